@@ -1,0 +1,35 @@
+# Compiler and linker flags of every target, as the interface library bertune_compile_options.
+add_library(bertune_compile_options INTERFACE)
+
+if(MSVC)
+  target_compile_options(bertune_compile_options INTERFACE /W4 /utf-8 /bigobj /openmp:experimental)
+  if(BERTUNE_NATIVE_ARCH AND CMAKE_SYSTEM_PROCESSOR MATCHES "AMD64|x86_64")
+    target_compile_options(bertune_compile_options INTERFACE /arch:AVX2)
+  endif()
+  return()
+endif()
+
+set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+target_compile_options(bertune_compile_options INTERFACE
+  -Wall -Wextra -Werror=return-type
+  -fopenmp-simd         # `#pragma omp simd` on plain loops; no OpenMP runtime
+  -fno-math-errno       # these two let loops with sqrt and comparisons vectorise; results stay IEEE
+  -fno-trapping-math)
+
+if(BERTUNE_NATIVE_ARCH)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-march=native BERTUNE_HAS_MARCH_NATIVE)
+  if(BERTUNE_HAS_MARCH_NATIVE)
+    target_compile_options(bertune_compile_options INTERFACE -march=native)
+  endif()
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(bertune_compile_options INTERFACE -march=x86-64-v3)
+endif()
+
+if(BERTUNE_SANITIZE)
+  if(NOT BERTUNE_SANITIZE MATCHES "^(address|undefined|thread)$")
+    message(FATAL_ERROR "BERTUNE_SANITIZE is '${BERTUNE_SANITIZE}'; expected address, undefined or thread.")
+  endif()
+  target_compile_options(bertune_compile_options INTERFACE -g -fsanitize=${BERTUNE_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(bertune_compile_options INTERFACE -fsanitize=${BERTUNE_SANITIZE})
+endif()
