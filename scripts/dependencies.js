@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { root, SetupError, say } from './console.js';
+import { run, runNode } from './process.js';
+
+function packages(lockFile) {
+  try {
+    return JSON.parse(readFileSync(path.join(root, lockFile), 'utf8')).packages ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** Whether node_modules holds every package of the lock file, in the locked version. */
+function upToDate() {
+  const installed = packages('node_modules/.package-lock.json');
+  return Object.entries(packages('package-lock.json')).every(
+    ([folder, locked]) =>
+      folder === '' || (folder in installed ? installed[folder].version === locked.version : locked.optional === true),
+  );
+}
+
+/** Installs the npm packages of package-lock.json unless they are there. */
+export async function ensureDependencies() {
+  if (upToDate()) return;
+  say('installing npm packages (npm ci)');
+  const args = ['ci', '--include=dev', '--no-audit', '--no-fund'];
+  const npm = process.env.npm_execpath;
+  const ours = npm && /npm-cli\.c?js$/.test(npm);
+  const status = await (ours ? runNode(npm, args, { output: 'failure' }) : run('npm', args, { output: 'failure' }));
+  if (status !== 0) throw new SetupError('npm ci failed; what it says stands above.');
+}

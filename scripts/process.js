@@ -1,0 +1,57 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import path from 'node:path';
+import { root } from './console.js';
+
+const windows = process.platform === 'win32';
+
+/**
+ * Runs a program in the project's root and waits for it.
+ *
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ output?: 'inherit' | 'stderr' | 'failure' }} [options] where what it prints goes: as it is, all to stderr,
+ *   or to stderr once it has failed and nowhere otherwise. Defaults to 'inherit'.
+ * @returns {Promise<number>} the exit status; 128 for a program that a signal ended
+ */
+export function run(command, args, { output = 'inherit' } = {}) {
+  const stdio = { inherit: ['inherit', 'inherit'], stderr: [2, 2], failure: ['pipe', 'pipe'] }[output];
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ['ignore', ...stdio],
+      shell: windows && !path.isAbsolute(command),
+    });
+    const chunks = [];
+    child.stdout?.on('data', (chunk) => chunks.push(chunk));
+    child.stderr?.on('data', (chunk) => chunks.push(chunk));
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code !== 0) process.stderr.write(Buffer.concat(chunks));
+      resolve(code ?? 128);
+    });
+  });
+}
+
+/** Runs a JavaScript program with this Node.js. Same options and result as `run`. */
+export function runNode(script, args, options) {
+  return run(process.execPath, [path.resolve(root, script), ...args], options);
+}
+
+/** Whether a command ends with status 0; its output is dropped. */
+export function succeeds(command, args) {
+  return spawnSync(command, args, { stdio: 'ignore', shell: windows }).status === 0;
+}
+
+/** Whether a program of this name is on the PATH. */
+export function onPath(program) {
+  return (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
+    const file = path.join(folder, windows ? `${program}.exe` : program);
+    try {
+      accessSync(file, constants.X_OK);
+      return statSync(file).isFile();
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,0 +1,16 @@
+// Makes a fresh clone ready to run: system packages, npm packages, addon, TypeScript. Quick where nothing changed.
+import { buildNative, buildTypeScript } from './build.js';
+import { main } from './console.js';
+import { ensureDependencies } from './dependencies.js';
+import { withLock } from './lock.js';
+import { checkNode, ensureSystemPackages } from './system.js';
+
+await main(async () => {
+  checkNode();
+  await withLock(async () => {
+    await ensureSystemPackages();
+    await ensureDependencies();
+    await buildNative();
+    await buildTypeScript();
+  });
+});

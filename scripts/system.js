@@ -1,0 +1,113 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { root, SetupError, say } from './console.js';
+import { onPath, run, succeeds } from './process.js';
+
+/**
+ * Where package managers put OpenBLAS's headers: the folders that cmake/FindBertuneBlas.cmake looks into.
+ * `{triplet}` is Debian's name of the architecture.
+ */
+const headerFolders = [
+  '/usr/include/{triplet}/openblas-pthread',
+  '/usr/include/{triplet}/openblas-openmp',
+  '/usr/include/{triplet}/openblas-serial',
+  '/usr/include/{triplet}',
+  '/usr/include/openblas',
+  '/usr/include',
+  '/usr/local/include/openblas',
+  '/usr/local/include',
+  '/usr/local/opt/openblas/include',
+  '/opt/OpenBLAS/include',
+  '/home/linuxbrew/.linuxbrew/opt/openblas/include',
+];
+
+const triplets = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu', ppc64: 'powerpc64le-linux-gnu' };
+
+function hasOpenBlas() {
+  if (process.platform === 'darwin') return true; // Accelerate is part of the system
+  const own = [process.env.OpenBLAS_HOME, ...(process.env.CMAKE_PREFIX_PATH ?? '').split(path.delimiter)]
+    .filter(Boolean)
+    .flatMap((prefix) => [path.join(prefix, 'include'), path.join(prefix, 'include', 'openblas')]);
+  const triplet = triplets[process.arch] ?? `${process.arch}-linux-gnu`;
+  const folders = [...own, ...headerFolders.map((folder) => folder.replace('{triplet}', triplet))];
+  const header = folders.map((folder) => path.join(folder, 'cblas.h')).filter((file) => existsSync(file));
+  if (header.some((file) => readFileSync(file, 'utf8').includes('openblas_set_num_threads'))) return true;
+  return onPath('pkg-config') && succeeds('pkg-config', ['--exists', 'openblas']);
+}
+
+function hasCompiler() {
+  return Boolean(process.env.CXX) || process.platform === 'win32' || ['c++', 'g++', 'clang++'].some(onPath);
+}
+
+/** What a native build needs, and the package that brings it, by package manager. */
+const requirements = [
+  { name: 'a C++ compiler', present: hasCompiler, apt: 'g++', dnf: 'gcc-c++' },
+  {
+    name: 'make or ninja',
+    present: () => onPath('make') || onPath('ninja') || process.platform === 'win32',
+    apt: 'make',
+    dnf: 'make',
+  },
+  { name: 'CMake', present: () => onPath('cmake'), apt: 'cmake', dnf: 'cmake', brew: 'cmake' },
+  { name: 'OpenBLAS with its headers', present: hasOpenBlas, apt: 'libopenblas-dev', dnf: 'openblas-devel' },
+];
+
+const missing = () => requirements.filter((requirement) => !requirement.present());
+const names = (list) => list.map(({ name }) => name).join(', ');
+
+/** The command a person would type to install what is missing. */
+function advice(list) {
+  const packages = (manager) => list.flatMap((requirement) => requirement[manager] ?? []).join(' ');
+  if (process.platform === 'darwin') {
+    const brew = packages('brew');
+    return [list.some(({ brew }) => !brew) && 'xcode-select --install', brew && `brew install ${brew}`]
+      .filter(Boolean)
+      .join(' && ');
+  }
+  if (onPath('apt-get')) return `sudo apt-get update && sudo apt-get install -y ${packages('apt')}`;
+  if (onPath('dnf')) return `sudo dnf install -y ${packages('dnf')}`;
+  return `install with your system's package manager: ${names(list)}`;
+}
+
+/** The prefix that lets apt-get run here without asking anyone, or undefined where it may not. */
+function aptPrefix() {
+  if (process.platform !== 'linux' || !onPath('apt-get')) return undefined;
+  if (process.getuid() === 0) return [];
+  return onPath('sudo') && succeeds('sudo', ['-n', 'true']) ? ['sudo', '-n'] : undefined;
+}
+
+async function aptInstall(prefix, list) {
+  const apt = async (...args) => {
+    const [command, ...rest] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', ...args];
+    return (await run(command, rest, { output: 'failure' })) === 0;
+  };
+  const packages = list.map((requirement) => requirement.apt);
+  say(`installing ${packages.join(' ')} with apt-get, for ${names(list)}`);
+  await apt('update'); // one broken source need not keep the packages away: the next line tells
+  if (!(await apt('install', '-y', '--no-install-recommends', ...packages))) {
+    throw new SetupError(`apt-get could not install ${packages.join(' ')}. Run this by hand:\n  ${advice(list)}`);
+  }
+}
+
+/** Throws unless this Node.js is one that package.json's `engines` names. */
+export function checkNode() {
+  const { engines } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const wanted = engines.node.replace('>=', '').split('.').map(Number);
+  const found = process.versions.node.split('.').map(Number);
+  const newer = wanted.map((part, i) => found[i] - part).find((difference) => difference !== 0) ?? 0;
+  if (newer < 0 || found.length < wanted.length) {
+    throw new SetupError(`Node.js ${engines.node} is needed, this is ${process.versions.node}. See https://nodejs.org`);
+  }
+}
+
+/** Installs the system packages that a build needs and that are missing, or throws with the command that would. */
+export async function ensureSystemPackages() {
+  const before = missing();
+  if (before.length === 0) return;
+  const prefix = aptPrefix();
+  if (!prefix) throw new SetupError(`missing: ${names(before)}. Run this, then try again:\n  ${advice(before)}`);
+  await aptInstall(prefix, before);
+  const after = missing();
+  if (after.length > 0)
+    throw new SetupError(`still missing after apt-get: ${names(after)}. Run this by hand:\n  ${advice(after)}`);
+}
