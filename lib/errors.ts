@@ -1,0 +1,48 @@
+/**
+ * What went wrong, as a word a program can test.
+ *
+ * - `INVALID_OPTION`: an argument or option is of the wrong type or out of range.
+ * - `INVALID_DATA`: a data file, a row, a label or a text cannot be used.
+ * - `SHAPE_MISMATCH`: a tensor or array does not have the shape that is needed.
+ * - `CHECKPOINT_INVALID`: a model, adapter or tokenizer file is broken, incomplete or of a kind not supported.
+ * - `NOT_FOUND`: a file, directory, column, parameter or name does not exist.
+ * - `OUTPUT_REFUSED`: an output directory cannot be written, or is not empty and overwriting was not asked for.
+ * - `NON_FINITE_LOSS`: the loss or the gradient norm became NaN or infinite; the parameters are those of the last good step.
+ * - `ABORTED`: an AbortSignal stopped the work.
+ * - `DISPOSED`: the object was disposed before the call.
+ * - `OUT_OF_MEMORY`: memory could not be had; the message says how much was wanted.
+ * - `CUDA_UNAVAILABLE`, `CUDA_ERROR`: no usable GPU, or a GPU call failed.
+ * - `NATIVE_UNAVAILABLE`: the native addon is not built or cannot be loaded.
+ * - `INTERNAL`: a check inside the library failed; please report it.
+ */
+export type ErrorCode =
+  | 'INVALID_OPTION'
+  | 'INVALID_DATA'
+  | 'SHAPE_MISMATCH'
+  | 'CHECKPOINT_INVALID'
+  | 'NOT_FOUND'
+  | 'OUTPUT_REFUSED'
+  | 'NON_FINITE_LOSS'
+  | 'ABORTED'
+  | 'DISPOSED'
+  | 'OUT_OF_MEMORY'
+  | 'CUDA_UNAVAILABLE'
+  | 'CUDA_ERROR'
+  | 'NATIVE_UNAVAILABLE'
+  | 'INTERNAL';
+
+/** The one error class of the library: a sentence for people and a `code` for programs. */
+export class BertuneError extends Error {
+  override readonly name = 'BertuneError';
+  readonly code: ErrorCode;
+
+  /**
+   * @param code what went wrong, as a word
+   * @param message one sentence that names what was expected and what was found
+   * @param options `cause`: the error underneath, where there is one
+   */
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,279 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { BertuneError, type ErrorCode } from './errors.js';
+
+/*
+ * The one typed boundary between TypeScript and the native addon (native/addon). Plain numbers, strings and typed
+ * arrays cross it. Everything is validated on this side before it crosses; the addon checks again only what would be
+ * unsafe. Every promise is settled from the session's own native thread; the event loop does no arithmetic.
+ */
+
+/** Where arithmetic runs. `cuda-emulated` is the CUDA sources under the SIMT emulator, for tests only. */
+export type NativeDevice = 'cpu' | 'cuda' | 'cuda-emulated';
+
+/** Arithmetic of a session. `fp64` exists on the CPU only, to check gradients. */
+export type NativePrecision = 'fp32' | 'fp64' | 'tf32' | 'bf16';
+
+/** Dimensions of BERT, in the field's letters (see the glossary in docs). All positive integers unless said. */
+export interface NativeModelConfig {
+  /** V: word pieces. */
+  vocabSize: number;
+  /** C: hidden size. */
+  hiddenSize: number;
+  /** L: encoder layers. */
+  layers: number;
+  /** NH: attention heads; divides C. */
+  heads: number;
+  /** F: feed-forward size. */
+  feedForwardSize: number;
+  /** Positions in the table; prefix length + text length may not exceed it. */
+  maxPositions: number;
+  /** Rows of the token type table. */
+  typeVocabSize: number;
+  /** NC: labels. */
+  labels: number;
+  /** Id of [PAD]: its word embedding row gets no gradient. −1 where there is none. */
+  padTokenId: number;
+  layerNormEps: number;
+  /** Probabilities of dropping, in [0, 1). */
+  hiddenDropout: number;
+  attentionDropout: number;
+  classifierDropout: number;
+}
+
+/** Low-rank updates: W x + b + scaling · B(A(dropout(x))) on each of `modules`. */
+export interface NativeLoraConfig {
+  /** Full module names, e.g. `bert.encoder.layer.0.attention.self.query`. */
+  modules: string[];
+  rank: number;
+  /** lora_alpha / rank */
+  scaling: number;
+  dropout: number;
+}
+
+/** Virtual tokens: P keys and values in front of every layer's own. */
+export interface NativePrefixConfig {
+  virtualTokens: number;
+  /** true: Embedding(P, C) → Linear(C, C) → tanh → Linear(C, 2LC); false: Embedding(P, 2LC). */
+  projection: boolean;
+}
+
+export interface NativeSessionConfig {
+  device: NativeDevice;
+  precision: NativePrecision;
+  /** Worker threads on the CPU, ≥ 1. */
+  threads: number;
+  model: NativeModelConfig;
+  /** `classifier`: Linear(C, NC). `probe`: LayerNorm(C) → Linear(C, C/2) → ReLU → dropout → LayerNorm(C/2) → Linear(C/2, NC). */
+  head: 'classifier' | 'probe';
+  /** Probability of dropping inside the probe head. */
+  probeDropout: number;
+  lora: NativeLoraConfig | null;
+  prefix: NativePrefixConfig | null;
+  /** Names of the parameters that train. Empty for inference: no gradients, no moments are allocated. */
+  trainable: string[];
+  /** Names of trainable parameters that weight decay applies to. */
+  decay: string[];
+}
+
+/** A row of the native parameter table. Names are Hugging Face's, without PEFT's prefixes (docs: parameter names). */
+export interface NativeParameterInfo {
+  name: string;
+  shape: number[];
+  trainable: boolean;
+  decay: boolean;
+}
+
+export type NativeDtype = 'F64' | 'F32' | 'F16' | 'BF16';
+
+/** What to read of a parameter: its value, the gradient of the last backward pass, or AdamW's moments. */
+export type NativeParameterPart = 'value' | 'gradient' | 'm' | 'v';
+
+/** How `initialize` fills a parameter: N(0, scale²), U(−scale, scale), or a constant. Philox-based, the same on every device. */
+export interface NativeInitializer {
+  distribution: 'normal' | 'uniform' | 'constant';
+  /** Standard deviation, bound, or the constant. */
+  scale: number;
+  /** Non-negative integer < 2^53. The parameter's name is mixed in, so one seed serves all parameters. */
+  seed: number;
+}
+
+/** Examples packed end to end. */
+export interface NativeDataset {
+  /** Σ lengths token ids. */
+  ids: Int32Array;
+  /** N + 1 starts into ids, offsets[0] = 0. Every example has at least one token. */
+  offsets: Int32Array;
+  /** N class indices; absent for prediction. */
+  labels?: Int32Array;
+  /** Σ lengths token types; absent: all 0. */
+  typeIds?: Int32Array;
+}
+
+export interface NativeTrainPlan {
+  /** Handle from addDataset. */
+  dataset: number;
+  /** Example indices; consecutive runs of batchSize make the micro-batches; the last may be shorter. */
+  order: Int32Array;
+  batchSize: number;
+  /** Micro-batches a step. steps = ceil(ceil(order.length / batchSize) / accumulation) */
+  accumulation: number;
+  /** One a step. */
+  learningRates: Float64Array;
+  /** Steps already done: AdamW's t is firstStep + 1 in the first step of this call; dropout masks depend on it too. */
+  firstStep: number;
+  seed: number;
+  weightDecay: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  /** Global norm to clip to; 0 turns clipping off. */
+  maxGradNorm: number;
+  labelSmoothing: number;
+  /** NC weights of the classes. */
+  classWeights?: Float64Array;
+}
+
+export interface NativeTrainResult {
+  /** Mean loss of each finished step. For 'non-finite' the failing step's values are appended. */
+  losses: Float64Array;
+  /** Global gradient norm before clipping, of each finished step. */
+  gradNorms: Float64Array;
+  /** Steps whose update was applied. */
+  steps: number;
+  /** Correct predictions over the examples of the finished steps, as seen in training (dropout on). */
+  correct: number;
+  /** Examples of the finished steps. */
+  examples: number;
+  /** 'non-finite': the loss or norm of step `steps` was not finite, its update was not applied. */
+  stopped: 'done' | 'aborted' | 'non-finite';
+}
+
+/** Bytes by arena. `peak` is the highest sum since the session was made. */
+export interface NativeMemory {
+  parameters: number;
+  gradients: number;
+  optimizer: number;
+  activations: number;
+  datasets: number;
+  total: number;
+  peak: number;
+}
+
+export interface NativeSession {
+  parameters(): NativeParameterInfo[];
+  memory(): NativeMemory;
+  /** Resolves to a copy; Float64Array in fp64 sessions, Float32Array otherwise. */
+  read(name: string, part: NativeParameterPart): Promise<Float32Array | Float64Array>;
+  /** Little-endian elements of `dtype` in row-major order; the buffer must not change until the promise settles. */
+  write(name: string, part: 'value' | 'm' | 'v', dtype: NativeDtype, bytes: Uint8Array): Promise<void>;
+  initialize(name: string, initializer: NativeInitializer): Promise<void>;
+  addDataset(dataset: NativeDataset): Promise<number>;
+  removeDataset(handle: number): Promise<void>;
+  /** Plans memory for batches of at most these sizes, so that nothing is allocated inside a step. Grows, never shrinks. */
+  reserve(limits: { tokens: number; sequences: number; training: boolean }): Promise<void>;
+  /** Runs steps until done, aborted or not finite. */
+  train(plan: NativeTrainPlan): Promise<NativeTrainResult>;
+  /** Forward and backward of one batch of at most batchSize examples without an update; gradients can then be read. Resolves to the loss and the logits (B, NC). */
+  gradients(plan: NativeTrainPlan): Promise<{ loss: number; logits: Float64Array; gradNorm: number }>;
+  /**
+   * Logits (N, NC) of the examples in `order`, dropout off, packed into batches of at most `tokens` tokens and
+   * `sequences` sequences. Rejects with ABORTED after abort().
+   */
+  forward(
+    dataset: number,
+    order: Int32Array,
+    limits: { tokens: number; sequences: number },
+  ): Promise<Float32Array | Float64Array>;
+  /** Hidden states of one batch, dropout off: the embedding output and each layer's output, (T, C) each, L + 1 of them. */
+  hiddenStates(dataset: number, order: Int32Array): Promise<(Float32Array | Float64Array)[]>;
+  /** The prefix as every layer sees it, (P, 2LC): what PEFT stores as prompt_embeddings. */
+  promptEmbeddings(): Promise<Float32Array | Float64Array>;
+  /** Stops the running train or forward after its current step or batch. Does nothing when idle. */
+  abort(): void;
+  /** Frees everything once what runs has ended. Safe to call twice. */
+  dispose(): Promise<void>;
+}
+
+export interface NativeDeviceInfo {
+  device: NativeDevice;
+  name: string;
+  /** Bytes; 0 where not known. */
+  totalMemory: number;
+  available: boolean;
+  /** Why not, where not available. */
+  reason?: string;
+  precisions: NativePrecision[];
+}
+
+export interface NativeBlasInfo {
+  /** 'OpenBLAS' | 'Accelerate' | ... */
+  library: string;
+  version: string;
+  /** The processor kernel the library chose, e.g. 'SkylakeX'. */
+  kernel: string;
+}
+
+export interface NativeAddon {
+  version: string;
+  /** Gives the addon the constructor of the errors that it throws and rejects with. */
+  setErrorFactory(factory: (code: ErrorCode, message: string) => Error): void;
+  devices(): NativeDeviceInfo[];
+  blas(): NativeBlasInfo;
+  createSession(config: NativeSessionConfig): Promise<NativeSession>;
+  /**
+   * Runs one named operation of native/core/backend.h for tests and benches. `tensors` maps the operation's field
+   * names to typed arrays (Float32Array in fp32, Float64Array in fp64, Int32Array for indices), outputs written in
+   * place; `sizes` maps its scalar fields to numbers. `repeat` > 1 runs it again on the same buffers, for timing.
+   * Resolves to the seconds of one run.
+   */
+  runOperation(
+    name: string,
+    where: { device: NativeDevice; precision: NativePrecision; threads: number },
+    tensors: Record<string, Float32Array | Float64Array | Int32Array>,
+    sizes: Record<string, number>,
+    repeat: number,
+  ): Promise<{ seconds: number }>;
+  /** The names runOperation takes. */
+  operations(): string[];
+}
+
+/** Finds the package's root: the nearest folder upwards that holds the CMakeLists.txt or package.json. */
+function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package.json'))) {
+    const parent = dirname(directory);
+    if (parent === directory)
+      throw new BertuneError('NATIVE_UNAVAILABLE', 'Expected to find package.json above the bertune library');
+    directory = parent;
+  }
+  return directory;
+}
+
+let loaded: NativeAddon | undefined;
+
+/**
+ * Loads the native addon once.
+ *
+ * @throws BertuneError NATIVE_UNAVAILABLE when it is not built or cannot be loaded
+ */
+export function loadNative(): NativeAddon {
+  if (loaded) return loaded;
+  const path = join(packageRoot(), 'build', 'Release', 'bertune.node');
+  if (!existsSync(path)) {
+    throw new BertuneError(
+      'NATIVE_UNAVAILABLE',
+      `Expected the native addon at ${path} but found none; build it with: npm run build`,
+    );
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path) as NativeAddon;
+    loaded.setErrorFactory((code, message) => new BertuneError(code, message));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new BertuneError('NATIVE_UNAVAILABLE', `Expected ${path} to load but it failed: ${reason}`, { cause });
+  }
+  return loaded;
+}

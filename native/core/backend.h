@@ -1,0 +1,389 @@
+// The one interface between the model and a device: the fused operations that BERT's forward and backward are made of.
+//
+// native/model calls it and names no device; native/cpu implements it as the specification, native/cuda as kernels.
+//
+// Scalars. `Real` is the compute scalar of activations and weights (float, double, bf16), `Acc` the scalar of
+// statistics, gradients, moments and master weights (float, or double in a double run). Both are opaque here; on the
+// CPU they are the same type. All pointers are device memory of the backend unless a comment says host.
+//
+// Contracts, stated once:
+// - An output is assigned. A parameter gradient (dweight, dbias, dgamma, ...) is assigned when `accumulate` is false
+//   and added to when it is true. `dinp` of linear_backward_input and of lora_backward has a flag of its own. An
+//   operation whose name says "add" adds.
+// - A gradient pointer that is null is not computed.
+// - Matrices are row-major; a `stride` is the distance between rows in elements.
+// - Dropout with p = 0 reads no random numbers. Training mode is p > 0: evaluation passes p = 0.
+// - Every reduction has a fixed order: the same call with the same thread count gives the same bits.
+// - Letters: B sequences, T packed tokens, C hidden, NH heads, HS = C / NH, F feed-forward, V vocabulary, NC labels,
+//   P prefix tokens, r LoRA rank, L layers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bertune {
+
+struct Real;  // opaque: compute scalar
+struct Acc;   // opaque: statistics, gradients, moments, master weights
+
+// Element types of host buffers that cross into device memory.
+enum class Dtype { kF64, kF32, kF16, kBF16 };
+
+// What a step needs to know on the device; written by the backend before the step runs.
+struct StepState {
+  uint64_t seed;           // dropout key
+  uint32_t dropout_step;   // dropout counter: one a micro-batch
+  uint32_t step;           // AdamW's t, from 1
+  double learning_rate;
+};
+
+struct Dropout {
+  double p = 0.0;     // probability of dropping, in [0, 1)
+  uint32_t site = 0;  // which dropout of the model: masks of two sites are independent
+};
+
+// B sequences packed end to end into T tokens. Filled by gather_batch.
+struct Batch {
+  int B = 0;
+  int T = 0;
+  int max_length = 0;                   // longest sequence, in tokens
+  int32_t* ids = nullptr;               // (T) token ids
+  int32_t* token_types = nullptr;       // (T)
+  int32_t* positions = nullptr;         // (T) place within the sequence, from 0
+  int32_t* labels = nullptr;            // (B), unset for prediction
+  int32_t* cu_seqlens = nullptr;        // (B + 1) starts of the sequences, cu_seqlens[0] = 0
+  int32_t* tokens_by_id = nullptr;      // (T) token indices, sorted by (id, index): the segments of equal ids
+  int32_t* tokens_by_position = nullptr;  // (T) token indices, sorted by (position, index)
+};
+
+// Which rows an operation runs over; a CPU backend splits each kind the same way in every operation.
+enum class RowKind {
+  kTokens,     // one row a packed token, batch.T
+  kSequences,  // one row a sequence, batch.B
+  kPrefix,     // one row a virtual token
+};
+struct Rows {
+  RowKind kind;
+  int count;
+};
+
+enum class Activation { kNone, kGelu, kTanh, kRelu };
+
+// Picks sequences `order[0..B)` of the dataset and packs them.
+struct GatherBatch {
+  const int32_t* dataset_ids;          // (Σ lengths)
+  const int32_t* dataset_token_types;  // (Σ lengths) or null: all 0
+  const int32_t* dataset_offsets;      // (N + 1)
+  const int32_t* dataset_labels;       // (N) or null
+  const int32_t* order;                // (B) example indices
+  bool sort_tokens;                    // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
+};
+
+// x[t] = word[id] + token_type[type] + position[P + place];  out = dropout(LayerNorm(x))
+struct EmbeddingForward {
+  int V, C, P;             // P: prefix tokens, which shift the positions
+  double eps;
+  Dropout dropout;
+  const Real* word;        // (V,C)
+  const Real* token_type;  // (types,C)
+  const Real* position;    // (positions,C)
+  const Real* gamma;       // (C)
+  const Real* beta;        // (C)
+  Real* sum;               // (T,C) x, saved for backward
+  Acc* mean;               // (T) saved
+  Acc* rstd;               // (T) saved
+  Real* out;               // (T,C)
+};
+// dsum = LayerNorm backward of dropout backward of dout; rows of equal ids, types and positions are summed in token
+// order. The row of `padding_id` gets no gradient. Table gradients are whole tables: rows not met are zero.
+struct EmbeddingBackward {
+  int V, C, P, types, positions;
+  int padding_id;  // −1: none
+  bool accumulate;
+  Dropout dropout;
+  const Real* sum;    // (T,C)
+  const Acc* mean;    // (T)
+  const Acc* rstd;    // (T)
+  const Real* gamma;  // (C)
+  const Real* dout;   // (T,C)
+  Real* dsum;         // (T,C) workspace
+  Acc* dword;         // (V,C) or null
+  Acc* dtoken_type;   // (types,C) or null
+  Acc* dposition;     // (positions,C) or null
+  Acc* dgamma;        // (C) or null
+  Acc* dbeta;         // (C) or null
+};
+
+// out = activation(inp · weightᵀ + bias):  inp (rows,k) → out (rows,n)
+struct LinearForward {
+  Rows rows;
+  int n, k;
+  int inp_stride, out_stride;
+  Activation activation;
+  const Real* inp;      // (rows,k)
+  const Real* weight;   // (n,k)
+  const Real* bias;     // (n) or null
+  Real* preactivation;  // (rows,n) dense: saved for GELU's backward, or null
+  Real* out;            // (rows,n)
+};
+// dinp = dout · weight, or dinp += where add_to_dinp
+struct LinearBackwardInput {
+  Rows rows;
+  int n, k;
+  int dout_stride, dinp_stride;
+  bool add_to_dinp;
+  const Real* dout;    // (rows,n)
+  const Real* weight;  // (n,k)
+  Real* dinp;          // (rows,k)
+};
+// dweight = doutᵀ · inp;  dbias = column sums of dout
+struct LinearBackwardWeight {
+  Rows rows;
+  int n, k;
+  int dout_stride, inp_stride;
+  bool accumulate;
+  const Real* dout;  // (rows,n)
+  const Real* inp;   // (rows,k); may be null when dweight is
+  Acc* dweight;      // (n,k) or null
+  Acc* dbias;        // (n) or null
+};
+// dinp = dout · activation'(·), in place where dinp == dout. `saved` is the preactivation for GELU (erf), the output
+// for tanh and ReLU. Dense (rows,n).
+struct ActivationBackward {
+  Rows rows;
+  int n;
+  Activation activation;
+  const Real* saved;  // (rows,n)
+  const Real* dout;   // (rows,n)
+  Real* dinp;         // (rows,n)
+};
+
+// out = dropout(inp), dense (rows,n); in place where out == inp. Its backward is itself on the gradient.
+struct DropoutApply {
+  Rows rows;
+  int n;
+  Dropout dropout;
+  const Real* inp;
+  Real* out;
+};
+
+// sum = residual + dropout(inp);  out = LayerNorm(sum) · gamma + beta. Variance in two passes. sum may be inp.
+struct DropoutResidualLayernormForward {
+  Rows rows;
+  int C;
+  double eps;
+  Dropout dropout;
+  const Real* inp;       // (rows,C)
+  const Real* residual;  // (rows,C) or null: none
+  const Real* gamma;     // (C)
+  const Real* beta;      // (C)
+  Real* sum;             // (rows,C) saved
+  Acc* mean;             // (rows) saved
+  Acc* rstd;             // (rows) saved
+  Real* out;             // (rows,C)
+};
+// dresidual = dsum;  dinp = dropout mask of dsum. They may be the same buffer when dropout.p is 0.
+struct DropoutResidualLayernormBackward {
+  Rows rows;
+  int C;
+  bool accumulate;
+  Dropout dropout;
+  const Real* dout;   // (rows,C)
+  const Real* sum;    // (rows,C)
+  const Acc* mean;    // (rows)
+  const Acc* rstd;    // (rows)
+  const Real* gamma;  // (C)
+  Real* dresidual;    // (rows,C) dsum; may be dout
+  Real* dinp;         // (rows,C) or null
+  Acc* dgamma;        // (C) or null
+  Acc* dbeta;         // (C) or null
+};
+
+// Per sequence and head: probs = softmax(q · [prefix_k; k]ᵀ / √HS), out = dropout(probs) · [prefix_v; v].
+// Probabilities are not stored; `lse` (log of the sum of exponentials of the scaled scores) brings them back.
+// Dropout element: row = query row · NH + head, column = key (prefix keys first).
+// Queries are every token, or with `first_only` only the first of each sequence: q, out and lse then have B rows.
+struct AttentionForward {
+  int C, NH, P;
+  bool first_only;
+  Dropout dropout;
+  int q_stride, kv_stride, prefix_stride;
+  const Real* q;         // (T,C) or (B,C)
+  const Real* k;         // (T,C)
+  const Real* v;         // (T,C)
+  const Real* prefix_k;  // (P,C) or null when P = 0
+  const Real* prefix_v;  // (P,C)
+  Real* out;             // (T,C) or (B,C), dense
+  Acc* lse;              // (query rows, NH) saved
+};
+// With D = Σ_HS dout ∘ out: dscores = probs ∘ (dprobs − D) / √HS. dq, dk, dv have the strides of q, k, v.
+struct AttentionBackward {
+  AttentionForward forward;
+  bool accumulate;        // into dprefix_k and dprefix_v
+  int dprefix_stride;
+  const Real* dout;       // (T,C) or (B,C), dense
+  Real* dq;               // like q
+  Real* dk;               // like k
+  Real* dv;               // like v
+  Acc* prefix_partials;   // (B,P,2C) workspace; null when dprefix_k is
+  Acc* dprefix_k;         // (P,C) or null: Σ over sequences, in order
+  Acc* dprefix_v;         // (P,C) or null
+};
+
+// h = dropout(inp) · Aᵀ (rows,r);  out += scaling · h · Bᵀ (rows,n)
+struct LoraForwardAdd {
+  Rows rows;
+  int n, k, r;
+  int inp_stride, out_stride;
+  double scaling;
+  Dropout dropout;
+  const Real* inp;  // (rows,k)
+  const Real* a;    // (r,k)
+  const Real* b;    // (n,r)
+  Real* dropped;    // (rows,k) workspace; unused when dropout.p is 0
+  Real* h;          // (rows,r) saved
+  Real* out;        // (rows,n)
+};
+// dh = scaling · dout · B;  db = scaling · doutᵀ · h;  da = dhᵀ · dropout(inp);  dinp += dropout mask of dh · A
+struct LoraBackward {
+  Rows rows;
+  int n, k, r;
+  int inp_stride, dout_stride, dinp_stride;
+  bool accumulate;
+  double scaling;
+  Dropout dropout;
+  const Real* dout;  // (rows,n)
+  const Real* inp;   // (rows,k)
+  const Real* h;     // (rows,r)
+  const Real* a;     // (r,k)
+  const Real* b;     // (n,r)
+  Real* dropped;     // (rows,k) workspace; unused when dropout.p is 0
+  Real* dh;          // (rows,r) workspace
+  Acc* da;           // (r,k) or null
+  Acc* db;           // (n,r) or null
+  Real* dinp;        // (rows,k) added to, or null
+};
+
+// out[b] = inp[cu_seqlens[b]]
+struct FirstRowsForward {
+  int C;
+  int inp_stride;
+  const Real* inp;  // (T,C)
+  Real* out;        // (B,C)
+};
+// dinp[cu_seqlens[b]] += dout[b] (dinp has T rows); other rows are set to zero first unless add_to_dinp
+struct FirstRowsBackward {
+  int C;
+  bool add_to_dinp;
+  const Real* dout;  // (B,C)
+  Real* dinp;        // (T,C)
+};
+
+// Cross-entropy with class weights w and label smoothing s, as torch.nn.functional.cross_entropy(reduction="mean"):
+//   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y,   dlogits = loss_scale · ∂loss
+struct CrossEntropy {
+  int NC;
+  double label_smoothing;
+  double loss_scale;         // 1 / micro-batches of the step
+  const Real* logits;        // (B,NC)
+  const Acc* class_weights;  // (NC) or null: all 1
+  Acc* loss;                 // (1) not scaled
+  int32_t* predictions;      // (B) argmax, the first of equals; or null
+  Real* dlogits;             // (B,NC) or null
+};
+
+// out = inp, from statistics' scalar to compute scalar.
+struct CastToReal {
+  int64_t count;
+  const Acc* inp;
+  Real* out;
+};
+// out = inp, or out += inp where accumulate, from compute scalar to statistics' scalar.
+struct CastToAcc {
+  int64_t count;
+  bool accumulate;
+  const Real* inp;
+  Acc* out;
+};
+
+// One parameter's share of the optimiser's work. `decay`: weight decay applies.
+struct OptimizerSegment {
+  int64_t count;
+  bool decay;
+  Acc* master;   // (count)
+  Real* weight;  // (count) compute copy; the same memory as master on the CPU
+  Acc* grad;     // (count)
+  Acc* m;        // (count)
+  Acc* v;        // (count)
+};
+struct OptimizerSettings {
+  double beta1, beta2, eps, weight_decay;
+  double max_grad_norm;  // 0: no clipping
+};
+
+// Device memory, from which arenas are cut; frees itself.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  virtual void* data() const = 0;
+  virtual size_t bytes() const = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // Bytes of one Real and one Acc.
+  virtual size_t real_size() const = 0;
+  virtual size_t acc_size() const = 0;
+  // True where OptimizerSegment.weight and .master are one buffer.
+  virtual bool weights_are_master() const = 0;
+
+  // Zero-filled, aligned to 64 bytes. Throws OUT_OF_MEMORY, naming `what`; caller owns it.
+  virtual Memory* allocate(size_t bytes, const char* what) = 0;
+  virtual void copy_in(void* device, const void* host, size_t bytes) = 0;
+  virtual void copy_out(void* host, const void* device, size_t bytes) = 0;
+  virtual void zero(void* device, size_t bytes) = 0;
+  // Conversions between host elements and device scalars. write_weight fills both buffers where they differ.
+  virtual void write_weight(Real* weight, Acc* master, const void* host, Dtype dtype, int64_t count) = 0;
+  virtual void write_acc(Acc* device, const void* host, Dtype dtype, int64_t count) = 0;
+  virtual void read_acc(void* host, Dtype dtype, const Acc* device, int64_t count) = 0;
+  virtual void read_real(void* host, Dtype dtype, const Real* device, int64_t count) = 0;
+
+  // A step: begin_step, then for each micro-batch begin_batch and operations.
+  virtual void begin_step(const StepState& state) = 0;
+  // Fills batch's arrays (sizes B, T, max_length are set by the caller, who knows the lengths) and makes it current.
+  virtual void gather_batch(const GatherBatch& args, Batch& batch) = 0;
+  // Waits for all operations. Host reads of results go through copy_out or read_* after it.
+  virtual void synchronize() = 0;
+
+  virtual void embedding_forward(const EmbeddingForward&) = 0;
+  virtual void embedding_backward(const EmbeddingBackward&) = 0;
+  virtual void linear_forward(const LinearForward&) = 0;
+  virtual void linear_backward_input(const LinearBackwardInput&) = 0;
+  virtual void linear_backward_weight(const LinearBackwardWeight&) = 0;
+  virtual void activation_backward(const ActivationBackward&) = 0;
+  virtual void dropout_apply(const DropoutApply&) = 0;
+  virtual void dropout_residual_layernorm_forward(const DropoutResidualLayernormForward&) = 0;
+  virtual void dropout_residual_layernorm_backward(const DropoutResidualLayernormBackward&) = 0;
+  virtual void attention_forward(const AttentionForward&) = 0;
+  virtual void attention_backward(const AttentionBackward&) = 0;
+  virtual void lora_forward_add(const LoraForwardAdd&) = 0;
+  virtual void lora_backward(const LoraBackward&) = 0;
+  virtual void first_rows_forward(const FirstRowsForward&) = 0;
+  virtual void first_rows_backward(const FirstRowsBackward&) = 0;
+  virtual void cross_entropy(const CrossEntropy&) = 0;
+  virtual void cast_to_real(const CastToReal&) = 0;
+  virtual void cast_to_acc(const CastToAcc&) = 0;
+
+  // norm = √Σ grad² over all segments, in a fixed order; kept for adamw and written to `norm` (1).
+  virtual void grad_norm(const OptimizerSegment* segments /* host */, int count, Acc* norm) = 0;
+  // Clip by the last grad_norm, then AdamW (Loshchilov & Hutter, 2019) as torch.optim.AdamW:
+  //   g *= min(1, max_grad_norm / (norm + 1e-6));  p *= 1 − lr·wd;  m, v moments;
+  //   p −= lr / (1 − β1^t) · m / (√v / √(1 − β2^t) + eps)
+  // Does nothing when that norm or `loss` (1) is not finite.
+  virtual void adamw(const OptimizerSegment* segments /* host */, int count, const OptimizerSettings&,
+                     const Acc* loss) = 0;
+};
+
+}  // namespace bertune
