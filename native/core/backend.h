@@ -31,9 +31,9 @@ enum class Dtype { kF64, kF32, kF16, kBF16 };
 
 // What a step needs to know on the device; written by the backend before the step runs.
 struct StepState {
-  uint64_t seed;           // dropout key
-  uint32_t dropout_step;   // dropout counter: one a micro-batch
-  uint32_t step;           // AdamW's t, from 1
+  uint64_t seed;          // dropout key
+  uint32_t dropout_step;  // dropout counter: one a micro-batch
+  uint32_t step;          // AdamW's t, from 1
   double learning_rate;
 };
 
@@ -46,13 +46,13 @@ struct Dropout {
 struct Batch {
   int B = 0;
   int T = 0;
-  int max_length = 0;                   // longest sequence, in tokens
-  int32_t* ids = nullptr;               // (T) token ids
-  int32_t* token_types = nullptr;       // (T)
-  int32_t* positions = nullptr;         // (T) place within the sequence, from 0
-  int32_t* labels = nullptr;            // (B), unset for prediction
-  int32_t* cu_seqlens = nullptr;        // (B + 1) starts of the sequences, cu_seqlens[0] = 0
-  int32_t* tokens_by_id = nullptr;      // (T) token indices, sorted by (id, index): the segments of equal ids
+  int max_length = 0;                     // longest sequence, in tokens
+  int32_t* ids = nullptr;                 // (T) token ids
+  int32_t* token_types = nullptr;         // (T)
+  int32_t* positions = nullptr;           // (T) place within the sequence, from 0
+  int32_t* labels = nullptr;              // (B), unset for prediction
+  int32_t* cu_seqlens = nullptr;          // (B + 1) starts of the sequences, cu_seqlens[0] = 0
+  int32_t* tokens_by_id = nullptr;        // (T) token indices, sorted by (id, index): the segments of equal ids
   int32_t* tokens_by_position = nullptr;  // (T) token indices, sorted by (position, index)
 };
 
@@ -81,7 +81,7 @@ struct GatherBatch {
 
 // x[t] = word[id] + token_type[type] + position[P + place];  out = dropout(LayerNorm(x))
 struct EmbeddingForward {
-  int V, C, P;             // P: prefix tokens, which shift the positions
+  int V, C, P;  // P: prefix tokens, which shift the positions
   double eps;
   Dropout dropout;
   const Real* word;        // (V,C)
@@ -146,6 +146,14 @@ struct LinearBackwardWeight {
   const Real* inp;   // (rows,k); may be null when dweight is
   Acc* dweight;      // (n,k) or null
   Acc* dbias;        // (n) or null
+};
+// out = activation(inp), dense (rows,n), where something is added between a linear and its activation.
+struct ActivationForward {
+  Rows rows;
+  int n;
+  Activation activation;
+  const Real* inp;  // (rows,n)
+  Real* out;        // (rows,n); may be inp
 };
 // dinp = dout · activation'(·), in place where dinp == dout. `saved` is the preactivation for GELU (erf), the output
 // for tanh and ReLU. Dense (rows,n).
@@ -219,15 +227,15 @@ struct AttentionForward {
 // With D = Σ_HS dout ∘ out: dscores = probs ∘ (dprobs − D) / √HS. dq, dk, dv have the strides of q, k, v.
 struct AttentionBackward {
   AttentionForward forward;
-  bool accumulate;        // into dprefix_k and dprefix_v
+  bool accumulate;  // into dprefix_k and dprefix_v
   int dprefix_stride;
-  const Real* dout;       // (T,C) or (B,C), dense
-  Real* dq;               // like q
-  Real* dk;               // like k
-  Real* dv;               // like v
-  Acc* prefix_partials;   // (B,P,2C) workspace; null when dprefix_k is
-  Acc* dprefix_k;         // (P,C) or null: Σ over sequences, in order
-  Acc* dprefix_v;         // (P,C) or null
+  const Real* dout;      // (T,C) or (B,C), dense
+  Real* dq;              // like q
+  Real* dk;              // like k
+  Real* dv;              // like v
+  Acc* prefix_partials;  // (B,P,2C) workspace; null when dprefix_k is
+  Acc* dprefix_k;        // (P,C) or null: Σ over sequences, in order
+  Acc* dprefix_v;        // (P,C) or null
 };
 
 // h = dropout(inp) · Aᵀ (rows,r);  out += scaling · h · Bᵀ (rows,n)
@@ -362,6 +370,7 @@ class Backend {
   virtual void linear_forward(const LinearForward&) = 0;
   virtual void linear_backward_input(const LinearBackwardInput&) = 0;
   virtual void linear_backward_weight(const LinearBackwardWeight&) = 0;
+  virtual void activation_forward(const ActivationForward&) = 0;
   virtual void activation_backward(const ActivationBackward&) = 0;
   virtual void dropout_apply(const DropoutApply&) = 0;
   virtual void dropout_residual_layernorm_forward(const DropoutResidualLayernormForward&) = 0;
