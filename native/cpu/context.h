@@ -1,0 +1,101 @@
+// What the CPU operations of one session share: threads, the current batch and step, and scratch memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "core/backend.h"
+#include "cpu/parallel.h"
+
+namespace bertune {
+
+// A block of memory that grows to the largest request and is then reused, so that steps allocate nothing.
+class Scratch {
+ public:
+  // `count` elements, aligned to 64 bytes, not initialised. Valid until the next call.
+  template <typename T>
+  T* reserve(size_t count) {
+    return static_cast<T*>(reserve_bytes(count * sizeof(T)));
+  }
+
+ private:
+  struct Free {
+    void operator()(void* pointer) const { ::operator delete(pointer, std::align_val_t{64}); }
+  };
+  void* reserve_bytes(size_t bytes) {
+    if (bytes > bytes_) {
+      memory_.reset();
+      bytes_ = 0;
+      memory_.reset(::operator new(bytes, std::align_val_t{64}));
+      bytes_ = bytes;
+    }
+    return memory_.get();
+  }
+
+  std::unique_ptr<void, Free> memory_;
+  size_t bytes_ = 0;
+};
+
+class Context {
+ public:
+  explicit Context(int threads) : pool(threads), partition(threads), thread_scratch_(threads) {}
+
+  int threads() const { return pool.threads(); }
+
+  // Calls work(thread, rows) on each thread that has rows of its own.
+  template <typename Work>
+  void for_rows(Rows rows, Work&& work) {
+    pool.run([&](int thread) {
+      const Range range = partition.rows(rows, thread);
+      if (!range.empty()) work(thread, range);
+    });
+  }
+
+  // Calls work(thread, sequences) on each thread that has sequences of the current batch.
+  template <typename Work>
+  void for_sequences(Work&& work) {
+    pool.run([&](int thread) {
+      const Range range = partition.sequences(thread);
+      if (!range.empty()) work(thread, range);
+    });
+  }
+
+  // Calls work(thread, columns) on each thread: [0, count) split evenly, in multiples of a cache line.
+  template <typename Work>
+  void for_columns(int count, Work&& work) {
+    pool.run([&](int thread) {
+      const Range range = even_split(count, threads(), thread, 16);
+      if (!range.empty()) work(thread, range);
+    });
+  }
+
+  // Scratch of one thread, to be asked for by that thread: `count` elements, aligned to 64 bytes, not initialised.
+  // One block an operation: the next call takes it back.
+  template <typename T>
+  T* scratch(int thread, size_t count) {
+    return thread_scratch_[thread].scratch.template reserve<T>(count);
+  }
+
+  // Scratch that threads share, to be asked for outside of a parallel section. One block an operation.
+  template <typename T>
+  T* shared_scratch(size_t count) {
+    return shared_scratch_.reserve<T>(count);
+  }
+
+  Pool pool;
+  Partition partition;  // of `batch`
+  Batch batch;
+  StepState step{};
+
+ private:
+  struct alignas(64) ThreadScratch {
+    Scratch scratch;
+  };
+  std::vector<ThreadScratch> thread_scratch_;
+  Scratch shared_scratch_;
+};
+
+}  // namespace bertune

@@ -1,0 +1,54 @@
+#include "cpu/gemm.h"
+
+#if defined(BERTUNE_HAS_ACCELERATE)
+#include <Accelerate/Accelerate.h>
+#else
+#include <cblas.h>
+#endif
+
+#include <type_traits>
+
+namespace bertune {
+namespace {
+
+// Threads take rows, so each of them wants a BLAS that stays on its own core.
+void use_one_blas_thread() {
+#if defined(BERTUNE_HAS_OPENBLAS)
+  static const bool once = (openblas_set_num_threads(1), true);
+  static_cast<void>(once);
+#endif
+}
+
+}  // namespace
+
+template <typename T>
+void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, const T* a, int lda, const T* b, int ldb,
+          T beta, T* c, int ldc) {
+  if (m == 0 || n == 0) return;
+  use_one_blas_thread();
+  const CBLAS_TRANSPOSE op_a = transpose_a ? CblasTrans : CblasNoTrans;
+  const CBLAS_TRANSPOSE op_b = transpose_b ? CblasTrans : CblasNoTrans;
+  if constexpr (std::is_same_v<T, float>) {
+    cblas_sgemm(CblasRowMajor, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  } else {
+    cblas_dgemm(CblasRowMajor, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  }
+}
+
+template void gemm(bool, bool, int, int, int, float, const float*, int, const float*, int, float, float*, int);
+template void gemm(bool, bool, int, int, int, double, const double*, int, const double*, int, double, double*, int);
+
+BlasInfo blas_info() {
+#if defined(BERTUNE_HAS_OPENBLAS)
+  // "OpenBLAS 0.3.21 DYNAMIC_ARCH ..."
+  const std::string config = openblas_get_config();
+  const size_t begin = config.find(' ') + 1;
+  return {"OpenBLAS", config.substr(begin, config.find(' ', begin) - begin), openblas_get_corename()};
+#elif defined(BERTUNE_HAS_ACCELERATE)
+  return {"Accelerate", "", ""};
+#else
+  return {"BLAS", "", ""};
+#endif
+}
+
+}  // namespace bertune

@@ -1,0 +1,24 @@
+// Matrix products over the system's BLAS, on the calling thread alone.
+//
+//   c (m,n) = alpha · op(a) (m,k) · op(b) (k,n) + beta · c
+//
+// Row-major; lda, ldb, ldc are distances between the stored rows. op(x) is xᵀ where transposed. c is not read when
+// beta is 0. Nothing happens when m or n is 0; with k = 0 the product is zero.
+#pragma once
+
+#include <string>
+
+namespace bertune {
+
+template <typename T>
+void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, const T* a, int lda, const T* b, int ldb,
+          T beta, T* c, int ldc);
+
+struct BlasInfo {
+  std::string library;  // "OpenBLAS" or "Accelerate"
+  std::string version;
+  std::string kernel;  // the processor kernel that the library chose, e.g. "SkylakeX"
+};
+BlasInfo blas_info();
+
+}  // namespace bertune

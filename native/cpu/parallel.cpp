@@ -1,0 +1,116 @@
+#include "cpu/parallel.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace bertune {
+namespace {
+
+// Polls before a thread sleeps.
+constexpr int kSpins = 2000;
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Returns once `value` is no longer `old`.
+void wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+Range even_split(int count, int parts, int part, int multiple) {
+  const int64_t units = (static_cast<int64_t>(count) + multiple - 1) / multiple;
+  const int64_t begin = units * part / parts * multiple;
+  const int64_t end = units * (part + 1) / parts * multiple;
+  return {static_cast<int>(std::min<int64_t>(begin, count)), static_cast<int>(std::min<int64_t>(end, count))};
+}
+
+Pool::Pool(int threads) : errors_(std::max(threads, 1)) {
+  BERTUNE_CHECK(threads >= 1);
+  workers_.reserve(threads - 1);
+  for (int thread = 1; thread < threads; ++thread) {
+    workers_.emplace_back([this, thread] { work_until_stopped(thread); });
+  }
+}
+
+Pool::~Pool() {
+  call_ = nullptr;
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void Pool::call_and_keep_error(int thread) {
+  try {
+    call_(work_, thread);
+  } catch (...) {
+    errors_[thread] = std::current_exception();
+  }
+}
+
+void Pool::dispatch(Call call, const void* work) {
+  if (workers_.empty()) {
+    call(work, 0);
+    return;
+  }
+  call_ = call;
+  work_ = work;
+  remaining_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  call_and_keep_error(0);
+  for (uint32_t left = remaining_.load(std::memory_order_acquire); left != 0;
+       left = remaining_.load(std::memory_order_acquire)) {
+    wait_while(remaining_, left);
+  }
+  for (std::exception_ptr& error : errors_) {
+    if (!error) continue;
+    const std::exception_ptr first = error;
+    std::fill(errors_.begin(), errors_.end(), nullptr);
+    std::rethrow_exception(first);
+  }
+}
+
+void Pool::work_until_stopped(int thread) {
+  for (uint32_t seen = 0;; ++seen) {
+    wait_while(generation_, seen);
+    if (call_ == nullptr) return;
+    call_and_keep_error(thread);
+    if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) remaining_.notify_one();
+  }
+}
+
+void Partition::assign(int B, const int32_t* cu_seqlens) {
+  const int threads = static_cast<int>(sequences_.size());
+  const int64_t T = cu_seqlens[B];
+  int begin = 0;
+  for (int thread = 0; thread < threads; ++thread) {
+    // The sequence boundary nearest to this thread's even share of tokens.
+    const int64_t target = T * (thread + 1) / threads;
+    const int32_t* after = std::lower_bound(cu_seqlens + begin, cu_seqlens + B, target);
+    int end = static_cast<int>(after - cu_seqlens);
+    if (end > begin && target - cu_seqlens[end - 1] < cu_seqlens[end] - target) --end;
+    if (thread == threads - 1) end = B;
+    sequences_[thread] = {begin, end};
+    tokens_[thread] = {cu_seqlens[begin], cu_seqlens[end]};
+    begin = end;
+  }
+}
+
+Range Partition::rows(Rows rows, int thread) const {
+  const int threads = static_cast<int>(sequences_.size());
+  return even_split(rows.count, threads, thread, rows.kind == RowKind::kTokens ? 4 : 1);
+}
+
+}  // namespace bertune

@@ -1,0 +1,88 @@
+// A small pool of threads, and how rows are shared out among them.
+//
+// A step runs some hundreds of short operations, each of them one call of Pool::run. Workers therefore spin for a few
+// microseconds before they sleep: within a step they are awake when the next operation comes, and an idle session
+// costs nothing.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include "core/backend.h"
+
+namespace bertune {
+
+// [begin, end)
+struct Range {
+  int begin = 0;
+  int end = 0;
+  int size() const { return end - begin; }
+  bool empty() const { return begin >= end; }
+};
+
+// Part `part` of `parts` of [0, count): sizes differ by at most `multiple`, and every part but the last non-empty one
+// is a multiple of `multiple`.
+Range even_split(int count, int parts, int part, int multiple = 1);
+
+class Pool {
+ public:
+  // `threads` ≥ 1 counts the calling thread, which is worker 0.
+  explicit Pool(int threads);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls work(thread) once for each thread in [0, threads()) and returns when all are done. An exception of a worker
+  // is rethrown here; of several, the one of the lowest thread. Not to be called from within `work`.
+  template <typename Work>
+  void run(Work&& work) {
+    using Callable = std::remove_reference_t<Work>;
+    dispatch([](const void* callable, int thread) { (*static_cast<Callable*>(const_cast<void*>(callable)))(thread); },
+             &work);
+  }
+
+ private:
+  using Call = void (*)(const void* work, int thread);
+
+  void dispatch(Call call, const void* work);
+  void work_until_stopped(int thread);
+  void call_and_keep_error(int thread);
+
+  // Written by run before `generation_` is raised, read by workers after it.
+  Call call_ = nullptr;  // null: stop
+  const void* work_ = nullptr;
+  std::vector<std::exception_ptr> errors_;  // one a thread
+  alignas(64) std::atomic<uint32_t> generation_{0};
+  alignas(64) std::atomic<uint32_t> remaining_{0};
+  std::vector<std::thread> workers_;
+};
+
+// How one batch is shared out: whole sequences for attention, tokens for everything that works row by row.
+class Partition {
+ public:
+  explicit Partition(int threads) : sequences_(threads), tokens_(threads) {}
+
+  // Splits B sequences with starts cu_seqlens (B + 1) so that the threads' token counts are as even as sequence
+  // boundaries allow.
+  void assign(int B, const int32_t* cu_seqlens);
+
+  // The sequences of a thread, and the range of their tokens.
+  Range sequences(int thread) const { return sequences_[thread]; }
+  Range tokens(int thread) const { return tokens_[thread]; }
+
+  // The rows of a thread, for operations that work row by row.
+  Range rows(Rows rows, int thread) const;
+
+ private:
+  std::vector<Range> sequences_;
+  std::vector<Range> tokens_;
+};
+
+}  // namespace bertune
