@@ -1,0 +1,134 @@
+import { type Command, Option } from 'commander';
+import {
+  expectNonNegativeInteger,
+  expectNumberInRange,
+  expectPositiveInteger,
+  invalidOption,
+  type NumberRange,
+} from '../options.js';
+
+/*
+ * Options of the command line: how a value is read, checked and named in messages. A value that cannot be used is an
+ * INVALID_OPTION that names the flag, and the usage error's exit status.
+ */
+
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function parseNumber(flag: string, expected: string, text: string): number {
+  if (!DECIMAL.test(text)) throw invalidOption(flag, expected, text);
+  return Number(text);
+}
+
+/** An option whose value is read by `parse`, which is given the long flag for its messages. */
+function parsed<Value>(flags: string, description: string, parse: (flag: string, text: string) => Value): Option {
+  const option = new Option(flags, description);
+  const flag = option.long ?? flags;
+  return option.argParser((text: string) => parse(flag, text));
+}
+
+/** `--rank <n>`: a positive integer. */
+export function positiveInteger(flags: string, description: string): Option {
+  return parsed(flags, description, (flag, text) =>
+    expectPositiveInteger(flag, parseNumber(flag, 'a positive integer', text)),
+  );
+}
+
+/** `--seed <n>`: an integer of at least 0. */
+export function nonNegativeInteger(flags: string, description: string): Option {
+  return parsed(flags, description, (flag, text) =>
+    expectNonNegativeInteger(flag, parseNumber(flag, 'a non-negative integer', text)),
+  );
+}
+
+/** `--learning-rate <x>`: a number inside a range. */
+export function number(flags: string, description: string, range: NumberRange): Option {
+  return parsed(flags, description, (flag, text) =>
+    expectNumberInRange(flag, parseNumber(flag, 'a number', text), range),
+  );
+}
+
+/** `--targets <names>`: names with commas between them. */
+export function names(flags: string, description: string): Option {
+  return parsed(flags, description, parseNames);
+}
+
+function parseNames(flag: string, text: string): string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (parts.some((part) => part === '')) throw invalidOption(flag, 'names with commas between them', text);
+  return parts;
+}
+
+/** `--schedule <name>`: one of `choices`. */
+export function choice(flags: string, description: string, choices: readonly string[]): Option {
+  return new Option(flags, description).choices(choices);
+}
+
+/** `--logging-steps <n|epoch>`: one of the words, or a positive integer. */
+export function positiveIntegerOr(flags: string, description: string, words: readonly string[]): Option {
+  const expected = [...words, 'a positive integer'].join(' or ');
+  return parsed(flags, description, (flag, text) =>
+    words.includes(text) ? text : expectPositiveInteger(flag, parseNumber(flag, expected, text)),
+  );
+}
+
+/** `--class-weights <balanced|a,b,c>`: the word, or positive numbers with commas between them. */
+export function weights(flags: string, description: string): Option {
+  return parsed(flags, description, (flag, text) =>
+    text === 'balanced'
+      ? text
+      : parseNames(flag, text).map((part) =>
+          expectNumberInRange(flag, parseNumber(flag, 'balanced or numbers with commas between them', part), {
+            min: 0,
+            minExclusive: true,
+          }),
+        ),
+  );
+}
+
+/** An object without its undefined members, so that "not given" stays "not there". */
+export function given<Value extends object>(values: Value): { [Key in keyof Value]?: Exclude<Value[Key], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof Value]?: Exclude<Value[Key], undefined>;
+  };
+}
+
+/** What the options about data say. */
+export interface DataArguments {
+  data?: string;
+  trainFile?: string;
+  validationFile?: string;
+  testFile?: string;
+  textColumn?: string;
+  labelColumn?: string;
+  delimiter?: string;
+}
+
+/** Adds the options about data; a command that does not train takes no file to train on. */
+export function addDataOptions(command: Command, { training }: { training: boolean }): Command {
+  command.option('--data <folder>', 'folder with train, validation and test files (.csv .tsv .jsonl .ndjson .txt)');
+  if (training) {
+    command
+      .option('--train-file <file>', 'file to train on, instead of --data')
+      .option('--validation-file <file>', 'file to evaluate on after every epoch');
+  }
+  return command
+    .option('--test-file <file>', training ? 'file to evaluate on at the end' : 'file to evaluate on')
+    .option('--text-column <name>', 'column of the texts (default: text, sentence, content, ...)')
+    .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
+    .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)');
+}
+
+/** What the options about where arithmetic runs say. */
+export interface DeviceArguments {
+  device?: 'auto' | 'cpu' | 'cuda';
+  precision?: 'fp32' | 'tf32' | 'bf16';
+  threads?: number;
+}
+
+/** Adds the options about where arithmetic runs. */
+export function addDeviceOptions(command: Command): Command {
+  return command
+    .addOption(choice('--device <name>', 'where to compute (default: auto)', ['auto', 'cpu', 'cuda']))
+    .addOption(choice('--precision <name>', 'arithmetic (default: the best of the device)', ['fp32', 'tf32', 'bf16']))
+    .addOption(positiveInteger('--threads <n>', 'threads on the CPU (default: one a core)'));
+}

@@ -1,0 +1,111 @@
+import {
+  formatCount,
+  formatFixed,
+  formatMebibytes,
+  formatMetric,
+  formatSeconds,
+  formatShare,
+  NO_VALUE,
+} from './format.js';
+import type { ReferenceRecord, RunRecord } from './records.js';
+import type { Column, Table } from './table.js';
+
+const right = (title: string): Column => ({ title, align: 'right' });
+
+/** Columns that every comparison ends with; the notebook's own. */
+const METRIC_COLUMNS = ['accuracy', 'precision', 'recall', 'F1 macro'].map(right);
+const SIZE_COLUMNS = ['trainable parameters', '% of all'].map(right);
+const COST_COLUMNS = ['peak memory MiB', 'process MiB', 'time s'].map(right);
+
+/** What the memory columns mean, for the foot of a table. */
+export const MEMORY_NOTE =
+  'peak memory: the most that parameters, gradients, optimizer, activations and data took at once (before fine-tuning: ' +
+  'the model alone); process: the peak resident memory of the whole process; MiB of 2^20 bytes';
+
+function metricCells(run: RunRecord): string[] {
+  const { accuracy, precision, recall, f1_macro } = run.test ?? {};
+  return [accuracy, precision, recall, f1_macro].map(formatMetric);
+}
+
+function sizeCells({ parameters }: RunRecord): string[] {
+  if (parameters === undefined || parameters.trainable === 0) return [NO_VALUE, NO_VALUE];
+  return [formatCount(parameters.trainable), formatShare(parameters.trainable, parameters.total)];
+}
+
+function costCells({ memory, method, train_runtime }: RunRecord): string[] {
+  const peak = method.kind === 'none' ? memory?.model : memory?.peak;
+  return [formatMebibytes(peak), formatMebibytes(memory?.process_peak), formatSeconds(train_runtime)];
+}
+
+function cells(run: RunRecord): string[] {
+  return [...sizeCells(run), ...costCells(run), ...metricCells(run)];
+}
+
+/** All runs side by side, in their order. A column `status` appears where a run is not done. */
+export function comparisonTable(runs: readonly RunRecord[]): Table {
+  const unfinished = runs.some((run) => run.status !== 'done');
+  return {
+    columns: [
+      { title: 'method' },
+      ...SIZE_COLUMNS,
+      ...COST_COLUMNS,
+      ...METRIC_COLUMNS,
+      ...(unfinished ? [{ title: 'status' }] : []),
+    ],
+    rows: runs.map((run) => [
+      run.title,
+      ...cells(run),
+      ...(unfinished ? [run.error === undefined ? run.status : `${run.status} [${run.error.code}]`] : []),
+    ]),
+  };
+}
+
+/** The LoRA runs by rank. No rows where there are none. */
+export function loraTable(runs: readonly RunRecord[]): Table {
+  const lora = runs.filter((run) => run.method.kind === 'lora');
+  return {
+    columns: [right('rank'), right('alpha'), ...SIZE_COLUMNS, ...COST_COLUMNS, ...METRIC_COLUMNS],
+    rows: [...lora]
+      .sort((a, b) => Number(a.method.rank) - Number(b.method.rank))
+      .map((run) => [String(run.method.rank), String(run.method.alpha), ...cells(run)]),
+  };
+}
+
+/** The model before fine-tuning: its metrics and its memory alone. */
+export function beforeTable(run: RunRecord): Table {
+  return {
+    columns: [...METRIC_COLUMNS, right('model MiB')],
+    rows: [[...metricCells(run), formatMebibytes(run.memory?.model)]],
+  };
+}
+
+/** Each run with the published row of the same name under it. */
+export function referenceTable(runs: readonly RunRecord[], reference: readonly ReferenceRecord[]): Table {
+  const columns = [
+    { title: 'method' },
+    { title: 'source' },
+    right('trainable parameters'),
+    right('peak memory MiB'),
+    right('time s'),
+    ...METRIC_COLUMNS,
+  ];
+  const rows = runs.flatMap((run) => {
+    const published = reference.find(({ name }) => name === run.name);
+    if (published === undefined) return [];
+    const [trainable = NO_VALUE] = sizeCells(run);
+    const [peak = NO_VALUE, , time = NO_VALUE] = costCells(run);
+    const { accuracy, precision, recall, f1_macro } = published;
+    return [
+      [run.title, 'here', trainable, peak, time, ...metricCells(run)],
+      [
+        '',
+        'notebook',
+        published.trainable === null ? NO_VALUE : formatCount(published.trainable),
+        formatFixed(published.memory_mib, 2),
+        formatSeconds(published.time_s),
+        ...[accuracy, precision, recall, f1_macro].map(formatMetric),
+      ],
+    ];
+  });
+  return { columns, rows };
+}

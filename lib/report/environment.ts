@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import { loadNative } from '../native.js';
+import type { EnvironmentRecord } from './records.js';
+
+/** The version in the package's own package.json. */
+export function packageVersion(): string {
+  // The same number of folders up from lib/report and from dist/report.
+  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(file) as { version: string }).version;
+}
+
+/** What a BLAS library calls itself: `OpenBLAS 0.3.26 (SkylakeX)`. */
+export function blasName(): string {
+  const { library, version, kernel } = loadNative().blas();
+  return [library, version, kernel && `(${kernel})`].filter(Boolean).join(' ');
+}
+
+/** The name of the machine's processor, and how many threads it runs at once. */
+export function processorName(): string {
+  const model = os.cpus()[0]?.model.trim() || os.arch();
+  return `${model} (${os.availableParallelism()} threads)`;
+}
+
+/** The software and the machine that ran a run on `device`. */
+export function environmentRecord(where: { device: string; precision: string; threads: number }): EnvironmentRecord {
+  const info = loadNative()
+    .devices()
+    .find(({ device }) => device === where.device);
+  return {
+    bertune: packageVersion(),
+    node: process.versions.node,
+    platform: `${process.platform} ${process.arch}`,
+    processor: processorName(),
+    // The CPU's own name stands under `processor`.
+    device: where.device === 'cpu' || info === undefined ? where.device : `${where.device} (${info.name})`,
+    precision: where.precision,
+    threads: where.threads,
+    blas: blasName(),
+  };
+}
+
+/** The highest resident memory of this process so far, in bytes. */
+export function processPeakMemory(): number {
+  if (process.platform === 'linux') {
+    try {
+      // getrusage would count the parent's memory too: Linux carries its peak over fork and exec.
+      const peak = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+      if (peak !== undefined) return Number(peak) * 1024;
+    } catch {
+      // No /proc: the next best figure has to do.
+    }
+  }
+  return process.resourceUsage().maxRSS * 1024;
+}

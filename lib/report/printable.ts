@@ -1,0 +1,22 @@
+/**
+ * Characters that a terminal or a page would obey rather than show: controls (C0, DEL, C1), line and paragraph
+ * separators, the marks and overrides of writing direction, the byte order mark, and halves of surrogate pairs.
+ */
+const UNPRINTABLE =
+  /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu;
+
+const NAMED: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+/**
+ * Makes text from files and users safe to print: what a terminal would obey becomes a visible escape.
+ *
+ * @param text any text
+ * @returns the text on one line, e.g. a newline as `\n`, an escape character as `\x1b`
+ */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => {
+    const code = character.charCodeAt(0);
+    const hex = code.toString(16);
+    return NAMED[character] ?? (code < 0x100 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex.padStart(4, '0')}`);
+  });
+}

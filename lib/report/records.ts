@@ -1,0 +1,130 @@
+/*
+ * What a run leaves behind, as results.json holds it: plain data, sizes in bytes, times in seconds, names as Hugging
+ * Face logs them (snake_case).
+ */
+
+/** A row of a training log, as trainer_state.json holds it: a logged step or an evaluation (`eval_...`). */
+export interface LogRecord {
+  readonly epoch?: number;
+  readonly step?: number;
+  readonly loss?: number;
+  readonly eval_loss?: number;
+  readonly eval_accuracy?: number;
+  readonly eval_precision?: number;
+  readonly eval_recall?: number;
+  readonly eval_f1_macro?: number;
+  readonly [key: string]: unknown;
+}
+
+/** Precision, recall and F1 of one label. */
+export interface LabelRecord {
+  readonly label: string;
+  readonly precision: number;
+  readonly recall: number;
+  readonly f1: number;
+  readonly support: number;
+}
+
+/** How a model does on a split. Precision, recall and f1_macro are macro averages. */
+export interface MetricsRecord {
+  readonly examples: number;
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly precision: number;
+  readonly recall: number;
+  readonly f1_macro: number;
+  readonly f1_micro: number;
+  readonly f1_weighted: number;
+  readonly runtime: number;
+  readonly samples_per_second: number;
+  readonly labels: readonly LabelRecord[];
+  /** confusion[true][predicted], in the order of `labels` of the run's data. */
+  readonly confusion: readonly (readonly number[])[];
+}
+
+/** Memory of a run in bytes. */
+export interface MemoryRecord {
+  /** The model's parameters alone. */
+  readonly model: number;
+  /** The highest sum of the library's own allocations: parameters, gradients, optimizer, activations, data. */
+  readonly peak: number;
+  /** The highest resident memory of the whole process, as the operating system counted it. */
+  readonly process_peak: number;
+}
+
+/** The method of a run with its options, e.g. `{ kind: 'lora', rank: 8, ... }`; `{ kind: 'none' }` trains nothing. */
+export interface MethodRecord {
+  readonly kind: 'none' | 'full' | 'linear' | 'prefix' | 'lora';
+  readonly [option: string]: unknown;
+}
+
+/** One run from its settings to its test metrics. */
+export interface RunRecord {
+  /** Its name in options and files, e.g. `lora-8`. */
+  readonly name: string;
+  /** Its name in tables, e.g. `LoRA r=8`. */
+  readonly title: string;
+  readonly method: MethodRecord;
+  /** 'stopped': early, at the user's wish; 'failed': see `error`. */
+  readonly status: 'done' | 'stopped' | 'failed';
+  readonly error?: { readonly code: string; readonly message: string };
+  /** Hyper-parameters as used, defaults filled in. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly parameters?: { readonly trainable: number; readonly total: number };
+  readonly memory?: MemoryRecord;
+  /** Seconds of training, evaluations between epochs included; absent where nothing was trained. */
+  readonly train_runtime?: number;
+  readonly steps?: number;
+  readonly epochs?: number;
+  readonly train_loss?: number;
+  readonly train_samples_per_second?: number;
+  readonly train_steps_per_second?: number;
+  /** The split that the comparison is made on. */
+  readonly test?: MetricsRecord;
+  readonly log_history: readonly LogRecord[];
+}
+
+/** What ran the runs. */
+export interface EnvironmentRecord {
+  readonly bertune: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly processor: string;
+  readonly device: string;
+  readonly precision: string;
+  readonly threads: number;
+  readonly blas: string;
+}
+
+/** The data of a run or comparison. */
+export interface DataRecord {
+  readonly source: string;
+  readonly labels: readonly string[];
+  /** Examples by split. */
+  readonly splits: Readonly<Record<string, number>>;
+}
+
+/** A comparison: results.json of `bertune compare`. */
+export interface ComparisonRecord {
+  readonly preset: string;
+  readonly created: string;
+  readonly model: string;
+  readonly data: DataRecord;
+  readonly environment: EnvironmentRecord;
+  readonly runs: readonly RunRecord[];
+  /** Numbers published for the same settings, where there are any. */
+  readonly reference?: readonly ReferenceRecord[];
+}
+
+/** A row of a published table, to be held against the run of the same name. */
+export interface ReferenceRecord {
+  readonly name: string;
+  readonly trainable: number | null;
+  /** Mebibytes, as the source states them. */
+  readonly memory_mib: number;
+  readonly time_s: number | null;
+  readonly accuracy: number;
+  readonly precision: number;
+  readonly recall: number;
+  readonly f1_macro: number;
+}

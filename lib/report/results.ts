@@ -1,0 +1,78 @@
+import { join } from 'node:path';
+import { writeFileAtomic, writeJson } from '../output.js';
+import { csv } from './csv.js';
+import { formatCount } from './format.js';
+import type { ComparisonRecord, EnvironmentRecord, RunRecord } from './records.js';
+import { beforeSection, closingSections, runSection, sectionMarkdown } from './sections.js';
+import { markdownText } from './table.js';
+
+/** The columns of results.csv: names for programs, sizes in bytes, times in seconds. */
+const CSV_COLUMNS: readonly [string, (run: RunRecord) => string | number | undefined][] = [
+  ['name', (run) => run.name],
+  ['method', (run) => run.title],
+  ['status', (run) => run.status],
+  ['error', (run) => run.error && `[${run.error.code}] ${run.error.message}`],
+  ['learning_rate', ({ settings }) => settings.learning_rate as number | undefined],
+  ['epochs', (run) => run.epochs],
+  ['steps', (run) => run.steps],
+  ['trainable_parameters', (run) => run.parameters?.trainable],
+  ['total_parameters', (run) => run.parameters?.total],
+  ['model_bytes', (run) => run.memory?.model],
+  ['peak_memory_bytes', (run) => run.memory?.peak],
+  ['process_peak_bytes', (run) => run.memory?.process_peak],
+  ['train_runtime', (run) => run.train_runtime],
+  ['train_loss', (run) => run.train_loss],
+  ['test_loss', (run) => run.test?.loss],
+  ['accuracy', (run) => run.test?.accuracy],
+  ['precision', (run) => run.test?.precision],
+  ['recall', (run) => run.test?.recall],
+  ['f1_macro', (run) => run.test?.f1_macro],
+];
+
+/** results.csv of a comparison: a line a run. */
+export function resultsCsv(runs: readonly RunRecord[]): string {
+  return csv(
+    CSV_COLUMNS.map(([name]) => name),
+    runs.map((run) => CSV_COLUMNS.map(([, value]) => value(run))),
+  );
+}
+
+/** The machine and the software in one line. */
+export function environmentLine(environment: EnvironmentRecord): string {
+  const { bertune, node, platform, processor, device, precision, threads, blas } = environment;
+  return [
+    `bertune ${bertune}`,
+    `Node.js ${node}`,
+    platform,
+    processor,
+    `${device} ${precision}`,
+    `${threads} thread${threads === 1 ? '' : 's'}`,
+    blas,
+  ].join(' · ');
+}
+
+/** results.md of a comparison: the sections that the terminal shows. */
+export function resultsMarkdown(comparison: ComparisonRecord): string {
+  const { preset, created, model, data, environment, runs } = comparison;
+  const splits = Object.entries(data.splits).map(([name, examples]) => `${name} ${formatCount(examples)}`);
+  const before = runs.filter((run) => run.method.kind === 'none').map(beforeSection);
+  const trained = runs.filter((run) => run.method.kind !== 'none').map(runSection);
+  const head = [
+    `# Comparison: ${preset}`,
+    `- model: ${markdownText(model)}\n- data: ${markdownText(data.source)} (${splits.join(', ')}; ${data.labels.length} labels)\n` +
+      `- ${markdownText(environmentLine(environment))}\n- ${created}`,
+  ];
+  return `${head.join('\n\n')}\n\n${[...before, ...trained, ...closingSections(comparison)].map(sectionMarkdown).join('')}`
+    .trimEnd()
+    .concat('\n');
+}
+
+/** The files that a comparison leaves in its output directory. */
+export const COMPARISON_FILES = ['results.json', 'results.csv', 'results.md'] as const;
+
+/** Writes results.json, results.csv and results.md. */
+export async function writeComparison(directory: string, comparison: ComparisonRecord): Promise<void> {
+  await writeJson(join(directory, 'results.json'), comparison);
+  await writeFileAtomic(join(directory, 'results.csv'), resultsCsv(comparison.runs));
+  await writeFileAtomic(join(directory, 'results.md'), resultsMarkdown(comparison));
+}

@@ -1,0 +1,81 @@
+import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
+import { epochTable } from './epochs.js';
+import { formatCount, formatShare } from './format.js';
+import { printable } from './printable.js';
+import type { ComparisonRecord, RunRecord } from './records.js';
+import { markdownTable, markdownText, type Table, textTable } from './table.js';
+
+/** A titled part of a report: lines of text, a table, lines of text. */
+export interface Section {
+  readonly title: string;
+  readonly lead?: readonly string[];
+  readonly table?: Table;
+  readonly notes?: readonly string[];
+}
+
+/** The model before fine-tuning. */
+export function beforeSection(run: RunRecord): Section {
+  return { title: 'Before fine-tuning', ...(run.test ? { table: beforeTable(run) } : { lead: [failure(run)] }) };
+}
+
+/** One run: what it trained and its epochs. */
+export function runSection(run: RunRecord): Section {
+  if (run.error !== undefined && run.log_history.length === 0) return { title: run.title, lead: [failure(run)] };
+  const { parameters } = run;
+  return {
+    title: run.title,
+    ...(parameters === undefined
+      ? {}
+      : {
+          lead: [
+            `${formatCount(parameters.trainable)} of ${formatCount(parameters.total)} parameters trained ` +
+              `(${formatShare(parameters.trainable, parameters.total)})`,
+          ],
+        }),
+    table: epochTable(run.log_history),
+    ...(run.error === undefined ? {} : { notes: [failure(run)] }),
+  };
+}
+
+/** What comes after the runs: LoRA by rank, the comparison, the published numbers beside ours. */
+export function closingSections({ runs, reference }: Pick<ComparisonRecord, 'runs' | 'reference'>): Section[] {
+  const lora = loraTable(runs);
+  const failures = runs.filter((run) => run.error !== undefined).map(failure);
+  return [
+    ...(lora.rows.length > 0 ? [{ title: 'LoRA by rank', table: lora }] : []),
+    { title: 'Comparison', table: comparisonTable(runs), notes: [...failures, MEMORY_NOTE] },
+    ...(reference === undefined || reference.length === 0
+      ? []
+      : [
+          {
+            title: 'Beside the notebook',
+            table: referenceTable(runs, reference),
+            notes: ['the notebook ran on a consumer GPU; its prefix tuning left the classifier frozen'],
+          },
+        ]),
+  ];
+}
+
+function failure(run: RunRecord): string {
+  return `${run.title} ${run.status}: error [${run.error?.code ?? 'INTERNAL'}]: ${run.error?.message ?? 'no result'}`;
+}
+
+/** A section for a terminal; `emphasize` marks its title. Ends with an empty line. */
+export function sectionText(section: Section, emphasize: (text: string) => string = (text) => text): string {
+  const { title, lead = [], table, notes = [] } = section;
+  const block = (lines: readonly string[]) => lines.map((line) => `${printable(line)}\n`).join('');
+  return [`${emphasize(printable(title))}\n`, block(lead), table ? `\n${textTable(table)}` : '', block(notes)]
+    .join('')
+    .concat('\n');
+}
+
+/** A section in Markdown under a heading of the second level. Ends with an empty line. */
+export function sectionMarkdown({ title, lead = [], table, notes = [] }: Section): string {
+  const paragraphs = [
+    `## ${markdownText(title)}`,
+    ...lead.map(markdownText),
+    ...(table ? [markdownTable(table).trimEnd()] : []),
+    ...notes.map(markdownText),
+  ];
+  return paragraphs.map((text) => `${text}\n\n`).join('');
+}
