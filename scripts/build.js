@@ -44,8 +44,13 @@ export async function buildNative({ force = false, verbose = false } = {}) {
   const file = 'build/.stamp';
   const before = readStamp(file);
   if (!force && before === stamp && existsSync(path.join(root, 'build/Release/bertune.node'))) return;
-  // CMake's cache is good for one folder, one compiler and one processor only.
-  if (force || before.split(' ')[0] !== host) rmSync(path.join(root, 'build'), { recursive: true, force: true });
+  // CMake's cache and objects are good for one folder, one compiler and one processor only. What else lies in build/
+  // is left: node-gyp, where it runs this through binding.gyp, keeps its own files there.
+  if (force || before.split(' ')[0] !== host) {
+    for (const made of ['CMakeCache.txt', 'CMakeFiles', 'Release/bertune.node']) {
+      rmSync(path.join(root, 'build', made), { recursive: true, force: true });
+    }
+  }
   // Known before the build, so that after a failed one CMake goes on from where it stopped.
   writeStamp(file, host);
   await step('building the addon', cmakeJs, ['build', '--log-level', 'error', '--parallel', String(jobs)], verbose);
