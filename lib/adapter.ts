@@ -1,11 +1,22 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkLoraFits, formatLora, readLora } from './adapter/lora.js';
+import { checkPrefixFits, formatPrefix, readPrefix } from './adapter/prefix.js';
+import { AdapterSettings } from './adapter/settings.js';
+import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
 import type { BertConfig } from './config.js';
 import { BertuneError } from './errors.js';
-import type { Tensor } from './safetensors.js';
+import { isFile, readJsonObject } from './input.js';
+import { expectNames, expectOneOf, expectString } from './options.js';
+import { dataFile, formatJson, writeFilesAtomic } from './output.js';
+import { readSafetensors, type Safetensors, safetensorsFile, type Tensor } from './safetensors.js';
+
+export { resolveTargetModules } from './adapter/targets.js';
 
 interface AdapterCommon {
   /** base_model_name_or_path: where the base checkpoint is, a directory or a hub id. */
   baseModel: string | null;
-  /** Names of the classes in order, where the file knows them (ours do, PEFT's do not). */
+  /** Names of the classes in order, kept in the file's metadata; null where the file knows none (PEFT's do not). */
   labels?: readonly string[] | null;
 }
 
@@ -40,18 +51,28 @@ export interface PrefixAdapter extends AdapterCommon {
 
 export type Adapter = LoraAdapter | PrefixAdapter;
 
+const CONFIG_FILE = 'adapter_config.json';
+const WEIGHTS_FILE = 'adapter_model.safetensors';
+
 /** Whether the directory holds an adapter_config.json. */
 export async function isAdapter(directory: string): Promise<boolean> {
-  throw new BertuneError('INTERNAL', `not written yet: ${directory}`);
+  return isFile(join(expectString('directory', directory), CONFIG_FILE));
 }
 
 /**
- * Reads an adapter that PEFT or this library saved.
+ * Reads an adapter that PEFT or this library saved. Settings that change the arithmetic (DoRA, rank patterns, ...) are
+ * refused by name; settings unknown here are passed over where they are null, false or empty.
  *
  * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH
  */
 export async function readAdapter(directory: string): Promise<Adapter> {
-  throw new BertuneError('INTERNAL', `not written yet: ${directory}`);
+  const configPath = join(expectString('directory', directory), CONFIG_FILE);
+  const settings = new AdapterSettings(await readJsonObject(configPath), configPath);
+  const type = settings.value('peft_type');
+  if (type !== 'LORA' && type !== 'PREFIX_TUNING') throw settings.invalid('peft_type', '"LORA" or "PREFIX_TUNING"');
+  const path = join(directory, WEIGHTS_FILE);
+  const file = await readWeights(directory, path);
+  return type === 'LORA' ? readLora(settings, file, path) : readPrefix(settings, file, path);
 }
 
 /**
@@ -60,29 +81,45 @@ export async function readAdapter(directory: string): Promise<Adapter> {
  * @throws BertuneError SHAPE_MISMATCH, CHECKPOINT_INVALID naming the tensor or module
  */
 export function checkAdapter(adapter: Adapter, config: BertConfig): void {
-  throw new BertuneError('INTERNAL', `not written yet: ${adapter} ${config}`);
+  if (adapter.kind === 'lora') checkLoraFits(adapter, config);
+  else checkPrefixFits(adapter, config);
 }
 
 /**
  * Writes adapter_config.json and adapter_model.safetensors so that every PEFT version can read them, both or none.
+ * Creates the directory where needed.
  *
  * @param options.tokenizerFrom directory whose tokenizer files are copied beside. Defaults to none.
- * @throws BertuneError OUTPUT_REFUSED, SHAPE_MISMATCH, INVALID_OPTION
+ * @throws BertuneError OUTPUT_REFUSED, SHAPE_MISMATCH, CHECKPOINT_INVALID, INVALID_OPTION, NOT_FOUND (the tokenizer)
  */
 export async function writeAdapter(
   directory: string,
   adapter: Adapter,
   options: { tokenizerFrom?: string } = {},
 ): Promise<void> {
-  throw new BertuneError('INTERNAL', `not written yet: ${directory} ${adapter} ${options}`);
+  expectString('directory', directory);
+  const kind = expectOneOf('kind', adapter.kind, ['lora', 'prefix']);
+  if (adapter.labels) expectNames('labels', adapter.labels);
+  const { settings, file } = adapter.kind === 'lora' ? formatLora(adapter) : formatPrefix(adapter);
+  const floats = kind === 'lora' ? ['lora_dropout'] : [];
+  await writeFilesAtomic(directory, [
+    ...(options.tokenizerFrom === undefined ? [] : await tokenizerFiles(options.tokenizerFrom)),
+    safetensorsFile(WEIGHTS_FILE, file.tensors, file.metadata),
+    dataFile(CONFIG_FILE, formatJson(settings, { sortKeys: true, floats })),
+  ]);
 }
 
-/**
- * The full names of BERT's Linear modules that the targets match, in the order of the model: PEFT's suffix rule, or
- * every one for 'all-linear'.
- *
- * @throws BertuneError INVALID_OPTION listing the modules where a target matches none
- */
-export function resolveTargetModules(targets: readonly string[], layers: number): string[] {
-  throw new BertuneError('INTERNAL', `not written yet: ${targets} ${layers}`);
+async function readWeights(directory: string, path: string): Promise<Safetensors> {
+  if (!(await isFile(path))) {
+    const pickles = (await readdir(directory)).filter((name) => /^adapter_model\.(bin|pt|pth)$/.test(name));
+    if (pickles.length > 0) {
+      throw new BertuneError(
+        'CHECKPOINT_INVALID',
+        `Expected ${WEIGHTS_FILE} in ${directory} but found ${pickles.join(', ')}, a pickle, which is never read here. ` +
+          'Convert it to safetensors first, where you trust its source, in Python with PEFT: load it with ' +
+          "PeftModel.from_pretrained and save it with save_pretrained('NEW_DIRECTORY')",
+      );
+    }
+  }
+  return readSafetensors(path);
 }

@@ -1,13 +1,32 @@
-import type { BertConfig, HeadKind } from './config.js';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkParameter } from './checkpoint/check.js';
+import { readHead } from './checkpoint/head.js';
+import { canonicalName } from './checkpoint/names.js';
+import { encoderTensors, expectedTensors, headTensors, type ShapeTable } from './checkpoint/shapes.js';
+import { INDEX_FILE, readWeights, WEIGHTS_FILE } from './checkpoint/shards.js';
+import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
+import { type BertConfig, configToJson, FLOAT_KEYS, type HeadKind, readConfig } from './config.js';
 import { BertuneError } from './errors.js';
-import type { Tensor } from './safetensors.js';
+import { isDirectory, isFile } from './input.js';
+import { expectNames, expectOneOf, expectString } from './options.js';
+import { dataFile, formatJson, writeFilesAtomic } from './output.js';
+import { safetensorsFile, type Tensor } from './safetensors.js';
 
-export * from './checkpoint/shapes.js';
+export {
+  encoderTensors,
+  expectedTensors,
+  headTensors,
+  linearModules,
+  loraTensors,
+  prefixTensors,
+  type ShapeTable,
+} from './checkpoint/shapes.js';
 
 /** A checkpoint in memory, every tensor checked against the shape that config.json implies. */
 export interface Checkpoint {
   directory: string;
-  /** `labels` are the model's from now on: those asked for, otherwise the file's. */
+  /** `labels` are the model's from now on: those asked for, otherwise the file's; null where neither names any. */
   config: BertConfig;
   /** Canonical names; dtypes F64, F32, F16 or BF16 as in the file. */
   tensors: Map<string, Tensor>;
@@ -22,6 +41,7 @@ export interface Checkpoint {
 /** What writeCheckpoint saves. */
 export interface CheckpointContent {
   config: BertConfig;
+  /** Names of the classes in order. */
   labels: readonly string[];
   /** Exactly the tensors of expectedTensors(config, head, labels.length). */
   tensors: ReadonlyMap<string, Tensor>;
@@ -30,15 +50,29 @@ export interface CheckpointContent {
   tokenizerFrom: string;
 }
 
+/** torch's words for element types, as config.json has them. */
+const TORCH_DTYPES = new Map([
+  ['F64', 'float64'],
+  ['F32', 'float32'],
+  ['F16', 'float16'],
+  ['BF16', 'bfloat16'],
+]);
+
+/** Files of another kind of model that would be read in place of a checkpoint written over them. */
+const STALE_FILES = [INDEX_FILE, 'adapter_config.json', 'adapter_model.safetensors'];
+
 /** Whether the directory holds a config.json. */
 export async function isCheckpoint(directory: string): Promise<boolean> {
-  throw new BertuneError('INTERNAL', `not written yet: ${directory}`);
+  return isFile(join(expectString('directory', directory), 'config.json'));
 }
 
 /**
- * Reads a BERT checkpoint: config.json and model.safetensors, or the shards of model.safetensors.index.json.
+ * Reads a BERT checkpoint: config.json and model.safetensors, or the shards of model.safetensors.index.json. Accepts
+ * what transformers accepts: names without `bert.`, LayerNorm.gamma and beta, tensors of other heads (ignored), no
+ * pooler, no classifier.
  *
- * @param options.labels classes the model is to have. A classifier of another number of rows counts as missing.
+ * @param options.labels names of the classes that the model is to have. A classifier of another number of classes
+ *   counts as missing; where the file has the same names in another order, its rows are put into this order.
  *   Defaults to the file's.
  * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH, INVALID_OPTION
  */
@@ -46,14 +80,113 @@ export async function readCheckpoint(
   directory: string,
   options: { labels?: readonly string[] } = {},
 ): Promise<Checkpoint> {
-  throw new BertuneError('INTERNAL', `not written yet: ${directory} ${options}`);
+  if (options.labels !== undefined) expectNames('labels', options.labels);
+  if (!(await isDirectory(expectString('directory', directory)))) {
+    throw new BertuneError('NOT_FOUND', `Expected a checkpoint directory at ${directory} but there is none`);
+  }
+  const config = await readConfig(directory);
+  const { found, names } = canonicalise(await readWeights(directory), directory);
+
+  const { tensors, missing } = takeEncoder(config, found, directory);
+  const head = readHead(config, found, options.labels, directory);
+  for (const [name, tensor] of head?.tensors ?? []) tensors.set(name, tensor);
+  if (!head) missing.push(...headTensors(config, 'classifier', 1).keys());
+
+  const labels = options.labels ? [...options.labels] : (head?.labels ?? config.labels);
+  const ignored = [...names].filter(([name]) => !tensors.has(name)).map(([, inFile]) => inFile);
+  return { directory, config: { ...config, labels }, tensors, missing, ignored, head: head?.kind ?? null };
 }
 
 /**
- * Writes config.json, model.safetensors and the tokenizer's files, all or none. Creates the directory where needed.
+ * Writes config.json, model.safetensors and the tokenizer's files, all or none. Creates the directory where needed. An
+ * adapter or a sharded checkpoint that was there is removed, since it would be read in place of this one.
  *
- * @throws BertuneError OUTPUT_REFUSED, SHAPE_MISMATCH, INVALID_OPTION, NOT_FOUND (the tokenizer)
+ * @throws BertuneError OUTPUT_REFUSED, SHAPE_MISMATCH, CHECKPOINT_INVALID, INVALID_OPTION, NOT_FOUND (the tokenizer)
  */
 export async function writeCheckpoint(directory: string, content: CheckpointContent): Promise<void> {
-  throw new BertuneError('INTERNAL', `not written yet: ${directory} ${content}`);
+  expectString('directory', directory);
+  const labels = expectNames('labels', content.labels);
+  const head = expectOneOf('head', content.head, ['classifier', 'probe']);
+  checkComplete(content.tensors, expectedTensors(content.config, head, labels.length));
+
+  const dtypes = new Set([...content.tensors.values()].map(({ dtype }) => dtype));
+  const dtype = dtypes.size === 1 ? TORCH_DTYPES.get([...dtypes][0]!)! : 'float32';
+  const config = configToJson(content.config, labels, head, dtype);
+  await writeFilesAtomic(directory, [
+    ...(await tokenizerFiles(content.tokenizerFrom)),
+    safetensorsFile(WEIGHTS_FILE, content.tensors),
+    dataFile('config.json', formatJson(config, { sortKeys: true, floats: FLOAT_KEYS })),
+  ]);
+  for (const name of STALE_FILES) await rm(join(directory, name), { force: true });
+}
+
+/** Tensors under canonical names, and beside it their names in the file. */
+function canonicalise(
+  inFile: ReadonlyMap<string, Tensor>,
+  where: string,
+): { found: Map<string, Tensor>; names: Map<string, string> } {
+  const found = new Map<string, Tensor>();
+  const names = new Map<string, string>();
+  for (const [name, tensor] of inFile) {
+    const canonical = canonicalName(name);
+    if (found.has(canonical)) {
+      throw new BertuneError(
+        'CHECKPOINT_INVALID',
+        `Expected one tensor ${canonical} in ${where} but found it as ${names.get(canonical)} and as ${name}`,
+      );
+    }
+    found.set(canonical, tensor);
+    names.set(canonical, name);
+  }
+  return { found, names };
+}
+
+/** The encoder's tensors, all of them, and the pooler's where there is one. */
+function takeEncoder(
+  config: BertConfig,
+  found: ReadonlyMap<string, Tensor>,
+  where: string,
+): { tensors: Map<string, Tensor>; missing: string[] } {
+  const tensors = new Map<string, Tensor>();
+  const missing: string[] = [];
+  for (const [name, shape] of encoderTensors(config)) {
+    const tensor = found.get(name);
+    if (tensor) {
+      checkParameter(name, tensor, shape, where);
+      tensors.set(name, tensor);
+    } else {
+      missing.push(name);
+    }
+  }
+  const pooler = missing.filter((name) => name.startsWith('bert.pooler.'));
+  const needed = pooler.length === 2 ? missing.filter((name) => !pooler.includes(name)) : missing;
+  if (needed.length > 0) {
+    const [name] = needed as [string];
+    const more = needed.length > 1 ? ` (and ${needed.length - 1} more)` : '';
+    const other = [...found.keys()].find((key) => !tensors.has(key));
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected tensor ${name} of shape [${encoderTensors(config).get(name)!.join(', ')}]${more} in ${where} but there ` +
+        `is none among its ${found.size} tensors${other === undefined ? '' : `, which include ${other}`}`,
+    );
+  }
+  return { tensors, missing };
+}
+
+function checkComplete(tensors: ReadonlyMap<string, Tensor>, expected: ShapeTable): void {
+  for (const [name, shape] of expected) {
+    const tensor = tensors.get(name);
+    if (!tensor) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `Expected tensor ${name} of shape [${shape.join(', ')}] but received none`,
+      );
+    }
+    checkParameter(name, tensor, shape, 'what is to be written');
+  }
+  for (const name of tensors.keys()) {
+    if (!expected.has(name)) {
+      throw new BertuneError('INVALID_OPTION', `Expected only the model's tensors but received ${name}`);
+    }
+  }
 }

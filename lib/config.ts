@@ -1,4 +1,7 @@
+import { join } from 'node:path';
 import { BertuneError } from './errors.js';
+import { isObject, readJsonObject } from './input.js';
+import { expectNames, expectString } from './options.js';
 
 /** What config.json says of a BERT classifier. Keys that are absent take BERT's defaults, as in transformers. */
 export interface BertConfig {
@@ -11,6 +14,7 @@ export interface BertConfig {
   maxPositions: number;
   typeVocabSize: number;
   layerNormEps: number;
+  /** Probabilities of dropping, in [0, 1). */
   hiddenDropout: number;
   attentionDropout: number;
   /** null: the same as hiddenDropout. */
@@ -29,11 +33,199 @@ export interface BertConfig {
 /** The classification head on the pooled output: one Linear, or the probe's two-layer network. */
 export type HeadKind = 'classifier' | 'probe';
 
+/** Keys whose values are floats to transformers even when they are whole numbers. */
+export const FLOAT_KEYS = [
+  'attention_probs_dropout_prob',
+  'classifier_dropout',
+  'hidden_dropout_prob',
+  'initializer_range',
+  'layer_norm_eps',
+];
+
+/** Far above any model: lists of this length are made before the weights are seen. */
+const MAX_LAYERS = 10_000;
+const MAX_LABELS = 1_000_000;
+
+/** Settings that change the arithmetic of the model, with the only value that is implemented; null and absent mean it too. */
+const FIXED: Readonly<Record<string, unknown>> = {
+  hidden_act: 'gelu',
+  position_embedding_type: 'absolute',
+  is_decoder: false,
+  add_cross_attention: false,
+};
+
 /**
  * Reads and checks config.json of a checkpoint directory.
  *
  * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID
  */
 export async function readConfig(directory: string): Promise<BertConfig> {
-  throw new BertuneError('INTERNAL', `not written yet: ${directory}`);
+  const path = join(expectString('directory', directory), 'config.json');
+  return parseConfig(await readJsonObject(path), path);
+}
+
+/**
+ * Checks the contents of a config.json.
+ *
+ * @param raw the file's outermost object
+ * @param source the file, for messages. Defaults to 'config.json'.
+ * @throws BertuneError CHECKPOINT_INVALID naming the key, what was expected and what was found
+ */
+export function parseConfig(raw: Record<string, unknown>, source = 'config.json'): BertConfig {
+  const read = new Reader(raw, source);
+  checkModelType(raw, source);
+  for (const [key, value] of Object.entries(FIXED)) {
+    if ((raw[key] ?? value) !== value) throw read.invalid(key, JSON.stringify(value));
+  }
+  const config: BertConfig = {
+    modelType: 'bert',
+    vocabSize: read.size('vocab_size', 30522),
+    hiddenSize: read.size('hidden_size', 768),
+    layers: read.size('num_hidden_layers', 12, MAX_LAYERS),
+    heads: read.size('num_attention_heads', 12),
+    feedForwardSize: read.size('intermediate_size', 3072),
+    maxPositions: read.size('max_position_embeddings', 512),
+    typeVocabSize: read.size('type_vocab_size', 2),
+    layerNormEps: read.number('layer_norm_eps', 1e-12, 'a positive number', (value) => value > 0),
+    hiddenDropout: read.dropout('hidden_dropout_prob', 0.1),
+    attentionDropout: read.dropout('attention_probs_dropout_prob', 0.1),
+    classifierDropout: (raw.classifier_dropout ?? null) === null ? null : read.dropout('classifier_dropout', 0),
+    padTokenId: null,
+    initializerRange: read.number('initializer_range', 0.02, 'a number of at least 0', (value) => value >= 0),
+    labels: parseLabels(raw, read),
+    problemType: read.text('problem_type'),
+    raw,
+  };
+  if (config.hiddenSize % config.heads !== 0) {
+    throw read.invalid('hidden_size', `a multiple of num_attention_heads, which is ${config.heads},`);
+  }
+  // An explicit null means that there is no padding token; an absent key means BERT's default, 0.
+  const padding = raw.pad_token_id === undefined ? 0 : raw.pad_token_id;
+  if (padding !== null) {
+    if (!Number.isSafeInteger(padding) || (padding as number) < 0 || (padding as number) >= config.vocabSize) {
+      throw read.invalid('pad_token_id', `null or a token id below vocab_size, which is ${config.vocabSize},`);
+    }
+    config.padTokenId = padding as number;
+  }
+  return config;
+}
+
+/**
+ * The contents of config.json for a classifier, as transformers writes them.
+ *
+ * @param labels names of the classes in order
+ * @param head a probe is marked by the key `bertune`, which other readers pass over
+ * @param dtype the weights' type in torch's words, e.g. 'float32'
+ * @returns an object to be written with sorted keys
+ */
+export function configToJson(
+  config: BertConfig,
+  labels: readonly string[],
+  head: HeadKind,
+  dtype: string,
+): Record<string, unknown> {
+  expectNames('labels', labels);
+  const kept = Object.entries(config.raw).filter(([key]) => !key.startsWith('_') && !SUPERSEDED.includes(key));
+  return {
+    ...Object.fromEntries(kept),
+    architectures: ['BertForSequenceClassification'],
+    attention_probs_dropout_prob: config.attentionDropout,
+    classifier_dropout: config.classifierDropout,
+    dtype,
+    hidden_act: 'gelu',
+    hidden_dropout_prob: config.hiddenDropout,
+    hidden_size: config.hiddenSize,
+    id2label: Object.fromEntries(labels.map((label, index) => [index, label])),
+    initializer_range: config.initializerRange,
+    intermediate_size: config.feedForwardSize,
+    label2id: Object.fromEntries(labels.map((label, index) => [label, index])),
+    layer_norm_eps: config.layerNormEps,
+    max_position_embeddings: config.maxPositions,
+    model_type: 'bert',
+    num_attention_heads: config.heads,
+    num_hidden_layers: config.layers,
+    pad_token_id: config.padTokenId,
+    problem_type: 'single_label_classification',
+    type_vocab_size: config.typeVocabSize,
+    vocab_size: config.vocabSize,
+    ...(head === 'probe' ? { bertune: { head } } : {}),
+  };
+}
+
+/** Keys that the new file says in another way, or that would be wrong in it. */
+const SUPERSEDED = ['bertune', 'torch_dtype', 'num_labels', 'finetuning_task'];
+
+function checkModelType(raw: Record<string, unknown>, source: string): void {
+  // Files from before transformers 2.6 name no model_type, only the class.
+  const type = raw.model_type ?? (String(raw.architectures).startsWith('Bert') ? 'bert' : undefined);
+  if (type !== 'bert') {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected the model_type "bert" in ${source} but found ${JSON.stringify(type) ?? 'none'}`,
+    );
+  }
+}
+
+/** id2label, which must name 0 … n−1; without it num_labels classes get transformers' own names. */
+function parseLabels(raw: Record<string, unknown>, read: Reader): string[] | null {
+  const map = raw.id2label ?? null;
+  if (map === null) {
+    return (raw.num_labels ?? null) === null ? null : genericLabels(read.size('num_labels', 2, MAX_LABELS));
+  }
+  const labels: unknown[] = [];
+  if (isObject(map)) for (let i = 0; Object.hasOwn(map, i); i++) labels.push(map[i]);
+  const sound =
+    isObject(map) &&
+    labels.length > 0 &&
+    labels.length === Object.keys(map).length &&
+    labels.every((label) => typeof label === 'string');
+  if (!sound) throw read.invalid('id2label', 'names for the classes "0", "1", …');
+  if (new Set(labels).size !== labels.length) throw read.invalid('id2label', 'distinct names');
+  return labels as string[];
+}
+
+/** What transformers calls classes that have no names: LABEL_0, LABEL_1, … */
+export function genericLabels(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `LABEL_${index}`);
+}
+
+/** Reads typed values, with errors that name key, expectation and finding. */
+class Reader {
+  readonly #raw: Record<string, unknown>;
+  readonly #source: string;
+
+  constructor(raw: Record<string, unknown>, source: string) {
+    this.#raw = raw;
+    this.#source = source;
+  }
+
+  size(key: string, fallback: number, max = Number.MAX_SAFE_INTEGER): number {
+    const expected = max < Number.MAX_SAFE_INTEGER ? `an integer from 1 to ${max}` : 'a positive integer';
+    return this.number(key, fallback, expected, (value) => Number.isInteger(value) && value > 0 && value <= max);
+  }
+
+  dropout(key: string, fallback: number): number {
+    return this.number(key, fallback, 'a number from 0 to below 1', (value) => value >= 0 && value < 1);
+  }
+
+  number(key: string, fallback: number, expected: string, test: (value: number) => boolean): number {
+    const value = this.#raw[key] ?? fallback;
+    if (typeof value !== 'number' || !test(value)) throw this.invalid(key, expected);
+    return value;
+  }
+
+  text(key: string): string | null {
+    const value = this.#raw[key] ?? null;
+    if (value !== null && typeof value !== 'string') throw this.invalid(key, 'text or null');
+    return value;
+  }
+
+  invalid(key: string, expected: string): BertuneError {
+    const found = JSON.stringify(this.#raw[key]) ?? 'nothing';
+    const shown = found.length > 100 ? `${found.slice(0, 100)}…` : found;
+    return new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected ${expected} for ${key} in ${this.#source} but found ${shown}`,
+    );
+  }
 }

@@ -1,29 +1,194 @@
+import { randomBytes } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { mkdir, open, opendir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from './errors.js';
+import { expectString } from './options.js';
+
+/** A file to be written: its name inside the directory, and what writes its contents from the start. */
+export interface OutputFile {
+  name: string;
+  write(file: FileHandle): Promise<void>;
+}
 
 /**
- * Makes sure that files can be written to a directory: creates it where needed and tries a write.
+ * Makes sure that files can be written to a directory: creates it where needed and tries a write. What was created is
+ * removed again when the directory is refused.
  *
- * @param options.overwrite whether a directory that is not empty will do. Defaults to false.
+ * @param path the directory
+ * @param options.overwrite whether a directory that is not empty will do; nothing in it is removed. Defaults to false.
  * @throws BertuneError OUTPUT_REFUSED
  */
 export async function prepareOutputDirectory(path: string, options: { overwrite?: boolean } = {}): Promise<void> {
-  throw new BertuneError('INTERNAL', `not written yet: ${path} ${options}`);
+  const directory = resolve(expectString('output', path));
+  const made: string[] = [];
+  try {
+    await makeDirectories(directory, made);
+    if (made.length === 0 && !options.overwrite && !(await isEmpty(directory))) {
+      throw new BertuneError(
+        'OUTPUT_REFUSED',
+        `Expected an empty output directory but ${path} is not empty; pass overwrite to write there all the same`,
+      );
+    }
+    await probe(directory);
+  } catch (cause) {
+    await removeDirectories(made);
+    throw refusal(path, cause);
+  }
+}
+
+/**
+ * Writes files to a directory, all or none: each under a temporary name, flushed to the disk, then renamed. Readers see
+ * the old file or the new one, never half of one. Creates the directory where needed. On failure nothing is left
+ * behind; files that had been there stay as they were unless renaming itself fails half-way.
+ *
+ * @param directory where to write
+ * @param files in the order in which they are to appear
+ * @throws BertuneError OUTPUT_REFUSED
+ */
+export async function writeFilesAtomic(directory: string, files: readonly OutputFile[]): Promise<void> {
+  const made: string[] = [];
+  const written: { temporary: string; target: string }[] = [];
+  const appeared: string[] = [];
+  try {
+    await makeDirectories(resolve(directory), made);
+    for (const file of files) {
+      const staged = { temporary: temporaryPath(directory), target: join(directory, file.name) };
+      const handle = await open(staged.temporary, 'wx');
+      written.push(staged);
+      try {
+        await file.write(handle);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    }
+    for (const { target } of written) {
+      const found = await stat(target).catch(() => undefined);
+      if (found?.isDirectory()) {
+        throw new BertuneError('OUTPUT_REFUSED', `Expected to write the file ${target} but found a directory there`);
+      }
+      if (!found) appeared.push(target);
+    }
+    for (const { temporary, target } of written) await rename(temporary, target);
+    await syncDirectory(directory);
+  } catch (cause) {
+    for (const path of [...written.map(({ temporary }) => temporary), ...appeared]) await rm(path, { force: true });
+    await removeDirectories(made);
+    throw refusal(directory, cause);
+  }
 }
 
 /**
  * Writes a file under a temporary name, flushes it to the disk and renames it: readers see the old file or the new one.
+ * Creates the directory where needed.
  *
  * @throws BertuneError OUTPUT_REFUSED
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
-  throw new BertuneError('INTERNAL', `not written yet: ${path} ${data}`);
+  await writeFilesAtomic(dirname(expectString('path', path)), [dataFile(basename(path), data)]);
 }
 
 /**
- * Writes a value as JSON (indent 2, a newline at the end) with writeFileAtomic.
+ * Writes a value as JSON with writeFileAtomic, as formatJson lays it out.
  *
- * @param options.sortKeys whether keys are sorted, as Python's json with sort_keys. Defaults to false.
+ * @param options.sortKeys whether keys are sorted. Defaults to false.
+ * @throws BertuneError OUTPUT_REFUSED
  */
 export async function writeJson(path: string, value: unknown, options: { sortKeys?: boolean } = {}): Promise<void> {
-  throw new BertuneError('INTERNAL', `not written yet: ${path} ${value} ${options}`);
+  await writeFileAtomic(path, formatJson(value, options));
+}
+
+/**
+ * A value as JSON text: indent 2, a newline at the end, as Hugging Face's tools lay it out.
+ *
+ * @param options.sortKeys whether keys are sorted. Defaults to false.
+ * @param options.floats keys of the outermost object whose whole numbers are written as 1.0, because a reader in Python
+ *   tells it from 1. Defaults to none.
+ */
+export function formatJson(value: unknown, options: { sortKeys?: boolean; floats?: readonly string[] } = {}): string {
+  const text = JSON.stringify(value, options.sortKeys ? sortKeys : undefined, 2);
+  const floats = options.floats ?? [];
+  const whole = /^( {2}"(\w+)": -?\d+)(,?)$/gm;
+  return `${text.replace(whole, (line, entry, key, comma) => (floats.includes(key) ? `${entry}.0${comma}` : line))}\n`;
+}
+
+/** An OutputFile of data that is already in memory. */
+export function dataFile(name: string, data: string | Uint8Array): OutputFile {
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  return { name, write: (file) => writeFully(file, bytes) };
+}
+
+/** Writes all of `bytes` at the file's current position. */
+export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  const chunk = 16 * 2 ** 20;
+  for (let done = 0; done < bytes.length; ) {
+    done += (await file.write(bytes, done, Math.min(chunk, bytes.length - done))).bytesWritten;
+  }
+}
+
+/** JSON.stringify's replacer. Object.fromEntries keeps a key named __proto__, an assignment would not. */
+function sortKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** As mkdir -p, noting in `made` each directory as it comes to be, outermost first. */
+async function makeDirectories(directory: string, made: string[]): Promise<void> {
+  const found = await stat(directory).catch(() => undefined);
+  if (found?.isDirectory()) return;
+  if (found) throw new BertuneError('OUTPUT_REFUSED', `Expected a directory at ${directory} but found a file there`);
+  if (dirname(directory) !== directory) await makeDirectories(dirname(directory), made);
+  try {
+    await mkdir(directory);
+    made.push(directory);
+  } catch (cause) {
+    // Another process may have made it in between.
+    const now = await stat(directory).catch(() => undefined);
+    if (!now?.isDirectory()) throw cause;
+  }
+}
+
+/** Removes directories innermost first, as far as they are empty. */
+async function removeDirectories(made: readonly string[]): Promise<void> {
+  for (const directory of [...made].reverse()) await rmdir(directory).catch(() => undefined);
+}
+
+async function isEmpty(directory: string): Promise<boolean> {
+  const entries = await opendir(directory);
+  try {
+    return (await entries.read()) === null;
+  } finally {
+    await entries.close();
+  }
+}
+
+/** Permission bits say nothing to the superuser, nor of a read-only or full disk: only a write tells. */
+async function probe(directory: string): Promise<void> {
+  const path = temporaryPath(directory);
+  const file = await open(path, 'wx');
+  try {
+    await writeFully(file, Buffer.from('bertune'));
+  } finally {
+    await file.close();
+    await rm(path, { force: true });
+  }
+}
+
+function temporaryPath(directory: string): string {
+  return join(directory, `.bertune-${randomBytes(8).toString('hex')}.tmp`);
+}
+
+/** Makes the renames durable, where the system lets a directory be flushed. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r').catch(() => undefined);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
+
+/** What the file system said, as OUTPUT_REFUSED; anything else as it is. */
+function refusal(path: string, cause: unknown): unknown {
+  const code = (cause as NodeJS.ErrnoException | null)?.code;
+  if (cause instanceof BertuneError || typeof code !== 'string') return cause;
+  return new BertuneError('OUTPUT_REFUSED', `Expected to write to ${path} but ${(cause as Error).message}`, { cause });
 }

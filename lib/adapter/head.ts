@@ -1,0 +1,71 @@
+import { checkParameter } from '../checkpoint/check.js';
+import { BertuneError } from '../errors.js';
+import type { Tensor } from '../safetensors.js';
+
+/** Metadata key under which the names of the classes are kept; PEFT passes over it. */
+const LABELS_KEY = 'bertune.labels';
+
+/**
+ * Checks an adapter's classifier, which it has in full or not at all.
+ *
+ * @param tensors canonical names
+ * @param hiddenSize C; null where it is not known
+ * @returns the number of classes, or null where there is no classifier
+ * @throws BertuneError SHAPE_MISMATCH, CHECKPOINT_INVALID
+ */
+export function checkHead(
+  tensors: ReadonlyMap<string, Tensor>,
+  hiddenSize: number | null,
+  where: string,
+): number | null {
+  const weight = tensors.get('classifier.weight');
+  const bias = tensors.get('classifier.bias');
+  if (!weight && !bias) return null;
+  if (!weight || !bias) {
+    const [found, lost] = weight ? ['weight', 'bias'] : ['bias', 'weight'];
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected classifier.${lost} beside classifier.${found} in ${where} but there is none`,
+    );
+  }
+  checkParameter('classifier.weight', weight, [null, hiddenSize], where);
+  checkParameter('classifier.bias', bias, [weight.shape[0]!], where);
+  return weight.shape[0]!;
+}
+
+/**
+ * The names of the classes from an adapter's metadata, or null where it has none.
+ *
+ * @throws BertuneError CHECKPOINT_INVALID where they are not one distinct name a class
+ */
+export function readLabels(
+  metadata: Readonly<Record<string, string>>,
+  classes: number | null,
+  where: string,
+): string[] | null {
+  if (!Object.hasOwn(metadata, LABELS_KEY)) return null;
+  let labels: unknown;
+  try {
+    labels = JSON.parse(metadata[LABELS_KEY]!);
+  } catch {
+    labels = undefined;
+  }
+  const sound =
+    Array.isArray(labels) &&
+    labels.every((label) => typeof label === 'string') &&
+    new Set(labels).size === labels.length &&
+    (classes === null || labels.length === classes);
+  if (!sound) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected ${classes ?? 'some'} distinct names in the metadata ${LABELS_KEY} of ${where} but found ` +
+        `${metadata[LABELS_KEY]!.slice(0, 200)}`,
+    );
+  }
+  return labels as string[];
+}
+
+/** The metadata of an adapter's file. */
+export function adapterMetadata(labels: readonly string[] | null | undefined): Record<string, string> {
+  return { format: 'pt', ...(labels ? { [LABELS_KEY]: JSON.stringify(labels) } : {}) };
+}

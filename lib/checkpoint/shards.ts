@@ -1,0 +1,76 @@
+import { readdir } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { BertuneError } from '../errors.js';
+import { isFile, isObject, readJsonObject } from '../input.js';
+import { CONVERSION_ADVICE, readSafetensors, type Tensor } from '../safetensors.js';
+
+export const WEIGHTS_FILE = 'model.safetensors';
+export const INDEX_FILE = 'model.safetensors.index.json';
+
+/** Weights that other tools save; some are pickles. None is read here. */
+const FOREIGN_WEIGHTS = /\.(bin|pt|pth|ckpt|pkl|h5|msgpack|onnx|gguf)(\.index\.json)?$/;
+
+/**
+ * Reads all tensors of a checkpoint directory under the names in the file: model.safetensors, otherwise the shards of
+ * model.safetensors.index.json.
+ *
+ * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID
+ */
+export async function readWeights(directory: string): Promise<Map<string, Tensor>> {
+  if (await isFile(join(directory, WEIGHTS_FILE))) {
+    return (await readSafetensors(join(directory, WEIGHTS_FILE))).tensors;
+  }
+  if (await isFile(join(directory, INDEX_FILE))) return readShards(directory);
+  const foreign = (await readdir(directory).catch(() => [])).filter((name) => FOREIGN_WEIGHTS.test(name)).sort();
+  if (foreign.length > 0) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected ${WEIGHTS_FILE} in ${directory} but found ${foreign.join(', ')}, which may be a pickle and is never ` +
+        `read here. ${CONVERSION_ADVICE}`,
+    );
+  }
+  throw new BertuneError('NOT_FOUND', `Expected ${WEIGHTS_FILE} or ${INDEX_FILE} in ${directory} but there is neither`);
+}
+
+async function readShards(directory: string): Promise<Map<string, Tensor>> {
+  const path = join(directory, INDEX_FILE);
+  const { weight_map: map } = await readJsonObject(path);
+  if (!isObject(map)) throw new BertuneError('CHECKPOINT_INVALID', `Expected an object weight_map in ${path}`);
+  const namesOf = new Map<string, string[]>();
+  for (const [name, shard] of Object.entries(map)) {
+    checkShardName(name, shard, path);
+    namesOf.set(shard, [...(namesOf.get(shard) ?? []), name]);
+  }
+  const tensors = new Map<string, Tensor>();
+  for (const [shard, names] of namesOf) {
+    const found = (await readSafetensors(join(directory, shard))).tensors;
+    for (const name of names) {
+      const tensor = found.get(name);
+      if (!tensor) {
+        throw new BertuneError(
+          'CHECKPOINT_INVALID',
+          `Expected tensor ${name} in ${join(directory, shard)} as ${path} says`,
+        );
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  return tensors;
+}
+
+/** An index comes with the checkpoint: it may not make us read files elsewhere. */
+function checkShardName(name: string, shard: unknown, path: string): asserts shard is string {
+  const sound =
+    typeof shard === 'string' &&
+    shard.endsWith('.safetensors') &&
+    !isAbsolute(shard) &&
+    !/^[a-z]:/i.test(shard) &&
+    !shard.includes('\0') &&
+    !shard.split(/[/\\]/).includes('..');
+  if (!sound) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected a .safetensors file inside the directory for tensor ${name} in ${path} but found ${JSON.stringify(shard)}`,
+    );
+  }
+}

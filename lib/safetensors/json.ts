@@ -1,0 +1,64 @@
+/** As deep as the reference reader goes. */
+const MAX_DEPTH = 128;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+
+/**
+ * Looks for what JSON.parse lets pass: a key that an object holds twice (the last would win in silence), and nesting
+ * deeper than 128.
+ *
+ * @param text JSON; where it is not valid, JSON.parse is left to say so
+ * @returns the fault in words, or undefined
+ */
+export function findJsonFault(text: string): string | undefined {
+  const open: Set<string>[] = [];
+  for (let i = 0; i < text.length; i++) {
+    switch (text[i]) {
+      case '{':
+      case '[':
+        if (open.push(new Set()) > MAX_DEPTH) return `its header is nested deeper than ${MAX_DEPTH}`;
+        break;
+      case '}':
+      case ']':
+        open.pop();
+        break;
+      case '"': {
+        const end = endOfString(text, i);
+        if (isKey(text, end)) {
+          const key = decode(text.slice(i, end));
+          const keys = open.at(-1);
+          if (keys?.has(key)) return `the name ${JSON.stringify(key)} occurs twice`;
+          keys?.add(key);
+        }
+        i = end - 1;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** The index after the closing quote of the string that starts at `start`. */
+function endOfString(text: string, start: number): number {
+  let i = start + 1;
+  while (i < text.length && text.charCodeAt(i) !== QUOTE) i += text.charCodeAt(i) === BACKSLASH ? 2 : 1;
+  return Math.min(i + 1, text.length);
+}
+
+/** In valid JSON a string is a key if and only if a colon follows. */
+function isKey(text: string, end: number): boolean {
+  let i = end;
+  while (i < text.length && ' \t\n\r'.includes(text[i]!)) i++;
+  return text.charCodeAt(i) === COLON;
+}
+
+/** "\u0061" and "a" are one key. */
+function decode(literal: string): string {
+  if (!literal.includes('\\')) return literal.slice(1, -1);
+  try {
+    return JSON.parse(literal) as string;
+  } catch {
+    return literal;
+  }
+}
