@@ -8,8 +8,13 @@
 
 #include "core/backend.h"
 #include "core/philox.h"
+#include "cpu/context.h"
 
 namespace bertune {
+
+// out = dropout(inp), dense (rows,n)
+template <typename T>
+void dropout_apply(Context& context, const DropoutApply& args);
 
 // Columns whose words are made together.
 constexpr int kDropoutBlock = 64;

@@ -1,0 +1,23 @@
+#include "cpu/dropout.h"
+
+#include "cpu/context.h"
+#include "cpu/scalar.h"
+
+namespace bertune {
+
+template <typename T>
+void dropout_apply(Context& context, const DropoutApply& args) {
+  const T* inp = scalars<T>(args.inp);
+  T* out = scalars<T>(args.out);
+  context.for_rows(args.rows, [&](int, Range rows) {
+    for (int row = rows.begin; row < rows.end; ++row) {
+      const size_t at = static_cast<size_t>(row) * args.n;
+      dropout_row(context.step, args.dropout, row, args.n, inp + at, out + at);
+    }
+  });
+}
+
+template void dropout_apply<float>(Context&, const DropoutApply&);
+template void dropout_apply<double>(Context&, const DropoutApply&);
+
+}  // namespace bertune

@@ -1,0 +1,42 @@
+// sum = residual + dropout(inp);   out = (sum − mean) · rstd · gamma + beta,   rstd = 1 / √(variance + eps)
+//
+// Over the C columns of each row; the variance takes a second pass over the row. Saved: sum (rows,C), mean and rstd
+// (rows). Backward, with x̂ = (sum − mean) · rstd and g = dout · gamma:
+//
+//   dsum   = rstd · (g − mean(g) − x̂ · mean(g · x̂))
+//   dgamma = Σ rows of dout · x̂,    dbeta = Σ rows of dout
+//
+// dresidual is dsum and dinp its dropout. Each thread sums dgamma and dbeta over its rows, then the threads' sums are
+// added in order.
+#pragma once
+
+#include "core/backend.h"
+#include "cpu/context.h"
+
+namespace bertune {
+
+template <typename T>
+void dropout_residual_layernorm_forward(Context& context, const DropoutResidualLayernormForward& args);
+template <typename T>
+void dropout_residual_layernorm_backward(Context& context, const DropoutResidualLayernormBackward& args);
+
+// One row, for operations that contain a LayerNorm. `out` may be `sum`.
+template <typename T>
+void layernorm_row(int C, T eps, const T* sum /* (C) */, const T* gamma /* (C) */, const T* beta /* (C) */,
+                   T* mean /* (1) */, T* rstd /* (1) */, T* out /* (C) */);
+
+// One row's backward: writes dsum, which may be dout, and adds to dgamma and dbeta unless dgamma is null.
+template <typename T>
+void layernorm_row_backward(int C, const T* dout /* (C) */, const T* sum /* (C) */, T mean, T rstd,
+                            const T* gamma /* (C) */, T* dsum /* (C) */, T* dgamma /* (C) */, T* dbeta /* (C) */);
+
+// Zero-filled sums of dgamma and dbeta (threads,2,C), one pair a thread; they hold the context's shared scratch.
+template <typename T>
+T* affine_partials(Context& context, int C);
+
+// Assigns or adds the sums over threads to dgamma and dbeta, either of which may be null.
+template <typename T>
+void add_affine_partials(const Context& context, int C, const T* partials, bool accumulate, T* dgamma /* (C) */,
+                         T* dbeta /* (C) */);
+
+}  // namespace bertune

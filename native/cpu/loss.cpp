@@ -1,0 +1,53 @@
+#include "cpu/loss.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/scalar.h"
+
+namespace bertune {
+
+template <typename T>
+void cross_entropy(Context& context, const CrossEntropy& args) {
+  const T* logits = scalars<T>(args.logits);
+  const T* class_weights = scalars<T>(args.class_weights);
+  T* dlogits = scalars<T>(args.dlogits);
+  const int32_t* labels = context.batch.labels;
+  const int B = context.batch.B, NC = args.NC;
+  const auto weight = [&](int c) { return class_weights ? static_cast<double>(class_weights[c]) : 1.0; };
+
+  double all_weights = 0;  // Σ_c w_c
+  for (int c = 0; c < NC; ++c) all_weights += weight(c);
+  double label_weights = 0;  // Σ_b w_y
+  for (int b = 0; b < B; ++b) label_weights += weight(labels[b]);
+  const double hard = 1.0 - args.label_smoothing, smooth = args.label_smoothing / NC;
+
+  double loss = 0;
+  for (int b = 0; b < B; ++b) {
+    const T* row = logits + static_cast<size_t>(b) * NC;
+    const int y = labels[b];
+    const T* largest = std::max_element(row, row + NC);
+    if (args.predictions != nullptr) args.predictions[b] = static_cast<int32_t>(largest - row);
+    double sum = 0;
+    for (int c = 0; c < NC; ++c) sum += std::exp(static_cast<double>(row[c]) - *largest);
+    const double log_sum = *largest + std::log(sum);
+
+    loss -= hard * weight(y) * (row[y] - log_sum);
+    if (smooth != 0) {
+      for (int c = 0; c < NC; ++c) loss -= smooth * weight(c) * (row[c] - log_sum);
+    }
+    if (dlogits == nullptr) continue;
+    T* drow = dlogits + static_cast<size_t>(b) * NC;
+    for (int c = 0; c < NC; ++c) {
+      const double p = std::exp(row[c] - log_sum);
+      const double gradient = hard * weight(y) * (p - (c == y)) + smooth * (p * all_weights - weight(c));
+      drow[c] = static_cast<T>(args.loss_scale / label_weights * gradient);
+    }
+  }
+  *scalars<T>(args.loss) = static_cast<T>(loss / label_weights);
+}
+
+template void cross_entropy<float>(Context&, const CrossEntropy&);
+template void cross_entropy<double>(Context&, const CrossEntropy&);
+
+}  // namespace bertune
