@@ -89,6 +89,7 @@ class Context {
   Partition partition;  // of `batch`
   Batch batch;
   StepState step{};
+  double grad_norm = 0.0;  // of the last grad_norm, for adamw
 
  private:
   struct alignas(64) ThreadScratch {

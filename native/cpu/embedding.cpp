@@ -1,0 +1,131 @@
+#include "cpu/embedding.h"
+
+#include <algorithm>
+
+#include "cpu/dropout.h"
+#include "cpu/layernorm.h"
+#include "cpu/scalar.h"
+
+namespace bertune {
+namespace {
+
+template <typename T>
+void add_row(int C, const T* row, T* to) {
+#pragma omp simd
+  for (int i = 0; i < C; ++i) to[i] += row[i];
+}
+
+// Sets a thread's share of a table's gradient (rows,C) to zero. Null: nothing to do.
+template <typename T>
+void zero_share(int threads, int thread, int rows, int C, T* table) {
+  if (table == nullptr) return;
+  const Range share = even_split(rows, threads, thread);
+  std::fill_n(table + static_cast<size_t>(share.begin) * C, static_cast<size_t>(share.size()) * C, T(0));
+}
+
+// Adds dsum (T,C) to the rows key(token) of a table's gradient, but for the row `skip`. `tokens` (T) is sorted by key;
+// a thread takes the segments of equal keys that begin in its share.
+template <typename T, typename Key>
+void add_segments(int threads, int thread, int count, const int32_t* tokens, Key key, int skip, int C, const T* dsum,
+                  T* table) {
+  const auto segment_from = [&](int i) {
+    while (i > 0 && i < count && key(tokens[i]) == key(tokens[i - 1])) ++i;
+    return i;
+  };
+  const Range share = even_split(count, threads, thread);
+  const int end = segment_from(share.end);
+  for (int i = segment_from(share.begin); i < end; ++i) {
+    if (key(tokens[i]) == skip) continue;
+    add_row(C, dsum + static_cast<size_t>(tokens[i]) * C, table + static_cast<size_t>(key(tokens[i])) * C);
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void embedding_forward(Context& context, const EmbeddingForward& args) {
+  const Batch& batch = context.batch;
+  const T* word = scalars<T>(args.word);
+  const T* token_type = scalars<T>(args.token_type);
+  const T* position = scalars<T>(args.position);
+  const T* gamma = scalars<T>(args.gamma);
+  const T* beta = scalars<T>(args.beta);
+  T* sum = scalars<T>(args.sum);
+  T* mean = scalars<T>(args.mean);
+  T* rstd = scalars<T>(args.rstd);
+  T* out = scalars<T>(args.out);
+  const size_t C = args.C;
+  context.for_rows({RowKind::kTokens, batch.T}, [&](int, Range tokens) {
+    for (int t = tokens.begin; t < tokens.end; ++t) {
+      const T* w = word + batch.ids[t] * C;
+      const T* y = token_type + batch.token_types[t] * C;
+      const T* p = position + (args.P + batch.positions[t]) * C;
+      T* x = sum + t * C;
+#pragma omp simd
+      for (size_t i = 0; i < C; ++i) x[i] = w[i] + y[i] + p[i];
+      layernorm_row(args.C, T(args.eps), x, gamma, beta, mean + t, rstd + t, out + t * C);
+      dropout_row(context.step, args.dropout, t, args.C, out + t * C, out + t * C);
+    }
+  });
+}
+
+template <typename T>
+void embedding_backward(Context& context, const EmbeddingBackward& args) {
+  const Batch& batch = context.batch;
+  const T* dout = scalars<T>(args.dout);
+  const T* sum = scalars<T>(args.sum);
+  const T* mean = scalars<T>(args.mean);
+  const T* rstd = scalars<T>(args.rstd);
+  const T* gamma = scalars<T>(args.gamma);
+  T* dsum = scalars<T>(args.dsum);
+  T* dword = scalars<T>(args.dword);
+  T* dtoken_type = scalars<T>(args.dtoken_type);
+  T* dposition = scalars<T>(args.dposition);
+  const int C = args.C, threads = context.threads();
+  const bool affine = args.dgamma != nullptr || args.dbeta != nullptr;
+  T* partials = affine ? affine_partials<T>(context, C) : nullptr;
+
+  context.pool.run([&](int thread) {
+    if (!args.accumulate) {
+      zero_share(threads, thread, args.V, C, dword);
+      zero_share(threads, thread, args.types, C, dtoken_type);
+      zero_share(threads, thread, args.positions, C, dposition);
+    }
+    T* dgamma = affine ? partials + static_cast<size_t>(thread) * 2 * C : nullptr;
+    T* dbeta = affine ? dgamma + C : nullptr;
+    const Range tokens = context.partition.rows({RowKind::kTokens, batch.T}, thread);
+    for (int t = tokens.begin; t < tokens.end; ++t) {
+      const size_t at = static_cast<size_t>(t) * C;
+      dropout_row(context.step, args.dropout, t, C, dout + at, dsum + at);
+      layernorm_row_backward(C, dsum + at, sum + at, mean[t], rstd[t], gamma, dsum + at, dgamma, dbeta);
+    }
+  });
+
+  context.pool.run([&](int thread) {
+    if (dword != nullptr) {
+      const auto id = [&](int token) { return batch.ids[token]; };
+      add_segments(threads, thread, batch.T, batch.tokens_by_id, id, args.padding_id, C, dsum, dword);
+    }
+    if (dposition != nullptr) {
+      const auto place = [&](int token) { return args.P + batch.positions[token]; };
+      add_segments(threads, thread, batch.T, batch.tokens_by_position, place, -1, C, dsum, dposition);
+    }
+    if (dtoken_type != nullptr) {
+      const Range columns = even_split(C, threads, thread, 16);
+      for (int t = 0; t < batch.T; ++t) {
+        add_row(columns.size(), dsum + static_cast<size_t>(t) * C + columns.begin,
+                dtoken_type + static_cast<size_t>(batch.token_types[t]) * C + columns.begin);
+      }
+    }
+  });
+  if (affine) {
+    add_affine_partials(context, C, partials, args.accumulate, scalars<T>(args.dgamma), scalars<T>(args.dbeta));
+  }
+}
+
+template void embedding_forward<float>(Context&, const EmbeddingForward&);
+template void embedding_forward<double>(Context&, const EmbeddingForward&);
+template void embedding_backward<float>(Context&, const EmbeddingBackward&);
+template void embedding_backward<double>(Context&, const EmbeddingBackward&);
+
+}  // namespace bertune

@@ -1,0 +1,59 @@
+#include "cpu/gather.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
+
+namespace bertune {
+namespace {
+
+void sort_by_id(Context& context, Batch& batch) {
+  // One number a token, id above index, so that a plain sort is a stable one.
+  uint64_t* keys = context.shared_scratch<uint64_t>(batch.T);
+  for (int t = 0; t < batch.T; ++t) {
+    keys[t] = static_cast<uint64_t>(static_cast<uint32_t>(batch.ids[t])) << 32 | static_cast<uint32_t>(t);
+  }
+  std::sort(keys, keys + batch.T);
+  for (int t = 0; t < batch.T; ++t) batch.tokens_by_id[t] = static_cast<int32_t>(keys[t] & 0xFFFFFFFFu);
+}
+
+void sort_by_position(Batch& batch) {
+  int32_t* next = batch.tokens_by_position;
+  for (int position = 0; position < batch.max_length; ++position) {
+    for (int b = 0; b < batch.B; ++b) {
+      const int32_t token = batch.cu_seqlens[b] + position;
+      if (token < batch.cu_seqlens[b + 1]) *next++ = token;
+    }
+  }
+}
+
+}  // namespace
+
+void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
+  batch.cu_seqlens[0] = 0;
+  for (int b = 0; b < batch.B; ++b) {
+    const int32_t* offset = args.dataset_offsets + args.order[b];
+    const int length = offset[1] - offset[0];
+    const int start = batch.cu_seqlens[b];
+    BERTUNE_CHECK(length <= batch.max_length && start + length <= batch.T);
+    std::copy_n(args.dataset_ids + offset[0], length, batch.ids + start);
+    if (args.dataset_token_types != nullptr) {
+      std::copy_n(args.dataset_token_types + offset[0], length, batch.token_types + start);
+    } else {
+      std::fill_n(batch.token_types + start, length, 0);
+    }
+    std::iota(batch.positions + start, batch.positions + start + length, 0);
+    if (args.dataset_labels != nullptr) batch.labels[b] = args.dataset_labels[args.order[b]];
+    batch.cu_seqlens[b + 1] = start + length;
+  }
+  BERTUNE_CHECK(batch.cu_seqlens[batch.B] == batch.T);
+  if (args.sort_tokens) {
+    sort_by_id(context, batch);
+    sort_by_position(batch);
+  }
+  context.batch = batch;
+  context.partition.assign(batch.B, batch.cu_seqlens);
+}
+
+}  // namespace bertune
