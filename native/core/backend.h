@@ -89,7 +89,7 @@ struct EmbeddingForward {
   const Real* position;    // (positions,C)
   const Real* gamma;       // (C)
   const Real* beta;        // (C)
-  Real* sum;               // (T,C) x, saved for backward
+  Real* sum;               // (T,C) x, saved for backward; may be out where nothing is saved
   Acc* mean;               // (T) saved
   Acc* rstd;               // (T) saved
   Real* out;               // (T,C)

@@ -1,0 +1,98 @@
+// Between JavaScript values and plain structs. TypeScript has validated the values; these checks keep memory safe.
+#pragma once
+
+#include <napi.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+
+namespace bertune {
+
+[[noreturn]] inline void refuse_field(const char* expected, const std::string& name) {
+  throw Error("INVALID_OPTION", std::string("Expected ") + expected + " for " + name);
+}
+
+inline double get_number(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsNumber()) refuse_field("a number", name);
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+// An integer in [least, most].
+inline int64_t get_integer(const Napi::Object& object, const char* name, int64_t least,
+                           int64_t most = std::numeric_limits<int32_t>::max()) {
+  const double value = get_number(object, name);
+  if (!(value >= static_cast<double>(least) && value <= static_cast<double>(most)) || value != std::floor(value)) {
+    refuse_field(("an integer of at least " + std::to_string(least)).c_str(), name);
+  }
+  return static_cast<int64_t>(value);
+}
+inline int get_int(const Napi::Object& object, const char* name, int least) {
+  return static_cast<int>(get_integer(object, name, least));
+}
+
+// A probability of dropping, in [0, 1).
+inline double get_probability(const Napi::Object& object, const char* name) {
+  const double value = get_number(object, name);
+  if (!(value >= 0.0 && value < 1.0)) refuse_field("a number in [0, 1)", name);
+  return value;
+}
+
+inline std::string get_string(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsString()) refuse_field("a string", name);
+  return value.As<Napi::String>().Utf8Value();
+}
+
+inline bool get_bool(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsBoolean()) refuse_field("a boolean", name);
+  return value.As<Napi::Boolean>().Value();
+}
+
+inline std::vector<std::string> get_strings(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsArray()) refuse_field("an array of strings", name);
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<std::string> strings;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value item = array.Get(i);
+    if (!item.IsString()) refuse_field("an array of strings", name);
+    strings.push_back(item.As<Napi::String>().Utf8Value());
+  }
+  return strings;
+}
+
+inline Napi::Object get_object(const Napi::Value& value, const char* name) {
+  if (!value.IsObject()) refuse_field("an object", name);
+  return value.As<Napi::Object>();
+}
+
+inline bool is_present(const Napi::Value& value) { return !value.IsUndefined() && !value.IsNull(); }
+
+// A copy of a typed array, so that the caller may change or detach its buffer while the job waits.
+template <typename Scalar, napi_typedarray_type kType>
+std::vector<Scalar> copy_array(const Napi::Value& value, const char* expected, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != kType) refuse_field(expected, name);
+  const auto array = value.As<Napi::TypedArrayOf<Scalar>>();
+  return array.ElementLength() ? std::vector<Scalar>(array.Data(), array.Data() + array.ElementLength())
+                               : std::vector<Scalar>();
+}
+inline std::vector<int32_t> copy_ints(const Napi::Value& value, const char* name) {
+  return copy_array<int32_t, napi_int32_array>(value, "an Int32Array", name);
+}
+inline std::vector<double> copy_doubles(const Napi::Value& value, const char* name) {
+  return copy_array<double, napi_float64_array>(value, "a Float64Array", name);
+}
+
+inline Napi::Float64Array to_float64_array(Napi::Env env, const std::vector<double>& values) {
+  Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
+  for (size_t i = 0; i < values.size(); ++i) array[i] = values[i];
+  return array;
+}
+
+}  // namespace bertune

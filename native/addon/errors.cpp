@@ -1,0 +1,43 @@
+#include "addon/errors.h"
+
+#include <new>
+
+namespace bertune {
+
+Failure describe_current_exception() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return {error.code(), error.what()};
+  } catch (const std::bad_alloc&) {
+    return {"OUT_OF_MEMORY", "Memory could not be allocated"};
+  } catch (const std::exception& error) {
+    return {"INTERNAL", error.what()};
+  } catch (...) {
+    return {"INTERNAL", "An unknown exception was thrown"};
+  }
+}
+
+Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value& origin) {
+  AddonState& state = AddonState::of(env);
+  const Napi::String code = Napi::String::New(env, failure.code);
+  const Napi::String message = Napi::String::New(env, failure.message);
+  Napi::Object error;
+  if (state.error_factory.IsEmpty()) {
+    error = Napi::Error::New(env, failure.message).Value();
+    error.Set("code", code);
+  } else {
+    error = state.error_factory.Call({code, message}).As<Napi::Object>();
+  }
+  if (!origin.IsEmpty() && origin.IsObject()) {
+    const Napi::Value stack = origin.As<Napi::Object>().Get("stack");
+    const std::string text = stack.IsString() ? stack.As<Napi::String>().Utf8Value() : "";
+    const size_t frames = text.find('\n');
+    if (frames != std::string::npos) {
+      error.Set("stack", "BertuneError: " + failure.message + text.substr(frames));
+    }
+  }
+  return error;
+}
+
+}  // namespace bertune

@@ -1,0 +1,46 @@
+// What one JavaScript environment (main thread or worker) keeps, and how native exceptions become its errors.
+#pragma once
+
+#include <napi.h>
+
+#include <exception>
+#include <string>
+
+#include "core/error.h"
+
+namespace bertune {
+
+// Per environment: nothing is global.
+struct AddonState {
+  Napi::FunctionReference error_factory;  // (code, message) => Error
+  Napi::FunctionReference session_constructor;
+
+  static AddonState& of(Napi::Env env) { return *env.GetInstanceData<AddonState>(); }
+};
+
+// A caught exception as plain strings, so that it can cross threads.
+struct Failure {
+  std::string code;
+  std::string message;
+};
+
+// To be called in a catch block.
+Failure describe_current_exception();
+
+// An error of the library's own class. `origin` is an Error made where the work was asked for: its stack is the useful
+// one. Empty: none.
+Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value& origin = Napi::Value());
+
+// Runs a synchronous function of the addon; a native exception becomes a JavaScript one.
+template <typename Function>
+Napi::Value translate_errors(Napi::Env env, Function&& function) {
+  try {
+    return function();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    throw Napi::Error(env, make_error(env, describe_current_exception()));
+  }
+}
+
+}  // namespace bertune

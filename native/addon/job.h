@@ -1,0 +1,64 @@
+// The one promise-returning job: work that runs on a session's own thread, in the order it was asked for.
+#pragma once
+
+#include <napi.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "addon/errors.h"
+
+namespace bertune {
+
+// What a job does: `work` on the session's thread, then `finish` on the JavaScript thread makes the value that the
+// promise resolves to. An exception in either rejects it.
+struct Job {
+  std::function<void()> work;
+  std::function<Napi::Value(Napi::Env)> finish;
+  Napi::Promise::Deferred deferred;
+  Napi::Reference<Napi::Value> origin;             // an Error made by the caller, for its stack
+  std::vector<Napi::Reference<Napi::Value>> held;  // values that must live until the job ends
+  std::optional<Failure> failure;
+};
+
+// A thread and its queue. The event loop stays alive while jobs are under way, and only then.
+class JobQueue {
+ public:
+  // `interrupt` asks the running job to end soon; called when the queue or the environment goes away.
+  JobQueue(Napi::Env env, std::function<void()> interrupt);
+  // Interrupts the running job, drops the others and joins the thread. On the JavaScript thread.
+  ~JobQueue();
+  JobQueue(const JobQueue&) = delete;
+  JobQueue& operator=(const JobQueue&) = delete;
+
+  // On the JavaScript thread.
+  Napi::Promise submit(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish,
+                       const std::vector<Napi::Value>& held = {});
+
+ private:
+  static void settle(Napi::Env env, Napi::Function, JobQueue* queue, Job* job);
+  using Settle = Napi::TypedThreadSafeFunction<JobQueue, Job, settle>;
+
+  void run();
+  // Interrupts and joins; may be called again.
+  void stop();
+  static void stop_at_exit(void* queue);
+
+  napi_env env_;
+  std::function<void()> interrupt_;
+  Settle settle_;
+  int pending_ = 0;  // on the JavaScript thread: submitted and not settled
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::unique_ptr<Job>> jobs_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace bertune

@@ -1,0 +1,474 @@
+#include "addon/session.h"
+
+#include <cstring>
+#include <utility>
+
+#include "addon/convert.h"
+#include "addon/errors.h"
+#include "model/inference.h"
+#include "model/initializer.h"
+
+namespace bertune {
+namespace {
+
+using Bytes = std::shared_ptr<std::vector<uint8_t>>;
+
+Bytes make_bytes(size_t count) { return std::make_shared<std::vector<uint8_t>>(count); }
+
+// A Float32Array or Float64Array over a copy of the bytes.
+Napi::Value to_float_array(Napi::Env env, const std::vector<uint8_t>& bytes, Dtype dtype) {
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, bytes.size());
+  if (!bytes.empty()) std::memcpy(buffer.Data(), bytes.data(), bytes.size());
+  if (dtype == Dtype::kF64) return Napi::Float64Array::New(env, bytes.size() / sizeof(double), buffer, 0);
+  return Napi::Float32Array::New(env, bytes.size() / sizeof(float), buffer, 0);
+}
+
+Dtype convert_dtype(const Napi::Value& value) {
+  const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  if (name == "F64") return Dtype::kF64;
+  if (name == "F32") return Dtype::kF32;
+  if (name == "F16") return Dtype::kF16;
+  if (name == "BF16") return Dtype::kBF16;
+  refuse_field("F64, F32, F16 or BF16", "dtype");
+}
+
+size_t dtype_size(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF64:
+      return 8;
+    case Dtype::kF32:
+      return 4;
+    default:
+      return 2;
+  }
+}
+
+std::string convert_name(const Napi::Value& value) {
+  if (!value.IsString()) refuse_field("a string", "name");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config) {
+  const Napi::Object value = get_object(argument, "plan");
+  TrainPlan plan{};
+  plan.dataset = get_int(value, "dataset", 0);
+  plan.order = copy_ints(value.Get("order"), "order");
+  plan.learning_rates = copy_doubles(value.Get("learningRates"), "learningRates");
+  plan.first_step = get_integer(value, "firstStep", 0);
+  plan.settings.batch_size = static_cast<int>(get_integer(value, "batchSize", 1, 1 << 20));
+  plan.settings.accumulation = static_cast<int>(get_integer(value, "accumulation", 1, 1 << 10));
+  plan.settings.seed = static_cast<uint64_t>(get_integer(value, "seed", 0, (1LL << 53) - 1));
+  plan.settings.loss.label_smoothing = get_number(value, "labelSmoothing");
+  plan.settings.optimizer = {.beta1 = get_number(value, "beta1"),
+                             .beta2 = get_number(value, "beta2"),
+                             .eps = get_number(value, "eps"),
+                             .weight_decay = get_number(value, "weightDecay"),
+                             .max_grad_norm = get_number(value, "maxGradNorm")};
+  if (is_present(value.Get("classWeights"))) {
+    plan.settings.loss.class_weights = copy_doubles(value.Get("classWeights"), "classWeights");
+    if (plan.settings.loss.class_weights.size() != static_cast<size_t>(config.model.NC)) {
+      refuse_field("one weight a label", "classWeights");
+    }
+  }
+  const size_t step_size = static_cast<size_t>(plan.step_size());
+  const size_t steps = (plan.order.size() + step_size - 1) / step_size;
+  if (steps < 1 || plan.learning_rates.size() != steps) refuse_field("one learning rate a step", "learningRates");
+  return plan;
+}
+
+BatchLimits convert_limits(const Napi::Value& argument) {
+  const Napi::Object value = get_object(argument, "limits");
+  return {get_int(value, "tokens", 1), get_int(value, "sequences", 1)};
+}
+
+}  // namespace
+
+void Session::define(Napi::Env env) {
+  const Napi::Function constructor = DefineClass(env, "NativeSession",
+                                                 {
+                                                     InstanceMethod<&Session::parameters>("parameters"),
+                                                     InstanceMethod<&Session::memory>("memory"),
+                                                     InstanceMethod<&Session::read>("read"),
+                                                     InstanceMethod<&Session::write>("write"),
+                                                     InstanceMethod<&Session::initialize>("initialize"),
+                                                     InstanceMethod<&Session::add_dataset>("addDataset"),
+                                                     InstanceMethod<&Session::remove_dataset>("removeDataset"),
+                                                     InstanceMethod<&Session::reserve>("reserve"),
+                                                     InstanceMethod<&Session::train>("train"),
+                                                     InstanceMethod<&Session::gradients>("gradients"),
+                                                     InstanceMethod<&Session::forward>("forward"),
+                                                     InstanceMethod<&Session::hidden_states>("hiddenStates"),
+                                                     InstanceMethod<&Session::prompt_embeddings>("promptEmbeddings"),
+                                                     InstanceMethod<&Session::abort>("abort"),
+                                                     InstanceMethod<&Session::dispose>("dispose"),
+                                                 });
+  AddonState::of(env).session_constructor = Napi::Persistent(constructor);
+}
+
+Napi::Value Session::create(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return translate_errors(env, [&]() -> Napi::Value {
+    auto core = std::make_shared<SessionCore>();
+    core->config = convert_session_config(info[0]);
+    const Napi::Object object =
+        AddonState::of(env).session_constructor.New({Napi::External<std::shared_ptr<SessionCore>>::New(env, &core)});
+    Session* session = Unwrap(object);
+    return session->queue_->submit(
+        env, [core] { core->build(); },
+        [session](Napi::Env job_env) {
+          session->report_external_memory(job_env);
+          return session->Value();
+        },
+        {object});
+  });
+}
+
+Session::Session(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Session>(info) {
+  if (!info[0].IsExternal()) {
+    throw Napi::Error(info.Env(),
+                      make_error(info.Env(), {"INVALID_OPTION", "Expected sessions to come from createSession"}));
+  }
+  core_ = *info[0].As<Napi::External<std::shared_ptr<SessionCore>>>().Data();
+  queue_ = std::make_unique<JobQueue>(info.Env(), [core = core_] { ++core->aborts; });
+}
+
+Napi::Value Session::submit(const Napi::CallbackInfo& info, Work work, Finish finish, std::vector<Napi::Value> held) {
+  if (disposed_) throw Error("DISPOSED", "Expected a live session but it was disposed");
+  held.push_back(info.This());
+  return queue_->submit(info.Env(), [core = core_, work = std::move(work)] { work(*core); }, std::move(finish), held);
+}
+
+std::function<bool()> Session::may_proceed() const {
+  return [core = core_, since = core_->aborts.load()] { return core->aborts.load() == since; };
+}
+
+// V8 learns of the memory behind the object, so that it collects dropped sessions in time.
+void Session::report_external_memory(Napi::Env env) {
+  const int64_t bytes = static_cast<int64_t>(core_->current_figures().total());
+  Napi::MemoryManagement::AdjustExternalMemory(env, bytes - reported_bytes_);
+  reported_bytes_ = bytes;
+}
+
+Napi::Value Session::parameters(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return translate_errors(env, [&]() -> Napi::Value {
+    if (disposed_) throw Error("DISPOSED", "Expected a live session but it was disposed");
+    const Napi::Array array = Napi::Array::New(env);
+    uint32_t index = 0;
+    for (const Parameter& parameter : core_->bert->parameters().all()) {
+      const Napi::Object item = Napi::Object::New(env);
+      const Napi::Array shape = Napi::Array::New(env, parameter.shape.size());
+      for (uint32_t i = 0; i < parameter.shape.size(); ++i) {
+        shape.Set(i, Napi::Number::New(env, static_cast<double>(parameter.shape[i])));
+      }
+      item.Set("name", parameter.name);
+      item.Set("shape", shape);
+      item.Set("trainable", parameter.trainable);
+      item.Set("decay", parameter.decay);
+      array.Set(index++, item);
+    }
+    return array;
+  });
+}
+
+Napi::Value Session::memory(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const MemoryFigures figures = core_->current_figures();
+  const Napi::Object object = Napi::Object::New(env);
+  const auto set = [&](const char* name, size_t bytes) { object.Set(name, static_cast<double>(bytes)); };
+  set("parameters", figures.parameters);
+  set("gradients", figures.gradients);
+  set("optimizer", figures.optimizer);
+  set("activations", figures.activations);
+  set("datasets", figures.datasets);
+  set("total", figures.total());
+  set("peak", figures.peak);
+  return object;
+}
+
+Napi::Value Session::read(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    const std::string name = convert_name(info[0]);
+    const std::string part = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+    const Bytes bytes = make_bytes(0);
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          const Parameter& parameter = core.bert->parameters().at(name);
+          const Acc* source = part == "value"      ? parameter.master
+                              : part == "gradient" ? parameter.grad
+                              : part == "m"        ? parameter.m
+                              : part == "v"        ? parameter.v
+                                                   : nullptr;
+          bytes->resize(parameter.count * core.host_size());
+          if (source) {
+            core.backend->read_acc(bytes->data(), core.host_dtype(), source, parameter.count);
+          } else if (part == "value") {
+            core.backend->read_real(bytes->data(), core.host_dtype(), parameter.weight, parameter.count);
+          } else {
+            throw Error("NOT_FOUND", "Expected " + name + " to have a " + part + " but it does not train");
+          }
+        },
+        [bytes, dtype = core_->host_dtype()](Napi::Env env) { return to_float_array(env, *bytes, dtype); });
+  });
+}
+
+Napi::Value Session::write(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    const std::string name = convert_name(info[0]);
+    const std::string part = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+    const Dtype dtype = convert_dtype(info[2]);
+    if (!info[3].IsTypedArray() || info[3].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      refuse_field("a Uint8Array", "bytes");
+    }
+    const auto array = info[3].As<Napi::Uint8Array>();
+    const uint8_t* data = array.Data();
+    const size_t size = array.ByteLength();
+    return submit(info,
+                  [=](SessionCore& core) {
+                    Parameter& parameter = core.bert->parameters().at(name);
+                    if (size != parameter.count * dtype_size(dtype)) {
+                      throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(parameter.count * dtype_size(dtype)) +
+                                                        " bytes for " + name + " but received " + std::to_string(size));
+                    }
+                    if (part == "value") {
+                      core.backend->write_weight(parameter.weight, parameter.master, data, dtype, parameter.count);
+                      core.bert->weights_changed();
+                      return;
+                    }
+                    Acc* moment = part == "m" ? parameter.m : part == "v" ? parameter.v : nullptr;
+                    if (!moment)
+                      throw Error("NOT_FOUND", "Expected " + name + " to have a " + part + " but it does not train");
+                    core.backend->write_acc(moment, data, dtype, parameter.count);
+                  },
+                  nullptr, {info[3]});
+  });
+}
+
+Napi::Value Session::initialize(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    const std::string name = convert_name(info[0]);
+    const Napi::Object initializer = get_object(info[1], "initializer");
+    const std::string kind = get_string(initializer, "distribution");
+    const double scale = get_number(initializer, "scale");
+    const uint64_t seed = static_cast<uint64_t>(get_integer(initializer, "seed", 0, (1LL << 53) - 1));
+    if (kind != "normal" && kind != "uniform" && kind != "constant") {
+      refuse_field("'normal', 'uniform' or 'constant'", "distribution");
+    }
+    const Distribution distribution = kind == "normal"    ? Distribution::kNormal
+                                      : kind == "uniform" ? Distribution::kUniform
+                                                          : Distribution::kConstant;
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          Parameter& parameter = core.bert->parameters().at(name);
+          const std::vector<float> values = initial_values(name, parameter.count, distribution, scale, seed);
+          core.backend->write_weight(parameter.weight, parameter.master, values.data(), Dtype::kF32, parameter.count);
+          core.bert->weights_changed();
+        },
+        nullptr);
+  });
+}
+
+Napi::Value Session::add_dataset(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    const Napi::Object value = get_object(info[0], "dataset");
+    auto ids = std::make_shared<std::vector<int32_t>>(copy_ints(value.Get("ids"), "ids"));
+    auto offsets = std::make_shared<std::vector<int32_t>>(copy_ints(value.Get("offsets"), "offsets"));
+    const bool has_labels = is_present(value.Get("labels")), has_types = is_present(value.Get("typeIds"));
+    auto labels = std::make_shared<std::vector<int32_t>>();
+    auto types = std::make_shared<std::vector<int32_t>>();
+    if (has_labels) *labels = copy_ints(value.Get("labels"), "labels");
+    if (has_types) *types = copy_ints(value.Get("typeIds"), "typeIds");
+    if (offsets->size() < 2 || offsets->back() != static_cast<int64_t>(ids->size())) {
+      refuse_field("offsets that end at the number of ids", "offsets");
+    }
+    if (has_labels && labels->size() + 1 != offsets->size()) refuse_field("one label an example", "labels");
+    if (has_types && types->size() != ids->size()) refuse_field("one type a token", "typeIds");
+    for (size_t i = 1; i < offsets->size(); ++i) {
+      if ((*offsets)[i] < (*offsets)[i - 1] || (*offsets)[i - 1] < 0) refuse_field("rising offsets", "offsets");
+    }
+    auto handle = std::make_shared<int32_t>(0);
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          const DatasetView view{static_cast<int64_t>(offsets->size()) - 1, ids->data(), offsets->data(),
+                                 has_labels ? labels->data() : nullptr, has_types ? types->data() : nullptr};
+          auto dataset = std::make_unique<Dataset>(*core.backend, view, core.config.model, core.bert->prefix_tokens());
+          *handle = core.next_dataset++;
+          core.datasets[*handle] = std::move(dataset);
+          core.update_figures();
+        },
+        [handle](Napi::Env env) { return Napi::Number::New(env, *handle); });
+  });
+}
+
+Napi::Value Session::remove_dataset(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsNumber()) refuse_field("a number", "handle");
+    const int32_t handle = info[0].As<Napi::Number>().Int32Value();
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          core.dataset(handle);
+          core.datasets.erase(handle);
+          core.update_figures();
+        },
+        nullptr);
+  });
+}
+
+Napi::Value Session::reserve(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    const BatchLimits limits = convert_limits(info[0]);
+    const bool training = get_bool(info[0].As<Napi::Object>(), "training");
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          core.bert->reserve(training ? limits : BatchLimits{}, training ? BatchLimits{} : limits);
+          core.update_figures();
+        },
+        [this](Napi::Env env) {
+          report_external_memory(env);
+          return env.Undefined();
+        });
+  });
+}
+
+Napi::Value Session::train(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    auto plan = std::make_shared<TrainPlan>(convert_plan(info[0], core_->config));
+    auto outcome = std::make_shared<TrainOutcome>();
+    return submit(
+        info, [plan, outcome, proceed = may_proceed()](SessionCore& core) { *outcome = core.train(*plan, proceed); },
+        [outcome](Napi::Env env) {
+          const Napi::Object result = Napi::Object::New(env);
+          result.Set("losses", to_float64_array(env, outcome->losses));
+          result.Set("gradNorms", to_float64_array(env, outcome->grad_norms));
+          result.Set("steps", static_cast<double>(outcome->steps));
+          result.Set("correct", static_cast<double>(outcome->correct));
+          result.Set("examples", static_cast<double>(outcome->examples));
+          result.Set("stopped", outcome->stopped);
+          return result;
+        });
+  });
+}
+
+Napi::Value Session::gradients(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    auto plan = std::make_shared<TrainPlan>(convert_plan(info[0], core_->config));
+    auto outcome = std::make_shared<GradientOutcome>();
+    return submit(
+        info, [plan, outcome](SessionCore& core) { *outcome = core.gradients(*plan); },
+        [outcome](Napi::Env env) {
+          const Napi::Object result = Napi::Object::New(env);
+          result.Set("loss", outcome->loss);
+          result.Set("gradNorm", outcome->grad_norm);
+          result.Set("logits", to_float64_array(env, outcome->logits));
+          return result;
+        });
+  });
+}
+
+Napi::Value Session::forward(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsNumber()) refuse_field("a number", "dataset");
+    const int32_t handle = info[0].As<Napi::Number>().Int32Value();
+    auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
+    const BatchLimits limits = convert_limits(info[2]);
+    const Bytes bytes = make_bytes(0);
+    return submit(
+        info,
+        [=, proceed = may_proceed()](SessionCore& core) {
+          const Dataset& dataset = core.dataset(handle);
+          const int64_t count = static_cast<int64_t>(order->size());
+          dataset.check_order(order->data(), count);
+          bytes->resize(order->size() * core.config.model.NC * core.host_size());
+          infer(*core.bert, dataset, order->data(), count, limits, core.host_dtype(), bytes->data(), proceed);
+          core.update_figures();
+        },
+        [bytes, dtype = core_->host_dtype()](Napi::Env env) { return to_float_array(env, *bytes, dtype); });
+  });
+}
+
+Napi::Value Session::hidden_states(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsNumber()) refuse_field("a number", "dataset");
+    const int32_t handle = info[0].As<Napi::Number>().Int32Value();
+    auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
+    auto states = std::make_shared<std::vector<std::vector<uint8_t>>>();
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          const Dataset& dataset = core.dataset(handle);
+          const int count = static_cast<int>(order->size());
+          dataset.check_order(order->data(), count);
+          if (count < 1) throw Error("INVALID_DATA", "Expected at least one example in order");
+          BatchLimits limits{0, count};
+          for (const int32_t example : *order) limits.tokens += dataset.length(example);
+          core.bert->reserve({}, limits);
+          core.update_figures();
+          Activations& activations = core.bert->gather(dataset, order->data(), count, false);
+          core.bert->hidden_states(activations, [&](const Real* hidden) {
+            core.backend->synchronize();
+            const int64_t elements = static_cast<int64_t>(limits.tokens) * core.config.model.C;
+            states->emplace_back(elements * core.host_size());
+            core.backend->read_real(states->back().data(), core.host_dtype(), hidden, elements);
+          });
+        },
+        [states, dtype = core_->host_dtype()](Napi::Env env) {
+          const Napi::Array array = Napi::Array::New(env, states->size());
+          for (uint32_t i = 0; i < states->size(); ++i) array.Set(i, to_float_array(env, (*states)[i], dtype));
+          return array;
+        });
+  });
+}
+
+Napi::Value Session::prompt_embeddings(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    const Bytes bytes = make_bytes(0);
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          const Real* prompt = core.bert->prompt_embeddings();
+          core.backend->synchronize();
+          const int64_t elements = 2LL * core.bert->prefix_tokens() * core.config.model.L * core.config.model.C;
+          bytes->resize(elements * core.host_size());
+          core.backend->read_real(bytes->data(), core.host_dtype(), prompt, elements);
+          core.update_figures();
+        },
+        [bytes, dtype = core_->host_dtype()](Napi::Env env) { return to_float_array(env, *bytes, dtype); });
+  });
+}
+
+Napi::Value Session::abort(const Napi::CallbackInfo& info) {
+  ++core_->aborts;
+  return info.Env().Undefined();
+}
+
+Napi::Value Session::dispose(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return translate_errors(env, [&]() -> Napi::Value {
+    if (disposed_) {
+      const Napi::Promise::Deferred done = Napi::Promise::Deferred::New(env);
+      done.Resolve(env.Undefined());
+      return done.Promise();
+    }
+    const Napi::Value promise = submit(
+        info,
+        [](SessionCore& core) {
+          core.datasets.clear();
+          core.bert.reset();
+          core.backend.reset();
+          core.update_figures();
+        },
+        [this](Napi::Env job_env) {
+          report_external_memory(job_env);
+          return job_env.Undefined();
+        });
+    disposed_ = true;
+    return promise;
+  });
+}
+
+}  // namespace bertune

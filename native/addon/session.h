@@ -1,0 +1,58 @@
+// A model on a device, as JavaScript sees it: lib/native.ts's NativeSession. Every method that does work returns a
+// promise of the session's own thread.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "addon/job.h"
+#include "addon/session_core.h"
+
+namespace bertune {
+
+class Session : public Napi::ObjectWrap<Session> {
+ public:
+  // Registers the class with the environment's state.
+  static void define(Napi::Env env);
+  // createSession(config): resolves to a Session once its memory is there.
+  static Napi::Value create(const Napi::CallbackInfo& info);
+
+  explicit Session(const Napi::CallbackInfo& info);
+
+ private:
+  using Work = std::function<void(SessionCore&)>;
+  using Finish = std::function<Napi::Value(Napi::Env)>;
+
+  Napi::Value parameters(const Napi::CallbackInfo& info);
+  Napi::Value memory(const Napi::CallbackInfo& info);
+  Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value write(const Napi::CallbackInfo& info);
+  Napi::Value initialize(const Napi::CallbackInfo& info);
+  Napi::Value add_dataset(const Napi::CallbackInfo& info);
+  Napi::Value remove_dataset(const Napi::CallbackInfo& info);
+  Napi::Value reserve(const Napi::CallbackInfo& info);
+  Napi::Value train(const Napi::CallbackInfo& info);
+  Napi::Value gradients(const Napi::CallbackInfo& info);
+  Napi::Value forward(const Napi::CallbackInfo& info);
+  Napi::Value hidden_states(const Napi::CallbackInfo& info);
+  Napi::Value prompt_embeddings(const Napi::CallbackInfo& info);
+  Napi::Value abort(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  // Submits work over the core; the session is held until it ends. Throws DISPOSED after dispose().
+  Napi::Value submit(const Napi::CallbackInfo& info, Work work, Finish finish, std::vector<Napi::Value> held = {});
+  // A function that says whether the job submitted now may go on.
+  std::function<bool()> may_proceed() const;
+  void report_external_memory(Napi::Env env);
+
+  std::shared_ptr<SessionCore> core_;
+  std::unique_ptr<JobQueue> queue_;
+  bool disposed_ = false;
+  int64_t reported_bytes_ = 0;
+};
+
+}  // namespace bertune

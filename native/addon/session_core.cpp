@@ -1,0 +1,110 @@
+// The work of a session's thread: nothing of JavaScript here.
+#include "addon/session_core.h"
+
+#include <algorithm>
+
+#include "core/device.h"
+#include "core/error.h"
+
+namespace bertune {
+
+void SessionCore::build() {
+  backend = make_backend(config.device, config.precision, config.threads);
+  bert = std::make_unique<Bert>(*backend, config.model, config.method);
+  update_figures();
+}
+
+void SessionCore::update_figures() {
+  const std::lock_guard<std::mutex> lock(figures_mutex_);
+  figures_.parameters = figures_.gradients = figures_.optimizer = figures_.activations = figures_.datasets = 0;
+  if (bert) {
+    figures_.parameters = bert->parameters().weight_bytes();
+    figures_.gradients = bert->parameters().gradient_bytes();
+    figures_.optimizer = bert->parameters().optimizer_bytes();
+    figures_.activations = bert->activation_bytes();
+  }
+  for (const auto& [handle, dataset] : datasets) figures_.datasets += dataset->bytes();
+  figures_.peak = std::max(figures_.peak, figures_.total());
+}
+
+MemoryFigures SessionCore::current_figures() {
+  const std::lock_guard<std::mutex> lock(figures_mutex_);
+  return figures_;
+}
+
+Dataset& SessionCore::dataset(int32_t handle) {
+  const auto found = datasets.find(handle);
+  if (found == datasets.end()) {
+    throw Error("NOT_FOUND", "Expected a data set of this session but received the handle " + std::to_string(handle));
+  }
+  return *found->second;
+}
+
+namespace {
+
+BatchLimits largest_micro_batch(const Dataset& dataset, const std::vector<int32_t>& order, int batch_size) {
+  BatchLimits largest;
+  for (size_t begin = 0; begin < order.size(); begin += batch_size) {
+    const size_t end = std::min(order.size(), begin + static_cast<size_t>(batch_size));
+    int tokens = 0;
+    for (size_t i = begin; i < end; ++i) tokens += dataset.length(order[i]);
+    largest.tokens = std::max(largest.tokens, tokens);
+    largest.sequences = std::max(largest.sequences, static_cast<int>(end - begin));
+  }
+  return largest;
+}
+
+}  // namespace
+
+Dataset& SessionCore::prepare(const TrainPlan& plan) {
+  Dataset& data = dataset(plan.dataset);
+  data.check_order(plan.order.data(), static_cast<int64_t>(plan.order.size()));
+  if (!data.has_labels()) throw Error("INVALID_DATA", "Expected a data set with labels to train on");
+  if (bert->parameters().segments().empty()) {
+    throw Error("INVALID_OPTION", "Expected at least one trainable parameter to train");
+  }
+  bert->reserve(largest_micro_batch(data, plan.order, plan.settings.batch_size), {});
+  update_figures();
+  return data;
+}
+
+TrainOutcome SessionCore::train(const TrainPlan& plan, const std::function<bool()>& proceed) {
+  Dataset& data = prepare(plan);
+  TrainOutcome outcome;
+  const size_t step_size = static_cast<size_t>(plan.step_size());
+  for (size_t step = 0; step < plan.learning_rates.size(); ++step) {
+    if (!proceed()) {
+      outcome.stopped = "aborted";
+      break;
+    }
+    const size_t begin = step * step_size;
+    const int count = static_cast<int>(std::min(step_size, plan.order.size() - begin));
+    const StepResult result =
+        run_step(*bert, data, plan.order.data() + begin, count, plan.first_step + static_cast<int64_t>(step),
+                 plan.learning_rates[step], plan.settings);
+    outcome.losses.push_back(result.loss);
+    outcome.grad_norms.push_back(result.grad_norm);
+    if (!result.finite()) {
+      outcome.stopped = "non-finite";
+      break;
+    }
+    outcome.correct += result.correct;
+    outcome.examples += result.examples;
+    ++outcome.steps;
+  }
+  return outcome;
+}
+
+GradientOutcome SessionCore::gradients(const TrainPlan& plan) {
+  Dataset& data = prepare(plan);
+  const int count = std::min(plan.settings.batch_size, static_cast<int>(plan.order.size()));
+  const StepResult result = compute_gradients(*bert, data, plan.order.data(), count, plan.first_step,
+                                              plan.learning_rates.front(), plan.settings);
+  GradientOutcome outcome{result.loss, result.grad_norm,
+                          std::vector<double>(static_cast<size_t>(count) * config.model.NC)};
+  backend->read_real(outcome.logits.data(), Dtype::kF64, bert->training_logits(),
+                     static_cast<int64_t>(outcome.logits.size()));
+  return outcome;
+}
+
+}  // namespace bertune

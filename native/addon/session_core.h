@@ -1,0 +1,82 @@
+// The parts of a session that live on its own thread; nothing of JavaScript.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "addon/session_config.h"
+#include "model/bert.h"
+#include "model/training_step.h"
+
+namespace bertune {
+
+// Bytes by arena.
+struct MemoryFigures {
+  size_t parameters = 0, gradients = 0, optimizer = 0, activations = 0, datasets = 0, peak = 0;
+  size_t total() const { return parameters + gradients + optimizer + activations + datasets; }
+};
+
+// lib/native.ts's NativeTrainPlan.
+struct TrainPlan {
+  int32_t dataset;
+  std::vector<int32_t> order;
+  std::vector<double> learning_rates;
+  int64_t first_step;
+  StepSettings settings;
+
+  int step_size() const { return settings.batch_size * settings.accumulation; }
+};
+
+// lib/native.ts's NativeTrainResult.
+struct TrainOutcome {
+  std::vector<double> losses, grad_norms;
+  int64_t steps = 0, correct = 0, examples = 0;
+  const char* stopped = "done";
+};
+
+struct GradientOutcome {
+  double loss, grad_norm;
+  std::vector<double> logits;  // (B,NC)
+};
+
+struct SessionCore {
+  SessionConfig config;
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Bert> bert;
+  std::unordered_map<int32_t, std::unique_ptr<Dataset>> datasets;
+  int32_t next_dataset = 1;
+
+  // Every abort() raises the count; a job that was submitted under a lower one stops.
+  std::atomic<uint64_t> aborts{0};
+
+  void build();
+  // Throws NOT_FOUND.
+  Dataset& dataset(int32_t handle);
+  // Runs the plan's steps until they are done, `proceed` says false or a loss is not finite.
+  TrainOutcome train(const TrainPlan& plan, const std::function<bool()>& proceed);
+  // Gradients of the plan's first micro-batch, without an update.
+  GradientOutcome gradients(const TrainPlan& plan);
+
+  // Takes new figures; on the session's thread, after anything was allocated or freed.
+  void update_figures();
+  // The last ones; on any thread.
+  MemoryFigures current_figures();
+
+  // The element type that JavaScript sees.
+  Dtype host_dtype() const { return config.precision == "fp64" ? Dtype::kF64 : Dtype::kF32; }
+  size_t host_size() const { return host_dtype() == Dtype::kF64 ? sizeof(double) : sizeof(float); }
+
+ private:
+  // Checks the plan and plans memory for it.
+  Dataset& prepare(const TrainPlan& plan);
+
+  std::mutex figures_mutex_;
+  MemoryFigures figures_;
+};
+
+}  // namespace bertune

@@ -1,0 +1,88 @@
+// One block of device memory a kind (parameters, gradients, moments, activations), laid out before it is used.
+//
+// A layout is a function that takes buffers from a Cutter. It runs twice: over nothing, to learn the size, and over
+// the allocated block, to set the pointers. So the plan and the use cannot disagree, and nothing is allocated later.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "core/backend.h"
+
+namespace bertune {
+
+class Cutter {
+ public:
+  Cutter(const Backend& backend, void* base)
+      : real_size_(backend.real_size()), acc_size_(backend.acc_size()), base_(static_cast<uint8_t*>(base)) {}
+
+  Real* real(int64_t count) { return static_cast<Real*>(take(count, real_size_)); }
+  Acc* acc(int64_t count) { return static_cast<Acc*>(take(count, acc_size_)); }
+  int32_t* ints(int64_t count) { return static_cast<int32_t*>(take(count, sizeof(int32_t))); }
+
+  // A place inside a buffer taken before, `count` elements behind its start.
+  Real* real_after(Real* start, int64_t count) const {
+    return start ? reinterpret_cast<Real*>(reinterpret_cast<uint8_t*>(start) + count * real_size_) : nullptr;
+  }
+
+  // Goes back to a position: what is taken next shares memory with what was taken since.
+  size_t position() const { return used_; }
+  void overlay(size_t position) { used_ = position; }
+
+  // The most bytes taken. Null pointers come back while measuring.
+  size_t used() const { return peak_; }
+
+ private:
+  static constexpr size_t kAlignment = 64;
+
+  void* take(int64_t count, size_t size) {
+    void* start = base_ ? base_ + used_ : nullptr;
+    const size_t bytes = static_cast<size_t>(count) * size;
+    used_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    peak_ = std::max(peak_, used_);
+    return start;
+  }
+
+  size_t real_size_;
+  size_t acc_size_;
+  uint8_t* base_;
+  size_t used_ = 0;
+  size_t peak_ = 0;
+};
+
+class Arena {
+ public:
+  using Layout = std::function<void(Cutter&)>;
+
+  // Measures the layout, allocates (zero-filled) and runs it again. What was laid out before is gone.
+  void lay_out(Backend& backend, const char* what, const Layout& layout) {
+    Cutter measure(backend, nullptr);
+    layout(measure);
+    memory_.reset();
+    memory_.reset(backend.allocate(measure.used(), what));
+    Cutter cut(backend, memory_->data());
+    layout(cut);
+  }
+
+  size_t bytes() const { return memory_ ? memory_->bytes() : 0; }
+  void* data() const { return memory_ ? memory_->data() : nullptr; }
+
+ private:
+  std::unique_ptr<Memory> memory_;
+};
+
+// `count` elements further on. Opaque scalars have no size of their own, so pointer arithmetic asks the backend.
+inline Real* offset(const Backend& backend, Real* pointer, int64_t count) {
+  return reinterpret_cast<Real*>(reinterpret_cast<uint8_t*>(pointer) + count * backend.real_size());
+}
+inline const Real* offset(const Backend& backend, const Real* pointer, int64_t count) {
+  return reinterpret_cast<const Real*>(reinterpret_cast<const uint8_t*>(pointer) + count * backend.real_size());
+}
+inline Acc* offset(const Backend& backend, Acc* pointer, int64_t count) {
+  return reinterpret_cast<Acc*>(reinterpret_cast<uint8_t*>(pointer) + count * backend.acc_size());
+}
+
+}  // namespace bertune

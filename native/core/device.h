@@ -1,0 +1,35 @@
+// The devices of this machine, and their backends. The only place that knows which backends exist.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+
+namespace bertune {
+
+struct DeviceInfo {
+  std::string device;  // "cpu", "cuda" or "cuda-emulated"
+  std::string name;
+  uint64_t total_memory;  // bytes, 0 where not known
+  bool available;
+  std::string reason;  // why not, where not available
+  std::vector<std::string> precisions;
+};
+
+struct BlasInfo {
+  std::string library;
+  std::string version;
+  std::string kernel;
+};
+
+std::vector<DeviceInfo> list_devices();
+BlasInfo blas_info();
+
+// `precision`: "fp32", "tf32", "bf16" or "fp64"; `threads` counts on the CPU only. Throws CUDA_UNAVAILABLE where the
+// device is not there and INVALID_OPTION where it does not have the precision.
+std::unique_ptr<Backend> make_backend(const std::string& device, const std::string& precision, int threads);
+
+}  // namespace bertune

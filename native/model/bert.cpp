@@ -1,0 +1,169 @@
+#include "model/bert.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace bertune {
+namespace {
+
+int largest_lora_input(const ModelConfig& model, const MethodConfig& method) {
+  return method.lora ? std::max(model.C, model.F) : 0;
+}
+
+}  // namespace
+
+Bert::Bert(Backend& backend, const ModelConfig& model, const MethodConfig& method)
+    : backend_(backend),
+      model_(model),
+      method_(method),
+      parameters_(model_, method_),
+      embeddings_(parameters_, model_, method_.prefix_tokens()) {
+  if (method_.prefix) prefix_.emplace(parameters_, model_, method_);
+  bool trains_below = embeddings_.trains();
+  layers_.reserve(model_.L);
+  for (int l = 0; l < model_.L; ++l) {
+    layers_.emplace_back(parameters_, model_, method_, l, trains_below, prefix_ && prefix_->trains());
+    trains_below = layers_.back().reached();
+  }
+  heads_.emplace(parameters_, model_, method_, trains_below);
+  parameters_.allocate(backend_);
+}
+
+void Bert::reserve(BatchLimits training, BatchLimits inference) {
+  const auto grown = [](BatchLimits have, BatchLimits want) {
+    const int sequences = std::max(have.sequences, want.sequences);
+    return BatchLimits{std::max({have.tokens, want.tokens, sequences}), sequences};
+  };
+  training = grown(training_.limits, training);
+  inference = grown(inference_.limits, inference);
+  const auto same = [](BatchLimits a, BatchLimits b) { return a.tokens == b.tokens && a.sequences == b.sequences; };
+  if (same(training, training_.limits) && same(inference, inference_.limits)) return;
+
+  // Training and evaluation take turns, so they lie in the same memory.
+  training_.limits = inference_.limits = {};
+  arena_.lay_out(backend_, "activations", [&](Cutter& cutter) {
+    training_.limits = training;
+    inference_.limits = inference;
+    if (prefix_) prefix_->cut(cutter, training.sequences > 0);
+    const size_t start = cutter.position();
+    if (training.sequences > 0) lay_out(cutter, training_, true);
+    cutter.overlay(start);
+    if (inference.sequences > 0) lay_out(cutter, inference_, false);
+  });
+  weights_changed();
+}
+
+void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
+  const int T = a.limits.tokens, B = a.limits.sequences, C = model_.C;
+  a.order = cutter.ints(B);
+  a.batch.ids = cutter.ints(T);
+  a.batch.token_types = cutter.ints(T);
+  a.batch.positions = cutter.ints(T);
+  a.batch.labels = cutter.ints(B);
+  a.batch.cu_seqlens = cutter.ints(B + 1);
+  a.batch.tokens_by_id = cutter.ints(T);
+  a.batch.tokens_by_position = cutter.ints(T);
+  a.loss = cutter.acc(1);
+  a.grad_norm = cutter.acc(1);
+  a.class_weights = cutter.acc(model_.NC);
+  a.predictions = cutter.ints(B);
+
+  LayerBuffers shared = EncoderLayer::cut_shared(cutter, model_, T, B);
+  const auto is_read = [&](int l) { return training && layers_[l].reads_input() && layers_[l].reached(); };
+  a.embeddings = embeddings_.cut(cutter, T, training && embeddings_.trains(), is_read(0), shared.out);
+  a.layers.resize(layers_.size());
+  for (int l = 0; l < model_.L; ++l) {
+    const bool last = l + 1 == model_.L;
+    const bool out_is_read = last ? training : is_read(l + 1);
+    a.layers[l] = layers_[l].cut(cutter, T, B, last, training && layers_[l].reached(), out_is_read, shared);
+  }
+  if (!training) a.last_layer_full = layers_.back().cut(cutter, T, B, false, false, false, shared);
+  a.head = heads_->cut(cutter, B);
+  const int rank = method_.lora ? method_.lora->rank : 0;
+  a.lora.dropped = cutter.real(static_cast<int64_t>(T) * largest_lora_input(model_, method_));
+  a.lora.dh = cutter.real(static_cast<int64_t>(T) * rank);
+  if (!training || !heads_->reaches_encoder()) return;
+  a.grads.dx = cutter.real(static_cast<int64_t>(T) * C);
+  a.grads.dfirst = cutter.real(static_cast<int64_t>(B) * C);
+  a.grads.dbranch = cutter.real(static_cast<int64_t>(T) * C);
+  a.grads.dwide = cutter.real(static_cast<int64_t>(T) * std::max(model_.F, C));
+  a.grads.dqkv = cutter.real(3LL * T * C);
+  a.grads.prefix_partials = cutter.acc(2LL * B * method_.prefix_tokens() * C);
+}
+
+Activations& Bert::gather(const Dataset& dataset, const int32_t* order, int count, bool training) {
+  Activations& a = training ? training_ : inference_;
+  Batch& batch = a.batch;
+  batch.B = count;
+  batch.T = 0;
+  batch.max_length = 0;
+  for (int b = 0; b < count; ++b) {
+    const int length = dataset.length(order[b]);
+    batch.T += length;
+    batch.max_length = std::max(batch.max_length, length);
+  }
+  BERTUNE_CHECK(count > 0 && count <= a.limits.sequences && batch.T <= a.limits.tokens);
+  backend_.copy_in(a.order, order, count * sizeof(int32_t));
+  GatherBatch args = dataset.gather();
+  args.order = a.order;
+  args.sort_tokens = training && embeddings_.trains();
+  backend_.gather_batch(args, batch);
+  return a;
+}
+
+PrefixView Bert::prefix_view(const Pass& pass, int layer) const {
+  return prefix_ ? prefix_->view(pass, layer) : PrefixView{};
+}
+
+Real* Bert::layer_input(const Activations& a, int layer) const {
+  return layer == 0 ? a.embeddings.out : a.layers[layer - 1].out;
+}
+
+void Bert::run_layers(const Pass& pass, Activations& a, bool first_only_last,
+                      const std::function<void(const Real*)>& show) {
+  if (prefix_) prefix_->forward(pass);
+  embeddings_.forward(pass, a.embeddings);
+  if (show) show(a.embeddings.out);
+  for (int l = 0; l < model_.L; ++l) {
+    const bool last = l + 1 == model_.L;
+    const LayerBuffers& buffers = last && !first_only_last ? a.last_layer_full : a.layers[l];
+    layers_[l].forward(pass, layer_input(a, l), buffers, prefix_view(pass, l), last && first_only_last, a.lora);
+    if (show) show(buffers.out);
+  }
+}
+
+void Bert::forward(Activations& a, bool training) {
+  const Pass pass{backend_, a.batch, training};
+  run_layers(pass, a, true, nullptr);
+  heads_->forward(pass, a.layers.back().out, a.head, a.lora);
+}
+
+void Bert::backward(Activations& a, bool accumulate) {
+  const Pass pass{backend_, a.batch, true, accumulate};
+  heads_->backward(pass, a.layers.back().out, a.head, a.grads.dfirst, a.lora);
+  for (int l = model_.L - 1; l >= 0 && layers_[l].reached(); --l) {
+    layers_[l].backward(pass, layer_input(a, l), a.layers[l], prefix_view(pass, l), l + 1 == model_.L, a.grads, a.lora);
+  }
+  if (embeddings_.trains()) embeddings_.backward(pass, a.embeddings, a.grads.dx);
+  if (prefix_) prefix_->backward(pass);
+}
+
+void Bert::hidden_states(Activations& a, const std::function<void(const Real*)>& show) {
+  const Pass pass{backend_, a.batch, false};
+  run_layers(pass, a, false, show);
+}
+
+const Real* Bert::prompt_embeddings() {
+  if (!prefix_) throw Error("INVALID_OPTION", "Expected a model with a prefix, but this one has none");
+  if (!arena_.data()) reserve({}, {1, 1});
+  const Pass pass{backend_, inference_.batch, false};
+  prefix_->forward(pass);
+  return prefix_->prompt();
+}
+
+void Bert::weights_changed() {
+  if (prefix_) prefix_->weights_changed();
+}
+
+}  // namespace bertune

@@ -1,0 +1,66 @@
+#include "model/dataset.h"
+
+#include <string>
+
+#include "core/error.h"
+
+namespace bertune {
+namespace {
+
+[[noreturn]] void refuse(const char* expected, int64_t limit, const char* what, int64_t found, int64_t example) {
+  throw Error("INVALID_DATA", std::string("Expected ") + expected + " below " + std::to_string(limit) + " but " + what +
+                                  " of example " + std::to_string(example) + " is " + std::to_string(found));
+}
+
+void check(const DatasetView& view, const ModelConfig& model, int prefix_tokens) {
+  if (view.examples < 1 || view.offsets[0] != 0) {
+    throw Error("INVALID_DATA", "Expected a data set with at least one example, its offsets starting at 0");
+  }
+  const int longest = model.positions - prefix_tokens;
+  for (int64_t i = 0; i < view.examples; ++i) {
+    const int64_t length = static_cast<int64_t>(view.offsets[i + 1]) - view.offsets[i];
+    if (length < 1 || length > longest) {
+      throw Error("INVALID_DATA", "Expected 1 to " + std::to_string(longest) + " tokens but example " +
+                                      std::to_string(i) + " has " + std::to_string(length));
+    }
+    for (int32_t t = view.offsets[i]; t < view.offsets[i + 1]; ++t) {
+      if (view.ids[t] < 0 || view.ids[t] >= model.V) refuse("token ids", model.V, "an id", view.ids[t], i);
+      if (view.token_types && (view.token_types[t] < 0 || view.token_types[t] >= model.types)) {
+        refuse("token types", model.types, "a type", view.token_types[t], i);
+      }
+    }
+    if (view.labels && (view.labels[i] < 0 || view.labels[i] >= model.NC)) {
+      refuse("labels", model.NC, "the label", view.labels[i], i);
+    }
+  }
+}
+
+}  // namespace
+
+Dataset::Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model, int prefix_tokens) {
+  check(view, model, prefix_tokens);
+  offsets_.assign(view.offsets, view.offsets + view.examples + 1);
+  if (view.labels) host_labels_.assign(view.labels, view.labels + view.examples);
+  const int64_t tokens = offsets_.back();
+  arena_.lay_out(backend, "a data set", [&](Cutter& cut) {
+    ids_ = cut.ints(tokens);
+    token_types_ = view.token_types ? cut.ints(tokens) : nullptr;
+    device_offsets_ = cut.ints(view.examples + 1);
+    labels_ = view.labels ? cut.ints(view.examples) : nullptr;
+  });
+  backend.copy_in(ids_, view.ids, tokens * sizeof(int32_t));
+  if (token_types_) backend.copy_in(token_types_, view.token_types, tokens * sizeof(int32_t));
+  backend.copy_in(device_offsets_, view.offsets, (view.examples + 1) * sizeof(int32_t));
+  if (labels_) backend.copy_in(labels_, view.labels, view.examples * sizeof(int32_t));
+}
+
+void Dataset::check_order(const int32_t* order, int64_t count) const {
+  for (int64_t i = 0; i < count; ++i) {
+    if (order[i] < 0 || order[i] >= size()) {
+      throw Error("INVALID_DATA", "Expected example indices below " + std::to_string(size()) + " but order[" +
+                                      std::to_string(i) + "] is " + std::to_string(order[i]));
+    }
+  }
+}
+
+}  // namespace bertune

@@ -1,0 +1,33 @@
+// BERT's embeddings: word + token type + position → LayerNorm → dropout, (T) → (T,C). Virtual tokens take the first
+// P positions, so the text's start at P.
+#pragma once
+
+#include "model/linear.h"
+
+namespace bertune {
+
+struct EmbeddingBuffers {
+  Real* sum;   // (T,C) saved
+  Acc* mean;   // (T) saved
+  Acc* rstd;   // (T) saved
+  Real* out;   // (T,C)
+  Real* dsum;  // (T,C) scratch of backward
+};
+
+class Embeddings {
+ public:
+  Embeddings(ParameterTable& parameters, const ModelConfig& model, int prefix_tokens);
+
+  bool trains() const;
+  EmbeddingBuffers cut(Cutter& cutter, int T, bool saved, bool out_is_read, Real* shared) const;
+  void forward(const Pass& pass, const EmbeddingBuffers& buffers);
+  void backward(const Pass& pass, const EmbeddingBuffers& buffers, const Real* dout);
+
+ private:
+  const ModelConfig& model_;
+  int prefix_tokens_;
+  Parameter *word_, *position_, *token_type_;
+  LayerNorm layernorm_;
+};
+
+}  // namespace bertune

@@ -1,0 +1,353 @@
+#include "model/encoder_layer.h"
+
+namespace bertune {
+namespace {
+
+// Buffers of every layer are one set unless backward reads them, so a buffer is either taken or shared.
+template <typename Scalar, typename Take>
+Scalar* own_or_shared(bool own, Scalar* shared, Take take) {
+  return own ? take() : shared;
+}
+
+}  // namespace
+
+EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method, int index,
+                           bool trains_below, bool prefix_trains)
+    : model_(model),
+      index_(static_cast<uint32_t>(index)),
+      query_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.self.query", method,
+             layer_site(index, kLoraSite)),
+      key_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.self.key", method,
+           layer_site(index, kLoraSite + 1)),
+      value_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.self.value", method,
+             layer_site(index, kLoraSite + 2)),
+      attention_output_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.output.dense", method,
+                        layer_site(index, kLoraSite + 3)),
+      intermediate_(parameters, "bert.encoder.layer." + std::to_string(index) + ".intermediate.dense", method,
+                    layer_site(index, kLoraSite + 4)),
+      output_(parameters, "bert.encoder.layer." + std::to_string(index) + ".output.dense", method,
+              layer_site(index, kLoraSite + 5)),
+      layernorm1_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.output.LayerNorm"),
+      layernorm2_(parameters, "bert.encoder.layer." + std::to_string(index) + ".output.LayerNorm") {
+  reaches_.below = trains_below;
+  reaches_.attention = trains_below || prefix_trains || query_.trains() || key_.trains() || value_.trains();
+  reaches_.attention_output = reaches_.attention || attention_output_.trains();
+  reaches_.layernorm1 = reaches_.attention_output || layernorm1_.trains();
+  reaches_.intermediate = reaches_.layernorm1 || intermediate_.trains();
+  reaches_.output = reaches_.intermediate || output_.trains();
+  reaches_.layer = reaches_.output || layernorm2_.trains();
+}
+
+LayerBuffers EncoderLayer::cut_shared(Cutter& cutter, const ModelConfig& model, int T, int B) {
+  const int64_t wide = static_cast<int64_t>(T) * model.C;
+  LayerBuffers shared{};
+  Real* qkv = cutter.real(3 * wide);
+  shared.q = {qkv, 3 * model.C};
+  shared.first = cutter.real(static_cast<int64_t>(B) * model.C);
+  shared.att = cutter.real(wide);
+  shared.lse = cutter.acc(static_cast<int64_t>(T) * model.NH);
+  shared.sum1 = cutter.real(wide);
+  shared.mean1 = shared.mean2 = cutter.acc(T);
+  shared.rstd1 = shared.rstd2 = cutter.acc(T);
+  shared.x1 = cutter.real(wide);
+  shared.pre = shared.act = cutter.real(static_cast<int64_t>(T) * model.F);
+  shared.sum2 = shared.sum1;
+  shared.out = cutter.real(wide);
+  return shared;
+}
+
+LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bool saved, bool out_is_read,
+                               const LayerBuffers& shared) const {
+  const int C = model_.C;
+  const int rows = first_only ? B : T;
+  const int64_t narrow = static_cast<int64_t>(rows) * C;
+  const int64_t wide = static_cast<int64_t>(rows) * model_.F;
+  const auto real = [&](bool own, int64_t count, Real* other) {
+    return own_or_shared(own, other, [&] { return cutter.real(count); });
+  };
+  const auto acc = [&](bool own, int64_t count, Acc* other) {
+    return own_or_shared(own, other, [&] { return cutter.acc(count); });
+  };
+  const bool attention = saved && reaches_.attention;
+
+  LayerBuffers b{};
+  if (first_only) {
+    const int64_t q_count = static_cast<int64_t>(B) * C;
+    b.q = {real(attention, q_count, shared.q.data), C};
+    Real* kv = attention ? cutter.real(2LL * T * C) : cutter.real_after(shared.q.data, q_count);
+    b.k = {kv, 2 * C};
+    b.v = {cutter.real_after(kv, C), 2 * C};
+  } else {
+    Real* qkv = real(attention, 3LL * T * C, shared.q.data);
+    b.q = {qkv, 3 * C};
+    b.k = {cutter.real_after(qkv, C), 3 * C};
+    b.v = {cutter.real_after(qkv, 2 * C), 3 * C};
+  }
+  b.first = real(saved && query_.reads_input(), static_cast<int64_t>(B) * C, shared.first);
+  b.att = real(attention || (saved && attention_output_.reads_input()), narrow, shared.att);
+  b.lse = acc(attention, static_cast<int64_t>(rows) * model_.NH, shared.lse);
+  b.sum1 = real(saved && reaches_.layernorm1, narrow, shared.sum1);
+  b.mean1 = acc(saved && reaches_.layernorm1, rows, shared.mean1);
+  b.rstd1 = acc(saved && reaches_.layernorm1, rows, shared.rstd1);
+  b.x1 = real(saved && intermediate_.reads_input(), narrow, shared.x1);
+  b.pre = real(saved && reaches_.intermediate, wide, shared.pre);
+  b.act = real(saved && output_.reads_input(), wide, shared.act);
+  b.sum2 = real(saved, narrow, shared.sum2);
+  b.mean2 = acc(saved, rows, shared.mean2);
+  b.rstd2 = acc(saved, rows, shared.rstd2);
+  b.out = real(saved && out_is_read, narrow, shared.out);
+  const auto low_rank = [&](const Linear& linear, int count) {
+    return linear.lora() ? cutter.real(static_cast<int64_t>(count) * linear.lora()->r) : nullptr;
+  };
+  b.h_query = low_rank(query_, rows);
+  b.h_key = low_rank(key_, T);
+  b.h_value = low_rank(value_, T);
+  b.h_attention_output = low_rank(attention_output_, rows);
+  b.h_intermediate = low_rank(intermediate_, rows);
+  b.h_output = low_rank(output_, rows);
+  return b;
+}
+
+AttentionForward EncoderLayer::attention(const Pass& pass, const LayerBuffers& b, const PrefixView& prefix,
+                                         bool first_only) const {
+  return {.C = model_.C,
+          .NH = model_.NH,
+          .P = prefix.P,
+          .first_only = first_only,
+          .dropout = pass.dropout(model_.attention_dropout, layer_site(index_, kAttentionSite)),
+          .q_stride = b.q.stride,
+          .kv_stride = b.k.stride,
+          .prefix_stride = prefix.stride,
+          .q = b.q.data,
+          .k = b.k.data,
+          .v = b.v.data,
+          .prefix_k = prefix.key,
+          .prefix_v = prefix.value,
+          .out = b.att,
+          .lse = b.lse};
+}
+
+void EncoderLayer::project_inputs(const Pass& pass, Real* x, const LayerBuffers& b, bool first_only,
+                                  const LoraBuffers& lora) {
+  const int C = model_.C;
+  const Matrix inp{x, C};
+  // key and value stand behind query in memory, so one GEMM makes all three, or the two of them.
+  const Linear& joined = first_only ? key_ : query_;
+  const int parts = first_only ? 2 : 3;
+  const Matrix out = first_only ? b.k : b.q;
+  pass.backend.linear_forward({.rows = pass.tokens(),
+                               .n = parts * C,
+                               .k = C,
+                               .inp_stride = C,
+                               .out_stride = out.stride,
+                               .activation = Activation::kNone,
+                               .inp = x,
+                               .weight = joined.weight()->weight,
+                               .bias = joined.bias()->weight,
+                               .preactivation = nullptr,
+                               .out = out.data});
+  key_.lora_forward(pass, pass.tokens(), inp, b.k, lora.with_h(b.h_key));
+  value_.lora_forward(pass, pass.tokens(), inp, b.v, lora.with_h(b.h_value));
+  if (first_only) {
+    pass.backend.first_rows_forward({C, C, x, b.first});
+    query_.forward(pass, pass.sequences(), {b.first, C}, b.q, Activation::kNone, nullptr, lora.with_h(b.h_query));
+  } else {
+    query_.lora_forward(pass, pass.tokens(), inp, b.q, lora.with_h(b.h_query));
+  }
+}
+
+void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix, bool first_only,
+                           const LoraBuffers& lora) {
+  const int C = model_.C, F = model_.F;
+  const Rows rows = first_only ? pass.sequences() : pass.tokens();
+  project_inputs(pass, x, b, first_only, lora);
+  pass.backend.attention_forward(attention(pass, b, prefix, first_only));
+
+  attention_output_.forward(pass, rows, {b.att, C}, {b.sum1, C}, Activation::kNone, nullptr,
+                            lora.with_h(b.h_attention_output));
+  pass.backend.dropout_residual_layernorm_forward(
+      {.rows = rows,
+       .C = C,
+       .eps = model_.eps,
+       .dropout = pass.dropout(model_.hidden_dropout, layer_site(index_, kAttentionOutputSite)),
+       .inp = b.sum1,
+       .residual = first_only ? b.first : x,
+       .gamma = layernorm1_.gamma->weight,
+       .beta = layernorm1_.beta->weight,
+       .sum = b.sum1,
+       .mean = b.mean1,
+       .rstd = b.rstd1,
+       .out = b.x1});
+
+  Real* preactivation = b.pre == b.act && !intermediate_.lora() ? nullptr : b.pre;
+  intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, Activation::kGelu, preactivation,
+                        lora.with_h(b.h_intermediate));
+  output_.forward(pass, rows, {b.act, F}, {b.sum2, C}, Activation::kNone, nullptr, lora.with_h(b.h_output));
+  pass.backend.dropout_residual_layernorm_forward(
+      {.rows = rows,
+       .C = C,
+       .eps = model_.eps,
+       .dropout = pass.dropout(model_.hidden_dropout, layer_site(index_, kOutputSite)),
+       .inp = b.sum2,
+       .residual = b.x1,
+       .gamma = layernorm2_.gamma->weight,
+       .beta = layernorm2_.beta->weight,
+       .sum = b.sum2,
+       .mean = b.mean2,
+       .rstd = b.rstd2,
+       .out = b.out});
+}
+
+void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix, bool first_only,
+                            const BackwardBuffers& grads, const LoraBuffers& lora) {
+  const int C = model_.C, F = model_.F;
+  const Rows rows = first_only ? pass.sequences() : pass.tokens();
+  Real* dresidual = first_only ? grads.dfirst : grads.dx;  // of out, then of x1, then of x
+  const Matrix dbranch{grads.dbranch, C}, dact{grads.dwide, F}, datt{grads.dwide, C};
+
+  pass.backend.dropout_residual_layernorm_backward(
+      {.rows = rows,
+       .C = C,
+       .accumulate = pass.accumulate,
+       .dropout = pass.dropout(model_.hidden_dropout, layer_site(index_, kOutputSite)),
+       .dout = dresidual,
+       .sum = b.sum2,
+       .mean = b.mean2,
+       .rstd = b.rstd2,
+       .gamma = layernorm2_.gamma->weight,
+       .dresidual = dresidual,
+       .dinp = reaches_.output ? grads.dbranch : nullptr,
+       .dgamma = layernorm2_.gamma->grad,
+       .dbeta = layernorm2_.beta->grad});
+  if (!reaches_.output) return;
+
+  output_.backward_weight(pass, rows, dbranch, {b.act, F});
+  if (!reaches_.intermediate) {
+    output_.lora_backward(pass, rows, dbranch, {b.act, F}, {nullptr, F}, lora.with_h(b.h_output));
+    return;
+  }
+  output_.backward_input(pass, rows, dbranch, dact, false);
+  output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.with_h(b.h_output));
+  pass.backend.activation_backward({rows, F, Activation::kGelu, b.pre, dact.data, dact.data});
+
+  const Matrix dx1{reaches_.layernorm1 ? dresidual : nullptr, C};
+  intermediate_.backward_weight(pass, rows, dact, {b.x1, C});
+  if (reaches_.layernorm1) intermediate_.backward_input(pass, rows, dact, dx1, true);
+  intermediate_.lora_backward(pass, rows, dact, {b.x1, C}, dx1, lora.with_h(b.h_intermediate));
+  if (!reaches_.layernorm1) return;
+
+  pass.backend.dropout_residual_layernorm_backward(
+      {.rows = rows,
+       .C = C,
+       .accumulate = pass.accumulate,
+       .dropout = pass.dropout(model_.hidden_dropout, layer_site(index_, kAttentionOutputSite)),
+       .dout = dresidual,
+       .sum = b.sum1,
+       .mean = b.mean1,
+       .rstd = b.rstd1,
+       .gamma = layernorm1_.gamma->weight,
+       .dresidual = dresidual,
+       .dinp = reaches_.attention_output ? grads.dbranch : nullptr,
+       .dgamma = layernorm1_.gamma->grad,
+       .dbeta = layernorm1_.beta->grad});
+  if (!reaches_.attention_output) return;
+
+  attention_output_.backward_weight(pass, rows, dbranch, {b.att, C});
+  if (reaches_.attention) attention_output_.backward_input(pass, rows, dbranch, datt, false);
+  attention_output_.lora_backward(pass, rows, dbranch, {b.att, C}, {reaches_.attention ? datt.data : nullptr, C},
+                                  lora.with_h(b.h_attention_output));
+  if (!reaches_.attention) return;
+
+  // Gradients of q, k, v lie in dqkv as q, k, v lie in theirs: (T,3C), or q (B,C) followed by k, v (T,2C).
+  Backend& backend = pass.backend;
+  Real* dk = offset(backend, grads.dqkv, first_only ? static_cast<int64_t>(pass.batch.B) * C : C);
+  backend.attention_backward({.forward = attention(pass, b, prefix, first_only),
+                              .accumulate = prefix.accumulate,
+                              .dprefix_stride = prefix.stride,
+                              .dout = datt.data,
+                              .dq = grads.dqkv,
+                              .dk = dk,
+                              .dv = offset(backend, dk, C),
+                              .prefix_partials = prefix.dkey ? grads.prefix_partials : nullptr,
+                              .dprefix_k = prefix.dkey,
+                              .dprefix_v = prefix.dvalue});
+  if (first_only) {
+    backward_projections_first(pass, x, b, grads, lora);
+  } else {
+    backward_projections(pass, x, b, grads, lora);
+  }
+}
+
+void EncoderLayer::backward_projections(const Pass& pass, Real* x, const LayerBuffers& b, const BackwardBuffers& grads,
+                                        const LoraBuffers& lora) {
+  const int C = model_.C;
+  Backend& backend = pass.backend;
+  const Rows rows = pass.tokens();
+  const Matrix inp{x, C}, dinp{reaches_.below ? grads.dx : nullptr, C};
+  Linear* linears[] = {&query_, &key_, &value_};
+  Real* const h[] = {b.h_query, b.h_key, b.h_value};
+
+  const bool all_train = query_.weight()->trainable && key_.weight()->trainable && value_.weight()->trainable &&
+                         query_.bias()->trainable && key_.bias()->trainable && value_.bias()->trainable;
+  if (all_train) {
+    backend.linear_backward_weight({.rows = rows,
+                                    .n = 3 * C,
+                                    .k = C,
+                                    .dout_stride = 3 * C,
+                                    .inp_stride = C,
+                                    .accumulate = pass.accumulate,
+                                    .dout = grads.dqkv,
+                                    .inp = x,
+                                    .dweight = query_.weight()->grad,
+                                    .dbias = query_.bias()->grad});
+  }
+  if (dinp.data) {
+    backend.linear_backward_input({.rows = rows,
+                                   .n = 3 * C,
+                                   .k = C,
+                                   .dout_stride = 3 * C,
+                                   .dinp_stride = C,
+                                   .add_to_dinp = true,
+                                   .dout = grads.dqkv,
+                                   .weight = query_.weight()->weight,
+                                   .dinp = dinp.data});
+  }
+  for (int part = 0; part < 3; ++part) {
+    const Matrix dout{offset(backend, grads.dqkv, static_cast<int64_t>(part) * C), 3 * C};
+    if (!all_train) linears[part]->backward_weight(pass, rows, dout, inp);
+    linears[part]->lora_backward(pass, rows, dout, inp, dinp, lora.with_h(h[part]));
+  }
+}
+
+void EncoderLayer::backward_projections_first(const Pass& pass, Real* x, const LayerBuffers& b,
+                                              const BackwardBuffers& grads, const LoraBuffers& lora) {
+  const int C = model_.C;
+  Backend& backend = pass.backend;
+  const Matrix dq{grads.dqkv, C};
+  const Matrix dk{offset(backend, grads.dqkv, static_cast<int64_t>(pass.batch.B) * C), 2 * C};
+  const Matrix dv{offset(backend, dk.data, C), 2 * C};
+  const Matrix inp{x, C}, first{b.first, C};
+  const Matrix dinp{reaches_.below ? grads.dx : nullptr, C}, dfirst{reaches_.below ? grads.dfirst : nullptr, C};
+
+  query_.backward_weight(pass, pass.sequences(), dq, first);
+  key_.backward_weight(pass, pass.tokens(), dk, inp);
+  value_.backward_weight(pass, pass.tokens(), dv, inp);
+  if (reaches_.below) {
+    query_.backward_input(pass, pass.sequences(), dq, dfirst, true);
+    backend.linear_backward_input({.rows = pass.tokens(),
+                                   .n = 2 * C,
+                                   .k = C,
+                                   .dout_stride = 2 * C,
+                                   .dinp_stride = C,
+                                   .add_to_dinp = false,
+                                   .dout = dk.data,
+                                   .weight = key_.weight()->weight,
+                                   .dinp = dinp.data});
+  }
+  query_.lora_backward(pass, pass.sequences(), dq, first, dfirst, lora.with_h(b.h_query));
+  key_.lora_backward(pass, pass.tokens(), dk, inp, dinp, lora.with_h(b.h_key));
+  value_.lora_backward(pass, pass.tokens(), dv, inp, dinp, lora.with_h(b.h_value));
+  if (reaches_.below) backend.first_rows_backward({C, true, dfirst.data, dinp.data});
+}
+
+}  // namespace bertune

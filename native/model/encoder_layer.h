@@ -1,0 +1,101 @@
+// One post-LayerNorm encoder layer of BERT, forward and backward:
+//
+//   x (T,C) → q,k,v (T,3C) → att (T,C) → sum1 = x + dropout(dense(att)) → x1 = LayerNorm(sum1) (T,C)
+//   → pre (T,F) → act = GELU(pre) (T,F) → sum2 = x1 + dropout(dense(act)) → out = LayerNorm(sum2) (T,C)
+//
+// The last layer may run `first_only`: just the first token of each sequence reaches the pooler, so queries and all
+// that follows have B rows, while keys and values keep T.
+#pragma once
+
+#include "core/arena.h"
+#include "model/linear.h"
+
+namespace bertune {
+
+// What a layer writes in forward. What backward reads is the layer's own; the rest is shared by all layers.
+struct LayerBuffers {
+  Matrix q, k, v;  // parts of (T,3C); first_only: q (B,C), k and v parts of (T,2C)
+  Real* first;     // (B,C) the rows of x that go on; first_only
+  Real* att;       // (rows,C)
+  Acc* lse;        // (rows,NH)
+  Real* sum1;      // (rows,C)
+  Acc* mean1;      // (rows)
+  Acc* rstd1;      // (rows)
+  Real* x1;        // (rows,C)
+  Real* pre;       // (rows,F)
+  Real* act;       // (rows,F)
+  Real* sum2;      // (rows,C)
+  Acc* mean2;      // (rows)
+  Acc* rstd2;      // (rows)
+  Real* out;       // (rows,C)
+  // h of each linear's low-rank update (rows,r); null without
+  Real *h_query, *h_key, *h_value, *h_attention_output, *h_intermediate, *h_output;
+};
+
+// Scratch of the backward pass, shared by all layers.
+struct BackwardBuffers {
+  Real* dx;              // (T,C) gradient of a layer's output on entry, of its input on return
+  Real* dfirst;          // (B,C) the same for the rows of a first_only layer
+  Real* dbranch;         // (T,C) gradient of a dense output, behind dropout
+  Real* dwide;           // (T,F) gradient of act and pre, then of att
+  Real* dqkv;            // (T,3C)
+  Acc* prefix_partials;  // (B,P,2C)
+};
+
+// The keys and values of the virtual tokens for one layer; P = 0 without.
+struct PrefixView {
+  int P = 0;
+  int stride = 0;
+  const Real* key = nullptr;    // (P,C)
+  const Real* value = nullptr;  // (P,C)
+  Acc* dkey = nullptr;          // null where the prefix does not train
+  Acc* dvalue = nullptr;
+  bool accumulate = false;
+};
+
+class EncoderLayer {
+ public:
+  // `trains_below`: something below the layer trains, so its input needs a gradient.
+  EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method, int index,
+               bool trains_below, bool prefix_trains);
+
+  // Something in the layer or below it trains: backward comes through here.
+  bool reached() const { return reaches_.layer; }
+
+  // Backward reads the layer's input.
+  bool reads_input() const { return query_.reads_input() || key_.reads_input() || value_.reads_input(); }
+
+  // Takes the layer's buffers for T tokens and B sequences. What backward reads (nothing unless `saved`; `out` where
+  // `out_is_read`) becomes the layer's own, the rest is `shared`.
+  LayerBuffers cut(Cutter& cutter, int T, int B, bool first_only, bool saved, bool out_is_read,
+                   const LayerBuffers& shared) const;
+  // Its shared buffers, large enough for any layer.
+  static LayerBuffers cut_shared(Cutter& cutter, const ModelConfig& model, int T, int B);
+
+  // x (T,C) → buffers.out (T,C), or (B,C) when first_only.
+  void forward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,
+               const LoraBuffers& lora);
+  // Gradient of out in grads.dx (grads.dfirst when first_only) → gradient of x in grads.dx, if anything below trains.
+  void backward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,
+                const BackwardBuffers& grads, const LoraBuffers& lora);
+
+ private:
+  void project_inputs(const Pass&, Real* x, const LayerBuffers&, bool first_only, const LoraBuffers&);
+  void backward_projections(const Pass&, Real* x, const LayerBuffers&, const BackwardBuffers&, const LoraBuffers&);
+  void backward_projections_first(const Pass&, Real* x, const LayerBuffers&, const BackwardBuffers&,
+                                  const LoraBuffers&);
+  AttentionForward attention(const Pass&, const LayerBuffers&, const PrefixView&, bool first_only) const;
+
+  // How far down backward has to go: each is true when something at that point or below it trains.
+  struct Reaches {
+    bool below, attention, attention_output, layernorm1, intermediate, output, layer;
+  };
+
+  const ModelConfig& model_;
+  uint32_t index_;
+  Linear query_, key_, value_, attention_output_, intermediate_, output_;
+  LayerNorm layernorm1_, layernorm2_;
+  Reaches reaches_;
+};
+
+}  // namespace bertune

@@ -1,0 +1,74 @@
+#include "model/linear.h"
+
+#include <algorithm>
+
+namespace bertune {
+namespace {
+
+std::optional<LowRank> find_low_rank(ParameterTable& parameters, const std::string& module, const MethodConfig& method,
+                                     uint32_t site) {
+  if (!method.lora) return std::nullopt;
+  const std::vector<std::string>& modules = method.lora->modules;
+  if (std::find(modules.begin(), modules.end(), module) == modules.end()) return std::nullopt;
+  return LowRank{&parameters.at(module + ".lora_A.weight"),
+                 &parameters.at(module + ".lora_B.weight"),
+                 method.lora->rank,
+                 method.lora->scaling,
+                 method.lora->dropout,
+                 site};
+}
+
+}  // namespace
+
+Linear::Linear(ParameterTable& parameters, const std::string& module, const MethodConfig& method, uint32_t lora_site)
+    : weight_(&parameters.at(module + ".weight")),
+      bias_(&parameters.at(module + ".bias")),
+      lora_(find_low_rank(parameters, module, method, lora_site)) {}
+
+void Linear::forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation, Real* preactivation,
+                     const LoraBuffers& buffers) {
+  const bool activate_later = lora_ && activation != Activation::kNone;
+  const Matrix base_out = activate_later ? Matrix{preactivation, n()} : out;
+  pass.backend.linear_forward({.rows = rows,
+                               .n = n(),
+                               .k = k(),
+                               .inp_stride = inp.stride,
+                               .out_stride = base_out.stride,
+                               .activation = activate_later ? Activation::kNone : activation,
+                               .inp = inp.data,
+                               .weight = weight_->weight,
+                               .bias = bias_->weight,
+                               .preactivation = activate_later ? nullptr : preactivation,
+                               .out = base_out.data});
+  if (!lora_) return;
+  lora_forward(pass, rows, inp, base_out, buffers);
+  if (activate_later) pass.backend.activation_forward({rows, n(), activation, preactivation, out.data});
+}
+
+void Linear::backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix inp) {
+  if (!base_trains()) return;
+  pass.backend.linear_backward_weight({.rows = rows,
+                                       .n = n(),
+                                       .k = k(),
+                                       .dout_stride = dout.stride,
+                                       .inp_stride = inp.stride,
+                                       .accumulate = pass.accumulate,
+                                       .dout = dout.data,
+                                       .inp = inp.data,
+                                       .dweight = weight_->grad,
+                                       .dbias = bias_->grad});
+}
+
+void Linear::backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add) {
+  pass.backend.linear_backward_input({.rows = rows,
+                                      .n = n(),
+                                      .k = k(),
+                                      .dout_stride = dout.stride,
+                                      .dinp_stride = dinp.stride,
+                                      .add_to_dinp = add,
+                                      .dout = dout.data,
+                                      .weight = weight_->weight,
+                                      .dinp = dinp.data});
+}
+
+}  // namespace bertune

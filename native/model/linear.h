@@ -1,0 +1,84 @@
+// A linear module of the model, with the low-rank update it may carry (lora.cpp).
+//
+//   out = activation(inp · Wᵀ + b + scaling · dropout(inp) · Aᵀ · Bᵀ)      inp (rows,k) → out (rows,n)
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "model/parameters.h"
+#include "model/pass.h"
+
+namespace bertune {
+
+// A matrix of activations whose rows may be apart, e.g. the query part of (T,3C).
+struct Matrix {
+  Real* data;
+  int stride;
+};
+
+struct LowRank {
+  Parameter* a;  // (r,k)
+  Parameter* b;  // (n,r)
+  int r;
+  double scaling;
+  double dropout_p;
+  uint32_t site;
+
+  bool trains() const { return a->trainable || b->trainable; }
+};
+
+// What a low-rank update writes: `h` is its own and saved for backward, the rest is scratch that all updates share.
+struct LoraBuffers {
+  Real* h = nullptr;        // (rows,r)
+  Real* dropped = nullptr;  // (rows,k)
+  Real* dh = nullptr;       // (rows,r)
+
+  LoraBuffers with_h(Real* own) const { return {own, dropped, dh}; }
+};
+
+class Linear {
+ public:
+  // Looks the module up in the table; it carries a low-rank update when method.lora names it.
+  Linear(ParameterTable& parameters, const std::string& module, const MethodConfig& method, uint32_t lora_site);
+
+  int n() const { return static_cast<int>(weight_->shape[0]); }
+  int k() const { return static_cast<int>(weight_->shape[1]); }
+  Parameter* weight() const { return weight_; }
+  Parameter* bias() const { return bias_; }
+  const std::optional<LowRank>& lora() const { return lora_; }
+
+  bool trains() const { return base_trains() || (lora_ && lora_->trains()); }
+  bool base_trains() const { return weight_->trainable || bias_->trainable; }
+  // Backward reads the module's input.
+  bool reads_input() const { return weight_->trainable || (lora_ && lora_->trains()); }
+
+  // `preactivation` (rows,n) dense is written where the activation's backward or a low-rank update needs it; not null
+  // for GELU in training and wherever an activation meets a low-rank update. With an activation `out` is dense.
+  void forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation, Real* preactivation,
+               const LoraBuffers& buffers);
+  // Gradients of the weights.
+  void backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix inp);
+  // dinp = or += dout · W
+  void backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add);
+  // The low-rank update alone: out += ..., and its gradients with dinp += ... (dinp.data null: not wanted).
+  void lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers);
+  void lora_backward(const Pass& pass, Rows rows, Matrix dout, Matrix inp, Matrix dinp, const LoraBuffers& buffers);
+
+ private:
+  Parameter* weight_;
+  Parameter* bias_;
+  std::optional<LowRank> lora_;
+};
+
+// LayerNorm's two parameters.
+struct LayerNorm {
+  Parameter* gamma;
+  Parameter* beta;
+
+  LayerNorm(ParameterTable& parameters, const std::string& module)
+      : gamma(&parameters.at(module + ".weight")), beta(&parameters.at(module + ".bias")) {}
+  bool trains() const { return gamma->trainable || beta->trainable; }
+};
+
+}  // namespace bertune

@@ -1,0 +1,33 @@
+// One pass of a batch through the model: what every layer needs to know about it.
+#pragma once
+
+#include "core/backend.h"
+
+namespace bertune {
+
+struct Pass {
+  Backend& backend;
+  const Batch& batch;
+  bool training;            // dropout is on
+  bool accumulate = false;  // parameter gradients add to those of earlier micro-batches
+
+  Rows tokens() const { return {RowKind::kTokens, batch.T}; }
+  Rows sequences() const { return {RowKind::kSequences, batch.B}; }
+  Dropout dropout(double p, uint32_t site) const { return {training ? p : 0.0, site}; }
+};
+
+// The dropouts of the model, numbered so that no two share a mask. A layer's own sites start at layer_site(l).
+enum Site : uint32_t {
+  kEmbeddingSite = 0,
+  kPooledSite = 1,
+  kProbeSite = 2,
+  kPoolerLoraSite = 3,
+  // within a layer
+  kAttentionSite = 0,
+  kAttentionOutputSite = 1,
+  kOutputSite = 2,
+  kLoraSite = 3,  // and the five after it: query, key, value, attention output, intermediate, output
+};
+inline uint32_t layer_site(int layer, uint32_t site) { return 16u * static_cast<uint32_t>(layer + 1) + site; }
+
+}  // namespace bertune

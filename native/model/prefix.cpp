@@ -1,0 +1,75 @@
+#include "model/prefix.h"
+
+namespace bertune {
+
+Prefix::Prefix(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method)
+    : P_(method.prefix->virtual_tokens),
+      C_(model.C),
+      columns_(2 * model.L * model.C),
+      embedding_(&parameters.at("prompt_encoder.embedding.weight")) {
+  if (!method.prefix->projection) return;
+  first_ = std::make_unique<Linear>(parameters, "prompt_encoder.transform.0", method, 0);
+  second_ = std::make_unique<Linear>(parameters, "prompt_encoder.transform.2", method, 0);
+}
+
+bool Prefix::trains() const {
+  return embedding_->trainable || (first_ && first_->trains()) || (second_ && second_->trains());
+}
+
+void Prefix::cut(Cutter& cutter, bool training) {
+  fresh_ = false;
+  if (!first_) return;
+  buffers_.hidden = cutter.real(static_cast<int64_t>(P_) * C_);
+  buffers_.prompt = cutter.real(static_cast<int64_t>(P_) * columns_);
+  if (!training || !trains()) return;
+  buffers_.dprompt = cutter.acc(static_cast<int64_t>(P_) * columns_);
+  buffers_.dprompt_real = cutter.real(static_cast<int64_t>(P_) * columns_);
+  buffers_.dhidden = cutter.real(static_cast<int64_t>(P_) * C_);
+  buffers_.dembedding = cutter.real(static_cast<int64_t>(P_) * C_);
+}
+
+void Prefix::forward(const Pass& pass) {
+  if (!first_ || fresh_) return;
+  const Matrix hidden{buffers_.hidden, C_};
+  first_->forward(pass, rows(), {embedding_->weight, C_}, hidden, Activation::kTanh, nullptr, {});
+  second_->forward(pass, rows(), hidden, {buffers_.prompt, columns_}, Activation::kNone, nullptr, {});
+  fresh_ = true;
+}
+
+void Prefix::backward(const Pass& pass) {
+  if (!first_ || !trains()) return;
+  Backend& backend = pass.backend;
+  const Matrix hidden{buffers_.hidden, C_}, dhidden{buffers_.dhidden, C_};
+  const Matrix dprompt{buffers_.dprompt_real, columns_};
+  backend.cast_to_real({static_cast<int64_t>(P_) * columns_, buffers_.dprompt, buffers_.dprompt_real});
+  second_->backward_weight(pass, rows(), dprompt, hidden);
+  if (!embedding_->trainable && !first_->trains()) return;
+  second_->backward_input(pass, rows(), dprompt, dhidden, false);
+  backend.activation_backward({rows(), C_, Activation::kTanh, buffers_.hidden, buffers_.dhidden, buffers_.dhidden});
+  first_->backward_weight(pass, rows(), dhidden, {embedding_->weight, C_});
+  if (!embedding_->trainable) return;
+  first_->backward_input(pass, rows(), dhidden, {buffers_.dembedding, C_}, false);
+  backend.cast_to_acc({static_cast<int64_t>(P_) * C_, pass.accumulate, buffers_.dembedding, embedding_->grad});
+}
+
+const Real* Prefix::prompt() const { return first_ ? buffers_.prompt : embedding_->weight; }
+
+PrefixView Prefix::view(const Pass& pass, int layer) const {
+  const Backend& backend = pass.backend;
+  const int64_t start = 2LL * layer * C_;
+  PrefixView view;
+  view.P = P_;
+  view.stride = columns_;
+  view.key = offset(backend, prompt(), start);
+  view.value = offset(backend, prompt(), start + C_);
+  if (trains()) {
+    // Without a projection the prompt is the parameter, so its gradient is written where it belongs.
+    Acc* dprompt = first_ ? buffers_.dprompt : embedding_->grad;
+    view.dkey = dprompt ? offset(backend, dprompt, start) : nullptr;
+    view.dvalue = dprompt ? offset(backend, dprompt, start + C_) : nullptr;
+    view.accumulate = !first_ && pass.accumulate;
+  }
+  return view;
+}
+
+}  // namespace bertune

@@ -1,0 +1,52 @@
+// Prefix tuning (Li & Liang, 2021): P virtual tokens give every layer P keys and P values.
+//
+//   with projection:  E (P,C) → Linear → tanh (P,C) → Linear → prompt (P,2LC)
+//   without:          prompt = E (P,2LC)
+//
+// Layer l's keys are columns [2l·C, (2l+1)·C) of the prompt, its values the next C.
+#pragma once
+
+#include <memory>
+
+#include "model/encoder_layer.h"
+
+namespace bertune {
+
+struct PrefixBuffers {
+  Real* hidden;        // (P,C) tanh output
+  Real* prompt;        // (P,2LC)
+  Acc* dprompt;        // (P,2LC)
+  Real* dprompt_real;  // (P,2LC)
+  Real* dhidden;       // (P,C)
+  Real* dembedding;    // (P,C)
+};
+
+class Prefix {
+ public:
+  Prefix(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method);
+
+  bool trains() const;
+  int tokens() const { return P_; }
+
+  void cut(Cutter& cutter, bool training);
+  // Makes the prompt from the weights, once until `weights_changed`.
+  void forward(const Pass& pass);
+  void weights_changed() { fresh_ = false; }
+  // Gradients of the layers' keys and values, gathered in dprompt → gradients of the network.
+  void backward(const Pass& pass);
+
+  PrefixView view(const Pass& pass, int layer) const;
+  // (P,2LC), after forward.
+  const Real* prompt() const;
+
+ private:
+  Rows rows() const { return {RowKind::kPrefix, P_}; }
+
+  int P_, C_, columns_;
+  Parameter* embedding_;
+  std::unique_ptr<Linear> first_, second_;  // the projection, where there is one
+  PrefixBuffers buffers_{};
+  bool fresh_ = false;
+};
+
+}  // namespace bertune
