@@ -8,6 +8,8 @@
 
 #include <type_traits>
 
+#include "core/device.h"
+
 namespace bertune {
 namespace {
 

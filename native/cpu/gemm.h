@@ -6,19 +6,12 @@
 // beta is 0. Nothing happens when m or n is 0; with k = 0 the product is zero.
 #pragma once
 
-#include <string>
-
 namespace bertune {
 
 template <typename T>
 void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, const T* a, int lda, const T* b, int ldb,
           T beta, T* c, int ldc);
 
-struct BlasInfo {
-  std::string library;  // "OpenBLAS" or "Accelerate"
-  std::string version;
-  std::string kernel;  // the processor kernel that the library chose, e.g. "SkylakeX"
-};
-BlasInfo blas_info();
+// blas_info() of core/device.h is defined beside it.
 
 }  // namespace bertune
