@@ -26,12 +26,14 @@ function machine() {
   return fingerprint([], root, process.platform, process.arch, os.cpus()[0]?.model ?? '', flags, environment);
 }
 
-/** Runs one build; what its tool prints is shown when it fails, or as it comes where `verbose`. */
-async function step(title, script, args, verbose) {
+/** Runs one build's commands; what its tool prints is shown when one fails, or as it comes where `verbose`. */
+async function step(title, script, commands, verbose) {
   say(title);
   const start = performance.now();
-  if ((await runNode(script, args, { output: verbose ? 'stderr' : 'failure' })) !== 0) {
-    throw new SetupError(`${title} failed; what the tool said stands above.`);
+  for (const args of commands) {
+    if ((await runNode(script, args, { output: verbose ? 'stderr' : 'failure' })) !== 0) {
+      throw new SetupError(`${title} failed; what the tool said stands above.`);
+    }
   }
   say(`${title}: done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
@@ -53,7 +55,13 @@ export async function buildNative({ force = false, verbose = false } = {}) {
   }
   // Known before the build, so that after a failed one CMake goes on from where it stopped.
   writeStamp(file, host);
-  await step('building the addon', cmakeJs, ['build', '--log-level', 'error', '--parallel', String(jobs)], verbose);
+  // Configured each time: cmake-js by itself takes the cache of a configuration that failed for a finished one.
+  const commands = [['configure'], ['build', '--parallel', String(jobs)]].map((args) => [
+    ...args,
+    '--log-level',
+    'error',
+  ]);
+  await step('building the addon', cmakeJs, commands, verbose);
   writeStamp(file, stamp);
 }
 
@@ -64,7 +72,7 @@ export async function buildTypeScript({ force = false, verbose = false } = {}) {
   const file = 'dist/.stamp';
   if (!force && readStamp(file) === stamp) return;
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
-  await step('compiling TypeScript', tsc, ['-p', 'tsconfig.json'], verbose);
+  await step('compiling TypeScript', tsc, [['-p', 'tsconfig.json']], verbose);
   writeStamp(file, stamp);
 }
 
