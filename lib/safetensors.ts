@@ -100,7 +100,7 @@ export function safetensorsFile(
 async function readHeader(file: FileHandle, size: number, path: string): Promise<Header & { bodyStart: number }> {
   const start = new Uint8Array(Math.min(size, 64));
   await readFully(file, start, 0, path);
-  const length = start.length < 8 ? 0 : Number(new DataView(start.buffer).getBigUint64(0, true));
+  const length = start.length < 8 ? 0n : new DataView(start.buffer).getBigUint64(0, true);
   const fault =
     start.length < 8
       ? `it has ${size} bytes, fewer than the 8 that the length of a header takes`
@@ -108,16 +108,16 @@ async function readHeader(file: FileHandle, size: number, path: string): Promise
         ? `its header claims ${length} bytes, more than the ${MAX_HEADER_BYTES} allowed`
         : length > size - 8
           ? `its header claims ${length} bytes but only ${size - 8} follow: it is truncated`
-          : length === 0 || start[8] !== 0x7b
+          : length === 0n || start[8] !== 0x7b
             ? 'its header does not start with {'
             : undefined;
   if (fault !== undefined) {
     const advice = describeForeign(start) ?? fault;
     throw new BertuneError('CHECKPOINT_INVALID', `Expected a safetensors file at ${path} but ${advice}`);
   }
-  const bytes = new Uint8Array(length);
+  const bytes = new Uint8Array(Number(length));
   await readFully(file, bytes, 8, path);
-  const bodyStart = 8 + length;
+  const bodyStart = 8 + bytes.length;
   return { ...parseHeader(bytes, size - bodyStart, path), bodyStart };
 }
 
