@@ -1,0 +1,171 @@
+import { CsvError, type InfoRecord, Parser } from 'csv-parse';
+import { BertuneError } from '../errors.js';
+import { TimeSlice } from '../time-slice.js';
+import { chooseColumns } from './columns.js';
+import { readTextFile } from './text-file.js';
+import type { DatasetOptions, RawRows } from './types.js';
+
+const DELIMITERS = [',', ';', '\t'];
+
+/** What is parsed between two looks at the clock; about a millisecond's work. */
+const PIECE_CHARACTERS = 4096;
+
+/** A record as the parser hands it over with its `raw` option. */
+interface RawRecord {
+  record: string[];
+  raw: string;
+}
+
+/**
+ * Reads a file of delimited columns (.csv, .tsv, .txt) with a header line, quoted as RFC 4180 says. Quotes inside an
+ * unquoted field are ordinary characters; empty lines are skipped; lines end with LF or CRLF.
+ *
+ * @param path the file
+ * @param options which columns; the delimiter, where the header does not show it
+ * @throws NOT_FOUND: no such file or column · INVALID_DATA: not UTF-8, an open quote, a row with too few or too many
+ * columns, an empty label, no header; each with its line · ABORTED
+ */
+export async function readDelimited(path: string, options: DatasetOptions): Promise<RawRows> {
+  const slice = new TimeSlice(options.signal);
+  let collector: DelimitedRows | undefined;
+  let header = '';
+  for await (const chunk of readTextFile(path, options.signal)) {
+    let text = chunk;
+    if (collector === undefined) {
+      header += chunk;
+      if (!/[\r\n]/.test(header)) continue;
+      collector = new DelimitedRows(path, header, options);
+      text = header;
+    }
+    for (let start = 0; start < text.length; start += PIECE_CHARACTERS) {
+      collector.write(text.slice(start, start + PIECE_CHARACTERS));
+      if (slice.isOver) await slice.next();
+    }
+  }
+  if (collector === undefined) {
+    collector = new DelimitedRows(path, header, options);
+    collector.write(header);
+  }
+  return collector.end();
+}
+
+/** Collects the rows that csv-parse finds, and turns its complaints into ours. */
+class DelimitedRows {
+  private readonly rows: RawRows = { texts: [], labels: [], lines: [] };
+  private readonly parser: Parser;
+  private readonly delimiter: string;
+  private error: unknown;
+  private width = 0;
+  private text = -1;
+  private label = -1;
+  /** Lines of the records so far, without the empty lines between them. */
+  private lines = 0;
+  private emptyLines = 0;
+
+  constructor(
+    private readonly path: string,
+    header: string,
+    private readonly options: DatasetOptions,
+  ) {
+    this.delimiter = options.delimiter ?? sniffDelimiter(path, header);
+    this.parser = new Parser({
+      delimiter: this.delimiter,
+      record_delimiter: ['\r\n', '\n'],
+      relax_quotes: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      raw: true,
+      // Records are taken here, and null keeps them out of the stream, so that nothing waits to be read.
+      on_record: (record: unknown, info: InfoRecord) => {
+        this.add(record as RawRecord, info.empty_lines);
+        return null;
+      },
+    });
+    this.parser.on('error', (error) => {
+      this.error ??= error;
+    });
+    this.parser.resume();
+  }
+
+  /** Parses a piece of the file. Throws what was wrong with it. */
+  write(piece: string): void {
+    this.parser.write(piece);
+    if (this.error !== undefined) throw this.explain(this.error);
+  }
+
+  /** The rows, once the last piece was written. */
+  async end(): Promise<RawRows> {
+    await new Promise<void>((resolve) => {
+      this.parser.once('end', resolve).once('error', () => resolve());
+      this.parser.end();
+    });
+    if (this.error !== undefined) throw this.explain(this.error);
+    if (this.width === 0) throw this.invalid('a header line', 'nothing', 1);
+    return this.rows;
+  }
+
+  private add({ record, raw }: RawRecord, emptyLines: number): void {
+    const line = this.lines + emptyLines + 1;
+    this.emptyLines = emptyLines;
+    this.lines += 1;
+    for (const field of record) {
+      const newlines = countNewlines(field);
+      this.lines += newlines;
+      // A quote that opens a field but closes before its end is kept as text. When it swallowed line ends on the way,
+      // it is far more likely that a quote was forgotten.
+      if (newlines > 0 && field.startsWith('"') && !raw.includes('"""')) {
+        throw this.invalid('a closing quote at the end of a field', 'text after it, or none', line);
+      }
+    }
+    if (this.width === 0) this.start(record);
+    else this.addRow(record, line);
+  }
+
+  private start(header: readonly string[]): void {
+    const columns = header.map((column) => column.trim());
+    const { text, label } = chooseColumns(this.path, columns, this.options);
+    this.width = columns.length;
+    this.text = columns.indexOf(text);
+    this.label = columns.indexOf(label);
+  }
+
+  private addRow(record: readonly string[], line: number): void {
+    if (record.length !== this.width) {
+      const advice = record.length > this.width ? ' (a text that holds the delimiter must be in quotes)' : '';
+      throw this.invalid(`${this.width} columns`, `${record.length}${advice}`, line);
+    }
+    const label = record[this.label]!.trim();
+    if (label === '') throw this.invalid('a label', 'none', line);
+    this.rows.texts.push(record[this.text]!);
+    this.rows.labels.push(label);
+    this.rows.lines.push(line);
+  }
+
+  private explain(error: unknown): unknown {
+    if (!(error instanceof CsvError)) return error;
+    const line = this.lines + this.emptyLines + 1;
+    const found = error.code === 'CSV_QUOTE_NOT_CLOSED' ? 'the end of the file' : error.message;
+    return this.invalid('a closing quote for a field that opens with one', found, line, error);
+  }
+
+  private invalid(expected: string, found: string, line: number, cause?: unknown): BertuneError {
+    return new BertuneError('INVALID_DATA', `Expected ${expected} in ${this.path}, line ${line}, but found ${found}`, {
+      cause,
+    });
+  }
+}
+
+/** The delimiter that the header line holds most of; where it holds none, what the file's name suggests. */
+function sniffDelimiter(path: string, text: string): string {
+  const header = text.split(/\r?\n/, 1)[0]!.replace(/"[^"]*"/g, '');
+  const count = (delimiter: string) => header.split(delimiter).length - 1;
+  const [best] = [...DELIMITERS].sort((a, b) => count(b) - count(a));
+  if (count(best!) > 0) return best!;
+  return path.toLowerCase().endsWith('.tsv') ? '\t' : ',';
+}
+
+function countNewlines(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count++;
+  return count;
+}
