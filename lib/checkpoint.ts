@@ -163,7 +163,7 @@ function takeEncoder(
   if (needed.length > 0) {
     const [name] = needed as [string];
     const more = needed.length > 1 ? ` (and ${needed.length - 1} more)` : '';
-    const other = [...found.keys()].find((key) => !tensors.has(key));
+    const other = [...found.keys()].find((key) => !tensors.has(key) && !key.startsWith('classifier.'));
     throw new BertuneError(
       'CHECKPOINT_INVALID',
       `Expected tensor ${name} of shape [${encoderTensors(config).get(name)!.join(', ')}]${more} in ${where} but there ` +

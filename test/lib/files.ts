@@ -62,14 +62,14 @@ export function comparable(tensors: ReadonlyMap<string, Tensor>): Record<string,
   );
 }
 
-/** Copies a folder of fixtures and changes its JSON file. */
+/** Copies a folder, unless source and target are the same, and changes its JSON file. */
 export async function copyWith(
   source: string,
   target: string,
   file: string,
   change: (value: Record<string, unknown>) => void,
 ): Promise<string> {
-  await cp(source, target, { recursive: true, dereference: true });
+  if (source !== target) await cp(source, target, { recursive: true, dereference: true });
   const value = JSON.parse(await readFile(join(target, file), 'utf8')) as Record<string, unknown>;
   change(value);
   await writeFile(join(target, file), JSON.stringify(value));
