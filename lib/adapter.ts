@@ -7,12 +7,16 @@ import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
 import type { BertConfig } from './config.js';
 import { BertuneError } from './errors.js';
 import { isFile, readJsonObject } from './input.js';
-import { expectNames, expectOneOf, expectString } from './options.js';
+import { expectOneOf, expectString } from './options.js';
 import { dataFile, formatJson, writeFilesAtomic } from './output.js';
 import { readSafetensors, type Safetensors, safetensorsFile, type Tensor } from './safetensors.js';
 
 export { resolveTargetModules } from './adapter/targets.js';
 
+/**
+ * Of both kinds. The head, `classifier.weight` and `classifier.bias`, may be absent in what is read (the base model's is
+ * meant then); what is written has it, frozen or not, because PEFT needs it and a new one is random.
+ */
 interface AdapterCommon {
   /** base_model_name_or_path: where the base checkpoint is, a directory or a hub id. */
   baseModel: string | null;
@@ -29,7 +33,7 @@ export interface LoraAdapter extends AdapterCommon {
   dropout: number;
   /** As in adapter_config.json: a module matches when its full name equals a target or ends with '.' + target. */
   targetModules: string[];
-  /** Canonical names: `<module>.lora_A.weight` (r, in), `<module>.lora_B.weight` (out, r), `classifier.*` where trained. */
+  /** Canonical names: `<module>.lora_A.weight` (r, in), `<module>.lora_B.weight` (out, r), `classifier.*`. */
   tensors: Map<string, Tensor>;
 }
 
@@ -45,7 +49,7 @@ export interface PrefixAdapter extends AdapterCommon {
   hiddenSize: number;
   /** (P, 2LC): layer l's keys are columns [2lC, (2l+1)C), its values the next C. */
   promptEmbeddings: Tensor;
-  /** Canonical names: `classifier.*` where trained. */
+  /** Canonical names: `classifier.*`. */
   tensors: Map<string, Tensor>;
 }
 
@@ -99,7 +103,6 @@ export async function writeAdapter(
 ): Promise<void> {
   expectString('directory', directory);
   const kind = expectOneOf('kind', adapter.kind, ['lora', 'prefix']);
-  if (adapter.labels) expectNames('labels', adapter.labels);
   const { settings, file } = adapter.kind === 'lora' ? formatLora(adapter) : formatPrefix(adapter);
   const floats = kind === 'lora' ? ['lora_dropout'] : [];
   await writeFilesAtomic(directory, [

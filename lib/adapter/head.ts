@@ -1,5 +1,6 @@
 import { checkParameter } from '../checkpoint/check.js';
 import { BertuneError } from '../errors.js';
+import { expectNames, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 
 /** Metadata key under which the names of the classes are kept; PEFT passes over it. */
@@ -65,7 +66,26 @@ export function readLabels(
   return labels as string[];
 }
 
-/** The metadata of an adapter's file. */
-export function adapterMetadata(labels: readonly string[] | null | undefined): Record<string, string> {
-  return { format: 'pt', ...(labels ? { [LABELS_KEY]: JSON.stringify(labels) } : {}) };
+/**
+ * The metadata of an adapter's file.
+ *
+ * @param classes the number of classes that the head has
+ * @throws BertuneError INVALID_OPTION where there is no head, without which PEFT does not load an adapter, or where the
+ *   labels are not one distinct name a class
+ */
+export function adapterMetadata(
+  labels: readonly string[] | null | undefined,
+  classes: number | null,
+): Record<string, string> {
+  if (classes === null) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      'Expected classifier.weight and classifier.bias in tensors, frozen or not',
+    );
+  }
+  if (!labels) return { format: 'pt' };
+  if (expectNames('labels', labels).length !== classes) {
+    throw invalidOption('labels', `${classes} names, one a class of classifier.weight,`, labels);
+  }
+  return { format: 'pt', [LABELS_KEY]: JSON.stringify(labels) };
 }

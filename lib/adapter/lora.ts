@@ -59,7 +59,7 @@ export function formatLora(adapter: LoraAdapter): { settings: Record<string, unk
   if (!Array.isArray(targets) || targets.length === 0) {
     throw invalidOption('targetModules', 'an array of names of modules', targets);
   }
-  const classes = checkLora(adapter, 'what is to be written');
+  const metadata = adapterMetadata(adapter.labels, checkLora(adapter, 'what is to be written'));
   return {
     settings: {
       auto_mapping: null,
@@ -72,7 +72,7 @@ export function formatLora(adapter: LoraAdapter): { settings: Record<string, unk
       layers_to_transform: null,
       lora_alpha: adapter.alpha,
       lora_dropout: adapter.dropout,
-      modules_to_save: classes === null ? null : ['classifier', 'score'],
+      modules_to_save: ['classifier', 'score'],
       peft_type: 'LORA',
       r: adapter.rank,
       revision: null,
@@ -81,7 +81,7 @@ export function formatLora(adapter: LoraAdapter): { settings: Record<string, unk
     },
     file: {
       tensors: new Map([...adapter.tensors].map(([name, tensor]) => [`${PREFIX}${name}`, tensor])),
-      metadata: adapterMetadata(adapter.labels),
+      metadata,
     },
   };
 }

@@ -59,7 +59,7 @@ export function formatPrefix(adapter: PrefixAdapter): { settings: Record<string,
   for (const name of ['virtualTokens', 'layers', 'heads', 'hiddenSize'] as const) {
     expectPositiveInteger(name, adapter[name]);
   }
-  checkPrefix(adapter, 'what is to be written');
+  const metadata = adapterMetadata(adapter.labels, checkPrefix(adapter, 'what is to be written'));
   return {
     settings: {
       auto_mapping: null,
@@ -81,7 +81,7 @@ export function formatPrefix(adapter: PrefixAdapter): { settings: Record<string,
         [EMBEDDINGS, adapter.promptEmbeddings],
         ...[...adapter.tensors].map(([name, tensor]): [string, Tensor] => [`${PREFIX}${name}`, tensor]),
       ]),
-      metadata: adapterMetadata(adapter.labels),
+      metadata,
     },
   };
 }

@@ -533,14 +533,15 @@ describe('adapter', () => {
       checkAdapter(found, base);
     });
 
-    it('names no module to save where there is no head', async () => {
-      const adapter = await readLora(checkpoints('adapter-lora'));
-      adapter.tensors.delete('classifier.weight');
-      adapter.tensors.delete('classifier.bias');
-      await writeAdapter(directory.path('out'), adapter);
-      const written = JSON.parse(await readFile(directory.path('out', CONFIG), 'utf8')) as Record<string, unknown>;
-      expect(written.modules_to_save).to.equal(null);
-      expect(plainValues(await readAdapter(directory.path('out')))).to.deep.equal(plainValues(adapter));
+    it('always has a head, without which PEFT does not load it', async () => {
+      for (const name of ['adapter-lora', 'adapter-prefix']) {
+        const adapter = await readAdapter(checkpoints(name));
+        adapter.tensors.delete('classifier.weight');
+        await expectRefusal(writeAdapter(directory.path('out'), adapter), 'CHECKPOINT_INVALID', 'classifier.weight');
+        adapter.tensors.delete('classifier.bias');
+        await expectRefusal(writeAdapter(directory.path('out'), adapter), 'INVALID_OPTION', 'classifier.weight');
+      }
+      expect(await readdir(directory.path())).to.deep.equal([]);
     });
 
     it('refuses what contradicts itself, and leaves nothing behind', async () => {
@@ -555,6 +556,7 @@ describe('adapter', () => {
       await expectRefusal(write({ ...lora, targetModules: ['key'] }), 'CHECKPOINT_INVALID', 'target_modules (key)');
       await expectRefusal(write({ ...lora, tensors: new Map() }), 'CHECKPOINT_INVALID', 'lora_A');
       await expectRefusal(write({ ...lora, labels: ['a', 'a', 'b'] }), 'INVALID_OPTION', 'labels');
+      await expectRefusal(write({ ...lora, labels: ['a', 'b'] }), 'INVALID_OPTION', 'Expected 3 names', 'labels');
       await expectRefusal(write({ ...lora, kind: 'ia3' }), 'INVALID_OPTION', 'kind');
       await expectRefusal(write({ ...prefix, virtualTokens: 4 }), 'SHAPE_MISMATCH', 'prompt_embeddings');
       await expectRefusal(write({ ...prefix, layers: 0 }), 'INVALID_OPTION', 'layers');
