@@ -1,0 +1,76 @@
+/*
+ * How examples are grouped. A batch is packed, without padding: what it costs is its tokens.
+ */
+
+/** Tokens a batch where nothing is trained: enough rows to keep every thread's matrix products efficient. */
+export const DEFAULT_BATCH_TOKENS = 2048;
+
+/** Sequences a batch at most where nothing is trained. */
+const MAX_SEQUENCES = 512;
+
+/** Consecutive batches over an order of examples. */
+export interface BatchPlan {
+  /** Where each batch starts in `order`, and the end of the last one. */
+  starts: Int32Array;
+  order: Int32Array;
+  /** Most tokens and sequences of any of them. */
+  tokens: number;
+  sequences: number;
+}
+
+/** Example indices, the longest text first, equal ones in their own order. */
+export function longestFirst(offsets: Int32Array): Int32Array {
+  const lengthOf = (i: number) => offsets[i + 1]! - offsets[i]!;
+  // A counting sort: lengths are small, and texts may be many.
+  const places: number[] = [];
+  for (let i = 0; i + 1 < offsets.length; i++) places[lengthOf(i)] = (places[lengthOf(i)] ?? 0) + 1;
+  let before = 0;
+  for (let length = places.length - 1; length >= 0; length--) {
+    const count = places[length] ?? 0;
+    places[length] = before;
+    before += count;
+  }
+  const order = new Int32Array(Math.max(0, offsets.length - 1));
+  for (let i = 0; i < order.length; i++) order[places[lengthOf(i)]!++] = i;
+  return order;
+}
+
+/**
+ * Packs examples into batches in the given order: each takes what comes next as long as it fits. The addon packs by the
+ * same rule, so that a batch is the same however many of them one call is given.
+ *
+ * @param offsets where each example starts, (N + 1)
+ * @param order example indices
+ * @param limit tokens a batch; one longer example makes a batch of its own
+ */
+export function packBatches(offsets: Int32Array, order: Int32Array, limit: number): BatchPlan {
+  const starts: number[] = [0];
+  const most = { tokens: 0, sequences: 0 };
+  let tokens = 0;
+  order.forEach((example, i) => {
+    const length = offsets[example + 1]! - offsets[example]!;
+    const sequences = i - starts.at(-1)!;
+    if (sequences > 0 && (tokens + length > limit || sequences === MAX_SEQUENCES)) {
+      starts.push(i);
+      tokens = 0;
+    }
+    tokens += length;
+    most.tokens = Math.max(most.tokens, tokens);
+    most.sequences = Math.max(most.sequences, i + 1 - starts.at(-1)!);
+  });
+  if (order.length > 0) starts.push(order.length);
+  return { starts: Int32Array.from(starts), order, ...most };
+}
+
+/** The most tokens of any run of `batchSize` examples in `order`. */
+export function mostTokens(offsets: Int32Array, order: Int32Array, batchSize: number): number {
+  let most = 0;
+  for (let start = 0; start < order.length; start += batchSize) {
+    let tokens = 0;
+    for (let i = start; i < Math.min(order.length, start + batchSize); i++) {
+      tokens += offsets[order[i]! + 1]! - offsets[order[i]!]!;
+    }
+    most = Math.max(most, tokens);
+  }
+  return most;
+}

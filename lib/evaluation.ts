@@ -1,0 +1,153 @@
+import type { BatchPlan } from './batches.js';
+import type { Split } from './dataset.js';
+import { BertuneError } from './errors.js';
+import type { EvaluateResult, EvaluateRow } from './events.js';
+import { forwardBatches } from './forward.js';
+import { argmaxRows, classificationMetrics, crossEntropy } from './metrics.js';
+import type { NativeSession } from './native.js';
+import { expectObject, invalidOption } from './options.js';
+import type { Values } from './session.js';
+import { TimeSlice } from './time-slice.js';
+import type { EncodedTexts } from './tokenizer.js';
+
+/** How the loss is measured. */
+export interface LossOptions {
+  labelSmoothing: number;
+  /** NC weights; null: none. */
+  classWeights: readonly number[] | null;
+}
+
+/** A split as token ids, in a session. */
+export interface LoadedSplit {
+  split: Split;
+  encoded: EncodedTexts;
+  /** Of the dataset in the session. */
+  handle: number;
+  batches: BatchPlan;
+}
+
+/** Rows at a time between two looks at the clock. */
+const BLOCK = 512;
+
+/**
+ * Runs a split through a session and measures the outcome.
+ *
+ * @param signal looked at several times a second
+ * @throws BertuneError ABORTED, OUT_OF_MEMORY
+ */
+export async function evaluateSplit(
+  native: NativeSession,
+  { split, encoded, handle, batches }: LoadedSplit,
+  labelNames: readonly string[],
+  options: LossOptions,
+  signal: AbortSignal | undefined,
+): Promise<EvaluateResult> {
+  const began = performance.now();
+  const logits = await forwardBatches(native, handle, batches, signal);
+  const loss = await meanLoss(logits, split.labels, labelNames.length, options);
+  const predictions = await mostLikely(logits, labelNames.length);
+  const metrics = classificationMetrics(split.labels, predictions, labelNames);
+  const runtime = (performance.now() - began) / 1000;
+  return {
+    loss,
+    accuracy: metrics.accuracy,
+    precision: metrics.macro.precision,
+    recall: metrics.macro.recall,
+    f1_macro: metrics.macro.f1,
+    f1_micro: metrics.micro.f1,
+    f1_weighted: metrics.weighted.f1,
+    metrics,
+    runtime,
+    samplesPerSecond: split.labels.length / runtime,
+    stepsPerSecond: (batches.starts.length - 1) / runtime,
+    examples: split.labels.length,
+    truncated: encoded.truncated,
+  };
+}
+
+/** The row of the log for an evaluation; times rounded as transformers' `speed_metrics` does. */
+export function evaluateRow(result: EvaluateResult, epoch: number, step: number): EvaluateRow {
+  return {
+    eval_loss: result.loss,
+    eval_accuracy: result.accuracy,
+    eval_precision: result.precision,
+    eval_recall: result.recall,
+    eval_f1_macro: result.f1_macro,
+    eval_runtime: roundTo(result.runtime, 4),
+    eval_samples_per_second: roundTo(result.samplesPerSecond, 3),
+    eval_steps_per_second: roundTo(result.stepsPerSecond, 3),
+    epoch,
+    step,
+  };
+}
+
+/** A number to so many decimals. */
+export function roundTo(value: number, decimals: number): number {
+  return Number(value.toFixed(decimals));
+}
+
+/**
+ * Checks that a split is one, with at least one example and labels that the model has.
+ *
+ * @param name what it is called in messages
+ * @throws BertuneError INVALID_OPTION, INVALID_DATA
+ */
+export function expectSplit(name: string, value: unknown, labels: readonly string[]): Split {
+  const split = expectObject(name, value, ['name', 'texts', 'labels', 'source']) as Partial<Split>;
+  const { texts, labels: classes } = split;
+  if (!Array.isArray(texts)) throw invalidOption(`${name}.texts`, 'an array of strings', texts);
+  if (!(classes instanceof Int32Array)) throw invalidOption(`${name}.labels`, 'an Int32Array', classes);
+  if (texts.length === 0)
+    throw new BertuneError('INVALID_DATA', `Expected at least one example in ${name}, found none`);
+  if (classes.length !== texts.length) {
+    throw new BertuneError(
+      'SHAPE_MISMATCH',
+      `Expected ${texts.length} labels in ${name} but received ${classes.length}`,
+    );
+  }
+  const text = texts.findIndex((item) => typeof item !== 'string');
+  if (text >= 0) throw invalidOption(`${name}.texts[${text}]`, 'a string', texts[text]);
+  const odd = classes.findIndex((label) => label < 0 || label >= labels.length);
+  if (odd >= 0) {
+    throw new BertuneError(
+      'INVALID_DATA',
+      `Expected labels of 0..${labels.length - 1} (${labels.join(', ')}) in ${name} but found ${classes[odd]} at ${odd}`,
+    );
+  }
+  return split as Split;
+}
+
+/** Cross-entropy over all examples, in slices of time. */
+async function meanLoss(
+  logits: Values,
+  labels: Int32Array,
+  classes: number,
+  { labelSmoothing, classWeights }: LossOptions,
+): Promise<number> {
+  const slice = new TimeSlice();
+  let total = 0;
+  let weights = 0;
+  for (let start = 0; start < labels.length; start += BLOCK) {
+    const part = labels.subarray(start, start + BLOCK);
+    const weight = part.reduce((sum, label) => sum + (classWeights?.[label] ?? 1), 0);
+    // A part whose labels all weigh nothing has no mean, and no say.
+    if (weight > 0) {
+      const rows = logits.subarray(start * classes, (start + part.length) * classes);
+      total += weight * crossEntropy(rows, part, classes, { labelSmoothing, ...(classWeights && { classWeights }) });
+    }
+    weights += weight;
+    if (slice.isOver) await slice.next();
+  }
+  return total / weights;
+}
+
+async function mostLikely(logits: Values, classes: number): Promise<Int32Array> {
+  const slice = new TimeSlice();
+  const predictions = new Int32Array(logits.length / classes);
+  for (let start = 0; start < predictions.length; start += BLOCK) {
+    const rows = logits.subarray(start * classes, Math.min(predictions.length, start + BLOCK) * classes);
+    predictions.set(argmaxRows(rows, classes), start);
+    if (slice.isOver) await slice.next();
+  }
+  return predictions;
+}

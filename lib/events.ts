@@ -1,0 +1,163 @@
+import type { ClassificationMetrics } from './metrics.js';
+import type { NativeMemory } from './native.js';
+import type { TrainerState } from './trainer-state.js';
+
+/** A row of the log of steps. Names as Hugging Face's Trainer logs them. */
+export interface LogRow {
+  /** Mean loss of the steps since the last row. */
+  loss: number;
+  /** Global gradient norm of the last step, before clipping. */
+  grad_norm: number;
+  /** Learning rate of the last step. */
+  learning_rate: number;
+  /** Epochs done, with their fraction. */
+  epoch: number;
+  /** Optimiser steps done. */
+  step: number;
+}
+
+/** A row of the log for an evaluation while training. Precision, recall and F1 are macro averages. */
+export interface EvaluateRow {
+  eval_loss: number;
+  eval_accuracy: number;
+  eval_precision: number;
+  eval_recall: number;
+  eval_f1_macro: number;
+  /** Seconds. */
+  eval_runtime: number;
+  eval_samples_per_second: number;
+  eval_steps_per_second: number;
+  epoch: number;
+  step: number;
+}
+
+/** The last row of the log. */
+export interface TrainSummaryRow {
+  /** Seconds, evaluations included. */
+  train_runtime: number;
+  train_samples_per_second: number;
+  train_steps_per_second: number;
+  /** Mean loss of all steps. */
+  train_loss: number;
+  epoch: number;
+  step: number;
+}
+
+export type LogHistoryRow = LogRow | EvaluateRow | TrainSummaryRow;
+
+/** Where a run of training stands, several times a second. */
+export interface Progress {
+  /** Optimiser steps done. */
+  step: number;
+  totalSteps: number;
+  /** Epochs done, with their fraction. */
+  epoch: number;
+  epochs: number;
+  /** Mean loss of the latest steps. */
+  loss: number;
+  /** Share of right predictions in the latest steps, as seen in training (dropout on). */
+  accuracy: number;
+  /** Global gradient norm of the last step, before clipping. */
+  gradNorm: number;
+  /** Learning rate of the last step. */
+  learningRate: number;
+  /** Since the start of training, evaluations left out. */
+  stepsPerSecond: number;
+  samplesPerSecond: number;
+  /** Estimated seconds until the end, evaluations included. */
+  secondsLeft: number;
+}
+
+/** An epoch that has ended. */
+export interface EpochSummary {
+  /** Epochs done: 1 after the first. Fractional when `maxSteps` or `epochs` ends inside one. */
+  epoch: number;
+  epochs: number;
+  step: number;
+  /** Mean loss of the epoch's steps. */
+  trainLoss: number;
+  /** Share of right predictions in the epoch, as seen in training (dropout on). */
+  trainAccuracy: number;
+  /** On the validation split; null where it was not evaluated. */
+  evaluation: EvaluateResult | null;
+}
+
+/** How a model does on a split. Precision, recall and f1_macro are macro averages, as scikit-learn's. */
+export interface EvaluateResult {
+  /** Mean cross-entropy over the examples (with the trainer's label smoothing and class weights). */
+  loss: number;
+  accuracy: number;
+  precision: number;
+  recall: number;
+  f1_macro: number;
+  f1_micro: number;
+  f1_weighted: number;
+  /** All averages, each class, and the confusion matrix. */
+  metrics: ClassificationMetrics;
+  /** Seconds. */
+  runtime: number;
+  samplesPerSecond: number;
+  /** Batches a second. */
+  stepsPerSecond: number;
+  examples: number;
+  /** Texts that were longer than allowed and were cut. */
+  truncated: number;
+}
+
+/** Bytes. The parts and `peak` count the library's own allocations; `processPeak` all of the process. */
+export interface MemoryReport extends NativeMemory {
+  /** Highest resident memory of the process so far, as the operating system counts it. */
+  processPeak: number;
+}
+
+/** What a run of training came to. */
+export interface TrainResult {
+  /** 'early': early stopping ended it. */
+  stopped: 'done' | 'early';
+  /** Optimiser steps done. */
+  steps: number;
+  /** Epochs done, with their fraction. */
+  epochs: number;
+  /** Mean loss of all steps. */
+  trainLoss: number;
+  /** Seconds, evaluations included. */
+  runtime: number;
+  samplesPerSecond: number;
+  stepsPerSecond: number;
+  /** Training texts that were longer than allowed and were cut. */
+  truncated: number;
+  /** All rows that were logged, the summary last. */
+  logHistory: readonly LogHistoryRow[];
+  /** What trainer_state.json holds. */
+  state: TrainerState;
+  memory: MemoryReport;
+  trainableParameters: number;
+  totalParameters: number;
+  /** The best value of `metricForBest` and its step; null where no best epoch was looked for. */
+  best: { metric: number; step: number; epoch: number } | null;
+}
+
+/** Events of a Trainer with the arguments of their listeners. */
+export interface TrainerEvents {
+  /** Before the first step: what is going to be done. */
+  start: [plan: TrainingPlan];
+  log: [row: LogRow];
+  evaluate: [row: EvaluateRow, result: EvaluateResult];
+  progress: [progress: Progress];
+  epoch: [summary: EpochSummary];
+}
+
+/** What a run of training is going to do. */
+export interface TrainingPlan {
+  totalSteps: number;
+  stepsPerEpoch: number;
+  epochs: number;
+  warmupSteps: number;
+  examples: number;
+  /** Σ tokens of the training texts. */
+  tokens: number;
+  /** Training texts that were longer than allowed and were cut. */
+  truncated: number;
+  trainableParameters: number;
+  totalParameters: number;
+}

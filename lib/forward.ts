@@ -1,0 +1,51 @@
+import type { BatchPlan } from './batches.js';
+import type { NativeSession } from './native.js';
+import { Pace } from './pace.js';
+import type { Values } from './session.js';
+import { TimeSlice, throwIfAborted } from './time-slice.js';
+
+/** Seconds of work a call of the addon. */
+const CALL_SECONDS = 0.1;
+
+/**
+ * Logits of a dataset's examples, dropout off.
+ *
+ * @param native the session
+ * @param handle of the dataset in it
+ * @param batches over all its examples
+ * @param signal looked at several times a second
+ * @returns (N, NC), in the order of the dataset
+ * @throws BertuneError ABORTED, OUT_OF_MEMORY
+ */
+export async function forwardBatches(
+  native: NativeSession,
+  handle: number,
+  batches: BatchPlan,
+  signal: AbortSignal | undefined,
+): Promise<Values> {
+  const { starts, order, tokens, sequences } = batches;
+  const pace = new Pace(CALL_SECONDS);
+  let logits: Values = new Float32Array(0);
+  for (let batch = 0; batch + 1 < starts.length; ) {
+    throwIfAborted(signal);
+    const count = Math.min(pace.next(), starts.length - 1 - batch);
+    const examples = order.slice(starts[batch], starts[batch + count]);
+    const began = performance.now();
+    const rows = await native.forward(handle, examples, { tokens, sequences });
+    pace.measured(count, (performance.now() - began) / 1000);
+    const classes = rows.length / examples.length;
+    if (batch === 0) logits = new (rows instanceof Float64Array ? Float64Array : Float32Array)(order.length * classes);
+    await scatterRows(rows, examples, classes, logits);
+    batch += count;
+  }
+  return logits;
+}
+
+/** all[examples[i]] = rows[i] */
+async function scatterRows(rows: Values, examples: Int32Array, classes: number, all: Values): Promise<void> {
+  const slice = new TimeSlice();
+  for (let i = 0; i < examples.length; i++) {
+    all.set(rows.subarray(i * classes, (i + 1) * classes), examples[i]! * classes);
+    if (slice.isOver) await slice.next();
+  }
+}

@@ -1,0 +1,72 @@
+/*
+ * Bertune's public face.
+ */
+
+export {
+  type LoadOptions,
+  type Logits,
+  type Prediction,
+  type PredictOptions,
+  TextClassifier,
+} from './classifier.js';
+export type { BertConfig, HeadKind } from './config.js';
+export {
+  type DatasetFiles,
+  type DatasetOptions,
+  datasetFromRows,
+  loadDataset,
+  type Split,
+  type TextDataset,
+  type TextRow,
+} from './dataset.js';
+export type { Device, DeviceOptions, Precision } from './device.js';
+export { BertuneError, type ErrorCode } from './errors.js';
+export type {
+  EpochSummary,
+  EvaluateResult,
+  EvaluateRow,
+  LogHistoryRow,
+  LogRow,
+  MemoryReport,
+  Progress,
+  TrainerEvents,
+  TrainingPlan,
+  TrainResult,
+  TrainSummaryRow,
+} from './events.js';
+export {
+  countParameters,
+  type FullMethod,
+  type FullOptions,
+  full,
+  type LinearMethod,
+  type LinearOptions,
+  type LoraMethod,
+  type LoraOptions,
+  linear,
+  lora,
+  METHOD_KINDS,
+  type Method,
+  type MethodKind,
+  type ParameterCounts,
+  type PrefixMethod,
+  type PrefixOptions,
+  prefix,
+} from './methods.js';
+export {
+  type Averages,
+  type ClassificationMetrics,
+  type ClassReport,
+  classificationMetrics,
+} from './metrics.js';
+export type { NativeParameterInfo as ParameterInfo } from './native.js';
+export { SCHEDULES, type ScheduleName } from './schedule.js';
+export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
+export {
+  BEST_METRICS,
+  type BestMetric,
+  DEFAULT_LEARNING_RATES,
+  type TrainerOptions,
+  type TrainerSettings,
+} from './trainer-options.js';
+export type { TrainerState } from './trainer-state.js';

@@ -1,0 +1,168 @@
+import { isAbsolute, join } from 'node:path';
+import { type Adapter, checkAdapter, isAdapter, readAdapter } from './adapter.js';
+import { type Checkpoint, isCheckpoint, readCheckpoint } from './checkpoint.js';
+import type { LoadOptions } from './classifier.js';
+import { readConfig } from './config.js';
+import { resolveDevice } from './device.js';
+import { BertuneError } from './errors.js';
+import { initializerOf } from './initialise.js';
+import { type LoraMethod, methodPlan, type PrefixMethod } from './methods.js';
+import { Model, PROMPT_EMBEDDINGS } from './model.js';
+import { expectNames, expectNonNegativeInteger, expectObject, expectString, invalidOption } from './options.js';
+import type { Tensor } from './safetensors.js';
+import { Session } from './session.js';
+import { Tokenizer } from './tokenizer.js';
+
+/** Where `save` puts the weights under an adapter that are not those of its base. */
+export const OWN_BASE = 'base';
+
+const LOAD_OPTIONS = ['labels', 'device', 'precision', 'threads', 'adapter', 'base', 'seed'] as const;
+
+/** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
+export async function loadModel(directory: string, options: LoadOptions): Promise<{ model: Model; notes: string[] }> {
+  expectObject('options', options, LOAD_OPTIONS);
+  const seed = expectNonNegativeInteger('seed', options.seed ?? 42);
+  const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
+  const device = resolveDevice(options);
+  const { adapter, base } = await findParts(expectString('directory', directory), options);
+
+  const asked = wanted ?? (adapter && (await adapterLabels(adapter, base.directory)));
+  const checkpoint = await readCheckpoint(base.directory, asked ? { labels: asked } : {});
+  const labels = asked ?? checkpoint.config.labels ?? ['LABEL_0', 'LABEL_1'];
+  if (adapter) {
+    checkAdapter(adapter, checkpoint.config);
+    expectRows(adapter, labels.length);
+  }
+
+  const method = adapter ? methodOf(adapter) : null;
+  const trained = methodPlan(method, checkpoint.config, labels.length, checkpoint.head ?? 'classifier');
+  const plan = { ...trained, ...withoutTraining(trained.parameters) };
+  const tokenizer = await Tokenizer.load(base.directory);
+  if (tokenizer.vocabSize > checkpoint.config.vocabSize) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected a tokenizer of at most ${checkpoint.config.vocabSize} word pieces, as config.json says, in ` +
+        `${base.directory} but found ${tokenizer.vocabSize}`,
+    );
+  }
+  const session = await Session.create(checkpoint.config, labels.length, plan, device);
+  try {
+    const fresh: string[] = [];
+    for (const { name, shape } of plan.parameters) {
+      const tensor = tensorOf(name, checkpoint, adapter);
+      if (tensor) await session.writeTensor(name, tensor);
+      else {
+        await session.initialize(name, initializerOf(name, shape, checkpoint.config, seed));
+        fresh.push(name);
+      }
+    }
+    const newPooler = fresh.some((name) => name.startsWith('bert.'));
+    const model = new Model({
+      config: checkpoint.config,
+      labels: [...labels],
+      tokenizer,
+      device,
+      base: { name: base.name, tokenizerFrom: base.directory, intact: !newPooler },
+      method,
+      session,
+    });
+    return { model, notes: notesOn(fresh, checkpoint) };
+  } catch (cause) {
+    await session.retire();
+    throw cause;
+  }
+}
+
+interface Parts {
+  adapter: Adapter | null;
+  base: { name: string; directory: string };
+}
+
+/** Which directories hold what. */
+async function findParts(directory: string, options: LoadOptions): Promise<Parts> {
+  if (!(await isAdapter(directory))) {
+    if (options.base !== undefined) {
+      throw invalidOption('base', `nothing, because ${directory} is no adapter directory,`, options.base);
+    }
+    const base = { name: directory, directory };
+    if (options.adapter === undefined) return { adapter: null, base };
+    const path = expectString('adapter', options.adapter);
+    if (!(await isAdapter(path))) {
+      throw new BertuneError('NOT_FOUND', `Expected an adapter_config.json in ${path} but there is none`);
+    }
+    return { adapter: await readAdapter(path), base };
+  }
+  if (options.adapter !== undefined) {
+    throw invalidOption('adapter', `nothing, because ${directory} is an adapter already,`, options.adapter);
+  }
+  const adapter = await readAdapter(directory);
+  return { adapter, base: await findBase(directory, adapter, options.base) };
+}
+
+async function findBase(directory: string, adapter: Adapter, wish: string | undefined): Promise<Parts['base']> {
+  if (wish !== undefined) return { name: expectString('base', wish), directory: wish };
+  const named = adapter.baseModel;
+  const places = [
+    ...(named === null ? [] : [named]),
+    ...(named === null || isAbsolute(named) ? [] : [join(directory, named)]),
+    join(directory, OWN_BASE),
+  ];
+  for (const place of places) {
+    if (await isCheckpoint(place)) return { name: named ?? place, directory: place };
+  }
+  throw new BertuneError(
+    'NOT_FOUND',
+    `Expected the base model of the adapter ${directory} in ${places.join(' or ')} but found none; say where it is ` +
+      'with base',
+  );
+}
+
+/** Names of the classes that an adapter was trained for; undefined: the checkpoint's will do. */
+async function adapterLabels(adapter: Adapter, base: string): Promise<readonly string[] | undefined> {
+  if (adapter.labels) return adapter.labels;
+  const rows = adapter.tensors.get('classifier.weight')?.shape[0];
+  const { labels } = await readConfig(base);
+  // PEFT's files name no labels: those of the base, or where these are others, names as transformers makes them up.
+  if (rows === undefined || rows === labels?.length) return undefined;
+  return Array.from({ length: rows }, (_, i) => `LABEL_${i}`);
+}
+
+function expectRows(adapter: Adapter, labels: number): void {
+  const rows = adapter.tensors.get('classifier.weight')?.shape[0];
+  if (rows === undefined || rows === labels) return;
+  throw new BertuneError(
+    'SHAPE_MISMATCH',
+    `Expected a classifier of ${labels} labels in the adapter but found ${rows}; name its labels with labels`,
+  );
+}
+
+/** The method that an adapter continues with. Adapters hold no projection network, so a prefix goes on without. */
+function methodOf(adapter: Adapter): LoraMethod | PrefixMethod {
+  if (adapter.kind === 'prefix') {
+    return { kind: 'prefix', virtualTokens: adapter.virtualTokens, projection: false, trainHead: true };
+  }
+  const { rank, alpha, dropout, targetModules } = adapter;
+  return { kind: 'lora', rank, alpha, dropout, targets: targetModules, trainHead: true };
+}
+
+function tensorOf(name: string, checkpoint: Checkpoint, adapter: Adapter | null): Tensor | undefined {
+  if (adapter?.kind === 'prefix' && name === PROMPT_EMBEDDINGS) return adapter.promptEmbeddings;
+  return adapter?.tensors.get(name) ?? checkpoint.tensors.get(name);
+}
+
+function withoutTraining(parameters: ReturnType<typeof methodPlan>['parameters']) {
+  return {
+    trainable: [],
+    decay: [],
+    parameters: parameters.map((row) => ({ ...row, trainable: false, decay: false })),
+  };
+}
+
+function notesOn(fresh: readonly string[], { ignored }: Checkpoint): string[] {
+  const isNew = (start: string) => fresh.some((name) => name.startsWith(start));
+  return [
+    ...(isNew('classifier.') ? ['The classifier is new: train it before relying on what it predicts.'] : []),
+    ...(isNew('bert.pooler.') ? ['The pooler is new: the checkpoint holds none.'] : []),
+    ...(ignored.length === 0 ? [] : [`Not used of the checkpoint: ${ignored.join(', ')}.`]),
+  ];
+}

@@ -1,0 +1,360 @@
+import { resolveTargetModules } from './adapter.js';
+import { encoderTensors, headTensors, loraTensors, prefixTensors } from './checkpoint.js';
+import type { BertConfig, HeadKind } from './config.js';
+import { BertuneError } from './errors.js';
+import type { NativeLoraConfig, NativeParameterInfo, NativePrefixConfig } from './native.js';
+import {
+  expectBoolean,
+  expectNames,
+  expectNumberInRange,
+  expectObject,
+  expectOneOf,
+  expectPositiveInteger,
+} from './options.js';
+
+/*
+ * The ways to train, and the one place that says which parameters each of them trains. A new method is a type and its
+ * function here, and an entry in RULES.
+ */
+
+/** Every parameter trains, but for those that `freeze` names. */
+export interface FullMethod {
+  readonly kind: 'full';
+  /** Parts of parameter names, at whole dots: 'embeddings', 'encoder.layer.0', 'LayerNorm'. */
+  readonly freeze: readonly string[];
+}
+
+/** The encoder and the pooler are frozen; a two-layer head on the pooled output trains. */
+export interface LinearMethod {
+  readonly kind: 'linear';
+  /** Probability of dropping inside the head. */
+  readonly dropout: number;
+}
+
+/** The model is frozen; keys and values of virtual tokens in front of every layer's own train, and the head. */
+export interface PrefixMethod {
+  readonly kind: 'prefix';
+  /** P */
+  readonly virtualTokens: number;
+  /** Whether they come out of a network, Embedding(P, C) → Linear(C, C) → tanh → Linear(C, 2LC), or are trained directly. */
+  readonly projection: boolean;
+  readonly trainHead: boolean;
+}
+
+/** The model is frozen; low-rank updates of some of its Linear modules train, and the head. */
+export interface LoraMethod {
+  readonly kind: 'lora';
+  /** r */
+  readonly rank: number;
+  /** The update is scaled by alpha / rank. */
+  readonly alpha: number;
+  /** Probability of dropping an input of the update. */
+  readonly dropout: number;
+  /** Modules by name or by the end of it ('query', 'attention.output.dense'), or 'all-linear'. */
+  readonly targets: readonly string[];
+  readonly trainHead: boolean;
+}
+
+/** A way to train with all its options. */
+export type Method = FullMethod | LinearMethod | PrefixMethod | LoraMethod;
+
+/** The word for a way to train. */
+export type MethodKind = Method['kind'];
+
+/** Every way to train. */
+export const METHOD_KINDS = ['full', 'linear', 'prefix', 'lora'] as const satisfies readonly MethodKind[];
+
+/** The options of each method. */
+const OPTION_KEYS: Record<MethodKind, readonly string[]> = {
+  full: ['freeze'],
+  linear: ['dropout'],
+  prefix: ['virtualTokens', 'projection', 'trainHead'],
+  lora: ['rank', 'alpha', 'dropout', 'targets', 'trainHead'],
+};
+
+/** Options of `full`. */
+export interface FullOptions {
+  /**
+   * Parts of parameter names, at whole dots: what they name stays frozen, e.g. `['embeddings', 'encoder.layer.0']`.
+   * Defaults to none.
+   */
+  freeze?: readonly string[];
+}
+
+/** Options of `linear`. */
+export interface LinearOptions {
+  /** Probability of dropping inside the head, in [0, 1). Defaults to 0.2. */
+  dropout?: number;
+}
+
+/** Options of `prefix`. */
+export interface PrefixOptions {
+  /** P, virtual tokens; P + the text's tokens must fit the model. Defaults to 20. */
+  virtualTokens?: number;
+  /** Whether a projection network makes their keys and values while training. Defaults to true. */
+  projection?: boolean;
+  /** Whether the classifier trains as well. Defaults to true. */
+  trainHead?: boolean;
+}
+
+/** Options of `lora`. */
+export interface LoraOptions {
+  /** r, the rank of each update. Defaults to 8. */
+  rank?: number;
+  /** The update is scaled by alpha / rank. Defaults to 4 · rank. */
+  alpha?: number;
+  /** Probability of dropping an input of the update, in [0, 1). Defaults to 0.1. */
+  dropout?: number;
+  /** Modules by name or by the end of it, as PEFT's `target_modules`. Defaults to `['query', 'value']`. */
+  targets?: readonly string[];
+  /** Whether the classifier trains as well. Defaults to true. */
+  trainHead?: boolean;
+}
+
+/**
+ * Full fine-tuning.
+ *
+ * @throws BertuneError INVALID_OPTION
+ */
+export function full(options: FullOptions = {}): FullMethod {
+  expectObject('full options', options, OPTION_KEYS.full);
+  const { freeze = [] } = options;
+  if (Array.isArray(freeze) && freeze.length === 0) return { kind: 'full', freeze: [] };
+  return { kind: 'full', freeze: [...expectNames('freeze', freeze)] };
+}
+
+/**
+ * Linear probing: a new head LayerNorm(C) → Linear(C, C/2) → ReLU → dropout → LayerNorm(C/2) → Linear(C/2, labels) on the
+ * frozen encoder, whose dropout stays on in training.
+ *
+ * @throws BertuneError INVALID_OPTION
+ */
+export function linear(options: LinearOptions = {}): LinearMethod {
+  expectObject('linear options', options, OPTION_KEYS.linear);
+  return { kind: 'linear', dropout: expectProbability('dropout', options.dropout ?? 0.2) };
+}
+
+/**
+ * Prefix tuning (Li and Liang, 2021).
+ *
+ * @throws BertuneError INVALID_OPTION
+ */
+export function prefix(options: PrefixOptions = {}): PrefixMethod {
+  expectObject('prefix options', options, OPTION_KEYS.prefix);
+  return {
+    kind: 'prefix',
+    virtualTokens: expectPositiveInteger('virtualTokens', options.virtualTokens ?? 20),
+    projection: expectBoolean('projection', options.projection ?? true),
+    trainHead: expectBoolean('trainHead', options.trainHead ?? true),
+  };
+}
+
+/**
+ * Low-rank adaptation (Hu et al., 2021): W x + b becomes W x + b + alpha / rank · B(A(dropout(x))).
+ *
+ * @throws BertuneError INVALID_OPTION
+ */
+export function lora(options: LoraOptions = {}): LoraMethod {
+  expectObject('lora options', options, OPTION_KEYS.lora);
+  const rank = expectPositiveInteger('rank', options.rank ?? 8);
+  return {
+    kind: 'lora',
+    rank,
+    alpha: expectNumberInRange('alpha', options.alpha ?? 4 * rank, { min: 0, minExclusive: true }),
+    dropout: expectProbability('dropout', options.dropout ?? 0.1),
+    targets: [...expectNames('targets', options.targets ?? ['query', 'value'])],
+    trainHead: expectBoolean('trainHead', options.trainHead ?? true),
+  };
+}
+
+/**
+ * Checks a method that a caller passes, and fills what it leaves out.
+ *
+ * @param value what `full()`, `linear()`, `prefix()` or `lora()` returned, or a plain object `{ kind, ...options }`
+ * @throws BertuneError INVALID_OPTION
+ */
+export function expectMethod(name: string, value: unknown): Method {
+  const given = expectObject(name, value, ['kind', ...Object.values(OPTION_KEYS).flat()]);
+  const { kind, ...options } = given;
+  return { full, linear, prefix, lora }[expectOneOf(`${name}.kind`, kind, METHOD_KINDS)](options);
+}
+
+/** What a method makes of a model: its parts, and its parameters in the order of the model. */
+export interface MethodPlan {
+  head: HeadKind;
+  /** Probability of dropping inside the probe head. */
+  probeDropout: number;
+  lora: NativeLoraConfig | null;
+  prefix: NativePrefixConfig | null;
+  /** Names of the parameters that train. */
+  trainable: string[];
+  /** Names of those among them that weight decay applies to. */
+  decay: string[];
+  /** Every parameter that a forward pass uses. */
+  parameters: NativeParameterInfo[];
+}
+
+/** How many parameters there are. */
+export interface ParameterCounts {
+  trainable: number;
+  /** All that a forward pass uses. */
+  total: number;
+}
+
+/** What a method adds to the model and what of it trains. */
+interface MethodRules<M extends Method> {
+  head(current: HeadKind): HeadKind;
+  probeDropout?(method: M): number;
+  lora?(method: M, config: BertConfig): NativeLoraConfig;
+  prefix?(method: M): NativePrefixConfig;
+  trains(method: M, name: string): boolean;
+}
+
+const isHead = (name: string) => name.startsWith('classifier.');
+const isLora = (name: string) => /\.lora_[AB]\.weight$/.test(name);
+const isPrefix = (name: string) => name.startsWith('prompt_encoder.');
+const matches = (name: string, part: string) => `.${name}.`.includes(`.${part}.`);
+
+const RULES: { [K in MethodKind]: MethodRules<Extract<Method, { kind: K }>> } = {
+  full: {
+    head: (current) => current,
+    trains: ({ freeze }, name) => !freeze.some((part) => matches(name, part)),
+  },
+  linear: {
+    head: () => 'probe',
+    probeDropout: ({ dropout }) => dropout,
+    trains: (_method, name) => isHead(name),
+  },
+  prefix: {
+    head: expectPlainHead,
+    prefix: ({ virtualTokens, projection }) => ({ virtualTokens, projection }),
+    trains: ({ trainHead }, name) => isPrefix(name) || (trainHead && isHead(name)),
+  },
+  lora: {
+    head: expectPlainHead,
+    lora: ({ rank, alpha, dropout, targets }, { layers }) => ({
+      modules: resolveTargetModules(targets, layers),
+      rank,
+      scaling: alpha / rank,
+      dropout,
+    }),
+    trains: ({ trainHead }, name) => isLora(name) || (trainHead && isHead(name)),
+  },
+};
+
+/** An adapter's head is stored as PEFT knows it, which has no probe. */
+function expectPlainHead(current: HeadKind): HeadKind {
+  if (current === 'classifier') return current;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    'Expected a model with a plain classifier for prefix or lora but its head is a probe; train it with linear or full',
+  );
+}
+
+/**
+ * What a method makes of a model. Needs no weights, so that parameters can be counted without any.
+ *
+ * @param method null: the model as it is, nothing trains
+ * @param config the model's dimensions
+ * @param labels number of classes
+ * @param head the model's head so far. Defaults to 'classifier'.
+ * @throws BertuneError INVALID_OPTION when the method does not fit the model, or nothing is left to train
+ */
+export function methodPlan(
+  method: Method | null,
+  config: BertConfig,
+  labels: number,
+  head: HeadKind = 'classifier',
+): MethodPlan {
+  const rules = (
+    method === null ? { head: () => head, trains: () => false } : RULES[method.kind]
+  ) as MethodRules<Method>;
+  const chosen = method as Method;
+  const planned: Pick<MethodPlan, 'head' | 'probeDropout' | 'lora' | 'prefix'> = {
+    head: rules.head(head),
+    probeDropout: rules.probeDropout?.(chosen) ?? 0,
+    lora: rules.lora?.(chosen, config) ?? null,
+    prefix: rules.prefix?.(chosen) ?? null,
+  };
+  if (planned.prefix && planned.prefix.virtualTokens + 2 > config.maxPositions) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `Expected at most ${config.maxPositions - 2} virtual tokens, so that [CLS] and [SEP] fit the model's ` +
+        `${config.maxPositions} positions, but received ${planned.prefix.virtualTokens}`,
+    );
+  }
+  const shapes = parameterShapes(planned, config, labels);
+  if (method?.kind === 'full') expectMatches(method.freeze, [...shapes.keys()]);
+  const parameters = [...shapes].map(([name, shape]) => {
+    const trainable = rules.trains(chosen, name);
+    return { name, shape, trainable, decay: trainable && decays(name) };
+  });
+  const namesOf = (key: 'trainable' | 'decay') => parameters.filter((row) => row[key]).map(({ name }) => name);
+  const trainable = namesOf('trainable');
+  if (method !== null && trainable.length === 0) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      'Expected freeze to leave something to train but it names every parameter',
+    );
+  }
+  return { ...planned, trainable, decay: namesOf('decay'), parameters };
+}
+
+/**
+ * How many parameters a method has and trains. Parameters are as in `methodPlan`.
+ *
+ * @throws BertuneError INVALID_OPTION
+ */
+export function countParameters(
+  method: Method | null,
+  config: BertConfig,
+  labels: number,
+  head?: HeadKind,
+): ParameterCounts {
+  return countPlan(methodPlan(method, config, labels, head));
+}
+
+/** How many parameters a plan has and trains. */
+export function countPlan(plan: MethodPlan): ParameterCounts {
+  const count = (rows: readonly NativeParameterInfo[]) =>
+    rows.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  return { trainable: count(plan.parameters.filter(({ trainable }) => trainable)), total: count(plan.parameters) };
+}
+
+/**
+ * Whether weight decay applies to a parameter: to all but biases and LayerNorms, as in transformers'
+ * `Trainer.get_decay_parameter_names`.
+ */
+export function decays(name: string): boolean {
+  // LayerNorms of the probe head by their place, as torch's Sequential names them.
+  if (/^classifier\.classifier\.[04]\./.test(name)) return false;
+  return !/bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)/.test(name.toLowerCase());
+}
+
+function parameterShapes(
+  plan: Pick<MethodPlan, 'head' | 'lora' | 'prefix'>,
+  config: BertConfig,
+  labels: number,
+): Map<string, number[]> {
+  return new Map([
+    ...encoderTensors(config),
+    ...(plan.lora ? loraTensors(config, plan.lora.modules, plan.lora.rank) : []),
+    ...(plan.prefix ? prefixTensors(config, plan.prefix.virtualTokens, plan.prefix.projection) : []),
+    ...headTensors(config, plan.head, labels),
+  ]);
+}
+
+function expectMatches(parts: readonly string[], names: readonly string[]): void {
+  for (const part of parts) {
+    if (names.some((name) => matches(name, part))) continue;
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `Expected freeze to name parameters but ${JSON.stringify(part)} names none; names are like ${names.at(-1)}, ` +
+        `and parts of them like 'embeddings' or 'encoder.layer.0'`,
+    );
+  }
+}
+
+function expectProbability(name: string, value: unknown): number {
+  return expectNumberInRange(name, value, { min: 0, max: 1, maxExclusive: true });
+}

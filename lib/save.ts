@@ -1,0 +1,84 @@
+import { rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type Adapter, writeAdapter } from './adapter.js';
+import { encoderTensors, headTensors, writeCheckpoint } from './checkpoint.js';
+import { OWN_BASE } from './load.js';
+import type { LoraMethod, PrefixMethod } from './methods.js';
+import type { Model } from './model.js';
+import { expectBoolean, expectObject, expectString } from './options.js';
+import { prepareOutputDirectory } from './output.js';
+import { fromFloat32, type Tensor } from './safetensors.js';
+import type { Session, Values } from './session.js';
+
+/** What would make a directory look like an adapter's although it holds a checkpoint. */
+const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'];
+
+/** Writes a model to a directory. Parameters and errors as TextClassifier.save. */
+export async function saveModel(model: Model, directory: string, options: { overwrite?: boolean }): Promise<void> {
+  expectString('directory', directory);
+  expectObject('options', options, ['overwrite']);
+  const overwrite = expectBoolean('overwrite', options.overwrite ?? false);
+  const { method, session } = model;
+  await prepareOutputDirectory(directory, { overwrite });
+  if (method?.kind !== 'lora' && method?.kind !== 'prefix') {
+    await saveCheckpoint(model, session, directory);
+    for (const name of ADAPTER_FILES) await rm(join(directory, name), { force: true });
+    return;
+  }
+  const ownBase = join(directory, OWN_BASE);
+  if (!model.base.intact) await saveCheckpoint(model, session, ownBase);
+  const adapter = await adapterOf(model, session, method, model.base.intact ? model.base.name : resolve(ownBase));
+  await writeAdapter(directory, adapter, { tokenizerFrom: model.base.tokenizerFrom });
+}
+
+async function saveCheckpoint({ config, labels, base }: Model, session: Session, directory: string): Promise<void> {
+  const { head } = session.plan;
+  const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
+  const tensors = await readTensors(session, shapes);
+  await writeCheckpoint(directory, { config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
+}
+
+async function adapterOf(
+  { config, labels }: Model,
+  session: Session,
+  method: LoraMethod | PrefixMethod,
+  baseModel: string,
+): Promise<Adapter> {
+  const shapes = new Map(session.plan.parameters.map(({ name, shape }) => [name, shape]));
+  const named = (wanted: (name: string) => boolean) => new Map([...shapes].filter(([name]) => wanted(name)));
+  const isHead = (name: string) => name.startsWith('classifier.');
+  if (method.kind === 'lora') {
+    const { rank, alpha, dropout, targets } = method;
+    const tensors = await readTensors(
+      session,
+      named((name) => isHead(name) || /\.lora_[AB]\.weight$/.test(name)),
+    );
+    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], baseModel, labels, tensors };
+  }
+  const { virtualTokens, projection } = method;
+  const { layers, heads, hiddenSize } = config;
+  const prompt = await session.use((native) => native.promptEmbeddings());
+  return {
+    kind: 'prefix',
+    virtualTokens,
+    projection,
+    layers,
+    heads,
+    hiddenSize,
+    baseModel,
+    labels,
+    promptEmbeddings: tensorOf(prompt, [virtualTokens, 2 * layers * hiddenSize]),
+    tensors: await readTensors(session, named(isHead)),
+  };
+}
+
+async function readTensors(session: Session, shapes: ReadonlyMap<string, number[]>): Promise<Map<string, Tensor>> {
+  const tensors = new Map<string, Tensor>();
+  for (const [name, shape] of shapes) tensors.set(name, tensorOf(await session.read(name), shape));
+  return tensors;
+}
+
+/** Files are F32 whatever the session computes in. */
+function tensorOf(values: Values, shape: readonly number[]): Tensor {
+  return fromFloat32(values instanceof Float32Array ? values : Float32Array.from(values), [...shape]);
+}

@@ -1,0 +1,159 @@
+import type { BertConfig } from './config.js';
+import type { ResolvedDevice } from './device.js';
+import { BertuneError } from './errors.js';
+import type { MethodPlan } from './methods.js';
+import {
+  loadNative,
+  type NativeDataset,
+  type NativeDtype,
+  type NativeInitializer,
+  type NativeMemory,
+  type NativeSession,
+} from './native.js';
+import type { Tensor } from './safetensors.js';
+
+/** Numbers as the addon gives them: Float64Array in fp64 sessions, Float32Array otherwise. */
+export type Values = Float32Array | Float64Array;
+
+const DTYPES: readonly string[] = ['F64', 'F32', 'F16', 'BF16'] satisfies NativeDtype[];
+
+/**
+ * A native session with the plan that shaped it: head, adapter and which parameters train are fixed for its lifetime.
+ * It may be replaced while work on it is under way; it then goes away after the last of that work.
+ */
+export class Session {
+  readonly plan: MethodPlan;
+  readonly #native: NativeSession;
+  #users = 0;
+  #unused: (() => void) | undefined;
+  #retirement: Promise<void> | undefined;
+
+  private constructor(native: NativeSession, plan: MethodPlan) {
+    this.#native = native;
+    this.plan = plan;
+  }
+
+  /**
+   * Makes a session; its parameters are still to be written.
+   *
+   * @throws BertuneError OUT_OF_MEMORY, CUDA_ERROR, NATIVE_UNAVAILABLE
+   */
+  static async create(config: BertConfig, labels: number, plan: MethodPlan, device: ResolvedDevice): Promise<Session> {
+    const native = await loadNative().createSession({
+      ...device,
+      model: {
+        vocabSize: config.vocabSize,
+        hiddenSize: config.hiddenSize,
+        layers: config.layers,
+        heads: config.heads,
+        feedForwardSize: config.feedForwardSize,
+        maxPositions: config.maxPositions,
+        typeVocabSize: config.typeVocabSize,
+        labels,
+        padTokenId: config.padTokenId ?? -1,
+        layerNormEps: config.layerNormEps,
+        hiddenDropout: config.hiddenDropout,
+        attentionDropout: config.attentionDropout,
+        classifierDropout: config.classifierDropout ?? config.hiddenDropout,
+      },
+      head: plan.head,
+      probeDropout: plan.probeDropout,
+      lora: plan.lora,
+      prefix: plan.prefix,
+      trainable: plan.trainable,
+      decay: plan.decay,
+    });
+    const session = new Session(native, plan);
+    try {
+      session.#expectSameTable();
+    } catch (cause) {
+      await session.retire();
+      throw cause;
+    }
+    return session;
+  }
+
+  /** Bytes by kind. */
+  memory(): NativeMemory {
+    return this.#native.memory();
+  }
+
+  /**
+   * Does work on the native session, which stays until the work is done.
+   *
+   * @throws BertuneError DISPOSED once the session is retired, and whatever the work throws
+   */
+  async use<T>(work: (native: NativeSession) => Promise<T>): Promise<T> {
+    if (this.#retirement) throw new BertuneError('DISPOSED', 'Expected a model in use but it has been disposed');
+    this.#users += 1;
+    try {
+      return await work(this.#native);
+    } finally {
+      this.#users -= 1;
+      if (this.#users === 0) this.#unused?.();
+    }
+  }
+
+  /** Frees the session after the work that is under way. Safe to call twice. */
+  retire(): Promise<void> {
+    this.#retirement ??= this.#freeWhenUnused();
+    return this.#retirement;
+  }
+
+  /** A copy of a parameter's values, row-major. */
+  read(name: string): Promise<Values> {
+    return this.use((native) => native.read(name, 'value'));
+  }
+
+  /** Sets a parameter's values. */
+  write(name: string, values: Values): Promise<void> {
+    const dtype = values instanceof Float64Array ? 'F64' : 'F32';
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    return this.use((native) => native.write(name, 'value', dtype, bytes));
+  }
+
+  /** Sets a parameter's values from a file's tensor; half precision is widened on the way. */
+  writeTensor(name: string, { dtype, data }: Tensor): Promise<void> {
+    if (!DTYPES.includes(dtype)) {
+      throw new BertuneError('CHECKPOINT_INVALID', `Expected ${name} in ${DTYPES.join(', ')} but found ${dtype}`);
+    }
+    return this.use((native) => native.write(name, 'value', dtype as NativeDtype, data));
+  }
+
+  /** Fills a parameter anew. */
+  initialize(name: string, initializer: NativeInitializer): Promise<void> {
+    return this.use((native) => native.initialize(name, initializer));
+  }
+
+  /** Puts examples on the device for as long as `work` needs them. */
+  withDataset<T>(dataset: NativeDataset, work: (handle: number, native: NativeSession) => Promise<T>): Promise<T> {
+    return this.use(async (native) => {
+      const handle = await native.addDataset(dataset);
+      try {
+        return await work(handle, native);
+      } finally {
+        await native.removeDataset(handle);
+      }
+    });
+  }
+
+  async #freeWhenUnused(): Promise<void> {
+    if (this.#users > 0) {
+      await new Promise<void>((resolve) => {
+        this.#unused = resolve;
+      });
+    }
+    await this.#native.dispose();
+  }
+
+  /** The plan and the addon's own table must speak of the same parameters. */
+  #expectSameTable(): void {
+    const line = ({ name, shape, trainable, decay }: MethodPlan['parameters'][number]) =>
+      `${name} (${shape.join(', ')})${trainable ? ' trains' : ''}${decay ? ' decays' : ''}`;
+    const planned = new Set(this.plan.parameters.map(line));
+    const native = new Set(this.#native.parameters().map(line));
+    const odd = [...planned].find((row) => !native.has(row)) ?? [...native].find((row) => !planned.has(row));
+    if (odd === undefined) return;
+    throw new BertuneError('INTERNAL', `Expected the addon's parameters to be the plan's but they differ at ${odd}`);
+  }
+}

@@ -1,0 +1,224 @@
+import { DEFAULT_BATCH_TOKENS } from './batches.js';
+import { expectMethod, full, type Method, type MethodKind } from './methods.js';
+import {
+  expectBoolean,
+  expectNonNegativeInteger,
+  expectNumberInRange,
+  expectObject,
+  expectOneOf,
+  expectPositiveInteger,
+  invalidOption,
+} from './options.js';
+import { SCHEDULES, type ScheduleName } from './schedule.js';
+
+/** What the best epoch can be told by. All but the loss: the higher the better. */
+export const BEST_METRICS = ['loss', 'accuracy', 'precision', 'recall', 'f1_macro', 'f1_micro', 'f1_weighted'] as const;
+export type BestMetric = (typeof BEST_METRICS)[number];
+
+/** Options of a Trainer. Names and defaults follow Hugging Face's TrainingArguments where those have them. */
+export interface TrainerOptions {
+  /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
+  method?: Method;
+  /** The highest learning rate. Defaults to DEFAULT_LEARNING_RATES of the method: full 5e-5, linear 1e-3, prefix 4e-4, lora 5e-4. */
+  learningRate?: number;
+  /** Passes over the training data; may be fractional. Defaults to 3. */
+  epochs?: number;
+  /** Optimiser steps, in place of `epochs`. Defaults to what the epochs come to. */
+  maxSteps?: number;
+  /** Examples a micro-batch. Defaults to 16. */
+  batchSize?: number;
+  /** Micro-batches an optimiser step. Defaults to 1. */
+  gradientAccumulation?: number;
+  /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 2048. */
+  evalBatchTokens?: number;
+  /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
+  weightDecay?: number;
+  /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
+  maxGradNorm?: number;
+  /** Defaults to 0.9. */
+  adamBeta1?: number;
+  /** Defaults to 0.999. */
+  adamBeta2?: number;
+  /** Defaults to 1e-8. */
+  adamEps?: number;
+  /** How the learning rate falls after the warm-up. Defaults to 'linear'. */
+  schedule?: ScheduleName;
+  /** Steps over which the learning rate rises from 0. Defaults to 0. */
+  warmupSteps?: number;
+  /** The same as a share of all steps, in place of `warmupSteps`. Defaults to 0. */
+  warmupRatio?: number;
+  /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
+  labelSmoothing?: number;
+  /**
+   * A weight a class (NC), or 'balanced': inversely proportional to how often the class occurs in the training data, as
+   * scikit-learn computes it (1 for a class that does not occur). Applied when evaluating as well. Defaults to none.
+   */
+  classWeights?: readonly number[] | 'balanced';
+  /** Of new parameters, the order of examples and dropout. Defaults to 42. */
+  seed?: number;
+  /** Steps between two 'log' events, or 'epoch': one at the end of each epoch. Defaults to 500. */
+  loggingSteps?: number | 'epoch';
+  /** Whether to evaluate on the validation split after each epoch. Defaults to 'epoch'. */
+  evaluationStrategy?: 'epoch' | 'no';
+  /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
+  loadBestModel?: boolean;
+  /** What the best epoch is told by, on the validation split. Defaults to 'f1_macro'. */
+  metricForBest?: BestMetric;
+  /** Evaluations in a row without a better metric after which training stops. Needs a validation split. Defaults to never. */
+  earlyStoppingPatience?: number;
+  /** How much better counts as better for early stopping. Defaults to 0. */
+  earlyStoppingThreshold?: number;
+  /** Longest text in tokens, [CLS] and [SEP] included; the rest is cut. Defaults to what the model takes. */
+  maxLength?: number;
+}
+
+/** Learning rates that train a BERT with the usual settings. Small models bear higher ones. */
+export const DEFAULT_LEARNING_RATES: Readonly<Record<MethodKind, number>> = {
+  full: 5e-5,
+  linear: 1e-3,
+  prefix: 4e-4,
+  lora: 5e-4,
+};
+
+/** TrainerOptions with every default filled in. */
+export interface TrainerSettings {
+  readonly method: Method;
+  readonly learningRate: number;
+  readonly epochs: number;
+  /** null: as many as the epochs come to. */
+  readonly maxSteps: number | null;
+  readonly batchSize: number;
+  readonly gradientAccumulation: number;
+  readonly evalBatchTokens: number;
+  readonly weightDecay: number;
+  readonly maxGradNorm: number;
+  readonly adamBeta1: number;
+  readonly adamBeta2: number;
+  readonly adamEps: number;
+  readonly schedule: ScheduleName;
+  readonly warmupSteps: number;
+  readonly warmupRatio: number;
+  readonly labelSmoothing: number;
+  readonly classWeights: readonly number[] | 'balanced' | null;
+  readonly seed: number;
+  readonly loggingSteps: number | 'epoch';
+  readonly evaluationStrategy: 'epoch' | 'no';
+  readonly loadBestModel: boolean;
+  readonly metricForBest: BestMetric;
+  /** null: never. */
+  readonly earlyStoppingPatience: number | null;
+  readonly earlyStoppingThreshold: number;
+  /** null: what the model takes. */
+  readonly maxLength: number | null;
+}
+
+const OPTION_NAMES = [
+  'method',
+  'learningRate',
+  'epochs',
+  'maxSteps',
+  'batchSize',
+  'gradientAccumulation',
+  'evalBatchTokens',
+  'weightDecay',
+  'maxGradNorm',
+  'adamBeta1',
+  'adamBeta2',
+  'adamEps',
+  'schedule',
+  'warmupSteps',
+  'warmupRatio',
+  'labelSmoothing',
+  'classWeights',
+  'seed',
+  'loggingSteps',
+  'evaluationStrategy',
+  'loadBestModel',
+  'metricForBest',
+  'earlyStoppingPatience',
+  'earlyStoppingThreshold',
+  'maxLength',
+] as const satisfies readonly (keyof TrainerOptions)[];
+
+const BELOW_ONE = { min: 0, max: 1, maxExclusive: true };
+
+/**
+ * Checks a Trainer's options and fills in defaults.
+ *
+ * @param options as the caller passed them
+ * @param labels number of classes
+ * @param current the method of the model's adapter, where it has one
+ * @throws BertuneError INVALID_OPTION
+ */
+export function resolveTrainerOptions(
+  options: TrainerOptions,
+  labels: number,
+  current: Method | null = null,
+): TrainerSettings {
+  expectObject('options', options, OPTION_NAMES);
+  const method = options.method === undefined ? (current ?? full()) : expectMethod('method', options.method);
+  if (options.maxSteps !== undefined && options.epochs !== undefined) {
+    throw invalidOption('maxSteps', 'nothing beside epochs (one of the two)', options.maxSteps);
+  }
+  if (options.warmupSteps !== undefined && options.warmupRatio !== undefined) {
+    throw invalidOption('warmupRatio', 'nothing beside warmupSteps (one of the two)', options.warmupRatio);
+  }
+  return {
+    method,
+    learningRate: expectNumberInRange('learningRate', options.learningRate ?? DEFAULT_LEARNING_RATES[method.kind], {
+      min: 0,
+    }),
+    epochs: expectNumberInRange('epochs', options.epochs ?? 3, { min: 0, minExclusive: true }),
+    maxSteps: options.maxSteps === undefined ? null : expectPositiveInteger('maxSteps', options.maxSteps),
+    batchSize: expectPositiveInteger('batchSize', options.batchSize ?? 16),
+    gradientAccumulation: expectPositiveInteger('gradientAccumulation', options.gradientAccumulation ?? 1),
+    evalBatchTokens: expectPositiveInteger('evalBatchTokens', options.evalBatchTokens ?? DEFAULT_BATCH_TOKENS),
+    weightDecay: expectNumberInRange('weightDecay', options.weightDecay ?? 0.01, { min: 0 }),
+    maxGradNorm: expectNumberInRange('maxGradNorm', options.maxGradNorm ?? 1, { min: 0 }),
+    adamBeta1: expectNumberInRange('adamBeta1', options.adamBeta1 ?? 0.9, BELOW_ONE),
+    adamBeta2: expectNumberInRange('adamBeta2', options.adamBeta2 ?? 0.999, BELOW_ONE),
+    adamEps: expectNumberInRange('adamEps', options.adamEps ?? 1e-8, { min: 0, minExclusive: true }),
+    schedule: expectOneOf('schedule', options.schedule ?? 'linear', SCHEDULES),
+    warmupSteps: expectNonNegativeInteger('warmupSteps', options.warmupSteps ?? 0),
+    warmupRatio: expectNumberInRange('warmupRatio', options.warmupRatio ?? 0, { min: 0, max: 1 }),
+    labelSmoothing: expectNumberInRange('labelSmoothing', options.labelSmoothing ?? 0, BELOW_ONE),
+    classWeights: expectClassWeights(options.classWeights, labels),
+    seed: expectNonNegativeInteger('seed', options.seed ?? 42),
+    loggingSteps:
+      options.loggingSteps === 'epoch' ? 'epoch' : expectPositiveInteger('loggingSteps', options.loggingSteps ?? 500),
+    evaluationStrategy: expectOneOf('evaluationStrategy', options.evaluationStrategy ?? 'epoch', ['epoch', 'no']),
+    ...resolveBest(options),
+    maxLength: options.maxLength === undefined ? null : expectPositiveInteger('maxLength', options.maxLength),
+  };
+}
+
+/** The options that belong together: they need evaluations. */
+function resolveBest(
+  options: TrainerOptions,
+): Pick<TrainerSettings, 'loadBestModel' | 'metricForBest' | 'earlyStoppingPatience' | 'earlyStoppingThreshold'> {
+  const loadBestModel = expectBoolean('loadBestModel', options.loadBestModel ?? false);
+  const { earlyStoppingPatience: patience } = options;
+  const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
+  if ((loadBestModel || patience !== undefined) && options.evaluationStrategy === 'no') {
+    throw invalidOption('evaluationStrategy', `'epoch' with ${name}`, 'no');
+  }
+  return {
+    loadBestModel,
+    metricForBest: expectOneOf('metricForBest', options.metricForBest ?? 'f1_macro', BEST_METRICS),
+    earlyStoppingPatience: patience === undefined ? null : expectPositiveInteger('earlyStoppingPatience', patience),
+    earlyStoppingThreshold: expectNumberInRange('earlyStoppingThreshold', options.earlyStoppingThreshold ?? 0, {
+      min: 0,
+    }),
+  };
+}
+
+function expectClassWeights(value: unknown, labels: number): readonly number[] | 'balanced' | null {
+  if (value === undefined) return null;
+  if (value === 'balanced') return value;
+  if (!Array.isArray(value) || value.length !== labels) {
+    throw invalidOption('classWeights', `'balanced' or an array of ${labels} numbers, one a label`, value);
+  }
+  const weights = value.map((weight, i) => expectNumberInRange(`classWeights[${i}]`, weight, { min: 0 }));
+  if (!weights.some((weight) => weight > 0)) throw invalidOption('classWeights', 'a weight above 0', value);
+  return weights;
+}

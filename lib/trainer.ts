@@ -1,0 +1,217 @@
+import { EventEmitter } from 'node:events';
+import { longestFirst, packBatches } from './batches.js';
+import { BestModel } from './best-model.js';
+import { modelOf, TextClassifier } from './classifier.js';
+import type { Split } from './dataset.js';
+import { evaluateSplit, expectSplit, type LoadedSplit, type LossOptions } from './evaluation.js';
+import type { EvaluateResult, TrainerEvents, TrainResult } from './events.js';
+import { memoryReport } from './memory.js';
+import { countPlan } from './methods.js';
+import { datasetOf, type Model } from './model.js';
+import type { NativeSession } from './native.js';
+import { expectAbortSignal, expectObject, invalidOption } from './options.js';
+import type { EncodedTexts } from './tokenizer.js';
+import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './trainer-options.js';
+import { createTrainerState, type TrainerState } from './trainer-state.js';
+import { balancedWeights, planRun } from './training-plan.js';
+import { TrainingRun } from './training-run.js';
+
+/** Options of `Trainer.train`. */
+export interface TrainOptions {
+  /** Evaluated after each epoch. Defaults to none. */
+  validation?: Split;
+  /** Stops training after a step, within a fraction of a second where steps are short. Defaults to none. */
+  signal?: AbortSignal;
+}
+
+/** Options of `Trainer.evaluate`. */
+export interface EvaluateOptions {
+  /** Stops the work within a fraction of a second. Defaults to none. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Trains a TextClassifier in place and measures it. Steps, schedule, order of examples and log are those of Hugging
+ * Face's Trainer: the same run there logs the same numbers.
+ *
+ * Events: 'start', 'log', 'progress', 'evaluate', 'epoch'; see TrainerEvents. What a listener throws ends the run.
+ */
+export class Trainer extends EventEmitter<TrainerEvents> {
+  /** The options with every default filled in. */
+  readonly settings: TrainerSettings;
+  readonly #model: Model;
+  #state: TrainerState | null = null;
+  /** NC, of the last run. */
+  #classWeights: readonly number[] | null;
+
+  /**
+   * @param model what is trained; it stays usable for predictions all the while
+   * @param options see TrainerOptions
+   * @throws BertuneError INVALID_OPTION
+   */
+  constructor(model: TextClassifier, options: TrainerOptions = {}) {
+    super();
+    if (!(model instanceof TextClassifier)) throw invalidOption('model', 'a TextClassifier', model);
+    this.#model = modelOf(model);
+    this.settings = resolveTrainerOptions(options, model.labels.length, model.method);
+    const { classWeights } = this.settings;
+    this.#classWeights = classWeights === 'balanced' ? null : classWeights;
+    this.#model.expectMaxLength(this.settings.maxLength, this.#model.planFor(this.settings.method));
+  }
+
+  /** What trainer_state.json holds, of the run that is under way or was last; null before the first. */
+  get state(): TrainerState | null {
+    return this.#state;
+  }
+
+  /**
+   * Trains the model: from its present parameters, with fresh moments and schedule. When it fails or is stopped, the
+   * model has the parameters of the last finished step and stays usable.
+   *
+   * @param train the training split
+   * @throws BertuneError INVALID_DATA, INVALID_OPTION; NON_FINITE_LOSS naming the step; ABORTED with the signal's reason
+   *   as its cause; DISPOSED; OUT_OF_MEMORY
+   */
+  async train(train: Split, options: TrainOptions = {}): Promise<TrainResult> {
+    expectObject('options', options, ['validation', 'signal']);
+    const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
+    const { labels } = this.#model;
+    expectSplit('train', train, labels);
+    const validation = this.#expectValidation(options.validation);
+    return this.#model.whileTraining(() => this.#train(train, validation, signal));
+  }
+
+  /**
+   * Measures the model on a split.
+   *
+   * @throws BertuneError INVALID_DATA, INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
+   */
+  async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
+    expectObject('options', options, ['signal']);
+    const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
+    const { labels } = this.#model;
+    expectSplit('split', split, labels);
+    const encoded = await this.#encode(split, signal);
+    return this.#model.session.withDataset(datasetOf(encoded), (handle, native) =>
+      evaluateSplit(native, this.#loaded(split, encoded, handle), labels, this.#loss(), signal),
+    );
+  }
+
+  async #train(train: Split, validation: Split | null, signal: AbortSignal | undefined): Promise<TrainResult> {
+    const { settings } = this;
+    const model = this.#model;
+    const methodPlan = model.planFor(settings.method);
+    const maxLength = model.expectMaxLength(settings.maxLength, methodPlan);
+    const encode = ({ texts }: Split) => model.tokenizer.encodeTexts(texts, maxLength, signal ? { signal } : {});
+    const encoded = await encode(train);
+    const encodedValidation = validation && (await encode(validation));
+    const plan = await planRun(encoded.offsets, settings, signal);
+    if (settings.classWeights === 'balanced') this.#classWeights = balancedWeights(train.labels, model.labels.length);
+    const state = createTrainerState({
+      maxSteps: plan.totalSteps,
+      epochs: plan.epochs,
+      batchSize: settings.batchSize,
+      loggingSteps: settings.loggingSteps,
+    });
+    this.#state = state;
+
+    const session = await model.retarget(settings.method, methodPlan, settings.seed);
+    const counts = countPlan(methodPlan);
+    const best = this.#bestModel(validation !== null);
+    const run = async (dataset: number, native: NativeSession, validationHandle: number | null) => {
+      const loaded =
+        validation && encodedValidation && validationHandle !== null
+          ? this.#loaded(validation, encodedValidation, validationHandle)
+          : null;
+      const sequences = Math.min(settings.batchSize, plan.examples);
+      await native.reserve({ tokens: plan.tokens, sequences, training: true });
+      if (loaded) await native.reserve({ ...limitsOf(loaded), training: false });
+      this.emit('start', {
+        totalSteps: plan.totalSteps,
+        stepsPerEpoch: plan.stepsPerEpoch,
+        epochs: plan.epochs,
+        warmupSteps: plan.warmupSteps,
+        examples: plan.examples,
+        tokens: encoded.ids.length,
+        truncated: encoded.truncated,
+        trainableParameters: counts.trainable,
+        totalParameters: counts.total,
+      });
+      return new TrainingRun({
+        native,
+        settings,
+        plan,
+        dataset,
+        validation: loaded,
+        labels: model.labels,
+        loss: this.#loss(),
+        trainable: methodPlan.trainable,
+        best,
+        state,
+        signal,
+        expectUsable: () => void model.session,
+        emit: (event, ...args) => this.emit(event, ...(args as never)),
+      }).run();
+    };
+    const { stopped, summary } = await session.withDataset(datasetOf(encoded, train.labels), (dataset, native) =>
+      encodedValidation
+        ? session.withDataset(datasetOf(encodedValidation), (handle) => run(dataset, native, handle))
+        : run(dataset, native, null),
+    );
+    return {
+      stopped,
+      steps: summary.step,
+      epochs: summary.epoch,
+      trainLoss: summary.train_loss,
+      runtime: summary.train_runtime,
+      samplesPerSecond: summary.train_samples_per_second,
+      stepsPerSecond: summary.train_steps_per_second,
+      truncated: encoded.truncated,
+      logHistory: state.log_history,
+      state,
+      memory: memoryReport(session),
+      trainableParameters: counts.trainable,
+      totalParameters: counts.total,
+      best: best?.best ?? null,
+    };
+  }
+
+  #expectValidation(validation: Split | undefined): Split | null {
+    const { loadBestModel, earlyStoppingPatience, evaluationStrategy } = this.settings;
+    if (validation !== undefined) expectSplit('validation', validation, this.#model.labels);
+    else if (loadBestModel || earlyStoppingPatience !== null) {
+      const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
+      throw invalidOption('validation', `a split, which ${name} needs,`, validation);
+    }
+    return evaluationStrategy === 'no' ? null : (validation ?? null);
+  }
+
+  #bestModel(evaluates: boolean): BestModel | null {
+    const { loadBestModel, earlyStoppingPatience, earlyStoppingThreshold, metricForBest } = this.settings;
+    if (!evaluates || (!loadBestModel && earlyStoppingPatience === null)) return null;
+    return new BestModel({
+      metric: metricForBest,
+      keep: loadBestModel,
+      patience: earlyStoppingPatience,
+      threshold: earlyStoppingThreshold,
+    });
+  }
+
+  async #encode({ texts }: Split, signal: AbortSignal | undefined): Promise<EncodedTexts> {
+    const maxLength = this.#model.expectMaxLength(this.settings.maxLength);
+    return this.#model.tokenizer.encodeTexts(texts, maxLength, signal ? { signal } : {});
+  }
+
+  #loaded(split: Split, encoded: EncodedTexts, handle: number): LoadedSplit {
+    const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
+    return { split, encoded, handle, batches };
+  }
+
+  #loss(): LossOptions {
+    return { labelSmoothing: this.settings.labelSmoothing, classWeights: this.#classWeights };
+  }
+}
+
+function limitsOf({ batches: { tokens, sequences } }: LoadedSplit): { tokens: number; sequences: number } {
+  return { tokens, sequences };
+}

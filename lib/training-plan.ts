@@ -1,0 +1,71 @@
+import { mostTokens } from './batches.js';
+import { randomOrder } from './order.js';
+import { createSchedule } from './schedule.js';
+import { TimeSlice } from './time-slice.js';
+import type { TrainerSettings } from './trainer-options.js';
+
+/** Everything about a run that is known before its first step. */
+export interface RunPlan {
+  examples: number;
+  /** Micro-batches an epoch, the last one perhaps smaller. */
+  batchesPerEpoch: number;
+  /** Optimiser steps an epoch, the last one perhaps of fewer micro-batches. */
+  stepsPerEpoch: number;
+  totalSteps: number;
+  /** Passes begun; the last one is perhaps not finished. */
+  epochs: number;
+  warmupSteps: number;
+  /** Learning rate of a step, counted from 0. */
+  learningRate: (step: number) => number;
+  /** Most tokens of any micro-batch of the run. */
+  tokens: number;
+  /** Order of the examples in an epoch, counted from 0. */
+  orderOf: (epoch: number) => Int32Array;
+}
+
+/**
+ * Plans a run as Hugging Face's Trainer does.
+ *
+ * @param offsets where each training text starts, (N + 1)
+ * @throws BertuneError ABORTED
+ */
+export async function planRun(
+  offsets: Int32Array,
+  settings: TrainerSettings,
+  signal: AbortSignal | undefined,
+): Promise<RunPlan> {
+  const { batchSize, gradientAccumulation, learningRate, seed } = settings;
+  const examples = offsets.length - 1;
+  const batchesPerEpoch = Math.ceil(examples / batchSize);
+  const stepsPerEpoch = Math.ceil(batchesPerEpoch / gradientAccumulation);
+  const totalSteps = settings.maxSteps ?? Math.ceil(settings.epochs * stepsPerEpoch);
+  const epochs = Math.ceil(totalSteps / stepsPerEpoch);
+  const warmupSteps = settings.warmupSteps || Math.ceil(settings.warmupRatio * totalSteps);
+
+  const orderOf = (epoch: number) => randomOrder(seed + epoch, examples);
+  const slice = new TimeSlice(signal);
+  let tokens = 0;
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    tokens = Math.max(tokens, mostTokens(offsets, orderOf(epoch), batchSize));
+    if (slice.isOver) await slice.next();
+  }
+  return {
+    examples,
+    batchesPerEpoch,
+    stepsPerEpoch,
+    totalSteps,
+    epochs,
+    warmupSteps,
+    learningRate: createSchedule(settings.schedule, { learningRate, totalSteps, warmupSteps }),
+    tokens,
+    orderOf,
+  };
+}
+
+/** scikit-learn's 'balanced': N / (classes that occur · count of the class); 1 for a class that does not occur. */
+export function balancedWeights(labels: Int32Array, classes: number): number[] {
+  const counts = new Array<number>(classes).fill(0);
+  for (const label of labels) counts[label]! += 1;
+  const occurring = counts.filter((count) => count > 0).length;
+  return counts.map((count) => (count === 0 ? 1 : labels.length / (occurring * count)));
+}
