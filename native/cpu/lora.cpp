@@ -1,0 +1,138 @@
+// Low-rank updates (Hu et al., "LoRA", 2021), in blocks of rows that stay in the cache:
+//
+//   forward   dropped (rows,k) = dropout(inp) → h (rows,r) = dropped · Aᵀ → out (rows,n) += scaling · h · Bᵀ
+//   backward  dh (rows,r) = scaling · dout · B → dropout mask of dh · A (rows,k) → dinp +=
+//             db (n,r) = scaling · doutᵀ · h,  da (r,k) = dhᵀ · dropped
+//
+// Threads take rows; for db and da, which sum over all rows, they take rows of db and columns of da, so that each sum
+// is one product on one thread.
+#include "cpu/lora.h"
+
+#include <algorithm>
+
+#include "cpu/dropout.h"
+#include "cpu/gemm.h"
+#include "cpu/scalar.h"
+
+namespace bertune {
+namespace {
+
+constexpr int kBlockRows = 64;
+
+template <typename Visit>
+void for_blocks(Range rows, Visit visit) {
+  for (int begin = rows.begin; begin < rows.end; begin += kBlockRows) {
+    visit(Range{begin, std::min(begin + kBlockRows, rows.end)});
+  }
+}
+
+// dropped = dropout(inp) and dinp += dropout mask of d, each where it is not null, with one set of random words.
+template <typename T>
+void mask_row(const StepState& step, const Dropout& dropout, uint32_t row, int k, const T* inp, T* dropped, const T* d,
+              T* dinp) {
+  const uint32_t threshold = dropout_threshold(dropout.p);
+  const T scale = dropout_scale<T>(dropout);
+  alignas(64) uint32_t words[kDropoutBlock];
+  for (int begin = 0; begin < k; begin += kDropoutBlock) {
+    dropout_block(step, dropout.site, row, begin, words);
+    const int count = std::min(kDropoutBlock, k - begin);
+    if (dropped) {
+#pragma omp simd
+      for (int i = 0; i < count; ++i) dropped[begin + i] = words[i] >= threshold ? inp[begin + i] * scale : T(0);
+    }
+    if (dinp) {
+#pragma omp simd
+      for (int i = 0; i < count; ++i) dinp[begin + i] += words[i] >= threshold ? d[begin + i] * scale : T(0);
+    }
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void lora_forward_add(Context& context, const LoraForwardAdd& args) {
+  const int n = args.n, k = args.k, r = args.r;
+  const bool drops = args.dropout.p > 0.0;
+  const T* a = scalars<T>(args.a);
+  const T* b = scalars<T>(args.b);
+  T* dropped = scalars<T>(args.dropped);
+  context.for_rows(args.rows, [&](int, Range rows) {
+    for_blocks(rows, [&](Range block) {
+      const T* inp = scalars<T>(args.inp) + static_cast<int64_t>(block.begin) * args.inp_stride;
+      int inp_stride = args.inp_stride;
+      if (drops) {
+        T* to = dropped + static_cast<int64_t>(block.begin) * k;
+        for (int i = 0; i < block.size(); ++i) {
+          dropout_row(context.step, args.dropout, static_cast<uint32_t>(block.begin + i), k,
+                      inp + static_cast<int64_t>(i) * inp_stride, to + static_cast<int64_t>(i) * k);
+        }
+        inp = to;
+        inp_stride = k;
+      }
+      T* h = scalars<T>(args.h) + static_cast<int64_t>(block.begin) * r;
+      T* out = scalars<T>(args.out) + static_cast<int64_t>(block.begin) * args.out_stride;
+      gemm(false, true, block.size(), r, k, T(1), inp, inp_stride, a, k, T(0), h, r);
+      gemm(false, true, block.size(), n, r, static_cast<T>(args.scaling), h, r, b, r, T(1), out, args.out_stride);
+    });
+  });
+}
+
+template <typename T>
+void lora_backward(Context& context, const LoraBackward& args) {
+  const int n = args.n, k = args.k, r = args.r;
+  const bool drops = args.dropout.p > 0.0;
+  const T scaling = static_cast<T>(args.scaling);
+  const T* inp = scalars<T>(args.inp);
+  const T* dout = scalars<T>(args.dout);
+  const T* a = scalars<T>(args.a);
+  T* da = scalars<T>(args.da);
+  T* db = scalars<T>(args.db);
+  T* dh = scalars<T>(args.dh);
+  T* dropped = da && drops ? scalars<T>(args.dropped) : nullptr;
+
+  if (da || args.dinp) {
+    context.for_rows(args.rows, [&](int thread, Range rows) {
+      T* masked = drops && args.dinp ? context.scratch<T>(thread, static_cast<size_t>(kBlockRows) * k) : nullptr;
+      for_blocks(rows, [&](Range block) {
+        const int64_t first = block.begin;
+        T* block_dh = dh + first * r;
+        T* dinp = args.dinp ? scalars<T>(args.dinp) + first * args.dinp_stride : nullptr;
+        gemm(false, false, block.size(), r, n, scaling, dout + first * args.dout_stride, args.dout_stride,
+             scalars<T>(args.b), r, T(0), block_dh, r);
+        if (dinp && !drops) {
+          gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(1), dinp, args.dinp_stride);
+        }
+        if (masked) gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(0), masked, k);
+        for (int64_t i = 0; drops && i < block.size(); ++i) {
+          mask_row(context.step, args.dropout, static_cast<uint32_t>(first + i), k,
+                   dropped ? inp + (first + i) * args.inp_stride : nullptr,
+                   dropped ? dropped + (first + i) * k : nullptr, masked ? masked + i * k : nullptr,
+                   masked ? dinp + i * args.dinp_stride : nullptr);
+        }
+      });
+    });
+  }
+  if (!da && !db) return;
+
+  const T beta = args.accumulate ? T(1) : T(0);
+  const int rows = args.rows.count;
+  context.pool.run([&](int thread) {
+    if (db) {
+      const Range range = even_split(n, context.threads(), thread, 16);
+      gemm(true, false, range.size(), r, rows, scaling, dout + range.begin, args.dout_stride, scalars<T>(args.h), r,
+           beta, db + static_cast<int64_t>(range.begin) * r, r);
+    }
+    if (da) {
+      const Range range = even_split(k, context.threads(), thread, 16);
+      gemm(true, false, r, range.size(), rows, T(1), dh, r, (drops ? dropped : inp) + range.begin,
+           drops ? k : args.inp_stride, beta, da + range.begin, k);
+    }
+  });
+}
+
+template void lora_forward_add<float>(Context&, const LoraForwardAdd&);
+template void lora_forward_add<double>(Context&, const LoraForwardAdd&);
+template void lora_backward<float>(Context&, const LoraBackward&);
+template void lora_backward<double>(Context&, const LoraBackward&);
+
+}  // namespace bertune
