@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { BertuneError } from './errors.js';
 
 /** How long work in JavaScript may hold the event loop before it lets other things run, in milliseconds. */
-const SLICE_MS = 8;
+const SLICE_MS = 4;
 
 /** @throws ABORTED, with the signal's reason as its cause, when `signal` has been aborted */
 export function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -1,0 +1,180 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BertuneError } from '../errors.js';
+
+/** A token that is looked for in the raw text before anything else happens to it. */
+export interface AddedToken {
+  id: number;
+  content: string;
+  /** Looked for in the normalised text instead. */
+  normalized?: boolean;
+  single_word?: boolean;
+  special?: boolean;
+}
+
+/** A part of tokenizer.json: its kind and its own settings. */
+export type Component = { type?: string } & Record<string, unknown>;
+
+/** tokenizer.json, as far as it is looked into here. */
+export interface TokenizerDefinition {
+  added_tokens: AddedToken[];
+  normalizer: Component | null;
+  pre_tokenizer: Component | null;
+  post_processor: Component | null;
+  decoder: Component | null;
+  model: {
+    type?: string;
+    vocab: Record<string, number>;
+    unk_token?: string;
+    continuing_subword_prefix?: string;
+    max_input_chars_per_word?: number;
+  };
+}
+
+/** tokenizer_config.json, as far as it is looked into here. Empty where there is no such file. */
+export type TokenizerConfig = Record<string, unknown>;
+
+/**
+ * Reads tokenizer.json and tokenizer_config.json of a directory. Older BERT checkpoints with a vocab.txt alone are
+ * read as well: they are a WordPiece model under BERT's normaliser.
+ *
+ * As in transformers, `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of tokenizer_config.json overrule
+ * what tokenizer.json says, and a tokenizer without a post-processor adds [CLS] and [SEP].
+ *
+ * @throws NOT_FOUND when there is neither tokenizer.json nor vocab.txt, CHECKPOINT_INVALID when a file is broken
+ */
+export async function readDefinition(
+  directory: string,
+): Promise<{ definition: TokenizerDefinition; config: TokenizerConfig }> {
+  const config = (await readJsonObject(join(directory, 'tokenizer_config.json'))) ?? {};
+  const json = await readJsonObject(join(directory, 'tokenizer.json'));
+  const definition = json === undefined ? await readVocabulary(directory, config) : checkDefinition(directory, json);
+  return { definition: applyConfig(directory, definition, config), config };
+}
+
+/** The text of a special token in tokenizer_config.json, where it may be a string or an added token. */
+export function specialToken(config: TokenizerConfig, name: string, fallback: string): string {
+  const value = config[name];
+  const content = typeof value === 'object' && value !== null && 'content' in value ? value.content : value;
+  return typeof content === 'string' ? content : fallback;
+}
+
+function checkDefinition(directory: string, json: Record<string, unknown>): TokenizerDefinition {
+  const { model, added_tokens = [] } = json as Partial<TokenizerDefinition>;
+  const path = join(directory, 'tokenizer.json');
+  if (typeof model !== 'object' || model === null || typeof model.vocab !== 'object' || model.vocab === null) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected a model with a vocabulary in ${path} but found none`);
+  }
+  if (!Array.isArray(added_tokens)) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected an array for added_tokens in ${path}`);
+  }
+  for (const token of added_tokens) checkId(path, token?.content, token?.id);
+  if (!Array.isArray(model.vocab)) {
+    for (const [piece, id] of Object.entries(model.vocab)) checkId(path, piece, id);
+  }
+  const nothing = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
+  return { ...nothing, ...json, model: isWordPiece(model) ? { ...model, type: 'WordPiece' } : model, added_tokens };
+}
+
+function checkId(path: string, content: unknown, id: unknown): void {
+  if (typeof content === 'string' && Number.isSafeInteger(id) && (id as number) >= 0) return;
+  throw new BertuneError('CHECKPOINT_INVALID', `Expected a token id for ${JSON.stringify(content)} in ${path}`);
+}
+
+/** Older files do not say what their model is: it is known by its settings. */
+function isWordPiece(model: TokenizerDefinition['model']): boolean {
+  return (
+    model.type === 'WordPiece' ||
+    (model.type === undefined && 'continuing_subword_prefix' in model && !('merges' in model))
+  );
+}
+
+/** A definition made of vocab.txt: a word piece a line, its id the number of the line. */
+async function readVocabulary(directory: string, config: TokenizerConfig): Promise<TokenizerDefinition> {
+  const text = await readIfThere(join(directory, 'vocab.txt'));
+  if (text === undefined) {
+    throw new BertuneError('NOT_FOUND', `Expected tokenizer.json or vocab.txt in ${directory} but found neither`);
+  }
+  const pieces = text.replace(/\r?\n$/, '').split(/\r?\n/);
+  const vocab = Object.fromEntries(pieces.map((piece, id) => [piece, id]));
+  const unknown = specialToken(config, 'unk_token', '[UNK]');
+  const special = [
+    specialToken(config, 'pad_token', '[PAD]'),
+    unknown,
+    specialToken(config, 'cls_token', '[CLS]'),
+    specialToken(config, 'sep_token', '[SEP]'),
+    specialToken(config, 'mask_token', '[MASK]'),
+  ].filter((content) => vocab[content] !== undefined);
+  if (vocab[unknown] === undefined) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected ${unknown} in ${join(directory, 'vocab.txt')}`);
+  }
+  return {
+    added_tokens: special.map((content) => ({ id: vocab[content]!, content, special: true, normalized: false })),
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase: true,
+    },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: null,
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: { type: 'WordPiece', vocab, unk_token: unknown, continuing_subword_prefix: '##' },
+  };
+}
+
+/** What transformers changes in a tokenizer after it was read. */
+function applyConfig(directory: string, definition: TokenizerDefinition, config: TokenizerConfig): TokenizerDefinition {
+  const normalizer = definition.normalizer === null ? null : { ...definition.normalizer };
+  if (normalizer?.type === 'BertNormalizer') {
+    if (typeof config.do_lower_case === 'boolean') normalizer.lowercase = config.do_lower_case;
+    if (typeof config.strip_accents === 'boolean') normalizer.strip_accents = config.strip_accents;
+    const handleChinese = config.tokenize_chinese_chars;
+    if (typeof handleChinese === 'boolean') normalizer.handle_chinese_chars = handleChinese;
+  }
+  return {
+    ...definition,
+    normalizer,
+    post_processor: definition.post_processor ?? bertTemplate(directory, definition, config),
+  };
+}
+
+/** [CLS] text [SEP] */
+function bertTemplate(directory: string, definition: TokenizerDefinition, config: TokenizerConfig): Component {
+  const entry = (name: string, fallback: string): [string, number] => {
+    const content = specialToken(config, name, fallback);
+    const id =
+      definition.added_tokens.find((token) => token.content === content)?.id ?? definition.model.vocab[content];
+    if (id === undefined) {
+      throw new BertuneError('CHECKPOINT_INVALID', `Expected ${content} in the vocabulary of ${directory}`);
+    }
+    return [content, id];
+  };
+  return { type: 'BertProcessing', cls: entry('cls_token', '[CLS]'), sep: entry('sep_token', '[SEP]') };
+}
+
+async function readJsonObject(path: string): Promise<Record<string, unknown> | undefined> {
+  const text = await readIfThere(path);
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected JSON in ${path}: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected a JSON object in ${path}`);
+  }
+  return value as Record<string, unknown>;
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected to read ${path} but got ${code}`, { cause });
+  }
+}
