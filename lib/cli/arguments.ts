@@ -1,4 +1,6 @@
 import { type Command, Option } from 'commander';
+import type { DatasetOptions } from '../data/types.js';
+import type { DeviceOptions } from '../device.js';
 import {
   expectNonNegativeInteger,
   expectNumberInRange,
@@ -6,6 +8,7 @@ import {
   invalidOption,
   type NumberRange,
 } from '../options.js';
+import type { DataSource } from '../run/experiment.js';
 
 /*
  * Options of the command line: how a value is read, checked and named in messages. A value that cannot be used is an
@@ -105,7 +108,9 @@ export interface DataArguments {
 
 /** Adds the options about data; a command that does not train takes no file to train on. */
 export function addDataOptions(command: Command, { training }: { training: boolean }): Command {
-  command.option('--data <folder>', 'folder with train, validation and test files (.csv .tsv .jsonl .ndjson .txt)');
+  command
+    .optionsGroup('Data:')
+    .option('--data <folder>', 'folder with train, validation and test files (.csv .tsv .jsonl .ndjson .txt)');
   if (training) {
     command
       .option('--train-file <file>', 'file to train on, instead of --data')
@@ -118,17 +123,36 @@ export function addDataOptions(command: Command, { training }: { training: boole
     .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)');
 }
 
+/**
+ * Where data are, as the arguments say: a folder, or files; undefined where they say nothing.
+ *
+ * @throws BertuneError INVALID_OPTION for a folder and files at once
+ */
+export function dataSource({ data, trainFile, validationFile, testFile }: DataArguments): DataSource | undefined {
+  const files = given({ train: trainFile, validation: validationFile, test: testFile });
+  if (Object.keys(files).length === 0) return data;
+  if (data !== undefined) throw invalidOption('--data', 'nothing beside files of splits', data);
+  return files;
+}
+
+/** How the files of data are read, as the arguments say. */
+export function datasetOptions({ textColumn, labelColumn, delimiter }: DataArguments): DatasetOptions {
+  return given({ textColumn, labelColumn, delimiter: delimiter === '\\t' ? '\t' : delimiter });
+}
+
 /** What the options about where arithmetic runs say. */
-export interface DeviceArguments {
-  device?: 'auto' | 'cpu' | 'cuda';
-  precision?: 'fp32' | 'tf32' | 'bf16';
-  threads?: number;
+export interface DeviceArguments extends DeviceOptions {}
+
+/** Where arithmetic runs, as the arguments say. */
+export function deviceOptions({ device, precision, threads }: DeviceArguments): DeviceOptions {
+  return given({ device, precision, threads });
 }
 
 /** Adds the options about where arithmetic runs. */
 export function addDeviceOptions(command: Command): Command {
   return command
+    .optionsGroup('Device:')
     .addOption(choice('--device <name>', 'where to compute (default: auto)', ['auto', 'cpu', 'cuda']))
-    .addOption(choice('--precision <name>', 'arithmetic (default: the best of the device)', ['fp32', 'tf32', 'bf16']))
+    .addOption(choice('--precision <name>', 'arithmetic (default: fp32)', ['fp32', 'fp64', 'tf32', 'bf16']))
     .addOption(positiveInteger('--threads <n>', 'threads on the CPU (default: one a core)'));
 }

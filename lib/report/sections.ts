@@ -1,6 +1,7 @@
 import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
 import { epochTable } from './epochs.js';
 import { formatCount, formatShare } from './format.js';
+import { labelTable, metricsTable } from './metrics.js';
 import { printable } from './printable.js';
 import type { ComparisonRecord, RunRecord } from './records.js';
 import { markdownTable, markdownText, type Table, textTable } from './table.js';
@@ -35,6 +36,15 @@ export function runSection(run: RunRecord): Section {
     table: epochTable(run.log_history),
     ...(run.error === undefined ? {} : { notes: [failure(run)] }),
   };
+}
+
+/** How a run does on its test split: in one line, and by label. Nothing where there is no test split. */
+export function testSections({ test }: Pick<RunRecord, 'test'>): Section[] {
+  if (test === undefined) return [];
+  return [
+    { title: 'Test', table: metricsTable(test) },
+    { title: 'By label', table: labelTable(test) },
+  ];
 }
 
 /** What comes after the runs: LoRA by rank, the comparison, the published numbers beside ours. */

@@ -1,0 +1,188 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { PRESET_NAMES, PRESETS, type PresetName } from '../compare/presets.js';
+import { runInProcess } from '../compare/runner.js';
+import { comparisonExperiments, expectLocal, type Overrides } from '../compare/settings.js';
+import { resolveDevice } from '../device.js';
+import { BertuneError } from '../errors.js';
+import { prepareOutputDirectory } from '../output.js';
+import { environmentRecord } from '../report/environment.js';
+import { formatMetric, formatSeconds } from '../report/format.js';
+import { logLine } from '../report/log-line.js';
+import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
+import { environmentLine, writeComparison } from '../report/results.js';
+import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
+import { loadTrainingData } from '../run/data.js';
+import { type Experiment, sourceWords } from '../run/experiment.js';
+import { splitSizes } from '../run/run.js';
+import {
+  addDataOptions,
+  addDeviceOptions,
+  choice,
+  type DataArguments,
+  type DeviceArguments,
+  dataSource,
+  datasetOptions,
+  deviceOptions,
+  given,
+  names,
+  nonNegativeInteger,
+  number,
+  positiveInteger,
+} from './arguments.js';
+import { EXIT_ERROR } from './failure.js';
+import { Progress } from './progress.js';
+import { interruptible } from './signals.js';
+import { colorsFor, writeResult } from './terminal.js';
+
+interface CompareArguments extends DataArguments, DeviceArguments {
+  preset: PresetName;
+  model?: string;
+  methods?: string[];
+  epochs?: number;
+  batchSize?: number;
+  weightDecay?: number;
+  seed?: number;
+  learningRate?: number;
+  learningRateFull?: number;
+  learningRateLinear?: number;
+  learningRatePrefix?: number;
+  learningRateLora?: number;
+  output?: string;
+  overwrite?: true;
+  quiet?: true;
+  json?: true;
+}
+
+/** Adds `bertune compare`. */
+export function compareCommand(program: Command): void {
+  const rate = (flags: string, description: string) => number(flags, description, { min: 0 });
+  const command = program
+    .command('compare')
+    .description('train with every method, each in a process of its own, and lay the results side by side')
+    .addOption(choice('--preset <name>', 'settings to start from', PRESET_NAMES).default('quick'))
+    .option('--model <dir>', "checkpoint (default: the preset's)")
+    .addOption(
+      names('--methods <names>', 'full, linear, prefix<virtual tokens>, lora<rank> (default: all seven runs)'),
+    );
+  addDataOptions(command, { training: true })
+    .optionsGroup('Training:')
+    .addOption(
+      number('--epochs <x>', "passes over the training data (default: the preset's)", { min: 0, minExclusive: true }),
+    )
+    .addOption(positiveInteger('--batch-size <n>', "examples a batch (default: the preset's)"))
+    .addOption(rate('--learning-rate <x>', "for every method (default: the preset's, by method)"))
+    .addOption(rate('--learning-rate-full <x>', 'for full'))
+    .addOption(rate('--learning-rate-linear <x>', 'for linear'))
+    .addOption(rate('--learning-rate-prefix <x>', 'for prefix'))
+    .addOption(rate('--learning-rate-lora <x>', 'for lora of any rank'))
+    .addOption(number('--weight-decay <x>', "AdamW's weight decay (default: the preset's)", { min: 0 }))
+    .addOption(nonNegativeInteger('--seed <n>', "of new weights, order and dropout (default: the preset's)"));
+  addDeviceOptions(command)
+    .optionsGroup('Output:')
+    .option('--output <dir>', 'where results.json, .csv and .md go (default: results/<preset>, written over)')
+    .option('--overwrite', 'write to --output although it is not empty')
+    .option('--quiet', 'nothing on stderr but errors')
+    .option('--json', 'write results.json to stdout instead of tables')
+    .action(compare);
+}
+
+async function compare(options: CompareArguments): Promise<void> {
+  const progress = new Progress({ quiet: options.quiet ?? false });
+  using interruption = interruptible((line) => progress.note(line));
+  const { signal } = interruption;
+  const preset = PRESETS[options.preset];
+  const overrides = overridesOf(options);
+  const experiments = comparisonExperiments(preset, overrides);
+  const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
+  await expectLocal(preset, overrides);
+  const data = await loadData(experiments, signal);
+  const output = options.output ?? join('results', preset.name);
+  await prepareOutputDirectory(output, { overwrite: options.output === undefined || (options.overwrite ?? false) });
+  progress.note(environmentLine(environment));
+
+  const show = async (...sections: Section[]) => {
+    if (options.json) return;
+    const { bold } = colorsFor(process.stdout);
+    await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
+  };
+  const runs: RunRecord[] = [];
+  for (const [index, experiment] of experiments.entries()) {
+    if (signal.aborted) break;
+    const run = await carryOut(
+      experiment,
+      `${experiment.title} (${index + 1}/${experiments.length})`,
+      progress,
+      signal,
+    );
+    runs.push(run);
+    await show(run.method.kind === 'none' ? beforeSection(run) : runSection(run));
+  }
+
+  const [{ model } = { model: '' }] = experiments;
+  const comparison: ComparisonRecord = {
+    preset: preset.name,
+    created: new Date().toISOString(),
+    model,
+    data,
+    environment,
+    runs,
+    ...(preset.reference && { reference: preset.reference }),
+  };
+  await show(...closingSections(comparison));
+  if (options.json) await writeResult(`${JSON.stringify(comparison, null, 2)}\n`);
+  await writeComparison(output, comparison);
+  progress.note(`saved results.json, results.csv and results.md in ${output}`);
+  if (runs.some((run) => run.status === 'failed')) process.exitCode = EXIT_ERROR;
+  if (interruption.status !== undefined) process.exitCode = interruption.status;
+}
+
+function overridesOf(options: CompareArguments): Overrides {
+  const { model, methods, epochs, batchSize, weightDecay, seed, learningRate } = options;
+  return {
+    ...given({ model, methods, epochs, batchSize, weightDecay, seed, learningRate, data: dataSource(options) }),
+    learningRates: given({
+      full: options.learningRateFull,
+      linear: options.learningRateLinear,
+      prefix: options.learningRatePrefix,
+      lora: options.learningRateLora,
+    }),
+    dataset: datasetOptions(options),
+    where: deviceOptions(options),
+  };
+}
+
+/** Reads the data once before any process starts, so that what is wrong with them is said once. */
+async function loadData([experiment]: readonly Experiment[], signal: AbortSignal): Promise<DataRecord> {
+  if (experiment === undefined) throw new BertuneError('INTERNAL', 'Expected at least one run');
+  const data = await loadTrainingData(experiment, signal);
+  const source = sourceWords(experiment.data);
+  for (const name of ['train', 'test'] as const) {
+    if (data[name] === undefined)
+      throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none`);
+  }
+  return { source, labels: data.labels, splits: splitSizes(data) };
+}
+
+async function carryOut(
+  experiment: Experiment,
+  title: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<RunRecord> {
+  if (!progress.interactive) progress.note(title);
+  const start = performance.now();
+  const run = await runInProcess(experiment, {
+    signal,
+    onProgress: (state) => progress.update(title, state),
+    onLog: (row) => {
+      const line = row.eval_loss === undefined || progress.interactive ? undefined : logLine(row);
+      if (line !== undefined) progress.note(line);
+    },
+  });
+  progress.clear();
+  const seconds = formatSeconds((performance.now() - start) / 1000);
+  const outcome = run.error ? `${run.status} [${run.error.code}]` : `accuracy ${formatMetric(run.test?.accuracy)}`;
+  progress.note(`${title}: ${outcome}, ${seconds} s`);
+  return run;
+}

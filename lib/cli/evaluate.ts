@@ -1,0 +1,114 @@
+import type { Command } from 'commander';
+import { TextClassifier } from '../classifier.js';
+import { dataPath, modelPath } from '../compare/assets.js';
+import type { Split } from '../data/types.js';
+import { loadDataset } from '../dataset.js';
+import { BertuneError } from '../errors.js';
+import { invalidOption } from '../options.js';
+import { environmentRecord } from '../report/environment.js';
+import { confusionTable, labelTable, metricsTable } from '../report/metrics.js';
+import { sectionText } from '../report/sections.js';
+import { sourceWords } from '../run/experiment.js';
+import { metricsRecord } from '../run/run.js';
+import { Trainer } from '../trainer.js';
+import {
+  addDataOptions,
+  addDeviceOptions,
+  choice,
+  type DataArguments,
+  type DeviceArguments,
+  dataSource,
+  datasetOptions,
+  deviceOptions,
+  given,
+  positiveInteger,
+} from './arguments.js';
+import { Progress } from './progress.js';
+import { interruptible } from './signals.js';
+import { colorsFor, writeResult } from './terminal.js';
+
+interface EvaluateArguments extends DataArguments, DeviceArguments {
+  model: string;
+  base?: string;
+  split?: 'train' | 'validation' | 'test';
+  maxLength?: number;
+  quiet?: true;
+  json?: true;
+}
+
+/** Adds `bertune evaluate`. */
+export function evaluateCommand(program: Command): void {
+  const command = program
+    .command('evaluate')
+    .description('measure a model on labelled texts')
+    .requiredOption('--model <dir>', 'checkpoint or adapter')
+    .option('--base <dir>', 'checkpoint under the adapter (default: where the adapter says)');
+  addDataOptions(command, { training: false })
+    .addOption(choice('--split <name>', 'which split of --data (default: test)', ['train', 'validation', 'test']))
+    .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'));
+  addDeviceOptions(command)
+    .optionsGroup('Output:')
+    .option('--quiet', 'nothing on stderr but errors')
+    .option('--json', 'write JSON')
+    .action(evaluate);
+}
+
+async function evaluate(options: EvaluateArguments): Promise<void> {
+  const progress = new Progress({ quiet: options.quiet ?? false });
+  using interruption = interruptible((line) => progress.note(line));
+  const { signal } = interruption;
+  try {
+    await using model = await TextClassifier.load(modelPath(options.model), {
+      ...given({ base: options.base }),
+      ...deviceOptions(options),
+    });
+    for (const note of model.notes) progress.note(`note: ${note}`);
+    const split = await loadSplit(options, model.labels, signal);
+    const trainer = new Trainer(model, given({ maxLength: options.maxLength }));
+    const result = await trainer.evaluate(split, { signal });
+    if (result.truncated > 0)
+      progress.note(`note: ${result.truncated} texts were longer than the model takes and were cut`);
+    const metrics = metricsRecord(result);
+    if (options.json) {
+      const { parameters: _, ...memory } = model.memory();
+      const record = {
+        model: options.model,
+        source: split.source,
+        environment: environmentRecord(model),
+        memory,
+        ...metrics,
+      };
+      await writeResult(`${JSON.stringify(record, null, 2)}\n`);
+      return;
+    }
+    const { bold } = colorsFor(process.stdout);
+    const sections = [
+      { title: split.source, table: metricsTable(metrics) },
+      { title: 'By label', table: labelTable(metrics) },
+      { title: 'Confusion', table: confusionTable(metrics) },
+    ];
+    await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
+  } catch (error) {
+    if (interruption.status === undefined) throw error;
+    process.exitCode = interruption.status;
+  }
+}
+
+/** The split to evaluate on, its labels in the model's order. */
+async function loadSplit(options: EvaluateArguments, labels: readonly string[], signal: AbortSignal): Promise<Split> {
+  const { split: name = 'test' } = options;
+  const source = dataSource(options);
+  if (source === undefined) {
+    throw new BertuneError('INVALID_OPTION', 'Expected --data or --test-file to evaluate on but received neither');
+  }
+  if (typeof source !== 'string' && name !== 'test') throw invalidOption('--split', 'nothing beside --test-file', name);
+  const dataset = await loadDataset(typeof source === 'string' ? dataPath(source) : source, {
+    ...datasetOptions(options),
+    labels,
+    signal,
+  });
+  const split = dataset[name];
+  if (split === undefined)
+    throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${sourceWords(source)} but found none`);
+  return split;
+}

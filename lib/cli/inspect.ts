@@ -1,0 +1,234 @@
+import os from 'node:os';
+import type { Command } from 'commander';
+import { type Adapter, isAdapter, readAdapter } from '../adapter.js';
+import { isCheckpoint, readCheckpoint } from '../checkpoint.js';
+import { modelPath } from '../compare/assets.js';
+import { BertuneError } from '../errors.js';
+import { loadNative } from '../native.js';
+import { blasName, packageVersion, processorName } from '../report/environment.js';
+import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../report/format.js';
+import { printable } from '../report/printable.js';
+import { type Table, textTable } from '../report/table.js';
+import type { Tensor } from '../safetensors.js';
+import { writeResult } from './terminal.js';
+
+interface InspectArguments {
+  tensors?: true;
+  json?: true;
+}
+
+/** What is shown: facts by name, as JSON has them, and tables under them. */
+interface Inspection {
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly lines: readonly (readonly [string, string])[];
+  readonly tables: readonly Table[];
+}
+
+/** Adds `bertune inspect`. */
+export function inspectCommand(program: Command): void {
+  program
+    .command('inspect')
+    .description('show devices, libraries and versions, or what a checkpoint or adapter holds')
+    .argument('[dir]', 'folder of a checkpoint or an adapter')
+    .option('--tensors', 'list every tensor')
+    .option('--json', 'write JSON')
+    .action(async (directory: string | undefined, options: InspectArguments) => {
+      const inspection =
+        directory === undefined ? inspectMachine() : await inspectDirectory(modelPath(directory), options);
+      await writeResult(options.json ? `${JSON.stringify(inspection.facts, null, 2)}\n` : text(inspection));
+    });
+}
+
+function text({ lines, tables }: Inspection): string {
+  const width = Math.max(...lines.map(([name]) => name.length));
+  const facts = lines.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`);
+  return [...facts, ...tables.map((table) => `\n${textTable(table)}`)].join('');
+}
+
+function inspectMachine(): Inspection {
+  const devices = loadNative().devices();
+  const facts = {
+    bertune: packageVersion(),
+    addon: loadNative().version,
+    node: process.versions.node,
+    v8: process.versions.v8,
+    napi: process.versions.napi,
+    platform: `${process.platform} ${process.arch}`,
+    processor: processorName(),
+    threads: os.availableParallelism(),
+    memory: os.totalmem(),
+    blas: loadNative().blas(),
+    openblas_coretype: process.env.OPENBLAS_CORETYPE ?? null,
+    devices,
+  };
+  const forced = process.env.OPENBLAS_CORETYPE;
+  return {
+    facts,
+    lines: [
+      ['bertune', `${facts.bertune} (addon ${facts.addon})`],
+      ['Node.js', `${facts.node} (V8 ${facts.v8}, Node-API ${facts.napi})`],
+      ['platform', facts.platform],
+      ['processor', facts.processor],
+      ['memory', `${formatMebibytes(facts.memory)} MiB`],
+      ['BLAS', blasName()],
+      ...(forced === undefined
+        ? []
+        : ([
+            ['note', `OPENBLAS_CORETYPE=${forced} is set: an older kernel than the processor's own is slow`],
+          ] as const)),
+    ],
+    tables: [
+      {
+        columns: [
+          { title: 'device' },
+          { title: 'name' },
+          { title: 'memory MiB', align: 'right' },
+          { title: 'precisions' },
+          { title: 'available' },
+        ],
+        rows: devices.map(({ device, name, totalMemory, precisions, available, reason }) => [
+          device,
+          name || NO_VALUE,
+          totalMemory > 0 ? formatMebibytes(totalMemory) : NO_VALUE,
+          precisions.join(', ') || NO_VALUE,
+          available ? 'yes' : `no${reason ? `: ${reason}` : ''}`,
+        ]),
+      },
+    ],
+  };
+}
+
+async function inspectDirectory(directory: string, options: InspectArguments): Promise<Inspection> {
+  if (await isAdapter(directory)) return inspectAdapter(directory, await readAdapter(directory), options);
+  if (await isCheckpoint(directory)) return inspectCheckpoint(directory, options);
+  throw new BertuneError(
+    'NOT_FOUND',
+    `Expected a checkpoint (config.json) or an adapter (adapter_config.json) in ${directory} but found neither`,
+  );
+}
+
+async function inspectCheckpoint(directory: string, options: InspectArguments): Promise<Inspection> {
+  const { config, tensors, missing, ignored, head } = await readCheckpoint(directory);
+  const dimensions = {
+    layers: config.layers,
+    hidden: config.hiddenSize,
+    heads: config.heads,
+    feed_forward: config.feedForwardSize,
+    vocabulary: config.vocabSize,
+    positions: config.maxPositions,
+  };
+  const facts = {
+    kind: 'checkpoint',
+    directory,
+    model_type: config.modelType,
+    dimensions,
+    labels: config.labels,
+    head,
+    ...tensorFacts(tensors),
+    missing,
+    ignored,
+    ...(options.tensors ? { tensors: tensorList(tensors) } : {}),
+  };
+  return {
+    facts,
+    lines: [
+      ['kind', `checkpoint of a ${config.modelType} model`],
+      [
+        'dimensions',
+        Object.entries(dimensions)
+          .map(([name, value]) => `${value} ${name.replace('_', '-')}`)
+          .join(', '),
+      ],
+      ['labels', labelWords(config.labels)],
+      ['head', head ?? 'none, to be made new'],
+      ...tensorLines(tensors),
+      ...(missing.length > 0 ? [['missing', missing.join(', ')] as const] : []),
+      ...(ignored.length > 0 ? [['ignored', ignored.join(', ')] as const] : []),
+    ],
+    tables: options.tensors ? [tensorTable(tensors)] : [],
+  };
+}
+
+function inspectAdapter(directory: string, adapter: Adapter, options: InspectArguments): Inspection {
+  const tensors = new Map(adapter.tensors);
+  if (adapter.kind === 'prefix') tensors.set('prompt_embeddings', adapter.promptEmbeddings);
+  const settings =
+    adapter.kind === 'lora'
+      ? { rank: adapter.rank, alpha: adapter.alpha, dropout: adapter.dropout, target_modules: adapter.targetModules }
+      : {
+          virtual_tokens: adapter.virtualTokens,
+          projection: adapter.projection,
+          layers: adapter.layers,
+          hidden: adapter.hiddenSize,
+          heads: adapter.heads,
+        };
+  const labels = adapter.labels ?? null;
+  const facts = {
+    kind: adapter.kind,
+    directory,
+    base_model: adapter.baseModel,
+    ...settings,
+    labels,
+    ...tensorFacts(tensors),
+    ...(options.tensors ? { tensors: tensorList(tensors) } : {}),
+  };
+  return {
+    facts,
+    lines: [
+      ['kind', adapter.kind === 'lora' ? 'LoRA adapter' : 'prefix adapter'],
+      ['base model', adapter.baseModel ?? 'not named'],
+      ...Object.entries(settings).map(([name, value]) => [name.replace('_', ' '), settingWords(value)] as const),
+      ['labels', labelWords(labels)],
+      ...tensorLines(tensors),
+    ],
+    tables: options.tensors ? [tensorTable(tensors)] : [],
+  };
+}
+
+function settingWords(value: number | boolean | readonly string[]): string {
+  if (typeof value === 'number') return formatSetting(value);
+  return typeof value === 'boolean' ? (value ? 'yes' : 'no') : value.join(', ');
+}
+
+function labelWords(labels: readonly string[] | null): string {
+  return labels === null ? 'not named' : `${labels.length}: ${labels.join(', ')}`;
+}
+
+const elements = ({ shape }: Tensor) => shape.reduce((product, size) => product * size, 1);
+
+function tensorFacts(tensors: ReadonlyMap<string, Tensor>) {
+  const dtypes: Record<string, number> = {};
+  let parameters = 0;
+  let bytes = 0;
+  for (const tensor of tensors.values()) {
+    dtypes[tensor.dtype] = (dtypes[tensor.dtype] ?? 0) + 1;
+    parameters += elements(tensor);
+    bytes += tensor.data.byteLength;
+  }
+  return { parameters, bytes, tensor_count: tensors.size, dtypes };
+}
+
+function tensorLines(tensors: ReadonlyMap<string, Tensor>): (readonly [string, string])[] {
+  const { parameters, bytes, tensor_count, dtypes } = tensorFacts(tensors);
+  const kinds = Object.entries(dtypes).map(([dtype, count]) => `${count} ${dtype}`);
+  return [
+    ['parameters', `${formatCount(parameters)} (${formatMebibytes(bytes)} MiB)`],
+    ['tensors', `${formatCount(tensor_count)} (${kinds.join(', ')})`],
+  ];
+}
+
+function tensorList(tensors: ReadonlyMap<string, Tensor>) {
+  return [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+}
+
+function tensorTable(tensors: ReadonlyMap<string, Tensor>): Table {
+  return {
+    columns: [{ title: 'tensor' }, { title: 'dtype' }, { title: 'shape' }, { title: 'elements', align: 'right' }],
+    rows: [...tensors].map(([name, tensor]) => [
+      name,
+      tensor.dtype,
+      tensor.shape.join(' × '),
+      formatCount(elements(tensor)),
+    ]),
+  };
+}

@@ -1,0 +1,65 @@
+import { isUtf8 } from 'node:buffer';
+import { BertuneError } from '../errors.js';
+
+/**
+ * Reads lines as they come: those that have arrived together are given together, so that a slow writer gets its answers
+ * at once and a fast one in full batches. Lines end with `\n` or `\r\n`; the last may lack its end.
+ *
+ * @param input a stream of UTF-8, e.g. stdin
+ * @param most lines at a time
+ * @param signal ends the reading
+ * @throws BertuneError INVALID_DATA naming the line that is not UTF-8
+ */
+export async function* readLines(
+  input: AsyncIterable<Buffer> & { destroy(): unknown },
+  most: number,
+  signal: AbortSignal,
+): AsyncGenerator<string[]> {
+  // A read that waits for a terminal ends only with its stream.
+  const stop = () => input.destroy();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    let line = 1;
+    let rest: Buffer[] = [];
+    for await (const chunk of input) {
+      const end = chunk.lastIndexOf(0x0a) + 1;
+      if (end === 0) {
+        rest.push(chunk);
+        continue;
+      }
+      const lines = decodeLines(Buffer.concat([...rest, chunk.subarray(0, end)]), line);
+      rest = end < chunk.length ? [chunk.subarray(end)] : [];
+      line += lines.length;
+      for (let start = 0; start < lines.length; start += most) yield lines.slice(start, start + most);
+    }
+    if (rest.length > 0) yield decodeLines(Buffer.concat(rest), line);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** Lines of bytes that end with a line's end, or with the input's. */
+function decodeLines(bytes: Buffer, first: number): string[] {
+  if (!isUtf8(bytes)) {
+    throw new BertuneError(
+      'INVALID_DATA',
+      `Expected UTF-8 on line ${first + brokenLine(bytes)} of the input but found other bytes`,
+    );
+  }
+  const lines = bytes.toString('utf8').split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  return lines.map((text, index) => {
+    const whole = text.endsWith('\r') ? text.slice(0, -1) : text;
+    return first + index === 1 ? whole.replace(/^\ufeff/, '') : whole;
+  });
+}
+
+/** The index of the first line that is not UTF-8. */
+function brokenLine(bytes: Buffer): number {
+  let index = 0;
+  for (let start = 0, end = bytes.indexOf(0x0a); end >= 0 && isUtf8(bytes.subarray(start, end)); index += 1) {
+    start = end + 1;
+    end = bytes.indexOf(0x0a, start);
+  }
+  return index;
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { packageVersion } from '../report/environment.js';
+import { compareCommand } from './compare.js';
+import { evaluateCommand } from './evaluate.js';
+import { reportFailure } from './failure.js';
+import { inspectCommand } from './inspect.js';
+import { predictCommand } from './predict.js';
+import { colorsFor, endOnBrokenPipe } from './terminal.js';
+import { trainCommand } from './train.js';
+
+/** The command line with all its commands. */
+function program(): Command {
+  const command = new Command('bertune')
+    .description('Fine-tune BERT text classifiers: full, linear probing, prefix tuning and LoRA, side by side.')
+    .version(packageVersion(), '-v, --version')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'error [INVALID_OPTION]: ')),
+      getOutHasColors: () => colorsFor(process.stdout).isColorSupported,
+      getErrHasColors: () => colorsFor(process.stderr).isColorSupported,
+    })
+    .addHelpText(
+      'after',
+      '\nResults go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage, 130 stopped\n' +
+        'by Ctrl-C. Colours follow NO_COLOR; DEBUG=1 shows the stack of an error.',
+    );
+  for (const add of [trainCommand, evaluateCommand, predictCommand, compareCommand, inspectCommand]) add(command);
+  return command;
+}
+
+/** Runs one command; the process ends with its status once everything that runs has ended. */
+async function main(): Promise<void> {
+  endOnBrokenPipe(process.stdout);
+  endOnBrokenPipe(process.stderr);
+  try {
+    await program().parseAsync();
+  } catch (error) {
+    process.exitCode = reportFailure(error);
+  }
+}
+
+await main();

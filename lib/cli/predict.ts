@@ -1,0 +1,57 @@
+import type { Command } from 'commander';
+import { TextClassifier } from '../classifier.js';
+import { modelPath } from '../compare/assets.js';
+import { addDeviceOptions, type DeviceArguments, deviceOptions, given, positiveInteger } from './arguments.js';
+import { readLines } from './lines.js';
+import { Progress } from './progress.js';
+import { interruptible } from './signals.js';
+import { writeResult } from './terminal.js';
+
+interface PredictArguments extends DeviceArguments {
+  model: string;
+  base?: string;
+  maxLength?: number;
+  /** commander sets the positive of a `--no-` option. */
+  text: boolean;
+  quiet?: true;
+}
+
+/** Texts a call: enough to fill every batch, few enough that results of a long input come as it is read. */
+const TEXTS_PER_CALL = 512;
+
+/** Adds `bertune predict`. */
+export function predictCommand(program: Command): void {
+  const command = program
+    .command('predict')
+    .description('classify texts; writes a line of JSON a text: text, label, score, scores')
+    .argument('[text...]', 'texts (default: stdin, one a line)')
+    .requiredOption('--model <dir>', 'checkpoint or adapter')
+    .option('--base <dir>', 'checkpoint under the adapter (default: where the adapter says)')
+    .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
+    .option('--no-text', 'leave the text out of the lines');
+  addDeviceOptions(command).optionsGroup('Output:').option('--quiet', 'nothing on stderr but errors').action(predict);
+}
+
+async function predict(texts: string[], options: PredictArguments): Promise<void> {
+  const progress = new Progress({ quiet: options.quiet ?? false });
+  using interruption = interruptible((line) => progress.note(line));
+  const { signal } = interruption;
+  try {
+    await using model = await TextClassifier.load(modelPath(options.model), {
+      ...given({ base: options.base }),
+      ...deviceOptions(options),
+    });
+    for (const note of model.notes) progress.note(`note: ${note}`);
+    const batches = texts.length > 0 ? [texts] : readLines(process.stdin, TEXTS_PER_CALL, signal);
+    for await (const batch of batches) {
+      const predictions = await model.predict(batch, { ...given({ maxLength: options.maxLength }), signal });
+      const lines = predictions.map((prediction, index) =>
+        JSON.stringify(options.text ? { text: batch[index], ...prediction } : prediction),
+      );
+      await writeResult(`${lines.join('\n')}\n`);
+    }
+  } catch (error) {
+    if (interruption.status === undefined) throw error;
+    process.exitCode = interruption.status;
+  }
+}

@@ -1,0 +1,72 @@
+import type { TrainingPlan } from '../events.js';
+import type { Method } from '../methods.js';
+import { formatCount, formatSetting } from '../report/format.js';
+import { sourceWords } from '../run/experiment.js';
+import type { Run } from '../run/run.js';
+
+/**
+ * What a run is going to do, in lines: everything that was chosen, and the defaults that depend on method, model or
+ * machine, marked as such.
+ *
+ * @param plan what the trainer said when it started
+ */
+export function settingsLines(run: Run, plan: TrainingPlan): string[] {
+  const { model, data, trainer, splits } = run;
+  const { settings } = trainer;
+  const { options } = run.experiment;
+  const splitWords = Object.entries(splits).map(([name, examples]) => `${name} ${formatCount(examples)}`);
+  const orDefault = (value: string, given: unknown, by: string) =>
+    given === undefined ? `${value} (default ${by})` : value;
+  const rows: [string, string][] = [
+    [
+      'model',
+      `${run.experiment.model}${run.experiment.adapter === undefined ? '' : ` with ${run.experiment.adapter}`}`,
+    ],
+    ['data', `${sourceWords(run.experiment.data)}: ${splitWords.join(', ')}; ${plan.tokens} training tokens`],
+    ['labels', data.labels.join(', ')],
+    ['method', methodWords(settings.method)],
+    ['parameters', `${formatCount(plan.trainableParameters)} of ${formatCount(plan.totalParameters)} train`],
+    ['device', `${model.device} ${model.precision}, ${model.threads} thread${model.threads === 1 ? '' : 's'}`],
+    [
+      'steps',
+      `${formatCount(plan.totalSteps)}: ${formatSetting(plan.epochs)} epochs of ${formatCount(plan.stepsPerEpoch)}, ` +
+        `${formatCount(settings.batchSize * settings.gradientAccumulation)} examples each`,
+    ],
+    [
+      'learning rate',
+      `${orDefault(formatSetting(settings.learningRate), options.learningRate, `for ${settings.method.kind}`)}, ` +
+        `${settings.schedule}${plan.warmupSteps > 0 ? `, ${plan.warmupSteps} steps of warm-up` : ''}`,
+    ],
+    [
+      'longest text',
+      orDefault(`${settings.maxLength ?? model.maxLength} tokens`, options.maxLength, 'of the model') +
+        (plan.truncated > 0 ? `, ${formatCount(plan.truncated)} training texts are cut` : ''),
+    ],
+    ['seed', String(settings.seed)],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return [
+    ...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
+    ...model.notes.map((note) => `note: ${note}`),
+  ];
+}
+
+function methodWords(method: Method): string {
+  const head = (trains: boolean) => (trains ? 'head trained' : 'head frozen');
+  switch (method.kind) {
+    case 'full':
+      return method.freeze.length === 0 ? 'full' : `full, frozen: ${method.freeze.join(', ')}`;
+    case 'linear':
+      return `linear probing, dropout ${method.dropout}`;
+    case 'prefix':
+      return (
+        `prefix tuning, ${method.virtualTokens} virtual tokens, ` +
+        `${method.projection ? 'with' : 'without'} projection, ${head(method.trainHead)}`
+      );
+    case 'lora':
+      return (
+        `LoRA, rank ${method.rank}, alpha ${method.alpha}, dropout ${method.dropout}, ` +
+        `on ${method.targets.join(', ')}, ${head(method.trainHead)}`
+      );
+  }
+}

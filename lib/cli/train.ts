@@ -1,0 +1,180 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { dataPath, modelPath } from '../compare/assets.js';
+import { methodName, methodTitle } from '../compare/methods.js';
+import { BertuneError } from '../errors.js';
+import type { TrainResult } from '../events.js';
+import { prepareOutputDirectory, writeJson } from '../output.js';
+import { environmentRecord } from '../report/environment.js';
+import { logLine } from '../report/log-line.js';
+import type { RunRecord } from '../report/records.js';
+import { runSection, sectionText, testSections } from '../report/sections.js';
+import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
+import { watchTrainer } from '../run/progress.js';
+import { errorRecord, Run } from '../run/run.js';
+import {
+  addDataOptions,
+  addDeviceOptions,
+  type DataArguments,
+  type DeviceArguments,
+  dataSource,
+  datasetOptions,
+  deviceOptions,
+  given,
+} from './arguments.js';
+import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
+import { Progress } from './progress.js';
+import { settingsLines } from './settings.js';
+import { interruptible } from './signals.js';
+import { colorsFor, writeResult } from './terminal.js';
+import { addTrainingOptions, type TrainingArguments, trainerOptions } from './training-arguments.js';
+
+interface TrainArguments extends DataArguments, MethodArguments, TrainingArguments, DeviceArguments {
+  model: string;
+  base?: string;
+  output: string;
+  overwrite?: true;
+  quiet?: true;
+  json?: true;
+}
+
+/** Adds `bertune train`. */
+export function trainCommand(program: Command): void {
+  const command = program
+    .command('train')
+    .description('train a classifier and save it with its log and results')
+    .requiredOption('--model <dir>', 'checkpoint to start from (or an adapter to go on with); bert-mini is built in')
+    .option('--base <dir>', 'checkpoint under the adapter, where --model is one');
+  addDataOptions(command, { training: true });
+  addMethodOptions(command);
+  addTrainingOptions(command);
+  addDeviceOptions(command)
+    .optionsGroup('Output:')
+    .requiredOption('--output <dir>', 'where the model or adapter, trainer_state.json and results.json go')
+    .option('--overwrite', 'write to --output although it is not empty')
+    .option('--quiet', 'nothing on stderr but errors')
+    .option('--json', 'write results.json to stdout instead of tables')
+    .action(train);
+}
+
+async function train(options: TrainArguments): Promise<void> {
+  const progress = new Progress({ quiet: options.quiet ?? false });
+  using interruption = interruptible((line) => progress.note(line));
+  const { signal } = interruption;
+  const experiment = await experimentOf(options);
+  // Before the work, not after it: a refusal must not cost a trained model.
+  await prepareOutputDirectory(options.output, { overwrite: options.overwrite ?? false });
+  try {
+    await using run = await Run.open(experiment, signal);
+    const record = await carryOut(run, options, progress, signal);
+    await writeResult(options.json ? `${JSON.stringify(record, null, 2)}\n` : resultText(record));
+    progress.note(`saved in ${options.output}`);
+  } catch (error) {
+    progress.clear();
+    if (interruption.status === undefined) throw error;
+    progress.note(`error [ABORTED]: ${(error as Error).message}`);
+    process.exitCode = interruption.status;
+  }
+}
+
+async function experimentOf(options: TrainArguments): Promise<Experiment> {
+  const model = modelPath(options.model);
+  const method = await methodOf(options, model);
+  return {
+    name: methodName(method),
+    title: methodTitle(method),
+    model,
+    ...given({ adapter: options.adapter, base: options.base }),
+    data: trainingSource(options),
+    dataset: datasetOptions(options),
+    method,
+    options: trainerOptions(options),
+    where: deviceOptions(options),
+  };
+}
+
+function trainingSource(options: TrainArguments): DataSource {
+  const source = dataSource(options);
+  if (source === undefined || (typeof source !== 'string' && source.train === undefined)) {
+    throw new BertuneError('INVALID_OPTION', 'Expected --data or --train-file to train on but received neither');
+  }
+  return typeof source === 'string' ? dataPath(source) : source;
+}
+
+/** Trains, saves and evaluates on the test split. What was reached is saved too when training stops half-way. */
+async function carryOut(
+  run: Run,
+  options: TrainArguments,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<RunRecord> {
+  const { output } = options;
+  run.trainer.on('start', (plan) => {
+    for (const line of settingsLines(run, plan)) progress.note(line);
+  });
+  watchTrainer(run.trainer, {
+    onProgress: (state) => progress.update(run.experiment.title, state),
+    onLog: (row) => {
+      const line = logLine({ ...row });
+      if (line !== undefined) progress.note(line);
+    },
+  });
+  let trained: TrainResult | undefined;
+  try {
+    trained = await run.train(signal);
+    progress.clear();
+    await saveModel(run, output);
+    const test = await run.test(signal);
+    const record = run.record({ status: trained.stopped === 'early' ? 'stopped' : 'done', trained, test });
+    await writeResults(run, record, output);
+    return record;
+  } catch (cause) {
+    progress.clear();
+    await keepState(run, cause, trained, options, progress);
+    throw cause;
+  }
+}
+
+/** The model or adapter and its training state. */
+async function saveModel(run: Run, output: string): Promise<void> {
+  await run.model.save(output, { overwrite: true });
+  await writeJson(join(output, 'trainer_state.json'), run.trainer.state);
+}
+
+/** Saves what a run that was stopped, or whose loss was no number any more, had reached by its last good step. */
+async function keepState(
+  run: Run,
+  cause: unknown,
+  trained: TrainResult | undefined,
+  { output }: TrainArguments,
+  progress: Progress,
+): Promise<void> {
+  const error = errorRecord(cause);
+  if (error.code !== 'ABORTED' && error.code !== 'NON_FINITE_LOSS') return;
+  const steps = run.trainer.state?.global_step ?? 0;
+  if (steps === 0) {
+    progress.note('no step was finished: nothing is saved');
+    return;
+  }
+  if (trained === undefined) await saveModel(run, output);
+  const status = error.code === 'ABORTED' ? 'stopped' : 'failed';
+  await writeResults(run, run.record({ status, error, ...(trained && { trained }) }), output);
+  progress.note(`the model as it was after step ${steps} is saved in ${output}`);
+}
+
+async function writeResults(run: Run, record: RunRecord, output: string): Promise<void> {
+  const { model, data, splits, experiment } = run;
+  await writeJson(join(output, 'results.json'), {
+    created: new Date().toISOString(),
+    model: experiment.model,
+    ...given({ adapter: experiment.adapter, base: experiment.base }),
+    data: { source: sourceWords(experiment.data), labels: data.labels, splits },
+    environment: environmentRecord(model),
+    ...record,
+  });
+}
+
+function resultText(record: RunRecord): string {
+  const { bold } = colorsFor(process.stdout);
+  return [runSection(record), ...testSections(record)].map((section) => sectionText(section, bold)).join('');
+}

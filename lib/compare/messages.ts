@@ -1,0 +1,14 @@
+import type { LogRecord, RunRecord } from '../report/records.js';
+import type { Experiment } from '../run/experiment.js';
+import type { RunProgress } from '../run/progress.js';
+
+/** What the parent tells the process of a run. */
+export type Request = { readonly type: 'run'; readonly experiment: Experiment } | { readonly type: 'abort' };
+
+/** What the process of a run tells its parent. */
+export type Report =
+  | { readonly type: 'ready' }
+  | { readonly type: 'progress'; readonly progress: RunProgress }
+  | { readonly type: 'log'; readonly row: LogRecord }
+  | { readonly type: 'note'; readonly text: string }
+  | { readonly type: 'result'; readonly record: RunRecord };

@@ -1,0 +1,36 @@
+import { isAdapter, readAdapter } from '../adapter.js';
+import { isCheckpoint } from '../checkpoint.js';
+import { readConfig } from '../config.js';
+import type { TextDataset } from '../data/types.js';
+import { loadDataset } from '../dataset.js';
+import type { Experiment } from './experiment.js';
+
+/**
+ * Loads the data of a run that trains. Where the model knows all their labels, they keep the model's order (and the
+ * model keeps its classifier); otherwise the order is the data's own, and the classifier will be new.
+ *
+ * @throws BertuneError NOT_FOUND, INVALID_DATA, INVALID_OPTION, ABORTED
+ */
+export async function loadTrainingData(experiment: Experiment, signal?: AbortSignal): Promise<TextDataset> {
+  const options = { ...experiment.dataset, ...(signal && { signal }) };
+  const data = await loadDataset(experiment.data, options);
+  const labels = await modelLabels(experiment);
+  if (labels === null || labels.every((label, index) => label === data.labels[index])) return data;
+  const known = data.labels.every((label) => labels.includes(label)) || areIndices(data.labels, labels.length);
+  return known ? loadDataset(experiment.data, { ...options, labels }) : data;
+}
+
+/** The labels of the adapter or checkpoint that a run starts from; null where its files name none. */
+async function modelLabels({ model, adapter, base }: Experiment): Promise<readonly string[] | null> {
+  const directory = adapter ?? ((await isAdapter(model)) ? model : undefined);
+  if (directory === undefined) return (await readConfig(model)).labels;
+  const { labels, baseModel } = await readAdapter(directory);
+  if (labels) return labels;
+  const checkpoint = directory === model ? (base ?? baseModel) : model;
+  return checkpoint !== null && (await isCheckpoint(checkpoint)) ? (await readConfig(checkpoint)).labels : null;
+}
+
+/** Whether labels are numbers that count the classes of a model. */
+function areIndices(labels: readonly string[], classes: number): boolean {
+  return labels.every((label) => /^\d+$/.test(label) && Number(label) < classes);
+}

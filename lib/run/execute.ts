@@ -1,0 +1,38 @@
+import type { LogRecord, RunRecord } from '../report/records.js';
+import type { Experiment } from './experiment.js';
+import { type RunProgress, watchTrainer } from './progress.js';
+import { errorRecord, failedRun, Run } from './run.js';
+
+/** What happens while a run is carried out. */
+export interface RunEvents {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: RunProgress) => void;
+  readonly onLog?: (row: LogRecord) => void;
+  readonly onNote?: (text: string) => void;
+}
+
+/**
+ * Carries a run out from loading to the test split, and saves nothing.
+ *
+ * @returns its record; one with status 'failed' or 'stopped' where it did not come to its end. Never rejects.
+ */
+export async function executeRun(experiment: Experiment, events: RunEvents = {}): Promise<RunRecord> {
+  let run: Run | undefined;
+  try {
+    run = await Run.open(experiment, events.signal);
+    for (const note of run.model.notes) events.onNote?.(note);
+    watchTrainer(run.trainer, {
+      onProgress: events.onProgress,
+      onLog: (row) => events.onLog?.({ ...row }),
+    });
+    if (experiment.method === null) return run.record({ status: 'done', test: await run.test(events.signal) });
+    const trained = await run.train(events.signal);
+    return run.record({ status: 'done', trained, test: await run.test(events.signal) });
+  } catch (cause) {
+    const error = errorRecord(cause);
+    const status = error.code === 'ABORTED' ? 'stopped' : 'failed';
+    return run === undefined ? { ...failedRun(experiment, error), status } : run.record({ status, error });
+  } finally {
+    await run?.model.dispose();
+  }
+}

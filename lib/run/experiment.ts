@@ -1,0 +1,32 @@
+import type { DatasetOptions } from '../data/types.js';
+import type { DeviceOptions } from '../device.js';
+import type { Method } from '../methods.js';
+import type { TrainerOptions } from '../trainer-options.js';
+
+/** Where a run's data are: a folder, or a file a split. */
+export type DataSource = string | { train?: string; validation?: string; test?: string };
+
+/** Everything that decides a run: plain data, so that it can be sent to another process. */
+export interface Experiment {
+  /** Its name in options and files, e.g. `lora8`. */
+  readonly name: string;
+  /** Its name in tables, e.g. `LoRA r=8`. */
+  readonly title: string;
+  /** Directory of the checkpoint (or of an adapter, to go on with it). */
+  readonly model: string;
+  /** Directory of an adapter to put on the checkpoint. Defaults to none. */
+  readonly adapter?: string;
+  /** Directory of the checkpoint under an adapter. Defaults to where the adapter says. */
+  readonly base?: string;
+  readonly data: DataSource;
+  readonly dataset: Omit<DatasetOptions, 'labels' | 'signal'>;
+  /** How to train; null: the model is only measured as it is. */
+  readonly method: Method | null;
+  readonly options: Omit<TrainerOptions, 'method'>;
+  readonly where: DeviceOptions;
+}
+
+/** Where the data are, in words. */
+export function sourceWords(source: DataSource): string {
+  return typeof source === 'string' ? source : Object.values(source).join(', ');
+}

@@ -1,0 +1,182 @@
+import { TextClassifier } from '../classifier.js';
+import type { TextDataset } from '../data/types.js';
+import { BertuneError } from '../errors.js';
+import type { EvaluateResult, TrainResult } from '../events.js';
+import type { Method } from '../methods.js';
+import { processPeakMemory } from '../report/environment.js';
+import type { MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
+import { Trainer } from '../trainer.js';
+import { loadTrainingData } from './data.js';
+import type { Experiment } from './experiment.js';
+
+/** A run made ready: data, model and trainer. */
+export class Run implements AsyncDisposable {
+  readonly experiment: Experiment;
+  readonly data: TextDataset;
+  readonly model: TextClassifier;
+  readonly trainer: Trainer;
+  /** Bytes of the model alone. */
+  readonly modelMemory: number;
+
+  private constructor(experiment: Experiment, data: TextDataset, model: TextClassifier, trainer: Trainer) {
+    this.experiment = experiment;
+    this.data = data;
+    this.model = model;
+    this.trainer = trainer;
+    this.modelMemory = model.memory().parameters;
+  }
+
+  /**
+   * Loads the data and the model of a experiment.
+   *
+   * @throws BertuneError whatever is wrong with experiment, data or model
+   */
+  static async open(experiment: Experiment, signal?: AbortSignal): Promise<Run> {
+    const data = await loadTrainingData(experiment, signal);
+    if (experiment.method !== null && data.train === undefined) {
+      throw new BertuneError('NOT_FOUND', 'Expected a training split to train on but the data have none');
+    }
+    const { adapter, base, options, where } = experiment;
+    const model = await TextClassifier.load(experiment.model, {
+      labels: data.labels,
+      ...(adapter === undefined ? {} : { adapter }),
+      ...(base === undefined ? {} : { base }),
+      ...(options.seed === undefined ? {} : { seed: options.seed }),
+      ...where,
+    });
+    try {
+      const method = experiment.method ?? undefined;
+      return new Run(experiment, data, model, new Trainer(model, { ...options, ...(method && { method }) }));
+    } catch (cause) {
+      await model.dispose();
+      throw cause;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.model.dispose();
+  }
+
+  /** Examples by split. */
+  get splits(): Record<string, number> {
+    return splitSizes(this.data);
+  }
+
+  /** Trains on the training split, evaluating on the validation split where there is one. */
+  train(signal?: AbortSignal): Promise<TrainResult> {
+    const { train, validation } = this.data;
+    if (train === undefined) throw new BertuneError('INTERNAL', 'Expected a run with a training split');
+    return this.trainer.train(train, { ...(validation && { validation }), ...(signal && { signal }) });
+  }
+
+  /** Evaluates on the test split; undefined where there is none. */
+  async test(signal?: AbortSignal): Promise<EvaluateResult | undefined> {
+    const { test } = this.data;
+    return test && this.trainer.evaluate(test, signal ? { signal } : {});
+  }
+
+  /** What the run leaves behind. */
+  record(outcome: {
+    status: RunRecord['status'];
+    error?: RunRecord['error'];
+    trained?: TrainResult;
+    test?: EvaluateResult | undefined;
+  }): RunRecord {
+    const { status, error, trained, test } = outcome;
+    const { method } = this.experiment;
+    const state = this.trainer.state;
+    const { trainable, total } = this.model.countParameters();
+    return {
+      name: this.experiment.name,
+      title: this.experiment.title,
+      method: methodRecord(method),
+      status,
+      ...(error && { error }),
+      settings: method === null ? {} : snakeCase(settingsOf(this.trainer.settings)),
+      parameters: { trainable: method === null ? 0 : trainable, total },
+      memory: this.#memory(),
+      ...(trained ? trainedRecord(trained) : state && { steps: state.global_step, epochs: state.epoch }),
+      ...(test && { test: metricsRecord(test) }),
+      log_history: (state?.log_history ?? []).map((row) => ({ ...row })),
+    };
+  }
+
+  #memory(): MemoryRecord {
+    return { model: this.modelMemory, peak: this.model.memory().peak, process_peak: processPeakMemory() };
+  }
+}
+
+/** What went wrong, as results.json holds it. */
+export function errorRecord(cause: unknown): NonNullable<RunRecord['error']> {
+  if (cause instanceof BertuneError) return { code: cause.code, message: cause.message };
+  return { code: 'INTERNAL', message: cause instanceof Error ? cause.message : String(cause) };
+}
+
+/** Examples by split. */
+export function splitSizes({ train, validation, test }: TextDataset): Record<string, number> {
+  return Object.fromEntries(
+    [train, validation, test].flatMap((split) => (split === undefined ? [] : [[split.name, split.texts.length]])),
+  );
+}
+
+/** The record of a run that could not be opened, or whose process died. */
+export function failedRun(experiment: Experiment, error: NonNullable<RunRecord['error']>): RunRecord {
+  const { name, title, method } = experiment;
+  return {
+    name,
+    title,
+    method: methodRecord(method),
+    status: 'failed',
+    error,
+    settings: {},
+    log_history: [],
+  };
+}
+
+/** An evaluation as results.json holds it. */
+export function metricsRecord(result: EvaluateResult): MetricsRecord {
+  const { examples, loss, accuracy, precision, recall, f1_macro, f1_micro, f1_weighted, metrics } = result;
+  return {
+    examples,
+    loss,
+    accuracy,
+    precision,
+    recall,
+    f1_macro,
+    f1_micro,
+    f1_weighted,
+    runtime: result.runtime,
+    samples_per_second: result.samplesPerSecond,
+    labels: metrics.perClass,
+    confusion: metrics.confusion,
+  };
+}
+
+function trainedRecord(trained: TrainResult) {
+  return {
+    train_runtime: trained.runtime,
+    steps: trained.steps,
+    epochs: trained.epochs,
+    train_loss: trained.trainLoss,
+    train_samples_per_second: trained.samplesPerSecond,
+    train_steps_per_second: trained.stepsPerSecond,
+  };
+}
+
+function methodRecord(method: Method | null): MethodRecord {
+  return method === null ? { kind: 'none' } : ({ kind: method.kind, ...snakeCase(method) } as MethodRecord);
+}
+
+function settingsOf({ method: _, ...settings }: Trainer['settings']): Omit<Trainer['settings'], 'method'> {
+  return settings;
+}
+
+/** The same values under names as Python writes them: `batchSize` becomes `batch_size`. */
+function snakeCase(values: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [
+      key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      value,
+    ]),
+  );
+}
