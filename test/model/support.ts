@@ -223,7 +223,7 @@ export function parameterErrors(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
   tolerance: number,
-): { rms: number; outlierShare: number } {
+): { rms: number; outliers: number } {
   let largest = 0;
   for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i] ?? 0));
   let squares = 0;
@@ -233,5 +233,5 @@ export function parameterErrors(
     squares += error * error;
     if (!(error <= tolerance)) outliers += 1;
   }
-  return { rms: Math.sqrt(squares / expected.length), outlierShare: outliers / expected.length };
+  return { rms: Math.sqrt(squares / expected.length), outliers };
 }
