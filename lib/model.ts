@@ -68,7 +68,7 @@ export class Model {
 
   /** @throws BertuneError DISPOSED */
   get session(): Session {
-    this.#expectUsable();
+    this.expectUsable();
     return this.#session;
   }
 
@@ -148,7 +148,7 @@ export class Model {
           await next.initialize(name, initializerOf(name, shape, this.config, seed));
         }
       }
-      this.#expectUsable();
+      this.expectUsable();
     } catch (cause) {
       await next.retire();
       throw cause;
@@ -166,7 +166,8 @@ export class Model {
     return this.#disposal;
   }
 
-  #expectUsable(): void {
+  /** @throws BertuneError DISPOSED */
+  expectUsable(): void {
     if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a model in use but it has been disposed');
   }
 }

@@ -4,16 +4,16 @@ import { BestModel } from './best-model.js';
 import { modelOf, TextClassifier } from './classifier.js';
 import type { Split } from './dataset.js';
 import { evaluateSplit, expectSplit, type LoadedSplit, type LossOptions } from './evaluation.js';
-import type { EvaluateResult, TrainerEvents, TrainResult } from './events.js';
+import type { EvaluateResult, TrainerEvents, TrainingPlan, TrainResult } from './events.js';
 import { memoryReport } from './memory.js';
-import { countPlan } from './methods.js';
+import { countPlan, type ParameterCounts } from './methods.js';
 import { datasetOf, type Model } from './model.js';
 import type { NativeSession } from './native.js';
 import { expectAbortSignal, expectObject, invalidOption } from './options.js';
 import type { EncodedTexts } from './tokenizer.js';
 import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './trainer-options.js';
 import { createTrainerState, type TrainerState } from './trainer-state.js';
-import { balancedWeights, planRun } from './training-plan.js';
+import { balancedWeights, planRun, type RunPlan } from './training-plan.js';
 import { TrainingRun } from './training-run.js';
 
 /** Options of `Trainer.train`. */
@@ -91,7 +91,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
     const { labels } = this.#model;
     expectSplit('split', split, labels);
-    const encoded = await this.#encode(split, signal);
+    const encoded = await this.#encode(split, this.#model.expectMaxLength(this.settings.maxLength), signal);
     return this.#model.session.withDataset(datasetOf(encoded), (handle, native) =>
       evaluateSplit(native, this.#loaded(split, encoded, handle), labels, this.#loss(), signal),
     );
@@ -102,62 +102,40 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const model = this.#model;
     const methodPlan = model.planFor(settings.method);
     const maxLength = model.expectMaxLength(settings.maxLength, methodPlan);
-    const encode = ({ texts }: Split) => model.tokenizer.encodeTexts(texts, maxLength, signal ? { signal } : {});
-    const encoded = await encode(train);
-    const encodedValidation = validation && (await encode(validation));
+    const encoded = await this.#encode(train, maxLength, signal);
+    const encodedValidation = validation && (await this.#encode(validation, maxLength, signal));
     const plan = await planRun(encoded.offsets, settings, signal);
     if (settings.classWeights === 'balanced') this.#classWeights = balancedWeights(train.labels, model.labels.length);
-    const state = createTrainerState({
-      maxSteps: plan.totalSteps,
-      epochs: plan.epochs,
-      batchSize: settings.batchSize,
-      loggingSteps: settings.loggingSteps,
-    });
+    const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
 
     const session = await model.retarget(settings.method, methodPlan, settings.seed);
     const counts = countPlan(methodPlan);
     const best = this.#bestModel(validation !== null);
-    const run = async (dataset: number, native: NativeSession, validationHandle: number | null) => {
-      const loaded =
-        validation && encodedValidation && validationHandle !== null
-          ? this.#loaded(validation, encodedValidation, validationHandle)
-          : null;
-      const sequences = Math.min(settings.batchSize, plan.examples);
-      await native.reserve({ tokens: plan.tokens, sequences, training: true });
-      if (loaded) await native.reserve({ ...limitsOf(loaded), training: false });
-      this.emit('start', {
-        totalSteps: plan.totalSteps,
-        stepsPerEpoch: plan.stepsPerEpoch,
-        epochs: plan.epochs,
-        warmupSteps: plan.warmupSteps,
-        examples: plan.examples,
-        tokens: encoded.ids.length,
-        truncated: encoded.truncated,
-        trainableParameters: counts.trainable,
-        totalParameters: counts.total,
+    const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
+      await native.reserve({
+        tokens: plan.tokens,
+        sequences: Math.min(settings.batchSize, plan.examples),
+        training: true,
       });
-      return new TrainingRun({
-        native,
-        settings,
-        plan,
-        dataset,
-        validation: loaded,
-        labels: model.labels,
-        loss: this.#loss(),
-        trainable: methodPlan.trainable,
-        best,
-        state,
-        signal,
-        expectUsable: () => void model.session,
-        emit: (event, ...args) => this.emit(event, ...(args as never)),
-      }).run();
+      if (evaluated) {
+        const { tokens, sequences } = evaluated.batches;
+        await native.reserve({ tokens, sequences, training: false });
+      }
+      this.emit('start', trainingPlan(plan, encoded, counts));
+      const { trainable } = methodPlan;
+      const { labels } = model;
+      const expectUsable = () => model.expectUsable();
+      const loss = this.#loss();
+      const parts = { native, settings, plan, dataset, validation: evaluated, labels, loss, trainable, best, state };
+      return new TrainingRun({ ...parts, signal, expectUsable, events: this }).run();
     };
-    const { stopped, summary } = await session.withDataset(datasetOf(encoded, train.labels), (dataset, native) =>
-      encodedValidation
-        ? session.withDataset(datasetOf(encodedValidation), (handle) => run(dataset, native, handle))
-        : run(dataset, native, null),
-    );
+    const { stopped, summary } = await session.withDataset(datasetOf(encoded, train.labels), (dataset, native) => {
+      if (!validation || !encodedValidation) return run(native, dataset, null);
+      return session.withDataset(datasetOf(encodedValidation), (handle) =>
+        run(native, dataset, this.#loaded(validation, encodedValidation, handle)),
+      );
+    });
     return {
       stopped,
       steps: summary.step,
@@ -197,8 +175,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     });
   }
 
-  async #encode({ texts }: Split, signal: AbortSignal | undefined): Promise<EncodedTexts> {
-    const maxLength = this.#model.expectMaxLength(this.settings.maxLength);
+  #encode({ texts }: Split, maxLength: number, signal: AbortSignal | undefined): Promise<EncodedTexts> {
     return this.#model.tokenizer.encodeTexts(texts, maxLength, signal ? { signal } : {});
   }
 
@@ -212,6 +189,17 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 }
 
-function limitsOf({ batches: { tokens, sequences } }: LoadedSplit): { tokens: number; sequences: number } {
-  return { tokens, sequences };
+/** What listeners of 'start' are told. */
+function trainingPlan(plan: RunPlan, encoded: EncodedTexts, counts: ParameterCounts): TrainingPlan {
+  return {
+    totalSteps: plan.totalSteps,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    epochs: plan.epochs,
+    warmupSteps: plan.warmupSteps,
+    examples: plan.examples,
+    tokens: encoded.ids.length,
+    truncated: encoded.truncated,
+    trainableParameters: counts.trainable,
+    totalParameters: counts.total,
+  };
 }

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { BestModel } from './best-model.js';
 import { BertuneError } from './errors.js';
 import { evaluateRow, evaluateSplit, type LoadedSplit, type LossOptions, roundTo } from './evaluation.js';
@@ -36,7 +37,7 @@ export interface RunParts {
   signal: AbortSignal | undefined;
   /** @throws BertuneError DISPOSED once the model is disposed */
   expectUsable: () => void;
-  emit: <K extends keyof TrainerEvents>(event: K, ...args: TrainerEvents[K]) => void;
+  events: EventEmitter<TrainerEvents>;
 }
 
 /** What a run came to. */
@@ -89,7 +90,7 @@ export class TrainingRun {
   }
 
   async #runEpoch(epoch: number): Promise<void> {
-    const { plan, settings, emit } = this.#parts;
+    const { plan, settings, events } = this.#parts;
     const order = plan.orderOf(epoch);
     const firstStep = epoch * plan.stepsPerEpoch;
     const lastStep = Math.min(plan.totalSteps, firstStep + plan.stepsPerEpoch);
@@ -111,7 +112,7 @@ export class TrainingRun {
       trainAccuracy: totals.correct / totals.examples,
       evaluation,
     };
-    emit('epoch', summary);
+    events.emit('epoch', summary);
   }
 
   /** Looks whether to go on. */
@@ -186,7 +187,7 @@ export class TrainingRun {
   }
 
   #log(): void {
-    const { state, plan, emit } = this.#parts;
+    const { state, plan, events } = this.#parts;
     if (this.#unlogged.steps === 0) return;
     const row = {
       loss: this.#unlogged.loss / this.#unlogged.steps,
@@ -197,14 +198,14 @@ export class TrainingRun {
     };
     this.#unlogged = emptyTotals();
     state.log_history.push(row satisfies LogHistoryRow);
-    emit('log', row);
+    events.emit('log', row);
   }
 
   #showProgress(): void {
-    const { plan, state, emit, validation } = this.#parts;
+    const { plan, state, events, validation } = this.#parts;
     const stepsLeft = plan.totalSteps - this.#step;
     const evaluationsLeft = validation ? plan.epochs - Math.floor(state.epoch) : 0;
-    emit('progress', {
+    events.emit('progress', {
       step: this.#step,
       totalSteps: plan.totalSteps,
       epoch: state.epoch,
@@ -220,7 +221,7 @@ export class TrainingRun {
   }
 
   async #evaluate(): Promise<EvaluateResult | null> {
-    const { native, validation, labels, loss, signal, state, best, settings, emit, trainable } = this.#parts;
+    const { native, validation, labels, loss, signal, state, best, settings, events, trainable } = this.#parts;
     if (!validation) return null;
     this.#checkpoint();
     const result = await evaluateSplit(native, validation, labels, loss, signal);
@@ -232,7 +233,7 @@ export class TrainingRun {
       state.best_metric = result[settings.metricForBest];
       state.best_global_step = this.#step;
     }
-    emit('evaluate', row, result);
+    events.emit('evaluate', row, result);
     return result;
   }
 

@@ -1,0 +1,66 @@
+import { expect } from 'chai';
+import { randomOrder } from '../../lib/order.js';
+import { resolveTrainerOptions, type TrainerOptions } from '../../lib/trainer-options.js';
+import { balancedWeights, planRun } from '../../lib/training-plan.js';
+
+/** Texts of 1, 2, 3, ... tokens. */
+function offsetsOf(examples: number): Int32Array {
+  const offsets = new Int32Array(examples + 1);
+  for (let i = 0; i < examples; i++) offsets[i + 1] = offsets[i]! + i + 1;
+  return offsets;
+}
+
+const planOf = (examples: number, options: TrainerOptions) =>
+  planRun(offsetsOf(examples), resolveTrainerOptions(options, 3), undefined);
+
+describe('training plan', () => {
+  it('keeps the last partial batch, and the last partial step', async () => {
+    const plan = await planOf(50, { batchSize: 4, gradientAccumulation: 3, epochs: 2 });
+    expect(plan.batchesPerEpoch).to.equal(13);
+    expect(plan.stepsPerEpoch).to.equal(5);
+    expect(plan.totalSteps).to.equal(10);
+  });
+
+  it('takes the notebook to 15,000 steps', async () => {
+    const plan = await planOf(16_000, { epochs: 15 });
+    expect(plan.totalSteps).to.equal(15_000);
+    expect(plan.learningRate(0)).to.equal(5e-5);
+    expect(plan.learningRate(14_999)).to.be.closeTo(5e-5 / 15_000, 1e-15);
+  });
+
+  it('rounds fractional epochs and warm-up up, as Trainer does', async () => {
+    const plan = await planOf(50, { batchSize: 4, epochs: 1.5, warmupRatio: 0.1 });
+    expect(plan.totalSteps).to.equal(20);
+    expect(plan.epochs).to.equal(2);
+    expect(plan.warmupSteps).to.equal(2);
+    expect(plan.learningRate(0)).to.equal(0);
+    expect(plan.learningRate(2)).to.equal(5e-5);
+  });
+
+  it('counts epochs from a number of steps', async () => {
+    const plan = await planOf(50, { batchSize: 4, maxSteps: 14 });
+    expect(plan.totalSteps).to.equal(14);
+    expect(plan.epochs).to.equal(2);
+  });
+
+  it('knows the most tokens of any micro-batch of any epoch', async () => {
+    const plan = await planOf(50, { batchSize: 4, epochs: 3 });
+    let most = 0;
+    for (const epoch of [0, 1, 2]) {
+      const order = randomOrder(42 + epoch, 50);
+      expect([...plan.orderOf(epoch)]).to.deep.equal([...order]);
+      for (let i = 0; i < 50; i += 4) {
+        most = Math.max(
+          most,
+          order.subarray(i, i + 4).reduce((sum, example) => sum + example + 1, 0),
+        );
+      }
+    }
+    expect(plan.tokens).to.equal(most);
+  });
+
+  it('balances classes as scikit-learn does', () => {
+    // compute_class_weight('balanced', classes=[0, 1, 3], y=[0, 0, 0, 1, 1, 3]) = [2/3, 1, 2]
+    expect(balancedWeights(Int32Array.of(0, 0, 0, 1, 1, 3), 4)).to.deep.equal([2 / 3, 1, 1, 2]);
+  });
+});
