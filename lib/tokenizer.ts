@@ -9,7 +9,7 @@ import {
   type TokenizerDefinition,
 } from './tokenizer/definition.js';
 import { Packer } from './tokenizer/packer.js';
-import { readTemplate, type Template } from './tokenizer/template.js';
+import { readTemplate, type Template, textPart } from './tokenizer/template.js';
 import { WordPieces } from './tokenizer/word-pieces.js';
 
 /** Token ids of several texts, packed end to end. */
@@ -56,7 +56,7 @@ export class Tokenizer {
     this.vocabSize = countIds(definition);
     this.padTokenId = pad ?? -1;
     this.modelMaxLength = limit > 0 && limit < NO_LIMIT ? limit : Number.POSITIVE_INFINITY;
-    this.#template = readTemplate(directory, inner);
+    this.#template = readTemplate(directory, inner, config);
     this.#encoder = createEncoder(definition, inner);
   }
 
@@ -71,15 +71,16 @@ export class Tokenizer {
     return new Tokenizer(directory, definition, config);
   }
 
-  /** How many tokens the template adds to each text: 2 for BERT, [CLS] and [SEP]. */
+  /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */
   get specialTokens(): number {
     return this.#template.before.length + this.#template.after.length;
   }
 
   /**
-   * The ids of one text: [CLS] … [SEP]. A longer text loses its end, and keeps its [SEP].
+   * The ids of one text, with what the post-processor of tokenizer.json puts around it: [CLS] … [SEP], or nothing where
+   * it has none. A text that is too long loses its end, not its [SEP]. One without tokens is [CLS] [SEP] either way.
    *
-   * @param text any string; the empty one gives [CLS] [SEP]
+   * @param text any string
    * @param maxLength the most tokens, special ones included; at least as many as those
    * @throws INVALID_OPTION when `text` is not a string or `maxLength` is not such an integer
    */
@@ -90,7 +91,8 @@ export class Tokenizer {
       append(ids, some);
       if (ids.length >= limit) break;
     }
-    return [...this.#template.before, ...ids.slice(0, limit), ...this.#template.after];
+    const { before, after } = this.#template;
+    return [...before, ...textPart(this.#template, ids, limit), ...after];
   }
 
   /**

@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
 import type { EncodedTexts } from '../tokenizer.js';
-import type { Template } from './template.js';
+import { type Template, textPart } from './template.js';
 
 const MOST_TOKENS = 2 ** 31 - 1;
 
@@ -22,8 +22,8 @@ export class Packer {
   /** Appends the first `limit` of a text's ids, inside the template. */
   add(ids: readonly number[], limit: number): void {
     const { before, after } = this.template;
-    const kept = ids.length > limit ? ids.slice(0, limit) : ids;
-    if (kept !== ids) this.truncated++;
+    const kept = textPart(this.template, ids, limit);
+    if (ids.length > limit) this.truncated++;
     this.grow(this.length + before.length + kept.length + after.length);
     for (const part of [before, kept, after]) {
       this.ids.set(part, this.length);
