@@ -94,11 +94,11 @@ async function compare(options: CompareArguments): Promise<void> {
   const preset = PRESETS[options.preset];
   const overrides = overridesOf(options);
   const experiments = comparisonExperiments(preset, overrides);
-  const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
   await expectLocal(preset, overrides);
-  const data = await loadData(experiments, signal);
   const output = options.output ?? join('results', preset.name);
   await prepareOutputDirectory(output, { overwrite: options.output === undefined || (options.overwrite ?? false) });
+  const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
+  const data = await loadData(experiments, signal);
   progress.note(environmentLine(environment));
 
   const show = async (...sections: Section[]) => {

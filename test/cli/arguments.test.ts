@@ -1,0 +1,186 @@
+import { expect } from 'chai';
+import { Command } from 'commander';
+import {
+  dataSource,
+  datasetOptions,
+  names,
+  nonNegativeInteger,
+  number,
+  positiveInteger,
+  positiveIntegerOr,
+  weights,
+} from '../../lib/cli/arguments.js';
+import { addMethodOptions, type MethodArguments, methodOf } from '../../lib/cli/method-arguments.js';
+import { addTrainingOptions, trainerOptions } from '../../lib/cli/training-arguments.js';
+import { BertuneError } from '../../lib/errors.js';
+import { resolveTrainerOptions } from '../../lib/trainer-options.js';
+import { inRepository } from './run-cli.js';
+
+const command = () =>
+  new Command()
+    .exitOverride()
+    .addOption(positiveInteger('--rank <n>', ''))
+    .addOption(nonNegativeInteger('--seed <n>', ''))
+    .addOption(number('--learning-rate <x>', '', { min: 0 }))
+    .addOption(names('--targets <names>', ''))
+    .addOption(positiveIntegerOr('--logging-steps <n>', '', ['epoch']))
+    .addOption(weights('--class-weights <w>', ''));
+
+const parse = (...args: string[]) => command().parse(args, { from: 'user' }).opts();
+
+async function refusal(work: () => unknown): Promise<BertuneError> {
+  try {
+    await work();
+  } catch (error) {
+    expect(error).to.be.instanceOf(BertuneError);
+    return error as BertuneError;
+  }
+  return expect.fail('accepted');
+}
+
+describe('arguments of the command line', () => {
+  it('reads values', () => {
+    expect(parse('--rank', '8', '--seed', '0', '--learning-rate', '3e-4', '--targets', 'query, value')).to.deep.equal({
+      rank: 8,
+      seed: 0,
+      learningRate: 3e-4,
+      targets: ['query', 'value'],
+    });
+    expect(parse('--logging-steps', 'epoch', '--class-weights', 'balanced')).to.deep.equal({
+      loggingSteps: 'epoch',
+      classWeights: 'balanced',
+    });
+    expect(parse('--logging-steps', '5', '--class-weights', '1,0.5,2')).to.deep.equal({
+      loggingSteps: 5,
+      classWeights: [1, 0.5, 2],
+    });
+  });
+
+  for (const [flag, value, words] of [
+    ['--rank', '0', 'a positive integer for --rank but received 0'],
+    ['--rank', '2.5', 'a positive integer for --rank'],
+    ['--rank', 'eight', 'a positive integer for --rank but received "eight"'],
+    ['--rank', '', 'a positive integer for --rank'],
+    ['--rank', '0x10', 'a positive integer for --rank'],
+    ['--rank', '1e999', 'a positive integer for --rank'],
+    ['--seed', '-1', 'a non-negative integer for --seed but received -1'],
+    ['--learning-rate', '-1', '--learning-rate but received -1'],
+    ['--learning-rate', 'NaN', 'a number for --learning-rate'],
+    ['--targets', 'query,,value', 'names with commas between them for --targets'],
+    ['--logging-steps', 'often', 'epoch or a positive integer for --logging-steps'],
+    ['--class-weights', '1,0', '--class-weights but received 0'],
+    ['--class-weights', 'even', 'balanced or numbers with commas between them for --class-weights'],
+  ] as const) {
+    it(`refuses ${flag} ${JSON.stringify(value)} by its name`, async () => {
+      const error = await refusal(() => parse(flag, value));
+      expect(error.code).to.equal('INVALID_OPTION');
+      expect(error.message).to.contain(words);
+    });
+  }
+
+  it('takes a folder or files, not both', async () => {
+    expect(dataSource({ data: 'folder' })).to.equal('folder');
+    expect(dataSource({ trainFile: 'a.csv', testFile: 'b.csv' })).to.deep.equal({ train: 'a.csv', test: 'b.csv' });
+    expect(dataSource({})).to.equal(undefined);
+    expect((await refusal(() => dataSource({ data: 'folder', testFile: 'b.csv' }))).code).to.equal('INVALID_OPTION');
+    expect(datasetOptions({ delimiter: '\\t', textColumn: 'body' })).to.deep.equal({
+      delimiter: '\t',
+      textColumn: 'body',
+    });
+  });
+
+  it('hands every option of training to the trainer', () => {
+    const args = [
+      ...['--learning-rate', '1e-3', '--max-steps', '7', '--batch-size', '2', '--gradient-accumulation', '3'],
+      ...['--schedule', 'cosine', '--warmup-ratio', '0.1', '--weight-decay', '0.2', '--max-grad-norm', '0'],
+      ...['--adam-beta1', '0.8', '--adam-beta2', '0.9', '--adam-eps', '1e-6', '--label-smoothing', '0.05'],
+      ...['--class-weights', '1,2', '--max-length', '64', '--seed', '7', '--logging-steps', '1', '--eval', 'epoch'],
+      ...['--load-best', '--metric-for-best', 'loss', '--early-stopping', '2'],
+    ];
+    const options = trainerOptions(addTrainingOptions(new Command()).parse(args, { from: 'user' }).opts());
+    expect(resolveTrainerOptions(options, 2)).to.include({
+      learningRate: 1e-3,
+      maxSteps: 7,
+      batchSize: 2,
+      gradientAccumulation: 3,
+      schedule: 'cosine',
+      warmupRatio: 0.1,
+      weightDecay: 0.2,
+      maxGradNorm: 0,
+      adamBeta1: 0.8,
+      adamBeta2: 0.9,
+      adamEps: 1e-6,
+      labelSmoothing: 0.05,
+      maxLength: 64,
+      seed: 7,
+      loggingSteps: 1,
+      evaluationStrategy: 'epoch',
+      loadBestModel: true,
+      metricForBest: 'loss',
+      earlyStoppingPatience: 2,
+    });
+    expect(options.classWeights).to.deep.equal([1, 2]);
+    expect(trainerOptions(addTrainingOptions(new Command()).parse([], { from: 'user' }).opts())).to.deep.equal({});
+  });
+});
+
+describe('the method that arguments ask for', () => {
+  const model = inRepository('test/fixtures/parity/checkpoint');
+  const method = (...args: string[]) =>
+    methodOf(addMethodOptions(new Command()).parse(args, { from: 'user' }).opts<MethodArguments>(), model);
+
+  it('is full, or what is named, with its own options', async () => {
+    expect(await method()).to.deep.equal({ kind: 'full', freeze: [] });
+    expect(await method('--freeze', 'embeddings')).to.deep.equal({ kind: 'full', freeze: ['embeddings'] });
+    expect(await method('--method', 'linear', '--probe-dropout', '0.3')).to.deep.equal({
+      kind: 'linear',
+      dropout: 0.3,
+    });
+    expect(await method('--method', 'prefix', '--no-projection', '--virtual-tokens', '5')).to.deep.equal({
+      kind: 'prefix',
+      virtualTokens: 5,
+      projection: false,
+      trainHead: true,
+    });
+    expect(
+      await method(...['--method', 'lora', '--rank', '4', '--targets', 'query,key', '--no-train-head']),
+    ).to.deep.equal({ kind: 'lora', rank: 4, alpha: 16, dropout: 0.1, targets: ['query', 'key'], trainHead: false });
+  });
+
+  it("is the adapter's own, but for what is given", async () => {
+    const adapter = inRepository('test/fixtures/parity/lora-init');
+    expect(await method('--adapter', adapter)).to.deep.equal({
+      kind: 'lora',
+      rank: 8,
+      alpha: 32,
+      dropout: 0,
+      targets: ['query', 'value'],
+      trainHead: true,
+    });
+    expect(await method('--adapter', adapter, '--method', 'lora', '--lora-dropout', '0.2')).to.include({
+      dropout: 0.2,
+    });
+    expect(await method('--adapter', inRepository('test/fixtures/parity/prefix-init'))).to.deep.equal({
+      kind: 'prefix',
+      virtualTokens: 6,
+      projection: false,
+      trainHead: true,
+    });
+  });
+
+  it('refuses options of another method, and another method than the adapter', async () => {
+    for (const args of [
+      ['--rank', '4'],
+      ['--method', 'prefix', '--alpha', '4'],
+      ['--method', 'linear', '--no-train-head'],
+      ['--method', 'lora', '--virtual-tokens', '4'],
+      ['--method', 'lora', '--no-projection'],
+      ['--method', 'lora', '--freeze', 'embeddings'],
+      ['--method', 'full', '--adapter', inRepository('test/fixtures/parity/lora-init')],
+    ]) {
+      const error = await refusal(() => method(...args));
+      expect(error.code, args.join(' ')).to.equal('INVALID_OPTION');
+      expect(error.message).to.contain('--method');
+    }
+  });
+});

@@ -1,0 +1,63 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const loader = import.meta.resolve('tsx');
+
+/** The path of a file of the repository. */
+export const inRepository = (path: string) => join(root, path);
+
+/** What a run of the command line left behind. */
+export interface CliResult {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface CliOptions {
+  /** Bytes for stdin; none: stdin is empty. */
+  input?: string | Buffer;
+  environment?: NodeJS.ProcessEnv;
+  cwd?: string;
+  /** Called with the process once it runs. */
+  during?: (child: ChildProcessWithoutNullStreams) => void;
+}
+
+/** Runs `bertune` with arguments in a process of its own. */
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const { input = '', environment = {}, cwd = root, during } = options;
+  // Nothing of the terminal or the machine the tests run on may decide what is printed.
+  const { NO_COLOR: _, FORCE_COLOR: __, DEBUG: ___, ...inherited } = process.env;
+  const child = spawn(process.execPath, ['--import', loader, join(root, 'lib/cli/main.ts'), ...args], {
+    cwd,
+    env: { ...inherited, ...environment },
+  });
+  during?.(child);
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text;
+    });
+  }
+  child.stdin.on('error', () => {
+    // A command that needs no input may end before it is written.
+  });
+  if (during === undefined) child.stdin.end(input);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status) => resolve({ status, ...output }));
+  });
+}
+
+/** A temporary folder that is gone after the test. */
+export async function withFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'bertune-cli-'));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

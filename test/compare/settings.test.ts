@@ -1,0 +1,107 @@
+import { expect } from 'chai';
+import { methodName, methodTitle, parseMethods } from '../../lib/compare/methods.js';
+import { PRESETS } from '../../lib/compare/presets.js';
+import { NOTEBOOK_REFERENCE } from '../../lib/compare/reference.js';
+import { comparisonExperiments, expectLocal } from '../../lib/compare/settings.js';
+import { BertuneError } from '../../lib/errors.js';
+
+describe('methods of a comparison', () => {
+  it('are read from names', () => {
+    const methods = parseMethods(['full', 'linear', 'prefix', 'prefix-5', 'lora4', 'lora-32']);
+    expect(methods.map(({ name }) => name)).to.deep.equal(['full', 'linear', 'prefix20', 'prefix5', 'lora4', 'lora32']);
+    expect(methods.map(({ title }) => title)).to.deep.equal([
+      'full',
+      'linear probing',
+      'prefix tuning P=20',
+      'prefix tuning P=5',
+      'LoRA r=4',
+      'LoRA r=32',
+    ]);
+    expect(methods[3]?.method).to.deep.equal({ kind: 'prefix', virtualTokens: 5, projection: true, trainHead: true });
+    expect(methods[5]?.method).to.deep.equal({
+      kind: 'lora',
+      rank: 32,
+      alpha: 128,
+      dropout: 0.1,
+      targets: ['query', 'value'],
+      trainHead: true,
+    });
+    for (const { name, title, method } of methods) {
+      expect([methodName(method), methodTitle(method)]).to.deep.equal([name, title]);
+    }
+  });
+
+  for (const names of [['bitfit'], ['full4'], ['linear-2'], ['lora0'], ['lorax'], ['lora8', 'lora-8'], ['prefix-']]) {
+    it(`refuses ${names.join(',')}`, () => {
+      expect(() => parseMethods(names))
+        .to.throw(BertuneError)
+        .with.property('code', 'INVALID_OPTION');
+    });
+  }
+});
+
+describe('settings of a comparison', () => {
+  it('quick takes the learning rate of each method', () => {
+    const experiments = comparisonExperiments(PRESETS.quick, {});
+    expect(experiments.map(({ name, options }) => [name, options.learningRate])).to.deep.equal([
+      ['before', undefined],
+      ['full', 3e-4],
+      ['linear', 3e-3],
+      ['prefix20', 4e-4],
+      ['lora4', 1e-3],
+      ['lora8', 1e-3],
+      ['lora16', 1e-3],
+      ['lora32', 1e-3],
+    ]);
+    expect(experiments[1]?.options).to.deep.equal({
+      epochs: 5,
+      batchSize: 16,
+      weightDecay: 0.01,
+      seed: 42,
+      loggingSteps: 'epoch',
+      learningRate: 3e-4,
+    });
+    expect(experiments[0]?.method).to.equal(null);
+  });
+
+  it('notebook takes the settings of the notebook, and has a published row for every run', () => {
+    const experiments = comparisonExperiments(PRESETS.notebook, {});
+    for (const { options } of experiments.slice(1)) {
+      expect(options).to.include({ learningRate: 2e-5, epochs: 15, batchSize: 16, weightDecay: 0.01, seed: 42 });
+    }
+    expect(NOTEBOOK_REFERENCE.map(({ name }) => name)).to.deep.equal(experiments.map(({ name }) => name));
+  });
+
+  it('are overridden, the rate of a kind before that of all', () => {
+    const [before, full, lora] = comparisonExperiments(PRESETS.quick, {
+      model: 'my/model',
+      data: { train: 'a.csv', test: 'b.csv' },
+      dataset: { delimiter: ';' },
+      methods: ['full', 'lora2'],
+      epochs: 1,
+      batchSize: 4,
+      weightDecay: 0,
+      seed: 7,
+      learningRate: 1,
+      learningRates: { lora: 2 },
+      where: { device: 'cpu', threads: 1 },
+    });
+    const common = { model: 'my/model', data: { train: 'a.csv', test: 'b.csv' }, dataset: { delimiter: ';' } };
+    for (const experiment of [before, full, lora]) expect(experiment).to.deep.include(common);
+    expect(full?.options).to.include({ epochs: 1, batchSize: 4, weightDecay: 0, seed: 7, learningRate: 1 });
+    expect(lora?.options).to.include({ learningRate: 2 });
+    expect(lora?.where).to.deep.equal({ device: 'cpu', threads: 1 });
+  });
+
+  it('say how to pass a model and data that are published elsewhere', async () => {
+    const error = await expectLocal(PRESETS.notebook, {}).then(
+      () => expect.fail('accepted'),
+      (cause: unknown) => cause as BertuneError,
+    );
+    expect(error).to.be.instanceOf(BertuneError).and.include({ code: 'NOT_FOUND' });
+    expect(error.message).to.contain('google-bert/bert-base-uncased (--model');
+    expect(error.message).to.contain('dair-ai/emotion (--data');
+    await expectLocal(PRESETS.notebook, { model: 'here', data: 'there' });
+    await expectLocal(PRESETS.quick, {});
+  });
+});
