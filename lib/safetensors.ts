@@ -143,7 +143,8 @@ export const CONVERSION_ADVICE =
 
 function allocate(bytes: number, path: string): Uint8Array {
   try {
-    if (bytes <= constants.MAX_LENGTH) return new Uint8Array(bytes);
+    // Not zeroed, which would hold up the event loop: all of it is read into before it is seen.
+    if (bytes <= constants.MAX_LENGTH) return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
   } catch (cause) {
     throw new BertuneError('OUT_OF_MEMORY', `Expected ${bytes} bytes of memory for ${path} but they could not be had`, {
       cause,

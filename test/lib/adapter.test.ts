@@ -240,6 +240,7 @@ describe('adapter', () => {
       arrow_config: { top_k: 3 },
       task_type: 'CAUSAL_LM',
       something_new: 1,
+      something_counted: 0,
     };
     for (const [key, value] of Object.entries(refusedForLora)) {
       it(`refuses ${key} = ${JSON.stringify(value)}`, async () => {

@@ -238,6 +238,14 @@ describe('checkpoint', () => {
       }
     });
 
+    it('never move rows that the file does not name one by one', async () => {
+      const target = await copyWith(plain, directory.path('copy'), 'config.json', (config) => {
+        config.id2label = { 0: 'no', 1: 'maybe', 2: 'yes', 3: 'never' };
+      });
+      const { tensors } = await readCheckpoint(target, { labels: ['never', 'no', 'maybe'] });
+      expect(comparable(tensors)).to.deep.equal(comparable((await readCheckpoint(plain)).tensors));
+    });
+
     it('are LABEL_i where the file names none', async () => {
       const target = await copyWith(plain, directory.path('copy'), 'config.json', (config) => delete config.id2label);
       expect((await readCheckpoint(target)).config.labels).to.deep.equal(['LABEL_0', 'LABEL_1', 'LABEL_2']);

@@ -122,6 +122,13 @@ describe('output', () => {
       expect(await readdir(directory.path())).to.deep.equal(['second']);
     });
 
+    it('takes back new files when a later one cannot get its name', async () => {
+      await writeFile(directory.path('old'), 'old');
+      const files = [dataFile('first', 'new'), dataFile('missing/second', 'new')];
+      await expectRefusal(writeFilesAtomic(directory.path(), files), 'OUTPUT_REFUSED');
+      expect(await readdir(directory.path())).to.deep.equal(['old']);
+    });
+
     it('passes on errors that are not of the file system', async () => {
       const files = [{ name: 'x', write: () => Promise.reject(new TypeError('a bug')) }];
       const error = await writeFilesAtomic(directory.path('a'), files).then(undefined, (caught: unknown) => caught);

@@ -171,6 +171,7 @@ describe('safetensors', () => {
       const tera = 2 ** 40;
       await invalid(rawSafetensors(`{"a":${entry('U8', [tera], [0, tera])}}`, 8), `take ${tera} bytes but only 8`);
       await invalid(rawSafetensors('{', 0, 2n ** 63n), 'claims 9223372036854775808 bytes');
+      await invalid(rawSafetensors('{', 0, 99_999_999n), 'claims 99999999 bytes but only 1 follow');
       await writeFile(directory.path('long'), rawSafetensors('{', 0, 100_000_001n));
       await truncate(directory.path('long'), 200_000_000);
       await expectRefusal(readSafetensors(directory.path('long')), 'CHECKPOINT_INVALID', 'more than the 100000000');
