@@ -39,7 +39,7 @@ export type TokenizerConfig = Record<string, unknown>;
  * read as well: they are a WordPiece model under BERT's normaliser.
  *
  * As in transformers, `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of tokenizer_config.json overrule
- * what tokenizer.json says, and a tokenizer without a post-processor adds [CLS] and [SEP].
+ * what tokenizer.json says. A tokenizer of vocab.txt adds [CLS] and [SEP]; one of tokenizer.json what is written there.
  *
  * @throws NOT_FOUND when there is neither tokenizer.json nor vocab.txt, CHECKPOINT_INVALID when a file is broken
  */
@@ -49,7 +49,7 @@ export async function readDefinition(
   const config = (await readJsonObject(join(directory, 'tokenizer_config.json'))) ?? {};
   const json = await readJsonObject(join(directory, 'tokenizer.json'));
   const definition = json === undefined ? await readVocabulary(directory, config) : checkDefinition(directory, json);
-  return { definition: applyConfig(directory, definition, config), config };
+  return { definition: applyConfig(definition, config), config };
 }
 
 /** The text of a special token in tokenizer_config.json, where it may be a string or an added token. */
@@ -91,25 +91,22 @@ function isWordPiece(model: TokenizerDefinition['model']): boolean {
 
 /** A definition made of vocab.txt: a word piece a line, its id the number of the line. */
 async function readVocabulary(directory: string, config: TokenizerConfig): Promise<TokenizerDefinition> {
-  const text = await readIfThere(join(directory, 'vocab.txt'));
+  const path = join(directory, 'vocab.txt');
+  const text = await readIfThere(path);
   if (text === undefined) {
     throw new BertuneError('NOT_FOUND', `Expected tokenizer.json or vocab.txt in ${directory} but found neither`);
   }
   const pieces = text.replace(/\r?\n$/, '').split(/\r?\n/);
   const vocab = Object.fromEntries(pieces.map((piece, id) => [piece, id]));
-  const unknown = specialToken(config, 'unk_token', '[UNK]');
-  const special = [
-    specialToken(config, 'pad_token', '[PAD]'),
-    unknown,
-    specialToken(config, 'cls_token', '[CLS]'),
-    specialToken(config, 'sep_token', '[SEP]'),
-    specialToken(config, 'mask_token', '[MASK]'),
-  ].filter((content) => vocab[content] !== undefined);
-  if (vocab[unknown] === undefined) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected ${unknown} in ${join(directory, 'vocab.txt')}`);
-  }
+  const token = (name: string): [string, number] => {
+    const content = specialToken(config, `${name}_token`, `[${name.toUpperCase()}]`);
+    const id = vocab[content];
+    if (id === undefined) throw new BertuneError('CHECKPOINT_INVALID', `Expected ${content} in ${path}`);
+    return [content, id];
+  };
+  const special = ['pad', 'unk', 'cls', 'sep', 'mask'].map(token);
   return {
-    added_tokens: special.map((content) => ({ id: vocab[content]!, content, special: true, normalized: false })),
+    added_tokens: special.map(([content, id]) => ({ id, content, special: true, normalized: false })),
     normalizer: {
       type: 'BertNormalizer',
       clean_text: true,
@@ -118,14 +115,14 @@ async function readVocabulary(directory: string, config: TokenizerConfig): Promi
       lowercase: true,
     },
     pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: null,
+    post_processor: { type: 'BertProcessing', cls: token('cls'), sep: token('sep') },
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    model: { type: 'WordPiece', vocab, unk_token: unknown, continuing_subword_prefix: '##' },
+    model: { type: 'WordPiece', vocab, unk_token: token('unk')[0], continuing_subword_prefix: '##' },
   };
 }
 
 /** What transformers changes in a tokenizer after it was read. */
-function applyConfig(directory: string, definition: TokenizerDefinition, config: TokenizerConfig): TokenizerDefinition {
+function applyConfig(definition: TokenizerDefinition, config: TokenizerConfig): TokenizerDefinition {
   const normalizer = definition.normalizer === null ? null : { ...definition.normalizer };
   if (normalizer?.type === 'BertNormalizer') {
     if (typeof config.do_lower_case === 'boolean') normalizer.lowercase = config.do_lower_case;
@@ -133,25 +130,7 @@ function applyConfig(directory: string, definition: TokenizerDefinition, config:
     const handleChinese = config.tokenize_chinese_chars;
     if (typeof handleChinese === 'boolean') normalizer.handle_chinese_chars = handleChinese;
   }
-  return {
-    ...definition,
-    normalizer,
-    post_processor: definition.post_processor ?? bertTemplate(directory, definition, config),
-  };
-}
-
-/** [CLS] text [SEP] */
-function bertTemplate(directory: string, definition: TokenizerDefinition, config: TokenizerConfig): Component {
-  const entry = (name: string, fallback: string): [string, number] => {
-    const content = specialToken(config, name, fallback);
-    const id =
-      definition.added_tokens.find((token) => token.content === content)?.id ?? definition.model.vocab[content];
-    if (id === undefined) {
-      throw new BertuneError('CHECKPOINT_INVALID', `Expected ${content} in the vocabulary of ${directory}`);
-    }
-    return [content, id];
-  };
-  return { type: 'BertProcessing', cls: entry('cls_token', '[CLS]'), sep: entry('sep_token', '[SEP]') };
+  return { ...definition, normalizer };
 }
 
 async function readJsonObject(path: string): Promise<Record<string, unknown> | undefined> {
