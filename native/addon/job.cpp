@@ -7,21 +7,20 @@ namespace bertune {
 JobQueue::JobQueue(Napi::Env env, std::function<void()> interrupt)
     : env_(env), interrupt_(std::move(interrupt)), settle_(Settle::New(env, "bertune session", 0, 1, this)) {
   settle_.Unref(env);
-  // Hooks run in reverse order, so the thread is joined before the thread-safe function is torn down.
+  // Hooks run in reverse order, so the thread is joined and the thread-safe function let go of before it is torn down.
   napi_add_env_cleanup_hook(env_, stop_at_exit, this);
   thread_ = std::thread([this] { run(); });
 }
 
 JobQueue::~JobQueue() {
+  if (!thread_.joinable()) return;  // the environment went first
   napi_remove_env_cleanup_hook(env_, stop_at_exit, this);
   stop();
-  settle_.Abort();
 }
 
 void JobQueue::stop_at_exit(void* queue) { static_cast<JobQueue*>(queue)->stop(); }
 
 void JobQueue::stop() {
-  if (!thread_.joinable()) return;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
@@ -29,6 +28,7 @@ void JobQueue::stop() {
   interrupt_();
   wake_.notify_one();
   thread_.join();
+  settle_.Abort();
 }
 
 Napi::Promise JobQueue::submit(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish,

@@ -46,7 +46,7 @@ class JobQueue {
   using Settle = Napi::TypedThreadSafeFunction<JobQueue, Job, settle>;
 
   void run();
-  // Interrupts and joins; may be called again.
+  // Interrupts and joins, once.
   void stop();
   static void stop_at_exit(void* queue);
 
