@@ -10,7 +10,7 @@ import { environmentRecord } from '../report/environment.js';
 import { formatMetric, formatSeconds } from '../report/format.js';
 import { logLine } from '../report/log-line.js';
 import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
-import { environmentLine, writeComparison } from '../report/results.js';
+import { COMPARISON_FILES, environmentLine, writeComparison } from '../report/results.js';
 import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
 import { loadTrainingData } from '../run/data.js';
 import { type Experiment, sourceWords } from '../run/experiment.js';
@@ -32,7 +32,7 @@ import {
 } from './arguments.js';
 import { EXIT_ERROR } from './failure.js';
 import { Progress } from './progress.js';
-import { interruptible } from './signals.js';
+import { interruptibly } from './signals.js';
 import { colorsFor, writeResult } from './terminal.js';
 
 interface CompareArguments extends DataArguments, DeviceArguments {
@@ -89,52 +89,46 @@ export function compareCommand(program: Command): void {
 
 async function compare(options: CompareArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
-  using interruption = interruptible((line) => progress.note(line));
-  const { signal } = interruption;
   const preset = PRESETS[options.preset];
   const overrides = overridesOf(options);
   const experiments = comparisonExperiments(preset, overrides);
   await expectLocal(preset, overrides);
   const output = options.output ?? join('results', preset.name);
   await prepareOutputDirectory(output, { overwrite: options.output === undefined || (options.overwrite ?? false) });
-  const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
-  const data = await loadData(experiments, signal);
-  progress.note(environmentLine(environment));
+  await interruptibly(progress, async (signal) => {
+    const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
+    const data = await loadData(experiments[0], signal);
+    progress.note(environmentLine(environment));
 
-  const show = async (...sections: Section[]) => {
-    if (options.json) return;
-    const { bold } = colorsFor(process.stdout);
-    await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
-  };
-  const runs: RunRecord[] = [];
-  for (const [index, experiment] of experiments.entries()) {
-    if (signal.aborted) break;
-    const run = await carryOut(
-      experiment,
-      `${experiment.title} (${index + 1}/${experiments.length})`,
-      progress,
-      signal,
-    );
-    runs.push(run);
-    await show(run.method.kind === 'none' ? beforeSection(run) : runSection(run));
-  }
+    const runs: RunRecord[] = [];
+    for (const [index, experiment] of experiments.entries()) {
+      if (signal.aborted) break;
+      const title = `${experiment.title} (${index + 1}/${experiments.length})`;
+      const run = await carryOut(experiment, title, progress, signal);
+      runs.push(run);
+      if (!options.json) await show([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]);
+    }
 
-  const [{ model } = { model: '' }] = experiments;
-  const comparison: ComparisonRecord = {
-    preset: preset.name,
-    created: new Date().toISOString(),
-    model,
-    data,
-    environment,
-    runs,
-    ...(preset.reference && { reference: preset.reference }),
-  };
-  await show(...closingSections(comparison));
-  if (options.json) await writeResult(`${JSON.stringify(comparison, null, 2)}\n`);
-  await writeComparison(output, comparison);
-  progress.note(`saved results.json, results.csv and results.md in ${output}`);
-  if (runs.some((run) => run.status === 'failed')) process.exitCode = EXIT_ERROR;
-  if (interruption.status !== undefined) process.exitCode = interruption.status;
+    const comparison: ComparisonRecord = {
+      preset: preset.name,
+      created: new Date().toISOString(),
+      model: experiments[0].model,
+      data,
+      environment,
+      runs,
+      ...(preset.reference && { reference: preset.reference }),
+    };
+    await writeComparison(output, comparison);
+    if (options.json) await writeResult(`${JSON.stringify(comparison, null, 2)}\n`);
+    else await show(closingSections(comparison));
+    progress.note(`saved ${COMPARISON_FILES.join(', ')} in ${output}`);
+    if (runs.some(({ status }) => status === 'failed')) process.exitCode = EXIT_ERROR;
+  });
+}
+
+async function show(sections: readonly Section[]): Promise<void> {
+  const { bold } = colorsFor(process.stdout);
+  await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
 }
 
 function overridesOf(options: CompareArguments): Overrides {
@@ -153,8 +147,7 @@ function overridesOf(options: CompareArguments): Overrides {
 }
 
 /** Reads the data once before any process starts, so that what is wrong with them is said once. */
-async function loadData([experiment]: readonly Experiment[], signal: AbortSignal): Promise<DataRecord> {
-  if (experiment === undefined) throw new BertuneError('INTERNAL', 'Expected at least one run');
+async function loadData(experiment: Experiment, signal: AbortSignal): Promise<DataRecord> {
   const data = await loadTrainingData(experiment, signal);
   const source = sourceWords(experiment.data);
   for (const name of ['train', 'test'] as const) {

@@ -24,7 +24,7 @@ import {
   positiveInteger,
 } from './arguments.js';
 import { Progress } from './progress.js';
-import { interruptible } from './signals.js';
+import { interruptibly } from './signals.js';
 import { colorsFor, writeResult } from './terminal.js';
 
 interface EvaluateArguments extends DataArguments, DeviceArguments {
@@ -55,9 +55,7 @@ export function evaluateCommand(program: Command): void {
 
 async function evaluate(options: EvaluateArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
-  using interruption = interruptible((line) => progress.note(line));
-  const { signal } = interruption;
-  try {
+  await interruptibly(progress, async (signal) => {
     await using model = await TextClassifier.load(modelPath(options.model), {
       ...given({ base: options.base }),
       ...deviceOptions(options),
@@ -88,10 +86,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
       { title: 'Confusion', table: confusionTable(metrics) },
     ];
     await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
-  } catch (error) {
-    if (interruption.status === undefined) throw error;
-    process.exitCode = interruption.status;
-  }
+  });
 }
 
 /** The split to evaluate on, its labels in the model's order. */

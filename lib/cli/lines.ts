@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { BertuneError } from '../errors.js';
+import { throwIfAborted } from '../time-slice.js';
 
 /**
  * Reads lines as they come: those that have arrived together are given together, so that a slow writer gets its answers
@@ -8,7 +9,7 @@ import { BertuneError } from '../errors.js';
  * @param input a stream of UTF-8, e.g. stdin
  * @param most lines at a time
  * @param signal ends the reading
- * @throws BertuneError INVALID_DATA naming the line that is not UTF-8
+ * @throws BertuneError INVALID_DATA naming the line that is not UTF-8; ABORTED
  */
 export async function* readLines(
   input: AsyncIterable<Buffer> & { destroy(): unknown },
@@ -33,6 +34,10 @@ export async function* readLines(
       for (let start = 0; start < lines.length; start += most) yield lines.slice(start, start + most);
     }
     if (rest.length > 0) yield decodeLines(Buffer.concat(rest), line);
+  } catch (cause) {
+    // Not the complaint of the stream that it was cut short.
+    throwIfAborted(signal);
+    throw cause;
   } finally {
     signal.removeEventListener('abort', stop);
   }

@@ -4,7 +4,7 @@ import { modelPath } from '../compare/assets.js';
 import { addDeviceOptions, type DeviceArguments, deviceOptions, given, positiveInteger } from './arguments.js';
 import { readLines } from './lines.js';
 import { Progress } from './progress.js';
-import { interruptible } from './signals.js';
+import { interruptibly } from './signals.js';
 import { writeResult } from './terminal.js';
 
 interface PredictArguments extends DeviceArguments {
@@ -34,9 +34,7 @@ export function predictCommand(program: Command): void {
 
 async function predict(texts: string[], options: PredictArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
-  using interruption = interruptible((line) => progress.note(line));
-  const { signal } = interruption;
-  try {
+  await interruptibly(progress, async (signal) => {
     await using model = await TextClassifier.load(modelPath(options.model), {
       ...given({ base: options.base }),
       ...deviceOptions(options),
@@ -50,8 +48,5 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
       );
       await writeResult(`${lines.join('\n')}\n`);
     }
-  } catch (error) {
-    if (interruption.status === undefined) throw error;
-    process.exitCode = interruption.status;
-  }
+  });
 }

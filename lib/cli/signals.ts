@@ -1,42 +1,33 @@
 import { BertuneError } from '../errors.js';
+import type { Progress } from './progress.js';
 
 /** Exit statuses that a shell gives to a process ended by these signals: 128 + the signal's number. */
-const STATUS = { SIGINT: 130, SIGTERM: 143 } as const;
-
-/** A way to stop work at the user's wish. */
-export interface Interruption extends Disposable {
-  readonly signal: AbortSignal;
-  /** The exit status of the signal that came; undefined where none has. */
-  readonly status: number | undefined;
-}
+const STATUS: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 };
 
 /**
- * Turns Ctrl-C (SIGINT) and SIGTERM into an AbortSignal. A second one ends the process at once.
+ * Carries work out that Ctrl-C (SIGINT) or SIGTERM stops: the first aborts its signal, a second ends the process at
+ * once. Stopped work ends the process with the status that a shell gives to the signal.
  *
- * @param announce called with the line to show when the first comes
- * @param beforeQuit called before the second ends the process
+ * @param work given the signal; it may come to an end or reject with ABORTED when stopped
  */
-export function interruptible(announce: (line: string) => void, beforeQuit: () => void = () => {}): Interruption {
+export async function interruptibly(progress: Progress, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const controller = new AbortController();
   let status: number | undefined;
-  const listener = (name: NodeJS.Signals) => {
-    const code = STATUS[name as keyof typeof STATUS];
-    if (status !== undefined) {
-      beforeQuit();
-      process.exit(code);
-    }
-    status = code;
-    announce('stopping after the current step; press Ctrl-C again to quit at once');
-    controller.abort(new BertuneError('ABORTED', `Stopped by ${name}`));
+  const listener = (name: string) => {
+    if (status !== undefined) process.exit(STATUS[name]);
+    status = STATUS[name];
+    progress.note('stopping; press Ctrl-C again to quit at once');
+    controller.abort(new BertuneError('ABORTED', `the process received ${name}`));
   };
   for (const name of Object.keys(STATUS)) process.on(name, listener);
-  return {
-    signal: controller.signal,
-    get status() {
-      return status;
-    },
-    [Symbol.dispose]() {
-      for (const name of Object.keys(STATUS)) process.off(name, listener);
-    },
-  };
+  try {
+    await work(controller.signal);
+  } catch (error) {
+    const stopped = status !== undefined && error instanceof BertuneError && error.code === 'ABORTED';
+    if (!stopped) throw error;
+  } finally {
+    for (const name of Object.keys(STATUS)) process.off(name, listener);
+    progress.clear();
+    if (status !== undefined) process.exitCode = status;
+  }
 }

@@ -25,7 +25,7 @@ import {
 import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
 import { Progress } from './progress.js';
 import { settingsLines } from './settings.js';
-import { interruptible } from './signals.js';
+import { interruptibly } from './signals.js';
 import { colorsFor, writeResult } from './terminal.js';
 import { addTrainingOptions, type TrainingArguments, trainerOptions } from './training-arguments.js';
 
@@ -59,22 +59,15 @@ export function trainCommand(program: Command): void {
 
 async function train(options: TrainArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
-  using interruption = interruptible((line) => progress.note(line));
-  const { signal } = interruption;
   const experiment = await experimentOf(options);
   // Before the work, not after it: a refusal must not cost a trained model.
   await prepareOutputDirectory(options.output, { overwrite: options.overwrite ?? false });
-  try {
+  await interruptibly(progress, async (signal) => {
     await using run = await Run.open(experiment, signal);
     const record = await carryOut(run, options, progress, signal);
     await writeResult(options.json ? `${JSON.stringify(record, null, 2)}\n` : resultText(record));
     progress.note(`saved in ${options.output}`);
-  } catch (error) {
-    progress.clear();
-    if (interruption.status === undefined) throw error;
-    progress.note(`error [ABORTED]: ${(error as Error).message}`);
-    process.exitCode = interruption.status;
-  }
+  });
 }
 
 async function experimentOf(options: TrainArguments): Promise<Experiment> {

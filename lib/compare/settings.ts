@@ -29,7 +29,7 @@ export interface Overrides {
  *
  * @throws BertuneError INVALID_OPTION
  */
-export function comparisonExperiments(preset: Preset, overrides: Overrides): Experiment[] {
+export function comparisonExperiments(preset: Preset, overrides: Overrides): [Experiment, ...Experiment[]] {
   const { learningRate, learningRates = {} } = overrides;
   const { data = preset.data } = overrides;
   const common = {

@@ -1,0 +1,138 @@
+import { execFileSync } from 'node:child_process';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { parse } from 'csv-parse/sync';
+import { runCli, withFolder } from './run-cli.js';
+
+/** A few texts: every run takes seconds. */
+async function writeData(folder: string): Promise<string[]> {
+  const rows = ['i love it,joy', 'what a great day,joy', 'so sad,sadness', 'this is awful,sadness'];
+  const file = join(folder, 'data.csv');
+  await writeFile(file, `text,label\n${`${rows.join('\n')}\n`.repeat(4)}`);
+  return ['--train-file', file, '--validation-file', file, '--test-file', file];
+}
+
+const readJson = async (...path: string[]) => JSON.parse(await readFile(join(...path), 'utf8'));
+
+describe('bertune compare', function () {
+  this.timeout(240_000);
+
+  it('lays every method side by side and writes the results', async () => {
+    await withFolder(async (folder) => {
+      const output = join(folder, 'out');
+      const args = [...(await writeData(folder)), '--epochs', '2', '--output', output];
+      const methods = ['full', 'linear', 'prefix4', 'lora2', 'lora4'];
+      const run = await runCli(['compare', ...args, '--methods', methods.join(',')]);
+      expect(run.status, run.stderr).to.equal(0);
+      const titles = ['full', 'linear probing', 'prefix tuning P=4', 'LoRA r=2', 'LoRA r=4'];
+      for (const title of ['Before fine-tuning', ...titles, 'LoRA by rank', 'Comparison']) {
+        expect(run.stdout).to.match(new RegExp(`(^|\n)${title}\n`));
+      }
+      expect(run.stdout.match(/Training Loss/g)).to.have.lengthOf(5);
+      expect(run.stdout).to.not.contain('status');
+      expect(run.stderr).to.contain('LoRA r=4 (6/6)').and.contain(`in ${output}`);
+
+      expect((await readdir(output)).sort()).to.deep.equal(['results.csv', 'results.json', 'results.md']);
+      const results = await readJson(output, 'results.json');
+      expect(results.runs.map(({ name }: { name: string }) => name)).to.deep.equal(['before', ...methods]);
+      for (const { name, status, test, memory, parameters, log_history } of results.runs) {
+        expect(status, name).to.equal('done');
+        expect(test.examples).to.equal(16);
+        expect(memory.process_peak).to.be.greaterThan(memory.model);
+        expect(parameters.trainable > 0).to.equal(name !== 'before');
+        expect(log_history.filter((row: object) => 'eval_loss' in row)).to.have.lengthOf(name === 'before' ? 0 : 2);
+      }
+      const rows: Record<string, string>[] = parse(await readFile(join(output, 'results.csv')), { columns: true });
+      const [before, ...trained] = rows;
+      expect(before).to.include({ name: 'before', train_runtime: '' });
+      expect(trained.map((row) => row.learning_rate)).to.deep.equal(['0.0003', '0.003', '0.0004', '0.001', '0.001']);
+      const markdown = await readFile(join(output, 'results.md'), 'utf8');
+      expect(markdown).to.contain('## Comparison').and.contain('| LoRA r=4 |');
+    });
+  });
+
+  it('gives the same numbers for the same seed, as JSON', async () => {
+    await withFolder(async (folder) => {
+      const args = [
+        'compare',
+        ...(await writeData(folder)),
+        '--epochs',
+        '1',
+        '--methods',
+        'lora2',
+        '--json',
+        '--quiet',
+      ];
+      const [first, second] = await Promise.all(
+        ['a', 'b'].map((name) => runCli([...args, '--output', join(folder, name)])),
+      );
+      expect(first).to.include({ status: 0, stderr: '' });
+      const numbers = (text = '') =>
+        JSON.parse(text).runs.map(({ test, train_loss }: { test: { loss: number }; train_loss?: number }) => [
+          test.loss,
+          train_loss,
+        ]);
+      expect(numbers(first?.stdout)).to.deep.equal(numbers(second?.stdout));
+    });
+  });
+
+  it('goes on after a run that fails, and says so', async () => {
+    await withFolder(async (folder) => {
+      const output = join(folder, 'out');
+      const rates = ['--learning-rate-full', '1e30'];
+      const args = [...(await writeData(folder)), '--epochs', '8', '--batch-size', '4', '--output', output, ...rates];
+      const run = await runCli(['compare', ...args, '--methods', 'full,linear']);
+      expect(run.status, run.stderr).to.equal(1);
+      expect(run.stdout).to.contain('failed [NON_FINITE_LOSS]').and.contain('full failed: error [NON_FINITE_LOSS]');
+      const { runs } = await readJson(output, 'results.json');
+      expect(runs.map(({ status }: { status: string }) => status)).to.deep.equal(['done', 'failed', 'done']);
+    });
+  });
+
+  it('survives the death of a process', async function () {
+    if (process.platform !== 'linux') this.skip();
+    await withFolder(async (folder) => {
+      const args = [...(await writeData(folder)), '--epochs', '20000', '--output', join(folder, 'out')];
+      let killed = false;
+      const run = await runCli(['compare', ...args, '--methods', 'full'], {
+        during: ({ pid, stderr }) => {
+          stderr.on('data', (text: string) => {
+            if (killed || !text.includes('validation loss')) return;
+            killed = true;
+            for (const child of execFileSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' })
+              .trim()
+              .split('\n')) {
+              process.kill(Number(child), 'SIGKILL');
+            }
+          });
+        },
+      });
+      expect(run.status).to.equal(1);
+      expect(run.stdout).to.contain('full failed: error [INTERNAL]').and.contain('ended by SIGKILL');
+    });
+  });
+
+  it('stops at Ctrl-C with status 130, and keeps the results so far', async () => {
+    await withFolder(async (folder) => {
+      const output = join(folder, 'out');
+      const args = [...(await writeData(folder)), '--epochs', '20000', '--output', output];
+      let sent = false;
+      const run = await runCli(['compare', ...args, '--methods', 'full,linear'], {
+        during: (child) => {
+          child.stderr.on('data', (text: string) => {
+            if (sent || !text.includes('validation loss')) return;
+            sent = true;
+            child.kill('SIGINT');
+          });
+        },
+      });
+      expect(run.status, run.stderr).to.equal(130);
+      const { runs } = await readJson(output, 'results.json');
+      expect(runs.map(({ name, status }: Record<string, string>) => `${name} ${status}`)).to.deep.equal([
+        'before done',
+        'full stopped',
+      ]);
+    });
+  });
+});
