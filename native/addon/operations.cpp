@@ -1,0 +1,192 @@
+#include "addon/operations.h"
+
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "addon/convert.h"
+#include "addon/errors.h"
+#include "addon/operations_table.h"
+#include "core/device.h"
+
+namespace bertune {
+namespace {
+
+struct Where {
+  std::string device, precision;
+  int threads;
+};
+
+ElementType element_type(const Napi::TypedArray& array, const std::string& name) {
+  switch (array.TypedArrayType()) {
+    case napi_float32_array:
+      return ElementType::kFloat32;
+    case napi_float64_array:
+      return ElementType::kFloat64;
+    case napi_int32_array:
+      return ElementType::kInt32;
+    default:
+      refuse_field("a Float32Array, Float64Array or Int32Array", name);
+  }
+}
+
+// Copies the arrays in, so that the worker touches no memory of JavaScript's, and what it wrote out.
+class Arrays {
+ public:
+  explicit Arrays(const Napi::Object& object) {
+    const Napi::Array names = object.GetPropertyNames();
+    for (uint32_t i = 0; i < names.Length(); ++i) {
+      const std::string name = names.Get(i).As<Napi::String>();
+      const Napi::Value value = object.Get(name);
+      if (is_present(value)) add(name, value);
+    }
+  }
+
+  const HostTensors& tensors() const { return tensors_; }
+
+  void write_back() {
+    for (Copy& copy : copies_) {
+      Napi::ArrayBuffer buffer = copy.buffer.Value().As<Napi::ArrayBuffer>();
+      // A buffer that was detached in the meantime is of length 0.
+      if (copy.host->written && buffer.ByteLength() == copy.host->bytes.size()) {
+        std::memcpy(buffer.Data(), copy.host->bytes.data(), copy.host->bytes.size());
+      }
+    }
+  }
+
+ private:
+  struct Copy {
+    Napi::Reference<Napi::Value> buffer;
+    std::unique_ptr<HostBuffer> host;
+  };
+
+  void add(const std::string& name, const Napi::Value& value) {
+    if (!value.IsTypedArray()) refuse_field("a Float32Array, Float64Array or Int32Array", name);
+    const Napi::TypedArray array = value.As<Napi::TypedArray>();
+    const ElementType type = element_type(array, name);
+    tensors_[name] = {type, copy_of(array.ArrayBuffer()), array.ByteOffset() / array.ElementSize(),
+                      array.ElementLength()};
+  }
+
+  HostBuffer* copy_of(Napi::ArrayBuffer buffer) {
+    for (const Copy& copy : copies_) {
+      if (copy.buffer.Value().StrictEquals(buffer)) return copy.host.get();
+    }
+    auto host = std::make_unique<HostBuffer>();
+    const auto* data = static_cast<const unsigned char*>(buffer.Data());
+    if (buffer.ByteLength() > 0) host->bytes.assign(data, data + buffer.ByteLength());
+    copies_.push_back({Napi::Reference<Napi::Value>::New(buffer, 1), std::move(host)});
+    return copies_.back().host.get();
+  }
+
+  std::vector<Copy> copies_;
+  HostTensors tensors_;
+};
+
+double run_operation(const std::string& name, const Where& where, const HostTensors& tensors, const HostSizes& sizes,
+                     int repeat) {
+  const Operation& operation = find_operation(name);
+  const std::unique_ptr<Backend> backend = make_backend(where.device, where.precision, where.threads);
+  Fields fields(*backend, tensors, sizes);
+  const std::function<void()> run = operation(fields);
+  fields.prepare();
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < repeat; ++i) run();
+  backend->synchronize();
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  fields.collect();
+  return elapsed.count() / repeat;
+}
+
+class OperationWorker : public Napi::AsyncWorker {
+ public:
+  OperationWorker(Napi::Env env, std::string name, Where where, Arrays arrays, HostSizes sizes, int repeat)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        origin_(Napi::Reference<Napi::Value>::New(Napi::Error::New(env, "").Value(), 1)),
+        name_(std::move(name)),
+        where_(std::move(where)),
+        arrays_(std::move(arrays)),
+        sizes_(std::move(sizes)),
+        repeat_(repeat) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  void Execute() override {
+    try {
+      seconds_ = run_operation(name_, where_, arrays_.tensors(), sizes_, repeat_);
+    } catch (...) {
+      failure_ = std::make_unique<Failure>(describe_current_exception());
+    }
+  }
+
+  void OnOK() override {
+    const Napi::Env env = Env();
+    if (failure_) {
+      deferred_.Reject(make_error(env, *failure_, origin_.Value()));
+      return;
+    }
+    arrays_.write_back();
+    const Napi::Object result = Napi::Object::New(env);
+    result.Set("seconds", seconds_);
+    deferred_.Resolve(result);
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Napi::Reference<Napi::Value> origin_;
+  std::string name_;
+  Where where_;
+  Arrays arrays_;
+  HostSizes sizes_;
+  int repeat_;
+  double seconds_ = 0;
+  std::unique_ptr<Failure> failure_;
+};
+
+HostSizes sizes_of(const Napi::Object& object) {
+  HostSizes sizes;
+  const Napi::Array names = object.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = names.Get(i).As<Napi::String>();
+    if (is_present(object.Get(name))) sizes[name] = get_number(object, name.c_str());
+  }
+  return sizes;
+}
+
+// runOperation(name, where, tensors, sizes, repeat)
+Napi::Value run_operation_of(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return translate_errors(env, [&]() -> Napi::Value {
+    if (!info[0].IsString()) refuse_field("a string", "name");
+    const std::string name = info[0].As<Napi::String>();
+    find_operation(name);
+    const Napi::Object where = get_object(info[1], "where");
+    const int64_t threads = get_integer(where, "threads", 1, 1024);
+    if (!info[4].IsNumber()) refuse_field("a positive integer", "repeat");
+    const int64_t repeat = info[4].As<Napi::Number>().Int64Value();
+    if (repeat < 1 || repeat > 1000000) refuse_field("an integer in [1, 1000000]", "repeat");
+    auto* worker = new OperationWorker(
+        env, name, {get_string(where, "device"), get_string(where, "precision"), static_cast<int>(threads)},
+        Arrays(get_object(info[2], "tensors")), sizes_of(get_object(info[3], "sizes")), static_cast<int>(repeat));
+    const Napi::Promise promise = worker->promise();
+    worker->Queue();
+    return promise;
+  });
+}
+
+Napi::Value operations(const Napi::CallbackInfo& info) {
+  const Napi::Array names = Napi::Array::New(info.Env());
+  for (const std::string& name : operation_names()) names.Set(names.Length(), name);
+  return names;
+}
+
+}  // namespace
+
+void register_operations(Napi::Env env, Napi::Object exports) {
+  exports.Set("runOperation", Napi::Function::New(env, run_operation_of));
+  exports.Set("operations", Napi::Function::New(env, operations));
+}
+
+}  // namespace bertune

@@ -1,0 +1,307 @@
+#include "addon/operations_fields.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include "core/error.h"
+
+namespace bertune {
+namespace {
+
+constexpr double kMostInt = std::numeric_limits<int32_t>::max();
+constexpr double kMostUint = std::numeric_limits<uint32_t>::max();
+constexpr double kMostSeed = 9007199254740991.0;  // the largest integer that every number up to it reaches exactly
+
+std::string text_of(double value) {
+  if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<int64_t>(value));
+  return std::to_string(value);
+}
+
+[[noreturn]] void refuse(const std::string& expected, const std::string& name, const std::string& found) {
+  throw Error("INVALID_OPTION", "Expected " + expected + " for " + name + " but received " + found);
+}
+
+size_t element_size(ElementType type) { return type == ElementType::kFloat64 ? 8 : 4; }
+Dtype dtype_of(ElementType type) { return type == ElementType::kFloat64 ? Dtype::kF64 : Dtype::kF32; }
+
+const int32_t* integers_of(const std::string& name, const HostTensor& tensor) {
+  if (tensor.type != ElementType::kInt32) refuse("an Int32Array", name, "another type");
+  return reinterpret_cast<const int32_t*>(tensor.buffer->bytes.data()) + tensor.offset;
+}
+
+}  // namespace
+
+// Numbers
+
+double Fields::find_number(const std::string& name, const double* otherwise) {
+  used_.insert(name);
+  const auto found = sizes_.find(name);
+  if (found != sizes_.end()) return found->second;
+  if (otherwise == nullptr) refuse("a number", name, "undefined");
+  return *otherwise;
+}
+
+double Fields::integer(const std::string& name, double least, double most, const double* otherwise) {
+  const double value = find_number(name, otherwise);
+  if (!(value >= least && value <= most) || value != std::floor(value)) {
+    refuse("an integer in [" + text_of(least) + ", " + text_of(most) + "]", name, text_of(value));
+  }
+  return value;
+}
+
+void Fields::size(const std::string& name, int& field, int least) {
+  field = static_cast<int>(integer(name, least, kMostInt));
+}
+
+void Fields::size_or(const std::string& name, int& field, int otherwise, int least) {
+  const double value = otherwise;
+  field = static_cast<int>(integer(name, least, kMostInt, &value));
+}
+
+void Fields::number(const std::string& name, double& field) { field = find_number(name, nullptr); }
+
+void Fields::number_or(const std::string& name, double& field, double otherwise) {
+  field = find_number(name, &otherwise);
+}
+
+void Fields::flag(const std::string& name, bool& field) {
+  const double off = 0;
+  field = integer(name, 0, 1, &off) == 1;
+}
+
+void Fields::activation(Activation& field) {
+  const double none = 0;
+  field = static_cast<Activation>(static_cast<int>(integer("activation", 0, 3, &none)));
+}
+
+void Fields::dropout(Dropout& field) {
+  const double off = 0;
+  field.p = find_number("dropout_p", &off);
+  if (!(field.p >= 0 && field.p < 1)) refuse("a number in [0, 1)", "dropout_p", text_of(field.p));
+  field.site = static_cast<uint32_t>(integer("dropout_site", 0, kMostUint, &off));
+}
+
+void Fields::stride(const std::string& name, int& field, int columns) {
+  const double dense = columns;
+  field = static_cast<int>(integer(name, columns, kMostInt, &dense));
+}
+
+void Fields::rows(Rows& field) {
+  const double tokens = 0;
+  field.kind = static_cast<RowKind>(static_cast<int>(integer("row_kind", 0, 2, &tokens)));
+  if (tensors_.count("cu_seqlens") != 0 && field.kind != RowKind::kPrefix) {
+    const Batch current = batch();
+    const double count = field.kind == RowKind::kTokens ? current.T : current.B;
+    field.count = static_cast<int>(integer("rows", count, count, &count));
+    return;
+  }
+  size("rows", field.count);
+  rows_ = field;
+}
+
+// Arrays
+
+const HostTensor* Fields::find(const std::string& name, double count, bool required) {
+  used_.insert(name);
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) {
+    if (required) refuse("an array of " + text_of(count) + " elements", name, "undefined");
+    return nullptr;
+  }
+  if (static_cast<double>(found->second.count) < count) {
+    refuse("an array of at least " + text_of(count) + " elements", name, "one of " + text_of(found->second.count));
+  }
+  return &found->second;
+}
+
+double Fields::length(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  return found == tensors_.end() ? 0 : static_cast<double>(found->second.count);
+}
+
+size_t Fields::size_of(Kind kind) const {
+  if (kind == Kind::kReal) return backend_.real_size();
+  return kind == Kind::kAcc ? backend_.acc_size() : sizeof(int32_t);
+}
+
+void* Fields::allocate(double count, Kind kind) {
+  const double bytes = std::max(count, 1.0) * static_cast<double>(size_of(kind));
+  if (bytes > kMostSeed)
+    throw Error("OUT_OF_MEMORY", "Expected sizes that fit memory but they ask for " + text_of(bytes));
+  memory_.emplace_back(backend_.allocate(static_cast<size_t>(bytes), "the arrays of an operation"));
+  return memory_.back()->data();
+}
+
+void Fields::upload(const HostBuffer& buffer, ElementType type, Kind kind, void* device) {
+  const auto count = static_cast<int64_t>(buffer.bytes.size() / element_size(type));
+  if (count == 0) return;
+  if (kind == Kind::kInt) {
+    backend_.copy_in(device, buffer.bytes.data(), buffer.bytes.size());
+  } else if (kind == Kind::kAcc) {
+    backend_.write_acc(static_cast<Acc*>(device), buffer.bytes.data(), dtype_of(type), count);
+  } else {
+    Acc* wide = workspace<Acc>(static_cast<double>(count));
+    backend_.write_acc(wide, buffer.bytes.data(), dtype_of(type), count);
+    backend_.cast_to_real({count, wide, static_cast<Real*>(device)});
+  }
+}
+
+const Fields::DeviceBuffer& Fields::device_buffer(const std::string& name, const HostTensor& tensor, Kind kind) {
+  const bool is_integer = tensor.type == ElementType::kInt32;
+  if (is_integer != (kind == Kind::kInt)) {
+    refuse(kind == Kind::kInt ? "an Int32Array" : "a Float32Array or Float64Array", name, "another type");
+  }
+  const auto found = buffers_.find(tensor.buffer);
+  if (found != buffers_.end()) {
+    // On a device where the two scalars differ, a buffer can hold but one of them.
+    const bool same = found->second.kind == kind || size_of(found->second.kind) == size_of(kind);
+    if (!same || found->second.type != tensor.type) {
+      refuse("a buffer of its own", name, "one that another kind of array shares");
+    }
+    return found->second;
+  }
+  const double count = static_cast<double>(tensor.buffer->bytes.size() / element_size(tensor.type));
+  void* data = allocate(count, kind);
+  upload(*tensor.buffer, tensor.type, kind, data);
+  return buffers_.emplace(tensor.buffer, DeviceBuffer{kind, tensor.type, static_cast<unsigned char*>(data)})
+      .first->second;
+}
+
+void* Fields::bind_kind(const std::string& name, double count, unsigned use, Kind kind) {
+  const HostTensor* tensor = find(name, count, (use & kRequired) != 0);
+  if (tensor == nullptr) return nullptr;
+  void* device = device_buffer(name, *tensor, kind).data + tensor->offset * size_of(kind);
+  if ((use & kWritten) != 0) outputs_.push_back({*tensor, kind, device});
+  return device;
+}
+
+void Fields::optional_copy(const std::string& name, const Real* device, double count) {
+  const HostTensor* tensor = find(name, count, false);
+  if (tensor == nullptr) return;
+  if (tensor->type == ElementType::kInt32) refuse("a Float32Array or Float64Array", name, "an Int32Array");
+  HostTensor part = *tensor;
+  part.count = static_cast<size_t>(count);
+  outputs_.push_back({part, Kind::kReal, device});
+}
+
+void Fields::download(const Output& output) {
+  const HostTensor& host = output.host;
+  unsigned char* to = host.buffer->bytes.data() + host.offset * element_size(host.type);
+  const auto count = static_cast<int64_t>(host.count);
+  if (count == 0) return;
+  host.buffer->written = true;
+  if (output.kind == Kind::kInt) {
+    backend_.copy_out(to, output.device, host.count * sizeof(int32_t));
+  } else if (output.kind == Kind::kAcc) {
+    backend_.read_acc(to, dtype_of(host.type), static_cast<const Acc*>(output.device), count);
+  } else {
+    backend_.read_real(to, dtype_of(host.type), static_cast<const Real*>(output.device), count);
+  }
+}
+
+// Indices and the batch
+
+std::vector<int32_t> Fields::indices(const std::string& name, double count, double end) {
+  const HostTensor& tensor = *find(name, count, true);
+  const int32_t* values = integers_of(name, tensor);
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    if (values[i] < 0 || values[i] >= end) {
+      refuse("integers in [0, " + text_of(end) + ")", name, text_of(values[i]) + " at " + text_of(i));
+    }
+  }
+  return {values, values + static_cast<size_t>(count)};
+}
+
+std::vector<int32_t> Fields::offsets(const std::string& name) {
+  const HostTensor& tensor = *find(name, 2, true);
+  const int32_t* values = integers_of(name, tensor);
+  for (size_t i = 0; i < tensor.count; ++i) {
+    if (i == 0 ? values[i] != 0 : values[i] <= values[i - 1]) {
+      refuse("0 and then increasing integers", name, text_of(values[i]) + " at " + text_of(i));
+    }
+  }
+  return {values, values + tensor.count};
+}
+
+Batch Fields::batch() {
+  if (cu_seqlens_.empty()) cu_seqlens_ = offsets("cu_seqlens");
+  Batch batch;
+  batch.B = static_cast<int>(cu_seqlens_.size()) - 1;
+  batch.T = cu_seqlens_.back();
+  for (int b = 0; b < batch.B; ++b) batch.max_length = std::max(batch.max_length, cu_seqlens_[b + 1] - cu_seqlens_[b]);
+  return batch;
+}
+
+void Fields::batch_ids(int V) { ids_ = indices("ids", batch().T, V); }
+
+void Fields::batch_token_types(int types) {
+  if (tensors_.count("token_types") != 0) token_types_ = indices("token_types", batch().T, types);
+}
+
+void Fields::batch_labels(int NC) { labels_ = indices("labels", batch().B, NC); }
+
+int32_t* Fields::upload_integers(const std::vector<int32_t>& values) {
+  int32_t* device = workspace<int32_t>(static_cast<double>(values.size()));
+  backend_.copy_in(device, values.data(), values.size() * sizeof(int32_t));
+  return device;
+}
+
+void Fields::make_batch_of_rows() {
+  if (rows_.kind == RowKind::kTokens) cu_seqlens_ = {0, rows_.count};
+  if (rows_.kind == RowKind::kSequences) {
+    cu_seqlens_.resize(static_cast<size_t>(rows_.count) + 1);
+    std::iota(cu_seqlens_.begin(), cu_seqlens_.end(), 0);
+  }
+}
+
+void Fields::make_current() {
+  Batch current = batch();
+  current.ids = workspace<int32_t>(current.T);
+  current.token_types = workspace<int32_t>(current.T);
+  current.positions = workspace<int32_t>(current.T);
+  current.labels = workspace<int32_t>(current.B);
+  current.cu_seqlens = workspace<int32_t>(current.B + 1.0);
+  current.tokens_by_id = workspace<int32_t>(current.T);
+  current.tokens_by_position = workspace<int32_t>(current.T);
+  ids_.resize(current.T);
+  std::vector<int32_t> order(current.B);
+  std::iota(order.begin(), order.end(), 0);
+  const GatherBatch args{.dataset_ids = upload_integers(ids_),
+                         .dataset_token_types = token_types_.empty() ? nullptr : upload_integers(token_types_),
+                         .dataset_offsets = upload_integers(cu_seqlens_),
+                         .dataset_labels = labels_.empty() ? nullptr : upload_integers(labels_),
+                         .order = upload_integers(order),
+                         .sort_tokens = true};
+  backend_.gather_batch(args, current);
+}
+
+void Fields::refuse_unused() const {
+  std::string names;
+  for (const auto& [name, value] : tensors_) names += used_.count(name) ? "" : " " + name;
+  for (const auto& [name, value] : sizes_) names += used_.count(name) ? "" : " " + name;
+  if (!names.empty()) throw Error("INVALID_OPTION", "Expected only the operation's own fields but received" + names);
+}
+
+void Fields::prepare() {
+  const double zero = 0, one = 1;
+  StepState step{};
+  step.seed = static_cast<uint64_t>(integer("seed", 0, kMostSeed, &zero));
+  step.dropout_step = static_cast<uint32_t>(integer("dropout_step", 0, kMostUint, &zero));
+  step.step = static_cast<uint32_t>(integer("step", 1, kMostUint, &one));
+  step.learning_rate = find_number("learning_rate", &zero);
+  refuse_unused();
+  backend_.begin_step(step);
+  if (cu_seqlens_.empty() && rows_.count > 0) make_batch_of_rows();
+  if (!cu_seqlens_.empty()) make_current();
+  backend_.synchronize();
+}
+
+void Fields::collect() {
+  backend_.synchronize();
+  for (const Output& output : outputs_) download(output);
+}
+
+}  // namespace bertune

@@ -1,0 +1,168 @@
+// Fills the argument structs of core/backend.h from named arrays and numbers, and moves the arrays to a device and
+// back.
+//
+// Names are those of the struct's fields; the fields of a struct within a struct are flat. Beside them:
+//   rows, row_kind (0 tokens, 1 sequences, 2 prefix; default 0)                          Rows
+//   dropout_p, dropout_site (default 0)                                                  Dropout
+//   seed (default 0), dropout_step (0), step (1), learning_rate (0)                      StepState
+//   cu_seqlens (B + 1), and ids (T), token_types (T), labels (B) where they are read     the current batch; without it
+//       `rows` tokens are one sequence, `rows` sequences have one token each
+// Truth values are numbers, 0 or 1. A missing array of an optional field is a null pointer.
+//
+// Views of one buffer are views of one device buffer too, so that in-place calls and strided parts (q, k and v of one
+// qkv) are had by passing such views. Every array is checked to be long enough, every index that an operation follows
+// to be in range, and a name that no field takes is refused: all with INVALID_OPTION.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "core/backend.h"
+
+namespace bertune {
+
+enum class ElementType { kFloat32, kFloat64, kInt32 };
+
+// A copy of a JavaScript ArrayBuffer. Views of one buffer share one copy.
+struct HostBuffer {
+  std::vector<unsigned char> bytes;
+  bool written = false;
+};
+
+// A typed array: `count` elements from element `offset` of the buffer on.
+struct HostTensor {
+  ElementType type;
+  HostBuffer* buffer;
+  size_t offset;
+  size_t count;
+};
+
+using HostTensors = std::map<std::string, HostTensor>;
+using HostSizes = std::map<std::string, double>;
+
+class Fields {
+ public:
+  Fields(Backend& backend, const HostTensors& tensors, const HostSizes& sizes)
+      : backend_(backend), tensors_(tensors), sizes_(sizes) {}
+
+  Backend& backend() { return backend_; }
+
+  // Numbers.
+  void size(const std::string& name, int& field, int least = 1);
+  void size_or(const std::string& name, int& field, int otherwise, int least = 0);
+  void number(const std::string& name, double& field);
+  void number_or(const std::string& name, double& field, double otherwise);
+  void flag(const std::string& name, bool& field);  // default false
+  void rows(Rows& field);
+  void dropout(Dropout& field);
+  void activation(Activation& field);
+  // The distance between rows of `columns` elements, at least that and by default that.
+  void stride(const std::string& name, int& field, int columns);
+
+  // Arrays of at least `count` elements, which is a double so that no product of sizes overflows.
+  template <typename Scalar>
+  void inp(const std::string& name, const Scalar*& field, double count) {
+    field = bind<Scalar>(name, count, kRequired);
+  }
+  template <typename Scalar>
+  void optional_inp(const std::string& name, const Scalar*& field, double count) {
+    field = bind<Scalar>(name, count, 0);
+  }
+  template <typename Scalar>
+  void out(const std::string& name, Scalar*& field, double count) {
+    field = bind<Scalar>(name, count, kRequired | kWritten);
+  }
+  template <typename Scalar>
+  void optional_out(const std::string& name, Scalar*& field, double count) {
+    field = bind<Scalar>(name, count, kWritten);
+  }
+  // Where the array is given, it receives what lies at `device` in the end.
+  void optional_copy(const std::string& name, const Real* device, double count);
+  // Zeroed device memory that nothing is copied to or from.
+  template <typename Scalar>
+  Scalar* workspace(double count) {
+    return static_cast<Scalar*>(allocate(count, kind_of<Scalar>()));
+  }
+
+  // Elements of an array; 0 where it is missing.
+  double length(const std::string& name) const;
+  // Elements from the first to the last of `rows` rows of `columns`, `stride` apart.
+  static double strided(double rows, double columns, double stride) {
+    return rows > 0 ? (rows - 1) * stride + columns : 0;
+  }
+
+  // An index array of at least `count` elements, each in [0, end).
+  std::vector<int32_t> indices(const std::string& name, double count, double end);
+  // Starts of consecutive parts of at least one element: offsets[0] = 0, then strictly increasing.
+  std::vector<int32_t> offsets(const std::string& name);
+
+  // The current batch, from cu_seqlens. Sizes only: the arrays are set by prepare.
+  Batch batch();
+  // What the batch carries beside its lengths: ids below V, token types below `types`, labels below NC.
+  void batch_ids(int V);
+  void batch_token_types(int types);
+  void batch_labels(int NC);
+
+  // To be called when all fields are filled: refuses names that no field took, sets the step and the batch.
+  void prepare();
+  // Waits for the operation and copies what it wrote back to the host's buffers.
+  void collect();
+
+ private:
+  enum Use : unsigned { kRequired = 1, kWritten = 2 };
+  enum class Kind { kReal, kAcc, kInt };
+  struct DeviceBuffer {
+    Kind kind;
+    ElementType type;
+    unsigned char* data;
+  };
+  struct Output {
+    HostTensor host;
+    Kind kind;
+    const void* device;
+  };
+
+  template <typename Scalar>
+  static constexpr Kind kind_of() {
+    if (std::is_same_v<Scalar, Real>) return Kind::kReal;
+    return std::is_same_v<Scalar, Acc> ? Kind::kAcc : Kind::kInt;
+  }
+  template <typename Scalar>
+  Scalar* bind(const std::string& name, double count, unsigned use) {
+    return static_cast<Scalar*>(bind_kind(name, count, use, kind_of<Scalar>()));
+  }
+  size_t size_of(Kind kind) const;
+  void* bind_kind(const std::string& name, double count, unsigned use, Kind kind);
+  void* allocate(double count, Kind kind);
+  const DeviceBuffer& device_buffer(const std::string& name, const HostTensor& tensor, Kind kind);
+  void upload(const HostBuffer& buffer, ElementType type, Kind kind, void* device);
+  void download(const Output& output);
+
+  const HostTensor* find(const std::string& name, double count, bool required);
+  // The number, or `otherwise` where it is missing; null: it may not be.
+  double find_number(const std::string& name, const double* otherwise);
+  double integer(const std::string& name, double least, double most, const double* otherwise = nullptr);
+
+  int32_t* upload_integers(const std::vector<int32_t>& values);
+  void make_batch_of_rows();
+  void make_current();
+  void refuse_unused() const;
+
+  Backend& backend_;
+  const HostTensors& tensors_;
+  const HostSizes& sizes_;
+  std::set<std::string> used_;
+  std::vector<std::unique_ptr<Memory>> memory_;
+  std::map<const HostBuffer*, DeviceBuffer> buffers_;
+  std::vector<Output> outputs_;
+  Rows rows_{RowKind::kPrefix, 0};  // that stand for a batch where no cu_seqlens is given
+  // Of the current batch; empty: there is none, or it has none.
+  std::vector<int32_t> cu_seqlens_, ids_, token_types_, labels_;
+};
+
+}  // namespace bertune

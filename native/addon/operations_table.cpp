@@ -1,0 +1,437 @@
+#include "addon/operations_table.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "core/error.h"
+
+namespace bertune {
+namespace {
+
+double area(double rows, double columns) { return rows * columns; }
+
+void fill(Fields& f, EmbeddingForward& args) {
+  const Batch batch = f.batch();
+  f.size("V", args.V);
+  f.size("C", args.C);
+  f.size_or("P", args.P, 0);
+  f.number("eps", args.eps);
+  f.dropout(args.dropout);
+  f.batch_ids(args.V);
+  f.batch_token_types(static_cast<int>(f.length("token_type") / args.C));
+  f.inp("word", args.word, area(args.V, args.C));
+  f.inp("token_type", args.token_type, args.C);
+  f.inp("position", args.position, area(static_cast<double>(args.P) + batch.max_length, args.C));
+  f.inp("gamma", args.gamma, args.C);
+  f.inp("beta", args.beta, args.C);
+  f.out("sum", args.sum, area(batch.T, args.C));
+  f.out("mean", args.mean, batch.T);
+  f.out("rstd", args.rstd, batch.T);
+  f.out("out", args.out, area(batch.T, args.C));
+}
+
+void fill(Fields& f, EmbeddingBackward& args) {
+  const Batch batch = f.batch();
+  f.size("V", args.V);
+  f.size("C", args.C);
+  f.size_or("P", args.P, 0);
+  f.size("types", args.types);
+  f.size("positions", args.positions, args.P + batch.max_length);
+  f.size_or("padding_id", args.padding_id, -1, -1);
+  f.flag("accumulate", args.accumulate);
+  f.dropout(args.dropout);
+  f.batch_ids(args.V);
+  f.batch_token_types(args.types);
+  f.inp("sum", args.sum, area(batch.T, args.C));
+  f.inp("mean", args.mean, batch.T);
+  f.inp("rstd", args.rstd, batch.T);
+  f.inp("gamma", args.gamma, args.C);
+  f.inp("dout", args.dout, area(batch.T, args.C));
+  f.out("dsum", args.dsum, area(batch.T, args.C));
+  f.optional_out("dword", args.dword, area(args.V, args.C));
+  f.optional_out("dtoken_type", args.dtoken_type, area(args.types, args.C));
+  f.optional_out("dposition", args.dposition, area(args.positions, args.C));
+  f.optional_out("dgamma", args.dgamma, args.C);
+  f.optional_out("dbeta", args.dbeta, args.C);
+}
+
+void fill(Fields& f, LinearForward& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.size("k", args.k);
+  f.stride("inp_stride", args.inp_stride, args.k);
+  f.stride("out_stride", args.out_stride, args.n);
+  f.activation(args.activation);
+  f.inp("inp", args.inp, Fields::strided(args.rows.count, args.k, args.inp_stride));
+  f.inp("weight", args.weight, area(args.n, args.k));
+  f.optional_inp("bias", args.bias, args.n);
+  f.optional_out("preactivation", args.preactivation, area(args.rows.count, args.n));
+  f.out("out", args.out, Fields::strided(args.rows.count, args.n, args.out_stride));
+}
+
+void fill(Fields& f, LinearBackwardInput& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.size("k", args.k);
+  f.stride("dout_stride", args.dout_stride, args.n);
+  f.stride("dinp_stride", args.dinp_stride, args.k);
+  f.flag("add_to_dinp", args.add_to_dinp);
+  f.inp("dout", args.dout, Fields::strided(args.rows.count, args.n, args.dout_stride));
+  f.inp("weight", args.weight, area(args.n, args.k));
+  f.out("dinp", args.dinp, Fields::strided(args.rows.count, args.k, args.dinp_stride));
+}
+
+void fill(Fields& f, LinearBackwardWeight& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.size("k", args.k);
+  f.stride("dout_stride", args.dout_stride, args.n);
+  f.stride("inp_stride", args.inp_stride, args.k);
+  f.flag("accumulate", args.accumulate);
+  f.inp("dout", args.dout, Fields::strided(args.rows.count, args.n, args.dout_stride));
+  f.optional_out("dweight", args.dweight, area(args.n, args.k));
+  f.optional_out("dbias", args.dbias, args.n);
+  const double count = Fields::strided(args.rows.count, args.k, args.inp_stride);
+  args.dweight ? f.inp("inp", args.inp, count) : f.optional_inp("inp", args.inp, count);
+}
+
+void fill(Fields& f, ActivationForward& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.activation(args.activation);
+  f.inp("inp", args.inp, area(args.rows.count, args.n));
+  f.out("out", args.out, area(args.rows.count, args.n));
+}
+
+void fill(Fields& f, ActivationBackward& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.activation(args.activation);
+  f.inp("saved", args.saved, area(args.rows.count, args.n));
+  f.inp("dout", args.dout, area(args.rows.count, args.n));
+  f.out("dinp", args.dinp, area(args.rows.count, args.n));
+}
+
+void fill(Fields& f, DropoutApply& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.dropout(args.dropout);
+  f.inp("inp", args.inp, area(args.rows.count, args.n));
+  f.out("out", args.out, area(args.rows.count, args.n));
+}
+
+void fill(Fields& f, DropoutResidualLayernormForward& args) {
+  f.rows(args.rows);
+  f.size("C", args.C);
+  f.number("eps", args.eps);
+  f.dropout(args.dropout);
+  const double count = area(args.rows.count, args.C);
+  f.inp("inp", args.inp, count);
+  f.optional_inp("residual", args.residual, count);
+  f.inp("gamma", args.gamma, args.C);
+  f.inp("beta", args.beta, args.C);
+  f.out("sum", args.sum, count);
+  f.out("mean", args.mean, args.rows.count);
+  f.out("rstd", args.rstd, args.rows.count);
+  f.out("out", args.out, count);
+}
+
+void fill(Fields& f, DropoutResidualLayernormBackward& args) {
+  f.rows(args.rows);
+  f.size("C", args.C);
+  f.flag("accumulate", args.accumulate);
+  f.dropout(args.dropout);
+  const double count = area(args.rows.count, args.C);
+  f.inp("dout", args.dout, count);
+  f.inp("sum", args.sum, count);
+  f.inp("mean", args.mean, args.rows.count);
+  f.inp("rstd", args.rstd, args.rows.count);
+  f.inp("gamma", args.gamma, args.C);
+  f.out("dresidual", args.dresidual, count);
+  f.optional_out("dinp", args.dinp, count);
+  f.optional_out("dgamma", args.dgamma, args.C);
+  f.optional_out("dbeta", args.dbeta, args.C);
+}
+
+// All of AttentionForward but its outputs, which backward reads. Returns the number of query rows.
+int fill_inputs(Fields& f, AttentionForward& args) {
+  const Batch batch = f.batch();
+  f.size("C", args.C);
+  f.size("NH", args.NH);
+  if (args.C % args.NH != 0) throw Error("INVALID_OPTION", "Expected a divisor of C for NH");
+  f.size_or("P", args.P, 0);
+  f.flag("first_only", args.first_only);
+  f.dropout(args.dropout);
+  f.stride("q_stride", args.q_stride, args.C);
+  f.stride("kv_stride", args.kv_stride, args.C);
+  f.stride("prefix_stride", args.prefix_stride, args.C);
+  const int queries = args.first_only ? batch.B : batch.T;
+  f.inp("q", args.q, Fields::strided(queries, args.C, args.q_stride));
+  f.inp("k", args.k, Fields::strided(batch.T, args.C, args.kv_stride));
+  f.inp("v", args.v, Fields::strided(batch.T, args.C, args.kv_stride));
+  if (args.P > 0) {
+    f.inp("prefix_k", args.prefix_k, Fields::strided(args.P, args.C, args.prefix_stride));
+    f.inp("prefix_v", args.prefix_v, Fields::strided(args.P, args.C, args.prefix_stride));
+  }
+  return queries;
+}
+
+void fill(Fields& f, AttentionForward& args) {
+  const int queries = fill_inputs(f, args);
+  f.out("out", args.out, area(queries, args.C));
+  f.out("lse", args.lse, area(queries, args.NH));
+}
+
+void fill(Fields& f, AttentionBackward& args) {
+  AttentionForward& forward = args.forward;
+  const Batch batch = f.batch();
+  const int queries = fill_inputs(f, forward);
+  const int C = forward.C, P = forward.P;
+  const Real* out = nullptr;
+  const Acc* lse = nullptr;
+  f.inp("out", out, area(queries, C));
+  f.inp("lse", lse, area(queries, forward.NH));
+  // The struct is forward's, which writes them; backward reads them.
+  forward.out = const_cast<Real*>(out);
+  forward.lse = const_cast<Acc*>(lse);
+  f.flag("accumulate", args.accumulate);
+  f.stride("dprefix_stride", args.dprefix_stride, C);
+  f.inp("dout", args.dout, area(queries, C));
+  f.optional_out("dq", args.dq, Fields::strided(queries, C, forward.q_stride));
+  f.optional_out("dk", args.dk, Fields::strided(batch.T, C, forward.kv_stride));
+  f.optional_out("dv", args.dv, Fields::strided(batch.T, C, forward.kv_stride));
+  if (P == 0) return;
+  f.optional_out("dprefix_k", args.dprefix_k, Fields::strided(P, C, args.dprefix_stride));
+  f.optional_out("dprefix_v", args.dprefix_v, Fields::strided(P, C, args.dprefix_stride));
+  if (args.dprefix_k || args.dprefix_v) args.prefix_partials = f.workspace<Acc>(area(batch.B, area(P, 2.0 * C)));
+}
+
+void fill(Fields& f, LoraForwardAdd& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.size("k", args.k);
+  f.size("r", args.r);
+  f.stride("inp_stride", args.inp_stride, args.k);
+  f.stride("out_stride", args.out_stride, args.n);
+  f.number("scaling", args.scaling);
+  f.dropout(args.dropout);
+  f.inp("inp", args.inp, Fields::strided(args.rows.count, args.k, args.inp_stride));
+  f.inp("a", args.a, area(args.r, args.k));
+  f.inp("b", args.b, area(args.n, args.r));
+  f.out("h", args.h, area(args.rows.count, args.r));
+  f.out("out", args.out, Fields::strided(args.rows.count, args.n, args.out_stride));
+  args.dropped = f.workspace<Real>(area(args.rows.count, args.k));
+}
+
+void fill(Fields& f, LoraBackward& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.size("k", args.k);
+  f.size("r", args.r);
+  f.stride("inp_stride", args.inp_stride, args.k);
+  f.stride("dout_stride", args.dout_stride, args.n);
+  f.stride("dinp_stride", args.dinp_stride, args.k);
+  f.flag("accumulate", args.accumulate);
+  f.number("scaling", args.scaling);
+  f.dropout(args.dropout);
+  f.inp("dout", args.dout, Fields::strided(args.rows.count, args.n, args.dout_stride));
+  f.inp("inp", args.inp, Fields::strided(args.rows.count, args.k, args.inp_stride));
+  f.inp("h", args.h, area(args.rows.count, args.r));
+  f.inp("a", args.a, area(args.r, args.k));
+  f.inp("b", args.b, area(args.n, args.r));
+  f.optional_out("da", args.da, area(args.r, args.k));
+  f.optional_out("db", args.db, area(args.n, args.r));
+  f.optional_out("dinp", args.dinp, Fields::strided(args.rows.count, args.k, args.dinp_stride));
+  args.dropped = f.workspace<Real>(area(args.rows.count, args.k));
+  args.dh = f.workspace<Real>(area(args.rows.count, args.r));
+}
+
+void fill(Fields& f, FirstRowsForward& args) {
+  const Batch batch = f.batch();
+  f.size("C", args.C);
+  f.stride("inp_stride", args.inp_stride, args.C);
+  f.inp("inp", args.inp, Fields::strided(batch.T, args.C, args.inp_stride));
+  f.out("out", args.out, area(batch.B, args.C));
+}
+
+void fill(Fields& f, FirstRowsBackward& args) {
+  const Batch batch = f.batch();
+  f.size("C", args.C);
+  f.flag("add_to_dinp", args.add_to_dinp);
+  f.inp("dout", args.dout, area(batch.B, args.C));
+  f.out("dinp", args.dinp, area(batch.T, args.C));
+}
+
+void fill(Fields& f, CrossEntropy& args) {
+  const Batch batch = f.batch();
+  f.size("NC", args.NC);
+  f.number_or("label_smoothing", args.label_smoothing, 0);
+  f.number_or("loss_scale", args.loss_scale, 1);
+  f.batch_labels(args.NC);
+  f.inp("logits", args.logits, area(batch.B, args.NC));
+  f.optional_inp("class_weights", args.class_weights, args.NC);
+  f.out("loss", args.loss, 1);
+  f.optional_out("predictions", args.predictions, batch.B);
+  f.optional_out("dlogits", args.dlogits, area(batch.B, args.NC));
+}
+
+void fill(Fields& f, CastToReal& args) {
+  args.count = static_cast<int64_t>(f.length("inp"));
+  f.inp("inp", args.inp, 0);
+  f.out("out", args.out, static_cast<double>(args.count));
+}
+
+void fill(Fields& f, CastToAcc& args) {
+  args.count = static_cast<int64_t>(f.length("inp"));
+  f.flag("accumulate", args.accumulate);
+  f.inp("inp", args.inp, 0);
+  f.out("out", args.out, static_cast<double>(args.count));
+}
+
+// Packs examples order[0..B) of a data set; the outputs are the arrays of Batch.
+std::function<void()> gather_batch(Fields& f) {
+  GatherBatch args{};
+  const std::vector<int32_t> offsets = f.offsets("dataset_offsets");
+  const int examples = static_cast<int>(offsets.size()) - 1;
+  const std::vector<int32_t> order = f.indices("order", f.length("order"), examples);
+  Batch batch;
+  batch.B = static_cast<int>(order.size());
+  for (const int32_t example : order) {
+    const int length = offsets[example + 1] - offsets[example];
+    if (length > INT32_MAX - batch.T) throw Error("INVALID_OPTION", "Expected fewer than 2^31 tokens for order");
+    batch.T += length;
+    batch.max_length = std::max(batch.max_length, length);
+  }
+  if (batch.B == 0) throw Error("INVALID_OPTION", "Expected at least one example for order but received none");
+  f.flag("sort_tokens", args.sort_tokens);
+  f.inp("dataset_ids", args.dataset_ids, offsets.back());
+  f.optional_inp("dataset_token_types", args.dataset_token_types, offsets.back());
+  f.inp("dataset_offsets", args.dataset_offsets, examples + 1.0);
+  f.optional_inp("dataset_labels", args.dataset_labels, examples);
+  f.inp("order", args.order, batch.B);
+  f.out("ids", batch.ids, batch.T);
+  f.out("token_types", batch.token_types, batch.T);
+  f.out("positions", batch.positions, batch.T);
+  f.out("labels", batch.labels, batch.B);
+  f.out("cu_seqlens", batch.cu_seqlens, batch.B + 1.0);
+  f.out("tokens_by_id", batch.tokens_by_id, batch.T);
+  f.out("tokens_by_position", batch.tokens_by_position, batch.T);
+  return [&backend = f.backend(), args, batch]() mutable { backend.gather_batch(args, batch); };
+}
+
+std::string numbered(const char* name, size_t index) {
+  std::string text = name;
+  text += '.';
+  text += std::to_string(index);
+  return text;
+}
+
+// The arrays of segment i are named master.i, grad.i, m.i, v.i and weight.i (the compute copy, where it is asked for).
+std::vector<OptimizerSegment> gradient_segments(Fields& f) {
+  int count = 0;
+  f.size("segments", count);
+  std::vector<OptimizerSegment> segments;
+  for (int i = 0; i < count; ++i) {
+    const std::string name = numbered("grad", i);
+    OptimizerSegment segment{};
+    segment.count = static_cast<int64_t>(f.length(name));
+    f.out(name, segment.grad, 1);
+    segments.push_back(segment);
+  }
+  return segments;
+}
+
+std::function<void()> grad_norm(Fields& f) {
+  const auto segments = gradient_segments(f);
+  Acc* norm = nullptr;
+  f.out("norm", norm, 1);
+  return [&backend = f.backend(), segments, norm] {
+    backend.grad_norm(segments.data(), static_cast<int>(segments.size()), norm);
+  };
+}
+
+// Of the gradients' norm, which AdamW clips by, and AdamW.
+std::function<void()> adamw(Fields& f) {
+  std::vector<OptimizerSegment> segments = gradient_segments(f);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    OptimizerSegment& segment = segments[i];
+    const double count = static_cast<double>(segment.count);
+    f.flag(numbered("decay", i), segment.decay);
+    f.out(numbered("master", i), segment.master, count);
+    f.out(numbered("m", i), segment.m, count);
+    f.out(numbered("v", i), segment.v, count);
+    segment.weight =
+        f.backend().weights_are_master() ? reinterpret_cast<Real*>(segment.master) : f.workspace<Real>(count);
+    f.optional_copy(numbered("weight", i), segment.weight, count);
+  }
+  OptimizerSettings settings{};
+  f.number("beta1", settings.beta1);
+  f.number("beta2", settings.beta2);
+  f.number("eps", settings.eps);
+  f.number("weight_decay", settings.weight_decay);
+  f.number_or("max_grad_norm", settings.max_grad_norm, 0);
+  const Acc* loss = nullptr;
+  Acc* norm = nullptr;
+  f.inp("loss", loss, 1);
+  f.out("norm", norm, 1);
+  return [&backend = f.backend(), segments, settings, loss, norm] {
+    const int count = static_cast<int>(segments.size());
+    backend.grad_norm(segments.data(), count, norm);
+    backend.adamw(segments.data(), count, settings, loss);
+  };
+}
+
+template <typename Args>
+Operation operation(void (Backend::*run)(const Args&)) {
+  return [run](Fields& f) -> std::function<void()> {
+    Args args{};
+    fill(f, args);
+    return [run, &backend = f.backend(), args] { (backend.*run)(args); };
+  };
+}
+
+const std::map<std::string, Operation>& table() {
+  static const std::map<std::string, Operation> operations = {
+      {"gather_batch", gather_batch},
+      {"embedding_forward", operation(&Backend::embedding_forward)},
+      {"embedding_backward", operation(&Backend::embedding_backward)},
+      {"linear_forward", operation(&Backend::linear_forward)},
+      {"linear_backward_input", operation(&Backend::linear_backward_input)},
+      {"linear_backward_weight", operation(&Backend::linear_backward_weight)},
+      {"activation_forward", operation(&Backend::activation_forward)},
+      {"activation_backward", operation(&Backend::activation_backward)},
+      {"dropout_apply", operation(&Backend::dropout_apply)},
+      {"dropout_residual_layernorm_forward", operation(&Backend::dropout_residual_layernorm_forward)},
+      {"dropout_residual_layernorm_backward", operation(&Backend::dropout_residual_layernorm_backward)},
+      {"attention_forward", operation(&Backend::attention_forward)},
+      {"attention_backward", operation(&Backend::attention_backward)},
+      {"lora_forward_add", operation(&Backend::lora_forward_add)},
+      {"lora_backward", operation(&Backend::lora_backward)},
+      {"first_rows_forward", operation(&Backend::first_rows_forward)},
+      {"first_rows_backward", operation(&Backend::first_rows_backward)},
+      {"cross_entropy", operation(&Backend::cross_entropy)},
+      {"cast_to_real", operation(&Backend::cast_to_real)},
+      {"cast_to_acc", operation(&Backend::cast_to_acc)},
+      {"grad_norm", grad_norm},
+      {"adamw", adamw},
+  };
+  return operations;
+}
+
+}  // namespace
+
+const Operation& find_operation(const std::string& name) {
+  const auto found = table().find(name);
+  if (found == table().end()) throw Error("NOT_FOUND", "Expected an operation of the backend but received " + name);
+  return found->second;
+}
+
+std::vector<std::string> operation_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, operation] : table()) names.push_back(name);
+  return names;
+}
+
+}  // namespace bertune
