@@ -36,7 +36,7 @@ Range even_split(int count, int parts, int part, int multiple) {
   return {static_cast<int>(std::min<int64_t>(begin, count)), static_cast<int>(std::min<int64_t>(end, count))};
 }
 
-Pool::Pool(int threads) : errors_(std::max(threads, 1)) {
+Pool::Pool(int threads) : parts_(std::max(threads, 1)) {
   BERTUNE_CHECK(threads >= 1);
   workers_.reserve(threads - 1);
   for (int thread = 1; thread < threads; ++thread) {
@@ -51,12 +51,19 @@ Pool::~Pool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void Pool::call_and_keep_error(int thread) {
+// Only one of the worker and the calling thread gets to do a generation's part.
+bool Pool::claim(int thread, uint32_t generation) {
+  uint32_t last = generation - 1;
+  return parts_[thread].begun.compare_exchange_strong(last, generation, std::memory_order_acq_rel);
+}
+
+void Pool::do_part(int thread) {
   try {
     call_(work_, thread);
   } catch (...) {
-    errors_[thread] = std::current_exception();
+    parts_[thread].error = std::current_exception();
   }
+  if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
 }
 
 void Pool::dispatch(Call call, const void* work) {
@@ -66,28 +73,33 @@ void Pool::dispatch(Call call, const void* work) {
   }
   call_ = call;
   work_ = work;
-  remaining_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
+  unfinished_.store(static_cast<uint32_t>(threads()), std::memory_order_relaxed);
+  const uint32_t generation = generation_.fetch_add(1, std::memory_order_release) + 1;
   generation_.notify_all();
-  call_and_keep_error(0);
-  for (uint32_t left = remaining_.load(std::memory_order_acquire); left != 0;
-       left = remaining_.load(std::memory_order_acquire)) {
-    wait_while(remaining_, left);
+  for (int thread = 0; thread < threads(); ++thread) {
+    if (claim(thread, generation)) do_part(thread);
   }
-  for (std::exception_ptr& error : errors_) {
-    if (!error) continue;
-    const std::exception_ptr first = error;
-    std::fill(errors_.begin(), errors_.end(), nullptr);
-    std::rethrow_exception(first);
+  for (uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0;
+       left = unfinished_.load(std::memory_order_acquire)) {
+    wait_while(unfinished_, left);
   }
+  std::exception_ptr first;
+  for (Part& part : parts_) {
+    if (part.error && !first) first = part.error;
+    part.error = nullptr;
+  }
+  if (first) std::rethrow_exception(first);
 }
 
 void Pool::work_until_stopped(int thread) {
-  for (uint32_t seen = 0;; ++seen) {
+  for (uint32_t seen = 0;;) {
     wait_while(generation_, seen);
-    if (call_ == nullptr) return;
-    call_and_keep_error(thread);
-    if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) remaining_.notify_one();
+    seen = generation_.load(std::memory_order_acquire);
+    // Between a claim and the end of its part nothing that dispatch wrote can change.
+    if (claim(thread, seen)) {
+      if (call_ == nullptr) return;
+      do_part(thread);
+    }
   }
 }
 

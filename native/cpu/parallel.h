@@ -1,14 +1,14 @@
 // A small pool of threads, and how rows are shared out among them.
 //
-// A step runs some hundreds of short operations, each of them one call of Pool::run. Workers therefore spin for a few
+// A step runs some hundreds of short operations, each of them one call of Pool::run. Workers therefore spin for some
 // microseconds before they sleep: within a step they are awake when the next operation comes, and an idle session
-// costs nothing.
+// costs nothing. A part of the work that its worker has not begun when the calling thread is done with its own is done
+// by the calling thread, so that a worker whose core is busy with another process holds nobody up.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -51,16 +51,23 @@ class Pool {
  private:
   using Call = void (*)(const void* work, int thread);
 
+  // One a thread: the last generation whose part was begun, and what that part threw.
+  struct alignas(64) Part {
+    std::atomic<uint32_t> begun{0};
+    std::exception_ptr error;
+  };
+
   void dispatch(Call call, const void* work);
   void work_until_stopped(int thread);
-  void call_and_keep_error(int thread);
+  void do_part(int thread);
+  bool claim(int thread, uint32_t generation);
 
-  // Written by run before `generation_` is raised, read by workers after it.
+  // Written by dispatch before `generation_` is raised, read after it.
   Call call_ = nullptr;  // null: stop
   const void* work_ = nullptr;
-  std::vector<std::exception_ptr> errors_;  // one a thread
+  std::vector<Part> parts_;
   alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<uint32_t> remaining_{0};
+  alignas(64) std::atomic<uint32_t> unfinished_{0};  // parts of the workers
   std::vector<std::thread> workers_;
 };
 
