@@ -2,14 +2,15 @@ import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { readDelimited } from './data/delimited.js';
 import { readJsonLines } from './data/json-lines.js';
-import { impliedClasses, labelIndices, type RawSplit } from './data/labels.js';
-import { type DatasetOptions, type RawRows, SPLIT_NAMES, type SplitName, type TextDataset } from './data/types.js';
+import { impliedClasses, labelIndices } from './data/labels.js';
+import { Rows } from './data/rows.js';
+import { type DatasetOptions, SPLIT_NAMES, type SplitName, type TextDataset } from './data/types.js';
 import { BertuneError } from './errors.js';
 import { expectAbortSignal, expectNames, expectObject, expectString, invalidOption } from './options.js';
 
 export type { DatasetOptions, Split, TextDataset } from './data/types.js';
 
-const READERS: Readonly<Record<string, (path: string, options: DatasetOptions) => Promise<RawRows>>> = {
+const READERS: Readonly<Record<string, (path: string, options: DatasetOptions) => Promise<Rows>>> = {
   '.csv': readDelimited,
   '.tsv': readDelimited,
   '.txt': readDelimited,
@@ -55,10 +56,10 @@ export interface TextRow {
 export async function loadDataset(source: string | DatasetFiles, options: DatasetOptions = {}): Promise<TextDataset> {
   checkOptions(options);
   const files = typeof source === 'string' ? await findFiles(source) : checkFiles(source);
-  const raw: Partial<Record<SplitName, RawSplit>> = {};
+  const raw: Partial<Record<SplitName, Rows>> = {};
   for (const name of SPLIT_NAMES) {
     const path = files[name];
-    if (path !== undefined) raw[name] = { ...(await readRows(path, options)), source: path };
+    if (path !== undefined) raw[name] = await readRows(path, options);
   }
   return assemble(raw, options.labels);
 }
@@ -77,10 +78,10 @@ export function datasetFromRows(
   expectObject('splits', splits, SPLIT_NAMES);
   expectObject('options', options, ['labels']);
   if (options.labels !== undefined) expectNames('labels', options.labels);
-  const raw: Partial<Record<SplitName, RawSplit>> = {};
+  const raw: Partial<Record<SplitName, Rows>> = {};
   for (const name of SPLIT_NAMES) {
     const rows = splits[name];
-    if (rows !== undefined) raw[name] = rawSplit(name, rows);
+    if (rows !== undefined) raw[name] = collectRows(name, rows);
   }
   if (Object.keys(raw).length === 0) throw invalidOption('splits', 'rows for train, validation or test', splits);
   return assemble(raw, options.labels);
@@ -135,7 +136,7 @@ async function findFiles(path: string): Promise<DatasetFiles> {
   return files;
 }
 
-async function readRows(path: string, options: DatasetOptions): Promise<RawRows> {
+async function readRows(path: string, options: DatasetOptions): Promise<Rows> {
   const read = READERS[extname(path).toLowerCase()];
   if (read === undefined) {
     const endings = Object.keys(READERS).join(', ');
@@ -144,29 +145,27 @@ async function readRows(path: string, options: DatasetOptions): Promise<RawRows>
   return read(path, options);
 }
 
-function rawSplit(name: SplitName, rows: readonly TextRow[]): RawSplit {
+function collectRows(name: SplitName, rows: readonly TextRow[]): Rows {
   if (!Array.isArray(rows)) throw invalidOption(`splits.${name}`, 'an array of { text, label }', rows);
-  const raw: RawSplit = { texts: [], labels: [], lines: [], source: `the ${name} rows` };
+  const collected = new Rows(`the ${name} rows`, 'index');
   rows.forEach((row: unknown, index) => {
     const { text, label } = (row ?? {}) as Partial<TextRow>;
-    const name = Number.isSafeInteger(label) ? String(label) : label;
-    if (typeof text !== 'string' || typeof name !== 'string' || name.trim() === '') {
-      throw new BertuneError('INVALID_DATA', `Expected { text, label } in ${raw.source} at index ${index}`);
+    const written = Number.isSafeInteger(label) ? String(label) : label;
+    if (typeof text !== 'string' || typeof written !== 'string' || written.trim() === '') {
+      throw new BertuneError('INVALID_DATA', `Expected { text, label } in ${collected.source} at index ${index}`);
     }
-    raw.texts.push(text);
-    raw.labels.push(name.trim());
-    raw.lines.push(index);
+    collected.add(text, written, index);
   });
-  return raw;
+  return collected;
 }
 
 /** Gives all splits one list of classes. */
-function assemble(raw: Partial<Record<SplitName, RawSplit>>, labels: readonly string[] | undefined): TextDataset {
+function assemble(raw: Partial<Record<SplitName, Rows>>, labels: readonly string[] | undefined): TextDataset {
   const present = SPLIT_NAMES.flatMap((name) => (raw[name] === undefined ? [] : [{ name, split: raw[name] }]));
   const splits = present.map(({ split }) => split);
   for (const { source, texts } of splits) {
-    if (texts.length === 0)
-      throw new BertuneError('INVALID_DATA', `Expected at least one row in ${source} but found none`);
+    if (texts.length > 0) continue;
+    throw new BertuneError('INVALID_DATA', `Expected at least one row in ${source} but found none`);
   }
   const classes = labels ?? impliedClasses(raw.train === undefined ? splits : [raw.train]);
   const indices = labelIndices(splits, classes);

@@ -1,14 +1,16 @@
+import { finished } from 'node:stream/promises';
 import { CsvError, type InfoRecord, Parser } from 'csv-parse';
 import { BertuneError } from '../errors.js';
 import { TimeSlice } from '../time-slice.js';
 import { chooseColumns } from './columns.js';
+import { Rows } from './rows.js';
 import { readTextFile } from './text-file.js';
-import type { DatasetOptions, RawRows } from './types.js';
+import type { DatasetOptions } from './types.js';
 
 const DELIMITERS = [',', ';', '\t'];
 
 /** What is parsed between two looks at the clock; about a millisecond's work. */
-const PIECE_CHARACTERS = 4096;
+const PIECE_CHARACTERS = 2048;
 
 /** A record as the parser hands it over with its `raw` option. */
 interface RawRecord {
@@ -25,7 +27,7 @@ interface RawRecord {
  * @throws NOT_FOUND: no such file or column · INVALID_DATA: not UTF-8, an open quote, a row with too few or too many
  * columns, an empty label, no header; each with its line · ABORTED
  */
-export async function readDelimited(path: string, options: DatasetOptions): Promise<RawRows> {
+export async function readDelimited(path: string, options: DatasetOptions): Promise<Rows> {
   const slice = new TimeSlice(options.signal);
   let collector: DelimitedRows | undefined;
   let header = '';
@@ -51,9 +53,8 @@ export async function readDelimited(path: string, options: DatasetOptions): Prom
 
 /** Collects the rows that csv-parse finds, and turns its complaints into ours. */
 class DelimitedRows {
-  private readonly rows: RawRows = { texts: [], labels: [], lines: [] };
+  private readonly rows: Rows;
   private readonly parser: Parser;
-  private readonly delimiter: string;
   private error: unknown;
   private width = 0;
   private text = -1;
@@ -67,9 +68,9 @@ class DelimitedRows {
     header: string,
     private readonly options: DatasetOptions,
   ) {
-    this.delimiter = options.delimiter ?? sniffDelimiter(path, header);
+    this.rows = new Rows(path);
     this.parser = new Parser({
-      delimiter: this.delimiter,
+      delimiter: options.delimiter ?? sniffDelimiter(path, header),
       record_delimiter: ['\r\n', '\n'],
       relax_quotes: true,
       relax_column_count: true,
@@ -94,10 +95,10 @@ class DelimitedRows {
   }
 
   /** The rows, once the last piece was written. */
-  async end(): Promise<RawRows> {
-    await new Promise<void>((resolve) => {
-      this.parser.once('end', resolve).once('error', () => resolve());
-      this.parser.end();
+  async end(): Promise<Rows> {
+    this.parser.end();
+    await finished(this.parser).catch((error: unknown) => {
+      this.error ??= error;
     });
     if (this.error !== undefined) throw this.explain(this.error);
     if (this.width === 0) throw this.invalid('a header line', 'nothing', 1);
@@ -134,11 +135,9 @@ class DelimitedRows {
       const advice = record.length > this.width ? ' (a text that holds the delimiter must be in quotes)' : '';
       throw this.invalid(`${this.width} columns`, `${record.length}${advice}`, line);
     }
-    const label = record[this.label]!.trim();
-    if (label === '') throw this.invalid('a label', 'none', line);
-    this.rows.texts.push(record[this.text]!);
-    this.rows.labels.push(label);
-    this.rows.lines.push(line);
+    const label = record[this.label]!;
+    if (label.trim() === '') throw this.invalid('a label', 'none', line);
+    this.rows.add(record[this.text]!, label, line);
   }
 
   private explain(error: unknown): unknown {

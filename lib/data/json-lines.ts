@@ -1,8 +1,9 @@
 import { BertuneError } from '../errors.js';
 import { TimeSlice } from '../time-slice.js';
 import { type Columns, chooseColumns } from './columns.js';
+import { Rows } from './rows.js';
 import { readTextFile } from './text-file.js';
-import type { DatasetOptions, RawRows } from './types.js';
+import type { DatasetOptions } from './types.js';
 
 /**
  * Reads a file with one JSON object a line (.jsonl, .ndjson). Texts are strings; labels are strings or integers. The
@@ -13,9 +14,9 @@ import type { DatasetOptions, RawRows } from './types.js';
  * @throws NOT_FOUND: no such file or column · INVALID_DATA: not UTF-8, a line that is not a JSON object, a text or label
  * that is missing or of the wrong type; each with its line · ABORTED
  */
-export async function readJsonLines(path: string, options: DatasetOptions): Promise<RawRows> {
+export async function readJsonLines(path: string, options: DatasetOptions): Promise<Rows> {
   const slice = new TimeSlice(options.signal);
-  const rows: RawRows = { texts: [], labels: [], lines: [] };
+  const rows = new Rows(path);
   let columns: Columns | undefined;
   let line = 0;
   for await (const content of readLines(path, options.signal)) {
@@ -23,9 +24,8 @@ export async function readJsonLines(path: string, options: DatasetOptions): Prom
     if (content.trim() !== '') {
       const object = parseObject(path, line, content);
       columns ??= chooseColumns(path, Object.keys(object), options);
-      rows.texts.push(readText(path, line, columns.text, object[columns.text]));
-      rows.labels.push(readLabel(path, line, columns.label, object[columns.label]));
-      rows.lines.push(line);
+      const text = readText(path, line, columns.text, object[columns.text]);
+      rows.add(text, readLabel(path, line, columns.label, object[columns.label]), line);
     }
     if (slice.isOver) await slice.next();
   }
@@ -66,7 +66,7 @@ function readLabel(path: string, line: number, column: string, value: unknown): 
   if (typeof label !== 'string' || label.trim() === '') {
     throw invalid(path, line, `a name or an integer for ${column}`, JSON.stringify(value) ?? 'nothing');
   }
-  return label.trim();
+  return label;
 }
 
 function invalid(path: string, line: number, expected: string, found: string, cause?: unknown): BertuneError {

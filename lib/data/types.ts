@@ -40,11 +40,3 @@ export interface DatasetOptions {
   /** Stops the reading; the promise rejects with ABORTED. Defaults to none. */
   signal?: AbortSignal;
 }
-
-/** Rows as they were read, before their labels became indices. */
-export interface RawRows {
-  texts: string[];
-  labels: string[];
-  /** The line each row ends on, from 1. */
-  lines: number[];
-}
