@@ -61,7 +61,6 @@ class DelimitedRows {
   private label = -1;
   /** Lines of the records so far, without the empty lines between them. */
   private lines = 0;
-  private emptyLines = 0;
 
   constructor(
     private readonly path: string,
@@ -107,7 +106,6 @@ class DelimitedRows {
 
   private add({ record, raw }: RawRecord, emptyLines: number): void {
     const line = this.lines + emptyLines + 1;
-    this.emptyLines = emptyLines;
     this.lines += 1;
     for (const field of record) {
       const newlines = countNewlines(field);
@@ -142,7 +140,7 @@ class DelimitedRows {
 
   private explain(error: unknown): unknown {
     if (!(error instanceof CsvError)) return error;
-    const line = this.lines + this.emptyLines + 1;
+    const line = this.lines + this.parser.info.empty_lines + 1;
     const found = error.code === 'CSV_QUOTE_NOT_CLOSED' ? 'the end of the file' : error.message;
     return this.invalid('a closing quote for a field that opens with one', found, line, error);
   }

@@ -1,0 +1,401 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/dataset.js';
+import { expectRefusal, useTemporaryDirectory } from './files.js';
+
+const GOEMOTIONS = fileURLToPath(new URL('../../assets/data/goemotions6', import.meta.url));
+
+describe('dataset', () => {
+  const directory = useTemporaryDirectory();
+
+  async function write(name: string, content: string | Uint8Array): Promise<string> {
+    const path = directory.path(name);
+    await writeFile(path, content);
+    return path;
+  }
+
+  /** Writes a training file and reads it. */
+  async function load(name: string, content: string | Uint8Array, options: DatasetOptions = {}): Promise<TextDataset> {
+    return loadDataset(await write(name, content), options);
+  }
+
+  describe('delimited files', () => {
+    it('reads comma-separated columns with quotes, delimiters and line ends inside', async () => {
+      const { labels, train } = await load(
+        'train.csv',
+        'id,text,label\n1,plain,joy\n2,"a, b",sad\n3,"say ""hi""",joy\n4,"two\nlines",sad\n5,it is "quoted",joy\n',
+      );
+      expect(labels).to.deep.equal(['joy', 'sad']);
+      expect(train!.texts).to.deep.equal(['plain', 'a, b', 'say "hi"', 'two\nlines', 'it is "quoted"']);
+      expect(train!.labels).to.deep.equal(Int32Array.of(0, 1, 0, 1, 0));
+      expect(train!.name).to.equal('train');
+      expect(train!.source).to.equal(directory.path('train.csv'));
+    });
+
+    for (const [what, content] of [
+      ['commas', 'text,label\na;b\tc,x\nd,y\n'],
+      ['semicolons', 'text;label\na;x\nd;y\n'],
+      ['tabs', 'text\tlabel\na, b; c\tx\nd\ty\n'],
+    ] as const) {
+      it(`finds ${what} in the header line, whatever the file is called`, async () => {
+        for (const name of ['data.csv', 'data.tsv', 'data.txt']) {
+          expect((await load(name, content)).train!.labels).to.deep.equal(Int32Array.of(0, 1));
+        }
+      });
+    }
+
+    it('takes the delimiter and the columns that are named', async () => {
+      const { train } = await load('train.csv', 'Body|Mood|text\nfirst|good|no\nsecond|bad|no\n', {
+        delimiter: '|',
+        textColumn: 'Body',
+        labelColumn: 'Mood',
+      });
+      expect(train!.texts).to.deep.equal(['first', 'second']);
+      expect(train!.labels).to.deep.equal(Int32Array.of(1, 0));
+    });
+
+    it('finds the usual column names, in any case', async () => {
+      for (const header of ['Text,Label', 'sentence,label_name', 'content,category', 'idx,review,sentiment']) {
+        const row = header.split(',').map((_, i) => `v${i}`);
+        const { train, labels } = await load('train.csv', `${header}\n${row.join(',')}\n`);
+        expect(train!.texts, header).to.deep.equal([row.at(-2)]);
+        expect(labels, header).to.deep.equal([row.at(-1)]);
+      }
+    });
+
+    it('strips a byte order mark and reads CRLF, empty lines and a last line without an end', async () => {
+      const { train } = await load('train.csv', '\ufefftext,label\r\na,x\r\n\r\n"b\r\nc",y\r\n\nd,x');
+      expect(train!.texts).to.deep.equal(['a', 'b\r\nc', 'd']);
+      expect(train!.labels).to.deep.equal(Int32Array.of(0, 1, 0));
+    });
+
+    it('keeps empty texts, and spaces in texts but not around labels', async () => {
+      const { labels, train } = await load('train.csv', 'text,label\n,x\n"",y\n  two  , x \n');
+      expect(train!.texts).to.deep.equal(['', '', '  two  ']);
+      expect(labels).to.deep.equal(['x', 'y']);
+    });
+
+    it('reads characters that a piece of the file cuts in two', async () => {
+      const text = `${'x'.repeat(65532)}é😀`.repeat(3);
+      for (const shift of ['', 'a', 'ab', 'abc']) {
+        const { train } = await load('train.csv', `text,label\n${shift}${text},joy\n"${text}\n""${text}",sad\n`);
+        expect(train!.texts).to.deep.equal([shift + text, `${text}\n"${text}`]);
+      }
+    });
+  });
+
+  describe('JSON lines', () => {
+    it('reads an object a line', async () => {
+      const { labels, train } = await load(
+        'train.jsonl',
+        '\ufeff{"text": "a\\n\\"b\\"", "label": "joy", "id": 1}\r\n\n{"label": "anger", "text": ""}\n{"text":"é","label":"joy"}',
+      );
+      expect(labels).to.deep.equal(['anger', 'joy']);
+      expect(train!.texts).to.deep.equal(['a\n"b"', '', 'é']);
+      expect(train!.labels).to.deep.equal(Int32Array.of(1, 0, 1));
+    });
+
+    it('reads integer labels, written as numbers or as strings', async () => {
+      const { labels, train } = await load(
+        'train.ndjson',
+        '{"sentence":"a","labels":10}\n{"sentence":"b","labels":"2"}\n{"sentence":"c","labels":10}\n',
+      );
+      expect(labels).to.deep.equal(['2', '10']);
+      expect(train!.labels).to.deep.equal(Int32Array.of(1, 0, 1));
+    });
+
+    for (const [what, line, pattern] of [
+      ['broken JSON', '{"text": "a", "label": ', 'broken JSON'],
+      ['no object', '["a", "joy"]', 'a JSON object'],
+      ['a text that is no string', '{"text": 5, "label": "joy"}', 'a string for text'],
+      ['a text that is missing', '{"label": "joy"}', 'a string for text'],
+      ['a label that is no integer', '{"text": "a", "label": 1.5}', 'a name or an integer for label'],
+      ['a label that is missing', '{"text": "a"}', 'found nothing'],
+      ['an empty label', '{"text": "a", "label": " "}', 'a name or an integer for label'],
+    ] as const) {
+      it(`refuses ${what}, with its line`, async () => {
+        const content = `{"text": "fine", "label": "joy"}\n\n${line}\n{"text": "fine", "label": "joy"}\n`;
+        await expectRefusal(load('train.jsonl', content), 'INVALID_DATA', 'train.jsonl, line 3,', pattern);
+      });
+    }
+
+    it('refuses a file without the columns, listing those it has', async () => {
+      await expectRefusal(load('a.jsonl', '{"txt": "a", "lbl": "b"}\n'), 'NOT_FOUND', 'a text column', '"txt", "lbl"');
+    });
+  });
+
+  describe('labels', () => {
+    const rows = 'text,label\na,2\nb,0\nc,1\n';
+
+    it('orders integers by value and names by their characters', async () => {
+      const numbers = 'text,label\na,10\nb,9\nc,-1\n';
+      expect((await load('a.csv', numbers)).labels).to.deep.equal(['-1', '9', '10']);
+      expect((await load('a.csv', 'text,label\na,b\nb,B\nc,10\nd,9\n')).labels).to.deep.equal(['10', '9', 'B', 'b']);
+    });
+
+    it('takes integers as indices of the classes that are given', async () => {
+      const { labels, train } = await load('a.csv', rows, { labels: ['sad', 'glad', 'mad'] });
+      expect(labels).to.deep.equal(['sad', 'glad', 'mad']);
+      expect(train!.labels).to.deep.equal(Int32Array.of(2, 0, 1));
+    });
+
+    it('takes integers as names where the classes that are given are integers', async () => {
+      const stars = await load('a.csv', 'text,label\na,1\nb,3\n', { labels: ['1', '2', '3'] });
+      expect(stars.train!.labels).to.deep.equal(Int32Array.of(0, 2));
+    });
+
+    it('reads all splits the same way', async () => {
+      const train = await write('train.csv', 'text,label\na,1\nb,2\n');
+      const test = await write('test.csv', 'text,label\nc,0\n');
+      const { train: first, test: last } = await loadDataset({ train, test }, { labels: ['1', '2', '3'] });
+      expect(first!.labels).to.deep.equal(Int32Array.of(1, 2));
+      expect(last!.labels).to.deep.equal(Int32Array.of(0));
+    });
+
+    it('keeps the order that is given, with classes that do not occur', async () => {
+      const given = ['sadness', 'joy', 'love'];
+      const { labels, train } = await load('a.csv', 'text,label\na,joy\nb,sadness\n', { labels: given });
+      expect(labels).to.deep.equal(given);
+      expect(train!.labels).to.deep.equal(Int32Array.of(1, 0));
+    });
+
+    it('refuses a label that training does not have, with file, line, label and classes', async () => {
+      const train = await write('train.csv', 'text,label\na,joy\nb,anger\n');
+      const test = await write('test.csv', 'text,label\n"x\ny",joy\nz,jyo\n');
+      await expectRefusal(
+        loadDataset({ train, test }),
+        'INVALID_DATA',
+        `Unknown label "jyo" in ${test}, line 4: expected one of anger, joy: did you mean joy?`,
+      );
+      await expectRefusal(loadDataset({ train, validation: test }), 'INVALID_DATA', '"jyo"');
+    });
+
+    it('refuses an index beyond the classes', async () => {
+      await expectRefusal(
+        load('a.csv', rows, { labels: ['no', 'yes'] }),
+        'INVALID_DATA',
+        'Unknown label "2"',
+        'line 2: expected an index in 0..1 of no, yes',
+      );
+    });
+
+    it('takes the classes of a test split where there is no training split', async () => {
+      const test = await write('test.csv', 'text,label\na,y\nb,x\n');
+      const data = await loadDataset({ test });
+      expect(data.labels).to.deep.equal(['x', 'y']);
+      expect(data).to.not.have.property('train');
+      expect(data.test!.name).to.equal('test');
+    });
+  });
+
+  describe('folders', () => {
+    const content = 'text,label\na,x\nb,y\n';
+
+    it('finds the splits by their names', async () => {
+      for (const name of ['validation', 'valid', 'val', 'dev']) {
+        const folder = directory.path(name);
+        await mkdir(folder);
+        await write(`${name}/train.csv`, content);
+        await write(`${name}/${name}.jsonl`, '{"text": "c", "label": "y"}\n');
+        await write(`${name}/TEST.TSV`, 'text\tlabel\nd\tx\n');
+        await write(`${name}/notes.md`, '');
+        const data = await loadDataset(folder);
+        expect(data.validation!.texts, name).to.deep.equal(['c']);
+        expect(data.validation!.labels, name).to.deep.equal(Int32Array.of(1));
+        expect(data.test!.texts, name).to.deep.equal(['d']);
+      }
+    });
+
+    it('refuses one without a training file, saying what is there', async () => {
+      await write('test.csv', content);
+      await write('train.pdf', '');
+      await expectRefusal(loadDataset(directory.path()), 'NOT_FOUND', 'train.csv', 'found test.csv, train.pdf');
+      await mkdir(directory.path('empty'));
+      await expectRefusal(loadDataset(directory.path('empty')), 'NOT_FOUND', 'found nothing');
+    });
+
+    it('refuses two files for one split', async () => {
+      await write('train.csv', content);
+      await write('val.csv', content);
+      await write('dev.csv', content);
+      await expectRefusal(loadDataset(directory.path()), 'INVALID_DATA', 'one validation file', 'dev.csv', 'val.csv');
+    });
+
+    it('loads goemotions6', async () => {
+      const data = await loadDataset(GOEMOTIONS, { labels: ['sadness', 'joy', 'love', 'anger', 'fear', 'surprise'] });
+      const sizes = [data.train, data.validation, data.test].map((split) => split!.texts.length);
+      expect(sizes).to.deep.equal([5272, 625, 638]);
+      expect(data.train!.texts[1]).to.equal('To make her feel threatened');
+      expect([...data.train!.labels.subarray(0, 4)]).to.deep.equal([3, 4, 5, 3]);
+      expect(data.test!.texts[1]).to.equal('Girlfriend weak as well, that jump was pathetic.');
+      expect((await loadDataset(GOEMOTIONS)).labels).to.deep.equal([
+        'anger',
+        'fear',
+        'joy',
+        'love',
+        'sadness',
+        'surprise',
+      ]);
+    });
+  });
+
+  describe('bad input', () => {
+    it('refuses what is not there', async () => {
+      await expectRefusal(loadDataset(directory.path('none')), 'NOT_FOUND', 'no such file or folder');
+      await expectRefusal(loadDataset({ test: directory.path('none.csv') }), 'NOT_FOUND', 'none.csv');
+      await expectRefusal(loadDataset({ test: directory.path('none.jsonl') }), 'NOT_FOUND', 'none.jsonl');
+    });
+
+    it('refuses a missing column, listing those there are', async () => {
+      const content = 'body,label\na,x\n';
+      await expectRefusal(load('a.csv', content), 'NOT_FOUND', 'a text column', '"body", "label"', 'textColumn');
+      await expectRefusal(load('a.csv', content, { textColumn: 'boddy' }), 'NOT_FOUND', 'did you mean body?');
+      await expectRefusal(load('a.csv', 'text,kind\na,x\n'), 'NOT_FOUND', 'a label column', '"text", "kind"');
+      await expectRefusal(load('a.txt', 'i feel fine;joy\ni feel bad;sad\n'), 'NOT_FOUND', '"i feel fine", "joy"');
+    });
+
+    it('refuses broken UTF-8, with byte and line', async () => {
+      const good = 'text,label\nfür \ufffd,x\n';
+      const bytes = Buffer.concat([Buffer.from(good), Buffer.from([0x61, 0xfc, 0x62, 0x2c, 0x78, 0x0a])]);
+      const byte = Buffer.byteLength(good) + 1;
+      await expectRefusal(load('a.csv', bytes), 'INVALID_DATA', `byte ${byte} (line 3)`);
+      await expectRefusal(load('a.jsonl', Buffer.from('{"text":"\xe9"}', 'latin1')), 'INVALID_DATA', 'byte 9 (line 1)');
+      await expectRefusal(
+        load('a.csv', Buffer.from('text,label\na,\xc3', 'latin1')),
+        'INVALID_DATA',
+        'byte 13 (line 2)',
+      );
+      const utf16 = Buffer.from('\ufefftext,label\na,x\n', 'utf16le');
+      await expectRefusal(load('a.csv', utf16), 'INVALID_DATA', 'byte 0 (line 1)');
+    });
+
+    it('refuses an open quote, with the line it opens on', async () => {
+      const content = 'text,label\n"fine\nand well",x\n\n"open,x\nnext,y\nlast,x\n';
+      await expectRefusal(load('a.csv', content), 'INVALID_DATA', 'a closing quote', 'line 5,', 'the end of the file');
+    });
+
+    it('refuses a quote that swallows rows until the next one', async () => {
+      const content = 'text,label\na,x\n"open,x\nsay "hi" there,y\n';
+      await expectRefusal(load('a.csv', content), 'INVALID_DATA', 'a closing quote', 'line 3,');
+    });
+
+    it('keeps a text that starts with a quote and has several lines', async () => {
+      const { train } = await load('a.csv', 'text,label\n"""Hi""\nshe said",x\n');
+      expect(train!.texts).to.deep.equal(['"Hi"\nshe said']);
+    });
+
+    it('refuses rows with too few and too many columns, with the line', async () => {
+      await expectRefusal(load('a.csv', 'text,label\na,x\nb\n'), 'INVALID_DATA', '2 columns', 'line 3,', 'found 1');
+      await expectRefusal(load('a.csv', 'text,label\na, b,x\n'), 'INVALID_DATA', 'line 2,', 'found 3', 'in quotes');
+    });
+
+    it('refuses an empty label, with the line', async () => {
+      await expectRefusal(load('a.csv', 'text,label\na,x\n\nb, \n'), 'INVALID_DATA', 'a label', 'line 4,');
+    });
+
+    it('refuses a file without rows', async () => {
+      await expectRefusal(load('a.csv', 'text,label\n'), 'INVALID_DATA', 'at least one row', 'a.csv');
+      await expectRefusal(load('a.csv', 'text,label'), 'INVALID_DATA', 'at least one row');
+      await expectRefusal(load('a.csv', ''), 'INVALID_DATA', 'a header line');
+      await expectRefusal(load('a.csv', '\n\n'), 'INVALID_DATA', 'a header line');
+      await expectRefusal(load('a.jsonl', '\n'), 'INVALID_DATA', 'at least one row');
+    });
+
+    it('refuses kinds of files that it cannot read', async () => {
+      await expectRefusal(load('a.xlsx', ''), 'INVALID_DATA', '.csv, .tsv, .txt, .jsonl, .ndjson');
+      await mkdir(directory.path('folder.csv'));
+      await expectRefusal(loadDataset({ train: directory.path('folder.csv') }), 'INVALID_DATA', 'EISDIR');
+    });
+
+    it('refuses options that are none', async () => {
+      const path = await write('a.csv', 'text,label\na,x\n');
+      const wrong = [{ textcolumn: 'a' }, { delimiter: '' }, { delimiter: '"' }, { labels: ['a', 'a'] }, { signal: 1 }];
+      for (const options of wrong) {
+        await expectRefusal(loadDataset(path, options as DatasetOptions), 'INVALID_OPTION');
+      }
+      await expectRefusal(loadDataset({}), 'INVALID_OPTION', 'a file for train, validation or test');
+      await expectRefusal(loadDataset({ tests: path } as object), 'INVALID_OPTION', 'did you mean test?');
+      await expectRefusal(loadDataset(''), 'INVALID_OPTION');
+    });
+  });
+
+  describe('rows in memory', () => {
+    it('become splits by the same rules', () => {
+      const data = datasetFromRows({
+        train: [
+          { text: 'a', label: 'yes' },
+          { text: '', label: 'no' },
+        ],
+        test: [{ text: 'b', label: 'yes' }],
+      });
+      expect(data.labels).to.deep.equal(['no', 'yes']);
+      expect(data.train!.labels).to.deep.equal(Int32Array.of(1, 0));
+      expect(data.test!.texts).to.deep.equal(['b']);
+      const indexed = datasetFromRows({ train: [{ text: 'a', label: 1 }] }, { labels: ['no', 'yes'] });
+      expect(indexed.train!.labels).to.deep.equal(Int32Array.of(1));
+    });
+
+    it('are refused where they are no rows', async () => {
+      const good = [{ text: 'a', label: 'x' }];
+      await expectRefusal(() => datasetFromRows({}), 'INVALID_OPTION', 'rows for train');
+      await expectRefusal(() => datasetFromRows({ train: [] }), 'INVALID_DATA', 'at least one row');
+      await expectRefusal(
+        () => datasetFromRows({ train: good, test: [...good, { text: 'b', label: 'z' }] }),
+        'INVALID_DATA',
+        'Unknown label "z" in the test rows, index 1',
+      );
+      for (const row of [null, {}, { text: 1, label: 'x' }, { text: 'a' }, { text: 'a', label: '' }]) {
+        const rows = [...good, row] as { text: string; label: string }[];
+        await expectRefusal(() => datasetFromRows({ train: rows }), 'INVALID_DATA', 'at index 1');
+      }
+    });
+  });
+
+  describe('large files', () => {
+    const row = (i: number) =>
+      `i feel that this is row number ${i} of them and it is about as long as most,class ${i % 6}\n`;
+    const content = `text,label\n${Array.from({ length: 16_000 }, (_, i) => row(i)).join('')}`;
+    const lines = Array.from({ length: 16_000 }, (_, i) => `{"text":"row number ${i}","label":${i % 6}}\n`).join('');
+
+    it('leave the event loop free while they are read', async () => {
+      for (const [name, text] of [
+        ['train.csv', content],
+        ['train.jsonl', lines],
+      ] as const) {
+        const path = await write(name, text);
+        // The machine may be busy with other things: the best of a few runs is what the reading itself costs.
+        const delays: number[] = [];
+        while (delays.length < 5 && !delays.some((delay) => delay < 20)) {
+          const monitor = monitorEventLoopDelay({ resolution: 1 });
+          monitor.enable();
+          await setTimeout(20);
+          monitor.reset();
+          const { train } = await loadDataset(path);
+          await setTimeout(5);
+          monitor.disable();
+          delays.push(monitor.max / 1e6);
+          expect(train!.texts).to.have.length(16_000);
+        }
+        expect(Math.min(...delays), `worst delay in ms of ${name}, of ${delays.join(', ')}`).to.be.below(20);
+      }
+    });
+
+    it('can be stopped half-way', async () => {
+      for (const [name, text] of [
+        ['train.csv', content],
+        ['train.jsonl', lines],
+      ] as const) {
+        const path = await write(name, text);
+        const controller = new AbortController();
+        const reading = loadDataset(path, { signal: controller.signal });
+        setImmediate(() => controller.abort('enough'));
+        const error = await expectRefusal(reading, 'ABORTED');
+        expect(error.cause).to.equal('enough');
+        await expectRefusal(loadDataset(path, { signal: controller.signal }), 'ABORTED');
+      }
+    });
+  });
+});
