@@ -19,7 +19,7 @@ interface ExpectedRun {
 
 /** Sixteen short texts of two labels, train and test alike. */
 async function writeData(folder: string): Promise<string[]> {
-  const rows = ['i love it,joy', 'what a great day,joy', 'so sad,sadness', '"this is awful, really",sadness'];
+  const rows = ['i love it,good', 'what a great day,good', 'so sad,bad', '"this is awful, really",bad'];
   const file = join(folder, 'data.csv');
   await writeFile(file, `text,label\n${`${rows.join('\n')}\n`.repeat(4)}`);
   return ['--train-file', file, '--test-file', file];
@@ -91,7 +91,7 @@ describe('bertune train', function () {
       expect(results.method).to.deep.equal({ kind: 'full', freeze: [] });
       expect(results.settings).to.include({ batch_size: 8, max_steps: 4, seed: 42, learning_rate: 5e-5 });
       expect(results.data).to.deep.include({
-        labels: ['joy', 'sadness'],
+        labels: ['bad', 'good'],
         splits: { train: 16, validation: 16, test: 16 },
       });
       expect(results.memory.peak).to.be.greaterThan(results.memory.model);
@@ -178,6 +178,7 @@ describe('bertune train', function () {
         during: (child) => {
           let seen = '';
           child.stderr.on('data', (text) => {
+            if (/step 3 /.test(seen)) return;
             seen += text;
             if (/step 3 /.test(seen)) child.kill('SIGINT');
           });
