@@ -3,7 +3,7 @@
  */
 
 /** Tokens a batch where nothing is trained: enough rows to keep every thread's matrix products efficient. */
-export const DEFAULT_BATCH_TOKENS = 2048;
+export const DEFAULT_BATCH_TOKENS = 1024;
 
 /** Sequences a batch at most where nothing is trained. */
 const MAX_SEQUENCES = 512;

@@ -27,9 +27,9 @@ export interface LoadOptions extends DeviceOptions {
 
 /** Options of `predict` and `logits`. */
 export interface PredictOptions {
-  /** Tokens a batch. Speed and memory depend on it, results only in their last bits. Defaults to 2048. */
+  /** Tokens a batch. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
   batchTokens?: number;
-  /** Longest text in tokens, [CLS] and [SEP] included; the rest is cut. Defaults to what the model takes. */
+  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
   maxLength?: number;
   /** Stops the work within a fraction of a second. Defaults to none. */
   signal?: AbortSignal;
@@ -116,7 +116,7 @@ export class TextClassifier implements AsyncDisposable {
     return this.#model.method;
   }
 
-  /** Longest text in tokens that it takes, [CLS] and [SEP] included; longer ones are cut. */
+  /** Longest text in tokens that it takes, special ones included; longer ones are cut. */
   get maxLength(): number {
     return this.#model.longest();
   }

@@ -87,8 +87,9 @@ export class Model {
   expectMaxLength(wish: number | null, plan: MethodPlan = this.session.plan): number {
     const longest = this.longest(plan);
     if (wish === null) return longest;
-    if (expectPositiveInteger('maxLength', wish) < 2 || wish > longest) {
-      throw invalidOption('maxLength', `an integer from 2 to ${longest}, which is what the model takes,`, wish);
+    const least = Math.max(1, this.tokenizer.specialTokens);
+    if (expectPositiveInteger('maxLength', wish) < least || wish > longest) {
+      throw invalidOption('maxLength', `an integer from ${least} to ${longest}, which is what the model takes,`, wish);
     }
     return wish;
   }

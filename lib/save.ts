@@ -3,12 +3,13 @@ import { join, resolve } from 'node:path';
 import { type Adapter, writeAdapter } from './adapter.js';
 import { encoderTensors, headTensors, writeCheckpoint } from './checkpoint.js';
 import { OWN_BASE } from './load.js';
-import type { LoraMethod, PrefixMethod } from './methods.js';
+import type { LoraMethod, MethodPlan, PrefixMethod } from './methods.js';
 import type { Model } from './model.js';
+import type { NativeSession } from './native.js';
 import { expectBoolean, expectObject, expectString } from './options.js';
 import { prepareOutputDirectory } from './output.js';
 import { fromFloat32, type Tensor } from './safetensors.js';
-import type { Session, Values } from './session.js';
+import type { Values } from './session.js';
 
 /** What would make a directory look like an adapter's although it holds a checkpoint. */
 const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'];
@@ -18,46 +19,57 @@ export async function saveModel(model: Model, directory: string, options: { over
   expectString('directory', directory);
   expectObject('options', options, ['overwrite']);
   const overwrite = expectBoolean('overwrite', options.overwrite ?? false);
-  const { method, session } = model;
+  const { session } = model;
   await prepareOutputDirectory(directory, { overwrite });
+  // One use from the first parameter to the last: a model that is disposed meanwhile is still saved whole.
+  await session.use((native) => write(model, native, session.plan, directory));
+}
+
+async function write(model: Model, native: NativeSession, plan: MethodPlan, directory: string): Promise<void> {
+  const { method } = model;
   if (method?.kind !== 'lora' && method?.kind !== 'prefix') {
-    await saveCheckpoint(model, session, directory);
+    await saveCheckpoint(model, native, plan, directory);
     for (const name of ADAPTER_FILES) await rm(join(directory, name), { force: true });
     return;
   }
   const ownBase = join(directory, OWN_BASE);
-  if (!model.base.intact) await saveCheckpoint(model, session, ownBase);
-  const adapter = await adapterOf(model, session, method, model.base.intact ? model.base.name : resolve(ownBase));
+  if (!model.base.intact) await saveCheckpoint(model, native, plan, ownBase);
+  const adapter = await adapterOf(model, native, plan, method, model.base.intact ? model.base.name : resolve(ownBase));
   await writeAdapter(directory, adapter, { tokenizerFrom: model.base.tokenizerFrom });
 }
 
-async function saveCheckpoint({ config, labels, base }: Model, session: Session, directory: string): Promise<void> {
-  const { head } = session.plan;
+async function saveCheckpoint(
+  { config, labels, base }: Model,
+  native: NativeSession,
+  { head }: MethodPlan,
+  directory: string,
+): Promise<void> {
   const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
-  const tensors = await readTensors(session, shapes);
+  const tensors = await readTensors(native, shapes);
   await writeCheckpoint(directory, { config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
 }
 
 async function adapterOf(
   { config, labels }: Model,
-  session: Session,
+  native: NativeSession,
+  plan: MethodPlan,
   method: LoraMethod | PrefixMethod,
   baseModel: string,
 ): Promise<Adapter> {
-  const shapes = new Map(session.plan.parameters.map(({ name, shape }) => [name, shape]));
+  const shapes = new Map(plan.parameters.map(({ name, shape }) => [name, shape]));
   const named = (wanted: (name: string) => boolean) => new Map([...shapes].filter(([name]) => wanted(name)));
   const isHead = (name: string) => name.startsWith('classifier.');
   if (method.kind === 'lora') {
     const { rank, alpha, dropout, targets } = method;
     const tensors = await readTensors(
-      session,
+      native,
       named((name) => isHead(name) || /\.lora_[AB]\.weight$/.test(name)),
     );
     return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], baseModel, labels, tensors };
   }
   const { virtualTokens, projection } = method;
   const { layers, heads, hiddenSize } = config;
-  const prompt = await session.use((native) => native.promptEmbeddings());
+  const prompt = await native.promptEmbeddings();
   return {
     kind: 'prefix',
     virtualTokens,
@@ -68,13 +80,13 @@ async function adapterOf(
     baseModel,
     labels,
     promptEmbeddings: tensorOf(prompt, [virtualTokens, 2 * layers * hiddenSize]),
-    tensors: await readTensors(session, named(isHead)),
+    tensors: await readTensors(native, named(isHead)),
   };
 }
 
-async function readTensors(session: Session, shapes: ReadonlyMap<string, number[]>): Promise<Map<string, Tensor>> {
+async function readTensors(native: NativeSession, shapes: ReadonlyMap<string, number[]>): Promise<Map<string, Tensor>> {
   const tensors = new Map<string, Tensor>();
-  for (const [name, shape] of shapes) tensors.set(name, tensorOf(await session.read(name), shape));
+  for (const [name, shape] of shapes) tensors.set(name, tensorOf(await native.read(name, 'value'), shape));
   return tensors;
 }
 

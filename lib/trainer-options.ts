@@ -29,7 +29,7 @@ export interface TrainerOptions {
   batchSize?: number;
   /** Micro-batches an optimiser step. Defaults to 1. */
   gradientAccumulation?: number;
-  /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 2048. */
+  /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
   evalBatchTokens?: number;
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
   weightDecay?: number;
@@ -68,7 +68,7 @@ export interface TrainerOptions {
   earlyStoppingPatience?: number;
   /** How much better counts as better for early stopping. Defaults to 0. */
   earlyStoppingThreshold?: number;
-  /** Longest text in tokens, [CLS] and [SEP] included; the rest is cut. Defaults to what the model takes. */
+  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
   maxLength?: number;
 }
 

@@ -54,7 +54,7 @@ describe('freezing', () => {
       await using model = await TextClassifier.load(directory.path('base'), { device: 'cpu', threads: 1 });
       const method = prefix({ virtualTokens: 3 });
       await new Trainer(model, { method, maxSteps: 3, batchSize: 4, learningRate }).train(train);
-      return valuesOf(model);
+      return await valuesOf(model);
     };
     const still = await trained(0);
     const moved = await trained(1e-2);

@@ -12,7 +12,7 @@ describe('trainer options', () => {
       maxSteps: null,
       batchSize: 16,
       gradientAccumulation: 1,
-      evalBatchTokens: 2048,
+      evalBatchTokens: 1024,
       weightDecay: 0.01,
       maxGradNorm: 1,
       adamBeta1: 0.9,
