@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cpu/scalar.h"
 
@@ -52,10 +53,13 @@ struct AdamwScalars {
 
 template <typename T>
 void update(const AdamwScalars<T>& s, int64_t count, const T* grad, T* p, T* m, T* v) {
+  // The moment of a row that is not met any more fades and would stay subnormal for good, at a third of the speed.
+  constexpr T kFaded = std::numeric_limits<T>::min() * T(1e8);
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
     const T g = grad[i] * s.clip;
-    const T mi = m[i] + s.one_minus_beta1 * (g - m[i]);
+    const T lerp = m[i] + s.one_minus_beta1 * (g - m[i]);
+    const T mi = std::fabs(lerp) < kFaded ? T(0) : lerp;
     const T vi = v[i] * s.beta2 + s.one_minus_beta2 * g * g;
     m[i] = mi;
     v[i] = vi;
