@@ -1,5 +1,5 @@
 import type { NativeSession } from './native.js';
-import type { Values } from './session.js';
+import { type Values, writeValues } from './session.js';
 import type { BestMetric } from './trainer-options.js';
 
 /** How the best evaluation is told, and when to give up. */
@@ -59,10 +59,7 @@ export class BestModel {
 
   /** Puts the parameters of the best evaluation back. Does nothing where none were kept. */
   async restore(native: NativeSession): Promise<void> {
-    for (const [name, values] of this.#parameters) {
-      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-      await native.write(name, 'value', values instanceof Float64Array ? 'F64' : 'F32', bytes);
-    }
+    for (const [name, values] of this.#parameters) await writeValues(native, name, values);
     this.#parameters.clear();
   }
 

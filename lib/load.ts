@@ -1,4 +1,4 @@
-import { isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { type Adapter, checkAdapter, isAdapter, readAdapter } from './adapter.js';
 import { type Checkpoint, isCheckpoint, readCheckpoint } from './checkpoint.js';
 import type { LoadOptions } from './classifier.js';
@@ -102,10 +102,12 @@ async function findParts(directory: string, options: LoadOptions): Promise<Parts
 async function findBase(directory: string, adapter: Adapter, wish: string | undefined): Promise<Parts['base']> {
   if (wish !== undefined) return { name: expectString('base', wish), directory: wish };
   const named = adapter.baseModel;
+  // The path that `save` wrote is of the time: the directory may have been moved since.
+  const own = named === null || basename(named) === OWN_BASE;
   const places = [
     ...(named === null ? [] : [named]),
     ...(named === null || isAbsolute(named) ? [] : [join(directory, named)]),
-    join(directory, OWN_BASE),
+    ...(own ? [join(directory, OWN_BASE)] : []),
   ];
   for (const place of places) {
     if (await isCheckpoint(place)) return { name: named ?? place, directory: place };

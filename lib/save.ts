@@ -20,9 +20,11 @@ export async function saveModel(model: Model, directory: string, options: { over
   expectObject('options', options, ['overwrite']);
   const overwrite = expectBoolean('overwrite', options.overwrite ?? false);
   const { session } = model;
-  await prepareOutputDirectory(directory, { overwrite });
-  // One use from the first parameter to the last: a model that is disposed meanwhile is still saved whole.
-  await session.use((native) => write(model, native, session.plan, directory));
+  // One use from start to end: a model that is disposed meanwhile is still saved whole.
+  await session.use(async (native) => {
+    await prepareOutputDirectory(directory, { overwrite });
+    await write(model, native, session.plan, directory);
+  });
 }
 
 async function write(model: Model, native: NativeSession, plan: MethodPlan, directory: string): Promise<void> {

@@ -107,9 +107,7 @@ export class Session {
 
   /** Sets a parameter's values. */
   write(name: string, values: Values): Promise<void> {
-    const dtype = values instanceof Float64Array ? 'F64' : 'F32';
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    return this.use((native) => native.write(name, 'value', dtype, bytes));
+    return this.use((native) => writeValues(native, name, values));
   }
 
   /** Sets a parameter's values from a file's tensor; half precision is widened on the way. */
@@ -156,4 +154,10 @@ export class Session {
     if (odd === undefined) return;
     throw new BertuneError('INTERNAL', `Expected the addon's parameters to be the plan's but they differ at ${odd}`);
   }
+}
+
+/** Sets a parameter's values; they must not change until the promise settles. */
+export function writeValues(native: NativeSession, name: string, values: Values): Promise<void> {
+  const dtype = values instanceof Float64Array ? 'F64' : 'F32';
+  return native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 }

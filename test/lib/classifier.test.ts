@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
 import { full, linear, lora, type Method, prefix } from '../../lib/methods.js';
@@ -259,8 +259,32 @@ describe('TextClassifier', () => {
       await using model = await TextClassifier.load(bare, { ...CPU, seed: 1 });
       await new Trainer(model, { method: lora({ rank: 2 }), maxSteps: 4 }).train(tinySplit('train', 24, 3));
       await model.save(out);
+      const { logits } = await model.logits(TEXTS);
       await using again = await TextClassifier.load(out, { ...CPU, seed: 2 });
-      expect((await again.logits(TEXTS)).logits).to.deep.equal((await model.logits(TEXTS)).logits);
+      expect((await again.logits(TEXTS)).logits).to.deep.equal(logits);
+
+      const moved = directory.path('moved');
+      await rename(out, moved);
+      await using elsewhere = await TextClassifier.load(moved, { ...CPU, seed: 3 });
+      expect((await elsewhere.logits(TEXTS)).logits).to.deep.equal(logits);
+    });
+
+    it('says where it looked for a base that is not there', async () => {
+      await using model = await load();
+      await new Trainer(model, { method: lora({ rank: 2 }), maxSteps: 1 }).train(tinySplit('train', 24, 3));
+      await model.save(directory.path('out'));
+      await rename(base(), directory.path('elsewhere'));
+      await expectRefusal(TextClassifier.load(directory.path('out'), CPU), 'NOT_FOUND', base(), 'with base');
+    });
+
+    it('is finished when the model is disposed meanwhile', async () => {
+      const model = await load();
+      const { logits } = await model.logits(TEXTS);
+      const saving = model.save(directory.path('out'));
+      await model.dispose();
+      await saving;
+      await using again = await TextClassifier.load(directory.path('out'), CPU);
+      expect((await again.logits(TEXTS)).logits).to.deep.equal(logits);
     });
 
     it('refuses a directory that is not empty, unless told to overwrite', async () => {
