@@ -15,12 +15,20 @@ using Bytes = std::shared_ptr<std::vector<uint8_t>>;
 
 Bytes make_bytes(size_t count) { return std::make_shared<std::vector<uint8_t>>(count); }
 
-// A Float32Array or Float64Array over a copy of the bytes.
+// A Float32Array or Float64Array, zero-filled.
+Napi::TypedArray make_float_array(Napi::Env env, size_t elements, Dtype dtype) {
+  if (dtype == Dtype::kF64) return Napi::Float64Array::New(env, elements);
+  return Napi::Float32Array::New(env, elements);
+}
+
+// Where its elements are. A job may write there while the event loop runs: JavaScript gets the array only afterwards.
+void* data_of(const Napi::TypedArray& array) { return array.ArrayBuffer().Data(); }
+
 Napi::Value to_float_array(Napi::Env env, const std::vector<uint8_t>& bytes, Dtype dtype) {
-  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, bytes.size());
-  if (!bytes.empty()) std::memcpy(buffer.Data(), bytes.data(), bytes.size());
-  if (dtype == Dtype::kF64) return Napi::Float64Array::New(env, bytes.size() / sizeof(double), buffer, 0);
-  return Napi::Float32Array::New(env, bytes.size() / sizeof(float), buffer, 0);
+  const size_t size = dtype == Dtype::kF64 ? sizeof(double) : sizeof(float);
+  const Napi::TypedArray array = make_float_array(env, bytes.size() / size, dtype);
+  if (!bytes.empty()) std::memcpy(data_of(array), bytes.data(), bytes.size());
+  return array;
 }
 
 Dtype convert_dtype(const Napi::Value& value) {
@@ -42,6 +50,8 @@ size_t dtype_size(Dtype dtype) {
       return 2;
   }
 }
+
+[[noreturn]] void refuse_disposed() { throw Error("DISPOSED", "Expected a live session but it was disposed"); }
 
 std::string convert_name(const Napi::Value& value) {
   if (!value.IsString()) refuse_field("a string", "name");
@@ -133,9 +143,14 @@ Session::Session(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Session>(inf
 }
 
 Napi::Value Session::submit(const Napi::CallbackInfo& info, Work work, Finish finish, std::vector<Napi::Value> held) {
-  if (disposed_) throw Error("DISPOSED", "Expected a live session but it was disposed");
+  if (disposed_) refuse_disposed();
   held.push_back(info.This());
   return queue_->submit(info.Env(), [core = core_, work = std::move(work)] { work(*core); }, std::move(finish), held);
+}
+
+Napi::Value Session::submit_to_array(const Napi::CallbackInfo& info, const Napi::TypedArray& array, Work work) {
+  auto reference = std::make_shared<Napi::Reference<Napi::TypedArray>>(Napi::Persistent(array));
+  return submit(info, std::move(work), [reference](Napi::Env) { return reference->Value(); });
 }
 
 std::function<bool()> Session::may_proceed() const {
@@ -152,7 +167,7 @@ void Session::report_external_memory(Napi::Env env) {
 Napi::Value Session::parameters(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return translate_errors(env, [&]() -> Napi::Value {
-    if (disposed_) throw Error("DISPOSED", "Expected a live session but it was disposed");
+    if (disposed_) refuse_disposed();
     const Napi::Array array = Napi::Array::New(env);
     uint32_t index = 0;
     for (const Parameter& parameter : core_->bert->parameters().all()) {
@@ -190,26 +205,24 @@ Napi::Value Session::read(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     const std::string name = convert_name(info[0]);
     const std::string part = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
-    const Bytes bytes = make_bytes(0);
-    return submit(
-        info,
-        [=](SessionCore& core) {
-          const Parameter& parameter = core.bert->parameters().at(name);
-          const Acc* source = part == "value"      ? parameter.master
-                              : part == "gradient" ? parameter.grad
-                              : part == "m"        ? parameter.m
-                              : part == "v"        ? parameter.v
-                                                   : nullptr;
-          bytes->resize(parameter.count * core.host_size());
-          if (source) {
-            core.backend->read_acc(bytes->data(), core.host_dtype(), source, parameter.count);
-          } else if (part == "value") {
-            core.backend->read_real(bytes->data(), core.host_dtype(), parameter.weight, parameter.count);
-          } else {
-            throw Error("NOT_FOUND", "Expected " + name + " to have a " + part + " but it does not train");
-          }
-        },
-        [bytes, dtype = core_->host_dtype()](Napi::Env env) { return to_float_array(env, *bytes, dtype); });
+    if (disposed_) refuse_disposed();
+    const Parameter* parameter = &core_->bert->parameters().at(name);
+    const Napi::TypedArray array =
+        make_float_array(info.Env(), static_cast<size_t>(parameter->count), core_->host_dtype());
+    return submit_to_array(info, array, [=, out = data_of(array)](SessionCore& core) {
+      const Acc* source = part == "value"      ? parameter->master
+                          : part == "gradient" ? parameter->grad
+                          : part == "m"        ? parameter->m
+                          : part == "v"        ? parameter->v
+                                               : nullptr;
+      if (source) {
+        core.backend->read_acc(out, core.host_dtype(), source, parameter->count);
+      } else if (part == "value") {
+        core.backend->read_real(out, core.host_dtype(), parameter->weight, parameter->count);
+      } else {
+        throw Error("NOT_FOUND", "Expected " + name + " to have a " + part + " but it does not train");
+      }
+    });
   });
 }
 
@@ -376,18 +389,15 @@ Napi::Value Session::forward(const Napi::CallbackInfo& info) {
     const int32_t handle = info[0].As<Napi::Number>().Int32Value();
     auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
     const BatchLimits limits = convert_limits(info[2]);
-    const Bytes bytes = make_bytes(0);
-    return submit(
-        info,
-        [=, proceed = may_proceed()](SessionCore& core) {
-          const Dataset& dataset = core.dataset(handle);
-          const int64_t count = static_cast<int64_t>(order->size());
-          dataset.check_order(order->data(), count);
-          bytes->resize(order->size() * core.config.model.NC * core.host_size());
-          infer(*core.bert, dataset, order->data(), count, limits, core.host_dtype(), bytes->data(), proceed);
-          core.update_figures();
-        },
-        [bytes, dtype = core_->host_dtype()](Napi::Env env) { return to_float_array(env, *bytes, dtype); });
+    const Napi::TypedArray array =
+        make_float_array(info.Env(), order->size() * core_->config.model.NC, core_->host_dtype());
+    return submit_to_array(info, array, [=, out = data_of(array), proceed = may_proceed()](SessionCore& core) {
+      const Dataset& dataset = core.dataset(handle);
+      const int64_t count = static_cast<int64_t>(order->size());
+      dataset.check_order(order->data(), count);
+      infer(*core.bert, dataset, order->data(), count, limits, core.host_dtype(), out, proceed);
+      core.update_figures();
+    });
   });
 }
 

@@ -45,6 +45,8 @@ class Session : public Napi::ObjectWrap<Session> {
 
   // Submits work over the core; the session is held until it ends. Throws DISPOSED after dispose().
   Napi::Value submit(const Napi::CallbackInfo& info, Work work, Finish finish, std::vector<Napi::Value> held = {});
+  // The same for work that fills an array, which the promise resolves to.
+  Napi::Value submit_to_array(const Napi::CallbackInfo& info, const Napi::TypedArray& array, Work work);
   // A function that says whether the job submitted now may go on.
   std::function<bool()> may_proceed() const;
   void report_external_memory(Napi::Env env);
