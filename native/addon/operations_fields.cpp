@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <numeric>
+#include <sstream>
 
 #include "core/error.h"
 
@@ -15,9 +15,12 @@ constexpr double kMostInt = std::numeric_limits<int32_t>::max();
 constexpr double kMostUint = std::numeric_limits<uint32_t>::max();
 constexpr double kMostSeed = 9007199254740991.0;  // the largest integer that every number up to it reaches exactly
 
+// As JavaScript writes it, more or less.
 std::string text_of(double value) {
-  if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<int64_t>(value));
-  return std::to_string(value);
+  std::ostringstream text;
+  text.precision(15);
+  text << value;
+  return text.str();
 }
 
 [[noreturn]] void refuse(const std::string& expected, const std::string& name, const std::string& found) {

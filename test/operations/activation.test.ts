@@ -1,0 +1,117 @@
+import { type Case, garbage, type Operation, proveGradients, proveValues, Random } from './harness.js';
+import { activate, cumulative, GELU, NONE, RELU, type Round, TANH } from './reference.js';
+
+/** The slope at `saved`: the input for GELU, the output for the others. */
+function slope(activation: number, saved: number, round: Round): number {
+  if (activation === TANH) return round(1 - round(saved * saved));
+  if (activation === RELU) return saved > 0 ? 1 : 0;
+  if (activation === NONE) return 1;
+  const density = round(round(Math.exp(round(-0.5 * round(saved * saved)))) * round(1 / Math.sqrt(2 * Math.PI)));
+  return round(cumulative(saved, round) + round(saved * density));
+}
+
+const activationForward: Operation = {
+  name: 'activation_forward',
+  formula: (args, round) => ({ out: args.floats('inp').map((x) => activate(args.size('activation'), x, round)) }),
+};
+
+const activationBackward: Operation = {
+  name: 'activation_backward',
+  formula(args, round) {
+    const dout = args.floats('dout');
+    const activation = args.size('activation');
+    return { dinp: args.floats('saved').map((x, i) => round(dout[i]! * slope(activation, x, round))) };
+  },
+};
+
+const names: [string, number][] = [
+  ['none', NONE],
+  ['GELU', GELU],
+  ['tanh', TANH],
+  ['ReLU', RELU],
+];
+const shapes = [
+  [1, 1],
+  [3, 5],
+  [17, 31],
+  [16, 64],
+  [13, 129],
+] as const;
+
+/** Values on both sides of ReLU's corner, none so near that a finite difference meets it. */
+function values(rows: number, n: number): Float64Array {
+  return new Random(rows + n).normal(rows * n, 2).map((x) => x + Math.sign(x) * 0.01);
+}
+
+const forwardCases = names.flatMap(([name, activation]) =>
+  shapes.map(
+    ([rows, n]): Case => ({
+      title: `${name}, (${rows}, ${n})`,
+      tensors: { inp: values(rows, n), out: garbage(rows * n) },
+      sizes: { rows, n, activation },
+    }),
+  ),
+);
+const extremes = Float64Array.of(
+  0,
+  -0,
+  1e-30,
+  -1e-30,
+  1e-4,
+  -1e-4,
+  0.6,
+  -0.7,
+  5,
+  -5,
+  9.5,
+  -9.5,
+  12,
+  -12,
+  80,
+  -80,
+  3e4,
+  -3e4,
+);
+for (const [name, activation] of names) {
+  const n = extremes.length;
+  forwardCases.push({
+    title: `${name} of tiny and huge values`,
+    tensors: { inp: extremes, out: garbage(n) },
+    sizes: { rows: 1, n, activation },
+  });
+}
+const shared = values(9, 50);
+forwardCases.push({
+  title: 'in place',
+  tensors: { inp: shared, out: shared },
+  sizes: { rows: 9, n: 50, activation: GELU },
+});
+
+const backwardCases = forwardCases.map(({ title, tensors, sizes }): Case => {
+  const inp = tensors.inp as Float64Array;
+  const activation = sizes.activation!;
+  const saved = activation === TANH || activation === RELU ? inp.map((x) => activate(activation, x, (y) => y)) : inp;
+  const dout = new Random(5).normal(inp.length);
+  const dinp = title === 'in place' ? dout : garbage(inp.length);
+  return { title, tensors: { saved, dout, dinp }, sizes };
+});
+
+proveValues(activationForward, forwardCases);
+proveValues(activationBackward, backwardCases);
+proveGradients(
+  {
+    forward: 'activation_forward',
+    backward: 'activation_backward',
+    outputs: { out: 'dout' },
+    inputs: { dinp: 'inp' },
+    backwardCase(after) {
+      const inp = after.floats('inp');
+      const savesOutput = [TANH, RELU].includes(after.size('activation'));
+      return {
+        tensors: { saved: savesOutput ? after.floats('out') : inp, dinp: garbage(inp.length) },
+        sizes: after.sizes,
+      };
+    },
+  },
+  forwardCases.filter(({ title }) => title.endsWith('(3, 5)') || title.endsWith('(17, 31)')),
+);

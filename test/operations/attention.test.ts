@@ -1,0 +1,356 @@
+import { expect } from 'chai';
+import {
+  Arguments,
+  type Case,
+  devices,
+  expectSameBits,
+  garbage,
+  type Operation,
+  places,
+  proveGradients,
+  proveValues,
+  Random,
+  run,
+  type Sizes,
+  starts,
+  type Tensors,
+} from './harness.js';
+import { dot, dropoutFactor, type Round } from './reference.js';
+
+const FORWARD = 'attention_forward';
+const BACKWARD = 'attention_backward';
+
+/** One head's attention from one query: what it reads, and where that lies. */
+interface Query {
+  /** Row of q, out and lse. */
+  row: number;
+  sequence: number;
+  head: number;
+  /** Keys, those of the prefix first. */
+  keys: number;
+  /** Element c of key j is this element of `prefix_k` (or `prefix_v`) where j < P, else of `k` (or `v`). */
+  at(j: number, c: number): number;
+}
+
+function queries(args: Arguments): Query[] {
+  const [C, NH, P] = [args.size('C'), args.size('NH'), args.size('P', 0)];
+  const [stride, prefixStride] = [args.size('kv_stride', C), args.size('prefix_stride', C)];
+  const cuSeqlens = args.ints('cu_seqlens');
+  const firstOnly = args.size('first_only', 0) === 1;
+  const list: Query[] = [];
+  for (let sequence = 0; sequence + 1 < cuSeqlens.length; sequence++) {
+    const begin = cuSeqlens[sequence]!;
+    const length = cuSeqlens[sequence + 1]! - begin;
+    for (let i = 0; i < (firstOnly ? 1 : length); i++) {
+      for (let head = 0; head < NH; head++) {
+        const first = (head * C) / NH;
+        const at = (j: number, c: number) =>
+          j < P ? j * prefixStride + first + c : (begin + j - P) * stride + first + c;
+        list.push({ row: firstOnly ? sequence : begin + i, sequence, head, keys: P + length, at });
+      }
+    }
+  }
+  return list;
+}
+
+/** Rows of keys or values: of the prefix, then of the sequence. */
+function reader(args: Arguments, name: 'k' | 'v'): (query: Query, j: number, c: number) => number {
+  const P = args.size('P', 0);
+  const own = args.floats(name);
+  const prefix = P > 0 ? args.floats(`prefix_${name}`) : own;
+  return (query, j, c) => (j < P ? prefix : own)[query.at(j, c)]!;
+}
+
+function scores(args: Arguments, query: Query, round: Round): number[] {
+  const [C, NH] = [args.size('C'), args.size('NH')];
+  const HS = C / NH;
+  const stride = args.size('q_stride', C);
+  const q = args.floats('q').subarray(query.row * stride + query.head * HS);
+  const k = reader(args, 'k');
+  const scale = round(1 / Math.sqrt(HS));
+  return Array.from({ length: query.keys }, (_, j) =>
+    round(
+      dot(
+        HS,
+        (c) => q[c]!,
+        (c) => k(query, j, c),
+        round,
+      ) * scale,
+    ),
+  );
+}
+
+const forward: Operation = {
+  name: FORWARD,
+  formula(args, round) {
+    const [C, NH] = [args.size('C'), args.size('NH')];
+    const HS = C / NH;
+    const factor = dropoutFactor(args.dropout, round);
+    const v = reader(args, 'v');
+    const out = args.output('out', 0);
+    const lse = args.output('lse', 0);
+    for (const query of queries(args)) {
+      const row = scores(args, query, round);
+      const most = Math.max(...row);
+      const exps = row.map((x) => round(Math.exp(round(x - most))));
+      const sum = exps.reduce((total, x) => round(total + x), 0);
+      const dropped = exps.map((x, j) => round(round(x / sum) * factor(query.row * NH + query.head, j)));
+      lse[query.row * NH + query.head] = round(most + round(Math.log(sum)));
+      for (let c = 0; c < HS; c++) {
+        out[query.row * C + query.head * HS + c] = dot(
+          query.keys,
+          (j) => dropped[j]!,
+          (j) => v(query, j, c),
+          round,
+        );
+      }
+    }
+    return { out, lse };
+  },
+};
+
+const backward: Operation = {
+  name: BACKWARD,
+  formula(args, round) {
+    const [C, NH, P] = [args.size('C'), args.size('NH'), args.size('P', 0)];
+    const HS = C / NH;
+    const qStride = args.size('q_stride', C);
+    const dprefixStride = args.size('dprefix_stride', C);
+    const factor = dropoutFactor(args.dropout, round);
+    const [k, v] = [reader(args, 'k'), reader(args, 'v')];
+    const scale = round(1 / Math.sqrt(HS));
+    const [q, dout, out, lse] = ['q', 'dout', 'out', 'lse'].map((name) => args.floats(name)) as Float64Array[];
+    const dq = args.output('dq', q!.length);
+    const dk = args.output('dk', args.floats('k').length);
+    const dv = args.output('dv', args.floats('v').length);
+    const own = { dk, dv };
+    const prefix = { dk: new Map<string, number>(), dv: new Map<string, number>() };
+    // Gradients of keys and values: sums over a sequence's queries, kept apart a sequence for the prefix.
+    const add = (name: 'dk' | 'dv', query: Query, j: number, c: number, value: number) => {
+      if (j >= P) {
+        const at = query.at(j, c);
+        own[name][at] = round(own[name][at]! + value);
+      } else {
+        const at = `${j * dprefixStride + query.head * HS + c} ${query.sequence}`;
+        prefix[name].set(at, round((prefix[name].get(at) ?? 0) + value));
+      }
+    };
+    for (const query of queries(args)) {
+      for (let j = P; j < query.keys; j++) {
+        for (let c = 0; c < HS; c++) dk[query.at(j, c)] = dv[query.at(j, c)] = 0;
+      }
+    }
+    for (const query of queries(args)) {
+      const at = query.row * C + query.head * HS;
+      const qAt = query.row * qStride + query.head * HS;
+      const D = dot(
+        HS,
+        (c) => dout![at + c]!,
+        (c) => out![at + c]!,
+        round,
+      );
+      const row = scores(args, query, round);
+      const dscores = row.map((score, j) => {
+        const p = round(Math.exp(round(score - lse![query.row * NH + query.head]!)));
+        const kept = factor(query.row * NH + query.head, j);
+        const dprob = dot(
+          HS,
+          (c) => dout![at + c]!,
+          (c) => v(query, j, c),
+          round,
+        );
+        for (let c = 0; c < HS; c++) add('dv', query, j, c, round(round(p * kept) * dout![at + c]!));
+        return round(round(p * round(round(dprob * kept) - D)) * scale);
+      });
+      for (let c = 0; c < HS; c++) {
+        dq[qAt + c] = dot(
+          query.keys,
+          (j) => dscores[j]!,
+          (j) => k(query, j, c),
+          round,
+        );
+        for (const [j, dscore] of dscores.entries()) add('dk', query, j, c, round(dscore * q![qAt + c]!));
+      }
+    }
+    if (P === 0) return { dq, dk, dv };
+    const collected = (name: 'dk' | 'dv', field: string): Float64Array => {
+      const sums = args.output(field, (P - 1) * dprefixStride + C);
+      const seen = new Set<number>();
+      for (const [key, value] of prefix[name]) {
+        const at = Number(key.split(' ')[0]);
+        const before = seen.has(at) || args.size('accumulate', 0) === 1 ? sums[at]! : 0;
+        sums[at] = round(before + value);
+        seen.add(at);
+      }
+      return sums;
+    };
+    return { dq, dk, dv, dprefix_k: collected('dk', 'dprefix_k'), dprefix_v: collected('dv', 'dprefix_v') };
+  },
+};
+
+interface Dimensions {
+  lengths: number[];
+  C: number;
+  NH: number;
+}
+
+function spread(rows: number, columns: number, stride: number | undefined): number {
+  return rows === 0 ? 0 : (rows - 1) * (stride ?? columns) + columns;
+}
+
+function forwardCase(title: string, { lengths, C, NH }: Dimensions, sizes: Sizes = {}): Case {
+  const random = new Random(lengths.length + C + NH);
+  const T = lengths.reduce((sum, length) => sum + length);
+  const rows = sizes.first_only ? lengths.length : T;
+  const P = sizes.P ?? 0;
+  const tensors: Tensors = {
+    cu_seqlens: starts(lengths),
+    q: random.normal(spread(rows, C, sizes.q_stride)),
+    k: random.normal(spread(T, C, sizes.kv_stride)),
+    v: random.normal(spread(T, C, sizes.kv_stride)),
+    out: garbage(rows * C),
+    lse: garbage(rows * NH),
+  };
+  if (P > 0) {
+    tensors.prefix_k = random.normal(spread(P, C, sizes.prefix_stride));
+    tensors.prefix_v = random.normal(spread(P, C, sizes.prefix_stride));
+  }
+  return { title, tensors, sizes: { C, NH, seed: 11, dropout_step: 4, dropout_site: 16, ...sizes } };
+}
+
+/** Backward of a forward case; out, lse and dout are of sensible size, but any. */
+function backwardCase({ title, tensors, sizes }: Case, more: Sizes = {}, omit: string[] = []): Case {
+  const random = new Random(title.length);
+  const C = sizes.C!;
+  const P = sizes.P ?? 0;
+  const { out, lse } = forward.formula(new Arguments(tensors, sizes), (x) => x);
+  const prefixLength = spread(P, C, more.dprefix_stride);
+  const all: Tensors = {
+    ...tensors,
+    out: out!,
+    lse: lse!,
+    dout: random.normal(out!.length),
+    dq: garbage(tensors.q!.length),
+    dk: garbage(tensors.k!.length),
+    dv: garbage(tensors.v!.length),
+  };
+  if (P > 0) {
+    all.dprefix_k = more.accumulate ? random.normal(prefixLength) : garbage(prefixLength);
+    all.dprefix_v = more.accumulate ? random.normal(prefixLength) : garbage(prefixLength);
+  }
+  for (const name of omit) delete all[name];
+  const what = [...Object.keys(more), ...omit.map((name) => `no ${name}`)].join(', ');
+  return { title: what ? `${title}; ${what}` : title, tensors: all, sizes: { ...sizes, ...more } };
+}
+
+const tiny: Dimensions = { lengths: [3, 1, 2], C: 6, NH: 2 };
+const odd: Dimensions = { lengths: [15, 1, 17, 33, 8], C: 42, NH: 3 };
+const usual: Dimensions = { lengths: [22, 7, 64, 16], C: 128, NH: 2 };
+const tiles: Dimensions = { lengths: [63, 65, 129], C: 32, NH: 1 };
+const longest: Dimensions = { lengths: [512, 2], C: 16, NH: 1 };
+const apart = { q_stride: 45, kv_stride: 50, prefix_stride: 47 };
+
+const forwardCases = [
+  forwardCase('one token', { lengths: [1], C: 4, NH: 1 }),
+  forwardCase('short sequences', tiny),
+  forwardCase('odd sizes', odd),
+  forwardCase('odd sizes with dropout', odd, { dropout_p: 0.1 }),
+  forwardCase('odd sizes, rows apart', odd, { ...apart, dropout_p: 0.1 }),
+  forwardCase('odd sizes behind a prefix', odd, { P: 5, dropout_p: 0.1 }),
+  forwardCase('odd sizes behind a prefix, rows apart', odd, { P: 5, ...apart, dropout_p: 0.1 }),
+  forwardCase('heads of 64', usual, { dropout_p: 0.1 }),
+  forwardCase('heads of 64 behind a prefix of 20', usual, { P: 20, dropout_p: 0.1 }),
+  forwardCase('lengths around a tile of queries', tiles, { dropout_p: 0.5 }),
+  forwardCase('the longest text', longest, { dropout_p: 0.1 }),
+  forwardCase('first query only', odd, { first_only: 1 }),
+  forwardCase('first query only, behind a prefix, with dropout', odd, { first_only: 1, P: 5, dropout_p: 0.2 }),
+];
+
+const backwardCases = [
+  ...forwardCases.map((item) => backwardCase(item)),
+  ...['dq', 'dk', 'dv', 'dprefix_k', 'dprefix_v'].map((name) => backwardCase(forwardCases[5]!, {}, [name])),
+  backwardCase(forwardCases[5]!, {}, ['dprefix_k', 'dprefix_v']),
+  backwardCase(forwardCases[5]!, { accumulate: 1, dprefix_stride: 49 }),
+  backwardCase(forwardCases[6]!, { dprefix_stride: 49 }),
+  backwardCase(forwardCases[12]!, { accumulate: 1 }),
+];
+
+proveValues(forward, forwardCases);
+proveValues(backward, backwardCases);
+proveGradients(
+  {
+    forward: FORWARD,
+    backward: BACKWARD,
+    outputs: { out: 'dout' },
+    inputs: { dq: 'q', dk: 'k', dv: 'v', dprefix_k: 'prefix_k', dprefix_v: 'prefix_v' },
+    backwardCase(after) {
+      const zeros = (name: string) => (after.has(name) ? new Float64Array(after.floats(name).length) : undefined);
+      const gradients: Tensors = {};
+      for (const name of ['q', 'k', 'v', 'prefix_k', 'prefix_v']) {
+        const like = zeros(name);
+        if (like) gradients[`d${name}`] = like;
+      }
+      return { tensors: { ...after.tensors, ...gradients }, sizes: after.sizes };
+    },
+  },
+  [
+    forwardCase('short sequences', tiny),
+    forwardCase('short sequences with dropout', tiny, { dropout_p: 0.3 }),
+    forwardCase('short sequences behind a prefix, with dropout', tiny, { P: 3, dropout_p: 0.3 }),
+    forwardCase('odd sizes behind a prefix, with dropout', odd, { P: 5, dropout_p: 0.1 }),
+    forwardCase('lengths around a tile of queries', tiles, { dropout_p: 0.1 }),
+    forwardCase('first query only, behind a prefix, with dropout', odd, { first_only: 1, P: 5, dropout_p: 0.2 }),
+  ],
+);
+
+for (const device of devices()) {
+  describe(`attention on ${device.device}`, () => {
+    it('takes q, k and v, and gives their gradients, as parts of one buffer', async () => {
+      const { tensors, sizes } = backwardCase(forwardCase('', odd, { dropout_p: 0.1 }));
+      const C = sizes.C!;
+      const T = tensors.q!.length / C;
+      const joined = new Float64Array(T * 3 * C);
+      const part = (buffer: Float64Array, i: number) => buffer.subarray(i * C, (T - 1) * 3 * C + (i + 1) * C);
+      for (const [i, name] of ['q', 'k', 'v'].entries()) {
+        for (const [at, value] of tensors[name]!.entries())
+          joined[Math.floor(at / C) * 3 * C + i * C + (at % C)] = value;
+      }
+      const gradient = garbage(joined.length);
+      const views: Tensors = {
+        ...tensors,
+        ...Object.fromEntries(['q', 'k', 'v'].map((name, i) => [name, part(joined, i)])),
+        ...Object.fromEntries(['dq', 'dk', 'dv'].map((name, i) => [name, part(gradient, i)])),
+      };
+      for (const where of places(device)) {
+        const separate = await run(BACKWARD, where, tensors, sizes);
+        const together = await run(BACKWARD, where, views, { ...sizes, q_stride: 3 * C, kv_stride: 3 * C });
+        for (const name of ['dq', 'dk', 'dv']) {
+          const dense = separate[name]!.map((_, at) => together[name]![Math.floor(at / C) * 3 * C + (at % C)]!);
+          expectSameBits({ [name]: dense }, { [name]: separate[name]! }, 'as parts of one buffer');
+        }
+      }
+    });
+
+    it('gives the same bits on any number of threads', async function () {
+      if (device.device !== 'cpu') this.skip();
+      const { tensors, sizes } = backwardCase(forwardCase('', odd, { P: 5, dropout_p: 0.1 }));
+      for (const precision of device.precisions) {
+        const alone = await run(BACKWARD, { device: 'cpu', precision, threads: 1 }, tensors, sizes);
+        for (const threads of [2, 3, 8]) {
+          const shared = await run(BACKWARD, { device: 'cpu', precision, threads }, tensors, sizes);
+          expectSameBits(shared, alone, `${threads} threads`);
+        }
+      }
+    });
+
+    it('stays finite where scores are huge', async () => {
+      const { tensors, sizes } = forwardCase('', usual);
+      const q = (tensors.q as Float64Array).map((x) => x * 1000);
+      for (const where of places(device)) {
+        const after = await run(FORWARD, where, { ...tensors, q }, sizes);
+        expect(after.out!.every(Number.isFinite)).to.equal(true);
+        expect(after.lse!.every(Number.isFinite)).to.equal(true);
+      }
+    });
+  });
+}

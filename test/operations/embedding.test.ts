@@ -1,0 +1,220 @@
+import { expect } from 'chai';
+import {
+  type Case,
+  devices,
+  garbage,
+  type Operation,
+  places,
+  proveGradients,
+  proveValues,
+  Random,
+  run,
+  type Sizes,
+  starts,
+} from './harness.js';
+import { dropoutFactor, layernorm, layernormBackward } from './reference.js';
+
+/** The place of every token within its sequence. */
+function placesOf(cuSeqlens: Int32Array): number[] {
+  const list: number[] = [];
+  for (let b = 0; b + 1 < cuSeqlens.length; b++) {
+    for (let place = 0; place < cuSeqlens[b + 1]! - cuSeqlens[b]!; place++) list.push(place);
+  }
+  return list;
+}
+
+const forward: Operation = {
+  name: 'embedding_forward',
+  formula(args, round) {
+    const C = args.size('C');
+    const ids = args.ints('ids');
+    const T = ids.length;
+    const positions = placesOf(args.ints('cu_seqlens'));
+    const factor = dropoutFactor(args.dropout, round);
+    const sum = new Float64Array(T * C).map((_, i) => {
+      const [t, c] = [Math.floor(i / C), i % C];
+      const type = args.has('token_types') ? args.ints('token_types')[t]! : 0;
+      const word = args.floats('word')[ids[t]! * C + c]!;
+      const position = args.floats('position')[(args.size('P', 0) + positions[t]!) * C + c]!;
+      return round(round(word + args.floats('token_type')[type * C + c]!) + position);
+    });
+    const { mean, rstd, out } = layernorm(
+      sum,
+      T,
+      C,
+      args.size('eps'),
+      args.floats('gamma'),
+      args.floats('beta'),
+      round,
+    );
+    return { sum, mean, rstd, out: out.map((x, i) => round(x * factor(Math.floor(i / C), i % C))) };
+  },
+};
+
+const backward: Operation = {
+  name: 'embedding_backward',
+  formula(args, round) {
+    const C = args.size('C');
+    const ids = args.ints('ids');
+    const T = ids.length;
+    const positions = placesOf(args.ints('cu_seqlens'));
+    const factor = dropoutFactor(args.dropout, round);
+    const dnormed = args.floats('dout').map((x, i) => round(x * factor(Math.floor(i / C), i % C)));
+    const { dsum, dgamma, dbeta } = layernormBackward(args, dnormed, T, C, round);
+    // Rows are summed in token order, then added to what was there.
+    const table = (name: string, rows: number, row: (t: number) => number, skip: number): Float64Array => {
+      const sums = new Float64Array(rows * C);
+      for (let t = 0; t < T; t++) {
+        for (let c = 0; c < C && row(t) !== skip; c++) {
+          sums[row(t) * C + c] = round(sums[row(t) * C + c]! + dsum[t * C + c]!);
+        }
+      }
+      if (args.size('accumulate', 0) === 0) return sums;
+      return args.output(name, rows * C).map((x, i) => round(x + sums[i]!));
+    };
+    const type = (t: number) => (args.has('token_types') ? args.ints('token_types')[t]! : 0);
+    return {
+      dsum,
+      dword: table('dword', args.size('V'), (t) => ids[t]!, args.size('padding_id', -1)),
+      dtoken_type: table('dtoken_type', args.size('types'), type, -1),
+      dposition: table('dposition', args.size('positions'), (t) => args.size('P', 0) + positions[t]!, -1),
+      dgamma,
+      dbeta,
+    };
+  },
+};
+
+interface Dimensions {
+  lengths: number[];
+  V: number;
+  C: number;
+  types: number;
+  positions: number;
+}
+
+const tiny: Dimensions = { lengths: [3, 1, 2], V: 5, C: 6, types: 2, positions: 8 };
+const small: Dimensions = { lengths: [17, 1, 9, 30, 4], V: 40, C: 31, types: 2, positions: 36 };
+const wide: Dimensions = { lengths: [40, 23], V: 300, C: 128, types: 2, positions: 64 };
+
+function batchOf({ lengths, V, types }: Dimensions, random: Random): Case['tensors'] {
+  const T = lengths.reduce((sum, length) => sum + length);
+  return { cu_seqlens: starts(lengths), ids: random.integers(T, V), token_types: random.integers(T, types) };
+}
+
+function forwardCase(title: string, of: Dimensions, sizes: Sizes = {}, omit: string[] = []): Case {
+  const random = new Random(of.V + of.C);
+  const batch = batchOf(of, random);
+  const T = batch.ids!.length;
+  const tensors: Case['tensors'] = {
+    ...batch,
+    word: random.normal(of.V * of.C),
+    token_type: random.normal(of.types * of.C),
+    position: random.normal(of.positions * of.C),
+    gamma: random.normal(of.C),
+    beta: random.normal(of.C),
+    sum: garbage(T * of.C),
+    mean: garbage(T),
+    rstd: garbage(T),
+    out: garbage(T * of.C),
+  };
+  for (const name of omit) delete tensors[name];
+  return { title, tensors, sizes: { V: of.V, C: of.C, eps: 1e-12, seed: 3, dropout_site: 0, ...sizes } };
+}
+
+const forwardCases = [
+  forwardCase('one token', { ...tiny, lengths: [1] }),
+  forwardCase('some tokens', tiny),
+  forwardCase('some sequences', small),
+  forwardCase('wide rows with dropout', wide, { dropout_p: 0.1 }),
+  forwardCase('positions behind a prefix', small, { P: 6, dropout_p: 0.1 }),
+  forwardCase('without token types', small, {}, ['token_types']),
+];
+
+function backwardCase(title: string, of: Dimensions, sizes: Sizes = {}, omit: string[] = []): Case {
+  const random = new Random(of.V + of.C);
+  const batch = batchOf(of, random);
+  const T = batch.ids!.length;
+  const before = (count: number) => (sizes.accumulate ? random.normal(count) : garbage(count));
+  const tensors: Case['tensors'] = {
+    ...batch,
+    sum: random.normal(T * of.C, 2),
+    mean: random.normal(T),
+    rstd: random.normal(T).map(Math.abs),
+    gamma: random.normal(of.C),
+    dout: random.normal(T * of.C),
+    dsum: garbage(T * of.C),
+    dword: before(of.V * of.C),
+    dtoken_type: before(of.types * of.C),
+    dposition: before(of.positions * of.C),
+    dgamma: before(of.C),
+    dbeta: before(of.C),
+  };
+  for (const name of omit) delete tensors[name];
+  const { V, C, types, positions } = of;
+  return { title, tensors, sizes: { V, C, types, positions, seed: 3, ...sizes } };
+}
+
+const backwardCases = [
+  backwardCase('one token', { ...tiny, lengths: [1] }),
+  backwardCase('some tokens', tiny),
+  backwardCase('some sequences', small, { padding_id: 0 }),
+  backwardCase('wide rows with dropout', wide, { dropout_p: 0.1, padding_id: 7 }),
+  backwardCase('positions behind a prefix', small, { P: 6, dropout_p: 0.1 }),
+  backwardCase('accumulated', small, { accumulate: 1, padding_id: 2 }),
+  backwardCase('without token types', small, {}, ['token_types']),
+  ...['dword', 'dtoken_type', 'dposition', 'dgamma', 'dbeta'].map((name) =>
+    backwardCase(`without ${name}`, small, {}, [name]),
+  ),
+  backwardCase('of the word table alone', small, {}, ['dtoken_type', 'dposition', 'dgamma', 'dbeta']),
+];
+
+proveValues(forward, forwardCases);
+proveValues(backward, backwardCases);
+proveGradients(
+  {
+    forward: 'embedding_forward',
+    backward: 'embedding_backward',
+    outputs: { out: 'dout' },
+    inputs: { dword: 'word', dtoken_type: 'token_type', dposition: 'position', dgamma: 'gamma', dbeta: 'beta' },
+    backwardCase(after) {
+      const { eps: _, ...sizes } = after.sizes;
+      const C = after.size('C');
+      const like = (name: string) => garbage(after.floats(name).length);
+      return {
+        tensors: {
+          cu_seqlens: after.ints('cu_seqlens'),
+          ids: after.ints('ids'),
+          token_types: after.ints('token_types'),
+          sum: after.floats('sum'),
+          mean: after.floats('mean'),
+          rstd: after.floats('rstd'),
+          gamma: after.floats('gamma'),
+          dsum: like('sum'),
+          dword: like('word'),
+          dtoken_type: like('token_type'),
+          dposition: like('position'),
+          dgamma: like('gamma'),
+          dbeta: like('beta'),
+        },
+        sizes: {
+          ...sizes,
+          types: after.floats('token_type').length / C,
+          positions: after.floats('position').length / C,
+        },
+      };
+    },
+  },
+  [forwardCase('some tokens', tiny), forwardCase('some sequences with dropout', small, { dropout_p: 0.2, P: 6 })],
+);
+
+for (const device of devices()) {
+  describe(`embedding_forward on ${device.device}`, () => {
+    it('may put the sum where the output goes', async () => {
+      const { tensors, sizes } = forwardCase('', small, { dropout_p: 0.1 });
+      const where = places(device)[0]!;
+      const apart = await run('embedding_forward', where, tensors, sizes);
+      const together = await run('embedding_forward', where, { ...tensors, sum: tensors.out! }, sizes);
+      expect(together.out).to.deep.equal(apart.out);
+    });
+  });
+}

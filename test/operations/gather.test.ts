@@ -1,0 +1,74 @@
+import { expect } from 'chai';
+import { type Case, devices, type Operation, places, proveValues, Random, run, starts } from './harness.js';
+
+const gatherBatch: Operation = {
+  name: 'gather_batch',
+  formula(args) {
+    const offsets = args.ints('dataset_offsets');
+    const order = Array.from(args.ints('order'));
+    const source = order.flatMap((example) => range(offsets[example]!, offsets[example + 1]!));
+    const lengths = order.map((example) => offsets[example + 1]! - offsets[example]!);
+    const ids = Int32Array.from(source, (i) => args.ints('dataset_ids')[i]!);
+    const positions = Int32Array.from(lengths.flatMap((length) => range(0, length)));
+    const sorted = (key: Int32Array) =>
+      Int32Array.from(range(0, source.length).sort((a, b) => key[a]! - key[b]! || a - b));
+    return {
+      ids,
+      token_types: Int32Array.from(source, (i) =>
+        args.has('dataset_token_types') ? args.ints('dataset_token_types')[i]! : 0,
+      ),
+      positions,
+      ...(args.has('dataset_labels') && { labels: Int32Array.from(order, (i) => args.ints('dataset_labels')[i]!) }),
+      cu_seqlens: starts(lengths),
+      ...(args.size('sort_tokens', 0) === 1 && { tokens_by_id: sorted(ids), tokens_by_position: sorted(positions) }),
+    };
+  },
+};
+
+function range(begin: number, end: number): number[] {
+  return Array.from({ length: end - begin }, (_, i) => begin + i);
+}
+
+function gatherCase(title: string, lengths: number[], order: number[], sizes: Record<string, number>): Case {
+  const random = new Random(lengths.length);
+  const count = lengths.reduce((sum, length) => sum + length);
+  const T = order.reduce((sum, example) => sum + lengths[example]!, 0);
+  return {
+    title,
+    tensors: {
+      dataset_ids: random.integers(count, 12),
+      dataset_token_types: random.integers(count, 2),
+      dataset_offsets: starts(lengths),
+      dataset_labels: random.integers(lengths.length, 6),
+      order: Int32Array.from(order),
+      ids: new Int32Array(T).fill(-7),
+      token_types: new Int32Array(T).fill(-7),
+      positions: new Int32Array(T).fill(-7),
+      labels: new Int32Array(order.length).fill(-7),
+      cu_seqlens: new Int32Array(order.length + 1).fill(-7),
+      tokens_by_id: new Int32Array(T).fill(-7),
+      tokens_by_position: new Int32Array(T).fill(-7),
+    },
+    sizes,
+  };
+}
+
+const lengths = [4, 1, 19, 7, 2, 33, 5];
+const unlabelled = gatherCase('without labels and token types', lengths, [2, 0], { sort_tokens: 1 });
+delete unlabelled.tensors.dataset_labels;
+delete unlabelled.tensors.dataset_token_types;
+
+proveValues(gatherBatch, [
+  gatherCase('one token', [1], [0], { sort_tokens: 1 }),
+  gatherCase('examples in another order', lengths, [5, 1, 3, 0, 6], { sort_tokens: 1 }),
+  gatherCase('an example twice', lengths, [4, 4, 2], { sort_tokens: 1 }),
+  gatherCase('the whole data set', lengths, [0, 1, 2, 3, 4, 5, 6], {}),
+  unlabelled,
+]);
+
+for (const device of devices()) {
+  it(`leaves labels alone where the data set has none, on ${device.device}`, async () => {
+    const { labels } = await run('gather_batch', places(device)[0]!, unlabelled.tensors, unlabelled.sizes);
+    expect(Array.from(labels!)).to.deep.equal([-7, -7]);
+  });
+}

@@ -1,0 +1,213 @@
+import {
+  type Case,
+  garbage,
+  type Operation,
+  proveGradients,
+  proveValues,
+  Random,
+  type Sizes,
+  type Tensors,
+} from './harness.js';
+import { dot, dropoutFactor } from './reference.js';
+
+const FORWARD = 'lora_forward_add';
+const BACKWARD = 'lora_backward';
+
+const forward: Operation = {
+  name: FORWARD,
+  formula(args, round) {
+    const [rows, n, k, r] = [args.size('rows'), args.size('n'), args.size('k'), args.size('r')];
+    const [inpStride, outStride] = [args.size('inp_stride', k), args.size('out_stride', n)];
+    const [inp, a, b] = [args.floats('inp'), args.floats('a'), args.floats('b')];
+    const factor = dropoutFactor(args.dropout, round);
+    const scaling = round(args.size('scaling'));
+    const h = args.output('h', 0);
+    const out = args.output('out', 0);
+    for (let row = 0; row < rows; row++) {
+      const dropped = (p: number) => round(inp[row * inpStride + p]! * factor(row, p));
+      const kept = Float64Array.from({ length: k }, (_, p) => dropped(p));
+      for (let i = 0; i < r; i++)
+        h[row * r + i] = dot(
+          k,
+          (p) => kept[p]!,
+          (p) => a[i * k + p]!,
+          round,
+        );
+      for (let j = 0; j < n; j++) {
+        const update = round(
+          scaling *
+            dot(
+              r,
+              (i) => h[row * r + i]!,
+              (i) => b[j * r + i]!,
+              round,
+            ),
+        );
+        out[row * outStride + j] = round(out[row * outStride + j]! + update);
+      }
+    }
+    return { h, out };
+  },
+};
+
+const backward: Operation = {
+  name: BACKWARD,
+  formula(args, round) {
+    const [rows, n, k, r] = [args.size('rows'), args.size('n'), args.size('k'), args.size('r')];
+    const [inpStride, doutStride] = [args.size('inp_stride', k), args.size('dout_stride', n)];
+    const dinpStride = args.size('dinp_stride', k);
+    const [inp, a, b, h, dout] = ['inp', 'a', 'b', 'h', 'dout'].map((name) => args.floats(name)) as Float64Array[];
+    const factor = dropoutFactor(args.dropout, round);
+    const scaling = round(args.size('scaling'));
+    const accumulate = args.size('accumulate', 0) === 1;
+    const dh = new Float64Array(rows * r).map((_, at) => {
+      const [row, i] = [Math.floor(at / r), at % r];
+      return round(
+        scaling *
+          dot(
+            n,
+            (j) => dout![row * doutStride + j]!,
+            (j) => b![j * r + i]!,
+            round,
+          ),
+      );
+    });
+    const kept = new Float64Array(rows * k).map((_, at) => factor(Math.floor(at / k), at % k));
+    const sum = (before: number, product: number) => (accumulate ? round(before + product) : product);
+    const da = args.output('da', r * k).map((before, at) => {
+      const [i, p] = [Math.floor(at / k), at % k];
+      const dropped = (row: number) => round(inp![row * inpStride + p]! * kept[row * k + p]!);
+      return sum(
+        before,
+        dot(rows, (row) => dh[row * r + i]!, dropped, round),
+      );
+    });
+    const db = args.output('db', n * r).map((before, at) => {
+      const [j, i] = [Math.floor(at / r), at % r];
+      const product = dot(
+        rows,
+        (row) => dout![row * doutStride + j]!,
+        (row) => h![row * r + i]!,
+        round,
+      );
+      return sum(before, round(scaling * product));
+    });
+    const dinp = args.output('dinp', (rows - 1) * dinpStride + k);
+    for (let row = 0; row < rows; row++) {
+      for (let p = 0; p < k; p++) {
+        const at = row * dinpStride + p;
+        const product = dot(
+          r,
+          (i) => dh[row * r + i]!,
+          (i) => a![i * k + p]!,
+          round,
+        );
+        dinp[at] = round(dinp[at]! + round(product * kept[row * k + p]!));
+      }
+    }
+    return { da, db, dinp };
+  },
+};
+
+const shapes = [
+  [1, 1, 1, 1],
+  [5, 3, 7, 2],
+  [16, 32, 32, 4],
+  [17, 31, 33, 8],
+  [129, 20, 65, 3],
+  [64, 48, 64, 32],
+] as const;
+
+function spread(rows: number, columns: number, stride: number | undefined): number {
+  return (rows - 1) * (stride ?? columns) + columns;
+}
+
+function forwardCase(title: string, [rows, n, k, r]: readonly number[], sizes: Sizes = {}): Case {
+  const random = new Random(rows! + n! + k! + r!);
+  return {
+    title,
+    tensors: {
+      inp: random.normal(spread(rows!, k!, sizes.inp_stride)),
+      a: random.normal(r! * k!, 0.5),
+      b: random.normal(n! * r!, 0.5),
+      h: garbage(rows! * r!),
+      out: random.normal(spread(rows!, n!, sizes.out_stride)),
+    },
+    sizes: { rows: rows!, n: n!, k: k!, r: r!, scaling: 4, seed: 8, dropout_step: 1, dropout_site: 19, ...sizes },
+  };
+}
+
+function backwardCase(title: string, [rows, n, k, r]: readonly number[], sizes: Sizes = {}, omit: string[] = []): Case {
+  const random = new Random(rows! + n! + k! + r!);
+  const before = (count: number) => (sizes.accumulate ? random.normal(count) : garbage(count));
+  const tensors: Tensors = {
+    dout: random.normal(spread(rows!, n!, sizes.dout_stride)),
+    inp: random.normal(spread(rows!, k!, sizes.inp_stride)),
+    h: random.normal(rows! * r!),
+    a: random.normal(r! * k!, 0.5),
+    b: random.normal(n! * r!, 0.5),
+    da: before(r! * k!),
+    db: before(n! * r!),
+    dinp: random.normal(spread(rows!, k!, sizes.dinp_stride)),
+  };
+  for (const name of omit) delete tensors[name];
+  const own = { rows: rows!, n: n!, k: k!, r: r!, scaling: 4, seed: 8, dropout_step: 1, dropout_site: 19 };
+  return { title, tensors, sizes: { ...own, ...sizes } };
+}
+
+const middle = [70, 31, 33, 8];
+const forwardCases = [
+  ...shapes.map((shape) => forwardCase(`(${shape.join(', ')})`, shape)),
+  ...shapes.map((shape) => forwardCase(`(${shape.join(', ')}) with dropout`, shape, { dropout_p: 0.1 })),
+  forwardCase('rows apart', middle, { inp_stride: 40, out_stride: 35, dropout_p: 0.1 }),
+  forwardCase('rows apart without dropout', middle, { inp_stride: 40, out_stride: 35 }),
+  forwardCase('a row a sequence', middle, { row_kind: 1, dropout_p: 0.1 }),
+];
+const backwardCases = [
+  ...shapes.map((shape) => backwardCase(`(${shape.join(', ')})`, shape)),
+  ...shapes.map((shape) => backwardCase(`(${shape.join(', ')}) with dropout`, shape, { dropout_p: 0.1 })),
+  ...[0, 0.1].flatMap((dropout_p) => [
+    backwardCase(`rows apart, p ${dropout_p}`, middle, { inp_stride: 40, dout_stride: 35, dinp_stride: 50, dropout_p }),
+    backwardCase(`accumulated, p ${dropout_p}`, middle, { accumulate: 1, dropout_p }),
+    ...[['da'], ['db'], ['dinp'], ['da', 'db'], ['da', 'dinp'], ['db', 'dinp']].map((omit) =>
+      backwardCase(`without ${omit.join(' and ')}, p ${dropout_p}`, middle, { dropout_p }, omit),
+    ),
+  ]),
+];
+
+proveValues(forward, forwardCases);
+proveValues(backward, backwardCases);
+proveGradients(
+  {
+    forward: FORWARD,
+    backward: BACKWARD,
+    outputs: { out: 'dout' },
+    inputs: { da: 'a', db: 'b', dinp: 'inp' },
+    backwardCase(after) {
+      const { inp_stride, out_stride, ...sizes } = after.sizes;
+      const inp = after.floats('inp');
+      return {
+        tensors: {
+          inp,
+          h: after.floats('h'),
+          a: after.floats('a'),
+          b: after.floats('b'),
+          da: garbage(after.floats('a').length),
+          db: garbage(after.floats('b').length),
+          dinp: new Float64Array(inp.length),
+        },
+        sizes: {
+          ...sizes,
+          inp_stride: inp_stride ?? after.size('k'),
+          dinp_stride: inp_stride ?? after.size('k'),
+          dout_stride: out_stride ?? after.size('n'),
+        },
+      };
+    },
+  },
+  [
+    forwardCase('(5, 3, 7, 2)', [5, 3, 7, 2]),
+    forwardCase('(5, 3, 7, 2) with dropout', [5, 3, 7, 2], { dropout_p: 0.3 }),
+    forwardCase('rows apart with dropout', middle, { inp_stride: 40, out_stride: 35, dropout_p: 0.1 }),
+  ],
+);

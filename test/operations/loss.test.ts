@@ -1,0 +1,147 @@
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import {
+  type Case,
+  devices,
+  expectClose,
+  garbage,
+  type Operation,
+  places,
+  proveGradients,
+  proveValues,
+  Random,
+  run,
+  type Sizes,
+  starts,
+} from './harness.js';
+
+const crossEntropy: Operation = {
+  name: 'cross_entropy',
+  formula(args, round) {
+    const NC = args.size('NC');
+    const labels = args.ints('labels');
+    const logits = args.floats('logits');
+    const smoothing = round(args.size('label_smoothing', 0));
+    const scale = round(args.size('loss_scale', 1));
+    const weight = (c: number) => (args.has('class_weights') ? args.floats('class_weights')[c]! : 1);
+    const total = labels.reduce((sum, label) => round(sum + weight(label)), 0);
+    const predictions = new Int32Array(labels.length);
+    const dlogits = new Float64Array(logits.length);
+    let loss = 0;
+    for (const [b, label] of labels.entries()) {
+      const row = logits.subarray(b * NC, (b + 1) * NC);
+      predictions[b] = row.indexOf(Math.max(...row));
+      const most = row[predictions[b]!]!;
+      const sum = row.reduce((so_far, x) => round(so_far + round(Math.exp(round(x - most)))), 0);
+      const logSum = round(Math.log(sum));
+      const logProb = (c: number) => round(round(row[c]! - most) - logSum);
+      // The share of each class in this row's loss: its weight · (1 − s where it is the label, and s / NC).
+      const share = (c: number) =>
+        round(weight(c) * round((c === label ? round(1 - smoothing) : 0) + round(smoothing / NC)));
+      let shares = 0;
+      for (let c = 0; c < NC; c++) {
+        if (share(c) !== 0) loss = round(loss - round(share(c) * logProb(c)));
+        shares = round(shares + share(c));
+      }
+      for (let c = 0; c < NC; c++) {
+        const prob = round(Math.exp(logProb(c)));
+        dlogits[b * NC + c] = round(round(round(round(shares * prob) - share(c)) / total) * scale);
+      }
+    }
+    return { loss: Float64Array.of(round(loss / total)), predictions, dlogits };
+  },
+};
+
+function lossCase(title: string, B: number, NC: number, sizes: Sizes = {}, omit: string[] = ['class_weights']): Case {
+  const random = new Random(B * 31 + NC);
+  const tensors: Case['tensors'] = {
+    cu_seqlens: starts(new Array(B).fill(1)),
+    labels: random.integers(B, NC),
+    logits: random.normal(B * NC, 2),
+    class_weights: random.normal(NC).map((x) => Math.abs(x) + 0.1),
+    loss: garbage(1),
+    predictions: new Int32Array(B).fill(-7),
+    dlogits: garbage(B * NC),
+  };
+  for (const name of omit) delete tensors[name];
+  return { title, tensors, sizes: { NC, ...sizes } };
+}
+
+const ties = lossCase('equal logits: the first is predicted', 4, 6);
+ties.tensors.logits = new Float64Array(24).fill(0.25);
+const cases = [
+  lossCase('one example of two classes', 1, 2),
+  lossCase('3 classes', 15, 3),
+  lossCase('28 classes', 16, 28),
+  lossCase('a scale for accumulated steps', 17, 6, { loss_scale: 0.25 }),
+  lossCase('label smoothing', 17, 6, { label_smoothing: 0.1 }),
+  lossCase('class weights', 17, 6, {}, []),
+  lossCase('class weights and label smoothing', 17, 6, { label_smoothing: 0.2, loss_scale: 0.5 }, []),
+  lossCase('without predictions', 17, 6, {}, ['predictions', 'class_weights']),
+  lossCase('without dlogits', 17, 6, {}, ['dlogits', 'class_weights']),
+  ties,
+];
+
+proveValues(crossEntropy, cases);
+proveGradients(
+  {
+    forward: 'cross_entropy',
+    backward: 'cross_entropy',
+    outputs: { loss: null },
+    inputs: { dlogits: 'logits' },
+    backwardCase: (after) => ({ tensors: after.tensors, sizes: after.sizes }),
+  },
+  [
+    ...cases.slice(0, 3),
+    lossCase('label smoothing', 7, 6, { label_smoothing: 0.1 }),
+    lossCase('class weights and label smoothing', 7, 6, { label_smoothing: 0.2 }, []),
+  ],
+);
+
+interface LossFixture {
+  cases: {
+    name: string;
+    logits: number[][];
+    labels: number[];
+    weights: number[] | null;
+    smoothing: number;
+    loss: number;
+    dlogits: number[][];
+  }[];
+}
+
+const fixture = JSON.parse(readFileSync(new URL('../fixtures/loss.json', import.meta.url), 'utf8')) as LossFixture;
+for (const device of devices()) {
+  describe(`cross_entropy on ${device.device} is torch's`, () => {
+    for (const item of fixture.cases) {
+      it(item.name, async () => {
+        const B = item.labels.length;
+        const NC = item.logits[0]!.length;
+        const tensors: Case['tensors'] = {
+          cu_seqlens: starts(new Array(B).fill(1)),
+          labels: Int32Array.from(item.labels),
+          logits: Float64Array.from(item.logits.flat()),
+          ...(item.weights && { class_weights: Float64Array.from(item.weights) }),
+          loss: garbage(1),
+          dlogits: garbage(B * NC),
+        };
+        for (const where of places(device)) {
+          const sizes = { NC, label_smoothing: item.smoothing };
+          const found = await run('cross_entropy', where, tensors, sizes);
+          const tolerance = where.precision === 'fp64' ? 1e-12 : where.precision === 'bf16' ? 2e-2 : 1e-5;
+          expectClose(found.loss!, Float64Array.of(item.loss), tolerance, 'loss');
+          expectClose(found.dlogits!, Float64Array.from(item.dlogits.flat()), tolerance, 'dlogits');
+        }
+      });
+    }
+
+    it('gives a loss that is not a number where a logit is none', async () => {
+      for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+        const { tensors, sizes } = lossCase('', 5, 6);
+        (tensors.logits as Float64Array)[8] = bad;
+        const { loss } = await run('cross_entropy', places(device)[0]!, tensors, sizes);
+        expect(Number.isFinite(loss![0])).to.equal(false);
+      }
+    });
+  });
+}
