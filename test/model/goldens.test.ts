@@ -54,8 +54,9 @@ for (const { device, precision } of testDevices(loadNative())) {
           });
           after(async () => session?.dispose());
 
-          it('has the reference hidden states', async function () {
-            if (!golden.tensors.has('step0/hidden0')) this.skip();
+          // The references of a prefix hold none.
+          const hiddenStates = name.includes('prefix') ? undefined : it;
+          hiddenStates?.('has the reference hidden states', async () => {
             const { paddedIndex } = goldenBatch(golden, 0);
             const { handle, size } = await addBatch(session, golden, 0);
             const states = await session.hiddenStates(
