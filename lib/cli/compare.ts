@@ -8,7 +8,6 @@ import { BertuneError } from '../errors.js';
 import { prepareOutputDirectory } from '../output.js';
 import { environmentRecord } from '../report/environment.js';
 import { formatMetric, formatSeconds } from '../report/format.js';
-import { logLine } from '../report/log-line.js';
 import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
 import { COMPARISON_FILES, environmentLine, writeComparison } from '../report/results.js';
 import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
@@ -168,9 +167,8 @@ async function carryOut(
   const run = await runInProcess(experiment, {
     signal,
     onProgress: (state) => progress.update(title, state),
-    onLog: (row) => {
-      const line = row.eval_loss === undefined || progress.interactive ? undefined : logLine(row);
-      if (line !== undefined) progress.note(line);
+    onEpoch: (line) => {
+      if (!progress.interactive) progress.note(line);
     },
   });
   progress.clear();

@@ -4,6 +4,9 @@ import type { Progress } from './progress.js';
 /** Exit statuses that a shell gives to a process ended by these signals: 128 + the signal's number. */
 const STATUS: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 };
 
+/** A second signal this soon is the first once more: npm and timeout pass on what the whole group has got already. */
+const SAME_MILLISECONDS = 500;
+
 /**
  * Carries work out that Ctrl-C (SIGINT) or SIGTERM stops: the first aborts its signal, a second ends the process at
  * once. Stopped work ends the process with the status that a shell gives to the signal.
@@ -13,9 +16,14 @@ const STATUS: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 };
 export async function interruptibly(progress: Progress, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const controller = new AbortController();
   let status: number | undefined;
+  let since = 0;
   const listener = (name: string) => {
-    if (status !== undefined) process.exit(STATUS[name]);
+    if (status !== undefined) {
+      if (performance.now() - since > SAME_MILLISECONDS) process.exit(STATUS[name]);
+      return;
+    }
     status = STATUS[name];
+    since = performance.now();
     progress.note('stopping; press Ctrl-C again to quit at once');
     controller.abort(new BertuneError('ABORTED', `the process received ${name}`));
   };

@@ -6,11 +6,11 @@ import { BertuneError } from '../errors.js';
 import type { TrainResult } from '../events.js';
 import { prepareOutputDirectory, writeJson } from '../output.js';
 import { environmentRecord } from '../report/environment.js';
-import { logLine } from '../report/log-line.js';
+import { epochLine, logLine } from '../report/log-line.js';
 import type { RunRecord } from '../report/records.js';
 import { runSection, sectionText, testSections } from '../report/sections.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
-import { watchTrainer } from '../run/progress.js';
+import { runProgress } from '../run/progress.js';
 import { errorRecord, Run } from '../run/run.js';
 import {
   addDataOptions,
@@ -105,13 +105,9 @@ async function carryOut(
   run.trainer.on('start', (plan) => {
     for (const line of settingsLines(run, plan)) progress.note(line);
   });
-  watchTrainer(run.trainer, {
-    onProgress: (state) => progress.update(run.experiment.title, state),
-    onLog: (row) => {
-      const line = logLine({ ...row });
-      if (line !== undefined) progress.note(line);
-    },
-  });
+  run.trainer.on('progress', (state) => progress.update(run.experiment.title, runProgress(state)));
+  run.trainer.on('log', (row) => progress.note(logLine(row)));
+  run.trainer.on('epoch', (summary) => progress.note(epochLine(summary)));
   let trained: TrainResult | undefined;
   try {
     trained = await run.train(signal);

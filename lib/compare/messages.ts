@@ -1,4 +1,4 @@
-import type { LogRecord, RunRecord } from '../report/records.js';
+import type { RunRecord } from '../report/records.js';
 import type { Experiment } from '../run/experiment.js';
 import type { RunProgress } from '../run/progress.js';
 
@@ -9,6 +9,6 @@ export type Request = { readonly type: 'run'; readonly experiment: Experiment } 
 export type Report =
   | { readonly type: 'ready' }
   | { readonly type: 'progress'; readonly progress: RunProgress }
-  | { readonly type: 'log'; readonly row: LogRecord }
+  | { readonly type: 'epoch'; readonly line: string }
   | { readonly type: 'note'; readonly text: string }
   | { readonly type: 'result'; readonly record: RunRecord };

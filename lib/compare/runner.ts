@@ -42,7 +42,7 @@ function follow(child: ChildProcess, experiment: Experiment, events: RunEvents):
         send(child, { type: 'run', experiment });
         if (events.signal?.aborted) send(child, { type: 'abort' });
       } else if (report.type === 'progress') events.onProgress?.(report.progress);
-      else if (report.type === 'log') events.onLog?.(report.row);
+      else if (report.type === 'epoch') events.onEpoch?.(report.line);
       else if (report.type === 'note') events.onNote?.(report.text);
       else record = report.record;
     });

@@ -24,7 +24,7 @@ async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
       lastSent = performance.now();
       send({ type: 'progress', progress });
     },
-    onLog: (row) => send({ type: 'log', row }),
+    onEpoch: (line) => send({ type: 'epoch', line }),
     onNote: (text) => send({ type: 'note', text }),
   });
   send({ type: 'result', record }, () => process.disconnect());

@@ -1,29 +1,29 @@
+import type { EpochSummary, LogRow } from '../events.js';
 import { formatFixed, formatMetric, formatSetting } from './format.js';
-import type { LogRecord } from './records.js';
 
-/**
- * A row of a training log in one line: a logged step or an evaluation.
- *
- * @returns undefined for a row that is neither, such as the summary at the end of a run
- */
-export function logLine(row: LogRecord): string | undefined {
-  const where = [`epoch ${formatFixed(row.epoch ?? 0, 2)}`, `step ${row.step ?? 0}`];
-  if (row.eval_loss !== undefined) {
-    return [
-      ...where,
-      `validation loss ${formatMetric(row.eval_loss)}`,
-      `accuracy ${formatMetric(row.eval_accuracy)}`,
-      `F1 macro ${formatMetric(row.eval_f1_macro)}`,
-    ].join('  ');
-  }
-  if (row.loss === undefined) return undefined;
-  const { grad_norm, learning_rate } = row;
+/** A row of the log of steps in one line. */
+export function logLine({ epoch, step, loss, grad_norm, learning_rate }: LogRow): string {
   return [
-    ...where,
-    `loss ${formatMetric(row.loss)}`,
-    ...(typeof grad_norm === 'number' ? [`gradient norm ${formatFixed(grad_norm, 3)}`] : []),
-    ...(typeof learning_rate === 'number'
-      ? [`learning rate ${formatSetting(Number(learning_rate.toPrecision(4)))}`]
-      : []),
+    `epoch ${formatFixed(epoch, 2)}`,
+    `step ${step}`,
+    `loss ${formatMetric(loss)}`,
+    `gradient norm ${formatFixed(grad_norm, 3)}`,
+    `learning rate ${formatSetting(Number(learning_rate.toPrecision(4)))}`,
+  ].join('  ');
+}
+
+/** An epoch that has ended, in one line. */
+export function epochLine({ epoch, epochs, step, trainLoss, evaluation }: EpochSummary): string {
+  return [
+    `epoch ${formatFixed(epoch, Number.isInteger(epoch) ? 0 : 2)}/${epochs}`,
+    `step ${step}`,
+    `training loss ${formatMetric(trainLoss)}`,
+    ...(evaluation === null
+      ? []
+      : [
+          `validation loss ${formatMetric(evaluation.loss)}`,
+          `accuracy ${formatMetric(evaluation.accuracy)}`,
+          `F1 macro ${formatMetric(evaluation.f1_macro)}`,
+        ]),
   ].join('  ');
 }

@@ -16,6 +16,14 @@ export interface LogRecord {
   readonly [key: string]: unknown;
 }
 
+/** A whole epoch of training, as seen in training (dropout on). */
+export interface EpochRecord {
+  readonly epoch: number;
+  readonly step: number;
+  readonly train_loss: number;
+  readonly train_accuracy: number;
+}
+
 /** Precision, recall and F1 of one label. */
 export interface LabelRecord {
   readonly label: string;
@@ -81,6 +89,8 @@ export interface RunRecord {
   readonly train_steps_per_second?: number;
   /** The split that the comparison is made on. */
   readonly test?: MetricsRecord;
+  readonly epoch_history: readonly EpochRecord[];
+  /** That of trainer_state.json. */
   readonly log_history: readonly LogRecord[];
 }
 

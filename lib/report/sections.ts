@@ -33,7 +33,7 @@ export function runSection(run: RunRecord): Section {
               `(${formatShare(parameters.trainable, parameters.total)})`,
           ],
         }),
-    table: epochTable(run.log_history),
+    table: epochTable(run),
     ...(run.error === undefined ? {} : { notes: [failure(run)] }),
   };
 }

@@ -1,13 +1,15 @@
-import type { LogRecord, RunRecord } from '../report/records.js';
+import { epochLine } from '../report/log-line.js';
+import type { RunRecord } from '../report/records.js';
 import type { Experiment } from './experiment.js';
-import { type RunProgress, watchTrainer } from './progress.js';
+import { type RunProgress, runProgress } from './progress.js';
 import { errorRecord, failedRun, Run } from './run.js';
 
 /** What happens while a run is carried out. */
 export interface RunEvents {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: RunProgress) => void;
-  readonly onLog?: (row: LogRecord) => void;
+  /** Given a line about an epoch that has ended. */
+  readonly onEpoch?: (line: string) => void;
   readonly onNote?: (text: string) => void;
 }
 
@@ -21,10 +23,8 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
   try {
     run = await Run.open(experiment, events.signal);
     for (const note of run.model.notes) events.onNote?.(note);
-    watchTrainer(run.trainer, {
-      onProgress: events.onProgress,
-      onLog: (row) => events.onLog?.({ ...row }),
-    });
+    run.trainer.on('progress', (progress) => events.onProgress?.(runProgress(progress)));
+    run.trainer.on('epoch', (summary) => events.onEpoch?.(epochLine(summary)));
     if (experiment.method === null) return run.record({ status: 'done', test: await run.test(events.signal) });
     const trained = await run.train(events.signal);
     return run.record({ status: 'done', trained, test: await run.test(events.signal) });

@@ -1,5 +1,4 @@
-import type { EvaluateRow, LogRow } from '../events.js';
-import type { Trainer } from '../trainer.js';
+import type { Progress } from '../events.js';
 
 /** Where a run stands. */
 export interface RunProgress {
@@ -13,22 +12,7 @@ export interface RunProgress {
   readonly secondsLeft: number;
 }
 
-/** Follows a trainer: its progress, and every row that it logs. */
-export function watchTrainer(
-  trainer: Trainer,
-  watcher: {
-    onProgress?: ((progress: RunProgress) => void) | undefined;
-    onLog?: ((row: LogRow | EvaluateRow) => void) | undefined;
-  },
-): void {
-  const { onProgress, onLog } = watcher;
-  if (onProgress) {
-    trainer.on('progress', ({ step, totalSteps, epoch, epochs, loss, accuracy, secondsLeft }) =>
-      onProgress({ done: step, total: totalSteps, epoch, epochs, loss, accuracy, secondsLeft }),
-    );
-  }
-  if (onLog) {
-    trainer.on('log', (row) => onLog(row));
-    trainer.on('evaluate', (row) => onLog(row));
-  }
+/** A trainer's progress as people are shown it. */
+export function runProgress({ step, totalSteps, epoch, epochs, loss, accuracy, secondsLeft }: Progress): RunProgress {
+  return { done: step, total: totalSteps, epoch, epochs, loss, accuracy, secondsLeft };
 }

@@ -4,7 +4,7 @@ import { BertuneError } from '../errors.js';
 import type { EvaluateResult, TrainResult } from '../events.js';
 import type { Method } from '../methods.js';
 import { processPeakMemory } from '../report/environment.js';
-import type { MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
+import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
 import { Trainer } from '../trainer.js';
 import { loadTrainingData } from './data.js';
 import type { Experiment } from './experiment.js';
@@ -17,6 +17,7 @@ export class Run implements AsyncDisposable {
   readonly trainer: Trainer;
   /** Bytes of the model alone. */
   readonly modelMemory: number;
+  readonly #epochs: EpochRecord[] = [];
 
   private constructor(experiment: Experiment, data: TextDataset, model: TextClassifier, trainer: Trainer) {
     this.experiment = experiment;
@@ -24,6 +25,9 @@ export class Run implements AsyncDisposable {
     this.model = model;
     this.trainer = trainer;
     this.modelMemory = model.memory().parameters;
+    trainer.on('epoch', ({ epoch, step, trainLoss, trainAccuracy }) => {
+      this.#epochs.push({ epoch, step, train_loss: trainLoss, train_accuracy: trainAccuracy });
+    });
   }
 
   /**
@@ -97,6 +101,7 @@ export class Run implements AsyncDisposable {
       memory: this.#memory(),
       ...(trained ? trainedRecord(trained) : state && { steps: state.global_step, epochs: state.epoch }),
       ...(test && { test: metricsRecord(test) }),
+      epoch_history: this.#epochs,
       log_history: (state?.log_history ?? []).map((row) => ({ ...row })),
     };
   }
@@ -129,6 +134,7 @@ export function failedRun(experiment: Experiment, error: NonNullable<RunRecord['
     status: 'failed',
     error,
     settings: {},
+    epoch_history: [],
     log_history: [],
   };
 }

@@ -29,6 +29,7 @@ const run = (name: string, title: string, method: RunRecord['method'], more: Par
   method,
   status: 'done',
   settings: { learning_rate: 1e-3 },
+  epoch_history: [],
   log_history: [],
   ...more,
 });

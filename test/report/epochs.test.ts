@@ -1,8 +1,16 @@
 import { expect } from 'chai';
 import { epochTable } from '../../lib/report/epochs.js';
+import { epochLine, logLine } from '../../lib/report/log-line.js';
 
-const evaluation = (epoch: number, step: number, loss: number) => ({
-  epoch,
+const epoch = (number: number, step: number, loss: number) => ({
+  epoch: number,
+  step,
+  train_loss: loss,
+  train_accuracy: 0.5,
+});
+
+const evaluation = (number: number, step: number, loss: number) => ({
+  epoch: number,
   step,
   eval_loss: loss,
   eval_accuracy: 0.5,
@@ -13,7 +21,8 @@ const evaluation = (epoch: number, step: number, loss: number) => ({
 
 describe('epochTable', () => {
   it('has the columns of the notebook', () => {
-    expect(epochTable([]).columns.map(({ title }) => title)).to.deep.equal([
+    const table = epochTable({ epoch_history: [], log_history: [] });
+    expect(table.columns.map(({ title }) => title)).to.deep.equal([
       'Epoch',
       'Training Loss',
       'Validation Loss',
@@ -22,34 +31,39 @@ describe('epochTable', () => {
       'Recall',
       'F1 Macro',
     ]);
-    expect(epochTable([]).rows).to.deep.equal([]);
+    expect(table.rows).to.deep.equal([]);
   });
 
-  it('joins the loss of an epoch with its evaluation', () => {
-    const history = [
-      { epoch: 1, step: 10, loss: 1.5 },
+  it('joins each epoch with its evaluation', () => {
+    const log_history = [
+      { epoch: 1, step: 10, loss: 9 },
       evaluation(1, 10, 1.25),
-      { epoch: 2, step: 20, loss: 1 },
       evaluation(2, 20, 0.75),
       { epoch: 2, step: 20, train_loss: 1.25, train_runtime: 3 },
     ];
-    expect(epochTable(history).rows).to.deep.equal([
+    expect(epochTable({ epoch_history: [epoch(1, 10, 1.5), epoch(2, 20, 1)], log_history }).rows).to.deep.equal([
       ['1', '1.5000', '1.2500', '0.5000', '0.2500', '0.1250', '0.0625'],
       ['2', '1.0000', '0.7500', '0.5000', '0.2500', '0.1250', '0.0625'],
     ]);
   });
 
-  it('averages the losses logged since the last evaluation, by the steps each stands for', () => {
-    const history = [{ epoch: 0.8, step: 8, loss: 1 }, { epoch: 1, step: 10, loss: 2 }, evaluation(1, 10, 1)];
-    expect(epochTable(history).rows[0]?.[1]).to.equal('1.2000');
+  it('leaves open what was not evaluated, and shows a part of an epoch as such', () => {
+    const log_history = [{ epoch: 1, step: 10, loss: 9 }];
+    expect(epochTable({ epoch_history: [epoch(1, 10, 1.5), epoch(1.25, 13, 1)], log_history }).rows).to.deep.equal([
+      ['1', '1.5000', '-', '-', '-', '-', '-'],
+      ['1.25', '1.0000', '-', '-', '-', '-', '-'],
+    ]);
+  });
+});
+
+describe('lines about training', () => {
+  it('say what was logged', () => {
+    const row = { epoch: 0.5, step: 10, loss: 1.5, grad_norm: 2.25, learning_rate: 0.000992063492 };
+    expect(logLine(row)).to.equal('epoch 0.50  step 10  loss 1.5000  gradient norm 2.250  learning rate 9.921e-4');
   });
 
-  it('shows what there is where a loss was not logged or nothing was evaluated', () => {
-    expect(epochTable([evaluation(1, 10, 1)]).rows[0]?.slice(0, 3)).to.deep.equal(['1', '-', '1.0000']);
-    const steps = [0.5, 1, 1.5, 2].map((epoch, index) => ({ epoch, step: 5 * (index + 1), loss: index }));
-    expect(epochTable(steps).rows).to.deep.equal([
-      ['1', '0.5000', '-', '-', '-', '-', '-'],
-      ['2', '2.5000', '-', '-', '-', '-', '-'],
-    ]);
+  it('say how an epoch went, with its evaluation where there was one', () => {
+    const summary = { epoch: 2, epochs: 3, step: 20, trainLoss: 1, trainAccuracy: 0.5, evaluation: null };
+    expect(epochLine(summary)).to.equal('epoch 2/3  step 20  training loss 1.0000');
   });
 });
