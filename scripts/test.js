@@ -10,7 +10,7 @@ const stages = [
   {
     name: 'tests',
     script: 'node_modules/mocha/bin/mocha.js',
-    args: ['--fail-zero', '--reporter', 'scripts/reporter.cjs', ...process.argv.slice(2)],
+    args: ['--fail-zero', '--reporter', 'scripts/reporter.cjs', 'test/**/*.test.ts', ...process.argv.slice(2)],
   },
 ];
 
