@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
-import { dataPath, modelPath } from '../compare/assets.js';
 import type { Split } from '../data/types.js';
 import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
@@ -8,6 +7,7 @@ import { invalidOption } from '../options.js';
 import { environmentRecord } from '../report/environment.js';
 import { confusionTable, labelTable, metricsTable } from '../report/metrics.js';
 import { sectionText } from '../report/sections.js';
+import { dataPath, modelPath } from '../run/assets.js';
 import { sourceWords } from '../run/experiment.js';
 import { metricsRecord } from '../run/run.js';
 import { Trainer } from '../trainer.js';
@@ -57,7 +57,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
     await using model = await TextClassifier.load(modelPath(options.model), {
-      ...given({ base: options.base }),
+      ...given({ base: options.base === undefined ? undefined : modelPath(options.base) }),
       ...deviceOptions(options),
     });
     for (const note of model.notes) progress.note(`note: ${note}`);

@@ -2,13 +2,13 @@ import os from 'node:os';
 import type { Command } from 'commander';
 import { type Adapter, isAdapter, readAdapter } from '../adapter.js';
 import { isCheckpoint, readCheckpoint } from '../checkpoint.js';
-import { modelPath } from '../compare/assets.js';
 import { BertuneError } from '../errors.js';
 import { loadNative } from '../native.js';
 import { blasName, packageVersion, processorName } from '../report/environment.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../report/format.js';
 import { printable } from '../report/printable.js';
 import { type Table, textTable } from '../report/table.js';
+import { modelPath } from '../run/assets.js';
 import type { Tensor } from '../safetensors.js';
 import { writeResult } from './terminal.js';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
-import { modelPath } from '../compare/assets.js';
+import { modelPath } from '../run/assets.js';
 import { addDeviceOptions, type DeviceArguments, deviceOptions, given, positiveInteger } from './arguments.js';
 import { readLines } from './lines.js';
 import { Progress } from './progress.js';
@@ -36,7 +36,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
     await using model = await TextClassifier.load(modelPath(options.model), {
-      ...given({ base: options.base }),
+      ...given({ base: options.base === undefined ? undefined : modelPath(options.base) }),
       ...deviceOptions(options),
     });
     for (const note of model.notes) progress.note(`note: ${note}`);

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { dataPath, modelPath } from '../compare/assets.js';
 import { methodName, methodTitle } from '../compare/methods.js';
 import { BertuneError } from '../errors.js';
 import type { TrainResult } from '../events.js';
@@ -9,6 +8,7 @@ import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
 import type { RunRecord } from '../report/records.js';
 import { runSection, sectionText, testSections } from '../report/sections.js';
+import { modelPath } from '../run/assets.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
 import { errorRecord, Run } from '../run/run.js';
@@ -71,12 +71,11 @@ async function train(options: TrainArguments): Promise<void> {
 }
 
 async function experimentOf(options: TrainArguments): Promise<Experiment> {
-  const model = modelPath(options.model);
-  const method = await methodOf(options, model);
+  const method = await methodOf(options, modelPath(options.model));
   return {
     name: methodName(method),
     title: methodTitle(method),
-    model,
+    model: options.model,
     ...given({ adapter: options.adapter, base: options.base }),
     data: trainingSource(options),
     dataset: datasetOptions(options),
@@ -91,7 +90,7 @@ function trainingSource(options: TrainArguments): DataSource {
   if (source === undefined || (typeof source !== 'string' && source.train === undefined)) {
     throw new BertuneError('INVALID_OPTION', 'Expected --data or --train-file to train on but received neither');
   }
-  return typeof source === 'string' ? dataPath(source) : source;
+  return source;
 }
 
 /** Trains, saves and evaluates on the test split. What was reached is saved too when training stops half-way. */

@@ -3,7 +3,6 @@ import type { DatasetOptions } from '../data/types.js';
 import type { DeviceOptions } from '../device.js';
 import { BertuneError } from '../errors.js';
 import type { DataSource, Experiment } from '../run/experiment.js';
-import { dataPath, modelPath } from './assets.js';
 import { parseMethods } from './methods.js';
 import type { MethodKind, Preset } from './presets.js';
 
@@ -31,10 +30,9 @@ export interface Overrides {
  */
 export function comparisonExperiments(preset: Preset, overrides: Overrides): [Experiment, ...Experiment[]] {
   const { learningRate, learningRates = {} } = overrides;
-  const { data = preset.data } = overrides;
   const common = {
-    model: modelPath(overrides.model ?? preset.model),
-    data: typeof data === 'string' ? dataPath(data) : data,
+    model: overrides.model ?? preset.model,
+    data: overrides.data ?? preset.data,
     dataset: overrides.dataset ?? {},
     where: overrides.where ?? {},
   };

@@ -48,7 +48,10 @@ export function testSections({ test }: Pick<RunRecord, 'test'>): Section[] {
 }
 
 /** What comes after the runs: LoRA by rank, the comparison, the published numbers beside ours. */
-export function closingSections({ runs, reference }: Pick<ComparisonRecord, 'runs' | 'reference'>): Section[] {
+export function closingSections(
+  comparison: Pick<ComparisonRecord, 'model' | 'data' | 'runs' | 'reference'>,
+): Section[] {
+  const { model, data, runs, reference } = comparison;
   const lora = loraTable(runs);
   const failures = runs.filter((run) => run.error !== undefined).map(failure);
   return [
@@ -59,8 +62,12 @@ export function closingSections({ runs, reference }: Pick<ComparisonRecord, 'run
       : [
           {
             title: 'Beside the notebook',
+            lead: [
+              `here: ${model} on ${data.source}`,
+              'notebook: google-bert/bert-base-uncased on dair-ai/emotion, on a consumer GPU; its prefix tuning left the ' +
+                'classifier frozen',
+            ],
             table: referenceTable(runs, reference),
-            notes: ['the notebook ran on a consumer GPU; its prefix tuning left the classifier frozen'],
           },
         ]),
   ];
@@ -74,7 +81,13 @@ function failure(run: RunRecord): string {
 export function sectionText(section: Section, emphasize: (text: string) => string = (text) => text): string {
   const { title, lead = [], table, notes = [] } = section;
   const block = (lines: readonly string[]) => lines.map((line) => `${printable(line)}\n`).join('');
-  return [`${emphasize(printable(title))}\n`, block(lead), table ? `\n${textTable(table)}` : '', block(notes)]
+  return [
+    `${emphasize(printable(title))}\n`,
+    block(lead),
+    table ? `\n${textTable(table)}` : '',
+    table && notes.length > 0 ? '\n' : '',
+    block(notes),
+  ]
     .join('')
     .concat('\n');
 }

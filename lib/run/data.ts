@@ -3,6 +3,7 @@ import { isCheckpoint } from '../checkpoint.js';
 import { readConfig } from '../config.js';
 import type { TextDataset } from '../data/types.js';
 import { loadDataset } from '../dataset.js';
+import { dataPath, modelPath } from './assets.js';
 import type { Experiment } from './experiment.js';
 
 /**
@@ -13,15 +14,17 @@ import type { Experiment } from './experiment.js';
  */
 export async function loadTrainingData(experiment: Experiment, signal?: AbortSignal): Promise<TextDataset> {
   const options = { ...experiment.dataset, ...(signal && { signal }) };
-  const data = await loadDataset(experiment.data, options);
+  const source = typeof experiment.data === 'string' ? dataPath(experiment.data) : experiment.data;
+  const data = await loadDataset(source, options);
   const labels = await modelLabels(experiment);
   if (labels === null || labels.every((label, index) => label === data.labels[index])) return data;
   const known = data.labels.every((label) => labels.includes(label)) || areIndices(data.labels, labels.length);
-  return known ? loadDataset(experiment.data, { ...options, labels }) : data;
+  return known ? loadDataset(source, { ...options, labels }) : data;
 }
 
 /** The labels of the adapter or checkpoint that a run starts from; null where its files name none. */
-async function modelLabels({ model, adapter, base }: Experiment): Promise<readonly string[] | null> {
+async function modelLabels({ adapter, base, ...experiment }: Experiment): Promise<readonly string[] | null> {
+  const model = modelPath(experiment.model);
   const directory = adapter ?? ((await isAdapter(model)) ? model : undefined);
   if (directory === undefined) return (await readConfig(model)).labels;
   const { labels, baseModel } = await readAdapter(directory);

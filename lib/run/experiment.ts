@@ -12,12 +12,13 @@ export interface Experiment {
   readonly name: string;
   /** Its name in tables, e.g. `LoRA r=8`. */
   readonly title: string;
-  /** Directory of the checkpoint (or of an adapter, to go on with it). */
+  /** Directory of the checkpoint (or of an adapter, to go on with it), or the embedded model's name. */
   readonly model: string;
   /** Directory of an adapter to put on the checkpoint. Defaults to none. */
   readonly adapter?: string;
   /** Directory of the checkpoint under an adapter. Defaults to where the adapter says. */
   readonly base?: string;
+  /** Files, a folder, or the embedded data's name. */
   readonly data: DataSource;
   readonly dataset: Omit<DatasetOptions, 'labels' | 'signal'>;
   /** How to train; null: the model is only measured as it is. */

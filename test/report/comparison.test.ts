@@ -94,7 +94,11 @@ describe('comparison', () => {
     const { columns, rows } = comparisonTable([before, failed]);
     expect(columns.at(-1)?.title).to.equal('status');
     expect(rows.map((row) => row.at(-1))).to.deep.equal(['done', 'failed [OUT_OF_MEMORY]']);
-    const text = closingSections({ runs: [before, failed] }).map((section) => sectionText(section));
+    const text = closingSections({
+      model: 'm',
+      data: { source: 'd', labels: [], splits: {} },
+      runs: [before, failed],
+    }).map((section) => sectionText(section));
     expect(text).to.have.lengthOf(1);
     expect(text[0]).to.contain('full failed: error [OUT_OF_MEMORY]: Expected 2 GiB but\\n1 GiB is free\n');
     expect(sectionText(runSection(failed))).to.contain('error [OUT_OF_MEMORY]');
