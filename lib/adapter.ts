@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { checkLoraFits, formatLora, readLora } from './adapter/lora.js';
 import { checkPrefixFits, formatPrefix, readPrefix } from './adapter/prefix.js';
 import { AdapterSettings } from './adapter/settings.js';
+import type { BertConfig } from './checkpoint/config.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
-import type { BertConfig } from './config.js';
 import { BertuneError } from './errors.js';
-import { isFile, readJsonObject } from './input.js';
+import { isFile, readJsonObject } from './files/input.js';
+import { dataFile, formatJson, writeFilesAtomic } from './files/output.js';
 import { expectOneOf, expectString } from './options.js';
-import { dataFile, formatJson, writeFilesAtomic } from './output.js';
 import { readSafetensors, type Safetensors, safetensorsFile, type Tensor } from './safetensors.js';
 
 export { resolveTargetModules } from './adapter/targets.js';

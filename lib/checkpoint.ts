@@ -1,16 +1,16 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkParameter } from './checkpoint/check.js';
+import { type BertConfig, configToJson, FLOAT_KEYS, type HeadKind, readConfig } from './checkpoint/config.js';
 import { readHead } from './checkpoint/head.js';
 import { canonicalName } from './checkpoint/names.js';
 import { encoderTensors, expectedTensors, headTensors, type ShapeTable } from './checkpoint/shapes.js';
 import { INDEX_FILE, readWeights, WEIGHTS_FILE } from './checkpoint/shards.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
-import { type BertConfig, configToJson, FLOAT_KEYS, type HeadKind, readConfig } from './config.js';
 import { BertuneError } from './errors.js';
-import { isDirectory, isFile } from './input.js';
+import { isDirectory, isFile } from './files/input.js';
+import { dataFile, formatJson, writeFilesAtomic } from './files/output.js';
 import { expectNames, expectOneOf, expectString } from './options.js';
-import { dataFile, formatJson, writeFilesAtomic } from './output.js';
 import { safetensorsFile, type Tensor } from './safetensors.js';
 
 export {

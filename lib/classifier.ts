@@ -1,17 +1,17 @@
-import { DEFAULT_BATCH_TOKENS } from './batches.js';
-import type { BertConfig } from './config.js';
-import type { Device, DeviceOptions, Precision } from './device.js';
-import type { MemoryReport } from './events.js';
-import { loadModel } from './load.js';
-import { memoryReport } from './memory.js';
+import type { BertConfig } from './checkpoint/config.js';
 import { countPlan, type Method, type ParameterCounts } from './methods.js';
 import { softmax } from './metrics.js';
-import type { Model } from './model.js';
+import { DEFAULT_BATCH_TOKENS } from './model/batches.js';
+import type { Device, DeviceOptions, Precision } from './model/device.js';
+import { loadModel } from './model/load.js';
+import { memoryReport } from './model/memory.js';
+import type { Model } from './model/model.js';
+import { saveModel } from './model/save.js';
+import type { Values } from './model/session.js';
 import type { NativeParameterInfo } from './native.js';
 import { expectAbortSignal, expectObject, expectPositiveInteger, invalidOption } from './options.js';
-import { saveModel } from './save.js';
-import type { Values } from './session.js';
 import { TimeSlice, throwIfAborted } from './time-slice.js';
+import type { MemoryReport } from './training/events.js';
 
 /** Options of `TextClassifier.load`. */
 export interface LoadOptions extends DeviceOptions {

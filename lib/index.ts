@@ -2,6 +2,7 @@
  * Bertune's public face.
  */
 
+export type { BertConfig, HeadKind } from './checkpoint/config.js';
 export {
   type LoadOptions,
   type Logits,
@@ -9,7 +10,6 @@ export {
   type PredictOptions,
   TextClassifier,
 } from './classifier.js';
-export type { BertConfig, HeadKind } from './config.js';
 export {
   type DatasetFiles,
   type DatasetOptions,
@@ -19,21 +19,7 @@ export {
   type TextDataset,
   type TextRow,
 } from './dataset.js';
-export type { Device, DeviceOptions, Precision } from './device.js';
 export { BertuneError, type ErrorCode } from './errors.js';
-export type {
-  EpochSummary,
-  EvaluateResult,
-  EvaluateRow,
-  LogHistoryRow,
-  LogRow,
-  MemoryReport,
-  Progress,
-  TrainerEvents,
-  TrainingPlan,
-  TrainResult,
-  TrainSummaryRow,
-} from './events.js';
 export {
   countParameters,
   type FullMethod,
@@ -59,14 +45,28 @@ export {
   type ClassReport,
   classificationMetrics,
 } from './metrics.js';
+export type { Device, DeviceOptions, Precision } from './model/device.js';
 export type { NativeParameterInfo as ParameterInfo } from './native.js';
 export { SCHEDULES, type ScheduleName } from './schedule.js';
 export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
+export type {
+  EpochSummary,
+  EvaluateResult,
+  EvaluateRow,
+  LogHistoryRow,
+  LogRow,
+  MemoryReport,
+  Progress,
+  TrainerEvents,
+  TrainingPlan,
+  TrainResult,
+  TrainSummaryRow,
+} from './training/events.js';
 export {
   BEST_METRICS,
   type BestMetric,
   DEFAULT_LEARNING_RATES,
   type TrainerOptions,
   type TrainerSettings,
-} from './trainer-options.js';
-export type { TrainerState } from './trainer-state.js';
+} from './training/options.js';
+export type { TrainerState } from './training/state.js';

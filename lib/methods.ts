@@ -1,6 +1,6 @@
 import { resolveTargetModules } from './adapter.js';
+import type { BertConfig, HeadKind } from './checkpoint/config.js';
 import { encoderTensors, headTensors, loraTensors, prefixTensors } from './checkpoint.js';
-import type { BertConfig, HeadKind } from './config.js';
 import { BertuneError } from './errors.js';
 import type { NativeLoraConfig, NativeParameterInfo, NativePrefixConfig } from './native.js';
 import {

@@ -2,9 +2,9 @@ import { constants } from 'node:buffer';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { BertuneError } from './errors.js';
-import { readFully, withFile } from './input.js';
+import { readFully, withFile } from './files/input.js';
+import { type OutputFile, writeFilesAtomic, writeFully } from './files/output.js';
 import { expectString } from './options.js';
-import { type OutputFile, writeFilesAtomic, writeFully } from './output.js';
 import type { SafetensorsDtype } from './safetensors/dtypes.js';
 import { formatHeader, type Header, MAX_HEADER_BYTES, parseHeader } from './safetensors/header.js';
 

@@ -1,20 +1,20 @@
 import { EventEmitter } from 'node:events';
-import { longestFirst, packBatches } from './batches.js';
-import { BestModel } from './best-model.js';
 import { modelOf, TextClassifier } from './classifier.js';
 import type { Split } from './dataset.js';
-import { evaluateSplit, expectSplit, type LoadedSplit, type LossOptions } from './evaluation.js';
-import type { EvaluateResult, TrainerEvents, TrainingPlan, TrainResult } from './events.js';
-import { memoryReport } from './memory.js';
 import { countPlan, type ParameterCounts } from './methods.js';
-import { datasetOf, type Model } from './model.js';
+import { longestFirst, packBatches } from './model/batches.js';
+import { memoryReport } from './model/memory.js';
+import { datasetOf, type Model } from './model/model.js';
 import type { NativeSession } from './native.js';
 import { expectAbortSignal, expectObject, invalidOption } from './options.js';
 import type { EncodedTexts } from './tokenizer.js';
-import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './trainer-options.js';
-import { createTrainerState, type TrainerState } from './trainer-state.js';
-import { balancedWeights, planRun, type RunPlan } from './training-plan.js';
-import { TrainingRun } from './training-run.js';
+import { BestModel } from './training/best-model.js';
+import { evaluateSplit, expectSplit, type LoadedSplit, type LossOptions } from './training/evaluation.js';
+import type { EvaluateResult, TrainerEvents, TrainingPlan, TrainResult } from './training/events.js';
+import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './training/options.js';
+import { balancedWeights, planRun, type RunPlan } from './training/plan.js';
+import { TrainingRun } from './training/run.js';
+import { createTrainerState, type TrainerState } from './training/state.js';
 
 /** Options of `Trainer.train`. */
 export interface TrainOptions {

@@ -1,8 +1,8 @@
 import type { LoraAdapter } from '../adapter.js';
 import { checkParameter } from '../checkpoint/check.js';
+import type { BertConfig } from '../checkpoint/config.js';
 import { canonicalName } from '../checkpoint/names.js';
 import { linearModules, loraTensors } from '../checkpoint/shapes.js';
-import type { BertConfig } from '../config.js';
 import { BertuneError } from '../errors.js';
 import { expectNumberInRange, expectPositiveInteger, invalidOption } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';

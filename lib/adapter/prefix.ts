@@ -1,6 +1,6 @@
 import type { PrefixAdapter } from '../adapter.js';
 import { checkParameter } from '../checkpoint/check.js';
-import type { BertConfig } from '../config.js';
+import type { BertConfig } from '../checkpoint/config.js';
 import { BertuneError } from '../errors.js';
 import { expectPositiveInteger } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';

@@ -1,8 +1,8 @@
-import { type BertConfig, genericLabels, type HeadKind } from '../config.js';
 import { BertuneError } from '../errors.js';
-import { isObject } from '../input.js';
+import { isObject } from '../files/input.js';
 import type { Tensor } from '../safetensors.js';
 import { checkParameter } from './check.js';
+import { type BertConfig, genericLabels, type HeadKind } from './config.js';
 import { headTensors, outputModule } from './shapes.js';
 
 /** The head that a file holds. */

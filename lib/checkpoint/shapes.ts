@@ -1,4 +1,4 @@
-import type { BertConfig, HeadKind } from '../config.js';
+import type { BertConfig, HeadKind } from './config.js';
 
 /** Parameter names (Hugging Face's) and their shapes, in the order of the model. */
 export type ShapeTable = Map<string, number[]>;

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { isFile, isObject, readJsonObject } from '../input.js';
+import { isFile, isObject, readJsonObject } from '../files/input.js';
 import { CONVERSION_ADVICE, readSafetensors, type Tensor } from '../safetensors.js';
 
 export const WEIGHTS_FILE = 'model.safetensors';

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { DatasetOptions } from '../data/types.js';
-import type { DeviceOptions } from '../device.js';
+import type { DeviceOptions } from '../model/device.js';
 import {
   expectNonNegativeInteger,
   expectNumberInRange,

@@ -1,8 +1,8 @@
-import type { TrainingPlan } from '../events.js';
 import type { Method } from '../methods.js';
 import { formatCount, formatSetting } from '../report/format.js';
 import { sourceWords } from '../run/experiment.js';
 import type { Run } from '../run/run.js';
+import type { TrainingPlan } from '../training/events.js';
 
 /**
  * What a run is going to do, in lines: everything that was chosen, and the defaults that depend on method, model or

@@ -2,8 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { methodName, methodTitle } from '../compare/methods.js';
 import { BertuneError } from '../errors.js';
-import type { TrainResult } from '../events.js';
-import { prepareOutputDirectory, writeJson } from '../output.js';
+import { prepareOutputDirectory, writeJson } from '../files/output.js';
 import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
 import type { RunRecord } from '../report/records.js';
@@ -12,6 +11,7 @@ import { modelPath } from '../run/assets.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
 import { errorRecord, Run } from '../run/run.js';
+import type { TrainResult } from '../training/events.js';
 import {
   addDataOptions,
   addDeviceOptions,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { SCHEDULES } from '../schedule.js';
-import { BEST_METRICS, type BestMetric, type TrainerOptions } from '../trainer-options.js';
+import { BEST_METRICS, type BestMetric, type TrainerOptions } from '../training/options.js';
 import { choice, given, nonNegativeInteger, number, positiveInteger, positiveIntegerOr, weights } from './arguments.js';
 
 /** What the options about training say: those of a Trainer, three under shorter names. */

@@ -1,7 +1,7 @@
 import { isCheckpoint } from '../checkpoint.js';
 import type { DatasetOptions } from '../data/types.js';
-import type { DeviceOptions } from '../device.js';
 import { BertuneError } from '../errors.js';
+import type { DeviceOptions } from '../model/device.js';
 import type { DataSource, Experiment } from '../run/experiment.js';
 import { parseMethods } from './methods.js';
 import type { MethodKind, Preset } from './presets.js';

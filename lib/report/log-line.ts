@@ -1,4 +1,4 @@
-import type { EpochSummary, LogRow } from '../events.js';
+import type { EpochSummary, LogRow } from '../training/events.js';
 import { formatFixed, formatMetric, formatSetting } from './format.js';
 
 /** A row of the log of steps in one line. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { writeFileAtomic, writeJson } from '../output.js';
+import { writeFileAtomic, writeJson } from '../files/output.js';
 import { csv } from './csv.js';
 import { formatCount } from './format.js';
 import type { ComparisonRecord, EnvironmentRecord, RunRecord } from './records.js';

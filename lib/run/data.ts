@@ -1,6 +1,6 @@
 import { isAdapter, readAdapter } from '../adapter.js';
+import { readConfig } from '../checkpoint/config.js';
 import { isCheckpoint } from '../checkpoint.js';
-import { readConfig } from '../config.js';
 import type { TextDataset } from '../data/types.js';
 import { loadDataset } from '../dataset.js';
 import { dataPath, modelPath } from './assets.js';

@@ -1,7 +1,7 @@
 import type { DatasetOptions } from '../data/types.js';
-import type { DeviceOptions } from '../device.js';
 import type { Method } from '../methods.js';
-import type { TrainerOptions } from '../trainer-options.js';
+import type { DeviceOptions } from '../model/device.js';
+import type { TrainerOptions } from '../training/options.js';
 
 /** Where a run's data are: a folder, or a file a split. */
 export type DataSource = string | { train?: string; validation?: string; test?: string };

@@ -1,4 +1,4 @@
-import type { Progress } from '../events.js';
+import type { Progress } from '../training/events.js';
 
 /** Where a run stands. */
 export interface RunProgress {

@@ -1,11 +1,11 @@
 import { TextClassifier } from '../classifier.js';
 import type { TextDataset } from '../data/types.js';
 import { BertuneError } from '../errors.js';
-import type { EvaluateResult, TrainResult } from '../events.js';
 import type { Method } from '../methods.js';
 import { processPeakMemory } from '../report/environment.js';
 import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
 import { Trainer } from '../trainer.js';
+import type { EvaluateResult, TrainResult } from '../training/events.js';
 import { modelPath } from './assets.js';
 import { loadTrainingData } from './data.js';
 import type { Experiment } from './experiment.js';

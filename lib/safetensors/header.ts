@@ -1,5 +1,5 @@
 import { BertuneError } from '../errors.js';
-import { decodeUtf8, isObject } from '../input.js';
+import { decodeUtf8, isObject } from '../files/input.js';
 import type { Tensor } from '../safetensors.js';
 import { byteLength, dtypeRank, isDtype, type SafetensorsDtype } from './dtypes.js';
 import { findJsonFault } from './json.js';

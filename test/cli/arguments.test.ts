@@ -13,7 +13,7 @@ import {
 import { addMethodOptions, type MethodArguments, methodOf } from '../../lib/cli/method-arguments.js';
 import { addTrainingOptions, trainerOptions } from '../../lib/cli/training-arguments.js';
 import { BertuneError } from '../../lib/errors.js';
-import { resolveTrainerOptions } from '../../lib/trainer-options.js';
+import { resolveTrainerOptions } from '../../lib/training/options.js';
 import { inRepository } from './run-cli.js';
 
 const command = () =>

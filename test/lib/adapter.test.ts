@@ -12,8 +12,8 @@ import {
   resolveTargetModules,
   writeAdapter,
 } from '../../lib/adapter.js';
+import { type BertConfig, readConfig } from '../../lib/checkpoint/config.js';
 import { linearModules, loraTensors } from '../../lib/checkpoint.js';
-import { type BertConfig, readConfig } from '../../lib/config.js';
 import { fromFloat32, readSafetensors, type Tensor, writeSafetensors } from '../../lib/safetensors.js';
 import { comparable, copyWith, expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { longestFirst, mostTokens, packBatches } from '../../lib/batches.js';
+import { longestFirst, mostTokens, packBatches } from '../../lib/model/batches.js';
 
 const lengths = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 200 });
 

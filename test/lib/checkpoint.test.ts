@@ -2,6 +2,7 @@ import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { parseConfig, readConfig } from '../../lib/checkpoint/config.js';
 import {
   type CheckpointContent,
   encoderTensors,
@@ -15,7 +16,6 @@ import {
   type ShapeTable,
   writeCheckpoint,
 } from '../../lib/checkpoint.js';
-import { parseConfig, readConfig } from '../../lib/config.js';
 import { fromFloat32, readSafetensors, type Tensor, toFloat32, writeSafetensors } from '../../lib/safetensors.js';
 import { comparable, copyWith, expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { type BertConfig, configToJson, FLOAT_KEYS, parseConfig, readConfig } from '../../lib/config.js';
-import { formatJson } from '../../lib/output.js';
+import { type BertConfig, configToJson, FLOAT_KEYS, parseConfig, readConfig } from '../../lib/checkpoint/config.js';
+import { formatJson } from '../../lib/files/output.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 
 describe('config.json', () => {

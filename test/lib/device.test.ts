@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { expect } from 'chai';
-import { type DeviceOptions, resolveDevice } from '../../lib/device.js';
 import { BertuneError } from '../../lib/errors.js';
+import { type DeviceOptions, resolveDevice } from '../../lib/model/device.js';
 import type { NativeDeviceInfo } from '../../lib/native.js';
 
 const CPU: NativeDeviceInfo = {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { type BertConfig, readConfig } from '../../lib/config.js';
+import { type BertConfig, readConfig } from '../../lib/checkpoint/config.js';
 import { BertuneError } from '../../lib/errors.js';
 import {
   countParameters,

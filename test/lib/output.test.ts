@@ -7,7 +7,7 @@ import {
   writeFileAtomic,
   writeFilesAtomic,
   writeJson,
-} from '../../lib/output.js';
+} from '../../lib/files/output.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 
 describe('output', () => {

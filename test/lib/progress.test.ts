@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { Pace } from '../../lib/pace.js';
-import { RecentSteps } from '../../lib/recent-steps.js';
+import { Pace } from '../../lib/model/pace.js';
+import { RecentSteps } from '../../lib/training/recent-steps.js';
 
 describe('Pace', () => {
   it('begins with one unit and grows at most fourfold towards the target', () => {

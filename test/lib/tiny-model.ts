@@ -1,8 +1,8 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type BertConfig, readConfig } from '../../lib/checkpoint/config.js';
 import { encoderTensors, headTensors } from '../../lib/checkpoint.js';
-import { type BertConfig, readConfig } from '../../lib/config.js';
 import type { Split } from '../../lib/dataset.js';
 import { fromFloat32, writeSafetensors } from '../../lib/safetensors.js';
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
 import { full, linear, lora, prefix } from '../../lib/methods.js';
-import { DEFAULT_LEARNING_RATES, resolveTrainerOptions, type TrainerOptions } from '../../lib/trainer-options.js';
+import { DEFAULT_LEARNING_RATES, resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
 
 describe('trainer options', () => {
   it('default to those of TrainingArguments', () => {

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
 import type { Split } from '../../lib/dataset.js';
-import type { EvaluateRow, LogHistoryRow, LogRow } from '../../lib/events.js';
 import { full, linear, lora, prefix } from '../../lib/methods.js';
 import { classificationMetrics, crossEntropy } from '../../lib/metrics.js';
 import { Trainer } from '../../lib/trainer.js';
-import type { TrainerOptions } from '../../lib/trainer-options.js';
-import { balancedWeights } from '../../lib/training-plan.js';
+import type { EvaluateRow, LogHistoryRow, LogRow } from '../../lib/training/events.js';
+import type { TrainerOptions } from '../../lib/training/options.js';
+import { balancedWeights } from '../../lib/training/plan.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from './tiny-model.js';
 

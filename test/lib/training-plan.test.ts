@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { randomOrder } from '../../lib/order.js';
-import { resolveTrainerOptions, type TrainerOptions } from '../../lib/trainer-options.js';
-import { balancedWeights, planRun } from '../../lib/training-plan.js';
+import { resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
+import { balancedWeights, planRun } from '../../lib/training/plan.js';
 
 /** Texts of 1, 2, 3, ... tokens. */
 function offsetsOf(examples: number): Int32Array {

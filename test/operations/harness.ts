@@ -340,7 +340,7 @@ async function differentiate(gradients: Gradients, item: Case, where: Where): Pr
       const slope = ((await moved(1)) - (await moved(-1))) / (2 * STEP);
       let expected = 0;
       for (const [i, part] of direction) expected += part * values[i]!;
-      const tolerance = 3e-6 * scale * Math.sqrt(direction.length);
+      const tolerance = 1e-7 * scale * Math.sqrt(direction.length);
       expect(Math.abs(slope - expected), `${gradient} ${title}: slope ${slope}, found ${expected}`).to.be.at.most(
         tolerance,
       );

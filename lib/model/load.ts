@@ -1,17 +1,17 @@
 import { basename, isAbsolute, join } from 'node:path';
-import { type Adapter, checkAdapter, isAdapter, readAdapter } from './adapter.js';
-import { type Checkpoint, isCheckpoint, readCheckpoint } from './checkpoint.js';
-import type { LoadOptions } from './classifier.js';
-import { readConfig } from './config.js';
+import { type Adapter, checkAdapter, isAdapter, readAdapter } from '../adapter.js';
+import { readConfig } from '../checkpoint/config.js';
+import { type Checkpoint, isCheckpoint, readCheckpoint } from '../checkpoint.js';
+import type { LoadOptions } from '../classifier.js';
+import { BertuneError } from '../errors.js';
+import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
+import { expectNames, expectNonNegativeInteger, expectObject, expectString, invalidOption } from '../options.js';
+import type { Tensor } from '../safetensors.js';
+import { Tokenizer } from '../tokenizer.js';
 import { resolveDevice } from './device.js';
-import { BertuneError } from './errors.js';
 import { initializerOf } from './initialise.js';
-import { type LoraMethod, methodPlan, type PrefixMethod } from './methods.js';
 import { Model, PROMPT_EMBEDDINGS } from './model.js';
-import { expectNames, expectNonNegativeInteger, expectObject, expectString, invalidOption } from './options.js';
-import type { Tensor } from './safetensors.js';
 import { Session } from './session.js';
-import { Tokenizer } from './tokenizer.js';
 
 /** Where `save` puts the weights under an adapter that are not those of its base. */
 export const OWN_BASE = 'base';

@@ -1,6 +1,6 @@
-import type { NativeSession } from './native.js';
-import { type Values, writeValues } from './session.js';
-import type { BestMetric } from './trainer-options.js';
+import { type Values, writeValues } from '../model/session.js';
+import type { NativeSession } from '../native.js';
+import type { BestMetric } from './options.js';
 
 /** How the best evaluation is told, and when to give up. */
 export interface BestOptions {

@@ -1,5 +1,5 @@
-import { DEFAULT_BATCH_TOKENS } from './batches.js';
-import { expectMethod, full, type Method, type MethodKind } from './methods.js';
+import { expectMethod, full, type Method, type MethodKind } from '../methods.js';
+import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
 import {
   expectBoolean,
   expectNonNegativeInteger,
@@ -8,8 +8,8 @@ import {
   expectOneOf,
   expectPositiveInteger,
   invalidOption,
-} from './options.js';
-import { SCHEDULES, type ScheduleName } from './schedule.js';
+} from '../options.js';
+import { SCHEDULES, type ScheduleName } from '../schedule.js';
 
 /** What the best epoch can be told by. All but the loss: the higher the better. */
 export const BEST_METRICS = ['loss', 'accuracy', 'precision', 'recall', 'f1_macro', 'f1_micro', 'f1_weighted'] as const;

@@ -1,8 +1,8 @@
-import { mostTokens } from './batches.js';
-import { randomOrder } from './order.js';
-import { createSchedule } from './schedule.js';
-import { TimeSlice } from './time-slice.js';
-import type { TrainerSettings } from './trainer-options.js';
+import { mostTokens } from '../model/batches.js';
+import { randomOrder } from '../order.js';
+import { createSchedule } from '../schedule.js';
+import { TimeSlice } from '../time-slice.js';
+import type { TrainerSettings } from './options.js';
 
 /** Everything about a run that is known before its first step. */
 export interface RunPlan {

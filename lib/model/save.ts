@@ -1,14 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type Adapter, writeAdapter } from './adapter.js';
-import { encoderTensors, headTensors, writeCheckpoint } from './checkpoint.js';
+import { type Adapter, writeAdapter } from '../adapter.js';
+import { encoderTensors, headTensors, writeCheckpoint } from '../checkpoint.js';
+import { prepareOutputDirectory } from '../files/output.js';
+import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
+import type { NativeSession } from '../native.js';
+import { expectBoolean, expectObject, expectString } from '../options.js';
+import { fromFloat32, type Tensor } from '../safetensors.js';
 import { OWN_BASE } from './load.js';
-import type { LoraMethod, MethodPlan, PrefixMethod } from './methods.js';
 import type { Model } from './model.js';
-import type { NativeSession } from './native.js';
-import { expectBoolean, expectObject, expectString } from './options.js';
-import { prepareOutputDirectory } from './output.js';
-import { fromFloat32, type Tensor } from './safetensors.js';
 import type { Values } from './session.js';
 
 /** What would make a directory look like an adapter's although it holds a checkpoint. */

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
-import { BertuneError } from './errors.js';
-import { loadNative, type NativeDevice, type NativeDeviceInfo, type NativePrecision } from './native.js';
-import { expectOneOf, expectPositiveInteger, invalidOption } from './options.js';
+import { BertuneError } from '../errors.js';
+import { loadNative, type NativeDevice, type NativeDeviceInfo, type NativePrecision } from '../native.js';
+import { expectOneOf, expectPositiveInteger, invalidOption } from '../options.js';
 
 /** Where to compute. 'auto': on the GPU where there is a usable one, otherwise on the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda';

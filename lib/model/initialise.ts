@@ -1,5 +1,5 @@
-import type { BertConfig } from './config.js';
-import type { NativeInitializer } from './native.js';
+import type { BertConfig } from '../checkpoint/config.js';
+import type { NativeInitializer } from '../native.js';
 
 /**
  * How a new parameter starts, as in transformers, PEFT and torch:

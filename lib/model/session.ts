@@ -1,7 +1,6 @@
-import type { BertConfig } from './config.js';
-import type { ResolvedDevice } from './device.js';
-import { BertuneError } from './errors.js';
-import type { MethodPlan } from './methods.js';
+import type { BertConfig } from '../checkpoint/config.js';
+import { BertuneError } from '../errors.js';
+import type { MethodPlan } from '../methods.js';
 import {
   loadNative,
   type NativeDataset,
@@ -9,8 +8,9 @@ import {
   type NativeInitializer,
   type NativeMemory,
   type NativeSession,
-} from './native.js';
-import type { Tensor } from './safetensors.js';
+} from '../native.js';
+import type { Tensor } from '../safetensors.js';
+import type { ResolvedDevice } from './device.js';
 
 /** Numbers as the addon gives them: Float64Array in fp64 sessions, Float32Array otherwise. */
 export type Values = Float32Array | Float64Array;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { BertuneError } from './errors.js';
-import { isObject, readJsonObject } from './input.js';
-import { expectNames, expectString } from './options.js';
+import { BertuneError } from '../errors.js';
+import { isObject, readJsonObject } from '../files/input.js';
+import { expectNames, expectString } from '../options.js';
 
 /** What config.json says of a BERT classifier. Keys that are absent take BERT's defaults, as in transformers. */
 export interface BertConfig {

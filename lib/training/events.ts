@@ -1,6 +1,6 @@
-import type { ClassificationMetrics } from './metrics.js';
-import type { NativeMemory } from './native.js';
-import type { TrainerState } from './trainer-state.js';
+import type { ClassificationMetrics } from '../metrics.js';
+import type { NativeMemory } from '../native.js';
+import type { TrainerState } from './state.js';
 
 /** A row of the log of steps. Names as Hugging Face's Trainer logs them. */
 export interface LogRow {

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open, stat } from 'node:fs/promises';
-import { BertuneError } from './errors.js';
+import { BertuneError } from '../errors.js';
 
 /* Reading files that others wrote: every failure is a BertuneError that names the file. */
 

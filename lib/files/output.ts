@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, opendir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { BertuneError } from './errors.js';
-import { expectString } from './options.js';
+import { BertuneError } from '../errors.js';
+import { expectString } from '../options.js';
 
 /** A file to be written: its name inside the directory, and what writes its contents from the start. */
 export interface OutputFile {

@@ -1,15 +1,15 @@
 import type { EventEmitter } from 'node:events';
+import { BertuneError } from '../errors.js';
+import { Pace } from '../model/pace.js';
+import type { NativeSession, NativeTrainResult } from '../native.js';
+import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';
-import { BertuneError } from './errors.js';
 import { evaluateRow, evaluateSplit, type LoadedSplit, type LossOptions, roundTo } from './evaluation.js';
 import type { EpochSummary, EvaluateResult, LogHistoryRow, TrainerEvents, TrainSummaryRow } from './events.js';
-import type { NativeSession, NativeTrainResult } from './native.js';
-import { Pace } from './pace.js';
+import type { TrainerSettings } from './options.js';
+import type { RunPlan } from './plan.js';
 import { RecentSteps, type StepTotals } from './recent-steps.js';
-import { throwIfAborted } from './time-slice.js';
-import type { TrainerSettings } from './trainer-options.js';
-import type { TrainerState } from './trainer-state.js';
-import type { RunPlan } from './training-plan.js';
+import type { TrainerState } from './state.js';
 
 /** Seconds of work a call of the addon. */
 const CALL_SECONDS = 0.15;

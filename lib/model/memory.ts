@@ -1,4 +1,4 @@
-import type { MemoryReport } from './events.js';
+import type { MemoryReport } from '../training/events.js';
 import type { Session } from './session.js';
 
 /** What a session takes, and the whole process at its highest. */

@@ -1,15 +1,15 @@
+import type { BertConfig } from '../checkpoint/config.js';
+import { BertuneError } from '../errors.js';
+import { type Method, type MethodKind, type MethodPlan, methodPlan } from '../methods.js';
+import type { NativeDataset, NativeLoraConfig, NativePrefixConfig } from '../native.js';
+import { expectPositiveInteger, invalidOption } from '../options.js';
+import { throwIfAborted } from '../time-slice.js';
+import type { EncodedTexts, Tokenizer } from '../tokenizer.js';
 import { longestFirst, packBatches } from './batches.js';
-import type { BertConfig } from './config.js';
 import type { ResolvedDevice } from './device.js';
-import { BertuneError } from './errors.js';
 import { forwardBatches } from './forward.js';
 import { initializerOf } from './initialise.js';
-import { type Method, type MethodKind, type MethodPlan, methodPlan } from './methods.js';
-import type { NativeDataset, NativeLoraConfig, NativePrefixConfig } from './native.js';
-import { expectPositiveInteger, invalidOption } from './options.js';
 import { Session, type Values } from './session.js';
-import { throwIfAborted } from './time-slice.js';
-import type { EncodedTexts, Tokenizer } from './tokenizer.js';
 
 /** Where a model's frozen weights come from. */
 export interface Base {

@@ -1,8 +1,8 @@
+import type { NativeSession } from '../native.js';
+import { TimeSlice, throwIfAborted } from '../time-slice.js';
 import type { BatchPlan } from './batches.js';
-import type { NativeSession } from './native.js';
 import { Pace } from './pace.js';
 import type { Values } from './session.js';
-import { TimeSlice, throwIfAborted } from './time-slice.js';
 
 /** Seconds of work a call of the addon. */
 const CALL_SECONDS = 0.1;

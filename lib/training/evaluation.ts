@@ -1,14 +1,14 @@
-import type { BatchPlan } from './batches.js';
-import type { Split } from './dataset.js';
-import { BertuneError } from './errors.js';
+import type { Split } from '../dataset.js';
+import { BertuneError } from '../errors.js';
+import { argmaxRows, classificationMetrics, crossEntropy } from '../metrics.js';
+import type { BatchPlan } from '../model/batches.js';
+import { forwardBatches } from '../model/forward.js';
+import type { Values } from '../model/session.js';
+import type { NativeSession } from '../native.js';
+import { expectObject, invalidOption } from '../options.js';
+import { TimeSlice } from '../time-slice.js';
+import type { EncodedTexts } from '../tokenizer.js';
 import type { EvaluateResult, EvaluateRow } from './events.js';
-import { forwardBatches } from './forward.js';
-import { argmaxRows, classificationMetrics, crossEntropy } from './metrics.js';
-import type { NativeSession } from './native.js';
-import { expectObject, invalidOption } from './options.js';
-import type { Values } from './session.js';
-import { TimeSlice } from './time-slice.js';
-import type { EncodedTexts } from './tokenizer.js';
 
 /** How the loss is measured. */
 export interface LossOptions {
