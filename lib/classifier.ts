@@ -2,8 +2,8 @@ import type { BertConfig } from './checkpoint/config.js';
 import { countPlan, type Method, type ParameterCounts } from './methods.js';
 import { softmax } from './metrics.js';
 import { DEFAULT_BATCH_TOKENS } from './model/batches.js';
-import type { Device, DeviceOptions, Precision } from './model/device.js';
-import { loadModel } from './model/load.js';
+import type { Device, Precision } from './model/device.js';
+import { type LoadOptions, loadModel } from './model/load.js';
 import { memoryReport } from './model/memory.js';
 import type { Model } from './model/model.js';
 import { saveModel } from './model/save.js';
@@ -13,17 +13,7 @@ import { expectAbortSignal, expectObject, expectPositiveInteger, invalidOption }
 import { TimeSlice, throwIfAborted } from './time-slice.js';
 import type { MemoryReport } from './training/events.js';
 
-/** Options of `TextClassifier.load`. */
-export interface LoadOptions extends DeviceOptions {
-  /** Names of the classes, in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1. */
-  labels?: readonly string[];
-  /** Directory of an adapter to put on the checkpoint. Defaults to none. */
-  adapter?: string;
-  /** Directory of the checkpoint under an adapter directory. Defaults to where its adapter_config.json says. */
-  base?: string;
-  /** Of parameters that the files do not hold. Defaults to 42. */
-  seed?: number;
-}
+export type { LoadOptions } from './model/load.js';
 
 /** Options of `predict` and `logits`. */
 export interface PredictOptions {

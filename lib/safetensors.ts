@@ -7,17 +7,11 @@ import { type OutputFile, writeFilesAtomic, writeFully } from './files/output.js
 import { expectString } from './options.js';
 import type { SafetensorsDtype } from './safetensors/dtypes.js';
 import { formatHeader, type Header, MAX_HEADER_BYTES, parseHeader } from './safetensors/header.js';
+import type { Tensor } from './safetensors/tensor.js';
 
 export { fromFloat32, toFloat32 } from './safetensors/convert.js';
 export { dtypeSize, type SafetensorsDtype } from './safetensors/dtypes.js';
-
-/** An array as a file holds it. */
-export interface Tensor {
-  dtype: SafetensorsDtype;
-  shape: number[];
-  /** The elements in row-major order, little-endian. Tensors read from one file share its buffer. */
-  data: Uint8Array;
-}
+export type { Tensor } from './safetensors/tensor.js';
 
 /** What a safetensors file holds. */
 export interface Safetensors {

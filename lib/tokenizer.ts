@@ -8,21 +8,11 @@ import {
   type TokenizerConfig,
   type TokenizerDefinition,
 } from './tokenizer/definition.js';
-import { Packer } from './tokenizer/packer.js';
+import { type EncodedTexts, Packer } from './tokenizer/packer.js';
 import { readTemplate, type Template, textPart } from './tokenizer/template.js';
 import { WordPieces } from './tokenizer/word-pieces.js';
 
-/** Token ids of several texts, packed end to end. */
-export interface EncodedTexts {
-  /** The ids of all texts, one after the other (T). */
-  ids: Int32Array;
-  /** Where each text starts in `ids` (N+1): text i is `ids[offsets[i]]` up to `ids[offsets[i + 1]]`. */
-  offsets: Int32Array;
-  /** Segment of each token (T). Absent where all are 0, as they are for single texts in BERT's template. */
-  typeIds?: Int32Array;
-  /** How many texts were longer than allowed and were cut. */
-  truncated: number;
-}
+export type { EncodedTexts } from './tokenizer/packer.js';
 
 /** Turns a text into ids without special tokens, some of them at a time. */
 type TextEncoder = (text: string) => Iterable<readonly number[]>;

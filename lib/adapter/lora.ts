@@ -1,4 +1,3 @@
-import type { LoraAdapter } from '../adapter.js';
 import { checkParameter } from '../checkpoint/check.js';
 import type { BertConfig } from '../checkpoint/config.js';
 import { canonicalName } from '../checkpoint/names.js';
@@ -9,6 +8,7 @@ import type { Safetensors, Tensor } from '../safetensors.js';
 import { adapterMetadata, checkHead, readLabels } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import { ALL_LINEAR, matchesTarget, matchPattern } from './targets.js';
+import type { LoraAdapter } from './types.js';
 
 /** What PEFT puts in front of the base model's names. */
 const PREFIX = 'base_model.model.';

@@ -1,4 +1,3 @@
-import type { PrefixAdapter } from '../adapter.js';
 import { checkParameter } from '../checkpoint/check.js';
 import type { BertConfig } from '../checkpoint/config.js';
 import { BertuneError } from '../errors.js';
@@ -6,6 +5,7 @@ import { expectPositiveInteger } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
 import { adapterMetadata, checkHead, readLabels } from './head.js';
 import type { AdapterSettings } from './settings.js';
+import type { PrefixAdapter } from './types.js';
 
 /** What PEFT puts in front of the head's names; one `.model` fewer than for LoRA. */
 const PREFIX = 'base_model.';

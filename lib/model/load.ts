@@ -2,16 +2,27 @@ import { basename, isAbsolute, join } from 'node:path';
 import { type Adapter, checkAdapter, isAdapter, readAdapter } from '../adapter.js';
 import { readConfig } from '../checkpoint/config.js';
 import { type Checkpoint, isCheckpoint, readCheckpoint } from '../checkpoint.js';
-import type { LoadOptions } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
 import { expectNames, expectNonNegativeInteger, expectObject, expectString, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { Tokenizer } from '../tokenizer.js';
-import { resolveDevice } from './device.js';
+import { type DeviceOptions, resolveDevice } from './device.js';
 import { initializerOf } from './initialise.js';
 import { Model, PROMPT_EMBEDDINGS } from './model.js';
 import { Session } from './session.js';
+
+/** Options of `TextClassifier.load`. */
+export interface LoadOptions extends DeviceOptions {
+  /** Names of the classes, in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1. */
+  labels?: readonly string[];
+  /** Directory of an adapter to put on the checkpoint. Defaults to none. */
+  adapter?: string;
+  /** Directory of the checkpoint under an adapter directory. Defaults to where its adapter_config.json says. */
+  base?: string;
+  /** Of parameters that the files do not hold. Defaults to 42. */
+  seed?: number;
+}
 
 /** Where `save` puts the weights under an adapter that are not those of its base. */
 export const OWN_BASE = 'base';

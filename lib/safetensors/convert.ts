@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
-import type { Tensor } from '../safetensors.js';
 import { byteLength, dtypeSize } from './dtypes.js';
+import type { Tensor } from './tensor.js';
 
 /**
  * The elements as float32, always a copy. F16 and BF16 are exact (a NaN keeps its payload), F64 and integers are

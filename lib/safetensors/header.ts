@@ -1,8 +1,8 @@
 import { BertuneError } from '../errors.js';
 import { decodeUtf8, isObject } from '../files/input.js';
-import type { Tensor } from '../safetensors.js';
 import { byteLength, dtypeRank, isDtype, type SafetensorsDtype } from './dtypes.js';
 import { findJsonFault } from './json.js';
+import type { Tensor } from './tensor.js';
 
 /** The format's own limit. */
 export const MAX_HEADER_BYTES = 100_000_000;

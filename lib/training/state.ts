@@ -1,4 +1,4 @@
-import type { LogHistoryRow } from './events.js';
+import type { LogHistoryRow } from './log-rows.js';
 
 /** What trainer_state.json holds, with all the keys that transformers' TrainerState writes. */
 export interface TrainerState {

@@ -1,0 +1,43 @@
+import type { Tensor } from '../safetensors.js';
+
+/**
+ * Of both kinds. The head, `classifier.weight` and `classifier.bias`, may be absent in what is read (the base model's is
+ * meant then); what is written has it, frozen or not, because PEFT needs it and a new one is random.
+ */
+interface AdapterCommon {
+  /** base_model_name_or_path: where the base checkpoint is, a directory or a hub id. */
+  baseModel: string | null;
+  /** Names of the classes in order, kept in the file's metadata; null where the file knows none (PEFT's do not). */
+  labels?: readonly string[] | null;
+}
+
+/** Low-rank updates of some Linear modules, as PEFT stores them. */
+export interface LoraAdapter extends AdapterCommon {
+  kind: 'lora';
+  rank: number;
+  /** Scaling is alpha / rank. */
+  alpha: number;
+  dropout: number;
+  /** As in adapter_config.json: a module matches when its full name equals a target or ends with '.' + target. */
+  targetModules: string[];
+  /** Canonical names: `<module>.lora_A.weight` (r, in), `<module>.lora_B.weight` (out, r), `classifier.*`. */
+  tensors: Map<string, Tensor>;
+}
+
+/** Keys and values in front of every layer's own, as PEFT stores them. */
+export interface PrefixAdapter extends AdapterCommon {
+  kind: 'prefix';
+  /** P */
+  virtualTokens: number;
+  /** Whether a projection network trained them (the file holds its output). */
+  projection: boolean;
+  layers: number;
+  heads: number;
+  hiddenSize: number;
+  /** (P, 2LC): layer l's keys are columns [2lC, (2l+1)C), its values the next C. */
+  promptEmbeddings: Tensor;
+  /** Canonical names: `classifier.*`. */
+  tensors: Map<string, Tensor>;
+}
+
+export type Adapter = LoraAdapter | PrefixAdapter;

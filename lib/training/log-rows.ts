@@ -1,0 +1,42 @@
+/** A row of the log of steps. Names as Hugging Face's Trainer logs them. */
+export interface LogRow {
+  /** Mean loss of the steps since the last row. */
+  loss: number;
+  /** Global gradient norm of the last step, before clipping. */
+  grad_norm: number;
+  /** Learning rate of the last step. */
+  learning_rate: number;
+  /** Epochs done, with their fraction. */
+  epoch: number;
+  /** Optimiser steps done. */
+  step: number;
+}
+
+/** A row of the log for an evaluation while training. Precision, recall and F1 are macro averages. */
+export interface EvaluateRow {
+  eval_loss: number;
+  eval_accuracy: number;
+  eval_precision: number;
+  eval_recall: number;
+  eval_f1_macro: number;
+  /** Seconds. */
+  eval_runtime: number;
+  eval_samples_per_second: number;
+  eval_steps_per_second: number;
+  epoch: number;
+  step: number;
+}
+
+/** The last row of the log. */
+export interface TrainSummaryRow {
+  /** Seconds, evaluations included. */
+  train_runtime: number;
+  train_samples_per_second: number;
+  train_steps_per_second: number;
+  /** Mean loss of all steps. */
+  train_loss: number;
+  epoch: number;
+  step: number;
+}
+
+export type LogHistoryRow = LogRow | EvaluateRow | TrainSummaryRow;
