@@ -1,0 +1,315 @@
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { readConfig } from '../../lib/checkpoint/config.js';
+import { encoderTensors, headTensors, writeCheckpoint } from '../../lib/checkpoint.js';
+import { modelOf, TextClassifier } from '../../lib/classifier.js';
+import { loadDataset } from '../../lib/dataset.js';
+import { fromFloat32, readSafetensors, toFloat32 } from '../../lib/safetensors.js';
+import { Tokenizer } from '../../lib/tokenizer.js';
+import { fixture, useTemporaryDirectory } from '../lib/files.js';
+import { canonicalName, type Golden, goldenBatch, goldenTensor, goldenValues, readGolden } from './support.js';
+
+/** What an implementation may differ by from the one that computed the expected logits from the same files. */
+const TOLERANCE = 1e-5;
+const CPU = { device: 'cpu', threads: 1 } as const;
+const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+
+const interop = (...parts: string[]) => fixture('interop', ...parts);
+const checkpoints = (...parts: string[]) => fixture('checkpoints', ...parts);
+const readJson = async (...path: string[]) => JSON.parse(await readFile(join(...path), 'utf8'));
+
+/** Expects rows of logits, and at least one. */
+function expectLogits(actual: ArrayLike<number>, expected: readonly (readonly number[])[]): void {
+  const flat = expected.flat();
+  expect(flat.length).to.be.greaterThan(0);
+  expect(actual.length).to.equal(flat.length);
+  flat.forEach((value, i) => {
+    expect(actual[i], `logit ${i}`).to.be.closeTo(value, TOLERANCE);
+  });
+}
+
+/** Logits of token ids, without a tokenizer. */
+function logitsOfIds(model: TextClassifier, sequences: readonly (readonly number[])[]) {
+  const offsets = [0];
+  for (const ids of sequences) offsets.push(offsets.at(-1)! + ids.length);
+  const encoded = { ids: Int32Array.from(sequences.flat()), offsets: Int32Array.from(offsets), truncated: 0 };
+  return modelOf(model).forward(encoded, 1024);
+}
+
+/** The names of all files in two folders, which must hold the same. */
+async function sameNames(a: string, b: string): Promise<string[]> {
+  const names = (await readdir(a)).sort();
+  expect((await readdir(b)).sort()).to.deep.equal(names);
+  return names;
+}
+
+/** Every tensor of a file in single precision, as bytes. */
+async function readTensors(path: string): Promise<Map<string, { shape: number[]; bytes: Buffer }>> {
+  const { tensors } = await readSafetensors(path);
+  return new Map(
+    [...tensors].map(([name, tensor]) => [name, { shape: tensor.shape, bytes: bytesOf(toFloat32(tensor)) }]),
+  );
+}
+
+const bytesOf = (values: Float32Array) => Buffer.from(values.slice().buffer);
+
+describe('files that Bertune saved', () => {
+  const directory = useTemporaryDirectory();
+  let expected: {
+    texts: string[];
+    ids: Record<string, number[][]>;
+    logits: Record<string, number[][]>;
+  };
+
+  before(async () => {
+    expected = await readJson(interop('expected.json'));
+  });
+
+  for (const name of [
+    ...['full', 'linear', 'lora', 'lora-dense', 'lora-frozen-head'],
+    ...['prefix', 'prefix-noproj', 'prefix-frozen-head'],
+  ]) {
+    describe(name, () => {
+      it('gives the logits that transformers and PEFT compute from it', async () => {
+        await using model = await TextClassifier.load(interop(name), CPU);
+        expectLogits((await model.logits(expected.texts)).logits, expected.logits[name]!);
+      });
+
+      it('has the tokenizer that AutoTokenizer takes it for', async () => {
+        const tokenizer = await Tokenizer.load(interop(name));
+        expect(expected.texts.map((text) => tokenizer.encode(text, 24))).to.deep.equal(expected.ids[name]);
+      });
+
+      it('is saved again byte for byte', async () => {
+        await using model = await TextClassifier.load(interop(name), CPU);
+        await model.save(directory.path('again'));
+        for (const file of await sameNames(interop(name), directory.path('again'))) {
+          const [before, after] = [await readFile(interop(name, file)), await readFile(directory.path('again', file))];
+          if (name.startsWith('prefix') && file === 'adapter_config.json') {
+            // An adapter holds no projection network, so it goes on without one.
+            const settings = { ...JSON.parse(before.toString()), prefix_projection: false };
+            expect(JSON.parse(after.toString())).to.deep.equal(settings);
+          } else {
+            expect(after.equals(before), file).to.equal(true);
+          }
+        }
+      });
+    });
+  }
+
+  it('are all of those that there are expectations for', async () => {
+    const folders = (await readdir(interop(), { withFileTypes: true })).filter((entry) => entry.isDirectory());
+    expect(Object.keys(expected.logits).sort()).to.deep.equal(folders.map((entry) => entry.name).sort());
+    expect(Object.keys(expected.logits)).to.have.lengthOf(8);
+  });
+});
+
+describe('files that transformers and PEFT saved', () => {
+  const directory = useTemporaryDirectory();
+
+  /** A copy of a stored checkpoint with a tokenizer, which those do not have. */
+  async function withTokenizer(source: string): Promise<string> {
+    const target = directory.path('base');
+    await cp(source, target, { recursive: true, dereference: true });
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+      await cp(interop('full', name), join(target, name));
+    }
+    return target;
+  }
+
+  /** Saves an adapter that PEFT saved: the same tensors, and from then on the same bytes. */
+  async function expectSavedAlike(model: TextClassifier, source: string, base: string): Promise<void> {
+    const [once, twice] = [directory.path('once'), directory.path('twice')];
+    await model.save(once);
+    const [before, after] = [
+      await readTensors(join(source, ADAPTER_WEIGHTS)),
+      await readTensors(join(once, ADAPTER_WEIGHTS)),
+    ];
+    expect([...after.keys()].sort()).to.deep.equal([...before.keys()].sort());
+    for (const [name, { shape, bytes }] of before) {
+      expect(after.get(name)!.shape, name).to.deep.equal(shape);
+      expect(after.get(name)!.bytes.equals(bytes), name).to.equal(true);
+    }
+    await using again = await TextClassifier.load(once, { ...CPU, base });
+    await again.save(twice);
+    for (const file of await sameNames(once, twice)) {
+      expect((await readFile(join(twice, file))).equals(await readFile(join(once, file))), file).to.equal(true);
+    }
+  }
+
+  describe('checkpoints', () => {
+    for (const name of ['plain', 'sharded', 'f16', 'bf16', 'old-names']) {
+      it(`gives the logits that transformers computes: ${name}`, async () => {
+        const { inputs, logits } = await readJson(checkpoints('expected.json'));
+        await using model = await TextClassifier.load(await withTokenizer(checkpoints(name)), CPU);
+        expectLogits(await logitsOfIds(model, inputs), logits[name]);
+      });
+    }
+
+    for (const name of ['no-classifier', 'no-prefix', 'pretraining']) {
+      it(`gives a new classifier the pooled outputs that transformers computes: ${name}`, async () => {
+        const { inputs, pooled } = await readJson(checkpoints('expected.json'));
+        await using model = await TextClassifier.load(await withTokenizer(checkpoints(name)), CPU);
+        const [weight, bias] = [await model.parameter('classifier.weight'), await model.parameter('classifier.bias')];
+        expect(weight.some((value) => value !== 0)).to.equal(true);
+        const logits = (pooled[name] as number[][]).map((row) =>
+          Array.from(bias, (b, label) => row.reduce((sum, value, i) => sum + value * weight[label * 32 + i]!, b)),
+        );
+        expectLogits(await logitsOfIds(model, inputs), logits);
+      });
+    }
+  });
+
+  describe('adapters of a tiny model', () => {
+    for (const name of ['lora', 'lora-dense', 'lora-dense-layers', 'prefix', 'prefix-noproj']) {
+      it(`gives the logits that PEFT computes, and is saved alike: ${name}`, async () => {
+        const { inputs, adapter_logits: logits } = await readJson(checkpoints('expected.json'));
+        const source = checkpoints(`adapter-${name}`);
+        const base = await withTokenizer(checkpoints('plain'));
+        await using model = await TextClassifier.load(source, { ...CPU, base });
+        expectLogits(await logitsOfIds(model, inputs), logits[`adapter-${name}`]);
+        await expectSavedAlike(model, source, base);
+      });
+    }
+  });
+
+  describe('adapters of the golden models', () => {
+    /** The frozen weights of a golden as a checkpoint. */
+    async function writeBase(golden: Golden): Promise<string> {
+      const target = directory.path('base');
+      await mkdir(target);
+      const dropout = { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 };
+      const json = { ...golden.config, ...dropout, model_type: 'bert', hidden_act: 'gelu', pad_token_id: 0 };
+      await writeFile(join(target, 'config.json'), JSON.stringify(json));
+      const config = await readConfig(target);
+      const initial = goldenValues(golden, 'init');
+      const shapes = [...encoderTensors(config), ...headTensors(config, 'classifier', 6)];
+      const tensors = new Map(shapes.map(([name, shape]) => [name, fromFloat32(initial.get(name)!, shape)] as const));
+      const labels = Array.from({ length: 6 }, (_, i) => `LABEL_${i}`);
+      await writeCheckpoint(target, { config, labels, tensors, head: 'classifier', tokenizerFrom: interop('full') });
+      return target;
+    }
+
+    for (const name of ['small-lora', 'small-prefix', 'small-prefix_noproj', 'head64-lora', 'head64-prefix']) {
+      it(`gives the logits after training, and is saved alike: ${name}`, async () => {
+        const golden = await readGolden(name);
+        const base = await writeBase(golden);
+        const source = fixture('goldens', `peft-${name}`);
+        await using model = await TextClassifier.load(source, { ...CPU, base });
+        const { ids, offsets, labels } = goldenBatch(golden, 2);
+        const sequences = Array.from(labels, (_, i) => [...ids.subarray(offsets[i], offsets[i + 1])]);
+        expectLogits(await logitsOfIds(model, sequences), [[...goldenTensor(golden, 'eval_logits')]]);
+        await expectSavedAlike(model, source, base);
+      });
+    }
+
+    it('hold what training left in the goldens', async () => {
+      const golden = await readGolden('small-lora');
+      const final = goldenValues(golden, 'final');
+      for (const [name, { bytes }] of await readTensors(fixture('goldens', 'peft-small-lora', ADAPTER_WEIGHTS))) {
+        expect(bytes.equals(bytesOf(final.get(canonicalName(name))!)), name).to.equal(true);
+      }
+    });
+  });
+
+  describe('adapters of the parity runs', () => {
+    for (const method of ['lora', 'prefix'] as const) {
+      it(`gives the logits after training, and is saved alike: ${method}`, async () => {
+        const expected = (await readJson(fixture('parity', 'expected.json'))).runs[method].logits_after_first8;
+        const base = fixture('parity', 'checkpoint');
+        const source = fixture('parity', `${method}-final`);
+        await using model = await TextClassifier.load(source, { ...CPU, base });
+        const { test } = await loadDataset({ test: fixture('parity', 'test.csv') }, { labels: model.labels });
+        expectLogits((await model.logits(test!.texts.slice(0, 8))).logits, expected);
+        await expectSavedAlike(model, source, base);
+      });
+    }
+  });
+});
+
+describe('the tokenizer of what is saved', () => {
+  const directory = useTemporaryDirectory();
+
+  const save = async (change: { tokenizer?: object; config?: object | null }) => {
+    const [source, target] = [directory.path('source'), directory.path('target')];
+    await cp(interop('full'), source, { recursive: true });
+    const tokenizer = { ...(await readJson(source, 'tokenizer.json')), ...change.tokenizer };
+    await writeFile(join(source, 'tokenizer.json'), JSON.stringify(tokenizer));
+    if (change.config) await writeFile(join(source, 'tokenizer_config.json'), JSON.stringify(change.config));
+    await using model = await TextClassifier.load(source, CPU);
+    await model.save(target);
+    const texts = ['Good day', 'a bad thing [SEP]'];
+    const [before, after] = [await Tokenizer.load(source), await Tokenizer.load(target)];
+    for (const text of texts) expect(after.encode(text, 24)).to.deep.equal(before.encode(text, 24));
+    return { source, target };
+  };
+
+  it('is of the class that adds nothing where tokenizer.json has no post-processor', async () => {
+    const pad_token = { __type: 'AddedToken', content: '[PAD]', special: true };
+    const config = { tokenizer_class: 'BertTokenizer', model_max_length: 24, pad_token, other: [1] };
+    const { target } = await save({ config });
+    expect(await readJson(target, 'tokenizer_config.json')).to.deep.equal({
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      model_max_length: 24,
+      pad_token,
+      unk_token: '[UNK]',
+      cls_token: '[CLS]',
+      sep_token: '[SEP]',
+      mask_token: '[MASK]',
+      other: [1],
+    });
+  });
+
+  it('names only tokens of the vocabulary, and keeps a class that adds nothing', async () => {
+    const { added_tokens, model } = await readJson(interop('full', 'tokenizer.json'));
+    const { '[MASK]': _, ...vocab } = model.vocab;
+    const tokenizer = {
+      added_tokens: added_tokens.filter((token: { content: string }) => token.content !== '[MASK]'),
+      model: { ...model, vocab },
+    };
+    const { target } = await save({ tokenizer, config: { tokenizer_class: 'TokenizersBackend', pad_token: null } });
+    expect(await readJson(target, 'tokenizer_config.json')).to.deep.equal({
+      tokenizer_class: 'TokenizersBackend',
+      pad_token: null,
+      unk_token: '[UNK]',
+      cls_token: '[CLS]',
+      sep_token: '[SEP]',
+    });
+  });
+
+  it('has in tokenizer.json what its configuration overrules, which that class passes over', async () => {
+    const config = { tokenizer_class: 'BertTokenizer', do_lower_case: false, strip_accents: true };
+    const { source, target } = await save({ config });
+    const [before, after] = [await readJson(source, 'tokenizer.json'), await readJson(target, 'tokenizer.json')];
+    expect(before.normalizer).to.include({ lowercase: true, strip_accents: null });
+    expect(after).to.deep.equal({
+      ...before,
+      normalizer: { ...before.normalizer, lowercase: false, strip_accents: true },
+    });
+  });
+
+  it('may be the vocab.txt of an older checkpoint', async () => {
+    const [source, target] = [directory.path('source'), directory.path('target')];
+    await cp(interop('full'), source, { recursive: true });
+    const { model: wordPieces } = await readJson(source, 'tokenizer.json');
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) await rm(join(source, name));
+    await writeFile(join(source, 'vocab.txt'), `${Object.keys(wordPieces.vocab).join('\n')}\n`);
+    await using model = await TextClassifier.load(source, CPU);
+    await model.save(target);
+    await using again = await TextClassifier.load(target, CPU);
+    expect((await again.logits('Good day')).logits).to.deep.equal((await model.logits('Good day')).logits);
+    expect(await sameNames(source, target)).to.deep.equal(['config.json', 'model.safetensors', 'vocab.txt']);
+  });
+
+  it('is copied byte for byte where tokenizer.json has a post-processor', async () => {
+    const post_processor = { type: 'BertProcessing', cls: ['[CLS]', 2], sep: ['[SEP]', 3] };
+    const { source, target } = await save({
+      tokenizer: { post_processor },
+      config: { tokenizer_class: 'BertTokenizer', do_lower_case: false },
+    });
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+      expect((await readFile(join(target, name))).equals(await readFile(join(source, name))), name).to.equal(true);
+    }
+  });
+});
