@@ -46,7 +46,9 @@ Napi::Value set_error_factory(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
-  env.SetInstanceData(new AddonState());
+  auto* state = new AddonState();
+  env.SetInstanceData(state);
+  state->array_buffer = Napi::Persistent(env.Global().Get("ArrayBuffer").As<Napi::Function>());
   Session::define(env);
   exports.Set("version", BERTUNE_VERSION);
   exports.Set("devices", Napi::Function::New(env, devices));

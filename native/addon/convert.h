@@ -89,10 +89,13 @@ inline std::vector<double> copy_doubles(const Napi::Value& value, const char* na
   return copy_array<double, napi_float64_array>(value, "a Float64Array", name);
 }
 
-inline Napi::Float64Array to_float64_array(Napi::Env env, const std::vector<double>& values) {
-  Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
-  for (size_t i = 0; i < values.size(); ++i) array[i] = values[i];
-  return array;
+// An integer in [0, 2^31), given as an argument of its own.
+inline int32_t to_handle(const Napi::Value& value, const char* name) {
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(number >= 0 && number <= std::numeric_limits<int32_t>::max()) || number != std::floor(number)) {
+    refuse_field("a non-negative integer", name);
+  }
+  return static_cast<int32_t>(number);
 }
 
 }  // namespace bertune

@@ -14,6 +14,7 @@ namespace bertune {
 struct AddonState {
   Napi::FunctionReference error_factory;  // (code, message) => Error
   Napi::FunctionReference session_constructor;
+  Napi::FunctionReference array_buffer;  // ArrayBuffer, which says no with an exception; Node-API's ends the process
 
   static AddonState& of(Napi::Env env) { return *env.GetInstanceData<AddonState>(); }
 };

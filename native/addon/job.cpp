@@ -1,5 +1,6 @@
 #include "addon/job.h"
 
+#include <system_error>
 #include <utility>
 
 namespace bertune {
@@ -7,20 +8,28 @@ namespace bertune {
 JobQueue::JobQueue(Napi::Env env, std::function<void()> interrupt)
     : env_(env), interrupt_(std::move(interrupt)), settle_(Settle::New(env, "bertune session", 0, 1, this)) {
   settle_.Unref(env);
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    settle_.Abort();
+    throw Error("OUT_OF_MEMORY", "Expected to start the thread of a session but the system refused");
+  }
   // Hooks run in reverse order, so the thread is joined and the thread-safe function let go of before it is torn down.
-  napi_add_env_cleanup_hook(env_, stop_at_exit, this);
-  thread_ = std::thread([this] { run(); });
+  hooked_ = napi_add_env_cleanup_hook(env_, stop_at_exit, this) == napi_ok;
 }
 
-JobQueue::~JobQueue() {
-  if (!thread_.joinable()) return;  // the environment went first
-  napi_remove_env_cleanup_hook(env_, stop_at_exit, this);
-  stop();
-}
+JobQueue::~JobQueue() { stop(); }
 
-void JobQueue::stop_at_exit(void* queue) { static_cast<JobQueue*>(queue)->stop(); }
+void JobQueue::stop_at_exit(void* argument) {
+  auto* queue = static_cast<JobQueue*>(argument);
+  queue->hooked_ = false;  // a hook that runs is no longer there to remove
+  queue->stop();
+}
 
 void JobQueue::stop() {
+  if (!thread_.joinable()) return;
+  if (hooked_) napi_remove_env_cleanup_hook(env_, stop_at_exit, this);
+  hooked_ = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
@@ -75,24 +84,36 @@ void JobQueue::run() {
   }
 }
 
+namespace {
+
+void settle_promise(Napi::Env env, Job& job) {
+  if (!job.failure) {
+    Napi::Value value;
+    try {
+      value = job.finish ? job.finish(env) : env.Undefined();
+    } catch (const Napi::Error& error) {
+      return job.deferred.Reject(error.Value());
+    } catch (...) {
+      job.failure = describe_current_exception();
+    }
+    if (!job.failure) return job.deferred.Resolve(value);
+  }
+  job.deferred.Reject(make_error(env, *job.failure, job.origin.Value()));
+}
+
+}  // namespace
+
 void JobQueue::settle(Napi::Env env, Napi::Function, JobQueue* queue, Job* raw) {
   const std::unique_ptr<Job> job(raw);
   if (!static_cast<napi_env>(env)) return;
   // The queue outlives its jobs: the session that owns it is held by each of them.
   if (--queue->pending_ == 0) queue->settle_.Unref(env);
-  const Napi::HandleScope scope(env);
-  if (!job->failure) {
-    try {
-      job->deferred.Resolve(job->finish ? job->finish(env) : env.Undefined());
-      return;
-    } catch (const Napi::Error& error) {
-      job->deferred.Reject(error.Value());
-      return;
-    } catch (...) {
-      job->failure = describe_current_exception();
-    }
+  try {
+    const Napi::HandleScope scope(env);
+    settle_promise(env, *job);
+  } catch (const Napi::Error&) {
+    // The environment is being torn down and runs no JavaScript any more: nobody waits for the promise.
   }
-  job->deferred.Reject(make_error(env, *job->failure, job->origin.Value()));
 }
 
 }  // namespace bertune

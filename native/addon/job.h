@@ -32,7 +32,6 @@ class JobQueue {
  public:
   // `interrupt` asks the running job to end soon; called when the queue or the environment goes away.
   JobQueue(Napi::Env env, std::function<void()> interrupt);
-  // Interrupts the running job, drops the others and joins the thread. On the JavaScript thread.
   ~JobQueue();
   JobQueue(const JobQueue&) = delete;
   JobQueue& operator=(const JobQueue&) = delete;
@@ -41,13 +40,14 @@ class JobQueue {
   Napi::Promise submit(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish,
                        const std::vector<Napi::Value>& held = {});
 
+  // Interrupts the running job, drops the others and joins the thread. On the JavaScript thread; safe to call twice.
+  void stop();
+
  private:
   static void settle(Napi::Env env, Napi::Function, JobQueue* queue, Job* job);
   using Settle = Napi::TypedThreadSafeFunction<JobQueue, Job, settle>;
 
   void run();
-  // Interrupts and joins, once.
-  void stop();
   static void stop_at_exit(void* queue);
 
   napi_env env_;
@@ -58,6 +58,7 @@ class JobQueue {
   std::condition_variable wake_;
   std::deque<std::unique_ptr<Job>> jobs_;
   bool stopping_ = false;
+  bool hooked_ = false;  // to the environment's end
   std::thread thread_;
 };
 

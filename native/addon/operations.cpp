@@ -65,6 +65,7 @@ class Arrays {
     if (!value.IsTypedArray()) refuse_field("a Float32Array, Float64Array or Int32Array", name);
     const Napi::TypedArray array = value.As<Napi::TypedArray>();
     const ElementType type = element_type(array, name);
+    if (!array.ArrayBuffer().IsArrayBuffer()) refuse_field("an array that no other thread shares", name);
     tensors_[name] = {type, copy_of(array.ArrayBuffer()), array.ByteOffset() / array.ElementSize(),
                       array.ElementLength()};
   }
@@ -164,12 +165,11 @@ Napi::Value run_operation_of(const Napi::CallbackInfo& info) {
     find_operation(name);
     const Napi::Object where = get_object(info[1], "where");
     const int64_t threads = get_integer(where, "threads", 1, 1024);
-    if (!info[4].IsNumber()) refuse_field("a positive integer", "repeat");
-    const int64_t repeat = info[4].As<Napi::Number>().Int64Value();
+    const int32_t repeat = to_handle(info[4], "repeat");
     if (repeat < 1 || repeat > 1000000) refuse_field("an integer in [1, 1000000]", "repeat");
     auto* worker = new OperationWorker(
         env, name, {get_string(where, "device"), get_string(where, "precision"), static_cast<int>(threads)},
-        Arrays(get_object(info[2], "tensors")), sizes_of(get_object(info[3], "sizes")), static_cast<int>(repeat));
+        Arrays(get_object(info[2], "tensors")), sizes_of(get_object(info[3], "sizes")), repeat);
     const Napi::Promise promise = worker->promise();
     worker->Queue();
     return promise;

@@ -55,7 +55,7 @@ double Fields::integer(const std::string& name, double least, double most, const
   return value;
 }
 
-void Fields::size(const std::string& name, int& field, int least) {
+void Fields::size(const std::string& name, int& field, double least) {
   field = static_cast<int>(integer(name, least, kMostInt));
 }
 

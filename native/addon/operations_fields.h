@@ -53,7 +53,7 @@ class Fields {
   Backend& backend() { return backend_; }
 
   // Numbers.
-  void size(const std::string& name, int& field, int least = 1);
+  void size(const std::string& name, int& field, double least = 1);
   void size_or(const std::string& name, int& field, int otherwise, int least = 0);
   void number(const std::string& name, double& field);
   void number_or(const std::string& name, double& field, double otherwise);

@@ -20,7 +20,7 @@ void fill(Fields& f, EmbeddingForward& args) {
   f.number("eps", args.eps);
   f.dropout(args.dropout);
   f.batch_ids(args.V);
-  f.batch_token_types(static_cast<int>(f.length("token_type") / args.C));
+  f.batch_token_types(static_cast<int>(std::min(f.length("token_type") / args.C, double{INT32_MAX})));
   f.inp("word", args.word, area(args.V, args.C));
   f.inp("token_type", args.token_type, args.C);
   f.inp("position", args.position, area(static_cast<double>(args.P) + batch.max_length, args.C));
@@ -38,7 +38,7 @@ void fill(Fields& f, EmbeddingBackward& args) {
   f.size("C", args.C);
   f.size_or("P", args.P, 0);
   f.size("types", args.types);
-  f.size("positions", args.positions, args.P + batch.max_length);
+  f.size("positions", args.positions, static_cast<double>(args.P) + batch.max_length);
   f.size_or("padding_id", args.padding_id, -1, -1);
   f.flag("accumulate", args.accumulate);
   f.dropout(args.dropout);

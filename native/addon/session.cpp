@@ -1,6 +1,7 @@
 #include "addon/session.h"
 
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "addon/convert.h"
@@ -15,10 +16,18 @@ using Bytes = std::shared_ptr<std::vector<uint8_t>>;
 
 Bytes make_bytes(size_t count) { return std::make_shared<std::vector<uint8_t>>(count); }
 
-// A Float32Array or Float64Array, zero-filled.
+// A Float32Array or Float64Array, zero-filled. Throws OUT_OF_MEMORY.
 Napi::TypedArray make_float_array(Napi::Env env, size_t elements, Dtype dtype) {
-  if (dtype == Dtype::kF64) return Napi::Float64Array::New(env, elements);
-  return Napi::Float32Array::New(env, elements);
+  const double bytes = static_cast<double>(elements) * (dtype == Dtype::kF64 ? sizeof(double) : sizeof(float));
+  Napi::ArrayBuffer buffer;
+  try {
+    buffer = AddonState::of(env).array_buffer.New({Napi::Number::New(env, bytes)}).As<Napi::ArrayBuffer>();
+  } catch (const Napi::Error&) {
+    throw Error("OUT_OF_MEMORY", "Expected an array of " + std::to_string(static_cast<int64_t>(bytes)) +
+                                     " bytes for the result but JavaScript has no room for it");
+  }
+  if (dtype == Dtype::kF64) return Napi::Float64Array::New(env, elements, buffer, 0);
+  return Napi::Float32Array::New(env, elements, buffer, 0);
 }
 
 // Where its elements are. A job may write there while the event loop runs: JavaScript gets the array only afterwards.
@@ -28,6 +37,12 @@ Napi::Value to_float_array(Napi::Env env, const std::vector<uint8_t>& bytes, Dty
   const size_t size = dtype == Dtype::kF64 ? sizeof(double) : sizeof(float);
   const Napi::TypedArray array = make_float_array(env, bytes.size() / size, dtype);
   if (!bytes.empty()) std::memcpy(data_of(array), bytes.data(), bytes.size());
+  return array;
+}
+
+Napi::TypedArray to_float64_array(Napi::Env env, const std::vector<double>& values) {
+  const Napi::TypedArray array = make_float_array(env, values.size(), Dtype::kF64);
+  if (!values.empty()) std::memcpy(data_of(array), values.data(), values.size() * sizeof(double));
   return array;
 }
 
@@ -56,6 +71,13 @@ size_t dtype_size(Dtype dtype) {
 std::string convert_name(const Napi::Value& value) {
   if (!value.IsString()) refuse_field("a string", "name");
   return value.As<Napi::String>().Utf8Value();
+}
+
+// 'value', 'm' or 'v', and 'gradient' where it may be read.
+std::string convert_part(const Napi::Value& value, bool readable) {
+  const std::string part = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  if (part == "value" || part == "m" || part == "v" || (readable && part == "gradient")) return part;
+  refuse_field(readable ? "'value', 'gradient', 'm' or 'v'" : "'value', 'm' or 'v'", "part");
 }
 
 TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config) {
@@ -123,9 +145,21 @@ Napi::Value Session::create(const Napi::CallbackInfo& info) {
     const Napi::Object object =
         AddonState::of(env).session_constructor.New({Napi::External<std::shared_ptr<SessionCore>>::New(env, &core)});
     Session* session = Unwrap(object);
+    auto failure = std::make_shared<std::exception_ptr>();
     return session->queue_->submit(
-        env, [core] { core->build(); },
-        [session](Napi::Env job_env) {
+        env,
+        [core, failure] {
+          try {
+            core->build();
+          } catch (...) {
+            *failure = std::current_exception();
+          }
+        },
+        [session, failure](Napi::Env job_env) -> Napi::Value {
+          if (*failure) {
+            session->queue_->stop();  // nobody gets the session, so its thread need not wait to be collected
+            std::rethrow_exception(*failure);
+          }
           session->report_external_memory(job_env);
           return session->Value();
         },
@@ -139,13 +173,27 @@ Session::Session(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Session>(inf
                       make_error(info.Env(), {"INVALID_OPTION", "Expected sessions to come from createSession"}));
   }
   core_ = *info[0].As<Napi::External<std::shared_ptr<SessionCore>>>().Data();
-  queue_ = std::make_unique<JobQueue>(info.Env(), [core = core_] { ++core->aborts; });
+  translate_errors(info.Env(), [&]() -> Napi::Value {
+    queue_ = std::make_unique<JobQueue>(info.Env(), [core = core_] { ++core->aborts; });
+    return info.Env().Undefined();
+  });
+}
+
+void Session::Finalize(Napi::Env env) {
+  if (reported_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(env, -reported_bytes_);
+  reported_bytes_ = 0;
 }
 
 Napi::Value Session::submit(const Napi::CallbackInfo& info, Work work, Finish finish, std::vector<Napi::Value> held) {
   if (disposed_) refuse_disposed();
   held.push_back(info.This());
-  return queue_->submit(info.Env(), [core = core_, work = std::move(work)] { work(*core); }, std::move(finish), held);
+  return queue_->submit(
+      info.Env(), [core = core_, work = std::move(work)] { work(*core); },
+      [this, finish = std::move(finish)](Napi::Env env) {
+        report_external_memory(env);
+        return finish ? finish(env) : env.Undefined();
+      },
+      held);
 }
 
 Napi::Value Session::submit_to_array(const Napi::CallbackInfo& info, const Napi::TypedArray& array, Work work) {
@@ -204,7 +252,7 @@ Napi::Value Session::memory(const Napi::CallbackInfo& info) {
 Napi::Value Session::read(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     const std::string name = convert_name(info[0]);
-    const std::string part = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+    const std::string part = convert_part(info[1], true);
     if (disposed_) refuse_disposed();
     const Parameter* parameter = &core_->bert->parameters().at(name);
     const Napi::TypedArray array =
@@ -229,7 +277,7 @@ Napi::Value Session::read(const Napi::CallbackInfo& info) {
 Napi::Value Session::write(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     const std::string name = convert_name(info[0]);
-    const std::string part = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+    const std::string part = convert_part(info[1], false);
     const Dtype dtype = convert_dtype(info[2]);
     if (!info[3].IsTypedArray() || info[3].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
       refuse_field("a Uint8Array", "bytes");
@@ -318,8 +366,7 @@ Napi::Value Session::add_dataset(const Napi::CallbackInfo& info) {
 
 Napi::Value Session::remove_dataset(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
-    if (!info[0].IsNumber()) refuse_field("a number", "handle");
-    const int32_t handle = info[0].As<Napi::Number>().Int32Value();
+    const int32_t handle = to_handle(info[0], "handle");
     return submit(
         info,
         [=](SessionCore& core) {
@@ -341,10 +388,7 @@ Napi::Value Session::reserve(const Napi::CallbackInfo& info) {
           core.bert->reserve(training ? limits : BatchLimits{}, training ? BatchLimits{} : limits);
           core.update_figures();
         },
-        [this](Napi::Env env) {
-          report_external_memory(env);
-          return env.Undefined();
-        });
+        nullptr);
   });
 }
 
@@ -385,10 +429,10 @@ Napi::Value Session::gradients(const Napi::CallbackInfo& info) {
 
 Napi::Value Session::forward(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
-    if (!info[0].IsNumber()) refuse_field("a number", "dataset");
-    const int32_t handle = info[0].As<Napi::Number>().Int32Value();
+    const int32_t handle = to_handle(info[0], "dataset");
     auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
     const BatchLimits limits = convert_limits(info[2]);
+    if (disposed_) refuse_disposed();
     const Napi::TypedArray array =
         make_float_array(info.Env(), order->size() * core_->config.model.NC, core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array), proceed = may_proceed()](SessionCore& core) {
@@ -403,25 +447,16 @@ Napi::Value Session::forward(const Napi::CallbackInfo& info) {
 
 Napi::Value Session::hidden_states(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
-    if (!info[0].IsNumber()) refuse_field("a number", "dataset");
-    const int32_t handle = info[0].As<Napi::Number>().Int32Value();
+    const int32_t handle = to_handle(info[0], "dataset");
     auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
     auto states = std::make_shared<std::vector<std::vector<uint8_t>>>();
     return submit(
         info,
         [=](SessionCore& core) {
-          const Dataset& dataset = core.dataset(handle);
-          const int count = static_cast<int>(order->size());
-          dataset.check_order(order->data(), count);
-          if (count < 1) throw Error("INVALID_DATA", "Expected at least one example in order");
-          BatchLimits limits{0, count};
-          for (const int32_t example : *order) limits.tokens += dataset.length(example);
-          core.bert->reserve({}, limits);
-          core.update_figures();
-          Activations& activations = core.bert->gather(dataset, order->data(), count, false);
+          Activations& activations = core.gather_for_inference(core.dataset(handle), *order);
           core.bert->hidden_states(activations, [&](const Real* hidden) {
             core.backend->synchronize();
-            const int64_t elements = static_cast<int64_t>(limits.tokens) * core.config.model.C;
+            const int64_t elements = static_cast<int64_t>(activations.batch.T) * core.config.model.C;
             states->emplace_back(elements * core.host_size());
             core.backend->read_real(states->back().data(), core.host_dtype(), hidden, elements);
           });
@@ -459,24 +494,15 @@ Napi::Value Session::abort(const Napi::CallbackInfo& info) {
 Napi::Value Session::dispose(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return translate_errors(env, [&]() -> Napi::Value {
-    if (disposed_) {
-      const Napi::Promise::Deferred done = Napi::Promise::Deferred::New(env);
-      done.Resolve(env.Undefined());
-      return done.Promise();
-    }
+    if (disposed_) return disposal_.Value();
     const Napi::Value promise = submit(
-        info,
-        [](SessionCore& core) {
-          core.datasets.clear();
-          core.bert.reset();
-          core.backend.reset();
-          core.update_figures();
-        },
+        info, [](SessionCore& core) { core.release(); },
         [this](Napi::Env job_env) {
-          report_external_memory(job_env);
+          queue_->stop();
           return job_env.Undefined();
         });
     disposed_ = true;
+    disposal_ = Napi::Reference<Napi::Value>::New(promise, 1);
     return promise;
   });
 }

@@ -22,6 +22,7 @@ class Session : public Napi::ObjectWrap<Session> {
   static Napi::Value create(const Napi::CallbackInfo& info);
 
   explicit Session(const Napi::CallbackInfo& info);
+  void Finalize(Napi::Env env) override;
 
  private:
   using Work = std::function<void(SessionCore&)>;
@@ -54,6 +55,7 @@ class Session : public Napi::ObjectWrap<Session> {
   std::shared_ptr<SessionCore> core_;
   std::unique_ptr<JobQueue> queue_;
   bool disposed_ = false;
+  Napi::Reference<Napi::Value> disposal_;  // dispose's promise
   int64_t reported_bytes_ = 0;
 };
 

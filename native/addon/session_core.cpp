@@ -2,6 +2,8 @@
 #include "addon/session_core.h"
 
 #include <algorithm>
+#include <limits>
+#include <string>
 
 #include "core/device.h"
 #include "core/error.h"
@@ -9,8 +11,20 @@
 namespace bertune {
 
 void SessionCore::build() {
-  backend = make_backend(config.device, config.precision, config.threads);
-  bert = std::make_unique<Bert>(*backend, config.model, config.method);
+  try {
+    backend = make_backend(config.device, config.precision, config.threads);
+    bert = std::make_unique<Bert>(*backend, config.model, config.method);
+  } catch (...) {
+    backend.reset();
+    throw;
+  }
+  update_figures();
+}
+
+void SessionCore::release() {
+  datasets.clear();
+  bert.reset();
+  backend.reset();
   update_figures();
 }
 
@@ -42,19 +56,37 @@ Dataset& SessionCore::dataset(int32_t handle) {
 
 namespace {
 
+// Of the examples order[begin..end).
+BatchLimits batch_size_of(const Dataset& dataset, const std::vector<int32_t>& order, size_t begin, size_t end) {
+  int64_t tokens = 0;
+  for (size_t i = begin; i < end; ++i) tokens += dataset.length(order[i]);
+  if (std::max(tokens, static_cast<int64_t>(end - begin)) > std::numeric_limits<int32_t>::max()) {
+    throw Error("INVALID_OPTION", "Expected batches of fewer than 2^31 tokens but received one of " +
+                                      std::to_string(tokens) + "; make the batch size smaller");
+  }
+  return {static_cast<int>(tokens), static_cast<int>(end - begin)};
+}
+
 BatchLimits largest_micro_batch(const Dataset& dataset, const std::vector<int32_t>& order, int batch_size) {
   BatchLimits largest;
   for (size_t begin = 0; begin < order.size(); begin += batch_size) {
     const size_t end = std::min(order.size(), begin + static_cast<size_t>(batch_size));
-    int tokens = 0;
-    for (size_t i = begin; i < end; ++i) tokens += dataset.length(order[i]);
-    largest.tokens = std::max(largest.tokens, tokens);
-    largest.sequences = std::max(largest.sequences, static_cast<int>(end - begin));
+    const BatchLimits batch = batch_size_of(dataset, order, begin, end);
+    largest.tokens = std::max(largest.tokens, batch.tokens);
+    largest.sequences = std::max(largest.sequences, batch.sequences);
   }
   return largest;
 }
 
 }  // namespace
+
+Activations& SessionCore::gather_for_inference(const Dataset& data, const std::vector<int32_t>& order) {
+  data.check_order(order.data(), static_cast<int64_t>(order.size()));
+  if (order.empty()) throw Error("INVALID_DATA", "Expected at least one example in order");
+  bert->reserve({}, batch_size_of(data, order, 0, order.size()));
+  update_figures();
+  return bert->gather(data, order.data(), static_cast<int>(order.size()), false);
+}
 
 Dataset& SessionCore::prepare(const TrainPlan& plan) {
   Dataset& data = dataset(plan.dataset);
@@ -97,7 +129,7 @@ TrainOutcome SessionCore::train(const TrainPlan& plan, const std::function<bool(
 
 GradientOutcome SessionCore::gradients(const TrainPlan& plan) {
   Dataset& data = prepare(plan);
-  const int count = std::min(plan.settings.batch_size, static_cast<int>(plan.order.size()));
+  const int count = static_cast<int>(std::min(static_cast<size_t>(plan.settings.batch_size), plan.order.size()));
   const StepResult result = compute_gradients(*bert, data, plan.order.data(), count, plan.first_step,
                                               plan.learning_rates.front(), plan.settings);
   GradientOutcome outcome{result.loss, result.grad_norm,

@@ -55,12 +55,17 @@ struct SessionCore {
   std::atomic<uint64_t> aborts{0};
 
   void build();
+  // Frees all memory and the backend's threads.
+  void release();
   // Throws NOT_FOUND.
   Dataset& dataset(int32_t handle);
   // Runs the plan's steps until they are done, `proceed` says false or a loss is not finite.
   TrainOutcome train(const TrainPlan& plan, const std::function<bool()>& proceed);
   // Gradients of the plan's first micro-batch, without an update.
   GradientOutcome gradients(const TrainPlan& plan);
+
+  // Makes one batch of the examples.
+  Activations& gather_for_inference(const Dataset& data, const std::vector<int32_t>& order);
 
   // Takes new figures; on the session's thread, after anything was allocated or freed.
   void update_figures();

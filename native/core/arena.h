@@ -38,10 +38,14 @@ class Cutter {
  private:
   static constexpr size_t kAlignment = 64;
 
+  // Sizes that no machine has stop at kMost instead of wrapping around, so that allocating them fails.
+  static constexpr size_t kMost = SIZE_MAX / 4 / kAlignment * kAlignment;
+
   void* take(int64_t count, size_t size) {
     void* start = base_ ? base_ + used_ : nullptr;
-    const size_t bytes = static_cast<size_t>(count) * size;
-    used_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    const size_t elements = static_cast<size_t>(std::max<int64_t>(count, 0));
+    const size_t bytes = elements > kMost / size ? kMost : elements * size;
+    used_ = std::min(kMost, used_ + (bytes + kAlignment - 1) / kAlignment * kAlignment);
     peak_ = std::max(peak_, used_);
     return start;
   }
@@ -66,6 +70,8 @@ class Arena {
     Cutter cut(backend, memory_->data());
     layout(cut);
   }
+
+  void clear() { memory_.reset(); }
 
   size_t bytes() const { return memory_ ? memory_->bytes() : 0; }
   void* data() const { return memory_ ? memory_->data() : nullptr; }

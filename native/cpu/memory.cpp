@@ -1,27 +1,52 @@
 #include "cpu/memory.h"
 
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "core/error.h"
+#include "cpu/system_memory.h"
 
 namespace bertune {
 namespace {
 
 constexpr size_t kAlignment = 64;
 
+// Bytes of all sessions of the process, which share the machine.
+std::atomic<size_t> held{0};
+
+[[noreturn]] void refuse(size_t bytes, const char* what, const std::string& reason) {
+  throw Error("OUT_OF_MEMORY",
+              "Expected to allocate " + std::to_string(bytes) + " bytes for " + what + " but " + reason);
+}
+
+// Memory is promised before it is there: a process that uses more than the machine has is killed instead of told.
+// So what can never fit is refused here.
+void hold(size_t bytes, const char* what) {
+  const uint64_t limit = system_memory_limit();
+  const size_t before = held.fetch_add(bytes);
+  if (limit == 0 || (bytes <= limit && before <= limit - bytes)) return;
+  held.fetch_sub(bytes);
+  const std::string taken = before > 0 ? ", of which models hold " + std::to_string(before) : "";
+  refuse(bytes, what, "the machine has " + std::to_string(limit) + taken);
+}
+
 class CpuMemory final : public Memory {
  public:
-  // `block` comes from calloc and has room for `bytes` behind the first aligned address.
+  // `block` comes from calloc and has room for `bytes`, which are held, behind the first aligned address.
   CpuMemory(void* block, size_t bytes) : block_(block), bytes_(bytes) {
     data_ = block_;
     size_t space = bytes_ + kAlignment;
     std::align(kAlignment, bytes_, data_, space);
   }
-  ~CpuMemory() override { std::free(block_); }
+  ~CpuMemory() override {
+    std::free(block_);
+    held.fetch_sub(bytes_);
+  }
   CpuMemory(const CpuMemory&) = delete;
   CpuMemory& operator=(const CpuMemory&) = delete;
 
@@ -91,18 +116,16 @@ void write_as(const T* inp, int64_t count, void* out, Convert convert) {
 }  // namespace
 
 Memory* allocate_memory(size_t bytes, const char* what) {
+  hold(bytes, what);
   // calloc takes zero pages from the system as they are touched, so memory that is not used yet is not resident.
   void* block = bytes > SIZE_MAX - kAlignment ? nullptr : std::calloc(bytes + kAlignment, 1);
-  if (block == nullptr) {
-    throw Error("OUT_OF_MEMORY",
-                "Expected to allocate " + std::to_string(bytes) + " bytes for " + what + " but the system refused");
-  }
-  try {
-    return new CpuMemory(block, bytes);
-  } catch (const std::bad_alloc&) {
+  CpuMemory* memory = block == nullptr ? nullptr : new (std::nothrow) CpuMemory(block, bytes);
+  if (memory == nullptr) {
     std::free(block);
-    throw Error("OUT_OF_MEMORY", std::string("Expected memory for ") + what + " but the system refused");
+    held.fetch_sub(bytes);
+    refuse(bytes, what, "the system refused");
   }
+  return memory;
 }
 
 template <typename T>

@@ -1,6 +1,8 @@
 #include "cpu/parallel.h"
 
 #include <algorithm>
+#include <string>
+#include <system_error>
 
 #include "core/error.h"
 
@@ -39,12 +41,19 @@ Range even_split(int count, int parts, int part, int multiple) {
 Pool::Pool(int threads) : parts_(std::max(threads, 1)) {
   BERTUNE_CHECK(threads >= 1);
   workers_.reserve(threads - 1);
-  for (int thread = 1; thread < threads; ++thread) {
-    workers_.emplace_back([this, thread] { work_until_stopped(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) {
+      workers_.emplace_back([this, thread] { work_until_stopped(thread); });
+    }
+  } catch (const std::system_error&) {
+    stop();
+    throw Error("OUT_OF_MEMORY", "Expected to start " + std::to_string(threads) + " threads but the system refused");
   }
 }
 
-Pool::~Pool() {
+Pool::~Pool() { stop(); }
+
+void Pool::stop() {
   call_ = nullptr;
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();

@@ -57,6 +57,8 @@ class Pool {
     std::exception_ptr error;
   };
 
+  // Ends the workers and waits for them.
+  void stop();
   void dispatch(Call call, const void* work);
   void work_until_stopped(int thread);
   void do_part(int thread);

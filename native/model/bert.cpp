@@ -1,6 +1,7 @@
 #include "model/bert.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 
@@ -15,7 +16,7 @@ int largest_lora_input(const ModelConfig& model, const MethodConfig& method) {
 
 Bert::Bert(Backend& backend, const ModelConfig& model, const MethodConfig& method)
     : backend_(backend),
-      model_(model),
+      model_(checked(model, method)),
       method_(method),
       parameters_(model_, method_),
       embeddings_(parameters_, model_, method_.prefix_tokens()) {
@@ -37,21 +38,34 @@ void Bert::reserve(BatchLimits training, BatchLimits inference) {
   };
   training = grown(training_.limits, training);
   inference = grown(inference_.limits, inference);
-  const auto same = [](BatchLimits a, BatchLimits b) { return a.tokens == b.tokens && a.sequences == b.sequences; };
-  if (same(training, training_.limits) && same(inference, inference_.limits)) return;
+  if (training == training_.limits && inference == inference_.limits) return;
+  const BatchLimits old_training = training_.limits, old_inference = inference_.limits;
+  try {
+    plan(training, inference);
+  } catch (...) {
+    // What was planned before fitted, and goes on to work.
+    plan(old_training, old_inference);
+    throw;
+  }
+}
 
+void Bert::plan(BatchLimits training, BatchLimits inference) {
+  training_ = inference_ = {};
+  weights_changed();
+  if (training == BatchLimits{} && inference == BatchLimits{}) return arena_.clear();
   // Training and evaluation take turns, so they lie in the same memory.
-  training_.limits = inference_.limits = {};
+  Activations for_training{}, for_inference{};
+  for_training.limits = training;
+  for_inference.limits = inference;
   arena_.lay_out(backend_, "activations", [&](Cutter& cutter) {
-    training_.limits = training;
-    inference_.limits = inference;
     if (prefix_) prefix_->cut(cutter, training.sequences > 0);
     const size_t start = cutter.position();
-    if (training.sequences > 0) lay_out(cutter, training_, true);
+    if (training.sequences > 0) lay_out(cutter, for_training, true);
     cutter.overlay(start);
-    if (inference.sequences > 0) lay_out(cutter, inference_, false);
+    if (inference.sequences > 0) lay_out(cutter, for_inference, false);
   });
-  weights_changed();
+  training_ = std::move(for_training);
+  inference_ = std::move(for_inference);
 }
 
 void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
@@ -61,7 +75,7 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   a.batch.token_types = cutter.ints(T);
   a.batch.positions = cutter.ints(T);
   a.batch.labels = cutter.ints(B);
-  a.batch.cu_seqlens = cutter.ints(B + 1);
+  a.batch.cu_seqlens = cutter.ints(static_cast<int64_t>(B) + 1);
   a.batch.tokens_by_id = cutter.ints(T);
   a.batch.tokens_by_position = cutter.ints(T);
   a.loss = cutter.acc(1);
@@ -89,21 +103,24 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   a.grads.dbranch = cutter.real(static_cast<int64_t>(T) * C);
   a.grads.dwide = cutter.real(static_cast<int64_t>(T) * std::max(model_.F, C));
   a.grads.dqkv = cutter.real(3LL * T * C);
-  a.grads.prefix_partials = cutter.acc(2LL * B * method_.prefix_tokens() * C);
+  // B and P·2LC are below 2^31 each.
+  a.grads.prefix_partials = cutter.acc(B * (2LL * method_.prefix_tokens() * C));
 }
 
 Activations& Bert::gather(const Dataset& dataset, const int32_t* order, int count, bool training) {
   Activations& a = training ? training_ : inference_;
   Batch& batch = a.batch;
-  batch.B = count;
-  batch.T = 0;
+  BERTUNE_CHECK(count > 0 && count <= a.limits.sequences);
+  int64_t tokens = 0;
   batch.max_length = 0;
   for (int b = 0; b < count; ++b) {
     const int length = dataset.length(order[b]);
-    batch.T += length;
+    tokens += length;
     batch.max_length = std::max(batch.max_length, length);
   }
-  BERTUNE_CHECK(count > 0 && count <= a.limits.sequences && batch.T <= a.limits.tokens);
+  BERTUNE_CHECK(tokens <= a.limits.tokens);
+  batch.B = count;
+  batch.T = static_cast<int>(tokens);
   backend_.copy_in(a.order, order, count * sizeof(int32_t));
   GatherBatch args = dataset.gather();
   args.order = a.order;

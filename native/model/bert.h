@@ -22,6 +22,7 @@ namespace bertune {
 struct BatchLimits {
   int tokens = 0;
   int sequences = 0;
+  bool operator==(const BatchLimits&) const = default;
 };
 
 // The buffers of one kind of pass: training keeps what backward reads, inference keeps nothing.
@@ -51,7 +52,8 @@ class Bert {
   size_t activation_bytes() const { return arena_.bytes(); }
   int prefix_tokens() const { return method_.prefix_tokens(); }
 
-  // Plans memory for batches of at most these sizes; grows, never shrinks. Nothing is allocated after it.
+  // Plans memory for batches of at most these sizes; grows, never shrinks. Nothing is allocated after it. Throws
+  // OUT_OF_MEMORY, and is then as it was.
   void reserve(BatchLimits training, BatchLimits inference);
   BatchLimits training_limits() const { return training_.limits; }
   BatchLimits inference_limits() const { return inference_.limits; }
@@ -77,6 +79,7 @@ class Bert {
   void weights_changed();
 
  private:
+  void plan(BatchLimits training, BatchLimits inference);
   void lay_out(Cutter& cutter, Activations& activations, bool training);
   void run_layers(const Pass& pass, Activations& activations, bool first_only_last,
                   const std::function<void(const Real*)>& show);

@@ -42,4 +42,8 @@ struct MethodConfig {
   int prefix_tokens() const { return prefix ? prefix->virtual_tokens : 0; }
 };
 
+// The model, when its sizes can be computed with: throws INVALID_OPTION where a row or a layer count is out of bounds.
+// Sizes that are merely larger than the machine's memory fail with OUT_OF_MEMORY when they are allocated.
+const ModelConfig& checked(const ModelConfig& model, const MethodConfig& method);
+
 }  // namespace bertune

@@ -15,7 +15,8 @@ void infer(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t cou
   const size_t row_bytes = NC * (dtype == Dtype::kF64 ? sizeof(double) : sizeof(float));
   for (int64_t done = 0; done < count;) {
     if (!proceed()) throw Error("ABORTED", "The work was aborted");
-    int batch = 0, tokens = 0;
+    int batch = 0;
+    int64_t tokens = 0;
     while (done + batch < count && batch < limits.sequences) {
       const int length = dataset.length(order[done + batch]);
       if (batch > 0 && tokens + length > limits.tokens) break;

@@ -83,8 +83,13 @@ void ParameterTable::add_encoder_layer(const std::string& layer, const ModelConf
 void ParameterTable::add_lora(const LoraConfig& lora) {
   for (const std::string& module : lora.modules) {
     const auto base = by_name_.find(module + ".weight");
-    if (base == by_name_.end() || base->second->shape.size() != 2) {
+    const bool is_linear =
+        base != by_name_.end() && base->second->shape.size() == 2 && by_name_.count(module + ".bias");
+    if (!is_linear) {
       throw Error("INVALID_OPTION", "Expected a linear module as a LoRA target but received " + module);
+    }
+    if (by_name_.count(module + ".lora_A.weight")) {
+      throw Error("INVALID_OPTION", "Expected each LoRA target once but received " + module + " twice");
     }
     const std::vector<int64_t> shape = base->second->shape;
     add(module + ".lora_A.weight", {lora.rank, shape[1]});
