@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
 import type { NativeSession } from '../../lib/native.js';
-import { ADDON, dataset, openSession, PROGRAM, sessionConfig, trainPlan } from './support.js';
+import { ADDON, dataset, MODEL, openSession, PROGRAM, sessionConfig, trainPlan } from './support.js';
 
 interface Ending {
   code: number | null;
@@ -72,11 +72,13 @@ describe('native lifetimes', () => {
   });
 
   it('do not keep memory or threads of disposed sessions', async () => {
-    const { output, errors, code } = await runChild('cycle', { count: 50 });
+    // A megabyte and more each, so that keeping them would show.
+    const config = sessionConfig({ model: { ...MODEL, vocabSize: 20000 } });
+    const { output, errors, code } = await runChild('cycle', { count: 50, config });
     expect(errors).to.equal('');
     expect(code).to.equal(0);
     const { grown, threads } = JSON.parse(output);
-    expect(grown).to.be.below(8 * 2 ** 20);
+    expect(grown).to.be.below(24 * 2 ** 20);
     expect(threads).to.be.at.most(0);
   });
 
