@@ -8,7 +8,7 @@ Embeddings::Embeddings(ParameterTable& parameters, const ModelConfig& model, int
       word_(&parameters.at("bert.embeddings.word_embeddings.weight")),
       position_(&parameters.at("bert.embeddings.position_embeddings.weight")),
       token_type_(&parameters.at("bert.embeddings.token_type_embeddings.weight")),
-      layernorm_(parameters, "bert.embeddings.LayerNorm") {}
+      layernorm_(parameters, "bert.embeddings.LayerNorm", model.eps) {}
 
 bool Embeddings::trains() const {
   return word_->trainable || position_->trainable || token_type_->trainable || layernorm_.trains();
@@ -29,13 +29,13 @@ void Embeddings::forward(const Pass& pass, const EmbeddingBuffers& b) {
   pass.backend.embedding_forward({.V = model_.V,
                                   .C = model_.C,
                                   .P = prefix_tokens_,
-                                  .eps = model_.eps,
+                                  .eps = layernorm_.eps(),
                                   .dropout = pass.dropout(model_.hidden_dropout, kEmbeddingSite),
                                   .word = word_->weight,
                                   .token_type = token_type_->weight,
                                   .position = position_->weight,
-                                  .gamma = layernorm_.gamma->weight,
-                                  .beta = layernorm_.beta->weight,
+                                  .gamma = layernorm_.gamma().weight,
+                                  .beta = layernorm_.beta().weight,
                                   .sum = b.sum,
                                   .mean = b.mean,
                                   .rstd = b.rstd,
@@ -54,14 +54,14 @@ void Embeddings::backward(const Pass& pass, const EmbeddingBuffers& b, const Rea
                                    .sum = b.sum,
                                    .mean = b.mean,
                                    .rstd = b.rstd,
-                                   .gamma = layernorm_.gamma->weight,
+                                   .gamma = layernorm_.gamma().weight,
                                    .dout = dout,
                                    .dsum = b.dsum,
                                    .dword = word_->grad,
                                    .dtoken_type = token_type_->grad,
                                    .dposition = position_->grad,
-                                   .dgamma = layernorm_.gamma->grad,
-                                   .dbeta = layernorm_.beta->grad});
+                                   .dgamma = layernorm_.gamma().grad,
+                                   .dbeta = layernorm_.beta().grad});
 }
 
 }  // namespace bertune

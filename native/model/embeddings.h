@@ -2,7 +2,7 @@
 // P positions, so the text's start at P.
 #pragma once
 
-#include "model/linear.h"
+#include "model/layernorm.h"
 
 namespace bertune {
 

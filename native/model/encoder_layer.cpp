@@ -27,8 +27,8 @@ EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model,
                     layer_site(index, kLoraSite + 4)),
       output_(parameters, "bert.encoder.layer." + std::to_string(index) + ".output.dense", method,
               layer_site(index, kLoraSite + 5)),
-      layernorm1_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.output.LayerNorm"),
-      layernorm2_(parameters, "bert.encoder.layer." + std::to_string(index) + ".output.LayerNorm") {
+      layernorm1_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.output.LayerNorm", model.eps),
+      layernorm2_(parameters, "bert.encoder.layer." + std::to_string(index) + ".output.LayerNorm", model.eps) {
   reaches_.below = trains_below;
   reaches_.attention = trains_below || prefix_trains || query_.trains() || key_.trains() || value_.trains();
   reaches_.attention_output = reaches_.attention || attention_output_.trains();
@@ -46,12 +46,12 @@ LayerBuffers EncoderLayer::cut_shared(Cutter& cutter, const ModelConfig& model, 
   shared.first = cutter.real(static_cast<int64_t>(B) * model.C);
   shared.att = cutter.real(wide);
   shared.lse = cutter.acc(static_cast<int64_t>(T) * model.NH);
-  shared.sum1 = cutter.real(wide);
-  shared.mean1 = shared.mean2 = cutter.acc(T);
-  shared.rstd1 = shared.rstd2 = cutter.acc(T);
+  shared.norm1.sum = cutter.real(wide);
+  shared.norm1.mean = shared.norm2.mean = cutter.acc(T);
+  shared.norm1.rstd = shared.norm2.rstd = cutter.acc(T);
   shared.x1 = cutter.real(wide);
   shared.pre = shared.act = cutter.real(static_cast<int64_t>(T) * model.F);
-  shared.sum2 = shared.sum1;
+  shared.norm2.sum = shared.norm1.sum;
   shared.out = cutter.real(wide);
   return shared;
 }
@@ -86,15 +86,15 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
   b.first = real(saved && query_.reads_input(), static_cast<int64_t>(B) * C, shared.first);
   b.att = real(attention || (saved && attention_output_.reads_input()), narrow, shared.att);
   b.lse = acc(attention, static_cast<int64_t>(rows) * model_.NH, shared.lse);
-  b.sum1 = real(saved && reaches_.layernorm1, narrow, shared.sum1);
-  b.mean1 = acc(saved && reaches_.layernorm1, rows, shared.mean1);
-  b.rstd1 = acc(saved && reaches_.layernorm1, rows, shared.rstd1);
+  b.norm1.sum = real(saved && reaches_.layernorm1, narrow, shared.norm1.sum);
+  b.norm1.mean = acc(saved && reaches_.layernorm1, rows, shared.norm1.mean);
+  b.norm1.rstd = acc(saved && reaches_.layernorm1, rows, shared.norm1.rstd);
   b.x1 = real(saved && intermediate_.reads_input(), narrow, shared.x1);
   b.pre = real(saved && reaches_.intermediate, wide, shared.pre);
   b.act = real(saved && output_.reads_input(), wide, shared.act);
-  b.sum2 = real(saved, narrow, shared.sum2);
-  b.mean2 = acc(saved, rows, shared.mean2);
-  b.rstd2 = acc(saved, rows, shared.rstd2);
+  b.norm2.sum = real(saved, narrow, shared.norm2.sum);
+  b.norm2.mean = acc(saved, rows, shared.norm2.mean);
+  b.norm2.rstd = acc(saved, rows, shared.norm2.rstd);
   b.out = real(saved && out_is_read, narrow, shared.out);
   const auto low_rank = [&](const Linear& linear, int count) {
     return linear.lora() ? cutter.real(static_cast<int64_t>(count) * linear.lora()->r) : nullptr;
@@ -125,6 +125,10 @@ AttentionForward EncoderLayer::attention(const Pass& pass, const LayerBuffers& b
           .prefix_v = prefix.value,
           .out = b.att,
           .lse = b.lse};
+}
+
+Dropout EncoderLayer::hidden_dropout(const Pass& pass, uint32_t site) const {
+  return pass.dropout(model_.hidden_dropout, layer_site(index_, site));
 }
 
 void EncoderLayer::project_inputs(const Pass& pass, Real* x, const LayerBuffers& b, bool first_only,
@@ -163,39 +167,16 @@ void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, con
   project_inputs(pass, x, b, first_only, lora);
   pass.backend.attention_forward(attention(pass, b, prefix, first_only));
 
-  attention_output_.forward(pass, rows, {b.att, C}, {b.sum1, C}, Activation::kNone, nullptr,
+  attention_output_.forward(pass, rows, {b.att, C}, {b.norm1.sum, C}, Activation::kNone, nullptr,
                             lora.with_h(b.h_attention_output));
-  pass.backend.dropout_residual_layernorm_forward(
-      {.rows = rows,
-       .C = C,
-       .eps = model_.eps,
-       .dropout = pass.dropout(model_.hidden_dropout, layer_site(index_, kAttentionOutputSite)),
-       .inp = b.sum1,
-       .residual = first_only ? b.first : x,
-       .gamma = layernorm1_.gamma->weight,
-       .beta = layernorm1_.beta->weight,
-       .sum = b.sum1,
-       .mean = b.mean1,
-       .rstd = b.rstd1,
-       .out = b.x1});
+  layernorm1_.forward(pass, rows, hidden_dropout(pass, kAttentionOutputSite), b.norm1.sum, first_only ? b.first : x,
+                      b.norm1, b.x1);
 
   Real* preactivation = b.pre == b.act && !intermediate_.lora() ? nullptr : b.pre;
   intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, Activation::kGelu, preactivation,
                         lora.with_h(b.h_intermediate));
-  output_.forward(pass, rows, {b.act, F}, {b.sum2, C}, Activation::kNone, nullptr, lora.with_h(b.h_output));
-  pass.backend.dropout_residual_layernorm_forward(
-      {.rows = rows,
-       .C = C,
-       .eps = model_.eps,
-       .dropout = pass.dropout(model_.hidden_dropout, layer_site(index_, kOutputSite)),
-       .inp = b.sum2,
-       .residual = b.x1,
-       .gamma = layernorm2_.gamma->weight,
-       .beta = layernorm2_.beta->weight,
-       .sum = b.sum2,
-       .mean = b.mean2,
-       .rstd = b.rstd2,
-       .out = b.out});
+  output_.forward(pass, rows, {b.act, F}, {b.norm2.sum, C}, Activation::kNone, nullptr, lora.with_h(b.h_output));
+  layernorm2_.forward(pass, rows, hidden_dropout(pass, kOutputSite), b.norm2.sum, b.x1, b.norm2, b.out);
 }
 
 void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix, bool first_only,
@@ -205,20 +186,8 @@ void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, co
   Real* dresidual = first_only ? grads.dfirst : grads.dx;  // of out, then of x1, then of x
   const Matrix dbranch{grads.dbranch, C}, dact{grads.dwide, F}, datt{grads.dwide, C};
 
-  pass.backend.dropout_residual_layernorm_backward(
-      {.rows = rows,
-       .C = C,
-       .accumulate = pass.accumulate,
-       .dropout = pass.dropout(model_.hidden_dropout, layer_site(index_, kOutputSite)),
-       .dout = dresidual,
-       .sum = b.sum2,
-       .mean = b.mean2,
-       .rstd = b.rstd2,
-       .gamma = layernorm2_.gamma->weight,
-       .dresidual = dresidual,
-       .dinp = reaches_.output ? grads.dbranch : nullptr,
-       .dgamma = layernorm2_.gamma->grad,
-       .dbeta = layernorm2_.beta->grad});
+  layernorm2_.backward(pass, rows, hidden_dropout(pass, kOutputSite), dresidual, b.norm2, dresidual,
+                       reaches_.output ? grads.dbranch : nullptr);
   if (!reaches_.output) return;
 
   output_.backward_weight(pass, rows, dbranch, {b.act, F});
@@ -236,20 +205,8 @@ void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, co
   intermediate_.lora_backward(pass, rows, dact, {b.x1, C}, dx1, lora.with_h(b.h_intermediate));
   if (!reaches_.layernorm1) return;
 
-  pass.backend.dropout_residual_layernorm_backward(
-      {.rows = rows,
-       .C = C,
-       .accumulate = pass.accumulate,
-       .dropout = pass.dropout(model_.hidden_dropout, layer_site(index_, kAttentionOutputSite)),
-       .dout = dresidual,
-       .sum = b.sum1,
-       .mean = b.mean1,
-       .rstd = b.rstd1,
-       .gamma = layernorm1_.gamma->weight,
-       .dresidual = dresidual,
-       .dinp = reaches_.attention_output ? grads.dbranch : nullptr,
-       .dgamma = layernorm1_.gamma->grad,
-       .dbeta = layernorm1_.beta->grad});
+  layernorm1_.backward(pass, rows, hidden_dropout(pass, kAttentionOutputSite), dresidual, b.norm1, dresidual,
+                       reaches_.attention_output ? grads.dbranch : nullptr);
   if (!reaches_.attention_output) return;
 
   attention_output_.backward_weight(pass, rows, dbranch, {b.att, C});

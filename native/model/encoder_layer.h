@@ -8,6 +8,7 @@
 #pragma once
 
 #include "core/arena.h"
+#include "model/layernorm.h"
 #include "model/linear.h"
 
 namespace bertune {
@@ -18,16 +19,12 @@ struct LayerBuffers {
   Real* first;     // (B,C) the rows of x that go on; first_only
   Real* att;       // (rows,C)
   Acc* lse;        // (rows,NH)
-  Real* sum1;      // (rows,C)
-  Acc* mean1;      // (rows)
-  Acc* rstd1;      // (rows)
-  Real* x1;        // (rows,C)
-  Real* pre;       // (rows,F)
-  Real* act;       // (rows,F)
-  Real* sum2;      // (rows,C)
-  Acc* mean2;      // (rows)
-  Acc* rstd2;      // (rows)
-  Real* out;       // (rows,C)
+  LayerNormBuffers norm1;
+  Real* x1;   // (rows,C)
+  Real* pre;  // (rows,F)
+  Real* act;  // (rows,F)
+  LayerNormBuffers norm2;
+  Real* out;  // (rows,C)
   // h of each linear's low-rank update (rows,r); null without
   Real *h_query, *h_key, *h_value, *h_attention_output, *h_intermediate, *h_output;
 };
@@ -84,6 +81,7 @@ class EncoderLayer {
   void backward_projections(const Pass&, Real* x, const LayerBuffers&, const BackwardBuffers&, const LoraBuffers&);
   void backward_projections_first(const Pass&, Real* x, const LayerBuffers&, const BackwardBuffers&,
                                   const LoraBuffers&);
+  Dropout hidden_dropout(const Pass&, uint32_t site) const;
   AttentionForward attention(const Pass&, const LayerBuffers&, const PrefixView&, bool first_only) const;
 
   // How far down backward has to go: each is true when something at that point or below it trains.

@@ -13,9 +13,9 @@ Heads::Heads(ParameterTable& parameters, const ModelConfig& model, const MethodC
   if (method.head == Head::kClassifier) {
     classifier_.emplace(parameters, "classifier", method, 0);
   } else {
-    probe_.emplace(Probe{LayerNorm(parameters, "classifier.classifier.0"),
+    probe_.emplace(Probe{LayerNorm(parameters, "classifier.classifier.0", kProbeLayerNormEps),
                          Linear(parameters, "classifier.classifier.1", method, 0),
-                         LayerNorm(parameters, "classifier.classifier.4"),
+                         LayerNorm(parameters, "classifier.classifier.4", kProbeLayerNormEps),
                          Linear(parameters, "classifier.classifier.5", method, 0), method.probe_dropout});
   }
 }
@@ -36,12 +36,10 @@ HeadBuffers Heads::cut(Cutter& cutter, int B) const {
   b.dfeatures = cutter.real(wide);
   if (!probe_) return b;
   b.normed = cutter.real(wide);
-  b.mean0 = cutter.acc(B);
-  b.rstd0 = cutter.acc(B);
+  b.norm0 = {b.features, cutter.acc(B), cutter.acc(B)};
   b.relu = cutter.real(half);
   b.relu_dropped = cutter.real(half);
-  b.mean1 = cutter.acc(B);
-  b.rstd1 = cutter.acc(B);
+  b.norm4 = {b.relu_dropped, cutter.acc(B), cutter.acc(B)};
   b.renormed = cutter.real(half);
   b.dhidden = cutter.real(half);
   b.dnormed = cutter.real(wide);
@@ -63,32 +61,10 @@ void Heads::forward(const Pass& pass, Real* first, const HeadBuffers& b, const L
 void Heads::probe_forward(const Pass& pass, const HeadBuffers& b) {
   const int C = model_.C, half = C / 2;
   const Rows rows = pass.sequences();
-  pass.backend.dropout_residual_layernorm_forward({.rows = rows,
-                                                   .C = C,
-                                                   .eps = kProbeLayerNormEps,
-                                                   .dropout = {},
-                                                   .inp = b.features,
-                                                   .residual = nullptr,
-                                                   .gamma = probe_->layernorm0.gamma->weight,
-                                                   .beta = probe_->layernorm0.beta->weight,
-                                                   .sum = b.features,
-                                                   .mean = b.mean0,
-                                                   .rstd = b.rstd0,
-                                                   .out = b.normed});
+  probe_->layernorm0.forward(pass, rows, {}, b.features, nullptr, b.norm0, b.normed);
   probe_->linear1.forward(pass, rows, {b.normed, C}, {b.relu, half}, Activation::kRelu, nullptr, {});
   pass.backend.dropout_apply({rows, half, pass.dropout(probe_->dropout_p, kProbeSite), b.relu, b.relu_dropped});
-  pass.backend.dropout_residual_layernorm_forward({.rows = rows,
-                                                   .C = half,
-                                                   .eps = kProbeLayerNormEps,
-                                                   .dropout = {},
-                                                   .inp = b.relu_dropped,
-                                                   .residual = nullptr,
-                                                   .gamma = probe_->layernorm4.gamma->weight,
-                                                   .beta = probe_->layernorm4.beta->weight,
-                                                   .sum = b.relu_dropped,
-                                                   .mean = b.mean1,
-                                                   .rstd = b.rstd1,
-                                                   .out = b.renormed});
+  probe_->layernorm4.forward(pass, rows, {}, b.relu_dropped, nullptr, b.norm4, b.renormed);
   probe_->linear5.forward(pass, rows, {b.renormed, half}, {b.logits, model_.NC}, Activation::kNone, nullptr, {});
 }
 
@@ -120,36 +96,12 @@ void Heads::probe_backward(const Pass& pass, const HeadBuffers& b, bool reaches_
   const Matrix dlogits{b.dlogits, model_.NC}, dhidden{b.dhidden, half}, dnormed{b.dnormed, C};
   probe_->linear5.backward_weight(pass, rows, dlogits, {b.renormed, half});
   probe_->linear5.backward_input(pass, rows, dlogits, dhidden, false);
-  pass.backend.dropout_residual_layernorm_backward({.rows = rows,
-                                                    .C = half,
-                                                    .accumulate = pass.accumulate,
-                                                    .dropout = {},
-                                                    .dout = b.dhidden,
-                                                    .sum = b.relu_dropped,
-                                                    .mean = b.mean1,
-                                                    .rstd = b.rstd1,
-                                                    .gamma = probe_->layernorm4.gamma->weight,
-                                                    .dresidual = b.dhidden,
-                                                    .dinp = nullptr,
-                                                    .dgamma = probe_->layernorm4.gamma->grad,
-                                                    .dbeta = probe_->layernorm4.beta->grad});
+  probe_->layernorm4.backward(pass, rows, {}, b.dhidden, b.norm4, b.dhidden, nullptr);
   pass.backend.dropout_apply({rows, half, pass.dropout(probe_->dropout_p, kProbeSite), b.dhidden, b.dhidden});
   pass.backend.activation_backward({rows, half, Activation::kRelu, b.relu, b.dhidden, b.dhidden});
   probe_->linear1.backward_weight(pass, rows, dhidden, {b.normed, C});
   probe_->linear1.backward_input(pass, rows, dhidden, dnormed, false);
-  pass.backend.dropout_residual_layernorm_backward({.rows = rows,
-                                                    .C = C,
-                                                    .accumulate = pass.accumulate,
-                                                    .dropout = {},
-                                                    .dout = b.dnormed,
-                                                    .sum = b.features,
-                                                    .mean = b.mean0,
-                                                    .rstd = b.rstd0,
-                                                    .gamma = probe_->layernorm0.gamma->weight,
-                                                    .dresidual = reaches_features ? b.dfeatures : b.dnormed,
-                                                    .dinp = nullptr,
-                                                    .dgamma = probe_->layernorm0.gamma->grad,
-                                                    .dbeta = probe_->layernorm0.beta->grad});
+  probe_->layernorm0.backward(pass, rows, {}, b.dnormed, b.norm0, reaches_features ? b.dfeatures : b.dnormed, nullptr);
 }
 
 }  // namespace bertune

@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "model/layernorm.h"
 #include "model/linear.h"
 
 namespace bertune {
@@ -21,10 +22,10 @@ struct HeadBuffers {
   Real* dfeatures;      // (B,C)
   // probe
   Real* normed;             // (B,C)
-  Acc *mean0, *rstd0;       // (B)
+  LayerNormBuffers norm0;   // of features
   Real* relu;               // (B,C/2)
   Real* relu_dropped;       // (B,C/2)
-  Acc *mean1, *rstd1;       // (B)
+  LayerNormBuffers norm4;   // of relu_dropped
   Real* renormed;           // (B,C/2)
   Real *dhidden, *dnormed;  // (B,C/2), (B,C)
 };

@@ -71,14 +71,4 @@ class Linear {
   std::optional<LowRank> lora_;
 };
 
-// LayerNorm's two parameters.
-struct LayerNorm {
-  Parameter* gamma;
-  Parameter* beta;
-
-  LayerNorm(ParameterTable& parameters, const std::string& module)
-      : gamma(&parameters.at(module + ".weight")), beta(&parameters.at(module + ".bias")) {}
-  bool trains() const { return gamma->trainable || beta->trainable; }
-};
-
 }  // namespace bertune

@@ -1,0 +1,45 @@
+// A LayerNorm of the model, with the dropout and the residual that come before it.
+//
+//   sum = residual + dropout(inp);  out = LayerNorm(sum) · gamma + beta      (rows,C)
+#pragma once
+
+#include <string>
+
+#include "model/parameters.h"
+#include "model/pass.h"
+
+namespace bertune {
+
+// What LayerNorm leaves for its backward.
+struct LayerNormBuffers {
+  Real* sum;  // (rows,C)
+  Acc* mean;  // (rows)
+  Acc* rstd;  // (rows)
+};
+
+class LayerNorm {
+ public:
+  LayerNorm(ParameterTable& parameters, const std::string& module, double eps)
+      : gamma_(&parameters.at(module + ".weight")), beta_(&parameters.at(module + ".bias")), eps_(eps) {}
+
+  const Parameter& gamma() const { return *gamma_; }
+  const Parameter& beta() const { return *beta_; }
+  double eps() const { return eps_; }
+  bool trains() const { return gamma_->trainable || beta_->trainable; }
+
+  // `residual` may be null; inp may be buffers.sum.
+  void forward(const Pass& pass, Rows rows, Dropout dropout, const Real* inp, const Real* residual,
+               const LayerNormBuffers& buffers, Real* out) const;
+  // dout → dresidual (may be dout), and dinp behind the dropout where it is not null.
+  void backward(const Pass& pass, Rows rows, Dropout dropout, const Real* dout, const LayerNormBuffers& buffers,
+                Real* dresidual, Real* dinp) const;
+
+ private:
+  int size() const { return static_cast<int>(gamma_->count); }
+
+  Parameter* gamma_;
+  Parameter* beta_;
+  double eps_;
+};
+
+}  // namespace bertune
