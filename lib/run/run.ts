@@ -2,7 +2,7 @@ import { TextClassifier } from '../classifier.js';
 import type { TextDataset } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { Method } from '../methods.js';
-import { processPeakMemory } from '../report/environment.js';
+import { processPeakMemory } from '../model/memory.js';
 import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
 import { Trainer } from '../trainer.js';
 import type { EvaluateResult, TrainResult } from '../training/events.js';
