@@ -1,0 +1,71 @@
+#include "addon/session_arguments.h"
+
+#include "addon/convert.h"
+
+namespace bertune {
+
+Dtype convert_dtype(const Napi::Value& value) {
+  const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  if (name == "F64") return Dtype::kF64;
+  if (name == "F32") return Dtype::kF32;
+  if (name == "F16") return Dtype::kF16;
+  if (name == "BF16") return Dtype::kBF16;
+  refuse_field("F64, F32, F16 or BF16", "dtype");
+}
+
+size_t dtype_size(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF64:
+      return 8;
+    case Dtype::kF32:
+      return 4;
+    default:
+      return 2;
+  }
+}
+
+std::string convert_name(const Napi::Value& value) {
+  if (!value.IsString()) refuse_field("a string", "name");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+std::string convert_part(const Napi::Value& value, bool readable) {
+  const std::string part = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  if (part == "value" || part == "m" || part == "v" || (readable && part == "gradient")) return part;
+  refuse_field(readable ? "'value', 'gradient', 'm' or 'v'" : "'value', 'm' or 'v'", "part");
+}
+
+TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config) {
+  const Napi::Object value = get_object(argument, "plan");
+  TrainPlan plan{};
+  plan.dataset = get_int(value, "dataset", 0);
+  plan.order = copy_ints(value.Get("order"), "order");
+  plan.learning_rates = copy_doubles(value.Get("learningRates"), "learningRates");
+  plan.first_step = get_integer(value, "firstStep", 0);
+  plan.settings.batch_size = static_cast<int>(get_integer(value, "batchSize", 1, 1 << 20));
+  plan.settings.accumulation = static_cast<int>(get_integer(value, "accumulation", 1, 1 << 10));
+  plan.settings.seed = static_cast<uint64_t>(get_integer(value, "seed", 0, (1LL << 53) - 1));
+  plan.settings.loss.label_smoothing = get_number(value, "labelSmoothing");
+  plan.settings.optimizer = {.beta1 = get_number(value, "beta1"),
+                             .beta2 = get_number(value, "beta2"),
+                             .eps = get_number(value, "eps"),
+                             .weight_decay = get_number(value, "weightDecay"),
+                             .max_grad_norm = get_number(value, "maxGradNorm")};
+  if (is_present(value.Get("classWeights"))) {
+    plan.settings.loss.class_weights = copy_doubles(value.Get("classWeights"), "classWeights");
+    if (plan.settings.loss.class_weights.size() != static_cast<size_t>(config.model.NC)) {
+      refuse_field("one weight a label", "classWeights");
+    }
+  }
+  const size_t step_size = static_cast<size_t>(plan.step_size());
+  const size_t steps = (plan.order.size() + step_size - 1) / step_size;
+  if (steps < 1 || plan.learning_rates.size() != steps) refuse_field("one learning rate a step", "learningRates");
+  return plan;
+}
+
+BatchLimits convert_limits(const Napi::Value& argument) {
+  const Napi::Object value = get_object(argument, "limits");
+  return {get_int(value, "tokens", 1), get_int(value, "sequences", 1)};
+}
+
+}  // namespace bertune
