@@ -1,0 +1,158 @@
+import {
+  loadNative,
+  type NativeModelConfig,
+  type NativeSession,
+  type NativeSessionConfig,
+  type NativeTrainPlan,
+} from '../../lib/native.js';
+
+/** A model small enough to differentiate, with all its dropouts on. */
+export const MODEL: NativeModelConfig = {
+  vocabSize: 23,
+  hiddenSize: 16,
+  layers: 2,
+  heads: 2,
+  feedForwardSize: 24,
+  maxPositions: 16,
+  typeVocabSize: 2,
+  labels: 3,
+  padTokenId: -1,
+  layerNormEps: 1e-12,
+  hiddenDropout: 0.2,
+  attentionDropout: 0.2,
+  classifierDropout: 0.2,
+};
+
+const layerModules = (names: string[]): string[] =>
+  [0, 1].flatMap((layer) => names.map((name) => `bert.encoder.layer.${layer}.${name}`));
+
+const EVERY_LINEAR = [
+  ...layerModules([
+    'attention.self.query',
+    'attention.self.key',
+    'attention.self.value',
+    'attention.output.dense',
+    'intermediate.dense',
+    'output.dense',
+  ]),
+  'bert.pooler.dense',
+];
+
+/** A method at the native boundary. */
+export type Shape = Pick<NativeSessionConfig, 'head' | 'lora' | 'prefix'> & { trains: (name: string) => boolean };
+
+const isHead = (name: string): boolean => name.startsWith('classifier.');
+
+export const METHODS: Record<string, Shape> = {
+  full: { head: 'classifier', lora: null, prefix: null, trains: () => true },
+  'full, lower half frozen': {
+    head: 'classifier',
+    lora: null,
+    prefix: null,
+    trains: (name) => !name.includes('embeddings') && !name.includes('layer.0'),
+  },
+  'one middle weight alone': {
+    head: 'classifier',
+    lora: null,
+    prefix: null,
+    trains: (name) => name === 'bert.encoder.layer.0.attention.self.key.weight',
+  },
+  linear: { head: 'probe', lora: null, prefix: null, trains: isHead },
+  'full under a probe': { head: 'probe', lora: null, prefix: null, trains: () => true },
+  'a LayerNorm alone': {
+    head: 'classifier',
+    lora: null,
+    prefix: null,
+    trains: (name) => name.startsWith('bert.encoder.layer.0.attention.output.LayerNorm.'),
+  },
+  'LoRA on query and value': {
+    head: 'classifier',
+    lora: {
+      modules: layerModules(['attention.self.query', 'attention.self.value']),
+      rank: 3,
+      scaling: 2,
+      dropout: 0.3,
+    },
+    prefix: null,
+    trains: (name) => name.includes('lora_') || isHead(name),
+  },
+  'LoRA on every Linear': {
+    head: 'classifier',
+    lora: { modules: EVERY_LINEAR, rank: 2, scaling: 1.5, dropout: 0.3 },
+    prefix: null,
+    trains: (name) => name.includes('lora_'),
+  },
+  'prefix with projection': {
+    head: 'classifier',
+    lora: null,
+    prefix: { virtualTokens: 3, projection: true },
+    trains: (name) => name.startsWith('prompt_encoder.') || isHead(name),
+  },
+  'prefix without projection': {
+    head: 'classifier',
+    lora: null,
+    prefix: { virtualTokens: 3, projection: false },
+    trains: (name) => name.startsWith('prompt_encoder.'),
+  },
+};
+
+/** A double session with every parameter away from zero. */
+export async function makeSession(shape: Shape, threads = 1, model = MODEL): Promise<NativeSession> {
+  const native = loadNative();
+  const { head, lora, prefix } = shape;
+  const config: NativeSessionConfig = {
+    device: 'cpu',
+    precision: 'fp64',
+    threads,
+    model,
+    head,
+    probeDropout: 0.2,
+    lora,
+    prefix,
+    trainable: [],
+    decay: [],
+  };
+  const names = await (async () => {
+    const probe = await native.createSession(config);
+    const all = probe.parameters().map(({ name }) => name);
+    await probe.dispose();
+    return all;
+  })();
+  const session = await native.createSession({ ...config, trainable: names.filter(shape.trains) });
+  for (const name of names) {
+    const isGain = /LayerNorm\.weight|classifier\.[04]\.weight/.test(name);
+    await session.initialize(name, { distribution: 'normal', scale: isGain ? 1 : 0.3, seed: 5 });
+  }
+  return session;
+}
+
+/** Five examples of 1 to 8 tokens. */
+export async function addExamples(session: NativeSession): Promise<number> {
+  const lengths = [5, 1, 8, 3, 6];
+  const offsets = [0];
+  for (const length of lengths) offsets.push((offsets.at(-1) ?? 0) + length);
+  const ids = Int32Array.from({ length: offsets.at(-1) ?? 0 }, (_, i) => (7 * i + 3) % MODEL.vocabSize);
+  const typeIds = ids.map((_, i) => i % 2);
+  return session.addDataset({ ids, typeIds, offsets: Int32Array.from(offsets), labels: Int32Array.of(0, 2, 1, 1, 0) });
+}
+
+/** One step over all examples, in another order than theirs. */
+export function makePlan(dataset: number, overrides: Partial<NativeTrainPlan> = {}): NativeTrainPlan {
+  return {
+    dataset,
+    order: Int32Array.of(3, 0, 4, 2, 1),
+    batchSize: 5,
+    accumulation: 1,
+    learningRates: Float64Array.of(1e-3),
+    firstStep: 7,
+    seed: 11,
+    weightDecay: 0,
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    maxGradNorm: 0,
+    labelSmoothing: 0.1,
+    classWeights: Float64Array.of(1, 2, 0.5),
+    ...overrides,
+  };
+}
