@@ -3,8 +3,8 @@
 // native/model calls it and names no device; native/cpu implements it as the specification, native/cuda as kernels.
 //
 // Scalars. `Real` is the compute scalar of activations and weights (float, double, bf16), `Acc` the scalar of
-// statistics, gradients, moments and master weights (float, or double in a double run). Both are opaque here; on the
-// CPU they are the same type. All pointers are device memory of the backend unless a comment says host.
+// statistics, gradients and moments (float, or double in a double run). Both are opaque here; on the CPU they are the
+// same type. All pointers are device memory of the backend unless a comment says host.
 //
 // Contracts, stated once:
 // - An output is assigned. A parameter gradient (dweight, dbias, dgamma, ...) is assigned when `accumulate` is false
@@ -24,17 +24,24 @@
 namespace bertune {
 
 struct Real;  // opaque: compute scalar
-struct Acc;   // opaque: statistics, gradients, moments, master weights
+struct Acc;   // opaque: statistics, gradients, moments
+// Opaque: what a trainable weight has beside its compute scalar, so that both together are a weight in the precision of
+// Acc. The same memory as the weight where the compute scalar is that precise.
+struct Master;
 
 // Element types of host buffers that cross into device memory.
 enum class Dtype { kF64, kF32, kF16, kBF16 };
 
-// What a step needs to know on the device; written by the backend before the step runs.
+// What a micro-batch needs to know on the device; written by the backend before its operations run. All that differs
+// between two runs of one recording is here.
 struct StepState {
   uint64_t seed;          // dropout key
   uint32_t dropout_step;  // dropout counter: one a micro-batch
   uint32_t step;          // AdamW's t, from 1
   double learning_rate;
+  int32_t order_begin;  // its examples are GatherBatch.order[order_begin .. order_begin + B)
+  int32_t B, T;         // its sequences and tokens; those of Batch may be padded
+  int32_t slot;         // where keep_step writes
 };
 
 struct Dropout {
@@ -42,11 +49,13 @@ struct Dropout {
   uint32_t site = 0;  // which dropout of the model: masks of two sites are independent
 };
 
-// B sequences packed end to end into T tokens. Filled by gather_batch.
+// B sequences packed end to end into T tokens. Filled by gather_batch. The three sizes are those that Backend::pad
+// gives: rows from StepState's counts on are padding, which every operation leaves zero or finite, and whose gradients
+// are zero.
 struct Batch {
   int B = 0;
   int T = 0;
-  int max_length = 0;                     // longest sequence, in tokens
+  int max_length = 0;                     // longest sequence, in tokens, or more
   int32_t* ids = nullptr;                 // (T) token ids
   int32_t* token_types = nullptr;         // (T)
   int32_t* positions = nullptr;           // (T) place within the sequence, from 0
@@ -69,13 +78,13 @@ struct Rows {
 
 enum class Activation { kNone, kGelu, kTanh, kRelu };
 
-// Picks sequences `order[0..B)` of the dataset and packs them.
+// Picks sequences `order[order_begin .. order_begin + B)` of the dataset, B the step's, and packs them.
 struct GatherBatch {
   const int32_t* dataset_ids;          // (Σ lengths)
   const int32_t* dataset_token_types;  // (Σ lengths) or null: all 0
   const int32_t* dataset_offsets;      // (N + 1)
   const int32_t* dataset_labels;       // (N) or null
-  const int32_t* order;                // (B) example indices
+  const int32_t* order;                // (order_begin + B) example indices
   bool sort_tokens;                    // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
 };
 
@@ -300,6 +309,25 @@ struct CrossEntropy {
   Real* dlogits;             // (B,NC) or null
 };
 
+// Keeps the results of a micro-batch in `slot` of the step, until the host reads them:
+//   losses = [losses +] scale · loss;  correct = [correct +] number of right predictions;  norms = norm
+struct KeepStep {
+  bool add;                    // to what the step's earlier micro-batches left
+  double scale;                // 1 / micro-batches of the step
+  const Acc* loss;             // (1)
+  const int32_t* predictions;  // (B)
+  const Acc* norm;             // (1) or null: not known yet
+  Acc* losses;                 // (slots)
+  Acc* norms;                  // (slots)
+  int32_t* correct;            // (slots)
+};
+// Keeps logits until the host reads them: out[order_begin + b] = logits[b]
+struct KeepLogits {
+  int NC;
+  const Real* logits;  // (B,NC)
+  Acc* out;            // (examples of the order, NC)
+};
+
 // out = inp, from statistics' scalar to compute scalar.
 struct CastToReal {
   int64_t count;
@@ -318,8 +346,8 @@ struct CastToAcc {
 struct OptimizerSegment {
   int64_t count;
   bool decay;
-  Acc* master;   // (count)
-  Real* weight;  // (count) compute copy; the same memory as master on the CPU
+  Master* master;  // (count)
+  Real* weight;    // (count) compute copy; the same memory as master where that is all there is
   Acc* grad;     // (count)
   Acc* m;        // (count)
   Acc* v;        // (count)
@@ -337,30 +365,72 @@ class Memory {
   virtual size_t bytes() const = 0;
 };
 
+// Sizes of a batch.
+struct BatchShape {
+  int B, T, max_length;
+};
+
+// What tells two runs of the same operations apart, but for StepState: sizes, and arrays that are not always the same.
+struct RecordingKey {
+  int64_t word[8];
+  bool operator==(const RecordingKey&) const = default;
+};
+
+// Bytes of the device that a backend runs on; 0 where they are not known.
+struct DeviceMemory {
+  uint64_t used;  // by all processes
+  uint64_t total;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  // Bytes of one Real and one Acc.
+  // Bytes of one Real, one Acc and one Master.
   virtual size_t real_size() const = 0;
   virtual size_t acc_size() const = 0;
+  virtual size_t master_size() const = 0;
   // True where OptimizerSegment.weight and .master are one buffer.
   virtual bool weights_are_master() const = 0;
+  // Largest head size that attention takes; 0: any.
+  virtual int max_head_size() const = 0;
 
   // Zero-filled, aligned to 64 bytes. Throws OUT_OF_MEMORY, naming `what`; caller owns it.
   virtual Memory* allocate(size_t bytes, const char* what) = 0;
   virtual void copy_in(void* device, const void* host, size_t bytes) = 0;
   virtual void copy_out(void* host, const void* device, size_t bytes) = 0;
   virtual void zero(void* device, size_t bytes) = 0;
-  // Conversions between host elements and device scalars. write_weight fills both buffers where they differ.
-  virtual void write_weight(Real* weight, Acc* master, const void* host, Dtype dtype, int64_t count) = 0;
+  // Conversions between host elements and device scalars. write_weight fills both buffers where they differ, and
+  // read_weight reads both; a frozen weight has no master (null).
+  virtual void write_weight(Real* weight, Master* master, const void* host, Dtype dtype, int64_t count) = 0;
+  virtual void read_weight(void* host, Dtype dtype, const Real* weight, const Master* master, int64_t count) = 0;
   virtual void write_acc(Acc* device, const void* host, Dtype dtype, int64_t count) = 0;
   virtual void read_acc(void* host, Dtype dtype, const Acc* device, int64_t count) = 0;
   virtual void read_real(void* host, Dtype dtype, const Real* device, int64_t count) = 0;
 
-  // A step: begin_step, then for each micro-batch begin_batch and operations.
+  // Memory beside the arenas: workspaces of operations. Those for batches of at most these sizes and rows of at most
+  // this many columns are allocated by reserve_workspace. Throws OUT_OF_MEMORY.
+  virtual void reserve_workspace(const BatchShape& largest, int columns, int64_t trainable) = 0;
+  virtual size_t workspace_bytes() const = 0;
+  virtual DeviceMemory device_memory() = 0;
+
+  // The sizes that batches of this shape are planned and run at: no smaller.
+  virtual BatchShape pad(const BatchShape& shape) const = 0;
+
+  // Operations may be recorded: between replay and end_recording, only operations are called. replay returns true when
+  // they were recorded under this key and have been launched again; they are then not to be called, nor end_recording.
+  virtual bool replay(const RecordingKey& key) = 0;
+  virtual void end_recording() = 0;
+  // To be called when an array or a setting that is not in the key has changed.
+  virtual void forget_recordings() = 0;
+
+  // Steps that may be under way before the host reads their results.
+  virtual int run_ahead() const = 0;
+  // Lets adamw change weights again, after a loss or norm that was not finite.
+  virtual void start_run() = 0;
+  // Before the operations of a micro-batch.
   virtual void begin_step(const StepState& state) = 0;
-  // Fills batch's arrays (sizes B, T, max_length are set by the caller, who knows the lengths) and makes it current.
+  // Fills batch's arrays (its sizes are set by the caller, who knows the lengths) and makes it current.
   virtual void gather_batch(const GatherBatch& args, Batch& batch) = 0;
   // Waits for all operations. Host reads of results go through copy_out or read_* after it.
   virtual void synchronize() = 0;
@@ -382,6 +452,8 @@ class Backend {
   virtual void first_rows_forward(const FirstRowsForward&) = 0;
   virtual void first_rows_backward(const FirstRowsBackward&) = 0;
   virtual void cross_entropy(const CrossEntropy&) = 0;
+  virtual void keep_step(const KeepStep&) = 0;
+  virtual void keep_logits(const KeepLogits&) = 0;
   virtual void cast_to_real(const CastToReal&) = 0;
   virtual void cast_to_acc(const CastToAcc&) = 0;
 
@@ -390,7 +462,7 @@ class Backend {
   // Clip by the last grad_norm, then AdamW (Loshchilov & Hutter, 2019) as torch.optim.AdamW:
   //   g *= min(1, max_grad_norm / (norm + 1e-6));  p *= 1 − lr·wd;  m, v moments;
   //   p −= lr / (1 − β1^t) · m / (√v / √(1 − β2^t) + eps)
-  // Does nothing when that norm or `loss` (1) is not finite.
+  // Does nothing when that norm or `loss` (1) is not finite, and nothing from then on until start_run.
   virtual void adamw(const OptimizerSegment* segments /* host */, int count, const OptimizerSettings&,
                      const Acc* loss) = 0;
 };

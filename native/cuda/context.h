@@ -1,0 +1,49 @@
+// What the operations of one backend share: its stream, the state of the step that runs, the batch, scratch memory.
+#pragma once
+
+#include <cstddef>
+
+#include "core/backend.h"
+#include "cuda/check.h"
+#include "cuda/device_state.h"
+#include "cuda/scratch.h"
+#include "cuda/simt.h"
+
+namespace bertune::cuda {
+
+class Gemm;
+
+struct Context {
+  cudaStream_t stream = nullptr;
+  DeviceState* state = nullptr;  // device memory
+  Batch batch;                   // the current one; B, T and max_length are padded
+  Scratch scratch;
+  Gemm* gemm = nullptr;
+  int multiprocessors = 0;
+
+  RowCount rows(Rows rows) const {
+    switch (rows.kind) {
+      case RowKind::kTokens:
+        return {rows.count, &state->step.T};
+      case RowKind::kSequences:
+        return {rows.count, &state->step.B};
+      default:
+        return {rows.count, nullptr};
+    }
+  }
+
+  DropoutMask dropout(const Dropout& dropout) const {
+    return {state, dropout.site, dropout_threshold(dropout.p), static_cast<float>(1.0 / (1.0 - dropout.p))};
+  }
+
+  // Launches on the context's stream and checks the launch.
+  template <typename... Parameters, typename... Arguments>
+  void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
+              Arguments&&... arguments) const {
+    BERTUNE_CUDA(simt::launch(kernel, grid, block, shared_bytes, stream, std::forward<Arguments>(arguments)...));
+  }
+};
+
+inline unsigned ceil_div(int64_t count, int64_t size) { return static_cast<unsigned>((count + size - 1) / size); }
+
+}  // namespace bertune::cuda

@@ -1,0 +1,58 @@
+// What kernels read of the step that runs. A recorded step is replayed with the arguments it was recorded with, so all
+// that differs from one replay to the next lies here, in device memory.
+#pragma once
+
+#include "core/backend.h"
+#include "core/philox.h"
+
+namespace bertune::cuda {
+
+struct DeviceState {
+  StepState step;
+  // Set by adamw when a loss or a norm is not finite; no weight changes any more until start_run.
+  int32_t halted;
+  float grad_norm;  // of the last grad_norm, for adamw
+};
+
+// Rows of an operation. Its arrays have `padded` rows, of which the first `*live` are those of the batch. An operation
+// writes zeros to the rest of its outputs, so that a GEMM may run over all of them.
+struct RowCount {
+  int padded;
+  const int32_t* live;  // device; null: all
+
+#if defined(__CUDACC__) || defined(BERTUNE_EMULATED)
+  __device__ __forceinline__ int count() const { return live ? *live : padded; }
+#endif
+};
+
+// A dropout as kernels apply it: see core/philox.h for which word decides an element.
+struct DropoutMask {
+  const DeviceState* state;
+  uint32_t site;
+  uint32_t threshold;  // 0: nothing is dropped, and no random numbers are made
+  float scale;         // 1 / (1 − p)
+
+#if defined(__CUDACC__) || defined(BERTUNE_EMULATED)
+  __device__ __forceinline__ bool on() const { return threshold != 0; }
+
+  // The factors, 0 or `scale`, of elements (row, 4·group .. 4·group + 3).
+  __device__ __forceinline__ float4 factors(uint32_t row, uint32_t group) const {
+    if (threshold == 0) return make_float4(1.f, 1.f, 1.f, 1.f);
+    const PhiloxWords words = dropout_words(state->step.seed, state->step.dropout_step, site, row, group);
+    return make_float4(words.word[0] >= threshold ? scale : 0.f, words.word[1] >= threshold ? scale : 0.f,
+                       words.word[2] >= threshold ? scale : 0.f, words.word[3] >= threshold ? scale : 0.f);
+  }
+
+  // The factor of one element; `factors` is cheaper where neighbours are needed too.
+  __device__ __forceinline__ float factor(uint32_t row, uint32_t column) const {
+    if (threshold == 0) return 1.f;
+    const PhiloxWords words = dropout_words(state->step.seed, state->step.dropout_step, site, row, column >> 2);
+    // Selected by comparison: an array indexed at run time would go to local memory.
+    const uint32_t word =
+        column & 2 ? (column & 1 ? words.word[3] : words.word[2]) : (column & 1 ? words.word[1] : words.word[0]);
+    return word >= threshold ? scale : 0.f;
+  }
+#endif
+};
+
+}  // namespace bertune::cuda

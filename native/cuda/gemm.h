@@ -1,0 +1,48 @@
+// Matrix products on the device: cuBLASLt where it is good at them, our own kernel for shapes that are small or not
+// aligned (gemm.cpp decides). Row-major.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "cuda/context.h"
+
+namespace bertune::cuda {
+
+enum class Element { kFloat, kBf16 };
+
+// out (m,n) = [out +] a · b [+ bias]
+//   a is (m,k), or stored (k,m) where transpose_a;  b is (k,n), or stored (n,k) where transpose_b.
+// Rows that the live count of a batch leaves out are zero in at least one factor, or their products are not read.
+struct GemmArgs {
+  int m, n, k;
+  bool transpose_a, transpose_b;
+  bool add;  // to out
+  Element inp, out_type;
+  const void* a;
+  const void* b;
+  void* out;
+  const void* bias;                    // (n) of out's type, or null
+  int a_stride, b_stride, out_stride;  // elements between stored rows
+};
+
+// The library behind large products. One a backend.
+class Gemm {
+ public:
+  virtual ~Gemm() = default;
+  // Runs on the context's stream. Returns false where the library has no algorithm for the arguments.
+  virtual bool run(const Context& context, const GemmArgs& args) = 0;
+  virtual size_t workspace_bytes() const = 0;
+};
+
+// cuBLASLt, or a plain loop in the emulator. `tf32`: floats are multiplied as tf32. Throws CUDA_UNAVAILABLE where the
+// library is missing.
+std::unique_ptr<Gemm> make_gemm(bool tf32);
+
+// The product by whichever is right for its shape.
+void gemm(Context& context, const GemmArgs& args);
+
+// The product by our own kernel: any shape, any alignment.
+void small_gemm(Context& context, const GemmArgs& args);
+
+}  // namespace bertune::cuda

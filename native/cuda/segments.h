@@ -1,0 +1,50 @@
+// The optimiser's segments in device memory: where each lies, and which block of a launch works on which part of it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cuda/context.h"
+
+namespace bertune::cuda {
+
+// One segment, as kernels see it. master is null where the weight is all there is.
+struct DeviceSegment {
+  int64_t count;
+  int32_t decay;
+  int32_t first_chunk;  // chunks of all segments before it
+  void* master;
+  void* weight;
+  float* grad;
+  float* m;
+  float* v;
+};
+
+// Made when segments are first met, outside of recordings, so that a recorded step uploads nothing.
+class SegmentTable {
+ public:
+  static constexpr int kChunk = 4096;  // elements of a block's part; a chunk never crosses from one segment to the next
+
+  SegmentTable(Context& context, const OptimizerSegment* segments, int count);
+  ~SegmentTable();
+  SegmentTable(const SegmentTable&) = delete;
+  SegmentTable& operator=(const SegmentTable&) = delete;
+
+  bool describes(const OptimizerSegment* segments, int count) const;
+
+  const DeviceSegment* segments() const { return segments_; }        // device (count)
+  const int32_t* chunk_segments() const { return chunk_segments_; }  // device (chunks): the segment of each
+  int chunks() const { return chunks_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  std::vector<OptimizerSegment> host_;
+  void* block_ = nullptr;
+  DeviceSegment* segments_ = nullptr;
+  int32_t* chunk_segments_ = nullptr;
+  int chunks_ = 0;
+  size_t bytes_ = 0;
+};
+
+}  // namespace bertune::cuda
