@@ -240,7 +240,7 @@ __device__ __forceinline__ void store(const Parameters<T>& at, int i, const Elem
 
 // Grid: a block a chunk; block: kThreads. loss (1).
 template <typename T>
-__global__ void __launch_bounds__(kThreads, 3)
+__global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
     adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, Settings settings, const float* loss,
                  DeviceState* state) {
   constexpr int kAtOnce = 2;

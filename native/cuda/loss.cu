@@ -3,8 +3,9 @@
 //   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y
 //   dlogits[b,c] = loss_scale / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
 //
-// with p = softmax(logits[b]) and y the label of b. A warp has a row. Up to 32 rows are one block; of more blocks each
-// leaves the sum of its rows' losses in scratch memory, and the last one to finish adds them up in order.
+// with p = softmax(logits[b]) and y the label of b. A warp has a row. Up to 32 rows are one block, which needs no
+// other; of more, each block leaves the sum of its rows' losses in scratch memory, and the last to finish adds them in
+// order.
 #include <algorithm>
 
 #include "cuda/loss.h"
@@ -14,8 +15,8 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kWarps = 32;  // rows of a block
-constexpr int kThreads = kWarps * 32;
+constexpr int kMostWarps = 32;  // rows of a block that is alone
+constexpr int kWarps = 8;       // rows of one of several
 
 template <typename T>
 struct Loss {
@@ -106,15 +107,15 @@ __device__ __forceinline__ void clear_row(const Loss<T>& args, int b) {
   for (int c = lane; c < NC; c += 32) drow[c] = from_float<T>(0.f);
 }
 
-// Grid: a block for each kWarps padded rows; block: a warp for each row of the first kWarps.
+// Grid: as many blocks as padded rows need; block: kWarps warps, or one for each row where that is at most kMostWarps.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) cross_entropy_kernel(Loss<T> args) {
+__global__ void __launch_bounds__(kMostWarps * 32) cross_entropy_kernel(Loss<T> args) {
   SHARED(shared, float[33]);
   SHARED(is_last, bool);
   const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, blocks = static_cast<int>(gridDim.x);
   const int B = args.rows.count();
   const float label_weights = sum_label_weights(args, B, shared);
-  const int b = static_cast<int>(blockIdx.x) * kWarps + (thread >> 5);
+  const int b = static_cast<int>(blockIdx.x * (blockDim.x >> 5)) + (thread >> 5);
   float loss = 0.f;
   if (b < B) {
     loss = row_loss(args, b, label_weights);
@@ -130,10 +131,10 @@ __global__ void __launch_bounds__(kThreads) cross_entropy_kernel(Loss<T> args) {
       __threadfence();
     }
     __syncthreads();
-    if (!is_last) return;
+    if (!is_last || thread >= 32) return;
     total = 0.f;
-    for (int i = thread; i < blocks; i += static_cast<int>(blockDim.x)) total += args.partials[i];
-    total = block_sum(total, shared);
+    for (int i = lane; i < blocks; i += 32) total += args.partials[i];
+    total = warp_sum(total);
     if (thread == 0) *args.ticket = 0;
   }
   if (thread == 0) *args.loss = total / label_weights;
@@ -144,7 +145,8 @@ __global__ void __launch_bounds__(kThreads) cross_entropy_kernel(Loss<T> args) {
 template <typename T>
 void cross_entropy(Context& context, const CrossEntropy& args) {
   const int B = context.batch.B;
-  const unsigned blocks = std::max(ceil_div(B, kWarps), 1u), warps = std::clamp(B, 1, kWarps);
+  const unsigned warps = B <= kMostWarps ? std::max(B, 1) : kWarps;
+  const unsigned blocks = std::max(ceil_div(B, warps), 1u);
   const Loss<T> loss = {.NC = args.NC,
                         .hard = static_cast<float>(1.0 - args.label_smoothing),
                         .smooth = static_cast<float>(args.label_smoothing / args.NC),
