@@ -158,8 +158,12 @@ export interface NativeMemory {
   optimizer: number;
   activations: number;
   datasets: number;
+  /** Of operations, beside the arenas: partial sums, cuBLASLt. 0 on the CPU. */
+  workspace: number;
   total: number;
   peak: number;
+  /** In use on the whole device, by all processes, at its highest. 0 on the CPU. */
+  device: number;
 }
 
 export interface NativeSession {
@@ -206,6 +210,8 @@ export interface NativeDeviceInfo {
   /** Why not, where not available. */
   reason?: string;
   precisions: NativePrecision[];
+  /** Versions of CUDA, its driver and cuBLASLt; empty on the CPU. */
+  libraries: string;
 }
 
 export interface NativeBlasInfo {

@@ -50,6 +50,7 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
+template <typename T>
 void keep_step(Context& context, const KeepStep& args) {
   const Kept kept = {.add = args.add,
                      .scale = static_cast<float>(args.scale),
@@ -72,6 +73,8 @@ void keep_logits(Context& context, const KeepLogits& args) {
                  floats(args.out), context.state);
 }
 
+template void keep_step<float>(Context&, const KeepStep&);
+template void keep_step<bf16>(Context&, const KeepStep&);
 template void keep_logits<float>(Context&, const KeepLogits&);
 template void keep_logits<bf16>(Context&, const KeepLogits&);
 
