@@ -326,4 +326,16 @@ class CublasLtGemm : public Gemm {
 
 std::unique_ptr<Gemm> make_gemm(bool tf32) { return std::make_unique<CublasLtGemm>(tf32); }
 
+BlasLibrary find_blas() {
+  try {
+    const CublasLtLibrary library;
+    const size_t version = library.get_version();  // 130101 is 13.1.1
+    return {"cuBLASLt " + std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
+                std::to_string(version % 100),
+            ""};
+  } catch (const Error& error) {
+    return {"", error.what()};
+  }
+}
+
 }  // namespace bertune::cuda

@@ -3,7 +3,12 @@
 
 namespace bertune::cuda {
 
-void keep_step(Context&, const KeepStep&) { throw Error("INTERNAL", "keep_step is not written yet"); }
+template <typename T>
+void keep_step(Context&, const KeepStep&) {
+  throw Error("INTERNAL", "keep_step is not written yet");
+}
+template void keep_step<float>(Context&, const KeepStep&);
+template void keep_step<bf16>(Context&, const KeepStep&);
 template <typename T>
 void keep_logits(Context&, const KeepLogits&) {
   throw Error("INTERNAL", "keep_logits is not written yet");

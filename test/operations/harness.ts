@@ -148,11 +148,12 @@ export async function run(name: string, where: Where, tensors: Tensors, sizes: S
   return copies;
 }
 
-/** The devices that can be used here. */
+/** The devices that can be used here, or those of them that BERTUNE_TEST_DEVICES lists, e.g. `cpu,cuda`. */
 export function devices(): NativeDeviceInfo[] {
+  const wanted = process.env.BERTUNE_TEST_DEVICES?.split(',');
   return loadNative()
     .devices()
-    .filter((device) => device.available);
+    .filter(({ available, device }) => available && (!wanted || wanted.includes(device)));
 }
 
 /** The thread counts that operations are proved on. */

@@ -129,4 +129,6 @@ class EmulatedGemm : public Gemm {
 
 std::unique_ptr<Gemm> make_gemm(bool tf32) { return std::make_unique<EmulatedGemm>(tf32); }
 
+BlasLibrary find_blas() { return {"emulated", ""}; }
+
 }  // namespace bertune::cuda

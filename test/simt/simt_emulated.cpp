@@ -2,6 +2,10 @@
 // Build kinds: plain; -fsanitize=address,undefined (all files); race: kernels with -fsanitize=thread,
 // this file with -DSIMT_RACE and WITHOUT -fsanitize=thread, link without libtsan (the __tsan_* hooks are below).
 #include "simt_emulated.h"
+#include "runtime/device_memory.h"
+#include "runtime/race.h"
+#include "runtime/state.h"
+#include "runtime/stream.h"
 #undef threadIdx
 #undef blockIdx
 #undef blockDim
@@ -41,10 +45,6 @@ constexpr size_t kStack =
 #else
     64 * 1024;
 #endif
-constexpr size_t kSlotBytes = 512 * 1024;   // shared-memory arena of one resident block (with red zones)
-constexpr int kMaxSlots = 8;
-constexpr size_t kSharedRegion = kSlotBytes * kMaxSlots;
-constexpr size_t kArena = size_t(1) << 30;  // shared slots, then device memory
 constexpr size_t kRedzone = 64;
 
 struct Warp; struct Blk;
@@ -73,8 +73,8 @@ struct Blk {
 };
 struct Launch { const void* kernel; void (*thunk)(void*); void* args; size_t arg_bytes; dim3 g, b; size_t smem; };
 
-Config g_cfg; Stats g_stats; std::string g_report; cudaError_t g_sticky = cudaSuccess, g_last = cudaSuccess;
-std::recursive_mutex g_mu;
+struct Stats { uint64_t threads = 0, switches = 0, collectives = 0, barriers = 0, mma = 0, blocks = 0, accesses = 0, launches = 0; };
+Config& g_cfg = config(); Stats g_stats;
 Fiber* g_cur = nullptr; Launch* g_launch = nullptr; bool g_failed = false;
 bool g_mute = false;   // race build: the runtime itself is running (its std:: code may be shared with instrumented objects)
 [[maybe_unused]] void* g_main_sp = nullptr;
@@ -89,14 +89,11 @@ std::vector<Fiber*> g_ready; size_t g_head = 0;
 char* g_arena = nullptr; uint8_t* g_valid = nullptr;  // g_valid[i]: addressable bytes of 16-byte granule i
 uint32_t g_epoch = 1, g_launch_epoch = 1; std::vector<uint32_t> g_blockof;
 uint64_t g_rng = 88172645463325252ull;
-uint64_t rnd() { g_rng ^= g_rng << 13; g_rng ^= g_rng >> 7; g_rng ^= g_rng << 17; return g_rng; }
+[[maybe_unused]] uint64_t rnd() { g_rng ^= g_rng << 13; g_rng ^= g_rng >> 7; g_rng ^= g_rng << 17; return g_rng; }
 
 void init_arena() {
   if (g_arena) return;
-  auto m = [](size_t n) { void* p = mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) { perror("simt: mmap"); abort(); } return static_cast<char*>(p); };
-  g_arena = m(kArena);
-  g_valid = reinterpret_cast<uint8_t*>(m(kArena / 16));
+  g_arena = arena(); g_valid = static_cast<uint8_t*>(reserve_pages(kArenaBytes / 16));
 }
 [[maybe_unused]] void set_valid(char* p, size_t n, bool on) {
   size_t g = static_cast<size_t>(p - g_arena) / 16;
@@ -104,7 +101,7 @@ void init_arena() {
 }
 bool in_slot(const Blk* b, const void* p, size_t n) {
   auto a = static_cast<const char*>(p);
-  return a >= b->arena && a + n <= b->arena + kSlotBytes;
+  return a >= b->arena && a + n <= b->arena + kSharedSlotBytes;
 }
 
 // ---------------- diagnostics ----------------
@@ -142,9 +139,8 @@ void record_failure(const std::string& msg) {
   for (size_t q; (q = k.find("(anonymous namespace)::")) != std::string::npos;) k.erase(q, 23);
   size_t p = k.find('('); if (p != std::string::npos) k.resize(p);
   if (k.rfind("void ", 0) == 0) k.erase(0, 5);
-  g_report = "kernel " + k + ": " + msg;
   g_failed = true;
-  if (!g_cfg.quiet) fprintf(stderr, "simt: %s\n", g_report.c_str());
+  report_failure("kernel " + k + ": " + msg);
 }
 
 // ---------------- context switch ----------------
@@ -266,7 +262,7 @@ std::unordered_map<uintptr_t, std::vector<std::pair<uint32_t, int>>> g_release;
 struct Range { uintptr_t lo, hi; bool w; }; std::vector<Range> g_modules;
 void init_shadow() {
   if (g_shadow) return;
-  void* p = mmap(nullptr, kArena / 2 * sizeof(Cell), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* p = mmap(nullptr, kArenaBytes / 2 * sizeof(Cell), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) { perror("simt: shadow"); abort(); }
   g_shadow = static_cast<Cell*>(p);
 }
@@ -322,7 +318,7 @@ void access_impl(Fiber* f, uintptr_t a, unsigned n, bool w, uint8_t flags, uintp
   if (a - reinterpret_cast<uintptr_t>(f->stack) < kStack) return;    // own locals
   uint32_t pc = static_cast<uint32_t>(pcv - g_pcbase);
   uintptr_t off = a - reinterpret_cast<uintptr_t>(g_arena);
-  if (off >= kArena) {
+  if (off >= kArenaBytes) {
     uintptr_t ar = reinterpret_cast<uintptr_t>(g_launch->args);
     if (!w && a - ar < g_launch->arg_bytes + 64) return;
     for (auto& m : g_modules) if (a >= m.lo && a < m.hi) { if (!w) return; break; }
@@ -335,10 +331,10 @@ void access_impl(Fiber* f, uintptr_t a, unsigned n, bool w, uint8_t flags, uintp
   if (align > 1 && (a & (align - 1))) { g_mute = true; fail_here(f, "misaligned " + std::to_string(n) + "-byte access at " + where(pc)); return; }
   for (uintptr_t o = off; o < off + n;) { uintptr_t e = (o | 15) + 1; uintptr_t lim = std::min(e, off + n);
     if (g_valid[o / 16] < lim - (o & ~uintptr_t(15))) {
-      char s[160]; snprintf(s, sizeof s, "OUT OF BOUNDS: %u-byte %s of %s memory at ", n, w ? "write" : "read", off < kSharedRegion ? "shared" : "global");
+      char s[160]; snprintf(s, sizeof s, "OUT OF BOUNDS: %u-byte %s of %s memory at ", n, w ? "write" : "read", off < kSharedBytes ? "shared" : "global");
       g_mute = true; fail_here(f, s + where(pc)); return; }
     o = lim; }
-  Blk* b = f->blk; const bool sh = off < kSharedRegion;
+  Blk* b = f->blk; const bool sh = off < kSharedBytes;
   if (sh && !in_slot(b, reinterpret_cast<void*>(a), n)) { g_mute = true; fail_here(f, "accesses shared memory of another block at " + where(pc)); return; }
   for (uintptr_t c = off / 2; c <= (off + n - 1) / 2; ++c) {
     Cell& x = g_shadow[c];
@@ -363,6 +359,16 @@ void access_impl(Fiber* f, uintptr_t a, unsigned n, bool w, uint8_t flags, uintp
 }
 #endif
 }  // namespace
+#ifdef SIMT_RACE
+void race_memory_allocated(void* block, size_t bytes) { init_arena(); init_shadow(); set_valid(static_cast<char*>(block), bytes, true); shadow_clear(block, bytes); }
+void race_memory_freed(void* block, size_t bytes) { set_valid(static_cast<char*>(block), bytes, false); }
+void race_host_wrote(void* pointer, size_t bytes) { shadow_mark_host(pointer, bytes); }
+bool race_is_initialised(const void* p, size_t n) {
+  size_t o = static_cast<size_t>(static_cast<const char*>(p) - g_arena);
+  for (size_t c = o / 2; c <= (o + n - 1) / 2; ++c) if (!g_shadow[c].w.epoch) return false;
+  return true;
+}
+#endif
 
 #ifdef SIMT_RACE
 static inline void hook(const void* p, unsigned n, bool w, void* pc, unsigned align) {
@@ -372,10 +378,6 @@ static inline void hook(const void* p, unsigned n, bool w, void* pc, unsigned al
 }
 #endif
 
-Config& config() { return g_cfg; }
-Stats& stats() { return g_stats; }
-const char* last_report() { return g_report.c_str(); }
-void clear_report() { g_report.clear(); g_sticky = g_last = cudaSuccess; }
 const char* build_kind() {
 #if defined(SIMT_RACE)
   return "race";
@@ -398,7 +400,7 @@ void device_fail(const char* fmt, ...) {
 static char* slot_alloc(Blk* b, size_t bytes) {
   size_t need = (bytes + 15) & ~size_t(15);
   size_t at = (b->used + 127) & ~size_t(127);
-  if (at + need + kRedzone > kSlotBytes) device_fail("emulator shared arena exhausted");
+  if (at + need + kRedzone > kSharedSlotBytes) device_fail("emulator shared arena exhausted");
   char* p = b->arena + at; b->used = at + need + kRedzone;
 #ifdef SIMT_ASAN
   __asan_unpoison_memory_region(p, bytes);
@@ -592,11 +594,11 @@ static void start_block(const Launch& L, uint64_t lin, int slot, Blk& b) {
   int n = static_cast<int>(L.b.x * L.b.y * L.b.z);
   b = Blk{}; b.n = b.live = n; b.slot = slot; b.serial = static_cast<uint32_t>(lin);
   b.idx = uint3{static_cast<unsigned>(lin % L.g.x), static_cast<unsigned>(lin / L.g.x % L.g.y), static_cast<unsigned>(lin / L.g.x / L.g.y)};
-  b.arena = g_arena + static_cast<size_t>(slot) * kSlotBytes;
+  b.arena = g_arena + static_cast<size_t>(slot) * kSharedSlotBytes;
 #ifdef SIMT_ASAN
-  __asan_poison_memory_region(b.arena, kSlotBytes);
+  __asan_poison_memory_region(b.arena, kSharedSlotBytes);
 #else
-  memset(g_valid + static_cast<size_t>(b.arena - g_arena) / 16, 0, kSlotBytes / 16);
+  memset(g_valid + static_cast<size_t>(b.arena - g_arena) / 16, 0, kSharedSlotBytes / 16);
 #endif
   b.epoch = b.start_epoch = ++g_epoch; g_blockof.push_back(b.serial);
   b.w.resize(static_cast<size_t>((n + 31) / 32)); b.f.resize(static_cast<size_t>(n));
@@ -625,10 +627,14 @@ static void deadlock_report(std::vector<Blk>& bs) {
   record_failure(s);
 }
 static void run_launch(Launch& L) {
-  std::lock_guard<std::recursive_mutex> lk(g_mu);
+  const Lock lock(mutex());
   init_arena();
-  if (g_sticky != cudaSuccess) return;
-  g_launch = &L; g_failed = g_mute = false; g_blockDim = L.b; g_gridDim = L.g; ++g_stats.launches;
+  if (sticky_error() != cudaSuccess) return;
+  g_launch = &L; g_failed = g_mute = false;
+#ifdef SIMT_ASAN
+  g_main_bottom = nullptr;   // another OS thread may launch
+#endif
+  g_blockDim = L.b; g_gridDim = L.g; ++g_stats.launches;
   g_rng = g_cfg.seed * 0x9E3779B97F4A7C15ull + 88172645463325252ull; if (!g_rng) g_rng = 1;
   g_ready.clear(); g_head = 0;
   g_launch_epoch = g_epoch + 1; g_blockof.clear();
@@ -637,7 +643,7 @@ static void run_launch(Launch& L) {
   for (auto& m : g_modules) if (reinterpret_cast<uintptr_t>(L.kernel) >= m.lo && reinterpret_cast<uintptr_t>(L.kernel) < m.hi) g_pcbase = m.lo;
 #endif
   uint64_t nb = static_cast<uint64_t>(L.g.x) * L.g.y * L.g.z; int n = static_cast<int>(L.b.x * L.b.y * L.b.z);
-  int res = g_cfg.seed ? std::min<int>({g_cfg.resident_blocks, kMaxSlots, static_cast<int>(std::min<uint64_t>(nb, 8))}) : 1;
+  int res = g_cfg.seed ? std::min<int>({g_cfg.resident_blocks, kSharedSlots, static_cast<int>(std::min<uint64_t>(nb, 8))}) : 1;
   while (g_pool.size() < static_cast<size_t>(res * n)) { auto* f = new Fiber; alloc_stack(f); g_pool.push_back(f); }
   std::vector<uint64_t> order(nb); for (uint64_t i = 0; i < nb; ++i) order[i] = i;
   if (g_cfg.seed) for (uint64_t i = nb; i > 1; --i) std::swap(order[i - 1], order[rnd() % i]);
@@ -655,145 +661,38 @@ static void run_launch(Launch& L) {
     deadlock_report(bs); break;
   }
   g_cur = nullptr; g_launch = nullptr;
-  if (g_failed) { g_sticky = cudaErrorLaunchFailure; for (auto* f : g_pool) f->async.clear(); }
+  if (g_failed) { for (auto* f : g_pool) f->async.clear(); }
 }
 
-// ---------------- streams, memory: the runtime API ----------------
-}  // namespace simt
-using namespace simt;
-struct CUevent_st { CUstream_st* s = nullptr; uint64_t seq = 0; };
-struct CUstream_st { std::deque<std::pair<uint64_t, std::function<void()>>> q; uint64_t issued = 0, done = 0; };
-namespace simt {
-static std::vector<CUstream_st*> g_streams;
-static void run_one(CUstream_st* s) { auto it = std::move(s->q.front()); s->q.pop_front(); it.second(); s->done = it.first; }
-static void drain(CUstream_st* s, uint64_t upto) { while (!s->q.empty() && s->done < upto) run_one(s); }
-static void drain_all() {
-  for (;;) { std::vector<CUstream_st*> v; for (auto* s : g_streams) if (!s->q.empty()) v.push_back(s);
-    if (v.empty()) return;
-    run_one(v[rnd() % v.size()]); }
-}
-static cudaError_t enqueue(cudaStream_t st, std::function<void()> fn) {
-  std::lock_guard<std::recursive_mutex> lk(g_mu);
-  if (g_sticky != cudaSuccess) return g_last = g_sticky;
-  if (!st) { drain_all(); fn(); return cudaSuccess; }
-  st->q.emplace_back(++st->issued, std::move(fn));
-  if (!g_cfg.lazy_streams) drain(st, st->issued);
-  return cudaSuccess;
-}
 cudaError_t launch_raw(const void* k, void (*thunk)(void*), void* args, size_t bytes, dim3 g, dim3 b, size_t smem, cudaStream_t st, void (*drop)(void*)) {
   std::shared_ptr<void> own(args, drop);
   uint64_t n = static_cast<uint64_t>(b.x) * b.y * b.z;
   if (!n || n > 1024 || b.x > 1024 || b.y > 1024 || b.z > 64 || !g.x || !g.y || !g.z || g.x > 2147483647u || g.y > 65535 || g.z > 65535 || bytes > 4096 ||
-      smem > static_cast<size_t>(g_cfg.sm_smem_optin)) return g_last = cudaErrorInvalidConfiguration;
+      smem > g_cfg.shared_memory_per_block) return remember(cudaErrorInvalidConfiguration);
   return enqueue(st, [=]() { Launch L{k, thunk, own.get(), bytes, g, b, smem}; run_launch(L); });
 }
-struct Alloc { size_t n; };
-static std::map<uintptr_t, Alloc> g_allocs; static size_t g_used = 0; [[maybe_unused]] static size_t g_bump = kSharedRegion + 4096;
-static std::multimap<size_t, uintptr_t> g_free;
-static bool owns(const void* p, size_t n) {
-  auto a = reinterpret_cast<uintptr_t>(p); auto it = g_allocs.upper_bound(a); if (it == g_allocs.begin()) return false; --it;
-  return a + n <= it->first + it->second.n;
-}
-}  // namespace simt
-inline namespace simt_cudart {
-cudaError_t cudaGetDeviceCount(int* n) { *n = 1; return cudaSuccess; }
-cudaError_t cudaDriverGetVersion(int* v) { *v = CUDART_VERSION; return cudaSuccess; }
-cudaError_t cudaSetDevice(int d) { return d == 0 ? cudaSuccess : cudaErrorInvalidValue; }
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
-  memset(p, 0, sizeof *p); snprintf(p->name, sizeof p->name, "SIMT emulator (%s)", build_kind()); p->totalGlobalMem = g_cfg.mem_limit; p->multiProcessorCount = 4;
-  p->major = 9; p->minor = 0; p->sharedMemPerBlockOptin = static_cast<size_t>(g_cfg.sm_smem_optin); p->warpSize = 32; return cudaSuccess; }
-cudaError_t cudaMalloc(void** out, size_t n) {
-  std::lock_guard<std::recursive_mutex> lk(g_mu); init_arena(); *out = nullptr;
-  if (g_sticky != cudaSuccess) return g_last = g_sticky;
-  if (g_cfg.fail_alloc_at >= 0 && g_cfg.fail_alloc_at-- == 0) return g_last = cudaErrorMemoryAllocation;
-  if (g_used + n > g_cfg.mem_limit) return g_last = cudaErrorMemoryAllocation;
-  if (!n) return cudaSuccess;
-#ifdef SIMT_ASAN
-  void* raw = nullptr; char* p = posix_memalign(&raw, 256, n) ? nullptr : static_cast<char*>(raw);   // exact size: the red zone starts at byte n
-#else
-  size_t need = ((n + 255) & ~size_t(255)) + 256; char* p = nullptr;
-  auto it = g_free.find(need);
-  if (it != g_free.end()) { p = reinterpret_cast<char*>(it->second); g_free.erase(it); }
-  else { if (g_bump + need > kArena) return g_last = cudaErrorMemoryAllocation; p = g_arena + g_bump; g_bump += need; }
-  set_valid(p, n, true);
-#ifdef SIMT_RACE
-  init_shadow(); shadow_clear(p, n);
-#endif
-#endif
-  if (!p) return g_last = cudaErrorMemoryAllocation;
-  memset(p, 0xff, n);
-  g_used += n; g_allocs[reinterpret_cast<uintptr_t>(p)] = {n}; *out = p; return cudaSuccess;
-}
-cudaError_t cudaFree(void* p) {
-  if (!p) return cudaSuccess;
-  std::lock_guard<std::recursive_mutex> lk(g_mu); drain_all();   // cudaFree synchronises
-  auto it = g_allocs.find(reinterpret_cast<uintptr_t>(p)); if (it == g_allocs.end()) return g_last = cudaErrorInvalidValue;
-#ifdef SIMT_ASAN
-  free(p);
-#else
-  set_valid(static_cast<char*>(p), it->second.n, false);
-  g_free.insert({((it->second.n + 255) & ~size_t(255)) + 256, it->first});
-#endif
-  g_used -= it->second.n; g_allocs.erase(it); return g_sticky;
-}
-cudaError_t cudaMallocHost(void** p, size_t n) { *p = malloc(n); return *p ? cudaSuccess : cudaErrorMemoryAllocation; }
-cudaError_t cudaFreeHost(void* p) { free(p); return cudaSuccess; }
-cudaError_t cudaMemGetInfo(size_t* f, size_t* t) { *t = g_cfg.mem_limit; *f = g_cfg.mem_limit - g_used; return cudaSuccess; }
-static cudaError_t check_copy(void* d, const void* s, size_t n, cudaMemcpyKind k) {
-  bool dd = owns(d, n), sd = owns(s, n);
-  if ((k == cudaMemcpyHostToDevice || k == cudaMemcpyDeviceToDevice) && !dd) return cudaErrorInvalidValue;
-  if ((k == cudaMemcpyDeviceToHost || k == cudaMemcpyDeviceToDevice) && !sd) return cudaErrorInvalidValue;
-  return cudaSuccess;
-}
-static void do_copy(void* d, const void* s, size_t n) {
-  memcpy(d, s, n);
-#ifdef SIMT_RACE
-  if (owns(d, n)) shadow_mark_host(d, n);
-#endif
-}
-cudaError_t cudaMemcpyAsync(void* d, const void* s, size_t n, cudaMemcpyKind k, cudaStream_t st) {
-  if (!n) return cudaSuccess;
-  { std::lock_guard<std::recursive_mutex> lk(g_mu); if (cudaError_t e = check_copy(d, s, n, k)) return g_last = e; }
-  return enqueue(st, [=]() { do_copy(d, s, n); });
-}
-cudaError_t cudaMemcpy(void* d, const void* s, size_t n, cudaMemcpyKind k) {
-  cudaError_t e = cudaMemcpyAsync(d, s, n, k, nullptr); return e ? e : g_sticky; }
-cudaError_t cudaMemsetAsync(void* d, int v, size_t n, cudaStream_t st) {
-  if (!n) return cudaSuccess;
-  { std::lock_guard<std::recursive_mutex> lk(g_mu); if (!owns(d, n)) return g_last = cudaErrorInvalidValue; }
-  return enqueue(st, [=]() { memset(d, v, n);
-#ifdef SIMT_RACE
-    shadow_mark_host(d, n);
-#endif
+struct TaskFailed {};
+static const char* g_task = nullptr;
+cudaError_t host_task(cudaStream_t stream, std::function<void()> task, const char* name) {
+  return enqueue(stream, [task = std::move(task), name] {
+    if (sticky_error() != cudaSuccess) return;
+    g_task = name;
+    try { task(); } catch (const TaskFailed&) {}
+    g_task = nullptr;
   });
 }
-cudaError_t cudaMemset(void* d, int v, size_t n) { cudaError_t e = cudaMemsetAsync(d, v, n, nullptr); return e ? e : g_sticky; }
-cudaError_t cudaStreamCreate(cudaStream_t* s) { std::lock_guard<std::recursive_mutex> lk(g_mu); *s = new CUstream_st; g_streams.push_back(*s); return cudaSuccess; }
-cudaError_t cudaStreamDestroy(cudaStream_t s) {
-  std::lock_guard<std::recursive_mutex> lk(g_mu); drain(s, ~0ull);
-  g_streams.erase(std::remove(g_streams.begin(), g_streams.end(), s), g_streams.end()); delete s; return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t s) { std::lock_guard<std::recursive_mutex> lk(g_mu); if (s) drain(s, ~0ull); else drain_all(); return g_sticky; }
-cudaError_t cudaEventCreate(cudaEvent_t* e) { *e = new CUevent_st; return cudaSuccess; }
-cudaError_t cudaEventDestroy(cudaEvent_t e) { delete e; return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) { std::lock_guard<std::recursive_mutex> lk(g_mu); e->s = s; e->seq = s ? s->issued : 0; return g_sticky; }
-cudaError_t cudaEventSynchronize(cudaEvent_t e) { std::lock_guard<std::recursive_mutex> lk(g_mu); if (e->s) drain(e->s, e->seq); return g_sticky; }
-cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
-  CUstream_st* es = e->s; uint64_t q = e->seq; if (!es) return cudaSuccess;
-  return enqueue(s, [=]() { drain(es, q); });
+void check_device_range(const void* pointer, size_t bytes, bool write) {
+  if (!bytes) return;
+  const std::string what = std::string(g_task ? g_task : "?") + ": " + (write ? "write" : "read") + " of " + std::to_string(bytes) + " bytes";
+  if (!is_device_range(pointer, bytes)) { report_failure(what + " is OUT OF BOUNDS: not inside one allocation"); throw TaskFailed{}; }
+  if (write) { race_host_wrote(const_cast<void*>(pointer), bytes); return; }
+  if (!race_is_initialised(pointer, bytes)) { report_failure(what + " reads uninitialised global memory"); throw TaskFailed{}; }
 }
-cudaError_t cudaDeviceSynchronize() { std::lock_guard<std::recursive_mutex> lk(g_mu); drain_all(); return g_sticky; }
-cudaError_t cudaDeviceReset() { std::lock_guard<std::recursive_mutex> lk(g_mu); clear_report(); return cudaSuccess; }
-cudaError_t cudaGetLastError() { cudaError_t e = g_sticky ? g_sticky : g_last; g_last = cudaSuccess; return e; }
-cudaError_t cudaPeekAtLastError() { return g_sticky ? g_sticky : g_last; }
-const char* cudaGetErrorName(cudaError_t e) {
-  switch (e) { case cudaSuccess: return "cudaSuccess"; case cudaErrorInvalidValue: return "cudaErrorInvalidValue"; case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration"; case cudaErrorNoDevice: return "cudaErrorNoDevice"; case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
-    case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure"; default: return "cudaErrorUnknown"; } }
-const char* cudaGetErrorString(cudaError_t e) { return e == cudaErrorLaunchFailure && !g_report.empty() ? g_report.c_str() : cudaGetErrorName(e); }
-}
+}  // namespace simt
 
 #ifdef SIMT_RACE
 // The hooks that -fsanitize=thread emits. libtsan is not linked.
+using simt::hook;
 #define PC __builtin_return_address(0)
 extern "C" {
 void __tsan_init() {}

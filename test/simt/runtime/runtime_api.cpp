@@ -1,0 +1,220 @@
+// The calls of the runtime API about the device, its memory and its functions. Streams and graphs have their own files.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "device_memory.h"
+#include "race.h"
+#include "state.h"
+#include "stream.h"
+
+namespace simt {
+namespace {
+
+constexpr size_t kStaticSharedLimit = 48 * 1024;
+constexpr int kMultiprocessors = 4;
+constexpr int kCacheBytes = 50 << 20;
+
+cudaMemcpyKind infer_kind(const void* out, const void* inp, size_t bytes) {
+  const bool to_device = is_device_range(out, bytes), from_device = is_device_range(inp, bytes);
+  if (to_device) return from_device ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice;
+  return from_device ? cudaMemcpyDeviceToHost : cudaMemcpyHostToHost;
+}
+
+cudaError_t check_copy(const void* out, const void* inp, size_t bytes, cudaMemcpyKind kind) {
+  const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  if (to_device && !is_device_range(out, bytes)) return cudaErrorInvalidValue;
+  if (from_device && !is_device_range(inp, bytes)) return cudaErrorInvalidValue;
+  return cudaSuccess;
+}
+
+void copy(void* out, const void* inp, size_t bytes) {
+  memcpy(out, inp, bytes);
+  if (is_device_range(out, bytes)) race_host_wrote(out, bytes);
+}
+
+}  // namespace
+}  // namespace simt
+
+inline namespace simt_cudart {
+using namespace simt;
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) { return remember(device == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  const Lock lock(mutex());
+  if (device != 0) return remember(cudaErrorInvalidDevice);
+  *properties = {};
+  snprintf(properties->name, sizeof properties->name, "SIMT emulator (%s)", build_kind());
+  properties->totalGlobalMem = config().memory_limit;
+  properties->sharedMemPerBlock = kStaticSharedLimit;
+  properties->sharedMemPerBlockOptin = config().shared_memory_per_block;
+  properties->multiProcessorCount = kMultiprocessors;
+  properties->major = 9;
+  properties->minor = 0;
+  properties->l2CacheSize = kCacheBytes;
+  properties->warpSize = 32;
+  properties->maxThreadsPerBlock = 1024;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  cudaDeviceProp properties;
+  if (const cudaError_t error = cudaGetDeviceProperties(&properties, device)) return error;
+  switch (attribute) {
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+      *value = static_cast<int>(properties.sharedMemPerBlock);
+      return cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      *value = static_cast<int>(properties.sharedMemPerBlockOptin);
+      return cudaSuccess;
+    case cudaDevAttrWarpSize:
+      *value = properties.warpSize;
+      return cudaSuccess;
+    case cudaDevAttrMultiProcessorCount:
+      *value = properties.multiProcessorCount;
+      return cudaSuccess;
+    case cudaDevAttrL2CacheSize:
+      *value = properties.l2CacheSize;
+      return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = properties.major;
+      return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = properties.minor;
+      return cudaSuccess;
+  }
+  return remember(cudaErrorInvalidValue);
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceReset() {
+  const Lock lock(mutex());
+  clear_report();
+  return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void** pointer, size_t bytes) {
+  const Lock lock(mutex());
+  *pointer = nullptr;
+  if (const cudaError_t error = refuse_while_capturing()) return remember(error);
+  if (sticky_error() != cudaSuccess) return remember(sticky_error());
+  return remember(device_allocate(pointer, bytes));
+}
+
+cudaError_t cudaFree(void* pointer) {
+  if (!pointer) return cudaSuccess;
+  const Lock lock(mutex());
+  if (const cudaError_t error = refuse_while_capturing()) return remember(error);
+  drain_all();  // cudaFree waits for the device
+  if (const cudaError_t error = device_free(pointer)) return remember(error);
+  return sticky_error();
+}
+
+cudaError_t cudaMallocHost(void** pointer, size_t bytes, unsigned) {
+  const Lock lock(mutex());
+  *pointer = nullptr;
+  if (const cudaError_t error = refuse_while_capturing()) return remember(error);
+  if (posix_memalign(pointer, 4096, bytes) != 0) return remember(cudaErrorMemoryAllocation);
+  pinned_register(*pointer, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaHostAlloc(void** pointer, size_t bytes, unsigned flags) {
+  return cudaMallocHost(pointer, bytes, flags);
+}
+
+cudaError_t cudaFreeHost(void* pointer) {
+  if (!pointer) return cudaSuccess;
+  const Lock lock(mutex());
+  if (const cudaError_t error = refuse_while_capturing()) return remember(error);
+  drain_all();
+  if (!pinned_forget(pointer)) return remember(cudaErrorInvalidValue);
+  free(pointer);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  const Lock lock(mutex());
+  const size_t used = device_bytes_used();
+  *total = config().memory_limit;
+  *free = used < *total ? *total - used : 0;
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* out, const void* inp, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  const Lock lock(mutex());
+  if (kind == cudaMemcpyDefault) kind = infer_kind(out, inp, bytes);
+  if (const cudaError_t error = check_copy(out, inp, bytes, kind)) return remember(error);
+  const bool recording = stream && stream->capture;
+  if (!recording && kind == cudaMemcpyHostToDevice && !is_pinned_range(inp, bytes)) {
+    // Pageable memory is read before the call returns: the caller may change it at once.
+    const auto* first = static_cast<const char*>(inp);
+    return enqueue(stream, [=, staged = std::vector<char>(first, first + bytes)] { copy(out, staged.data(), bytes); });
+  }
+  const cudaError_t error = enqueue(stream, [=] { copy(out, inp, bytes); });
+  // Pageable memory is written before the call returns.
+  if (error == cudaSuccess && !recording && stream && kind == cudaMemcpyDeviceToHost && !is_pinned_range(out, bytes)) {
+    drain(stream);
+  }
+  return error;
+}
+
+cudaError_t cudaMemcpy(void* out, const void* inp, size_t bytes, cudaMemcpyKind kind) {
+  const cudaError_t error = cudaMemcpyAsync(out, inp, bytes, kind, nullptr);
+  return error != cudaSuccess ? error : sticky_error();
+}
+
+cudaError_t cudaMemsetAsync(void* out, int value, size_t bytes, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  const Lock lock(mutex());
+  if (!is_device_range(out, bytes)) return remember(cudaErrorInvalidValue);
+  return enqueue(stream, [=] {
+    memset(out, value, bytes);
+    race_host_wrote(out, bytes);
+  });
+}
+
+cudaError_t cudaMemset(void* out, int value, size_t bytes) {
+  const cudaError_t error = cudaMemsetAsync(out, value, bytes, nullptr);
+  return error != cudaSuccess ? error : sticky_error();
+}
+
+cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute attribute, int value) {
+  const Lock lock(mutex());
+  const bool is_shared = attribute == cudaFuncAttributeMaxDynamicSharedMemorySize;
+  if (is_shared && static_cast<size_t>(value) > config().shared_memory_per_block) return remember(cudaErrorInvalidValue);
+  return cudaSuccess;
+}
+
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  *attributes = {};
+  attributes->maxThreadsPerBlock = 1024;
+  attributes->ptxVersion = attributes->binaryVersion = 90;
+  attributes->maxDynamicSharedSizeBytes = static_cast<int>(config().shared_memory_per_block);
+  return cudaSuccess;
+}
+
+}  // namespace simt_cudart

@@ -1,0 +1,50 @@
+// Streams: queues of work that is done at once, or (lazy_streams) when something waits for it.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "state.h"
+
+namespace simt {
+
+using Task = std::function<void()>;
+struct Capture;
+
+// A point in a stream that an event stands for.
+struct Mark {
+  CUstream_st* stream;
+  bool done = false;
+  std::chrono::steady_clock::time_point time{};
+};
+
+cudaError_t enqueue(cudaStream_t stream, Task task);
+
+void run_until(const Mark& mark);
+void drain(CUstream_st* stream);
+void drain_all();
+// A little progress, so that a loop that polls ends.
+void run_any();
+
+uint64_t random_number();
+
+// For calls that a recording does not allow: fails, and invalidates the recordings that forbid it.
+cudaError_t refuse_while_capturing(cudaStream_t stream = nullptr);
+
+}  // namespace simt
+
+struct CUstream_st {
+  std::deque<simt::Task> queue;
+  simt::Capture* capture = nullptr;
+  std::vector<int> tail;  // the nodes of the recording that the next one comes after
+};
+
+struct CUevent_st {
+  std::shared_ptr<simt::Mark> mark;  // null: never recorded
+  simt::Capture* capture = nullptr;  // the recording in which it was recorded last
+  uint64_t capture_id = 0;
+  std::vector<int> nodes;
+};
