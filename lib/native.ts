@@ -149,6 +149,8 @@ export interface NativeTrainResult {
   examples: number;
   /** 'non-finite': the loss or norm of step `steps` was not finite, its update was not applied. */
   stopped: 'done' | 'aborted' | 'non-finite';
+  /** Kernels and copies of the last step that was replayed from a recording; 0 where none was, and on the CPU. */
+  recordingNodes: number;
 }
 
 /** Bytes by arena. `peak` is the highest sum since the session was made. */
@@ -158,8 +160,12 @@ export interface NativeMemory {
   optimizer: number;
   activations: number;
   datasets: number;
+  /** Of operations, beside the arenas: partial sums, cuBLASLt. 0 on the CPU. */
+  workspace: number;
   total: number;
   peak: number;
+  /** In use on the whole device, by all processes, at its highest. 0 on the CPU. */
+  device: number;
 }
 
 export interface NativeSession {
@@ -206,6 +212,8 @@ export interface NativeDeviceInfo {
   /** Why not, where not available. */
   reason?: string;
   precisions: NativePrecision[];
+  /** Versions of CUDA, its driver and cuBLASLt; empty on the CPU. */
+  libraries: string;
 }
 
 export interface NativeBlasInfo {

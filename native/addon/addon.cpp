@@ -24,6 +24,7 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
       item.Set("available", device.available);
       if (!device.available) item.Set("reason", device.reason);
       item.Set("precisions", precisions);
+      item.Set("libraries", device.libraries);
       array.Set(array.Length(), item);
     }
     return array;

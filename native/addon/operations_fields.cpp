@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <sstream>
+#include <utility>
 
 #include "core/error.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr double kMostInt = std::numeric_limits<int32_t>::max();
 constexpr double kMostUint = std::numeric_limits<uint32_t>::max();
+constexpr double kMostCount = 1 << 24;            // of slots, padding and what a batch has before it
 constexpr double kMostSeed = 9007199254740991.0;  // the largest integer that every number up to it reaches exactly
 
 // As JavaScript writes it, more or less.
@@ -127,6 +129,7 @@ double Fields::length(const std::string& name) const {
 
 size_t Fields::size_of(Kind kind) const {
   if (kind == Kind::kReal) return backend_.real_size();
+  if (kind == Kind::kMaster) return backend_.master_size();
   return kind == Kind::kAcc ? backend_.acc_size() : sizeof(int32_t);
 }
 
@@ -181,6 +184,24 @@ void* Fields::bind_kind(const std::string& name, double count, unsigned use, Kin
   return device;
 }
 
+void Fields::weight(const std::string& name, Real*& weight, Master*& master, double count) {
+  const HostTensor& tensor = *find(name, count, true);
+  if (tensor.type == ElementType::kInt32) refuse("a Float32Array or Float64Array", name, "an Int32Array");
+  // As far into its buffer as the array is, so that a view is aligned here as it is there.
+  const double elements = static_cast<double>(tensor.offset) + count;
+  const auto part = [&](Kind kind) {
+    return static_cast<unsigned char*>(allocate(elements, kind)) + tensor.offset * size_of(kind);
+  };
+  weight = reinterpret_cast<Real*>(part(Kind::kReal));
+  master = reinterpret_cast<Master*>(backend_.weights_are_master() ? reinterpret_cast<unsigned char*>(weight)
+                                                                   : part(Kind::kMaster));
+  HostTensor host = tensor;
+  host.count = static_cast<size_t>(count);
+  const unsigned char* from = host.buffer->bytes.data() + host.offset * element_size(host.type);
+  if (host.count > 0) backend_.write_weight(weight, master, from, dtype_of(host.type), static_cast<int64_t>(count));
+  outputs_.push_back({host, Kind::kMaster, weight, master});
+}
+
 void Fields::optional_copy(const std::string& name, const Real* device, double count) {
   const HostTensor* tensor = find(name, count, false);
   if (tensor == nullptr) return;
@@ -200,6 +221,8 @@ void Fields::download(const Output& output) {
     backend_.copy_out(to, output.device, host.count * sizeof(int32_t));
   } else if (output.kind == Kind::kAcc) {
     backend_.read_acc(to, dtype_of(host.type), static_cast<const Acc*>(output.device), count);
+  } else if (output.kind == Kind::kMaster) {
+    backend_.read_weight(to, dtype_of(host.type), static_cast<const Real*>(output.device), output.master, count);
   } else {
     backend_.read_real(to, dtype_of(host.type), static_cast<const Real*>(output.device), count);
   }
@@ -230,21 +253,48 @@ std::vector<int32_t> Fields::offsets(const std::string& name) {
 }
 
 Batch Fields::batch() {
-  if (cu_seqlens_.empty()) cu_seqlens_ = offsets("cu_seqlens");
+  if (cu_seqlens_.empty()) live(offsets("cu_seqlens"));
   Batch batch;
-  batch.B = static_cast<int>(cu_seqlens_.size()) - 1;
-  batch.T = cu_seqlens_.back();
-  for (int b = 0; b < batch.B; ++b) batch.max_length = std::max(batch.max_length, cu_seqlens_[b + 1] - cu_seqlens_[b]);
+  for (int b = 0; b < live_B_; ++b) batch.max_length = std::max(batch.max_length, cu_seqlens_[b + 1] - cu_seqlens_[b]);
+  batch.B = live_B_ + padding_sequences();
+  if (live_T_ > kMostInt - padding_tokens()) refuse("at most 2^31 tokens with their padding", "cu_seqlens", "more");
+  batch.T = live_T_ + padding_tokens();
   return batch;
 }
 
-void Fields::batch_ids(int V) { ids_ = indices("ids", batch().T, V); }
-
-void Fields::batch_token_types(int types) {
-  if (tensors_.count("token_types") != 0) token_types_ = indices("token_types", batch().T, types);
+void Fields::live(std::vector<int32_t> cu_seqlens) {
+  cu_seqlens_ = std::move(cu_seqlens);
+  live(static_cast<int>(cu_seqlens_.size()) - 1, cu_seqlens_.back());
 }
 
-void Fields::batch_labels(int NC) { labels_ = indices("labels", batch().B, NC); }
+void Fields::live(int B, int T) {
+  live_B_ = B;
+  live_T_ = T;
+}
+
+int Fields::optional_count(const char* name) {
+  const double zero = 0;
+  return static_cast<int>(integer(name, 0, kMostCount, &zero));
+}
+int Fields::padding_tokens() { return optional_count("padding_tokens"); }
+int Fields::padding_sequences() { return optional_count("padding_sequences"); }
+int Fields::slot() { return optional_count("slot"); }
+int Fields::order_begin() { return optional_count("order_begin"); }
+
+void Fields::batch_ids(int V) {
+  batch();
+  ids_ = indices("ids", live_T_, V);
+}
+
+void Fields::batch_token_types(int types) {
+  batch();
+  if (tensors_.count("token_types") != 0) token_types_ = indices("token_types", live_T_, types);
+}
+
+void Fields::batch_labels(int NC) {
+  batch();
+  labels_ = indices("labels", live_B_, NC);
+}
 
 int32_t* Fields::upload_integers(const std::vector<int32_t>& values) {
   int32_t* device = workspace<int32_t>(static_cast<double>(values.size()));
@@ -253,14 +303,16 @@ int32_t* Fields::upload_integers(const std::vector<int32_t>& values) {
 }
 
 void Fields::make_batch_of_rows() {
-  if (rows_.kind == RowKind::kTokens) cu_seqlens_ = {0, rows_.count};
-  if (rows_.kind == RowKind::kSequences) {
-    cu_seqlens_.resize(static_cast<size_t>(rows_.count) + 1);
-    std::iota(cu_seqlens_.begin(), cu_seqlens_.end(), 0);
-  }
+  const bool tokens = rows_.kind == RowKind::kTokens;
+  const int count = rows_.count - (tokens ? padding_tokens() : padding_sequences());
+  if (count < 1) refuse("more than the padding", "rows", text_of(rows_.count));
+  std::vector<int32_t> cu_seqlens(static_cast<size_t>(tokens ? 1 : count) + 1);
+  std::iota(cu_seqlens.begin(), cu_seqlens.end(), 0);
+  if (tokens) cu_seqlens.back() = count;
+  live(std::move(cu_seqlens));
 }
 
-void Fields::make_current() {
+void Fields::make_current(int order_begin) {
   Batch current = batch();
   current.ids = workspace<int32_t>(current.T);
   current.token_types = workspace<int32_t>(current.T);
@@ -269,9 +321,9 @@ void Fields::make_current() {
   current.cu_seqlens = workspace<int32_t>(current.B + 1.0);
   current.tokens_by_id = workspace<int32_t>(current.T);
   current.tokens_by_position = workspace<int32_t>(current.T);
-  ids_.resize(current.T);
-  std::vector<int32_t> order(current.B);
-  std::iota(order.begin(), order.end(), 0);
+  ids_.resize(live_T_);
+  std::vector<int32_t> order(static_cast<size_t>(order_begin) + live_B_);
+  std::iota(order.begin() + order_begin, order.end(), 0);
   const GatherBatch args{.dataset_ids = upload_integers(ids_),
                          .dataset_token_types = token_types_.empty() ? nullptr : upload_integers(token_types_),
                          .dataset_offsets = upload_integers(cu_seqlens_),
@@ -295,10 +347,16 @@ void Fields::prepare() {
   step.dropout_step = static_cast<uint32_t>(integer("dropout_step", 0, kMostUint, &zero));
   step.step = static_cast<uint32_t>(integer("step", 1, kMostUint, &one));
   step.learning_rate = find_number("learning_rate", &zero);
+  step.slot = slot();
+  step.order_begin = order_begin();
+  if (cu_seqlens_.empty() && rows_.count > 0 && rows_.kind != RowKind::kPrefix) make_batch_of_rows();
+  padding_tokens();  // taken, as the names above, where nothing has padding as well
+  padding_sequences();
   refuse_unused();
+  step.B = live_B_;
+  step.T = live_T_;
   backend_.begin_step(step);
-  if (cu_seqlens_.empty() && rows_.count > 0) make_batch_of_rows();
-  if (!cu_seqlens_.empty()) make_current();
+  if (!cu_seqlens_.empty()) make_current(step.order_begin);
   backend_.synchronize();
 }
 

@@ -4,9 +4,11 @@
 // Names are those of the struct's fields; the fields of a struct within a struct are flat. Beside them:
 //   rows, row_kind (0 tokens, 1 sequences, 2 prefix; default 0)                          Rows
 //   dropout_p, dropout_site (default 0)                                                  Dropout
-//   seed (default 0), dropout_step (0), step (1), learning_rate (0)                      StepState
+//   seed (default 0), dropout_step (0), step (1), learning_rate (0), slot (0), order_begin (0)   StepState
 //   cu_seqlens (B + 1), and ids (T), token_types (T), labels (B) where they are read     the current batch; without it
 //       `rows` tokens are one sequence, `rows` sequences have one token each
+//   padding_tokens, padding_sequences (default 0)                                        rows of the arrays (`rows`
+//       among them) behind those of the batch, as Backend::pad may ask for; not for the CPU, which has none
 // Truth values are numbers, 0 or 1. A missing array of an optional field is a null pointer.
 //
 // Views of one buffer are views of one device buffer too, so that in-place calls and strided parts (q, k and v of one
@@ -81,6 +83,8 @@ class Fields {
   void optional_out(const std::string& name, Scalar*& field, double count) {
     field = bind<Scalar>(name, count, kWritten);
   }
+  // A trainable weight: its array is written to both of its buffers, and read from both in the end.
+  void weight(const std::string& name, Real*& weight, Master*& master, double count);
   // Where the array is given, it receives what lies at `device` in the end.
   void optional_copy(const std::string& name, const Real* device, double count);
   // Zeroed device memory that nothing is copied to or from.
@@ -101,8 +105,15 @@ class Fields {
   // Starts of consecutive parts of at least one element: offsets[0] = 0, then strictly increasing.
   std::vector<int32_t> offsets(const std::string& name);
 
-  // The current batch, from cu_seqlens. Sizes only: the arrays are set by prepare.
+  // The current batch, from cu_seqlens, with its padding. Sizes only: the arrays are set by prepare.
   Batch batch();
+  int padding_tokens();
+  int padding_sequences();
+  // Of StepState: where results are kept, and where the batch lies in the order.
+  int slot();
+  int order_begin();
+  // The step's sequences and tokens, of an operation that brings a batch of its own.
+  void live(int B, int T);
   // What the batch carries beside its lengths: ids below V, token types below `types`, labels below NC.
   void batch_ids(int V);
   void batch_token_types(int types);
@@ -115,7 +126,7 @@ class Fields {
 
  private:
   enum Use : unsigned { kRequired = 1, kWritten = 2 };
-  enum class Kind { kReal, kAcc, kInt };
+  enum class Kind { kReal, kAcc, kInt, kMaster };
   struct DeviceBuffer {
     Kind kind;
     ElementType type;
@@ -125,6 +136,7 @@ class Fields {
     HostTensor host;
     Kind kind;
     const void* device;
+    const Master* master = nullptr;  // where `device` is a trainable weight
   };
 
   template <typename Scalar>
@@ -149,8 +161,10 @@ class Fields {
   double integer(const std::string& name, double least, double most, const double* otherwise = nullptr);
 
   int32_t* upload_integers(const std::vector<int32_t>& values);
+  int optional_count(const char* name);
+  void live(std::vector<int32_t> cu_seqlens);
   void make_batch_of_rows();
-  void make_current();
+  void make_current(int order_begin);
   void refuse_unused() const;
 
   Backend& backend_;
@@ -161,8 +175,9 @@ class Fields {
   std::map<const HostBuffer*, DeviceBuffer> buffers_;
   std::vector<Output> outputs_;
   Rows rows_{RowKind::kPrefix, 0};  // that stand for a batch where no cu_seqlens is given
+  int live_B_ = 0, live_T_ = 0;
   // Of the current batch; empty: there is none, or it has none.
-  std::vector<int32_t> cu_seqlens_, ids_, token_types_, labels_;
+  std::vector<int32_t> cu_seqlens_, ids_, token_types_, labels_;  // without padding
 };
 
 }  // namespace bertune

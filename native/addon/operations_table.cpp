@@ -277,6 +277,27 @@ void fill(Fields& f, CrossEntropy& args) {
   f.optional_out("dlogits", args.dlogits, area(batch.B, args.NC));
 }
 
+void fill(Fields& f, KeepStep& args) {
+  const Batch batch = f.batch();
+  const double slots = f.slot() + 1.0;
+  f.flag("add", args.add);
+  f.number_or("scale", args.scale, 1);
+  f.batch_labels(INT32_MAX);
+  f.inp("loss", args.loss, 1);
+  f.inp("predictions", args.predictions, batch.B);
+  f.optional_inp("norm", args.norm, 1);
+  f.out("losses", args.losses, slots);
+  f.out("norms", args.norms, slots);
+  f.out("correct", args.correct, slots);
+}
+
+void fill(Fields& f, KeepLogits& args) {
+  const Batch batch = f.batch();
+  f.size("NC", args.NC);
+  f.inp("logits", args.logits, area(batch.B, args.NC));
+  f.out("out", args.out, area(static_cast<double>(f.order_begin()) + batch.B - f.padding_sequences(), args.NC));
+}
+
 void fill(Fields& f, CastToReal& args) {
   args.count = static_cast<int64_t>(f.length("inp"));
   f.inp("inp", args.inp, 0);
@@ -290,27 +311,30 @@ void fill(Fields& f, CastToAcc& args) {
   f.out("out", args.out, static_cast<double>(args.count));
 }
 
-// Packs examples order[0..B) of a data set; the outputs are the arrays of Batch.
+// Packs examples order[order_begin ..] of a data set; the outputs are the arrays of Batch.
 std::function<void()> gather_batch(Fields& f) {
   GatherBatch args{};
   const std::vector<int32_t> offsets = f.offsets("dataset_offsets");
   const int examples = static_cast<int>(offsets.size()) - 1;
   const std::vector<int32_t> order = f.indices("order", f.length("order"), examples);
   Batch batch;
-  batch.B = static_cast<int>(order.size());
-  for (const int32_t example : order) {
-    const int length = offsets[example + 1] - offsets[example];
-    if (length > INT32_MAX - batch.T) throw Error("INVALID_OPTION", "Expected fewer than 2^31 tokens for order");
+  for (size_t i = f.order_begin(); i < order.size(); ++i) {
+    const int length = offsets[order[i] + 1] - offsets[order[i]];
+    if (length > INT32_MAX / 2 - batch.T) throw Error("INVALID_OPTION", "Expected fewer than 2^30 tokens for order");
+    batch.B += 1;
     batch.T += length;
     batch.max_length = std::max(batch.max_length, length);
   }
   if (batch.B == 0) throw Error("INVALID_OPTION", "Expected at least one example for order but received none");
+  f.live(batch.B, batch.T);
+  batch.B += f.padding_sequences();
+  batch.T += f.padding_tokens();
   f.flag("sort_tokens", args.sort_tokens);
   f.inp("dataset_ids", args.dataset_ids, offsets.back());
   f.optional_inp("dataset_token_types", args.dataset_token_types, offsets.back());
   f.inp("dataset_offsets", args.dataset_offsets, examples + 1.0);
   f.optional_inp("dataset_labels", args.dataset_labels, examples);
-  f.inp("order", args.order, batch.B);
+  f.inp("order", args.order, 1);
   f.out("ids", batch.ids, batch.T);
   f.out("token_types", batch.token_types, batch.T);
   f.out("positions", batch.positions, batch.T);
@@ -328,7 +352,8 @@ std::string numbered(const char* name, size_t index) {
   return text;
 }
 
-// The arrays of segment i are named master.i, grad.i, m.i, v.i and weight.i (the compute copy, where it is asked for).
+// The arrays of segment i are named grad.i, m.i, v.i, master.i (the weight as precise as it is kept) and weight.i (as
+// it is computed with, where it is asked for).
 std::vector<OptimizerSegment> gradient_segments(Fields& f) {
   int count = 0;
   f.size("segments", count);
@@ -352,18 +377,17 @@ std::function<void()> grad_norm(Fields& f) {
   };
 }
 
-// Of the gradients' norm, which AdamW clips by, and AdamW.
+// The gradients' norm, which AdamW clips by, and AdamW. Where `earlier_loss` is given, first an update with that loss,
+// which may halt all others, and with `restart` what lets them go on.
 std::function<void()> adamw(Fields& f) {
   std::vector<OptimizerSegment> segments = gradient_segments(f);
   for (size_t i = 0; i < segments.size(); ++i) {
     OptimizerSegment& segment = segments[i];
     const double count = static_cast<double>(segment.count);
     f.flag(numbered("decay", i), segment.decay);
-    f.out(numbered("master", i), segment.master, count);
+    f.weight(numbered("master", i), segment.weight, segment.master, count);
     f.out(numbered("m", i), segment.m, count);
     f.out(numbered("v", i), segment.v, count);
-    segment.weight =
-        f.backend().weights_are_master() ? reinterpret_cast<Real*>(segment.master) : f.workspace<Real>(count);
     f.optional_copy(numbered("weight", i), segment.weight, count);
   }
   OptimizerSettings settings{};
@@ -374,11 +398,17 @@ std::function<void()> adamw(Fields& f) {
   f.number_or("max_grad_norm", settings.max_grad_norm, 0);
   const Acc* loss = nullptr;
   Acc* norm = nullptr;
+  const Acc* earlier_loss = nullptr;
+  bool restart = false;
   f.inp("loss", loss, 1);
+  f.optional_inp("earlier_loss", earlier_loss, 1);
+  f.flag("restart", restart);
   f.out("norm", norm, 1);
-  return [&backend = f.backend(), segments, settings, loss, norm] {
+  return [&backend = f.backend(), segments, settings, loss, earlier_loss, restart, norm] {
     const int count = static_cast<int>(segments.size());
     backend.grad_norm(segments.data(), count, norm);
+    if (earlier_loss != nullptr) backend.adamw(segments.data(), count, settings, earlier_loss);
+    if (restart) backend.start_run();
     backend.adamw(segments.data(), count, settings, loss);
   };
 }
@@ -412,6 +442,8 @@ const std::map<std::string, Operation>& table() {
       {"first_rows_forward", operation(&Backend::first_rows_forward)},
       {"first_rows_backward", operation(&Backend::first_rows_backward)},
       {"cross_entropy", operation(&Backend::cross_entropy)},
+      {"keep_step", operation(&Backend::keep_step)},
+      {"keep_logits", operation(&Backend::keep_logits)},
       {"cast_to_real", operation(&Backend::cast_to_real)},
       {"cast_to_acc", operation(&Backend::cast_to_acc)},
       {"grad_norm", grad_norm},

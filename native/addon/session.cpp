@@ -150,6 +150,8 @@ Napi::Value Session::memory(const Napi::CallbackInfo& info) {
   set("optimizer", figures.optimizer);
   set("activations", figures.activations);
   set("datasets", figures.datasets);
+  set("workspace", figures.workspace);
+  set("device", figures.device);
   set("total", figures.total());
   set("peak", figures.peak);
   return object;
@@ -164,15 +166,14 @@ Napi::Value Session::read(const Napi::CallbackInfo& info) {
     const Napi::TypedArray array =
         make_float_array(info.Env(), static_cast<size_t>(parameter->count), core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array)](SessionCore& core) {
-      const Acc* source = part == "value"      ? parameter->master
-                          : part == "gradient" ? parameter->grad
-                          : part == "m"        ? parameter->m
-                          : part == "v"        ? parameter->v
-                                               : nullptr;
-      if (source) {
+      const Acc* source = part == "gradient" ? parameter->grad
+                          : part == "m"      ? parameter->m
+                          : part == "v"      ? parameter->v
+                                             : nullptr;
+      if (part == "value") {
+        core.backend->read_weight(out, core.host_dtype(), parameter->weight, parameter->master, parameter->count);
+      } else if (source) {
         core.backend->read_acc(out, core.host_dtype(), source, parameter->count);
-      } else if (part == "value") {
-        core.backend->read_real(out, core.host_dtype(), parameter->weight, parameter->count);
       } else {
         throw Error("NOT_FOUND", "Expected " + name + " to have a " + part + " but it does not train");
       }
@@ -277,6 +278,7 @@ Napi::Value Session::remove_dataset(const Napi::CallbackInfo& info) {
         info,
         [=](SessionCore& core) {
           core.dataset(handle);
+          core.backend->forget_recordings();  // those that read it
           core.datasets.erase(handle);
           core.update_figures();
         },
@@ -312,6 +314,7 @@ Napi::Value Session::train(const Napi::CallbackInfo& info) {
           result.Set("correct", static_cast<double>(outcome->correct));
           result.Set("examples", static_cast<double>(outcome->examples));
           result.Set("stopped", outcome->stopped);
+          result.Set("recordingNodes", static_cast<double>(outcome->recording_nodes));
           return result;
         });
   });
@@ -362,7 +365,7 @@ Napi::Value Session::hidden_states(const Napi::CallbackInfo& info) {
           Activations& activations = core.gather_for_inference(core.dataset(handle), *order);
           core.bert->hidden_states(activations, [&](const Real* hidden) {
             core.backend->synchronize();
-            const int64_t elements = static_cast<int64_t>(activations.batch.T) * core.config.model.C;
+            const int64_t elements = static_cast<int64_t>(activations.live.T) * core.config.model.C;
             states->emplace_back(elements * core.host_size());
             core.backend->read_real(states->back().data(), core.host_dtype(), hidden, elements);
           });

@@ -57,7 +57,7 @@ TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config)
       refuse_field("one weight a label", "classWeights");
     }
   }
-  const size_t step_size = static_cast<size_t>(plan.step_size());
+  const size_t step_size = static_cast<size_t>(plan.settings.step_size());
   const size_t steps = (plan.order.size() + step_size - 1) / step_size;
   if (steps < 1 || plan.learning_rates.size() != steps) refuse_field("one learning rate a step", "learningRates");
   return plan;

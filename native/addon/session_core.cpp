@@ -31,6 +31,7 @@ void SessionCore::release() {
 void SessionCore::update_figures() {
   const std::lock_guard<std::mutex> lock(figures_mutex_);
   figures_.parameters = figures_.gradients = figures_.optimizer = figures_.activations = figures_.datasets = 0;
+  figures_.workspace = 0;
   if (bert) {
     figures_.parameters = bert->parameters().weight_bytes();
     figures_.gradients = bert->parameters().gradient_bytes();
@@ -38,6 +39,10 @@ void SessionCore::update_figures() {
     figures_.activations = bert->activation_bytes();
   }
   for (const auto& [handle, dataset] : datasets) figures_.datasets += dataset->bytes();
+  if (backend) {
+    figures_.workspace = backend->workspace_bytes();
+    figures_.device = std::max(figures_.device, static_cast<size_t>(backend->device_memory().used));
+  }
   figures_.peak = std::max(figures_.peak, figures_.total());
 }
 
@@ -83,9 +88,18 @@ BatchLimits largest_micro_batch(const Dataset& dataset, const std::vector<int32_
 Activations& SessionCore::gather_for_inference(const Dataset& data, const std::vector<int32_t>& order) {
   data.check_order(order.data(), static_cast<int64_t>(order.size()));
   if (order.empty()) throw Error("INVALID_DATA", "Expected at least one example in order");
+  const int count = static_cast<int>(order.size());
   bert->reserve({}, batch_size_of(data, order, 0, order.size()));
+  bert->run().reserve(count, 0, false);
+  bert->run().write_order(order.data(), count);
   update_figures();
-  return bert->gather(data, order.data(), static_cast<int>(order.size()), false);
+  Activations& activations = bert->size_batch(data, order.data(), count, false);
+  StepState state{};
+  state.B = activations.live.B;
+  state.T = activations.live.T;
+  backend->begin_step(state);
+  bert->gather(activations, data, false);
+  return activations;
 }
 
 Dataset& SessionCore::prepare(const TrainPlan& plan) {
@@ -101,37 +115,49 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
 }
 
 TrainOutcome SessionCore::train(const TrainPlan& plan, const std::function<bool()>& proceed) {
-  Dataset& data = prepare(plan);
+  const Dataset& data = prepare(plan);
+  TrainingRun run(*bert, data, plan.order.data(), static_cast<int64_t>(plan.order.size()), plan.settings);
+  update_figures();
   TrainOutcome outcome;
-  const size_t step_size = static_cast<size_t>(plan.step_size());
-  for (size_t step = 0; step < plan.learning_rates.size(); ++step) {
+  const auto steps = static_cast<int64_t>(plan.learning_rates.size());
+  int given = 0;
+  for (int64_t step = 0; step < steps; ++step) {
     if (!proceed()) {
       outcome.stopped = "aborted";
       break;
     }
-    const size_t begin = step * step_size;
-    const int count = static_cast<int>(std::min(step_size, plan.order.size() - begin));
-    const StepResult result =
-        run_step(*bert, data, plan.order.data() + begin, count, plan.first_step + static_cast<int64_t>(step),
-                 plan.learning_rates[step], plan.settings);
+    run.run_step(step, plan.first_step + step, plan.learning_rates[step]);
+    if (++given < run.run_ahead()) continue;
+    if (!add_results(run, outcome)) return outcome;
+    given = 0;
+  }
+  add_results(run, outcome);
+  outcome.recording_nodes = backend->last_recording_nodes();
+  return outcome;
+}
+
+bool SessionCore::add_results(TrainingRun& run, TrainOutcome& outcome) {
+  for (const StepResult& result : run.collect()) {
     outcome.losses.push_back(result.loss);
     outcome.grad_norms.push_back(result.grad_norm);
     if (!result.finite()) {
       outcome.stopped = "non-finite";
-      break;
+      return false;
     }
     outcome.correct += result.correct;
     outcome.examples += result.examples;
     ++outcome.steps;
   }
-  return outcome;
+  return true;
 }
 
 GradientOutcome SessionCore::gradients(const TrainPlan& plan) {
-  Dataset& data = prepare(plan);
-  const int count = static_cast<int>(std::min(static_cast<size_t>(plan.settings.batch_size), plan.order.size()));
-  const StepResult result = compute_gradients(*bert, data, plan.order.data(), count, plan.first_step,
-                                              plan.learning_rates.front(), plan.settings);
+  const Dataset& data = prepare(plan);
+  const int64_t count = std::min<int64_t>(plan.settings.batch_size, static_cast<int64_t>(plan.order.size()));
+  TrainingRun run(*bert, data, plan.order.data(), count, plan.settings);
+  update_figures();
+  run.compute_gradients(0, plan.first_step, plan.learning_rates.front());
+  const StepResult result = run.collect().front();
   GradientOutcome outcome{result.loss, result.grad_norm,
                           std::vector<double>(static_cast<size_t>(count) * config.model.NC)};
   backend->read_real(outcome.logits.data(), Dtype::kF64, bert->training_logits(),

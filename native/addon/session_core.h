@@ -17,8 +17,9 @@ namespace bertune {
 
 // Bytes by arena.
 struct MemoryFigures {
-  size_t parameters = 0, gradients = 0, optimizer = 0, activations = 0, datasets = 0, peak = 0;
-  size_t total() const { return parameters + gradients + optimizer + activations + datasets; }
+  size_t parameters = 0, gradients = 0, optimizer = 0, activations = 0, datasets = 0, workspace = 0, peak = 0;
+  size_t device = 0;  // in use on the whole device, at its highest; 0 on the CPU
+  size_t total() const { return parameters + gradients + optimizer + activations + datasets + workspace; }
 };
 
 // lib/native.ts's NativeTrainPlan.
@@ -28,8 +29,6 @@ struct TrainPlan {
   std::vector<double> learning_rates;
   int64_t first_step;
   StepSettings settings;
-
-  int step_size() const { return settings.batch_size * settings.accumulation; }
 };
 
 // lib/native.ts's NativeTrainResult.
@@ -37,6 +36,7 @@ struct TrainOutcome {
   std::vector<double> losses, grad_norms;
   int64_t steps = 0, correct = 0, examples = 0;
   const char* stopped = "done";
+  size_t recording_nodes = 0;  // see Backend::last_recording_nodes
 };
 
 struct GradientOutcome {
@@ -79,6 +79,8 @@ struct SessionCore {
  private:
   // Checks the plan and plans memory for it.
   Dataset& prepare(const TrainPlan& plan);
+  // Takes over what the steps given so far did. False where one of them was not finite, which ends the run.
+  static bool add_results(TrainingRun& run, TrainOutcome& outcome);
 
   std::mutex figures_mutex_;
   MemoryFigures figures_;

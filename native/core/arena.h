@@ -17,10 +17,14 @@ namespace bertune {
 class Cutter {
  public:
   Cutter(const Backend& backend, void* base)
-      : real_size_(backend.real_size()), acc_size_(backend.acc_size()), base_(static_cast<uint8_t*>(base)) {}
+      : real_size_(backend.real_size()),
+        acc_size_(backend.acc_size()),
+        master_size_(backend.master_size()),
+        base_(static_cast<uint8_t*>(base)) {}
 
   Real* real(int64_t count) { return static_cast<Real*>(take(count, real_size_)); }
   Acc* acc(int64_t count) { return static_cast<Acc*>(take(count, acc_size_)); }
+  Master* master(int64_t count) { return static_cast<Master*>(take(count, master_size_)); }
   int32_t* ints(int64_t count) { return static_cast<int32_t*>(take(count, sizeof(int32_t))); }
 
   // A place inside a buffer taken before, `count` elements behind its start.
@@ -52,6 +56,7 @@ class Cutter {
 
   size_t real_size_;
   size_t acc_size_;
+  size_t master_size_;
   uint8_t* base_;
   size_t used_ = 0;
   size_t peak_ = 0;

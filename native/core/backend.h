@@ -423,6 +423,8 @@ class Backend {
   virtual void end_recording() = 0;
   // To be called when an array or a setting that is not in the key has changed.
   virtual void forget_recordings() = 0;
+  // Kernels and copies of the recording that was launched last; 0 where there are no recordings.
+  virtual size_t last_recording_nodes() const = 0;
 
   // Steps that may be under way before the host reads their results.
   virtual int run_ahead() const = 0;

@@ -17,6 +17,7 @@ struct DeviceInfo {
   bool available;
   std::string reason;  // why not, where not available
   std::vector<std::string> precisions;
+  std::string libraries;  // CUDA's versions, where there is one
 };
 
 struct BlasInfo {

@@ -89,7 +89,8 @@ template <typename T>
 void adamw(Context& context, const OptimizerSegment* segments, int count, const OptimizerSettings& settings,
            const Acc* loss) {
   const double norm = context.grad_norm, lr = context.step.learning_rate, t = context.step.step;
-  if (!std::isfinite(norm) || !std::isfinite(*scalars<T>(loss))) return;
+  context.halted = context.halted || !std::isfinite(norm) || !std::isfinite(*scalars<T>(loss));
+  if (context.halted) return;
   const double clip = settings.max_grad_norm > 0 ? std::min(1.0, settings.max_grad_norm / (norm + 1e-6)) : 1.0;
   AdamwScalars<T> plain;
   plain.clip = T(clip);
@@ -106,7 +107,7 @@ void adamw(Context& context, const OptimizerSegment* segments, int count, const 
     for_blocks(segments, count, context.threads(), thread,
                [&](int64_t, const OptimizerSegment& segment, int64_t begin, int64_t length) {
                  update(segment.decay ? decayed : plain, length, scalars<T>(segment.grad) + begin,
-                        scalars<T>(segment.master) + begin, scalars<T>(segment.m) + begin,
+                        scalars<T>(segment.weight) + begin, scalars<T>(segment.m) + begin,
                         scalars<T>(segment.v) + begin);
                });
   });

@@ -89,6 +89,7 @@ class Context {
   Batch batch;
   StepState step{};
   double grad_norm = 0.0;  // of the last grad_norm, for adamw
+  bool halted = false;     // a loss or norm was not finite: no weight changes any more until start_run
 
  private:
   struct alignas(64) ThreadScratch {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/operations.h"
 #include "cpu/activation.h"
 #include "cpu/adamw.h"
 #include "cpu/attention.h"
@@ -10,6 +11,7 @@
 #include "cpu/dropout.h"
 #include "cpu/embedding.h"
 #include "cpu/gather.h"
+#include "cpu/keep.h"
 #include "cpu/layernorm.h"
 #include "cpu/linear.h"
 #include "cpu/lora.h"
@@ -28,7 +30,9 @@ class CpuBackend final : public Backend {
 
   size_t real_size() const override { return sizeof(T); }
   size_t acc_size() const override { return sizeof(T); }
+  size_t master_size() const override { return sizeof(T); }
   bool weights_are_master() const override { return true; }
+  int max_head_size() const override { return 0; }
 
   Memory* allocate(size_t bytes, const char* what) override { return allocate_memory(bytes, what); }
   void copy_in(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
@@ -40,9 +44,11 @@ class CpuBackend final : public Backend {
       std::memset(static_cast<char*>(device) + begin, 0, end - begin);
     });
   }
-  void write_weight(Real* weight, Acc* master, const void* host, Dtype dtype, int64_t count) override {
+  void write_weight(Real* weight, Master*, const void* host, Dtype dtype, int64_t count) override {
     read_elements(host, dtype, count, scalars<T>(weight));
-    if (scalars<T>(master) != scalars<T>(weight)) read_elements(host, dtype, count, scalars<T>(master));
+  }
+  void read_weight(void* host, Dtype dtype, const Real* weight, const Master*, int64_t count) override {
+    write_elements(scalars<T>(weight), count, dtype, host);
   }
   void write_acc(Acc* device, const void* host, Dtype dtype, int64_t count) override {
     read_elements(host, dtype, count, scalars<T>(device));
@@ -54,37 +60,26 @@ class CpuBackend final : public Backend {
     write_elements(scalars<T>(device), count, dtype, host);
   }
 
+  // Threads share one address space with the model: no workspace, nothing padded, recorded or run ahead.
+  void reserve_workspace(const BatchShape&, int, int64_t) override {}
+  size_t workspace_bytes() const override { return 0; }
+  DeviceMemory device_memory() override { return {0, 0}; }
+  BatchShape pad(const BatchShape& shape) const override { return shape; }
+  bool replay(const RecordingKey&) override { return false; }
+  void end_recording() override {}
+  void forget_recordings() override {}
+  size_t last_recording_nodes() const override { return 0; }
+  int run_ahead() const override { return 1; }
+
+  void start_run() override { context_.halted = false; }
   void begin_step(const StepState& state) override { context_.step = state; }
   void gather_batch(const GatherBatch& args, Batch& batch) override { bertune::gather_batch(context_, args, batch); }
   void synchronize() override {}
 
-  void embedding_forward(const EmbeddingForward& args) override { bertune::embedding_forward<T>(context_, args); }
-  void embedding_backward(const EmbeddingBackward& args) override { bertune::embedding_backward<T>(context_, args); }
-  void linear_forward(const LinearForward& args) override { bertune::linear_forward<T>(context_, args); }
-  void linear_backward_input(const LinearBackwardInput& args) override {
-    bertune::linear_backward_input<T>(context_, args);
-  }
-  void linear_backward_weight(const LinearBackwardWeight& args) override {
-    bertune::linear_backward_weight<T>(context_, args);
-  }
-  void activation_forward(const ActivationForward& args) override { bertune::activation_forward<T>(context_, args); }
-  void activation_backward(const ActivationBackward& args) override { bertune::activation_backward<T>(context_, args); }
-  void dropout_apply(const DropoutApply& args) override { bertune::dropout_apply<T>(context_, args); }
-  void dropout_residual_layernorm_forward(const DropoutResidualLayernormForward& args) override {
-    bertune::dropout_residual_layernorm_forward<T>(context_, args);
-  }
-  void dropout_residual_layernorm_backward(const DropoutResidualLayernormBackward& args) override {
-    bertune::dropout_residual_layernorm_backward<T>(context_, args);
-  }
-  void attention_forward(const AttentionForward& args) override { bertune::attention_forward<T>(context_, args); }
-  void attention_backward(const AttentionBackward& args) override { bertune::attention_backward<T>(context_, args); }
-  void lora_forward_add(const LoraForwardAdd& args) override { bertune::lora_forward_add<T>(context_, args); }
-  void lora_backward(const LoraBackward& args) override { bertune::lora_backward<T>(context_, args); }
-  void first_rows_forward(const FirstRowsForward& args) override { bertune::first_rows_forward<T>(context_, args); }
-  void first_rows_backward(const FirstRowsBackward& args) override { bertune::first_rows_backward<T>(context_, args); }
-  void cross_entropy(const CrossEntropy& args) override { bertune::cross_entropy<T>(context_, args); }
-  void cast_to_real(const CastToReal& args) override { bertune::cast_to_real<T>(context_, args); }
-  void cast_to_acc(const CastToAcc& args) override { bertune::cast_to_acc<T>(context_, args); }
+#define BERTUNE_OPERATION(name, Arguments) \
+  void name(const Arguments& args) override { bertune::name<T>(context_, args); }
+  BERTUNE_OPERATIONS(BERTUNE_OPERATION)
+#undef BERTUNE_OPERATION
   void grad_norm(const OptimizerSegment* segments, int count, Acc* norm) override {
     bertune::grad_norm<T>(context_, segments, count, norm);
   }

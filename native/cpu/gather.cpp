@@ -31,9 +31,10 @@ void sort_by_position(Batch& batch) {
 }  // namespace
 
 void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
+  const int32_t* order = args.order + context.step.order_begin;
   batch.cu_seqlens[0] = 0;
   for (int b = 0; b < batch.B; ++b) {
-    const int32_t* offset = args.dataset_offsets + args.order[b];
+    const int32_t* offset = args.dataset_offsets + order[b];
     const int length = offset[1] - offset[0];
     const int start = batch.cu_seqlens[b];
     BERTUNE_CHECK(length <= batch.max_length && start + length <= batch.T);
@@ -44,7 +45,7 @@ void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
       std::fill_n(batch.token_types + start, length, 0);
     }
     std::iota(batch.positions + start, batch.positions + start + length, 0);
-    if (args.dataset_labels != nullptr) batch.labels[b] = args.dataset_labels[args.order[b]];
+    if (args.dataset_labels != nullptr) batch.labels[b] = args.dataset_labels[order[b]];
     batch.cu_seqlens[b + 1] = start + length;
   }
   BERTUNE_CHECK(batch.cu_seqlens[batch.B] == batch.T);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "cuda/context.h"
 
@@ -38,6 +39,13 @@ class Gemm {
 // cuBLASLt, or a plain loop in the emulator. `tf32`: floats are multiplied as tf32. Throws CUDA_UNAVAILABLE where the
 // library is missing.
 std::unique_ptr<Gemm> make_gemm(bool tf32);
+
+// The library that make_gemm would use: its version, or where it was looked for.
+struct BlasLibrary {
+  std::string version;  // "" where it is missing
+  std::string missing;
+};
+BlasLibrary find_blas();
 
 // The product by whichever is right for its shape.
 void gemm(Context& context, const GemmArgs& args);

@@ -1,13 +1,80 @@
+// The loss, the norm and the number of right predictions of a micro-batch, kept in its step's slot; logits, kept at
+// their example's place. Both read from device memory where that is, so that a recorded step can be replayed.
+#include <algorithm>
+
 #include "cuda/keep.h"
 #include "cuda/scalar.cuh"
 
 namespace bertune::cuda {
+namespace {
 
-void keep_step(Context&, const KeepStep&) { throw Error("INTERNAL", "keep_step is not written yet"); }
-template <typename T>
-void keep_logits(Context&, const KeepLogits&) {
-  throw Error("INTERNAL", "keep_logits is not written yet");
+constexpr int kThreads = 256;
+
+struct Kept {
+  bool add;
+  float scale;
+  const float* loss;           // (1)
+  const int32_t* predictions;  // (B)
+  const int32_t* labels;       // (B)
+  const float* norm;           // (1) or null
+  float* losses;               // (slots)
+  float* norms;                // (slots)
+  int32_t* correct;            // (slots)
+};
+
+// Grid: one block of kThreads at most, a multiple of 32.
+__global__ void __launch_bounds__(kThreads) keep_step_kernel(Kept kept, const DeviceState* state) {
+  const int B = state->step.B, slot = state->step.slot;
+  const int threads = static_cast<int>(blockDim.x), thread = static_cast<int>(threadIdx.x);
+  int right = 0;
+  for (int first = 0; first < B; first += threads) {
+    const int b = first + thread;
+    right += __syncthreads_count(b < B && kept.predictions[b] == kept.labels[b]);
+  }
+  if (thread != 0) return;
+  const float loss = kept.scale * *kept.loss;
+  kept.losses[slot] = kept.add ? kept.losses[slot] + loss : loss;
+  kept.correct[slot] = kept.add ? kept.correct[slot] + right : right;
+  if (kept.norm != nullptr) kept.norms[slot] = *kept.norm;
 }
+
+// Grid: a block for each kThreads of (padded B) · NC elements; block: kThreads. logits (padded B,NC), out
+// (examples,NC).
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    keep_logits_kernel(int NC, const T* logits, float* out, const DeviceState* state) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const int64_t live = static_cast<int64_t>(state->step.B) * NC;
+  if (i < live) out[static_cast<int64_t>(state->step.order_begin) * NC + i] = to_float(logits[i]);
+}
+
+}  // namespace
+
+template <typename T>
+void keep_step(Context& context, const KeepStep& args) {
+  const Kept kept = {.add = args.add,
+                     .scale = static_cast<float>(args.scale),
+                     .loss = floats(args.loss),
+                     .predictions = args.predictions,
+                     .labels = context.batch.labels,
+                     .norm = floats(args.norm),
+                     .losses = floats(args.losses),
+                     .norms = floats(args.norms),
+                     .correct = args.correct};
+  const unsigned threads = std::clamp(ceil_div(context.batch.B, 32) * 32, 32u, unsigned{kThreads});
+  context.launch(&keep_step_kernel, 1, threads, 0, kept, context.state);
+}
+
+template <typename T>
+void keep_logits(Context& context, const KeepLogits& args) {
+  const int64_t count = static_cast<int64_t>(context.batch.B) * args.NC;
+  if (count == 0) return;
+  context.launch(&keep_logits_kernel<T>, ceil_div(count, kThreads), kThreads, 0, args.NC, scalars<T>(args.logits),
+                 floats(args.out), context.state);
+}
+
+template void keep_step<float>(Context&, const KeepStep&);
+template void keep_step<bf16>(Context&, const KeepStep&);
 template void keep_logits<float>(Context&, const KeepLogits&);
 template void keep_logits<bf16>(Context&, const KeepLogits&);
 

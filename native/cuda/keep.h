@@ -5,6 +5,7 @@
 
 namespace bertune::cuda {
 
+template <typename T>
 void keep_step(Context& context, const KeepStep& args);
 template <typename T>
 void keep_logits(Context& context, const KeepLogits& args);

@@ -1,9 +1,65 @@
+#include <cstring>
+
+#include "cuda/memory.h"
+#include "cuda/scalar.cuh"
 #include "cuda/segments.h"
 
 namespace bertune::cuda {
+namespace {
 
-SegmentTable::SegmentTable(Context&, const OptimizerSegment*, int) { throw Error("INTERNAL", "not written yet"); }
-SegmentTable::~SegmentTable() = default;
-bool SegmentTable::describes(const OptimizerSegment*, int) const { return false; }
+bool same(const OptimizerSegment& a, const OptimizerSegment& b) {
+  return a.count == b.count && a.decay == b.decay && a.master == b.master && a.weight == b.weight && a.grad == b.grad &&
+         a.m == b.m && a.v == b.v;
+}
+
+}  // namespace
+
+SegmentTable::SegmentTable(Context& context, const OptimizerSegment* segments, int count)
+    : host_(segments, segments + count) {
+  std::vector<DeviceSegment> table;
+  std::vector<int32_t> chunk_segments;
+  for (const OptimizerSegment& segment : host_) {
+    void* master = segment.master;
+    table.push_back({.count = segment.count,
+                     .decay = segment.decay,
+                     .first_chunk = static_cast<int32_t>(chunk_segments.size()),
+                     .master = master == segment.weight ? nullptr : master,
+                     .weight = segment.weight,
+                     .grad = floats(segment.grad),
+                     .m = floats(segment.m),
+                     .v = floats(segment.v)});
+    const auto index = static_cast<int32_t>(table.size() - 1);
+    chunk_segments.insert(chunk_segments.end(), ceil_div(segment.count, kChunk), index);
+  }
+  chunks_ = static_cast<int>(chunk_segments.size());
+  if (chunks_ == 0) return;
+
+  const size_t table_bytes = table.size() * sizeof(DeviceSegment),
+               chunk_bytes = chunk_segments.size() * sizeof(int32_t);
+  std::vector<unsigned char> bytes(table_bytes + chunk_bytes);
+  std::memcpy(bytes.data(), table.data(), table_bytes);
+  std::memcpy(bytes.data() + table_bytes, chunk_segments.data(), chunk_bytes);
+  block_ = allocate_bytes(bytes.size(), "the optimiser's table of parameters", false);
+  try {
+    BERTUNE_CUDA(cudaMemcpyAsync(block_, bytes.data(), bytes.size(), cudaMemcpyHostToDevice, context.stream));
+    BERTUNE_CUDA(cudaStreamSynchronize(context.stream));
+  } catch (...) {
+    cudaFree(block_);
+    throw;
+  }
+  bytes_ = bytes.size();
+  segments_ = static_cast<DeviceSegment*>(block_);
+  chunk_segments_ = reinterpret_cast<int32_t*>(static_cast<unsigned char*>(block_) + table_bytes);
+}
+
+SegmentTable::~SegmentTable() { cudaFree(block_); }
+
+bool SegmentTable::describes(const OptimizerSegment* segments, int count) const {
+  if (static_cast<size_t>(count) != host_.size()) return false;
+  for (int s = 0; s < count; ++s) {
+    if (!same(host_[s], segments[s])) return false;
+  }
+  return true;
+}
 
 }  // namespace bertune::cuda

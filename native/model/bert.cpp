@@ -1,6 +1,7 @@
 #include "model/bert.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "core/error.h"
@@ -12,6 +13,17 @@ int largest_lora_input(const ModelConfig& model, const MethodConfig& method) {
   return method.lora ? std::max(model.C, model.F) : 0;
 }
 
+// To the sizes that batches within the limits may be run at.
+void want_padded(const Backend& backend, BatchLimits& limits) {
+  if (limits.sequences == 0) return;
+  const BatchShape padded = backend.pad({limits.sequences, limits.tokens, 1});
+  limits = {padded.T, padded.B};
+}
+
+int widest(const ModelConfig& model, const MethodConfig& method) {
+  return std::max({3 * model.C, model.F, method.prefix_tokens() > 0 ? 2 * model.L * model.C : 0});
+}
+
 }  // namespace
 
 Bert::Bert(Backend& backend, const ModelConfig& model, const MethodConfig& method)
@@ -19,7 +31,13 @@ Bert::Bert(Backend& backend, const ModelConfig& model, const MethodConfig& metho
       model_(checked(model, method)),
       method_(method),
       parameters_(model_, method_),
-      embeddings_(parameters_, model_, method_.prefix_tokens()) {
+      embeddings_(parameters_, model_, method_.prefix_tokens()),
+      run_(backend, model.NC) {
+  const int head_size = model_.C / model_.NH;
+  if (backend_.max_head_size() > 0 && head_size > backend_.max_head_size()) {
+    throw Error("INVALID_OPTION", "Expected heads of at most " + std::to_string(backend_.max_head_size()) +
+                                      " on this device but the model's have " + std::to_string(head_size));
+  }
   if (method_.prefix) prefix_.emplace(parameters_, model_, method_);
   bool trains_below = embeddings_.trains();
   layers_.reserve(model_.L);
@@ -36,6 +54,8 @@ void Bert::reserve(BatchLimits training, BatchLimits inference) {
     const int sequences = std::max(have.sequences, want.sequences);
     return BatchLimits{std::max({have.tokens, want.tokens, sequences}), sequences};
   };
+  want_padded(backend_, training);
+  want_padded(backend_, inference);
   training = grown(training_.limits, training);
   inference = grown(inference_.limits, inference);
   if (training == training_.limits && inference == inference_.limits) return;
@@ -50,6 +70,7 @@ void Bert::reserve(BatchLimits training, BatchLimits inference) {
 }
 
 void Bert::plan(BatchLimits training, BatchLimits inference) {
+  backend_.forget_recordings();
   training_ = inference_ = {};
   weights_changed();
   if (training == BatchLimits{} && inference == BatchLimits{}) return arena_.clear();
@@ -64,13 +85,17 @@ void Bert::plan(BatchLimits training, BatchLimits inference) {
     cutter.overlay(start);
     if (inference.sequences > 0) lay_out(cutter, for_inference, false);
   });
+  int64_t trainable = 0;
+  for (const OptimizerSegment& segment : parameters_.segments()) trainable += segment.count;
+  backend_.reserve_workspace({std::max(training.sequences, inference.sequences),
+                              std::max({training.tokens, inference.tokens, method_.prefix_tokens()}), 0},
+                             widest(model_, method_), trainable);
   training_ = std::move(for_training);
   inference_ = std::move(for_inference);
 }
 
 void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   const int T = a.limits.tokens, B = a.limits.sequences, C = model_.C;
-  a.order = cutter.ints(B);
   a.batch.ids = cutter.ints(T);
   a.batch.token_types = cutter.ints(T);
   a.batch.positions = cutter.ints(T);
@@ -107,26 +132,30 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   a.grads.prefix_partials = cutter.acc(B * (2LL * method_.prefix_tokens() * C));
 }
 
-Activations& Bert::gather(const Dataset& dataset, const int32_t* order, int count, bool training) {
+Activations& Bert::size_batch(const Dataset& dataset, const int32_t* order, int count, bool training) {
   Activations& a = training ? training_ : inference_;
-  Batch& batch = a.batch;
-  BERTUNE_CHECK(count > 0 && count <= a.limits.sequences);
   int64_t tokens = 0;
-  batch.max_length = 0;
+  int longest = 0;
   for (int b = 0; b < count; ++b) {
     const int length = dataset.length(order[b]);
     tokens += length;
-    batch.max_length = std::max(batch.max_length, length);
+    longest = std::max(longest, length);
   }
-  BERTUNE_CHECK(tokens <= a.limits.tokens);
-  batch.B = count;
-  batch.T = static_cast<int>(tokens);
-  backend_.copy_in(a.order, order, count * sizeof(int32_t));
-  GatherBatch args = dataset.gather();
-  args.order = a.order;
-  args.sort_tokens = training && embeddings_.trains();
-  backend_.gather_batch(args, batch);
+  BERTUNE_CHECK(count > 0 && tokens <= a.limits.tokens);
+  a.live = {count, static_cast<int>(tokens), longest};
+  const BatchShape padded = backend_.pad(a.live);
+  BERTUNE_CHECK(padded.B <= a.limits.sequences && padded.T <= a.limits.tokens);
+  a.batch.B = padded.B;
+  a.batch.T = padded.T;
+  a.batch.max_length = padded.max_length;
   return a;
+}
+
+void Bert::gather(Activations& a, const Dataset& dataset, bool training) {
+  GatherBatch args = dataset.gather();
+  args.order = run_.order();
+  args.sort_tokens = training && embeddings_.trains();
+  backend_.gather_batch(args, a.batch);
 }
 
 PrefixView Bert::prefix_view(const Pass& pass, int layer) const {
@@ -181,6 +210,10 @@ const Real* Bert::prompt_embeddings() {
 
 void Bert::weights_changed() {
   if (prefix_) prefix_->weights_changed();
+}
+
+void Bert::prepare_inference() {
+  if (prefix_) prefix_->forward({backend_, inference_.batch, false});
 }
 
 }  // namespace bertune

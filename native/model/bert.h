@@ -15,6 +15,7 @@
 #include "model/heads.h"
 #include "model/parameters.h"
 #include "model/prefix.h"
+#include "model/run_memory.h"
 
 namespace bertune {
 
@@ -28,8 +29,8 @@ struct BatchLimits {
 // The buffers of one kind of pass: training keeps what backward reads, inference keeps nothing.
 struct Activations {
   BatchLimits limits;
-  Batch batch;
-  int32_t* order;  // (B)
+  Batch batch;      // its sizes padded, as the backend wants them
+  BatchShape live;  // the sizes of the examples that were picked
   EmbeddingBuffers embeddings;
   std::vector<LayerBuffers> layers;  // the last one first_only
   LayerBuffers last_layer_full;      // the last one on all tokens; inference
@@ -49,17 +50,20 @@ class Bert {
   const ModelConfig& config() const { return model_; }
   Backend& backend() { return backend_; }
   ParameterTable& parameters() { return parameters_; }
-  size_t activation_bytes() const { return arena_.bytes(); }
+  size_t activation_bytes() const { return arena_.bytes() + run_.bytes(); }
+  RunMemory& run() { return run_; }
   int prefix_tokens() const { return method_.prefix_tokens(); }
 
-  // Plans memory for batches of at most these sizes; grows, never shrinks. Nothing is allocated after it. Throws
-  // OUT_OF_MEMORY, and is then as it was.
+  // Plans memory for batches of at most these sizes, workspace included; grows, never shrinks. Nothing is allocated
+  // after it. Throws OUT_OF_MEMORY, and is then as it was.
   void reserve(BatchLimits training, BatchLimits inference);
   BatchLimits training_limits() const { return training_.limits; }
   BatchLimits inference_limits() const { return inference_.limits; }
 
-  // Gathers the examples into the batch of the next pass.
-  Activations& gather(const Dataset& dataset, const int32_t* order, int count, bool training);
+  // Sets the sizes of the next batch to those of the examples order[0..count), which is host memory.
+  Activations& size_batch(const Dataset& dataset, const int32_t* order, int count, bool training);
+  // Gathers the examples of the step's part of run().order() into the batch.
+  void gather(Activations& activations, const Dataset& dataset, bool training);
 
   // logits (B,NC) of the gathered batch, in activations.head.logits.
   void forward(Activations& activations, bool training);
@@ -71,12 +75,14 @@ class Bert {
   // The prompt (P,2LC) of prefix tuning. Throws INVALID_OPTION without a prefix.
   const Real* prompt_embeddings();
 
-  // Results of the last training pass, on the device: logits (B,NC), loss (1).
+  // On the device: the last training pass's logits (B,NC), and the weights (NC) of the classes in its loss.
   const Real* training_logits() const { return training_.head.logits; }
-  const Acc* last_loss() const { return training_.loss; }
+  Acc* class_weights() const { return training_.class_weights; }
 
   // Must follow any change of weights.
   void weights_changed();
+  // Makes what depends on the weights alone, outside of any recording. To be called before an inference pass.
+  void prepare_inference();
 
  private:
   void plan(BatchLimits training, BatchLimits inference);
@@ -95,6 +101,7 @@ class Bert {
   std::vector<EncoderLayer> layers_;
   std::optional<Heads> heads_;
   Arena arena_;
+  RunMemory run_;
   Activations training_{}, inference_{};
 };
 

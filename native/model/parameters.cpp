@@ -131,9 +131,9 @@ void ParameterTable::allocate(Backend& backend) {
     cut_joined(backend, all, &Parameter::weight, [&](int64_t count) { return cut.real(count); });
     for (Parameter* p : all) {
       if (one_buffer) {
-        p->master = reinterpret_cast<Acc*>(p->weight);
+        p->master = reinterpret_cast<Master*>(p->weight);
       } else if (p->trainable) {
-        p->master = cut.acc(p->count);
+        p->master = cut.master(p->count);
       }
     }
   });

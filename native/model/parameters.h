@@ -24,8 +24,10 @@ struct Parameter {
   bool joined = false;
 
   Real* weight = nullptr;  // (shape) compute scalar
-  Acc* master = nullptr;   // (shape) the same memory on the CPU; null for a frozen parameter elsewhere
-  Acc* grad = nullptr;     // (shape) the rest: null for a frozen parameter
+  // (shape) what the weight has beside it in full precision: the weight itself where that is all there is; else null
+  // for a frozen parameter
+  Master* master = nullptr;
+  Acc* grad = nullptr;  // (shape) the rest: null for a frozen parameter
   Acc* m = nullptr;
   Acc* v = nullptr;
 };

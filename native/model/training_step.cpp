@@ -2,83 +2,159 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/error.h"
+#include "model/recorded.h"
 
 namespace bertune {
 namespace {
 
-double read_scalar(Backend& backend, const Acc* scalar) {
-  double value = 0.0;
-  backend.read_acc(&value, Dtype::kF64, scalar, 1);
-  return value;
-}
-
-// Forward, loss and backward of the gathered micro-batch.
-void run_micro_batch(Bert& bert, Activations& a, const LossSettings& loss, double loss_scale, bool accumulate) {
-  Backend& backend = bert.backend();
-  bert.forward(a, true);
-  if (!loss.class_weights.empty()) {
-    backend.write_acc(a.class_weights, loss.class_weights.data(), Dtype::kF64, bert.config().NC);
-  }
-  backend.cross_entropy({.NC = bert.config().NC,
-                         .label_smoothing = loss.label_smoothing,
-                         .loss_scale = loss_scale,
-                         .logits = a.head.logits,
-                         .class_weights = loss.class_weights.empty() ? nullptr : a.class_weights,
-                         .loss = a.loss,
-                         .predictions = a.predictions,
-                         .dlogits = a.head.dlogits});
-  bert.backward(a, accumulate);
-}
-
-int count_correct(Backend& backend, const Activations& a, const Dataset& dataset, const int32_t* order) {
-  std::vector<int32_t> predictions(a.batch.B);
-  backend.copy_out(predictions.data(), a.predictions, predictions.size() * sizeof(int32_t));
-  int correct = 0;
-  for (size_t b = 0; b < predictions.size(); ++b) correct += predictions[b] == dataset.label(order[b]);
-  return correct;
+// FNV-1a.
+int64_t hash_of(const StepSettings& settings) {
+  const OptimizerSettings& optimizer = settings.optimizer;
+  const double values[] = {settings.loss.label_smoothing,
+                           settings.loss.class_weights.empty() ? 0.0 : 1.0,
+                           optimizer.beta1,
+                           optimizer.beta2,
+                           optimizer.eps,
+                           optimizer.weight_decay,
+                           optimizer.max_grad_norm};
+  unsigned char bytes[sizeof values];
+  std::memcpy(bytes, values, sizeof values);
+  uint64_t hash = 14695981039346656037ull;
+  for (const unsigned char byte : bytes) hash = (hash ^ byte) * 1099511628211ull;
+  return static_cast<int64_t>(hash);
 }
 
 }  // namespace
 
 bool StepResult::finite() const { return std::isfinite(loss) && std::isfinite(grad_norm); }
 
-StepResult compute_gradients(Bert& bert, const Dataset& dataset, const int32_t* order, int count, int64_t step,
-                             double learning_rate, const StepSettings& settings) {
+struct TrainingRun::MicroBatch {
+  StepState state;
+  int index, count;  // its place among the micro-batches of its step
+  bool update;
+
+  bool first() const { return index == 0; }
+  bool last() const { return index + 1 == count; }
+};
+
+TrainingRun::TrainingRun(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t count,
+                         const StepSettings& settings)
+    : bert_(bert),
+      dataset_(dataset),
+      order_(order),
+      count_(count),
+      settings_(settings),
+      settings_hash_(hash_of(settings)) {
   BERTUNE_CHECK(dataset.has_labels() && count > 0);
   Backend& backend = bert.backend();
-  const int micro_batches = (count + settings.batch_size - 1) / settings.batch_size;
-  StepResult result{};
-  for (int micro = 0; micro < micro_batches; ++micro) {
-    const int begin = micro * settings.batch_size;
-    const int examples = std::min(settings.batch_size, count - begin);
-    backend.begin_step({.seed = settings.seed,
-                        .dropout_step = static_cast<uint32_t>(step * settings.accumulation + micro),
-                        .step = static_cast<uint32_t>(step + 1),
-                        .learning_rate = learning_rate});
-    Activations& a = bert.gather(dataset, order + begin, examples, true);
-    run_micro_batch(bert, a, settings.loss, 1.0 / micro_batches, micro > 0);
-    backend.synchronize();
-    result.loss += read_scalar(backend, a.loss) / micro_batches;
-    result.correct += count_correct(backend, a, dataset, order + begin);
-    result.examples += examples;
-    if (micro + 1 < micro_batches) continue;
-    const std::vector<OptimizerSegment>& segments = bert.parameters().segments();
-    backend.grad_norm(segments.data(), static_cast<int>(segments.size()), a.grad_norm);
-    result.grad_norm = read_scalar(backend, a.grad_norm);
+  bert.run().reserve(count, run_ahead(), false);
+  bert.run().write_order(order, count);
+  const std::vector<double>& class_weights = settings.loss.class_weights;
+  if (!class_weights.empty()) {
+    backend.write_acc(bert.class_weights(), class_weights.data(), Dtype::kF64, bert.config().NC);
   }
-  return result;
+  backend.start_run();
 }
 
-StepResult run_step(Bert& bert, const Dataset& dataset, const int32_t* order, int count, int64_t step,
-                    double learning_rate, const StepSettings& settings) {
-  const StepResult result = compute_gradients(bert, dataset, order, count, step, learning_rate, settings);
-  if (!result.finite()) return result;
-  const std::vector<OptimizerSegment>& segments = bert.parameters().segments();
-  bert.backend().adamw(segments.data(), static_cast<int>(segments.size()), settings.optimizer, bert.last_loss());
-  bert.weights_changed();
-  return result;
+void TrainingRun::run_step(int64_t index, int64_t step, double learning_rate) {
+  give(index, step, learning_rate, true);
+  bert_.weights_changed();
+}
+
+void TrainingRun::compute_gradients(int64_t index, int64_t step, double learning_rate) {
+  give(index, step, learning_rate, false);
+}
+
+void TrainingRun::give(int64_t index, int64_t step, double learning_rate, bool update) {
+  const int64_t begin = index * settings_.step_size();
+  const int count = static_cast<int>(std::min<int64_t>(settings_.step_size(), count_ - begin));
+  const int micro_batches = (count + settings_.batch_size - 1) / settings_.batch_size;
+  for (int micro = 0; micro < micro_batches; ++micro) {
+    const int offset = micro * settings_.batch_size;
+    MicroBatch micro_batch{};
+    micro_batch.state = {.seed = settings_.seed,
+                         .dropout_step = static_cast<uint32_t>(step * settings_.accumulation + micro),
+                         .step = static_cast<uint32_t>(step + 1),
+                         .learning_rate = learning_rate,
+                         .order_begin = static_cast<int32_t>(begin + offset),
+                         .B = std::min(settings_.batch_size, count - offset),
+                         .T = 0,
+                         .slot = static_cast<int32_t>(examples_.size())};
+    micro_batch.index = micro;
+    micro_batch.count = micro_batches;
+    micro_batch.update = update;
+    run(micro_batch);
+  }
+  examples_.push_back(count);
+}
+
+void TrainingRun::run(const MicroBatch& micro_batch) {
+  Backend& backend = bert_.backend();
+  StepState state = micro_batch.state;
+  Activations& a = bert_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
+  state.T = a.live.T;
+  backend.begin_step(state);
+  // The prompt is made in the step, as its weights have changed in the one before.
+  if (micro_batch.first()) bert_.weights_changed();
+  run_recorded(backend, key_of(a, micro_batch), [&] { run_operations(a, micro_batch); });
+}
+
+void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) {
+  Backend& backend = bert_.backend();
+  const bool weighted = !settings_.loss.class_weights.empty();
+  const double scale = 1.0 / micro_batch.count;
+  bert_.gather(a, dataset_, true);
+  bert_.forward(a, true);
+  backend.cross_entropy({.NC = bert_.config().NC,
+                         .label_smoothing = settings_.loss.label_smoothing,
+                         .loss_scale = scale,
+                         .logits = a.head.logits,
+                         .class_weights = weighted ? a.class_weights : nullptr,
+                         .loss = a.loss,
+                         .predictions = a.predictions,
+                         .dlogits = a.head.dlogits});
+  bert_.backward(a, !micro_batch.first());
+
+  const std::vector<OptimizerSegment>& segments = bert_.parameters().segments();
+  const int count = static_cast<int>(segments.size());
+  if (micro_batch.last()) backend.grad_norm(segments.data(), count, a.grad_norm);
+  const RunMemory& run = bert_.run();
+  backend.keep_step({.add = !micro_batch.first(),
+                     .scale = scale,
+                     .loss = a.loss,
+                     .predictions = a.predictions,
+                     .norm = micro_batch.last() ? a.grad_norm : nullptr,
+                     .losses = run.losses(),
+                     .norms = run.norms(),
+                     .correct = run.correct()});
+  if (micro_batch.last() && micro_batch.update) backend.adamw(segments.data(), count, settings_.optimizer, a.loss);
+}
+
+RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_batch) const {
+  const int64_t place = micro_batch.index == 0 ? 0 : 1;
+  const int64_t flags = place | (micro_batch.last() ? 2 : 0) | (micro_batch.update ? 4 : 0);
+  return {{1, reinterpret_cast<int64_t>(&dataset_), a.batch.B, a.batch.T, a.batch.max_length, flags, micro_batch.count,
+           settings_hash_}};
+}
+
+std::vector<StepResult> TrainingRun::collect() {
+  Backend& backend = bert_.backend();
+  const auto count = static_cast<int64_t>(examples_.size());
+  std::vector<StepResult> results(examples_.size());
+  if (count == 0) return results;
+  std::vector<double> losses(examples_.size()), norms(examples_.size());
+  std::vector<int32_t> correct(examples_.size());
+  const RunMemory& run = bert_.run();
+  backend.synchronize();
+  backend.read_acc(losses.data(), Dtype::kF64, run.losses(), count);
+  backend.read_acc(norms.data(), Dtype::kF64, run.norms(), count);
+  backend.copy_out(correct.data(), run.correct(), correct.size() * sizeof(int32_t));
+  for (size_t i = 0; i < results.size(); ++i) results[i] = {losses[i], norms[i], correct[i], examples_[i]};
+  examples_.clear();
+  return results;
 }
 
 }  // namespace bertune

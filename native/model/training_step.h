@@ -1,4 +1,5 @@
-// A training step: forward and backward of its micro-batches, then clip and update.
+// Training steps: forward and backward of their micro-batches, then clip and update. The host runs ahead of the device
+// and reads results in between.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,8 @@ struct StepSettings {
   uint64_t seed;
   LossSettings loss;
   OptimizerSettings optimizer;
+
+  int step_size() const { return batch_size * accumulation; }
 };
 
 struct StepResult {
@@ -29,12 +32,38 @@ struct StepResult {
   bool finite() const;
 };
 
-// Gradients of one step's examples, order[0..count), and their norm. `step` counts from 0.
-StepResult compute_gradients(Bert& bert, const Dataset& dataset, const int32_t* order, int count, int64_t step,
-                             double learning_rate, const StepSettings& settings);
+// The steps of one call over the examples order[0..count), which a step takes `step_size` at a time.
+class TrainingRun {
+ public:
+  // Uploads the order. The arrays and settings stay the caller's and outlive the run.
+  TrainingRun(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t count, const StepSettings& settings);
 
-// The same, followed by clip and AdamW. Nothing is updated where loss or norm is not finite.
-StepResult run_step(Bert& bert, const Dataset& dataset, const int32_t* order, int count, int64_t step,
-                    double learning_rate, const StepSettings& settings);
+  // Gives the device its next step to do: the run's step `index`, which is step `step` of the training. Nothing is
+  // updated where loss or norm is not finite, nor by any step after it.
+  void run_step(int64_t index, int64_t step, double learning_rate);
+  // The same without the update.
+  void compute_gradients(int64_t index, int64_t step, double learning_rate);
+
+  // Steps that may be given before their results are to be collected.
+  int run_ahead() const { return bert_.backend().run_ahead(); }
+  // Waits for the steps given since the last call; their results, in order.
+  std::vector<StepResult> collect();
+
+ private:
+  struct MicroBatch;
+
+  void give(int64_t index, int64_t step, double learning_rate, bool update);
+  void run(const MicroBatch& micro_batch);
+  void run_operations(Activations& activations, const MicroBatch& micro_batch);
+  RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch) const;
+
+  Bert& bert_;
+  const Dataset& dataset_;
+  const int32_t* order_;
+  const int64_t count_;
+  const StepSettings& settings_;
+  const int64_t settings_hash_;  // of what recorded operations were given as arguments
+  std::vector<int> examples_;    // of each step given
+};
 
 }  // namespace bertune

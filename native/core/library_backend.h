@@ -1,0 +1,17 @@
+// A backend that lives in a library: every call goes through its table, and its failures come back as errors.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/library.h"
+
+namespace bertune {
+
+// Throws what the library reports. The table stays valid for the life of the process.
+std::unique_ptr<Backend> make_library_backend(const LibraryTable& table, const std::string& precision);
+
+// Throws where the failure says so.
+void throw_failure(const LibraryFailure& failure);
+
+}  // namespace bertune

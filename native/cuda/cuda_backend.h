@@ -1,0 +1,15 @@
+// The backend on an NVIDIA GPU: every operation a kernel of this folder, on one stream.
+#pragma once
+
+#include <memory>
+
+#include "core/backend.h"
+
+namespace bertune::cuda {
+
+enum class Precision { kFp32, kTf32, kBf16 };
+
+// Throws CUDA_UNAVAILABLE where cuBLASLt is missing, CUDA_ERROR and OUT_OF_MEMORY.
+std::unique_ptr<Backend> make_cuda_backend(Precision precision);
+
+}  // namespace bertune::cuda

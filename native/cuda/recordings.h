@@ -1,0 +1,46 @@
+// Steps as CUDA graphs. The first time that a key is met its operations run one by one, which also lets GEMMs choose
+// their algorithms; the second time they are captured; from then on one launch replays them.
+#pragma once
+
+#include <cstddef>
+#include <list>
+
+#include "core/backend.h"
+#include "cuda/context.h"
+
+namespace bertune::cuda {
+
+class Recordings {
+ public:
+  explicit Recordings(cudaStream_t stream) : stream_(stream) {}
+  ~Recordings() { forget(); }
+  Recordings(const Recordings&) = delete;
+  Recordings& operator=(const Recordings&) = delete;
+
+  // As Backend::replay, end_recording and forget_recordings.
+  bool replay(const RecordingKey& key);
+  void end();
+  void forget();
+
+  // Operations are being captured: nothing may be allocated or waited for.
+  bool capturing() const { return capturing_; }
+  // Kernels and copies of the graph that was launched last; 0 where none was.
+  size_t last_nodes() const { return last_nodes_; }
+
+ private:
+  struct Recording {
+    RecordingKey key;
+    cudaGraphExec_t graph;  // null: met once
+    size_t nodes;
+  };
+
+  // Graphs that are kept; the one used longest ago goes first.
+  static constexpr size_t kMost = 256;
+
+  cudaStream_t stream_;
+  std::list<Recording> recordings_;  // the one used last comes first
+  bool capturing_ = false;
+  size_t last_nodes_ = 0;
+};
+
+}  // namespace bertune::cuda
