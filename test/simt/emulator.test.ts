@@ -79,9 +79,9 @@ describe('SIMT emulator', () => {
     it('are not seen in correct kernels that look like them', () => {
       const correct = [...findings].filter(([name]) => name.startsWith('ok_'));
       expect(correct.length).to.be.at.least(8);
-      expect(correct.flatMap(([name, found]) => found.filter(isFound).map((finding) => ({ name, finding })))).to.deep.equal(
-        [],
-      );
+      expect(
+        correct.flatMap(([name, found]) => found.filter(isFound).map((finding) => ({ name, finding }))),
+      ).to.deep.equal([]);
     });
 
     for (const [name, build, report] of REPORTS) {
