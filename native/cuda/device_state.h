@@ -4,6 +4,9 @@
 
 #include "core/backend.h"
 #include "core/philox.h"
+#if defined(__CUDACC__) || defined(BERTUNE_EMULATED)
+#include "cuda/simt.h"
+#endif
 
 namespace bertune::cuda {
 
