@@ -149,6 +149,8 @@ export interface NativeTrainResult {
   examples: number;
   /** 'non-finite': the loss or norm of step `steps` was not finite, its update was not applied. */
   stopped: 'done' | 'aborted' | 'non-finite';
+  /** Kernels and copies of the last step that was replayed from a recording; 0 where none was, and on the CPU. */
+  recordingNodes: number;
 }
 
 /** Bytes by arena. `peak` is the highest sum since the session was made. */

@@ -153,6 +153,13 @@ export function addDeviceOptions(command: Command): Command {
   return command
     .optionsGroup('Device:')
     .addOption(choice('--device <name>', 'where to compute (default: auto)', ['auto', 'cpu', 'cuda']))
-    .addOption(choice('--precision <name>', 'arithmetic (default: fp32)', ['fp32', 'fp64', 'tf32', 'bf16']))
+    .addOption(
+      choice('--precision <name>', 'arithmetic (default: bf16 on a GPU, fp32 on the CPU)', [
+        'fp32',
+        'fp64',
+        'tf32',
+        'bf16',
+      ]),
+    )
     .addOption(positiveInteger('--threads <n>', 'threads on the CPU (default: one a core)'));
 }

@@ -84,13 +84,15 @@ function inspectMachine(): Inspection {
           { title: 'name' },
           { title: 'memory MiB', align: 'right' },
           { title: 'precisions' },
+          { title: 'libraries' },
           { title: 'available' },
         ],
-        rows: devices.map(({ device, name, totalMemory, precisions, available, reason }) => [
+        rows: devices.map(({ device, name, totalMemory, precisions, libraries, available, reason }) => [
           device,
           name || NO_VALUE,
           totalMemory > 0 ? formatMebibytes(totalMemory) : NO_VALUE,
           precisions.join(', ') || NO_VALUE,
+          libraries || NO_VALUE,
           available ? 'yes' : `no${reason ? `: ${reason}` : ''}`,
         ]),
       },

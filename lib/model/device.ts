@@ -13,7 +13,7 @@ export type Precision = NativePrecision;
 export interface DeviceOptions {
   /** Defaults to 'auto'. */
   device?: Device;
-  /** Defaults to 'fp32'. */
+  /** Defaults to 'bf16' on the GPU and 'fp32' on the CPU. */
   precision?: Precision;
   /** Worker threads on the CPU. Defaults to the processors available to the process. */
   threads?: number;
@@ -26,6 +26,13 @@ export interface ResolvedDevice {
   threads: number;
 }
 
+/** The CUDA backend under its emulator, for tests; not among the documented devices. */
+const EMULATED = 'cuda-emulated';
+
+type Able = { device: NativeDevice; precisions: readonly Precision[] };
+
+const CPU: Able = { device: 'cpu', precisions: ['fp32', 'fp64'] };
+
 const PRECISIONS = ['fp32', 'fp64', 'tf32', 'bf16'] as const satisfies readonly Precision[];
 
 /**
@@ -35,20 +42,24 @@ const PRECISIONS = ['fp32', 'fp64', 'tf32', 'bf16'] as const satisfies readonly 
  * @throws BertuneError INVALID_OPTION; CUDA_UNAVAILABLE with the reason when the GPU was asked for; NATIVE_UNAVAILABLE
  */
 export function resolveDevice(options: DeviceOptions, devices: () => NativeDeviceInfo[] = listDevices): ResolvedDevice {
-  const wanted = expectOneOf('device', options.device ?? 'auto', ['auto', 'cpu', 'cuda']);
-  const precision = expectOneOf('precision', options.precision ?? 'fp32', PRECISIONS);
+  const wanted: Device | typeof EMULATED =
+    (options.device as string) === EMULATED
+      ? EMULATED
+      : expectOneOf('device', options.device ?? 'auto', ['auto', 'cpu', 'cuda']);
   const threads = expectPositiveInteger('threads', options.threads ?? availableParallelism());
-  const cuda = wanted === 'cpu' ? undefined : devices().find(({ device }) => device === 'cuda');
-  if (wanted === 'cuda' && !cuda?.available) {
-    const reason = cuda?.reason ?? 'this build has no CUDA backend';
-    throw new BertuneError('CUDA_UNAVAILABLE', `Expected a usable GPU for device 'cuda' but ${reason}`);
+  const gpu =
+    wanted === 'cpu' ? undefined : devices().find(({ device }) => device === (wanted === EMULATED ? EMULATED : 'cuda'));
+  if (wanted !== 'auto' && wanted !== 'cpu' && !gpu?.available) {
+    const reason = gpu?.reason ?? 'this build has no CUDA backend';
+    throw new BertuneError('CUDA_UNAVAILABLE', `Expected a usable GPU for device '${wanted}' but ${reason}`);
   }
-  const device = cuda?.available ? 'cuda' : 'cpu';
-  const able = device === 'cuda' ? cuda!.precisions : (['fp32', 'fp64'] as const);
-  if (!(able as readonly Precision[]).includes(precision)) {
-    throw invalidOption('precision', `one of ${able.join(', ')} on ${device}`, precision);
+  const found: Able = gpu?.available ? gpu : CPU;
+  const usual = found.device === 'cpu' ? 'fp32' : 'bf16';
+  const precision = expectOneOf('precision', options.precision ?? usual, PRECISIONS);
+  if (!found.precisions.includes(precision)) {
+    throw invalidOption('precision', `one of ${found.precisions.join(', ')} on ${found.device}`, precision);
   }
-  return { device, precision, threads };
+  return { device: found.device, precision, threads };
 }
 
 function listDevices(): NativeDeviceInfo[] {

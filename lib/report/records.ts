@@ -58,6 +58,8 @@ export interface MemoryRecord {
   readonly peak: number;
   /** The highest resident memory of the whole process, as the operating system counted it. */
   readonly process_peak: number;
+  /** In use on the whole GPU, by all processes, at its highest; 0 on the CPU. */
+  readonly device_peak: number;
 }
 
 /** The method of a run with its options, e.g. `{ kind: 'lora', rank: 8, ... }`; `{ kind: 'none' }` trains nothing. */

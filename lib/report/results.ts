@@ -20,6 +20,7 @@ const CSV_COLUMNS: readonly [string, (run: RunRecord) => string | number | undef
   ['model_bytes', (run) => run.memory?.model],
   ['peak_memory_bytes', (run) => run.memory?.peak],
   ['process_peak_bytes', (run) => run.memory?.process_peak],
+  ['device_peak_bytes', (run) => run.memory?.device_peak],
   ['train_runtime', (run) => run.train_runtime],
   ['train_loss', (run) => run.train_loss],
   ['test_loss', (run) => run.test?.loss],

@@ -108,7 +108,8 @@ export class Run implements AsyncDisposable {
   }
 
   #memory(): MemoryRecord {
-    return { model: this.modelMemory, peak: this.model.memory().peak, process_peak: processPeakMemory() };
+    const { peak, device } = this.model.memory();
+    return { model: this.modelMemory, peak, process_peak: processPeakMemory(), device_peak: device };
   }
 }
 

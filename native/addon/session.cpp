@@ -314,6 +314,7 @@ Napi::Value Session::train(const Napi::CallbackInfo& info) {
           result.Set("correct", static_cast<double>(outcome->correct));
           result.Set("examples", static_cast<double>(outcome->examples));
           result.Set("stopped", outcome->stopped);
+          result.Set("recordingNodes", static_cast<double>(outcome->recording_nodes));
           return result;
         });
   });

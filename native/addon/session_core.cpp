@@ -132,6 +132,7 @@ TrainOutcome SessionCore::train(const TrainPlan& plan, const std::function<bool(
     given = 0;
   }
   add_results(run, outcome);
+  outcome.recording_nodes = backend->last_recording_nodes();
   return outcome;
 }
 

@@ -36,6 +36,7 @@ struct TrainOutcome {
   std::vector<double> losses, grad_norms;
   int64_t steps = 0, correct = 0, examples = 0;
   const char* stopped = "done";
+  size_t recording_nodes = 0;  // see Backend::last_recording_nodes
 };
 
 struct GradientOutcome {

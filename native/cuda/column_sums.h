@@ -15,5 +15,10 @@ template <typename T>
 void layernorm_parameter_sums(Context& context, RowCount rows, int C, bool accumulate, const T* dout /* (rows,C) */,
                               const T* sum /* (rows,C) */, const float* mean /* (rows) */,
                               const float* rstd /* (rows) */, float* dgamma, float* dbeta);
+// The same of dropout(dout).
+template <typename T>
+void layernorm_parameter_sums(Context& context, RowCount rows, int C, bool accumulate, const DropoutMask& mask,
+                              const T* dout /* (rows,C) */, const T* sum /* (rows,C) */, const float* mean /* (rows) */,
+                              const float* rstd /* (rows) */, float* dgamma, float* dbeta);
 
 }  // namespace bertune::cuda

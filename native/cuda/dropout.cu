@@ -1,11 +1,40 @@
+// Dropout by itself: out = mask · inp / (1 − p), (rows,n). Nothing is saved: the mask is drawn again (device_state.h).
+#include "cuda/columns.cuh"
 #include "cuda/dropout.h"
-#include "cuda/scalar.cuh"
 
 namespace bertune::cuda {
+namespace {
+
+constexpr int kRows = 8;  // of a block
+
+// Grid: (ceil(rows.padded / 8), ceil(n / (32 · N))); block: (32,8), a warp 32 · N columns of a row.
+template <typename T, bool kVector>
+__global__ void dropout_kernel(RowCount rows, int n, DropoutMask mask, const T* inp /* (rows,n) */,
+                               T* out /* (rows,n); may be inp */) {
+  constexpr int N = kVectorColumns<T>;
+  const int row = static_cast<int>(blockIdx.x) * kRows + threadIdx.y;
+  const int column = static_cast<int>(blockIdx.y * 32 + threadIdx.x) * N;
+  if (row >= rows.padded || column >= n) return;
+  const size_t at = static_cast<size_t>(row) * n;
+  float values[N];
+  load_columns<kVector>(values, inp + at, column, n);
+  kept_columns<N>(mask, row, column).apply(values);
+  clear_unless(row < rows.count(), values);
+  store_columns<kVector>(out + at, column, n, values);
+}
+
+}  // namespace
 
 template <typename T>
-void dropout_apply(Context&, const DropoutApply&) {
-  throw Error("INTERNAL", "dropout_apply is not written yet");
+void dropout_apply(Context& context, const DropoutApply& args) {
+  if (args.rows.count == 0) return;
+  constexpr int N = kVectorColumns<T>;
+  const T* inp = scalars<T>(args.inp);
+  T* out = scalars<T>(args.out);
+  const bool vectorizable = is_vectorizable<N>(inp, args.n, args.n) && is_vectorizable<N>(out, args.n, args.n);
+  context.launch(vectorizable ? dropout_kernel<T, true> : dropout_kernel<T, false>,
+                 dim3(ceil_div(args.rows.count, kRows), ceil_div(args.n, 32 * N)), dim3(32, kRows), 0,
+                 context.rows(args.rows), args.n, context.dropout(args.dropout), inp, out);
 }
 
 template void dropout_apply<float>(Context&, const DropoutApply&);

@@ -1,15 +1,243 @@
+// Embeddings + LayerNorm + dropout.
+//
+//   forward    x[t] = word[ids[t]] + token_type[types[t]] + position[P + positions[t]],  out = dropout(LayerNorm(x))
+//   backward   dsum = LayerNorm backward of dropout(dout); the rows of a table get the sums of dsum over their tokens
+//
+// Saved: x, mean and rstd (layernorm_row.cuh). Tokens sorted by id, and by position, lie in segments of equal keys: a
+// warp adds up a segment in token order, so that no two add to one row. There are few token types: their sums are
+// column sums of the rows of a type.
+#include "cuda/column_sums.cuh"
+#include "cuda/column_sums.h"
 #include "cuda/embedding.h"
-#include "cuda/scalar.cuh"
+#include "cuda/layernorm_row.cuh"
 
 namespace bertune::cuda {
+namespace {
 
 template <typename T>
-void embedding_forward(Context&, const EmbeddingForward&) {
-  throw Error("INTERNAL", "embedding_forward is not written yet");
+struct EmbeddingInput {
+  const int32_t* ids;          // (T)
+  const int32_t* token_types;  // (T)
+  const int32_t* positions;    // (T)
+  const T* word;               // (V,C)
+  const T* token_type;         // (types,C)
+  const T* position;           // (positions,C) from that of place 0 on
+
+  struct Raw {
+    float word[kRowVector], token_type[kRowVector], position[kRowVector];
+  };
+
+  template <bool kVector>
+  __device__ __forceinline__ void load(Raw& raw, int row, int column, int C) const {
+    const size_t stride = C;
+    load_columns<kVector>(raw.word, word + ids[row] * stride, column, C);
+    load_columns<kVector>(raw.token_type, token_type + token_types[row] * stride, column, C);
+    load_columns<kVector>(raw.position, position + positions[row] * stride, column, C);
+  }
+
+  __device__ __forceinline__ void combine(float (&x)[kRowVector], const Raw& raw, const KeptColumns&) const {
+#pragma unroll
+    for (int i = 0; i < kRowVector; ++i) x[i] = raw.word[i] + raw.token_type[i] + raw.position[i];
+  }
+};
+
+// Grid: ceil(rows.padded / RowTeam::kRows); block: RowTeam::kThreads.
+template <typename T, int K>
+__global__ void embedding_forward_kernel(RowCount rows, LayernormForward<T> args, EmbeddingInput<T> input) {
+  const int row = RowTeam<K>::row();
+  if (row >= rows.padded) return;
+  layernorm_forward_row<T, K, DropoutAt::kOutput>(args, row, row < rows.count(), input);
 }
+
+// Grid: ceil(rows.padded / RowTeam::kRows); block: RowTeam::kThreads.
+template <typename T, int K>
+__global__ void embedding_backward_kernel(RowCount rows, LayernormBackward<T> args) {
+  const int row = RowTeam<K>::row();
+  if (row >= rows.padded) return;
+  layernorm_backward_row<T, K, DropoutAt::kOutput>(args, row, row < rows.count());
+}
+
+// A table's gradient, and which of its rows tokens belong to.
+struct Table {
+  const int32_t* sorted;  // (T) tokens by (key, index)
+  const int32_t* keys;    // (T) row of each token
+  int skip;               // key of the row that gets no gradient, or −1
+  float* gradient;        // (rows,C) from that of key 0 on
+};
+
+constexpr int kSegmentWarps = 4;
+constexpr int kSegmentRows = 8;  // that are loaded at a time
+
+// Grid: (ceil(T · chunks / 4), tables); block: 128. A warp has 32 · 8 columns, a chunk, of the segment that starts at a
+// place of the sorted tokens; where none starts, nothing.
+template <typename T, bool kVector>
+__global__ void add_segments_kernel(RowCount tokens, int C, int chunks, bool accumulate, const T* dsum /* (T,C) */,
+                                    Table first, Table second) {
+  const bool is_first = blockIdx.y == 0;
+  const int32_t* sorted = is_first ? first.sorted : second.sorted;
+  const int32_t* keys = is_first ? first.keys : second.keys;
+  const int lane = static_cast<int>(threadIdx.x & 31);
+  const int unit = static_cast<int>(blockIdx.x * kSegmentWarps + (threadIdx.x >> 5));
+  const int start = unit / chunks, column = (unit % chunks * 32 + lane) * kRowVector;
+  const int count = tokens.count();
+  if (start >= count) return;
+  const int key = keys[sorted[start]];
+  if (start > 0 && keys[sorted[start - 1]] == key) return;
+  if (key == (is_first ? first.skip : second.skip)) return;
+
+  float sum[kRowVector] = {};
+  int found = 32;
+  for (int from = start; found == 32; from += 32) {
+    // The next 32 tokens, a lane each: those of the segment come first.
+    const int token = from + lane < count ? sorted[from + lane] : -1;
+    found = __popc(__ballot_sync(kAllLanes, token >= 0 && keys[max(token, 0)] == key));
+    for (int i = 0; i < found; i += kSegmentRows) {
+      float rows[kSegmentRows][kRowVector];
+#pragma unroll
+      for (int j = 0; j < kSegmentRows; ++j) {
+        const int row = __shfl_sync(kAllLanes, token, i + j);
+        if (i + j < found) load_columns<kVector>(rows[j], dsum + static_cast<size_t>(row) * C, column, C);
+      }
+#pragma unroll
+      for (int j = 0; j < kSegmentRows; ++j) {
+#pragma unroll
+        for (int c = 0; c < kRowVector; ++c) sum[c] += i + j < found ? rows[j][c] : 0.f;
+      }
+    }
+  }
+  float* gradient = (is_first ? first.gradient : second.gradient) + static_cast<size_t>(key) * C;
+  if (accumulate) {
+    float before[kRowVector];
+    load_columns<kVector>(before, gradient, column, C);
+#pragma unroll
+    for (int c = 0; c < kRowVector; ++c) sum[c] += before[c];
+  }
+  store_columns<kVector>(gradient, column, C, sum);
+}
+
+// dsum of the tokens whose type is blockIdx.z.
+template <typename T, int N>
+struct TokenTypeSource {
+  static constexpr int kSums = 1;
+  const T* dsum;               // (T,C)
+  const int32_t* token_types;  // (T)
+
+  struct Raw {
+    float dsum[N];
+    int32_t token_type;
+  };
+
+  __device__ __forceinline__ void load(Raw& raw, int row, int column, int C) const {
+    load_floats<N>(raw.dsum, dsum + static_cast<size_t>(row) * C + column);
+    raw.token_type = token_types[row];
+  }
+  __device__ __forceinline__ void add(float (&sums)[kSums][N], const Raw& raw, int, int) const {
+    const bool belongs = raw.token_type == static_cast<int32_t>(blockIdx.z);
+#pragma unroll
+    for (int i = 0; i < N; ++i) sums[0][i] += belongs ? raw.dsum[i] : 0.f;
+  }
+};
+
+void zero_table(Context& context, float* table, int rows, int C) {
+  if (!table) return;
+  BERTUNE_CUDA(cudaMemsetAsync(table, 0, static_cast<size_t>(rows) * C * sizeof(float), context.stream));
+}
+
 template <typename T>
-void embedding_backward(Context&, const EmbeddingBackward&) {
-  throw Error("INTERNAL", "embedding_backward is not written yet");
+void add_segments(Context& context, const EmbeddingBackward& args, const T* dsum) {
+  const Batch& batch = context.batch;
+  const int C = args.C, chunks = static_cast<int>(ceil_div(C, 32 * kRowVector));
+  float* dword = floats(args.dword);
+  float* dposition = floats(args.dposition);
+  if (!dword && !dposition) return;
+  if (!args.accumulate) {
+    zero_table(context, dword, args.V, C);
+    zero_table(context, dposition, args.positions, C);
+  }
+  const Table words{batch.tokens_by_id, batch.ids, args.padding_id, dword};
+  const Table positions{batch.tokens_by_position, batch.positions, -1,
+                        dposition ? dposition + static_cast<size_t>(args.P) * C : nullptr};
+  const bool vectorizable = is_vectorizable<kRowVector>(dsum, C, C) && is_vectorizable<kRowVector>(dword, C, C) &&
+                            is_vectorizable<kRowVector>(dposition, C, C);
+  context.launch(vectorizable ? add_segments_kernel<T, true> : add_segments_kernel<T, false>,
+                 dim3(ceil_div(static_cast<int64_t>(batch.T) * chunks, kSegmentWarps), dword && dposition ? 2 : 1),
+                 32 * kSegmentWarps, 0, context.rows({RowKind::kTokens, batch.T}), C, chunks, args.accumulate, dsum,
+                 dword ? words : positions, positions);
+}
+
+template <typename T>
+void sum_token_types(Context& context, const EmbeddingBackward& args, const T* dsum) {
+  if (!args.dtoken_type) return;
+  const Batch& batch = context.batch;
+  const auto launch = [&](auto columns) {
+    constexpr int N = decltype(columns)::value;
+    launch_column_sums<N>(context, context.rows({RowKind::kTokens, batch.T}), args.C, args.types,
+                          TokenTypeSource<T, N>{dsum, batch.token_types},
+                          {{floats(args.dtoken_type)}, args.accumulate});
+  };
+  constexpr int N = kVectorColumns<T>;
+  if (is_vectorizable<N>(dsum, args.C, args.C)) return launch(std::integral_constant<int, N>{});
+  launch(std::integral_constant<int, 1>{});
+}
+
+}  // namespace
+
+template <typename T>
+void embedding_forward(Context& context, const EmbeddingForward& args) {
+  const Batch& batch = context.batch;
+  const int C = args.C;
+  const LayernormForward<T> norm{C,
+                                 static_cast<float>(args.eps),
+                                 scalars<T>(args.gamma),
+                                 scalars<T>(args.beta),
+                                 scalars<T>(args.sum),
+                                 floats(args.mean),
+                                 floats(args.rstd),
+                                 scalars<T>(args.out),
+                                 context.dropout(args.dropout)};
+  const EmbeddingInput<T> input{batch.ids,
+                                batch.token_types,
+                                batch.positions,
+                                scalars<T>(args.word),
+                                scalars<T>(args.token_type),
+                                scalars<T>(args.position) + static_cast<size_t>(args.P) * C};
+  const bool vectorizable =
+      is_vectorizable<kRowVector>(input.word, C, C) && is_vectorizable<kRowVector>(input.token_type, C, C) &&
+      is_vectorizable<kRowVector>(input.position, C, C) && is_vectorizable<kRowVector>(norm.gamma, C, C) &&
+      is_vectorizable<kRowVector>(norm.beta, C, C) && is_vectorizable<kRowVector>(norm.sum, C, C) &&
+      is_vectorizable<kRowVector>(norm.out, C, C);
+  with_row_team(C, vectorizable, [&](auto vectors) {
+    constexpr int K = decltype(vectors)::value;
+    context.launch(embedding_forward_kernel<T, K>, ceil_div(batch.T, RowTeam<K>::kRows), RowTeam<K>::kThreads, 0,
+                   context.rows({RowKind::kTokens, batch.T}), norm, input);
+  });
+}
+
+template <typename T>
+void embedding_backward(Context& context, const EmbeddingBackward& args) {
+  const int C = args.C;
+  const RowCount tokens = context.rows({RowKind::kTokens, context.batch.T});
+  const LayernormBackward<T> norm{C,
+                                  scalars<T>(args.dout),
+                                  scalars<T>(args.sum),
+                                  floats(args.mean),
+                                  floats(args.rstd),
+                                  scalars<T>(args.gamma),
+                                  scalars<T>(args.dsum),
+                                  nullptr,
+                                  context.dropout(args.dropout)};
+  layernorm_parameter_sums(context, tokens, C, args.accumulate, norm.mask, norm.dout, norm.sum, norm.mean, norm.rstd,
+                           floats(args.dgamma), floats(args.dbeta));
+  const bool vectorizable =
+      is_vectorizable<kRowVector>(norm.dout, C, C) && is_vectorizable<kRowVector>(norm.sum, C, C) &&
+      is_vectorizable<kRowVector>(norm.gamma, C, C) && is_vectorizable<kRowVector>(norm.dsum, C, C);
+  with_row_team(C, vectorizable, [&](auto vectors) {
+    constexpr int K = decltype(vectors)::value;
+    context.launch(embedding_backward_kernel<T, K>, ceil_div(tokens.padded, RowTeam<K>::kRows), RowTeam<K>::kThreads, 0,
+                   tokens, norm);
+  });
+  add_segments(context, args, norm.dsum);
+  sum_token_types(context, args, norm.dsum);
 }
 
 template void embedding_forward<float>(Context&, const EmbeddingForward&);

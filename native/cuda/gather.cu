@@ -1,7 +1,171 @@
+// Packs the step's batch, examples order[order_begin .. order_begin + B) of the resident data set, end to end.
+//
+//   cu_seqlens[b + 1] = cu_seqlens[b] + length of example b;  token t is place t − cu_seqlens[b] of its sequence b
+//   tokens_by_id, tokens_by_position: a token's place is the number of tokens before it, by (key, index)
+//
+// One launch: every block adds the lengths up for itself, in shared memory, and finds each token's sequence by
+// bisection. Only where there are more sequences than fit does a launch before it add the lengths up in cu_seqlens.
+// Tokens before a token are counted: by id over all tokens, tile by tile; by position over all sequences, since a
+// sequence of n tokens has min(n, place) tokens of lower places.
 #include "cuda/gather.h"
+#include "cuda/reduce.cuh"
 
 namespace bertune::cuda {
+namespace {
 
-void gather_batch(Context&, const GatherBatch&, Batch&) { throw Error("INTERNAL", "gather_batch is not written yet"); }
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / 32;
+constexpr int kLanes = 8;  // of a token, which count a part each
+constexpr int kTokens = kThreads / kLanes;
+constexpr int kTile = 1024;           // ids in shared memory at a time
+constexpr int kMostSequences = 2048;  // whose starts fit shared memory
+
+struct Examples {
+  const DeviceState* state;
+  const int32_t* order;    // (order_begin + B)
+  const int32_t* offsets;  // (N + 1)
+
+  __device__ __forceinline__ int32_t example(int b) const { return order[state->step.order_begin + b]; }
+};
+
+// starts[b] = Σ lengths of the examples before b, for b ≤ padded; examples from `live` on are empty. By a whole block.
+__device__ __forceinline__ void add_lengths(const Examples& examples, int live, int padded, int32_t* starts) {
+  SHARED(totals, int32_t[kWarps]);
+  const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, warp = thread >> 5;
+  int32_t before = 0;
+  if (thread == 0) starts[0] = 0;
+  for (int first = 0; first < padded; first += kThreads) {
+    const int b = first + thread;
+    int32_t sum = 0;
+    if (b < live) {
+      const int32_t* offset = examples.offsets + examples.example(b);
+      sum = offset[1] - offset[0];
+    }
+#pragma unroll
+    for (int distance = 1; distance < 32; distance <<= 1) {
+      const int32_t other = __shfl_up_sync(kAllLanes, sum, distance);
+      if (lane >= distance) sum += other;
+    }
+    __syncthreads();  // the totals of the tile before may still be read
+    if (lane == 31) totals[warp] = sum;
+    __syncthreads();
+    int32_t total = 0;
+#pragma unroll
+    for (int i = 0; i < kWarps; ++i) {
+      if (i < warp) sum += totals[i];
+      total += totals[i];
+    }
+    if (b < padded) starts[b + 1] = before + sum;
+    before += total;
+  }
+  __syncthreads();
+}
+
+// Grid: 1; block: 256.
+__global__ void add_lengths_kernel(Examples examples, int padded, int32_t* cu_seqlens /* (padded + 1) */) {
+  add_lengths(examples, examples.state->step.B, padded, cu_seqlens);
+}
+
+// The sequence of token t < starts[B].
+__device__ __forceinline__ int sequence_of(int t, int B, const int32_t* starts) {
+  int low = 0, high = B;  // starts[low] <= t < starts[high]
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    if (starts[middle] <= t) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+__device__ __forceinline__ int sum_of_lanes(int count) {
+#pragma unroll
+  for (int offset = kLanes / 2; offset > 0; offset >>= 1) count += __shfl_xor_sync(kAllLanes, count, offset);
+  return count;
+}
+
+// Grid: ceil(batch.T / 32), at least 1; block: 256, 8 lanes a token. Shared memory: batch.B + 1 starts, or none where
+// cu_seqlens is filled already.
+template <bool kHasStarts>
+__global__ void pack_kernel(Examples examples, GatherBatch args, Batch batch) {
+  DYN_SHARED(shared);
+  SHARED(tile, int32_t[kTile]);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int B = examples.state->step.B;
+  int32_t* starts = batch.cu_seqlens;
+  if constexpr (!kHasStarts) {
+    starts = shared.take<int32_t>(batch.B + 1);
+    add_lengths(examples, B, batch.B, starts);
+  }
+  if (blockIdx.x == 0) {
+    for (int b = thread; b <= batch.B; b += kThreads) {
+      if constexpr (!kHasStarts) batch.cu_seqlens[b] = starts[b];
+      if (args.dataset_labels && b < batch.B) batch.labels[b] = b < B ? args.dataset_labels[examples.example(b)] : 0;
+    }
+  }
+
+  const int T = starts[B];
+  // Where the token is in the data set.
+  const auto source_of = [&](int t, int b) { return examples.offsets[examples.example(b)] + t - starts[b]; };
+  const int t = static_cast<int>(blockIdx.x) * kTokens + thread / kLanes, lane = thread % kLanes;
+  const bool live = t < T;
+  int sequence = 0, place = 0;
+  int32_t id = 0;
+  if (live) {
+    sequence = sequence_of(t, B, starts);
+    place = t - starts[sequence];
+    const int source = source_of(t, sequence);
+    id = args.dataset_ids[source];
+    if (lane == 0) {
+      batch.ids[t] = id;
+      batch.token_types[t] = args.dataset_token_types ? args.dataset_token_types[source] : 0;
+      batch.positions[t] = place;
+    }
+  } else if (t < batch.T && lane == 0) {
+    batch.ids[t] = batch.token_types[t] = batch.positions[t] = 0;
+    if (args.sort_tokens) batch.tokens_by_id[t] = batch.tokens_by_position[t] = 0;
+  }
+  if (!args.sort_tokens) return;
+
+  int lower = 0;
+  for (int b = lane; b < B; b += kLanes) {
+    const int length = starts[b + 1] - starts[b];
+    lower += min(length, place) + (b < sequence && length > place ? 1 : 0);
+  }
+  lower = sum_of_lanes(lower);
+  if (live && lane == 0) batch.tokens_by_position[lower] = t;
+
+  int smaller = 0;
+  for (int first = 0; first < T; first += kTile) {
+    const int count = min(kTile, T - first);
+    __syncthreads();  // the tile before may still be read
+    for (int i = thread; i < count; i += kThreads) {
+      const int other = first + i;
+      tile[i] = args.dataset_ids[source_of(other, sequence_of(other, B, starts))];
+    }
+    __syncthreads();
+    // Of equal ids, those of tokens before t are smaller.
+#pragma unroll 4
+    for (int i = lane; i < count; i += kLanes) smaller += tile[i] < id + (first + i < t ? 1 : 0) ? 1 : 0;
+  }
+  smaller = sum_of_lanes(smaller);
+  if (live && lane == 0) batch.tokens_by_id[smaller] = t;
+}
+
+}  // namespace
+
+void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
+  const Examples examples{context.state, args.order, args.dataset_offsets};
+  const unsigned blocks = ceil_div(batch.T > 0 ? batch.T : 1, kTokens);
+  if (batch.B <= kMostSequences) {
+    context.launch(pack_kernel<false>, blocks, kThreads, simt::smem_bytes<int32_t>(batch.B + 1), examples, args, batch);
+  } else {
+    context.launch(add_lengths_kernel, 1, kThreads, 0, examples, batch.B, batch.cu_seqlens);
+    context.launch(pack_kernel<true>, blocks, kThreads, 0, examples, args, batch);
+  }
+  context.batch = batch;
+}
 
 }  // namespace bertune::cuda

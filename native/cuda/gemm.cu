@@ -1,10 +1,36 @@
+// Which kernel multiplies: cuBLASLt where a product is large and lies as its kernels like it, ours otherwise.
 #include "cuda/gemm.h"
 
 namespace bertune::cuda {
+namespace {
 
-std::unique_ptr<Gemm> make_gemm(bool) { return nullptr; }
-BlasLibrary find_blas() { return {"none", ""}; }
-void gemm(Context&, const GemmArgs&) { throw Error("INTERNAL", "gemm is not written yet"); }
-void small_gemm(Context&, const GemmArgs&) { throw Error("INTERNAL", "small_gemm is not written yet"); }
+// Multiply-adds below which one launch of ours takes no longer than the library's (and often less: it splits a small
+// product with a long k into two launches).
+constexpr int64_t kLibraryProducts = int64_t{1} << 20;
+// What the library's fast kernels want pointers and rows to be a multiple of.
+constexpr size_t kLibraryBytes = 16;
+
+size_t element_bytes(Element element) { return element == Element::kBf16 ? 2 : 4; }
+
+bool is_aligned(const void* pointer, int64_t stride, Element element) {
+  return reinterpret_cast<uintptr_t>(pointer) % kLibraryBytes == 0 &&
+         stride * element_bytes(element) % kLibraryBytes == 0;
+}
+
+bool suits_library(const GemmArgs& args) {
+  const int64_t unit = static_cast<int64_t>(kLibraryBytes / element_bytes(args.inp));
+  return static_cast<int64_t>(args.m) * args.n * args.k >= kLibraryProducts && args.n % unit == 0 &&
+         args.k % unit == 0 && is_aligned(args.a, args.a_stride, args.inp) &&
+         is_aligned(args.b, args.b_stride, args.inp) && is_aligned(args.out, args.out_stride, args.out_type) &&
+         is_aligned(args.bias, 0, args.out_type);
+}
+
+}  // namespace
+
+void gemm(Context& context, const GemmArgs& args) {
+  if (args.m == 0 || args.n == 0) return;
+  if (context.gemm != nullptr && suits_library(args) && context.gemm->run(context, args)) return;
+  small_gemm(context, args);
+}
 
 }  // namespace bertune::cuda

@@ -1,15 +1,110 @@
+// dropout + residual + LayerNorm.
+//
+//   forward    sum = residual + dropout(inp),  out = (sum − mean) · rstd · gamma + beta        inp (rows,C) → out
+//   (rows,C) backward   g = dout · gamma,  dresidual = dsum = rstd · (g − Σ g / C − x̂ · Σ g x̂ / C),  dinp =
+//   dropout(dsum)
+//
+// Saved: sum as it is stored, mean and rstd (layernorm_row.cuh). dgamma and dbeta are sums over rows (column_sums.h),
+// made before dresidual is written, which may be dout.
+#include "cuda/column_sums.h"
 #include "cuda/layernorm.h"
-#include "cuda/scalar.cuh"
+#include "cuda/layernorm_row.cuh"
 
 namespace bertune::cuda {
+namespace {
 
 template <typename T>
-void dropout_residual_layernorm_forward(Context&, const DropoutResidualLayernormForward&) {
-  throw Error("INTERNAL", "dropout_residual_layernorm_forward is not written yet");
+struct ResidualInput {
+  const T* inp;       // (rows,C)
+  const T* residual;  // (rows,C) or null
+
+  struct Raw {
+    float inp[kRowVector], residual[kRowVector];
+  };
+
+  template <bool kVector>
+  __device__ __forceinline__ void load(Raw& raw, int row, int column, int C) const {
+    const size_t at = static_cast<size_t>(row) * C;
+    load_columns<kVector>(raw.inp, inp + at, column, C);
+    if (residual) {
+      load_columns<kVector>(raw.residual, residual + at, column, C);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kRowVector; ++i) raw.residual[i] = 0.f;
+    }
+  }
+
+  __device__ __forceinline__ void combine(float (&x)[kRowVector], Raw& raw, const KeptColumns& kept) const {
+    kept.apply(raw.inp);
+#pragma unroll
+    for (int i = 0; i < kRowVector; ++i) x[i] = raw.residual[i] + raw.inp[i];
+  }
+};
+
+// Grid: ceil(rows.padded / RowTeam::kRows); block: RowTeam::kThreads.
+template <typename T, int K>
+__global__ void layernorm_forward_kernel(RowCount rows, LayernormForward<T> args, ResidualInput<T> input) {
+  const int row = RowTeam<K>::row();
+  if (row >= rows.padded) return;
+  layernorm_forward_row<T, K, DropoutAt::kInput>(args, row, row < rows.count(), input);
 }
+
+// Grid: ceil(rows.padded / RowTeam::kRows); block: RowTeam::kThreads.
+template <typename T, int K>
+__global__ void layernorm_backward_kernel(RowCount rows, LayernormBackward<T> args) {
+  const int row = RowTeam<K>::row();
+  if (row >= rows.padded) return;
+  layernorm_backward_row<T, K, DropoutAt::kInput>(args, row, row < rows.count());
+}
+
+}  // namespace
+
 template <typename T>
-void dropout_residual_layernorm_backward(Context&, const DropoutResidualLayernormBackward&) {
-  throw Error("INTERNAL", "dropout_residual_layernorm_backward is not written yet");
+void dropout_residual_layernorm_forward(Context& context, const DropoutResidualLayernormForward& args) {
+  if (args.rows.count == 0) return;
+  const int C = args.C;
+  const LayernormForward<T> norm{C,
+                                 static_cast<float>(args.eps),
+                                 scalars<T>(args.gamma),
+                                 scalars<T>(args.beta),
+                                 scalars<T>(args.sum),
+                                 floats(args.mean),
+                                 floats(args.rstd),
+                                 scalars<T>(args.out),
+                                 context.dropout(args.dropout)};
+  const ResidualInput<T> input{scalars<T>(args.inp), scalars<T>(args.residual)};
+  const bool vectorizable =
+      is_vectorizable<kRowVector>(input.inp, C, C) && is_vectorizable<kRowVector>(input.residual, C, C) &&
+      is_vectorizable<kRowVector>(norm.gamma, C, C) && is_vectorizable<kRowVector>(norm.beta, C, C) &&
+      is_vectorizable<kRowVector>(norm.sum, C, C) && is_vectorizable<kRowVector>(norm.out, C, C);
+  with_row_team(C, vectorizable, [&](auto vectors) {
+    constexpr int K = decltype(vectors)::value;
+    context.launch(layernorm_forward_kernel<T, K>, ceil_div(args.rows.count, RowTeam<K>::kRows), RowTeam<K>::kThreads,
+                   0, context.rows(args.rows), norm, input);
+  });
+}
+
+template <typename T>
+void dropout_residual_layernorm_backward(Context& context, const DropoutResidualLayernormBackward& args) {
+  const int C = args.C;
+  const LayernormBackward<T> norm{C, scalars<T>(args.dout), scalars<T>(args.sum), floats(args.mean), floats(args.rstd),
+                                  scalars<T>(args.gamma), scalars<T>(args.dresidual),
+                                  // The same buffer is right already: nothing is dropped then.
+                                  args.dinp == args.dresidual ? nullptr : scalars<T>(args.dinp),
+                                  context.dropout(args.dropout)};
+  const RowCount rows = context.rows(args.rows);
+  layernorm_parameter_sums(context, rows, C, args.accumulate, norm.dout, norm.sum, norm.mean, norm.rstd,
+                           floats(args.dgamma), floats(args.dbeta));
+  if (args.rows.count == 0) return;
+  const bool vectorizable =
+      is_vectorizable<kRowVector>(norm.dout, C, C) && is_vectorizable<kRowVector>(norm.sum, C, C) &&
+      is_vectorizable<kRowVector>(norm.gamma, C, C) && is_vectorizable<kRowVector>(norm.dsum, C, C) &&
+      is_vectorizable<kRowVector>(norm.dinp, C, C);
+  with_row_team(C, vectorizable, [&](auto vectors) {
+    constexpr int K = decltype(vectors)::value;
+    context.launch(layernorm_backward_kernel<T, K>, ceil_div(args.rows.count, RowTeam<K>::kRows), RowTeam<K>::kThreads,
+                   0, rows, norm);
+  });
 }
 
 template void dropout_residual_layernorm_forward<float>(Context&, const DropoutResidualLayernormForward&);

@@ -1,19 +1,113 @@
+// Linear layers, on padded rows:
+//
+//   forward          out = activation(inp (rows,k) · weightᵀ (k,n) + bias)
+//   backward input   dinp (rows,k) = [dinp +] dout (rows,n) · weight (n,k)
+//   backward weight  dweight (n,k) = [dweight +] doutᵀ (n,rows) · inp (rows,k),  dbias (n): column sums of dout
+//
+// Rows past the live ones: those of dout are zero, so sums over rows may run over all of them; those of out become the
+// bias, which nothing reads.
+#include "cuda/activation.h"
+#include "cuda/column_sums.h"
+#include "cuda/gemm.h"
 #include "cuda/linear.h"
 #include "cuda/scalar.cuh"
 
 namespace bertune::cuda {
+namespace {
 
 template <typename T>
-void linear_forward(Context&, const LinearForward&) {
-  throw Error("INTERNAL", "linear_forward is not written yet");
+constexpr Element element() {
+  return sizeof(T) == 2 ? Element::kBf16 : Element::kFloat;
 }
+
+// out rows, `stride` apart, = inp (rows,n). Grid (rows, blocks of columns), block kThreads.
+constexpr int kThreads = 128;
 template <typename T>
-void linear_backward_input(Context&, const LinearBackwardInput&) {
-  throw Error("INTERNAL", "linear_backward_input is not written yet");
+__global__ void copy_rows(int n, int stride, const T* inp, T* out) {
+  const int64_t row = blockIdx.x;
+  const int column = blockIdx.y * kThreads + threadIdx.x;
+  if (column < n) out[row * stride + column] = inp[row * n + column];
 }
+
+}  // namespace
+
 template <typename T>
-void linear_backward_weight(Context&, const LinearBackwardWeight&) {
-  throw Error("INTERNAL", "linear_backward_weight is not written yet");
+void linear_forward(Context& context, const LinearForward& args) {
+  const int rows = args.rows.count;
+  if (rows == 0) return;
+  // The product goes where the preactivation is wanted, and otherwise straight to the output.
+  const bool saves = args.preactivation != nullptr;
+  // Activations are of dense rows; no model has any that are not.
+  Real* dense = args.out;
+  if (args.out_stride != args.n && (saves || args.activation != Activation::kNone)) {
+    dense = reinterpret_cast<Real*>(context.scratch.floats(static_cast<size_t>(rows) * args.n));
+  }
+  Real* product = saves ? args.preactivation : dense;
+  gemm(context, {.m = rows,
+                 .n = args.n,
+                 .k = args.k,
+                 .transpose_a = false,
+                 .transpose_b = true,
+                 .add = false,
+                 .inp = element<T>(),
+                 .out_type = element<T>(),
+                 .a = args.inp,
+                 .b = args.weight,
+                 .out = product,
+                 .bias = args.bias,
+                 .a_stride = args.inp_stride,
+                 .b_stride = args.k,
+                 .out_stride = product == args.out ? args.out_stride : args.n});
+  if (!saves && args.activation == Activation::kNone) return;
+  activation_forward<T>(context, {args.rows, args.n, args.activation, product, dense});
+  if (dense != args.out) {
+    context.launch(copy_rows<T>, dim3(rows, ceil_div(args.n, kThreads)), dim3(kThreads), 0, args.n, args.out_stride,
+                   scalars<T>(dense), scalars<T>(args.out));
+  }
+}
+
+template <typename T>
+void linear_backward_input(Context& context, const LinearBackwardInput& args) {
+  gemm(context, {.m = args.rows.count,
+                 .n = args.k,
+                 .k = args.n,
+                 .transpose_a = false,
+                 .transpose_b = false,
+                 .add = args.add_to_dinp,
+                 .inp = element<T>(),
+                 .out_type = element<T>(),
+                 .a = args.dout,
+                 .b = args.weight,
+                 .out = args.dinp,
+                 .bias = nullptr,
+                 .a_stride = args.dout_stride,
+                 .b_stride = args.k,
+                 .out_stride = args.dinp_stride});
+}
+
+template <typename T>
+void linear_backward_weight(Context& context, const LinearBackwardWeight& args) {
+  if (args.dweight != nullptr) {
+    gemm(context, {.m = args.n,
+                   .n = args.k,
+                   .k = args.rows.count,
+                   .transpose_a = true,
+                   .transpose_b = false,
+                   .add = args.accumulate,
+                   .inp = element<T>(),
+                   .out_type = Element::kFloat,
+                   .a = args.dout,
+                   .b = args.inp,
+                   .out = args.dweight,
+                   .bias = nullptr,
+                   .a_stride = args.dout_stride,
+                   .b_stride = args.inp_stride,
+                   .out_stride = args.k});
+  }
+  if (args.dbias != nullptr) {
+    column_sums<T>(context, context.rows(args.rows), args.n, args.dout_stride, args.accumulate, scalars<T>(args.dout),
+                   floats(args.dbias));
+  }
 }
 
 template void linear_forward<float>(Context&, const LinearForward&);

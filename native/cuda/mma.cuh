@@ -17,7 +17,7 @@ enum class Factor {
 
 // Elements of a row of `columns` (a multiple of 8) in shared memory, so that eight rows lie in different banks.
 template <typename T>
-constexpr int shared_pitch(int columns) {
+constexpr __host__ __device__ int shared_pitch(int columns) {
   return sizeof(T) == 2 ? (columns % 16 == 0 ? columns + 8 : columns) : columns + 4;
 }
 

@@ -10,6 +10,7 @@ const CPU: NativeDeviceInfo = {
   totalMemory: 0,
   available: true,
   precisions: ['fp32', 'fp64'],
+  libraries: '',
 };
 const GPU: NativeDeviceInfo = {
   device: 'cuda',
@@ -17,8 +18,11 @@ const GPU: NativeDeviceInfo = {
   totalMemory: 1,
   available: true,
   precisions: ['fp32', 'tf32', 'bf16'],
+  libraries: 'CUDA 13.0',
 };
 const NO_GPU: NativeDeviceInfo = { ...GPU, available: false, reason: 'no driver was found' };
+
+const EMULATED: NativeDeviceInfo = { ...GPU, device: 'cuda-emulated' };
 
 const withGpu = (options: DeviceOptions) => resolveDevice(options, () => [CPU, GPU]);
 const without = (options: DeviceOptions) => resolveDevice(options, () => [CPU, NO_GPU]);
@@ -26,15 +30,24 @@ const without = (options: DeviceOptions) => resolveDevice(options, () => [CPU, N
 describe('device', () => {
   it('is the GPU where there is one, and the CPU otherwise', () => {
     const threads = availableParallelism();
-    expect(withGpu({})).to.deep.equal({ device: 'cuda', precision: 'fp32', threads });
+    expect(withGpu({})).to.deep.equal({ device: 'cuda', precision: 'bf16', threads });
     expect(without({})).to.deep.equal({ device: 'cpu', precision: 'fp32', threads });
     expect(resolveDevice({}, () => [CPU]).device).to.equal('cpu');
+    expect(resolveDevice({}, () => [CPU, NO_GPU, EMULATED]).device, 'the emulator is never chosen').to.equal('cpu');
   });
 
   it('is what was asked for', () => {
     expect(withGpu({ device: 'cpu', threads: 3 })).to.deep.equal({ device: 'cpu', precision: 'fp32', threads: 3 });
     expect(withGpu({ device: 'cuda', precision: 'bf16' }).precision).to.equal('bf16');
     expect(without({ precision: 'fp64' }).precision).to.equal('fp64');
+  });
+
+  it('is the emulator where a test names it', () => {
+    const emulated = { device: 'cuda-emulated' as 'cuda', precision: 'fp32' as const };
+    expect(resolveDevice(emulated, () => [CPU, NO_GPU, EMULATED]).device).to.equal('cuda-emulated');
+    expect(() => without(emulated))
+      .to.throw(BertuneError)
+      .with.property('code', 'CUDA_UNAVAILABLE');
   });
 
   it('says why a GPU cannot be used', () => {

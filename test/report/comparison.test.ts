@@ -41,7 +41,7 @@ const lora = (rank: number): RunRecord =>
     { kind: 'lora', rank, alpha: 4 * rank },
     {
       parameters: { trainable: 36864 * rank + 4614, total: 109486854 + 36864 * rank },
-      memory: { model: 20 * MEBIBYTE, peak: 100 * MEBIBYTE, process_peak: 200 * MEBIBYTE },
+      memory: { model: 20 * MEBIBYTE, peak: 100 * MEBIBYTE, process_peak: 200 * MEBIBYTE, device_peak: 0 },
       train_runtime: 12.345,
       test: metrics(0.8),
     },
@@ -53,7 +53,7 @@ const before = run(
   { kind: 'none' },
   {
     parameters: { trainable: 0, total: 109486854 },
-    memory: { model: 20 * MEBIBYTE, peak: 30 * MEBIBYTE, process_peak: 150 * MEBIBYTE },
+    memory: { model: 20 * MEBIBYTE, peak: 30 * MEBIBYTE, process_peak: 150 * MEBIBYTE, device_peak: 0 },
     test: metrics(0.151),
   },
 );

@@ -1,0 +1,270 @@
+// What the attention kernels share: which rows a head of a sequence reads, how they get into shared memory, which
+// probabilities dropout keeps, and zeros for padding.
+//
+// Keys are numbered from 0 through the prefix and on through the sequence's own, and tiles of them run across the seam.
+#pragma once
+
+#include <cmath>
+#include <type_traits>
+
+#include "cuda/context.h"
+#include "cuda/mma.cuh"
+#include "cuda/reduce.cuh"
+
+namespace bertune::cuda {
+
+// exp(x) = 2^(x · log2 e), which is what the hardware computes.
+constexpr float kLog2e = 1.4426950408889634f;
+constexpr float kLn2 = 0.6931471805599453f;
+// The score of a key that is not there. Finite, so that the difference of two of them is a number.
+constexpr float kNoScore = -3e38f;
+// Shared memory that a block may use on every device from sm_80 on.
+constexpr size_t kMaxSharedBytes = 99 * 1024;
+
+// What both directions read.
+template <typename T>
+struct AttentionInputs {
+  int B, tokens;  // padded
+  int C, NH, HS, P;
+  int q_stride, kv_stride, prefix_stride;
+  float scale;                // 1 / √HS
+  const int32_t* cu_seqlens;  // (B + 1)
+  const T* q;                 // (tokens,C) or (B,C)
+  const T* k;                 // (tokens,C)
+  const T* v;                 // (tokens,C)
+  const T* prefix_k;          // (P,C)
+  const T* prefix_v;          // (P,C)
+};
+
+template <typename T>
+AttentionInputs<T> attention_inputs(const Batch& batch, const AttentionForward& args) {
+  const int HS = args.C / args.NH;
+  return {batch.B,
+          batch.T,
+          args.C,
+          args.NH,
+          HS,
+          args.P,
+          args.q_stride,
+          args.kv_stride,
+          args.prefix_stride,
+          static_cast<float>(1.0 / std::sqrt(static_cast<double>(HS))),
+          batch.cu_seqlens,
+          scalars<T>(args.q),
+          scalars<T>(args.k),
+          scalars<T>(args.v),
+          scalars<T>(args.prefix_k),
+          scalars<T>(args.prefix_v)};
+}
+
+// Elements of a 16-byte access.
+template <typename T>
+constexpr int kAccess = 16 / static_cast<int>(sizeof(T));
+
+// True where each head's part of each row can be read 16 bytes at a time.
+template <typename T>
+bool heads_are_vectorizable(const AttentionInputs<T>& in) {
+  constexpr int N = kAccess<T>;
+  return is_vectorizable<N>(in.q, in.HS, in.q_stride) && is_vectorizable<N>(in.k, in.HS, in.kv_stride) &&
+         is_vectorizable<N>(in.v, in.HS, in.kv_stride) && is_vectorizable<N>(in.prefix_k, in.HS, in.prefix_stride) &&
+         is_vectorizable<N>(in.prefix_v, in.HS, in.prefix_stride);
+}
+
+// Calls launch(head size of the instance, vectors or not), both as types.
+template <typename Launch>
+void with_head_size(int HS, bool vectors, Launch launch) {
+  const auto with_size = [&](auto size) {
+    vectors ? launch(size, std::true_type()) : launch(size, std::false_type());
+  };
+  if (HS <= 32) {
+    with_size(std::integral_constant<int, 32>());
+  } else if (HS <= 64) {
+    with_size(std::integral_constant<int, 64>());
+  } else {
+    with_size(std::integral_constant<int, 128>());
+  }
+}
+
+constexpr __host__ __device__ int round_up(int value, int multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// What a block works on: tile `tile` of one head of one sequence.
+struct HeadTile {
+  int sequence, head, tile;
+  int begin, length;  // of the sequence, in tokens
+  int live;           // tokens of all sequences
+};
+
+// blockIdx.x counts heads, then the tiles of a sequence, then sequences.
+template <typename T>
+__device__ __forceinline__ HeadTile head_tile(const AttentionInputs<T>& in, int tiles) {
+  const int block = static_cast<int>(blockIdx.x);
+  HeadTile at;
+  at.head = block % in.NH;
+  at.tile = block / in.NH % tiles;
+  at.sequence = block / in.NH / tiles;
+  at.begin = in.cu_seqlens[at.sequence];
+  at.length = in.cu_seqlens[at.sequence + 1] - at.begin;
+  at.live = in.cu_seqlens[in.B];
+  return at;
+}
+
+// Rows of one head that lie `stride` apart.
+template <typename T>
+struct HeadRows {
+  T* first;
+  int stride;
+
+  __device__ __forceinline__ T* operator()(int row) const { return first + static_cast<int64_t>(row) * stride; }
+};
+
+template <typename T>
+__device__ __forceinline__ HeadRows<T> head_rows(T* array, int stride, int row, int column) {
+  return {array + static_cast<int64_t>(row) * stride + column, stride};
+}
+
+// Rows of the keys, or of the values, of one head, from key `first` on.
+template <typename T>
+struct KeyRows {
+  const T* own;
+  const T* prefix;
+  int own_stride, prefix_stride;
+  int P, first;
+
+  __device__ __forceinline__ const T* operator()(int row) const {
+    const int key = first + row;
+    return key < P ? prefix + static_cast<int64_t>(key) * prefix_stride
+                   : own + static_cast<int64_t>(key - P) * own_stride;
+  }
+};
+
+template <typename T>
+__device__ __forceinline__ KeyRows<T> key_rows(const AttentionInputs<T>& in, const HeadTile& at, const T* own,
+                                               const T* prefix, int first) {
+  const int column = at.head * in.HS;
+  return {own + static_cast<int64_t>(at.begin) * in.kv_stride + column, prefix + column, in.kv_stride,
+          in.prefix_stride, in.P, first};
+}
+
+// Starts the copy of `valid` rows of HS elements into a tile of `rows` rows of kHS, zeros elsewhere. It has arrived
+// after cp_async_wait and a barrier.
+template <typename T, int kHS, bool kVectors, typename Rows>
+__device__ __forceinline__ void copy_rows(T* tile /* (rows, pitch of kHS) */, int rows, int valid, int HS,
+                                          const Rows& source) {
+  constexpr int kPitch = shared_pitch<T>(kHS);
+  if constexpr (kVectors) {
+    constexpr int kAccesses = kHS / kAccess<T>;
+    for (int i = static_cast<int>(threadIdx.x); i < rows * kAccesses; i += static_cast<int>(blockDim.x)) {
+      const int row = i / kAccesses, column = i % kAccesses * kAccess<T>;
+      const bool inside = row < valid && column < HS;
+      simt::cp_async16(tile + row * kPitch + column, source(inside ? row : 0) + (inside ? column : 0), inside);
+    }
+  } else {
+    for (int i = static_cast<int>(threadIdx.x); i < rows * kHS; i += static_cast<int>(blockDim.x)) {
+      const int row = i / kHS, column = i % kHS;
+      tile[row * kPitch + column] = row < valid && column < HS ? source(row)[column] : from_float<T>(0.f);
+    }
+  }
+}
+
+// Elements column .. column + N − 1 of a row of HS; zeros beyond it, or where there is no such row.
+template <bool kVectors, int N, typename T>
+__device__ __forceinline__ void load_part(float (&out)[N], const T* row, int column, int HS, bool inside) {
+  if constexpr (kVectors) {
+    if (inside && column < HS) {
+      load_floats<N>(out, row + column);
+    } else {
+#pragma unroll
+      for (int i = 0; i < N; ++i) out[i] = 0.f;
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) out[i] = inside && column + i < HS ? to_float(row[column + i]) : 0.f;
+  }
+}
+
+template <bool kVectors, int N, typename T>
+__device__ __forceinline__ void store_part(T* row, int column, int HS, const float (&inp)[N]) {
+  if constexpr (kVectors) {
+    if (column < HS) store_floats<N>(row + column, inp);
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      if (column + i < HS) row[column + i] = from_float<T>(inp[i]);
+    }
+  }
+}
+
+// The same of a row of an accumulator: two neighbours.
+template <bool kVectors, typename T>
+__device__ __forceinline__ void store_pair(T* row, int column, int HS, float left, float right) {
+  const float pair[2] = {left, right};
+  store_part<kVectors>(row, column, HS, pair);
+}
+
+template <typename T>
+__device__ __forceinline__ void store_pair(T* at, float left, float right) {
+  const float pair[2] = {left, right};
+  store_floats<2>(at, pair);
+}
+
+// Zeros in the rows of padding: each block of one of `B` sequences takes its share of rows live .. rows − 1 of a head.
+template <typename T>
+__device__ __forceinline__ void clear_padding(T* array /* null: nothing */, int stride, int rows, int columns,
+                                              int first_column, const HeadTile& at, int B) {
+  if (!array) return;
+  for (int row = at.live + at.sequence; row < rows; row += B) {
+    for (int c = static_cast<int>(threadIdx.x); c < columns; c += static_cast<int>(blockDim.x)) {
+      array[static_cast<int64_t>(row) * stride + first_column + c] = from_float<T>(0.f);
+    }
+  }
+}
+
+// Zeros in the prefix partials (B,P,2C) of a sequence that is not there, of one head.
+__device__ __forceinline__ void clear_partials(float* partials /* null: nothing */, int P, int C, int HS,
+                                               const HeadTile& at) {
+  if (!partials) return;
+  for (int i = static_cast<int>(threadIdx.x); i < 2 * P * HS; i += static_cast<int>(blockDim.x)) {
+    partials[(2LL * at.sequence * P + i / HS) * C + at.head * HS + i % HS] = 0.f;
+  }
+}
+
+// Which probabilities of a tile dropout keeps: four neighbouring keys a byte, made while the tile's rows are on their
+// way.
+struct KeptTile {
+  uint8_t* groups;  // (rows, pitch)
+  int pitch;        // keys / 4
+  bool on;
+
+  // Bit 0: keeps (row, key), bit 1: (row, key + 1). `key` is even.
+  __device__ __forceinline__ unsigned pair(int row, int key) const {
+    return on ? static_cast<unsigned>(groups[row * pitch + (key >> 2)]) >> (key & 2) : 3u;
+  }
+};
+
+// Rows are queries from `query_row` of q on, keys those from `first_key`, a multiple of 4, on.
+__device__ __forceinline__ void make_kept(const KeptTile& kept, const DropoutMask& dropout, int rows, int keys,
+                                          int query_row, int NH, int head, int first_key) {
+  if (!kept.on) return;
+  const int groups = (keys + 3) / 4;
+  for (int i = static_cast<int>(threadIdx.x); i < rows * groups; i += static_cast<int>(blockDim.x)) {
+    const int row = i / groups, group = i % groups;
+    const float4 factors = dropout.factors(static_cast<uint32_t>((query_row + row) * NH + head),
+                                           static_cast<uint32_t>(first_key / 4 + group));
+    const int bits = (factors.x != 0.f) | (factors.y != 0.f) << 1 | (factors.z != 0.f) << 2 | (factors.w != 0.f) << 3;
+    kept.groups[row * kept.pitch + group] = static_cast<uint8_t>(bits);
+  }
+}
+
+// Sums and maxima over the four lanes that hold a row of an accumulator.
+__device__ __forceinline__ float quad_sum(float value) {
+  value += __shfl_xor_sync(kAllLanes, value, 1);
+  return value + __shfl_xor_sync(kAllLanes, value, 2);
+}
+__device__ __forceinline__ float quad_max(float value) {
+  value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, 1));
+  return fmaxf(value, __shfl_xor_sync(kAllLanes, value, 2));
+}
+
+}  // namespace bertune::cuda
