@@ -4,6 +4,7 @@
 
 #include "core/backend.h"
 #include "core/philox.h"
+#include "cuda/simt.h"
 
 namespace bertune::cuda {
 
@@ -20,9 +21,7 @@ struct RowCount {
   int padded;
   const int32_t* live;  // device; null: all
 
-#if defined(__CUDACC__) || defined(BERTUNE_EMULATED)
   __device__ __forceinline__ int count() const { return live ? *live : padded; }
-#endif
 };
 
 // A dropout as kernels apply it: see core/philox.h for which word decides an element.
@@ -32,7 +31,6 @@ struct DropoutMask {
   uint32_t threshold;  // 0: nothing is dropped, and no random numbers are made
   float scale;         // 1 / (1 − p)
 
-#if defined(__CUDACC__) || defined(BERTUNE_EMULATED)
   __device__ __forceinline__ bool on() const { return threshold != 0; }
 
   // The factors, 0 or `scale`, of elements (row, 4·group .. 4·group + 3).
@@ -52,7 +50,6 @@ struct DropoutMask {
         column & 2 ? (column & 1 ? words.word[3] : words.word[2]) : (column & 1 ? words.word[1] : words.word[0]);
     return word >= threshold ? scale : 0.f;
   }
-#endif
 };
 
 }  // namespace bertune::cuda

@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import type { NativeSession } from '../../lib/native.js';
-import { loadNative } from '../../lib/native.js';
 import {
   GOLDENS,
   type Golden,
@@ -39,9 +38,9 @@ async function addBatch(
   return { handle: await session.addDataset({ ids, offsets, labels }), size: labels.length };
 }
 
-for (const { device, precision } of testDevices(loadNative())) {
+for (const { device, precision, threadCounts } of testDevices()) {
   const tolerance = TOLERANCE[precision as 'fp32' | 'fp64'];
-  for (const threads of [1, 2, 3]) {
+  for (const threads of threadCounts) {
     describe(`goldens on ${device}, ${precision}, ${threads} threads`, () => {
       for (const name of GOLDENS) {
         describe(name, () => {

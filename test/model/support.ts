@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url';
 import type {
-  NativeAddon,
   NativeDevice,
   NativeModelConfig,
   NativePrecision,
@@ -9,6 +8,7 @@ import type {
   NativeTrainPlan,
 } from '../../lib/native.js';
 import { loadNative } from '../../lib/native.js';
+import { devices } from '../devices.js';
 import { readSafetensors, type Tensor, toFloat32 } from '../../lib/safetensors.js';
 
 /** Reference values of one model and method, as test/fixtures/goldens/README.md describes them. */
@@ -43,16 +43,13 @@ const LORA_RANK = 4;
 const LORA_ALPHA = 16;
 const LABELS = 6;
 
-/** Every device of this machine that trains, with its parity precisions. */
-export function testDevices(native: NativeAddon): { device: NativeDevice; precision: NativePrecision }[] {
-  return native
-    .devices()
-    .filter(({ available }) => available)
-    .flatMap(({ device, precisions }) =>
-      precisions
-        .filter((precision) => precision === 'fp32' || precision === 'fp64')
-        .map((precision) => ({ device, precision })),
-    );
+/** Every device to test on, with its parity precisions and the thread counts that it is tried with. */
+export function testDevices(): { device: NativeDevice; precision: NativePrecision; threadCounts: number[] }[] {
+  return devices().flatMap(({ device, precisions }) =>
+    precisions
+      .filter((precision) => precision === 'fp32' || precision === 'fp64')
+      .map((precision) => ({ device, precision, threadCounts: device === 'cpu' ? [1, 2, 3] : [1] })),
+  );
 }
 
 export async function readGolden(name: string): Promise<Golden> {

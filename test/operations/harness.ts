@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { loadNative, type NativeDeviceInfo, type NativePrecision } from '../../lib/native.js';
+import { devices } from '../devices.js';
 import { type DropoutSettings, exact, type Round, rounding } from './reference.js';
 
 /*
@@ -148,13 +149,7 @@ export async function run(name: string, where: Where, tensors: Tensors, sizes: S
   return copies;
 }
 
-/** The devices that can be used here, or those of them that BERTUNE_TEST_DEVICES lists, e.g. `cpu,cuda`. */
-export function devices(): NativeDeviceInfo[] {
-  const wanted = process.env.BERTUNE_TEST_DEVICES?.split(',');
-  return loadNative()
-    .devices()
-    .filter(({ available, device }) => available && (!wanted || wanted.includes(device)));
-}
+export { devices };
 
 /** The thread counts that operations are proved on. */
 function threadCounts(device: NativeDeviceInfo): number[] {
