@@ -28,6 +28,7 @@ import { PACES, timeOperation } from './kernels/timing.js';
 import { CEILING_SIZES, CEILINGS, TRIALS } from './kernels/trials.js';
 import { LABELS, modelConfig, SCALES } from './support/dimensions.js';
 import { describeMachine, findDevice, findPrecisions } from './support/machine.js';
+import { runMain } from './support/main.js';
 import { digits, Lines, printRecord } from './support/print.js';
 
 const OPTIONS = {
@@ -190,4 +191,4 @@ async function main() {
   if (failures > 0) process.exitCode = 1;
 }
 
-await main();
+await runMain(main);
