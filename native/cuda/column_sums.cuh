@@ -6,8 +6,6 @@
 // to finish adds the slices up in order.
 #pragma once
 
-#include <algorithm>
-
 #include "cuda/columns.cuh"
 #include "cuda/context.h"
 
@@ -114,8 +112,7 @@ template <int N, typename Source>
 void launch_column_sums(Context& context, RowCount rows, int n, int layers, const Source& source,
                         const SumOutputs<Source::kSums>& outputs) {
   const unsigned stripes = ceil_div(n, kStripe);
-  // Not where there are many sums at once, whose blocks are enough: reserve_workspace plans for one partial of 128
-  // rows.
+  // Many sums at once have blocks enough, and reserve_workspace plans for partials of no more than these.
   const bool sliced = rows.padded > kUnslicedRows && layers * Source::kSums <= 2 && stripes <= kMostSlicedStripes;
   const unsigned slices = sliced ? ceil_div(rows.padded, kSliceRows) : 1;
   float* partials = nullptr;

@@ -1,5 +1,16 @@
 import { expect } from 'chai';
-import { type Case, devices, expectSameBits, garbage, places, Random, run, starts, type Tensors } from './harness.js';
+import {
+  type Case,
+  devices,
+  expectSameBits,
+  garbage,
+  places,
+  Random,
+  run,
+  type Sizes,
+  starts,
+  type Tensors,
+} from './harness.js';
 
 /*
  * A device may run a batch at larger sizes than it has (Backend::pad). Whatever lies in the rows behind those of the
@@ -209,7 +220,7 @@ function pad(item: Padded, padding: { tokens: number; sequences: number }): Case
   for (const [name, columns] of Object.entries(item.sequences ?? {})) {
     tensors[name] = longer(tensors[name]!, columns * padding.sequences);
   }
-  const sizes = { ...item.sizes, padding_tokens: padding.tokens, padding_sequences: padding.sequences };
+  const sizes: Sizes = { ...item.sizes, padding_tokens: padding.tokens, padding_sequences: padding.sequences };
   if (sizes.rows !== undefined) sizes.rows += padding.tokens;
   return { title: item.title, tensors, sizes };
 }
