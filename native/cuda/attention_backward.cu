@@ -306,6 +306,7 @@ __global__ void __launch_bounds__(32 * kLongWarps)
       }
     }
     __syncthreads();
+    if (group >= (of_queries ? n : keys)) continue;
     const int c = part * kPartColumns;
     if (of_queries) {
       tile_mma<Factor::kAlongK, Factor::kAcrossK>(acc, tile.dscores + group * tile.pitch, tile.pitch, tile.k + c,

@@ -245,16 +245,20 @@ struct KeptTile {
   }
 };
 
-// Rows are queries from `query_row` of q on, keys those from `first_key`, a multiple of 4, on.
+// Rows are queries from `query_row` of q on, keys those from `first_key`, a multiple of 4, on. Accumulators reach
+// beyond both, to rows and keys of which none is kept.
 __device__ __forceinline__ void make_kept(const KeptTile& kept, const DropoutMask& dropout, int rows, int keys,
                                           int query_row, int NH, int head, int first_key) {
   if (!kept.on) return;
-  const int groups = (keys + 3) / 4;
-  for (int i = static_cast<int>(threadIdx.x); i < rows * groups; i += static_cast<int>(blockDim.x)) {
+  const int groups = min(round_up(keys, 32) / 4, kept.pitch);
+  for (int i = static_cast<int>(threadIdx.x); i < round_up(rows, 16) * groups; i += static_cast<int>(blockDim.x)) {
     const int row = i / groups, group = i % groups;
-    const float4 factors = dropout.factors(static_cast<uint32_t>((query_row + row) * NH + head),
-                                           static_cast<uint32_t>(first_key / 4 + group));
-    const int bits = (factors.x != 0.f) | (factors.y != 0.f) << 1 | (factors.z != 0.f) << 2 | (factors.w != 0.f) << 3;
+    int bits = 0;
+    if (row < rows && 4 * group < keys) {
+      const float4 factors = dropout.factors(static_cast<uint32_t>((query_row + row) * NH + head),
+                                             static_cast<uint32_t>(first_key / 4 + group));
+      bits = (factors.x != 0.f) | (factors.y != 0.f) << 1 | (factors.z != 0.f) << 2 | (factors.w != 0.f) << 3;
+    }
     kept.groups[row * kept.pitch + group] = static_cast<uint8_t>(bits);
   }
 }
