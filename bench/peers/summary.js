@@ -46,8 +46,8 @@ function medians(rows, keyOf, fields) {
         count: group.length,
         first: group[0],
         ...Object.fromEntries(
-          Object.entries(fields).map(([name, valueOf]) => {
-            const values = group.map(valueOf).filter(Number.isFinite);
+          Object.entries(fields).map(([name, read]) => {
+            const values = group.map(read).filter(Number.isFinite);
             return [name, values.length > 0 ? median(values) : undefined];
           }),
         ),
@@ -74,7 +74,10 @@ function printSteps(peers) {
   });
   const theirs = medians(
     peers.filter((row) => row.steps_per_s !== undefined),
-    (row) => [row.peer, row.graph, row.weights, row.method, row.precision, row.batch_size].filter((part) => part !== undefined).join(' '),
+    (row) =>
+      [row.peer, row.graph, row.weights, row.method, row.precision, row.batch_size]
+        .filter((part) => part !== undefined)
+        .join(' '),
     { steps_per_s: (row) => row.steps_per_s, MiB: (row) => row.peak_MiB, eval: (row) => row.eval_texts_per_s },
   );
   const lines = new Lines([
@@ -104,20 +107,25 @@ function printSteps(peers) {
       mark(loses),
       key,
       `${peer.count}/${own.count ?? 0}`,
-      ...[peer.steps_per_s, own.steps_per_s, speed, peer.MiB, own.MiB, memory, peer.eval, own.eval, evaluation].map(digits),
+      ...[peer.steps_per_s, own.steps_per_s, speed, peer.MiB, own.MiB, memory, peer.eval, own.eval, evaluation].map(
+        digits,
+      ),
     ]);
   }
 }
 
 function printAttention(peers) {
-  const isPlain = (row) => row.operation?.startsWith('attention_') && !row.prefix && !row.first_only && /^\d+x\d+$/.test(row.batch ?? '');
+  const isPlain = (row) =>
+    row.operation?.startsWith('attention_') && !row.prefix && !row.first_only && /^\d+x\d+$/.test(row.batch ?? '');
   const ours = medians(
     readOurs('kernels-').filter(isPlain),
     (row) => `${row.operation.slice('attention_'.length)} ${row.precision} ${row.batch} ${row.dropout_p}`,
     { us: (row) => row.microseconds },
   );
   const rows = peers.flatMap((row) =>
-    ['forward', 'backward'].filter((direction) => row[`${direction}_us`] !== undefined).map((direction) => ({ ...row, direction, us: row[`${direction}_us`] })),
+    ['forward', 'backward']
+      .filter((direction) => row[`${direction}_us`] !== undefined)
+      .map((direction) => ({ ...row, direction, us: row[`${direction}_us`] })),
   );
   const theirs = medians(
     rows,
@@ -157,7 +165,9 @@ function printErrors(rows) {
 
 const steps = [...readLines('hf.jsonl'), ...readLines('best.jsonl')];
 const attention = readLines('attention.jsonl');
-for (const name of readdirSync(folder).filter((file) => /^(step|kernels)-\d+\.json$/.test(file)).slice(0, 1)) {
+for (const name of readdirSync(folder)
+  .filter((file) => /^(step|kernels)-\d+\.json$/.test(file))
+  .slice(0, 1)) {
   console.log(JSON.stringify({ ours: JSON.parse(readFileSync(path.join(folder, name), 'utf8')).machine }));
 }
 printAbout([...steps, ...attention]);
