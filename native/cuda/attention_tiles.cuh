@@ -73,9 +73,7 @@ bool heads_are_vectorizable(const AttentionInputs<T>& in) {
 // Calls launch(head size of the instance, vectors or not), both as types.
 template <typename Launch>
 void with_head_size(int HS, bool vectors, Launch launch) {
-  const auto with_size = [&](auto size) {
-    vectors ? launch(size, std::true_type()) : launch(size, std::false_type());
-  };
+  const auto with_size = [&](auto size) { vectors ? launch(size, std::true_type()) : launch(size, std::false_type()); };
   if (HS <= 32) {
     with_size(std::integral_constant<int, 32>());
   } else if (HS <= 64) {
@@ -143,8 +141,12 @@ template <typename T>
 __device__ __forceinline__ KeyRows<T> key_rows(const AttentionInputs<T>& in, const HeadTile& at, const T* own,
                                                const T* prefix, int first) {
   const int column = at.head * in.HS;
-  return {own + static_cast<int64_t>(at.begin) * in.kv_stride + column, prefix + column, in.kv_stride,
-          in.prefix_stride, in.P, first};
+  return {own + static_cast<int64_t>(at.begin) * in.kv_stride + column,
+          prefix + column,
+          in.kv_stride,
+          in.prefix_stride,
+          in.P,
+          first};
 }
 
 // Starts the copy of `valid` rows of HS elements into a tile of `rows` rows of kHS, zeros elsewhere. It has arrived

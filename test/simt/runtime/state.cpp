@@ -79,6 +79,16 @@ void clear_report() {
   if (*stored_report()) state().reports.emplace_back();
 }
 
+const char* build_kind() {
+#if defined(SIMT_RACE)
+  return "race";
+#elif defined(__SANITIZE_ADDRESS__)
+  return "asan";
+#else
+  return "fast";
+#endif
+}
+
 }  // namespace simt
 
 inline namespace simt_cudart {
