@@ -91,7 +91,13 @@ async function runTrial(trial, batch, setting) {
     trial: trial.name,
     ...trial.about,
     precision: where.precision,
-    ...(batch && { batch: batch.title, texts: batch.B, tokens: batch.T, rows: trial.over === 'texts' ? batch.padded.B : batch.padded.T, longest: Math.max(...batch.lengths) }),
+    ...(batch && {
+      batch: batch.title,
+      texts: batch.B,
+      tokens: batch.T,
+      rows: trial.over === 'texts' ? batch.padded.B : batch.padded.T,
+      longest: Math.max(...batch.lengths),
+    }),
     microseconds: timed.seconds * 1e6,
     repetitions: timed.repetitions,
     repeat: timed.repeat,
@@ -152,7 +158,9 @@ async function measurePrecision(setting, trials) {
         printRow(row);
       } catch (error) {
         failures += 1;
-        console.log(`${trial.operation} ${trial.name} ${batch?.title ?? ''} failed: ${error.code ?? ''} ${error.message}`);
+        console.log(
+          `${trial.operation} ${trial.name} ${batch?.title ?? ''} failed: ${error.code ?? ''} ${error.message}`,
+        );
       }
     }
   }

@@ -71,7 +71,13 @@ async function planRow(name, where, { config, texts, batchSize }) {
     const limits = { ...largestBatch(texts.train, batchSize, EPOCHS), training: true };
     return await session.withDataset(texts.train, async (_handle, native) => {
       await native.reserve(limits);
-      return { method: name, precision: where.precision, batch_size: batchSize, largest: limits, memory: session.memory() };
+      return {
+        method: name,
+        precision: where.precision,
+        batch_size: batchSize,
+        largest: limits,
+        memory: session.memory(),
+      };
     });
   } finally {
     await session.retire();
@@ -118,7 +124,10 @@ async function main() {
   };
   const machine = describeMachine(device, threads);
   const data = { source: texts.source, ...statistics(texts.train) };
-  printRecord({ ...machine, data: `${data.source}: ${data.texts} texts of ${data.least} to ${data.most} tokens, ${digits(data.mean)} on average` });
+  printRecord({
+    ...machine,
+    data: `${data.source}: ${data.texts} texts of ${data.least} to ${data.most} tokens, ${digits(data.mean)} on average`,
+  });
   const rows = [];
   for (const precision of findPrecisions(device, values.precision)) {
     const where = { device: device.device, precision, threads };

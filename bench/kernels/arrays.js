@@ -3,13 +3,16 @@
 // An array is a line `<kind> <shape> <use> [as <shape>] [in <buffer> at <offset>]`:
 //   kind    real: compute scalar · acc: statistics and gradients, 4 bytes · master: a trainable weight · int
 //   shape   factors with commas, each [number]letter[/number][+number]: `T,3C` is T × 3·C elements
-//   use     read, write or update (both); `as` says how much of the array that is, where it is not all
+//   use     read, write, update (both) or given (not counted); `as` says how much of the array, where it is not all
 //   in, at  a part of a buffer that several arrays share, from an element on
 // Letters are backend.h's. Arrays are as large as the padded batch; what is counted are the rows that are there.
 import { randomNumbers } from '../support/statistics.js';
 
-const LINE = /^(real|acc|master|int) (\S+) (read|write|update)(?: as (\S+))?(?: in (\w+) at (\S+))?$/;
+const LINE = /^(real|acc|master|int) (\S+) (read|write|update|given)(?: as (\S+))?(?: in (\w+) at (\S+))?$/;
 const FACTOR = /^(\d+)?([A-Za-z]+)?(?:\/(\d+))?(?:\+(\d+))?$/;
+
+/** How often an array passes. */
+const USES = { read: 1, write: 1, update: 2, given: 0 };
 
 /** The value of a shape, e.g. '2,L,C'. Numbers stand for themselves. */
 export function evaluate(shape, letters) {
@@ -17,7 +20,8 @@ export function evaluate(shape, letters) {
   return shape.split(',').reduce((product, factor) => {
     const match = FACTOR.exec(factor);
     const [, times, letter, over, plus] = match ?? [];
-    if (!match || (letter !== undefined && letters[letter] === undefined)) throw new Error(`No size ${factor} in ${shape}`);
+    if (!match || (letter !== undefined && letters[letter] === undefined))
+      throw new Error(`No size ${factor} in ${shape}`);
     const value = (Number(times ?? 1) * (letter ? letters[letter] : 1)) / Number(over ?? 1);
     return product * (Math.floor(value) + Number(plus ?? 0));
   }, 1);
@@ -42,7 +46,8 @@ function floats(name, count) {
   const array = new Float32Array(count);
   const constant = CONSTANTS[name.split('.')[0]];
   if (constant !== undefined) return array.fill(constant);
-  for (let at = 0; at < count; at += PATTERN.length) array.set(PATTERN.subarray(0, Math.min(PATTERN.length, count - at)), at);
+  for (let at = 0; at < count; at += PATTERN.length)
+    array.set(PATTERN.subarray(0, Math.min(PATTERN.length, count - at)), at);
   return array;
 }
 
@@ -72,7 +77,11 @@ function integers(name, count, use, { letters, batch }) {
  * @returns {{ tensors: object, sizes: object, bytes: number, flops: number }}
  */
 export function makeArguments(trial, { model, batch, precision }) {
-  const live = { ...model, ...batch, ...pairs(batch, trial.sizes?.P === undefined ? 0 : evaluate(trial.sizes.P, model)) };
+  const live = {
+    ...model,
+    ...batch,
+    ...pairs(batch, trial.sizes?.P === undefined ? 0 : evaluate(trial.sizes.P, model)),
+  };
   const padded = { ...live, ...batch?.padded };
   const tensors = {};
   const buffers = new Map();
@@ -89,9 +98,11 @@ export function makeArguments(trial, { model, batch, precision }) {
       if (buffer !== undefined) buffers.set(buffer, whole);
       tensors[name] = offset === undefined ? whole : whole.subarray(evaluate(offset, padded));
     }
-    bytes += evaluate(part ?? shape, live) * elementBytes(kind, precision) * (use === 'update' ? 2 : 1);
+    bytes += evaluate(part ?? shape, live) * elementBytes(kind, precision) * USES[use];
   }
-  const sizes = Object.fromEntries(Object.entries(trial.sizes ?? {}).map(([name, size]) => [name, evaluate(size, padded)]));
+  const sizes = Object.fromEntries(
+    Object.entries(trial.sizes ?? {}).map(([name, size]) => [name, evaluate(size, padded)]),
+  );
   if (trial.arrays.cu_seqlens || trial.arrays.dataset_offsets) {
     sizes.padding_tokens = batch.padded.T - batch.T;
     sizes.padding_sequences = batch.padded.B - batch.B;

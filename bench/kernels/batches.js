@@ -31,7 +31,8 @@ export function parseBatch(text, device) {
   const uniform = /^(\d+)x(\d+)$/.exec(text);
   if (uniform) return makeBatch(text, new Array(Number(uniform[1])).fill(Number(uniform[2])), device);
   const tokens = Number(text);
-  if (!Number.isInteger(tokens) || tokens < 1) throw new Error(`Expected tokens like 352 or 16x512 but received ${text}`);
+  if (!Number.isInteger(tokens) || tokens < 1)
+    throw new Error(`Expected tokens like 352 or 16x512 but received ${text}`);
   const texts = Math.max(1, Math.round(tokens / TOKENS_PER_TEXT));
   return makeBatch(text, spreadLengths(texts, tokens), device);
 }

@@ -24,7 +24,7 @@ const ROW_KIND = { T: 0, B: 1, P: 2 };
 export const GEMM_TRIALS = LINEARS.flatMap(({ name, n, k, rows = 'T', activation = 0 }) => {
   const about = { name, over: OVER[rows], flops: `2,${rows},${n},${k}` };
   const sizes = { row_kind: ROW_KIND[rows], n, k, ...(rows === 'P' && { rows }) };
-  const batch = rows === 'P' ? {} : { cu_seqlens: 'int B+1 read' };
+  const batch = rows === 'P' ? {} : { cu_seqlens: 'int B+1 given' };
   return [
     {
       ...about,

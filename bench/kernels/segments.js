@@ -1,12 +1,20 @@
 // The optimiser's arrays: the trainable parameters of a method, a segment each, as the model has them.
 import { LABELS } from '../support/dimensions.js';
 import { load } from '../support/library.js';
-import { sum } from '../support/statistics.js';
 import { METHODS } from '../support/methods.js';
+import { sum } from '../support/statistics.js';
 
 const { methodPlan } = await load('methods');
 
-const SETTINGS = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, max_grad_norm: 1, learning_rate: 2e-5, step: 100 };
+const SETTINGS = {
+  beta1: 0.9,
+  beta2: 0.999,
+  eps: 1e-8,
+  weight_decay: 0.01,
+  max_grad_norm: 1,
+  learning_rate: 2e-5,
+  step: 100,
+};
 
 /** The trial with its arrays and sizes. */
 export function withSegments(trial, config) {

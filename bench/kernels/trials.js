@@ -6,7 +6,7 @@
 import { GEMM_TRIALS } from './gemm-trials.js';
 
 const DROPOUT = { dropout_p: 0.1, dropout_site: 3 };
-const BATCH = { cu_seqlens: 'int B+1 read' };
+const BATCH = { cu_seqlens: 'int B+1 given' };
 const GELU = 1;
 const TANH = 2;
 const RELU = 3;
@@ -227,12 +227,30 @@ const LOSS_TRIALS = [
   },
 ];
 
-const QKV = { q: 'real T,3C read as T,C in qkv at 0', k: 'real T,3C read as T,C in qkv at C', v: 'real T,3C read as T,C in qkv at 2C' };
-const DQKV = { dq: 'real T,3C write as T,C in dqkv at 0', dk: 'real T,3C write as T,C in dqkv at C', dv: 'real T,3C write as T,C in dqkv at 2C' };
+const QKV = {
+  q: 'real T,3C read as T,C in qkv at 0',
+  k: 'real T,3C read as T,C in qkv at C',
+  v: 'real T,3C read as T,C in qkv at 2C',
+};
+const DQKV = {
+  dq: 'real T,3C write as T,C in dqkv at 0',
+  dk: 'real T,3C write as T,C in dqkv at C',
+  dv: 'real T,3C write as T,C in dqkv at 2C',
+};
 const Q_KV = { q: 'real B,C read', k: 'real T,2C read as T,C in kv at 0', v: 'real T,2C read as T,C in kv at C' };
-const DQ_DKV = { dq: 'real B,C write', dk: 'real T,2C write as T,C in dkv at 0', dv: 'real T,2C write as T,C in dkv at C' };
-const PROMPT = { prefix_k: 'real P,2,L,C read as P,C in prompt at 0', prefix_v: 'real P,2,L,C read as P,C in prompt at C' };
-const DPROMPT = { dprefix_k: 'acc P,2,L,C write as P,C in dprompt at 0', dprefix_v: 'acc P,2,L,C write as P,C in dprompt at C' };
+const DQ_DKV = {
+  dq: 'real B,C write',
+  dk: 'real T,2C write as T,C in dkv at 0',
+  dv: 'real T,2C write as T,C in dkv at C',
+};
+const PROMPT = {
+  prefix_k: 'real P,2,L,C read as P,C in prompt at 0',
+  prefix_v: 'real P,2,L,C read as P,C in prompt at C',
+};
+const DPROMPT = {
+  dprefix_k: 'acc P,2,L,C write as P,C in dprompt at 0',
+  dprefix_v: 'acc P,2,L,C write as P,C in dprompt at C',
+};
 
 // Two products of queries and keys in forward, five in backward.
 const ATTENTION_TRIALS = [
@@ -243,7 +261,9 @@ const ATTENTION_TRIALS = [
 ].flatMap(({ over, p, prefix, first_only }) => {
   const rows = first_only ? 'B' : 'T';
   const products = first_only ? 'K,C' : 'S,C';
-  const name = ['attention', p > 0 && 'dropout', prefix && 'prefix', first_only && '[CLS] only'].filter(Boolean).join(', ');
+  const name = ['attention', p > 0 && 'dropout', prefix && 'prefix', first_only && '[CLS] only']
+    .filter(Boolean)
+    .join(', ');
   const sizes = {
     C: 'C',
     NH: 'NH',

@@ -40,10 +40,13 @@ export async function readTexts({ data, tokenizer, config, virtualTokens }) {
     return { source: 'drawn', train: drawTexts(DRAWN.train, config, 1), test: drawTexts(DRAWN.test, config, 2) };
   }
   const { train, validation, test, labels } = await loadDataset(data);
-  if (labels.length > LABELS.length) throw new Error(`Expected at most ${LABELS.length} classes in ${data} but found ${labels.length}`);
+  if (labels.length > LABELS.length)
+    throw new Error(`Expected at most ${LABELS.length} classes in ${data} but found ${labels.length}`);
   const encoder = await Tokenizer.load(tokenizer);
   if (encoder.vocabSize > config.vocabSize) {
-    throw new Error(`Expected a tokenizer of at most ${config.vocabSize} ids but ${tokenizer} has ${encoder.vocabSize}`);
+    throw new Error(
+      `Expected a tokenizer of at most ${config.vocabSize} ids but ${tokenizer} has ${encoder.vocabSize}`,
+    );
   }
   const maxLength = config.maxPositions - virtualTokens;
   return {

@@ -45,7 +45,8 @@ function train(native, { dataset, order, batchSize }, from, count) {
 }
 
 function expectDone({ stopped, losses }) {
-  if (stopped !== 'done') throw new Error(`Expected steps that end but they stopped: ${stopped}, loss ${losses.at(-1)}`);
+  if (stopped !== 'done')
+    throw new Error(`Expected steps that end but they stopped: ${stopped}, loss ${losses.at(-1)}`);
 }
 
 /**

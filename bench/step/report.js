@@ -26,7 +26,16 @@ const rates = new Lines([
   ['  target', -36],
 ]);
 
-const memories = new Lines([['method', -7], ['precision', -9], ['batch', 5], ...ARENAS.map((name) => [name, 12]), ['total', 9], ['peak', 9], ['device', 9], ['  target', -20]]);
+const memories = new Lines([
+  ['method', -7],
+  ['precision', -9],
+  ['batch', 5],
+  ...ARENAS.map((name) => [name, 12]),
+  ['total', 9],
+  ['peak', 9],
+  ['device', 9],
+  ['  target', -20],
+]);
 
 /** The row's targets, where it is what they were set for. */
 function targetOf(row, { device, scale }) {

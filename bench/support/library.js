@@ -7,5 +7,7 @@ if (!compiled) (await import('tsx/esm/api')).register();
 
 /** A module of lib, e.g. 'model/session'. */
 export function load(module) {
-  return import(compiled ? new URL(`${module}.js`, dist).href : new URL(`../../lib/${module}.ts`, import.meta.url).href);
+  return import(
+    compiled ? new URL(`${module}.js`, dist).href : new URL(`../../lib/${module}.ts`, import.meta.url).href
+  );
 }

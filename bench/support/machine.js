@@ -13,14 +13,18 @@ const { blasName, processorName } = await load('report/environment');
 export function findDevice(name) {
   const devices = loadNative().devices();
   const found = devices.find(({ device }) => device === name);
-  if (!found) throw new Error(`Expected one of ${devices.map(({ device }) => device).join(', ')} for --device but received ${name}`);
+  if (!found)
+    throw new Error(
+      `Expected one of ${devices.map(({ device }) => device).join(', ')} for --device but received ${name}`,
+    );
   if (!found.available) throw new Error(`Expected a device that can be used but ${name} cannot: ${found.reason}`);
   return found;
 }
 
 /** Precisions to run: those asked for, or all that the device computes fast in. */
 export function findPrecisions(device, wanted) {
-  const all = device.device === 'cpu' ? ['fp32'] : ['bf16', 'tf32', 'fp32'].filter((name) => device.precisions.includes(name));
+  const all =
+    device.device === 'cpu' ? ['fp32'] : ['bf16', 'tf32', 'fp32'].filter((name) => device.precisions.includes(name));
   const chosen = wanted?.split(',') ?? all;
   const unknown = chosen.find((name) => !device.precisions.includes(name));
   if (unknown) throw new Error(`Expected ${device.precisions.join(', ')} for --precision but received ${unknown}`);
