@@ -10,15 +10,17 @@ const windows = process.platform === 'win32';
  *
  * @param {string} command
  * @param {string[]} args
- * @param {{ output?: 'inherit' | 'stderr' | 'failure' }} [options] where what it prints goes: as it is, all to stderr,
- *   or to stderr once it has failed and nowhere otherwise. Defaults to 'inherit'.
+ * @param {{ output?: 'inherit' | 'stderr' | 'failure', env?: Record<string, string> }} [options] output: where what it
+ *   prints goes: as it is, all to stderr, or to stderr once it has failed and nowhere otherwise; defaults to 'inherit'.
+ *   env: variables beside those of this process.
  * @returns {Promise<number>} the exit status; 128 for a program that a signal ended
  */
-export function run(command, args, { output = 'inherit' } = {}) {
+export function run(command, args, { output = 'inherit', env = {} } = {}) {
   const stdio = { inherit: ['inherit', 'inherit'], stderr: [2, 2], failure: ['pipe', 'pipe'] }[output];
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: root,
+      env: { ...process.env, ...env },
       stdio: ['ignore', ...stdio],
       shell: windows && !path.isAbsolute(command),
     });
@@ -30,6 +32,22 @@ export function run(command, args, { output = 'inherit' } = {}) {
       if (code !== 0) process.stderr.write(Buffer.concat(chunks));
       resolve(code ?? 128);
     });
+  });
+}
+
+/**
+ * Runs a program in the project's root and keeps what it prints.
+ *
+ * @returns {Promise<{ status: number, text: string }>} its exit status, and what went to stdout and stderr
+ */
+export function capture(command, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], shell: windows });
+    const chunks = [];
+    child.stdout.on('data', (chunk) => chunks.push(chunk));
+    child.stderr.on('data', (chunk) => chunks.push(chunk));
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ status: code ?? 128, text: Buffer.concat(chunks).toString() }));
   });
 }
 

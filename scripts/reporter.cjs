@@ -1,4 +1,6 @@
-// Mocha's spec reporter with a closing line, alone on its line: "12 passed, 0 failed, 1 skipped".
+// Mocha's spec reporter with a closing line, alone on its line: "12 passed, 0 failed, 1 skipped". Where BERTUNE_TALLY names
+// a file, the counts are added to it as well, for the sum over several runs.
+const { appendFileSync } = require('node:fs');
 const { Spec } = require('mocha').reporters;
 
 /** The closing line of a run. */
@@ -7,6 +9,8 @@ class ClosingLine extends Spec {
     super.epilogue();
     const { passes, failures, pending } = this.stats;
     console.log(`${passes} passed, ${failures} failed${pending ? `, ${pending} skipped` : ''}`);
+    const tally = process.env.BERTUNE_TALLY;
+    if (tally) appendFileSync(tally, `${JSON.stringify({ passes, failures, pending })}\n`);
   }
 }
 

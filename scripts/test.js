@@ -1,26 +1,74 @@
-// What `npm test` runs once the set-up is done: format, lint, types, tests. Stops at the first that fails.
-// Arguments go to mocha: npm test -- --grep LoRA
-import { main, say } from './console.js';
-import { runNode } from './process.js';
+// What `npm test` runs once the set-up is done: format, lint, types, the builds that only tests need, tests; then the CUDA
+// operations once more under the emulator's stricter builds. Stops at the first that fails.
+// Arguments go to mocha, which is then run once: npm test -- --grep LoRA
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { main, root, say } from './console.js';
+import { buildCuda, buildEmulator } from './cuda.js';
+import { capture, runNode } from './process.js';
 
-const stages = [
-  { name: 'format', script: 'scripts/format.js', args: [], advice: 'npm run format mends it' },
-  { name: 'lint', script: 'node_modules/@biomejs/biome/bin/biome', args: ['lint', '--error-on-warnings'] },
-  { name: 'types', script: 'node_modules/typescript/bin/tsc', args: ['-p', 'tsconfig.test.json'] },
-  {
-    name: 'tests',
-    script: 'node_modules/mocha/bin/mocha.js',
-    args: ['--fail-zero', '--reporter', 'scripts/reporter.cjs', 'test/**/*.test.ts', ...process.argv.slice(2)],
-  },
-];
+const forMocha = process.argv.slice(2);
+const tally = path.join(root, 'build/.tally');
+
+const script = (name, file, args, advice) => ({ name, run: () => runNode(file, args), advice });
+
+const mocha = (name, files, env = {}) => ({
+  name,
+  run: () =>
+    runNode(
+      'node_modules/mocha/bin/mocha.js',
+      ['--fail-zero', '--reporter', 'scripts/reporter.cjs', ...files, ...forMocha],
+      { env: { BERTUNE_TALLY: tally, ...env } },
+    ),
+});
+
+/** The operation tests on the emulated device alone, under one of the emulator's builds: see test/simt/README.md. */
+const emulated = (build, env = {}) =>
+  mocha(`tests: CUDA operations, emulator's ${build} build`, ['test/operations/*.test.ts'], {
+    BERTUNE_EMULATOR: build,
+    BERTUNE_TEST_DEVICES: 'cuda-emulated',
+    ...env,
+  });
+
+/** Node itself is not built with AddressSanitizer, so its library comes first. */
+async function addressSanitizer() {
+  const { text } = await capture('g++', ['-print-file-name=libasan.so']);
+  return { LD_PRELOAD: text.trim(), ASAN_OPTIONS: 'detect_leaks=0' };
+}
+
+async function stages() {
+  const once = [
+    script('format', 'scripts/format.js', [], 'npm run format mends it'),
+    script('lint', 'node_modules/@biomejs/biome/bin/biome', ['lint', '--error-on-warnings']),
+    script('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.test.json']),
+    { name: 'emulator', run: buildEmulator },
+    { name: 'nvcc', run: buildCuda },
+    mocha('tests', ['test/**/*.test.ts']),
+  ];
+  if (forMocha.length > 0) return once;
+  return [...once, emulated('race'), emulated('asan', await addressSanitizer())];
+}
+
+/** The closing line over all runs of mocha. */
+function closingLine() {
+  const runs = readFileSync(tally, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const sum = (key) => runs.reduce((total, run) => total + run[key], 0);
+  const skipped = sum('pending');
+  return `${sum('passes')} passed, ${sum('failures')} failed${skipped ? `, ${skipped} skipped` : ''}`;
+}
 
 await main(async () => {
-  for (const { name, script, args, advice } of stages) {
+  rmSync(tally, { force: true });
+  for (const { name, run, advice } of await stages()) {
     say(name);
-    const status = await runNode(script, args);
+    const status = (await run()) ?? 0;
     if (status !== 0) {
       say(`npm test stopped: ${name} failed${advice ? ` (${advice})` : ''}`);
       return 1;
     }
   }
+  console.log(closingLine());
 });

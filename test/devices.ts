@@ -7,3 +7,8 @@ export function devices(): NativeDeviceInfo[] {
     .devices()
     .filter(({ available, device }) => available && (!wanted || wanted.includes(device)));
 }
+
+/** Those of the devices that run CUDA, the emulated one among them. */
+export function gpus(): NativeDeviceInfo[] {
+  return devices().filter(({ device }) => device !== 'cpu');
+}

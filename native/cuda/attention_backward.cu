@@ -20,13 +20,13 @@ namespace {
 // What backward reads and writes beside AttentionInputs; gradients that are null are not wanted.
 template <typename T>
 struct BackwardArrays {
-  const T* out;     // (tokens,C)
-  const T* dout;    // (tokens,C)
-  const float* lse; // (tokens,NH)
-  T* dq;            // like q
-  T* dk;            // like k
-  T* dv;            // like v
-  float* partials;  // (B,P,2C)
+  const T* out;      // (tokens,C)
+  const T* dout;     // (tokens,C)
+  const float* lse;  // (tokens,NH)
+  T* dq;             // like q
+  T* dk;             // like k
+  T* dv;             // like v
+  float* partials;   // (B,P,2C)
 };
 
 // lse and D of queries `query_row` .. + n of a head, in units of log 2. Queries from n to `rows` get an lse that makes
@@ -49,8 +49,7 @@ __device__ __forceinline__ void read_statistics(const AttentionInputs<T>& in, co
     for (int offset = kLanes / 2; offset > 0; offset /= 2) sum += __shfl_xor_sync(kAllLanes, sum, offset);
     if (column == 0) {
       D[row] = sum;
-      lse[row] = row < n ? arrays.lse[static_cast<int64_t>(query_row + row) * in.NH + head] * kLog2e
-                         : -kNoScore;
+      lse[row] = row < n ? arrays.lse[static_cast<int64_t>(query_row + row) * in.NH + head] * kLog2e : -kNoScore;
     }
   }
 }
@@ -96,8 +95,8 @@ size_t tile_bytes(int queries, int keys) {
          simt::smem_bytes<uint8_t>(queries * keys / 4);
 }
 
-// Of queries `query` .. + 15 and keys `key` .. + 8N − 1 of the tile: (mask ∘ probs) and dscores. Keys from `keys` on are
-// not there.
+// Of queries `query` .. + 15 and keys `key` .. + 8N − 1 of the tile: (mask ∘ probs) and dscores. Keys from `keys` on
+// are not there.
 template <int N, int kHS, typename T>
 __device__ __forceinline__ void make_dscores(const BackwardTile<T>& tile, int query, int key, int keys, float scale,
                                              float dropout_scale) {
@@ -237,8 +236,8 @@ __global__ void __launch_bounds__(32 * kShortWarps)
     clear(acc);
     if (piece < of_queries) {
       const int query = piece / width * 16, c = piece % width * kPiece;
-      tile_mma<Factor::kAlongK, Factor::kAcrossK>(acc, tile.dscores + query * tile.pitch, tile.pitch, tile.k + c, kPitch,
-                                                  16 * key_groups);
+      tile_mma<Factor::kAlongK, Factor::kAcrossK>(acc, tile.dscores + query * tile.pitch, tile.pitch, tile.k + c,
+                                                  kPitch, 16 * key_groups);
       store_queries<kVectors>(acc, head_rows(arrays.dq, in.q_stride, at.begin, column), query, n, c, in.HS);
     } else {
       const bool values = piece >= of_queries + of_keys;
@@ -307,10 +306,11 @@ __global__ void __launch_bounds__(32 * kLongWarps)
       }
     }
     __syncthreads();
+    if (group >= (of_queries ? n : keys)) continue;
     const int c = part * kPartColumns;
     if (of_queries) {
-      tile_mma<Factor::kAlongK, Factor::kAcrossK>(acc, tile.dscores + group * tile.pitch, tile.pitch, tile.k + c, kPitch,
-                                                  round_up(keys, 16));
+      tile_mma<Factor::kAlongK, Factor::kAcrossK>(acc, tile.dscores + group * tile.pitch, tile.pitch, tile.k + c,
+                                                  kPitch, round_up(keys, 16));
     } else {
       tile_mma<Factor::kAcrossK, Factor::kAcrossK>(acc, tile.dscores + group, tile.pitch, tile.q + c, kPitch,
                                                    round_up(n, 16));
@@ -358,10 +358,10 @@ void launch_heads(Context& context, const AttentionBackward& args, float* partia
                                  scalars<T>(args.dv),
                                  partials};
   constexpr int N = kAccess<T>;
-  const bool vectors = heads_are_vectorizable(in) && is_vectorizable<N>(arrays.out, in.HS, in.C) &&
-                       is_vectorizable<N>(arrays.dout, in.HS, in.C) && is_vectorizable<2>(arrays.dq, in.HS, in.q_stride) &&
-                       is_vectorizable<2>(arrays.dk, in.HS, in.kv_stride) &&
-                       is_vectorizable<2>(arrays.dv, in.HS, in.kv_stride);
+  const bool vectors =
+      heads_are_vectorizable(in) && is_vectorizable<N>(arrays.out, in.HS, in.C) &&
+      is_vectorizable<N>(arrays.dout, in.HS, in.C) && is_vectorizable<2>(arrays.dq, in.HS, in.q_stride) &&
+      is_vectorizable<2>(arrays.dk, in.HS, in.kv_stride) && is_vectorizable<2>(arrays.dv, in.HS, in.kv_stride);
   const int queries = round_up(batch.max_length, 16), keys = round_up(in.P + batch.max_length, 16);
   with_head_size(in.HS, vectors, [&](auto size, auto with_vectors) {
     constexpr int kHS = decltype(size)::value, kSize = kRows<T, kHS>;
@@ -378,7 +378,8 @@ void launch_heads(Context& context, const AttentionBackward& args, float* partia
     const int blocks = in.B * (query_tiles + key_tiles) * in.NH;
     if (blocks == 0) return;
     context.launch(attention_backward_long_kernel<T, kHS, kVectors>, dim3(static_cast<unsigned>(blocks)),
-                   dim3(32 * kLongWarps), tile_bytes<T, kHS>(kSize, kSize), in, arrays, dropout, query_tiles, key_tiles);
+                   dim3(32 * kLongWarps), tile_bytes<T, kHS>(kSize, kSize), in, arrays, dropout, query_tiles,
+                   key_tiles);
   });
 }
 
@@ -396,8 +397,8 @@ void attention_backward(Context& context, const AttentionBackward& args) {
     launch_heads<T>(context, args, partials);
   }
   if (!partials) return;
-  context.launch(sum_prefix_partials_kernel, dim3(ceil_div(static_cast<int64_t>(P) * C, 128), 2), dim3(128), 0, partials,
-                 context.batch.B, P, C, args.accumulate, args.dprefix_stride, floats(args.dprefix_k),
+  context.launch(sum_prefix_partials_kernel, dim3(ceil_div(static_cast<int64_t>(P) * C, 128), 2), dim3(128), 0,
+                 partials, context.batch.B, P, C, args.accumulate, args.dprefix_stride, floats(args.dprefix_k),
                  floats(args.dprefix_v));
 }
 

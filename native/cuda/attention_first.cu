@@ -7,7 +7,6 @@
 // kSlots-th key, two at a time, and has a softmax of its own keys: maximum m, sum l of exponentials, sum of values. At
 // the end these are put together, within warps and then across them. Backward likewise, but only dq has to be summed.
 #include "cuda/attention_first.h"
-
 #include "cuda/attention_tiles.cuh"
 
 namespace bertune::cuda {

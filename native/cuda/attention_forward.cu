@@ -1,6 +1,7 @@
 // Attention over packed sequences, forward: per sequence and head
 //
-//   q (n,HS) · [prefix_k; k] (S,HS)ᵀ → scores (n,S) → softmax → probs, dropout → probs · [prefix_v; v] (S,HS) → out (n,HS)
+//   q (n,HS) · [prefix_k; k] (S,HS)ᵀ → scores (n,S) → softmax → probs, dropout → probs · [prefix_v; v] (S,HS) → out
+//   (n,HS)
 //
 // A block takes 64 queries of a head, a warp 16 of them. Keys and values pass through shared memory by tiles, short
 // texts in one, and a warp goes through a tile by steps of 32 keys with the softmax of the keys so far: its maximum m
@@ -69,10 +70,8 @@ __global__ void __launch_bounds__(32 * kWarps)
   for (int first_key = 0; first_key < S; first_key += tiles.keys) {
     const int keys = min(tiles.keys, S - first_key);
     if (first_key > 0) __syncthreads();  // all have done with the previous tile
-    copy_rows<T, kHS, kVectors>(k, round_up(keys, kStep), keys, in.HS,
-                                key_rows(in, at, in.k, in.prefix_k, first_key));
-    copy_rows<T, kHS, kVectors>(v, round_up(keys, kStep), keys, in.HS,
-                                key_rows(in, at, in.v, in.prefix_v, first_key));
+    copy_rows<T, kHS, kVectors>(k, round_up(keys, kStep), keys, in.HS, key_rows(in, at, in.k, in.prefix_k, first_key));
+    copy_rows<T, kHS, kVectors>(v, round_up(keys, kStep), keys, in.HS, key_rows(in, at, in.v, in.prefix_v, first_key));
     simt::cp_async_commit();
     make_kept(kept, dropout, n, keys, query_row, in.NH, at.head, first_key);
     simt::cp_async_wait<0>();

@@ -73,9 +73,7 @@ bool heads_are_vectorizable(const AttentionInputs<T>& in) {
 // Calls launch(head size of the instance, vectors or not), both as types.
 template <typename Launch>
 void with_head_size(int HS, bool vectors, Launch launch) {
-  const auto with_size = [&](auto size) {
-    vectors ? launch(size, std::true_type()) : launch(size, std::false_type());
-  };
+  const auto with_size = [&](auto size) { vectors ? launch(size, std::true_type()) : launch(size, std::false_type()); };
   if (HS <= 32) {
     with_size(std::integral_constant<int, 32>());
   } else if (HS <= 64) {
@@ -143,8 +141,12 @@ template <typename T>
 __device__ __forceinline__ KeyRows<T> key_rows(const AttentionInputs<T>& in, const HeadTile& at, const T* own,
                                                const T* prefix, int first) {
   const int column = at.head * in.HS;
-  return {own + static_cast<int64_t>(at.begin) * in.kv_stride + column, prefix + column, in.kv_stride,
-          in.prefix_stride, in.P, first};
+  return {own + static_cast<int64_t>(at.begin) * in.kv_stride + column,
+          prefix + column,
+          in.kv_stride,
+          in.prefix_stride,
+          in.P,
+          first};
 }
 
 // Starts the copy of `valid` rows of HS elements into a tile of `rows` rows of kHS, zeros elsewhere. It has arrived
@@ -243,16 +245,20 @@ struct KeptTile {
   }
 };
 
-// Rows are queries from `query_row` of q on, keys those from `first_key`, a multiple of 4, on.
+// Rows are queries from `query_row` of q on, keys those from `first_key`, a multiple of 4, on. Accumulators reach
+// beyond both, to rows and keys of which none is kept.
 __device__ __forceinline__ void make_kept(const KeptTile& kept, const DropoutMask& dropout, int rows, int keys,
                                           int query_row, int NH, int head, int first_key) {
   if (!kept.on) return;
-  const int groups = (keys + 3) / 4;
-  for (int i = static_cast<int>(threadIdx.x); i < rows * groups; i += static_cast<int>(blockDim.x)) {
+  const int groups = min(round_up(keys, 32) / 4, kept.pitch);
+  for (int i = static_cast<int>(threadIdx.x); i < round_up(rows, 16) * groups; i += static_cast<int>(blockDim.x)) {
     const int row = i / groups, group = i % groups;
-    const float4 factors = dropout.factors(static_cast<uint32_t>((query_row + row) * NH + head),
-                                           static_cast<uint32_t>(first_key / 4 + group));
-    const int bits = (factors.x != 0.f) | (factors.y != 0.f) << 1 | (factors.z != 0.f) << 2 | (factors.w != 0.f) << 3;
+    int bits = 0;
+    if (row < rows && 4 * group < keys) {
+      const float4 factors = dropout.factors(static_cast<uint32_t>((query_row + row) * NH + head),
+                                             static_cast<uint32_t>(first_key / 4 + group));
+      bits = (factors.x != 0.f) | (factors.y != 0.f) << 1 | (factors.z != 0.f) << 2 | (factors.w != 0.f) << 3;
+    }
     kept.groups[row * kept.pitch + group] = static_cast<uint8_t>(bits);
   }
 }

@@ -6,8 +6,6 @@
 // to finish adds the slices up in order.
 #pragma once
 
-#include <algorithm>
-
 #include "cuda/columns.cuh"
 #include "cuda/context.h"
 
@@ -18,6 +16,7 @@ constexpr int kSumThreads = 512;
 constexpr int kSumRows = 4;          // rows that a thread loads at a time
 constexpr int kUnslicedRows = 1024;  // up to here one block sums all rows
 constexpr int kSliceRows = 512;
+constexpr unsigned kMostSlicedStripes = 512;
 
 // Gradients of n columns each, or null; of `blockIdx.z` those from z · n on.
 template <int kSums>
@@ -112,8 +111,10 @@ __global__ void __launch_bounds__(kSumThreads)
 template <int N, typename Source>
 void launch_column_sums(Context& context, RowCount rows, int n, int layers, const Source& source,
                         const SumOutputs<Source::kSums>& outputs) {
-  const bool sliced = rows.padded > kUnslicedRows;
-  const unsigned stripes = ceil_div(n, kStripe), slices = sliced ? ceil_div(rows.padded, kSliceRows) : 1;
+  const unsigned stripes = ceil_div(n, kStripe);
+  // Many sums at once have blocks enough, and reserve_workspace plans for partials of no more than these.
+  const bool sliced = rows.padded > kUnslicedRows && layers * Source::kSums <= 2 && stripes <= kMostSlicedStripes;
+  const unsigned slices = sliced ? ceil_div(rows.padded, kSliceRows) : 1;
   float* partials = nullptr;
   unsigned* tickets = nullptr;
   if (sliced) {

@@ -17,7 +17,7 @@ constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
 constexpr int kLanes = 8;  // of a token, which count a part each
 constexpr int kTokens = kThreads / kLanes;
-constexpr int kTile = 1024;           // ids in shared memory at a time
+constexpr int kTile = 512;            // ids in shared memory at a time
 constexpr int kMostSequences = 2048;  // whose starts fit shared memory
 
 struct Examples {

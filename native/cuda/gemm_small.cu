@@ -85,6 +85,7 @@ __device__ __forceinline__ void stage(T* shared, const Operand<T>& operand, int 
                        valid);
     }
   } else {
+#pragma unroll 2  // more take more registers than there are
     for (int i = threadIdx.x; i < Tile::kRows * Tile::kColumns; i += kThreads) {
       const int row = i / Tile::kColumns, column = i % Tile::kColumns;
       if ((kAlong ? column : row) >= used) continue;

@@ -1,5 +1,7 @@
 // A warp's tile product, from shared memory into registers: by tensor cores in bf16, by plain multiply-adds in float.
 //
+// Tiles start at a multiple of 16 bytes, and so does each of their rows.
+//
 // The accumulators have the layout of mma.m16n8k16 in both: of a tile of 16 rows and 8·N columns, lane `l` holds
 //   acc[j][0], acc[j][1]   row l/4,     columns 8j + 2·(l%4), + 1
 //   acc[j][2], acc[j][3]   row l/4 + 8, the same columns
@@ -54,18 +56,40 @@ template <Factor kA, Factor kB, int N>
 __device__ __forceinline__ void tile_mma(float (&acc)[N][4], const float* a, int a_pitch, const float* b, int b_pitch,
                                          int k) {
   const int lane = threadIdx.x & 31, row = lane >> 2, column = 2 * (lane & 3);
-  for (int i = 0; i < k; ++i) {
-    const float upper = kA == Factor::kAlongK ? a[row * a_pitch + i] : a[i * a_pitch + row];
-    const float lower = kA == Factor::kAlongK ? a[(row + 8) * a_pitch + i] : a[i * a_pitch + row + 8];
+  for (int k0 = 0; k0 < k; k0 += 4) {
+    float upper[4], lower[4];
+    if constexpr (kA == Factor::kAlongK) {
+      load_floats(upper, a + row * a_pitch + k0);
+      load_floats(lower, a + (row + 8) * a_pitch + k0);
+    } else {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        upper[i] = a[(k0 + i) * a_pitch + row];
+        lower[i] = a[(k0 + i) * a_pitch + row + 8];
+      }
+    }
 #pragma unroll
     for (int j = 0; j < N; ++j) {
       const int c = 8 * j + column;
-      const float left = kB == Factor::kAlongK ? b[c * b_pitch + i] : b[i * b_pitch + c];
-      const float right = kB == Factor::kAlongK ? b[(c + 1) * b_pitch + i] : b[i * b_pitch + c + 1];
-      acc[j][0] += upper * left;
-      acc[j][1] += upper * right;
-      acc[j][2] += lower * left;
-      acc[j][3] += lower * right;
+      float left[4], right[4];
+      if constexpr (kB == Factor::kAlongK) {
+        load_floats(left, b + c * b_pitch + k0);
+        load_floats(right, b + (c + 1) * b_pitch + k0);
+      } else {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const Pack<float, 2> pair = *reinterpret_cast<const Pack<float, 2>*>(b + (k0 + i) * b_pitch + c);
+          left[i] = pair.value[0];
+          right[i] = pair.value[1];
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        acc[j][0] += upper[i] * left[i];
+        acc[j][1] += upper[i] * right[i];
+        acc[j][2] += lower[i] * left[i];
+        acc[j][3] += lower[i] * right[i];
+      }
     }
   }
 }

@@ -96,13 +96,17 @@ export const METHODS: Record<string, Shape> = {
   },
 };
 
-/** A double session with every parameter away from zero. */
-export async function makeSession(shape: Shape, threads = 1, model = MODEL): Promise<NativeSession> {
+/** A session with every parameter away from zero; on the CPU in double unless told otherwise. */
+export async function makeSession(
+  shape: Shape,
+  threads = 1,
+  model = MODEL,
+  where: Pick<NativeSessionConfig, 'device' | 'precision'> = { device: 'cpu', precision: 'fp64' },
+): Promise<NativeSession> {
   const native = loadNative();
   const { head, lora, prefix } = shape;
   const config: NativeSessionConfig = {
-    device: 'cpu',
-    precision: 'fp64',
+    ...where,
     threads,
     model,
     head,

@@ -1,4 +1,4 @@
-import { type Case, garbage, type Operation, proveGradients, proveValues, Random } from './harness.js';
+import { type Case, garbage, type Operation, proveGradients, proveValues, Random, unaligned } from './harness.js';
 import { activate, cumulative, GELU, NONE, RELU, type Round, TANH } from './reference.js';
 
 /** The slope at `saved`: the input for GELU, the output for the others. */
@@ -80,6 +80,22 @@ for (const [name, activation] of names) {
     sizes: { rows: 1, n, activation },
   });
 }
+// More elements than a block has, the last of them not a whole vector.
+forwardCases.push({
+  title: 'elements of two blocks',
+  tensors: { inp: values(29, 75), out: garbage(29 * 75) },
+  sizes: { rows: 29, n: 75, activation: GELU },
+});
+forwardCases.push({
+  title: 'input not aligned',
+  tensors: { inp: unaligned(values(3, 16)), out: garbage(48) },
+  sizes: { rows: 3, n: 16, activation: RELU },
+});
+forwardCases.push({
+  title: 'output not aligned',
+  tensors: { inp: values(3, 16), out: unaligned(garbage(48)) },
+  sizes: { rows: 3, n: 16, activation: TANH },
+});
 const shared = values(9, 50);
 forwardCases.push({
   title: 'in place',
@@ -92,7 +108,8 @@ const backwardCases = forwardCases.map(({ title, tensors, sizes }): Case => {
   const activation = sizes.activation!;
   const saved = activation === TANH || activation === RELU ? inp.map((x) => activate(activation, x, (y) => y)) : inp;
   const dout = new Random(5).normal(inp.length);
-  const dinp = title === 'in place' ? dout : garbage(inp.length);
+  const dinp =
+    title === 'in place' ? dout : tensors.out!.byteOffset ? unaligned(garbage(inp.length)) : garbage(inp.length);
   return { title, tensors: { saved, dout, dinp }, sizes };
 });
 

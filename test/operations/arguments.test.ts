@@ -35,7 +35,7 @@ describe('runOperation', () => {
     const backend = header.slice(header.indexOf('class Backend'));
     const methods = [...backend.matchAll(/virtual void (\w+)\((?:const [A-Z]\w+&|const OptimizerSegment\*)/g)]
       .map((match) => match[1])
-      .filter((name) => name !== 'begin_step');
+      .filter((name) => name !== 'begin_step' && name !== 'reserve_workspace');
     expect(methods).to.have.length.above(20);
     expect([...loadNative().operations()].sort()).to.deep.equal([...methods].sort());
   });
@@ -115,6 +115,31 @@ describe('runOperation', () => {
     await expectRefused('linear_forward', { ...tensors, inp: new Int32Array(6) }, sizes, /a Float32Array .* for inp/);
     const bytes = new Uint8Array(24) as unknown as Int32Array;
     await expectRefused('linear_forward', { ...tensors, inp: bytes }, sizes, /a Float32Array, .* for inp/);
+  });
+
+  it('refuses padding that leaves no rows, or more tokens than an integer counts', async () => {
+    const { tensors, sizes } = linear();
+    await expectRefused('linear_forward', tensors, { ...sizes, padding_tokens: 2 }, /more than the padding for rows/);
+    await expectRefused('linear_forward', tensors, { ...sizes, padding_tokens: 2 ** 31 }, /for padding_tokens/);
+    const cu_seqlens = Int32Array.of(0, 2 ** 31 - 1);
+    const whole = { ...tensors, cu_seqlens };
+    await expectRefused('linear_forward', whole, { n: 4, k: 3, padding_tokens: 1 }, /at most .* for cu_seqlens/);
+  });
+
+  it('refuses a slot or a place in the order behind the end of what is kept', async () => {
+    const kept = {
+      cu_seqlens: starts([1, 1]),
+      labels: new Int32Array(2),
+      predictions: new Int32Array(2),
+      loss: new Float64Array(1),
+      losses: new Float64Array(3),
+      norms: new Float64Array(3),
+      correct: new Int32Array(3),
+    };
+    await expectRefused('keep_step', kept, { slot: 3 }, /at least 4 elements for losses/);
+    await expectRefused('keep_step', { ...kept, correct: new Int32Array(2) }, { slot: 2 }, /at least 3 .* for correct/);
+    const logits = { cu_seqlens: starts([1, 1]), logits: new Float64Array(6), out: new Float64Array(9) };
+    await expectRefused('keep_logits', logits, { NC: 3, order_begin: 2 }, /at least 12 elements for out/);
   });
 
   it('refuses indices that point outside', async () => {

@@ -246,9 +246,23 @@ function backwardCase({ title, tensors, sizes }: Case, more: Sizes = {}, omit: s
 const tiny: Dimensions = { lengths: [3, 1, 2], C: 6, NH: 2 };
 const odd: Dimensions = { lengths: [15, 1, 17, 33, 8], C: 42, NH: 3 };
 const usual: Dimensions = { lengths: [22, 7, 64, 16], C: 128, NH: 2 };
-const tiles: Dimensions = { lengths: [63, 65, 129], C: 32, NH: 1 };
-const longest: Dimensions = { lengths: [512, 2], C: 16, NH: 1 };
+const edges: Dimensions = { lengths: [31, 32, 33, 1, 63, 64], C: 32, NH: 1 };
+const tiles: Dimensions = { lengths: [65, 127, 1], C: 16, NH: 1 };
+const long: Dimensions = { lengths: [257, 2, 128], C: 8, NH: 1 };
 const apart = { q_stride: 45, kv_stride: 50, prefix_stride: 47 };
+const alignedApart = { q_stride: 136, kv_stride: 264, prefix_stride: 144 };
+
+const behindPrefix = forwardCase('odd sizes behind a prefix', odd, { P: 5, dropout_p: 0.1 });
+const behindPrefixApart = forwardCase('odd sizes behind a prefix, rows apart', odd, {
+  P: 5,
+  ...apart,
+  dropout_p: 0.1,
+});
+const firstBehindPrefix = forwardCase('first query only, behind a prefix, with dropout', odd, {
+  first_only: 1,
+  P: 5,
+  dropout_p: 0.2,
+});
 
 const forwardCases = [
   forwardCase('one token', { lengths: [1], C: 4, NH: 1 }),
@@ -256,23 +270,38 @@ const forwardCases = [
   forwardCase('odd sizes', odd),
   forwardCase('odd sizes with dropout', odd, { dropout_p: 0.1 }),
   forwardCase('odd sizes, rows apart', odd, { ...apart, dropout_p: 0.1 }),
-  forwardCase('odd sizes behind a prefix', odd, { P: 5, dropout_p: 0.1 }),
-  forwardCase('odd sizes behind a prefix, rows apart', odd, { P: 5, ...apart, dropout_p: 0.1 }),
+  behindPrefix,
+  behindPrefixApart,
+  forwardCase('heads of 32, lengths around tiles', edges, { dropout_p: 0.1 }),
+  forwardCase('heads of 40', { lengths: [20, 9], C: 80, NH: 2 }, { P: 1 }),
   forwardCase('heads of 64', usual, { dropout_p: 0.1 }),
-  forwardCase('heads of 64 behind a prefix of 20', usual, { P: 20, dropout_p: 0.1 }),
-  forwardCase('lengths around a tile of queries', tiles, { dropout_p: 0.5 }),
-  forwardCase('the longest text', longest, { dropout_p: 0.1 }),
+  forwardCase('heads of 64 behind a prefix of 20, rows apart', usual, { P: 20, ...alignedApart, dropout_p: 0.1 }),
+  forwardCase('heads of 64, a long text', { lengths: [97, 4], C: 64, NH: 1 }, { P: 5, dropout_p: 0.1 }),
+  forwardCase('heads of 100', { lengths: [12, 3], C: 100, NH: 1 }, { dropout_p: 0.1 }),
+  forwardCase('heads of 128', { lengths: [17, 5], C: 128, NH: 1 }, { P: 1, dropout_p: 0.1 }),
+  forwardCase('heads of 128, long texts', { lengths: [33, 70], C: 128, NH: 1 }, { dropout_p: 0.1 }),
+  forwardCase('more prefix than text', { lengths: [3, 1, 10], C: 32, NH: 2 }, { P: 70, dropout_p: 0.1 }),
+  forwardCase('more prefix than fits', { lengths: [3, 33], C: 64, NH: 1 }, { P: 140 }),
+  forwardCase('several tiles of queries', tiles, { dropout_p: 0.5 }),
+  forwardCase('several tiles of queries, behind a prefix', tiles, { P: 20, dropout_p: 0.1 }),
+  forwardCase('a long text', long, { dropout_p: 0.1 }),
   forwardCase('first query only', odd, { first_only: 1 }),
-  forwardCase('first query only, behind a prefix, with dropout', odd, { first_only: 1, P: 5, dropout_p: 0.2 }),
+  firstBehindPrefix,
+  forwardCase('first query only, heads of 32', { lengths: [140, 3], C: 32, NH: 1 }, { first_only: 1 }),
+  forwardCase('first query only, heads of 64', usual, { first_only: 1, P: 20, ...alignedApart, dropout_p: 0.2 }),
+  forwardCase('first query only, heads of 100', { lengths: [12, 3], C: 100, NH: 1 }, { first_only: 1, P: 1 }),
+  forwardCase('first query only, heads of 128', { lengths: [37, 1], C: 128, NH: 1 }, { first_only: 1 }),
 ];
 
 const backwardCases = [
   ...forwardCases.map((item) => backwardCase(item)),
-  ...['dq', 'dk', 'dv', 'dprefix_k', 'dprefix_v'].map((name) => backwardCase(forwardCases[5]!, {}, [name])),
-  backwardCase(forwardCases[5]!, {}, ['dprefix_k', 'dprefix_v']),
-  backwardCase(forwardCases[5]!, { accumulate: 1, dprefix_stride: 49 }),
-  backwardCase(forwardCases[6]!, { dprefix_stride: 49 }),
-  backwardCase(forwardCases[12]!, { accumulate: 1 }),
+  ...['dq', 'dk', 'dv', 'dprefix_k', 'dprefix_v'].map((name) => backwardCase(behindPrefix, {}, [name])),
+  ...['dq', 'dk', 'dv'].map((name) => backwardCase(firstBehindPrefix, {}, [name])),
+  backwardCase(behindPrefix, {}, ['dprefix_k', 'dprefix_v']),
+  backwardCase(firstBehindPrefix, {}, ['dprefix_k', 'dprefix_v']),
+  backwardCase(behindPrefix, { accumulate: 1, dprefix_stride: 49 }),
+  backwardCase(behindPrefixApart, { dprefix_stride: 49 }),
+  backwardCase(firstBehindPrefix, { accumulate: 1 }),
 ];
 
 proveValues(forward, forwardCases);
@@ -298,13 +327,113 @@ proveGradients(
     forwardCase('short sequences with dropout', tiny, { dropout_p: 0.3 }),
     forwardCase('short sequences behind a prefix, with dropout', tiny, { P: 3, dropout_p: 0.3 }),
     forwardCase('odd sizes behind a prefix, with dropout', odd, { P: 5, dropout_p: 0.1 }),
-    forwardCase('lengths around a tile of queries', tiles, { dropout_p: 0.1 }),
+    forwardCase('several tiles of queries', { lengths: [63, 65, 129], C: 32, NH: 1 }, { dropout_p: 0.1 }),
     forwardCase('first query only, behind a prefix, with dropout', odd, { first_only: 1, P: 5, dropout_p: 0.2 }),
   ],
 );
 
+const long64: Dimensions = { lengths: [97, 4], C: 64, NH: 1 };
+const aligned: Dimensions = { lengths: [9, 20, 1], C: 64, NH: 2 };
+
+/** Arrays with a row a token, and with a row a query; the columns of each are C, or NH. */
+const TOKEN_ARRAYS = ['k', 'v', 'dk', 'dv'];
+const QUERY_ARRAYS = ['q', 'out', 'lse', 'dout', 'dq'];
+
+/** The case with rows of padding: NaN, whatever the array. */
+function padded({ tensors, sizes }: Case, tokens: number, sequences: number): Case {
+  const C = sizes.C!;
+  const longer: Tensors = { ...tensors };
+  for (const [name, array] of Object.entries(tensors)) {
+    const rows = TOKEN_ARRAYS.includes(name) || !sizes.first_only ? tokens : sequences;
+    if (!TOKEN_ARRAYS.includes(name) && !QUERY_ARRAYS.includes(name)) continue;
+    const stride = name === 'lse' ? sizes.NH! : (strideOf(name, sizes) ?? C);
+    const copy = new Float64Array(array.length + rows * stride).fill(Number.NaN);
+    copy.set(array);
+    longer[name] = copy;
+  }
+  return { title: '', tensors: longer, sizes: { ...sizes, padding_tokens: tokens, padding_sequences: sequences } };
+}
+
+function strideOf(name: string, sizes: Sizes): number | undefined {
+  if (name === 'q' || name === 'dq') return sizes.q_stride;
+  return TOKEN_ARRAYS.includes(name) ? sizes.kv_stride : undefined;
+}
+
+/** Cases whose padding is tried: what holds the rows that count, and what the padding is. */
+const paddedCases: [title: string, item: Case, tokens: number, sequences: number][] = [
+  ['odd sizes', forwardCase('', odd, { ...apart, dropout_p: 0.1 }), 11, 3],
+  ['behind a prefix', forwardCase('', aligned, { P: 3 }), 34, 4],
+  ['of long texts', forwardCase('', long64, { P: 2, dropout_p: 0.1 }), 7, 2],
+  ['no sequences', forwardCase('', tiny, { P: 1 }), 5, 0],
+  ['no tokens', forwardCase('', tiny, { P: 1 }), 0, 2],
+  ['first query only', forwardCase('', odd, { ...apart, first_only: 1, P: 5, dropout_p: 0.1 }), 11, 3],
+];
+
 for (const device of devices()) {
   describe(`attention on ${device.device}`, () => {
+    // The CPU's backend runs batches at the sizes that they have.
+    for (const [title, item, tokens, sequences] of device.device === 'cpu' ? [] : paddedCases) {
+      for (const [operation, whole] of [
+        [FORWARD, item],
+        [BACKWARD, backwardCase(item)],
+      ] as const) {
+        it(`leaves zeros in padding and heeds none: ${operation}, ${title}`, async () => {
+          const { tensors, sizes } = padded(whole, tokens, sequences);
+          const outputs = operation === FORWARD ? ['out', 'lse'] : ['dq', 'dk', 'dv'];
+          for (const where of places(device)) {
+            const expected = await run(operation, where, whole.tensors, whole.sizes);
+            const found = await run(operation, where, tensors, sizes);
+            for (const [name, array] of Object.entries(expected)) {
+              expectSameBits(
+                { [name]: found[name]!.slice(0, array.length) },
+                { [name]: array.slice() },
+                'with padding',
+              );
+              if (!outputs.includes(name)) continue;
+              const columns = name === 'lse' ? sizes.NH! : sizes.C!;
+              const stride = strideOf(name, sizes) ?? columns;
+              // The last row of the case ends where its columns do.
+              const behind = found[name]!.slice(array.length + stride - columns);
+              for (const [at, value] of behind.entries()) {
+                if (at % stride < columns) expect(value, `${name} in padding at ${at}`).to.equal(0);
+                else expect(value, `${name} between rows at ${at}`).to.be.NaN;
+              }
+            }
+          }
+        });
+      }
+    }
+
+    for (const [title, item] of [
+      ['', forwardCase('', aligned, { P: 3, dropout_p: 0.1 })],
+      [' with the first query only', forwardCase('', aligned, { P: 3, dropout_p: 0.1, first_only: 1 })],
+      [' of long texts', forwardCase('', long64, { P: 3 })],
+    ] as const) {
+      it(`gives the same bits wherever an array starts${title}`, async () => {
+        for (const [operation, { tensors, sizes }] of [
+          [FORWARD, item],
+          [BACKWARD, backwardCase(item)],
+        ] as const) {
+          for (const where of places(device)) {
+            const expected = await run(operation, where, tensors, sizes);
+            for (const [name, array] of Object.entries(tensors)) {
+              if (array instanceof Int32Array) continue;
+              const moved = new Float64Array(array.length + 1).subarray(1);
+              moved.set(array);
+              const found = await run(operation, where, { ...tensors, [name]: moved }, sizes);
+              for (const output of Object.keys(expected)) {
+                expectSameBits(
+                  { [output]: found[output]!.slice() },
+                  { [output]: expected[output]!.slice() },
+                  `${name} starts elsewhere`,
+                );
+              }
+            }
+          }
+        }
+      });
+    }
+
     it('takes q, k and v, and gives their gradients, as parts of one buffer', async () => {
       const { tensors, sizes } = backwardCase(forwardCase('', odd, { dropout_p: 0.1 }));
       const C = sizes.C!;

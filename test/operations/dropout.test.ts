@@ -9,6 +9,7 @@ import {
   proveValues,
   Random,
   run,
+  unalignedCases,
 } from './harness.js';
 import { dropoutFactor, philox } from './reference.js';
 
@@ -39,6 +40,8 @@ const plain = [
   dropoutCase('a column more than a block', 15, 65, { dropout_p: 0.3 }),
   dropoutCase('many blocks', 33, 258, { dropout_p: 0.1, row_kind: 1 }),
   dropoutCase('prefix rows', 20, 40, { dropout_p: 0.1, row_kind: 2 }),
+  dropoutCase('whole vectors in two blocks', 11, 264, { dropout_p: 0.1 }),
+  ...unalignedCases(dropoutCase('(9, 16)', 9, 16, { dropout_p: 0.1 }), ['inp', 'out']),
   dropoutCase('p of 0 copies', 9, 70, { dropout_p: 0 }),
 ];
 const inPlace = dropoutCase('in place', 31, 100, { dropout_p: 0.2 });

@@ -11,6 +11,7 @@ import {
   run,
   type Sizes,
   starts,
+  unalignedCases,
 } from './harness.js';
 import { dropoutFactor, layernorm, layernormBackward } from './reference.js';
 
@@ -94,6 +95,10 @@ interface Dimensions {
 
 const tiny: Dimensions = { lengths: [3, 1, 2], V: 5, C: 6, types: 2, positions: 8 };
 const small: Dimensions = { lengths: [17, 1, 9, 30, 4], V: 40, C: 31, types: 2, positions: 36 };
+/** Few ids, so that many tokens share one; in two parts of the columns on CUDA. */
+const repeated: Dimensions = { lengths: [...new Array(33).fill(2), 60], V: 3, C: 264, types: 1, positions: 60 };
+/** An id, and a position, of exactly 32 tokens. */
+const even: Dimensions = { lengths: new Array(32).fill(1), V: 1, C: 8, types: 5, positions: 1 };
 const wide: Dimensions = { lengths: [40, 23], V: 300, C: 128, types: 2, positions: 64 };
 
 function batchOf({ lengths, V, types }: Dimensions, random: Random): Case['tensors'] {
@@ -126,6 +131,16 @@ const forwardCases = [
   forwardCase('some tokens', tiny),
   forwardCase('some sequences', small),
   forwardCase('wide rows with dropout', wide, { dropout_p: 0.1 }),
+  forwardCase('rows of two vectors a lane', { ...tiny, C: 264 }, { dropout_p: 0.1 }),
+  ...unalignedCases(forwardCase('8 columns', { ...tiny, C: 8 }), [
+    'word',
+    'token_type',
+    'position',
+    'gamma',
+    'beta',
+    'sum',
+    'out',
+  ]),
   forwardCase('positions behind a prefix', small, { P: 6, dropout_p: 0.1 }),
   forwardCase('without token types', small, {}, ['token_types']),
 ];
@@ -159,6 +174,16 @@ const backwardCases = [
   backwardCase('some tokens', tiny),
   backwardCase('some sequences', small, { padding_id: 0 }),
   backwardCase('wide rows with dropout', wide, { dropout_p: 0.1, padding_id: 7 }),
+  backwardCase('tokens that share few ids', repeated, { dropout_p: 0.1 }),
+  backwardCase('32 tokens of one id', even, { accumulate: 1 }),
+  ...unalignedCases(backwardCase('8 columns', { ...tiny, C: 8 }), [
+    'sum',
+    'gamma',
+    'dout',
+    'dsum',
+    'dword',
+    'dposition',
+  ]),
   backwardCase('positions behind a prefix', small, { P: 6, dropout_p: 0.1 }),
   backwardCase('accumulated', small, { accumulate: 1, padding_id: 2 }),
   backwardCase('without token types', small, {}, ['token_types']),

@@ -5,7 +5,7 @@ const gatherBatch: Operation = {
   name: 'gather_batch',
   formula(args) {
     const offsets = args.ints('dataset_offsets');
-    const order = Array.from(args.ints('order'));
+    const order = Array.from(args.ints('order')).slice(args.size('order_begin', 0));
     const source = order.flatMap((example) => range(offsets[example]!, offsets[example + 1]!));
     const lengths = order.map((example) => offsets[example + 1]! - offsets[example]!);
     const ids = Int32Array.from(source, (i) => args.ints('dataset_ids')[i]!);
@@ -58,12 +58,29 @@ const unlabelled = gatherCase('without labels and token types', lengths, [2, 0],
 delete unlabelled.tensors.dataset_labels;
 delete unlabelled.tensors.dataset_token_types;
 
+/** `count` examples of one to three tokens. */
+function short(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => 1 + ((i * 7) % 3));
+}
+const later = gatherCase('examples later in the order', lengths, [6, 1, 5, 2, 0], { sort_tokens: 1 });
+later.sizes.order_begin = 2;
+for (const name of ['labels', 'cu_seqlens']) later.tensors[name] = later.tensors[name]!.slice(2);
+const skipped = lengths[6]! + lengths[1]!;
+for (const name of ['ids', 'token_types', 'positions', 'tokens_by_id', 'tokens_by_position']) {
+  later.tensors[name] = later.tensors[name]!.slice(skipped);
+}
+
 proveValues(gatherBatch, [
   gatherCase('one token', [1], [0], { sort_tokens: 1 }),
   gatherCase('examples in another order', lengths, [5, 1, 3, 0, 6], { sort_tokens: 1 }),
   gatherCase('an example twice', lengths, [4, 4, 2], { sort_tokens: 1 }),
   gatherCase('the whole data set', lengths, [0, 1, 2, 3, 4, 5, 6], {}),
   unlabelled,
+  later,
+  // On CUDA: more sequences than a block has threads, and tokens than a tile.
+  gatherCase('many examples', short(300), range(0, 300).reverse(), { sort_tokens: 1 }),
+  // More sequences than fit the shared memory that is planned for them.
+  gatherCase('very many examples', short(2100), range(0, 2100).reverse(), {}),
 ]);
 
 for (const device of devices()) {

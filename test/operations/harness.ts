@@ -124,6 +124,22 @@ export function garbage(count: number): Float64Array {
   return new Float64Array(count).fill(7777.5);
 }
 
+/** The array one element into a buffer, where no vector of it is aligned. */
+export function unaligned(array: Float64Array): Float64Array {
+  const view = new Float64Array(new ArrayBuffer(8 * (array.length + 1)), 8);
+  view.set(array);
+  return view;
+}
+
+/** A case for each array of `names`, which alone is not aligned. */
+export function unalignedCases(item: Case, names: readonly string[]): Case[] {
+  return names.map((name) => ({
+    ...item,
+    title: `${item.title}, ${name} not aligned`,
+    tensors: { ...item.tensors, [name]: unaligned(item.tensors[name] as Float64Array) },
+  }));
+}
+
 /** Copies arrays; views of one buffer stay views of one buffer. */
 export function copyTensors(tensors: Tensors, convert: Round = exact): Tensors {
   const buffers = new Map<ArrayBufferLike, ArrayBuffer>();

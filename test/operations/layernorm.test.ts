@@ -1,4 +1,13 @@
-import { type Case, garbage, type Operation, proveGradients, proveValues, Random, type Sizes } from './harness.js';
+import {
+  type Case,
+  garbage,
+  type Operation,
+  proveGradients,
+  proveValues,
+  Random,
+  type Sizes,
+  unalignedCases,
+} from './harness.js';
 import { dropoutFactor, layernorm, layernormBackward } from './reference.js';
 
 const FORWARD = 'dropout_residual_layernorm_forward';
@@ -42,6 +51,16 @@ const shapes = [
   [15, 65],
   [33, 256],
 ] as const;
+/** Rows that CUDA keeps in one to four vectors a lane, the last one whole or not; and rows that are too wide. */
+const wide = [
+  [3, 264],
+  [2, 512],
+  [5, 768],
+  [3, 1000],
+  [2, 1024],
+  [2, 1032],
+  [2, 2056],
+] as const;
 
 function forwardCase(title: string, rows: number, C: number, sizes: Sizes = {}, omit: string[] = []): Case {
   const random = new Random(rows + C);
@@ -69,6 +88,9 @@ inPlace.tensors.sum = inPlace.tensors.inp!;
 const forwardCases = [
   ...shapes.map(([rows, C]) => forwardCase(`(${rows}, ${C})`, rows, C)),
   ...shapes.map(([rows, C]) => forwardCase(`(${rows}, ${C}) with dropout`, rows, C, { dropout_p: 0.1 })),
+  ...wide.map(([rows, C]) => forwardCase(`(${rows}, ${C}) with dropout`, rows, C, { dropout_p: 0.1 })),
+  ...unalignedCases(forwardCase('(3, 16)', 3, 16), ['inp', 'residual', 'gamma', 'beta', 'sum', 'out']),
+  forwardCase('without a residual', 5, 72, { dropout_p: 0.1 }, ['residual']),
   forwardCase('without a residual', 17, 63, { dropout_p: 0.1 }, ['residual']),
   forwardCase('a row a sequence', 17, 63, { dropout_p: 0.1, row_kind: 1 }),
   offset,
@@ -102,6 +124,9 @@ oneBuffer.tensors.dinp = oneBuffer.tensors.dresidual!;
 const backwardCases = [
   ...shapes.map(([rows, C]) => backwardCase(`(${rows}, ${C})`, rows, C)),
   ...shapes.map(([rows, C]) => backwardCase(`(${rows}, ${C}) with dropout`, rows, C, { dropout_p: 0.1 })),
+  ...wide.map(([rows, C]) => backwardCase(`(${rows}, ${C}) with dropout`, rows, C, { dropout_p: 0.1 })),
+  ...unalignedCases(backwardCase('(3, 16)', 3, 16), ['dout', 'sum', 'gamma', 'dresidual', 'dinp']),
+  backwardCase('more rows than a block sums', 1030, 8, { accumulate: 1 }),
   backwardCase('accumulated', 17, 63, { accumulate: 1 }),
   backwardCase('without dinp', 17, 63, { dropout_p: 0.1 }, ['dinp']),
   backwardCase('without dgamma', 17, 63, {}, ['dgamma']),
@@ -111,6 +136,10 @@ const backwardCases = [
   ownGradient,
   oneBuffer,
 ];
+
+const ownVectors = backwardCase('dresidual in place of dout in vectors', 6, 272, { dropout_p: 0.1 });
+ownVectors.tensors.dresidual = ownVectors.tensors.dout!;
+backwardCases.push(ownVectors);
 
 proveValues(forward, forwardCases);
 proveValues(backward, backwardCases);

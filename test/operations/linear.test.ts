@@ -1,4 +1,13 @@
-import { type Case, garbage, type Operation, proveGradients, proveValues, Random, type Sizes } from './harness.js';
+import {
+  type Case,
+  garbage,
+  type Operation,
+  proveGradients,
+  proveValues,
+  Random,
+  type Sizes,
+  unalignedCases,
+} from './harness.js';
 import { activate, dot } from './reference.js';
 
 const linearForward: Operation = {
@@ -96,6 +105,23 @@ const shapes = [
   [130, 2, 31],
 ] as const;
 
+// Products that CUDA has tiles of several sizes for, in whole vectors and not.
+const tiled = [
+  [5, 6, 700],
+  [6, 700, 5],
+  [40, 72, 96],
+  [70, 41, 90],
+  [130, 131, 67],
+  [128, 136, 40],
+] as const;
+// Those that it has a library for; the last is one that the library is free to refuse.
+const large = [
+  [128, 96, 96],
+  [100, 104, 136],
+  [101, 104, 104],
+] as const;
+const whole = [40, 72, 96];
+
 function spread(rows: number, columns: number, stride: number): number {
   return (rows - 1) * stride + columns;
 }
@@ -115,11 +141,20 @@ function forwardCase(title: string, [rows, n, k]: readonly number[], sizes: Size
 }
 
 const forwardCases = [
-  ...shapes.map((shape) => forwardCase(`(${shape.join(', ')})`, shape, {})),
+  ...[...shapes, ...tiled, ...large].map((shape) => forwardCase(`(${shape.join(', ')})`, shape, {})),
+  ...[whole, [128, 96, 96]].flatMap((shape) =>
+    unalignedCases(forwardCase(`(${shape.join(', ')})`, shape, {}), ['inp', 'weight', 'bias', 'preactivation', 'out']),
+  ),
   ...[1, 2, 3].map((activation) => forwardCase(`activation ${activation}`, [33, 17, 20], { activation })),
   forwardCase('without a bias', [33, 17, 20], {}, ['bias']),
   forwardCase('without a preactivation', [33, 17, 20], { activation: 1 }, ['preactivation']),
   forwardCase('rows apart', [33, 17, 20], { inp_stride: 27, out_stride: 19, activation: 1 }),
+  ...['inp_stride', 'out_stride'].map((stride) =>
+    forwardCase(`(128, 96, 96), ${stride} odd`, [128, 96, 96], { [stride]: 99 }),
+  ),
+  forwardCase('(128, 96, 96), whole rows apart', [128, 96, 96], { inp_stride: 104, out_stride: 112 }, [
+    'preactivation',
+  ]),
   forwardCase('a row a sequence', [33, 17, 20], { row_kind: 1, activation: 2 }),
   forwardCase('prefix rows', [20, 16, 20], { row_kind: 2 }),
 ];
@@ -139,7 +174,13 @@ function backwardInputCase(title: string, [rows, n, k]: readonly number[], sizes
 }
 
 const backwardInputCases = [
-  ...shapes.map((shape) => backwardInputCase(`(${shape.join(', ')})`, shape, {})),
+  ...[...shapes, ...tiled, ...large].map((shape) => backwardInputCase(`(${shape.join(', ')})`, shape, {})),
+  ...[whole, [128, 96, 96]].flatMap((shape) =>
+    unalignedCases(backwardInputCase(`(${shape.join(', ')})`, shape, { add_to_dinp: 1 }), ['dout', 'weight', 'dinp']),
+  ),
+  ...[...tiled, ...large].map((shape) =>
+    backwardInputCase(`(${shape.join(', ')}), added to`, shape, { add_to_dinp: 1 }),
+  ),
   backwardInputCase('added to', [33, 17, 20], { add_to_dinp: 1 }),
   backwardInputCase('rows apart', [33, 17, 20], { dout_stride: 18, dinp_stride: 31 }),
   backwardInputCase('rows apart, added to', [33, 17, 20], { dout_stride: 18, dinp_stride: 31, add_to_dinp: 1 }),
@@ -159,7 +200,13 @@ function backwardWeightCase(title: string, [rows, n, k]: readonly number[], size
 }
 
 const backwardWeightCases = [
-  ...shapes.map((shape) => backwardWeightCase(`(${shape.join(', ')})`, shape, {})),
+  ...[...shapes, ...tiled, ...large].map((shape) => backwardWeightCase(`(${shape.join(', ')})`, shape, {})),
+  ...[whole, [128, 96, 96]].flatMap((shape) =>
+    unalignedCases(backwardWeightCase(`(${shape.join(', ')})`, shape, { accumulate: 1 }), ['dout', 'inp', 'dweight']),
+  ),
+  ...[...tiled, ...large].map((shape) =>
+    backwardWeightCase(`(${shape.join(', ')}), added to`, shape, { accumulate: 1 }),
+  ),
   backwardWeightCase('accumulated', [33, 17, 20], { accumulate: 1 }),
   backwardWeightCase('rows apart', [33, 17, 20], { dout_stride: 18, inp_stride: 31 }),
   backwardWeightCase('of the weight alone', [33, 17, 20], {}, ['dbias']),

@@ -1,12 +1,19 @@
+import { expect } from 'chai';
 import {
   type Case,
+  copyTensors,
+  devices,
+  expectSameBits,
   garbage,
   type Operation,
+  places,
   proveGradients,
   proveValues,
   Random,
+  run,
   type Sizes,
   type Tensors,
+  unalignedCases,
 } from './harness.js';
 import { dot, dropoutFactor } from './reference.js';
 
@@ -156,9 +163,24 @@ function backwardCase(title: string, [rows, n, k, r]: readonly number[], sizes: 
 }
 
 const middle = [70, 31, 33, 8];
+// What a kernel cuts into tiles: several along each size, in whole vectors and not; several blocks to a sum over rows.
+const tiled = [
+  [20, 136, 304, 8],
+  [19, 131, 301, 5],
+  [150, 40, 72, 12],
+  [35, 48, 40, 40],
+  [34, 35, 37, 69],
+  [530, 8, 40, 4],
+  [1050, 33, 5, 3],
+];
+const whole = [24, 40, 48, 8];
 const forwardCases = [
   ...shapes.map((shape) => forwardCase(`(${shape.join(', ')})`, shape)),
   ...shapes.map((shape) => forwardCase(`(${shape.join(', ')}) with dropout`, shape, { dropout_p: 0.1 })),
+  ...tiled.map((shape) => forwardCase(`(${shape.join(', ')}) in tiles`, shape, { dropout_p: 0.1 })),
+  ...unalignedCases(forwardCase('(24, 40, 48, 8)', whole, { dropout_p: 0.1 }), ['inp', 'a', 'b', 'h', 'out']),
+  ...['inp_stride', 'out_stride'].map((stride) => forwardCase(`${stride} odd`, whole, { [stride]: 51 })),
+  forwardCase('whole rows apart', whole, { inp_stride: 56, out_stride: 64, dropout_p: 0.1 }),
   forwardCase('rows apart', middle, { inp_stride: 40, out_stride: 35, dropout_p: 0.1 }),
   forwardCase('rows apart without dropout', middle, { inp_stride: 40, out_stride: 35 }),
   forwardCase('a row a sequence', middle, { row_kind: 1, dropout_p: 0.1 }),
@@ -166,6 +188,12 @@ const forwardCases = [
 const backwardCases = [
   ...shapes.map((shape) => backwardCase(`(${shape.join(', ')})`, shape)),
   ...shapes.map((shape) => backwardCase(`(${shape.join(', ')}) with dropout`, shape, { dropout_p: 0.1 })),
+  ...tiled.map((shape) => backwardCase(`(${shape.join(', ')}) in tiles`, shape, { dropout_p: 0.1, accumulate: 1 })),
+  ...unalignedCases(backwardCase('(24, 40, 48, 8)', whole, { dropout_p: 0.1 }), ['dout', 'inp', 'h', 'a', 'b', 'dinp']),
+  ...['inp_stride', 'dout_stride', 'dinp_stride'].map((stride) =>
+    backwardCase(`${stride} odd`, whole, { [stride]: 51 }),
+  ),
+  backwardCase('whole rows apart', whole, { inp_stride: 56, dout_stride: 64, dinp_stride: 72, dropout_p: 0.1 }),
   ...[0, 0.1].flatMap((dropout_p) => [
     backwardCase(`rows apart, p ${dropout_p}`, middle, { inp_stride: 40, dout_stride: 35, dinp_stride: 50, dropout_p }),
     backwardCase(`accumulated, p ${dropout_p}`, middle, { accumulate: 1, dropout_p }),
@@ -211,3 +239,44 @@ proveGradients(
     forwardCase('rows apart with dropout', middle, { inp_stride: 40, out_stride: 35, dropout_p: 0.1 }),
   ],
 );
+
+/** The case with NaN in `padding` more rows of each array of `columns`. */
+function padded(item: Case, padding: number, columns: Record<string, number>): Case {
+  const tensors = copyTensors(item.tensors);
+  for (const [name, count] of Object.entries(columns)) {
+    const array = new Float64Array(tensors[name]!.length + padding * count).fill(Number.NaN);
+    array.set(tensors[name]!);
+    tensors[name] = array;
+  }
+  return { ...item, tensors, sizes: { ...item.sizes, rows: item.sizes.rows! + padding, padding_tokens: padding } };
+}
+
+// The CPU's backend runs batches at the sizes that they have.
+for (const device of devices().filter((item) => item.device !== 'cpu')) {
+  describe(`rows behind those of the batch on ${device.device}`, () => {
+    for (const [rows, n, k, r] of [
+      [17, 24, 40, 8],
+      [16, 33, 35, 3],
+      [5, 33, 35, 40],
+    ] as const) {
+      for (const [name, item, columns, zero] of [
+        [FORWARD, forwardCase('', [rows, n, k, r], { dropout_p: 0.1 }), { inp: k, h: r, out: n }, ['h']],
+        [BACKWARD, backwardCase('', [rows, n, k, r], { dropout_p: 0.1 }), { dout: n, inp: k, h: r, dinp: k }, []],
+      ] as const) {
+        it(`of ${name}, (${rows}, ${n}, ${k}, ${r})`, async () => {
+          const longer = padded(item, 40, columns);
+          for (const where of places(device)) {
+            const expected = await run(name, where, item.tensors, item.sizes);
+            const found = await run(name, where, longer.tensors, longer.sizes);
+            for (const [array, values] of Object.entries(expected)) {
+              const behind = found[array]!.slice(values.length);
+              const left = (zero as readonly string[]).includes(array) ? 0 : Number.NaN;
+              expectSameBits({ [array]: found[array]!.slice(0, values.length) }, { [array]: values }, where.precision);
+              expect(Array.from(behind), array).to.deep.equal(new Array(behind.length).fill(left));
+            }
+          }
+        });
+      }
+    }
+  });
+}

@@ -80,6 +80,10 @@ const cases = [
   lossCase('without predictions', 17, 6, {}, ['predictions', 'class_weights']),
   lossCase('without dlogits', 17, 6, {}, ['dlogits', 'class_weights']),
   ties,
+  lossCase('one class', 3, 1),
+  lossCase('more classes than a warp has lanes', 33, 70, { label_smoothing: 0.1 }, []),
+  lossCase('as many examples as one block takes', 32, 5),
+  lossCase('many examples', 290, 3, { loss_scale: 0.5 }, []),
 ];
 
 proveValues(crossEntropy, cases);
@@ -135,6 +139,33 @@ for (const device of devices()) {
       });
     }
 
+    it('predicts the first of the largest among many classes', async () => {
+      const NC = 75;
+      const { tensors, sizes } = lossCase('', 3, NC);
+      const logits = (tensors.logits as Float64Array).fill(-1);
+      for (const c of [40, 71, 8 + 64]) logits[c] = 2; // in three lanes of a warp
+      for (const c of [66, 34]) logits[NC + c] = 3; // in one
+      for (const where of places(device)) {
+        const { predictions } = await run('cross_entropy', where, tensors, sizes);
+        expect(Array.from(predictions!)).to.deep.equal([40, 34, 0]);
+      }
+    });
+
+    it('takes a logit of minus infinity as a class that cannot be', async () => {
+      const { tensors, sizes } = lossCase('', 5, 6);
+      (tensors.labels as Int32Array).fill(0);
+      (tensors.logits as Float64Array)[8] = Number.NEGATIVE_INFINITY;
+      const without = { ...tensors, logits: (tensors.logits as Float64Array).slice() };
+      without.logits[8] = -1000;
+      for (const where of places(device)) {
+        const found = await run('cross_entropy', where, tensors, sizes);
+        const expected = await run('cross_entropy', where, without, sizes);
+        expect(Number.isFinite(found.loss![0])).to.equal(true);
+        expectClose(found.loss!, expected.loss!, 1e-6, 'loss');
+        expectClose(found.dlogits!, expected.dlogits!, 1e-6, 'dlogits');
+      }
+    });
+
     it('gives a loss that is not a number where a logit is none', async () => {
       for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
         const { tensors, sizes } = lossCase('', 5, 6);
@@ -143,5 +174,37 @@ for (const device of devices()) {
         expect(Number.isFinite(loss![0])).to.equal(false);
       }
     });
+
+    // The CPU pads nothing.
+    if (device.device !== 'cpu') {
+      for (const [B, padding, NC] of [
+        [5, 11, 70],
+        [40, 24, 6],
+        [9, 61, 6],
+      ] as const) {
+        it(`leaves zeros behind ${B} examples of ${B + padding}`, async () => {
+          const sizes = { NC, label_smoothing: 0.1 };
+          const live = lossCase('', B, NC, {}, []).tensors;
+          const random = new Random(B);
+          const padded = {
+            ...live,
+            logits: Float64Array.from([...(live.logits as Float64Array), ...random.normal(padding * NC)]),
+            predictions: new Int32Array(B + padding).fill(-7),
+            dlogits: garbage((B + padding) * NC),
+          };
+          for (const where of places(device)) {
+            const expected = await run('cross_entropy', where, live, sizes);
+            const found = await run('cross_entropy', where, padded, { ...sizes, padding_sequences: padding });
+            const zeros = new Array(padding).fill(0);
+            expectClose(found.loss!, expected.loss!, 1e-6, 'loss');
+            expect(Array.from(found.predictions!)).to.deep.equal([...expected.predictions!, ...zeros]);
+            expect(Array.from(found.dlogits!)).to.deep.equal([
+              ...expected.dlogits!,
+              ...new Array(padding * NC).fill(0),
+            ]);
+          }
+        });
+      }
+    }
   });
 }

@@ -1,4 +1,13 @@
-import { type Case, garbage, type Operation, proveGradients, proveValues, Random, starts } from './harness.js';
+import {
+  type Case,
+  garbage,
+  type Operation,
+  proveGradients,
+  proveValues,
+  Random,
+  starts,
+  unalignedCases,
+} from './harness.js';
 
 const firstRowsForward: Operation = {
   name: 'first_rows_forward',
@@ -32,6 +41,8 @@ const batches: [string, number[], number][] = [
   ['one sequence', [12], 17],
   ['sequences of a token', [1, 1, 1, 1, 1], 33],
   ['some sequences', [5, 1, 30, 2, 8, 16, 3], 64],
+  ['more sequences than a warp has lanes', Array.from({ length: 70 }, (_, i) => 1 + (i % 2)), 8],
+  ['rows of two blocks', [2, 1, 3], 264],
 ];
 
 function tokens(lengths: number[]): number {
@@ -64,8 +75,16 @@ const backwardCases = batches.flatMap(([title, lengths, C]) =>
   }),
 );
 
-proveValues(firstRowsForward, forwardCases);
-proveValues(firstRowsBackward, backwardCases);
+proveValues(firstRowsForward, [
+  ...forwardCases,
+  ...unalignedCases(forwardCases.find(({ title }) => title === 'some sequences, rows 64 apart')!, ['inp', 'out']),
+]);
+proveValues(firstRowsBackward, [
+  ...backwardCases,
+  ...backwardCases
+    .filter(({ title }) => title.startsWith('some sequences'))
+    .flatMap((item) => unalignedCases(item, ['dout', 'dinp'])),
+]);
 proveGradients(
   {
     forward: 'first_rows_forward',

@@ -22,37 +22,48 @@ float rounded_to_tf32(float value) {
   return value;
 }
 
-// A factor as floats, (rows,columns) or its transpose, padded with zeros to row_unit and column_unit.
-struct Packed {
-  int stride;
+// A factor as floats in panels (count / kWidth, k, kWidth) of its m or n and its k, with zeros where the last one ends.
+template <int kWidth>
+struct Panels {
+  int k;
   std::vector<float> values;
 
-  Packed(const GemmArgs& args, bool tf32, const void* data, int stored_stride, bool transpose, int rows, int columns,
-         int row_unit, int column_unit)
-      : stride(round_up(columns, column_unit)), values(static_cast<size_t>(round_up(rows, row_unit)) * stride) {
-    for (int row = 0; row < rows; ++row) {
-      for (int column = 0; column < columns; ++column) {
-        const int64_t at = transpose ? static_cast<int64_t>(column) * stored_stride + row
-                                     : static_cast<int64_t>(row) * stored_stride + column;
-        float value = args.inp == Element::kBf16 ? to_float(static_cast<const bf16*>(data)[at])
-                                                 : static_cast<const float*>(data)[at];
-        if (tf32) value = rounded_to_tf32(value);
-        values[static_cast<size_t>(row) * stride + column] = value;
+  // Element (i, p) of the factor is stored i · outer + p · inner elements after data.
+  Panels(Element element, bool tf32, const void* data, int count, int k, int64_t outer, int64_t inner)
+      : k(k), values(static_cast<size_t>(round_up(count, kWidth)) * k) {
+    for (int i = 0; i < count; ++i) {
+      float* panel = values.data() + (static_cast<size_t>(i / kWidth) * k) * kWidth + i % kWidth;
+      for (int p = 0; p < k; ++p) {
+        const int64_t at = i * outer + p * inner;
+        const float value = element == Element::kBf16 ? to_float(static_cast<const bf16*>(data)[at])
+                                                      : static_cast<const float*>(data)[at];
+        panel[p * kWidth] = tf32 ? rounded_to_tf32(value) : value;
       }
     }
   }
+  const float* panel(int first) const { return values.data() + static_cast<size_t>(first) * k; }
 };
 
-// sum (kTileRows, kTileColumns) = rows of a · columns of b, in the order of k
-void multiply_tile(int k, const float* a, int a_stride, const float* b, int b_stride,
-                   float (&sum)[kTileRows][kTileColumns]) {
-  float tile[kTileRows][kTileColumns] = {};
+// sum (kTileRows, kTileColumns) of a panel of a and one of b, in the order of k
+void multiply_tile(int k, const float* a, const float* b, float (&sum)[kTileRows][kTileColumns]) {
+  typedef float Four __attribute__((vector_size(16)));
+  static_assert(kTileColumns == 8);
+  Four left[kTileRows] = {}, right[kTileRows] = {};
   for (int p = 0; p < k; ++p) {
+    Four row[2];
+    std::memcpy(row, b + p * kTileColumns, sizeof row);
+#pragma GCC unroll 4
     for (int i = 0; i < kTileRows; ++i) {
-      for (int j = 0; j < kTileColumns; ++j) tile[i][j] += a[i * a_stride + p] * b[p * b_stride + j];
+      const float factor = a[p * kTileRows + i];
+      left[i] += factor * row[0];
+      right[i] += factor * row[1];
     }
   }
-  std::memcpy(sum, tile, sizeof tile);
+#pragma GCC unroll 4
+  for (int i = 0; i < kTileRows; ++i) {
+    std::memcpy(sum[i], &left[i], sizeof left[i]);
+    std::memcpy(sum[i] + 4, &right[i], sizeof right[i]);
+  }
 }
 
 template <typename Out>
@@ -91,13 +102,14 @@ void check_ranges(const GemmArgs& args) {
 
 void multiply(const GemmArgs& args, bool tf32) {
   check_ranges(args);
-  const Packed a(args, tf32, args.a, args.a_stride, args.transpose_a, args.m, args.k, kTileRows, 1);
-  const Packed b(args, tf32, args.b, args.b_stride, args.transpose_b, args.k, args.n, 1, kTileColumns);
+  const Panels<kTileRows> a(args.inp, tf32, args.a, args.m, args.k, args.transpose_a ? 1 : args.a_stride,
+                            args.transpose_a ? args.a_stride : 1);
+  const Panels<kTileColumns> b(args.inp, tf32, args.b, args.n, args.k, args.transpose_b ? args.b_stride : 1,
+                               args.transpose_b ? 1 : args.b_stride);
   float sum[kTileRows][kTileColumns];
   for (int column = 0; column < args.n; column += kTileColumns) {
     for (int row = 0; row < args.m; row += kTileRows) {
-      multiply_tile(args.k, a.values.data() + static_cast<size_t>(row) * a.stride, a.stride, b.values.data() + column,
-                    b.stride, sum);
+      multiply_tile(args.k, a.panel(row), b.panel(column), sum);
       if (args.out_type == Element::kBf16) {
         write_tile<bf16>(args, row, column, sum);
       } else {
@@ -112,8 +124,8 @@ class EmulatedGemm : public Gemm {
   explicit EmulatedGemm(bool tf32) : tf32_(tf32) {}
 
   bool run(const Context& context, const GemmArgs& args) override {
-    // cuBLASLt has algorithms for a single row too; this stands for whatever it may not have.
-    if (args.m == 1) return false;
+    // cuBLASLt takes any number of rows; this stands for whatever it has no algorithm for.
+    if (args.m % 4 != 0) return false;
     const bool tf32 = tf32_ && args.inp == Element::kFloat;
     BERTUNE_CUDA(simt::host_task(context.stream, [args, tf32] { multiply(args, tf32); }, "gemm"));
     return true;

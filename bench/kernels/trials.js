@@ -1,0 +1,385 @@
+// What is timed: a row an operation and shape, in the notation of arrays.js. Bytes are those that have to be read and
+// written once, workspaces left out; flops are those of the products.
+//
+// over: 'tokens' the batches of --tokens · 'texts' those that differ in their number of texts · 'lengths' texts of one
+// length · 'once'
+import { GEMM_TRIALS } from './gemm-trials.js';
+
+const DROPOUT = { dropout_p: 0.1, dropout_site: 3 };
+const BATCH = { cu_seqlens: 'int B+1 given' };
+const GELU = 1;
+const TANH = 2;
+const RELU = 3;
+
+const GATHER = {
+  dataset_ids: 'int T read',
+  dataset_offsets: 'int B+1 read',
+  dataset_labels: 'int B read',
+  order: 'int B read',
+  ids: 'int T write',
+  token_types: 'int T write',
+  positions: 'int T write',
+  labels: 'int B write',
+  cu_seqlens: 'int B+1 write',
+  tokens_by_id: 'int T write',
+  tokens_by_position: 'int T write',
+};
+
+const INPUT_TRIALS = [
+  { name: 'gather', operation: 'gather_batch', over: 'tokens', arrays: GATHER, sizes: { sort_tokens: 0 } },
+  { name: 'gather, sorted', operation: 'gather_batch', over: 'tokens', arrays: GATHER, sizes: { sort_tokens: 1 } },
+  {
+    name: 'embedding',
+    operation: 'embedding_forward',
+    over: 'tokens',
+    sizes: { V: 'V', C: 'C', eps: 1e-12, ...DROPOUT },
+    arrays: {
+      ...BATCH,
+      ids: 'int T read',
+      word: 'real V,C read as T,C',
+      token_type: 'real 2,C read as C',
+      position: 'real M,C read as T,C',
+      gamma: 'real C read',
+      beta: 'real C read',
+      sum: 'real T,C write',
+      mean: 'acc T write',
+      rstd: 'acc T write',
+      out: 'real T,C write',
+    },
+  },
+  {
+    name: 'embedding',
+    operation: 'embedding_backward',
+    over: 'tokens',
+    sizes: { V: 'V', C: 'C', types: 2, positions: 'M', padding_id: 0, ...DROPOUT },
+    arrays: {
+      ...BATCH,
+      ids: 'int T read',
+      sum: 'real T,C read',
+      mean: 'acc T read',
+      rstd: 'acc T read',
+      gamma: 'real C read',
+      dout: 'real T,C read',
+      dsum: 'real T,C write',
+      dword: 'acc V,C write',
+      dtoken_type: 'acc 2,C write',
+      dposition: 'acc M,C write',
+      dgamma: 'acc C write',
+      dbeta: 'acc C write',
+    },
+  },
+];
+
+const NORM_TRIALS = [
+  { name: 'residual norm', p: 0.1, over: 'tokens', rows: 'T', row_kind: 0 },
+  { name: 'residual norm, evaluation', p: 0, over: 'tokens', rows: 'T', row_kind: 0 },
+  { name: 'residual norm, [CLS]', p: 0.1, over: 'texts', rows: 'B', row_kind: 1 },
+].flatMap(({ name, p, over, rows, row_kind }) => [
+  {
+    name,
+    operation: 'dropout_residual_layernorm_forward',
+    over,
+    sizes: { row_kind, C: 'C', eps: 1e-12, ...DROPOUT, dropout_p: p },
+    arrays: {
+      ...BATCH,
+      inp: `real ${rows},C read`,
+      residual: `real ${rows},C read`,
+      gamma: 'real C read',
+      beta: 'real C read',
+      sum: `real ${rows},C write`,
+      mean: `acc ${rows} write`,
+      rstd: `acc ${rows} write`,
+      out: `real ${rows},C write`,
+    },
+  },
+  ...(p === 0
+    ? []
+    : [
+        {
+          name,
+          operation: 'dropout_residual_layernorm_backward',
+          over,
+          sizes: { row_kind, C: 'C', ...DROPOUT, dropout_p: p },
+          arrays: {
+            ...BATCH,
+            dout: `real ${rows},C read`,
+            sum: `real ${rows},C read`,
+            mean: `acc ${rows} read`,
+            rstd: `acc ${rows} read`,
+            gamma: 'real C read',
+            dresidual: `real ${rows},C write`,
+            dinp: `real ${rows},C write`,
+            dgamma: 'acc C write',
+            dbeta: 'acc C write',
+          },
+        },
+      ]),
+]);
+
+const ELEMENTWISE_TRIALS = [
+  ...[
+    { name: 'GELU', activation: GELU, over: 'tokens', rows: 'T', row_kind: 0, n: 'F' },
+    { name: 'tanh', activation: TANH, over: 'texts', rows: 'B', row_kind: 1, n: 'C' },
+    { name: 'ReLU', activation: RELU, over: 'texts', rows: 'B', row_kind: 1, n: 'C/2' },
+  ].flatMap(({ name, activation, over, rows, row_kind, n }) => [
+    {
+      name,
+      operation: 'activation_forward',
+      over,
+      sizes: { row_kind, n, activation },
+      arrays: { ...BATCH, inp: `real ${rows},${n} read`, out: `real ${rows},${n} write` },
+    },
+    {
+      name,
+      operation: 'activation_backward',
+      over,
+      sizes: { row_kind, n, activation },
+      arrays: {
+        ...BATCH,
+        saved: `real ${rows},${n} read`,
+        dout: `real ${rows},${n} read`,
+        dinp: `real ${rows},${n} write`,
+      },
+    },
+  ]),
+  {
+    name: 'dropout, pooled',
+    operation: 'dropout_apply',
+    over: 'texts',
+    sizes: { row_kind: 1, n: 'C', ...DROPOUT },
+    arrays: { ...BATCH, inp: 'real B,C read', out: 'real B,C write' },
+  },
+  {
+    name: 'prompt to compute',
+    operation: 'cast_to_real',
+    over: 'once',
+    arrays: { inp: 'acc P,2,L,C read', out: 'real P,2,L,C write' },
+  },
+  {
+    name: 'prompt to gradient',
+    operation: 'cast_to_acc',
+    over: 'once',
+    sizes: { accumulate: 1 },
+    arrays: { inp: 'real P,C read', out: 'acc P,C update' },
+  },
+];
+
+const ROW_TRIALS = [
+  {
+    name: '[CLS]',
+    operation: 'first_rows_forward',
+    over: 'tokens',
+    sizes: { C: 'C' },
+    arrays: { ...BATCH, inp: 'real T,C read as B,C', out: 'real B,C write' },
+  },
+  {
+    name: '[CLS], zeros elsewhere',
+    operation: 'first_rows_backward',
+    over: 'tokens',
+    sizes: { C: 'C', add_to_dinp: 0 },
+    arrays: { ...BATCH, dout: 'real B,C read', dinp: 'real T,C write' },
+  },
+  {
+    name: '[CLS], added',
+    operation: 'first_rows_backward',
+    over: 'tokens',
+    sizes: { C: 'C', add_to_dinp: 1 },
+    arrays: { ...BATCH, dout: 'real B,C read', dinp: 'real T,C update as B,C' },
+  },
+];
+
+const LOSS_TRIALS = [
+  {
+    name: 'loss',
+    operation: 'cross_entropy',
+    over: 'texts',
+    sizes: { NC: 'NC' },
+    arrays: {
+      ...BATCH,
+      labels: 'int B read',
+      logits: 'real B,NC read',
+      loss: 'acc 1 write',
+      predictions: 'int B write',
+      dlogits: 'real B,NC write',
+    },
+  },
+  {
+    name: 'results of a step',
+    operation: 'keep_step',
+    over: 'texts',
+    arrays: {
+      ...BATCH,
+      labels: 'int B read',
+      predictions: 'int B read',
+      loss: 'acc 1 read',
+      norm: 'acc 1 read',
+      losses: 'acc 1 write',
+      norms: 'acc 1 write',
+      correct: 'int 1 write',
+    },
+  },
+  {
+    name: 'logits of a batch',
+    operation: 'keep_logits',
+    over: 'texts',
+    sizes: { NC: 'NC' },
+    arrays: { ...BATCH, logits: 'real B,NC read', out: 'acc B,NC write' },
+  },
+];
+
+const QKV = {
+  q: 'real T,3C read as T,C in qkv at 0',
+  k: 'real T,3C read as T,C in qkv at C',
+  v: 'real T,3C read as T,C in qkv at 2C',
+};
+const DQKV = {
+  dq: 'real T,3C write as T,C in dqkv at 0',
+  dk: 'real T,3C write as T,C in dqkv at C',
+  dv: 'real T,3C write as T,C in dqkv at 2C',
+};
+const Q_KV = { q: 'real B,C read', k: 'real T,2C read as T,C in kv at 0', v: 'real T,2C read as T,C in kv at C' };
+const DQ_DKV = {
+  dq: 'real B,C write',
+  dk: 'real T,2C write as T,C in dkv at 0',
+  dv: 'real T,2C write as T,C in dkv at C',
+};
+const PROMPT = {
+  prefix_k: 'real P,2,L,C read as P,C in prompt at 0',
+  prefix_v: 'real P,2,L,C read as P,C in prompt at C',
+};
+const DPROMPT = {
+  dprefix_k: 'acc P,2,L,C write as P,C in dprompt at 0',
+  dprefix_v: 'acc P,2,L,C write as P,C in dprompt at C',
+};
+
+// Two products of queries and keys in forward, five in backward.
+const ATTENTION_TRIALS = [
+  ...[0, 0.1].flatMap((p) => [false, true].map((prefix) => ({ over: 'lengths', p, prefix, first_only: 0 }))),
+  { over: 'tokens', p: 0.1, prefix: false, first_only: 0 },
+  { over: 'tokens', p: 0.1, prefix: true, first_only: 0 },
+  { over: 'tokens', p: 0.1, prefix: false, first_only: 1 },
+].flatMap(({ over, p, prefix, first_only }) => {
+  const rows = first_only ? 'B' : 'T';
+  const products = first_only ? 'K,C' : 'S,C';
+  const name = ['attention', p > 0 && 'dropout', prefix && 'prefix', first_only && '[CLS] only']
+    .filter(Boolean)
+    .join(', ');
+  const sizes = {
+    C: 'C',
+    NH: 'NH',
+    first_only,
+    kv_stride: first_only ? '2C' : '3C',
+    ...(!first_only && { q_stride: '3C' }),
+    ...DROPOUT,
+    dropout_p: p,
+    ...(prefix && { P: 'P', prefix_stride: '2,L,C' }),
+  };
+  const inputs = { ...BATCH, ...(first_only ? Q_KV : QKV), ...(prefix && PROMPT) };
+  const about = { dropout_p: p, prefix, first_only: first_only === 1 };
+  return [
+    {
+      name,
+      operation: 'attention_forward',
+      over,
+      about,
+      flops: `4,${products}`,
+      sizes,
+      arrays: { ...inputs, out: `real ${rows},C write`, lse: `acc ${rows},NH write` },
+    },
+    {
+      name,
+      operation: 'attention_backward',
+      over,
+      about,
+      flops: `10,${products}`,
+      sizes: { ...sizes, ...(prefix && { dprefix_stride: '2,L,C' }) },
+      arrays: {
+        ...inputs,
+        out: `real ${rows},C read`,
+        lse: `acc ${rows},NH read`,
+        dout: `real ${rows},C read`,
+        ...(first_only ? DQ_DKV : DQKV),
+        ...(prefix && DPROMPT),
+      },
+    },
+  ];
+});
+
+const LORA_TRIALS = [4, 8, 16, 32].flatMap((r) => [
+  {
+    name: `LoRA r=${r}`,
+    operation: 'lora_forward_add',
+    over: 'tokens',
+    flops: `4,T,C,${r}`,
+    sizes: { n: 'C', k: 'C', r, out_stride: '3C', scaling: 4, ...DROPOUT },
+    arrays: {
+      ...BATCH,
+      inp: 'real T,C read',
+      a: `real ${r},C read`,
+      b: `real C,${r} read`,
+      h: `real T,${r} write`,
+      out: 'real T,3C update as T,C in qkv at 0',
+    },
+  },
+  {
+    name: `LoRA r=${r}`,
+    operation: 'lora_backward',
+    over: 'tokens',
+    flops: `8,T,C,${r}`,
+    sizes: { n: 'C', k: 'C', r, dout_stride: '3C', scaling: 4, ...DROPOUT },
+    arrays: {
+      ...BATCH,
+      dout: 'real T,3C read as T,C in dqkv at 0',
+      inp: 'real T,C read',
+      h: `real T,${r} read`,
+      a: `real ${r},C read`,
+      b: `real C,${r} read`,
+      da: `acc ${r},C write`,
+      db: `acc C,${r} write`,
+      dinp: 'real T,C update',
+    },
+  },
+]);
+
+/** Rows whose arrays are a method's trainable parameters. adamw is both: the norm that it clips by is part of it. */
+const OPTIMIZER_TRIALS = ['full', 'prefix', 'lora', 'linear'].flatMap((method) => [
+  { name: `norm, ${method}`, operation: 'grad_norm', over: 'once', segments: method, arrays: {} },
+  { name: `norm and AdamW, ${method}`, operation: 'adamw', over: 'once', segments: method, arrays: {} },
+]);
+
+/** What the machine does at best: the rates that the others are held against. Rows of neither kind: no batch is made. */
+export const CEILINGS = [
+  {
+    name: 'copy',
+    operation: 'dropout_apply',
+    over: 'once',
+    sizes: { rows: 'Q', row_kind: 2, n: 'C', dropout_p: 0 },
+    arrays: { inp: 'real Q,C read', out: 'real Q,C write' },
+  },
+  {
+    name: 'product',
+    operation: 'linear_forward',
+    over: 'once',
+    flops: '2,G,G,G',
+    sizes: { rows: 'G', row_kind: 2, n: 'G', k: 'G' },
+    arrays: { inp: 'real G,G read', weight: 'real G,G read', out: 'real G,G write' },
+  },
+];
+
+/** Rows of the ceilings: larger than any cache. */
+export const CEILING_SIZES = {
+  cuda: { base: { Q: 87381, G: 8192 }, tiny: { Q: 64, G: 64 } },
+  cpu: { base: { Q: 87381, G: 2048 }, tiny: { Q: 64, G: 64 } },
+};
+
+export const TRIALS = [
+  ...INPUT_TRIALS,
+  ...GEMM_TRIALS,
+  ...ATTENTION_TRIALS,
+  ...NORM_TRIALS,
+  ...ELEMENTWISE_TRIALS,
+  ...LORA_TRIALS,
+  ...ROW_TRIALS,
+  ...LOSS_TRIALS,
+  ...OPTIMIZER_TRIALS,
+];

@@ -1,0 +1,152 @@
+// Whole training steps of the four methods at BERT-base's dimensions, from random weights, by the calls that Trainer makes.
+//
+//   node bench/step.js --device cuda --data assets/data/goemotions6              (needs npm run build)
+//   ... --method full,lora,prefix,linear --precision bf16,tf32,fp32 --batch 16 --steps 500 --json step.json
+//   ... --plan          only makes the sessions, reserves memory for the largest batch of 15 epochs and shows what it is
+//
+// steps/s    over the whole run after a warm-up of the same batches; `median ms` is of the single steps, each taken to be
+//            as long as the others of its call (about 0.15 s of steps)
+// eval       texts a second through the same session, dropout off, packed into batches of 1024 tokens
+// nodes      kernels and copies of a step's graph
+// idle       an estimate of the share of a step in which no kernel runs: nodes × the time of a node that does next to
+//            nothing (a cast of one element, replayed many times) ÷ the step's time. Kernels that overlap, and gaps that
+//            are hidden or longer than those of such a node, are not in it.
+// peak MiB   of the session's arenas and workspaces in training; `device` is the whole GPU's, CUDA's own context included
+//
+// Without --data the lengths of texts are drawn from quantiles of emotion's. --tokenizer names the folder of a tokenizer
+// (default: bert-base-uncased's, of the test fixtures).
+import { writeFileSync } from 'node:fs';
+import os from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { largestBatch, readTexts, statistics } from './step/data.js';
+import { measureEvaluation, measureTraining } from './step/measure.js';
+import { nodeSeconds } from './step/nodes.js';
+import { printMemory, printRates } from './step/report.js';
+import { createSession, initialise } from './step/session.js';
+import { modelConfig, SCALES } from './support/dimensions.js';
+import { describeMachine, findDevice, findPrecisions } from './support/machine.js';
+import { runMain } from './support/main.js';
+import { METHODS } from './support/methods.js';
+import { digits, printRecord } from './support/print.js';
+
+const OPTIONS = {
+  device: { type: 'string', default: 'cpu' },
+  precision: { type: 'string' },
+  threads: { type: 'string', default: String(os.availableParallelism()) },
+  method: { type: 'string', default: 'full,lora,prefix,linear' },
+  batch: { type: 'string', default: '16' },
+  steps: { type: 'string' },
+  'warm-up': { type: 'string' },
+  eval: { type: 'string' },
+  scale: { type: 'string', default: 'base' },
+  data: { type: 'string' },
+  tokenizer: { type: 'string', default: fileURLToPath(new URL('../test/fixtures/bert-base-uncased', import.meta.url)) },
+  plan: { type: 'boolean', default: false },
+  json: { type: 'string' },
+};
+
+/** Steps, steps to warm up (on a GPU all: every size of batch is then recorded, and its products tuned), texts. */
+const AMOUNTS = {
+  cuda: { steps: 600, warmUp: 600, texts: 2000 },
+  cpu: { steps: 20, warmUp: 3, texts: 64 },
+  'cuda-emulated': { steps: 4, warmUp: 2, texts: 4 },
+};
+
+/** Epochs whose batches a plan has to hold: the notebook's. */
+const EPOCHS = 15;
+
+const NODES = { cuda: 2000, 'cuda-emulated': 20 };
+
+function chosenMethods(names) {
+  const unknown = names.find((name) => !METHODS[name]);
+  if (unknown) throw new Error(`Expected ${Object.keys(METHODS).join(', ')} for --method but received ${unknown}`);
+  return names;
+}
+
+/** The session of a method with memory for every batch that could come. */
+async function planRow(name, where, { config, texts, batchSize }) {
+  const session = await createSession(METHODS[name], config, where);
+  try {
+    const limits = { ...largestBatch(texts.train, batchSize, EPOCHS), training: true };
+    return await session.withDataset(texts.train, async (_handle, native) => {
+      await native.reserve(limits);
+      return {
+        method: name,
+        precision: where.precision,
+        batch_size: batchSize,
+        largest: limits,
+        memory: session.memory(),
+      };
+    });
+  } finally {
+    await session.retire();
+  }
+}
+
+async function runRow(name, where, { config, texts, batchSize, amounts, node }) {
+  const session = await createSession(METHODS[name], config, where);
+  try {
+    await initialise(session, config);
+    const training = await measureTraining(session, texts.train, { ...amounts, batchSize });
+    const count = Math.min(amounts.texts, texts.test.offsets.length - 1);
+    const evaluation = await measureEvaluation(session, texts.test, count);
+    const stepSeconds = training.seconds / training.steps;
+    return {
+      method: name,
+      precision: where.precision,
+      batch_size: batchSize,
+      ...training,
+      evaluation,
+      ...(node !== undefined && { idle_share_estimate: (training.recording_nodes * node) / stepSeconds }),
+      peak_with_evaluation: session.memory().peak,
+    };
+  } finally {
+    await session.retire();
+  }
+}
+
+async function main() {
+  const { values } = parseArgs({ options: OPTIONS });
+  const { scale, plan } = values;
+  if (!SCALES.includes(scale)) throw new Error(`Expected ${SCALES.join(' or ')} for --scale but received ${scale}`);
+  const device = findDevice(values.device);
+  const threads = device.device === 'cpu' ? Number(values.threads) : 1;
+  const methods = chosenMethods(values.method.split(','));
+  const config = modelConfig(scale);
+  const virtualTokens = methods.includes('prefix') ? METHODS.prefix.virtualTokens : 0;
+  const texts = await readTexts({ data: values.data, tokenizer: values.tokenizer, config, virtualTokens });
+  const standard = AMOUNTS[device.device];
+  const amounts = {
+    steps: Number(values.steps ?? standard.steps),
+    warmUp: Number(values['warm-up'] ?? values.steps ?? standard.warmUp),
+    texts: Number(values.eval ?? standard.texts),
+  };
+  const machine = describeMachine(device, threads);
+  const data = { source: texts.source, ...statistics(texts.train) };
+  printRecord({
+    ...machine,
+    data: `${data.source}: ${data.texts} texts of ${data.least} to ${data.most} tokens, ${digits(data.mean)} on average`,
+  });
+  const rows = [];
+  for (const precision of findPrecisions(device, values.precision)) {
+    const where = { device: device.device, precision, threads };
+    const node = plan ? undefined : await nodeSeconds(where, NODES[device.device]);
+    if (node !== undefined) console.log(`a node that does next to nothing in ${precision}: ${digits(node * 1e6)} µs`);
+    for (const batchSize of values.batch.split(',').map(Number)) {
+      for (const name of methods) {
+        const setting = { config, texts, batchSize, amounts, node };
+        rows.push(await (plan ? planRow : runRow)(name, where, setting));
+        if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, scale, data, rows }, null, 1)}\n`);
+      }
+    }
+  }
+  console.log('');
+  if (!plan) {
+    printRates(rows, { device: device.device, scale });
+    console.log('\nMiB by arena\n');
+  }
+  printMemory(rows, { scale });
+}
+
+await runMain(main);

@@ -1,0 +1,18 @@
+// How long a graph's node takes that does next to nothing: the gap from one kernel to the next.
+import { load } from '../support/library.js';
+import { median } from '../support/statistics.js';
+
+const { loadNative } = await load('native');
+
+const REPETITIONS = 5;
+
+/** Seconds a node, of a recording of many casts of one element; undefined where nothing is recorded. */
+export async function nodeSeconds(where, nodes) {
+  if (where.device === 'cpu') return undefined;
+  const tensors = { inp: new Float32Array(1), out: new Float32Array(1) };
+  const times = [];
+  for (let i = 0; i < REPETITIONS; i++) {
+    times.push((await loadNative().runOperation('cast_to_real', where, tensors, {}, nodes)).seconds);
+  }
+  return median(times);
+}

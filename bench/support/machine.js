@@ -1,0 +1,48 @@
+// What a figure was measured on.
+import os from 'node:os';
+import { load } from './library.js';
+
+const { loadNative } = await load('native');
+const { blasName, processorName } = await load('report/environment');
+
+/**
+ * The device to run on.
+ *
+ * @throws where it cannot be used, with the reason
+ */
+export function findDevice(name) {
+  const devices = loadNative().devices();
+  const found = devices.find(({ device }) => device === name);
+  if (!found)
+    throw new Error(
+      `Expected one of ${devices.map(({ device }) => device).join(', ')} for --device but received ${name}`,
+    );
+  if (!found.available) throw new Error(`Expected a device that can be used but ${name} cannot: ${found.reason}`);
+  return found;
+}
+
+/** Precisions to run: those asked for, or all that the device computes fast in. */
+export function findPrecisions(device, wanted) {
+  const all =
+    device.device === 'cpu' ? ['fp32'] : ['bf16', 'tf32', 'fp32'].filter((name) => device.precisions.includes(name));
+  const chosen = wanted?.split(',') ?? all;
+  const unknown = chosen.find((name) => !device.precisions.includes(name));
+  if (unknown) throw new Error(`Expected ${device.precisions.join(', ')} for --precision but received ${unknown}`);
+  return chosen;
+}
+
+/** Device, library versions, threads. */
+export function describeMachine(device, threads) {
+  return {
+    bertune: loadNative().version,
+    node: process.versions.node,
+    platform: `${process.platform} ${process.arch} ${os.release()}`,
+    processor: processorName(),
+    blas: blasName(),
+    device: device.device,
+    name: device.name,
+    memory_MiB: Math.round(device.totalMemory / 2 ** 20),
+    libraries: device.libraries,
+    threads,
+  };
+}

@@ -1,0 +1,11 @@
+// The notebook's four ways to train.
+import { load } from './library.js';
+
+const { full, linear, lora, prefix } = await load('methods');
+
+export const METHODS = {
+  full: full(),
+  lora: lora({ rank: 32, alpha: 128, dropout: 0.1, targets: ['query', 'value'] }),
+  prefix: prefix({ virtualTokens: 20, projection: true }),
+  linear: linear({ dropout: 0.2 }),
+};

@@ -1,0 +1,104 @@
+import { expect } from 'chai';
+import { type Case, devices, type Operation, places, proveValues, Random, run, type Sizes, starts } from './harness.js';
+
+const keepStep: Operation = {
+  name: 'keep_step',
+  formula(args, round) {
+    const slot = args.size('slot', 0);
+    const add = args.size('add', 0) === 1;
+    const losses = args.output('losses', 0);
+    const norms = args.output('norms', 0);
+    const correct = args.ints('correct').slice();
+    const right = args.ints('predictions').filter((label, b) => label === args.ints('labels')[b]).length;
+    const loss = round(args.size('scale', 1) * args.floats('loss')[0]!);
+    losses[slot] = add ? round(losses[slot]! + loss) : loss;
+    correct[slot] = (add ? correct[slot]! : 0) + right;
+    if (args.has('norm')) norms[slot] = args.floats('norm')[0]!;
+    return { losses, norms, correct };
+  },
+};
+
+const keepLogits: Operation = {
+  name: 'keep_logits',
+  formula(args) {
+    const out = args.output('out', 0);
+    out.set(args.floats('logits'), args.size('order_begin', 0) * args.size('NC'));
+    return { out };
+  },
+};
+
+function stepCase(title: string, B: number, sizes: Sizes = {}): Case {
+  const random = new Random(B);
+  const slots = 6;
+  return {
+    title,
+    tensors: {
+      cu_seqlens: starts(new Array(B).fill(1)),
+      labels: random.integers(B, 3),
+      predictions: random.integers(B, 3),
+      loss: Float64Array.of(1.375),
+      norm: Float64Array.of(0.625),
+      losses: random.normal(slots),
+      norms: random.normal(slots),
+      correct: random.integers(slots, 1000),
+    },
+    sizes,
+  };
+}
+
+const withoutNorm = stepCase('without a norm', 16, { slot: 2 });
+delete withoutNorm.tensors.norm;
+proveValues(keepStep, [
+  stepCase('one example', 1),
+  stepCase('the first micro-batch of a step', 17, { slot: 3, scale: 0.25 }),
+  stepCase('a later micro-batch', 17, { slot: 3, scale: 0.25, add: 1 }),
+  stepCase('more examples than a block has threads', 600, { slot: 5, add: 1 }),
+  withoutNorm,
+]);
+
+function logitsCase(title: string, B: number, NC: number, sizes: Sizes = {}): Case {
+  const random = new Random(B + NC);
+  return {
+    title,
+    tensors: {
+      cu_seqlens: starts(new Array(B).fill(1)),
+      logits: random.normal(B * NC),
+      out: random.normal((B + 9) * NC),
+    },
+    sizes: { NC, ...sizes },
+  };
+}
+
+proveValues(keepLogits, [
+  logitsCase('one example', 1, 2),
+  logitsCase('behind other batches', 17, 6, { order_begin: 5 }),
+  logitsCase('the last batch', 17, 3, { order_begin: 9 }),
+  logitsCase('many', 200, 6, { order_begin: 1 }),
+]);
+
+// The CPU pads nothing.
+for (const device of devices().filter(({ device: name }) => name !== 'cpu')) {
+  describe(`what is kept on ${device.device} of a padded batch`, () => {
+    it('counts no prediction of a padded row', async () => {
+      for (const where of places(device)) {
+        const { tensors } = stepCase('', 17);
+        tensors.labels!.fill(0);
+        tensors.predictions = new Int32Array(32);
+        const { correct } = await run('keep_step', where, tensors, { padding_sequences: 15 });
+        expect(correct![0]).to.equal(17);
+      }
+    });
+
+    it('leaves no logits of a padded row', async () => {
+      for (const where of places(device)) {
+        const { tensors } = logitsCase('', 17, 6);
+        tensors.logits = new Random(1).normal(32 * 6).map((x) => Math.round(x * 64) / 64);
+        tensors.out = new Float64Array(40 * 6).fill(0.25);
+        const { out } = await run('keep_logits', where, tensors, { NC: 6, order_begin: 2, padding_sequences: 15 });
+        const expected = tensors.out.slice();
+        expected.set(tensors.logits.subarray(0, 17 * 6), 2 * 6);
+        expect(out).to.deep.equal(expected);
+      }
+    });
+  });
+}
