@@ -200,9 +200,10 @@ __device__ __forceinline__ void clear_padding(const AttentionInputs<T>& in, cons
 constexpr int kShortWarps = 8;
 constexpr int kPiece = 32;  // columns of a piece of dq, dk or dv
 
+// The second launch bound, of blocks a multiprocessor, keeps each instance's registers from spilling.
 // grid (B · NH), block 256. `queries` and `keys`, multiples of 16, are the most that a sequence has.
 template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(32 * kShortWarps)
+__global__ void __launch_bounds__(32 * kShortWarps, sizeof(T) == 2 ? 4 : 2)
     attention_backward_short_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, DropoutMask dropout, int queries,
                                     int keys) {
   constexpr int kPitch = shared_pitch<T>(kHS);
@@ -259,7 +260,7 @@ constexpr int kRows = sizeof(T) == 2 && kHS <= 64 ? 64 : 32;
 // grid (B · (query_tiles + key_tiles) · NH), block 128. The first query_tiles tiles of a head are of dq, the others of
 // dk and dv. A warp has 16 rows of the tile, and shares its columns with the other warps that have them.
 template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(32 * kLongWarps)
+__global__ void __launch_bounds__(32 * kLongWarps, 3)
     attention_backward_long_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, DropoutMask dropout,
                                    int query_tiles, int key_tiles) {
   constexpr int kPitch = shared_pitch<T>(kHS), kSize = kRows<T, kHS>;

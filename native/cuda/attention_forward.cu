@@ -38,7 +38,7 @@ size_t forward_bytes(const ForwardTiles& tiles) {
 
 // grid (B · tiles of queries · NH), block 128. out (tokens,C), lse (tokens,NH)
 template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(32 * kWarps)
+__global__ void __launch_bounds__(32 * kWarps, sizeof(T) == 2 && kHS <= 64 ? 5 : 3)
     attention_forward_kernel(AttentionInputs<T> in, DropoutMask dropout, ForwardTiles tiles, int query_tiles, T* out,
                              float* lse) {
   constexpr int kPitch = shared_pitch<T>(kHS), kProbsPitch = shared_pitch<T>(kStep);

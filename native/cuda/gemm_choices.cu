@@ -102,12 +102,16 @@ void GemmChoices::set(const std::string& key, const std::string& algorithm) { ch
 
 void GemmChoices::keep(const std::string& key, const std::string& algorithm) {
   chosen_[key] = algorithm;
-  kept_[key] = algorithm;
   if (path_.empty()) return;
-  // Others' choices since we read the file are kept; of two for one product, the file's.
+  // Others' choices since we read the file are kept; of two for one product, theirs.
   auto merged = read_file(path_);
-  const auto theirs = merged.find(key);
-  if (theirs != merged.end()) chosen_[key] = theirs->second;
+  const auto before = kept_.find(key), theirs = merged.find(key);
+  const bool is_new = theirs != merged.end() && (before == kept_.end() || before->second != theirs->second);
+  if (is_new) {
+    chosen_[key] = theirs->second;
+  } else {
+    merged[key] = algorithm;
+  }
   for (const auto& [name, bytes] : kept_) merged.emplace(name, bytes);
   kept_ = std::move(merged);
   write_file(path_, kept_);

@@ -211,13 +211,7 @@ class CublasLtGemm : public Gemm {
   // heuristic names, or its first where nothing can be timed. None where the library has none.
   std::optional<Algorithm> choose(cudaStream_t stream, const Problem& problem, const GemmArgs& args) {
     const std::string key = key_of(args, compute_type(args) == CUBLAS_COMPUTE_32F_FAST_TF32);
-    if (const std::string* chosen = choices_->find(key)) {
-      Algorithm algorithm;
-      if (chosen->size() == sizeof algorithm) {
-        std::memcpy(&algorithm, chosen->data(), sizeof algorithm);
-        if (is_usable(problem, algorithm)) return algorithm;
-      }
-    }
+    if (const std::optional<Algorithm> algorithm = find_chosen(key, problem)) return algorithm;
     const std::vector<Algorithm> candidates = ask_heuristic(problem, args);
     if (candidates.empty()) return std::nullopt;
     const auto bytes = [](const Algorithm& algorithm) {
@@ -230,9 +224,16 @@ class CublasLtGemm : public Gemm {
     const std::optional<Algorithm> fastest = find_fastest(stream, problem, args, candidates);
     if (!fastest) return candidates.front();
     choices_->keep(key, bytes(*fastest));
-    Algorithm kept;  // another process's, where that was first
-    std::memcpy(&kept, choices_->find(key)->data(), sizeof kept);
-    return kept;
+    return find_chosen(key, problem).value_or(*fastest);  // another process's, where that was first
+  }
+
+  // None where there is none yet, or it cannot be run.
+  std::optional<Algorithm> find_chosen(const std::string& key, const Problem& problem) const {
+    const std::string* chosen = choices_->find(key);
+    Algorithm algorithm;
+    if (chosen == nullptr || chosen->size() != sizeof algorithm) return std::nullopt;
+    std::memcpy(&algorithm, chosen->data(), sizeof algorithm);
+    return is_usable(problem, algorithm) ? std::optional(algorithm) : std::nullopt;
   }
 
   bool is_usable(const Problem& problem, const Algorithm& algorithm) const {

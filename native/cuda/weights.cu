@@ -12,7 +12,7 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int64_t kPart = 1 << 20;  // elements converted at a time
+constexpr int64_t kPart = 1 << 16;  // elements converted at a time
 
 template <typename T>
 constexpr Dtype dtype_of() {

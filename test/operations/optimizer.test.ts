@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { loadNative } from '../../lib/native.js';
 import {
   Arguments,
   type Case,
@@ -192,12 +193,48 @@ for (const device of devices()) {
     it('keeps weights to the last bit of a float in every precision', async () => {
       const { tensors, sizes } = optimizerCase('', counts, { learning_rate: 0 });
       const before = copyTensors(tensors, Math.fround);
-      // Around the places where bf16 rounds, infinity's neighbour, the smallest numbers, zero.
+      // Around the places where bf16 rounds, infinity and its neighbour, the smallest numbers, zero.
       before['master.5']!.set([1.00390625, 1.01171875, 1.0039061307907104, -1.00390625, 3.4028234663852886e38]);
-      before['master.5']!.set([2 ** -149, -(2 ** -149), 2 ** -126, 0, 1.9999998807907104, 65535.99609375], 5);
+      before['master.5']!.set([2 ** -149, -(2 ** -149), 2 ** -126, 0, 1.9999998807907104, 65535.99609375, -1 / 0], 5);
       for (const where of places(device)) {
         const after = await run('adamw', where, before, sizes);
         for (const i of counts.keys()) expectSameBits(after, { [`master.${i}`]: before[`master.${i}`]! }, '');
+      }
+    });
+
+    it('carries many weights to the device and back, from doubles and from floats', async () => {
+      const count = 70_000;
+      const { tensors, sizes } = optimizerCase('', [count]);
+      const before = copyTensors({ ...tensors, loss: Float64Array.of(Number.NaN) }, Math.fround);
+      before['weight.0'] = new Float64Array(count);
+      for (const where of places(device)) {
+        const round: Round = where.precision === 'bf16' ? rounding.bf16! : exact;
+        const floats = Object.fromEntries(
+          Object.entries(before).map(([name, array]) => [name, Float32Array.from(array)]),
+        );
+        await loadNative().runOperation('adamw', where, floats, sizes, 1);
+        for (const after of [await run('adamw', where, before, sizes), floats]) {
+          for (const name of ['master.0', 'm.0', 'v.0']) {
+            expect(
+              before[name]!.every((value, i) => after[name]![i] === value),
+              name,
+            ).to.equal(true);
+          }
+          const weights = before['master.0']!.map(round);
+          expect(weights.every((value, i) => after['weight.0']![i] === value)).to.equal(true);
+        }
+      }
+    });
+
+    it('keeps a weight that is not a number from looking like one', async () => {
+      const { tensors, sizes } = optimizerCase('', [2], { learning_rate: 0 });
+      // All bits but the sign's, and all bits: rounded upward they would become a zero.
+      const words = new Uint32Array([0xe0000000, 0x7fffffff, 0xe0000000, 0xffffffff]);
+      const before = { ...tensors, 'master.0': new Float64Array(words.buffer), 'weight.0': new Float64Array(2) };
+      for (const where of places(device)) {
+        const after = await run('adamw', where, before, sizes);
+        for (const name of ['master.0', 'weight.0'])
+          expect(Array.from(after[name]!), name).to.deep.equal([Number.NaN, Number.NaN]);
       }
     });
 
