@@ -35,7 +35,9 @@ void* allocate_bytes(size_t bytes, const char* what, bool zero) {
   }
   BERTUNE_CUDA(status);
   if (zero) {
-    const cudaError_t zeroed = cudaMemset(block, 0, bytes);
+    // Done before it returns: the backend's stream does not wait for the default one, where this runs.
+    cudaError_t zeroed = cudaMemset(block, 0, bytes);
+    if (zeroed == cudaSuccess) zeroed = cudaStreamSynchronize(nullptr);
     if (zeroed != cudaSuccess) cudaFree(block);
     BERTUNE_CUDA(zeroed);
   }
