@@ -1,4 +1,4 @@
-// Whole training steps of the four methods at BERT-base's dimensions, from random weights, by the calls that Trainer makes.
+// Whole training steps of the four methods at BERT-base's dimensions, from random weights, by the calls of Trainer.
 //
 //   node bench/step.js --device cuda --data assets/data/goemotions6              (needs npm run build)
 //   ... --method full,lora,prefix,linear --precision bf16,tf32,fp32 --batch 16 --steps 500 --json step.json
@@ -22,7 +22,7 @@ import { parseArgs } from 'node:util';
 import { largestBatch, readTexts, statistics } from './step/data.js';
 import { measureEvaluation, measureTraining } from './step/measure.js';
 import { nodeSeconds } from './step/nodes.js';
-import { printMemory, printRates } from './step/report.js';
+import { printMemory, printRates, printRatesHead } from './step/report.js';
 import { createSession, initialise } from './step/session.js';
 import { modelConfig, SCALES } from './support/dimensions.js';
 import { describeMachine, findDevice, findPrecisions } from './support/machine.js';
@@ -129,23 +129,30 @@ async function main() {
     data: `${data.source}: ${data.texts} texts of ${data.least} to ${data.most} tokens, ${digits(data.mean)} on average`,
   });
   const rows = [];
-  for (const precision of findPrecisions(device, values.precision)) {
-    const where = { device: device.device, precision, threads };
-    const node = plan ? undefined : await nodeSeconds(where, NODES[device.device]);
-    if (node !== undefined) console.log(`a node that does next to nothing in ${precision}: ${digits(node * 1e6)} µs`);
+  const places = findPrecisions(device, values.precision).map((precision) => ({
+    device: device.device,
+    precision,
+    threads,
+  }));
+  const nodes = new Map();
+  for (const where of plan ? [] : places) {
+    nodes.set(where, await nodeSeconds(where, NODES[device.device]));
+    if (nodes.get(where) === undefined) continue;
+    console.log(`a node that does next to nothing in ${where.precision}: ${digits(nodes.get(where) * 1e6)} µs`);
+  }
+  console.log('');
+  if (!plan) printRatesHead();
+  for (const where of places) {
     for (const batchSize of values.batch.split(',').map(Number)) {
       for (const name of methods) {
-        const setting = { config, texts, batchSize, amounts, node };
+        const setting = { config, texts, batchSize, amounts, node: nodes.get(where) };
         rows.push(await (plan ? planRow : runRow)(name, where, setting));
+        if (!plan) printRates(rows.at(-1), { device: device.device, scale });
         if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, scale, data, rows }, null, 1)}\n`);
       }
     }
   }
-  console.log('');
-  if (!plan) {
-    printRates(rows, { device: device.device, scale });
-    console.log('\nMiB by arena\n');
-  }
+  if (!plan) console.log('\nMiB by arena\n');
   printMemory(rows, { scale });
 }
 

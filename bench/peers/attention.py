@@ -6,8 +6,8 @@
     ... --device cpu --backends math --lengths 8 --calls 2                                 # whether it runs
 
 12 heads of 64 in bf16, every text of the batch of one length, so that nothing is masked: what suits the peers best. The
-times are of replays of a CUDA graph of many calls: of forwards, and of forwards with their backwards, whose difference is
-backward's. `--layout packed` gives q, k and v as parts of one (B,L,3C), as a product for all three leaves them.
+times are of replays of a CUDA graph of many calls: of forwards, and of forwards with their backwards; their difference
+is backward's. `--layout packed` gives q, k and v as parts of one (B,L,3C), as a product for all three leaves them.
 """
 
 import argparse

@@ -18,7 +18,14 @@ import warnings
 warnings.filterwarnings("ignore")
 
 import workload  # noqa: E402
-from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed  # noqa: E402
+from transformers import (  # noqa: E402
+    DataCollatorWithPadding,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
 from transformers.utils import logging  # noqa: E402
 
 SEED = 42
@@ -109,12 +116,17 @@ def run(method, precision, options, parts):
     return row
 
 
+def split(names):
+    """The parts of a list with commas."""
+    return names.split(",")
+
+
 def parse_options():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     workload.add_options(parser)
-    parser.add_argument("--methods", type=lambda names: names.split(","), default=["full", "linear", "prefix", "lora32"])
-    parser.add_argument("--precisions", type=lambda names: names.split(","), default=["fp32", "tf32", "bf16"])
+    parser.add_argument("--methods", type=split, default=["full", "linear", "prefix", "lora32"])
+    parser.add_argument("--precisions", type=split, default=["fp32", "tf32", "bf16"])
     parser.add_argument("--steps", type=int, default=120, help="steps, warm-up included")
     parser.add_argument("--warm-up", type=int, default=20, help="steps before the clock starts")
     parser.add_argument("--eval", type=int, default=2000, help="texts to evaluate, at most")
@@ -135,7 +147,8 @@ def main():
             try:
                 workload.emit(run(method, precision, options, parts))
             except Exception as error:
-                workload.emit({"peer": "hf_trainer", "method": method, "precision": precision, "error": repr(error)[:600]})
+                about = {"peer": "hf_trainer", "method": method, "precision": precision}
+                workload.emit({**about, "error": repr(error)[:600]})
             gc.collect()
 
 

@@ -15,7 +15,10 @@ python=python3 device=cuda data=assets/data/goemotions6 out=results/peers rounds
 precisions=bf16,tf32,fp32 minutes=9 tiny=
 while [ $# -gt 0 ]; do
   case $1 in
-    --python | --device | --data | --out | --rounds | --parts | --precisions | --minutes) declare "${1#--}=$2"; shift 2 ;;
+    --python | --device | --data | --out | --rounds | --parts | --precisions | --minutes)
+      declare "${1#--}=$2"
+      shift 2
+      ;;
     --tiny) tiny=yes; shift ;;
     *) echo "run.sh: unknown option $1" >&2; exit 2 ;;
   esac

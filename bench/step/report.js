@@ -45,26 +45,27 @@ function targetOf(row, { device, scale }) {
 
 const verdict = (met) => (met ? 'met' : 'MISSED');
 
-export function printRates(rows, setting) {
+export function printRatesHead() {
   rates.printHead();
-  for (const row of rows) {
-    const target = targetOf(row, setting);
-    const met = target && [row.steps_per_s >= target.steps_per_s, row.memory.peak / 2 ** 20 <= target.MiB].map(verdict);
-    rates.print([
-      row.method,
-      row.precision,
-      String(row.batch_size),
-      digits(row.tokens_per_step),
-      digits(row.steps_per_s),
-      digits(row.median_step_ms),
-      digits(row.evaluation.texts_per_s),
-      String(row.recording_nodes || '-'),
-      row.idle_share_estimate === undefined ? '-' : `${(100 * row.idle_share_estimate).toFixed(1)} %`,
-      MiB(row.memory.peak),
-      row.memory.device ? MiB(row.memory.device) : '-',
-      target ? `  ≥ ${target.steps_per_s} ${met[0]}, ≤ ${target.MiB} MiB ${met[1]}` : '',
-    ]);
-  }
+}
+
+export function printRates(row, setting) {
+  const target = targetOf(row, setting);
+  const met = target && [row.steps_per_s >= target.steps_per_s, row.memory.peak / 2 ** 20 <= target.MiB].map(verdict);
+  rates.print([
+    row.method,
+    row.precision,
+    String(row.batch_size),
+    digits(row.tokens_per_step),
+    digits(row.steps_per_s),
+    digits(row.median_step_ms),
+    digits(row.evaluation.texts_per_s),
+    String(row.recording_nodes || '-'),
+    row.idle_share_estimate === undefined ? '-' : `${(100 * row.idle_share_estimate).toFixed(1)} %`,
+    MiB(row.memory.peak),
+    row.memory.device ? MiB(row.memory.device) : '-',
+    target ? `  ≥ ${target.steps_per_s} ${met[0]}, ≤ ${target.MiB} MiB ${met[1]}` : '',
+  ]);
 }
 
 export function printMemory(rows, { scale }) {

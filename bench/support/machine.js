@@ -1,4 +1,5 @@
 // What a figure was measured on.
+import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import { load } from './library.js';
 
@@ -31,6 +32,13 @@ export function findPrecisions(device, wanted) {
   return chosen;
 }
 
+/** The GPU's driver and clock as nvidia-smi has them; nothing where it is not. */
+function describeDriver() {
+  const query = ['--query-gpu=driver_version,clocks.max.sm,power.limit', '--format=csv,noheader'];
+  const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8' });
+  return status === 0 ? { driver: stdout.trim().split('\n')[0] } : {};
+}
+
 /** Device, library versions, threads. */
 export function describeMachine(device, threads) {
   return {
@@ -43,6 +51,7 @@ export function describeMachine(device, threads) {
     name: device.name,
     memory_MiB: Math.round(device.totalMemory / 2 ** 20),
     libraries: device.libraries,
+    ...(device.device === 'cuda' && describeDriver()),
     threads,
   };
 }
