@@ -8,8 +8,8 @@ import type {
   NativeTrainPlan,
 } from '../../lib/native.js';
 import { loadNative } from '../../lib/native.js';
-import { devices } from '../devices.js';
 import { readSafetensors, type Tensor, toFloat32 } from '../../lib/safetensors.js';
+import { devices } from '../devices.js';
 
 /** Reference values of one model and method, as test/fixtures/goldens/README.md describes them. */
 export interface Golden {
