@@ -45,8 +45,8 @@ const { values: options } = parseArgs({
   },
 });
 
-/** Runs a program in the root, shows what it prints, and keeps it. */
-function runAndRead(command, args, env = {}) {
+/** Runs a program in the root and keeps what it prints, which is shown as it comes, or `quiet`: once it has failed. */
+function runAndRead(command, args, { env = {}, quiet = false } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: root,
@@ -60,11 +60,15 @@ function runAndRead(command, args, env = {}) {
     ]) {
       stream.on('data', (chunk) => {
         chunks.push(chunk);
-        target.write(chunk);
+        if (!quiet) target.write(chunk);
       });
     }
     child.once('error', reject);
-    child.once('close', (code) => resolve({ status: code ?? 128, output: Buffer.concat(chunks).toString() }));
+    child.once('close', (code) => {
+      const output = Buffer.concat(chunks).toString();
+      if (quiet && code !== 0) process.stderr.write(output);
+      resolve({ status: code ?? 128, output });
+    });
   });
 }
 
@@ -80,7 +84,9 @@ async function build() {
   );
   for (const args of [['configure'], ['build', '--parallel', String(os.availableParallelism())]]) {
     const began = performance.now();
-    const { status } = await runAndRead(process.execPath, [CMAKE_JS, ...args, ...defines, '--log-level', 'error']);
+    const { status } = await runAndRead(process.execPath, [CMAKE_JS, ...args, ...defines, '--log-level', 'error'], {
+      quiet: true,
+    });
     say(`cmake-js ${args[0]}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
     if (status !== 0) throw new SetupError('the build failed; what CMake said stands above');
   }
@@ -90,7 +96,7 @@ async function build() {
 async function describeDevice() {
   const program =
     "const { devices } = require('./build/Release/bertune.node'); console.log('DEVICES ' + JSON.stringify(devices()))";
-  const { output } = await runAndRead(process.execPath, ['-e', program]);
+  const { output } = await runAndRead(process.execPath, ['-e', program], { quiet: true });
   const line = output.split('\n').find((text) => text.startsWith('DEVICES '));
   if (!line) throw new SetupError('the addon could not be loaded; the reason stands above');
   const device = JSON.parse(line.slice('DEVICES '.length)).find((item) => item.device === options.device);
@@ -112,10 +118,10 @@ function countsOf({ status, output }) {
   return status === 0 || failed > 0 ? { passed, failed } : { passed, failed: 1, note: `ended with status ${status}` };
 }
 
-const environment = { BERTUNE_TEST_DEVICES: options.device };
+const testing = { env: { BERTUNE_TEST_DEVICES: options.device } };
 
 async function test(name) {
-  return countsOf(await runAndRead(process.execPath, mochaArguments(STAGES[name]), environment));
+  return countsOf(await runAndRead(process.execPath, mochaArguments(STAGES[name]), testing));
 }
 
 /** The operations under one of compute-sanitizer's tools. What it finds is a failure of its own. */
@@ -131,7 +137,7 @@ async function sanitize(tool) {
     '--error-exitcode',
     String(SANITIZER_STATUS),
   ];
-  const result = await runAndRead('compute-sanitizer', [...args, process.execPath, ...mocha], environment);
+  const result = await runAndRead('compute-sanitizer', [...args, process.execPath, ...mocha], testing);
   const counts = countsOf(result);
   const errors = [...result.output.matchAll(/(?:ERROR|RACECHECK) SUMMARY: (\d+) (?:errors?|hazards?)/g)].map((match) =>
     Number(match[1]),
