@@ -9,8 +9,14 @@
 namespace bertune {
 namespace {
 
-int largest_lora_input(const ModelConfig& model, const MethodConfig& method) {
-  return method.lora ? std::max(model.C, model.F) : 0;
+// Columns of the widest input that a low-rank update drops from.
+int64_t widest_lora_input(ParameterTable& parameters, const MethodConfig& method) {
+  int64_t widest = 0;
+  if (!method.lora) return widest;
+  for (const std::string& module : method.lora->modules) {
+    widest = std::max(widest, parameters.at(module + ".lora_A.weight").shape[1]);
+  }
+  return widest;
 }
 
 // To the sizes that batches within the limits may be run at.
@@ -108,9 +114,10 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   a.class_weights = cutter.acc(model_.NC);
   a.predictions = cutter.ints(B);
 
-  LayerBuffers shared = EncoderLayer::cut_shared(cutter, model_, T, B);
+  SharedBuffers shared(cutter, model_, T, B);
   const auto is_read = [&](int l) { return training && layers_[l].reads_input() && layers_[l].reached(); };
-  a.embeddings = embeddings_.cut(cutter, T, training && embeddings_.trains(), is_read(0), shared.out);
+  a.embeddings =
+      embeddings_.cut(cutter, T, training && embeddings_.trains(), is_read(0), is_read(0) ? nullptr : shared.out());
   a.layers.resize(layers_.size());
   for (int l = 0; l < model_.L; ++l) {
     const bool last = l + 1 == model_.L;
@@ -120,7 +127,7 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   if (!training) a.last_layer_full = layers_.back().cut(cutter, T, B, false, false, false, shared);
   a.head = heads_->cut(cutter, B);
   const int rank = method_.lora ? method_.lora->rank : 0;
-  a.lora.dropped = cutter.real(static_cast<int64_t>(T) * largest_lora_input(model_, method_));
+  a.lora.dropped = cutter.real(T * widest_lora_input(parameters_, method_));
   a.lora.dh = cutter.real(static_cast<int64_t>(T) * rank);
   if (!training || !heads_->reaches_encoder()) return;
   a.grads.dx = cutter.real(static_cast<int64_t>(T) * C);

@@ -14,10 +14,10 @@ bool Embeddings::trains() const {
   return word_->trainable || position_->trainable || token_type_->trainable || layernorm_.trains();
 }
 
-EmbeddingBuffers Embeddings::cut(Cutter& cutter, int T, bool saved, bool out_is_read, Real* shared) const {
+EmbeddingBuffers Embeddings::cut(Cutter& cutter, int T, bool saved, bool own_out, Real* shared) const {
   const int64_t count = static_cast<int64_t>(T) * model_.C;
   EmbeddingBuffers b{};
-  b.out = out_is_read ? cutter.real(count) : shared;
+  b.out = own_out ? cutter.real(count) : shared;
   b.sum = saved ? cutter.real(count) : b.out;
   b.mean = cutter.acc(T);
   b.rstd = cutter.acc(T);

@@ -19,7 +19,8 @@ class Embeddings {
   Embeddings(ParameterTable& parameters, const ModelConfig& model, int prefix_tokens);
 
   bool trains() const;
-  EmbeddingBuffers cut(Cutter& cutter, int T, bool saved, bool out_is_read, Real* shared) const;
+  // The output goes into a buffer of its own where `own_out`, else into `shared`.
+  EmbeddingBuffers cut(Cutter& cutter, int T, bool saved, bool own_out, Real* shared) const;
   void forward(const Pass& pass, const EmbeddingBuffers& buffers);
   void backward(const Pass& pass, const EmbeddingBuffers& buffers, const Real* dout);
 

@@ -1,15 +1,6 @@
 #include "model/encoder_layer.h"
 
 namespace bertune {
-namespace {
-
-// Buffers of every layer are one set unless backward reads them, so a buffer is either taken or shared.
-template <typename Scalar, typename Take>
-Scalar* own_or_shared(bool own, Scalar* shared, Take take) {
-  return own ? take() : shared;
-}
-
-}  // namespace
 
 EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method, int index,
                            bool trains_below, bool prefix_trains)
@@ -38,64 +29,46 @@ EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model,
   reaches_.layer = reaches_.output || layernorm2_.trains();
 }
 
-LayerBuffers EncoderLayer::cut_shared(Cutter& cutter, const ModelConfig& model, int T, int B) {
-  const int64_t wide = static_cast<int64_t>(T) * model.C;
-  LayerBuffers shared{};
-  Real* qkv = cutter.real(3 * wide);
-  shared.q = {qkv, 3 * model.C};
-  shared.first = cutter.real(static_cast<int64_t>(B) * model.C);
-  shared.att = cutter.real(wide);
-  shared.lse = cutter.acc(static_cast<int64_t>(T) * model.NH);
-  shared.norm1.sum = cutter.real(wide);
-  shared.norm1.mean = shared.norm2.mean = cutter.acc(T);
-  shared.norm1.rstd = shared.norm2.rstd = cutter.acc(T);
-  shared.x1 = cutter.real(wide);
-  shared.pre = shared.act = cutter.real(static_cast<int64_t>(T) * model.F);
-  shared.norm2.sum = shared.norm1.sum;
-  shared.out = cutter.real(wide);
-  return shared;
-}
-
 LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bool saved, bool out_is_read,
-                               const LayerBuffers& shared) const {
+                               SharedBuffers& shared) const {
   const int C = model_.C;
   const int rows = first_only ? B : T;
   const int64_t narrow = static_cast<int64_t>(rows) * C;
   const int64_t wide = static_cast<int64_t>(rows) * model_.F;
-  const auto real = [&](bool own, int64_t count, Real* other) {
-    return own_or_shared(own, other, [&] { return cutter.real(count); });
+  const auto real = [&](bool own, int64_t count, Real* (SharedBuffers::*other)()) {
+    return own ? cutter.real(count) : (shared.*other)();
   };
-  const auto acc = [&](bool own, int64_t count, Acc* other) {
-    return own_or_shared(own, other, [&] { return cutter.acc(count); });
+  const auto acc = [&](bool own, int64_t count, Acc* (SharedBuffers::*other)()) {
+    return own ? cutter.acc(count) : (shared.*other)();
   };
   const bool attention = saved && reaches_.attention;
 
   LayerBuffers b{};
   if (first_only) {
     const int64_t q_count = static_cast<int64_t>(B) * C;
-    b.q = {real(attention, q_count, shared.q.data), C};
-    Real* kv = attention ? cutter.real(2LL * T * C) : cutter.real_after(shared.q.data, q_count);
+    b.q = {real(attention, q_count, &SharedBuffers::qkv), C};
+    Real* kv = attention ? cutter.real(2LL * T * C) : cutter.real_after(b.q.data, q_count);
     b.k = {kv, 2 * C};
     b.v = {cutter.real_after(kv, C), 2 * C};
   } else {
-    Real* qkv = real(attention, 3LL * T * C, shared.q.data);
+    Real* qkv = real(attention, 3LL * T * C, &SharedBuffers::qkv);
     b.q = {qkv, 3 * C};
     b.k = {cutter.real_after(qkv, C), 3 * C};
     b.v = {cutter.real_after(qkv, 2 * C), 3 * C};
   }
-  b.first = real(saved && query_.reads_input(), static_cast<int64_t>(B) * C, shared.first);
-  b.att = real(attention || (saved && attention_output_.reads_input()), narrow, shared.att);
-  b.lse = acc(attention, static_cast<int64_t>(rows) * model_.NH, shared.lse);
-  b.norm1.sum = real(saved && reaches_.layernorm1, narrow, shared.norm1.sum);
-  b.norm1.mean = acc(saved && reaches_.layernorm1, rows, shared.norm1.mean);
-  b.norm1.rstd = acc(saved && reaches_.layernorm1, rows, shared.norm1.rstd);
-  b.x1 = real(saved && intermediate_.reads_input(), narrow, shared.x1);
-  b.pre = real(saved && reaches_.intermediate, wide, shared.pre);
-  b.act = real(saved && output_.reads_input(), wide, shared.act);
-  b.norm2.sum = real(saved, narrow, shared.norm2.sum);
-  b.norm2.mean = acc(saved, rows, shared.norm2.mean);
-  b.norm2.rstd = acc(saved, rows, shared.norm2.rstd);
-  b.out = real(saved && out_is_read, narrow, shared.out);
+  if (first_only) b.first = real(saved && query_.reads_input(), static_cast<int64_t>(B) * C, &SharedBuffers::first);
+  b.att = real(attention || (saved && attention_output_.reads_input()), narrow, &SharedBuffers::att);
+  b.lse = acc(attention, static_cast<int64_t>(rows) * model_.NH, &SharedBuffers::lse);
+  b.norm1.sum = real(saved && reaches_.layernorm1, narrow, &SharedBuffers::sum);
+  b.norm1.mean = acc(saved && reaches_.layernorm1, rows, &SharedBuffers::mean);
+  b.norm1.rstd = acc(saved && reaches_.layernorm1, rows, &SharedBuffers::rstd);
+  b.x1 = real(saved && intermediate_.reads_input(), narrow, &SharedBuffers::x1);
+  b.pre = real(saved && reaches_.intermediate, wide, &SharedBuffers::inner);
+  b.act = real(saved && output_.reads_input(), wide, &SharedBuffers::inner);
+  b.norm2.sum = real(saved, narrow, &SharedBuffers::sum);
+  b.norm2.mean = acc(saved, rows, &SharedBuffers::mean);
+  b.norm2.rstd = acc(saved, rows, &SharedBuffers::rstd);
+  b.out = real(saved && out_is_read, narrow, &SharedBuffers::out);
   const auto low_rank = [&](const Linear& linear, int count) {
     return linear.lora() ? cutter.real(static_cast<int64_t>(count) * linear.lora()->r) : nullptr;
   };

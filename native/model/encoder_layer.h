@@ -10,6 +10,7 @@
 #include "core/arena.h"
 #include "model/layernorm.h"
 #include "model/linear.h"
+#include "model/shared_buffers.h"
 
 namespace bertune {
 
@@ -65,9 +66,7 @@ class EncoderLayer {
   // Takes the layer's buffers for T tokens and B sequences. What backward reads (nothing unless `saved`; `out` where
   // `out_is_read`) becomes the layer's own, the rest is `shared`.
   LayerBuffers cut(Cutter& cutter, int T, int B, bool first_only, bool saved, bool out_is_read,
-                   const LayerBuffers& shared) const;
-  // Its shared buffers, large enough for any layer.
-  static LayerBuffers cut_shared(Cutter& cutter, const ModelConfig& model, int T, int B);
+                   SharedBuffers& shared) const;
 
   // x (T,C) → buffers.out (T,C), or (B,C) when first_only.
   void forward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,

@@ -46,8 +46,7 @@ void infer(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t cou
                         .B = a.live.B,
                         .T = a.live.T,
                         .slot = 0});
-    const RecordingKey key{
-        {0, reinterpret_cast<int64_t>(&dataset), a.batch.B, a.batch.T, a.batch.max_length, 0, 0, 0}};
+    const RecordingKey key{{0, reinterpret_cast<int64_t>(&dataset), a.batch.B, a.batch.T, a.batch.max_length, 0, 0, 0}};
     run_recorded(backend, key, [&] {
       bert.gather(a, dataset, false);
       bert.forward(a, false);

@@ -1,0 +1,61 @@
+// One set, for all layers, of the buffers that backward does not read. Each is taken when a layer first asks for it, so
+// that a pass whose layers have buffers of their own takes none.
+#pragma once
+
+#include "core/arena.h"
+#include "model/config.h"
+
+namespace bertune {
+
+class SharedBuffers {
+ public:
+  // Large enough for any layer on T tokens and B sequences.
+  SharedBuffers(Cutter& cutter, const ModelConfig& model, int T, int B)
+      : cutter_(cutter),
+        qkv_{3LL * T * model.C},
+        first_{static_cast<int64_t>(B) * model.C},
+        att_{static_cast<int64_t>(T) * model.C},
+        sum_{static_cast<int64_t>(T) * model.C},
+        x1_{static_cast<int64_t>(T) * model.C},
+        inner_{static_cast<int64_t>(T) * model.F},
+        out_{static_cast<int64_t>(T) * model.C},
+        lse_{static_cast<int64_t>(T) * model.NH},
+        mean_{T},
+        rstd_{T} {}
+
+  Real* qkv() { return take(qkv_); }      // (T,3C)
+  Real* first() { return take(first_); }  // (B,C)
+  Real* att() { return take(att_); }      // (T,C)
+  Real* sum() { return take(sum_); }      // (T,C) of both LayerNorms
+  Real* x1() { return take(x1_); }        // (T,C)
+  Real* inner() { return take(inner_); }  // (T,F) GELU's input, and its output in place
+  Real* out() { return take(out_); }      // (T,C) of every layer, and its input
+  Acc* lse() { return take(lse_); }       // (T,NH)
+  Acc* mean() { return take(mean_); }     // (T)
+  Acc* rstd() { return take(rstd_); }     // (T)
+
+ private:
+  template <typename Scalar>
+  struct Buffer {
+    int64_t count;
+    bool taken = false;  // the pointer alone does not tell: all are null while a layout is measured
+    Scalar* data = nullptr;
+  };
+
+  Real* take(Buffer<Real>& buffer) {
+    if (!buffer.taken) buffer.data = cutter_.real(buffer.count);
+    buffer.taken = true;
+    return buffer.data;
+  }
+  Acc* take(Buffer<Acc>& buffer) {
+    if (!buffer.taken) buffer.data = cutter_.acc(buffer.count);
+    buffer.taken = true;
+    return buffer.data;
+  }
+
+  Cutter& cutter_;
+  Buffer<Real> qkv_, first_, att_, sum_, x1_, inner_, out_;
+  Buffer<Acc> lse_, mean_, rstd_;
+};
+
+}  // namespace bertune
