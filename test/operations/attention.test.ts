@@ -472,6 +472,17 @@ for (const device of devices()) {
       }
     });
 
+    it('gives finite gradients where all scores are far below zero', async () => {
+      const { tensors, sizes } = forwardCase('', usual);
+      const q = (tensors.q as Float64Array).map((x) => -30 * Math.abs(x));
+      const k = (tensors.k as Float64Array).map(Math.abs);
+      const item = backwardCase({ title: '', tensors: { ...tensors, q, k }, sizes });
+      for (const where of places(device)) {
+        const after = await run(BACKWARD, where, item.tensors, item.sizes);
+        for (const name of ['dq', 'dk', 'dv']) expect(after[name]!.every(Number.isFinite), name).to.equal(true);
+      }
+    });
+
     it('stays finite where scores are huge', async () => {
       const { tensors, sizes } = forwardCase('', usual);
       const q = (tensors.q as Float64Array).map((x) => x * 1000);

@@ -175,9 +175,9 @@ static constexpr int warpSize = 32;
 #define SIMT_JOIN_NAMES(a, b) a##b
 #define SIMT_JOIN(a, b) SIMT_JOIN_NAMES(a, b)
 // The address of a static constant tells one array from another.
-#define SHARED(name, ...)                                                                        \
-  static const char SIMT_JOIN(simt_key_, name) = 0;                                              \
-  ::simt::type_t<__VA_ARGS__>& name = *static_cast<::simt::type_t<__VA_ARGS__>*>(                \
+#define SHARED(name, ...)                                                         \
+  static const char SIMT_JOIN(simt_key_, name) = 0;                               \
+  ::simt::type_t<__VA_ARGS__>& name = *static_cast<::simt::type_t<__VA_ARGS__>*>( \
       ::simt::shared_static(&SIMT_JOIN(simt_key_, name), sizeof(::simt::type_t<__VA_ARGS__>), #name))
 #define DYN_SHARED(name) ::simt::SmemCarver name
 
@@ -248,17 +248,17 @@ static inline unsigned __reduce_max_sync(unsigned mask, unsigned value, SIMT_SIT
 #else
 #define SIMT_UNSEEN
 #endif
-#define SIMT_ATOMIC(name, result)                               \
-  template <class T>                                            \
-  SIMT_UNSEEN T simt_unseen_##name(T* pointer, T value) {       \
-    const T old = *pointer;                                     \
-    *pointer = (result);                                        \
-    return old;                                                 \
-  }                                                             \
-  template <class T>                                            \
-  static inline T name(T* pointer, simt::type_t<T> value) {     \
-    simt::atomic_access(pointer, sizeof(T));                    \
-    return simt_unseen_##name(pointer, value);                  \
+#define SIMT_ATOMIC(name, result)                           \
+  template <class T>                                        \
+  SIMT_UNSEEN T simt_unseen_##name(T* pointer, T value) {   \
+    const T old = *pointer;                                 \
+    *pointer = (result);                                    \
+    return old;                                             \
+  }                                                         \
+  template <class T>                                        \
+  static inline T name(T* pointer, simt::type_t<T> value) { \
+    simt::atomic_access(pointer, sizeof(T));                \
+    return simt_unseen_##name(pointer, value);              \
   }
 SIMT_ATOMIC(atomicAdd, static_cast<T>(old + value))
 SIMT_ATOMIC(atomicSub, static_cast<T>(old - value))
@@ -266,7 +266,7 @@ SIMT_ATOMIC(atomicMax, value > old ? value : old)
 SIMT_ATOMIC(atomicMin, value < old ? value : old)
 SIMT_ATOMIC(atomicExch, value)
 SIMT_ATOMIC(atomicOr, static_cast<T>(old | value))
-SIMT_ATOMIC(atomicAnd, static_cast<T>(old & value))
+SIMT_ATOMIC(atomicAnd, static_cast<T>(old& value))
 SIMT_ATOMIC(atomicInc, old >= value ? T(0) : static_cast<T>(old + 1))
 
 template <class T>

@@ -191,10 +191,10 @@ struct Config {
   bool strict = true;         // exited threads at barriers and different call sites of one collective are errors
   bool lazy_streams = false;  // BERTUNE_EMULATED_LAZY. Work runs only once something waits for it, in any allowed order
   double preempt = 0;         // race build: the chance of a switch to another thread at each memory access
-  size_t memory_limit = size_t(4) << 30;         // BERTUNE_EMULATED_MEMORY, in bytes
-  long fail_allocation = -1;                     // BERTUNE_EMULATED_FAIL_ALLOCATION: the n-th from now, counted from 0
-  size_t shared_memory_per_block = 227 * 1024;   // what a launch may ask for
-  bool quiet = false;                            // failures are not printed to stderr
+  size_t memory_limit = size_t(4) << 30;        // BERTUNE_EMULATED_MEMORY, in bytes
+  long fail_allocation = -1;                    // BERTUNE_EMULATED_FAIL_ALLOCATION: the n-th from now, counted from 0
+  size_t shared_memory_per_block = 227 * 1024;  // what a launch may ask for
+  bool quiet = false;                           // failures are not printed to stderr
 };
 Config& config();
 

@@ -1,5 +1,5 @@
-// Kernels with one planted bug each, and correct ones that look like them (ok_...). All compute out[t] = inp[255 - t], or
-// a sum into out[0], so that a bug that is not reported may still show in the numbers.
+// Kernels with one planted bug each, and correct ones that look like them (ok_...). All compute out[t] = inp[255 - t],
+// or a sum into out[0], so that a bug that is not reported may still show in the numbers.
 //
 //   planted_<build> <seed>   runs each in a child process and prints "<name> <what happened> <what was reported>":
 //                            nothing, value (wrong numbers), report (by the emulator), crash (also by a sanitizer)
@@ -454,10 +454,8 @@ struct Plant {
   Kernel kernel;
 };
 
-#define REVERSING(kernel) \
-  { #kernel, run_reversing, kernel }
-#define SUMMING(kernel) \
-  { #kernel, run_summing, kernel }
+#define REVERSING(kernel) {#kernel, run_reversing, kernel}
+#define SUMMING(kernel) {#kernel, run_summing, kernel}
 
 const Plant kPlants[] = {
     REVERSING(ok_plain),

@@ -110,7 +110,7 @@ void graph_keeps_arguments_and_reads_memory() {
   launch_add(stream, out.data, value);
   OK(simt::launch(&add_array, 1, kCount, 0, stream.handle, out.data, inp.data));
   const Graph graph(stream);
-  value = 1000;  // the argument is that of the recording
+  value = 1000;       // the argument is that of the recording
   out.expect_all(0);  // nothing ran yet
   OK(cudaGraphLaunch(graph.executable, stream.handle));
   OK(cudaStreamSynchronize(stream.handle));
@@ -461,7 +461,7 @@ void device_describes_itself() {
 // D = A·B with A(i,k) = i + k and B(k,j) = k − j, by the layouts of the PTX manual.
 __global__ void multiply(float* out) {
   DYN_SHARED(memory);
-  auto* inp = memory.take<__nv_bfloat16>(16 * 16);     // (16,16)
+  auto* inp = memory.take<__nv_bfloat16>(16 * 16);    // (16,16)
   auto* weight = memory.take<__nv_bfloat16>(16 * 8);  // (16,8)
   const int lane = threadIdx.x;
   for (int i = lane; i < 256; i += 32) inp[i] = __float2bfloat16(i / 16 + i % 16);
@@ -517,8 +517,7 @@ struct Check {
   const char* name;
   void (*run)();
 };
-#define CHECK(name) \
-  { #name, name }
+#define CHECK(name) {#name, name}
 const Check kChecks[] = {
     CHECK(graph_keeps_arguments_and_reads_memory),
     CHECK(graph_records_copies_and_host_tasks),

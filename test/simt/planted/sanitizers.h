@@ -1,5 +1,5 @@
-// How the sanitizers behave in these programs: their exit status must not look like a result, and fibers hide the memory
-// that they hold from the search for leaks.
+// How the sanitizers behave in these programs: their exit status must not look like a result, and fibers hide the
+// memory that they hold from the search for leaks.
 #pragma once
 
 #define SIMT_EXPORTED extern "C" __attribute__((visibility("default")))

@@ -43,9 +43,7 @@ void async_commit() { ++current_fiber->group; }
 // All but the last `pending` groups are waited for.
 void async_wait(int pending) {
   Fiber& fiber = *current_fiber;
-  const auto is_due = [&](const AsyncCopy& copy) {
-    return copy.group + static_cast<uint32_t>(pending) < fiber.group;
-  };
+  const auto is_due = [&](const AsyncCopy& copy) { return copy.group + static_cast<uint32_t>(pending) < fiber.group; };
   for (const AsyncCopy& copy : fiber.copies) {
     if (is_due(copy)) land(fiber, copy);
   }

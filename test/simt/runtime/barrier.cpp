@@ -52,8 +52,8 @@ unsigned block_barrier(Barrier kind, unsigned predicate, const char* file, int l
   Block& block = *fiber.block;
   const bool strict = config().strict;
   if (block.exited && strict) {
-    device_fail("%s after %d threads of the block have exited (first: thread %d)",
-                at_site(site_at(file, line)).c_str(), block.exited, block.first_exited);
+    device_fail("%s after %d threads of the block have exited (first: thread %d)", at_site(site_at(file, line)).c_str(),
+                block.exited, block.first_exited);
   }
   if (block.waiting == 0) {
     open(block, kind, file, line);

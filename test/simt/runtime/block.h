@@ -106,6 +106,7 @@ struct Block {
   int exited = 0;
   int first_exited = -1;
   int warp_count = 0;
+  int current_warp = 0;  // where threads run in order
   Warp warps[kMaxWarps];
   // The barrier that some threads wait at.
   int waiting = 0;

@@ -31,8 +31,8 @@ Stacks& stacks() {
 }
 
 Stack* make_stack() {
-  void* memory = mmap(nullptr, kPage + kStackBytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      mmap(nullptr, kPage + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     perror("simt: mmap of a stack");
     abort();

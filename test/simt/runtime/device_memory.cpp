@@ -15,12 +15,12 @@
 namespace simt {
 namespace {
 
-constexpr size_t kAlignment = 256;   // of what cudaMalloc returns
-constexpr size_t kGuard = 256;       // between blocks, never valid
+constexpr size_t kAlignment = 256;                 // of what cudaMalloc returns
+constexpr size_t kGuard = 256;                     // between blocks, never valid
 constexpr size_t kPoisonWhole = size_t(64) << 20;  // larger blocks are poisoned at their ends only
 constexpr size_t kPoisonEnd = size_t(1) << 20;
-constexpr size_t kReleaseFrom = size_t(1) << 20;   // pages of freed blocks this large go back to the system
-constexpr unsigned char kPoison = 0xff;            // NaN as fp32, bf16 and fp16
+constexpr size_t kReleaseFrom = size_t(1) << 20;  // pages of freed blocks this large go back to the system
+constexpr unsigned char kPoison = 0xff;           // NaN as fp32, bf16 and fp16
 
 // Ranges by their first byte.
 class RangeMap {
@@ -144,8 +144,7 @@ void poison(void* block, size_t bytes) {
 }  // namespace
 
 void* reserve_pages(size_t bytes) {
-  void* pages =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED) {
     perror("simt: mmap");
     abort();

@@ -163,9 +163,9 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (capture->origin != stream) return remember(cudaErrorStreamCaptureUnmatched);
   const bool other_thread = capture->thread != std::this_thread::get_id();
   if (capture->mode != cudaStreamCaptureModeRelaxed && other_thread) return remember(cudaErrorStreamCaptureWrongThread);
-  const cudaError_t error = capture->invalid        ? cudaErrorStreamCaptureInvalidated
+  const cudaError_t error = capture->invalid       ? cudaErrorStreamCaptureInvalidated
                             : !is_joined(*capture) ? cudaErrorStreamCaptureUnjoined
-                                                    : cudaSuccess;
+                                                   : cudaSuccess;
   end(capture);
   if (error == cudaSuccess) {
     *graph = new CUgraph_st{std::make_shared<const std::vector<Node>>(std::move(capture->nodes))};

@@ -31,7 +31,9 @@ uintptr_t code_base = 0;  // of the library that the kernel is in
 constexpr uint32_t kIsSite = 0x80000000u;
 std::vector<CallSite> sites;  // those that are known by file and line, not by address
 
-uint32_t code_of(const void* address) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(address) - code_base); }
+uint32_t code_of(const void* address) {
+  return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(address) - code_base);
+}
 
 uint32_t code_of(const CallSite& site) {
   for (size_t i = 0; i < sites.size(); ++i) {
@@ -59,7 +61,8 @@ void for_segments(Visit visit) {
     for (int i = 0; i < info->dlpi_phnum; ++i) {
       const auto& header = info->dlpi_phdr[i];
       const uintptr_t start = info->dlpi_addr + header.p_vaddr;
-      if (header.p_type == PT_LOAD) (*static_cast<Visit*>(data))(Segment{start, start + header.p_memsz}, info->dlpi_addr);
+      if (header.p_type == PT_LOAD)
+        (*static_cast<Visit*>(data))(Segment{start, start + header.p_memsz}, info->dlpi_addr);
     }
     return 0;
   };

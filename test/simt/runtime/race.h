@@ -1,5 +1,5 @@
-// The race build's detector: it sees every access of a kernel to memory (tsan_hooks.cpp) and reports data races, reads of
-// uninitialised memory, and accesses out of bounds or to what is no device memory. Does nothing in the other builds.
+// The race build's detector: it sees every access of a kernel to memory (tsan_hooks.cpp) and reports data races, reads
+// of uninitialised memory, and accesses out of bounds or to what is no device memory. Does nothing in the other builds.
 #pragma once
 
 #include <cstddef>

@@ -205,7 +205,8 @@ cudaError_t cudaMemset(void* out, int value, size_t bytes) {
 cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute attribute, int value) {
   const Lock lock(mutex());
   const bool is_shared = attribute == cudaFuncAttributeMaxDynamicSharedMemorySize;
-  if (is_shared && static_cast<size_t>(value) > config().shared_memory_per_block) return remember(cudaErrorInvalidValue);
+  if (is_shared && static_cast<size_t>(value) > config().shared_memory_per_block)
+    return remember(cudaErrorInvalidValue);
   return cudaSuccess;
 }
 

@@ -28,6 +28,7 @@ uint64_t random_state = 1;
 Block* blocks = nullptr;  // kSharedSlots of them
 int resident = 1;         // of those, the ones in use
 bool in_order = true;
+Warp* last_warp = nullptr;  // where not in order: the one that ran last
 
 uint64_t grid_blocks(const Launch& launch) {
   return static_cast<uint64_t>(launch.grid.x) * launch.grid.y * launch.grid.z;
@@ -42,13 +43,11 @@ Fiber* take_lane(Warp& warp, int lane) {
 
 // Stays in a warp as long as it can: its 32 stacks fit into the cache.
 Fiber* next_in_order() {
-  static int current_warp = 0;
   Block& block = blocks[0];
   for (int tried = 0; tried < block.warp_count; ++tried) {
-    if (current_warp >= block.warp_count) current_warp = 0;
-    Warp& warp = block.warps[current_warp];
+    Warp& warp = block.warps[block.current_warp];
     if (warp.ready) return take_lane(warp, __builtin_ctz(warp.ready));
-    ++current_warp;
+    if (++block.current_warp == block.warp_count) block.current_warp = 0;
   }
   return nullptr;
 }
@@ -63,7 +62,6 @@ Fiber* random_lane(Warp& warp) {
 
 // Half of the time the warp stays the same, so that one can get far ahead of the others.
 Fiber* next_at_random() {
-  static Warp* last = nullptr;
   Warp* ready[kSharedSlots * kMaxWarps];
   size_t count = 0;
   bool has_last = false;
@@ -73,12 +71,12 @@ Fiber* next_at_random() {
       Warp* warp = &block.warps[w];
       if (!warp->ready) continue;
       ready[count++] = warp;
-      has_last |= warp == last;
+      has_last |= warp == last_warp;
     }
   }
   if (count == 0) return nullptr;
-  if (!has_last || random_for_schedule() % 2) last = ready[random_for_schedule() % count];
-  return random_lane(*last);
+  if (!has_last || random_for_schedule() % 2) last_warp = ready[random_for_schedule() % count];
+  return random_lane(*last_warp);
 }
 
 Fiber* next_fiber() {
@@ -211,7 +209,7 @@ void start_block(const Launch& launch, Block& block, uint64_t serial) {
   block.serial = serial;
   block.index = uint3{static_cast<unsigned>(serial % grid.x), static_cast<unsigned>(serial / grid.x % grid.y),
                       static_cast<unsigned>(serial / grid.x / grid.y)};
-  block.exited = block.waiting = 0;
+  block.exited = block.waiting = block.current_warp = 0;
   block.first_exited = -1;
   for (int w = 0; w < block.warp_count; ++w) {
     Warp& warp = block.warps[w];
@@ -349,6 +347,7 @@ void run_launch(const Launch& launch) {
   g_blockDim = launch.block;
   g_gridDim = launch.grid;
   in_order = settings.seed == 0;
+  last_warp = nullptr;
   random_state = settings.seed * 0x9E3779B97F4A7C15ull + 88172645463325252ull;
   const int most = in_order ? 1 : std::min(settings.resident_blocks, kSharedSlots);
   resident = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(most), grid_blocks(launch)));

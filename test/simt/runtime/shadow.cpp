@@ -10,7 +10,7 @@
 namespace simt {
 namespace {
 
-constexpr size_t kLine = 64;    // bytes of the arena whose cells are filled in together
+constexpr size_t kLine = 64;     // bytes of the arena whose cells are filled in together
 constexpr size_t kGranule = 16;  // bytes of the arena with one count of valid ones
 
 // Cells are filled in when a kernel first touches their line. Until then a byte says what all of them hold, so that the

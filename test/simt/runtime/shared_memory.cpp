@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kStaticLimit = 48 * 1024;
 constexpr size_t kAlignment = 128;
-constexpr size_t kGuard = 64;  // after each array, never valid
+constexpr size_t kGuard = 64;            // after each array, never valid
 constexpr unsigned char kPoison = 0xff;  // NaN as fp32, bf16 and fp16
 
 size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }

@@ -35,7 +35,11 @@ bool forbids(const Capture& capture) {
 }  // namespace
 
 uint64_t random_number() {
-  static uint64_t state = 88172645463325252ull;
+  static uint64_t seed = 0, state = 0;
+  if (state == 0 || seed != config().seed) {
+    seed = config().seed;
+    state = seed * 0x9E3779B97F4A7C15ull + 88172645463325252ull;
+  }
   state ^= state << 13;
   state ^= state >> 7;
   state ^= state << 17;

@@ -1,5 +1,5 @@
-// The functions that code compiled with -fsanitize=thread calls before each access to memory. The race build links these
-// in place of libtsan. Host code beside the kernels is compiled the same way; for it they return at once.
+// The functions that code compiled with -fsanitize=thread calls before each access to memory. The race build links
+// these in place of libtsan. Host code beside the kernels is compiled the same way; for it they return at once.
 #if defined(SIMT_RACE)
 
 #include "race.h"
@@ -8,12 +8,12 @@ using simt::AccessKind;
 using simt::race_kernel_access;
 
 #define CALLER __builtin_return_address(0)
-#define HOOKS(bytes)                                                                                               \
-  void __tsan_read##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kRead, CALLER, bytes); }             \
-  void __tsan_write##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kWrite, CALLER, bytes); }           \
-  void __tsan_unaligned_read##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kRead, CALLER, 1); }       \
-  void __tsan_unaligned_write##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kWrite, CALLER, 1); }     \
-  void __tsan_volatile_read##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kRead, CALLER, bytes); }    \
+#define HOOKS(bytes)                                                                                            \
+  void __tsan_read##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kRead, CALLER, bytes); }          \
+  void __tsan_write##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kWrite, CALLER, bytes); }        \
+  void __tsan_unaligned_read##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kRead, CALLER, 1); }    \
+  void __tsan_unaligned_write##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kWrite, CALLER, 1); }  \
+  void __tsan_volatile_read##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kRead, CALLER, bytes); } \
   void __tsan_volatile_write##bytes(void* p) { race_kernel_access(p, bytes, AccessKind::kWrite, CALLER, bytes); }
 
 extern "C" {
