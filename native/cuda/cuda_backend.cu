@@ -34,6 +34,9 @@ constexpr int kTokenBucket = 64, kSequenceBucket = 16, kLengthBucket = 32;
 // Tokens whose partial sums of columns the workspace is planned for at a time: see column_sums.cu and lora.cu.
 constexpr int kRowsOfPartial = 128;
 
+// Above so many rows, blocks of a low-rank update's gradients leave so many partial sums each: see lora.cu.
+constexpr int kRowsOfOuter = 512, kFloatsOfOuter = 1024;
+
 // Steps the host may be ahead of the device.
 constexpr int kRunAhead = 64;
 
@@ -108,7 +111,11 @@ class CudaBackend final : public Backend {
 
   void reserve_workspace(const BatchShape& largest, int columns, int64_t trainable) override {
     const int64_t rows = std::max(largest.T, largest.B);
-    const int64_t partials = (rows + kRowsOfPartial - 1) / kRowsOfPartial * columns;
+    int64_t partials = (rows + kRowsOfPartial - 1) / kRowsOfPartial * columns;
+    if (rows > kRowsOfOuter) {
+      const int64_t blocks = 4 * context_.multiprocessors + 2 * ((columns + 31) / 32);
+      partials = std::max(partials, blocks * kFloatsOfOuter);
+    }
     const int64_t chunks = trainable / SegmentTable::kChunk + kMostSegments;
     context_.scratch.floats(static_cast<size_t>(std::max(partials, trainable > 0 ? chunks : 0)));
     context_.scratch.tickets(kMostTickets);

@@ -1,0 +1,83 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+
+/*
+ * What nvcc says of the kernels: `npm test` compiles and links the whole library for every architecture and keeps the
+ * compiler's report, where there is an nvcc.
+ */
+
+const REPORT = fileURLToPath(new URL('../../build/cuda/report.txt', import.meta.url));
+const ARCHITECTURES = ['sm_80', 'sm_86', 'sm_89', 'sm_90', 'sm_100', 'sm_120'];
+
+interface Kernel {
+  name: string;
+  architecture: string;
+  /** Bytes a thread: stack frame, spilled by stores and by loads. */
+  local: [number, number, number];
+  registers: number;
+}
+
+function readKernels(): Kernel[] {
+  const kernels: Kernel[] = [];
+  const lines = readFileSync(REPORT, 'utf8').split('\n');
+  let entry: { name: string; architecture: string } | undefined;
+  let local: [number, number, number] = [0, 0, 0];
+  for (const line of lines) {
+    const compiling = /Compiling entry function '(\w+)' for '(sm_\d+)'/.exec(line);
+    if (compiling) entry = { name: compiling[1]!, architecture: compiling[2]! };
+    const frame = /(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads/.exec(line);
+    if (frame) local = [Number(frame[1]), Number(frame[2]), Number(frame[3])];
+    const used = /Used (\d+) registers/.exec(line);
+    if (used && entry) {
+      kernels.push({ ...entry, local, registers: Number(used[1]) });
+      entry = undefined;
+    }
+  }
+  return kernels;
+}
+
+/** Kernels by the operations that a step is made of, as their mangled names hold them. */
+const HOT = [
+  'attention_forward_kernel',
+  'attention_backward',
+  'layernorm_forward',
+  'layernorm_backward',
+  'gelu',
+  'column_sums',
+  'adamw',
+  'grad_norm',
+  'lora',
+  'embedding_forward',
+];
+
+(existsSync(REPORT) ? describe : describe.skip)("nvcc's report", () => {
+  let kernels: Kernel[];
+  before(() => {
+    kernels = readKernels();
+  });
+
+  it('is of every architecture, with the same kernels for each', () => {
+    const names = (architecture: string) =>
+      kernels
+        .filter((kernel) => kernel.architecture === architecture)
+        .map(({ name }) => name)
+        .sort();
+    for (const architecture of ARCHITECTURES) {
+      expect(names(architecture).length, architecture).to.be.greaterThan(50);
+      expect(names(architecture), architecture).to.deep.equal(names('sm_90'));
+    }
+  });
+
+  for (const hot of HOT) {
+    it(`shows no local memory and no spills in ${hot}`, () => {
+      const found = kernels.filter(({ name }) => name.includes(hot));
+      expect(found, 'kernels of this name').to.not.be.empty;
+      for (const { name, architecture, local } of found) {
+        expect(local, `bytes of stack frame, spill stores and loads of ${name} for ${architecture}`).to.deep.equal([
+          0, 0, 0,
+        ]);
+      }
+    });
+  }
+});
