@@ -12,41 +12,41 @@ const tally = path.join(root, 'build/.tally');
 
 const script = (name, file, args, advice) => ({ name, run: () => runNode(file, args), advice });
 
-const mocha = (name, files, env = {}) => ({
-  name,
-  run: () =>
-    runNode(
-      'node_modules/mocha/bin/mocha.js',
-      ['--fail-zero', '--reporter', 'scripts/reporter.cjs', ...files, ...forMocha],
-      { env: { BERTUNE_TALLY: tally, ...env } },
-    ),
-});
+const mocha = (files, env = {}, output = 'inherit') =>
+  runNode(
+    'node_modules/mocha/bin/mocha.js',
+    ['--fail-zero', '--reporter', 'scripts/reporter.cjs', ...files, ...forMocha],
+    { env: { BERTUNE_TALLY: tally, ...env }, output },
+  );
 
 /** The operation tests on the emulated device alone, under one of the emulator's builds: see test/simt/README.md. */
 const emulated = (build, env = {}) =>
-  mocha(`tests: CUDA operations, emulator's ${build} build`, ['test/operations/*.test.ts'], {
-    BERTUNE_EMULATOR: build,
-    BERTUNE_TEST_DEVICES: 'cuda-emulated',
-    ...env,
-  });
+  mocha(
+    ['test/operations/*.test.ts'],
+    { BERTUNE_EMULATOR: build, BERTUNE_TEST_DEVICES: 'cuda-emulated', ...env },
+    'failure',
+  );
 
-/** Node itself is not built with AddressSanitizer, so its library comes first. */
-async function addressSanitizer() {
+/** Both stricter builds side by side, as each keeps one core busy. */
+async function strictlyEmulated() {
+  // Node itself is not built with AddressSanitizer, so its library comes first.
   const { text } = await capture('g++', ['-print-file-name=libasan.so']);
-  return { LD_PRELOAD: text.trim(), ASAN_OPTIONS: 'detect_leaks=0' };
+  const sanitizer = { LD_PRELOAD: text.trim(), ASAN_OPTIONS: 'detect_leaks=0' };
+  const statuses = await Promise.all([emulated('race'), emulated('asan', sanitizer)]);
+  return Math.max(...statuses);
 }
 
-async function stages() {
+function stages() {
   const once = [
     script('format', 'scripts/format.js', [], 'npm run format mends it'),
     script('lint', 'node_modules/@biomejs/biome/bin/biome', ['lint', '--error-on-warnings']),
     script('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.test.json']),
     { name: 'emulator', run: buildEmulator },
     { name: 'nvcc', run: buildCuda },
-    mocha('tests', ['test/**/*.test.ts']),
+    { name: 'tests', run: () => mocha(['test/**/*.test.ts']) },
   ];
   if (forMocha.length > 0) return once;
-  return [...once, emulated('race'), emulated('asan', await addressSanitizer())];
+  return [...once, { name: "tests: CUDA operations, the emulator's race and asan builds", run: strictlyEmulated }];
 }
 
 /** The closing line over all runs of mocha. */
@@ -62,7 +62,7 @@ function closingLine() {
 
 await main(async () => {
   rmSync(tally, { force: true });
-  for (const { name, run, advice } of await stages()) {
+  for (const { name, run, advice } of stages()) {
     say(name);
     const status = (await run()) ?? 0;
     if (status !== 0) {
