@@ -102,6 +102,7 @@ class Scratch {
     mkdirSync(this.output, { recursive: true });
     cpSync(addon, path.join(this.output, 'bertune.node'));
     const flags = ['-S', 'test/simt', '-B', 'build/emulated', `-DBERTUNE_EMULATED_OUTPUT=${this.output}`];
+    flags.push('-DBERTUNE_EMULATED_FLAGS=-O1;-g1'); // most of a mutant's time is its compilation
     execFileSync('cmake', flags, { cwd: this.folder, stdio: ['ignore', 'ignore', 'inherit'] });
   }
 
@@ -172,27 +173,29 @@ function reasonOf(status, text) {
 
 // ---- the run ----
 
-/** The tests have to pass without a mutant. @returns how long they take, in seconds by the name of the build */
-async function measure(scratch, file, tests) {
-  const seconds = {};
-  for (const build of BUILDS) {
-    if (!(await scratch.build(build)))
-      throw new SetupError(`The ${build.name} build of the emulator does not compile.`);
-    const found = await scratch.test(build, tests);
-    if (!found.passed) throw new SetupError(`The tests of ${file} fail in the ${build.name} build: ${found.reason}`);
-    seconds[build.name] = found.seconds;
-  }
-  return seconds;
+/** How long the tests of a file take in a build, without a mutant: they have to pass. @returns seconds */
+async function measure(scratch, build, file, tests) {
+  scratch.restore(file);
+  if (!(await scratch.build(build))) throw new SetupError(`The ${build.name} build of the emulator does not compile.`);
+  const found = await scratch.test(build, tests);
+  if (!found.passed) throw new SetupError(`The tests of ${file} fail in the ${build.name} build: ${found.reason}`);
+  return found.seconds;
 }
 
-/** @returns {Promise<{ killer: string, reason: string } | null>} null: it does not compile; killer '': it survived */
+/**
+ * Tries the builds, one after the other, until one notices.
+ *
+ * @param {Map<string, number>} seconds what `measure` gave for the file, by the name of the build; filled in as needed
+ * @returns {Promise<{ killer: string, reason: string } | null>} null: it does not compile; killer '': it survived
+ */
 async function judge(scratch, mutant, tests, seconds) {
   const lines = readFileSync(path.join(root, SOURCES, mutant.file), 'utf8').split('\n');
   lines[mutant.line - 1] = mutant.mutated;
-  scratch.write(mutant.file, lines.join('\n'));
   for (const build of BUILDS) {
+    if (!seconds.has(build.name)) seconds.set(build.name, await measure(scratch, build, mutant.file, tests));
+    scratch.write(mutant.file, lines.join('\n'));
     if (!(await scratch.build(build))) return null;
-    const found = await scratch.test(build, tests, SLOWER * seconds[build.name] + MORE_SECONDS);
+    const found = await scratch.test(build, tests, SLOWER * seconds.get(build.name) + MORE_SECONDS);
     if (!found.passed) return { killer: build.name, reason: found.reason };
   }
   return { killer: '', reason: '' };
@@ -246,7 +249,7 @@ await main(async () => {
   const results = [];
   for (const file of new Set(mutants.map((mutant) => mutant.file))) {
     const tests = testsOf(file.replace(/\.cuh?$/, ''));
-    const seconds = await measure(scratch, file, tests);
+    const seconds = new Map();
     for (const mutant of mutants.filter((item) => item.file === file)) {
       const verdict = await judge(scratch, mutant, tests, seconds);
       if (!verdict) continue; // no mutant: it does not compile
