@@ -348,9 +348,9 @@ struct OptimizerSegment {
   bool decay;
   Master* master;  // (count)
   Real* weight;    // (count) compute copy; the same memory as master where that is all there is
-  Acc* grad;     // (count)
-  Acc* m;        // (count)
-  Acc* v;        // (count)
+  Acc* grad;       // (count)
+  Acc* m;          // (count)
+  Acc* v;          // (count)
 };
 struct OptimizerSettings {
   double beta1, beta2, eps, weight_decay;

@@ -46,8 +46,8 @@ DeviceInfo describe_cuda(const char* device, CudaProvider provider) {
   info.total_memory = found.total_memory;
   info.reason = failure.message;
   if (failure.code[0] != '\0') return info;
-  info.libraries = "CUDA " + text_of_version(found.runtime_version) + " (driver " +
-                   text_of_version(found.driver_version) + ")";
+  info.libraries =
+      "CUDA " + text_of_version(found.runtime_version) + " (driver " + text_of_version(found.driver_version) + ")";
   if (found.blas_version[0] == '\0') {
     info.reason = found.blas_missing;
     return info;

@@ -1,5 +1,3 @@
-#include "cuda/cuda_backend.h"
-
 #include <algorithm>
 #include <memory>
 #include <type_traits>
@@ -9,6 +7,7 @@
 #include "cuda/adamw.h"
 #include "cuda/attention.h"
 #include "cuda/cast.h"
+#include "cuda/cuda_backend.h"
 #include "cuda/dropout.h"
 #include "cuda/embedding.h"
 #include "cuda/gather.h"
@@ -90,9 +89,7 @@ class CudaBackend final : public Backend {
     BERTUNE_CUDA(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, context_.stream));
     synchronize();
   }
-  void zero(void* device, size_t bytes) override {
-    BERTUNE_CUDA(cudaMemsetAsync(device, 0, bytes, context_.stream));
-  }
+  void zero(void* device, size_t bytes) override { BERTUNE_CUDA(cudaMemsetAsync(device, 0, bytes, context_.stream)); }
   void write_weight(Real* weight, Master* master, const void* host, Dtype dtype, int64_t count) override {
     cuda::write_weight<T>(context_, weight, master, host, dtype, count);
   }
@@ -121,7 +118,8 @@ class CudaBackend final : public Backend {
     context_.scratch.tickets(kMostTickets);
   }
   size_t workspace_bytes() const override {
-    return context_.scratch.bytes() + state_->bytes() + (gemm_ ? gemm_->workspace_bytes() : 0) + (segments_ ? segments_->bytes() : 0);
+    return context_.scratch.bytes() + state_->bytes() + (gemm_ ? gemm_->workspace_bytes() : 0) +
+           (segments_ ? segments_->bytes() : 0);
   }
   DeviceMemory device_memory() override {
     size_t free = 0, total = 0;

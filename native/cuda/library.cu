@@ -1,11 +1,10 @@
 // The table of core/library.h over the CUDA backend, and the one symbol that this library exports.
-#include "core/library.h"
-
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
 
+#include "core/library.h"
 #include "cuda/check.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/gemm.h"
@@ -81,8 +80,8 @@ BackendHandle* create(const char* precision, BackendTraits* traits, LibraryFailu
   Backend* backend = nullptr;
   guard(failure, [&] {
     backend = make_cuda_backend(precision_of(precision)).release();
-    *traits = {backend->real_size(), backend->acc_size(),      backend->master_size(), backend->weights_are_master(),
-               backend->max_head_size(), backend->run_ahead()};
+    *traits = {backend->real_size(),          backend->acc_size(),      backend->master_size(),
+               backend->weights_are_master(), backend->max_head_size(), backend->run_ahead()};
   });
   return reinterpret_cast<BackendHandle*>(backend);
 }
@@ -180,9 +179,9 @@ LibraryTable make_table() {
                    const Acc* loss, LibraryFailure* failure) {
     guard(failure, [&] { backend_of(b).adamw(segments, count, *settings, loss); });
   };
-#define BERTUNE_ENTRY(name, Arguments)                                                     \
-  table.name = [](BackendHandle* b, const Arguments* args, LibraryFailure* failure) {      \
-    guard(failure, [&] { backend_of(b).name(*args); });                                    \
+#define BERTUNE_ENTRY(name, Arguments)                                                \
+  table.name = [](BackendHandle* b, const Arguments* args, LibraryFailure* failure) { \
+    guard(failure, [&] { backend_of(b).name(*args); });                               \
   };
   BERTUNE_OPERATIONS(BERTUNE_ENTRY)
 #undef BERTUNE_ENTRY

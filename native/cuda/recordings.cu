@@ -1,6 +1,6 @@
-#include "cuda/recordings.h"
-
 #include <algorithm>
+
+#include "cuda/recordings.h"
 
 namespace bertune::cuda {
 

@@ -1,5 +1,5 @@
-// The state travels as a kernel argument, which is copied when the kernel is launched: the host may go on to the next step
-// at once, without a buffer that it would have to keep.
+// The state travels as a kernel argument, which is copied when the kernel is launched: the host may go on to the next
+// step at once, without a buffer that it would have to keep.
 #include "cuda/step_state.h"
 
 namespace bertune::cuda {

@@ -37,19 +37,30 @@ function readKernels(): Kernel[] {
   return kernels;
 }
 
-/** Kernels by the operations that a step is made of, as their mangled names hold them. */
-const HOT = [
+/** Kernels of a training step, as their mangled names hold them. */
+const STEP = [
+  'pack_kernel',
+  'embedding_forward_kernel',
+  'embedding_backward_kernel',
+  'layernorm_forward_kernel',
+  'layernorm_backward_kernel',
+  'column_sums_kernel',
   'attention_forward_kernel',
-  'attention_backward',
-  'layernorm_forward',
-  'layernorm_backward',
-  'gelu',
-  'column_sums',
-  'adamw',
-  'grad_norm',
-  'lora',
-  'embedding_forward',
+  'attention_backward_short_kernel',
+  'attention_backward_long_kernel',
+  'activation_forward_kernel',
+  'activation_backward_kernel',
+  '4downI',
+  '12outer_and_upI',
+  'cross_entropy_kernel',
+  'grad_norm_kernel',
+  'adamw_kernel',
 ];
+
+/** Instances off the beaten track, and the bytes they may keep in local memory: unaligned arrays, products too small for
+ * cuBLASLt, LayerNorm's sums in fp32. */
+const RARE = /Lb0E|7productI|LayernormSourceIf/;
+const RARE_BYTES = 32;
 
 (existsSync(REPORT) ? describe : describe.skip)("nvcc's report", () => {
   let kernels: Kernel[];
@@ -69,15 +80,17 @@ const HOT = [
     }
   });
 
-  for (const hot of HOT) {
-    it(`shows no local memory and no spills in ${hot}`, () => {
-      const found = kernels.filter(({ name }) => name.includes(hot));
-      expect(found, 'kernels of this name').to.not.be.empty;
-      for (const { name, architecture, local } of found) {
-        expect(local, `bytes of stack frame, spill stores and loads of ${name} for ${architecture}`).to.deep.equal([
-          0, 0, 0,
-        ]);
-      }
-    });
-  }
+  it('shows no local memory and no spills but in rare instances', () => {
+    for (const { name, architecture, local } of kernels) {
+      const most = RARE.test(name) ? RARE_BYTES : 0;
+      expect(Math.max(...local), `bytes of local memory of ${name} for ${architecture}`).to.be.at.most(most);
+    }
+  });
+
+  it('has every kernel of a step, in an instance that is not rare', () => {
+    for (const part of STEP) {
+      const found = kernels.filter(({ name }) => name.includes(part) && !RARE.test(name));
+      expect(found, part).to.not.be.empty;
+    }
+  });
 });
