@@ -10,8 +10,6 @@ constexpr int64_t kLibraryProducts = int64_t{1} << 20;
 // What the library's fast kernels want pointers and rows to be a multiple of.
 constexpr size_t kLibraryBytes = 16;
 
-size_t element_bytes(Element element) { return element == Element::kBf16 ? 2 : 4; }
-
 bool is_aligned(const void* pointer, int64_t stride, Element element) {
   return reinterpret_cast<uintptr_t>(pointer) % kLibraryBytes == 0 &&
          stride * element_bytes(element) % kLibraryBytes == 0;

@@ -12,6 +12,8 @@ namespace bertune::cuda {
 
 enum class Element { kFloat, kBf16 };
 
+inline size_t element_bytes(Element element) { return element == Element::kBf16 ? 2 : 4; }
+
 // out (m,n) = [out +] a · b [+ bias]
 //   a is (m,k), or stored (k,m) where transpose_a;  b is (k,n), or stored (n,k) where transpose_b.
 // Rows that the live count of a batch leaves out are zero in at least one factor, or their products are not read.

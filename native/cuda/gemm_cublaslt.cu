@@ -29,7 +29,6 @@ constexpr float kGain = 0.97f;
 constexpr size_t kLargeWorkspace = size_t{32} << 20, kSmallWorkspace = size_t{8} << 20;
 constexpr size_t kMaxAlignment = 256;  // more is of no use to any algorithm
 
-size_t element_bytes(Element element) { return element == Element::kBf16 ? 2 : 4; }
 cudaDataType_t data_type(Element element) { return element == Element::kBf16 ? CUDA_R_16BF : CUDA_R_32F; }
 
 // The power of two that a pointer is a multiple of, up to kMaxAlignment.
