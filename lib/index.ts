@@ -8,6 +8,7 @@ export {
   type Logits,
   type Prediction,
   type PredictOptions,
+  type SaveOptions,
   TextClassifier,
 } from './classifier.js';
 export {

@@ -78,7 +78,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { labels } = this.#model;
     expectSplit('train', train, labels);
     const validation = this.#expectValidation(options.validation);
-    return this.#model.whileTraining(() => this.#train(train, validation, signal));
+    return this.#model.exclusively(() => this.#train(train, validation, signal));
   }
 
   /**

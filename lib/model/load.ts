@@ -163,7 +163,8 @@ function tensorOf(name: string, checkpoint: Checkpoint, adapter: Adapter | null)
   return adapter?.tensors.get(name) ?? checkpoint.tensors.get(name);
 }
 
-function withoutTraining(parameters: ReturnType<typeof methodPlan>['parameters']) {
+/** The part of a plan that says what trains, for one that trains nothing. */
+export function withoutTraining(parameters: ReturnType<typeof methodPlan>['parameters']) {
   return {
     trainable: [],
     decay: [],

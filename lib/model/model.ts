@@ -24,6 +24,13 @@ export interface Base {
 /** The prefix's own parameter: (P, C) in front of a projection, (P, 2LC) without. */
 export const PROMPT_EMBEDDINGS = 'prompt_encoder.embedding.weight';
 
+/** What a model whose adapter is merged keeps to become again what it was. */
+export interface Unmerged {
+  plan: MethodPlan;
+  /** Of every parameter that the session holds differently or not at all: the low-rank pairs and the weights under them. */
+  values: ReadonlyMap<string, Values>;
+}
+
 /** What a model is made of when it is loaded. */
 export interface ModelParts {
   config: BertConfig;
@@ -48,7 +55,8 @@ export class Model {
   readonly base: Base;
   #method: Method | null;
   #session: Session;
-  #training = false;
+  #unmerged: Unmerged | null = null;
+  #busy = false;
   #disposal: Promise<void> | undefined;
 
   constructor(parts: ModelParts) {
@@ -64,6 +72,11 @@ export class Model {
   /** How it was trained last, or the method of the adapter it was loaded with; null for a model as it was found. */
   get method(): Method | null {
     return this.#method;
+  }
+
+  /** What it was before its adapter was merged into the weights; null where none is. */
+  get unmerged(): Unmerged | null {
+    return this.#unmerged;
   }
 
   /** @throws BertuneError DISPOSED */
@@ -103,24 +116,33 @@ export class Model {
   }
 
   /**
-   * Marks the model as in training while `work` runs.
+   * Keeps others from replacing the session while `work` runs.
    *
-   * @throws BertuneError INVALID_OPTION when it is in training already, DISPOSED
+   * @throws BertuneError INVALID_OPTION while the model is trained or merged already, DISPOSED
    */
-  async whileTraining<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#training) {
-      throw new BertuneError('INVALID_OPTION', 'Expected a model that is not in training: one run at a time');
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#busy) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        'Expected a model that is not in training, nor being merged or unmerged: one at a time',
+      );
     }
-    this.#training = true;
+    this.#busy = true;
     try {
       return await work();
     } finally {
-      this.#training = false;
+      this.#busy = false;
     }
   }
 
   /** What a method would make of the model. Parameters it has already keep their values. */
   planFor(method: Method): MethodPlan {
+    if (this.#unmerged) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        'Expected a model whose adapter is not merged; call unmerge() to train it',
+      );
+    }
     const current = this.session.plan;
     const next = methodPlan(method, this.config, this.labels.length, current.head);
     expectContinuation(current, next, method.kind);
@@ -134,10 +156,8 @@ export class Model {
    * @param seed of the new parameters
    * @throws BertuneError OUT_OF_MEMORY, DISPOSED
    */
-  async retarget(method: Method, plan: MethodPlan, seed: number): Promise<Session> {
-    const old = this.session;
-    const next = await Session.create(this.config, this.labels.length, plan, this.device);
-    try {
+  retarget(method: Method, plan: MethodPlan, seed: number): Promise<Session> {
+    const fill = async (next: Session, old: Session) => {
       const shapes = new Map(old.plan.parameters.map(({ name, shape }) => [name, shape.join()]));
       const flattened = old.plan.prefix?.projection && plan.prefix && !plan.prefix.projection;
       for (const { name, shape } of plan.parameters) {
@@ -149,14 +169,42 @@ export class Model {
           await next.initialize(name, initializerOf(name, shape, this.config, seed));
         }
       }
+    };
+    return this.exchange(plan, fill, () => {
+      this.#method = method;
+      if (method.kind === 'full') this.base.intact = false;
+    });
+  }
+
+  /** What to go back to from now on, said together with the session that makes it so. */
+  keepUnmerged(unmerged: Unmerged | null): void {
+    this.#unmerged = unmerged;
+  }
+
+  /**
+   * Replaces the session. On failure the model stays as it was.
+   *
+   * @param plan of the new one
+   * @param fill gives every parameter of the new session its values
+   * @param done called together with the replacement
+   * @throws BertuneError OUT_OF_MEMORY, DISPOSED
+   */
+  async exchange(
+    plan: MethodPlan,
+    fill: (next: Session, old: Session) => Promise<void>,
+    done: () => void,
+  ): Promise<Session> {
+    const old = this.session;
+    const next = await Session.create(this.config, this.labels.length, plan, this.device);
+    try {
+      await fill(next, old);
       this.expectUsable();
     } catch (cause) {
       await next.retire();
       throw cause;
     }
     this.#session = next;
-    this.#method = method;
-    if (method.kind === 'full') this.base.intact = false;
+    done();
     await old.retire();
     return next;
   }

@@ -5,56 +5,103 @@ import { encoderTensors, headTensors, writeCheckpoint } from '../checkpoint.js';
 import { prepareOutputDirectory } from '../files/output.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
-import { expectBoolean, expectObject, expectString } from '../options.js';
+import { expectBoolean, expectObject, expectString, invalidOption } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
 import { OWN_BASE } from './load.js';
+import { mergedWeights, type ReadParameter } from './lora-update.js';
 import type { Model } from './model.js';
 import type { Values } from './session.js';
 
 /** What would make a directory look like an adapter's although it holds a checkpoint. */
 const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'];
 
+/** Where a model is written, and whether over what is there. */
+export interface SaveOptions {
+  /** Whether a directory that is not empty will do. Defaults to false. */
+  overwrite?: boolean;
+}
+
+/** A model as it is saved: its parameters by name, an adapter apart from the weights under it. */
+interface Source {
+  native: NativeSession;
+  plan: MethodPlan;
+  read: ReadParameter;
+}
+
 /** Writes a model to a directory. Parameters and errors as TextClassifier.save. */
-export async function saveModel(model: Model, directory: string, options: { overwrite?: boolean }): Promise<void> {
+export function saveModel(model: Model, directory: string, options: SaveOptions): Promise<void> {
+  const { method } = model;
+  const isAdapter = method?.kind === 'lora' || method?.kind === 'prefix';
+  return write(model, directory, options, (source) =>
+    isAdapter ? saveAdapter(model, source, method, directory) : saveAlone(model, source, directory),
+  );
+}
+
+/** Writes a model as a checkpoint of its own. Parameters and errors as TextClassifier.export. */
+export async function exportModel(model: Model, directory: string, options: SaveOptions): Promise<void> {
+  if (model.method?.kind === 'prefix') {
+    throw invalidOption(
+      'method',
+      'full, linear or lora, because a prefix is no part of a plain checkpoint and can only be saved as an adapter,',
+      'prefix',
+    );
+  }
+  await write(model, directory, options, (source) => saveAlone(model, source, directory));
+}
+
+async function write(
+  model: Model,
+  directory: string,
+  options: SaveOptions,
+  save: (source: Source) => Promise<void>,
+): Promise<void> {
   expectString('directory', directory);
   expectObject('options', options, ['overwrite']);
   const overwrite = expectBoolean('overwrite', options.overwrite ?? false);
-  const { session } = model;
-  // One use from start to end: a model that is disposed meanwhile is still saved whole.
+  const { session, unmerged } = model;
+  // One use from start to end: a model that is disposed or merged meanwhile is still saved whole.
   await session.use(async (native) => {
     await prepareOutputDirectory(directory, { overwrite });
-    await write(model, native, session.plan, directory);
+    const read = async (name: string) => unmerged?.values.get(name) ?? native.read(name, 'value');
+    await save({ native, plan: unmerged?.plan ?? session.plan, read });
   });
 }
 
-async function write(model: Model, native: NativeSession, plan: MethodPlan, directory: string): Promise<void> {
-  const { method } = model;
-  if (method?.kind !== 'lora' && method?.kind !== 'prefix') {
-    await saveCheckpoint(model, native, plan, directory);
-    for (const name of ADAPTER_FILES) await rm(join(directory, name), { force: true });
-    return;
-  }
-  const ownBase = join(directory, OWN_BASE);
-  if (!model.base.intact) await saveCheckpoint(model, native, plan, ownBase);
-  const adapter = await adapterOf(model, native, plan, method, model.base.intact ? model.base.name : resolve(ownBase));
-  await writeAdapter(directory, adapter, { tokenizerFrom: model.base.tokenizerFrom });
+/** A checkpoint, and no adapter beside it. */
+async function saveAlone(model: Model, source: Source, directory: string): Promise<void> {
+  await saveCheckpoint(model, source, directory);
+  for (const name of ADAPTER_FILES) await rm(join(directory, name), { force: true });
 }
 
-async function saveCheckpoint(
-  { config, labels, base }: Model,
-  native: NativeSession,
-  { head }: MethodPlan,
+async function saveAdapter(
+  model: Model,
+  source: Source,
+  method: LoraMethod | PrefixMethod,
   directory: string,
 ): Promise<void> {
+  const ownBase = join(directory, OWN_BASE);
+  const { intact, name, tokenizerFrom } = model.base;
+  if (!intact) await saveCheckpoint(model, { ...source, plan: { ...source.plan, lora: null } }, ownBase);
+  const adapter = await adapterOf(model, source, method, intact ? name : resolve(ownBase));
+  await writeAdapter(directory, adapter, { tokenizerFrom });
+}
+
+/** The weights with the updates of the plan's LoRA, if it has one, added. */
+async function saveCheckpoint(
+  { config, labels, base }: Model,
+  { plan, read }: Source,
+  directory: string,
+): Promise<void> {
+  const { head } = plan;
   const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
-  const tensors = await readTensors(native, shapes);
+  const tensors = await readTensors(read, shapes);
+  for await (const [name, values] of mergedWeights(plan, read)) tensors.set(name, tensorOf(values, shapes.get(name)!));
   await writeCheckpoint(directory, { config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
 }
 
 async function adapterOf(
   { config, labels }: Model,
-  native: NativeSession,
-  plan: MethodPlan,
+  { native, plan, read }: Source,
   method: LoraMethod | PrefixMethod,
   baseModel: string,
 ): Promise<Adapter> {
@@ -64,7 +111,7 @@ async function adapterOf(
   if (method.kind === 'lora') {
     const { rank, alpha, dropout, targets } = method;
     const tensors = await readTensors(
-      native,
+      read,
       named((name) => isHead(name) || /\.lora_[AB]\.weight$/.test(name)),
     );
     return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], baseModel, labels, tensors };
@@ -82,13 +129,13 @@ async function adapterOf(
     baseModel,
     labels,
     promptEmbeddings: tensorOf(prompt, [virtualTokens, 2 * layers * hiddenSize]),
-    tensors: await readTensors(native, named(isHead)),
+    tensors: await readTensors(read, named(isHead)),
   };
 }
 
-async function readTensors(native: NativeSession, shapes: ReadonlyMap<string, number[]>): Promise<Map<string, Tensor>> {
+async function readTensors(read: ReadParameter, shapes: ReadonlyMap<string, number[]>): Promise<Map<string, Tensor>> {
   const tensors = new Map<string, Tensor>();
-  for (const [name, shape] of shapes) tensors.set(name, tensorOf(await native.read(name, 'value'), shape));
+  for (const [name, shape] of shapes) tensors.set(name, tensorOf(await read(name), shape));
   return tensors;
 }
 
