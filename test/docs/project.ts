@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+const run = promisify(execFile);
+
+/** A project of a user's own: an empty folder in which `bertune` is installed, and nothing else of the repository. */
+export class UserProject {
+  readonly folder: string;
+  readonly #environment: NodeJS.ProcessEnv;
+
+  private constructor(folder: string, environment: NodeJS.ProcessEnv) {
+    this.folder = folder;
+    this.#environment = environment;
+  }
+
+  /** @param environment variables for everything that runs in it */
+  static async create(environment: NodeJS.ProcessEnv = {}): Promise<UserProject> {
+    const folder = await mkdtemp(join(tmpdir(), 'bertune-project-'));
+    const modules = join(folder, 'node_modules');
+    await mkdir(join(modules, '.bin'), { recursive: true });
+    // The packages that examples use beside bertune are those of the repository.
+    for (const name of await readdir(join(ROOT, 'node_modules'))) {
+      if (!name.startsWith('.')) await symlink(join(ROOT, 'node_modules', name), join(modules, name));
+    }
+    await symlink(ROOT, join(modules, 'bertune'));
+    await symlink(join(ROOT, 'dist/cli/main.js'), join(modules, '.bin/bertune'));
+    await symlink(join(ROOT, 'node_modules/.bin/tsc'), join(modules, '.bin/tsc'));
+    await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n');
+    return new UserProject(folder, environment);
+  }
+
+  /** Runs a shell script; the promise rejects, with what it printed, where a command fails. */
+  async shell(script: string): Promise<{ stdout: string; stderr: string }> {
+    const { NO_COLOR: _, FORCE_COLOR: __, DEBUG: ___, ...inherited } = process.env;
+    return run('bash', ['-eu', '-o', 'pipefail', '-c', script], {
+      cwd: this.folder,
+      env: { ...inherited, npm_config_offline: 'true', ...this.#environment },
+      maxBuffer: 1 << 26,
+    });
+  }
+
+  /** Writes a file. */
+  async write(name: string, text: string): Promise<void> {
+    await writeFile(join(this.folder, name), text);
+  }
+
+  remove(): Promise<void> {
+    return rm(this.folder, { recursive: true, force: true });
+  }
+}
