@@ -57,14 +57,19 @@ export async function buildNative({ force = false, verbose = false, cuda = false
   }
   // Known before the build, so that after a failed one CMake goes on from where it stopped.
   writeStamp(file, host);
-  const definitions = [...(cuda ? cudaDefinitions() : [])];
+  const definitions = cuda ? cudaDefinitions() : [];
   await step('building the addon', 'cmake', addonCommands('build', { definitions }), verbose);
   writeStamp(file, stamp);
 }
 
 /** Where a GPU is, its kernels alone are compiled; where none is, those of every architecture. */
 function cudaDefinitions() {
-  return ['BERTUNE_CUDA=ON', ...(existsSync('/dev/nvidiactl') ? ['CMAKE_CUDA_ARCHITECTURES=native'] : [])];
+  const headers = process.env.BERTUNE_CUBLAS_INCLUDE_DIR;
+  return [
+    'BERTUNE_CUDA=ON',
+    ...(existsSync('/dev/nvidiactl') ? ['CMAKE_CUDA_ARCHITECTURES=native'] : []),
+    ...(headers ? [`BERTUNE_CUBLAS_INCLUDE_DIR=${headers}`] : []),
+  ];
 }
 
 /** Builds dist when the TypeScript sources, their settings or the compiler changed. */
@@ -84,7 +89,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await main(() =>
     withLock(async () => {
       checkNode();
-      if (!flags.has('--typescript')) await ensureSystemPackages();
+      if (!flags.has('--typescript')) await ensureSystemPackages({ install: false });
       if (!flags.has('--typescript')) await buildNative(options);
       if (!flags.has('--native')) await buildTypeScript(options);
     }),

@@ -110,11 +110,15 @@ export function checkNode() {
   }
 }
 
-/** Installs the system packages that a build needs and that are missing, or throws with the command that would. */
-export async function ensureSystemPackages() {
+/**
+ * Installs the system packages that a build needs and that are missing, or throws with the command that would.
+ *
+ * @param {{ install?: boolean }} [options] install: whether they may be installed; false only says what is missing. Defaults to true.
+ */
+export async function ensureSystemPackages({ install = true } = {}) {
   const before = missing();
   if (before.length === 0) return;
-  const prefix = aptPrefix();
+  const prefix = install ? aptPrefix() : undefined;
   if (!prefix) throw new SetupError(`missing: ${names(before)}. Run this, then try again:\n  ${advice(before)}`);
   await aptInstall(prefix, before);
   const after = missing();

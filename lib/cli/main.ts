@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { packageVersion } from '../native/package.js';
+import { buildCommand } from './build.js';
 import { compareCommand } from './compare.js';
 import { evaluateCommand } from './evaluate.js';
 import { reportFailure } from './failure.js';
@@ -26,7 +27,8 @@ function program(): Command {
       '\nResults go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage, 130 stopped\n' +
         'by Ctrl-C. Colours follow NO_COLOR; DEBUG=1 shows the stack of an error.',
     );
-  for (const add of [trainCommand, evaluateCommand, predictCommand, compareCommand, inspectCommand]) add(command);
+  for (const add of [trainCommand, evaluateCommand, predictCommand, compareCommand, inspectCommand, buildCommand])
+    add(command);
   return command;
 }
 

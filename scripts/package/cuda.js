@@ -7,8 +7,9 @@ import { CUDA_PACKAGE, platformManifest } from './manifest.js';
 import { checkBinary } from './portable.js';
 import { makeFolder, writeNotice } from './stage.js';
 
+/** The name that native/cuda/exports.map lets through. */
+const EXPORTED = ['bertune_cuda_library'];
 const ARCHITECTURES = 'sm_80,sm_86,sm_89,sm_90,sm_100,sm_120';
-const SYSTEM = ['libm.so.6', 'libc.so.6', 'ld-linux-x86-64.so.2', 'libdl.so.2', 'libpthread.so.0', 'librt.so.1'];
 
 const README = `# ${CUDA_PACKAGE}
 
@@ -27,7 +28,7 @@ export async function stageCuda(output) {
   });
   if (status !== 0) throw new SetupError("the compiler's report of the CUDA backend is not as wanted");
   const file = path.join(built, 'libbertune_cuda.so');
-  const glibc = checkBinary(file, SYSTEM);
+  const glibc = checkBinary(file, EXPORTED);
   say(`the CUDA backend runs on the GNU C library ${glibc} and later`);
   const files = ['libbertune_cuda.so', 'NOTICE'];
   const folder = makeFolder(output, platformManifest(CUDA_PACKAGE, 'CUDA backend of bertune', files, glibc));

@@ -8,8 +8,11 @@ export const ownManifest = () => JSON.parse(readFileSync(path.join(root, 'packag
 export const ADDON_PACKAGE = '@bertune/linux-x64';
 export const CUDA_PACKAGE = '@bertune/linux-x64-cuda';
 
-/** Abilities of x86-64-v3, which the addon is compiled for, as Linux names them in /proc/cpuinfo. */
-const CPU = ['avx', 'avx2', 'bmi1', 'bmi2', 'f16c', 'fma', 'abm', 'movbe', 'xsave'];
+/**
+ * Abilities of the processor that are checked before the addon is opened, as Linux names them in /proc/cpuinfo. x86-64-v3, which
+ * the addon is compiled for, has more; every processor with these has them all, while sandboxes do not always list them all.
+ */
+const CPU = ['avx2', 'bmi2', 'fma'];
 
 /**
  * The package.json of the main package as it is published: the repository's, without what serves development alone, and with
