@@ -1,5 +1,6 @@
 # Finds a CBLAS and offers it as the target bertune_blas: Accelerate on macOS, OpenBLAS elsewhere.
 # Defines BERTUNE_HAS_OPENBLAS for code that calls openblas_*, BERTUNE_HAS_ACCELERATE for <Accelerate/Accelerate.h>.
+# BERTUNE_STATIC takes OpenBLAS's archive, libopenblas.a, in place of its shared library.
 # A copy outside the system's folders is named by OpenBLAS_HOME (environment) or CMAKE_PREFIX_PATH.
 include(FindPackageHandleStandardArgs)
 add_library(bertune_blas INTERFACE)
@@ -20,7 +21,12 @@ endif()
 find_path(BERTUNE_BLAS_INCLUDE_DIR cblas.h
   HINTS "$ENV{OpenBLAS_HOME}" ${PC_OPENBLAS_INCLUDE_DIRS}
   PATH_SUFFIXES include/openblas include openblas-pthread openblas openblas-openmp openblas-serial)
-find_library(BERTUNE_BLAS_LIBRARY NAMES openblas libopenblas
+if(BERTUNE_STATIC)
+  set(names libopenblas.a)
+else()
+  set(names openblas libopenblas)
+endif()
+find_library(BERTUNE_BLAS_LIBRARY NAMES ${names}
   HINTS "$ENV{OpenBLAS_HOME}" ${PC_OPENBLAS_LIBRARY_DIRS}
   PATH_SUFFIXES lib lib64 openblas-pthread openblas openblas-openmp openblas-serial)
 

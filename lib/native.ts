@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { BertuneError, type ErrorCode } from './errors.js';
+import { type FoundAddon, findAddon } from './native/find.js';
+import { packageVersion } from './native/package.js';
 
 /*
  * The one typed boundary between TypeScript and the native addon (native/addon). Plain numbers, strings and typed
@@ -228,6 +227,8 @@ export interface NativeAddon {
   version: string;
   /** Gives the addon the constructor of the errors that it throws and rejects with. */
   setErrorFactory(factory: (code: ErrorCode, message: string) => Error): void;
+  /** Names the CUDA library to open where none lies beside the addon. To be called before anything asks for devices. */
+  setCudaLibrary(path: string): void;
   devices(): NativeDeviceInfo[];
   blas(): NativeBlasInfo;
   createSession(config: NativeSessionConfig): Promise<NativeSession>;
@@ -248,40 +249,48 @@ export interface NativeAddon {
   operations(): string[];
 }
 
-/** Finds the package's root: the nearest folder upwards that holds the CMakeLists.txt or package.json. */
-function packageRoot(): string {
-  let directory = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(directory, 'package.json'))) {
-    const parent = dirname(directory);
-    if (parent === directory)
-      throw new BertuneError('NATIVE_UNAVAILABLE', 'Expected to find package.json above the bertune library');
-    directory = parent;
-  }
-  return directory;
-}
-
 let loaded: NativeAddon | undefined;
+let found: FoundAddon | undefined;
 
 /**
- * Loads the native addon once.
+ * Loads the native addon once: see lib/native/find.ts for where it is looked for.
  *
- * @throws BertuneError NATIVE_UNAVAILABLE when it is not built or cannot be loaded
+ * @throws BertuneError NATIVE_UNAVAILABLE when there is none, or it cannot be loaded
  */
 export function loadNative(): NativeAddon {
-  if (loaded) return loaded;
-  const path = join(packageRoot(), 'build', 'Release', 'bertune.node');
-  if (!existsSync(path)) {
-    throw new BertuneError(
-      'NATIVE_UNAVAILABLE',
-      `Expected the native addon at ${path} but found none; build it with: npm run build`,
-    );
-  }
+  loaded ??= open(locate());
+  return loaded;
+}
+
+/** Where the addon in use was loaded from; loads it where that was not done yet. */
+export function nativeOrigin(): FoundAddon {
+  loadNative();
+  return locate();
+}
+
+function locate(): FoundAddon {
+  found ??= findAddon();
+  return found;
+}
+
+function open({ path, cudaLibrary, remedy }: FoundAddon): NativeAddon {
+  let addon: NativeAddon;
   try {
-    loaded = createRequire(import.meta.url)(path) as NativeAddon;
-    loaded.setErrorFactory((code, message) => new BertuneError(code, message));
+    addon = createRequire(import.meta.url)(path) as NativeAddon;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new BertuneError('NATIVE_UNAVAILABLE', `Expected ${path} to load but it failed: ${reason}`, { cause });
+    throw new BertuneError('NATIVE_UNAVAILABLE', `Expected ${path} to load but it failed: ${reason}; ${remedy}`, {
+      cause,
+    });
   }
-  return loaded;
+  const version = packageVersion();
+  if (addon.version !== version) {
+    throw new BertuneError(
+      'NATIVE_UNAVAILABLE',
+      `Expected the native addon of bertune ${version} at ${path} but found that of ${addon.version}; ${remedy}`,
+    );
+  }
+  addon.setErrorFactory((code, message) => new BertuneError(code, message));
+  if (cudaLibrary !== undefined) addon.setCudaLibrary(cudaLibrary);
+  return addon;
 }

@@ -1,17 +1,19 @@
-// Builds what is out of date: the addon (cmake-js) into build/Release, the TypeScript (tsc) into dist.
-// node scripts/build.js [--native | --typescript] [--force]
+// Builds what is out of date: the addon (CMake) into build/Release, the TypeScript (tsc) into dist.
+// node scripts/build.js [--native | --typescript] [--cuda] [--force]
+//   --cuda   the CUDA backend as well, whether there is a GPU or not; for the GPU that is here, else for every architecture
+// `npx bertune build` runs it with --native in an installed package, which has no TypeScript to build.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { addonCommands } from './cmake.js';
 import { main, root, SetupError, say } from './console.js';
 import { fingerprint, listFiles, readStamp, writeStamp } from './files.js';
 import { withLock } from './lock.js';
-import { runNode } from './process.js';
+import { run } from './process.js';
+import { checkNode, ensureSystemPackages } from './system.js';
 
-const cmakeJs = 'node_modules/cmake-js/bin/cmake-js';
 const tsc = 'node_modules/typescript/bin/tsc';
-const jobs = Math.max(1, Math.min(2, os.availableParallelism()));
 
 /** What the machine itself puts into a native build: the processor's abilities, the compiler, the folder. */
 function machine() {
@@ -27,11 +29,11 @@ function machine() {
 }
 
 /** Runs one build's commands; what its tool prints is shown when one fails, or as it comes where `verbose`. */
-async function step(title, script, commands, verbose) {
+export async function step(title, program, commands, verbose) {
   say(title);
   const start = performance.now();
   for (const args of commands) {
-    if ((await runNode(script, args, { output: verbose ? 'stderr' : 'failure' })) !== 0) {
+    if ((await run(program, args, { output: verbose ? 'stderr' : 'failure' })) !== 0) {
       throw new SetupError(`${title} failed; what the tool said stands above.`);
     }
   }
@@ -39,8 +41,8 @@ async function step(title, script, commands, verbose) {
 }
 
 /** Builds build/Release/bertune.node when its sources or the machine changed. */
-export async function buildNative({ force = false, verbose = false } = {}) {
-  const host = machine();
+export async function buildNative({ force = false, verbose = false, cuda = false } = {}) {
+  const host = `${machine()}${cuda ? '+cuda' : ''}`;
   const sources = listFiles(['CMakeLists.txt', 'cmake', 'native']);
   const stamp = `${host} ${fingerprint(sources)}`;
   const file = 'build/.stamp';
@@ -55,14 +57,19 @@ export async function buildNative({ force = false, verbose = false } = {}) {
   }
   // Known before the build, so that after a failed one CMake goes on from where it stopped.
   writeStamp(file, host);
-  // Configured each time: cmake-js by itself takes the cache of a configuration that failed for a finished one.
-  const commands = [['configure'], ['build', '--parallel', String(jobs)]].map((args) => [
-    ...args,
-    '--log-level',
-    'error',
-  ]);
-  await step('building the addon', cmakeJs, commands, verbose);
+  const definitions = cuda ? cudaDefinitions() : [];
+  await step('building the addon', 'cmake', addonCommands('build', { definitions }), verbose);
   writeStamp(file, stamp);
+}
+
+/** Where a GPU is, its kernels alone are compiled; where none is, those of every architecture. */
+function cudaDefinitions() {
+  const headers = process.env.BERTUNE_CUBLAS_INCLUDE_DIR;
+  return [
+    'BERTUNE_CUDA=ON',
+    ...(existsSync('/dev/nvidiactl') ? ['CMAKE_CUDA_ARCHITECTURES=native'] : []),
+    ...(headers ? [`BERTUNE_CUBLAS_INCLUDE_DIR=${headers}`] : []),
+  ];
 }
 
 /** Builds dist when the TypeScript sources, their settings or the compiler changed. */
@@ -72,15 +79,17 @@ export async function buildTypeScript({ force = false, verbose = false } = {}) {
   const file = 'dist/.stamp';
   if (!force && readStamp(file) === stamp) return;
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
-  await step('compiling TypeScript', tsc, [['-p', 'tsconfig.json']], verbose);
+  await step('compiling TypeScript', process.execPath, [[path.join(root, tsc), '-p', 'tsconfig.json']], verbose);
   writeStamp(file, stamp);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const flags = new Set(process.argv.slice(2));
-  const options = { force: flags.has('--force'), verbose: true };
+  const options = { force: flags.has('--force'), verbose: true, cuda: flags.has('--cuda') };
   await main(() =>
     withLock(async () => {
+      checkNode();
+      if (!flags.has('--typescript')) await ensureSystemPackages({ install: false });
       if (!flags.has('--typescript')) await buildNative(options);
       if (!flags.has('--native')) await buildTypeScript(options);
     }),

@@ -1,5 +1,5 @@
-// The builds of the CUDA backend that tests need and users do not: under the emulator, in three ways, and by nvcc for every
-// architecture. Each is quick where nothing changed.
+// The builds of the CUDA backend beside the addon's own: under the emulator, in three ways, and by nvcc, for the tests and for
+// the package of CUDA backends. Each is quick where nothing changed.
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -63,28 +63,43 @@ async function cublasHeaders() {
   return header() && path.join(root, path.dirname(header()));
 }
 
-/** Where the compiler's report of every kernel's registers, local memory and spills goes. */
-export const compilerReport = 'build/cuda/report.txt';
+/** What is built by nvcc: a folder for the library and the compiler's report, report.txt, and what CMake is told. */
+export const CUDA_BUILDS = {
+  /**
+   * The report and the linker's word are what tests want of it. No source asks for an architecture, so that the first one, the
+   * data centre's of the day and the last one stand for the six; the package's build reads the report of them all.
+   */
+  tests: { folder: 'build/cuda', definitions: ['CMAKE_CUDA_ARCHITECTURES=80-real;90-real;120-real'] },
+  /** Every architecture, small: without source lines, compressed as well as can be. */
+  package: {
+    folder: 'build/cuda-package',
+    definitions: ['BERTUNE_CUDA_LINES=OFF', 'CMAKE_CUDA_FLAGS=--compress-mode=size', 'CMAKE_SHARED_LINKER_FLAGS=-s'],
+  },
+};
 
 /**
- * Compiles and links the CUDA backend for every architecture, and keeps the compiler's report. Nothing is done, and said so,
- * on a machine that has no nvcc or no headers of cuBLAS.
+ * Compiles and links the CUDA backend, and keeps the compiler's report of every kernel's registers, local memory and spills.
+ * Nothing is done, and said so, on a machine that has no nvcc or no headers of cuBLAS.
+ *
+ * @param {{ folder: string, definitions: string[] }} [build] one of CUDA_BUILDS. Defaults to that for tests.
+ * @returns {Promise<boolean>} whether its library is there
  */
-export async function buildCuda() {
-  const stamp = fingerprint(backendSources());
-  const folder = 'build/cuda';
-  if (readStamp(`${folder}/.stamp`) === stamp && existsSync(path.join(root, compilerReport))) return;
-  if (!findNvcc()) return say('no nvcc on this machine: the CUDA backend is not compiled for GPUs');
+export async function buildCuda({ folder, definitions } = CUDA_BUILDS.tests) {
+  const stamp = fingerprint(backendSources(), ...definitions);
+  const made = ['report.txt', 'libbertune_cuda.so'].map((name) => path.join(root, folder, name));
+  if (readStamp(`${folder}/.stamp`) === stamp && made.every((file) => existsSync(file))) return true;
+  if (!findNvcc()) return missing('no nvcc on this machine');
   const toolkit = path.join(path.dirname(findNvcc()), '../include/cublasLt.h');
   const own = existsSync('/usr/local/cuda/include/cublasLt.h') || existsSync(toolkit);
   const headers = own ? '' : await cublasHeaders();
-  if (headers === undefined) return say('no headers of cuBLAS: the CUDA backend is not compiled for GPUs');
-  await cmake(
-    'compiling the CUDA backend',
-    'native/cuda',
-    folder,
-    [`-DBERTUNE_CUBLAS_INCLUDE_DIR=${headers}`],
-    compilerReport,
-  );
+  if (headers === undefined) return missing('no headers of cuBLAS');
+  const defined = [`BERTUNE_CUBLAS_INCLUDE_DIR=${headers}`, ...definitions].map((definition) => `-D${definition}`);
+  await cmake('compiling the CUDA backend', 'native/cuda', folder, defined, `${folder}/report.txt`);
   writeStamp(`${folder}/.stamp`, stamp);
+  return true;
+}
+
+function missing(what) {
+  say(`${what}: the CUDA backend is not compiled for GPUs`);
+  return false;
 }

@@ -89,22 +89,36 @@ async function aptInstall(prefix, list) {
   }
 }
 
+/** Whether a version fits one of the ranges that package.json's `engines` may have: `>=20.19`, `^20.19.0 || >=22.12.0`. */
+export function fitsEngines(range, version) {
+  const numbers = (text) => text.split('.').map(Number);
+  const found = numbers(version);
+  return range.split('||').some((part) => {
+    const [, operator, least] = part.trim().match(/^(>=|\^)([\d.]+)$/) ?? [];
+    if (!least) throw new Error(`Expected >= or ^ and a version in engines but found ${part}`);
+    const wanted = numbers(least);
+    const newer = wanted.map((number, i) => found[i] - number).find((difference) => difference !== 0) ?? 0;
+    return newer >= 0 && (operator === '>=' || found[0] === wanted[0]);
+  });
+}
+
 /** Throws unless this Node.js is one that package.json's `engines` names. */
 export function checkNode() {
   const { engines } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
-  const wanted = engines.node.replace('>=', '').split('.').map(Number);
-  const found = process.versions.node.split('.').map(Number);
-  const newer = wanted.map((part, i) => found[i] - part).find((difference) => difference !== 0) ?? 0;
-  if (newer < 0 || found.length < wanted.length) {
+  if (!fitsEngines(engines.node, process.versions.node)) {
     throw new SetupError(`Node.js ${engines.node} is needed, this is ${process.versions.node}. See https://nodejs.org`);
   }
 }
 
-/** Installs the system packages that a build needs and that are missing, or throws with the command that would. */
-export async function ensureSystemPackages() {
+/**
+ * Installs the system packages that a build needs and that are missing, or throws with the command that would.
+ *
+ * @param {{ install?: boolean }} [options] install: whether they may be installed; false only says what is missing. Defaults to true.
+ */
+export async function ensureSystemPackages({ install = true } = {}) {
   const before = missing();
   if (before.length === 0) return;
-  const prefix = aptPrefix();
+  const prefix = install ? aptPrefix() : undefined;
   if (!prefix) throw new SetupError(`missing: ${names(before)}. Run this, then try again:\n  ${advice(before)}`);
   await aptInstall(prefix, before);
   const after = missing();

@@ -1,6 +1,6 @@
 // What `npm run test:gpu` runs on a machine with a GPU: what npm test does for the CUDA backend, and more.
 //
-//   build       the addon and the kernels for the GPU that is here (cmake-js, with all cores)
+//   build       the addon and the kernels for the GPU that is here (CMake, with all cores)
 //   device      the GPU can be used
 //   operations  every operation against its formula
 //   goldens     whole models against their references, runs against Trainer's
@@ -18,11 +18,11 @@ import { existsSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { addonCommands } from './cmake.js';
 import { main, root, SetupError, say } from './console.js';
 import { withLock } from './lock.js';
 import { onPath } from './process.js';
 
-const CMAKE_JS = 'node_modules/cmake-js/bin/cmake-js';
 const MOCHA = 'node_modules/mocha/bin/mocha.js';
 const STAGES = {
   operations: ['test/operations/*.test.ts'],
@@ -79,15 +79,12 @@ async function build() {
     for (const name of ['CMakeCache.txt', 'CMakeFiles'])
       rmSync(path.join(root, 'build', name), { recursive: true, force: true });
   }
-  const defines = ['BERTUNE_CUDA=ON', 'CMAKE_CUDA_ARCHITECTURES=native', ...options.cmake].map(
-    (define) => `--CD${define}`,
-  );
-  for (const args of [['configure'], ['build', '--parallel', String(os.availableParallelism())]]) {
+  const definitions = ['BERTUNE_CUDA=ON', 'CMAKE_CUDA_ARCHITECTURES=native', ...options.cmake];
+  for (const args of addonCommands('build', { definitions, parallel: os.availableParallelism() })) {
     const began = performance.now();
-    const { status } = await runAndRead(process.execPath, [CMAKE_JS, ...args, ...defines, '--log-level', 'error'], {
-      quiet: true,
-    });
-    say(`cmake-js ${args[0]}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
+    const { status } = await runAndRead('cmake', args, { quiet: true });
+    const part = args[0] === '--build' ? 'build' : 'configure';
+    say(`${part}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
     if (status !== 0) throw new SetupError('the build failed; what CMake said stands above');
   }
 }

@@ -42,7 +42,7 @@ function stages() {
     script('lint', 'node_modules/@biomejs/biome/bin/biome', ['lint', '--error-on-warnings']),
     script('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.test.json']),
     { name: 'emulator', run: buildEmulator },
-    { name: 'nvcc', run: buildCuda },
+    { name: 'nvcc', run: async () => void (await buildCuda()) },
     { name: 'tests', run: () => mocha(['test/**/*.test.ts']) },
   ];
   if (forMocha.length > 0) return once;

@@ -3,8 +3,11 @@ import type { Command } from 'commander';
 import { type Adapter, isAdapter, readAdapter } from '../adapter.js';
 import { isCheckpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
-import { loadNative } from '../native.js';
-import { blasName, packageVersion, processorName } from '../report/environment.js';
+import type { FoundAddon } from '../native/find.js';
+import { glibcVersion } from '../native/host.js';
+import { packageVersion } from '../native/package.js';
+import { loadNative, nativeOrigin } from '../native.js';
+import { blasName, processorName } from '../report/environment.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../report/format.js';
 import { printable } from '../report/printable.js';
 import { type Table, textTable } from '../report/table.js';
@@ -46,14 +49,18 @@ function text({ lines, tables }: Inspection): string {
 }
 
 function inspectMachine(): Inspection {
+  const origin = nativeOrigin();
   const devices = loadNative().devices();
   const facts = {
     bertune: packageVersion(),
     addon: loadNative().version,
+    addon_path: origin.path,
+    addon_origin: origin.origin,
     node: process.versions.node,
     v8: process.versions.v8,
     napi: process.versions.napi,
     platform: `${process.platform} ${process.arch}`,
+    glibc: glibcVersion() ?? null,
     processor: processorName(),
     threads: os.availableParallelism(),
     memory: os.totalmem(),
@@ -65,9 +72,10 @@ function inspectMachine(): Inspection {
   return {
     facts,
     lines: [
-      ['bertune', `${facts.bertune} (addon ${facts.addon})`],
+      ['bertune', facts.bertune],
+      ['addon', `${facts.addon}, ${originWords(origin)}: ${origin.path}`],
       ['Node.js', `${facts.node} (V8 ${facts.v8}, Node-API ${facts.napi})`],
-      ['platform', facts.platform],
+      ['platform', `${facts.platform}${facts.glibc === null ? '' : `, glibc ${facts.glibc}`}`],
       ['processor', facts.processor],
       ['memory', `${formatMebibytes(facts.memory)} MiB`],
       ['BLAS', blasName()],
@@ -98,6 +106,14 @@ function inspectMachine(): Inspection {
       },
     ],
   };
+}
+
+function originWords({ origin }: FoundAddon): string {
+  return {
+    BERTUNE_ADDON: 'named by BERTUNE_ADDON',
+    build: 'built from source',
+    package: 'prebuilt',
+  }[origin];
 }
 
 async function inspectDirectory(directory: string, options: InspectArguments): Promise<Inspection> {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
-import { packageVersion } from '../report/environment.js';
+import { packageVersion } from '../native/package.js';
+import { buildCommand } from './build.js';
 import { compareCommand } from './compare.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
@@ -9,6 +10,16 @@ import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
 import { colorsFor, endOnBrokenPipe } from './terminal.js';
 import { trainCommand } from './train.js';
+
+const COMMANDS = [
+  trainCommand,
+  evaluateCommand,
+  predictCommand,
+  compareCommand,
+  exportCommand,
+  inspectCommand,
+  buildCommand,
+];
 
 /** The command line with all its commands. */
 function program(): Command {
@@ -27,8 +38,7 @@ function program(): Command {
       '\nResults go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage, 130 stopped\n' +
         'by Ctrl-C. Colours follow NO_COLOR; DEBUG=1 shows the stack of an error.',
     );
-  for (const add of [trainCommand, evaluateCommand, predictCommand, compareCommand, exportCommand, inspectCommand])
-    add(command);
+  for (const add of COMMANDS) add(command);
   return command;
 }
 

@@ -1,14 +1,7 @@
-import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import { packageVersion } from '../native/package.js';
 import { loadNative } from '../native.js';
 import type { EnvironmentRecord } from './records.js';
-
-/** The version in the package's own package.json. */
-export function packageVersion(): string {
-  // The same number of folders up from lib/report and from dist/report.
-  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(file) as { version: string }).version;
-}
 
 /** What a BLAS library calls itself: `OpenBLAS 0.3.26 (SkylakeX)`. */
 export function blasName(): string {

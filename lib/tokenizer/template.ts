@@ -1,4 +1,3 @@
-import type { Tokenizer as PackageTokenizer } from '@huggingface/tokenizers';
 import { BertuneError } from '../errors.js';
 import { specialToken, type TokenizerConfig } from './definition.js';
 
@@ -14,6 +13,21 @@ export interface Template {
   types: { before: number[]; text: number; after: number[] };
 }
 
+/**
+ * The part of @huggingface/tokenizers' Tokenizer that is asked. Declared here, as that package's own declarations do not compile
+ * under every setting of those who use ours.
+ */
+interface Asked {
+  token_to_id(token: string): number | undefined;
+  post_processor: {
+    post_process(
+      tokens: string[],
+      pair: null,
+      addSpecialTokens: boolean,
+    ): { tokens: string[]; token_type_ids?: number[] };
+  } | null;
+}
+
 /** Stands for the text while the post-processor is asked what it does. No vocabulary has it. */
 const PLACE = '\0text\0';
 
@@ -25,7 +39,7 @@ const PLACE = '\0text\0';
  *
  * @throws CHECKPOINT_INVALID when a token around the text, or [CLS] or [SEP] where nothing is, has no id
  */
-export function readTemplate(directory: string, tokenizer: PackageTokenizer, config: TokenizerConfig): Template {
+export function readTemplate(directory: string, tokenizer: Asked, config: TokenizerConfig): Template {
   const idOf = (token: string): number => {
     const id = tokenizer.token_to_id(token);
     if (id !== undefined) return id;

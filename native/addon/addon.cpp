@@ -5,6 +5,7 @@
 #include "addon/errors.h"
 #include "addon/operations.h"
 #include "addon/session.h"
+#include "core/cuda_library.h"
 #include "core/device.h"
 
 namespace bertune {
@@ -46,6 +47,12 @@ Napi::Value set_error_factory(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value set_cuda_library_path(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString()) throw Napi::TypeError::New(info.Env(), "Expected a string for path");
+  set_cuda_library(info[0].As<Napi::String>().Utf8Value());
+  return info.Env().Undefined();
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* state = new AddonState();
   env.SetInstanceData(state);
@@ -55,6 +62,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("devices", Napi::Function::New(env, devices));
   exports.Set("blas", Napi::Function::New(env, blas));
   exports.Set("setErrorFactory", Napi::Function::New(env, set_error_factory));
+  exports.Set("setCudaLibrary", Napi::Function::New(env, set_cuda_library_path));
   exports.Set("createSession", Napi::Function::New(env, Session::create));
   register_operations(env, exports);
   return exports;

@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 
 namespace bertune {
 namespace {
@@ -39,12 +40,28 @@ bool is_whole(int file) {
              static_cast<uint64_t>(status.st_size);
 }
 
+// Environments of several threads may load the addon at once.
+std::mutex packaged_mutex;
+std::string packaged_path;
+
+std::string path_of_package() {
+  const std::lock_guard<std::mutex> lock(packaged_mutex);
+  return packaged_path;
+}
+
 CudaLibrary open_library(CudaProvider provider) {
   CudaLibrary library;
-  const std::string path = folder_of_this_library() + file_name(provider);
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  std::string path = folder_of_this_library() + file_name(provider);
+  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const std::string packaged = path_of_package();
+  if (file < 0 && provider == CudaProvider::kReal && !packaged.empty()) {
+    path = packaged;
+    file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  }
   if (file < 0) {
-    library.reason = "this build has no CUDA backend (" + path + " is not there)";
+    library.reason =
+        "this build has no CUDA backend (" + path +
+        " is not there; `npm install @bertune/linux-x64-cuda` brings one, `npx bertune build --cuda` makes one)";
     return library;
   }
   library.there = true;
@@ -72,6 +89,11 @@ CudaLibrary open_library(CudaProvider provider) {
 }
 
 }  // namespace
+
+void set_cuda_library(const std::string& path) {
+  const std::lock_guard<std::mutex> lock(packaged_mutex);
+  packaged_path = path;
+}
 
 const CudaLibrary& cuda_library(CudaProvider provider) {
   static const CudaLibrary real = open_library(CudaProvider::kReal);

@@ -16,7 +16,12 @@ struct CudaLibrary {
   bool there = false;                   // its file is
 };
 
-// Looks beside the addon only, never on the library search path, and never closes what it opened.
+// Names the file to open where none lies beside the addon: that of the package of CUDA backends. Has an effect before
+// the first cuda_library alone.
+void set_cuda_library(const std::string& path);
+
+// Looks beside the addon, then at the path that was set, never on the library search path, and never closes what it
+// opened.
 const CudaLibrary& cuda_library(CudaProvider provider);
 
 }  // namespace bertune

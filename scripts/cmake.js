@@ -1,0 +1,35 @@
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import { root } from './console.js';
+import { onPath } from './process.js';
+
+export const jobs = Math.max(1, Math.min(2, os.availableParallelism()));
+
+/** The folders of the headers that the addon is compiled with: of the Node-API and of its C++ wrapper. */
+function headers() {
+  const find = createRequire(path.join(root, 'package.json'));
+  return [find('node-api-headers').include_dir, path.dirname(find.resolve('node-addon-api'))];
+}
+
+/**
+ * The arguments of the two runs of CMake that build the addon: configuration, build.
+ *
+ * @param {string} folder where to build, relative to the root
+ * @param {{ output?: string, definitions?: string[], parallel?: number, config?: string }} [options] output: the folder of
+ *   bertune.node, relative to the root; defaults to Release below `folder`. definitions: NAME=VALUE each. parallel:
+ *   compilers at once; defaults to one a core, two at most.
+ */
+export function addonCommands(folder, { output = `${folder}/Release`, definitions = [], parallel = jobs } = {}) {
+  const defined = [
+    'CMAKE_BUILD_TYPE=Release',
+    `CMAKE_LIBRARY_OUTPUT_DIRECTORY=${path.join(root, output)}`,
+    `CMAKE_JS_INC=${headers().join(';')}`,
+    ...definitions,
+  ].map((definition) => `-D${definition}`);
+  const generator = onPath('ninja') ? 'Ninja' : 'Unix Makefiles';
+  return [
+    ['-S', '.', '-B', folder, '-G', generator, '--log-level=NOTICE', '--no-warn-unused-cli', ...defined],
+    ['--build', folder, '--parallel', String(parallel)],
+  ];
+}

@@ -1,0 +1,39 @@
+import { copyFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { root, SetupError, say } from '../console.js';
+import { buildCuda, CUDA_BUILDS } from '../cuda.js';
+import { runNode } from '../process.js';
+import { CUDA_PACKAGE, platformManifest } from './manifest.js';
+import { checkBinary } from './portable.js';
+import { makeFolder, writeNotice } from './stage.js';
+
+/** The name that native/cuda/exports.map lets through. */
+const EXPORTED = ['bertune_cuda_library'];
+const ARCHITECTURES = 'sm_80,sm_86,sm_89,sm_90,sm_100,sm_120';
+
+const README = `# ${CUDA_PACKAGE}
+
+The CUDA backend of [bertune](https://www.npmjs.com/package/bertune) for Linux on x86-64, for NVIDIA GPUs of compute capability 8.0 and later.
+Install it beside bertune, in the same version. It takes a driver and cuBLASLt, which comes with the CUDA toolkit.
+`;
+
+/** Makes the folder of the package that holds the CUDA backend, from a library that spills nowhere. */
+export async function stageCuda(output) {
+  if (!(await buildCuda(CUDA_BUILDS.package)))
+    throw new SetupError('the CUDA package takes nvcc and the headers of cuBLAS');
+  const built = path.join(root, CUDA_BUILDS.package.folder);
+  const status = await runNode('node_modules/mocha/bin/mocha.js', ['test/cuda/compiler-report.test.ts'], {
+    output: 'failure',
+    env: { BERTUNE_CUDA_REPORT: path.join(built, 'report.txt'), BERTUNE_CUDA_ARCHITECTURES: ARCHITECTURES },
+  });
+  if (status !== 0) throw new SetupError("the compiler's report of the CUDA backend is not as wanted");
+  const file = path.join(built, 'libbertune_cuda.so');
+  const glibc = checkBinary(file, EXPORTED);
+  say(`the CUDA backend runs on the GNU C library ${glibc} and later`);
+  const files = ['libbertune_cuda.so', 'NOTICE'];
+  const folder = makeFolder(output, platformManifest(CUDA_PACKAGE, 'CUDA backend of bertune', files, glibc));
+  copyFileSync(file, path.join(folder, 'libbertune_cuda.so'));
+  writeFileSync(path.join(folder, 'README.md'), README);
+  writeNotice(folder, ['scripts/package/notices/CUDA.txt', 'scripts/package/notices/GCC.txt']);
+  return folder;
+}

@@ -1,0 +1,49 @@
+// Makes what is published, as folders and .tgz files in build/package:
+//   bertune                     TypeScript's output, assets, and the sources for `bertune build`
+//   @bertune/linux-x64          the addon, portable, with OpenBLAS linked in
+//   @bertune/linux-x64-cuda     the CUDA backend, with --cuda
+// node scripts/package/index.js [--cuda] [--output FOLDER]
+// Nothing is published here: `npm publish build/package/<file>.tgz` does it, platform packages first.
+import { mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { buildTypeScript } from '../build.js';
+import { main, root, SetupError, say } from '../console.js';
+import { withLock } from '../lock.js';
+import { stageAddon } from './addon.js';
+import { stageCuda } from './cuda.js';
+import { stageMain } from './main.js';
+import { pack } from './pack.js';
+import { buildPortable } from './portable.js';
+
+const { values: options } = parseArgs({
+  options: {
+    cuda: { type: 'boolean', default: false },
+    output: { type: 'string', default: 'build/package' },
+  },
+});
+
+/** Builds what changed, and makes the packages anew. */
+async function makePackages() {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    throw new SetupError(`packages are made on linux-x64, this is ${process.platform}-${process.arch}`);
+  await buildTypeScript();
+  const addon = await buildPortable();
+  const output = path.resolve(root, options.output);
+  rmSync(output, { recursive: true, force: true });
+  mkdirSync(output, { recursive: true });
+  const stages = [
+    () => stageAddon(output, addon),
+    ...(options.cuda ? [() => stageCuda(output)] : []),
+    () => stageMain(output),
+  ];
+  for (const stage of stages) {
+    const folder = await stage();
+    const { file, size, unpackedSize, entryCount } = await pack(folder, output);
+    const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+    say(`${path.relative(root, file)}: ${mib(size)}, ${entryCount} files of ${mib(unpackedSize)}`);
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main(() => withLock(makePackages));

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { root } from '../console.js';
+
+/** The repository's package.json. */
+export const ownManifest = () => JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+
+export const ADDON_PACKAGE = '@bertune/linux-x64';
+export const CUDA_PACKAGE = '@bertune/linux-x64-cuda';
+
+/**
+ * Abilities of the processor that are checked before the addon is opened, as Linux names them in /proc/cpuinfo. x86-64-v3, which
+ * the addon is compiled for, has more; every processor with these has them all, while sandboxes do not always list them all.
+ */
+const CPU = ['avx2', 'bmi2', 'fma'];
+
+/**
+ * The package.json of the main package as it is published: the repository's, without what serves development alone, and with
+ * the platform packages in their exact versions. Those stand here alone: the repository builds its own binaries, and a lock file
+ * cannot hold packages of a version that is yet to be published.
+ */
+export function mainManifest() {
+  const { private: _, scripts: __, devDependencies: ___, allowScripts: ____, ...manifest } = ownManifest();
+  return {
+    ...manifest,
+    optionalDependencies: { [ADDON_PACKAGE]: manifest.version },
+    // Only who has a GPU installs it, by name; it then has to be of the same version.
+    peerDependencies: { [CUDA_PACKAGE]: manifest.version },
+    peerDependenciesMeta: { [CUDA_PACKAGE]: { optional: true } },
+  };
+}
+
+/**
+ * The package.json of a platform package.
+ *
+ * @param {string} name
+ * @param {string} description
+ * @param {string[]} files
+ * @param {string} glibc the least version of the GNU C library, which is checked before the binary is opened
+ */
+export function platformManifest(name, description, files, glibc) {
+  const { version, license, engines } = ownManifest();
+  return {
+    name,
+    version,
+    description,
+    license,
+    engines,
+    os: ['linux'],
+    cpu: ['x64'],
+    libc: ['glibc'],
+    files,
+    ...(files[0].endsWith('.node') ? { main: files[0] } : {}),
+    bertune: { glibc, cpu: CPU },
+  };
+}

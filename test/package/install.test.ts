@@ -1,0 +1,287 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { writeConsumer } from './consumer.js';
+
+/*
+ * The packages as they are published: made, installed into an empty project without install scripts, and used there.
+ */
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const inRoot = (path: string) => join(ROOT, path);
+const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
+/** Building the portable addon takes a minute of both cores. */
+const BUILD_TIMEOUT_MS = 600_000;
+
+interface Outcome {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+const MODEL = `require('node:path').join(require.resolve('bertune/package.json'), '../assets/models/bert-mini')`;
+
+(process.platform === 'linux' && process.arch === 'x64' ? describe : describe.skip)('the published packages', () => {
+  let folder: string;
+  let packages: string;
+  let project: string;
+  const addonFolder = () => join(project, 'node_modules/@bertune/linux-x64');
+  const mainFolder = () => join(project, 'node_modules/bertune');
+
+  /** Runs a program in the project; what a test of this repository is told in variables is not told to it. */
+  async function execute(program: string, args: string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+    const { NODE_OPTIONS: _, BERTUNE_ADDON: __, ...inherited } = process.env;
+    const options = { cwd: project, env: { ...inherited, ...environment } };
+    try {
+      return { status: 0, ...(await run(program, args, options)) };
+    } catch (error) {
+      const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+      return { status: code, stdout, stderr };
+    }
+  }
+  const bertune = (args: string[], environment?: NodeJS.ProcessEnv) =>
+    execute(join(project, 'node_modules/.bin/bertune'), args, environment);
+
+  before(async function () {
+    this.timeout(BUILD_TIMEOUT_MS);
+    folder = await mkdtemp(join(tmpdir(), 'bertune-package-'));
+    packages = join(folder, 'packages');
+    project = join(folder, 'project');
+    await run(process.execPath, [inRoot('scripts/package/index.js'), '--output', packages]);
+    await mkdir(project);
+    await writeConsumer(project, packages);
+    await run('npm', ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'], { cwd: project });
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  describe('hold what they should', () => {
+    const filesOf = async (name: string) =>
+      (await readdir(join(project, 'node_modules', name), { recursive: true })).sort();
+
+    it('the main package: what runs and what builds, and nothing else', async () => {
+      const files = await filesOf('bertune');
+      for (const name of [
+        'README.md',
+        'LICENSE',
+        'dist/index.js',
+        'dist/index.d.ts',
+        'dist/cli/main.js',
+        'scripts/build.js',
+      ])
+        expect(files).to.include(name);
+      for (const name of [
+        'native/cuda/exports.map',
+        'native/addon/addon.cpp',
+        'assets/models/bert-mini/model.safetensors',
+      ])
+        expect(files).to.include(name);
+      const useless =
+        /^(?:test|bench|lib|build|node_modules)\b|\.map$(?<!exports\.map)|\.stamp$|scripts\/(?:test|package)/;
+      expect(files.filter((name) => useless.test(name))).to.deep.equal([]);
+    });
+
+    it('the main package names the platform packages in its own version, and runs no install script', async () => {
+      const manifest = JSON.parse(await readFile(join(mainFolder(), 'package.json'), 'utf8'));
+      const { version } = manifest;
+      expect(manifest.optionalDependencies).to.deep.equal({ '@bertune/linux-x64': version });
+      expect(manifest.peerDependencies).to.deep.equal({ '@bertune/linux-x64-cuda': version });
+      expect(manifest.peerDependenciesMeta['@bertune/linux-x64-cuda']).to.deep.equal({ optional: true });
+      expect(manifest).not.to.have.any.keys('scripts', 'devDependencies', 'private');
+      expect(manifest.dependencies).not.to.have.any.keys('cmake-js', 'typescript');
+    });
+
+    it('the platform package says where it runs, and carries the licenses of what is linked in', async () => {
+      expect(await filesOf('@bertune/linux-x64')).to.deep.equal(
+        ['LICENSE', 'NOTICE', 'README.md', 'bertune.node', 'package.json'].sort(),
+      );
+      const manifest = JSON.parse(await readFile(join(addonFolder(), 'package.json'), 'utf8'));
+      expect(manifest).to.deep.include({ os: ['linux'], cpu: ['x64'], libc: ['glibc'] });
+      expect(manifest.bertune.glibc).to.match(/^2\.\d+$/);
+      expect(manifest.bertune.cpu).to.include('avx2');
+      const notice = await readFile(join(addonFolder(), 'NOTICE'), 'utf8');
+      for (const words of ['The OpenBLAS Project', 'GCC RUNTIME LIBRARY EXCEPTION', 'Node.js API collaborators'])
+        expect(notice).to.include(words);
+    });
+
+    it('the addon asks for the C library alone, and shows nothing of OpenBLAS', async () => {
+      const addon = join(addonFolder(), 'bertune.node');
+      const { stdout: headers } = await run('objdump', ['-p', addon]);
+      const needed = [...headers.matchAll(/NEEDED\s+(\S+)/g)].map((match) => match[1]);
+      expect(needed.filter((name) => !/^(?:libc|libm|ld-linux-x86-64)\.so\.\d$/.test(name!))).to.deep.equal([]);
+      const { stdout: symbols } = await run('objdump', ['-T', addon]);
+      expect(symbols).to.include('napi_register_module_v1');
+      expect(symbols).not.to.match(/openblas|cblas_|_ZNSt/);
+    });
+  });
+
+  describe('work', () => {
+    it('for ECMAScript modules: a model is loaded, trained for a step, asked', async () => {
+      await writeFile(
+        join(project, 'train.mjs'),
+        `import { createRequire } from 'node:module';
+        import { datasetFromRows, lora, TextClassifier, Trainer } from 'bertune';
+        const require = createRequire(import.meta.url);
+        const rows = [{ text: 'i feel great', label: 'joy' }, { text: 'leave me alone', label: 'anger' }];
+        const data = datasetFromRows({ train: rows });
+        const model = await TextClassifier.load(${MODEL}, { labels: data.labels, device: 'cpu' });
+        const trainer = new Trainer(model, { method: lora({ rank: 2 }), epochs: 1, batchSize: 2, loggingSteps: 1 });
+        const rates = [];
+        trainer.on('log', ({ loss }) => rates.push(loss));
+        await trainer.train(data.train);
+        console.log(JSON.stringify({ losses: rates, predictions: await model.predict(['hello']) }));
+        await model.dispose();`,
+      );
+      const { status, stdout, stderr } = await execute(process.execPath, ['train.mjs']);
+      expect(status, stderr).to.equal(0);
+      const { losses, predictions } = JSON.parse(stdout);
+      expect(losses.length).to.be.greaterThan(0);
+      expect(losses[0]).to.be.greaterThan(0);
+      expect(predictions[0].label).to.be.oneOf(['joy', 'anger']);
+    });
+
+    it('for CommonJS: require gives the module itself', async () => {
+      await writeFile(
+        join(project, 'predict.cjs'),
+        `const { TextClassifier } = require('bertune');
+        (async () => {
+          const model = await TextClassifier.load(${MODEL}, { labels: ['a', 'b'], device: 'cpu' });
+          console.log(JSON.stringify(await model.predict(['hello'])));
+          await model.dispose();
+        })();`,
+      );
+      const { status, stdout, stderr } = await execute(process.execPath, ['predict.cjs']);
+      expect(status, stderr).to.equal(0);
+      expect(JSON.parse(stdout)[0].score).to.be.within(0.5, 1);
+    });
+
+    it('from the shell: inspect says where the addon is from', async () => {
+      const { status, stdout, stderr } = await bertune(['inspect', '--json']);
+      expect(status, stderr).to.equal(0);
+      const facts = JSON.parse(stdout);
+      expect(facts.addon_origin).to.equal('package');
+      expect(facts.addon_path).to.match(/@bertune\/linux-x64\/bertune\.node$/);
+      expect(facts.blas.library).to.equal('OpenBLAS');
+      expect(facts.glibc).to.match(/^2\.\d+/);
+    });
+
+    (existsSync(EMULATED) ? it : it.skip)('with the package of CUDA backends where that is installed', async () => {
+      const cuda = join(project, 'node_modules/@bertune/linux-x64-cuda');
+      await mkdir(cuda);
+      try {
+        const manifest = JSON.parse(await readFile(join(addonFolder(), 'package.json'), 'utf8'));
+        const write = (version: string) =>
+          writeFile(join(cuda, 'package.json'), JSON.stringify({ name: '@bertune/linux-x64-cuda', version }));
+        await write(manifest.version);
+        await copyFile(EMULATED, join(cuda, 'libbertune_cuda.so'));
+        const devices = JSON.parse((await bertune(['inspect', '--json'])).stdout).devices;
+        expect(devices.find(({ device }: { device: string }) => device === 'cuda').available).to.equal(true);
+        await write('0.0.1');
+        const { status, stderr } = await bertune(['inspect']);
+        expect(status).to.equal(1);
+        expect(stderr).to.include(`@bertune/linux-x64-cuda ${manifest.version} but found 0.0.1`);
+      } finally {
+        await rm(cuda, { recursive: true });
+      }
+    });
+  });
+
+  describe('without the platform package', () => {
+    const aside = () => `${addonFolder()}-aside`;
+    before(() => rename(addonFolder(), aside()));
+    after(() => rename(aside(), addonFolder()));
+
+    it('end in an error that names both ways to an addon', async () => {
+      const { status, stderr } = await bertune(['inspect']);
+      expect(status).to.equal(1);
+      expect(stderr).to.match(/^error \[NATIVE_UNAVAILABLE\]: .*npm install @bertune\/linux-x64`/);
+      expect(stderr).to.include('--omit=optional').and.to.include('npx bertune build');
+    });
+
+    it('say what a build takes where it is missing', async () => {
+      const { status, stderr } = await execute(process.execPath, [join(mainFolder(), 'dist/cli/main.js'), 'build'], {
+        PATH: folder,
+        CXX: '',
+      });
+      expect(status).to.equal(1);
+      expect(stderr).to.match(/missing: .*CMake/);
+    });
+
+    it('are given an addon by `bertune build`, from sources and headers that are installed', async () => {
+      const tools = join(folder, 'tools');
+      await mkdir(tools);
+      // In CMake's place: the real one takes a minute. It is told where sources and headers are, and copies what was built before.
+      await writeFile(
+        join(tools, 'cmake'),
+        `#!/bin/sh
+        set -e
+        if [ "$1" = --build ]; then mkdir -p "$2/Release"; exec cp '${aside()}/bertune.node' "$2/Release/"; fi
+        test -f "$2/CMakeLists.txt" -a -f "$2/native/addon/addon.cpp"
+        for argument; do case "$argument" in -DCMAKE_JS_INC=*) folders=\${argument#*=} ;; esac; done
+        test -f "\${folders%%;*}/node_api.h" -a -f "\${folders#*;}/napi.h"\n`,
+      );
+      await chmod(join(tools, 'cmake'), 0o755);
+      const path = [tools, dirname(process.execPath), process.env.PATH].join(delimiter);
+      const { status, stderr } = await bertune(['build'], { PATH: path });
+      expect(status, stderr).to.equal(0);
+      const facts = JSON.parse((await bertune(['inspect', '--json'])).stdout);
+      expect(facts.addon_origin).to.equal('build');
+      expect(facts.addon_path).to.equal(join(mainFolder(), 'build/Release/bertune.node'));
+      await rm(join(mainFolder(), 'build'), { recursive: true });
+    });
+  });
+
+  describe('have types', () => {
+    const SOURCE = `import { datasetFromRows, lora, TextClassifier, Trainer, type Prediction } from 'bertune';
+      export async function main(): Promise<Prediction[]> {
+        const model = await TextClassifier.load('model', { labels: ['a', 'b'] });
+        const trainer = new Trainer(model, { method: lora({ rank: 8 }) });
+        trainer.on('log', (row) => console.log(row.loss));
+        const { train } = datasetFromRows({ train: [{ text: "a", label: "b" }] });
+        if (train) await trainer.train(train);
+        // @ts-expect-error: a rank is a number
+        lora({ rank: '8' });
+        return model.predict(['text']);
+      }\n`;
+
+    for (const [module, files] of [
+      ['nodenext', ['main.mts', 'main.cts']],
+      ['commonjs', ['main.ts']],
+      ['preserve', ['main.ts']], // a bundler's
+    ] as const) {
+      it(`for module ${module}, library files checked as well`, async () => {
+        for (const file of files) await writeFile(join(project, file), SOURCE);
+        const types = ['--types', 'node', '--typeRoots', inRoot('node_modules/@types')];
+        const options = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--module', module];
+        const tsc = inRoot('node_modules/typescript/bin/tsc');
+        const { status, stdout } = await execute(process.execPath, [tsc, ...options, ...types, ...files]);
+        expect(status, stdout).to.equal(0);
+      });
+    }
+  });
+
+  describe('are clean to', () => {
+    const tarball = async () => {
+      const name = (await readdir(packages)).find((file) => /^bertune-\d.*\.tgz$/.test(file));
+      return join(packages, name!);
+    };
+
+    it('publint', async () => {
+      const args = [inRoot('node_modules/publint/src/cli.js'), 'run', await tarball(), '--strict'];
+      const { status, stdout, stderr } = await execute(process.execPath, args);
+      expect(status, stdout + stderr).to.equal(0);
+      expect(stdout).to.include('All good');
+    });
+
+    it('arethetypeswrong, as a package of ECMAScript modules', async () => {
+      const cli = inRoot('node_modules/@arethetypeswrong/cli/dist/index.js');
+      const { status, stdout } = await execute(process.execPath, [cli, await tarball(), '--profile', 'esm-only']);
+      expect(status, stdout).to.equal(0);
+    });
+  });
+});
