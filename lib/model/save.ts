@@ -36,7 +36,11 @@ async function write(model: Model, native: NativeSession, plan: MethodPlan, dire
   }
   const ownBase = join(directory, OWN_BASE);
   if (!model.base.intact) await saveCheckpoint(model, native, plan, ownBase);
-  const adapter = await adapterOf(model, native, plan, method, model.base.intact ? model.base.name : resolve(ownBase));
+  const { intact, name, revision } = model.base;
+  const base = intact
+    ? { baseModel: name, baseRevision: revision }
+    : { baseModel: resolve(ownBase), baseRevision: null };
+  const adapter = await adapterOf(model, native, plan, method, base);
   await writeAdapter(directory, adapter, { tokenizerFrom: model.base.tokenizerFrom });
 }
 
@@ -56,7 +60,7 @@ async function adapterOf(
   native: NativeSession,
   plan: MethodPlan,
   method: LoraMethod | PrefixMethod,
-  baseModel: string,
+  base: { baseModel: string; baseRevision: string | null },
 ): Promise<Adapter> {
   const shapes = new Map(plan.parameters.map(({ name, shape }) => [name, shape]));
   const named = (wanted: (name: string) => boolean) => new Map([...shapes].filter(([name]) => wanted(name)));
@@ -67,7 +71,7 @@ async function adapterOf(
       native,
       named((name) => isHead(name) || /\.lora_[AB]\.weight$/.test(name)),
     );
-    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], baseModel, labels, tensors };
+    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, labels, tensors };
   }
   const { virtualTokens, projection } = method;
   const { layers, heads, hiddenSize } = config;
@@ -79,7 +83,7 @@ async function adapterOf(
     layers,
     heads,
     hiddenSize,
-    baseModel,
+    ...base,
     labels,
     promptEmbeddings: tensorOf(prompt, [virtualTokens, 2 * layers * hiddenSize]),
     tensors: await readTensors(native, named(isHead)),
