@@ -80,6 +80,9 @@ export class SnapshotFetcher {
     if (tree !== null) return { ...(await this.#fromTree(commit, tree, choice)), notes };
     if (await this.#isComplete(commit, choice)) return { ...(await this.#fromSnapshot(commit, choice)), notes };
     if (this.#settings.offline) return { ...(await this.#fromSnapshot(commit, choice)), notes };
+    // Out of reach a moment ago: what is here will do where it can.
+    const here = notes.length > 0 ? await this.#fromSnapshot(commit, choice).catch(() => undefined) : undefined;
+    if (here !== undefined) return { ...here, notes };
     let listed: Map<string, TreeEntry>;
     try {
       listed = await this.#client.tree(commit);
@@ -190,15 +193,15 @@ export class SnapshotFetcher {
     }
     const totalBytes = lacking.reduce((sum, [, { size }]) => sum + size, 0);
     let before = 0;
+    let shown = -1;
     await this.#writing(() => this.#cache.prepare());
     for (const [path, entry] of lacking) {
-      const onBytes = (bytes: number) =>
-        this.#options.onProgress?.({
-          source: this.#subject.name,
-          file: path,
-          receivedBytes: before + bytes,
-          totalBytes,
-        });
+      const onBytes = (bytes: number) => {
+        const receivedBytes = before + bytes;
+        if (receivedBytes === shown) return;
+        shown = receivedBytes;
+        this.#options.onProgress?.({ source: this.#subject.name, file: path, receivedBytes, totalBytes });
+      };
       await this.#writing(() => this.#bring(commit, path, entry, onBytes));
       before += entry.size;
       onBytes(0);

@@ -63,6 +63,7 @@ export class FakeHub {
     return this.seen.filter((request) => request.method === 'GET' && request.path.endsWith(`/${path}`));
   }
 
+  /** Safe to call twice. */
   async stop(): Promise<void> {
     for (const server of [this.#hub, this.#cdn]) {
       server.closeAllConnections();
