@@ -35,6 +35,8 @@ export type Fault = (request: Seen, response: ServerResponse, body: Buffer | und
 export class FakeHub {
   readonly seen: Seen[] = [];
   fault: Fault = () => false;
+  /** How redirects name the host of large files. */
+  cdnHost = '127.0.0.1';
   #repositories: FakeRepository[] = [];
   #hub: Server;
   #cdn: Server;
@@ -117,7 +119,7 @@ export class FakeHub {
     const value =
       api?.[3] === 'tree'
         ? treeOf(repository)
-        : { _id: 'x', id: name, sha: commit, lastModified: 0, siblings: siblings(repository) };
+        : { _id: 'x', id: name, sha: commit, lastModified: '2024-01-01T00:00:00.000Z', siblings: siblings(repository) };
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
   }
 
@@ -131,7 +133,7 @@ export class FakeHub {
     if (repository.large?.includes(path)) {
       response
         .writeHead(302, {
-          location: `http://127.0.0.1:${(this.#cdn.address() as AddressInfo).port}/${sha256(data)}/${path}`,
+          location: `http://${this.cdnHost}:${(this.#cdn.address() as AddressInfo).port}/${sha256(data)}/${path}`,
           'x-linked-etag': `"${sha256(data)}"`,
           'x-linked-size': Buffer.byteLength(data),
         })
