@@ -15,12 +15,12 @@ import { readSafetensors, type Safetensors, safetensorsFile } from './safetensor
 export { resolveTargetModules } from './adapter/targets.js';
 export type { Adapter, LoraAdapter, PrefixAdapter } from './adapter/types.js';
 
-const CONFIG_FILE = 'adapter_config.json';
-const WEIGHTS_FILE = 'adapter_model.safetensors';
+export const ADAPTER_CONFIG_FILE = 'adapter_config.json';
+export const ADAPTER_WEIGHTS_FILE = 'adapter_model.safetensors';
 
 /** Whether the directory holds an adapter_config.json. */
 export async function isAdapter(directory: string): Promise<boolean> {
-  return isFile(join(expectString('directory', directory), CONFIG_FILE));
+  return isFile(join(expectString('directory', directory), ADAPTER_CONFIG_FILE));
 }
 
 /**
@@ -30,11 +30,11 @@ export async function isAdapter(directory: string): Promise<boolean> {
  * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH
  */
 export async function readAdapter(directory: string): Promise<Adapter> {
-  const configPath = join(expectString('directory', directory), CONFIG_FILE);
+  const configPath = join(expectString('directory', directory), ADAPTER_CONFIG_FILE);
   const settings = new AdapterSettings(await readJsonObject(configPath), configPath);
   const type = settings.value('peft_type');
   if (type !== 'LORA' && type !== 'PREFIX_TUNING') throw settings.invalid('peft_type', '"LORA" or "PREFIX_TUNING"');
-  const path = join(directory, WEIGHTS_FILE);
+  const path = join(directory, ADAPTER_WEIGHTS_FILE);
   const file = await readWeights(directory, path);
   return type === 'LORA' ? readLora(settings, file, path) : readPrefix(settings, file, path);
 }
@@ -67,22 +67,33 @@ export async function writeAdapter(
   const floats = kind === 'lora' ? ['lora_dropout'] : [];
   await writeFilesAtomic(directory, [
     ...(options.tokenizerFrom === undefined ? [] : await tokenizerFiles(options.tokenizerFrom)),
-    safetensorsFile(WEIGHTS_FILE, file.tensors, file.metadata),
-    dataFile(CONFIG_FILE, formatJson(settings, { sortKeys: true, floats })),
+    safetensorsFile(ADAPTER_WEIGHTS_FILE, file.tensors, file.metadata),
+    dataFile(ADAPTER_CONFIG_FILE, formatJson(settings, { sortKeys: true, floats })),
   ]);
 }
 
 async function readWeights(directory: string, path: string): Promise<Safetensors> {
   if (!(await isFile(path))) {
-    const pickles = (await readdir(directory)).filter((name) => /^adapter_model\.(bin|pt|pth)$/.test(name));
-    if (pickles.length > 0) {
-      throw new BertuneError(
-        'CHECKPOINT_INVALID',
-        `Expected ${WEIGHTS_FILE} in ${directory} but found ${pickles.join(', ')}, a pickle, which is never read here. ` +
-          'Convert it to safetensors first, where you trust its source, in Python with PEFT: load it with ' +
-          "PeftModel.from_pretrained and save it with save_pretrained('NEW_DIRECTORY')",
-      );
-    }
+    const pickle = adapterPickle(directory, await readdir(directory));
+    if (pickle) throw pickle;
   }
   return readSafetensors(path);
+}
+
+/**
+ * The error for an adapter whose weights are a pickle.
+ *
+ * @param where the directory or repository, for messages
+ * @param names the files in it
+ * @returns undefined where there is none
+ */
+export function adapterPickle(where: string, names: readonly string[]): BertuneError | undefined {
+  const pickles = names.filter((name) => /^adapter_model\.(bin|pt|pth)$/.test(name));
+  if (pickles.length === 0) return undefined;
+  return new BertuneError(
+    'CHECKPOINT_INVALID',
+    `Expected ${ADAPTER_WEIGHTS_FILE} in ${where} but found ${pickles.join(', ')}, a pickle, which is never read here. ` +
+      'Convert it to safetensors first, where you trust its source, in Python with PEFT: load it with ' +
+      "PeftModel.from_pretrained and save it with save_pretrained('NEW_DIRECTORY')",
+  );
 }

@@ -69,12 +69,13 @@ export class TextClassifier implements AsyncDisposable {
   /**
    * Loads a checkpoint, or an adapter with the checkpoint it belongs on.
    *
-   * @param directory of a Hugging Face BERT checkpoint, or of a LoRA or prefix adapter in PEFT's format
-   * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; INVALID_OPTION; CUDA_UNAVAILABLE;
-   *   OUT_OF_MEMORY; NATIVE_UNAVAILABLE
+   * @param source directory of a Hugging Face BERT checkpoint, or of a LoRA or prefix adapter in PEFT's format; or the id
+   *   of either on the Hugging Face hub: `name`, `org/name` or `org/name@revision`
+   * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; HUB_UNAVAILABLE, HUB_ACCESS,
+   *   OUTPUT_REFUSED (the cache) for the hub; INVALID_OPTION; ABORTED; CUDA_UNAVAILABLE; OUT_OF_MEMORY; NATIVE_UNAVAILABLE
    */
-  static async load(directory: string, options: LoadOptions = {}): Promise<TextClassifier> {
-    const { model, notes } = await loadModel(directory, options);
+  static async load(source: string, options: LoadOptions = {}): Promise<TextClassifier> {
+    const { model, notes } = await loadModel(source, options);
     return new TextClassifier(model, notes);
   }
 

@@ -6,6 +6,7 @@ import { impliedClasses, labelIndices } from './data/labels.js';
 import { Rows } from './data/rows.js';
 import { type DatasetOptions, SPLIT_NAMES, type SplitName, type TextDataset } from './data/types.js';
 import { BertuneError } from './errors.js';
+import { findDataset } from './hub.js';
 import { expectAbortSignal, expectNames, expectObject, expectString, invalidOption } from './options.js';
 
 export type { DatasetOptions, Split, TextDataset } from './data/types.js';
@@ -55,7 +56,7 @@ export interface TextRow {
  */
 export async function loadDataset(source: string | DatasetFiles, options: DatasetOptions = {}): Promise<TextDataset> {
   checkOptions(options);
-  const files = typeof source === 'string' ? await findFiles(source) : checkFiles(source);
+  const files = typeof source === 'string' ? await findFiles(source, options.signal) : checkFiles(source);
   const raw: Partial<Record<SplitName, Rows>> = {};
   for (const name of SPLIT_NAMES) {
     const path = files[name];
@@ -109,13 +110,11 @@ function checkFiles(files: DatasetFiles): DatasetFiles {
 }
 
 /** The files of a folder, or the one file that `path` is. */
-async function findFiles(path: string): Promise<DatasetFiles> {
+async function findFiles(path: string, signal?: AbortSignal): Promise<DatasetFiles> {
   expectString('source', path);
-  const status = await stat(path).catch((cause: unknown) => {
-    throw new BertuneError('NOT_FOUND', `Expected a data set at ${path} but there is no such file or folder`, {
-      cause,
-    });
-  });
+  const status = await stat(path).catch(() => undefined);
+  if (status === undefined)
+    return findFiles((await findDataset(path, { select, ...(signal && { signal }) })).directory);
   if (!status.isDirectory()) return { train: path };
 
   const entries = await readdir(path);
@@ -134,6 +133,13 @@ async function findFiles(path: string): Promise<DatasetFiles> {
     throw new BertuneError('NOT_FOUND', `Expected one of ${expected.join(', ')} in ${path} but found ${there}`);
   }
   return files;
+}
+
+/** Files of a repository that may hold a split. */
+function select(paths: readonly string[]): readonly string[] {
+  const stems = Object.values(FILE_NAMES).flat().join('|');
+  const file = new RegExp(`(^|/)(${stems})[^/]*\\.(csv|tsv|txt|jsonl|ndjson|parquet)$`, 'i');
+  return paths.filter((path) => file.test(path));
 }
 
 async function readRows(path: string, options: DatasetOptions): Promise<Rows> {

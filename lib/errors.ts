@@ -13,6 +13,8 @@
  * - `OUT_OF_MEMORY`: memory could not be had; the message says how much was wanted.
  * - `CUDA_UNAVAILABLE`, `CUDA_ERROR`: no usable GPU, or a GPU call failed.
  * - `NATIVE_UNAVAILABLE`: the native addon is not built or cannot be loaded.
+ * - `HUB_UNAVAILABLE`: the Hugging Face hub cannot be reached or gave no sound answer, and the cache does not hold what is needed.
+ * - `HUB_ACCESS`: the hub refuses access: a private or gated repository, or a token that is missing or wrong.
  * - `INTERNAL`: a check inside the library failed; please report it.
  */
 export type ErrorCode =
@@ -29,6 +31,8 @@ export type ErrorCode =
   | 'CUDA_UNAVAILABLE'
   | 'CUDA_ERROR'
   | 'NATIVE_UNAVAILABLE'
+  | 'HUB_UNAVAILABLE'
+  | 'HUB_ACCESS'
   | 'INTERNAL';
 
 /** The one error class of the library: a sentence for people and a `code` for programs. */

@@ -22,6 +22,14 @@ export {
 } from './dataset.js';
 export { BertuneError, type ErrorCode } from './errors.js';
 export {
+  type FindDatasetOptions,
+  type FindOptions,
+  type Found,
+  findDataset,
+  findModel,
+  type HubProgress,
+} from './hub.js';
+export {
   countParameters,
   type FullMethod,
   type FullOptions,

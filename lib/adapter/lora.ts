@@ -44,6 +44,7 @@ export function readLora(settings: AdapterSettings, file: Safetensors, where: st
     dropout: settings.number('lora_dropout', 0, 'a number from 0 to below 1', (value) => value >= 0 && value < 1),
     targetModules: readTargets(settings, modules, where),
     baseModel: settings.text('base_model_name_or_path'),
+    baseRevision: settings.text('revision'),
     tensors,
   };
   adapter.labels = readLabels(file.metadata, checkLora(adapter, where), where);
@@ -75,7 +76,7 @@ export function formatLora(adapter: LoraAdapter): { settings: Record<string, unk
       modules_to_save: ['classifier', 'score'],
       peft_type: 'LORA',
       r: adapter.rank,
-      revision: null,
+      revision: adapter.baseRevision ?? null,
       target_modules: targets.includes(ALL_LINEAR) ? ALL_LINEAR_NAMES : [...targets],
       task_type: 'SEQ_CLS',
     },

@@ -7,6 +7,8 @@ import type { Tensor } from '../safetensors.js';
 interface AdapterCommon {
   /** base_model_name_or_path: where the base checkpoint is, a directory or a hub id. */
   baseModel: string | null;
+  /** revision: the base checkpoint's branch, tag or commit on the hub. Defaults to null, its main branch. */
+  baseRevision?: string | null;
   /** Names of the classes in order, kept in the file's metadata; null where the file knows none (PEFT's do not). */
   labels?: readonly string[] | null;
 }

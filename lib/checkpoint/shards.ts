@@ -21,15 +21,26 @@ export async function readWeights(directory: string): Promise<Map<string, Tensor
     return (await readSafetensors(join(directory, WEIGHTS_FILE))).tensors;
   }
   if (await isFile(join(directory, INDEX_FILE))) return readShards(directory);
-  const foreign = (await readdir(directory).catch(() => [])).filter((name) => FOREIGN_WEIGHTS.test(name)).sort();
-  if (foreign.length > 0) {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Expected ${WEIGHTS_FILE} in ${directory} but found ${foreign.join(', ')}, which may be a pickle and is never ` +
-        `read here. ${CONVERSION_ADVICE}`,
-    );
-  }
+  const foreign = foreignWeights(directory, await readdir(directory).catch(() => []));
+  if (foreign) throw foreign;
   throw new BertuneError('NOT_FOUND', `Expected ${WEIGHTS_FILE} or ${INDEX_FILE} in ${directory} but there is neither`);
+}
+
+/**
+ * The error for weights of another kind only.
+ *
+ * @param where the directory or repository, for messages
+ * @param names the files in it
+ * @returns undefined where there are none such
+ */
+export function foreignWeights(where: string, names: readonly string[]): BertuneError | undefined {
+  const foreign = names.filter((name) => FOREIGN_WEIGHTS.test(name)).sort();
+  if (foreign.length === 0) return undefined;
+  return new BertuneError(
+    'CHECKPOINT_INVALID',
+    `Expected ${WEIGHTS_FILE} in ${where} but found ${foreign.join(', ')}, which may be a pickle and is never ` +
+      `read here. ${CONVERSION_ADVICE}`,
+  );
 }
 
 async function readShards(directory: string): Promise<Map<string, Tensor>> {

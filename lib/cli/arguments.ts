@@ -110,7 +110,10 @@ export interface DataArguments {
 export function addDataOptions(command: Command, { training }: { training: boolean }): Command {
   command
     .optionsGroup('Data:')
-    .option('--data <folder>', 'folder with train, validation and test files (.csv .tsv .jsonl .ndjson .txt)');
+    .option(
+      '--data <data>',
+      'folder or Hugging Face id with train, validation and test files (.csv .tsv .jsonl .ndjson .txt)',
+    );
   if (training) {
     command
       .option('--train-file <file>', 'file to train on, instead of --data')

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../compare/presets.js';
 import { runInProcess } from '../compare/runner.js';
-import { comparisonExperiments, expectLocal, type Overrides } from '../compare/settings.js';
+import { comparisonExperiments, type Overrides, settle } from '../compare/settings.js';
 import { BertuneError } from '../errors.js';
 import { prepareOutputDirectory } from '../files/output.js';
 import { resolveDevice } from '../model/device.js';
@@ -29,6 +29,7 @@ import {
   number,
   positiveInteger,
 } from './arguments.js';
+import { downloadProgress } from './downloads.js';
 import { EXIT_ERROR } from './failure.js';
 import { Progress } from './progress.js';
 import { interruptibly } from './signals.js';
@@ -60,7 +61,7 @@ export function compareCommand(program: Command): void {
     .command('compare')
     .description('train with every method, each in a process of its own, and lay the results side by side')
     .addOption(choice('--preset <name>', 'settings to start from', PRESET_NAMES).default('quick'))
-    .option('--model <dir>', "checkpoint (default: the preset's)")
+    .option('--model <model>', "folder or Hugging Face id of a checkpoint (default: the preset's)")
     .addOption(
       names('--methods <names>', 'full, linear, prefix<virtual tokens>, lora<rank> (default: all seven runs)'),
     );
@@ -90,13 +91,13 @@ async function compare(options: CompareArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
   const preset = PRESETS[options.preset];
   const overrides = overridesOf(options);
-  const experiments = comparisonExperiments(preset, overrides);
-  await expectLocal(preset, overrides);
+  const named = comparisonExperiments(preset, overrides);
   const output = options.output ?? join('results', preset.name);
   await prepareOutputDirectory(output, { overwrite: options.output === undefined || (options.overwrite ?? false) });
   await interruptibly(progress, async (signal) => {
     const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
-    const data = await loadData(experiments[0], signal);
+    const experiments = await settle(named, { signal, onProgress: downloadProgress(progress) });
+    const data = await loadData(experiments[0], sourceWords(named[0].data), signal);
     progress.note(environmentLine(environment));
 
     const runs: RunRecord[] = [];
@@ -111,7 +112,7 @@ async function compare(options: CompareArguments): Promise<void> {
     const comparison: ComparisonRecord = {
       preset: preset.name,
       created: new Date().toISOString(),
-      model: experiments[0].model,
+      model: named[0].model,
       data,
       environment,
       runs,
@@ -146,9 +147,8 @@ function overridesOf(options: CompareArguments): Overrides {
 }
 
 /** Reads the data once before any process starts, so that what is wrong with them is said once. */
-async function loadData(experiment: Experiment, signal: AbortSignal): Promise<DataRecord> {
+async function loadData(experiment: Experiment, source: string, signal: AbortSignal): Promise<DataRecord> {
   const data = await loadTrainingData(experiment, signal);
-  const source = sourceWords(experiment.data);
   for (const name of ['train', 'test'] as const) {
     if (data[name] === undefined)
       throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none`);

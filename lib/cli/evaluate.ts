@@ -23,6 +23,7 @@ import {
   given,
   positiveInteger,
 } from './arguments.js';
+import { downloadProgress } from './downloads.js';
 import { Progress } from './progress.js';
 import { interruptibly } from './signals.js';
 import { colorsFor, writeResult } from './terminal.js';
@@ -41,8 +42,8 @@ export function evaluateCommand(program: Command): void {
   const command = program
     .command('evaluate')
     .description('measure a model on labelled texts')
-    .requiredOption('--model <dir>', 'checkpoint or adapter')
-    .option('--base <dir>', 'checkpoint under the adapter (default: where the adapter says)');
+    .requiredOption('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter')
+    .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)');
   addDataOptions(command, { training: false })
     .addOption(choice('--split <name>', 'which split of --data (default: test)', ['train', 'validation', 'test']))
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'));
@@ -59,6 +60,8 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     await using model = await TextClassifier.load(modelPath(options.model), {
       ...given({ base: options.base === undefined ? undefined : modelPath(options.base) }),
       ...deviceOptions(options),
+      signal,
+      onProgress: downloadProgress(progress),
     });
     for (const note of model.notes) progress.note(`note: ${note}`);
     const split = await loadSplit(options, model.labels, signal);

@@ -11,7 +11,7 @@ import { blasName, processorName } from '../report/environment.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../report/format.js';
 import { printable } from '../report/printable.js';
 import { type Table, textTable } from '../report/table.js';
-import { modelPath } from '../run/assets.js';
+import { modelDirectory } from '../run/assets.js';
 import type { Tensor } from '../safetensors.js';
 import { writeResult } from './terminal.js';
 
@@ -32,12 +32,12 @@ export function inspectCommand(program: Command): void {
   program
     .command('inspect')
     .description('show devices, libraries and versions, or what a checkpoint or adapter holds')
-    .argument('[dir]', 'folder of a checkpoint or an adapter')
+    .argument('[model]', 'folder or Hugging Face id of a checkpoint or an adapter')
     .option('--tensors', 'list every tensor')
     .option('--json', 'write JSON')
     .action(async (directory: string | undefined, options: InspectArguments) => {
       const inspection =
-        directory === undefined ? inspectMachine() : await inspectDirectory(modelPath(directory), options);
+        directory === undefined ? inspectMachine() : await inspectDirectory(await modelDirectory(directory), options);
       await writeResult(options.json ? `${JSON.stringify(inspection.facts, null, 2)}\n` : text(inspection));
     });
 }

@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { type Adapter, isAdapter, readAdapter } from '../adapter.js';
 import { BertuneError } from '../errors.js';
+import type { FindOptions } from '../hub.js';
 import { full, linear, lora, METHOD_KINDS, type Method, type MethodKind, prefix } from '../methods.js';
+import { modelDirectory } from '../run/assets.js';
 import { choice, given, names, number, positiveInteger } from './arguments.js';
 
 /** What the options about the method say. */
@@ -27,7 +29,7 @@ export function addMethodOptions(command: Command): Command {
   return command
     .optionsGroup('Method:')
     .addOption(choice('--method <name>', 'how to train (default: full, or as the adapter was)', METHOD_KINDS))
-    .option('--adapter <dir>', 'go on with this LoRA or prefix adapter on the model')
+    .option('--adapter <adapter>', 'go on with this LoRA or prefix adapter on the model')
     .addOption(positiveInteger('--rank <n>', 'LoRA: rank (default: 8)'))
     .addOption(
       number('--alpha <x>', 'LoRA: scale, times 1/rank (default: 4 times the rank)', { min: 0, minExclusive: true }),
@@ -58,17 +60,19 @@ const FLAGS: readonly [keyof MethodArguments, string, readonly MethodKind[]][] =
  * The method that the arguments ask for. Going on with an adapter, it is the adapter's own, but for what is given.
  *
  * @param model directory of the model, which may be an adapter's
+ * @param find how an adapter is fetched that lies on the hub
  * @throws BertuneError INVALID_OPTION for an option of another method, or a method that is not the adapter's; those of
  *   readAdapter
  */
-export async function methodOf(options: MethodArguments, model: string): Promise<Method> {
-  const directory = options.adapter ?? ((await isAdapter(model)) ? model : undefined);
+export async function methodOf(options: MethodArguments, model: string, find: FindOptions = {}): Promise<Method> {
+  const named = options.adapter === undefined ? undefined : await modelDirectory(options.adapter, find);
+  const directory = named ?? ((await isAdapter(model)) ? model : undefined);
   const adapter = directory === undefined ? undefined : await readAdapter(directory);
   const kind = options.method ?? adapter?.kind ?? 'full';
   if (adapter !== undefined && adapter.kind !== kind) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected --method ${adapter.kind}, as ${directory} was trained, but received ${kind}`,
+      `Expected --method ${adapter.kind}, as ${options.adapter ?? directory} was trained, but received ${kind}`,
     );
   }
   for (const [option, flag, kinds] of FLAGS) {

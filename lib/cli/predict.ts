@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
 import { modelPath } from '../run/assets.js';
 import { addDeviceOptions, type DeviceArguments, deviceOptions, given, positiveInteger } from './arguments.js';
+import { downloadProgress } from './downloads.js';
 import { readLines } from './lines.js';
 import { Progress } from './progress.js';
 import { interruptibly } from './signals.js';
@@ -25,8 +26,8 @@ export function predictCommand(program: Command): void {
     .command('predict')
     .description('classify texts; writes a line of JSON a text: text, label, score, scores')
     .argument('[text...]', 'texts (default: stdin, one a line)')
-    .requiredOption('--model <dir>', 'checkpoint or adapter')
-    .option('--base <dir>', 'checkpoint under the adapter (default: where the adapter says)')
+    .requiredOption('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter')
+    .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)')
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
     .option('--no-text', 'leave the text out of the lines');
   addDeviceOptions(command).optionsGroup('Output:').option('--quiet', 'nothing on stderr but errors').action(predict);
@@ -38,6 +39,8 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
     await using model = await TextClassifier.load(modelPath(options.model), {
       ...given({ base: options.base === undefined ? undefined : modelPath(options.base) }),
       ...deviceOptions(options),
+      signal,
+      onProgress: downloadProgress(progress),
     });
     for (const note of model.notes) progress.note(`note: ${note}`);
     const batches = texts.length > 0 ? [texts] : readLines(process.stdin, TEXTS_PER_CALL, signal);

@@ -3,11 +3,12 @@ import type { Command } from 'commander';
 import { methodName, methodTitle } from '../compare/methods.js';
 import { BertuneError } from '../errors.js';
 import { prepareOutputDirectory, writeJson } from '../files/output.js';
+import type { FindOptions } from '../hub.js';
 import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
 import type { RunRecord } from '../report/records.js';
 import { runSection, sectionText, testSections } from '../report/sections.js';
-import { modelPath } from '../run/assets.js';
+import { modelDirectory } from '../run/assets.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
 import { errorRecord, Run } from '../run/run.js';
@@ -22,6 +23,7 @@ import {
   deviceOptions,
   given,
 } from './arguments.js';
+import { downloadProgress } from './downloads.js';
 import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
 import { Progress } from './progress.js';
 import { settingsLines } from './settings.js';
@@ -43,8 +45,11 @@ export function trainCommand(program: Command): void {
   const command = program
     .command('train')
     .description('train a classifier and save it with its log and results')
-    .requiredOption('--model <dir>', 'checkpoint to start from (or an adapter to go on with); bert-mini is built in')
-    .option('--base <dir>', 'checkpoint under the adapter, where --model is one');
+    .requiredOption(
+      '--model <model>',
+      'folder or Hugging Face id of a checkpoint (or of an adapter to go on with); bert-mini is built in',
+    )
+    .option('--base <model>', 'checkpoint under the adapter, where --model is one');
   addDataOptions(command, { training: true });
   addMethodOptions(command);
   addTrainingOptions(command);
@@ -59,10 +64,12 @@ export function trainCommand(program: Command): void {
 
 async function train(options: TrainArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
-  const experiment = await experimentOf(options);
-  // Before the work, not after it: a refusal must not cost a trained model.
-  await prepareOutputDirectory(options.output, { overwrite: options.overwrite ?? false });
+  const data = trainingSource(options);
   await interruptibly(progress, async (signal) => {
+    const find = { signal, onProgress: downloadProgress(progress) };
+    const experiment = await experimentOf(options, data, find);
+    // Before the work, not after it: a refusal must not cost a trained model.
+    await prepareOutputDirectory(options.output, { overwrite: options.overwrite ?? false });
     await using run = await Run.open(experiment, signal);
     const record = await carryOut(run, options, progress, signal);
     await writeResult(options.json ? `${JSON.stringify(record, null, 2)}\n` : resultText(record));
@@ -70,14 +77,14 @@ async function train(options: TrainArguments): Promise<void> {
   });
 }
 
-async function experimentOf(options: TrainArguments): Promise<Experiment> {
-  const method = await methodOf(options, modelPath(options.model));
+async function experimentOf(options: TrainArguments, data: DataSource, find: FindOptions): Promise<Experiment> {
+  const method = await methodOf(options, await modelDirectory(options.model, find), find);
   return {
     name: methodName(method),
     title: methodTitle(method),
     model: options.model,
     ...given({ adapter: options.adapter, base: options.base }),
-    data: trainingSource(options),
+    data,
     dataset: datasetOptions(options),
     method,
     options: trainerOptions(options),

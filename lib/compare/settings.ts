@@ -1,7 +1,7 @@
-import { isCheckpoint } from '../checkpoint.js';
 import type { DatasetOptions } from '../data/types.js';
-import { BertuneError } from '../errors.js';
+import { type FindOptions, pinned } from '../hub.js';
 import type { DeviceOptions } from '../model/device.js';
+import { dataPath, modelDirectory } from '../run/assets.js';
 import type { DataSource, Experiment } from '../run/experiment.js';
 import { parseMethods } from './methods.js';
 import type { MethodKind, Preset } from './presets.js';
@@ -59,22 +59,20 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
 }
 
 /**
- * Checks that the model of a comparison is a folder here. Presets may name models that others publish.
+ * Settles what a comparison's names mean, once for all its processes: the model's folder, fetched where needed, and the
+ * data's commit. Neither has to be asked about again.
  *
- * @throws BertuneError NOT_FOUND saying how to go on
+ * @throws BertuneError as findModel
  */
-export async function expectLocal(preset: Preset, { model, data }: Pick<Overrides, 'model' | 'data'>): Promise<void> {
-  const missing = [
-    ...(model === undefined && preset.model.includes('/') && !(await isCheckpoint(preset.model))
-      ? [`the model ${preset.model} (--model <folder with config.json, model.safetensors, tokenizer.json>)`]
-      : []),
-    ...(data === undefined && preset.data.includes('/')
-      ? [`the data ${preset.data} (--data <folder with train, validation and test files>)`]
-      : []),
-  ];
-  if (missing.length === 0) return;
-  throw new BertuneError(
-    'NOT_FOUND',
-    `Expected folders for the preset ${preset.name}: download and pass ${missing.join(' and ')}`,
-  );
+export async function settle<Each extends Experiment>(
+  experiments: readonly [Each, ...Each[]],
+  options: FindOptions,
+): Promise<[Each, ...Each[]]> {
+  const [{ model, data }] = experiments;
+  const settled = {
+    model: await modelDirectory(model, options),
+    data: typeof data === 'string' ? await pinned('dataset', dataPath(data), options) : data,
+  };
+  const [first, ...others] = experiments;
+  return [{ ...first, ...settled }, ...others.map((experiment) => ({ ...experiment, ...settled }))];
 }

@@ -3,9 +3,12 @@ import { type Adapter, checkAdapter, isAdapter, readAdapter } from '../adapter.j
 import { readConfig } from '../checkpoint/config.js';
 import { type Checkpoint, isCheckpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
+import { parseHubId } from '../hub/id.js';
+import { type FindOptions, type Found, findModel, type HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
 import { expectNames, expectNonNegativeInteger, expectObject, expectString, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
 import { type DeviceOptions, resolveDevice } from './device.js';
 import { initializerOf } from './initialise.js';
@@ -16,10 +19,16 @@ import { Session } from './session.js';
 export interface LoadOptions extends DeviceOptions {
   /** Names of the classes, in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1. */
   labels?: readonly string[];
-  /** Directory of an adapter to put on the checkpoint. Defaults to none. */
+  /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
   adapter?: string;
-  /** Directory of the checkpoint under an adapter directory. Defaults to where its adapter_config.json says. */
+  /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
   base?: string;
+  /** Branch, tag or commit of a model on the hub. Defaults to the one behind the id's `@`, else `main`. */
+  revision?: string;
+  /** Stops transfers from the hub. Defaults to none. */
+  signal?: AbortSignal;
+  /** Called as files come from the hub. Defaults to none. */
+  onProgress?: (progress: HubProgress) => void;
   /** Of parameters that the files do not hold. Defaults to 42. */
   seed?: number;
 }
@@ -27,15 +36,27 @@ export interface LoadOptions extends DeviceOptions {
 /** Where `save` puts the weights under an adapter that are not those of its base. */
 export const OWN_BASE = 'base';
 
-const LOAD_OPTIONS = ['labels', 'device', 'precision', 'threads', 'adapter', 'base', 'seed'] as const;
+const LOAD_OPTIONS = [
+  'labels',
+  'device',
+  'precision',
+  'threads',
+  'adapter',
+  'base',
+  'revision',
+  'signal',
+  'onProgress',
+  'seed',
+] as const;
 
 /** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
-export async function loadModel(directory: string, options: LoadOptions): Promise<{ model: Model; notes: string[] }> {
+export async function loadModel(source: string, options: LoadOptions): Promise<{ model: Model; notes: string[] }> {
   expectObject('options', options, LOAD_OPTIONS);
   const seed = expectNonNegativeInteger('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
   const device = resolveDevice(options);
-  const { adapter, base } = await findParts(expectString('directory', directory), options);
+  const { adapter, base, notes } = await findParts(expectString('source', source), options);
+  throwIfAborted(options.signal);
 
   const asked = wanted ?? (adapter && (await adapterLabels(adapter, base.directory)));
   const checkpoint = await readCheckpoint(base.directory, asked ? { labels: asked } : {});
@@ -73,11 +94,11 @@ export async function loadModel(directory: string, options: LoadOptions): Promis
       labels: [...labels],
       tokenizer,
       device,
-      base: { name: base.name, tokenizerFrom: base.directory, intact: !newPooler },
+      base: { name: base.name, revision: base.revision, tokenizerFrom: base.directory, intact: !newPooler },
       method,
       session,
     });
-    return { model, notes: notesOn(fresh, checkpoint) };
+    return { model, notes: [...notes, ...notesOn(fresh, checkpoint)] };
   } catch (cause) {
     await session.retire();
     throw cause;
@@ -86,32 +107,43 @@ export async function loadModel(directory: string, options: LoadOptions): Promis
 
 interface Parts {
   adapter: Adapter | null;
-  base: { name: string; directory: string };
+  base: { name: string; revision: string | null; directory: string };
+  notes: readonly string[];
 }
 
-/** Which directories hold what. */
-async function findParts(directory: string, options: LoadOptions): Promise<Parts> {
-  if (!(await isAdapter(directory))) {
+/** Which directories hold what; what lies on the hub is fetched. */
+async function findParts(source: string, options: LoadOptions): Promise<Parts> {
+  const { revision, signal, onProgress } = options;
+  const shared = { ...(signal && { signal }), ...(onProgress && { onProgress }) };
+  const found = await findModel(source, { ...shared, ...(revision === undefined ? {} : { revision }) });
+  if (!(await isAdapter(found.directory))) {
     if (options.base !== undefined) {
-      throw invalidOption('base', `nothing, because ${directory} is no adapter directory,`, options.base);
+      throw invalidOption('base', `nothing, because ${source} is no adapter directory,`, options.base);
     }
-    const base = { name: directory, directory };
-    if (options.adapter === undefined) return { adapter: null, base };
-    const path = expectString('adapter', options.adapter);
-    if (!(await isAdapter(path))) {
-      throw new BertuneError('NOT_FOUND', `Expected an adapter_config.json in ${path} but there is none`);
+    if (options.adapter === undefined) return { adapter: null, base: found, notes: found.notes };
+    const wish = await findModel(expectString('adapter', options.adapter), shared);
+    if (!(await isAdapter(wish.directory))) {
+      throw new BertuneError('NOT_FOUND', `Expected an adapter_config.json in ${options.adapter} but there is none`);
     }
-    return { adapter: await readAdapter(path), base };
+    return { adapter: await readAdapter(wish.directory), base: found, notes: [...found.notes, ...wish.notes] };
   }
   if (options.adapter !== undefined) {
-    throw invalidOption('adapter', `nothing, because ${directory} is an adapter already,`, options.adapter);
+    throw invalidOption('adapter', `nothing, because ${source} is an adapter already,`, options.adapter);
   }
-  const adapter = await readAdapter(directory);
-  return { adapter, base: await findBase(directory, adapter, options.base) };
+  const adapter = await readAdapter(found.directory);
+  const base =
+    options.base === undefined
+      ? await findBase(found.directory, adapter, shared)
+      : await findModel(expectString('base', options.base), shared);
+  return { adapter, base, notes: [...found.notes, ...base.notes] };
 }
 
-async function findBase(directory: string, adapter: Adapter, wish: string | undefined): Promise<Parts['base']> {
-  if (wish !== undefined) return { name: expectString('base', wish), directory: wish };
+/**
+ * The checkpoint that an adapter says it belongs on: a folder, or a model of the hub.
+ *
+ * @param directory of the adapter
+ */
+export async function findBase(directory: string, adapter: Adapter, options: FindOptions): Promise<Found> {
   const named = adapter.baseModel;
   // The path that `save` wrote is of the time: the directory may have been moved since.
   const own = named === null || basename(named) === OWN_BASE;
@@ -121,7 +153,11 @@ async function findBase(directory: string, adapter: Adapter, wish: string | unde
     ...(own ? [join(directory, OWN_BASE)] : []),
   ];
   for (const place of places) {
-    if (await isCheckpoint(place)) return { name: named ?? place, directory: place };
+    if (await isCheckpoint(place)) return { ...(await findModel(place)), name: named ?? place };
+  }
+  if (named !== null && parseHubId(named) !== null) {
+    const revision = adapter.baseRevision ? { revision: adapter.baseRevision } : {};
+    return findModel(named, { ...options, ...revision });
   }
   throw new BertuneError(
     'NOT_FOUND',

@@ -15,6 +15,8 @@ import { Session, type Values } from './session.js';
 export interface Base {
   /** As the caller gave it: what an adapter's base_model_name_or_path will say. */
   name: string;
+  /** Its branch, tag or commit on the hub, where one was asked for; null otherwise. */
+  revision: string | null;
   /** Directory of the tokenizer's files. */
   tokenizerFrom: string;
   /** Whether the weights under an adapter are exactly those that the name leads to. */

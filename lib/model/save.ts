@@ -80,9 +80,12 @@ async function saveAdapter(
   directory: string,
 ): Promise<void> {
   const ownBase = join(directory, OWN_BASE);
-  const { intact, name, tokenizerFrom } = model.base;
+  const { intact, name, revision, tokenizerFrom } = model.base;
   if (!intact) await saveCheckpoint(model, { ...source, plan: { ...source.plan, lora: null } }, ownBase);
-  const adapter = await adapterOf(model, source, method, intact ? name : resolve(ownBase));
+  const base = intact
+    ? { baseModel: name, baseRevision: revision }
+    : { baseModel: resolve(ownBase), baseRevision: null };
+  const adapter = await adapterOf(model, source, method, base);
   await writeAdapter(directory, adapter, { tokenizerFrom });
 }
 
@@ -103,7 +106,7 @@ async function adapterOf(
   { config, labels }: Model,
   { native, plan, read }: Source,
   method: LoraMethod | PrefixMethod,
-  baseModel: string,
+  base: { baseModel: string; baseRevision: string | null },
 ): Promise<Adapter> {
   const shapes = new Map(plan.parameters.map(({ name, shape }) => [name, shape]));
   const named = (wanted: (name: string) => boolean) => new Map([...shapes].filter(([name]) => wanted(name)));
@@ -114,7 +117,7 @@ async function adapterOf(
       read,
       named((name) => isHead(name) || /\.lora_[AB]\.weight$/.test(name)),
     );
-    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], baseModel, labels, tensors };
+    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, labels, tensors };
   }
   const { virtualTokens, projection } = method;
   const { layers, heads, hiddenSize } = config;
@@ -126,7 +129,7 @@ async function adapterOf(
     layers,
     heads,
     hiddenSize,
-    baseModel,
+    ...base,
     labels,
     promptEmbeddings: tensorOf(prompt, [virtualTokens, 2 * layers * hiddenSize]),
     tensors: await readTensors(read, named(isHead)),

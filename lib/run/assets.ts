@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { type FindOptions, findModel } from '../hub.js';
 
 /** The model that comes with the package. */
 export const EMBEDDED_MODEL = 'bert-mini';
@@ -15,6 +16,15 @@ const asset = (path: string) => fileURLToPath(new URL(`../../assets/${path}`, im
  */
 export function modelPath(name: string): string {
   return name === EMBEDDED_MODEL && !existsSync(name) ? asset(`models/${EMBEDDED_MODEL}`) : name;
+}
+
+/**
+ * The folder of a model: the embedded one's, a local one, or the hub's snapshot, fetched where it is not here.
+ *
+ * @throws BertuneError as findModel
+ */
+export async function modelDirectory(name: string, options: FindOptions = {}): Promise<string> {
+  return (await findModel(modelPath(name), options)).directory;
 }
 
 /** Where data are, likewise. */

@@ -1,9 +1,9 @@
 import { isAdapter, readAdapter } from '../adapter.js';
 import { readConfig } from '../checkpoint/config.js';
-import { isCheckpoint } from '../checkpoint.js';
 import type { TextDataset } from '../data/types.js';
 import { loadDataset } from '../dataset.js';
-import { dataPath, modelPath } from './assets.js';
+import { findBase } from '../model/load.js';
+import { dataPath, modelDirectory } from './assets.js';
 import type { Experiment } from './experiment.js';
 
 /**
@@ -16,21 +16,25 @@ export async function loadTrainingData(experiment: Experiment, signal?: AbortSig
   const options = { ...experiment.dataset, ...(signal && { signal }) };
   const source = typeof experiment.data === 'string' ? dataPath(experiment.data) : experiment.data;
   const data = await loadDataset(source, options);
-  const labels = await modelLabels(experiment);
+  const labels = await modelLabels(experiment, signal);
   if (labels === null || labels.every((label, index) => label === data.labels[index])) return data;
   const known = data.labels.every((label) => labels.includes(label)) || areIndices(data.labels, labels.length);
   return known ? loadDataset(source, { ...options, labels }) : data;
 }
 
 /** The labels of the adapter or checkpoint that a run starts from; null where its files name none. */
-async function modelLabels({ adapter, base, ...experiment }: Experiment): Promise<readonly string[] | null> {
-  const model = modelPath(experiment.model);
-  const directory = adapter ?? ((await isAdapter(model)) ? model : undefined);
-  if (directory === undefined) return (await readConfig(model)).labels;
-  const { labels, baseModel } = await readAdapter(directory);
-  if (labels) return labels;
-  const checkpoint = directory === model ? (base ?? baseModel) : model;
-  return checkpoint !== null && (await isCheckpoint(checkpoint)) ? (await readConfig(checkpoint)).labels : null;
+async function modelLabels(experiment: Experiment, signal?: AbortSignal): Promise<readonly string[] | null> {
+  const options = signal ? { signal } : {};
+  const { base } = experiment;
+  const model = await modelDirectory(experiment.model, options);
+  const onModel = experiment.adapter !== undefined;
+  if (!onModel && !(await isAdapter(model))) return (await readConfig(model)).labels;
+  const directory = experiment.adapter === undefined ? model : await modelDirectory(experiment.adapter, options);
+  const adapter = await readAdapter(directory);
+  if (adapter.labels) return adapter.labels;
+  if (onModel) return (await readConfig(model)).labels;
+  const checkpoint = base === undefined ? (await findBase(directory, adapter, options)).directory : base;
+  return (await readConfig(await modelDirectory(checkpoint, options))).labels;
 }
 
 /** Whether labels are numbers that count the classes of a model. */

@@ -48,6 +48,7 @@ export class Run implements AsyncDisposable {
       ...(base === undefined ? {} : { base: modelPath(base) }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...where,
+      ...(signal && { signal }),
     });
     try {
       const method = experiment.method ?? undefined;

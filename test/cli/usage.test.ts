@@ -33,7 +33,11 @@ describe('usage of the command line', () => {
       /--learning-rate.*-1/,
     ],
     ['an unknown method', ['train', '--method', 'bitfit'], /full, linear, prefix, lora/],
-    ['an option of another method', ['train', '--model', checkpoint, '--output', 'x', '--rank', '4'], /--method lora/],
+    [
+      'an option of another method',
+      ['train', '--model', checkpoint, '--train-file', train, '--output', 'x', '--rank', '4'],
+      /--method lora/,
+    ],
     ['no data', ['train', '--model', checkpoint, '--output', 'x'], /--train-file/],
     ['an unknown method to compare', ['compare', '--methods', 'full,bitfit'], /bitfit/],
   ] as const) {
@@ -56,7 +60,6 @@ describe('usage of the command line', () => {
         ['train', '--model', checkpoint, '--train-file', train, '--adapter', missing, ...output],
         ['evaluate', '--model', missing, '--test-file', test],
         ['predict', '--model', missing, 'text'],
-        ['compare', '--preset', 'notebook', ...output],
         ['compare', '--data', missing, ...output],
         ['inspect', missing],
       ]) {
@@ -64,6 +67,16 @@ describe('usage of the command line', () => {
         expect(result, args.join(' ')).to.include({ status: 1, stdout: '' });
         expect(ERROR_LINE.exec(result.stderr)?.[1], result.stderr).to.equal('NOT_FOUND');
       }
+    });
+  });
+
+  it('says how to go on where a preset needs the hub and there is no network', async () => {
+    await withFolder(async (folder) => {
+      const environment = { HF_HOME: folder, HF_HUB_OFFLINE: '1' };
+      const args = ['compare', '--preset', 'notebook', '--output', join(folder, 'out')];
+      const result = await runCli(args, { environment });
+      expect(result).to.include({ status: 1, stdout: '' });
+      expect(result.stderr).to.match(/^error \[HUB_UNAVAILABLE\]: .*hf download google-bert\/bert-base-uncased/m);
     });
   });
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { methodName, methodTitle, parseMethods } from '../../lib/compare/methods.js';
 import { PRESETS } from '../../lib/compare/presets.js';
 import { NOTEBOOK_REFERENCE } from '../../lib/compare/reference.js';
-import { comparisonExperiments, expectLocal } from '../../lib/compare/settings.js';
+import { comparisonExperiments, settle } from '../../lib/compare/settings.js';
 import { BertuneError } from '../../lib/errors.js';
 
 describe('methods of a comparison', () => {
@@ -93,15 +93,10 @@ describe('settings of a comparison', () => {
     expect(lora?.where).to.deep.equal({ device: 'cpu', threads: 1 });
   });
 
-  it('say how to pass a model and data that are published elsewhere', async () => {
-    const error = await expectLocal(PRESETS.notebook, {}).then(
-      () => expect.fail('accepted'),
-      (cause: unknown) => cause as BertuneError,
-    );
-    expect(error).to.be.instanceOf(BertuneError).and.include({ code: 'NOT_FOUND' });
-    expect(error.message).to.contain('google-bert/bert-base-uncased (--model');
-    expect(error.message).to.contain('dair-ai/emotion (--data');
-    await expectLocal(PRESETS.notebook, { model: 'here', data: 'there' });
-    await expectLocal(PRESETS.quick, {});
+  it('are settled once: the model is a folder, local data stay as they are', async () => {
+    const [before, full] = await settle(comparisonExperiments(PRESETS.quick, { methods: ['full'] }), {});
+    expect(before.model).to.match(/assets.models.bert-mini$/);
+    expect(before.data).to.match(/assets.data.goemotions6$/);
+    expect(full).to.include({ model: before.model, data: before.data, name: 'full' });
   });
 });

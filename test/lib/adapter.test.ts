@@ -263,7 +263,6 @@ describe('adapter', () => {
         auto_mapping: { base_model_class: 'BertForSequenceClassification' },
         qalora_group_size: 32,
         runtime_config: { ephemeral_gpu_offload: false },
-        revision: 'main',
         task_type: null,
         modules_to_save: null,
       });

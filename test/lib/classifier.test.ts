@@ -188,7 +188,7 @@ describe('TextClassifier', () => {
 
     it('refuses what cannot be loaded', async () => {
       await expectRefusal(TextClassifier.load(directory.path('nowhere'), CPU), 'NOT_FOUND', 'nowhere');
-      await expectRefusal(TextClassifier.load('', CPU), 'INVALID_OPTION', 'directory');
+      await expectRefusal(TextClassifier.load('', CPU), 'INVALID_OPTION', 'source');
       await expectRefusal(TextClassifier.load(base(), { ...CPU, label: [] } as object), 'INVALID_OPTION', 'labels');
       await expectRefusal(TextClassifier.load(base(), { ...CPU, labels: ['a', 'a'] }), 'INVALID_OPTION', 'labels');
       await expectRefusal(TextClassifier.load(base(), { ...CPU, base: 'x' }), 'INVALID_OPTION', 'base');

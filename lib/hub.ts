@@ -1,0 +1,140 @@
+import { stat } from 'node:fs/promises';
+import { BertuneError } from './errors.js';
+import { isCommit, isRevision, parseHubId, type RepositoryKind } from './hub/id.js';
+import { modelFiles } from './hub/model-files.js';
+import { hubSettings } from './hub/settings.js';
+import { type Choice, type HubProgress, type Snapshot, SnapshotFetcher } from './hub/snapshot.js';
+import { expectAbortSignal, expectFunction, expectObject, expectString, invalidOption } from './options.js';
+import { throwIfAborted } from './time-slice.js';
+
+export type { HubProgress } from './hub/snapshot.js';
+
+/** Options of `findModel`. */
+export interface FindOptions {
+  /** Branch, tag or commit on the hub. Defaults to the one behind the id's `@`, else `main`. */
+  revision?: string;
+  /** Stops transfers; what has come is kept for the next time. Defaults to none. */
+  signal?: AbortSignal;
+  /** Called as bytes come. Defaults to none. */
+  onProgress?: (progress: HubProgress) => void;
+}
+
+/** Options of `findDataset`. */
+export interface FindDatasetOptions extends FindOptions {
+  /**
+   * The files that are needed.
+   *
+   * @param paths every file of the repository
+   * @param card the text of its README.md; null where it has none
+   */
+  select: (paths: readonly string[], card: string | null) => readonly string[];
+}
+
+/** A model or data set that is here now. */
+export interface Found {
+  /** A local folder (or file) as it was given, or the snapshot in the hub's cache. */
+  directory: string;
+  /** The id without its revision, or the local path. */
+  name: string;
+  /** The revision that was asked for; null for none, and for a local path. */
+  revision: string | null;
+  /** The commit on the hub; null for a local path. */
+  commit: string | null;
+  /** The files that were chosen; null for a local path. */
+  files: readonly string[] | null;
+  /** What is worth knowing, e.g. that the hub could not be reached and the cache's version is used. */
+  notes: readonly string[];
+}
+
+const OPTIONS = ['revision', 'signal', 'onProgress'];
+
+/**
+ * Finds a model or adapter: a local folder as it is, or a repository of the Hugging Face hub (`name`, `org/name`,
+ * `org/name@revision`), whose files are fetched where the cache lacks them. The cache is Python's, in its layout; a commit
+ * whose files are there is not asked about. Environment variables are those of huggingface_hub (see lib/hub/settings.ts).
+ *
+ * @param source an existing path, or an id
+ * @throws BertuneError NOT_FOUND: neither a path nor on the hub, no such revision, or no weights · HUB_UNAVAILABLE ·
+ *   HUB_ACCESS · CHECKPOINT_INVALID: weights in pickles only · OUTPUT_REFUSED: the cache cannot be written, or the disk is
+ *   full · INVALID_OPTION · ABORTED
+ */
+export async function findModel(source: string, options: FindOptions = {}): Promise<Found> {
+  expectObject('options', options, OPTIONS);
+  return find('model', source, modelFiles, options);
+}
+
+/**
+ * Finds a data set, as findModel.
+ *
+ * @param options.select the files that are needed; README.md comes with them
+ * @throws BertuneError as findModel; NOT_FOUND where `select` chooses none
+ */
+export async function findDataset(source: string, options: FindDatasetOptions): Promise<Found> {
+  expectObject('options', options, [...OPTIONS, 'select']);
+  const { select } = options;
+  expectFunction('select', select);
+  const choice: Choice = {
+    optional: null,
+    async choose(paths, read, where) {
+      const hasCard = paths.includes(CARD);
+      const chosen = select(paths, hasCard ? await read(CARD) : null);
+      const stranger = chosen.find((path) => !paths.includes(path));
+      if (stranger !== undefined) throw invalidOption('select', 'a function that returns some of the paths', stranger);
+      if (chosen.every((path) => path === CARD)) {
+        const there = paths.slice(0, 10).join(', ');
+        throw new BertuneError('NOT_FOUND', `Expected data files in ${where} but found ${there}`);
+      }
+      return hasCard && !chosen.includes(CARD) ? [...chosen, CARD] : chosen;
+    },
+  };
+  return find('dataset', source, choice, options);
+}
+
+const CARD = 'README.md';
+
+async function find(kind: RepositoryKind, source: string, choice: Choice, options: FindOptions): Promise<Found> {
+  expectString('source', source);
+  const { revision, signal, onProgress } = options;
+  if (revision !== undefined && !isRevision(expectString('revision', revision))) {
+    throw invalidOption('revision', 'a branch, a tag or a commit', revision);
+  }
+  if (signal !== undefined) expectAbortSignal('signal', signal);
+  if (onProgress !== undefined) expectFunction('onProgress', onProgress);
+  throwIfAborted(signal);
+  if (await stat(source).catch(() => undefined)) {
+    if (revision !== undefined)
+      throw invalidOption('revision', `nothing, because ${source} is a local path,`, revision);
+    return { directory: source, name: source, revision: null, commit: null, files: null, notes: [] };
+  }
+  const id = parseHubId(source);
+  if (id === null) {
+    const wanted = kind === 'model' ? 'model' : 'data set';
+    throw new BertuneError(
+      'NOT_FOUND',
+      `Expected a ${wanted} at ${source} but there is no such file or folder, and it is no id of the Hugging Face hub ` +
+        '(name, org/name or org/name@revision) either',
+    );
+  }
+  if (revision !== undefined && id.revision !== null && revision !== id.revision) {
+    throw invalidOption('revision', `${id.revision}, as in ${source},`, revision);
+  }
+  const asked = revision ?? id.revision;
+  const subject = { kind, name: id.name, revision: asked ?? 'main' };
+  const fetcher = new SnapshotFetcher(subject, await hubSettings(), { signal, onProgress });
+  const snapshot: Snapshot = await fetcher.fetch(choice);
+  return { ...snapshot, name: id.name, revision: asked };
+}
+
+/**
+ * An id at the commit that it means now, so that every process that is given it reads the same files and asks nobody. A
+ * local path stays as it is.
+ *
+ * @throws BertuneError NOT_FOUND, HUB_UNAVAILABLE, HUB_ACCESS, INVALID_OPTION, ABORTED
+ */
+export async function pinned(kind: RepositoryKind, source: string, options: FindOptions = {}): Promise<string> {
+  const id = (await stat(source).catch(() => undefined)) ? null : parseHubId(source);
+  if (id === null || (id.revision !== null && isCommit(id.revision))) return source;
+  const subject = { kind, name: id.name, revision: id.revision ?? 'main' };
+  const fetcher = new SnapshotFetcher(subject, await hubSettings(), { signal: options.signal });
+  return `${id.name}@${(await fetcher.commit()).commit}`;
+}

@@ -1,0 +1,177 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BertuneError } from '../errors.js';
+import { throwIfAborted } from '../time-slice.js';
+import { failureOf, hubUnavailable, type Subject, TransientFailure } from './failure.js';
+import { expectSafePath } from './id.js';
+import type { HubSettings } from './settings.js';
+import type { TreeEntry } from './tree.js';
+
+/** Attempts at a question, and at a transfer that brings nothing new. */
+export const ATTEMPTS = 4;
+
+const FIRST_WAIT_MILLISECONDS = 400;
+const LONGEST_WAIT_MILLISECONDS = 60_000;
+const MOST_REDIRECTS = 5;
+
+/** Asks the hub about one repository. */
+export class HubClient {
+  constructor(
+    readonly settings: HubSettings,
+    readonly subject: Subject,
+    readonly signal?: AbortSignal,
+  ) {}
+
+  /**
+   * The commit that the revision means now.
+   *
+   * @param attempts Defaults to 4.
+   * @throws BertuneError NOT_FOUND, HUB_ACCESS, HUB_UNAVAILABLE, ABORTED
+   */
+  async commit(attempts = ATTEMPTS): Promise<string> {
+    const { kind, name, revision } = this.subject;
+    const hub = await import('@huggingface/hub');
+    const params = { name, revision, hubUrl: this.settings.endpoint, fetch: this.#fetch(attempts) };
+    const { sha } = await this.#asking(() =>
+      kind === 'model'
+        ? hub.modelInfo({ ...params, additionalFields: ['sha'] })
+        : hub.datasetInfo({ ...params, additionalFields: ['sha'] }),
+    );
+    if (/^[0-9a-f]{40}$/.test(sha)) return sha;
+    throw hubUnavailable(this.subject, this.settings, new Error(`no commit id but ${JSON.stringify(sha)}`));
+  }
+
+  /**
+   * Every file of the repository at a commit.
+   *
+   * @throws BertuneError as `commit`; CHECKPOINT_INVALID for a path that leaves its folder
+   */
+  async tree(commit: string): Promise<Map<string, TreeEntry>> {
+    const { kind, name } = this.subject;
+    const { listFiles } = await import('@huggingface/hub');
+    return this.#asking(async () => {
+      const entries = new Map<string, TreeEntry>();
+      const repo = { type: kind, name };
+      const params = { repo, revision: commit, recursive: true, hubUrl: this.settings.endpoint };
+      for await (const { type, path, size, oid, lfs, xetHash } of listFiles({ ...params, fetch: this.#fetch() })) {
+        if (type !== 'file') continue;
+        const entry = {
+          size: lfs?.size ?? size,
+          blobId: oid ?? '',
+          sha256: lfs?.oid ?? null,
+          xetHash: xetHash ?? null,
+        };
+        const sound = Number.isSafeInteger(entry.size) && /^[0-9a-f]{40}$/.test(entry.blobId);
+        if (!sound || (entry.sha256 !== null && !/^[0-9a-f]{64}$/.test(entry.sha256))) {
+          throw new Error(`no size and hash for ${JSON.stringify(path)}`);
+        }
+        entries.set(expectSafePath(path, name), entry);
+      }
+      return entries;
+    });
+  }
+
+  /**
+   * Asks for a file, once. Redirects are followed; the token goes to the hub's own host alone.
+   *
+   * @throws TransientFailure where asking again may help; BertuneError otherwise
+   */
+  async open(commit: string, path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    const { kind, name } = this.subject;
+    const place = `${kind === 'dataset' ? 'datasets/' : ''}${name}/resolve/${commit}`;
+    const url = `${this.settings.endpoint}/${place}/${path.split('/').map(encodeURIComponent).join('/')}`;
+    const response = await this.#request(url, headers, signal);
+    if (response.ok || response.status === 416) return response;
+    await response.body?.cancel().catch(() => undefined);
+    throw failureOf(response, this.subject, this.settings, path);
+  }
+
+  /** Waits before another attempt: as long as the server asks, otherwise longer each time. */
+  async pause(attempt: number, failure: TransientFailure): Promise<void> {
+    const wait = failure.waitMilliseconds ?? FIRST_WAIT_MILLISECONDS * 2 ** (attempt - 1) * (1 + Math.random() / 4);
+    if (wait > LONGEST_WAIT_MILLISECONDS) {
+      const seconds = Math.ceil(wait / 1000);
+      throw hubUnavailable(this.subject, this.settings, new Error(`${failure.message}: come back in ${seconds} s`));
+    }
+    await sleep(wait, undefined, this.signal ? { signal: this.signal } : {}).catch(() => undefined);
+    throwIfAborted(this.signal);
+  }
+
+  /** A `fetch` for the hub's library: with token, time-out, attempts, and errors of ours. */
+  #fetch(attempts = ATTEMPTS): typeof fetch {
+    return async (input) => {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await this.#ask(String(input));
+        } catch (failure) {
+          if (!(failure instanceof TransientFailure) || attempt >= attempts) throw failure;
+          await this.pause(attempt, failure);
+        }
+      }
+    };
+  }
+
+  /** One question with its whole answer in time, so that an answer that stalls half-way is tried again too. */
+  async #ask(url: string): Promise<Response> {
+    const timeout = AbortSignal.timeout(this.settings.metadataTimeout);
+    const response = await this.#request(url, { accept: 'application/json' }, timeout);
+    if (!response.ok) {
+      await response.body?.cancel().catch(() => undefined);
+      throw failureOf(response, this.subject, this.settings);
+    }
+    try {
+      const { status, headers } = response;
+      return new Response(await response.text(), { status, headers });
+    } catch (cause) {
+      throw this.#broken(cause);
+    }
+  }
+
+  async #request(url: string, headers: Record<string, string>, limit: AbortSignal): Promise<Response> {
+    const { endpoint, token } = this.settings;
+    const signal = this.signal ? AbortSignal.any([this.signal, limit]) : limit;
+    let target = new URL(url);
+    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects += 1) {
+      const own = target.origin === new URL(endpoint).origin;
+      const authorization = own && token !== null ? { authorization: `Bearer ${token}` } : {};
+      let response: Response;
+      try {
+        response = await fetch(target, {
+          headers: { ...headers, ...authorization, 'user-agent': 'bertune' },
+          redirect: 'manual',
+          signal,
+        });
+      } catch (cause) {
+        throw this.#broken(cause);
+      }
+      const location = response.headers.get('location');
+      if (response.status < 300 || response.status >= 400 || location === null) return response;
+      await response.body?.cancel().catch(() => undefined);
+      const next = URL.canParse(location, target.href) ? new URL(location, target.href) : undefined;
+      const downgrade = target.protocol === 'https:' && next?.protocol !== 'https:';
+      if (next === undefined || !/^https?:$/.test(next.protocol) || downgrade) {
+        throw hubUnavailable(this.subject, this.settings, new Error(`a redirect to ${location.slice(0, 200)}`));
+      }
+      target = next;
+    }
+    throw hubUnavailable(this.subject, this.settings, new Error(`more than ${MOST_REDIRECTS} redirects`));
+  }
+
+  /** A request that came to nothing, as a failure to try again; ABORTED where the caller asked for it. */
+  #broken(cause: unknown): TransientFailure {
+    throwIfAborted(this.signal);
+    const { message, name, cause: inner } = cause as Error & { cause?: Error };
+    const words = name === 'TimeoutError' || name === 'AbortError' ? 'no answer in time' : inner?.message || message;
+    return new TransientFailure(words, null, { cause });
+  }
+
+  /** Whatever is not an error of ours yet becomes HUB_UNAVAILABLE. */
+  async #asking<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      if (cause instanceof BertuneError) throw cause;
+      throwIfAborted(this.signal);
+      throw hubUnavailable(this.subject, this.settings, cause);
+    }
+  }
+}

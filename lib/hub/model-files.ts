@@ -1,0 +1,75 @@
+import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, adapterPickle } from '../adapter.js';
+import { foreignWeights, INDEX_FILE, WEIGHTS_FILE } from '../checkpoint/shards.js';
+import { BertuneError } from '../errors.js';
+import { isObject } from '../files/input.js';
+import { expectSafePath } from './id.js';
+import type { Choice } from './snapshot.js';
+
+const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'special_tokens_map.json'];
+
+/** Where `TextClassifier.save` puts the weights under an adapter that are its own. */
+const OWN_BASE = 'base/';
+
+/** The files that loading a model or an adapter reads, of those that its repository has. */
+export const modelFiles: Choice = {
+  optional: TOKENIZER_FILES,
+
+  async choose(paths, read, where) {
+    const there = new Set(paths);
+    if (there.has(ADAPTER_CONFIG_FILE)) {
+      if (!there.has(ADAPTER_WEIGHTS_FILE)) {
+        throw adapterPickle(where, paths) ?? missing(ADAPTER_WEIGHTS_FILE, where);
+      }
+      const own = there.has(`${OWN_BASE}config.json`) ? await checkpoint(OWN_BASE, there, read, where) : [];
+      return [ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, ...TOKENIZER_FILES.filter((name) => there.has(name)), ...own];
+    }
+    return checkpoint('', there, read, where);
+  },
+};
+
+async function checkpoint(
+  folder: string,
+  there: ReadonlySet<string>,
+  read: (path: string) => Promise<string>,
+  where: string,
+): Promise<string[]> {
+  const config = `${folder}config.json`;
+  if (!there.has(config)) throw missing(config, where);
+  const tokenizer = TOKENIZER_FILES.map((name) => folder + name).filter((path) => there.has(path));
+  if (tokenizer.every((path) => !/(tokenizer\.json|vocab\.txt)$/.test(path))) {
+    throw missing(`${folder}tokenizer.json or ${folder}vocab.txt`, where);
+  }
+  if (there.has(folder + WEIGHTS_FILE)) return [config, ...tokenizer, folder + WEIGHTS_FILE];
+  if (!there.has(folder + INDEX_FILE)) {
+    const names = [...there].filter((path) => path.startsWith(folder)).map((path) => path.slice(folder.length));
+    throw (
+      foreignWeights(
+        where,
+        names.filter((name) => !name.includes('/')),
+      ) ?? missing(WEIGHTS_FILE, where)
+    );
+  }
+  const shards = shardsOf(await read(folder + INDEX_FILE), where).map((name) => folder + name);
+  const lost = shards.find((path) => !there.has(path));
+  if (lost !== undefined) throw missing(lost, where);
+  return [config, ...tokenizer, folder + INDEX_FILE, ...shards];
+}
+
+/** Names of the files that an index spreads the tensors over. */
+function shardsOf(text: string, where: string): string[] {
+  let index: unknown;
+  try {
+    index = JSON.parse(text);
+  } catch (cause) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected JSON in ${INDEX_FILE} of ${where}`, { cause });
+  }
+  const map = isObject(index) ? index.weight_map : undefined;
+  if (!isObject(map)) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected an object weight_map in ${INDEX_FILE} of ${where}`);
+  }
+  return [...new Set(Object.values(map))].map((name) => expectSafePath(String(name), where));
+}
+
+function missing(path: string, where: string): BertuneError {
+  return new BertuneError('NOT_FOUND', `Expected ${path} in ${where} but there is none`);
+}

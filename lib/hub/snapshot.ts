@@ -1,0 +1,231 @@
+import { readFile, stat } from 'node:fs/promises';
+import { BertuneError } from '../errors.js';
+import { RepositoryCache } from './cache.js';
+import { HubClient } from './client.js';
+import { cacheFailure, hubUnavailable, type Subject, subjectWords } from './failure.js';
+import { isCommit } from './id.js';
+import { withLock } from './lock.js';
+import type { HubSettings } from './settings.js';
+import { bring } from './transfer.js';
+import { etagOf, type TreeEntry } from './tree.js';
+
+/** How far the transfers for one model or data set are. */
+export interface HubProgress {
+  /** The id that was asked for. */
+  readonly source: string;
+  /** The file that is coming. */
+  readonly file: string;
+  /** Bytes of all its files that are here. */
+  readonly receivedBytes: number;
+  /** Bytes of all its files that were not in the cache. */
+  readonly totalBytes: number;
+}
+
+/** Which files of a repository are needed. */
+export interface Choice {
+  /** Files that make no difference where the repository has none. Only where these are known can a cache be complete that
+   * was filled by others, who list nothing; null: it never is. */
+  readonly optional: readonly string[] | null;
+  /**
+   * @param paths every file of the repository (or of its snapshot, where nobody can be asked)
+   * @param read fetches a small file and gives its text
+   * @param where the repository, for messages
+   * @throws BertuneError where what is needed is not there
+   */
+  choose(
+    paths: readonly string[],
+    read: (path: string) => Promise<string>,
+    where: string,
+  ): Promise<readonly string[]> | readonly string[];
+}
+
+/** A repository's files, in the cache. */
+export interface Snapshot {
+  readonly directory: string;
+  readonly commit: string;
+  /** Paths of the files that were chosen. */
+  readonly files: readonly string[];
+  /** What is worth knowing, e.g. that the hub could not be asked for news. */
+  readonly notes: readonly string[];
+}
+
+export interface FetchOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: HubProgress) => void) | undefined;
+}
+
+/** For how long a branch means what it meant: a run loads data and model several times, and all of it should agree. */
+const REMEMBERED_MILLISECONDS = 5 * 60_000;
+const remembered = new Map<string, { commit: string; notes: string[]; until: number }>();
+
+/** Brings what is chosen of a repository into the cache. Errors as findModel. */
+export class SnapshotFetcher {
+  readonly #subject: Subject;
+  readonly #settings: HubSettings;
+  readonly #options: FetchOptions;
+  readonly #cache: RepositoryCache;
+  readonly #client: HubClient;
+
+  constructor(subject: Subject, settings: HubSettings, options: FetchOptions) {
+    this.#subject = subject;
+    this.#settings = settings;
+    this.#options = options;
+    this.#cache = new RepositoryCache(settings, subject.kind, subject.name);
+    this.#client = new HubClient(settings, subject, options.signal);
+  }
+
+  async fetch(choice: Choice): Promise<Snapshot> {
+    const { commit, notes } = await this.commit();
+    const tree = await this.#cache.readTree(commit);
+    if (tree !== null) return { ...(await this.#fromTree(commit, tree, choice)), notes };
+    if (await this.#isComplete(commit, choice)) return { ...(await this.#fromSnapshot(commit, choice)), notes };
+    if (this.#settings.offline) return { ...(await this.#fromSnapshot(commit, choice)), notes };
+    // Out of reach a moment ago: what is here will do where it can.
+    const here = notes.length > 0 ? await this.#fromSnapshot(commit, choice).catch(() => undefined) : undefined;
+    if (here !== undefined) return { ...here, notes };
+    let listed: Map<string, TreeEntry>;
+    try {
+      listed = await this.#client.tree(commit);
+    } catch (cause) {
+      if (!(cause instanceof BertuneError) || cause.code !== 'HUB_UNAVAILABLE') throw cause;
+      const found = await this.#fromSnapshot(commit, choice).catch(() => undefined);
+      if (found === undefined) throw cause;
+      return { ...found, notes: notes.length > 0 ? notes : [this.#note(commit)] };
+    }
+    await this.#writing(async () => {
+      await this.#cache.writeTree(commit, listed);
+      const missing = (choice.optional ?? []).filter((path) => !listed.has(path));
+      for (const path of missing) await this.#cache.markMissing(commit, path);
+    });
+    return { ...(await this.#fromTree(commit, listed, choice)), notes };
+  }
+
+  /** The commit that the revision means: the hub's word, or the cache's where the hub is out of reach. */
+  async commit(): Promise<{ commit: string; notes: string[] }> {
+    const { kind, name, revision } = this.#subject;
+    if (isCommit(revision)) return { commit: revision, notes: [] };
+    const { cache, endpoint, offline } = this.#settings;
+    const cached = await this.#cache.readRef(revision);
+    if (offline) {
+      if (cached === null) throw hubUnavailable(this.#subject, this.#settings, undefined);
+      return { commit: cached, notes: [] };
+    }
+    const key = JSON.stringify([cache, endpoint, kind, name, revision]);
+    const before = remembered.get(key);
+    if (before !== undefined && before.until > Date.now()) return before;
+    const found = await this.#ask(cached);
+    remembered.set(key, { ...found, until: Date.now() + REMEMBERED_MILLISECONDS });
+    return found;
+  }
+
+  async #ask(cached: string | null): Promise<{ commit: string; notes: string[] }> {
+    try {
+      const commit = await this.#client.commit(cached === null ? undefined : 1);
+      // Best effort, as the cache may be read-only and complete.
+      await this.#cache.writeRef(this.#subject.revision, commit).catch(() => undefined);
+      return { commit, notes: [] };
+    } catch (cause) {
+      if (cached === null || !(cause instanceof BertuneError) || cause.code !== 'HUB_UNAVAILABLE') throw cause;
+      return { commit: cached, notes: [this.#note(cached)] };
+    }
+  }
+
+  #note(commit: string): string {
+    const { name, revision } = this.#subject;
+    return `The hub could not be asked about ${name}: the cached ${revision} (${commit.slice(0, 12)}) is used.`;
+  }
+
+  /** Whether a snapshot that others made has everything, although nobody listed it. */
+  async #isComplete(commit: string, choice: Choice): Promise<boolean> {
+    if (choice.optional === null) return false;
+    const paths = await this.#cache.paths(commit);
+    for (const path of choice.optional) {
+      if (!paths.includes(path) && !(await this.#cache.isMissing(commit, path))) return false;
+    }
+    return this.#fromSnapshot(commit, choice).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** The files that a snapshot has, where nobody can say which it should have. */
+  async #fromSnapshot(commit: string, choice: Choice): Promise<Omit<Snapshot, 'notes'>> {
+    const directory = this.#cache.snapshot(commit);
+    const paths = await this.#cache.paths(commit);
+    try {
+      if (paths.length === 0) throw new BertuneError('NOT_FOUND', `Expected files in ${directory} but there are none`);
+      const read = (path: string) => readFile(this.#cache.file(commit, path), 'utf8');
+      const files = await choice.choose(paths, read, directory);
+      return { directory, commit, files };
+    } catch (cause) {
+      if (cause instanceof BertuneError && cause.code !== 'NOT_FOUND') throw cause;
+      throw hubUnavailable(this.#subject, this.#settings, cause);
+    }
+  }
+
+  /** The chosen files of a listed commit; those that are not here are fetched. */
+  async #fromTree(
+    commit: string,
+    tree: ReadonlyMap<string, TreeEntry>,
+    choice: Choice,
+  ): Promise<Omit<Snapshot, 'notes'>> {
+    const where = `${subjectWords(this.#subject)} at ${this.#subject.revision}`;
+    const read = async (path: string) => {
+      await this.#bringAll(commit, tree, [path]);
+      return readFile(this.#cache.file(commit, path), 'utf8');
+    };
+    const files = await choice.choose([...tree.keys()], read, where);
+    await this.#bringAll(commit, tree, files);
+    return { directory: this.#cache.snapshot(commit), commit, files };
+  }
+
+  async #bringAll(commit: string, tree: ReadonlyMap<string, TreeEntry>, paths: readonly string[]): Promise<void> {
+    const lacking: [string, TreeEntry][] = [];
+    for (const path of new Set(paths)) {
+      const entry = tree.get(path);
+      if (entry === undefined) throw new BertuneError('INTERNAL', `Expected ${path} among the files of ${commit}`);
+      if (!(await this.#cache.has(commit, path, entry.size))) lacking.push([path, entry]);
+    }
+    if (lacking.length === 0) return;
+    if (this.#settings.offline) {
+      const names = lacking.map(([path]) => path).join(', ');
+      throw hubUnavailable(this.#subject, this.#settings, new Error(`it lacks ${names}`));
+    }
+    const totalBytes = lacking.reduce((sum, [, { size }]) => sum + size, 0);
+    let before = 0;
+    let shown = -1;
+    await this.#writing(() => this.#cache.prepare());
+    for (const [path, entry] of lacking) {
+      const onBytes = (bytes: number) => {
+        const receivedBytes = before + bytes;
+        if (receivedBytes === shown) return;
+        shown = receivedBytes;
+        this.#options.onProgress?.({ source: this.#subject.name, file: path, receivedBytes, totalBytes });
+      };
+      await this.#writing(() => this.#bring(commit, path, entry, onBytes));
+      before += entry.size;
+      onBytes(0);
+    }
+  }
+
+  /** One process at a time brings a blob; the others find it there. */
+  async #bring(commit: string, path: string, entry: TreeEntry, onBytes: (bytes: number) => void): Promise<void> {
+    const etag = etagOf(entry);
+    await withLock(this.#cache.lock(etag), this.#options.signal, async () => {
+      if (await this.#cache.has(commit, path, entry.size)) return;
+      const blob = this.#cache.blob(etag);
+      const there = await stat(blob).catch(() => undefined);
+      const fresh = there?.size !== entry.size;
+      if (fresh) await bring({ client: this.#client, commit, path, entry, blob, onBytes });
+      await this.#cache.link(commit, path, etag, fresh);
+    });
+  }
+
+  async #writing<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      throw cacheFailure(this.#settings.cache, cause);
+    }
+  }
+}

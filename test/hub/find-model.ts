@@ -1,0 +1,6 @@
+import { findModel } from '../../lib/hub.js';
+
+/* The process of a test: finds the model that it is told to, and ends. */
+
+await findModel(process.argv[2]!);
+process.disconnect();
