@@ -6,6 +6,7 @@ import { evaluateCommand } from './evaluate.js';
 import { reportFailure } from './failure.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
+import { reportCommand } from './report.js';
 import { colorsFor, endOnBrokenPipe } from './terminal.js';
 import { trainCommand } from './train.js';
 
@@ -26,7 +27,8 @@ function program(): Command {
       '\nResults go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage, 130 stopped\n' +
         'by Ctrl-C. Colours follow NO_COLOR; DEBUG=1 shows the stack of an error.',
     );
-  for (const add of [trainCommand, evaluateCommand, predictCommand, compareCommand, inspectCommand]) add(command);
+  for (const add of [trainCommand, evaluateCommand, predictCommand, compareCommand, reportCommand, inspectCommand])
+    add(command);
   return command;
 }
 

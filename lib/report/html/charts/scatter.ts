@@ -1,0 +1,61 @@
+import * as Plot from '@observablehq/plot';
+import { CHART, canvas, type Described, padded, paddedLog } from './canvas.js';
+import { placeLabels } from './labels.js';
+import type { Mark } from './series.js';
+import { fitText } from './text-width.js';
+
+const MARGIN = { top: 22, bottom: 38, left: 52, right: 14 } as const;
+const LABEL_PIXELS = 130;
+
+export interface ScatterOptions extends Described {
+  readonly x: string;
+  readonly points: readonly (Mark & { readonly x: number; readonly y: number })[];
+  /** A height to compare with, drawn across. */
+  readonly level?: { readonly title: string; readonly y: number };
+}
+
+/** Points over a logarithmic axis, named where a name covers nothing else; the legend names them in any case. */
+export function scatterChart({ x, points, level, ...described }: ScatterOptions): string {
+  const levels = level === undefined ? [] : [level];
+  const chart = canvas(described, {
+    marginTop: MARGIN.top,
+    marginBottom: MARGIN.bottom,
+    marginLeft: MARGIN.left,
+    marginRight: MARGIN.right,
+    x: {
+      type: 'log',
+      label: x,
+      domain: paddedLog(points.map((point) => point.x)),
+      tickFormat: '~s',
+      ticks: 4,
+      labelAnchor: 'center',
+      labelArrow: 'none',
+    },
+    y: { label: null, domain: padded([...points, ...levels].map(({ y }) => y)), ticks: 5, grid: true },
+    marks: [
+      Plot.ruleY(levels, { y: 'y', stroke: 'currentColor', strokeOpacity: 0.6, strokeDasharray: '4 4' }),
+      ...points.map((point) => Plot.dot([point], { x: 'x', y: 'y', fill: point.color, symbol: point.symbol, r: 5 })),
+    ],
+  });
+  const bounds = {
+    left: MARGIN.left,
+    top: MARGIN.top - 16,
+    right: CHART.width,
+    bottom: CHART.height - MARGIN.bottom + 2,
+  };
+  const named = points.map((point) => ({
+    x: chart.x(point.x),
+    y: chart.y(point.y),
+    text: fitText(point.title, LABEL_PIXELS),
+  }));
+  // The level's name stands at the left end of its line, as one more point there.
+  const across = levels.map(({ title, y }) => ({
+    x: MARGIN.left - 4,
+    y: chart.y(y) - 9,
+    text: fitText(title, LABEL_PIXELS),
+  }));
+  for (const { x: left, y, text, index } of placeLabels([...across, ...named], bounds)) {
+    chart.text(left, y, text, { full: [...levels, ...points][index]?.title ?? text });
+  }
+  return chart.html();
+}

@@ -1,0 +1,80 @@
+import { epochTable } from '../../epochs.js';
+import { formatCount, formatMetric, formatSetting, formatShare } from '../../format.js';
+import { labelTable } from '../../metrics.js';
+import type { RunRecord } from '../../records.js';
+import { failure } from '../../sections.js';
+import { lineChart } from '../charts/line.js';
+import { logPoints, markOf } from '../charts/series.js';
+import { escapeHtml } from '../escape.js';
+import { figure, figures, paragraphs, swatch } from '../figure.js';
+import { confusionMatrix } from '../matrix.js';
+import { htmlTable, pairsTable } from '../table.js';
+
+/** One run, to be folded: its epochs and its losses, each label, the confusion matrix, its settings. */
+export function runDetails(run: RunRecord, index: number, open: boolean): string {
+  const summary = `${swatch(index)}${escapeHtml(run.title)}<small>${escapeHtml(outcome(run))}</small>`;
+  const parts = [leadOf(run), trainingOf(run, index), testOf(run), settingsOf(run)];
+  return `<details${open ? ' open' : ''}><summary>${summary}</summary>${parts.join('')}</details>`;
+}
+
+function outcome({ status, test, error }: RunRecord): string {
+  if (test !== undefined) return `accuracy ${formatMetric(test.accuracy)}, F1 macro ${formatMetric(test.f1_macro)}`;
+  return error === undefined ? status : `${status} [${error.code}]`;
+}
+
+function leadOf(run: RunRecord): string {
+  const { error, parameters } = run;
+  const lines =
+    parameters === undefined || parameters.trainable === 0
+      ? []
+      : [
+          `${formatCount(parameters.trainable)} of ${formatCount(parameters.total)} parameters trained ` +
+            `(${formatShare(parameters.trainable, parameters.total)})`,
+        ];
+  return paragraphs(lines) + (error === undefined ? '' : paragraphs([failure(run)], 'failure'));
+}
+
+function trainingOf(run: RunRecord, index: number): string {
+  const epochs =
+    run.epoch_history.length === 0 ? '' : `<h3>Epochs</h3>${htmlTable(epochTable(run), `Epochs of ${run.title}`)}`;
+  const { color } = markOf(run, index);
+  const curves = [
+    { title: 'training', color, symbol: 'circle' as const, points: logPoints(run, 'step', 'loss') },
+    {
+      title: 'validation',
+      color: 'var(--quiet)',
+      symbol: 'square' as const,
+      points: logPoints(run, 'step', 'eval_loss'),
+    },
+  ].filter(({ points }) => points.some(({ y }) => Number.isFinite(y)));
+  if (curves.length === 0) return epochs;
+  const title = `Loss of ${run.title}`;
+  const description = `Loss by step: ${curves.map((curve) => curve.title).join(' and ')}`;
+  const chart = lineChart({ title, description, x: 'step', series: curves, smoothed: true });
+  return `<div class="split"><div>${epochs}</div>${figures([figure('Loss', 'by step', chart)])}</div>`;
+}
+
+function testOf({ test, title }: RunRecord): string {
+  if (test === undefined || test.labels.length === 0) return '';
+  const matrix = confusionMatrix(test, title);
+  return (
+    `<div class="split"><div><h3>By label</h3>${htmlTable(labelTable(test), `Labels of ${title}`)}</div>` +
+    `${matrix === '' ? '' : `<div><h3>Confusion matrix</h3>${paragraphs(['Rows are the true labels; counts, with their share of the row.'])}${matrix}</div>`}</div>`
+  );
+}
+
+function settingsOf({ settings, method }: RunRecord): string {
+  const pairs = Object.entries({ ...method, kind: undefined, ...settings }).flatMap(([name, value]) => {
+    const shown = settingText(value);
+    return shown === '' ? [] : [[name.replaceAll('_', ' '), shown] as const];
+  });
+  return pairs.length === 0 ? '' : `<details><summary>Settings</summary>${pairsTable(pairs, 'Settings')}</details>`;
+}
+
+/** A value of a setting; empty for one that is not set. */
+function settingText(value: unknown): string {
+  if (value === null || value === undefined) return '';
+  if (typeof value === 'number') return formatSetting(value);
+  if (Array.isArray(value)) return value.map(settingText).join(', ');
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
