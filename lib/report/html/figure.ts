@@ -1,3 +1,4 @@
+import type { Drawn } from './charts/canvas.js';
 import { escapeHtml } from './escape.js';
 
 /** A chart with its caption. */
@@ -15,9 +16,11 @@ export function swatch(index: number): string {
   return `<span class="swatch" style="--c:var(--run-${index})"></span>`;
 }
 
-/** Which colour is which run. */
-export function legend(titles: readonly string[]): string {
-  return `<ul class="legend">${titles.map((title, index) => `<li>${swatch(index)}${escapeHtml(title)}</li>`).join('')}</ul>`;
+/** Which colour is which run, above charts that do not name all that they show. */
+export function legendUnlessNamed(runs: readonly { readonly title: string }[], charts: readonly Drawn[]): string {
+  if (charts.every(({ named }) => named)) return '';
+  const items = runs.map(({ title }, index) => `<li>${swatch(index)}${escapeHtml(title)}</li>`);
+  return `<ul class="legend">${items.join('')}</ul>`;
 }
 
 /** A part of the page. */

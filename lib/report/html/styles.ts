@@ -37,12 +37,14 @@ nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1rem;list-style:none;padding:0;mar
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--quiet);padding-bottom:.25rem}
 th,td{padding:.3rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-thead th{vertical-align:bottom;color:var(--quiet);font-weight:600}
-tbody th{font-weight:500;min-width:7rem;max-width:22rem}
+thead th{vertical-align:bottom;color:var(--quiet);font-weight:600;overflow-wrap:break-word;max-width:12rem}
+tbody th{font-weight:500;min-width:8rem;max-width:22rem}
+.scroll tbody th:first-child{position:sticky;left:0;background:var(--page)}
 td{white-space:nowrap}
 .pairs td,.wrap td{white-space:normal;max-width:40rem}
 th.n,td.n{text-align:right}
 tbody th.n{min-width:0}
+.source{min-width:0!important}
 .best{font-weight:700}
 .up{color:var(--good)}
 .down,.failure{color:var(--bad)}
@@ -50,11 +52,11 @@ tr.group>*{border-top:2px solid var(--line)}
 .swatch{display:inline-block;width:.75em;height:.75em;border-radius:.15em;margin-right:.45em;vertical-align:-.05em;background:var(--c);forced-color-adjust:none;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;list-style:none;padding:0;margin:.25rem 0 .75rem;font-size:.9rem}
 .legend li{min-width:0;max-width:100%}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1rem 1.5rem;align-items:start}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1rem 1.5rem;align-items:start}
 figure{margin:0;min-width:0}
 figcaption{font-weight:600;font-size:.95rem}
 figcaption small{display:block;font-weight:400;font-size:.85rem}
-svg.chart{display:block;width:100%;max-width:40rem;height:auto;overflow:visible;color:var(--text)}
+svg.chart{display:block;width:100%;max-width:34rem;height:auto;overflow:visible;color:var(--text)}
 svg.chart text{white-space:pre}
 svg.chart [aria-label$="grid"]{stroke:var(--line);stroke-opacity:1}
 svg.chart [aria-label$="tick label"],svg.chart [aria-label$="axis label"]{fill:var(--quiet)}
@@ -72,12 +74,12 @@ table.matrix{border-collapse:separate;border-spacing:1px;font-size:.8rem}
 .matrix thead th{text-align:center}
 .matrix .tall{height:9.5rem;vertical-align:bottom}
 .matrix .tall span{display:inline-block;writing-mode:vertical-rl;transform:rotate(180deg);max-height:9rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;text-align:left}
-.matrix tbody th{position:sticky;left:0;z-index:1;background:var(--page);text-align:right;min-width:0}
+.matrix tbody th{text-align:right;min-width:0}
 .matrix tbody th span{display:block;max-width:min(9rem,26vw);overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .matrix td.hit{outline:2px solid var(--text);outline-offset:-2px}
 .dense td{min-width:1.9rem;padding:.1rem}
 .dense{font-size:.7rem!important}
-@media (max-width:40rem){body{padding:1rem .75rem 2rem;font-size:14px}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.35rem}tbody th{min-width:6rem}}
+@media (max-width:40rem){body{padding:1rem .75rem 2rem;font-size:14px}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.35rem}tbody th{min-width:6.5rem;max-width:9rem}}
 `;
 
 /** Paper: light, folded parts open, nothing that scrolls, nothing cut. */
@@ -105,7 +107,7 @@ summary::-webkit-details-marker{display:none}
 table.matrix{font-size:7pt}
 table.dense{font-size:5.4pt!important}
 .dense td{min-width:0;padding:1px}
-.matrix tbody th{position:static}
+.scroll tbody th:first-child{position:static}
 .matrix tbody th span{max-width:7rem}
 .matrix td.hit{outline-width:1px}
 `;

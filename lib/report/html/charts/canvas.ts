@@ -12,6 +12,12 @@ export interface Described {
   readonly description: string;
 }
 
+/** A chart that is drawn, and whether it names all that it shows, or needs a legend. */
+export interface Drawn {
+  readonly html: string;
+  readonly named: boolean;
+}
+
 /** A chart that is being drawn: pixels of values, and text set by hand. */
 export interface Canvas {
   /** Pixels of a value. */

@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import { CHART, canvas, type Described, padded } from './canvas.js';
+import { CHART, canvas, type Described, type Drawn, padded } from './canvas.js';
 import { spread } from './labels.js';
 import type { Series } from './series.js';
 import { smooth, thin } from './smooth.js';
@@ -18,8 +18,8 @@ export interface LineOptions extends Described {
   readonly smoothed?: boolean;
 }
 
-/** Curves with their names at their ends, where there is room for all; the legend names them in any case. */
-export function lineChart({ x, series, smoothed = false, ...described }: LineOptions): string {
+/** Curves with their names at their ends, where there is room for all. */
+export function lineChart({ x, series, smoothed = false, ...described }: LineOptions): Drawn {
   const curves = series.map((one) => {
     const raw = one.points.filter(({ y }) => Number.isFinite(y));
     return { ...one, raw: thin(raw, SHOWN_POINTS), shown: thin(smoothed ? smooth(raw) : raw, SHOWN_POINTS) };
@@ -32,7 +32,7 @@ export function lineChart({ x, series, smoothed = false, ...described }: LineOpt
     marginBottom: MARGIN.bottom,
     marginLeft: MARGIN.left,
     marginRight,
-    x: { label: x, domain: xDomain(xs), ticks: 5, labelAnchor: 'center', labelArrow: 'none' },
+    x: { label: x, domain: xDomain(xs), ...xTicks(xs), labelAnchor: 'center', labelArrow: 'none' },
     y: { label: null, domain: padded(curves.flatMap(({ raw }) => raw.map(({ y }) => y))), ticks: 5, grid: true },
     marks: curves.flatMap(({ raw, shown, color, symbol }) => [
       ...(shown === raw
@@ -54,11 +54,24 @@ export function lineChart({ x, series, smoothed = false, ...described }: LineOpt
     chart.line(chart.x(endX) + 4, chart.y(endY), labelX - 3, place);
     chart.text(labelX, place, ends[index]!, { full: curves[index]!.title });
   });
-  return chart.html();
+  return { html: chart.html(), named: places !== null };
 }
 
 /** From the first point to the last; a little room where that is one. */
 function xDomain(xs: readonly number[]): [number, number] {
   const [low, high] = [Math.min(...xs), Math.max(...xs)];
   return high > low ? [low, high] : [low - 0.5, high + 0.5];
+}
+
+/** Every few epochs or steps, at whole ones only. */
+function xTicks(xs: readonly number[]): { ticks: number[] | number } {
+  const [low, high] = [Math.min(...xs), Math.max(...xs)];
+  const step = Math.ceil((Math.floor(high) - Math.ceil(low)) / 6);
+  if (!xs.every(Number.isInteger) || step > 4) return { ticks: 5 };
+  return {
+    ticks: Array.from(
+      { length: Math.floor((high - low) / Math.max(1, step)) + 1 },
+      (_, i) => low + i * Math.max(1, step),
+    ),
+  };
 }

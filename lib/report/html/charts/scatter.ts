@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import { CHART, canvas, type Described, padded, paddedLog } from './canvas.js';
+import { CHART, canvas, type Described, type Drawn, padded, paddedLog } from './canvas.js';
 import { placeLabels } from './labels.js';
 import type { Mark } from './series.js';
 import { fitText } from './text-width.js';
@@ -14,8 +14,8 @@ export interface ScatterOptions extends Described {
   readonly level?: { readonly title: string; readonly y: number };
 }
 
-/** Points over a logarithmic axis, named where a name covers nothing else; the legend names them in any case. */
-export function scatterChart({ x, points, level, ...described }: ScatterOptions): string {
+/** Points over a logarithmic axis, named where a name covers nothing else. */
+export function scatterChart({ x, points, level, ...described }: ScatterOptions): Drawn {
   const levels = level === undefined ? [] : [level];
   const chart = canvas(described, {
     marginTop: MARGIN.top,
@@ -54,8 +54,9 @@ export function scatterChart({ x, points, level, ...described }: ScatterOptions)
     y: chart.y(y) - 9,
     text: fitText(title, LABEL_PIXELS),
   }));
-  for (const { x: left, y, text, index } of placeLabels([...across, ...named], bounds)) {
+  const placed = placeLabels([...across, ...named], bounds);
+  for (const { x: left, y, text, index } of placed) {
     chart.text(left, y, text, { full: [...levels, ...points][index]?.title ?? text });
   }
-  return chart.html();
+  return { html: chart.html(), named: placed.length === across.length + named.length };
 }

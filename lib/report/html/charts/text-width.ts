@@ -1,8 +1,8 @@
 /** Pixels of the charts' text. */
-export const FONT_SIZE = 12.5;
+export const FONT_SIZE = 13;
 
 /** Pixels between the lines of labels under one another. */
-export const LINE_HEIGHT = 15;
+export const LINE_HEIGHT = 15.5;
 
 /**
  * Estimates how wide text is in a system font without a browser: from above, so that what does not overlap by it does not

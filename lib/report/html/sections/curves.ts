@@ -1,7 +1,7 @@
 import type { RunRecord } from '../../records.js';
 import { lineChart } from '../charts/line.js';
 import { seriesOf } from '../charts/series.js';
-import { figure, figures, legend } from '../figure.js';
+import { figure, figures, legendUnlessNamed } from '../figure.js';
 
 const CURVES = [
   {
@@ -22,9 +22,8 @@ export function curvesSection(runs: readonly RunRecord[]): string {
     const series = seriesOf(runs, x, key);
     if (series.length === 0) return [];
     const names = series.map((one) => one.title).join(', ');
-    return [
-      figure(title, note, lineChart({ title, description: `${title} by ${x} of ${names}`, x, series, smoothed })),
-    ];
+    const chart = lineChart({ title, description: `${title} by ${x} of ${names}`, x, series, smoothed });
+    return [{ ...chart, html: figure(title, note, chart.html) }];
   });
-  return charts.length === 0 ? '' : legend(runs.map(({ title }) => title)) + figures(charts);
+  return legendUnlessNamed(runs, charts) + figures(charts.map(({ html }) => html));
 }

@@ -74,7 +74,7 @@ export function referenceSection({ runs, reference = [], model, data }: ReportIn
 function rowsOf(run: RunRecord, index: number, published: ReferenceRecord): string {
   const cells = (value: (quantity: Quantity) => string) =>
     QUANTITIES.map((quantity) => `<td class="n">${value(quantity)}</td>`).join('');
-  const source = (title: string) => `<th scope="row">${title}</th>`;
+  const source = (title: string) => `<th scope="row" class="source">${title}</th>`;
   return [
     `<tbody><tr class="group"><th scope="rowgroup" rowspan="3">${swatch(index)}${escapeHtml(run.title)}</th>${source('here')}`,
     `${cells(({ here, format }) => format(here(run)))}</tr>`,

@@ -3,7 +3,7 @@ import type { RunRecord } from '../../records.js';
 import { rankChart } from '../charts/ranks.js';
 import { scatterChart } from '../charts/scatter.js';
 import { markOf } from '../charts/series.js';
-import { figure, figures, legend } from '../figure.js';
+import { figure, figures, legendUnlessNamed } from '../figure.js';
 import { htmlTable } from '../table.js';
 
 const METRICS = [
@@ -29,9 +29,9 @@ export function sizeSection(runs: readonly RunRecord[]): string {
       points,
       ...(before && Number.isFinite(level) && { level: { title: before.title, y: level! } }),
     });
-    return [figure(title, `by ${x}, logarithmic`, chart)];
+    return [{ ...chart, html: figure(title, `by ${x}, logarithmic`, chart.html) }];
   });
-  return charts.length === 0 ? '' : legend(runs.map(({ title }) => title)) + figures(charts);
+  return legendUnlessNamed(runs, charts) + figures(charts.map(({ html }) => html));
 }
 
 /** The LoRA runs by rank: a table, and a chart where there are two ranks. Empty where there are none. */
