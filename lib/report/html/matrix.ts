@@ -20,7 +20,7 @@ export function confusionMatrix(metrics: MetricsRecord, title: string): string {
   const names = metrics.labels.map(({ label }) => label);
   if (names.length === 0 || metrics.confusion.length === 0) return '';
   if (names.length > MATRIX_LABELS) return mistakes(metrics, title);
-  const dense = names.length > DENSE_LABELS;
+  const dense = isDense(metrics);
   const tall = dense || names.some((name) => name.length > FLAT_CHARACTERS);
   const column = (name: string) => {
     const shown = escapeHtml(name);
@@ -35,7 +35,12 @@ export function confusionMatrix(metrics: MetricsRecord, title: string): string {
     return `<tr><th scope="row" title="${shown}"><span>${shown}</span></th>${cells}</tr>`;
   });
   const table = `<table class="matrix${dense ? ' dense' : ''}"><thead>${head}</thead><tbody>${rows.join('\n')}</tbody></table>`;
-  return scrollBox(table, `Confusion matrix of ${title}`, dense ? 'wide' : '');
+  return scrollBox(table, `Confusion matrix of ${title}`);
+}
+
+/** Whether a matrix has so many labels that it takes a page of its own. */
+export function isDense({ labels }: MetricsRecord): boolean {
+  return labels.length > DENSE_LABELS && labels.length <= MATRIX_LABELS;
 }
 
 function matrixCells(row: readonly number[], index: number, labels: number): string {

@@ -9,6 +9,7 @@ import { curvesSection } from './sections/curves.js';
 import { dataSection } from './sections/data.js';
 import { referenceSection } from './sections/reference.js';
 import { runDetails } from './sections/run.js';
+import { settingsSection } from './sections/settings.js';
 import { rankSection, sizeSection } from './sections/size.js';
 import { styles } from './styles.js';
 import { pairsTable } from './table.js';
@@ -40,6 +41,7 @@ export function renderReport(results: unknown): string {
       title: 'Runs',
       content: runs.map((run, index) => runDetails(run, index, runs.length === 1)).join('\n'),
     },
+    { id: 'settings', title: 'Settings', content: settingsSection(runs) },
     { id: 'data', title: 'Data', content: dataSection(input) },
     { id: 'environment', title: 'Environment', content: environmentTable(input) },
   ].filter(({ content }) => content !== '');

@@ -89,12 +89,14 @@ const PRINT = `
 body{max-width:none;padding:0;font-size:9.5pt}
 nav{display:none}
 h2,h3,summary,figcaption{break-after:avoid}
-figure,tr,.facts,li{break-inside:avoid}
+figure,tr,.facts,li,.scroll{break-inside:avoid}
+.split .charts{grid-template-columns:9cm}
 .scroll{overflow:visible}
 table{font-size:7.6pt}
 thead{display:table-header-group}
 th,td{padding:.15rem .35rem}
-tbody th{min-width:0;max-width:12rem}
+tbody th{min-width:6.5rem;max-width:14rem}
+.source{white-space:nowrap}
 .pairs td,.wrap td{white-space:normal}
 .charts{grid-template-columns:1fr 1fr;gap:.6rem}
 .split{display:block}

@@ -19,9 +19,8 @@ export function htmlTable({ columns, rows }: Table, label: string, marks: readon
 }
 
 /** A box that scrolls sideways, by keyboard as well. */
-export function scrollBox(content: string, label: string, kind = ''): string {
-  const classes = kind === '' ? 'scroll' : `scroll ${kind}`;
-  return `<div class="${classes}" role="region" tabindex="0" aria-label="${escapeHtml(label)}">${content}</div>`;
+export function scrollBox(content: string, label: string): string {
+  return `<div class="scroll" role="region" tabindex="0" aria-label="${escapeHtml(label)}">${content}</div>`;
 }
 
 /** A table of names and values. */

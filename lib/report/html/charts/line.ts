@@ -64,10 +64,10 @@ function xDomain(xs: readonly number[]): [number, number] {
 }
 
 /** Every few epochs or steps, at whole ones only. */
-function xTicks(xs: readonly number[]): { ticks: number[] | number } {
+function xTicks(xs: readonly number[]): { ticks: number[] | number; tickFormat?: string } {
   const [low, high] = [Math.min(...xs), Math.max(...xs)];
   const step = Math.ceil((Math.floor(high) - Math.ceil(low)) / 6);
-  if (!xs.every(Number.isInteger) || step > 4) return { ticks: 5 };
+  if (!xs.every(Number.isInteger) || step > 4) return { ticks: 4, tickFormat: high < 10_000 ? ',' : '~s' };
   return {
     ticks: Array.from(
       { length: Math.floor((high - low) / Math.max(1, step)) + 1 },

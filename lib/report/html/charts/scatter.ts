@@ -2,7 +2,7 @@ import * as Plot from '@observablehq/plot';
 import { CHART, canvas, type Described, type Drawn, padded, paddedLog } from './canvas.js';
 import { placeLabels } from './labels.js';
 import type { Mark } from './series.js';
-import { fitText } from './text-width.js';
+import { fitText, LINE_HEIGHT, textWidth } from './text-width.js';
 
 const MARGIN = { top: 22, bottom: 38, left: 52, right: 14 } as const;
 const LABEL_PIXELS = 130;
@@ -56,6 +56,17 @@ export function scatterChart({ x, points, level, ...described }: ScatterOptions)
   }));
   const placed = placeLabels([...across, ...named], bounds);
   for (const { x: left, y, text, index } of placed) {
+    const point = [...across, ...named][index]!;
+    // A name that had to move away is tied to its point.
+    if (index >= across.length && Math.abs(y - point.y) > 1.3 * LINE_HEIGHT) {
+      const side = Math.sign(y - point.y);
+      chart.line(
+        point.x,
+        point.y + side * 6,
+        Math.min(Math.max(point.x, left + 4), left + textWidth(text) - 4),
+        y - side * 7,
+      );
+    }
     chart.text(left, y, text, { full: [...levels, ...points][index]?.title ?? text });
   }
   return { html: chart.html(), named: placed.length === across.length + named.length };

@@ -6,26 +6,22 @@ export interface Point {
 
 /** Below so many points a curve is shown as it is. */
 const SMOOTHED_POINTS = 24;
-/** The curve is smoothed over one part in so many of its length. */
-const PARTS = 20;
+/** A smoothed point stands for one part in so many of the curve. */
+const PARTS = 30;
 
 /**
- * An exponential moving average without its bias towards the first value.
+ * A moving average around each point, narrower towards the ends, so that the curve does not lag behind.
  *
+ * @param points with finite heights
  * @returns one point a point; the points themselves where there are few
  */
 export function smooth(points: readonly Point[]): readonly Point[] {
   if (points.length < SMOOTHED_POINTS) return points;
-  const weight = 1 - PARTS / points.length;
-  if (weight <= 0) return points;
-  let sum = 0;
-  let norm = 0;
-  return points.map(({ x, y }) => {
-    if (Number.isFinite(y)) {
-      sum = weight * sum + (1 - weight) * y;
-      norm = weight * norm + (1 - weight);
-    }
-    return { x, y: norm > 0 ? sum / norm : Number.NaN };
+  const widest = Math.max(1, Math.round(points.length / PARTS / 2));
+  return points.map(({ x }, index) => {
+    const reach = Math.min(widest, index, points.length - 1 - index);
+    const window = points.slice(index - reach, index + reach + 1);
+    return { x, y: window.reduce((sum, { y }) => sum + y, 0) / window.length };
   });
 }
 

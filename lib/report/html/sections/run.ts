@@ -1,5 +1,5 @@
 import { epochTable } from '../../epochs.js';
-import { formatCount, formatMetric, formatSetting, formatShare } from '../../format.js';
+import { formatCount, formatMetric, formatShare } from '../../format.js';
 import { labelTable } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
 import { failure } from '../../sections.js';
@@ -7,13 +7,13 @@ import { lineChart } from '../charts/line.js';
 import { logPoints, markOf } from '../charts/series.js';
 import { escapeHtml } from '../escape.js';
 import { figure, figures, paragraphs, swatch } from '../figure.js';
-import { confusionMatrix } from '../matrix.js';
-import { htmlTable, pairsTable } from '../table.js';
+import { confusionMatrix, isDense } from '../matrix.js';
+import { htmlTable } from '../table.js';
 
 /** One run, to be folded: its epochs and its losses, each label, the confusion matrix, its settings. */
 export function runDetails(run: RunRecord, index: number, open: boolean): string {
   const summary = `${swatch(index)}${escapeHtml(run.title)}<small>${escapeHtml(outcome(run))}</small>`;
-  const parts = [leadOf(run), trainingOf(run, index), testOf(run), settingsOf(run)];
+  const parts = [leadOf(run), trainingOf(run, index), testOf(run)];
   return `<details${open ? ' open' : ''}><summary>${summary}</summary>${parts.join('')}</details>`;
 }
 
@@ -56,25 +56,11 @@ function trainingOf(run: RunRecord, index: number): string {
 
 function testOf({ test, title }: RunRecord): string {
   if (test === undefined || test.labels.length === 0) return '';
+  const labels = `<div><h3>By label</h3>${htmlTable(labelTable(test), `Labels of ${title}`)}</div>`;
   const matrix = confusionMatrix(test, title);
-  return (
-    `<div class="split"><div><h3>By label</h3>${htmlTable(labelTable(test), `Labels of ${title}`)}</div>` +
-    `${matrix === '' ? '' : `<div><h3>Confusion matrix</h3>${paragraphs(['Rows are the true labels; counts, with their share of the row.'])}${matrix}</div>`}</div>`
-  );
-}
-
-function settingsOf({ settings, method }: RunRecord): string {
-  const pairs = Object.entries({ ...method, kind: undefined, ...settings }).flatMap(([name, value]) => {
-    const shown = settingText(value);
-    return shown === '' ? [] : [[name.replaceAll('_', ' '), shown] as const];
-  });
-  return pairs.length === 0 ? '' : `<details><summary>Settings</summary>${pairsTable(pairs, 'Settings')}</details>`;
-}
-
-/** A value of a setting; empty for one that is not set. */
-function settingText(value: unknown): string {
-  if (value === null || value === undefined) return '';
-  if (typeof value === 'number') return formatSetting(value);
-  if (Array.isArray(value)) return value.map(settingText).join(', ');
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  if (matrix === '') return labels;
+  const note = paragraphs(['Rows are the true labels; counts, with their share of the row.']);
+  const wide = isDense(test);
+  const mistakes = `<div${wide ? ' class="wide"' : ''}><h3>Confusion matrix</h3>${note}${matrix}</div>`;
+  return wide ? labels + mistakes : `<div class="split">${labels}${mistakes}</div>`;
 }
