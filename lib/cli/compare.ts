@@ -80,7 +80,10 @@ export function compareCommand(program: Command): void {
     .addOption(nonNegativeInteger('--seed <n>', "of new weights, order and dropout (default: the preset's)"));
   addDeviceOptions(command)
     .optionsGroup('Output:')
-    .option('--output <dir>', 'where results.json, .csv and .md go (default: results/<preset>, written over)')
+    .option(
+      '--output <dir>',
+      'where results.json, .csv, .md and report.html go (default: results/<preset>, written over)',
+    )
     .option('--overwrite', 'write to --output although it is not empty')
     .option('--quiet', 'nothing on stderr but errors')
     .option('--json', 'write results.json to stdout instead of tables')

@@ -8,6 +8,7 @@ import { exportCommand } from './export.js';
 import { reportFailure } from './failure.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
+import { reportCommand } from './report.js';
 import { colorsFor, endOnBrokenPipe } from './terminal.js';
 import { trainCommand } from './train.js';
 
@@ -16,6 +17,7 @@ const COMMANDS = [
   evaluateCommand,
   predictCommand,
   compareCommand,
+  reportCommand,
   exportCommand,
   inspectCommand,
   buildCommand,

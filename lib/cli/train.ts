@@ -8,6 +8,7 @@ import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
 import type { RunRecord } from '../report/records.js';
 import { runSection, sectionText, testSections } from '../report/sections.js';
+import { REPORT_FILE, writeReport } from '../report/write-report.js';
 import { modelDirectory } from '../run/assets.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
@@ -55,7 +56,7 @@ export function trainCommand(program: Command): void {
   addTrainingOptions(command);
   addDeviceOptions(command)
     .optionsGroup('Output:')
-    .requiredOption('--output <dir>', 'where the model or adapter, trainer_state.json and results.json go')
+    .requiredOption('--output <dir>', 'where the model or adapter, trainer_state.json, results.json and report.html go')
     .option('--overwrite', 'write to --output although it is not empty')
     .option('--quiet', 'nothing on stderr but errors')
     .option('--json', 'write results.json to stdout instead of tables')
@@ -159,14 +160,16 @@ async function keepState(
 
 async function writeResults(run: Run, record: RunRecord, output: string): Promise<void> {
   const { model, data, splits, experiment } = run;
-  await writeJson(join(output, 'results.json'), {
+  const results = {
     created: new Date().toISOString(),
     model: experiment.model,
     ...given({ adapter: experiment.adapter, base: experiment.base }),
     data: { source: sourceWords(experiment.data), labels: data.labels, splits },
     environment: environmentRecord(model),
     ...record,
-  });
+  };
+  await writeJson(join(output, 'results.json'), results);
+  await writeReport(join(output, REPORT_FILE), results);
 }
 
 function resultText(record: RunRecord): string {

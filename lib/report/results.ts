@@ -5,6 +5,7 @@ import { formatCount } from './format.js';
 import type { ComparisonRecord, EnvironmentRecord, RunRecord } from './records.js';
 import { beforeSection, closingSections, runSection, sectionMarkdown } from './sections.js';
 import { markdownText } from './table.js';
+import { REPORT_FILE, writeReport } from './write-report.js';
 
 /** The columns of results.csv: names for programs, sizes in bytes, times in seconds. */
 const CSV_COLUMNS: readonly [string, (run: RunRecord) => string | number | undefined][] = [
@@ -69,11 +70,12 @@ export function resultsMarkdown(comparison: ComparisonRecord): string {
 }
 
 /** The files that a comparison leaves in its output directory. */
-export const COMPARISON_FILES = ['results.json', 'results.csv', 'results.md'] as const;
+export const COMPARISON_FILES = ['results.json', 'results.csv', 'results.md', REPORT_FILE] as const;
 
-/** Writes results.json, results.csv and results.md. */
+/** Writes results.json, results.csv, results.md and report.html. */
 export async function writeComparison(directory: string, comparison: ComparisonRecord): Promise<void> {
   await writeJson(join(directory, 'results.json'), comparison);
   await writeFileAtomic(join(directory, 'results.csv'), resultsCsv(comparison.runs));
   await writeFileAtomic(join(directory, 'results.md'), resultsMarkdown(comparison));
+  await writeReport(join(directory, REPORT_FILE), comparison);
 }

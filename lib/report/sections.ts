@@ -73,7 +73,8 @@ export function closingSections(
   ];
 }
 
-function failure(run: RunRecord): string {
+/** What became of a run that did not come to its end. */
+export function failure(run: RunRecord): string {
   return `${run.title} ${run.status}: error [${run.error?.code ?? 'INTERNAL'}]: ${run.error?.message ?? 'no result'}`;
 }
 

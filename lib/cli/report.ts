@@ -1,0 +1,47 @@
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { BertuneError } from '../errors.js';
+import { REPORT_FILE, writeReport } from '../report/write-report.js';
+import { Progress } from './progress.js';
+
+interface ReportArguments {
+  output?: string;
+  quiet?: true;
+}
+
+/** Adds `bertune report`. */
+export function reportCommand(program: Command): void {
+  program
+    .command('report')
+    .description('draw report.html again from the results.json of train or compare')
+    .argument('<results>', 'results.json, or the folder it is in')
+    .option('--output <file>', 'where the report goes (default: report.html beside results.json, written over)')
+    .option('--quiet', 'nothing on stderr but errors')
+    .action(report);
+}
+
+async function report(path: string, options: ReportArguments): Promise<void> {
+  const progress = new Progress({ quiet: options.quiet ?? false });
+  const found = await stat(path).catch(() => undefined);
+  const file = found?.isDirectory() ? join(path, 'results.json') : path;
+  const output = options.output ?? join(dirname(file), REPORT_FILE);
+  await writeReport(output, await readResults(file));
+  progress.note(`saved ${output}`);
+}
+
+async function readResults(file: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new BertuneError('NOT_FOUND', `Expected a results.json at ${file} but ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new BertuneError('INVALID_DATA', `Expected JSON in ${file} but ${(cause as Error).message}`, { cause });
+  }
+}

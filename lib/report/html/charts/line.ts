@@ -1,0 +1,77 @@
+import * as Plot from '@observablehq/plot';
+import { CHART, canvas, type Described, type Drawn, padded } from './canvas.js';
+import { spread } from './labels.js';
+import type { Series } from './series.js';
+import { smooth, thin } from './smooth.js';
+import { fitText, textWidth } from './text-width.js';
+
+const MARGIN = { top: 26, bottom: 38, left: 52 } as const;
+const LABEL_PIXELS = 132;
+/** More points than these would not be seen, and fewer have a dot each. */
+const SHOWN_POINTS = 300;
+const DOTTED_POINTS = 16;
+
+export interface LineOptions extends Described {
+  readonly x: string;
+  readonly series: readonly Series[];
+  /** Whether long curves are smoothed, with what is smoothed faint behind. Defaults to false. */
+  readonly smoothed?: boolean;
+}
+
+/** Curves with their names at their ends, where there is room for all. */
+export function lineChart({ x, series, smoothed = false, ...described }: LineOptions): Drawn {
+  const curves = series.map((one) => {
+    const raw = one.points.filter(({ y }) => Number.isFinite(y));
+    return { ...one, raw: thin(raw, SHOWN_POINTS), shown: thin(smoothed ? smooth(raw) : raw, SHOWN_POINTS) };
+  });
+  const ends = curves.map(({ title }) => fitText(title, LABEL_PIXELS));
+  const marginRight = Math.max(...ends.map(textWidth), 20) + 26;
+  const xs = curves.flatMap(({ raw }) => raw.map((point) => point.x));
+  const chart = canvas(described, {
+    marginTop: MARGIN.top,
+    marginBottom: MARGIN.bottom,
+    marginLeft: MARGIN.left,
+    marginRight,
+    x: { label: x, domain: xDomain(xs), ...xTicks(xs), labelAnchor: 'center', labelArrow: 'none' },
+    y: { label: null, domain: padded(curves.flatMap(({ raw }) => raw.map(({ y }) => y))), ticks: 5, grid: true },
+    marks: curves.flatMap(({ raw, shown, color, symbol }) => [
+      ...(shown === raw
+        ? []
+        : [Plot.line(raw, { x: 'x', y: 'y', stroke: color, strokeWidth: 1, strokeOpacity: 0.28 })]),
+      Plot.line(shown, { x: 'x', y: 'y', stroke: color, strokeWidth: 2 }),
+      ...(shown.length > DOTTED_POINTS ? [] : [Plot.dot(shown, { x: 'x', y: 'y', fill: color, symbol, r: 3.5 })]),
+    ]),
+  });
+  const last = curves.map(({ shown }) => shown.at(-1)!);
+  const places = spread(
+    last.map(({ y }) => chart.y(y)),
+    MARGIN.top - 8,
+    CHART.height - MARGIN.bottom,
+  );
+  places?.forEach((place, index) => {
+    const { x: endX, y: endY } = last[index]!;
+    const labelX = CHART.width - marginRight + 20;
+    chart.line(chart.x(endX) + 4, chart.y(endY), labelX - 3, place);
+    chart.text(labelX, place, ends[index]!, { full: curves[index]!.title });
+  });
+  return { html: chart.html(), named: places !== null };
+}
+
+/** From the first point to the last; a little room where that is one. */
+function xDomain(xs: readonly number[]): [number, number] {
+  const [low, high] = [Math.min(...xs), Math.max(...xs)];
+  return high > low ? [low, high] : [low - 0.5, high + 0.5];
+}
+
+/** Every few epochs or steps, at whole ones only. */
+function xTicks(xs: readonly number[]): { ticks: number[] | number; tickFormat?: string } {
+  const [low, high] = [Math.min(...xs), Math.max(...xs)];
+  const step = Math.ceil((Math.floor(high) - Math.ceil(low)) / 6);
+  if (!xs.every(Number.isInteger) || step > 4) return { ticks: 4, tickFormat: high < 10_000 ? ',' : '~s' };
+  return {
+    ticks: Array.from(
+      { length: Math.floor((high - low) / Math.max(1, step)) + 1 },
+      (_, i) => low + i * Math.max(1, step),
+    ),
+  };
+}

@@ -1,0 +1,130 @@
+import { BertuneError } from '../../errors.js';
+import type { ComparisonRecord, LabelRecord, LogRecord, MethodRecord, MetricsRecord, RunRecord } from '../records.js';
+
+/** What a report is drawn from: a comparison, or a run by itself as a comparison of one. */
+export interface ReportInput extends Omit<ComparisonRecord, 'preset' | 'environment'> {
+  /** The preset of a comparison; undefined for a run by itself. */
+  readonly preset?: string;
+  readonly environment: Readonly<Record<string, unknown>>;
+  /** What is known of the data beyond their sizes. */
+  readonly summary?: unknown;
+}
+
+type Fields = Record<string, unknown>;
+
+const KINDS = ['none', 'full', 'linear', 'prefix', 'lora'] as const;
+const STATUSES = ['done', 'stopped', 'failed'] as const;
+
+/**
+ * Reads what results.json holds, of `bertune compare` or `bertune train`. Files pass through many hands: what is missing
+ * or of another type counts as not there, as long as there are runs.
+ *
+ * @throws BertuneError INVALID_DATA
+ */
+export function reportInput(results: unknown): ReportInput {
+  if (!isFields(results) || !(Array.isArray(results.runs) || isFields(results.method))) {
+    throw new BertuneError(
+      'INVALID_DATA',
+      'Expected the contents of a results.json (an object with runs, or of one run)',
+    );
+  }
+  const runs = Array.isArray(results.runs) ? results.runs.filter(isFields) : [results];
+  const data = fields(results.data);
+  const summary = data.summary ?? results.data_summary;
+  const reference = list(results.reference).filter(isFields).map(referenceRecord);
+  return {
+    ...(typeof results.preset === 'string' && { preset: results.preset }),
+    created: text(results.created),
+    model: text(results.model, 'a model'),
+    data: {
+      source: text(data.source, 'data'),
+      labels: list(data.labels).map((label) => text(label)),
+      splits: numbers(fields(data.splits)),
+    },
+    environment: fields(results.environment),
+    runs: runs.map(runRecord),
+    ...(reference.length > 0 && { reference }),
+    ...(summary !== undefined && summary !== null && { summary }),
+  };
+}
+
+function runRecord(run: Fields): RunRecord {
+  const { kind, ...options } = fields(run.method);
+  const name = text(run.name, 'run');
+  const optional = {
+    ...numbers({
+      train_runtime: run.train_runtime,
+      steps: run.steps,
+      epochs: run.epochs,
+      train_loss: run.train_loss,
+      train_samples_per_second: run.train_samples_per_second,
+      train_steps_per_second: run.train_steps_per_second,
+    }),
+    ...(isFields(run.parameters) && { parameters: sizes(run.parameters) }),
+    ...(isFields(run.memory) && { memory: numbers(run.memory) as unknown as NonNullable<RunRecord['memory']> }),
+    ...(isFields(run.test) && { test: metricsRecord(run.test) }),
+    ...(isFields(run.error) && {
+      error: { code: text(run.error.code, 'INTERNAL'), message: text(run.error.message, 'no message') },
+    }),
+  };
+  return {
+    name,
+    title: text(run.title, name),
+    method: { ...options, kind: oneOf(kind, KINDS, 'none') } as MethodRecord,
+    status: oneOf(run.status, STATUSES, 'done'),
+    settings: fields(run.settings),
+    ...optional,
+    epoch_history: list(run.epoch_history).filter(isFields).map(numbers) as unknown as RunRecord['epoch_history'],
+    log_history: list(run.log_history).filter(isFields).map(numbers) as LogRecord[],
+  };
+}
+
+function metricsRecord(test: Fields): MetricsRecord {
+  const { labels, confusion, ...values } = test;
+  return {
+    ...(numbers({ ...values, examples: values.examples ?? 0 }) as unknown as MetricsRecord),
+    labels: list(labels)
+      .filter(isFields)
+      .map((row) => ({ support: 0, ...numbers(row), label: text(row.label) }) as unknown as LabelRecord),
+    confusion: list(confusion).map((row) => list(row).map((count) => (isNumber(count) ? count : 0))),
+  };
+}
+
+function sizes(parameters: Fields): NonNullable<RunRecord['parameters']> {
+  return { trainable: 0, total: 0, ...numbers(parameters) };
+}
+
+function referenceRecord(row: Fields): NonNullable<ComparisonRecord['reference']>[number] {
+  const values = numbers(row);
+  const empty = { trainable: null, time_s: null };
+  return { ...empty, ...values, name: text(row.name) } as unknown as NonNullable<ComparisonRecord['reference']>[number];
+}
+
+/** The members that are numbers. */
+function numbers(values: Fields): Record<string, number> {
+  return Object.fromEntries(Object.entries(values).filter((entry): entry is [string, number] => isNumber(entry[1])));
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number';
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function fields(value: unknown): Fields {
+  return isFields(value) ? value : {};
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function text(value: unknown, otherwise = ''): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : otherwise;
+}
+
+function oneOf<const Choice extends string>(value: unknown, choices: readonly Choice[], otherwise: Choice): Choice {
+  return choices.find((choice) => choice === value) ?? otherwise;
+}

@@ -1,0 +1,66 @@
+import { epochTable } from '../../epochs.js';
+import { formatCount, formatMetric, formatShare } from '../../format.js';
+import { labelTable } from '../../metrics.js';
+import type { RunRecord } from '../../records.js';
+import { failure } from '../../sections.js';
+import { lineChart } from '../charts/line.js';
+import { logPoints, markOf } from '../charts/series.js';
+import { escapeHtml } from '../escape.js';
+import { figure, figures, paragraphs, swatch } from '../figure.js';
+import { confusionMatrix, isDense } from '../matrix.js';
+import { htmlTable } from '../table.js';
+
+/** One run, to be folded: its epochs and its losses, each label, the confusion matrix, its settings. */
+export function runDetails(run: RunRecord, index: number, open: boolean): string {
+  const summary = `${swatch(index)}${escapeHtml(run.title)}<small>${escapeHtml(outcome(run))}</small>`;
+  const parts = [leadOf(run), trainingOf(run, index), testOf(run)];
+  return `<details${open ? ' open' : ''}><summary>${summary}</summary>${parts.join('')}</details>`;
+}
+
+function outcome({ status, test, error }: RunRecord): string {
+  if (test !== undefined) return `accuracy ${formatMetric(test.accuracy)}, F1 macro ${formatMetric(test.f1_macro)}`;
+  return error === undefined ? status : `${status} [${error.code}]`;
+}
+
+function leadOf(run: RunRecord): string {
+  const { error, parameters } = run;
+  const lines =
+    parameters === undefined || parameters.trainable === 0
+      ? []
+      : [
+          `${formatCount(parameters.trainable)} of ${formatCount(parameters.total)} parameters trained ` +
+            `(${formatShare(parameters.trainable, parameters.total)})`,
+        ];
+  return paragraphs(lines) + (error === undefined ? '' : paragraphs([failure(run)], 'failure'));
+}
+
+function trainingOf(run: RunRecord, index: number): string {
+  const epochs =
+    run.epoch_history.length === 0 ? '' : `<h3>Epochs</h3>${htmlTable(epochTable(run), `Epochs of ${run.title}`)}`;
+  const { color } = markOf(run, index);
+  const curves = [
+    { title: 'training', color, symbol: 'circle' as const, points: logPoints(run, 'step', 'loss') },
+    {
+      title: 'validation',
+      color: 'var(--quiet)',
+      symbol: 'square' as const,
+      points: logPoints(run, 'step', 'eval_loss'),
+    },
+  ].filter(({ points }) => points.some(({ y }) => Number.isFinite(y)));
+  if (curves.length === 0) return epochs;
+  const title = `Loss of ${run.title}`;
+  const description = `Loss by step: ${curves.map((curve) => curve.title).join(' and ')}`;
+  const chart = lineChart({ title, description, x: 'step', series: curves, smoothed: true });
+  return `<div class="split"><div>${epochs}</div>${figures([figure('Loss', 'by step', chart.html)])}</div>`;
+}
+
+function testOf({ test, title }: RunRecord): string {
+  if (test === undefined || test.labels.length === 0) return '';
+  const labels = `<div><h3>By label</h3>${htmlTable(labelTable(test), `Labels of ${title}`)}</div>`;
+  const matrix = confusionMatrix(test, title);
+  if (matrix === '') return labels;
+  const note = paragraphs(['Rows are the true labels; counts, with their share of the row.']);
+  const wide = isDense(test);
+  const mistakes = `<div${wide ? ' class="wide"' : ''}><h3>Confusion matrix</h3>${note}${matrix}</div>`;
+  return wide ? labels + mistakes : `<div class="split">${labels}${mistakes}</div>`;
+}
