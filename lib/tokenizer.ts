@@ -41,6 +41,8 @@ export class Tokenizer {
   readonly #readPairTemplate: () => Template;
   #pairs: Template | undefined;
   readonly #encoder: TextEncoder;
+  /** Ids of the pieces that go on with a word. */
+  readonly #continuing: ReadonlySet<number>;
 
   private constructor(directory: string, definition: TokenizerDefinition, config: TokenizerConfig) {
     const inner = createInner(directory, definition, config);
@@ -53,6 +55,7 @@ export class Tokenizer {
     this.#template = readTemplate(directory, inner, config, 1);
     this.#readPairTemplate = () => readTemplate(directory, inner, config, 2);
     this.#encoder = createEncoder(definition, inner);
+    this.#continuing = continuingIds(definition);
   }
 
   /**
@@ -124,13 +127,20 @@ export class Tokenizer {
         packer.add(fillTemplate(template, [first.slice(0, limit)], limit), first.length > limit);
       } else {
         const second = await this.#idsOf(expectText(`pairs[${i}]`, pairs[i]), maxLength, slice);
-        const [a, b] = pairLengths(Math.min(first.length, maxLength), Math.min(second.length, maxLength), limit);
+        const [a, b] = pairLengths(this.#reach(first, maxLength), this.#reach(second, maxLength), limit);
         const parts = fillTemplate(template, [first.slice(0, a), second.slice(0, b)], limit);
         packer.add(parts, first.length + second.length > limit);
       }
       if (slice.isOver) await slice.next();
     }
     return packer.finish();
+  }
+
+  /** Where Hugging Face's tokenizers stop reading a text that is to be cut: after the word with the last token allowed. */
+  #reach(ids: readonly number[], maxLength: number): number {
+    let end = Math.min(ids.length, maxLength);
+    while (end < ids.length && this.#continuing.has(ids[end]!)) end++;
+    return end;
   }
 
   /** The ids of a text without special ones: all, or more than `maxLength` of them. */
@@ -161,6 +171,12 @@ function countIds({ model, added_tokens }: TokenizerDefinition): number {
     (count, { id }) => Math.max(count, id + 1),
     ids.reduce((a, id) => Math.max(a, id + 1), 0),
   );
+}
+
+function continuingIds({ model }: TokenizerDefinition): Set<number> {
+  const prefix = model.continuing_subword_prefix;
+  if (!prefix || Array.isArray(model.vocab)) return new Set();
+  return new Set(Object.entries(model.vocab).flatMap(([piece, id]) => (piece.startsWith(prefix) ? [id] : [])));
 }
 
 function expectText(name: string, text: unknown): string {

@@ -1,9 +1,9 @@
 /**
  * How many tokens of each text of a pair stay, as Hugging Face's tokenizers cut `longest_first`: the longer loses its
  * end first; where both are longer than half, each keeps half. An odd token then goes to the longer, or to the second
- * where they are as long as each other. Texts longer than the whole sequence may be count as equally long.
+ * where they are as long as each other. Those libraries read a text up to the word that fills the sequence.
  *
- * @param first tokens of the first text, at most those of the whole sequence
+ * @param first tokens of the first text, as far as it is read
  * @param second tokens of the second text, likewise
  * @param limit how many the two may have together
  */
