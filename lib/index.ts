@@ -9,13 +9,23 @@ export {
   type Prediction,
   type PredictOptions,
   TextClassifier,
+  type TextInput,
 } from './classifier.js';
+export {
+  type DatasetSummary,
+  type LabelShare,
+  type SplitSummary,
+  type SummaryOptions,
+  summarize,
+  type TokenLengths,
+} from './data/summary.js';
 export {
   type DatasetFiles,
   type DatasetOptions,
   datasetFromRows,
   loadDataset,
   type Split,
+  type SplitOptions,
   type TextDataset,
   type TextRow,
 } from './dataset.js';
@@ -48,6 +58,7 @@ export {
 export type { Device, DeviceOptions, Precision } from './model/device.js';
 export type { NativeParameterInfo as ParameterInfo } from './native.js';
 export { SCHEDULES, type ScheduleName } from './schedule.js';
+export { type EncodedTexts, Tokenizer } from './tokenizer.js';
 export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
 export type {
   EpochSummary,

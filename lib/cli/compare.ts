@@ -3,9 +3,11 @@ import type { Command } from 'commander';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../compare/presets.js';
 import { runInProcess } from '../compare/runner.js';
 import { comparisonExperiments, expectLocal, type Overrides } from '../compare/settings.js';
+import { type DatasetSummary, summarize } from '../data/summary.js';
 import { BertuneError } from '../errors.js';
 import { prepareOutputDirectory } from '../files/output.js';
 import { resolveDevice } from '../model/device.js';
+import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { formatMetric, formatSeconds } from '../report/format.js';
 import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
@@ -98,6 +100,7 @@ async function compare(options: CompareArguments): Promise<void> {
     const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
     const data = await loadData(experiments[0], signal);
     progress.note(environmentLine(environment));
+    for (const line of summaryLines(data.summary)) progress.note(line);
 
     const runs: RunRecord[] = [];
     for (const [index, experiment] of experiments.entries()) {
@@ -146,14 +149,18 @@ function overridesOf(options: CompareArguments): Overrides {
 }
 
 /** Reads the data once before any process starts, so that what is wrong with them is said once. */
-async function loadData(experiment: Experiment, signal: AbortSignal): Promise<DataRecord> {
+async function loadData(
+  experiment: Experiment,
+  signal: AbortSignal,
+): Promise<DataRecord & { summary: DatasetSummary }> {
   const data = await loadTrainingData(experiment, signal);
   const source = sourceWords(experiment.data);
   for (const name of ['train', 'test'] as const) {
     if (data[name] === undefined)
       throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none`);
   }
-  return { source, labels: data.labels, splits: splitSizes(data) };
+  const summary = await summarize(data, { signal });
+  return { source, labels: data.labels, splits: splitSizes(data), summary };
 }
 
 async function carryOut(
