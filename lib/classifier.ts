@@ -27,6 +27,9 @@ export interface PredictOptions {
   signal?: AbortSignal;
 }
 
+/** What is classified: a text, or a pair of texts, e.g. a premise and a hypothesis. */
+export type TextInput = string | readonly [text: string, pair: string];
+
 /** What a model makes of a text. */
 export interface Prediction {
   /** The likeliest class. */
@@ -117,11 +120,11 @@ export class TextClassifier implements AsyncDisposable {
   /**
    * Classifies texts. Calls may overlap, also with training.
    *
-   * @param texts one or several; longer ones than the model takes are cut
+   * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than the model takes are cut
    * @returns one prediction a text, in their order
    * @throws BertuneError INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
-  async predict(texts: string | readonly string[], options: PredictOptions = {}): Promise<Prediction[]> {
+  async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
     const { logits, classes } = await this.logits(texts, options);
     const { labels } = this;
     const predictions: Prediction[] = [];
@@ -136,19 +139,19 @@ export class TextClassifier implements AsyncDisposable {
   /**
    * Scores of texts before softmax. Calls may overlap, also with training.
    *
-   * @param texts one or several; longer ones than the model takes are cut
+   * @param texts as in `predict`
    * @throws BertuneError INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
-  async logits(texts: string | readonly string[], options: PredictOptions = {}): Promise<Logits> {
+  async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
     expectObject('options', options, ['batchTokens', 'maxLength', 'signal']);
     const batchTokens = expectPositiveInteger('batchTokens', options.batchTokens ?? DEFAULT_BATCH_TOKENS);
     const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
     const maxLength = this.#model.expectMaxLength(options.maxLength ?? null);
-    const list = expectTexts(texts);
+    const inputs = expectTexts(texts);
     throwIfAborted(signal);
     const classes = this.labels.length;
-    if (list.length === 0) return { logits: new Float32Array(0), classes };
-    const encoded = await this.#model.tokenizer.encodeTexts(list, maxLength, signal ? { signal } : {});
+    if (inputs.texts.length === 0) return { logits: new Float32Array(0), classes };
+    const encoded = await this.#model.encode(inputs, maxLength, signal);
     return { logits: await this.#model.forward(encoded, batchTokens, signal), classes };
   }
 
@@ -246,10 +249,19 @@ function predictionOf(scores: Float64Array, labels: readonly string[]): Predicti
   };
 }
 
-function expectTexts(texts: unknown): readonly string[] {
-  if (typeof texts === 'string') return [texts];
-  if (!Array.isArray(texts)) throw invalidOption('texts', 'a string or an array of strings', texts);
-  const odd = texts.findIndex((text) => typeof text !== 'string');
-  if (odd >= 0) throw invalidOption(`texts[${odd}]`, 'a string', texts[odd]);
-  return texts;
+/** Texts, and the second one of each where they are pairs: all of them or none. */
+function expectTexts(inputs: unknown): { texts: readonly string[]; pairs?: readonly string[] } {
+  if (typeof inputs === 'string') return { texts: [inputs] };
+  if (!Array.isArray(inputs)) throw invalidOption('texts', 'a string or an array of strings or of pairs', inputs);
+  const arePairs = Array.isArray(inputs[0]);
+  const isRight = arePairs ? isPair : (input: unknown) => typeof input === 'string';
+  const odd = inputs.findIndex((input) => !isRight(input));
+  if (odd >= 0) throw invalidOption(`texts[${odd}]`, arePairs ? 'a pair of strings' : 'a string', inputs[odd]);
+  if (!arePairs) return { texts: inputs };
+  const pairs = inputs as readonly (readonly [string, string])[];
+  return { texts: pairs.map(([text]) => text), pairs: pairs.map(([, pair]) => pair) };
+}
+
+function isPair(input: unknown): boolean {
+  return Array.isArray(input) && input.length === 2 && input.every((text) => typeof text === 'string');
 }

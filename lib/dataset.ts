@@ -1,187 +1,177 @@
-import { readdir, stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { resolve } from 'node:path';
 import { readDelimited } from './data/delimited.js';
+import { DATA_EXTENSIONS, extensionOf } from './data/extensions.js';
+import { expectSplitOptions, takeSplits } from './data/fractions.js';
+import { readJson } from './data/json-array.js';
 import { readJsonLines } from './data/json-lines.js';
 import { impliedClasses, labelIndices } from './data/labels.js';
+import { readParquet } from './data/parquet.js';
 import { Rows } from './data/rows.js';
-import { type DatasetOptions, SPLIT_NAMES, type SplitName, type TextDataset } from './data/types.js';
+import { type DatasetFiles, type FoundFiles, findFiles } from './data/source.js';
+import { type DatasetOptions, type ReadOptions, SPLIT_NAMES, type SplitName, type TextDataset } from './data/types.js';
 import { BertuneError } from './errors.js';
-import { findDataset } from './hub.js';
 import { expectAbortSignal, expectNames, expectObject, expectString, invalidOption } from './options.js';
 
-export type { DatasetOptions, Split, TextDataset } from './data/types.js';
+export type { DatasetFiles } from './data/source.js';
+export type { DatasetOptions, Split, SplitOptions, TextDataset } from './data/types.js';
 
-const READERS: Readonly<Record<string, (path: string, options: DatasetOptions) => Promise<Rows>>> = {
+const READERS: Readonly<Record<string, (path: string, rows: Rows, options: ReadOptions) => Promise<void>>> = {
   '.csv': readDelimited,
   '.tsv': readDelimited,
   '.txt': readDelimited,
   '.jsonl': readJsonLines,
   '.ndjson': readJsonLines,
+  '.json': readJson,
+  '.parquet': readParquet,
 };
-
-/** What the file of a split may be called in a folder. */
-const FILE_NAMES: Readonly<Record<SplitName, readonly string[]>> = {
-  train: ['train'],
-  validation: ['validation', 'valid', 'val', 'dev'],
-  test: ['test'],
-};
-
-/** The files of a data set, one a split; at least one of them. */
-export interface DatasetFiles {
-  train?: string;
-  validation?: string;
-  test?: string;
-}
 
 /** One example in memory. */
 export interface TextRow {
   text: string;
+  /** The second text, where examples are pairs: in all rows, or in none. */
+  pair?: string;
   /** The name of a class, or its index. */
   label: string | number;
 }
 
 /**
- * Reads a data set for text classification.
+ * Reads a data set for text classification, of single texts or of pairs.
  *
- * Files are .csv, .tsv or .txt (a header line; columns divided by comma, semicolon or tab, quoted as RFC 4180 says), or
- * .jsonl or .ndjson (one JSON object a line), in UTF-8. In a folder the splits are the files named `train`,
- * `validation` (or `valid`, `val`, `dev`) and `test` with one of those endings. Labels are names or integers.
- * Empty texts are kept. The event loop runs while files are read.
+ * Files are .csv, .tsv or .txt (a header line; columns divided by comma, semicolon or tab, quoted as RFC 4180 says),
+ * .jsonl or .ndjson (one JSON object a line) or .json (an array of objects, or JSON lines), all in UTF-8 and perhaps
+ * compressed by gzip (.csv.gz), or .parquet. In a folder the splits are what the configuration of its card (README.md)
+ * says, or else the files or folders named `train`, `validation` (or `valid`, `val`, `dev`) and `test`, in parts like
+ * `data/train-00000-of-00002.parquet` as well; see `dataFiles`. Labels are names, integers or booleans. Empty texts are
+ * kept. A test split that a folder has without labels (null or −1) is left out, with a note. Files are read in pieces,
+ * Parquet by row groups, and the event loop runs between them.
  *
  * @param source a folder with at least a training file, one file (which becomes `train`), or the files of the splits
- * @param options columns, delimiter, classes
- * @throws NOT_FOUND: no such file, folder, split or column · INVALID_DATA: not UTF-8, an open quote, a row with too few
- * or too many columns, broken JSON, an unknown or empty label, a file without rows; with the line · INVALID_OPTION ·
- * ABORTED
+ * @param options columns, delimiter, classes, configuration, splits to take out of training
+ * @throws NOT_FOUND: no such file, folder, split, column or configuration · INVALID_DATA: not UTF-8, an open quote, a row
+ *   with too few or too many columns, broken JSON or Parquet, an unknown or empty label, a file without rows; with the
+ *   line or row · INVALID_OPTION · ABORTED
  */
 export async function loadDataset(source: string | DatasetFiles, options: DatasetOptions = {}): Promise<TextDataset> {
   checkOptions(options);
-  const files = typeof source === 'string' ? await findFiles(source, options.signal) : checkFiles(source);
+  const found = await findFiles(source, options);
   const raw: Partial<Record<SplitName, Rows>> = {};
+  const notes: string[] = [];
   for (const name of SPLIT_NAMES) {
-    const path = files[name];
-    if (path !== undefined) raw[name] = await readRows(path, options);
+    if (found.files[name].length === 0) continue;
+    const rows = await readSplit(found, name, options);
+    if (!rows.isUnlabelled) raw[name] = rows;
+    else if (found.discovered && name === 'test') notes.push(`the test split (${rows.source}) has no labels: left out`);
+    else throw new BertuneError('INVALID_DATA', `Expected labels in ${rows.source} but all rows are without`);
   }
-  return assemble(raw, options.labels);
+  const data = assemble(raw, options.labels, found.classNames, notes);
+  return options.split === undefined ? data : takeSplits(data, options.split);
 }
 
 /**
  * Makes a data set of examples in memory, by the same rules as `loadDataset`.
  *
  * @param splits the rows of each split; at least one split
- * @param options `labels`: the classes, in order. Defaults to those of the training rows
+ * @param options `labels`: the classes, in order. Defaults to those of the training rows. `split`: what to take out of
+ *   the training rows. Defaults to nothing
  * @throws INVALID_DATA: an unknown or empty label, a text that is not a string, a split without rows · INVALID_OPTION
  */
 export function datasetFromRows(
   splits: Readonly<Partial<Record<SplitName, readonly TextRow[]>>>,
-  options: Pick<DatasetOptions, 'labels'> = {},
+  options: Pick<DatasetOptions, 'labels' | 'split'> = {},
 ): TextDataset {
   expectObject('splits', splits, SPLIT_NAMES);
-  expectObject('options', options, ['labels']);
+  expectObject('options', options, ['labels', 'split']);
   if (options.labels !== undefined) expectNames('labels', options.labels);
+  if (options.split !== undefined) expectSplitOptions(options.split);
   const raw: Partial<Record<SplitName, Rows>> = {};
   for (const name of SPLIT_NAMES) {
     const rows = splits[name];
     if (rows !== undefined) raw[name] = collectRows(name, rows);
   }
   if (Object.keys(raw).length === 0) throw invalidOption('splits', 'rows for train, validation or test', splits);
-  return assemble(raw, options.labels);
+  const data = assemble(raw, options.labels, undefined, []);
+  return options.split === undefined ? data : takeSplits(data, options.split);
 }
 
 function checkOptions(options: DatasetOptions): void {
-  expectObject('options', options, ['textColumn', 'labelColumn', 'delimiter', 'labels', 'signal']);
-  const { textColumn, labelColumn, delimiter, labels, signal } = options;
-  if (textColumn !== undefined) expectString('textColumn', textColumn);
-  if (labelColumn !== undefined) expectString('labelColumn', labelColumn);
+  const texts = ['textColumn', 'textPairColumn', 'labelColumn', 'config'] as const;
+  expectObject('options', options, [...texts, 'delimiter', 'labels', 'split', 'signal']);
+  const { delimiter, labels, split, signal } = options;
+  for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
   if (labels !== undefined) expectNames('labels', labels);
+  if (split !== undefined) expectSplitOptions(split);
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (delimiter !== undefined && !/^[^"\r\n]$/.test(delimiter)) {
     throw invalidOption('delimiter', 'one character other than a quote or a line end', delimiter);
   }
 }
 
-function checkFiles(files: DatasetFiles): DatasetFiles {
-  expectObject('source', files, SPLIT_NAMES);
-  for (const name of SPLIT_NAMES) if (files[name] !== undefined) expectString(`source.${name}`, files[name]);
-  if (SPLIT_NAMES.every((name) => files[name] === undefined)) {
-    throw invalidOption('source', 'a file for train, validation or test', files);
-  }
-  return files;
-}
-
-/** The files of a folder, or the one file that `path` is. */
-async function findFiles(path: string, signal?: AbortSignal): Promise<DatasetFiles> {
-  expectString('source', path);
-  const status = await stat(path).catch(() => undefined);
-  if (status === undefined)
-    return findFiles((await findDataset(path, { select, ...(signal && { signal }) })).directory);
-  if (!status.isDirectory()) return { train: path };
-
-  const entries = await readdir(path);
-  const files: DatasetFiles = {};
-  for (const name of SPLIT_NAMES) {
-    const candidates = FILE_NAMES[name].flatMap((stem) => Object.keys(READERS).map((extension) => stem + extension));
-    const found = entries.filter((entry) => candidates.includes(entry.toLowerCase()));
-    if (found.length > 1) {
-      throw new BertuneError('INVALID_DATA', `Expected one ${name} file in ${path} but found ${found.join(' and ')}`);
+async function readSplit({ files, discovered }: FoundFiles, name: SplitName, options: DatasetOptions): Promise<Rows> {
+  const rows = new Rows(files[name].every((path) => path.toLowerCase().endsWith('.parquet')) ? 'row' : 'line');
+  const seen = new Set<string>();
+  for (const path of files[name]) {
+    if (seen.has(resolve(path)))
+      throw new BertuneError('INVALID_DATA', `Expected ${path} once in ${name} but found it twice`);
+    seen.add(resolve(path));
+    const read = READERS[extensionOf(path).replace(/\.gz$/, '')];
+    if (read === undefined || !DATA_EXTENSIONS.includes(extensionOf(path))) {
+      const endings = DATA_EXTENSIONS.join(', ');
+      throw new BertuneError('INVALID_DATA', `Expected a file ending in one of ${endings} but received ${path}`);
     }
-    if (found[0] !== undefined) files[name] = join(path, found[0]);
+    rows.begin(path);
+    await read(path, rows, { ...options, labelsOptional: discovered && name === 'test' });
+    rows.end();
   }
-  if (files.train === undefined) {
-    const expected = Object.keys(READERS).map((extension) => `train${extension}`);
-    const there = entries.length === 0 ? 'nothing' : entries.sort().slice(0, 10).join(', ');
-    throw new BertuneError('NOT_FOUND', `Expected one of ${expected.join(', ')} in ${path} but found ${there}`);
-  }
-  return files;
-}
-
-/** Files of a repository that may hold a split. */
-function select(paths: readonly string[]): readonly string[] {
-  const stems = Object.values(FILE_NAMES).flat().join('|');
-  const file = new RegExp(`(^|/)(${stems})[^/]*\\.(csv|tsv|txt|jsonl|ndjson|parquet)$`, 'i');
-  return paths.filter((path) => file.test(path));
-}
-
-async function readRows(path: string, options: DatasetOptions): Promise<Rows> {
-  const read = READERS[extname(path).toLowerCase()];
-  if (read === undefined) {
-    const endings = Object.keys(READERS).join(', ');
-    throw new BertuneError('INVALID_DATA', `Expected a file ending in one of ${endings} but received ${path}`);
-  }
-  return read(path, options);
+  return rows;
 }
 
 function collectRows(name: SplitName, rows: readonly TextRow[]): Rows {
   if (!Array.isArray(rows)) throw invalidOption(`splits.${name}`, 'an array of { text, label }', rows);
-  const collected = new Rows(`the ${name} rows`, 'index');
+  const collected = new Rows('index');
+  collected.begin(`the ${name} rows`);
+  const isPair = (rows[0] as Partial<TextRow> | undefined)?.pair !== undefined;
   rows.forEach((row: unknown, index) => {
-    const { text, label } = (row ?? {}) as Partial<TextRow>;
+    const { text, pair, label } = (row ?? {}) as Partial<TextRow>;
     const written = Number.isSafeInteger(label) ? String(label) : label;
-    if (typeof text !== 'string' || typeof written !== 'string' || written.trim() === '') {
-      throw new BertuneError('INVALID_DATA', `Expected { text, label } in ${collected.source} at index ${index}`);
+    const isWhole = typeof text === 'string' && typeof pair === (isPair ? 'string' : 'undefined');
+    if (!isWhole || typeof written !== 'string' || written.trim() === '') {
+      const expected = isPair ? '{ text, pair, label }' : '{ text, label }';
+      throw new BertuneError('INVALID_DATA', `Expected ${expected} in ${collected.source} at index ${index}`);
     }
-    collected.add(text, written, index);
+    collected.add(text, written, index, pair);
   });
+  collected.end();
   return collected;
 }
 
 /** Gives all splits one list of classes. */
-function assemble(raw: Partial<Record<SplitName, Rows>>, labels: readonly string[] | undefined): TextDataset {
+function assemble(
+  raw: Partial<Record<SplitName, Rows>>,
+  labels: readonly string[] | undefined,
+  cardClassNames: ((column: string) => readonly string[] | undefined) | undefined,
+  notes: readonly string[],
+): TextDataset {
   const present = SPLIT_NAMES.flatMap((name) => (raw[name] === undefined ? [] : [{ name, split: raw[name] }]));
   const splits = present.map(({ split }) => split);
-  for (const { source, texts } of splits) {
-    if (texts.length > 0) continue;
-    throw new BertuneError('INVALID_DATA', `Expected at least one row in ${source} but found none`);
+  const [first] = splits;
+  if (first === undefined) throw new BertuneError('INVALID_DATA', `Expected rows but found none: ${notes.join('; ')}`);
+  for (const split of splits) {
+    if (split.pairs.length > 0 === first.pairs.length > 0) continue;
+    const [pairs, single] = first.pairs.length > 0 ? [first, split] : [split, first];
+    throw new BertuneError('INVALID_DATA', `Expected pairs of texts in ${single.source}, as in ${pairs.source}`);
   }
-  const classes = labels ?? impliedClasses(raw.train === undefined ? splits : [raw.train]);
-  const indices = labelIndices(splits, classes);
+  const column = first.columns?.label;
+  const named = first.classNames ?? (column === undefined ? undefined : cardClassNames?.(column));
+  const classes = labels ?? named ?? impliedClasses(raw.train === undefined ? splits : [raw.train]);
+  const indices = labelIndices(splits, classes, named);
   return {
     labels: [...classes],
     ...Object.fromEntries(
-      present.map(({ name, split }, i) => [
-        name,
-        { name, texts: split.texts, labels: indices[i]!, source: split.source },
-      ]),
+      present.map(({ name, split }, i) => {
+        const { texts, pairs, source } = split;
+        return [name, { name, texts, ...(pairs.length > 0 && { pairs }), labels: indices[i]!, source }];
+      }),
     ),
+    ...(notes.length > 0 && { notes }),
   };
 }

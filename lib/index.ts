@@ -10,13 +10,23 @@ export {
   type PredictOptions,
   type SaveOptions,
   TextClassifier,
+  type TextInput,
 } from './classifier.js';
+export {
+  type DatasetSummary,
+  type LabelShare,
+  type SplitSummary,
+  type SummaryOptions,
+  summarize,
+  type TokenLengths,
+} from './data/summary.js';
 export {
   type DatasetFiles,
   type DatasetOptions,
   datasetFromRows,
   loadDataset,
   type Split,
+  type SplitOptions,
   type TextDataset,
   type TextRow,
 } from './dataset.js';
@@ -57,6 +67,7 @@ export {
 export type { Device, DeviceOptions, Precision } from './model/device.js';
 export type { NativeParameterInfo as ParameterInfo } from './native.js';
 export { SCHEDULES, type ScheduleName } from './schedule.js';
+export { type EncodedTexts, Tokenizer } from './tokenizer.js';
 export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
 export type {
   EpochSummary,

@@ -9,7 +9,8 @@ import {
   type TokenizerDefinition,
 } from './tokenizer/definition.js';
 import { type EncodedTexts, Packer } from './tokenizer/packer.js';
-import { readTemplate, type Template, textPart } from './tokenizer/template.js';
+import { pairLengths } from './tokenizer/pairs.js';
+import { addedTokens, fillTemplate, readTemplate, type Template } from './tokenizer/template.js';
 import { WordPieces } from './tokenizer/word-pieces.js';
 
 export type { EncodedTexts } from './tokenizer/packer.js';
@@ -36,7 +37,12 @@ export class Tokenizer {
   /** The longest text in tokens, special ones included, that it was made for; Infinity where that is not stated. */
   readonly modelMaxLength: number;
   readonly #template: Template;
+  /** Asked for when it is needed: few texts are pairs, and not every post-processor knows them. */
+  readonly #readPairTemplate: () => Template;
+  #pairs: Template | undefined;
   readonly #encoder: TextEncoder;
+  /** Ids of the pieces that go on with a word. */
+  readonly #continuing: ReadonlySet<number>;
 
   private constructor(directory: string, definition: TokenizerDefinition, config: TokenizerConfig) {
     const inner = createInner(directory, definition, config);
@@ -46,8 +52,10 @@ export class Tokenizer {
     this.vocabSize = countIds(definition);
     this.padTokenId = pad ?? -1;
     this.modelMaxLength = limit > 0 && limit < NO_LIMIT ? limit : Number.POSITIVE_INFINITY;
-    this.#template = readTemplate(directory, inner, config);
+    this.#template = readTemplate(directory, inner, config, 1);
+    this.#readPairTemplate = () => readTemplate(directory, inner, config, 2);
     this.#encoder = createEncoder(definition, inner);
+    this.#continuing = continuingIds(definition);
   }
 
   /**
@@ -63,7 +71,17 @@ export class Tokenizer {
 
   /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */
   get specialTokens(): number {
-    return this.#template.before.length + this.#template.after.length;
+    return addedTokens(this.#template);
+  }
+
+  /** How many are added to each pair of texts: 3 for BERT's [CLS] … [SEP] … [SEP]. */
+  get specialPairTokens(): number {
+    return addedTokens(this.#pairTemplate);
+  }
+
+  get #pairTemplate(): Template {
+    this.#pairs ??= this.#readPairTemplate();
+    return this.#pairs;
   }
 
   /**
@@ -75,53 +93,76 @@ export class Tokenizer {
    * @throws INVALID_OPTION when `text` is not a string or `maxLength` is not such an integer
    */
   encode(text: string, maxLength: number): number[] {
-    const limit = this.#textLimit(maxLength);
+    const limit = textLimit(this.#template, maxLength);
     const ids: number[] = [];
     for (const some of this.#encoder(expectText('text', text))) {
       append(ids, some);
       if (ids.length >= limit) break;
     }
-    const { before, after } = this.#template;
-    return [...before, ...textPart(this.#template, ids, limit), ...after];
+    return fillTemplate(this.#template, [ids.slice(0, limit)], limit).flatMap((part) => part.ids);
   }
 
   /**
-   * The ids of many texts, packed. The event loop runs at least every ten milliseconds or so.
+   * The ids of many texts or pairs of texts, packed. Of a pair that is too long the longer text is cut first, as in
+   * `longest_first` of Hugging Face's tokenizers. The event loop runs at least every ten milliseconds or so.
    *
    * @param texts any strings (N)
-   * @param maxLength the most tokens of a text, special ones included
-   * @param options `signal` stops the work with ABORTED
+   * @param maxLength the most tokens of a text or pair, special ones included
+   * @param options `pairs`: the second text of each pair (N); `signal` stops the work with ABORTED
    * @throws INVALID_OPTION as `encode`; INVALID_DATA when there are 2³¹ tokens or more; ABORTED
    */
   async encodeTexts(
     texts: readonly string[],
     maxLength: number,
-    options: { signal?: AbortSignal } = {},
+    options: { pairs?: readonly string[]; signal?: AbortSignal } = {},
   ): Promise<EncodedTexts> {
-    const limit = this.#textLimit(maxLength);
+    const { pairs } = options;
+    const template = pairs === undefined ? this.#template : this.#pairTemplate;
+    const limit = textLimit(template, maxLength);
     const slice = new TimeSlice(options.signal);
-    const packer = new Packer(this.#template, texts.length);
+    const packer = new Packer(texts.length);
     for (let i = 0; i < texts.length; i++) {
-      const ids: number[] = [];
-      for (const some of this.#encoder(expectText(`texts[${i}]`, texts[i]))) {
-        append(ids, some);
-        if (slice.isOver) await slice.next();
-        if (ids.length > limit) break;
+      const first = await this.#idsOf(expectText(`texts[${i}]`, texts[i]), maxLength, slice);
+      if (pairs === undefined) {
+        packer.add(fillTemplate(template, [first.slice(0, limit)], limit), first.length > limit);
+      } else {
+        const second = await this.#idsOf(expectText(`pairs[${i}]`, pairs[i]), maxLength, slice);
+        const [a, b] = pairLengths(this.#reach(first, maxLength), this.#reach(second, maxLength), limit);
+        const parts = fillTemplate(template, [first.slice(0, a), second.slice(0, b)], limit);
+        packer.add(parts, first.length + second.length > limit);
       }
-      packer.add(ids, limit);
       if (slice.isOver) await slice.next();
     }
     return packer.finish();
   }
 
-  /** How many tokens a text may have without the special ones. */
-  #textLimit(maxLength: number): number {
-    const least = Math.max(1, this.specialTokens);
-    if (!Number.isSafeInteger(maxLength) || maxLength < least) {
-      throw invalidOption('maxLength', `an integer of at least ${least}`, maxLength);
-    }
-    return maxLength - this.specialTokens;
+  /** Where Hugging Face's tokenizers stop reading a text that is to be cut: after the word with the last token allowed. */
+  #reach(ids: readonly number[], maxLength: number): number {
+    let end = Math.min(ids.length, maxLength);
+    while (end < ids.length && this.#continuing.has(ids[end]!)) end++;
+    return end;
   }
+
+  /** The ids of a text without special ones: all, or more than `maxLength` of them. */
+  async #idsOf(text: string, maxLength: number, slice: TimeSlice): Promise<number[]> {
+    const ids: number[] = [];
+    for (const some of this.#encoder(text)) {
+      append(ids, some);
+      if (slice.isOver) await slice.next();
+      if (ids.length > maxLength) break;
+    }
+    return ids;
+  }
+}
+
+/** How many tokens a template leaves to texts. */
+function textLimit(template: Template, maxLength: number): number {
+  const added = addedTokens(template);
+  const least = Math.max(1, added);
+  if (!Number.isSafeInteger(maxLength) || maxLength < least) {
+    throw invalidOption('maxLength', `an integer of at least ${least}`, maxLength);
+  }
+  return maxLength - added;
 }
 
 function countIds({ model, added_tokens }: TokenizerDefinition): number {
@@ -130,6 +171,12 @@ function countIds({ model, added_tokens }: TokenizerDefinition): number {
     (count, { id }) => Math.max(count, id + 1),
     ids.reduce((a, id) => Math.max(a, id + 1), 0),
   );
+}
+
+function continuingIds({ model }: TokenizerDefinition): Set<number> {
+  const prefix = model.continuing_subword_prefix;
+  if (!prefix || Array.isArray(model.vocab)) return new Set();
+  return new Set(Object.entries(model.vocab).flatMap(([piece, id]) => (piece.startsWith(prefix) ? [id] : [])));
 }
 
 function expectText(name: string, text: unknown): string {

@@ -175,8 +175,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     });
   }
 
-  #encode({ texts }: Split, maxLength: number, signal: AbortSignal | undefined): Promise<EncodedTexts> {
-    return this.#model.tokenizer.encodeTexts(texts, maxLength, signal ? { signal } : {});
+  #encode(split: Split, maxLength: number, signal: AbortSignal | undefined): Promise<EncodedTexts> {
+    return this.#model.encode(split, maxLength, signal);
   }
 
   #loaded(split: Split, encoded: EncodedTexts, handle: number): LoadedSplit {

@@ -95,6 +95,8 @@ export function given<Value extends object>(values: Value): { [Key in keyof Valu
   };
 }
 
+const FRACTION = { min: 0, max: 1, minExclusive: true, maxExclusive: true };
+
 /** What the options about data say. */
 export interface DataArguments {
   data?: string;
@@ -102,8 +104,13 @@ export interface DataArguments {
   validationFile?: string;
   testFile?: string;
   textColumn?: string;
+  textPairColumn?: string;
   labelColumn?: string;
   delimiter?: string;
+  config?: string;
+  validationFraction?: number;
+  testFraction?: number;
+  splitSeed?: number;
 }
 
 /** Adds the options about data; a command that does not train takes no file to train on. */
@@ -112,18 +119,23 @@ export function addDataOptions(command: Command, { training }: { training: boole
     .optionsGroup('Data:')
     .option(
       '--data <data>',
-      'folder or Hugging Face id with train, validation and test files (.csv .tsv .jsonl .ndjson .txt)',
+      'folder or Hugging Face id with train, validation and test files (.csv .tsv .jsonl .json .txt, .gz of them; .parquet)',
     );
   if (training) {
     command
       .option('--train-file <file>', 'file to train on, instead of --data')
-      .option('--validation-file <file>', 'file to evaluate on after every epoch');
+      .option('--validation-file <file>', 'file to evaluate on after every epoch')
+      .addOption(number('--validation-fraction <x>', 'share of the training rows to evaluate on instead', FRACTION))
+      .addOption(number('--test-fraction <x>', 'share of the training rows to keep for the end', FRACTION))
+      .addOption(nonNegativeInteger('--split-seed <n>', 'of the rows that are drawn so (default: 42)'));
   }
   return command
     .option('--test-file <file>', training ? 'file to evaluate on at the end' : 'file to evaluate on')
     .option('--text-column <name>', 'column of the texts (default: text, sentence, content, ...)')
+    .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)')
     .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
-    .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)');
+    .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
+    .option('--config <name>', "configuration of --data (default: its card's own)");
 }
 
 /**
@@ -139,8 +151,17 @@ export function dataSource({ data, trainFile, validationFile, testFile }: DataAr
 }
 
 /** How the files of data are read, as the arguments say. */
-export function datasetOptions({ textColumn, labelColumn, delimiter }: DataArguments): DatasetOptions {
-  return given({ textColumn, labelColumn, delimiter: delimiter === '\\t' ? '\t' : delimiter });
+export function datasetOptions(options: DataArguments): DatasetOptions {
+  const { textColumn, textPairColumn, labelColumn, config, validationFraction, testFraction, splitSeed } = options;
+  const delimiter = options.delimiter === '\\t' ? '\t' : options.delimiter;
+  const split = given({ validation: validationFraction, test: testFraction, seed: splitSeed });
+  if (validationFraction === undefined && testFraction === undefined && splitSeed !== undefined) {
+    throw invalidOption('--split-seed', 'nothing without --validation-fraction or --test-fraction', splitSeed);
+  }
+  return {
+    ...given({ textColumn, textPairColumn, labelColumn, delimiter, config }),
+    ...(Object.keys(split).length > 0 && { split }),
+  };
 }
 
 /** What the options about where arithmetic runs say. */

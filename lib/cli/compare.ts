@@ -3,9 +3,11 @@ import type { Command } from 'commander';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../compare/presets.js';
 import { runInProcess } from '../compare/runner.js';
 import { comparisonExperiments, type Overrides, settle } from '../compare/settings.js';
+import { type DatasetSummary, summarize } from '../data/summary.js';
 import { BertuneError } from '../errors.js';
 import { prepareOutputDirectory } from '../files/output.js';
 import { resolveDevice } from '../model/device.js';
+import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { formatMetric, formatSeconds } from '../report/format.js';
 import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
@@ -102,6 +104,7 @@ async function compare(options: CompareArguments): Promise<void> {
     const experiments = await settle(named, { signal, onProgress: downloadProgress(progress) });
     const data = await loadData(experiments[0], sourceWords(named[0].data), signal);
     progress.note(environmentLine(environment));
+    for (const line of summaryLines(data.summary)) progress.note(line);
 
     const runs: RunRecord[] = [];
     for (const [index, experiment] of experiments.entries()) {
@@ -150,13 +153,18 @@ function overridesOf(options: CompareArguments): Overrides {
 }
 
 /** Reads the data once before any process starts, so that what is wrong with them is said once. */
-async function loadData(experiment: Experiment, source: string, signal: AbortSignal): Promise<DataRecord> {
+async function loadData(
+  experiment: Experiment,
+  source: string,
+  signal: AbortSignal,
+): Promise<DataRecord & { summary: DatasetSummary }> {
   const data = await loadTrainingData(experiment, signal);
   for (const name of ['train', 'test'] as const) {
     if (data[name] === undefined)
       throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none`);
   }
-  return { source, labels: data.labels, splits: splitSizes(data) };
+  const summary = await summarize(data, { signal });
+  return { source, labels: data.labels, splits: splitSizes(data), summary };
 }
 
 async function carryOut(

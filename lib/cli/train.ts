@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { methodName, methodTitle } from '../compare/methods.js';
+import type { DatasetSummary } from '../data/summary.js';
 import { BertuneError } from '../errors.js';
 import { prepareOutputDirectory, writeJson } from '../files/output.js';
 import type { FindOptions } from '../hub.js';
+import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
 import type { RunRecord } from '../report/records.js';
@@ -72,7 +74,9 @@ async function train(options: TrainArguments): Promise<void> {
     // Before the work, not after it: a refusal must not cost a trained model.
     await prepareOutputDirectory(options.output, { overwrite: options.overwrite ?? false });
     await using run = await Run.open(experiment, signal);
-    const record = await carryOut(run, options, progress, signal);
+    const summary = await run.summary(signal);
+    for (const line of summaryLines(summary)) progress.note(line);
+    const record = await carryOut(run, summary, options, progress, signal);
     await writeResult(options.json ? `${JSON.stringify(record, null, 2)}\n` : resultText(record));
     progress.note(`saved in ${options.output}`);
   });
@@ -104,6 +108,7 @@ function trainingSource(options: TrainArguments): DataSource {
 /** Trains, saves and evaluates on the test split. What was reached is saved too when training stops half-way. */
 async function carryOut(
   run: Run,
+  summary: DatasetSummary,
   options: TrainArguments,
   progress: Progress,
   signal: AbortSignal,
@@ -122,11 +127,11 @@ async function carryOut(
     await saveModel(run, output);
     const test = await run.test(signal);
     const record = run.record({ status: trained.stopped === 'early' ? 'stopped' : 'done', trained, test });
-    await writeResults(run, record, output);
+    await writeResults(run, summary, record, output);
     return record;
   } catch (cause) {
     progress.clear();
-    await keepState(run, cause, trained, options, progress);
+    await keepState(run, summary, cause, trained, options, progress);
     throw cause;
   }
 }
@@ -140,6 +145,7 @@ async function saveModel(run: Run, output: string): Promise<void> {
 /** Saves what a run that was stopped, or whose loss was no number any more, had reached by its last good step. */
 async function keepState(
   run: Run,
+  summary: DatasetSummary,
   cause: unknown,
   trained: TrainResult | undefined,
   { output }: TrainArguments,
@@ -154,17 +160,17 @@ async function keepState(
   }
   if (trained === undefined) await saveModel(run, output);
   const status = error.code === 'ABORTED' ? 'stopped' : 'failed';
-  await writeResults(run, run.record({ status, error, ...(trained && { trained }) }), output);
+  await writeResults(run, summary, run.record({ status, error, ...(trained && { trained }) }), output);
   progress.note(`the model as it was after step ${steps} is saved in ${output}`);
 }
 
-async function writeResults(run: Run, record: RunRecord, output: string): Promise<void> {
+async function writeResults(run: Run, summary: DatasetSummary, record: RunRecord, output: string): Promise<void> {
   const { model, data, splits, experiment } = run;
   const results = {
     created: new Date().toISOString(),
     model: experiment.model,
     ...given({ adapter: experiment.adapter, base: experiment.base }),
-    data: { source: sourceWords(experiment.data), labels: data.labels, splits },
+    data: { source: sourceWords(experiment.data), labels: data.labels, splits, summary },
     environment: environmentRecord(model),
     ...record,
   };

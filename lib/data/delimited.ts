@@ -3,9 +3,9 @@ import { CsvError, type InfoRecord, Parser } from 'csv-parse';
 import { BertuneError } from '../errors.js';
 import { TimeSlice } from '../time-slice.js';
 import { chooseColumns } from './columns.js';
-import { Rows } from './rows.js';
+import type { Rows } from './rows.js';
 import { readTextFile } from './text-file.js';
-import type { DatasetOptions } from './types.js';
+import type { ReadOptions } from './types.js';
 
 const DELIMITERS = [',', ';', '\t'];
 
@@ -23,11 +23,12 @@ interface RawRecord {
  * unquoted field are ordinary characters; empty lines are skipped; lines end with LF or CRLF.
  *
  * @param path the file
+ * @param rows of the split, to which its rows are added
  * @param options which columns; the delimiter, where the header does not show it
  * @throws NOT_FOUND: no such file or column · INVALID_DATA: not UTF-8, an open quote, a row with too few or too many
  * columns, an empty label, no header; each with its line · ABORTED
  */
-export async function readDelimited(path: string, options: DatasetOptions): Promise<Rows> {
+export async function readDelimited(path: string, rows: Rows, options: ReadOptions): Promise<void> {
   const slice = new TimeSlice(options.signal);
   let collector: DelimitedRows | undefined;
   let header = '';
@@ -36,7 +37,7 @@ export async function readDelimited(path: string, options: DatasetOptions): Prom
     if (collector === undefined) {
       header += chunk;
       if (!/[\r\n]/.test(header)) continue;
-      collector = new DelimitedRows(path, header, options);
+      collector = new DelimitedRows(path, header, rows, options);
       text = header;
     }
     for (let start = 0; start < text.length; start += PIECE_CHARACTERS) {
@@ -45,29 +46,30 @@ export async function readDelimited(path: string, options: DatasetOptions): Prom
     }
   }
   if (collector === undefined) {
-    collector = new DelimitedRows(path, header, options);
+    collector = new DelimitedRows(path, header, rows, options);
     collector.write(header);
   }
-  return collector.end();
+  await collector.end();
 }
 
 /** Collects the rows that csv-parse finds, and turns its complaints into ours. */
 class DelimitedRows {
-  private readonly rows: Rows;
   private readonly parser: Parser;
   private error: unknown;
   private width = 0;
   private text = -1;
+  /** −1 where there is none. */
   private label = -1;
+  private pair = -1;
   /** Lines of the records so far, without the empty lines between them. */
   private lines = 0;
 
   constructor(
     private readonly path: string,
     header: string,
-    private readonly options: DatasetOptions,
+    private readonly rows: Rows,
+    private readonly options: ReadOptions,
   ) {
-    this.rows = new Rows(path);
     this.parser = new Parser({
       delimiter: options.delimiter ?? sniffDelimiter(path, header),
       record_delimiter: ['\r\n', '\n'],
@@ -93,15 +95,14 @@ class DelimitedRows {
     if (this.error !== undefined) throw this.explain(this.error);
   }
 
-  /** The rows, once the last piece was written. */
-  async end(): Promise<Rows> {
+  /** Ends the file, once its last piece was written. */
+  async end(): Promise<void> {
     this.parser.end();
     await finished(this.parser).catch((error: unknown) => {
       this.error ??= error;
     });
     if (this.error !== undefined) throw this.explain(this.error);
     if (this.width === 0) throw this.invalid('a header line', 'nothing', 1);
-    return this.rows;
   }
 
   private add({ record, raw }: RawRecord, emptyLines: number): void {
@@ -122,10 +123,11 @@ class DelimitedRows {
 
   private start(header: readonly string[]): void {
     const columns = header.map((column) => column.trim());
-    const { text, label } = chooseColumns(this.path, columns, this.options);
+    const { text, pair, label } = chooseColumns(this.path, columns, this.rows, this.options);
     this.width = columns.length;
     this.text = columns.indexOf(text);
-    this.label = columns.indexOf(label);
+    this.pair = pair === undefined ? -1 : columns.indexOf(pair);
+    this.label = label === undefined ? -1 : columns.indexOf(label);
   }
 
   private addRow(record: readonly string[], line: number): void {
@@ -133,9 +135,7 @@ class DelimitedRows {
       const advice = record.length > this.width ? ' (a text that holds the delimiter must be in quotes)' : '';
       throw this.invalid(`${this.width} columns`, `${record.length}${advice}`, line);
     }
-    const label = record[this.label]!;
-    if (label.trim() === '') throw this.invalid('a label', 'none', line);
-    this.rows.add(record[this.text]!, label, line);
+    this.rows.add(record[this.text]!, record[this.label] ?? null, line, record[this.pair]);
   }
 
   private explain(error: unknown): unknown {
@@ -158,7 +158,7 @@ function sniffDelimiter(path: string, text: string): string {
   const count = (delimiter: string) => header.split(delimiter).length - 1;
   const [best] = [...DELIMITERS].sort((a, b) => count(b) - count(a));
   if (count(best!) > 0) return best!;
-  return path.toLowerCase().endsWith('.tsv') ? '\t' : ',';
+  return /\.tsv(\.gz)?$/i.test(path) ? '\t' : ',';
 }
 
 function countNewlines(text: string): number {

@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
 import { nearest } from '../options.js';
-import type { Rows } from './rows.js';
+import { isInteger, type Rows } from './rows.js';
 
 /** How many classes a message lists before it stops. */
 const LISTED = 30;
@@ -15,30 +15,43 @@ export function impliedClasses(splits: readonly Rows[]): string[] {
 }
 
 /**
- * Turns labels into indices of `classes`. Where every label of every split is an integer and some are no class names,
+ * Turns labels into indices of `classes`. Where the data name their own classes, integers are indices of those, and
+ * what they name is looked up. Otherwise, where every label of every split is an integer and some are no class names,
  * they are indices already.
  *
  * @param splits all splits of the data set, so that they are read the same way
  * @param classes the names of the classes, in order
+ * @param named the classes that the data name themselves; undefined where they name none
  * @returns the indices of each split (N)
- * @throws INVALID_DATA for a label that is not known, naming the source, the line, the label and the classes
+ * @throws BertuneError INVALID_DATA for a label that is not known, naming the source, the line, the label and the classes
  */
-export function labelIndices(splits: readonly Rows[], classes: readonly string[]): Int32Array[] {
+export function labelIndices(
+  splits: readonly Rows[],
+  classes: readonly string[],
+  named?: readonly string[],
+): Int32Array[] {
   const byName = new Map(classes.map((name, index) => [name, index]));
   const labels = splits.flatMap(({ names }) => names);
-  const areIndices = labels.every(isInteger) && labels.some((label) => !byName.has(label));
-  const known = areIndices ? new Map(classes.map((_, index) => [String(index), index])) : byName;
+  const integers = labels.every(isInteger);
+  // Classes that are renamed altogether keep their indices.
+  const translated = integers && named?.some((name) => byName.has(name)) ? named : undefined;
+  const areIndices = integers && translated === undefined && labels.some((label) => !byName.has(label));
+  const known =
+    translated !== undefined
+      ? new Map(translated.flatMap((name, i) => (byName.has(name) ? [[String(i), byName.get(name)!]] : [])))
+      : areIndices
+        ? new Map(classes.map((_, index) => [String(index), index]))
+        : byName;
   return splits.map((rows) => {
-    const table = rows.names.map((label, i) => known.get(label) ?? unknownLabel(rows, i, classes, areIndices));
-    const indices = new Int32Array(rows.labels.length);
-    for (let row = 0; row < indices.length; row++) indices[row] = table[rows.labels[row]!]!;
-    return indices;
+    const table = rows.names.map((label, i) => {
+      const name = translated?.[Number(label)] ?? label;
+      return known.get(label) ?? unknownLabel(name, rows.places[i]!, classes, areIndices);
+    });
+    return rows.labels.map((label) => table[label]!);
   });
 }
 
-function unknownLabel(rows: Rows, index: number, classes: readonly string[], areIndices: boolean): never {
-  const label = rows.names[index]!;
-  const place = `${rows.source}, ${rows.unit} ${rows.firstLines[index]}`;
+function unknownLabel(label: string, place: string, classes: readonly string[], areIndices: boolean): never {
   const listed = classes.slice(0, LISTED).join(', ') + (classes.length > LISTED ? ', ...' : '');
   const near = areIndices ? undefined : nearest(label, classes);
   const expected = areIndices ? `an index in 0..${classes.length - 1} of ${listed}` : `one of ${listed}`;
@@ -47,8 +60,4 @@ function unknownLabel(rows: Rows, index: number, classes: readonly string[], are
     'INVALID_DATA',
     `Unknown label ${JSON.stringify(label)} in ${place}: expected ${expected}${advice}`,
   );
-}
-
-function isInteger(label: string): boolean {
-  return /^-?\d{1,15}$/.test(label);
 }

@@ -1,65 +1,115 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { pipeline, type Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import { BertuneError } from '../errors.js';
 import { throwIfAborted } from '../time-slice.js';
 
 const CHUNK_BYTES = 65536;
 
 /**
- * The text of a UTF-8 file, piece by piece, without its byte order mark.
+ * The text of a UTF-8 file, piece by piece, without its byte order mark. A file whose name ends in .gz is unpacked.
  *
  * @param path the file
  * @param signal stops the reading with ABORTED
- * @throws NOT_FOUND when there is no such file, INVALID_DATA when it cannot be read or is not UTF-8 (with byte and line)
+ * @throws BertuneError NOT_FOUND when there is no such file; INVALID_DATA when it cannot be read, is not UTF-8 (with byte
+ *   and line) or no whole gzip file
  */
 export async function* readTextFile(path: string, signal?: AbortSignal): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
+  const place = new Place();
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) {
+    for await (const chunk of openFile(path)) {
       throwIfAborted(signal);
-      yield decoder.decode(chunk as Uint8Array, { stream: true });
+      place.next(chunk as Buffer);
+      yield decoder.decode(chunk as Buffer, { stream: true });
     }
+    place.next(Buffer.alloc(0));
     yield decoder.decode();
   } catch (error) {
-    throw await explain(path, error);
+    throw explain(path, error, place);
   }
 }
 
-/** Turns an error of the file system or of the decoder into one that names the file and the place. */
-async function explain(path: string, error: unknown): Promise<unknown> {
+function openFile(path: string): Readable {
+  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  if (!path.toLowerCase().endsWith('.gz')) return file;
+  // Errors of either stream end the loop over the last one.
+  return pipeline(file, createGunzip({ chunkSize: CHUNK_BYTES }), () => {});
+}
+
+/** Turns an error of the file system, of gzip or of the decoder into one that names the file and the place. */
+function explain(path: string, error: unknown, place: Place): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (error instanceof BertuneError) return error;
   if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') {
-    const { byte, line } = locateBrokenUtf8(await readFile(path));
-    return new BertuneError('INVALID_DATA', `Expected UTF-8 in ${path} but byte ${byte} (line ${line}) is not`, {
-      cause: error,
-    });
+    const { byte, line } = place.firstBad();
+    const advice = place.isUtf16 ? ': it is UTF-16, save it as UTF-8' : '';
+    return new BertuneError(
+      'INVALID_DATA',
+      `Expected UTF-8 in ${path} but byte ${byte} (line ${line}) is not${advice}`,
+      { cause: error },
+    );
   }
   if (code === 'ENOENT' || code === 'ENOTDIR') {
     return new BertuneError('NOT_FOUND', `Expected a file at ${path} but there is none`, { cause: error });
   }
+  if (code === 'Z_BUF_ERROR') {
+    return new BertuneError('INVALID_DATA', `Expected a whole gzip file at ${path} but it is cut short`, {
+      cause: error,
+    });
+  }
   if (typeof code === 'string') {
-    return new BertuneError('INVALID_DATA', `Expected to read ${path} but got ${code}`, { cause: error });
+    const expected = code.startsWith('Z_') ? `gzip in ${path} but found` : `to read ${path} but got`;
+    const found = code.startsWith('Z_') ? (error as Error).message : code;
+    return new BertuneError('INVALID_DATA', `Expected ${expected} ${found}`, { cause: error });
   }
   return error;
 }
 
-/**
- * Where a file stops being UTF-8.
- *
- * @returns the offset of the first bad byte, from 0, and its line, from 1
- */
-function locateBrokenUtf8(bytes: Buffer): { byte: number; line: number } {
-  let line = 1;
-  for (let start = 0; start < bytes.length; line++) {
-    const newline = bytes.indexOf('\n', start);
-    const end = newline < 0 ? bytes.length : newline + 1;
-    const content = bytes.subarray(start, end);
-    if (!isUtf8(content)) return { byte: start + firstBadByte(content), line };
-    start = end;
+/** Follows the bytes of a file, to say where they stop being UTF-8. */
+class Place {
+  /** The present piece, with the start of a character that the one before ended in. */
+  private bytes: Buffer = Buffer.alloc(0);
+  /** Bytes and line ends before it. */
+  private offset = 0;
+  private lines = 0;
+  private head: Buffer | undefined;
+
+  /** Whether the file starts with UTF-16's byte order mark. */
+  get isUtf16(): boolean {
+    const [first, second] = this.head ?? [];
+    return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
   }
-  return { byte: bytes.length, line };
+
+  next(chunk: Buffer): void {
+    this.head ??= chunk.subarray(0, 2);
+    const done = this.bytes.length - unfinished(this.bytes);
+    this.offset += done;
+    for (let at = this.bytes.indexOf(0x0a); at >= 0 && at < done; at = this.bytes.indexOf(0x0a, at + 1)) this.lines++;
+    this.bytes = done === this.bytes.length ? chunk : Buffer.concat([this.bytes.subarray(done), chunk]);
+  }
+
+  /** The first byte, from 0, that is not UTF-8, and its line, from 1. */
+  firstBad(): { byte: number; line: number } {
+    for (let start = 0, line = this.lines + 1; ; line++) {
+      const newline = this.bytes.indexOf(0x0a, start);
+      const end = newline < 0 ? this.bytes.length : newline + 1;
+      const content = this.bytes.subarray(start, end);
+      if (newline < 0 || !isUtf8(content)) return { byte: this.offset + start + firstBadByte(content), line };
+      start = end;
+    }
+  }
+}
+
+/** How many bytes at the end start a character without ending it. */
+function unfinished(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back]!;
+    if (byte < 0x80) return 0;
+    if (byte >= 0xc0) return back < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2) ? back : 0;
+  }
+  return 0;
 }
 
 /** The first byte that a decoder replaces by U+FFFD, other than those of a U+FFFD that is really there. */

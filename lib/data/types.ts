@@ -4,9 +4,11 @@ export interface Split {
   readonly name: string;
   /** The texts (N). Empty ones are kept: they train and predict as [CLS] [SEP]. */
   readonly texts: readonly string[];
+  /** The second text of each pair (N); absent for single texts. */
+  readonly pairs?: readonly string[];
   /** The class of each text (N), an index into the data set's `labels`. */
   readonly labels: Int32Array;
-  /** The file the texts came from, for messages. */
+  /** The files the texts came from, for messages. */
   readonly source: string;
 }
 
@@ -17,6 +19,8 @@ export interface TextDataset {
   readonly train?: Split;
   readonly validation?: Split;
   readonly test?: Split;
+  /** What is worth knowing about how it was read, e.g. that a test split without labels was left out. */
+  readonly notes?: readonly string[];
 }
 
 /** The parts a data set can have. */
@@ -28,15 +32,45 @@ export type SplitName = (typeof SPLIT_NAMES)[number];
 export interface DatasetOptions {
   /** The column of the texts. Defaults to the first of `text`, `sentence`, `content`, ... that is there. */
   textColumn?: string;
+  /**
+   * The column of the second text of each pair. Defaults to none, unless a file has no other text and both columns of a
+   * usual pair: `sentence1` and `sentence2`, `premise` and `hypothesis`, `question` and `sentence`, `text1` and `text2`,
+   * `question1` and `question2`.
+   */
+  textPairColumn?: string;
   /** The column of the labels. Defaults to the first of `label`, `labels`, `label_name`, ... that is there. */
   labelColumn?: string;
   /** The character between columns, for .csv, .tsv and .txt. Defaults to what the header line uses: `,` `;` or tab. */
   delimiter?: string;
   /**
-   * The classes, in order. Defaults to those of the training split: integers by value, names alphabetically.
-   * A file may hold names of this list, or indices into it.
+   * The classes, in order. Defaults to those that the data name themselves (the features in a Parquet file's metadata,
+   * or in the card of a folder), or else to those of the training split: integers by value, names alphabetically. A file
+   * may hold names of this list, or indices into it; where the data name their classes, integers are indices into those.
    */
   labels?: readonly string[];
+  /** The configuration, in a folder whose card (README.md) has several. Defaults to the card's own default. */
+  config?: string;
+  /** Takes a validation or test split out of the training split, where the data have none. Defaults to none. */
+  split?: SplitOptions;
   /** Stops the reading; the promise rejects with ABORTED. Defaults to none. */
   signal?: AbortSignal;
+}
+
+/** How splits are taken out of the training split. At least one of the fractions. */
+export interface SplitOptions {
+  /** Share of the training rows for validation, between 0 and 1. Defaults to none. */
+  validation?: number;
+  /** Share of the training rows for testing, between 0 and 1. Defaults to none. */
+  test?: number;
+  /** Which rows are drawn: the same seed draws the same rows. Defaults to 42. */
+  seed?: number;
+  /** Whether every class gives the same share. A class of one row stays in training. Defaults to true. */
+  stratify?: boolean;
+}
+
+/** How a reader of files is told what to read. */
+export interface ReadOptions
+  extends Pick<DatasetOptions, 'textColumn' | 'labelColumn' | 'textPairColumn' | 'delimiter' | 'signal'> {
+  /** Whether a file without a column of labels will do. */
+  labelsOptional?: boolean;
 }

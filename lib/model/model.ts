@@ -109,6 +109,30 @@ export class Model {
     return wish;
   }
 
+  /**
+   * Token ids of texts, or of pairs of texts.
+   *
+   * @param pairs the second text of each pair; undefined for single texts
+   * @throws BertuneError INVALID_OPTION where the model has too few token types for pairs; INVALID_DATA, ABORTED
+   */
+  async encode(
+    { texts, pairs }: { texts: readonly string[]; pairs?: readonly string[] | undefined },
+    maxLength: number,
+    signal?: AbortSignal,
+  ): Promise<EncodedTexts> {
+    const options = { ...(pairs && { pairs }), ...(signal && { signal }) };
+    const encoded = await this.tokenizer.encodeTexts(texts, maxLength, options);
+    const { typeVocabSize } = this.config;
+    if (encoded.typeIds?.some((type) => type >= typeVocabSize)) {
+      const what = pairs === undefined ? 'these texts' : 'pairs of texts';
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `Expected single texts, as the model has ${typeVocabSize} token type${typeVocabSize === 1 ? '' : 's'}, but received ${what}`,
+      );
+    }
+    return encoded;
+  }
+
   /** Logits (N, NC) of texts that are already token ids. */
   async forward(encoded: EncodedTexts, batchTokens: number, signal?: AbortSignal): Promise<Values> {
     const { session } = this;

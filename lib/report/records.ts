@@ -1,3 +1,4 @@
+import type { DatasetSummary } from '../data/summary.js';
 /*
  * What a run leaves behind, as results.json holds it: plain data, sizes in bytes, times in seconds, names as Hugging
  * Face logs them (snake_case).
@@ -114,6 +115,7 @@ export interface DataRecord {
   readonly labels: readonly string[];
   /** Examples by split. */
   readonly splits: Readonly<Record<string, number>>;
+  readonly summary?: DatasetSummary;
 }
 
 /** A comparison: results.json of `bertune compare`. */

@@ -1,10 +1,11 @@
+import type { DatasetFiles } from '../data/source.js';
 import type { DatasetOptions } from '../data/types.js';
 import type { Method } from '../methods.js';
 import type { DeviceOptions } from '../model/device.js';
 import type { TrainerOptions } from '../training/options.js';
 
-/** Where a run's data are: a folder, or a file a split. */
-export type DataSource = string | { train?: string; validation?: string; test?: string };
+/** Where a run's data are: a folder, or the files of the splits. */
+export type DataSource = string | DatasetFiles;
 
 /** Everything that decides a run: plain data, so that it can be sent to another process. */
 export interface Experiment {
@@ -29,5 +30,5 @@ export interface Experiment {
 
 /** Where the data are, in words. */
 export function sourceWords(source: DataSource): string {
-  return typeof source === 'string' ? source : Object.values(source).join(', ');
+  return typeof source === 'string' ? source : Object.values(source).flat().join(', ');
 }

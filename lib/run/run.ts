@@ -1,4 +1,5 @@
-import { TextClassifier } from '../classifier.js';
+import { modelOf, TextClassifier } from '../classifier.js';
+import { type DatasetSummary, summarize } from '../data/summary.js';
 import type { TextDataset } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { Method } from '../methods.js';
@@ -66,6 +67,13 @@ export class Run implements AsyncDisposable {
   /** Examples by split. */
   get splits(): Record<string, number> {
     return splitSizes(this.data);
+  }
+
+  /** What is in the data, with lengths as the model counts them. */
+  summary(signal?: AbortSignal): Promise<DatasetSummary> {
+    const { tokenizer } = modelOf(this.model);
+    const maxLength = this.trainer.settings.maxLength ?? this.model.maxLength;
+    return summarize(this.data, { tokenizer, maxLength, ...(signal && { signal }) });
   }
 
   /** Trains on the training split, evaluating on the validation split where there is one. */

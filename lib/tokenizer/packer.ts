@@ -1,7 +1,6 @@
 import { BertuneError } from '../errors.js';
-import { type Template, textPart } from './template.js';
 
-/** Token ids of several texts, packed end to end. */
+/** Token ids of several texts, or pairs of texts, packed end to end. */
 export interface EncodedTexts {
   /** The ids of all texts, one after the other (T). */
   ids: Int32Array;
@@ -9,45 +8,65 @@ export interface EncodedTexts {
   offsets: Int32Array;
   /** Segment of each token (T). Absent where all are 0, as they are for single texts in BERT's template. */
   typeIds?: Int32Array;
-  /** How many texts were longer than allowed and were cut. */
+  /** How many texts, or pairs, were longer than allowed and were cut. */
   truncated: number;
+}
+
+/** A part of a sequence: ids, and the segment of each or of all. */
+export interface Part {
+  readonly ids: readonly number[];
+  readonly types: number | readonly number[];
 }
 
 const MOST_TOKENS = 2 ** 31 - 1;
 
-/** Packs the ids of texts end to end, each in its template, into an array that grows by doubling. */
+/** Packs sequences end to end, into arrays that grow by doubling. */
 export class Packer {
   private ids = new Int32Array(1024);
+  /** Made when a segment other than 0 comes. */
+  private types: Int32Array | undefined;
   private length = 0;
   private texts = 0;
   private truncated = 0;
   private readonly offsets: Int32Array;
 
-  constructor(
-    private readonly template: Template,
-    texts: number,
-  ) {
+  constructor(texts: number) {
     this.offsets = new Int32Array(texts + 1);
   }
 
-  /** Appends the first `limit` of a text's ids, inside the template. */
-  add(ids: readonly number[], limit: number): void {
-    const { before, after } = this.template;
-    const kept = textPart(this.template, ids, limit);
-    if (ids.length > limit) this.truncated++;
-    this.grow(this.length + before.length + kept.length + after.length);
-    for (const part of [before, kept, after]) {
-      this.ids.set(part, this.length);
-      this.length += part.length;
+  /**
+   * Appends a sequence.
+   *
+   * @param parts what it is made of, in order
+   * @param isCut whether something of its text was left out
+   */
+  add(parts: readonly Part[], isCut: boolean): void {
+    if (isCut) this.truncated++;
+    this.grow(this.length + parts.reduce((sum, { ids }) => sum + ids.length, 0));
+    for (const { ids, types } of parts) {
+      this.ids.set(ids, this.length);
+      this.setTypes(types, ids.length);
+      this.length += ids.length;
     }
     this.texts++;
     this.offsets[this.texts] = this.length;
   }
 
   finish(): EncodedTexts {
-    const typeIds = this.typeIds();
     const encoded = { ids: this.ids.slice(0, this.length), offsets: this.offsets, truncated: this.truncated };
-    return typeIds === undefined ? encoded : { ...encoded, typeIds };
+    return this.types === undefined ? encoded : { ...encoded, typeIds: this.types.slice(0, this.length) };
+  }
+
+  private setTypes(types: Part['types'], count: number): void {
+    if (count === 0) return;
+    if (typeof types === 'number') {
+      if (types !== 0) this.typed().fill(types, this.length, this.length + count);
+    } else if (types.some((type) => type !== 0)) this.typed().set(types, this.length);
+  }
+
+  private typed(): Int32Array {
+    this.types ??= new Int32Array(this.ids.length);
+    return this.types;
   }
 
   private grow(needed: number): void {
@@ -55,20 +74,14 @@ export class Packer {
       throw new BertuneError('INVALID_DATA', `Expected at most ${MOST_TOKENS} tokens but the texts have more`);
     }
     if (needed <= this.ids.length) return;
-    const larger = new Int32Array(Math.min(MOST_TOKENS, Math.max(needed, 2 * this.ids.length)));
-    larger.set(this.ids);
-    this.ids = larger;
+    const size = Math.min(MOST_TOKENS, Math.max(needed, 2 * this.ids.length));
+    this.ids = enlarge(this.ids, size);
+    if (this.types !== undefined) this.types = enlarge(this.types, size);
   }
+}
 
-  /** The segment of every token, where the template has any but 0. */
-  private typeIds(): Int32Array | undefined {
-    const { before, text, after } = this.template.types;
-    if (text === 0 && [...before, ...after].every((type) => type === 0)) return undefined;
-    const types = new Int32Array(this.length).fill(text);
-    for (let i = 0; i < this.texts; i++) {
-      types.set(before, this.offsets[i]!);
-      types.set(after, this.offsets[i + 1]! - after.length);
-    }
-    return types;
-  }
+function enlarge(values: Int32Array, size: number): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(size);
+  larger.set(values);
+  return larger;
 }

@@ -1,16 +1,15 @@
 import { BertuneError } from '../errors.js';
 import { specialToken, type TokenizerConfig } from './definition.js';
+import type { Part } from './packer.js';
 
-/** What a tokenizer's post-processor puts around a text. */
+/** What a tokenizer's post-processor puts around a text, or around and between the two of a pair. */
 export interface Template {
-  /** Ids in front of the text. None where tokenizer.json has no post-processor. */
-  before: number[];
-  /** Ids behind the text. */
-  after: number[];
-  /** What stands for a text that gives no tokens, so that no sequence is empty. None where there are ids around it. */
-  empty: number[];
-  /** Segments of the tokens in front, of the text's own, and of those behind. */
-  types: { before: number[]; text: number; after: number[] };
+  /** In front of the texts, between each and the next, and behind the last: one more than there are texts. */
+  around: readonly Part[];
+  /** Segment of each text's own tokens. */
+  types: readonly number[];
+  /** What stands for texts that give no tokens, so that no sequence is empty. None where there are ids around them. */
+  empty: readonly number[];
 }
 
 /**
@@ -22,25 +21,29 @@ interface Asked {
   post_processor: {
     post_process(
       tokens: string[],
-      pair: null,
+      pair: string[] | null,
       addSpecialTokens: boolean,
     ): { tokens: string[]; token_type_ids?: number[] };
   } | null;
 }
 
-/** Stands for the text while the post-processor is asked what it does. No vocabulary has it. */
-const PLACE = '\0text\0';
+/** Stand for the texts while the post-processor is asked what it does. No vocabulary has them. */
+const PLACES = ['\0text\0', '\0pair\0'];
+
+/** Asks for the number of an id. */
+type IdOf = (token: string) => number;
 
 /**
- * Asks a tokenizer's post-processor what it puts around a single text.
+ * Asks a tokenizer's post-processor what it puts around texts.
  *
- * A tokenizer.json without a post-processor adds nothing, as in Hugging Face's tokenizers library; only a text without
- * tokens then becomes [CLS] [SEP].
+ * A tokenizer.json without a post-processor adds nothing and gives a pair's second text the segment 1, as in Hugging
+ * Face's tokenizers library; only texts without tokens then become [CLS] [SEP].
  *
- * @throws CHECKPOINT_INVALID when a token around the text, or [CLS] or [SEP] where nothing is, has no id
+ * @param texts 1, or 2 for pairs
+ * @throws BertuneError CHECKPOINT_INVALID when a token around the texts, or [CLS] or [SEP] where nothing is, has no id
  */
-export function readTemplate(directory: string, tokenizer: Asked, config: TokenizerConfig): Template {
-  const idOf = (token: string): number => {
+export function readTemplate(directory: string, tokenizer: Asked, config: TokenizerConfig, texts: 1 | 2): Template {
+  const idOf: IdOf = (token) => {
     const id = tokenizer.token_to_id(token);
     if (id !== undefined) return id;
     throw new BertuneError(
@@ -48,29 +51,48 @@ export function readTemplate(directory: string, tokenizer: Asked, config: Tokeni
       `Expected ${token} in the vocabulary of the tokenizer in ${directory}`,
     );
   };
-  const processed = tokenizer.post_processor?.post_process([PLACE], null, true);
-  const tokens: string[] = processed?.tokens ?? [PLACE];
-  const types: number[] = processed?.token_type_ids ?? tokens.map(() => 0);
-  const place = tokens.indexOf(PLACE);
-  if (place < 0) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected the post-processor in ${directory} to keep the text`);
+  const places = PLACES.slice(0, texts);
+  const processed = tokenizer.post_processor?.post_process([PLACES[0]!], texts === 2 ? [PLACES[1]!] : null, true);
+  const tokens: string[] = processed?.tokens ?? places;
+  const types: number[] = processed?.token_type_ids ?? tokens.map((_, i) => (processed === undefined ? i : 0));
+  const at = places.map((place) => tokens.indexOf(place));
+  if (at.some((index, i) => index < 0 || (i > 0 && index < at[i - 1]!))) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected the post-processor in ${directory} to keep the texts in order`,
+    );
   }
   const usual = [specialToken(config, 'cls_token', '[CLS]'), specialToken(config, 'sep_token', '[SEP]')];
+  const starts = [0, ...at.map((index) => index + 1)];
   return {
-    before: tokens.slice(0, place).map(idOf),
-    after: tokens.slice(place + 1).map(idOf),
-    empty: tokens.length > 1 ? [] : usual.map(idOf),
-    types: { before: types.slice(0, place), text: types[place] ?? 0, after: types.slice(place + 1) },
+    around: starts.map((start, i) => ({
+      ids: tokens.slice(start, at[i] ?? tokens.length).map(idOf),
+      types: types.slice(start, at[i] ?? tokens.length),
+    })),
+    types: at.map((index) => types[index] ?? 0),
+    empty: tokens.length > texts ? [] : usual.map(idOf),
   };
 }
 
+/** How many tokens a template adds. */
+export function addedTokens({ around }: Template): number {
+  return around.reduce((sum, { ids }) => sum + ids.length, 0);
+}
+
 /**
- * What of a text's ids goes into the template.
+ * Puts the ids of texts into their template.
  *
- * @param ids the text's own ids, at least the first `limit` of them
- * @param limit how many may stay
+ * @param ids of each text, not longer than they may be
+ * @param limit how many tokens the texts may have altogether
  */
-export function textPart({ empty }: Template, ids: readonly number[], limit: number): readonly number[] {
-  const part = ids.length === 0 ? empty : ids;
-  return part.length > limit ? part.slice(0, limit) : part;
+export function fillTemplate(
+  { around, types, empty }: Template,
+  ids: readonly (readonly number[])[],
+  limit: number,
+): Part[] {
+  const isEmpty = ids.every(({ length }) => length === 0);
+  const own: Part[] = isEmpty
+    ? [{ ids: empty.slice(0, limit), types: 0 }, ...ids.slice(1).map(() => ({ ids: [], types: 0 }))]
+    : ids.map((each, i) => ({ ids: each, types: types[i]! }));
+  return around.flatMap((part, i) => (i < own.length ? [part, own[i]!] : [part]));
 }

@@ -93,8 +93,8 @@ export function roundTo(value: number, decimals: number): number {
  * @throws BertuneError INVALID_OPTION, INVALID_DATA
  */
 export function expectSplit(name: string, value: unknown, labels: readonly string[]): Split {
-  const split = expectObject(name, value, ['name', 'texts', 'labels', 'source']) as Partial<Split>;
-  const { texts, labels: classes } = split;
+  const split = expectObject(name, value, ['name', 'texts', 'pairs', 'labels', 'source']) as Partial<Split>;
+  const { texts, pairs, labels: classes } = split;
   if (!Array.isArray(texts)) throw invalidOption(`${name}.texts`, 'an array of strings', texts);
   if (!(classes instanceof Int32Array)) throw invalidOption(`${name}.labels`, 'an Int32Array', classes);
   if (texts.length === 0)
@@ -107,6 +107,11 @@ export function expectSplit(name: string, value: unknown, labels: readonly strin
   }
   const text = texts.findIndex((item) => typeof item !== 'string');
   if (text >= 0) throw invalidOption(`${name}.texts[${text}]`, 'a string', texts[text]);
+  if (pairs !== undefined && (!Array.isArray(pairs) || pairs.length !== texts.length)) {
+    throw invalidOption(`${name}.pairs`, `an array of ${texts.length} strings`, pairs);
+  }
+  const pair = pairs?.findIndex((item) => typeof item !== 'string') ?? -1;
+  if (pair >= 0) throw invalidOption(`${name}.pairs[${pair}]`, 'a string', pairs?.[pair]);
   const odd = classes.findIndex((label) => label < 0 || label >= labels.length);
   if (odd >= 0) {
     throw new BertuneError(

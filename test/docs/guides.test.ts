@@ -21,7 +21,8 @@ async function runBlock(project: UserProject, block: Block, number: number): Pro
   else {
     const file = `block-${number}.${block.language === 'ts' ? 'ts' : 'mjs'}`;
     await project.write(file, block.code);
-    const types = 'npx tsc --noEmit --strict --target es2022 --lib es2023,esnext.disposable --module nodenext --types node';
+    const types =
+      'npx tsc --noEmit --strict --target es2022 --lib es2023,esnext.disposable --module nodenext --types node';
     if (block.language === 'ts') await project.shell(`${types} ${file}`);
     await project.shell(`node ${block.language === 'ts' ? '--import tsx ' : ''}${file}`);
   }
@@ -42,14 +43,19 @@ describe('the guides', () => {
       for (const { language, line } of blocks) expect(['sh', 'js', 'ts'], `line ${line}`).to.include(language);
       const commands = blocks.filter(({ language }) => language === 'sh').map(({ code }) => code);
       for (const name of blocks.flatMap((block) => fileName(block) ?? [])) {
-        expect(commands.some((code) => code.includes(name)), `a command that runs ${name}`).to.equal(true);
+        expect(
+          commands.some((code) => code.includes(name)),
+          `a command that runs ${name}`,
+        ).to.equal(true);
       }
       const project = await UserProject.create();
       try {
         for (const [number, block] of blocks.entries()) {
-          await runBlock(project, block, number).catch((error: { stdout?: string; stderr?: string; message: string }) => {
-            throw new Error(`line ${block.line}: ${error.message}\n${error.stdout ?? ''}${error.stderr ?? ''}`);
-          });
+          await runBlock(project, block, number).catch(
+            (error: { stdout?: string; stderr?: string; message: string }) => {
+              throw new Error(`line ${block.line}: ${error.message}\n${error.stdout ?? ''}${error.stderr ?? ''}`);
+            },
+          );
         }
       } finally {
         await project.remove();

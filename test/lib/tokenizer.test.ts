@@ -13,7 +13,14 @@ import { expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 const BERT_MINI = fileURLToPath(new URL('../../assets/models/bert-mini', import.meta.url));
 const BERT_BASE = fixture('bert-base-uncased');
 
+const PAIR_LENGTHS = { '': 100_000, 512: 512, 16: 16, 15: 15, 8: 8 } as const;
+
+type PairFixture = { text: string; pair: string } & {
+  [Length in keyof typeof PAIR_LENGTHS as `ids${Length}` | `type_ids${Length}`]: number[];
+};
+
 interface TokenizerFixture {
+  pairs: PairFixture[];
   cases: { text: string; ids: number[]; ids512: number[]; ids16: number[] }[];
 }
 
@@ -56,7 +63,7 @@ describe('tokenizer', () => {
 
   for (const { name, directory, cls, sep, adds, vocabSize, characters } of VOCABULARIES) {
     describe(name, () => {
-      const { cases } = JSON.parse(readFileSync(fixture(`tokenizer-${name}.json`), 'utf8')) as TokenizerFixture;
+      const { cases, pairs } = JSON.parse(readFileSync(fixture(`tokenizer-${name}.json`), 'utf8')) as TokenizerFixture;
       let tokenizer: Tokenizer;
 
       before(async () => {
@@ -91,6 +98,32 @@ describe('tokenizer', () => {
           expect(typeIds).to.equal(undefined);
           expect(truncated).to.equal(cases.filter((example) => example.ids.length > limit).length);
         }
+      });
+
+      it('gives ids and segments of pairs as the tokenizers library does, whole and cut longest first', async () => {
+        const texts = pairs.map(({ text }) => text);
+        const seconds = pairs.map(({ pair }) => pair);
+        for (const suffix of ['', 512, 16, 15, 8] as const) {
+          const limit = PAIR_LENGTHS[suffix];
+          const encoded = await tokenizer.encodeTexts(texts, limit, { pairs: seconds });
+          const types = encoded.typeIds ?? new Int32Array(encoded.ids.length);
+          pairs.forEach((pair, i) => {
+            const [start, end] = [encoded.offsets[i]!, encoded.offsets[i + 1]!];
+            const [ids, typeIds] = [pair[`ids${suffix}`], pair[`type_ids${suffix}`]];
+            const what = `${limit} tokens of ${JSON.stringify([pair.text, pair.pair]).slice(0, 100)}`;
+            expect([...encoded.ids.subarray(start, end)], what).to.deep.equal(ids.length === 0 ? [cls, sep] : ids);
+            expect([...types.subarray(start, end)], what).to.deep.equal(ids.length === 0 ? [0, 0] : typeIds);
+          });
+          const cut = pairs.filter((pair) => pair.ids.length > limit).length;
+          expect(encoded.truncated).to.equal(cut);
+        }
+        expect(tokenizer.specialPairTokens).to.equal(adds ? 3 : 0);
+        const least = adds ? 3 : 1;
+        await expectRefusal(
+          tokenizer.encodeTexts(['a'], least - 1, { pairs: ['b'] }),
+          'INVALID_OPTION',
+          `an integer of at least ${least}`,
+        );
       });
 
       it('sees every character as the tokenizers library does', () => {

@@ -1,0 +1,117 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { BertuneError } from '../errors.js';
+import { findDataset } from '../hub.js';
+import { expectObject, expectString, invalidOption } from '../options.js';
+import { type Card, cardClassNames, chooseConfig, readCard } from './card.js';
+import { dataFiles, type SplitFiles } from './layout.js';
+import { type DatasetOptions, SPLIT_NAMES } from './types.js';
+
+/** The files of a data set, one or several a split; at least one split. */
+export interface DatasetFiles {
+  train?: string | readonly string[];
+  validation?: string | readonly string[];
+  test?: string | readonly string[];
+}
+
+/** Where a data set's rows are. */
+export interface FoundFiles {
+  files: SplitFiles;
+  /** Whether the files were chosen in a folder, not named by the caller. */
+  discovered: boolean;
+  /** The classes that the folder's card names for a column. */
+  classNames?: (column: string) => readonly string[] | undefined;
+}
+
+/** How deep a folder is searched. */
+const MOST_LEVELS = 6;
+
+/**
+ * The files of a source: those of a folder, the one file that a path is, those of a data set on the hub, or those that are
+ * named.
+ *
+ * @param options which configuration of the card; whether to stop
+ * @throws BertuneError NOT_FOUND, INVALID_DATA, INVALID_OPTION; for the hub as findDataset
+ */
+export async function findFiles(
+  source: string | DatasetFiles,
+  { config, signal }: Pick<DatasetOptions, 'config' | 'signal'>,
+): Promise<FoundFiles> {
+  if (typeof source !== 'string') {
+    expectNoConfig(config);
+    return { files: expectFiles(source), discovered: false };
+  }
+  const select = (paths: readonly string[], card: string | null) =>
+    Object.values(dataFiles(paths, card === null ? null : readCard(card), config)).flat();
+  const { directory } = await findDataset(source, { select, ...(signal && { signal }) });
+  if ((await stat(directory)).isDirectory()) return findInFolder(directory, config);
+  expectNoConfig(config);
+  return { files: { train: [directory], validation: [], test: [] }, discovered: false };
+}
+
+/** Only folders and the hub have cards. */
+function expectNoConfig(config: string | undefined): void {
+  if (config !== undefined) throw invalidOption('config', 'nothing beside files', config);
+}
+
+function expectFiles(files: DatasetFiles): SplitFiles {
+  expectObject('source', files, SPLIT_NAMES);
+  const chosen: SplitFiles = { train: [], validation: [], test: [] };
+  for (const name of SPLIT_NAMES) {
+    const value = files[name];
+    if (value === undefined) continue;
+    if (Array.isArray(value) && value.length === 0) throw invalidOption(`source.${name}`, 'a path or several', value);
+    const paths = Array.isArray(value) ? value : [value];
+    chosen[name] = paths.map((path, i) => expectString(`source.${name}${Array.isArray(value) ? `[${i}]` : ''}`, path));
+  }
+  if (SPLIT_NAMES.every((name) => files[name] === undefined)) {
+    throw invalidOption('source', 'a file for train, validation or test', files);
+  }
+  return chosen;
+}
+
+async function findInFolder(folder: string, config: string | undefined): Promise<FoundFiles> {
+  const paths = await listFiles(folder, folder, MOST_LEVELS);
+  const card = await readFolderCard(folder);
+  const relativeFiles = dataFiles(paths, card, config);
+  if (relativeFiles.train.length === 0) {
+    const there = paths.length === 0 ? 'nothing' : paths.sort().slice(0, 10).join(', ');
+    const expected = 'train.csv, train.jsonl, train.parquet or another training file';
+    throw new BertuneError('NOT_FOUND', `Expected ${expected} in ${folder} but found ${there}`);
+  }
+  const files = Object.fromEntries(
+    SPLIT_NAMES.map((name) => [name, relativeFiles[name].map((path) => join(folder, path))]),
+  ) as unknown as SplitFiles;
+  const chosen = chooseConfig(card, config)?.name ?? null;
+  return { files, discovered: true, classNames: (column) => cardClassNames(card, chosen, column) };
+}
+
+/** The files of a folder and those in it, relative to the root, with slashes; hidden ones are left out. */
+async function listFiles(root: string, folder: string, levels: number): Promise<string[]> {
+  const files: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.name.startsWith('.')) continue;
+    const path = join(folder, entry.name);
+    // The hub's cache is made of links.
+    const isDirectory = entry.isSymbolicLink() ? await leadsToFolder(path) : entry.isDirectory();
+    if (!isDirectory) files.push(relative(root, path).split(sep).join('/'));
+    else if (levels > 1) files.push(...(await listFiles(root, path, levels - 1)));
+  }
+  return files;
+}
+
+async function leadsToFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (status) => status.isDirectory(),
+    () => false,
+  );
+}
+
+async function readFolderCard(folder: string): Promise<Card | null> {
+  const path = join(folder, 'README.md');
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return null;
+    throw new BertuneError('INVALID_DATA', `Expected to read ${path} but got ${cause.code}`, { cause });
+  });
+  return text === null ? null : readCard(text);
+}

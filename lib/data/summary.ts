@@ -1,0 +1,134 @@
+import { expectObject, expectPositiveInteger } from '../options.js';
+import { TimeSlice } from '../time-slice.js';
+import type { Tokenizer } from '../tokenizer.js';
+import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from './types.js';
+
+/** How a data set is summarized. */
+export interface SummaryOptions {
+  /** Counts tokens. Defaults to none, and no lengths. */
+  tokenizer?: Tokenizer;
+  /** Longest text in tokens, special ones included. Defaults to what the tokenizer states, or 512. */
+  maxLength?: number;
+  /** Stops the work with ABORTED. Defaults to none. */
+  signal?: AbortSignal;
+}
+
+/** How often a class occurs in a split. */
+export interface LabelShare {
+  readonly label: string;
+  readonly count: number;
+  /** Of the split's rows, 0 to 1. */
+  readonly share: number;
+}
+
+/** Lengths of texts or pairs in tokens, special ones included. Those beyond `maxLength` are counted as one more. */
+export interface TokenLengths {
+  readonly min: number;
+  readonly median: number;
+  /** 95 of 100 are no longer. */
+  readonly p95: number;
+  readonly max: number;
+  /** Share that is longer than `maxLength`, 0 to 1. */
+  readonly cut: number;
+  readonly maxLength: number;
+  /** How many texts were looked at: all, or a sample of 2,000. */
+  readonly sample: number;
+}
+
+/** What is in a split. */
+export interface SplitSummary {
+  readonly rows: number;
+  readonly pairs: boolean;
+  readonly labels: readonly LabelShare[];
+  readonly tokens?: TokenLengths;
+}
+
+/** What is in a data set. */
+export interface DatasetSummary {
+  readonly splits: Readonly<Partial<Record<SplitName, SplitSummary>>>;
+  /** Rows of the test split whose text (or pair) is in the training split too; absent without both. */
+  readonly duplicates?: number;
+  readonly notes: readonly string[];
+}
+
+const SAMPLE = 2000;
+const USUAL_MAX_LENGTH = 512;
+
+/**
+ * What is in a data set: rows and labels of each split, lengths in tokens (of at most 2,000 texts a split, evenly spread),
+ * texts that training and test share.
+ *
+ * @throws BertuneError INVALID_OPTION, ABORTED
+ */
+export async function summarize(data: TextDataset, options: SummaryOptions = {}): Promise<DatasetSummary> {
+  expectObject('options', options, ['tokenizer', 'maxLength', 'signal']);
+  const { tokenizer, signal } = options;
+  if (options.maxLength !== undefined) expectPositiveInteger('maxLength', options.maxLength);
+  const stated = tokenizer?.modelMaxLength ?? Number.POSITIVE_INFINITY;
+  const maxLength = options.maxLength ?? (Number.isFinite(stated) ? stated : USUAL_MAX_LENGTH);
+  const splits: Partial<Record<SplitName, SplitSummary>> = {};
+  for (const name of SPLIT_NAMES) {
+    const split = data[name];
+    if (split === undefined) continue;
+    splits[name] = {
+      rows: split.texts.length,
+      pairs: split.pairs !== undefined,
+      labels: labelShares(split.labels, data.labels),
+      ...(tokenizer && { tokens: await tokenLengths(split, tokenizer, maxLength, signal) }),
+    };
+  }
+  const { train, test } = data;
+  return {
+    splits,
+    ...(train && test && { duplicates: await countShared(train, test, signal) }),
+    notes: data.notes ?? [],
+  };
+}
+
+function labelShares(labels: Int32Array, names: readonly string[]): LabelShare[] {
+  const counts = new Array<number>(names.length).fill(0);
+  for (const label of labels) counts[label]! += 1;
+  return names.map((label, i) => ({ label, count: counts[i]!, share: counts[i]! / labels.length }));
+}
+
+async function tokenLengths(
+  split: Split,
+  tokenizer: Tokenizer,
+  maxLength: number,
+  signal: AbortSignal | undefined,
+): Promise<TokenLengths> {
+  const rows = split.texts.length;
+  const sample = Math.min(rows, SAMPLE);
+  const chosen = Array.from({ length: sample }, (_, i) => Math.floor((i * rows) / sample));
+  const { pairs } = split;
+  const { offsets } = await tokenizer.encodeTexts(
+    chosen.map((row) => split.texts[row]!),
+    maxLength + 1,
+    { ...(pairs && { pairs: chosen.map((row) => pairs[row]!) }), ...(signal && { signal }) },
+  );
+  const lengths = offsets.subarray(1).map((end, i) => end - offsets[i]!);
+  lengths.sort();
+  const at = (share: number) => lengths[Math.min(sample - 1, Math.floor(share * sample))]!;
+  const cut = lengths.filter((length) => length > maxLength).length / sample;
+  return { min: at(0), median: at(0.5), p95: at(0.95), max: at(1), cut, maxLength, sample };
+}
+
+async function countShared(train: Split, test: Split, signal: AbortSignal | undefined): Promise<number> {
+  const slice = new TimeSlice(signal);
+  const key = ({ texts, pairs }: Split, row: number) => (pairs ? `${texts[row]}\0${pairs[row]}` : texts[row]!);
+  // The test split is the smaller one, as a rule.
+  const seen = new Map<string, number>();
+  for (let row = 0; row < test.texts.length; row++) {
+    const text = key(test, row);
+    seen.set(text, (seen.get(text) ?? 0) + 1);
+    if (slice.isOver) await slice.next();
+  }
+  let shared = 0;
+  for (let row = 0; row < train.texts.length; row++) {
+    const text = key(train, row);
+    shared += seen.get(text) ?? 0;
+    seen.delete(text);
+    if (slice.isOver) await slice.next();
+  }
+  return shared;
+}
