@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { BertuneError } from './errors.js';
-import { isCommit, isRevision, parseHubId, type RepositoryKind } from './hub/id.js';
+import { type HubId, isCommit, isRevision, parseHubId, type RepositoryKind } from './hub/id.js';
 import { modelFiles } from './hub/model-files.js';
 import { hubSettings } from './hub/settings.js';
 import { type Choice, type HubProgress, type Snapshot, SnapshotFetcher } from './hub/snapshot.js';
@@ -125,6 +125,15 @@ async function find(kind: RepositoryKind, source: string, choice: Choice, option
   return { ...snapshot, name: id.name, revision: asked };
 }
 
+/** Whether a source is no path here, but may be an id on the hub, so that finding it may mean a transfer. */
+export async function isRemote(source: string): Promise<boolean> {
+  return (await remoteId(source)) !== null;
+}
+
+async function remoteId(source: string): Promise<HubId | null> {
+  return (await stat(source).catch(() => undefined)) ? null : parseHubId(source);
+}
+
 /**
  * An id at the commit that it means now, so that every process that is given it reads the same files and asks nobody. A
  * local path stays as it is.
@@ -132,7 +141,7 @@ async function find(kind: RepositoryKind, source: string, choice: Choice, option
  * @throws BertuneError NOT_FOUND, HUB_UNAVAILABLE, HUB_ACCESS, INVALID_OPTION, ABORTED
  */
 export async function pinned(kind: RepositoryKind, source: string, options: FindOptions = {}): Promise<string> {
-  const id = (await stat(source).catch(() => undefined)) ? null : parseHubId(source);
+  const id = await remoteId(source);
   if (id === null || (id.revision !== null && isCommit(id.revision))) return source;
   const subject = { kind, name: id.name, revision: id.revision ?? 'main' };
   const fetcher = new SnapshotFetcher(subject, await hubSettings(), { signal: options.signal });

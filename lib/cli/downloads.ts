@@ -1,3 +1,4 @@
+import { isTrue } from '../hub/settings.js';
 import type { HubProgress } from '../hub.js';
 import { formatMebibytes } from '../report/format.js';
 import type { Progress } from './progress.js';
@@ -9,7 +10,7 @@ import type { Progress } from './progress.js';
  * @returns a function to pass as `onProgress`
  */
 export function downloadProgress(progress: Progress): (state: HubProgress) => void {
-  const bars = !['1', 'ON', 'YES', 'TRUE'].includes((process.env.HF_HUB_DISABLE_PROGRESS_BARS ?? '').toUpperCase());
+  const bars = !isTrue(process.env.HF_HUB_DISABLE_PROGRESS_BARS);
   const announced = new Set<string>();
   return ({ source, file, receivedBytes, totalBytes }) => {
     if (!announced.has(source)) {

@@ -4,14 +4,14 @@ import { methodName, methodTitle } from '../compare/methods.js';
 import type { DatasetSummary } from '../data/summary.js';
 import { BertuneError } from '../errors.js';
 import { prepareOutputDirectory, writeJson } from '../files/output.js';
-import type { FindOptions } from '../hub.js';
+import { type FindOptions, isRemote } from '../hub.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
 import type { RunRecord } from '../report/records.js';
 import { runSection, sectionText, testSections } from '../report/sections.js';
 import { REPORT_FILE, writeReport } from '../report/write-report.js';
-import { modelDirectory } from '../run/assets.js';
+import { modelDirectory, modelPath } from '../run/assets.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
 import { errorRecord, Run } from '../run/run.js';
@@ -70,9 +70,11 @@ async function train(options: TrainArguments): Promise<void> {
   const data = trainingSource(options);
   await interruptibly(progress, async (signal) => {
     const find = { signal, onProgress: downloadProgress(progress) };
+    // Before the work, not after it: a refusal must cost neither a transfer nor a trained model.
+    const prepare = () => prepareOutputDirectory(options.output, { overwrite: options.overwrite ?? false });
+    if (await isRemote(modelPath(options.model))) await prepare();
     const experiment = await experimentOf(options, data, find);
-    // Before the work, not after it: a refusal must not cost a trained model.
-    await prepareOutputDirectory(options.output, { overwrite: options.overwrite ?? false });
+    await prepare();
     await using run = await Run.open(experiment, signal);
     const summary = await run.summary(signal);
     for (const line of summaryLines(summary)) progress.note(line);
@@ -83,7 +85,8 @@ async function train(options: TrainArguments): Promise<void> {
 }
 
 async function experimentOf(options: TrainArguments, data: DataSource, find: FindOptions): Promise<Experiment> {
-  const method = await methodOf(options, await modelDirectory(options.model, find), find);
+  const model = modelPath(options.model);
+  const method = await methodOf(options, (await isRemote(model)) ? await modelDirectory(model, find) : model, find);
   return {
     name: methodName(method),
     title: methodTitle(method),

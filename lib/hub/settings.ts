@@ -19,8 +19,6 @@ export interface HubSettings {
   readonly stallTimeout: number;
   /** Whether snapshots may be links into blobs. */
   readonly symlinks: boolean;
-  /** Whether transfers may be shown on a terminal. */
-  readonly progressBars: boolean;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -31,8 +29,8 @@ const DEFAULT_TIMEOUT_SECONDS = 10;
 /**
  * Reads the variables that Python's huggingface_hub reads, with the same meaning: HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE,
  * HF_HOME, XDG_CACHE_HOME, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_ENDPOINT,
- * HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE, HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_DISABLE_SYMLINKS and
- * HF_HUB_DISABLE_PROGRESS_BARS.
+ * HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE, HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT, and
+ * HF_HUB_DISABLE_SYMLINKS.
  *
  * @throws BertuneError INVALID_OPTION for an HF_ENDPOINT that is no address, or a time-out that is no number of seconds
  */
@@ -54,12 +52,11 @@ export async function hubSettings(environment: Environment = process.env): Promi
     metadataTimeout: milliseconds('HF_HUB_ETAG_TIMEOUT', variable('HF_HUB_ETAG_TIMEOUT')),
     stallTimeout: milliseconds('HF_HUB_DOWNLOAD_TIMEOUT', variable('HF_HUB_DOWNLOAD_TIMEOUT')),
     symlinks: !isTrue(variable('HF_HUB_DISABLE_SYMLINKS')),
-    progressBars: !isTrue(variable('HF_HUB_DISABLE_PROGRESS_BARS')),
   };
 }
 
 /** Whether a variable says yes, in Python's words. */
-function isTrue(value: string | undefined): boolean {
+export function isTrue(value: string | undefined): boolean {
   return ['1', 'ON', 'YES', 'TRUE'].includes(value?.toUpperCase() ?? '');
 }
 
