@@ -66,6 +66,7 @@ export {
 } from './metrics.js';
 export type { Device, DeviceOptions, Precision } from './model/device.js';
 export type { NativeParameterInfo as ParameterInfo } from './native.js';
+export { type TensorBoardLog, tensorBoard } from './report/tensorboard/log.js';
 export { SCHEDULES, type ScheduleName } from './schedule.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
 export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';

@@ -51,6 +51,7 @@ interface CompareArguments extends DataArguments, DeviceArguments {
   learningRatePrefix?: number;
   learningRateLora?: number;
   output?: string;
+  tensorboard?: string;
   overwrite?: true;
   quiet?: true;
   json?: true;
@@ -86,6 +87,7 @@ export function compareCommand(program: Command): void {
       '--output <dir>',
       'where results.json, .csv, .md and report.html go (default: results/<preset>, written over)',
     )
+    .option('--tensorboard <dir>', 'also log every run for TensorBoard, in a sub-folder each')
     .option('--overwrite', 'write to --output although it is not empty')
     .option('--quiet', 'nothing on stderr but errors')
     .option('--json', 'write results.json to stdout instead of tables')
@@ -138,9 +140,19 @@ async function show(sections: readonly Section[]): Promise<void> {
 }
 
 function overridesOf(options: CompareArguments): Overrides {
-  const { model, methods, epochs, batchSize, weightDecay, seed, learningRate } = options;
+  const { model, methods, epochs, batchSize, weightDecay, seed, learningRate, tensorboard } = options;
   return {
-    ...given({ model, methods, epochs, batchSize, weightDecay, seed, learningRate, data: dataSource(options) }),
+    ...given({
+      model,
+      methods,
+      epochs,
+      batchSize,
+      weightDecay,
+      seed,
+      learningRate,
+      tensorboard,
+      data: dataSource(options),
+    }),
     learningRates: given({
       full: options.learningRateFull,
       linear: options.learningRateLinear,
@@ -181,6 +193,7 @@ async function carryOut(
     onEpoch: (line) => {
       if (!progress.interactive) progress.note(line);
     },
+    onNote: (text) => progress.note(`note: ${text}`),
   });
   progress.clear();
   const seconds = formatSeconds((performance.now() - start) / 1000);

@@ -12,6 +12,7 @@ import type { RunRecord } from '../report/records.js';
 import { runSection, sectionText, testSections } from '../report/sections.js';
 import { REPORT_FILE, writeReport } from '../report/write-report.js';
 import { modelDirectory, modelPath } from '../run/assets.js';
+import { logOf } from '../run/execute.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
 import { errorRecord, Run } from '../run/run.js';
@@ -38,6 +39,7 @@ interface TrainArguments extends DataArguments, MethodArguments, TrainingArgumen
   model: string;
   base?: string;
   output: string;
+  tensorboard?: string;
   overwrite?: true;
   quiet?: true;
   json?: true;
@@ -59,6 +61,7 @@ export function trainCommand(program: Command): void {
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .requiredOption('--output <dir>', 'where the model or adapter, trainer_state.json, results.json and report.html go')
+    .option('--tensorboard <dir>', "also log for TensorBoard, in a sub-folder of the method's name")
     .option('--overwrite', 'write to --output although it is not empty')
     .option('--quiet', 'nothing on stderr but errors')
     .option('--json', 'write results.json to stdout instead of tables')
@@ -91,7 +94,7 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
     name: methodName(method),
     title: methodTitle(method),
     model: options.model,
-    ...given({ adapter: options.adapter, base: options.base }),
+    ...given({ adapter: options.adapter, base: options.base, tensorboard: options.tensorboard }),
     data,
     dataset: datasetOptions(options),
     method,
@@ -123,6 +126,7 @@ async function carryOut(
   run.trainer.on('progress', (state) => progress.update(run.experiment.title, runProgress(state)));
   run.trainer.on('log', (row) => progress.note(logLine(row)));
   run.trainer.on('epoch', (summary) => progress.note(epochLine(summary)));
+  const log = await logOf(run);
   let trained: TrainResult | undefined;
   try {
     trained = await run.train(signal);
@@ -136,6 +140,8 @@ async function carryOut(
     progress.clear();
     await keepState(run, summary, cause, trained, options, progress);
     throw cause;
+  } finally {
+    await log?.close().catch((cause) => progress.note(`note: ${errorRecord(cause).message}`));
   }
 }
 

@@ -14,6 +14,8 @@ export interface Preset {
   readonly batchSize: number;
   readonly weightDecay: number;
   readonly seed: number;
+  /** Steps between rows of the log: enough rows for a curve, few enough for a file. */
+  readonly loggingSteps: number;
   readonly learningRates: Readonly<Record<MethodKind, number>>;
   /** Names of methods, see `parseMethods`. */
   readonly methods: readonly string[];
@@ -35,6 +37,7 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
     model: EMBEDDED_MODEL,
     data: EMBEDDED_DATA,
     epochs: 5,
+    loggingSteps: 10,
     // The small model wants higher rates than BERT-base, and every method another.
     learningRates: { full: 3e-4, linear: 3e-3, prefix: 4e-4, lora: 1e-3 },
   },
@@ -44,6 +47,7 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
     model: 'google-bert/bert-base-uncased',
     data: 'dair-ai/emotion',
     epochs: 15,
+    loggingSteps: 50,
     learningRates: { full: 2e-5, linear: 2e-5, prefix: 2e-5, lora: 2e-5 },
     reference: NOTEBOOK_REFERENCE,
   },

@@ -21,6 +21,8 @@ export interface Overrides {
   /** For the methods of a kind; goes before `learningRate`. */
   readonly learningRates?: Partial<Record<MethodKind, number>>;
   readonly where?: DeviceOptions;
+  /** Directory of logs for TensorBoard, one sub-folder a run. */
+  readonly tensorboard?: string;
 }
 
 /**
@@ -35,6 +37,7 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     data: overrides.data ?? preset.data,
     dataset: overrides.dataset ?? {},
     where: overrides.where ?? {},
+    ...(overrides.tensorboard !== undefined && { tensorboard: overrides.tensorboard }),
   };
   const seed = overrides.seed ?? preset.seed;
   const options = {
@@ -42,7 +45,7 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     batchSize: overrides.batchSize ?? preset.batchSize,
     weightDecay: overrides.weightDecay ?? preset.weightDecay,
     seed,
-    loggingSteps: 'epoch' as const,
+    loggingSteps: preset.loggingSteps,
   };
   const before: Experiment = {
     ...common,

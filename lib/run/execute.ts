@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { epochLine } from '../report/log-line.js';
 import type { RunRecord } from '../report/records.js';
+import { type TensorBoardLog, tensorBoard } from '../report/tensorboard/log.js';
 import type { Experiment } from './experiment.js';
 import { type RunProgress, runProgress } from './progress.js';
 import { errorRecord, failedRun, Run } from './run.js';
@@ -20,12 +22,14 @@ export interface RunEvents {
  */
 export async function executeRun(experiment: Experiment, events: RunEvents = {}): Promise<RunRecord> {
   let run: Run | undefined;
+  let log: TensorBoardLog | undefined;
   try {
     run = await Run.open(experiment, events.signal);
     for (const note of run.model.notes) events.onNote?.(note);
     run.trainer.on('progress', (progress) => events.onProgress?.(runProgress(progress)));
     run.trainer.on('epoch', (summary) => events.onEpoch?.(epochLine(summary)));
     if (experiment.method === null) return run.record({ status: 'done', test: await run.test(events.signal) });
+    log = await logOf(run);
     const trained = await run.train(events.signal);
     return run.record({ status: 'done', trained, test: await run.test(events.signal) });
   } catch (cause) {
@@ -33,6 +37,13 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
     const status = error.code === 'ABORTED' ? 'stopped' : 'failed';
     return run === undefined ? { ...failedRun(experiment, error), status } : run.record({ status, error });
   } finally {
+    await log?.close().catch((cause) => events.onNote?.(errorRecord(cause).message));
     await run?.model.dispose();
   }
+}
+
+/** The log for TensorBoard of a run that wants one. */
+export async function logOf({ experiment, trainer }: Run): Promise<TensorBoardLog | undefined> {
+  const { tensorboard, name } = experiment;
+  return tensorboard === undefined ? undefined : tensorBoard(trainer, join(tensorboard, name));
 }

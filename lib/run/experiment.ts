@@ -26,6 +26,8 @@ export interface Experiment {
   readonly method: Method | null;
   readonly options: Omit<TrainerOptions, 'method'>;
   readonly where: DeviceOptions;
+  /** Directory of a log for TensorBoard, in a sub-folder of the run's name. Defaults to none. */
+  readonly tensorboard?: string;
 }
 
 /** Where the data are, in words. */

@@ -58,7 +58,7 @@ describe('settings of a comparison', () => {
       batchSize: 16,
       weightDecay: 0.01,
       seed: 42,
-      loggingSteps: 'epoch',
+      loggingSteps: 10,
       learningRate: 3e-4,
     });
     expect(experiments[0]?.method).to.equal(null);

@@ -1,0 +1,81 @@
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import os from 'node:os';
+import { join } from 'node:path';
+import { BertuneError } from '../../errors.js';
+import { writeFully } from '../../files/output.js';
+import { record, type Scalar, scalarsEvent, versionEvent } from './event.js';
+
+/** Files of one process, told apart. */
+let files = 0;
+
+/** Appends scalars to an event file of its own. */
+export class EventWriter implements AsyncDisposable {
+  readonly path: string;
+  readonly #file: FileHandle;
+  /** The writes so far, one after the other. */
+  #written: Promise<void> = Promise.resolve();
+  #closed: Promise<void> | null = null;
+
+  private constructor(path: string, file: FileHandle) {
+    this.path = path;
+    this.#file = file;
+    this.#append(versionEvent(Date.now() / 1000));
+  }
+
+  /**
+   * Starts a new file in a directory, which is made where needed.
+   *
+   * @throws BertuneError OUTPUT_REFUSED
+   */
+  static async open(directory: string): Promise<EventWriter> {
+    const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, '0');
+    const path = join(directory, `events.out.tfevents.${seconds}.${os.hostname()}.${process.pid}.${files++}`);
+    try {
+      await mkdir(directory, { recursive: true });
+      return new EventWriter(path, await open(path, 'wx'));
+    } catch (cause) {
+      throw refused(path, cause);
+    }
+  }
+
+  /** Appends the scalars of a step, once what came before is written. A failure is told by `close`. */
+  scalars(step: number, scalars: readonly Scalar[]): void {
+    this.#append(scalarsEvent(Date.now() / 1000, step, scalars));
+  }
+
+  /**
+   * Writes what is left, flushes it to the disk and closes the file; more calls do nothing more.
+   *
+   * @throws BertuneError OUTPUT_REFUSED for the first write that failed
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #append(event: Uint8Array): void {
+    if (this.#closed !== null) return;
+    this.#written = this.#written.then(() => writeFully(this.#file, record(event)));
+    // close() tells of it.
+    this.#written.catch(() => {});
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#written;
+      await this.#file.sync();
+    } catch (cause) {
+      throw refused(this.path, cause);
+    } finally {
+      await this.#file.close();
+    }
+  }
+}
+
+function refused(path: string, cause: unknown): BertuneError {
+  return new BertuneError('OUTPUT_REFUSED', `Expected to write to ${path} but ${(cause as Error).message}`, { cause });
+}
