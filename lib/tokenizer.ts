@@ -89,19 +89,21 @@ export class Tokenizer {
    * The ids of many texts, packed. The event loop runs at least every ten milliseconds or so.
    *
    * @param texts any strings (N)
-   * @param maxLength the most tokens of a text, special ones included
+   * @param maxLength the most tokens of a text, special ones included; or of each text (N)
    * @param options `signal` stops the work with ABORTED
    * @throws INVALID_OPTION as `encode`; INVALID_DATA when there are 2³¹ tokens or more; ABORTED
    */
   async encodeTexts(
     texts: readonly string[],
-    maxLength: number,
+    maxLength: number | readonly number[],
     options: { signal?: AbortSignal } = {},
   ): Promise<EncodedTexts> {
-    const limit = this.#textLimit(maxLength);
+    const limits =
+      typeof maxLength === 'number' ? this.#textLimit(maxLength) : maxLength.map((n) => this.#textLimit(n));
     const slice = new TimeSlice(options.signal);
     const packer = new Packer(this.#template, texts.length);
     for (let i = 0; i < texts.length; i++) {
+      const limit = typeof limits === 'number' ? limits : limits[i]!;
       const ids: number[] = [];
       for (const some of this.#encoder(expectText(`texts[${i}]`, texts[i]))) {
         append(ids, some);

@@ -9,7 +9,8 @@ import type { Tensor } from '../safetensors.js';
 import { Tokenizer } from '../tokenizer.js';
 import { type DeviceOptions, resolveDevice } from './device.js';
 import { initializerOf } from './initialise.js';
-import { Model, PROMPT_EMBEDDINGS } from './model.js';
+import { Model } from './model.js';
+import { PROMPT_EMBEDDINGS } from './names.js';
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */

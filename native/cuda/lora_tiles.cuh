@@ -13,6 +13,13 @@ constexpr int kWarps = 8, kThreads = 32 * kWarps;
 constexpr int kRows = 16;        // of a tile of down and up, and of a warp's step of outer
 constexpr int kUpColumns = 128;  // of a tile of up: 16 a warp
 
+// In place of a DropoutMask where nothing is ever dropped: its code falls away.
+struct NoMask {
+  __device__ __forceinline__ constexpr bool on() const { return false; }
+  __device__ __forceinline__ float4 factors(uint32_t, uint32_t) const { return make_float4(1.f, 1.f, 1.f, 1.f); }
+  __device__ __forceinline__ float factor(uint32_t, uint32_t) const { return 1.f; }
+};
+
 // How many neighbours are accessed at once: of rows of a wide matrix, and of rows of r.
 template <typename T, bool kVector>
 struct Access {
@@ -45,7 +52,8 @@ struct WarpTile {
   }
 
   // Element (0, 0) is element (first_row, first_column) of the mask; first_column is a multiple of 4.
-  __device__ __forceinline__ void drop(const DropoutMask& mask, int first_row, int first_column) {
+  template <typename Mask>
+  __device__ __forceinline__ void drop(const Mask& mask, int first_row, int first_column) {
 #pragma unroll
     for (int i = 0; i < kPacks; ++i) {
       const uint32_t mask_row = first_row + row(i), mask_column = first_column + column(i);
@@ -93,12 +101,12 @@ __device__ __forceinline__ void spill(const float (&acc)[N][4], float* shared, i
 
 // ---- down: out (rows,r) = scaling · dropout(inp) (rows,k) · weight (k,r)
 
-template <typename T>
+template <typename T, typename Mask = DropoutMask>
 struct Down {
   RowCount rows;
   int k, r, inp_stride;
   float scaling;
-  DropoutMask mask;
+  Mask mask;
   const T* inp;     // (rows,k)
   const T* weight;  // (r,k) where kAlongK, else (k,r)
   T* out;           // (rows,r)
@@ -119,8 +127,8 @@ struct DownLayout {
 // The tile of kRows rows and kRank ranks from (row0, rank0) on, by one block. The warps take steps of k in turn; their
 // sums are added up in order. Rows past the live ones are zero. staged: L::kStaged elements, sums: L::kSums as
 // (kWarps, kRows, kRank).
-template <typename T, Factor kWeight, int kRank, bool kVector>
-__device__ __forceinline__ void down_tile(const Down<T>& args, int row0, int rank0, T* staged, float* sums) {
+template <typename T, Factor kWeight, int kRank, bool kVector, typename Mask>
+__device__ __forceinline__ void down_tile(const Down<T, Mask>& args, int row0, int rank0, T* staged, float* sums) {
   using L = DownLayout<T, kWeight, kRank>;
   constexpr bool kAlong = kWeight == Factor::kAlongK;
   constexpr int kWideAccess = Access<T, kVector>::kWide, kRankAccess = Access<T, kVector>::kRank;
@@ -170,12 +178,12 @@ __device__ __forceinline__ void down_tile(const Down<T>& args, int row0, int ran
 
 // ---- up: out (rows,n) += scaling · mask of inp (rows,r) · weight (r,n)
 
-template <typename T>
+template <typename T, typename Mask = DropoutMask>
 struct Up {
   RowCount rows;
   int n, r, out_stride;
   float scaling;
-  DropoutMask mask;
+  Mask mask;
   const T* inp;     // (rows,r)
   const T* weight;  // (n,r) where kAlongK, else (r,n)
   T* out;           // (rows,n)
@@ -194,8 +202,8 @@ struct UpLayout {
 
 // The tile of kRows rows and kUpColumns columns from (row0, column0) on, by one block. staged: L::kStaged elements,
 // sums: L::kSums.
-template <typename T, Factor kWeight, int kRank, bool kVector>
-__device__ __forceinline__ void up_tile(const Up<T>& args, int row0, int column0, T* staged, float* sums) {
+template <typename T, Factor kWeight, int kRank, bool kVector, typename Mask>
+__device__ __forceinline__ void up_tile(const Up<T, Mask>& args, int row0, int column0, T* staged, float* sums) {
   using L = UpLayout<T, kWeight, kRank>;
   constexpr bool kAlong = kWeight == Factor::kAlongK;
   constexpr int kWideAccess = Access<T, kVector>::kWide, kRankAccess = Access<T, kVector>::kRank;

@@ -66,7 +66,6 @@ struct MixedLora {
   Mix mix;
   int n, k, r;  // r: of a row of h
   int inp_stride, out_stride;
-  DropoutMask no_mask;
   const LowRankFactors* updates;
   const T* inp;  // (rows,k)
   T* h;          // (rows,r): a run's own is dense from its first row on
@@ -96,15 +95,15 @@ __global__ void __launch_bounds__(kThreads) mixed_down(MixedLora<T> args) {
     const LowRankFactors update = args.updates[slot];
     if (rank0 >= update.r) return;
     const T* a = elements<T>(update.a);
-    const Down<T> down{{rows, nullptr},
-                       args.k,
-                       update.r,
-                       args.inp_stride,
-                       1.f,
-                       args.no_mask,
-                       args.inp + static_cast<int64_t>(row) * args.inp_stride,
-                       a,
-                       args.h + static_cast<int64_t>(row) * args.r};
+    const Down<T, NoMask> down{{rows, nullptr},
+                               args.k,
+                               update.r,
+                               args.inp_stride,
+                               1.f,
+                               {},
+                               args.inp + static_cast<int64_t>(row) * args.inp_stride,
+                               a,
+                               args.h + static_cast<int64_t>(row) * args.r};
     if (kVector && is_aligned<8>(a)) {
       down_tile<T, Factor::kAlongK, kRank, kVector>(down, 0, rank0, staged, sums);
     } else {
@@ -125,15 +124,15 @@ __global__ void __launch_bounds__(kThreads) mixed_up(MixedLora<T> args) {
     const LowRankFactors update = args.updates[slot];
     if (update.r == 0) return;
     const T* b = elements<T>(update.b);
-    const Up<T> up{{rows, nullptr},
-                   args.n,
-                   update.r,
-                   args.out_stride,
-                   static_cast<float>(update.scaling),
-                   args.no_mask,
-                   args.h + static_cast<int64_t>(row) * args.r,
-                   b,
-                   args.out + static_cast<int64_t>(row) * args.out_stride};
+    const Up<T, NoMask> up{{rows, nullptr},
+                           args.n,
+                           update.r,
+                           args.out_stride,
+                           static_cast<float>(update.scaling),
+                           {},
+                           args.h + static_cast<int64_t>(row) * args.r,
+                           b,
+                           args.out + static_cast<int64_t>(row) * args.out_stride};
     const int column0 = blockIdx.x * kUpColumns;
     if (kVector && update.r % 4 == 0 && is_aligned<4>(b)) {
       up_tile<T, Factor::kAlongK, kRank, kVector>(up, 0, column0, staged, sums);
@@ -211,7 +210,7 @@ void mixed_lora_forward_add(Context& context, const MixedLoraForwardAdd& args) {
                           args.r,
                           args.inp_stride,
                           args.out_stride,
-                          context.dropout({}),
+
                           args.updates,
                           scalars<T>(args.inp),
                           scalars<T>(args.h),

@@ -22,9 +22,7 @@ import { dot } from './reference.js';
 /** The slot of each row. */
 function slotsOfRows(starts: Int32Array, slots: Int32Array, first: number, tokens: boolean): number[] {
   const sequences = [...slots.subarray(first, first + starts.length - 1)];
-  return tokens
-    ? sequences.flatMap((slot, b) => new Array<number>(starts[b + 1]! - starts[b]!).fill(slot))
-    : sequences;
+  return tokens ? sequences.flatMap((slot, b) => new Array<number>(starts[b + 1]! - starts[b]!).fill(slot)) : sequences;
 }
 
 const lora: Operation = {
