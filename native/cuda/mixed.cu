@@ -17,6 +17,9 @@ namespace {
 
 using namespace low_rank;
 
+// Of a tile: wider ones would not fit the registers beside the search for runs.
+constexpr int kRank = 16;
+
 // Which adapter each row of a batch belongs to.
 struct Mix {
   const DeviceState* state;
@@ -83,9 +86,10 @@ __device__ __forceinline__ bool is_aligned(const T* pointer) {
   return reinterpret_cast<uintptr_t>(pointer) % kBytes == 0;
 }
 
-// Grid (tiles of kRows rows, tiles of kRank ranks), block kThreads. kVector: inp allows it.
-template <typename T, int kRank, bool kVector>
-__global__ void __launch_bounds__(kThreads) mixed_down(MixedLora<T> args) {
+// Grid (tiles of kRows rows, tiles of kRank ranks), block kThreads. kVector: inp allows it. The one block a multiprocessor
+// that the bounds ask for keeps the compiler from spilling registers for the sake of more.
+template <typename T, bool kVector>
+__global__ void __launch_bounds__(kThreads, 1) mixed_down(MixedLora<T> args) {
   using L = DownLayout<T, Factor::kAlongK, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
@@ -114,8 +118,8 @@ __global__ void __launch_bounds__(kThreads) mixed_down(MixedLora<T> args) {
 }
 
 // Grid (tiles of kUpColumns columns, tiles of kRows rows), block kThreads. kVector: out and h allow it.
-template <typename T, int kRank, bool kVector>
-__global__ void __launch_bounds__(kThreads) mixed_up(MixedLora<T> args) {
+template <typename T, bool kVector>
+__global__ void __launch_bounds__(kThreads, 1) mixed_up(MixedLora<T> args) {
   using L = UpLayout<T, Factor::kAlongK, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
@@ -143,31 +147,31 @@ __global__ void __launch_bounds__(kThreads) mixed_up(MixedLora<T> args) {
   });
 }
 
-template <typename T, int kRank, bool kVector>
+template <typename T, bool kVector>
 void launch_down(Context& context, int rows, const MixedLora<T>& args) {
   using L = DownLayout<T, Factor::kAlongK, kRank>;
-  context.launch(mixed_down<T, kRank, kVector>, dim3(ceil_div(rows, kRows), ceil_div(args.r, kRank)), dim3(kThreads),
+  context.launch(mixed_down<T, kVector>, dim3(ceil_div(rows, kRows), ceil_div(args.r, kRank)), dim3(kThreads),
                  shared_bytes<T>(L::kStaged, L::kSums), args);
 }
 
-template <typename T, int kRank, bool kVector>
+template <typename T, bool kVector>
 void launch_up(Context& context, int rows, const MixedLora<T>& args) {
   using L = UpLayout<T, Factor::kAlongK, kRank>;
-  context.launch(mixed_up<T, kRank, kVector>, dim3(ceil_div(args.n, kUpColumns), ceil_div(rows, kRows)), dim3(kThreads),
+  context.launch(mixed_up<T, kVector>, dim3(ceil_div(args.n, kUpColumns), ceil_div(rows, kRows)), dim3(kThreads),
                  shared_bytes<T>(L::kStaged, L::kSums), args);
 }
 
-template <typename T, int kRank>
+template <typename T>
 void launch_lora(Context& context, int rows, const MixedLora<T>& args) {
   if (is_vectorizable<8>(args.inp, args.k, args.inp_stride)) {
-    launch_down<T, kRank, true>(context, rows, args);
+    launch_down<T, true>(context, rows, args);
   } else {
-    launch_down<T, kRank, false>(context, rows, args);
+    launch_down<T, false>(context, rows, args);
   }
   if (is_vectorizable<8>(args.out, args.n, args.out_stride) && is_vectorizable<4>(args.h, args.r, args.r)) {
-    launch_up<T, kRank, true>(context, rows, args);
+    launch_up<T, true>(context, rows, args);
   } else {
-    launch_up<T, kRank, false>(context, rows, args);
+    launch_up<T, false>(context, rows, args);
   }
 }
 
@@ -215,8 +219,7 @@ void mixed_lora_forward_add(Context& context, const MixedLoraForwardAdd& args) {
                           scalars<T>(args.inp),
                           scalars<T>(args.h),
                           scalars<T>(args.out)};
-  args.r <= 16 ? launch_lora<T, 16>(context, args.rows.count, lora)
-               : launch_lora<T, 32>(context, args.rows.count, lora);
+  launch_lora(context, args.rows.count, lora);
 }
 
 template <typename T>
