@@ -1,6 +1,8 @@
 import type { BertConfig } from './checkpoint/config.js';
+import { BertuneError } from './errors.js';
 import { countPlan, type Method, type ParameterCounts } from './methods.js';
 import { softmax } from './metrics.js';
+import { type AdapterChoice, type AdapterInfo, expectAdapterNames } from './model/adapters.js';
 import { DEFAULT_BATCH_TOKENS } from './model/batches.js';
 import type { Device, Precision } from './model/device.js';
 import { type LoadOptions, loadModel } from './model/load.js';
@@ -10,12 +12,15 @@ import type { Model } from './model/model.js';
 import { exportModel, type SaveOptions, saveModel } from './model/save.js';
 import type { Values } from './model/session.js';
 import type { NativeParameterInfo } from './native.js';
-import { expectAbortSignal, expectObject, expectPositiveInteger, invalidOption } from './options.js';
+import { expectAbortSignal, expectNames, expectObject, expectPositiveInteger, expectString } from './options.js';
+import { expectTexts, type TextInput, type TextInputs } from './text-input.js';
 import { TimeSlice, throwIfAborted } from './time-slice.js';
 import type { MemoryReport } from './training/events.js';
 
+export type { AdapterChoice, AdapterInfo } from './model/adapters.js';
 export type { LoadOptions } from './model/load.js';
 export type { SaveOptions } from './model/save.js';
+export type { TextInput } from './text-input.js';
 
 /** Options of `predict` and `logits`. */
 export interface PredictOptions {
@@ -25,10 +30,24 @@ export interface PredictOptions {
   maxLength?: number;
   /** Stops the work within a fraction of a second. Defaults to none. */
   signal?: AbortSignal;
+  /**
+   * Adapters to predict with, of those that `loadAdapter` loaded: one name for all texts, or one a text; null is the model
+   * as it was loaded. A batch mixes LoRA adapters and the model itself; texts of a prefix adapter make batches of their
+   * own. Defaults to the model as it was loaded.
+   */
+  adapter?: AdapterChoice;
 }
 
-/** What is classified: a text, or a pair of texts, e.g. a premise and a hypothesis. */
-export type TextInput = string | readonly [text: string, pair: string];
+/** Options of `loadAdapter`. */
+export interface LoadAdapterOptions {
+  /**
+   * Names of the adapter's classes, in order. Defaults to those it was saved with, else the model's where there are as
+   * many, else LABEL_0, LABEL_1, ...
+   */
+  labels?: readonly string[];
+  /** Stops the loading. Defaults to none. */
+  signal?: AbortSignal;
+}
 
 /** What a model makes of a text. */
 export interface Prediction {
@@ -121,16 +140,16 @@ export class TextClassifier implements AsyncDisposable {
    * Classifies texts. Calls may overlap, also with training.
    *
    * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than the model takes are cut
-   * @returns one prediction a text, in their order
-   * @throws BertuneError INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @returns one prediction a text, in their order; of the classes of its adapter
+   * @throws BertuneError INVALID_OPTION; NOT_FOUND for an adapter that is not loaded; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
-    const { logits, classes } = await this.logits(texts, options);
-    const { labels } = this;
+    const { count, row, labelsOf } = await this.#rows(texts, options);
     const predictions: Prediction[] = [];
     const slice = new TimeSlice(options.signal);
-    for (let start = 0; start < logits.length; start += classes) {
-      predictions.push(predictionOf(softmax(logits.subarray(start, start + classes), classes), labels));
+    for (let i = 0; i < count; i++) {
+      const labels = labelsOf(i);
+      predictions.push(predictionOf(softmax(row(i), labels.length), labels));
       if (slice.isOver) await slice.next();
     }
     return predictions;
@@ -140,19 +159,102 @@ export class TextClassifier implements AsyncDisposable {
    * Scores of texts before softmax. Calls may overlap, also with training.
    *
    * @param texts as in `predict`
-   * @throws BertuneError INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of several numbers of classes; NOT_FOUND
+   *   for an adapter that is not loaded; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
-    expectObject('options', options, ['batchTokens', 'maxLength', 'signal']);
+    const { count, row, flat } = await this.#rows(texts, options, true);
+    if (flat) return flat;
+    const classes = row(0).length;
+    const slice = new TimeSlice(options.signal);
+    const logits = new (row(0) instanceof Float64Array ? Float64Array : Float32Array)(count * classes);
+    for (let i = 0; i < count; i++) {
+      logits.set(row(i), i * classes);
+      if (slice.isOver) await slice.next();
+    }
+    return { logits, classes };
+  }
+
+  /**
+   * The logits of each text.
+   *
+   * @param oneWidth whether all have to have one number of classes
+   */
+  async #rows(texts: unknown, options: PredictOptions, oneWidth = false): Promise<LogitRows> {
+    expectObject('options', options, ['batchTokens', 'maxLength', 'signal', 'adapter']);
     const batchTokens = expectPositiveInteger('batchTokens', options.batchTokens ?? DEFAULT_BATCH_TOKENS);
     const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
-    const maxLength = this.#model.expectMaxLength(options.maxLength ?? null);
+    const maxLength = options.maxLength ?? null;
     const inputs = expectTexts(texts);
+    const count = inputs.texts.length;
+    const names = expectAdapterNames(options.adapter ?? null, count);
+    const model = this.#model;
+    if (names.every((name) => name === null)) {
+      const longest = model.expectMaxLength(maxLength);
+      throwIfAborted(signal);
+      return this.#ownRows(inputs, longest, batchTokens, signal);
+    }
     throwIfAborted(signal);
-    const classes = this.labels.length;
-    if (inputs.texts.length === 0) return { logits: new Float32Array(0), classes };
+    return model.withAdapters(names, async ({ labelsOf, encode, forward }) => {
+      if (oneWidth) expectOneWidth(count, labelsOf);
+      const encoded = await encode(inputs, maxLength, signal);
+      const rows = await forward(encoded, batchTokens, signal);
+      return { count: rows.length, row: (i) => rows[i]!, labelsOf };
+    });
+  }
+
+  async #ownRows(
+    inputs: TextInputs,
+    maxLength: number,
+    batchTokens: number,
+    signal: AbortSignal | undefined,
+  ): Promise<LogitRows> {
+    const { labels } = this;
+    const labelsOf = () => labels;
+    const classes = labels.length;
+    const flatten = (logits: Values): LogitRows => {
+      const row = (i: number) => logits.subarray(i * classes, (i + 1) * classes);
+      return { count: inputs.texts.length, row, labelsOf, flat: { logits, classes } };
+    };
+    if (inputs.texts.length === 0) return flatten(new Float32Array(0));
     const encoded = await this.#model.encode(inputs, maxLength, signal);
-    return { logits: await this.#model.forward(encoded, batchTokens, signal), classes };
+    return flatten(await this.#model.forward(encoded, batchTokens, signal));
+  }
+
+  /** The adapters that `loadAdapter` loaded, in that order. Empty once the model is disposed. */
+  get adapters(): AdapterInfo[] {
+    return this.#model.adapters;
+  }
+
+  /**
+   * Loads a LoRA or prefix adapter beside the model, for `predict` and `logits` to use by its name: many adapters share one
+   * base, and a batch may mix them. An adapter without a classifier takes the model's. It changes nothing of the model;
+   * a Trainer that trains the model neither uses nor trains it, and releases it when it begins.
+   *
+   * @param name to be used by
+   * @param directory of an adapter in PEFT's format, for a base of this model's dimensions. That it was trained on this
+   *   very base cannot be checked.
+   * @returns what it is
+   * @throws BertuneError INVALID_OPTION, also where the name is taken or the model is in training; NOT_FOUND,
+   *   CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; ABORTED, DISPOSED, OUT_OF_MEMORY
+   */
+  async loadAdapter(name: string, directory: string, options: LoadAdapterOptions = {}): Promise<AdapterInfo> {
+    expectString('name', name);
+    expectString('directory', directory);
+    expectObject('options', options, ['labels', 'signal']);
+    const labels = options.labels === undefined ? undefined : expectNames('labels', options.labels);
+    const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
+    return this.#model.loadAdapter(name, directory, labels, signal);
+  }
+
+  /**
+   * Takes an adapter away. Its name is free at once; its memory is given back when the calls that use it have ended, which
+   * the promise waits for.
+   *
+   * @throws BertuneError NOT_FOUND listing the adapters there are; INVALID_OPTION, DISPOSED
+   */
+  async unloadAdapter(name: string): Promise<void> {
+    await this.#model.unloadAdapter(expectString('name', name));
   }
 
   /**
@@ -239,6 +341,28 @@ export class TextClassifier implements AsyncDisposable {
   }
 }
 
+/** Logits, a row a text. */
+interface LogitRows {
+  /** N */
+  count: number;
+  row: (text: number) => Values;
+  labelsOf: (text: number) => readonly string[];
+  /** All rows as one array, where that is how they came. */
+  flat?: Logits;
+}
+
+function expectOneWidth(texts: number, labelsOf: LogitRows['labelsOf']): void {
+  const classes = labelsOf(0).length;
+  for (let i = 1; i < texts; i++) {
+    if (labelsOf(i).length === classes) continue;
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `Expected adapters of one number of classes for logits but texts[0] has ${classes} and texts[${i}] ` +
+        `${labelsOf(i).length}; predict takes them together`,
+    );
+  }
+}
+
 function predictionOf(scores: Float64Array, labels: readonly string[]): Prediction {
   let best = 0;
   for (let c = 1; c < scores.length; c++) if (scores[c]! > scores[best]!) best = c;
@@ -247,21 +371,4 @@ function predictionOf(scores: Float64Array, labels: readonly string[]): Predicti
     score: scores[best]!,
     scores: Object.fromEntries(labels.map((label, c) => [label, scores[c]!])),
   };
-}
-
-/** Texts, and the second one of each where they are pairs: all of them or none. */
-function expectTexts(inputs: unknown): { texts: readonly string[]; pairs?: readonly string[] } {
-  if (typeof inputs === 'string') return { texts: [inputs] };
-  if (!Array.isArray(inputs)) throw invalidOption('texts', 'a string or an array of strings or of pairs', inputs);
-  const arePairs = Array.isArray(inputs[0]);
-  const isRight = arePairs ? isPair : (input: unknown) => typeof input === 'string';
-  const odd = inputs.findIndex((input) => !isRight(input));
-  if (odd >= 0) throw invalidOption(`texts[${odd}]`, arePairs ? 'a pair of strings' : 'a string', inputs[odd]);
-  if (!arePairs) return { texts: inputs };
-  const pairs = inputs as readonly (readonly [string, string])[];
-  return { texts: pairs.map(([text]) => text), pairs: pairs.map(([, pair]) => pair) };
-}
-
-function isPair(input: unknown): boolean {
-  return Array.isArray(input) && input.length === 2 && input.every((text) => typeof text === 'string');
 }

@@ -4,6 +4,9 @@
 
 export type { BertConfig, HeadKind } from './checkpoint/config.js';
 export {
+  type AdapterChoice,
+  type AdapterInfo,
+  type LoadAdapterOptions,
   type LoadOptions,
   type Logits,
   type Prediction,

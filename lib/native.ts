@@ -99,6 +99,23 @@ export interface NativeInitializer {
   seed: number;
 }
 
+/** An adapter beside the session's own parameters, for inference: low-rank updates or a prefix, and a classifier. */
+export interface NativeAdapterConfig {
+  /** NC of its classifier. */
+  labels: number;
+  lora: Omit<NativeLoraConfig, 'dropout'> | null;
+  /** Its keys and values are given as they are, without a projection. */
+  prefix: Pick<NativePrefixConfig, 'virtualTokens'> | null;
+}
+
+/** Little-endian elements of `dtype` in row-major order. */
+export interface NativeTensor {
+  name: string;
+  dtype: NativeDtype;
+  /** Must not change until the call's promise settles. */
+  bytes: Uint8Array;
+}
+
 /** Examples packed end to end. */
 export interface NativeDataset {
   /** Σ lengths token ids. */
@@ -159,6 +176,8 @@ export interface NativeMemory {
   optimizer: number;
   activations: number;
   datasets: number;
+  /** Adapters beside the model, and what batches that mix them need. */
+  adapters: number;
   /** Of operations, beside the arenas: partial sums, cuBLASLt. 0 on the CPU. */
   workspace: number;
   total: number;
@@ -177,6 +196,14 @@ export interface NativeSession {
   initialize(name: string, initializer: NativeInitializer): Promise<void>;
   addDataset(dataset: NativeDataset): Promise<number>;
   removeDataset(handle: number): Promise<void>;
+  /**
+   * Puts an adapter beside the model and resolves to its handle, above 0 and never given again. `tensors` are exactly its
+   * parameters: `<module>.lora_A.weight` (r, in), `<module>.lora_B.weight` (out, r), `prompt_encoder.embedding.weight`
+   * (P, 2LC), `classifier.weight` (NC, C), `classifier.bias` (NC). Nothing has changed where it rejects.
+   */
+  addAdapter(config: NativeAdapterConfig, tensors: NativeTensor[]): Promise<number>;
+  /** Frees an adapter, after the calls that were made before. */
+  removeAdapter(handle: number): Promise<void>;
   /** Plans memory for batches of at most these sizes, so that nothing is allocated inside a step. Grows, never shrinks. */
   reserve(limits: { tokens: number; sequences: number; training: boolean }): Promise<void>;
   /** Runs steps until done, aborted or not finite. */
@@ -191,6 +218,17 @@ export interface NativeSession {
     dataset: number,
     order: Int32Array,
     limits: { tokens: number; sequences: number },
+  ): Promise<Float32Array | Float64Array>;
+  /**
+   * The same with an adapter an example: `adapters[i]` is the handle of order[i]'s, or 0 for the model as it is. All rows
+   * are as long as the most classes of any adapter in the session and of the model; row i begins with order[i]'s logits.
+   * A batch mixes LoRA adapters and the model; it ends where a prefix begins, ends or changes.
+   */
+  forwardMixed(
+    dataset: number,
+    order: Int32Array,
+    limits: { tokens: number; sequences: number },
+    adapters: Int32Array,
   ): Promise<Float32Array | Float64Array>;
   /** Hidden states of one batch, dropout off: the embedding output and each layer's output, (T, C) each, L + 1 of them. */
   hiddenStates(dataset: number, order: Int32Array): Promise<(Float32Array | Float64Array)[]>;

@@ -107,27 +107,30 @@ export class Tokenizer {
    * `longest_first` of Hugging Face's tokenizers. The event loop runs at least every ten milliseconds or so.
    *
    * @param texts any strings (N)
-   * @param maxLength the most tokens of a text or pair, special ones included
+   * @param maxLength the most tokens of a text or pair, special ones included; or of each (N)
    * @param options `pairs`: the second text of each pair (N); `signal` stops the work with ABORTED
    * @throws INVALID_OPTION as `encode`; INVALID_DATA when there are 2³¹ tokens or more; ABORTED
    */
   async encodeTexts(
     texts: readonly string[],
-    maxLength: number,
+    maxLength: number | readonly number[],
     options: { pairs?: readonly string[]; signal?: AbortSignal } = {},
   ): Promise<EncodedTexts> {
     const { pairs } = options;
     const template = pairs === undefined ? this.#template : this.#pairTemplate;
-    const limit = textLimit(template, maxLength);
+    const mostOf = (i: number) => (typeof maxLength === 'number' ? maxLength : maxLength[i]!);
+    if (typeof maxLength === 'number') textLimit(template, maxLength);
     const slice = new TimeSlice(options.signal);
     const packer = new Packer(texts.length);
     for (let i = 0; i < texts.length; i++) {
-      const first = await this.#idsOf(expectText(`texts[${i}]`, texts[i]), maxLength, slice);
+      const most = mostOf(i);
+      const limit = textLimit(template, most);
+      const first = await this.#idsOf(expectText(`texts[${i}]`, texts[i]), most, slice);
       if (pairs === undefined) {
         packer.add(fillTemplate(template, [first.slice(0, limit)], limit), first.length > limit);
       } else {
-        const second = await this.#idsOf(expectText(`pairs[${i}]`, pairs[i]), maxLength, slice);
-        const [a, b] = pairLengths(this.#reach(first, maxLength), this.#reach(second, maxLength), limit);
+        const second = await this.#idsOf(expectText(`pairs[${i}]`, pairs[i]), most, slice);
+        const [a, b] = pairLengths(this.#reach(first, most), this.#reach(second, most), limit);
         const parts = fillTemplate(template, [first.slice(0, a), second.slice(0, b)], limit);
         packer.add(parts, first.length + second.length > limit);
       }

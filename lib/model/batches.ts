@@ -36,21 +36,47 @@ export function longestFirst(offsets: Int32Array): Int32Array {
 }
 
 /**
+ * Example indices so that those of one key are neighbours, the longest text of each first.
+ *
+ * @param keys of each example (N); neighbours are in the order of their keys
+ */
+export function groupedLongestFirst(offsets: Int32Array, keys: Int32Array): Int32Array {
+  const counts = new Map<number, number>();
+  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
+  const places = new Map<number, number>();
+  let before = 0;
+  for (const key of [...counts.keys()].sort((a, b) => a - b)) {
+    places.set(key, before);
+    before += counts.get(key)!;
+  }
+  const order = new Int32Array(keys.length);
+  for (const example of longestFirst(offsets)) {
+    const key = keys[example]!;
+    const place = places.get(key)!;
+    order[place] = example;
+    places.set(key, place + 1);
+  }
+  return order;
+}
+
+/**
  * Packs examples into batches in the given order: each takes what comes next as long as it fits. The addon packs by the
  * same rule, so that a batch is the same however many of them one call is given.
  *
  * @param offsets where each example starts, (N + 1)
  * @param order example indices
  * @param limit tokens a batch; one longer example makes a batch of its own
+ * @param groups of each example (N): no batch has examples of two. Defaults to one group.
  */
-export function packBatches(offsets: Int32Array, order: Int32Array, limit: number): BatchPlan {
+export function packBatches(offsets: Int32Array, order: Int32Array, limit: number, groups?: Int32Array): BatchPlan {
   const starts: number[] = [0];
   const most = { tokens: 0, sequences: 0 };
   let tokens = 0;
   order.forEach((example, i) => {
     const length = offsets[example + 1]! - offsets[example]!;
     const sequences = i - starts.at(-1)!;
-    if (sequences > 0 && (tokens + length > limit || sequences === MAX_SEQUENCES)) {
+    const apart = groups !== undefined && i > 0 && groups[example] !== groups[order[i - 1]!];
+    if (sequences > 0 && (tokens + length > limit || sequences === MAX_SEQUENCES || apart)) {
       starts.push(i);
       tokens = 0;
     }

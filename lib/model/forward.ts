@@ -41,6 +41,44 @@ export async function forwardBatches(
   return logits;
 }
 
+/**
+ * Logits of a dataset's examples, each by its own adapter.
+ *
+ * @param adapters the handle of each example's (N), 0 for the model
+ * @param classes of each example's (N)
+ * @returns a row an example (N), views of arrays that several share
+ * @throws BertuneError ABORTED, OUT_OF_MEMORY, NOT_FOUND
+ */
+export async function forwardMixedBatches(
+  native: NativeSession,
+  handle: number,
+  batches: BatchPlan,
+  adapters: Int32Array,
+  classes: Int32Array,
+  signal: AbortSignal | undefined,
+): Promise<Values[]> {
+  const { starts, order, tokens, sequences } = batches;
+  const pace = new Pace(CALL_SECONDS);
+  const slice = new TimeSlice();
+  const rows = new Array<Values>(order.length);
+  for (let batch = 0; batch + 1 < starts.length; ) {
+    throwIfAborted(signal);
+    const count = Math.min(pace.next(), starts.length - 1 - batch);
+    const examples = order.slice(starts[batch], starts[batch + count]);
+    const handles = examples.map((example) => adapters[example]!);
+    const began = performance.now();
+    const logits = await native.forwardMixed(handle, examples, { tokens, sequences }, handles);
+    pace.measured(count, (performance.now() - began) / 1000);
+    const width = logits.length / examples.length;
+    for (const [i, example] of examples.entries()) {
+      rows[example] = logits.subarray(i * width, i * width + classes[example]!);
+      if (slice.isOver) await slice.next();
+    }
+    batch += count;
+  }
+  return rows;
+}
+
 /** all[examples[i]] = rows[i] */
 async function scatterRows(rows: Values, examples: Int32Array, classes: number, all: Values): Promise<void> {
   const slice = new TimeSlice();

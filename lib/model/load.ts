@@ -12,7 +12,8 @@ import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
 import { type DeviceOptions, resolveDevice } from './device.js';
 import { initializerOf } from './initialise.js';
-import { Model, PROMPT_EMBEDDINGS } from './model.js';
+import { Model } from './model.js';
+import { PROMPT_EMBEDDINGS } from './names.js';
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */

@@ -3,13 +3,16 @@ import { BertuneError } from '../errors.js';
 import { type Method, type MethodKind, type MethodPlan, methodPlan } from '../methods.js';
 import type { NativeDataset, NativeLoraConfig, NativePrefixConfig } from '../native.js';
 import { expectPositiveInteger, invalidOption } from '../options.js';
+import type { TextInputs } from '../text-input.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts, Tokenizer } from '../tokenizer.js';
-import { longestFirst, packBatches } from './batches.js';
+import { type AdapterInfo, type NamedAdapter, NamedAdapters, readForModel } from './adapters.js';
+import { groupedLongestFirst, longestFirst, packBatches } from './batches.js';
 import type { ResolvedDevice } from './device.js';
-import { forwardBatches } from './forward.js';
+import { forwardBatches, forwardMixedBatches } from './forward.js';
 import { initializerOf } from './initialise.js';
-import { Session, type Values } from './session.js';
+import { PROMPT_EMBEDDINGS } from './names.js';
+import { Session, type Values, withDatasetOn } from './session.js';
 
 /** Where a model's frozen weights come from. */
 export interface Base {
@@ -22,9 +25,6 @@ export interface Base {
   /** Whether the weights under an adapter are exactly those that the name leads to. */
   intact: boolean;
 }
-
-/** The prefix's own parameter: (P, C) in front of a projection, (P, 2LC) without. */
-export const PROMPT_EMBEDDINGS = 'prompt_encoder.embedding.weight';
 
 /** What a model whose adapter is merged keeps to become again what it was. */
 export interface Unmerged {
@@ -59,6 +59,8 @@ export class Model {
   #session: Session;
   #unmerged: Unmerged | null = null;
   #busy = false;
+  /** Of the session, and gone with it. */
+  #adapters: NamedAdapters;
   #disposal: Promise<void> | undefined;
 
   constructor(parts: ModelParts) {
@@ -69,6 +71,7 @@ export class Model {
     this.base = parts.base;
     this.#method = parts.method;
     this.#session = parts.session;
+    this.#adapters = new NamedAdapters(parts.session);
   }
 
   /** How it was trained last, or the method of the adapter it was loaded with; null for a model as it was found. */
@@ -100,7 +103,10 @@ export class Model {
    * @throws BertuneError INVALID_OPTION
    */
   expectMaxLength(wish: number | null, plan: MethodPlan = this.session.plan): number {
-    const longest = this.longest(plan);
+    return this.#expectLength(wish, this.longest(plan));
+  }
+
+  #expectLength(wish: number | null, longest: number): number {
     if (wish === null) return longest;
     const least = Math.max(1, this.tokenizer.specialTokens);
     if (expectPositiveInteger('maxLength', wish) < least || wish > longest) {
@@ -112,12 +118,12 @@ export class Model {
   /**
    * Token ids of texts, or of pairs of texts.
    *
-   * @param pairs the second text of each pair; undefined for single texts
+   * @param maxLength of all, or of each (N)
    * @throws BertuneError INVALID_OPTION where the model has too few token types for pairs; INVALID_DATA, ABORTED
    */
   async encode(
-    { texts, pairs }: { texts: readonly string[]; pairs?: readonly string[] | undefined },
-    maxLength: number,
+    { texts, pairs }: TextInputs,
+    maxLength: number | readonly number[],
     signal?: AbortSignal,
   ): Promise<EncodedTexts> {
     const options = { ...(pairs && { pairs }), ...(signal && { signal }) };
@@ -139,6 +145,91 @@ export class Model {
     throwIfAborted(signal);
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), batchTokens);
     return session.withDataset(datasetOf(encoded), (handle, native) => forwardBatches(native, handle, batches, signal));
+  }
+
+  /** The adapters beside the model, in the order of their loading. */
+  get adapters(): AdapterInfo[] {
+    return this.#disposal ? [] : this.#adapters.list;
+  }
+
+  /** Puts an adapter beside the model. Parameters and errors as TextClassifier.loadAdapter. */
+  async loadAdapter(
+    name: string,
+    directory: string,
+    labels: readonly string[] | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<AdapterInfo> {
+    this.expectUsable();
+    const adapters = this.#adapters;
+    this.#expectIdle(adapters);
+    const info = await adapters.load(name, async () => {
+      const read = await readForModel(this, directory, labels, signal);
+      this.expectUsable();
+      this.#expectIdle(adapters);
+      return read;
+    });
+    this.#expectIdle(adapters);
+    return info;
+  }
+
+  /** Takes an adapter away. Parameters and errors as TextClassifier.unloadAdapter. */
+  async unloadAdapter(name: string): Promise<void> {
+    this.expectUsable();
+    await this.#adapters.unload(name);
+  }
+
+  /**
+   * Holds adapters, which are not unloaded, while `work` uses them. What it is given has the texts encoded and computed on
+   * one and the same session, even where the model is trained or disposed meanwhile.
+   *
+   * @param names of each text's adapter (N); null: the model as it was loaded
+   * @throws BertuneError NOT_FOUND listing the adapters there are; DISPOSED; what `work` throws
+   */
+  async withAdapters<T>(names: readonly (string | null)[], work: (use: AdapterUse) => Promise<T>): Promise<T> {
+    const { session } = this;
+    return this.#adapters.hold(names, (adapters) =>
+      session.use((native) =>
+        work({
+          adapters,
+          labelsOf: (text) => adapters[text]?.labels ?? this.labels,
+          encode: (inputs, maxLength, signal) =>
+            this.encode(inputs, this.#textLimits(adapters, maxLength, session.plan), signal),
+          forward: async ({ ids, offsets, typeIds }, batchTokens, signal) => {
+            throwIfAborted(signal);
+            const handles = Int32Array.from(adapters, (adapter) => adapter?.handle ?? 0);
+            const classes = Int32Array.from(adapters, (adapter) => (adapter?.labels ?? this.labels).length);
+            const groups = prefixGroups(adapters, session.plan);
+            // Texts of one adapter stand together, those of one prefix before all.
+            const most = handles.reduce((a, b) => Math.max(a, b), 0) + 1;
+            const keys = Int32Array.from(handles, (handle, i) => (groups[i] === 0 ? handle : most + groups[i]!));
+            const batches = packBatches(offsets, groupedLongestFirst(offsets, keys), batchTokens, groups);
+            return withDatasetOn(
+              native,
+              datasetOf({ ids, offsets, truncated: 0, ...(typeIds && { typeIds }) }),
+              (handle) => forwardMixedBatches(native, handle, batches, handles, classes, signal),
+            );
+          },
+        }),
+      ),
+    );
+  }
+
+  /** The longest text that each adapter takes, or `wish` where all of them take that. */
+  #textLimits(adapters: AdapterUse['adapters'], wish: number | null, plan: MethodPlan): number[] {
+    const longest = this.longest(plan);
+    return adapters.map((adapter) => {
+      const most = Math.min(longest, this.config.maxPositions - (adapter?.virtualTokens ?? 0));
+      return this.#expectLength(wish, most);
+    });
+  }
+
+  /** @throws BertuneError INVALID_OPTION while the model trains, or once it has since `adapters` were its own */
+  #expectIdle(adapters: NamedAdapters): void {
+    if (!this.#busy && this.#adapters === adapters) return;
+    throw new BertuneError(
+      'INVALID_OPTION',
+      'Expected a model that is not in training: adapters are loaded before it or after it',
+    );
   }
 
   /**
@@ -230,6 +321,7 @@ export class Model {
       throw cause;
     }
     this.#session = next;
+    this.#adapters = new NamedAdapters(next);
     done();
     await old.retire();
     return next;
@@ -245,6 +337,35 @@ export class Model {
   expectUsable(): void {
     if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a model in use but it has been disposed');
   }
+}
+
+/** Adapters that are held, one a text, and the work that can be done with them. */
+export interface AdapterUse {
+  /** Each text's (N); null: the model as it was loaded. */
+  readonly adapters: readonly (NamedAdapter | null)[];
+  /** Names of the classes of a text's logits. */
+  labelsOf(text: number): readonly string[];
+  /**
+   * Token ids of the texts (N), each cut to what its adapter takes, or to `maxLength` where it is not null.
+   *
+   * @throws BertuneError INVALID_OPTION, ABORTED
+   */
+  encode(inputs: TextInputs, maxLength: number | null, signal?: AbortSignal): Promise<EncodedTexts>;
+  /**
+   * Logits of texts that are already token ids, in batches of at most so many tokens that mix LoRA adapters.
+   *
+   * @returns a row a text (N), as long as its adapter has classes
+   * @throws BertuneError ABORTED, OUT_OF_MEMORY
+   */
+  forward(encoded: EncodedTexts, batchTokens: number, signal?: AbortSignal): Promise<Values[]>;
+}
+
+/** Which texts a batch may hold together: a number for each prefix that stands in front of them, 0 for none. */
+function prefixGroups(adapters: AdapterUse['adapters'], { prefix }: MethodPlan): Int32Array {
+  return Int32Array.from(adapters, (adapter) => {
+    if (adapter === null) return prefix ? 1 : 0;
+    return adapter.virtualTokens > 0 ? 1 + adapter.handle : 0;
+  });
 }
 
 /** Token ids as the addon takes them. */

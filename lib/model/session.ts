@@ -15,7 +15,8 @@ import type { ResolvedDevice } from './device.js';
 /** Numbers as the addon gives them: Float64Array in fp64 sessions, Float32Array otherwise. */
 export type Values = Float32Array | Float64Array;
 
-const DTYPES: readonly string[] = ['F64', 'F32', 'F16', 'BF16'] satisfies NativeDtype[];
+/** Element types that the addon reads. */
+export const DTYPES: readonly string[] = ['F64', 'F32', 'F16', 'BF16'] satisfies NativeDtype[];
 
 /**
  * A native session with the plan that shaped it: head, adapter and which parameters train are fixed for its lifetime.
@@ -94,6 +95,11 @@ export class Session {
     }
   }
 
+  /** Whether it takes no more work. */
+  get isRetired(): boolean {
+    return this.#retirement !== undefined;
+  }
+
   /** Frees the session after the work that is under way. Safe to call twice. */
   retire(): Promise<void> {
     this.#retirement ??= this.#freeWhenUnused();
@@ -125,14 +131,7 @@ export class Session {
 
   /** Puts examples on the device for as long as `work` needs them. */
   withDataset<T>(dataset: NativeDataset, work: (handle: number, native: NativeSession) => Promise<T>): Promise<T> {
-    return this.use(async (native) => {
-      const handle = await native.addDataset(dataset);
-      try {
-        return await work(handle, native);
-      } finally {
-        await native.removeDataset(handle);
-      }
-    });
+    return this.use((native) => withDatasetOn(native, dataset, (handle) => work(handle, native)));
   }
 
   async #freeWhenUnused(): Promise<void> {
@@ -153,6 +152,20 @@ export class Session {
     const odd = [...planned].find((row) => !native.has(row)) ?? [...native].find((row) => !planned.has(row));
     if (odd === undefined) return;
     throw new BertuneError('INTERNAL', `Expected the addon's parameters to be the plan's but they differ at ${odd}`);
+  }
+}
+
+/** Puts examples on the device for as long as `work` needs them. */
+export async function withDatasetOn<T>(
+  native: NativeSession,
+  dataset: NativeDataset,
+  work: (handle: number) => Promise<T>,
+): Promise<T> {
+  const handle = await native.addDataset(dataset);
+  try {
+    return await work(handle);
+  } finally {
+    await native.removeDataset(handle);
   }
 }
 

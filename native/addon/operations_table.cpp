@@ -12,6 +12,13 @@ namespace {
 
 double area(double rows, double columns) { return rows * columns; }
 
+std::string numbered(const char* name, size_t index) {
+  std::string text = name;
+  text += '.';
+  text += std::to_string(index);
+  return text;
+}
+
 void fill(Fields& f, EmbeddingForward& args) {
   const Batch batch = f.batch();
   f.size("V", args.V);
@@ -248,6 +255,76 @@ void fill(Fields& f, LoraBackward& args) {
   args.dh = f.workspace<Real>(area(args.rows.count, args.r));
 }
 
+// How many of the arrays name.0, name.1, ... there are.
+int numbered_count(const Fields& f, const char* name) {
+  int count = 0;
+  while (f.length(numbered(name, count)) > 0) ++count;
+  return count;
+}
+
+// A table of the host's in device memory.
+template <typename Row>
+const Row* upload_table(Fields& f, const std::vector<Row>& table) {
+  static_assert(sizeof(Row) % sizeof(int32_t) == 0);
+  const size_t bytes = table.size() * sizeof(Row);
+  int32_t* device = f.workspace<int32_t>(static_cast<double>(bytes) / sizeof(int32_t));
+  f.backend().copy_in(device, table.data(), bytes);
+  return reinterpret_cast<const Row*>(device);
+}
+
+// The adapter of each sequence, of the order up to the batch's end.
+void fill_slots(Fields& f, const int32_t*& slots, int live_sequences, size_t adapters) {
+  const double count = static_cast<double>(f.order_begin()) + live_sequences;
+  f.indices("slots", count, static_cast<double>(adapters));
+  f.inp("slots", slots, count);
+}
+
+// Update i has the factors a.i and b.i, the rank r.i and the scaling scaling.i; slot 0 has none.
+void fill(Fields& f, MixedLoraForwardAdd& args) {
+  const Batch batch = f.batch();
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.size("k", args.k);
+  f.stride("inp_stride", args.inp_stride, args.k);
+  f.stride("out_stride", args.out_stride, args.n);
+  std::vector<LowRankFactors> updates(1 + static_cast<size_t>(numbered_count(f, "a")));
+  args.r = 1;
+  for (size_t i = 1; i < updates.size(); ++i) {
+    LowRankFactors& update = updates[i];
+    f.size(numbered("r", i - 1), update.r);
+    f.number(numbered("scaling", i - 1), update.scaling);
+    f.inp(numbered("a", i - 1), update.a, area(update.r, args.k));
+    f.inp(numbered("b", i - 1), update.b, area(args.n, update.r));
+    args.r = std::max(args.r, static_cast<int>(update.r));
+  }
+  args.updates = upload_table(f, updates);
+  fill_slots(f, args.slots, batch.B - f.padding_sequences(), updates.size());
+  f.inp("inp", args.inp, Fields::strided(args.rows.count, args.k, args.inp_stride));
+  f.out("out", args.out, Fields::strided(args.rows.count, args.n, args.out_stride));
+  args.h = f.workspace<Real>(area(args.rows.count, args.r));
+}
+
+// Linear i has weight.i and bias.i; slot 0 has none.
+void fill(Fields& f, MixedLinearForward& args) {
+  const Batch batch = f.batch();
+  f.size("n", args.n);
+  f.size("k", args.k);
+  f.stride("out_stride", args.out_stride, args.n);
+  std::vector<LinearFactors> linears(1 + static_cast<size_t>(numbered_count(f, "bias")));
+  for (size_t i = 1; i < linears.size(); ++i) {
+    LinearFactors& linear = linears[i];
+    const double n = f.length(numbered("bias", i - 1));
+    if (n > args.n) throw Error("INVALID_OPTION", "Expected at most n elements for each bias");
+    linear.n = static_cast<int32_t>(n);
+    f.inp(numbered("bias", i - 1), linear.bias, n);
+    f.inp(numbered("weight", i - 1), linear.weight, area(n, args.k));
+  }
+  args.linears = upload_table(f, linears);
+  fill_slots(f, args.slots, batch.B - f.padding_sequences(), linears.size());
+  f.inp("inp", args.inp, area(batch.B, args.k));
+  f.out("out", args.out, Fields::strided(batch.B, args.n, args.out_stride));
+}
+
 void fill(Fields& f, FirstRowsForward& args) {
   const Batch batch = f.batch();
   f.size("C", args.C);
@@ -345,13 +422,6 @@ std::function<void()> gather_batch(Fields& f) {
   return [&backend = f.backend(), args, batch]() mutable { backend.gather_batch(args, batch); };
 }
 
-std::string numbered(const char* name, size_t index) {
-  std::string text = name;
-  text += '.';
-  text += std::to_string(index);
-  return text;
-}
-
 // The arrays of segment i are named grad.i, m.i, v.i, master.i (the weight as precise as it is kept) and weight.i (as
 // it is computed with, where it is asked for).
 std::vector<OptimizerSegment> gradient_segments(Fields& f) {
@@ -439,6 +509,8 @@ const std::map<std::string, Operation>& table() {
       {"attention_backward", operation(&Backend::attention_backward)},
       {"lora_forward_add", operation(&Backend::lora_forward_add)},
       {"lora_backward", operation(&Backend::lora_backward)},
+      {"mixed_lora_forward_add", operation(&Backend::mixed_lora_forward_add)},
+      {"mixed_linear_forward", operation(&Backend::mixed_linear_forward)},
       {"first_rows_forward", operation(&Backend::first_rows_forward)},
       {"first_rows_backward", operation(&Backend::first_rows_backward)},
       {"cross_entropy", operation(&Backend::cross_entropy)},

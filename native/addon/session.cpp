@@ -31,10 +31,13 @@ void Session::define(Napi::Env env) {
                                                      InstanceMethod<&Session::initialize>("initialize"),
                                                      InstanceMethod<&Session::add_dataset>("addDataset"),
                                                      InstanceMethod<&Session::remove_dataset>("removeDataset"),
+                                                     InstanceMethod<&Session::add_adapter>("addAdapter"),
+                                                     InstanceMethod<&Session::remove_adapter>("removeAdapter"),
                                                      InstanceMethod<&Session::reserve>("reserve"),
                                                      InstanceMethod<&Session::train>("train"),
                                                      InstanceMethod<&Session::gradients>("gradients"),
                                                      InstanceMethod<&Session::forward>("forward"),
+                                                     InstanceMethod<&Session::forward_mixed>("forwardMixed"),
                                                      InstanceMethod<&Session::hidden_states>("hiddenStates"),
                                                      InstanceMethod<&Session::prompt_embeddings>("promptEmbeddings"),
                                                      InstanceMethod<&Session::abort>("abort"),
@@ -150,6 +153,7 @@ Napi::Value Session::memory(const Napi::CallbackInfo& info) {
   set("optimizer", figures.optimizer);
   set("activations", figures.activations);
   set("datasets", figures.datasets);
+  set("adapters", figures.adapters);
   set("workspace", figures.workspace);
   set("device", figures.device);
   set("total", figures.total());
@@ -286,6 +290,35 @@ Napi::Value Session::remove_dataset(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value Session::add_adapter(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    auto config = std::make_shared<AdapterConfig>(convert_adapter(info[0]));
+    std::vector<Napi::Value> held;
+    auto tensors = std::make_shared<AdapterTensors>(convert_adapter_tensors(info[1], held));
+    auto handle = std::make_shared<int32_t>(0);
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          *handle = core.bert->adapters().add(*config, *tensors);
+          core.update_figures();
+        },
+        [handle](Napi::Env env) { return Napi::Number::New(env, *handle); }, std::move(held));
+  });
+}
+
+Napi::Value Session::remove_adapter(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    const int32_t handle = to_handle(info[0], "handle");
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          core.bert->adapters().remove(handle);
+          core.update_figures();
+        },
+        nullptr);
+  });
+}
+
 Napi::Value Session::reserve(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     const BatchLimits limits = convert_limits(info[0]);
@@ -348,9 +381,29 @@ Napi::Value Session::forward(const Napi::CallbackInfo& info) {
       const Dataset& dataset = core.dataset(handle);
       const int64_t count = static_cast<int64_t>(order->size());
       dataset.check_order(order->data(), count);
-      infer(*core.bert, dataset, order->data(), count, limits, core.host_dtype(), out, proceed);
+      infer(*core.bert, dataset, order->data(), count, limits, nullptr, core.host_dtype(), out, proceed);
       core.update_figures();
     });
+  });
+}
+
+Napi::Value Session::forward_mixed(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    const int32_t handle = to_handle(info[0], "dataset");
+    auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
+    const BatchLimits limits = convert_limits(info[2]);
+    auto adapters = std::make_shared<std::vector<int32_t>>(copy_ints(info[3], "adapters"));
+    if (adapters->size() != order->size()) refuse_field("one handle an example", "adapters");
+    const Bytes bytes = make_bytes(0);
+    return submit(
+        info,
+        [=, proceed = may_proceed()](SessionCore& core) {
+          const Dataset& dataset = core.dataset(handle);
+          dataset.check_order(order->data(), static_cast<int64_t>(order->size()));
+          *bytes = core.forward_mixed(dataset, *order, *adapters, limits, proceed);
+          core.update_figures();
+        },
+        [bytes, dtype = core_->host_dtype()](Napi::Env env) { return to_float_array(env, *bytes, dtype); });
   });
 }
 

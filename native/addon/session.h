@@ -35,10 +35,13 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value initialize(const Napi::CallbackInfo& info);
   Napi::Value add_dataset(const Napi::CallbackInfo& info);
   Napi::Value remove_dataset(const Napi::CallbackInfo& info);
+  Napi::Value add_adapter(const Napi::CallbackInfo& info);
+  Napi::Value remove_adapter(const Napi::CallbackInfo& info);
   Napi::Value reserve(const Napi::CallbackInfo& info);
   Napi::Value train(const Napi::CallbackInfo& info);
   Napi::Value gradients(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
+  Napi::Value forward_mixed(const Napi::CallbackInfo& info);
   Napi::Value hidden_states(const Napi::CallbackInfo& info);
   Napi::Value prompt_embeddings(const Napi::CallbackInfo& info);
   Napi::Value abort(const Napi::CallbackInfo& info);

@@ -63,6 +63,43 @@ TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config)
   return plan;
 }
 
+AdapterConfig convert_adapter(const Napi::Value& argument) {
+  const Napi::Object value = get_object(argument, "adapter");
+  AdapterConfig adapter;
+  adapter.labels = get_int(value, "labels", 1);
+  if (is_present(value.Get("lora"))) {
+    const Napi::Object lora = get_object(value.Get("lora"), "lora");
+    adapter.modules = get_strings(lora, "modules");
+    adapter.rank = get_int(lora, "rank", 1);
+    adapter.scaling = get_number(lora, "scaling");
+  }
+  if (is_present(value.Get("prefix"))) {
+    adapter.virtual_tokens = get_int(get_object(value.Get("prefix"), "prefix"), "virtualTokens", 1);
+  }
+  return adapter;
+}
+
+AdapterTensors convert_adapter_tensors(const Napi::Value& argument, std::vector<Napi::Value>& held) {
+  if (!argument.IsArray()) refuse_field("an array of tensors", "tensors");
+  const Napi::Array array = argument.As<Napi::Array>();
+  AdapterTensors tensors;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Object tensor = get_object(array.Get(i), "tensors");
+    const Napi::Value bytes = tensor.Get("bytes");
+    if (!bytes.IsTypedArray() || bytes.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      refuse_field("a Uint8Array", "bytes");
+    }
+    const auto data = bytes.As<Napi::Uint8Array>();
+    const std::string name = get_string(tensor, "name");
+    const Dtype dtype = convert_dtype(tensor.Get("dtype"));
+    if (!tensors.emplace(name, AdapterTensor{dtype, data.Data(), data.ByteLength()}).second) {
+      refuse_field("each name once", "tensors");
+    }
+    held.push_back(bytes);
+  }
+  return tensors;
+}
+
 BatchLimits convert_limits(const Napi::Value& argument) {
   const Napi::Object value = get_object(argument, "limits");
   return {get_int(value, "tokens", 1), get_int(value, "sequences", 1)};

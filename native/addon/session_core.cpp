@@ -7,6 +7,7 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "model/inference.h"
 
 namespace bertune {
 
@@ -31,12 +32,13 @@ void SessionCore::release() {
 void SessionCore::update_figures() {
   const std::lock_guard<std::mutex> lock(figures_mutex_);
   figures_.parameters = figures_.gradients = figures_.optimizer = figures_.activations = figures_.datasets = 0;
-  figures_.workspace = 0;
+  figures_.adapters = figures_.workspace = 0;
   if (bert) {
     figures_.parameters = bert->parameters().weight_bytes();
     figures_.gradients = bert->parameters().gradient_bytes();
     figures_.optimizer = bert->parameters().optimizer_bytes();
     figures_.activations = bert->activation_bytes();
+    figures_.adapters = bert->adapters().bytes();
   }
   for (const auto& [handle, dataset] : datasets) figures_.datasets += dataset->bytes();
   if (backend) {
@@ -84,6 +86,18 @@ BatchLimits largest_micro_batch(const Dataset& dataset, const std::vector<int32_
 }
 
 }  // namespace
+
+std::vector<uint8_t> SessionCore::forward_mixed(const Dataset& data, const std::vector<int32_t>& order,
+                                                const std::vector<int32_t>& handles, BatchLimits limits,
+                                                const std::function<bool()>& proceed) {
+  Slots slots;
+  slots.reserve(handles.size());
+  for (const int32_t handle : handles) slots.push_back(bert->adapters().slot(handle));
+  std::vector<uint8_t> logits(order.size() * static_cast<size_t>(bert->adapters().classes()) * host_size());
+  infer(*bert, data, order.data(), static_cast<int64_t>(order.size()), limits, &slots, host_dtype(), logits.data(),
+        proceed);
+  return logits;
+}
 
 Activations& SessionCore::gather_for_inference(const Dataset& data, const std::vector<int32_t>& order) {
   data.check_order(order.data(), static_cast<int64_t>(order.size()));

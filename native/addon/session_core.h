@@ -17,9 +17,10 @@ namespace bertune {
 
 // Bytes by arena.
 struct MemoryFigures {
-  size_t parameters = 0, gradients = 0, optimizer = 0, activations = 0, datasets = 0, workspace = 0, peak = 0;
+  size_t parameters = 0, gradients = 0, optimizer = 0, activations = 0, datasets = 0, adapters = 0, workspace = 0,
+         peak = 0;
   size_t device = 0;  // in use on the whole device, at its highest; 0 on the CPU
-  size_t total() const { return parameters + gradients + optimizer + activations + datasets + workspace; }
+  size_t total() const { return parameters + gradients + optimizer + activations + datasets + adapters + workspace; }
 };
 
 // lib/native.ts's NativeTrainPlan.
@@ -63,6 +64,12 @@ struct SessionCore {
   TrainOutcome train(const TrainPlan& plan, const std::function<bool()>& proceed);
   // Gradients of the plan's first micro-batch, without an update.
   GradientOutcome gradients(const TrainPlan& plan);
+
+  // Logits of the examples in `order`, as `host_dtype`: (N,NC), or with `handles` (N) of adapters rows of as many
+  // elements as the most classes of any.
+  std::vector<uint8_t> forward_mixed(const Dataset& data, const std::vector<int32_t>& order,
+                                     const std::vector<int32_t>& handles, BatchLimits limits,
+                                     const std::function<bool()>& proceed);
 
   // Makes one batch of the examples.
   Activations& gather_for_inference(const Dataset& data, const std::vector<int32_t>& order);

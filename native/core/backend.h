@@ -281,6 +281,46 @@ struct LoraBackward {
   Real* dinp;        // (rows,k) added to, or null
 };
 
+// The low-rank update of one module by one adapter; r = 0: the adapter leaves the module alone.
+struct LowRankFactors {
+  const Real* a;  // (r,k)
+  const Real* b;  // (n,r)
+  double scaling;
+  int32_t r;
+  int32_t padding;  // so that two builds agree on the size
+};
+// A batch whose sequences are of several adapters: sequence b takes the update u = updates[slots[order_begin + b]],
+// with order_begin the step's, for all its rows:
+//   h = inp · Aᵀ (rows,r);  out += scaling · h · Bᵀ (rows,n)
+// Neighbours of one slot are multiplied together, so sequences are best sorted by it. Without dropout.
+struct MixedLoraForwardAdd {
+  Rows rows;    // tokens or sequences
+  int n, k, r;  // r: the most of any update
+  int inp_stride, out_stride;
+  const int32_t* slots;           // (order_begin + B)
+  const LowRankFactors* updates;  // (slots)
+  const Real* inp;                // (rows,k)
+  Real* h;                        // (rows,r) workspace
+  Real* out;                      // (rows,n)
+};
+// A linear module of one adapter; n = 0: the adapter has none.
+struct LinearFactors {
+  const Real* weight;  // (n,k)
+  const Real* bias;    // (n)
+  int32_t n;
+  int32_t padding;
+};
+// The same for heads, a row a sequence: out[b][0 .. n) = inp[b] · weightᵀ + bias by linears[slots[order_begin + b]].
+// The rest of the row becomes zero; rows whose n is 0 stay as they are.
+struct MixedLinearForward {
+  int n, k;  // n: the most of any linear
+  int out_stride;
+  const int32_t* slots;          // (order_begin + B)
+  const LinearFactors* linears;  // (slots)
+  const Real* inp;               // (B,k) dense
+  Real* out;                     // (B,n)
+};
+
 // out[b] = inp[cu_seqlens[b]]
 struct FirstRowsForward {
   int C;
@@ -451,6 +491,8 @@ class Backend {
   virtual void attention_backward(const AttentionBackward&) = 0;
   virtual void lora_forward_add(const LoraForwardAdd&) = 0;
   virtual void lora_backward(const LoraBackward&) = 0;
+  virtual void mixed_lora_forward_add(const MixedLoraForwardAdd&) = 0;
+  virtual void mixed_linear_forward(const MixedLinearForward&) = 0;
   virtual void first_rows_forward(const FirstRowsForward&) = 0;
   virtual void first_rows_backward(const FirstRowsBackward&) = 0;
   virtual void cross_entropy(const CrossEntropy&) = 0;

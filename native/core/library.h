@@ -93,9 +93,10 @@ constexpr uint32_t kLibraryVersion = 1;
 constexpr uint64_t library_layout() {
   uint64_t hash = 14695981039346656037ull;  // FNV-1a over the sizes
   const auto fold = [&hash](size_t size) { hash = (hash ^ size) * 1099511628211ull; };
-  for (const size_t size : {sizeof(LibraryFailure), sizeof(LibraryDevice), sizeof(BackendTraits), sizeof(BatchShape),
-                            sizeof(DeviceMemory), sizeof(RecordingKey), sizeof(StepState), sizeof(GatherBatch),
-                            sizeof(Batch), sizeof(OptimizerSegment), sizeof(OptimizerSettings)}) {
+  for (const size_t size :
+       {sizeof(LibraryFailure), sizeof(LibraryDevice), sizeof(BackendTraits), sizeof(BatchShape), sizeof(DeviceMemory),
+        sizeof(RecordingKey), sizeof(StepState), sizeof(GatherBatch), sizeof(Batch), sizeof(OptimizerSegment),
+        sizeof(OptimizerSettings), sizeof(LowRankFactors), sizeof(LinearFactors)}) {
     fold(size);
   }
 #define BERTUNE_FOLD(name, Arguments) fold(sizeof(Arguments));

@@ -16,6 +16,8 @@
   X(attention_backward, AttentionBackward)                                 \
   X(lora_forward_add, LoraForwardAdd)                                      \
   X(lora_backward, LoraBackward)                                           \
+  X(mixed_lora_forward_add, MixedLoraForwardAdd)                           \
+  X(mixed_linear_forward, MixedLinearForward)                              \
   X(first_rows_forward, FirstRowsForward)                                  \
   X(first_rows_backward, FirstRowsBackward)                                \
   X(cross_entropy, CrossEntropy)                                           \

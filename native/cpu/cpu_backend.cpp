@@ -17,6 +17,7 @@
 #include "cpu/lora.h"
 #include "cpu/loss.h"
 #include "cpu/memory.h"
+#include "cpu/mixed.h"
 #include "cpu/rows.h"
 #include "cpu/scalar.h"
 

@@ -18,6 +18,7 @@
 #include "cuda/lora.h"
 #include "cuda/loss.h"
 #include "cuda/memory.h"
+#include "cuda/mixed.h"
 #include "cuda/recordings.h"
 #include "cuda/rows.h"
 #include "cuda/scalar.cuh"

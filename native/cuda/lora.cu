@@ -12,279 +12,33 @@
 #include <algorithm>
 
 #include "cuda/lora.h"
-#include "cuda/mma.cuh"
+#include "cuda/lora_tiles.cuh"
 #include "cuda/reduce.cuh"
 
 namespace bertune::cuda {
 namespace {
 
-constexpr int kWarps = 8, kThreads = 32 * kWarps;
-constexpr int kRows = 16;        // of a tile of down and up, and of a warp's step of outer
-constexpr int kUpColumns = 128;  // of a tile of up: 16 a warp
-constexpr int kWide = 32;        // columns of the wide factor in a tile of outer
+using namespace low_rank;
+
+constexpr int kWide = 32;  // columns of the wide factor in a tile of outer
 // Rows that one block of outer sums up; where there are more, blocks share a tile and the last one adds their sums up,
 // as long as a multiprocessor has no more than so many blocks.
 constexpr int kOuterRows = 512;
 constexpr int kOuterBlocks = 4;
 
-// How many neighbours are accessed at once: of rows of a wide matrix, and of rows of r.
-template <typename T, bool kVector>
-struct Access {
-  static constexpr int kWide = kVector ? 16 / static_cast<int>(sizeof(T)) : 1;
-  static constexpr int kRank = kVector ? 4 : 1;
-};
-
-// (kTileRows, kColumns) elements on their way from device memory to shared memory, in the registers of one warp.
-template <typename T, int kTileRows, int kColumns, int N>
-struct WarpTile {
-  static constexpr int kAcross = kColumns / N;
-  static constexpr int kPacks = kTileRows * kAcross / 32;
-  static_assert(kTileRows * kAcross % 32 == 0);
-  Pack<T, N> packs[kPacks];
-
-  __device__ __forceinline__ static int row(int pack) { return (pack * 32 + (threadIdx.x & 31)) / kAcross; }
-  __device__ __forceinline__ static int column(int pack) { return (pack * 32 + (threadIdx.x & 31)) % kAcross * N; }
-
-  // Zero past `rows` and `columns`, counted from inp on.
-  __device__ __forceinline__ void load(const T* inp, int64_t stride, int rows, int columns) {
-#pragma unroll
-    for (int i = 0; i < kPacks; ++i) {
-      if (row(i) < rows && column(i) < columns) {
-        packs[i] = *reinterpret_cast<const Pack<T, N>*>(inp + row(i) * stride + column(i));
-      } else {
-#pragma unroll
-        for (int j = 0; j < N; ++j) packs[i].value[j] = from_float<T>(0.f);
-      }
-    }
-  }
-
-  // Element (0, 0) is element (first_row, first_column) of the mask; first_column is a multiple of 4.
-  __device__ __forceinline__ void drop(const DropoutMask& mask, int first_row, int first_column) {
-#pragma unroll
-    for (int i = 0; i < kPacks; ++i) {
-      const uint32_t mask_row = first_row + row(i), mask_column = first_column + column(i);
-      if constexpr (N % 4 == 0) {
-#pragma unroll
-        for (int j = 0; j < N; j += 4) {
-          const float4 factors = mask.factors(mask_row, (mask_column + j) / 4);
-          scale(packs[i].value[j], factors.x);
-          scale(packs[i].value[j + 1], factors.y);
-          scale(packs[i].value[j + 2], factors.z);
-          scale(packs[i].value[j + 3], factors.w);
-        }
-      } else {
-        scale(packs[i].value[0], mask.factor(mask_row, mask_column));
-      }
-    }
-  }
-
-  __device__ __forceinline__ void store(T* shared, int pitch) const {
-#pragma unroll
-    for (int i = 0; i < kPacks; ++i) {
-      *reinterpret_cast<Pack<T, N>*>(shared + row(i) * pitch + column(i)) = packs[i];
-    }
-  }
-
- private:
-  __device__ __forceinline__ static void scale(T& value, float factor) {
-    value = from_float<T>(to_float(value) * factor);
-  }
-};
-
-// Writes a warp's accumulators of 16 rows to shared memory, row by row, or column by column where they are transposed.
-template <int N>
-__device__ __forceinline__ void spill(const float (&acc)[N][4], float* shared, int row_pitch, int column_pitch) {
-  const int lane = threadIdx.x & 31;
-  float* own = shared + (lane >> 2) * row_pitch + 2 * (lane & 3) * column_pitch;
-#pragma unroll
-  for (int j = 0; j < N; ++j) {
-    own[8 * j * column_pitch] = acc[j][0];
-    own[(8 * j + 1) * column_pitch] = acc[j][1];
-    own[8 * row_pitch + 8 * j * column_pitch] = acc[j][2];
-    own[8 * row_pitch + (8 * j + 1) * column_pitch] = acc[j][3];
-  }
-}
-
 // ---- down: out (rows,r) = scaling · dropout(inp) (rows,k) · weight (k,r)
 
-template <typename T>
-struct Down {
-  RowCount rows;
-  int k, r, inp_stride;
-  float scaling;
-  DropoutMask mask;
-  const T* inp;     // (rows,k)
-  const T* weight;  // (r,k) where kAlongK, else (k,r)
-  T* out;           // (rows,r)
-};
-
-template <typename T, Factor kWeight, int kRank>
-struct DownLayout {
-  static constexpr int kStep = 64 / static_cast<int>(sizeof(T));  // k of a warp's step
-  static constexpr int kInpPitch = shared_pitch<T>(kStep);
-  static constexpr int kWeightPitch = shared_pitch<T>(kWeight == Factor::kAlongK ? kStep : kRank);
-  static constexpr int kInpCount = kRows * kInpPitch;
-  static constexpr int kWeightCount = (kWeight == Factor::kAlongK ? kRank : kStep) * kWeightPitch;
-  static constexpr int kStaged = kWarps * (kInpCount + kWeightCount);
-  static constexpr int kSumPitch = kRank + 4;
-  static constexpr int kSums = kWarps * kRows * kSumPitch;
-};
-
-// Grid (tiles of kRows rows, tiles of kRank ranks), block kThreads. The warps take steps of k in turn; their sums are
-// added up in order. Rows past the live ones are zero.
+// Grid (tiles of kRows rows, tiles of kRank ranks), block kThreads.
 template <typename T, Factor kWeight, int kRank, bool kVector>
 __global__ void __launch_bounds__(kThreads) down(Down<T> args) {
   using L = DownLayout<T, kWeight, kRank>;
-  constexpr bool kAlong = kWeight == Factor::kAlongK;
-  constexpr int kWideAccess = Access<T, kVector>::kWide, kRankAccess = Access<T, kVector>::kRank;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
-  float* sums = memory.take<float>(L::kSums);  // (kWarps, kRows, kRank)
-  const int warp = threadIdx.x >> 5;
-  const int row0 = blockIdx.x * kRows, rank0 = blockIdx.y * kRank;
-  const int rows = args.rows.count() - row0, ranks = args.r - rank0;
-
-  if (rows > 0) {
-    T* inp = staged + warp * (L::kInpCount + L::kWeightCount);
-    T* weight = inp + L::kInpCount;
-    WarpTile<T, kRows, L::kStep, kWideAccess> inp_tile;
-    WarpTile<T, kAlong ? kRank : L::kStep, kAlong ? L::kStep : kRank, kAlong ? kWideAccess : kRankAccess> weight_tile;
-    auto load = [&](int at) {
-      const int left = args.k - at;
-      inp_tile.load(args.inp + static_cast<int64_t>(row0) * args.inp_stride + at, args.inp_stride, rows, left);
-      if constexpr (kAlong) {
-        weight_tile.load(args.weight + static_cast<int64_t>(rank0) * args.k + at, args.k, ranks, left);
-      } else {
-        weight_tile.load(args.weight + static_cast<int64_t>(at) * args.r + rank0, args.r, left, ranks);
-      }
-    };
-    float acc[kRank / 8][4];
-    clear(acc);
-    load(warp * L::kStep);
-    for (int at = warp * L::kStep; at < args.k; at += kWarps * L::kStep) {
-      if (args.mask.on()) inp_tile.drop(args.mask, row0, at);
-      inp_tile.store(inp, L::kInpPitch);
-      weight_tile.store(weight, L::kWeightPitch);
-      __syncwarp();
-      load(at + kWarps * L::kStep);  // under way while this step is multiplied
-      tile_mma<Factor::kAlongK, kWeight>(acc, inp, L::kInpPitch, weight, L::kWeightPitch, L::kStep);
-      __syncwarp();
-    }
-    spill(acc, sums + warp * kRows * L::kSumPitch, L::kSumPitch, 1);
-    __syncthreads();
-  }
-  for (int i = threadIdx.x; i < kRows * kRank; i += kThreads) {
-    const int row = i / kRank, rank = i % kRank;
-    if (row0 + row >= args.rows.padded || rank >= ranks) continue;
-    float value = 0.f;
-    if (row < rows) {
-#pragma unroll
-      for (int w = 0; w < kWarps; ++w) value += sums[(w * kRows + row) * L::kSumPitch + rank];
-    }
-    args.out[static_cast<int64_t>(row0 + row) * args.r + rank0 + rank] = from_float<T>(args.scaling * value);
-  }
+  float* sums = memory.take<float>(L::kSums);
+  down_tile<T, kWeight, kRank, kVector>(args, blockIdx.x * kRows, blockIdx.y * kRank, staged, sums);
 }
 
 // ---- up: out (rows,n) += scaling · mask of inp (rows,r) · weight (r,n)
-
-template <typename T>
-struct Up {
-  RowCount rows;
-  int n, r, out_stride;
-  float scaling;
-  DropoutMask mask;
-  const T* inp;     // (rows,r)
-  const T* weight;  // (n,r) where kAlongK, else (r,n)
-  T* out;           // (rows,n)
-};
-
-template <typename T, Factor kWeight, int kRank>
-struct UpLayout {
-  static constexpr int kInpPitch = shared_pitch<T>(kRank);
-  static constexpr int kWeightPitch = shared_pitch<T>(kWeight == Factor::kAlongK ? kRank : 16);
-  static constexpr int kInpCount = kRows * kInpPitch;
-  static constexpr int kWeightCount = (kWeight == Factor::kAlongK ? 16 : kRank) * kWeightPitch;  // of a warp
-  static constexpr int kStaged = kWarps * (kInpCount + kWeightCount);
-  static constexpr int kSumPitch = kUpColumns + 4;
-  static constexpr int kSums = kRows * kSumPitch;
-};
-
-// The tile of kRows rows and kUpColumns columns from (row0, column0) on, by one block. staged: L::kStaged elements,
-// sums: L::kSums.
-template <typename T, Factor kWeight, int kRank, bool kVector>
-__device__ __forceinline__ void up_tile(const Up<T>& args, int row0, int column0, T* staged, float* sums) {
-  using L = UpLayout<T, kWeight, kRank>;
-  constexpr bool kAlong = kWeight == Factor::kAlongK;
-  constexpr int kWideAccess = Access<T, kVector>::kWide, kRankAccess = Access<T, kVector>::kRank;
-  constexpr int kNeighbours = kUpColumns * kRows / kThreads;  // 8 outputs a thread
-  const int warp = threadIdx.x >> 5;
-  const int rows = args.rows.count() - row0;
-  if (rows <= 0) return;
-
-  // The thread's outputs: neighbours, or where vectors are not possible every 16th of a row.
-  const int row = threadIdx.x / 16, lane = threadIdx.x % 16;
-  const int first = kVector ? lane * kNeighbours : lane, step = kVector ? 1 : 16;
-  T* out = args.out + static_cast<int64_t>(row0 + row) * args.out_stride + column0;
-  const bool writes = row < rows && (!kVector || column0 + first < args.n);
-  float value[kNeighbours];
-  if (writes) {
-    if constexpr (kVector) {
-      load_floats<kNeighbours>(value, out + first);
-    } else {
-#pragma unroll
-      for (int i = 0; i < kNeighbours; ++i) {
-        const int column = first + i * step;
-        value[i] = column0 + column < args.n ? to_float(out[column]) : 0.f;
-      }
-    }
-  }
-
-  T* inp = staged + warp * (L::kInpCount + L::kWeightCount);
-  T* weight = inp + L::kInpCount;
-  const int warp_column = column0 + warp * 16;
-  float acc[2][4];
-  clear(acc);
-  for (int rank0 = 0; rank0 < args.r; rank0 += kRank) {
-    const int left = args.r - rank0, columns = args.n - warp_column;
-    WarpTile<T, kRows, kRank, kRankAccess> inp_tile;
-    inp_tile.load(args.inp + static_cast<int64_t>(row0) * args.r + rank0, args.r, rows, left);
-    WarpTile<T, kAlong ? 16 : kRank, kAlong ? kRank : 16, kAlong ? kRankAccess : kWideAccess> weight_tile;
-    if constexpr (kAlong) {
-      weight_tile.load(args.weight + static_cast<int64_t>(warp_column) * args.r + rank0, args.r, columns, left);
-    } else {
-      weight_tile.load(args.weight + static_cast<int64_t>(rank0) * args.n + warp_column, args.n, left, columns);
-    }
-    __syncwarp();  // the previous ranks' tiles have been read
-    inp_tile.store(inp, L::kInpPitch);
-    weight_tile.store(weight, L::kWeightPitch);
-    __syncwarp();
-    tile_mma<Factor::kAlongK, kWeight>(acc, inp, L::kInpPitch, weight, L::kWeightPitch, kRank);
-  }
-  spill(acc, sums + warp * 16, L::kSumPitch, 1);
-  __syncthreads();
-  if (!writes) return;
-
-  const float* sum = sums + row * L::kSumPitch;
-  if constexpr (kVector) {
-#pragma unroll
-    for (int i = 0; i < kNeighbours; i += 4) {
-      const float4 factors = args.mask.factors(row0 + row, (column0 + first + i) / 4);
-      value[i] += factors.x * (args.scaling * sum[first + i]);
-      value[i + 1] += factors.y * (args.scaling * sum[first + i + 1]);
-      value[i + 2] += factors.z * (args.scaling * sum[first + i + 2]);
-      value[i + 3] += factors.w * (args.scaling * sum[first + i + 3]);
-    }
-    store_floats<kNeighbours>(out + first, value);
-  } else {
-#pragma unroll
-    for (int i = 0; i < kNeighbours; ++i) {
-      const int column = first + i * step;
-      if (column0 + column >= args.n) continue;
-      const float factor = args.mask.factor(row0 + row, column0 + column);
-      out[column] = from_float<T>(value[i] + factor * (args.scaling * sum[column]));
-    }
-  }
-}
 
 // Grid (tiles of kUpColumns columns, tiles of kRows rows), block kThreads.
 template <typename T, Factor kWeight, int kRank, bool kVector>
@@ -454,11 +208,6 @@ __global__ void __launch_bounds__(kThreads) outer_and_up(Outers<T> outers, int o
 }
 
 // ---- launchers
-
-template <typename T>
-size_t shared_bytes(int staged, int sums) {
-  return simt::smem_bytes<T>(staged) + simt::smem_bytes<float>(sums);
-}
 
 template <typename T, Factor kWeight, int kRank, bool kVector>
 void launch_down(Context& context, const Down<T>& args) {

@@ -53,6 +53,7 @@ Bert::Bert(Backend& backend, const ModelConfig& model, const MethodConfig& metho
   }
   heads_.emplace(parameters_, model_, method_, trains_below);
   parameters_.allocate(backend_);
+  adapters_.emplace(backend_, parameters_, model_, method_.lora);
 }
 
 void Bert::reserve(BatchLimits training, BatchLimits inference) {
@@ -166,6 +167,11 @@ void Bert::gather(Activations& a, const Dataset& dataset, bool training) {
 }
 
 PrefixView Bert::prefix_view(const Pass& pass, int layer) const {
+  if (pass.mix) {
+    const AdapterMix& mix = *pass.mix;
+    if (!mix.prompt) return {};
+    return view_prompt(backend_, mix.prompt, mix.prefix_tokens, model_.L, model_.C, layer);
+  }
   return prefix_ ? prefix_->view(pass, layer) : PrefixView{};
 }
 
@@ -175,7 +181,7 @@ Real* Bert::layer_input(const Activations& a, int layer) const {
 
 void Bert::run_layers(const Pass& pass, Activations& a, bool first_only_last,
                       const std::function<void(const Real*)>& show) {
-  if (prefix_) prefix_->forward(pass);
+  if (prefix_ && !pass.mix) prefix_->forward(pass);
   embeddings_.forward(pass, a.embeddings);
   if (show) show(a.embeddings.out);
   for (int l = 0; l < model_.L; ++l) {
@@ -186,8 +192,8 @@ void Bert::run_layers(const Pass& pass, Activations& a, bool first_only_last,
   }
 }
 
-void Bert::forward(Activations& a, bool training) {
-  const Pass pass{backend_, a.batch, training};
+void Bert::forward(Activations& a, bool training, const AdapterMix* mix) {
+  const Pass pass{backend_, a.batch, training, false, mix};
   run_layers(pass, a, true, nullptr);
   heads_->forward(pass, a.layers.back().out, a.head, a.lora);
 }

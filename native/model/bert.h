@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/adapter_set.h"
 #include "model/dataset.h"
 #include "model/embeddings.h"
 #include "model/encoder_layer.h"
@@ -52,6 +53,7 @@ class Bert {
   ParameterTable& parameters() { return parameters_; }
   size_t activation_bytes() const { return arena_.bytes() + run_.bytes(); }
   RunMemory& run() { return run_; }
+  AdapterSet& adapters() { return *adapters_; }
   int prefix_tokens() const { return method_.prefix_tokens(); }
 
   // Plans memory for batches of at most these sizes, workspace included; grows, never shrinks. Nothing is allocated
@@ -65,8 +67,8 @@ class Bert {
   // Gathers the examples of the step's part of run().order() into the batch.
   void gather(Activations& activations, const Dataset& dataset, bool training);
 
-  // logits (B,NC) of the gathered batch, in activations.head.logits.
-  void forward(Activations& activations, bool training);
+  // logits (B,NC) of the gathered batch, in activations.head.logits; of a batch of several adapters in mix->logits.
+  void forward(Activations& activations, bool training, const AdapterMix* mix = nullptr);
   // dlogits (B,NC) in activations.head.dlogits → gradients of every trainable parameter.
   void backward(Activations& activations, bool accumulate);
 
@@ -100,6 +102,7 @@ class Bert {
   std::optional<Prefix> prefix_;
   std::vector<EncoderLayer> layers_;
   std::optional<Heads> heads_;
+  std::optional<AdapterSet> adapters_;
   Arena arena_;
   RunMemory run_;
   Activations training_{}, inference_{};

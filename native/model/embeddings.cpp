@@ -28,7 +28,7 @@ EmbeddingBuffers Embeddings::cut(Cutter& cutter, int T, bool saved, bool own_out
 void Embeddings::forward(const Pass& pass, const EmbeddingBuffers& b) {
   pass.backend.embedding_forward({.V = model_.V,
                                   .C = model_.C,
-                                  .P = prefix_tokens_,
+                                  .P = pass.mix ? pass.mix->prefix_tokens : prefix_tokens_,
                                   .eps = layernorm_.eps(),
                                   .dropout = pass.dropout(model_.hidden_dropout, kEmbeddingSite),
                                   .word = word_->weight,

@@ -51,21 +51,30 @@ void Heads::forward(const Pass& pass, Real* first, const HeadBuffers& b, const L
   const Rows rows = pass.sequences();
   pooler_.forward(pass, rows, {first, C}, {b.pooled, C}, Activation::kTanh, b.preactivation, lora.with_h(b.h_pooler));
   pass.backend.dropout_apply({rows, C, pass.dropout(model_.classifier_dropout, kPooledSite), b.pooled, b.features});
+  const Matrix logits = pass.mix ? Matrix{pass.mix->logits, pass.mix->classes} : Matrix{b.logits, model_.NC};
   if (probe_) {
-    probe_forward(pass, b);
+    probe_forward(pass, b, logits);
   } else {
-    classifier_->forward(pass, rows, {b.features, C}, {b.logits, model_.NC}, Activation::kNone, nullptr, {});
+    classifier_->forward(pass, rows, {b.features, C}, logits, Activation::kNone, nullptr, {});
   }
+  if (!pass.mix) return;
+  pass.backend.mixed_linear_forward({.n = pass.mix->classes,
+                                     .k = C,
+                                     .out_stride = pass.mix->classes,
+                                     .slots = pass.mix->slots,
+                                     .linears = pass.mix->classifiers,
+                                     .inp = b.features,
+                                     .out = pass.mix->logits});
 }
 
-void Heads::probe_forward(const Pass& pass, const HeadBuffers& b) {
+void Heads::probe_forward(const Pass& pass, const HeadBuffers& b, Matrix logits) {
   const int C = model_.C, half = C / 2;
   const Rows rows = pass.sequences();
   probe_->layernorm0.forward(pass, rows, {}, b.features, nullptr, b.norm0, b.normed);
   probe_->linear1.forward(pass, rows, {b.normed, C}, {b.relu, half}, Activation::kRelu, nullptr, {});
   pass.backend.dropout_apply({rows, half, pass.dropout(probe_->dropout_p, kProbeSite), b.relu, b.relu_dropped});
   probe_->layernorm4.forward(pass, rows, {}, b.relu_dropped, nullptr, b.norm4, b.renormed);
-  probe_->linear5.forward(pass, rows, {b.renormed, half}, {b.logits, model_.NC}, Activation::kNone, nullptr, {});
+  probe_->linear5.forward(pass, rows, {b.renormed, half}, logits, Activation::kNone, nullptr, {});
 }
 
 void Heads::backward(const Pass& pass, Real* first, const HeadBuffers& b, Real* dfirst, const LoraBuffers& lora) {

@@ -49,13 +49,13 @@ class Heads {
   bool reaches_encoder() const { return trains_below_; }
   HeadBuffers cut(Cutter& cutter, int B) const;
 
-  // first (B,C) → buffers.logits
+  // first (B,C) → buffers.logits, or in a batch of several adapters pass.mix->logits (B,classes)
   void forward(const Pass& pass, Real* first, const HeadBuffers& buffers, const LoraBuffers& lora);
   // buffers.dlogits → dfirst (B,C) where the encoder trains
   void backward(const Pass& pass, Real* first, const HeadBuffers& buffers, Real* dfirst, const LoraBuffers& lora);
 
  private:
-  void probe_forward(const Pass& pass, const HeadBuffers& buffers);
+  void probe_forward(const Pass& pass, const HeadBuffers& buffers, Matrix logits);
   void probe_backward(const Pass& pass, const HeadBuffers& buffers, bool reaches_features);
 
   const ModelConfig& model_;

@@ -27,6 +27,7 @@ Linear::Linear(ParameterTable& parameters, const std::string& module, const Meth
 
 void Linear::forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation, Real* preactivation,
                      const LoraBuffers& buffers) {
+  if (pass.mix) return mixed_forward(pass, rows, inp, out, activation);
   const bool activate_later = lora_ && activation != Activation::kNone;
   const Matrix base_out = activate_later ? Matrix{preactivation, n()} : out;
   pass.backend.linear_forward({.rows = rows,
@@ -43,6 +44,23 @@ void Linear::forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activa
   if (!lora_) return;
   lora_forward(pass, rows, inp, base_out, buffers);
   if (activate_later) pass.backend.activation_forward({rows, n(), activation, preactivation, out.data});
+}
+
+void Linear::mixed_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation) {
+  const bool activate_later = activation != Activation::kNone && pass.mix->updates_of(weight_) != nullptr;
+  pass.backend.linear_forward({.rows = rows,
+                               .n = n(),
+                               .k = k(),
+                               .inp_stride = inp.stride,
+                               .out_stride = out.stride,
+                               .activation = activate_later ? Activation::kNone : activation,
+                               .inp = inp.data,
+                               .weight = weight_->weight,
+                               .bias = bias_->weight,
+                               .preactivation = nullptr,
+                               .out = out.data});
+  mixed_lora_forward(pass, rows, inp, out);
+  if (activate_later) pass.backend.activation_forward({rows, n(), activation, out.data, out.data});
 }
 
 void Linear::backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix inp) {

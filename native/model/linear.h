@@ -57,6 +57,8 @@ class Linear {
   // for GELU in training and wherever an activation meets a low-rank update. With an activation `out` is dense.
   void forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation, Real* preactivation,
                const LoraBuffers& buffers);
+  // The same in a batch of several adapters, whose updates stand in for the module's own. No preactivation is kept.
+  void mixed_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation);
   // Gradients of the weights.
   void backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix inp);
   // dinp = or += dout · W
@@ -66,6 +68,8 @@ class Linear {
   void lora_backward(const Pass& pass, Rows rows, Matrix dout, Matrix inp, Matrix dinp, const LoraBuffers& buffers);
 
  private:
+  void mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out);
+
   Parameter* weight_;
   Parameter* bias_;
   std::optional<LowRank> lora_;

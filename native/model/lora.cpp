@@ -6,6 +6,7 @@
 namespace bertune {
 
 void Linear::lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers) {
+  if (pass.mix) return mixed_lora_forward(pass, rows, inp, out);
   if (!lora_) return;
   pass.backend.lora_forward_add({.rows = rows,
                                  .n = n(),
@@ -21,6 +22,22 @@ void Linear::lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, c
                                  .dropped = buffers.dropped,
                                  .h = buffers.h,
                                  .out = out.data});
+}
+
+void Linear::mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out) {
+  const LowRankFactors* updates = pass.mix->updates_of(weight_);
+  if (!updates) return;
+  pass.backend.mixed_lora_forward_add({.rows = rows,
+                                       .n = n(),
+                                       .k = k(),
+                                       .r = pass.mix->rank,
+                                       .inp_stride = inp.stride,
+                                       .out_stride = out.stride,
+                                       .slots = pass.mix->slots,
+                                       .updates = updates,
+                                       .inp = inp.data,
+                                       .h = pass.mix->h,
+                                       .out = out.data});
 }
 
 void Linear::lora_backward(const Pass& pass, Rows rows, Matrix dout, Matrix inp, Matrix dinp,

@@ -42,6 +42,7 @@ class ParameterTable {
 
   // Throws NOT_FOUND.
   Parameter& at(const std::string& name);
+  bool has(const std::string& name) const { return by_name_.count(name) != 0; }
   const std::deque<Parameter>& all() const { return parameters_; }
   // What the optimiser updates.
   const std::vector<OptimizerSegment>& segments() const { return segments_; }

@@ -1,15 +1,39 @@
 // One pass of a batch through the model: what every layer needs to know about it.
 #pragma once
 
+#include <unordered_map>
+
 #include "core/backend.h"
 
 namespace bertune {
 
+struct Parameter;
+
+// What a pass over a batch of several adapters needs to know of them (adapter_set.h). It takes nothing of the model's
+// own adapter but through the tables, where slot 0 is the model.
+struct AdapterMix {
+  const int32_t* slots;                                                        // of each example of the order
+  const std::unordered_map<const Parameter*, const LowRankFactors*>* updates;  // of a module's weight (slots)
+  int rank;                                                                    // of a row of h
+  Real* h;                                                                     // (T,rank) workspace
+  const LinearFactors* classifiers;                                            // (slots)
+  int classes;                                                                 // of a row of logits
+  Real* logits;                                                                // (B,classes)
+  int prefix_tokens;                                                           // of the prefix of the whole batch
+  const Real* prompt;                                                          // (P,2LC) or null
+
+  const LowRankFactors* updates_of(const Parameter* weight) const {
+    const auto found = updates->find(weight);
+    return found == updates->end() ? nullptr : found->second;
+  }
+};
+
 struct Pass {
   Backend& backend;
   const Batch& batch;
-  bool training;            // dropout is on
-  bool accumulate = false;  // parameter gradients add to those of earlier micro-batches
+  bool training;                    // dropout is on
+  bool accumulate = false;          // parameter gradients add to those of earlier micro-batches
+  const AdapterMix* mix = nullptr;  // of a batch of several adapters; inference
 
   Rows tokens() const { return {RowKind::kTokens, batch.T}; }
   Rows sequences() const { return {RowKind::kSequences, batch.B}; }

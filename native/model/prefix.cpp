@@ -54,14 +54,20 @@ void Prefix::backward(const Pass& pass) {
 
 const Real* Prefix::prompt() const { return first_ ? buffers_.prompt : embedding_->weight; }
 
+PrefixView view_prompt(const Backend& backend, const Real* prompt, int P, int L, int C, int layer) {
+  const int64_t start = 2LL * layer * C;
+  PrefixView view;
+  view.P = P;
+  view.stride = 2 * L * C;
+  view.key = offset(backend, prompt, start);
+  view.value = offset(backend, prompt, start + C);
+  return view;
+}
+
 PrefixView Prefix::view(const Pass& pass, int layer) const {
   const Backend& backend = pass.backend;
   const int64_t start = 2LL * layer * C_;
-  PrefixView view;
-  view.P = P_;
-  view.stride = columns_;
-  view.key = offset(backend, prompt(), start);
-  view.value = offset(backend, prompt(), start + C_);
+  PrefixView view = view_prompt(backend, prompt(), P_, columns_ / (2 * C_), C_, layer);
   if (trains()) {
     // Without a projection the prompt is the parameter, so its gradient is written where it belongs.
     Acc* dprompt = first_ ? buffers_.dprompt : embedding_->grad;

@@ -21,6 +21,9 @@ struct PrefixBuffers {
   Real* dembedding;    // (P,C)
 };
 
+// Layer `layer`'s part of a prompt (P,2LC), as inference needs it.
+PrefixView view_prompt(const Backend& backend, const Real* prompt, int P, int L, int C, int layer);
+
 class Prefix {
  public:
   Prefix(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method);

@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
 import { loadNative, type NativeSession, type NativeSessionConfig } from '../../lib/native.js';
+import { loraAdapter } from './adapters.js';
 import { dataset, initialize, MODEL, openSession, sessionConfig, trainPlan } from './support.js';
 
 /*
@@ -190,6 +191,16 @@ describe('the native boundary', () => {
   it('gradients', () => abuse([trainPlan(handle)], method('gradients')));
   it('hiddenStates', () => abuse([handle, Int32Array.of(0, 3)], method('hiddenStates')));
   it('forward', () => abuse([handle, Int32Array.of(0, 3), { tokens: 16, sequences: 2 }], method('forward')));
+
+  it('addAdapter', async () => {
+    await abuse(loraAdapter(), method('addAdapter'));
+  });
+  it('removeAdapter', () => abuse([2 ** 31 - 1], method('removeAdapter')));
+  it('forwardMixed', async () => {
+    const adapter = await session.addAdapter(...loraAdapter());
+    const args = [handle, Int32Array.of(0, 3), { tokens: 16, sequences: 2 }, Int32Array.of(0, adapter)];
+    await abuse(args, method('forwardMixed'));
+  });
 
   it('train and initialize, on a session of their own', async () => {
     const other = await openSession();

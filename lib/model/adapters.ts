@@ -1,0 +1,236 @@
+import { type Adapter, checkAdapter, readAdapter, resolveTargetModules } from '../adapter.js';
+import { BertuneError } from '../errors.js';
+import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.js';
+import { expectNames, invalidOption, nearest } from '../options.js';
+import type { Tensor } from '../safetensors.js';
+import { throwIfAborted } from '../time-slice.js';
+import type { Model } from './model.js';
+import { PROMPT_EMBEDDINGS } from './names.js';
+import { DTYPES, type Session } from './session.js';
+
+/** What is worth knowing about an adapter beside a model. */
+export interface AdapterInfo {
+  /** As it was given to `loadAdapter`. */
+  name: string;
+  kind: Adapter['kind'];
+  /** Names of its classes, in the order of its logits. */
+  labels: readonly string[];
+  /** P, virtual tokens of a prefix; 0 for LoRA. */
+  virtualTokens: number;
+  /** Of its weights, as its file holds them. */
+  bytes: number;
+}
+
+/** An adapter in a session. */
+export interface NamedAdapter extends AdapterInfo {
+  /** Of the native session. */
+  handle: number;
+  /** Calls that use it now. */
+  users: number;
+  /** Called when the last of them ends. */
+  unused: (() => void) | undefined;
+}
+
+/** An adapter that was read and checked against its base. */
+export interface ReadAdapter {
+  info: Omit<AdapterInfo, 'name'>;
+  config: NativeAdapterConfig;
+  tensors: NativeTensor[];
+}
+
+/**
+ * The adapters beside a model in one session, by name. They go away with it. Every adapter in use is held: unloading waits
+ * for the calls that use it.
+ */
+export class NamedAdapters {
+  readonly #session: Session;
+  readonly #byName = new Map<string, NamedAdapter>();
+  /** Names that are being loaded. */
+  readonly #pending = new Set<string>();
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  get list(): AdapterInfo[] {
+    return [...this.#byName.values()].map(({ name, kind, labels, virtualTokens, bytes }) => {
+      return { name, kind, labels, virtualTokens, bytes };
+    });
+  }
+
+  /**
+   * Loads what `read` gives under a name.
+   *
+   * @throws BertuneError INVALID_OPTION where the name is taken; OUT_OF_MEMORY; whatever `read` throws
+   */
+  async load(name: string, read: () => Promise<ReadAdapter>): Promise<AdapterInfo> {
+    if (this.#byName.has(name) || this.#pending.has(name)) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `Expected a name that no adapter has but ${JSON.stringify(name)} is taken; unload that one first`,
+      );
+    }
+    this.#pending.add(name);
+    try {
+      const { info, config, tensors } = await read();
+      const handle = await this.#session.use((native) => native.addAdapter(config, tensors));
+      this.#byName.set(name, { name, ...info, handle, users: 0, unused: undefined });
+      return { name, ...info };
+    } finally {
+      this.#pending.delete(name);
+    }
+  }
+
+  /** Takes an adapter away and frees its memory after the calls that use it. @throws BertuneError NOT_FOUND */
+  async unload(name: string): Promise<void> {
+    const adapter = this.#find(name);
+    this.#byName.delete(name);
+    if (adapter.users > 0) {
+      await new Promise<void>((resolve) => {
+        adapter.unused = resolve;
+      });
+    }
+    if (this.#session.isRetired) return; // and frees it, as it does everything
+    await this.#session.use((native) => native.removeAdapter(adapter.handle));
+  }
+
+  /**
+   * Holds adapters while `work` runs.
+   *
+   * @param names null: the model as it was loaded
+   * @throws BertuneError NOT_FOUND listing the names there are
+   */
+  async hold<T>(
+    names: readonly (string | null)[],
+    work: (adapters: readonly (NamedAdapter | null)[]) => Promise<T>,
+  ): Promise<T> {
+    const adapters = names.map((name) => (name === null ? null : this.#find(name)));
+    const held = new Set(adapters.filter((adapter) => adapter !== null));
+    for (const adapter of held) adapter.users += 1;
+    try {
+      return await work(adapters);
+    } finally {
+      for (const adapter of held) {
+        adapter.users -= 1;
+        if (adapter.users === 0) adapter.unused?.();
+      }
+    }
+  }
+
+  #find(name: string): NamedAdapter {
+    const adapter = this.#byName.get(name);
+    if (adapter) return adapter;
+    const names = [...this.#byName.keys()];
+    const near = nearest(name, names);
+    const advice =
+      names.length === 0
+        ? 'none is loaded; load it with loadAdapter'
+        : `loaded are ${names.join(', ')}${near === undefined ? '' : ` (did you mean ${near}?)`}`;
+    throw new BertuneError(
+      'NOT_FOUND',
+      `Expected the name of a loaded adapter but received ${JSON.stringify(name)}: ${advice}`,
+    );
+  }
+}
+
+/**
+ * Reads an adapter to put beside a model. One without a classifier takes the model's own.
+ *
+ * @param labels names of its classes. Defaults to the adapter's own, else the model's where there are as many, else
+ *   LABEL_0, LABEL_1, ...
+ * @throws BertuneError as readAdapter and checkAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
+ */
+export async function readForModel(
+  model: Model,
+  directory: string,
+  labels: readonly string[] | undefined,
+  signal: AbortSignal | undefined,
+): Promise<ReadAdapter> {
+  throwIfAborted(signal);
+  const adapter = await readAdapter(directory);
+  checkAdapter(adapter, model.config);
+  throwIfAborted(signal);
+  const tensors = [...tensorsOf(adapter)];
+  if (!adapter.tensors.has('classifier.weight')) tensors.push(...(await ownClassifier(model, directory)));
+  const classes = adapter.tensors.get('classifier.weight')?.shape[0] ?? model.labels.length;
+  throwIfAborted(signal);
+  const names = namesOf(classes, labels ?? adapter.labels ?? undefined, model.labels);
+  return {
+    info: {
+      kind: adapter.kind,
+      labels: names,
+      virtualTokens: adapter.kind === 'prefix' ? adapter.virtualTokens : 0,
+      bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
+    },
+    config: configOf(adapter, model.config.layers, classes),
+    tensors,
+  };
+}
+
+function configOf(adapter: Adapter, layers: number, labels: number): NativeAdapterConfig {
+  if (adapter.kind === 'prefix') return { labels, lora: null, prefix: { virtualTokens: adapter.virtualTokens } };
+  const modules = resolveTargetModules(adapter.targetModules, layers);
+  return { labels, lora: { modules, rank: adapter.rank, scaling: adapter.alpha / adapter.rank }, prefix: null };
+}
+
+function* tensorsOf(adapter: Adapter): Generator<NativeTensor> {
+  for (const [name, tensor] of adapter.tensors) yield nativeTensor(name, tensor);
+  if (adapter.kind === 'prefix') yield nativeTensor(PROMPT_EMBEDDINGS, adapter.promptEmbeddings);
+}
+
+function nativeTensor(name: string, { dtype, data }: Tensor): NativeTensor {
+  if (!DTYPES.includes(dtype)) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected ${name} in ${DTYPES.join(', ')} but found ${dtype}`);
+  }
+  return { name, dtype: dtype as NativeDtype, bytes: data };
+}
+
+/** The model's classifier, which stands in for an adapter's. */
+async function ownClassifier(model: Model, directory: string): Promise<NativeTensor[]> {
+  const { session } = model;
+  if (session.plan.head !== 'classifier' || session.plan.lora || session.plan.prefix) {
+    const own = session.plan.head === 'classifier' ? "an adapter's" : 'a probe';
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `Expected an adapter with a classifier, because the model's own is ${own}, but ${directory} has none`,
+    );
+  }
+  const names = ['classifier.weight', 'classifier.bias'];
+  return Promise.all(
+    names.map(async (name) => {
+      const values = await session.read(name);
+      const dtype = values instanceof Float64Array ? 'F64' : 'F32';
+      return { name, dtype, bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
+    }),
+  );
+}
+
+function namesOf(classes: number, labels: readonly string[] | undefined, base: readonly string[]): readonly string[] {
+  if (labels === undefined) {
+    return base.length === classes ? base : Array.from({ length: classes }, (_, i) => `LABEL_${i}`);
+  }
+  if (expectNames('labels', labels).length === classes) return [...labels];
+  throw new BertuneError(
+    'SHAPE_MISMATCH',
+    `Expected ${classes} labels, one a class of the adapter's classifier, but received ${labels.length}`,
+  );
+}
+
+/** What the texts of a call are given to. */
+export type AdapterChoice = string | null | readonly (string | null)[];
+
+/**
+ * The adapter of each text.
+ *
+ * @param choice one for all, or one a text
+ * @throws BertuneError INVALID_OPTION
+ */
+export function expectAdapterNames(choice: unknown, texts: number): readonly (string | null)[] {
+  const isName = (name: unknown) => name === null || (typeof name === 'string' && name !== '');
+  if (isName(choice)) return new Array<string | null>(texts).fill(choice as string | null);
+  if (!Array.isArray(choice)) throw invalidOption('adapter', 'a name, null or an array of them', choice);
+  const odd = choice.findIndex((name) => !isName(name));
+  if (odd >= 0) throw invalidOption(`adapter[${odd}]`, 'a name or null', choice[odd]);
+  if (choice.length !== texts) throw invalidOption('adapter', `one name or null for each of ${texts} texts`, choice);
+  return choice;
+}

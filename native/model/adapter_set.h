@@ -1,0 +1,80 @@
+// The adapters beside a model, and what a batch that mixes them needs on the device.
+//
+// A call of inference gives each example a handle: 0 for the model as it is, which includes an adapter of its own, or
+// what `add` returned. On the device a handle is a slot, its place in tables with a row an adapter; slot 0 is the
+// model.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "model/adapter.h"
+#include "model/pass.h"
+
+namespace bertune {
+
+class AdapterSet {
+ public:
+  // `own`: the low-rank updates of the model itself.
+  AdapterSet(Backend& backend, ParameterTable& base, const ModelConfig& model, const std::optional<LoraConfig>& own);
+
+  // Returns its handle, which is never given again. Errors as Adapter's; nothing has changed then.
+  int32_t add(const AdapterConfig& config, const AdapterTensors& tensors);
+  // Throws NOT_FOUND.
+  void remove(int32_t handle);
+
+  // The slot of a handle; throws NOT_FOUND.
+  int32_t slot(int32_t handle) const;
+  // The adapter in a slot above 0.
+  const Adapter& at(int32_t slot) const { return *rows_[slot - 1]; }
+  // Elements of a row of kept logits: the most classes of any adapter, and of the model.
+  int classes() const { return classes_; }
+  // Of weights, tables and the buffers of mixed batches; 0 without adapters.
+  size_t bytes() const;
+
+  // Plans memory for a call over so many examples, in batches of at most so many rows; grows. Throws OUT_OF_MEMORY.
+  void reserve(int64_t examples, int tokens, int sequences);
+  // Of each example of the call's order.
+  void write_slots(const int32_t* slots, int64_t count);
+  // What a pass needs to know; `prefix` is the slot of an adapter with a prefix that the whole batch has, or 0.
+  AdapterMix mix(int32_t prefix) const;
+  Acc* kept_logits() const { return kept_; }  // (examples, classes)
+
+ private:
+  using Adapters = std::map<int32_t, std::unique_ptr<Adapter>>;
+  // Tables over the adapters, in the order of their handles.
+  struct Tables {
+    Arena arena;
+    std::unordered_map<const Parameter*, const LowRankFactors*> updates;  // of each module that is updated (slots)
+    const LinearFactors* classifiers = nullptr;                           // (slots)
+  };
+
+  Tables make_tables(const std::vector<const Adapter*>& rows) const;
+  // Makes the adapters given the current ones.
+  void replace(Adapters&& adapters, Tables&& tables, std::vector<const Adapter*>&& rows);
+
+  Backend& backend_;
+  ParameterTable& base_;
+  const ModelConfig& model_;
+  std::unordered_map<const Parameter*, LowRankFactors> own_;
+  int32_t next_handle_ = 1;
+  Adapters adapters_;
+  std::vector<const Adapter*> rows_;  // slot s is rows_[s − 1]
+  Tables tables_;
+  int rank_ = 0, classes_ = 0;  // the most of any
+
+  // Buffers of mixed batches.
+  Arena arena_;
+  int64_t examples_ = 0;
+  int tokens_ = 0, sequences_ = 0;
+  int32_t* slots_ = nullptr;
+  Acc* kept_ = nullptr;
+  Real* h_ = nullptr;
+  Real* logits_ = nullptr;
+};
+
+}  // namespace bertune
