@@ -119,15 +119,8 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async predict(texts: string | readonly string[], options: PredictOptions = {}): Promise<Prediction[]> {
-    const { logits, classes } = await this.logits(texts, options);
-    const { labels } = this;
-    const predictions: Prediction[] = [];
-    const slice = new TimeSlice(options.signal);
-    for (let start = 0; start < logits.length; start += classes) {
-      predictions.push(predictionOf(softmax(logits.subarray(start, start + classes), classes), labels));
-      if (slice.isOver) await slice.next();
-    }
-    return predictions;
+    const { logits } = await this.logits(texts, options);
+    return predictionsOf(logits, this.labels, options.signal);
   }
 
   /**
@@ -195,6 +188,22 @@ export class TextClassifier implements AsyncDisposable {
   }
 }
 
+/** What logits (N, NC) say of each text, in slices of time. Not public. */
+export async function predictionsOf(
+  logits: Values,
+  labels: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<Prediction[]> {
+  const classes = labels.length;
+  const predictions: Prediction[] = [];
+  const slice = new TimeSlice(signal);
+  for (let start = 0; start < logits.length; start += classes) {
+    predictions.push(predictionOf(softmax(logits.subarray(start, start + classes), classes), labels));
+    if (slice.isOver) await slice.next();
+  }
+  return predictions;
+}
+
 function predictionOf(scores: Float64Array, labels: readonly string[]): Prediction {
   let best = 0;
   for (let c = 1; c < scores.length; c++) if (scores[c]! > scores[best]!) best = c;
@@ -205,7 +214,8 @@ function predictionOf(scores: Float64Array, labels: readonly string[]): Predicti
   };
 }
 
-function expectTexts(texts: unknown): readonly string[] {
+/** @throws INVALID_OPTION unless `texts` is a string or an array of strings. Not public. */
+export function expectTexts(texts: unknown): readonly string[] {
   if (typeof texts === 'string') return [texts];
   if (!Array.isArray(texts)) throw invalidOption('texts', 'a string or an array of strings', texts);
   const odd = texts.findIndex((text) => typeof text !== 'string');

@@ -48,6 +48,9 @@ export {
 export type { Device, DeviceOptions, Precision } from './model/device.js';
 export type { NativeParameterInfo as ParameterInfo } from './native.js';
 export { SCHEDULES, type ScheduleName } from './schedule.js';
+export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './serving/options.js';
+export { PredictionService } from './serving/service.js';
+export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
 export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
 export type {
   EpochSummary,

@@ -7,7 +7,7 @@ import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts, Tokenizer } from '../tokenizer.js';
 import { longestFirst, packBatches } from './batches.js';
 import type { ResolvedDevice } from './device.js';
-import { forwardBatches } from './forward.js';
+import { forwardBatches, predictBatch } from './forward.js';
 import { initializerOf } from './initialise.js';
 import { Session, type Values } from './session.js';
 
@@ -99,6 +99,7 @@ export class Model {
     const { session } = this;
     throwIfAborted(signal);
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), batchTokens);
+    if (batches.starts.length === 2) return session.use((native) => predictBatch(native, datasetOf(encoded), batches));
     return session.withDataset(datasetOf(encoded), (handle, native) => forwardBatches(native, handle, batches, signal));
   }
 

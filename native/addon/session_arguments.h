@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <string>
+#include <vector>
 
 #include "addon/session_core.h"
 
@@ -18,6 +19,18 @@ Dtype convert_dtype(const Napi::Value& value);
 // Bytes of an element.
 size_t dtype_size(Dtype dtype);
 
+// Host arrays of lib/native.ts's NativeDataset, copied, so that the caller's may change.
+struct DatasetArrays {
+  std::vector<int32_t> ids, offsets, labels, token_types;
+  bool has_labels = false, has_token_types = false;
+
+  DatasetView view() const {
+    return {static_cast<int64_t>(offsets.size()) - 1, ids.data(), offsets.data(), has_labels ? labels.data() : nullptr,
+            has_token_types ? token_types.data() : nullptr};
+  }
+};
+
+DatasetArrays convert_dataset(const Napi::Value& argument);
 BatchLimits convert_limits(const Napi::Value& argument);
 TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config);
 
