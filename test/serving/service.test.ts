@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/classifier.js';
+import { modelOf, TextClassifier } from '../../lib/classifier.js';
 import { BertuneError } from '../../lib/errors.js';
 import type { ServiceOptions } from '../../lib/serving/options.js';
 import { PredictionService } from '../../lib/serving/service.js';
@@ -23,6 +23,25 @@ describe('PredictionService', () => {
   function serve(options: ServiceOptions = {}): { service: PredictionService; batches: BatchFigures[] } {
     const batches: BatchFigures[] = [];
     return { service: new PredictionService(classifier, { onBatch: (row) => batches.push(row), ...options }), batches };
+  }
+
+  /** Holds every batch until `release`; `started` resolves when the first one has come. */
+  function holdBatches(): { started: Promise<void>; release(): void } {
+    const model = modelOf(classifier);
+    const forward = model.forward.bind(model);
+    let [begin, release] = [() => {}, () => {}];
+    const started = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    model.forward = async (...args) => {
+      begin();
+      await released;
+      return forward(...args);
+    };
+    return { started, release };
   }
 
   async function expectSame(service: PredictionService, texts: readonly string[]): Promise<void> {
@@ -126,19 +145,21 @@ describe('PredictionService', () => {
   });
 
   it('goes on with a running batch for the others when one of its calls ends', async () => {
-    const { service } = serve({ maxWait: 20 });
+    const { service } = serve();
+    const held = holdBatches();
     const controller = new AbortController();
     const stopped = service.predict(TEXTS, { signal: controller.signal });
     const other = service.predict(TEXTS.slice(0, 2));
-    while (service.stats().runningTexts === 0) await new Promise((resolve) => setImmediate(resolve));
+    await held.started;
+    expect(service.stats().runningTexts).to.equal(TEXTS.length + 2);
     controller.abort();
     await expectRefusal(stopped, 'ABORTED');
+    held.release();
     expect(await other).to.have.length(2);
   });
 
   it('rejects only the calls of a batch that fails', async () => {
     const { service, batches } = serve({ maxBatchTokens: 1 });
-    const { modelOf } = await import('../../lib/classifier.js');
     const model = modelOf(classifier);
     const forward = model.forward.bind(model);
     let count = 0;
@@ -186,11 +207,13 @@ describe('PredictionService', () => {
 
   it('drops what waits when told to, also while it drains', async () => {
     const { service } = serve({ maxBatchTokens: 16 });
+    const held = holdBatches();
     const calls = Promise.allSettled(TEXTS.map((text) => service.predict(text)));
-    while (service.stats().runningTexts === 0) await new Promise((resolve) => setImmediate(resolve));
+    await held.started;
     const draining = service.dispose();
-    await service.dispose({ queued: 'drop' });
-    await draining;
+    const dropped = service.dispose({ queued: 'drop' });
+    held.release();
+    await Promise.all([draining, dropped]);
     const outcomes = await calls;
     const codes = outcomes.map((row) => (row.status === 'rejected' ? row.reason.code : 'done'));
     expect(codes).to.include('done');
