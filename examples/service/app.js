@@ -79,6 +79,11 @@ export function createApp(state, options = {}) {
     metrics.observeRequest(route, reply.statusCode, reply.elapsedTime / 1000);
   });
 
+  // A connection that is kept alive would keep the process alive as well.
+  app.addHook('onSend', async (_, reply) => {
+    if (state.phase === 'draining') reply.header('connection', 'close');
+  });
+
   app.setErrorHandler((error, request, reply) => {
     const { status, code, message, retryAfter } = describeFailure(error);
     metrics.countError(code);

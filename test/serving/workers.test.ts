@@ -8,6 +8,10 @@ import type { Work } from './predict-worker.js';
 
 const texts = tinySplit('workers', 60, 9).texts;
 
+/** A worker takes no loader from its parent, so that it has to set up its own for TypeScript. */
+const LOADING = `import('tsx/esm/api').then(({ tsImport }) =>
+  tsImport(${JSON.stringify(new URL('./predict-worker.ts', import.meta.url).href)}, ${JSON.stringify(import.meta.url)}))`;
+
 describe('several worker threads', () => {
   const directory = useTemporaryDirectory();
   let expected: number[];
@@ -19,7 +23,8 @@ describe('several worker threads', () => {
   });
 
   const start = (rounds: number) =>
-    new Worker(new URL('./predict-worker.ts', import.meta.url), {
+    new Worker(LOADING, {
+      eval: true,
       workerData: { model: directory.path('model'), texts, rounds } satisfies Work,
     });
 
