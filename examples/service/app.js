@@ -41,7 +41,6 @@ export function createApp(state, options = {}) {
   const app = Fastify({
     bodyLimit: limits.bodyBytes,
     logger: options.logger ?? false,
-    disableRequestLogging: true,
     // A number is no text, and an unknown key is a mistake: say so instead of mending it.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
   });

@@ -246,8 +246,8 @@ Napi::Value Session::add_dataset(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=](SessionCore& core) {
-          auto dataset = std::make_unique<Dataset>(*core.backend, arrays->view(), core.config.model,
-                                                   core.bert->prefix_tokens());
+          auto dataset =
+              std::make_unique<Dataset>(*core.backend, arrays->view(), core.config.model, core.bert->prefix_tokens());
           *handle = core.next_dataset++;
           core.datasets[*handle] = std::move(dataset);
           core.update_figures();

@@ -5,7 +5,7 @@ import { PredictionService } from '../../lib/serving/service.js';
 /** What a worker of workers.test.ts is told. */
 export interface Work {
   model: string;
-  texts: string[];
+  texts: readonly string[];
   /** How often it predicts them; Infinity: until it is terminated. */
   rounds: number;
 }

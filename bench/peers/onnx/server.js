@@ -1,5 +1,5 @@
 // POST /predict as examples/service has it, with transformers.js behind it: what bench/service.js measures by
-//   node bench/service.js --server bench/peers/onnx/server.js --server-args '--onnx EXPORTED --modules FOLDER [--batching]'
+//   node bench/service.js --server bench/peers/onnx/server.js --server-args='--onnx EXPORTED --modules FOLDER [--batching]'
 // Each request is a call of the pipeline; with --batching, what arrives while one call computes makes the next one.
 import path from 'node:path';
 import { parseArgs } from 'node:util';
