@@ -38,7 +38,7 @@ export interface ServiceDisposeOptions {
   queued?: 'finish' | 'drop';
 }
 
-/** Tokens a batch where many callers share a model. Measured by bench/service.js. */
+/** Tokens a batch: as where one caller predicts, enough rows to keep every thread's matrix products efficient. */
 const DEFAULT_MAX_BATCH_TOKENS = 1024;
 
 const DEFAULT_MAX_QUEUED_TEXTS = 16_384;
