@@ -1,7 +1,6 @@
 import type { BertConfig } from './checkpoint/config.js';
 import { BertuneError } from './errors.js';
 import { countPlan, type Method, type ParameterCounts } from './methods.js';
-import { softmax } from './metrics.js';
 import { type AdapterChoice, type AdapterInfo, expectAdapterNames } from './model/adapters.js';
 import { DEFAULT_BATCH_TOKENS } from './model/batches.js';
 import type { Device, Precision } from './model/device.js';
@@ -13,6 +12,7 @@ import { exportModel, type SaveOptions, saveModel } from './model/save.js';
 import type { Values } from './model/session.js';
 import type { NativeParameterInfo } from './native.js';
 import { expectAbortSignal, expectNames, expectObject, expectPositiveInteger, expectString } from './options.js';
+import { type LogitRows, type Prediction, predictionsOf } from './prediction.js';
 import { expectTexts, type TextInput, type TextInputs } from './text-input.js';
 import { TimeSlice, throwIfAborted } from './time-slice.js';
 import type { MemoryReport } from './training/events.js';
@@ -20,6 +20,7 @@ import type { MemoryReport } from './training/events.js';
 export type { AdapterChoice, AdapterInfo } from './model/adapters.js';
 export type { LoadOptions } from './model/load.js';
 export type { SaveOptions } from './model/save.js';
+export type { Prediction } from './prediction.js';
 export type { TextInput } from './text-input.js';
 
 /** Options of `predict` and `logits`. */
@@ -47,16 +48,6 @@ export interface LoadAdapterOptions {
   labels?: readonly string[];
   /** Stops the loading. Defaults to none. */
   signal?: AbortSignal;
-}
-
-/** What a model makes of a text. */
-export interface Prediction {
-  /** The likeliest class. */
-  label: string;
-  /** Its probability. */
-  score: number;
-  /** The probability of every class; they sum to 1. */
-  scores: Record<string, number>;
 }
 
 /** Scores before softmax. */
@@ -144,15 +135,7 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION; NOT_FOUND for an adapter that is not loaded; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
-    const { count, row, labelsOf } = await this.#rows(texts, options);
-    const predictions: Prediction[] = [];
-    const slice = new TimeSlice(options.signal);
-    for (let i = 0; i < count; i++) {
-      const labels = labelsOf(i);
-      predictions.push(predictionOf(softmax(row(i), labels.length), labels));
-      if (slice.isOver) await slice.next();
-    }
-    return predictions;
+    return predictionsOf(await this.#rows(texts, options), options.signal);
   }
 
   /**
@@ -180,7 +163,7 @@ export class TextClassifier implements AsyncDisposable {
    *
    * @param oneWidth whether all have to have one number of classes
    */
-  async #rows(texts: unknown, options: PredictOptions, oneWidth = false): Promise<LogitRows> {
+  async #rows(texts: unknown, options: PredictOptions, oneWidth = false): Promise<Rows> {
     expectObject('options', options, ['batchTokens', 'maxLength', 'signal', 'adapter']);
     const batchTokens = expectPositiveInteger('batchTokens', options.batchTokens ?? DEFAULT_BATCH_TOKENS);
     const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
@@ -208,11 +191,11 @@ export class TextClassifier implements AsyncDisposable {
     maxLength: number,
     batchTokens: number,
     signal: AbortSignal | undefined,
-  ): Promise<LogitRows> {
+  ): Promise<Rows> {
     const { labels } = this;
     const labelsOf = () => labels;
     const classes = labels.length;
-    const flatten = (logits: Values): LogitRows => {
+    const flatten = (logits: Values): Rows => {
       const row = (i: number) => logits.subarray(i * classes, (i + 1) * classes);
       return { count: inputs.texts.length, row, labelsOf, flat: { logits, classes } };
     };
@@ -341,13 +324,8 @@ export class TextClassifier implements AsyncDisposable {
   }
 }
 
-/** Logits, a row a text. */
-interface LogitRows {
-  /** N */
-  count: number;
-  row: (text: number) => Values;
-  labelsOf: (text: number) => readonly string[];
-  /** All rows as one array, where that is how they came. */
+/** Rows, which are all of one array where they belong to the model itself. */
+interface Rows extends LogitRows {
   flat?: Logits;
 }
 
@@ -361,14 +339,4 @@ function expectOneWidth(texts: number, labelsOf: LogitRows['labelsOf']): void {
         `${labelsOf(i).length}; predict takes them together`,
     );
   }
-}
-
-function predictionOf(scores: Float64Array, labels: readonly string[]): Prediction {
-  let best = 0;
-  for (let c = 1; c < scores.length; c++) if (scores[c]! > scores[best]!) best = c;
-  return {
-    label: labels[best]!,
-    score: scores[best]!,
-    scores: Object.fromEntries(labels.map((label, c) => [label, scores[c]!])),
-  };
 }

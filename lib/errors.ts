@@ -9,6 +9,8 @@
  * - `OUTPUT_REFUSED`: an output directory cannot be written, or is not empty and overwriting was not asked for.
  * - `NON_FINITE_LOSS`: the loss or the gradient norm became NaN or infinite; the parameters are those of the last good step.
  * - `ABORTED`: an AbortSignal stopped the work.
+ * - `TIMED_OUT`: the work was not done within the time it was given.
+ * - `QUEUE_FULL`: a service has as much waiting as it may; `retryAfter` says when to try again.
  * - `DISPOSED`: the object was disposed before the call.
  * - `OUT_OF_MEMORY`: memory could not be had; the message says how much was wanted.
  * - `CUDA_UNAVAILABLE`, `CUDA_ERROR`: no usable GPU, or a GPU call failed.
@@ -26,6 +28,8 @@ export type ErrorCode =
   | 'OUTPUT_REFUSED'
   | 'NON_FINITE_LOSS'
   | 'ABORTED'
+  | 'TIMED_OUT'
+  | 'QUEUE_FULL'
   | 'DISPOSED'
   | 'OUT_OF_MEMORY'
   | 'CUDA_UNAVAILABLE'
@@ -39,14 +43,17 @@ export type ErrorCode =
 export class BertuneError extends Error {
   override readonly name = 'BertuneError';
   readonly code: ErrorCode;
+  /** Milliseconds after which another try may succeed. Only QUEUE_FULL has it. */
+  readonly retryAfter?: number;
 
   /**
    * @param code what went wrong, as a word
    * @param message one sentence that names what was expected and what was found
-   * @param options `cause`: the error underneath, where there is one
+   * @param options `cause`: the error underneath, where there is one; `retryAfter`: milliseconds
    */
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; retryAfter?: number }) {
     super(message, options);
     this.code = code;
+    if (options?.retryAfter !== undefined) this.retryAfter = options.retryAfter;
   }
 }

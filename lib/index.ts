@@ -71,6 +71,9 @@ export type { Device, DeviceOptions, Precision } from './model/device.js';
 export type { NativeParameterInfo as ParameterInfo } from './native.js';
 export { type TensorBoardLog, tensorBoard } from './report/tensorboard/log.js';
 export { SCHEDULES, type ScheduleName } from './schedule.js';
+export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './serving/options.js';
+export { PredictionService } from './serving/service.js';
+export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
 export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
 export type {

@@ -230,6 +230,12 @@ export interface NativeSession {
     limits: { tokens: number; sequences: number },
     adapters: Int32Array,
   ): Promise<Float32Array | Float64Array>;
+  /** `forward` over examples that are put on the device for this call only: one job, and nothing to remove after it. */
+  predict(
+    dataset: NativeDataset,
+    order: Int32Array,
+    limits: { tokens: number; sequences: number },
+  ): Promise<Float32Array | Float64Array>;
   /** Hidden states of one batch, dropout off: the embedding output and each layer's output, (T, C) each, L + 1 of them. */
   hiddenStates(dataset: number, order: Int32Array): Promise<(Float32Array | Float64Array)[]>;
   /** The prefix as every layer sees it, (P, 2LC): what PEFT stores as prompt_embeddings. */

@@ -23,6 +23,7 @@ export interface AdapterInfo {
 
 /** An adapter in a session. */
 export interface NamedAdapter extends AdapterInfo {
+  readonly session: Session;
   /** Of the native session. */
   handle: number;
   /** Calls that use it now. */
@@ -74,7 +75,7 @@ export class NamedAdapters {
     try {
       const { info, config, tensors } = await read();
       const handle = await this.#session.use((native) => native.addAdapter(config, tensors));
-      this.#byName.set(name, { name, ...info, handle, users: 0, unused: undefined });
+      this.#byName.set(name, { name, ...info, session: this.#session, handle, users: 0, unused: undefined });
       return { name, ...info };
     } finally {
       this.#pending.delete(name);

@@ -1,4 +1,4 @@
-import type { NativeSession } from '../native.js';
+import type { NativeDataset, NativeSession } from '../native.js';
 import { TimeSlice, throwIfAborted } from '../time-slice.js';
 import type { BatchPlan } from './batches.js';
 import { Pace } from './pace.js';
@@ -77,6 +77,17 @@ export async function forwardMixedBatches(
     batch += count;
   }
   return rows;
+}
+
+/**
+ * Logits of examples that make one batch, in one call of the addon. It cannot be stopped on the way.
+ *
+ * @returns (N, NC), in the order of the dataset
+ * @throws BertuneError OUT_OF_MEMORY
+ */
+export function predictBatch(native: NativeSession, dataset: NativeDataset, batch: BatchPlan): Promise<Values> {
+  const { tokens, sequences } = batch;
+  return native.predict(dataset, Int32Array.from(batch.order.keys()), { tokens, sequences });
 }
 
 /** all[examples[i]] = rows[i] */

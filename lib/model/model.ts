@@ -1,7 +1,7 @@
 import type { BertConfig } from '../checkpoint/config.js';
 import { BertuneError } from '../errors.js';
 import { type Method, type MethodKind, type MethodPlan, methodPlan } from '../methods.js';
-import type { NativeDataset, NativeLoraConfig, NativePrefixConfig } from '../native.js';
+import type { NativeDataset, NativeLoraConfig, NativePrefixConfig, NativeSession } from '../native.js';
 import { expectPositiveInteger, invalidOption } from '../options.js';
 import type { TextInputs } from '../text-input.js';
 import { throwIfAborted } from '../time-slice.js';
@@ -9,7 +9,7 @@ import type { EncodedTexts, Tokenizer } from '../tokenizer.js';
 import { type AdapterInfo, type NamedAdapter, NamedAdapters, readForModel } from './adapters.js';
 import { groupedLongestFirst, longestFirst, packBatches } from './batches.js';
 import type { ResolvedDevice } from './device.js';
-import { forwardBatches, forwardMixedBatches } from './forward.js';
+import { forwardBatches, forwardMixedBatches, predictBatch } from './forward.js';
 import { initializerOf } from './initialise.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import { Session, type Values, withDatasetOn } from './session.js';
@@ -144,12 +144,18 @@ export class Model {
     const { session } = this;
     throwIfAborted(signal);
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), batchTokens);
+    if (batches.starts.length === 2) return session.use((native) => predictBatch(native, datasetOf(encoded), batches));
     return session.withDataset(datasetOf(encoded), (handle, native) => forwardBatches(native, handle, batches, signal));
   }
 
   /** The adapters beside the model, in the order of their loading. */
   get adapters(): AdapterInfo[] {
     return this.#disposal ? [] : this.#adapters.list;
+  }
+
+  /** Whether an adapter that is held can still be computed with: not once the model was trained, merged or disposed. */
+  has(adapter: NamedAdapter): boolean {
+    return adapter.session === this.#session && !this.#disposal;
   }
 
   /** Puts an adapter beside the model. Parameters and errors as TextClassifier.loadAdapter. */
@@ -194,23 +200,55 @@ export class Model {
           labelsOf: (text) => adapters[text]?.labels ?? this.labels,
           encode: (inputs, maxLength, signal) =>
             this.encode(inputs, this.#textLimits(adapters, maxLength, session.plan), signal),
-          forward: async ({ ids, offsets, typeIds }, batchTokens, signal) => {
-            throwIfAborted(signal);
-            const handles = Int32Array.from(adapters, (adapter) => adapter?.handle ?? 0);
-            const classes = Int32Array.from(adapters, (adapter) => (adapter?.labels ?? this.labels).length);
-            const groups = prefixGroups(adapters, session.plan);
-            // Texts of one adapter stand together, those of one prefix before all.
-            const most = handles.reduce((a, b) => Math.max(a, b), 0) + 1;
-            const keys = Int32Array.from(handles, (handle, i) => (groups[i] === 0 ? handle : most + groups[i]!));
-            const batches = packBatches(offsets, groupedLongestFirst(offsets, keys), batchTokens, groups);
-            return withDatasetOn(
-              native,
-              datasetOf({ ids, offsets, truncated: 0, ...(typeIds && { typeIds }) }),
-              (handle) => forwardMixedBatches(native, handle, batches, handles, classes, signal),
-            );
-          },
+          forward: (encoded, batchTokens, signal) =>
+            this.#forwardMixed(native, session.plan, adapters, encoded, batchTokens, signal),
         }),
       ),
+    );
+  }
+
+  /**
+   * Logits of texts that are already token ids, each by an adapter that is held, in batches of at most so many tokens.
+   *
+   * @param adapters of each text (N); null: the model as it was loaded
+   * @returns a row a text (N), as long as its adapter has classes
+   * @throws BertuneError INVALID_OPTION for an adapter that went when the model was trained or merged; OUT_OF_MEMORY, DISPOSED
+   */
+  async forwardHeld(
+    adapters: readonly (NamedAdapter | null)[],
+    encoded: EncodedTexts,
+    batchTokens: number,
+  ): Promise<Values[]> {
+    const { session } = this;
+    const gone = adapters.find((adapter) => adapter && !this.has(adapter));
+    if (gone) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `Expected the adapter ${JSON.stringify(gone.name)} beside the model as it is now`,
+      );
+    }
+    return session.use((native) => this.#forwardMixed(native, session.plan, adapters, encoded, batchTokens, undefined));
+  }
+
+  async #forwardMixed(
+    native: NativeSession,
+    plan: MethodPlan,
+    adapters: readonly (NamedAdapter | null)[],
+    encoded: EncodedTexts,
+    batchTokens: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Values[]> {
+    throwIfAborted(signal);
+    const handles = Int32Array.from(adapters, (adapter) => adapter?.handle ?? 0);
+    const classes = Int32Array.from(adapters, (adapter) => (adapter?.labels ?? this.labels).length);
+    const groups = prefixGroups(adapters, plan);
+    // Texts of one adapter stand together, those of one prefix before all.
+    const most = handles.reduce((a, b) => Math.max(a, b), 0) + 1;
+    const keys = Int32Array.from(handles, (handle, i) => (groups[i] === 0 ? handle : most + groups[i]!));
+    const order = groupedLongestFirst(encoded.offsets, keys);
+    const batches = packBatches(encoded.offsets, order, batchTokens, groups);
+    return withDatasetOn(native, datasetOf(encoded), (handle) =>
+      forwardMixedBatches(native, handle, batches, handles, classes, signal),
     );
   }
 

@@ -38,6 +38,7 @@ void Session::define(Napi::Env env) {
                                                      InstanceMethod<&Session::gradients>("gradients"),
                                                      InstanceMethod<&Session::forward>("forward"),
                                                      InstanceMethod<&Session::forward_mixed>("forwardMixed"),
+                                                     InstanceMethod<&Session::predict>("predict"),
                                                      InstanceMethod<&Session::hidden_states>("hiddenStates"),
                                                      InstanceMethod<&Session::prompt_embeddings>("promptEmbeddings"),
                                                      InstanceMethod<&Session::abort>("abort"),
@@ -244,29 +245,13 @@ Napi::Value Session::initialize(const Napi::CallbackInfo& info) {
 
 Napi::Value Session::add_dataset(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
-    const Napi::Object value = get_object(info[0], "dataset");
-    auto ids = std::make_shared<std::vector<int32_t>>(copy_ints(value.Get("ids"), "ids"));
-    auto offsets = std::make_shared<std::vector<int32_t>>(copy_ints(value.Get("offsets"), "offsets"));
-    const bool has_labels = is_present(value.Get("labels")), has_types = is_present(value.Get("typeIds"));
-    auto labels = std::make_shared<std::vector<int32_t>>();
-    auto types = std::make_shared<std::vector<int32_t>>();
-    if (has_labels) *labels = copy_ints(value.Get("labels"), "labels");
-    if (has_types) *types = copy_ints(value.Get("typeIds"), "typeIds");
-    if (offsets->size() < 2 || offsets->back() != static_cast<int64_t>(ids->size())) {
-      refuse_field("offsets that end at the number of ids", "offsets");
-    }
-    if (has_labels && labels->size() + 1 != offsets->size()) refuse_field("one label an example", "labels");
-    if (has_types && types->size() != ids->size()) refuse_field("one type a token", "typeIds");
-    for (size_t i = 1; i < offsets->size(); ++i) {
-      if ((*offsets)[i] < (*offsets)[i - 1] || (*offsets)[i - 1] < 0) refuse_field("rising offsets", "offsets");
-    }
+    auto arrays = std::make_shared<DatasetArrays>(convert_dataset(info[0]));
     auto handle = std::make_shared<int32_t>(0);
     return submit(
         info,
         [=](SessionCore& core) {
-          const DatasetView view{static_cast<int64_t>(offsets->size()) - 1, ids->data(), offsets->data(),
-                                 has_labels ? labels->data() : nullptr, has_types ? types->data() : nullptr};
-          auto dataset = std::make_unique<Dataset>(*core.backend, view, core.config.model, core.bert->prefix_tokens());
+          auto dataset =
+              std::make_unique<Dataset>(*core.backend, arrays->view(), core.config.model, core.bert->prefix_tokens());
           *handle = core.next_dataset++;
           core.datasets[*handle] = std::move(dataset);
           core.update_figures();
@@ -404,6 +389,30 @@ Napi::Value Session::forward_mixed(const Napi::CallbackInfo& info) {
           core.update_figures();
         },
         [bytes, dtype = core_->host_dtype()](Napi::Env env) { return to_float_array(env, *bytes, dtype); });
+  });
+}
+
+Napi::Value Session::predict(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    auto arrays = std::make_shared<DatasetArrays>(convert_dataset(info[0]));
+    auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
+    const BatchLimits limits = convert_limits(info[2]);
+    if (disposed_) refuse_disposed();
+    const Napi::TypedArray array =
+        make_float_array(info.Env(), order->size() * core_->config.model.NC, core_->host_dtype());
+    return submit_to_array(info, array, [=, out = data_of(array), proceed = may_proceed()](SessionCore& core) {
+      const Dataset dataset(*core.backend, arrays->view(), core.config.model, core.bert->prefix_tokens());
+      const int64_t count = static_cast<int64_t>(order->size());
+      dataset.check_order(order->data(), count);
+      try {
+        infer(*core.bert, dataset, order->data(), count, limits, core.host_dtype(), out, proceed);
+      } catch (...) {
+        core.backend->forget_recordings();  // those that read the dataset
+        throw;
+      }
+      core.backend->forget_recordings();
+      core.update_figures();
+    });
   });
 }
 

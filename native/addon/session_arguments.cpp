@@ -100,6 +100,29 @@ AdapterTensors convert_adapter_tensors(const Napi::Value& argument, std::vector<
   return tensors;
 }
 
+DatasetArrays convert_dataset(const Napi::Value& argument) {
+  const Napi::Object value = get_object(argument, "dataset");
+  DatasetArrays arrays;
+  arrays.ids = copy_ints(value.Get("ids"), "ids");
+  arrays.offsets = copy_ints(value.Get("offsets"), "offsets");
+  arrays.has_labels = is_present(value.Get("labels"));
+  arrays.has_token_types = is_present(value.Get("typeIds"));
+  if (arrays.has_labels) arrays.labels = copy_ints(value.Get("labels"), "labels");
+  if (arrays.has_token_types) arrays.token_types = copy_ints(value.Get("typeIds"), "typeIds");
+  const std::vector<int32_t>& offsets = arrays.offsets;
+  if (offsets.size() < 2 || offsets.back() != static_cast<int64_t>(arrays.ids.size())) {
+    refuse_field("offsets that end at the number of ids", "offsets");
+  }
+  if (arrays.has_labels && arrays.labels.size() + 1 != offsets.size()) refuse_field("one label an example", "labels");
+  if (arrays.has_token_types && arrays.token_types.size() != arrays.ids.size()) {
+    refuse_field("one type a token", "typeIds");
+  }
+  for (size_t i = 1; i < offsets.size(); ++i) {
+    if (offsets[i] < offsets[i - 1] || offsets[i - 1] < 0) refuse_field("rising offsets", "offsets");
+  }
+  return arrays;
+}
+
 BatchLimits convert_limits(const Napi::Value& argument) {
   const Napi::Object value = get_object(argument, "limits");
   return {get_int(value, "tokens", 1), get_int(value, "sequences", 1)};

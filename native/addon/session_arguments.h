@@ -23,6 +23,18 @@ AdapterConfig convert_adapter(const Napi::Value& argument);
 // The tensors' buffers go into `held`: they must live, and must not change, while the tensors are used.
 AdapterTensors convert_adapter_tensors(const Napi::Value& argument, std::vector<Napi::Value>& held);
 
+// Host arrays of lib/native.ts's NativeDataset, copied, so that the caller's may change.
+struct DatasetArrays {
+  std::vector<int32_t> ids, offsets, labels, token_types;
+  bool has_labels = false, has_token_types = false;
+
+  DatasetView view() const {
+    return {static_cast<int64_t>(offsets.size()) - 1, ids.data(), offsets.data(), has_labels ? labels.data() : nullptr,
+            has_token_types ? token_types.data() : nullptr};
+  }
+};
+
+DatasetArrays convert_dataset(const Napi::Value& argument);
 BatchLimits convert_limits(const Napi::Value& argument);
 TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config);
 

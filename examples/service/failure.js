@@ -1,0 +1,35 @@
+// Errors → HTTP.
+import { BertuneError } from 'bertune';
+
+/** Nobody reads it: the client closed the connection. */
+const CLIENT_CLOSED_REQUEST = 499;
+
+const STATUS = {
+  INVALID_OPTION: 400,
+  INVALID_DATA: 400,
+  ABORTED: CLIENT_CLOSED_REQUEST,
+  TIMED_OUT: 504,
+  QUEUE_FULL: 503,
+  DISPOSED: 503,
+  NOT_READY: 503,
+};
+
+/** Status, code and message of an error, and seconds to wait before another try. */
+export function describeFailure(error) {
+  if (error instanceof BertuneError || error.code === 'NOT_READY') {
+    const status = STATUS[error.code] ?? 500;
+    const retryAfter =
+      error.retryAfter !== undefined ? Math.max(1, Math.ceil(error.retryAfter / 1000)) : status === 503 ? 1 : undefined;
+    return { status, code: error.code, message: error.message, retryAfter };
+  }
+  // Fastify's own: a body that is too large, is no JSON or does not fit the schema.
+  if (error.statusCode >= 400 && error.statusCode < 500) {
+    return { status: error.statusCode, code: 'INVALID_REQUEST', message: error.message };
+  }
+  return { status: 500, code: 'INTERNAL', message: 'The service failed; its log says more' };
+}
+
+/** The model is still loading, or the service is about to end. */
+export class NotReady extends Error {
+  code = 'NOT_READY';
+}

@@ -1,0 +1,85 @@
+// Serves a text classifier over HTTP until SIGTERM or SIGINT.
+//
+//   node main.js --model ../../assets/models/bert-mini --port 8080
+//   ... --host 127.0.0.1 --threads 2 --device auto --labels sad,happy --max-batch-tokens 1024 --max-queued-texts 16384
+//   ... --max-wait 0 --timeout 10000 --drain-seconds 20
+import { parseArgs } from 'node:util';
+import { PredictionService, TextClassifier } from 'bertune';
+import { createApp } from './app.js';
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    host: { type: 'string', default: '127.0.0.1' },
+    port: { type: 'string', default: '8080' },
+    device: { type: 'string', default: 'auto' },
+    threads: { type: 'string' },
+    labels: { type: 'string' },
+    'max-batch-tokens': { type: 'string' },
+    'max-queued-texts': { type: 'string' },
+    'max-wait': { type: 'string' },
+    timeout: { type: 'string', default: '10000' },
+    'drain-seconds': { type: 'string', default: '20' },
+  },
+});
+if (values.model === undefined) throw new Error('Expected --model, the directory of a checkpoint or an adapter');
+
+/** The options that were given, as numbers. */
+const numbers = (names) =>
+  Object.fromEntries(
+    Object.entries(names)
+      .filter(([, option]) => values[option] !== undefined)
+      .map(([name, option]) => [name, Number(values[option])]),
+  );
+
+/** @type {import('./app.js').State} */
+const state = { phase: 'loading' };
+const { app, metrics } = createApp(state, { timeout: Number(values.timeout), logger: false });
+let classifier;
+let ending;
+
+/** Answers what has come, refuses what comes, frees the model. Exits with 1 where that takes longer than it may. */
+async function end(signal) {
+  console.error(`${signal}: finishing ${state.service?.stats().calls ?? 0} requests`);
+  state.phase = 'draining';
+  const seconds = Number(values['drain-seconds']);
+  setTimeout(() => {
+    console.error(`not done after ${seconds} s: giving up`);
+    process.exit(1);
+  }, seconds * 1000).unref();
+  await loaded.catch(() => {});
+  await Promise.all([app.close(), state.service?.dispose()]);
+  await classifier?.dispose();
+}
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  process.on(signal, () => {
+    ending ??= end(signal);
+  });
+}
+
+async function load() {
+  classifier = await TextClassifier.load(values.model, {
+    device: values.device,
+    ...(values.threads && { threads: Number(values.threads) }),
+    ...(values.labels && { labels: values.labels.split(',') }),
+  });
+  state.service = new PredictionService(classifier, {
+    onBatch: metrics.observeBatch,
+    ...numbers({ maxBatchTokens: 'max-batch-tokens', maxQueuedTexts: 'max-queued-texts', maxWait: 'max-wait' }),
+  });
+  if (state.phase === 'loading') state.phase = 'ready';
+}
+
+// It listens while the model loads, so that /healthz can say so.
+const address = await app.listen({ host: values.host, port: Number(values.port) });
+console.log(`listening on ${address}`);
+const loaded = load();
+try {
+  await loaded;
+  console.log('ready');
+} catch (error) {
+  console.error(`error [${error.code ?? 'INTERNAL'}]: ${error.message}`);
+  process.exitCode = 1;
+  await app.close();
+}

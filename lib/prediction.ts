@@ -1,0 +1,51 @@
+import { softmax } from './metrics.js';
+import type { Values } from './model/session.js';
+import { TimeSlice } from './time-slice.js';
+
+/** What a model makes of a text. */
+export interface Prediction {
+  /** The likeliest class. */
+  label: string;
+  /** Its probability. */
+  score: number;
+  /** The probability of every class; they sum to 1. */
+  scores: Record<string, number>;
+}
+
+/** Logits, a row a text, each of the classes of its adapter. */
+export interface LogitRows {
+  /** N */
+  count: number;
+  row: (text: number) => Values;
+  /** Names of a row's classes, in its order. */
+  labelsOf: (text: number) => readonly string[];
+}
+
+/**
+ * What logits say of each text. The event loop runs between slices of time.
+ *
+ * @throws BertuneError ABORTED
+ */
+export async function predictionsOf(
+  { count, row, labelsOf }: LogitRows,
+  signal: AbortSignal | undefined,
+): Promise<Prediction[]> {
+  const predictions: Prediction[] = [];
+  const slice = new TimeSlice(signal);
+  for (let i = 0; i < count; i++) {
+    const labels = labelsOf(i);
+    predictions.push(predictionOf(softmax(row(i), labels.length), labels));
+    if (slice.isOver) await slice.next();
+  }
+  return predictions;
+}
+
+function predictionOf(scores: Float64Array, labels: readonly string[]): Prediction {
+  let best = 0;
+  for (let c = 1; c < scores.length; c++) if (scores[c]! > scores[best]!) best = c;
+  return {
+    label: labels[best]!,
+    score: scores[best]!,
+    scores: Object.fromEntries(labels.map((label, c) => [label, scores[c]!])),
+  };
+}

@@ -1,0 +1,83 @@
+import { type AdapterChoice, expectAdapterNames } from '../model/adapters.js';
+import {
+  expectAbortSignal,
+  expectFunction,
+  expectNumberInRange,
+  expectObject,
+  expectPositiveInteger,
+} from '../options.js';
+import type { BatchFigures } from './statistics.js';
+
+/** Options of a PredictionService. */
+export interface ServiceOptions {
+  /** Tokens a batch at most; one longer text makes a batch of its own. Defaults to 1024. */
+  maxBatchTokens?: number;
+  /**
+   * How long a batch that is not full waits for more texts, in milliseconds. Defaults to 0: it starts at once, and what
+   * arrives while it computes makes the next one.
+   */
+  maxWait?: number;
+  /** Texts that wait at most; a call that would make them more is refused with QUEUE_FULL. Defaults to 16,384. */
+  maxQueuedTexts?: number;
+  /** Called after each batch, e.g. to observe a histogram. It must not throw. Defaults to none. */
+  onBatch?: (figures: BatchFigures) => void;
+}
+
+/** Options of a PredictionService's `predict`. */
+export interface ServicePredictOptions {
+  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
+  maxLength?: number;
+  /** Takes the call's texts out of the queue and rejects with ABORTED at once. Defaults to none. */
+  signal?: AbortSignal;
+  /** Milliseconds after which the call rejects with TIMED_OUT. Defaults to no limit. */
+  timeout?: number;
+  /** Adapters to predict with: one name for all texts, or one a text; null is the model as it was loaded. Defaults to it. */
+  adapter?: AdapterChoice;
+}
+
+/** Options of a PredictionService's `dispose`. */
+export interface ServiceDisposeOptions {
+  /** What becomes of calls that wait: 'finish' computes them, 'drop' rejects them with DISPOSED. Defaults to 'finish'. */
+  queued?: 'finish' | 'drop';
+}
+
+/** Tokens a batch: as where one caller predicts, enough rows to keep every thread's matrix products efficient. */
+const DEFAULT_MAX_BATCH_TOKENS = 1024;
+
+const DEFAULT_MAX_QUEUED_TEXTS = 16_384;
+
+/** Longer than a timer can be set for. */
+const MOST_MILLISECONDS = 2 ** 31 - 1;
+
+/** @throws BertuneError INVALID_OPTION */
+export function serviceSettings(options: ServiceOptions): Required<ServiceOptions> {
+  expectObject('options', options, ['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'onBatch']);
+  const { maxBatchTokens = DEFAULT_MAX_BATCH_TOKENS, maxQueuedTexts = DEFAULT_MAX_QUEUED_TEXTS, maxWait = 0 } = options;
+  const { onBatch = () => {} } = options;
+  expectFunction('onBatch', onBatch);
+  return {
+    maxBatchTokens: expectPositiveInteger('maxBatchTokens', maxBatchTokens),
+    maxWait: expectNumberInRange('maxWait', maxWait, { min: 0, max: MOST_MILLISECONDS }),
+    maxQueuedTexts: expectPositiveInteger('maxQueuedTexts', maxQueuedTexts),
+    onBatch,
+  };
+}
+
+/** What a call asked for, checked. */
+export interface CallSettings {
+  /** null: what the model, or each text's adapter, takes. */
+  maxLength: number | null;
+  signal: AbortSignal | undefined;
+  timeout: number | undefined;
+  /** Of each text (N). */
+  adapters: readonly (string | null)[];
+}
+
+/** @throws BertuneError INVALID_OPTION */
+export function callSettings(options: ServicePredictOptions, texts: number): CallSettings {
+  expectObject('options', options, ['maxLength', 'signal', 'timeout', 'adapter']);
+  const { maxLength = null, signal, timeout, adapter = null } = options;
+  if (signal !== undefined) expectAbortSignal('signal', signal);
+  if (timeout !== undefined) expectNumberInRange('timeout', timeout, { min: 0, max: MOST_MILLISECONDS });
+  return { maxLength, signal, timeout, adapters: expectAdapterNames(adapter, texts) };
+}

@@ -1,0 +1,254 @@
+import { modelOf, type TextClassifier } from '../classifier.js';
+import { BertuneError } from '../errors.js';
+import type { Model } from '../model/model.js';
+import type { Values } from '../model/session.js';
+import { expectObject, expectOneOf, invalidOption } from '../options.js';
+import { type Prediction, predictionsOf } from '../prediction.js';
+import { expectTexts, type TextInput } from '../text-input.js';
+import { throwIfAborted } from '../time-slice.js';
+import type { EncodedTexts } from '../tokenizer.js';
+import type { Batch } from './batch.js';
+import { Call } from './call.js';
+import {
+  type CallSettings,
+  callSettings,
+  type ServiceDisposeOptions,
+  type ServiceOptions,
+  type ServicePredictOptions,
+  serviceSettings,
+} from './options.js';
+import { CallQueue } from './queue.js';
+import { type ServiceStatistics, Statistics } from './statistics.js';
+
+/**
+ * Predicts for many callers at once. Their texts are computed together, in batches of up to `maxBatchTokens` tokens: what
+ * arrives while one batch computes makes the next one. Calls take turns, text by text. The classifier stays its owner's:
+ * dispose of the service first, then of the classifier.
+ *
+ *     await using classifier = await TextClassifier.load('model');
+ *     await using service = new PredictionService(classifier);
+ *     const [prediction] = await service.predict('i feel great', { signal, timeout: 1000 });
+ */
+export class PredictionService implements AsyncDisposable {
+  readonly #model: Model;
+  readonly #settings: Required<ServiceOptions>;
+  readonly #queue = new CallQueue();
+  readonly #statistics = new Statistics();
+  /** Every call that is not settled. */
+  readonly #calls = new Set<Call>();
+  /** Texts of these calls that are in no batch yet. */
+  #queuedTexts = 0;
+  #running: Batch | undefined;
+  #scheduled: NodeJS.Immediate | undefined;
+  #waiting: NodeJS.Timeout | undefined;
+  #disposal: PromiseWithResolvers | undefined;
+
+  /** @throws BertuneError INVALID_OPTION */
+  constructor(classifier: TextClassifier, options: ServiceOptions = {}) {
+    this.#settings = serviceSettings(options);
+    this.#model = modelOf(classifier);
+  }
+
+  /**
+   * Classifies texts.
+   *
+   * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than `maxLength` are cut
+   * @returns one prediction a text, in their order; of the classes of its adapter
+   * @throws BertuneError QUEUE_FULL, with `retryAfter`; ABORTED, TIMED_OUT; DISPOSED; NOT_FOUND for an adapter that is not
+   *   loaded; INVALID_OPTION, also for more texts than `maxQueuedTexts`; OUT_OF_MEMORY and other failures of a batch with
+   *   one of its texts
+   */
+  async predict(texts: string | readonly TextInput[], options: ServicePredictOptions = {}): Promise<Prediction[]> {
+    if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a service in use but it has been disposed');
+    const inputs = expectTexts(texts);
+    const { adapters: names, ...settings } = callSettings(options, inputs.texts.length);
+    throwIfAborted(settings.signal);
+    if (inputs.texts.length === 0) return [];
+    const model = this.#model;
+    if (names.every((name) => name === null)) {
+      const longest = model.expectMaxLength(settings.maxLength);
+      const encode = () => model.encode(inputs, longest, settings.signal);
+      return this.#predict(inputs.texts.length, null, encode, settings);
+    }
+    // Held until the call has ended: an adapter that is unloaded meanwhile still serves it.
+    return model.withAdapters(names, ({ adapters, encode }) =>
+      this.#predict(inputs.texts.length, adapters, () => encode(inputs, settings.maxLength, settings.signal), settings),
+    );
+  }
+
+  async #predict(
+    count: number,
+    adapters: Call['adapters'],
+    encode: () => Promise<EncodedTexts>,
+    { signal, timeout }: Pick<CallSettings, 'signal' | 'timeout'>,
+  ): Promise<Prediction[]> {
+    this.#expectRoom(count);
+    const call = new Call(count, adapters, { signal, timeout, onSettled: (settled) => this.#forget(settled) });
+    this.#calls.add(call);
+    this.#queuedTexts += count;
+    this.#encode(call, encode).catch((error) => call.reject(error));
+    const rows = await call.rows;
+    const labelsOf = (text: number) => adapters?.[text]?.labels ?? this.#model.labels;
+    return predictionsOf({ count, row: (text) => rows[text]!, labelsOf }, signal);
+  }
+
+  /** What it does now, and did so far. */
+  stats(): ServiceStatistics {
+    return {
+      calls: this.#calls.size,
+      queuedTexts: this.#queuedTexts,
+      runningTexts: this.#running?.texts ?? 0,
+      ...this.#statistics.sums,
+    };
+  }
+
+  /**
+   * Refuses new calls with DISPOSED and resolves when those under way have ended. Safe to call again, e.g. to drop what
+   * still waits. Does not dispose of the classifier.
+   *
+   * @throws BertuneError INVALID_OPTION
+   */
+  async dispose(options: ServiceDisposeOptions = {}): Promise<void> {
+    expectObject('options', options, ['queued']);
+    const queued = expectOneOf('queued', options.queued ?? 'finish', ['finish', 'drop']);
+    this.#disposal ??= withResolvers();
+    if (queued === 'drop') {
+      const error = new BertuneError('DISPOSED', 'The service was disposed before this call had its turn');
+      for (const call of this.#calls) if (call.waiting > 0) call.reject(error);
+    }
+    this.#endIfIdle();
+    await this.#disposal.promise;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  /** Tokenizes a call's texts in slices of time, then lets it into the queue. */
+  async #encode(call: Call, encode: () => Promise<EncodedTexts>) {
+    const encoded = await encode();
+    if (call.settled) return;
+    call.encoded = encoded;
+    this.#queue.add(call);
+    // What else arrives in this turn of the event loop comes along.
+    if (!this.#running) this.#scheduled ??= setImmediate(() => this.#start());
+  }
+
+  /** Starts the next batch, unless one computes, or it should wait for more texts. */
+  #start(): void {
+    this.#scheduled = undefined;
+    const { maxBatchTokens, maxWait } = this.#settings;
+    if (this.#running || this.#queue.isEmpty) return;
+    if (maxWait > 0 && !this.#disposal && !this.#queue.fills(maxBatchTokens)) {
+      this.#waiting ??= setTimeout(() => this.#startNow(), maxWait);
+      return;
+    }
+    this.#startNow();
+  }
+
+  #startNow(): void {
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
+    if (this.#running) return;
+    this.#endStranded();
+    if (this.#queue.isEmpty) return;
+    this.#running = this.#queue.nextBatch(this.#settings.maxBatchTokens);
+    this.#queuedTexts -= this.#running.texts;
+    void this.#run(this.#running);
+  }
+
+  /** Computes a batch. The next one starts before its results are handed out, so that the device does not wait. */
+  async #run(batch: Batch): Promise<void> {
+    const began = performance.now();
+    let settle: () => void;
+    let failed = false;
+    try {
+      const rowOf = await this.#forward(batch);
+      settle = () => batch.resolve(rowOf);
+    } catch (error) {
+      failed = true;
+      // The rest of these calls is not to be computed any more.
+      batch.reject(error);
+      settle = () => {};
+    }
+    const figures = {
+      texts: batch.texts,
+      tokens: batch.tokens,
+      calls: batch.calls.size,
+      waitSeconds: batch.waitSeconds(began),
+      computeSeconds: (performance.now() - began) / 1000,
+      failed,
+    };
+    this.#statistics.add(figures);
+    this.#running = undefined;
+    this.#start();
+    settle();
+    this.#endIfIdle();
+    this.#settings.onBatch(figures);
+  }
+
+  /** The logits of each text of a batch. */
+  async #forward(batch: Batch): Promise<(text: number) => Values> {
+    const { maxBatchTokens } = this.#settings;
+    const { adapters } = batch;
+    if (adapters !== null) {
+      const rows = await this.#model.forwardHeld(adapters, batch.encode(), maxBatchTokens);
+      return (text) => rows[text]!;
+    }
+    const logits = await this.#model.forward(batch.encode(), maxBatchTokens);
+    const classes = logits.length / batch.texts;
+    return (text) => logits.subarray(text * classes, (text + 1) * classes);
+  }
+
+  /** Ends calls whose adapters went when the model was trained or merged: they must not take others along. */
+  #endStranded(): void {
+    for (const call of this.#calls) {
+      const gone = call.adapters?.find((adapter) => adapter && !this.#model.has(adapter));
+      if (!gone) continue;
+      call.reject(new BertuneError('NOT_FOUND', `Expected the adapter ${JSON.stringify(gone.name)} but it is gone`));
+    }
+  }
+
+  #forget(call: Call): void {
+    this.#queue.remove(call);
+    this.#calls.delete(call);
+    this.#queuedTexts -= call.waiting;
+    this.#endIfIdle();
+  }
+
+  #endIfIdle(): void {
+    if (!this.#disposal || this.#running) return;
+    if (this.#calls.size === 0) {
+      clearTimeout(this.#waiting);
+      this.#disposal.resolve();
+    } else if (this.#waiting) {
+      this.#startNow();
+    }
+  }
+
+  #expectRoom(texts: number): void {
+    const { maxQueuedTexts } = this.#settings;
+    if (texts > maxQueuedTexts) throw invalidOption('texts', `at most ${maxQueuedTexts} texts`, texts);
+    const queued = this.#queuedTexts;
+    if (queued + texts <= maxQueuedTexts) return;
+    const retryAfter = this.#statistics.millisecondsFor(queued + texts - maxQueuedTexts);
+    throw new BertuneError(
+      'QUEUE_FULL',
+      `Expected room for ${texts} of ${maxQueuedTexts} texts but ${queued} wait; try again in about ${retryAfter} ms`,
+      { retryAfter },
+    );
+  }
+}
+
+interface PromiseWithResolvers {
+  promise: Promise<void>;
+  resolve(): void;
+}
+
+function withResolvers(): PromiseWithResolvers {
+  let resolve!: () => void;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
