@@ -86,8 +86,8 @@ __device__ __forceinline__ bool is_aligned(const T* pointer) {
   return reinterpret_cast<uintptr_t>(pointer) % kBytes == 0;
 }
 
-// Grid (tiles of kRows rows, tiles of kRank ranks), block kThreads. kVector: inp allows it. The one block a multiprocessor
-// that the bounds ask for keeps the compiler from spilling registers for the sake of more.
+// Grid (tiles of kRows rows, tiles of kRank ranks), block kThreads. kVector: inp allows it. The one block a
+// multiprocessor that the bounds ask for keeps the compiler from spilling registers for the sake of more.
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads, 1) mixed_down(MixedLora<T> args) {
   using L = DownLayout<T, Factor::kAlongK, kRank>;
