@@ -405,7 +405,7 @@ Napi::Value Session::predict(const Napi::CallbackInfo& info) {
       const int64_t count = static_cast<int64_t>(order->size());
       dataset.check_order(order->data(), count);
       try {
-        infer(*core.bert, dataset, order->data(), count, limits, core.host_dtype(), out, proceed);
+        infer(*core.bert, dataset, order->data(), count, limits, nullptr, core.host_dtype(), out, proceed);
       } catch (...) {
         core.backend->forget_recordings();  // those that read the dataset
         throw;
