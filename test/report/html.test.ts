@@ -76,7 +76,7 @@ describe('report.html', () => {
       },
       {
         ...comparisonOf(['a']),
-        data: { summary: { splits: [{ name: '<b>', tokens: 3.14159 }], deep: { er: { still: [1, 2] } } } },
+        data: { summary: { splits: [{ name: '<b>', tokens: 3.25 }], deep: { er: { still: [1, 2] } } } },
       },
     ]) {
       const { all } = pageOf(results);
