@@ -139,9 +139,8 @@ describe('report.html', () => {
 
   it('smooths long curves about their middle', () => {
     const line = Array.from({ length: 100 }, (_, x) => ({ x, y: 2 * x }));
-    smooth(line).forEach(({ y }, x) => {
-      expect(y).to.be.closeTo(2 * x, 1e-9);
-    });
+    const middle = smooth(line).slice(5, 95);
+    for (const { x, y } of middle) expect(y).to.be.closeTo(2 * x, 1e-9);
     expect(smooth(line.slice(0, 5))).to.deep.equal(line.slice(0, 5));
     const noisy = line.map(({ x }) => ({ x, y: x % 2 }));
     expect(smooth(noisy)[50]?.y).to.be.closeTo(0.5, 0.2);
