@@ -108,11 +108,17 @@ async function compare(options: CompareArguments): Promise<void> {
     progress.note(environmentLine(environment));
     for (const line of summaryLines(data.summary)) progress.note(line);
 
+    const noted = new Set<string>();
+    const onNote = (text: string) => {
+      // Every run starts from the same model: what is to be said of it is said once.
+      if (!noted.has(text)) progress.note(`note: ${text}`);
+      noted.add(text);
+    };
     const runs: RunRecord[] = [];
     for (const [index, experiment] of experiments.entries()) {
       if (signal.aborted) break;
       const title = `${experiment.title} (${index + 1}/${experiments.length})`;
-      const run = await carryOut(experiment, title, progress, signal);
+      const run = await carryOut(experiment, title, progress, signal, onNote);
       runs.push(run);
       if (!options.json) await show([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]);
     }
@@ -184,6 +190,7 @@ async function carryOut(
   title: string,
   progress: Progress,
   signal: AbortSignal,
+  onNote: (text: string) => void,
 ): Promise<RunRecord> {
   if (!progress.interactive) progress.note(title);
   const start = performance.now();
@@ -193,7 +200,7 @@ async function carryOut(
     onEpoch: (line) => {
       if (!progress.interactive) progress.note(line);
     },
-    onNote: (text) => progress.note(`note: ${text}`),
+    onNote,
   });
   progress.clear();
   const seconds = formatSeconds((performance.now() - start) / 1000);

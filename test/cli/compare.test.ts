@@ -33,7 +33,12 @@ describe('bertune compare', function () {
       expect(run.stdout).to.not.contain('status');
       expect(run.stderr).to.contain('LoRA r=4 (6/6)').and.contain(`in ${output}`);
 
-      expect((await readdir(output)).sort()).to.deep.equal(['results.csv', 'results.json', 'results.md']);
+      expect((await readdir(output)).sort()).to.deep.equal([
+        'report.html',
+        'results.csv',
+        'results.json',
+        'results.md',
+      ]);
       const results = await readJson(output, 'results.json');
       expect(results.runs.map(({ name }: { name: string }) => name)).to.deep.equal(['before', ...methods]);
       for (const { name, status, test, memory, parameters, log_history } of results.runs) {

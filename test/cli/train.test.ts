@@ -84,7 +84,7 @@ describe('bertune train', function () {
       expect(run.stderr).to.not.contain('\x1b').and.not.contain('\r');
 
       expect((await readdir(output)).sort()).to.include.members([
-        ...['config.json', 'model.safetensors', 'results.json', 'tokenizer.json', 'trainer_state.json'],
+        ...['config.json', 'model.safetensors', 'report.html', 'results.json', 'tokenizer.json', 'trainer_state.json'],
       ]);
       const results = await readJson(output, 'results.json');
       expect(results).to.include({ status: 'done', steps: 4, epochs: 2 });

@@ -51,7 +51,7 @@ export const SHADES = 11;
 export function shade(step: number, mode: 'light' | 'dark'): { background: string; text: string } {
   const full = mode === 'light' ? '#00507d' : '#7cc8f2';
   const background = mix(PAGE[mode], full, step / (SHADES - 1));
-  const text = contrast(background, '#ffffff') > contrast(background, '#111111') ? '#ffffff' : '#111111';
+  const text = contrast(background, '#ffffff') > contrast(background, '#000000') ? '#ffffff' : '#000000';
   return { background, text };
 }
 

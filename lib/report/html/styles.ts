@@ -38,13 +38,14 @@ table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums
 caption{text-align:left;color:var(--quiet);padding-bottom:.25rem}
 th,td{padding:.3rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 thead th{vertical-align:bottom;color:var(--quiet);font-weight:600;overflow-wrap:break-word;max-width:12rem}
-tbody th{font-weight:500;min-width:8rem;max-width:22rem}
+tbody th{font-weight:500;min-width:8rem;max-width:22rem;overflow-wrap:break-word}
 .scroll tbody th:first-child{position:sticky;left:0;background:var(--page)}
 td{white-space:nowrap}
 .pairs td,.wrap td{white-space:normal;max-width:40rem}
 th.n,td.n{text-align:right}
 tbody th.n{min-width:0}
-.source{min-width:0!important}
+.source{min-width:0!important;white-space:nowrap}
+.split th,.split td{padding-left:.4rem;padding-right:.4rem}
 .best{font-weight:700}
 .up{color:var(--good)}
 .down,.failure{color:var(--bad)}
@@ -96,7 +97,6 @@ table{font-size:7.6pt}
 thead{display:table-header-group}
 th,td{padding:.15rem .35rem}
 tbody th{min-width:6.5rem;max-width:14rem}
-.source{white-space:nowrap}
 .pairs td,.wrap td{white-space:normal}
 .charts{grid-template-columns:1fr 1fr;gap:.6rem}
 .split{display:block}

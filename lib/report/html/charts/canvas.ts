@@ -1,6 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { printable } from '../../printable.js';
+import { escapeHtml } from '../escape.js';
 import { FONT_SIZE } from './text-width.js';
 
 /** A chart's size in pixels where the page has room; on a narrower one it is scaled down. */
@@ -56,8 +57,6 @@ export function canvas({ title, description }: Described, options: Plot.PlotOpti
     ...options,
     document: document as never,
     className: 'chart',
-    ariaLabel: printable(title),
-    ariaDescription: printable(description),
   });
   const svg = plot as unknown as Node;
   // The page has one style for all charts.
@@ -66,6 +65,8 @@ export function canvas({ title, description }: Described, options: Plot.PlotOpti
   svg.setAttribute('font-size', String(FONT_SIZE));
   svg.prepend(element('title', {}, title));
 
+  // Written here, because linkedom leaves < in attributes as it is.
+  const described = `aria-label="${escapeHtml(title)}" aria-description="${escapeHtml(description)}"`;
   const pixels = (name: 'x' | 'y') => {
     const scale = plot.scale(name);
     return (value: number | string) => Number(scale?.apply(value)) + (scale?.bandwidth ?? 0) / 2;
@@ -85,7 +86,7 @@ export function canvas({ title, description }: Described, options: Plot.PlotOpti
     line(x1, y1, x2, y2) {
       svg.append(element('path', { class: 'leader', d: `M${round(x1)},${round(y1)}L${round(x2)},${round(y2)}` }));
     },
-    html: () => svg.outerHTML,
+    html: () => svg.outerHTML.replace('<svg ', () => `<svg ${described} `),
   };
 }
 

@@ -67,11 +67,11 @@ function xDomain(xs: readonly number[]): [number, number] {
 function xTicks(xs: readonly number[]): { ticks: number[] | number; tickFormat?: string } {
   const [low, high] = [Math.min(...xs), Math.max(...xs)];
   const step = Math.ceil((Math.floor(high) - Math.ceil(low)) / 6);
-  if (!xs.every(Number.isInteger) || step > 4) return { ticks: 4, tickFormat: high < 10_000 ? ',' : '~s' };
+  if (!xs.every(Number.isInteger)) return { ticks: 5 };
+  if (step > 4) return { ticks: 4, tickFormat: high < 10_000 ? ',d' : '~s' };
+  const every = Math.max(1, step);
   return {
-    ticks: Array.from(
-      { length: Math.floor((high - low) / Math.max(1, step)) + 1 },
-      (_, i) => low + i * Math.max(1, step),
-    ),
+    ticks: Array.from({ length: Math.floor((high - low) / every) + 1 }, (_, i) => low + i * every),
+    tickFormat: 'd',
   };
 }

@@ -10,7 +10,7 @@ const SMOOTHED_POINTS = 24;
 const PARTS = 30;
 
 /**
- * A moving average around each point, narrower towards the ends, so that the curve does not lag behind.
+ * A moving average around each point, of what there is of it at the ends, so that the curve does not lag behind.
  *
  * @param points with finite heights
  * @returns one point a point; the points themselves where there are few
@@ -19,8 +19,7 @@ export function smooth(points: readonly Point[]): readonly Point[] {
   if (points.length < SMOOTHED_POINTS) return points;
   const widest = Math.max(1, Math.round(points.length / PARTS / 2));
   return points.map(({ x }, index) => {
-    const reach = Math.min(widest, index, points.length - 1 - index);
-    const window = points.slice(index - reach, index + reach + 1);
+    const window = points.slice(Math.max(0, index - widest), index + widest + 1);
     return { x, y: window.reduce((sum, { y }) => sum + y, 0) / window.length };
   });
 }

@@ -1,0 +1,178 @@
+import { expect } from 'chai';
+import { parseHTML } from 'linkedom';
+import { NOTEBOOK_REFERENCE } from '../../lib/compare/reference.js';
+import { BertuneError } from '../../lib/errors.js';
+import { overlap, placeLabels, spread } from '../../lib/report/html/charts/labels.js';
+import { smooth } from '../../lib/report/html/charts/smooth.js';
+import { LINE_HEIGHT, textWidth } from '../../lib/report/html/charts/text-width.js';
+import { renderReport } from '../../lib/report/html/page.js';
+import { contrast, PAGE, runColors, SHADES, shade } from '../../lib/report/html/palette.js';
+import { verdict } from '../../lib/report/html/verdict.js';
+import { comparisonOf, HOSTILE, runOf } from './html-records.js';
+
+interface Found {
+  textContent: string;
+  getAttribute(name: string): string | null;
+  querySelectorAll(selector: string): Iterable<Found>;
+}
+
+const LABELS = [...HOSTILE, ...Array.from({ length: 22 }, (_, index) => `label ${index}`)];
+const pageOf = (results: unknown) => {
+  const html = renderReport(results);
+  const { document } = parseHTML(html) as unknown as { document: Found };
+  return { html, all: (selector: string) => [...document.querySelectorAll(selector)] };
+};
+
+describe('report.html', () => {
+  it('shows every part of a comparison, by itself', () => {
+    const { html, all } = pageOf(comparisonOf(LABELS, { reference: NOTEBOOK_REFERENCE }));
+    const ids = all('section').map((section) => section.getAttribute('id'));
+    expect(ids).to.deep.equal([
+      'comparison',
+      'reference',
+      'curves',
+      'size',
+      'costs',
+      'ranks',
+      'runs',
+      'settings',
+      'data',
+      'environment',
+    ]);
+    expect(all('#runs > details')).to.have.lengthOf(8);
+    expect(all('#runs table.matrix')).to.have.lengthOf(7);
+    expect(all('#reference tbody')).to.have.lengthOf(8);
+    expect(all('svg').every((svg) => svg.getAttribute('role') === 'img' && svg.getAttribute('aria-label'))).to.equal(
+      true,
+    );
+    expect(all('figure').every((figure) => [...figure.querySelectorAll('figcaption')].length === 1)).to.equal(true);
+    expect(all('html')[0]?.getAttribute('lang')).to.equal('en');
+    expect(all('meta[http-equiv]')[0]?.getAttribute('content')).to.match(
+      /^default-src 'none'; style-src 'unsafe-inline'; img-src data:/,
+    );
+    expect(html).to.not.match(/https?:\/\/(?!www\.w3\.org)/);
+    expect(html.length).to.be.lessThan(2 ** 20);
+    expect(all('th').every((th) => th.getAttribute('scope'))).to.equal(true);
+  });
+
+  it('shows texts of data and users, and obeys none', () => {
+    const { html, all } = pageOf(comparisonOf(LABELS));
+    expect(all('script, img, iframe, object')).to.have.lengthOf(0);
+    expect(html).to.not.match(/<(img|script)/i);
+    expect(html).to.contain('&lt;/script&gt;&lt;img src=x').and.to.not.contain('\u202e').and.to.not.contain('\u0000');
+    expect(all('#runs tbody th').some(({ textContent }) => textContent === HOSTILE[0])).to.equal(true);
+  });
+
+  it('draws numbers only, whatever is missing', () => {
+    for (const results of [
+      comparisonOf(LABELS),
+      comparisonOf(['a', 'b'], { runs: [] }),
+      comparisonOf(['a', 'b'], { runs: [runOf('full', 'full', 'full', ['a', 'b'], { log_history: [] })] }),
+      comparisonOf(['a', 'b'], { runs: [runOf('lora8', 'LoRA r=8', 'lora', [])] }),
+      JSON.parse(JSON.stringify(comparisonOf(LABELS))),
+      { method: { kind: 'full' } },
+      {
+        runs: [null, 3, { name: 5, test: { labels: {}, confusion: [[null]] }, log_history: [{ step: 'x', loss: {} }] }],
+      },
+      {
+        ...comparisonOf(['a']),
+        data: { summary: { splits: [{ name: '<b>', tokens: 3.25 }], deep: { er: { still: [1, 2] } } } },
+      },
+    ]) {
+      const { all } = pageOf(results);
+      for (const node of all('svg *')) {
+        for (const name of ['d', 'transform', 'x', 'y', 'width', 'height']) {
+          expect(node.getAttribute(name) ?? '').to.not.match(/NaN|undefined|Infinity/);
+        }
+      }
+      expect(all('h1')).to.have.lengthOf(1);
+    }
+  });
+
+  it('draws a run by itself from what train leaves', () => {
+    const { all } = pageOf({
+      ...runOf('lora8', 'LoRA r=8', 'lora', ['a', 'b']),
+      created: '',
+      model: 'm',
+      data: { source: 'd', labels: ['a', 'b'], splits: {} },
+    });
+    expect(all('h1')[0]?.textContent).to.equal('Training: LoRA r=8');
+    expect(all('#runs > details')[0]?.getAttribute('open')).to.not.equal(null);
+  });
+
+  it('refuses what is no results.json', () => {
+    for (const value of [null, 3, [], {}, { runs: 3 }]) {
+      expect(() => renderReport(value))
+        .to.throw(BertuneError)
+        .with.property('code', 'INVALID_DATA');
+    }
+  });
+
+  it('lets no label of a chart cover another', () => {
+    const { all } = pageOf(comparisonOf(['a', 'b']));
+    let labels = 0;
+    for (const svg of all('#curves svg, #size svg, #costs svg, #ranks svg')) {
+      const boxes = [...svg.querySelectorAll('text.label')].map((text) => {
+        const [own = ''] = text.textContent.split('\n');
+        const shown = own.includes('…') ? own.slice(0, own.indexOf('…') + 1) : own;
+        const width = textWidth(shown);
+        const [x, y] = [Number(text.getAttribute('x')), Number(text.getAttribute('y'))];
+        const left = text.getAttribute('text-anchor') === 'end' ? x - width : x;
+        return { left, right: left + width, top: y - LINE_HEIGHT / 2 + 0.2, bottom: y + LINE_HEIGHT / 2 - 0.2 };
+      });
+      labels += boxes.length;
+      boxes.forEach((box, index) => {
+        for (const other of boxes.slice(index + 1)) expect(overlap(box, other)).to.equal(false);
+        expect(box.left >= 0 && box.right <= 442, JSON.stringify(box)).to.equal(true);
+      });
+    }
+    expect(labels).to.be.greaterThan(30);
+  });
+
+  it('spreads and places labels', () => {
+    expect(spread([10, 11, 200], 0, 300)).to.deep.equal([10, 10 + LINE_HEIGHT, 200]);
+    expect(spread([299, 300], 0, 300)).to.deep.equal([300 - LINE_HEIGHT, 300]);
+    expect(spread([1, 2, 3], 0, LINE_HEIGHT)).to.equal(null);
+    const bounds = { left: 0, top: 0, right: 60, bottom: 12 };
+    expect(placeLabels([{ x: 5, y: 6, text: 'a label that is too wide' }], bounds)).to.deep.equal([]);
+  });
+
+  it('smooths long curves about their middle', () => {
+    const line = Array.from({ length: 100 }, (_, x) => ({ x, y: 2 * x }));
+    const middle = smooth(line).slice(5, 95);
+    for (const { x, y } of middle) expect(y).to.be.closeTo(2 * x, 1e-9);
+    expect(smooth(line.slice(0, 5))).to.deep.equal(line.slice(0, 5));
+    const noisy = line.map(({ x }) => ({ x, y: x % 2 }));
+    expect(smooth(noisy)[50]?.y).to.be.closeTo(0.5, 0.2);
+  });
+
+  it('has colours that can be seen on both pages', () => {
+    for (const { light, dark } of runColors(comparisonOf([]).runs)) {
+      expect(contrast(light, PAGE.light)).to.be.at.least(3);
+      expect(contrast(dark, PAGE.dark)).to.be.at.least(3);
+    }
+    for (const mode of ['light', 'dark'] as const) {
+      for (let step = 0; step < SHADES; step++) {
+        const { background, text } = shade(step, mode);
+        expect(contrast(background, text), `${mode} ${step}`).to.be.at.least(4.5);
+      }
+    }
+  });
+
+  it('names the best, the smallest near it and the fastest', () => {
+    const run = (name: string, accuracy: number, trainable: number, seconds: number) => {
+      const made = runOf(name, name, 'full', ['a']);
+      return {
+        ...made,
+        train_runtime: seconds,
+        parameters: { trainable, total: 1e6 },
+        test: { ...made.test!, accuracy },
+      };
+    };
+    expect(verdict([run('big', 0.93, 1e6, 30), run('near', 0.915, 1e3, 20), run('quick', 0.5, 10, 5)])).to.equal(
+      'big is the most accurate (0.9300); near is the smallest within 0.02 of it (0.9150 with 1,000 trainable parameters); ' +
+        'quick is the fastest to train (5.00 s, 0.5000).',
+    );
+    expect(verdict([])).to.equal('No run came to a result on the test split.');
+  });
+});
