@@ -1,9 +1,51 @@
 #include "addon/job.h"
 
+#include <cstdlib>
+#include <set>
 #include <system_error>
 #include <utility>
 
 namespace bertune {
+
+namespace {
+
+// The queues whose threads run. process.exit() runs no environment's cleanup hooks: it calls exit(), which then takes
+// libraries apart (OpenBLAS gives its buffers back) under threads that still compute. Never destroyed itself.
+class RunningQueues {
+ public:
+  static RunningQueues& instance() {
+    static RunningQueues& queues = *new RunningQueues();
+    return queues;
+  }
+
+  void add(JobQueue* queue) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    queues_.insert(queue);
+  }
+
+  // Whether the queue was in: who takes it out is the one to end its thread.
+  bool take(JobQueue* queue) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return queues_.erase(queue) == 1;
+  }
+
+ private:
+  // Handlers of exit() run before destructors of libraries do.
+  RunningQueues() {
+    static_cast<void>(std::atexit([] { instance().end_all(); }));
+  }
+
+  void end_all() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (JobQueue* queue : queues_) queue->end_thread();
+    queues_.clear();
+  }
+
+  std::mutex mutex_;
+  std::set<JobQueue*> queues_;
+};
+
+}  // namespace
 
 JobQueue::JobQueue(Napi::Env env, std::function<void()> interrupt)
     : env_(env), interrupt_(std::move(interrupt)), settle_(Settle::New(env, "bertune session", 0, 1, this)) {
@@ -14,6 +56,7 @@ JobQueue::JobQueue(Napi::Env env, std::function<void()> interrupt)
     settle_.Abort();
     throw Error("OUT_OF_MEMORY", "Expected to start the thread of a session but the system refused");
   }
+  RunningQueues::instance().add(this);
   // Hooks run in reverse order, so the thread is joined and the thread-safe function let go of before it is torn down.
   hooked_ = napi_add_env_cleanup_hook(env_, stop_at_exit, this) == napi_ok;
 }
@@ -27,9 +70,14 @@ void JobQueue::stop_at_exit(void* argument) {
 }
 
 void JobQueue::stop() {
-  if (!thread_.joinable()) return;
+  if (!RunningQueues::instance().take(this)) return;
   if (hooked_) napi_remove_env_cleanup_hook(env_, stop_at_exit, this);
   hooked_ = false;
+  end_thread();
+  settle_.Abort();
+}
+
+void JobQueue::end_thread() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
@@ -37,7 +85,6 @@ void JobQueue::stop() {
   interrupt_();
   wake_.notify_one();
   thread_.join();
-  settle_.Abort();
 }
 
 Napi::Promise JobQueue::submit(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish,

@@ -43,6 +43,9 @@ class JobQueue {
   // Interrupts the running job, drops the others and joins the thread. On the JavaScript thread; safe to call twice.
   void stop();
 
+  // The same for the thread alone, from wherever the process ends.
+  void end_thread();
+
  private:
   static void settle(Napi::Env env, Napi::Function, JobQueue* queue, Job* job);
   using Settle = Napi::TypedThreadSafeFunction<JobQueue, Job, settle>;

@@ -64,7 +64,7 @@ describe('native lifetimes', () => {
   });
 
   it('let process.exit() end the process with its code in the middle of a run', async () => {
-    for (const code of [0, 7]) {
+    for (const code of [0, 7, 0, 7, 0, 7]) {
       const { errors, ...ending } = await runChild('exit', { code });
       expect(errors).to.equal('');
       expect(ending).to.deep.equal({ code, signal: null, output: '' });

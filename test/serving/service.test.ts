@@ -167,12 +167,13 @@ describe('PredictionService', () => {
       count += 1;
       return count === 2 ? Promise.reject(new BertuneError('OUT_OF_MEMORY', 'no memory')) : forward(...args);
     };
-    const calls = [TEXTS.slice(0, 1), TEXTS.slice(1, 4), TEXTS.slice(4, 5)].map((texts) => service.predict(texts));
+    const calls = [TEXTS.slice(0, 3), TEXTS.slice(1, 4), TEXTS.slice(2, 5)].map((texts) => service.predict(texts));
     await expectRefusal(calls[1]!, 'OUT_OF_MEMORY');
-    expect(await calls[0]).to.have.length(1);
-    expect(await calls[2]).to.have.length(1);
-    expect(batches.map(({ failed }) => failed)).to.deep.equal([false, true, false]);
-    expect(service.stats()).to.deep.include({ failedBatches: 1, batches: 3, calls: 0, queuedTexts: 0 });
+    expect(await calls[0]).to.have.length(3);
+    expect(await calls[2]).to.have.length(3);
+    // One text a batch, in turns; what is left of the call that failed is not computed.
+    expect(batches.map(({ failed }) => failed)).to.deep.equal([false, true, false, false, false, false, false]);
+    expect(service.stats()).to.deep.include({ failedBatches: 1, batches: 7, calls: 0, queuedTexts: 0 });
   });
 
   it('cuts texts as asked', async () => {
