@@ -215,7 +215,7 @@ export class TextClassifier implements AsyncDisposable {
    * a Trainer that trains the model neither uses nor trains it, and releases it when it begins.
    *
    * @param name to be used by
-   * @param directory of an adapter in PEFT's format, for a base of this model's dimensions. That it was trained on this
+   * @param directory of an adapter in PEFT's format, or its id on the hub; for a base of this model's dimensions. That it was trained on this
    *   very base cannot be checked.
    * @returns what it is
    * @throws BertuneError INVALID_OPTION, also where the name is taken or the model is in training; NOT_FOUND,
@@ -275,7 +275,7 @@ export class TextClassifier implements AsyncDisposable {
    *
    * Predictions stay within rounding: 1e-5 in fp32. In bf16 the merged weights are rounded to bf16.
    *
-   * @throws BertuneError INVALID_OPTION without a LoRA adapter or in training, OUT_OF_MEMORY, DISPOSED
+   * @throws BertuneError INVALID_OPTION without a LoRA adapter, with others beside the model, or in training; OUT_OF_MEMORY, DISPOSED
    */
   async merge(): Promise<void> {
     await mergeAdapter(this.#model);
@@ -319,6 +319,7 @@ export class TextClassifier implements AsyncDisposable {
     await this.#model.dispose();
   }
 
+  /** The same as `dispose()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }

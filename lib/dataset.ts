@@ -10,10 +10,17 @@ import { Rows } from './data/rows.js';
 import { type DatasetFiles, type FoundFiles, findFiles } from './data/source.js';
 import { type DatasetOptions, type ReadOptions, SPLIT_NAMES, type SplitName, type TextDataset } from './data/types.js';
 import { BertuneError } from './errors.js';
-import { expectAbortSignal, expectNames, expectObject, expectString, invalidOption } from './options.js';
+import {
+  expectAbortSignal,
+  expectFunction,
+  expectNames,
+  expectObject,
+  expectString,
+  invalidOption,
+} from './options.js';
 
 export type { DatasetFiles } from './data/source.js';
-export type { DatasetOptions, Split, SplitOptions, TextDataset } from './data/types.js';
+export type { DatasetOptions, Split, SplitName, SplitOptions, TextDataset } from './data/types.js';
 
 const READERS: Readonly<Record<string, (path: string, rows: Rows, options: ReadOptions) => Promise<void>>> = {
   '.csv': readDelimited,
@@ -95,12 +102,13 @@ export function datasetFromRows(
 
 function checkOptions(options: DatasetOptions): void {
   const texts = ['textColumn', 'textPairColumn', 'labelColumn', 'config'] as const;
-  expectObject('options', options, [...texts, 'delimiter', 'labels', 'split', 'signal']);
-  const { delimiter, labels, split, signal } = options;
+  expectObject('options', options, [...texts, 'delimiter', 'labels', 'split', 'signal', 'onProgress']);
+  const { delimiter, labels, split, signal, onProgress } = options;
   for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
   if (labels !== undefined) expectNames('labels', labels);
   if (split !== undefined) expectSplitOptions(split);
   if (signal !== undefined) expectAbortSignal('signal', signal);
+  if (onProgress !== undefined) expectFunction('onProgress', onProgress);
   if (delimiter !== undefined && !/^[^"\r\n]$/.test(delimiter)) {
     throw invalidOption('delimiter', 'one character other than a quote or a line end', delimiter);
   }

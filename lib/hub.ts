@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { embeddedPath } from './embedded.js';
 import { BertuneError } from './errors.js';
 import { type HubId, isCommit, isRevision, parseHubId, type RepositoryKind } from './hub/id.js';
 import { modelFiles } from './hub/model-files.js';
@@ -49,7 +50,7 @@ export interface Found {
 const OPTIONS = ['revision', 'signal', 'onProgress'];
 
 /**
- * Finds a model or adapter: a local folder as it is, or a repository of the Hugging Face hub (`name`, `org/name`,
+ * Finds a model or adapter: a local folder as it is, the embedded model by its name, or a repository of the Hugging Face hub (`name`, `org/name`,
  * `org/name@revision`), whose files are fetched where the cache lacks them. The cache is Python's, in its layout; a commit
  * whose files are there is not asked about. Environment variables are those of huggingface_hub (see lib/hub/settings.ts).
  *
@@ -101,10 +102,11 @@ async function find(kind: RepositoryKind, source: string, choice: Choice, option
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
   throwIfAborted(signal);
-  if (await stat(source).catch(() => undefined)) {
+  const path = embeddedPath(kind, source);
+  if (await stat(path).catch(() => undefined)) {
     if (revision !== undefined)
       throw invalidOption('revision', `nothing, because ${source} is a local path,`, revision);
-    return { directory: source, name: source, revision: null, commit: null, files: null, notes: [] };
+    return { directory: path, name: path, revision: null, commit: null, files: null, notes: [] };
   }
   const id = parseHubId(source);
   if (id === null) {
@@ -126,12 +128,21 @@ async function find(kind: RepositoryKind, source: string, choice: Choice, option
 }
 
 /** Whether a source is no path here, but may be an id on the hub, so that finding it may mean a transfer. */
-export async function isRemote(source: string): Promise<boolean> {
-  return (await remoteId(source)) !== null;
+export async function isRemote(kind: RepositoryKind, source: string): Promise<boolean> {
+  return (await remoteId(kind, source)) !== null;
 }
 
-async function remoteId(source: string): Promise<HubId | null> {
-  return (await stat(source).catch(() => undefined)) ? null : parseHubId(source);
+async function remoteId(kind: RepositoryKind, source: string): Promise<HubId | null> {
+  return (await stat(embeddedPath(kind, source)).catch(() => undefined)) ? null : parseHubId(source);
+}
+
+/**
+ * The folder of a model: the embedded one's, a local one, or the hub's snapshot, fetched where it is not here.
+ *
+ * @throws BertuneError as findModel
+ */
+export async function modelDirectory(source: string, options: FindOptions = {}): Promise<string> {
+  return (await findModel(source, options)).directory;
 }
 
 /**
@@ -141,7 +152,7 @@ async function remoteId(source: string): Promise<HubId | null> {
  * @throws BertuneError NOT_FOUND, HUB_UNAVAILABLE, HUB_ACCESS, INVALID_OPTION, ABORTED
  */
 export async function pinned(kind: RepositoryKind, source: string, options: FindOptions = {}): Promise<string> {
-  const id = await remoteId(source);
+  const id = await remoteId(kind, source);
   if (id === null || (id.revision !== null && isCommit(id.revision))) return source;
   const subject = { kind, name: id.name, revision: id.revision ?? 'main' };
   const fetcher = new SnapshotFetcher(subject, await hubSettings(), { signal: options.signal });

@@ -29,6 +29,7 @@ export {
   datasetFromRows,
   loadDataset,
   type Split,
+  type SplitName,
   type SplitOptions,
   type TextDataset,
   type TextRow,
@@ -68,6 +69,7 @@ export {
   classificationMetrics,
 } from './metrics.js';
 export type { Device, DeviceOptions, Precision } from './model/device.js';
+export type { Values } from './model/session.js';
 export type { NativeParameterInfo as ParameterInfo } from './native.js';
 export { type TensorBoardLog, tensorBoard } from './report/tensorboard/log.js';
 export { SCHEDULES, type ScheduleName } from './schedule.js';

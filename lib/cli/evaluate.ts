@@ -7,7 +7,6 @@ import { invalidOption } from '../options.js';
 import { environmentRecord } from '../report/environment.js';
 import { confusionTable, labelTable, metricsTable } from '../report/metrics.js';
 import { sectionText } from '../report/sections.js';
-import { dataPath, modelPath } from '../run/assets.js';
 import { sourceWords } from '../run/experiment.js';
 import { metricsRecord } from '../run/run.js';
 import { Trainer } from '../trainer.js';
@@ -57,8 +56,8 @@ export function evaluateCommand(program: Command): void {
 async function evaluate(options: EvaluateArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
-    await using model = await TextClassifier.load(modelPath(options.model), {
-      ...given({ base: options.base === undefined ? undefined : modelPath(options.base) }),
+    await using model = await TextClassifier.load(options.model, {
+      ...given({ base: options.base }),
       ...deviceOptions(options),
       signal,
       onProgress: downloadProgress(progress),
@@ -100,7 +99,7 @@ async function loadSplit(options: EvaluateArguments, labels: readonly string[], 
     throw new BertuneError('INVALID_OPTION', 'Expected --data or --test-file to evaluate on but received neither');
   }
   if (typeof source !== 'string' && name !== 'test') throw invalidOption('--split', 'nothing beside --test-file', name);
-  const dataset = await loadDataset(typeof source === 'string' ? dataPath(source) : source, {
+  const dataset = await loadDataset(source, {
     ...datasetOptions(options),
     labels,
     signal,

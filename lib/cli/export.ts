@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
-import { modelPath } from '../run/assets.js';
 import { given } from './arguments.js';
 import { Progress } from './progress.js';
 import { interruptibly } from './signals.js';
@@ -31,8 +30,8 @@ async function exportModel({ model: source, base, output, overwrite, quiet }: Ex
   const progress = new Progress({ quiet: quiet ?? false });
   await interruptibly(progress, async () => {
     // Weights pass through as they are: on the CPU, in the precision of the file that is written.
-    await using model = await TextClassifier.load(modelPath(source), {
-      ...given({ base: base === undefined ? undefined : modelPath(base) }),
+    await using model = await TextClassifier.load(source, {
+      ...given({ base }),
       device: 'cpu',
       precision: 'fp32',
     });

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type Adapter, isAdapter, readAdapter } from '../adapter.js';
 import { isCheckpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
+import { modelDirectory } from '../hub.js';
 import type { FoundAddon } from '../native/find.js';
 import { glibcVersion } from '../native/host.js';
 import { packageVersion } from '../native/package.js';
@@ -11,7 +12,6 @@ import { blasName, processorName } from '../report/environment.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../report/format.js';
 import { printable } from '../report/printable.js';
 import { type Table, textTable } from '../report/table.js';
-import { modelDirectory } from '../run/assets.js';
 import type { Tensor } from '../safetensors.js';
 import { writeResult } from './terminal.js';
 

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { type Adapter, isAdapter, readAdapter } from '../adapter.js';
 import { BertuneError } from '../errors.js';
 import type { FindOptions } from '../hub.js';
+import { modelDirectory } from '../hub.js';
 import { full, linear, lora, METHOD_KINDS, type Method, type MethodKind, prefix } from '../methods.js';
-import { modelDirectory } from '../run/assets.js';
 import { choice, given, names, number, positiveInteger } from './arguments.js';
 
 /** What the options about the method say. */

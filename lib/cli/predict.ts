@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
-import { modelPath } from '../run/assets.js';
 import { addDeviceOptions, type DeviceArguments, deviceOptions, given, positiveInteger } from './arguments.js';
 import { downloadProgress } from './downloads.js';
 import { readLines } from './lines.js';
@@ -36,8 +35,8 @@ export function predictCommand(program: Command): void {
 async function predict(texts: string[], options: PredictArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
-    await using model = await TextClassifier.load(modelPath(options.model), {
-      ...given({ base: options.base === undefined ? undefined : modelPath(options.base) }),
+    await using model = await TextClassifier.load(options.model, {
+      ...given({ base: options.base }),
       ...deviceOptions(options),
       signal,
       onProgress: downloadProgress(progress),

@@ -4,14 +4,13 @@ import { methodName, methodTitle } from '../compare/methods.js';
 import type { DatasetSummary } from '../data/summary.js';
 import { BertuneError } from '../errors.js';
 import { prepareOutputDirectory, writeJson } from '../files/output.js';
-import { type FindOptions, isRemote } from '../hub.js';
+import { type FindOptions, isRemote, modelDirectory } from '../hub.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
 import type { RunRecord } from '../report/records.js';
 import { runSection, sectionText, testSections } from '../report/sections.js';
 import { REPORT_FILE, writeReport } from '../report/write-report.js';
-import { modelDirectory, modelPath } from '../run/assets.js';
 import { logOf } from '../run/execute.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
@@ -75,7 +74,7 @@ async function train(options: TrainArguments): Promise<void> {
     const find = { signal, onProgress: downloadProgress(progress) };
     // Before the work, not after it: a refusal must cost neither a transfer nor a trained model.
     const prepare = () => prepareOutputDirectory(options.output, { overwrite: options.overwrite ?? false });
-    if (await isRemote(modelPath(options.model))) await prepare();
+    if (await isRemote('model', options.model)) await prepare();
     const experiment = await experimentOf(options, data, find);
     await prepare();
     await using run = await Run.open(experiment, signal);
@@ -88,8 +87,7 @@ async function train(options: TrainArguments): Promise<void> {
 }
 
 async function experimentOf(options: TrainArguments, data: DataSource, find: FindOptions): Promise<Experiment> {
-  const model = modelPath(options.model);
-  const method = await methodOf(options, (await isRemote(model)) ? await modelDirectory(model, find) : model, find);
+  const method = await methodOf(options, await modelDirectory(options.model, find), find);
   return {
     name: methodName(method),
     title: methodTitle(method),

@@ -1,5 +1,5 @@
+import { EMBEDDED_DATA, EMBEDDED_MODEL } from '../embedded.js';
 import type { ReferenceRecord } from '../report/records.js';
-import { EMBEDDED_DATA, EMBEDDED_MODEL } from '../run/assets.js';
 import { NOTEBOOK_REFERENCE } from './reference.js';
 
 /** The kinds of training, each with a learning rate of its own in a preset. */

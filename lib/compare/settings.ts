@@ -1,7 +1,6 @@
 import type { DatasetOptions } from '../data/types.js';
-import { type FindOptions, pinned } from '../hub.js';
+import { type FindOptions, modelDirectory, pinned } from '../hub.js';
 import type { DeviceOptions } from '../model/device.js';
-import { dataPath, modelDirectory } from '../run/assets.js';
 import type { DataSource, Experiment } from '../run/experiment.js';
 import { parseMethods } from './methods.js';
 import type { MethodKind, Preset } from './presets.js';
@@ -74,7 +73,7 @@ export async function settle<Each extends Experiment>(
   const [{ model, data }] = experiments;
   const settled = {
     model: await modelDirectory(model, options),
-    data: typeof data === 'string' ? await pinned('dataset', dataPath(data), options) : data,
+    data: typeof data === 'string' ? await pinned('dataset', data, options) : data,
   };
   const [first, ...others] = experiments;
   return [{ ...first, ...settled }, ...others.map((experiment) => ({ ...experiment, ...settled }))];

@@ -35,7 +35,7 @@ const MOST_LEVELS = 6;
  */
 export async function findFiles(
   source: string | DatasetFiles,
-  { config, signal }: Pick<DatasetOptions, 'config' | 'signal'>,
+  { config, signal, onProgress }: Pick<DatasetOptions, 'config' | 'signal' | 'onProgress'>,
 ): Promise<FoundFiles> {
   if (typeof source !== 'string') {
     expectNoConfig(config);
@@ -43,7 +43,11 @@ export async function findFiles(
   }
   const select = (paths: readonly string[], card: string | null) =>
     Object.values(dataFiles(paths, card === null ? null : readCard(card), config)).flat();
-  const { directory } = await findDataset(source, { select, ...(signal && { signal }) });
+  const { directory } = await findDataset(source, {
+    select,
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
+  });
   if ((await stat(directory)).isDirectory()) return findInFolder(directory, config);
   expectNoConfig(config);
   return { files: { train: [directory], validation: [], test: [] }, discovered: false };

@@ -1,3 +1,5 @@
+import type { HubProgress } from '../hub.js';
+
 /** Texts with their classes: one part of a data set. */
 export interface Split {
   /** `train`, `validation` or `test`. */
@@ -24,9 +26,10 @@ export interface TextDataset {
 }
 
 /** The parts a data set can have. */
-export const SPLIT_NAMES = ['train', 'validation', 'test'] as const;
+export const SPLIT_NAMES = ['train', 'validation', 'test'] as const satisfies readonly SplitName[];
 
-export type SplitName = (typeof SPLIT_NAMES)[number];
+/** The name of a part of a data set. */
+export type SplitName = 'train' | 'validation' | 'test';
 
 /** How a data set is read. */
 export interface DatasetOptions {
@@ -54,6 +57,8 @@ export interface DatasetOptions {
   split?: SplitOptions;
   /** Stops the reading; the promise rejects with ABORTED. Defaults to none. */
   signal?: AbortSignal;
+  /** Called as bytes of a data set on the hub come. Defaults to none. */
+  onProgress?: (progress: HubProgress) => void;
 }
 
 /** How splits are taken out of the training split. At least one of the fractions. */

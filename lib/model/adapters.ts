@@ -1,5 +1,6 @@
 import { type Adapter, checkAdapter, readAdapter, resolveTargetModules } from '../adapter.js';
 import { BertuneError } from '../errors.js';
+import { modelDirectory } from '../hub.js';
 import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.js';
 import { expectNames, invalidOption, nearest } from '../options.js';
 import type { Tensor } from '../safetensors.js';
@@ -148,7 +149,7 @@ export async function readForModel(
   signal: AbortSignal | undefined,
 ): Promise<ReadAdapter> {
   throwIfAborted(signal);
-  const adapter = await readAdapter(directory);
+  const adapter = await readAdapter(await modelDirectory(directory, signal ? { signal } : {}));
   checkAdapter(adapter, model.config);
   throwIfAborted(signal);
   const tensors = [...tensorsOf(adapter)];

@@ -85,9 +85,13 @@ export async function forwardMixedBatches(
  * @returns (N, NC), in the order of the dataset
  * @throws BertuneError OUT_OF_MEMORY
  */
-export function predictBatch(native: NativeSession, dataset: NativeDataset, batch: BatchPlan): Promise<Values> {
-  const { tokens, sequences } = batch;
-  return native.predict(dataset, Int32Array.from(batch.order.keys()), { tokens, sequences });
+export async function predictBatch(native: NativeSession, dataset: NativeDataset, batch: BatchPlan): Promise<Values> {
+  const { order, tokens, sequences } = batch;
+  const rows = await native.predict(dataset, order, { tokens, sequences });
+  if (order.length === 1) return rows;
+  const logits = rows.slice();
+  await scatterRows(rows, order, rows.length / order.length, logits);
+  return logits;
 }
 
 /** all[examples[i]] = rows[i] */

@@ -11,6 +11,13 @@ export function mergeAdapter(model: Model): Promise<void> {
     if (model.unmerged) return;
     const { plan } = model.session;
     if (!plan.lora) throw noLora(model);
+    if (model.adapters.length > 0) {
+      const names = model.adapters.map(({ name }) => name).join(', ');
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `Expected no adapters beside the model, whose base merging changes, but found ${names}`,
+      );
+    }
     const plain = methodPlan(null, model.config, model.labels.length, plan.head);
     const kept = new Map<string, Values>();
     await model.exchange(

@@ -168,6 +168,12 @@ export class Model {
     this.expectUsable();
     const adapters = this.#adapters;
     this.#expectIdle(adapters);
+    if (this.#unmerged) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        "Expected a model whose own adapter is not merged into the others' base; call unmerge() first",
+      );
+    }
     const info = await adapters.load(name, async () => {
       const read = await readForModel(this, directory, labels, signal);
       this.expectUsable();

@@ -2,8 +2,8 @@ import { isAdapter, readAdapter } from '../adapter.js';
 import { readConfig } from '../checkpoint/config.js';
 import type { TextDataset } from '../data/types.js';
 import { loadDataset } from '../dataset.js';
+import { modelDirectory } from '../hub.js';
 import { findBase } from '../model/load.js';
-import { dataPath, modelDirectory } from './assets.js';
 import type { Experiment } from './experiment.js';
 
 /**
@@ -14,7 +14,7 @@ import type { Experiment } from './experiment.js';
  */
 export async function loadTrainingData(experiment: Experiment, signal?: AbortSignal): Promise<TextDataset> {
   const options = { ...experiment.dataset, ...(signal && { signal }) };
-  const source = typeof experiment.data === 'string' ? dataPath(experiment.data) : experiment.data;
+  const source = experiment.data;
   const data = await loadDataset(source, options);
   const labels = await modelLabels(experiment, signal);
   if (labels === null || labels.every((label, index) => label === data.labels[index])) return data;

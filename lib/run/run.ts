@@ -7,7 +7,6 @@ import { processPeakMemory } from '../model/memory.js';
 import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
 import { Trainer } from '../trainer.js';
 import type { EvaluateResult, TrainResult } from '../training/events.js';
-import { modelPath } from './assets.js';
 import { loadTrainingData } from './data.js';
 import type { Experiment } from './experiment.js';
 
@@ -43,10 +42,10 @@ export class Run implements AsyncDisposable {
       throw new BertuneError('NOT_FOUND', 'Expected a training split to train on but the data have none');
     }
     const { adapter, base, options, where } = experiment;
-    const model = await TextClassifier.load(modelPath(experiment.model), {
+    const model = await TextClassifier.load(experiment.model, {
       labels: data.labels,
       ...(adapter === undefined ? {} : { adapter }),
-      ...(base === undefined ? {} : { base: modelPath(base) }),
+      ...(base === undefined ? {} : { base }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...where,
       ...(signal && { signal }),

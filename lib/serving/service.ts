@@ -120,6 +120,7 @@ export class PredictionService implements AsyncDisposable {
     await this.#disposal.promise;
   }
 
+  /** The same as `dispose()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }

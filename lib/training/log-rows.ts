@@ -39,4 +39,5 @@ export interface TrainSummaryRow {
   step: number;
 }
 
+/** A row of the log, of any kind. */
 export type LogHistoryRow = LogRow | EvaluateRow | TrainSummaryRow;

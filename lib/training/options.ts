@@ -13,6 +13,7 @@ import { SCHEDULES, type ScheduleName } from '../schedule.js';
 
 /** What the best epoch can be told by. All but the loss: the higher the better. */
 export const BEST_METRICS = ['loss', 'accuracy', 'precision', 'recall', 'f1_macro', 'f1_micro', 'f1_weighted'] as const;
+/** A metric that the best epoch can be told by. */
 export type BestMetric = (typeof BEST_METRICS)[number];
 
 /** Options of a Trainer. Names and defaults follow Hugging Face's TrainingArguments where those have them. */

@@ -17,7 +17,8 @@ const read = (document: string) => readFileSync(join(ROOT, 'docs', document), 'u
 async function runBlock(project: UserProject, block: Block, number: number): Promise<void> {
   const name = fileName(block);
   if (name !== undefined) return project.write(name, block.code);
-  if (block.language === 'sh') await project.shell(block.code);
+  // What is installed is there already; that it can be is the matter of test/package.
+  if (block.language === 'sh') await project.shell(block.code.replaceAll(/^npm install .*$/gm, ''));
   else {
     const file = `block-${number}.${block.language === 'ts' ? 'ts' : 'mjs'}`;
     await project.write(file, block.code);

@@ -29,7 +29,9 @@ export class UserProject {
       if (!name.startsWith('.')) await symlink(join(ROOT, 'node_modules', name), join(modules, name));
     }
     await symlink(ROOT, join(modules, 'bertune'));
-    await symlink(join(ROOT, 'dist/cli/main.js'), join(modules, '.bin/bertune'));
+    // As npm installs it: a command that can be run, which the compiler's output is not.
+    const command = `#!/bin/sh\nexec node ${JSON.stringify(join(ROOT, 'dist/cli/main.js'))} "$@"\n`;
+    await writeFile(join(modules, '.bin/bertune'), command, { mode: 0o755 });
     await symlink(join(ROOT, 'node_modules/.bin/tsc'), join(modules, '.bin/tsc'));
     await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n');
     return new UserProject(folder, environment);

@@ -142,6 +142,15 @@ describe('merging a LoRA adapter', () => {
     await model.dispose();
     await expectRefusal(model.merge(), 'DISPOSED');
   });
+
+  it('keeps apart from adapters beside the model', async () => {
+    await using model = await TextClassifier.load(interop('lora'), CPU);
+    await model.loadAdapter('beside', interop('lora-dense'));
+    await expectRefusal(model.merge(), 'INVALID_OPTION', 'beside');
+    await model.unloadAdapter('beside');
+    await model.merge();
+    await expectRefusal(model.loadAdapter('beside', interop('lora-dense')), 'INVALID_OPTION', 'unmerge()');
+  });
 });
 
 describe('exporting a plain checkpoint', () => {
