@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { methodName, methodTitle } from '../compare/methods.js';
 import type { DatasetSummary } from '../data/summary.js';
+import { embeddedPath } from '../embedded.js';
 import { BertuneError } from '../errors.js';
 import { prepareOutputDirectory, writeJson } from '../files/output.js';
 import { type FindOptions, isRemote, modelDirectory } from '../hub.js';
@@ -87,7 +88,13 @@ async function train(options: TrainArguments): Promise<void> {
 }
 
 async function experimentOf(options: TrainArguments, data: DataSource, find: FindOptions): Promise<Experiment> {
-  const method = await methodOf(options, await modelDirectory(options.model, find), find);
+  // A path is not looked for yet: the output directory may be refused first.
+  const model = embeddedPath('model', options.model);
+  const method = await methodOf(
+    options,
+    (await isRemote('model', model)) ? await modelDirectory(model, find) : model,
+    find,
+  );
   return {
     name: methodName(method),
     title: methodTitle(method),
