@@ -54,6 +54,7 @@ tr.group>*{border-top:2px solid var(--line)}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;list-style:none;padding:0;margin:.25rem 0 .75rem;font-size:.9rem}
 .legend li{min-width:0;max-width:100%}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1rem 1.5rem;align-items:start}
+.charts>:only-child{max-width:34rem}
 figure{margin:0;min-width:0}
 figcaption{font-weight:600;font-size:.95rem}
 figcaption small{display:block;font-weight:400;font-size:.85rem}

@@ -57,10 +57,11 @@ export function lineChart({ x, series, smoothed = false, ...described }: LineOpt
   return { html: chart.html(), named: places !== null };
 }
 
-/** From the first point to the last; a little room where that is one. */
+/** From the first point to the last; room on both sides where that is one. */
 function xDomain(xs: readonly number[]): [number, number] {
   const [low, high] = [Math.min(...xs), Math.max(...xs)];
-  return high > low ? [low, high] : [low - 0.5, high + 0.5];
+  if (high > low) return [low, high];
+  return low > 0 ? [0, 2 * low] : [low - 0.5, high + 0.5];
 }
 
 /** Every few epochs or steps, at whole ones only. */

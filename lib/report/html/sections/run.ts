@@ -51,7 +51,7 @@ function trainingOf(run: RunRecord, index: number): string {
   const title = `Loss of ${run.title}`;
   const description = `Loss by step: ${curves.map((curve) => curve.title).join(' and ')}`;
   const chart = lineChart({ title, description, x: 'step', series: curves, smoothed: true });
-  return `<div class="split"><div>${epochs}</div>${figures([figure('Loss', 'by step', chart.html)])}</div>`;
+  return epochs + figures([figure('Loss', 'by step', chart.html)]);
 }
 
 function testOf({ test, title }: RunRecord): string {

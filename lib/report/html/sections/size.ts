@@ -11,7 +11,7 @@ const METRICS = [
   { key: 'f1_macro', title: 'Test F1 macro' },
 ] as const;
 
-/** How good a run is by how much it trains. Empty where nothing was trained and measured. */
+/** How good a run is by how much it trains. Empty where there are not two to compare. */
 export function sizeSection(runs: readonly RunRecord[]): string {
   const before = runs.find(({ method }) => method.kind === 'none');
   const charts = METRICS.flatMap(({ key, title }) => {
@@ -19,7 +19,7 @@ export function sizeSection(runs: readonly RunRecord[]): string {
       const [x = 0, y = Number.NaN] = [run.parameters?.trainable, run.test?.[key]];
       return x > 0 && Number.isFinite(x) && Number.isFinite(y) ? [{ ...markOf(run, index), x, y }] : [];
     });
-    if (points.length === 0) return [];
+    if (points.length < 2) return [];
     const level = before?.test?.[key];
     const x = 'trainable parameters';
     const chart = scatterChart({
@@ -34,10 +34,10 @@ export function sizeSection(runs: readonly RunRecord[]): string {
   return legendUnlessNamed(runs, charts) + figures(charts.map(({ html }) => html));
 }
 
-/** The LoRA runs by rank: a table, and a chart where there are two ranks. Empty where there are none. */
+/** The LoRA runs by rank: a table, and a chart where there are two ranks. Empty where there are not two runs. */
 export function rankSection(runs: readonly RunRecord[]): string {
   const table = loraTable(runs);
-  if (table.rows.length === 0) return '';
+  if (table.rows.length < 2) return '';
   const points = runs
     .flatMap(({ method, test }) => {
       const [rank, accuracy, f1] = [Number(method.rank), test?.accuracy, test?.f1_macro];
