@@ -1,18 +1,19 @@
 import type { BertConfig } from '../checkpoint/config.js';
 import { BertuneError } from '../errors.js';
-import { type Method, type MethodKind, type MethodPlan, methodPlan } from '../methods.js';
-import type { NativeDataset, NativeLoraConfig, NativePrefixConfig, NativeSession } from '../native.js';
+import { type Method, type MethodPlan, methodPlan } from '../methods.js';
 import { expectPositiveInteger, invalidOption } from '../options.js';
 import type { TextInputs } from '../text-input.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts, Tokenizer } from '../tokenizer.js';
 import { type AdapterInfo, type NamedAdapter, NamedAdapters, readForModel } from './adapters.js';
-import { groupedLongestFirst, longestFirst, packBatches } from './batches.js';
+import { longestFirst, packBatches } from './batches.js';
+import { expectContinuation } from './continuation.js';
 import type { ResolvedDevice } from './device.js';
-import { forwardBatches, forwardMixedBatches, predictBatch } from './forward.js';
+import { forwardBatches, predictBatch } from './forward.js';
 import { initializerOf } from './initialise.js';
+import { forwardMixed } from './mixed.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
-import { Session, type Values, withDatasetOn } from './session.js';
+import { datasetOf, Session, type Values } from './session.js';
 
 /** Where a model's frozen weights come from. */
 export interface Base {
@@ -207,7 +208,7 @@ export class Model {
           encode: (inputs, maxLength, signal) =>
             this.encode(inputs, this.#textLimits(adapters, maxLength, session.plan), signal),
           forward: (encoded, batchTokens, signal) =>
-            this.#forwardMixed(native, session.plan, adapters, encoded, batchTokens, signal),
+            forwardMixed(native, { plan: session.plan, labels: this.labels }, adapters, encoded, batchTokens, signal),
         }),
       ),
     );
@@ -233,28 +234,8 @@ export class Model {
         `Expected the adapter ${JSON.stringify(gone.name)} beside the model as it is now`,
       );
     }
-    return session.use((native) => this.#forwardMixed(native, session.plan, adapters, encoded, batchTokens, undefined));
-  }
-
-  async #forwardMixed(
-    native: NativeSession,
-    plan: MethodPlan,
-    adapters: readonly (NamedAdapter | null)[],
-    encoded: EncodedTexts,
-    batchTokens: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Values[]> {
-    throwIfAborted(signal);
-    const handles = Int32Array.from(adapters, (adapter) => adapter?.handle ?? 0);
-    const classes = Int32Array.from(adapters, (adapter) => (adapter?.labels ?? this.labels).length);
-    const groups = prefixGroups(adapters, plan);
-    // Texts of one adapter stand together, those of one prefix before all.
-    const most = handles.reduce((a, b) => Math.max(a, b), 0) + 1;
-    const keys = Int32Array.from(handles, (handle, i) => (groups[i] === 0 ? handle : most + groups[i]!));
-    const order = groupedLongestFirst(encoded.offsets, keys);
-    const batches = packBatches(encoded.offsets, order, batchTokens, groups);
-    return withDatasetOn(native, datasetOf(encoded), (handle) =>
-      forwardMixedBatches(native, handle, batches, handles, classes, signal),
+    return session.use((native) =>
+      forwardMixed(native, { plan: session.plan, labels: this.labels }, adapters, encoded, batchTokens, undefined),
     );
   }
 
@@ -402,58 +383,4 @@ export interface AdapterUse {
    * @throws BertuneError ABORTED, OUT_OF_MEMORY
    */
   forward(encoded: EncodedTexts, batchTokens: number, signal?: AbortSignal): Promise<Values[]>;
-}
-
-/** Which texts a batch may hold together: a number for each prefix that stands in front of them, 0 for none. */
-function prefixGroups(adapters: AdapterUse['adapters'], { prefix }: MethodPlan): Int32Array {
-  return Int32Array.from(adapters, (adapter) => {
-    if (adapter === null) return prefix ? 1 : 0;
-    return adapter.virtualTokens > 0 ? 1 + adapter.handle : 0;
-  });
-}
-
-/** Token ids as the addon takes them. */
-export function datasetOf({ ids, offsets, typeIds }: EncodedTexts, labels?: Int32Array): NativeDataset {
-  return { ids, offsets, ...(typeIds && { typeIds }), ...(labels && { labels }) };
-}
-
-/** An adapter can be trained on, but not turned into another method or another shape. */
-function expectContinuation(current: MethodPlan, next: MethodPlan, kind: MethodKind): void {
-  const carried = current.lora ? 'lora' : current.prefix ? 'prefix' : undefined;
-  if (carried === undefined) return;
-  if (kind !== carried) {
-    throw new BertuneError(
-      'INVALID_OPTION',
-      `Expected the method ${carried} because the model carries such an adapter but received ${kind}; ` +
-        'load the base model for another method',
-    );
-  }
-  const expected = [
-    ...(current.lora && next.lora ? loraDifferences(current.lora, next.lora) : []),
-    ...(current.prefix && next.prefix ? prefixDifferences(current.prefix, next.prefix) : []),
-  ];
-  if (expected.length === 0) return;
-  throw new BertuneError(
-    'INVALID_OPTION',
-    `Expected ${expected.join(' and ')}, as in the adapter that the model carries; load the base model for another`,
-  );
-}
-
-function loraDifferences(current: NativeLoraConfig, next: NativeLoraConfig): string[] {
-  const modules = (config: NativeLoraConfig) => [...config.modules].sort().join(', ');
-  return [
-    ...(next.rank === current.rank ? [] : [`rank ${current.rank} but received ${next.rank}`]),
-    ...(modules(next) === modules(current) ? [] : [`the targets ${modules(current)} but received ${modules(next)}`]),
-  ];
-}
-
-function prefixDifferences(current: NativePrefixConfig, next: NativePrefixConfig): string[] {
-  const { virtualTokens, projection } = current;
-  return [
-    ...(next.virtualTokens === virtualTokens
-      ? []
-      : [`${virtualTokens} virtual tokens but received ${next.virtualTokens}`]),
-    // Adapters hold what the network made, not the network.
-    ...(next.projection && !projection ? ['projection: false'] : []),
-  ];
 }

@@ -10,6 +10,7 @@ import {
   type NativeSession,
 } from '../native.js';
 import type { Tensor } from '../safetensors.js';
+import type { EncodedTexts } from '../tokenizer.js';
 import type { ResolvedDevice } from './device.js';
 
 /** Numbers as the addon gives them: Float64Array in fp64 sessions, Float32Array otherwise. */
@@ -173,4 +174,9 @@ export async function withDatasetOn<T>(
 export function writeValues(native: NativeSession, name: string, values: Values): Promise<void> {
   const dtype = values instanceof Float64Array ? 'F64' : 'F32';
   return native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+}
+
+/** Token ids as the addon takes them. */
+export function datasetOf({ ids, offsets, typeIds }: EncodedTexts, labels?: Int32Array): NativeDataset {
+  return { ids, offsets, ...(typeIds && { typeIds }), ...(labels && { labels }) };
 }

@@ -1,0 +1,50 @@
+import { BertuneError } from '../errors.js';
+import type { MethodKind, MethodPlan } from '../methods.js';
+import type { NativeLoraConfig, NativePrefixConfig } from '../native.js';
+
+/**
+ * An adapter can be trained on, but not turned into another method or another shape.
+ *
+ * @param current what the model carries
+ * @param next what it is to be trained as
+ * @throws BertuneError INVALID_OPTION
+ */
+export function expectContinuation(current: MethodPlan, next: MethodPlan, kind: MethodKind): void {
+  const carried = current.lora ? 'lora' : current.prefix ? 'prefix' : undefined;
+  if (carried === undefined) return;
+  if (kind !== carried) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `Expected the method ${carried} because the model carries such an adapter but received ${kind}; ` +
+        'load the base model for another method',
+    );
+  }
+  const expected = [
+    ...(current.lora && next.lora ? loraDifferences(current.lora, next.lora) : []),
+    ...(current.prefix && next.prefix ? prefixDifferences(current.prefix, next.prefix) : []),
+  ];
+  if (expected.length === 0) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `Expected ${expected.join(' and ')}, as in the adapter that the model carries; load the base model for another`,
+  );
+}
+
+function loraDifferences(current: NativeLoraConfig, next: NativeLoraConfig): string[] {
+  const modules = (config: NativeLoraConfig) => [...config.modules].sort().join(', ');
+  return [
+    ...(next.rank === current.rank ? [] : [`rank ${current.rank} but received ${next.rank}`]),
+    ...(modules(next) === modules(current) ? [] : [`the targets ${modules(current)} but received ${modules(next)}`]),
+  ];
+}
+
+function prefixDifferences(current: NativePrefixConfig, next: NativePrefixConfig): string[] {
+  const { virtualTokens, projection } = current;
+  return [
+    ...(next.virtualTokens === virtualTokens
+      ? []
+      : [`${virtualTokens} virtual tokens but received ${next.virtualTokens}`]),
+    // Adapters hold what the network made, not the network.
+    ...(next.projection && !projection ? ['projection: false'] : []),
+  ];
+}
