@@ -11,6 +11,9 @@ import { randomNumbers } from '../support/statistics.js';
 const LINE = /^(real|acc|master|int) (\S+) (read|write|update|given)(?: as (\S+))?(?: in (\w+) at (\S+))?$/;
 const FACTOR = /^(\d+)?([A-Za-z]+)?(?:\/(\d+))?(?:\+(\d+))?$/;
 
+/** Adapters in a batch that mixes them. */
+export const ADAPTERS_IN_BATCH = 8;
+
 /** How often an array passes. */
 const USES = { read: 1, write: 1, update: 2, given: 0 };
 
@@ -63,6 +66,9 @@ function integers(name, count, use, { letters, batch }) {
   const next = randomNumbers(11);
   const below = (end) => Int32Array.from({ length: count }, () => Math.floor(next() * end));
   if (name === 'cu_seqlens' || name === 'dataset_offsets') return starts(batch.lengths);
+  // Texts of one adapter stand together; slot 0 is the model alone.
+  if (name === 'slots')
+    return Int32Array.from({ length: count }, (_, i) => 1 + Math.floor((i * ADAPTERS_IN_BATCH) / count));
   if (name === 'order') return Int32Array.from(batch.lengths, (_, i) => i);
   if (name === 'ids' || name === 'dataset_ids') return below(letters.V);
   if (name === 'labels' || name === 'dataset_labels' || name === 'predictions') return below(letters.NC);

@@ -3,6 +3,7 @@
 //
 // over: 'tokens' the batches of --tokens · 'texts' those that differ in their number of texts · 'lengths' texts of one
 // length · 'once'
+import { ADAPTERS_IN_BATCH } from './arrays.js';
 import { GEMM_TRIALS } from './gemm-trials.js';
 
 const DROPOUT = { dropout_p: 0.1, dropout_site: 3 };
@@ -341,6 +342,41 @@ const LORA_TRIALS = [4, 8, 16, 32].flatMap((r) => [
   },
 ]);
 
+/** Arrays or sizes of each adapter in a batch of several. */
+const eachAdapter = (make) =>
+  Object.assign({}, ...Array.from({ length: ADAPTERS_IN_BATCH }, (_, index) => make(index)));
+
+const MIXED_TRIALS = [
+  {
+    name: `LoRA r=8 of ${ADAPTERS_IN_BATCH} adapters`,
+    operation: 'mixed_lora_forward_add',
+    over: 'tokens',
+    flops: '4,T,C,8',
+    sizes: { n: 'C', k: 'C', ...eachAdapter((i) => ({ [`r.${i}`]: 8, [`scaling.${i}`]: 4 })) },
+    arrays: {
+      ...BATCH,
+      slots: 'int B read',
+      inp: 'real T,C read',
+      ...eachAdapter((i) => ({ [`a.${i}`]: 'real 8,C read', [`b.${i}`]: 'real C,8 read' })),
+      out: 'real T,C update',
+    },
+  },
+  {
+    name: `heads of ${ADAPTERS_IN_BATCH} adapters`,
+    operation: 'mixed_linear_forward',
+    over: 'texts',
+    flops: '2,B,NC,C',
+    sizes: { n: 'NC', k: 'C' },
+    arrays: {
+      ...BATCH,
+      slots: 'int B read',
+      inp: 'real B,C read',
+      ...eachAdapter((i) => ({ [`weight.${i}`]: 'real NC,C read', [`bias.${i}`]: 'real NC read' })),
+      out: 'real B,NC write',
+    },
+  },
+];
+
 /** Rows whose arrays are a method's trainable parameters. adamw is both: the norm that it clips by is part of it. */
 const OPTIMIZER_TRIALS = ['full', 'prefix', 'lora', 'linear'].flatMap((method) => [
   { name: `norm, ${method}`, operation: 'grad_norm', over: 'once', segments: method, arrays: {} },
@@ -379,6 +415,7 @@ export const TRIALS = [
   ...NORM_TRIALS,
   ...ELEMENTWISE_TRIALS,
   ...LORA_TRIALS,
+  ...MIXED_TRIALS,
   ...ROW_TRIALS,
   ...LOSS_TRIALS,
   ...OPTIMIZER_TRIALS,
