@@ -30,7 +30,7 @@ constexpr int kOuterBlocks = 4;
 
 // Grid (tiles of kRows rows, tiles of kRank ranks), block kThreads.
 template <typename T, Factor kWeight, int kRank, bool kVector>
-__global__ void __launch_bounds__(kThreads) down(Down<T> args) {
+__global__ void __launch_bounds__(kThreads, 1) down(Down<T> args) {
   using L = DownLayout<T, kWeight, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
