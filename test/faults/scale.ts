@@ -8,14 +8,9 @@ import { appendFileSync } from 'node:fs';
 /** Whether this is `npm run test:faults`. */
 export const LONG = process.env.BERTUNE_FAULTS === 'long';
 
-/** How many cases to try. */
+/** How many cases to try, or how many milliseconds they may take. */
 export function scaled(short: number, long: number): number {
   return LONG ? long : short;
-}
-
-/** Milliseconds that a test may take. */
-export function timeLimit(short: number, long: number): number {
-  return scaled(short, long);
 }
 
 /**
