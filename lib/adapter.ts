@@ -8,7 +8,7 @@ import type { BertConfig } from './checkpoint/config.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
 import { BertuneError } from './errors.js';
 import { isFile, readJsonObject } from './files/input.js';
-import { dataFile, formatJson, writeFilesAtomic } from './files/output.js';
+import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from './files/output.js';
 import { expectOneOf, expectString } from './options.js';
 import { readSafetensors, type Safetensors, safetensorsFile } from './safetensors.js';
 
@@ -54,22 +54,26 @@ export function checkAdapter(adapter: Adapter, config: BertConfig): void {
  * Creates the directory where needed.
  *
  * @param options.tokenizerFrom directory whose tokenizer files are copied beside. Defaults to none.
+ * @param options.beside files that are written with it, all or none, before its own. Defaults to none.
+ * @param options.remove names of files that go with it. Defaults to none.
  * @throws BertuneError OUTPUT_REFUSED, SHAPE_MISMATCH, CHECKPOINT_INVALID, INVALID_OPTION, NOT_FOUND (the tokenizer)
  */
 export async function writeAdapter(
   directory: string,
   adapter: Adapter,
-  options: { tokenizerFrom?: string } = {},
+  options: { tokenizerFrom?: string; beside?: readonly OutputFile[]; remove?: readonly string[] } = {},
 ): Promise<void> {
   expectString('directory', directory);
   const kind = expectOneOf('kind', adapter.kind, ['lora', 'prefix']);
   const { settings, file } = adapter.kind === 'lora' ? formatLora(adapter) : formatPrefix(adapter);
   const floats = kind === 'lora' ? ['lora_dropout'] : [];
-  await writeFilesAtomic(directory, [
+  const files = [
+    ...(options.beside ?? []),
     ...(options.tokenizerFrom === undefined ? [] : await tokenizerFiles(options.tokenizerFrom)),
     safetensorsFile(ADAPTER_WEIGHTS_FILE, file.tensors, file.metadata),
     dataFile(ADAPTER_CONFIG_FILE, formatJson(settings, { sortKeys: true, floats })),
-  ]);
+  ];
+  await writeFilesAtomic(directory, files, options.remove ? { remove: options.remove } : {});
 }
 
 async function readWeights(directory: string, path: string): Promise<Safetensors> {

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkParameter } from './checkpoint/check.js';
 import { type BertConfig, configToJson, FLOAT_KEYS, type HeadKind, readConfig } from './checkpoint/config.js';
@@ -9,7 +8,7 @@ import { INDEX_FILE, readWeights, WEIGHTS_FILE } from './checkpoint/shards.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
 import { BertuneError } from './errors.js';
 import { isDirectory, isFile } from './files/input.js';
-import { dataFile, formatJson, writeFilesAtomic } from './files/output.js';
+import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from './files/output.js';
 import { expectNames, expectOneOf, expectString } from './options.js';
 import { safetensorsFile, type Tensor } from './safetensors.js';
 
@@ -105,6 +104,12 @@ export async function readCheckpoint(
  */
 export async function writeCheckpoint(directory: string, content: CheckpointContent): Promise<void> {
   expectString('directory', directory);
+  const { files, remove } = await checkpointFiles(content);
+  await writeFilesAtomic(directory, files, { remove });
+}
+
+/** What writeCheckpoint writes, for writeFilesAtomic, and what it removes. Errors as writeCheckpoint. */
+export async function checkpointFiles(content: CheckpointContent): Promise<{ files: OutputFile[]; remove: string[] }> {
   const labels = expectNames('labels', content.labels);
   const head = expectOneOf('head', content.head, ['classifier', 'probe']);
   checkComplete(content.tensors, expectedTensors(content.config, head, labels.length));
@@ -112,12 +117,12 @@ export async function writeCheckpoint(directory: string, content: CheckpointCont
   const dtypes = new Set([...content.tensors.values()].map(({ dtype }) => dtype));
   const dtype = dtypes.size === 1 ? TORCH_DTYPES.get([...dtypes][0]!)! : 'float32';
   const config = configToJson(content.config, labels, head, dtype);
-  await writeFilesAtomic(directory, [
+  const files = [
     ...(await tokenizerFiles(content.tokenizerFrom)),
     safetensorsFile(WEIGHTS_FILE, content.tensors),
     dataFile('config.json', formatJson(config, { sortKeys: true, floats: FLOAT_KEYS })),
-  ]);
-  for (const name of STALE_FILES) await rm(join(directory, name), { force: true });
+  ];
+  return { files, remove: STALE_FILES };
 }
 
 /** Tensors under canonical names, and beside it their names in the file. */

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, opendir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, open, opendir, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { expectString } from '../options.js';
+import { finishPublication, publish, type StagedFile, temporaryPath } from './publication.js';
 
 /** A file to be written: its name inside the directory, and what writes its contents from the start. */
 export interface OutputFile {
@@ -39,21 +39,29 @@ export async function prepareOutputDirectory(path: string, options: { overwrite?
 
 /**
  * Writes files to a directory, all or none: each under a temporary name, flushed to the disk, then renamed. Readers see
- * the old file or the new one, never half of one. Creates the directory where needed. On failure nothing is left
- * behind; files that had been there stay as they were unless renaming itself fails half-way.
+ * the old file or the new one, never half of one; whoever reads several with readSettled sees all the old ones or all the
+ * new ones, also after the process dies half-way. Creates directories where needed. On failure nothing is left behind,
+ * and files that had been there are as they were.
  *
- * @param directory where to write
- * @param files in the order in which they are to appear
+ * @param directory where to write; no two processes may at a time
+ * @param files in the order in which they are to appear; a name may lead into a subdirectory: `base/config.json`
+ * @param options.remove names of files that are to go as these appear. Defaults to none.
  * @throws BertuneError OUTPUT_REFUSED
  */
-export async function writeFilesAtomic(directory: string, files: readonly OutputFile[]): Promise<void> {
+export async function writeFilesAtomic(
+  directory: string,
+  files: readonly OutputFile[],
+  options: { remove?: readonly string[] } = {},
+): Promise<void> {
+  const root = resolve(directory);
   const made: string[] = [];
-  const written: { temporary: string; target: string }[] = [];
-  const appeared: string[] = [];
+  const written: StagedFile[] = [];
   try {
-    await makeDirectories(resolve(directory), made);
+    await makeDirectories(root, made);
+    await finishPublication(root);
     for (const file of files) {
-      const staged = { temporary: temporaryPath(directory), target: join(directory, file.name) };
+      await makeDirectories(dirname(join(root, file.name)), made);
+      const staged = { temporary: temporaryPath(root), name: file.name };
       const handle = await open(staged.temporary, 'wx');
       written.push(staged);
       try {
@@ -63,17 +71,9 @@ export async function writeFilesAtomic(directory: string, files: readonly Output
         await handle.close();
       }
     }
-    for (const { target } of written) {
-      const found = await stat(target).catch(() => undefined);
-      if (found?.isDirectory()) {
-        throw new BertuneError('OUTPUT_REFUSED', `Expected to write the file ${target} but found a directory there`);
-      }
-      if (!found) appeared.push(target);
-    }
-    for (const { temporary, target } of written) await rename(temporary, target);
-    await syncDirectory(directory);
+    await publish(root, written, options.remove ?? []);
   } catch (cause) {
-    for (const path of [...written.map(({ temporary }) => temporary), ...appeared]) await rm(path, { force: true });
+    for (const { temporary } of written) await rm(temporary, { force: true }).catch(() => undefined);
     await removeDirectories(made);
     throw refusal(directory, cause);
   }
@@ -170,20 +170,8 @@ async function probe(directory: string): Promise<void> {
   try {
     await writeFully(file, Buffer.from('bertune'));
   } finally {
-    await file.close();
-    await rm(path, { force: true });
+    await file.close().finally(() => rm(path, { force: true }));
   }
-}
-
-function temporaryPath(directory: string): string {
-  return join(directory, `.bertune-${randomBytes(8).toString('hex')}.tmp`);
-}
-
-/** Makes the renames durable, where the system lets a directory be flushed. */
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r').catch(() => undefined);
-  await handle?.sync().catch(() => undefined);
-  await handle?.close();
 }
 
 /** What the file system said, as OUTPUT_REFUSED; anything else as it is. */

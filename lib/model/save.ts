@@ -1,8 +1,7 @@
-import { rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type Adapter, writeAdapter } from '../adapter.js';
-import { encoderTensors, headTensors, writeCheckpoint } from '../checkpoint.js';
-import { prepareOutputDirectory } from '../files/output.js';
+import { checkpointFiles, encoderTensors, headTensors } from '../checkpoint.js';
+import { prepareOutputDirectory, writeFilesAtomic } from '../files/output.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectString, invalidOption } from '../options.js';
@@ -11,9 +10,6 @@ import { OWN_BASE } from './load.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
 import type { Model } from './model.js';
 import type { Values } from './session.js';
-
-/** What would make a directory look like an adapter's although it holds a checkpoint. */
-const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'];
 
 /** Where a model is written, and whether over what is there. */
 export interface SaveOptions {
@@ -69,8 +65,8 @@ async function write(
 
 /** A checkpoint, and no adapter beside it. */
 async function saveAlone(model: Model, source: Source, directory: string): Promise<void> {
-  await saveCheckpoint(model, source, directory);
-  for (const name of ADAPTER_FILES) await rm(join(directory, name), { force: true });
+  const { files, remove } = await filesAlone(model, source);
+  await writeFilesAtomic(directory, files, { remove });
 }
 
 async function saveAdapter(
@@ -79,27 +75,26 @@ async function saveAdapter(
   method: LoraMethod | PrefixMethod,
   directory: string,
 ): Promise<void> {
-  const ownBase = join(directory, OWN_BASE);
   const { intact, name, revision, tokenizerFrom } = model.base;
-  if (!intact) await saveCheckpoint(model, { ...source, plan: { ...source.plan, lora: null } }, ownBase);
+  const ownBase = intact ? null : await filesAlone(model, { ...source, plan: { ...source.plan, lora: null } });
   const base = intact
     ? { baseModel: name, baseRevision: revision }
-    : { baseModel: resolve(ownBase), baseRevision: null };
+    : { baseModel: resolve(directory, OWN_BASE), baseRevision: null };
   const adapter = await adapterOf(model, source, method, base);
-  await writeAdapter(directory, adapter, { tokenizerFrom });
+  await writeAdapter(directory, adapter, {
+    tokenizerFrom,
+    beside: (ownBase?.files ?? []).map((file) => ({ ...file, name: `${OWN_BASE}/${file.name}` })),
+    remove: (ownBase?.remove ?? []).map((file) => `${OWN_BASE}/${file}`),
+  });
 }
 
-/** The weights with the updates of the plan's LoRA, if it has one, added. */
-async function saveCheckpoint(
-  { config, labels, base }: Model,
-  { plan, read }: Source,
-  directory: string,
-): Promise<void> {
+/** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
+async function filesAlone({ config, labels, base }: Model, { plan, read }: Source) {
   const { head } = plan;
   const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
   const tensors = await readTensors(read, shapes);
   for await (const [name, values] of mergedWeights(plan, read)) tensors.set(name, tensorOf(values, shapes.get(name)!));
-  await writeCheckpoint(directory, { config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
+  return checkpointFiles({ config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
 }
 
 async function adapterOf(
