@@ -1,9 +1,9 @@
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, opendir, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, open, opendir, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { expectString } from '../options.js';
-import { finishPublication, publish, type StagedFile, temporaryPath } from './publication.js';
+import { discard, finishPublication, publish, type StagedFile, temporaryPath } from './publication.js';
 
 /** A file to be written: its name inside the directory, and what writes its contents from the start. */
 export interface OutputFile {
@@ -73,7 +73,7 @@ export async function writeFilesAtomic(
     }
     await publish(root, written, options.remove ?? []);
   } catch (cause) {
-    for (const { temporary } of written) await rm(temporary, { force: true }).catch(() => undefined);
+    for (const { temporary } of written) await discard(temporary);
     await removeDirectories(made);
     throw refusal(directory, cause);
   }
@@ -170,7 +170,7 @@ async function probe(directory: string): Promise<void> {
   try {
     await writeFully(file, Buffer.from('bertune'));
   } finally {
-    await file.close().finally(() => rm(path, { force: true }));
+    await file.close().finally(() => discard(path));
   }
 }
 

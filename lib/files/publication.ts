@@ -55,7 +55,7 @@ export async function publish(
       throw new BertuneError('OUTPUT_REFUSED', `Expected to write the file ${target} but found a directory there`);
     }
     if (found && (await isSame(file.temporary, target))) {
-      await rm(file.temporary, { force: true });
+      await discard(file.temporary);
       continue;
     }
     changed.push(file);
@@ -101,7 +101,7 @@ async function renameAll(
     for (const name of removed) await rm(join(directory, name), { force: true });
     await syncDirectories(directory, [...staged.map(({ name }) => name), ...removed]);
   } catch (cause) {
-    for (const name of appearing) await rm(join(directory, name), { force: true }).catch(() => undefined);
+    for (const name of appearing) await discard(join(directory, name));
     throw cause;
   }
 }
@@ -118,10 +118,16 @@ async function replaceTogether(
   };
   const path = join(directory, JOURNAL_FILE);
   const backups = new Map<string, string>();
-  let canGoBack = true;
+  let canGoBack = false;
   try {
     canGoBack = await backUp(directory, lost, backups);
     await writeJournal(directory, path, journal);
+  } catch (cause) {
+    await discard(path);
+    for (const backup of backups.values()) await discard(backup);
+    throw cause;
+  }
+  try {
     await carryOut(directory, journal);
   } catch (cause) {
     // Without the journal the old files are the directory's again; where it cannot be removed, the new ones are.
@@ -129,8 +135,8 @@ async function replaceTogether(
     throw cause;
   }
   // Left behind it does no harm: all of it is done.
-  await rm(path, { force: true }).catch(() => undefined);
-  for (const backup of backups.values()) await rm(backup, { force: true }).catch(() => undefined);
+  await discard(path);
+  for (const backup of backups.values()) await discard(backup);
 }
 
 /** Gives the old files second names. @returns whether the file system can */
@@ -160,7 +166,7 @@ async function writeJournal(directory: string, path: string, journal: Journal): 
     }
     await rename(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => undefined);
+    await discard(temporary);
     throw cause;
   }
   await syncDirectory(directory);
@@ -191,7 +197,7 @@ async function goBack(
     }
     for (const [name, backup] of backups) {
       await rename(backup, join(directory, name));
-      await rm(backup, { force: true });
+      await discard(backup);
     }
     await syncDirectory(directory);
   } catch {
@@ -245,6 +251,11 @@ async function syncDirectories(directory: string, names: readonly string[]): Pro
   for (const path of new Set([directory, ...names.map((name) => dirname(join(directory, name)))])) {
     await syncDirectory(path);
   }
+}
+
+/** Removes a file that means nothing any more. Once more where that fails; what is left then goes with the next save. */
+export async function discard(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => rm(path, { force: true }).catch(() => undefined));
 }
 
 /** A name for a file that is still being written. */
