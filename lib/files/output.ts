@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, opendir, rmdir, stat } from 'node:fs/promises';
+import { mkdir, open, opendir, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { expectString } from '../options.js';
@@ -154,13 +154,17 @@ async function removeDirectories(made: readonly string[]): Promise<void> {
   for (const directory of [...made].reverse()) await rmdir(directory).catch(() => undefined);
 }
 
+/** Whether there is nothing in it but what a process that was killed may have left. */
 async function isEmpty(directory: string): Promise<boolean> {
-  const entries = await opendir(directory);
-  try {
-    return (await entries.read()) === null;
-  } finally {
-    await entries.close();
+  for await (const { name } of await opendir(directory)) {
+    if (!isLeftover(name)) return false;
   }
+  return true;
+}
+
+/** Whether a name is that of a file or directory that is made while writing, and means nothing afterwards. */
+export function isLeftover(name: string): boolean {
+  return /^\.bertune\.lock$|^\.bertune-[0-9a-f]+\.tmp$|^\.checkpoint-\d+\.[0-9a-f]+\.tmp$/.test(name);
 }
 
 /** Permission bits say nothing to the superuser, nor of a read-only or full disk: only a write tells. */
@@ -174,8 +178,25 @@ async function probe(directory: string): Promise<void> {
   }
 }
 
+/**
+ * Finishes what a process that was killed had begun to publish in a directory, and removes what else it left.
+ *
+ * @param directory locked, so that none of it is still being written
+ * @throws BertuneError OUTPUT_REFUSED
+ */
+export async function removeLeftovers(directory: string): Promise<void> {
+  try {
+    await finishPublication(directory);
+    for await (const { name } of await opendir(directory)) {
+      if (isLeftover(name) && name.endsWith('.tmp')) await rm(join(directory, name), { recursive: true, force: true });
+    }
+  } catch (cause) {
+    throw refusal(directory, cause);
+  }
+}
+
 /** What the file system said, as OUTPUT_REFUSED; anything else as it is. */
-function refusal(path: string, cause: unknown): unknown {
+export function refusal(path: string, cause: unknown): unknown {
   const code = (cause as NodeJS.ErrnoException | null)?.code;
   if (cause instanceof BertuneError || typeof code !== 'string') return cause;
   return new BertuneError('OUTPUT_REFUSED', `Expected to write to ${path} but ${(cause as Error).message}`, { cause });
