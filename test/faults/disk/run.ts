@@ -1,0 +1,120 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { LABELS, tinySplit, writeTinyCheckpoint } from '../../lib/tiny-model.js';
+import { type Fault, shimEnvironment, temporaryFolder } from './shim.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+
+/** How a process ended. */
+export interface Ending {
+  status: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+  /** Milliseconds. */
+  time: number;
+}
+
+/** A tiny model and data on disk, and processes of `bertune` that train it. */
+export class Bench {
+  readonly folder = temporaryFolder();
+
+  async prepare(): Promise<void> {
+    // Compiled, because hundreds of processes are started. Up to date already where `npm test` runs this.
+    execFileSync(process.execPath, [join(root, 'scripts/build.js'), '--typescript'], { stdio: 'ignore' });
+    await writeTinyCheckpoint(join(this.folder, 'model'), { dropout: 0.1 });
+    mkdirSync(join(this.folder, 'disk'));
+    for (const [name, examples, seed] of [
+      ['train', 24, 1],
+      ['validation', 6, 2],
+      ['test', 6, 3],
+    ] as const) {
+      const { texts, labels } = tinySplit(name, examples, seed);
+      const rows = texts.map((text, i) => JSON.stringify({ text, label: LABELS[labels[i]!] }));
+      writeFileSync(join(this.folder, `${name}.jsonl`), `${rows.join('\n')}\n`);
+    }
+  }
+
+  /** An output directory that does not exist yet. */
+  output(name: string): string {
+    const path = join(this.folder, 'disk', name);
+    rmSync(path, { recursive: true, force: true });
+    return path;
+  }
+
+  /** Arguments of a run: two epochs of three steps. */
+  arguments(output: string, more: readonly string[]): string[] {
+    const file = (name: string) => join(this.folder, `${name}.jsonl`);
+    const data = ['--train-file', file('train'), '--validation-file', file('validation'), '--test-file', file('test')];
+    const run = ['--epochs', '2', '--batch-size', '8', '--device', 'cpu', '--threads', '1', '--seed', '3'];
+    return ['train', '--model', join(this.folder, 'model'), ...data, ...run, '--output', output, ...more];
+  }
+
+  /** Trains; `fault` is done to the calls under the output directory. */
+  train(output: string, more: readonly string[], options: Partial<RunOptions> = {}): Promise<Ending> {
+    return runCli(this.arguments(output, more), { under: output, ...options });
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export interface RunOptions {
+  /** Directory whose calls go wrong. */
+  under: string;
+  fault: Fault;
+  /** Called with the process once it runs. */
+  during: (child: ChildProcess) => void;
+  /** Kilobytes that a file may have (`ulimit -f`). */
+  fileLimit: number;
+}
+
+/** Runs `bertune` with arguments in a process of its own. */
+export function runCli(args: readonly string[], options: Partial<RunOptions> = {}): Promise<Ending> {
+  return run([join(root, 'dist/cli/main.js'), ...args], options);
+}
+
+/** Runs a program beside this file. */
+export function runProgram(name: string, args: readonly string[], options: Partial<RunOptions> = {}): Promise<Ending> {
+  return run(['--import', loader, fileURLToPath(new URL(name, import.meta.url)), ...args], options);
+}
+
+function run(args: readonly string[], { under, fault, during, fileLimit }: Partial<RunOptions>): Promise<Ending> {
+  const began = performance.now();
+  const { DEBUG: _, ...inherited } = process.env;
+  const env = { ...inherited, ...(under !== undefined && fault && shimEnvironment(under, fault)) };
+  const limited = ['-c', `ulimit -f ${fileLimit} && exec "$@"`, 'sh', process.execPath, ...args];
+  const child =
+    fileLimit === undefined
+      ? spawn(process.execPath, args, { env, cwd: root })
+      : spawn('sh', limited, { env, cwd: root });
+  child.stdin.end();
+  during?.(child);
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text;
+    });
+  }
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status, signal) => resolve({ status, signal, ...output, time: performance.now() - began }));
+  });
+}
+
+/** Does work on each item, so many at a time. */
+export async function each<T>(items: readonly T[], atOnce: number, work: (item: T, i: number) => Promise<void>) {
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) {
+      const i = next++;
+      await work(items[i]!, i);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
