@@ -164,7 +164,9 @@ async function isEmpty(directory: string): Promise<boolean> {
 
 /** Whether a name is that of a file or directory that is made while writing, and means nothing afterwards. */
 export function isLeftover(name: string): boolean {
-  return /^\.bertune\.lock$|^\.bertune-[0-9a-f]+\.tmp$|^\.checkpoint-\d+\.[0-9a-f]+\.tmp$/.test(name);
+  return /^\.bertune\.lock$|^\.bertune-journal\.json$|^\.bertune-[0-9a-f]+\.tmp$|^\.checkpoint-\d+\.[0-9a-f]+\.tmp$/.test(
+    name,
+  );
 }
 
 /** Permission bits say nothing to the superuser, nor of a read-only or full disk: only a write tells. */

@@ -3,6 +3,8 @@ import { type Adapter, checkAdapter, isAdapter, readAdapter } from '../adapter.j
 import { readConfig } from '../checkpoint/config.js';
 import { type Checkpoint, isCheckpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
+import { isDirectory } from '../files/input.js';
+import { readSettled } from '../files/settled.js';
 import { parseHubId } from '../hub/id.js';
 import { type FindOptions, type Found, findModel, type HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
@@ -56,11 +58,7 @@ export async function loadModel(source: string, options: LoadOptions): Promise<{
   const seed = expectNonNegativeInteger('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
   const device = resolveDevice(options);
-  const { adapter, base, notes } = await findParts(expectString('source', source), options);
-  throwIfAborted(options.signal);
-
-  const asked = wanted ?? (adapter && (await adapterLabels(adapter, base.directory)));
-  const checkpoint = await readCheckpoint(base.directory, asked ? { labels: asked } : {});
+  const { adapter, base, notes, asked, checkpoint, tokenizer } = await readParts(source, wanted, options);
   const labels = asked ?? checkpoint.config.labels ?? ['LABEL_0', 'LABEL_1'];
   if (adapter) {
     checkAdapter(adapter, checkpoint.config);
@@ -70,7 +68,6 @@ export async function loadModel(source: string, options: LoadOptions): Promise<{
   const method = adapter ? methodOf(adapter) : null;
   const trained = methodPlan(method, checkpoint.config, labels.length, checkpoint.head ?? 'classifier');
   const plan = { ...trained, ...withoutTraining(trained.parameters) };
-  const tokenizer = await Tokenizer.load(base.directory);
   if (tokenizer.vocabSize > checkpoint.config.vocabSize) {
     throw new BertuneError(
       'CHECKPOINT_INVALID',
@@ -104,6 +101,21 @@ export async function loadModel(source: string, options: LoadOptions): Promise<{
     await session.retire();
     throw cause;
   }
+}
+
+/** Reads the files, those of one moment where somebody writes to their directories meanwhile. */
+async function readParts(source: string, wanted: readonly string[] | undefined, options: LoadOptions) {
+  const readAll = async () => {
+    const { adapter, base, notes } = await findParts(expectString('source', source), options);
+    throwIfAborted(options.signal);
+    return readSettled(base.directory, async () => {
+      const asked = wanted ?? (adapter && (await adapterLabels(adapter, base.directory)));
+      const checkpoint = await readCheckpoint(base.directory, asked ? { labels: asked } : {});
+      const tokenizer = await Tokenizer.load(base.directory);
+      return { adapter, base, notes, asked, checkpoint, tokenizer };
+    });
+  };
+  return (await isDirectory(source)) ? readSettled(source, readAll) : readAll();
 }
 
 interface Parts {

@@ -3,8 +3,8 @@ import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 
-/** Keys of JSON files that tell when and how fast, which no two runs share. */
-const OF_TIME = /runtime|per_second|seconds|created|process_peak|^step_time/;
+/** Keys of JSON files that tell when, how fast, and how much memory the process took: no two runs share them. */
+const OF_TIME = /runtime|per_second|seconds|created|peak$/;
 
 /** Every file below a directory, with `/` between parts, sorted. */
 export function listFiles(directory: string, under = ''): string[] {
@@ -39,7 +39,11 @@ function comparable(directory: string, name: string): string {
 export function expectSame(found: Record<string, string>, wanted: Record<string, string>, where: string): void {
   expect(Object.keys(found), where).to.deep.equal(Object.keys(wanted));
   for (const [name, text] of Object.entries(wanted)) {
-    if (found[name] !== text) expect(found[name], `${where}: ${name}`).to.equal(text);
+    const other = found[name]!;
+    if (other === text) continue;
+    const at = [...text].findIndex((letter, i) => letter !== other[i]);
+    const part = (whole: string) => whole.slice(Math.max(0, at - 60), at + 60);
+    expect.fail(`${where}: ${name} is …${part(other)}… in place of …${part(text)}…`);
   }
 }
 

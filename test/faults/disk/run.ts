@@ -107,14 +107,19 @@ function run(args: readonly string[], { under, fault, during, fileLimit }: Parti
   });
 }
 
-/** Does work on each item, so many at a time. */
+/** Does work on each item, so many at a time, also after some of it failed. Then throws what failed first. */
 export async function each<T>(items: readonly T[], atOnce: number, work: (item: T, i: number) => Promise<void>) {
+  const failures: unknown[] = [];
   let next = 0;
   const worker = async () => {
     while (next < items.length) {
       const i = next++;
-      await work(items[i]!, i);
+      await work(items[i]!, i).catch((error: unknown) => {
+        failures.push(error);
+        console.log(`      ${String(error).slice(0, 2000)}`);
+      });
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
+  if (failures.length > 0) throw failures[0];
 }

@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { TextClassifier } from '../../../lib/index.js';
+import { randomNumbers } from '../../lib/tiny-model.js';
+import { note, scaled } from '../scale.js';
+import { Bench } from './run.js';
+
+const PROGRAM = fileURLToPath(new URL('writer-program.ts', import.meta.url));
+
+/** What a loaded model is known by. */
+async function load(directory: string): Promise<string> {
+  await using model = await TextClassifier.load(directory, { device: 'cpu', threads: 1 });
+  const { logits } = await model.logits(['the day was good']);
+  return [model.labels, [...logits].map((x) => x.toFixed(5))].join('|');
+}
+
+describe('readers of a directory that is written to', function () {
+  this.timeout(scaled(120_000, 1_200_000));
+  const bench = new Bench();
+  const figures = { loads: 0, saves: 0, kills: 0 };
+
+  before(() => bench.prepare());
+  after(() => {
+    bench.remove();
+    note('disk: models loaded while another process saved over them', figures.loads);
+    note('disk: saves meanwhile', figures.saves);
+    note('disk: kill -9 of the process that saved', figures.kills);
+  });
+
+  /** Starts a writer. Resolves with what its two models are known by, once the first is saved. */
+  async function write(directory: string, kind: string): Promise<{ child: ChildProcess; known: string[] }> {
+    const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, join(bench.folder, 'model'), directory, kind], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const lines = createInterface({ input: child.stdout });
+    const [first] = (await once(lines, 'line')) as [string];
+    lines.on('line', () => figures.saves++);
+    return { child, known: JSON.parse(first) as string[] };
+  }
+
+  async function end(child: ChildProcess): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+
+  for (const kind of ['full', 'lora']) {
+    it(`find the old model or the new one, never both or neither: ${kind}`, async () => {
+      const directory = bench.output(kind);
+      const { child, known } = await write(directory, kind);
+      try {
+        expect(known[0]).not.to.equal(known[1]);
+        const seen = new Set<string>();
+        for (let i = 0; i < scaled(15, 500); i++) {
+          const found = await load(directory);
+          expect(known, `load ${i}`).to.include(found);
+          seen.add(found);
+          figures.loads++;
+        }
+        expect(child.exitCode).to.equal(null);
+        expect(seen.size, 'both models were seen').to.equal(2);
+      } finally {
+        await end(child);
+      }
+    });
+  }
+
+  it('find one of both after the writer is killed, at whatever moment', async () => {
+    const directory = bench.output('killed');
+    const random = randomNumbers(11);
+    for (let i = 0; i < scaled(1, 30); i++) {
+      const { child, known } = await write(directory, i % 2 === 0 ? 'full' : 'lora');
+      await new Promise((resolve) => setTimeout(resolve, 40 + random() * 400));
+      await end(child);
+      figures.kills++;
+      expect(known, `kill ${i}`).to.include(await load(directory));
+      figures.loads++;
+    }
+  });
+});
