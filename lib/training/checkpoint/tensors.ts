@@ -8,7 +8,7 @@ import type { MethodPlan } from '../../methods.js';
 import { PROMPT_EMBEDDINGS } from '../../model/names.js';
 import type { Values } from '../../model/session.js';
 import type { NativeDtype, NativePrecision, NativeSession } from '../../native.js';
-import { readSafetensors, safetensorsFile, type Tensor } from '../../safetensors.js';
+import { dtypeSize, type LazyTensor, readSafetensors, safetensorsFile, type Tensor } from '../../safetensors.js';
 
 /*
  * The numbers of a checkpoint: the parameters that train are in the model's or adapter's own files, which other tools
@@ -41,13 +41,13 @@ export async function writeOptimizer(
   plan: MethodPlan,
   precision: NativePrecision,
 ): Promise<void> {
-  const tensors = new Map<string, Tensor>();
+  const tensors = new Map<string, LazyTensor>();
+  const add = (name: string, parameter: string, part: 'value' | 'm' | 'v', shape: readonly number[]) =>
+    tensors.set(name, lazily(native, parameter, part, shape, dtypeOf(precision)));
   for (const [name, shape] of trainableShapes(plan)) {
-    for (const part of ['m', 'v'] as const) {
-      tensors.set(`${MOMENTS[part]}.${name}`, tensorOf(await native.read(name, part), shape));
-    }
-    if (isInModel(name, plan, precision)) continue;
-    tensors.set(`parameter.${name}`, tensorOf(await native.read(name, 'value'), shape));
+    add(`${MOMENTS.m}.${name}`, name, 'm', shape);
+    add(`${MOMENTS.v}.${name}`, name, 'v', shape);
+    if (!isInModel(name, plan, precision)) add(`parameter.${name}`, name, 'value', shape);
   }
   await writeFilesAtomic(directory, [safetensorsFile(OPTIMIZER_FILE, tensors)]);
 }
@@ -134,6 +134,23 @@ function expectTensor(
   return tensor;
 }
 
+/** Moments are twice the parameters: they are read from the session one by one. */
+function lazily(
+  native: NativeSession,
+  parameter: string,
+  part: 'value' | 'm' | 'v',
+  shape: readonly number[],
+  dtype: 'F64' | 'F32',
+): LazyTensor {
+  const length = shape.reduce((product, size) => product * size, dtypeSize(dtype));
+  const read = async () => bytesOf(await native.read(parameter, part));
+  return { dtype, shape: [...shape], data: { length, read } };
+}
+
+function bytesOf(values: Values): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
 /** Element type of what a session reads and writes, so that nothing is rounded. */
 function dtypeOf(precision: NativePrecision): 'F64' | 'F32' {
   return precision === 'fp64' ? 'F64' : 'F32';
@@ -141,8 +158,7 @@ function dtypeOf(precision: NativePrecision): 'F64' | 'F32' {
 
 function tensorOf(values: Values, shape: readonly number[]): Tensor {
   const dtype = dtypeOf(values instanceof Float64Array ? 'fp64' : 'fp32');
-  const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return { dtype, shape: [...shape], data };
+  return { dtype, shape: [...shape], data: bytesOf(values) };
 }
 
 /** A copy in memory that is aligned to the elements. */
