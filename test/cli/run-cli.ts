@@ -1,7 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -13,6 +13,7 @@ export const inRepository = (path: string) => join(root, path);
 
 /** What a run of the command line left behind. */
 export interface CliResult {
+  /** As a shell has it: 128 + its number for a signal that ended the process. */
   status: number | null;
   stdout: string;
   stderr: string;
@@ -49,7 +50,9 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
   if (during === undefined) child.stdin.end(input);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (status) => resolve({ status, ...output }));
+    child.on('close', (status, signal) => {
+      resolve({ status: signal === null ? status : 128 + constants.signals[signal], ...output });
+    });
   });
 }
 

@@ -75,7 +75,13 @@ async function check(title: string, model: TextClassifier, before: TextClassifie
   const whole = contents(target);
   const predicted = JSON.stringify(await model.predict(TEXTS));
   for (const { deed, more } of FAULTS) {
-    for (let at = 1; at <= calls; at++) {
+    // In `npm test` a tenth of the calls, others for every fault.
+    const stride = thorough ? (deed === 'EIO' || deed === 'ENOSPC' ? 1 : 3) : 10;
+    for (
+      let at = 1 + (FAULTS.findIndex((fault) => fault.deed === deed && fault.more === more) % stride);
+      at <= calls;
+      at += stride
+    ) {
       const fail = (what: string) =>
         wrong.push(`${title}: ${deed} at call ${at} of ${calls} and ${more} more: ${what}`);
       await prepare();
