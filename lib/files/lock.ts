@@ -29,8 +29,17 @@ export async function withDirectoryLock<T>(directory: string, work: () => Promis
     return await held.run(new Set([...mine, key]), work);
   } finally {
     // Removed before it is free: whoever opened it in between finds that it is no longer the file of that name.
-    rmSync(path, { force: true });
-    closeSync(fd);
+    quietly(() => rmSync(path, { force: true }));
+    quietly(() => closeSync(fd));
+  }
+}
+
+/** A lock file that stays says nothing, the lock itself is the kernel's; and a file is closed also where that fails. */
+function quietly(work: () => void): void {
+  try {
+    work();
+  } catch {
+    // The work under the lock has said what is wrong with the disk, or nothing is.
   }
 }
 

@@ -55,17 +55,20 @@ export async function writeCheckpointDirectory(
 ): Promise<string> {
   const directory = join(output, checkpointName(step));
   const temporary = temporaryPath(output, step);
+  let before: string | undefined;
   try {
     await mkdir(temporary);
     await write(temporary);
     await writeManifest(temporary);
-    const before = await moveAside(output, step);
+    before = await moveAside(output, step);
     await rename(temporary, directory);
     await syncDirectory(output);
     if (before !== undefined) await rm(before, { recursive: true, force: true });
     return directory;
   } catch (cause) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    // Where the new one did not get the name, the one before has it again.
+    if (before !== undefined) await rename(before, directory).catch(() => undefined);
     throw refusal(directory, cause);
   }
 }
