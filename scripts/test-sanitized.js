@@ -6,8 +6,8 @@
 // from processes that tests start; the run fails where there is anything.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
-import { addonCommands } from './cmake.js';
 import { step } from './build.js';
+import { addonCommands } from './cmake.js';
 import { main, root, SetupError, say } from './console.js';
 import { capture, onPath, run } from './process.js';
 
@@ -69,7 +69,9 @@ async function environment(kind, addon, reports) {
 await main(async () => {
   const [kind, ...forMocha] = process.argv.slice(2);
   if (!Object.hasOwn(KINDS, kind ?? '')) {
-    throw new SetupError(`Expected address or thread but received ${kind}; e.g. node scripts/test-sanitized.js address`);
+    throw new SetupError(
+      `Expected address or thread but received ${kind}; e.g. node scripts/test-sanitized.js address`,
+    );
   }
   const folder = `build/sanitized-${kind}`;
   const addon = await build(kind, folder);
@@ -77,7 +79,14 @@ await main(async () => {
   rmSync(reports, { recursive: true, force: true });
   mkdirSync(reports);
   const files = forMocha.some((argument) => argument.includes('.test.ts')) ? [] : ['test/**/*.test.ts'];
-  const mocha = ['--exit', '--timeout', '600000', ...LEFT_OUT.flatMap((glob) => ['--ignore', glob]), ...files, ...forMocha];
+  const mocha = [
+    '--exit',
+    '--timeout',
+    '600000',
+    ...LEFT_OUT.flatMap((glob) => ['--ignore', glob]),
+    ...files,
+    ...forMocha,
+  ];
   const node = [process.execPath, path.join(root, 'node_modules/mocha/bin/mocha.js'), ...mocha];
   const [program, ...args] = kind === 'thread' && onPath('setarch') ? ['setarch', '-R', ...node] : node;
   const status = await run(program, args, { env: await environment(kind, addon, reports) });

@@ -177,7 +177,8 @@ async function adapterCall(model: TextClassifier, folder: string): Promise<Loade
     async check() {
       const faults = [];
       const there = model.adapters.length;
-      if (there === 0 && model.memory().adapters !== memory) faults.push(`${model.memory().adapters} bytes of adapters`);
+      if (there === 0 && model.memory().adapters !== memory)
+        faults.push(`${model.memory().adapters} bytes of adapters`);
       await model.loadAdapter('third', adapter);
       if ((await logitsOf(model, 'third')) !== expected) faults.push('other logits');
       await model.unloadAdapter('third');

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { findAddon } from '../../lib/native/find.js';
 import {
   loadNative,
   type NativeDataset,
@@ -7,7 +8,6 @@ import {
   type NativeSessionConfig,
   type NativeTrainPlan,
 } from '../../lib/native.js';
-import { findAddon } from '../../lib/native/find.js';
 
 /** Where the addon is, for programs that load it by themselves. */
 export const ADDON = findAddon().path;
