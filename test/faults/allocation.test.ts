@@ -9,7 +9,7 @@ import { ADAPTERS, writeTinyAdapter } from '../lib/tiny-adapters.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
 import type { AllocationInput, AllocationReport } from './allocation-program.js';
 import { buildFaults } from './native/build.js';
-import { note, scaled } from './scale.js';
+import { LONG, note, scaled } from './scale.js';
 
 /*
  * The n-th allocation of the addon fails, for every n of each call: the addon is the one that is shipped, in a process whose
@@ -21,6 +21,9 @@ const PROGRAM = fileURLToPath(new URL('./allocation-program.ts', import.meta.url
 
 /** Allocations between those that are tried by `npm test`; `npm run test:faults` tries every one. */
 const STRIDES = { load: 223, train: 457, predict: 5, save: 149, loadAdapter: 29 };
+
+/** What `npm test` tries of the two ways: whether all later allocations fail as well. */
+const SHORT: Record<string, boolean> = { load: true, train: true, predict: true, save: false, loadAdapter: false };
 
 // The sanitizers bring allocators of their own, and other platforms other ways to stand in front of one.
 const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZER;
@@ -53,12 +56,14 @@ const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZE
 
   for (const [call, stride] of Object.entries(STRIDES)) {
     for (const onwards of [false, true]) {
+      if (!LONG && onwards !== SHORT[call]) continue;
       const title = onwards ? 'and all that come after it' : 'and no other';
       it(`in ${call}, ${title}: OUT_OF_MEMORY, and the same call works afterwards`, async () => {
         const report = await tryAll(call, scaled(stride, 1), { onwards });
         expect(report.wrong.slice(0, 5)).to.deep.equal([]);
         expect(report.tried, 'more than none was tried').to.be.greaterThan(1);
-        expect(report.survived, 'calls that did not fail').to.deep.equal([]);
+        // Only what gives a data set back may fail unnoticed: it is given back later.
+        if (call !== 'train') expect(report.survived, 'calls that did not fail').to.deep.equal([]);
         expect(report.leakedBlocks, 'blocks that the addon still holds').to.equal(0);
         note(`allocations that failed in ${call}, ${title}`, report.tried);
       });

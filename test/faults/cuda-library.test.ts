@@ -70,8 +70,8 @@ interface Outcome {
     const whole = await readFile(ADDON);
     const random = randomNumbers(21);
     const lengths = [0, 1, 63, 64, 4096, whole.length - 1];
-    while (lengths.length < scaled(4, 40)) lengths.push(Math.floor(random() * whole.length));
-    for (const length of lengths.slice(0, scaled(4, 40))) {
+    while (lengths.length < 40) lengths.push(Math.floor(random() * whole.length));
+    for (const length of lengths.slice(scaled(-2, 0))) {
       await writeFile(library, whole.subarray(0, length));
       await expectUnavailable(`${length} bytes`, /damaged or cut short/);
     }
@@ -96,7 +96,7 @@ interface Outcome {
     ['finds no GPU', ['NO_GPU'], /the driver shows no GPU/],
     ['finds no cuBLASLt', ['NO_BLAS'], /libcublasLt\.so/],
   ];
-  for (const [title, defined, message] of FAKES) {
+  for (const [title, defined, message] of FAKES.slice(scaled(-3, 0))) {
     it(title, async () => {
       await compileFake(...defined);
       await expectUnavailable(title, message);

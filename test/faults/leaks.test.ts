@@ -29,7 +29,7 @@ const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZE
 
   it('leave nothing behind', async () => {
     const faults = await buildFaults(folder);
-    const cycles = scaled(20, 1000);
+    const cycles = scaled(8, 1000);
     const args = ['--expose-gc', '--import', 'tsx', PROGRAM, JSON.stringify({ faults, folder, cycles })];
     const { stdout } = await promisify(execFile)(process.execPath, args, {
       env: { ...process.env, LD_PRELOAD: faults },

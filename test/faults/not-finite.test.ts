@@ -3,12 +3,13 @@ import { modelOf, TextClassifier } from '../../lib/classifier.js';
 import { BertuneError } from '../../lib/errors.js';
 import { full } from '../../lib/methods.js';
 import type { NativeSession } from '../../lib/native.js';
-import { Trainer, type TrainerOptions } from '../../lib/trainer.js';
+import { Trainer } from '../../lib/trainer.js';
+import type { TrainerOptions } from '../../lib/training/options.js';
 import { devices } from '../devices.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession } from '../model/tiny-session.js';
-import { note } from './scale.js';
+import { note, scaled } from './scale.js';
 
 /*
  * Numbers that are not finite, planted where they may come from. Nothing of the step in which they show may remain: neither
@@ -63,7 +64,7 @@ for (const { device, precisions } of devices()) {
         });
 
       for (const [place, name] of Object.entries(PLACES)) {
-        for (const [word, number] of Object.entries(NUMBERS)) {
+        for (const [word, number] of Object.entries(NUMBERS).slice(0, scaled(1, 3))) {
           it(`${word} in ${place} ends the run and changes nothing; the session goes on once it is gone`, async () => {
             expect((await session.train(steps(1))).stopped).to.equal('done');
             const good = await session.read(name, 'value');
