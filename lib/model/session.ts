@@ -103,7 +103,14 @@ export class Session {
 
   /** Frees the session after the work that is under way. Safe to call twice. */
   retire(): Promise<void> {
-    this.#retirement ??= this.#freeWhenUnused();
+    if (!this.#retirement) {
+      const retirement = this.#freeWhenUnused();
+      this.#retirement = retirement;
+      // One that failed for want of memory can be asked for again.
+      retirement.catch(() => {
+        this.#retirement = undefined;
+      });
+    }
     return this.#retirement;
   }
 
@@ -162,12 +169,35 @@ export async function withDatasetOn<T>(
   dataset: NativeDataset,
   work: (handle: number) => Promise<T>,
 ): Promise<T> {
+  await removeDatasets(native);
   const handle = await native.addDataset(dataset);
   try {
     return await work(handle);
   } finally {
-    await native.removeDataset(handle);
+    const left = unremoved.get(native);
+    if (left) left.push(handle);
+    else unremoved.set(native, [handle]);
+    await removeDatasets(native).catch(ignoreOutOfMemory);
   }
+}
+
+/** Data sets that nobody needs any more. Asking for their removal takes a little memory itself: where there is none, later. */
+const unremoved = new WeakMap<NativeSession, number[]>();
+
+async function removeDatasets(native: NativeSession): Promise<void> {
+  const handles = unremoved.get(native) ?? [];
+  for (let handle = handles.pop(); handle !== undefined; handle = handles.pop()) {
+    try {
+      await native.removeDataset(handle);
+    } catch (error) {
+      handles.push(handle);
+      throw error;
+    }
+  }
+}
+
+function ignoreOutOfMemory(error: unknown): void {
+  if (!(error instanceof BertuneError && error.code === 'OUT_OF_MEMORY')) throw error;
 }
 
 /** Sets a parameter's values; they must not change until the promise settles. */

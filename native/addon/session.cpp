@@ -1,6 +1,7 @@
 #include "addon/session.h"
 
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "addon/convert.h"
@@ -16,6 +17,18 @@ namespace {
 using Bytes = std::shared_ptr<std::vector<uint8_t>>;
 
 Bytes make_bytes(size_t count) { return std::make_shared<std::vector<uint8_t>>(count); }
+
+// The only C++ exception that node-addon-api sees in a constructor is that of its own allocation, which it makes a plain
+// error of.
+Napi::Object construct(Napi::Env env, std::shared_ptr<SessionCore>& core) {
+  try {
+    return AddonState::of(env).session_constructor.New(
+        {Napi::External<std::shared_ptr<SessionCore>>::New(env, &core)});
+  } catch (const Napi::Error& error) {
+    if (error.Value().Has("code")) throw;
+    throw std::bad_alloc();
+  }
+}
 
 [[noreturn]] void refuse_disposed() { throw Error("DISPOSED", "Expected a live session but it was disposed"); }
 
@@ -52,8 +65,7 @@ Napi::Value Session::create(const Napi::CallbackInfo& info) {
   return translate_errors(env, [&]() -> Napi::Value {
     auto core = std::make_shared<SessionCore>();
     core->config = convert_session_config(info[0]);
-    const Napi::Object object =
-        AddonState::of(env).session_constructor.New({Napi::External<std::shared_ptr<SessionCore>>::New(env, &core)});
+    const Napi::Object object = construct(env, core);
     Session* session = Unwrap(object);
     auto failure = std::make_shared<std::exception_ptr>();
     return session->queue_->submit(
