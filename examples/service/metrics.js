@@ -14,6 +14,14 @@ export function createMetrics(service) {
       this.set(service()?.stats().queuedTexts ?? 0);
     },
   });
+  new Gauge({
+    name: 'bertune_expected_wait_seconds',
+    help: 'Time that a request would wait for its batch; refused where it is more than --max-queue-time',
+    registers,
+    collect() {
+      this.set((service()?.stats().expectedWait ?? 0) / 1000);
+    },
+  });
   const requests = new Histogram({
     name: 'bertune_request_duration_seconds',
     help: 'Time from a request to its answer',

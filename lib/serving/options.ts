@@ -19,6 +19,13 @@ export interface ServiceOptions {
   maxWait?: number;
   /** Texts that wait at most; a call that would make them more is refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number;
+  /**
+   * How long a call may have to wait because of others, in milliseconds; one that would wait longer, by the tokens before it
+   * and the rate of the last batches, is refused with QUEUE_FULL. It is what keeps accepted calls fast under more load than
+   * can be served: they take about this long and one batch more. Where nothing waits a call is always taken, and before the
+   * first batch has ended nothing is known. Defaults to 10,000; a service that people wait for wants less, e.g. 250.
+   */
+  maxQueueTime?: number;
   /** Called after each batch, e.g. to observe a histogram. It must not throw. Defaults to none. */
   onBatch?: (figures: BatchFigures) => void;
 }
@@ -46,19 +53,23 @@ const DEFAULT_MAX_BATCH_TOKENS = 1024;
 
 const DEFAULT_MAX_QUEUED_TEXTS = 16_384;
 
+/** Milliseconds; nobody waits longer for an answer. */
+const DEFAULT_MAX_QUEUE_TIME = 10_000;
+
 /** Longer than a timer can be set for. */
 const MOST_MILLISECONDS = 2 ** 31 - 1;
 
 /** @throws BertuneError INVALID_OPTION */
 export function serviceSettings(options: ServiceOptions): Required<ServiceOptions> {
-  expectObject('options', options, ['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'onBatch']);
+  expectObject('options', options, ['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'maxQueueTime', 'onBatch']);
   const { maxBatchTokens = DEFAULT_MAX_BATCH_TOKENS, maxQueuedTexts = DEFAULT_MAX_QUEUED_TEXTS, maxWait = 0 } = options;
-  const { onBatch = () => {} } = options;
+  const { maxQueueTime = DEFAULT_MAX_QUEUE_TIME, onBatch = () => {} } = options;
   expectFunction('onBatch', onBatch);
   return {
     maxBatchTokens: expectPositiveInteger('maxBatchTokens', maxBatchTokens),
     maxWait: expectNumberInRange('maxWait', maxWait, { min: 0, max: MOST_MILLISECONDS }),
     maxQueuedTexts: expectPositiveInteger('maxQueuedTexts', maxQueuedTexts),
+    maxQueueTime: expectNumberInRange('maxQueueTime', maxQueueTime, { min: 0, max: MOST_MILLISECONDS }),
     onBatch,
   };
 }
