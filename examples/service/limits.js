@@ -20,7 +20,7 @@ export const DEFAULT_LIMITS = {
   /** A connection on which nothing moves although there is a request or an answer: longer than a prediction may take. */
   idleTimeout: 15_000,
   /** At once, each some 20 KiB; what comes beyond is closed, so that neither memory nor file descriptors run out. */
-  connections: 4_096,
+  connections: 2_048,
   /** Of a request, together: no client of this service needs more than a few hundred. */
   headerBytes: 8_192,
   /** A path's parameter: no route has one. */

@@ -47,8 +47,6 @@ export class PredictionService implements AsyncDisposable {
   #running: Batch | undefined;
   /** When the batch that computes began, by performance.now(). */
   #runningSince = 0;
-  /** Since when there is work for the next batch to end: that is what it took, whatever took it. */
-  #busySince = 0;
   #scheduled: NodeJS.Immediate | undefined;
   #waiting: NodeJS.Timeout | undefined;
   #disposal: PromiseWithResolvers | undefined;
@@ -100,7 +98,6 @@ export class PredictionService implements AsyncDisposable {
       timeout,
       onSettled: (settled) => this.#forget(settled),
     });
-    if (this.#calls.size === 0) this.#busySince = call.since;
     this.#calls.add(call);
     this.#queuedCalls += 1;
     this.#queuedTexts += count;
@@ -176,10 +173,7 @@ export class PredictionService implements AsyncDisposable {
     const { maxBatchTokens, maxWait } = this.#settings;
     if (this.#running || this.#queue.isEmpty) return;
     if (maxWait > 0 && !this.#disposal && !this.#queue.fills(maxBatchTokens)) {
-      this.#waiting ??= setTimeout(() => {
-        this.#busySince = performance.now();
-        this.#startNow();
-      }, maxWait);
+      this.#waiting ??= setTimeout(() => this.#startNow(), maxWait);
       return;
     }
     this.#startNow();
@@ -202,6 +196,7 @@ export class PredictionService implements AsyncDisposable {
   /** Computes a batch. The next one starts before its results are handed out, so that the device does not wait. */
   async #run(batch: Batch): Promise<void> {
     const began = this.#runningSince;
+    const idleBefore = idleMilliseconds();
     let settle: () => void;
     let failed = false;
     try {
@@ -214,11 +209,12 @@ export class PredictionService implements AsyncDisposable {
       settle = () => {};
     }
     const ended = performance.now();
-    if (!failed) this.#rate.add(batch.texts, batch.tokens, ended - this.#busySince);
-    this.#busySince = ended;
+    const { texts, tokens } = batch;
+    const idle = idleMilliseconds() - idleBefore;
+    if (!failed) this.#rate.add({ texts, tokens, milliseconds: ended - began, idle });
     const figures = {
-      texts: batch.texts,
-      tokens: batch.tokens,
+      texts,
+      tokens,
       calls: batch.calls.size,
       waitSeconds: batch.waitSeconds(began),
       computeSeconds: (ended - began) / 1000,
@@ -282,6 +278,11 @@ export class PredictionService implements AsyncDisposable {
   #expectUsable(): void {
     if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a service in use but it has been disposed');
   }
+}
+
+/** For how long the event loop had nothing to do so far. */
+function idleMilliseconds(): number {
+  return performance.eventLoopUtilization().idle;
 }
 
 interface PromiseWithResolvers {
