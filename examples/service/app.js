@@ -1,4 +1,5 @@
 // The routes: POST /predict, GET /healthz, GET /metrics.
+import { promisify } from 'node:util';
 import Fastify from 'fastify';
 import { acceptJsonOnly } from './body.js';
 import { refuseConnection, signalOf } from './connection.js';
@@ -18,16 +19,25 @@ import { createMetrics } from './metrics.js';
  */
 export function createApp(state, options = {}) {
   const limits = { ...DEFAULT_LIMITS, ...options };
-  const metrics = createMetrics(() => state.service);
+  const answerFailure = (error, request, reply) => {
+    const { status, code, message, retryAfter } = describeFailure(error);
+    metrics.countError(code);
+    if (status === 500) request.log.error(error);
+    if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
+    reply.code(status).send({ error: { code, message } });
+  };
   const app = Fastify({
     ...serverOptions(limits),
     logger: options.logger ?? false,
     clientErrorHandler: refuseConnection,
+    frameworkErrors: answerFailure,
     // While it drains a request is refused below, in the same form as ever.
     return503OnClosing: false,
     // A number is no text, and an unknown key is a mistake: say so instead of mending it.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
   });
+  const connections = promisify(app.server.getConnections).bind(app.server);
+  const metrics = createMetrics(() => state.service, connections);
   app.server.maxConnections = limits.connections;
   acceptJsonOnly(app);
 
@@ -67,13 +77,7 @@ export function createApp(state, options = {}) {
     if (state.phase === 'draining') reply.header('connection', 'close');
   });
 
-  app.setErrorHandler((error, request, reply) => {
-    const { status, code, message, retryAfter } = describeFailure(error);
-    metrics.countError(code);
-    if (status === 500) request.log.error(error);
-    if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
-    reply.code(status).send({ error: { code, message } });
-  });
+  app.setErrorHandler(answerFailure);
 
   app.setNotFoundHandler((request, reply) => {
     metrics.countError('NOT_FOUND');

@@ -1,4 +1,5 @@
 // What becomes of a connection: whose requests end with it, and what is answered to what is no HTTP.
+import { setMaxListeners } from 'node:events';
 import { describeConnectionFailure } from './failure.js';
 
 /** @type {WeakMap<import('node:net').Socket, AbortSignal>} */
@@ -14,6 +15,8 @@ export function signalOf(socket) {
   const known = signals.get(socket);
   if (known) return known;
   const controller = new AbortController();
+  // As many as requests are sent ahead; each goes when its request is answered.
+  setMaxListeners(0, controller.signal);
   const gone = () => controller.abort(new Error('The client closed the connection'));
   if (socket.destroyed) gone();
   else socket.once('close', gone);

@@ -3,6 +3,7 @@
 //   node main.js --model ../../assets/models/bert-mini --port 8080
 //   ... --host 127.0.0.1 --threads 2 --device auto --labels sad,happy --max-batch-tokens 1024 --max-queued-texts 16384
 //   ... --max-queue-time 250 --max-wait 0 --timeout 10000 --drain-seconds 20
+//   ... --headers-timeout 5000 --request-timeout 10000 --keep-alive-timeout 65000 --idle-timeout 15000 --connections 2048
 import { parseArgs } from 'node:util';
 import { PredictionService, TextClassifier } from 'bertune';
 import { createApp } from './app.js';
@@ -20,7 +21,12 @@ const { values } = parseArgs({
     // Milliseconds. Under too much load what is accepted takes about this and a batch longer; the rest is refused.
     'max-queue-time': { type: 'string', default: '250' },
     'max-wait': { type: 'string' },
-    timeout: { type: 'string', default: '10000' },
+    timeout: { type: 'string' },
+    'headers-timeout': { type: 'string' },
+    'request-timeout': { type: 'string' },
+    'keep-alive-timeout': { type: 'string' },
+    'idle-timeout': { type: 'string' },
+    connections: { type: 'string' },
     'drain-seconds': { type: 'string', default: '20' },
   },
 });
@@ -39,7 +45,17 @@ const READING_TIME = 1_000;
 
 /** @type {import('./app.js').State} */
 const state = { phase: 'loading' };
-const { app, metrics } = createApp(state, { timeout: Number(values.timeout), logger: false });
+const { app, metrics } = createApp(
+  state,
+  numbers({
+    timeout: 'timeout',
+    headersTimeout: 'headers-timeout',
+    requestTimeout: 'request-timeout',
+    keepAliveTimeout: 'keep-alive-timeout',
+    idleTimeout: 'idle-timeout',
+    connections: 'connections',
+  }),
+);
 let classifier;
 let ending;
 
