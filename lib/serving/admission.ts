@@ -13,6 +13,8 @@ export interface Backlog {
   running: { tokens: number; since: number } | undefined;
 }
 
+type Limits = Pick<Required<ServiceOptions>, 'maxBatchTokens' | 'maxQueuedTexts' | 'maxQueueTime'>;
+
 /** Where nothing was measured that says better. */
 const RETRY_AFTER = 1000;
 
@@ -21,10 +23,10 @@ const RETRY_AFTER = 1000;
  * soon, however much is asked for.
  */
 export class Admission {
-  readonly #limits: Pick<Required<ServiceOptions>, 'maxQueuedTexts' | 'maxQueueTime'>;
+  readonly #limits: Limits;
   readonly #rate: Rate;
 
-  constructor(limits: Pick<Required<ServiceOptions>, 'maxQueuedTexts' | 'maxQueueTime'>, rate: Rate) {
+  constructor(limits: Limits, rate: Rate) {
     this.#limits = limits;
     this.#rate = rate;
   }
@@ -49,13 +51,15 @@ export class Admission {
   }
 
   /**
-   * Milliseconds that a call of so many texts would wait for its last text's batch, as far as others are the reason. 0 where
-   * none waits, whatever computes: there is always one batch ahead, so that the device has work.
+   * Milliseconds until the batch with the last text of a call of so many would start, as far as others are the reason. 0
+   * where it fits into the next batch: that one may always be filled, or the device would be given small batches, which are
+   * slow by the token, look slow, and so let even fewer calls in.
    */
   wait(texts: number, { calls, texts: queued, tokens, running }: Backlog): number {
     if (queued === 0) return 0;
     // Calls take turns: of each other one go at most as many texts before its last.
     const before = Math.min(1, (texts * calls) / queued) * tokens;
+    if (before + this.#rate.tokensPerText <= this.#limits.maxBatchTokens) return 0;
     const rest = running
       ? Math.max(0, this.#rate.millisecondsFor(running.tokens) - (performance.now() - running.since))
       : 0;

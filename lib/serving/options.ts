@@ -20,10 +20,11 @@ export interface ServiceOptions {
   /** Texts that wait at most; a call that would make them more is refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number;
   /**
-   * How long a call may have to wait because of others, in milliseconds; one that would wait longer, by the tokens before it
-   * and the rate of the last batches, is refused with QUEUE_FULL. It is what keeps accepted calls fast under more load than
-   * can be served: they take about this long and one batch more. Where nothing waits a call is always taken, and before the
-   * first batch has ended nothing is known. Defaults to 10,000; a service that people wait for wants less, e.g. 250.
+   * How long a call may have to wait for its batch because of others, in milliseconds; one that would wait longer, by the
+   * tokens before it and the rate of the last batches, is refused with QUEUE_FULL. What fits into the next batch is always
+   * taken. So an accepted call takes about two full batches and this at most, however much is asked for: 0 with a small
+   * `maxBatchTokens` for the quickest answers under more load than can be served. Before the first batch has ended nothing
+   * is known, and only `maxQueuedTexts` counts. Defaults to 10,000; a service that people wait for wants less, e.g. 250.
    */
   maxQueueTime?: number;
   /** Called after each batch, e.g. to observe a histogram. It must not throw. Defaults to none. */

@@ -196,7 +196,6 @@ export class PredictionService implements AsyncDisposable {
   /** Computes a batch. The next one starts before its results are handed out, so that the device does not wait. */
   async #run(batch: Batch): Promise<void> {
     const began = this.#runningSince;
-    const idleBefore = idleMilliseconds();
     let settle: () => void;
     let failed = false;
     try {
@@ -210,8 +209,7 @@ export class PredictionService implements AsyncDisposable {
     }
     const ended = performance.now();
     const { texts, tokens } = batch;
-    const idle = idleMilliseconds() - idleBefore;
-    if (!failed) this.#rate.add({ texts, tokens, milliseconds: ended - began, idle });
+    if (!failed) this.#rate.add(texts, tokens, ended - began);
     const figures = {
       texts,
       tokens,
@@ -278,11 +276,6 @@ export class PredictionService implements AsyncDisposable {
   #expectUsable(): void {
     if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a service in use but it has been disposed');
   }
-}
-
-/** For how long the event loop had nothing to do so far. */
-function idleMilliseconds(): number {
-  return performance.eventLoopUtilization().idle;
 }
 
 interface PromiseWithResolvers {

@@ -20,7 +20,7 @@ export interface ServiceStatistics {
   queuedTexts: number;
   /** Tokens of these texts; of those being tokenized as many as texts have on the average. */
   queuedTokens: number;
-  /** Milliseconds that a call of one text would wait for its batch, estimated from what was measured lately. */
+  /** Milliseconds that a call of one text would wait for its batch, estimated from the last ones; 0 where it fits into the next. */
   expectedWait: number;
   /** Texts in the batch that computes. */
   runningTexts: number;
