@@ -3,9 +3,9 @@
 /** @typedef {typeof DEFAULT_LIMITS} Limits */
 
 export const DEFAULT_LIMITS = {
-  /** Of a request's body, before it is parsed: 1 MiB parses in some 10 ms, which is all that others should ever wait. */
+  /** Of a request's body: parsing it holds up all others, and the longest texts in the number allowed are not sent in earnest. */
   bodyBytes: 1 << 20,
-  /** A request: about the work of a quarter of a second, so that one request does not hold a connection for minutes. */
+  /** A request: more are sent in several, so that an answer stays small and comes soon. */
   texts: 256,
   /** A text: the model reads its first 512 tokens, some 2,500 characters, whatever follows. */
   characters: 10_000,
