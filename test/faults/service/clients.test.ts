@@ -273,6 +273,26 @@ describe('faults: clients of examples/service', function () {
     note('service: requests sent ahead on one connection', count);
   });
 
+  it('are refused before their bodies are read where the queue is full, and keep their connections', async () => {
+    await start('--max-wait', '9000', '--max-batch-tokens', '1000000', '--max-queued-texts', '1');
+    const [first, second] = [await example.connect(), await example.connect()];
+    const request = requestBytes('{"text":"good"}');
+    first.send(request);
+    await expectMetric('bertune_calls', (calls) => calls === 1);
+    const end = request.indexOf('\r\n\r\n') + 4;
+    for (let i = 0; i < 3; i++) {
+      second.send(request.subarray(0, end));
+      const refused = await second.answer();
+      expect([refused.status, codeOf(refused)]).to.deep.equal([503, 'QUEUE_FULL']);
+      expect(Number(refused.headers['retry-after'])).to.be.at.least(1);
+      second.send(request.subarray(end));
+    }
+    first.socket.destroy();
+    await expectNothingLeft();
+    second.send(request);
+    await expectMetric('bertune_calls', (calls) => calls === 1);
+  });
+
   it('beyond the most that may be connected are closed, and the others are served', async () => {
     await start('--connections', '50');
     const working = await example.connect();
@@ -283,7 +303,17 @@ describe('faults: clients of examples/service', function () {
       expect((await working.send(requestBytes('{"text":"good"}')).answer()).status).to.equal(200);
     }
     for (const { socket } of connections) socket.destroy();
-    await sleep(50);
+    // Once it has noticed.
+    for (let i = 0; i < 100; i++) {
+      if (
+        await expectServing().then(
+          () => true,
+          () => false,
+        )
+      )
+        return;
+      await sleep(50);
+    }
     await expectServing();
   });
 

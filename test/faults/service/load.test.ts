@@ -100,7 +100,7 @@ describe('faults: examples/service under more load than it can serve', function 
       ...['--max-queued-texts', String(MAX_QUEUED)],
     );
     const [rounds, requests] = [scaled(1, 8), scaled(1500, 12_500)];
-    await load(300, scaled(200, 5000));
+    await load(300, scaled(100, 5000));
     const ratios: number[] = [];
     const sums = { twice: 0, all: 0, accepted: 0, mostQueued: 0 };
     const samples: { requests: number; heap: number; rss: number }[] = [];
@@ -149,7 +149,7 @@ describe('faults: examples/service under more load than it can serve', function 
       ...['--threads', LONG ? '2' : '1', '--max-queue-time', '10000'],
     );
     const samples: { requests: number; heap: number; rss: number }[] = [];
-    const [rounds, each] = [scaled(3, 20), scaled(300, 15_000)];
+    const [rounds, each] = [scaled(3, 20), scaled(100, 15_000)];
     for (let round = 1; round <= rounds; round++) {
       // At a rate that it cannot keep up with: as fast as it can, from so many clients at once.
       await load(100_000, each, 64);

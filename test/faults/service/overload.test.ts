@@ -102,7 +102,7 @@ describe('faults: more calls than a PredictionService can answer', function () {
       }
       expect(twice.accepted.length + twice.refused).to.equal(calls);
       expect(twice.refused, 'refused').to.be.greaterThan(0);
-      expect(twice.accepted.length, 'accepted').to.be.greaterThan(calls / 10);
+      expect(twice.accepted.length, 'accepted').to.be.greaterThan(calls / 50);
       expect(service.stats()).to.deep.include({ calls: 0, queuedTexts: 0, queuedTokens: 0 });
       const [unloaded, loaded] = [p99(half.accepted), p99(twice.accepted)];
       ratios.push(loaded / unloaded);
