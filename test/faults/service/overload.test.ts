@@ -75,14 +75,15 @@ describe('faults: more calls than a PredictionService can answer', function () {
     return result;
   }
 
-  /** Texts a second, of as many callers as it takes. */
-  async function capacityOf(service: PredictionService): Promise<number> {
-    const [count, began] = [scaled(300, 3000), performance.now()];
+  /** Texts a second, of so many callers that every batch is full; nothing is refused. */
+  async function measureCapacity(maxBatchTokens: number): Promise<number> {
+    await using service = new PredictionService(classifier, { maxBatchTokens });
+    const [count, began] = [scaled(500, 3000), performance.now()];
     let next = 0;
     const caller = async () => {
-      while (next < count) await service.predict(TEXTS[next++ % TEXTS.length]!).catch(() => {});
+      while (next < count) await service.predict(TEXTS[next++ % TEXTS.length]!);
     };
-    await Promise.all(Array.from({ length: 8 }, caller));
+    await Promise.all(Array.from({ length: 32 }, caller));
     return count / ((performance.now() - began) / 1000);
   }
 
@@ -93,7 +94,7 @@ describe('faults: more calls than a PredictionService can answer', function () {
     const sums = { calls: 0, refused: 0, answered: 0, mostQueued: 0 };
     for (let round = 0; round < rounds; round++) {
       await using service = new PredictionService(classifier, { maxBatchTokens, maxQueueTime, maxQueuedTexts });
-      const capacity = await capacityOf(service);
+      const capacity = await measureCapacity(maxBatchTokens);
       const half = await load(service, capacity / 2, calls / 4, 2 * round + 1);
       const twice = await load(service, capacity * 2, calls, 2 * round + 2);
       for (const { wrong, mostQueued } of [half, twice]) {
