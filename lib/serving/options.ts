@@ -19,6 +19,14 @@ export interface ServiceOptions {
   maxWait?: number;
   /** Texts that wait at most; a call that would make them more is refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number;
+  /**
+   * How long a call may have to wait for its batch because of others, in milliseconds; one that would wait longer, by the
+   * tokens before it and the rate of the last batches, is refused with QUEUE_FULL. What fits into the next batch is always
+   * taken. So an accepted call takes about two full batches and this at most, however much is asked for: 0 with a small
+   * `maxBatchTokens` for the quickest answers under more load than can be served. Before the first batch has ended nothing
+   * is known, and only `maxQueuedTexts` counts. Defaults to 10,000; a service that people wait for wants less, e.g. 250.
+   */
+  maxQueueTime?: number;
   /** Called after each batch, e.g. to observe a histogram. It must not throw. Defaults to none. */
   onBatch?: (figures: BatchFigures) => void;
 }
@@ -46,19 +54,23 @@ const DEFAULT_MAX_BATCH_TOKENS = 1024;
 
 const DEFAULT_MAX_QUEUED_TEXTS = 16_384;
 
+/** Milliseconds; nobody waits longer for an answer. */
+const DEFAULT_MAX_QUEUE_TIME = 10_000;
+
 /** Longer than a timer can be set for. */
 const MOST_MILLISECONDS = 2 ** 31 - 1;
 
 /** @throws BertuneError INVALID_OPTION */
 export function serviceSettings(options: ServiceOptions): Required<ServiceOptions> {
-  expectObject('options', options, ['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'onBatch']);
+  expectObject('options', options, ['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'maxQueueTime', 'onBatch']);
   const { maxBatchTokens = DEFAULT_MAX_BATCH_TOKENS, maxQueuedTexts = DEFAULT_MAX_QUEUED_TEXTS, maxWait = 0 } = options;
-  const { onBatch = () => {} } = options;
+  const { maxQueueTime = DEFAULT_MAX_QUEUE_TIME, onBatch = () => {} } = options;
   expectFunction('onBatch', onBatch);
   return {
     maxBatchTokens: expectPositiveInteger('maxBatchTokens', maxBatchTokens),
     maxWait: expectNumberInRange('maxWait', maxWait, { min: 0, max: MOST_MILLISECONDS }),
     maxQueuedTexts: expectPositiveInteger('maxQueuedTexts', maxQueuedTexts),
+    maxQueueTime: expectNumberInRange('maxQueueTime', maxQueueTime, { min: 0, max: MOST_MILLISECONDS }),
     onBatch,
   };
 }
