@@ -5,7 +5,7 @@ import { encoderTensors, headTensors, writeCheckpoint } from '../checkpoint.js';
 import { prepareOutputDirectory } from '../files/output.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
-import { expectBoolean, expectObject, expectString, invalidOption } from '../options.js';
+import { expectBoolean, expectObject, expectPath, invalidOption } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
 import { OWN_BASE } from './load.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
@@ -55,9 +55,9 @@ async function write(
   options: SaveOptions,
   save: (source: Source) => Promise<void>,
 ): Promise<void> {
-  expectString('directory', directory);
-  expectObject('options', options, ['overwrite']);
-  const overwrite = expectBoolean('overwrite', options.overwrite ?? false);
+  expectPath('directory', directory);
+  const given = expectObject('options', options, ['overwrite']);
+  const overwrite = expectBoolean('overwrite', given.overwrite ?? false);
   const { session, unmerged } = model;
   // One use from start to end: a model that is disposed or merged meanwhile is still saved whole.
   await session.use(async (native) => {

@@ -19,7 +19,10 @@ export interface ServiceOptions {
   maxWait?: number;
   /** Texts that wait at most; a call that would make them more is refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number;
-  /** Called after each batch, e.g. to observe a histogram. It must not throw. Defaults to none. */
+  /**
+   * Called after each batch, e.g. to observe a histogram. What it throws changes nothing for the calls: the first such
+   * error becomes a warning of the process. Defaults to none.
+   */
   onBatch?: (figures: BatchFigures) => void;
 }
 
@@ -50,8 +53,8 @@ const DEFAULT_MAX_QUEUED_TEXTS = 16_384;
 const MOST_MILLISECONDS = 2 ** 31 - 1;
 
 /** @throws BertuneError INVALID_OPTION */
-export function serviceSettings(options: ServiceOptions): Required<ServiceOptions> {
-  expectObject('options', options, ['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'onBatch']);
+export function serviceSettings(given: ServiceOptions): Required<ServiceOptions> {
+  const options = expectObject('options', given, ['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'onBatch']);
   const { maxBatchTokens = DEFAULT_MAX_BATCH_TOKENS, maxQueuedTexts = DEFAULT_MAX_QUEUED_TEXTS, maxWait = 0 } = options;
   const { onBatch = () => {} } = options;
   expectFunction('onBatch', onBatch);
@@ -74,8 +77,8 @@ export interface CallSettings {
 }
 
 /** @throws BertuneError INVALID_OPTION */
-export function callSettings(options: ServicePredictOptions, texts: number): CallSettings {
-  expectObject('options', options, ['maxLength', 'signal', 'timeout', 'adapter']);
+export function callSettings(given: ServicePredictOptions, texts: number): CallSettings {
+  const options = expectObject('options', given, ['maxLength', 'signal', 'timeout', 'adapter']);
   const { maxLength = null, signal, timeout, adapter = null } = options;
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (timeout !== undefined) expectNumberInRange('timeout', timeout, { min: 0, max: MOST_MILLISECONDS });
