@@ -66,7 +66,6 @@ describe('dispose', () => {
   for (const [name, work] of Object.entries(WORK)) {
     it(`at any moment of ${name}: it ends, done or with DISPOSED, and the memory is free`, async () => {
       const times = scaled(2, 60);
-      const seen = new Set<string>();
       for (let time = 0; time < times; time++) {
         const model = await load();
         const service = new PredictionService(model);
@@ -74,10 +73,7 @@ describe('dispose', () => {
         await sleep(random() ** 2 * 80);
         const disposals = [model.dispose(), model[Symbol.asyncDispose](), model.dispose()];
         const result = await running;
-        seen.add(result);
-        expect(['done', 'DISPOSED', ...(/adapter/i.test(name) ? ['INVALID_OPTION'] : [])], `seed ${seed}`).to.include(
-          result,
-        );
+        expect(['done', 'DISPOSED'], `seed ${seed}`).to.include(result);
         for (const disposal of disposals) expect(await ending(disposal), `seed ${seed}`).to.equal('done');
         expect(await ending(service.dispose())).to.equal('done');
         expect(model.adapters).to.deep.equal([]);
