@@ -79,11 +79,14 @@ export let modelOf: (classifier: unknown, name?: string) => Model;
  */
 export class TextClassifier implements AsyncDisposable {
   readonly #model: Model;
+  /** A copy of the model's own, for others to read. */
+  readonly #config: BertConfig;
   /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
   readonly notes: readonly string[];
 
   private constructor(model: Model, notes: readonly string[]) {
     this.#model = model;
+    this.#config = Object.freeze({ ...model.config });
     this.notes = notes;
   }
 
@@ -115,7 +118,7 @@ export class TextClassifier implements AsyncDisposable {
 
   /** The model's dimensions and what else its config.json says. */
   get config(): BertConfig {
-    return this.#model.config;
+    return this.#config;
   }
 
   /** Where it computes. */

@@ -65,7 +65,7 @@ export class Model {
   #disposal: Promise<void> | undefined;
 
   constructor(parts: ModelParts) {
-    this.config = Object.freeze(parts.config);
+    this.config = parts.config;
     this.labels = parts.labels;
     this.tokenizer = parts.tokenizer;
     this.device = parts.device;

@@ -98,19 +98,14 @@ export function expectSplit(name: string, value: unknown, labels: readonly strin
   const split = expectObject(name, value, ['name', 'texts', 'pairs', 'labels', 'source']);
   if (!types.isInt32Array(split.labels)) throw invalidOption(`${name}.labels`, 'an Int32Array', split.labels);
   const classes = copyLabels(split.labels);
-  const texts = expectTextArray(`${name}.texts`, split.texts);
-  const pairs = split.pairs === undefined ? undefined : expectTextArray(`${name}.pairs`, split.pairs);
-  if (texts.length === 0)
-    throw new BertuneError('INVALID_DATA', `Expected at least one example in ${name}, found none`);
-  if (classes.length !== texts.length) {
-    throw new BertuneError(
-      'SHAPE_MISMATCH',
-      `Expected ${texts.length} labels in ${name} but received ${classes.length}`,
-    );
+  if (!isArray(split.texts)) throw invalidOption(`${name}.texts`, 'an array of strings', split.texts);
+  const { length } = split.texts;
+  if (length === 0) throw new BertuneError('INVALID_DATA', `Expected at least one example in ${name}, found none`);
+  if (classes.length !== length) {
+    throw new BertuneError('SHAPE_MISMATCH', `Expected ${length} labels in ${name} but received ${classes.length}`);
   }
-  if (pairs !== undefined && pairs.length !== texts.length) {
-    throw invalidOption(`${name}.pairs`, `an array of ${texts.length} strings`, pairs);
-  }
+  const texts = expectTextArray(`${name}.texts`, split.texts, length);
+  const pairs = split.pairs === undefined ? undefined : expectTextArray(`${name}.pairs`, split.pairs, length);
   const odd = classes.findIndex((label) => label < 0 || label >= labels.length);
   if (odd >= 0) {
     throw new BertuneError(
@@ -134,10 +129,11 @@ const LENGTH: (this: Int32Array) => number = Object.getOwnPropertyDescriptor(
   'length',
 )!.get!;
 
-function expectTextArray(name: string, value: unknown): string[] {
-  if (!isArray(value)) throw invalidOption(name, 'an array of strings', value);
+function expectTextArray(name: string, value: unknown, length: number): string[] {
+  if (!isArray(value) || value.length !== length) throw invalidOption(name, `an array of ${length} strings`, value);
   const { items, odd } = copyArray(value, isString);
   if (odd >= 0) throw invalidOption(`${name}[${odd}]`, 'a string', value[odd]);
+  if (items.length !== length) throw invalidOption(name, `an array of ${length} strings`, value);
   return items;
 }
 
