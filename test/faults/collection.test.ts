@@ -1,4 +1,4 @@
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { PredictionService, TextClassifier, Trainer } from '../../lib/index.js';
 import { useTemporaryDirectory } from '../lib/files.js';
