@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { findDataset } from '../hub.js';
-import { expectObject, expectString, invalidOption } from '../options.js';
+import { expectObject, expectPath, invalidOption, isArray } from '../options.js';
 import { type Card, cardClassNames, chooseConfig, readCard } from './card.js';
 import { dataFiles, type SplitFiles } from './layout.js';
 import { type DatasetOptions, SPLIT_NAMES } from './types.js';
@@ -59,16 +59,16 @@ function expectNoConfig(config: string | undefined): void {
 }
 
 function expectFiles(files: DatasetFiles): SplitFiles {
-  expectObject('source', files, SPLIT_NAMES);
+  const given = expectObject('source', files, SPLIT_NAMES);
   const chosen: SplitFiles = { train: [], validation: [], test: [] };
   for (const name of SPLIT_NAMES) {
-    const value = files[name];
+    const value: unknown = given[name];
     if (value === undefined) continue;
-    if (Array.isArray(value) && value.length === 0) throw invalidOption(`source.${name}`, 'a path or several', value);
-    const paths = Array.isArray(value) ? value : [value];
-    chosen[name] = paths.map((path, i) => expectString(`source.${name}${Array.isArray(value) ? `[${i}]` : ''}`, path));
+    if (!isArray(value)) chosen[name] = [expectPath(`source.${name}`, value)];
+    else chosen[name] = Array.from({ length: value.length }, (_, i) => expectPath(`source.${name}[${i}]`, value[i]));
+    if (chosen[name].length === 0) throw invalidOption(`source.${name}`, 'a path or several', value);
   }
-  if (SPLIT_NAMES.every((name) => files[name] === undefined)) {
+  if (SPLIT_NAMES.every((name) => given[name] === undefined)) {
     throw invalidOption('source', 'a file for train, validation or test', files);
   }
   return chosen;

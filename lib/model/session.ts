@@ -124,12 +124,12 @@ export class Session {
     return this.use((native) => writeValues(native, name, values));
   }
 
-  /** Sets a parameter's values from a file's tensor; half precision is widened on the way. */
+  /** Sets a parameter's values from a file's tensor, which must not change; half precision is widened on the way. */
   writeTensor(name: string, { dtype, data }: Tensor): Promise<void> {
     if (!DTYPES.includes(dtype)) {
       throw new BertuneError('CHECKPOINT_INVALID', `Expected ${name} in ${DTYPES.join(', ')} but found ${dtype}`);
     }
-    return this.use((native) => native.write(name, 'value', dtype as NativeDtype, data));
+    return this.use((native) => native.write(name, 'value', dtype as NativeDtype, data, true));
   }
 
   /** Fills a parameter anew. */
@@ -200,10 +200,10 @@ function ignoreOutOfMemory(error: unknown): void {
   if (!(error instanceof BertuneError && error.code === 'OUT_OF_MEMORY')) throw error;
 }
 
-/** Sets a parameter's values; they must not change until the promise settles. */
+/** Sets a parameter's values, which nobody else has; they must not change until the promise settles. */
 export function writeValues(native: NativeSession, name: string, values: Values): Promise<void> {
   const dtype = values instanceof Float64Array ? 'F64' : 'F32';
-  return native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), true);
 }
 
 /** Token ids as the addon takes them. */

@@ -27,7 +27,10 @@ export interface ServiceOptions {
    * is known, and only `maxQueuedTexts` counts. Defaults to 10,000; a service that people wait for wants less, e.g. 250.
    */
   maxQueueTime?: number;
-  /** Called after each batch, e.g. to observe a histogram. It must not throw. Defaults to none. */
+  /**
+   * Called after each batch, e.g. to observe a histogram. What it throws changes nothing for the calls: the first such
+   * error becomes a warning of the process. Defaults to none.
+   */
   onBatch?: (figures: BatchFigures) => void;
 }
 
@@ -61,8 +64,14 @@ const DEFAULT_MAX_QUEUE_TIME = 10_000;
 const MOST_MILLISECONDS = 2 ** 31 - 1;
 
 /** @throws BertuneError INVALID_OPTION */
-export function serviceSettings(options: ServiceOptions): Required<ServiceOptions> {
-  expectObject('options', options, ['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'maxQueueTime', 'onBatch']);
+export function serviceSettings(given: ServiceOptions): Required<ServiceOptions> {
+  const options = expectObject('options', given, [
+    'maxBatchTokens',
+    'maxWait',
+    'maxQueuedTexts',
+    'maxQueueTime',
+    'onBatch',
+  ]);
   const { maxBatchTokens = DEFAULT_MAX_BATCH_TOKENS, maxQueuedTexts = DEFAULT_MAX_QUEUED_TEXTS, maxWait = 0 } = options;
   const { maxQueueTime = DEFAULT_MAX_QUEUE_TIME, onBatch = () => {} } = options;
   expectFunction('onBatch', onBatch);
@@ -86,8 +95,8 @@ export interface CallSettings {
 }
 
 /** @throws BertuneError INVALID_OPTION */
-export function callSettings(options: ServicePredictOptions, texts: number): CallSettings {
-  expectObject('options', options, ['maxLength', 'signal', 'timeout', 'adapter']);
+export function callSettings(given: ServicePredictOptions, texts: number): CallSettings {
+  const options = expectObject('options', given, ['maxLength', 'signal', 'timeout', 'adapter']);
   const { maxLength = null, signal, timeout, adapter = null } = options;
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (timeout !== undefined) expectNumberInRange('timeout', timeout, { min: 0, max: MOST_MILLISECONDS });

@@ -2,7 +2,7 @@ import { modelOf, type TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import type { Model } from '../model/model.js';
 import type { Values } from '../model/session.js';
-import { expectObject, expectOneOf, expectPositiveInteger } from '../options.js';
+import { expectObject, expectOneOf, expectPositiveInteger, shorten } from '../options.js';
 import { type Prediction, predictionsOf } from '../prediction.js';
 import { expectTexts, type TextInput } from '../text-input.js';
 import { throwIfAborted } from '../time-slice.js';
@@ -20,7 +20,7 @@ import {
 } from './options.js';
 import { CallQueue } from './queue.js';
 import { Rate } from './rate.js';
-import { type ServiceStatistics, Statistics } from './statistics.js';
+import { type BatchFigures, type ServiceStatistics, Statistics } from './statistics.js';
 
 /**
  * Predicts for many callers at once. Their texts are computed together, in batches of up to `maxBatchTokens` tokens: what
@@ -50,13 +50,15 @@ export class PredictionService implements AsyncDisposable {
   #scheduled: NodeJS.Immediate | undefined;
   #waiting: NodeJS.Timeout | undefined;
   #disposal: PromiseWithResolvers | undefined;
+  /** Whether a throwing onBatch was told of. */
+  #warned = false;
 
   /** @throws BertuneError INVALID_OPTION */
   constructor(classifier: TextClassifier, options: ServiceOptions = {}) {
+    this.#model = modelOf(classifier);
     this.#settings = serviceSettings(options);
     this.#rate = new Rate(this.#settings.maxBatchTokens);
     this.#admission = new Admission(this.#settings, this.#rate);
-    this.#model = modelOf(classifier);
   }
 
   /**
@@ -139,8 +141,8 @@ export class PredictionService implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION
    */
   async dispose(options: ServiceDisposeOptions = {}): Promise<void> {
-    expectObject('options', options, ['queued']);
-    const queued = expectOneOf('queued', options.queued ?? 'finish', ['finish', 'drop']);
+    const given = expectObject('options', options, ['queued']);
+    const queued = expectOneOf('queued', given.queued ?? 'finish', ['finish', 'drop']);
     this.#disposal ??= withResolvers();
     if (queued === 'drop') {
       const error = new BertuneError('DISPOSED', 'The service was disposed before this call had its turn');
@@ -223,7 +225,19 @@ export class PredictionService implements AsyncDisposable {
     this.#start();
     settle();
     this.#endIfIdle();
-    this.#settings.onBatch(figures);
+    this.#report(figures);
+  }
+
+  /** What a listener throws is no failure of the batch, and there is nobody to throw it at. */
+  #report(figures: BatchFigures): void {
+    try {
+      this.#settings.onBatch(figures);
+    } catch (error) {
+      if (this.#warned) return;
+      this.#warned = true;
+      const reason = error instanceof Error ? (error.stack ?? error.message) : 'something that is no Error';
+      process.emitWarning(`onBatch of a PredictionService threw ${reason}`, 'BertuneWarning');
+    }
   }
 
   /** The logits of each text of a batch. */
@@ -244,8 +258,17 @@ export class PredictionService implements AsyncDisposable {
     for (const call of this.#calls) {
       const gone = call.adapters?.find((adapter) => adapter && !this.#model.has(adapter));
       if (!gone) continue;
-      call.reject(new BertuneError('NOT_FOUND', `Expected the adapter ${JSON.stringify(gone.name)} but it is gone`));
+      call.reject(this.#goneError(gone.name));
     }
+  }
+
+  #goneError(adapter: string): unknown {
+    try {
+      this.#model.expectUsable();
+    } catch (error) {
+      return error;
+    }
+    return new BertuneError('NOT_FOUND', `Expected the adapter ${JSON.stringify(shorten(adapter))} but it is gone`);
   }
 
   #forget(call: Call): void {

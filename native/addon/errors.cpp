@@ -32,7 +32,9 @@ Napi::Value make_error_with_stack(Napi::Env env, const Failure& failure, const N
     error = Napi::Error::New(env, failure.message).Value();
     error.Set("code", code);
   } else {
-    error = state.error_factory.Call({code, message}).As<Napi::Object>();
+    const Napi::Value made = state.error_factory.Call({code, message});
+    if (!made.IsObject()) return made;
+    error = made.As<Napi::Object>();
   }
   if (!origin.IsEmpty() && origin.IsObject()) {
     const Napi::Value stack = origin.As<Napi::Object>().Get("stack");

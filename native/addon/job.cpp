@@ -162,9 +162,13 @@ void JobQueue::settle(Napi::Env env, Napi::Function, JobQueue* queue, Job* raw) 
   if (!static_cast<napi_env>(env)) return;
   // The queue outlives its jobs: the session that owns it is held by each of them.
   if (--queue->pending_ == 0) queue->settle_.Unref(env);
+  const Napi::HandleScope scope(env);
   try {
-    const Napi::HandleScope scope(env);
-    settle_promise(env, *job);
+    try {
+      settle_promise(env, *job);
+    } catch (const Napi::Error& error) {
+      job->deferred.Reject(error.Value());  // what the error factory threw
+    }
   } catch (const Napi::Error&) {
     // The environment is being torn down and runs no JavaScript any more: nobody waits for the promise.
   }

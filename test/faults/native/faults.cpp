@@ -1,8 +1,10 @@
-// Makes the n-th allocation of the addon fail, and counts what it holds. A shared library that is preloaded, so that it stands
-// in front of the C library's allocator and of pthread_create, and a Node-API module at once, so that a test controls it:
+// Makes the n-th allocation of the addon fail, and counts what it holds. A shared library that is preloaded, so that it
+// stands in front of the C library's allocator and of pthread_create, and a Node-API module at once, so that a test
+// controls it:
 //   LD_PRELOAD=faults.node node program.js, which calls require('faults.node').arm(n)
-// The addon is the one that is shipped: nothing in it knows of this. What counts is told by the caller: an allocation is the
-// addon's where the first frame outside of the C++ library lies in bertune.node, or in the emulated CUDA backend.
+// The addon is the one that is shipped: nothing in it knows of this. What counts is told by the caller: an allocation
+// is the addon's where the first frame outside of the C++ library lies in bertune.node, or in the emulated CUDA
+// backend.
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
@@ -53,9 +55,10 @@ bool in_any(const Range* ranges, int count, uintptr_t address) {
 int add_module(dl_phdr_info* module, size_t, void*) {
   const char* name = module->dlpi_name;
   const bool is_ours = std::strstr(name, "bertune.node") || std::strstr(name, "libbertune_cuda");
-  const bool is_passed = std::strstr(name, "libstdc++") || std::strstr(name, "faults.node") || std::strstr(name, "libasan");
+  const bool is_passed =
+      std::strstr(name, "libstdc++") || std::strstr(name, "faults.node") || std::strstr(name, "libasan");
   for (int i = 0; i < module->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& segment = module->dlpi_phdr[i];
+    const ElfW(Phdr) & segment = module->dlpi_phdr[i];
     if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_X)) continue;
     const uintptr_t begin = module->dlpi_addr + segment.p_vaddr;
     if (is_ours && our_count < kRanges) ours[our_count++] = {begin, begin + segment.p_memsz};
@@ -197,8 +200,7 @@ EXPORT void free(void* pointer) {
 #endif
 
 EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
-  static const auto next =
-      real<int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create");
+  static const auto next = real<int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create");
   if (!busy && watching.load(std::memory_order_relaxed)) {
     const Busy inside;
     if (is_ours() && must_fail()) return EAGAIN;
