@@ -22,7 +22,7 @@ const STATUSES = ['done', 'stopped', 'failed'] as const;
  * @throws BertuneError INVALID_DATA
  */
 export function reportInput(results: unknown): ReportInput {
-  if (!isFields(results) || !(Array.isArray(results.runs) || isFields(results.method))) {
+  if (!isResults(results)) {
     throw new BertuneError(
       'INVALID_DATA',
       'Expected the contents of a results.json (an object with runs, or of one run)',
@@ -46,6 +46,11 @@ export function reportInput(results: unknown): ReportInput {
     ...(reference.length > 0 && { reference }),
     ...(summary !== undefined && summary !== null && { summary }),
   };
+}
+
+/** Whether this is what results.json holds: an object with runs, or of one run. */
+export function isResults(value: unknown): value is Record<string, unknown> {
+  return isFields(value) && (Array.isArray(value.runs) || isFields(value.method));
 }
 
 function runRecord(run: Fields): RunRecord {
