@@ -15,10 +15,10 @@ const whole = (name: string, data: Uint8Array, what: string): Input => ({ files:
 export const format: Format = {
   fixed: [
     ...NAMES.flatMap((name) => cuts(name, FILES[name]!)),
-    whole('data.csv.gz', gzipSync(Buffer.concat([Buffer.from('text,label\n"'), Buffer.alloc(300 * 2 ** 20, 'x')])), 'a bomb in a field'),
-    whole('data.csv.gz', gzipSync(Buffer.alloc(300 * 2 ** 20)), 'a bomb in a header'),
-    whole('data.csv.gz', gzipSync(Buffer.concat([Buffer.from('text,label\n'), Buffer.alloc(200 * 2 ** 20, 'a,b\n')])), 'a bomb of rows'),
-    whole('data.jsonl.gz', gzipSync(Buffer.alloc(300 * 2 ** 20, ' ')), 'a bomb in a line'),
+    whole('data.csv.gz', gzipSync(Buffer.concat([Buffer.from('text,label\n"'), Buffer.alloc(64 * 2 ** 20, 'x')])), 'a bomb in a field'),
+    whole('data.csv.gz', gzipSync(Buffer.alloc(64 * 2 ** 20)), 'a bomb in a header'),
+    whole('data.csv.gz', gzipSync(Buffer.concat([Buffer.from('text,label\n'), Buffer.alloc(64 * 2 ** 20, 'a,b\n')])), 'a bomb of rows'),
+    whole('data.jsonl.gz', gzipSync(Buffer.alloc(64 * 2 ** 20, ' ')), 'a bomb in a line'),
     whole('data.csv.gz', gzipSync(gzipSync(CSV)), 'twice packed'),
     whole('data.csv.gz', Buffer.concat([FILES['data.csv.gz']!, Buffer.from('rubbish')]), 'rubbish behind'),
     whole('data.csv.gz', Buffer.concat([FILES['data.csv.gz']!, FILES['data.csv.gz']!]), 'two members'),
