@@ -10,8 +10,8 @@ import {
 } from './tokenizer/definition.js';
 import { type EncodedTexts, Packer } from './tokenizer/packer.js';
 import { pairLengths } from './tokenizer/pairs.js';
-import { usable } from './tokenizer/usable.js';
 import { addedTokens, fillTemplate, readTemplate, type Template } from './tokenizer/template.js';
+import { usable } from './tokenizer/usable.js';
 import { WordPieces } from './tokenizer/word-pieces.js';
 
 export type { EncodedTexts } from './tokenizer/packer.js';

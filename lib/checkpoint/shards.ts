@@ -76,10 +76,7 @@ async function readShards(directory: string): Promise<Map<string, Tensor>> {
  * name. Hugging Face's libraries write plain names.
  */
 function checkShardName(name: string, shard: unknown, path: string): asserts shard is string {
-  const sound =
-    typeof shard === 'string' &&
-    shard.endsWith('.safetensors') &&
-    !/[/\\:\0]/.test(shard);
+  const sound = typeof shard === 'string' && shard.endsWith('.safetensors') && !/[/\\:\0]/.test(shard);
   if (!sound) {
     throw new BertuneError(
       'CHECKPOINT_INVALID',

@@ -90,10 +90,7 @@ export async function readFully(
     const { bytesRead } = await file.read(into, done, Math.min(chunk, into.length - done), position + done);
     if (bytesRead === 0) {
       const found = position + done;
-      throw new BertuneError(
-        code,
-        `Expected ${position + into.length} bytes in ${path} but it ends after ${found}`,
-      );
+      throw new BertuneError(code, `Expected ${position + into.length} bytes in ${path} but it ends after ${found}`);
     }
     done += bytesRead;
   }

@@ -87,8 +87,7 @@ function checkDefinition(directory: string, json: Record<string, unknown>): Toke
 }
 
 function checkId(path: string, content: unknown, id: unknown): void {
-  if (typeof content === 'string' && Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_IDS)
-    return;
+  if (typeof content === 'string' && Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_IDS) return;
   throw new BertuneError('CHECKPOINT_INVALID', `Expected a token id for ${JSON.stringify(content)} in ${path}`);
 }
 

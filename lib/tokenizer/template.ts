@@ -58,7 +58,8 @@ export function readTemplate(directory: string, tokenizer: Asked, config: Tokeni
   const processed = tokenizer.post_processor?.post_process([PLACES[0]!], texts === 2 ? [PLACES[1]!] : null, true);
   const tokens: string[] = processed?.tokens ?? places;
   const types: number[] = processed?.token_type_ids ?? tokens.map((_, i) => (processed === undefined ? i : 0));
-  const areTypes = Array.isArray(types) && types.every((type) => Number.isInteger(type) && type >= 0 && type < MAX_TYPES);
+  const areTypes =
+    Array.isArray(types) && types.every((type) => Number.isInteger(type) && type >= 0 && type < MAX_TYPES);
   if (!areTypes || types.length !== tokens.length) {
     throw new BertuneError('CHECKPOINT_INVALID', `Expected the post-processor in ${directory} to number the segments`);
   }

@@ -5,7 +5,17 @@ import type { Random } from './random.js';
 const INTERESTING_BYTES = [0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff, 0x0a, 0x0d, 0x22, 0x27, 0x2c, 0x5b, 0x5d, 0x7b, 0x7d];
 
 /** Lengths and counts that overflow where a sum or a product is taken on trust. */
-const INTERESTING_WORDS = [0n, 1n, 0x7fffffffn, 0x80000000n, 0xffffffffn, 2n ** 40n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n];
+const INTERESTING_WORDS = [
+  0n,
+  1n,
+  0x7fffffffn,
+  0x80000000n,
+  0xffffffffn,
+  2n ** 40n,
+  2n ** 53n,
+  2n ** 63n,
+  2n ** 64n - 1n,
+];
 
 const MUTATIONS: readonly [string, (bytes: Buffer, random: Random) => Buffer][] = [
   ['a bit flipped', (bytes, random) => changed(bytes, random, (byte) => byte ^ (1 << random.below(8)))],

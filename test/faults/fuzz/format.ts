@@ -6,6 +6,8 @@ export interface Input {
   readonly files: Readonly<Record<string, string | Uint8Array>>;
   /** What is wrong with them, in words. */
   readonly what: string;
+  /** One of many that differ in their length alone: `npm test` takes some of them. */
+  readonly isCut?: true;
 }
 
 /** A kind of file that is read here, with what may come of reading it. */
@@ -35,7 +37,11 @@ export function cuts(name: string, bytes: Uint8Array, most = 6000): Input[] {
   const step = Math.max(1, Math.ceil(bytes.length / most));
   const inputs: Input[] = [];
   for (let end = 0; end < bytes.length; end += step) {
-    inputs.push({ files: { [name]: bytes.subarray(0, end) }, what: `cut to ${end} of ${bytes.length} bytes` });
+    inputs.push({
+      files: { [name]: bytes.subarray(0, end) },
+      what: `cut to ${end} of ${bytes.length} bytes`,
+      isCut: true,
+    });
   }
   return inputs;
 }

@@ -7,8 +7,8 @@ import { expect } from 'chai';
 import { LONG, note, scaled } from '../scale.js';
 import type { Outcome, Task } from './worker.js';
 
-/** An input is given up, and named, when it is not done after this. */
-const GIVEN_UP_MILLISECONDS = 15_000;
+/** An input is given up, and named, when it is not done after so much work, or so much time, in milliseconds. */
+const GIVEN_UP = { work: 5_000, time: 60_000 };
 /** Stands for an input while the thread loads what it needs, for which there is more time. */
 const STARTING = -(2 ** 31);
 const STARTING_MILLISECONDS = 60_000;
@@ -43,7 +43,10 @@ export function fuzz(name: string, short: number, long = 100_000): void {
       `bad files: ${name}: accepted as sound, speed, slowest, memory beyond the file`,
       `${accepted}, ${rate}, ${slowest.toFixed(0)} ms, ${(mostBytes / 2 ** 20).toFixed(1)} MiB`,
     );
-    if (LONG) console.log(`      ${tried} inputs, ${accepted} accepted, ${rate}, slowest ${slowest.toFixed(0)} ms (seed ${seed})`);
+    if (LONG)
+      console.log(
+        `      ${tried} inputs, ${accepted} accepted, ${rate}, slowest ${slowest.toFixed(0)} ms (seed ${seed})`,
+      );
     const listed = failures.map(({ index, what, fault, files }) => {
       return `\n[seed ${seed}, input ${index}] ${what}\n  ${fault}\n  ${JSON.stringify(files)}`;
     });
@@ -57,7 +60,7 @@ async function run(of: Pick<Task, 'format' | 'seed' | 'from' | 'to'>): Promise<O
   const directory = await mkdtemp(join(base, 'bertune-fuzz-'));
   const present = new SharedArrayBuffer(4);
   new Int32Array(present)[0] = STARTING;
-  const task: Task = { ...of, directory: join(directory, 'files'), present, every: LONG ? 1 : 7 };
+  const task: Task = { ...of, directory: join(directory, 'files'), present, every: LONG ? 1 : 17 };
   const worker = new Worker(LOADING, {
     eval: true,
     workerData: task,
@@ -69,14 +72,17 @@ async function run(of: Pick<Task, 'format' | 'seed' | 'from' | 'to'>): Promise<O
     return await new Promise<Outcome>((resolve, reject) => {
       let before = Number.NaN;
       let since = performance.now();
+      let cpu = process.cpuUsage();
       worker.on('message', resolve);
       worker.on('error', (cause) => reject(new Error(`${where()} ended the thread: ${cause.stack}`, { cause })));
       worker.on('exit', (code) => reject(new Error(`${where()} ended the thread with ${code}`)));
       watch = setInterval(() => {
         const now = Atomics.load(new Int32Array(present), 0);
-        if (now !== before) [before, since] = [now, performance.now()];
-        else if (performance.now() - since > (now === STARTING ? STARTING_MILLISECONDS : GIVEN_UP_MILLISECONDS)) {
-          reject(new Error(`${where()} is not done after ${Math.round(performance.now() - since)} ms`));
+        if (now !== before) [before, since, cpu] = [now, performance.now(), process.cpuUsage()];
+        const { user, system } = process.cpuUsage(cpu);
+        const [work, time] = [(user + system) / 1000, performance.now() - since];
+        if (now === STARTING ? time > STARTING_MILLISECONDS : work > GIVEN_UP.work || time > GIVEN_UP.time) {
+          reject(new Error(`${where()} is not done after ${Math.round(time)} ms`));
         }
       }, LOOK_MILLISECONDS);
     });

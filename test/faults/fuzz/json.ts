@@ -13,7 +13,18 @@ type Node = string | { kind: 'array'; items: Node[] } | { kind: 'object'; entrie
 const NASTY: readonly string[] = [
   ...['0', '-0', '-1', '1.5', '1e400', '-1e400', '1e-400', '2147483647', '2147483648', '4294967296'],
   ...['9007199254740991', '9007199254740993', '9223372036854775807', '18446744073709551615', '1e308', '123456789012'],
-  ...['null', 'true', 'false', '""', '" "', '"\\u0000"', '"\\ud800"', '"\\udc00x"', '"\\ufeff"', '"\\u202e\\u001b[31m"'],
+  ...[
+    'null',
+    'true',
+    'false',
+    '""',
+    '" "',
+    '"\\u0000"',
+    '"\\ud800"',
+    '"\\udc00x"',
+    '"\\ufeff"',
+    '"\\u202e\\u001b[31m"',
+  ],
   ...['[]', '{}', '[[]]', '[null]', '{"":0}', '{"toString":1}', '{"length":1}', '{"__proto__":{"x":1}}'],
   ...['"__proto__"', '"constructor"', '"../../../etc/passwd"', '"/etc/passwd"', '"C:\\\\x"', '"a\\u0000b"', '"NaN"'],
   ...['NaN', 'Infinity', 'undefined', '01', '+1', '.5', "'x'", '"\t"', '"\\x"', '"\\u12"', ''],
@@ -31,7 +42,18 @@ const DEEP: readonly string[] = [
   '['.repeat(100_000),
 ];
 
-const NASTY_KEYS = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'length', '', '0', '-1', '\u0000', '\ufeff'];
+const NASTY_KEYS = [
+  '__proto__',
+  'constructor',
+  'toString',
+  'hasOwnProperty',
+  'length',
+  '',
+  '0',
+  '-1',
+  '\u0000',
+  '\ufeff',
+];
 
 /** Any JSON at all, for what nobody thought of. */
 const ANY: readonly string[] = fc

@@ -17,7 +17,10 @@ export function expectSound(data: TextDataset): void {
       labels.every((label) => label >= 0 && label < data.labels.length),
       'a label is out of range',
     );
-    sound([...texts, ...(pairs ?? [])].every((text) => typeof text === 'string'), 'a text is none');
+    sound(
+      [...texts, ...(pairs ?? [])].every((text) => typeof text === 'string'),
+      'a text is none',
+    );
   }
 }
 

@@ -33,7 +33,9 @@ export const CONFIG = {
 };
 
 const PIECES =
-  '[PAD] [UNK] [CLS] [SEP] [MASK] the cat sat on mat un ##aff ##able hello world ! , . a b c d e ##a ##b ##c ##d ##e σ é 中 x ##x y'.split(' ');
+  '[PAD] [UNK] [CLS] [SEP] [MASK] the cat sat on mat un ##aff ##able hello world ! , . a b c d e ##a ##b ##c ##d ##e σ é 中 x ##x y'.split(
+    ' ',
+  );
 
 /** vocab.txt of it. */
 export const VOCABULARY = `${PIECES.join('\n')}\n`;
@@ -46,7 +48,13 @@ export const TOKENIZER = {
   added_tokens: PIECES.slice(0, 5).map((content, id) => {
     return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
   }),
-  normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
+  normalizer: {
+    type: 'BertNormalizer',
+    clean_text: true,
+    handle_chinese_chars: true,
+    strip_accents: null,
+    lowercase: true,
+  },
   pre_tokenizer: { type: 'BertPreTokenizer' },
   post_processor: {
     type: 'TemplateProcessing',
@@ -93,11 +101,17 @@ export const TOKENIZER_CONFIG = {
 /** A tensor of small numbers. */
 export function tensor(...shape: number[]): Tensor {
   const count = shape.reduce((a, b) => a * b, 1);
-  return fromFloat32(Float32Array.from({ length: count }, (_, i) => (i % 7) / 8), shape);
+  return fromFloat32(
+    Float32Array.from({ length: count }, (_, i) => (i % 7) / 8),
+    shape,
+  );
 }
 
 /** The bytes of a safetensors file. */
-export function safetensorsBytes(tensors: ReadonlyMap<string, Tensor>, metadata: Record<string, string> = { format: 'pt' }): Buffer {
+export function safetensorsBytes(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Record<string, string> = { format: 'pt' },
+): Buffer {
   const { head, order } = formatHeader(tensors, metadata);
   return Buffer.concat([head, ...order.map(({ data }) => data)]);
 }

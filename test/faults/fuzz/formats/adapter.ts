@@ -1,5 +1,5 @@
-import { join } from 'node:path';
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { formatLora } from '../../../../lib/adapter/lora.js';
 import { formatPrefix } from '../../../../lib/adapter/prefix.js';
 import { checkAdapter, readAdapter } from '../../../../lib/adapter.js';
@@ -55,12 +55,15 @@ const withTargets = (targets: unknown): Input => ({
 export const format: Format = {
   fixed: [
     ...KINDS.flatMap(({ text, bytes }) => [
-      ...cuts(NAME, Buffer.from(text)).map(({ files, what }) => ({ files: { ...files, [WEIGHTS]: bytes }, what })),
-      ...cuts(WEIGHTS, bytes).map(({ files, what }) => ({ files: { ...files, [NAME]: text }, what })),
+      ...cuts(NAME, Buffer.from(text)).map((cut) => ({ ...cut, files: { ...cut.files, [WEIGHTS]: bytes } })),
+      ...cuts(WEIGHTS, bytes).map((cut) => ({ ...cut, files: { ...cut.files, [NAME]: text } })),
     ]),
     ...['(a+)+$', '(.*)*b', '((\\w+)\\.?)*!', '[', '(?<=x', '\\u{110000}', 'x'.repeat(1e6)].map(withTargets),
     withTargets(Array.from({ length: 50_000 }, (_, i) => `m${i}`)),
-    { files: { [NAME]: `{"peft_type":${'['.repeat(1e5)}${']'.repeat(1e5)}}`, [WEIGHTS]: KINDS[0]!.bytes }, what: 'deep' },
+    {
+      files: { [NAME]: `{"peft_type":${'['.repeat(1e5)}${']'.repeat(1e5)}}`, [WEIGHTS]: KINDS[0]!.bytes },
+      what: 'deep',
+    },
   ],
   async prepare(directory) {
     await writeFile(join(directory, 'README.md'), 'an adapter');
@@ -89,7 +92,10 @@ export const format: Format = {
       }
     } else {
       const { virtualTokens, layers, hiddenSize, promptEmbeddings } = adapter;
-      sound(promptEmbeddings.shape.join() === `${virtualTokens},${2 * layers * hiddenSize}`, 'its prefix has another shape');
+      sound(
+        promptEmbeddings.shape.join() === `${virtualTokens},${2 * layers * hiddenSize}`,
+        'its prefix has another shape',
+      );
     }
     const classes = adapter.tensors.get('classifier.weight')?.shape[0];
     if (adapter.labels && classes !== undefined) sound(adapter.labels.length === classes, 'labels are not one a class');

@@ -19,7 +19,10 @@ const MATTER = {
       ],
     },
   ],
-  dataset_info: { config_name: 'default', features: [{ name: 'label', dtype: { class_label: { names: { 0: 'no', 1: 'yes' } } } }] },
+  dataset_info: {
+    config_name: 'default',
+    features: [{ name: 'label', dtype: { class_label: { names: { 0: 'no', 1: 'yes' } } } }],
+  },
 };
 const YAML = `configs:
 - config_name: default
@@ -41,12 +44,16 @@ dataset_info:
 const card = (matter: string) => `---\n${matter}\n---\n# A data set\n`;
 const DOCUMENT = new JsonDocument(MATTER);
 const whole = (data: string | Uint8Array, what: string): Input => ({ files: { [NAME]: data }, what });
-const withPath = (path: string) => whole(card(`configs:\n- data_files:\n  - split: train\n    path: ${JSON.stringify(path)}\n`), path.slice(0, 60));
+const withPath = (path: string) =>
+  whole(card(`configs:\n- data_files:\n  - split: train\n    path: ${JSON.stringify(path)}\n`), path.slice(0, 60));
 
-const LAUGHS = ['a: &a [x, x, x, x, x, x, x, x, x]', ...'bcdefghi'.split('').map((name, i) => {
-  const before = 'abcdefgh'[i]!;
-  return `${name}: &${name} [${Array(9).fill(`*${before}`).join(', ')}]`;
-})].join('\n');
+const LAUGHS = [
+  'a: &a [x, x, x, x, x, x, x, x, x]',
+  ...'bcdefghi'.split('').map((name, i) => {
+    const before = 'abcdefgh'[i]!;
+    return `${name}: &${name} [${Array(9).fill(`*${before}`).join(', ')}]`;
+  }),
+].join('\n');
 
 export const format: Format = {
   fixed: [
@@ -58,16 +65,38 @@ export const format: Format = {
     whole(card(`a: "${'x'.repeat(3_000_000)}"`), 'a text of 3 million characters'),
     whole(card(Array.from({ length: 100_000 }, (_, i) => `k${i}: ${i}`).join('\n')), '100,000 keys'),
     whole(card(Array.from({ length: 20_000 }, () => 'a: 1').join('\n')), 'a key 20,000 times'),
-    ...['**/'.repeat(40) + 'x', `${'*a'.repeat(40)}b`, `${'{a,'.repeat(30)}b${'}'.repeat(30)}`, '{a,b}'.repeat(30), '[z-a]', '[', '[]', '{', '../*.csv', '/etc/*', 'data/train-*.csv\0', '..\\..\\x.csv', 'x'.repeat(100_000)].map(withPath),
+    ...[
+      `${'**/'.repeat(40)}x`,
+      `${'*a'.repeat(40)}b`,
+      `${'{a,'.repeat(30)}b${'}'.repeat(30)}`,
+      '{a,b}'.repeat(30),
+      '[z-a]',
+      '[',
+      '[]',
+      '{',
+      '../*.csv',
+      '/etc/*',
+      'data/train-*.csv\0',
+      '..\\..\\x.csv',
+      'x'.repeat(100_000),
+    ].map(withPath),
     whole(card('configs:\n- data_dir: ../../etc\n'), 'a folder elsewhere'),
-    whole(card('dataset_info:\n  features:\n  - name: __proto__\n    dtype:\n      class_label:\n        names: [a, b]\n'), 'a prototype'),
+    whole(
+      card('dataset_info:\n  features:\n  - name: __proto__\n    dtype:\n      class_label:\n        names: [a, b]\n'),
+      'a prototype',
+    ),
   ],
   async prepare(directory) {
     const { mkdir } = await import('node:fs/promises');
-    await mkdir(join(directory, 'data/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/b/c/d'), { recursive: true });
+    await mkdir(join(directory, 'data/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/b/c/d'), {
+      recursive: true,
+    });
     await writeFile(join(directory, 'data/train-0.csv'), 'text,label\na,0\nb,1\n');
     await writeFile(join(directory, 'data/test.csv'), 'text,label\nc,1\n');
-    await writeFile(join(directory, 'data/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/b/c/d/e.csv'), 'text,label\nc,1\n');
+    await writeFile(
+      join(directory, 'data/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/b/c/d/e.csv'),
+      'text,label\nc,1\n',
+    );
   },
   generate(random) {
     const kind = random.next();

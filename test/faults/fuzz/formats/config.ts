@@ -16,10 +16,19 @@ const broken = (key: string, value: string) => ({
 export const format: Format = {
   fixed: [
     ...cuts(NAME, Buffer.from(TEXT)),
-    { files: { [NAME]: TEXT.replace('"bert"', 'null').replace('["BertForSequenceClassification"]', '{"toString":1}') }, what: 'toString' },
-    { files: { [NAME]: TEXT.replace('"bert"', `${'['.repeat(1e5)}${']'.repeat(1e5)}`) }, what: 'model_type of 100,000 levels' },
+    {
+      files: { [NAME]: TEXT.replace('"bert"', 'null').replace('["BertForSequenceClassification"]', '{"toString":1}') },
+      what: 'toString',
+    },
+    {
+      files: { [NAME]: TEXT.replace('"bert"', `${'['.repeat(1e5)}${']'.repeat(1e5)}`) },
+      what: 'model_type of 100,000 levels',
+    },
     { files: { [NAME]: `${'{"a":'.repeat(1e5)}1${'}'.repeat(1e5)}` }, what: '100,000 levels' },
-    { files: { [NAME]: TEXT.replace('"gelu"', `${'['.repeat(1e5)}${']'.repeat(1e5)}`) }, what: 'hidden_act of 100,000 levels' },
+    {
+      files: { [NAME]: TEXT.replace('"gelu"', `${'['.repeat(1e5)}${']'.repeat(1e5)}`) },
+      what: 'hidden_act of 100,000 levels',
+    },
     broken('problem', `"${'x'.repeat(1e6)}"`),
   ],
   generate(random) {

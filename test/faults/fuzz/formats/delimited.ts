@@ -6,12 +6,29 @@ import { readRows } from '../rows.js';
 import { CODES } from '../seeds.js';
 
 const SEEDS: Readonly<Record<string, string>> = {
-  'data.csv': 'text,label\n"i feel ""great"", really",joy\nplain text,sadness\r\n"two\nlines",joy\n,anger\n"é 中 😀",joy\n',
+  'data.csv':
+    'text,label\n"i feel ""great"", really",joy\nplain text,sadness\r\n"two\nlines",joy\n,anger\n"é 中 😀",joy\n',
   'data.tsv': 'label\tsentence\tid\n0\tgood day\t1\n1\t"bad\tday"\t2\n0\t\t3\n',
   'data.txt': 'text;label\ni didnt feel humiliated;sadness\ni am grabbing a minute;anger\n"quoted; text";joy\n',
 };
 const NAMES = Object.keys(SEEDS);
-const SPECIAL = ['"', '""', ',', ';', '\t', '\r', '\n', '\r\n', '\0', '\ufeff', '\u2028', '=1+1', '\ud800', '\u001b[31m', 'x'.repeat(3000)];
+const SPECIAL = [
+  '"',
+  '""',
+  ',',
+  ';',
+  '\t',
+  '\r',
+  '\n',
+  '\r\n',
+  '\0',
+  '\ufeff',
+  '\u2028',
+  '=1+1',
+  '\ud800',
+  '\u001b[31m',
+  'x'.repeat(3000),
+];
 
 const whole = (name: string, data: string | Uint8Array, what: string): Input => ({ files: { [name]: data }, what });
 
@@ -42,7 +59,10 @@ export const format: Format = {
   async read(directory) {
     for (const name of NAMES) {
       const path = join(directory, name);
-      const there = await access(path).then(() => true, () => false);
+      const there = await access(path).then(
+        () => true,
+        () => false,
+      );
       if (there) await readRows(path);
     }
   },

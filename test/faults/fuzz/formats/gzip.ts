@@ -15,9 +15,17 @@ const whole = (name: string, data: Uint8Array, what: string): Input => ({ files:
 export const format: Format = {
   fixed: [
     ...NAMES.flatMap((name) => cuts(name, FILES[name]!)),
-    whole('data.csv.gz', gzipSync(Buffer.concat([Buffer.from('text,label\n"'), Buffer.alloc(64 * 2 ** 20, 'x')])), 'a bomb in a field'),
+    whole(
+      'data.csv.gz',
+      gzipSync(Buffer.concat([Buffer.from('text,label\n"'), Buffer.alloc(64 * 2 ** 20, 'x')])),
+      'a bomb in a field',
+    ),
     whole('data.csv.gz', gzipSync(Buffer.alloc(64 * 2 ** 20)), 'a bomb in a header'),
-    whole('data.csv.gz', gzipSync(Buffer.concat([Buffer.from('text,label\n'), Buffer.alloc(64 * 2 ** 20, 'a,b\n')])), 'a bomb of rows'),
+    whole(
+      'data.csv.gz',
+      gzipSync(Buffer.concat([Buffer.from('text,label\n'), Buffer.alloc(64 * 2 ** 20, 'a,b\n')])),
+      'a bomb of rows',
+    ),
     whole('data.jsonl.gz', gzipSync(Buffer.alloc(64 * 2 ** 20, ' ')), 'a bomb in a line'),
     whole('data.csv.gz', gzipSync(gzipSync(CSV)), 'twice packed'),
     whole('data.csv.gz', Buffer.concat([FILES['data.csv.gz']!, Buffer.from('rubbish')]), 'rubbish behind'),
@@ -35,7 +43,10 @@ export const format: Format = {
   async read(directory) {
     for (const name of NAMES) {
       const path = join(directory, name);
-      const there = await access(path).then(() => true, () => false);
+      const there = await access(path).then(
+        () => true,
+        () => false,
+      );
       if (there) await readRows(path);
     }
   },

@@ -17,7 +17,14 @@ const INDEX = {
 };
 const TEXT = JSON.stringify(INDEX);
 const DOCUMENT = new JsonDocument(INDEX);
-const FOREIGN = ['../x.safetensors', '/etc/x.safetensors', './x.safetensors', 'a\\..\\x.safetensors', 'config.json', 'model.safetensors.index.json'];
+const FOREIGN = [
+  '../x.safetensors',
+  '/etc/x.safetensors',
+  './x.safetensors',
+  'a\\..\\x.safetensors',
+  'config.json',
+  'model.safetensors.index.json',
+];
 
 const spelt = (count: number) =>
   Object.fromEntries([...SHAPES.keys()].map((name, i) => [name, `${'./'.repeat(i % count)}${shardOf(i)}`]));
@@ -27,8 +34,12 @@ export const format: Format = {
     ...cuts(NAME, Buffer.from(TEXT)),
     { files: { [NAME]: JSON.stringify({ weight_map: spelt(20) }) }, what: 'one shard under many spellings' },
     {
-      files: { [NAME]: JSON.stringify({ weight_map: Object.fromEntries(Array.from({ length: 200_000 }, (_, i) => [`t${i}`, SHARDS[0]])) }) },
-      what: '200,000 tensors in one shard',
+      files: {
+        [NAME]: JSON.stringify({
+          weight_map: Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`t${i}`, SHARDS[0]])),
+        }),
+      },
+      what: '100,000 tensors in one shard',
     },
     { files: { [NAME]: `{"weight_map":${'{"a":'.repeat(1e5)}1${'}'.repeat(1e5)}}` }, what: '100,000 levels' },
     ...FOREIGN.map((shard) => ({
@@ -40,7 +51,10 @@ export const format: Format = {
     await writeFile(join(directory, 'config.json'), JSON.stringify(CONFIG));
     for (const shard of SHARDS) {
       const names = [...SHAPES].filter((_, i) => shardOf(i) === shard);
-      await writeFile(join(directory, shard), safetensorsBytes(new Map(names.map(([name, shape]) => [name, tensor(...shape)]))));
+      await writeFile(
+        join(directory, shard),
+        safetensorsBytes(new Map(names.map(([name, shape]) => [name, tensor(...shape)]))),
+      );
     }
   },
   generate(random) {

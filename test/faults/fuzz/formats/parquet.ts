@@ -24,7 +24,11 @@ const FILES = [
   file('UNCOMPRESSED', integers),
   file('SNAPPY', names),
   file('UNCOMPRESSED', names, 'DELTA_BYTE_ARRAY'),
-  file('UNCOMPRESSED', TEXTS.map((_, i) => i % 2 === 0), 'DELTA_LENGTH_BYTE_ARRAY'),
+  file(
+    'UNCOMPRESSED',
+    TEXTS.map((_, i) => i % 2 === 0),
+    'DELTA_LENGTH_BYTE_ARRAY',
+  ),
 ];
 const whole = (data: Uint8Array, what: string): Input => ({ files: { [NAME]: data }, what });
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { readResults } from '../../../../lib/report/read-results.js';
 import { reportInput } from '../../../../lib/report/html/input.js';
 import { renderReport } from '../../../../lib/report/html/page.js';
+import { readResults } from '../../../../lib/report/read-results.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input, sound } from '../format.js';
 import { JsonDocument } from '../json.js';
@@ -48,10 +48,20 @@ const COMPARISON = {
   preset: 'quick',
   created: '2026-01-02T03:04:05.000Z',
   model: 'bert-mini',
-  data: { source: 'goemotions6', labels: ['no', 'yes'], splits: { train: 10, test: 10 }, summary: { splits: { train: { rows: 10, pairs: false, labels: [{ label: 'no', count: 5, share: 0.5 }] } }, notes: [] } },
+  data: {
+    source: 'goemotions6',
+    labels: ['no', 'yes'],
+    splits: { train: 10, test: 10 },
+    summary: {
+      splits: { train: { rows: 10, pairs: false, labels: [{ label: 'no', count: 5, share: 0.5 }] } },
+      notes: [],
+    },
+  },
   environment: { bertune: '0.1.0', device: 'cpu', precision: 'fp32', threads: 2 },
   runs: [run('full', 'full'), run('lora4', 'lora', 4), run('lora8', 'lora', 8)],
-  reference: [{ name: 'full', trainable: 1, memory_mib: 2, time_s: 3, accuracy: 0.9, precision: 0.9, recall: 0.9, f1_macro: 0.9 }],
+  reference: [
+    { name: 'full', trainable: 1, memory_mib: 2, time_s: 3, accuracy: 0.9, precision: 0.9, recall: 0.9, f1_macro: 0.9 },
+  ],
 };
 const TEXT = JSON.stringify(COMPARISON);
 const DOCUMENT = new JsonDocument(COMPARISON);

@@ -23,7 +23,20 @@ const HEADER = BYTES.toString('utf8', 8, 8 + HEADER_BYTES);
 const BODY = BYTES.subarray(8 + HEADER_BYTES);
 const DOCUMENT = new JsonDocument(JSON.parse(HEADER));
 
-const LENGTHS = [0n, 1n, 7n, 8n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 40n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n, 100_000_000n];
+const LENGTHS = [
+  0n,
+  1n,
+  7n,
+  8n,
+  2n ** 31n,
+  2n ** 32n - 1n,
+  2n ** 32n,
+  2n ** 40n,
+  2n ** 53n,
+  2n ** 63n,
+  2n ** 64n - 1n,
+  100_000_000n,
+];
 
 const entry = (dtype: string, shape: string, begin: string, end: string) =>
   `{"a":{"dtype":"${dtype}","shape":${shape},"data_offsets":[${begin},${end}]}}`;
@@ -68,12 +81,19 @@ export const format: Format = {
     for (const [name, { dtype, shape, data }] of tensors) {
       const needed = shape.reduce((a, b) => a * b, dtypeSize(dtype));
       sound(data.length === needed, `${name} has ${data.length} bytes, not ${needed}`);
-      sound(shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0), `${name} has the shape ${shape}`);
-      if (!/^(F8|C64)/.test(dtype)) sound(toFloat32({ dtype, shape, data }).length * dtypeSize(dtype) === needed, `${name} converts`);
+      sound(
+        shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0),
+        `${name} has the shape ${shape}`,
+      );
+      if (!/^(F8|C64)/.test(dtype))
+        sound(toFloat32({ dtype, shape, data }).length * dtypeSize(dtype) === needed, `${name} converts`);
       bytes += data.length;
     }
     sound(tensors.size === header.tensors.size, 'the header alone lists other tensors');
-    sound(Object.values(metadata).every((value) => typeof value === 'string'), 'metadata are not texts');
+    sound(
+      Object.values(metadata).every((value) => typeof value === 'string'),
+      'metadata are not texts',
+    );
     const { size } = await stat(path);
     sound(bytes < size, `${bytes} bytes of tensors are in a file of ${size}`);
   },
