@@ -64,10 +64,7 @@ function partsOf(glob: string): Part[] {
 function characterClass(token: string): (character: string) => boolean {
   const negated = token[1] === '!' && token.length > 3;
   const inside = token.slice(negated ? 2 : 1, -1);
-  const ranges = [...inside.matchAll(/([^])-([^])|([^])/g)].map(([, from, to, single]) => [
-    from ?? single!,
-    to ?? single!,
-  ]);
+  const ranges = [...inside.matchAll(/(.)-(.)|(.)/gs)].map(([, from, to, single]) => [from ?? single!, to ?? single!]);
   return (character) => ranges.some(([from, to]) => character >= from! && character <= to!) !== negated;
 }
 

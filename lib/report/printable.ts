@@ -33,9 +33,9 @@ export function printableLines(text: string): string {
  * @param indent spaces a level. Defaults to none, and one line
  */
 export function printableJson(value: unknown, indent?: number): string {
-  const escape = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
   return JSON.stringify(value, null, indent).replace(UNPRINTABLE, (character) => {
     // The only control that JSON.stringify writes itself ends a line of what is indented.
-    return character === '\n' ? character : escape(character);
+    return character === '\n' ? character : escaped(character);
   });
 }

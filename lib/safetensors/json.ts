@@ -28,7 +28,8 @@ export function findJsonFault(text: string): string | undefined {
         const end = endOfString(text, i);
         if (isKey(text, end)) {
           const key = decode(text.slice(i, end));
-          const keys = (open[open.length - 1] ??= new Set());
+          const keys = open.at(-1) ?? new Set();
+          open[open.length - 1] = keys;
           if (keys.has(key)) return `the name ${JSON.stringify(key)} occurs twice`;
           keys.add(key);
         }

@@ -1,5 +1,5 @@
 import { fuzz } from './fuzz.js';
 
 describe('faults: bad files of the format adapter', () => {
-  fuzz('adapter', 300);
+  fuzz('adapter', 200);
 });

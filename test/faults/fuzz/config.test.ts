@@ -1,5 +1,5 @@
 import { fuzz } from './fuzz.js';
 
 describe('faults: bad files of the format config', () => {
-  fuzz('config', 300);
+  fuzz('config', 200);
 });

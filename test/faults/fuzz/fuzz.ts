@@ -30,7 +30,7 @@ const LOADING = `import('tsx/esm/api').then(({ tsImport }) =>
  */
 export function fuzz(name: string, short: number, long = 100_000): void {
   it(`refuses bad files of the format ${name} as documented`, async function () {
-    this.timeout(LONG ? 1_200_000 : 60_000);
+    this.timeout(LONG ? 3_600_000 : 240_000);
     const seed = Number(process.env.BERTUNE_FUZZ_SEED ?? (LONG ? Date.now() % 2 ** 31 : 7));
     const from = Number(process.env.BERTUNE_FUZZ_FROM ?? 0);
     const count = Number(process.env.BERTUNE_FUZZ_COUNT ?? scaled(short, long));

@@ -1,5 +1,5 @@
 import { fuzz } from './fuzz.js';
 
 describe('faults: bad files of the format parquet', () => {
-  fuzz('parquet', 300);
+  fuzz('parquet', 200);
 });

@@ -1,5 +1,5 @@
 import { fuzz } from './fuzz.js';
 
 describe('faults: bad files of the format results', () => {
-  fuzz('results', 300);
+  fuzz('results', 200);
 });

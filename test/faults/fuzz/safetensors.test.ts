@@ -1,5 +1,5 @@
 import { fuzz } from './fuzz.js';
 
 describe('faults: bad files of the format safetensors', () => {
-  fuzz('safetensors', 300);
+  fuzz('safetensors', 200);
 });
