@@ -86,6 +86,8 @@ export type {
   LogRow,
   MemoryReport,
   Progress,
+  Resumption,
+  SavedCheckpoint,
   TrainerEvents,
   TrainingPlan,
   TrainResult,
@@ -95,7 +97,10 @@ export {
   BEST_METRICS,
   type BestMetric,
   DEFAULT_LEARNING_RATES,
+  SAVE_STRATEGIES,
+  type SaveStrategy,
   type TrainerOptions,
   type TrainerSettings,
 } from './training/options.js';
+export type { EpochRow } from './training/position.js';
 export type { TrainerState } from './training/state.js';

@@ -275,6 +275,12 @@ export interface NativeAddon {
   setCudaLibrary(path: string): void;
   devices(): NativeDeviceInfo[];
   blas(): NativeBlasInfo;
+  /**
+   * Locks an open file until it is closed or the process ends, however it ends (flock).
+   *
+   * @returns whether it is ours now; false while someone else has it, on this machine
+   */
+  lockFile(fd: number): boolean;
   createSession(config: NativeSessionConfig): Promise<NativeSession>;
   /**
    * Runs one named operation of native/core/backend.h for tests and benches. `tensors` maps the operation's field

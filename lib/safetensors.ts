@@ -7,11 +7,11 @@ import { type OutputFile, writeFilesAtomic, writeFully } from './files/output.js
 import { expectString } from './options.js';
 import type { SafetensorsDtype } from './safetensors/dtypes.js';
 import { formatHeader, type Header, MAX_HEADER_BYTES, parseHeader } from './safetensors/header.js';
-import type { Tensor } from './safetensors/tensor.js';
+import type { LazyTensor, Tensor } from './safetensors/tensor.js';
 
 export { fromFloat32, toFloat32 } from './safetensors/convert.js';
 export { dtypeSize, type SafetensorsDtype } from './safetensors/dtypes.js';
-export type { Tensor } from './safetensors/tensor.js';
+export type { LazyTensor, Tensor } from './safetensors/tensor.js';
 
 /** What a safetensors file holds. */
 export interface Safetensors {
@@ -80,13 +80,13 @@ export async function writeSafetensors(
 /** A safetensors file for writeFilesAtomic; the tensors are checked at once. Parameters and errors as writeSafetensors. */
 export function safetensorsFile(
   name: string,
-  tensors: ReadonlyMap<string, Tensor>,
+  tensors: ReadonlyMap<string, Tensor | LazyTensor>,
   metadata: Readonly<Record<string, string>> = DEFAULT_METADATA,
 ): OutputFile {
   const { head, order } = formatHeader(tensors, metadata);
   const write = async (file: FileHandle) => {
     await writeFully(file, head);
-    for (const { data } of order) await writeFully(file, data);
+    for (const { data } of order) await writeFully(file, 'read' in data ? await data.read() : data);
   };
   return { name, write };
 }

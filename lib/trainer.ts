@@ -1,17 +1,21 @@
 import { EventEmitter } from 'node:events';
 import { modelOf, TextClassifier } from './classifier.js';
 import type { Split } from './dataset.js';
+import { withDirectoryLock } from './files/lock.js';
+import { prepareOutputDirectory, removeLeftovers } from './files/output.js';
 import { countPlan, type ParameterCounts } from './methods.js';
 import { longestFirst, packBatches } from './model/batches.js';
 import { memoryReport } from './model/memory.js';
 import type { Model } from './model/model.js';
 import { datasetOf } from './model/session.js';
 import type { NativeSession } from './native.js';
-import { expectAbortSignal, expectObject, invalidOption } from './options.js';
+import { expectAbortSignal, expectObject, expectString, invalidOption } from './options.js';
 import type { EncodedTexts } from './tokenizer.js';
 import { BestModel } from './training/best-model.js';
+import { expectNoCheckpoints, findCheckpoint } from './training/checkpoint/directories.js';
+import { placeRun } from './training/checkpoint/place.js';
 import { evaluateSplit, expectSplit, type LoadedSplit, type LossOptions } from './training/evaluation.js';
-import type { EvaluateResult, TrainerEvents, TrainingPlan, TrainResult } from './training/events.js';
+import type { EvaluateResult, Resumption, TrainerEvents, TrainingPlan, TrainResult } from './training/events.js';
 import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './training/options.js';
 import { balancedWeights, planRun, type RunPlan } from './training/plan.js';
 import { TrainingRun } from './training/run.js';
@@ -21,8 +25,25 @@ import { createTrainerState, type TrainerState } from './training/state.js';
 export interface TrainOptions {
   /** Evaluated after each epoch. Defaults to none. */
   validation?: Split;
-  /** Stops training after a step, within a fraction of a second where steps are short. Defaults to none. */
+  /**
+   * Stops training after a step, within a fraction of a second where steps are short; with an `outputDirectory` a
+   * checkpoint of that step is saved first. Defaults to none.
+   */
   signal?: AbortSignal;
+  /**
+   * Goes on from a checkpoint of the same run, and ends as if it had never stopped, to the last bit: `'latest'` is the
+   * newest whole one in `outputDirectory` (where there is none yet, the run starts at the beginning); otherwise the
+   * directory of a checkpoint, or of checkpoints. Defaults to none: the run starts at the beginning.
+   */
+  resume?: string;
+}
+
+/** What `Trainer.train` is given, checked. */
+interface TrainingTask {
+  train: Split;
+  validation: Split | null;
+  signal: AbortSignal | undefined;
+  resume: string | undefined;
 }
 
 /** Options of `Trainer.evaluate`. */
@@ -35,7 +56,7 @@ export interface EvaluateOptions {
  * Trains a TextClassifier in place and measures it. Steps, schedule, order of examples and log are those of Hugging
  * Face's Trainer: the same run there logs the same numbers.
  *
- * Events: 'start', 'log', 'progress', 'evaluate', 'epoch'; see TrainerEvents. What a listener throws ends the run.
+ * Events: 'start', 'log', 'progress', 'evaluate', 'epoch', 'save'; see TrainerEvents. What a listener throws ends the run.
  */
 export class Trainer extends EventEmitter<TrainerEvents> {
   /** The options with every default filled in. */
@@ -70,16 +91,27 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * model has the parameters of the last finished step and stays usable.
    *
    * @param train the training split
-   * @throws BertuneError INVALID_DATA, INVALID_OPTION; NON_FINITE_LOSS naming the step; ABORTED with the signal's reason
-   *   as its cause; DISPOSED; OUT_OF_MEMORY
+   * @throws BertuneError INVALID_DATA, INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
+   *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, or someone else writes to
+   *   `outputDirectory`; NON_FINITE_LOSS naming the step; ABORTED with the signal's reason as its cause; DISPOSED;
+   *   OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult> {
-    expectObject('options', options, ['validation', 'signal']);
+    expectObject('options', options, ['validation', 'signal', 'resume']);
     const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
+    const resume = options.resume === undefined ? undefined : expectString('resume', options.resume);
     const { labels } = this.#model;
     expectSplit('train', train, labels);
     const validation = this.#expectValidation(options.validation);
-    return this.#model.exclusively(() => this.#train(train, validation, signal));
+    const { outputDirectory } = this.settings;
+    return this.#model.exclusively(async () => {
+      if (outputDirectory === null) return this.#train({ train, validation, signal, resume });
+      await prepareOutputDirectory(outputDirectory, { overwrite: true });
+      return withDirectoryLock(outputDirectory, async () => {
+        await removeLeftovers(outputDirectory);
+        return this.#train({ train, validation, signal, resume });
+      });
+    });
   }
 
   /**
@@ -98,9 +130,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     );
   }
 
-  async #train(train: Split, validation: Split | null, signal: AbortSignal | undefined): Promise<TrainResult> {
+  async #train({ train, validation, signal, resume }: TrainingTask): Promise<TrainResult> {
     const { settings } = this;
     const model = this.#model;
+    // Before the work: what cannot be gone on from costs nothing.
+    const found = resume === undefined ? null : await findCheckpoint(resume, settings.outputDirectory);
+    if (found === null && settings.outputDirectory !== null) await expectNoCheckpoints(settings.outputDirectory);
     const methodPlan = model.planFor(settings.method);
     const maxLength = model.expectMaxLength(settings.maxLength, methodPlan);
     const encoded = await this.#encode(train, maxLength, signal);
@@ -123,13 +158,21 @@ export class Trainer extends EventEmitter<TrainerEvents> {
         const { tokens, sequences } = evaluated.batches;
         await native.reserve({ tokens, sequences, training: false });
       }
-      this.emit('start', trainingPlan(plan, encoded, counts));
+      const { position, resumption, checkpoints } = await placeRun(
+        {
+          ...{ model, native, methodPlan, settings, plan, state, best },
+          train: { encoded, labels: train.labels },
+          validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
+        },
+        found,
+      );
+      this.emit('start', trainingPlan(plan, encoded, counts, resumption));
       const { trainable } = methodPlan;
       const { labels } = model;
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss();
       const parts = { native, settings, plan, dataset, validation: evaluated, labels, loss, trainable, best, state };
-      return new TrainingRun({ ...parts, signal, expectUsable, events: this }).run();
+      return new TrainingRun({ ...parts, position, checkpoints, signal, expectUsable, events: this }).run();
     };
     const { stopped, summary } = await session.withDataset(datasetOf(encoded, train.labels), (dataset, native) => {
       if (!validation || !encodedValidation) return run(native, dataset, null);
@@ -191,7 +234,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 }
 
 /** What listeners of 'start' are told. */
-function trainingPlan(plan: RunPlan, encoded: EncodedTexts, counts: ParameterCounts): TrainingPlan {
+function trainingPlan(
+  plan: RunPlan,
+  encoded: EncodedTexts,
+  counts: ParameterCounts,
+  resumed: Resumption | null,
+): TrainingPlan {
   return {
     totalSteps: plan.totalSteps,
     stepsPerEpoch: plan.stepsPerEpoch,
@@ -202,5 +250,6 @@ function trainingPlan(plan: RunPlan, encoded: EncodedTexts, counts: ParameterCou
     truncated: encoded.truncated,
     trainableParameters: counts.trainable,
     totalParameters: counts.total,
+    resumed,
   };
 }

@@ -10,13 +10,14 @@ const windows = process.platform === 'win32';
  *
  * @param {string} command
  * @param {string[]} args
- * @param {{ output?: 'inherit' | 'stderr' | 'failure', env?: Record<string, string> }} [options] output: where what it
- *   prints goes: as it is, all to stderr, or to stderr once it has failed and nowhere otherwise; defaults to 'inherit'.
+ * @param {{ output?: 'inherit' | 'stderr' | 'failure' | 'after', env?: Record<string, string> }} [options] output: where what it
+ *   prints goes: as it is, all to stderr, to stderr once it has failed and nowhere otherwise, or as it is once it has
+ *   ended; defaults to 'inherit'.
  *   env: variables beside those of this process.
  * @returns {Promise<number>} the exit status; 128 for a program that a signal ended
  */
 export function run(command, args, { output = 'inherit', env = {} } = {}) {
-  const stdio = { inherit: ['inherit', 'inherit'], stderr: [2, 2], failure: ['pipe', 'pipe'] }[output];
+  const stdio = { inherit: ['inherit', 'inherit'], stderr: [2, 2] }[output] ?? ['pipe', 'pipe'];
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: root,
@@ -29,7 +30,8 @@ export function run(command, args, { output = 'inherit', env = {} } = {}) {
     child.stderr?.on('data', (chunk) => chunks.push(chunk));
     child.once('error', reject);
     child.once('close', (code) => {
-      if (code !== 0) process.stderr.write(Buffer.concat(chunks));
+      if (output === 'after') process.stdout.write(Buffer.concat(chunks));
+      else if (code !== 0) process.stderr.write(Buffer.concat(chunks));
       resolve(code ?? 128);
     });
   });

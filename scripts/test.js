@@ -19,6 +19,23 @@ const mocha = (files, env = {}, output = 'inherit') =>
     { env: { BERTUNE_TALLY: tally, ...env }, output },
   );
 
+/**
+ * The tests in three runs of mocha: two side by side, each of which keeps one core busy most of the time, and behind them
+ * those that measure time, alone.
+ */
+const NUMERICS = ['operations', 'model', 'native', 'cuda', 'simt'].map((folder) => `test/${folder}/**/*.test.ts`);
+const TIMED = [
+  ...['bench', 'serving', 'examples', 'faults/service'].map((folder) => `test/${folder}/**/*.test.ts`),
+  ...['dataset', 'event-loop', 'time-slice', 'progress'].map((name) => `test/lib/${name}.test.ts`),
+];
+
+async function tests() {
+  const others = [...NUMERICS, ...TIMED].flatMap((pattern) => ['--ignore', pattern]);
+  const sideBySide = await Promise.all([mocha(NUMERICS), mocha(['test/**/*.test.ts', ...others], {}, 'after')]);
+  const alone = await mocha(TIMED);
+  return Math.max(...sideBySide, alone);
+}
+
 /** The operation tests on the emulated device alone, under one of the emulator's builds: see test/simt/README.md. */
 const emulated = (build, env = {}) =>
   mocha(
@@ -43,7 +60,7 @@ function stages() {
     script('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.test.json']),
     { name: 'emulator', run: buildEmulator },
     { name: 'nvcc', run: async () => void (await buildCuda()) },
-    { name: 'tests', run: () => mocha(['test/**/*.test.ts']) },
+    { name: 'tests', run: forMocha.length > 0 ? () => mocha(['test/**/*.test.ts']) : tests },
   ];
   if (forMocha.length > 0) return once;
   return [...once, { name: "tests: CUDA operations, the emulator's race and asan builds", run: strictlyEmulated }];

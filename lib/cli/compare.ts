@@ -5,6 +5,7 @@ import { runInProcess } from '../compare/runner.js';
 import { comparisonExperiments, type Overrides, settle } from '../compare/settings.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import { BertuneError } from '../errors.js';
+import { withDirectoryLock } from '../files/lock.js';
 import { prepareOutputDirectory } from '../files/output.js';
 import { resolveDevice } from '../model/device.js';
 import { summaryLines } from '../report/data-summary.js';
@@ -102,43 +103,45 @@ async function compare(options: CompareArguments): Promise<void> {
   const named = comparisonExperiments(preset, overrides);
   const output = options.output ?? join('results', preset.name);
   await prepareOutputDirectory(output, { overwrite: options.output === undefined || (options.overwrite ?? false) });
-  await interruptibly(progress, async (signal) => {
-    const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
-    const experiments = await settle(named, { signal, onProgress: downloadProgress(progress) });
-    const data = await loadData(experiments[0], sourceWords(named[0].data), signal);
-    progress.note(environmentLine(environment));
-    for (const line of summaryLines(data.summary)) progress.note(line);
+  await interruptibly(progress, (signal) =>
+    withDirectoryLock(output, async () => {
+      const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
+      const experiments = await settle(named, { signal, onProgress: downloadProgress(progress) });
+      const data = await loadData(experiments[0], sourceWords(named[0].data), signal);
+      progress.note(environmentLine(environment));
+      for (const line of summaryLines(data.summary)) progress.note(line);
 
-    const noted = new Set<string>();
-    const onNote = (text: string) => {
-      // Every run starts from the same model: what is to be said of it is said once.
-      if (!noted.has(text)) progress.note(`note: ${text}`);
-      noted.add(text);
-    };
-    const runs: RunRecord[] = [];
-    for (const [index, experiment] of experiments.entries()) {
-      if (signal.aborted) break;
-      const title = `${experiment.title} (${index + 1}/${experiments.length})`;
-      const run = await carryOut(experiment, title, progress, signal, onNote);
-      runs.push(run);
-      if (!options.json) await show([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]);
-    }
+      const noted = new Set<string>();
+      const onNote = (text: string) => {
+        // Every run starts from the same model: what is to be said of it is said once.
+        if (!noted.has(text)) progress.note(`note: ${text}`);
+        noted.add(text);
+      };
+      const runs: RunRecord[] = [];
+      for (const [index, experiment] of experiments.entries()) {
+        if (signal.aborted) break;
+        const title = `${experiment.title} (${index + 1}/${experiments.length})`;
+        const run = await carryOut(experiment, title, progress, signal, onNote);
+        runs.push(run);
+        if (!options.json) await show([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]);
+      }
 
-    const comparison: ComparisonRecord = {
-      preset: preset.name,
-      created: new Date().toISOString(),
-      model: named[0].model,
-      data,
-      environment,
-      runs,
-      ...(preset.reference && { reference: preset.reference }),
-    };
-    await writeComparison(output, comparison);
-    if (options.json) await writeResult(`${printableJson(comparison, 2)}\n`);
-    else await show(closingSections(comparison));
-    progress.note(`saved ${COMPARISON_FILES.join(', ')} in ${output}`);
-    if (runs.some(({ status }) => status === 'failed')) process.exitCode = EXIT_ERROR;
-  });
+      const comparison: ComparisonRecord = {
+        preset: preset.name,
+        created: new Date().toISOString(),
+        model: named[0].model,
+        data,
+        environment,
+        runs,
+        ...(preset.reference && { reference: preset.reference }),
+      };
+      await writeComparison(output, comparison);
+      if (options.json) await writeResult(`${printableJson(comparison, 2)}\n`);
+      else await show(closingSections(comparison));
+      progress.note(`saved ${COMPARISON_FILES.join(', ')} in ${output}`);
+      if (runs.some(({ status }) => status === 'failed')) process.exitCode = EXIT_ERROR;
+    }),
+  );
 }
 
 async function show(sections: readonly Section[]): Promise<void> {

@@ -3,6 +3,7 @@ import { formatCount, formatSetting } from '../report/format.js';
 import { sourceWords } from '../run/experiment.js';
 import type { Run } from '../run/run.js';
 import type { TrainingPlan } from '../training/events.js';
+import type { TrainerSettings } from '../training/options.js';
 
 /**
  * What a run is going to do, in lines: everything that was chosen, and the defaults that depend on method, model or
@@ -43,12 +44,21 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
         (plan.truncated > 0 ? `, ${formatCount(plan.truncated)} training texts are cut` : ''),
     ],
     ['seed', String(settings.seed)],
+    ...(settings.saveStrategy === 'no' ? [] : [['checkpoints', checkpointWords(settings)] satisfies [string, string]]),
+    ...(plan.resumed === null
+      ? []
+      : [['goes on', `from step ${plan.resumed.step}, ${plan.resumed.directory}`] satisfies [string, string]]),
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   return [
     ...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
-    ...model.notes.map((note) => `note: ${note}`),
+    ...[...model.notes, ...(plan.resumed?.notes ?? [])].map((note) => `note: ${note}`),
   ];
+}
+
+function checkpointWords({ saveStrategy, saveSteps, saveTotalLimit }: TrainerSettings): string {
+  const when = saveStrategy === 'epoch' ? 'every epoch' : `every ${formatCount(saveSteps)} steps`;
+  return saveTotalLimit === null ? when : `${when}, at most ${formatCount(saveTotalLimit)} kept`;
 }
 
 function methodWords(method: Method): string {

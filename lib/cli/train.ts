@@ -4,6 +4,7 @@ import { methodName, methodTitle } from '../compare/methods.js';
 import type { DatasetSummary } from '../data/summary.js';
 import { embeddedPath } from '../embedded.js';
 import { BertuneError } from '../errors.js';
+import { withDirectoryLock } from '../files/lock.js';
 import { prepareOutputDirectory, writeJson } from '../files/output.js';
 import { type FindOptions, isRemote, modelDirectory } from '../hub.js';
 import { summaryLines } from '../report/data-summary.js';
@@ -17,6 +18,7 @@ import { logOf } from '../run/execute.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
 import { errorRecord, Run } from '../run/run.js';
+import { removeCheckpoints } from '../training/checkpoint/directories.js';
 import type { TrainResult } from '../training/events.js';
 import {
   addDataOptions,
@@ -28,6 +30,13 @@ import {
   deviceOptions,
   given,
 } from './arguments.js';
+import {
+  addCheckpointOptions,
+  type CheckpointArguments,
+  continuesInOutput,
+  resumeOf,
+  savingOptions,
+} from './checkpoint-arguments.js';
 import { downloadProgress } from './downloads.js';
 import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
 import { Progress } from './progress.js';
@@ -36,10 +45,14 @@ import { interruptibly } from './signals.js';
 import { colorsFor, writeResult } from './terminal.js';
 import { addTrainingOptions, type TrainingArguments, trainerOptions } from './training-arguments.js';
 
-interface TrainArguments extends DataArguments, MethodArguments, TrainingArguments, DeviceArguments {
+interface TrainArguments
+  extends DataArguments,
+    MethodArguments,
+    TrainingArguments,
+    CheckpointArguments,
+    DeviceArguments {
   model: string;
   base?: string;
-  output: string;
   tensorboard?: string;
   overwrite?: true;
   quiet?: true;
@@ -59,11 +72,15 @@ export function trainCommand(program: Command): void {
   addDataOptions(command, { training: true });
   addMethodOptions(command);
   addTrainingOptions(command);
+  addCheckpointOptions(command);
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .requiredOption('--output <dir>', 'where the model or adapter, trainer_state.json, results.json and report.html go')
     .option('--tensorboard <dir>', "also log for TensorBoard, in a sub-folder of the method's name")
-    .option('--overwrite', 'write to --output although it is not empty')
+    .option(
+      '--overwrite',
+      'write to --output although it is not empty; checkpoints of an earlier run there are removed',
+    )
     .option('--quiet', 'nothing on stderr but errors')
     .option('--json', 'write results.json to stdout instead of tables')
     .action(train);
@@ -75,16 +92,21 @@ async function train(options: TrainArguments): Promise<void> {
   await interruptibly(progress, async (signal) => {
     const find = { signal, onProgress: downloadProgress(progress) };
     // Before the work, not after it: a refusal must cost neither a transfer nor a trained model.
-    const prepare = () => prepareOutputDirectory(options.output, { overwrite: options.overwrite ?? false });
+    const continues = await continuesInOutput(options);
+    const overwrite = continues || (options.overwrite ?? false);
+    const prepare = () => prepareOutputDirectory(options.output, { overwrite });
     if (await isRemote('model', options.model)) await prepare();
     const experiment = await experimentOf(options, data, find);
     await prepare();
-    await using run = await Run.open(experiment, signal);
-    const summary = await run.summary(signal);
-    for (const line of summaryLines(summary)) progress.note(line);
-    const record = await carryOut(run, summary, options, progress, signal);
-    await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
-    progress.note(`saved in ${options.output}`);
+    await withDirectoryLock(options.output, async () => {
+      if (options.overwrite && !continues) await removeCheckpoints(options.output);
+      await using run = await Run.open(experiment, signal);
+      const summary = await run.summary(signal);
+      for (const line of summaryLines(summary)) progress.note(line);
+      const record = await carryOut(run, summary, options, progress, signal);
+      await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
+      progress.note(`saved in ${options.output}`);
+    });
   });
 }
 
@@ -104,7 +126,7 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
     data,
     dataset: datasetOptions(options),
     method,
-    options: trainerOptions(options),
+    options: { ...trainerOptions(options), ...savingOptions(options) },
     where: deviceOptions(options),
   };
 }
@@ -128,14 +150,19 @@ async function carryOut(
   const { output } = options;
   run.trainer.on('start', (plan) => {
     for (const line of settingsLines(run, plan)) progress.note(line);
+    const resume = resumeOf(options);
+    if (resume === 'latest' && plan.resumed === null) {
+      progress.note(`no checkpoint in ${options.output} yet: the run starts at the beginning`);
+    }
   });
   run.trainer.on('progress', (state) => progress.update(run.experiment.title, runProgress(state)));
   run.trainer.on('log', (row) => progress.note(logLine(row)));
   run.trainer.on('epoch', (summary) => progress.note(epochLine(summary)));
+  run.trainer.on('save', ({ directory }) => progress.note(`saved ${directory}`));
   const log = await logOf(run);
   let trained: TrainResult | undefined;
   try {
-    trained = await run.train(signal);
+    trained = await run.train(signal, resumeOf(options));
     progress.clear();
     await saveModel(run, output);
     const test = await run.test(signal);
@@ -176,7 +203,8 @@ async function keepState(
   if (trained === undefined) await saveModel(run, output);
   const status = error.code === 'ABORTED' ? 'stopped' : 'failed';
   await writeResults(run, summary, run.record({ status, error, ...(trained && { trained }) }), output);
-  progress.note(`the model as it was after step ${steps} is saved in ${output}`);
+  const goOn = error.code === 'ABORTED' && trained === undefined ? '; the same command with --resume goes on' : '';
+  progress.note(`the model as it was after step ${steps} is saved in ${output}${goOn}`);
 }
 
 async function writeResults(run: Run, summary: DatasetSummary, record: RunRecord, output: string): Promise<void> {

@@ -154,13 +154,17 @@ async function removeDirectories(made: readonly string[]): Promise<void> {
   for (const directory of [...made].reverse()) await rmdir(directory).catch(() => undefined);
 }
 
+/** Whether there is nothing in it but what a process that was killed may have left. */
 async function isEmpty(directory: string): Promise<boolean> {
-  const entries = await opendir(directory);
-  try {
-    return (await entries.read()) === null;
-  } finally {
-    await entries.close();
+  for await (const { name } of await opendir(directory)) {
+    if (!isLeftover(name)) return false;
   }
+  return true;
+}
+
+/** Whether a name is that of a file or directory that is made while writing, and means nothing afterwards. */
+export function isLeftover(name: string): boolean {
+  return /^\.bertune\.lock$|^\.bertune-[0-9a-f]+\.tmp$|^\.checkpoint-\d+\.[0-9a-f]+\.tmp$/.test(name);
 }
 
 /** Permission bits say nothing to the superuser, nor of a read-only or full disk: only a write tells. */
@@ -175,19 +179,35 @@ async function probe(directory: string): Promise<void> {
   }
 }
 
+/**
+ * Removes what processes that were killed left in a directory.
+ *
+ * @param directory locked, so that none of it is still being written
+ * @throws BertuneError OUTPUT_REFUSED
+ */
+export async function removeLeftovers(directory: string): Promise<void> {
+  try {
+    for await (const { name } of await opendir(directory)) {
+      if (isLeftover(name) && name.endsWith('.tmp')) await rm(join(directory, name), { recursive: true, force: true });
+    }
+  } catch (cause) {
+    throw refusal(directory, cause);
+  }
+}
+
 function temporaryPath(directory: string): string {
   return join(directory, `.bertune-${randomBytes(8).toString('hex')}.tmp`);
 }
 
-/** Makes the renames durable, where the system lets a directory be flushed. */
-async function syncDirectory(directory: string): Promise<void> {
+/** Makes renames in a directory durable, where the system lets a directory be flushed. */
+export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r').catch(() => undefined);
   await handle?.sync().catch(() => undefined);
   await handle?.close();
 }
 
 /** What the file system said, as OUTPUT_REFUSED; anything else as it is. */
-function refusal(path: string, cause: unknown): unknown {
+export function refusal(path: string, cause: unknown): unknown {
   const code = (cause as NodeJS.ErrnoException | null)?.code;
   if (cause instanceof BertuneError || typeof code !== 'string') return cause;
   return new BertuneError('OUTPUT_REFUSED', `Expected to write to ${path} but ${(cause as Error).message}`, { cause });

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Adapter, writeAdapter } from '../adapter.js';
 import { encoderTensors, headTensors, writeCheckpoint } from '../checkpoint.js';
+import { withDirectoryLock } from '../files/lock.js';
 import { prepareOutputDirectory } from '../files/output.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
@@ -30,11 +31,17 @@ interface Source {
 
 /** Writes a model to a directory. Parameters and errors as TextClassifier.save. */
 export function saveModel(model: Model, directory: string, options: SaveOptions): Promise<void> {
-  const { method } = model;
-  const isAdapter = method?.kind === 'lora' || method?.kind === 'prefix';
-  return write(model, directory, options, (source) =>
-    isAdapter ? saveAdapter(model, source, method, directory) : saveAlone(model, source, directory),
-  );
+  return write(model, directory, options, (source) => saveAsTrained(model, source, directory, directory));
+}
+
+/**
+ * Writes the files of a model into a directory that is there, and that nobody else knows yet.
+ *
+ * @param options.as what the directory will be called
+ * @throws BertuneError OUTPUT_REFUSED, DISPOSED
+ */
+export function writeModel(model: Model, directory: string, options: { as: string }): Promise<void> {
+  return withSource(model, (source) => saveAsTrained(model, source, directory, options.as));
 }
 
 /** Writes a model as a checkpoint of its own. Parameters and errors as TextClassifier.export. */
@@ -58,13 +65,26 @@ async function write(
   expectString('directory', directory);
   expectObject('options', options, ['overwrite']);
   const overwrite = expectBoolean('overwrite', options.overwrite ?? false);
-  const { session, unmerged } = model;
-  // One use from start to end: a model that is disposed or merged meanwhile is still saved whole.
-  await session.use(async (native) => {
+  await withSource(model, async (source) => {
     await prepareOutputDirectory(directory, { overwrite });
-    const read = async (name: string) => unmerged?.values.get(name) ?? native.read(name, 'value');
-    await save({ native, plan: unmerged?.plan ?? session.plan, read });
+    await withDirectoryLock(directory, () => save(source));
   });
+}
+
+/** One use of the session from start to end: a model that is disposed or merged meanwhile is still saved whole. */
+function withSource(model: Model, save: (source: Source) => Promise<void>): Promise<void> {
+  const { session, unmerged } = model;
+  return session.use((native) => {
+    const read = async (name: string) => unmerged?.values.get(name) ?? native.read(name, 'value');
+    return save({ native, plan: unmerged?.plan ?? session.plan, read });
+  });
+}
+
+/** As an adapter where it was trained as one, and as a checkpoint otherwise. */
+function saveAsTrained(model: Model, source: Source, directory: string, as: string): Promise<void> {
+  const { method } = model;
+  const isAdapter = method?.kind === 'lora' || method?.kind === 'prefix';
+  return isAdapter ? saveAdapter(model, source, method, directory, as) : saveAlone(model, source, directory);
 }
 
 /** A checkpoint, and no adapter beside it. */
@@ -78,13 +98,14 @@ async function saveAdapter(
   source: Source,
   method: LoraMethod | PrefixMethod,
   directory: string,
+  as: string,
 ): Promise<void> {
   const ownBase = join(directory, OWN_BASE);
   const { intact, name, revision, tokenizerFrom } = model.base;
   if (!intact) await saveCheckpoint(model, { ...source, plan: { ...source.plan, lora: null } }, ownBase);
   const base = intact
     ? { baseModel: name, baseRevision: revision }
-    : { baseModel: resolve(ownBase), baseRevision: null };
+    : { baseModel: resolve(as, OWN_BASE), baseRevision: null };
   const adapter = await adapterOf(model, source, method, base);
   await writeAdapter(directory, adapter, { tokenizerFrom });
 }

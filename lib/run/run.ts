@@ -26,6 +26,7 @@ export class Run implements AsyncDisposable {
     this.model = model;
     this.trainer = trainer;
     this.modelMemory = model.memory().parameters;
+    trainer.on('start', ({ resumed }) => this.#epochs.push(...(resumed?.epochs ?? [])));
     trainer.on('epoch', ({ epoch, step, trainLoss, trainAccuracy }) => {
       this.#epochs.push({ epoch, step, train_loss: trainLoss, train_accuracy: trainAccuracy });
     });
@@ -75,11 +76,19 @@ export class Run implements AsyncDisposable {
     return summarize(this.data, { tokenizer, maxLength, ...(signal && { signal }) });
   }
 
-  /** Trains on the training split, evaluating on the validation split where there is one. */
-  train(signal?: AbortSignal): Promise<TrainResult> {
+  /**
+   * Trains on the training split, evaluating on the validation split where there is one.
+   *
+   * @param resume as TrainOptions.resume
+   */
+  train(signal?: AbortSignal, resume?: string): Promise<TrainResult> {
     const { train, validation } = this.data;
     if (train === undefined) throw new BertuneError('INTERNAL', 'Expected a run with a training split');
-    return this.trainer.train(train, { ...(validation && { validation }), ...(signal && { signal }) });
+    return this.trainer.train(train, {
+      ...(validation && { validation }),
+      ...(signal && { signal }),
+      ...(resume === undefined ? {} : { resume }),
+    });
   }
 
   /** Evaluates on the test split; undefined where there is none. */

@@ -2,7 +2,7 @@ import { BertuneError } from '../errors.js';
 import { decodeUtf8, isObject } from '../files/input.js';
 import { byteLength, dtypeRank, isDtype, type SafetensorsDtype } from './dtypes.js';
 import { findJsonFault } from './json.js';
-import type { Tensor } from './tensor.js';
+import type { DescribedTensor } from './tensor.js';
 
 /** The format's own limit. */
 export const MAX_HEADER_BYTES = 100_000_000;
@@ -72,10 +72,10 @@ export function parseHeader(bytes: Uint8Array, bodyLength: number, path: string)
  * @returns the file's beginning (length and header) and the tensors in the order in which they follow
  * @throws BertuneError SHAPE_MISMATCH, INVALID_OPTION naming the tensor
  */
-export function formatHeader(
-  tensors: ReadonlyMap<string, Tensor>,
+export function formatHeader<T extends DescribedTensor>(
+  tensors: ReadonlyMap<string, T>,
   metadata: Readonly<Record<string, string>>,
-): { head: Uint8Array; order: Tensor[] } {
+): { head: Uint8Array; order: T[] } {
   const sorted = [...tensors].sort(([aName, a], [bName, b]) => {
     return dtypeRank(b.dtype) - dtypeRank(a.dtype) || Buffer.compare(Buffer.from(aName), Buffer.from(bName));
   });
@@ -150,7 +150,7 @@ function checkLayout(entries: readonly TensorEntry[], bodyLength: number, path: 
   }
 }
 
-function checkTensor(name: string, tensor: Tensor): void {
+function checkTensor(name: string, tensor: DescribedTensor): void {
   if (name === METADATA || LONE_SURROGATE.test(name)) {
     throw new BertuneError('INVALID_OPTION', `Expected the name of a tensor but received ${JSON.stringify(name)}`);
   }

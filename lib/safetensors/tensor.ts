@@ -7,3 +7,14 @@ export interface Tensor {
   /** The elements in row-major order, little-endian. Tensors read from one file share its buffer. */
   data: Uint8Array;
 }
+
+/** What a header says of an array. */
+export type DescribedTensor = Pick<Tensor, 'dtype' | 'shape'> & {
+  /** Bytes. */
+  data: { readonly length: number };
+};
+
+/** An array that is fetched when it is written, so that only one of many is in memory. */
+export interface LazyTensor extends DescribedTensor {
+  data: { readonly length: number; read(): Promise<Uint8Array> };
+}

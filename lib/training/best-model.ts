@@ -29,6 +29,32 @@ export class BestModel {
     return this.#best;
   }
 
+  /** Evaluations in a row without a better metric. */
+  get waited(): number {
+    return this.#waited;
+  }
+
+  /** Copies of the parameters of the best evaluation by name; empty where none are kept. */
+  get parameters(): ReadonlyMap<string, Values> {
+    return this.#parameters;
+  }
+
+  /**
+   * Goes on from what another had come to.
+   *
+   * @param parameters of the best evaluation, where they are kept
+   */
+  resume(best: BestModel['best'], waited: number, parameters: ReadonlyMap<string, Values>): void {
+    this.#best = best;
+    this.#waited = waited;
+    this.#parameters = new Map(this.#options.keep ? parameters : []);
+  }
+
+  /** Whether the parameters of the best evaluation are kept. */
+  get keeps(): boolean {
+    return this.#options.keep;
+  }
+
   /** Whether patience is at an end, as in transformers' EarlyStoppingCallback. */
   get exhausted(): boolean {
     return this.#options.patience !== null && this.#waited >= this.#options.patience;

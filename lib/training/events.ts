@@ -1,6 +1,7 @@
 import type { ClassificationMetrics } from '../metrics.js';
 import type { NativeMemory } from '../native.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
+import type { EpochRow } from './position.js';
 import type { TrainerState } from './state.js';
 
 export type { EvaluateRow, LogHistoryRow, LogRow, TrainSummaryRow } from './log-rows.js';
@@ -105,6 +106,28 @@ export interface TrainerEvents {
   evaluate: [row: EvaluateRow, result: EvaluateResult];
   progress: [progress: Progress];
   epoch: [summary: EpochSummary];
+  /** After a checkpoint was saved. */
+  save: [checkpoint: SavedCheckpoint];
+}
+
+/** A checkpoint that was saved. */
+export interface SavedCheckpoint {
+  /** `checkpoint-N` in the run's output directory. */
+  directory: string;
+  step: number;
+  epoch: number;
+}
+
+/** What a run goes on from. */
+export interface Resumption {
+  /** Of the checkpoint. */
+  directory: string;
+  /** Optimiser steps done. */
+  step: number;
+  /** The epochs that had ended. */
+  epochs: readonly EpochRow[];
+  /** What may make last bits differ: another device, number of threads or BLAS library. */
+  notes: readonly string[];
 }
 
 /** What a run of training is going to do. */
@@ -120,4 +143,6 @@ export interface TrainingPlan {
   truncated: number;
   trainableParameters: number;
   totalParameters: number;
+  /** null: it starts at the beginning. */
+  resumed: Resumption | null;
 }

@@ -7,6 +7,7 @@ import {
   expectObject,
   expectOneOf,
   expectPositiveInteger,
+  expectString,
   invalidOption,
 } from '../options.js';
 import { SCHEDULES, type ScheduleName } from '../schedule.js';
@@ -71,7 +72,25 @@ export interface TrainerOptions {
   earlyStoppingThreshold?: number;
   /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
   maxLength?: number;
+  /**
+   * Directory of the run's checkpoints, in `checkpoint-N` of step N. A run that is stopped by its signal leaves one too.
+   * Defaults to none.
+   */
+  outputDirectory?: string;
+  /** When to save a checkpoint: after each epoch and its evaluation, or every `saveSteps` steps. Defaults to 'no'. */
+  saveStrategy?: SaveStrategy;
+  /** Steps between two checkpoints with the strategy 'steps'. Defaults to 500. */
+  saveSteps?: number;
+  /**
+   * Checkpoints to keep: the latest, and that of the best epoch beside them. Defaults to all.
+   */
+  saveTotalLimit?: number;
 }
+
+/** When a run saves checkpoints. */
+export const SAVE_STRATEGIES = ['no', 'epoch', 'steps'] as const;
+/** When a run saves checkpoints. */
+export type SaveStrategy = (typeof SAVE_STRATEGIES)[number];
 
 /** Learning rates that train a BERT with the usual settings. Small models bear higher ones. */
 export const DEFAULT_LEARNING_RATES: Readonly<Record<MethodKind, number>> = {
@@ -111,6 +130,12 @@ export interface TrainerSettings {
   readonly earlyStoppingThreshold: number;
   /** null: what the model takes. */
   readonly maxLength: number | null;
+  /** null: no checkpoints. */
+  readonly outputDirectory: string | null;
+  readonly saveStrategy: SaveStrategy;
+  readonly saveSteps: number;
+  /** null: all. */
+  readonly saveTotalLimit: number | null;
 }
 
 const OPTION_NAMES = [
@@ -139,6 +164,10 @@ const OPTION_NAMES = [
   'earlyStoppingPatience',
   'earlyStoppingThreshold',
   'maxLength',
+  'outputDirectory',
+  'saveStrategy',
+  'saveSteps',
+  'saveTotalLimit',
 ] as const satisfies readonly (keyof TrainerOptions)[];
 
 const BELOW_ONE = { min: 0, max: 1, maxExclusive: true };
@@ -190,6 +219,28 @@ export function resolveTrainerOptions(
     evaluationStrategy: expectOneOf('evaluationStrategy', options.evaluationStrategy ?? 'epoch', ['epoch', 'no']),
     ...resolveBest(options),
     maxLength: options.maxLength === undefined ? null : expectPositiveInteger('maxLength', options.maxLength),
+    ...resolveSaving(options),
+  };
+}
+
+/** The options about checkpoints. */
+function resolveSaving(
+  options: TrainerOptions,
+): Pick<TrainerSettings, 'outputDirectory' | 'saveStrategy' | 'saveSteps' | 'saveTotalLimit'> {
+  const { outputDirectory, saveTotalLimit } = options;
+  const saveStrategy = expectOneOf('saveStrategy', options.saveStrategy ?? 'no', SAVE_STRATEGIES);
+  if (saveStrategy !== 'no' && outputDirectory === undefined) {
+    throw invalidOption(
+      'outputDirectory',
+      `a directory, which saveStrategy: '${saveStrategy}' needs,`,
+      outputDirectory,
+    );
+  }
+  return {
+    outputDirectory: outputDirectory === undefined ? null : expectString('outputDirectory', outputDirectory),
+    saveStrategy,
+    saveSteps: expectPositiveInteger('saveSteps', options.saveSteps ?? 500),
+    saveTotalLimit: saveTotalLimit === undefined ? null : expectPositiveInteger('saveTotalLimit', saveTotalLimit),
   };
 }
 

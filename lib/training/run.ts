@@ -4,11 +4,13 @@ import { Pace } from '../model/pace.js';
 import type { NativeSession, NativeTrainResult } from '../native.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';
+import type { CheckpointSaver } from './checkpoint/saver.js';
 import { evaluateRow, evaluateSplit, type LoadedSplit, type LossOptions, roundTo } from './evaluation.js';
 import type { EpochSummary, EvaluateResult, LogHistoryRow, TrainerEvents, TrainSummaryRow } from './events.js';
 import type { TrainerSettings } from './options.js';
 import type { RunPlan } from './plan.js';
-import { RecentSteps, type StepTotals } from './recent-steps.js';
+import { emptyTotals, type RunPosition } from './position.js';
+import { RecentSteps } from './recent-steps.js';
 import type { TrainerState } from './state.js';
 
 /** Seconds of work a call of the addon. */
@@ -34,6 +36,10 @@ export interface RunParts {
   best: BestModel | null;
   /** Kept up to date as the run goes on. */
   state: TrainerState;
+  /** Where it starts, kept up to date as well. */
+  position: RunPosition;
+  /** null: nothing is saved on the way. */
+  checkpoints: CheckpointSaver | null;
   signal: AbortSignal | undefined;
   /** @throws BertuneError DISPOSED once the model is disposed */
   expectUsable: () => void;
@@ -47,95 +53,111 @@ export interface RunOutcome {
 }
 
 /**
- * One run over the epochs: gives the addon steps in calls that end where something is to be logged, evaluated or shown.
- * What is logged, and when, follows Hugging Face's Trainer.
+ * One run over the epochs: gives the addon steps in calls that end where something is to be logged, evaluated, saved or
+ * shown. What is logged, and when, follows Hugging Face's Trainer.
  */
 export class TrainingRun {
   readonly #parts: RunParts;
+  readonly #position: RunPosition;
   readonly #pace = new Pace(CALL_SECONDS);
   readonly #recent = new RecentSteps(RECENT_STEPS);
-  /** Optimiser steps done. */
-  #step = 0;
-  /** Examples of the steps done. */
-  #examples = 0;
-  /** Of the steps since the last row of the log, and of all. */
-  #unlogged: StepTotals = emptyTotals();
-  #lossSum = 0;
-  #lastGradNorm = Number.NaN;
-  /** Seconds in steps, and of the last evaluation. */
-  #stepSeconds = 0;
+  /** When this run, or its latest resumption, began; less the seconds that it had taken before. */
+  readonly #began: number;
+  /** Seconds of the last evaluation. */
   #evaluationSeconds = 0;
 
   constructor(parts: RunParts) {
     this.#parts = parts;
+    this.#position = parts.position;
+    this.#began = performance.now() - 1000 * parts.position.seconds;
   }
 
   /**
-   * Trains until done. On failure the parameters are those of the last finished step.
+   * Trains until done. On failure the parameters are those of the last finished step. A run that is stopped saves a
+   * checkpoint first, where it has a place for one.
    *
-   * @throws BertuneError NON_FINITE_LOSS, ABORTED, DISPOSED; whatever a listener throws
+   * @throws BertuneError NON_FINITE_LOSS, ABORTED, DISPOSED, OUTPUT_REFUSED; whatever a listener throws
    */
   async run(): Promise<RunOutcome> {
-    const { plan, best, native } = this.#parts;
-    const began = performance.now();
-    let stopped: RunOutcome['stopped'] = 'done';
-    for (let epoch = 0; epoch < plan.epochs && stopped === 'done'; epoch++) {
-      await this.#runEpoch(epoch);
-      if (best?.exhausted && this.#step < plan.totalSteps) stopped = 'early';
+    const { best, native } = this.#parts;
+    try {
+      const stopped = await this.#runEpochs();
+      const summary = this.#summary();
+      this.#parts.state.log_history.push(summary);
+      await best?.restore(native);
+      return { stopped, summary };
+    } catch (cause) {
+      if (cause instanceof BertuneError && cause.code === 'ABORTED') await this.#saveStopped();
+      throw cause;
     }
-    const summary = this.#summary((performance.now() - began) / 1000);
-    this.#parts.state.log_history.push(summary);
-    await best?.restore(native);
-    return { stopped, summary };
   }
 
+  async #runEpochs(): Promise<RunOutcome['stopped']> {
+    const { plan, best } = this.#parts;
+    while (this.#position.epochs_done < plan.epochs) {
+      if (best?.exhausted) return 'early';
+      await this.#runEpoch(this.#position.epochs_done);
+    }
+    return 'done';
+  }
+
+  /** An epoch, or what is left of it. */
   async #runEpoch(epoch: number): Promise<void> {
-    const { plan, settings, events } = this.#parts;
+    const { plan, settings, events, checkpoints } = this.#parts;
+    const position = this.#position;
     const order = plan.orderOf(epoch);
     const firstStep = epoch * plan.stepsPerEpoch;
     const lastStep = Math.min(plan.totalSteps, firstStep + plan.stepsPerEpoch);
-    const totals = emptyTotals();
-    while (this.#step < lastStep) {
-      this.#checkpoint();
-      const part = await this.#runSteps(order, this.#step - firstStep, this.#callSteps(lastStep));
-      addTotals(totals, part);
-      if (settings.loggingSteps !== 'epoch' && this.#step % settings.loggingSteps === 0) this.#log();
+    while (position.step < lastStep) {
+      this.#expectGoing();
+      await this.#runSteps(order, position.step - firstStep, this.#callSteps(lastStep));
       this.#showProgress();
+      // At the epoch's end the evaluation comes first.
+      if (position.step < lastStep && checkpoints?.isDue(position.step)) await this.#save();
     }
     if (settings.loggingSteps === 'epoch') this.#log();
     const evaluation = await this.#evaluate();
+    const totals = position.epoch_totals;
     const summary: EpochSummary = {
       epoch: this.#parts.state.epoch,
       epochs: plan.epochs,
-      step: this.#step,
+      step: position.step,
       trainLoss: totals.loss / totals.steps,
       trainAccuracy: totals.correct / totals.examples,
       evaluation,
     };
+    const { epoch: epochs, step, trainLoss, trainAccuracy } = summary;
+    position.epochs.push({ epoch: epochs, step, train_loss: trainLoss, train_accuracy: trainAccuracy });
+    position.epoch_totals = emptyTotals();
+    position.epochs_done = epoch + 1;
     events.emit('epoch', summary);
+    if (checkpoints?.isDue(position.step, { epochEnd: true })) await this.#save();
   }
 
   /** Looks whether to go on. */
-  #checkpoint(): void {
+  #expectGoing(): void {
     throwIfAborted(this.#parts.signal);
     this.#parts.expectUsable();
   }
 
-  /** Steps of the next call: up to the epoch's end or the next row of the log. */
+  /** Steps of the next call: up to the epoch's end, the next row of the log or the next checkpoint. */
   #callSteps(lastStep: number): number {
-    const { loggingSteps } = this.#parts.settings;
-    const untilLog = loggingSteps === 'epoch' ? Infinity : loggingSteps - (this.#step % loggingSteps);
-    return Math.min(this.#pace.next(), lastStep - this.#step, untilLog);
+    const { settings, checkpoints } = this.#parts;
+    const { loggingSteps } = settings;
+    const { step } = this.#position;
+    const untilLog = loggingSteps === 'epoch' ? Infinity : loggingSteps - (step % loggingSteps);
+    return Math.min(this.#pace.next(), lastStep - step, untilLog, checkpoints?.stepsUntilDue(step) ?? Infinity);
   }
 
   /**
-   * Runs `count` steps.
+   * Runs `count` steps and takes them into account.
    *
    * @param order of the epoch's examples
    * @param from the first of them, counted from the epoch's start
+   * @throws BertuneError NON_FINITE_LOSS, ABORTED, once the steps that were finished count
    */
-  async #runSteps(order: Int32Array, from: number, count: number): Promise<StepTotals> {
-    const { native, settings, plan, dataset, loss, state } = this.#parts;
+  async #runSteps(order: Int32Array, from: number, count: number): Promise<void> {
+    const { native, settings, plan, dataset, loss } = this.#parts;
     const perStep = settings.batchSize * settings.gradientAccumulation;
     const began = performance.now();
     const result = await native.train({
@@ -143,8 +165,8 @@ export class TrainingRun {
       order: order.slice(from * perStep, (from + count) * perStep),
       batchSize: settings.batchSize,
       accumulation: settings.gradientAccumulation,
-      learningRates: Float64Array.from({ length: count }, (_, i) => plan.learningRate(this.#step + i)),
-      firstStep: this.#step,
+      learningRates: Float64Array.from({ length: count }, (_, i) => plan.learningRate(this.#position.step + i)),
+      firstStep: this.#position.step,
       seed: settings.seed,
       weightDecay: settings.weightDecay,
       beta1: settings.adamBeta1,
@@ -156,108 +178,131 @@ export class TrainingRun {
     });
     const seconds = (performance.now() - began) / 1000;
     this.#pace.measured(Math.max(1, result.steps), seconds);
-    this.#stepSeconds += seconds;
-
-    const { steps, correct, examples } = result;
-    const totals = { steps, correct, examples, loss: result.losses.subarray(0, steps).reduce((a, b) => a + b, 0) };
-    this.#step += steps;
-    this.#examples += examples;
-    this.#lossSum += totals.loss;
-    if (steps > 0) {
-      this.#lastGradNorm = result.gradNorms[steps - 1]!;
-      this.#recent.add(totals);
-      addTotals(this.#unlogged, totals);
-      state.global_step = this.#step;
-      const batches = Math.min((from + steps) * settings.gradientAccumulation, plan.batchesPerEpoch);
-      state.epoch = Math.floor((this.#step - 1) / plan.stepsPerEpoch) + batches / plan.batchesPerEpoch;
-    }
+    this.#position.step_seconds += seconds;
+    if (result.steps > 0) this.#count(result, from);
     if (result.stopped === 'non-finite') throw this.#notFinite(result);
     if (result.stopped === 'aborted') throw new BertuneError('ABORTED', 'Training was stopped');
-    return totals;
+  }
+
+  /** Takes the finished steps of a call into account. */
+  #count({ losses, gradNorms, steps, correct, examples }: NativeTrainResult, from: number): void {
+    const { settings, plan, state } = this.#parts;
+    const position = this.#position;
+    // Loss by loss: sums must not depend on how many steps a call happened to have.
+    for (const loss of losses.subarray(0, steps)) {
+      position.loss_sum += loss;
+      position.unlogged.loss += loss;
+      position.epoch_totals.loss += loss;
+    }
+    for (const totals of [position.unlogged, position.epoch_totals]) {
+      totals.steps += steps;
+      totals.correct += correct;
+      totals.examples += examples;
+    }
+    position.step += steps;
+    position.examples += examples;
+    position.last_grad_norm = gradNorms[steps - 1]!;
+    const loss = losses.subarray(0, steps).reduce((sum, value) => sum + value, 0);
+    this.#recent.add({ steps, correct, examples, loss });
+    state.global_step = position.step;
+    const batches = Math.min((from + steps) * settings.gradientAccumulation, plan.batchesPerEpoch);
+    state.epoch = Math.floor((position.step - 1) / plan.stepsPerEpoch) + batches / plan.batchesPerEpoch;
+    if (settings.loggingSteps !== 'epoch' && position.step % settings.loggingSteps === 0) this.#log();
   }
 
   #notFinite({ losses, gradNorms, steps }: NativeTrainResult): BertuneError {
     const { learningRate } = this.#parts.plan;
-    const kept = this.#step === 0 ? 'unchanged' : `those of step ${this.#step}`;
+    const { step } = this.#position;
+    const kept = step === 0 ? 'unchanged' : `those of step ${step}`;
     return new BertuneError(
       'NON_FINITE_LOSS',
-      `Expected a finite loss but at step ${this.#step + 1} it was ${losses[steps]}, with a gradient norm of ` +
-        `${gradNorms[steps]} and a learning rate of ${learningRate(this.#step)}; the parameters are ${kept}`,
+      `Expected a finite loss but at step ${step + 1} it was ${losses[steps]}, with a gradient norm of ` +
+        `${gradNorms[steps]} and a learning rate of ${learningRate(step)}; the parameters are ${kept}`,
     );
   }
 
   #log(): void {
     const { state, plan, events } = this.#parts;
-    if (this.#unlogged.steps === 0) return;
+    const { step, unlogged, last_grad_norm } = this.#position;
+    if (unlogged.steps === 0) return;
     const row = {
-      loss: this.#unlogged.loss / this.#unlogged.steps,
-      grad_norm: this.#lastGradNorm,
-      learning_rate: plan.learningRate(this.#step - 1),
+      loss: unlogged.loss / unlogged.steps,
+      grad_norm: last_grad_norm,
+      learning_rate: plan.learningRate(step - 1),
       epoch: state.epoch,
-      step: this.#step,
+      step,
     };
-    this.#unlogged = emptyTotals();
+    this.#position.unlogged = emptyTotals();
     state.log_history.push(row satisfies LogHistoryRow);
     events.emit('log', row);
   }
 
   #showProgress(): void {
     const { plan, state, events, validation } = this.#parts;
-    const stepsLeft = plan.totalSteps - this.#step;
+    const { step, examples, step_seconds, last_grad_norm } = this.#position;
+    const stepsLeft = plan.totalSteps - step;
     const evaluationsLeft = validation ? plan.epochs - Math.floor(state.epoch) : 0;
     events.emit('progress', {
-      step: this.#step,
+      step,
       totalSteps: plan.totalSteps,
       epoch: state.epoch,
       epochs: plan.epochs,
       loss: this.#recent.loss,
       accuracy: this.#recent.accuracy,
-      gradNorm: this.#lastGradNorm,
-      learningRate: plan.learningRate(this.#step - 1),
-      stepsPerSecond: this.#step / this.#stepSeconds,
-      samplesPerSecond: this.#examples / this.#stepSeconds,
-      secondsLeft: (stepsLeft * this.#stepSeconds) / this.#step + evaluationsLeft * this.#evaluationSeconds,
+      gradNorm: last_grad_norm,
+      learningRate: plan.learningRate(step - 1),
+      stepsPerSecond: step / step_seconds,
+      samplesPerSecond: examples / step_seconds,
+      secondsLeft: (stepsLeft * step_seconds) / step + evaluationsLeft * this.#evaluationSeconds,
     });
   }
 
   async #evaluate(): Promise<EvaluateResult | null> {
     const { native, validation, labels, loss, signal, state, best, settings, events, trainable } = this.#parts;
+    const { step } = this.#position;
     if (!validation) return null;
-    this.#checkpoint();
+    this.#expectGoing();
     const result = await evaluateSplit(native, validation, labels, loss, signal);
     this.#evaluationSeconds = result.runtime;
-    const row = evaluateRow(result, state.epoch, this.#step);
+    const row = evaluateRow(result, state.epoch, step);
     state.log_history.push(row);
-    const at = { step: this.#step, epoch: state.epoch };
+    const at = { step, epoch: state.epoch };
     if (await best?.consider(result[settings.metricForBest], at, native, trainable)) {
       state.best_metric = result[settings.metricForBest];
-      state.best_global_step = this.#step;
+      state.best_global_step = step;
     }
     events.emit('evaluate', row, result);
     return result;
   }
 
+  async #save(): Promise<void> {
+    const { checkpoints, state, events, best } = this.#parts;
+    if (!checkpoints) return;
+    const position = this.#position;
+    position.seconds = (performance.now() - this.#began) / 1000;
+    const directory = await checkpoints.save({ state, position, best });
+    events.emit('save', { directory, step: position.step, epoch: state.epoch });
+  }
+
+  /** A checkpoint of where the run was stopped, unless there is one. */
+  async #saveStopped(): Promise<void> {
+    const { checkpoints } = this.#parts;
+    const { step } = this.#position;
+    if (checkpoints && step > 0 && checkpoints.lastSaved !== step) await this.#save();
+  }
+
   /** The last row; rates are of what was done. */
-  #summary(runtime: number): TrainSummaryRow {
+  #summary(): TrainSummaryRow {
     const { state } = this.#parts;
+    const { examples, step, loss_sum } = this.#position;
+    const runtime = (performance.now() - this.#began) / 1000;
     return {
       train_runtime: roundTo(runtime, 4),
-      train_samples_per_second: roundTo(this.#examples / runtime, 3),
-      train_steps_per_second: roundTo(this.#step / runtime, 3),
-      train_loss: this.#lossSum / this.#step,
+      train_samples_per_second: roundTo(examples / runtime, 3),
+      train_steps_per_second: roundTo(step / runtime, 3),
+      train_loss: loss_sum / step,
       epoch: state.epoch,
-      step: this.#step,
+      step,
     };
   }
-}
-
-function emptyTotals(): StepTotals {
-  return { steps: 0, loss: 0, correct: 0, examples: 0 };
-}
-
-function addTotals(to: StepTotals, part: StepTotals): void {
-  to.steps += part.steps;
-  to.loss += part.loss;
-  to.correct += part.correct;
-  to.examples += part.examples;
 }

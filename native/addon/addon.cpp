@@ -3,6 +3,7 @@
 
 #include "addon/convert.h"
 #include "addon/errors.h"
+#include "addon/file_lock.h"
 #include "addon/operations.h"
 #include "addon/session.h"
 #include "core/cuda_library.h"
@@ -63,6 +64,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("blas", Napi::Function::New(env, blas));
   exports.Set("setErrorFactory", Napi::Function::New(env, set_error_factory));
   exports.Set("setCudaLibrary", Napi::Function::New(env, set_cuda_library_path));
+  exports.Set("lockFile", Napi::Function::New(env, lock_file));
   exports.Set("createSession", Napi::Function::New(env, Session::create));
   register_operations(env, exports);
   return exports;

@@ -31,6 +31,10 @@ describe('trainer options', () => {
       earlyStoppingPatience: null,
       earlyStoppingThreshold: 0,
       maxLength: null,
+      outputDirectory: null,
+      saveStrategy: 'no',
+      saveSteps: 500,
+      saveTotalLimit: null,
     });
   });
 
@@ -70,6 +74,11 @@ describe('trainer options', () => {
     [{ loadBestModel: true, evaluationStrategy: 'no' }, 'evaluationStrategy'],
     [{ earlyStoppingPatience: 2, evaluationStrategy: 'no' }, 'evaluationStrategy'],
     [{ maxLength: 0 }, 'maxLength'],
+    [{ saveStrategy: 'epoch' }, "a directory, which saveStrategy: 'epoch' needs, for outputDirectory"],
+    [{ saveStrategy: 'always' as 'epoch', outputDirectory: 'out' }, 'one of no, epoch, steps'],
+    [{ saveSteps: 0, outputDirectory: 'out' }, 'saveSteps'],
+    [{ saveTotalLimit: 0, outputDirectory: 'out' }, 'saveTotalLimit'],
+    [{ outputDirectory: '' }, 'outputDirectory'],
     [{ learning_rate: 1 } as TrainerOptions, 'did you mean learningRate?'],
     [{ method: 'lora' } as unknown as TrainerOptions, 'method'],
   ];

@@ -1,0 +1,89 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { BertuneError } from '../errors.js';
+import { loadNative } from '../native.js';
+import { refusal } from './output.js';
+
+/** The file in an output directory that is locked by who writes there. */
+export const LOCK_FILE = '.bertune.lock';
+
+/** Directories that the work under way, which may call for more of them, holds. */
+const held = new AsyncLocalStorage<ReadonlySet<string>>();
+
+/**
+ * Does work that writes to a directory, which nobody else does meanwhile. The kernel frees the lock of a process that
+ * dies, so that none is left behind; it holds among the processes of a machine. Work inside `work` may take it again.
+ *
+ * @param directory exists
+ * @throws BertuneError OUTPUT_REFUSED where someone else is writing there, or no file can be made; what `work` throws
+ */
+export async function withDirectoryLock<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  const key = resolve(directory);
+  const mine = held.getStore() ?? new Set();
+  if (mine.has(key)) return work();
+  const path = join(directory, LOCK_FILE);
+  const fd = take(directory, path);
+  try {
+    return await held.run(new Set([...mine, key]), work);
+  } finally {
+    // Removed before it is free: whoever opened it in between finds that it is no longer the file of that name.
+    rmSync(path, { force: true });
+    closeSync(fd);
+  }
+}
+
+/** The lock file, open and locked. Synchronous, so that Node closes it when a worker thread is terminated. */
+function take(directory: string, path: string): number {
+  for (;;) {
+    const fd = openLock(directory, path);
+    let taken = false;
+    try {
+      if (!loadNative().lockFile(fd)) throw inUse(directory, path);
+      taken = isStill(fd, path);
+      if (taken) {
+        ftruncateSync(fd);
+        writeSync(fd, `${JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() })}\n`);
+        return fd;
+      }
+    } catch (cause) {
+      taken = false;
+      throw refusal(directory, cause);
+    } finally {
+      if (!taken) closeSync(fd);
+    }
+  }
+}
+
+function openLock(directory: string, path: string): number {
+  try {
+    return openSync(path, 'a+', 0o644);
+  } catch (cause) {
+    throw refusal(directory, cause);
+  }
+}
+
+/** Whether the open file is the one at the path, and not one that its holder has just removed. */
+function isStill(fd: number, path: string): boolean {
+  const named = statSync(path, { throwIfNoEntry: false });
+  const open = fstatSync(fd);
+  return named !== undefined && named.ino === open.ino && named.dev === open.dev;
+}
+
+function inUse(directory: string, path: string): BertuneError {
+  return new BertuneError(
+    'OUTPUT_REFUSED',
+    `Expected an output directory that nobody writes to but ${directory} is in use by ${holder(path)}`,
+  );
+}
+
+function holder(path: string): string {
+  try {
+    const { pid, host, since } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    if (pid === process.pid) return 'other work of this process';
+    return `process ${Number(pid)} on ${String(host)}, since ${String(since)}`;
+  } catch {
+    return 'another process';
+  }
+}

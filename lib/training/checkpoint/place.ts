@@ -1,0 +1,95 @@
+import { dirname, resolve } from 'node:path';
+import type { MethodPlan } from '../../methods.js';
+import type { Model } from '../../model/model.js';
+import type { NativeSession } from '../../native.js';
+import { loadNative } from '../../native.js';
+import type { EncodedTexts } from '../../tokenizer.js';
+import type { BestModel } from '../best-model.js';
+import type { Resumption } from '../events.js';
+import type { TrainerSettings } from '../options.js';
+import type { RunPlan } from '../plan.js';
+import { type RunPosition, startPosition } from '../position.js';
+import type { TrainerState } from '../state.js';
+import { dataDigest, frozenDigest } from './digests.js';
+import type { FoundCheckpoint } from './directories.js';
+import { resumeRun } from './resume.js';
+import type { RunIdentity, RunMachine } from './run-record.js';
+import { CheckpointSaver } from './saver.js';
+
+/** Examples as the model sees them. */
+interface Examples {
+  encoded: EncodedTexts;
+  labels: Int32Array;
+}
+
+/** A run that is about to begin, or to go on. */
+export interface PlacedRun {
+  model: Model;
+  native: NativeSession;
+  methodPlan: MethodPlan;
+  settings: TrainerSettings;
+  plan: RunPlan;
+  state: TrainerState;
+  best: BestModel | null;
+  train: Examples;
+  /** null: nothing is evaluated. */
+  validation: Examples | null;
+}
+
+/** Where a run begins or goes on, and what saves it. */
+export interface Place {
+  position: RunPosition;
+  /** null: it starts at the beginning. */
+  resumption: Resumption | null;
+  /** null: nothing is saved on the way. */
+  checkpoints: CheckpointSaver | null;
+}
+
+/**
+ * Puts a run where it begins, or where a checkpoint of it was saved.
+ *
+ * @param found null: the run starts at the beginning
+ * @throws BertuneError as resumeRun
+ */
+export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): Promise<Place> {
+  const { model, native, methodPlan, settings, plan, state, best } = run;
+  const { outputDirectory: output } = settings;
+  // Once, and only where it is needed: it takes reading every parameter that does not train.
+  let known: Promise<RunIdentity> | undefined;
+  const identify = () => {
+    known ??= identityOf(run);
+    return known;
+  };
+  const machine = machineOf(model);
+  const resumed =
+    found &&
+    (await resumeRun(found.directory, { native, methodPlan, plan, identity: await identify(), machine, state, best }));
+  const resumption = resumed && { ...resumed.resumption, notes: [...found.damaged, ...resumed.resumption.notes] };
+  const saved =
+    resumption && output !== null && dirname(resumption.directory) === resolve(output) ? resumption.step : null;
+  return {
+    position: resumed?.position ?? startPosition(),
+    resumption,
+    checkpoints:
+      output === null
+        ? null
+        : new CheckpointSaver({ output, model, native, methodPlan, settings, plan, identify, machine }, saved),
+  };
+}
+
+async function identityOf({ model, native, methodPlan, settings, train, validation }: PlacedRun): Promise<RunIdentity> {
+  const { outputDirectory: _, saveStrategy: _when, saveSteps: _steps, saveTotalLimit: _limit, ...deciding } = settings;
+  return {
+    settings: deciding,
+    labels: model.labels,
+    precision: model.device.precision,
+    frozen: await frozenDigest(native, methodPlan),
+    train: await dataDigest(train.encoded, train.labels),
+    validation: validation && (await dataDigest(validation.encoded, validation.labels)),
+  };
+}
+
+function machineOf({ device }: Model): RunMachine {
+  const { library, version, kernel } = loadNative().blas();
+  return { device: device.device, threads: device.threads, blas: `${library} ${version} (${kernel})` };
+}

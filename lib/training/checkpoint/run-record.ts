@@ -1,0 +1,185 @@
+import { isDeepStrictEqual } from 'node:util';
+import { BertuneError } from '../../errors.js';
+import { readJsonObject } from '../../files/input.js';
+import { JsonFields } from '../../files/json-fields.js';
+import type { EpochRow, RunPosition } from '../position.js';
+import type { StepTotals } from '../recent-steps.js';
+
+/* run.json of a checkpoint: what the run is, so that another is not taken for it, and where it stands. */
+
+export const RUN_FILE = 'run.json';
+
+/** Raised when the meaning of a file changes. */
+const FORMAT = 1;
+
+/** What must be the same when a run is resumed. */
+export interface RunIdentity {
+  /** The trainer's, but for those about saving. */
+  settings: Record<string, unknown>;
+  labels: readonly string[];
+  precision: string;
+  /** SHA-256 of the parameters that do not train. */
+  frozen: string;
+  /** SHA-256 of the training and validation examples as token ids; null: no validation split. */
+  train: string;
+  validation: string | null;
+}
+
+/** What a run computes on: another may differ in last bits. */
+export interface RunMachine {
+  device: string;
+  threads: number;
+  /** Of matrix products, with version and kernel. */
+  blas: string;
+}
+
+/** Early stopping and the best epoch. */
+export interface BestRecord {
+  /** null: no evaluation yet. */
+  best: { metric: number; step: number; epoch: number } | null;
+  /** Evaluations in a row without a better metric. */
+  waited: number;
+}
+
+/** What run.json holds. */
+export interface RunRecord {
+  identity: RunIdentity;
+  machine: RunMachine;
+  position: RunPosition;
+  /** null: no best epoch is looked for. */
+  best: BestRecord | null;
+}
+
+/** The text of run.json. */
+export function formatRun(run: RunRecord): Record<string, unknown> {
+  return { format: FORMAT, ...run };
+}
+
+/** @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID */
+export async function readRun(path: string): Promise<RunRecord> {
+  const json = await readJsonObject(path);
+  if (json.format !== FORMAT) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected "format": ${FORMAT} in ${path} but found ${JSON.stringify(json.format)?.slice(0, 100)}: it is of another version`,
+    );
+  }
+  const fields = new JsonFields(json, path);
+  const best = fields.optional('best');
+  return {
+    identity: identityOf(fields.object('identity')),
+    machine: machineOf(fields.object('machine')),
+    position: positionOf(fields.object('position')),
+    best: best && {
+      best: bestOf(best.optional('best')),
+      waited: best.count('waited'),
+    },
+  };
+}
+
+/**
+ * Checks that a run that is resumed is the one that was saved.
+ *
+ * @param where the checkpoint
+ * @throws BertuneError INVALID_OPTION naming the setting that differs, INVALID_DATA for other data
+ */
+export function expectSameRun(saved: RunIdentity, now: RunIdentity, where: string): void {
+  // What is undefined is not in a file.
+  const settings = JSON.parse(JSON.stringify(now.settings)) as Record<string, unknown>;
+  for (const name of new Set([...Object.keys(saved.settings), ...Object.keys(settings)])) {
+    expectSame(name, saved.settings[name], settings[name], where);
+  }
+  expectSame('labels', saved.labels, now.labels, where);
+  expectSame('precision', saved.precision, now.precision, where);
+  for (const split of ['train', 'validation'] as const) {
+    if (saved[split] === now[split]) continue;
+    const what = saved[split] === null ? 'no' : 'the same';
+    throw new BertuneError(
+      'INVALID_DATA',
+      `Expected ${what} ${split} split as in the run that ${where} is of but ` +
+        `${now[split] === null ? 'received none' : 'its texts, their order or their labels are others'}`,
+    );
+  }
+  if (saved.frozen !== now.frozen) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `Expected the model that the run of ${where} began with but the parameters that do not train are others`,
+    );
+  }
+}
+
+/** In what the machine differs, in sentences. */
+export function machineNotes(saved: RunMachine, now: RunMachine): string[] {
+  const words: Record<keyof RunMachine, string> = { device: 'device', threads: 'threads', blas: 'BLAS' };
+  return (Object.keys(words) as (keyof RunMachine)[])
+    .filter((key) => saved[key] !== now[key])
+    .map((key) => `The ${words[key]} differ: ${now[key]}, ${saved[key]} before. Last bits may differ from there on.`);
+}
+
+function expectSame(name: string, saved: unknown, now: unknown, where: string): void {
+  if (isDeepStrictEqual(saved, now)) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `Expected ${show(saved)} for ${name}, as in the run that ${where} is of, but received ${show(now)}; ` +
+      'a run is resumed with the settings it began with',
+  );
+}
+
+function show(value: unknown): string {
+  return value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 200);
+}
+
+function identityOf(fields: JsonFields): RunIdentity {
+  return {
+    settings: fields.object('settings').json,
+    labels: fields.list('labels').map((label) => {
+      if (typeof label !== 'string') throw fields.error('labels', 'strings', label);
+      return label;
+    }),
+    precision: fields.text('precision'),
+    frozen: fields.text('frozen'),
+    train: fields.text('train'),
+    validation: fields.json.validation === null ? null : fields.text('validation'),
+  };
+}
+
+function machineOf(fields: JsonFields): RunMachine {
+  return { device: fields.text('device'), threads: fields.count('threads'), blas: fields.text('blas') };
+}
+
+function positionOf(fields: JsonFields): RunPosition {
+  return {
+    step: fields.count('step'),
+    epochs_done: fields.count('epochs_done'),
+    examples: fields.count('examples'),
+    loss_sum: fields.number('loss_sum'),
+    last_grad_norm: fields.number('last_grad_norm'),
+    unlogged: totalsOf(fields.object('unlogged')),
+    epoch_totals: totalsOf(fields.object('epoch_totals')),
+    step_seconds: fields.number('step_seconds'),
+    seconds: fields.number('seconds'),
+    epochs: fields.objects('epochs').map(epochOf),
+  };
+}
+
+function totalsOf(fields: JsonFields): StepTotals {
+  return {
+    steps: fields.count('steps'),
+    loss: fields.number('loss'),
+    correct: fields.count('correct'),
+    examples: fields.count('examples'),
+  };
+}
+
+function epochOf(fields: JsonFields): EpochRow {
+  return {
+    epoch: fields.number('epoch'),
+    step: fields.count('step'),
+    train_loss: fields.number('train_loss'),
+    train_accuracy: fields.number('train_accuracy'),
+  };
+}
+
+function bestOf(fields: JsonFields | null): BestRecord['best'] {
+  return fields && { metric: fields.number('metric'), step: fields.count('step'), epoch: fields.number('epoch') };
+}

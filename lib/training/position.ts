@@ -1,0 +1,60 @@
+import type { StepTotals } from './recent-steps.js';
+
+/** An epoch that has ended, without its evaluation. */
+export interface EpochRow {
+  /** Epochs done: 1 after the first. */
+  epoch: number;
+  step: number;
+  /** Mean loss of the epoch's steps. */
+  train_loss: number;
+  /** Share of right predictions in the epoch, as seen in training. */
+  train_accuracy: number;
+}
+
+/**
+ * Where a run stands: all that it must know, beside parameters, moments and log, to go on as if it had never stopped.
+ * Order of examples, learning rate and dropout follow from seed and step.
+ */
+export interface RunPosition {
+  /** Optimiser steps done. */
+  step: number;
+  /** Epochs that have ended, their evaluation included. */
+  epochs_done: number;
+  /** Examples of the steps done. */
+  examples: number;
+  /** Σ of the steps' losses. */
+  loss_sum: number;
+  /** Of the last step, before clipping. */
+  last_grad_norm: number;
+  /** Steps since the last row of the log. */
+  unlogged: StepTotals;
+  /** Steps of the epoch that is under way. */
+  epoch_totals: StepTotals;
+  /** Seconds in steps. */
+  step_seconds: number;
+  /** Seconds in all. */
+  seconds: number;
+  /** Those that have ended. */
+  epochs: EpochRow[];
+}
+
+/** Before the first step. */
+export function startPosition(): RunPosition {
+  return {
+    step: 0,
+    epochs_done: 0,
+    examples: 0,
+    loss_sum: 0,
+    last_grad_norm: 0,
+    unlogged: emptyTotals(),
+    epoch_totals: emptyTotals(),
+    step_seconds: 0,
+    seconds: 0,
+    epochs: [],
+  };
+}
+
+/** Of no step. */
+export function emptyTotals(): StepTotals {
+  return { steps: 0, loss: 0, correct: 0, examples: 0 };
+}
