@@ -41,7 +41,7 @@ export function reportInput(results: unknown): ReportInput {
       labels: list(data.labels).map((label) => text(label)),
       splits: numbers(fields(data.splits)),
     },
-    environment: fields(results.environment),
+    environment: simple(fields(results.environment)),
     runs: runs.map(runRecord),
     ...(reference.length > 0 && { reference }),
     ...(summary !== undefined && summary !== null && { summary }),
@@ -54,7 +54,7 @@ export function isResults(value: unknown): value is Record<string, unknown> {
 }
 
 function runRecord(run: Fields): RunRecord {
-  const { kind, ...options } = fields(run.method);
+  const { kind, rank, alpha, ...options } = fields(run.method);
   const name = text(run.name, 'run');
   const optional = {
     ...numbers({
@@ -75,7 +75,7 @@ function runRecord(run: Fields): RunRecord {
   return {
     name,
     title: text(run.title, name),
-    method: { ...options, kind: oneOf(kind, KINDS, 'none') } as MethodRecord,
+    method: { ...options, ...numbers({ rank, alpha }), kind: oneOf(kind, KINDS, 'none') } as MethodRecord,
     status: oneOf(run.status, STATUSES, 'done'),
     settings: fields(run.settings),
     ...optional,
@@ -103,6 +103,11 @@ function referenceRecord(row: Fields): NonNullable<ComparisonRecord['reference']
   const values = numbers(row);
   const empty = { trainable: null, time_s: null };
   return { ...empty, ...values, name: text(row.name) } as unknown as NonNullable<ComparisonRecord['reference']>[number];
+}
+
+/** The members that are one word or number. An object may not even have a text. */
+function simple(values: Fields): Fields {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => typeof value !== 'object'));
 }
 
 /** The members that are numbers. */

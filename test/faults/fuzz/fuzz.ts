@@ -11,7 +11,7 @@ import type { Outcome, Task } from './worker.js';
 const GIVEN_UP = { work: 5_000, time: 60_000 };
 /** Stands for an input while the thread loads what it needs, for which there is more time. */
 const STARTING = -(2 ** 31);
-const STARTING_MILLISECONDS = 60_000;
+const STARTING_MILLISECONDS = 180_000;
 const LOOK_MILLISECONDS = 250;
 /** What the values of a file may take in JavaScript's own memory. */
 const HEAP_MEGABYTES = 384;

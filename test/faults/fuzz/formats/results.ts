@@ -88,8 +88,8 @@ export const format: Format = {
     const results = await readResults(join(directory, NAME));
     const { runs, data } = reportInput(results);
     sound(data.labels.every((label) => typeof label === 'string') && runs.length >= 0, 'its labels are no texts');
-    // Drawing takes a hundred times as long as reading.
-    if (reads++ % 100 === 0) {
+    // Drawing takes many times as long as reading.
+    if (reads++ % 20 === 0) {
       const page = renderReport(results);
       sound(page.startsWith('<!doctype html>') && page.endsWith('</html>\n'), 'it is no page');
     }
