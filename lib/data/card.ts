@@ -25,6 +25,9 @@ export interface Card {
 /** The longest front matter, in characters: reading YAML takes a second for two or three times as many. */
 const MOST_CHARACTERS = 2 ** 20;
 
+/** The deepest nesting by brackets: the reader of YAML calls itself. */
+const MOST_LEVELS = 200;
+
 /** The name of a configuration where the card gives none. */
 const UNNAMED = 'default';
 
@@ -92,11 +95,23 @@ function parseYaml(matter: string, source: string): unknown {
     );
   }
   try {
-    return parse(matter, { logLevel: 'error' });
+    if (opensTooMuch(matter)) throw new Error(`it is nested deeper than ${MOST_LEVELS}`);
+    // Looking for keys that occur twice takes the square of their number; as in Python, the last one counts.
+    return parse(matter, { logLevel: 'error', uniqueKeys: false });
   } catch (cause) {
     const [line] = (cause as Error).message.split('\n');
     throw new BertuneError('INVALID_DATA', `Expected YAML in the front matter of ${source}: ${line}`, { cause });
   }
+}
+
+/** Whether more brackets are open at a time than any data set's card has, those in texts counted too. */
+function opensTooMuch(matter: string): boolean {
+  let open = 0;
+  for (const [bracket] of matter.matchAll(/[[\]{}]/g)) {
+    open += bracket === '[' || bracket === '{' ? 1 : -1;
+    if (open > MOST_LEVELS) return true;
+  }
+  return false;
 }
 
 function readConfig(config: Record<string, unknown>): CardConfig {
