@@ -1,13 +1,13 @@
 import { BertuneError } from '../errors.js';
 
 /** The longest row that is read, in characters: a line of JSON, an object, a record of columns. */
-export const MOST_ROW_CHARACTERS = 16 * 2 ** 20;
+export const MOST_ROW_CHARACTERS = 4 * 2 ** 20;
 
 /** The longest header line, in characters. */
 export const MOST_HEADER_CHARACTERS = 256 * 2 ** 10;
 
 /** What a compressed file may always unpack to, in bytes ... */
-const FREE_BYTES = 16 * 2 ** 20;
+const FREE_BYTES = 2 * 2 ** 20;
 
 /** ... and for each of its own bytes. Text is packed to a tenth; what is made to fill the memory, to a thousandth. */
 const MOST_RATIO = 100;
