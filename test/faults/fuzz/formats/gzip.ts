@@ -23,7 +23,7 @@ export const format: Format = {
     whole('data.csv.gz', gzipSync(Buffer.alloc(12 * 2 ** 20)), 'a bomb in a header'),
     whole(
       'data.csv.gz',
-      gzipSync(Buffer.concat([Buffer.from('text,label\n'), Buffer.alloc(12 * 2 ** 20, 'a,b\n')])),
+      gzipSync(Buffer.concat([Buffer.from('text,label\n'), Buffer.alloc(12 * 2 ** 20, `${'a'.repeat(98)},b\n`)])),
       'a bomb of rows',
     ),
     whole('data.jsonl.gz', gzipSync(Buffer.alloc(12 * 2 ** 20, ' ')), 'a bomb in a line'),
