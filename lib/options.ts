@@ -202,15 +202,21 @@ export function expectNames(name: string, value: unknown): string[] {
   return items;
 }
 
+/** The longest word that is looked for among others, in characters. */
+const LONGEST_WORD = 200;
+
 /**
  * The candidate that a misspelt word most likely meant.
  *
  * @returns the candidate at the smallest edit distance (case ignored), or undefined when none is close
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  // A distance takes the product of the lengths.
+  if (word.length > LONGEST_WORD) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
+    if (candidate.length > LONGEST_WORD) continue;
     // So many letters have to come or go at least, and long words would take long.
     if (Math.abs(word.length - candidate.length) >= bestDistance) continue;
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());

@@ -11,6 +11,7 @@ import {
 import { type EncodedTexts, Packer } from './tokenizer/packer.js';
 import { pairLengths } from './tokenizer/pairs.js';
 import { addedTokens, fillTemplate, readTemplate, type Template } from './tokenizer/template.js';
+import { usable } from './tokenizer/usable.js';
 import { WordPieces } from './tokenizer/word-pieces.js';
 
 export type { EncodedTexts } from './tokenizer/packer.js';
@@ -52,7 +53,7 @@ export class Tokenizer {
   }
 
   private constructor(directory: string, definition: TokenizerDefinition, config: TokenizerConfig) {
-    const inner = createInner(directory, definition, config);
+    const inner = new PackageTokenizer(definition, config);
     const limit = Number(config.model_max_length);
     const pad = inner.token_to_id(specialToken(config, 'pad_token', '[PAD]'));
     this.directory = directory;
@@ -60,8 +61,8 @@ export class Tokenizer {
     this.padTokenId = pad ?? -1;
     this.modelMaxLength = limit > 0 && limit < NO_LIMIT ? limit : Number.POSITIVE_INFINITY;
     this.#template = readTemplate(directory, inner, config, 1);
-    this.#readPairTemplate = () => readTemplate(directory, inner, config, 2);
-    this.#encoder = createEncoder(definition, inner);
+    this.#readPairTemplate = () => usable(directory, () => readTemplate(directory, inner, config, 2));
+    this.#encoder = createEncoder(directory, definition, inner);
     this.#continuing = continuingIds(definition);
   }
 
@@ -73,7 +74,7 @@ export class Tokenizer {
    */
   static async load(directory: string): Promise<Tokenizer> {
     const { definition, config } = await readDefinition(expectPath('directory', directory));
-    return new Tokenizer(directory, definition, config);
+    return usable(directory, () => new Tokenizer(directory, definition, config));
   }
 
   /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */
@@ -219,25 +220,16 @@ function append(ids: number[], more: readonly number[]): void {
   for (const id of more) ids.push(id);
 }
 
-/** The package's own tokenizer, which also knows the kinds that this library does not. */
-function createInner(directory: string, definition: TokenizerDefinition, config: TokenizerConfig): PackageTokenizer {
-  try {
-    return new PackageTokenizer(definition, config);
-  } catch (cause) {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Cannot use the tokenizer of ${directory}: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
-  }
-}
-
-function createEncoder(definition: TokenizerDefinition, inner: PackageTokenizer): TextEncoder {
+/** The package's own tokenizer also knows the kinds that this library does not. */
+function createEncoder(directory: string, definition: TokenizerDefinition, inner: PackageTokenizer): TextEncoder {
   if (WordPieces.supports(definition)) {
     const pieces = new WordPieces(definition);
     return (text) => pieces.encode(text);
   }
-  return (text) => [inner.encode(text, { add_special_tokens: false }).ids];
+  const count = countIds(definition);
+  return (text) => {
+    const { ids } = usable(directory, () => inner.encode(text, { add_special_tokens: false }));
+    if (ids.every((id: number) => Number.isInteger(id) && id >= 0 && id < count)) return [ids];
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected an id for every token of the tokenizer in ${directory}`);
+  };
 }
