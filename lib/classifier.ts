@@ -11,7 +11,15 @@ import type { Model } from './model/model.js';
 import { exportModel, type SaveOptions, saveModel } from './model/save.js';
 import type { Values } from './model/session.js';
 import type { NativeParameterInfo } from './native.js';
-import { expectAbortSignal, expectNames, expectObject, expectPositiveInteger, expectString } from './options.js';
+import {
+  expectAbortSignal,
+  expectNames,
+  expectObject,
+  expectPath,
+  expectPositiveInteger,
+  expectString,
+  invalidOption,
+} from './options.js';
 import { type LogitRows, type Prediction, predictionsOf } from './prediction.js';
 import { expectTexts, type TextInput, type TextInputs } from './text-input.js';
 import { TimeSlice, throwIfAborted } from './time-slice.js';
@@ -58,8 +66,12 @@ export interface Logits {
   classes: number;
 }
 
-/** The model inside a classifier, for Trainers. Not public. */
-export let modelOf: (classifier: TextClassifier) => Model;
+/**
+ * The model inside a classifier, for Trainers. Not public.
+ *
+ * @throws BertuneError INVALID_OPTION naming the argument `name` unless it is one
+ */
+export let modelOf: (classifier: unknown, name?: string) => Model;
 
 /**
  * A BERT text classifier: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
@@ -67,16 +79,23 @@ export let modelOf: (classifier: TextClassifier) => Model;
  */
 export class TextClassifier implements AsyncDisposable {
   readonly #model: Model;
+  /** A copy of the model's own, for others to read. */
+  readonly #config: BertConfig;
   /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
   readonly notes: readonly string[];
 
   private constructor(model: Model, notes: readonly string[]) {
     this.#model = model;
+    this.#config = Object.freeze({ ...model.config });
     this.notes = notes;
   }
 
   static {
-    modelOf = (classifier) => classifier.#model;
+    modelOf = (classifier, name = 'classifier') => {
+      const isOne = typeof classifier === 'object' && classifier !== null && #model in classifier;
+      if (!isOne) throw invalidOption(name, 'a TextClassifier', classifier);
+      return classifier.#model;
+    };
   }
 
   /**
@@ -99,7 +118,7 @@ export class TextClassifier implements AsyncDisposable {
 
   /** The model's dimensions and what else its config.json says. */
   get config(): BertConfig {
-    return this.#model.config;
+    return this.#config;
   }
 
   /** Where it computes. */
@@ -135,7 +154,8 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION; NOT_FOUND for an adapter that is not loaded; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
-    return predictionsOf(await this.#rows(texts, options), options.signal);
+    const { signal, ...rows } = await this.#rows(texts, options);
+    return predictionsOf(rows, signal);
   }
 
   /**
@@ -146,10 +166,10 @@ export class TextClassifier implements AsyncDisposable {
    *   for an adapter that is not loaded; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
-    const { count, row, flat } = await this.#rows(texts, options, true);
+    const { count, row, flat, signal } = await this.#rows(texts, options, true);
     if (flat) return flat;
     const classes = row(0).length;
-    const slice = new TimeSlice(options.signal);
+    const slice = new TimeSlice(signal);
     const logits = new (row(0) instanceof Float64Array ? Float64Array : Float32Array)(count * classes);
     for (let i = 0; i < count; i++) {
       logits.set(row(i), i * classes);
@@ -163,8 +183,8 @@ export class TextClassifier implements AsyncDisposable {
    *
    * @param oneWidth whether all have to have one number of classes
    */
-  async #rows(texts: unknown, options: PredictOptions, oneWidth = false): Promise<Rows> {
-    expectObject('options', options, ['batchTokens', 'maxLength', 'signal', 'adapter']);
+  async #rows(texts: unknown, given: PredictOptions, oneWidth = false): Promise<Rows> {
+    const options = expectObject('options', given, ['batchTokens', 'maxLength', 'signal', 'adapter']);
     const batchTokens = expectPositiveInteger('batchTokens', options.batchTokens ?? DEFAULT_BATCH_TOKENS);
     const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
     const maxLength = options.maxLength ?? null;
@@ -182,7 +202,7 @@ export class TextClassifier implements AsyncDisposable {
       if (oneWidth) expectOneWidth(count, labelsOf);
       const encoded = await encode(inputs, maxLength, signal);
       const rows = await forward(encoded, batchTokens, signal);
-      return { count: rows.length, row: (i) => rows[i]!, labelsOf };
+      return { count: rows.length, row: (i) => rows[i]!, labelsOf, signal };
     });
   }
 
@@ -197,7 +217,7 @@ export class TextClassifier implements AsyncDisposable {
     const classes = labels.length;
     const flatten = (logits: Values): Rows => {
       const row = (i: number) => logits.subarray(i * classes, (i + 1) * classes);
-      return { count: inputs.texts.length, row, labelsOf, flat: { logits, classes } };
+      return { count: inputs.texts.length, row, labelsOf, flat: { logits, classes }, signal };
     };
     if (inputs.texts.length === 0) return flatten(new Float32Array(0));
     const encoded = await this.#model.encode(inputs, maxLength, signal);
@@ -223,10 +243,10 @@ export class TextClassifier implements AsyncDisposable {
    */
   async loadAdapter(name: string, directory: string, options: LoadAdapterOptions = {}): Promise<AdapterInfo> {
     expectString('name', name);
-    expectString('directory', directory);
-    expectObject('options', options, ['labels', 'signal']);
-    const labels = options.labels === undefined ? undefined : expectNames('labels', options.labels);
-    const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
+    expectPath('directory', directory);
+    const given = expectObject('options', options, ['labels', 'signal']);
+    const labels = given.labels === undefined ? undefined : expectNames('labels', given.labels);
+    const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     return this.#model.loadAdapter(name, directory, labels, signal);
   }
 
@@ -306,7 +326,7 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError NOT_FOUND, DISPOSED
    */
   async parameter(name: string): Promise<Values> {
-    return this.#model.session.read(name);
+    return this.#model.session.read(expectString('name', name));
   }
 
   /** How many parameters there are, and how many trained last. */
@@ -328,6 +348,7 @@ export class TextClassifier implements AsyncDisposable {
 /** Rows, which are all of one array where they belong to the model itself. */
 interface Rows extends LogitRows {
   flat?: Logits;
+  signal: AbortSignal | undefined;
 }
 
 function expectOneWidth(texts: number, labelsOf: LogitRows['labelsOf']): void {

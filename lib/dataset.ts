@@ -17,6 +17,7 @@ import {
   expectObject,
   expectString,
   invalidOption,
+  isArray,
 } from './options.js';
 
 export type { DatasetFiles } from './data/source.js';
@@ -53,13 +54,13 @@ export interface TextRow {
  * Parquet by row groups, and the event loop runs between them.
  *
  * @param source a folder with at least a training file, one file (which becomes `train`), or the files of the splits
- * @param options columns, delimiter, classes, configuration, splits to take out of training
+ * @param given columns, delimiter, classes, configuration, splits to take out of training
  * @throws NOT_FOUND: no such file, folder, split, column or configuration · INVALID_DATA: not UTF-8, an open quote, a row
  *   with too few or too many columns, broken JSON or Parquet, an unknown or empty label, a file without rows; with the
  *   line or row · INVALID_OPTION · ABORTED
  */
-export async function loadDataset(source: string | DatasetFiles, options: DatasetOptions = {}): Promise<TextDataset> {
-  checkOptions(options);
+export async function loadDataset(source: string | DatasetFiles, given: DatasetOptions = {}): Promise<TextDataset> {
+  const options = checkOptions(given);
   const found = await findFiles(source, options);
   const raw: Partial<Record<SplitName, Rows>> = {};
   const notes: string[] = [];
@@ -86,32 +87,35 @@ export function datasetFromRows(
   splits: Readonly<Partial<Record<SplitName, readonly TextRow[]>>>,
   options: Pick<DatasetOptions, 'labels' | 'split'> = {},
 ): TextDataset {
-  expectObject('splits', splits, SPLIT_NAMES);
-  expectObject('options', options, ['labels', 'split']);
-  if (options.labels !== undefined) expectNames('labels', options.labels);
-  if (options.split !== undefined) expectSplitOptions(options.split);
+  const own = expectObject('splits', splits, SPLIT_NAMES);
+  const given = expectObject('options', options, ['labels', 'split']);
+  const labels = given.labels === undefined ? undefined : expectNames('labels', given.labels);
+  const split = given.split === undefined ? undefined : expectSplitOptions(given.split);
   const raw: Partial<Record<SplitName, Rows>> = {};
   for (const name of SPLIT_NAMES) {
-    const rows = splits[name];
+    const rows = own[name];
     if (rows !== undefined) raw[name] = collectRows(name, rows);
   }
   if (Object.keys(raw).length === 0) throw invalidOption('splits', 'rows for train, validation or test', splits);
-  const data = assemble(raw, options.labels, undefined, []);
-  return options.split === undefined ? data : takeSplits(data, options.split);
+  const data = assemble(raw, labels, undefined, []);
+  return split === undefined ? data : takeSplits(data, split);
 }
 
-function checkOptions(options: DatasetOptions): void {
+function checkOptions(given: DatasetOptions): DatasetOptions {
   const texts = ['textColumn', 'textPairColumn', 'labelColumn', 'config'] as const;
-  expectObject('options', options, [...texts, 'delimiter', 'labels', 'split', 'signal', 'onProgress']);
+  const options = expectObject('options', given, [...texts, 'delimiter', 'labels', 'split', 'signal', 'onProgress']);
   const { delimiter, labels, split, signal, onProgress } = options;
   for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
-  if (labels !== undefined) expectNames('labels', labels);
-  if (split !== undefined) expectSplitOptions(split);
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
-  if (delimiter !== undefined && !/^[^"\r\n]$/.test(delimiter)) {
+  if (delimiter !== undefined && (typeof delimiter !== 'string' || !/^[^"\r\n]$/.test(delimiter))) {
     throw invalidOption('delimiter', 'one character other than a quote or a line end', delimiter);
   }
+  return {
+    ...options,
+    ...(labels !== undefined && { labels: expectNames('labels', labels) }),
+    ...(split !== undefined && { split: expectSplitOptions(split) }),
+  };
 }
 
 async function readSplit({ files, discovered }: FoundFiles, name: SplitName, options: DatasetOptions): Promise<Rows> {
@@ -134,11 +138,13 @@ async function readSplit({ files, discovered }: FoundFiles, name: SplitName, opt
 }
 
 function collectRows(name: SplitName, rows: readonly TextRow[]): Rows {
-  if (!Array.isArray(rows)) throw invalidOption(`splits.${name}`, 'an array of { text, label }', rows);
+  if (!isArray(rows)) throw invalidOption(`splits.${name}`, 'an array of { text, label }', rows);
   const collected = new Rows('index');
   collected.begin(`the ${name} rows`);
   const isPair = (rows[0] as Partial<TextRow> | undefined)?.pair !== undefined;
-  rows.forEach((row: unknown, index) => {
+  const { length } = rows;
+  for (let index = 0; index < length; index++) {
+    const row: unknown = rows[index];
     const { text, pair, label } = (row ?? {}) as Partial<TextRow>;
     const written = Number.isSafeInteger(label) ? String(label) : label;
     const isWhole = typeof text === 'string' && typeof pair === (isPair ? 'string' : 'undefined');
@@ -147,7 +153,7 @@ function collectRows(name: SplitName, rows: readonly TextRow[]): Rows {
       throw new BertuneError('INVALID_DATA', `Expected ${expected} in ${collected.source} at index ${index}`);
     }
     collected.add(text, written, index, pair);
-  });
+  }
   collected.end();
   return collected;
 }

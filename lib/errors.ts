@@ -1,3 +1,10 @@
+import { printable } from './report/printable.js';
+
+/** The longest message, in characters: what files say of themselves may be of any length. */
+const MOST_CHARACTERS = 2000;
+/** Of a longer one, so much is kept of its end. */
+const END_CHARACTERS = 300;
+
 /**
  * What went wrong, as a word a program can test.
  *
@@ -48,12 +55,24 @@ export class BertuneError extends Error {
 
   /**
    * @param code what went wrong, as a word
-   * @param message one sentence that names what was expected and what was found
+   * @param message one sentence that names what was expected and what was found. Made printable, and cut in its middle
+   *   where it is longer than 2,000 characters, since it may quote what a file says
    * @param options `cause`: the error underneath, where there is one; `retryAfter`: milliseconds
    */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown; retryAfter?: number }) {
-    super(message, options);
+    super(shortened(message), options);
     this.code = code;
     if (options?.retryAfter !== undefined) this.retryAfter = options.retryAfter;
   }
+}
+
+function shortened(message: string): string {
+  // Before as well: escapes are longer, and a message of megabytes need not be looked through.
+  const text = printable(cut(message));
+  return text.length > MOST_CHARACTERS ? printable(cut(text)) : text;
+}
+
+function cut(text: string): string {
+  if (text.length <= MOST_CHARACTERS) return text;
+  return `${text.slice(0, MOST_CHARACTERS - END_CHARACTERS - 3)} … ${text.slice(-END_CHARACTERS)}`;
 }

@@ -5,7 +5,16 @@ import { type HubId, isCommit, isRevision, parseHubId, type RepositoryKind } fro
 import { modelFiles } from './hub/model-files.js';
 import { hubSettings } from './hub/settings.js';
 import { type Choice, type HubProgress, type Snapshot, SnapshotFetcher } from './hub/snapshot.js';
-import { expectAbortSignal, expectFunction, expectObject, expectString, invalidOption } from './options.js';
+import {
+  copyArray,
+  expectAbortSignal,
+  expectFunction,
+  expectObject,
+  expectPath,
+  expectString,
+  invalidOption,
+  isArray,
+} from './options.js';
 import { throwIfAborted } from './time-slice.js';
 
 export type { HubProgress } from './hub/snapshot.js';
@@ -60,8 +69,7 @@ const OPTIONS = ['revision', 'signal', 'onProgress'];
  *   full · INVALID_OPTION · ABORTED
  */
 export async function findModel(source: string, options: FindOptions = {}): Promise<Found> {
-  expectObject('options', options, OPTIONS);
-  return find('model', source, modelFiles, options);
+  return find('model', source, modelFiles, expectObject('options', options, OPTIONS));
 }
 
 /**
@@ -71,16 +79,19 @@ export async function findModel(source: string, options: FindOptions = {}): Prom
  * @throws BertuneError as findModel; NOT_FOUND where `select` chooses none
  */
 export async function findDataset(source: string, options: FindDatasetOptions): Promise<Found> {
-  expectObject('options', options, [...OPTIONS, 'select']);
-  const { select } = options;
+  const { select, ...shared } = expectObject('options', options, [...OPTIONS, 'select']);
   expectFunction('select', select);
   const choice: Choice = {
     optional: null,
     async choose(paths, read, where) {
       const hasCard = paths.includes(CARD);
-      const chosen = select(paths, hasCard ? await read(CARD) : null);
-      const stranger = chosen.find((path) => !paths.includes(path));
-      if (stranger !== undefined) throw invalidOption('select', 'a function that returns some of the paths', stranger);
+      const found: unknown = select(paths, hasCard ? await read(CARD) : null);
+      const isPath = (path: unknown): path is string => paths.includes(path as string);
+      const { items: chosen, odd } = isArray(found) ? copyArray(found, isPath) : { items: [], odd: 0 };
+      if (odd >= 0) {
+        const stranger = isArray(found) ? found[odd] : found;
+        throw invalidOption('select', 'a function that returns some of the paths', stranger);
+      }
       if (chosen.every((path) => path === CARD)) {
         const there = paths.slice(0, 10).join(', ');
         throw new BertuneError('NOT_FOUND', `Expected data files in ${where} but found ${there}`);
@@ -88,13 +99,13 @@ export async function findDataset(source: string, options: FindDatasetOptions): 
       return hasCard && !chosen.includes(CARD) ? [...chosen, CARD] : chosen;
     },
   };
-  return find('dataset', source, choice, options);
+  return find('dataset', source, choice, shared);
 }
 
 const CARD = 'README.md';
 
 async function find(kind: RepositoryKind, source: string, choice: Choice, options: FindOptions): Promise<Found> {
-  expectString('source', source);
+  expectPath('source', source);
   const { revision, signal, onProgress } = options;
   if (revision !== undefined && !isRevision(expectString('revision', revision))) {
     throw invalidOption('revision', 'a branch, a tag or a commit', revision);

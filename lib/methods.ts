@@ -10,6 +10,8 @@ import {
   expectObject,
   expectOneOf,
   expectPositiveInteger,
+  invalidOption,
+  isArray,
 } from './options.js';
 
 /*
@@ -62,7 +64,12 @@ export type Method = FullMethod | LinearMethod | PrefixMethod | LoraMethod;
 export type MethodKind = Method['kind'];
 
 /** Every way to train. */
-export const METHOD_KINDS = ['full', 'linear', 'prefix', 'lora'] as const satisfies readonly MethodKind[];
+export const METHOD_KINDS = Object.freeze([
+  'full',
+  'linear',
+  'prefix',
+  'lora',
+] as const satisfies readonly MethodKind[]);
 
 /** The options of each method. */
 const OPTION_KEYS: Record<MethodKind, readonly string[]> = {
@@ -117,10 +124,9 @@ export interface LoraOptions {
  * @throws BertuneError INVALID_OPTION
  */
 export function full(options: FullOptions = {}): FullMethod {
-  expectObject('full options', options, OPTION_KEYS.full);
-  const { freeze = [] } = options;
-  if (Array.isArray(freeze) && freeze.length === 0) return { kind: 'full', freeze: [] };
-  return { kind: 'full', freeze: [...expectNames('freeze', freeze)] };
+  const { freeze = [] } = expectObject('full options', options, OPTION_KEYS.full);
+  if (isArray(freeze) && freeze.length === 0) return { kind: 'full', freeze: [] };
+  return { kind: 'full', freeze: expectNames('freeze', freeze) };
 }
 
 /**
@@ -130,8 +136,8 @@ export function full(options: FullOptions = {}): FullMethod {
  * @throws BertuneError INVALID_OPTION
  */
 export function linear(options: LinearOptions = {}): LinearMethod {
-  expectObject('linear options', options, OPTION_KEYS.linear);
-  return { kind: 'linear', dropout: expectProbability('dropout', options.dropout ?? 0.2) };
+  const { dropout } = expectObject('linear options', options, OPTION_KEYS.linear);
+  return { kind: 'linear', dropout: expectProbability('dropout', dropout ?? 0.2) };
 }
 
 /**
@@ -140,12 +146,12 @@ export function linear(options: LinearOptions = {}): LinearMethod {
  * @throws BertuneError INVALID_OPTION
  */
 export function prefix(options: PrefixOptions = {}): PrefixMethod {
-  expectObject('prefix options', options, OPTION_KEYS.prefix);
+  const given = expectObject('prefix options', options, OPTION_KEYS.prefix);
   return {
     kind: 'prefix',
-    virtualTokens: expectPositiveInteger('virtualTokens', options.virtualTokens ?? 20),
-    projection: expectBoolean('projection', options.projection ?? true),
-    trainHead: expectBoolean('trainHead', options.trainHead ?? true),
+    virtualTokens: expectPositiveInteger('virtualTokens', given.virtualTokens ?? 20),
+    projection: expectBoolean('projection', given.projection ?? true),
+    trainHead: expectBoolean('trainHead', given.trainHead ?? true),
   };
 }
 
@@ -155,15 +161,15 @@ export function prefix(options: PrefixOptions = {}): PrefixMethod {
  * @throws BertuneError INVALID_OPTION
  */
 export function lora(options: LoraOptions = {}): LoraMethod {
-  expectObject('lora options', options, OPTION_KEYS.lora);
-  const rank = expectPositiveInteger('rank', options.rank ?? 8);
+  const given = expectObject('lora options', options, OPTION_KEYS.lora);
+  const rank = expectPositiveInteger('rank', given.rank ?? 8);
   return {
     kind: 'lora',
     rank,
-    alpha: expectNumberInRange('alpha', options.alpha ?? 4 * rank, { min: 0, minExclusive: true }),
-    dropout: expectProbability('dropout', options.dropout ?? 0.1),
-    targets: [...expectNames('targets', options.targets ?? ['query', 'value'])],
-    trainHead: expectBoolean('trainHead', options.trainHead ?? true),
+    alpha: expectNumberInRange('alpha', given.alpha ?? 4 * rank, { min: 0, minExclusive: true }),
+    dropout: expectProbability('dropout', given.dropout ?? 0.1),
+    targets: expectNames('targets', given.targets ?? ['query', 'value']),
+    trainHead: expectBoolean('trainHead', given.trainHead ?? true),
   };
 }
 
@@ -311,7 +317,33 @@ export function countParameters(
   labels: number,
   head?: HeadKind,
 ): ParameterCounts {
-  return countPlan(methodPlan(method, config, labels, head));
+  return countPlan(
+    methodPlan(
+      method === null ? null : expectMethod('method', method),
+      expectConfig('config', config),
+      expectCount('labels', labels),
+      expectOneOf('head', head ?? 'classifier', ['classifier', 'probe']),
+    ),
+  );
+}
+
+/** Of config.json, far above any model. */
+const MOST = { layers: 10_000, size: 2 ** 31 - 1 };
+
+function expectCount(name: string, value: unknown, max = MOST.size): number {
+  if (expectPositiveInteger(name, value) > max) throw invalidOption(name, `an integer of at most ${max}`, value);
+  return value as number;
+}
+
+/** The dimensions that a plan depends on. */
+function expectConfig(name: string, value: unknown): BertConfig {
+  if (typeof value !== 'object' || value === null) throw invalidOption(name, 'the config of a TextClassifier', value);
+  const config = { ...(value as BertConfig) };
+  for (const key of ['vocabSize', 'hiddenSize', 'feedForwardSize', 'maxPositions', 'typeVocabSize'] as const) {
+    expectCount(`${name}.${key}`, config[key]);
+  }
+  expectCount(`${name}.layers`, config.layers, MOST.layers);
+  return config;
 }
 
 /** How many parameters a plan has and trains. */

@@ -1,5 +1,5 @@
 import { BertuneError } from './errors.js';
-import { expectNumberInRange, expectPositiveInteger } from './options.js';
+import { expectNames, expectNumberInRange, expectPositiveInteger, invalidOption, show } from './options.js';
 
 /** Precision, recall and F1, of one class or averaged over several. Each in [0, 1]. */
 export interface Averages {
@@ -50,17 +50,21 @@ export function classificationMetrics(
   predictions: ArrayLike<number>,
   labelNames: readonly string[],
 ): ClassificationMetrics {
-  const confusion = confusionMatrix(labels, predictions, labelNames.length);
+  const names = expectNames('labelNames', labelNames);
+  const own = expectClasses('label', expectArrayLike('labels', labels), names.length);
+  const predictedOnes = expectArrayLike('predictions', predictions);
+  expectLength('predictions', predictedOnes, own.length);
+  const confusion = confusionMatrix(own, expectClasses('prediction', predictedOnes, names.length), names.length);
   const supports = confusion.map((row) => sum(row));
-  const predicted = labelNames.map((_, p) => sum(confusion.map((row) => row[p]!)));
+  const predicted = names.map((_, p) => sum(confusion.map((row) => row[p]!)));
   const hits = confusion.map((row, c) => row[c]!);
-  const perClass = labelNames.map((label, c) => ({
+  const perClass = names.map((label, c) => ({
     label,
     support: supports[c]!,
     ...averages(hits[c]!, supports[c]!, predicted[c]!),
   }));
 
-  const examples = labels.length;
+  const examples = own.length;
   const occurring = perClass.filter((_, c) => supports[c]! + predicted[c]! > 0);
   return {
     accuracy: sum(hits) / examples,
@@ -162,9 +166,6 @@ export function crossEntropy(
 
 /** Counts of (true, predicted) pairs, NC rows of NC. */
 function confusionMatrix(labels: ArrayLike<number>, predictions: ArrayLike<number>, classes: number): number[][] {
-  expectLength('predictions', predictions, labels.length);
-  expectClasses('label', labels, classes);
-  expectClasses('prediction', predictions, classes);
   const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
   for (let i = 0; i < labels.length; i++) confusion[labels[i]!]![predictions[i]!]! += 1;
   return confusion;
@@ -213,15 +214,30 @@ function expectLength(name: string, values: ArrayLike<number>, length: number): 
   }
 }
 
-function expectClasses(name: string, values: ArrayLike<number>, classes: number): void {
+/** An array, a typed array or the like: what has a length. */
+function expectArrayLike(name: string, value: unknown): ArrayLike<number> {
+  const isObject = typeof value === 'object' && value !== null;
+  const length = isObject ? (value as ArrayLike<number>).length : undefined;
+  if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0) {
+    throw invalidOption(name, 'an array of class indices', value);
+  }
+  return value as ArrayLike<number>;
+}
+
+/** A copy of the values, each read once. */
+function expectClasses(name: string, values: ArrayLike<number>, classes: number): number[] {
   if (values.length === 0) throw new BertuneError('INVALID_DATA', `Expected at least one ${name} but received none`);
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!;
-    if (!Number.isInteger(value) || value < 0 || value >= classes) {
+  const copy: number[] = [];
+  const { length } = values;
+  for (let i = 0; i < length; i++) {
+    const value: unknown = values[i];
+    if (!Number.isInteger(value) || (value as number) < 0 || (value as number) >= classes) {
       throw new BertuneError(
         'INVALID_DATA',
-        `Expected a ${name} in 0..${classes - 1} at index ${i} but received ${value}`,
+        `Expected a ${name} in 0..${classes - 1} at index ${i} but received ${show(value)}`,
       );
     }
+    copy.push(value as number);
   }
+  return copy;
 }

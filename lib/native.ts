@@ -112,7 +112,6 @@ export interface NativeAdapterConfig {
 export interface NativeTensor {
   name: string;
   dtype: NativeDtype;
-  /** Must not change until the call's promise settles. */
   bytes: Uint8Array;
 }
 
@@ -191,8 +190,13 @@ export interface NativeSession {
   memory(): NativeMemory;
   /** Resolves to a copy; Float64Array in fp64 sessions, Float32Array otherwise. */
   read(name: string, part: NativeParameterPart): Promise<Float32Array | Float64Array>;
-  /** Little-endian elements of `dtype` in row-major order; the buffer must not change until the promise settles. */
-  write(name: string, part: 'value' | 'm' | 'v', dtype: NativeDtype, bytes: Uint8Array): Promise<void>;
+  /**
+   * Little-endian elements of `dtype` in row-major order.
+   *
+   * @param owned that nobody else has the buffer: it is read where it is, and must not change, be detached or be resized
+   *   until the promise settles. Defaults to false: it is copied, which holds the event loop where it is large.
+   */
+  write(name: string, part: 'value' | 'm' | 'v', dtype: NativeDtype, bytes: Uint8Array, owned?: boolean): Promise<void>;
   initialize(name: string, initializer: NativeInitializer): Promise<void>;
   addDataset(dataset: NativeDataset): Promise<number>;
   removeDataset(handle: number): Promise<void>;
@@ -200,8 +204,10 @@ export interface NativeSession {
    * Puts an adapter beside the model and resolves to its handle, above 0 and never given again. `tensors` are exactly its
    * parameters: `<module>.lora_A.weight` (r, in), `<module>.lora_B.weight` (out, r), `prompt_encoder.embedding.weight`
    * (P, 2LC), `classifier.weight` (NC, C), `classifier.bias` (NC). Nothing has changed where it rejects.
+   *
+   * @param owned as for `write`, of every tensor's bytes
    */
-  addAdapter(config: NativeAdapterConfig, tensors: NativeTensor[]): Promise<number>;
+  addAdapter(config: NativeAdapterConfig, tensors: NativeTensor[], owned?: boolean): Promise<number>;
   /** Frees an adapter, after the calls that were made before. */
   removeAdapter(handle: number): Promise<void>;
   /** Plans memory for batches of at most these sizes, so that nothing is allocated inside a step. Grows, never shrinks. */

@@ -1,9 +1,12 @@
+import { types } from 'node:util';
 import { BertuneError } from './errors.js';
 
 /*
  * Validation of what a user passes, in one sentence form:
  * "Expected a positive integer for batchSize but received -1 of type number".
- * Every function returns the value it was given, typed, or throws a BertuneError with the code INVALID_OPTION.
+ * Every function returns the value it was given, typed, or throws a BertuneError with the code INVALID_OPTION. Of objects
+ * and arrays it returns a copy whose members were read once: what was checked is what is used, whatever a getter or a
+ * Proxy says the next time, and however the caller changes its own while the work is under way.
  */
 
 /** Bounds of a number; inclusive unless said. */
@@ -69,6 +72,19 @@ export function expectString(name: string, value: unknown): string {
   return value;
 }
 
+/** Longer than any path that a system takes. */
+const MOST_PATH_CHARACTERS = 32_767;
+
+/** @throws INVALID_OPTION unless `value` is a string that can be a path, or an id on the hub */
+export function expectPath(name: string, value: unknown): string {
+  const path = expectString(name, value);
+  if (path.includes('\0')) throw invalidOption(name, 'a path without a NUL character', path);
+  if (path.length > MOST_PATH_CHARACTERS) {
+    throw invalidOption(name, `a path of at most ${MOST_PATH_CHARACTERS} characters`, path);
+  }
+  return path;
+}
+
 /** @throws INVALID_OPTION unless `value` is one of `choices` */
 export function expectOneOf<const Choice extends string>(
   name: string,
@@ -86,42 +102,108 @@ export function expectFunction(name: string, value: unknown): (...args: never[])
   return value as (...args: never[]) => unknown;
 }
 
+/** What expectObject returns: the type it was given, where it has one. */
+type Checked<T> = unknown extends T ? Record<string, unknown> : T;
+
+/** Objects of the language's own that are no options, e.g. a promise that was not awaited. */
+const NO_OPTIONS = [
+  types.isAnyArrayBuffer,
+  types.isArrayBufferView,
+  types.isBoxedPrimitive,
+  types.isDate,
+  types.isMap,
+  types.isNativeError,
+  types.isPromise,
+  types.isRegExp,
+  types.isSet,
+];
+
 /**
  * An object of options with known keys only, so that a misspelt option is an error and not a silent default.
  *
  * @param name what the object is called in messages, e.g. `options`
  * @param value the object
  * @param allowedKeys every key it may have
- * @throws INVALID_OPTION when it is not a plain object, or has another key; the message names the nearest allowed one
+ * @returns a copy that has those of the keys whose values are not undefined
+ * @throws INVALID_OPTION when it is no object of options, or has another key; the message names the nearest allowed one
  */
-export function expectObject(name: string, value: unknown, allowedKeys: readonly string[]): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+export function expectObject<T>(name: string, value: T, allowedKeys: readonly string[]): Checked<T> {
+  if (typeof value !== 'object' || value === null || isArray(value) || NO_OPTIONS.some((is) => is(value))) {
     throw invalidOption(name, 'an object', value);
   }
   for (const key of Object.keys(value)) {
     if (allowedKeys.includes(key)) continue;
     const near = nearest(key, allowedKeys);
     const advice = near === undefined ? `expected one of ${allowedKeys.join(', ')}` : `did you mean ${near}?`;
-    throw new BertuneError('INVALID_OPTION', `Unknown option ${key} in ${name}: ${advice}`);
+    throw new BertuneError('INVALID_OPTION', `Unknown option ${shorten(key)} in ${name}: ${advice}`);
   }
-  return value as Record<string, unknown>;
+  const copy: Record<string, unknown> = {};
+  for (const key of allowedKeys) {
+    const item = (value as Record<string, unknown>)[key];
+    if (item !== undefined) copy[key] = item;
+  }
+  return copy as Checked<T>;
 }
 
 /** @throws INVALID_OPTION unless `value` is an AbortSignal */
 export function expectAbortSignal(name: string, value: unknown): AbortSignal {
-  if (!(value instanceof AbortSignal)) throw invalidOption(name, 'an AbortSignal', value);
+  if (!(value instanceof AbortSignal) || !hasState(value)) throw invalidOption(name, 'an AbortSignal', value);
   return value;
 }
 
+/** Whether it is more than an object with AbortSignal's prototype. */
+function hasState(signal: AbortSignal): boolean {
+  try {
+    return typeof signal.aborted === 'boolean';
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A copy of an array up to the first element that is not right, which holes are not either.
+ *
+ * @returns `items`: the copy · `odd`: the index of the element that is not right, −1 for none
+ */
+export function copyArray<T>(
+  array: readonly unknown[],
+  isRight: (item: unknown) => item is T,
+): { items: T[]; odd: number } {
+  const items: T[] = [];
+  const { length } = array;
+  for (let i = 0; i < length; i++) {
+    const item = array[i];
+    if (!isRight(item)) return { items, odd: i };
+    items.push(item);
+  }
+  return { items, odd: -1 };
+}
+
+/** For copyArray. */
+export function isString(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+/** Array.isArray, which throws at a proxy that has been revoked. */
+export function isArray(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
 /** @throws INVALID_OPTION unless `value` is an array of distinct, non-empty strings with at least one element */
-export function expectNames(name: string, value: unknown): readonly string[] {
-  const names =
-    Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === 'string' && item !== '');
-  if (!names || new Set(value).size !== value.length) {
+export function expectNames(name: string, value: unknown): string[] {
+  const { items, odd } = isArray(value) ? copyArray(value, isString) : { items: [], odd: 0 };
+  if (odd >= 0 || items.length === 0 || items.includes('') || new Set(items).size !== items.length) {
     throw invalidOption(name, 'an array of distinct non-empty strings', value);
   }
-  return value as readonly string[];
+  return items;
 }
+
+/** The longest word that is looked for among others, in characters. */
+const LONGEST_WORD = 200;
 
 /**
  * The candidate that a misspelt word most likely meant.
@@ -129,9 +211,14 @@ export function expectNames(name: string, value: unknown): readonly string[] {
  * @returns the candidate at the smallest edit distance (case ignored), or undefined when none is close
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  // A distance takes the product of the lengths.
+  if (word.length > LONGEST_WORD) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
+    if (candidate.length > LONGEST_WORD) continue;
+    // So many letters have to come or go at least, and long words would take long.
+    if (Math.abs(word.length - candidate.length) >= bestDistance) continue;
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
@@ -162,21 +249,53 @@ function rangeWords(min: number, max: number, minExclusive: boolean, maxExclusiv
 
 const SHOWN_CHARACTERS = 80;
 
-/** A value as it is written in a message: short, on one line, never throwing. */
-function show(value: unknown): string {
-  let text: string;
-  if (typeof value === 'function') text = value.name || '(anonymous)';
-  else if (typeof value === 'string' || (typeof value === 'object' && value !== null)) {
-    try {
-      text = JSON.stringify(value) ?? Object.prototype.toString.call(value);
-    } catch {
-      text = Object.prototype.toString.call(value);
-    }
-  } else text = Object.is(value, -0) ? '-0' : String(value);
+/** A text as it is written in a message. */
+export function shorten(text: string): string {
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text;
+}
+
+/** A value as it is written in a message: short, on one line, never throwing. */
+export function show(value: unknown): string {
+  if (typeof value === 'function') return shorten(nameOf(value));
+  if (typeof value !== 'string' && (typeof value !== 'object' || value === null)) {
+    return Object.is(value, -0) ? '-0' : String(value);
+  }
+  try {
+    return shorten(JSON.stringify(value, firstOf(value)) ?? Object.prototype.toString.call(value));
+  } catch {
+    return tagOf(value);
+  }
+}
+
+/** JSON.stringify's replacer that leaves no more of a value than is shown, and gives up on one of many members. */
+function firstOf(whole: unknown): (key: string, value: unknown) => unknown {
+  let members = 0;
+  return (_key, value) => {
+    if (++members > SHOWN_CHARACTERS && value !== whole) throw new RangeError('enough');
+    if (typeof value === 'string') return value.slice(0, SHOWN_CHARACTERS + 1);
+    if (ArrayBuffer.isView(value)) return Object.prototype.toString.call(value);
+    return isArray(value) ? Array.prototype.slice.call(value, 0, SHOWN_CHARACTERS / 2) : value;
+  };
+}
+
+function nameOf(value: { readonly name?: unknown }): string {
+  try {
+    if (typeof value.name === 'string' && value.name !== '') return value.name;
+  } catch {
+    // A getter of the caller's.
+  }
+  return '(anonymous)';
+}
+
+function tagOf(value: unknown): string {
+  try {
+    return shorten(Object.prototype.toString.call(value));
+  } catch {
+    return '[object Object]';
+  }
 }
 
 function typeName(value: unknown): string {
   if (value === null) return 'null';
-  return Array.isArray(value) ? 'array' : typeof value;
+  return isArray(value) ? 'array' : typeof value;
 }

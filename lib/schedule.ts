@@ -1,7 +1,7 @@
 import { expectNonNegativeInteger, expectNumberInRange, expectOneOf, expectPositiveInteger } from './options.js';
 
 /** The shapes a learning rate can follow after its warm-up. */
-export const SCHEDULES = ['linear', 'constant', 'cosine'] as const;
+export const SCHEDULES = Object.freeze(['linear', 'constant', 'cosine'] as const);
 
 /**
  * - `linear`: falls in a straight line to zero at the last step.

@@ -1,4 +1,4 @@
-import { invalidOption } from './options.js';
+import { copyArray, invalidOption, isArray, isString } from './options.js';
 
 /** What is classified: a text, or a pair of texts, e.g. a premise and a hypothesis. */
 export type TextInput = string | readonly [text: string, pair: string];
@@ -11,19 +11,28 @@ export interface TextInputs {
   pairs?: readonly string[] | undefined;
 }
 
-/** @throws INVALID_OPTION unless `inputs` is a text, an array of texts, or an array of pairs */
+/**
+ * A copy of the texts, so that the caller's may change while they are read.
+ *
+ * @throws INVALID_OPTION unless `inputs` is a text, an array of texts, or an array of pairs
+ */
 export function expectTexts(inputs: unknown): TextInputs {
   if (typeof inputs === 'string') return { texts: [inputs] };
-  if (!Array.isArray(inputs)) throw invalidOption('texts', 'a string or an array of strings or of pairs', inputs);
-  const arePairs = Array.isArray(inputs[0]);
-  const isRight = arePairs ? isPair : (input: unknown) => typeof input === 'string';
-  const odd = inputs.findIndex((input) => !isRight(input));
-  if (odd >= 0) throw invalidOption(`texts[${odd}]`, arePairs ? 'a pair of strings' : 'a string', inputs[odd]);
-  if (!arePairs) return { texts: inputs };
-  const pairs = inputs as readonly (readonly [string, string])[];
-  return { texts: pairs.map(([text]) => text), pairs: pairs.map(([, pair]) => pair) };
-}
-
-function isPair(input: unknown): boolean {
-  return Array.isArray(input) && input.length === 2 && input.every((text) => typeof text === 'string');
+  if (!isArray(inputs)) throw invalidOption('texts', 'a string or an array of strings or of pairs', inputs);
+  if (!isArray(inputs[0])) {
+    const { items, odd } = copyArray(inputs, isString);
+    if (odd >= 0) throw invalidOption(`texts[${odd}]`, 'a string', inputs[odd]);
+    return { texts: items };
+  }
+  const pairs: string[] = [];
+  const texts: string[] = [];
+  const { odd } = copyArray(inputs, (input): input is unknown => {
+    const { items } = isArray(input) && input.length === 2 ? copyArray(input, isString) : { items: [] };
+    if (items.length !== 2) return false;
+    texts.push(items[0]!);
+    pairs.push(items[1]!);
+    return true;
+  });
+  if (odd >= 0) throw invalidOption(`texts[${odd}]`, 'a pair of strings', inputs[odd]);
+  return { texts, pairs };
 }

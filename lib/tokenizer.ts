@@ -1,6 +1,6 @@
 import { Tokenizer as PackageTokenizer } from '@huggingface/tokenizers';
 import { BertuneError } from './errors.js';
-import { expectString, invalidOption } from './options.js';
+import { copyArray, expectAbortSignal, expectObject, expectPath, invalidOption, isArray, isString } from './options.js';
 import { TimeSlice } from './time-slice.js';
 import {
   readDefinition,
@@ -11,6 +11,7 @@ import {
 import { type EncodedTexts, Packer } from './tokenizer/packer.js';
 import { pairLengths } from './tokenizer/pairs.js';
 import { addedTokens, fillTemplate, readTemplate, type Template } from './tokenizer/template.js';
+import { usable } from './tokenizer/usable.js';
 import { WordPieces } from './tokenizer/word-pieces.js';
 
 export type { EncodedTexts } from './tokenizer/packer.js';
@@ -20,6 +21,9 @@ type TextEncoder = (text: string) => Iterable<readonly number[]>;
 
 /** A length that transformers writes for "no limit" is beyond this. */
 const NO_LIMIT = 1e9;
+
+/** Whether a value is a Tokenizer, and not an object that only looks like one. Not public. */
+export let isTokenizer: (value: unknown) => value is Tokenizer;
 
 /**
  * Turns texts into token ids, as Hugging Face's `tokenizers` library does with truncation.
@@ -44,8 +48,12 @@ export class Tokenizer {
   /** Ids of the pieces that go on with a word. */
   readonly #continuing: ReadonlySet<number>;
 
+  static {
+    isTokenizer = (value): value is Tokenizer => typeof value === 'object' && value !== null && #encoder in value;
+  }
+
   private constructor(directory: string, definition: TokenizerDefinition, config: TokenizerConfig) {
-    const inner = createInner(directory, definition, config);
+    const inner = new PackageTokenizer(definition, config);
     const limit = Number(config.model_max_length);
     const pad = inner.token_to_id(specialToken(config, 'pad_token', '[PAD]'));
     this.directory = directory;
@@ -53,8 +61,8 @@ export class Tokenizer {
     this.padTokenId = pad ?? -1;
     this.modelMaxLength = limit > 0 && limit < NO_LIMIT ? limit : Number.POSITIVE_INFINITY;
     this.#template = readTemplate(directory, inner, config, 1);
-    this.#readPairTemplate = () => readTemplate(directory, inner, config, 2);
-    this.#encoder = createEncoder(definition, inner);
+    this.#readPairTemplate = () => usable(directory, () => readTemplate(directory, inner, config, 2));
+    this.#encoder = createEncoder(directory, definition, inner);
     this.#continuing = continuingIds(definition);
   }
 
@@ -65,8 +73,8 @@ export class Tokenizer {
    * @throws NOT_FOUND when there is no tokenizer, CHECKPOINT_INVALID when it is broken or of a kind not known
    */
   static async load(directory: string): Promise<Tokenizer> {
-    const { definition, config } = await readDefinition(expectString('directory', directory));
-    return new Tokenizer(directory, definition, config);
+    const { definition, config } = await readDefinition(expectPath('directory', directory));
+    return usable(directory, () => new Tokenizer(directory, definition, config));
   }
 
   /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */
@@ -109,27 +117,31 @@ export class Tokenizer {
    * @param texts any strings (N)
    * @param maxLength the most tokens of a text or pair, special ones included; or of each (N)
    * @param options `pairs`: the second text of each pair (N); `signal` stops the work with ABORTED
-   * @throws INVALID_OPTION as `encode`; INVALID_DATA when there are 2³¹ tokens or more; ABORTED
+   * @throws INVALID_OPTION as `encode`, and where the lengths of the arrays differ; INVALID_DATA when there are 2³¹ tokens or more; ABORTED
    */
   async encodeTexts(
     texts: readonly string[],
     maxLength: number | readonly number[],
     options: { pairs?: readonly string[]; signal?: AbortSignal } = {},
   ): Promise<EncodedTexts> {
-    const { pairs } = options;
+    const given = expectObject('options', options, ['pairs', 'signal']);
+    const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
+    const own = expectStrings('texts', texts);
+    const pairs = given.pairs === undefined ? undefined : expectStrings('pairs', given.pairs, own.length);
+    const limits = isArray(maxLength) ? expectLimits(maxLength, own.length) : maxLength;
     const template = pairs === undefined ? this.#template : this.#pairTemplate;
-    const mostOf = (i: number) => (typeof maxLength === 'number' ? maxLength : maxLength[i]!);
-    if (typeof maxLength === 'number') textLimit(template, maxLength);
-    const slice = new TimeSlice(options.signal);
-    const packer = new Packer(texts.length);
-    for (let i = 0; i < texts.length; i++) {
+    const mostOf = (i: number) => (isArray(limits) ? limits[i]! : limits);
+    if (!isArray(limits)) textLimit(template, limits);
+    const slice = new TimeSlice(signal);
+    const packer = new Packer(own.length);
+    for (let i = 0; i < own.length; i++) {
       const most = mostOf(i);
       const limit = textLimit(template, most);
-      const first = await this.#idsOf(expectText(`texts[${i}]`, texts[i]), most, slice);
+      const first = await this.#idsOf(own[i]!, most, slice);
       if (pairs === undefined) {
         packer.add(fillTemplate(template, [first.slice(0, limit)], limit), first.length > limit);
       } else {
-        const second = await this.#idsOf(expectText(`pairs[${i}]`, pairs[i]), most, slice);
+        const second = await this.#idsOf(pairs[i]!, most, slice);
         const [a, b] = pairLengths(this.#reach(first, most), this.#reach(second, most), limit);
         const parts = fillTemplate(template, [first.slice(0, a), second.slice(0, b)], limit);
         packer.add(parts, first.length + second.length > limit);
@@ -187,29 +199,37 @@ function expectText(name: string, text: unknown): string {
   return text;
 }
 
+/** A copy of an array of strings, of which there are `length` where that is given. */
+function expectStrings(name: string, value: unknown, length?: number): string[] {
+  if (!isArray(value)) throw invalidOption(name, 'an array of strings', value);
+  const { items, odd } = copyArray(value, isString);
+  if (odd >= 0) throw invalidOption(`${name}[${odd}]`, 'a string', value[odd]);
+  if (length !== undefined && items.length !== length)
+    throw invalidOption(name, `an array of ${length} strings`, value);
+  return items;
+}
+
+/** A copy of the lengths of each text. Their values are checked one by one, as they are used. */
+function expectLimits(value: readonly unknown[], length: number): number[] {
+  const { items, odd } = copyArray(value, (item): item is number => typeof item === 'number');
+  if (odd >= 0 || items.length !== length) throw invalidOption('maxLength', `an array of ${length} integers`, value);
+  return items;
+}
+
 function append(ids: number[], more: readonly number[]): void {
   for (const id of more) ids.push(id);
 }
 
-/** The package's own tokenizer, which also knows the kinds that this library does not. */
-function createInner(directory: string, definition: TokenizerDefinition, config: TokenizerConfig): PackageTokenizer {
-  try {
-    return new PackageTokenizer(definition, config);
-  } catch (cause) {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Cannot use the tokenizer of ${directory}: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
-  }
-}
-
-function createEncoder(definition: TokenizerDefinition, inner: PackageTokenizer): TextEncoder {
+/** The package's own tokenizer also knows the kinds that this library does not. */
+function createEncoder(directory: string, definition: TokenizerDefinition, inner: PackageTokenizer): TextEncoder {
   if (WordPieces.supports(definition)) {
     const pieces = new WordPieces(definition);
     return (text) => pieces.encode(text);
   }
-  return (text) => [inner.encode(text, { add_special_tokens: false }).ids];
+  const count = countIds(definition);
+  return (text) => {
+    const { ids } = usable(directory, () => inner.encode(text, { add_special_tokens: false }));
+    if (ids.every((id: number) => Number.isInteger(id) && id >= 0 && id < count)) return [ids];
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected an id for every token of the tokenizer in ${directory}`);
+  };
 }

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { modelOf, TextClassifier } from './classifier.js';
+import { modelOf, type TextClassifier } from './classifier.js';
 import type { Split } from './dataset.js';
 import { withDirectoryLock } from './files/lock.js';
 import { prepareOutputDirectory, removeLeftovers } from './files/output.js';
@@ -9,7 +9,7 @@ import { memoryReport } from './model/memory.js';
 import type { Model } from './model/model.js';
 import { datasetOf } from './model/session.js';
 import type { NativeSession } from './native.js';
-import { expectAbortSignal, expectObject, expectString, invalidOption } from './options.js';
+import { expectAbortSignal, expectObject, expectPath, invalidOption } from './options.js';
 import type { EncodedTexts } from './tokenizer.js';
 import { BestModel } from './training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from './training/checkpoint/directories.js';
@@ -73,9 +73,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    */
   constructor(model: TextClassifier, options: TrainerOptions = {}) {
     super();
-    if (!(model instanceof TextClassifier)) throw invalidOption('model', 'a TextClassifier', model);
-    this.#model = modelOf(model);
-    this.settings = resolveTrainerOptions(options, model.labels.length, model.method);
+    this.#model = modelOf(model, 'model');
+    this.settings = resolveTrainerOptions(options, this.#model.labels.length, this.#model.method);
     const { classWeights } = this.settings;
     this.#classWeights = classWeights === 'balanced' ? null : classWeights;
     this.#model.expectMaxLength(this.settings.maxLength, this.#model.planFor(this.settings.method));
@@ -97,19 +96,19 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    *   OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult> {
-    expectObject('options', options, ['validation', 'signal', 'resume']);
-    const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
-    const resume = options.resume === undefined ? undefined : expectString('resume', options.resume);
+    const given = expectObject('options', options, ['validation', 'signal', 'resume']);
+    const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
+    const resume = given.resume === undefined ? undefined : expectPath('resume', given.resume);
     const { labels } = this.#model;
-    expectSplit('train', train, labels);
-    const validation = this.#expectValidation(options.validation);
+    const split = expectSplit('train', train, labels);
+    const validation = this.#expectValidation(given.validation);
     const { outputDirectory } = this.settings;
     return this.#model.exclusively(async () => {
-      if (outputDirectory === null) return this.#train({ train, validation, signal, resume });
+      if (outputDirectory === null) return this.#train({ train: split, validation, signal, resume });
       await prepareOutputDirectory(outputDirectory, { overwrite: true });
       return withDirectoryLock(outputDirectory, async () => {
         await removeLeftovers(outputDirectory);
-        return this.#train({ train, validation, signal, resume });
+        return this.#train({ train: split, validation, signal, resume });
       });
     });
   }
@@ -120,13 +119,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * @throws BertuneError INVALID_DATA, INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
-    expectObject('options', options, ['signal']);
-    const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
+    const given = expectObject('options', options, ['signal']);
+    const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const { labels } = this.#model;
-    expectSplit('split', split, labels);
-    const encoded = await this.#encode(split, this.#model.expectMaxLength(this.settings.maxLength), signal);
+    const own = expectSplit('split', split, labels);
+    const encoded = await this.#encode(own, this.#model.expectMaxLength(this.settings.maxLength), signal);
     return this.#model.session.withDataset(datasetOf(encoded), (handle, native) =>
-      evaluateSplit(native, this.#loaded(split, encoded, handle), labels, this.#loss(), signal),
+      evaluateSplit(native, this.#loaded(own, encoded, handle), labels, this.#loss(), signal),
     );
   }
 
@@ -200,12 +199,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   #expectValidation(validation: Split | undefined): Split | null {
     const { loadBestModel, earlyStoppingPatience, evaluationStrategy } = this.settings;
-    if (validation !== undefined) expectSplit('validation', validation, this.#model.labels);
-    else if (loadBestModel || earlyStoppingPatience !== null) {
+    if (validation === undefined && (loadBestModel || earlyStoppingPatience !== null)) {
       const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
       throw invalidOption('validation', `a split, which ${name} needs,`, validation);
     }
-    return evaluationStrategy === 'no' ? null : (validation ?? null);
+    const split = validation === undefined ? null : expectSplit('validation', validation, this.#model.labels);
+    return evaluationStrategy === 'no' ? null : split;
   }
 
   #bestModel(evaluates: boolean): BestModel | null {

@@ -1,18 +1,11 @@
 // The routes: POST /predict, GET /healthz, GET /metrics.
+import { promisify } from 'node:util';
 import Fastify from 'fastify';
+import { acceptJsonOnly } from './body.js';
+import { refuseConnection, signalOf } from './connection.js';
 import { describeFailure, NotReady } from './failure.js';
+import { bodySchema, DEFAULT_LIMITS, serverOptions } from './limits.js';
 import { createMetrics } from './metrics.js';
-
-/**
- * @typedef {object} Limits
- * @property {number} bodyBytes of a request
- * @property {number} texts of a request
- * @property {number} characters of a text
- * @property {number} timeout milliseconds that a prediction may take
- */
-
-/** @type {Limits} */
-export const DEFAULT_LIMITS = { bodyBytes: 1 << 20, texts: 256, characters: 10_000, timeout: 10_000 };
 
 /**
  * @typedef {object} State
@@ -20,45 +13,46 @@ export const DEFAULT_LIMITS = { bodyBytes: 1 << 20, texts: 256, characters: 10_0
  * @property {import('bertune').PredictionService} [service] once it is loaded
  */
 
-/** @param {{ texts: number, characters: number }} limits */
-function bodySchema({ texts, characters }) {
-  const text = { type: 'string', maxLength: characters };
-  return {
-    type: 'object',
-    properties: { text, texts: { type: 'array', items: text, minItems: 1, maxItems: texts } },
-    oneOf: [{ required: ['text'] }, { required: ['texts'] }],
-    additionalProperties: false,
-  };
-}
-
 /**
  * @param {State} state the owner changes it
- * @param {Partial<Limits> & { logger?: boolean }} [options]
+ * @param {Partial<import('./limits.js').Limits> & { logger?: boolean }} [options]
  */
 export function createApp(state, options = {}) {
   const limits = { ...DEFAULT_LIMITS, ...options };
-  const metrics = createMetrics(() => state.service);
+  const answerFailure = (error, request, reply) => {
+    const { status, code, message, retryAfter } = describeFailure(error);
+    metrics.countError(code);
+    if (status === 500) request.log.error(error);
+    if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
+    reply.code(status).send({ error: { code, message } });
+  };
   const app = Fastify({
-    bodyLimit: limits.bodyBytes,
+    ...serverOptions(limits),
     logger: options.logger ?? false,
+    clientErrorHandler: refuseConnection,
+    frameworkErrors: answerFailure,
+    // While it drains a request is refused below, in the same form as ever.
+    return503OnClosing: false,
     // A number is no text, and an unknown key is a mistake: say so instead of mending it.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
   });
+  const connections = promisify(app.server.getConnections).bind(app.server);
+  const metrics = createMetrics(() => state.service, connections);
+  app.server.maxConnections = limits.connections;
+  acceptJsonOnly(app);
 
-  app.post('/predict', { schema: { body: bodySchema(limits) } }, async (request, reply) => {
+  /** Refuses before the body is read: under too much load that is most requests, and they must cost little. */
+  const expectRoom = async () => {
+    if (state.phase !== 'ready') throw new NotReady(`The service is ${state.phase}`);
+    state.service.expectRoom();
+  };
+
+  app.post('/predict', { onRequest: expectRoom, schema: { body: bodySchema(limits) } }, async (request) => {
+    // It may have begun to end while the body came.
     if (state.phase !== 'ready') throw new NotReady(`The service is ${state.phase}`);
     const { text, texts = [text] } = request.body;
-    const gone = new AbortController();
-    const onClose = () => {
-      if (!reply.raw.writableFinished) gone.abort(new Error('The client closed the connection'));
-    };
-    reply.raw.once('close', onClose);
-    try {
-      const predictions = await state.service.predict(texts, { signal: gone.signal, timeout: limits.timeout });
-      return { predictions };
-    } finally {
-      reply.raw.off('close', onClose);
-    }
+    const signal = signalOf(request.raw.socket);
+    return { predictions: await state.service.predict(texts, { signal, timeout: limits.timeout }) };
   });
 
   // 200 once it can predict; 503 while it loads and while it drains, so that nothing is sent to it. A process that does
@@ -83,12 +77,11 @@ export function createApp(state, options = {}) {
     if (state.phase === 'draining') reply.header('connection', 'close');
   });
 
-  app.setErrorHandler((error, request, reply) => {
-    const { status, code, message, retryAfter } = describeFailure(error);
-    metrics.countError(code);
-    if (status === 500) request.log.error(error);
-    if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
-    reply.code(status).send({ error: { code, message } });
+  app.setErrorHandler(answerFailure);
+
+  app.setNotFoundHandler((request, reply) => {
+    metrics.countError('NOT_FOUND');
+    reply.code(404).send({ error: { code: 'NOT_FOUND', message: `There is no ${request.method} ${request.url}` } });
   });
 
   return { app, metrics };

@@ -1,4 +1,5 @@
 // Errors → HTTP.
+import { STATUS_CODES } from 'node:http';
 import { BertuneError } from 'bertune';
 
 /** Nobody reads it: the client closed the connection. */
@@ -27,6 +28,14 @@ export function describeFailure(error) {
     return { status: error.statusCode, code: 'INVALID_REQUEST', message: error.message };
   }
   return { status: 500, code: 'INTERNAL', message: 'The service failed; its log says more' };
+}
+
+/** The same for what never became a request: it came too slowly, or is no HTTP. */
+export function describeConnectionFailure(error) {
+  const describe = (status, code, message) => ({ status, phrase: STATUS_CODES[status], code, message });
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return describe(408, 'TIMED_OUT', 'The request did not come in time');
+  if (error.code === 'HPE_HEADER_OVERFLOW') return describe(431, 'INVALID_REQUEST', 'The headers are too large');
+  return describe(400, 'INVALID_REQUEST', 'Expected a request in HTTP/1.1');
 }
 
 /** The model is still loading, or the service is about to end. */

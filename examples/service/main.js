@@ -2,7 +2,8 @@
 //
 //   node main.js --model ../../assets/models/bert-mini --port 8080
 //   ... --host 127.0.0.1 --threads 2 --device auto --labels sad,happy --max-batch-tokens 1024 --max-queued-texts 16384
-//   ... --max-wait 0 --timeout 10000 --drain-seconds 20
+//   ... --max-queue-time 250 --max-wait 0 --timeout 10000 --drain-seconds 20
+//   ... --headers-timeout 5000 --request-timeout 10000 --keep-alive-timeout 65000 --idle-timeout 15000 --connections 2048
 import { parseArgs } from 'node:util';
 import { PredictionService, TextClassifier } from 'bertune';
 import { createApp } from './app.js';
@@ -17,8 +18,15 @@ const { values } = parseArgs({
     labels: { type: 'string' },
     'max-batch-tokens': { type: 'string' },
     'max-queued-texts': { type: 'string' },
+    // Milliseconds. Under too much load what is accepted takes about this and a batch longer; the rest is refused.
+    'max-queue-time': { type: 'string', default: '250' },
     'max-wait': { type: 'string' },
-    timeout: { type: 'string', default: '10000' },
+    timeout: { type: 'string' },
+    'headers-timeout': { type: 'string' },
+    'request-timeout': { type: 'string' },
+    'keep-alive-timeout': { type: 'string' },
+    'idle-timeout': { type: 'string' },
+    connections: { type: 'string' },
     'drain-seconds': { type: 'string', default: '20' },
   },
 });
@@ -32,9 +40,22 @@ const numbers = (names) =>
       .map(([name, option]) => [name, Number(values[option])]),
   );
 
+/** Milliseconds that clients have to read the last answers. */
+const READING_TIME = 1_000;
+
 /** @type {import('./app.js').State} */
 const state = { phase: 'loading' };
-const { app, metrics } = createApp(state, { timeout: Number(values.timeout), logger: false });
+const { app, metrics } = createApp(
+  state,
+  numbers({
+    timeout: 'timeout',
+    headersTimeout: 'headers-timeout',
+    requestTimeout: 'request-timeout',
+    keepAliveTimeout: 'keep-alive-timeout',
+    idleTimeout: 'idle-timeout',
+    connections: 'connections',
+  }),
+);
 let classifier;
 let ending;
 
@@ -48,7 +69,12 @@ async function end(signal) {
     process.exit(1);
   }, seconds * 1000).unref();
   await loaded.catch(() => {});
-  await Promise.all([app.close(), state.service?.dispose()]);
+  const closed = app.close();
+  await state.service?.dispose();
+  // All that was accepted is computed. Who has not sent the whole request by now, or does not read the answer, is not
+  // waited for: Node no longer looks for late requests once the server is closing.
+  setTimeout(() => app.server.closeAllConnections(), READING_TIME).unref();
+  await closed;
   await classifier?.dispose();
 }
 
@@ -66,7 +92,12 @@ async function load() {
   });
   state.service = new PredictionService(classifier, {
     onBatch: metrics.observeBatch,
-    ...numbers({ maxBatchTokens: 'max-batch-tokens', maxQueuedTexts: 'max-queued-texts', maxWait: 'max-wait' }),
+    ...numbers({
+      maxBatchTokens: 'max-batch-tokens',
+      maxQueuedTexts: 'max-queued-texts',
+      maxQueueTime: 'max-queue-time',
+      maxWait: 'max-wait',
+    }),
   });
   if (state.phase === 'loading') state.phase = 'ready';
 }

@@ -1,8 +1,11 @@
 // What a Prometheus server reads of the service.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-/** @param {() => import('bertune').PredictionService | undefined} service undefined while the model loads */
-export function createMetrics(service) {
+/**
+ * @param {() => import('bertune').PredictionService | undefined} service undefined while the model loads
+ * @param {() => Promise<number>} connections how many there are
+ */
+export function createMetrics(service, connections) {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -12,6 +15,30 @@ export function createMetrics(service) {
     registers,
     collect() {
       this.set(service()?.stats().queuedTexts ?? 0);
+    },
+  });
+  new Gauge({
+    name: 'bertune_calls',
+    help: 'Predictions that were asked for and are not answered yet',
+    registers,
+    collect() {
+      this.set(service()?.stats().calls ?? 0);
+    },
+  });
+  new Gauge({
+    name: 'bertune_connections',
+    help: 'Connections, idle ones included',
+    registers,
+    async collect() {
+      this.set(await connections());
+    },
+  });
+  new Gauge({
+    name: 'bertune_expected_wait_seconds',
+    help: 'Time that a request would wait for its batch; refused where it is more than --max-queue-time',
+    registers,
+    collect() {
+      this.set((service()?.stats().expectedWait ?? 0) / 1000);
     },
   });
   const requests = new Histogram({

@@ -7,7 +7,7 @@ import { expectPositiveInteger, invalidOption, nearest } from '../options.js';
 export const ALL_LINEAR = 'all-linear';
 
 /** Longest time that a pattern from a file may take, in milliseconds: some take exponential time. */
-const PATTERN_MS = 1000;
+const PATTERN_MS = 250;
 
 /** PEFT's rule for a list of targets: the full name, or its last parts. */
 export function matchesTarget(module: string, target: string): boolean {

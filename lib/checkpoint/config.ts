@@ -157,7 +157,9 @@ const SUPERSEDED = ['bertune', 'torch_dtype', 'num_labels', 'finetuning_task'];
 
 function checkModelType(raw: Record<string, unknown>, source: string): void {
   // Files from before transformers 2.6 name no model_type, only the class.
-  const type = raw.model_type ?? (String(raw.architectures).startsWith('Bert') ? 'bert' : undefined);
+  const [architecture] = Array.isArray(raw.architectures) ? raw.architectures : [raw.architectures];
+  const isBert = typeof architecture === 'string' && architecture.startsWith('Bert');
+  const type = raw.model_type ?? (isBert ? 'bert' : undefined);
   if (type !== 'bert') {
     throw new BertuneError(
       'CHECKPOINT_INVALID',

@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { isFile } from '../files/input.js';
+import { isFile, readBytes } from '../files/input.js';
 import { dataFile, formatJson, type OutputFile } from '../files/output.js';
 import { readDefinition, type TokenizerConfig, type TokenizerDefinition } from '../tokenizer/definition.js';
 
@@ -11,6 +10,9 @@ const VOCABULARY = 'vocab.txt';
 
 /** Files that make up a tokenizer: one of the first two is needed, the others are copied where they are. */
 const TOKENIZER_FILES = [DEFINITION, VOCABULARY, CONFIG, 'special_tokens_map.json'];
+
+/** Far above any tokenizer's. */
+const MAX_FILE_BYTES = 64 * 2 ** 20;
 
 /** The class of transformers that does what tokenizer.json says; BertTokenizer adds [CLS] and [SEP] whatever it says. */
 const PLAIN_CLASS = 'PreTrainedTokenizerFast';
@@ -33,13 +35,13 @@ export async function tokenizerFiles(directory: string): Promise<OutputFile[]> {
   const files = new Map<string, string | Uint8Array>();
   for (const name of TOKENIZER_FILES) {
     const path = join(directory, name);
-    if (await isFile(path)) files.set(name, await readFile(path));
+    if (await isFile(path)) files.set(name, await readBytes(path, MAX_FILE_BYTES));
   }
   const { definition, config } = await readDefinition(directory);
   if (definition.post_processor === null) {
     const plain = plainConfig(definition, config);
     if (!isDeepStrictEqual(plain, config)) files.set(CONFIG, formatJson(plain));
-    const source = JSON.parse(String(files.get(DEFINITION))) as { normalizer?: unknown };
+    const source = JSON.parse(Buffer.from(files.get(DEFINITION)!).toString()) as { normalizer?: unknown };
     if (!isDeepStrictEqual(source.normalizer ?? null, definition.normalizer)) {
       files.set(DEFINITION, formatJson({ ...source, normalizer: definition.normalizer }));
     }

@@ -11,6 +11,7 @@ import { resolveDevice } from '../model/device.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { formatMetric, formatSeconds } from '../report/format.js';
+import { printableJson } from '../report/printable.js';
 import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
 import { COMPARISON_FILES, environmentLine, writeComparison } from '../report/results.js';
 import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
@@ -135,7 +136,7 @@ async function compare(options: CompareArguments): Promise<void> {
         ...(preset.reference && { reference: preset.reference }),
       };
       await writeComparison(output, comparison);
-      if (options.json) await writeResult(`${JSON.stringify(comparison, null, 2)}\n`);
+      if (options.json) await writeResult(`${printableJson(comparison, 2)}\n`);
       else await show(closingSections(comparison));
       progress.note(`saved ${COMPARISON_FILES.join(', ')} in ${output}`);
       if (runs.some(({ status }) => status === 'failed')) process.exitCode = EXIT_ERROR;

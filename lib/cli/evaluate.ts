@@ -6,6 +6,7 @@ import { BertuneError } from '../errors.js';
 import { invalidOption } from '../options.js';
 import { environmentRecord } from '../report/environment.js';
 import { confusionTable, labelTable, metricsTable } from '../report/metrics.js';
+import { printableJson } from '../report/printable.js';
 import { sectionText } from '../report/sections.js';
 import { sourceWords } from '../run/experiment.js';
 import { metricsRecord } from '../run/run.js';
@@ -78,7 +79,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
         memory,
         ...metrics,
       };
-      await writeResult(`${JSON.stringify(record, null, 2)}\n`);
+      await writeResult(`${printableJson(record, 2)}\n`);
       return;
     }
     const { bold } = colorsFor(process.stdout);

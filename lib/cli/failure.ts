@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { BertuneError } from '../errors.js';
-import { printable } from '../report/printable.js';
+import { printable, printableLines } from '../report/printable.js';
 
 /** Exit statuses: 0 is done, 130 and 143 are the signals' own. */
 export const EXIT_ERROR = 1;
@@ -17,7 +17,7 @@ export function reportFailure(error: unknown): number {
   const code = error instanceof BertuneError ? error.code : 'INTERNAL';
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`error [${code}]: ${printable(message)}\n`);
-  if (process.env.DEBUG) process.stderr.write(`${details(error)}\n`);
+  if (process.env.DEBUG) process.stderr.write(`${printableLines(details(error))}\n`);
   return code === 'INVALID_OPTION' ? EXIT_USAGE : EXIT_ERROR;
 }
 

@@ -10,7 +10,7 @@ import { packageVersion } from '../native/package.js';
 import { loadNative, nativeOrigin } from '../native.js';
 import { blasName, processorName } from '../report/environment.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../report/format.js';
-import { printable } from '../report/printable.js';
+import { printable, printableJson } from '../report/printable.js';
 import { type Table, textTable } from '../report/table.js';
 import type { Tensor } from '../safetensors.js';
 import { writeResult } from './terminal.js';
@@ -38,7 +38,7 @@ export function inspectCommand(program: Command): void {
     .action(async (directory: string | undefined, options: InspectArguments) => {
       const inspection =
         directory === undefined ? inspectMachine() : await inspectDirectory(await modelDirectory(directory), options);
-      await writeResult(options.json ? `${JSON.stringify(inspection.facts, null, 2)}\n` : text(inspection));
+      await writeResult(options.json ? `${printableJson(inspection.facts, 2)}\n` : text(inspection));
     });
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { packageVersion } from '../native/package.js';
+import { printableLines } from '../report/printable.js';
 import { buildCommand } from './build.js';
 import { compareCommand } from './compare.js';
 import { evaluateCommand } from './evaluate.js';
@@ -31,7 +32,7 @@ function program(): Command {
     .helpCommand(false)
     .exitOverride()
     .configureOutput({
-      outputError: (text, write) => write(text.replace(/^error: /, 'error [INVALID_OPTION]: ')),
+      outputError: (text, write) => write(printableLines(text.replace(/^error: /, 'error [INVALID_OPTION]: '))),
       getOutHasColors: () => colorsFor(process.stdout).isColorSupported,
       getErrHasColors: () => colorsFor(process.stderr).isColorSupported,
     })

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
+import { printableJson } from '../report/printable.js';
 import { addDeviceOptions, type DeviceArguments, deviceOptions, given, positiveInteger } from './arguments.js';
 import { downloadProgress } from './downloads.js';
 import { readLines } from './lines.js';
@@ -46,7 +47,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
     for await (const batch of batches) {
       const predictions = await model.predict(batch, { ...given({ maxLength: options.maxLength }), signal });
       const lines = predictions.map((prediction, index) =>
-        JSON.stringify(options.text ? { text: batch[index], ...prediction } : prediction),
+        printableJson(options.text ? { text: batch[index], ...prediction } : prediction),
       );
       await writeResult(`${lines.join('\n')}\n`);
     }

@@ -103,10 +103,11 @@ export class Progress {
     this.#stream.write(CLEAR_LINE + this.#line);
   }
 
-  /** Writes a line that stays; the rewritten one goes on below it. */
+  /** Writes a line that stays, made printable; the rewritten one goes on below it. */
   note(text: string): void {
     if (this.#quiet) return;
-    this.#stream.write(this.#line === '' ? `${text}\n` : `${CLEAR_LINE}${text}\n${this.#line}`);
+    const line = printable(text);
+    this.#stream.write(this.#line === '' ? `${line}\n` : `${CLEAR_LINE}${line}\n${this.#line}`);
   }
 
   /** Takes the rewritten line away. */

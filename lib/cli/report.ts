@@ -1,7 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { BertuneError } from '../errors.js';
+import { readResults } from '../report/read-results.js';
 import { REPORT_FILE, writeReport } from '../report/write-report.js';
 import { Progress } from './progress.js';
 
@@ -28,20 +28,4 @@ async function report(path: string, options: ReportArguments): Promise<void> {
   const output = options.output ?? join(dirname(file), REPORT_FILE);
   await writeReport(output, await readResults(file));
   progress.note(`saved ${output}`);
-}
-
-async function readResults(file: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new BertuneError('NOT_FOUND', `Expected a results.json at ${file} but ${(cause as Error).message}`, {
-      cause,
-    });
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new BertuneError('INVALID_DATA', `Expected JSON in ${file} but ${(cause as Error).message}`, { cause });
-  }
 }

@@ -10,6 +10,7 @@ import { type FindOptions, isRemote, modelDirectory } from '../hub.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
+import { printableJson } from '../report/printable.js';
 import type { RunRecord } from '../report/records.js';
 import { runSection, sectionText, testSections } from '../report/sections.js';
 import { REPORT_FILE, writeReport } from '../report/write-report.js';
@@ -103,7 +104,7 @@ async function train(options: TrainArguments): Promise<void> {
       const summary = await run.summary(signal);
       for (const line of summaryLines(summary)) progress.note(line);
       const record = await carryOut(run, summary, options, progress, signal);
-      await writeResult(options.json ? `${JSON.stringify(record, null, 2)}\n` : resultText(record));
+      await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
       progress.note(`saved in ${options.output}`);
     });
   });

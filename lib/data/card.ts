@@ -22,6 +22,12 @@ export interface Card {
   }[];
 }
 
+/** The longest front matter, in characters: reading YAML takes a second for two or three times as many. */
+const MOST_CHARACTERS = 2 ** 20;
+
+/** The deepest nesting by brackets: the reader of YAML calls itself. */
+const MOST_LEVELS = 200;
+
 /** The name of a configuration where the card gives none. */
 const UNNAMED = 'default';
 
@@ -29,11 +35,12 @@ const UNNAMED = 'default';
  * Reads the front matter of a data set's card: `configs` and the classes of `dataset_info`.
  *
  * @param text the whole of README.md; without a front matter the card says nothing
- * @throws BertuneError INVALID_DATA for a front matter that is not YAML
+ * @param source the file, for messages. Defaults to README.md
+ * @throws BertuneError INVALID_DATA for a front matter that is not YAML, or of more than a million characters
  */
-export function readCard(text: string): Card {
+export function readCard(text: string, source = 'README.md'): Card {
   const matter = /^\ufeff?---[ \t]*\r?\n([\s\S]*?)\r?\n---[ \t]*(?:\r?\n|$)/.exec(text)?.[1];
-  const values = matter === undefined ? {} : asObject(parseYaml(matter));
+  const values = matter === undefined ? {} : asObject(parseYaml(matter, source));
   return {
     configs: asList(values.configs).map((config) => readConfig(asObject(config))),
     classNames: asList(values.dataset_info).map((info) => {
@@ -80,13 +87,31 @@ export function cardClassNames(
   return (info ?? (config === null && infos.length === 1 ? infos[0] : undefined))?.columns[column];
 }
 
-function parseYaml(matter: string): unknown {
+function parseYaml(matter: string, source: string): unknown {
+  if (matter.length > MOST_CHARACTERS) {
+    throw new BertuneError(
+      'INVALID_DATA',
+      `Expected at most ${MOST_CHARACTERS} characters of front matter in ${source} but found ${matter.length}`,
+    );
+  }
   try {
-    return parse(matter, { logLevel: 'error' });
+    if (opensTooMuch(matter)) throw new Error(`it is nested deeper than ${MOST_LEVELS}`);
+    // Looking for keys that occur twice takes the square of their number; as in Python, the last one counts.
+    return parse(matter, { logLevel: 'error', uniqueKeys: false });
   } catch (cause) {
     const [line] = (cause as Error).message.split('\n');
-    throw new BertuneError('INVALID_DATA', `Expected YAML in the front matter of README.md: ${line}`, { cause });
+    throw new BertuneError('INVALID_DATA', `Expected YAML in the front matter of ${source}: ${line}`, { cause });
   }
+}
+
+/** Whether more brackets are open at a time than any data set's card has, those in texts counted too. */
+function opensTooMuch(matter: string): boolean {
+  let open = 0;
+  for (const [bracket] of matter.matchAll(/[[\]{}]/g)) {
+    open += bracket === '[' || bracket === '{' ? 1 : -1;
+    if (open > MOST_LEVELS) return true;
+  }
+  return false;
 }
 
 function readConfig(config: Record<string, unknown>): CardConfig {
@@ -115,7 +140,7 @@ function readDataFiles(value: unknown): CardConfig['files'] {
 
 /** The classes of each column that has any: `dtype: {class_label: {names: ...}}`, a list or a map of indices. */
 function readFeatures(features: unknown): Record<string, readonly string[]> {
-  const columns: Record<string, readonly string[]> = {};
+  const columns: Record<string, readonly string[]> = Object.create(null);
   for (const feature of asList(features)) {
     const { name, dtype } = asObject(feature);
     const names = classNames(asObject(asObject(dtype).class_label).names);

@@ -3,6 +3,7 @@ import { CsvError, type InfoRecord, Parser } from 'csv-parse';
 import { BertuneError } from '../errors.js';
 import { TimeSlice } from '../time-slice.js';
 import { chooseColumns } from './columns.js';
+import { expectRow, MOST_HEADER_CHARACTERS, MOST_ROW_CHARACTERS } from './limits.js';
 import type { Rows } from './rows.js';
 import { readTextFile } from './text-file.js';
 import type { ReadOptions } from './types.js';
@@ -36,7 +37,10 @@ export async function readDelimited(path: string, rows: Rows, options: ReadOptio
     let text = chunk;
     if (collector === undefined) {
       header += chunk;
-      if (!/[\r\n]/.test(header)) continue;
+      if (!/[\r\n]/.test(chunk)) {
+        expectRow(path, 1, header.length, MOST_HEADER_CHARACTERS);
+        continue;
+      }
       collector = new DelimitedRows(path, header, rows, options);
       text = header;
     }
@@ -76,6 +80,7 @@ class DelimitedRows {
       relax_quotes: true,
       relax_column_count: true,
       skip_empty_lines: true,
+      max_record_size: MOST_ROW_CHARACTERS,
       raw: true,
       // Records are taken here, and null keeps them out of the stream, so that nothing waits to be read.
       on_record: (record: unknown, info: InfoRecord) => {
@@ -141,6 +146,9 @@ class DelimitedRows {
   private explain(error: unknown): unknown {
     if (!(error instanceof CsvError)) return error;
     const line = this.lines + this.parser.info.empty_lines + 1;
+    if (error.code === 'CSV_MAX_RECORD_SIZE') {
+      return this.invalid(`a row of at most ${MOST_ROW_CHARACTERS} characters`, 'a longer one', line, error);
+    }
     const found = error.code === 'CSV_QUOTE_NOT_CLOSED' ? 'the end of the file' : error.message;
     return this.invalid('a closing quote for a field that opens with one', found, line, error);
   }

@@ -14,7 +14,8 @@ const DEFAULT_SEED = 42;
 
 /** @throws BertuneError INVALID_OPTION unless `value` says how to take splits out of the training split */
 export function expectSplitOptions(value: unknown): SplitOptions {
-  const { validation, test, seed, stratify } = expectObject('split', value, ['validation', 'test', 'seed', 'stratify']);
+  const split = expectObject('split', value, ['validation', 'test', 'seed', 'stratify']);
+  const { validation, test, seed, stratify } = split;
   if (validation !== undefined) expectNumberInRange('split.validation', validation, FRACTION);
   if (test !== undefined) expectNumberInRange('split.test', test, FRACTION);
   if (seed !== undefined) expectNonNegativeInteger('split.seed', seed);
@@ -23,7 +24,7 @@ export function expectSplitOptions(value: unknown): SplitOptions {
     throw invalidOption('split', 'a fraction for validation or test', value);
   const sum = Number(validation ?? 0) + Number(test ?? 0);
   if (sum >= 1) throw invalidOption('split', 'fractions whose sum is less than 1', value);
-  return value as SplitOptions;
+  return split as SplitOptions;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { TimeSlice } from '../time-slice.js';
 import { readJsonLines } from './json-lines.js';
 import { JsonRows } from './json-rows.js';
+import { expectRow } from './limits.js';
 import type { Rows } from './rows.js';
 import { readTextFile } from './text-file.js';
 import type { ReadOptions } from './types.js';
@@ -32,7 +33,7 @@ export async function readJson(path: string, rows: Rows, options: ReadOptions): 
       if (head.length < HEAD_CHARACTERS && !HEAD.test(head)) continue;
       const start = HEAD.exec(head)?.[0];
       if (start === undefined) return readJsonLines(path, rows, options);
-      splitter = new ObjectSplitter(new JsonRows(path, rows, options), 1 + start.split('\n').length - 1);
+      splitter = new ObjectSplitter(path, new JsonRows(path, rows, options), 1 + start.split('\n').length - 1);
       text = head.slice(start.length);
     }
     for (let start = 0; start < text.length; start += PIECE_CHARACTERS) {
@@ -55,6 +56,7 @@ class ObjectSplitter {
   private startLine = 1;
 
   constructor(
+    private readonly path: string,
     private readonly objects: JsonRows,
     private line: number,
   ) {}
@@ -86,6 +88,7 @@ class ObjectSplitter {
       }
     }
     if (this.depth > 0) this.rest += piece.slice(start);
+    expectRow(this.path, this.startLine, this.rest.length);
   }
 
   end(): void {

@@ -1,5 +1,6 @@
 import { TimeSlice } from '../time-slice.js';
 import { JsonRows } from './json-rows.js';
+import { expectRow } from './limits.js';
 import type { Rows } from './rows.js';
 import { readTextFile } from './text-file.js';
 import type { ReadOptions } from './types.js';
@@ -26,10 +27,18 @@ export async function readJsonLines(path: string, rows: Rows, options: ReadOptio
 
 async function* readLines(path: string, signal: AbortSignal | undefined): AsyncGenerator<string> {
   let rest = '';
+  let line = 1;
   for await (const chunk of readTextFile(path, signal)) {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop()!;
-    yield* lines;
+    let start = 0;
+    for (let end = chunk.indexOf('\n'); end >= 0; end = chunk.indexOf('\n', start)) {
+      yield rest + chunk.slice(start, end);
+      rest = '';
+      start = end + 1;
+      line++;
+    }
+    // Joined when it is whole: looking through it again with each piece would take the square of its length.
+    rest += chunk.slice(start);
+    expectRow(path, line, rest.length);
   }
   if (rest !== '') yield rest;
 }

@@ -1,4 +1,5 @@
 import { BertuneError } from '../errors.js';
+import { parseJson } from '../files/json.js';
 import { type Columns, chooseColumns } from './columns.js';
 import type { Rows } from './rows.js';
 import type { ReadOptions } from './types.js';
@@ -41,7 +42,7 @@ export class JsonRows {
   private parse(content: string, line: number): Record<string, unknown> {
     let value: unknown;
     try {
-      value = JSON.parse(content);
+      value = parseJson(content);
     } catch (error) {
       throw this.invalid(line, 'a JSON object', `broken JSON (${(error as Error).message})`, error);
     }

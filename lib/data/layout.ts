@@ -1,7 +1,7 @@
 import { BertuneError } from '../errors.js';
 import { type Card, chooseConfig } from './card.js';
 import { extensionOf, isDataFile } from './extensions.js';
-import { globPattern } from './glob.js';
+import { globMatcher } from './glob.js';
 import { SPLIT_NAMES, type SplitName } from './types.js';
 
 /** The files of each split, relative to the root, in order; empty where it has none. */
@@ -61,8 +61,8 @@ function filesOfConfig(
       splits.find(({ split }) => KEYWORDS[name].includes(split.toLowerCase())) ??
       splits.find(({ split }) => starts.test(split));
     if (wanted === undefined) continue;
-    const patterns = wanted.patterns.map((glob) => globPattern(directory === '' ? glob : `${directory}/${glob}`));
-    files[name] = paths.filter((path) => patterns.some((pattern) => pattern.test(path)));
+    const patterns = wanted.patterns.map((glob) => globMatcher(directory === '' ? glob : `${directory}/${glob}`));
+    files[name] = paths.filter((path) => patterns.some((fits) => fits(path)));
     if (files[name].length === 0) {
       throw new BertuneError(
         'NOT_FOUND',

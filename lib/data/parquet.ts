@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises';
 import {
   type AsyncBuffer,
   type DecodedArray,
@@ -9,16 +8,23 @@ import {
   parquetSchema,
   type SchemaTree,
 } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
 import { BertuneError } from '../errors.js';
+import { openFile, readFully } from '../files/input.js';
 import { TimeSlice } from '../time-slice.js';
 import { classNames } from './card.js';
 import { chooseColumns } from './columns.js';
+import { expectRatio } from './limits.js';
+import { type ColumnMetadata, ParquetPages } from './parquet-pages.js';
 import type { Rows } from './rows.js';
+import { checkStruct } from './thrift.js';
 import type { ReadOptions } from './types.js';
 
 const MAGIC = 'PAR1';
 const ENCRYPTED_MAGIC = 'PARE';
+/** Rows take no bytes where all are the same: so many are believed, and so many more for each byte of the file. */
+const FREE_ROWS = 1_000_000;
+const MOST_ROWS_A_BYTE = 64;
+
 /** Both magics and the length of the metadata. */
 const LEAST_BYTES = 12;
 
@@ -37,23 +43,15 @@ const parsers = { stringFromBytes: (bytes: Uint8Array | undefined) => bytes && u
  *   compressed in a way that is not known, nested columns, a text that is null, with its row · ABORTED
  */
 export async function readParquet(path: string, rows: Rows, options: ReadOptions): Promise<void> {
-  const handle = await open(path).catch((cause: NodeJS.ErrnoException) => {
-    const missing = cause.code === 'ENOENT' || cause.code === 'ENOTDIR';
-    if (missing) throw new BertuneError('NOT_FOUND', `Expected a file at ${path} but there is none`, { cause });
-    throw invalid(`Expected to read ${path} but got ${cause.code}`, cause);
-  });
+  const { file: handle, size } = await openFile(path, 'INVALID_DATA');
   try {
     const read = async (start: number, length: number): Promise<ArrayBuffer> => {
       const bytes = new Uint8Array(new ArrayBuffer(length));
-      const { bytesRead } = await handle.read(bytes, 0, length, start);
-      if (bytesRead < length) throw invalid(`Expected ${length} bytes at ${start} of ${path} but it ends before`);
+      await readFully(handle, bytes, start, path, 'INVALID_DATA');
       return bytes.buffer;
     };
-    const { size } = await handle.stat().then(async (status) => {
-      if (status.isDirectory()) throw invalid(`Expected to read ${path} but got EISDIR`);
-      return status;
-    });
     await expectParquet(path, size, read);
+    await expectMetadata(path, size, read);
     const file: AsyncBuffer = {
       byteLength: size,
       slice: (start, end = size) => read(Math.max(0, start), Math.max(0, Math.min(end, size) - start)),
@@ -62,6 +60,8 @@ export async function readParquet(path: string, rows: Rows, options: ReadOptions
       throw asBroken(path, 'its metadata', cause);
     });
     await readRowGroups(path, file, metadata, rows, options);
+  } catch (cause) {
+    throw cause instanceof Error ? asBroken(path, 'it', cause) : cause;
   } finally {
     await handle.close();
   }
@@ -87,6 +87,33 @@ async function expectParquet(
   }
 }
 
+/** Looks through the footer before anything else does. */
+async function expectMetadata(
+  path: string,
+  size: number,
+  read: (start: number, length: number) => Promise<ArrayBuffer>,
+): Promise<void> {
+  const length = new DataView(await read(size - LEAST_BYTES + MAGIC.length, 4)).getUint32(0, true);
+  if (length > size - LEAST_BYTES) {
+    throw invalid(`Expected a Parquet file at ${path} but its metadata of ${length} bytes do not fit into it`);
+  }
+  const view = new DataView(await read(size - LEAST_BYTES + MAGIC.length - length, length));
+  try {
+    checkStruct(view, 0);
+  } catch (cause) {
+    throw asBroken(path, 'its metadata', cause);
+  }
+}
+
+/** The number of rows of each row group; claims beyond what the file can hold are refused. */
+function rowCounts(path: string, size: number, { row_groups }: FileMetaData): number[] {
+  const counts = row_groups.map(({ num_rows }) => Number(num_rows));
+  const rows = counts.reduce((sum, count) => sum + count, 0);
+  const sound = counts.every((count) => Number.isSafeInteger(count) && count >= 0);
+  if (sound && rows <= FREE_ROWS + MOST_ROWS_A_BYTE * size) return counts;
+  throw invalid(`Expected no more rows in ${path} than its ${size} bytes can hold but its metadata claim ${rows}`);
+}
+
 async function readRowGroups(
   path: string,
   file: AsyncBuffer,
@@ -103,15 +130,45 @@ async function readRowGroups(
   if (label !== undefined) rows.classNames ??= featureClassNames(metadata, label);
 
   const columns = [text, pair, label].filter((name) => name !== undefined);
-  const scan = await parquetScan({ file, metadata, columns, compressors, parsers, useOffsetIndex: false });
-  const readColumn = (name: string, rowStart: number, rowEnd: number) => readValues(path, scan, name, rowStart, rowEnd);
+  const size = file.byteLength;
+  const counts = rowCounts(path, size, metadata);
+  const pages = new ParquetPages((bytes) => expectRatio(path, size, bytes));
+  // What was looked through is what is read, although the file may change in between.
+  let held = { start: 0, end: 0, bytes: new ArrayBuffer(0) };
+  const checked: AsyncBuffer = {
+    byteLength: size,
+    slice: (from, to = size) =>
+      from >= held.start && to <= held.end
+        ? held.bytes.slice(from - held.start, to - held.start)
+        : file.slice(from, to),
+  };
+  const scan = await parquetScan({
+    file: checked,
+    metadata,
+    columns,
+    compressors: pages.compressors,
+    parsers,
+    useOffsetIndex: false,
+  });
   const slice = new TimeSlice(options.signal);
   let start = 0;
-  for (const group of metadata.row_groups) {
-    const end = start + Number(group.num_rows);
-    const texts = await readColumn(text, start, end);
-    const pairs = pair === undefined ? undefined : await readColumn(pair, start, end);
-    const labels = label === undefined ? undefined : await readColumn(label, start, end);
+  for (const [group, count] of counts.entries()) {
+    const end = start + count;
+    const readColumn = async (name: string) => {
+      if (count === 0) return [];
+      const isOptional = tree.children[names.indexOf(name)]!.element.repetition_type === 'OPTIONAL';
+      const chunk = columnChunk(path, metadata, group, name, size);
+      held = { ...chunk, bytes: await file.slice(chunk.start, chunk.end) };
+      try {
+        pages.check(new Uint8Array(held.bytes), chunk.metadata, count, isOptional);
+      } catch (cause) {
+        throw asBroken(path, `the column ${name}`, cause);
+      }
+      return readValues(path, scan, name, start, end);
+    };
+    const texts = await readColumn(text);
+    const pairs = pair === undefined ? undefined : await readColumn(pair);
+    const labels = label === undefined ? undefined : await readColumn(label);
     for (let row = start; row < end; row++) {
       rows.add(
         readText(path, row, text, texts[row - start]),
@@ -124,6 +181,27 @@ async function readRowGroups(
     if (slice.isOver) await slice.next();
     start = end;
   }
+}
+
+/** Where a column of a row group is in the file. */
+function columnChunk(
+  path: string,
+  metadata: FileMetaData,
+  group: number,
+  name: string,
+  size: number,
+): { start: number; end: number; metadata: ColumnMetadata } {
+  const columns = metadata.row_groups[group]!.columns.filter(({ meta_data }) => meta_data?.path_in_schema[0] === name);
+  const column = columns[0]?.meta_data;
+  if (columns.length !== 1 || column === undefined || columns[0]!.file_path) {
+    throw invalid(`Expected the column ${name} once in each row group of ${path}`);
+  }
+  const start = Number(column.dictionary_page_offset || column.data_page_offset);
+  const end = start + Number(column.total_compressed_size);
+  if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start <= end && end <= size) {
+    return { start, end, metadata: column };
+  }
+  throw invalid(`Expected the column ${name} inside ${path} but it is at ${start} to ${end} of ${size} bytes`);
 }
 
 async function readValues(

@@ -1,8 +1,9 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { readText } from '../files/input.js';
 import { findDataset } from '../hub.js';
-import { expectObject, expectString, invalidOption } from '../options.js';
+import { expectObject, expectPath, invalidOption, isArray } from '../options.js';
 import { type Card, cardClassNames, chooseConfig, readCard } from './card.js';
 import { dataFiles, type SplitFiles } from './layout.js';
 import { type DatasetOptions, SPLIT_NAMES } from './types.js';
@@ -25,6 +26,9 @@ export interface FoundFiles {
 
 /** How deep a folder is searched. */
 const MOST_LEVELS = 6;
+
+/** Far above any card. */
+const MOST_CARD_BYTES = 16 * 2 ** 20;
 
 /**
  * The files of a source: those of a folder, the one file that a path is, those of a data set on the hub, or those that are
@@ -59,16 +63,16 @@ function expectNoConfig(config: string | undefined): void {
 }
 
 function expectFiles(files: DatasetFiles): SplitFiles {
-  expectObject('source', files, SPLIT_NAMES);
+  const given = expectObject('source', files, SPLIT_NAMES);
   const chosen: SplitFiles = { train: [], validation: [], test: [] };
   for (const name of SPLIT_NAMES) {
-    const value = files[name];
+    const value: unknown = given[name];
     if (value === undefined) continue;
-    if (Array.isArray(value) && value.length === 0) throw invalidOption(`source.${name}`, 'a path or several', value);
-    const paths = Array.isArray(value) ? value : [value];
-    chosen[name] = paths.map((path, i) => expectString(`source.${name}${Array.isArray(value) ? `[${i}]` : ''}`, path));
+    if (!isArray(value)) chosen[name] = [expectPath(`source.${name}`, value)];
+    else chosen[name] = Array.from({ length: value.length }, (_, i) => expectPath(`source.${name}[${i}]`, value[i]));
+    if (chosen[name].length === 0) throw invalidOption(`source.${name}`, 'a path or several', value);
   }
-  if (SPLIT_NAMES.every((name) => files[name] === undefined)) {
+  if (SPLIT_NAMES.every((name) => given[name] === undefined)) {
     throw invalidOption('source', 'a file for train, validation or test', files);
   }
   return chosen;
@@ -77,7 +81,7 @@ function expectFiles(files: DatasetFiles): SplitFiles {
 async function findInFolder(folder: string, config: string | undefined): Promise<FoundFiles> {
   const paths = await listFiles(folder, folder, MOST_LEVELS);
   const card = await readFolderCard(folder);
-  const relativeFiles = dataFiles(paths, card, config);
+  const relativeFiles = naming(folder, () => dataFiles(paths, card, config));
   if (relativeFiles.train.length === 0) {
     const there = paths.length === 0 ? 'nothing' : paths.sort().slice(0, 10).join(', ');
     const expected = 'train.csv, train.jsonl, train.parquet or another training file';
@@ -111,11 +115,21 @@ async function leadsToFolder(path: string): Promise<boolean> {
   );
 }
 
+/** Does what throws errors that know paths in a folder, but not the folder. */
+function naming<T>(folder: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (!(cause instanceof BertuneError)) throw cause;
+    throw new BertuneError(cause.code, `${cause.message} (in ${folder})`, { cause });
+  }
+}
+
 async function readFolderCard(folder: string): Promise<Card | null> {
   const path = join(folder, 'README.md');
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') return null;
-    throw new BertuneError('INVALID_DATA', `Expected to read ${path} but got ${cause.code}`, { cause });
+  const text = await readText(path, MOST_CARD_BYTES, 'INVALID_DATA').catch((cause) => {
+    if (cause instanceof BertuneError && cause.code === 'NOT_FOUND') return null;
+    throw cause;
   });
-  return text === null ? null : readCard(text);
+  return text === null ? null : readCard(text, path);
 }

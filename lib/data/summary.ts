@@ -1,6 +1,16 @@
-import { expectObject, expectPositiveInteger } from '../options.js';
+import {
+  copyArray,
+  expectAbortSignal,
+  expectNames,
+  expectObject,
+  expectPositiveInteger,
+  invalidOption,
+  isArray,
+  isString,
+} from '../options.js';
 import { TimeSlice } from '../time-slice.js';
-import type { Tokenizer } from '../tokenizer.js';
+import { isTokenizer, type Tokenizer } from '../tokenizer.js';
+import { expectSplit } from '../training/evaluation.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from './types.js';
 
 /** How a data set is summarized. */
@@ -61,28 +71,41 @@ const USUAL_MAX_LENGTH = 512;
  * @throws BertuneError INVALID_OPTION, ABORTED
  */
 export async function summarize(data: TextDataset, options: SummaryOptions = {}): Promise<DatasetSummary> {
-  expectObject('options', options, ['tokenizer', 'maxLength', 'signal']);
-  const { tokenizer, signal } = options;
-  if (options.maxLength !== undefined) expectPositiveInteger('maxLength', options.maxLength);
+  const given = expectObject('options', options, ['tokenizer', 'maxLength', 'signal']);
+  const { tokenizer } = given;
+  if (tokenizer !== undefined && !isTokenizer(tokenizer)) throw invalidOption('tokenizer', 'a Tokenizer', tokenizer);
+  const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
+  if (given.maxLength !== undefined) expectPositiveInteger('maxLength', given.maxLength);
+  const own = expectDataset(data);
   const stated = tokenizer?.modelMaxLength ?? Number.POSITIVE_INFINITY;
-  const maxLength = options.maxLength ?? (Number.isFinite(stated) ? stated : USUAL_MAX_LENGTH);
+  const maxLength = given.maxLength ?? (Number.isFinite(stated) ? stated : USUAL_MAX_LENGTH);
   const splits: Partial<Record<SplitName, SplitSummary>> = {};
   for (const name of SPLIT_NAMES) {
-    const split = data[name];
+    const split = own[name];
     if (split === undefined) continue;
     splits[name] = {
       rows: split.texts.length,
       pairs: split.pairs !== undefined,
-      labels: labelShares(split.labels, data.labels),
+      labels: labelShares(split.labels, own.labels),
       ...(tokenizer && { tokens: await tokenLengths(split, tokenizer, maxLength, signal) }),
     };
   }
-  const { train, test } = data;
+  const { train, test } = own;
   return {
     splits,
     ...(train && test && { duplicates: await countShared(train, test, signal) }),
-    notes: data.notes ?? [],
+    notes: own.notes ?? [],
   };
+}
+
+/** A copy of a data set that a caller passes. */
+function expectDataset(value: unknown): TextDataset {
+  const { labels, notes, ...splits } = expectObject('data', value, ['labels', 'notes', ...SPLIT_NAMES]);
+  const names = expectNames('data.labels', labels);
+  const { items, odd } = isArray(notes ?? []) ? copyArray((notes ?? []) as unknown[], isString) : { items: [], odd: 0 };
+  if (odd >= 0) throw invalidOption('data.notes', 'an array of strings', notes);
+  const checked = Object.entries(splits).map(([name, split]) => [name, expectSplit(`data.${name}`, split, names)]);
+  return { labels: names, notes: items, ...Object.fromEntries(checked) };
 }
 
 function labelShares(labels: Int32Array, names: readonly string[]): LabelShare[] {

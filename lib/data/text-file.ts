@@ -1,9 +1,11 @@
 import { Buffer, isUtf8 } from 'node:buffer';
-import { createReadStream } from 'node:fs';
+import type { ReadStream } from 'node:fs';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { BertuneError } from '../errors.js';
+import { openFile } from '../files/input.js';
 import { throwIfAborted } from '../time-slice.js';
+import { expectRatio } from './limits.js';
 
 const CHUNK_BYTES = 65536;
 
@@ -13,26 +15,33 @@ const CHUNK_BYTES = 65536;
  * @param path the file
  * @param signal stops the reading with ABORTED
  * @throws BertuneError NOT_FOUND when there is no such file; INVALID_DATA when it cannot be read, is not UTF-8 (with byte
- *   and line) or no whole gzip file
+ *   and line) or no whole gzip file, unpacks to 100 times its size, or becomes shorter as it is read
  */
 export async function* readTextFile(path: string, signal?: AbortSignal): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const place = new Place();
+  const { file, size } = await openFile(path, 'INVALID_DATA');
   try {
-    for await (const chunk of openFile(path)) {
+    const stream = file.createReadStream({ highWaterMark: CHUNK_BYTES });
+    let bytes = 0;
+    for await (const chunk of unpacked(path, stream)) {
       throwIfAborted(signal);
+      bytes += (chunk as Buffer).length;
+      expectRatio(path, size, bytes);
       place.next(chunk as Buffer);
       yield decoder.decode(chunk as Buffer, { stream: true });
     }
     place.next(Buffer.alloc(0));
     yield decoder.decode();
+    if (stream.bytesRead < size) {
+      throw new BertuneError('INVALID_DATA', `Expected ${size} bytes in ${path} but it ends after ${stream.bytesRead}`);
+    }
   } catch (error) {
     throw explain(path, error, place);
   }
 }
 
-function openFile(path: string): Readable {
-  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+function unpacked(path: string, file: ReadStream): Readable {
   if (!path.toLowerCase().endsWith('.gz')) return file;
   // Errors of either stream end the loop over the last one.
   return pipeline(file, createGunzip({ chunkSize: CHUNK_BYTES }), () => {});
@@ -50,9 +59,6 @@ function explain(path: string, error: unknown, place: Place): unknown {
       `Expected UTF-8 in ${path} but byte ${byte} (line ${line}) is not${advice}`,
       { cause: error },
     );
-  }
-  if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return new BertuneError('NOT_FOUND', `Expected a file at ${path} but there is none`, { cause: error });
   }
   if (code === 'Z_BUF_ERROR') {
     return new BertuneError('INVALID_DATA', `Expected a whole gzip file at ${path} but it is cut short`, {

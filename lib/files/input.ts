@@ -1,8 +1,13 @@
+import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { open, stat } from 'node:fs/promises';
-import { BertuneError } from '../errors.js';
+import { constants, open, stat } from 'node:fs/promises';
+import { BertuneError, type ErrorCode } from '../errors.js';
+import { parseJson } from './json.js';
 
 /* Reading files that others wrote: every failure is a BertuneError that names the file. */
+
+/** Opening a pipe that nobody writes to does not wait. Windows has no such pipes, and no such flag. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** Largest JSON file that is read: far above any config, far below what would stall the process. */
 const MAX_JSON_BYTES = 64 * 2 ** 20;
@@ -18,82 +23,128 @@ export async function isDirectory(path: string): Promise<boolean> {
 }
 
 /**
- * Opens a regular file, hands it to `use` with its size in bytes, and closes it.
+ * Opens a regular file, or a link to one. Anything else (a pipe, a device) may have no end, and is refused, also where it
+ * takes the file's place at the last moment.
  *
- * @throws BertuneError NOT_FOUND where there is nothing, CHECKPOINT_INVALID where it is no file or cannot be read
+ * @param code of the error where it is no file or cannot be read. Defaults to CHECKPOINT_INVALID
+ * @returns the file, for the caller to close, and its size in bytes
+ * @throws BertuneError NOT_FOUND where there is nothing; `code`
  */
-export async function withFile<T>(path: string, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
+export async function openFile(
+  path: string,
+  code: ErrorCode = 'CHECKPOINT_INVALID',
+): Promise<{ file: FileHandle; size: number }> {
   try {
-    // Before open, which would wait forever on a pipe that nobody writes to.
-    const status = await stat(path);
-    if (!status.isFile()) {
-      const kind = status.isDirectory() ? 'a directory' : 'something else';
-      throw new BertuneError('CHECKPOINT_INVALID', `Expected a file at ${path} but found ${kind}`);
-    }
-    const file = await open(path, 'r');
+    // Before open, which devices may take for a command.
+    expectFile(path, await stat(path), code);
+    const file = await open(path, OPEN_FLAGS);
     try {
-      return await use(file, (await file.stat()).size);
-    } finally {
+      const status = await file.stat();
+      expectFile(path, status, code);
+      return { file, size: status.size };
+    } catch (cause) {
       await file.close();
+      throw cause;
     }
   } catch (cause) {
-    throw readError(path, cause);
+    throw readError(path, cause, code);
+  }
+}
+
+/**
+ * Opens a regular file, hands it to `use` with its size in bytes, and closes it.
+ *
+ * @param code as in openFile
+ * @throws BertuneError as openFile, and what `use` throws
+ */
+export async function withFile<T>(
+  path: string,
+  use: (file: FileHandle, size: number) => Promise<T>,
+  code: ErrorCode = 'CHECKPOINT_INVALID',
+): Promise<T> {
+  const { file, size } = await openFile(path, code);
+  try {
+    return await use(file, size);
+  } catch (cause) {
+    throw readError(path, cause, code);
+  } finally {
+    await file.close();
   }
 }
 
 /**
  * Fills `into` from a file, starting at byte `position`.
  *
- * @throws BertuneError CHECKPOINT_INVALID when the file ends before `into` is full
+ * @param code of the error. Defaults to CHECKPOINT_INVALID
+ * @throws BertuneError `code` when the file ends before `into` is full
  */
-export async function readFully(file: FileHandle, into: Uint8Array, position: number, path: string): Promise<void> {
+export async function readFully(
+  file: FileHandle,
+  into: Uint8Array,
+  position: number,
+  path: string,
+  code: ErrorCode = 'CHECKPOINT_INVALID',
+): Promise<void> {
   const chunk = 16 * 2 ** 20;
   for (let done = 0; done < into.length; ) {
     const { bytesRead } = await file.read(into, done, Math.min(chunk, into.length - done), position + done);
     if (bytesRead === 0) {
       const found = position + done;
-      throw new BertuneError(
-        'CHECKPOINT_INVALID',
-        `Expected ${position + into.length} bytes in ${path} but it ends after ${found}`,
-      );
+      throw new BertuneError(code, `Expected ${position + into.length} bytes in ${path} but it ends after ${found}`);
     }
     done += bytesRead;
   }
 }
 
 /**
+ * Reads a whole file.
+ *
+ * @param most bytes that it may have
+ * @param code of the error where it is larger, is no file or cannot be read. Defaults to CHECKPOINT_INVALID
+ * @throws BertuneError NOT_FOUND, `code`
+ */
+export async function readBytes(path: string, most: number, code: ErrorCode = 'CHECKPOINT_INVALID') {
+  const read = async (file: FileHandle, size: number) => {
+    if (size > most) throw new BertuneError(code, `Expected at most ${most} bytes in ${path}, found ${size}`);
+    const bytes = new Uint8Array(size);
+    await readFully(file, bytes, 0, path, code);
+    return bytes;
+  };
+  return withFile(path, read, code);
+}
+
+/** The text of a whole file in UTF-8. Parameters and errors as readBytes. */
+export async function readText(path: string, most: number, code: ErrorCode = 'CHECKPOINT_INVALID'): Promise<string> {
+  return decodeUtf8(await readBytes(path, most, code), path, code);
+}
+
+/**
  * Reads a JSON file whose outermost value is an object.
  *
- * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID
+ * @param code of the error where it is something else. Defaults to CHECKPOINT_INVALID
+ * @throws BertuneError NOT_FOUND, `code`
  */
-export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
-  const text = await withFile(path, async (file, size) => {
-    if (size > MAX_JSON_BYTES) {
-      throw new BertuneError(
-        'CHECKPOINT_INVALID',
-        `Expected at most ${MAX_JSON_BYTES} bytes in ${path}, found ${size}`,
-      );
-    }
-    const bytes = new Uint8Array(size);
-    await readFully(file, bytes, 0, path);
-    return decodeUtf8(bytes, path);
-  });
+export async function readJsonObject(
+  path: string,
+  code: ErrorCode = 'CHECKPOINT_INVALID',
+): Promise<Record<string, unknown>> {
+  const text = await readText(path, MAX_JSON_BYTES, code);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected JSON in ${path} but ${(cause as Error).message}`, { cause });
+    throw new BertuneError(code, `Expected JSON in ${path} but ${(cause as Error).message}`, { cause });
   }
-  if (!isObject(value)) throw new BertuneError('CHECKPOINT_INVALID', `Expected a JSON object in ${path}`);
+  if (!isObject(value)) throw new BertuneError(code, `Expected a JSON object in ${path}`);
   return value;
 }
 
-/** @throws BertuneError CHECKPOINT_INVALID where the bytes are not UTF-8 */
-export function decodeUtf8(bytes: Uint8Array, path: string): string {
+/** @throws BertuneError `code`, CHECKPOINT_INVALID unless given, where the bytes are not UTF-8 */
+export function decodeUtf8(bytes: Uint8Array, path: string, code: ErrorCode = 'CHECKPOINT_INVALID'): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected UTF-8 text in ${path} but found other bytes`, { cause });
+    throw new BertuneError(code, `Expected UTF-8 text in ${path} but found other bytes`, { cause });
   }
 }
 
@@ -102,12 +153,17 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function readError(path: string, cause: unknown): unknown {
-  const code = (cause as NodeJS.ErrnoException | null)?.code;
-  if (cause instanceof BertuneError || typeof code !== 'string') return cause;
-  if (code === 'ENOENT' || code === 'ENOTDIR') {
+function expectFile(path: string, status: Stats, code: ErrorCode): void {
+  if (status.isFile()) return;
+  const kind = status.isDirectory() ? 'a directory' : 'something else';
+  throw new BertuneError(code, `Expected a file at ${path} but found ${kind}`);
+}
+
+function readError(path: string, cause: unknown, code: ErrorCode): unknown {
+  const reason = (cause as NodeJS.ErrnoException | null)?.code;
+  if (cause instanceof BertuneError || typeof reason !== 'string') return cause;
+  if (reason === 'ENOENT' || reason === 'ENOTDIR') {
     return new BertuneError('NOT_FOUND', `Expected a file at ${path} but there is none`, { cause });
   }
-  const reason = (cause as Error).message;
-  return new BertuneError('CHECKPOINT_INVALID', `Expected to read ${path} but ${reason}`, { cause });
+  return new BertuneError(code, `Expected to read ${path} but ${(cause as Error).message}`, { cause });
 }

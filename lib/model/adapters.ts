@@ -2,7 +2,7 @@ import { type Adapter, checkAdapter, readAdapter, resolveTargetModules } from '.
 import { BertuneError } from '../errors.js';
 import { modelDirectory } from '../hub.js';
 import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.js';
-import { expectNames, invalidOption, nearest } from '../options.js';
+import { copyArray, expectNames, invalidOption, isArray, nearest, shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { Model } from './model.js';
@@ -69,13 +69,13 @@ export class NamedAdapters {
     if (this.#byName.has(name) || this.#pending.has(name)) {
       throw new BertuneError(
         'INVALID_OPTION',
-        `Expected a name that no adapter has but ${JSON.stringify(name)} is taken; unload that one first`,
+        `Expected a name that no adapter has but ${JSON.stringify(shorten(name))} is taken; unload that one first`,
       );
     }
     this.#pending.add(name);
     try {
       const { info, config, tensors } = await read();
-      const handle = await this.#session.use((native) => native.addAdapter(config, tensors));
+      const handle = await this.#session.use((native) => native.addAdapter(config, tensors, true));
       this.#byName.set(name, { name, ...info, session: this.#session, handle, users: 0, unused: undefined });
       return { name, ...info };
     } finally {
@@ -130,7 +130,7 @@ export class NamedAdapters {
         : `loaded are ${names.join(', ')}${near === undefined ? '' : ` (did you mean ${near}?)`}`;
     throw new BertuneError(
       'NOT_FOUND',
-      `Expected the name of a loaded adapter but received ${JSON.stringify(name)}: ${advice}`,
+      `Expected the name of a loaded adapter but received ${JSON.stringify(shorten(name))}: ${advice}`,
     );
   }
 }
@@ -211,7 +211,7 @@ function namesOf(classes: number, labels: readonly string[] | undefined, base: r
   if (labels === undefined) {
     return base.length === classes ? base : Array.from({ length: classes }, (_, i) => `LABEL_${i}`);
   }
-  if (expectNames('labels', labels).length === classes) return [...labels];
+  if (expectNames('labels', labels).length === classes) return labels;
   throw new BertuneError(
     'SHAPE_MISMATCH',
     `Expected ${classes} labels, one a class of the adapter's classifier, but received ${labels.length}`,
@@ -228,11 +228,11 @@ export type AdapterChoice = string | null | readonly (string | null)[];
  * @throws BertuneError INVALID_OPTION
  */
 export function expectAdapterNames(choice: unknown, texts: number): readonly (string | null)[] {
-  const isName = (name: unknown) => name === null || (typeof name === 'string' && name !== '');
-  if (isName(choice)) return new Array<string | null>(texts).fill(choice as string | null);
-  if (!Array.isArray(choice)) throw invalidOption('adapter', 'a name, null or an array of them', choice);
-  const odd = choice.findIndex((name) => !isName(name));
+  const isName = (name: unknown): name is string | null => name === null || (typeof name === 'string' && name !== '');
+  if (isName(choice)) return new Array<string | null>(texts).fill(choice);
+  if (!isArray(choice)) throw invalidOption('adapter', 'a name, null or an array of them', choice);
+  const { items, odd } = copyArray(choice, isName);
   if (odd >= 0) throw invalidOption(`adapter[${odd}]`, 'a name or null', choice[odd]);
-  if (choice.length !== texts) throw invalidOption('adapter', `one name or null for each of ${texts} texts`, choice);
-  return choice;
+  if (items.length !== texts) throw invalidOption('adapter', `one name or null for each of ${texts} texts`, choice);
+  return items;
 }

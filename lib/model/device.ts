@@ -51,7 +51,10 @@ export function resolveDevice(options: DeviceOptions, devices: () => NativeDevic
     wanted === 'cpu' ? undefined : devices().find(({ device }) => device === (wanted === EMULATED ? EMULATED : 'cuda'));
   if (wanted !== 'auto' && wanted !== 'cpu' && !gpu?.available) {
     const reason = gpu?.reason ?? 'this build has no CUDA backend';
-    throw new BertuneError('CUDA_UNAVAILABLE', `Expected a usable GPU for device '${wanted}' but ${reason}`);
+    throw new BertuneError(
+      'CUDA_UNAVAILABLE',
+      `Expected a usable GPU for device '${wanted}' but ${reason}; use device 'cpu' or 'auto'`,
+    );
   }
   const found: Able = gpu?.available ? gpu : CPU;
   const usual = found.device === 'cpu' ? 'fp32' : 'bf16';

@@ -8,7 +8,7 @@ import { readSettled } from '../files/settled.js';
 import { parseHubId } from '../hub/id.js';
 import { type FindOptions, type Found, findModel, type HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
-import { expectNames, expectNonNegativeInteger, expectObject, expectString, invalidOption } from '../options.js';
+import { expectNames, expectNonNegativeInteger, expectObject, expectPath, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
@@ -53,12 +53,16 @@ const LOAD_OPTIONS = [
 ] as const;
 
 /** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
-export async function loadModel(source: string, options: LoadOptions): Promise<{ model: Model; notes: string[] }> {
-  expectObject('options', options, LOAD_OPTIONS);
+export async function loadModel(source: string, given: LoadOptions): Promise<{ model: Model; notes: string[] }> {
+  const options = expectObject('options', given, LOAD_OPTIONS);
   const seed = expectNonNegativeInteger('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
   const device = resolveDevice(options);
-  const { adapter, base, notes, asked, checkpoint, tokenizer } = await readParts(source, wanted, options);
+  const { adapter, base, notes, asked, checkpoint, tokenizer } = await readParts(
+    expectPath('source', source),
+    wanted,
+    options,
+  );
   const labels = asked ?? checkpoint.config.labels ?? ['LABEL_0', 'LABEL_1'];
   if (adapter) {
     checkAdapter(adapter, checkpoint.config);
@@ -89,7 +93,7 @@ export async function loadModel(source: string, options: LoadOptions): Promise<{
     const newPooler = fresh.some((name) => name.startsWith('bert.'));
     const model = new Model({
       config: checkpoint.config,
-      labels: [...labels],
+      labels: Object.freeze([...labels]),
       tokenizer,
       device,
       base: { name: base.name, revision: base.revision, tokenizerFrom: base.directory, intact: !newPooler },
@@ -106,7 +110,7 @@ export async function loadModel(source: string, options: LoadOptions): Promise<{
 /** Reads the files, those of one moment where somebody writes to their directories meanwhile. */
 async function readParts(source: string, wanted: readonly string[] | undefined, options: LoadOptions) {
   const readAll = async () => {
-    const { adapter, base, notes } = await findParts(expectString('source', source), options);
+    const { adapter, base, notes } = await findParts(source, options);
     throwIfAborted(options.signal);
     return readSettled(base.directory, async () => {
       const asked = wanted ?? (adapter && (await adapterLabels(adapter, base.directory)));
@@ -127,14 +131,14 @@ interface Parts {
 /** Which directories hold what; what lies on the hub is fetched. */
 async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   const { revision, signal, onProgress } = options;
-  const shared = { ...(signal && { signal }), ...(onProgress && { onProgress }) };
+  const shared = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
   const found = await findModel(source, { ...shared, ...(revision === undefined ? {} : { revision }) });
   if (!(await isAdapter(found.directory))) {
     if (options.base !== undefined) {
       throw invalidOption('base', `nothing, because ${source} is no adapter directory,`, options.base);
     }
     if (options.adapter === undefined) return { adapter: null, base: found, notes: found.notes };
-    const wish = await findModel(expectString('adapter', options.adapter), shared);
+    const wish = await findModel(expectPath('adapter', options.adapter), shared);
     if (!(await isAdapter(wish.directory))) {
       throw new BertuneError('NOT_FOUND', `Expected an adapter_config.json in ${options.adapter} but there is none`);
     }
@@ -147,7 +151,7 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   const base =
     options.base === undefined
       ? await findBase(found.directory, adapter, shared)
-      : await findModel(expectString('base', options.base), shared);
+      : await findModel(expectPath('base', options.base), shared);
   return { adapter, base, notes: [...found.notes, ...base.notes] };
 }
 

@@ -5,7 +5,7 @@ import { withDirectoryLock } from '../files/lock.js';
 import { prepareOutputDirectory, removeLeftovers, writeFilesAtomic } from '../files/output.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
-import { expectBoolean, expectObject, expectString, invalidOption } from '../options.js';
+import { expectBoolean, expectObject, expectPath, invalidOption } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
 import { OWN_BASE } from './load.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
@@ -58,9 +58,9 @@ async function write(
   options: SaveOptions,
   save: (source: Source) => Promise<void>,
 ): Promise<void> {
-  expectString('directory', directory);
-  expectObject('options', options, ['overwrite']);
-  const overwrite = expectBoolean('overwrite', options.overwrite ?? false);
+  expectPath('directory', directory);
+  const given = expectObject('options', options, ['overwrite']);
+  const overwrite = expectBoolean('overwrite', given.overwrite ?? false);
   await withSource(model, async (source) => {
     await prepareOutputDirectory(directory, { overwrite });
     await withDirectoryLock(directory, async () => {

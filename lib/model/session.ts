@@ -103,7 +103,14 @@ export class Session {
 
   /** Frees the session after the work that is under way. Safe to call twice. */
   retire(): Promise<void> {
-    this.#retirement ??= this.#freeWhenUnused();
+    if (!this.#retirement) {
+      const retirement = this.#freeWhenUnused();
+      this.#retirement = retirement;
+      // One that failed for want of memory can be asked for again.
+      retirement.catch(() => {
+        this.#retirement = undefined;
+      });
+    }
     return this.#retirement;
   }
 
@@ -117,12 +124,12 @@ export class Session {
     return this.use((native) => writeValues(native, name, values));
   }
 
-  /** Sets a parameter's values from a file's tensor; half precision is widened on the way. */
+  /** Sets a parameter's values from a file's tensor, which must not change; half precision is widened on the way. */
   writeTensor(name: string, { dtype, data }: Tensor): Promise<void> {
     if (!DTYPES.includes(dtype)) {
       throw new BertuneError('CHECKPOINT_INVALID', `Expected ${name} in ${DTYPES.join(', ')} but found ${dtype}`);
     }
-    return this.use((native) => native.write(name, 'value', dtype as NativeDtype, data));
+    return this.use((native) => native.write(name, 'value', dtype as NativeDtype, data, true));
   }
 
   /** Fills a parameter anew. */
@@ -162,18 +169,41 @@ export async function withDatasetOn<T>(
   dataset: NativeDataset,
   work: (handle: number) => Promise<T>,
 ): Promise<T> {
+  await removeDatasets(native);
   const handle = await native.addDataset(dataset);
   try {
     return await work(handle);
   } finally {
-    await native.removeDataset(handle);
+    const left = unremoved.get(native);
+    if (left) left.push(handle);
+    else unremoved.set(native, [handle]);
+    await removeDatasets(native).catch(ignoreOutOfMemory);
   }
 }
 
-/** Sets a parameter's values; they must not change until the promise settles. */
+/** Data sets that nobody needs any more. Asking for their removal takes a little memory itself: where there is none, later. */
+const unremoved = new WeakMap<NativeSession, number[]>();
+
+async function removeDatasets(native: NativeSession): Promise<void> {
+  const handles = unremoved.get(native) ?? [];
+  for (let handle = handles.pop(); handle !== undefined; handle = handles.pop()) {
+    try {
+      await native.removeDataset(handle);
+    } catch (error) {
+      handles.push(handle);
+      throw error;
+    }
+  }
+}
+
+function ignoreOutOfMemory(error: unknown): void {
+  if (!(error instanceof BertuneError && error.code === 'OUT_OF_MEMORY')) throw error;
+}
+
+/** Sets a parameter's values, which nobody else has; they must not change until the promise settles. */
 export function writeValues(native: NativeSession, name: string, values: Values): Promise<void> {
   const dtype = values instanceof Float64Array ? 'F64' : 'F32';
-  return native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), true);
 }
 
 /** Token ids as the addon takes them. */

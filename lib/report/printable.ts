@@ -20,3 +20,22 @@ export function printable(text: string): string {
     return NAMED[character] ?? (code < 0x100 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex.padStart(4, '0')}`);
   });
 }
+
+/** As `printable`, but of text in several lines: each stays one. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
+}
+
+/**
+ * JSON that is safe to print: what a terminal would obey is written as an escape, which means the same to whoever reads
+ * the JSON.
+ *
+ * @param indent spaces a level. Defaults to none, and one line
+ */
+export function printableJson(value: unknown, indent?: number): string {
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(value, null, indent).replace(UNPRINTABLE, (character) => {
+    // The only control that JSON.stringify writes itself ends a line of what is indented.
+    return character === '\n' ? character : escaped(character);
+  });
+}

@@ -1,5 +1,4 @@
-/** As deep as the reference reader goes. */
-const MAX_DEPTH = 128;
+import { MAX_JSON_DEPTH } from '../files/json.js';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -13,12 +12,13 @@ const COLON = 0x3a;
  * @returns the fault in words, or undefined
  */
 export function findJsonFault(text: string): string | undefined {
-  const open: Set<string>[] = [];
+  /** The keys of each object (and array) that is open; made when there is one. */
+  const open: (Set<string> | undefined)[] = [];
   for (let i = 0; i < text.length; i++) {
     switch (text[i]) {
       case '{':
       case '[':
-        if (open.push(new Set()) > MAX_DEPTH) return `its header is nested deeper than ${MAX_DEPTH}`;
+        if (open.push(undefined) > MAX_JSON_DEPTH) return `its header is nested deeper than ${MAX_JSON_DEPTH}`;
         break;
       case '}':
       case ']':
@@ -28,9 +28,10 @@ export function findJsonFault(text: string): string | undefined {
         const end = endOfString(text, i);
         if (isKey(text, end)) {
           const key = decode(text.slice(i, end));
-          const keys = open.at(-1);
-          if (keys?.has(key)) return `the name ${JSON.stringify(key)} occurs twice`;
-          keys?.add(key);
+          const keys = open.at(-1) ?? new Set();
+          open[open.length - 1] = keys;
+          if (keys.has(key)) return `the name ${JSON.stringify(key)} occurs twice`;
+          keys.add(key);
         }
         i = end - 1;
       }

@@ -22,6 +22,8 @@ export class Call {
   readonly adapters: readonly (NamedAdapter | null)[] | null;
   /** The logits of each text (count), once every batch with a text of it has ended. */
   readonly rows: Promise<readonly Values[]>;
+  /** Tokens of its texts as long as they are not counted. */
+  readonly #expectedTokens: number;
   #settle!: { resolve(rows: readonly Values[]): void; reject(error: unknown): void };
   #settled = false;
   #encoded: EncodedTexts | undefined;
@@ -35,8 +37,9 @@ export class Call {
       new BertuneError('ABORTED', 'The work was stopped by its AbortSignal', { cause: this.#end.signal?.reason }),
     );
 
-  constructor(count: number, adapters: Call['adapters'], end: CallEnd) {
+  constructor(count: number, expectedTokens: number, adapters: Call['adapters'], end: CallEnd) {
     this.count = count;
+    this.#expectedTokens = expectedTokens;
     this.adapters = adapters;
     this.#rows = new Array(count);
     this.#end = end;
@@ -55,6 +58,13 @@ export class Call {
   /** Texts that are in no batch yet. */
   get waiting(): number {
     return this.count - this.#taken;
+  }
+
+  /** Tokens of the texts that are in no batch yet; expected ones while they are being tokenized. */
+  get waitingTokens(): number {
+    if (this.#encoded === undefined) return this.#expectedTokens;
+    const { offsets } = this.#encoded;
+    return offsets[this.count]! - offsets[this.#taken]!;
   }
 
   /** The token ids; with them it can be put into batches. */
@@ -94,9 +104,9 @@ export class Call {
     this.#settled = true;
     clearTimeout(this.#timer);
     this.#end.signal?.removeEventListener('abort', this.#onAbort);
-    this.#encoded = undefined;
     settle();
     this.#end.onSettled(this);
+    this.#encoded = undefined;
   }
 }
 

@@ -19,7 +19,18 @@ export interface ServiceOptions {
   maxWait?: number;
   /** Texts that wait at most; a call that would make them more is refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number;
-  /** Called after each batch, e.g. to observe a histogram. It must not throw. Defaults to none. */
+  /**
+   * How long a call may have to wait for its batch because of others, in milliseconds; one that would wait longer, by the
+   * tokens before it and the rate of the last batches, is refused with QUEUE_FULL. What fits into the next batch is always
+   * taken. So an accepted call takes about two full batches and this at most, however much is asked for: 0 with a small
+   * `maxBatchTokens` for the quickest answers under more load than can be served. Before the first batch has ended nothing
+   * is known, and only `maxQueuedTexts` counts. Defaults to 10,000; a service that people wait for wants less, e.g. 250.
+   */
+  maxQueueTime?: number;
+  /**
+   * Called after each batch, e.g. to observe a histogram. What it throws changes nothing for the calls: the first such
+   * error becomes a warning of the process. Defaults to none.
+   */
   onBatch?: (figures: BatchFigures) => void;
 }
 
@@ -46,19 +57,29 @@ const DEFAULT_MAX_BATCH_TOKENS = 1024;
 
 const DEFAULT_MAX_QUEUED_TEXTS = 16_384;
 
+/** Milliseconds; nobody waits longer for an answer. */
+const DEFAULT_MAX_QUEUE_TIME = 10_000;
+
 /** Longer than a timer can be set for. */
 const MOST_MILLISECONDS = 2 ** 31 - 1;
 
 /** @throws BertuneError INVALID_OPTION */
-export function serviceSettings(options: ServiceOptions): Required<ServiceOptions> {
-  expectObject('options', options, ['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'onBatch']);
+export function serviceSettings(given: ServiceOptions): Required<ServiceOptions> {
+  const options = expectObject('options', given, [
+    'maxBatchTokens',
+    'maxWait',
+    'maxQueuedTexts',
+    'maxQueueTime',
+    'onBatch',
+  ]);
   const { maxBatchTokens = DEFAULT_MAX_BATCH_TOKENS, maxQueuedTexts = DEFAULT_MAX_QUEUED_TEXTS, maxWait = 0 } = options;
-  const { onBatch = () => {} } = options;
+  const { maxQueueTime = DEFAULT_MAX_QUEUE_TIME, onBatch = () => {} } = options;
   expectFunction('onBatch', onBatch);
   return {
     maxBatchTokens: expectPositiveInteger('maxBatchTokens', maxBatchTokens),
     maxWait: expectNumberInRange('maxWait', maxWait, { min: 0, max: MOST_MILLISECONDS }),
     maxQueuedTexts: expectPositiveInteger('maxQueuedTexts', maxQueuedTexts),
+    maxQueueTime: expectNumberInRange('maxQueueTime', maxQueueTime, { min: 0, max: MOST_MILLISECONDS }),
     onBatch,
   };
 }
@@ -74,8 +95,8 @@ export interface CallSettings {
 }
 
 /** @throws BertuneError INVALID_OPTION */
-export function callSettings(options: ServicePredictOptions, texts: number): CallSettings {
-  expectObject('options', options, ['maxLength', 'signal', 'timeout', 'adapter']);
+export function callSettings(given: ServicePredictOptions, texts: number): CallSettings {
+  const options = expectObject('options', given, ['maxLength', 'signal', 'timeout', 'adapter']);
   const { maxLength = null, signal, timeout, adapter = null } = options;
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (timeout !== undefined) expectNumberInRange('timeout', timeout, { min: 0, max: MOST_MILLISECONDS });

@@ -2,11 +2,12 @@ import { modelOf, type TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import type { Model } from '../model/model.js';
 import type { Values } from '../model/session.js';
-import { expectObject, expectOneOf, invalidOption } from '../options.js';
+import { expectObject, expectOneOf, expectPositiveInteger, shorten } from '../options.js';
 import { type Prediction, predictionsOf } from '../prediction.js';
 import { expectTexts, type TextInput } from '../text-input.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer.js';
+import { Admission, type Backlog } from './admission.js';
 import type { Batch } from './batch.js';
 import { Call } from './call.js';
 import {
@@ -18,7 +19,8 @@ import {
   serviceSettings,
 } from './options.js';
 import { CallQueue } from './queue.js';
-import { type ServiceStatistics, Statistics } from './statistics.js';
+import { Rate } from './rate.js';
+import { type BatchFigures, type ServiceStatistics, Statistics } from './statistics.js';
 
 /**
  * Predicts for many callers at once. Their texts are computed together, in batches of up to `maxBatchTokens` tokens: what
@@ -34,19 +36,29 @@ export class PredictionService implements AsyncDisposable {
   readonly #settings: Required<ServiceOptions>;
   readonly #queue = new CallQueue();
   readonly #statistics = new Statistics();
+  readonly #rate: Rate;
+  readonly #admission: Admission;
   /** Every call that is not settled. */
   readonly #calls = new Set<Call>();
   /** Texts of these calls that are in no batch yet. */
   #queuedTexts = 0;
+  #queuedTokens = 0;
+  #queuedCalls = 0;
   #running: Batch | undefined;
+  /** When the batch that computes began, by performance.now(). */
+  #runningSince = 0;
   #scheduled: NodeJS.Immediate | undefined;
   #waiting: NodeJS.Timeout | undefined;
   #disposal: PromiseWithResolvers | undefined;
+  /** Whether a throwing onBatch was told of. */
+  #warned = false;
 
   /** @throws BertuneError INVALID_OPTION */
   constructor(classifier: TextClassifier, options: ServiceOptions = {}) {
-    this.#settings = serviceSettings(options);
     this.#model = modelOf(classifier);
+    this.#settings = serviceSettings(options);
+    this.#rate = new Rate(this.#settings.maxBatchTokens);
+    this.#admission = new Admission(this.#settings, this.#rate);
   }
 
   /**
@@ -59,7 +71,7 @@ export class PredictionService implements AsyncDisposable {
    *   one of its texts
    */
   async predict(texts: string | readonly TextInput[], options: ServicePredictOptions = {}): Promise<Prediction[]> {
-    if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a service in use but it has been disposed');
+    this.#expectUsable();
     const inputs = expectTexts(texts);
     const { adapters: names, ...settings } = callSettings(options, inputs.texts.length);
     throwIfAborted(settings.signal);
@@ -82,14 +94,32 @@ export class PredictionService implements AsyncDisposable {
     encode: () => Promise<EncodedTexts>,
     { signal, timeout }: Pick<CallSettings, 'signal' | 'timeout'>,
   ): Promise<Prediction[]> {
-    this.#expectRoom(count);
-    const call = new Call(count, adapters, { signal, timeout, onSettled: (settled) => this.#forget(settled) });
+    this.#admission.expectRoom(count, this.#backlog);
+    const call = new Call(count, count * this.#rate.tokensPerText, adapters, {
+      signal,
+      timeout,
+      onSettled: (settled) => this.#forget(settled),
+    });
     this.#calls.add(call);
+    this.#queuedCalls += 1;
     this.#queuedTexts += count;
+    this.#queuedTokens += call.waitingTokens;
     this.#encode(call, encode).catch((error) => call.reject(error));
     const rows = await call.rows;
     const labelsOf = (text: number) => adapters?.[text]?.labels ?? this.#model.labels;
     return predictionsOf({ count, row: (text) => rows[text]!, labelsOf }, signal);
+  }
+
+  /**
+   * Refuses what `predict` would refuse now for want of room, before its texts are there: a server that asks first need not
+   * read a request that it will not answer. It reserves nothing.
+   *
+   * @param texts of the call. Defaults to 1.
+   * @throws BertuneError QUEUE_FULL, with `retryAfter`; DISPOSED; INVALID_OPTION
+   */
+  expectRoom(texts = 1): void {
+    this.#expectUsable();
+    this.#admission.expectRoom(expectPositiveInteger('texts', texts), this.#backlog);
   }
 
   /** What it does now, and did so far. */
@@ -97,6 +127,8 @@ export class PredictionService implements AsyncDisposable {
     return {
       calls: this.#calls.size,
       queuedTexts: this.#queuedTexts,
+      queuedTokens: this.#queuedTokens,
+      expectedWait: this.#admission.wait(1, this.#backlog),
       runningTexts: this.#running?.texts ?? 0,
       ...this.#statistics.sums,
     };
@@ -109,8 +141,8 @@ export class PredictionService implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION
    */
   async dispose(options: ServiceDisposeOptions = {}): Promise<void> {
-    expectObject('options', options, ['queued']);
-    const queued = expectOneOf('queued', options.queued ?? 'finish', ['finish', 'drop']);
+    const given = expectObject('options', options, ['queued']);
+    const queued = expectOneOf('queued', given.queued ?? 'finish', ['finish', 'drop']);
     this.#disposal ??= withResolvers();
     if (queued === 'drop') {
       const error = new BertuneError('DISPOSED', 'The service was disposed before this call had its turn');
@@ -129,7 +161,9 @@ export class PredictionService implements AsyncDisposable {
   async #encode(call: Call, encode: () => Promise<EncodedTexts>) {
     const encoded = await encode();
     if (call.settled) return;
+    this.#queuedTokens -= call.waitingTokens;
     call.encoded = encoded;
+    this.#queuedTokens += call.waitingTokens;
     this.#queue.add(call);
     // What else arrives in this turn of the event loop comes along.
     if (!this.#running) this.#scheduled ??= setImmediate(() => this.#start());
@@ -154,13 +188,16 @@ export class PredictionService implements AsyncDisposable {
     this.#endStranded();
     if (this.#queue.isEmpty) return;
     this.#running = this.#queue.nextBatch(this.#settings.maxBatchTokens);
+    this.#runningSince = performance.now();
     this.#queuedTexts -= this.#running.texts;
+    this.#queuedTokens -= this.#running.tokens;
+    for (const call of this.#running.calls) if (call.waiting === 0) this.#queuedCalls -= 1;
     void this.#run(this.#running);
   }
 
   /** Computes a batch. The next one starts before its results are handed out, so that the device does not wait. */
   async #run(batch: Batch): Promise<void> {
-    const began = performance.now();
+    const began = this.#runningSince;
     let settle: () => void;
     let failed = false;
     try {
@@ -172,12 +209,15 @@ export class PredictionService implements AsyncDisposable {
       batch.reject(error);
       settle = () => {};
     }
+    const ended = performance.now();
+    const { texts, tokens } = batch;
+    if (!failed) this.#rate.add(texts, tokens, ended - began);
     const figures = {
-      texts: batch.texts,
-      tokens: batch.tokens,
+      texts,
+      tokens,
       calls: batch.calls.size,
       waitSeconds: batch.waitSeconds(began),
-      computeSeconds: (performance.now() - began) / 1000,
+      computeSeconds: (ended - began) / 1000,
       failed,
     };
     this.#statistics.add(figures);
@@ -185,7 +225,19 @@ export class PredictionService implements AsyncDisposable {
     this.#start();
     settle();
     this.#endIfIdle();
-    this.#settings.onBatch(figures);
+    this.#report(figures);
+  }
+
+  /** What a listener throws is no failure of the batch, and there is nobody to throw it at. */
+  #report(figures: BatchFigures): void {
+    try {
+      this.#settings.onBatch(figures);
+    } catch (error) {
+      if (this.#warned) return;
+      this.#warned = true;
+      const reason = error instanceof Error ? (error.stack ?? error.message) : 'something that is no Error';
+      process.emitWarning(`onBatch of a PredictionService threw ${reason}`, 'BertuneWarning');
+    }
   }
 
   /** The logits of each text of a batch. */
@@ -206,14 +258,25 @@ export class PredictionService implements AsyncDisposable {
     for (const call of this.#calls) {
       const gone = call.adapters?.find((adapter) => adapter && !this.#model.has(adapter));
       if (!gone) continue;
-      call.reject(new BertuneError('NOT_FOUND', `Expected the adapter ${JSON.stringify(gone.name)} but it is gone`));
+      call.reject(this.#goneError(gone.name));
     }
+  }
+
+  #goneError(adapter: string): unknown {
+    try {
+      this.#model.expectUsable();
+    } catch (error) {
+      return error;
+    }
+    return new BertuneError('NOT_FOUND', `Expected the adapter ${JSON.stringify(shorten(adapter))} but it is gone`);
   }
 
   #forget(call: Call): void {
     this.#queue.remove(call);
     this.#calls.delete(call);
+    if (call.waiting > 0) this.#queuedCalls -= 1;
     this.#queuedTexts -= call.waiting;
+    this.#queuedTokens -= call.waiting > 0 ? call.waitingTokens : 0;
     this.#endIfIdle();
   }
 
@@ -227,17 +290,14 @@ export class PredictionService implements AsyncDisposable {
     }
   }
 
-  #expectRoom(texts: number): void {
-    const { maxQueuedTexts } = this.#settings;
-    if (texts > maxQueuedTexts) throw invalidOption('texts', `at most ${maxQueuedTexts} texts`, texts);
-    const queued = this.#queuedTexts;
-    if (queued + texts <= maxQueuedTexts) return;
-    const retryAfter = this.#statistics.millisecondsFor(queued + texts - maxQueuedTexts);
-    throw new BertuneError(
-      'QUEUE_FULL',
-      `Expected room for ${texts} of ${maxQueuedTexts} texts but ${queued} wait; try again in about ${retryAfter} ms`,
-      { retryAfter },
-    );
+  get #backlog(): Backlog {
+    const running = this.#running && { tokens: this.#running.tokens, since: this.#runningSince };
+    return { calls: this.#queuedCalls, texts: this.#queuedTexts, tokens: this.#queuedTokens, running };
+  }
+
+  /** @throws BertuneError DISPOSED */
+  #expectUsable(): void {
+    if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a service in use but it has been disposed');
   }
 }
 

@@ -18,6 +18,10 @@ export interface ServiceStatistics {
   calls: number;
   /** Texts that wait, those being tokenized included. */
   queuedTexts: number;
+  /** Tokens of these texts; of those being tokenized as many as texts have on the average. */
+  queuedTokens: number;
+  /** Milliseconds that a call of one text would wait for its batch, estimated from the last ones; 0 where it fits into the next. */
+  expectedWait: number;
   /** Texts in the batch that computes. */
   runningTexts: number;
   /** Batches that ended, failed ones included, and what was in them. */
@@ -31,13 +35,9 @@ export interface ServiceStatistics {
   computeSeconds: number;
 }
 
-/** Half-life of the measured rate, in batches, is about three. */
-const RATE_WEIGHT = 0.2;
-
 /** Adds up what a service did. */
 export class Statistics {
   readonly #sums = { batches: 0, failedBatches: 0, texts: 0, tokens: 0, waitSeconds: 0, computeSeconds: 0 };
-  #secondsPerText = 0;
 
   /** Counts a batch that ended. */
   add({ texts, tokens, waitSeconds, computeSeconds, failed }: BatchFigures): void {
@@ -48,16 +48,11 @@ export class Statistics {
     sums.tokens += tokens;
     sums.waitSeconds += waitSeconds;
     sums.computeSeconds += computeSeconds;
-    const rate = computeSeconds / texts;
-    this.#secondsPerText += (sums.batches === 1 ? 1 : RATE_WEIGHT) * (rate - this.#secondsPerText);
   }
 
-  /** Milliseconds until so many texts will be done, at the rate of the last batches; a second before there was any. */
-  millisecondsFor(texts: number): number {
-    return this.#sums.batches === 0 ? 1000 : Math.ceil(1000 * texts * this.#secondsPerText);
-  }
-
-  get sums(): Readonly<Omit<ServiceStatistics, 'calls' | 'queuedTexts' | 'runningTexts'>> {
+  get sums(): Readonly<
+    Omit<ServiceStatistics, 'calls' | 'queuedTexts' | 'queuedTokens' | 'expectedWait' | 'runningTexts'>
+  > {
     return this.#sums;
   }
 }

@@ -1,6 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { readJsonObject, readText } from '../files/input.js';
+
+/** Far above any vocab.txt. */
+const MAX_VOCABULARY_BYTES = 64 * 2 ** 20;
+
+/** Ids are 32-bit numbers to everything that computes with them. */
+const MAX_IDS = 2 ** 31 - 1;
+
+/** Far above what any tokenizer says, and what a word may cost. */
+const MAX_WORD = 10_000;
 
 /** A token that is looked for in the raw text before anything else happens to it. */
 export interface AddedToken {
@@ -46,8 +55,8 @@ export type TokenizerConfig = Record<string, unknown>;
 export async function readDefinition(
   directory: string,
 ): Promise<{ definition: TokenizerDefinition; config: TokenizerConfig }> {
-  const config = (await readJsonObject(join(directory, 'tokenizer_config.json'))) ?? {};
-  const json = await readJsonObject(join(directory, 'tokenizer.json'));
+  const config = (await ifThere(readJsonObject(join(directory, 'tokenizer_config.json')))) ?? {};
+  const json = await ifThere(readJsonObject(join(directory, 'tokenizer.json')));
   const definition = json === undefined ? await readVocabulary(directory, config) : checkDefinition(directory, json);
   return { definition: applyConfig(definition, config), config };
 }
@@ -72,13 +81,27 @@ function checkDefinition(directory: string, json: Record<string, unknown>): Toke
   if (!Array.isArray(model.vocab)) {
     for (const [piece, id] of Object.entries(model.vocab)) checkId(path, piece, id);
   }
+  if (isWordPiece(model)) checkWordPiece(path, model);
   const nothing = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
   return { ...nothing, ...json, model: isWordPiece(model) ? { ...model, type: 'WordPiece' } : model, added_tokens };
 }
 
 function checkId(path: string, content: unknown, id: unknown): void {
-  if (typeof content === 'string' && Number.isSafeInteger(id) && (id as number) >= 0) return;
+  if (typeof content === 'string' && Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_IDS) return;
   throw new BertuneError('CHECKPOINT_INVALID', `Expected a token id for ${JSON.stringify(content)} in ${path}`);
+}
+
+function checkWordPiece(path: string, model: TokenizerDefinition['model']): void {
+  const { unk_token, continuing_subword_prefix, max_input_chars_per_word: most = 1 } = model;
+  const texts = [unk_token, continuing_subword_prefix].every((value) => ['string', 'undefined'].includes(typeof value));
+  if (!texts || Array.isArray(model.vocab)) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected a WordPiece model with its unknown token in ${path}`);
+  }
+  if (Number.isInteger(most) && most >= 1 && most <= MAX_WORD) return;
+  throw new BertuneError(
+    'CHECKPOINT_INVALID',
+    `Expected an integer from 1 to ${MAX_WORD} for max_input_chars_per_word in ${path} but found ${JSON.stringify(most)}`,
+  );
 }
 
 /** Older files do not say what their model is: it is known by its settings. */
@@ -92,7 +115,7 @@ function isWordPiece(model: TokenizerDefinition['model']): boolean {
 /** A definition made of vocab.txt: a word piece a line, its id the number of the line. */
 async function readVocabulary(directory: string, config: TokenizerConfig): Promise<TokenizerDefinition> {
   const path = join(directory, 'vocab.txt');
-  const text = await readIfThere(path);
+  const text = await ifThere(readText(path, MAX_VOCABULARY_BYTES));
   if (text === undefined) {
     throw new BertuneError('NOT_FOUND', `Expected tokenizer.json or vocab.txt in ${directory} but found neither`);
   }
@@ -100,7 +123,7 @@ async function readVocabulary(directory: string, config: TokenizerConfig): Promi
   const vocab = Object.fromEntries(pieces.map((piece, id) => [piece, id]));
   const token = (name: string): [string, number] => {
     const content = specialToken(config, `${name}_token`, `[${name.toUpperCase()}]`);
-    const id = vocab[content];
+    const id = Object.hasOwn(vocab, content) ? vocab[content] : undefined;
     if (id === undefined) throw new BertuneError('CHECKPOINT_INVALID', `Expected ${content} in ${path}`);
     return [content, id];
   };
@@ -133,27 +156,10 @@ function applyConfig(definition: TokenizerDefinition, config: TokenizerConfig): 
   return { ...definition, normalizer };
 }
 
-async function readJsonObject(path: string): Promise<Record<string, unknown> | undefined> {
-  const text = await readIfThere(path);
-  if (text === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected JSON in ${path}: ${(cause as Error).message}`, { cause });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected a JSON object in ${path}`);
-  }
-  return value as Record<string, unknown>;
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected to read ${path} but got ${code}`, { cause });
-  }
+/** What was read, or undefined where there is no such file. */
+async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
+  return reading.catch((cause) => {
+    if (cause instanceof BertuneError && cause.code === 'NOT_FOUND') return undefined;
+    throw cause;
+  });
 }

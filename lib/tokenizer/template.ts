@@ -30,6 +30,9 @@ interface Asked {
 /** Stand for the texts while the post-processor is asked what it does. No vocabulary has them. */
 const PLACES = ['\0text\0', '\0pair\0'];
 
+/** Far above any number of segments. */
+const MAX_TYPES = 1000;
+
 /** Asks for the number of an id. */
 type IdOf = (token: string) => number;
 
@@ -45,7 +48,7 @@ type IdOf = (token: string) => number;
 export function readTemplate(directory: string, tokenizer: Asked, config: TokenizerConfig, texts: 1 | 2): Template {
   const idOf: IdOf = (token) => {
     const id = tokenizer.token_to_id(token);
-    if (id !== undefined) return id;
+    if (Number.isInteger(id)) return id!;
     throw new BertuneError(
       'CHECKPOINT_INVALID',
       `Expected ${token} in the vocabulary of the tokenizer in ${directory}`,
@@ -55,6 +58,11 @@ export function readTemplate(directory: string, tokenizer: Asked, config: Tokeni
   const processed = tokenizer.post_processor?.post_process([PLACES[0]!], texts === 2 ? [PLACES[1]!] : null, true);
   const tokens: string[] = processed?.tokens ?? places;
   const types: number[] = processed?.token_type_ids ?? tokens.map((_, i) => (processed === undefined ? i : 0));
+  const areTypes =
+    Array.isArray(types) && types.every((type) => Number.isInteger(type) && type >= 0 && type < MAX_TYPES);
+  if (!areTypes || types.length !== tokens.length) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected the post-processor in ${directory} to number the segments`);
+  }
   const at = places.map((place) => tokens.indexOf(place));
   if (at.some((index, i) => index < 0 || (i > 0 && index < at[i - 1]!))) {
     throw new BertuneError(

@@ -35,7 +35,7 @@ export class WordPieces {
   static supports({ model, normalizer, pre_tokenizer, added_tokens }: TokenizerDefinition): boolean {
     return (
       model.type === 'WordPiece' &&
-      model.vocab[model.unk_token ?? ''] !== undefined &&
+      Object.hasOwn(model.vocab, model.unk_token ?? '') &&
       normalizer?.type === 'BertNormalizer' &&
       pre_tokenizer?.type === 'BertPreTokenizer' &&
       added_tokens.every((token) => !token.normalized && !token.single_word && token.content !== '')

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { Split } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import { argmaxRows, classificationMetrics, crossEntropy } from '../metrics.js';
@@ -5,7 +6,7 @@ import type { BatchPlan } from '../model/batches.js';
 import { forwardBatches } from '../model/forward.js';
 import type { Values } from '../model/session.js';
 import type { NativeSession } from '../native.js';
-import { expectObject, invalidOption } from '../options.js';
+import { copyArray, expectObject, invalidOption, isArray, isString } from '../options.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer.js';
 import type { EvaluateResult, EvaluateRow } from './events.js';
@@ -90,28 +91,21 @@ export function roundTo(value: number, decimals: number): number {
  * Checks that a split is one, with at least one example and labels that the model has.
  *
  * @param name what it is called in messages
+ * @returns a copy, so that the caller's may change while it is used
  * @throws BertuneError INVALID_OPTION, INVALID_DATA
  */
 export function expectSplit(name: string, value: unknown, labels: readonly string[]): Split {
-  const split = expectObject(name, value, ['name', 'texts', 'pairs', 'labels', 'source']) as Partial<Split>;
-  const { texts, pairs, labels: classes } = split;
-  if (!Array.isArray(texts)) throw invalidOption(`${name}.texts`, 'an array of strings', texts);
-  if (!(classes instanceof Int32Array)) throw invalidOption(`${name}.labels`, 'an Int32Array', classes);
-  if (texts.length === 0)
-    throw new BertuneError('INVALID_DATA', `Expected at least one example in ${name}, found none`);
-  if (classes.length !== texts.length) {
-    throw new BertuneError(
-      'SHAPE_MISMATCH',
-      `Expected ${texts.length} labels in ${name} but received ${classes.length}`,
-    );
+  const split = expectObject(name, value, ['name', 'texts', 'pairs', 'labels', 'source']);
+  if (!types.isInt32Array(split.labels)) throw invalidOption(`${name}.labels`, 'an Int32Array', split.labels);
+  const classes = copyLabels(split.labels);
+  if (!isArray(split.texts)) throw invalidOption(`${name}.texts`, 'an array of strings', split.texts);
+  const { length } = split.texts;
+  if (length === 0) throw new BertuneError('INVALID_DATA', `Expected at least one example in ${name}, found none`);
+  if (classes.length !== length) {
+    throw new BertuneError('SHAPE_MISMATCH', `Expected ${length} labels in ${name} but received ${classes.length}`);
   }
-  const text = texts.findIndex((item) => typeof item !== 'string');
-  if (text >= 0) throw invalidOption(`${name}.texts[${text}]`, 'a string', texts[text]);
-  if (pairs !== undefined && (!Array.isArray(pairs) || pairs.length !== texts.length)) {
-    throw invalidOption(`${name}.pairs`, `an array of ${texts.length} strings`, pairs);
-  }
-  const pair = pairs?.findIndex((item) => typeof item !== 'string') ?? -1;
-  if (pair >= 0) throw invalidOption(`${name}.pairs[${pair}]`, 'a string', pairs?.[pair]);
+  const texts = expectTextArray(`${name}.texts`, split.texts, length);
+  const pairs = split.pairs === undefined ? undefined : expectTextArray(`${name}.pairs`, split.pairs, length);
   const odd = classes.findIndex((label) => label < 0 || label >= labels.length);
   if (odd >= 0) {
     throw new BertuneError(
@@ -119,7 +113,28 @@ export function expectSplit(name: string, value: unknown, labels: readonly strin
       `Expected labels of 0..${labels.length - 1} (${labels.join(', ')}) in ${name} but found ${classes[odd]} at ${odd}`,
     );
   }
-  return split as Split;
+  return { ...(split as unknown as Split), texts, ...(pairs && { pairs }), labels: classes };
+}
+
+/** Empty where the buffer was detached, or has become too small. */
+function copyLabels(labels: Int32Array): Int32Array {
+  const copy = new Int32Array(LENGTH.call(labels));
+  for (let i = 0; i < copy.length; i++) copy[i] = labels[i]!;
+  return copy;
+}
+
+/** The length of a typed array, whatever a property of the caller's says. */
+const LENGTH: (this: Int32Array) => number = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Int32Array.prototype),
+  'length',
+)!.get!;
+
+function expectTextArray(name: string, value: unknown, length: number): string[] {
+  if (!isArray(value) || value.length !== length) throw invalidOption(name, `an array of ${length} strings`, value);
+  const { items, odd } = copyArray(value, isString);
+  if (odd >= 0) throw invalidOption(`${name}[${odd}]`, 'a string', value[odd]);
+  if (items.length !== length) throw invalidOption(name, `an array of ${length} strings`, value);
+  return items;
 }
 
 /** Cross-entropy over all examples, in slices of time. */

@@ -1,19 +1,29 @@
 import { expectMethod, full, type Method, type MethodKind } from '../methods.js';
 import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
 import {
+  copyArray,
   expectBoolean,
   expectNonNegativeInteger,
   expectNumberInRange,
   expectObject,
   expectOneOf,
+  expectPath,
   expectPositiveInteger,
-  expectString,
   invalidOption,
+  isArray,
 } from '../options.js';
 import { SCHEDULES, type ScheduleName } from '../schedule.js';
 
 /** What the best epoch can be told by. All but the loss: the higher the better. */
-export const BEST_METRICS = ['loss', 'accuracy', 'precision', 'recall', 'f1_macro', 'f1_micro', 'f1_weighted'] as const;
+export const BEST_METRICS = Object.freeze([
+  'loss',
+  'accuracy',
+  'precision',
+  'recall',
+  'f1_macro',
+  'f1_micro',
+  'f1_weighted',
+] as const);
 /** A metric that the best epoch can be told by. */
 export type BestMetric = (typeof BEST_METRICS)[number];
 
@@ -27,9 +37,9 @@ export interface TrainerOptions {
   epochs?: number;
   /** Optimiser steps, in place of `epochs`. Defaults to what the epochs come to. */
   maxSteps?: number;
-  /** Examples a micro-batch. Defaults to 16. */
+  /** Examples a micro-batch, at most 2^20. Defaults to 16. */
   batchSize?: number;
-  /** Micro-batches an optimiser step. Defaults to 1. */
+  /** Micro-batches an optimiser step, at most 1,024. Defaults to 1. */
   gradientAccumulation?: number;
   /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
   evalBatchTokens?: number;
@@ -41,7 +51,7 @@ export interface TrainerOptions {
   adamBeta1?: number;
   /** Defaults to 0.999. */
   adamBeta2?: number;
-  /** Defaults to 1e-8. */
+  /** At least the smallest normal float, 2^-126. Defaults to 1e-8. */
   adamEps?: number;
   /** How the learning rate falls after the warm-up. Defaults to 'linear'. */
   schedule?: ScheduleName;
@@ -93,12 +103,12 @@ export const SAVE_STRATEGIES = ['no', 'epoch', 'steps'] as const;
 export type SaveStrategy = (typeof SAVE_STRATEGIES)[number];
 
 /** Learning rates that train a BERT with the usual settings. Small models bear higher ones. */
-export const DEFAULT_LEARNING_RATES: Readonly<Record<MethodKind, number>> = {
+export const DEFAULT_LEARNING_RATES: Readonly<Record<MethodKind, number>> = Object.freeze({
   full: 5e-5,
   linear: 1e-3,
   prefix: 4e-4,
   lora: 5e-4,
-};
+});
 
 /** TrainerOptions with every default filled in. */
 export interface TrainerSettings {
@@ -170,22 +180,25 @@ const OPTION_NAMES = [
   'saveTotalLimit',
 ] as const satisfies readonly (keyof TrainerOptions)[];
 
+/** Less is 0 in fp32, and a gradient of 0 then divided by 0. */
+const SMALLEST_FLOAT = 2 ** -126;
+
 const BELOW_ONE = { min: 0, max: 1, maxExclusive: true };
 
 /**
  * Checks a Trainer's options and fills in defaults.
  *
- * @param options as the caller passed them
+ * @param given as the caller passed them
  * @param labels number of classes
  * @param current the method of the model's adapter, where it has one
  * @throws BertuneError INVALID_OPTION
  */
 export function resolveTrainerOptions(
-  options: TrainerOptions,
+  given: TrainerOptions,
   labels: number,
   current: Method | null = null,
 ): TrainerSettings {
-  expectObject('options', options, OPTION_NAMES);
+  const options = expectObject('options', given, OPTION_NAMES);
   const method = options.method === undefined ? (current ?? full()) : expectMethod('method', options.method);
   if (options.maxSteps !== undefined && options.epochs !== undefined) {
     throw invalidOption('maxSteps', 'nothing beside epochs (one of the two)', options.maxSteps);
@@ -193,21 +206,21 @@ export function resolveTrainerOptions(
   if (options.warmupSteps !== undefined && options.warmupRatio !== undefined) {
     throw invalidOption('warmupRatio', 'nothing beside warmupSteps (one of the two)', options.warmupRatio);
   }
-  return {
+  return Object.freeze({
     method,
     learningRate: expectNumberInRange('learningRate', options.learningRate ?? DEFAULT_LEARNING_RATES[method.kind], {
       min: 0,
     }),
     epochs: expectNumberInRange('epochs', options.epochs ?? 3, { min: 0, minExclusive: true }),
     maxSteps: options.maxSteps === undefined ? null : expectPositiveInteger('maxSteps', options.maxSteps),
-    batchSize: expectPositiveInteger('batchSize', options.batchSize ?? 16),
-    gradientAccumulation: expectPositiveInteger('gradientAccumulation', options.gradientAccumulation ?? 1),
+    batchSize: expectAtMost('batchSize', options.batchSize ?? 16, MOST_EXAMPLES),
+    gradientAccumulation: expectAtMost('gradientAccumulation', options.gradientAccumulation ?? 1, MOST_BATCHES),
     evalBatchTokens: expectPositiveInteger('evalBatchTokens', options.evalBatchTokens ?? DEFAULT_BATCH_TOKENS),
     weightDecay: expectNumberInRange('weightDecay', options.weightDecay ?? 0.01, { min: 0 }),
     maxGradNorm: expectNumberInRange('maxGradNorm', options.maxGradNorm ?? 1, { min: 0 }),
     adamBeta1: expectNumberInRange('adamBeta1', options.adamBeta1 ?? 0.9, BELOW_ONE),
     adamBeta2: expectNumberInRange('adamBeta2', options.adamBeta2 ?? 0.999, BELOW_ONE),
-    adamEps: expectNumberInRange('adamEps', options.adamEps ?? 1e-8, { min: 0, minExclusive: true }),
+    adamEps: expectNumberInRange('adamEps', options.adamEps ?? 1e-8, { min: SMALLEST_FLOAT }),
     schedule: expectOneOf('schedule', options.schedule ?? 'linear', SCHEDULES),
     warmupSteps: expectNonNegativeInteger('warmupSteps', options.warmupSteps ?? 0),
     warmupRatio: expectNumberInRange('warmupRatio', options.warmupRatio ?? 0, { min: 0, max: 1 }),
@@ -220,7 +233,7 @@ export function resolveTrainerOptions(
     ...resolveBest(options),
     maxLength: options.maxLength === undefined ? null : expectPositiveInteger('maxLength', options.maxLength),
     ...resolveSaving(options),
-  };
+  });
 }
 
 /** The options about checkpoints. */
@@ -237,7 +250,7 @@ function resolveSaving(
     );
   }
   return {
-    outputDirectory: outputDirectory === undefined ? null : expectString('outputDirectory', outputDirectory),
+    outputDirectory: outputDirectory === undefined ? null : expectPath('outputDirectory', outputDirectory),
     saveStrategy,
     saveSteps: expectPositiveInteger('saveSteps', options.saveSteps ?? 500),
     saveTotalLimit: saveTotalLimit === undefined ? null : expectPositiveInteger('saveTotalLimit', saveTotalLimit),
@@ -264,13 +277,25 @@ function resolveBest(
   };
 }
 
+/** What the addon takes of a micro-batch and of a step. */
+const MOST_EXAMPLES = 2 ** 20;
+const MOST_BATCHES = 2 ** 10;
+
+function expectAtMost(name: string, value: unknown, most: number): number {
+  if (expectPositiveInteger(name, value) > most) throw invalidOption(name, `an integer of at most ${most}`, value);
+  return value as number;
+}
+
+const isAnything = (_item: unknown): _item is unknown => true;
+
 function expectClassWeights(value: unknown, labels: number): readonly number[] | 'balanced' | null {
   if (value === undefined) return null;
   if (value === 'balanced') return value;
-  if (!Array.isArray(value) || value.length !== labels) {
+  const given = isArray(value) && value.length === labels ? copyArray(value, isAnything).items : [];
+  if (given.length !== labels) {
     throw invalidOption('classWeights', `'balanced' or an array of ${labels} numbers, one a label`, value);
   }
-  const weights = value.map((weight, i) => expectNumberInRange(`classWeights[${i}]`, weight, { min: 0 }));
+  const weights = given.map((weight, i) => expectNumberInRange(`classWeights[${i}]`, weight, { min: 0 }));
   if (!weights.some((weight) => weight > 0)) throw invalidOption('classWeights', 'a weight above 0', value);
-  return weights;
+  return Object.freeze(weights);
 }

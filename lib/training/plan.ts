@@ -1,4 +1,5 @@
-import { mostTokens } from '../model/batches.js';
+import { longestFirst, mostTokens } from '../model/batches.js';
+import { expectPositiveInteger } from '../options.js';
 import { randomOrder } from '../order.js';
 import { createSchedule } from '../schedule.js';
 import { TimeSlice } from '../time-slice.js';
@@ -23,11 +24,14 @@ export interface RunPlan {
   orderOf: (epoch: number) => Int32Array;
 }
 
+/** Epochs whose batches are looked at before a run. Of more, every batch might be of the longest texts. */
+const LOOKED_AT = 1000;
+
 /**
  * Plans a run as Hugging Face's Trainer does.
  *
  * @param offsets where each training text starts, (N + 1)
- * @throws BertuneError ABORTED
+ * @throws BertuneError ABORTED; INVALID_OPTION for more steps than can be counted
  */
 export async function planRun(
   offsets: Int32Array,
@@ -40,15 +44,17 @@ export async function planRun(
   const stepsPerEpoch = Math.ceil(batchesPerEpoch / gradientAccumulation);
   const totalSteps = settings.maxSteps ?? Math.ceil(settings.epochs * stepsPerEpoch);
   const epochs = Math.ceil(totalSteps / stepsPerEpoch);
+  expectPositiveInteger(`${settings.maxSteps === null ? 'epochs' : 'maxSteps'} in steps`, totalSteps);
   const warmupSteps = settings.warmupSteps || Math.ceil(settings.warmupRatio * totalSteps);
 
   const orderOf = (epoch: number) => randomOrder(seed + epoch, examples);
   const slice = new TimeSlice(signal);
   let tokens = 0;
-  for (let epoch = 0; epoch < epochs; epoch++) {
+  for (let epoch = 0; epoch < Math.min(epochs, LOOKED_AT); epoch++) {
     tokens = Math.max(tokens, mostTokens(offsets, orderOf(epoch), batchSize));
     if (slice.isOver) await slice.next();
   }
+  if (epochs > LOOKED_AT) tokens = mostTokens(offsets, longestFirst(offsets), batchSize);
   return {
     examples,
     batchesPerEpoch,

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ inline int64_t get_integer(const Napi::Object& object, const char* name, int64_t
                            int64_t most = std::numeric_limits<int32_t>::max()) {
   const double value = get_number(object, name);
   if (!(value >= static_cast<double>(least) && value <= static_cast<double>(most)) || value != std::floor(value)) {
-    refuse_field(("an integer of at least " + std::to_string(least)).c_str(), name);
+    refuse_field(("an integer from " + std::to_string(least) + " to " + std::to_string(most)).c_str(), name);
   }
   return static_cast<int64_t>(value);
 }
@@ -87,6 +88,32 @@ inline std::vector<int32_t> copy_ints(const Napi::Value& value, const char* name
 }
 inline std::vector<double> copy_doubles(const Napi::Value& value, const char* name) {
   return copy_array<double, napi_float64_array>(value, "a Float64Array", name);
+}
+
+// The bytes of a Uint8Array for a job. Copied, so that the caller may change, detach or resize the buffer at once;
+// where they are `owned`, nobody else has the buffer, and they are read where they are.
+struct JobBytes {
+  std::shared_ptr<std::vector<uint8_t>> copy;
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+};
+inline JobBytes job_bytes(const Napi::Value& value, bool owned) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    refuse_field("a Uint8Array", "bytes");
+  }
+  const auto array = value.As<Napi::Uint8Array>();
+  const size_t size = array.ByteLength();
+  if (owned || size == 0) return {nullptr, array.Data(), size};
+  auto copy = std::make_shared<std::vector<uint8_t>>(array.Data(), array.Data() + size);
+  const uint8_t* data = copy->data();
+  return {std::move(copy), data, size};
+}
+
+// Whether an optional truth value is true.
+inline bool to_flag(const Napi::Value& value, const char* name) {
+  if (!is_present(value)) return false;
+  if (!value.IsBoolean()) refuse_field("a boolean", name);
+  return value.As<Napi::Boolean>().Value();
 }
 
 // An integer in [0, 2^31), given as an argument of its own.

@@ -4,13 +4,18 @@
 
 namespace bertune {
 
-Failure describe_current_exception() {
+namespace {
+
+// Both are short enough to lie within a std::string, so that this allocates nothing.
+Failure out_of_memory() { return {"OUT_OF_MEMORY", "Out of memory"}; }
+
+Failure describe() {
   try {
     throw;
   } catch (const Error& error) {
     return {error.code(), error.what()};
   } catch (const std::bad_alloc&) {
-    return {"OUT_OF_MEMORY", "Memory could not be allocated"};
+    return {"OUT_OF_MEMORY", "Expected memory for a call but the system has none"};
   } catch (const std::exception& error) {
     return {"INTERNAL", error.what()};
   } catch (...) {
@@ -18,7 +23,7 @@ Failure describe_current_exception() {
   }
 }
 
-Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value& origin) {
+Napi::Value make_error_with_stack(Napi::Env env, const Failure& failure, const Napi::Value& origin) {
   AddonState& state = AddonState::of(env);
   const Napi::String code = Napi::String::New(env, failure.code);
   const Napi::String message = Napi::String::New(env, failure.message);
@@ -27,7 +32,9 @@ Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value&
     error = Napi::Error::New(env, failure.message).Value();
     error.Set("code", code);
   } else {
-    error = state.error_factory.Call({code, message}).As<Napi::Object>();
+    const Napi::Value made = state.error_factory.Call({code, message});
+    if (!made.IsObject()) return made;
+    error = made.As<Napi::Object>();
   }
   if (!origin.IsEmpty() && origin.IsObject()) {
     const Napi::Value stack = origin.As<Napi::Object>().Get("stack");
@@ -38,6 +45,24 @@ Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value&
     }
   }
   return error;
+}
+
+}  // namespace
+
+Failure describe_current_exception() noexcept {
+  try {
+    return describe();
+  } catch (...) {
+    return out_of_memory();
+  }
+}
+
+Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value& origin) {
+  try {
+    return make_error_with_stack(env, failure, origin);
+  } catch (const std::bad_alloc&) {
+    return make_error_with_stack(env, out_of_memory(), Napi::Value());
+  }
 }
 
 }  // namespace bertune

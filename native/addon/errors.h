@@ -25,11 +25,11 @@ struct Failure {
   std::string message;
 };
 
-// To be called in a catch block.
-Failure describe_current_exception();
+// To be called in a catch block. Where there is no memory for the words, they are the shortest that say so.
+Failure describe_current_exception() noexcept;
 
 // An error of the library's own class. `origin` is an Error made where the work was asked for: its stack is the useful
-// one. Empty: none.
+// one. Empty: none. Throws nothing but Napi::Error; without memory for its words, the error says that alone.
 Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value& origin = Napi::Value());
 
 // Runs a synchronous function of the addon; a native exception becomes a JavaScript one.

@@ -18,9 +18,10 @@ class RunningQueues {
     return queues;
   }
 
-  void add(JobQueue* queue) {
+  // `entry`: a queue, made before its thread, so that adding it cannot fail.
+  void add(std::set<JobQueue*>& entry) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
-    queues_.insert(queue);
+    queues_.merge(entry);
   }
 
   // Whether the queue was in: who takes it out is the one to end its thread.
@@ -51,12 +52,17 @@ JobQueue::JobQueue(Napi::Env env, std::function<void()> interrupt)
     : env_(env), interrupt_(std::move(interrupt)), settle_(Settle::New(env, "bertune session", 0, 1, this)) {
   settle_.Unref(env);
   try {
+    RunningQueues& running = RunningQueues::instance();
+    std::set<JobQueue*> entry = {this};
     thread_ = std::thread([this] { run(); });
+    running.add(entry);  // once the thread runs, nothing may fail
   } catch (const std::system_error&) {
     settle_.Abort();
     throw Error("OUT_OF_MEMORY", "Expected to start the thread of a session but the system refused");
+  } catch (...) {
+    settle_.Abort();
+    throw;
   }
-  RunningQueues::instance().add(this);
   // Hooks run in reverse order, so the thread is joined and the thread-safe function let go of before it is torn down.
   hooked_ = napi_add_env_cleanup_hook(env_, stop_at_exit, this) == napi_ok;
 }
@@ -94,11 +100,12 @@ Napi::Promise JobQueue::submit(Napi::Env env, std::function<void()> work, std::f
   job->origin = Napi::Reference<Napi::Value>::New(Napi::Error::New(env, "").Value(), 1);
   for (const Napi::Value& value : held) job->held.push_back(Napi::Reference<Napi::Value>::New(value, 1));
   const Napi::Promise promise = job->deferred.Promise();
-  if (pending_++ == 0) settle_.Ref(env);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     jobs_.push_back(std::move(job));
   }
+  // After all that may fail: a job that is not in the queue must not keep the event loop alive.
+  if (pending_++ == 0) settle_.Ref(env);
   wake_.notify_one();
   return promise;
 }
@@ -155,9 +162,13 @@ void JobQueue::settle(Napi::Env env, Napi::Function, JobQueue* queue, Job* raw) 
   if (!static_cast<napi_env>(env)) return;
   // The queue outlives its jobs: the session that owns it is held by each of them.
   if (--queue->pending_ == 0) queue->settle_.Unref(env);
+  const Napi::HandleScope scope(env);
   try {
-    const Napi::HandleScope scope(env);
-    settle_promise(env, *job);
+    try {
+      settle_promise(env, *job);
+    } catch (const Napi::Error& error) {
+      job->deferred.Reject(error.Value());  // what the error factory threw
+    }
   } catch (const Napi::Error&) {
     // The environment is being torn down and runs no JavaScript any more: nobody waits for the promise.
   }

@@ -55,11 +55,12 @@ class JobQueue {
 
   napi_env env_;
   std::function<void()> interrupt_;
-  Settle settle_;
   int pending_ = 0;  // on the JavaScript thread: submitted and not settled
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::unique_ptr<Job>> jobs_;
+  // Behind all members whose construction may fail: one that is not let go of keeps the event loop alive for good.
+  Settle settle_;
   bool stopping_ = false;
   bool hooked_ = false;  // to the environment's end
   std::thread thread_;

@@ -1,6 +1,7 @@
 #include "addon/session.h"
 
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "addon/convert.h"
@@ -16,6 +17,17 @@ namespace {
 using Bytes = std::shared_ptr<std::vector<uint8_t>>;
 
 Bytes make_bytes(size_t count) { return std::make_shared<std::vector<uint8_t>>(count); }
+
+// The only C++ exception that node-addon-api sees in a constructor is that of its own allocation, which it makes a
+// plain error of.
+Napi::Object construct(Napi::Env env, std::shared_ptr<SessionCore>& core) {
+  try {
+    return AddonState::of(env).session_constructor.New({Napi::External<std::shared_ptr<SessionCore>>::New(env, &core)});
+  } catch (const Napi::Error& error) {
+    if (error.Value().Has("code")) throw;
+    throw std::bad_alloc();
+  }
+}
 
 [[noreturn]] void refuse_disposed() { throw Error("DISPOSED", "Expected a live session but it was disposed"); }
 
@@ -52,8 +64,7 @@ Napi::Value Session::create(const Napi::CallbackInfo& info) {
   return translate_errors(env, [&]() -> Napi::Value {
     auto core = std::make_shared<SessionCore>();
     core->config = convert_session_config(info[0]);
-    const Napi::Object object =
-        AddonState::of(env).session_constructor.New({Napi::External<std::shared_ptr<SessionCore>>::New(env, &core)});
+    const Napi::Object object = construct(env, core);
     Session* session = Unwrap(object);
     auto failure = std::make_shared<std::exception_ptr>();
     return session->queue_->submit(
@@ -191,14 +202,10 @@ Napi::Value Session::write(const Napi::CallbackInfo& info) {
     const std::string name = convert_name(info[0]);
     const std::string part = convert_part(info[1], false);
     const Dtype dtype = convert_dtype(info[2]);
-    if (!info[3].IsTypedArray() || info[3].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-      refuse_field("a Uint8Array", "bytes");
-    }
-    const auto array = info[3].As<Napi::Uint8Array>();
-    const uint8_t* data = array.Data();
-    const size_t size = array.ByteLength();
+    const JobBytes bytes = job_bytes(info[3], to_flag(info[4], "owned"));
     return submit(info,
                   [=](SessionCore& core) {
+                    const auto& [copy, data, size] = bytes;
                     Parameter& parameter = core.bert->parameters().at(name);
                     if (size != parameter.count * dtype_size(dtype)) {
                       throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(parameter.count * dtype_size(dtype)) +
@@ -278,16 +285,16 @@ Napi::Value Session::remove_dataset(const Napi::CallbackInfo& info) {
 Napi::Value Session::add_adapter(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     auto config = std::make_shared<AdapterConfig>(convert_adapter(info[0]));
-    std::vector<Napi::Value> held;
-    auto tensors = std::make_shared<AdapterTensors>(convert_adapter_tensors(info[1], held));
+    HeldBytes held;
+    auto tensors = std::make_shared<AdapterTensors>(convert_adapter_tensors(info[1], to_flag(info[2], "owned"), held));
     auto handle = std::make_shared<int32_t>(0);
     return submit(
         info,
-        [=](SessionCore& core) {
+        [=, copies = std::move(held.copies)](SessionCore& core) {
           *handle = core.bert->adapters().add(*config, *tensors);
           core.update_figures();
         },
-        [handle](Napi::Env env) { return Napi::Number::New(env, *handle); }, std::move(held));
+        [handle](Napi::Env env) { return Napi::Number::New(env, *handle); }, std::move(held.values));
   });
 }
 

@@ -79,23 +79,21 @@ AdapterConfig convert_adapter(const Napi::Value& argument) {
   return adapter;
 }
 
-AdapterTensors convert_adapter_tensors(const Napi::Value& argument, std::vector<Napi::Value>& held) {
+AdapterTensors convert_adapter_tensors(const Napi::Value& argument, bool owned, HeldBytes& held) {
   if (!argument.IsArray()) refuse_field("an array of tensors", "tensors");
   const Napi::Array array = argument.As<Napi::Array>();
   AdapterTensors tensors;
   for (uint32_t i = 0; i < array.Length(); ++i) {
     const Napi::Object tensor = get_object(array.Get(i), "tensors");
-    const Napi::Value bytes = tensor.Get("bytes");
-    if (!bytes.IsTypedArray() || bytes.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-      refuse_field("a Uint8Array", "bytes");
-    }
-    const auto data = bytes.As<Napi::Uint8Array>();
     const std::string name = get_string(tensor, "name");
     const Dtype dtype = convert_dtype(tensor.Get("dtype"));
-    if (!tensors.emplace(name, AdapterTensor{dtype, data.Data(), data.ByteLength()}).second) {
+    const Napi::Value value = tensor.Get("bytes");
+    JobBytes bytes = job_bytes(value, owned);
+    if (!tensors.emplace(name, AdapterTensor{dtype, bytes.data, bytes.size}).second) {
       refuse_field("each name once", "tensors");
     }
-    held.push_back(bytes);
+    held.values.push_back(value);
+    held.copies.push_back(std::move(bytes.copy));
   }
   return tensors;
 }

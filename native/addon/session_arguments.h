@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,12 @@ Dtype convert_dtype(const Napi::Value& value);
 size_t dtype_size(Dtype dtype);
 
 AdapterConfig convert_adapter(const Napi::Value& argument);
-// The tensors' buffers go into `held`: they must live, and must not change, while the tensors are used.
-AdapterTensors convert_adapter_tensors(const Napi::Value& argument, std::vector<Napi::Value>& held);
+// What must live while tensors are used: JavaScript's arrays, and copies of those that are not `owned`.
+struct HeldBytes {
+  std::vector<Napi::Value> values;
+  std::vector<std::shared_ptr<std::vector<uint8_t>>> copies;
+};
+AdapterTensors convert_adapter_tensors(const Napi::Value& argument, bool owned, HeldBytes& held);
 
 // Host arrays of lib/native.ts's NativeDataset, copied, so that the caller's may change.
 struct DatasetArrays {

@@ -10,7 +10,7 @@ ModelConfig convert_model(const Napi::Object& value) {
   ModelConfig model{};
   model.V = get_int(value, "vocabSize", 1);
   model.C = get_int(value, "hiddenSize", 1);
-  model.L = get_int(value, "layers", 1);
+  model.L = static_cast<int>(get_integer(value, "layers", 1, 10000));
   model.NH = get_int(value, "heads", 1);
   model.F = get_int(value, "feedForwardSize", 1);
   model.NC = get_int(value, "labels", 1);

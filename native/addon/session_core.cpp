@@ -93,9 +93,11 @@ std::vector<uint8_t> SessionCore::forward_mixed(const Dataset& data, const std::
   Slots slots;
   slots.reserve(handles.size());
   for (const int32_t handle : handles) slots.push_back(bert->adapters().slot(handle));
-  std::vector<uint8_t> logits(order.size() * static_cast<size_t>(bert->adapters().classes()) * host_size());
-  infer(*bert, data, order.data(), static_cast<int64_t>(order.size()), limits, &slots, host_dtype(), logits.data(),
-        proceed);
+  const bool mixes = !bert->adapters().empty();  // otherwise every slot is the model itself, and there are no tables
+  const int classes = mixes ? bert->adapters().classes() : config.model.NC;
+  std::vector<uint8_t> logits(order.size() * static_cast<size_t>(classes) * host_size());
+  infer(*bert, data, order.data(), static_cast<int64_t>(order.size()), limits, mixes ? &slots : nullptr, host_dtype(),
+        logits.data(), proceed);
   return logits;
 }
 

@@ -37,7 +37,12 @@ class LibraryBackend final : public Backend {
     void* data = nullptr;
     MemoryHandle* memory = nullptr;
     call([&](LibraryFailure* failure) { memory = table_.allocate(handle_, bytes, what, &data, failure); });
-    return new LibraryMemory(table_, memory, data, bytes);
+    try {
+      return new LibraryMemory(table_, memory, data, bytes);
+    } catch (...) {
+      table_.release(memory);
+      throw;
+    }
   }
   void copy_in(void* device, const void* host, size_t bytes) override { call(table_.copy_in, device, host, bytes); }
   void copy_out(void* host, const void* device, size_t bytes) override { call(table_.copy_out, host, device, bytes); }
@@ -127,7 +132,12 @@ std::unique_ptr<Backend> make_library_backend(const LibraryTable& table, const s
   failure.code[0] = '\0';
   BackendHandle* handle = table.create(precision.c_str(), &traits, &failure);
   throw_failure(failure);
-  return std::make_unique<LibraryBackend>(table, handle, traits);
+  try {
+    return std::make_unique<LibraryBackend>(table, handle, traits);
+  } catch (...) {
+    table.destroy(handle);
+    throw;
+  }
 }
 
 }  // namespace bertune

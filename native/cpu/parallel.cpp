@@ -48,6 +48,9 @@ Pool::Pool(int threads) : parts_(std::max(threads, 1)) {
   } catch (const std::system_error&) {
     stop();
     throw Error("OUT_OF_MEMORY", "Expected to start " + std::to_string(threads) + " threads but the system refused");
+  } catch (...) {
+    stop();
+    throw;
   }
 }
 

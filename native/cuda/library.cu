@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <string>
 
 #include "core/library.h"
@@ -27,6 +28,8 @@ void guard(LibraryFailure* failure, Body&& body) {
     body();
   } catch (const Error& error) {
     fail(failure, error.code().c_str(), error.what());
+  } catch (const std::bad_alloc&) {
+    fail(failure, "OUT_OF_MEMORY", "Expected memory of the host for a call but the system has none");
   } catch (const std::exception& error) {
     fail(failure, "INTERNAL", error.what());
   } catch (...) {

@@ -31,6 +31,7 @@ class AdapterSet {
   int32_t slot(int32_t handle) const;
   // The adapter in a slot above 0.
   const Adapter& at(int32_t slot) const { return *rows_[slot - 1]; }
+  bool empty() const { return rows_.empty(); }
   // Elements of a row of kept logits: the most classes of any adapter, and of the model.
   int classes() const { return classes_; }
   // Of weights, tables and the buffers of mixed batches; 0 without adapters.

@@ -1,13 +1,17 @@
 #include "model/parameters.h"
 
+#include <limits>
+
 #include "core/error.h"
 
 namespace bertune {
 namespace {
 
 int64_t product(const std::vector<int64_t>& shape) {
+  // Sizes that no machine has stop here instead of wrapping around.
+  constexpr int64_t most = std::numeric_limits<int64_t>::max() / 64;
   int64_t count = 1;
-  for (int64_t size : shape) count *= size;
+  for (int64_t size : shape) count = size != 0 && count > most / size ? most : count * size;
   return count;
 }
 

@@ -434,7 +434,7 @@ describe('checkpoint', () => {
             readCheckpoint(target),
             'CHECKPOINT_INVALID',
             'classifier.bias',
-            'inside the directory',
+            'in the directory',
             index,
           );
         }

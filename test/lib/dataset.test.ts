@@ -301,7 +301,7 @@ describe('dataset', () => {
     it('refuses kinds of files that it cannot read', async () => {
       await expectRefusal(load('a.xlsx', ''), 'INVALID_DATA', '.csv, .tsv, .txt, .jsonl, .ndjson');
       await mkdir(directory.path('folder.csv'));
-      await expectRefusal(loadDataset({ train: directory.path('folder.csv') }), 'INVALID_DATA', 'EISDIR');
+      await expectRefusal(loadDataset({ train: directory.path('folder.csv') }), 'INVALID_DATA', 'found a directory');
     });
 
     it('refuses options that are none', async () => {

@@ -32,7 +32,7 @@ describe('options', () => {
     expect(expectAbortSignal('signal', signal)).to.equal(signal);
     expect(expectNames('labels', ['no', 'yes'])).to.deep.equal(['no', 'yes']);
     const options = { rank: 8 };
-    expect(expectObject('options', options, ['rank', 'alpha'])).to.equal(options);
+    expect(expectObject('options', options, ['rank', 'alpha'])).to.deep.equal(options);
   });
 
   it('says what was expected, for what, and what was received', async () => {

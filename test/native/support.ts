@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { findAddon } from '../../lib/native/find.js';
 import {
   loadNative,
   type NativeDataset,
@@ -9,7 +10,7 @@ import {
 } from '../../lib/native.js';
 
 /** Where the addon is, for programs that load it by themselves. */
-export const ADDON = fileURLToPath(new URL('../../build/Release/bertune.node', import.meta.url));
+export const ADDON = findAddon().path;
 
 /** The program that workers and child processes of the lifetime tests run. */
 export const PROGRAM = fileURLToPath(new URL('./program.cjs', import.meta.url));

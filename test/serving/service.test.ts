@@ -234,6 +234,7 @@ describe('PredictionService', () => {
     await expectRefusal(create({ maxBatchTokens: 0 }), 'INVALID_OPTION', 'maxBatchTokens');
     await expectRefusal(create({ maxWait: -1 }), 'INVALID_OPTION', 'maxWait');
     await expectRefusal(create({ maxQueuedTexts: 1.5 }), 'INVALID_OPTION', 'maxQueuedTexts');
+    await expectRefusal(create({ maxQueueTime: -1 }), 'INVALID_OPTION', 'maxQueueTime');
     await expectRefusal(create({ onBatch: 1 }), 'INVALID_OPTION', 'onBatch');
     await expectRefusal(create({ maxTokens: 1 }), 'INVALID_OPTION', 'maxTokens');
     const { service } = serve();
@@ -241,6 +242,7 @@ describe('PredictionService', () => {
     await expectRefusal(service.predict('x', { timeout: -1 }), 'INVALID_OPTION', 'timeout');
     await expectRefusal(service.predict('x', { maxLength: 9999 }), 'INVALID_OPTION', 'maxLength');
     await expectRefusal(service.predict('x', { signal: {} as never }), 'INVALID_OPTION', 'signal');
+    await expectRefusal(() => service.expectRoom(0), 'INVALID_OPTION', 'texts');
     await expectRefusal(service.dispose({ queued: 'wait' as never }), 'INVALID_OPTION', 'queued');
   });
 });

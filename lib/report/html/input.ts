@@ -22,7 +22,7 @@ const STATUSES = ['done', 'stopped', 'failed'] as const;
  * @throws BertuneError INVALID_DATA
  */
 export function reportInput(results: unknown): ReportInput {
-  if (!isFields(results) || !(Array.isArray(results.runs) || isFields(results.method))) {
+  if (!isResults(results)) {
     throw new BertuneError(
       'INVALID_DATA',
       'Expected the contents of a results.json (an object with runs, or of one run)',
@@ -41,15 +41,20 @@ export function reportInput(results: unknown): ReportInput {
       labels: list(data.labels).map((label) => text(label)),
       splits: numbers(fields(data.splits)),
     },
-    environment: fields(results.environment),
+    environment: simple(fields(results.environment)),
     runs: runs.map(runRecord),
     ...(reference.length > 0 && { reference }),
     ...(summary !== undefined && summary !== null && { summary }),
   };
 }
 
+/** Whether this is what results.json holds: an object with runs, or of one run. */
+export function isResults(value: unknown): value is Record<string, unknown> {
+  return isFields(value) && (Array.isArray(value.runs) || isFields(value.method));
+}
+
 function runRecord(run: Fields): RunRecord {
-  const { kind, ...options } = fields(run.method);
+  const { kind, rank, alpha, ...options } = fields(run.method);
   const name = text(run.name, 'run');
   const optional = {
     ...numbers({
@@ -70,7 +75,7 @@ function runRecord(run: Fields): RunRecord {
   return {
     name,
     title: text(run.title, name),
-    method: { ...options, kind: oneOf(kind, KINDS, 'none') } as MethodRecord,
+    method: { ...options, ...numbers({ rank, alpha }), kind: oneOf(kind, KINDS, 'none') } as MethodRecord,
     status: oneOf(run.status, STATUSES, 'done'),
     settings: fields(run.settings),
     ...optional,
@@ -98,6 +103,11 @@ function referenceRecord(row: Fields): NonNullable<ComparisonRecord['reference']
   const values = numbers(row);
   const empty = { trainable: null, time_s: null };
   return { ...empty, ...values, name: text(row.name) } as unknown as NonNullable<ComparisonRecord['reference']>[number];
+}
+
+/** The members that are one word or number. An object may not even have a text. */
+function simple(values: Fields): Fields {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => typeof value !== 'object'));
 }
 
 /** The members that are numbers. */

@@ -1,4 +1,4 @@
-import { expectString, invalidOption } from '../../options.js';
+import { expectPath, invalidOption } from '../../options.js';
 import { Trainer } from '../../trainer.js';
 import type { EvaluateRow, LogRow } from '../../training/events.js';
 import type { Scalar } from './event.js';
@@ -27,7 +27,7 @@ export interface TensorBoardLog extends AsyncDisposable {
  */
 export async function tensorBoard(trainer: Trainer, directory: string): Promise<TensorBoardLog> {
   if (!(trainer instanceof Trainer)) throw invalidOption('trainer', 'a Trainer', trainer);
-  const writer = await EventWriter.open(expectString('directory', directory));
+  const writer = await EventWriter.open(expectPath('directory', directory));
   const onLog = ({ step, ...row }: LogRow) => writer.scalars(step, scalars('train/', row));
   const onEvaluate = (row: EvaluateRow) => writer.scalars(row.step, evaluationScalars(row));
   trainer.on('log', onLog).on('evaluate', onEvaluate);

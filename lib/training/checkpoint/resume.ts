@@ -46,7 +46,8 @@ export async function resumeRun(
   const bestParameters = best?.keeps ? await readBest(directory, methodPlan, precision) : null;
 
   for (const part of ['value', 'm', 'v'] as const) {
-    for (const [name, { dtype, data }] of trained[part]) await native.write(name, part, dtype as NativeDtype, data);
+    for (const [name, { dtype, data }] of trained[part])
+      await native.write(name, part, dtype as NativeDtype, data, true);
   }
   Object.assign(state, savedState);
   if (best && saved.best) {

@@ -1,0 +1,222 @@
+import type { Compressors, FileMetaData, PageHeader } from 'hyparquet';
+import { parquetHeader } from 'hyparquet/src/column.js';
+import { deltaBinaryUnpack } from 'hyparquet/src/delta.js';
+import { compressors, decompressZstd } from 'hyparquet-compressors';
+import { checkStruct } from './thrift.js';
+
+/*
+ * hyparquet believes what pages say of themselves: a run of two thousand million values in a page of ten is written out
+ * until memory is full. Here pages are looked through before it sees them. Every error is an Error that says what is
+ * wrong, for the caller to name the file.
+ */
+
+/** A column of a row group, as the metadata have it. */
+export type ColumnMetadata = NonNullable<FileMetaData['row_groups'][number]['columns'][number]['meta_data']>;
+
+const DICTIONARY_ENCODINGS: readonly unknown[] = ['PLAIN_DICTIONARY', 'RLE_DICTIONARY'];
+const MOST_BLOCK = 2 ** 16;
+
+/** As hyparquet-compressors has them, but that zstd does not believe its own header about the length. */
+const DECOMPRESSORS: Compressors = {
+  ...compressors,
+  ZSTD: (input, length) => decompressZstd(input, new Uint8Array(length)),
+};
+
+/** Looks through the pages of one column after the other, and hands the unpacked ones to hyparquet. */
+export class ParquetPages {
+  /** For hyparquet: gives the pages that were looked through, in their order. */
+  readonly compressors: Compressors;
+  readonly #expectBytes: (bytes: number) => void;
+  #unpacked: Uint8Array[] = [];
+  #bytes = 0;
+
+  /** @param expectBytes throws where all pages so far unpack to too many bytes, before memory is taken for them */
+  constructor(expectBytes: (bytes: number) => void) {
+    this.#expectBytes = expectBytes;
+    const next = (_: Uint8Array, length: number) => {
+      const page = this.#unpacked.shift();
+      if (page?.length !== length) throw new Error('its pages are not those that were looked through');
+      return page;
+    };
+    this.compressors = Object.fromEntries(Object.keys(DECOMPRESSORS).map((codec) => [codec, next]));
+  }
+
+  /**
+   * Looks through the pages of a column.
+   *
+   * @param chunk its bytes
+   * @param rows of the row group
+   * @param isOptional whether values may be null
+   */
+  check(chunk: Uint8Array, { codec, type }: ColumnMetadata, rows: number, isOptional: boolean): void {
+    this.#unpacked = [];
+    const view = viewOf(chunk);
+    const reader = { view, offset: 0 };
+    for (let seen = 0; seen < rows && reader.offset < view.byteLength - 1; ) {
+      checkStruct(view, reader.offset);
+      const header = parquetHeader(reader);
+      const size = header.compressed_page_size;
+      if (!isCount(size) || size > view.byteLength - reader.offset) throw new Error('a page reaches beyond its column');
+      if (!isCount(header.uncompressed_page_size)) throw new Error('a page has no length');
+      const page = chunk.subarray(reader.offset, reader.offset + size);
+      seen += this.#checkPage(page, header, codec, type, rows - seen, isOptional);
+      reader.offset += size;
+    }
+  }
+
+  /** @returns the number of rows in it */
+  #checkPage(
+    page: Uint8Array,
+    header: PageHeader,
+    codec: string,
+    type: string,
+    most: number,
+    isOptional: boolean,
+  ): number {
+    const { data_page_header: first, data_page_header_v2: second, dictionary_page_header: dictionary } = header;
+    const length = header.uncompressed_page_size;
+    if (header.type === 'DICTIONARY_PAGE' && dictionary) {
+      const bytes = this.#unpack(page, length, codec);
+      if (!isCount(dictionary.num_values) || dictionary.num_values > bytes.length) {
+        throw new Error('a dictionary has more values than bytes');
+      }
+      return 0;
+    }
+    const values = (first ?? second)?.num_values;
+    if (!isCount(values) || values > most) throw new Error(`a page has ${values} values where ${most} rows are left`);
+    if (header.type === 'DATA_PAGE' && first) {
+      const bytes = this.#unpack(page, length, codec);
+      const view = viewOf(bytes);
+      let at = 0;
+      let nulls = 0;
+      if (isOptional) {
+        at = 4 + view.getUint32(0, true);
+        nulls = values - checkRuns(view, 4, 1, values);
+      }
+      checkValues(view, at, first.encoding, type, values - nulls, type === 'BOOLEAN');
+      return values;
+    }
+    if (header.type !== 'DATA_PAGE_V2' || !second) throw new Error('it has a page of an unknown type');
+    const levels = second.definition_levels_byte_length;
+    const { num_nulls: nulls, num_rows: rows } = second;
+    const sound =
+      isCount(levels) && levels <= page.length && second.repetition_levels_byte_length === 0 && rows === values;
+    if (!sound || !isCount(nulls) || nulls > values) throw new Error('a page has levels that do not fit');
+    if (isOptional && levels > 0) checkRuns(viewOf(page), 0, 1, values);
+    const rest = page.subarray(levels);
+    const bytes = second.is_compressed === false ? rest : this.#unpack(rest, length - levels, codec);
+    checkValues(viewOf(bytes), 0, second.encoding, type, values - nulls, true);
+    return values;
+  }
+
+  #unpack(page: Uint8Array, length: number, codec: string): Uint8Array {
+    if (codec === 'UNCOMPRESSED') return page;
+    const decompress = DECOMPRESSORS[codec as keyof Compressors];
+    if (decompress === undefined) throw new Error(`parquet unsupported compression codec: ${codec}`);
+    if (!isCount(length)) throw new Error('a page has no length');
+    this.#bytes += length;
+    this.#expectBytes(this.#bytes);
+    const bytes = decompress(page, length);
+    if (bytes.length !== length) throw new Error(`a page unpacks to ${bytes.length} bytes, not ${length}`);
+    this.#unpacked.push(bytes);
+    return bytes;
+  }
+}
+
+/** @param hasLength whether runs of booleans come without their length in front (in pages of version 2 they do not) */
+function checkValues(
+  view: DataView,
+  at: number,
+  encoding: string | undefined,
+  type: string,
+  count: number,
+  hasLength: boolean,
+): void {
+  if (count === 0) return;
+  if (DICTIONARY_ENCODINGS.includes(encoding)) {
+    const width = view.getUint8(at);
+    if (width > 32) throw new Error(`indices of ${width} bits`);
+    if (width > 0) checkRuns(view, at + 1, width, count);
+  } else if (encoding === 'RLE') {
+    if (type !== 'BOOLEAN') throw new Error('runs of values that are no booleans');
+    checkRuns(view, at + (hasLength ? 4 : 0), 1, count);
+  } else if (encoding === 'DELTA_BINARY_PACKED') checkDelta(view, at, count);
+  else if (encoding === 'DELTA_LENGTH_BYTE_ARRAY') checkDelta(view, at, count);
+  else if (encoding === 'DELTA_BYTE_ARRAY') {
+    const reader = { view, offset: at };
+    const [prefixes, suffixes] = [new Int32Array(count), new Int32Array(count)];
+    for (const lengths of [prefixes, suffixes]) {
+      checkDelta(view, reader.offset, count);
+      deltaBinaryUnpack(reader, count, lengths);
+    }
+    let bytes = 0;
+    for (let i = 0; i < count; i++) bytes += prefixes[i]! + suffixes[i]!;
+    // Every value may repeat all of the one before.
+    if (bytes > 2 ** 24 + 100 * view.byteLength) throw new Error('values that repeat each other without end');
+  }
+}
+
+/**
+ * Looks through runs of equal values and of packed ones.
+ *
+ * @returns the sum of the values, where they are 0 or 1
+ */
+function checkRuns(view: DataView, start: number, width: number, count: number): number {
+  let at = start;
+  let sum = 0;
+  for (let seen = 0; seen < count; ) {
+    let header = 0;
+    for (let shift = 0; ; shift += 7) {
+      if (shift > 28) throw new Error('a run of a length that does not end');
+      const byte = view.getUint8(at++);
+      header += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) break;
+    }
+    const isPacked = header % 2 === 1;
+    const length = Math.floor(header / 2);
+    if (isPacked) {
+      // The last group is padded, by some writers to a whole page's worth of 64 groups.
+      if (length * 8 > count - seen + 512) throw new Error('more packed values than rows');
+      if (width === 1) sum += countBits(view, at, Math.min(length * 8, count - seen));
+      at += length * width;
+      seen += length * 8;
+    } else {
+      if (length > count - seen) throw new Error('a longer run than rows');
+      if (width === 1 && view.getUint8(at) === 1) sum += length;
+      at += Math.ceil(width / 8);
+      seen += length;
+    }
+  }
+  return sum;
+}
+
+function countBits(view: DataView, at: number, count: number): number {
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += (view.getUint8(at + (i >> 3)) >> (i & 7)) & 1;
+  return sum;
+}
+
+/** Checks the head of deltas: sizes of blocks and parts of blocks, and how many values follow. */
+function checkDelta(view: DataView, start: number, count: number): void {
+  let at = start;
+  const next = () => {
+    let value = 0;
+    for (let shift = 0; shift <= 28; shift += 7) {
+      const byte = view.getUint8(at++);
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+    throw new Error('deltas of a length that does not end');
+  };
+  const [block, parts, values] = [next(), next(), next()];
+  const sound = block > 0 && block <= MOST_BLOCK && parts > 0 && block % parts === 0 && values === count;
+  if (!sound) throw new Error(`${values} deltas in blocks of ${block} in ${parts} parts, where ${count} are needed`);
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

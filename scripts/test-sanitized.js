@@ -1,0 +1,97 @@
+// Runs the tests over an addon that is built with sanitizers: node scripts/test-sanitized.js address|thread [mocha's arguments]
+//   address  AddressSanitizer and UndefinedBehaviorSanitizer
+//   thread   ThreadSanitizer
+// The addon goes to build/sanitized-<kind>/Release, which BERTUNE_ADDON names; build/Release stays as it is. The emulated CUDA
+// backends that `npm test` built are linked beside it. What a sanitizer finds goes to build/sanitized-<kind>/reports, also
+// from processes that tests start; the run fails where there is anything.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { step } from './build.js';
+import { addonCommands } from './cmake.js';
+import { main, root, SetupError, say } from './console.js';
+import { capture, onPath, run } from './process.js';
+
+const KINDS = {
+  // Node.js itself keeps what it allocated until the process ends, so that leaks are counted by test/faults/leaks.test.ts.
+  address: {
+    flags: 'address,undefined',
+    libraries: ['libasan.so', 'libubsan.so'],
+    emulator: 'asan',
+    options: { ASAN_OPTIONS: ['detect_leaks=0', 'quarantine_size_mb=4'], UBSAN_OPTIONS: ['print_stacktrace=1'] },
+  },
+  // ThreadSanitizer's shadow memory wants the addresses that it knows, hence setarch.
+  thread: {
+    flags: 'thread',
+    libraries: ['libtsan.so'],
+    emulator: 'fast',
+    options: { TSAN_OPTIONS: ['history_size=4', `suppressions=${path.join(root, 'scripts/sanitizer/thread.txt')}`] },
+  },
+};
+
+/** Tests that build, pack or document, run programs of builds of their own, or start a browser. All others are run. */
+const LEFT_OUT = [
+  'test/docs/**',
+  'test/package/**',
+  'test/simt/**',
+  'test/cuda/compiler-report.test.ts',
+  'test/report/browser.test.ts',
+];
+
+async function build(kind, folder) {
+  const definitions = [`BERTUNE_SANITIZE=${KINDS[kind].flags}`, 'BERTUNE_CUDA=OFF'];
+  await step(`building the addon for ${kind}`, 'cmake', addonCommands(folder, { definitions }), false);
+  const output = path.join(root, folder, 'Release');
+  for (const name of readdirSync(path.join(root, 'build/Release'))) {
+    if (!name.startsWith('libbertune_cuda_emulated') || existsSync(path.join(output, name))) continue;
+    symlinkSync(path.join(root, 'build/Release', name), path.join(output, name));
+  }
+  return path.join(output, 'bertune.node');
+}
+
+async function runtime({ libraries }) {
+  const found = await Promise.all(libraries.map((name) => capture('g++', [`-print-file-name=${name}`])));
+  return found.map(({ text }) => text.trim()).join(':');
+}
+
+async function environment(kind, addon, reports) {
+  const { options, emulator } = KINDS[kind];
+  const common = ['halt_on_error=0', `log_path=${path.join(reports, 'report')}`];
+  const settings = Object.entries(options).map(([name, own]) => [name, [...own, ...common].join(':')]);
+  return {
+    LD_PRELOAD: await runtime(KINDS[kind]),
+    BERTUNE_ADDON: addon,
+    BERTUNE_EMULATOR: emulator,
+    BERTUNE_SANITIZER: kind,
+    ...Object.fromEntries(settings),
+  };
+}
+
+await main(async () => {
+  const [kind, ...forMocha] = process.argv.slice(2);
+  if (!Object.hasOwn(KINDS, kind ?? '')) {
+    throw new SetupError(
+      `Expected address or thread but received ${kind}; e.g. node scripts/test-sanitized.js address`,
+    );
+  }
+  const folder = `build/sanitized-${kind}`;
+  const addon = await build(kind, folder);
+  const reports = path.join(root, folder, 'reports');
+  rmSync(reports, { recursive: true, force: true });
+  mkdirSync(reports);
+  const files = forMocha.some((argument) => argument.includes('.test.ts')) ? [] : ['test/**/*.test.ts'];
+  const mocha = [
+    '--exit',
+    '--timeout',
+    '600000',
+    ...LEFT_OUT.flatMap((glob) => ['--ignore', glob]),
+    ...files,
+    ...forMocha,
+  ];
+  const node = [process.execPath, path.join(root, 'node_modules/mocha/bin/mocha.js'), ...mocha];
+  const [program, ...args] = kind === 'thread' && onPath('setarch') ? ['setarch', '-R', ...node] : node;
+  const status = await run(program, args, { env: await environment(kind, addon, reports) });
+  const found = readdirSync(reports).map((name) => readFileSync(path.join(reports, name), 'utf8'));
+  for (const text of found) process.stderr.write(text);
+  say(`${found.length} reports of sanitizers`);
+  return status !== 0 ? status : found.length > 0 ? 1 : 0;
+});

@@ -1,0 +1,5 @@
+import { fuzz } from './fuzz.js';
+
+describe('faults: bad files of the format delimited', () => {
+  fuzz('delimited', 200);
+});

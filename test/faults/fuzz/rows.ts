@@ -1,0 +1,30 @@
+import { type DatasetOptions, loadDataset, type TextDataset } from '../../../lib/dataset.js';
+import { sound } from './format.js';
+
+/** @throws Unsound unless every text of a data set has a label of its classes */
+export function expectSound(data: TextDataset): void {
+  sound(data.labels.length > 0 && new Set(data.labels).size === data.labels.length, 'its classes are not distinct');
+  sound(
+    data.labels.every((label) => typeof label === 'string' && label !== ''),
+    'its classes are not texts',
+  );
+  for (const split of [data.train, data.validation, data.test]) {
+    if (split === undefined) continue;
+    const { texts, pairs, labels } = split;
+    sound(texts.length > 0 && texts.length === labels.length, `${texts.length} texts have ${labels.length} labels`);
+    sound(pairs === undefined || pairs.length === texts.length, `${texts.length} texts have ${pairs?.length} others`);
+    sound(
+      labels.every((label) => label >= 0 && label < data.labels.length),
+      'a label is out of range',
+    );
+    sound(
+      [...texts, ...(pairs ?? [])].every((text) => typeof text === 'string'),
+      'a text is none',
+    );
+  }
+}
+
+/** Loads a data set, which has to be sound if it is not refused. */
+export async function readRows(source: string, options?: DatasetOptions): Promise<void> {
+  expectSound(await loadDataset(source, options));
+}

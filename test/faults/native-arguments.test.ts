@@ -1,0 +1,277 @@
+import { expect } from 'chai';
+import { loadNative, type NativeSession } from '../../lib/native.js';
+import { dataset, initialize, MODEL, openSession, sessionConfig, trainPlan } from '../native/support.js';
+import { HOSTILE_VALUES, resizable } from './hostile-values.js';
+import { outcomeOf } from './outcome.js';
+import { note } from './scale.js';
+
+type Call = (value: never) => unknown;
+
+const LIMITS = { tokens: 64, sequences: 4 };
+const ORDER = Int32Array.of(0, 3, 5);
+const PREFIX = { labels: 2, lora: null, prefix: { virtualTokens: 2 } };
+
+/** The tensors of PREFIX. */
+function tensors() {
+  const tensor = (name: string, count: number) => {
+    const values = new Float32Array(count).fill(0.1);
+    return { name, dtype: 'F32' as const, bytes: new Uint8Array(values.buffer) };
+  };
+  const { layers, hiddenSize } = MODEL;
+  return [
+    tensor('prompt_encoder.embedding.weight', 2 * 2 * layers * hiddenSize),
+    tensor('classifier.weight', 2 * hiddenSize),
+    tensor('classifier.bias', 2),
+  ];
+}
+
+/** Every argument, and every field of an argument, of every method of a session. */
+function sessionCalls(session: NativeSession, handle: number): Record<string, Call[]> {
+  const fields = <T extends object>(whole: T, call: (changed: T) => unknown): Call[] =>
+    Object.keys(whole).map((key) => (value: never) => call({ ...whole, [key]: value }));
+  const remove = (adapter: Promise<number>) => adapter.then((added) => session.removeAdapter(added));
+  const drop = (added: Promise<number>) => added.then((each) => session.removeDataset(each));
+  const bytes = new Uint8Array(4 * MODEL.labels);
+  const train = trainPlan(handle);
+  return {
+    parameters: [(value) => (session.parameters as Call)(value)],
+    memory: [(value) => (session.memory as Call)(value)],
+    read: [(value) => session.read(value, 'value'), (value) => session.read('classifier.bias', value)],
+    write: [
+      (value) => session.write(value, 'value', 'F32', bytes),
+      (value) => session.write('classifier.bias', value, 'F32', bytes),
+      (value) => session.write('classifier.bias', 'value', value, bytes),
+      (value) => session.write('classifier.bias', 'value', 'F32', value),
+      (value) => session.write('classifier.bias', 'value', 'F32', bytes, value),
+    ],
+    initialize: [
+      (value) => session.initialize(value, { distribution: 'normal', scale: 1, seed: 1 }),
+      (value) => session.initialize('classifier.bias', value),
+      ...fields({ distribution: 'normal' as const, scale: 1, seed: 1 }, (whole) =>
+        session.initialize('classifier.bias', whole),
+      ),
+    ],
+    addDataset: [
+      (value) => drop(session.addDataset(value)),
+      ...fields(dataset(), (whole) => drop(session.addDataset(whole))),
+    ],
+    removeDataset: [(value) => session.removeDataset(value)],
+    addAdapter: [
+      (value) => remove(session.addAdapter(value, tensors())),
+      (value) => remove(session.addAdapter(PREFIX, value)),
+      (value) => remove(session.addAdapter(PREFIX, tensors(), value)),
+      ...fields(PREFIX, (whole) => remove(session.addAdapter(whole, tensors()))),
+      ...fields(tensors()[0]!, (first) => remove(session.addAdapter(PREFIX, [first, ...tensors().slice(1)]))),
+      ...fields({ modules: ['classifier'], rank: 2, scaling: 2 }, (lora) =>
+        remove(session.addAdapter({ labels: 2, lora, prefix: null }, tensors())),
+      ),
+    ],
+    removeAdapter: [(value) => session.removeAdapter(value)],
+    reserve: [
+      (value) => session.reserve(value),
+      ...fields({ ...LIMITS, training: true }, (whole) => session.reserve(whole)),
+    ],
+    train: [(value) => session.train(value), ...fields(train, (whole) => session.train(whole))],
+    gradients: [
+      (value) => session.gradients(value),
+      ...fields({ ...train, order: train.order.slice(0, train.batchSize) }, (whole) => session.gradients(whole)),
+    ],
+    forward: [
+      (value) => session.forward(value, ORDER, LIMITS),
+      (value) => session.forward(handle, value, LIMITS),
+      (value) => session.forward(handle, ORDER, value),
+      ...fields(LIMITS, (whole) => session.forward(handle, ORDER, whole)),
+    ],
+    forwardMixed: [
+      (value) => session.forwardMixed(value, ORDER, LIMITS, new Int32Array(3)),
+      (value) => session.forwardMixed(handle, value, LIMITS, new Int32Array(3)),
+      (value) => session.forwardMixed(handle, ORDER, value, new Int32Array(3)),
+      (value) => session.forwardMixed(handle, ORDER, LIMITS, value),
+    ],
+    predict: [
+      (value) => session.predict(value, ORDER, LIMITS),
+      (value) => session.predict(dataset(), value, LIMITS),
+      (value) => session.predict(dataset(), ORDER, value),
+      ...fields(dataset(), (whole) => session.predict(whole, ORDER, LIMITS)),
+    ],
+    hiddenStates: [(value) => session.hiddenStates(value, ORDER), (value) => session.hiddenStates(handle, value)],
+    promptEmbeddings: [(value) => (session.promptEmbeddings as Call)(value)],
+    abort: [(value) => (session.abort as Call)(value)],
+  };
+}
+
+const where = { device: 'cpu', precision: 'fp32', threads: 1 } as const;
+const linear = () => ({ inp: new Float32Array(6), weight: new Float32Array(12), out: new Float32Array(8) });
+const SIZES = { rows: 2, n: 4, k: 3 };
+
+describe('hostile arguments of the addon', () => {
+  /** Makes every call with every value, and says what went wrong. */
+  async function faultsOf(calls: readonly Call[], name: string): Promise<{ faults: string[]; count: number }> {
+    const faults: string[] = [];
+    let count = 0;
+    for (const [index, call] of calls.entries()) {
+      for (const value of HOSTILE_VALUES) {
+        const outcome = await outcomeOf(() => call(value.make() as never));
+        count += 1;
+
+        if (outcome.kind === 'fault') faults.push(`${name}[${index}] of ${value.name}: ${outcome.what}`);
+        else if (outcome.kind === 'refused' && outcome.code === 'INTERNAL') {
+          faults.push(`${name}[${index}] of ${value.name}: ${outcome.message}`);
+        }
+      }
+    }
+    return { faults, count };
+  }
+
+  it('are refused or taken by every method of a session, which computes the same afterwards', async () => {
+    const { session, handle } = await openSession();
+    const before = await session.forward(handle, ORDER, LIMITS);
+    const calls = sessionCalls(session, handle);
+    const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(session));
+    expect(Object.keys(calls).sort()).to.deep.equal(
+      methods.filter((name) => name !== 'constructor' && name !== 'dispose').sort(),
+    );
+    let total = 0;
+    for (const [name, each] of Object.entries(calls)) {
+      const { faults, count } = await faultsOf(each, name);
+      total += count;
+      expect(faults.join('\n')).to.equal('');
+      await initialize(session);
+      expect(await session.forward(handle, ORDER, LIMITS), name).to.deep.equal(before);
+    }
+    await session.dispose();
+    note('hostile arguments: calls of a native session', total);
+  }).timeout(300_000);
+
+  it('are refused or taken by createSession, field by field', async () => {
+    const whole = sessionConfig({ threads: 1 });
+    const create = async (config: unknown) => {
+      const session = await loadNative().createSession(config as never);
+      await session.dispose();
+    };
+    const fields = (object: object, make: (changed: never) => unknown): Call[] =>
+      Object.keys(object).map((key) => (value) => create(make({ ...object, [key]: value } as never)));
+    const calls = [
+      (value: never) => create(value),
+      ...fields(whole, (config) => config),
+      ...fields(whole.model, (model) => ({ ...whole, model })),
+      ...fields(whole.lora!, (lora) => ({ ...whole, lora })),
+      ...fields(whole.prefix!, (prefix) => ({ ...whole, prefix })),
+    ];
+    const { faults, count } = await faultsOf(calls, 'createSession');
+    expect(faults.join('\n')).to.equal('');
+    note('hostile arguments: calls of createSession', count);
+  }).timeout(300_000);
+
+  it('are refused or taken by runOperation', async () => {
+    const run = loadNative().runOperation;
+    const calls: Call[] = [
+      (value) => run(value, where, linear(), SIZES, 1),
+      (value) => run('linear_forward', value, linear(), SIZES, 1),
+      (value) => run('linear_forward', where, value, SIZES, 1),
+      (value) => run('linear_forward', where, linear(), value, 1),
+      (value) => run('linear_forward', where, linear(), SIZES, value),
+      ...Object.keys(where).map(
+        (key): Call =>
+          (value) =>
+            run('linear_forward', { ...where, [key]: value }, linear(), SIZES, 1),
+      ),
+      ...Object.keys(linear()).map(
+        (key): Call =>
+          (value) =>
+            run('linear_forward', where, { ...linear(), [key]: value }, SIZES, 1),
+      ),
+      ...Object.keys(SIZES).map(
+        (key): Call =>
+          (value) =>
+            run('linear_forward', where, linear(), { ...SIZES, [key]: value }, 1),
+      ),
+    ];
+    const { faults, count } = await faultsOf(calls, 'runOperation');
+    expect(faults.join('\n')).to.equal('');
+    note('hostile arguments: calls of runOperation', count);
+  }).timeout(300_000);
+
+  it('are refused where sizes are the largest that a field takes', async () => {
+    const most = 2 ** 31 - 1;
+    const { model } = sessionConfig();
+    for (const key of ['vocabSize', 'hiddenSize', 'layers', 'feedForwardSize', 'labels', 'maxPositions'] as const) {
+      const config = sessionConfig({ model: { ...model, heads: 1, [key]: most } });
+      const outcome = await outcomeOf(() => loadNative().createSession(config));
+      // One of them alone may be affordable where memory is only taken as it is used.
+      expect(outcome.kind, JSON.stringify(outcome)).to.equal('refused');
+    }
+    const all = {
+      ...model,
+      vocabSize: most,
+      hiddenSize: most,
+      layers: 10_000,
+      feedForwardSize: most,
+      labels: most,
+      heads: 1,
+    };
+    const outcome = await outcomeOf(() => loadNative().createSession(sessionConfig({ model: all })));
+    expect(outcome.kind, JSON.stringify(outcome)).to.equal('refused');
+    const { session, handle } = await openSession();
+    for (const limits of [
+      { tokens: most, sequences: 1 },
+      { tokens: 1, sequences: most },
+      { tokens: most, sequences: most },
+    ]) {
+      for (const training of [true, false]) {
+        const reserved = await outcomeOf(() => session.reserve({ ...limits, training }));
+        expect(reserved.kind, JSON.stringify(reserved)).to.equal('refused');
+      }
+    }
+    expect(await session.forward(handle, ORDER, LIMITS)).to.have.length(3 * MODEL.labels);
+    await session.dispose();
+  });
+
+  it('are no matter where arrays lie in shared or resizable memory', async () => {
+    const { session, handle } = await openSession();
+    const expected = await session.predict(dataset(), ORDER, LIMITS);
+    const shared = (array: Int32Array) => {
+      const copy = new Int32Array(new SharedArrayBuffer(array.byteLength));
+      copy.set(array);
+      return copy;
+    };
+    const tracking = (array: Int32Array) => {
+      const copy = new Int32Array(resizable(array.byteLength, 4 * array.byteLength));
+      copy.set(array);
+      return copy;
+    };
+    for (const place of [shared, tracking]) {
+      const { ids, offsets, labels, typeIds } = dataset();
+      const placed = { ids: place(ids), offsets: place(offsets), labels: place(labels!), typeIds: place(typeIds!) };
+      expect(await session.predict(placed, place(ORDER), LIMITS)).to.deep.equal(expected);
+      const added = await session.addDataset(placed);
+      expect(await session.forward(added, place(ORDER), LIMITS)).to.deep.equal(expected);
+    }
+    expect(handle).to.equal(1);
+    await session.dispose();
+  });
+
+  it('are refused where a getter disposes of the session in the middle of reading them', async () => {
+    const { session, handle } = await openSession();
+    const plan = Object.defineProperty({ ...trainPlan(handle) }, 'seed', {
+      get: () => {
+        void session.dispose();
+        return 1;
+      },
+    });
+    expect(await outcomeOf(() => session.train(plan))).to.have.property('code', 'DISPOSED');
+  });
+
+  it('are refused by methods that are called on something else', async () => {
+    const { session } = await openSession();
+    const prototype = Object.getPrototypeOf(session);
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      if (name === 'constructor') continue;
+      for (const other of [{}, null, 1, Object.create(prototype), new Proxy(session, {}), loadNative()]) {
+        expect(() => prototype[name].call(other, 'a', 'b', 'c'), name).to.throw();
+      }
+    }
+    for (const value of HOSTILE_VALUES) expect(() => new prototype.constructor(value.make())).to.throw();
+    await session.dispose();
+  });
+});
