@@ -74,7 +74,7 @@ describe('processes killed while they train', function () {
 
       const seed = 20 + title.length;
       const random = randomNumbers(seed);
-      const points = scaled(2, 42);
+      const points = scaled(1, 42);
       const cases = Array.from({ length: points }, (_, i) => ({
         at: Math.max(1, Math.round(((i + random()) / points) * calls)),
         deed: DEEDS[i % DEEDS.length]!,

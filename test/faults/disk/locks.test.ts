@@ -2,11 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { note, scaled } from '../scale.js';
+import { LONG, note, scaled } from '../scale.js';
 import { contentsOf, expectSame, leftovers } from './contents.js';
 import { Bench, type Ending } from './run.js';
 import { readLog, shimMissing } from './shim.js';
 
+/** What takes too long for `npm test`. */
+const itLong = LONG ? it : it.skip;
 const ARGS = ['--quiet', '--method', 'lora', '--rank', '2', '--save-strategy', 'epoch'];
 
 describe('processes that write to one output directory', function () {
@@ -67,12 +69,12 @@ describe('processes that write to one output directory', function () {
     expect(leftovers(output)).to.deep.equal([]);
   });
 
-  it('race for it: one wins, the others are refused', async () => {
+  itLong('race for it: one wins, the others are refused', async () => {
     const whole = bench.output('whole');
     expect((await bench.train(whole, ARGS)).status).to.equal(0);
     const output = bench.output('raced');
-    const many = scaled(3, 16);
-    for (let round = 0; round < scaled(1, 3); round++) {
+    const many = 16;
+    for (let round = 0; round < 3; round++) {
       rmSync(output, { recursive: true, force: true });
       const endings = await Promise.all(Array.from({ length: many }, () => bench.train(output, [...ARGS, '--resume'])));
       raced += many;
@@ -84,7 +86,7 @@ describe('processes that write to one output directory', function () {
     }
   });
 
-  it('pass over a lock file that another process left, also one that may not be written', async () => {
+  itLong('pass over a lock file that another process left, also one that may not be written', async () => {
     const output = bench.output('stale');
     mkdirSync(output, { recursive: true });
     writeFileSync(join(output, '.bertune.lock'), '{"pid":1,"host":"elsewhere","since":"2001-01-01T00:00:00.000Z"}\n');

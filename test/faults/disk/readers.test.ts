@@ -6,10 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { TextClassifier } from '../../../lib/index.js';
 import { randomNumbers } from '../../lib/tiny-model.js';
-import { note, scaled } from '../scale.js';
+import { LONG, note, scaled } from '../scale.js';
 import { Bench } from './run.js';
 
 const PROGRAM = fileURLToPath(new URL('writer-program.ts', import.meta.url));
+
+/** What takes too long for `npm test`. */
+const itLong = LONG ? it : it.skip;
 
 /** What a loaded model is known by. */
 async function load(directory: string): Promise<string> {
@@ -48,31 +51,31 @@ describe('readers of a directory that is written to', function () {
     await once(child, 'exit');
   }
 
-  for (const kind of ['full', 'lora']) {
+  for (const kind of ['lora', 'full'].slice(0, scaled(1, 2))) {
     it(`find the old model or the new one, never both or neither: ${kind}`, async () => {
       const directory = bench.output(kind);
       const { child, known } = await write(directory, kind);
       try {
         expect(known[0]).not.to.equal(known[1]);
         const seen = new Set<string>();
-        for (let i = 0; i < scaled(15, 500); i++) {
+        for (let i = 0; i < scaled(4, 500); i++) {
           const found = await load(directory);
           expect(known, `load ${i}`).to.include(found);
           seen.add(found);
           figures.loads++;
         }
         expect(child.exitCode).to.equal(null);
-        expect(seen.size, 'both models were seen').to.equal(2);
+        if (LONG) expect(seen.size, 'both models were seen').to.equal(2);
       } finally {
         await end(child);
       }
     });
   }
 
-  it('find one of both after the writer is killed, at whatever moment', async () => {
+  itLong('find one of both after the writer is killed, at whatever moment', async () => {
     const directory = bench.output('killed');
     const random = randomNumbers(11);
-    for (let i = 0; i < scaled(1, 30); i++) {
+    for (let i = 0; i < 30; i++) {
       const { child, known } = await write(directory, i % 2 === 0 ? 'full' : 'lora');
       await new Promise((resolve) => setTimeout(resolve, 40 + random() * 400));
       await end(child);
