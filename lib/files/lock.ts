@@ -47,21 +47,33 @@ function quietly(work: () => void): void {
 function take(directory: string, path: string): number {
   for (;;) {
     const fd = openLock(directory, path);
+    let locked = false;
     let taken = false;
     try {
-      if (!loadNative().lockFile(fd)) throw inUse(directory, path);
-      taken = isStill(fd, path);
-      if (taken) {
+      if (!lock(fd, path)) throw inUse(directory, path);
+      locked = isStill(fd, path);
+      if (locked) {
         ftruncateSync(fd);
         writeSync(fd, `${JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() })}\n`);
+        taken = true;
         return fd;
       }
     } catch (cause) {
-      taken = false;
+      if (locked) quietly(() => rmSync(path, { force: true }));
       throw refusal(directory, cause);
     } finally {
-      if (!taken) closeSync(fd);
+      if (!taken) quietly(() => closeSync(fd));
     }
+  }
+}
+
+/** Whether nobody else holds it. */
+function lock(fd: number, path: string): boolean {
+  try {
+    return loadNative().lockFile(fd);
+  } catch (cause) {
+    if (!(cause instanceof BertuneError && cause.code === 'OUTPUT_REFUSED')) throw cause;
+    throw new BertuneError('OUTPUT_REFUSED', `${cause.message}: ${path}`, { cause });
   }
 }
 

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, opendir, rm, rmdir, stat } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { expectString } from '../options.js';
@@ -199,7 +200,10 @@ export async function removeLeftovers(directory: string): Promise<void> {
 
 /** What the file system said, as OUTPUT_REFUSED; anything else as it is. */
 export function refusal(path: string, cause: unknown): unknown {
-  const code = (cause as NodeJS.ErrnoException | null)?.code;
+  const { code, errno } = (cause ?? {}) as NodeJS.ErrnoException;
   if (cause instanceof BertuneError || typeof code !== 'string') return cause;
-  return new BertuneError('OUTPUT_REFUSED', `Expected to write to ${path} but ${(cause as Error).message}`, { cause });
+  // The one error of a full disk that Node has no words for.
+  const isQuota = errno === -constants.errno.EDQUOT;
+  const reason = isQuota ? 'EDQUOT: disk quota exceeded' : (cause as Error).message;
+  return new BertuneError('OUTPUT_REFUSED', `Expected to write to ${path} but ${reason}`, { cause });
 }
