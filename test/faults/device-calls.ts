@@ -40,6 +40,10 @@ function configOf(precision: NativePrecision, names: string[]): NativeSessionCon
   } as NativeSessionConfig;
 }
 
+export function createSession(precision: NativePrecision, names: string[]): Promise<NativeSession> {
+  return loadNative().createSession(configOf(precision, names));
+}
+
 /** The names of the model's parameters, which a session on the CPU tells. */
 export async function parameterNames(): Promise<string[]> {
   const session = await loadNative().createSession({ ...configOf('fp32', []), device: 'cpu' });
@@ -87,7 +91,7 @@ export async function runCalls(precision: NativePrecision, names: string[], agai
     return undefined;
   }
 
-  const session = await call('create', () => loadNative().createSession(configOf(precision, names)));
+  const session = await call('create', () => createSession(precision, names));
   if (!session) return outcomes;
   for (const name of names) {
     const scale = name.endsWith('LayerNorm.weight') ? 1 : 0.3;

@@ -12,7 +12,7 @@ import { Trainer } from '../../lib/trainer.js';
 import { gpus } from '../devices.js';
 import { expectRefusal } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
-import { type Outcome, parameterNames, runCalls } from './device-calls.js';
+import { createSession, type Outcome, parameterNames, runCalls } from './device-calls.js';
 import { buildDeviceFaults } from './native/build.js';
 import { note, scaled } from './scale.js';
 
@@ -81,15 +81,18 @@ const isPossible = gpus().some(({ device }) => device === 'cuda-emulated');
         fail(kind, 0);
         const expected = await runCalls(precision, names);
         const count = fail(kind, 0);
+        const session = await createSession(precision, names);
+        const creating = fail(kind, 0);
+        await session.dispose();
         // The last one is that of dispose(), which does not fail.
-        for (const n of spread(count - 1, scaled(8, 300))) {
+        for (const n of [creating, ...spread(count - 1, scaled(4, 300))]) {
           fail(kind, n);
           const outcomes = await runCalls(precision, names);
           fail(kind, 0);
           expect(faultsOf(outcomes, expected), `${precision}, n = ${n} of ${count}`).to.deep.equal([]);
           first.add(outcomes.find(({ code }) => code !== 'none')!.call);
           tried += 1;
-          if (tried % scaled(4, 8) === 0)
+          if (tried % scaled(3, 8) === 0)
             expect(await runCalls(precision, names), 'afterwards').to.deep.equal(expected);
         }
       }
@@ -104,7 +107,7 @@ const isPossible = gpus().some(({ device }) => device === 'cuda-emulated');
       fail('allocation', 0);
       const expected = await runCalls(precision, names, true);
       const count = fail('allocation', 0);
-      for (const n of spread(count, scaled(8, count))) {
+      for (const n of spread(count, scaled(5, count))) {
         fail('allocation', n);
         const outcomes = await runCalls(precision, names, true);
         fail('allocation', 0);
@@ -142,7 +145,7 @@ const isPossible = gpus().some(({ device }) => device === 'cuda-emulated');
       fail(kind, 0);
       const whole = await train({ outputDirectory: output });
       const count = fail(kind, 0);
-      for (const n of spread(count - 1, scaled(2, 20))) {
+      for (const n of spread(count - 1, scaled(1, 20))) {
         await rm(output, { recursive: true, force: true });
         fail(kind, n);
         await expectRefusal(train({ outputDirectory: output }), 'CUDA_ERROR');
