@@ -35,8 +35,8 @@ bool device_works() { return sticky_error() == cudaSuccess && !fails_now(Fault::
 
 }  // namespace simt
 
-// Lets the n-th of the kind from now on fail, counted from 1; n = 0: none. Returns how many of the kind there were since
-// the call before.
+// Lets the n-th of the kind from now on fail, counted from 1; n = 0: none. Returns how many of the kind there were
+// since the call before.
 extern "C" __attribute__((visibility("default"))) long bertune_emulated_fault(int kind, long n) {
   using namespace simt;
   const Lock lock(mutex());
