@@ -98,7 +98,7 @@ export interface TrainerOptions {
 }
 
 /** When a run saves checkpoints. */
-export const SAVE_STRATEGIES = ['no', 'epoch', 'steps'] as const;
+export const SAVE_STRATEGIES = Object.freeze(['no', 'epoch', 'steps'] as const);
 /** When a run saves checkpoints. */
 export type SaveStrategy = (typeof SAVE_STRATEGIES)[number];
 

@@ -15,11 +15,13 @@ void SessionCore::build() {
   try {
     backend = make_backend(config.device, config.precision, config.threads);
     bert = std::make_unique<Bert>(*backend, config.model, config.method);
+    update_figures();
   } catch (...) {
+    // Given back now, not when the session that nobody gets is collected.
+    bert.reset();
     backend.reset();
     throw;
   }
-  update_figures();
 }
 
 void SessionCore::release() {

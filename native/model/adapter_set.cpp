@@ -39,10 +39,12 @@ int32_t AdapterSet::add(const AdapterConfig& config, const AdapterTensors& tenso
   std::vector<const Adapter*> rows = rows_;
   rows.push_back(adapter.get());
   Tables tables = make_tables(rows);
-  const int32_t handle = next_handle_++;
-  Adapters adapters = std::move(adapters_);
-  adapters[handle] = std::move(adapter);
-  replace(std::move(adapters), std::move(tables), std::move(rows));
+  const int32_t handle = next_handle_;
+  Adapters added;
+  added.emplace(handle, std::move(adapter));
+  replace(std::move(tables), std::move(rows));
+  adapters_.merge(added);
+  ++next_handle_;
   return handle;
 }
 
@@ -52,14 +54,13 @@ void AdapterSet::remove(int32_t handle) {
   std::vector<const Adapter*> rows = rows_;
   rows.erase(rows.begin() + (removed - 1));
   Tables tables = rows.empty() ? Tables{} : make_tables(rows);
-  Adapters adapters = std::move(adapters_);
-  auto gone = adapters.extract(handle);  // freed after what may still read it
-  replace(std::move(adapters), std::move(tables), std::move(rows));
+  replace(std::move(tables), std::move(rows));
+  adapters_.erase(handle);
 }
 
-void AdapterSet::replace(Adapters&& adapters, Tables&& tables, std::vector<const Adapter*>&& rows) {
+void AdapterSet::replace(Tables&& tables, std::vector<const Adapter*>&& rows) {
   backend_.forget_recordings();  // those that read the old tables and buffers; waits for what is under way
-  adapters_ = std::move(adapters);
+  // Nothing below fails.
   tables_ = std::move(tables);
   rows_ = std::move(rows);
   arena_.clear();

@@ -55,8 +55,8 @@ class AdapterSet {
   };
 
   Tables make_tables(const std::vector<const Adapter*>& rows) const;
-  // Makes the adapters given the current ones.
-  void replace(Adapters&& adapters, Tables&& tables, std::vector<const Adapter*>&& rows);
+  // Makes the rows given the current ones. Nothing has changed where it throws.
+  void replace(Tables&& tables, std::vector<const Adapter*>&& rows);
 
   Backend& backend_;
   ParameterTable& base_;

@@ -168,24 +168,25 @@ async function saveCall(model: TextClassifier, folder: string): Promise<Loaded> 
 async function adapterCall(model: TextClassifier, folder: string): Promise<Loaded> {
   const adapter = join(folder, 'adapter');
   await model.loadAdapter('first', adapter);
-  const expected = await logitsOf(model, 'first');
-  await model.unloadAdapter('first');
+  // Before a batch mixes them, which takes memory until an adapter comes or goes.
   const memory = model.memory().adapters;
+  const expected = await logitsOf(model, 'first');
   return {
     prepare: nothing,
     run: () => model.loadAdapter('second', adapter),
     async check() {
       const faults = [];
-      const there = model.adapters.length;
-      if (there === 0 && model.memory().adapters !== memory)
-        faults.push(`${model.memory().adapters} bytes of adapters`);
+      const isThere = model.adapters.some(({ name }) => name === 'second');
+      if (!isThere && model.memory().adapters !== memory) faults.push(`${model.memory().adapters} bytes of adapters`);
       await model.loadAdapter('third', adapter);
-      if ((await logitsOf(model, 'third')) !== expected) faults.push('other logits');
+      for (const name of ['first', 'third']) {
+        if ((await logitsOf(model, name)) !== expected) faults.push(`other logits of ${name}`);
+      }
       await model.unloadAdapter('third');
       return faults;
     },
     async finish() {
-      if (model.adapters.length > 0) await model.unloadAdapter('second');
+      if (model.adapters.length > 1) await model.unloadAdapter('second');
     },
   };
 }

@@ -100,6 +100,8 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     accepts: readonly string[],
     more: bertune.TrainerOptions = {},
   ) => argument(`Trainer options.${key}`, key, (value) => train({ ...more, [key]: value }), accepts);
+  const optionOnly = (key: keyof bertune.TrainerOptions, value: unknown) =>
+    new bertune.Trainer(model, { [key]: value } as never);
   const save = async (work: (to: string) => Promise<unknown>, to: unknown) => {
     try {
       await work(to as string);
@@ -265,6 +267,27 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('earlyStoppingPatience', NONE),
       trainerOption('earlyStoppingThreshold', [...POSITIVE, '-0', '0.5', '2^53', '1e308', '5e-324']),
       trainerOption('maxLength', NONE),
+      // Any name will do, and each would make a directory: the paths are those of `save`.
+      argument('Trainer options.outputDirectory', 'outputDirectory', (value) => optionOnly('outputDirectory', value), [
+        ...NONE,
+        ...PATHS,
+        'a huge string',
+        'a lone surrogate',
+      ]),
+      argument('Trainer options.saveStrategy', 'saveStrategy', (value) => optionOnly('saveStrategy', value), NONE),
+      argument('Trainer options.saveSteps', 'saveSteps', (value) => optionOnly('saveSteps', value), POSITIVE),
+      argument(
+        'Trainer options.saveTotalLimit',
+        'saveTotalLimit',
+        (value) => optionOnly('saveTotalLimit', value),
+        POSITIVE,
+      ),
+      argument(
+        'train options.resume',
+        'resume|Expected a checkpoint',
+        (resume) => trainer.train(split, { resume }),
+        NONE,
+      ),
       argument('train split', 'train', (value) => trainer.train(value), []),
       argument('train options', 'options', (value) => trainer.train(split, value), EMPTY_OPTIONS),
       argument('train options.validation', 'validation', (validation) => trainer.train(split, { validation }), NONE),
@@ -286,7 +309,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         (value) => new bertune.PredictionService(model, value),
         EMPTY_OPTIONS,
       ),
-      ...(['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'onBatch'] as const).map((key) =>
+      ...(['maxBatchTokens', 'maxWait', 'maxQueuedTexts', 'maxQueueTime', 'onBatch'] as const).map((key) =>
         argument(
           `PredictionService options.${key}`,
           key,
@@ -294,9 +317,14 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
             await using own = new bertune.PredictionService(model, { [key]: value });
             if (key !== 'maxWait') await own.predict('a');
           },
-          key === 'onBatch' ? FUNCTIONS : key === 'maxWait' ? [...NONE, '-0', '0.5', '5e-324'] : POSITIVE,
+          key === 'onBatch'
+            ? FUNCTIONS
+            : key === 'maxWait' || key === 'maxQueueTime'
+              ? [...NONE, '-0', '0.5', '5e-324']
+              : POSITIVE,
         ),
       ),
+      argument('service expectRoom texts', 'texts', (value) => service.expectRoom(value), [...POSITIVE, ...NONE]),
       argument('service predict texts', 'texts', (value) => service.predict(value), [...TEXTS, ...LISTS_OF_TEXTS]),
       argument('service predict options', 'options', (value) => service.predict('a', value), EMPTY_OPTIONS),
       argument(
@@ -558,5 +586,6 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     SCHEDULES: [],
     BEST_METRICS: [],
     DEFAULT_LEARNING_RATES: [],
+    SAVE_STRATEGIES: [],
   };
 }

@@ -114,13 +114,14 @@ describe('hostile arguments', () => {
   });
 
   it('cannot change what the library exports or hands out', () => {
-    const { METHOD_KINDS, SCHEDULES, BEST_METRICS, DEFAULT_LEARNING_RATES } = bertune;
+    const { METHOD_KINDS, SCHEDULES, BEST_METRICS, SAVE_STRATEGIES, DEFAULT_LEARNING_RATES } = bertune;
     const { labels, config } = subjects.model;
     const { settings } = new bertune.Trainer(subjects.model, { classWeights: [1, 2, 3] });
     const all = [
       METHOD_KINDS,
       SCHEDULES,
       BEST_METRICS,
+      SAVE_STRATEGIES,
       DEFAULT_LEARNING_RATES,
       labels,
       config,

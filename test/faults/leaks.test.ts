@@ -39,8 +39,8 @@ const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZE
     expect(report.blocks, 'blocks that the addon still holds').to.equal(0);
     expect(report.external, 'bytes that V8 was told of and not told back').to.equal(0);
     expect(report.threads, 'threads').to.equal(0);
-    // A tiny model holds 1.2 MB, and trains in as much again.
-    expect(report.slope, 'bytes of the process a cycle').to.be.below(scaled(500_000, 5_000));
+    // A tiny model holds 1.2 MB, and trains in as much again. A few cycles say little: JavaScript's own heap still grows.
+    expect(report.slope, 'bytes of the process a cycle').to.be.below(scaled(1_000_000, 5_000));
     note('models loaded, trained and disposed', report.cycles);
     note('of these, blocks that the addon kept', report.blocks);
     note('of these, growth of the process', `${(report.slope / 1024).toFixed(1)} KiB a cycle`);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fault.h"
+
 namespace simt {
 namespace {
 
@@ -146,7 +148,7 @@ using namespace simt;
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   const Lock lock(mutex());
   static uint64_t last_id = 0;
-  if (sticky_error() != cudaSuccess) return remember(sticky_error());
+  if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
   if (!stream) return remember(cudaErrorStreamCaptureUnsupported);
   if (stream->capture) return remember(cudaErrorInvalidValue);
   auto* capture = new Capture{++last_id, stream, mode, std::this_thread::get_id()};
@@ -167,6 +169,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
                             : !is_joined(*capture) ? cudaErrorStreamCaptureUnjoined
                                                    : cudaSuccess;
   end(capture);
+  fails_now(Fault::kCall);
   if (error == cudaSuccess) {
     *graph = new CUgraph_st{std::make_shared<const std::vector<Node>>(std::move(capture->nodes))};
   }
@@ -187,7 +190,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   const Lock lock(mutex());
   *executable = nullptr;
   if (!graph) return remember(cudaErrorInvalidValue);
-  if (sticky_error() != cudaSuccess) return remember(sticky_error());
+  if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
   *executable = new CUgraphExec_st{graph->nodes};
   return cudaSuccess;
 }

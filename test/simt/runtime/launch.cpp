@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "device_memory.h"
+#include "fault.h"
 #include "race.h"
 #include "scheduler.h"
 #include "state.h"
@@ -50,7 +51,7 @@ cudaError_t launch_raw(const KernelCall& call, dim3 grid, dim3 block, size_t sha
 
 cudaError_t host_task(cudaStream_t stream, std::function<void()> task, const char* name) {
   return enqueue(stream, [task = std::move(task), name] {
-    if (sticky_error() != cudaSuccess) return;
+    if (!device_works()) return;
     current_task = name;
     try {
       task();

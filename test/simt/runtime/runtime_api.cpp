@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "device_memory.h"
+#include "fault.h"
 #include "race.h"
 #include "state.h"
 #include "stream.h"
@@ -31,6 +32,7 @@ cudaError_t check_copy(const void* out, const void* inp, size_t bytes, cudaMemcp
 }
 
 void copy(void* out, const void* inp, size_t bytes) {
+  if (!device_works()) return;
   memcpy(out, inp, bytes);
   if (is_device_range(out, bytes)) race_host_wrote(out, bytes);
 }
@@ -119,7 +121,8 @@ cudaError_t cudaMalloc(void** pointer, size_t bytes) {
   const Lock lock(mutex());
   *pointer = nullptr;
   if (const cudaError_t error = refuse_while_capturing()) return remember(error);
-  if (sticky_error() != cudaSuccess) return remember(sticky_error());
+  if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
+  if (fails_now(Fault::kAllocation)) return remember(cudaErrorMemoryAllocation);
   return remember(device_allocate(pointer, bytes));
 }
 
@@ -136,6 +139,8 @@ cudaError_t cudaMallocHost(void** pointer, size_t bytes, unsigned) {
   const Lock lock(mutex());
   *pointer = nullptr;
   if (const cudaError_t error = refuse_while_capturing()) return remember(error);
+  if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
+  if (fails_now(Fault::kAllocation)) return remember(cudaErrorMemoryAllocation);
   if (posix_memalign(pointer, 4096, bytes) != 0) return remember(cudaErrorMemoryAllocation);
   pinned_register(*pointer, bytes);
   return cudaSuccess;
@@ -157,6 +162,7 @@ cudaError_t cudaFreeHost(void* pointer) {
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   const Lock lock(mutex());
+  if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
   const size_t used = device_bytes_used();
   *total = config().memory_limit;
   *free = used < *total ? *total - used : 0;
@@ -192,6 +198,7 @@ cudaError_t cudaMemsetAsync(void* out, int value, size_t bytes, cudaStream_t str
   const Lock lock(mutex());
   if (!is_device_range(out, bytes)) return remember(cudaErrorInvalidValue);
   return enqueue(stream, [=] {
+    if (!device_works()) return;
     memset(out, value, bytes);
     race_host_wrote(out, bytes);
   });

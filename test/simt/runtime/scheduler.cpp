@@ -7,6 +7,7 @@
 #include <string>
 
 #include "device_memory.h"
+#include "fault.h"
 #include "race.h"
 #include "report.h"
 #include "shared_memory.h"
@@ -339,7 +340,7 @@ void device_fail(const char* format, ...) {
 }
 
 void run_launch(const Launch& launch) {
-  if (sticky_error() != cudaSuccess) return;
+  if (!device_works()) return;
   const Config& settings = config();
   if (!blocks) blocks = new Block[kSharedSlots];
   failed = false;

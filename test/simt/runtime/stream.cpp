@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fault.h"
 #include "graph.h"
 
 namespace simt {
@@ -74,7 +75,7 @@ cudaError_t refuse_while_capturing(cudaStream_t stream) {
 
 cudaError_t enqueue(cudaStream_t stream, Task task) {
   const Lock lock(mutex());
-  if (sticky_error() != cudaSuccess) return remember(sticky_error());
+  if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
   if (!stream) {  // the legacy stream waits for all the others
     if (const cudaError_t error = refuse_while_capturing()) return remember(error);
     drain_all();
@@ -122,6 +123,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const Lock lock(mutex());
   if (const cudaError_t error = refuse_while_capturing(stream)) return remember(error);
+  fails_now(Fault::kCall);
   if (stream) {
     drain(stream);
   } else {
