@@ -88,7 +88,7 @@ const RIGHT: readonly [what: string, body: string | Buffer][] = [
 ];
 
 describe('faults: clients of examples/service', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const directory = useTemporaryDirectory();
   let example: Example;
 
