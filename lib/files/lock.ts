@@ -29,8 +29,17 @@ export async function withDirectoryLock<T>(directory: string, work: () => Promis
     return await held.run(new Set([...mine, key]), work);
   } finally {
     // Removed before it is free: whoever opened it in between finds that it is no longer the file of that name.
-    quietly(() => rmSync(path, { force: true }));
+    removeLock(path);
     quietly(() => closeSync(fd));
+  }
+}
+
+/** Once more where that fails, as discard() does. */
+function removeLock(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    quietly(() => rmSync(path, { force: true }));
   }
 }
 
@@ -59,7 +68,7 @@ function take(directory: string, path: string): number {
         return fd;
       }
     } catch (cause) {
-      if (locked) quietly(() => rmSync(path, { force: true }));
+      if (locked) removeLock(path);
       throw refusal(directory, cause);
     } finally {
       if (!taken) quietly(() => closeSync(fd));

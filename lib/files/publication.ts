@@ -190,7 +190,7 @@ async function goBack(
   backups: ReadonlyMap<string, string>,
 ): Promise<void> {
   try {
-    await rm(path, { force: true });
+    await rm(path, { force: true }).catch(() => rm(path, { force: true }));
     for (const [, name] of journal.rename) {
       // Renaming one name of a file to another of the same file does nothing, and leaves both.
       if (!backups.has(name)) await rm(join(directory, name), { force: true });
