@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { isObject, readJsonObject, withFile } from './input.js';
+import { isInside } from './inside.js';
 import { writeJson } from './output.js';
 
 /** The file that says what else is in a directory. */
@@ -63,13 +64,6 @@ function parseManifest(json: Record<string, unknown>, path: string): [string, En
     }
     return [name, entry as unknown as Entry];
   });
-}
-
-/** Whether a name leads to a file in the directory or below, and nowhere else. */
-function isInside(name: string): boolean {
-  return (
-    name !== '' && !/[\0\\]/.test(name) && name.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
-  );
 }
 
 /** @param expected where the file has another size, it is not read */

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { link, lstat, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { isObject } from './input.js';
+import { readJsonObject } from './input.js';
+import { isInside } from './inside.js';
 
 /*
  * Several files that take their names at once. Where old ones are replaced, what is to be done is written down first, in
@@ -80,12 +81,14 @@ export async function isUnfinished(directory: string): Promise<boolean> {
  */
 export async function finishPublication(directory: string): Promise<void> {
   const path = join(directory, JOURNAL_FILE);
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') return undefined;
+  if (!(await isUnfinished(directory))) return;
+  const json = await readJsonObject(path).catch((cause: unknown) => {
+    // The one that began it has finished it in between.
+    if (cause instanceof BertuneError && cause.code === 'NOT_FOUND') return undefined;
     throw cause;
   });
-  if (text === undefined) return;
-  await carryOut(directory, parseJournal(text, path));
+  if (json === undefined) return;
+  await carryOut(directory, expectJournal(json, path));
   await rm(path, { force: true });
 }
 
@@ -205,11 +208,9 @@ async function goBack(
   }
 }
 
-function parseJournal(text: string, path: string): Journal {
-  const journal = json(text);
+function expectJournal(journal: Record<string, unknown>, path: string): Journal {
   const names = (value: unknown): value is string[] => Array.isArray(value) && value.every(isInside);
   const sound =
-    isObject(journal) &&
     names(journal.remove) &&
     Array.isArray(journal.rename) &&
     journal.rename.every((pair) => names(pair) && pair.length === 2 && /^\.bertune-[0-9a-f]+\.tmp$/.test(pair[0]!));
@@ -217,23 +218,6 @@ function parseJournal(text: string, path: string): Journal {
     throw new BertuneError('CHECKPOINT_INVALID', `Expected the names of files in ${path} but found something else`);
   }
   return journal as unknown as Journal;
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** A journal may come with a model: it may not make us touch files elsewhere. */
-function isInside(name: unknown): boolean {
-  return (
-    typeof name === 'string' &&
-    !/[\0\\:]/.test(name) &&
-    name.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
-  );
 }
 
 async function isSame(temporary: string, target: string): Promise<boolean> {

@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { LONG, note, scaled } from '../scale.js';
+import { LONG, scaled } from '../scale.js';
 import { checkpoints, contentsOf, expectSame, expectWholeCheckpoints, leftovers } from './contents.js';
-import { Bench, type Ending, each, runProgram } from './run.js';
-import { createControls, type Deed, type Fault, shimMissing } from './shim.js';
+import { type Ending, each, runProgram, useBench } from './run.js';
+import { createControls, type Deed, type Fault } from './shim.js';
 
 /** What takes too long for `npm test`. */
 const itLong = LONG ? it : it.skip;
@@ -19,23 +19,11 @@ function mount(directory: string, kilobytes: number, how = ''): boolean {
 
 describe('a disk that is full, read-only or broken', function () {
   this.timeout(scaled(120_000, 3_600_000));
-  const bench = new Bench();
-  const missing = shimMissing();
   const tried = { calls: 0, runs: 0 };
-
-  before(async function () {
-    if (missing) {
-      console.log(`      not tried: ${missing}`);
-      this.skip();
-    }
-    await bench.prepare();
-  });
-  after(() => {
-    bench.remove();
-    if (missing) return;
-    note('disk: failed, short or interrupted calls of save()', tried.calls);
-    note('disk: training processes on a full, read-only or broken disk', tried.runs);
-  });
+  const bench = useBench(() => ({
+    'disk: failed, short or interrupted calls of save()': tried.calls,
+    'disk: training processes on a full, read-only or broken disk': tried.runs,
+  }));
 
   it('fails save() as a whole, with the model and the files before it intact, and saves again once it is well', async () => {
     const control = join(bench.folder, 'control');

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { TextClassifier } from '../../../lib/index.js';
 import { randomNumbers } from '../../lib/tiny-model.js';
-import { note, scaled } from '../scale.js';
+import { scaled } from '../scale.js';
 import { checkpoints, contentsOf, expectSame, expectWholeCheckpoints, leftovers } from './contents.js';
 import { Platter } from './power.js';
-import { Bench, each } from './run.js';
-import { type Deed, readLog, shimMissing } from './shim.js';
+import { each, useBench } from './run.js';
+import { type Deed, readLog } from './shim.js';
 
 const STEPS = ['--quiet', '--save-strategy', 'steps', '--save-steps', '2', '--save-total-limit', '1'];
 const RUNS: Record<string, readonly string[]> = {
@@ -23,24 +23,12 @@ const DEEDS: readonly Deed[] = ['kill-before', 'kill-after', 'kill-half'];
 
 describe('processes killed while they train', function () {
   this.timeout(scaled(120_000, 7_200_000));
-  const bench = new Bench();
-  const missing = shimMissing();
   const tried = { points: 0, checkpoints: 0, powerLosses: 0 };
-
-  before(async function () {
-    if (missing) {
-      console.log(`      not tried: ${missing}`);
-      this.skip();
-    }
-    await bench.prepare();
-  });
-  after(() => {
-    bench.remove();
-    if (missing) return;
-    note('disk: kill -9 of a training process, then a resume to the same end', tried.points);
-    note('disk: checkpoints checked whole after kill -9', tried.checkpoints);
-    note('disk: power losses simulated while training', tried.powerLosses);
-  });
+  const bench = useBench(() => ({
+    'disk: kill -9 of a training process, then a resume to the same end': tried.points,
+    'disk: checkpoints checked whole after kill -9': tried.checkpoints,
+    'disk: power losses simulated while training': tried.powerLosses,
+  }));
 
   /** Checks what a killed run left, as it is and as it would be after a loss of power. */
   async function expectSound(output: string, log: string, where: string): Promise<void> {

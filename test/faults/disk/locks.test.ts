@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { LONG, note, scaled } from '../scale.js';
+import { LONG, scaled } from '../scale.js';
 import { contentsOf, expectSame, leftovers } from './contents.js';
-import { Bench, type Ending } from './run.js';
-import { readLog, shimMissing } from './shim.js';
+import { type Ending, useBench } from './run.js';
+import { readLog } from './shim.js';
 
 /** What takes too long for `npm test`. */
 const itLong = LONG ? it : it.skip;
@@ -13,21 +13,10 @@ const ARGS = ['--quiet', '--method', 'lora', '--rank', '2', '--save-strategy', '
 
 describe('processes that write to one output directory', function () {
   this.timeout(scaled(120_000, 3_600_000));
-  const bench = new Bench();
-  const missing = shimMissing();
   let raced = 0;
-
-  before(async function () {
-    if (missing) {
-      console.log(`      not tried: ${missing}`);
-      this.skip();
-    }
-    await bench.prepare();
-  });
-  after(() => {
-    bench.remove();
-    if (!missing) note('disk: processes that raced for one output directory', raced);
-  });
+  const bench = useBench(() => ({
+    'disk: processes that raced for one output directory': raced,
+  }));
 
   /** Starts a run that takes a minute over its first save, and resolves once that has begun. */
   async function hold(output: string): Promise<{ pid: number; kill: () => Promise<Ending> }> {

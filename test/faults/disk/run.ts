@@ -4,7 +4,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { LABELS, tinySplit, writeTinyCheckpoint } from '../../lib/tiny-model.js';
-import { type Fault, shimEnvironment, temporaryFolder } from './shim.js';
+import { note } from '../scale.js';
+import { type Fault, shimEnvironment, shimMissing, temporaryFolder } from './shim.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
@@ -62,6 +63,29 @@ export class Bench {
   remove(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Gives the suite a bench, which is removed after it. Where the shim cannot be used, the suite is skipped.
+ *
+ * @param figures what was tried, noted after the tests
+ */
+export function useBench(figures: () => Record<string, number>): Bench {
+  const bench = new Bench();
+  const missing = shimMissing();
+  before(async function () {
+    if (missing) {
+      console.log(`      not tried: ${missing}`);
+      this.skip();
+    }
+    await bench.prepare();
+  });
+  after(() => {
+    bench.remove();
+    if (missing) return;
+    for (const [what, figure] of Object.entries(figures())) note(what, figure);
+  });
+  return bench;
 }
 
 export interface RunOptions {

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { expect } from 'chai';
-import { LONG, note, scaled } from '../scale.js';
+import { LONG, scaled } from '../scale.js';
 import { checkpoints, contentsOf, expectSame, expectWholeCheckpoints, leftovers } from './contents.js';
-import { Bench, each } from './run.js';
-import { readLog, shimMissing } from './shim.js';
+import { each, useBench } from './run.js';
+import { readLog } from './shim.js';
 
 const ARGS = [
   '--quiet',
@@ -23,24 +23,12 @@ const STATUS = { int: 130, term: 143 } as const;
 
 describe('SIGINT and SIGTERM while training', function () {
   this.timeout(scaled(120_000, 3_600_000));
-  const bench = new Bench();
-  const missing = shimMissing();
   let stops = 0;
   let quits = 0;
-
-  before(async function () {
-    if (missing) {
-      console.log(`      not tried: ${missing}`);
-      this.skip();
-    }
-    await bench.prepare();
-  });
-  after(() => {
-    bench.remove();
-    if (missing) return;
-    note('disk: runs stopped by a signal in the middle of a save, then resumed to the same end', stops);
-    note('disk: saves that a second signal broke off', quits);
-  });
+  const bench = useBench(() => ({
+    'disk: runs stopped by a signal in the middle of a save, then resumed to the same end': stops,
+    'disk: saves that a second signal broke off': quits,
+  }));
 
   it('finish what is being saved, end with the status of the signal, and go on to the same end', async () => {
     const whole = bench.output('whole');

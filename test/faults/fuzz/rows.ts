@@ -1,3 +1,5 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type DatasetOptions, loadDataset, type TextDataset } from '../../../lib/dataset.js';
 import { sound } from './format.js';
 
@@ -27,4 +29,16 @@ export function expectSound(data: TextDataset): void {
 /** Loads a data set, which has to be sound if it is not refused. */
 export async function readRows(source: string, options?: DatasetOptions): Promise<void> {
   expectSound(await loadDataset(source, options));
+}
+
+/** Reads those of the files of a directory that are there. */
+export async function readFiles(directory: string, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const path = join(directory, name);
+    const there = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (there) await readRows(path);
+  }
 }

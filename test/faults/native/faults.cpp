@@ -138,35 +138,6 @@ void* watch(size_t bytes, Allocate&& allocate) {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-#if defined(BERTUNE_FAULTS_SANITIZED)
-// AddressSanitizer's operator new does not call malloc, so it is replaced itself.
-void* operator new(size_t bytes) {
-  static const auto next = real<void* (*)(size_t)>("_Znwm");
-  void* pointer = watch(bytes, [&] { return next(bytes); });
-  if (!pointer) throw std::bad_alloc();
-  return pointer;
-}
-void* operator new(size_t bytes, std::align_val_t alignment) {
-  static const auto next = real<void* (*)(size_t, std::align_val_t)>("_ZnwmSt11align_val_t");
-  void* pointer = watch(bytes, [&] { return next(bytes, alignment); });
-  if (!pointer) throw std::bad_alloc();
-  return pointer;
-}
-void* operator new(size_t bytes, const std::nothrow_t& tag) noexcept {
-  static const auto next = real<void* (*)(size_t, const std::nothrow_t&)>("_ZnwmRKSt9nothrow_t");
-  return watch(bytes, [&] { return next(bytes, tag); });
-}
-EXPORT void* calloc(size_t count, size_t size) {
-  static thread_local bool resolving = false;
-  static void* (*next)(size_t, size_t) = nullptr;
-  if (!next && !resolving) {
-    resolving = true;
-    next = real<void* (*)(size_t, size_t)>("calloc");
-    resolving = false;
-  }
-  return watch(count * size, [&] { return next(count, size); });
-}
-#else
 extern "C" {
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
@@ -197,7 +168,6 @@ EXPORT void free(void* pointer) {
   }
   __libc_free(pointer);
 }
-#endif
 
 EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
   static const auto next = real<int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create");

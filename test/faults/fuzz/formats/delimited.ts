@@ -1,8 +1,6 @@
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input } from '../format.js';
-import { readRows } from '../rows.js';
+import { readFiles } from '../rows.js';
 import { CODES } from '../seeds.js';
 
 const SEEDS: Readonly<Record<string, string>> = {
@@ -56,15 +54,6 @@ export const format: Format = {
     const { bytes, what } = damage(Buffer.from(SEEDS[name]!), random);
     return whole(name, bytes, `${name}: ${what}`);
   },
-  async read(directory) {
-    for (const name of NAMES) {
-      const path = join(directory, name);
-      const there = await access(path).then(
-        () => true,
-        () => false,
-      );
-      if (there) await readRows(path);
-    }
-  },
+  read: (directory) => readFiles(directory, NAMES),
   codes: CODES,
 };

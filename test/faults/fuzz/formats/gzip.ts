@@ -1,9 +1,7 @@
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input } from '../format.js';
-import { readRows } from '../rows.js';
+import { readFiles } from '../rows.js';
 import { CODES } from '../seeds.js';
 
 const CSV = 'text,label\n"i feel ""great""",joy\nplain text,sadness\n"two\nlines",joy\n';
@@ -40,15 +38,6 @@ export const format: Format = {
     const { bytes, what } = damage(FILES[name]!, random);
     return whole(name, bytes, what);
   },
-  async read(directory) {
-    for (const name of NAMES) {
-      const path = join(directory, name);
-      const there = await access(path).then(
-        () => true,
-        () => false,
-      );
-      if (there) await readRows(path);
-    }
-  },
+  read: (directory) => readFiles(directory, NAMES),
   codes: CODES,
 };
