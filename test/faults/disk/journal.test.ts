@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -76,4 +77,11 @@ describe('a save that was killed while it gave files their names', () => {
       expect(read(join('model', 'config.json'))).to.equal('kept');
     });
   }
+
+  it('is refused at once where the journal is a pipe', async () => {
+    await mkdir(directory.path('model'));
+    execFileSync('mkfifo', [directory.path('model', JOURNAL_FILE)]);
+    const reading = readSettled(directory.path('model'), async () => 'read');
+    await expectRefusal(reading, 'CHECKPOINT_INVALID', JOURNAL_FILE);
+  });
 });
