@@ -1,48 +1,46 @@
 // What `npm test` runs once the set-up is done: format, lint, types, the builds that only tests need, tests; then the CUDA
 // operations once more under the emulator's stricter builds. Stops at the first that fails.
 // Arguments go to mocha, which is then run once: npm test -- --grep LoRA
-import { readFileSync, rmSync } from 'node:fs';
-import path from 'node:path';
-import { main, root, say } from './console.js';
+import { main, say } from './console.js';
 import { buildCuda, buildEmulator } from './cuda.js';
+import { closingLine, mocha, resetTally } from './mocha.js';
 import { capture, runNode } from './process.js';
 
 const forMocha = process.argv.slice(2);
-const tally = path.join(root, 'build/.tally');
 
 const script = (name, file, args, advice) => ({ name, run: () => runNode(file, args), advice });
 
-const mocha = (files, env = {}, output = 'inherit') =>
-  runNode(
-    'node_modules/mocha/bin/mocha.js',
-    ['--fail-zero', '--reporter', 'scripts/reporter.cjs', ...files, ...forMocha],
-    { env: { BERTUNE_TALLY: tally, ...env }, output },
-  );
-
 /**
- * The tests in three runs of mocha: two side by side, each of which keeps one core busy most of the time, and behind them
- * those that measure time, alone.
+ * The tests in runs of mocha: two side by side, each of which keeps one core busy most of the time, and behind them those that
+ * measure time, alone.
  */
 const NUMERICS = ['operations', 'model', 'native', 'cuda', 'simt'].map((folder) => `test/${folder}/**/*.test.ts`);
+const FAULTS = ['test/faults/**/*.test.ts'];
 const TIMED = [
   ...['bench', 'serving', 'examples', 'faults/service'].map((folder) => `test/${folder}/**/*.test.ts`),
   ...['dataset', 'event-loop', 'time-slice', 'progress'].map((name) => `test/lib/${name}.test.ts`),
 ];
+const ALL = ['test/**/*.test.ts'];
+
+const but = (...patterns) => patterns.flat().flatMap((pattern) => ['--ignore', pattern]);
 
 async function tests() {
-  const others = [...NUMERICS, ...TIMED].flatMap((pattern) => ['--ignore', pattern]);
-  const sideBySide = await Promise.all([mocha(NUMERICS), mocha(['test/**/*.test.ts', ...others], {}, 'after')]);
+  const numericsAndFaults = async () => [
+    await mocha(NUMERICS),
+    await mocha(FAULTS, { args: but(TIMED) }),
+  ];
+  const others = mocha(ALL, { args: but(NUMERICS, FAULTS, TIMED), output: 'after' });
+  const sideBySide = await Promise.all([numericsAndFaults(), others]);
   const alone = await mocha(TIMED);
-  return Math.max(...sideBySide, alone);
+  return Math.max(...sideBySide.flat(), alone);
 }
 
 /** The operation tests on the emulated device alone, under one of the emulator's builds: see test/simt/README.md. */
 const emulated = (build, env = {}) =>
-  mocha(
-    ['test/operations/*.test.ts'],
-    { BERTUNE_EMULATOR: build, BERTUNE_TEST_DEVICES: 'cuda-emulated', ...env },
-    'failure',
-  );
+  mocha(['test/operations/*.test.ts'], {
+    env: { BERTUNE_EMULATOR: build, BERTUNE_TEST_DEVICES: 'cuda-emulated', ...env },
+    output: 'failure',
+  });
 
 /** Both stricter builds side by side, as each keeps one core busy. */
 async function strictlyEmulated() {
@@ -60,25 +58,14 @@ function stages() {
     script('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.test.json']),
     { name: 'emulator', run: buildEmulator },
     { name: 'nvcc', run: async () => void (await buildCuda()) },
-    { name: 'tests', run: forMocha.length > 0 ? () => mocha(['test/**/*.test.ts']) : tests },
+    { name: 'tests', run: forMocha.length > 0 ? () => mocha(ALL, { args: forMocha }) : tests },
   ];
   if (forMocha.length > 0) return once;
   return [...once, { name: "tests: CUDA operations, the emulator's race and asan builds", run: strictlyEmulated }];
 }
 
-/** The closing line over all runs of mocha. */
-function closingLine() {
-  const runs = readFileSync(tally, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-  const sum = (key) => runs.reduce((total, run) => total + run[key], 0);
-  const skipped = sum('pending');
-  return `${sum('passes')} passed, ${sum('failures')} failed${skipped ? `, ${skipped} skipped` : ''}`;
-}
-
 await main(async () => {
-  rmSync(tally, { force: true });
+  resetTally();
   for (const { name, run, advice } of stages()) {
     say(name);
     const status = (await run()) ?? 0;

@@ -29,7 +29,7 @@ const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZE
 
   it('leave nothing behind', async () => {
     const faults = await buildFaults(folder);
-    const cycles = scaled(8, 1000);
+    const cycles = scaled(40, 1000);
     const args = ['--expose-gc', '--import', 'tsx', PROGRAM, JSON.stringify({ faults, folder, cycles })];
     const { stdout } = await promisify(execFile)(process.execPath, args, {
       env: { ...process.env, LD_PRELOAD: faults },
@@ -39,8 +39,9 @@ const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZE
     expect(report.blocks, 'blocks that the addon still holds').to.equal(0);
     expect(report.external, 'bytes that V8 was told of and not told back').to.equal(0);
     expect(report.threads, 'threads').to.equal(0);
-    // A tiny model holds 1.2 MB, and trains in as much again. A few cycles say little: JavaScript's own heap still grows.
-    expect(report.slope, 'bytes of the process a cycle').to.be.below(scaled(1_000_000, 5_000));
+    // A tiny model holds 1.2 MB, and trains in as much again. JavaScript's own heap still grows by some megabytes, of which few
+    // cycles have a larger share each.
+    expect(report.slope, 'bytes of the process a cycle').to.be.below(scaled(600_000, 5_000));
     note('models loaded, trained and disposed', report.cycles);
     note('of these, blocks that the addon kept', report.blocks);
     note('of these, growth of the process', `${(report.slope / 1024).toFixed(1)} KiB a cycle`);
