@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkLoraFits, formatLora, readLora } from './adapter/lora.js';
 import { checkPrefixFits, formatPrefix, readPrefix } from './adapter/prefix.js';
@@ -7,6 +6,7 @@ import type { Adapter } from './adapter/types.js';
 import type { BertConfig } from './checkpoint/config.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
 import { BertuneError } from './errors.js';
+import { readdir } from './files/fs.js';
 import { isFile, readJsonObject } from './files/input.js';
 import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from './files/output.js';
 import { expectOneOf, expectString } from './options.js';

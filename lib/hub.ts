@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
 import { embeddedPath } from './embedded.js';
 import { BertuneError } from './errors.js';
+import { stat } from './files/fs.js';
 import { type HubId, isCommit, isRevision, parseHubId, type RepositoryKind } from './hub/id.js';
 import { modelFiles } from './hub/model-files.js';
 import { hubSettings } from './hub/settings.js';

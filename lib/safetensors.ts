@@ -1,7 +1,7 @@
 import { constants } from 'node:buffer';
-import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { BertuneError } from './errors.js';
+import type { OpenFile } from './files/fs.js';
 import { readFully, withFile } from './files/input.js';
 import { type OutputFile, writeFilesAtomic, writeFully } from './files/output.js';
 import { expectString } from './options.js';
@@ -84,14 +84,14 @@ export function safetensorsFile(
   metadata: Readonly<Record<string, string>> = DEFAULT_METADATA,
 ): OutputFile {
   const { head, order } = formatHeader(tensors, metadata);
-  const write = async (file: FileHandle) => {
+  const write = async (file: OpenFile) => {
     await writeFully(file, head);
     for (const { data } of order) await writeFully(file, 'read' in data ? await data.read() : data);
   };
   return { name, write };
 }
 
-async function readHeader(file: FileHandle, size: number, path: string): Promise<Header & { bodyStart: number }> {
+async function readHeader(file: OpenFile, size: number, path: string): Promise<Header & { bodyStart: number }> {
   const start = new Uint8Array(Math.min(size, 64));
   await readFully(file, start, 0, path);
   const length = start.length < 8 ? 0n : new DataView(start.buffer).getBigUint64(0, true);

@@ -25,10 +25,7 @@ const ALL = ['test/**/*.test.ts'];
 const but = (...patterns) => patterns.flat().flatMap((pattern) => ['--ignore', pattern]);
 
 async function tests() {
-  const numericsAndFaults = async () => [
-    await mocha(NUMERICS),
-    await mocha(FAULTS, { args: but(TIMED) }),
-  ];
+  const numericsAndFaults = async () => [await mocha(NUMERICS), await mocha(FAULTS, { args: but(TIMED) })];
   const others = mocha(ALL, { args: but(NUMERICS, FAULTS, TIMED), output: 'after' });
   const sideBySide = await Promise.all([numericsAndFaults(), others]);
   const alone = await mocha(TIMED);

@@ -1,6 +1,6 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { readdir } from '../files/fs.js';
 import { isFile, isObject, readJsonObject } from '../files/input.js';
 import { CONVERSION_ADVICE, readSafetensors, type Tensor } from '../safetensors.js';
 

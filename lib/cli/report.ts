@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
+import { stat } from '../files/fs.js';
 import { readResults } from '../report/read-results.js';
 import { REPORT_FILE, writeReport } from '../report/write-report.js';
 import { Progress } from './progress.js';

@@ -1,6 +1,6 @@
-import { readdir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { readdir, stat } from '../files/fs.js';
 import { readText } from '../files/input.js';
 import { findDataset } from '../hub.js';
 import { expectObject, expectPath, invalidOption, isArray } from '../options.js';

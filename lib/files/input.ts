@@ -1,7 +1,6 @@
-import type { Stats } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
-import { constants, open, stat } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
 import { BertuneError, type ErrorCode } from '../errors.js';
+import { type OpenFile, open, stat } from './fs.js';
 import { parseJson } from './json.js';
 
 /* Reading files that others wrote: every failure is a BertuneError that names the file. */
@@ -33,7 +32,7 @@ export async function isDirectory(path: string): Promise<boolean> {
 export async function openFile(
   path: string,
   code: ErrorCode = 'CHECKPOINT_INVALID',
-): Promise<{ file: FileHandle; size: number }> {
+): Promise<{ file: OpenFile; size: number }> {
   try {
     // Before open, which devices may take for a command.
     expectFile(path, await stat(path), code);
@@ -59,7 +58,7 @@ export async function openFile(
  */
 export async function withFile<T>(
   path: string,
-  use: (file: FileHandle, size: number) => Promise<T>,
+  use: (file: OpenFile, size: number) => Promise<T>,
   code: ErrorCode = 'CHECKPOINT_INVALID',
 ): Promise<T> {
   const { file, size } = await openFile(path, code);
@@ -79,7 +78,7 @@ export async function withFile<T>(
  * @throws BertuneError `code` when the file ends before `into` is full
  */
 export async function readFully(
-  file: FileHandle,
+  file: OpenFile,
   into: Uint8Array,
   position: number,
   path: string,
@@ -104,7 +103,7 @@ export async function readFully(
  * @throws BertuneError NOT_FOUND, `code`
  */
 export async function readBytes(path: string, most: number, code: ErrorCode = 'CHECKPOINT_INVALID') {
-  const read = async (file: FileHandle, size: number) => {
+  const read = async (file: OpenFile, size: number) => {
     if (size > most) throw new BertuneError(code, `Expected at most ${most} bytes in ${path}, found ${size}`);
     const bytes = new Uint8Array(size);
     await readFully(file, bytes, 0, path, code);

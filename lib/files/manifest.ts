@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { readdir } from './fs.js';
 import { isObject, readJsonObject, withFile } from './input.js';
 import { isInside } from './inside.js';
 import { writeJson } from './output.js';

@@ -1,15 +1,14 @@
-import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, opendir, rm, rmdir, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { expectString } from '../options.js';
+import { mkdir, type OpenFile, open, opendir, rm, rmdir, stat } from './fs.js';
 import { discard, finishPublication, publish, type StagedFile, temporaryPath } from './publication.js';
 
 /** A file to be written: its name inside the directory, and what writes its contents from the start. */
 export interface OutputFile {
   name: string;
-  write(file: FileHandle): Promise<void>;
+  write(file: OpenFile): Promise<void>;
 }
 
 /**
@@ -121,7 +120,7 @@ export function dataFile(name: string, data: string | Uint8Array): OutputFile {
 }
 
 /** Writes all of `bytes` at the file's current position. */
-export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
+export async function writeFully(file: OpenFile, bytes: Uint8Array): Promise<void> {
   const chunk = 16 * 2 ** 20;
   for (let done = 0; done < bytes.length; ) {
     done += (await file.write(bytes, done, Math.min(chunk, bytes.length - done))).bytesWritten;

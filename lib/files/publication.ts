@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { link, lstat, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { link, lstat, open, readFile, rename, rm, stat } from './fs.js';
 import { readJsonObject } from './input.js';
 import { isInside } from './inside.js';
 

@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BertuneError } from '../errors.js';
+import { stat } from './fs.js';
 import { withDirectoryLock } from './lock.js';
 import { finishPublication, isUnfinished } from './publication.js';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { link, readFile, rename, rm, stat, utimes, writeFile } from '../files/fs.js';
 import { throwIfAborted } from '../time-slice.js';
 
 const POLL_MILLISECONDS = 100;

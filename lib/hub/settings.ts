@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { readFile } from '../files/fs.js';
 import { invalidOption } from '../options.js';
 
 /** How the hub is reached and where its files are kept, as the environment says. */

@@ -1,5 +1,5 @@
-import { readFile, stat } from 'node:fs/promises';
 import { BertuneError } from '../errors.js';
+import { readFile, stat } from '../files/fs.js';
 import { RepositoryCache } from './cache.js';
 import { HubClient } from './client.js';
 import { cacheFailure, hubUnavailable, type Subject, subjectWords } from './failure.js';

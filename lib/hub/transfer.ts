@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { type OpenFile, open, rename, rm, statfs } from '../files/fs.js';
 import { writeFully } from '../files/output.js';
 import { throwIfAborted } from '../time-slice.js';
 import { ATTEMPTS, type HubClient } from './client.js';
@@ -54,7 +54,7 @@ export async function bring(transfer: Transfer): Promise<void> {
 }
 
 /** Receives until the file has its size. */
-async function fill(transfer: Transfer, file: FileHandle, partial: string): Promise<void> {
+async function fill(transfer: Transfer, file: OpenFile, partial: string): Promise<void> {
   const { client, entry } = transfer;
   let failures = 0;
   for (;;) {
@@ -87,7 +87,7 @@ class TooLong extends Error {}
 /** One request for the rest of a file, from byte `start`. */
 async function receive(
   { client, commit, path, entry, onBytes }: Transfer,
-  file: FileHandle,
+  file: OpenFile,
   start: number,
 ): Promise<void> {
   const stalled = new AbortController();

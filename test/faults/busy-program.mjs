@@ -1,7 +1,7 @@
 // What workers and child processes of the tests of endings do, until they are ended from outside or by process.exit:
 // loads, trains, predicts, serves and saves, over and over. Plain JavaScript on the built library, so that it starts fast.
 // Argument (workerData, or JSON): { library, model, output, task, exit: { code, delay } | null }
-import { rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 
 const input = isMainThread ? JSON.parse(process.argv[2]) : workerData;
@@ -27,7 +27,7 @@ const tasks = {
   async save(model) {
     const place = `${input.output}-${process.pid}-${Math.random()}`;
     await model.save(place);
-    await rm(place, { recursive: true });
+    rmSync(place, { recursive: true });
   },
   async serve(model) {
     const service = new PredictionService(model);

@@ -1,5 +1,5 @@
 // Run by workers.test.ts in a process of its own: starts workers and terminates them at random points, two at a time, while
-// the main thread predicts. Argument (JSON): { library, model, output, rounds, seed }. Prints a line of JSON.
+// the main thread predicts. Argument (JSON): { library, model, output, rounds, seed, early }, the last whether they are still loading. Prints a line of JSON.
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -8,6 +8,8 @@ import { gc, seeded } from './collector.js';
 const BUSY = new URL('busy-program.mjs', import.meta.url);
 /** The longest that a worker is left alone: enough for a round of everything on a quiet machine. */
 const MOST_MILLISECONDS = 400;
+/** In which a worker loads the library and the addon. */
+const LOADING_MILLISECONDS = 300;
 const TEXTS = ['a good day', 'a sad friend', 'perhaps we went home'];
 
 const input = JSON.parse(process.argv[2]!);
@@ -23,13 +25,11 @@ async function round(): Promise<void> {
   worker.on('error', (error) => {
     throw error;
   });
-  // Some end while they load the library or the addon, the others in the middle of work.
-  if (random() < 0.15) await sleep(random() * 300);
-  else {
+  if (!input.early) {
     await Promise.race([once(worker, 'message'), once(worker, 'exit')]);
     begun += 1;
-    await sleep(random() * MOST_MILLISECONDS);
   }
+  await sleep(random() * (input.early ? LOADING_MILLISECONDS : MOST_MILLISECONDS));
   await worker.terminate();
   done += 1;
 }

@@ -1,7 +1,7 @@
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import os from 'node:os';
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
+import { mkdir, type OpenFile, open } from '../../files/fs.js';
 import { writeFully } from '../../files/output.js';
 import { record, type Scalar, scalarsEvent, versionEvent } from './event.js';
 
@@ -11,12 +11,12 @@ let files = 0;
 /** Appends scalars to an event file of its own. */
 export class EventWriter implements AsyncDisposable {
   readonly path: string;
-  readonly #file: FileHandle;
+  readonly #file: OpenFile;
   /** The writes so far, one after the other. */
   #written: Promise<void> = Promise.resolve();
   #closed: Promise<void> | null = null;
 
-  private constructor(path: string, file: FileHandle) {
+  private constructor(path: string, file: OpenFile) {
     this.path = path;
     this.#file = file;
     this.#append(versionEvent(Date.now() / 1000));

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { BertuneError } from '../../errors.js';
+import { mkdir, readdir, rename, rm, stat } from '../../files/fs.js';
 import { expectWhole, writeManifest } from '../../files/manifest.js';
 import { refusal } from '../../files/output.js';
 import { syncDirectory } from '../../files/publication.js';
