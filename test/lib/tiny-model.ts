@@ -33,12 +33,13 @@ export function randomNumbers(seed: number): () => number {
  * @param options.dropout of every kind. Defaults to 0.
  * @param options.classifier whether it has a classifier. Defaults to true.
  * @param options.pooler whether it has a pooler. Defaults to true.
+ * @param options.labels names of the classes. Defaults to LABELS.
  */
 export async function writeTinyCheckpoint(
   directory: string,
-  options: { dropout?: number; classifier?: boolean; pooler?: boolean } = {},
+  options: { dropout?: number; classifier?: boolean; pooler?: boolean; labels?: readonly string[] } = {},
 ): Promise<BertConfig> {
-  const { dropout = 0, classifier = true, pooler = true } = options;
+  const { dropout = 0, classifier = true, pooler = true, labels = LABELS } = options;
   await mkdir(directory, { recursive: true });
   const json = {
     model_type: 'bert',
@@ -55,15 +56,15 @@ export async function writeTinyCheckpoint(
     initializer_range: 0.02,
     layer_norm_eps: 1e-12,
     pad_token_id: 0,
-    id2label: Object.fromEntries(LABELS.map((label, i) => [i, label])),
-    label2id: Object.fromEntries(LABELS.map((label, i) => [label, i])),
+    id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
+    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
   };
   await writeFile(join(directory, 'config.json'), JSON.stringify(json));
   for (const name of ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt']) {
     await cp(join(ASSETS, 'models/bert-mini', name), join(directory, name));
   }
   const config = await readConfig(directory);
-  const shapes = [...encoderTensors(config), ...(classifier ? headTensors(config, 'classifier', LABELS.length) : [])];
+  const shapes = [...encoderTensors(config), ...(classifier ? headTensors(config, 'classifier', labels.length) : [])];
   const random = randomNumbers(7);
   const tensors = new Map(
     shapes

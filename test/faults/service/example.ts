@@ -66,10 +66,13 @@ export class Example {
     return (await message)[0] as NodeJS.MemoryUsage;
   }
 
-  /** A figure of /metrics. */
+  /** A figure of /metrics, over a connection of its own. */
   async metric(name: string): Promise<number> {
-    const text = await (await fetch(`${this.address}/metrics`)).text();
-    const line = text.split('\n').find((row) => row.startsWith(`${name} `));
+    const connection = await this.connect();
+    connection.send('GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n');
+    const { body } = await connection.answer();
+    await connection.closed;
+    const line = body.split('\n').find((row) => row.startsWith(`${name} `));
     return Number(line?.slice(name.length + 1));
   }
 
