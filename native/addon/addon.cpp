@@ -34,24 +34,33 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value blas(const Napi::CallbackInfo& info) {
-  const BlasInfo blas = blas_info();
-  const Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("library", blas.library);
-  object.Set("version", blas.version);
-  object.Set("kernel", blas.kernel);
-  return object;
+  const Napi::Env env = info.Env();
+  return translate_errors(env, [&]() -> Napi::Value {
+    const BlasInfo blas = blas_info();
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("library", blas.library);
+    object.Set("version", blas.version);
+    object.Set("kernel", blas.kernel);
+    return object;
+  });
 }
 
 Napi::Value set_error_factory(const Napi::CallbackInfo& info) {
-  if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "Expected a function for factory");
-  AddonState::of(info.Env()).error_factory = Napi::Persistent(info[0].As<Napi::Function>());
-  return info.Env().Undefined();
+  const Napi::Env env = info.Env();
+  return translate_errors(env, [&]() -> Napi::Value {
+    if (!info[0].IsFunction()) throw Napi::TypeError::New(env, "Expected a function for factory");
+    AddonState::of(env).error_factory = Napi::Persistent(info[0].As<Napi::Function>());
+    return env.Undefined();
+  });
 }
 
 Napi::Value set_cuda_library_path(const Napi::CallbackInfo& info) {
-  if (!info[0].IsString()) throw Napi::TypeError::New(info.Env(), "Expected a string for path");
-  set_cuda_library(info[0].As<Napi::String>().Utf8Value());
-  return info.Env().Undefined();
+  const Napi::Env env = info.Env();
+  return translate_errors(env, [&]() -> Napi::Value {
+    if (!info[0].IsString()) throw Napi::TypeError::New(env, "Expected a string for path");
+    set_cuda_library(info[0].As<Napi::String>().Utf8Value());
+    return env.Undefined();
+  });
 }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {

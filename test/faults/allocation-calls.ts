@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { LoadOptions } from '../../lib/classifier.js';
 import { modelOf, TextClassifier } from '../../lib/classifier.js';
 import { full } from '../../lib/methods.js';
+import { loadNative } from '../../lib/native.js';
 import { Trainer } from '../../lib/trainer.js';
 import { tinySplit } from '../lib/tiny-model.js';
 
@@ -64,10 +65,24 @@ export async function makeCall(where: Where): Promise<Call> {
   const load = () => TextClassifier.load(base, options);
   if (call === 'load') return loadCall(load);
   if (call === 'train') return trainCall(load);
+  if (call === 'machine') return machineCall();
   const model = await load();
   const makers = { predict: predictCall, save: saveCall, loadAdapter: adapterCall };
   const made = await makers[call as keyof typeof makers](model, folder);
   return { ...made, end: () => model.dispose() };
+}
+
+/** What the addon says of the machine. */
+function machineCall(): Call {
+  const ask = () => JSON.stringify([loadNative().blas(), loadNative().devices()]);
+  const expected = ask();
+  return {
+    prepare: nothing,
+    run: async () => ask(),
+    check: async () => (ask() === expected ? [] : ['another machine']),
+    finish: nothing,
+    end: nothing,
+  };
 }
 
 type Loaded = Omit<Call, 'end'>;

@@ -20,10 +20,17 @@ const run = promisify(execFile);
 const PROGRAM = fileURLToPath(new URL('./allocation-program.ts', import.meta.url));
 
 /** Allocations between those that are tried by `npm test`; `npm run test:faults` tries every one. */
-const STRIDES = { load: 223, train: 457, predict: 5, save: 149, loadAdapter: 29 };
+const STRIDES = { load: 223, train: 457, predict: 5, save: 149, loadAdapter: 29, machine: 1 };
 
 /** What `npm test` tries of the two ways: whether all later allocations fail as well. */
-const SHORT: Record<string, boolean> = { load: true, train: true, predict: true, save: false, loadAdapter: false };
+const SHORT: Record<string, boolean> = {
+  load: true,
+  train: true,
+  predict: true,
+  save: false,
+  loadAdapter: false,
+  machine: false,
+};
 
 // The sanitizers bring allocators of their own, and other platforms other ways to stand in front of one.
 const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZER;
@@ -62,8 +69,10 @@ const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZE
         const report = await tryAll(call, scaled(stride, 1), { onwards });
         expect(report.wrong.slice(0, 5)).to.deep.equal([]);
         expect(report.tried, 'more than none was tried').to.be.greaterThan(1);
-        // Only what gives a data set back may fail unnoticed: it is given back later.
-        if (call !== 'train') expect(report.survived, 'calls that did not fail').to.deep.equal([]);
+        // Only what gives a data set back may fail unnoticed: it is given back later. C++ has memory of its own for exceptions,
+        // such as that of a library that is not there.
+        if (call !== 'train' && call !== 'machine')
+          expect(report.survived, 'calls that did not fail').to.deep.equal([]);
         expect(report.leakedBlocks, 'blocks that the addon still holds').to.equal(0);
         note(`allocations that failed in ${call}, ${title}`, report.tried);
       });
