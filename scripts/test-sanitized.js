@@ -33,6 +33,7 @@ const LEFT_OUT = [
   'test/docs/**',
   'test/package/**',
   'test/simt/**',
+  'test/bench/test-gpu.test.ts',
   'test/cuda/compiler-report.test.ts',
   'test/report/browser.test.ts',
 ];

@@ -212,7 +212,9 @@ class Reader {
 
   number(key: string, fallback: number, expected: string, test: (value: number) => boolean): number {
     const value = this.#raw[key] ?? fallback;
-    if (typeof value !== 'number' || !test(value)) throw this.invalid(key, expected);
+    // 1e400 in JSON is an infinity, and 1e300 is one in fp32.
+    if (typeof value !== 'number' || !Number.isFinite(Math.fround(value)) || !test(value))
+      throw this.invalid(key, expected);
     return value;
   }
 
@@ -223,7 +225,8 @@ class Reader {
   }
 
   invalid(key: string, expected: string): BertuneError {
-    const found = JSON.stringify(this.#raw[key]) ?? 'nothing';
+    const value = this.#raw[key];
+    const found = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'nothing');
     const shown = found.length > 100 ? `${found.slice(0, 100)}…` : found;
     return new BertuneError(
       'CHECKPOINT_INVALID',

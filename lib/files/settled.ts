@@ -56,7 +56,8 @@ export async function readSettled<T>(directory: string, read: () => Promise<T>):
 async function settle(directory: string): Promise<boolean> {
   if (!(await isUnfinished(directory))) return true;
   // Locked, it is being finished by the one who began it.
-  await withDirectoryLock(directory, () => finishPublication(directory)).catch((cause: unknown) => {
+  const finish = () => finishPublication(directory);
+  await withDirectoryLock(directory, finish, { brief: true }).catch((cause: unknown) => {
     if (!(cause instanceof BertuneError && cause.code === 'OUTPUT_REFUSED')) throw cause;
   });
   return !(await isUnfinished(directory));

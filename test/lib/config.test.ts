@@ -81,6 +81,8 @@ describe('config.json', () => {
       ['a negative size', { vocab_size: -1 }, 'vocab_size'],
       ['a size beyond counting', { vocab_size: 2 ** 60 }, 'vocab_size'],
       ['eps 0', { layer_norm_eps: 0 }, 'layer_norm_eps'],
+      ['an eps beyond fp32', { layer_norm_eps: 1e300 }, 'layer_norm_eps'],
+      ['an infinite range', { initializer_range: 1e300 }, 'initializer_range'],
       ['dropout 1', { hidden_dropout_prob: 1 }, 'a number from 0 to below 1 for hidden_dropout_prob'],
       ['dropout that is text', { classifier_dropout: 'a lot' }, 'classifier_dropout'],
       ['a negative range', { initializer_range: -1 }, 'initializer_range'],
