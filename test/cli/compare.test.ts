@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -105,11 +105,8 @@ describe('bertune compare', function () {
           stderr.on('data', (text: string) => {
             if (killed || !text.includes('validation loss')) return;
             killed = true;
-            for (const child of execFileSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' })
-              .trim()
-              .split('\n')) {
-              process.kill(Number(child), 'SIGKILL');
-            }
+            const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+            for (const child of children) process.kill(Number(child), 'SIGKILL');
           });
         },
       });
