@@ -16,8 +16,11 @@ export interface LeakReport {
   blocks: number;
   external: number;
   threads: number;
-  /** Bytes a cycle that the process grew by in the second half. */
+  /** Bytes a cycle that the process and JavaScript's heap grew by in the second half: the least-squares line's. */
   slope: number;
+  heapSlope: number;
+  /** MiB of the process over all. */
+  resident: number[];
 }
 
 const {
@@ -30,6 +33,8 @@ const {
   cycles: number;
 };
 const faults = createRequire(import.meta.url)(path) as { watch(): number; heldBlocks(): number };
+/** Of the process's memory. */
+const SAMPLES = 40;
 const train = tinySplit('train', 12, 3);
 const validation = tinySplit('validation', 5, 4);
 
@@ -47,6 +52,7 @@ async function measure() {
     external: process.memoryUsage().external,
     threads: readdirSync('/proc/self/task').length,
     resident: process.memoryUsage().rss,
+    heap: process.memoryUsage().heapUsed,
   };
 }
 
@@ -54,18 +60,30 @@ loadNative();
 faults.watch();
 for (let index = 0; index < 6; index++) await cycle(index);
 const first = await measure();
-let middle = first;
-for (let index = 0; index < cycles; index++) {
-  if (index === Math.floor(cycles / 2)) middle = await measure();
-  await cycle(index);
+const samples: { cycle: number; resident: number; heap: number }[] = [];
+const every = Math.max(1, Math.floor(cycles / SAMPLES));
+for (let done = 0; done < cycles; done++) {
+  await cycle(done);
+  if ((done + 1) % every === 0) samples.push({ cycle: done + 1, ...(await measure()) });
 }
 const last = await measure();
+
+/** The line through the second half of the samples. */
+function slope(key: 'resident' | 'heap'): number {
+  const half = samples.slice(Math.floor(samples.length / 2));
+  const mean = (of: (sample: (typeof half)[0]) => number) => half.reduce((sum, one) => sum + of(one), 0) / half.length;
+  const [x, y] = [mean(({ cycle }) => cycle), mean((sample) => sample[key])];
+  return mean((one) => (one.cycle - x) * (one[key] - y)) / mean((one) => (one.cycle - x) ** 2);
+}
+
 const report: LeakReport = {
   cycles,
   blocks: last.blocks - first.blocks,
   // JavaScript's own buffers come and go by some kilobytes.
   external: Math.max(0, last.external - first.external - 65536),
   threads: Math.max(0, last.threads - first.threads),
-  slope: (last.resident - middle.resident) / (cycles - Math.floor(cycles / 2)),
+  slope: slope('resident'),
+  heapSlope: slope('heap'),
+  resident: samples.map(({ resident }) => Math.round(resident / 2 ** 20)),
 };
 console.log(JSON.stringify(report));
