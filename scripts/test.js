@@ -15,7 +15,7 @@ const script = (name, file, args, advice) => ({ name, run: () => runNode(file, a
  * measure time, alone.
  */
 const NUMERICS = ['operations', 'model', 'native', 'cuda', 'simt'].map((folder) => `test/${folder}/**/*.test.ts`);
-const FAULTS = ['test/faults/**/*.test.ts'];
+const FAULTS_AND_DOCS = ['test/faults/**/*.test.ts', 'test/docs/**/*.test.ts'];
 const TIMED = [
   ...['bench', 'serving', 'examples', 'faults/service'].map((folder) => `test/${folder}/**/*.test.ts`),
   ...['dataset', 'event-loop', 'time-slice', 'progress'].map((name) => `test/lib/${name}.test.ts`),
@@ -25,9 +25,9 @@ const ALL = ['test/**/*.test.ts'];
 const but = (...patterns) => patterns.flat().flatMap((pattern) => ['--ignore', pattern]);
 
 async function tests() {
-  const numericsAndFaults = async () => [await mocha(NUMERICS), await mocha(FAULTS, { args: but(TIMED) })];
-  const others = mocha(ALL, { args: but(NUMERICS, FAULTS, TIMED), output: 'after' });
-  const sideBySide = await Promise.all([numericsAndFaults(), others]);
+  const first = async () => [await mocha(NUMERICS), await mocha(FAULTS_AND_DOCS, { args: but(TIMED) })];
+  const second = mocha(ALL, { args: but(NUMERICS, FAULTS_AND_DOCS, TIMED), output: 'after' });
+  const sideBySide = await Promise.all([first(), second]);
   const alone = await mocha(TIMED);
   return Math.max(...sideBySide.flat(), alone);
 }
