@@ -1,5 +1,28 @@
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { runCli } from './run-cli.js';
+
+/** Clock ticks of work that a process has done; where the system does not say, they never change. */
+function workOf({ pid }: ChildProcess): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+    return Number(fields[11]) + Number(fields[12]);
+  } catch {
+    return 0;
+  }
+}
+
+/** Resolves once a process has printed something and then done nothing for a second. */
+async function untilItWaits(child: ChildProcess): Promise<void> {
+  for (let [before, quiet] = [-1, 0]; quiet < 5; ) {
+    await sleep(200);
+    const now = child.stdout!.readableLength > 0 ? workOf(child) : -1;
+    quiet = now >= 0 && now - before <= 1 ? quiet + 1 : 0;
+    before = now;
+  }
+}
 
 describe('signals', function () {
   this.timeout(60_000);
@@ -30,7 +53,7 @@ describe('signals', function () {
         // Nobody reads the results: once the pipe is full, the process waits, also to be stopped.
         child.stdout.pause();
         child.stdin.end('some text\n'.repeat(10_000));
-        child.stderr.once('data', () => setTimeout(() => child.kill('SIGINT'), 2000));
+        void untilItWaits(child).then(() => child.kill('SIGINT'));
         child.stderr.on('data', (text: string) => {
           if (!text.includes('stopping')) return;
           setTimeout(() => {
