@@ -28,7 +28,10 @@ const KINDS = {
   },
 };
 
-/** Tests that build, pack or document, run programs of builds of their own, or start a browser. All others are run. */
+/**
+ * Tests that build, pack or document, run programs of builds of their own, start a browser, put a library of their own before
+ * the sanitizer's, or measure what a sanitizer makes slow. All others are run.
+ */
 const LEFT_OUT = [
   'test/docs/**',
   'test/package/**',
@@ -36,6 +39,8 @@ const LEFT_OUT = [
   'test/bench/test-gpu.test.ts',
   'test/cuda/compiler-report.test.ts',
   'test/report/browser.test.ts',
+  'test/faults/disk/**',
+  'test/lib/event-loop.test.ts',
 ];
 
 async function build(kind, folder) {
