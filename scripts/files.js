@@ -48,3 +48,10 @@ export function writeStamp(file, value) {
   mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
   writeFileSync(path.join(root, file), `${value}\n`);
 }
+
+/** The values of a file with a line of JSON each; none where it is missing. */
+export function readJsonLines(file) {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line));
+}

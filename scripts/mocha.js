@@ -1,7 +1,8 @@
 // Runs of mocha, several of which may be parts of one: their counts are added up.
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { root } from './console.js';
+import { readJsonLines } from './files.js';
 import { runNode } from './process.js';
 
 const tally = path.join(root, 'build/.tally');
@@ -27,8 +28,7 @@ export function mocha(files, { args = [], env = {}, output } = {}) {
 
 /** The closing line over all runs since the tally was reset: "12 passed, 0 failed, 1 skipped". */
 export function closingLine() {
-  const lines = existsSync(tally) ? readFileSync(tally, 'utf8').trim().split('\n') : [];
-  const runs = lines.map((line) => JSON.parse(line));
+  const runs = readJsonLines(tally);
   const [passes, failures, pending] = COUNTS.map((count) => runs.reduce((total, run) => total + run[count], 0));
   return `${passes} passed, ${failures} failed${pending ? `, ${pending} skipped` : ''}`;
 }

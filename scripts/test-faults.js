@@ -2,11 +2,11 @@
 // Files are run side by side, one on each processor, and those that measure time behind them, alone.
 //   npm run test:faults -- test/faults/disk     the files of a folder, or one file
 //   npm run test:faults -- --fgrep checkpoint   mocha's arguments
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { main, root, say } from './console.js';
-import { listFiles } from './files.js';
+import { listFiles, readJsonLines } from './files.js';
 import { closingLine, mocha, resetTally } from './mocha.js';
 
 const figures = path.join(root, 'build/.fault-figures');
@@ -22,8 +22,7 @@ const paths = given.filter((argument) => argument.startsWith(folder));
 const forMocha = given.filter((argument) => !paths.includes(argument));
 
 function table() {
-  const lines = existsSync(figures) ? readFileSync(figures, 'utf8').trim().split('\n') : [];
-  const rows = lines.map((line) => JSON.parse(line)).sort((a, b) => (a.what < b.what ? -1 : 1));
+  const rows = readJsonLines(figures).sort((a, b) => (a.what < b.what ? -1 : 1));
   const width = Math.max(0, ...rows.map(({ what }) => what.length));
   const number = (figure) => (typeof figure === 'number' ? figure.toLocaleString('en-US') : figure);
   return rows.map(({ what, figure }) => `${what.padEnd(width)}  ${number(figure)}`).join('\n');

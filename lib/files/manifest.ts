@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { readdir } from './fs.js';
 import { isObject, readJsonObject, withFile } from './input.js';
 import { isInside } from './inside.js';
+import { listFiles } from './list.js';
 import { writeJson } from './output.js';
 
 /** The file that says what else is in a directory. */
@@ -82,17 +82,4 @@ function entryOf(path: string, expected?: number): Promise<Entry> {
     }
     return { size: done, sha256: hash.digest('hex') };
   });
-}
-
-/** Files of a directory and below, with `/` between parts, sorted. */
-async function listFiles(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { withFileTypes: true });
-  const lists = await Promise.all(
-    entries.map(async (entry) =>
-      entry.isDirectory()
-        ? (await listFiles(join(directory, entry.name))).map((name) => `${entry.name}/${name}`)
-        : [entry.name],
-    ),
-  );
-  return lists.flat().sort();
 }

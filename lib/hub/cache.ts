@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { dirname, join, relative, sep } from 'node:path';
-import { copyFile, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from '../files/fs.js';
+import { dirname, join, relative } from 'node:path';
+import { copyFile, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from '../files/fs.js';
+import { listFiles } from '../files/list.js';
 import { isCommit, type RepositoryKind } from './id.js';
 import type { HubSettings } from './settings.js';
 import { type TreeEntry, treeFromJson, treeToJson } from './tree.js';
@@ -52,11 +53,8 @@ export class RepositoryCache {
 
   /** The files of a commit that are here, as paths in the repository. */
   async paths(commit: string): Promise<string[]> {
-    const folder = this.snapshot(commit);
-    const entries = await readdir(folder, { encoding: 'utf8', recursive: true }).catch(() => []);
     const paths: string[] = [];
-    for (const entry of entries.sort()) {
-      const path = entry.split(sep).join('/');
+    for (const path of await listFiles(this.snapshot(commit)).catch(() => [])) {
       if (await this.has(commit, path)) paths.push(path);
     }
     return paths;
