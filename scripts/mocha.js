@@ -1,29 +1,73 @@
 // Runs of mocha, several of which may be parts of one: their counts are added up.
 import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { root } from './console.js';
-import { readJsonLines } from './files.js';
-import { runNode } from './process.js';
+import { root, say } from './console.js';
+import { listFiles, readJsonLines } from './files.js';
+import { run } from './process.js';
 
-const tally = path.join(root, 'build/.tally');
+/** Of this process, so that several may run at once. */
+const tally = path.join(root, `build/.tally-${process.pid}`);
 const COUNTS = ['passes', 'failures', 'pending'];
+
+/**
+ * Sorts a script's arguments: paths of tests, and what is for mocha.
+ *
+ * @param {string[]} given
+ * @param {string} folder of all tests, relative to the root
+ * @returns {{ files: string[], forMocha: string[] }} files: of the paths; all of the folder's where there are none
+ */
+export function testsAndArguments(given, folder) {
+  const paths = given.filter((argument) => argument === folder || argument.startsWith(`${folder}/`));
+  return {
+    files: listFiles(paths.length > 0 ? paths : [folder], /\.test\.ts$/),
+    forMocha: given.filter((argument) => !paths.includes(argument)),
+  };
+}
 
 /** Begins to count anew. */
 export function resetTally() {
   rmSync(tally, { force: true });
+  process.once('exit', () => rmSync(tally, { force: true }));
 }
 
 /**
  * Runs mocha over files, or globs.
  *
  * @param {string[]} files
- * @param {{ args?: string[], env?: Record<string, string>, output?: 'inherit' | 'failure' | 'after' }} [options] args: more for
- *   mocha. env, output: as for `run` of process.js.
+ * @param {{ args?: string[], env?: Record<string, string>, output?: 'inherit' | 'failure' | 'after', through?: string[] }} [options]
+ *   args: more for mocha. env, output: as for `run` of process.js. through: a program, with its arguments, that starts Node.js.
  * @returns {Promise<number>} the exit status
  */
-export function mocha(files, { args = [], env = {}, output } = {}) {
+export function mocha(files, { args = [], env = {}, output, through = [] } = {}) {
   const all = ['--fail-zero', '--reporter', 'scripts/reporter.cjs', ...files, ...args];
-  return runNode('node_modules/mocha/bin/mocha.js', all, { env: { BERTUNE_TALLY: tally, ...env }, output });
+  const node = [process.execPath, path.join(root, 'node_modules/mocha/bin/mocha.js'), ...all];
+  const [program, ...given] = [...through, ...node];
+  return run(program, given, { env: { BERTUNE_TALLY: tally, ...env }, output });
+}
+
+/**
+ * Runs mocha over each file in a process of its own, several side by side, in the files' order. What each prints comes when it
+ * has ended. With arguments of mocha, which may choose tests of other files alone, a file without any is none that failed.
+ *
+ * @param {string[]} files
+ * @param {number} atOnce how many side by side
+ * @param {Parameters<typeof mocha>[1] & { forMocha?: string[] }} options but `output`; forMocha: what `testsAndArguments` found
+ * @returns {Promise<number>} the highest exit status; 0 for no files
+ */
+export async function mochaEach(files, atOnce, { forMocha = [], args = [], ...options }) {
+  const all = [...args, ...(forMocha.length > 0 ? ['--no-fail-zero', ...forMocha] : [])];
+  const left = [...files];
+  let highest = 0;
+  async function runRest() {
+    for (let file = left.shift(); file !== undefined; file = left.shift()) {
+      const start = performance.now();
+      const status = await mocha([file], { ...options, args: all, output: 'after' });
+      say(`${file}: ${status === 0 ? 'done' : 'failed'} in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+      highest = Math.max(highest, status);
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, files.length) }, runRest));
+  return highest;
 }
 
 /** The closing line over all runs since the tally was reset: "12 passed, 0 failed, 1 skipped". */

@@ -1,15 +1,19 @@
-// Runs the tests over an addon that is built with sanitizers: node scripts/test-sanitized.js address|thread [mocha's arguments]
-//   address  AddressSanitizer and UndefinedBehaviorSanitizer
-//   thread   ThreadSanitizer
+// Runs the tests over an addon that is built with sanitizers, each file in a process of its own, one on each processor.
+//   node scripts/test-sanitized.js address    AddressSanitizer and UndefinedBehaviorSanitizer
+//   node scripts/test-sanitized.js thread     ThreadSanitizer
+//   ... test/lib test/cli                     the files of these folders, or single ones
+//   ... --grep adapter                        mocha's arguments
 // The addon goes to build/sanitized-<kind>/Release, which BERTUNE_ADDON names; build/Release stays as it is. The emulated CUDA
 // backends that `npm test` built are linked beside it. What a sanitizer finds goes to build/sanitized-<kind>/reports, also
 // from processes that tests start; the run fails where there is anything.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { step } from './build.js';
 import { addonCommands } from './cmake.js';
-import { main, root, SetupError, say } from './console.js';
-import { capture, onPath, run } from './process.js';
+import { main, root, SetupError } from './console.js';
+import { closingLine, mochaEach, resetTally, testsAndArguments } from './mocha.js';
+import { capture, onPath } from './process.js';
 
 const KINDS = {
   // Node.js itself keeps what it allocated until the process ends, so that leaks are counted by test/faults/leaks.test.ts.
@@ -33,13 +37,13 @@ const KINDS = {
  * the sanitizer's, or measure what a sanitizer makes slow. All others are run.
  */
 const LEFT_OUT = [
-  'test/docs/**',
-  'test/package/**',
-  'test/simt/**',
+  'test/docs/',
+  'test/package/',
+  'test/simt/',
   'test/bench/test-gpu.test.ts',
   'test/cuda/compiler-report.test.ts',
   'test/report/browser.test.ts',
-  'test/faults/disk/**',
+  'test/faults/disk/',
   'test/lib/event-loop.test.ts',
 ];
 
@@ -73,7 +77,7 @@ async function environment(kind, addon, reports) {
 }
 
 await main(async () => {
-  const [kind, ...forMocha] = process.argv.slice(2);
+  const [kind, ...given] = process.argv.slice(2);
   if (!Object.hasOwn(KINDS, kind ?? '')) {
     throw new SetupError(
       `Expected address or thread but received ${kind}; e.g. node scripts/test-sanitized.js address`,
@@ -84,20 +88,15 @@ await main(async () => {
   const reports = path.join(root, folder, 'reports');
   rmSync(reports, { recursive: true, force: true });
   mkdirSync(reports);
-  const files = forMocha.some((argument) => argument.includes('.test.ts')) ? [] : ['test/**/*.test.ts'];
-  const mocha = [
-    '--exit',
-    '--timeout',
-    '600000',
-    ...LEFT_OUT.flatMap((glob) => ['--ignore', glob]),
-    ...files,
-    ...forMocha,
-  ];
-  const node = [process.execPath, path.join(root, 'node_modules/mocha/bin/mocha.js'), ...mocha];
-  const [program, ...args] = kind === 'thread' && onPath('setarch') ? ['setarch', '-R', ...node] : node;
-  const status = await run(program, args, { env: await environment(kind, addon, reports) });
+  resetTally();
+  const { files: all, forMocha } = testsAndArguments(given, 'test');
+  const files = all.filter((file) => !LEFT_OUT.some((path) => file.startsWith(path)));
+  const args = ['--exit', '--timeout', '600000'];
+  const through = kind === 'thread' && onPath('setarch') ? ['setarch', '-R'] : [];
+  const env = await environment(kind, addon, reports);
+  const status = await mochaEach(files, os.availableParallelism(), { args, env, through, forMocha });
   const found = readdirSync(reports).map((name) => readFileSync(path.join(reports, name), 'utf8'));
   for (const text of found) process.stderr.write(text);
-  say(`${found.length} reports of sanitizers`);
+  console.log(`${closingLine()}; ${found.length} reports of sanitizers`);
   return status !== 0 ? status : found.length > 0 ? 1 : 0;
 });

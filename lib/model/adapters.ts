@@ -1,5 +1,6 @@
 import { type Adapter, checkAdapter, readAdapter, resolveTargetModules } from '../adapter.js';
 import { BertuneError } from '../errors.js';
+import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
 import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.js';
 import { copyArray, expectNames, invalidOption, isArray, nearest, shorten } from '../options.js';
@@ -136,7 +137,8 @@ export class NamedAdapters {
 }
 
 /**
- * Reads an adapter to put beside a model. One without a classifier takes the model's own.
+ * Reads an adapter to put beside a model: its files of one moment, where somebody saves over them meanwhile. One without a
+ * classifier takes the model's own.
  *
  * @param labels names of its classes. Defaults to the adapter's own, else the model's where there are as many, else
  *   LABEL_0, LABEL_1, ...
@@ -149,7 +151,8 @@ export async function readForModel(
   signal: AbortSignal | undefined,
 ): Promise<ReadAdapter> {
   throwIfAborted(signal);
-  const adapter = await readAdapter(await modelDirectory(directory, signal ? { signal } : {}));
+  const found = await modelDirectory(directory, signal ? { signal } : {});
+  const adapter = await readSettled(found, () => readAdapter(found));
   checkAdapter(adapter, model.config);
   throwIfAborted(signal);
   const tensors = [...tensorsOf(adapter)];

@@ -18,18 +18,22 @@ const itLong = LONG ? it : it.skip;
 async function load(directory: string): Promise<string> {
   await using model = await TextClassifier.load(directory, { device: 'cpu', threads: 1 });
   const { logits } = await model.logits(['the day was good']);
-  return [model.labels, [...logits].map((x) => x.toFixed(5))].join('|');
+  return nameOf(model.labels, logits);
 }
+
+const nameOf = (labels: readonly string[], logits: Iterable<number>) =>
+  [labels, [...logits].map((x) => x.toFixed(5))].join('|');
 
 describe('readers of a directory that is written to', function () {
   this.timeout(scaled(120_000, 1_200_000));
   const bench = new Bench();
-  const figures = { loads: 0, saves: 0, kills: 0 };
+  const figures = { loads: 0, adapters: 0, saves: 0, kills: 0 };
 
   before(() => bench.prepare());
   after(() => {
     bench.remove();
     note('disk: models loaded while another process saved over them', figures.loads);
+    note('disk: adapters put beside a model while another process saved over them', figures.adapters);
     note('disk: saves meanwhile', figures.saves);
     note('disk: kill -9 of the process that saved', figures.kills);
   });
@@ -71,6 +75,23 @@ describe('readers of a directory that is written to', function () {
       }
     });
   }
+
+  it('find the old adapter or the new one to put beside a model', async () => {
+    const directory = bench.output('beside');
+    const { child, known } = await write(directory, 'lora');
+    try {
+      await using base = await TextClassifier.load(join(bench.folder, 'model'), { device: 'cpu', threads: 1 });
+      for (let i = 0; i < scaled(20, 1000); i++) {
+        const { labels } = await base.loadAdapter('saved', directory);
+        const { logits } = await base.logits(['the day was good'], { adapter: 'saved' });
+        expect(known, `load ${i}`).to.include(nameOf(labels, logits));
+        await base.unloadAdapter('saved');
+        figures.adapters++;
+      }
+    } finally {
+      await end(child);
+    }
+  });
 
   itLong('find one of both after the writer is killed, at whatever moment', async () => {
     const directory = bench.output('killed');
