@@ -6,6 +6,7 @@ import { rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { main, root, say } from './console.js';
+import { buildEmulator } from './cuda.js';
 import { readJsonLines } from './files.js';
 import { closingLine, mochaEach, resetTally, testsAndArguments } from './mocha.js';
 
@@ -25,6 +26,7 @@ function table() {
 }
 
 await main(async () => {
+  await buildEmulator();
   rmSync(figures, { force: true });
   resetTally();
   const { files, forMocha } = testsAndArguments(process.argv.slice(2), folder);

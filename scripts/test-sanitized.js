@@ -4,7 +4,7 @@
 //   ... test/lib test/cli                     the files of these folders, or single ones
 //   ... --grep adapter                        mocha's arguments
 // The addon goes to build/sanitized-<kind>/Release, which BERTUNE_ADDON names; build/Release stays as it is. The emulated CUDA
-// backends that `npm test` built are linked beside it. What a sanitizer finds goes to build/sanitized-<kind>/reports, also
+// backends are linked beside it. What a sanitizer finds goes to build/sanitized-<kind>/reports, also
 // from processes that tests start; the run fails where there is anything.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
@@ -12,6 +12,7 @@ import path from 'node:path';
 import { step } from './build.js';
 import { addonCommands } from './cmake.js';
 import { main, root, SetupError } from './console.js';
+import { buildEmulator } from './cuda.js';
 import { closingLine, mochaEach, resetTally, testsAndArguments } from './mocha.js';
 import { capture, onPath } from './process.js';
 
@@ -83,6 +84,7 @@ await main(async () => {
       `Expected address or thread but received ${kind}; e.g. node scripts/test-sanitized.js address`,
     );
   }
+  await buildEmulator();
   const folder = `build/sanitized-${kind}`;
   const addon = await build(kind, folder);
   const reports = path.join(root, folder, 'reports');
