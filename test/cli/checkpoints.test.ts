@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { contentsOf, expectSame } from '../faults/disk/contents.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
-import { type CliOptions, runCli, withFolder } from './run-cli.js';
+import { type CliOptions, onceItSays, runCli, withFolder } from './run-cli.js';
 
 describe('bertune train with checkpoints', function () {
   this.timeout(120_000);
@@ -33,11 +33,8 @@ describe('bertune train with checkpoints', function () {
       const args = ['--epochs', '300', '--logging-steps', '50', '--save-strategy', 'steps', '--save-steps', '200'];
       const limited = [...args, '--save-total-limit', '2'];
       const stopped = await train('run', limited, {
-        during: (child) => {
-          child.stderr.on('data', (text: string) => {
-            if (text.includes('checkpoint-')) child.kill('SIGINT');
-          });
-        },
+        // A second Ctrl-C would end it without saving.
+        during: (child) => onceItSays(child, /checkpoint-/, () => child.kill('SIGINT')),
       });
       expect(stopped.status, stopped.stderr).to.equal(130);
       expect(stopped.stderr).to.match(/saved in .*run; the same command with --resume goes on/);
@@ -81,17 +78,11 @@ describe('bertune train with checkpoints', function () {
       await mkdir(join(folder, 'run'));
       let second: Awaited<ReturnType<typeof runCli>> | undefined;
       const first = await train('run', ['--epochs', '100000', '--logging-steps', '1'], {
-        during: (child) => {
-          let started = false;
-          child.stderr.on('data', (text: string) => {
-            if (started || !text.includes('step 1 ')) return;
-            started = true;
-            train('run', ['--overwrite']).then((result) => {
-              second = result;
-              child.kill('SIGTERM');
-            });
-          });
-        },
+        during: (child) =>
+          onceItSays(child, /step 1 /, async () => {
+            second = await train('run', ['--overwrite']);
+            child.kill('SIGTERM');
+          }),
       });
       expect(first.status).to.equal(143);
       expect(second?.status).to.equal(1);

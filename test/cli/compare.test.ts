@@ -3,7 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
-import { runCli, withFolder } from './run-cli.js';
+import { onceItSays, runCli, withFolder } from './run-cli.js';
 
 /** A few texts: every run takes seconds. */
 async function writeData(folder: string): Promise<string[]> {
@@ -119,15 +119,8 @@ describe('bertune compare', function () {
     await withFolder(async (folder) => {
       const output = join(folder, 'out');
       const args = [...(await writeData(folder)), '--epochs', '20000', '--output', output];
-      let sent = false;
       const run = await runCli(['compare', ...args, '--methods', 'full,linear'], {
-        during: (child) => {
-          child.stderr.on('data', (text: string) => {
-            if (sent || !text.includes('validation loss')) return;
-            sent = true;
-            child.kill('SIGINT');
-          });
-        },
+        during: (child) => onceItSays(child, /validation loss/, () => child.kill('SIGINT')),
       });
       expect(run.status, run.stderr).to.equal(130);
       const { runs } = await readJson(output, 'results.json');

@@ -56,6 +56,18 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
   });
 }
 
+/** Does something as soon as a process has said something on stderr, once. */
+export function onceItSays(child: ChildProcessWithoutNullStreams, what: RegExp, act: () => void): void {
+  let said = '';
+  const listen = (text: string) => {
+    said += text;
+    if (!what.test(said)) return;
+    child.stderr.off('data', listen);
+    act();
+  };
+  child.stderr.on('data', listen);
+}
+
 /** A temporary folder that is gone after the test. */
 export async function withFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'bertune-cli-'));

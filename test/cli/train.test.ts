@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { inRepository, runCli, withFolder } from './run-cli.js';
+import { inRepository, onceItSays, runCli, withFolder } from './run-cli.js';
 
 const parity = (name: string) => inRepository(`test/fixtures/parity/${name}`);
 const model = ['--model', parity('checkpoint')];
@@ -175,14 +175,7 @@ describe('bertune train', function () {
       const output = join(folder, 'out');
       const args = [...(await writeData(folder)), '--epochs', '100000', '--logging-steps', '1', '--output', output];
       const run = await runCli(['train', ...model, ...args], {
-        during: (child) => {
-          let seen = '';
-          child.stderr.on('data', (text) => {
-            if (/step 3 /.test(seen)) return;
-            seen += text;
-            if (/step 3 /.test(seen)) child.kill('SIGINT');
-          });
-        },
+        during: (child) => onceItSays(child, /step 3 /, () => child.kill('SIGINT')),
       });
       expect(run).to.include({ status: 130, stdout: '' });
       expect(run.stderr).to.contain('stopping; press Ctrl-C again to quit at once');
