@@ -32,4 +32,8 @@ if(BERTUNE_SANITIZE)
   endif()
   target_compile_options(bertune_compile_options INTERFACE -O2 -g -fsanitize=${BERTUNE_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(bertune_compile_options INTERFACE -fsanitize=${BERTUNE_SANITIZE})
+  if(BERTUNE_SANITIZE STREQUAL "thread")
+    # ThreadSanitizer keeps what it knows of a library's memory, and its handlers of exit(), when the library is unloaded.
+    target_link_options(bertune_compile_options INTERFACE LINKER:-z,nodelete)
+  endif()
 endif()

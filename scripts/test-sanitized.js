@@ -30,6 +30,9 @@ const KINDS = {
     libraries: ['libtsan.so'],
     emulator: 'fast',
     options: { TSAN_OPTIONS: ['history_size=4', `suppressions=${path.join(root, 'scripts/sanitizer/thread.txt')}`] },
+    // It takes of a worker thread's stack what V8 believes to be there: endless recursion, which deep YAML makes, then ends the
+    // process instead of in a RangeError, whatever the program is. Nothing native reads cards.
+    leftOut: ['test/faults/fuzz/card.test.ts'],
   },
 };
 
@@ -92,8 +95,9 @@ await main(async () => {
   mkdirSync(reports);
   resetTally();
   const { files: all, forMocha } = testsAndArguments(given, 'test');
-  const files = all.filter((file) => !LEFT_OUT.some((path) => file.startsWith(path)));
-  const args = ['--exit', '--timeout', '600000'];
+  const leftOut = [...LEFT_OUT, ...(KINDS[kind].leftOut ?? [])];
+  const files = all.filter((file) => !leftOut.some((path) => file.startsWith(path)));
+  const args = ['--exit', '--timeout', '600000', '--require', 'scripts/sanitizer/patience.cjs'];
   const through = kind === 'thread' && onPath('setarch') ? ['setarch', '-R'] : [];
   const env = await environment(kind, addon, reports);
   const status = await mochaEach(files, os.availableParallelism(), { args, env, through, forMocha });

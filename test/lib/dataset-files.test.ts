@@ -10,6 +10,7 @@ import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } f
 import { summaryLines } from '../../lib/report/data-summary.js';
 import { Tokenizer } from '../../lib/tokenizer.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
+import { itMeasured } from './measured.js';
 
 const BERT_MINI = fileURLToPath(new URL('../../assets/models/bert-mini', import.meta.url));
 const CSV = 'text,label\na,x\nb,y\n';
@@ -358,7 +359,7 @@ describe('dataset files', () => {
     });
   });
 
-  it('of 100,000 rows take little more memory than their texts', async () => {
+  itMeasured('of 100,000 rows take little more memory than their texts', async () => {
     const program = fileURLToPath(new URL('dataset-memory.ts', import.meta.url));
     const run = async (...args: string[]) =>
       (await promisify(execFile)(process.execPath, ['--import', 'tsx', program, ...args])).stdout;

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/dataset.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
+import { itMeasured } from './measured.js';
 
 const GOEMOTIONS = fileURLToPath(new URL('../../assets/data/goemotions6', import.meta.url));
 
@@ -354,9 +355,7 @@ describe('dataset', () => {
     const content = `text,label\n${Array.from({ length: 16_000 }, (_, i) => row(i)).join('')}`;
     const lines = Array.from({ length: 16_000 }, (_, i) => `{"text":"row number ${i}","label":${i % 6}}\n`).join('');
 
-    it('leave the event loop free while they are read', async function () {
-      // Which makes everything slow.
-      if (process.env.BERTUNE_SANITIZER) this.skip();
+    itMeasured('leave the event loop free while they are read', async () => {
       for (const [name, text] of [
         ['train.csv', content],
         ['train.jsonl', lines],

@@ -9,6 +9,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { Tokenizer } from '../../lib/tokenizer.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from './files.js';
+import { itMeasured } from './measured.js';
 
 const BERT_MINI = fileURLToPath(new URL('../../assets/models/bert-mini', import.meta.url));
 const BERT_BASE = fixture('bert-base-uncased');
@@ -244,7 +245,7 @@ describe('tokenizer', () => {
     });
   });
 
-  it('encodes 16,000 short texts in seconds, and leaves the event loop free meanwhile', async () => {
+  itMeasured('encodes 16,000 short texts in seconds, and leaves the event loop free meanwhile', async () => {
     const tokenizer = await Tokenizer.load(BERT_MINI);
     const words = ['feeling', 'happy', 'i', 'was', 'disappointed', 'naïve', 'unbelievably', 'today', 'so', '😀', 'and'];
     const texts = Array.from({ length: 16_000 }, (_, i) =>
