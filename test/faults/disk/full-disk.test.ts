@@ -83,6 +83,22 @@ describe('a disk that is full, read-only or broken', function () {
     });
   });
 
+  it('leaves a checkpoint that it cannot replace as it was', async () => {
+    const output = bench.output('replaced');
+    expect((await bench.train(output, LORA)).status).to.equal(0);
+    const wanted = contentsOf(output);
+    // The old one is moved aside; the new one gets the name.
+    for (const at of [1, 2]) {
+      const args = [...LORA, '--resume', join(output, 'checkpoint-2')];
+      const failed = await bench.train(output, args, {
+        fault: { at, do: 'EIO', match: join(output, 'checkpoint-4'), calls: ['rename'] },
+      });
+      expectRefused(failed, output, 'EIO');
+      expectSame(contentsOf(output), wanted, `rename ${at}`);
+      expect(leftovers(output), `rename ${at}`).to.deep.equal([]);
+    }
+  });
+
   it('refuses a file larger than the limit of the process (ulimit -f), and is not killed by it', async () => {
     const output = bench.output('limit');
     const failed = await bench.train(output, ['--quiet', '--save-strategy', 'epoch'], { fileLimit: 400 });
