@@ -154,8 +154,7 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION; NOT_FOUND for an adapter that is not loaded; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
-    const { signal, ...rows } = await this.#rows(texts, options);
-    return predictionsOf(rows, signal);
+    return this.#withRows(texts, options, ({ signal, ...rows }) => predictionsOf(rows, signal));
   }
 
   /**
@@ -166,24 +165,21 @@ export class TextClassifier implements AsyncDisposable {
    *   for an adapter that is not loaded; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
-    const { count, row, flat, signal } = await this.#rows(texts, options, true);
-    if (flat) return flat;
-    const classes = row(0).length;
-    const slice = new TimeSlice(signal);
-    const logits = new (row(0) instanceof Float64Array ? Float64Array : Float32Array)(count * classes);
-    for (let i = 0; i < count; i++) {
-      logits.set(row(i), i * classes);
-      if (slice.isOver) await slice.next();
-    }
-    return { logits, classes };
+    return this.#withRows(texts, options, flattened, { oneWidth: true });
   }
 
   /**
-   * The logits of each text.
+   * Does something with the logits of each text. Adapters are held until it is done: who unloads one waits for the whole
+   * call.
    *
    * @param oneWidth whether all have to have one number of classes
    */
-  async #rows(texts: unknown, given: PredictOptions, oneWidth = false): Promise<Rows> {
+  async #withRows<T>(
+    texts: unknown,
+    given: PredictOptions,
+    finish: (rows: Rows) => Promise<T>,
+    { oneWidth = false } = {},
+  ): Promise<T> {
     const options = expectObject('options', given, ['batchTokens', 'maxLength', 'signal', 'adapter']);
     const batchTokens = expectPositiveInteger('batchTokens', options.batchTokens ?? DEFAULT_BATCH_TOKENS);
     const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
@@ -195,14 +191,14 @@ export class TextClassifier implements AsyncDisposable {
     if (names.every((name) => name === null)) {
       const longest = model.expectMaxLength(maxLength);
       throwIfAborted(signal);
-      return this.#ownRows(inputs, longest, batchTokens, signal);
+      return finish(await this.#ownRows(inputs, longest, batchTokens, signal));
     }
     throwIfAborted(signal);
     return model.withAdapters(names, async ({ labelsOf, encode, forward }) => {
       if (oneWidth) expectOneWidth(count, labelsOf);
       const encoded = await encode(inputs, maxLength, signal);
       const rows = await forward(encoded, batchTokens, signal);
-      return { count: rows.length, row: (i) => rows[i]!, labelsOf, signal };
+      return finish({ count: rows.length, row: (i) => rows[i]!, labelsOf, signal });
     });
   }
 
@@ -349,6 +345,19 @@ export class TextClassifier implements AsyncDisposable {
 interface Rows extends LogitRows {
   flat?: Logits;
   signal: AbortSignal | undefined;
+}
+
+/** Rows of one width in one array. */
+async function flattened({ count, row, flat, signal }: Rows): Promise<Logits> {
+  if (flat) return flat;
+  const classes = row(0).length;
+  const slice = new TimeSlice(signal);
+  const logits = new (row(0) instanceof Float64Array ? Float64Array : Float32Array)(count * classes);
+  for (let i = 0; i < count; i++) {
+    logits.set(row(i), i * classes);
+    if (slice.isOver) await slice.next();
+  }
+  return { logits, classes };
 }
 
 function expectOneWidth(texts: number, labelsOf: LogitRows['labelsOf']): void {

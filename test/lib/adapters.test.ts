@@ -308,6 +308,26 @@ describe('adapters beside a model', () => {
       expect((await model.predict('a', { adapter: 'polite' }))[0]!.scores).to.have.all.keys(LABELS);
     });
 
+    for (const call of ['logits', 'predict'] as const) {
+      it(`waits for ${call} to end also where its last work in JavaScript takes many slices of time`, async () => {
+        await using model = await load();
+        await model.loadAdapter('polite', directory.path('polite'));
+        const ended: string[] = [];
+        // Every slice is over as soon as it begins.
+        let time = 0;
+        performance.now = () => (time += 1000);
+        try {
+          const work = model[call](tinySplit('texts', 300, 5).texts, { adapter: 'polite' }).then(() =>
+            ended.push(call),
+          );
+          await Promise.all([work, model.unloadAdapter('polite').then(() => ended.push('unload'))]);
+        } finally {
+          delete (performance as { now?: unknown }).now;
+        }
+        expect(ended).to.deep.equal([call, 'unload']);
+      });
+    }
+
     it('refuses names that are not loaded, listing those that are', async () => {
       await using model = await load();
       await expectRefusal(model.unloadAdapter('x'), 'NOT_FOUND', '"x": none is loaded');
