@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -217,6 +218,31 @@ describe('dataset', () => {
       await mkdir(directory.path('empty'));
       await expectRefusal(loadDataset(directory.path('empty')), 'NOT_FOUND', 'found nothing');
     });
+
+    it('follows links to folders, but not in circles', async () => {
+      await mkdir(directory.path('folder/data'), { recursive: true });
+      await mkdir(directory.path('elsewhere'));
+      await write('folder/data/train.csv', content);
+      await write('elsewhere/test.csv', content);
+      await symlink('../elsewhere', directory.path('folder/linked'));
+      for (let i = 0; i < 10; i++) {
+        await symlink('.', directory.path(`folder/here${i}`));
+        await symlink('..', directory.path(`folder/data/above${i}`));
+      }
+      const { train, test } = await loadDataset(directory.path('folder'));
+      expect([train!.source, test!.source]).to.deep.equal(
+        ['data/train.csv', 'linked/test.csv'].map((path) => directory.path('folder', path)),
+      );
+    });
+
+    it('refuses links that make more files than can be looked at', async () => {
+      const names = Array.from({ length: 13 }, (_, i) => directory.path(`${i}`));
+      for (const name of names) await mkdir(name);
+      for (const name of names) {
+        for (const other of names) await symlink(other, join(name, basename(other)));
+      }
+      await expectRefusal(loadDataset(directory.path()), 'INVALID_DATA', 'at most 100000 files');
+    }).timeout(60_000);
 
     it('refuses two files for one split', async () => {
       await write('train.csv', content);
