@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { DatasetOptions } from '../data/types.js';
+import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
 import type { DeviceOptions } from '../model/device.js';
 import {
   expectNonNegativeInteger,
@@ -107,6 +107,7 @@ export interface DataArguments {
   textPairColumn?: string;
   labelColumn?: string;
   delimiter?: string;
+  quoting?: Quoting;
   config?: string;
   validationFraction?: number;
   testFraction?: number;
@@ -135,6 +136,7 @@ export function addDataOptions(command: Command, { training }: { training: boole
     .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)')
     .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
     .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
+    .addOption(choice('--quoting <name>', 'quotes around columns; none: as characters (default: auto)', QUOTINGS))
     .option('--config <name>', "configuration of --data (default: its card's own)");
 }
 
@@ -152,14 +154,15 @@ export function dataSource({ data, trainFile, validationFile, testFile }: DataAr
 
 /** How the files of data are read, as the arguments say. */
 export function datasetOptions(options: DataArguments): DatasetOptions {
-  const { textColumn, textPairColumn, labelColumn, config, validationFraction, testFraction, splitSeed } = options;
+  const { textColumn, textPairColumn, labelColumn, quoting, config } = options;
+  const { validationFraction, testFraction, splitSeed } = options;
   const delimiter = options.delimiter === '\\t' ? '\t' : options.delimiter;
   const split = given({ validation: validationFraction, test: testFraction, seed: splitSeed });
   if (validationFraction === undefined && testFraction === undefined && splitSeed !== undefined) {
     throw invalidOption('--split-seed', 'nothing without --validation-fraction or --test-fraction', splitSeed);
   }
   return {
-    ...given({ textColumn, textPairColumn, labelColumn, delimiter, config }),
+    ...given({ textColumn, textPairColumn, labelColumn, delimiter, quoting, config }),
     ...(Object.keys(split).length > 0 && { split }),
   };
 }

@@ -111,9 +111,11 @@ function matches(parts: readonly Part[], path: string, work: { steps: number }):
 
 /** Adds a place to those of rising order, with the places behind parts that may take nothing. */
 function stand(parts: readonly Part[], places: number[], place: number, afterFolder: boolean): void {
-  for (let at = place; at > (places.at(-1) ?? -1); at++) {
+  let at = place;
+  while (at > (places.at(-1) ?? -1)) {
     places.push(at);
     const kind = parts[at]?.kind;
     if (kind !== 'many' && !(kind === 'folders' && afterFolder)) return;
+    at += 1;
   }
 }

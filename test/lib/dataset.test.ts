@@ -68,6 +68,52 @@ describe('dataset', () => {
       }
     });
 
+    describe('whose texts hold quotes', () => {
+      const GLUE = 'label\ttext\nx\t"Great movie\ny\tbad movie\nx\twas it "good"""\ny\tfine\n';
+      const PAIRED = 'text,label\n"Great movie,x\nbad movie,y\ngood stuff",x\nfine,y\n';
+
+      it('is read without quoting where that is asked for', async () => {
+        const { train, labels } = await load('a.tsv', GLUE, { quoting: 'none' });
+        expect(train!.texts).to.deep.equal(['"Great movie', 'bad movie', 'was it "good"""', 'fine']);
+        expect(labels).to.deep.equal(['x', 'y']);
+      });
+
+      for (const [what, content] of [
+        ['that never close', 'label\ttext\nx\t"Great movie\ny\tbad movie\n'],
+        ['that close inside a later text', GLUE],
+        ['that close inside a later text, with CRLF', GLUE.replaceAll('\n', '\r\n')],
+        ['that close at the end of a later text', GLUE.replace('good"""', 'good"').replace('it "', 'it ')],
+        ['that close at the end of a later text, before its label', PAIRED],
+        ['that close so, with semicolons and CRLF', PAIRED.replaceAll(',', ';').replaceAll('\n', '\r\n')],
+        ['that close so, around an empty line', PAIRED.replace('bad', '\nbad')],
+      ] as const) {
+        it(`is refused with quotes ${what}, with the line and what to do`, async () => {
+          const file = content.includes('\t') ? 'a.tsv' : 'a.csv';
+          await expectRefusal(load(file, content), 'INVALID_DATA', `${file}, line 2,`, 'quoting: none');
+        });
+      }
+
+      it('is refused without labels where tabs tell the rows', async () => {
+        await write('train.tsv', 'text\tlabel\na\tx\n');
+        await write('test.tsv', 'id\ttext\n1\t"Great\n2\tmovie"\n');
+        await expectRefusal(loadDataset(directory.path()), 'INVALID_DATA', 'test.tsv, line 2,', 'quoting: none');
+      });
+
+      it('is taken as one row where it cannot be several, or that is asked for', async () => {
+        for (const content of [
+          'text,label\n"one, two\nthree, four",x\n',
+          'label,text\nx,"one, two\nthree"\n',
+          'label,text\nx,"one\ntwo, three"\ny,four\n',
+          'label\ttext\nx\t"one\n\ntwo"\n',
+          'text\tlabel\n"""Hi"" said\nshe"\tx\n',
+        ]) {
+          expect((await load('a.csv', content)).train!.texts[0], content).to.include('\n');
+        }
+        const paired = await load('a.csv', PAIRED, { quoting: 'standard' });
+        expect(paired.train!.texts).to.deep.equal(['Great movie,x\nbad movie,y\ngood stuff', 'fine']);
+      });
+    });
+
     it('strips a byte order mark and reads CRLF, empty lines and a last line without an end', async () => {
       const { train } = await load('train.csv', '\ufefftext,label\r\na,x\r\n\r\n"b\r\nc",y\r\n\nd,x');
       expect(train!.texts).to.deep.equal(['a', 'b\r\nc', 'd']);
