@@ -1,7 +1,5 @@
-import { MAX_JSON_DEPTH } from '../files/json.js';
+import { endOfString, MAX_JSON_DEPTH } from '../files/json.js';
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 
 /**
@@ -38,13 +36,6 @@ export function findJsonFault(text: string): string | undefined {
     }
   }
   return undefined;
-}
-
-/** The index after the closing quote of the string that starts at `start`. */
-function endOfString(text: string, start: number): number {
-  let i = start + 1;
-  while (i < text.length && text.charCodeAt(i) !== QUOTE) i += text.charCodeAt(i) === BACKSLASH ? 2 : 1;
-  return Math.min(i + 1, text.length);
 }
 
 /** In valid JSON a string is a key if and only if a colon follows. */

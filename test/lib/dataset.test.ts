@@ -146,6 +146,21 @@ describe('dataset', () => {
       expect(train!.labels).to.deep.equal(Int32Array.of(1, 0, 1));
     });
 
+    it('reads what Python writes for numbers that are not finite, in columns that are not used', async () => {
+      const rows = [
+        '{"text": "NaN, \\"Infinity\\": -Infinity", "label": "joy", "score": NaN}',
+        '{"text": "\\ud83d\\ude00", "label": "joy", "score": {"of:": [-Infinity, Infinity, {"NaN": NaN}]}}',
+      ];
+      for (const [name, content] of [
+        ['a.jsonl', rows.join('\n')],
+        ['a.json', `[${rows.join()}]`],
+        ['b.json', `{"data": [${rows.join()}]}`],
+      ] as const) {
+        const { train } = await load(name, content);
+        expect(train!.texts, name).to.deep.equal(['NaN, "Infinity": -Infinity', '😀']);
+      }
+    });
+
     it('reads integer labels, written as numbers or as strings', async () => {
       const { labels, train } = await load(
         'train.ndjson',
@@ -163,6 +178,15 @@ describe('dataset', () => {
       ['a label that is no integer', '{"text": "a", "label": 1.5}', 'a name or an integer for label'],
       ['a label that is missing', '{"text": "a"}', 'found nothing'],
       ['an empty label', '{"text": "a", "label": " "}', 'a name or an integer for label'],
+      ['a label beyond 2^53', '{"text": "a", "label": 9007199254740993}', 'a name or an integer for label'],
+      ['a label that is NaN', '{"text": "a", "label": NaN}', 'found a number that is not finite'],
+      ['a label that is infinite', '{"text": "a", "label": -Infinity}', 'found a number that is not finite'],
+      ['a text that is NaN', '{"text": NaN, "label": "joy"}', 'found a number that is not finite'],
+      ['words of JavaScript', '{"text": "a", "label": "joy", "x": undefined}', 'broken JSON'],
+      ['a number that runs into NaN', '{"text": "a", "label": "joy", "x": 1NaN}', 'broken JSON'],
+      ['a key that occurs twice', '{"text": "a", "label": "joy", "label": "anger"}', 'a key occurs twice'],
+      ['half of a surrogate pair in a text', '{"text": "a\\ud83d", "label": "joy"}', 'half of a surrogate pair'],
+      ['half of a surrogate pair in a label', '{"text": "a", "label": "\\ude00"}', 'half of a surrogate pair'],
     ] as const) {
       it(`refuses ${what}, with its line`, async () => {
         const content = `{"text": "fine", "label": "joy"}\n\n${line}\n{"text": "fine", "label": "joy"}\n`;
