@@ -5,6 +5,7 @@ import {
   expectNonNegativeInteger,
   expectNumberInRange,
   expectPositiveInteger,
+  expectSeed,
   invalidOption,
   type NumberRange,
 } from '../options.js';
@@ -36,7 +37,14 @@ export function positiveInteger(flags: string, description: string): Option {
   );
 }
 
-/** `--seed <n>`: an integer of at least 0. */
+/** `--seed <n>`: an integer from 0 to 2^32 − 1. */
+export function seedNumber(flags: string, description: string): Option {
+  return parsed(flags, description, (flag, text) =>
+    expectSeed(flag, parseNumber(flag, 'a non-negative integer', text)),
+  );
+}
+
+/** `--warmup-steps <n>`: an integer of at least 0. */
 export function nonNegativeInteger(flags: string, description: string): Option {
   return parsed(flags, description, (flag, text) =>
     expectNonNegativeInteger(flag, parseNumber(flag, 'a non-negative integer', text)),
@@ -128,7 +136,7 @@ export function addDataOptions(command: Command, { training }: { training: boole
       .option('--validation-file <file>', 'file to evaluate on after every epoch')
       .addOption(number('--validation-fraction <x>', 'share of the training rows to evaluate on instead', FRACTION))
       .addOption(number('--test-fraction <x>', 'share of the training rows to keep for the end', FRACTION))
-      .addOption(nonNegativeInteger('--split-seed <n>', 'of the rows that are drawn so (default: 42)'));
+      .addOption(seedNumber('--split-seed <n>', 'of the rows that are drawn so (default: 42)'));
   }
   return command
     .option('--test-file <file>', training ? 'file to evaluate on at the end' : 'file to evaluate on')

@@ -78,7 +78,7 @@ export interface SplitOptions {
   validation?: number;
   /** Share of the training rows for testing, between 0 and 1. Defaults to none. */
   test?: number;
-  /** Which rows are drawn: the same seed draws the same rows. Defaults to 42. */
+  /** Which rows are drawn: the same seed, 0 to 2^32 − 1, draws the same rows. Defaults to 42. */
   seed?: number;
   /** Whether every class gives the same share. A class of one row stays in training. Defaults to true. */
   stratify?: boolean;
