@@ -69,6 +69,16 @@ export class OpenFile {
     return this.#use((descriptor) => statDescriptor(descriptor));
   }
 
+  /** Its number in the file system. */
+  inode(): Promise<bigint> {
+    return this.#use(async (descriptor) => (await statDescriptor(descriptor, { bigint: true })).ino);
+  }
+
+  /** Leads to the open file itself, whatever becomes of its name; on Linux only. */
+  get path(): string {
+    return `/proc/self/fd/${this.#expectOpen()}`;
+  }
+
   /** Flushes it to the disk. */
   sync(): Promise<void> {
     return this.#use(syncDescriptor);

@@ -3,8 +3,8 @@ import { join, resolve } from 'node:path';
 import { BertuneError } from '../../errors.js';
 import { mkdir, readdir, rename, rm, stat } from '../../files/fs.js';
 import { expectWhole, writeManifest } from '../../files/manifest.js';
-import { refusal } from '../../files/output.js';
-import { syncDirectory } from '../../files/publication.js';
+import { syncDirectory } from '../../files/places.js';
+import { refusal } from '../../files/refusal.js';
 
 /*
  * The directories checkpoint-N of an output directory. One of that name is always whole: it gets the name once all of it
