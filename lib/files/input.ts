@@ -15,7 +15,10 @@ const MAX_JSON_BYTES = 64 * 2 ** 20;
 /** Whether there is a regular file (or a link to one) at the path. */
 export async function isFile(path: string): Promise<boolean> {
   const place = await locate(path);
-  return place !== undefined && ((await stat(place).catch(() => undefined))?.isFile() ?? false);
+  if (place === undefined) return false;
+  // Its writer may give it its name in between.
+  const found = await stat(place).catch(() => stat(path).catch(() => undefined));
+  return found?.isFile() ?? false;
 }
 
 /** Whether there is a directory (or a link to one) at the path. */

@@ -372,7 +372,7 @@ describe('Checkpoints', function () {
     trainer.on('log', ({ step }) => {
       save();
       // So that it comes while there is more to train.
-      if (step <= 12) setTimeout(save, 1);
+      if (step <= 12) setTimeout(save, 3 * step);
     });
     trainer.once('save', () => {
       const saving = other.save(output('run'), { overwrite: true });

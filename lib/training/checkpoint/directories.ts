@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { mkdir, readdir, rename, rm, stat } from '../../files/fs.js';
+import { lstat, mkdir, readdir, rename, rm } from '../../files/fs.js';
 import { expectWhole, writeManifest } from '../../files/manifest.js';
 import { syncDirectory } from '../../files/places.js';
 import { refusal } from '../../files/refusal.js';
@@ -106,7 +106,7 @@ export async function removeCheckpoints(output: string): Promise<void> {
 /** Takes a checkpoint's name away. @returns where it is now; undefined where there was none */
 async function moveAside(output: string, step: number): Promise<string | undefined> {
   const directory = join(output, checkpointName(step));
-  if ((await stat(directory).catch(() => undefined)) === undefined) return undefined;
+  if ((await lstat(directory).catch(() => undefined)) === undefined) return undefined;
   const aside = temporaryPath(output, step);
   await rename(directory, aside);
   return aside;

@@ -176,7 +176,7 @@ describe('a directory that a stranger made', function () {
     const files = [...MODEL_FILES, 'results.json', 'report.html', 'trainer_state.json', TEMPORARY];
     const directories = ['checkpoint-3', 'checkpoint-6', '.checkpoint-3.0123456789abcdef.tmp'];
     for (const name of files) symlinkSync(join(victim, '.bashrc'), join(place, name));
-    for (const name of directories) symlinkSync(victim, join(place, name));
+    for (const name of directories) symlinkSync(name === 'checkpoint-6' ? 'nowhere' : victim, join(place, name));
     const left = join(place, '.checkpoint-6.0123456789abcdef.tmp');
     mkdirSync(left);
     symlinkSync(victim, join(left, 'inner'));
