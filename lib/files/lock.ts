@@ -125,17 +125,24 @@ export function expectLockFile(path: string): void {
 
 function expectPlain(status: BigIntStats, path: string): void {
   if (status.isFile() && status.nlink <= 1n) return;
-  const what = status.isSymbolicLink()
-    ? 'a link'
-    : status.isFile()
-      ? 'another name of a file elsewhere'
-      : status.isDirectory()
-        ? 'a directory'
-        : 'something else';
-  throw new BertuneError('OUTPUT_REFUSED', `Expected a lock file at ${path} but found ${what}; ${ADVICE}`);
+  throw unusable(
+    path,
+    status.isSymbolicLink()
+      ? 'a symbolic link'
+      : status.isFile()
+        ? 'a hard link to a file elsewhere'
+        : status.isDirectory()
+          ? 'a directory'
+          : 'no file',
+  );
 }
 
-const ADVICE = 'remove it, or choose another output directory';
+function unusable(path: string, what: string): BertuneError {
+  return new BertuneError(
+    'OUTPUT_REFUSED',
+    `Cannot use ${path} as a lock: it is ${what}. Remove it, or choose another output directory`,
+  );
+}
 
 /** The lock file, open and locked, once those who have not said yet who they are have done so or are gone. */
 async function takeInTime(directory: string, path: string): Promise<number> {
@@ -162,9 +169,7 @@ function take(directory: string, path: string): { fd?: number; holder?: Holder }
       if (!lock(fd, path)) return holding(textOf(fd));
       if (!isStill(fd, path)) continue;
       // Left by a process that died: all of what one writes, the beginning, or nothing.
-      if (!/^(\{"pid":|$)/.test(textOf(fd))) {
-        throw new BertuneError('OUTPUT_REFUSED', `Expected a lock file at ${path} but found another; ${ADVICE}`);
-      }
+      if (!/^(\{"pid":|$)/.test(textOf(fd))) throw unusable(path, 'a file of something else');
       mine = true;
       const holder = { pid: process.pid, host: hostname(), since: new Date().toISOString(), token: OWN_TOKEN };
       ftruncateSync(fd);

@@ -54,7 +54,7 @@ export class Places implements AsyncDisposable {
       if (cause.code !== 'ELOOP' && cause.code !== 'ENOTDIR') throw cause;
       throw new BertuneError(
         'OUTPUT_REFUSED',
-        `Expected a directory at ${path} but found a link or a file; remove it, or choose another output directory`,
+        `Cannot write to ${path}: it is a link or a file. Remove it, or choose another output directory`,
         { cause },
       );
     });

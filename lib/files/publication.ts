@@ -69,8 +69,8 @@ export async function finishPublication(directory: string): Promise<void> {
   if (journal === 'foreign') {
     throw new BertuneError(
       'OUTPUT_REFUSED',
-      `Expected no journal but that of a save into this very directory but found ${path}, which came with a copy or was ` +
-        'made by something else; delete that file to write here',
+      `Cannot write to ${directory}: ${path} was not written by a save into this directory; it came with a copy, or ` +
+        'something else made it. Delete that file first',
     );
   }
   await using places = await Places.open(directory, namesOf(journal));

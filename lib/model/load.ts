@@ -161,8 +161,8 @@ async function find(source: string, options: FindOptions = {}): Promise<Found> {
   const { directory, notes } = found;
   if ((await readJournal(directory)) !== 'foreign') return found;
   const note =
-    `Passed over: ${join(directory, JOURNAL_FILE)}, which was not written here. If ${directory} is a copy of a directory ` +
-    'in which a save was interrupted, its files may be of two models: copy it again; otherwise delete that file.';
+    `Ignored ${join(directory, JOURNAL_FILE)}, which was not written here. If ${directory} is a copy of a directory in ` +
+    'which a save was interrupted, its files may come from two models: copy it again. Otherwise delete that file.';
   return { ...found, notes: [...notes, note] };
 }
 

@@ -113,12 +113,12 @@ describe('lock of a directory', () => {
   });
 
   const inTheWay: Record<string, [words: string, make: (path: string, victim: string) => unknown]> = {
-    'a link': ['found a link', (path, victim) => symlinkSync(victim, path)],
-    'a link to nowhere': ['found a link', (path) => symlinkSync(directory.path('made'), path)],
-    'another name of a file': ['found another name', (path, victim) => linkSync(victim, path)],
-    'another file': ['found another', (path, victim) => copyFileSync(victim, path)],
-    'a directory': ['found a directory', (path) => mkdirSync(path)],
-    'a pipe': ['found something else', (path) => execFileSync('mkfifo', [path])],
+    'a link': ['is a symbolic link', (path, victim) => symlinkSync(victim, path)],
+    'a link to nowhere': ['is a symbolic link', (path) => symlinkSync(directory.path('made'), path)],
+    'another name of a file': ['is a hard link', (path, victim) => linkSync(victim, path)],
+    'another file': ['is a file of something else', (path, victim) => copyFileSync(victim, path)],
+    'a directory': ['is a directory', (path) => mkdirSync(path)],
+    'a pipe': ['is no file', (path) => execFileSync('mkfifo', [path])],
   };
   for (const [title, [words, make]] of Object.entries(inTheWay)) {
     it(`is refused by name where ${title} is in its place, which is not touched`, async () => {

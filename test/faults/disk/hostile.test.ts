@@ -199,7 +199,7 @@ describe('a directory that a stranger made', function () {
     await new Trainer(model, { method: lora({ rank: 2 }), maxSteps: 1 }).train(tinySplit('train', 8, 1));
     mkdirSync(place, { recursive: true });
     symlinkSync(victim, join(place, 'base'));
-    await expectRefusal(model.save(place, { overwrite: true }), 'OUTPUT_REFUSED', join(place, 'base'), 'found a link');
+    await expectRefusal(model.save(place, { overwrite: true }), 'OUTPUT_REFUSED', join(place, 'base'), 'it is a link');
     expect(readdirSync(place)).to.deep.equal(['base']);
     attempts++;
   });

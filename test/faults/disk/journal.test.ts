@@ -130,7 +130,7 @@ describe('a save that was killed while it gave files their names', () => {
       () => removeLeftovers(model()),
       () => writeFilesAtomic(model(), [dataFile('config.json', 'later')]),
     ]) {
-      await expectRefusal(write, 'OUTPUT_REFUSED', model(JOURNAL_FILE), 'delete that file');
+      await expectRefusal(write, 'OUTPUT_REFUSED', model(JOURNAL_FILE), 'Delete that file');
     }
     expect(everything()).to.deep.equal(before);
     rmSync(model(JOURNAL_FILE), { recursive: true });
@@ -219,7 +219,7 @@ describe('a save that was killed while it gave files their names', () => {
     renameSync(model('base'), directory.path('elsewhere'));
     symlinkSync(directory.path('elsewhere'), model('base'));
     const before = everything();
-    await expectRefusal(removeLeftovers(model()), 'OUTPUT_REFUSED', model('base'), 'found a link');
+    await expectRefusal(removeLeftovers(model()), 'OUTPUT_REFUSED', model('base'), 'it is a link');
     await expectRefusal(
       writeFilesAtomic(model(), [dataFile('base/config.json', 'x')]),
       'OUTPUT_REFUSED',
