@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { lstat, type OpenFile, open, rm } from '../files/fs.js';
+import { tryLock } from './lock.js';
+
+/** A blob that is still coming. */
+export interface PartialBlob {
+  readonly file: OpenFile;
+  readonly path: string;
+  /** Whether a later attempt or process finds it and goes on with it. */
+  readonly shared: boolean;
+}
+
+/** A link is not followed, and opening a pipe does not wait. Windows has neither flag. */
+const SHARED_FLAGS = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+/**
+ * Opens the file that a blob comes into, for its one writer to close: the shared one, with what has come before, where it
+ * can be locked and is a file of its own; otherwise an empty one that nobody else knows.
+ *
+ * @param blob where the whole file is to appear; its directory exists
+ */
+export async function openPartial(blob: string): Promise<PartialBlob> {
+  const path = sharedPath(blob);
+  const file = await open(path, SHARED_FLAGS).catch(() => undefined);
+  if (file !== undefined) {
+    const locked = tryLock(file.descriptor);
+    if (locked && (await isOwn(file, path))) return { file, path, shared: true };
+    // Where there are no locks, nobody ever goes on with it.
+    if (locked === undefined) await rm(path, { force: true });
+    await file.close();
+  }
+  const own = `${blob}.${randomBytes(4).toString('hex')}${ENDING}`;
+  return { file: await open(own, 'wx+'), path: own, shared: false };
+}
+
+/** Bytes of the shared file; undefined where there is none. They grow as its writer gets on. */
+export async function partialSize(blob: string): Promise<number | undefined> {
+  return (await lstat(sharedPath(blob)).catch(() => undefined))?.size;
+}
+
+/** An ending of our own: Python's processes write theirs beside it. */
+const ENDING = '.bertune.incomplete';
+
+function sharedPath(blob: string): string {
+  return blob + ENDING;
+}
+
+/** Whether the open file still has its name, and has no other, under which it may be anybody's. */
+async function isOwn(file: OpenFile, path: string): Promise<boolean> {
+  const open = await file.stat();
+  const named = await lstat(path).catch(() => undefined);
+  return open.nlink === 1 && named?.isFile() === true && named.ino === open.ino && named.dev === open.dev;
+}
