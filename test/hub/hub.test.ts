@@ -155,25 +155,21 @@ describe('the Hugging Face hub', function () {
       await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'config.json');
     });
 
-    for (const ref of [
-      '../..',
-      '..',
-      '.',
-      '/etc',
-      'a/b',
-      'a\\b',
-      'C:',
-      'a\0b',
-      '',
-      'x'.repeat(256),
-      'x'.repeat(5000),
-    ]) {
+    for (const ref of ['../..', '..', '.', '/etc', 'a/b', 'a\\b', 'C:', 'a\0b', '', 'x'.repeat(256)]) {
       it(`never takes a ref for a path: ${JSON.stringify(ref).slice(0, 20)}`, async () => {
         await useNoHub();
         setEnvironment({ HF_HUB_OFFLINE: '1' });
-        const folder = await fillAsPython(whole);
-        await writeFile(join(folder, '../../config.json'), '{}');
-        await writeFile(join(folder, '../../refs/main'), ref);
+        const root = directory.path('hub/models--org--paper');
+        await mkdir(join(root, 'snapshots'), { recursive: true });
+        await mkdir(join(root, 'refs'));
+        await writeFile(join(root, 'refs/main'), ref);
+        // A whole model where the path leads, if there can be such a path.
+        const target = join(root, 'snapshots', ref);
+        for (const [path, text] of Object.entries(whole)) {
+          await mkdir(target, { recursive: true })
+            .then(() => writeFile(join(target, path), text))
+            .catch(() => undefined);
+        }
         await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'hf download org/paper');
       });
     }
