@@ -14,7 +14,7 @@ const TAG =
 
 /** A ref holds a commit. */
 const MOST_REF_BYTES = 1024;
-/** Listings that are kept are at most half as long. */
+/** Far above any listing that is kept. */
 const MOST_TREE_BYTES = 64 * 2 ** 20;
 
 /**

@@ -64,7 +64,10 @@ export class HubClient {
       const params = { repo, revision: commit, recursive: true, hubUrl: this.settings.endpoint };
       const fetch = this.#fetchPages();
       for await (const { type, path, size, oid, lfs, xetHash } of listFiles({ ...params, fetch })) {
-        if (type !== 'file') continue;
+        const kept = type === 'file';
+        characters += ENTRY_CHARACTERS + (kept ? path.length + (xetHash?.length ?? 0) : 0);
+        if (characters > MOST_LISTED_CHARACTERS) throw new Error('a listing too long to be one of files');
+        if (!kept) continue;
         const entry = treeEntry({
           size: lfs?.size ?? size,
           blobId: oid,
@@ -72,8 +75,6 @@ export class HubClient {
           xetHash: xetHash ?? null,
         });
         if (entry === null) throw new Error(`no size and hash for ${JSON.stringify(path)}`);
-        characters += path.length + (xetHash?.length ?? 0) + ENTRY_CHARACTERS;
-        if (characters > MOST_LISTED_CHARACTERS) throw new Error('a listing too long to be one of files');
         entries.set(expectSafePath(path, name), entry);
       }
       return entries;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, type OpenFile, open, rm } from '../files/fs.js';
+import { lstat, type OpenFile, open } from '../files/fs.js';
 import { tryLock } from './lock.js';
 
 /** A blob that is still coming. */
@@ -24,10 +24,7 @@ export async function openPartial(blob: string): Promise<PartialBlob> {
   const path = sharedPath(blob);
   const file = await open(path, SHARED_FLAGS).catch(() => undefined);
   if (file !== undefined) {
-    const locked = tryLock(file.descriptor);
-    if (locked && (await isOwn(file, path))) return { file, path, shared: true };
-    // Where there are no locks, nobody ever goes on with it.
-    if (locked === undefined) await rm(path, { force: true });
+    if (tryLock(file.descriptor) && (await isOwn(file, path))) return { file, path, shared: true };
     await file.close();
   }
   const own = `${blob}.${randomBytes(4).toString('hex')}${ENDING}`;

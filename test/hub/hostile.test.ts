@@ -171,6 +171,14 @@ describe('a hub or a cache that means harm', function () {
       await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'a listing too long');
     });
 
+    it('whose list of files is full of nothing', async () => {
+      const hub = await use();
+      const page = `[${'{},'.repeat(2e5)}{}]`;
+      const pages = listed(hub, (_, next) => [{ link: `<${next}>; rel="next"` }, page]);
+      await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'a listing too long');
+      expect(pages()).to.equal(1);
+    });
+
     it('whose answer does not end', async () => {
       const hub = await use();
       const chunk = Buffer.alloc(2 ** 20, '[');

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -35,15 +35,13 @@ describe('the lock of the hub cache', () => {
 
   it('ends with its holder, however that ends', async function () {
     if (process.platform !== 'linux') this.skip();
-    const holder = spawn('flock', [path(), 'sh', '-c', 'echo locked; exec sleep 60'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    const command = ['--no-fork', path(), 'sh', '-c', 'echo locked; exec sleep 60'];
+    const holder = spawn('flock', command, { stdio: ['ignore', 'pipe', 'ignore'] });
     await once(holder.stdout, 'data');
     let freed = false;
     const work = withLock(path(), wait, async () => freed);
     await sleep(200);
     freed = true;
-    execFileSync('pkill', ['-KILL', '-P', String(holder.pid)]);
     holder.kill('SIGKILL');
     expect(await work).to.equal(true);
   });
