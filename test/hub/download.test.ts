@@ -14,7 +14,7 @@ import { COMMIT, OTHER_COMMIT, paperModel, useEnvironment, useFakeHubs } from '.
 const WEIGHTS = 'model.safetensors';
 
 describe('a download from the hub', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const directory = useTemporaryDirectory();
   const setEnvironment = useEnvironment();
   const startHub = useFakeHubs();

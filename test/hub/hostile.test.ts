@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { link, lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { link, lstat, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
 import { findDataset, findModel } from '../../lib/hub.js';
@@ -129,7 +129,24 @@ describe('a hub or a cache that means harm', function () {
       await expectWhole();
     });
 
-    it('neither waits for a pipe in the place of a ref nor reads one without end', async () => {
+    it('reads no card without end', async () => {
+      await use();
+      setEnvironment({ HF_HUB_OFFLINE: '1' });
+      const folder = directory.path('hub/datasets--org--data');
+      await mkdir(`${folder}/snapshots/${COMMIT}`, { recursive: true });
+      await mkdir(`${folder}/refs`);
+      await writeFile(`${folder}/refs/main`, COMMIT);
+      await writeFile(`${folder}/snapshots/${COMMIT}/README.md`, '# card');
+      await truncate(`${folder}/snapshots/${COMMIT}/README.md`, 560 * 2 ** 20);
+      await expectRefusal(
+        findDataset('org/data', { select: () => [] }),
+        'INVALID_DATA',
+        'README.md',
+        'found 587202560',
+      );
+    });
+
+    it('waits for no pipe in the place of a ref', async () => {
       await use();
       await mkdir(`${root()}/refs`, { recursive: true });
       execFileSync('mkfifo', [`${root()}/refs/main`]);
