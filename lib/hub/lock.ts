@@ -8,8 +8,9 @@ const POLL_MILLISECONDS = 100;
 /** A holder without progress for this long may be stopped, or stuck for good. */
 const PATIENCE_MILLISECONDS = 120_000;
 
-/** A link is not followed, and opening a pipe does not wait. Windows has neither flag. */
-const LOCK_FLAGS = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+/** Opens or makes a file that others may have replaced: follows no link, and waits for no pipe. Windows has neither flag. */
+export const OWN_FILE_FLAGS =
+  constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /** How to wait for a lock. */
 export interface LockWait {
@@ -54,7 +55,7 @@ export function tryLock(fd: number): boolean | undefined {
 
 function openLock(path: string): number | undefined {
   try {
-    return openSync(path, LOCK_FLAGS, 0o664);
+    return openSync(path, OWN_FILE_FLAGS, 0o664);
   } catch {
     return undefined;
   }

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
 import { lstat, type OpenFile, open } from '../files/fs.js';
-import { tryLock } from './lock.js';
+import { OWN_FILE_FLAGS, tryLock } from './lock.js';
 
 /** A blob that is still coming. */
 export interface PartialBlob {
@@ -11,9 +10,6 @@ export interface PartialBlob {
   readonly shared: boolean;
 }
 
-/** A link is not followed, and opening a pipe does not wait. Windows has neither flag. */
-const SHARED_FLAGS = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-
 /**
  * Opens the file that a blob comes into, for its one writer to close: the shared one, with what has come before, where it
  * can be locked and is a file of its own; otherwise an empty one that nobody else knows.
@@ -22,7 +18,7 @@ const SHARED_FLAGS = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLO
  */
 export async function openPartial(blob: string): Promise<PartialBlob> {
   const path = sharedPath(blob);
-  const file = await open(path, SHARED_FLAGS).catch(() => undefined);
+  const file = await open(path, OWN_FILE_FLAGS).catch(() => undefined);
   if (file !== undefined) {
     if (tryLock(file.descriptor) && (await isOwn(file, path))) return { file, path, shared: true };
     await file.close();
