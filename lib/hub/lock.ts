@@ -18,7 +18,7 @@ export interface LockWait {
   readonly signal: AbortSignal | undefined;
   /** A value that changes as the holder gets on. */
   readonly progress: () => Promise<unknown>;
-  /** Milliseconds without progress after which the work is done without the lock. Defaults to two minutes. */
+  /** Milliseconds without progress after which the holder is given up. Defaults to two minutes. */
   readonly patience?: number;
 }
 
@@ -27,20 +27,22 @@ export interface LockWait {
  * depends on no clock or process id, and ends with its holder. The empty file stays, since removing it would let two
  * processes lock two files of the same name.
  *
- * The lock only saves double work. Work that cannot have it is done without: no locks on the file system, a file that
- * cannot be opened, a holder that makes no progress.
+ * The lock only saves double work. Where there are no locks, or its file cannot be opened, the work is done without; those
+ * who give up a holder that makes no progress take turns by a second lock.
  *
  * @param path the lock file, whose directory exists
  * @throws BertuneError ABORTED; what `work` throws
  */
 export async function withLock<T>(path: string, wait: LockWait, work: () => Promise<T>): Promise<T> {
-  const fd = openLock(path);
-  try {
-    if (fd !== undefined) await waitForLock(fd, wait);
-    throwIfAborted(wait.signal);
-    return await work();
-  } finally {
-    if (fd !== undefined) closeSync(fd);
+  for (let turn = 1; ; turn += 1) {
+    const fd = openLock(turn === 1 ? path : `${path}.${turn}`);
+    try {
+      if (fd !== undefined && !(await waitForLock(fd, wait))) continue;
+      throwIfAborted(wait.signal);
+      return await work();
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
   }
 }
 
@@ -61,18 +63,20 @@ function openLock(path: string): number | undefined {
   }
 }
 
+/** False once its holder has made no progress for too long. */
 async function waitForLock(
   fd: number,
   { signal, progress, patience = PATIENCE_MILLISECONDS }: LockWait,
-): Promise<void> {
+): Promise<boolean> {
   let until = performance.now() + patience;
   let before: unknown;
   while (tryLock(fd) === false) {
     throwIfAborted(signal);
     const now = await progress();
     if (now !== before) until = performance.now() + patience;
-    else if (performance.now() >= until) return;
+    else if (performance.now() >= until) return false;
     before = now;
     await sleep(POLL_MILLISECONDS, undefined, signal ? { signal } : {}).catch(() => undefined);
   }
+  return true;
 }

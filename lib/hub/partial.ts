@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, type OpenFile, open } from '../files/fs.js';
+import { basename, dirname, join } from 'node:path';
+import { lstat, type OpenFile, open, readdir } from '../files/fs.js';
 import { OWN_FILE_FLAGS, tryLock } from './lock.js';
 
 /** A blob that is still coming. */
@@ -17,7 +18,7 @@ export interface PartialBlob {
  * @param blob where the whole file is to appear; its directory exists
  */
 export async function openPartial(blob: string): Promise<PartialBlob> {
-  const path = sharedPath(blob);
+  const path = blob + ENDING;
   const file = await open(path, OWN_FILE_FLAGS).catch(() => undefined);
   if (file !== undefined) {
     if (tryLock(file.descriptor) && (await isOwn(file, path))) return { file, path, shared: true };
@@ -27,17 +28,16 @@ export async function openPartial(blob: string): Promise<PartialBlob> {
   return { file: await open(own, 'wx+'), path: own, shared: false };
 }
 
-/** Bytes of the shared file; undefined where there is none. They grow as its writer gets on. */
-export async function partialSize(blob: string): Promise<number | undefined> {
-  return (await lstat(sharedPath(blob)).catch(() => undefined))?.size;
+/** Bytes of all files that a blob is coming into. They grow as a writer gets on. */
+export async function partialSize(blob: string): Promise<number> {
+  const names = await readdir(dirname(blob)).catch(() => []);
+  const partial = names.filter((name) => name.startsWith(basename(blob)) && name.endsWith(ENDING));
+  const sizes = partial.map(async (name) => (await lstat(join(dirname(blob), name)).catch(() => undefined))?.size ?? 0);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
 /** An ending of our own: Python's processes write theirs beside it. */
 const ENDING = '.bertune.incomplete';
-
-function sharedPath(blob: string): string {
-  return blob + ENDING;
-}
 
 /** Whether the open file still has its name, and has no other, under which it may be anybody's. */
 async function isOwn(file: OpenFile, path: string): Promise<boolean> {

@@ -20,7 +20,8 @@ describe('the lock of the hub cache', () => {
     return () => closeSync(fd);
   }
 
-  it('lets one work at a time', async () => {
+  /** How many of several worked at the same time. */
+  async function mostAtOnce(patience?: number): Promise<number> {
     let working = 0;
     let most = 0;
     const work = async () => {
@@ -29,8 +30,19 @@ describe('the lock of the hub cache', () => {
       await sleep(20);
       working -= 1;
     };
-    await Promise.all([1, 2, 3].map(() => withLock(path(), wait, work)));
-    expect(most).to.equal(1);
+    const each = patience === undefined ? wait : { ...wait, patience };
+    await Promise.all([1, 2, 3].map(() => withLock(path(), each, work)));
+    return most;
+  }
+
+  it('lets one work at a time', async () => {
+    expect(await mostAtOnce()).to.equal(1);
+  });
+
+  it('lets one work at a time of those who gave up its holder', async () => {
+    const free = hold();
+    expect(await mostAtOnce(1000)).to.equal(1);
+    free();
   });
 
   it('ends with its holder, however that ends', async function () {
