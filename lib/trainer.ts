@@ -92,8 +92,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * @param train the training split
    * @throws BertuneError INVALID_DATA, INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
    *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, or someone else writes to
-   *   `outputDirectory`; NON_FINITE_LOSS naming the step; ABORTED with the signal's reason as its cause; DISPOSED;
-   *   OUT_OF_MEMORY
+   *   `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
+   *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult> {
     const given = expectObject('options', options, ['validation', 'signal', 'resume']);
@@ -116,7 +116,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /**
    * Measures the model on a split.
    *
-   * @throws BertuneError INVALID_DATA, INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_DATA, INVALID_OPTION, NON_FINITE_LOGITS, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
     const given = expectObject('options', options, ['signal']);
