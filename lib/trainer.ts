@@ -165,7 +165,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
         },
         found,
       );
-      this.emit('start', trainingPlan(plan, encoded, counts, resumption));
+      this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, resumption));
       const { trainable } = methodPlan;
       const { labels } = model;
       const expectUsable = () => model.expectUsable();
@@ -236,6 +236,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 function trainingPlan(
   plan: RunPlan,
   encoded: EncodedTexts,
+  classWeights: readonly number[] | null,
   counts: ParameterCounts,
   resumed: Resumption | null,
 ): TrainingPlan {
@@ -247,6 +248,7 @@ function trainingPlan(
     examples: plan.examples,
     tokens: encoded.ids.length,
     truncated: encoded.truncated,
+    classWeights: classWeights && [...classWeights],
     trainableParameters: counts.trainable,
     totalParameters: counts.total,
     resumed,

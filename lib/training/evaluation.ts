@@ -75,6 +75,8 @@ export function evaluateRow(result: EvaluateResult, epoch: number, step: number)
     eval_precision: result.precision,
     eval_recall: result.recall,
     eval_f1_macro: result.f1_macro,
+    eval_f1_micro: result.f1_micro,
+    eval_f1_weighted: result.f1_weighted,
     eval_runtime: roundTo(result.runtime, 4),
     eval_samples_per_second: roundTo(result.samplesPerSecond, 3),
     eval_steps_per_second: roundTo(result.stepsPerSecond, 3),

@@ -21,7 +21,6 @@ const FILES = [
   'heads.cpp',
   'layernorm.h',
   'linear.h',
-  'lora.cpp',
   'prefix.cpp',
 ];
 const TESTS = ['test/faults/gradients.test.ts'];
