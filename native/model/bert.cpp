@@ -117,7 +117,7 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
 
   const int rank = method_.lora ? method_.lora->rank : 0;
   SharedBuffers shared(cutter, model_, T, rank);
-  // Whether a layer trains says nothing of its output: that is read where the layer above trains what takes it in.
+  // Backward reads a layer's output for the sake of the layer above, whether or not the layer itself trains.
   const auto reads_input = [&](int l) { return l < model_.L && layers_[l].reads_input(); };
   a.embeddings = embeddings_.cut(cutter, T, training, reads_input(0), shared);
   a.layers.resize(layers_.size());

@@ -77,12 +77,12 @@ const ADDON = path.join(folder, 'Release/bertune.node');
 const mutantsOfFile = (file) =>
   mutantsOf(file, readFileSync(path.join(root, SOURCES, file), 'utf8'), OPERATORS, IGNORED_LINES);
 
-/** A copy of the sources, so that the working tree stays as it is. */
+/** A copy of the sources, so that the working tree stays as it is; all newer than what an earlier run left compiled. */
 function prepare() {
   for (const part of ['CMakeLists.txt', 'cmake', 'native', 'package.json']) {
     rmSync(path.join(folder, part), { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
-    cpSync(path.join(root, part), path.join(folder, part), { recursive: true, preserveTimestamps: true });
+    cpSync(path.join(root, part), path.join(folder, part), { recursive: true });
   }
 }
 

@@ -58,7 +58,7 @@ function sample(mutants, count, seed) {
 
 // ---- the place of work ----
 
-/** A copy of what is built and run, so that the working tree stays as it is. */
+/** A copy of what is built and run, so that the working tree stays as it is; all newer than what an earlier run compiled. */
 class Scratch {
   constructor(folder) {
     this.folder = folder;
@@ -71,7 +71,7 @@ class Scratch {
     if (!existsSync(addon)) throw new SetupError('The addon is not built; node scripts/build.js does it.');
     for (const part of ['lib', 'test', 'native', 'package.json', 'tsconfig.json', '.mocharc.json']) {
       rmSync(path.join(this.folder, part), { recursive: true, force: true });
-      cpSync(path.join(root, part), path.join(this.folder, part), { recursive: true, preserveTimestamps: true });
+      cpSync(path.join(root, part), path.join(this.folder, part), { recursive: true });
     }
     for (const part of ['node_modules', 'assets']) {
       if (!existsSync(path.join(this.folder, part))) symlinkSync(path.join(root, part), path.join(this.folder, part));
