@@ -191,12 +191,19 @@ export interface NativeSession {
   /** Resolves to a copy; Float64Array in fp64 sessions, Float32Array otherwise. */
   read(name: string, part: NativeParameterPart): Promise<Float32Array | Float64Array>;
   /**
-   * Little-endian elements of `dtype` in row-major order.
+   * Little-endian elements of `dtype` in row-major order. They are written whatever they are; resolves to the index of the
+   * first that is NaN or infinite, −1 where there is none.
    *
    * @param owned that nobody else has the buffer: it is read where it is, and must not change, be detached or be resized
    *   until the promise settles. Defaults to false: it is copied, which holds the event loop where it is large.
    */
-  write(name: string, part: 'value' | 'm' | 'v', dtype: NativeDtype, bytes: Uint8Array, owned?: boolean): Promise<void>;
+  write(
+    name: string,
+    part: 'value' | 'm' | 'v',
+    dtype: NativeDtype,
+    bytes: Uint8Array,
+    owned?: boolean,
+  ): Promise<number>;
   initialize(name: string, initializer: NativeInitializer): Promise<void>;
   addDataset(dataset: NativeDataset): Promise<number>;
   removeDataset(handle: number): Promise<void>;

@@ -67,8 +67,8 @@ export class PredictionService implements AsyncDisposable {
    * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than `maxLength` are cut
    * @returns one prediction a text, in their order; of the classes of its adapter
    * @throws BertuneError QUEUE_FULL, with `retryAfter`; ABORTED, TIMED_OUT; DISPOSED; NOT_FOUND for an adapter that is not
-   *   loaded; INVALID_OPTION, also for more texts than `maxQueuedTexts`; OUT_OF_MEMORY and other failures of a batch with
-   *   one of its texts
+   *   loaded; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
+   *   and other failures of a batch with one of its texts
    */
   async predict(texts: string | readonly TextInput[], options: ServicePredictOptions = {}): Promise<Prediction[]> {
     this.#expectUsable();
