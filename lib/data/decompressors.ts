@@ -1,5 +1,7 @@
 import type { Compressors } from 'hyparquet';
-import { BertuneError } from '../errors.js';
+import { expectAddressSpace, WEBASSEMBLY_MEMORY } from '../address-space.js';
+
+let loaded: Compressors | undefined;
 
 /**
  * Loads what unpacks the compressed pages of Parquet files. Only a file that needs it should ask: Snappy's WebAssembly
@@ -9,16 +11,9 @@ import { BertuneError } from '../errors.js';
  * @throws BertuneError OUT_OF_MEMORY
  */
 export async function loadDecompressors(): Promise<Compressors> {
-  try {
-    const { compressors, decompressZstd } = await import('hyparquet-compressors');
-    return { ...compressors, ZSTD: (input, length) => decompressZstd(input, new Uint8Array(length)) };
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    throw new BertuneError(
-      'OUT_OF_MEMORY',
-      'Not enough address space to unpack compressed Parquet, which takes some 10 GiB of it; raise `ulimit -v`, or ' +
-        'convert the file to CSV or JSON Lines',
-      { cause },
-    );
-  }
+  if (loaded) return loaded;
+  expectAddressSpace(WEBASSEMBLY_MEMORY, 'unpack compressed Parquet');
+  const { compressors, decompressZstd } = await import('hyparquet-compressors');
+  loaded = { ...compressors, ZSTD: (input, length) => decompressZstd(input, new Uint8Array(length)) };
+  return loaded;
 }
