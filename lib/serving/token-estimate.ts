@@ -43,5 +43,5 @@ export class TokenEstimate {
 }
 
 function charactersOf({ texts, pairs }: TextInputs, i: number): number {
-  return texts[i]!.length + (pairs?.[i]!.length ?? 0);
+  return texts[i]!.length + (pairs === undefined ? 0 : pairs[i]!.length);
 }
