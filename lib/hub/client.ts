@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { expectAddressSpace, WEBASSEMBLY_MEMORY } from '../address-space.js';
 import { BertuneError } from '../errors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { failureOf, hubUnavailable, type Subject, TransientFailure } from './failure.js';
@@ -168,6 +169,7 @@ export class HubClient {
   async #request(url: string, headers: Record<string, string>, limit: AbortSignal): Promise<Response> {
     const { endpoint, token } = this.settings;
     const signal = this.signal ? AbortSignal.any([this.signal, limit]) : limit;
+    expectFetch();
     let target = new URL(url);
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects += 1) {
       const own = target.origin === new URL(endpoint).origin;
@@ -213,4 +215,14 @@ export class HubClient {
       throw hubUnavailable(this.subject, this.settings, cause);
     }
   }
+}
+
+/**
+ * Node's fetch loads WebAssembly when it is first used, and lets the process die where that fails.
+ *
+ * @throws BertuneError OUT_OF_MEMORY
+ */
+function expectFetch(): void {
+  const isLoaded = Symbol.for('undici.globalDispatcher.1') in globalThis;
+  if (!isLoaded) expectAddressSpace(WEBASSEMBLY_MEMORY, 'ask the hub');
 }

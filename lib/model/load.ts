@@ -10,6 +10,7 @@ import { readSettled } from '../files/settled.js';
 import { parseHubId } from '../hub/id.js';
 import { type FindOptions, type Found, findModel, type HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
+import { loadNative } from '../native.js';
 import { expectNames, expectObject, expectPath, expectSeed, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
@@ -57,6 +58,8 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
   const seed = expectSeed('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
   const device = resolveDevice(options);
+  // Where it cannot be loaded, that is said before files are read or fetched.
+  loadNative();
   const { adapter, base, notes, asked, checkpoint, tokenizer } = await readParts(
     expectPath('source', source),
     wanted,
