@@ -29,7 +29,10 @@ export const BEST_METRICS = Object.freeze([
 /** A metric that the best epoch can be told by. */
 export type BestMetric = (typeof BEST_METRICS)[number];
 
-/** Options of a Trainer. Names and defaults follow Hugging Face's TrainingArguments where those have them. */
+/**
+ * Options of a Trainer. Names follow Hugging Face's TrainingArguments where those have them, and so do the defaults of the
+ * arithmetic, but for `batchSize` (8 there), `weightDecay` (0 there) and `learningRate` (5e-5 there for every method).
+ */
 export interface TrainerOptions {
   /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
   method?: Method;
@@ -64,7 +67,7 @@ export interface TrainerOptions {
   /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
   labelSmoothing?: number;
   /**
-   * A weight a class (NC), or 'balanced': inversely proportional to how often the class occurs in the training data, as
+   * A weight a class (NC), in the order of the model's labels, or 'balanced': inversely proportional to how often the class occurs in the training data, as
    * scikit-learn computes it (1 for a class that does not occur). Applied when evaluating as well. Defaults to none.
    */
   classWeights?: readonly number[] | 'balanced';
