@@ -92,8 +92,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * @param train the training split
    * @throws BertuneError INVALID_DATA, INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
    *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, or someone else writes to
-   *   `outputDirectory`; NON_FINITE_LOSS naming the step; ABORTED with the signal's reason as its cause; DISPOSED;
-   *   OUT_OF_MEMORY
+   *   `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
+   *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult> {
     const given = expectObject('options', options, ['validation', 'signal', 'resume']);
@@ -132,7 +132,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /**
    * Measures the model on a split.
    *
-   * @throws BertuneError INVALID_DATA, INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_DATA, INVALID_OPTION, NON_FINITE_LOGITS, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
     const given = expectObject('options', options, ['signal']);
@@ -182,7 +182,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
         },
         found,
       );
-      this.emit('start', trainingPlan(plan, encoded, counts, resumption));
+      this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, resumption));
       const { trainable } = methodPlan;
       const { labels } = model;
       const expectUsable = () => model.expectUsable();
@@ -253,6 +253,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 function trainingPlan(
   plan: RunPlan,
   encoded: EncodedTexts,
+  classWeights: readonly number[] | null,
   counts: ParameterCounts,
   resumed: Resumption | null,
 ): TrainingPlan {
@@ -264,6 +265,7 @@ function trainingPlan(
     examples: plan.examples,
     tokens: encoded.ids.length,
     truncated: encoded.truncated,
+    classWeights: classWeights && [...classWeights],
     trainableParameters: counts.trainable,
     totalParameters: counts.total,
     resumed,

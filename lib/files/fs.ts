@@ -50,14 +50,19 @@ export class OpenFile {
     this.#descriptor = descriptor;
   }
 
+  /** Its number, for what only the addon can do with it. */
+  get descriptor(): number {
+    return this.#expectOpen();
+  }
+
   /** Reads up to `length` bytes into `buffer` from byte `offset` of it on; fewer at the end of the file. */
   read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }> {
     return this.#use((descriptor) => readDescriptor(descriptor, buffer, offset, length, position));
   }
 
-  /** Writes up to `length` bytes of `buffer` at the file's current position. */
-  write(buffer: Uint8Array, offset: number, length: number): Promise<{ bytesWritten: number }> {
-    return this.#use((descriptor) => writeDescriptor(descriptor, buffer, offset, length));
+  /** Writes up to `length` bytes of `buffer` at byte `position`. Defaults to the file's current position. */
+  write(buffer: Uint8Array, offset: number, length: number, position?: number): Promise<{ bytesWritten: number }> {
+    return this.#use((descriptor) => writeDescriptor(descriptor, buffer, offset, length, position));
   }
 
   /** Writes all of a text at the file's current position. */

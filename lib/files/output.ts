@@ -135,11 +135,16 @@ export function dataFile(name: string, data: string | Uint8Array): OutputFile {
   return { name, write: (file) => writeFully(file, bytes) };
 }
 
-/** Writes all of `bytes` at the file's current position. */
-export async function writeFully(file: OpenFile, bytes: Uint8Array): Promise<void> {
+/**
+ * Writes all of `bytes`.
+ *
+ * @param position first byte of the file to write. Defaults to the file's current position
+ */
+export async function writeFully(file: OpenFile, bytes: Uint8Array, position?: number): Promise<void> {
   const chunk = 16 * 2 ** 20;
   for (let done = 0; done < bytes.length; ) {
-    done += (await file.write(bytes, done, Math.min(chunk, bytes.length - done))).bytesWritten;
+    const at = position === undefined ? undefined : position + done;
+    done += (await file.write(bytes, done, Math.min(chunk, bytes.length - done), at)).bytesWritten;
   }
 }
 

@@ -10,7 +10,8 @@ import { readSettled } from '../files/settled.js';
 import { parseHubId } from '../hub/id.js';
 import { type FindOptions, type Found, findModel, type HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
-import { expectNames, expectNonNegativeInteger, expectObject, expectPath, invalidOption } from '../options.js';
+import { loadNative } from '../native.js';
+import { expectNames, expectObject, expectPath, expectSeed, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
@@ -34,7 +35,7 @@ export interface LoadOptions extends DeviceOptions {
   signal?: AbortSignal;
   /** Called as files come from the hub. Defaults to none. */
   onProgress?: (progress: HubProgress) => void;
-  /** Of parameters that the files do not hold. Defaults to 42. */
+  /** Of parameters that the files do not hold: 0 to 2^32 − 1. Defaults to 42. */
   seed?: number;
 }
 
@@ -54,9 +55,11 @@ const LOAD_OPTIONS = [
 /** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
 export async function loadModel(source: string, given: LoadOptions): Promise<{ model: Model; notes: string[] }> {
   const options = expectObject('options', given, LOAD_OPTIONS);
-  const seed = expectNonNegativeInteger('seed', options.seed ?? 42);
+  const seed = expectSeed('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
   const device = resolveDevice(options);
+  // Where it cannot be loaded, that is said before files are read or fetched.
+  loadNative();
   const { adapter, base, notes, asked, checkpoint, tokenizer } = await readParts(
     expectPath('source', source),
     wanted,
