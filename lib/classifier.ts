@@ -260,6 +260,8 @@ export class TextClassifier implements AsyncDisposable {
   /**
    * Saves the model with its tokenizer: as a PEFT adapter after lora or prefix, as a Hugging Face checkpoint otherwise.
    * Where the weights under an adapter are not those of the base it was loaded from, they are saved beside it in `base/`.
+   * A model in training can be saved into its run's `outputDirectory`, in turn with the run's checkpoints; a directory that
+   * is in use by anything else is refused.
    *
    * @param directory made where needed
    * @throws BertuneError OUTPUT_REFUSED, INVALID_OPTION, DISPOSED

@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { BertuneError, type ErrorCode } from './errors.js';
 import { type FoundAddon, findAddon } from './native/find.js';
+import { openAddon } from './native/open.js';
 import { packageVersion } from './native/package.js';
 
 /*
@@ -339,8 +339,9 @@ function locate(): FoundAddon {
 function open({ path, cudaLibrary, remedy }: FoundAddon): NativeAddon {
   let addon: NativeAddon;
   try {
-    addon = createRequire(import.meta.url)(path) as NativeAddon;
+    addon = openAddon(path) as NativeAddon;
   } catch (cause) {
+    if (cause instanceof BertuneError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new BertuneError('NATIVE_UNAVAILABLE', `Expected ${path} to load but it failed: ${reason}; ${remedy}`, {
       cause,
