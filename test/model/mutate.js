@@ -41,6 +41,7 @@ const EQUIVALENT = [
     file: 'encoder_layer.cpp',
     operator: 'shared, not kept',
     line: 'b.out = first_only',
+    after: 'b.out = false ?',
     why: 'no layer runs after the last one; its own output is the smaller buffer',
   },
   {
