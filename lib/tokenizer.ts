@@ -4,9 +4,9 @@ import { copyArray, expectAbortSignal, expectObject, expectPath, invalidOption, 
 import { TimeSlice } from './time-slice.js';
 import {
   readDefinition,
-  specialToken,
   type TokenizerConfig,
   type TokenizerDefinition,
+  type TokenizerSettings,
 } from './tokenizer/definition.js';
 import { type EncodedTexts, Packer } from './tokenizer/packer.js';
 import { pairLengths } from './tokenizer/pairs.js';
@@ -18,9 +18,6 @@ export type { EncodedTexts } from './tokenizer/packer.js';
 
 /** Turns a text into ids without special tokens, some of them at a time. */
 type TextEncoder = (text: string) => Iterable<readonly number[]>;
-
-/** A length that transformers writes for "no limit" is beyond this. */
-const NO_LIMIT = 1e9;
 
 /** Whether a value is a Tokenizer, and not an object that only looks like one. Not public. */
 export let isTokenizer: (value: unknown) => value is Tokenizer;
@@ -52,14 +49,17 @@ export class Tokenizer {
     isTokenizer = (value): value is Tokenizer => typeof value === 'object' && value !== null && #encoder in value;
   }
 
-  private constructor(directory: string, definition: TokenizerDefinition, config: TokenizerConfig) {
+  private constructor(
+    directory: string,
+    definition: TokenizerDefinition,
+    settings: TokenizerSettings,
+    config: TokenizerConfig,
+  ) {
     const inner = new PackageTokenizer(definition, config);
-    const limit = Number(config.model_max_length);
-    const pad = inner.token_to_id(specialToken(config, 'pad_token', '[PAD]'));
     this.directory = directory;
     this.vocabSize = countIds(definition);
-    this.padTokenId = pad ?? -1;
-    this.modelMaxLength = limit > 0 && limit < NO_LIMIT ? limit : Number.POSITIVE_INFINITY;
+    this.padTokenId = settings.padToken === undefined ? -1 : (inner.token_to_id(settings.padToken) ?? -1);
+    this.modelMaxLength = settings.modelMaxLength;
     this.#template = readTemplate(directory, inner, config, 1);
     this.#readPairTemplate = () => usable(directory, () => readTemplate(directory, inner, config, 2));
     this.#encoder = createEncoder(directory, definition, inner);
@@ -73,8 +73,8 @@ export class Tokenizer {
    * @throws NOT_FOUND when there is no tokenizer, CHECKPOINT_INVALID when it is broken or of a kind not known
    */
   static async load(directory: string): Promise<Tokenizer> {
-    const { definition, config } = await readDefinition(expectPath('directory', directory));
-    return usable(directory, () => new Tokenizer(directory, definition, config));
+    const { definition, settings, config } = await readDefinition(expectPath('directory', directory));
+    return usable(directory, () => new Tokenizer(directory, definition, settings, config));
   }
 
   /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */

@@ -15,9 +15,14 @@ const MAX_WORD = 10_000;
 export interface AddedToken {
   id: number;
   content: string;
+  /** Found only between characters that are no part of a word. */
+  single_word?: boolean;
+  /** Takes the white space in front of it along. */
+  lstrip?: boolean;
+  /** Takes the white space behind it along. */
+  rstrip?: boolean;
   /** Looked for in the normalised text instead. */
   normalized?: boolean;
-  single_word?: boolean;
   special?: boolean;
 }
 
@@ -43,6 +48,23 @@ export interface TokenizerDefinition {
 /** tokenizer_config.json, as far as it is looked into here. Empty where there is no such file. */
 export type TokenizerConfig = Record<string, unknown>;
 
+/** What a tokenizer's files say beside its definition. */
+export interface TokenizerSettings {
+  /** The longest text in tokens, special ones included; Infinity where that is not stated. */
+  modelMaxLength: number;
+  /** The side that a text which is too long loses tokens from. */
+  truncationSide: 'left' | 'right';
+  /** Whether special tokens that stand in a text are taken apart like any other characters. */
+  splitSpecialTokens: boolean;
+  /** The token that fills up a batch's shorter texts. */
+  padToken: string | undefined;
+  /** The inputs that the model is given: 'token_type_ids' among them where it is told the segments. */
+  modelInputNames: readonly string[];
+}
+
+/** A length that transformers writes for "no limit" is beyond this. */
+const NO_LIMIT = 1e9;
+
 /**
  * Reads tokenizer.json and tokenizer_config.json of a directory. Older BERT checkpoints with a vocab.txt alone are
  * read as well: they are a WordPiece model under BERT's normaliser.
@@ -54,11 +76,22 @@ export type TokenizerConfig = Record<string, unknown>;
  */
 export async function readDefinition(
   directory: string,
-): Promise<{ definition: TokenizerDefinition; config: TokenizerConfig }> {
+): Promise<{ definition: TokenizerDefinition; settings: TokenizerSettings; config: TokenizerConfig }> {
   const config = (await ifThere(readJsonObject(join(directory, 'tokenizer_config.json')))) ?? {};
   const json = await ifThere(readJsonObject(join(directory, 'tokenizer.json')));
   const definition = json === undefined ? await readVocabulary(directory, config) : checkDefinition(directory, json);
-  return { definition: applyConfig(definition, config), config };
+  return { definition: applyConfig(definition, config), settings: readSettings(config), config };
+}
+
+function readSettings(config: TokenizerConfig): TokenizerSettings {
+  const limit = Number(config.model_max_length);
+  return {
+    modelMaxLength: limit > 0 && limit < NO_LIMIT ? limit : Number.POSITIVE_INFINITY,
+    truncationSide: 'right',
+    splitSpecialTokens: false,
+    padToken: specialToken(config, 'pad_token', '[PAD]'),
+    modelInputNames: ['input_ids', 'token_type_ids', 'attention_mask'],
+  };
 }
 
 /** The text of a special token in tokenizer_config.json, where it may be a string or an added token. */
