@@ -2,12 +2,7 @@ import { Tokenizer as PackageTokenizer } from '@huggingface/tokenizers';
 import { BertuneError } from './errors.js';
 import { copyArray, expectAbortSignal, expectObject, expectPath, invalidOption, isArray, isString } from './options.js';
 import { TimeSlice } from './time-slice.js';
-import {
-  readDefinition,
-  type TokenizerConfig,
-  type TokenizerDefinition,
-  type TokenizerSettings,
-} from './tokenizer/definition.js';
+import { readDefinition, type TokenizerDefinition, type TokenizerSettings } from './tokenizer/definition.js';
 import { type EncodedTexts, Packer } from './tokenizer/packer.js';
 import { pairLengths } from './tokenizer/pairs.js';
 import { addedTokens, fillTemplate, readTemplate, type Template } from './tokenizer/template.js';
@@ -49,19 +44,14 @@ export class Tokenizer {
     isTokenizer = (value): value is Tokenizer => typeof value === 'object' && value !== null && #encoder in value;
   }
 
-  private constructor(
-    directory: string,
-    definition: TokenizerDefinition,
-    settings: TokenizerSettings,
-    config: TokenizerConfig,
-  ) {
-    const inner = new PackageTokenizer(definition, config);
+  private constructor(directory: string, definition: TokenizerDefinition, settings: TokenizerSettings) {
+    const inner = new PackageTokenizer(definition, {});
     this.directory = directory;
     this.vocabSize = countIds(definition);
     this.padTokenId = settings.padToken === undefined ? -1 : (inner.token_to_id(settings.padToken) ?? -1);
     this.modelMaxLength = settings.modelMaxLength;
-    this.#template = readTemplate(directory, inner, config, 1);
-    this.#readPairTemplate = () => usable(directory, () => readTemplate(directory, inner, config, 2));
+    this.#template = readTemplate(directory, inner, settings, 1);
+    this.#readPairTemplate = () => usable(directory, () => readTemplate(directory, inner, settings, 2));
     this.#encoder = createEncoder(directory, definition, inner);
     this.#continuing = continuingIds(definition);
   }
@@ -73,8 +63,8 @@ export class Tokenizer {
    * @throws NOT_FOUND when there is no tokenizer, CHECKPOINT_INVALID when it is broken or of a kind not known
    */
   static async load(directory: string): Promise<Tokenizer> {
-    const { definition, settings, config } = await readDefinition(expectPath('directory', directory));
-    return usable(directory, () => new Tokenizer(directory, definition, settings, config));
+    const { definition, settings } = await readDefinition(expectPath('directory', directory));
+    return usable(directory, () => new Tokenizer(directory, definition, settings));
   }
 
   /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */

@@ -1,5 +1,5 @@
 import { BertuneError } from '../errors.js';
-import { specialToken, type TokenizerConfig } from './definition.js';
+import type { TokenizerSettings } from './definition.js';
 import type { Part } from './packer.js';
 
 /** What a tokenizer's post-processor puts around a text, or around and between the two of a pair. */
@@ -45,7 +45,7 @@ type IdOf = (token: string) => number;
  * @param texts 1, or 2 for pairs
  * @throws BertuneError CHECKPOINT_INVALID when a token around the texts, or [CLS] or [SEP] where nothing is, has no id
  */
-export function readTemplate(directory: string, tokenizer: Asked, config: TokenizerConfig, texts: 1 | 2): Template {
+export function readTemplate(directory: string, tokenizer: Asked, settings: TokenizerSettings, texts: 1 | 2): Template {
   const idOf: IdOf = (token) => {
     const id = tokenizer.token_to_id(token);
     if (Number.isInteger(id)) return id!;
@@ -70,7 +70,7 @@ export function readTemplate(directory: string, tokenizer: Asked, config: Tokeni
       `Expected the post-processor in ${directory} to keep the texts in order`,
     );
   }
-  const usual = [specialToken(config, 'cls_token', '[CLS]'), specialToken(config, 'sep_token', '[SEP]')];
+  const usual = [settings.clsToken ?? '[CLS]', settings.sepToken ?? '[SEP]'];
   const starts = [0, ...at.map((index) => index + 1)];
   return {
     around: starts.map((start, i) => ({
