@@ -99,4 +99,18 @@ describe('the files of a tokenizer', () => {
       });
     }
   });
+
+  describe('are saved as files that say the same where no config.json is beside them', () => {
+    for (const each of cases) {
+      it(each.name, async () => {
+        const source = await readDefinition(await write(each.files));
+        const { files, remove } = await tokenizerFiles(temporary.path('source'));
+        await mkdir(temporary.path('saved'));
+        for (const name of remove) await writeFile(temporary.path('saved', name), '{"left": "by another"}');
+        await writeFilesAtomic(temporary.path('saved'), files, { remove });
+        expect(await readDefinition(temporary.path('saved'))).to.deep.equal(source);
+        expect(files.map(({ name }) => name)).to.include('tokenizer.json');
+      });
+    }
+  });
 });
