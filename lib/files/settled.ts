@@ -15,7 +15,10 @@ const FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
   'vocab.txt',
+  'vocab.json',
+  'merges.txt',
   'special_tokens_map.json',
+  'added_tokens.json',
 ];
 
 /** Milliseconds in which a writer is expected to give its files their names. */

@@ -2,10 +2,9 @@ import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, adapterPickle } from '../ada
 import { foreignWeights, INDEX_FILE, WEIGHTS_FILE } from '../checkpoint/shards.js';
 import { BertuneError } from '../errors.js';
 import { isObject } from '../files/input.js';
+import { TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { expectSafePath } from './id.js';
 import type { Choice } from './snapshot.js';
-
-const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'special_tokens_map.json'];
 
 /** Where `TextClassifier.save` puts the weights under an adapter that are its own. */
 const OWN_BASE = 'base/';

@@ -8,6 +8,7 @@ import type { Normalizer } from './normalizers/normalizer.js';
 import type { Piece } from './piece.js';
 import { readPreTokenizer } from './pre-tokenizers.js';
 import type { PreTokenizer } from './pre-tokenizers/pre-tokenizer.js';
+import { WordPieces } from './word-pieces.js';
 
 /** What comes of a text, from left to right: the ids of a word, or the id of an added token. `undefined` is a pause. */
 export type Ids = readonly number[] | number | undefined;
@@ -27,6 +28,7 @@ export class Encoder {
   private readonly preTokenize: PreTokenizer;
   private readonly model: Model;
   private readonly added: AddedTokens;
+  private readonly wordPieces: WordPieces | undefined;
   /** Whether anything asks what stands at the very start of a text. */
   private readonly asksForStart: boolean;
 
@@ -39,6 +41,7 @@ export class Encoder {
     this.preTokenize = readPreTokenizer(definition.pre_tokenizer);
     this.model = readModel(definition.model as ModelSettings);
     this.added = new AddedTokens(definition.added_tokens, this.model, this.normalize, splitsSpecial);
+    if (!this.added.areNormalized) this.wordPieces = WordPieces.of(definition, this.model);
     const parts = flatten('pre_tokenizer', definition.pre_tokenizer, 'pretokenizers');
     this.asksForStart = parts.some(({ prepend_scheme }) => prepend_scheme === 'first');
   }
@@ -52,12 +55,17 @@ export class Encoder {
     return this.added.idOf(token) ?? this.model.idOf(token);
   }
 
-  /** The ids of a text without special tokens. */
-  *encode(text: string): Generator<Ids> {
+  /**
+   * The ids of a text without special tokens.
+   *
+   * @param byWord whether each word's are wanted apart; else several words' may come together
+   */
+  *encode(text: string, byWord = false): Generator<Ids> {
     const limit = LEAST_LIMIT + MOST_GROWTH * text.length;
     const leading = this.asksForStart && text !== '' ? (text.codePointAt(0)! > 0xffff ? 2 : 1) : 0;
     for (const part of this.added.split({ text, leading, limit })) {
       if (typeof part !== 'object') yield part;
+      else if (this.wordPieces !== undefined) yield* this.wordPieces.encode(part.text, byWord);
       else yield* this.encodePiece(part);
     }
   }

@@ -31,9 +31,16 @@ const PROCESSORS: Readonly<Record<string, (settings: Settings, texts: 1 | 2) => 
  * Hugging Face's tokenizers library.
  *
  * @param texts 1, or 2 for pairs
+ * @param hasSegments whether the model is told them; else all are 0
  * @throws ComponentError for one of a kind or with a setting that is not known here
  */
-export function readTemplate(component: Component | null, texts: 1 | 2): Template {
+export function readTemplate(component: Component | null, texts: 1 | 2, hasSegments: boolean): Template {
+  const { around, types } = withSegments(component, texts);
+  if (hasSegments) return { around, types };
+  return { around: around.map(({ ids }) => ({ ids, types: 0 })), types: types.map(() => 0) };
+}
+
+function withSegments(component: Component | null, texts: 1 | 2): Template {
   // ByteLevel changes nothing but the offsets of tokens.
   const parts = flatten('post_processor', component, 'processors').filter(({ type }) => type !== 'ByteLevel');
   const [part, more] = parts;
@@ -59,6 +66,11 @@ export function readTemplate(component: Component | null, texts: 1 | 2): Templat
 /** How many tokens a template adds. */
 export function addedTokens({ around }: Template): number {
   return around.reduce((sum, { ids }) => sum + ids.length, 0);
+}
+
+/** One more than the largest id that a template adds. */
+export function templateIdLimit({ around }: Template): number {
+  return around.reduce((limit, { ids }) => ids.reduce((a, id) => Math.max(a, id + 1), limit), 0);
 }
 
 /** Puts the ids of texts into their template. */

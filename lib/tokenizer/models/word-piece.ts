@@ -34,8 +34,13 @@ export class WordPiece implements Model {
     return this.vocabulary.ids.get(token);
   }
 
+  /** The ids of a word that was met before. */
+  known(word: string): readonly number[] | undefined {
+    return this.cache.get(word);
+  }
+
   *encode(word: string): Steps<readonly number[]> {
-    const known = this.cache.get(word);
+    const known = this.known(word);
     if (known !== undefined) return known;
     const ids = this.isTooLong(word) ? undefined : yield* this.pieces(word);
     const found = ids ?? [this.vocabulary.unknown(this.unknownToken)];
