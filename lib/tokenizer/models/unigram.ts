@@ -24,7 +24,7 @@ export class Unigram implements Model {
     this.size = pieces.length;
     this.idLimit = pieces.length;
     this.ids = new Map(pieces.map(([piece], id) => [piece, id]));
-    this.scores = Float64Array.from(pieces, ([, score]) => score);
+    this.scores = Float64Array.from(pieces, ([, score]) => asRead(score));
     this.unknownScore = this.scores.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
     this.trie = new Trie(this.ids);
     this.unknown = readUnknown(model.unk_id, pieces.length);
@@ -105,6 +105,19 @@ export class Unigram implements Model {
     if (this.unknown !== undefined) return this.unknown;
     throw new ComponentError('model Unigram', 'the text has a character without a piece, and there is no unk_id; add one');
   }
+}
+
+/**
+ * A score as the library reads it: its digits as a whole number, divided by a power of ten. That may be off by the last
+ * bit, and decides between ways to split a word that are equally good but for the order of the sums.
+ */
+function asRead(score: number): number {
+  const [, sign, whole, fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(String(score)) ?? [];
+  if (whole === undefined) return score;
+  const power = Number(exponent) - fraction.length;
+  const digits = Number(BigInt(whole + fraction));
+  const size = power >= 0 ? digits * Number(`1e${power}`) : digits / Number(`1e${-power}`);
+  return sign === '-' ? -size : size;
 }
 
 function readPieces(vocab: unknown): [piece: string, score: number][] {
