@@ -141,10 +141,14 @@ function addTokens(
   const own = kind === tokenizersBackend ? definedTokens(directory, definition!) : [];
   const ids = idsByPiece(vocab);
   const added = new AddedVocabulary((content) => ids.get(content), ids.size, directory);
-  const declared = [...own, ...given.declared];
-  for (const { token } of declared) added.add(token);
-  for (const token of undeclared(declared, special.all, given.extra ?? kind.extra)) added.add(token);
-  for (const { id, token, path } of declared) {
+  const names = new Set(special.all.map(contentOf));
+  const asNamed = (token: Token) => (names.has(token.content) ? token.asSpecial() : token);
+  for (const { token } of own) added.add(token);
+  for (const { token } of given.declared) added.add(asNamed(token));
+  for (const token of undeclared([...own, ...given.declared], special.all, given.extra ?? kind.extra)) {
+    added.add(asNamed(token));
+  }
+  for (const { id, token, path } of [...own, ...given.declared]) {
     if (token.content === '' || added.idOf(token.content) === id) continue;
     throw new BertuneError(
       'CHECKPOINT_INVALID',
@@ -166,13 +170,12 @@ function undeclared(
   extra: readonly Special[],
 ): Token[] {
   const known = new Set(declared.map(({ token }) => token.content));
-  const names = new Set(named.map(contentOf));
   const tokens = new Map<string, Token>();
   for (const token of [...named, ...extra]) {
     if (known.has(contentOf(token))) continue;
     // A string and a token with flags are two, the second of which gives the flags.
     if (typeof token === 'string') tokens.set(`"${token}`, new Token(token, { special: true }));
-    else tokens.set(token.identity, names.has(token.content) ? token.asSpecial() : token);
+    else tokens.set(token.identity, token);
   }
   return [...tokens.values()];
 }

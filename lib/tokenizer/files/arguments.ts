@@ -233,12 +233,8 @@ function addSpecialTokensMap(
 function merged(existing: Argument | undefined, more: readonly unknown[], path: string): unknown[] {
   const before = existing?.value ?? [];
   if (!Array.isArray(before)) throw invalidValue(existing!.path, 'extra_special_tokens', 'an array of tokens', before);
-  const tokens = [...(before as unknown[])];
-  for (const value of more) {
-    const token = isObject(value) ? readToken(path, 'extra_special_tokens', value, true) : value;
-    if (token instanceof Token || !tokens.includes(token)) tokens.push(token);
-  }
-  return tokens;
+  const read = (value: unknown) => (isObject(value) ? readToken(path, 'extra_special_tokens', value, true) : value);
+  return [...new Set([...(before as unknown[]), ...more.map(read)])];
 }
 
 /** added_tokens.json: ids by token. They are special where they are named as such. */
@@ -250,8 +246,9 @@ function addAddedTokens({ directory, addedTokens }: TokenizerFiles, values: Valu
   const isName = (value: unknown): value is Special => typeof value === 'string' || value instanceof Token;
   const special = new Set(named.filter(isName).map(contentOf));
   for (const [content, id] of Object.entries(addedTokens)) {
-    const flags = { content, special: special.has(content) };
-    declare(path, content.slice(0, 100), id, readToken(path, 'a token', flags));
+    const isSpecial = special.has(content);
+    const token = readToken(path, 'a token', { content, special: isSpecial, normalized: !isSpecial });
+    declare(path, quoted(content), id, token);
   }
 }
 

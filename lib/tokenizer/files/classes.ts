@@ -23,7 +23,7 @@ export type ClassName =
 const NAMES: Readonly<Record<ClassName, string>> = {
   TokenizersBackend: 'TokenizersBackend PreTrainedTokenizer PythonBackend BloomTokenizer',
   BertTokenizer:
-    'BertTokenizer ConvBertTokenizer ElectraTokenizer LayoutLMTokenizer LxmertTokenizer MobileBertTokenizer SqueezeBertTokenizer',
+    'BertTokenizer ElectraTokenizer LayoutLMTokenizer LxmertTokenizer MobileBertTokenizer SqueezeBertTokenizer',
   DistilBertTokenizer: 'DistilBertTokenizer',
   MPNetTokenizer: 'MPNetTokenizer',
   RobertaTokenizer: 'RobertaTokenizer BartTokenizer LEDTokenizer LongformerTokenizer MvpTokenizer',
@@ -47,7 +47,7 @@ const MODEL_TYPES: Readonly<Record<ClassName, string>> = {
 const OTHERS =
   'AlbertTokenizer AutoTokenizer BarthezTokenizer BartphoTokenizer BasicTokenizer BertGenerationTokenizer BertJapaneseTokenizer ' +
   'BertweetTokenizer BigBirdTokenizer BioGptTokenizer BlenderbotSmallTokenizer BlenderbotTokenizer ByT5Tokenizer CLIPTokenizer ' +
-  'CTRLTokenizer CanineTokenizer CharacterTokenizer ClvpTokenizer CodeGenTokenizer CodeLlamaTokenizer CohereTokenizer ' +
+  'CTRLTokenizer CanineTokenizer CharacterTokenizer ClvpTokenizer CodeGenTokenizer CodeLlamaTokenizer CohereTokenizer ConvBertTokenizer ' +
   'CpmAntTokenizer CpmTokenizer DPRContextEncoderTokenizer DPRQuestionEncoderTokenizer DPRReaderTokenizer DebertaTokenizer ' +
   'DebertaV2Tokenizer DiaTokenizer EsmTokenizer EsmcTokenizer FNetTokenizer FSMTTokenizer FastSpeech2ConformerTokenizer ' +
   'FlaubertTokenizer FunnelTokenizer GPT2Tokenizer GPTNeoXJapaneseTokenizer GPTNeoXTokenizer GPTSw3Tokenizer GemmaTokenizer ' +

@@ -10,25 +10,25 @@ type Flags = Record<(typeof FLAGS)[number], boolean>;
 
 /** transformers' AddedToken: a token as the files declare it, which need not have an id yet. */
 export class Token {
-  readonly content: string;
-  readonly flags: Readonly<Flags>;
+  /** @param given `normalized` defaults to what is not special, the other flags to false. */
+  constructor(
+    readonly content: string,
+    private readonly given: Partial<Flags> = {},
+  ) {}
 
-  /** @param flags `special` defaults to false, `normalized` to what is not special, the others to false. */
-  constructor(content: string, flags: Partial<Flags> = {}) {
-    const special = flags.special ?? false;
-    const usual = { single_word: false, lstrip: false, rstrip: false, normalized: !special, special };
-    this.content = content;
-    this.flags = { ...usual, ...flags };
+  get flags(): Flags {
+    const { single_word = false, lstrip = false, rstrip = false, special = false } = this.given;
+    return { single_word, lstrip, rstrip, normalized: this.given.normalized ?? !special, special };
   }
 
   /** As a key: the same for tokens with the same content and flags. */
   get identity(): string {
-    return `${FLAGS.map((flag) => Number(this.flags[flag])).join('')}${this.content}`;
+    return `${Object.values(this.flags).map(Number).join('')}${this.content}`;
   }
 
   /** The same token, special. */
   asSpecial(): Token {
-    return new Token(this.content, { ...this.flags, special: true });
+    return new Token(this.content, { ...this.given, special: true });
   }
 }
 

@@ -80,7 +80,7 @@ export const format: Format = {
       });
       sound(areIds(ids) && offsets.at(-1) === ids.length, 'pairs are not packed');
     });
-    for (const { name } of await tokenizerFiles(directory)) sound(name.length > 0, 'a file without a name');
+    for (const { name } of (await tokenizerFiles(directory)).files) sound(name.length > 0, 'a file without a name');
   },
   codes: CODES,
 };
