@@ -113,4 +113,22 @@ describe('the files of a tokenizer', () => {
       });
     }
   });
+
+  describe('of a class that knows a token which the vocabulary lacks', () => {
+    const tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'hello'];
+
+    it('give it an id that no model need have', async () => {
+      const directory = await write({ 'vocab.txt': `${tokens.join('\n')}\n` });
+      const tokenizer = await Tokenizer.load(directory);
+      expect([tokenizer.vocabSize, tokenizer.encode('hello [MASK]', 9)]).to.deep.equal([5, [2, 4, 5, 3]]);
+    });
+
+    it('need a row for one that a file names, or that stands around texts', async () => {
+      const vocabulary = `${tokens.join('\n')}\n`;
+      const named = await write({ 'vocab.txt': vocabulary, 'tokenizer_config.json': { mask_token: '[MASK]' } });
+      expect((await Tokenizer.load(named)).vocabSize).to.equal(6);
+      const around = await write({ 'vocab.txt': vocabulary.replace('[CLS]', 'a') });
+      expect((await Tokenizer.load(around)).vocabSize).to.equal(6);
+    });
+  });
 });

@@ -15,6 +15,7 @@ export class AddedVocabulary {
   private readonly tokens = new Map<number, Token>();
   /** Contents that were special once: they stay so where special tokens are taken apart. */
   private readonly special = new Set<string>();
+  private readonly implied = new Set<string>();
   private largest = -1;
 
   /**
@@ -28,11 +29,15 @@ export class AddedVocabulary {
     private readonly directory: string,
   ) {}
 
-  /** @throws BertuneError CHECKPOINT_INVALID where two tokens come to one id, or there are too many */
-  add(token: Token): void {
+  /**
+   * @param options.isImplied whether it comes from no file. Defaults to false.
+   * @throws BertuneError CHECKPOINT_INVALID where two tokens come to one id, or there are too many
+   */
+  add(token: Token, options: { isImplied?: boolean } = {}): void {
     const { content, flags } = token;
     if (content === '') return;
     if (flags.special) this.special.add(content);
+    if (options.isImplied && this.idOf(content) === undefined) this.implied.add(content);
     const id = this.idOf(content) ?? this.next();
     const other = this.tokens.get(id);
     if (other !== undefined && other.content !== content) {
@@ -53,7 +58,13 @@ export class AddedVocabulary {
   list(): AddedToken[] {
     return [...this.tokens]
       .sort(([a], [b]) => a - b)
-      .map(([id, { content, flags }]) => ({ id, content, ...flags, special: this.special.has(content) }));
+      .map(([id, { content, flags }]) => ({
+        id,
+        content,
+        ...flags,
+        special: this.special.has(content),
+        ...(this.implied.has(content) && { implied: true }),
+      }));
   }
 
   private next(): number {

@@ -67,6 +67,7 @@ export class Arguments {
   /** Tokens that are declared with ids, by id. */
   readonly declared: readonly DeclaredToken[];
   private readonly values: ReadonlyMap<string, Argument>;
+  private readonly contents: ReadonlySet<string>;
 
   /** @throws BertuneError CHECKPOINT_INVALID naming the file and the key that cannot be used */
   constructor(files: TokenizerFiles) {
@@ -77,6 +78,8 @@ export class Arguments {
     this.named = namedTokens(values, this.declared);
     this.specific = new Map([...remainingSpecific(values), ...explicit]);
     this.extra = extraTokens(values);
+    const named = [...this.named.values()].filter((token) => token !== null);
+    this.contents = new Set([...named, ...this.specific.values(), ...(this.extra ?? [])].map(contentOf));
   }
 
   /** A setting that is true or false, or `fallback` where no file has it. */
@@ -94,6 +97,11 @@ export class Arguments {
 
   has(key: string): boolean {
     return this.values.has(key);
+  }
+
+  /** Whether a file names this token, of whatever kind. */
+  names(content: string): boolean {
+    return this.contents.has(content);
   }
 }
 
