@@ -35,7 +35,10 @@ export class AddedTokens {
     const { ids, byId } = number(tokens, model);
     this.ids = ids;
     const implied = new Set(tokens.flatMap((token) => (token.implied ? [token.content] : [])));
-    this.idLimit = [...ids].reduce((limit, [content, id]) => (implied.has(content) ? limit : Math.max(limit, id + 1)), 0);
+    this.idLimit = [...ids].reduce(
+      (limit, [content, id]) => (implied.has(content) ? limit : Math.max(limit, id + 1)),
+      0,
+    );
     const isSpecial = new Set(tokens.flatMap(({ content, special }) => (special ? [content] : [])));
     const raw = new Map<string, FoundToken>();
     const normalized = new Map<string, FoundToken>();
@@ -108,7 +111,10 @@ function normalizedContent(content: string, normalize: Normalizer): string {
   const piece: Piece = { text: content, leading: 0, limit: MOST_GROWTH * LONGEST };
   finish(normalize(piece));
   if (piece.text.length <= LONGEST) return piece.text;
-  throw new ComponentError(`added token ${JSON.stringify(content)}`, `is normalised to more than ${LONGEST} characters`);
+  throw new ComponentError(
+    `added token ${JSON.stringify(content)}`,
+    `is normalised to more than ${LONGEST} characters`,
+  );
 }
 
 /** Finds the leftmost, and of those at one place the longest token; then the next behind it. */
