@@ -213,7 +213,7 @@ function expectLimits(value: readonly unknown[], length: number): number[] {
 
 /** Halves of characters, which no text in another language has, become the replacement character. */
 function toWellFormed(text: string): string {
-  return LONE_SURROGATE.test(text) ? text.replace(new RegExp(LONE_SURROGATE, 'gu'), '\ufffd') : text;
+  return SURROGATE.test(text) ? text.replace(/\p{Cs}/gu, '\ufffd') : text;
 }
 
-const LONE_SURROGATE = /\p{Cs}/u;
+const SURROGATE = /[\ud800-\udfff]/;

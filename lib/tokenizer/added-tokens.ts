@@ -149,14 +149,18 @@ class Finder {
       const token = this.tokens[found.token]!;
       let { start, end } = found;
       if (token.isIgnored || (token.single_word && isInWord(text, start, end))) continue;
-      if (token.lstrip) while (start > from && isSpace(text.charCodeAt(start - 1))) start--;
+      if (token.lstrip) {
+        while (start > from && isSpace(text.charCodeAt(start - 1))) start--;
+        start = Math.max(start, from);
+      }
       if (token.rstrip && end < spaces.end) end = spaces.end;
       else if (token.rstrip) {
         while (end < text.length && isSpace(text.charCodeAt(end))) end++;
         spaces.end = end;
       }
       if (from < start) yield slice(piece, from, start);
-      yield token.id;
+      // One that lies in the white space which the last has taken along has nothing left, where it takes some itself.
+      if (start < end) yield token.id;
       from = end;
     }
     if (from === 0) yield piece;

@@ -128,9 +128,8 @@ export function isSpace(unit: number): boolean {
 export function cutBefore(text: string, from: number, at: number): number {
   for (let cut = at; cut > from; cut--) {
     const code = text.codePointAt(cut)!;
-    if (code < 0x80 ? isPlain(code) && isPlain(text.charCodeAt(cut - 1)) : !JOINS.test(String.fromCodePoint(code))) {
-      return cut;
-    }
+    const isFree = code < 0x80 ? code >= 0x20 && code < 0x7f : !JOINS.test(String.fromCodePoint(code));
+    if (isFree && !JOINS_NEXT.test(text.slice(Math.max(0, cut - 2), cut))) return cut;
   }
   return isLow(text.charCodeAt(at)) ? at - 1 : at;
 }
@@ -139,10 +138,10 @@ function isLow(unit: number): boolean {
   return unit >= 0xdc00 && unit < 0xe000;
 }
 
-function isPlain(code: number): boolean {
-  return code >= 0x20 && code < 0x7f;
-}
-
 /** What may join with a character in front: marks, parts of syllables and emoji, and halves of characters. */
 const JOINS =
-  /[\p{M}\p{Cc}\p{Cf}\p{Cs}\p{Emoji_Modifier}\p{Regional_Indicator}\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff\uff9e-\uffdf]/u;
+  /[\p{M}\p{Cc}\p{Cf}\p{Cs}\p{Emoji_Modifier}\p{Regional_Indicator}\u1160-\u11ff\u3133\u3135\u3136\u313a-\u3140\u314f-\u318e\ud7b0-\ud7ff\uff9e-\uffdf]/u;
+
+/** What may join with a character behind it. */
+const JOINS_NEXT =
+  /[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\u200d\u{110bd}\u{110cd}\u{111c2}\u{111c3}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}]$/u;

@@ -50,10 +50,16 @@ export class WordPieces {
         words.pop();
       }
       if (byWord) for (const word of words) yield this.idsOf(word);
-      else yield words.flatMap((word) => this.idsOf(word));
+      else yield this.idsOfAll(words);
       at = next;
     }
     if (carried !== '') for (const word of carried.match(WORDS) ?? []) yield this.idsOf(word);
+  }
+
+  private idsOfAll(words: readonly string[]): number[] {
+    const ids: number[] = [];
+    for (const word of words) for (const id of this.idsOf(word)) ids.push(id);
+    return ids;
   }
 
   private idsOf(word: string): readonly number[] {

@@ -3,10 +3,9 @@ import { ACCENTS, CONTROLS, DECOMPOSED, IDEOGRAPHS } from '../unicode.js';
 import { local, type Normalizer } from './normalizer.js';
 
 /** ASCII without control characters: only its case can change. */
-const PLAIN = /^[\t\n\r -~]*$/;
+const PLAIN = /^[ -~]*$/;
 
-/** White space but that which is written as it is, or is none to BERT's cleaning. */
-const SPACES = /[\t\n\r\p{White_Space}]/gu;
+const SPACES = /\p{White_Space}/gu;
 
 /** BERT's normaliser: see `bertConversion`. */
 export function bert(settings: Settings): Normalizer {
@@ -23,17 +22,12 @@ export function bertConversion(settings: Settings): (text: string) => string {
   const lowercase = settings.boolean('lowercase');
   const stripped = settings.boolean('strip_accents', lowercase);
   return (text) => {
+    if (PLAIN.test(text)) return lowercase ? text.toLowerCase() : text;
     let result = text;
-    if (!PLAIN.test(text)) {
-      if (clean) result = result.replace(CONTROLS, '').replace(SPACES, ' ');
-      if (spaced) result = result.replace(IDEOGRAPHS, ' $& ');
-      if (stripped) result = result.replace(DECOMPOSED, (run) => run.normalize('NFD')).replace(ACCENTS, '');
-      if (lowercase) result = lowerCase(result);
-    } else {
-      if (clean) result = result.replace(/[\t\n\r]/g, ' ');
-      if (lowercase) result = result.toLowerCase();
-    }
-    return result;
+    if (clean) result = result.replace(CONTROLS, '').replace(SPACES, ' ');
+    if (spaced) result = result.replace(IDEOGRAPHS, ' $& ');
+    if (stripped) result = result.replace(DECOMPOSED, (run) => run.normalize('NFD')).replace(ACCENTS, '');
+    return lowercase ? lowerCase(result) : result;
   };
 }
 

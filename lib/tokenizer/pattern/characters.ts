@@ -32,6 +32,9 @@ export const ESCAPED_CLASSES: Readonly<Record<string, string>> = {
   w: `[${POSIX_WORD}\\xb2\\xb3\\xb9\\xbc-\\xbe]`,
 };
 
+/** The same in brackets, where the superscripts and fractions are not. */
+export const CLASSES_IN_BRACKETS: Readonly<Record<string, string>> = { ...ESCAPED_CLASSES, w: POSIX_WORD };
+
 /** What stands in [[:name:]], and in \p{name} as well. */
 export const NAMED_CLASSES: Readonly<Record<string, string>> = {
   alnum: `[[\\p{Alphabetic}\\p{Nd}]${UNTIL_16}]`,

@@ -90,6 +90,7 @@ class Matcher {
       switch (instruction.op) {
         case 'match':
           this.end = position;
+          this.forget(position);
           return true;
         case 'set':
           if (position < text.length && instruction.set.has(text.codePointAt(position)!)) {
@@ -158,6 +159,12 @@ class Matcher {
     if ((tried[word]! & bit) !== 0) return false;
     tried[word]! |= bit;
     return true;
+  }
+
+  /** Forgets what was tried where a match ends: some of it has led to that match. The next one may start there. */
+  private forget(position: number): void {
+    const start = (position % BLOCK) * this.words;
+    this.tried[Math.floor(position / BLOCK)]?.fill(0, start, start + this.words);
   }
 
   private allocate(block: number): Uint32Array {

@@ -1,4 +1,4 @@
-import { ESCAPED_CLASSES, escaped, NAMED_CLASSES, property, withCases } from './characters.js';
+import { CLASSES_IN_BRACKETS, ESCAPED_CLASSES, escaped, NAMED_CLASSES, property, withCases } from './characters.js';
 
 /** A pattern, or a part of one. Sets of characters are classes in JavaScript's `v` syntax. */
 export type Node =
@@ -130,13 +130,13 @@ class Parser {
   private escape(): Node {
     const letter = this.character();
     if (letter in ASSERTIONS) return { kind: 'assert', what: ASSERTIONS[letter]! };
-    const set = this.escapedSet(letter);
+    const set = this.escapedSet(letter, ESCAPED_CLASSES);
     return set === undefined ? this.literal(this.escapedCode(letter)) : { kind: 'set', source: set };
   }
 
   /** The set that \d, \W, \p{L} and the like stand for; undefined for other letters. */
-  private escapedSet(letter: string): string | undefined {
-    const known = ESCAPED_CLASSES[letter.toLowerCase()];
+  private escapedSet(letter: string, classes: Readonly<Record<string, string>>): string | undefined {
+    const known = classes[letter.toLowerCase()];
     if (known !== undefined) return letter === letter.toLowerCase() ? known : `[^${known}]`;
     if (letter !== 'p' && letter !== 'P') return undefined;
     const [all, negated, name] = /^\{(\^?)([A-Za-z_ -]+)\}/.exec(this.pattern.slice(this.at, this.at + 64)) ?? [];
@@ -280,7 +280,7 @@ class Parser {
   private repeat(of: Node, min: number, max: number, mode: RepeatMode): Node {
     if (of.kind === 'assert' || of.kind === 'look') throw this.unknown('repeats what has no length');
     if (mode === 'possessive' && of.kind !== 'set') throw this.unknown('repeats a group possessively');
-    if (max === Number.POSITIVE_INFINITY && canBeEmpty(of)) throw this.unknown('repeats what may be empty');
+    if (max > 1 && canBeEmpty(of)) throw this.unknown('repeats what may be empty');
     return { kind: 'repeat', of, min, max, mode };
   }
 
@@ -335,7 +335,7 @@ class Parser {
     if (character !== '\\') return character.codePointAt(0)!;
     const letter = this.character();
     if (letter === 'b') return 8;
-    return this.escapedSet(letter) ?? this.escapedCode(letter);
+    return this.escapedSet(letter, CLASSES_IN_BRACKETS) ?? this.escapedCode(letter);
   }
 
   private cased(first: number, last: number): string {

@@ -1,4 +1,4 @@
-import { CharacterSet } from './characters.js';
+import { CharacterSet, ESCAPED_CLASSES } from './characters.js';
 import { type Assertion, type Node, PatternError, parse } from './parse.js';
 
 /** What a pattern is compiled to: instructions, each of which goes on at the next one where it names no other. */
@@ -47,7 +47,7 @@ class Compiler {
       code: this.code,
       branches: this.branches,
       starts: starts(this.code),
-      word: this.set('[[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]\\xb2\\xb3\\xb9\\xbc-\\xbe]'),
+      word: this.set(ESCAPED_CLASSES.w!),
     };
   }
 
