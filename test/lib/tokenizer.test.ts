@@ -299,17 +299,22 @@ describe('tokenizer', () => {
 
     it('give segments where the post-processor does', async () => {
       const special = (id: string, type_id: number) => ({ SpecialToken: { id, type_id } });
-      const tokenizer = await variant({
-        post_processor: {
-          type: 'TemplateProcessing',
-          single: [special('[CLS]', 2), { Sequence: { id: 'A', type_id: 1 } }, special('[SEP]', 3)],
-          pair: [],
-          special_tokens: {},
+      const single = [special('[CLS]', 2), { Sequence: { id: 'A', type_id: 1 } }, special('[SEP]', 3)];
+      const post_processor = {
+        type: 'TemplateProcessing',
+        single,
+        pair: [...single, { Sequence: { id: 'B', type_id: 1 } }],
+        special_tokens: {
+          '[CLS]': { id: '[CLS]', ids: [101], tokens: ['[CLS]'] },
+          '[SEP]': { id: '[SEP]', ids: [102], tokens: ['[SEP]'] },
         },
-      });
+      };
+      const tokenizer = await variant({ post_processor }, { model_input_names: ['input_ids', 'token_type_ids'] });
       const { ids, typeIds } = await tokenizer.encodeTexts(['hello', '', 'so so so'], 4);
       expect([...ids]).to.deep.equal([101, 7592, 102, 101, 102, 101, 2061, 2061, 102]);
       expect([...typeIds!]).to.deep.equal([2, 1, 3, 2, 3, 2, 1, 1, 3]);
+      const unaware = await variant({ post_processor });
+      expect((await unaware.encodeTexts(['hello'], 4)).typeIds).to.equal(undefined);
     });
 
     it('find added tokens in the raw text, the longest first', async () => {
@@ -345,13 +350,19 @@ describe('tokenizer', () => {
         ['[]', 'a JSON object'],
         ['{}', 'a vocabulary'],
         ['{"model": {"type": "WordPiece", "vocab": {"a": -1}}}', 'a token id for "a"'],
-        ['{"model": {"type": "WordPiece", "vocab": {}}, "added_tokens": [{"content": "x"}]}', 'a token id for id of added_tokens[0]'],
+        [
+          '{"model": {"type": "WordPiece", "vocab": {}}, "added_tokens": [{"content": "x"}]}',
+          'a token id for id of added_tokens[0]',
+        ],
         ['{"model": {"vocab": {}}, "normalizer": {"type": "Mystery"}}', 'Cannot use the tokenizer'],
-        ['{"model": {"type": "WordPiece", "unk_token": "a", "vocab": {"a": 0}}}', '[CLS]'],
       ] as const) {
         await writeFile(temporary.path('tokenizer.json'), content);
         await expectRefusal(Tokenizer.load(temporary.path()), 'CHECKPOINT_INVALID', pattern);
       }
+      const bare = '{"model": {"type": "WordPiece", "unk_token": "a", "vocab": {"a": 0}}}';
+      await writeFile(temporary.path('tokenizer.json'), bare);
+      const tokenizer = await Tokenizer.load(temporary.path());
+      await expectRefusal(() => tokenizer.encode('', 8), 'INVALID_DATA');
       await writeFile(temporary.path('tokenizer_config.json'), '"no object"');
       await expectRefusal(Tokenizer.load(temporary.path()), 'CHECKPOINT_INVALID', 'tokenizer_config.json');
     });
