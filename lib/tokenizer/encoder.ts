@@ -8,10 +8,14 @@ import type { Normalizer } from './normalizers/normalizer.js';
 import type { Piece } from './piece.js';
 import { readPreTokenizer } from './pre-tokenizers.js';
 import type { PreTokenizer } from './pre-tokenizers/pre-tokenizer.js';
+import { STEP } from './steps.js';
 import { WordPieces } from './word-pieces.js';
 
-/** What comes of a text, from left to right: the ids of a word, or the id of an added token. `undefined` is a pause. */
-export type Ids = readonly number[] | number | undefined;
+/**
+ * What comes of a text, from left to right: the ids of a word, or the first of many that it has; or the id of an added
+ * token. `undefined` is a pause.
+ */
+export type Ids = readonly number[] | { readonly unfinished: readonly number[] } | number | undefined;
 
 /** How much longer than what was given a text may become, in characters: so much for each, and so much beside. */
 const MOST_GROWTH = 64;
@@ -81,7 +85,13 @@ export class Encoder {
   private *encodeWords(piece: Piece): Generator<Ids> {
     for (const word of this.preTokenize(piece)) {
       if (word === undefined) yield undefined;
-      else if (word.text !== '') yield yield* this.model.encode(word.text);
+      else if (word.text !== '') yield* inParts(yield* this.model.encode(word.text));
     }
   }
+}
+
+function* inParts(ids: readonly number[]): Generator<Ids> {
+  let at = 0;
+  for (; ids.length - at > STEP; at += STEP) yield { unfinished: ids.slice(at, at + STEP) };
+  yield at === 0 ? ids : ids.slice(at);
 }

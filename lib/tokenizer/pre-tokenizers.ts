@@ -1,21 +1,24 @@
 import { ComponentError, flatten, Settings } from './component.js';
 import type { Component } from './definition.js';
+import { choice, one, run } from './pattern/native.js';
 import { BEHAVIORS, occurrences, readFinder, split } from './pattern/splitter.js';
 import type { Piece } from './piece.js';
 import { byteLevelWords } from './pre-tokenizers/byte-level.js';
 import { fixedLength } from './pre-tokenizers/fixed-length.js';
 import { metaspace } from './pre-tokenizers/metaspace.js';
 import { matching, type PreTokenizer, slices, splitting } from './pre-tokenizers/pre-tokenizer.js';
-import { PUNCTUATION_CLASS, WORD_CLASS, WORDS } from './unicode.js';
+import { PUNCTUATION_CLASS, WORD_CLASS } from './unicode.js';
 
-const PUNCTUATION = new RegExp(PUNCTUATION_CLASS, 'gv');
-const NUMERIC = /\p{N}/gu;
-const NOT_SPACE = /\P{White_Space}+/gu;
-const WORD_RUNS = new RegExp(`${WORD_CLASS}+|[^${WORD_CLASS}\\p{White_Space}]+`, 'gv');
+const SPACE = '\\p{White_Space}';
+const PUNCTUATION = one(PUNCTUATION_CLASS);
+const NUMERIC = one('[\\p{N}]');
+const NOT_SPACE = run(`[^${SPACE}]`);
+const BERT_WORDS = choice(PUNCTUATION, run(`[^${SPACE}${PUNCTUATION_CLASS}]`));
+const WORDS = choice(run(WORD_CLASS), run(`[^${WORD_CLASS}${SPACE}]`));
 
 /** Every kind of pre-tokenizer, by its name in tokenizer.json. A Sequence is taken apart before. */
 const PRE_TOKENIZERS: Readonly<Record<string, (settings: Settings) => PreTokenizer>> = {
-  BertPreTokenizer: () => matching(WORDS),
+  BertPreTokenizer: () => matching(BERT_WORDS),
   ByteLevel: byteLevelWords,
   CharDelimiterSplit: (settings) => {
     const delimiter = settings.character('delimiter');
@@ -31,7 +34,7 @@ const PRE_TOKENIZERS: Readonly<Record<string, (settings: Settings) => PreTokeniz
     const isInverted = settings.boolean('invert');
     return (piece) => slices(piece, split(piece.text.length, find(piece.text), behavior, isInverted));
   },
-  Whitespace: () => matching(WORD_RUNS),
+  Whitespace: () => matching(WORDS),
   WhitespaceSplit: () => matching(NOT_SPACE),
 };
 

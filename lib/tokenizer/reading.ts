@@ -5,6 +5,8 @@ export class Reading {
   readonly ids: number[] = [];
   /** How many ids each word has, from the first on; −1 for an added token. Only for what is cut at its start. */
   private readonly words: number[] = [];
+  /** How many ids there were when the word started whose first ids were the last to come. */
+  private wordStart: number | undefined;
   /** How many of the ids, from the first on, the library reads. */
   private read: number | undefined;
 
@@ -20,11 +22,22 @@ export class Reading {
   /** Takes what comes next of the text. */
   add(part: Ids): void {
     if (part === undefined) return;
-    if (typeof part === 'number') this.ids.push(part);
-    else for (const id of part) this.ids.push(id);
-    if (this.fromEnd) this.words.push(typeof part === 'number' ? -1 : part.length);
+    const before = this.ids.length;
+    if (typeof part === 'number') {
+      this.ids.push(part);
+      if (this.fromEnd) this.words.push(-1);
+      return;
+    }
+    if ('unfinished' in part) {
+      this.wordStart ??= before;
+      for (const id of part.unfinished) this.ids.push(id);
+      return;
+    }
+    for (const id of part) this.ids.push(id);
+    if (this.fromEnd) this.words.push(this.ids.length - (this.wordStart ?? before));
     // It looks whether it has enough when it has read a word, not when it meets an added token.
-    else if (typeof part !== 'number' && this.ids.length >= this.most) this.read ??= this.ids.length;
+    else if (this.ids.length >= this.most) this.read ??= this.ids.length;
+    this.wordStart = undefined;
   }
 
   /** Whether there are more ids than can be kept, so that the rest of the text does not matter. */

@@ -124,7 +124,7 @@ export class Bpe implements Model {
     const next = new Int32Array(length);
     const previous = new Int32Array(length);
     const isGone = new Uint8Array(length);
-    const heap = new Heap();
+    const heap = new Heap(2 * length);
     const offer = (at: number) => {
       const rank = this.ranks.get(symbols[at]! * MOST + symbols[next[at]!]!);
       if (rank !== undefined) heap.push(rank * MOST + at);
@@ -170,16 +170,17 @@ export function byteToken(byte: number): string {
 
 /** Numbers, the least of which can be taken out. */
 class Heap {
-  private readonly items: number[] = [];
+  size = 0;
+  private readonly items: Float64Array;
 
-  get size(): number {
-    return this.items.length;
+  /** @param most how many it may hold at once */
+  constructor(most: number) {
+    this.items = new Float64Array(most);
   }
 
   push(item: number): void {
     const { items } = this;
-    let at = items.length;
-    items.push(item);
+    let at = this.size++;
     while (at > 0) {
       const parent = (at - 1) >> 1;
       if (items[parent]! <= item) break;
@@ -192,14 +193,12 @@ class Heap {
   pop(): number {
     const { items } = this;
     const top = items[0]!;
-    const item = items.pop()!;
-    const { length } = items;
-    if (length === 0) return top;
+    const item = items[--this.size]!;
     let at = 0;
     for (;;) {
       let child = 2 * at + 1;
-      if (child >= length) break;
-      if (child + 1 < length && items[child + 1]! < items[child]!) child++;
+      if (child >= this.size) break;
+      if (child + 1 < this.size && items[child + 1]! < items[child]!) child++;
       if (items[child]! >= item) break;
       items[at] = items[child]!;
       at = child;

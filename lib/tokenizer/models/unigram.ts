@@ -38,14 +38,29 @@ export class Unigram implements Model {
   *encode(word: string): Steps<readonly number[]> {
     const known = this.cache.get(word);
     if (known !== undefined) return known;
+    const { from, piece } = yield* this.bestWays(word);
     const ids: number[] = [];
-    for (const piece of yield* this.pieces(word)) this.append(ids, piece);
+    let steps = 0;
+    // From the end back: ids are turned round in the end. Unknown pieces in a row are one.
+    for (let end = word.length; end > 0; ) {
+      let start = from[end]!;
+      if (piece[end] === this.unknown) {
+        while (start > 0 && piece[start] === this.unknown) {
+          start = from[start]!;
+          if (++steps % STEP === 0) yield;
+        }
+        this.appendUnknown(ids, word.slice(start, end));
+      } else ids.push(piece[end]!);
+      end = start;
+      if (++steps % STEP === 0) yield;
+    }
+    ids.reverse();
     this.cache.set(word, ids);
     return ids;
   }
 
-  /** Viterbi: the best way to each place, from left to right; then back from the end. Unknown pieces in a row are one. */
-  private *pieces(word: string): Steps<string[]> {
+  /** Viterbi: of each place the piece that the best way to it ends with, and where that starts. */
+  private *bestWays(word: string): Steps<{ from: Int32Array; piece: Int32Array }> {
     const best = new Float64Array(word.length + 1);
     const from = new Int32Array(word.length + 1).fill(-1);
     const piece = new Int32Array(word.length + 1);
@@ -73,32 +88,20 @@ export class Unigram implements Model {
       if (!isKnown) offer(start + length, start, this.unknownScore + score, this.unknownId());
       start += length;
     }
-    const pieces: string[] = [];
-    let unknownEnd = -1;
-    for (let end = word.length; end > 0; end = from[end]!) {
-      if (++steps % STEP === 0) yield;
-      const start = from[end]!;
-      const isUnknown = piece[end] === this.unknown;
-      if (isUnknown && unknownEnd < 0) unknownEnd = end;
-      if (!isUnknown) {
-        if (unknownEnd >= 0) pieces.push(word.slice(end, unknownEnd));
-        unknownEnd = -1;
-        pieces.push(word.slice(start, end));
-      }
-    }
-    if (unknownEnd >= 0) pieces.push(word.slice(0, unknownEnd));
-    return pieces.reverse();
+    return { from, piece };
   }
 
-  private append(ids: number[], piece: string): void {
-    const id = this.ids.get(piece);
-    if (id !== undefined) {
-      ids.push(id);
-      return;
-    }
-    const bytes = this.fallsBack ? Array.from(Buffer.from(piece), (byte) => this.ids.get(byteToken(byte))) : [undefined];
-    if (bytes.includes(undefined)) ids.push(this.unknownId());
-    else for (const byte of bytes) ids.push(byte!);
+  /** Appends, from the last on, the ids of what is unknown: a piece after all, its bytes, or the unknown one. */
+  private appendUnknown(ids: number[], text: string): void {
+    const id = this.ids.get(text);
+    const bytes = id === undefined && this.fallsBack ? this.bytes(text) : undefined;
+    if (bytes === undefined) ids.push(id ?? this.unknownId());
+    else for (const byte of bytes.reverse()) ids.push(byte);
+  }
+
+  private bytes(text: string): number[] | undefined {
+    const ids = Array.from(Buffer.from(text), (byte) => this.ids.get(byteToken(byte)));
+    return ids.includes(undefined) ? undefined : (ids as number[]);
   }
 
   private unknownId(): number {

@@ -32,7 +32,12 @@ const MOST_INSTRUCTIONS = 20_000;
  * @throws PatternError for one that is broken, too large, or with something that is not known here
  */
 export function compile(pattern: string): Program {
-  return new Compiler().compile(parse(pattern));
+  return compileNode(parse(pattern));
+}
+
+/** Compiles a pattern that is read already. */
+export function compileNode(node: Node): Program {
+  return new Compiler().compile(node);
 }
 
 class Compiler {

@@ -10,6 +10,9 @@ export type Finder = (text: string) => Iterable<Match | undefined>;
 export const BEHAVIORS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
 export type Behavior = (typeof BEHAVIORS)[number];
 
+/** Stretches between two pauses. */
+const PAUSE = 1024;
+
 /** A stretch of a text, and whether the pattern matched it. */
 type Stretch = readonly [start: number, end: number, isMatch: boolean];
 
@@ -44,16 +47,6 @@ export function* occurrences(text: string, wanted: string): Generator<Match> {
   }
 }
 
-/** What a regular expression of this library matches. It must take time in proportion to the text. */
-export function* nativeMatches(pattern: RegExp, text: string): Generator<Match> {
-  pattern.lastIndex = 0;
-  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
-    const end = pattern.lastIndex;
-    yield [match.index, end];
-    pattern.lastIndex = end;
-  }
-}
-
 /**
  * The parts that a text is split into at matches.
  *
@@ -68,7 +61,9 @@ export function* split(
   let open: Stretch | undefined;
   // Of the stretch in front: what is open may have grown by more than that.
   let wasMatch = false;
+  let count = 0;
   for (const stretch of stretches(length, matches)) {
+    if (++count % PAUSE === 0) yield undefined;
     if (stretch === undefined) {
       yield undefined;
       continue;

@@ -1,4 +1,6 @@
-import { type Behavior, nativeMatches, split } from '../pattern/splitter.js';
+import { NativePattern } from '../pattern/native.js';
+import type { Node } from '../pattern/parse.js';
+import { type Behavior, split } from '../pattern/splitter.js';
 import { type Piece, slice } from '../piece.js';
 
 /** Splits a piece, e.g. into words. It may change the pieces as well. `undefined` is a place to let other work run. */
@@ -15,12 +17,14 @@ export function* slices(
   }
 }
 
-/** Keeps what a regular expression matches, and nothing else. It must take time in proportion to the text. */
-export function matching(pattern: RegExp): PreTokenizer {
-  return (piece) => slices(piece, nativeMatches(pattern, piece.text));
+/** Keeps what a pattern matches, and nothing else. */
+export function matching(node: Node): PreTokenizer {
+  const pattern = new NativePattern(node);
+  return (piece) => slices(piece, pattern.find(piece.text));
 }
 
-/** Splits at what a regular expression matches. It must take time in proportion to the text. */
-export function splitting(pattern: RegExp, behavior: Behavior): PreTokenizer {
-  return (piece) => slices(piece, split(piece.text.length, nativeMatches(pattern, piece.text), behavior));
+/** Splits at what a pattern matches. */
+export function splitting(node: Node, behavior: Behavior): PreTokenizer {
+  const pattern = new NativePattern(node);
+  return (piece) => slices(piece, split(piece.text.length, pattern.find(piece.text), behavior));
 }
