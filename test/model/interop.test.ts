@@ -7,7 +7,7 @@ import { modelOf, TextClassifier } from '../../lib/classifier.js';
 import { loadDataset } from '../../lib/dataset.js';
 import { fromFloat32, readSafetensors, toFloat32 } from '../../lib/safetensors.js';
 import { Tokenizer } from '../../lib/tokenizer.js';
-import { fixture, useTemporaryDirectory } from '../lib/files.js';
+import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
 import { canonicalName, type Golden, goldenBatch, goldenTensor, goldenValues, readGolden } from './support.js';
 
 /** What an implementation may differ by from the one that computed the expected logits from the same files. */
@@ -279,6 +279,22 @@ describe('the tokenizer of what is saved', () => {
     const json = ['tokenizer.json', 'tokenizer_config.json'];
     expect((await readdir(target)).sort()).to.deep.equal(['config.json', 'model.safetensors', ...json, 'vocab.txt']);
     expect(await readJson(target, json[1]!)).to.deep.equal({ tokenizer_class: 'BertTokenizer' });
+  });
+
+  it('may lack a token that only its class knows, which texts then must not hold', async () => {
+    const [source, target] = [directory.path('source'), directory.path('target')];
+    await cp(interop('full'), source, { recursive: true });
+    const { model: wordPieces } = await readJson(source, 'tokenizer.json');
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) await rm(join(source, name));
+    const pieces = Object.keys(wordPieces.vocab).map((piece) => (piece === '[MASK]' ? 'unused' : piece));
+    await writeFile(join(source, 'vocab.txt'), pieces.join('\n'));
+    await using model = await TextClassifier.load(source, CPU);
+    await model.save(target);
+    for (const path of [source, target]) {
+      await using classifier = await TextClassifier.load(path, CPU);
+      await classifier.predict(['Good day']);
+      await expectRefusal(classifier.predict(['Good [MASK]']), 'INVALID_DATA', 'a text has 64');
+    }
   });
 
   it('is copied byte for byte where its configuration names the class', async () => {
