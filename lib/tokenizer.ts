@@ -23,7 +23,10 @@ export let isTokenizer: (value: unknown) => value is Tokenizer;
 export class Tokenizer {
   /** Where the tokenizer was loaded from. */
   readonly directory: string;
-  /** One more than the largest id: the rows that a table of word embeddings must have. */
+  /**
+   * One more than the largest id: the rows that a table of word embeddings must have. Special tokens that only the
+   * tokenizer's class knows, as the [MASK] of a vocabulary without one, come behind them and need none.
+   */
   readonly vocabSize: number;
   /** Id of the padding token; −1 where there is none. */
   readonly padTokenId: number;

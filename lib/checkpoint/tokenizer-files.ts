@@ -38,7 +38,8 @@ export async function tokenizerFiles(directory: string): Promise<{ files: Output
   };
 }
 
-/** tokenizer.json. */
-function formatDefinition({ added_tokens, model, ...parts }: TokenizerDefinition): string {
+/** tokenizer.json. The tokens that its class adds by itself are left to it. */
+function formatDefinition({ added_tokens: added, model, ...parts }: TokenizerDefinition): string {
+  const added_tokens = added.filter(({ implied }) => !implied);
   return formatJson({ version: '1.0', truncation: null, padding: null, added_tokens, ...parts, model });
 }

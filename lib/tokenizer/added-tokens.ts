@@ -20,7 +20,7 @@ export type Part = Piece | number | undefined;
 
 /** The added tokens of a tokenizer, with the ids that the library gives them. */
 export class AddedTokens {
-  /** One more than the largest id. */
+  /** One more than the largest id, but for tokens that no file has. */
   readonly idLimit: number;
   private readonly ids: ReadonlyMap<string, number>;
   private readonly raw: Finder;
@@ -34,7 +34,11 @@ export class AddedTokens {
   constructor(tokens: readonly AddedToken[], model: Model, normalize: Normalizer, splitsSpecial: boolean) {
     const { ids, byId } = number(tokens, model);
     this.ids = ids;
-    this.idLimit = [...ids.values()].reduce((limit, id) => Math.max(limit, id + 1), 0);
+    const implied = new Set(tokens.flatMap((token) => (token.implied ? [token.content] : [])));
+    this.idLimit = [...ids].reduce(
+      (limit, [content, id]) => (implied.has(content) ? limit : Math.max(limit, id + 1)),
+      0,
+    );
     const isSpecial = new Set(tokens.flatMap(({ content, special }) => (special ? [content] : [])));
     const raw = new Map<string, FoundToken>();
     const normalized = new Map<string, FoundToken>();
@@ -107,7 +111,10 @@ function normalizedContent(content: string, normalize: Normalizer): string {
   const piece: Piece = { text: content, leading: 0, limit: MOST_GROWTH * LONGEST };
   finish(normalize(piece));
   if (piece.text.length <= LONGEST) return piece.text;
-  throw new ComponentError(`added token ${JSON.stringify(content)}`, `is normalised to more than ${LONGEST} characters`);
+  throw new ComponentError(
+    `added token ${JSON.stringify(content)}`,
+    `is normalised to more than ${LONGEST} characters`,
+  );
 }
 
 /** Finds the leftmost, and of those at one place the longest token; then the next behind it. */

@@ -27,6 +27,8 @@ export interface AddedToken {
   /** Looked for in the normalised text instead. */
   normalized?: boolean;
   special?: boolean;
+  /** A special token of the class that no file has: the model need not have an embedding for it. */
+  implied?: true;
 }
 
 /** A part of tokenizer.json: its kind and its own settings. */
@@ -146,7 +148,7 @@ function addTokens(
   for (const { token } of own) added.add(token);
   for (const { token } of given.declared) added.add(asNamed(token));
   for (const token of undeclared([...own, ...given.declared], special.all, given.extra ?? kind.extra)) {
-    added.add(asNamed(token));
+    added.add(asNamed(token), { isImplied: !given.names(token.content) });
   }
   for (const { id, token, path } of [...own, ...given.declared]) {
     if (token.content === '' || added.idOf(token.content) === id) continue;

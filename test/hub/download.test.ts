@@ -69,6 +69,7 @@ describe('a download from the hub', function () {
     expect(await readlink(join(found.directory, 'vocab.txt'))).to.equal(`../../blobs/${gitHash('[PAD]\n')}`);
     expect(await readFile(join(root, 'refs/main'), 'utf8')).to.equal(COMMIT);
     expect((await readdir(join(root, '.no_exist', COMMIT))).sort()).to.deep.equal([
+      'added_tokens.json',
       'special_tokens_map.json',
       'tokenizer_config.json',
     ]);

@@ -2,9 +2,6 @@ import { BertuneError } from '../../errors.js';
 import type { AddedToken } from '../definition.js';
 import { quoted, type Token } from './token.js';
 
-/** Far above any tokenizer's. */
-const MAX_TOKENS = 100_000;
-
 /**
  * The added tokens of a tokenizer, with ids as Hugging Face's tokenizers library gives them: a token of the vocabulary
  * keeps its id, another gets the next one after the vocabulary and the tokens added before it. A token that is added
@@ -15,6 +12,7 @@ export class AddedVocabulary {
   private readonly tokens = new Map<number, Token>();
   /** Contents that were special once: they stay so where special tokens are taken apart. */
   private readonly special = new Set<string>();
+  private readonly implied = new Set<string>();
   private largest = -1;
 
   /**
@@ -28,20 +26,27 @@ export class AddedVocabulary {
     private readonly directory: string,
   ) {}
 
-  /** @throws BertuneError CHECKPOINT_INVALID where two tokens come to one id, or there are too many */
-  add(token: Token): void {
+  /**
+   * @param options.isImplied whether it comes from no file. Defaults to false.
+   * @throws BertuneError CHECKPOINT_INVALID where two tokens come to one id
+   */
+  add(token: Token, options: { isImplied?: boolean } = {}): void {
     const { content, flags } = token;
     if (content === '') return;
     if (flags.special) this.special.add(content);
+    if (options.isImplied && this.idOf(content) === undefined) this.implied.add(content);
     const id = this.idOf(content) ?? this.next();
     const other = this.tokens.get(id);
     if (other !== undefined && other.content !== content) {
-      throw this.invalid(`two added tokens, ${quoted(other.content)} and ${quoted(content)}, have the id ${id}`);
+      throw new BertuneError(
+        'CHECKPOINT_INVALID',
+        `Expected an id of its own for the added token ${quoted(content)} in ${this.directory} but found ${id}, the id of ` +
+          quoted(other.content),
+      );
     }
     this.ids.set(content, id);
     this.tokens.set(id, token);
     this.largest = Math.max(this.largest, id);
-    if (this.tokens.size > MAX_TOKENS) throw this.invalid(`there are more than ${MAX_TOKENS} added tokens`);
   }
 
   /** The id of an added token or of a piece of the vocabulary. */
@@ -53,14 +58,16 @@ export class AddedVocabulary {
   list(): AddedToken[] {
     return [...this.tokens]
       .sort(([a], [b]) => a - b)
-      .map(([id, { content, flags }]) => ({ id, content, ...flags, special: this.special.has(content) }));
+      .map(([id, { content, flags }]) => ({
+        id,
+        content,
+        ...flags,
+        special: this.special.has(content),
+        ...(this.implied.has(content) && { implied: true }),
+      }));
   }
 
   private next(): number {
     return this.largest >= this.size || this.size === 0 ? this.largest + 1 : this.size;
-  }
-
-  private invalid(why: string): BertuneError {
-    return new BertuneError('CHECKPOINT_INVALID', `Cannot use the tokenizer in ${this.directory}: ${why}`);
   }
 }

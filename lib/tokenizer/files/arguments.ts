@@ -3,7 +3,17 @@ import { BertuneError } from '../../errors.js';
 import { isObject } from '../../files/input.js';
 import { invalidValue } from '../../files/invalid.js';
 import { FILES, type Json, type TokenizerFiles } from './source.js';
-import { contentOf, isTokenId, isTypedToken, quoted, readSpecial, readToken, type Special, Token } from './token.js';
+import {
+  contentOf,
+  expectFew,
+  isTokenId,
+  isTypedToken,
+  quoted,
+  readSpecial,
+  readToken,
+  type Special,
+  Token,
+} from './token.js';
 
 /*
  * The files of a tokenizer, as the arguments that transformers 5 makes of them for its class
@@ -67,6 +77,7 @@ export class Arguments {
   /** Tokens that are declared with ids, by id. */
   readonly declared: readonly DeclaredToken[];
   private readonly values: ReadonlyMap<string, Argument>;
+  private readonly contents: ReadonlySet<string>;
 
   /** @throws BertuneError CHECKPOINT_INVALID naming the file and the key that cannot be used */
   constructor(files: TokenizerFiles) {
@@ -77,6 +88,8 @@ export class Arguments {
     this.named = namedTokens(values, this.declared);
     this.specific = new Map([...remainingSpecific(values), ...explicit]);
     this.extra = extraTokens(values);
+    const named = [...this.named.values()].filter((token) => token !== null);
+    this.contents = new Set([...named, ...this.specific.values(), ...(this.extra ?? [])].map(contentOf));
   }
 
   /** A setting that is true or false, or `fallback` where no file has it. */
@@ -95,6 +108,11 @@ export class Arguments {
   has(key: string): boolean {
     return this.values.has(key);
   }
+
+  /** Whether a file names this token, of whatever kind. */
+  names(content: string): boolean {
+    return this.contents.has(content);
+  }
 }
 
 /** A value, and the file that it comes from. */
@@ -109,6 +127,7 @@ type Values = Map<string, Argument>;
 function configured({ directory, config, definition }: TokenizerFiles): Values {
   const path = join(directory, FILES.config);
   const values: Values = new Map(Object.entries(config).map(([key, value]) => [key, { value, path }]));
+  expectFew(path, 'the file', values.size);
   for (const key of ['tokenizer_class', 'auto_map', ...PATHS]) values.delete(key);
   if (definition !== undefined) for (const key of ENDS) values.delete(key);
   const inputs = config.init_inputs ?? [];
@@ -158,6 +177,7 @@ function takeNamedExtra(values: Values, specific: Map<string, Special>): void {
 
 function addAll(specific: Map<string, Special>, { value, path }: Argument, key: string): void {
   if (!isObject(value)) throw invalidValue(path, key, 'an object of tokens by name', value);
+  expectFew(path, key, Object.keys(value).length);
   for (const [name, token] of Object.entries(value)) specific.set(name, readSpecial(path, `${name} of ${key}`, token));
 }
 
@@ -194,6 +214,7 @@ function declaredTokens(files: TokenizerFiles, values: Values, specific: Map<str
   if (decoder !== undefined) {
     const { value, path } = decoder;
     if (!isObject(value)) throw invalidValue(path, 'added_tokens_decoder', 'an object of tokens by id', value);
+    expectFew(path, 'added_tokens_decoder', Object.keys(value).length);
     for (const [id, token] of Object.entries(value)) {
       const key = `${id} of added_tokens_decoder`;
       declare(path, key, /^\d{1,10}$/.test(id) ? Number(id) : id, readToken(path, key, token));
@@ -233,6 +254,7 @@ function addSpecialTokensMap(
 function merged(existing: Argument | undefined, more: readonly unknown[], path: string): unknown[] {
   const before = existing?.value ?? [];
   if (!Array.isArray(before)) throw invalidValue(existing!.path, 'extra_special_tokens', 'an array of tokens', before);
+  expectFew(path, 'extra_special_tokens', more.length);
   const read = (value: unknown) => (isObject(value) ? readToken(path, 'extra_special_tokens', value, true) : value);
   return [...new Set([...(before as unknown[]), ...more.map(read)])];
 }
@@ -241,6 +263,7 @@ function merged(existing: Argument | undefined, more: readonly unknown[], path: 
 function addAddedTokens({ directory, addedTokens }: TokenizerFiles, values: Values, declare: Declare): void {
   if (addedTokens === undefined) return;
   const path = join(directory, FILES.addedTokens);
+  expectFew(path, 'the file', Object.keys(addedTokens).length);
   const extra = values.get('extra_special_tokens')?.value;
   const named = [...SPECIAL_TOKENS.map((name) => values.get(name)?.value), ...(Array.isArray(extra) ? extra : [])];
   const isName = (value: unknown): value is Special => typeof value === 'string' || value instanceof Token;
@@ -266,6 +289,7 @@ export function definedTokens(directory: string, definition: Json): DeclaredToke
   const path = join(directory, FILES.definition);
   const tokens = definition.added_tokens ?? [];
   if (!Array.isArray(tokens)) throw invalidValue(path, 'added_tokens', 'an array', tokens);
+  expectFew(path, 'added_tokens', tokens.length);
   return tokens.map((value: unknown, i) => {
     const token = readToken(path, `added_tokens[${i}]`, value);
     const { id } = value as { id: unknown };
@@ -294,5 +318,6 @@ function extraTokens(values: Values): Special[] | undefined {
   const { value, path } = given;
   if (value === null) return [];
   if (!Array.isArray(value)) throw invalidValue(path, key, 'an array of tokens', value);
+  expectFew(path, key, value.length);
   return value.map((token: unknown, i) => readSpecial(path, `${key}[${i}]`, token));
 }

@@ -4,6 +4,9 @@ import { invalidValue } from '../../files/invalid.js';
 /** The longest added token, in UTF-16 units: far above any, and what looking for tokens may cost. */
 const MAX_LENGTH = 10_000;
 
+/** The most tokens in one place of a file: far above any tokenizer's. */
+const MAX_TOKENS = 100_000;
+
 const FLAGS = ['single_word', 'lstrip', 'rstrip', 'normalized', 'special'] as const;
 
 type Flags = Record<(typeof FLAGS)[number], boolean>;
@@ -75,6 +78,11 @@ export function readSpecial(path: string, key: string, value: unknown): Special 
 /** Whether JSON says of itself that it is an AddedToken. */
 export function isTypedToken(value: unknown): boolean {
   return isObject(value) && value.__type === 'AddedToken';
+}
+
+/** Refuses more tokens than any tokenizer has, before they are looked at. */
+export function expectFew(path: string, key: string, count: number): void {
+  if (count > MAX_TOKENS) throw invalidValue(path, key, `at most ${MAX_TOKENS} tokens`, count);
 }
 
 /** Ids are 32-bit numbers to everything that computes with them. */
