@@ -33,5 +33,5 @@ export function bertConversion(settings: Settings): (text: string) => string {
 
 /** Lower-cases character by character, so that a sigma at the end of a word is as any other. */
 export function lowerCase(text: string): string {
-  return text.replaceAll('Σ', 'σ').toLowerCase();
+  return text.replace(/Σ/g, 'σ').toLowerCase();
 }
