@@ -15,6 +15,7 @@ import {
   expectFunction,
   expectNames,
   expectObject,
+  expectOneOf,
   expectString,
   invalidOption,
   isArray,
@@ -64,7 +65,7 @@ export async function loadDataset(source: string | DatasetFiles, given: DatasetO
   const found = await findFiles(source, options);
   const raw: Partial<Record<SplitName, Rows>> = {};
   const notes: string[] = [];
-  for (const name of SPLIT_NAMES) {
+  for (const name of options.splits ?? SPLIT_NAMES) {
     if (found.files[name].length === 0) continue;
     const rows = await readSplit(found, name, options);
     if (!rows.isUnlabelled) raw[name] = rows;
@@ -103,11 +104,21 @@ export function datasetFromRows(
 
 function checkOptions(given: DatasetOptions): DatasetOptions {
   const texts = ['textColumn', 'textPairColumn', 'labelColumn', 'config'] as const;
-  const options = expectObject('options', given, [...texts, 'delimiter', 'labels', 'split', 'signal', 'onProgress']);
-  const { delimiter, labels, split, signal, onProgress } = options;
+  const options = expectObject('options', given, [
+    ...texts,
+    'delimiter',
+    'labels',
+    'splits',
+    'split',
+    'signal',
+    'onProgress',
+  ]);
+  const { delimiter, labels, splits, split, signal, onProgress } = options;
   for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
+  for (const name of splits === undefined ? [] : expectNames('splits', splits))
+    expectOneOf('splits', name, SPLIT_NAMES);
   if (delimiter !== undefined && (typeof delimiter !== 'string' || !/^[^"\r\n]$/.test(delimiter))) {
     throw invalidOption('delimiter', 'one character other than a quote or a line end', delimiter);
   }
@@ -177,15 +188,17 @@ function assemble(
   const column = first.columns?.label;
   const named = first.classNames ?? (column === undefined ? undefined : cardClassNames?.(column));
   const classes = labels ?? named ?? impliedClasses(raw.train === undefined ? splits : [raw.train]);
-  const indices = labelIndices(splits, classes, named);
+  const { indices, notes: labelNotes } = labelIndices(splits, classes, named);
+  const allNotes = [...notes, ...labelNotes];
+  const labelNames = [...classes];
   return {
-    labels: [...classes],
+    labels: labelNames,
     ...Object.fromEntries(
       present.map(({ name, split }, i) => {
         const { texts, pairs, source } = split;
-        return [name, { name, texts, ...(pairs.length > 0 && { pairs }), labels: indices[i]!, source }];
+        return [name, { name, texts, ...(pairs.length > 0 && { pairs }), labels: indices[i]!, labelNames, source }];
       }),
     ),
-    ...(notes.length > 0 && { notes }),
+    ...(allNotes.length > 0 && { notes: allNotes }),
   };
 }

@@ -142,6 +142,7 @@ async function inspectCheckpoint(directory: string, options: InspectArguments): 
     dimensions,
     labels: config.labels,
     head,
+    problem_type: config.problemType,
     ...tensorFacts(tensors),
     missing,
     ignored,
@@ -159,7 +160,9 @@ async function inspectCheckpoint(directory: string, options: InspectArguments): 
       ],
       ['labels', labelWords(config.labels)],
       ['head', head ?? 'none, to be made new'],
+      ...(config.problemType === null ? [] : [['problem type', config.problemType] as const]),
       ...tensorLines(tensors),
+      ...config.labelNotes.map((note) => ['note', note] as const),
       ...(missing.length > 0 ? [['missing', missing.join(', ')] as const] : []),
       ...(ignored.length > 0 ? [['ignored', ignored.join(', ')] as const] : []),
     ],
@@ -209,7 +212,7 @@ function settingWords(value: number | boolean | readonly string[]): string {
 }
 
 function labelWords(labels: readonly string[] | null): string {
-  return labels === null ? 'not named' : `${labels.length}: ${labels.join(', ')}`;
+  return labels === null ? 'not named' : `${labels.length}, in order: ${labels.join(', ')}`;
 }
 
 const elements = ({ shape }: Tensor) => shape.reduce((product, size) => product * size, 1);

@@ -12,7 +12,7 @@ import type { TrainerSettings } from '../training/options.js';
  * @param plan what the trainer said when it started
  */
 export function settingsLines(run: Run, plan: TrainingPlan): string[] {
-  const { model, data, trainer, splits } = run;
+  const { model, trainer, splits } = run;
   const { settings } = trainer;
   const { options } = run.experiment;
   const splitWords = Object.entries(splits).map(([name, examples]) => `${name} ${formatCount(examples)}`);
@@ -24,7 +24,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
       `${run.experiment.model}${run.experiment.adapter === undefined ? '' : ` with ${run.experiment.adapter}`}`,
     ],
     ['data', `${sourceWords(run.experiment.data)}: ${splitWords.join(', ')}; ${plan.tokens} training tokens`],
-    ['labels', data.labels.join(', ')],
+    ['labels', `in the model's order: ${model.labels.join(', ')}`],
     ['method', methodWords(settings.method)],
     ['parameters', `${formatCount(plan.trainableParameters)} of ${formatCount(plan.totalParameters)} train`],
     ['device', `${model.device} ${model.precision}, ${model.threads} thread${model.threads === 1 ? '' : 's'}`],
@@ -43,6 +43,9 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
       orDefault(`${settings.maxLength ?? model.maxLength} tokens`, options.maxLength, 'of the model') +
         (plan.truncated > 0 ? `, ${formatCount(plan.truncated)} training texts are cut` : ''),
     ],
+    ...(settings.classWeights === null
+      ? []
+      : [['class weights', weightWords(settings.classWeights, model.labels)] satisfies [string, string]]),
     ['seed', String(settings.seed)],
     ...(settings.saveStrategy === 'no' ? [] : [['checkpoints', checkpointWords(settings)] satisfies [string, string]]),
     ...(plan.resumed === null
@@ -52,8 +55,13 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
   const width = Math.max(...rows.map(([name]) => name.length));
   return [
     ...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
-    ...[...model.notes, ...(plan.resumed?.notes ?? [])].map((note) => `note: ${note}`),
+    ...[...model.notes, ...plan.notes, ...(plan.resumed?.notes ?? [])].map((note) => `note: ${note}`),
   ];
+}
+
+function weightWords(weights: readonly number[] | 'balanced', labels: readonly string[]): string {
+  if (weights === 'balanced') return weights;
+  return weights.map((weight, i) => `${labels[i]} ${formatSetting(weight)}`).join(', ');
 }
 
 function checkpointWords({ saveStrategy, saveSteps, saveTotalLimit }: TrainerSettings): string {
