@@ -6,10 +6,9 @@ import type { Checkpoint } from '../checkpoint.js';
 import { areNumbers, genericLabels, listLabels, matchLabels } from '../labels.js';
 import type { Tensor } from '../safetensors.js';
 
+export const HEAD_CHOICES = ['keep', 'fit', 'new'] as const satisfies readonly HeadChoice[];
 /** What becomes of a trained classifier when a model is loaded. */
-export const HEAD_CHOICES = Object.freeze(['keep', 'fit', 'new'] as const);
-/** What becomes of a trained classifier when a model is loaded. */
-export type HeadChoice = (typeof HEAD_CHOICES)[number];
+export type HeadChoice = 'keep' | 'fit' | 'new';
 
 /** The classifier that a model begins with. */
 export interface ModelHead {

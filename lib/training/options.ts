@@ -306,14 +306,14 @@ function expectClassWeights(value: unknown, labels: readonly string[]): readonly
 
 /** Weights in the order of the labels. */
 function weightsByName(value: unknown, labels: readonly string[]): unknown[] {
-  if (typeof value !== 'object' || value === null) {
+  const weights = typeof value === 'object' && value !== null ? Object.entries(value) : [];
+  if (weights.length === 0) {
     throw invalidOption(
       'classWeights',
       `'balanced', weights by label or ${labels.length} numbers, one a label,`,
       value,
     );
   }
-  const weights = Object.entries(value);
   const names = weights.map(([name]) => name);
   const { rows } = matchLabels(names, labels);
   const unknown = names.filter((_, i) => rows[i] === undefined);

@@ -76,6 +76,7 @@ describe('trainer options', () => {
     [{ labelSmoothing: 1 }, 'labelSmoothing'],
     [{ classWeights: [1, 2] }, "'balanced' or 3 numbers"],
     [{ classWeights: { a: 1, d: 1 } }, 'classWeights has d, which the model does not; its classes are a, b, c'],
+    [{ classWeights: {} }, 'weights by label'],
     [{ classWeights: { a: -1 } }, 'classWeights[0]'],
     [{ classWeights: 'even' as 'balanced' }, 'weights by label'],
     [{ classWeights: [1, -1, 1] }, 'classWeights[1]'],
