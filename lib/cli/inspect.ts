@@ -199,7 +199,7 @@ function inspectAdapter(directory: string, adapter: Adapter, options: InspectArg
       ['kind', adapter.kind === 'lora' ? 'LoRA adapter' : 'prefix adapter'],
       ['base model', adapter.baseModel ?? 'not named'],
       ...Object.entries(settings).map(([name, value]) => [name.replace('_', ' '), settingWords(value)] as const),
-      ['labels', labelWords(labels)],
+      ['labels', labels === null ? "not named; its rows are called as the base's" : labelWords(labels)],
       ...tensorLines(tensors),
     ],
     tables: options.tensors ? [tensorTable(tensors)] : [],

@@ -42,7 +42,7 @@ export function modelHead(
   if (!trained || choice === 'new' || (choice === 'fit' && !fits)) {
     const labels = wanted ?? trained?.labels ?? named ?? genericLabels(2);
     const notes = fits || choice === 'new' ? [] : [unusedNote(trained!.labels, labels)];
-    return { kind: 'classifier', labels, tensors: new Map(), baseLabels: labels, notes };
+    return { kind: 'classifier', labels, tensors: new Map(), baseLabels: adapter ? named : labels, notes };
   }
   checkProblemType(checkpoint.config, checkpoint.directory);
   if (!wanted || choice === 'fit') return { ...trained, baseLabels: named };
