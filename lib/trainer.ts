@@ -3,7 +3,7 @@ import { modelOf, type TextClassifier } from './classifier.js';
 import { type AlignedSplit, alignSplit } from './data/labels.js';
 import type { Split } from './dataset.js';
 import { BertuneError } from './errors.js';
-import { withDirectoryLock } from './files/lock.js';
+import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
 import { prepareOutputDirectory, removeLeftovers } from './files/output.js';
 import { listLabels } from './labels.js';
 import { countPlan, type ParameterCounts } from './methods.js';
@@ -98,8 +98,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * @param train the training split
    * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
    *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, or someone else writes to
-   *   `outputDirectory`; NON_FINITE_LOSS naming the step; ABORTED with the signal's reason as its cause; DISPOSED;
-   *   OUT_OF_MEMORY
+   *   `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
+   *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult> {
     const given = expectObject('options', options, ['validation', 'signal', 'resume']);
@@ -109,19 +109,36 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const validation = this.#expectValidation(given.validation);
     const { outputDirectory } = this.settings;
     return this.#model.exclusively(async () => {
-      if (outputDirectory === null) return this.#train({ train: split, validation, signal, resume });
+      const task = { train: split, validation, signal, resume };
+      if (outputDirectory === null) return this.#train(task, null);
       await prepareOutputDirectory(outputDirectory, { overwrite: true });
-      return withDirectoryLock(outputDirectory, async () => {
-        await removeLeftovers(outputDirectory);
-        return this.#train({ train: split, validation, signal, resume });
+      return this.#locked(outputDirectory, async (lock) => {
+        await lock.inTurn(() => removeLeftovers(outputDirectory));
+        return this.#train(task, lock);
       });
+    });
+  }
+
+  /** Work under the lock of a directory: the model's, where it is of that directory, otherwise one of its own. */
+  async #locked<T>(directory: string, work: (lock: DirectoryLock) => Promise<T>): Promise<T> {
+    const model = this.#model;
+    const outer = model.outputLock;
+    if (outer?.covers(directory)) return work(outer);
+    return withDirectoryLock(directory, async (lock) => {
+      model.outputLock = lock;
+      try {
+        return await work(lock);
+      } finally {
+        model.outputLock = outer;
+      }
     });
   }
 
   /**
    * Measures the model on a split, whose labels are matched with the model's by name, whatever the order of either.
    *
-   * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, NON_FINITE_LOGITS,
+   *   ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
     const given = expectObject('options', options, ['signal']);
@@ -134,7 +151,11 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     );
   }
 
-  async #train({ train: { split: train, notes }, validation, signal, resume }: TrainingTask): Promise<TrainResult> {
+  /** @param lock of the output directory; null without one */
+  async #train(
+    { train: { split: train, notes }, validation, signal, resume }: TrainingTask,
+    lock: DirectoryLock | null,
+  ): Promise<TrainResult> {
     const { settings } = this;
     const model = this.#model;
     // Before the work: what cannot be gone on from costs nothing.
@@ -164,16 +185,14 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       }
       const { position, resumption, checkpoints } = await placeRun(
         {
-          ...{ model, native, methodPlan, settings, plan, state, best },
+          ...{ model, native, methodPlan, settings, lock, plan, state, best },
           train: { encoded, labels: train.labels },
           validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
         },
         found,
       );
-      this.emit(
-        'start',
-        trainingPlan(plan, encoded, counts, [...new Set([...notes, ...(validation?.notes ?? [])])], resumption),
-      );
+      const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
+      this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, allNotes, resumption));
       const { trainable } = methodPlan;
       const { labels } = model;
       const expectUsable = () => model.expectUsable();
@@ -259,6 +278,7 @@ function expectClasses(labels: readonly string[]): void {
 function trainingPlan(
   plan: RunPlan,
   encoded: EncodedTexts,
+  classWeights: readonly number[] | null,
   counts: ParameterCounts,
   notes: readonly string[],
   resumed: Resumption | null,
@@ -271,6 +291,7 @@ function trainingPlan(
     examples: plan.examples,
     tokens: encoded.ids.length,
     truncated: encoded.truncated,
+    classWeights: classWeights && [...classWeights],
     trainableParameters: counts.trainable,
     totalParameters: counts.total,
     notes,

@@ -43,9 +43,9 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
       orDefault(`${settings.maxLength ?? model.maxLength} tokens`, options.maxLength, 'of the model') +
         (plan.truncated > 0 ? `, ${formatCount(plan.truncated)} training texts are cut` : ''),
     ],
-    ...(settings.classWeights === null
+    ...(plan.classWeights === null
       ? []
-      : [['class weights', weightWords(settings.classWeights, model.labels)] satisfies [string, string]]),
+      : [['class weights', weightWords(model.labels, plan.classWeights)] satisfies [string, string]]),
     ['seed', String(settings.seed)],
     ...(settings.saveStrategy === 'no' ? [] : [['checkpoints', checkpointWords(settings)] satisfies [string, string]]),
     ...(plan.resumed === null
@@ -59,9 +59,8 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
   ];
 }
 
-function weightWords(weights: readonly number[] | 'balanced', labels: readonly string[]): string {
-  if (weights === 'balanced') return weights;
-  return weights.map((weight, i) => `${labels[i]} ${formatSetting(weight)}`).join(', ');
+function weightWords(labels: readonly string[], weights: readonly number[]): string {
+  return labels.map((label, i) => `${label} ${formatSetting(Number(weights[i]!.toPrecision(4)))}`).join(', ');
 }
 
 function checkpointWords({ saveStrategy, saveSteps, saveTotalLimit }: TrainerSettings): string {

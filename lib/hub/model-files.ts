@@ -5,14 +5,22 @@ import { isObject } from '../files/input.js';
 import { expectSafePath } from './id.js';
 import type { Choice } from './snapshot.js';
 
-const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'special_tokens_map.json'];
+/** Those that Python asks for and notes the lack of, whatever the model. */
+const COMMON_TOKENIZER_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'vocab.txt',
+  'special_tokens_map.json',
+  'added_tokens.json',
+];
+const TOKENIZER_FILES = [...COMMON_TOKENIZER_FILES, 'vocab.json', 'merges.txt'];
 
 /** Where `TextClassifier.save` puts the weights under an adapter that are its own. */
 const OWN_BASE = 'base/';
 
 /** The files that loading a model or an adapter reads, of those that its repository has. */
 export const modelFiles: Choice = {
-  optional: TOKENIZER_FILES,
+  optional: COMMON_TOKENIZER_FILES,
 
   async choose(paths, read, where) {
     const there = new Set(paths);

@@ -143,6 +143,8 @@ export interface TrainingPlan {
   tokens: number;
   /** Training texts that were longer than allowed and were cut. */
   truncated: number;
+  /** Weight of each class in the loss (NC), in the order of the model's labels, also where they are balanced; null: none. */
+  classWeights: readonly number[] | null;
   trainableParameters: number;
   totalParameters: number;
   /** How the labels of the splits were matched with the model's, where names differ in case or spaces or are numbers. */

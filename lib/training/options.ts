@@ -11,8 +11,10 @@ import {
   expectOneOf,
   expectPath,
   expectPositiveInteger,
+  expectSeed,
   invalidOption,
   isArray,
+  MOST_INT32,
 } from '../options.js';
 import { SCHEDULES, type ScheduleName } from '../schedule.js';
 
@@ -29,7 +31,10 @@ export const BEST_METRICS = Object.freeze([
 /** A metric that the best epoch can be told by. */
 export type BestMetric = (typeof BEST_METRICS)[number];
 
-/** Options of a Trainer. Names and defaults follow Hugging Face's TrainingArguments where those have them. */
+/**
+ * Options of a Trainer. Names follow Hugging Face's TrainingArguments where those have them, and so do the defaults of the
+ * arithmetic, but for `batchSize` (8 there), `weightDecay` (0 there) and `learningRate` (5e-5 there for every method).
+ */
 export interface TrainerOptions {
   /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
   method?: Method;
@@ -37,7 +42,7 @@ export interface TrainerOptions {
   learningRate?: number;
   /** Passes over the training data; may be fractional. Defaults to 3. */
   epochs?: number;
-  /** Optimiser steps, in place of `epochs`. Defaults to what the epochs come to. */
+  /** Optimiser steps, in place of `epochs`, at most 2^31 − 1. Defaults to what the epochs come to. */
   maxSteps?: number;
   /** Examples a micro-batch, at most 2^20. Defaults to 16. */
   batchSize?: number;
@@ -65,11 +70,11 @@ export interface TrainerOptions {
   labelSmoothing?: number;
   /**
    * A weight a class: by its name (1 for a class that is not named), or of all in the order of the model's labels (NC); or
-   * 'balanced': inversely proportional to how often the class occurs in the training data, as
-   * scikit-learn computes it (1 for a class that does not occur). Applied when evaluating as well. Defaults to none.
+   * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
+   * for a class that does not occur). Applied when evaluating as well. Defaults to none.
    */
   classWeights?: Readonly<Record<string, number>> | readonly number[] | 'balanced';
-  /** Of new parameters, the order of examples and dropout. Defaults to 42. */
+  /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
   seed?: number;
   /** Steps between two 'log' events, or 'epoch': one at the end of each epoch. Defaults to 500. */
   loggingSteps?: number | 'epoch';
@@ -216,9 +221,13 @@ export function resolveTrainerOptions(
       min: 0,
     }),
     epochs: expectNumberInRange('epochs', options.epochs ?? 3, { min: 0, minExclusive: true }),
-    maxSteps: options.maxSteps === undefined ? null : expectPositiveInteger('maxSteps', options.maxSteps),
-    batchSize: expectAtMost('batchSize', options.batchSize ?? 16, MOST_EXAMPLES),
-    gradientAccumulation: expectAtMost('gradientAccumulation', options.gradientAccumulation ?? 1, MOST_BATCHES),
+    maxSteps: options.maxSteps === undefined ? null : expectPositiveInteger('maxSteps', options.maxSteps, MOST_INT32),
+    batchSize: expectPositiveInteger('batchSize', options.batchSize ?? 16, MOST_EXAMPLES),
+    gradientAccumulation: expectPositiveInteger(
+      'gradientAccumulation',
+      options.gradientAccumulation ?? 1,
+      MOST_BATCHES,
+    ),
     evalBatchTokens: expectPositiveInteger('evalBatchTokens', options.evalBatchTokens ?? DEFAULT_BATCH_TOKENS),
     weightDecay: expectNumberInRange('weightDecay', options.weightDecay ?? 0.01, { min: 0 }),
     maxGradNorm: expectNumberInRange('maxGradNorm', options.maxGradNorm ?? 1, { min: 0 }),
@@ -230,7 +239,7 @@ export function resolveTrainerOptions(
     warmupRatio: expectNumberInRange('warmupRatio', options.warmupRatio ?? 0, { min: 0, max: 1 }),
     labelSmoothing: expectNumberInRange('labelSmoothing', options.labelSmoothing ?? 0, BELOW_ONE),
     classWeights: expectClassWeights(options.classWeights, labels),
-    seed: expectNonNegativeInteger('seed', options.seed ?? 42),
+    seed: expectSeed('seed', options.seed ?? 42),
     loggingSteps:
       options.loggingSteps === 'epoch' ? 'epoch' : expectPositiveInteger('loggingSteps', options.loggingSteps ?? 500),
     evaluationStrategy: expectOneOf('evaluationStrategy', options.evaluationStrategy ?? 'epoch', ['epoch', 'no']),
@@ -285,20 +294,15 @@ function resolveBest(
 const MOST_EXAMPLES = 2 ** 20;
 const MOST_BATCHES = 2 ** 10;
 
-function expectAtMost(name: string, value: unknown, most: number): number {
-  if (expectPositiveInteger(name, value) > most) throw invalidOption(name, `an integer of at most ${most}`, value);
-  return value as number;
-}
-
 const isAnything = (_item: unknown): _item is unknown => true;
 
 function expectClassWeights(value: unknown, labels: readonly string[]): readonly number[] | 'balanced' | null {
   if (value === undefined) return null;
   if (value === 'balanced') return value;
-  const given = isArray(value) ? copyArray(value, isAnything).items : weightsByName(value, labels);
-  if (given.length !== labels.length) {
+  if (isArray(value) && value.length !== labels.length) {
     throw invalidOption('classWeights', `'balanced' or ${labels.length} numbers, one a label`, value);
   }
+  const given = isArray(value) ? copyArray(value, isAnything).items : weightsByName(value, labels);
   const weights = given.map((weight, i) => expectNumberInRange(`classWeights[${i}]`, weight, { min: 0 }));
   if (!weights.some((weight) => weight > 0)) throw invalidOption('classWeights', 'a weight above 0', value);
   return Object.freeze(weights);

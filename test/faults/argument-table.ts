@@ -384,6 +384,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
           'labelColumn',
           'config',
           'delimiter',
+          'quoting',
           'labels',
           'splits',
           'split',
