@@ -73,7 +73,11 @@ export async function loadDataset(source: string | DatasetFiles, given: DatasetO
   const raw: Partial<Record<SplitName, Rows>> = {};
   const notes: string[] = [];
   for (const name of options.splits ?? SPLIT_NAMES) {
-    if (found.files[name].length === 0) continue;
+    if (found.files[name].length === 0) {
+      if (!options.splits) continue;
+      const where = typeof source === 'string' ? source : Object.values(source).flat().join(', ');
+      throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${where} but found none`);
+    }
     const rows = await readSplit(found, name, options);
     if (!rows.isUnlabelled) raw[name] = rows;
     else if (found.discovered && name === 'test') notes.push(`the test split (${rows.source}) has no labels: left out`);

@@ -8,7 +8,6 @@ import { environmentRecord } from '../report/environment.js';
 import { confusionTable, labelTable, metricsTable } from '../report/metrics.js';
 import { printableJson } from '../report/printable.js';
 import { sectionText } from '../report/sections.js';
-import { sourceWords } from '../run/experiment.js';
 import { metricsRecord } from '../run/run.js';
 import { Trainer } from '../trainer.js';
 import {
@@ -105,8 +104,5 @@ async function loadSplit(
   }
   if (typeof source !== 'string' && name !== 'test') throw invalidOption('--split', 'nothing beside --test-file', name);
   const dataset = await loadDataset(source, { ...datasetOptions(options), splits: [name], signal });
-  const split = dataset[name];
-  if (split === undefined)
-    throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${sourceWords(source)} but found none`);
-  return { split, notes: dataset.notes ?? [] };
+  return { split: dataset[name]!, notes: dataset.notes ?? [] };
 }

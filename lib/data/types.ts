@@ -67,7 +67,7 @@ export interface DatasetOptions {
   labels?: readonly string[];
   /** The configuration, in a folder whose card (README.md) has several. Defaults to the card's own default. */
   config?: string;
-  /** The splits to read, where there are more. Defaults to all. */
+  /** The splits to read, all of which must be there. Defaults to those there are. */
   splits?: readonly SplitName[];
   /** Takes a validation or test split out of the training split, where the data have none. Defaults to none. */
   split?: SplitOptions;

@@ -12,7 +12,7 @@ const split = {
   name: 'train',
   texts,
   labels: Int32Array.from(texts, (_, i) => i % 3),
-  labelNames: ['a', 'b', 'c'],
+  labelNames: ['no', 'maybe', 'yes'],
   source: 'memory',
 };
 const load = () => TextClassifier.load(input.model, { device: 'cpu', threads: 2 });

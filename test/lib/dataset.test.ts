@@ -256,6 +256,7 @@ describe('dataset', () => {
       const taken = await loadDataset({ train }, { split: { test: 0.5, stratify: false } });
       expect(taken.test!.labelNames).to.deep.equal(['anger', 'joy']);
       await expectRefusal(loadDataset({ train }, { splits: ['dev' as 'test'] }), 'INVALID_OPTION', 'splits');
+      await expectRefusal(loadDataset({ train }, { splits: ['test'] }), 'NOT_FOUND', `a test split in ${train}`);
     });
 
     it('keeps the order that is given, with classes that do not occur', async () => {
