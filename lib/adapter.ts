@@ -67,13 +67,14 @@ export async function writeAdapter(
   const kind = expectOneOf('kind', adapter.kind, ['lora', 'prefix']);
   const { settings, file } = adapter.kind === 'lora' ? formatLora(adapter) : formatPrefix(adapter);
   const floats = kind === 'lora' ? ['lora_dropout'] : [];
+  const tokenizer = options.tokenizerFrom === undefined ? undefined : await tokenizerFiles(options.tokenizerFrom);
   const files = [
     ...(options.beside ?? []),
-    ...(options.tokenizerFrom === undefined ? [] : await tokenizerFiles(options.tokenizerFrom)),
+    ...(tokenizer?.files ?? []),
     safetensorsFile(ADAPTER_WEIGHTS_FILE, file.tensors, file.metadata),
     dataFile(ADAPTER_CONFIG_FILE, formatJson(settings, { sortKeys: true, floats })),
   ];
-  await writeFilesAtomic(directory, files, options.remove ? { remove: options.remove } : {});
+  await writeFilesAtomic(directory, files, { remove: [...(options.remove ?? []), ...(tokenizer?.remove ?? [])] });
 }
 
 async function readWeights(directory: string, path: string): Promise<Safetensors> {

@@ -111,12 +111,13 @@ export async function checkpointFiles(content: CheckpointContent): Promise<{ fil
   const dtypes = new Set([...content.tensors.values()].map(({ dtype }) => dtype));
   const dtype = dtypes.size === 1 ? TORCH_DTYPES.get([...dtypes][0]!)! : 'float32';
   const config = configToJson(content.config, labels, head, dtype);
+  const tokenizer = await tokenizerFiles(content.tokenizerFrom);
   const files = [
-    ...(await tokenizerFiles(content.tokenizerFrom)),
+    ...tokenizer.files,
     safetensorsFile(WEIGHTS_FILE, content.tensors),
     dataFile('config.json', formatJson(config, { sortKeys: true, floats: FLOAT_KEYS })),
   ];
-  return { files, remove: STALE_FILES };
+  return { files, remove: [...STALE_FILES, ...tokenizer.remove] };
 }
 
 /** Tensors under canonical names, and beside it their names in the file. */

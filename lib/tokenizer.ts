@@ -1,40 +1,32 @@
-import { Tokenizer as PackageTokenizer } from '@huggingface/tokenizers';
 import { BertuneError } from './errors.js';
 import { copyArray, expectAbortSignal, expectObject, expectPath, invalidOption, isArray, isString } from './options.js';
 import { TimeSlice } from './time-slice.js';
-import {
-  readDefinition,
-  specialToken,
-  type TokenizerConfig,
-  type TokenizerDefinition,
-} from './tokenizer/definition.js';
-import { type EncodedTexts, Packer } from './tokenizer/packer.js';
+import { readDefinition, type TokenizerDefinition, type TokenizerSettings } from './tokenizer/definition.js';
+import { Encoder } from './tokenizer/encoder.js';
+import { type EncodedTexts, Packer, type Part } from './tokenizer/packer.js';
 import { pairLengths } from './tokenizer/pairs.js';
-import { addedTokens, fillTemplate, readTemplate, type Template } from './tokenizer/template.js';
+import { Reading } from './tokenizer/reading.js';
+import { addedTokens, fillTemplate, readTemplate, type Template, templateIdLimit } from './tokenizer/template.js';
 import { usable } from './tokenizer/usable.js';
-import { WordPieces } from './tokenizer/word-pieces.js';
 
 export type { EncodedTexts } from './tokenizer/packer.js';
-
-/** Turns a text into ids without special tokens, some of them at a time. */
-type TextEncoder = (text: string) => Iterable<readonly number[]>;
-
-/** A length that transformers writes for "no limit" is beyond this. */
-const NO_LIMIT = 1e9;
 
 /** Whether a value is a Tokenizer, and not an object that only looks like one. Not public. */
 export let isTokenizer: (value: unknown) => value is Tokenizer;
 
 /**
- * Turns texts into token ids, as Hugging Face's `tokenizers` library does with truncation.
+ * Turns texts into token ids, as Hugging Face's `tokenizers` library does with truncation, for every kind of tokenizer.json.
  *
- * A WordPiece model under BERT's normaliser and pre-tokenizer gives that library's ids exactly, and of a long text
- * reads no more than its first `maxLength` tokens take. Any other kind works if @huggingface/tokenizers knows it.
+ * What it cannot do exactly like that library it refuses when it is loaded, and says which part of the tokenizer it is. A
+ * text takes time in proportion to its length, whatever the tokenizer.
  */
 export class Tokenizer {
   /** Where the tokenizer was loaded from. */
   readonly directory: string;
-  /** One more than the largest id: the rows that a table of word embeddings must have. */
+  /**
+   * One more than the largest id: the rows that a table of word embeddings must have. Special tokens that only the
+   * tokenizer's class knows, as the [MASK] of a vocabulary without one, come behind them and need none.
+   */
   readonly vocabSize: number;
   /** Id of the padding token; −1 where there is none. */
   readonly padTokenId: number;
@@ -44,37 +36,42 @@ export class Tokenizer {
   /** Asked for when it is needed: few texts are pairs, and not every post-processor knows them. */
   readonly #readPairTemplate: () => Template;
   #pairs: Template | undefined;
-  readonly #encoder: TextEncoder;
-  /** Ids of the pieces that go on with a word. */
-  readonly #continuing: ReadonlySet<number>;
+  readonly #encoder: Encoder;
+  /** Whether a text that is too long loses its start. */
+  readonly #cutsStart: boolean;
+  /** What stands for a text without tokens, where nothing is put around texts. */
+  readonly #empty: readonly number[];
 
   static {
     isTokenizer = (value): value is Tokenizer => typeof value === 'object' && value !== null && #encoder in value;
   }
 
-  private constructor(directory: string, definition: TokenizerDefinition, config: TokenizerConfig) {
-    const inner = new PackageTokenizer(definition, config);
-    const limit = Number(config.model_max_length);
-    const pad = inner.token_to_id(specialToken(config, 'pad_token', '[PAD]'));
+  private constructor(directory: string, definition: TokenizerDefinition, settings: TokenizerSettings) {
+    const encoder = new Encoder(definition, settings.splitSpecialTokens);
+    const idOf = (token: string | undefined) => (token === undefined ? undefined : encoder.idOf(token));
+    const hasSegments = settings.modelInputNames.includes('token_type_ids');
+    const template = (texts: 1 | 2) => readTemplate(definition.post_processor, texts, hasSegments);
     this.directory = directory;
-    this.vocabSize = countIds(definition);
-    this.padTokenId = pad ?? -1;
-    this.modelMaxLength = limit > 0 && limit < NO_LIMIT ? limit : Number.POSITIVE_INFINITY;
-    this.#template = readTemplate(directory, inner, config, 1);
-    this.#readPairTemplate = () => usable(directory, () => readTemplate(directory, inner, config, 2));
-    this.#encoder = createEncoder(directory, definition, inner);
-    this.#continuing = continuingIds(definition);
+    this.padTokenId = idOf(settings.padToken) ?? -1;
+    this.modelMaxLength = settings.modelMaxLength;
+    this.#template = template(1);
+    this.#readPairTemplate = () => usable(directory, () => template(2));
+    this.#encoder = encoder;
+    this.vocabSize = Math.max(encoder.idLimit, templateIdLimit(this.#template));
+    this.#cutsStart = settings.truncationSide === 'left';
+    const ends = [idOf(settings.clsToken), idOf(settings.sepToken)];
+    this.#empty = ends.includes(undefined) ? [] : (ends as number[]);
   }
 
   /**
    * Reads a tokenizer: tokenizer.json and, where it is there, tokenizer_config.json; or vocab.txt of an older BERT.
    *
    * @param directory a checkpoint's directory
-   * @throws NOT_FOUND when there is no tokenizer, CHECKPOINT_INVALID when it is broken or of a kind not known
+   * @throws NOT_FOUND when there is no tokenizer, CHECKPOINT_INVALID when it is broken or does what is not known here
    */
   static async load(directory: string): Promise<Tokenizer> {
-    const { definition, config } = await readDefinition(expectPath('directory', directory));
-    return usable(directory, () => new Tokenizer(directory, definition, config));
+    const { definition, settings } = await readDefinition(expectPath('directory', directory));
+    return usable(directory, () => new Tokenizer(directory, definition, settings));
   }
 
   /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */
@@ -94,20 +91,22 @@ export class Tokenizer {
 
   /**
    * The ids of one text, with what the post-processor of tokenizer.json puts around it: [CLS] … [SEP], or nothing where
-   * it has none. A text that is too long loses its end, not its [SEP]. One without tokens is [CLS] [SEP] either way.
+   * it has none. A text that is too long loses its end, or its start where tokenizer_config.json says so, not its [SEP].
+   * One without tokens is [CLS] [SEP] either way.
    *
    * @param text any string
    * @param maxLength the most tokens, special ones included; at least as many as those
-   * @throws INVALID_OPTION when `text` is not a string or `maxLength` is not such an integer
+   * @throws INVALID_OPTION when `text` is not a string or `maxLength` is not such an integer; INVALID_DATA when it has no
+   *   tokens, and there is no [CLS] and [SEP] to stand for it; CHECKPOINT_INVALID when the tokenizer cannot encode it
    */
   encode(text: string, maxLength: number): number[] {
     const limit = textLimit(this.#template, maxLength);
-    const ids: number[] = [];
-    for (const some of this.#encoder(expectText('text', text))) {
-      append(ids, some);
-      if (ids.length >= limit) break;
+    const reading = new Reading(limit, this.#cutsStart);
+    const steps = this.#encoder.encode(toWellFormed(expectText('text', text)));
+    for (let next = this.#next(steps); !next.done && !reading.isEnough; next = this.#next(steps)) {
+      reading.add(next.value);
     }
-    return fillTemplate(this.#template, [ids.slice(0, limit)], limit).flatMap((part) => part.ids);
+    return this.#fill(this.#template, [reading.kept(limit)], limit).flatMap((part) => part.ids);
   }
 
   /**
@@ -117,7 +116,8 @@ export class Tokenizer {
    * @param texts any strings (N)
    * @param maxLength the most tokens of a text or pair, special ones included; or of each (N)
    * @param options `pairs`: the second text of each pair (N); `signal` stops the work with ABORTED
-   * @throws INVALID_OPTION as `encode`, and where the lengths of the arrays differ; INVALID_DATA when there are 2³¹ tokens or more; ABORTED
+   * @throws INVALID_OPTION, INVALID_DATA and CHECKPOINT_INVALID as `encode`, INVALID_OPTION as well where the lengths of
+   *   the arrays differ, INVALID_DATA where there are 2³¹ tokens or more; ABORTED
    */
   async encodeTexts(
     texts: readonly string[],
@@ -137,36 +137,45 @@ export class Tokenizer {
     for (let i = 0; i < own.length; i++) {
       const most = mostOf(i);
       const limit = textLimit(template, most);
-      const first = await this.#idsOf(own[i]!, most, slice);
+      const first = await this.#read(own[i]!, most, pairs !== undefined, slice);
       if (pairs === undefined) {
-        packer.add(fillTemplate(template, [first.slice(0, limit)], limit), first.length > limit);
+        packer.add(this.#fill(template, [first.kept(limit)], limit), first.ids.length > limit);
       } else {
-        const second = await this.#idsOf(pairs[i]!, most, slice);
-        const [a, b] = pairLengths(this.#reach(first, most), this.#reach(second, most), limit);
-        const parts = fillTemplate(template, [first.slice(0, a), second.slice(0, b)], limit);
-        packer.add(parts, first.length + second.length > limit);
+        const second = await this.#read(pairs[i]!, most, true, slice);
+        const [a, b] = pairLengths(first.reach, second.reach, limit);
+        const parts = this.#fill(template, [first.kept(a), second.kept(b)], limit);
+        packer.add(parts, first.ids.length + second.ids.length > limit);
       }
       if (slice.isOver) await slice.next();
     }
     return packer.finish();
   }
 
-  /** Where Hugging Face's tokenizers stop reading a text that is to be cut: after the word with the last token allowed. */
-  #reach(ids: readonly number[], maxLength: number): number {
-    let end = Math.min(ids.length, maxLength);
-    while (end < ids.length && this.#continuing.has(ids[end]!)) end++;
-    return end;
+  /** The ids of a text without special ones: all, or more than `maxLength` of them. */
+  async #read(text: string, maxLength: number, isOfPair: boolean, slice: TimeSlice): Promise<Reading> {
+    const reading = new Reading(maxLength, this.#cutsStart);
+    const steps = this.#encoder.encode(toWellFormed(text), isOfPair);
+    for (let next = this.#next(steps); !next.done; next = this.#next(steps)) {
+      reading.add(next.value);
+      if (isOfPair ? reading.isKnown : reading.isEnough) break;
+      if (slice.isOver) await slice.next();
+    }
+    return reading;
   }
 
-  /** The ids of a text without special ones: all, or more than `maxLength` of them. */
-  async #idsOf(text: string, maxLength: number, slice: TimeSlice): Promise<number[]> {
-    const ids: number[] = [];
-    for (const some of this.#encoder(text)) {
-      append(ids, some);
-      if (slice.isOver) await slice.next();
-      if (ids.length > maxLength) break;
-    }
-    return ids;
+  /** Goes on with the encoding of a text. What is wrong with the tokenizer may only show then. */
+  #next<T>(steps: Iterator<T>): IteratorResult<T> {
+    return usable(this.directory, () => steps.next());
+  }
+
+  #fill(template: Template, ids: readonly (readonly number[])[], limit: number): Part[] {
+    const parts = fillTemplate(template, ids);
+    if (parts.some((part) => part.ids.length > 0)) return parts;
+    if (this.#empty.length > 0) return [{ ids: this.#empty.slice(0, limit), types: 0 }];
+    throw new BertuneError(
+      'INVALID_DATA',
+      `A text has no tokens, and the tokenizer of ${this.directory} has no [CLS] and [SEP] to stand for it; leave it out`,
+    );
   }
 }
 
@@ -178,20 +187,6 @@ function textLimit(template: Template, maxLength: number): number {
     throw invalidOption('maxLength', `an integer of at least ${least}`, maxLength);
   }
   return maxLength - added;
-}
-
-function countIds({ model, added_tokens }: TokenizerDefinition): number {
-  const ids = Array.isArray(model.vocab) ? [model.vocab.length - 1] : Object.values(model.vocab);
-  return added_tokens.reduce(
-    (count, { id }) => Math.max(count, id + 1),
-    ids.reduce((a, id) => Math.max(a, id + 1), 0),
-  );
-}
-
-function continuingIds({ model }: TokenizerDefinition): Set<number> {
-  const prefix = model.continuing_subword_prefix;
-  if (!prefix || Array.isArray(model.vocab)) return new Set();
-  return new Set(Object.entries(model.vocab).flatMap(([piece, id]) => (piece.startsWith(prefix) ? [id] : [])));
 }
 
 function expectText(name: string, text: unknown): string {
@@ -216,20 +211,9 @@ function expectLimits(value: readonly unknown[], length: number): number[] {
   return items;
 }
 
-function append(ids: number[], more: readonly number[]): void {
-  for (const id of more) ids.push(id);
+/** Halves of characters, which no text in another language has, become the replacement character. */
+function toWellFormed(text: string): string {
+  return SURROGATE.test(text) ? text.replace(/\p{Cs}/gu, '\ufffd') : text;
 }
 
-/** The package's own tokenizer also knows the kinds that this library does not. */
-function createEncoder(directory: string, definition: TokenizerDefinition, inner: PackageTokenizer): TextEncoder {
-  if (WordPieces.supports(definition)) {
-    const pieces = new WordPieces(definition);
-    return (text) => pieces.encode(text);
-  }
-  const count = countIds(definition);
-  return (text) => {
-    const { ids } = usable(directory, () => inner.encode(text, { add_special_tokens: false }));
-    if (ids.every((id: number) => Number.isInteger(id) && id >= 0 && id < count)) return [ids];
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected an id for every token of the tokenizer in ${directory}`);
-  };
-}
+const SURROGATE = /[\ud800-\udfff]/;

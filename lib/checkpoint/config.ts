@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { readJsonObject } from '../files/input.js';
+import { invalidValue } from '../files/invalid.js';
 import { expectNames, expectString } from '../options.js';
 import { readConfigLabels } from './labels.js';
 
@@ -162,11 +163,15 @@ export function configToJson(
 /** Keys that the new file says in another way, or that would be wrong in it. */
 const SUPERSEDED = ['bertune', 'torch_dtype', 'num_labels', 'finetuning_task'];
 
-function checkModelType(raw: Record<string, unknown>, source: string): void {
-  // Files from before transformers 2.6 name no model_type, only the class.
+/** The model_type of a config.json. Files from before transformers 2.6 name none, only the class. */
+export function modelTypeOf(raw: Record<string, unknown>): unknown {
   const [architecture] = Array.isArray(raw.architectures) ? raw.architectures : [raw.architectures];
   const isBert = typeof architecture === 'string' && architecture.startsWith('Bert');
-  const type = raw.model_type ?? (isBert ? 'bert' : undefined);
+  return raw.model_type ?? (isBert ? 'bert' : undefined);
+}
+
+function checkModelType(raw: Record<string, unknown>, source: string): void {
+  const type = modelTypeOf(raw);
   if (type !== 'bert') {
     throw new BertuneError(
       'CHECKPOINT_INVALID',
@@ -209,12 +214,6 @@ class Reader {
   }
 
   invalid(key: string, expected: string): BertuneError {
-    const value = this.#raw[key];
-    const found = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'nothing');
-    const shown = found.length > 100 ? `${found.slice(0, 100)}…` : found;
-    return new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Expected ${expected} for ${key} in ${this.#source} but found ${shown}`,
-    );
+    return invalidValue(this.#source, key, expected, this.#raw[key]);
   }
 }

@@ -1,66 +1,46 @@
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { isFile, readBytes } from '../files/input.js';
 import { dataFile, formatJson, type OutputFile } from '../files/output.js';
-import { readDefinition, type TokenizerConfig, type TokenizerDefinition } from '../tokenizer/definition.js';
-
-const DEFINITION = 'tokenizer.json';
-const CONFIG = 'tokenizer_config.json';
-const VOCABULARY = 'vocab.txt';
-
-/** Files that make up a tokenizer: one of the first two is needed, the others are copied where they are. */
-const TOKENIZER_FILES = [DEFINITION, VOCABULARY, CONFIG, 'special_tokens_map.json'];
+import { readDefinition, type TokenizerDefinition } from '../tokenizer/definition.js';
+import { chooseClass } from '../tokenizer/files/classes.js';
+import { FILES, readFiles, TOKENIZER_FILES } from '../tokenizer/files/source.js';
 
 /** Far above any tokenizer's. */
 const MAX_FILE_BYTES = 64 * 2 ** 20;
 
-/** The class of transformers that does what tokenizer.json says; BertTokenizer adds [CLS] and [SEP] whatever it says. */
-const PLAIN_CLASS = 'PreTrainedTokenizerFast';
-
-/** Names under which it goes in tokenizer_config.json. */
-const PLAIN_CLASSES: readonly unknown[] = [PLAIN_CLASS, 'TokenizersBackend'];
-
-/** PLAIN_CLASS has no special tokens but those that are named: without a padding token it cannot make a batch. */
-const SPECIAL_TOKENS = ['pad', 'unk', 'cls', 'sep', 'mask'];
-
 /**
  * The tokenizer's files of a directory, read into memory to be written elsewhere, so that AutoTokenizer of transformers
- * gives the ids that Tokenizer gives here. They are copies, but where tokenizer.json has no post-processor: then
- * tokenizer_config.json names a class that adds no [CLS] and [SEP] either, with its special tokens, and tokenizer.json
- * the settings of the normaliser that tokenizer_config.json overrules, which that class passes over.
+ * gives the ids that Tokenizer gives here. They are copies, but for what AutoTokenizer needs where no config.json of the
+ * model is beside them, as in the directory of an adapter: tokenizer_config.json names the class, and there is a
+ * tokenizer.json also where the source has a vocab.txt only.
  *
- * @throws BertuneError NOT_FOUND where there is neither tokenizer.json nor vocab.txt, CHECKPOINT_INVALID for broken files
+ * @returns the files, and the names of files of a tokenizer that would be read with them and are none of theirs
+ * @throws BertuneError NOT_FOUND where there is no tokenizer, CHECKPOINT_INVALID for broken files
  */
-export async function tokenizerFiles(directory: string): Promise<OutputFile[]> {
-  const files = new Map<string, string | Uint8Array>();
+export async function tokenizerFiles(directory: string): Promise<{ files: OutputFile[]; remove: string[] }> {
+  const contents = new Map<string, string | Uint8Array>();
   for (const name of TOKENIZER_FILES) {
     const path = join(directory, name);
-    if (await isFile(path)) files.set(name, await readBytes(path, MAX_FILE_BYTES));
+    if (await isFile(path)) contents.set(name, await readBytes(path, MAX_FILE_BYTES));
   }
-  const { definition, config } = await readDefinition(directory);
-  if (definition.post_processor === null) {
-    const plain = plainConfig(definition, config);
-    if (!isDeepStrictEqual(plain, config)) files.set(CONFIG, formatJson(plain));
-    const source = JSON.parse(Buffer.from(files.get(DEFINITION)!).toString()) as { normalizer?: unknown };
-    if (!isDeepStrictEqual(source.normalizer ?? null, definition.normalizer)) {
-      files.set(DEFINITION, formatJson({ ...source, normalizer: definition.normalizer }));
-    }
+  const { definition, className } = await readDefinition(directory);
+  const source = await readFiles(directory);
+  const alone = chooseClass({ ...source, model: { type: undefined, tokenizerClass: undefined } });
+  if (alone.name !== className || !alone.named) {
+    // The name that versions before 5 know as well.
+    const tokenizer_class = className === 'TokenizersBackend' ? 'PreTrainedTokenizerFast' : className;
+    contents.set(FILES.config, formatJson({ ...source.config, tokenizer_class }));
   }
-  return [...files].map(([name, data]) => dataFile(name, data));
+  if (source.definition === undefined) contents.set(FILES.definition, formatDefinition(definition));
+  return {
+    files: [...contents].map(([name, data]) => dataFile(name, data)),
+    remove: TOKENIZER_FILES.filter((name) => !contents.has(name)),
+  };
 }
 
-/** tokenizer_config.json for a tokenizer.json that adds nothing. Everything in it stays but the class. */
-function plainConfig(definition: TokenizerDefinition, config: TokenizerConfig): TokenizerConfig {
-  const plain: TokenizerConfig = { ...config };
-  if (!PLAIN_CLASSES.includes(config.tokenizer_class)) plain.tokenizer_class = PLAIN_CLASS;
-  for (const name of SPECIAL_TOKENS) {
-    const key = `${name}_token`;
-    const token = `[${name.toUpperCase()}]`;
-    if (!(key in config) && hasToken(definition, token)) plain[key] = token;
-  }
-  return plain;
-}
-
-function hasToken({ model, added_tokens }: TokenizerDefinition, token: string): boolean {
-  return added_tokens.some(({ content }) => content === token) || Object.hasOwn(model.vocab, token);
+/** tokenizer.json. The tokens that its class adds by itself behind all others are left to it. */
+function formatDefinition({ added_tokens: added, model, ...parts }: TokenizerDefinition): string {
+  const last = added.findLastIndex(({ implied }) => !implied);
+  const added_tokens = added.slice(0, last + 1).map(({ implied: _, ...token }) => token);
+  return formatJson({ version: '1.0', truncation: null, padding: null, added_tokens, ...parts, model });
 }

@@ -8,7 +8,10 @@ export const MODEL_FILES: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',
   'vocab.txt',
+  'vocab.json',
+  'merges.txt',
   'special_tokens_map.json',
+  'added_tokens.json',
 ];
 
 /** Where `save` puts the weights under an adapter that are not those of its base. */

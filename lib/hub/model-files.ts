@@ -2,25 +2,17 @@ import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, adapterPickle } from '../ada
 import { foreignWeights, INDEX_FILE, WEIGHTS_FILE } from '../checkpoint/shards.js';
 import { BertuneError } from '../errors.js';
 import { isObject } from '../files/input.js';
+import { FILES, TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { expectSafePath } from './id.js';
 import type { Choice } from './snapshot.js';
-
-/** Those that Python asks for and notes the lack of, whatever the model. */
-const COMMON_TOKENIZER_FILES = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'vocab.txt',
-  'special_tokens_map.json',
-  'added_tokens.json',
-];
-const TOKENIZER_FILES = [...COMMON_TOKENIZER_FILES, 'vocab.json', 'merges.txt'];
 
 /** Where `TextClassifier.save` puts the weights under an adapter that are its own. */
 const OWN_BASE = 'base/';
 
 /** The files that loading a model or an adapter reads, of those that its repository has. */
 export const modelFiles: Choice = {
-  optional: COMMON_TOKENIZER_FILES,
+  // Python asks for the files of byte pairs only where a tokenizer is of them.
+  optional: TOKENIZER_FILES.filter((name) => name !== FILES.bytePairs && name !== FILES.merges),
 
   async choose(paths, read, where) {
     const there = new Set(paths);
@@ -44,7 +36,7 @@ async function checkpoint(
   const config = `${folder}config.json`;
   if (!there.has(config)) throw missing(config, where);
   const tokenizer = TOKENIZER_FILES.map((name) => folder + name).filter((path) => there.has(path));
-  if (tokenizer.every((path) => !/(tokenizer\.json|vocab\.txt)$/.test(path))) {
+  if (tokenizer.every((path) => !/(tokenizer\.json|vocab\.txt|vocab\.json)$/.test(path))) {
     throw missing(`${folder}tokenizer.json or ${folder}vocab.txt`, where);
   }
   if (there.has(folder + WEIGHTS_FILE)) return [config, ...tokenizer, folder + WEIGHTS_FILE];

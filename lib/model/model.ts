@@ -134,7 +134,15 @@ export class Model {
   ): Promise<EncodedTexts> {
     const options = { ...(pairs && { pairs }), ...(signal && { signal }) };
     const encoded = await this.tokenizer.encodeTexts(texts, maxLength, options);
-    const { typeVocabSize } = this.config;
+    const { typeVocabSize, vocabSize } = this.config;
+    const stray = encoded.ids.find((id) => id >= vocabSize);
+    if (stray !== undefined) {
+      throw new BertuneError(
+        'INVALID_DATA',
+        `Expected token ids below ${vocabSize}, as the model has so many word embeddings, but a text has ${stray}: it ` +
+          'holds a special token, such as [MASK], that is not in the vocabulary',
+      );
+    }
     if (encoded.typeIds?.some((type) => type >= typeVocabSize)) {
       const what = pairs === undefined ? 'these texts' : 'pairs of texts';
       throw new BertuneError(

@@ -1,24 +1,33 @@
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { readJsonObject, readText } from '../files/input.js';
-
-/** Far above any vocab.txt. */
-const MAX_VOCABULARY_BYTES = 64 * 2 ** 20;
-
-/** Ids are 32-bit numbers to everything that computes with them. */
-const MAX_IDS = 2 ** 31 - 1;
-
-/** Far above what any tokenizer says, and what a word may cost. */
-const MAX_WORD = 10_000;
+import { isObject } from '../files/input.js';
+import { addTokens } from './files/added-vocabulary.js';
+import { Arguments, definedTokens, SPECIAL_TOKENS } from './files/arguments.js';
+import { tokenizersBackend } from './files/backend.js';
+import { robertaTokenizer } from './files/byte-pairs.js';
+import { type ClassName, chooseClass } from './files/classes.js';
+import { readSettings } from './files/settings.js';
+import { FILES, hasFile, readFiles, type TokenizerFiles } from './files/source.js';
+import type { Special } from './files/token.js';
+import { SpecialTokens, type TokenizerClass } from './files/tokenizer-class.js';
+import { camembertTokenizer, xlmRobertaTokenizer } from './files/unigram.js';
+import { bertTokenizer, distilBertTokenizer, mpnetTokenizer } from './files/word-pieces.js';
 
 /** A token that is looked for in the raw text before anything else happens to it. */
 export interface AddedToken {
   id: number;
   content: string;
+  /** Found only between characters that are no part of a word. */
+  single_word?: boolean;
+  /** Takes the white space in front of it along. */
+  lstrip?: boolean;
+  /** Takes the white space behind it along. */
+  rstrip?: boolean;
   /** Looked for in the normalised text instead. */
   normalized?: boolean;
-  single_word?: boolean;
   special?: boolean;
+  /** A special token of the class that no file has: the model need not have an embedding for it. */
+  implied?: true;
 }
 
 /** A part of tokenizer.json: its kind and its own settings. */
@@ -31,135 +40,107 @@ export interface TokenizerDefinition {
   pre_tokenizer: Component | null;
   post_processor: Component | null;
   decoder: Component | null;
-  model: {
+  model: Record<string, unknown> & {
     type?: string;
+    /** Ids by piece. (A Unigram model has an array of pieces and their scores.) */
     vocab: Record<string, number>;
-    unk_token?: string;
+    unk_token?: string | null;
     continuing_subword_prefix?: string;
     max_input_chars_per_word?: number;
   };
 }
 
-/** tokenizer_config.json, as far as it is looked into here. Empty where there is no such file. */
-export type TokenizerConfig = Record<string, unknown>;
+/** What a tokenizer's files say beside its definition. */
+export interface TokenizerSettings {
+  /** The longest text in tokens, special ones included; Infinity where that is not stated. */
+  modelMaxLength: number;
+  /** The side that a text which is too long loses tokens from. */
+  truncationSide: 'left' | 'right';
+  /** Whether special tokens that stand in a text are taken apart like any other characters. */
+  splitSpecialTokens: boolean;
+  /** The token that fills up a batch's shorter texts. */
+  padToken: string | undefined;
+  /** The tokens that stand at the start and the end of a sequence. */
+  clsToken: string | undefined;
+  sepToken: string | undefined;
+  /** The inputs that the model is given: 'token_type_ids' among them where it is told the segments. */
+  modelInputNames: readonly string[];
+}
+
+const CLASSES: Readonly<Record<ClassName, TokenizerClass>> = {
+  TokenizersBackend: tokenizersBackend,
+  BertTokenizer: bertTokenizer,
+  DistilBertTokenizer: distilBertTokenizer,
+  MPNetTokenizer: mpnetTokenizer,
+  RobertaTokenizer: robertaTokenizer,
+  XLMRobertaTokenizer: xlmRobertaTokenizer,
+  CamembertTokenizer: camembertTokenizer,
+};
 
 /**
- * Reads tokenizer.json and tokenizer_config.json of a directory. Older BERT checkpoints with a vocab.txt alone are
- * read as well: they are a WordPiece model under BERT's normaliser.
+ * Reads the tokenizer of a directory as AutoTokenizer of transformers 5 does: which class it is of, what that class
+ * takes from its files, and which tokens are added with which ids.
  *
- * As in transformers, `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of tokenizer_config.json overrule
- * what tokenizer.json says. A tokenizer of vocab.txt adds [CLS] and [SEP]; one of tokenizer.json what is written there.
+ * BertTokenizer and its kind make the tokenizer anew from the vocabulary of tokenizer.json or vocab.txt, under the
+ * settings of tokenizer_config.json or their own; only TokenizersBackend (PreTrainedTokenizerFast) takes tokenizer.json
+ * as it is. A vocab.txt that no other file says anything of is BERT's, where transformers would give up.
  *
- * @throws NOT_FOUND when there is neither tokenizer.json nor vocab.txt, CHECKPOINT_INVALID when a file is broken
+ * @returns `definition`, what the tokenizer does, with all added tokens; `settings`, how it is used; `className`
+ * @throws NOT_FOUND when the files of its class are not there, CHECKPOINT_INVALID when one is broken or the class is none
+ *   that can be reproduced
  */
 export async function readDefinition(
   directory: string,
-): Promise<{ definition: TokenizerDefinition; config: TokenizerConfig }> {
-  const config = (await ifThere(readJsonObject(join(directory, 'tokenizer_config.json')))) ?? {};
-  const json = await ifThere(readJsonObject(join(directory, 'tokenizer.json')));
-  const definition = json === undefined ? await readVocabulary(directory, config) : checkDefinition(directory, json);
-  return { definition: applyConfig(definition, config), config };
+): Promise<{ definition: TokenizerDefinition; settings: TokenizerSettings; className: ClassName }> {
+  const files = await readFiles(directory);
+  const className = await classOf(files);
+  const kind = CLASSES[className];
+  const given = new Arguments(files);
+  const special = specialTokens(files, given, kind);
+  const parts = await kind.build(files, given, special);
+  const added = addTokens(directory, parts.model.vocab, {
+    own: kind === tokenizersBackend ? definedTokens(files) : [],
+    declared: given.declared,
+    special: special.all,
+    further: given.extra ?? kind.extra,
+    isInFiles: (content) => given.names(content),
+  });
+  const idOf = (content: string) => added.idOf(content)!;
+  const post_processor = kind.postProcessor ? kind.postProcessor(special, idOf) : postProcessorOf(files);
+  return {
+    definition: { ...parts, added_tokens: added.list(), post_processor },
+    settings: readSettings(files, given, kind, special),
+    className,
+  };
 }
 
-/** The text of a special token in tokenizer_config.json, where it may be a string or an added token. */
-export function specialToken(config: TokenizerConfig, name: string, fallback: string): string {
-  const value = config[name];
-  const content = typeof value === 'object' && value !== null && 'content' in value ? value.content : value;
-  return typeof content === 'string' ? content : fallback;
+async function classOf(files: TokenizerFiles): Promise<ClassName> {
+  const { name, named } = chooseClass(files);
+  if (named || name !== 'TokenizersBackend' || files.definition !== undefined) return name;
+  if (await hasFile(files.directory, FILES.vocabulary)) return 'BertTokenizer';
+  throw new BertuneError('NOT_FOUND', `Expected tokenizer.json or vocab.txt in ${files.directory} but found neither`);
 }
 
-function checkDefinition(directory: string, json: Record<string, unknown>): TokenizerDefinition {
-  const { model, added_tokens = [] } = json as Partial<TokenizerDefinition>;
-  const path = join(directory, 'tokenizer.json');
-  if (typeof model !== 'object' || model === null || typeof model.vocab !== 'object' || model.vocab === null) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected a model with a vocabulary in ${path} but found none`);
-  }
-  if (!Array.isArray(added_tokens)) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected an array for added_tokens in ${path}`);
-  }
-  for (const token of added_tokens) checkId(path, token?.content, token?.id);
-  if (!Array.isArray(model.vocab)) {
-    for (const [piece, id] of Object.entries(model.vocab)) checkId(path, piece, id);
-  }
-  if (isWordPiece(model)) checkWordPiece(path, model);
-  const nothing = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
-  return { ...nothing, ...json, model: isWordPiece(model) ? { ...model, type: 'WordPiece' } : model, added_tokens };
+function specialTokens(files: TokenizerFiles, given: Arguments, kind: TokenizerClass): SpecialTokens {
+  const usual: Readonly<Record<string, Special>> = { ...paddingOf(files), ...kind.specialTokens };
+  const named = SPECIAL_TOKENS.map((name): [string, Special | null] => [
+    name,
+    given.named.has(name) ? given.named.get(name)! : (usual[name] ?? null),
+  ]);
+  return new SpecialTokens(new Map([...named, ...given.specific]), files.directory);
 }
 
-function checkId(path: string, content: unknown, id: unknown): void {
-  if (typeof content === 'string' && Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_IDS) return;
-  throw new BertuneError('CHECKPOINT_INVALID', `Expected a token id for ${JSON.stringify(content)} in ${path}`);
+/** The padding token of a tokenizer.json that was saved with its padding. */
+function paddingOf({ definition }: TokenizerFiles): { pad_token?: string } {
+  const padding = definition?.padding;
+  return isObject(padding) && typeof padding.pad_token === 'string' ? { pad_token: padding.pad_token } : {};
 }
 
-function checkWordPiece(path: string, model: TokenizerDefinition['model']): void {
-  const { unk_token, continuing_subword_prefix, max_input_chars_per_word: most = 1 } = model;
-  const texts = [unk_token, continuing_subword_prefix].every((value) => ['string', 'undefined'].includes(typeof value));
-  if (!texts || Array.isArray(model.vocab)) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected a WordPiece model with its unknown token in ${path}`);
-  }
-  if (Number.isInteger(most) && most >= 1 && most <= MAX_WORD) return;
+function postProcessorOf({ directory, definition }: TokenizerFiles): Component | null {
+  const value = definition?.post_processor ?? null;
+  if (value === null || isObject(value)) return value;
   throw new BertuneError(
     'CHECKPOINT_INVALID',
-    `Expected an integer from 1 to ${MAX_WORD} for max_input_chars_per_word in ${path} but found ${JSON.stringify(most)}`,
+    `Expected an object or null for post_processor in ${join(directory, FILES.definition)}`,
   );
-}
-
-/** Older files do not say what their model is: it is known by its settings. */
-function isWordPiece(model: TokenizerDefinition['model']): boolean {
-  return (
-    model.type === 'WordPiece' ||
-    (model.type === undefined && 'continuing_subword_prefix' in model && !('merges' in model))
-  );
-}
-
-/** A definition made of vocab.txt: a word piece a line, its id the number of the line. */
-async function readVocabulary(directory: string, config: TokenizerConfig): Promise<TokenizerDefinition> {
-  const path = join(directory, 'vocab.txt');
-  const text = await ifThere(readText(path, MAX_VOCABULARY_BYTES));
-  if (text === undefined) {
-    throw new BertuneError('NOT_FOUND', `Expected tokenizer.json or vocab.txt in ${directory} but found neither`);
-  }
-  const pieces = text.replace(/\r?\n$/, '').split(/\r?\n/);
-  const vocab = Object.fromEntries(pieces.map((piece, id) => [piece, id]));
-  const token = (name: string): [string, number] => {
-    const content = specialToken(config, `${name}_token`, `[${name.toUpperCase()}]`);
-    const id = Object.hasOwn(vocab, content) ? vocab[content] : undefined;
-    if (id === undefined) throw new BertuneError('CHECKPOINT_INVALID', `Expected ${content} in ${path}`);
-    return [content, id];
-  };
-  const special = ['pad', 'unk', 'cls', 'sep', 'mask'].map(token);
-  return {
-    added_tokens: special.map(([content, id]) => ({ id, content, special: true, normalized: false })),
-    normalizer: {
-      type: 'BertNormalizer',
-      clean_text: true,
-      handle_chinese_chars: true,
-      strip_accents: null,
-      lowercase: true,
-    },
-    pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: { type: 'BertProcessing', cls: token('cls'), sep: token('sep') },
-    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    model: { type: 'WordPiece', vocab, unk_token: token('unk')[0], continuing_subword_prefix: '##' },
-  };
-}
-
-/** What transformers changes in a tokenizer after it was read. */
-function applyConfig(definition: TokenizerDefinition, config: TokenizerConfig): TokenizerDefinition {
-  const normalizer = definition.normalizer === null ? null : { ...definition.normalizer };
-  if (normalizer?.type === 'BertNormalizer') {
-    if (typeof config.do_lower_case === 'boolean') normalizer.lowercase = config.do_lower_case;
-    if (typeof config.strip_accents === 'boolean') normalizer.strip_accents = config.strip_accents;
-    const handleChinese = config.tokenize_chinese_chars;
-    if (typeof handleChinese === 'boolean') normalizer.handle_chinese_chars = handleChinese;
-  }
-  return { ...definition, normalizer };
-}
-
-/** What was read, or undefined where there is no such file. */
-async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
-  return reading.catch((cause) => {
-    if (cause instanceof BertuneError && cause.code === 'NOT_FOUND') return undefined;
-    throw cause;
-  });
 }

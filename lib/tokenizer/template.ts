@@ -1,5 +1,5 @@
-import { BertuneError } from '../errors.js';
-import { specialToken, type TokenizerConfig } from './definition.js';
+import { ComponentError, flatten, Settings } from './component.js';
+import type { Component } from './definition.js';
 import type { Part } from './packer.js';
 
 /** What a tokenizer's post-processor puts around a text, or around and between the two of a pair. */
@@ -8,77 +8,62 @@ export interface Template {
   around: readonly Part[];
   /** Segment of each text's own tokens. */
   types: readonly number[];
-  /** What stands for texts that give no tokens, so that no sequence is empty. None where there are ids around them. */
-  empty: readonly number[];
 }
-
-/**
- * The part of @huggingface/tokenizers' Tokenizer that is asked. Declared here, as that package's own declarations do not compile
- * under every setting of those who use ours.
- */
-interface Asked {
-  token_to_id(token: string): number | undefined;
-  post_processor: {
-    post_process(
-      tokens: string[],
-      pair: string[] | null,
-      addSpecialTokens: boolean,
-    ): { tokens: string[]; token_type_ids?: number[] };
-  } | null;
-}
-
-/** Stand for the texts while the post-processor is asked what it does. No vocabulary has them. */
-const PLACES = ['\0text\0', '\0pair\0'];
 
 /** Far above any number of segments. */
 const MAX_TYPES = 1000;
 
-/** Asks for the number of an id. */
-type IdOf = (token: string) => number;
+/** Ids are 32-bit numbers to everything that computes with them. */
+const MAX_IDS = 2 ** 31 - 1;
+
+/** A thing in a template: one of the texts, or ids; and its segment. */
+type Item =
+  | { readonly text: 0 | 1; readonly type: number }
+  | { readonly ids: readonly number[]; readonly type: number };
+
+/** The kinds of post-processors that add something, by their names in tokenizer.json. */
+const PROCESSORS: Readonly<Record<string, (settings: Settings, texts: 1 | 2) => Item[]>> = {
+  BertProcessing: bert,
+  RobertaProcessing: roberta,
+  TemplateProcessing: template,
+};
 
 /**
- * Asks a tokenizer's post-processor what it puts around texts.
- *
- * A tokenizer.json without a post-processor adds nothing and gives a pair's second text the segment 1, as in Hugging
- * Face's tokenizers library; only texts without tokens then become [CLS] [SEP].
+ * What a post-processor puts around texts. Without one it is nothing, and a pair's second text has the segment 1, as in
+ * Hugging Face's tokenizers library.
  *
  * @param texts 1, or 2 for pairs
- * @throws BertuneError CHECKPOINT_INVALID when a token around the texts, or [CLS] or [SEP] where nothing is, has no id
+ * @param hasSegments whether the model is told them; else all are 0
+ * @throws ComponentError for one of a kind or with a setting that is not known here
  */
-export function readTemplate(directory: string, tokenizer: Asked, config: TokenizerConfig, texts: 1 | 2): Template {
-  const idOf: IdOf = (token) => {
-    const id = tokenizer.token_to_id(token);
-    if (Number.isInteger(id)) return id!;
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Expected ${token} in the vocabulary of the tokenizer in ${directory}`,
-    );
-  };
-  const places = PLACES.slice(0, texts);
-  const processed = tokenizer.post_processor?.post_process([PLACES[0]!], texts === 2 ? [PLACES[1]!] : null, true);
-  const tokens: string[] = processed?.tokens ?? places;
-  const types: number[] = processed?.token_type_ids ?? tokens.map((_, i) => (processed === undefined ? i : 0));
-  const areTypes =
-    Array.isArray(types) && types.every((type) => Number.isInteger(type) && type >= 0 && type < MAX_TYPES);
-  if (!areTypes || types.length !== tokens.length) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected the post-processor in ${directory} to number the segments`);
+export function readTemplate(component: Component | null, texts: 1 | 2, hasSegments: boolean): Template {
+  const { around, types } = withSegments(component, texts);
+  if (hasSegments) return { around, types };
+  return { around: around.map(({ ids }) => ({ ids, types: 0 })), types: types.map(() => 0) };
+}
+
+function withSegments(component: Component | null, texts: 1 | 2): Template {
+  // ByteLevel changes nothing but the offsets of tokens.
+  const parts = flatten('post_processor', component, 'processors').filter(({ type }) => type !== 'ByteLevel');
+  const [part, more] = parts;
+  if (part === undefined)
+    return { around: Array.from({ length: texts + 1 }, () => noIds), types: texts === 1 ? [0] : [0, 1] };
+  if (more !== undefined)
+    throw new ComponentError('post_processor Sequence', `use one of ${part.type} and ${more.type}`);
+  const settings = new Settings('post_processor', part);
+  if (!Object.hasOwn(PROCESSORS, part.type!)) {
+    throw settings.error(`is not known here; use ${Object.keys(PROCESSORS).join(', ')}`);
   }
-  const at = places.map((place) => tokens.indexOf(place));
-  if (at.some((index, i) => index < 0 || (i > 0 && index < at[i - 1]!))) {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Expected the post-processor in ${directory} to keep the texts in order`,
-    );
+  const items = PROCESSORS[part.type!]!(settings, texts);
+  const places = items.flatMap((item, i) => ('text' in item ? [{ ...item, i }] : []));
+  if (places.length !== texts || places.some(({ text }, i) => text !== i)) {
+    throw settings.error(`has ${texts === 1 ? 'a text' : 'two texts'} to place once each, in order; write it so`);
   }
-  const usual = [specialToken(config, 'cls_token', '[CLS]'), specialToken(config, 'sep_token', '[SEP]')];
-  const starts = [0, ...at.map((index) => index + 1)];
+  const starts = [0, ...places.map(({ i }) => i + 1)];
+  const ends = [...places.map(({ i }) => i), items.length];
   return {
-    around: starts.map((start, i) => ({
-      ids: tokens.slice(start, at[i] ?? tokens.length).map(idOf),
-      types: types.slice(start, at[i] ?? tokens.length),
-    })),
-    types: at.map((index) => types[index] ?? 0),
-    empty: tokens.length > texts ? [] : usual.map(idOf),
+    around: starts.map((start, i) => joined(items.slice(start, ends[i]!))),
+    types: places.map(({ type }) => type),
   };
 }
 
@@ -87,20 +72,74 @@ export function addedTokens({ around }: Template): number {
   return around.reduce((sum, { ids }) => sum + ids.length, 0);
 }
 
-/**
- * Puts the ids of texts into their template.
- *
- * @param ids of each text, not longer than they may be
- * @param limit how many tokens the texts may have altogether
- */
-export function fillTemplate(
-  { around, types, empty }: Template,
-  ids: readonly (readonly number[])[],
-  limit: number,
-): Part[] {
-  const isEmpty = ids.every(({ length }) => length === 0);
-  const own: Part[] = isEmpty
-    ? [{ ids: empty.slice(0, limit), types: 0 }, ...ids.slice(1).map(() => ({ ids: [], types: 0 }))]
-    : ids.map((each, i) => ({ ids: each, types: types[i]! }));
-  return around.flatMap((part, i) => (i < own.length ? [part, own[i]!] : [part]));
+/** One more than the largest id that a template adds. */
+export function templateIdLimit({ around }: Template): number {
+  return around.reduce((limit, { ids }) => ids.reduce((a, id) => Math.max(a, id + 1), limit), 0);
+}
+
+/** Puts the ids of texts into their template. */
+export function fillTemplate({ around, types }: Template, ids: readonly (readonly number[])[]): Part[] {
+  return around.flatMap((part, i) => (i < ids.length ? [part, { ids: ids[i]!, types: types[i]! }] : [part]));
+}
+
+const noIds: Part = { ids: [], types: 0 };
+
+function joined(items: readonly Item[]): Part {
+  const withIds = items.flatMap((item) => ('ids' in item ? [item] : []));
+  return {
+    ids: withIds.flatMap(({ ids }) => ids),
+    types: withIds.flatMap(({ ids, type }) => ids.map(() => type)),
+  };
+}
+
+function bert(settings: Settings, texts: 1 | 2): Item[] {
+  const [cls, sep] = [tokenId(settings, 'cls'), tokenId(settings, 'sep')];
+  const single: Item[] = [
+    { ids: [cls], type: 0 },
+    { text: 0, type: 0 },
+    { ids: [sep], type: 0 },
+  ];
+  return texts === 1 ? single : [...single, { text: 1, type: 1 }, { ids: [sep], type: 1 }];
+}
+
+function roberta(settings: Settings, texts: 1 | 2): Item[] {
+  const [cls, sep] = [tokenId(settings, 'cls'), tokenId(settings, 'sep')];
+  const single: Item[] = [
+    { ids: [cls], type: 0 },
+    { text: 0, type: 0 },
+    { ids: [sep], type: 0 },
+  ];
+  return texts === 1 ? single : [...single, { ids: [sep], type: 0 }, { text: 1, type: 0 }, { ids: [sep], type: 0 }];
+}
+
+/** A token and its id, as in ["[CLS]", 101]. */
+function tokenId(settings: Settings, key: string): number {
+  const value = settings.get(key);
+  if (Array.isArray(value) && value.length === 2 && isId(value[1])) return value[1];
+  throw settings.error(`${key} must be a token and its id`);
+}
+
+function template(settings: Settings, texts: 1 | 2): Item[] {
+  const key = texts === 1 ? 'single' : 'pair';
+  const items = settings.get(key);
+  const tokens = settings.get('special_tokens') ?? {};
+  if (!Array.isArray(items)) throw settings.error(`${key} must be an array`);
+  return items.map((item: Component): Item => {
+    const { Sequence: sequence, SpecialToken: special } = item as Record<string, Record<string, unknown> | undefined>;
+    const type = (sequence ?? special)?.type_id;
+    const id = (sequence ?? special)?.id;
+    if (!Number.isSafeInteger(type) || (type as number) < 0 || (type as number) >= MAX_TYPES) {
+      throw settings.error(`${key} must give each of its parts a type_id from 0 to ${MAX_TYPES - 1}`);
+    }
+    if (sequence !== undefined) return { text: id === 'A' ? 0 : 1, type: type as number };
+    const ids = Object.hasOwn(tokens as object, String(id))
+      ? (tokens as Record<string, Component>)[String(id)]?.ids
+      : 0;
+    if (Array.isArray(ids) && ids.every(isId)) return { ids, type: type as number };
+    throw settings.error(`special_tokens must give the ids of ${JSON.stringify(id)}`);
+  });
+}
+
+function isId(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < MAX_IDS;
 }

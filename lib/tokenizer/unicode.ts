@@ -1,7 +1,8 @@
 /*
  * Character classes of Hugging Face's tokenizers library (Rust), where they are not those of JavaScript's regular
- * expressions. The library knows the categories of Unicode 8; the characters listed here came later (or moved), and
- * count as ordinary letters there. Found by running every code point through both; see the test of the tokenizer.
+ * expressions. Its parts know different versions of Unicode: BERT's normaliser and punctuation Unicode 8, normal forms
+ * and combining marks Unicode 9, regular expressions Unicode 16. The characters listed here came later (or moved), and
+ * are unassigned there. Found by running every code point through both; see the tests of the tokenizer.
  */
 
 /** Removed as control or format characters by JavaScript's categories, kept by the library. */
@@ -30,6 +31,40 @@ const LATER_PUNCTUATION = [
   '11fff 12ff1-12ff2 16d6d-16d6f 16e97-16e9a 16fe2 1e5ff 1e95e-1e95f',
 ];
 
+/** Assigned after Unicode 16: unassigned to the regular expressions of the library. */
+const LATER_16 = [
+  '88f c5c cdc 1acf-1add 1ae0-1aeb 20c1 2b96 a7ce-a7cf a7d2 a7d4 a7f1 fbc3-fbd2 fd90-fd91 fdc8-fdce 10940-10959',
+  '10ec5-10ec7 10ed0-10ed8 10efa-10efb 11b60-11b67 11db0-11ddb 11de0-11de9 16ea0-16eb8 16ebb-16ed3 16ff2-16ff6',
+  '187f8-187ff 18d09-18d1e 18d80-18df2 1ccfa-1ccfc 1ceba-1ced0 1cee0-1cef0 1e6c0-1e6de 1e6e0-1e6f5 1e6fe-1e6ff',
+  '1f6d8 1f777-1f77a 1f8d0-1f8d8 1fa54-1fa57 1fa8a 1fa8e 1fac8 1facd 1faea 1faef 1fbfa 2b73a-2b73f 2cea2-2cead',
+  '323b0-33479',
+].join(' ');
+
+/** Those that canonical normal forms leave as they are, and that nothing is reordered or composed across. */
+const LATER_CANONICAL = [
+  '7fd 897-89f 8ca-8d3 9fe c3c d3b-d3c eba 1715 1abf-1add 1ae0-1aeb 1df6-1dfa a82c 105c9 105d2 105da 105e4',
+  '10d24-10d27 10d69-10d6d 10eab-10eac 10efa-10efb 10efd-10eff 10f46-10f50 10f82-10f85 11070 1133b 11382-11385',
+  '1138b 1138e 11390-11391 113c2 113c5 113c7-113c8 113ce-113d0 1145e 11839-1183a 11935 11938 1193d-1193e 11943',
+  '119e0 11a34 11a47 11a99 11d42 11d44-11d45 11d97 11f41-11f42 1611e 16121-16129 1612f 16d63 16d67-16d6a',
+  '16ff0-16ff1 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e6e3 1e6e6 1e6ee-1e6ef 1e6f5',
+].join(' ');
+
+/** Those that compatibility normal forms leave as they are beside these. */
+const LATER_COMPATIBLE =
+  '32ff a7f1-a7f4 ab69 10781-10785 10787-107b0 107b2-107ba 1ccd6-1ccf9 1e030-1e06d 1f16c 1fbf0-1fbf9';
+
+/** Marks by JavaScript's categories that the library does not take for combining ones. */
+const NOT_COMBINING = [
+  '7fd 897-89f 8ca-8d3 9fe afa-aff b55 c04 c3c cf3 d00 d3b-d3c d81 eba ece 1715 180f 1abf-1add 1ae0-1aeb 1cf7',
+  '1df6-1dfa a82c a8ff 10d24-10d27 10d69-10d6d 10eab-10eac 10efa-10eff 10f46-10f50 10f82-10f85 11070',
+  '11073-11074 110c2 11145-11146 111c9 111ce-111cf 11241 1133b 113b8-113c0 113c2 113c5 113c7-113ca 113cc-113d0',
+  '113d2 113e1-113e2 1145e 1182c-1183a 11930-11935 11937-11938 1193b-1193e 11940 11942-11943 119d1-119d7',
+  '119da-119e0 119e4 11a01-11a0a 11a33-11a39 11a3b-11a3e 11a47 11a51-11a5b 11a8a-11a99 11b60-11b67 11d31-11d36',
+  '11d3a 11d3c-11d3d 11d3f-11d45 11d47 11d8a-11d8e 11d90-11d91 11d93-11d97 11ef3-11ef6 11f00-11f01 11f03',
+  '11f34-11f3a 11f3e-11f42 11f5a 13440 13447-13455 1611e-1612f 16f4f 16f7f-16f87 16fe4 16ff0-16ff1 1cf00-1cf2d',
+  '1cf30-1cf46 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e6e3 1e6e6 1e6ee-1e6ef 1e6f5',
+].join(' ');
+
 /** The ranges `a-b c` (hexadecimal) as the inside of a character class. */
 function ranges(list: string): string {
   return list.replace(/[0-9a-f]+/g, '\\u{$&}').replaceAll(' ', '');
@@ -56,3 +91,58 @@ export const ACCENTS = new RegExp(`[[\\p{Mn}\\u{1734}\\u{1171e}]--[${KEPT}]]`, '
 
 /** The words and single punctuation characters of a normalised text. */
 export const WORDS = new RegExp(`${PUNCTUATION}|[^\\p{White_Space}${PUNCTUATION}]+`, 'gv');
+
+/** The end of a character class in JavaScript's `v` syntax that takes out what came after Unicode 16. */
+export const UNTIL_16 = `--[${ranges(LATER_16)}]`;
+
+/** What came after Unicode 16, as the inside of such a class. */
+export const AFTER_16 = ranges(LATER_16);
+
+/** What is in a word to the library's \w, and in a single run of it. */
+export const WORD_CLASS = `[[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]${UNTIL_16}]`;
+
+/** Punctuation: that of ASCII, and what Unicode 8 takes for such. */
+export const PUNCTUATION_CLASS = PUNCTUATION;
+
+/** What StripAccents removes. */
+export const COMBINING = new RegExp(`[[\\p{M}\\u{1cf2}\\u{1cf3}]--[${ranges(NOT_COMBINING)}]]`, 'gv');
+
+/** Runs of characters that the canonical normal forms apply to. */
+export const CANONICAL_RUNS = new RegExp(`[^${ranges(LATER_CANONICAL)}]+`, 'gu');
+
+/** Runs of characters that the compatibility normal forms apply to. */
+export const COMPATIBLE_RUNS = new RegExp(`[^${ranges(`${LATER_CANONICAL} ${LATER_COMPATIBLE}`)}]+`, 'gu');
+
+/** Whether a unit of text is white space. */
+export function isSpace(unit: number): boolean {
+  if (unit < 0x85) return unit === 0x20 || (unit >= 9 && unit <= 13);
+  if (unit < 0x2000) return unit === 0x85 || unit === 0xa0 || unit === 0x1680;
+  return unit <= 0x200a || unit === 0x2028 || unit === 0x2029 || unit === 0x202f || unit === 0x205f || unit === 0x3000;
+}
+
+/**
+ * Where a text may be cut so that what normalisers make of its parts is what they make of the whole: at most `at`, and
+ * in front of a character that does nothing to the one before it.
+ *
+ * @param from the least place; there the text is cut where there is no better one
+ */
+export function cutBefore(text: string, from: number, at: number): number {
+  for (let cut = at; cut > from; cut--) {
+    const code = text.codePointAt(cut)!;
+    const isFree = code < 0x80 ? code >= 0x20 && code < 0x7f : !JOINS.test(String.fromCodePoint(code));
+    if (isFree && !JOINS_NEXT.test(text.slice(Math.max(0, cut - 2), cut))) return cut;
+  }
+  return isLow(text.charCodeAt(at)) ? at - 1 : at;
+}
+
+function isLow(unit: number): boolean {
+  return unit >= 0xdc00 && unit < 0xe000;
+}
+
+/** What may join with a character in front: marks, parts of syllables and emoji, and halves of characters. */
+const JOINS =
+  /[\p{M}\p{Cc}\p{Cf}\p{Cs}\p{Emoji_Modifier}\p{Regional_Indicator}\u1160-\u11ff\u3133\u3135\u3136\u313a-\u3140\u314f-\u318e\ud7b0-\ud7ff\uff9e-\uffdf]/u;
+
+/** What may join with a character behind it. */
+const JOINS_NEXT =
+  /[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\u200d\u{110bd}\u{110cd}\u{111c2}\u{111c3}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}]$/u;

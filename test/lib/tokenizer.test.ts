@@ -280,31 +280,41 @@ describe('tokenizer', () => {
 
   describe('settings', () => {
     it('of tokenizer_config.json overrule those of tokenizer.json, as in transformers', async () => {
-      const lower = await variant({}, { model_max_length: 128, pad_token: { content: '[MASK]' } });
+      const bert = { tokenizer_class: 'BertTokenizer' };
+      const pad_token = { __type: 'AddedToken', content: '[MASK]', special: true };
+      const lower = await variant({}, { ...bert, model_max_length: 128, pad_token });
       expect([lower.modelMaxLength, lower.padTokenId]).to.deep.equal([128, 103]);
       expect(lower.encode('Hello Café', 9)).to.deep.equal([101, 7592, 7668, 102]);
-      const cased = await variant({}, { do_lower_case: false, model_max_length: 1e30, pad_token: '<nothing>' });
-      expect([cased.modelMaxLength, cased.padTokenId]).to.deep.equal([Number.POSITIVE_INFINITY, -1]);
+      const other = { model_max_length: 1e30, pad_token: '<other>' };
+      const cased = await variant({}, { ...bert, ...other, do_lower_case: false });
+      expect([cased.modelMaxLength, cased.padTokenId]).to.deep.equal([Number.POSITIVE_INFINITY, 30522]);
       expect(cased.encode('Hello café', 9)).to.deep.equal([101, 100, 100, 102]);
-      const stripped = await variant({}, { do_lower_case: false, strip_accents: true });
+      const stripped = await variant({}, { ...bert, do_lower_case: false, strip_accents: true });
       expect(stripped.encode('Hello café', 9)).to.deep.equal([101, 100, 7668, 102]);
-      const together = await variant({}, { tokenize_chinese_chars: false });
+      const together = await variant({}, { ...bert, tokenize_chinese_chars: false });
       expect(together.encode('我我', 9)).to.deep.equal([101, 1855, 30381, 102]);
+      const plain = await variant({}, { tokenizer_class: 'PreTrainedTokenizerFast', do_lower_case: false });
+      expect([plain.encode('Hello', 9), plain.padTokenId]).to.deep.equal([[101, 7592, 102], -1]);
     });
 
     it('give segments where the post-processor does', async () => {
       const special = (id: string, type_id: number) => ({ SpecialToken: { id, type_id } });
-      const tokenizer = await variant({
-        post_processor: {
-          type: 'TemplateProcessing',
-          single: [special('[CLS]', 2), { Sequence: { id: 'A', type_id: 1 } }, special('[SEP]', 3)],
-          pair: [],
-          special_tokens: {},
+      const single = [special('[CLS]', 2), { Sequence: { id: 'A', type_id: 1 } }, special('[SEP]', 3)];
+      const post_processor = {
+        type: 'TemplateProcessing',
+        single,
+        pair: [...single, { Sequence: { id: 'B', type_id: 1 } }],
+        special_tokens: {
+          '[CLS]': { id: '[CLS]', ids: [101], tokens: ['[CLS]'] },
+          '[SEP]': { id: '[SEP]', ids: [102], tokens: ['[SEP]'] },
         },
-      });
+      };
+      const tokenizer = await variant({ post_processor }, { model_input_names: ['input_ids', 'token_type_ids'] });
       const { ids, typeIds } = await tokenizer.encodeTexts(['hello', '', 'so so so'], 4);
       expect([...ids]).to.deep.equal([101, 7592, 102, 101, 102, 101, 2061, 2061, 102]);
       expect([...typeIds!]).to.deep.equal([2, 1, 3, 2, 3, 2, 1, 1, 3]);
+      const unaware = await variant({ post_processor });
+      expect((await unaware.encodeTexts(['hello'], 4)).typeIds).to.equal(undefined);
     });
 
     it('find added tokens in the raw text, the longest first', async () => {
@@ -340,20 +350,29 @@ describe('tokenizer', () => {
         ['[]', 'a JSON object'],
         ['{}', 'a vocabulary'],
         ['{"model": {"type": "WordPiece", "vocab": {"a": -1}}}', 'a token id for "a"'],
-        ['{"model": {"type": "WordPiece", "vocab": {}}, "added_tokens": [{"content": "x"}]}', 'a token id for "x"'],
+        [
+          '{"model": {"type": "WordPiece", "vocab": {}}, "added_tokens": [{"content": "x"}]}',
+          'a token id for id of added_tokens[0]',
+        ],
         ['{"model": {"vocab": {}}, "normalizer": {"type": "Mystery"}}', 'Cannot use the tokenizer'],
-        ['{"model": {"type": "WordPiece", "unk_token": "a", "vocab": {"a": 0}}}', '[CLS]'],
       ] as const) {
         await writeFile(temporary.path('tokenizer.json'), content);
         await expectRefusal(Tokenizer.load(temporary.path()), 'CHECKPOINT_INVALID', pattern);
       }
+      const bare = '{"model": {"type": "WordPiece", "unk_token": "a", "vocab": {"a": 0}}}';
+      await writeFile(temporary.path('tokenizer.json'), bare);
+      const tokenizer = await Tokenizer.load(temporary.path());
+      await expectRefusal(() => tokenizer.encode('', 8), 'INVALID_DATA');
       await writeFile(temporary.path('tokenizer_config.json'), '"no object"');
       await expectRefusal(Tokenizer.load(temporary.path()), 'CHECKPOINT_INVALID', 'tokenizer_config.json');
     });
 
-    it('of a vocabulary without [CLS] are refused', async () => {
+    it('of a vocabulary without [CLS] add it, and without [UNK] are refused', async () => {
       await writeFile(temporary.path('vocab.txt'), '[PAD]\n[UNK]\n[SEP]\n[MASK]\na\n');
-      await expectRefusal(Tokenizer.load(temporary.path()), 'CHECKPOINT_INVALID', '[CLS]', 'vocab.txt');
+      const tokenizer = await Tokenizer.load(temporary.path());
+      expect([tokenizer.encode('a', 9), tokenizer.vocabSize]).to.deep.equal([[5, 4, 2], 6]);
+      await writeFile(temporary.path('vocab.txt'), '[PAD]\n[CLS]\n[SEP]\n[MASK]\na\n');
+      await expectRefusal(Tokenizer.load(temporary.path()), 'CHECKPOINT_INVALID', 'unknown token "[UNK]"');
     });
   });
 });

@@ -7,7 +7,7 @@ import { modelOf, TextClassifier } from '../../lib/classifier.js';
 import { loadDataset } from '../../lib/dataset.js';
 import { fromFloat32, readSafetensors, toFloat32 } from '../../lib/safetensors.js';
 import { Tokenizer } from '../../lib/tokenizer.js';
-import { fixture, useTemporaryDirectory } from '../lib/files.js';
+import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
 import { canonicalName, type Golden, goldenBatch, goldenTensor, goldenValues, readGolden } from './support.js';
 
 /** What an implementation may differ by from the one that computed the expected logits from the same files. */
@@ -231,61 +231,38 @@ describe('files that transformers and PEFT saved', () => {
 describe('the tokenizer of what is saved', () => {
   const directory = useTemporaryDirectory();
 
-  const save = async (change: { tokenizer?: object; config?: object | null }) => {
+  const save = async (change: { tokenizer?: object; config?: object | null; model?: object }) => {
     const [source, target] = [directory.path('source'), directory.path('target')];
     await cp(interop('full'), source, { recursive: true });
     const tokenizer = { ...(await readJson(source, 'tokenizer.json')), ...change.tokenizer };
     await writeFile(join(source, 'tokenizer.json'), JSON.stringify(tokenizer));
+    const model = { ...(await readJson(source, 'config.json')), ...change.model };
+    await writeFile(join(source, 'config.json'), JSON.stringify(model));
     if (change.config) await writeFile(join(source, 'tokenizer_config.json'), JSON.stringify(change.config));
-    await using model = await TextClassifier.load(source, CPU);
-    await model.save(target);
+    await using classifier = await TextClassifier.load(source, CPU);
+    await classifier.save(target);
     const texts = ['Good day', 'a bad thing [SEP]'];
     const [before, after] = [await Tokenizer.load(source), await Tokenizer.load(target)];
     for (const text of texts) expect(after.encode(text, 24)).to.deep.equal(before.encode(text, 24));
     return { source, target };
   };
 
-  it('is of the class that adds nothing where tokenizer.json has no post-processor', async () => {
+  it('names its class where only config.json says what it is', async () => {
     const pad_token = { __type: 'AddedToken', content: '[PAD]', special: true };
-    const config = { tokenizer_class: 'BertTokenizer', model_max_length: 24, pad_token, other: [1] };
-    const { target } = await save({ config });
-    expect(await readJson(target, 'tokenizer_config.json')).to.deep.equal({
-      tokenizer_class: 'PreTrainedTokenizerFast',
-      model_max_length: 24,
-      pad_token,
-      unk_token: '[UNK]',
-      cls_token: '[CLS]',
-      sep_token: '[SEP]',
-      mask_token: '[MASK]',
-      other: [1],
-    });
-  });
-
-  it('names only tokens of the vocabulary, and keeps a class that adds nothing', async () => {
-    const { added_tokens, model } = await readJson(interop('full', 'tokenizer.json'));
-    const { '[MASK]': _, ...vocab } = model.vocab;
-    const tokenizer = {
-      added_tokens: added_tokens.filter((token: { content: string }) => token.content !== '[MASK]'),
-      model: { ...model, vocab },
-    };
-    const { target } = await save({ tokenizer, config: { tokenizer_class: 'TokenizersBackend', pad_token: null } });
-    expect(await readJson(target, 'tokenizer_config.json')).to.deep.equal({
-      tokenizer_class: 'TokenizersBackend',
-      pad_token: null,
-      unk_token: '[UNK]',
-      cls_token: '[CLS]',
-      sep_token: '[SEP]',
-    });
-  });
-
-  it('has in tokenizer.json what its configuration overrules, which that class passes over', async () => {
-    const config = { tokenizer_class: 'BertTokenizer', do_lower_case: false, strip_accents: true };
+    const config = { model_max_length: 24, pad_token, other: [1] };
     const { source, target } = await save({ config });
-    const [before, after] = [await readJson(source, 'tokenizer.json'), await readJson(target, 'tokenizer.json')];
-    expect(before.normalizer).to.include({ lowercase: true, strip_accents: null });
-    expect(after).to.deep.equal({
-      ...before,
-      normalizer: { ...before.normalizer, lowercase: false, strip_accents: true },
+    expect(await readJson(target, 'tokenizer_config.json')).to.deep.equal({
+      ...config,
+      tokenizer_class: 'BertTokenizer',
+    });
+    expect(await readJson(target, 'tokenizer.json')).to.deep.equal(await readJson(source, 'tokenizer.json'));
+  });
+
+  it('names the class that config.json names, as older versions know it', async () => {
+    const { target } = await save({ config: { other: 1 }, model: { tokenizer_class: 'TokenizersBackend' } });
+    expect(await readJson(target, 'tokenizer_config.json')).to.deep.equal({
+      other: 1,
+      tokenizer_class: 'PreTrainedTokenizerFast',
     });
   });
 
@@ -299,10 +276,28 @@ describe('the tokenizer of what is saved', () => {
     await model.save(target);
     await using again = await TextClassifier.load(target, CPU);
     expect((await again.logits('Good day')).logits).to.deep.equal((await model.logits('Good day')).logits);
-    expect(await sameNames(source, target)).to.deep.equal(['config.json', 'model.safetensors', 'vocab.txt']);
+    const json = ['tokenizer.json', 'tokenizer_config.json'];
+    expect((await readdir(target)).sort()).to.deep.equal(['config.json', 'model.safetensors', ...json, 'vocab.txt']);
+    expect(await readJson(target, json[1]!)).to.deep.equal({ tokenizer_class: 'BertTokenizer' });
   });
 
-  it('is copied byte for byte where tokenizer.json has a post-processor', async () => {
+  it('may lack a token that only its class knows, which texts then must not hold', async () => {
+    const [source, target] = [directory.path('source'), directory.path('target')];
+    await cp(interop('full'), source, { recursive: true });
+    const { model: wordPieces } = await readJson(source, 'tokenizer.json');
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) await rm(join(source, name));
+    const pieces = Object.keys(wordPieces.vocab).map((piece) => (piece === '[MASK]' ? 'unused' : piece));
+    await writeFile(join(source, 'vocab.txt'), pieces.join('\n'));
+    await using model = await TextClassifier.load(source, CPU);
+    await model.save(target);
+    for (const path of [source, target]) {
+      await using classifier = await TextClassifier.load(path, CPU);
+      await classifier.predict(['Good day']);
+      await expectRefusal(classifier.predict(['Good [MASK]']), 'INVALID_DATA', 'a text has 64');
+    }
+  });
+
+  it('is copied byte for byte where its configuration names the class', async () => {
     const post_processor = { type: 'BertProcessing', cls: ['[CLS]', 2], sep: ['[SEP]', 3] };
     const { source, target } = await save({
       tokenizer: { post_processor },

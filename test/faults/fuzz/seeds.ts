@@ -94,9 +94,20 @@ export const TOKENIZER_CONFIG = {
   sep_token: '[SEP]',
   pad_token: '[PAD]',
   unk_token: '[UNK]',
-  mask_token: { content: '[MASK]', lstrip: false },
+  mask_token: { __type: 'AddedToken', content: '[MASK]', lstrip: false },
+  extra_special_tokens: ['<e>', { __type: 'AddedToken', content: '<f>', rstrip: true }],
   tokenizer_class: 'BertTokenizer',
 };
+
+/** special_tokens_map.json of it. */
+export const SPECIAL_TOKENS = {
+  cls_token: '[CLS]',
+  mask_token: { content: '[MASK]', single_word: false, lstrip: true, rstrip: false, normalized: false },
+  additional_special_tokens: ['<e>'],
+};
+
+/** added_tokens.json of it. */
+export const ADDED_TOKENS = { '<url>': PIECES.length, '[MASK]': 4 };
 
 /** A tensor of small numbers. */
 export function tensor(...shape: number[]): Tensor {

@@ -1,19 +1,24 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { tokenizerFiles } from '../../../../lib/checkpoint/tokenizer-files.js';
 import { BertuneError } from '../../../../lib/errors.js';
 import { Tokenizer } from '../../../../lib/tokenizer.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input, sound } from '../format.js';
 import { JsonDocument } from '../json.js';
-import { CODES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY } from '../seeds.js';
+import { ADDED_TOKENS, CODES, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY } from '../seeds.js';
 
 const NAME = 'tokenizer.json';
 const CONFIG = 'tokenizer_config.json';
 const OLD = 'vocab.txt';
 const TEXT = JSON.stringify(TOKENIZER);
 const DOCUMENT = new JsonDocument(TOKENIZER);
-const CONFIG_DOCUMENT = new JsonDocument(TOKENIZER_CONFIG);
+const BESIDE = new Map([
+  [CONFIG, new JsonDocument(TOKENIZER_CONFIG)],
+  ['special_tokens_map.json', new JsonDocument(SPECIAL_TOKENS)],
+  ['added_tokens.json', new JsonDocument(ADDED_TOKENS)],
+]);
+
+/** Special tokens that only the class knows come behind the vocabulary. */
+const IMPLIED = 5;
 const TEXTS = ['Hello [MASK] world, unaffable ΣΟΦΟΣ!', '', '中文 é \ud800', 'x'.repeat(300)];
 
 const withModel = (what: string, model: object): Input => ({
@@ -33,9 +38,6 @@ export const format: Format = {
     { files: { [OLD]: VOCABULARY, [CONFIG]: '{"cls_token":"constructor"}' }, what: 'a prototype for a token' },
     { files: { [NAME]: TEXT.replace('"BertNormalizer"', '['.repeat(1e5) + ']'.repeat(1e5)) }, what: '100,000 levels' },
   ],
-  async prepare(directory) {
-    await writeFile(join(directory, 'special_tokens_map.json'), '{}');
-  },
   generate(random) {
     const files: Record<string, string | Uint8Array> = {};
     const done: string[] = [];
@@ -53,10 +55,11 @@ export const format: Format = {
       files[NAME] = bytes;
       done.push(what);
     }
-    if (random.chance(0.3)) {
-      const { text, what } = CONFIG_DOCUMENT.mutated(random);
-      files[CONFIG] = text;
-      done.push(`${CONFIG}: ${what}`);
+    for (const [name, document] of BESIDE) {
+      if (!random.chance(0.2)) continue;
+      const { text, what } = document.mutated(random);
+      files[name] = text;
+      done.push(`${name}: ${what}`);
     }
     return { files, what: done.join('; ') };
   },
@@ -67,7 +70,8 @@ export const format: Format = {
       Number.isSafeInteger(vocabSize) && vocabSize >= 0 && vocabSize <= 2 ** 31,
       `the vocabulary has ${vocabSize} ids`,
     );
-    const areIds = (ids: Iterable<number>) => [...ids].every((id) => Number.isInteger(id) && id >= 0 && id < vocabSize);
+    const areIds = (ids: Iterable<number>) =>
+      [...ids].every((id) => Number.isInteger(id) && id >= 0 && id < vocabSize + IMPLIED);
     const most = Math.max(8, tokenizer.specialTokens + 1);
     for (const text of TEXTS) {
       const ids = tokenizer.encode(text, most);
@@ -80,7 +84,7 @@ export const format: Format = {
       });
       sound(areIds(ids) && offsets.at(-1) === ids.length, 'pairs are not packed');
     });
-    for (const { name } of await tokenizerFiles(directory)) sound(name.length > 0, 'a file without a name');
+    for (const { name } of (await tokenizerFiles(directory)).files) sound(name.length > 0, 'a file without a name');
   },
   codes: CODES,
 };

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32, gunzipSync } from 'node:zlib';
+import { BertuneError } from '../../lib/errors.js';
+import { Tokenizer } from '../../lib/tokenizer.js';
+import { fixture } from '../lib/files.js';
+
+/* As in test/fixtures/generators/encodings.py, which made the digests with Hugging Face's tokenizers. */
+const EVERY = 8;
+const SINGLE_LENGTH = 11;
+const PAIR_LENGTH = 14;
+const DISTANCE = 7;
+const NO_LIMIT = 1_000_000;
+
+const read = (name: string) => readFileSync(fixture(`tokenizers/${name}`));
+const readJson = (name: string) => JSON.parse(gunzipSync(read(name)).toString()) as unknown;
+
+export const TEXTS = readJson('texts.json.gz') as string[];
+export const DEFINITIONS = readJson('definitions.json.gz') as Record<string, object>;
+const FURTHER = TEXTS.filter((_, i) => i % EVERY === 0).length;
+
+/** The texts that a tokenizer encodes otherwise than Hugging Face's library. */
+export interface Differences {
+  /** Single texts as they are. */
+  singles: string[];
+  /** Single texts that are cut, and pairs. */
+  further: string[];
+}
+
+/** Encodes every text with the tokenizer of a name, in a directory that may be written to. */
+export async function differences(name: string, directory: string): Promise<Differences> {
+  const place = Object.keys(DEFINITIONS).indexOf(name);
+  const stored = read('digests.bin').subarray(4 * place * (TEXTS.length + FURTHER));
+  const [right, left] = [await load(name, 'right', directory), await load(name, 'left', directory)];
+  const singles = TEXTS.filter(
+    (text, i) => crc32(numbers(idsOf(right, text, NO_LIMIT))) !== stored.readUInt32LE(4 * i),
+  );
+  const further: string[] = [];
+  for (let i = 0; i < TEXTS.length; i += EVERY) {
+    const [text, pair] = [TEXTS[i]!, TEXTS[(i + DISTANCE) % TEXTS.length]!];
+    const lists = [await pairOf(right, text, pair, NO_LIMIT)];
+    for (const tokenizer of [right, left]) {
+      lists.push(numbers(idsOf(tokenizer, text, SINGLE_LENGTH)), await pairOf(tokenizer, text, pair, PAIR_LENGTH));
+    }
+    if (crc32(lists.join('|')) !== stored.readUInt32LE(4 * (TEXTS.length + i / EVERY))) further.push(text);
+  }
+  return { singles, further };
+}
+
+async function load(name: string, truncation_side: string, directory: string): Promise<Tokenizer> {
+  const model_input_names = ['input_ids', 'token_type_ids', 'attention_mask'];
+  const config = { tokenizer_class: 'PreTrainedTokenizerFast', truncation_side, model_input_names };
+  await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(DEFINITIONS[name]));
+  await writeFile(join(directory, 'tokenizer_config.json'), JSON.stringify(config));
+  return Tokenizer.load(directory);
+}
+
+/** The ids of a text. The library gives none for a text without tokens, which is refused here. */
+function idsOf(tokenizer: Tokenizer, text: string, maxLength: number): Iterable<number> {
+  try {
+    return tokenizer.encode(text, maxLength);
+  } catch (error) {
+    if (error instanceof BertuneError && error.code === 'INVALID_DATA') return [];
+    throw error;
+  }
+}
+
+async function pairOf(tokenizer: Tokenizer, text: string, pair: string, maxLength: number): Promise<string> {
+  try {
+    const { ids, typeIds = new Int32Array(ids.length) } = await tokenizer.encodeTexts([text], maxLength, {
+      pairs: [pair],
+    });
+    return `${numbers(ids)};${numbers(typeIds)}`;
+  } catch (error) {
+    if (error instanceof BertuneError && error.code === 'INVALID_DATA') return ';';
+    throw error;
+  }
+}
+
+function numbers(values: Iterable<number>): string {
+  return [...values].join(',');
+}
