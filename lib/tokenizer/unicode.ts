@@ -50,8 +50,7 @@ const LATER_CANONICAL = [
 ].join(' ');
 
 /** Those that compatibility normal forms leave as they are beside these. */
-const LATER_COMPATIBLE =
-  '32ff a7f1-a7f4 ab69 10781-10785 10787-107b0 107b2-107ba 1ccd6-1ccf9 1e030-1e06d 1f16c 1fbf0-1fbf9';
+const LATER_COMPATIBLE = '32ff a7f1-a7f4 ab69 10781-10785 10787-107b0 107b2-107ba 1ccd6-1ccf9 1e030-1e06d 1f16c 1fbf0-1fbf9';
 
 /** Marks by JavaScript's categories that the library does not take for combining ones. */
 const NOT_COMBINING = [
