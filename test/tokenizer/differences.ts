@@ -33,7 +33,9 @@ export async function differences(name: string, directory: string): Promise<Diff
   const place = Object.keys(DEFINITIONS).indexOf(name);
   const stored = read('digests.bin').subarray(4 * place * (TEXTS.length + FURTHER));
   const [right, left] = [await load(name, 'right', directory), await load(name, 'left', directory)];
-  const singles = TEXTS.filter((text, i) => crc32(numbers(idsOf(right, text, NO_LIMIT))) !== stored.readUInt32LE(4 * i));
+  const singles = TEXTS.filter(
+    (text, i) => crc32(numbers(idsOf(right, text, NO_LIMIT))) !== stored.readUInt32LE(4 * i),
+  );
   const further: string[] = [];
   for (let i = 0; i < TEXTS.length; i += EVERY) {
     const [text, pair] = [TEXTS[i]!, TEXTS[(i + DISTANCE) % TEXTS.length]!];
@@ -66,7 +68,9 @@ function idsOf(tokenizer: Tokenizer, text: string, maxLength: number): Iterable<
 
 async function pairOf(tokenizer: Tokenizer, text: string, pair: string, maxLength: number): Promise<string> {
   try {
-    const { ids, typeIds = new Int32Array(ids.length) } = await tokenizer.encodeTexts([text], maxLength, { pairs: [pair] });
+    const { ids, typeIds = new Int32Array(ids.length) } = await tokenizer.encodeTexts([text], maxLength, {
+      pairs: [pair],
+    });
     return `${numbers(ids)};${numbers(typeIds)}`;
   } catch (error) {
     if (error instanceof BertuneError && error.code === 'INVALID_DATA') return ';';

@@ -15,7 +15,9 @@ try {
   for (const name of names) {
     const { singles, further } = await differences(name, directory);
     all += singles.length + further.length;
-    console.log(`${name.padEnd(width)}  ${String(singles.length).padStart(25)}  ${String(further.length).padStart(15)}`);
+    console.log(
+      `${name.padEnd(width)}  ${String(singles.length).padStart(25)}  ${String(further.length).padStart(15)}`,
+    );
     for (const text of singles.slice(0, 3)) console.log(`    ${JSON.stringify(text)}`);
   }
 } finally {
