@@ -66,7 +66,7 @@ const NOT_COMBINING = [
 ].join(' ');
 
 /** The ranges `a-b c` (hexadecimal) as the inside of a character class. */
-function ranges(list: string): string {
+export function ranges(list: string): string {
   return list.replace(/[0-9a-f]+/g, '\\u{$&}').replaceAll(' ', '');
 }
 

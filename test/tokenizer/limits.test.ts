@@ -75,7 +75,7 @@ describe('limits of tokenizers', () => {
         { normalizer: { type: 'Precompiled', precompiled_charsmap: 'AAAA' } },
         'normalizer Precompiled: precompiled_charsmap is broken',
       ],
-      [{ pre_tokenizer: { type: 'UnicodeScripts' } }, 'pre_tokenizer UnicodeScripts: is not known here'],
+      [{ pre_tokenizer: { type: 'Mystery' } }, 'pre_tokenizer Mystery: is not known here'],
       [
         { pre_tokenizer: split('(a)\\1') },
         'pre_tokenizer Split: the pattern "(a)\\\\1" has \\1, which is not supported here',
