@@ -14,7 +14,9 @@ target_compile_options(bertune_compile_options INTERFACE
   -Wall -Wextra -Werror=return-type
   -fopenmp-simd         # `#pragma omp simd` on plain loops; no OpenMP runtime
   -fno-math-errno       # these two let loops with sqrt and comparisons vectorise; results stay IEEE
-  -fno-trapping-math)
+  -fno-trapping-math
+  # Messages and debug information name sources from the root of the repository, not from the builder's folder.
+  "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=")
 
 if(BERTUNE_NATIVE_ARCH)
   include(CheckCXXCompilerFlag)

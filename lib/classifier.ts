@@ -20,7 +20,7 @@ import {
   expectString,
   invalidOption,
 } from './options.js';
-import { type LogitRows, type Prediction, predictionsOf } from './prediction.js';
+import { expectFiniteLogits, type LogitRows, type Prediction, predictionsOf } from './prediction.js';
 import { expectTexts, type TextInput, type TextInputs } from './text-input.js';
 import { TimeSlice, throwIfAborted } from './time-slice.js';
 import type { MemoryReport } from './training/events.js';
@@ -151,7 +151,8 @@ export class TextClassifier implements AsyncDisposable {
    *
    * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than the model takes are cut
    * @returns one prediction a text, in their order; of the classes of its adapter
-   * @throws BertuneError INVALID_OPTION; NOT_FOUND for an adapter that is not loaded; ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_OPTION; NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text;
+   *   ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
     return this.#withRows(texts, options, ({ signal, ...rows }) => predictionsOf(rows, signal));
@@ -162,7 +163,7 @@ export class TextClassifier implements AsyncDisposable {
    *
    * @param texts as in `predict`
    * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of several numbers of classes; NOT_FOUND
-   *   for an adapter that is not loaded; ABORTED, DISPOSED, OUT_OF_MEMORY
+   *   for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
     return this.#withRows(texts, options, flattened, { oneWidth: true });
@@ -259,6 +260,8 @@ export class TextClassifier implements AsyncDisposable {
   /**
    * Saves the model with its tokenizer: as a PEFT adapter after lora or prefix, as a Hugging Face checkpoint otherwise.
    * Where the weights under an adapter are not those of the base it was loaded from, they are saved beside it in `base/`.
+   * A model in training can be saved into its run's `outputDirectory`, in turn with the run's checkpoints; a directory that
+   * is in use by anything else is refused.
    *
    * @param directory made where needed
    * @throws BertuneError OUTPUT_REFUSED, INVALID_OPTION, DISPOSED
@@ -349,12 +352,12 @@ interface Rows extends LogitRows {
 
 /** Rows of one width in one array. */
 async function flattened({ count, row, flat, signal }: Rows): Promise<Logits> {
-  if (flat) return flat;
-  const classes = row(0).length;
+  const classes = flat?.classes ?? row(0).length;
   const slice = new TimeSlice(signal);
-  const logits = new (row(0) instanceof Float64Array ? Float64Array : Float32Array)(count * classes);
+  const logits = flat?.logits ?? new (row(0) instanceof Float64Array ? Float64Array : Float32Array)(count * classes);
   for (let i = 0; i < count; i++) {
-    logits.set(row(i), i * classes);
+    expectFiniteLogits(row(i), classes, i);
+    if (!flat) logits.set(row(i), i * classes);
     if (slice.isOver) await slice.next();
   }
   return { logits, classes };

@@ -8,20 +8,28 @@ import { impliedClasses, labelIndices } from './data/labels.js';
 import { readParquet } from './data/parquet.js';
 import { Rows } from './data/rows.js';
 import { type DatasetFiles, type FoundFiles, findFiles } from './data/source.js';
-import { type DatasetOptions, type ReadOptions, SPLIT_NAMES, type SplitName, type TextDataset } from './data/types.js';
+import {
+  type DatasetOptions,
+  QUOTINGS,
+  type ReadOptions,
+  SPLIT_NAMES,
+  type SplitName,
+  type TextDataset,
+} from './data/types.js';
 import { BertuneError } from './errors.js';
 import {
   expectAbortSignal,
   expectFunction,
   expectNames,
   expectObject,
+  expectOneOf,
   expectString,
   invalidOption,
   isArray,
 } from './options.js';
 
 export type { DatasetFiles } from './data/source.js';
-export type { DatasetOptions, Split, SplitName, SplitOptions, TextDataset } from './data/types.js';
+export type { DatasetOptions, Quoting, Split, SplitName, SplitOptions, TextDataset } from './data/types.js';
 
 const READERS: Readonly<Record<string, (path: string, rows: Rows, options: ReadOptions) => Promise<void>>> = {
   '.csv': readDelimited,
@@ -103,14 +111,23 @@ export function datasetFromRows(
 
 function checkOptions(given: DatasetOptions): DatasetOptions {
   const texts = ['textColumn', 'textPairColumn', 'labelColumn', 'config'] as const;
-  const options = expectObject('options', given, [...texts, 'delimiter', 'labels', 'split', 'signal', 'onProgress']);
-  const { delimiter, labels, split, signal, onProgress } = options;
+  const options = expectObject('options', given, [
+    ...texts,
+    'delimiter',
+    'quoting',
+    'labels',
+    'split',
+    'signal',
+    'onProgress',
+  ]);
+  const { delimiter, quoting, labels, split, signal, onProgress } = options;
   for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
   if (delimiter !== undefined && (typeof delimiter !== 'string' || !/^[^"\r\n]$/.test(delimiter))) {
     throw invalidOption('delimiter', 'one character other than a quote or a line end', delimiter);
   }
+  if (quoting !== undefined) expectOneOf('quoting', quoting, QUOTINGS);
   return {
     ...options,
     ...(labels !== undefined && { labels: expectNames('labels', labels) }),

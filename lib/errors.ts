@@ -15,6 +15,7 @@ const END_CHARACTERS = 300;
  * - `NOT_FOUND`: a file, directory, column, parameter or name does not exist.
  * - `OUTPUT_REFUSED`: an output directory cannot be written, or is not empty and overwriting was not asked for.
  * - `NON_FINITE_LOSS`: the loss or the gradient norm became NaN or infinite; the parameters are those of the last good step.
+ * - `NON_FINITE_LOGITS`: the model's scores for a text are NaN or infinite: weights are damaged, or too large to compute with.
  * - `ABORTED`: an AbortSignal stopped the work.
  * - `TIMED_OUT`: the work was not done within the time it was given.
  * - `QUEUE_FULL`: a service has as much waiting as it may; `retryAfter` says when to try again.
@@ -34,6 +35,7 @@ export type ErrorCode =
   | 'NOT_FOUND'
   | 'OUTPUT_REFUSED'
   | 'NON_FINITE_LOSS'
+  | 'NON_FINITE_LOGITS'
   | 'ABORTED'
   | 'TIMED_OUT'
   | 'QUEUE_FULL'

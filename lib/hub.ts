@@ -48,7 +48,7 @@ export interface Found {
   name: string;
   /** The revision that was asked for; null for none, and for a local path. */
   revision: string | null;
-  /** The commit on the hub; null for a local path. */
+  /** The commit on the hub, or the snapshot's name in a cache that was laid out by hand; null for a local path. */
   commit: string | null;
   /** The files that were chosen; null for a local path. */
   files: readonly string[] | null;

@@ -12,6 +12,7 @@ import {
   expectPositiveInteger,
   invalidOption,
   isArray,
+  MOST_INT32,
 } from './options.js';
 
 /*
@@ -162,7 +163,7 @@ export function prefix(options: PrefixOptions = {}): PrefixMethod {
  */
 export function lora(options: LoraOptions = {}): LoraMethod {
   const given = expectObject('lora options', options, OPTION_KEYS.lora);
-  const rank = expectPositiveInteger('rank', given.rank ?? 8);
+  const rank = expectPositiveInteger('rank', given.rank ?? 8, MOST_INT32);
   return {
     kind: 'lora',
     rank,
@@ -321,28 +322,23 @@ export function countParameters(
     methodPlan(
       method === null ? null : expectMethod('method', method),
       expectConfig('config', config),
-      expectCount('labels', labels),
+      expectPositiveInteger('labels', labels, MOST_INT32),
       expectOneOf('head', head ?? 'classifier', ['classifier', 'probe']),
     ),
   );
 }
 
-/** Of config.json, far above any model. */
-const MOST = { layers: 10_000, size: 2 ** 31 - 1 };
-
-function expectCount(name: string, value: unknown, max = MOST.size): number {
-  if (expectPositiveInteger(name, value) > max) throw invalidOption(name, `an integer of at most ${max}`, value);
-  return value as number;
-}
+/** Layers of a config.json, far above any model. */
+const MOST_LAYERS = 10_000;
 
 /** The dimensions that a plan depends on. */
 function expectConfig(name: string, value: unknown): BertConfig {
   if (typeof value !== 'object' || value === null) throw invalidOption(name, 'the config of a TextClassifier', value);
   const config = { ...(value as BertConfig) };
   for (const key of ['vocabSize', 'hiddenSize', 'feedForwardSize', 'maxPositions', 'typeVocabSize'] as const) {
-    expectCount(`${name}.${key}`, config[key]);
+    expectPositiveInteger(`${name}.${key}`, config[key], MOST_INT32);
   }
-  expectCount(`${name}.layers`, config.layers, MOST.layers);
+  expectPositiveInteger(`${name}.layers`, config.layers, MOST_LAYERS);
   return config;
 }
 

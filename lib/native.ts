@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { BertuneError, type ErrorCode } from './errors.js';
 import { type FoundAddon, findAddon } from './native/find.js';
+import { openAddon } from './native/open.js';
 import { packageVersion } from './native/package.js';
 
 /*
@@ -191,12 +191,19 @@ export interface NativeSession {
   /** Resolves to a copy; Float64Array in fp64 sessions, Float32Array otherwise. */
   read(name: string, part: NativeParameterPart): Promise<Float32Array | Float64Array>;
   /**
-   * Little-endian elements of `dtype` in row-major order.
+   * Little-endian elements of `dtype` in row-major order. They are written whatever they are; resolves to the index of the
+   * first that is NaN or infinite, −1 where there is none.
    *
    * @param owned that nobody else has the buffer: it is read where it is, and must not change, be detached or be resized
    *   until the promise settles. Defaults to false: it is copied, which holds the event loop where it is large.
    */
-  write(name: string, part: 'value' | 'm' | 'v', dtype: NativeDtype, bytes: Uint8Array, owned?: boolean): Promise<void>;
+  write(
+    name: string,
+    part: 'value' | 'm' | 'v',
+    dtype: NativeDtype,
+    bytes: Uint8Array,
+    owned?: boolean,
+  ): Promise<number>;
   initialize(name: string, initializer: NativeInitializer): Promise<void>;
   addDataset(dataset: NativeDataset): Promise<number>;
   removeDataset(handle: number): Promise<void>;
@@ -332,8 +339,9 @@ function locate(): FoundAddon {
 function open({ path, cudaLibrary, remedy }: FoundAddon): NativeAddon {
   let addon: NativeAddon;
   try {
-    addon = createRequire(import.meta.url)(path) as NativeAddon;
+    addon = openAddon(path) as NativeAddon;
   } catch (cause) {
+    if (cause instanceof BertuneError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new BertuneError('NATIVE_UNAVAILABLE', `Expected ${path} to load but it failed: ${reason}; ${remedy}`, {
       cause,

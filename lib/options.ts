@@ -36,16 +36,35 @@ export function invalidOption(name: string, expected: string, value: unknown): B
   );
 }
 
-/** @throws INVALID_OPTION unless `value` is an integer of at least 1 that a double holds exactly */
-export function expectPositiveInteger(name: string, value: unknown): number {
+/** The greatest integer where native code counts in 32 bits. */
+export const MOST_INT32 = 2 ** 31 - 1;
+
+/** The greatest seed, which is that of NumPy and of Hugging Face's Trainer. */
+const MOST_SEED = 2 ** 32 - 1;
+
+/**
+ * @param most Defaults to the greatest integer that a double holds exactly
+ * @throws INVALID_OPTION unless `value` is an integer from 1 to `most`
+ */
+export function expectPositiveInteger(name: string, value: unknown, most = Number.MAX_SAFE_INTEGER): number {
   if (!Number.isSafeInteger(value) || (value as number) < 1) throw invalidOption(name, 'a positive integer', value);
-  return value as number;
+  return expectAtMost(name, value as number, most);
 }
 
 /** @throws INVALID_OPTION unless `value` is an integer of at least 0 that a double holds exactly */
 export function expectNonNegativeInteger(name: string, value: unknown): number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) throw invalidOption(name, 'a non-negative integer', value);
   return value as number;
+}
+
+/** @throws INVALID_OPTION unless `value` is an integer from 0 to 2^32 − 1 */
+export function expectSeed(name: string, value: unknown): number {
+  return expectAtMost(name, expectNonNegativeInteger(name, value), MOST_SEED);
+}
+
+function expectAtMost(name: string, value: number, most: number): number {
+  if (value > most) throw invalidOption(name, `an integer of at most ${most}`, value);
+  return value;
 }
 
 /** @throws INVALID_OPTION unless `value` is a finite number inside `range` */

@@ -1,3 +1,4 @@
+import { BertuneError } from './errors.js';
 import { softmax } from './metrics.js';
 import type { Values } from './model/session.js';
 import { TimeSlice } from './time-slice.js';
@@ -22,9 +23,27 @@ export interface LogitRows {
 }
 
 /**
+ * Checks that logits are numbers that a prediction can be made of.
+ *
+ * @param logits (rows, classes), row-major
+ * @param first which text the first row is of. Defaults to 0.
+ * @throws BertuneError NON_FINITE_LOGITS naming the text
+ */
+export function expectFiniteLogits(logits: Values, classes: number, first = 0): void {
+  const odd = logits.findIndex((value) => !Number.isFinite(value));
+  if (odd < 0) return;
+  throw new BertuneError(
+    'NON_FINITE_LOGITS',
+    `The model's scores for texts[${first + Math.floor(odd / classes)}] are not finite (${logits[odd]}): its weights, or ` +
+      "those of the text's adapter, are damaged or too large. Load another checkpoint, or train again with a lower " +
+      'learning rate',
+  );
+}
+
+/**
  * What logits say of each text. The event loop runs between slices of time.
  *
- * @throws BertuneError ABORTED
+ * @throws BertuneError NON_FINITE_LOGITS, ABORTED
  */
 export async function predictionsOf(
   { count, row, labelsOf }: LogitRows,
@@ -34,7 +53,9 @@ export async function predictionsOf(
   const slice = new TimeSlice(signal);
   for (let i = 0; i < count; i++) {
     const labels = labelsOf(i);
-    predictions.push(predictionOf(softmax(row(i), labels.length), labels));
+    const logits = row(i);
+    expectFiniteLogits(logits, labels.length, i);
+    predictions.push(predictionOf(softmax(logits, labels.length), labels));
     if (slice.isOver) await slice.next();
   }
   return predictions;

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { modelOf, type TextClassifier } from './classifier.js';
 import type { Split } from './dataset.js';
-import { withDirectoryLock } from './files/lock.js';
+import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
 import { prepareOutputDirectory, removeLeftovers } from './files/output.js';
 import { countPlan, type ParameterCounts } from './methods.js';
 import { longestFirst, packBatches } from './model/batches.js';
@@ -92,8 +92,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * @param train the training split
    * @throws BertuneError INVALID_DATA, INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
    *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, or someone else writes to
-   *   `outputDirectory`; NON_FINITE_LOSS naming the step; ABORTED with the signal's reason as its cause; DISPOSED;
-   *   OUT_OF_MEMORY
+   *   `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
+   *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult> {
     const given = expectObject('options', options, ['validation', 'signal', 'resume']);
@@ -104,19 +104,35 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const validation = this.#expectValidation(given.validation);
     const { outputDirectory } = this.settings;
     return this.#model.exclusively(async () => {
-      if (outputDirectory === null) return this.#train({ train: split, validation, signal, resume });
+      const task = { train: split, validation, signal, resume };
+      if (outputDirectory === null) return this.#train(task, null);
       await prepareOutputDirectory(outputDirectory, { overwrite: true });
-      return withDirectoryLock(outputDirectory, async () => {
-        await removeLeftovers(outputDirectory);
-        return this.#train({ train: split, validation, signal, resume });
+      return this.#locked(outputDirectory, async (lock) => {
+        await lock.inTurn(() => removeLeftovers(outputDirectory));
+        return this.#train(task, lock);
       });
+    });
+  }
+
+  /** Work under the lock of a directory: the model's, where it is of that directory, otherwise one of its own. */
+  async #locked<T>(directory: string, work: (lock: DirectoryLock) => Promise<T>): Promise<T> {
+    const model = this.#model;
+    const outer = model.outputLock;
+    if (outer?.covers(directory)) return work(outer);
+    return withDirectoryLock(directory, async (lock) => {
+      model.outputLock = lock;
+      try {
+        return await work(lock);
+      } finally {
+        model.outputLock = outer;
+      }
     });
   }
 
   /**
    * Measures the model on a split.
    *
-   * @throws BertuneError INVALID_DATA, INVALID_OPTION, ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_DATA, INVALID_OPTION, NON_FINITE_LOGITS, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
     const given = expectObject('options', options, ['signal']);
@@ -129,7 +145,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     );
   }
 
-  async #train({ train, validation, signal, resume }: TrainingTask): Promise<TrainResult> {
+  /** @param lock of the output directory; null without one */
+  async #train({ train, validation, signal, resume }: TrainingTask, lock: DirectoryLock | null): Promise<TrainResult> {
     const { settings } = this;
     const model = this.#model;
     // Before the work: what cannot be gone on from costs nothing.
@@ -159,13 +176,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       }
       const { position, resumption, checkpoints } = await placeRun(
         {
-          ...{ model, native, methodPlan, settings, plan, state, best },
+          ...{ model, native, methodPlan, settings, lock, plan, state, best },
           train: { encoded, labels: train.labels },
           validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
         },
         found,
       );
-      this.emit('start', trainingPlan(plan, encoded, counts, resumption));
+      this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, resumption));
       const { trainable } = methodPlan;
       const { labels } = model;
       const expectUsable = () => model.expectUsable();
@@ -236,6 +253,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 function trainingPlan(
   plan: RunPlan,
   encoded: EncodedTexts,
+  classWeights: readonly number[] | null,
   counts: ParameterCounts,
   resumed: Resumption | null,
 ): TrainingPlan {
@@ -247,6 +265,7 @@ function trainingPlan(
     examples: plan.examples,
     tokens: encoded.ids.length,
     truncated: encoded.truncated,
+    classWeights: classWeights && [...classWeights],
     trainableParameters: counts.trainable,
     totalParameters: counts.total,
     resumed,

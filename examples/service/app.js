@@ -2,7 +2,7 @@
 import { promisify } from 'node:util';
 import Fastify from 'fastify';
 import { acceptJsonOnly } from './body.js';
-import { refuseConnection, signalOf } from './connection.js';
+import { answerEverything, expectSound, refuseConnection, signalOf } from './connection.js';
 import { describeFailure, NotReady } from './failure.js';
 import { bodySchema, DEFAULT_LIMITS, serverOptions } from './limits.js';
 import { createMetrics } from './metrics.js';
@@ -39,7 +39,9 @@ export function createApp(state, options = {}) {
   const connections = promisify(app.server.getConnections).bind(app.server);
   const metrics = createMetrics(() => state.service, connections);
   app.server.maxConnections = limits.connections;
+  answerEverything(app.server);
   acceptJsonOnly(app);
+  app.addHook('onRequest', async (request) => expectSound(request));
 
   /** Refuses before the body is read: under too much load that is most requests, and they must cost little. */
   const expectRoom = async () => {

@@ -44,6 +44,8 @@ export function serverOptions(limits) {
       requestTimeout: limits.requestTimeout,
       connectionsCheckingInterval: CHECK_INTERVAL,
       maxHeaderSize: limits.headerBytes,
+      // Refused by `expectSound`, with a code: Node would answer with the status alone.
+      requireHostHeader: false,
     },
   };
 }

@@ -47,12 +47,13 @@ export const FLOAT_KEYS = [
 const MAX_LAYERS = 10_000;
 const MAX_LABELS = 1_000_000;
 
-/** Settings that change the arithmetic of the model, with the only value that is implemented; null and absent mean it too. */
-const FIXED: Readonly<Record<string, unknown>> = {
-  hidden_act: 'gelu',
-  position_embedding_type: 'absolute',
-  is_decoder: false,
-  add_cross_attention: false,
+/** Settings that change the arithmetic of the model, with the values for what is implemented; null and absent mean it too. */
+const FIXED: Readonly<Record<string, readonly unknown[]>> = {
+  // Two names of one function, x · Φ(x). The others of transformers are approximations of it, or cut it off (gelu_10).
+  hidden_act: ['gelu', 'gelu_python'],
+  position_embedding_type: ['absolute'],
+  is_decoder: [false],
+  add_cross_attention: [false],
 };
 
 /**
@@ -75,8 +76,9 @@ export async function readConfig(directory: string): Promise<BertConfig> {
 export function parseConfig(raw: Record<string, unknown>, source = 'config.json'): BertConfig {
   const read = new Reader(raw, source);
   checkModelType(raw, source);
-  for (const [key, value] of Object.entries(FIXED)) {
-    if ((raw[key] ?? value) !== value) throw read.invalid(key, JSON.stringify(value));
+  for (const [key, values] of Object.entries(FIXED)) {
+    const known = values.map((value) => JSON.stringify(value)).join(' or ');
+    if (!values.includes(raw[key] ?? values[0])) throw read.invalid(key, known);
   }
   const config: BertConfig = {
     modelType: 'bert',

@@ -38,8 +38,9 @@ export async function tokenizerFiles(directory: string): Promise<{ files: Output
   };
 }
 
-/** tokenizer.json. The tokens that its class adds by itself are left to it. */
+/** tokenizer.json. The tokens that its class adds by itself behind all others are left to it. */
 function formatDefinition({ added_tokens: added, model, ...parts }: TokenizerDefinition): string {
-  const added_tokens = added.filter(({ implied }) => !implied);
+  const last = added.findLastIndex(({ implied }) => !implied);
+  const added_tokens = added.slice(0, last + 1).map(({ implied: _, ...token }) => token);
   return formatJson({ version: '1.0', truncation: null, padding: null, added_tokens, ...parts, model });
 }

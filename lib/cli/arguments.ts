@@ -1,10 +1,11 @@
 import { type Command, Option } from 'commander';
-import type { DatasetOptions } from '../data/types.js';
+import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
 import type { DeviceOptions } from '../model/device.js';
 import {
   expectNonNegativeInteger,
   expectNumberInRange,
   expectPositiveInteger,
+  expectSeed,
   invalidOption,
   type NumberRange,
 } from '../options.js';
@@ -36,7 +37,14 @@ export function positiveInteger(flags: string, description: string): Option {
   );
 }
 
-/** `--seed <n>`: an integer of at least 0. */
+/** `--seed <n>`: an integer from 0 to 2^32 − 1. */
+export function seedNumber(flags: string, description: string): Option {
+  return parsed(flags, description, (flag, text) =>
+    expectSeed(flag, parseNumber(flag, 'a non-negative integer', text)),
+  );
+}
+
+/** `--warmup-steps <n>`: an integer of at least 0. */
 export function nonNegativeInteger(flags: string, description: string): Option {
   return parsed(flags, description, (flag, text) =>
     expectNonNegativeInteger(flag, parseNumber(flag, 'a non-negative integer', text)),
@@ -107,6 +115,7 @@ export interface DataArguments {
   textPairColumn?: string;
   labelColumn?: string;
   delimiter?: string;
+  quoting?: Quoting;
   config?: string;
   validationFraction?: number;
   testFraction?: number;
@@ -127,7 +136,7 @@ export function addDataOptions(command: Command, { training }: { training: boole
       .option('--validation-file <file>', 'file to evaluate on after every epoch')
       .addOption(number('--validation-fraction <x>', 'share of the training rows to evaluate on instead', FRACTION))
       .addOption(number('--test-fraction <x>', 'share of the training rows to keep for the end', FRACTION))
-      .addOption(nonNegativeInteger('--split-seed <n>', 'of the rows that are drawn so (default: 42)'));
+      .addOption(seedNumber('--split-seed <n>', 'of the rows that are drawn so (default: 42)'));
   }
   return command
     .option('--test-file <file>', training ? 'file to evaluate on at the end' : 'file to evaluate on')
@@ -135,6 +144,7 @@ export function addDataOptions(command: Command, { training }: { training: boole
     .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)')
     .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
     .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
+    .addOption(choice('--quoting <name>', 'quotes around columns; none: as characters (default: auto)', QUOTINGS))
     .option('--config <name>', "configuration of --data (default: its card's own)");
 }
 
@@ -152,14 +162,15 @@ export function dataSource({ data, trainFile, validationFile, testFile }: DataAr
 
 /** How the files of data are read, as the arguments say. */
 export function datasetOptions(options: DataArguments): DatasetOptions {
-  const { textColumn, textPairColumn, labelColumn, config, validationFraction, testFraction, splitSeed } = options;
+  const { textColumn, textPairColumn, labelColumn, quoting, config } = options;
+  const { validationFraction, testFraction, splitSeed } = options;
   const delimiter = options.delimiter === '\\t' ? '\t' : options.delimiter;
   const split = given({ validation: validationFraction, test: testFraction, seed: splitSeed });
   if (validationFraction === undefined && testFraction === undefined && splitSeed !== undefined) {
     throw invalidOption('--split-seed', 'nothing without --validation-fraction or --test-fraction', splitSeed);
   }
   return {
-    ...given({ textColumn, textPairColumn, labelColumn, delimiter, config }),
+    ...given({ textColumn, textPairColumn, labelColumn, delimiter, quoting, config }),
     ...(Object.keys(split).length > 0 && { split }),
   };
 }

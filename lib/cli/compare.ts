@@ -29,9 +29,9 @@ import {
   deviceOptions,
   given,
   names,
-  nonNegativeInteger,
   number,
   positiveInteger,
+  seedNumber,
 } from './arguments.js';
 import { downloadProgress } from './downloads.js';
 import { EXIT_ERROR } from './failure.js';
@@ -82,7 +82,7 @@ export function compareCommand(program: Command): void {
     .addOption(rate('--learning-rate-prefix <x>', 'for prefix'))
     .addOption(rate('--learning-rate-lora <x>', 'for lora of any rank'))
     .addOption(number('--weight-decay <x>', "AdamW's weight decay (default: the preset's)", { min: 0 }))
-    .addOption(nonNegativeInteger('--seed <n>', "of new weights, order and dropout (default: the preset's)"));
+    .addOption(seedNumber('--seed <n>', "of new weights, order and dropout (default: the preset's)"));
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .option(

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type Adapter, isAdapter, readAdapter } from '../adapter.js';
 import { isCheckpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
+import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
 import type { FoundAddon } from '../native/find.js';
 import { glibcVersion } from '../native/host.js';
@@ -36,8 +37,7 @@ export function inspectCommand(program: Command): void {
     .option('--tensors', 'list every tensor')
     .option('--json', 'write JSON')
     .action(async (directory: string | undefined, options: InspectArguments) => {
-      const inspection =
-        directory === undefined ? inspectMachine() : await inspectDirectory(await modelDirectory(directory), options);
+      const inspection = directory === undefined ? inspectMachine() : await inspectModel(directory, options);
       await writeResult(options.json ? `${printableJson(inspection.facts, 2)}\n` : text(inspection));
     });
 }
@@ -114,6 +114,11 @@ function originWords({ origin }: FoundAddon): string {
     build: 'built from source',
     package: 'prebuilt',
   }[origin];
+}
+
+async function inspectModel(source: string, options: InspectArguments): Promise<Inspection> {
+  const directory = await modelDirectory(source);
+  return readSettled(directory, () => inspectDirectory(directory, options));
 }
 
 async function inspectDirectory(directory: string, options: InspectArguments): Promise<Inspection> {

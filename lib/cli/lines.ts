@@ -2,6 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import { BertuneError } from '../errors.js';
 import { throwIfAborted } from '../time-slice.js';
 
+/** The longest line, in bytes: far more than a model reads of a text. */
+const MOST_LINE_BYTES = 16 * 2 ** 20;
+
 /**
  * Reads lines as they come: those that have arrived together are given together, so that a slow writer gets its answers
  * at once and a fast one in full batches. Lines end with `\n` or `\r\n`; the last may lack its end.
@@ -9,7 +12,7 @@ import { throwIfAborted } from '../time-slice.js';
  * @param input a stream of UTF-8, e.g. stdin
  * @param most lines at a time
  * @param signal ends the reading
- * @throws BertuneError INVALID_DATA naming the line that is not UTF-8; ABORTED
+ * @throws BertuneError INVALID_DATA naming the line that is not UTF-8, or has more than 16 MiB; ABORTED
  */
 export async function* readLines(
   input: AsyncIterable<Buffer> & { destroy(): unknown },
@@ -22,14 +25,18 @@ export async function* readLines(
   try {
     let line = 1;
     let rest: Buffer[] = [];
+    let restBytes = 0;
     for await (const chunk of input) {
       const end = chunk.lastIndexOf(0x0a) + 1;
       if (end === 0) {
         rest.push(chunk);
+        restBytes += chunk.length;
+        if (restBytes > MOST_LINE_BYTES) throw tooLong(line);
         continue;
       }
       const lines = decodeLines(Buffer.concat([...rest, chunk.subarray(0, end)]), line);
       rest = end < chunk.length ? [chunk.subarray(end)] : [];
+      restBytes = chunk.length - end;
       line += lines.length;
       for (let start = 0; start < lines.length; start += most) yield lines.slice(start, start + most);
     }
@@ -41,6 +48,13 @@ export async function* readLines(
   } finally {
     signal.removeEventListener('abort', stop);
   }
+}
+
+function tooLong(line: number): BertuneError {
+  return new BertuneError(
+    'INVALID_DATA',
+    `Expected at most ${MOST_LINE_BYTES / 2 ** 20} MiB on line ${line} of the input but it is longer; end each text with a line end`,
+  );
 }
 
 /** Lines of bytes that end with a line's end, or with the input's. */

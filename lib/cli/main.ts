@@ -10,7 +10,7 @@ import { reportFailure } from './failure.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
 import { reportCommand } from './report.js';
-import { colorsFor, endOnBrokenPipe } from './terminal.js';
+import { colorsFor, endOnBrokenOutput } from './terminal.js';
 import { trainCommand } from './train.js';
 
 const COMMANDS = [
@@ -47,8 +47,8 @@ function program(): Command {
 
 /** Runs one command; the process ends with its status once everything that runs has ended. */
 async function main(): Promise<void> {
-  endOnBrokenPipe(process.stdout);
-  endOnBrokenPipe(process.stderr);
+  endOnBrokenOutput(process.stdout);
+  endOnBrokenOutput(process.stderr);
   try {
     await program().parseAsync();
   } catch (error) {

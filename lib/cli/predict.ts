@@ -1,5 +1,7 @@
+import { fstatSync } from 'node:fs';
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
+import { BertuneError } from '../errors.js';
 import { printableJson } from '../report/printable.js';
 import { addDeviceOptions, type DeviceArguments, deviceOptions, given, positiveInteger } from './arguments.js';
 import { downloadProgress } from './downloads.js';
@@ -43,7 +45,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
       onProgress: downloadProgress(progress),
     });
     for (const note of model.notes) progress.note(`note: ${note}`);
-    const batches = texts.length > 0 ? [texts] : readLines(process.stdin, TEXTS_PER_CALL, signal);
+    const batches = texts.length > 0 ? [texts] : readLines(standardInput(), TEXTS_PER_CALL, signal);
     for await (const batch of batches) {
       const predictions = await model.predict(batch, { ...given({ maxLength: options.maxLength }), signal });
       const lines = predictions.map((prediction, index) =>
@@ -52,4 +54,12 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
       await writeResult(`${lines.join('\n')}\n`);
     }
   });
+}
+
+/** @throws BertuneError INVALID_DATA for a directory, which Node.js would take for an empty file */
+function standardInput(): NodeJS.ReadStream {
+  if (fstatSync(0).isDirectory()) {
+    throw new BertuneError('INVALID_DATA', 'Standard input is a directory; pass a file with one text a line');
+  }
+  return process.stdin;
 }

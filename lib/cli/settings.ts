@@ -43,6 +43,9 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
       orDefault(`${settings.maxLength ?? model.maxLength} tokens`, options.maxLength, 'of the model') +
         (plan.truncated > 0 ? `, ${formatCount(plan.truncated)} training texts are cut` : ''),
     ],
+    ...(plan.classWeights === null
+      ? []
+      : [['class weights', weightWords(model.labels, plan.classWeights)] satisfies [string, string]]),
     ['seed', String(settings.seed)],
     ...(settings.saveStrategy === 'no' ? [] : [['checkpoints', checkpointWords(settings)] satisfies [string, string]]),
     ...(plan.resumed === null
@@ -54,6 +57,10 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     ...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
     ...[...model.notes, ...(plan.resumed?.notes ?? [])].map((note) => `note: ${note}`),
   ];
+}
+
+function weightWords(labels: readonly string[], weights: readonly number[]): string {
+  return labels.map((label, i) => `${label} ${formatSetting(Number(weights[i]!.toPrecision(4)))}`).join(', ');
 }
 
 function checkpointWords({ saveStrategy, saveSteps, saveTotalLimit }: TrainerSettings): string {

@@ -1,4 +1,6 @@
 import picocolors from 'picocolors';
+import { BertuneError } from '../errors.js';
+import { reportFailure } from './failure.js';
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
@@ -30,10 +32,15 @@ export async function writeResult(text: string): Promise<void> {
   await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
 }
 
-/** Ends quietly when whoever reads a stream of ours goes away, as in `bertune predict ... | head`. */
-export function endOnBrokenPipe(stream: NodeJS.WriteStream): void {
+/**
+ * Ends the process when its output finds no taker: quietly where the reader went away, as in `bertune predict ... | head`;
+ * with an error where results cannot be written, e.g. to a full disk. What stderr does not take is lost, and no more.
+ */
+export function endOnBrokenOutput(stream: NodeJS.WriteStream): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
-    throw error;
+    if (stream === process.stderr) return;
+    const message = `Cannot write to standard output: ${error.message}`;
+    process.exit(reportFailure(new BertuneError('OUTPUT_REFUSED', message, { cause: error })));
   });
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { modelOf } from '../classifier.js';
 import { methodName, methodTitle } from '../compare/methods.js';
 import type { DatasetSummary } from '../data/summary.js';
 import { embeddedPath } from '../embedded.js';
@@ -98,9 +99,10 @@ async function train(options: TrainArguments): Promise<void> {
     if (await isRemote('model', options.model)) await prepare();
     const experiment = await experimentOf(options, data, find);
     await prepare();
-    await withDirectoryLock(options.output, async () => {
+    await withDirectoryLock(options.output, async (lock) => {
       if (options.overwrite && !continues) await removeCheckpoints(options.output);
       await using run = await Run.open(experiment, signal);
+      modelOf(run.model).outputLock = lock;
       const summary = await run.summary(signal);
       for (const line of summaryLines(summary)) progress.note(line);
       const record = await carryOut(run, summary, options, progress, signal);

@@ -1,7 +1,16 @@
 import type { Command } from 'commander';
 import { SCHEDULES } from '../schedule.js';
 import { BEST_METRICS, type BestMetric, type TrainerOptions } from '../training/options.js';
-import { choice, given, nonNegativeInteger, number, positiveInteger, positiveIntegerOr, weights } from './arguments.js';
+import {
+  choice,
+  given,
+  nonNegativeInteger,
+  number,
+  positiveInteger,
+  positiveIntegerOr,
+  seedNumber,
+  weights,
+} from './arguments.js';
 
 /** What the options about training say: those of a Trainer, three under shorter names. */
 export interface TrainingArguments
@@ -37,9 +46,14 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(number('--adam-beta2 <x>', '(default: 0.999)', BELOW_ONE))
     .addOption(number('--adam-eps <x>', '(default: 1e-8)', POSITIVE))
     .addOption(number('--label-smoothing <x>', 'share of the target spread over all labels (default: 0)', BELOW_ONE))
-    .addOption(weights('--class-weights <w>', 'balanced, or a weight a label: a,b,c (default: none)'))
+    .addOption(
+      weights(
+        '--class-weights <w>',
+        "balanced, or a weight a label, in the checkpoint's order of labels: a,b,c (default: none)",
+      ),
+    )
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
-    .addOption(nonNegativeInteger('--seed <n>', 'of new weights, order and dropout (default: 42)'))
+    .addOption(seedNumber('--seed <n>', 'of new weights, order and dropout (default: 42)'))
     .addOption(
       positiveIntegerOr('--logging-steps <n>', 'steps between rows of the log, or epoch (default: 500)', ['epoch']),
     )

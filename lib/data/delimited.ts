@@ -13,6 +13,19 @@ const DELIMITERS = [',', ';', '\t'];
 /** What is parsed between two looks at the clock; about a millisecond's work. */
 const PIECE_CHARACTERS = 2048;
 
+/** The longest label that a line is looked through for, in characters. */
+const MOST_LABEL_CHARACTERS = 200;
+
+const ADVICE = 'where quotes are characters of the texts, read it with quoting: none';
+
+/** A row of several lines that would be as many rows if quotes meant nothing. */
+interface Doubt {
+  readonly line: number;
+  readonly lines: number;
+  /** What those rows would have for labels. */
+  readonly labels: readonly string[];
+}
+
 /** A record as the parser hands it over with its `raw` option. */
 interface RawRecord {
   record: string[];
@@ -20,14 +33,14 @@ interface RawRecord {
 }
 
 /**
- * Reads a file of delimited columns (.csv, .tsv, .txt) with a header line, quoted as RFC 4180 says. Quotes inside an
- * unquoted field are ordinary characters; empty lines are skipped; lines end with LF or CRLF.
+ * Reads a file of delimited columns (.csv, .tsv, .txt) with a header line, quoted as RFC 4180 says unless `quoting` is
+ * 'none'. Quotes inside an unquoted field are ordinary characters; empty lines are skipped; lines end with LF or CRLF.
  *
  * @param path the file
  * @param rows of the split, to which its rows are added
- * @param options which columns; the delimiter, where the header does not show it
- * @throws NOT_FOUND: no such file or column · INVALID_DATA: not UTF-8, an open quote, a row with too few or too many
- * columns, an empty label, no header; each with its line · ABORTED
+ * @param options which columns; the delimiter, where the header does not show it; what quotes mean
+ * @throws NOT_FOUND: no such file or column · INVALID_DATA: not UTF-8, an open quote, quotes that make one row of what
+ * looks like several, a row with too few or too many columns, an empty label, no header; each with its line · ABORTED
  */
 export async function readDelimited(path: string, rows: Rows, options: ReadOptions): Promise<void> {
   const slice = new TimeSlice(options.signal);
@@ -67,6 +80,8 @@ class DelimitedRows {
   private pair = -1;
   /** Lines of the records so far, without the empty lines between them. */
   private lines = 0;
+  private readonly delimiter: string;
+  private readonly doubts: Doubt[] = [];
 
   constructor(
     private readonly path: string,
@@ -74,8 +89,10 @@ class DelimitedRows {
     private readonly rows: Rows,
     private readonly options: ReadOptions,
   ) {
+    this.delimiter = options.delimiter ?? sniffDelimiter(path, header);
     this.parser = new Parser({
-      delimiter: options.delimiter ?? sniffDelimiter(path, header),
+      delimiter: this.delimiter,
+      quote: options.quoting === 'none' ? null : '"',
       record_delimiter: ['\r\n', '\n'],
       relax_quotes: true,
       relax_column_count: true,
@@ -108,20 +125,23 @@ class DelimitedRows {
     });
     if (this.error !== undefined) throw this.explain(this.error);
     if (this.width === 0) throw this.invalid('a header line', 'nothing', 1);
+    this.settleDoubts();
   }
 
   private add({ record, raw }: RawRecord, emptyLines: number): void {
     const line = this.lines + emptyLines + 1;
-    this.lines += 1;
+    let newlines = 0;
     for (const field of record) {
-      const newlines = countNewlines(field);
-      this.lines += newlines;
+      const own = countNewlines(field);
+      newlines += own;
       // A quote that opens a field but closes before its end is kept as text. When it swallowed line ends on the way,
       // it is far more likely that a quote was forgotten.
-      if (newlines > 0 && field.startsWith('"') && !raw.includes('"""')) {
-        throw this.invalid('a closing quote at the end of a field', 'text after it, or none', line);
+      if (own > 0 && field.startsWith('"') && !raw.includes(quoted(field))) {
+        throw this.invalid('a closing quote at the end of a field', `text after it, or none (${ADVICE})`, line);
       }
     }
+    this.lines += 1 + newlines;
+    if (newlines > 0) this.doubt(raw, line);
     if (this.width === 0) this.start(record);
     else this.addRow(record, line);
   }
@@ -143,6 +163,34 @@ class DelimitedRows {
     this.rows.add(record[this.text]!, record[this.label] ?? null, line, record[this.pair]);
   }
 
+  /**
+   * Quotes may close properly and still be characters of the texts: of one text that starts with a quote and of a later
+   * one that ends with one. Then every line of the row has all columns.
+   */
+  private doubt(raw: string, line: number): void {
+    if (this.options.quoting === 'standard' || this.width < 2) return;
+    const lines = raw.split(/\r?\n/).filter((content) => content !== '');
+    const rows = lines.map((content) => content.split(this.delimiter));
+    if (rows.some(({ length }) => length !== this.width)) return;
+    // A tab tells a row by itself. Texts hold commas: there a row is told by its label as well.
+    const isTold = this.delimiter === '\t';
+    if (!isTold && this.label < 0) return;
+    const labels = isTold ? [] : rows.map((columns) => columns[this.label]!.replace(/^"|"$/g, '').trim());
+    if (labels.every(({ length }) => length <= MOST_LABEL_CHARACTERS)) {
+      this.doubts.push({ line, lines: lines.length, labels: [...new Set(labels)] });
+    }
+  }
+
+  /** A row in doubt is several where all of them would have labels that the split has. */
+  private settleDoubts(): void {
+    const known = new Set(this.rows.names);
+    const several = this.doubts.find(({ labels }) => labels.every((label) => known.has(label)));
+    if (several === undefined) return;
+    const { line, lines } = several;
+    const advice = `${ADVICE}; where it is one row, with quoting: standard`;
+    throw this.invalid('one row in quotes', `what looks like ${lines} rows whose texts hold them (${advice})`, line);
+  }
+
   private explain(error: unknown): unknown {
     if (!(error instanceof CsvError)) return error;
     const line = this.lines + this.parser.info.empty_lines + 1;
@@ -150,7 +198,7 @@ class DelimitedRows {
       return this.invalid(`a row of at most ${MOST_ROW_CHARACTERS} characters`, 'a longer one', line, error);
     }
     const found = error.code === 'CSV_QUOTE_NOT_CLOSED' ? 'the end of the file' : error.message;
-    return this.invalid('a closing quote for a field that opens with one', found, line, error);
+    return this.invalid('a closing quote for a field that opens with one', `${found} (${ADVICE})`, line, error);
   }
 
   private invalid(expected: string, found: string, line: number, cause?: unknown): BertuneError {
@@ -167,6 +215,11 @@ function sniffDelimiter(path: string, text: string): string {
   const [best] = [...DELIMITERS].sort((a, b) => count(b) - count(a));
   if (count(best!) > 0) return best!;
   return /\.tsv(\.gz)?$/i.test(path) ? '\t' : ',';
+}
+
+/** A field as it stands in a file, in quotes. */
+function quoted(field: string): string {
+  return `"${field.replaceAll('"', '""')}"`;
 }
 
 function countNewlines(text: string): number {

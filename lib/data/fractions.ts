@@ -1,11 +1,5 @@
 import { BertuneError } from '../errors.js';
-import {
-  expectBoolean,
-  expectNonNegativeInteger,
-  expectNumberInRange,
-  expectObject,
-  invalidOption,
-} from '../options.js';
+import { expectBoolean, expectNumberInRange, expectObject, expectSeed, invalidOption } from '../options.js';
 import { randomOrder } from '../order.js';
 import type { Split, SplitOptions, TextDataset } from './types.js';
 
@@ -18,7 +12,7 @@ export function expectSplitOptions(value: unknown): SplitOptions {
   const { validation, test, seed, stratify } = split;
   if (validation !== undefined) expectNumberInRange('split.validation', validation, FRACTION);
   if (test !== undefined) expectNumberInRange('split.test', test, FRACTION);
-  if (seed !== undefined) expectNonNegativeInteger('split.seed', seed);
+  if (seed !== undefined) expectSeed('split.seed', seed);
   if (stratify !== undefined) expectBoolean('split.stratify', stratify);
   if (validation === undefined && test === undefined)
     throw invalidOption('split', 'a fraction for validation or test', value);

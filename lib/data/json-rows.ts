@@ -1,5 +1,5 @@
 import { BertuneError } from '../errors.js';
-import { parseJson } from '../files/json.js';
+import { parseJsonRow } from '../files/json.js';
 import { type Columns, chooseColumns } from './columns.js';
 import type { Rows } from './rows.js';
 import type { ReadOptions } from './types.js';
@@ -15,7 +15,8 @@ export class JsonRows {
   ) {}
 
   /**
-   * Adds an object. Texts are strings; labels are strings, integers, booleans, or null for none.
+   * Adds an object. Texts are strings; labels are strings, integers, booleans, or null for none. Columns that are not used
+   * may hold what Python's json writes besides.
    *
    * @param content the JSON
    * @param line where it starts
@@ -42,7 +43,7 @@ export class JsonRows {
   private parse(content: string, line: number): Record<string, unknown> {
     let value: unknown;
     try {
-      value = parseJson(content);
+      value = parseJsonRow(content);
     } catch (error) {
       throw this.invalid(line, 'a JSON object', `broken JSON (${(error as Error).message})`, error);
     }
@@ -53,18 +54,20 @@ export class JsonRows {
   }
 
   private readText(line: number, column: string, value: unknown): string {
-    if (typeof value === 'string') return value;
+    if (typeof value === 'string' && value.isWellFormed()) return value;
     throw this.invalid(line, `a string for ${column}`, show(value));
   }
 
   private readLabel(line: number, column: string, value: unknown): string | null {
     if (value === null) return null;
     const label = Number.isSafeInteger(value) || typeof value === 'boolean' ? String(value) : value;
-    if (typeof label === 'string' && label.trim() !== '') return label;
+    if (typeof label === 'string' && label.trim() !== '' && label.isWellFormed()) return label;
     throw this.invalid(line, `a name or an integer for ${column}`, show(value));
   }
 }
 
 function show(value: unknown): string {
+  if (typeof value === 'string' && !value.isWellFormed()) return 'half of a surrogate pair, which is no character';
+  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) return 'a number that is not finite';
   return JSON.stringify(value)?.slice(0, 60) ?? 'nothing';
 }

@@ -1,7 +1,7 @@
 import { BertuneError } from '../errors.js';
 import { type Card, chooseConfig } from './card.js';
 import { extensionOf, isDataFile } from './extensions.js';
-import { globMatcher } from './glob.js';
+import { globPaths } from './glob.js';
 import { SPLIT_NAMES, type SplitName } from './types.js';
 
 /** The files of each split, relative to the root, in order; empty where it has none. */
@@ -47,7 +47,10 @@ function isCandidate(path: string): boolean {
   return isDataFile(path) && !NOT_DATA.test(path) && !/(^|\/)(\.|__)/.test(path);
 }
 
-/** A split of the configuration under one of the usual names, or else the first whose name starts with one. */
+/**
+ * A split of the configuration under one of the usual names, or else the first whose name starts with one; its files in
+ * the order of its patterns, as `datasets` reads them.
+ */
 function filesOfConfig(
   paths: readonly string[],
   directory: string,
@@ -61,8 +64,11 @@ function filesOfConfig(
       splits.find(({ split }) => KEYWORDS[name].includes(split.toLowerCase())) ??
       splits.find(({ split }) => starts.test(split));
     if (wanted === undefined) continue;
-    const patterns = wanted.patterns.map((glob) => globMatcher(directory === '' ? glob : `${directory}/${glob}`));
-    files[name] = paths.filter((path) => patterns.some((fits) => fits(path)));
+    if (splits.filter(({ split }) => split === wanted.split).length > 1) {
+      throw new BertuneError('INVALID_DATA', `Expected the split ${wanted.split} once in the configuration ${config}`);
+    }
+    const patterns = wanted.patterns.map((glob) => (directory === '' ? glob : `${directory}/${glob}`));
+    files[name] = globPaths(patterns, paths);
     if (files[name].length === 0) {
       throw new BertuneError(
         'NOT_FOUND',

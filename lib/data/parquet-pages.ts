@@ -1,7 +1,6 @@
 import type { Compressors, FileMetaData, PageHeader } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { deltaBinaryUnpack } from 'hyparquet/src/delta.js';
-import { compressors, decompressZstd } from 'hyparquet-compressors';
 import { checkStruct } from './thrift.js';
 
 /*
@@ -16,29 +15,28 @@ export type ColumnMetadata = NonNullable<FileMetaData['row_groups'][number]['col
 const DICTIONARY_ENCODINGS: readonly unknown[] = ['PLAIN_DICTIONARY', 'RLE_DICTIONARY'];
 const MOST_BLOCK = 2 ** 16;
 
-/** As hyparquet-compressors has them, but that zstd does not believe its own header about the length. */
-const DECOMPRESSORS: Compressors = {
-  ...compressors,
-  ZSTD: (input, length) => decompressZstd(input, new Uint8Array(length)),
-};
-
 /** Looks through the pages of one column after the other, and hands the unpacked ones to hyparquet. */
 export class ParquetPages {
   /** For hyparquet: gives the pages that were looked through, in their order. */
   readonly compressors: Compressors;
+  readonly #decompressors: Compressors;
   readonly #expectBytes: (bytes: number) => void;
   #unpacked: Uint8Array[] = [];
   #bytes = 0;
 
-  /** @param expectBytes throws where all pages so far unpack to too many bytes, before memory is taken for them */
-  constructor(expectBytes: (bytes: number) => void) {
+  /**
+   * @param decompressors of the codecs in the file
+   * @param expectBytes throws where all pages so far unpack to too many bytes, before memory is taken for them
+   */
+  constructor(decompressors: Compressors, expectBytes: (bytes: number) => void) {
+    this.#decompressors = decompressors;
     this.#expectBytes = expectBytes;
     const next = (_: Uint8Array, length: number) => {
       const page = this.#unpacked.shift();
       if (page?.length !== length) throw new Error('its pages are not those that were looked through');
       return page;
     };
-    this.compressors = Object.fromEntries(Object.keys(DECOMPRESSORS).map((codec) => [codec, next]));
+    this.compressors = Object.fromEntries(Object.keys(decompressors).map((codec) => [codec, next]));
   }
 
   /**
@@ -111,7 +109,7 @@ export class ParquetPages {
 
   #unpack(page: Uint8Array, length: number, codec: string): Uint8Array {
     if (codec === 'UNCOMPRESSED') return page;
-    const decompress = DECOMPRESSORS[codec as keyof Compressors];
+    const decompress = this.#decompressors[codec as keyof Compressors];
     if (decompress === undefined) throw new Error(`parquet unsupported compression codec: ${codec}`);
     if (!isCount(length)) throw new Error('a page has no length');
     this.#bytes += length;

@@ -13,6 +13,7 @@ import { openFile, readFully } from '../files/input.js';
 import { TimeSlice } from '../time-slice.js';
 import { classNames } from './card.js';
 import { chooseColumns } from './columns.js';
+import { loadDecompressors } from './decompressors.js';
 import { expectRatio } from './limits.js';
 import { type ColumnMetadata, ParquetPages } from './parquet-pages.js';
 import type { Rows } from './rows.js';
@@ -132,7 +133,11 @@ async function readRowGroups(
   const columns = [text, pair, label].filter((name) => name !== undefined);
   const size = file.byteLength;
   const counts = rowCounts(path, size, metadata);
-  const pages = new ParquetPages((bytes) => expectRatio(path, size, bytes));
+  const isCompressed = metadata.row_groups.some((group) =>
+    group.columns.some(({ meta_data }) => meta_data && meta_data.codec !== 'UNCOMPRESSED'),
+  );
+  const decompressors = isCompressed ? await loadDecompressors() : {};
+  const pages = new ParquetPages(decompressors, (bytes) => expectRatio(path, size, bytes));
   // What was looked through is what is read, although the file may change in between.
   let held = { start: 0, end: 0, bytes: new ArrayBuffer(0) };
   const checked: AsyncBuffer = {

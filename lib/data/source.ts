@@ -1,7 +1,7 @@
 import { join, relative, sep } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { readdir, stat } from '../files/fs.js';
-import { readText } from '../files/input.js';
+import { isDirectory, readText } from '../files/input.js';
 import { findDataset } from '../hub.js';
 import { expectObject, expectPath, invalidOption, isArray } from '../options.js';
 import { type Card, cardClassNames, chooseConfig, readCard } from './card.js';
@@ -26,6 +26,9 @@ export interface FoundFiles {
 
 /** How deep a folder is searched. */
 const MOST_LEVELS = 6;
+
+/** Files and folders that are looked at in one, so that links which multiply come to an end. */
+const MOST_ENTRIES = 100_000;
 
 /** Far above any card. */
 const MOST_CARD_BYTES = 16 * 2 ** 20;
@@ -79,7 +82,7 @@ function expectFiles(files: DatasetFiles): SplitFiles {
 }
 
 async function findInFolder(folder: string, config: string | undefined): Promise<FoundFiles> {
-  const paths = await listFiles(folder, folder, MOST_LEVELS);
+  const paths = await listFiles(folder);
   const card = await readFolderCard(folder);
   const relativeFiles = naming(folder, () => dataFiles(paths, card, config));
   if (relativeFiles.train.length === 0) {
@@ -94,25 +97,31 @@ async function findInFolder(folder: string, config: string | undefined): Promise
   return { files, discovered: true, classNames: (column) => cardClassNames(card, chosen, column) };
 }
 
-/** The files of a folder and those in it, relative to the root, with slashes; hidden ones are left out. */
-async function listFiles(root: string, folder: string, levels: number): Promise<string[]> {
+/**
+ * The files of a folder and those in it, relative to the root, with slashes; hidden ones are left out, and links to a
+ * folder that the link is in.
+ */
+async function listFiles(root: string): Promise<string[]> {
   const files: string[] = [];
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    if (entry.name.startsWith('.')) continue;
-    const path = join(folder, entry.name);
-    // The hub's cache is made of links.
-    const isDirectory = entry.isSymbolicLink() ? await leadsToFolder(path) : entry.isDirectory();
-    if (!isDirectory) files.push(relative(root, path).split(sep).join('/'));
-    else if (levels > 1) files.push(...(await listFiles(root, path, levels - 1)));
-  }
+  let entries = 0;
+  const list = async (folder: string, above: readonly string[]) => {
+    const { dev, ino } = await stat(folder);
+    const identity = `${dev}:${ino}`;
+    if (above.includes(identity)) return;
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      if (entry.name.startsWith('.')) continue;
+      if (++entries > MOST_ENTRIES) {
+        throw new BertuneError('INVALID_DATA', `Expected at most ${MOST_ENTRIES} files in ${root} but found more`);
+      }
+      const path = join(folder, entry.name);
+      // The hub's cache is made of links.
+      const isFolder = entry.isSymbolicLink() ? await isDirectory(path) : entry.isDirectory();
+      if (!isFolder) files.push(relative(root, path).split(sep).join('/'));
+      else if (above.length + 1 < MOST_LEVELS) await list(path, [...above, identity]);
+    }
+  };
+  await list(root, []);
   return files;
-}
-
-async function leadsToFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (status) => status.isDirectory(),
-    () => false,
-  );
 }
 
 /** Does what throws errors that know paths in a folder, but not the folder. */

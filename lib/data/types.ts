@@ -31,6 +31,11 @@ export const SPLIT_NAMES = ['train', 'validation', 'test'] as const satisfies re
 /** The name of a part of a data set. */
 export type SplitName = 'train' | 'validation' | 'test';
 
+/** What quotes mean in files of delimited columns. */
+export const QUOTINGS = ['auto', 'standard', 'none'] as const;
+/** What quotes mean in files of delimited columns. */
+export type Quoting = (typeof QUOTINGS)[number];
+
 /** How a data set is read. */
 export interface DatasetOptions {
   /** The column of the texts. Defaults to the first of `text`, `sentence`, `content`, ... that is there. */
@@ -45,6 +50,12 @@ export interface DatasetOptions {
   labelColumn?: string;
   /** The character between columns, for .csv, .tsv and .txt. Defaults to what the header line uses: `,` `;` or tab. */
   delimiter?: string;
+  /**
+   * What quotes mean in .csv, .tsv and .txt. 'standard': a column may be in quotes, as RFC 4180 says. 'none': quotes are
+   * characters like any other, as in the files of GLUE. Defaults to 'auto': 'standard', but a row in quotes that looks
+   * like several without them is refused.
+   */
+  quoting?: Quoting;
   /**
    * The classes, in order. Defaults to those that the data name themselves (the features in a Parquet file's metadata,
    * or in the card of a folder), or else to those of the training split: integers by value, names alphabetically. A file
@@ -67,7 +78,7 @@ export interface SplitOptions {
   validation?: number;
   /** Share of the training rows for testing, between 0 and 1. Defaults to none. */
   test?: number;
-  /** Which rows are drawn: the same seed draws the same rows. Defaults to 42. */
+  /** Which rows are drawn: the same seed, 0 to 2^32 − 1, draws the same rows. Defaults to 42. */
   seed?: number;
   /** Whether every class gives the same share. A class of one row stays in training. Defaults to true. */
   stratify?: boolean;
@@ -75,7 +86,7 @@ export interface SplitOptions {
 
 /** How a reader of files is told what to read. */
 export interface ReadOptions
-  extends Pick<DatasetOptions, 'textColumn' | 'labelColumn' | 'textPairColumn' | 'delimiter' | 'signal'> {
+  extends Pick<DatasetOptions, 'textColumn' | 'labelColumn' | 'textPairColumn' | 'delimiter' | 'quoting' | 'signal'> {
   /** Whether a file without a column of labels will do. */
   labelsOptional?: boolean;
 }

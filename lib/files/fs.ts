@@ -50,14 +50,19 @@ export class OpenFile {
     this.#descriptor = descriptor;
   }
 
+  /** Its number, for what only the addon can do with it. */
+  get descriptor(): number {
+    return this.#expectOpen();
+  }
+
   /** Reads up to `length` bytes into `buffer` from byte `offset` of it on; fewer at the end of the file. */
   read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }> {
     return this.#use((descriptor) => readDescriptor(descriptor, buffer, offset, length, position));
   }
 
-  /** Writes up to `length` bytes of `buffer` at the file's current position. */
-  write(buffer: Uint8Array, offset: number, length: number): Promise<{ bytesWritten: number }> {
-    return this.#use((descriptor) => writeDescriptor(descriptor, buffer, offset, length));
+  /** Writes up to `length` bytes of `buffer` at byte `position`. Defaults to the file's current position. */
+  write(buffer: Uint8Array, offset: number, length: number, position?: number): Promise<{ bytesWritten: number }> {
+    return this.#use((descriptor) => writeDescriptor(descriptor, buffer, offset, length, position));
   }
 
   /** Writes all of a text at the file's current position. */
@@ -67,6 +72,16 @@ export class OpenFile {
 
   stat(): Promise<fs.Stats> {
     return this.#use((descriptor) => statDescriptor(descriptor));
+  }
+
+  /** Its number in the file system. */
+  inode(): Promise<bigint> {
+    return this.#use(async (descriptor) => (await statDescriptor(descriptor, { bigint: true })).ino);
+  }
+
+  /** Leads to the open file itself, whatever becomes of its name; on Linux only. */
+  get path(): string {
+    return `/proc/self/fd/${this.#expectOpen()}`;
   }
 
   /** Flushes it to the disk. */

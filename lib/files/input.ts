@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { BertuneError, type ErrorCode } from '../errors.js';
 import { type OpenFile, open, stat } from './fs.js';
 import { parseJson } from './json.js';
+import { locate } from './located.js';
 
 /* Reading files that others wrote: every failure is a BertuneError that names the file. */
 
@@ -13,7 +14,11 @@ const MAX_JSON_BYTES = 64 * 2 ** 20;
 
 /** Whether there is a regular file (or a link to one) at the path. */
 export async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
+  const place = await locate(path);
+  if (place === undefined) return false;
+  // Its writer may give it its name in between.
+  const found = await stat(place).catch(() => stat(path).catch(() => undefined));
+  return found?.isFile() ?? false;
 }
 
 /** Whether there is a directory (or a link to one) at the path. */
@@ -33,20 +38,30 @@ export async function openFile(
   path: string,
   code: ErrorCode = 'CHECKPOINT_INVALID',
 ): Promise<{ file: OpenFile; size: number }> {
+  const place = await locate(path);
+  if (place === undefined) throw noFile(path);
   try {
-    // Before open, which devices may take for a command.
-    expectFile(path, await stat(path), code);
-    const file = await open(path, OPEN_FLAGS);
-    try {
-      const status = await file.stat();
-      expectFile(path, status, code);
-      return { file, size: status.size };
-    } catch (cause) {
-      await file.close();
+    return await openAt(place, path, code).catch((cause: NodeJS.ErrnoException) => {
+      // Its writer has given it its name in between.
+      if (place !== path && cause.code === 'ENOENT') return openAt(path, path, code);
       throw cause;
-    }
+    });
   } catch (cause) {
     throw readError(path, cause, code);
+  }
+}
+
+async function openAt(place: string, path: string, code: ErrorCode): Promise<{ file: OpenFile; size: number }> {
+  // Before open, which devices may take for a command.
+  expectFile(path, await stat(place), code);
+  const file = await open(place, OPEN_FLAGS);
+  try {
+    const status = await file.stat();
+    expectFile(path, status, code);
+    return { file, size: status.size };
+  } catch (cause) {
+    await file.close();
+    throw cause;
   }
 }
 
@@ -161,8 +176,10 @@ function expectFile(path: string, status: Stats, code: ErrorCode): void {
 function readError(path: string, cause: unknown, code: ErrorCode): unknown {
   const reason = (cause as NodeJS.ErrnoException | null)?.code;
   if (cause instanceof BertuneError || typeof reason !== 'string') return cause;
-  if (reason === 'ENOENT' || reason === 'ENOTDIR') {
-    return new BertuneError('NOT_FOUND', `Expected a file at ${path} but there is none`, { cause });
-  }
+  if (reason === 'ENOENT' || reason === 'ENOTDIR') return noFile(path, cause);
   return new BertuneError(code, `Expected to read ${path} but ${(cause as Error).message}`, { cause });
+}
+
+function noFile(path: string, cause?: unknown): BertuneError {
+  return new BertuneError('NOT_FOUND', `Expected a file at ${path} but there is none`, { cause });
 }

@@ -1,67 +1,214 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BertuneError } from '../errors.js';
 import { loadNative } from '../native.js';
-import { refusal } from './output.js';
+import { refusal } from './refusal.js';
 
 /** The file in an output directory that is locked by who writes there. */
 export const LOCK_FILE = '.bertune.lock';
 
-/** Directories that the work under way, which may call for more of them, holds. */
-const held = new AsyncLocalStorage<ReadonlySet<string>>();
-
-/** Milliseconds that a holder is waited for who says that it is done soon, or has not said yet who it is. */
+/** Milliseconds that a holder is waited for who has not said yet who it is. */
 const PATIENCE = 10_000;
 const POLL_MILLISECONDS = 2;
+
+/** The file's own contents: made where there is none, never through a link, and opening a pipe does not wait. */
+const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+/** More than any holder writes. */
+const MAX_BYTES = 4096;
+
+/** Tells this process's own locks: in another container its process id may be another's. */
+const OWN_TOKEN = randomUUID();
 
 /** What the lock file says of who holds it. */
 interface Holder {
   pid: number;
   host: string;
   since: string;
-  /** Whether it only finishes what a process that died had begun. */
-  brief: boolean;
+  token: string;
 }
 
 /**
- * Does work that writes to a directory, which nobody else does meanwhile. The kernel frees the lock of a process that
- * dies, so that none is left behind; it holds among the processes of a machine. Work inside `work` may take it again.
- *
- * @param directory exists
- * @param options.brief whether the work is so short that others are to wait for it. Defaults to false: they are refused.
- * @throws BertuneError OUTPUT_REFUSED where someone else is writing there, or no file can be made; what `work` throws
+ * The right to write to a directory, which nobody else has: no other process, and no other work of this one but that which
+ * is handed this object. The kernel frees the lock of a process that dies, so that none is left behind; it holds among the
+ * processes of a machine.
  */
-export async function withDirectoryLock<T>(
-  directory: string,
-  work: () => Promise<T>,
-  options: { brief?: boolean } = {},
-): Promise<T> {
-  const key = resolve(directory);
-  const mine = held.getStore() ?? new Set();
-  if (mine.has(key)) return work();
-  const path = join(directory, LOCK_FILE);
-  const fd = await takeInTime(directory, path, options.brief ?? false);
-  try {
-    return await held.run(new Set([...mine, key]), work);
-  } finally {
-    // Removed before it is free: whoever opened it in between finds that it is no longer the file of that name.
-    removeLock(path);
-    quietly(() => closeSync(fd));
+export class DirectoryLock {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #directory: BigIntStats;
+  /** The work that took its turn last. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(directory: string, path: string, fd: number) {
+    this.#path = path;
+    this.#fd = fd;
+    this.#directory = statSync(directory, { bigint: true });
+  }
+
+  /** @throws BertuneError OUTPUT_REFUSED as withDirectoryLock */
+  static async take(directory: string): Promise<DirectoryLock> {
+    const path = join(directory, LOCK_FILE);
+    const fd = await takeInTime(directory, path);
+    try {
+      return new DirectoryLock(directory, path, fd);
+    } catch (cause) {
+      release(path, fd);
+      throw refusal(directory, cause);
+    }
+  }
+
+  /** Whether it is the lock of this directory, by whatever path. */
+  covers(directory: string): boolean {
+    const found = statSync(directory, { bigint: true, throwIfNoEntry: false });
+    return found !== undefined && isSame(found, this.#directory);
+  }
+
+  /** Does work that writes there once the work before it has ended: one at a time. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Gives it up once the work that waits for its turn has ended. */
+  async release(): Promise<void> {
+    for (let last: unknown; last !== this.#last; ) {
+      last = this.#last;
+      await this.#last;
+    }
+    release(this.#path, this.#fd);
   }
 }
 
-/** The lock file, open and locked, once those are gone who hold it briefly. */
-async function takeInTime(directory: string, path: string, brief: boolean): Promise<number> {
+/**
+ * Does work that writes to a directory, which nobody else does meanwhile.
+ *
+ * @param directory exists
+ * @param work is given the lock, for what it calls to write there too
+ * @throws BertuneError OUTPUT_REFUSED where someone else is writing there, or something is in the lock file's place, or no
+ *   file can be made; what `work` throws
+ */
+export async function withDirectoryLock<T>(directory: string, work: (lock: DirectoryLock) => Promise<T>): Promise<T> {
+  const lock = await DirectoryLock.take(directory);
+  try {
+    return await work(lock);
+  } finally {
+    await lock.release();
+  }
+}
+
+/**
+ * Checks what is in the place of a lock file, if anything is: a file of its own, which no link leads to or away from.
+ *
+ * @throws BertuneError OUTPUT_REFUSED naming it
+ */
+export function expectLockFile(path: string): void {
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (found) expectPlain(found, path);
+}
+
+function expectPlain(status: BigIntStats, path: string): void {
+  if (status.isFile() && status.nlink <= 1n) return;
+  throw unusable(
+    path,
+    status.isSymbolicLink()
+      ? 'a symbolic link'
+      : status.isFile()
+        ? 'a hard link to a file elsewhere'
+        : status.isDirectory()
+          ? 'a directory'
+          : 'no file',
+  );
+}
+
+function unusable(path: string, what: string): BertuneError {
+  return new BertuneError(
+    'OUTPUT_REFUSED',
+    `Cannot use ${path} as a lock: it is ${what}. Remove it, or choose another output directory`,
+  );
+}
+
+/** The lock file, open and locked, once those who have not said yet who they are have done so or are gone. */
+async function takeInTime(directory: string, path: string): Promise<number> {
   for (const until = performance.now() + PATIENCE; ; ) {
-    const fd = take(directory, path, brief);
+    const { fd, holder } = take(directory, path);
     if (fd !== undefined) return fd;
-    const holder = holderOf(path);
-    if (holder?.brief === false || performance.now() > until) throw inUse(directory, holder);
+    if (holder || performance.now() > until) throw inUse(directory, holder);
     await sleep(POLL_MILLISECONDS);
   }
+}
+
+/**
+ * The lock file, open and locked; or who else holds it, where that is said. Synchronous, so that Node closes it when a
+ * worker thread is terminated.
+ */
+function take(directory: string, path: string): { fd?: number; holder?: Holder } {
+  for (;;) {
+    expectLockFile(path);
+    const fd = openLock(directory, path);
+    let mine = false;
+    let taken = false;
+    try {
+      expectPlain(fstatSync(fd, { bigint: true }), path);
+      if (!lock(fd, path)) return holding(textOf(fd));
+      if (!isStill(fd, path)) continue;
+      // Left by a process that died: all of what one writes, the beginning, or nothing.
+      if (!/^(\{"pid":|$)/.test(textOf(fd))) throw unusable(path, 'a file of something else');
+      mine = true;
+      const holder = { pid: process.pid, host: hostname(), since: new Date().toISOString(), token: OWN_TOKEN };
+      ftruncateSync(fd);
+      writeSync(fd, `${JSON.stringify(holder satisfies Holder)}\n`, 0);
+      taken = true;
+      return { fd };
+    } catch (cause) {
+      if (mine) removeLock(path);
+      throw refusal(directory, cause);
+    } finally {
+      if (!taken) quietly(() => closeSync(fd));
+    }
+  }
+}
+
+/** Whether nobody else holds it. */
+function lock(fd: number, path: string): boolean {
+  try {
+    return loadNative().lockFile(fd);
+  } catch (cause) {
+    if (!(cause instanceof BertuneError && cause.code === 'OUTPUT_REFUSED')) throw cause;
+    throw new BertuneError('OUTPUT_REFUSED', `${cause.message}: ${path}`, { cause });
+  }
+}
+
+function openLock(directory: string, path: string): number {
+  try {
+    return openSync(path, OPEN_FLAGS, 0o644);
+  } catch (cause) {
+    throw refusal(directory, cause);
+  }
+}
+
+/** Removed before it is free: whoever opened it in between finds that it is no longer the file of that name. */
+function release(path: string, fd: number): void {
+  quietly(() => {
+    if (isStill(fd, path)) removeLock(path);
+  });
+  quietly(() => closeSync(fd));
 }
 
 /** Once more where that fails, as discard() does. */
@@ -82,57 +229,19 @@ function quietly(work: () => void): void {
   }
 }
 
-/**
- * The lock file, open and locked; undefined where someone else holds it. Synchronous, so that Node closes it when a worker
- * thread is terminated.
- */
-function take(directory: string, path: string, brief: boolean): number | undefined {
-  for (;;) {
-    const fd = openLock(directory, path);
-    let locked = false;
-    let taken = false;
-    try {
-      if (!lock(fd, path)) return undefined;
-      locked = isStill(fd, path);
-      if (locked) {
-        const holder: Holder = { pid: process.pid, host: hostname(), since: new Date().toISOString(), brief };
-        ftruncateSync(fd);
-        writeSync(fd, `${JSON.stringify(holder)}\n`);
-        taken = true;
-        return fd;
-      }
-    } catch (cause) {
-      if (locked) removeLock(path);
-      throw refusal(directory, cause);
-    } finally {
-      if (!taken) quietly(() => closeSync(fd));
-    }
-  }
-}
-
-/** Whether nobody else holds it. */
-function lock(fd: number, path: string): boolean {
-  try {
-    return loadNative().lockFile(fd);
-  } catch (cause) {
-    if (!(cause instanceof BertuneError && cause.code === 'OUTPUT_REFUSED')) throw cause;
-    throw new BertuneError('OUTPUT_REFUSED', `${cause.message}: ${path}`, { cause });
-  }
-}
-
-function openLock(directory: string, path: string): number {
-  try {
-    return openSync(path, 'a+', 0o644);
-  } catch (cause) {
-    throw refusal(directory, cause);
-  }
-}
-
 /** Whether the open file is the one at the path, and not one that its holder has just removed. */
 function isStill(fd: number, path: string): boolean {
-  const named = statSync(path, { throwIfNoEntry: false });
-  const open = fstatSync(fd);
-  return named !== undefined && named.ino === open.ino && named.dev === open.dev;
+  const named = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return named !== undefined && isSame(named, fstatSync(fd, { bigint: true }));
+}
+
+function isSame(a: BigIntStats, b: BigIntStats): boolean {
+  return a.ino === b.ino && a.dev === b.dev;
+}
+
+function textOf(fd: number): string {
+  const bytes = Buffer.alloc(MAX_BYTES);
+  return bytes.toString('utf8', 0, readSync(fd, bytes, 0, MAX_BYTES, 0));
 }
 
 function inUse(directory: string, holder: Holder | undefined): BertuneError {
@@ -144,16 +253,16 @@ function inUse(directory: string, holder: Holder | undefined): BertuneError {
 
 function describe(holder: Holder | undefined): string {
   if (holder === undefined) return 'another process';
-  if (holder.pid === process.pid) return 'other work of this process';
+  if (holder.token === OWN_TOKEN) return 'other work of this process';
   return `process ${holder.pid} on ${holder.host}, since ${holder.since}`;
 }
 
-/** Who holds the lock; undefined where it has not said so yet, or is gone. */
-function holderOf(path: string): Holder | undefined {
+/** Who holds the lock, by the text of its file; nobody where it has not said so yet. */
+function holding(text: string): { holder?: Holder } {
   try {
-    const { pid, host, since, brief } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
-    return { pid: Number(pid), host: String(host), since: String(since), brief: brief === true };
+    const { pid, host, since, token } = JSON.parse(text) as Record<string, unknown>;
+    return { holder: { pid: Number(pid), host: String(host), since: String(since), token: String(token) } };
   } catch {
-    return undefined;
+    return {};
   }
 }

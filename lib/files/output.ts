@@ -1,9 +1,15 @@
-import { constants } from 'node:os';
+import type { Dirent } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { expectString } from '../options.js';
 import { mkdir, type OpenFile, open, opendir, rm, rmdir, stat } from './fs.js';
-import { discard, finishPublication, publish, type StagedFile, temporaryPath } from './publication.js';
+import { JOURNAL_FILE } from './journal.js';
+import { expectLockFile, LOCK_FILE } from './lock.js';
+import { isModelFile } from './model-files.js';
+import { Places } from './places.js';
+import { finishPublication, publish, type StagedFile } from './publication.js';
+import { refusal } from './refusal.js';
+import { discard, isTemporaryName, temporaryPath } from './temporary.js';
 
 /** A file to be written: its name inside the directory, and what writes its contents from the start. */
 export interface OutputFile {
@@ -24,6 +30,7 @@ export async function prepareOutputDirectory(path: string, options: { overwrite?
   const made: string[] = [];
   try {
     await makeDirectories(directory, made);
+    expectLockFile(join(directory, LOCK_FILE));
     if (made.length === 0 && !options.overwrite && !(await isEmpty(directory))) {
       throw new BertuneError(
         'OUTPUT_REFUSED',
@@ -54,13 +61,20 @@ export async function writeFilesAtomic(
   options: { remove?: readonly string[] } = {},
 ): Promise<void> {
   const root = resolve(directory);
+  const { remove = [] } = options;
   const made: string[] = [];
   const written: StagedFile[] = [];
+  let places: Places | undefined;
   try {
     await makeDirectories(root, made);
-    await finishPublication(root);
+    const inside = new Set(files.map(({ name }) => dirname(name)).filter((name) => name !== '.'));
+    for (const name of inside) await makeInside(join(root, name), made);
+    places = await Places.open(root, [...files.map(({ name }) => name), ...remove]);
+    // No journal is about others, and there may be that of a writer at work.
+    if (files.some(({ name }) => isModelFile(name))) {
+      for (const name of ['.', ...inside]) await finishPublication(join(root, name));
+    }
     for (const file of files) {
-      await makeDirectories(dirname(join(root, file.name)), made);
       const staged = { temporary: temporaryPath(root), name: file.name };
       const handle = await open(staged.temporary, 'wx');
       written.push(staged);
@@ -71,11 +85,13 @@ export async function writeFilesAtomic(
         await handle.close();
       }
     }
-    await publish(root, written, options.remove ?? []);
+    await publish(places, written, remove);
   } catch (cause) {
     for (const { temporary } of written) await discard(temporary);
     await removeDirectories(made);
-    throw refusal(directory, cause);
+    throw refusal(directory, places?.named(cause) ?? cause);
+  } finally {
+    await places?.[Symbol.asyncDispose]();
   }
 }
 
@@ -119,11 +135,16 @@ export function dataFile(name: string, data: string | Uint8Array): OutputFile {
   return { name, write: (file) => writeFully(file, bytes) };
 }
 
-/** Writes all of `bytes` at the file's current position. */
-export async function writeFully(file: OpenFile, bytes: Uint8Array): Promise<void> {
+/**
+ * Writes all of `bytes`.
+ *
+ * @param position first byte of the file to write. Defaults to the file's current position
+ */
+export async function writeFully(file: OpenFile, bytes: Uint8Array, position?: number): Promise<void> {
   const chunk = 16 * 2 ** 20;
   for (let done = 0; done < bytes.length; ) {
-    done += (await file.write(bytes, done, Math.min(chunk, bytes.length - done))).bytesWritten;
+    const at = position === undefined ? undefined : position + done;
+    done += (await file.write(bytes, done, Math.min(chunk, bytes.length - done), at)).bytesWritten;
   }
 }
 
@@ -149,6 +170,18 @@ async function makeDirectories(directory: string, made: string[]): Promise<void>
   }
 }
 
+/** Makes a directory inside one that is there, unless something is there already: Places looks at what it is. */
+async function makeInside(directory: string, made: string[]): Promise<void> {
+  const isNew = await mkdir(directory).then(
+    () => true,
+    (cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'EEXIST') throw cause;
+      return false;
+    },
+  );
+  if (isNew) made.push(directory);
+}
+
 /** Removes directories innermost first, as far as they are empty. */
 async function removeDirectories(made: readonly string[]): Promise<void> {
   for (const directory of [...made].reverse()) await rmdir(directory).catch(() => undefined);
@@ -156,17 +189,22 @@ async function removeDirectories(made: readonly string[]): Promise<void> {
 
 /** Whether there is nothing in it but what a process that was killed may have left. */
 async function isEmpty(directory: string): Promise<boolean> {
-  for await (const { name } of await opendir(directory)) {
-    if (!isLeftover(name)) return false;
+  for await (const entry of await opendir(directory)) {
+    // What else they may be is refused by name.
+    if (entry.name !== LOCK_FILE && entry.name !== JOURNAL_FILE && !isLeftover(entry)) return false;
   }
   return true;
 }
 
-/** Whether a name is that of a file or directory that is made while writing, and means nothing afterwards. */
-export function isLeftover(name: string): boolean {
-  return /^\.bertune\.lock$|^\.bertune-journal\.json$|^\.bertune-[0-9a-f]+\.tmp$|^\.checkpoint-\d+\.[0-9a-f]+\.tmp$/.test(
-    name,
-  );
+/** Whether it is a file or a checkpoint that somebody was writing, and died; a link in the place of one counts too. */
+function isLeftover(entry: Dirent): boolean {
+  if (isTemporaryName(entry.name)) return !entry.isDirectory();
+  return isTemporaryCheckpoint(entry.name) && (entry.isDirectory() || entry.isSymbolicLink());
+}
+
+/** Whether a name is one under which a checkpoint of a run is written. */
+function isTemporaryCheckpoint(name: string): boolean {
+  return /^\.checkpoint-\d+\.[0-9a-f]{16}\.tmp$/.test(name);
 }
 
 /** Permission bits say nothing to the superuser, nor of a read-only or full disk: only a write tells. */
@@ -189,20 +227,11 @@ async function probe(directory: string): Promise<void> {
 export async function removeLeftovers(directory: string): Promise<void> {
   try {
     await finishPublication(directory);
-    for await (const { name } of await opendir(directory)) {
-      if (isLeftover(name) && name.endsWith('.tmp')) await rm(join(directory, name), { recursive: true, force: true });
+    for await (const entry of await opendir(directory)) {
+      // Of a link, the link alone.
+      if (isLeftover(entry)) await rm(join(directory, entry.name), { recursive: true, force: true });
     }
   } catch (cause) {
     throw refusal(directory, cause);
   }
-}
-
-/** What the file system said, as OUTPUT_REFUSED; anything else as it is. */
-export function refusal(path: string, cause: unknown): unknown {
-  const { code, errno } = (cause ?? {}) as NodeJS.ErrnoException;
-  if (cause instanceof BertuneError || typeof code !== 'string') return cause;
-  // The one error of a full disk that Node has no words for.
-  const isQuota = errno === -constants.errno.EDQUOT;
-  const reason = isQuota ? 'EDQUOT: disk quota exceeded' : (cause as Error).message;
-  return new BertuneError('OUTPUT_REFUSED', `Expected to write to ${path} but ${reason}`, { cause });
 }

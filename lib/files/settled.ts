@@ -1,49 +1,34 @@
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BertuneError } from '../errors.js';
 import { stat } from './fs.js';
-import { withDirectoryLock } from './lock.js';
-import { finishPublication, isUnfinished } from './publication.js';
+import { JOURNAL_FILE } from './journal.js';
+import { MODEL_FILES, OWN_BASE } from './model-files.js';
 
-/** What a model's directory may hold that belongs together. */
-const FILES = [
-  'config.json',
-  'model.safetensors',
-  'model.safetensors.index.json',
-  'adapter_config.json',
-  'adapter_model.safetensors',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'vocab.txt',
-  'vocab.json',
-  'merges.txt',
-  'special_tokens_map.json',
-  'added_tokens.json',
-];
+/** What tells that a file of a model's directory was replaced, or is about to be. */
+const WATCHED = [...MODEL_FILES, JOURNAL_FILE];
 
-/** Milliseconds in which a writer is expected to give its files their names. */
+/** Milliseconds in which the files are expected to stay the same for as long as they are read. */
 const PATIENCE = 30_000;
 
 /**
- * Reads the files of a model's directory that somebody may be writing to: all the old ones or all the new ones. Reads
- * again where they changed meanwhile, and finishes what a writer that died had begun to publish.
+ * Reads the files of a model's directory that somebody may be writing to, or was when the process died: all the old ones
+ * or all the new ones. Reads again where they changed meanwhile. Nothing is written, and nobody is waited for who died.
  *
- * @param read may be called more than once
+ * @param read may be called more than once; looks for files as openFile does
  * @throws BertuneError CHECKPOINT_INVALID where the directory does not come to rest; what `read` throws
  */
 export async function readSettled<T>(directory: string, read: () => Promise<T>): Promise<T> {
   const until = performance.now() + PATIENCE;
   for (;;) {
-    if (await settle(directory)) {
-      const before = await stateOf(directory);
-      const result = await read().then(
-        (value) => ({ value }),
-        (error: unknown) => ({ error }),
-      );
-      if (!(await isUnfinished(directory)) && (await stateOf(directory)) === before) {
-        if ('error' in result) throw result.error;
-        return result.value;
-      }
+    const before = await stateOf(directory);
+    const result = await read().then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    );
+    if ((await stateOf(directory)) === before) {
+      if ('error' in result) throw result.error;
+      return result.value;
     }
     if (performance.now() > until) {
       throw new BertuneError(
@@ -55,20 +40,11 @@ export async function readSettled<T>(directory: string, read: () => Promise<T>):
   }
 }
 
-/** Whether nobody is half-way through giving files their names. */
-async function settle(directory: string): Promise<boolean> {
-  if (!(await isUnfinished(directory))) return true;
-  // Locked, it is being finished by the one who began it.
-  const finish = () => finishPublication(directory);
-  await withDirectoryLock(directory, finish, { brief: true }).catch((cause: unknown) => {
-    if (!(cause instanceof BertuneError && cause.code === 'OUTPUT_REFUSED')) throw cause;
-  });
-  return !(await isUnfinished(directory));
-}
-
 /** Changes with every file that is replaced. */
 async function stateOf(directory: string): Promise<string> {
-  const names = [...FILES, ...FILES.map((name) => join('base', name))];
+  const names = [...WATCHED, ...WATCHED.map((name) => join(OWN_BASE, name))];
+  // The weights under an adapter are replaced together with it.
+  if (basename(resolve(directory)) === OWN_BASE) names.push(join('..', JOURNAL_FILE));
   const states = names.map(async (name) => {
     const found = await stat(join(directory, name), { bigint: true }).catch(() => undefined);
     return found ? `${found.dev}:${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs}` : '';

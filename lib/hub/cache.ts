@@ -1,15 +1,26 @@
 import { randomBytes } from 'node:crypto';
-import { dirname, join, relative } from 'node:path';
-import { copyFile, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from '../files/fs.js';
+import { dirname, join, relative, sep } from 'node:path';
+import { BertuneError } from '../errors.js';
+import { copyFile, lstat, mkdir, readlink, rename, rm, stat, symlink, writeFile } from '../files/fs.js';
+import { isDirectory, readText } from '../files/input.js';
+import { parseJson } from '../files/json.js';
 import { listFiles } from '../files/list.js';
-import { isCommit, type RepositoryKind } from './id.js';
+import { isFolderName, type RepositoryKind } from './id.js';
 import type { HubSettings } from './settings.js';
 import { type TreeEntry, treeFromJson, treeToJson } from './tree.js';
 
 const TAG =
   'Signature: 8a477f597d28d172789f06886806bc55\n# This file marks a cache directory: https://bford.info/cachedir/\n';
 
-/** One repository's part of the cache, in the layout of Python's huggingface_hub. */
+/** A ref holds a commit. */
+const MOST_REF_BYTES = 1024;
+/** Far above any listing that is kept. */
+const MOST_TREE_BYTES = 64 * 2 ** 20;
+
+/**
+ * One repository's part of the cache, in the layout of Python's huggingface_hub. Reading follows links, as Python does;
+ * writing follows none inside the cache, so that a cache which came from elsewhere directs no write out of itself.
+ */
 export class RepositoryCache {
   readonly #root: string;
   readonly #name: string;
@@ -30,6 +41,11 @@ export class RepositoryCache {
     return join(this.#folder, 'blobs', etag);
   }
 
+  /** Whether a blob is here, whole as far as its size tells. */
+  async hasBlob(etag: string, size: number): Promise<boolean> {
+    return isFileOfSize(this.blob(etag), size);
+  }
+
   /** The file that stands for the right to write a blob. */
   lock(etag: string): string {
     return join(this.#root, '.locks', this.#name, `${etag}.bertune.lock`);
@@ -47,8 +63,12 @@ export class RepositoryCache {
 
   /** Whether a commit has the file, whole as far as its size tells. */
   async has(commit: string, path: string, size?: number): Promise<boolean> {
-    const status = await stat(this.file(commit, path)).catch(() => undefined);
-    return (status?.isFile() ?? false) && (size === undefined || status?.size === size);
+    return isFileOfSize(this.file(commit, path), size);
+  }
+
+  /** Whether there is a folder of that name among the commits' folders. */
+  async hasSnapshot(name: string): Promise<boolean> {
+    return isFolderName(name) && (await isDirectory(this.snapshot(name)));
   }
 
   /** The files of a commit that are here, as paths in the repository. */
@@ -60,10 +80,14 @@ export class RepositoryCache {
     return paths;
   }
 
-  /** The commit that a branch or tag meant when it was last asked about; null where it never was. */
+  /**
+   * The commit that a branch or tag meant when it was last asked about; null where it never was. In a cache that was laid
+   * out by hand it may be any name of a snapshot's folder.
+   */
   async readRef(revision: string): Promise<string | null> {
-    const text = (await readFile(join(this.#folder, 'refs', ...revision.split('/')), 'utf8').catch(() => '')).trim();
-    return isCommit(text) ? text : null;
+    const path = join(this.#folder, 'refs', ...revision.split('/'));
+    const text = (await readText(path, MOST_REF_BYTES).catch(() => '')).trim();
+    return isFolderName(text) ? text : null;
   }
 
   /** Notes which commit a branch or tag means. */
@@ -75,7 +99,7 @@ export class RepositoryCache {
   /** What a commit holds, as listed before; null where it was not. */
   async readTree(commit: string): Promise<Map<string, TreeEntry> | null> {
     try {
-      return treeFromJson(JSON.parse(await readFile(join(this.#folder, 'trees', `${commit}.json`), 'utf8')));
+      return treeFromJson(parseJson(await readText(join(this.#folder, 'trees', `${commit}.json`), MOST_TREE_BYTES)));
     } catch {
       return null;
     }
@@ -97,8 +121,8 @@ export class RepositoryCache {
 
   /** Makes the folders that a transfer writes to. */
   async prepare(): Promise<void> {
-    await mkdir(join(this.#folder, 'blobs'), { recursive: true });
-    await mkdir(join(this.#root, '.locks', this.#name), { recursive: true });
+    await this.#makeFolder(join(this.#folder, 'blobs'));
+    await this.#makeFolder(join(this.#root, '.locks', this.#name));
     await writeFile(join(this.#root, 'CACHEDIR.TAG'), TAG, { flag: 'wx' }).catch(() => undefined);
   }
 
@@ -113,7 +137,7 @@ export class RepositoryCache {
     const blob = this.blob(etag);
     const source = relative(dirname(target), blob);
     if ((await readlink(target).catch(() => null)) === source) return;
-    await mkdir(dirname(target), { recursive: true });
+    await this.#makeFolder(dirname(target));
     try {
       if (!this.#symlinks) throw Object.assign(new Error('links are not wanted'), { code: 'EPERM' });
       await symlink(source, temporary);
@@ -134,8 +158,36 @@ export class RepositoryCache {
   async #write(path: string, text: string): Promise<void> {
     const target = join(this.#folder, path);
     const temporary = `${target}.${randomBytes(4).toString('hex')}.tmp`;
-    await mkdir(dirname(target), { recursive: true });
-    await writeFile(temporary, text);
-    await rename(temporary, target);
+    await this.#makeFolder(dirname(target));
+    try {
+      await writeFile(temporary, text, { flag: 'wx' });
+      await rename(temporary, target);
+    } catch (cause) {
+      await rm(temporary, { force: true });
+      throw cause;
+    }
   }
+
+  /** Makes a folder in the cache and those above it; the cache itself may be a link, none of them. */
+  async #makeFolder(folder: string): Promise<void> {
+    await mkdir(this.#root, { recursive: true });
+    let path = this.#root;
+    for (const part of relative(this.#root, folder).split(sep)) {
+      path = join(path, part);
+      await mkdir(path).catch((cause: NodeJS.ErrnoException) => {
+        if (cause.code !== 'EEXIST') throw cause;
+      });
+      if ((await lstat(path)).isDirectory()) continue;
+      throw new BertuneError(
+        'OUTPUT_REFUSED',
+        `${path} in the hub's cache is a link or a file, and nothing is written through it. Put a folder in its place, ` +
+          'or set HF_HUB_CACHE to another folder',
+      );
+    }
+  }
+}
+
+async function isFileOfSize(path: string, size: number | undefined): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined);
+  return (status?.isFile() ?? false) && (size === undefined || status?.size === size);
 }

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { expectAddressSpace, WEBASSEMBLY_MEMORY } from '../address-space.js';
 import { BertuneError } from '../errors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { failureOf, hubUnavailable, type Subject, TransientFailure } from './failure.js';
-import { expectSafePath } from './id.js';
+import { expectSafePath, isCommit } from './id.js';
 import type { HubSettings } from './settings.js';
-import type { TreeEntry } from './tree.js';
+import { type TreeEntry, treeEntry } from './tree.js';
 
 /** Attempts at a question, and at a transfer that brings nothing new. */
 export const ATTEMPTS = 4;
@@ -12,6 +13,15 @@ export const ATTEMPTS = 4;
 const FIRST_WAIT_MILLISECONDS = 400;
 const LONGEST_WAIT_MILLISECONDS = 60_000;
 const MOST_REDIRECTS = 5;
+
+/** Many times a page of a thousand files. */
+const MOST_ANSWER_BYTES = 8 * 2 ** 20;
+const MOST_PAGES = 300;
+const LONGEST_LISTING_MILLISECONDS = 600_000;
+/** Some 130,000 files with paths of usual length; the hub advises to stay below 100,000. */
+const MOST_LISTED_CHARACTERS = 32 * 2 ** 20;
+/** What an entry takes beside its path. */
+const ENTRY_CHARACTERS = 200;
 
 /** Asks the hub about one repository. */
 export class HubClient {
@@ -36,7 +46,7 @@ export class HubClient {
         ? hub.modelInfo({ ...params, additionalFields: ['sha'] })
         : hub.datasetInfo({ ...params, additionalFields: ['sha'] }),
     );
-    if (/^[0-9a-f]{40}$/.test(sha)) return sha;
+    if (isCommit(sha)) return sha;
     throw hubUnavailable(this.subject, this.settings, new Error(`no commit id but ${JSON.stringify(sha)}`));
   }
 
@@ -50,20 +60,22 @@ export class HubClient {
     const { listFiles } = await import('@huggingface/hub');
     return this.#asking(async () => {
       const entries = new Map<string, TreeEntry>();
+      let characters = 0;
       const repo = { type: kind, name };
       const params = { repo, revision: commit, recursive: true, hubUrl: this.settings.endpoint };
-      for await (const { type, path, size, oid, lfs, xetHash } of listFiles({ ...params, fetch: this.#fetch() })) {
-        if (type !== 'file') continue;
-        const entry = {
+      const fetch = this.#fetchPages();
+      for await (const { type, path, size, oid, lfs, xetHash } of listFiles({ ...params, fetch })) {
+        const kept = type === 'file';
+        characters += ENTRY_CHARACTERS + (kept ? path.length + (xetHash?.length ?? 0) : 0);
+        if (characters > MOST_LISTED_CHARACTERS) throw new Error('a listing too long to be one of files');
+        if (!kept) continue;
+        const entry = treeEntry({
           size: lfs?.size ?? size,
-          blobId: oid ?? '',
+          blobId: oid,
           sha256: lfs?.oid ?? null,
           xetHash: xetHash ?? null,
-        };
-        const sound = Number.isSafeInteger(entry.size) && /^[0-9a-f]{40}$/.test(entry.blobId);
-        if (!sound || (entry.sha256 !== null && !/^[0-9a-f]{64}$/.test(entry.sha256))) {
-          throw new Error(`no size and hash for ${JSON.stringify(path)}`);
-        }
+        });
+        if (entry === null) throw new Error(`no size and hash for ${JSON.stringify(path)}`);
         entries.set(expectSafePath(path, name), entry);
       }
       return entries;
@@ -110,6 +122,20 @@ export class HubClient {
     };
   }
 
+  /** A `fetch` for a listing in pages, each of which names the next. */
+  #fetchPages(): typeof fetch {
+    const fetchPage = this.#fetch();
+    const until = performance.now() + LONGEST_LISTING_MILLISECONDS;
+    let pages = 0;
+    return async (input) => {
+      pages += 1;
+      if (pages > MOST_PAGES) throw new Error(`more than ${MOST_PAGES} pages of files`);
+      if (performance.now() > until)
+        throw new Error(`more than ${LONGEST_LISTING_MILLISECONDS / 1000} s for a list of files`);
+      return fetchPage(input);
+    };
+  }
+
   /** One question with its whole answer in time, so that an answer that stalls half-way is tried again too. */
   async #ask(url: string): Promise<Response> {
     const timeout = AbortSignal.timeout(this.settings.metadataTimeout);
@@ -120,15 +146,30 @@ export class HubClient {
     }
     try {
       const { status, headers } = response;
-      return new Response(await response.text(), { status, headers });
+      return new Response(await this.#bodyOf(response), { status, headers });
     } catch (cause) {
-      throw this.#broken(cause);
+      throw cause instanceof BertuneError ? cause : this.#broken(cause);
     }
+  }
+
+  async #bodyOf(response: Response): Promise<Buffer> {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of response.body ?? []) {
+      bytes += chunk.length;
+      if (bytes > MOST_ANSWER_BYTES) {
+        const words = `an answer of more than ${MOST_ANSWER_BYTES} bytes`;
+        throw hubUnavailable(this.subject, this.settings, new Error(words));
+      }
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
   }
 
   async #request(url: string, headers: Record<string, string>, limit: AbortSignal): Promise<Response> {
     const { endpoint, token } = this.settings;
     const signal = this.signal ? AbortSignal.any([this.signal, limit]) : limit;
+    expectFetch();
     let target = new URL(url);
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects += 1) {
       const own = target.origin === new URL(endpoint).origin;
@@ -174,4 +215,14 @@ export class HubClient {
       throw hubUnavailable(this.subject, this.settings, cause);
     }
   }
+}
+
+/**
+ * Node's fetch loads WebAssembly when it is first used, and lets the process die where that fails.
+ *
+ * @throws BertuneError OUT_OF_MEMORY
+ */
+function expectFetch(): void {
+  const isLoaded = Symbol.for('undici.globalDispatcher.1') in globalThis;
+  if (!isLoaded) expectAddressSpace(WEBASSEMBLY_MEMORY, 'ask the hub');
 }

@@ -36,8 +36,15 @@ export function isRevision(revision: string): boolean {
 }
 
 /** Whether a revision is a whole commit id, which never means anything else later. */
-export function isCommit(revision: string): boolean {
-  return /^[0-9a-f]{40}$/.test(revision);
+export function isCommit(revision: unknown): revision is string {
+  return typeof revision === 'string' && /^[0-9a-f]{40}$/.test(revision);
+}
+
+/**
+ * Whether a word can be a snapshot's folder: a commit, or the name of one that somebody made by hand. Never a path.
+ */
+export function isFolderName(name: string): boolean {
+  return isRevision(name) && !name.includes('/');
 }
 
 /** Whether a repository's path stays inside the folder that it is put into, on every system. */

@@ -1,91 +1,82 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
+import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { link, readFile, rename, rm, stat, utimes, writeFile } from '../files/fs.js';
+import { loadNative } from '../native.js';
 import { throwIfAborted } from '../time-slice.js';
 
 const POLL_MILLISECONDS = 100;
-const BEAT_MILLISECONDS = 5000;
-/** Without a sign of life for this long, a holder on another machine counts as gone. */
-const STALE_MILLISECONDS = 60_000;
+
+/** A holder without progress for this long may be stopped, or stuck for good. */
+const PATIENCE_MILLISECONDS = 120_000;
+
+/** Opens or makes a file that others may have replaced: follows no link, and waits for no pipe. Windows has neither flag. */
+export const OWN_FILE_FLAGS =
+  constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+/** How to wait for a lock. */
+export interface LockWait {
+  /** Ends the wait with ABORTED. */
+  readonly signal: AbortSignal | undefined;
+  /** A value that changes as the holder gets on. */
+  readonly progress: () => Promise<unknown>;
+  /** Milliseconds without progress after which the holder is given up. Defaults to two minutes. */
+  readonly patience?: number;
+}
 
 /**
- * Does work that one process at a time may do. The lock is a file that names its holder, who touches it now and then; one
- * whose holder is gone is taken over. It spares double work only: nothing is lost should two hold it.
+ * Does work that one process at a time should do. The kernel keeps the lock: it holds between containers of one machine,
+ * depends on no clock or process id, and ends with its holder. The empty file stays, since removing it would let two
+ * processes lock two files of the same name.
  *
- * @param path the file, whose directory exists
- * @param signal ends the wait with ABORTED
+ * The lock only saves double work. Where there are no locks, or its file cannot be opened, the work is done without; those
+ * who give up a holder that makes no progress take turns by a second lock.
+ *
+ * @param path the lock file, whose directory exists
+ * @throws BertuneError ABORTED; what `work` throws
  */
-export async function withLock<T>(path: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  const holder = JSON.stringify({ host: hostname(), pid: process.pid, id: randomBytes(8).toString('hex') });
-  while (!(await take(path, holder))) {
-    throwIfAborted(signal);
-    if (await isStale(path)) await remove(path);
-    else await sleep(POLL_MILLISECONDS, undefined, signal ? { signal } : {}).catch(() => undefined);
-  }
-  const beat = setInterval(() => {
-    const now = new Date();
-    utimes(path, now, now).catch(() => undefined);
-  }, BEAT_MILLISECONDS);
-  beat.unref();
-  try {
-    throwIfAborted(signal);
-    return await work();
-  } finally {
-    clearInterval(beat);
-    if ((await readFile(path, 'utf8').catch(() => '')) === holder) await rm(path, { force: true });
+export async function withLock<T>(path: string, wait: LockWait, work: () => Promise<T>): Promise<T> {
+  for (let turn = 1; ; turn += 1) {
+    const fd = openLock(turn === 1 ? path : `${path}.${turn}`);
+    try {
+      if (fd !== undefined && !(await waitForLock(fd, wait))) continue;
+      throwIfAborted(wait.signal);
+      return await work();
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
   }
 }
 
-/** Whether the lock is ours now. A link appears with its contents, so that nobody reads an empty lock. */
-async function take(path: string, holder: string): Promise<boolean> {
-  const own = `${path}.${randomBytes(4).toString('hex')}`;
+/** Locks an open file until it is closed; false where another has it, undefined where there are no locks. */
+export function tryLock(fd: number): boolean | undefined {
   try {
-    await writeFile(own, holder);
-    await link(own, path);
-    return true;
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'EEXIST') return false;
-    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'ENOSYS') throw cause;
-    // A file system without hard links.
-    return writeFile(path, holder, { flag: 'wx' }).then(
-      () => true,
-      (again: NodeJS.ErrnoException) => {
-        if (again.code === 'EEXIST') return false;
-        throw again;
-      },
-    );
-  } finally {
-    await rm(own, { force: true });
-  }
-}
-
-/** Whether the holder is gone: its process on this machine, or its signs of life. */
-async function isStale(path: string): Promise<boolean> {
-  const status = await stat(path).catch(() => undefined);
-  if (status === undefined) return false;
-  if (Date.now() - status.mtimeMs > STALE_MILLISECONDS) return true;
-  try {
-    const { host, pid } = JSON.parse(await readFile(path, 'utf8')) as { host?: unknown; pid?: unknown };
-    return host === hostname() && typeof pid === 'number' && !isRunning(pid);
+    return loadNative().lockFile(fd);
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-/** Moved aside first: of several that find it stale, one moves it. */
-async function remove(path: string): Promise<void> {
-  const aside = `${path}.${randomBytes(4).toString('hex')}`;
-  await rename(path, aside).catch(() => undefined);
-  await rm(aside, { force: true });
-}
-
-function isRunning(pid: number): boolean {
+function openLock(path: string): number | undefined {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === 'EPERM';
+    return openSync(path, OWN_FILE_FLAGS, 0o664);
+  } catch {
+    return undefined;
   }
+}
+
+/** False once its holder has made no progress for too long. */
+async function waitForLock(
+  fd: number,
+  { signal, progress, patience = PATIENCE_MILLISECONDS }: LockWait,
+): Promise<boolean> {
+  let until = performance.now() + patience;
+  let before: unknown;
+  while (tryLock(fd) === false) {
+    throwIfAborted(signal);
+    const now = await progress();
+    if (now !== before) until = performance.now() + patience;
+    else if (performance.now() >= until) return false;
+    before = now;
+    await sleep(POLL_MILLISECONDS, undefined, signal ? { signal } : {}).catch(() => undefined);
+  }
+  return true;
 }

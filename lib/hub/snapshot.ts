@@ -1,10 +1,11 @@
-import { BertuneError } from '../errors.js';
-import { readFile, stat } from '../files/fs.js';
+import { BertuneError, type ErrorCode } from '../errors.js';
+import { readText } from '../files/input.js';
 import { RepositoryCache } from './cache.js';
 import { HubClient } from './client.js';
 import { cacheFailure, hubUnavailable, type Subject, subjectWords } from './failure.js';
 import { isCommit } from './id.js';
 import { withLock } from './lock.js';
+import { partialSize } from './partial.js';
 import type { HubSettings } from './settings.js';
 import { bring } from './transfer.js';
 import { etagOf, type TreeEntry } from './tree.js';
@@ -54,6 +55,9 @@ export interface FetchOptions {
   readonly onProgress?: ((progress: HubProgress) => void) | undefined;
 }
 
+/** Largest file that is read to choose the others by: a data set's card, an index of shards. */
+const MOST_TEXT_BYTES = 16 * 2 ** 20;
+
 /** For how long a branch means what it meant: a run loads data and model several times, and all of it should agree. */
 const REMEMBERED_MILLISECONDS = 5 * 60_000;
 const remembered = new Map<string, { commit: string; notes: string[]; until: number }>();
@@ -79,7 +83,7 @@ export class SnapshotFetcher {
     const tree = await this.#cache.readTree(commit);
     if (tree !== null) return { ...(await this.#fromTree(commit, tree, choice)), notes };
     if (await this.#isComplete(commit, choice)) return { ...(await this.#fromSnapshot(commit, choice)), notes };
-    if (this.#settings.offline) return { ...(await this.#fromSnapshot(commit, choice)), notes };
+    if (this.#settings.offline || !isCommit(commit)) return { ...(await this.#fromSnapshot(commit, choice)), notes };
     // Out of reach a moment ago: what is here will do where it can.
     const here = notes.length > 0 ? await this.#fromSnapshot(commit, choice).catch(() => undefined) : undefined;
     if (here !== undefined) return { ...here, notes };
@@ -105,7 +109,8 @@ export class SnapshotFetcher {
     const { kind, name, revision } = this.#subject;
     if (isCommit(revision)) return { commit: revision, notes: [] };
     const { cache, endpoint, offline } = this.#settings;
-    const cached = await this.#cache.readRef(revision);
+    const named = (await this.#cache.hasSnapshot(revision)) ? revision : null;
+    const cached = (await this.#cache.readRef(revision)) ?? named;
     if (offline) {
       if (cached === null) throw hubUnavailable(this.#subject, this.#settings, undefined);
       return { commit: cached, notes: [] };
@@ -154,8 +159,7 @@ export class SnapshotFetcher {
     const paths = await this.#cache.paths(commit);
     try {
       if (paths.length === 0) throw new BertuneError('NOT_FOUND', `Expected files in ${directory} but there are none`);
-      const read = (path: string) => readFile(this.#cache.file(commit, path), 'utf8');
-      const files = await choice.choose(paths, read, directory);
+      const files = await choice.choose(paths, (path) => this.#read(commit, path), directory);
       return { directory, commit, files };
     } catch (cause) {
       if (cause instanceof BertuneError && cause.code !== 'NOT_FOUND') throw cause;
@@ -171,12 +175,28 @@ export class SnapshotFetcher {
   ): Promise<Omit<Snapshot, 'notes'>> {
     const where = `${subjectWords(this.#subject)} at ${this.#subject.revision}`;
     const read = async (path: string) => {
+      const size = tree.get(path)?.size ?? 0;
+      if (size > MOST_TEXT_BYTES) {
+        throw new BertuneError(
+          this.#invalid,
+          `Expected at most ${MOST_TEXT_BYTES} bytes in ${path} of ${where}, found ${size}`,
+        );
+      }
       await this.#bringAll(commit, tree, [path]);
-      return readFile(this.#cache.file(commit, path), 'utf8');
+      return this.#read(commit, path);
     };
     const files = await choice.choose([...tree.keys()], read, where);
     await this.#bringAll(commit, tree, files);
     return { directory: this.#cache.snapshot(commit), commit, files };
+  }
+
+  /** The text of a small file that is here. */
+  #read(commit: string, path: string): Promise<string> {
+    return readText(this.#cache.file(commit, path), MOST_TEXT_BYTES, this.#invalid);
+  }
+
+  get #invalid(): ErrorCode {
+    return this.#subject.kind === 'model' ? 'CHECKPOINT_INVALID' : 'INVALID_DATA';
   }
 
   async #bringAll(commit: string, tree: ReadonlyMap<string, TreeEntry>, paths: readonly string[]): Promise<void> {
@@ -211,11 +231,11 @@ export class SnapshotFetcher {
   /** One process at a time brings a blob; the others find it there. */
   async #bring(commit: string, path: string, entry: TreeEntry, onBytes: (bytes: number) => void): Promise<void> {
     const etag = etagOf(entry);
-    await withLock(this.#cache.lock(etag), this.#options.signal, async () => {
+    const blob = this.#cache.blob(etag);
+    const wait = { signal: this.#options.signal, progress: () => partialSize(blob) };
+    await withLock(this.#cache.lock(etag), wait, async () => {
       if (await this.#cache.has(commit, path, entry.size)) return;
-      const blob = this.#cache.blob(etag);
-      const there = await stat(blob).catch(() => undefined);
-      const fresh = there?.size !== entry.size;
+      const fresh = !(await this.#cache.hasBlob(etag, entry.size));
       if (fresh) await bring({ client: this.#client, commit, path, entry, blob, onBytes });
       await this.#cache.link(commit, path, etag, fresh);
     });

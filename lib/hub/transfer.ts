@@ -1,13 +1,19 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { dirname } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { type OpenFile, open, rename, rm, statfs } from '../files/fs.js';
+import { type OpenFile, open, rename, rm, stat, statfs } from '../files/fs.js';
 import { writeFully } from '../files/output.js';
 import { throwIfAborted } from '../time-slice.js';
 import { ATTEMPTS, type HubClient } from './client.js';
 import { hubUnavailable, TransientFailure } from './failure.js';
+import { openPartial } from './partial.js';
 import { etagOf, type TreeEntry } from './tree.js';
+
+/** A slower transfer counts as stalled, however steadily its bytes drip. */
+const LEAST_BYTES_PER_SECOND = 1024;
+
+/** An attempt that brings less counts as failed, so that a server which breaks off again and again is given up. */
+const PROGRESS_BYTES = 2 ** 20;
 
 /** What a transfer brings, and where from. */
 export interface Transfer {
@@ -22,60 +28,79 @@ export interface Transfer {
 }
 
 /**
- * Brings a file: into a partial file beside its place, which a later attempt or process goes on with; once size and hash
+ * Brings a file: into a partial one beside its place, which a later attempt or process goes on with; once size and hash
  * are right and the disk has it, under its name. Broken and stalled transfers are resumed.
  *
  * @throws BertuneError HUB_UNAVAILABLE, HUB_ACCESS, NOT_FOUND, ABORTED; file system errors as they are
  */
 export async function bring(transfer: Transfer): Promise<void> {
   const { client, entry, blob, path } = transfer;
-  // A name of our own: Python's processes write theirs beside it.
-  const partial = `${blob}.bertune.incomplete`;
-  for (let attempt = 1; ; attempt += 1) {
-    const file = await open(partial, 'a+');
-    try {
-      await expectSpace(entry.size - (await file.stat()).size, blob);
-      await fill(transfer, file, partial);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    const found = await hashOf(partial, entry, client.signal);
-    if (found === etagOf(entry)) break;
-    await rm(partial, { force: true });
-    const words = `${path} whose hash is ${found}, not ${etagOf(entry)}`;
-    // Once more from the start: what was resumed may have been spoilt.
-    if (attempt >= 2) throw hubUnavailable(client.subject, client.settings, new Error(words));
+  const expected = etagOf(entry);
+  let found = await bringOnce(transfer);
+  // Once more from the start: what was resumed may have been spoilt.
+  if (found !== expected) found = await bringOnce(transfer);
+  if (found !== expected) {
+    const words = `${path} whose hash is ${found}, not ${expected}`;
+    throw hubUnavailable(client.subject, client.settings, new Error(words));
   }
-  await rename(partial, blob);
   const directory = await open(dirname(blob), 'r').catch(() => undefined);
   await directory?.sync().catch(() => undefined);
   await directory?.close();
 }
 
+/** The hash of what came. It has its name only where that is the right one. */
+async function bringOnce(transfer: Transfer): Promise<string> {
+  const { client, entry, blob } = transfer;
+  const { file, path, shared } = await openPartial(blob);
+  let kept = shared;
+  try {
+    await expectSpace(entry.size - (await file.stat()).size, blob);
+    await fill(transfer, file);
+    await file.sync();
+    const found = await hashOf(file, entry, client.signal);
+    if (found === etagOf(entry)) await publish(path, blob, entry.size);
+    else kept = false;
+    return found;
+  } catch (cause) {
+    if (!(cause instanceof TooLong)) throw cause;
+    kept = false;
+    throw hubUnavailable(client.subject, client.settings, cause);
+  } finally {
+    if (!kept) await rm(path, { force: true }).catch(() => undefined);
+    await file.close();
+  }
+}
+
+/** Gives the whole file its name; another machine, whose lock is not seen here, may have done so a moment ago. */
+async function publish(path: string, blob: string, size: number): Promise<void> {
+  try {
+    await rename(path, blob);
+  } catch (cause) {
+    if ((await stat(blob).catch(() => undefined))?.size !== size) throw cause;
+  }
+}
+
 /** Receives until the file has its size. */
-async function fill(transfer: Transfer, file: OpenFile, partial: string): Promise<void> {
+async function fill(transfer: Transfer, file: OpenFile): Promise<void> {
   const { client, entry } = transfer;
-  let failures = 0;
-  for (;;) {
-    let { size } = await file.stat();
-    if (size > entry.size) {
-      size = 0;
-      await file.truncate(size);
-    }
-    transfer.onBytes(size);
-    if (size === entry.size) return;
+  let done = (await file.stat()).size;
+  if (done > entry.size) {
+    done = 0;
+    await file.truncate(done);
+  }
+  const onBytes = (bytes: number) => {
+    done = bytes;
+    transfer.onBytes(bytes);
+  };
+  onBytes(done);
+  for (let failures = 0; done < entry.size; ) {
+    const start = done;
     try {
-      await receive(transfer, file, size);
-      if ((await file.stat()).size < entry.size) throw new TransientFailure('a transfer that ended too early', null);
+      await receive({ ...transfer, onBytes }, file, start);
+      if (done < entry.size) throw new TransientFailure('a transfer that ended too early', null);
     } catch (failure) {
-      if (failure instanceof TooLong) {
-        await rm(partial, { force: true });
-        throw hubUnavailable(client.subject, client.settings, failure);
-      }
       if (!(failure instanceof TransientFailure)) throw failure;
-      const progressed = (await file.stat()).size > size;
-      failures = progressed ? 1 : failures + 1;
+      failures = done - start >= PROGRESS_BYTES ? 1 : failures + 1;
       if (failures >= ATTEMPTS) throw hubUnavailable(client.subject, client.settings, failure);
       await client.pause(failures, failure);
     }
@@ -90,8 +115,10 @@ async function receive(
   file: OpenFile,
   start: number,
 ): Promise<void> {
+  const { stallTimeout } = client.settings;
+  const leastBytes = (LEAST_BYTES_PER_SECOND * stallTimeout) / 1000;
   const stalled = new AbortController();
-  const watch = setTimeout(() => stalled.abort(), client.settings.stallTimeout);
+  const watch = setTimeout(() => stalled.abort(), stallTimeout);
   try {
     const range: Record<string, string> = start > 0 ? { range: `bytes=${start}-` } : {};
     const response = await client.open(commit, path, { ...range, 'accept-encoding': 'identity' }, stalled.signal);
@@ -99,19 +126,24 @@ async function receive(
     if (start > 0 && !continues(response, start, entry.size)) {
       // The server does not resume: from the start, with what it sends where that is the whole.
       done = 0;
-      await file.truncate(done);
+      onBytes(done);
       if (response.status !== 200) {
         await response.body?.cancel();
         throw new TransientFailure(`status ${response.status} for the rest of a file`, null);
       }
     }
     if (response.body === null) throw new TransientFailure('an answer without a body', null);
+    let sinceWatched = 0;
     for await (const chunk of response.body) {
-      watch.refresh();
       if (done + chunk.length > entry.size) throw new TooLong(`more than the ${entry.size} bytes of ${path}`);
-      await writeFully(file, chunk);
+      await writeFully(file, chunk, done);
       done += chunk.length;
       onBytes(done);
+      sinceWatched += chunk.length;
+      if (sinceWatched >= leastBytes) {
+        sinceWatched = 0;
+        watch.refresh();
+      }
     }
   } catch (cause) {
     throwIfAborted(client.signal);
@@ -119,8 +151,9 @@ async function receive(
     const ours = cause instanceof BertuneError || cause instanceof TransientFailure || cause instanceof TooLong;
     const disk = (cause as NodeJS.ErrnoException).syscall === 'write' && code !== 'EPIPE';
     if (ours || disk) throw cause;
-    const seconds = client.settings.stallTimeout / 1000;
-    const words = stalled.signal.aborted ? `nothing came for ${seconds} s` : `the transfer broke off`;
+    const words = stalled.signal.aborted
+      ? `fewer than ${leastBytes} bytes came in ${stallTimeout / 1000} s`
+      : 'the transfer broke off';
     throw new TransientFailure(`${words} (${path})`, null, { cause });
   } finally {
     clearTimeout(watch);
@@ -141,12 +174,15 @@ async function expectSpace(bytes: number, blob: string): Promise<void> {
 }
 
 /** SHA-256 of a large file; git's SHA-1, which counts a header in, of one that git keeps. */
-async function hashOf(path: string, { sha256, size }: TreeEntry, signal: AbortSignal | undefined): Promise<string> {
+async function hashOf(file: OpenFile, { sha256, size }: TreeEntry, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash(sha256 === null ? 'sha1' : 'sha256');
   if (sha256 === null) hash.update(`blob ${size}\0`);
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) {
+  const buffer = Buffer.alloc(2 ** 20);
+  for (let position = 0; ; ) {
     throwIfAborted(signal);
-    hash.update(chunk as Buffer);
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+    if (bytesRead === 0) return hash.digest('hex');
+    hash.update(buffer.subarray(0, bytesRead));
+    position += bytesRead;
   }
-  return hash.digest('hex');
 }

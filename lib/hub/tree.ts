@@ -40,16 +40,25 @@ export function treeFromJson(value: unknown): Map<string, TreeEntry> | null {
   for (const [path, info] of Object.entries(value.files)) {
     if (!isObject(info) || !isSafePath(path)) return null;
     const { blob_id: blobId, lfs_sha256: sha256 = null, lfs_size: lfsSize, size, xet_hash: xetHash = null } = info;
-    const bytes = lfsSize ?? size;
-    const sound =
-      Number.isSafeInteger(bytes) &&
-      isHash(blobId, 40) &&
-      (sha256 === null || isHash(sha256, 64)) &&
-      (xetHash === null || typeof xetHash === 'string');
-    if (!sound) return null;
-    tree.set(path, { size: bytes as number, blobId, sha256, xetHash });
+    const entry = treeEntry({ size: lfsSize ?? size, blobId, sha256, xetHash });
+    if (entry === null) return null;
+    tree.set(path, entry);
   }
   return tree;
+}
+
+/** What others say of a file, checked; null where that is no size and hashes. */
+export function treeEntry({ size, blobId, sha256, xetHash }: Record<keyof TreeEntry, unknown>): TreeEntry | null {
+  const sound =
+    isSize(size) &&
+    isHash(blobId, 40) &&
+    (sha256 === null || isHash(sha256, 64)) &&
+    (xetHash === null || typeof xetHash === 'string');
+  return sound ? { size, blobId, sha256, xetHash } : null;
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function isHash(value: unknown, digits: number): value is string {

@@ -15,7 +15,7 @@ export interface DeviceOptions {
   device?: Device;
   /** Defaults to 'bf16' on the GPU and 'fp32' on the CPU. */
   precision?: Precision;
-  /** Worker threads on the CPU. Defaults to the processors available to the process. */
+  /** Worker threads on the CPU, at most 1,024. Defaults to the processors available to the process. */
   threads?: number;
 }
 
@@ -25,6 +25,9 @@ export interface ResolvedDevice {
   precision: NativePrecision;
   threads: number;
 }
+
+/** What the addon starts. */
+const MOST_THREADS = 1024;
 
 /** The CUDA backend under its emulator, for tests; not among the documented devices. */
 const EMULATED = 'cuda-emulated';
@@ -46,7 +49,8 @@ export function resolveDevice(options: DeviceOptions, devices: () => NativeDevic
     (options.device as string) === EMULATED
       ? EMULATED
       : expectOneOf('device', options.device ?? 'auto', ['auto', 'cpu', 'cuda']);
-  const threads = expectPositiveInteger('threads', options.threads ?? availableParallelism());
+  const usualThreads = Math.min(availableParallelism(), MOST_THREADS);
+  const threads = expectPositiveInteger('threads', options.threads ?? usualThreads, MOST_THREADS);
   const gpu =
     wanted === 'cpu' ? undefined : devices().find(({ device }) => device === (wanted === EMULATED ? EMULATED : 'cuda'));
   if (wanted !== 'auto' && wanted !== 'cpu' && !gpu?.available) {

@@ -4,11 +4,14 @@ import { readConfig } from '../checkpoint/config.js';
 import { type Checkpoint, isCheckpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
+import { JOURNAL_FILE, readJournal } from '../files/journal.js';
+import { OWN_BASE } from '../files/model-files.js';
 import { readSettled } from '../files/settled.js';
 import { parseHubId } from '../hub/id.js';
 import { type FindOptions, type Found, findModel, type HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
-import { expectNames, expectNonNegativeInteger, expectObject, expectPath, invalidOption } from '../options.js';
+import { loadNative } from '../native.js';
+import { expectNames, expectObject, expectPath, expectSeed, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
@@ -32,12 +35,9 @@ export interface LoadOptions extends DeviceOptions {
   signal?: AbortSignal;
   /** Called as files come from the hub. Defaults to none. */
   onProgress?: (progress: HubProgress) => void;
-  /** Of parameters that the files do not hold. Defaults to 42. */
+  /** Of parameters that the files do not hold: 0 to 2^32 − 1. Defaults to 42. */
   seed?: number;
 }
-
-/** Where `save` puts the weights under an adapter that are not those of its base. */
-export const OWN_BASE = 'base';
 
 const LOAD_OPTIONS = [
   'labels',
@@ -55,9 +55,11 @@ const LOAD_OPTIONS = [
 /** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
 export async function loadModel(source: string, given: LoadOptions): Promise<{ model: Model; notes: string[] }> {
   const options = expectObject('options', given, LOAD_OPTIONS);
-  const seed = expectNonNegativeInteger('seed', options.seed ?? 42);
+  const seed = expectSeed('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
   const device = resolveDevice(options);
+  // Where it cannot be loaded, that is said before files are read or fetched.
+  loadNative();
   const { adapter, base, notes, asked, checkpoint, tokenizer } = await readParts(
     expectPath('source', source),
     wanted,
@@ -132,17 +134,18 @@ interface Parts {
 async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   const { revision, signal, onProgress } = options;
   const shared = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
-  const found = await findModel(source, { ...shared, ...(revision === undefined ? {} : { revision }) });
+  const found = await find(source, { ...shared, ...(revision === undefined ? {} : { revision }) });
   if (!(await isAdapter(found.directory))) {
     if (options.base !== undefined) {
       throw invalidOption('base', `nothing, because ${source} is no adapter directory,`, options.base);
     }
     if (options.adapter === undefined) return { adapter: null, base: found, notes: found.notes };
-    const wish = await findModel(expectPath('adapter', options.adapter), shared);
+    const wish = await find(expectPath('adapter', options.adapter), shared);
     if (!(await isAdapter(wish.directory))) {
       throw new BertuneError('NOT_FOUND', `Expected an adapter_config.json in ${options.adapter} but there is none`);
     }
-    return { adapter: await readAdapter(wish.directory), base: found, notes: [...found.notes, ...wish.notes] };
+    const adapter = await readSettled(wish.directory, () => readAdapter(wish.directory));
+    return { adapter, base: found, notes: [...found.notes, ...wish.notes] };
   }
   if (options.adapter !== undefined) {
     throw invalidOption('adapter', `nothing, because ${source} is an adapter already,`, options.adapter);
@@ -151,8 +154,19 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   const base =
     options.base === undefined
       ? await findBase(found.directory, adapter, shared)
-      : await findModel(expectPath('base', options.base), shared);
+      : await find(expectPath('base', options.base), shared);
   return { adapter, base, notes: [...found.notes, ...base.notes] };
+}
+
+/** A model, as findModel finds it, with a note where its directory may hold what readers cannot know to belong together. */
+async function find(source: string, options: FindOptions = {}): Promise<Found> {
+  const found = await findModel(source, options);
+  const { directory, notes } = found;
+  if ((await readJournal(directory)) !== 'foreign') return found;
+  const note =
+    `Ignored ${join(directory, JOURNAL_FILE)}, which was not written here. If ${directory} is a copy of a directory in ` +
+    'which a save was interrupted, its files may come from two models: copy it again. Otherwise delete that file.';
+  return { ...found, notes: [...notes, note] };
 }
 
 /**
@@ -170,11 +184,11 @@ export async function findBase(directory: string, adapter: Adapter, options: Fin
     ...(own ? [join(directory, OWN_BASE)] : []),
   ];
   for (const place of places) {
-    if (await isCheckpoint(place)) return { ...(await findModel(place)), name: named ?? place };
+    if (await isCheckpoint(place)) return { ...(await find(place)), name: named ?? place };
   }
   if (named !== null && parseHubId(named) !== null) {
     const revision = adapter.baseRevision ? { revision: adapter.baseRevision } : {};
-    return findModel(named, { ...options, ...revision });
+    return find(named, { ...options, ...revision });
   }
   throw new BertuneError(
     'NOT_FOUND',

@@ -1,5 +1,6 @@
 import type { BertConfig } from '../checkpoint/config.js';
 import { BertuneError } from '../errors.js';
+import type { DirectoryLock } from '../files/lock.js';
 import { type Method, type MethodPlan, methodPlan } from '../methods.js';
 import { expectPositiveInteger, invalidOption } from '../options.js';
 import type { TextInputs } from '../text-input.js';
@@ -56,6 +57,8 @@ export class Model {
   readonly tokenizer: Tokenizer;
   readonly device: ResolvedDevice;
   readonly base: Base;
+  /** Of the directory that the run under way writes to; null without one. Saves of the model take turns under it. */
+  outputLock: DirectoryLock | null = null;
   #method: Method | null;
   #session: Session;
   #unmerged: Unmerged | null = null;

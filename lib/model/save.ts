@@ -2,12 +2,12 @@ import { resolve } from 'node:path';
 import { type Adapter, writeAdapter } from '../adapter.js';
 import { checkpointFiles, encoderTensors, headTensors } from '../checkpoint.js';
 import { withDirectoryLock } from '../files/lock.js';
+import { OWN_BASE } from '../files/model-files.js';
 import { prepareOutputDirectory, removeLeftovers, writeFilesAtomic } from '../files/output.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectPath, invalidOption } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
-import { OWN_BASE } from './load.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
 import type { Model } from './model.js';
 import type { Values } from './session.js';
@@ -63,10 +63,13 @@ async function write(
   const overwrite = expectBoolean('overwrite', given.overwrite ?? false);
   await withSource(model, async (source) => {
     await prepareOutputDirectory(directory, { overwrite });
-    await withDirectoryLock(directory, async () => {
+    const work = async () => {
       await removeLeftovers(directory);
       await save(source);
-    });
+    };
+    // Into the directory of the run that trains it, in turn with what the run saves; anyone else's is refused.
+    const { outputLock } = model;
+    await (outputLock?.covers(directory) ? outputLock.inTurn(work) : withDirectoryLock(directory, work));
   });
 }
 

@@ -124,12 +124,22 @@ export class Session {
     return this.use((native) => writeValues(native, name, values));
   }
 
-  /** Sets a parameter's values from a file's tensor, which must not change; half precision is widened on the way. */
-  writeTensor(name: string, { dtype, data }: Tensor): Promise<void> {
+  /**
+   * Sets a parameter's values from a file's tensor, which must not change; half precision is widened on the way.
+   *
+   * @throws BertuneError CHECKPOINT_INVALID where it is of another type, or has a number that is not finite
+   */
+  async writeTensor(name: string, { dtype, data }: Tensor): Promise<void> {
     if (!DTYPES.includes(dtype)) {
       throw new BertuneError('CHECKPOINT_INVALID', `Expected ${name} in ${DTYPES.join(', ')} but found ${dtype}`);
     }
-    return this.use((native) => native.write(name, 'value', dtype as NativeDtype, data, true));
+    const odd = await this.use((native) => native.write(name, 'value', dtype as NativeDtype, data, true));
+    if (odd < 0) return;
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected finite weights but element ${odd} of ${name} is NaN or infinite: the file is damaged, or was saved after ` +
+        'training had diverged',
+    );
   }
 
   /** Fills a parameter anew. */
@@ -201,9 +211,9 @@ function ignoreOutOfMemory(error: unknown): void {
 }
 
 /** Sets a parameter's values, which nobody else has; they must not change until the promise settles. */
-export function writeValues(native: NativeSession, name: string, values: Values): Promise<void> {
+export async function writeValues(native: NativeSession, name: string, values: Values): Promise<void> {
   const dtype = values instanceof Float64Array ? 'F64' : 'F32';
-  return native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), true);
+  await native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), true);
 }
 
 /** Token ids as the addon takes them. */

@@ -9,10 +9,17 @@ const TITLES = ['Epoch', 'Training Loss', 'Validation Loss', 'Accuracy', 'Precis
  * epoch; what was not evaluated stays open.
  */
 export function epochTable({ epoch_history, log_history }: Pick<RunRecord, 'epoch_history' | 'log_history'>): Table {
+  // The first evaluation at a step.
+  const evaluations = new Map(
+    log_history
+      .filter(({ eval_loss }) => eval_loss !== undefined)
+      .map((row) => [row.step, row] as const)
+      .reverse(),
+  );
   return {
     columns: TITLES.map((title) => ({ title, align: 'right' })),
     rows: epoch_history.map(({ epoch, step, train_loss }) => {
-      const evaluation = log_history.find((row) => row.step === step && row.eval_loss !== undefined);
+      const evaluation = evaluations.get(step);
       return [
         Number.isInteger(epoch) ? String(epoch) : formatFixed(epoch, 2),
         ...[

@@ -14,6 +14,8 @@ export interface LogRecord {
   readonly eval_precision?: number;
   readonly eval_recall?: number;
   readonly eval_f1_macro?: number;
+  readonly eval_f1_micro?: number;
+  readonly eval_f1_weighted?: number;
   readonly [key: string]: unknown;
 }
 

@@ -114,7 +114,7 @@ export class Run implements AsyncDisposable {
       method: methodRecord(method),
       status,
       ...(error && { error }),
-      settings: method === null ? {} : snakeCase(settingsOf(this.trainer.settings)),
+      settings: method === null ? {} : snakeCase(settingsOf(this.trainer.settings, this.model.labels)),
       parameters: { trainable: method === null ? 0 : trainable, total },
       memory: this.#memory(),
       ...(trained ? trainedRecord(trained) : state && { steps: state.global_step, epochs: state.epoch }),
@@ -192,8 +192,12 @@ function methodRecord(method: Method | null): MethodRecord {
   return method === null ? { kind: 'none' } : ({ kind: method.kind, ...snakeCase(method) } as MethodRecord);
 }
 
-function settingsOf({ method: _, ...settings }: Trainer['settings']): Omit<Trainer['settings'], 'method'> {
-  return settings;
+/** All but the method, which has a place of its own; class weights by the names of their classes. */
+function settingsOf({ method: _, classWeights, ...settings }: Trainer['settings'], labels: readonly string[]): object {
+  const named = Array.isArray(classWeights)
+    ? Object.fromEntries(labels.map((label, i) => [label, classWeights[i]]))
+    : classWeights;
+  return { ...settings, classWeights: named };
 }
 
 /** The same values under names as Python writes them: `batchSize` becomes `batch_size`. */

@@ -1,12 +1,13 @@
-import { MAX_JSON_DEPTH } from '../files/json.js';
+import { endOfString, MAX_JSON_DEPTH } from '../files/json.js';
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 
+/** Commas and colons of a header: those of more than 100,000 tensors. More would hold up the event loop. */
+const MOST_PARTS = 2 ** 20;
+
 /**
- * Looks for what JSON.parse lets pass: a key that an object holds twice (the last would win in silence), and nesting
- * deeper than 128.
+ * Looks for what JSON.parse lets pass: a key that an object holds twice (the last would win in silence), nesting deeper
+ * than 128, and more than a million keys and values.
  *
  * @param text JSON; where it is not valid, JSON.parse is left to say so
  * @returns the fault in words, or undefined
@@ -14,6 +15,7 @@ const COLON = 0x3a;
 export function findJsonFault(text: string): string | undefined {
   /** The keys of each object (and array) that is open; made when there is one. */
   const open: (Set<string> | undefined)[] = [];
+  let parts = 0;
   for (let i = 0; i < text.length; i++) {
     switch (text[i]) {
       case '{':
@@ -23,6 +25,10 @@ export function findJsonFault(text: string): string | undefined {
       case '}':
       case ']':
         open.pop();
+        break;
+      case ',':
+      case ':':
+        if (++parts > MOST_PARTS) return `its header has more than ${MOST_PARTS} keys and values`;
         break;
       case '"': {
         const end = endOfString(text, i);
@@ -38,13 +44,6 @@ export function findJsonFault(text: string): string | undefined {
     }
   }
   return undefined;
-}
-
-/** The index after the closing quote of the string that starts at `start`. */
-function endOfString(text: string, start: number): number {
-  let i = start + 1;
-  while (i < text.length && text.charCodeAt(i) !== QUOTE) i += text.charCodeAt(i) === BACKSLASH ? 2 : 1;
-  return Math.min(i + 1, text.length);
 }
 
 /** In valid JSON a string is a key if and only if a colon follows. */

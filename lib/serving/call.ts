@@ -55,6 +55,11 @@ export class Call {
     return this.#settled;
   }
 
+  /** Whether its tokens are counted, so that it can be put into batches. */
+  get isTokenized(): boolean {
+    return this.#encoded !== undefined;
+  }
+
   /** Texts that are in no batch yet. */
   get waiting(): number {
     return this.count - this.#taken;
@@ -65,6 +70,16 @@ export class Call {
     if (this.#encoded === undefined) return this.#expectedTokens;
     const { offsets } = this.#encoded;
     return offsets[this.count]! - offsets[this.#taken]!;
+  }
+
+  /** Tokens of its texts that are in no batch yet, on the average; an integer. */
+  get turnTokens(): number {
+    return this.waiting === 0 ? 0 : Math.ceil(this.waitingTokens / this.waiting);
+  }
+
+  /** Milliseconds that it may take from `since`; undefined: any number. */
+  get timeout(): number | undefined {
+    return this.#end.timeout;
   }
 
   /** The token ids; with them it can be put into batches. */

@@ -21,10 +21,12 @@ export interface ServiceOptions {
   maxQueuedTexts?: number;
   /**
    * How long a call may have to wait for its batch because of others, in milliseconds; one that would wait longer, by the
-   * tokens before it and the rate of the last batches, is refused with QUEUE_FULL. What fits into the next batch is always
-   * taken. So an accepted call takes about two full batches and this at most, however much is asked for: 0 with a small
-   * `maxBatchTokens` for the quickest answers under more load than can be served. Before the first batch has ended nothing
-   * is known, and only `maxQueuedTexts` counts. Defaults to 10,000; a service that people wait for wants less, e.g. 250.
+   * tokens before it and the rate of the last batches, is refused with QUEUE_FULL: at once by an estimate of its tokens, or
+   * once they are counted. What fits into the next batch is always taken. So an accepted call of one text takes about two
+   * full batches and this at most, however much is asked for, also in one tick: 0 with a small `maxBatchTokens` for the
+   * quickest answers under more load than can be served. A call of several texts has a turn for each, and others may come
+   * in between: give it a `timeout`, and none is let in that would make it late. Before the first batch has ended nothing is
+   * known, and only `maxQueuedTexts` counts. Defaults to 10,000; a service that people wait for wants less, e.g. 250.
    */
   maxQueueTime?: number;
   /**
@@ -40,7 +42,10 @@ export interface ServicePredictOptions {
   maxLength?: number;
   /** Takes the call's texts out of the queue and rejects with ABORTED at once. Defaults to none. */
   signal?: AbortSignal;
-  /** Milliseconds after which the call rejects with TIMED_OUT. Defaults to no limit. */
+  /**
+   * Milliseconds after which the call rejects with TIMED_OUT; at once where its texts alone would take longer at the best
+   * rate so far. Where others are the reason it is refused with QUEUE_FULL instead. Defaults to no limit.
+   */
   timeout?: number;
   /** Adapters to predict with: one name for all texts, or one a text; null is the model as it was loaded. Defaults to it. */
   adapter?: AdapterChoice;

@@ -1,3 +1,4 @@
+import { Backlog, type Demand } from './backlog.js';
 import { Batch } from './batch.js';
 import type { Call } from './call.js';
 
@@ -5,15 +6,23 @@ import type { Call } from './call.js';
 export class CallQueue {
   /** In the order of their turns. */
   readonly #calls = new Set<Call>();
+  readonly #backlog = new Backlog();
+
+  /** What they still want. */
+  get demand(): Demand {
+    return this.#backlog;
+  }
 
   /** Puts a call at the end; its texts are tokenized. */
   add(call: Call): void {
     this.#calls.add(call);
+    this.#backlog.count(call);
   }
 
   /** Takes a call out. Does nothing where it is not in. */
   remove(call: Call): void {
     this.#calls.delete(call);
+    this.#backlog.remove(call);
   }
 
   get isEmpty(): boolean {
@@ -40,6 +49,7 @@ export class CallQueue {
       this.#calls.delete(call);
       if (call.waiting > 0) this.#calls.add(call);
     }
+    for (const call of batch.calls) this.#backlog.count(call);
     return batch;
   }
 }

@@ -12,6 +12,8 @@ export class Rate {
   #speeds = 0;
   #tokens = 0;
   #texts = 0;
+  /** Tokens a millisecond of the fastest batch that was half full or more; 0 while there was none. */
+  #fastest = 0;
 
   /** @param fullTokens tokens of a full batch */
   constructor(fullTokens: number) {
@@ -22,10 +24,12 @@ export class Rate {
   add(texts: number, tokens: number, milliseconds: number): void {
     const fill = Math.min(1, tokens / this.#fullTokens);
     const kept = KEPT ** fill;
+    const speed = tokens / Math.max(milliseconds, Number.EPSILON);
     this.#fills = kept * this.#fills + fill;
-    this.#speeds = kept * this.#speeds + (fill * tokens) / Math.max(milliseconds, Number.EPSILON);
+    this.#speeds = kept * this.#speeds + fill * speed;
     this.#tokens = kept * this.#tokens + tokens;
     this.#texts = kept * this.#texts + texts;
+    if (fill >= 0.5) this.#fastest = Math.max(this.#fastest, speed);
   }
 
   /** Whether nothing was measured yet. */
@@ -41,5 +45,13 @@ export class Rate {
   /** Milliseconds that so many tokens take. 0 while unknown. */
   millisecondsFor(tokens: number): number {
     return this.isUnknown ? 0 : (tokens * this.#fills) / this.#speeds;
+  }
+
+  /**
+   * Milliseconds that so many tokens take at the best. Unlike the mean it does not change when the machine is busy for a
+   * while: what is refused by it alone could not be measured anew. 0 while unknown.
+   */
+  leastMillisecondsFor(tokens: number): number {
+    return this.#fastest === 0 ? 0 : tokens / this.#fastest;
   }
 }

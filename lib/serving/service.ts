@@ -4,10 +4,11 @@ import type { Model } from '../model/model.js';
 import type { Values } from '../model/session.js';
 import { expectObject, expectOneOf, expectPositiveInteger, shorten } from '../options.js';
 import { type Prediction, predictionsOf } from '../prediction.js';
-import { expectTexts, type TextInput } from '../text-input.js';
+import { expectTexts, type TextInput, type TextInputs } from '../text-input.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer.js';
-import { Admission, type Backlog } from './admission.js';
+import { Admission, type Before, type Request } from './admission.js';
+import { Backlog, type Demand, sumOf } from './backlog.js';
 import type { Batch } from './batch.js';
 import { Call } from './call.js';
 import {
@@ -21,6 +22,7 @@ import {
 import { CallQueue } from './queue.js';
 import { Rate } from './rate.js';
 import { type BatchFigures, type ServiceStatistics, Statistics } from './statistics.js';
+import { TokenEstimate } from './token-estimate.js';
 
 /**
  * Predicts for many callers at once. Their texts are computed together, in batches of up to `maxBatchTokens` tokens: what
@@ -37,13 +39,12 @@ export class PredictionService implements AsyncDisposable {
   readonly #queue = new CallQueue();
   readonly #statistics = new Statistics();
   readonly #rate: Rate;
+  readonly #estimate: TokenEstimate;
   readonly #admission: Admission;
   /** Every call that is not settled. */
   readonly #calls = new Set<Call>();
-  /** Texts of these calls that are in no batch yet. */
-  #queuedTexts = 0;
-  #queuedTokens = 0;
-  #queuedCalls = 0;
+  /** Those that are being tokenized, before they come into the queue. */
+  readonly #tokenizing = new Backlog();
   #running: Batch | undefined;
   /** When the batch that computes began, by performance.now(). */
   #runningSince = 0;
@@ -58,6 +59,7 @@ export class PredictionService implements AsyncDisposable {
     this.#model = modelOf(classifier);
     this.#settings = serviceSettings(options);
     this.#rate = new Rate(this.#settings.maxBatchTokens);
+    this.#estimate = new TokenEstimate(this.#model.tokenizer.specialTokens);
     this.#admission = new Admission(this.#settings, this.#rate);
   }
 
@@ -67,8 +69,8 @@ export class PredictionService implements AsyncDisposable {
    * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than `maxLength` are cut
    * @returns one prediction a text, in their order; of the classes of its adapter
    * @throws BertuneError QUEUE_FULL, with `retryAfter`; ABORTED, TIMED_OUT; DISPOSED; NOT_FOUND for an adapter that is not
-   *   loaded; INVALID_OPTION, also for more texts than `maxQueuedTexts`; OUT_OF_MEMORY and other failures of a batch with
-   *   one of its texts
+   *   loaded; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
+   *   and other failures of a batch with one of its texts
    */
   async predict(texts: string | readonly TextInput[], options: ServicePredictOptions = {}): Promise<Prediction[]> {
     this.#expectUsable();
@@ -77,34 +79,34 @@ export class PredictionService implements AsyncDisposable {
     throwIfAborted(settings.signal);
     if (inputs.texts.length === 0) return [];
     const model = this.#model;
+    const longest = model.expectMaxLength(settings.maxLength);
     if (names.every((name) => name === null)) {
-      const longest = model.expectMaxLength(settings.maxLength);
       const encode = () => model.encode(inputs, longest, settings.signal);
-      return this.#predict(inputs.texts.length, null, encode, settings);
+      return this.#predict({ inputs, longest, adapters: null, encode }, settings);
     }
     // Held until the call has ended: an adapter that is unloaded meanwhile still serves it.
     return model.withAdapters(names, ({ adapters, encode }) =>
-      this.#predict(inputs.texts.length, adapters, () => encode(inputs, settings.maxLength, settings.signal), settings),
+      this.#predict(
+        { inputs, longest, adapters, encode: () => encode(inputs, settings.maxLength, settings.signal) },
+        settings,
+      ),
     );
   }
 
-  async #predict(
-    count: number,
-    adapters: Call['adapters'],
-    encode: () => Promise<EncodedTexts>,
-    { signal, timeout }: Pick<CallSettings, 'signal' | 'timeout'>,
-  ): Promise<Prediction[]> {
-    this.#admission.expectRoom(count, this.#backlog);
-    const call = new Call(count, count * this.#rate.tokensPerText, adapters, {
+  async #predict(work: Work, { signal, timeout }: Pick<CallSettings, 'signal' | 'timeout'>): Promise<Prediction[]> {
+    const { inputs, longest, adapters } = work;
+    const count = inputs.texts.length;
+    const tokens = this.#estimate.tokensOf(inputs, longest);
+    this.#admission.expectRoom({ texts: count, tokens, timeout, elapsed: 0 }, this.#before(this.#demand));
+    const call = new Call(count, tokens, adapters, {
       signal,
       timeout,
       onSettled: (settled) => this.#forget(settled),
     });
     this.#calls.add(call);
-    this.#queuedCalls += 1;
-    this.#queuedTexts += count;
-    this.#queuedTokens += call.waitingTokens;
-    this.#encode(call, encode).catch((error) => call.reject(error));
+    this.#admission.watch(call);
+    this.#tokenizing.count(call);
+    this.#encode(call, work).catch((error) => call.reject(error));
     const rows = await call.rows;
     const labelsOf = (text: number) => adapters?.[text]?.labels ?? this.#model.labels;
     return predictionsOf({ count, row: (text) => rows[text]!, labelsOf }, signal);
@@ -119,16 +121,16 @@ export class PredictionService implements AsyncDisposable {
    */
   expectRoom(texts = 1): void {
     this.#expectUsable();
-    this.#admission.expectRoom(expectPositiveInteger('texts', texts), this.#backlog);
+    this.#admission.expectRoom(this.#usual(expectPositiveInteger('texts', texts)), this.#before(this.#demand));
   }
 
   /** What it does now, and did so far. */
   stats(): ServiceStatistics {
     return {
       calls: this.#calls.size,
-      queuedTexts: this.#queuedTexts,
-      queuedTokens: this.#queuedTokens,
-      expectedWait: this.#admission.wait(1, this.#backlog),
+      queuedTexts: this.#demand.texts,
+      queuedTokens: this.#demand.tokens,
+      expectedWait: this.#admission.wait(this.#usual(1), this.#before(this.#demand)),
       runningTexts: this.#running?.texts ?? 0,
       ...this.#statistics.sums,
     };
@@ -157,13 +159,19 @@ export class PredictionService implements AsyncDisposable {
     await this.dispose();
   }
 
-  /** Tokenizes a call's texts in slices of time, then lets it into the queue. */
-  async #encode(call: Call, encode: () => Promise<EncodedTexts>) {
+  /**
+   * Tokenizes a call's texts in slices of time, then lets it into the queue. There are more tokens than was thought where
+   * texts are unlike those before: then there may be no room any more.
+   */
+  async #encode(call: Call, { inputs, longest, encode }: Work) {
     const encoded = await encode();
     if (call.settled) return;
-    this.#queuedTokens -= call.waitingTokens;
+    this.#tokenizing.remove(call);
+    this.#estimate.learn(inputs, encoded, longest);
+    const { count, timeout, since } = call;
+    const request = { texts: count, tokens: encoded.ids.length, timeout, elapsed: performance.now() - since };
+    this.#admission.expectRoom(request, this.#before(this.#queue.demand));
     call.encoded = encoded;
-    this.#queuedTokens += call.waitingTokens;
     this.#queue.add(call);
     // What else arrives in this turn of the event loop comes along.
     if (!this.#running) this.#scheduled ??= setImmediate(() => this.#start());
@@ -189,9 +197,6 @@ export class PredictionService implements AsyncDisposable {
     if (this.#queue.isEmpty) return;
     this.#running = this.#queue.nextBatch(this.#settings.maxBatchTokens);
     this.#runningSince = performance.now();
-    this.#queuedTexts -= this.#running.texts;
-    this.#queuedTokens -= this.#running.tokens;
-    for (const call of this.#running.calls) if (call.waiting === 0) this.#queuedCalls -= 1;
     void this.#run(this.#running);
   }
 
@@ -273,10 +278,9 @@ export class PredictionService implements AsyncDisposable {
 
   #forget(call: Call): void {
     this.#queue.remove(call);
+    this.#tokenizing.remove(call);
+    this.#admission.forget(call);
     this.#calls.delete(call);
-    if (call.waiting > 0) this.#queuedCalls -= 1;
-    this.#queuedTexts -= call.waiting;
-    this.#queuedTokens -= call.waiting > 0 ? call.waitingTokens : 0;
     this.#endIfIdle();
   }
 
@@ -290,15 +294,34 @@ export class PredictionService implements AsyncDisposable {
     }
   }
 
-  get #backlog(): Backlog {
+  /** Of all calls, tokenized or not. */
+  get #demand(): Demand {
+    return sumOf(this.#queue.demand, this.#tokenizing);
+  }
+
+  #before({ texts, tokens, turnTokens }: Demand): Before {
     const running = this.#running && { tokens: this.#running.tokens, since: this.#runningSince };
-    return { calls: this.#queuedCalls, texts: this.#queuedTexts, tokens: this.#queuedTokens, running };
+    return { texts, tokens, turnTokens, running };
+  }
+
+  /** A call of so many texts that are as long as usual. */
+  #usual(texts: number): Request {
+    return { texts, tokens: texts * this.#rate.tokensPerText, timeout: undefined, elapsed: 0 };
   }
 
   /** @throws BertuneError DISPOSED */
   #expectUsable(): void {
     if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a service in use but it has been disposed');
   }
+}
+
+/** What a call is to compute. */
+interface Work {
+  inputs: TextInputs;
+  /** Tokens of a text at most. */
+  longest: number;
+  adapters: Call['adapters'];
+  encode: () => Promise<EncodedTexts>;
 }
 
 interface PromiseWithResolvers {

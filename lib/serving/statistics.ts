@@ -18,7 +18,7 @@ export interface ServiceStatistics {
   calls: number;
   /** Texts that wait, those being tokenized included. */
   queuedTexts: number;
-  /** Tokens of these texts; of those being tokenized as many as texts have on the average. */
+  /** Tokens of these texts; of those being tokenized an estimate. */
   queuedTokens: number;
   /** Milliseconds that a call of one text would wait for its batch, estimated from the last ones; 0 where it fits into the next. */
   expectedWait: number;

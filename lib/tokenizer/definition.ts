@@ -1,17 +1,16 @@
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { isObject } from '../files/input.js';
-import { AddedVocabulary } from './files/added-vocabulary.js';
+import { addTokens } from './files/added-vocabulary.js';
 import { Arguments, definedTokens, SPECIAL_TOKENS } from './files/arguments.js';
 import { tokenizersBackend } from './files/backend.js';
 import { robertaTokenizer } from './files/byte-pairs.js';
 import { type ClassName, chooseClass } from './files/classes.js';
 import { readSettings } from './files/settings.js';
 import { FILES, hasFile, readFiles, type TokenizerFiles } from './files/source.js';
-import { contentOf, quoted, type Special, Token } from './files/token.js';
+import type { Special } from './files/token.js';
 import { SpecialTokens, type TokenizerClass } from './files/tokenizer-class.js';
 import { camembertTokenizer, xlmRobertaTokenizer } from './files/unigram.js';
-import type { ScoredPiece } from './files/vocabulary.js';
 import { bertTokenizer, distilBertTokenizer, mpnetTokenizer } from './files/word-pieces.js';
 
 /** A token that is looked for in the raw text before anything else happens to it. */
@@ -99,7 +98,13 @@ export async function readDefinition(
   const given = new Arguments(files);
   const special = specialTokens(files, given, kind);
   const parts = await kind.build(files, given, special);
-  const added = addTokens(files, given, kind, special, parts.model.vocab);
+  const added = addTokens(directory, parts.model.vocab, {
+    own: kind === tokenizersBackend ? definedTokens(files) : [],
+    declared: given.declared,
+    special: special.all,
+    further: given.extra ?? kind.extra,
+    isInFiles: (content) => given.names(content),
+  });
   const idOf = (content: string) => added.idOf(content)!;
   const post_processor = kind.postProcessor ? kind.postProcessor(special, idOf) : postProcessorOf(files);
   return {
@@ -129,57 +134,6 @@ function specialTokens(files: TokenizerFiles, given: Arguments, kind: TokenizerC
 function paddingOf({ definition }: TokenizerFiles): { pad_token?: string } {
   const padding = definition?.padding;
   return isObject(padding) && typeof padding.pad_token === 'string' ? { pad_token: padding.pad_token } : {};
-}
-
-/** Adds the tokens in the order of transformers: those declared with ids, the special ones, the further ones. */
-function addTokens(
-  files: TokenizerFiles,
-  given: Arguments,
-  kind: TokenizerClass,
-  special: SpecialTokens,
-  vocab: TokenizerDefinition['model']['vocab'],
-): AddedVocabulary {
-  const { directory, definition } = files;
-  const own = kind === tokenizersBackend ? definedTokens(directory, definition!) : [];
-  const ids = idsByPiece(vocab);
-  const added = new AddedVocabulary((content) => ids.get(content), ids.size, directory);
-  const names = new Set(special.all.map(contentOf));
-  const asNamed = (token: Token) => (names.has(token.content) ? token.asSpecial() : token);
-  for (const { token } of own) added.add(token);
-  for (const { token } of given.declared) added.add(asNamed(token));
-  for (const token of undeclared([...own, ...given.declared], special.all, given.extra ?? kind.extra)) {
-    added.add(asNamed(token), { isImplied: !given.names(token.content) });
-  }
-  for (const { id, token, path } of [...own, ...given.declared]) {
-    if (token.content === '' || added.idOf(token.content) === id) continue;
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `${path} says that ${quoted(token.content)} has the id ${id}, but a tokenizer of this vocabulary gives it the id ` +
-        `${added.idOf(token.content)}: save the tokenizer again with transformers, or correct the id`,
-    );
-  }
-  return added;
-}
-
-function idsByPiece(vocab: Record<string, number> | readonly ScoredPiece[]): Map<string, number> {
-  return new Map(Array.isArray(vocab) ? vocab.map(([piece], id) => [piece, id]) : Object.entries(vocab));
-}
-
-/** The special tokens that no file declares, in their order. */
-function undeclared(
-  declared: readonly { token: Token }[],
-  named: readonly Special[],
-  extra: readonly Special[],
-): Token[] {
-  const known = new Set(declared.map(({ token }) => token.content));
-  const tokens = new Map<string, Token>();
-  for (const token of [...named, ...extra]) {
-    if (known.has(contentOf(token))) continue;
-    // A string and a token with flags are two, the second of which gives the flags.
-    if (typeof token === 'string') tokens.set(`"${token}`, new Token(token, { special: true }));
-    else tokens.set(token.identity, token);
-  }
-  return [...tokens.values()];
 }
 
 function postProcessorOf({ directory, definition }: TokenizerFiles): Component | null {

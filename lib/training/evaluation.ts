@@ -7,6 +7,7 @@ import { forwardBatches } from '../model/forward.js';
 import type { Values } from '../model/session.js';
 import type { NativeSession } from '../native.js';
 import { copyArray, expectObject, invalidOption, isArray, isString } from '../options.js';
+import { expectFiniteLogits } from '../prediction.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer.js';
 import type { EvaluateResult, EvaluateRow } from './events.js';
@@ -34,7 +35,7 @@ const BLOCK = 512;
  * Runs a split through a session and measures the outcome.
  *
  * @param signal looked at several times a second
- * @throws BertuneError ABORTED, OUT_OF_MEMORY
+ * @throws BertuneError NON_FINITE_LOGITS naming the text; ABORTED, OUT_OF_MEMORY
  */
 export async function evaluateSplit(
   native: NativeSession,
@@ -74,6 +75,8 @@ export function evaluateRow(result: EvaluateResult, epoch: number, step: number)
     eval_precision: result.precision,
     eval_recall: result.recall,
     eval_f1_macro: result.f1_macro,
+    eval_f1_micro: result.f1_micro,
+    eval_f1_weighted: result.f1_weighted,
     eval_runtime: roundTo(result.runtime, 4),
     eval_samples_per_second: roundTo(result.samplesPerSecond, 3),
     eval_steps_per_second: roundTo(result.stepsPerSecond, 3),
@@ -137,7 +140,7 @@ function expectTextArray(name: string, value: unknown, length: number): string[]
   return items;
 }
 
-/** Cross-entropy over all examples, in slices of time. */
+/** Cross-entropy over all examples, in slices of time. @throws BertuneError NON_FINITE_LOGITS */
 async function meanLoss(
   logits: Values,
   labels: Int32Array,
@@ -149,10 +152,11 @@ async function meanLoss(
   let weights = 0;
   for (let start = 0; start < labels.length; start += BLOCK) {
     const part = labels.subarray(start, start + BLOCK);
+    const rows = logits.subarray(start * classes, (start + part.length) * classes);
+    expectFiniteLogits(rows, classes, start);
     const weight = part.reduce((sum, label) => sum + (classWeights?.[label] ?? 1), 0);
     // A part whose labels all weigh nothing has no mean, and no say.
     if (weight > 0) {
-      const rows = logits.subarray(start * classes, (start + part.length) * classes);
       total += weight * crossEntropy(rows, part, classes, { labelSmoothing, ...(classWeights && { classWeights }) });
     }
     weights += weight;

@@ -141,6 +141,8 @@ export interface TrainingPlan {
   tokens: number;
   /** Training texts that were longer than allowed and were cut. */
   truncated: number;
+  /** Weight of each class in the loss (NC), in the order of the model's labels, also where they are balanced; null: none. */
+  classWeights: readonly number[] | null;
   trainableParameters: number;
   totalParameters: number;
   /** null: it starts at the beginning. */

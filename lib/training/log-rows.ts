@@ -12,13 +12,15 @@ export interface LogRow {
   step: number;
 }
 
-/** A row of the log for an evaluation while training. Precision, recall and F1 are macro averages. */
+/** A row of the log for an evaluation while training. Precision, recall and f1_macro are macro averages. */
 export interface EvaluateRow {
   eval_loss: number;
   eval_accuracy: number;
   eval_precision: number;
   eval_recall: number;
   eval_f1_macro: number;
+  eval_f1_micro: number;
+  eval_f1_weighted: number;
   /** Seconds. */
   eval_runtime: number;
   eval_samples_per_second: number;

@@ -9,8 +9,10 @@ import {
   expectOneOf,
   expectPath,
   expectPositiveInteger,
+  expectSeed,
   invalidOption,
   isArray,
+  MOST_INT32,
 } from '../options.js';
 import { SCHEDULES, type ScheduleName } from '../schedule.js';
 
@@ -27,7 +29,10 @@ export const BEST_METRICS = Object.freeze([
 /** A metric that the best epoch can be told by. */
 export type BestMetric = (typeof BEST_METRICS)[number];
 
-/** Options of a Trainer. Names and defaults follow Hugging Face's TrainingArguments where those have them. */
+/**
+ * Options of a Trainer. Names follow Hugging Face's TrainingArguments where those have them, and so do the defaults of the
+ * arithmetic, but for `batchSize` (8 there), `weightDecay` (0 there) and `learningRate` (5e-5 there for every method).
+ */
 export interface TrainerOptions {
   /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
   method?: Method;
@@ -35,7 +40,7 @@ export interface TrainerOptions {
   learningRate?: number;
   /** Passes over the training data; may be fractional. Defaults to 3. */
   epochs?: number;
-  /** Optimiser steps, in place of `epochs`. Defaults to what the epochs come to. */
+  /** Optimiser steps, in place of `epochs`, at most 2^31 − 1. Defaults to what the epochs come to. */
   maxSteps?: number;
   /** Examples a micro-batch, at most 2^20. Defaults to 16. */
   batchSize?: number;
@@ -62,11 +67,11 @@ export interface TrainerOptions {
   /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
   labelSmoothing?: number;
   /**
-   * A weight a class (NC), or 'balanced': inversely proportional to how often the class occurs in the training data, as
+   * A weight a class (NC), in the order of the model's labels, or 'balanced': inversely proportional to how often the class occurs in the training data, as
    * scikit-learn computes it (1 for a class that does not occur). Applied when evaluating as well. Defaults to none.
    */
   classWeights?: readonly number[] | 'balanced';
-  /** Of new parameters, the order of examples and dropout. Defaults to 42. */
+  /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
   seed?: number;
   /** Steps between two 'log' events, or 'epoch': one at the end of each epoch. Defaults to 500. */
   loggingSteps?: number | 'epoch';
@@ -212,9 +217,13 @@ export function resolveTrainerOptions(
       min: 0,
     }),
     epochs: expectNumberInRange('epochs', options.epochs ?? 3, { min: 0, minExclusive: true }),
-    maxSteps: options.maxSteps === undefined ? null : expectPositiveInteger('maxSteps', options.maxSteps),
-    batchSize: expectAtMost('batchSize', options.batchSize ?? 16, MOST_EXAMPLES),
-    gradientAccumulation: expectAtMost('gradientAccumulation', options.gradientAccumulation ?? 1, MOST_BATCHES),
+    maxSteps: options.maxSteps === undefined ? null : expectPositiveInteger('maxSteps', options.maxSteps, MOST_INT32),
+    batchSize: expectPositiveInteger('batchSize', options.batchSize ?? 16, MOST_EXAMPLES),
+    gradientAccumulation: expectPositiveInteger(
+      'gradientAccumulation',
+      options.gradientAccumulation ?? 1,
+      MOST_BATCHES,
+    ),
     evalBatchTokens: expectPositiveInteger('evalBatchTokens', options.evalBatchTokens ?? DEFAULT_BATCH_TOKENS),
     weightDecay: expectNumberInRange('weightDecay', options.weightDecay ?? 0.01, { min: 0 }),
     maxGradNorm: expectNumberInRange('maxGradNorm', options.maxGradNorm ?? 1, { min: 0 }),
@@ -226,7 +235,7 @@ export function resolveTrainerOptions(
     warmupRatio: expectNumberInRange('warmupRatio', options.warmupRatio ?? 0, { min: 0, max: 1 }),
     labelSmoothing: expectNumberInRange('labelSmoothing', options.labelSmoothing ?? 0, BELOW_ONE),
     classWeights: expectClassWeights(options.classWeights, labels),
-    seed: expectNonNegativeInteger('seed', options.seed ?? 42),
+    seed: expectSeed('seed', options.seed ?? 42),
     loggingSteps:
       options.loggingSteps === 'epoch' ? 'epoch' : expectPositiveInteger('loggingSteps', options.loggingSteps ?? 500),
     evaluationStrategy: expectOneOf('evaluationStrategy', options.evaluationStrategy ?? 'epoch', ['epoch', 'no']),
@@ -280,11 +289,6 @@ function resolveBest(
 /** What the addon takes of a micro-batch and of a step. */
 const MOST_EXAMPLES = 2 ** 20;
 const MOST_BATCHES = 2 ** 10;
-
-function expectAtMost(name: string, value: unknown, most: number): number {
-  if (expectPositiveInteger(name, value) > most) throw invalidOption(name, `an integer of at most ${most}`, value);
-  return value as number;
-}
 
 const isAnything = (_item: unknown): _item is unknown => true;
 

@@ -1,5 +1,5 @@
 import { longestFirst, mostTokens } from '../model/batches.js';
-import { expectPositiveInteger } from '../options.js';
+import { expectPositiveInteger, MOST_INT32 } from '../options.js';
 import { randomOrder } from '../order.js';
 import { createSchedule } from '../schedule.js';
 import { TimeSlice } from '../time-slice.js';
@@ -44,7 +44,7 @@ export async function planRun(
   const stepsPerEpoch = Math.ceil(batchesPerEpoch / gradientAccumulation);
   const totalSteps = settings.maxSteps ?? Math.ceil(settings.epochs * stepsPerEpoch);
   const epochs = Math.ceil(totalSteps / stepsPerEpoch);
-  expectPositiveInteger(`${settings.maxSteps === null ? 'epochs' : 'maxSteps'} in steps`, totalSteps);
+  expectPositiveInteger(`${settings.maxSteps === null ? 'epochs' : 'maxSteps'} in steps`, totalSteps, MOST_INT32);
   const warmupSteps = settings.warmupSteps || Math.ceil(settings.warmupRatio * totalSteps);
 
   const orderOf = (epoch: number) => randomOrder(seed + epoch, examples);

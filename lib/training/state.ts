@@ -24,13 +24,13 @@ export interface TrainerState {
   trial_params: Record<string, unknown> | null;
 }
 
-/** transformers' default for steps between evaluations, checkpoints and log rows. */
+/** transformers' default for steps between evaluations and log rows. */
 const HF_STEPS = 500;
 
 /**
  * The state of a run that has not begun. Keys without a meaning here have transformers' defaults.
  *
- * @param run.loggingSteps as in TrainerOptions
+ * @param run.loggingSteps as in TrainerOptions, and so is `saveSteps`
  * @param run.epochs passes over the data, the last one perhaps not whole
  */
 export function createTrainerState(run: {
@@ -38,6 +38,7 @@ export function createTrainerState(run: {
   epochs: number;
   batchSize: number;
   loggingSteps: number | 'epoch';
+  saveSteps: number;
 }): TrainerState {
   return {
     best_global_step: null,
@@ -54,7 +55,7 @@ export function createTrainerState(run: {
     max_steps: run.maxSteps,
     num_input_tokens_seen: 0,
     num_train_epochs: run.epochs,
-    save_steps: HF_STEPS,
+    save_steps: run.saveSteps,
     stateful_callbacks: {},
     total_flos: 0,
     train_batch_size: run.batchSize,

@@ -8,6 +8,7 @@
 #include "addon/errors.h"
 #include "addon/float_array.h"
 #include "addon/session_arguments.h"
+#include "core/elements.h"
 #include "model/inference.h"
 #include "model/initializer.h"
 
@@ -203,25 +204,27 @@ Napi::Value Session::write(const Napi::CallbackInfo& info) {
     const std::string part = convert_part(info[1], false);
     const Dtype dtype = convert_dtype(info[2]);
     const JobBytes bytes = job_bytes(info[3], to_flag(info[4], "owned"));
-    return submit(info,
-                  [=](SessionCore& core) {
-                    const auto& [copy, data, size] = bytes;
-                    Parameter& parameter = core.bert->parameters().at(name);
-                    if (size != parameter.count * dtype_size(dtype)) {
-                      throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(parameter.count * dtype_size(dtype)) +
-                                                        " bytes for " + name + " but received " + std::to_string(size));
-                    }
-                    if (part == "value") {
-                      core.backend->write_weight(parameter.weight, parameter.master, data, dtype, parameter.count);
-                      core.bert->weights_changed();
-                      return;
-                    }
-                    Acc* moment = part == "m" ? parameter.m : part == "v" ? parameter.v : nullptr;
-                    if (!moment)
-                      throw Error("NOT_FOUND", "Expected " + name + " to have a " + part + " but it does not train");
-                    core.backend->write_acc(moment, data, dtype, parameter.count);
-                  },
-                  nullptr, {info[3]});
+    auto odd = std::make_shared<int64_t>(-1);
+    return submit(
+        info,
+        [=](SessionCore& core) {
+          const auto& [copy, data, size] = bytes;
+          Parameter& parameter = core.bert->parameters().at(name);
+          if (size != parameter.count * dtype_size(dtype)) {
+            throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(parameter.count * dtype_size(dtype)) +
+                                              " bytes for " + name + " but received " + std::to_string(size));
+          }
+          *odd = first_not_finite(data, dtype, parameter.count);
+          if (part == "value") {
+            core.backend->write_weight(parameter.weight, parameter.master, data, dtype, parameter.count);
+            core.bert->weights_changed();
+            return;
+          }
+          Acc* moment = part == "m" ? parameter.m : part == "v" ? parameter.v : nullptr;
+          if (!moment) throw Error("NOT_FOUND", "Expected " + name + " to have a " + part + " but it does not train");
+          core.backend->write_acc(moment, data, dtype, parameter.count);
+        },
+        [odd](Napi::Env env) { return Napi::Number::New(env, static_cast<double>(*odd)); }, {info[3]});
   });
 }
 

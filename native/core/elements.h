@@ -1,6 +1,7 @@
 // Conversions between the element types of host buffers and the scalars that backends compute in.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -69,7 +70,43 @@ void write_as(const T* inp, int64_t count, void* out, Convert convert) {
   }
 }
 
+// The index of the first element whose exponent has all its bits set: NaN or infinite. −1: none.
+template <typename Bits>
+int64_t first_with(Bits exponent, const void* inp, int64_t count) {
+  const unsigned char* bytes = static_cast<const unsigned char*>(inp);
+  const auto is_odd = [&](int64_t i) -> Bits {
+    Bits bits;
+    std::memcpy(&bits, bytes + i * sizeof(Bits), sizeof(Bits));
+    return (bits & exponent) == exponent;
+  };
+  constexpr int64_t kBlock = 4096;
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t end = std::min(count, begin + kBlock);
+    Bits odd = 0;
+    for (int64_t i = begin; i < end; ++i) odd |= is_odd(i);
+    for (int64_t i = begin; odd && i < end; ++i) {
+      if (is_odd(i)) return i;
+    }
+  }
+  return -1;
+}
+
 }  // namespace elements
+
+// The index of the first of `count` elements of `dtype`, at any alignment, that is NaN or infinite; −1: none.
+inline int64_t first_not_finite(const void* inp, Dtype dtype, int64_t count) {
+  switch (dtype) {
+    case Dtype::kF64:
+      return elements::first_with<uint64_t>(0x7FF0000000000000u, inp, count);
+    case Dtype::kF32:
+      return elements::first_with<uint32_t>(0x7F800000u, inp, count);
+    case Dtype::kF16:
+      return elements::first_with<uint16_t>(0x7C00u, inp, count);
+    case Dtype::kBF16:
+      return elements::first_with<uint16_t>(0x7F80u, inp, count);
+  }
+  return -1;
+}
 
 // out[i] = inp[i], from `count` elements of `dtype` at any alignment.
 template <typename T>

@@ -6,6 +6,7 @@
 #include "cpu/activation.h"
 #include "cpu/adamw.h"
 #include "cpu/attention.h"
+#include "cpu/blas_memory.h"
 #include "cpu/cast.h"
 #include "cpu/context.h"
 #include "cpu/dropout.h"
@@ -27,7 +28,7 @@ namespace {
 template <typename T>
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : context_(threads) {}
+  explicit CpuBackend(int threads) : blas_memory_(threads), context_(threads) {}
 
   size_t real_size() const override { return sizeof(T); }
   size_t acc_size() const override { return sizeof(T); }
@@ -89,6 +90,7 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  BlasMemory blas_memory_;
   Context context_;
 };
 

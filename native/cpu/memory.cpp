@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "cpu/address_space.h"
 #include "cpu/system_memory.h"
 
 namespace bertune {
@@ -61,6 +62,10 @@ class CpuMemory final : public Memory {
 
 Memory* allocate_memory(size_t bytes, const char* what) {
   hold(bytes, what);
+  if (!has_address_space(bytes)) {
+    held.fetch_sub(bytes);
+    refuse(bytes, what, "the limit of address space (ulimit -v) leaves too little");
+  }
   // calloc takes zero pages from the system as they are touched, so memory that is not used yet is not resident.
   void* block = bytes > SIZE_MAX - kAlignment ? nullptr : std::calloc(bytes + kAlignment, 1);
   CpuMemory* memory = block == nullptr ? nullptr : new (std::nothrow) CpuMemory(block, bytes);

@@ -41,6 +41,14 @@ const AdapterTensor& find(const AdapterTensors& tensors, const Part& part) {
   return tensor;
 }
 
+void check_finite(const AdapterTensors& tensors, const Part& part) {
+  const AdapterTensor& tensor = find(tensors, part);
+  const int64_t odd = first_not_finite(tensor.data, tensor.dtype, part.count);
+  if (odd < 0) return;
+  throw Error("CHECKPOINT_INVALID", "Expected the adapter's weights to be finite but element " + std::to_string(odd) +
+                                        " of " + part.name + " is NaN or infinite");
+}
+
 }  // namespace
 
 Adapter::Adapter(Backend& backend, ParameterTable& base, const ModelConfig& model, const AdapterConfig& config,
@@ -67,7 +75,7 @@ Adapter::Adapter(Backend& backend, ParameterTable& base, const ModelConfig& mode
   parts.push_back({"classifier.bias", config.labels, &classifier_.bias});
 
   // Everything is checked before memory is taken.
-  for (const Part& part : parts) find(tensors, part);
+  for (const Part& part : parts) check_finite(tensors, part);
   if (tensors.size() != parts.size()) throw Error("INVALID_OPTION", "Expected only the tensors of the adapter");
   std::vector<Real*> memory(parts.size());
   arena_.lay_out(backend, "an adapter", [&](Cutter& cut) {

@@ -115,19 +115,17 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   a.class_weights = cutter.acc(model_.NC);
   a.predictions = cutter.ints(B);
 
-  SharedBuffers shared(cutter, model_, T, B);
-  const auto is_read = [&](int l) { return training && layers_[l].reads_input() && layers_[l].reached(); };
-  a.embeddings =
-      embeddings_.cut(cutter, T, training && embeddings_.trains(), is_read(0), is_read(0) ? nullptr : shared.out());
+  const int rank = method_.lora ? method_.lora->rank : 0;
+  SharedBuffers shared(cutter, model_, T, rank);
+  // Backward reads a layer's output for the sake of the layer above, whether or not the layer itself trains.
+  const auto reads_input = [&](int l) { return l < model_.L && layers_[l].reads_input(); };
+  a.embeddings = embeddings_.cut(cutter, T, training, reads_input(0), shared);
   a.layers.resize(layers_.size());
   for (int l = 0; l < model_.L; ++l) {
-    const bool last = l + 1 == model_.L;
-    const bool out_is_read = last ? training : is_read(l + 1);
-    a.layers[l] = layers_[l].cut(cutter, T, B, last, training && layers_[l].reached(), out_is_read, shared);
+    a.layers[l] = layers_[l].cut(cutter, T, B, l + 1 == model_.L, training, reads_input(l + 1), shared);
   }
   if (!training) a.last_layer_full = layers_.back().cut(cutter, T, B, false, false, false, shared);
   a.head = heads_->cut(cutter, B);
-  const int rank = method_.lora ? method_.lora->rank : 0;
   a.lora.dropped = cutter.real(T * widest_lora_input(parameters_, method_));
   a.lora.dh = cutter.real(static_cast<int64_t>(T) * rank);
   if (!training || !heads_->reaches_encoder()) return;

@@ -14,14 +14,15 @@ bool Embeddings::trains() const {
   return word_->trainable || position_->trainable || token_type_->trainable || layernorm_.trains();
 }
 
-EmbeddingBuffers Embeddings::cut(Cutter& cutter, int T, bool saved, bool own_out, Real* shared) const {
+EmbeddingBuffers Embeddings::cut(Cutter& cutter, int T, bool training, bool out_is_read, SharedBuffers& shared) const {
   const int64_t count = static_cast<int64_t>(T) * model_.C;
+  const bool backward = training && trains();
   EmbeddingBuffers b{};
-  b.out = own_out ? cutter.real(count) : shared;
-  b.sum = saved ? cutter.real(count) : b.out;
+  b.out = training && out_is_read ? cutter.real(count) : shared.out();
+  b.sum = backward ? cutter.real(count) : b.out;
   b.mean = cutter.acc(T);
   b.rstd = cutter.acc(T);
-  if (saved) b.dsum = cutter.real(count);
+  if (backward) b.dsum = cutter.real(count);
   return b;
 }
 

@@ -3,11 +3,12 @@
 #pragma once
 
 #include "model/layernorm.h"
+#include "model/shared_buffers.h"
 
 namespace bertune {
 
 struct EmbeddingBuffers {
-  Real* sum;   // (T,C) saved
+  Real* sum;   // (T,C) saved where backward reads it, else `out`
   Acc* mean;   // (T) saved
   Acc* rstd;   // (T) saved
   Real* out;   // (T,C)
@@ -19,8 +20,8 @@ class Embeddings {
   Embeddings(ParameterTable& parameters, const ModelConfig& model, int prefix_tokens);
 
   bool trains() const;
-  // The output goes into a buffer of its own where `own_out`, else into `shared`.
-  EmbeddingBuffers cut(Cutter& cutter, int T, bool saved, bool own_out, Real* shared) const;
+  // In training, what backward reads becomes their own, the output as well where `out_is_read` by the layer above.
+  EmbeddingBuffers cut(Cutter& cutter, int T, bool training, bool out_is_read, SharedBuffers& shared) const;
   void forward(const Pass& pass, const EmbeddingBuffers& buffers);
   void backward(const Pass& pass, const EmbeddingBuffers& buffers, const Real* dout);
 

@@ -29,49 +29,44 @@ EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model,
   reaches_.layer = reaches_.output || layernorm2_.trains();
 }
 
-LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bool saved, bool out_is_read,
+LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bool training, bool out_is_read,
                                SharedBuffers& shared) const {
   const int C = model_.C;
   const int rows = first_only ? B : T;
   const int64_t narrow = static_cast<int64_t>(rows) * C;
   const int64_t wide = static_cast<int64_t>(rows) * model_.F;
-  const auto real = [&](bool own, int64_t count, Real* (SharedBuffers::*other)()) {
-    return own ? cutter.real(count) : (shared.*other)();
+  // `read`: backward reads the buffer, which is therefore kept.
+  const auto real = [&](bool read, int64_t count, Real* (SharedBuffers::*other)()) {
+    return training && read ? cutter.real(count) : (shared.*other)();
   };
-  const auto acc = [&](bool own, int64_t count, Acc* (SharedBuffers::*other)()) {
-    return own ? cutter.acc(count) : (shared.*other)();
+  const auto acc = [&](bool read, int64_t count, Acc* (SharedBuffers::*other)()) {
+    return training && read ? cutter.acc(count) : (shared.*other)();
   };
-  const bool attention = saved && reaches_.attention;
+  const auto low_rank = [&](const Linear& linear, int count) -> Real* {
+    if (!linear.lora()) return nullptr;
+    return real(linear.reads_h(), static_cast<int64_t>(count) * linear.lora()->r, &SharedBuffers::h);
+  };
 
   LayerBuffers b{};
-  if (first_only) {
-    const int64_t q_count = static_cast<int64_t>(B) * C;
-    b.q = {real(attention, q_count, &SharedBuffers::qkv), C};
-    Real* kv = attention ? cutter.real(2LL * T * C) : cutter.real_after(b.q.data, q_count);
-    b.k = {kv, 2 * C};
-    b.v = {cutter.real_after(kv, C), 2 * C};
-  } else {
-    Real* qkv = real(attention, 3LL * T * C, &SharedBuffers::qkv);
-    b.q = {qkv, 3 * C};
-    b.k = {cutter.real_after(qkv, C), 3 * C};
-    b.v = {cutter.real_after(qkv, 2 * C), 3 * C};
-  }
-  if (first_only) b.first = real(saved && query_.reads_input(), static_cast<int64_t>(B) * C, &SharedBuffers::first);
-  b.att = real(attention || (saved && attention_output_.reads_input()), narrow, &SharedBuffers::att);
-  b.lse = acc(attention, static_cast<int64_t>(rows) * model_.NH, &SharedBuffers::lse);
-  b.norm1.sum = real(saved && reaches_.layernorm1, narrow, &SharedBuffers::sum);
-  b.norm1.mean = acc(saved && reaches_.layernorm1, rows, &SharedBuffers::mean);
-  b.norm1.rstd = acc(saved && reaches_.layernorm1, rows, &SharedBuffers::rstd);
-  b.x1 = real(saved && intermediate_.reads_input(), narrow, &SharedBuffers::x1);
-  b.pre = real(saved && reaches_.intermediate, wide, &SharedBuffers::inner);
-  b.act = real(saved && output_.reads_input(), wide, &SharedBuffers::inner);
-  b.norm2.sum = real(saved, narrow, &SharedBuffers::sum);
-  b.norm2.mean = acc(saved, rows, &SharedBuffers::mean);
-  b.norm2.rstd = acc(saved, rows, &SharedBuffers::rstd);
-  b.out = real(saved && out_is_read, narrow, &SharedBuffers::out);
-  const auto low_rank = [&](const Linear& linear, int count) {
-    return linear.lora() ? cutter.real(static_cast<int64_t>(count) * linear.lora()->r) : nullptr;
-  };
+  // Rows of q, k and v stand side by side; where q has fewer rows than k and v, it stands in front of them.
+  Real* qkv = real(reaches_.attention, narrow + 2LL * T * C, &SharedBuffers::qkv);
+  const int kv_stride = first_only ? 2 * C : 3 * C;
+  b.q = {qkv, first_only ? C : 3 * C};
+  b.k = {cutter.real_after(qkv, first_only ? narrow : C), kv_stride};
+  b.v = {cutter.real_after(b.k.data, C), kv_stride};
+  if (first_only) b.first = cutter.real(narrow);
+  b.att = real(reaches_.attention || attention_output_.reads_input(), narrow, &SharedBuffers::att);
+  b.lse = acc(reaches_.attention, static_cast<int64_t>(rows) * model_.NH, &SharedBuffers::lse);
+  b.norm1.sum = real(reaches_.layernorm1, narrow, &SharedBuffers::sum);
+  b.norm1.mean = acc(reaches_.layernorm1, rows, &SharedBuffers::mean);
+  b.norm1.rstd = acc(reaches_.layernorm1, rows, &SharedBuffers::rstd);
+  b.x1 = real(intermediate_.reads_input(), narrow, &SharedBuffers::x1);
+  b.act = real(output_.reads_input(), wide, &SharedBuffers::inner);
+  b.pre = training && reaches_.intermediate ? cutter.real(wide) : b.act;
+  b.norm2.sum = real(reaches_.layer, narrow, &SharedBuffers::sum);
+  b.norm2.mean = acc(reaches_.layer, rows, &SharedBuffers::mean);
+  b.norm2.rstd = acc(reaches_.layer, rows, &SharedBuffers::rstd);
+  b.out = first_only ? cutter.real(narrow) : real(out_is_read, narrow, &SharedBuffers::out);
   b.h_query = low_rank(query_, rows);
   b.h_key = low_rank(key_, T);
   b.h_value = low_rank(value_, T);

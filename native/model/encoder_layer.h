@@ -63,9 +63,9 @@ class EncoderLayer {
   // Backward reads the layer's input.
   bool reads_input() const { return query_.reads_input() || key_.reads_input() || value_.reads_input(); }
 
-  // Takes the layer's buffers for T tokens and B sequences. What backward reads (nothing unless `saved`; `out` where
-  // `out_is_read`) becomes the layer's own, the rest is `shared`.
-  LayerBuffers cut(Cutter& cutter, int T, int B, bool first_only, bool saved, bool out_is_read,
+  // Takes the layer's buffers for T tokens and B sequences. In training, what backward reads becomes the layer's own,
+  // its output as well where `out_is_read` by the layer above; the rest is `shared`, and overwritten by other layers.
+  LayerBuffers cut(Cutter& cutter, int T, int B, bool first_only, bool training, bool out_is_read,
                    SharedBuffers& shared) const;
 
   // x (T,C) → buffers.out (T,C), or (B,C) when first_only.

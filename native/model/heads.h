@@ -37,8 +37,6 @@ struct Probe {
   LayerNorm layernorm4;
   Linear linear5;
   double dropout_p;
-
-  bool trains() const { return layernorm0.trains() || linear1.trains() || layernorm4.trains() || linear5.trains(); }
 };
 
 class Heads {

@@ -28,7 +28,8 @@ struct LowRank {
   bool trains() const { return a->trainable || b->trainable; }
 };
 
-// What a low-rank update writes: `h` is its own and saved for backward, the rest is scratch that all updates share.
+// What a low-rank update writes: `h` is saved for backward where that reads it, the rest is scratch that all updates
+// share.
 struct LoraBuffers {
   Real* h = nullptr;        // (rows,r)
   Real* dropped = nullptr;  // (rows,k)
@@ -51,7 +52,9 @@ class Linear {
   bool trains() const { return base_trains() || (lora_ && lora_->trains()); }
   bool base_trains() const { return weight_->trainable || bias_->trainable; }
   // Backward reads the module's input.
-  bool reads_input() const { return weight_->trainable || (lora_ && lora_->trains()); }
+  bool reads_input() const { return weight_->trainable || (lora_ && lora_->a->trainable); }
+  // Backward reads h of its low-rank update.
+  bool reads_h() const { return lora_ && lora_->b->trainable; }
 
   // `preactivation` (rows,n) dense is written where the activation's backward or a low-rank update needs it; not null
   // for GELU in training and wherever an activation meets a low-rank update. With an activation `out` is dense.

@@ -1,6 +1,6 @@
 // Low-rank updates (Hu et al., "LoRA", 2021) of the linear modules that carry one:
 //   h = dropout(inp) · Aᵀ,  out += scaling · h · Bᵀ      inp (rows,k) → h (rows,r) → out (rows,n)
-// h is saved; the dropped input is made again in backward from the same mask.
+// h is saved where backward reads it; the dropped input is made again from the same mask.
 #include "model/linear.h"
 
 namespace bertune {
@@ -42,7 +42,7 @@ void Linear::mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix 
 
 void Linear::lora_backward(const Pass& pass, Rows rows, Matrix dout, Matrix inp, Matrix dinp,
                            const LoraBuffers& buffers) {
-  if (!lora_ || (!lora_->trains() && !dinp.data)) return;
+  if (!lora_) return;
   pass.backend.lora_backward({.rows = rows,
                               .n = n(),
                               .k = k(),

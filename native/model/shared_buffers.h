@@ -1,5 +1,5 @@
-// One set, for all layers, of the buffers that backward does not read. Each is taken when a layer first asks for it, so
-// that a pass whose layers have buffers of their own takes none.
+// One set, for all layers, of the buffers that backward does not read: each layer overwrites those of the one below.
+// Each is taken when a layer first asks for it, so that a pass whose layers have buffers of their own takes none.
 #pragma once
 
 #include "core/arena.h"
@@ -9,27 +9,27 @@ namespace bertune {
 
 class SharedBuffers {
  public:
-  // Large enough for any layer on T tokens and B sequences.
-  SharedBuffers(Cutter& cutter, const ModelConfig& model, int T, int B)
+  // Large enough for any layer on T tokens with low-rank updates of rank r.
+  SharedBuffers(Cutter& cutter, const ModelConfig& model, int T, int r)
       : cutter_(cutter),
         qkv_{3LL * T * model.C},
-        first_{static_cast<int64_t>(B) * model.C},
         att_{static_cast<int64_t>(T) * model.C},
         sum_{static_cast<int64_t>(T) * model.C},
         x1_{static_cast<int64_t>(T) * model.C},
         inner_{static_cast<int64_t>(T) * model.F},
         out_{static_cast<int64_t>(T) * model.C},
+        h_{static_cast<int64_t>(T) * r},
         lse_{static_cast<int64_t>(T) * model.NH},
         mean_{T},
         rstd_{T} {}
 
   Real* qkv() { return take(qkv_); }      // (T,3C)
-  Real* first() { return take(first_); }  // (B,C)
   Real* att() { return take(att_); }      // (T,C)
   Real* sum() { return take(sum_); }      // (T,C) of both LayerNorms
   Real* x1() { return take(x1_); }        // (T,C)
   Real* inner() { return take(inner_); }  // (T,F) GELU's input, and its output in place
   Real* out() { return take(out_); }      // (T,C) of every layer, and its input
+  Real* h() { return take(h_); }          // (T,r) of all low-rank updates
   Acc* lse() { return take(lse_); }       // (T,NH)
   Acc* mean() { return take(mean_); }     // (T)
   Acc* rstd() { return take(rstd_); }     // (T)
@@ -54,7 +54,7 @@ class SharedBuffers {
   }
 
   Cutter& cutter_;
-  Buffer<Real> qkv_, first_, att_, sum_, x1_, inner_, out_;
+  Buffer<Real> qkv_, att_, sum_, x1_, inner_, out_, h_;
   Buffer<Acc> lse_, mean_, rstd_;
 };
 

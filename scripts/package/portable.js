@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { step } from '../build.js';
 import { addonCommands } from '../cmake.js';
@@ -31,7 +31,8 @@ export async function buildPortable() {
 }
 
 /**
- * Refuses a binary that would not load elsewhere, or that shows other addons of the process what is linked into it.
+ * Refuses a binary that would not load elsewhere, that shows other addons of the process what is linked into it, or that
+ * names the folder in which it was built.
  *
  * @param {string} file
  * @param {string[]} mayExport the names that it may show
@@ -43,5 +44,6 @@ export function checkBinary(file, mayExport) {
   if (more.length > 0) throw new SetupError(`${file} must not need ${more.join(', ')}`);
   const seen = exported.filter((name) => !mayExport.includes(name));
   if (seen.length > 0) throw new SetupError(`${file} must not export ${seen.join(', ')}`);
+  if (readFileSync(file).includes(path.join(root, 'native'))) throw new SetupError(`${file} must not name ${root}`);
   return glibc;
 }

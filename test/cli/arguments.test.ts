@@ -83,8 +83,9 @@ describe('arguments of the command line', () => {
     expect(dataSource({ trainFile: 'a.csv', testFile: 'b.csv' })).to.deep.equal({ train: 'a.csv', test: 'b.csv' });
     expect(dataSource({})).to.equal(undefined);
     expect((await refusal(() => dataSource({ data: 'folder', testFile: 'b.csv' }))).code).to.equal('INVALID_OPTION');
-    expect(datasetOptions({ delimiter: '\\t', textColumn: 'body' })).to.deep.equal({
+    expect(datasetOptions({ delimiter: '\\t', quoting: 'none', textColumn: 'body' })).to.deep.equal({
       delimiter: '\t',
+      quoting: 'none',
       textColumn: 'body',
     });
   });

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { readLines } from '../../lib/cli/lines.js';
 import { BertuneError } from '../../lib/errors.js';
+import { expectRefusal } from '../lib/files.js';
 
 const signal = new AbortController().signal;
 
@@ -56,6 +57,30 @@ describe('readLines', () => {
       expect(error).to.be.instanceOf(BertuneError).and.include({ code: 'INVALID_DATA' });
       expect((error as Error).message).to.contain('line 3');
     }
+  });
+
+  it('refuses a line that does not end, by its number, and reads no further', async () => {
+    const piece = Buffer.alloc(2 ** 20, 'x');
+    const long = Array<Buffer>(15).fill(piece);
+    expect((await lines([...long, '\n', ...long, 'x\n'])).flat().map((line) => line.length)).to.deep.equal([
+      15 * 2 ** 20,
+      15 * 2 ** 20 + 1,
+    ]);
+    let read = 0;
+    const endless = Readable.from(
+      (function* () {
+        yield Buffer.from('one\ntwo\nthree');
+        for (;;) {
+          read += 1;
+          yield piece;
+        }
+      })(),
+    );
+    const reading = (async () => {
+      for await (const batch of readLines(endless, 10, signal)) expect(batch).to.deep.equal(['one', 'two']);
+    })();
+    await expectRefusal(reading, 'INVALID_DATA', 'at most 16 MiB on line 3');
+    expect(read).to.be.below(40);
   });
 
   it('stops waiting when it is aborted', async () => {

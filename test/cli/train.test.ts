@@ -116,6 +116,22 @@ describe('bertune train', function () {
     });
   });
 
+  it('names the classes that weights are of, and says how often it saves', async () => {
+    await withFolder(async (folder) => {
+      const output = join(folder, 'out');
+      const args = ['train', ...model, ...(await writeData(folder)), '--output', output, '--max-steps', '1'];
+      const saving = ['--save-strategy', 'steps', '--save-steps', '13'];
+      const run = await runCli([...args, ...saving, '--class-weights', '2,0.5']);
+      expect(run.status, run.stderr).to.equal(0);
+      expect(run.stderr).to.match(/class weights +bad 2, good 0\.5\n/);
+      expect((await readJson(output, 'results.json')).settings.class_weights).to.deep.equal({ bad: 2, good: 0.5 });
+      expect((await readJson(output, 'trainer_state.json')).save_steps).to.equal(13);
+      const balanced = await runCli([...args, '--overwrite', '--class-weights', 'balanced']);
+      expect(balanced.stderr).to.match(/class weights +bad [\d.]+, good [\d.]+\n/);
+      expect((await readJson(output, 'results.json')).settings.class_weights).to.equal('balanced');
+    });
+  });
+
   it('leaves an adapter that can be gone on with', async () => {
     await withFolder(async (folder) => {
       const [first, second] = [join(folder, 'first'), join(folder, 'second')];

@@ -371,7 +371,17 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       ),
       argument('loadDataset options', 'options', (value) => bertune.loadDataset(file, value), EMPTY_OPTIONS),
       ...(
-        ['textColumn', 'textPairColumn', 'labelColumn', 'config', 'delimiter', 'labels', 'split', 'signal'] as const
+        [
+          'textColumn',
+          'textPairColumn',
+          'labelColumn',
+          'config',
+          'delimiter',
+          'quoting',
+          'labels',
+          'split',
+          'signal',
+        ] as const
       ).map((key) =>
         argument(
           `loadDataset options.${key}`,

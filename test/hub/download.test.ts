@@ -1,11 +1,12 @@
-import { fork } from 'node:child_process';
+import { fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { access, lstat, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, openSync, renameSync } from 'node:fs';
+import { access, lstat, mkdir, readdir, readFile, readlink, rm, utimes, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { findModel, type HubProgress } from '../../lib/hub.js';
+import { loadNative } from '../../lib/native.js';
 import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
 import { type FakeHub, gitHash, type Seen, send, sha256 } from './fake-hub.js';
 import { COMMIT, OTHER_COMMIT, paperModel, useEnvironment, useFakeHubs } from './support.js';
@@ -13,7 +14,7 @@ import { COMMIT, OTHER_COMMIT, paperModel, useEnvironment, useFakeHubs } from '.
 const WEIGHTS = 'model.safetensors';
 
 describe('a download from the hub', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const directory = useTemporaryDirectory();
   const setEnvironment = useEnvironment();
   const startHub = useFakeHubs();
@@ -73,7 +74,6 @@ describe('a download from the hub', function () {
       'special_tokens_map.json',
       'tokenizer_config.json',
     ]);
-    expect(await readdir(directory.path('hub/.locks/models--org--paper'))).to.deep.equal([]);
     expect((await readdir(join(root, 'blobs'))).some((name) => /incomplete|tmp/.test(name))).to.equal(false);
     await expectWhole();
   });
@@ -165,6 +165,49 @@ describe('a download from the hub', function () {
     });
     await findModel('org/paper');
     expect(hub.seen.filter(isWeights).map(({ range }) => range)).to.deep.equal([undefined, 'bytes=100-']);
+    await expectWhole();
+  });
+
+  it('gives up on a transfer that drips', async () => {
+    const hub = await use();
+    setEnvironment({ HF_HUB_DOWNLOAD_TIMEOUT: '1' });
+    hub.fault = (request, response, body) => {
+      if (!isWeights(request)) return false;
+      const start = Number(/\d+/.exec(request.range ?? '0')?.[0]);
+      response.writeHead(start > 0 ? 206 : 200, { 'content-range': `bytes ${start}-299999/300000` });
+      let next = start;
+      const drip = setInterval(() => response.write(body!.subarray(next, ++next)), 100);
+      response.on('close', () => clearInterval(drip));
+      return true;
+    };
+    await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'fewer than 1024 bytes came in 1 s', WEIGHTS);
+    expect(hub.seen.filter(isWeights)).to.have.length(4);
+    expect(hub.seen.filter(isWeights).at(-1)?.range, 'what dripped is kept').to.match(/^bytes=\d+-$/);
+  });
+
+  it('gives up on a server that breaks off again and again', async () => {
+    const hub = await use();
+    hub.fault = (request, response, body) => {
+      if (!isWeights(request)) return false;
+      const start = Number(/\d+/.exec(request.range ?? '0')?.[0]);
+      response.writeHead(start > 0 ? 206 : 200, { 'content-range': `bytes ${start}-299999/300000` });
+      response.write(body!.subarray(start, start + 10), () => setTimeout(() => response.destroy(), 50));
+      return true;
+    };
+    await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'broke off', WEIGHTS);
+    expect(hub.seen.filter(isWeights)).to.have.length(4);
+  });
+
+  it('asks from the start where the server refuses the rest', async () => {
+    const hub = await use();
+    await mkdir(directory.path('hub/models--org--paper/blobs'), { recursive: true });
+    await writeFile(partial(), weights.subarray(0, 1234));
+    spoil(hub, (_, response) => {
+      response.writeHead(416).end();
+      return true;
+    });
+    await findModel('org/paper');
+    expect(hub.seen.filter(isWeights).map(({ range }) => range)).to.deep.equal(['bytes=1234-', undefined]);
     await expectWhole();
   });
 
@@ -276,7 +319,6 @@ describe('a download from the hub', function () {
     });
     await expectRefusal(findModel('org/paper', { signal: controller.signal }), 'ABORTED');
     expect(await readFile(partial())).to.have.length(1000);
-    expect(await readdir(directory.path('hub/.locks/models--org--paper'))).to.deep.equal([]);
     await findModel('org/paper');
     await expectWhole();
   });
@@ -300,18 +342,60 @@ describe('a download from the hub', function () {
     await expectWhole();
   });
 
-  it('takes over the lock of a process that is gone', async () => {
-    await use();
-    const locks = directory.path('hub/.locks/models--org--paper');
-    await mkdir(locks, { recursive: true });
-    const gone = fork(fileURLToPath(new URL('find-model.ts', import.meta.url)), ['--version'], {
-      execArgv: ['-e', ''],
+  it('happens once in containers that share the cache', async function () {
+    const isolate = ['--map-root-user', '--pid', '--fork', '--uts', '--mount-proc', 'sh', '-c'];
+    if (spawnSync('unshare', [...isolate, 'hostname a']).status !== 0) this.skip();
+    const hub = await use();
+    spoil(hub, (request, response, body) => {
+      setTimeout(() => send(request, response, body!), 1000);
+      return true;
     });
-    await once(gone, 'close');
-    await writeFile(
-      join(locks, `${sha256(weights)}.bertune.lock`),
-      JSON.stringify({ host: hostname(), pid: gone.pid }),
+    const program = fileURLToPath(new URL('find-model.ts', import.meta.url));
+    const command = [process.execPath, ...process.execArgv, program, 'org/paper'].map((word) => `'${word}'`).join(' ');
+    const children = ['a', 'b', 'c'].map((name) =>
+      spawn('unshare', [...isolate, `hostname ${name} && exec ${command}`], {
+        stdio: ['ignore', 'inherit', 'inherit'],
+      }),
     );
+    const codes = await Promise.all(children.map(async (child) => (await once(child, 'close'))[0]));
+    expect(codes).to.deep.equal([0, 0, 0]);
+    expect(hub.seen.filter(isWeights)).to.have.length(1);
+    await expectWhole();
+  });
+
+  it('goes by no name, process id or time in a lock file', async () => {
+    await use();
+    const lock = directory.path('hub/.locks/models--org--paper', `${sha256(weights)}.bertune.lock`);
+    await mkdir(dirname(lock), { recursive: true });
+    const text = JSON.stringify({ host: 'elsewhere', pid: 1 });
+    await writeFile(lock, text);
+    await utimes(lock, new Date('2100-01-01'), new Date('2100-01-01'));
+    await findModel('org/paper');
+    expect(await readFile(lock, 'utf8')).to.equal(text);
+    await expectWhole();
+  });
+
+  it('leaves the partial file of a writer whose lock was passed over to that writer', async () => {
+    await use();
+    await mkdir(dirname(partial()), { recursive: true });
+    await writeFile(partial(), 'being written');
+    const writer = openSync(partial(), 'r');
+    expect(loadNative().lockFile(writer)).to.equal(true);
+    await findModel('org/paper');
+    expect(await readFile(partial(), 'utf8')).to.equal('being written');
+    closeSync(writer);
+    await rm(partial());
+    await expectWhole();
+    expect((await readdir(dirname(blob()))).filter((name) => name.includes('incomplete'))).to.deep.equal([]);
+  });
+
+  it('is content where another machine, whose lock is not seen, has published the file first', async () => {
+    const hub = await use();
+    spoil(hub, (request, response, body) => {
+      renameSync(partial(), blob());
+      send(request, response, body!);
+      return true;
+    });
     await findModel('org/paper');
     await expectWhole();
   });

@@ -137,6 +137,43 @@ describe('the Hugging Face hub', function () {
       expect(hub.seen).to.deep.equal([]);
     });
 
+    it('takes the names of a cache that was laid out by hand', async () => {
+      await useNoHub();
+      const root = directory.path('hub/models--org--paper');
+      const folder = join(root, 'snapshots/local');
+      await mkdir(folder, { recursive: true });
+      for (const [path, text] of Object.entries(whole)) await writeFile(join(folder, path), text);
+      await mkdir(join(root, 'refs'));
+      await writeFile(join(root, 'refs/main'), 'local');
+      const found = await findModel('org/paper');
+      expect(found).to.include({ directory: folder, commit: 'local' });
+      expect(found.notes.join()).to.contain('cached main (local)');
+      setEnvironment({ HF_HUB_OFFLINE: '1' });
+      expect(await findModel('org/paper')).to.deep.include({ directory: folder, commit: 'local', notes: [] });
+      expect(await findModel(await pinned('model', 'org/paper'))).to.include({ directory: folder, revision: 'local' });
+      await rm(join(folder, 'config.json'));
+      await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'config.json');
+    });
+
+    for (const ref of ['../..', '..', '.', '/etc', 'a/b', 'a\\b', 'C:', 'a\0b', '', 'x'.repeat(256)]) {
+      it(`never takes a ref for a path: ${JSON.stringify(ref).slice(0, 20)}`, async () => {
+        await useNoHub();
+        setEnvironment({ HF_HUB_OFFLINE: '1' });
+        const root = directory.path('hub/models--org--paper');
+        await mkdir(join(root, 'snapshots'), { recursive: true });
+        await mkdir(join(root, 'refs'));
+        await writeFile(join(root, 'refs/main'), ref);
+        // A whole model where the path leads, if there can be such a path.
+        const target = join(root, 'snapshots', ref);
+        for (const [path, text] of Object.entries(whole)) {
+          await mkdir(target, { recursive: true })
+            .then(() => writeFile(join(target, path), text))
+            .catch(() => undefined);
+        }
+        await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'hf download org/paper');
+      });
+    }
+
     it('says what is lacking offline of what it had begun itself', async () => {
       await use(paperModel());
       const { directory: folder } = await findModel('org/paper');
@@ -209,6 +246,23 @@ describe('the Hugging Face hub', function () {
       const found = await findModel('org/paper');
       expect(found.files).to.include.members(['model-1.safetensors', 'model-2.safetensors']);
       expect(found.files).not.to.include('model-3.safetensors');
+    });
+
+    it('fetches every file that a tokenizer may need', async () => {
+      const { files } = paperModel();
+      const extra = [
+        'added_tokens.json',
+        'special_tokens_map.json',
+        'tokenizer_config.json',
+        'vocab.json',
+        'merges.txt',
+      ];
+      const unread = ['tokenizer.pkl', 'spiece.model'];
+      const more = Object.fromEntries([...extra, ...unread].map((name) => [name, name]));
+      const hub = await use(paperModel({ files: { ...files, ...more } }));
+      const found = await findModel('org/paper');
+      expect(found.files).to.include.members([...extra, 'tokenizer.json', 'vocab.txt']);
+      for (const name of unread) expect(hub.transfers(name), name).to.deep.equal([]);
     });
 
     it('follows the hub to a new name', async () => {

@@ -3,6 +3,8 @@ import { appendFile, mkdir, readdir, readFile, rename, rm, truncate, writeFile }
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
+import { withDirectoryLock } from '../../lib/files/lock.js';
+import { expectWhole } from '../../lib/files/manifest.js';
 import { full, linear, lora, type Method, prefix } from '../../lib/methods.js';
 import { Trainer } from '../../lib/trainer.js';
 import { checkpointSteps } from '../../lib/training/checkpoint/directories.js';
@@ -357,6 +359,52 @@ describe('Checkpoints', function () {
     const refused = outcomes.find((outcome) => outcome.status === 'rejected') as PromiseRejectedResult;
     expect(refused.reason.message).to.contain('is in use by other work of this process');
     expect(await readdir(output('run'))).to.deep.equal([]);
+  });
+
+  it('take turns with saves of the model into their directory, whatever context these come from', async () => {
+    await using model = await TextClassifier.load(directory.path('base'), { device: 'cpu', threads: 1 });
+    await using other = await TextClassifier.load(directory.path('base'), { device: 'cpu', threads: 1 });
+    const settings = { method: lora({ rank: 2 }), ...OPTIONS, loggingSteps: 1, epochs: 2, saveSteps: 1 };
+    const trainer = new Trainer(model, { ...settings, saveStrategy: 'steps', outputDirectory: output('run') });
+    const saves: Promise<void>[] = [];
+    let refusal: Promise<unknown> = Promise.resolve();
+    const save = () => saves.push(model.save(output('run'), { overwrite: true }));
+    trainer.on('log', ({ step }) => {
+      save();
+      // So that it comes while there is more to train.
+      if (step <= 12) setTimeout(save, 3 * step);
+    });
+    trainer.once('save', () => {
+      const saving = other.save(output('run'), { overwrite: true });
+      refusal = expectRefusal(saving, 'OUTPUT_REFUSED', 'is in use by other work of this process');
+    });
+    expect((await trainer.train(train)).stopped).to.equal('done');
+    await Promise.all([...saves, refusal]);
+    expect(saves).to.have.lengthOf(28);
+    for (const step of await checkpointSteps(output('run')))
+      await expectWhole(join(output('run'), `checkpoint-${step}`));
+    expect(await checkpointSteps(output('run'))).to.have.lengthOf(16);
+    expect((await readdir(output('run'))).filter((name) => name.startsWith('.'))).to.deep.equal([]);
+    await using saved = await TextClassifier.load(output('run'), { device: 'cpu', threads: 1 });
+    expect(saved.method?.kind).to.equal('lora');
+  });
+
+  it('leave a listener no right to the directory once they are over', async () => {
+    await using model = await TextClassifier.load(directory.path('base'), { device: 'cpu', threads: 1 });
+    const trainer = new Trainer(model, { ...OPTIONS, maxSteps: 1, outputDirectory: output('run') });
+    let goOn = () => {};
+    const later = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let saving: Promise<void> = Promise.resolve();
+    trainer.once('progress', () => {
+      saving = later.then(() => model.save(output('run'), { overwrite: true }));
+    });
+    await trainer.train(train);
+    await withDirectoryLock(output('run'), async () => {
+      goOn();
+      await expectRefusal(saving, 'OUTPUT_REFUSED', 'is in use by');
+    });
   });
 
   it('leave nothing of a run that was killed', async () => {

@@ -52,6 +52,13 @@ describe('config.json', () => {
     expect(parseConfig({ model_type: 'bert', num_labels: 3 }).labels).to.deep.equal(['LABEL_0', 'LABEL_1', 'LABEL_2']);
   });
 
+  it('takes both names of the exact GELU, and writes the usual one', () => {
+    for (const hidden_act of ['gelu', 'gelu_python', null]) {
+      const config = parseConfig({ model_type: 'bert', hidden_act });
+      expect(configToJson(config, ['a', 'b'], 'classifier', 'float32')).to.have.property('hidden_act', 'gelu');
+    }
+  });
+
   it('takes a file from before there was a model_type', () => {
     expect(parseConfig({ architectures: ['BertForMaskedLM'] }).layers).to.equal(12);
   });
@@ -68,8 +75,9 @@ describe('config.json', () => {
       [
         'another activation',
         { hidden_act: 'gelu_new' },
-        'Expected "gelu" for hidden_act in config.json but found "gelu_new"',
+        'Expected "gelu" or "gelu_python" for hidden_act in config.json but found "gelu_new"',
       ],
+      ['an activation that is cut off', { hidden_act: 'gelu_10' }, 'but found "gelu_10"'],
       ['relative positions', { position_embedding_type: 'relative_key' }, 'position_embedding_type'],
       ['a decoder', { is_decoder: true }, 'is_decoder'],
       ['cross-attention', { add_cross_attention: true }, 'add_cross_attention'],

@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -67,6 +68,52 @@ describe('dataset', () => {
       }
     });
 
+    describe('whose texts hold quotes', () => {
+      const GLUE = 'label\ttext\nx\t"Great movie\ny\tbad movie\nx\twas it "good"""\ny\tfine\n';
+      const PAIRED = 'text,label\n"Great movie,x\nbad movie,y\ngood stuff",x\nfine,y\n';
+
+      it('is read without quoting where that is asked for', async () => {
+        const { train, labels } = await load('a.tsv', GLUE, { quoting: 'none' });
+        expect(train!.texts).to.deep.equal(['"Great movie', 'bad movie', 'was it "good"""', 'fine']);
+        expect(labels).to.deep.equal(['x', 'y']);
+      });
+
+      for (const [what, content] of [
+        ['that never close', 'label\ttext\nx\t"Great movie\ny\tbad movie\n'],
+        ['that close inside a later text', GLUE],
+        ['that close inside a later text, with CRLF', GLUE.replaceAll('\n', '\r\n')],
+        ['that close at the end of a later text', GLUE.replace('good"""', 'good"').replace('it "', 'it ')],
+        ['that close at the end of a later text, before its label', PAIRED],
+        ['that close so, with semicolons and CRLF', PAIRED.replaceAll(',', ';').replaceAll('\n', '\r\n')],
+        ['that close so, around an empty line', PAIRED.replace('bad', '\nbad')],
+      ] as const) {
+        it(`is refused with quotes ${what}, with the line and what to do`, async () => {
+          const file = content.includes('\t') ? 'a.tsv' : 'a.csv';
+          await expectRefusal(load(file, content), 'INVALID_DATA', `${file}, line 2,`, 'quoting: none');
+        });
+      }
+
+      it('is refused without labels where tabs tell the rows', async () => {
+        await write('train.tsv', 'text\tlabel\na\tx\n');
+        await write('test.tsv', 'id\ttext\n1\t"Great\n2\tmovie"\n');
+        await expectRefusal(loadDataset(directory.path()), 'INVALID_DATA', 'test.tsv, line 2,', 'quoting: none');
+      });
+
+      it('is taken as one row where it cannot be several, or that is asked for', async () => {
+        for (const content of [
+          'text,label\n"one, two\nthree, four",x\n',
+          'label,text\nx,"one, two\nthree"\n',
+          'label,text\nx,"one\ntwo, three"\ny,four\n',
+          'label\ttext\nx\t"one\n\ntwo"\n',
+          'text\tlabel\n"""Hi"" said\nshe"\tx\n',
+        ]) {
+          expect((await load('a.csv', content)).train!.texts[0], content).to.include('\n');
+        }
+        const paired = await load('a.csv', PAIRED, { quoting: 'standard' });
+        expect(paired.train!.texts).to.deep.equal(['Great movie,x\nbad movie,y\ngood stuff', 'fine']);
+      });
+    });
+
     it('strips a byte order mark and reads CRLF, empty lines and a last line without an end', async () => {
       const { train } = await load('train.csv', '\ufefftext,label\r\na,x\r\n\r\n"b\r\nc",y\r\n\nd,x');
       expect(train!.texts).to.deep.equal(['a', 'b\r\nc', 'd']);
@@ -99,6 +146,21 @@ describe('dataset', () => {
       expect(train!.labels).to.deep.equal(Int32Array.of(1, 0, 1));
     });
 
+    it('reads what Python writes for numbers that are not finite, in columns that are not used', async () => {
+      const rows = [
+        '{"text": "NaN, \\"Infinity\\": -Infinity", "label": "joy", "score": NaN}',
+        '{"text": "\\ud83d\\ude00", "label": "joy", "score": {"of:": [-Infinity, Infinity, {"NaN": NaN}]}}',
+      ];
+      for (const [name, content] of [
+        ['a.jsonl', rows.join('\n')],
+        ['a.json', `[${rows.join()}]`],
+        ['b.json', `{"data": [${rows.join()}]}`],
+      ] as const) {
+        const { train } = await load(name, content);
+        expect(train!.texts, name).to.deep.equal(['NaN, "Infinity": -Infinity', '😀']);
+      }
+    });
+
     it('reads integer labels, written as numbers or as strings', async () => {
       const { labels, train } = await load(
         'train.ndjson',
@@ -116,6 +178,15 @@ describe('dataset', () => {
       ['a label that is no integer', '{"text": "a", "label": 1.5}', 'a name or an integer for label'],
       ['a label that is missing', '{"text": "a"}', 'found nothing'],
       ['an empty label', '{"text": "a", "label": " "}', 'a name or an integer for label'],
+      ['a label beyond 2^53', '{"text": "a", "label": 9007199254740993}', 'a name or an integer for label'],
+      ['a label that is NaN', '{"text": "a", "label": NaN}', 'found a number that is not finite'],
+      ['a label that is infinite', '{"text": "a", "label": -Infinity}', 'found a number that is not finite'],
+      ['a text that is NaN', '{"text": NaN, "label": "joy"}', 'found a number that is not finite'],
+      ['words of JavaScript', '{"text": "a", "label": "joy", "x": undefined}', 'broken JSON'],
+      ['a number that runs into NaN', '{"text": "a", "label": "joy", "x": 1NaN}', 'broken JSON'],
+      ['a key that occurs twice', '{"text": "a", "label": "joy", "label": "anger"}', 'a key occurs twice'],
+      ['half of a surrogate pair in a text', '{"text": "a\\ud83d", "label": "joy"}', 'half of a surrogate pair'],
+      ['half of a surrogate pair in a label', '{"text": "a", "label": "\\ude00"}', 'half of a surrogate pair'],
     ] as const) {
       it(`refuses ${what}, with its line`, async () => {
         const content = `{"text": "fine", "label": "joy"}\n\n${line}\n{"text": "fine", "label": "joy"}\n`;
@@ -217,6 +288,31 @@ describe('dataset', () => {
       await mkdir(directory.path('empty'));
       await expectRefusal(loadDataset(directory.path('empty')), 'NOT_FOUND', 'found nothing');
     });
+
+    it('follows links to folders, but not in circles', async () => {
+      await mkdir(directory.path('folder/data'), { recursive: true });
+      await mkdir(directory.path('elsewhere'));
+      await write('folder/data/train.csv', content);
+      await write('elsewhere/test.csv', content);
+      await symlink('../elsewhere', directory.path('folder/linked'));
+      for (let i = 0; i < 10; i++) {
+        await symlink('.', directory.path(`folder/here${i}`));
+        await symlink('..', directory.path(`folder/data/above${i}`));
+      }
+      const { train, test } = await loadDataset(directory.path('folder'));
+      expect([train!.source, test!.source]).to.deep.equal(
+        ['data/train.csv', 'linked/test.csv'].map((path) => directory.path('folder', path)),
+      );
+    });
+
+    it('refuses links that make more files than can be looked at', async () => {
+      const names = Array.from({ length: 13 }, (_, i) => directory.path(`${i}`));
+      for (const name of names) await mkdir(name);
+      for (const name of names) {
+        for (const other of names) await symlink(other, join(name, basename(other)));
+      }
+      await expectRefusal(loadDataset(directory.path()), 'INVALID_DATA', 'at most 100000 files');
+    }).timeout(60_000);
 
     it('refuses two files for one split', async () => {
       await write('train.csv', content);

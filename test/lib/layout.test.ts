@@ -123,14 +123,27 @@ describe('layout of a data set', () => {
       ['"x/**"', ['x/b.csv', 'x/y/c.csv']],
       ['x', ['x/b.csv', 'x/y/c.csv']],
       ['[a.csv, "x/?.csv"]', ['a.csv', 'x/b.csv']],
-      ['"x/[!a].{csv,tsv}"', ['x/b.csv']],
+      ['"x/[!a].[ct]sv"', ['x/b.csv']],
     ];
     for (const [path, expected] of patterns) {
       const config = card(`configs:\n- data_files:\n  - split: train\n    path: ${path}`);
       expect(dataFiles(['a.csv', 'x/b.csv', 'x/y/c.csv'], config).train, path).to.deep.equal(expected);
     }
     const missing = card('configs:\n- data_files:\n  - {split: test, path: "data/test-*"}');
+    const lost = card('configs:\n- data_files: ["*.csv", b.csv]');
+    await expectRefusal(() => dataFiles(['a.csv'], lost), 'NOT_FOUND', 'b.csv');
     await expectRefusal(() => dataFiles(['a.csv'], missing), 'NOT_FOUND', 'split test', 'data/test-*');
+  });
+
+  it('keeps the order in which a card lists files, and sorts those of a pattern', () => {
+    const paths = ['a.csv', 'b.csv', 'c/2.csv', 'c/10.csv', 'd.csv'];
+    const listed = card('configs:\n- data_files:\n  - split: train\n    path: [d.csv, "c/*", b.csv, "*.csv"]');
+    expect(dataFiles(paths, listed).train).to.deep.equal(['d.csv', 'c/10.csv', 'c/2.csv', 'b.csv', 'a.csv']);
+  });
+
+  it('is refused where a card lists a split twice', async () => {
+    const twice = card('configs:\n- data_files:\n  - {split: train, path: a.csv}\n  - {split: train, path: b.csv}');
+    await expectRefusal(() => dataFiles(['a.csv', 'b.csv'], twice), 'INVALID_DATA', 'the split train once');
   });
 
   it('takes splits under their usual other names', () => {
@@ -164,6 +177,17 @@ describe('card of a data set', () => {
   });
 
   it('is refused where its front matter is no YAML', async () => {
-    await expectRefusal(() => readCard('---\na: [1\nb: "\n---\n'), 'INVALID_DATA', 'README.md');
+    for (const yaml of ['a: [1\nb: "', 'a: 1\na: 2', 'a: 1\n... \nb: 2\n--- ', 'a: !python/object x']) {
+      await expectRefusal(() => card(yaml), 'INVALID_DATA', 'README.md');
+    }
+  });
+
+  it('may say something once and mean it often', () => {
+    const { configs } = card(`x: &both {path: a.csv}
+configs:
+- {config_name: a, data_files: [&train {<<: *both, split: train}]}
+- {config_name: b, data_files: [*train]}`);
+    const files = [{ split: 'train', patterns: ['a.csv'] }];
+    expect(configs.map((config) => config.files)).to.deep.equal([files, files]);
   });
 });

@@ -9,6 +9,7 @@ import {
   expectObject,
   expectOneOf,
   expectPositiveInteger,
+  expectSeed,
   expectString,
   nearest,
 } from '../../lib/options.js';
@@ -23,7 +24,9 @@ describe('options', () => {
     const signal = new AbortController().signal;
     expect(expectPositiveInteger('n', 1)).to.equal(1);
     expect(expectPositiveInteger('n', Number.MAX_SAFE_INTEGER)).to.equal(Number.MAX_SAFE_INTEGER);
+    expect(expectPositiveInteger('n', 7, 7)).to.equal(7);
     expect(expectNonNegativeInteger('n', 0)).to.equal(0);
+    expect([expectSeed('n', 0), expectSeed('n', 2 ** 32 - 1)]).to.deep.equal([0, 2 ** 32 - 1]);
     expect(expectNumberInRange('x', 0.5, { min: 0, max: 1 })).to.equal(0.5);
     expect(expectBoolean('b', false)).to.equal(false);
     expect(expectString('s', 'a')).to.equal('a');
@@ -41,6 +44,12 @@ describe('options', () => {
     );
     expect(await refusal(() => expectNonNegativeInteger('seed', '4'))).to.equal(
       'Expected a non-negative integer for seed but received "4" of type string',
+    );
+    expect(await refusal(() => expectPositiveInteger('threads', 8, 7))).to.equal(
+      'Expected an integer of at most 7 for threads but received 8 of type number',
+    );
+    expect(await refusal(() => expectSeed('seed', 2 ** 32))).to.equal(
+      'Expected an integer of at most 4294967295 for seed but received 4294967296 of type number',
     );
     expect(await refusal(() => expectBoolean('overwrite', undefined))).to.equal(
       'Expected a boolean for overwrite but received undefined of type undefined',

@@ -166,6 +166,14 @@ describe('safetensors', () => {
       }
     });
 
+    it('describes fewer tensors than would hold up the process', async () => {
+      const empty = (count: number) =>
+        `{${Array.from({ length: count }, (_, i) => `"t${i}":${entry('F32', [0, 1], [0, 0])}`).join()}}`;
+      await writeFile(directory.path('many'), rawSafetensors(empty(100_000), 0));
+      expect((await readSafetensorsHeader(directory.path('many'))).tensors.size).to.equal(100_000);
+      await invalid(rawSafetensors(empty(120_000), 0), 'more than 1048576 keys and values');
+    });
+
     it('takes no memory for what the header merely claims', async () => {
       const before = process.memoryUsage().arrayBuffers;
       const tera = 2 ** 40;

@@ -163,6 +163,7 @@ describe('the files of a tokenizer', () => {
       ['tokenizer_class', config({ tokenizer_class: 5 })],
       ['a WordPiece model', { 'tokenizer.json': { use: 'unigram' }, 'config.json': bert }],
       ['a Unigram model', definition({}, 'XLMRobertaTokenizer')],
+      ['Cannot use tokenizer.model', beside('tokenizer.model', 'x')],
     ];
 
     for (const [pattern, files] of CLASSES) {

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { randomOrder } from '../../lib/order.js';
 import { resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
 import { balancedWeights, planRun } from '../../lib/training/plan.js';
+import { expectRefusal } from './files.js';
 
 /** Texts of 1, 2, 3, ... tokens. */
 function offsetsOf(examples: number): Int32Array {
@@ -57,6 +58,21 @@ describe('training plan', () => {
       }
     }
     expect(plan.tokens).to.equal(most);
+  });
+
+  it('is refused for more steps than the addon counts', async () => {
+    await expectRefusal(
+      planOf(50, { batchSize: 1, epochs: 2 ** 31 / 50 }),
+      'INVALID_OPTION',
+      'epochs in steps',
+      '2147483648',
+    );
+    expect((await planOf(1, { maxSteps: 2 ** 31 - 1, seed: 2 ** 32 - 1 })).totalSteps).to.equal(2 ** 31 - 1);
+  });
+
+  it('draws the epochs of the greatest seed', async () => {
+    const { orderOf } = await planOf(50, { seed: 2 ** 32 - 1 });
+    expect([...orderOf(1)]).to.deep.equal([...randomOrder(0, 50)]);
   });
 
   it('balances classes as scikit-learn does', () => {

@@ -8,6 +8,7 @@ import { LINE_HEIGHT, textWidth } from '../../lib/report/html/charts/text-width.
 import { renderReport } from '../../lib/report/html/page.js';
 import { contrast, PAGE, runColors, SHADES, shade } from '../../lib/report/html/palette.js';
 import { verdict } from '../../lib/report/html/verdict.js';
+import { expectRefusal } from '../lib/files.js';
 import { comparisonOf, HOSTILE, runOf } from './html-records.js';
 
 interface Found {
@@ -139,11 +140,58 @@ describe('report.html', () => {
 
   it('smooths long curves about their middle', () => {
     const line = Array.from({ length: 100 }, (_, x) => ({ x, y: 2 * x }));
-    const middle = smooth(line).slice(5, 95);
+    const middle = smooth(line, 100).slice(5, 95);
     for (const { x, y } of middle) expect(y).to.be.closeTo(2 * x, 1e-9);
-    expect(smooth(line.slice(0, 5))).to.deep.equal(line.slice(0, 5));
+    expect(smooth(line.slice(0, 5), 100)).to.deep.equal(line.slice(0, 5));
     const noisy = line.map(({ x }) => ({ x, y: x % 2 }));
-    expect(smooth(noisy)[50]?.y).to.be.closeTo(0.5, 0.2);
+    expect(smooth(noisy, 100)[50]?.y).to.be.closeTo(0.5, 0.2);
+  });
+
+  it('smooths half a million points as quickly as they are read', () => {
+    const line = Array.from({ length: 500_000 }, (_, x) => ({ x, y: 2 * x }));
+    const start = performance.now();
+    const points = smooth(line, 300);
+    expect(performance.now() - start).to.be.below(2000);
+    expect(points).to.have.length(300);
+    expect([points[0]!.x, points[299]!.x]).to.deep.equal([0, 499_999]);
+    for (const { x, y } of points.slice(10, 290)) expect(y).to.be.closeTo(2 * x, 1e-6);
+  });
+
+  it('draws numbers that leave an axis no room', () => {
+    for (const numbers of [
+      [5e-324, 1e-323],
+      [1, 1 + 2 ** -52],
+      [1e308, -1.7e308],
+      [5e-324, 1.7e308],
+    ]) {
+      const runs = numbers.map((value, index) =>
+        runOf(`lora${index + 1}`, 'LoRA', 'lora', ['a'], {
+          method: { kind: 'lora', rank: value },
+          parameters: { trainable: value, total: value },
+          log_history: numbers.map((loss) => ({ epoch: loss, step: loss, loss, eval_loss: loss, eval_accuracy: loss })),
+        } as object),
+      );
+      expect(renderReport({ runs }), numbers.join()).to.include('</html>');
+    }
+  });
+
+  it('is refused for more runs than a page holds', async () => {
+    const run = { name: 'a', method: { kind: 'full' } };
+    expect(renderReport({ runs: Array(100).fill(run) })).to.include('</html>');
+    await expectRefusal(() => renderReport({ runs: Array(101).fill(run) }), 'INVALID_DATA', 'at most 100 runs');
+  });
+
+  it('lists the commonest mistakes of many labels', () => {
+    const labels = Array.from({ length: 70 }, (_, i) => ({ label: `l${i}` }));
+    const confusion = labels.map((_, row) =>
+      labels.map((_, column) => (row + 1 === column ? row + 1 : row === 69 ? 0.5 : 0)),
+    );
+    const page = renderReport({ method: { kind: 'full' }, test: { labels, confusion } });
+    expect(page).to.include('The commonest of 138 kinds of mistake');
+    const mistakes = page.slice(page.indexOf('The commonest'));
+    expect([...mistakes.matchAll(/>l(\d+)</g)].slice(0, 4).map(([, label]) => Number(label))).to.deep.equal([
+      68, 69, 67, 68,
+    ]);
   });
 
   it('has colours that can be seen on both pages', () => {

@@ -106,18 +106,21 @@ describe('TensorBoard', () => {
       const row = { loss: 1, grad_norm: 2, learning_rate: 0.5, epoch: 0.25, step: 7 };
       trainer.emit('log', row);
       const speed = { eval_runtime: 1, eval_samples_per_second: 1, eval_steps_per_second: 1 };
-      const metrics = { eval_loss: 1, eval_accuracy: 0.5, eval_precision: 0.5, eval_recall: 0.5, eval_f1_macro: 0.25 };
+      const f1 = { eval_f1_macro: 0.25, eval_f1_micro: 0.5, eval_f1_weighted: 0.5 };
+      const metrics = { eval_loss: 1, eval_accuracy: 0.5, eval_precision: 0.5, eval_recall: 0.5, ...f1 };
       trainer.emit('evaluate', { ...metrics, ...speed, epoch: 1, step: 8 }, {} as never);
       await new Promise((resolve) => setTimeout(resolve, 100));
       const tags = scalarsOf(await readFile(log.path)).map(([step, tag]) => `${step} ${tag}`);
       expect(tags).to.deep.equal([
         ...['loss', 'grad_norm', 'learning_rate', 'epoch'].map((name) => `7 train/${name}`),
-        ...['loss', 'accuracy', 'precision', 'recall', 'f1_macro'].map((name) => `8 eval/${name}`),
+        ...['loss', 'accuracy', 'precision', 'recall', 'f1_macro', 'f1_micro', 'f1_weighted'].map(
+          (name) => `8 eval/${name}`,
+        ),
       ]);
       await log.close();
       trainer.emit('log', row);
       expect(trainer.listenerCount('log')).to.equal(0);
-      expect(scalarsOf(await readFile(log.path))).to.have.lengthOf(9);
+      expect(scalarsOf(await readFile(log.path))).to.have.lengthOf(11);
     });
   });
 

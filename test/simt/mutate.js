@@ -7,11 +7,12 @@
 //   --list        says which mutants there are            --scratch DIR   where it works; one run at a time uses a folder
 //
 // A mutant runs in the fast build first, in the race build if it survives that, and in the asan build at last.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { main, root, SetupError } from '../../scripts/console.js';
+import { apply, describe, isAmong, mutantsOf, runFor, summarise } from '../mutants.js';
 import { EQUIVALENT, IGNORED_LINES, OPERATORS, testsOf } from './mutations.js';
 
 const SOURCES = 'native/cuda';
@@ -35,32 +36,8 @@ const MORE_SECONDS = 20;
 // ---- the mutants ----
 
 /** Every place of a file that an operator changes. */
-function mutantsOf(file) {
-  const text = readFileSync(path.join(root, SOURCES, file), 'utf8');
-  const lines = text.split('\n');
-  return lines.flatMap((line, index) => {
-    if (IGNORED_LINES.test(line)) return [];
-    const code = line.replace(/\/\/.*|\/\*.*?\*\//g, (comment) => ' '.repeat(comment.length));
-    return OPERATORS.flatMap(({ name, pattern, replacement }) =>
-      [...code.matchAll(new RegExp(pattern, 'g'))].map((match) => {
-        const end = match.index + match[0].length;
-        const mutated = line.slice(0, match.index) + expand(match, replacement) + line.slice(end);
-        return { file, line: index + 1, operator: name, before: line.trim(), after: mutated.trim(), mutated };
-      }),
-    );
-  });
-}
-
-/** What an operator puts in the place of a match. */
-function expand(match, replacement) {
-  if (typeof replacement === 'function') return replacement(...match);
-  return replacement.replace(/\$(\d)/g, (_, group) => match[Number(group)] ?? '');
-}
-
-const isEquivalent = (mutant) =>
-  EQUIVALENT.some(
-    ({ file, operator, line }) => mutant.file === file && mutant.operator === operator && mutant.before.includes(line),
-  );
+const mutantsOfFile = (file) =>
+  mutantsOf(file, readFileSync(path.join(root, SOURCES, file), 'utf8'), OPERATORS, IGNORED_LINES);
 
 /** `count` of them, chosen by a seed and in their order. */
 function sample(mutants, count, seed) {
@@ -81,7 +58,7 @@ function sample(mutants, count, seed) {
 
 // ---- the place of work ----
 
-/** A copy of what is built and run, so that the working tree stays as it is. */
+/** A copy of what is built and run, so that the working tree stays as it is; all newer than what an earlier run compiled. */
 class Scratch {
   constructor(folder) {
     this.folder = folder;
@@ -94,7 +71,7 @@ class Scratch {
     if (!existsSync(addon)) throw new SetupError('The addon is not built; node scripts/build.js does it.');
     for (const part of ['lib', 'test', 'native', 'package.json', 'tsconfig.json', '.mocharc.json']) {
       rmSync(path.join(this.folder, part), { recursive: true, force: true });
-      cpSync(path.join(root, part), path.join(this.folder, part), { recursive: true, preserveTimestamps: true });
+      cpSync(path.join(root, part), path.join(this.folder, part), { recursive: true });
     }
     for (const part of ['node_modules', 'assets']) {
       if (!existsSync(path.join(this.folder, part))) symlinkSync(path.join(root, part), path.join(this.folder, part));
@@ -133,32 +110,8 @@ class Scratch {
     return { passed: status === 0, reason: reasonOf(status, text), seconds: (performance.now() - start) / 1000 };
   }
 
-  /** Ends the program, and what it started, after some seconds. */
-  run(command, args, environment, seconds) {
-    return new Promise((resolve, reject) => {
-      const child = spawn(command, args, {
-        cwd: this.folder,
-        env: { ...process.env, ...environment },
-        stdio: ['ignore', 'pipe', 'pipe'],
-        detached: true,
-      });
-      let text = '';
-      let late = false;
-      const timer = setTimeout(() => {
-        late = true;
-        process.kill(-child.pid, 'SIGKILL');
-      }, seconds * 1000);
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.on('data', (chunk) => {
-          text += chunk;
-        });
-      }
-      child.once('error', reject);
-      child.once('close', (code) => {
-        clearTimeout(timer);
-        resolve({ status: late ? 'timeout' : code, text });
-      });
-    });
+  run(command, args, env, seconds) {
+    return runFor(seconds, command, args, { cwd: this.folder, env });
   }
 }
 
@@ -189,29 +142,15 @@ async function measure(scratch, build, file, tests) {
  * @returns {Promise<{ killer: string, reason: string } | null>} null: it does not compile; killer '': it survived
  */
 async function judge(scratch, mutant, tests, seconds) {
-  const lines = readFileSync(path.join(root, SOURCES, mutant.file), 'utf8').split('\n');
-  lines[mutant.line - 1] = mutant.mutated;
+  const text = apply(mutant, readFileSync(path.join(root, SOURCES, mutant.file), 'utf8'));
   for (const build of BUILDS) {
     if (!seconds.has(build.name)) seconds.set(build.name, await measure(scratch, build, mutant.file, tests));
-    scratch.write(mutant.file, lines.join('\n'));
+    scratch.write(mutant.file, text);
     if (!(await scratch.build(build))) return null;
     const found = await scratch.test(build, tests, SLOWER * seconds.get(build.name) + MORE_SECONDS);
     if (!found.passed) return { killer: build.name, reason: found.reason };
   }
   return { killer: '', reason: '' };
-}
-
-function describe({ file, line, operator, before, after }) {
-  return `${file}:${line} ${operator}: ${before}  →  ${after}`;
-}
-
-function summarise(results) {
-  const survivors = results.filter(({ killer }) => !killer);
-  const killed = results.length - survivors.length;
-  const share = results.length ? ((100 * killed) / results.length).toFixed(1) : '100.0';
-  const byBuild = BUILDS.map(({ name }) => `${name} ${results.filter(({ killer }) => killer === name).length}`);
-  console.log(`\n${results.length} mutants, ${killed} killed (${share}%): ${byBuild.join(', ')}`);
-  for (const { mutant } of survivors) console.log(`survived  ${describe(mutant)}`);
 }
 
 function chosenFiles(names) {
@@ -234,8 +173,8 @@ await main(async () => {
       list: { type: 'boolean', default: false },
     },
   });
-  const all = chosenFiles(positionals).flatMap(mutantsOf);
-  const worthwhile = all.filter((mutant) => !isEquivalent(mutant));
+  const all = chosenFiles(positionals).flatMap(mutantsOfFile);
+  const worthwhile = all.filter((mutant) => !isAmong(mutant, EQUIVALENT));
   const mutants = values.sample ? sample(worthwhile, Number(values.sample), Number(values.seed)) : worthwhile;
   console.log(
     `${mutants.length} of ${all.length} mutants; ${all.length - worthwhile.length} are known to be equivalent`,
@@ -260,5 +199,8 @@ await main(async () => {
     }
     scratch.restore(file);
   }
-  summarise(results);
+  summarise(
+    results,
+    BUILDS.map(({ name }) => name),
+  );
 });

@@ -12,6 +12,13 @@ export interface ReportInput extends Omit<ComparisonRecord, 'preset' | 'environm
 
 type Fields = Record<string, unknown>;
 
+/** Every run is drawn in every chart, and is a column or a row of every table. */
+const MOST_RUNS = 100;
+/** Settings, figures or facts of one kind: those that follow are left out. */
+const MOST_FIELDS = 100;
+/** The longest text, in characters: the rest is cut, as a title stands in many places. */
+const MOST_CHARACTERS = 500;
+
 const KINDS = ['none', 'full', 'linear', 'prefix', 'lora'] as const;
 const STATUSES = ['done', 'stopped', 'failed'] as const;
 
@@ -19,15 +26,10 @@ const STATUSES = ['done', 'stopped', 'failed'] as const;
  * Reads what results.json holds, of `bertune compare` or `bertune train`. Files pass through many hands: what is missing
  * or of another type counts as not there, as long as there are runs.
  *
- * @throws BertuneError INVALID_DATA
+ * @throws BertuneError INVALID_DATA, also for more than 100 runs
  */
 export function reportInput(results: unknown): ReportInput {
-  if (!isResults(results)) {
-    throw new BertuneError(
-      'INVALID_DATA',
-      'Expected the contents of a results.json (an object with runs, or of one run)',
-    );
-  }
+  expectResults(results, 'the contents of a results.json');
   const runs = Array.isArray(results.runs) ? results.runs.filter(isFields) : [results];
   const data = fields(results.data);
   const summary = data.summary ?? results.data_summary;
@@ -39,7 +41,7 @@ export function reportInput(results: unknown): ReportInput {
     data: {
       source: text(data.source, 'data'),
       labels: list(data.labels).map((label) => text(label)),
-      splits: numbers(fields(data.splits)),
+      splits: numbers(few(fields(data.splits))),
     },
     environment: simple(fields(results.environment)),
     runs: runs.map(runRecord),
@@ -48,13 +50,21 @@ export function reportInput(results: unknown): ReportInput {
   };
 }
 
-/** Whether this is what results.json holds: an object with runs, or of one run. */
-export function isResults(value: unknown): value is Record<string, unknown> {
-  return isFields(value) && (Array.isArray(value.runs) || isFields(value.method));
+/**
+ * Whether this is what results.json holds: an object with runs, at most 100, or of one run.
+ *
+ * @param name what it is called in messages
+ * @throws BertuneError INVALID_DATA
+ */
+export function expectResults(value: unknown, name: string): asserts value is Record<string, unknown> {
+  const runs = isFields(value) ? (value.runs ?? (isFields(value.method) ? [] : undefined)) : undefined;
+  if (!Array.isArray(runs)) throw new BertuneError('INVALID_DATA', `Expected runs, or one run, in ${name}`);
+  if (runs.length <= MOST_RUNS) return;
+  throw new BertuneError('INVALID_DATA', `Expected at most ${MOST_RUNS} runs in ${name} but found ${runs.length}`);
 }
 
 function runRecord(run: Fields): RunRecord {
-  const { kind, rank, alpha, ...options } = fields(run.method);
+  const { kind, rank, alpha, ...options } = few(fields(run.method));
   const name = text(run.name, 'run');
   const optional = {
     ...numbers({
@@ -77,7 +87,7 @@ function runRecord(run: Fields): RunRecord {
     title: text(run.title, name),
     method: { ...options, ...numbers({ rank, alpha }), kind: oneOf(kind, KINDS, 'none') } as MethodRecord,
     status: oneOf(run.status, STATUSES, 'done'),
-    settings: fields(run.settings),
+    settings: few(fields(run.settings)),
     ...optional,
     epoch_history: list(run.epoch_history).filter(isFields).map(numbers) as unknown as RunRecord['epoch_history'],
     log_history: list(run.log_history).filter(isFields).map(numbers) as LogRecord[],
@@ -107,7 +117,12 @@ function referenceRecord(row: Fields): NonNullable<ComparisonRecord['reference']
 
 /** The members that are one word or number. An object may not even have a text. */
 function simple(values: Fields): Fields {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => typeof value !== 'object'));
+  return Object.fromEntries(Object.entries(few(values)).filter(([, value]) => typeof value !== 'object'));
+}
+
+/** The first members of so many. */
+function few(values: Fields): Fields {
+  return Object.fromEntries(Object.entries(values).slice(0, MOST_FIELDS));
 }
 
 /** The members that are numbers. */
@@ -132,7 +147,7 @@ function list(value: unknown): readonly unknown[] {
 }
 
 function text(value: unknown, otherwise = ''): string {
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : otherwise;
+  return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, MOST_CHARACTERS) : otherwise;
 }
 
 function oneOf<const Choice extends string>(value: unknown, choices: readonly Choice[], otherwise: Choice): Choice {

@@ -68,21 +68,24 @@ export function shadeStyles(): string {
 }
 
 function mistakes({ labels, confusion }: MetricsRecord, title: string): string {
-  const found = confusion.flatMap((row, truth) => {
+  let kinds = 0;
+  const commonest: { truth: number; predicted: number; count: number; sum: number }[] = [];
+  confusion.forEach((row, truth) => {
     const sum = row.reduce((a, b) => a + b, 0);
-    return row.flatMap((count, predicted) =>
-      count > 0 && truth !== predicted ? [{ truth, predicted, count, sum }] : [],
-    );
+    row.forEach((count, predicted) => {
+      if (!(count > 0) || truth === predicted) return;
+      kinds += 1;
+      if (count <= (commonest[SHOWN_MISTAKES - 1]?.count ?? 0)) return;
+      commonest.push({ truth, predicted, count, sum });
+      commonest.sort((a, b) => b.count - a.count).splice(SHOWN_MISTAKES);
+    });
   });
-  const rows = found
-    .sort((a, b) => b.count - a.count)
-    .slice(0, SHOWN_MISTAKES)
-    .map(({ truth, predicted, count, sum }) => [
-      labels[truth]?.label ?? '',
-      labels[predicted]?.label ?? '',
-      formatCount(count),
-      `${((100 * count) / sum).toFixed(1)} %`,
-    ]);
+  const rows = commonest.map(({ truth, predicted, count, sum }) => [
+    labels[truth]?.label ?? '',
+    labels[predicted]?.label ?? '',
+    formatCount(count),
+    `${((100 * count) / sum).toFixed(1)} %`,
+  ]);
   const right = { align: 'right' } as const;
   const columns = [
     { title: 'true' },
@@ -91,7 +94,7 @@ function mistakes({ labels, confusion }: MetricsRecord, title: string): string {
     { title: '% of true', ...right },
   ];
   return (
-    `<p class="quiet">The commonest of ${formatCount(found.length)} kinds of mistake; the matrix of ${labels.length} labels is in results.json.</p>` +
+    `<p class="quiet">The commonest of ${formatCount(kinds)} kinds of mistake; the matrix of ${labels.length} labels is in results.json.</p>` +
     htmlTable({ columns, rows }, `Commonest mistakes of ${title}`)
   );
 }

@@ -39,13 +39,15 @@ export async function tensorBoard(trainer: Trainer, directory: string): Promise<
 }
 
 function evaluationScalars(row: EvaluateRow): Scalar[] {
-  const { eval_loss, eval_accuracy, eval_precision, eval_recall, eval_f1_macro } = row;
+  const { eval_loss, eval_accuracy, eval_precision, eval_recall, eval_f1_macro, eval_f1_micro, eval_f1_weighted } = row;
   return scalars('eval/', {
     loss: eval_loss,
     accuracy: eval_accuracy,
     precision: eval_precision,
     recall: eval_recall,
     f1_macro: eval_f1_macro,
+    f1_micro: eval_f1_micro,
+    f1_weighted: eval_f1_weighted,
   });
 }
 

@@ -1,6 +1,70 @@
 import { BertuneError } from '../../errors.js';
-import type { AddedToken } from '../definition.js';
-import { quoted, type Token } from './token.js';
+import type { AddedToken, TokenizerDefinition } from '../definition.js';
+import type { DeclaredToken } from './arguments.js';
+import { contentOf, quoted, type Special, Token } from './token.js';
+import type { ScoredPiece } from './vocabulary.js';
+
+/** The tokens that are added to a vocabulary. */
+export interface TokensToAdd {
+  /** Those of tokenizer.json, where the class takes it as it is. */
+  own: readonly DeclaredToken[];
+  /** Those that the files declare with ids, by id. */
+  declared: readonly DeclaredToken[];
+  /** The special tokens. */
+  special: readonly Special[];
+  /** Special tokens without a name. */
+  further: readonly Special[];
+  /** Whether a file names a token. */
+  isInFiles(content: string): boolean;
+}
+
+/**
+ * Adds tokens in the order of transformers.
+ *
+ * @param directory of the files, for messages
+ * @throws BertuneError CHECKPOINT_INVALID where a token is declared with another id than it gets
+ */
+export function addTokens(
+  directory: string,
+  vocab: TokenizerDefinition['model']['vocab'],
+  { own, declared, special, further, isInFiles }: TokensToAdd,
+): AddedVocabulary {
+  const ids = idsByPiece(vocab);
+  const added = new AddedVocabulary((content) => ids.get(content), ids.size, directory);
+  const names = new Set(special.map(contentOf));
+  const asNamed = (token: Token) => (names.has(token.content) ? token.asSpecial() : token);
+  for (const { token } of own) added.add(token);
+  for (const { token } of declared) added.add(asNamed(token));
+  for (const token of undeclared([...own, ...declared], [...special, ...further])) {
+    added.add(asNamed(token), { isImplied: !isInFiles(token.content) });
+  }
+  for (const { id, token, path } of [...own, ...declared]) {
+    if (token.content === '' || added.idOf(token.content) === id) continue;
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `${path} says that ${quoted(token.content)} has the id ${id}, but a tokenizer of this vocabulary gives it the id ` +
+        `${added.idOf(token.content)}: save the tokenizer again with transformers, or correct the id`,
+    );
+  }
+  return added;
+}
+
+function idsByPiece(vocab: Record<string, number> | readonly ScoredPiece[]): Map<string, number> {
+  return new Map(Array.isArray(vocab) ? vocab.map(([piece], id) => [piece, id]) : Object.entries(vocab));
+}
+
+/** The tokens that no file declares, in their order. */
+function undeclared(declared: readonly DeclaredToken[], all: readonly Special[]): Token[] {
+  const known = new Set(declared.map(({ token }) => token.content));
+  const tokens = new Map<string, Token>();
+  for (const token of all) {
+    if (known.has(contentOf(token))) continue;
+    // A string and a token with flags are two, the second of which gives the flags.
+    if (typeof token === 'string') tokens.set(`"${token}`, new Token(token, { special: true }));
+    else tokens.set(token.identity, token);
+  }
+  return [...tokens.values()];
+}
 
 /**
  * The added tokens of a tokenizer, with ids as Hugging Face's tokenizers library gives them: a token of the vocabulary

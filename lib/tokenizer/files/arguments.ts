@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
 import { isObject } from '../../files/input.js';
 import { invalidValue } from '../../files/invalid.js';
-import { FILES, type Json, type TokenizerFiles } from './source.js';
+import { FILES, type TokenizerFiles } from './source.js';
 import {
   contentOf,
   expectFew,
@@ -222,7 +222,7 @@ function declaredTokens(files: TokenizerFiles, values: Values, specific: Map<str
   } else {
     addSpecialTokensMap(files, values, specific);
     addAddedTokens(files, values, declare);
-    addDefinition(files, declare);
+    for (const { id, token, path } of definedTokens(files)) declare(path, token.content, id, token);
   }
   return [...declared.values()].sort((a, b) => a.id - b.id);
 }
@@ -275,19 +275,14 @@ function addAddedTokens({ directory, addedTokens }: TokenizerFiles, values: Valu
   }
 }
 
-function addDefinition({ directory, definition }: TokenizerFiles, declare: Declare): void {
-  if (definition === undefined) return;
-  for (const { id, token, path } of definedTokens(directory, definition)) declare(path, token.content, id, token);
-}
-
 /**
  * The added tokens of tokenizer.json, in their order.
  *
  * @throws BertuneError CHECKPOINT_INVALID
  */
-export function definedTokens(directory: string, definition: Json): DeclaredToken[] {
+export function definedTokens({ directory, definition }: TokenizerFiles): DeclaredToken[] {
   const path = join(directory, FILES.definition);
-  const tokens = definition.added_tokens ?? [];
+  const tokens = definition?.added_tokens ?? [];
   if (!Array.isArray(tokens)) throw invalidValue(path, 'added_tokens', 'an array', tokens);
   expectFew(path, 'added_tokens', tokens.length);
   return tokens.map((value: unknown, i) => {

@@ -1,10 +1,12 @@
-import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
 import type { Arguments } from './arguments.js';
-import { FILES, type TokenizerFiles } from './source.js';
+import { FILES, hasFile, type TokenizerFiles } from './source.js';
 import { Token } from './token.js';
 import { type Parts, type SpecialTokens, type TokenizerClass, template } from './tokenizer-class.js';
 import { modelOf, readPieces, type Vocabulary, vocabularyOf } from './vocabulary.js';
+
+/** Files of other tokenizers, which transformers reads in place of vocab.txt. */
+const PREFERRED = ['tokenizer.model', 'tekken.json', 'tiktoken.model'];
 
 /** BertTokenizer: word pieces under BERT's normaliser, [CLS] and [SEP] around texts, whatever tokenizer.json says. */
 export const bertTokenizer: TokenizerClass = {
@@ -100,10 +102,18 @@ async function build(
 async function vocabulary(className: string, files: TokenizerFiles): Promise<Vocabulary> {
   const model = modelOf(files, 'WordPiece', className);
   if (model !== undefined) return vocabularyOf(files.directory, model);
+  for (const name of PREFERRED) {
+    if (!(await hasFile(files.directory, name))) continue;
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Cannot use ${name} in ${files.directory}, which transformers takes for the ${className}: save the tokenizer with ` +
+        'tokenizer.save_pretrained, which writes a tokenizer.json',
+    );
+  }
   const pieces = await readPieces(files.directory);
   if (pieces !== undefined) return pieces;
   const [json, text] = [FILES.definition, FILES.vocabulary];
-  throw new BertuneError('NOT_FOUND', `Expected ${json} or ${text} in ${join(files.directory)} but found neither`);
+  throw new BertuneError('NOT_FOUND', `Expected ${json} or ${text} in ${files.directory} but found neither`);
 }
 
 function isFlagOrNull(value: unknown): boolean {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { mkdir, readdir, rename, rm, stat } from '../../files/fs.js';
+import { lstat, mkdir, readdir, rename, rm } from '../../files/fs.js';
 import { expectWhole, writeManifest } from '../../files/manifest.js';
-import { refusal } from '../../files/output.js';
-import { syncDirectory } from '../../files/publication.js';
+import { syncDirectory } from '../../files/places.js';
+import { refusal } from '../../files/refusal.js';
 
 /*
  * The directories checkpoint-N of an output directory. One of that name is always whole: it gets the name once all of it
@@ -106,7 +106,7 @@ export async function removeCheckpoints(output: string): Promise<void> {
 /** Takes a checkpoint's name away. @returns where it is now; undefined where there was none */
 async function moveAside(output: string, step: number): Promise<string | undefined> {
   const directory = join(output, checkpointName(step));
-  if ((await stat(directory).catch(() => undefined)) === undefined) return undefined;
+  if ((await lstat(directory).catch(() => undefined)) === undefined) return undefined;
   const aside = temporaryPath(output, step);
   await rename(directory, aside);
   return aside;

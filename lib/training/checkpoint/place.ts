@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path';
+import type { DirectoryLock } from '../../files/lock.js';
 import type { MethodPlan } from '../../methods.js';
 import type { Model } from '../../model/model.js';
 import type { NativeSession } from '../../native.js';
@@ -28,6 +29,8 @@ export interface PlacedRun {
   native: NativeSession;
   methodPlan: MethodPlan;
   settings: TrainerSettings;
+  /** Of the output directory; null without one. */
+  lock: DirectoryLock | null;
   plan: RunPlan;
   state: TrainerState;
   best: BestModel | null;
@@ -52,7 +55,7 @@ export interface Place {
  * @throws BertuneError as resumeRun
  */
 export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): Promise<Place> {
-  const { model, native, methodPlan, settings, plan, state, best } = run;
+  const { model, native, methodPlan, settings, lock, plan, state, best } = run;
   const { outputDirectory: output } = settings;
   // Once, and only where it is needed: it takes reading every parameter that does not train.
   let known: Promise<RunIdentity> | undefined;
@@ -71,9 +74,9 @@ export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): P
     position: resumed?.position ?? startPosition(),
     resumption,
     checkpoints:
-      output === null
+      output === null || lock === null
         ? null
-        : new CheckpointSaver({ output, model, native, methodPlan, settings, plan, identify, machine }, saved),
+        : new CheckpointSaver({ output, lock, model, native, methodPlan, settings, plan, identify, machine }, saved),
   };
 }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { DirectoryLock } from '../../files/lock.js';
 import { writeJson } from '../../files/output.js';
 import type { MethodPlan } from '../../methods.js';
 import type { Model } from '../../model/model.js';
@@ -18,6 +19,8 @@ import { STATE_FILE } from './trainer-state.js';
 export interface SaverParts {
   /** Directory of the checkpoints. */
   output: string;
+  /** Of that directory. */
+  lock: DirectoryLock;
   model: Model;
   native: NativeSession;
   methodPlan: MethodPlan;
@@ -26,6 +29,14 @@ export interface SaverParts {
   /** What the run is; computed when it is first asked for. */
   identify: () => Promise<RunIdentity>;
   machine: RunMachine;
+}
+
+/** A run as it is when it is saved. */
+export interface RunAsItIs {
+  /** trainer_state.json; best_model_checkpoint is set where the checkpoint is the best epoch's. */
+  state: TrainerState;
+  position: RunPosition;
+  best: BestModel | null;
 }
 
 /** Saves the checkpoints of a run: when, what, and how many are kept. */
@@ -60,13 +71,16 @@ export class CheckpointSaver {
   /**
    * Saves a checkpoint, then removes those beyond the limit.
    *
-   * @param run.state trainer_state.json; best_model_checkpoint is set where this is the best epoch's
    * @returns its directory
    * @throws BertuneError OUTPUT_REFUSED; the checkpoints before are as they were
    */
-  async save(run: { state: TrainerState; position: RunPosition; best: BestModel | null }): Promise<string> {
-    const { output, model, native, methodPlan, identify, machine } = this.#parts;
-    const identity = await identify();
+  async save(run: RunAsItIs): Promise<string> {
+    const identity = await this.#parts.identify();
+    return this.#parts.lock.inTurn(() => this.#save(run, identity));
+  }
+
+  async #save(run: RunAsItIs, identity: RunIdentity): Promise<string> {
+    const { output, model, native, methodPlan, machine } = this.#parts;
     const { position, best } = run;
     const { step } = position;
     const isBest = run.state.best_global_step === step;

@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { TextClassifier } from '../../../lib/index.js';
 import { randomNumbers } from '../../lib/tiny-model.js';
 import { LONG, note, scaled } from '../scale.js';
+import { nameOf } from './names.js';
 import { Bench } from './run.js';
 
 const PROGRAM = fileURLToPath(new URL('writer-program.ts', import.meta.url));
@@ -20,9 +21,6 @@ async function load(directory: string): Promise<string> {
   const { logits } = await model.logits(['the day was good']);
   return nameOf(model.labels, logits);
 }
-
-const nameOf = (labels: readonly string[], logits: Iterable<number>) =>
-  [labels, [...logits].map((x) => x.toFixed(5))].join('|');
 
 describe('readers of a directory that is written to', function () {
   this.timeout(scaled(120_000, 1_200_000));

@@ -110,6 +110,11 @@ static void resolve_name(int directory, const char *name, char path[PATH_MAX]) {
   path[0] = 0;
   if (!under || !name) return;
   char base[PATH_MAX] = "";
+  int through = -1, start = 0;
+  if (sscanf(name, "/proc/self/fd/%d/%n", &through, &start) == 1 && start > 0) {
+    directory = through;
+    name += start;
+  }
   if (name[0] != '/') {
     if (directory == AT_FDCWD) {
       if (!getcwd(base, sizeof base)) return;

@@ -4,6 +4,7 @@
  */
 import { full, lora, TextClassifier, Trainer } from '../../../lib/index.js';
 import { LABELS, tinySplit } from '../../lib/tiny-model.js';
+import { nameOf } from './names.js';
 
 const [source, directory, kind] = process.argv.slice(2) as [string, string, string];
 
@@ -17,7 +18,7 @@ async function trained(seed: number, labels: string[]): Promise<TextClassifier> 
 
 const models = [await trained(1, LABELS), await trained(2, [...LABELS].reverse())];
 const logits = await Promise.all(models.map((model) => model.logits(['the day was good'])));
-const known = models.map(({ labels }, i) => [labels, [...logits[i]!.logits].map((x) => x.toFixed(5))].join('|'));
+const known = models.map(({ labels }, i) => nameOf(labels, logits[i]!.logits));
 await models[0]!.save(directory, { overwrite: true });
 console.log(JSON.stringify(known));
 for (let i = 1; ; i++) {

@@ -9,6 +9,12 @@ const nested = (depth: number) => `{"text":${'['.repeat(depth)}${']'.repeat(dept
 const text = (value: string | Buffer) =>
   Buffer.concat([Buffer.from('{"text":"'), Buffer.from(value as string), Buffer.from('"}')]);
 
+/** A request to /predict whose body is chunks. */
+function chunked(chunks: string, encoding = 'chunked'): Buffer {
+  const head = 'host: a\r\ncontent-type: application/json\r\ntransfer-encoding:';
+  return Buffer.from(`POST /predict HTTP/1.1\r\n${head} ${encoding}\r\n\r\n${chunks}`);
+}
+
 /** What is wrong with a request, its bytes, and the status and code that it is answered with. */
 const WRONG: readonly [what: string, bytes: Buffer, status: number, code: string][] = [
   ['a body that is too large', requestBytes(text('x'.repeat(2 << 20))), 413, 'INVALID_REQUEST'],
@@ -70,6 +76,35 @@ const WRONG: readonly [what: string, bytes: Buffer, status: number, code: string
     Buffer.from(`GET /${'a'.repeat(5000)}?${'b'.repeat(1000)} HTTP/1.1\r\nhost: a\r\n\r\n`),
     404,
     'NOT_FOUND',
+  ],
+  ['a tunnel', Buffer.from('CONNECT a.example:443 HTTP/1.1\r\nhost: a\r\n\r\n'), 405, 'INVALID_REQUEST'],
+  ['no host', Buffer.from('GET /healthz HTTP/1.1\r\n\r\n'), 400, 'INVALID_REQUEST'],
+  ['two hosts', Buffer.from('GET /healthz HTTP/1.1\r\nhost: a\r\nHost: b\r\n\r\n'), 400, 'INVALID_REQUEST'],
+  ['an unknown expectation', requestBytes('{"text":"a"}', { expect: '200-ok' }), 417, 'INVALID_REQUEST'],
+  ['a compressed body', requestBytes('{"text":"a"}', { 'content-encoding': 'gzip' }), 415, 'INVALID_REQUEST'],
+  ['compressed chunks', chunked('c\r\n{"text":"a"}\r\n0\r\n\r\n', 'gzip, chunked'), 400, 'INVALID_REQUEST'],
+  ['a chunk that is too large', chunked(`${'f'.repeat(20)}\r\n`), 400, 'INVALID_REQUEST'],
+  [
+    'a trailer that is too large',
+    chunked(`c\r\n{"text":"a"}\r\n0\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`),
+    431,
+    'INVALID_REQUEST',
+  ],
+  ['HTTP/2', Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), 400, 'INVALID_REQUEST'],
+  ['an unknown method', Buffer.from('BREW / HTTP/1.1\r\nhost: a\r\n\r\n'), 400, 'INVALID_REQUEST'],
+  ['TRACE', Buffer.from('TRACE / HTTP/1.1\r\nhost: a\r\n\r\n'), 404, 'NOT_FOUND'],
+  ['OPTIONS of all', Buffer.from('OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n'), 404, 'NOT_FOUND'],
+  [
+    'an upgrade of another path',
+    Buffer.from('GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n'),
+    404,
+    'NOT_FOUND',
+  ],
+  [
+    'a path that is too long',
+    Buffer.from(`GET /${'a'.repeat(20_000)} HTTP/1.1\r\nhost: a\r\n\r\n`),
+    431,
+    'INVALID_REQUEST',
   ],
   ['a path that cannot be decoded', Buffer.from('GET /%ff%fe%zz HTTP/1.1\r\nhost: a\r\n\r\n'), 400, 'INVALID_REQUEST'],
 ];
@@ -158,6 +193,21 @@ describe('faults: clients of examples/service', function () {
     note('service: kinds of wrong requests', WRONG.length);
     note('service: kinds of odd but right requests', RIGHT.length);
     expect(await example.stop()).to.equal(0);
+  });
+
+  it('may speak HTTP/1.0 without a host, ask for an upgrade that is not made, and are answered before garbage is', async () => {
+    await start();
+    const health = (rest: string) => ask(Buffer.from(`GET /healthz HTTP/1.${rest}\r\n\r\n`));
+    expect((await health('0')).status).to.equal(200);
+    expect((await health('1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket')).status).to.equal(200);
+    expect((await ask(requestBytes('{"text":"a"}', { expect: '100-continue' }))).status).to.equal(100);
+    const connection = await example.connect();
+    connection.send(requestBytes('{"text":"good"}'));
+    expect((await connection.answer()).status).to.equal(200);
+    const refused = await connection.send('\u0001garbage\r\n\r\n').answer();
+    expect([refused.status, codeOf(refused)]).to.deep.equal([400, 'INVALID_REQUEST']);
+    await connection.closed;
+    await expectServing();
   });
 
   it('may send chunks without a length, of which no more are read than are allowed', async () => {

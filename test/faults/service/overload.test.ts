@@ -173,4 +173,83 @@ describe('faults: more calls than a PredictionService can answer', function () {
     );
     expect(await large).to.have.length(2000);
   });
+
+  /** Calls in one tick: the milliseconds of those that were answered, and the codes of the others. */
+  async function inOneTick(
+    service: PredictionService,
+    count: number,
+    text: string | string[],
+    timeout?: number,
+  ): Promise<{ answered: number[]; refused: string[] }> {
+    const result = { answered: [] as number[], refused: [] as string[] };
+    const call = async () => {
+      const began = performance.now();
+      await service.predict(text, timeout === undefined ? {} : { timeout }).then(
+        () => result.answered.push(performance.now() - began),
+        (error) => result.refused.push(error.code),
+      );
+    };
+    await Promise.all(Array.from({ length: count }, call));
+    return result;
+  }
+
+  for (const [what, text] of [
+    ['of the longest texts, after short ones', 'good '.repeat(100)],
+    ['of texts with more tokens than any before had for as many characters', '字'.repeat(100)],
+  ] as const) {
+    it(`promises no more than it can do to 300 calls in one tick ${what}`, async () => {
+      await using service = new PredictionService(classifier, { maxQueueTime: 100, maxBatchTokens: 128 });
+      await inOneTick(service, 100, 'a good day');
+      const { answered, refused } = await inOneTick(service, 300, text);
+      // Two of them make a batch of 17 ms; all 300 take 2.5 s.
+      expect(answered.length).to.be.within(3, 60);
+      expect(Math.max(...answered)).to.be.below(1000);
+      expect(new Set(refused)).to.deep.equal(new Set(['QUEUE_FULL']));
+      expect(service.stats()).to.deep.include({ calls: 0, queuedTexts: 0, queuedTokens: 0, expectedWait: 0 });
+      note('service: slowest of 300 calls of the longest texts in one tick, of 100 ms promised', Math.max(...answered));
+    });
+  }
+
+  it('refuses a call at once that could not be answered in its time even if it were alone', async () => {
+    await using service = new PredictionService(classifier, { maxBatchTokens: 128 });
+    const long = Array(60).fill('good '.repeat(100));
+    expect(await service.predict(long)).to.have.length(60);
+    const { texts } = service.stats();
+    const began = performance.now();
+    await service.predict(long, { timeout: 250 }).then(
+      () => expect.fail('Expected a refusal'),
+      (error) =>
+        expect(error)
+          .to.include({ code: 'TIMED_OUT' })
+          .and.property('message')
+          .match(/these texts alone take/),
+    );
+    expect(performance.now() - began).to.be.below(200);
+    expect(service.stats().texts).to.equal(texts);
+    expect(await service.predict(long, { timeout: 20_000 })).to.have.length(60);
+  });
+
+  it('answers a large call in its time, whatever comes after it', async () => {
+    await using service = new PredictionService(classifier, { maxBatchTokens: 128 });
+    const long = Array(60).fill('good '.repeat(100));
+    await service.predict(long);
+    const large = service.predict(long, { timeout: 6000 });
+    let [refused, answered] = [0, 0];
+    const floods: Promise<void>[] = [];
+    const flood = setInterval(() => {
+      const calls = inOneTick(service, 40, 'a good day and a happy one');
+      floods.push(
+        calls.then((result) => {
+          refused += result.refused.length;
+          answered += result.answered.length;
+        }),
+      );
+    }, 10);
+    const [outcome] = await Promise.allSettled([large]);
+    clearInterval(flood);
+    await Promise.all(floods);
+    expect(outcome).to.have.property('status', 'fulfilled');
+    expect(answered).to.be.greaterThan(100);
+    expect(refused).to.be.greaterThan(0);
+  });
 });

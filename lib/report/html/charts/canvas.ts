@@ -47,6 +47,9 @@ interface Page {
   createElementNS(namespace: string, name: string): Node;
 }
 
+/** Less cannot be divided by: its inverse overflows. */
+const SMALLEST_RANGE = 1e-300;
+
 const SVG = 'http://www.w3.org/2000/svg';
 const { document } = parseHTML('<!doctype html><html><body></body></html>') as unknown as { document: Page };
 
@@ -106,8 +109,13 @@ export function padded(values: readonly number[], share = 0.06): [number, number
   const finite = values.filter(Number.isFinite);
   if (finite.length === 0) return [0, 1];
   const [low, high] = [Math.min(...finite), Math.max(...finite)];
-  const room = high > low ? (high - low) * share : Math.max(Math.abs(high) * 0.05, 1e-6);
+  const room = isRange(low, high) ? (high - low) * share : Math.max(Math.abs(high) * 0.05, 1e-6);
   return [low - room, high + room];
+}
+
+/** Whether an axis can have ticks from one to the other: their distance has to be a normal number. */
+export function isRange(low: number, high: number): boolean {
+  return high - low > SMALLEST_RANGE;
 }
 
 /** Bounds of a logarithmic scale around values above 0. */

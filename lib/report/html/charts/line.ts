@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import { CHART, canvas, type Described, type Drawn, padded } from './canvas.js';
+import { CHART, canvas, type Described, type Drawn, isRange, padded } from './canvas.js';
 import { spread } from './labels.js';
 import type { Series } from './series.js';
 import { smooth, thin } from './smooth.js';
@@ -21,8 +21,9 @@ export interface LineOptions extends Described {
 /** Curves with their names at their ends, where there is room for all. */
 export function lineChart({ x, series, smoothed = false, ...described }: LineOptions): Drawn {
   const curves = series.map((one) => {
-    const raw = one.points.filter(({ y }) => Number.isFinite(y));
-    return { ...one, raw: thin(raw, SHOWN_POINTS), shown: thin(smoothed ? smooth(raw) : raw, SHOWN_POINTS) };
+    const points = one.points.filter(({ y }) => Number.isFinite(y));
+    const raw = thin(points, SHOWN_POINTS);
+    return { ...one, raw, shown: smoothed ? smooth(points, SHOWN_POINTS) : raw };
   });
   const ends = curves.map(({ title }) => fitText(title, LABEL_PIXELS));
   const marginRight = Math.max(...ends.map(textWidth), 20) + 26;
@@ -60,8 +61,8 @@ export function lineChart({ x, series, smoothed = false, ...described }: LineOpt
 /** From the first point to the last; room on both sides where that is one. */
 function xDomain(xs: readonly number[]): [number, number] {
   const [low, high] = [Math.min(...xs), Math.max(...xs)];
-  if (high > low) return [low, high];
-  return low > 0 ? [0, 2 * low] : [low - 0.5, high + 0.5];
+  if (isRange(low, high)) return [low, high];
+  return low > 1e-6 && low < 1e300 ? [0, 2 * low] : [low - 0.5, high + 0.5];
 }
 
 /** Every few epochs or steps, at whole ones only. */

@@ -10,23 +10,28 @@ const SMOOTHED_POINTS = 24;
 const PARTS = 30;
 
 /**
- * A moving average around each point, of what there is of it at the ends, so that the curve does not lag behind.
+ * A moving average around points evenly taken, of what there is of it at the ends, so that the curve does not lag behind.
  *
  * @param points with finite heights
- * @returns one point a point; the points themselves where there are few
+ * @param count of the points that are wanted at most
+ * @returns the points themselves where there are few
  */
-export function smooth(points: readonly Point[]): readonly Point[] {
-  if (points.length < SMOOTHED_POINTS) return points;
+export function smooth(points: readonly Point[], count: number): readonly Point[] {
+  if (points.length < SMOOTHED_POINTS) return thin(points, count);
   const widest = Math.max(1, Math.round(points.length / PARTS / 2));
-  return points.map(({ x }, index) => {
+  return places(points.length, count).map((index) => {
     const window = points.slice(Math.max(0, index - widest), index + widest + 1);
-    return { x, y: window.reduce((sum, { y }) => sum + y, 0) / window.length };
+    return { x: points[index]!.x, y: window.reduce((sum, { y }) => sum + y / window.length, 0) };
   });
 }
 
 /** At most `count` of the points, evenly taken, the last among them. */
 export function thin(points: readonly Point[], count: number): readonly Point[] {
-  if (points.length <= count) return points;
-  const step = (points.length - 1) / (count - 1);
-  return Array.from({ length: count }, (_, index) => points[Math.round(index * step)]!);
+  return points.length <= count ? points : places(points.length, count).map((index) => points[index]!);
+}
+
+/** At most `count` of `length` indices, evenly taken, the last among them. */
+function places(length: number, count: number): number[] {
+  const taken = Math.min(length, count);
+  return Array.from({ length: taken }, (_, index) => Math.round((index * (length - 1)) / Math.max(1, taken - 1)));
 }

@@ -9,6 +9,8 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Deeper than this nobody reads a summary. */
 const DEPTH = 4;
+/** Cells of a table: each of many rows might have columns of its own, and those that are too many are left out. */
+const MOST_CELLS = 200_000;
 
 /** The data: sizes of the splits, the labels, and the summary where there is one. */
 export function dataSection({ data, summary }: ReportInput): string {
@@ -53,8 +55,9 @@ function summaryOf(value: unknown, title: string, depth: number): string {
 
 /** A table of named objects: a row each, a column for each member that any has. */
 function tableOf(rows: readonly (readonly [name: string, Fields])[]): Table {
-  const keys = [...new Set(rows.flatMap(([, row]) => Object.keys(row)))];
   const named = rows.some(([name]) => name !== '');
+  const all = new Set(rows.flatMap(([, row]) => Object.keys(row)));
+  const keys = [...all].slice(0, Math.ceil(MOST_CELLS / rows.length));
   const isNumeric = (key: string) => rows.every(([, row]) => row[key] === undefined || typeof row[key] === 'number');
   return {
     columns: [

@@ -17,7 +17,7 @@ export function sizeSection(runs: readonly RunRecord[]): string {
   const charts = METRICS.flatMap(({ key, title }) => {
     const points = runs.flatMap((run, index) => {
       const [x = 0, y = Number.NaN] = [run.parameters?.trainable, run.test?.[key]];
-      return x > 0 && Number.isFinite(x) && Number.isFinite(y) ? [{ ...markOf(run, index), x, y }] : [];
+      return x >= 1 && Number.isFinite(x) && Number.isFinite(y) ? [{ ...markOf(run, index), x, y }] : [];
     });
     if (points.length < 2) return [];
     const level = before?.test?.[key];
@@ -41,7 +41,7 @@ export function rankSection(runs: readonly RunRecord[]): string {
   const points = runs
     .flatMap(({ method, test }) => {
       const [rank, accuracy, f1] = [Number(method.rank), test?.accuracy, test?.f1_macro];
-      const usable = method.kind === 'lora' && rank > 0 && Number.isFinite(accuracy) && Number.isFinite(f1);
+      const usable = method.kind === 'lora' && rank >= 1 && Number.isFinite(accuracy) && Number.isFinite(f1);
       return usable ? [{ rank, accuracy: accuracy!, f1: f1! }] : [];
     })
     .sort((a, b) => a.rank - b.rank);

@@ -15,7 +15,7 @@ const MATTER = {
       data_dir: '.',
       data_files: [
         { split: 'train', path: 'data/train-*.csv' },
-        { split: 'test', path: ['data/{test,eval}*.csv', 'data/t[a-e]st.csv'] },
+        { split: 'test', path: ['data/test*.csv', 'data/t[a-e]st.csv'] },
       ],
     },
   ],
@@ -55,10 +55,39 @@ const LAUGHS = [
   }),
 ].join('\n');
 
+const MEGABYTE = 1_000_000;
+/** `unit` as often as it goes into a megabyte. */
+const fill = (unit: string) => unit.repeat(MEGABYTE / unit.length);
+const each = (count: number, unit: (i: number) => string) => Array.from({ length: count }, (_, i) => unit(i)).join('');
+const withPatterns = (count: number, pattern: string) =>
+  `configs:\n- data_files:\n${each(count, () => `  - "${pattern}"\n`)}`;
+
+/** Front matters that once took the square of their length, or whose meaning is far longer than they are. */
+const GROWING: Readonly<Record<string, string>> = {
+  'a million commas': `a: [${fill(',')}`,
+  '500,000 items': `configs: [${fill('x,')}]`,
+  'lists and maps in turns': fill('- a\nb: c\n'),
+  '40,000 anchors': `${each(40_000, (i) => `k${i}: &a${i} x\n`)}z:\n${each(20_000, (i) => `- *a${i}\n`)}`,
+  '300,000 tags': `a: ${fill('!x ')}`,
+  '500,000 empty lines': `a: >\n${fill('\n')}  x`,
+  'a text of many aliases': `a: &a ${fill('x')}\nconfigs:\n- data_files: [${'*a,'.repeat(999)}]`,
+  'aliases of aliases': `x:
+- &p [${'q,'.repeat(100_000)}]
+- &d {split: train, path: *p}
+- &c {data_files: [${'*d,'.repeat(300)}]}
+configs: [${'*c,'.repeat(300)}]`,
+  'an alias of itself': 'configs: &a [*a]',
+  'many merges': `a: &a {${each(5000, (i) => `k${i}: 1, `)}}\nb:\n${'- <<: *a\n'.repeat(900)}`,
+  '20,000 patterns': withPatterns(20_000, `${'*a'.repeat(20)}b`),
+  'patterns of many folders': withPatterns(250, `${'**/'.repeat(1300)}b`),
+  'patterns of many characters': withPatterns(250, `${`*[${'b-z'.repeat(90)}]`.repeat(14)}b`),
+};
+
 export const format: Format = {
   fixed: [
     ...cuts(NAME, Buffer.from(card(YAML))),
     whole(card(LAUGHS), 'a billion laughs'),
+    ...Object.entries(GROWING).map(([what, yaml]) => whole(card(yaml), what)),
     whole(card(`a: ${'['.repeat(100_000)}`), '100,000 levels'),
     whole(card(`a: ${'{a: '.repeat(20_000)}`), '20,000 maps'),
     whole(card(`${'- '.repeat(20_000)}a`), '20,000 lists'),
@@ -68,8 +97,8 @@ export const format: Format = {
     ...[
       `${'**/'.repeat(40)}x`,
       `${'*a'.repeat(40)}b`,
-      `${'{a,'.repeat(30)}b${'}'.repeat(30)}`,
-      '{a,b}'.repeat(30),
+      `${'{a,b}'.repeat(9)}${'x'.repeat(900_000)}`,
+      `${'*a'.repeat(2000)}b`,
       '[z-a]',
       '[',
       '[]',

@@ -74,6 +74,12 @@ export const format: Format = {
     whole(TEXT.replace('"cpu"', '{"toString":1}'), 'an environment that is no text'),
     whole(TEXT.replace('"cpu"', `${'['.repeat(1e5)}${']'.repeat(1e5)}`), '100,000 levels'),
     whole(TEXT.replaceAll('0.5', '1e400'), 'infinite numbers'),
+    whole(
+      TEXT.replace('"loss":0.9', '"loss":5e-324').replace('"eval_loss":0.8', '"eval_loss":1e-323'),
+      'the least numbers',
+    ),
+    whole(TEXT.replace('"log_history":[', `"log_history":[${'{"step":1,"loss":1},'.repeat(50_000)}`), '50,000 steps'),
+    whole(TEXT.replace('"runs":[', `"runs":[${'{"method":{"kind":"full"}},'.repeat(50_000)}`), '50,000 runs'),
     whole(TEXT.replace('"step":1', '"step":1e308').replace('"step":2', '"step":-1e308'), 'steps that span everything'),
   ],
   generate(random) {

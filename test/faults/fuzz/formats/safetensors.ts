@@ -45,6 +45,11 @@ function crafted(what: string, header: string, body = 0, length?: bigint): Input
   return { files: { [NAME]: withHeader(header, Buffer.alloc(body), length) }, what };
 }
 
+const emptyTensors = (count: number) => {
+  const tensor = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}';
+  return `{${Array.from({ length: count }, (_, i) => `"t${i}":${tensor}`).join()}}`;
+};
+
 export const format: Format = {
   fixed: [
     ...cuts(NAME, BYTES),
@@ -62,6 +67,9 @@ export const format: Format = {
     crafted('a prototype for a dtype', entry('constructor', '[1]', '0', '16'), 16),
     crafted('100,000 levels', `{"a":${'['.repeat(100_000)}`),
     crafted('100,000 extents of 1', entry('U8', `[${'1,'.repeat(100_000)}1]`, '0', '1'), 1),
+    crafted('20,000 empty tensors', emptyTensors(20_000)),
+    crafted('600,000 empty tensors', emptyTensors(600_000)),
+    crafted('a million names in metadata', `{"__metadata__":{${'"a":"b",'.repeat(1_000_000)}"c":"d"}}`),
     crafted('a name of 100,000 characters', `{"${'\\u001b'.repeat(100_000)}":0}`),
   ],
   generate(random: Random): Input {

@@ -1,0 +1,31 @@
+import { basename, dirname, join, resolve } from 'node:path';
+import { lstat } from './fs.js';
+import { readJournal } from './journal.js';
+import { MODEL_FILES, OWN_BASE } from './model-files.js';
+
+/**
+ * Where the file is that a path names: a writer that is giving its files their names, or died over it, may have left it
+ * under a temporary one. Nothing is changed: to finish that work is for the next writer.
+ *
+ * @returns the path itself for all but these; undefined for a file that is to go
+ */
+export async function locate(path: string): Promise<string | undefined> {
+  const whole = resolve(path);
+  const [directory, name] = [dirname(whole), basename(whole)];
+  if (!MODEL_FILES.includes(name)) return path;
+  const inOwnBase = basename(directory) === OWN_BASE;
+  const places = [[directory, name] as const];
+  if (inOwnBase) places.push([dirname(directory), `${OWN_BASE}/${name}`]);
+  for (const [place, listed] of places) {
+    const journal = await readJournal(place);
+    if (journal === null || journal === 'foreign') continue;
+    const [temporary] = journal.rename.find(([, to]) => to === listed) ?? [];
+    if (temporary !== undefined && (await isThere(join(place, temporary)))) return join(place, temporary);
+    if (journal.remove.includes(listed)) return undefined;
+  }
+  return path;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
+}

@@ -1,0 +1,54 @@
+import { execFile } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { useTemporaryDirectory } from '../lib/files.js';
+import { writeTinyCheckpoint } from '../lib/tiny-model.js';
+import { type CliResult, inRepository } from './run-cli.js';
+
+const run = promisify(execFile);
+const LOADER = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+
+describe('the command line, where its input and output are odd', function () {
+  this.timeout(120_000);
+  const directory = useTemporaryDirectory();
+  beforeEach(() => writeTinyCheckpoint(directory.path('model')));
+
+  /** Runs `bertune predict` in a shell, with what else is to be in its line. */
+  async function predict(text: string, redirections: string, before = '', after = ''): Promise<CliResult> {
+    const command = `${before} "$0" --import "$1" "$2" predict --device cpu --model "$3" ${text} ${redirections} ${after}`;
+    const args = [process.execPath, LOADER, inRepository('lib/cli/main.ts'), directory.path('model')];
+    return run('sh', ['-c', command, ...args], { timeout: 60_000 }).then(
+      ({ stdout, stderr }) => ({ status: 0, stdout, stderr }),
+      ({ code, stdout, stderr }) => ({ status: code as number, stdout, stderr }),
+    );
+  }
+
+  it('ends quietly where nobody reads on', async () => {
+    const { status, stdout, stderr } = await predict('', '; echo "status $?" >&2', 'seq 1 5000 | (', ') | head -1');
+    expect(status).to.equal(0);
+    expect(JSON.parse(stdout)).to.include({ text: '1' });
+    expect(stderr).to.equal('status 0\n');
+  });
+
+  it('says so where a result cannot be written, and writes it where only messages cannot', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const full = await predict('good', '> /dev/full');
+    expect(full.status).to.equal(1);
+    expect(full.stderr).to.match(/^error \[OUTPUT_REFUSED\]: Cannot write to standard output: ENOSPC/m);
+    expect(full.stderr).to.not.include('    at ');
+    const silent = await predict('good', '2> /dev/full');
+    expect(silent.status).to.equal(0);
+    expect(JSON.parse(silent.stdout)).to.include({ text: 'good' });
+  });
+
+  it('works with streams that are closed, and refuses a directory for its input', async () => {
+    expect((await predict('good', '<&- 2>&-')).status).to.equal(0);
+    expect((await predict('good', '<&- >&- 2>&-')).status).to.equal(0);
+    expect(await predict('', '<&-')).to.include({ status: 0, stdout: '' });
+    const { status, stderr } = await predict('', '< /');
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^error \[INVALID_DATA\]: Standard input is a directory/m);
+  });
+});
