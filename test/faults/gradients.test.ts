@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { NativePrecision } from '../../lib/native.js';
-import { devices } from '../devices.js';
+import { devices, gpus } from '../devices.js';
 import {
   type Gradients,
   LAYER_MODULES,
@@ -30,8 +30,8 @@ const TOLERANCE: Record<NativePrecision, number> = { fp64: 1e-12, fp32: 1e-5, tf
 /** What rounding to fp32 makes of gradients. */
 const SINGLE_TOLERANCE = 2e-3;
 
-/** What finite differences are off by. */
-const SLOPE_TOLERANCE = 1e-5;
+/** What finite differences are off by at most; where a buffer was overwritten, gradients are off by far more. */
+const SLOPE_TOLERANCE = 1e-3;
 
 const largestOf = (gradients: Iterable<Values>): number =>
   Math.max(...[...gradients].flatMap((values) => Array.from(values, Math.abs)));
@@ -77,7 +77,7 @@ async function expectSlopes(run: RandomTraining): Promise<void> {
     // A smaller step where the first one goes over the edge of a ReLU.
     for (const step of [1e-4, 1e-5, 1e-6]) {
       const slope = await session.slope(parameter.name, direction, step);
-      error = Math.min(error, Math.abs(slope - expected) / (1e-2 * largest + Math.abs(expected) + 1e-9));
+      error = Math.min(error, Math.abs(slope - expected) / (1e-2 * largest + Math.abs(expected) + 1e-6));
       if (error < SLOPE_TOLERANCE) break;
     }
     expect(error, parameter.name).to.be.below(SLOPE_TOLERANCE);
@@ -131,19 +131,26 @@ describe('gradients, whatever is frozen', function () {
     note('gradients: random models and frozen parts, against finite differences', runs);
   });
 
+  async function expectSameAlone(run: RandomTraining, where: Where, tolerance: number): Promise<void> {
+    const expected = await gradientsOf(run, where, 'everything');
+    const names = await namesOf(run);
+    for (const parameter of names) {
+      const alone: RandomTraining = { ...run, trains: { rule: 'only', parts: [parameter] } };
+      const found = await gradientsOf(alone, where, 'drawn');
+      expect([...found.batch.keys()]).to.deep.equal([parameter]);
+      expectEqual(found, expected, tolerance);
+    }
+    note('gradients: parameters trained alone', names.length);
+  }
+
   for (const [name, method] of Object.entries(METHODS)) {
-    it(`are the same where one parameter trains alone: ${name}`, async () => {
-      const run = { ...MODEL, method };
-      const expected = await gradientsOf(run, DOUBLE, 'everything');
-      const names = await namesOf(run);
-      for (const parameter of names) {
-        const alone: RandomTraining = { ...run, trains: { rule: 'only', parts: [parameter] } };
-        const found = await gradientsOf(alone, DOUBLE, 'drawn');
-        expect([...found.batch.keys()]).to.deep.equal([parameter]);
-        expectEqual(found, expected, TOLERANCE.fp64);
-      }
-      note('gradients: parameters trained alone', names.length);
-    });
+    it(`are the same where one parameter trains alone: ${name}`, () =>
+      expectSameAlone({ ...MODEL, method }, DOUBLE, TOLERANCE.fp64));
+  }
+
+  for (const { device } of gpus()) {
+    it(`are the same where one parameter trains alone, on ${device}`, () =>
+      expectSameAlone({ ...MODEL, method: METHODS.full! }, { device, precision: 'fp32' }, TOLERANCE.fp32));
   }
 
   for (const { device, precisions } of devices()) {

@@ -369,8 +369,10 @@ describe('dataset', () => {
     });
 
     it('refuses a quote that swallows rows until the next one', async () => {
-      const content = 'text,label\na,x\n"open,x\nsay "hi" there,y\n';
-      await expectRefusal(load('a.csv', content), 'INVALID_DATA', 'a closing quote', 'line 3,');
+      for (const said of ['"hi"', '"""hi"""']) {
+        const content = `text,label\na,y\n"open,x\nsay ${said} there,y\n`;
+        await expectRefusal(load('a.csv', content), 'INVALID_DATA', 'a closing quote', 'line 3,');
+      }
     });
 
     it('keeps a text that starts with a quote and has several lines', async () => {
