@@ -3,11 +3,11 @@ import { copyArray, expectAbortSignal, expectObject, expectPath, invalidOption, 
 import { TimeSlice } from './time-slice.js';
 import { readDefinition, type TokenizerDefinition, type TokenizerSettings } from './tokenizer/definition.js';
 import { Encoder } from './tokenizer/encoder.js';
+import { namingDirectory } from './tokenizer/naming.js';
 import { type EncodedTexts, Packer, type Part } from './tokenizer/packer.js';
 import { pairLengths } from './tokenizer/pairs.js';
 import { Reading } from './tokenizer/reading.js';
 import { addedTokens, fillTemplate, readTemplate, type Template, templateIdLimit } from './tokenizer/template.js';
-import { namingDirectory } from './tokenizer/naming.js';
 
 export type { EncodedTexts } from './tokenizer/packer.js';
 

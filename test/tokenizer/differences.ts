@@ -56,7 +56,9 @@ export async function differences(name: string, directory: string): Promise<Diff
 /** Texts with every character below U+30000, and the tags, between two letters. */
 function characters(): string[] {
   const codes = Array.from({ length: 0x30200 }, (_, i) => (i < 0x30000 ? i : i - 0x30000 + 0xe0000));
-  const letters = codes.filter((code) => code < 0xd800 || code > 0xdfff).map((code) => `a${String.fromCodePoint(code)}b `);
+  const letters = codes
+    .filter((code) => code < 0xd800 || code > 0xdfff)
+    .map((code) => `a${String.fromCodePoint(code)}b `);
   const texts: string[] = [];
   for (let i = 0; i < letters.length; i += 64) texts.push(letters.slice(i, i + 64).join(''));
   return texts;
