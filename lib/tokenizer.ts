@@ -3,11 +3,11 @@ import { copyArray, expectAbortSignal, expectObject, expectPath, invalidOption, 
 import { TimeSlice } from './time-slice.js';
 import { readDefinition, type TokenizerDefinition, type TokenizerSettings } from './tokenizer/definition.js';
 import { Encoder } from './tokenizer/encoder.js';
+import { namingDirectory } from './tokenizer/naming.js';
 import { type EncodedTexts, Packer, type Part } from './tokenizer/packer.js';
 import { pairLengths } from './tokenizer/pairs.js';
 import { Reading } from './tokenizer/reading.js';
 import { addedTokens, fillTemplate, readTemplate, type Template, templateIdLimit } from './tokenizer/template.js';
-import { usable } from './tokenizer/usable.js';
 
 export type { EncodedTexts } from './tokenizer/packer.js';
 
@@ -55,7 +55,7 @@ export class Tokenizer {
     this.padTokenId = idOf(settings.padToken) ?? -1;
     this.modelMaxLength = settings.modelMaxLength;
     this.#template = template(1);
-    this.#readPairTemplate = () => usable(directory, () => template(2));
+    this.#readPairTemplate = () => namingDirectory(directory, () => template(2));
     this.#encoder = encoder;
     this.vocabSize = Math.max(encoder.idLimit, templateIdLimit(this.#template));
     this.#cutsStart = settings.truncationSide === 'left';
@@ -71,7 +71,7 @@ export class Tokenizer {
    */
   static async load(directory: string): Promise<Tokenizer> {
     const { definition, settings } = await readDefinition(expectPath('directory', directory));
-    return usable(directory, () => new Tokenizer(directory, definition, settings));
+    return namingDirectory(directory, () => new Tokenizer(directory, definition, settings));
   }
 
   /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */
@@ -165,7 +165,7 @@ export class Tokenizer {
 
   /** Goes on with the encoding of a text. What is wrong with the tokenizer may only show then. */
   #next<T>(steps: Iterator<T>): IteratorResult<T> {
-    return usable(this.directory, () => steps.next());
+    return namingDirectory(this.directory, () => steps.next());
   }
 
   #fill(template: Template, ids: readonly (readonly number[])[], limit: number): Part[] {

@@ -11,7 +11,6 @@ export const BYTE_CHARACTERS: readonly string[] = Array.from({ length: 256 }, (_
 
 /** Each byte of a text in UTF-8 as such a character. */
 export function byteLevel(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant
   return text.replace(/[\0- \x7f-\u{10ffff}]/gu, (character) => {
     return Array.from(Buffer.from(character), (byte) => BYTE_CHARACTERS[byte]!).join('');
   });

@@ -1,6 +1,6 @@
 import type { Component } from './definition.js';
 
-/** What is wrong with a part of a tokenizer, or not known of it. `usable` says in which directory. */
+/** What is wrong with a part of a tokenizer, or not known of it. `namingDirectory` says in which directory. */
 export class ComponentError extends Error {
   /**
    * @param component the part, e.g. 'pre_tokenizer Split'

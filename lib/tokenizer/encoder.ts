@@ -1,13 +1,13 @@
 import { AddedTokens } from './added-tokens.js';
 import { flatten } from './component.js';
 import type { TokenizerDefinition } from './definition.js';
-import { readModel } from './models.js';
 import type { Model, ModelSettings } from './models/model.js';
-import { readNormalizer } from './normalizers.js';
+import { readModel } from './models.js';
 import type { Normalizer } from './normalizers/normalizer.js';
+import { readNormalizer } from './normalizers.js';
 import type { Piece } from './piece.js';
-import { readPreTokenizer } from './pre-tokenizers.js';
 import type { PreTokenizer } from './pre-tokenizers/pre-tokenizer.js';
+import { readPreTokenizer } from './pre-tokenizers.js';
 import { STEP } from './steps.js';
 import { WordPieces } from './word-pieces.js';
 

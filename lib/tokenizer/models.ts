@@ -6,7 +6,12 @@ import { WordLevel } from './models/word-level.js';
 import { WordPiece } from './models/word-piece.js';
 
 /** Every kind of model, by its name in tokenizer.json. */
-const MODELS: Readonly<Record<string, new (model: ModelSettings) => Model>> = { BPE: Bpe, Unigram, WordLevel, WordPiece };
+const MODELS: Readonly<Record<string, new (model: ModelSettings) => Model>> = {
+  BPE: Bpe,
+  Unigram,
+  WordLevel,
+  WordPiece,
+};
 
 /**
  * The model of a tokenizer.

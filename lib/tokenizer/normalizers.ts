@@ -1,6 +1,6 @@
+import { byteLevel } from './bytes.js';
 import { ComponentError, flatten, Settings } from './component.js';
 import type { Component } from './definition.js';
-import { byteLevel } from './bytes.js';
 import { bert, lowerCase } from './normalizers/bert.js';
 import { nmt } from './normalizers/nmt.js';
 import { checkGrowth, local, type Normalizer } from './normalizers/normalizer.js';

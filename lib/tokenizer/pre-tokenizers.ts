@@ -7,6 +7,7 @@ import { byteLevelWords } from './pre-tokenizers/byte-level.js';
 import { fixedLength } from './pre-tokenizers/fixed-length.js';
 import { metaspace } from './pre-tokenizers/metaspace.js';
 import { matching, type PreTokenizer, slices, splitting } from './pre-tokenizers/pre-tokenizer.js';
+import { unicodeScripts } from './pre-tokenizers/unicode-scripts.js';
 import { PUNCTUATION_CLASS, WORD_CLASS } from './unicode.js';
 
 const SPACE = '\\p{White_Space}';
@@ -34,6 +35,7 @@ const PRE_TOKENIZERS: Readonly<Record<string, (settings: Settings) => PreTokeniz
     const isInverted = settings.boolean('invert');
     return (piece) => slices(piece, split(piece.text.length, find(piece.text), behavior, isInverted));
   },
+  UnicodeScripts: () => unicodeScripts,
   Whitespace: () => matching(WORDS),
   WhitespaceSplit: () => matching(NOT_SPACE),
 };

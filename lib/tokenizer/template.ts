@@ -17,7 +17,9 @@ const MAX_TYPES = 1000;
 const MAX_IDS = 2 ** 31 - 1;
 
 /** A thing in a template: one of the texts, or ids; and its segment. */
-type Item = { readonly text: 0 | 1; readonly type: number } | { readonly ids: readonly number[]; readonly type: number };
+type Item =
+  | { readonly text: 0 | 1; readonly type: number }
+  | { readonly ids: readonly number[]; readonly type: number };
 
 /** The kinds of post-processors that add something, by their names in tokenizer.json. */
 const PROCESSORS: Readonly<Record<string, (settings: Settings, texts: 1 | 2) => Item[]>> = {
@@ -44,8 +46,10 @@ function withSegments(component: Component | null, texts: 1 | 2): Template {
   // ByteLevel changes nothing but the offsets of tokens.
   const parts = flatten('post_processor', component, 'processors').filter(({ type }) => type !== 'ByteLevel');
   const [part, more] = parts;
-  if (part === undefined) return { around: Array.from({ length: texts + 1 }, () => noIds), types: texts === 1 ? [0] : [0, 1] };
-  if (more !== undefined) throw new ComponentError('post_processor Sequence', `use one of ${part.type} and ${more.type}`);
+  if (part === undefined)
+    return { around: Array.from({ length: texts + 1 }, () => noIds), types: texts === 1 ? [0] : [0, 1] };
+  if (more !== undefined)
+    throw new ComponentError('post_processor Sequence', `use one of ${part.type} and ${more.type}`);
   const settings = new Settings('post_processor', part);
   if (!Object.hasOwn(PROCESSORS, part.type!)) {
     throw settings.error(`is not known here; use ${Object.keys(PROCESSORS).join(', ')}`);
@@ -90,13 +94,21 @@ function joined(items: readonly Item[]): Part {
 
 function bert(settings: Settings, texts: 1 | 2): Item[] {
   const [cls, sep] = [tokenId(settings, 'cls'), tokenId(settings, 'sep')];
-  const single: Item[] = [{ ids: [cls], type: 0 }, { text: 0, type: 0 }, { ids: [sep], type: 0 }];
+  const single: Item[] = [
+    { ids: [cls], type: 0 },
+    { text: 0, type: 0 },
+    { ids: [sep], type: 0 },
+  ];
   return texts === 1 ? single : [...single, { text: 1, type: 1 }, { ids: [sep], type: 1 }];
 }
 
 function roberta(settings: Settings, texts: 1 | 2): Item[] {
   const [cls, sep] = [tokenId(settings, 'cls'), tokenId(settings, 'sep')];
-  const single: Item[] = [{ ids: [cls], type: 0 }, { text: 0, type: 0 }, { ids: [sep], type: 0 }];
+  const single: Item[] = [
+    { ids: [cls], type: 0 },
+    { text: 0, type: 0 },
+    { ids: [sep], type: 0 },
+  ];
   return texts === 1 ? single : [...single, { ids: [sep], type: 0 }, { text: 1, type: 0 }, { ids: [sep], type: 0 }];
 }
 
@@ -120,7 +132,9 @@ function template(settings: Settings, texts: 1 | 2): Item[] {
       throw settings.error(`${key} must give each of its parts a type_id from 0 to ${MAX_TYPES - 1}`);
     }
     if (sequence !== undefined) return { text: id === 'A' ? 0 : 1, type: type as number };
-    const ids = Object.hasOwn(tokens as object, String(id)) ? (tokens as Record<string, Component>)[String(id)]?.ids : 0;
+    const ids = Object.hasOwn(tokens as object, String(id))
+      ? (tokens as Record<string, Component>)[String(id)]?.ids
+      : 0;
     if (Array.isArray(ids) && ids.every(isId)) return { ids, type: type as number };
     throw settings.error(`special_tokens must give the ids of ${JSON.stringify(id)}`);
   });

@@ -50,7 +50,8 @@ const LATER_CANONICAL = [
 ].join(' ');
 
 /** Those that compatibility normal forms leave as they are beside these. */
-const LATER_COMPATIBLE = '32ff a7f1-a7f4 ab69 10781-10785 10787-107b0 107b2-107ba 1ccd6-1ccf9 1e030-1e06d 1f16c 1fbf0-1fbf9';
+const LATER_COMPATIBLE =
+  '32ff a7f1-a7f4 ab69 10781-10785 10787-107b0 107b2-107ba 1ccd6-1ccf9 1e030-1e06d 1f16c 1fbf0-1fbf9';
 
 /** Marks by JavaScript's categories that the library does not take for combining ones. */
 const NOT_COMBINING = [
@@ -65,7 +66,7 @@ const NOT_COMBINING = [
 ].join(' ');
 
 /** The ranges `a-b c` (hexadecimal) as the inside of a character class. */
-function ranges(list: string): string {
+export function ranges(list: string): string {
   return list.replace(/[0-9a-f]+/g, '\\u{$&}').replaceAll(' ', '');
 }
 
@@ -142,6 +143,8 @@ function isLow(unit: number): boolean {
 const JOINS =
   /[\p{M}\p{Cc}\p{Cf}\p{Cs}\p{Emoji_Modifier}\p{Regional_Indicator}\u1160-\u11ff\u3133\u3135\u3136\u313a-\u3140\u314f-\u318e\ud7b0-\ud7ff\uff9e-\uffdf]/u;
 
-/** What may join with a character behind it. */
-const JOINS_NEXT =
-  /[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\u200d\u{110bd}\u{110cd}\u{111c2}\u{111c3}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}]$/u;
+/** What may join with a character behind it: signs that enclose numbers, and the like. */
+const JOINS_NEXT = new RegExp(
+  `[${ranges('600-605 6dd 70f 890-891 8e2 d4e 200d 110bd 110cd 111c2-111c3 1193f 11941 11a3a 11a84-11a89 11d46 11f02')}]$`,
+  'u',
+);

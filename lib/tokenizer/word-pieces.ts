@@ -1,8 +1,8 @@
 import { Settings } from './component.js';
 import type { TokenizerDefinition } from './definition.js';
 import type { Ids } from './encoder.js';
-import { WordPiece } from './models/word-piece.js';
 import type { Model } from './models/model.js';
+import { WordPiece } from './models/word-piece.js';
 import { bertConversion } from './normalizers/bert.js';
 import { finish, STEP } from './steps.js';
 import { cutBefore, WORDS } from './unicode.js';

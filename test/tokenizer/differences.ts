@@ -18,6 +18,7 @@ const readJson = (name: string) => JSON.parse(gunzipSync(read(name)).toString())
 
 export const TEXTS = readJson('texts.json.gz') as string[];
 export const DEFINITIONS = readJson('definitions.json.gz') as Record<string, object>;
+const CHARACTERS = characters();
 const FURTHER = TEXTS.filter((_, i) => i % EVERY === 0).length;
 
 /** The texts that a tokenizer encodes otherwise than Hugging Face's library. */
@@ -26,6 +27,8 @@ export interface Differences {
   singles: string[];
   /** Single texts that are cut, and pairs. */
   further: string[];
+  /** Whether any character is encoded otherwise. */
+  characters: boolean;
 }
 
 /** Encodes every text with the tokenizer of a name, in a directory that may be written to. */
@@ -33,7 +36,9 @@ export async function differences(name: string, directory: string): Promise<Diff
   const place = Object.keys(DEFINITIONS).indexOf(name);
   const stored = read('digests.bin').subarray(4 * place * (TEXTS.length + FURTHER));
   const [right, left] = [await load(name, 'right', directory), await load(name, 'left', directory)];
-  const singles = TEXTS.filter((text, i) => crc32(numbers(idsOf(right, text, NO_LIMIT))) !== stored.readUInt32LE(4 * i));
+  const singles = TEXTS.filter(
+    (text, i) => crc32(numbers(idsOf(right, text, NO_LIMIT))) !== stored.readUInt32LE(4 * i),
+  );
   const further: string[] = [];
   for (let i = 0; i < TEXTS.length; i += EVERY) {
     const [text, pair] = [TEXTS[i]!, TEXTS[(i + DISTANCE) % TEXTS.length]!];
@@ -43,7 +48,20 @@ export async function differences(name: string, directory: string): Promise<Diff
     }
     if (crc32(lists.join('|')) !== stored.readUInt32LE(4 * (TEXTS.length + i / EVERY))) further.push(text);
   }
-  return { singles, further };
+  const ofCharacters = CHARACTERS.map((text) => numbers(idsOf(right, text, NO_LIMIT))).join('|');
+  const characters = crc32(ofCharacters) !== read('characters.bin').readUInt32LE(4 * place);
+  return { singles, further, characters };
+}
+
+/** Texts with every character below U+30000, and the tags, between two letters. */
+function characters(): string[] {
+  const codes = Array.from({ length: 0x30200 }, (_, i) => (i < 0x30000 ? i : i - 0x30000 + 0xe0000));
+  const letters = codes
+    .filter((code) => code < 0xd800 || code > 0xdfff)
+    .map((code) => `a${String.fromCodePoint(code)}b `);
+  const texts: string[] = [];
+  for (let i = 0; i < letters.length; i += 64) texts.push(letters.slice(i, i + 64).join(''));
+  return texts;
 }
 
 async function load(name: string, truncation_side: string, directory: string): Promise<Tokenizer> {
@@ -66,7 +84,9 @@ function idsOf(tokenizer: Tokenizer, text: string, maxLength: number): Iterable<
 
 async function pairOf(tokenizer: Tokenizer, text: string, pair: string, maxLength: number): Promise<string> {
   try {
-    const { ids, typeIds = new Int32Array(ids.length) } = await tokenizer.encodeTexts([text], maxLength, { pairs: [pair] });
+    const { ids, typeIds = new Int32Array(ids.length) } = await tokenizer.encodeTexts([text], maxLength, {
+      pairs: [pair],
+    });
     return `${numbers(ids)};${numbers(typeIds)}`;
   } catch (error) {
     if (error instanceof BertuneError && error.code === 'INVALID_DATA') return ';';

@@ -10,12 +10,14 @@ const names = Object.keys(DEFINITIONS).filter((name) => name.includes(process.ar
 const width = Math.max(...names.map(({ length }) => length));
 const directory = await mkdtemp(join(tmpdir(), 'bertune-tokenizers-'));
 let all = 0;
-console.log(`${'tokenizer'.padEnd(width)}  texts that differ of ${TEXTS.length}  cut or in pairs`);
+console.log(`${'tokenizer'.padEnd(width)}  texts that differ of ${TEXTS.length}  cut or in pairs  characters`);
 try {
   for (const name of names) {
-    const { singles, further } = await differences(name, directory);
-    all += singles.length + further.length;
-    console.log(`${name.padEnd(width)}  ${String(singles.length).padStart(25)}  ${String(further.length).padStart(15)}`);
+    const { singles, further, characters } = await differences(name, directory);
+    all += singles.length + further.length + Number(characters);
+    console.log(
+      `${name.padEnd(width)}  ${String(singles.length).padStart(25)}  ${String(further.length).padStart(15)}  ${characters ? 'differ' : 'same'}`,
+    );
     for (const text of singles.slice(0, 3)) console.log(`    ${JSON.stringify(text)}`);
   }
 } finally {

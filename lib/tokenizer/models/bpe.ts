@@ -73,7 +73,10 @@ export class Bpe implements Model {
   private idOfPart(token: string): number {
     const id = this.idOf(token);
     if (id !== undefined) return id;
-    throw new ComponentError('model BPE', `the vocabulary lacks ${JSON.stringify(token).slice(0, 100)}, which a merge needs`);
+    throw new ComponentError(
+      'model BPE',
+      `the vocabulary lacks ${JSON.stringify(token).slice(0, 100)}, which a merge needs`,
+    );
   }
 
   /** The library takes off as many bytes as the prefix has, whatever they are. */

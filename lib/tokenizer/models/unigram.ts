@@ -106,7 +106,10 @@ export class Unigram implements Model {
 
   private unknownId(): number {
     if (this.unknown !== undefined) return this.unknown;
-    throw new ComponentError('model Unigram', 'the text has a character without a piece, and there is no unk_id; add one');
+    throw new ComponentError(
+      'model Unigram',
+      'the text has a character without a piece, and there is no unk_id; add one',
+    );
   }
 }
 
@@ -115,7 +118,8 @@ export class Unigram implements Model {
  * bit, and decides between ways to split a word that are equally good but for the order of the sums.
  */
 function asRead(score: number): number {
-  const [, sign, whole, fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(String(score)) ?? [];
+  const [, sign, whole, fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(String(score)) ?? [];
   if (whole === undefined) return score;
   const power = Number(exponent) - fraction.length;
   const digits = Number(BigInt(whole + fraction));

@@ -27,7 +27,9 @@ export class WordPiece implements Model {
     this.continuing =
       prefix === ''
         ? this.initial
-        : new Trie([...ids].flatMap(([token, id]) => (token.startsWith(prefix) ? [[token.slice(prefix.length), id]] : [])));
+        : new Trie(
+            [...ids].flatMap(([token, id]) => (token.startsWith(prefix) ? [[token.slice(prefix.length), id]] : [])),
+          );
   }
 
   idOf(token: string): number | undefined {

@@ -5,8 +5,19 @@ export type Node =
   | { readonly kind: 'set'; readonly source: string }
   | { readonly kind: 'sequence'; readonly parts: readonly Node[] }
   | { readonly kind: 'choice'; readonly options: readonly Node[] }
-  | { readonly kind: 'repeat'; readonly of: Node; readonly min: number; readonly max: number; readonly mode: RepeatMode }
-  | { readonly kind: 'look'; readonly behind: boolean; readonly negative: boolean; readonly options: readonly string[][] }
+  | {
+      readonly kind: 'repeat';
+      readonly of: Node;
+      readonly min: number;
+      readonly max: number;
+      readonly mode: RepeatMode;
+    }
+  | {
+      readonly kind: 'look';
+      readonly behind: boolean;
+      readonly negative: boolean;
+      readonly options: readonly string[][];
+    }
   | { readonly kind: 'assert'; readonly what: Assertion };
 
 export type RepeatMode = 'greedy' | 'lazy' | 'possessive';

@@ -4,7 +4,8 @@ import { type PreTokenizer, slices } from './pre-tokenizer.js';
 /** Splits into parts of so many characters. */
 export function fixedLength(settings: Settings): PreTokenizer {
   const length = settings.get('length') ?? 5;
-  if (!Number.isSafeInteger(length) || (length as number) < 1) throw settings.error('length must be a positive integer');
+  if (!Number.isSafeInteger(length) || (length as number) < 1)
+    throw settings.error('length must be a positive integer');
   return (piece) => slices(piece, ranges(piece.text, length as number));
 }
 

@@ -6,7 +6,7 @@ import { BertuneError } from '../errors.js';
  * @param directory of the files, for messages
  * @throws BertuneError CHECKPOINT_INVALID, or the error of ours that `work` threw
  */
-export function usable<T>(directory: string, work: () => T): T {
+export function namingDirectory<T>(directory: string, work: () => T): T {
   try {
     return work();
   } catch (cause) {
