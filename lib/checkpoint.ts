@@ -25,7 +25,7 @@ export {
 /** A checkpoint in memory, every tensor checked against the shape that config.json implies. */
 export interface Checkpoint {
   directory: string;
-  /** `labels` are the model's from now on: those asked for, otherwise the file's; null where neither names any. */
+  /** `labels` are the classifier's, generic where the file has one and names none; null where it has neither. */
   config: BertConfig;
   /** Canonical names; dtypes F64, F32, F16 or BF16 as in the file. */
   tensors: Map<string, Tensor>;
@@ -70,16 +70,10 @@ export async function isCheckpoint(directory: string): Promise<boolean> {
  * what transformers accepts: names without `bert.`, LayerNorm.gamma and beta, tensors of other heads (ignored), no
  * pooler, no classifier.
  *
- * @param options.labels names of the classes that the model is to have. A classifier of another number of classes
- *   counts as missing; where the file has the same names in another order, its rows are put into this order.
- *   Defaults to the file's.
+ * @param options.head 'skip' passes over the classifier, as if there were none. Defaults to 'read'.
  * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH, INVALID_OPTION
  */
-export async function readCheckpoint(
-  directory: string,
-  options: { labels?: readonly string[] } = {},
-): Promise<Checkpoint> {
-  if (options.labels !== undefined) expectNames('labels', options.labels);
+export async function readCheckpoint(directory: string, options: { head?: 'read' | 'skip' } = {}): Promise<Checkpoint> {
   if (!(await isDirectory(expectString('directory', directory)))) {
     throw new BertuneError('NOT_FOUND', `Expected a checkpoint directory at ${directory} but there is none`);
   }
@@ -87,12 +81,12 @@ export async function readCheckpoint(
   const { found, names } = canonicalise(await readWeights(directory), directory);
 
   const { tensors, missing } = takeEncoder(config, found, directory);
-  const head = readHead(config, found, options.labels, directory);
+  const head = options.head === 'skip' ? null : readHead(config, found, directory);
   for (const [name, tensor] of head?.tensors ?? []) tensors.set(name, tensor);
   if (!head) missing.push(...headTensors(config, 'classifier', 1).keys());
 
-  const labels = options.labels ? [...options.labels] : (head?.labels ?? config.labels);
   const ignored = [...names].filter(([name]) => !tensors.has(name)).map(([, inFile]) => inFile);
+  const labels = head ? [...head.labels] : config.labels;
   return { directory, config: { ...config, labels }, tensors, missing, ignored, head: head?.kind ?? null };
 }
 

@@ -1,5 +1,6 @@
 import type { BertConfig } from './checkpoint/config.js';
 import { BertuneError } from './errors.js';
+import { listLabels } from './labels.js';
 import { countPlan, type Method, type ParameterCounts } from './methods.js';
 import { type AdapterChoice, type AdapterInfo, expectAdapterNames } from './model/adapters.js';
 import { DEFAULT_BATCH_TOKENS } from './model/batches.js';
@@ -26,6 +27,7 @@ import { TimeSlice, throwIfAborted } from './time-slice.js';
 import type { MemoryReport } from './training/events.js';
 
 export type { AdapterChoice, AdapterInfo } from './model/adapters.js';
+export type { HeadChoice } from './model/head.js';
 export type { LoadOptions } from './model/load.js';
 export type { SaveOptions } from './model/save.js';
 export type { Prediction } from './prediction.js';
@@ -50,8 +52,9 @@ export interface PredictOptions {
 /** Options of `loadAdapter`. */
 export interface LoadAdapterOptions {
   /**
-   * Names of the adapter's classes, in order. Defaults to those it was saved with, else the model's where there are as
-   * many, else LABEL_0, LABEL_1, ...
+   * Names of the adapter's classes, in the order to have them in: the names it was saved with, whose rows go along, or new
+   * names for the rows of an adapter that was saved without. Defaults to those it was saved with, else to the base's, in the
+   * order of its file, where there are as many, else LABEL_0, LABEL_1, ...
    */
   labels?: readonly string[];
   /** Stops the loading. Defaults to none. */
@@ -64,6 +67,8 @@ export interface Logits {
   logits: Float32Array | Float64Array;
   /** NC */
   classes: number;
+  /** Names of the columns (NC). */
+  labels: readonly string[];
 }
 
 /**
@@ -162,24 +167,24 @@ export class TextClassifier implements AsyncDisposable {
    * Scores of texts before softmax. Calls may overlap, also with training.
    *
    * @param texts as in `predict`
-   * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of several numbers of classes; NOT_FOUND
-   *   for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of other classes or of another order of them;
+   *   NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
-    return this.#withRows(texts, options, flattened, { oneWidth: true });
+    return this.#withRows(texts, options, flattened, { sameLabels: true });
   }
 
   /**
    * Does something with the logits of each text. Adapters are held until it is done: who unloads one waits for the whole
    * call.
    *
-   * @param oneWidth whether all have to have one number of classes
+   * @param sameLabels whether all have to have the same classes, in one order
    */
   async #withRows<T>(
     texts: unknown,
     given: PredictOptions,
     finish: (rows: Rows) => Promise<T>,
-    { oneWidth = false } = {},
+    { sameLabels = false } = {},
   ): Promise<T> {
     const options = expectObject('options', given, ['batchTokens', 'maxLength', 'signal', 'adapter']);
     const batchTokens = expectPositiveInteger('batchTokens', options.batchTokens ?? DEFAULT_BATCH_TOKENS);
@@ -196,7 +201,7 @@ export class TextClassifier implements AsyncDisposable {
     }
     throwIfAborted(signal);
     return model.withAdapters(names, async ({ labelsOf, encode, forward }) => {
-      if (oneWidth) expectOneWidth(count, labelsOf);
+      if (sameLabels) expectSameLabels(count, labelsOf);
       const encoded = await encode(inputs, maxLength, signal);
       const rows = await forward(encoded, batchTokens, signal);
       return finish({ count: rows.length, row: (i) => rows[i]!, labelsOf, signal });
@@ -214,7 +219,7 @@ export class TextClassifier implements AsyncDisposable {
     const classes = labels.length;
     const flatten = (logits: Values): Rows => {
       const row = (i: number) => logits.subarray(i * classes, (i + 1) * classes);
-      return { count: inputs.texts.length, row, labelsOf, flat: { logits, classes }, signal };
+      return { count: inputs.texts.length, row, labelsOf, flat: { logits, classes, labels }, signal };
     };
     if (inputs.texts.length === 0) return flatten(new Float32Array(0));
     const encoded = await this.#model.encode(inputs, maxLength, signal);
@@ -351,7 +356,7 @@ interface Rows extends LogitRows {
 }
 
 /** Rows of one width in one array. */
-async function flattened({ count, row, flat, signal }: Rows): Promise<Logits> {
+async function flattened({ count, row, labelsOf, flat, signal }: Rows): Promise<Logits> {
   const classes = flat?.classes ?? row(0).length;
   const slice = new TimeSlice(signal);
   const logits = flat?.logits ?? new (row(0) instanceof Float64Array ? Float64Array : Float32Array)(count * classes);
@@ -360,17 +365,19 @@ async function flattened({ count, row, flat, signal }: Rows): Promise<Logits> {
     if (!flat) logits.set(row(i), i * classes);
     if (slice.isOver) await slice.next();
   }
-  return { logits, classes };
+  return { logits, classes, labels: labelsOf(0) };
 }
 
-function expectOneWidth(texts: number, labelsOf: LogitRows['labelsOf']): void {
-  const classes = labelsOf(0).length;
+function expectSameLabels(texts: number, labelsOf: LogitRows['labelsOf']): void {
+  const labels = labelsOf(0);
   for (let i = 1; i < texts; i++) {
-    if (labelsOf(i).length === classes) continue;
+    const others = labelsOf(i);
+    if (others === labels || (others.length === labels.length && others.every((label, c) => label === labels[c])))
+      continue;
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected adapters of one number of classes for logits but texts[0] has ${classes} and texts[${i}] ` +
-        `${labelsOf(i).length}; predict takes them together`,
+      `The columns of logits are the same classes for every text, but those of texts[0] are ${listLabels(labels)} and those ` +
+        `of texts[${i}] ${listLabels(others)}; predict takes them together`,
     );
   }
 }

@@ -72,8 +72,12 @@ export async function loadDataset(source: string | DatasetFiles, given: DatasetO
   const found = await findFiles(source, options);
   const raw: Partial<Record<SplitName, Rows>> = {};
   const notes: string[] = [];
-  for (const name of SPLIT_NAMES) {
-    if (found.files[name].length === 0) continue;
+  for (const name of options.splits ?? SPLIT_NAMES) {
+    if (found.files[name].length === 0) {
+      if (!options.splits) continue;
+      const where = typeof source === 'string' ? source : Object.values(source).flat().join(', ');
+      throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${where} but found none`);
+    }
     const rows = await readSplit(found, name, options);
     if (!rows.isUnlabelled) raw[name] = rows;
     else if (found.discovered && name === 'test') notes.push(`the test split (${rows.source}) has no labels: left out`);
@@ -116,14 +120,17 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
     'delimiter',
     'quoting',
     'labels',
+    'splits',
     'split',
     'signal',
     'onProgress',
   ]);
-  const { delimiter, quoting, labels, split, signal, onProgress } = options;
+  const { delimiter, quoting, labels, splits, split, signal, onProgress } = options;
   for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
+  for (const name of splits === undefined ? [] : expectNames('splits', splits))
+    expectOneOf('splits', name, SPLIT_NAMES);
   if (delimiter !== undefined && (typeof delimiter !== 'string' || !/^[^"\r\n]$/.test(delimiter))) {
     throw invalidOption('delimiter', 'one character other than a quote or a line end', delimiter);
   }
@@ -194,15 +201,17 @@ function assemble(
   const column = first.columns?.label;
   const named = first.classNames ?? (column === undefined ? undefined : cardClassNames?.(column));
   const classes = labels ?? named ?? impliedClasses(raw.train === undefined ? splits : [raw.train]);
-  const indices = labelIndices(splits, classes, named);
+  const { indices, notes: labelNotes } = labelIndices(splits, classes, named);
+  const allNotes = [...notes, ...labelNotes];
+  const labelNames = [...classes];
   return {
-    labels: [...classes],
+    labels: labelNames,
     ...Object.fromEntries(
       present.map(({ name, split }, i) => {
         const { texts, pairs, source } = split;
-        return [name, { name, texts, ...(pairs.length > 0 && { pairs }), labels: indices[i]!, source }];
+        return [name, { name, texts, ...(pairs.length > 0 && { pairs }), labels: indices[i]!, labelNames, source }];
       }),
     ),
-    ...(notes.length > 0 && { notes }),
+    ...(allNotes.length > 0 && { notes: allNotes }),
   };
 }

@@ -6,6 +6,7 @@ export type { BertConfig, HeadKind } from './checkpoint/config.js';
 export {
   type AdapterChoice,
   type AdapterInfo,
+  type HeadChoice,
   type LoadAdapterOptions,
   type LoadOptions,
   type Logits,

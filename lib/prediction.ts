@@ -9,7 +9,7 @@ export interface Prediction {
   label: string;
   /** Its probability. */
   score: number;
-  /** The probability of every class; they sum to 1. */
+  /** The probability of every class; they sum to 1, unless there is one class, whose score is a sigmoid of its logit. */
   scores: Record<string, number>;
 }
 
@@ -55,10 +55,15 @@ export async function predictionsOf(
     const labels = labelsOf(i);
     const logits = row(i);
     expectFiniteLogits(logits, labels.length, i);
-    predictions.push(predictionOf(softmax(logits, labels.length), labels));
+    predictions.push(predictionOf(labels.length === 1 ? sigmoid(logits) : softmax(logits, labels.length), labels));
     if (slice.isOver) await slice.next();
   }
   return predictions;
+}
+
+/** The score of a model of one class, as transformers' pipeline gives it. */
+function sigmoid(logits: Values): Float64Array {
+  return Float64Array.from(logits, (logit) => 1 / (1 + Math.exp(-logit)));
 }
 
 function predictionOf(scores: Float64Array, labels: readonly string[]): Prediction {

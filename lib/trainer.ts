@@ -1,8 +1,11 @@
 import { EventEmitter } from 'node:events';
 import { modelOf, type TextClassifier } from './classifier.js';
+import { type AlignedSplit, alignSplit } from './data/labels.js';
 import type { Split } from './dataset.js';
+import { BertuneError } from './errors.js';
 import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
 import { prepareOutputDirectory, removeLeftovers } from './files/output.js';
+import { listLabels } from './labels.js';
 import { countPlan, type ParameterCounts } from './methods.js';
 import { longestFirst, packBatches } from './model/batches.js';
 import { memoryReport } from './model/memory.js';
@@ -40,8 +43,8 @@ export interface TrainOptions {
 
 /** What `Trainer.train` is given, checked. */
 interface TrainingTask {
-  train: Split;
-  validation: Split | null;
+  train: AlignedSplit;
+  validation: AlignedSplit | null;
   signal: AbortSignal | undefined;
   resume: string | undefined;
 }
@@ -69,12 +72,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /**
    * @param model what is trained; it stays usable for predictions all the while
    * @param options see TrainerOptions
-   * @throws BertuneError INVALID_OPTION
+   * @throws BertuneError INVALID_OPTION, also for a model of one class
    */
   constructor(model: TextClassifier, options: TrainerOptions = {}) {
     super();
     this.#model = modelOf(model, 'model');
-    this.settings = resolveTrainerOptions(options, this.#model.labels.length, this.#model.method);
+    expectClasses(this.#model.labels);
+    this.settings = resolveTrainerOptions(options, this.#model.labels, this.#model.method);
     const { classWeights } = this.settings;
     this.#classWeights = classWeights === 'balanced' ? null : classWeights;
     this.#model.expectMaxLength(this.settings.maxLength, this.#model.planFor(this.settings.method));
@@ -89,8 +93,10 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * Trains the model: from its present parameters, with fresh moments and schedule. When it fails or is stopped, the
    * model has the parameters of the last finished step and stays usable.
    *
+   * The labels of splits are matched with the model's by name, whatever the order of either.
+   *
    * @param train the training split
-   * @throws BertuneError INVALID_DATA, INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
+   * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
    *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, or someone else writes to
    *   `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
    *   reason as its cause; DISPOSED; OUT_OF_MEMORY
@@ -99,8 +105,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const given = expectObject('options', options, ['validation', 'signal', 'resume']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const resume = given.resume === undefined ? undefined : expectPath('resume', given.resume);
-    const { labels } = this.#model;
-    const split = expectSplit('train', train, labels);
+    const split = this.#expectSplit('train', train);
     const validation = this.#expectValidation(given.validation);
     const { outputDirectory } = this.settings;
     return this.#model.exclusively(async () => {
@@ -130,23 +135,27 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 
   /**
-   * Measures the model on a split.
+   * Measures the model on a split, whose labels are matched with the model's by name, whatever the order of either.
    *
-   * @throws BertuneError INVALID_DATA, INVALID_OPTION, NON_FINITE_LOGITS, ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, NON_FINITE_LOGITS,
+   *   ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
     const given = expectObject('options', options, ['signal']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const { labels } = this.#model;
-    const own = expectSplit('split', split, labels);
-    const encoded = await this.#encode(own, this.#model.expectMaxLength(this.settings.maxLength), signal);
+    const own = this.#expectSplit('split', split);
+    const encoded = await this.#encode(own.split, this.#model.expectMaxLength(this.settings.maxLength), signal);
     return this.#model.session.withDataset(datasetOf(encoded), (handle, native) =>
       evaluateSplit(native, this.#loaded(own, encoded, handle), labels, this.#loss(), signal),
     );
   }
 
   /** @param lock of the output directory; null without one */
-  async #train({ train, validation, signal, resume }: TrainingTask, lock: DirectoryLock | null): Promise<TrainResult> {
+  async #train(
+    { train: { split: train, notes }, validation, signal, resume }: TrainingTask,
+    lock: DirectoryLock | null,
+  ): Promise<TrainResult> {
     const { settings } = this;
     const model = this.#model;
     // Before the work: what cannot be gone on from costs nothing.
@@ -155,7 +164,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const methodPlan = model.planFor(settings.method);
     const maxLength = model.expectMaxLength(settings.maxLength, methodPlan);
     const encoded = await this.#encode(train, maxLength, signal);
-    const encodedValidation = validation && (await this.#encode(validation, maxLength, signal));
+    const encodedValidation = validation && (await this.#encode(validation.split, maxLength, signal));
     const plan = await planRun(encoded.offsets, settings, signal);
     if (settings.classWeights === 'balanced') this.#classWeights = balancedWeights(train.labels, model.labels.length);
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
@@ -182,7 +191,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
         },
         found,
       );
-      this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, resumption));
+      const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
+      this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, allNotes, resumption));
       const { trainable } = methodPlan;
       const { labels } = model;
       const expectUsable = () => model.expectUsable();
@@ -214,13 +224,18 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     };
   }
 
-  #expectValidation(validation: Split | undefined): Split | null {
+  /** A split whose labels are the model's, matched by name. @throws BertuneError INVALID_OPTION, INVALID_DATA */
+  #expectSplit(name: string, split: Split): AlignedSplit {
+    return alignSplit(name, expectSplit(name, split), this.#model.labels);
+  }
+
+  #expectValidation(validation: Split | undefined): AlignedSplit | null {
     const { loadBestModel, earlyStoppingPatience, evaluationStrategy } = this.settings;
     if (validation === undefined && (loadBestModel || earlyStoppingPatience !== null)) {
       const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
       throw invalidOption('validation', `a split, which ${name} needs,`, validation);
     }
-    const split = validation === undefined ? null : expectSplit('validation', validation, this.#model.labels);
+    const split = validation === undefined ? null : this.#expectSplit('validation', validation);
     return evaluationStrategy === 'no' ? null : split;
   }
 
@@ -239,14 +254,24 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     return this.#model.encode(split, maxLength, signal);
   }
 
-  #loaded(split: Split, encoded: EncodedTexts, handle: number): LoadedSplit {
+  #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): LoadedSplit {
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
-    return { split, encoded, handle, batches };
+    return { ...split, encoded, handle, batches };
   }
 
   #loss(): LossOptions {
     return { labelSmoothing: this.settings.labelSmoothing, classWeights: this.#classWeights };
   }
+}
+
+/** A score is no class: there is nothing to tell it from. @throws BertuneError INVALID_OPTION */
+function expectClasses(labels: readonly string[]): void {
+  if (labels.length > 1) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `A model of one class (${listLabels(labels)}) gives a score and cannot be trained or evaluated as a classifier; ` +
+      'use two labels or more',
+  );
 }
 
 /** What listeners of 'start' are told. */
@@ -255,6 +280,7 @@ function trainingPlan(
   encoded: EncodedTexts,
   classWeights: readonly number[] | null,
   counts: ParameterCounts,
+  notes: readonly string[],
   resumed: Resumption | null,
 ): TrainingPlan {
   return {
@@ -268,6 +294,7 @@ function trainingPlan(
     classWeights: classWeights && [...classWeights],
     trainableParameters: counts.trainable,
     totalParameters: counts.total,
+    notes,
     resumed,
   };
 }

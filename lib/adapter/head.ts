@@ -1,7 +1,32 @@
 import { checkParameter } from '../checkpoint/check.js';
+import type { Head } from '../checkpoint/head.js';
 import { BertuneError } from '../errors.js';
+import { areNumbers, genericLabels, listLabels } from '../labels.js';
 import { expectNames, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import type { Adapter } from './types.js';
+
+/**
+ * An adapter's own classifier; null where it has none and the base's is meant.
+ *
+ * @param base names of the base's classes, in the order of its rows; null where there are none. An adapter whose file names
+ *   none is read as transformers would: its classes are called as the base's where there are as many, else LABEL_0, ...
+ */
+export function adapterHead({ labels, tensors }: Adapter, base: readonly string[] | null): AdapterHead | null {
+  const weight = tensors.get('classifier.weight');
+  if (!weight) return null;
+  const rows = weight.shape[0]!;
+  const common = { kind: 'classifier', tensors, notes: [] } as const;
+  if (labels) return { ...common, labels, named: !areNumbers(labels) };
+  if (base?.length !== rows) return { ...common, labels: genericLabels(rows), named: false };
+  const note = `The adapter does not name its classes; they are called as the base's, in its order: ${listLabels(base)}.`;
+  return { ...common, labels: base, named: false, notes: areNumbers(base) ? [] : [note] };
+}
+
+/** A head, and what is worth knowing about its names. */
+export interface AdapterHead extends Head {
+  notes: readonly string[];
+}
 
 /** Metadata key under which the names of the classes are kept; PEFT passes over it. */
 const LABELS_KEY = 'bertune.labels';
@@ -35,8 +60,10 @@ export function checkHead(
 }
 
 /**
- * The names of the classes from an adapter's metadata, or null where it has none.
+ * The names of the classes from an adapter's metadata, or null where it has none. Without a classifier of its own the
+ * classes are those of the base, and so are their names.
  *
+ * @param classes the number of classes, or null where there is no classifier
  * @throws BertuneError CHECKPOINT_INVALID where they are not one distinct name a class
  */
 export function readLabels(
@@ -44,7 +71,7 @@ export function readLabels(
   classes: number | null,
   where: string,
 ): string[] | null {
-  if (!Object.hasOwn(metadata, LABELS_KEY)) return null;
+  if (classes === null || !Object.hasOwn(metadata, LABELS_KEY)) return null;
   let labels: unknown;
   try {
     labels = JSON.parse(metadata[LABELS_KEY]!);
@@ -55,11 +82,11 @@ export function readLabels(
     Array.isArray(labels) &&
     labels.every((label) => typeof label === 'string') &&
     new Set(labels).size === labels.length &&
-    (classes === null || labels.length === classes);
+    labels.length === classes;
   if (!sound) {
     throw new BertuneError(
       'CHECKPOINT_INVALID',
-      `Expected ${classes ?? 'some'} distinct names in the metadata ${LABELS_KEY} of ${where} but found ` +
+      `Expected ${classes} distinct names in the metadata ${LABELS_KEY} of ${where} but found ` +
         `${metadata[LABELS_KEY]!.slice(0, 200)}`,
     );
   }

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { isObject, readJsonObject } from '../files/input.js';
+import { readJsonObject } from '../files/input.js';
 import { invalidValue } from '../files/invalid.js';
 import { expectNames, expectString } from '../options.js';
+import { readConfigLabels } from './labels.js';
 
 /** What config.json says of a BERT classifier. Keys that are absent take BERT's defaults, as in transformers. */
 export interface BertConfig {
@@ -24,8 +25,10 @@ export interface BertConfig {
   padTokenId: number | null;
   /** Standard deviation of new weights. */
   initializerRange: number;
-  /** Names of the classes in order, from id2label; null where the file names none. */
+  /** Names of the classes in the order of the classifier's rows, from id2label; null where the file names none. */
   labels: string[] | null;
+  /** What is odd about those names, in sentences: numbers that id2label leaves out, a label2id that disagrees with it. */
+  labelNotes: readonly string[];
   problemType: string | null;
   /** Everything the file holds, so that keys unknown here survive a round trip. */
   raw: Record<string, unknown>;
@@ -45,7 +48,6 @@ export const FLOAT_KEYS = [
 
 /** Far above any model: lists of this length are made before the weights are seen. */
 const MAX_LAYERS = 10_000;
-const MAX_LABELS = 1_000_000;
 
 /** Settings that change the arithmetic of the model, with the values for what is implemented; null and absent mean it too. */
 const FIXED: Readonly<Record<string, readonly unknown[]>> = {
@@ -80,6 +82,7 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
     const known = values.map((value) => JSON.stringify(value)).join(' or ');
     if (!values.includes(raw[key] ?? values[0])) throw read.invalid(key, known);
   }
+  const names = readConfigLabels(raw, (key, expected) => read.invalid(key, expected));
   const config: BertConfig = {
     modelType: 'bert',
     vocabSize: read.size('vocab_size', 30522),
@@ -95,7 +98,8 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
     classifierDropout: (raw.classifier_dropout ?? null) === null ? null : read.dropout('classifier_dropout', 0),
     padTokenId: null,
     initializerRange: read.number('initializer_range', 0.02, 'a number of at least 0', (value) => value >= 0),
-    labels: parseLabels(raw, read),
+    labels: names.labels,
+    labelNotes: names.notes,
     problemType: read.text('problem_type'),
     raw,
   };
@@ -148,7 +152,8 @@ export function configToJson(
     num_attention_heads: config.heads,
     num_hidden_layers: config.layers,
     pad_token_id: config.padTokenId,
-    problem_type: 'single_label_classification',
+    // transformers refuses this one for one class, whose score is a sigmoid.
+    problem_type: labels.length === 1 ? null : 'single_label_classification',
     type_vocab_size: config.typeVocabSize,
     vocab_size: config.vocabSize,
     ...(head === 'probe' ? { bertune: { head } } : {}),
@@ -173,29 +178,6 @@ function checkModelType(raw: Record<string, unknown>, source: string): void {
       `Expected the model_type "bert" in ${source} but found ${JSON.stringify(type) ?? 'none'}`,
     );
   }
-}
-
-/** id2label, which must name 0 … n−1; without it num_labels classes get transformers' own names. */
-function parseLabels(raw: Record<string, unknown>, read: Reader): string[] | null {
-  const map = raw.id2label ?? null;
-  if (map === null) {
-    return (raw.num_labels ?? null) === null ? null : genericLabels(read.size('num_labels', 2, MAX_LABELS));
-  }
-  const labels: unknown[] = [];
-  if (isObject(map)) for (let i = 0; Object.hasOwn(map, i); i++) labels.push(map[i]);
-  const sound =
-    isObject(map) &&
-    labels.length > 0 &&
-    labels.length === Object.keys(map).length &&
-    labels.every((label) => typeof label === 'string');
-  if (!sound) throw read.invalid('id2label', 'names for the classes "0", "1", …');
-  if (new Set(labels).size !== labels.length) throw read.invalid('id2label', 'distinct names');
-  return labels as string[];
-}
-
-/** What transformers calls classes that have no names: LABEL_0, LABEL_1, … */
-export function genericLabels(count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `LABEL_${index}`);
 }
 
 /** Reads typed values, with errors that name key, expectation and finding. */

@@ -1,33 +1,31 @@
 import { BertuneError } from '../errors.js';
 import { isObject } from '../files/input.js';
+import { areNumbers, genericLabels, likelyLabels, listLabels, matchLabels } from '../labels.js';
+import { shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { checkParameter } from './check.js';
-import { type BertConfig, genericLabels, type HeadKind } from './config.js';
+import type { BertConfig, HeadKind } from './config.js';
 import { headTensors, outputModule } from './shapes.js';
 
-/** The head that a file holds. */
-export interface HeadContent {
+/** A trained classifier, and what its rows are called. */
+export interface Head {
   kind: HeadKind;
   /** Names of the classes, one a row. */
-  labels: string[];
-  /** Canonical names, all of headTensors. */
-  tensors: Map<string, Tensor>;
+  labels: readonly string[];
+  /** Whether the file says so. Otherwise they number the rows, or are those of the model under an adapter. */
+  named: boolean;
+  /** Canonical names; all of headTensors, and maybe others. */
+  tensors: ReadonlyMap<string, Tensor>;
 }
 
 /**
- * Takes the head from a checkpoint's tensors and checks it.
+ * The head among a checkpoint's tensors, checked.
  *
  * @param tensors all of the file's tensors under canonical names
- * @param labels the classes asked for: they decide, and a head of another number of classes is left out
- * @returns null where the file has no head, or one that is left out
+ * @returns null where the file has no head
  * @throws BertuneError SHAPE_MISMATCH, CHECKPOINT_INVALID
  */
-export function readHead(
-  config: BertConfig,
-  tensors: ReadonlyMap<string, Tensor>,
-  labels: readonly string[] | undefined,
-  where: string,
-): HeadContent | null {
+export function readHead(config: BertConfig, tensors: ReadonlyMap<string, Tensor>, where: string): Head | null {
   const kind = headKind(config, tensors);
   if (kind === null) return null;
   const output = `${outputModule(kind)}.weight`;
@@ -53,14 +51,9 @@ export function readHead(
       `Expected at least one class in tensor ${output} in ${where} but found the shape [${shape.join(', ')}]`,
     );
   }
-  if (labels && labels.length !== rows) return null;
-  const named = config.labels ?? genericLabels(rows);
-  if (!labels) {
-    checkParameter(output, content.get(output)!, headTensors(config, kind, named.length).get(output)!, where);
-    checkProblemType(config, where);
-    return { kind, labels: named, tensors: content };
-  }
-  return { kind, labels: [...labels], tensors: reorder(content, kind, named, labels) };
+  const labels = config.labels ?? genericLabels(rows);
+  checkParameter(output, content.get(output)!, headTensors(config, kind, labels.length).get(output)!, where);
+  return { kind, labels, named: !areNumbers(labels), tensors: content };
 }
 
 function headKind(config: BertConfig, tensors: ReadonlyMap<string, Tensor>): HeadKind | null {
@@ -71,26 +64,60 @@ function headKind(config: BertConfig, tensors: ReadonlyMap<string, Tensor>): Hea
   return isObject(bertune) && bertune.head === 'probe' ? 'probe' : null;
 }
 
-/** Softmax over the classes would be wrong for these. */
-function checkProblemType({ problemType }: BertConfig, where: string): void {
+/**
+ * Refuses models whose scores are no softmax over classes.
+ *
+ * @throws BertuneError CHECKPOINT_INVALID
+ */
+export function checkProblemType({ problemType, labels }: BertConfig, where: string): void {
   if (problemType !== null && problemType !== 'single_label_classification') {
     throw new BertuneError(
       'CHECKPOINT_INVALID',
-      `Expected the problem_type "single_label_classification" in ${where} but found "${problemType}"`,
+      `The problem_type of ${where} is ${JSON.stringify(shorten(problemType))}: only "single_label_classification", one ` +
+        'class a text, is supported',
+    );
+  }
+  if (problemType !== null && labels?.length === 1) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `The problem_type of ${where} is "${problemType}", which takes two classes or more, but it has the one class ` +
+        `${labels[0]}. Remove problem_type from config.json where the model gives one score`,
     );
   }
 }
 
-/** Where the same names are asked for in another order, each row goes with its name; other names are new names for the rows. */
-function reorder(
-  tensors: Map<string, Tensor>,
-  kind: HeadKind,
-  from: readonly string[],
-  to: readonly string[],
-): Map<string, Tensor> {
-  const sources = to.map((label) => from.indexOf(label));
-  if (from.length !== to.length || sources.includes(-1) || sources.every((source, row) => source === row))
-    return tensors;
+/**
+ * A head whose classes are `labels`, in their order: each row goes with its name, whatever the order in the file. Rows that
+ * the file does not name take the labels as their names, in order.
+ *
+ * @throws BertuneError INVALID_OPTION where the head's names are others
+ */
+export function arrangeHead(head: Head, labels: readonly string[]): Head & { notes: string[] } {
+  const { rows, notes } = matchLabels(labels, head.labels);
+  if (labels.length === head.labels.length) {
+    if (!rows.includes(undefined)) return { ...head, labels, tensors: takeRows(head, rows as number[]), notes };
+    if (!head.named) {
+      const named = labels.map((label, row) => `${JSON.stringify(label)} is ${head.labels[row]}`);
+      return { ...head, labels, notes: [`The classifier's own file does not name its classes: ${listLabels(named)}.`] };
+    }
+  }
+  const unknown = labels.filter((_, i) => rows[i] === undefined);
+  const missing = head.labels.filter((_, row) => !rows.includes(row));
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `labels are not the classes of the trained classifier, which are ${listLabels(head.labels)}: ` +
+      [
+        ...(unknown.length === 0 ? [] : [`it has no ${listLabels(unknown)}${likelyLabels(unknown, head.labels)}`]),
+        ...(missing.length === 0 ? [] : [`labels leave out ${listLabels(missing)}`]),
+      ].join('; ') +
+      ". Name the same classes, in any order, or load with head: 'new' for an untrained classifier",
+  );
+}
+
+/** The tensors of a head with the rows of its output in another order. */
+function takeRows({ kind, tensors }: Head, sources: readonly number[]): ReadonlyMap<string, Tensor> {
+  if (sources.every((source, row) => source === row)) return tensors;
+  const taken = new Map(tensors);
   for (const part of ['weight', 'bias']) {
     const name = `${outputModule(kind)}.${part}`;
     const tensor = tensors.get(name)!;
@@ -99,7 +126,7 @@ function reorder(
     sources.forEach((source, row) => {
       data.set(tensor.data.subarray(source * rowBytes, (source + 1) * rowBytes), row * rowBytes);
     });
-    tensors.set(name, { ...tensor, data });
+    taken.set(name, { ...tensor, data });
   }
-  return tensors;
+  return taken;
 }

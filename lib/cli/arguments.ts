@@ -82,18 +82,20 @@ export function positiveIntegerOr(flags: string, description: string, words: rea
   );
 }
 
-/** `--class-weights <balanced|a,b,c>`: the word, or positive numbers with commas between them. */
+/** `--class-weights <balanced|label=weight,...|a,b,c>`: the word, or positive numbers with commas between them. */
 export function weights(flags: string, description: string): Option {
-  return parsed(flags, description, (flag, text) =>
-    text === 'balanced'
-      ? text
-      : parseNames(flag, text).map((part) =>
-          expectNumberInRange(flag, parseNumber(flag, 'balanced or numbers with commas between them', part), {
-            min: 0,
-            minExclusive: true,
-          }),
-        ),
-  );
+  return parsed(flags, description, (flag, text) => {
+    if (text === 'balanced') return text;
+    const weight = (part: string) =>
+      expectNumberInRange(flag, parseNumber(flag, 'balanced or weights with commas between them', part), {
+        min: 0,
+        minExclusive: true,
+      });
+    const parts = parseNames(flag, text);
+    const ends = parts.map((part) => part.lastIndexOf('='));
+    if (!ends.every((end) => end > 0)) return parts.map(weight);
+    return Object.fromEntries(parts.map((part, i) => [part.slice(0, ends[i]), weight(part.slice(ends[i]! + 1))]));
+  });
 }
 
 /** An object without its undefined members, so that "not given" stays "not there". */
@@ -114,6 +116,7 @@ export interface DataArguments {
   textColumn?: string;
   textPairColumn?: string;
   labelColumn?: string;
+  labels?: string[];
   delimiter?: string;
   quoting?: Quoting;
   config?: string;
@@ -143,6 +146,7 @@ export function addDataOptions(command: Command, { training }: { training: boole
     .option('--text-column <name>', 'column of the texts (default: text, sentence, content, ...)')
     .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)')
     .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
+    .addOption(names('--labels <names>', 'names of the labels 0, 1, ... where data or model only number them'))
     .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
     .addOption(choice('--quoting <name>', 'quotes around columns; none: as characters (default: auto)', QUOTINGS))
     .option('--config <name>', "configuration of --data (default: its card's own)");
@@ -162,7 +166,7 @@ export function dataSource({ data, trainFile, validationFile, testFile }: DataAr
 
 /** How the files of data are read, as the arguments say. */
 export function datasetOptions(options: DataArguments): DatasetOptions {
-  const { textColumn, textPairColumn, labelColumn, quoting, config } = options;
+  const { textColumn, textPairColumn, labelColumn, labels, quoting, config } = options;
   const { validationFraction, testFraction, splitSeed } = options;
   const delimiter = options.delimiter === '\\t' ? '\t' : options.delimiter;
   const split = given({ validation: validationFraction, test: testFraction, seed: splitSeed });
@@ -170,7 +174,7 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
     throw invalidOption('--split-seed', 'nothing without --validation-fraction or --test-fraction', splitSeed);
   }
   return {
-    ...given({ textColumn, textPairColumn, labelColumn, delimiter, quoting, config }),
+    ...given({ textColumn, textPairColumn, labelColumn, labels, delimiter, quoting, config }),
     ...(Object.keys(split).length > 0 && { split }),
   };
 }

@@ -4,6 +4,7 @@ import { PRESET_NAMES, PRESETS, type PresetName } from '../compare/presets.js';
 import { runInProcess } from '../compare/runner.js';
 import { comparisonExperiments, type Overrides, settle } from '../compare/settings.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
+import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { prepareOutputDirectory } from '../files/output.js';
@@ -15,7 +16,6 @@ import { printableJson } from '../report/printable.js';
 import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
 import { COMPARISON_FILES, environmentLine, writeComparison } from '../report/results.js';
 import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
-import { loadTrainingData } from '../run/data.js';
 import { type Experiment, sourceWords } from '../run/experiment.js';
 import { splitSizes } from '../run/run.js';
 import {
@@ -180,7 +180,7 @@ async function loadData(
   source: string,
   signal: AbortSignal,
 ): Promise<DataRecord & { summary: DatasetSummary }> {
-  const data = await loadTrainingData(experiment, signal);
+  const data = await loadDataset(experiment.data, { ...experiment.dataset, signal });
   for (const name of ['train', 'test'] as const) {
     if (data[name] === undefined)
       throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none`);

@@ -8,7 +8,6 @@ import { environmentRecord } from '../report/environment.js';
 import { confusionTable, labelTable, metricsTable } from '../report/metrics.js';
 import { printableJson } from '../report/printable.js';
 import { sectionText } from '../report/sections.js';
-import { sourceWords } from '../run/experiment.js';
 import { metricsRecord } from '../run/run.js';
 import { Trainer } from '../trainer.js';
 import {
@@ -58,15 +57,16 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
     await using model = await TextClassifier.load(options.model, {
-      ...given({ base: options.base }),
+      ...given({ base: options.base, labels: options.labels }),
       ...deviceOptions(options),
       signal,
       onProgress: downloadProgress(progress),
     });
     for (const note of model.notes) progress.note(`note: ${note}`);
-    const split = await loadSplit(options, model.labels, signal);
+    const { split, notes } = await loadSplit(options, signal);
     const trainer = new Trainer(model, given({ maxLength: options.maxLength }));
     const result = await trainer.evaluate(split, { signal });
+    for (const note of [...notes, ...result.notes]) progress.note(`note: ${note}`);
     if (result.truncated > 0)
       progress.note(`note: ${result.truncated} texts were longer than the model takes and were cut`);
     const metrics = metricsRecord(result);
@@ -92,21 +92,17 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
   });
 }
 
-/** The split to evaluate on, its labels in the model's order. */
-async function loadSplit(options: EvaluateArguments, labels: readonly string[], signal: AbortSignal): Promise<Split> {
+/** The split to evaluate on. */
+async function loadSplit(
+  options: EvaluateArguments,
+  signal: AbortSignal,
+): Promise<{ split: Split; notes: readonly string[] }> {
   const { split: name = 'test' } = options;
   const source = dataSource(options);
   if (source === undefined) {
     throw new BertuneError('INVALID_OPTION', 'Expected --data or --test-file to evaluate on but received neither');
   }
   if (typeof source !== 'string' && name !== 'test') throw invalidOption('--split', 'nothing beside --test-file', name);
-  const dataset = await loadDataset(source, {
-    ...datasetOptions(options),
-    labels,
-    signal,
-  });
-  const split = dataset[name];
-  if (split === undefined)
-    throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${sourceWords(source)} but found none`);
-  return split;
+  const dataset = await loadDataset(source, { ...datasetOptions(options), splits: [name], signal });
+  return { split: dataset[name]!, notes: dataset.notes ?? [] };
 }

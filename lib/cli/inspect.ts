@@ -147,6 +147,7 @@ async function inspectCheckpoint(directory: string, options: InspectArguments): 
     dimensions,
     labels: config.labels,
     head,
+    problem_type: config.problemType,
     ...tensorFacts(tensors),
     missing,
     ignored,
@@ -164,7 +165,9 @@ async function inspectCheckpoint(directory: string, options: InspectArguments): 
       ],
       ['labels', labelWords(config.labels)],
       ['head', head ?? 'none, to be made new'],
+      ...(config.problemType === null ? [] : [['problem type', config.problemType] as const]),
       ...tensorLines(tensors),
+      ...config.labelNotes.map((note) => ['note', note] as const),
       ...(missing.length > 0 ? [['missing', missing.join(', ')] as const] : []),
       ...(ignored.length > 0 ? [['ignored', ignored.join(', ')] as const] : []),
     ],
@@ -201,7 +204,7 @@ function inspectAdapter(directory: string, adapter: Adapter, options: InspectArg
       ['kind', adapter.kind === 'lora' ? 'LoRA adapter' : 'prefix adapter'],
       ['base model', adapter.baseModel ?? 'not named'],
       ...Object.entries(settings).map(([name, value]) => [name.replace('_', ' '), settingWords(value)] as const),
-      ['labels', labelWords(labels)],
+      ['labels', labels === null ? "not named; its rows are called as the base's" : labelWords(labels)],
       ...tensorLines(tensors),
     ],
     tables: options.tensors ? [tensorTable(tensors)] : [],
@@ -214,7 +217,7 @@ function settingWords(value: number | boolean | readonly string[]): string {
 }
 
 function labelWords(labels: readonly string[] | null): string {
-  return labels === null ? 'not named' : `${labels.length}: ${labels.join(', ')}`;
+  return labels === null ? 'not named' : `${labels.length}, in order: ${labels.join(', ')}`;
 }
 
 const elements = ({ shape }: Tensor) => shape.reduce((product, size) => product * size, 1);

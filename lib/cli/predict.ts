@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { printableJson } from '../report/printable.js';
-import { addDeviceOptions, type DeviceArguments, deviceOptions, given, positiveInteger } from './arguments.js';
+import { addDeviceOptions, type DeviceArguments, deviceOptions, given, names, positiveInteger } from './arguments.js';
 import { downloadProgress } from './downloads.js';
 import { readLines } from './lines.js';
 import { Progress } from './progress.js';
@@ -13,6 +13,7 @@ import { writeResult } from './terminal.js';
 interface PredictArguments extends DeviceArguments {
   model: string;
   base?: string;
+  labels?: string[];
   maxLength?: number;
   /** commander sets the positive of a `--no-` option. */
   text: boolean;
@@ -30,6 +31,7 @@ export function predictCommand(program: Command): void {
     .argument('[text...]', 'texts (default: stdin, one a line)')
     .requiredOption('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter')
     .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)')
+    .addOption(names('--labels <names>', 'names of the classes 0, 1, ... where the model only numbers them'))
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
     .option('--no-text', 'leave the text out of the lines');
   addDeviceOptions(command).optionsGroup('Output:').option('--quiet', 'nothing on stderr but errors').action(predict);
@@ -39,7 +41,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
     await using model = await TextClassifier.load(options.model, {
-      ...given({ base: options.base }),
+      ...given({ base: options.base, labels: options.labels }),
       ...deviceOptions(options),
       signal,
       onProgress: downloadProgress(progress),

@@ -12,7 +12,7 @@ import type { TrainerSettings } from '../training/options.js';
  * @param plan what the trainer said when it started
  */
 export function settingsLines(run: Run, plan: TrainingPlan): string[] {
-  const { model, data, trainer, splits } = run;
+  const { model, trainer, splits } = run;
   const { settings } = trainer;
   const { options } = run.experiment;
   const splitWords = Object.entries(splits).map(([name, examples]) => `${name} ${formatCount(examples)}`);
@@ -24,7 +24,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
       `${run.experiment.model}${run.experiment.adapter === undefined ? '' : ` with ${run.experiment.adapter}`}`,
     ],
     ['data', `${sourceWords(run.experiment.data)}: ${splitWords.join(', ')}; ${plan.tokens} training tokens`],
-    ['labels', data.labels.join(', ')],
+    ['labels', `in the model's order: ${model.labels.join(', ')}`],
     ['method', methodWords(settings.method)],
     ['parameters', `${formatCount(plan.trainableParameters)} of ${formatCount(plan.totalParameters)} train`],
     ['device', `${model.device} ${model.precision}, ${model.threads} thread${model.threads === 1 ? '' : 's'}`],
@@ -55,7 +55,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
   const width = Math.max(...rows.map(([name]) => name.length));
   return [
     ...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
-    ...[...model.notes, ...(plan.resumed?.notes ?? [])].map((note) => `note: ${note}`),
+    ...[...model.notes, ...plan.notes, ...(plan.resumed?.notes ?? [])].map((note) => `note: ${note}`),
   ];
 }
 

@@ -46,12 +46,7 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(number('--adam-beta2 <x>', '(default: 0.999)', BELOW_ONE))
     .addOption(number('--adam-eps <x>', '(default: 1e-8)', POSITIVE))
     .addOption(number('--label-smoothing <x>', 'share of the target spread over all labels (default: 0)', BELOW_ONE))
-    .addOption(
-      weights(
-        '--class-weights <w>',
-        "balanced, or a weight a label, in the checkpoint's order of labels: a,b,c (default: none)",
-      ),
-    )
+    .addOption(weights('--class-weights <w>', 'balanced, or a weight a label: good=1,bad=2.5 (default: none)'))
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
     .addOption(seedNumber('--seed <n>', 'of new weights, order and dropout (default: 42)'))
     .addOption(

@@ -9,7 +9,7 @@ import type { MethodKind, Preset } from './presets.js';
 export interface Overrides {
   readonly model?: string;
   readonly data?: DataSource;
-  readonly dataset?: Omit<DatasetOptions, 'labels' | 'signal'>;
+  readonly dataset?: Omit<DatasetOptions, 'signal'>;
   readonly methods?: readonly string[];
   readonly epochs?: number;
   readonly batchSize?: number;

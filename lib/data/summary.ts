@@ -11,6 +11,7 @@ import {
 import { TimeSlice } from '../time-slice.js';
 import { isTokenizer, type Tokenizer } from '../tokenizer.js';
 import { expectSplit } from '../training/evaluation.js';
+import { alignSplit } from './labels.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from './types.js';
 
 /** How a data set is summarized. */
@@ -104,7 +105,10 @@ function expectDataset(value: unknown): TextDataset {
   const names = expectNames('data.labels', labels);
   const { items, odd } = isArray(notes ?? []) ? copyArray((notes ?? []) as unknown[], isString) : { items: [], odd: 0 };
   if (odd >= 0) throw invalidOption('data.notes', 'an array of strings', notes);
-  const checked = Object.entries(splits).map(([name, split]) => [name, expectSplit(`data.${name}`, split, names)]);
+  const checked = Object.entries(splits).map(([name, split]) => {
+    const path = `data.${name}`;
+    return [name, alignSplit(path, expectSplit(path, split), names).split];
+  });
   return { labels: names, notes: items, ...Object.fromEntries(checked) };
 }
 

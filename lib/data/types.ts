@@ -8,8 +8,10 @@ export interface Split {
   readonly texts: readonly string[];
   /** The second text of each pair (N); absent for single texts. */
   readonly pairs?: readonly string[];
-  /** The class of each text (N), an index into the data set's `labels`. */
+  /** The class of each text (N), an index into `labelNames`. */
   readonly labels: Int32Array;
+  /** The names of the classes (NC). A model's classes are matched with them by name. */
+  readonly labelNames: readonly string[];
   /** The files the texts came from, for messages. */
   readonly source: string;
 }
@@ -59,11 +61,14 @@ export interface DatasetOptions {
   /**
    * The classes, in order. Defaults to those that the data name themselves (the features in a Parquet file's metadata,
    * or in the card of a folder), or else to those of the training split: integers by value, names alphabetically. A file
-   * may hold names of this list, or indices into it; where the data name their classes, integers are indices into those.
+   * may hold names of this list, whatever their case and outer spaces where that leaves no doubt. Integers are indices into
+   * the classes that the data name, and into this list where they name none and no integer is in it.
    */
   labels?: readonly string[];
   /** The configuration, in a folder whose card (README.md) has several. Defaults to the card's own default. */
   config?: string;
+  /** The splits to read, all of which must be there. Defaults to those there are. */
+  splits?: readonly SplitName[];
   /** Takes a validation or test split out of the training split, where the data have none. Defaults to none. */
   split?: SplitOptions;
   /** Stops the reading; the promise rejects with ABORTED. Defaults to none. */

@@ -1,9 +1,12 @@
+import { type AdapterHead, adapterHead } from '../adapter/head.js';
 import { type Adapter, checkAdapter, readAdapter, resolveTargetModules } from '../adapter.js';
+import { arrangeHead, type Head } from '../checkpoint/head.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
+import { areNumbers } from '../labels.js';
 import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.js';
-import { copyArray, expectNames, invalidOption, isArray, nearest, shorten } from '../options.js';
+import { copyArray, invalidOption, isArray, nearest, shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { Model } from './model.js';
@@ -21,6 +24,8 @@ export interface AdapterInfo {
   virtualTokens: number;
   /** Of its weights, as its file holds them. */
   bytes: number;
+  /** What is worth knowing about its labels, e.g. that they are those of the base. */
+  notes: readonly string[];
 }
 
 /** An adapter in a session. */
@@ -56,8 +61,8 @@ export class NamedAdapters {
   }
 
   get list(): AdapterInfo[] {
-    return [...this.#byName.values()].map(({ name, kind, labels, virtualTokens, bytes }) => {
-      return { name, kind, labels, virtualTokens, bytes };
+    return [...this.#byName.values()].map(({ name, kind, labels, virtualTokens, bytes, notes }) => {
+      return { name, kind, labels, virtualTokens, bytes, notes };
     });
   }
 
@@ -140,8 +145,8 @@ export class NamedAdapters {
  * Reads an adapter to put beside a model: its files of one moment, where somebody saves over them meanwhile. One without a
  * classifier takes the model's own.
  *
- * @param labels names of its classes. Defaults to the adapter's own, else the model's where there are as many, else
- *   LABEL_0, LABEL_1, ...
+ * @param labels names of its classes, in the order to have them in. Defaults to the adapter's own, else those of the base
+ *   in the order of its file where there are as many, else LABEL_0, LABEL_1, ...
  * @throws BertuneError as readAdapter and checkAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
  */
 export async function readForModel(
@@ -155,19 +160,19 @@ export async function readForModel(
   const adapter = await readSettled(found, () => readAdapter(found));
   checkAdapter(adapter, model.config);
   throwIfAborted(signal);
-  const tensors = [...tensorsOf(adapter)];
-  if (!adapter.tensors.has('classifier.weight')) tensors.push(...(await ownClassifier(model, directory)));
-  const classes = adapter.tensors.get('classifier.weight')?.shape[0] ?? model.labels.length;
+  const own = adapterHead(adapter, model.base.labels) ?? (await modelHead(model, directory));
   throwIfAborted(signal);
-  const names = namesOf(classes, labels ?? adapter.labels ?? undefined, model.labels);
+  const head = labels ? arrangeHead(own, labels) : { ...own, notes: [] };
+  const tensors = [...tensorsOf(adapter, head)];
   return {
     info: {
       kind: adapter.kind,
-      labels: names,
+      labels: head.labels,
       virtualTokens: adapter.kind === 'prefix' ? adapter.virtualTokens : 0,
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
+      notes: [...own.notes, ...head.notes],
     },
-    config: configOf(adapter, model.config.layers, classes),
+    config: configOf(adapter, model.config.layers, head.labels.length),
     tensors,
   };
 }
@@ -178,8 +183,9 @@ function configOf(adapter: Adapter, layers: number, labels: number): NativeAdapt
   return { labels, lora: { modules, rank: adapter.rank, scaling: adapter.alpha / adapter.rank }, prefix: null };
 }
 
-function* tensorsOf(adapter: Adapter): Generator<NativeTensor> {
-  for (const [name, tensor] of adapter.tensors) yield nativeTensor(name, tensor);
+function* tensorsOf(adapter: Adapter, head: Head): Generator<NativeTensor> {
+  const tensors = new Map([...adapter.tensors, ...head.tensors]);
+  for (const [name, tensor] of tensors) yield nativeTensor(name, tensor);
   if (adapter.kind === 'prefix') yield nativeTensor(PROMPT_EMBEDDINGS, adapter.promptEmbeddings);
 }
 
@@ -191,8 +197,7 @@ function nativeTensor(name: string, { dtype, data }: Tensor): NativeTensor {
 }
 
 /** The model's classifier, which stands in for an adapter's. */
-async function ownClassifier(model: Model, directory: string): Promise<NativeTensor[]> {
-  const { session } = model;
+async function modelHead({ session, labels }: Model, directory: string): Promise<AdapterHead> {
   if (session.plan.head !== 'classifier' || session.plan.lora || session.plan.prefix) {
     const own = session.plan.head === 'classifier' ? "an adapter's" : 'a probe';
     throw new BertuneError(
@@ -200,25 +205,14 @@ async function ownClassifier(model: Model, directory: string): Promise<NativeTen
       `Expected an adapter with a classifier, because the model's own is ${own}, but ${directory} has none`,
     );
   }
-  const names = ['classifier.weight', 'classifier.bias'];
-  return Promise.all(
-    names.map(async (name) => {
-      const values = await session.read(name);
-      const dtype = values instanceof Float64Array ? 'F64' : 'F32';
-      return { name, dtype, bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
-    }),
-  );
-}
-
-function namesOf(classes: number, labels: readonly string[] | undefined, base: readonly string[]): readonly string[] {
-  if (labels === undefined) {
-    return base.length === classes ? base : Array.from({ length: classes }, (_, i) => `LABEL_${i}`);
+  const tensors = new Map<string, Tensor>();
+  for (const { name, shape } of session.plan.parameters) {
+    if (!name.startsWith('classifier.')) continue;
+    const values = await session.read(name);
+    const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    tensors.set(name, { dtype: values instanceof Float64Array ? 'F64' : 'F32', shape: [...shape], data });
   }
-  if (expectNames('labels', labels).length === classes) return labels;
-  throw new BertuneError(
-    'SHAPE_MISMATCH',
-    `Expected ${classes} labels, one a class of the adapter's classifier, but received ${labels.length}`,
-  );
+  return { kind: 'classifier', labels, named: !areNumbers(labels), tensors, notes: [] };
 }
 
 /** What the texts of a call are given to. */

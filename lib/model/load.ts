@@ -1,6 +1,5 @@
 import { basename, isAbsolute, join } from 'node:path';
 import { type Adapter, checkAdapter, isAdapter, readAdapter } from '../adapter.js';
-import { readConfig } from '../checkpoint/config.js';
 import { type Checkpoint, isCheckpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
@@ -11,11 +10,12 @@ import { parseHubId } from '../hub/id.js';
 import { type FindOptions, type Found, findModel, type HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
 import { loadNative } from '../native.js';
-import { expectNames, expectObject, expectPath, expectSeed, invalidOption } from '../options.js';
+import { expectNames, expectObject, expectOneOf, expectPath, expectSeed, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
 import { type DeviceOptions, resolveDevice } from './device.js';
+import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head.js';
 import { initializerOf } from './initialise.js';
 import { Model } from './model.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
@@ -23,8 +23,18 @@ import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */
 export interface LoadOptions extends DeviceOptions {
-  /** Names of the classes, in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1. */
+  /**
+   * Names of the classes, in the order that the logits will have. A trained classifier must have the same names, whose
+   * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,
+   * these become their names. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1.
+   */
   labels?: readonly string[];
+  /**
+   * What becomes of a trained classifier. 'keep': it stays, and `labels` that are not its classes are refused. 'fit': it
+   * stays, with its own labels, where it has all of `labels`; otherwise a new one takes its place, with a note. 'new': the
+   * classifier is new in any case. Defaults to 'keep'.
+   */
+  head?: HeadChoice;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
   adapter?: string;
   /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
@@ -41,6 +51,7 @@ export interface LoadOptions extends DeviceOptions {
 
 const LOAD_OPTIONS = [
   'labels',
+  'head',
   'device',
   'precision',
   'threads',
@@ -58,21 +69,17 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
   const seed = expectSeed('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
   const device = resolveDevice(options);
+  const choice = expectOneOf('head', options.head ?? 'keep', HEAD_CHOICES);
   // Where it cannot be loaded, that is said before files are read or fetched.
   loadNative();
-  const { adapter, base, notes, asked, checkpoint, tokenizer } = await readParts(
-    expectPath('source', source),
-    wanted,
-    options,
-  );
-  const labels = asked ?? checkpoint.config.labels ?? ['LABEL_0', 'LABEL_1'];
-  if (adapter) {
-    checkAdapter(adapter, checkpoint.config);
-    expectRows(adapter, labels.length);
-  }
+  const parts = await readParts(expectPath('source', source), choice, options);
+  const { adapter, base, notes, checkpoint, tokenizer } = parts;
+  if (adapter) checkAdapter(adapter, checkpoint.config);
+  const head = modelHead(adapter, checkpoint, choice, wanted);
+  const { labels } = head;
 
   const method = adapter ? methodOf(adapter) : null;
-  const trained = methodPlan(method, checkpoint.config, labels.length, checkpoint.head ?? 'classifier');
+  const trained = methodPlan(method, checkpoint.config, labels.length, head.kind);
   const plan = { ...trained, ...withoutTraining(trained.parameters) };
   if (tokenizer.vocabSize > checkpoint.config.vocabSize) {
     throw new BertuneError(
@@ -85,7 +92,7 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
   try {
     const fresh: string[] = [];
     for (const { name, shape } of plan.parameters) {
-      const tensor = tensorOf(name, checkpoint, adapter);
+      const tensor = tensorOf(name, head, checkpoint, adapter);
       if (tensor) await session.writeTensor(name, tensor);
       else {
         await session.initialize(name, initializerOf(name, shape, checkpoint.config, seed));
@@ -94,15 +101,21 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
     }
     const newPooler = fresh.some((name) => name.startsWith('bert.'));
     const model = new Model({
-      config: checkpoint.config,
+      config: { ...checkpoint.config, labels: [...labels] },
       labels: Object.freeze([...labels]),
       tokenizer,
       device,
-      base: { name: base.name, revision: base.revision, tokenizerFrom: base.directory, intact: !newPooler },
+      base: {
+        name: base.name,
+        revision: base.revision,
+        tokenizerFrom: base.directory,
+        intact: !newPooler,
+        labels: head.baseLabels,
+      },
       method,
       session,
     });
-    return { model, notes: [...notes, ...notesOn(fresh, checkpoint)] };
+    return { model, notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)] };
   } catch (cause) {
     await session.retire();
     throw cause;
@@ -110,15 +123,15 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
 }
 
 /** Reads the files, those of one moment where somebody writes to their directories meanwhile. */
-async function readParts(source: string, wanted: readonly string[] | undefined, options: LoadOptions) {
+async function readParts(source: string, choice: HeadChoice, options: LoadOptions) {
   const readAll = async () => {
     const { adapter, base, notes } = await findParts(source, options);
     throwIfAborted(options.signal);
     return readSettled(base.directory, async () => {
-      const asked = wanted ?? (adapter && (await adapterLabels(adapter, base.directory)));
-      const checkpoint = await readCheckpoint(base.directory, asked ? { labels: asked } : {});
+      const replaced = choice === 'new' || adapter?.tensors.has('classifier.weight');
+      const checkpoint = await readCheckpoint(base.directory, { head: replaced ? 'skip' : 'read' });
       const tokenizer = await Tokenizer.load(base.directory);
-      return { adapter, base, notes, asked, checkpoint, tokenizer };
+      return { adapter, base, notes, checkpoint, tokenizer };
     });
   };
   return (await isDirectory(source)) ? readSettled(source, readAll) : readAll();
@@ -197,25 +210,6 @@ export async function findBase(directory: string, adapter: Adapter, options: Fin
   );
 }
 
-/** Names of the classes that an adapter was trained for; undefined: the checkpoint's will do. */
-async function adapterLabels(adapter: Adapter, base: string): Promise<readonly string[] | undefined> {
-  if (adapter.labels) return adapter.labels;
-  const rows = adapter.tensors.get('classifier.weight')?.shape[0];
-  const { labels } = await readConfig(base);
-  // PEFT's files name no labels: those of the base, or where these are others, names as transformers makes them up.
-  if (rows === undefined || rows === labels?.length) return undefined;
-  return Array.from({ length: rows }, (_, i) => `LABEL_${i}`);
-}
-
-function expectRows(adapter: Adapter, labels: number): void {
-  const rows = adapter.tensors.get('classifier.weight')?.shape[0];
-  if (rows === undefined || rows === labels) return;
-  throw new BertuneError(
-    'SHAPE_MISMATCH',
-    `Expected a classifier of ${labels} labels in the adapter but found ${rows}; name its labels with labels`,
-  );
-}
-
 /** The method that an adapter continues with. Adapters hold no projection network, so a prefix goes on without. */
 function methodOf(adapter: Adapter): LoraMethod | PrefixMethod {
   if (adapter.kind === 'prefix') {
@@ -225,7 +219,8 @@ function methodOf(adapter: Adapter): LoraMethod | PrefixMethod {
   return { kind: 'lora', rank, alpha, dropout, targets: targetModules, trainHead: true };
 }
 
-function tensorOf(name: string, checkpoint: Checkpoint, adapter: Adapter | null): Tensor | undefined {
+function tensorOf(name: string, head: ModelHead, checkpoint: Checkpoint, adapter: Adapter | null): Tensor | undefined {
+  if (name.startsWith('classifier.')) return head.tensors.get(name);
   if (adapter?.kind === 'prefix' && name === PROMPT_EMBEDDINGS) return adapter.promptEmbeddings;
   return adapter?.tensors.get(name) ?? checkpoint.tensors.get(name);
 }

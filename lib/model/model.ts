@@ -24,6 +24,8 @@ export interface Base {
   revision: string | null;
   /** Directory of the tokenizer's files. */
   tokenizerFrom: string;
+  /** Names of its classifier's rows, in the order of its file; null where nothing names them. */
+  labels: readonly string[] | null;
   /** Whether the weights under an adapter are exactly those that the name leads to. */
   intact: boolean;
 }

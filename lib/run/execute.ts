@@ -28,7 +28,14 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
     for (const note of run.model.notes) events.onNote?.(note);
     run.trainer.on('progress', (progress) => events.onProgress?.(runProgress(progress)));
     run.trainer.on('epoch', (summary) => events.onEpoch?.(epochLine(summary)));
-    if (experiment.method === null) return run.record({ status: 'done', test: await run.test(events.signal) });
+    run.trainer.on('start', ({ notes }) => {
+      for (const note of notes) events.onNote?.(note);
+    });
+    if (experiment.method === null) {
+      const test = await run.test(events.signal);
+      for (const note of test?.notes ?? []) events.onNote?.(note);
+      return run.record({ status: 'done', test });
+    }
     log = await logOf(run);
     const trained = await run.train(events.signal);
     return run.record({ status: 'done', trained, test: await run.test(events.signal) });

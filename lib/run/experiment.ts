@@ -21,7 +21,7 @@ export interface Experiment {
   readonly base?: string;
   /** Files, a folder, or the embedded data's name. */
   readonly data: DataSource;
-  readonly dataset: Omit<DatasetOptions, 'labels' | 'signal' | 'onProgress'>;
+  readonly dataset: Omit<DatasetOptions, 'signal' | 'onProgress'>;
   /** How to train; null: the model is only measured as it is. */
   readonly method: Method | null;
   readonly options: Omit<TrainerOptions, 'method'>;

@@ -1,13 +1,13 @@
 import { modelOf, TextClassifier } from '../classifier.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import type { TextDataset } from '../data/types.js';
+import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import type { Method } from '../methods.js';
 import { processPeakMemory } from '../model/memory.js';
 import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
 import { Trainer } from '../trainer.js';
 import type { EvaluateResult, TrainResult } from '../training/events.js';
-import { loadTrainingData } from './data.js';
 import type { Experiment } from './experiment.js';
 
 /** A run made ready: data, model and trainer. */
@@ -33,18 +33,20 @@ export class Run implements AsyncDisposable {
   }
 
   /**
-   * Loads the data and the model of a experiment.
+   * Loads the data and the model of an experiment. A trained classifier stays where it has all of the data's labels;
+   * otherwise it is new, with the labels in the data's order.
    *
    * @throws BertuneError whatever is wrong with experiment, data or model
    */
   static async open(experiment: Experiment, signal?: AbortSignal): Promise<Run> {
-    const data = await loadTrainingData(experiment, signal);
+    const data = await loadDataset(experiment.data, { ...experiment.dataset, ...(signal && { signal }) });
     if (experiment.method !== null && data.train === undefined) {
       throw new BertuneError('NOT_FOUND', 'Expected a training split to train on but the data have none');
     }
     const { adapter, base, options, where } = experiment;
     const model = await TextClassifier.load(experiment.model, {
       labels: data.labels,
+      head: 'fit',
       ...(adapter === undefined ? {} : { adapter }),
       ...(base === undefined ? {} : { base }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),

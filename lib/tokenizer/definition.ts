@@ -6,6 +6,7 @@ import { Arguments, definedTokens, SPECIAL_TOKENS } from './files/arguments.js';
 import { tokenizersBackend } from './files/backend.js';
 import { robertaTokenizer } from './files/byte-pairs.js';
 import { type ClassName, chooseClass } from './files/classes.js';
+import { bertJapaneseTokenizer } from './files/japanese.js';
 import { readSettings } from './files/settings.js';
 import { FILES, hasFile, readFiles, type TokenizerFiles } from './files/source.js';
 import type { Special } from './files/token.js';
@@ -70,6 +71,7 @@ export interface TokenizerSettings {
 const CLASSES: Readonly<Record<ClassName, TokenizerClass>> = {
   TokenizersBackend: tokenizersBackend,
   BertTokenizer: bertTokenizer,
+  BertJapaneseTokenizer: bertJapaneseTokenizer,
   DistilBertTokenizer: distilBertTokenizer,
   MPNetTokenizer: mpnetTokenizer,
   RobertaTokenizer: robertaTokenizer,

@@ -1,12 +1,14 @@
 import { types } from 'node:util';
+import type { AlignedSplit } from '../data/labels.js';
 import type { Split } from '../dataset.js';
 import { BertuneError } from '../errors.js';
+import { listLabels } from '../labels.js';
 import { argmaxRows, classificationMetrics, crossEntropy } from '../metrics.js';
 import type { BatchPlan } from '../model/batches.js';
 import { forwardBatches } from '../model/forward.js';
 import type { Values } from '../model/session.js';
 import type { NativeSession } from '../native.js';
-import { copyArray, expectObject, invalidOption, isArray, isString } from '../options.js';
+import { copyArray, expectNames, expectObject, invalidOption, isArray, isString } from '../options.js';
 import { expectFiniteLogits } from '../prediction.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer.js';
@@ -20,8 +22,7 @@ export interface LossOptions {
 }
 
 /** A split as token ids, in a session. */
-export interface LoadedSplit {
-  split: Split;
+export interface LoadedSplit extends AlignedSplit {
   encoded: EncodedTexts;
   /** Of the dataset in the session. */
   handle: number;
@@ -39,7 +40,7 @@ const BLOCK = 512;
  */
 export async function evaluateSplit(
   native: NativeSession,
-  { split, encoded, handle, batches }: LoadedSplit,
+  { split, notes, encoded, handle, batches }: LoadedSplit,
   labelNames: readonly string[],
   options: LossOptions,
   signal: AbortSignal | undefined,
@@ -64,6 +65,7 @@ export async function evaluateSplit(
     stepsPerSecond: (batches.starts.length - 1) / runtime,
     examples: split.labels.length,
     truncated: encoded.truncated,
+    notes,
   };
 }
 
@@ -91,14 +93,14 @@ export function roundTo(value: number, decimals: number): number {
 }
 
 /**
- * Checks that a split is one, with at least one example and labels that the model has.
+ * Checks that a split is one, with at least one example.
  *
  * @param name what it is called in messages
  * @returns a copy, so that the caller's may change while it is used
  * @throws BertuneError INVALID_OPTION, INVALID_DATA
  */
-export function expectSplit(name: string, value: unknown, labels: readonly string[]): Split {
-  const split = expectObject(name, value, ['name', 'texts', 'pairs', 'labels', 'source']);
+export function expectSplit(name: string, value: unknown): Split {
+  const split = expectObject(name, value, ['name', 'texts', 'pairs', 'labels', 'labelNames', 'source']);
   if (!types.isInt32Array(split.labels)) throw invalidOption(`${name}.labels`, 'an Int32Array', split.labels);
   const classes = copyLabels(split.labels);
   if (!isArray(split.texts)) throw invalidOption(`${name}.texts`, 'an array of strings', split.texts);
@@ -109,14 +111,15 @@ export function expectSplit(name: string, value: unknown, labels: readonly strin
   }
   const texts = expectTextArray(`${name}.texts`, split.texts, length);
   const pairs = split.pairs === undefined ? undefined : expectTextArray(`${name}.pairs`, split.pairs, length);
-  const odd = classes.findIndex((label) => label < 0 || label >= labels.length);
+  const labelNames = expectNames(`${name}.labelNames`, split.labelNames);
+  const odd = classes.findIndex((label) => label < 0 || label >= labelNames.length);
   if (odd >= 0) {
     throw new BertuneError(
       'INVALID_DATA',
-      `Expected labels of 0..${labels.length - 1} (${labels.join(', ')}) in ${name} but found ${classes[odd]} at ${odd}`,
+      `Expected labels of 0..${labelNames.length - 1} (${listLabels(labelNames)}) in ${name} but found ${classes[odd]} at ${odd}`,
     );
   }
-  return { ...(split as unknown as Split), texts, ...(pairs && { pairs }), labels: classes };
+  return { ...(split as unknown as Split), texts, ...(pairs && { pairs }), labels: classes, labelNames };
 }
 
 /** Empty where the buffer was detached, or has become too small. */

@@ -63,6 +63,8 @@ export interface EvaluateResult {
   examples: number;
   /** Texts that were longer than allowed and were cut. */
   truncated: number;
+  /** How the split's labels were matched with the model's, where names differ in case or spaces or are numbers. */
+  notes: readonly string[];
 }
 
 /** Bytes. The parts and `peak` count the library's own allocations; `processPeak` all of the process. */
@@ -145,6 +147,8 @@ export interface TrainingPlan {
   classWeights: readonly number[] | null;
   trainableParameters: number;
   totalParameters: number;
+  /** How the labels of the splits were matched with the model's, where names differ in case or spaces or are numbers. */
+  notes: readonly string[];
   /** null: it starts at the beginning. */
   resumed: Resumption | null;
 }

@@ -1,3 +1,5 @@
+import { BertuneError } from '../errors.js';
+import { likelyLabels, listLabels, matchLabels } from '../labels.js';
 import { expectMethod, full, type Method, type MethodKind } from '../methods.js';
 import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
 import {
@@ -67,10 +69,11 @@ export interface TrainerOptions {
   /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
   labelSmoothing?: number;
   /**
-   * A weight a class (NC), in the order of the model's labels, or 'balanced': inversely proportional to how often the class occurs in the training data, as
-   * scikit-learn computes it (1 for a class that does not occur). Applied when evaluating as well. Defaults to none.
+   * A weight a class: by its name (1 for a class that is not named), or of all in the order of the model's labels (NC); or
+   * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
+   * for a class that does not occur). Applied when evaluating as well. Defaults to none.
    */
-  classWeights?: readonly number[] | 'balanced';
+  classWeights?: Readonly<Record<string, number>> | readonly number[] | 'balanced';
   /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
   seed?: number;
   /** Steps between two 'log' events, or 'epoch': one at the end of each epoch. Defaults to 500. */
@@ -134,6 +137,7 @@ export interface TrainerSettings {
   readonly warmupSteps: number;
   readonly warmupRatio: number;
   readonly labelSmoothing: number;
+  /** Numbers in the order of the model's labels. */
   readonly classWeights: readonly number[] | 'balanced' | null;
   readonly seed: number;
   readonly loggingSteps: number | 'epoch';
@@ -194,13 +198,13 @@ const BELOW_ONE = { min: 0, max: 1, maxExclusive: true };
  * Checks a Trainer's options and fills in defaults.
  *
  * @param given as the caller passed them
- * @param labels number of classes
+ * @param labels names of the model's classes
  * @param current the method of the model's adapter, where it has one
  * @throws BertuneError INVALID_OPTION
  */
 export function resolveTrainerOptions(
   given: TrainerOptions,
-  labels: number,
+  labels: readonly string[],
   current: Method | null = null,
 ): TrainerSettings {
   const options = expectObject('options', given, OPTION_NAMES);
@@ -292,14 +296,35 @@ const MOST_BATCHES = 2 ** 10;
 
 const isAnything = (_item: unknown): _item is unknown => true;
 
-function expectClassWeights(value: unknown, labels: number): readonly number[] | 'balanced' | null {
+function expectClassWeights(value: unknown, labels: readonly string[]): readonly number[] | 'balanced' | null {
   if (value === undefined) return null;
   if (value === 'balanced') return value;
-  const given = isArray(value) && value.length === labels ? copyArray(value, isAnything).items : [];
-  if (given.length !== labels) {
-    throw invalidOption('classWeights', `'balanced' or an array of ${labels} numbers, one a label`, value);
+  if (isArray(value) && value.length !== labels.length) {
+    throw invalidOption('classWeights', `'balanced' or ${labels.length} numbers, one a label`, value);
   }
+  const given = isArray(value) ? copyArray(value, isAnything).items : weightsByName(value, labels);
   const weights = given.map((weight, i) => expectNumberInRange(`classWeights[${i}]`, weight, { min: 0 }));
   if (!weights.some((weight) => weight > 0)) throw invalidOption('classWeights', 'a weight above 0', value);
   return Object.freeze(weights);
+}
+
+/** Weights in the order of the labels. */
+function weightsByName(value: unknown, labels: readonly string[]): unknown[] {
+  const weights = typeof value === 'object' && value !== null ? Object.entries(value) : [];
+  if (weights.length === 0) {
+    throw invalidOption(
+      'classWeights',
+      `'balanced', weights by label or ${labels.length} numbers, one a label,`,
+      value,
+    );
+  }
+  const names = weights.map(([name]) => name);
+  const { rows } = matchLabels(names, labels);
+  const unknown = names.filter((_, i) => rows[i] === undefined);
+  if (unknown.length === 0) return labels.map((_, row) => weights[rows.indexOf(row)]?.[1] ?? 1);
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `classWeights has ${listLabels(unknown)}, which the model does not; its classes are ${listLabels(labels)}` +
+      likelyLabels(unknown, labels),
+  );
 }

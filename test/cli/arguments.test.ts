@@ -69,7 +69,7 @@ describe('arguments of the command line', () => {
     ['--targets', 'query,,value', 'names with commas between them for --targets'],
     ['--logging-steps', 'often', 'epoch or a positive integer for --logging-steps'],
     ['--class-weights', '1,0', '--class-weights but received 0'],
-    ['--class-weights', 'even', 'balanced or numbers with commas between them for --class-weights'],
+    ['--class-weights', 'even', 'balanced or weights with commas between them for --class-weights'],
   ] as const) {
     it(`refuses ${flag} ${JSON.stringify(value)} by its name`, async () => {
       const error = await refusal(() => parse(flag, value));
@@ -95,11 +95,22 @@ describe('arguments of the command line', () => {
       ...['--learning-rate', '1e-3', '--max-steps', '7', '--batch-size', '2', '--gradient-accumulation', '3'],
       ...['--schedule', 'cosine', '--warmup-ratio', '0.1', '--weight-decay', '0.2', '--max-grad-norm', '0'],
       ...['--adam-beta1', '0.8', '--adam-beta2', '0.9', '--adam-eps', '1e-6', '--label-smoothing', '0.05'],
-      ...['--class-weights', '1,2', '--max-length', '64', '--seed', '7', '--logging-steps', '1', '--eval', 'epoch'],
+      ...[
+        '--class-weights',
+        'bad=2,good=1',
+        '--max-length',
+        '64',
+        '--seed',
+        '7',
+        '--logging-steps',
+        '1',
+        '--eval',
+        'epoch',
+      ],
       ...['--load-best', '--metric-for-best', 'loss', '--early-stopping', '2'],
     ];
     const options = trainerOptions(addTrainingOptions(new Command()).parse(args, { from: 'user' }).opts());
-    expect(resolveTrainerOptions(options, 2)).to.include({
+    expect(resolveTrainerOptions(options, ['good', 'bad'])).to.include({
       learningRate: 1e-3,
       maxSteps: 7,
       batchSize: 2,
@@ -120,7 +131,7 @@ describe('arguments of the command line', () => {
       metricForBest: 'loss',
       earlyStoppingPatience: 2,
     });
-    expect(options.classWeights).to.deep.equal([1, 2]);
+    expect(options.classWeights).to.deep.equal({ bad: 2, good: 1 });
     expect(trainerOptions(addTrainingOptions(new Command()).parse([], { from: 'user' }).opts())).to.deep.equal({});
   });
 });

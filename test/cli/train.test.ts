@@ -165,7 +165,10 @@ describe('bertune train', function () {
       ]);
       expect(run.status, run.stderr).to.equal(0);
       const { data } = await readJson(output, 'results.json');
-      expect(data.labels).to.deep.equal(['sadness', 'joy', 'love', 'anger', 'fear', 'surprise']);
+      expect(data.labels).to.deep.equal(['anger', 'joy']);
+      const { id2label } = await readJson(output, 'config.json');
+      expect(Object.values(id2label)).to.deep.equal(['sadness', 'joy', 'love', 'anger', 'fear', 'surprise']);
+      expect(run.stderr).to.contain("in the model's order: sadness, joy, love, anger, fear, surprise");
       expect(run.stderr).to.not.contain('classifier is new');
     });
   });

@@ -6,7 +6,13 @@ import { isMainThread, Worker } from 'node:worker_threads';
 const [library, model, task, where] = process.argv.slice(2);
 
 const texts = Array.from({ length: 64 }, (_, i) => `a good day with a friend ${i}`);
-const split = { name: 'train', texts, labels: Int32Array.from(texts, (_, i) => i % 3), source: 'memory' };
+const split = {
+  name: 'train',
+  texts,
+  labels: Int32Array.from(texts, (_, i) => i % 3),
+  labelNames: ['no', 'maybe', 'yes'],
+  source: 'memory',
+};
 
 async function work() {
   const { TextClassifier, Trainer } = await import(library);

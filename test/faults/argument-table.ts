@@ -132,6 +132,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       ),
       argument('load options', 'options', (value) => load(checkpoint, value), EMPTY_OPTIONS),
       argument('load options.labels', 'labels', (labels) => load(checkpoint, { ...cpu, labels }), [...NONE, ...NAMES]),
+      argument('load options.head', 'head', (head) => load(checkpoint, { ...cpu, head }), NONE),
       argument('load options.device', 'device', (device) => load(checkpoint, { ...cpu, device }), NONE),
       argument('load options.precision', 'precision', (precision) => load(checkpoint, { ...cpu, precision }), NONE),
       argument('load options.threads', 'threads', (threads) => load(checkpoint, { ...cpu, threads }), NONE),
@@ -298,6 +299,12 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       argument('evaluate split.texts', 'split.texts|split', (texts) => trainer.evaluate({ ...split, texts }), []),
       argument('evaluate split.pairs', 'split.pairs', (pairs) => trainer.evaluate({ ...split, pairs }), NONE),
       argument('evaluate split.labels', 'split', (labels) => trainer.evaluate({ ...split, labels }), []),
+      argument(
+        'evaluate split.labelNames',
+        'split.labelNames',
+        (labelNames) => trainer.evaluate({ ...split, labelNames }),
+        NAMES,
+      ),
       argument('evaluate split.name', '', (name) => trainer.evaluate({ ...split, name }), ['anything']),
       argument('evaluate split.source', '', (source) => trainer.evaluate({ ...split, source }), ['anything']),
     ],
@@ -379,6 +386,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
           'delimiter',
           'quoting',
           'labels',
+          'splits',
           'split',
           'signal',
         ] as const

@@ -8,7 +8,13 @@ const input = isMainThread ? JSON.parse(process.argv[2]) : workerData;
 const { TextClassifier, Trainer, PredictionService, lora } = await import(input.library);
 
 const texts = Array.from({ length: 200 }, (_, i) => `a day with good friends ${i}`);
-const split = { name: 'train', texts, labels: Int32Array.from(texts, (_, i) => i % 3), source: 'memory' };
+const split = {
+  name: 'train',
+  texts,
+  labels: Int32Array.from(texts, (_, i) => i % 3),
+  labelNames: ['no', 'maybe', 'yes'],
+  source: 'memory',
+};
 const load = () => TextClassifier.load(input.model, { device: 'cpu', threads: 2 });
 
 const tasks = {

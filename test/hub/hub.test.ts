@@ -9,7 +9,6 @@ import { parseHubId } from '../../lib/hub/id.js';
 import { hubSettings } from '../../lib/hub/settings.js';
 import { findDataset, findModel, pinned } from '../../lib/hub.js';
 import { lora } from '../../lib/methods.js';
-import { loadTrainingData } from '../../lib/run/data.js';
 import { executeRun } from '../../lib/run/execute.js';
 import { Trainer } from '../../lib/trainer.js';
 import { runCli } from '../cli/run-cli.js';
@@ -385,7 +384,7 @@ describe('the Hugging Face hub', function () {
       const overrides = { model: 'org/tiny', data: 'org/data', methods: ['linear'], where: CPU };
       const [before, linear] = await settle(comparisonExperiments(PRESETS.quick, overrides), {});
       expect(linear).to.include({ model: before.model, data: `org/data@${COMMIT}` });
-      await loadTrainingData(before);
+      await loadDataset(before.data, before.dataset);
       await hub.stop();
       const record = await executeRun(before);
       expect(record.error).to.equal(undefined);

@@ -190,15 +190,15 @@ describe('adapters beside a model', () => {
   });
 
   describe('logits', () => {
-    it('come in rows of one length, or not at all', async () => {
+    it('have the same classes in every row, or are refused', async () => {
       await using model = await load();
       await loadAll(model);
-      const { logits, classes } = await model.logits(['a', 'day'], { adapter: ['polite', 'inner'] });
-      expect([logits.length, classes]).to.deep.equal([4, 2]);
+      const polite = await model.logits(['a', 'day'], { adapter: 'polite' });
+      expect([polite.logits.length, polite.classes, polite.labels]).to.deep.equal([4, 2, ['rude', 'polite']]);
       const own = await model.logits(['a', 'day', 'day'], { adapter: ['dense', null, 'dense'] });
-      expect(own.classes).to.equal(3);
-      const refused = model.logits(['a', 'b', 'c'], { adapter: ['polite', 'inner', 'topics'] });
-      await expectRefusal(refused, 'INVALID_OPTION', /texts\[0\] has 2 and texts\[2\] 5/);
+      expect([own.classes, own.labels]).to.deep.equal([3, LABELS]);
+      const refused = model.logits(['a', 'b', 'c'], { adapter: ['polite', 'polite', 'inner'] });
+      await expectRefusal(refused, 'INVALID_OPTION', /texts\[0\] are rude, polite and those of texts\[2\] x, y/);
       await expectRefusal(model.logits(['a', 'b'], { adapter: ['polite', null] }), 'INVALID_OPTION');
     });
   });
@@ -210,11 +210,25 @@ describe('adapters beside a model', () => {
       const info = await model.loadAdapter('polite', directory.path('polite'));
       // r · (in + out) of query and value in two layers, and the classifier, in F32.
       const bytes = 4 * (2 * 2 * 4 * (32 + 32) + 2 * 32 + 2);
-      expect(info).to.deep.equal({ name: 'polite', kind: 'lora', labels: ['rude', 'polite'], virtualTokens: 0, bytes });
-      const prefix = await model.loadAdapter('warmth', directory.path('prefix'), { labels: ['1', '2', '3', '4'] });
+      expect(info).to.deep.equal({
+        name: 'polite',
+        kind: 'lora',
+        labels: ['rude', 'polite'],
+        virtualTokens: 0,
+        bytes,
+        notes: [],
+      });
+      const prefix = await model.loadAdapter('warmth', directory.path('prefix'), {
+        labels: ['hotter', 'Cold', 'hot', 'warm'],
+      });
       expect(prefix).to.include({ kind: 'prefix', virtualTokens: 5 });
       expect(model.adapters).to.deep.equal([info, prefix]);
-      expect((await model.predict('a', { adapter: 'warmth' }))[0]!.scores).to.have.all.keys('1', '2', '3', '4');
+      expect((await model.predict('a', { adapter: 'warmth' }))[0]!.scores).to.have.all.keys(
+        'Cold',
+        'warm',
+        'hot',
+        'hotter',
+      );
       expect(model.memory().adapters).to.be.above(info.bytes + prefix.bytes);
     });
 
@@ -243,7 +257,11 @@ describe('adapters beside a model', () => {
       await expectRefusal(model.loadAdapter('x', directory.path('none')), 'NOT_FOUND');
       await expectRefusal(model.loadAdapter('x', base()), 'NOT_FOUND', 'adapter_config.json');
       const labels = ['only one'];
-      await expectRefusal(model.loadAdapter('x', directory.path('dense'), { labels }), 'SHAPE_MISMATCH', '3 labels');
+      await expectRefusal(
+        model.loadAdapter('x', directory.path('dense'), { labels }),
+        'INVALID_OPTION',
+        'no, maybe, yes',
+      );
       await expectRefusal(model.loadAdapter('x', directory.path('dense'), { label: [] } as object), 'INVALID_OPTION');
       await expectRefusal(model.loadAdapter('x', fixture('parity', 'lora-final')), 'SHAPE_MISMATCH', 'lora_A');
       const signal = AbortSignal.abort();

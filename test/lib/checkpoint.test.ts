@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { parseConfig, readConfig } from '../../lib/checkpoint/config.js';
+import { arrangeHead, type Head } from '../../lib/checkpoint/head.js';
 import {
   type CheckpointContent,
   encoderTensors,
@@ -16,6 +17,7 @@ import {
   type ShapeTable,
   writeCheckpoint,
 } from '../../lib/checkpoint.js';
+import { areNumbers } from '../../lib/labels.js';
 import { fromFloat32, readSafetensors, type Tensor, toFloat32, writeSafetensors } from '../../lib/safetensors.js';
 import { comparable, copyWith, expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 
@@ -199,37 +201,22 @@ describe('checkpoint', () => {
   });
 
   describe('labels', () => {
-    it('of another number make the classifier new', async () => {
-      for (const labels of [
-        ['a', 'b'],
-        ['no', 'maybe', 'yes', 'never'],
-      ]) {
-        const { config, tensors, missing, ignored, head } = await readCheckpoint(plain, { labels });
-        expect(config.labels).to.deep.equal(labels);
-        expect(head).to.equal(null);
-        expect(missing).to.deep.equal(CLASSIFIER);
-        expect(ignored.sort()).to.deep.equal([...CLASSIFIER].sort());
-        expect(tensors.has('classifier.weight')).to.equal(false);
-      }
-    });
-
-    it('of the same number rename the classes', async () => {
-      const before = (await readCheckpoint(plain)).tensors;
-      const { config, tensors, head } = await readCheckpoint(plain, { labels: ['a', 'b', 'c'] });
-      expect(config.labels).to.deep.equal(['a', 'b', 'c']);
-      expect(head).to.equal('classifier');
-      expect(comparable(tensors)).to.deep.equal(comparable(before));
-    });
+    const headOf = async (path: string): Promise<Head> => {
+      const { config, tensors, head } = await readCheckpoint(path);
+      return { kind: head!, labels: config.labels!, named: !areNumbers(config.labels!), tensors };
+    };
 
     it('in another order take their rows along', async () => {
       for (const name of ['plain', 'bf16']) {
-        const before = (await readCheckpoint(checkpoints(name))).tensors;
-        const after = (await readCheckpoint(checkpoints(name), { labels: ['yes', 'no', 'maybe'] })).tensors;
+        const head = await headOf(checkpoints(name));
+        const { labels, tensors, notes } = arrangeHead(head, ['yes', 'no', 'maybe']);
+        expect(labels).to.deep.equal(['yes', 'no', 'maybe']);
+        expect(notes).to.deep.equal([]);
         for (const [key, width] of [
           ['classifier.weight', 32],
           ['classifier.bias', 1],
         ] as const) {
-          const [from, to] = [toFloat32(before.get(key)!), toFloat32(after.get(key)!)];
+          const [from, to] = [toFloat32(head.tensors.get(key)!), toFloat32(tensors.get(key)!)];
           [2, 0, 1].forEach((source, row) => {
             const row1 = [...to.subarray(row * width, (row + 1) * width)];
             expect(row1).to.deep.equal([...from.subarray(source * width, (source + 1) * width)]);
@@ -238,23 +225,67 @@ describe('checkpoint', () => {
       }
     });
 
-    it('never move rows that the file does not name one by one', async () => {
-      const target = await copyWith(plain, directory.path('copy'), 'config.json', (config) => {
-        config.id2label = { 0: 'no', 1: 'maybe', 2: 'yes', 3: 'never' };
-      });
-      const { tensors } = await readCheckpoint(target, { labels: ['never', 'no', 'maybe'] });
-      expect(comparable(tensors)).to.deep.equal(comparable((await readCheckpoint(plain)).tensors));
+    it('in the same order leave every tensor where it is', async () => {
+      const head = await headOf(plain);
+      expect(arrangeHead(head, LABELS).tensors).to.equal(head.tensors);
+      const { tensors, notes } = arrangeHead(head, ['No', 'maybe ', 'yes']);
+      expect(tensors).to.equal(head.tensors);
+      expect(notes.join()).to.contain('"No" is "no", "maybe " is "maybe"');
     });
 
-    it('are LABEL_i where the file names none', async () => {
-      const target = await copyWith(plain, directory.path('copy'), 'config.json', (config) => delete config.id2label);
-      expect((await readCheckpoint(target)).config.labels).to.deep.equal(['LABEL_0', 'LABEL_1', 'LABEL_2']);
+    it('that are other names are refused, however many', async () => {
+      const head = await headOf(plain);
+      const refused = (labels: string[], ...words: string[]) =>
+        expectRefusal(() => arrangeHead(head, labels), 'INVALID_OPTION', 'which are no, maybe, yes', ...words);
+      await refused(['no', 'maybe', 'sure'], 'it has no sure', 'labels leave out yes');
+      await refused(['no', 'maybe', 'yess'], 'it has no yess (did you mean yes?)');
+      await refused(['no', 'yes'], 'labels leave out maybe');
+      await refused(['no', 'maybe', 'yes', 'never'], 'it has no never');
+      await refused(['LABEL_0', 'LABEL_1', 'LABEL_2'], 'it has no LABEL_0, LABEL_1, LABEL_2');
+      await refused(['0', '1', '2'], 'it has no 0, 1, 2');
     });
 
-    it('must be a list of distinct names', async () => {
-      for (const labels of [[], ['a', 'a'], [1, 2], 'abc'] as unknown as string[][]) {
-        await expectRefusal(readCheckpoint(plain, { labels }), 'INVALID_OPTION', 'labels');
+    it('name rows that have numbers alone, in order', async () => {
+      for (const numbers of [
+        ['LABEL_0', 'LABEL_1', 'LABEL_2'],
+        ['0', '1', '2'],
+      ]) {
+        const target = await copyWith(plain, directory.path('copy'), 'config.json', (config) => {
+          config.id2label = { ...numbers };
+          config.label2id = undefined;
+        });
+        const head = await headOf(target);
+        const { labels, tensors, notes } = arrangeHead(head, ['x', 'y', 'z']);
+        expect(labels).to.deep.equal(['x', 'y', 'z']);
+        expect(tensors).to.equal(head.tensors);
+        expect(notes.join()).to.contain(`"x" is ${numbers[0]}, "y" is ${numbers[1]}, "z" is ${numbers[2]}`);
+        const turned = arrangeHead(head, numbers.toReversed());
+        expect(toFloat32(turned.tensors.get('classifier.bias')!)).to.deep.equal(
+          toFloat32(head.tensors.get('classifier.bias')!).reverse(),
+        );
+        await expectRefusal(() => arrangeHead(head, ['x', 'y']), 'INVALID_OPTION', `leave out ${numbers[0]}`);
       }
+    });
+
+    it('are those of label2id, or LABEL_i, where the file has no id2label', async () => {
+      const target = await copyWith(plain, directory.path('copy'), 'config.json', (config) => delete config.id2label);
+      const { config } = await readCheckpoint(target);
+      expect(config.labels).to.deep.equal(LABELS);
+      expect(config.labelNotes.join()).to.contain('those of label2id: no, maybe, yes');
+      await copyWith(target, directory.path('none'), 'config.json', (config) => delete config.label2id);
+      expect((await readCheckpoint(directory.path('none'))).config.labels).to.deep.equal([
+        'LABEL_0',
+        'LABEL_1',
+        'LABEL_2',
+      ]);
+    });
+
+    it('are not looked at where the classifier is passed over', async () => {
+      const { missing, ignored, head, tensors } = await readCheckpoint(plain, { head: 'skip' });
+      expect(head).to.equal(null);
+      expect(missing).to.deep.equal(CLASSIFIER);
+      expect(ignored.sort()).to.deep.equal([...CLASSIFIER].sort());
+      expect(tensors.has('classifier.weight')).to.equal(false);
     });
   });
 
@@ -362,8 +393,7 @@ describe('checkpoint', () => {
         'Expected the shape [2, 32] for tensor classifier.weight',
         'found [3, 32]',
       );
-      // Asked for by name, the classes in the file are what counts.
-      expect((await readCheckpoint(target, { labels: LABELS })).head).to.equal('classifier');
+      expect((await readCheckpoint(target, { head: 'skip' })).head).to.equal(null);
     });
 
     it('for a classifier without classes', async () => {
@@ -397,16 +427,6 @@ describe('checkpoint', () => {
         'Expected one tensor bert.embeddings.LayerNorm.weight',
         'embeddings.LayerNorm.gamma',
       );
-    });
-
-    it('for a problem that softmax does not solve, unless other classes are asked for', async () => {
-      for (const type of ['regression', 'multi_label_classification']) {
-        const target = await copyWith(plain, directory.path(type), 'config.json', (config) => {
-          config.problem_type = type;
-        });
-        await expectRefusal(readCheckpoint(target), 'CHECKPOINT_INVALID', 'problem_type', type);
-        expect((await readCheckpoint(target, { labels: ['a', 'b'] })).head).to.equal(null);
-      }
     });
 
     describe('for an index of shards that', () => {
@@ -539,13 +559,14 @@ describe('checkpoint', () => {
       expect(found.config.labels).to.deep.equal(labels);
       expect(comparable(found.tensors)).to.deep.equal(comparable(probe));
 
-      const others = await readCheckpoint(directory.path('out'), { labels: ['a', 'b'] });
+      const others = await readCheckpoint(directory.path('out'), { head: 'skip' });
       expect(others.head).to.equal(null);
       expect(others.missing).to.deep.equal(CLASSIFIER);
       expect(others.ignored).to.have.length(8);
 
-      const turned = await readCheckpoint(directory.path('out'), { labels: ['d', 'c', 'b', 'a'] });
-      const bias = (from: typeof found) => [...toFloat32(from.tensors.get('classifier.classifier.5.bias')!)];
+      const head: Head = { kind: 'probe', labels, named: true, tensors: found.tensors };
+      const turned = arrangeHead(head, ['d', 'c', 'b', 'a']);
+      const bias = (from: Pick<Head, 'tensors'>) => [...toFloat32(from.tensors.get('classifier.classifier.5.bias')!)];
       expect(bias(turned)).to.deep.equal(bias(found).reverse());
 
       const half = await changed((all) => all.delete('classifier.classifier.4.weight'), directory.path('out'));

@@ -146,9 +146,10 @@ describe('TextClassifier', () => {
       expect(processPeak).to.be.greaterThan(peak);
     });
 
-    it('makes a new classifier for other labels, by the seed', async () => {
+    it('makes a new classifier where it is asked for, by the seed', async () => {
       const loaded = async (seed: number) => {
-        await using model = await TextClassifier.load(base(), { ...CPU, labels: ['a', 'b', 'c', 'd'], seed });
+        const options = { labels: ['a', 'b', 'c', 'd'], head: 'new', seed } as const;
+        await using model = await TextClassifier.load(base(), { ...CPU, ...options });
         expect(model.notes.join()).to.match(/classifier is new/);
         expect(model.labels).to.deep.equal(['a', 'b', 'c', 'd']);
         expect(await model.parameter('classifier.bias')).to.deep.equal(new Float32Array(4));

@@ -26,6 +26,7 @@ describe('config.json', () => {
       padTokenId: 0,
       initializerRange: 0.02,
       labels: ['sadness', 'joy', 'love', 'anger', 'fear', 'surprise'],
+      labelNotes: [],
       problemType: null,
     });
     expect(raw).to.have.property('transformers_version', '5.17.0');
@@ -96,7 +97,8 @@ describe('config.json', () => {
       ['a negative range', { initializer_range: -1 }, 'initializer_range'],
       ['a padding token outside the vocabulary', { pad_token_id: 30522 }, 'pad_token_id'],
       ['a negative padding token', { pad_token_id: -1 }, 'pad_token_id'],
-      ['class names with a gap', { id2label: { 0: 'a', 2: 'b' } }, 'id2label'],
+      ['class names under no numbers', { id2label: { 0: 'a', b: 'b' } }, 'id2label'],
+      ['two names for one class', { id2label: { 0: 'a', '00': 'b' } }, 'id2label'],
       ['class names that are a list', { id2label: ['a', 'b'] }, 'id2label'],
       ['class names that are numbers', { id2label: { 0: 1, 1: 2 } }, 'id2label'],
       ['no class names', { id2label: {} }, 'id2label'],

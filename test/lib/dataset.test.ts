@@ -219,12 +219,44 @@ describe('dataset', () => {
       expect(stars.train!.labels).to.deep.equal(Int32Array.of(0, 2));
     });
 
-    it('reads all splits the same way', async () => {
+    it('says what it takes integers for', async () => {
+      const { notes } = await load('a.csv', rows, { labels: ['sad', 'glad', 'mad'] });
+      expect(notes).to.deep.equal(['The labels are integers without names: 2 is "mad", 0 is "sad", 1 is "glad".']);
+    });
+
+    it('reads all splits the same way, and no integers as names and as indices at once', async () => {
       const train = await write('train.csv', 'text,label\na,1\nb,2\n');
       const test = await write('test.csv', 'text,label\nc,0\n');
-      const { train: first, test: last } = await loadDataset({ train, test }, { labels: ['1', '2', '3'] });
+      const { train: first, test: last } = await loadDataset({ train, test }, { labels: ['x', 'y', 'z'] });
       expect(first!.labels).to.deep.equal(Int32Array.of(1, 2));
       expect(last!.labels).to.deep.equal(Int32Array.of(0));
+      const mixed = loadDataset({ train, test }, { labels: ['1', '2', '3'] });
+      await expectRefusal(mixed, 'INVALID_DATA', `Unknown label "0" in ${test}, line 2: expected one of 1, 2, 3`);
+    });
+
+    it('forgives case and outer spaces where they leave no doubt, and says so', async () => {
+      const train = await write('train.csv', 'text,label\na,Joy\nb,anger\n');
+      const test = await write('test.csv', 'text,label\nc,ANGER\nd,joy\n');
+      const data = await loadDataset({ train, test });
+      expect(data.labels).to.deep.equal(['Joy', 'anger']);
+      expect(data.test!.labels).to.deep.equal(Int32Array.of(1, 0));
+      expect(data.notes).to.deep.equal([
+        'Labels are matched whatever their case and outer spaces: "ANGER" is "anger", "joy" is "Joy".',
+      ]);
+      const both = await write('train.csv', 'text,label\na,Joy\nb,JOY\n');
+      await expectRefusal(loadDataset({ train: both, test }, {}), 'INVALID_DATA', 'Unknown label "ANGER"');
+    });
+
+    it('gives every split the names, and reads the splits that are asked for alone', async () => {
+      const train = await write('train.csv', 'text,label\na,joy\nb,anger\n');
+      const test = await write('test.csv', 'text,label\nc,fear\n');
+      const data = await loadDataset({ train, test }, { splits: ['test'] });
+      expect(data.train).to.equal(undefined);
+      expect(data.test!.labelNames).to.deep.equal(['fear']);
+      const taken = await loadDataset({ train }, { split: { test: 0.5, stratify: false } });
+      expect(taken.test!.labelNames).to.deep.equal(['anger', 'joy']);
+      await expectRefusal(loadDataset({ train }, { splits: ['dev' as 'test'] }), 'INVALID_OPTION', 'splits');
+      await expectRefusal(loadDataset({ train }, { splits: ['test'] }), 'NOT_FOUND', `a test split in ${train}`);
     });
 
     it('keeps the order that is given, with classes that do not occur', async () => {
@@ -240,7 +272,7 @@ describe('dataset', () => {
       await expectRefusal(
         loadDataset({ train, test }),
         'INVALID_DATA',
-        `Unknown label "jyo" in ${test}, line 4: expected one of anger, joy: did you mean joy?`,
+        `Unknown label "jyo" in ${test}, line 4: expected one of anger, joy (did you mean joy?)`,
       );
       await expectRefusal(loadDataset({ train, validation: test }), 'INVALID_DATA', '"jyo"');
     });

@@ -95,5 +95,5 @@ export function tinySplit(name: string, examples: number, seed: number): Split {
     words.splice(Math.floor(random() * words.length), 0, pick(WORDS[label]!), pick(WORDS[label]!));
     return words.join(' ');
   });
-  return { name, texts, labels, source: 'memory' };
+  return { name, texts, labels, labelNames: LABELS, source: 'memory' };
 }

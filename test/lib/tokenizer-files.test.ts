@@ -153,7 +153,8 @@ describe('the files of a tokenizer', () => {
     const plain = 'PreTrainedTokenizerFast';
 
     const CLASSES: [string, Record<string, Content>][] = [
-      ['BertJapaneseTokenizer', config({ tokenizer_class: 'BertJapaneseTokenizer' })],
+      ['word_tokenizer_type', config({ tokenizer_class: 'BertJapaneseTokenizer', word_tokenizer_type: 'mecab' })],
+      ['do_lower_case', config({ tokenizer_class: 'BertJapaneseTokenizer', do_lower_case: true })],
       ['XLNetTokenizer', definition({}, 'XLNetTokenizerFast')],
       ['AlbertTokenizer', definition({}, 'AlbertTokenizer')],
       ['"x.Own"', config({ auto_map: { AutoTokenizer: ['x.Own', null] } })],

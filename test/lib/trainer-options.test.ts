@@ -3,9 +3,11 @@ import { BertuneError } from '../../lib/errors.js';
 import { full, linear, lora, prefix } from '../../lib/methods.js';
 import { DEFAULT_LEARNING_RATES, resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
 
+const NAMES = ['a', 'b', 'c'];
+
 describe('trainer options', () => {
   it('default to those of TrainingArguments', () => {
-    expect(resolveTrainerOptions({}, 3)).to.deep.equal({
+    expect(resolveTrainerOptions({}, NAMES)).to.deep.equal({
       method: full(),
       learningRate: 5e-5,
       epochs: 3,
@@ -40,14 +42,22 @@ describe('trainer options', () => {
 
   it('take the learning rate from the method', () => {
     for (const method of [full(), linear(), prefix(), lora()]) {
-      expect(resolveTrainerOptions({ method }, 3).learningRate).to.equal(DEFAULT_LEARNING_RATES[method.kind]);
+      expect(resolveTrainerOptions({ method }, NAMES).learningRate).to.equal(DEFAULT_LEARNING_RATES[method.kind]);
     }
-    expect(resolveTrainerOptions({ method: lora(), learningRate: 0.5 }, 3).learningRate).to.equal(0.5);
+    expect(resolveTrainerOptions({ method: lora(), learningRate: 0.5 }, NAMES).learningRate).to.equal(0.5);
   });
 
   it('go on with the adapter of the model', () => {
-    expect(resolveTrainerOptions({}, 3, lora({ rank: 2 })).method).to.deep.equal(lora({ rank: 2 }));
-    expect(resolveTrainerOptions({ method: full() }, 3, lora({ rank: 2 })).method).to.deep.equal(full());
+    expect(resolveTrainerOptions({}, NAMES, lora({ rank: 2 })).method).to.deep.equal(lora({ rank: 2 }));
+    expect(resolveTrainerOptions({ method: full() }, NAMES, lora({ rank: 2 })).method).to.deep.equal(full());
+  });
+
+  it('take class weights by name, whatever the order', () => {
+    const weights = (classWeights: TrainerOptions['classWeights']) =>
+      resolveTrainerOptions({ ...(classWeights && { classWeights }) }, NAMES).classWeights;
+    expect(weights({ c: 3, A: 0.5 })).to.deep.equal([0.5, 1, 3]);
+    expect(weights([1, 2, 3])).to.deep.equal([1, 2, 3]);
+    expect(weights('balanced')).to.equal('balanced');
   });
 
   const REFUSED: [TrainerOptions, string][] = [
@@ -66,7 +76,11 @@ describe('trainer options', () => {
     [{ schedule: 'step' as 'linear' }, 'one of linear, constant, cosine'],
     [{ warmupSteps: 3, warmupRatio: 0.1 }, 'warmupRatio'],
     [{ labelSmoothing: 1 }, 'labelSmoothing'],
-    [{ classWeights: [1, 2] }, 'an array of 3 numbers'],
+    [{ classWeights: [1, 2] }, "'balanced' or 3 numbers"],
+    [{ classWeights: { a: 1, d: 1 } }, 'classWeights has d, which the model does not; its classes are a, b, c'],
+    [{ classWeights: {} }, 'weights by label'],
+    [{ classWeights: { a: -1 } }, 'classWeights[0]'],
+    [{ classWeights: 'even' as 'balanced' }, 'weights by label'],
     [{ classWeights: [1, -1, 1] }, 'classWeights[1]'],
     [{ classWeights: [0, 0, 0] }, 'a weight above 0'],
     [{ seed: -1 }, 'seed'],
@@ -88,7 +102,7 @@ describe('trainer options', () => {
 
   for (const [options, words] of REFUSED) {
     it(`refuse ${JSON.stringify(options)}`, () => {
-      expect(() => resolveTrainerOptions(options, 3))
+      expect(() => resolveTrainerOptions(options, NAMES))
         .to.throw(BertuneError, words)
         .with.property('code', 'INVALID_OPTION');
     });

@@ -12,7 +12,7 @@ function offsetsOf(examples: number): Int32Array {
 }
 
 const planOf = (examples: number, options: TrainerOptions) =>
-  planRun(offsetsOf(examples), resolveTrainerOptions(options, 3), undefined);
+  planRun(offsetsOf(examples), resolveTrainerOptions(options, ['a', 'b', 'c']), undefined);
 
 describe('training plan', () => {
   it('keeps the last partial batch, and the last partial step', async () => {

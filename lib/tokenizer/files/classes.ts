@@ -13,6 +13,7 @@ import { FILES, type TokenizerFiles } from './source.js';
 export type ClassName =
   | 'TokenizersBackend'
   | 'BertTokenizer'
+  | 'BertJapaneseTokenizer'
   | 'DistilBertTokenizer'
   | 'MPNetTokenizer'
   | 'RobertaTokenizer'
@@ -24,6 +25,7 @@ const NAMES: Readonly<Record<ClassName, string>> = {
   TokenizersBackend: 'TokenizersBackend PreTrainedTokenizer PythonBackend BloomTokenizer',
   BertTokenizer:
     'BertTokenizer ElectraTokenizer LayoutLMTokenizer LxmertTokenizer MobileBertTokenizer SqueezeBertTokenizer',
+  BertJapaneseTokenizer: 'BertJapaneseTokenizer',
   DistilBertTokenizer: 'DistilBertTokenizer',
   MPNetTokenizer: 'MPNetTokenizer',
   RobertaTokenizer: 'RobertaTokenizer BartTokenizer LEDTokenizer LongformerTokenizer MvpTokenizer',
@@ -36,6 +38,7 @@ const MODEL_TYPES: Readonly<Record<ClassName, string>> = {
   TokenizersBackend: 'modernbert nystromformer xlm-roberta-xl',
   BertTokenizer:
     'bert convbert distilbert electra ernie layoutlm lxmert megatron-bert mobilebert nomic_bert squeezebert visual_bert',
+  BertJapaneseTokenizer: '',
   DistilBertTokenizer: '',
   MPNetTokenizer: 'mpnet',
   RobertaTokenizer: 'roberta roberta-prelayernorm bart data2vec-text ibert led lilt longformer mra mvp',
@@ -45,7 +48,7 @@ const MODEL_TYPES: Readonly<Record<ClassName, string>> = {
 
 /** The other classes that transformers 5.17 has. A class that it does not have it replaces by TokenizersBackend. */
 const OTHERS =
-  'AlbertTokenizer AutoTokenizer BarthezTokenizer BartphoTokenizer BasicTokenizer BertGenerationTokenizer BertJapaneseTokenizer ' +
+  'AlbertTokenizer AutoTokenizer BarthezTokenizer BartphoTokenizer BasicTokenizer BertGenerationTokenizer ' +
   'BertweetTokenizer BigBirdTokenizer BioGptTokenizer BlenderbotSmallTokenizer BlenderbotTokenizer ByT5Tokenizer CLIPTokenizer ' +
   'CTRLTokenizer CanineTokenizer CharacterTokenizer ClvpTokenizer CodeGenTokenizer CodeLlamaTokenizer CohereTokenizer ConvBertTokenizer ' +
   'CpmAntTokenizer CpmTokenizer DPRContextEncoderTokenizer DPRQuestionEncoderTokenizer DPRReaderTokenizer DebertaTokenizer ' +

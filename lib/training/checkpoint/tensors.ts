@@ -71,12 +71,11 @@ export async function writeBest(
 export async function readTrained(
   directory: string,
   plan: MethodPlan,
-  labels: readonly string[],
   precision: NativePrecision,
 ): Promise<Record<'value' | 'm' | 'v', Map<string, Tensor>>> {
   const path = join(directory, OPTIMIZER_FILE);
   const { tensors } = await readSafetensors(path);
-  const model = await modelTensors(directory, labels);
+  const model = await modelTensors(directory);
   const dtype = dtypeOf(precision);
   const trained = { value: new Map<string, Tensor>(), m: new Map<string, Tensor>(), v: new Map<string, Tensor>() };
   for (const [name, shape] of trainableShapes(plan)) {
@@ -109,8 +108,8 @@ export async function readBest(
   );
 }
 
-async function modelTensors(directory: string, labels: readonly string[]): Promise<ReadonlyMap<string, Tensor>> {
-  if (!(await isAdapter(directory))) return (await readCheckpoint(directory, { labels })).tensors;
+async function modelTensors(directory: string): Promise<ReadonlyMap<string, Tensor>> {
+  if (!(await isAdapter(directory))) return (await readCheckpoint(directory)).tensors;
   const adapter = await readAdapter(directory);
   if (adapter.kind !== 'prefix') return adapter.tensors;
   return new Map([...adapter.tensors, [PROMPT_EMBEDDINGS, adapter.promptEmbeddings]]);

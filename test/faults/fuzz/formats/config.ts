@@ -1,4 +1,4 @@
-import { configToJson, parseConfig, readConfig } from '../../../../lib/checkpoint/config.js';
+import { type BertConfig, configToJson, parseConfig, readConfig } from '../../../../lib/checkpoint/config.js';
 import { expectedTensors } from '../../../../lib/checkpoint.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, sound } from '../format.js';
@@ -54,8 +54,8 @@ export const format: Format = {
     if (labels) sound(new Set(labels).size === labels.length && labels.length > 0, 'labels are not distinct');
     sound(expectedTensors(config).size > 0, 'no tensors');
     const again = configToJson(config, labels?.every(Boolean) ? labels : ['a', 'b'], 'classifier', 'float32');
-    const { raw: _, labels: __, problemType: ___, ...sizes } = parseConfig(again);
-    const { raw: ____, labels: _____, problemType: ______, ...before } = config;
+    const sizesOf = ({ raw: _, labels: __, labelNotes: ___, problemType: ____, ...sizes }: BertConfig) => sizes;
+    const [sizes, before] = [sizesOf(parseConfig(again)), sizesOf(config)];
     sound(JSON.stringify(sizes) === JSON.stringify(before), 'it is another when written and read again');
   },
   codes: CODES,
