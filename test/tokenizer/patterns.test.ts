@@ -34,6 +34,9 @@ describe('patterns of tokenizers', () => {
     ['(?m:.)|.', 'a\n', ['a', '\n']],
     ['(?x) a b # c\n | c', 'ab c', ['ab', 'c']],
     ['b*', 'abb', ['', 'bb']],
+    // What led to a match is not what led to nothing: the next search starts there.
+    ['(?:(?!\\S)\\p{L}?|\\P{L}?)(?:\\w(?![a-c]{2})|é)*', 'ab K', ['ab', 'K']],
+    ['(\\w*?)(?![a-c]{2})(?:é|[^a])*', 'ab\r\n1a1', ['ab\r\n1', '1']],
   ];
 
   for (const [pattern, text, expected] of EXPECTED) {
