@@ -7,7 +7,7 @@ import { FILES, type TokenizerFiles } from './source.js';
 import { contentOf } from './token.js';
 import type { Parts, SpecialTokens, TokenizerClass } from './tokenizer-class.js';
 import { readPieces } from './vocabulary.js';
-import { bertTokenizer } from './word-pieces.js';
+import { bertTokenizer, unknownToken, wordPieceModel } from './word-pieces.js';
 
 /** Stands between words until they are normalised, as characters of two words never combine. No text has it by then. */
 const BOUNDARY = '\0';
@@ -51,21 +51,12 @@ async function build(files: TokenizerFiles, given: Arguments, special: SpecialTo
   }
   const vocab = await readPieces(directory);
   if (vocab === undefined) throw new BertuneError('NOT_FOUND', `Expected ${FILES.vocabulary} in ${directory}`);
-  const unknown = special.required('unk_token');
-  if (!Object.hasOwn(vocab, unknown)) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected ${unknown} in ${join(directory, FILES.vocabulary)}`);
-  }
+  const unknown = unknownToken(vocab, directory, special);
   const word: Parts = {
     normalizer: sequence('normalizers', [replace(CONTROLS, ''), { type: 'NFC' }]),
     pre_tokenizer: sequence('pretokenizers', [{ type: 'WhitespaceSplit' }, split(PUNCTUATION, 'Isolated')]),
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    model: {
-      type: 'WordPiece',
-      unk_token: unknown,
-      continuing_subword_prefix: '##',
-      max_input_chars_per_word: 100,
-      vocab,
-    },
+    model: wordPieceModel(vocab, unknown),
   };
   return kind === 'wordpiece' ? word : { ...word, ...characters(word, unknown) };
 }

@@ -72,21 +72,8 @@ async function build(
   special: SpecialTokens,
 ): Promise<Parts> {
   const vocab = await vocabulary(className, files);
-  const unknown = special.required('unk_token');
-  if (!Object.hasOwn(vocab, unknown)) {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Expected the unknown token ${JSON.stringify(unknown)} in the vocabulary of the tokenizer in ${files.directory}`,
-    );
-  }
   return {
-    model: {
-      type: 'WordPiece',
-      unk_token: unknown,
-      continuing_subword_prefix: '##',
-      max_input_chars_per_word: 100,
-      vocab,
-    },
+    model: wordPieceModel(vocab, unknownToken(vocab, files.directory, special)),
     normalizer: {
       type: 'BertNormalizer',
       clean_text: true,
@@ -96,6 +83,26 @@ async function build(
     },
     pre_tokenizer: { type: 'BertPreTokenizer' },
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+  };
+}
+
+/** The token for what is unknown, which has to be in the vocabulary. */
+export function unknownToken(vocab: Vocabulary, directory: string, special: SpecialTokens): string {
+  const unknown = special.required('unk_token');
+  if (Object.hasOwn(vocab, unknown)) return unknown;
+  throw new BertuneError(
+    'CHECKPOINT_INVALID',
+    `Expected the unknown token ${JSON.stringify(unknown)} in the vocabulary of the tokenizer in ${directory}`,
+  );
+}
+
+export function wordPieceModel(vocab: Vocabulary, unknown: string): Parts['model'] {
+  return {
+    type: 'WordPiece',
+    unk_token: unknown,
+    continuing_subword_prefix: '##',
+    max_input_chars_per_word: 100,
+    vocab,
   };
 }
 
