@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
 import { invalidValue } from '../../files/invalid.js';
 import type { Component } from '../definition.js';
