@@ -1,8 +1,9 @@
 import { BertuneError } from './errors.js';
 import { copyArray, expectAbortSignal, expectObject, expectPath, invalidOption, isArray, isString } from './options.js';
 import { TimeSlice } from './time-slice.js';
-import { readDefinition, type TokenizerDefinition, type TokenizerSettings } from './tokenizer/definition.js';
+import type { TokenizerDefinition, TokenizerSettings } from './tokenizer/definition.js';
 import { Encoder } from './tokenizer/encoder.js';
+import { readDefinition } from './tokenizer/files/read-definition.js';
 import { namingDirectory } from './tokenizer/naming.js';
 import { type EncodedTexts, Packer, type Part } from './tokenizer/packer.js';
 import { pairLengths } from './tokenizer/pairs.js';

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { isFile, readBytes } from '../files/input.js';
 import { dataFile, formatJson, type OutputFile } from '../files/output.js';
-import { readDefinition, type TokenizerDefinition } from '../tokenizer/definition.js';
+import type { TokenizerDefinition } from '../tokenizer/definition.js';
 import { chooseClass } from '../tokenizer/files/classes.js';
+import { readDefinition } from '../tokenizer/files/read-definition.js';
 import { FILES, readFiles, TOKENIZER_FILES } from '../tokenizer/files/source.js';
 
 /** Far above any tokenizer's. */

@@ -5,17 +5,11 @@ import type { Model, ModelSettings } from './models/model.js';
 import { readModel } from './models.js';
 import type { Normalizer } from './normalizers/normalizer.js';
 import { readNormalizer } from './normalizers.js';
-import type { Piece } from './piece.js';
+import type { Ids, Piece } from './piece.js';
 import type { PreTokenizer } from './pre-tokenizers/pre-tokenizer.js';
 import { readPreTokenizer } from './pre-tokenizers.js';
 import { STEP } from './steps.js';
 import { WordPieces } from './word-pieces.js';
-
-/**
- * What comes of a text, from left to right: the ids of a word, or the first of many that it has; or the id of an added
- * token. `undefined` is a pause.
- */
-export type Ids = readonly number[] | { readonly unfinished: readonly number[] } | number | undefined;
 
 /** How much longer than what was given a text may become, in characters: so much for each, and so much beside. */
 const MOST_GROWTH = 64;

@@ -21,3 +21,9 @@ export function prepend(piece: Piece, text: string): void {
   if (piece.leading > 0) piece.leading += text.length;
   piece.text = text + piece.text;
 }
+
+/**
+ * What comes of a text, from left to right: the ids of a word, or the first of many that it has; or the id of an added
+ * token. `undefined` is a pause.
+ */
+export type Ids = readonly number[] | { readonly unfinished: readonly number[] } | number | undefined;

@@ -1,4 +1,4 @@
-import type { Ids } from './encoder.js';
+import type { Ids } from './piece.js';
 
 /** The ids of a text as they come, and how far Hugging Face's tokenizers would have read it. */
 export class Reading {

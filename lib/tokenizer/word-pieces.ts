@@ -1,9 +1,9 @@
 import { Settings } from './component.js';
 import type { TokenizerDefinition } from './definition.js';
-import type { Ids } from './encoder.js';
 import type { Model } from './models/model.js';
 import { WordPiece } from './models/word-piece.js';
 import { bertConversion } from './normalizers/bert.js';
+import type { Ids } from './piece.js';
 import { finish, STEP } from './steps.js';
 import { cutBefore, WORDS } from './unicode.js';
 

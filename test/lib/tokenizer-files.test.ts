@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { tokenizerFiles } from '../../lib/checkpoint/tokenizer-files.js';
 import { writeFilesAtomic } from '../../lib/files/output.js';
-import { type AddedToken, readDefinition } from '../../lib/tokenizer/definition.js';
+import type { AddedToken } from '../../lib/tokenizer/definition.js';
+import { readDefinition } from '../../lib/tokenizer/files/read-definition.js';
 import { Tokenizer } from '../../lib/tokenizer.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 
