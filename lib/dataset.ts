@@ -83,7 +83,7 @@ export async function loadDataset(source: string | DatasetFiles, given: DatasetO
     else if (found.discovered && name === 'test') notes.push(`the test split (${rows.source}) has no labels: left out`);
     else throw new BertuneError('INVALID_DATA', `Expected labels in ${rows.source} but all rows are without`);
   }
-  const data = assemble(raw, options.labels, found.classNames, notes);
+  const data = assemble(raw, options.labels, notes);
   return options.split === undefined ? data : takeSplits(data, options.split);
 }
 
@@ -109,7 +109,7 @@ export function datasetFromRows(
     if (rows !== undefined) raw[name] = collectRows(name, rows);
   }
   if (Object.keys(raw).length === 0) throw invalidOption('splits', 'rows for train, validation or test', splits);
-  const data = assemble(raw, labels, undefined, []);
+  const data = assemble(raw, labels, []);
   return split === undefined ? data : takeSplits(data, split);
 }
 
@@ -142,7 +142,11 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
   };
 }
 
-async function readSplit({ files, discovered }: FoundFiles, name: SplitName, options: DatasetOptions): Promise<Rows> {
+async function readSplit(
+  { files, discovered, classNames }: FoundFiles,
+  name: SplitName,
+  options: DatasetOptions,
+): Promise<Rows> {
   const rows = new Rows(files[name].every((path) => path.toLowerCase().endsWith('.parquet')) ? 'row' : 'line');
   const seen = new Set<string>();
   for (const path of files[name]) {
@@ -156,7 +160,8 @@ async function readSplit({ files, discovered }: FoundFiles, name: SplitName, opt
     }
     rows.begin(path);
     await read(path, rows, { ...options, labelsOptional: discovered && name === 'test' });
-    rows.end();
+    const column = rows.columns?.label;
+    rows.end(column === undefined ? undefined : classNames?.(column));
   }
   return rows;
 }
@@ -186,7 +191,6 @@ function collectRows(name: SplitName, rows: readonly TextRow[]): Rows {
 function assemble(
   raw: Partial<Record<SplitName, Rows>>,
   labels: readonly string[] | undefined,
-  cardClassNames: ((column: string) => readonly string[] | undefined) | undefined,
   notes: readonly string[],
 ): TextDataset {
   const present = SPLIT_NAMES.flatMap((name) => (raw[name] === undefined ? [] : [{ name, split: raw[name] }]));
@@ -198,11 +202,9 @@ function assemble(
     const [pairs, single] = first.pairs.length > 0 ? [first, split] : [split, first];
     throw new BertuneError('INVALID_DATA', `Expected pairs of texts in ${single.source}, as in ${pairs.source}`);
   }
-  const column = first.columns?.label;
-  const named = first.classNames ?? (column === undefined ? undefined : cardClassNames?.(column));
-  const classes = labels ?? named ?? impliedClasses(raw.train === undefined ? splits : [raw.train]);
-  const { indices, notes: labelNotes } = labelIndices(splits, classes, named);
-  const allNotes = [...notes, ...labelNotes];
+  const classes = labels ?? first.classes ?? impliedClasses(raw.train === undefined ? splits : [raw.train]);
+  const { indices, notes: labelNotes } = labelIndices(splits, classes, { given: labels !== undefined });
+  const allNotes = [...notes, ...splits.flatMap((split) => split.notes), ...labelNotes];
   const labelNames = [...classes];
   return {
     labels: labelNames,

@@ -21,47 +21,52 @@ export interface LabelIndices {
 }
 
 /**
- * Turns labels into indices of `classes`, by name. Integers are indices of the classes that the data name, where they name
- * any. Otherwise they are names as well, unless none of them is one of the classes: then they are indices of these.
+ * Turns labels into indices of `classes`, by name. Integers without names are names as well, unless the caller gives the
+ * classes and none of them is one of these: then they are indices of the classes.
  *
  * @param splits all splits of the data set, so that they are read the same way
  * @param classes the names of the classes, in order
- * @param named the classes that the data name themselves; undefined where they name none
+ * @param options.given whether the caller gives the classes
  * @throws BertuneError INVALID_DATA for a label that is not known, naming the source, the line, the label and the classes
  */
 export function labelIndices(
   splits: readonly Rows[],
   classes: readonly string[],
-  named?: readonly string[],
+  { given }: { given: boolean },
 ): LabelIndices {
-  const written = [...new Set(splits.flatMap(({ names }) => names))];
-  const integers = written.every(isInteger);
+  const all = splits.flatMap(({ names, areIntegers }) => names.map((label, i) => ({ label, counts: areIntegers[i]! })));
+  const integers = [...new Set(all.flatMap(({ label, counts }) => (counts ? [label] : [])))];
   const isClass = new Set(classes);
-  const areIndices = integers && named === undefined && !written.some((label) => isClass.has(label));
-  const counted = integers ? (named ?? (areIndices ? classes : undefined)) : undefined;
-  /** undefined: an integer that counts nothing. */
-  const names = new Map(written.map((label) => [label, counted ? counted[Number(label)] : label]));
-  const distinct = [...new Set(names.values())].filter((name) => name !== undefined);
+  const areIndices = given && integers.length > 0 && !integers.some((label) => isClass.has(label));
+  const names = new Set(all.flatMap(({ label, counts }) => (counts && areIndices ? [] : [label])));
+  const distinct = [...names];
   const { rows, notes } = matchLabels(distinct, classes, { oneToOne: false });
   const known = new Map(distinct.map((name, i) => [name, rows[i]]));
-  const indexOf = (label: string, place: string) => {
-    const name = names.get(label);
-    if (name === undefined)
-      throw unknownLabel(label, place, `an index in 0..${counted!.length - 1} of ${listLabels(counted!)}`);
-    const index = known.get(name);
+  const indexOf = (label: string, counts: boolean, place: string) => {
+    if (counts && areIndices) {
+      const index = Number(label);
+      if (index >= 0 && index < classes.length) return index;
+      throw unknownLabel(label, place, `an index in 0..${classes.length - 1} of ${listLabels(classes)}`);
+    }
+    const index = known.get(label);
     if (index !== undefined) return index;
-    throw unknownLabel(name, place, `one of ${listLabels(classes)}${likelyLabels([name], classes)}`);
+    const advice = counts === classes.every(isInteger) ? likelyLabels([label], classes) : WRITTEN_IN_TWO_WAYS;
+    throw unknownLabel(label, place, `one of ${listLabels(classes)}${advice}`);
   };
   const indices = splits.map((split) => {
-    const table = split.names.map((label, i) => indexOf(label, split.places[i]!));
+    const table = split.names.map((label, i) => indexOf(label, split.areIntegers[i]!, split.places[i]!));
     return split.labels.map((label) => table[label]!);
   });
-  const read = written.map((label) => `${label} is ${JSON.stringify(names.get(label))}`);
+  const read = integers.map((label) => `${label} is ${JSON.stringify(classes[Number(label)])}`);
   return {
     indices,
     notes: areIndices ? [`The labels are integers without names: ${listLabels(read)}.`, ...notes] : notes,
   };
 }
+
+const WRITTEN_IN_TWO_WAYS =
+  '. The data write their labels in two ways, as names and as integers: say what the integers count with labels, the ' +
+  'names of 0, 1, … in order (--labels)';
 
 function unknownLabel(label: string, place: string, expected: string): BertuneError {
   return new BertuneError('INVALID_DATA', `Unknown label ${JSON.stringify(label)} in ${place}: expected ${expected}`);

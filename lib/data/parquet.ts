@@ -128,7 +128,7 @@ async function readRowGroups(
   for (const name of [text, pair, label]) {
     if (name !== undefined) expectPlain(path, name, tree.children[names.indexOf(name)]!, name !== label);
   }
-  if (label !== undefined) rows.classNames ??= featureClassNames(metadata, label);
+  if (label !== undefined) rows.classNames = featureClassNames(metadata, label);
 
   const columns = [text, pair, label].filter((name) => name !== undefined);
   const size = file.byteLength;

@@ -80,6 +80,80 @@ describe('dataset files', () => {
       await expectRefusal(load('a.parquet', beyond), 'INVALID_DATA', 'Unknown label "3"', 'a.parquet, row 1');
     });
 
+    describe('names classes', () => {
+      const NAMES = ['no', 'maybe', 'yes'];
+      const labels = ['no', 'yes', 'maybe', 'yes'];
+      const rows = labels.map((_, i) => `text ${i}`);
+      /** The labels as integers that count `names`. */
+      const numbered = (names: string[], metadata = classLabel(names)) => {
+        const data = labels.map((label) => BigInt(names.indexOf(label)));
+        return parquet([texts(rows), { name: 'label', data, type: 'INT64' }], metadata);
+      };
+      const csv = (values: readonly unknown[]) => `text,label\n${values.map((value) => `a,${value}\n`).join('')}`;
+      const card = (names: string[]) =>
+        `---\ndataset_info:\n  features:\n  - name: label\n    dtype:\n      class_label:\n        names: ${JSON.stringify(names)}\n---\n`;
+      const TURNED = ['yes', 'no', 'maybe'];
+      const numbers = labels.map((label) => NAMES.indexOf(label));
+
+      const read = async (files: Record<string, Content>, options: DatasetOptions = {}, folder = false) => {
+        await write(files);
+        const [train, ...more] = Object.keys(files).map((name) => directory.path(name));
+        const source = folder ? directory.path('') : { train: train!, ...(more.length > 0 && { test: more }) };
+        const data = await loadDataset(source, options);
+        const namesOf = (split: typeof data.train) => split && [...split.labels].map((label) => data.labels[label]);
+        return { labels: data.labels, train: namesOf(data.train), test: namesOf(data.test), notes: data.notes };
+      };
+
+      it('for the rows of each file alone', async () => {
+        const files = { 'a.parquet': numbered(NAMES), 'b.parquet': numbered(TURNED), 'c.csv': csv(labels) };
+        const data = await read(files);
+        expect(data).to.deep.include({ labels: NAMES, train: labels, test: [...labels, ...labels] });
+        expect((await read({ 'c.csv': csv(labels), 'b.parquet': numbered(TURNED) })).test).to.deep.equal(labels);
+        const one = await loadDataset({ train: ['b.parquet', 'a.parquet'].map((name) => directory.path(name)) });
+        expect([...one.train!.labels].map((label) => one.labels[label])).to.deep.equal([...labels, ...labels]);
+      });
+
+      it('and what integers of other files count has to be said', async () => {
+        const files = { 'a.parquet': numbered(TURNED), 'b.csv': csv(numbers) };
+        await expectRefusal(
+          read(files),
+          'INVALID_DATA',
+          'Unknown label "0" in',
+          'b.csv, line 2',
+          'in two ways',
+          '--labels',
+        );
+        const said = await read(files, { labels: NAMES });
+        expect(said).to.deep.include({ labels: NAMES, train: labels, test: labels });
+        const both = ['b.csv', 'a.parquet'].map((name) => directory.path(name));
+        const one = await loadDataset({ train: both }, { labels: NAMES });
+        expect([...one.train!.labels].map((label) => NAMES[label])).to.deep.equal([...labels, ...labels]);
+        await expectRefusal(
+          read({ 'b.csv': csv(numbers), 'c.csv': csv(labels) }),
+          'INVALID_DATA',
+          'Unknown label "no"',
+          'in two ways',
+        );
+      });
+
+      it('unless the card names them, or they are only numbered', async () => {
+        const files = { 'train.parquet': numbered(TURNED), 'test.parquet': numbered(TURNED), 'README.md': card(NAMES) };
+        const byCard = await read(files, {}, true);
+        const turned = labels.map((label) => NAMES[TURNED.indexOf(label)]);
+        expect(byCard).to.deep.include({ labels: NAMES, train: turned, test: turned });
+        expect(byCard.notes?.[0])
+          .to.contain('train.parquet')
+          .and.contain('yes, no, maybe')
+          .and.contain('no, maybe, yes');
+        const counted = await read({ ...files, 'README.md': card(['0', '1', '2']) }, {}, true);
+        expect(counted).to.deep.include({ labels: TURNED, train: labels, notes: undefined });
+
+        const plain = { 'a.parquet': numbered(NAMES, classLabel(['0', '1', '2', '3'])) };
+        expect((await read(plain)).labels).to.deep.equal(['0', '1', '2', '3']);
+        expect(await read(plain, { labels: NAMES })).to.deep.include({ labels: NAMES, train: labels });
+      });
+    });
+
     it('is refused where it is broken, or not what it is called', async () => {
       const label: ColumnSource = { name: 'label', data: ['x', 'y', 'x'], type: 'STRING' };
       const good = Buffer.from(parquet([texts(three), label]));
