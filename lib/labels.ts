@@ -54,6 +54,12 @@ export function areNumbers(labels: readonly string[]): boolean {
   return labels.every((label, i) => label === `LABEL_${i}`) || labels.every((label, i) => label === String(i));
 }
 
+/** Whether two lists name the same classes, in any order. */
+export function haveSameNames(a: readonly string[], b: readonly string[]): boolean {
+  const names = new Set(a);
+  return a.length === b.length && b.every((name) => names.has(name));
+}
+
 /** Whether a label is a number that counts classes. */
 export function isIndex(label: string): boolean {
   return /^(0|[1-9]\d{0,14})$/.test(label);

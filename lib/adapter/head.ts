@@ -20,7 +20,8 @@ export function adapterHead({ labels, tensors }: Adapter, base: readonly string[
   if (labels) return { ...common, labels, named: !areNumbers(labels) };
   if (base?.length !== rows) return { ...common, labels: genericLabels(rows), named: false };
   const note = `The adapter does not name its classes; they are called as the base's, in its order: ${listLabels(base)}.`;
-  return { ...common, labels: base, named: false, notes: areNumbers(base) ? [] : [note] };
+  const named = !areNumbers(base);
+  return { ...common, labels: base, named, notes: named ? [note] : [] };
 }
 
 /** A head, and what is worth knowing about its names. */

@@ -12,7 +12,7 @@ export interface Head {
   kind: HeadKind;
   /** Names of the classes, one a row. */
   labels: readonly string[];
-  /** Whether the file says so. Otherwise they number the rows, or are those of the model under an adapter. */
+  /** Whether a file says so, the classifier's own or that of the model under an adapter. Otherwise they number the rows. */
   named: boolean;
   /** Canonical names; all of headTensors, and maybe others. */
   tensors: ReadonlyMap<string, Tensor>;
@@ -88,18 +88,18 @@ export function checkProblemType({ problemType, labels }: BertConfig, where: str
 
 /**
  * A head whose classes are `labels`, in their order: each row goes with its name, whatever the order in the file. Rows that
- * the file does not name take the labels as their names, in order.
+ * no file names take the labels as their names, in order, unless one of these is a row's number.
  *
  * @throws BertuneError INVALID_OPTION where the head's names are others
  */
 export function arrangeHead(head: Head, labels: readonly string[]): Head & { notes: string[] } {
   const { rows, notes } = matchLabels(labels, head.labels);
-  if (labels.length === head.labels.length) {
-    if (!rows.includes(undefined)) return { ...head, labels, tensors: takeRows(head, rows as number[]), notes };
-    if (!head.named) {
-      const named = labels.map((label, row) => `${JSON.stringify(label)} is ${head.labels[row]}`);
-      return { ...head, labels, notes: [`The classifier's own file does not name its classes: ${listLabels(named)}.`] };
-    }
+  if (labels.length === head.labels.length && !rows.includes(undefined)) {
+    return { ...head, labels, tensors: takeRows(head, rows as number[]), notes };
+  }
+  if (canName(head, labels)) {
+    const named = labels.map((label, row) => `${JSON.stringify(label)} is ${head.labels[row]}`);
+    return { ...head, labels, notes: [`The classifier's own file does not name its classes: ${listLabels(named)}.`] };
   }
   const unknown = labels.filter((_, i) => rows[i] === undefined);
   const missing = head.labels.filter((_, row) => !rows.includes(row));
@@ -110,8 +110,21 @@ export function arrangeHead(head: Head, labels: readonly string[]): Head & { not
         ...(unknown.length === 0 ? [] : [`it has no ${listLabels(unknown)}${likelyLabels(unknown, head.labels)}`]),
         ...(missing.length === 0 ? [] : [`labels leave out ${listLabels(missing)}`]),
       ].join('; ') +
-      ". Name the same classes, in any order, or load with head: 'new' for an untrained classifier",
+      (head.named
+        ? '. Name the same classes, in any order; other classes need a classifier that is trained for them'
+        : '. Name every row, in order, and none by the number of a row'),
   );
+}
+
+/** Whether labels can be the names of a head's rows, in order: no file names the rows, and no label is a row's number. */
+export function canName(head: Head, labels: readonly string[]): boolean {
+  const numberOf = (label: string) =>
+    label
+      .trim()
+      .toLowerCase()
+      .replace(/^label_(?=\d+$)/, '');
+  const numbers = new Set(head.labels.map(numberOf));
+  return !head.named && labels.length === head.labels.length && !labels.some((label) => numbers.has(numberOf(label)));
 }
 
 /** The tensors of a head with the rows of its output in another order. */

@@ -1,6 +1,6 @@
 import { type AdapterHead, adapterHead } from '../adapter/head.js';
 import { type Adapter, checkAdapter, readAdapter, resolveTargetModules } from '../adapter.js';
-import { arrangeHead, type Head } from '../checkpoint/head.js';
+import { arrangeHead, checkProblemType, type Head } from '../checkpoint/head.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
@@ -159,6 +159,7 @@ export async function readForModel(
   const found = await modelDirectory(directory, signal ? { signal } : {});
   const adapter = await readSettled(found, () => readAdapter(found));
   checkAdapter(adapter, model.config);
+  checkProblemType(model.config, model.base.name);
   throwIfAborted(signal);
   const own = adapterHead(adapter, model.base.labels) ?? (await modelHead(model, directory));
   throwIfAborted(signal);

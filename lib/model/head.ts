@@ -1,14 +1,14 @@
 import { adapterHead } from '../adapter/head.js';
 import type { Adapter } from '../adapter.js';
 import type { HeadKind } from '../checkpoint/config.js';
-import { arrangeHead, checkProblemType } from '../checkpoint/head.js';
+import { arrangeHead, canName, checkProblemType } from '../checkpoint/head.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { areNumbers, genericLabels, listLabels, matchLabels } from '../labels.js';
 import type { Tensor } from '../safetensors.js';
 
-export const HEAD_CHOICES = ['keep', 'fit', 'new'] as const satisfies readonly HeadChoice[];
+export const HEAD_CHOICES = ['keep', 'fit', 'name', 'new'] as const satisfies readonly HeadChoice[];
 /** What becomes of a trained classifier when a model is loaded. */
-export type HeadChoice = 'keep' | 'fit' | 'new';
+export type HeadChoice = 'keep' | 'fit' | 'name' | 'new';
 
 /** The classifier that a model begins with. */
 export interface ModelHead {
@@ -38,14 +38,15 @@ export function modelHead(
   const named = checkpoint.config.labels;
   const own = adapter && adapterHead(adapter, named);
   const trained = own ?? checkpointHead(checkpoint);
-  const fits = !wanted || !trained || !matchLabels(wanted, trained.labels).rows.includes(undefined);
-  if (!trained || choice === 'new' || (choice === 'fit' && !fits)) {
+  const names = choice === 'name' && trained && wanted && canName(trained, wanted);
+  const fits = !wanted || !trained || names || !matchLabels(wanted, trained.labels).rows.includes(undefined);
+  if (!trained || choice === 'new' || (choice !== 'keep' && !fits)) {
     const labels = wanted ?? trained?.labels ?? named ?? genericLabels(2);
     const notes = fits || choice === 'new' ? [] : [unusedNote(trained!.labels, labels)];
-    return { kind: 'classifier', labels, tensors: new Map(), baseLabels: adapter ? named : labels, notes };
+    return { kind: 'classifier', labels, tensors: new Map(), baseLabels: named ?? (adapter ? null : labels), notes };
   }
   checkProblemType(checkpoint.config, checkpoint.directory);
-  if (!wanted || choice === 'fit') return { ...trained, baseLabels: named };
+  if (!wanted || (choice !== 'keep' && !names)) return { ...trained, baseLabels: named };
   const arranged = arrangeHead(trained, wanted);
   // Where no row moved, the labels are the rows' names, maybe new ones.
   const inPlace = own === null && arranged.tensors === trained.tensors;

@@ -26,13 +26,14 @@ export interface LoadOptions extends DeviceOptions {
   /**
    * Names of the classes, in the order that the logits will have. A trained classifier must have the same names, whose
    * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,
-   * these become their names. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1.
+   * these become their names, in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1.
    */
   labels?: readonly string[];
   /**
    * What becomes of a trained classifier. 'keep': it stays, and `labels` that are not its classes are refused. 'fit': it
-   * stays, with its own labels, where it has all of `labels`; otherwise a new one takes its place, with a note. 'new': the
-   * classifier is new in any case. Defaults to 'keep'.
+   * stays, with its own labels, where it has all of `labels`; otherwise a new one takes its place, with a note. 'name': as
+   * 'fit', but one whose file only numbers its rows stays and takes `labels` as their names, where there are as many. 'new':
+   * the classifier is new in any case. Defaults to 'keep'.
    */
   head?: HeadChoice;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */

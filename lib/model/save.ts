@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 import { type Adapter, writeAdapter } from '../adapter.js';
+import { arrangeHead } from '../checkpoint/head.js';
 import { checkpointFiles, encoderTensors, headTensors } from '../checkpoint.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { OWN_BASE } from '../files/model-files.js';
 import { prepareOutputDirectory, removeLeftovers, writeFilesAtomic } from '../files/output.js';
+import { haveSameNames } from '../labels.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectPath, invalidOption } from '../options.js';
@@ -108,11 +110,23 @@ async function saveAdapter(
     ? { baseModel: name, baseRevision: revision }
     : { baseModel: resolve(as, OWN_BASE), baseRevision: null };
   const adapter = await adapterOf(model, source, method, base);
-  await writeAdapter(directory, adapter, {
+  const arranged = intact ? inOrderOf(model.base.labels, adapter) : adapter;
+  await writeAdapter(directory, arranged, {
     tokenizerFrom,
     beside: (ownBase?.files ?? []).map((file) => ({ ...file, name: `${OWN_BASE}/${file.name}` })),
     remove: (ownBase?.remove ?? []).map((file) => `${OWN_BASE}/${file}`),
   });
+}
+
+/**
+ * An adapter whose rows are in the order of its base's, where the classes are the same: PEFT passes over the adapter's names
+ * and takes the base's, in the order of its file.
+ */
+function inOrderOf(base: readonly string[] | null, adapter: Adapter): Adapter {
+  const { labels, tensors } = adapter;
+  if (!base || !labels || !haveSameNames(base, labels)) return adapter;
+  const head = arrangeHead({ kind: 'classifier', labels, named: true, tensors }, base);
+  return { ...adapter, labels: head.labels, tensors: new Map(head.tensors) };
 }
 
 /** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */

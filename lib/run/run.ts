@@ -33,8 +33,8 @@ export class Run implements AsyncDisposable {
   }
 
   /**
-   * Loads the data and the model of an experiment. A trained classifier stays where it has all of the data's labels;
-   * otherwise it is new, with the labels in the data's order.
+   * Loads the data and the model of an experiment. A trained classifier stays where it has all of the data's labels, or where
+   * its file only numbers its rows and the caller names them; otherwise it is new, with the labels in the data's order.
    *
    * @throws BertuneError whatever is wrong with experiment, data or model
    */
@@ -46,7 +46,8 @@ export class Run implements AsyncDisposable {
     const { adapter, base, options, where } = experiment;
     const model = await TextClassifier.load(experiment.model, {
       labels: data.labels,
-      head: 'fit',
+      // Labels that the data imply are in an order of their own.
+      head: experiment.dataset.labels === undefined ? 'fit' : 'name',
       ...(adapter === undefined ? {} : { adapter }),
       ...(base === undefined ? {} : { base }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),

@@ -268,10 +268,10 @@ describe('the order of labels', function () {
         loading({ labels: ['a', 'b', 'c'] }),
         'INVALID_OPTION',
         'which are no, maybe, yes',
-        "head: 'new'",
+        'Name the same classes',
       );
       await expectRefusal(loading({ labels: ['a', 'b'] }), 'INVALID_OPTION', 'which are no, maybe, yes');
-      await expectRefusal(loading({ head: 'old' }), 'INVALID_OPTION', 'one of keep, fit, new for head');
+      await expectRefusal(loading({ head: 'old' }), 'INVALID_OPTION', 'one of keep, fit, name, new for head');
       await using fresh = await loading({ labels: ['a', 'b', 'c'], head: 'fit' });
       expect(fresh.notes.join())
         .to.contain('its classes are no, maybe, yes, the labels a, b, c')
@@ -285,6 +285,89 @@ describe('the order of labels', function () {
       await using reset = await loading({ head: 'new' });
       expect(reset.labels).to.deep.equal(LABELS);
       expect(reset.notes.join()).to.contain('classifier is new');
+    });
+  });
+
+  describe('of rows that have none', () => {
+    const load = (options: object) => TextClassifier.load(directory.path('model'), { ...CPU, ...options });
+    const GENERIC = ['LABEL_0', 'LABEL_1', 'LABEL_2'];
+
+    beforeEach(() => writeTinyCheckpoint(directory.path('model'), { labels: GENERIC }));
+
+    it('is that of the names they are given, unless one of these is the number of a row', async () => {
+      await using plain = await load({});
+      const weight = await plain.parameter('classifier.weight');
+      await using named = await load({ labels: LABELS });
+      expect(named.labels).to.deep.equal(LABELS);
+      expect(await named.parameter('classifier.weight')).to.deep.equal(weight);
+      for (const labels of [
+        ['LABEL_1', 'LABEL_0', 'x'],
+        ['LABEL_0', 'x', 'y'],
+        ['label_2', 'x', 'y'],
+        ['1', '0', 'x'],
+        ['1', '2', '3'],
+        ['a', 'b'],
+      ]) {
+        await expectRefusal(
+          load({ labels }),
+          'INVALID_OPTION',
+          'which are LABEL_0, LABEL_1, LABEL_2',
+          'Name every row',
+        );
+      }
+    });
+
+    it("keeps the classifier with head 'name', and on the command line where labels are named", async () => {
+      await using plain = await load({});
+      const weight = await plain.parameter('classifier.weight');
+      for (const [labels, found, kept] of [
+        [LABELS, LABELS, true],
+        [['1', '0'], GENERIC, true],
+        [['a', 'b'], ['a', 'b'], false],
+        [['1', '0', 'x'], ['1', '0', 'x'], false],
+      ] as const) {
+        await using model = await load({ labels, head: 'name' });
+        expect(model.labels).to.deep.equal(found);
+        expect(model.notes.some((note) => note.includes('classifier is new'))).to.equal(!kept);
+        if (kept) expect(await model.parameter('classifier.weight')).to.deep.equal(weight);
+      }
+      await writeTinyCheckpoint(directory.path('other'));
+      await using other = await TextClassifier.load(directory.path('other'), { ...CPU, labels: OTHER, head: 'name' });
+      expect(other.labels).to.deep.equal(LABELS);
+
+      const file = await write(
+        'data.csv',
+        `text,label\n${test.texts.map((text, i) => `${text},${test.labels[i]}`).join('\n')}\n`,
+      );
+      const args = ['--model', directory.path('model'), '--train-file', file, '--test-file', file, '--device', 'cpu'];
+      const run = await runCli([
+        ...[
+          'train',
+          ...args,
+          '--labels',
+          'no,maybe,yes',
+          '--method',
+          'full',
+          '--learning-rate',
+          '0',
+          '--max-steps',
+          '1',
+        ],
+        ...['--output', directory.path('out'), '--json'],
+      ]);
+      expect(run.status, run.stderr).to.equal(0);
+      expect(run.stderr).to.contain('"no" is LABEL_0').and.not.contain('classifier is new');
+      await using model = await load({ labels: LABELS });
+      const { accuracy } = await new Trainer(model).evaluate(test);
+      expect(JSON.parse(run.stdout).test.accuracy).to.equal(accuracy);
+    });
+
+    it('is not guessed from data whose labels nobody has put in order', async () => {
+      const file = await write('data.csv', 'text,label\na,no\nb,maybe\nc,yes\n');
+      const args = ['--model', directory.path('model'), '--train-file', file, '--device', 'cpu', '--max-steps', '1'];
+      const run = await runCli(['train', ...args, '--output', directory.path('out'), '--json']);
+      expect(run.status, run.stderr).to.equal(0);
+      expect(run.stderr).to.contain('classifier is new');
     });
   });
 
@@ -356,11 +439,67 @@ describe('the order of labels', function () {
       await expectScores({ labels: ['no', 'maybe', 'yes'] }, byBase);
       await using turned = await baseOf({ labels: ['no', 'maybe', 'yes'] });
       expect((await turned.loadAdapter('a', path())).labels).to.deep.equal(['maybe', 'yes', 'no']);
-      // Other names are those of its rows, in order.
-      await expectScores(
-        { labels: ['x', 'y', 'z'] },
-        own.map(({ no, maybe, yes }) => ({ x: no!, y: maybe!, z: yes! })),
-      );
+      for (const labels of [
+        ['x', 'y', 'z'],
+        ['no', 'maybe', 'sure'],
+      ]) {
+        const other = TextClassifier.load(path(), { ...CPU, labels });
+        await expectRefusal(other, 'INVALID_OPTION', 'which are maybe, yes, no');
+        await expectRefusal(turned.loadAdapter('b', path(), { labels }), 'INVALID_OPTION', 'which are maybe, yes, no');
+      }
+    });
+
+    it("is that of the base's file also where the base's own classifier is new", async () => {
+      await strip();
+      await using alone = await TextClassifier.load(path(), CPU);
+      const expected = await alone.predict(texts);
+      await writeTinyCheckpoint(directory.path('headless'), { labels: ['maybe', 'yes', 'no'], classifier: false });
+      for (const [base, options] of [
+        ['headless', { labels: LABELS }],
+        ['named', { labels: LABELS, head: 'new' }],
+        ['named', { labels: ['a', 'b'], head: 'fit' }],
+      ] as const) {
+        await using model = await TextClassifier.load(directory.path(base), { ...CPU, ...options });
+        const { labels } = await model.loadAdapter('a', path());
+        expect(labels).to.deep.equal(['maybe', 'yes', 'no']);
+        const turned = await model.loadAdapter('b', path(), { labels: LABELS });
+        expect(turned.labels).to.deep.equal(LABELS);
+        for (const adapter of ['a', 'b']) {
+          for (const [i, { scores }] of (await model.predict(texts, { adapter })).entries())
+            for (const name of LABELS) expect(scores[name]).to.be.closeTo(expected[i]!.scores[name]!, 1e-5);
+        }
+      }
+    });
+
+    it("is that of the base's file where it is saved, and of the model where its run goes on", async () => {
+      for (const [name, method] of [
+        ['lora', lora({ rank: 2 })],
+        ['prefix', prefix({ virtualTokens: 3, projection: false })],
+      ] as const) {
+        const options = { method, epochs: 2, learningRate: 1e-3, batchSize: 8, seed: 3 };
+        await using whole = await baseOf({ labels: LABELS });
+        const saving = { outputDirectory: directory.path(name), saveStrategy: 'epoch', saveTotalLimit: 2 } as const;
+        await new Trainer(whole, { ...options, ...saving }).train(train);
+        const predictions = await whole.predict(texts);
+        await whole.save(directory.path('saved'), { overwrite: true });
+        await using again = await TextClassifier.load(directory.path('saved'), CPU);
+        expect(again.labels, name).to.deep.equal(['maybe', 'yes', 'no']);
+        await expectSamePredictions(again, predictions);
+
+        await using resumed = await baseOf({ labels: LABELS });
+        await new Trainer(resumed, options).train(train, { resume: directory.path(name, 'checkpoint-6') });
+        expect(await parametersOf(resumed), name).to.deep.equal(await parametersOf(whole));
+      }
+    });
+
+    it('is none beside a base whose scores are no softmax', async () => {
+      const file = directory.path('named', 'config.json');
+      const json = JSON.parse(await readFile(file, 'utf8'));
+      for (const problem_type of ['multi_label_classification', 'regression']) {
+        await writeFile(file, JSON.stringify({ ...json, problem_type }));
+        await using model = await baseOf({ head: 'new' });
+        await expectRefusal(model.loadAdapter('a', path()), 'CHECKPOINT_INVALID', problem_type);
+      }
     });
 
     it("is the base's where the classifier is the base's, whatever names the adapter has", async () => {

@@ -42,7 +42,7 @@ export async function resumeRun(
   const { position } = saved;
   expectPossible(position, plan, directory);
   const savedState = await readTrainerState(join(directory, STATE_FILE));
-  const trained = await readTrained(directory, methodPlan, precision);
+  const trained = await readTrained(directory, methodPlan, precision, identity.labels);
   const bestParameters = best?.keeps ? await readBest(directory, methodPlan, precision) : null;
 
   for (const part of ['value', 'm', 'v'] as const) {

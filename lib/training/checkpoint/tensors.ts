@@ -1,9 +1,12 @@
 import { join } from 'node:path';
+import { adapterHead } from '../../adapter/head.js';
 import { isAdapter, readAdapter } from '../../adapter.js';
+import { arrangeHead } from '../../checkpoint/head.js';
 import { readCheckpoint } from '../../checkpoint.js';
 import { BertuneError } from '../../errors.js';
 import { isFile } from '../../files/input.js';
 import { writeFilesAtomic } from '../../files/output.js';
+import { haveSameNames, listLabels } from '../../labels.js';
 import type { MethodPlan } from '../../methods.js';
 import { PROMPT_EMBEDDINGS } from '../../model/names.js';
 import type { Values } from '../../model/session.js';
@@ -66,16 +69,18 @@ export async function writeBest(
 /**
  * Parameters and moments of a checkpoint.
  *
+ * @param labels the model's, in the order of its rows; an adapter's file has them in the order of its base
  * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH
  */
 export async function readTrained(
   directory: string,
   plan: MethodPlan,
   precision: NativePrecision,
+  labels: readonly string[],
 ): Promise<Record<'value' | 'm' | 'v', Map<string, Tensor>>> {
   const path = join(directory, OPTIMIZER_FILE);
   const { tensors } = await readSafetensors(path);
-  const model = await modelTensors(directory);
+  const model = await modelTensors(directory, labels);
   const dtype = dtypeOf(precision);
   const trained = { value: new Map<string, Tensor>(), m: new Map<string, Tensor>(), v: new Map<string, Tensor>() };
   for (const [name, shape] of trainableShapes(plan)) {
@@ -108,11 +113,19 @@ export async function readBest(
   );
 }
 
-async function modelTensors(directory: string): Promise<ReadonlyMap<string, Tensor>> {
+async function modelTensors(directory: string, labels: readonly string[]): Promise<ReadonlyMap<string, Tensor>> {
   if (!(await isAdapter(directory))) return (await readCheckpoint(directory)).tensors;
   const adapter = await readAdapter(directory);
-  if (adapter.kind !== 'prefix') return adapter.tensors;
-  return new Map([...adapter.tensors, [PROMPT_EMBEDDINGS, adapter.promptEmbeddings]]);
+  const own = adapterHead(adapter, labels);
+  if (!own || !haveSameNames(own.labels, labels)) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected a classifier of ${listLabels(labels)} in ${directory} but found ${own ? listLabels(own.labels) : 'none'}`,
+    );
+  }
+  const { tensors } = arrangeHead(own, labels);
+  if (adapter.kind !== 'prefix') return tensors;
+  return new Map([...tensors, [PROMPT_EMBEDDINGS, adapter.promptEmbeddings]]);
 }
 
 function expectTensor(

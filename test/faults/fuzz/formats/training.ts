@@ -135,7 +135,7 @@ export const format: Format = {
       state.log_history.every((row) => Object.values(row).every((value) => typeof value === 'number')),
       'a row of the log',
     );
-    const trained = await readTrained(directory, PLAN, 'fp32');
+    const trained = await readTrained(directory, PLAN, 'fp32', identity.labels);
     for (const [name, shape] of SHAPES) {
       for (const part of ['value', 'm', 'v'] as const) {
         sound(trained[part].get(name)?.shape.join() === shape.join(), `${part} of ${name} has another shape`);
