@@ -88,8 +88,9 @@ async function load() {
   classifier = await TextClassifier.load(values.model, {
     device: values.device,
     ...(values.threads && { threads: Number(values.threads) }),
-    ...(values.labels && { labels: values.labels.split(',') }),
+    ...(values.labels && { labels: values.labels.split(',').map((name) => name.trim()) }),
   });
+  for (const note of classifier.notes) console.warn(`note: ${note}`);
   state.service = new PredictionService(classifier, {
     onBatch: metrics.observeBatch,
     ...numbers({

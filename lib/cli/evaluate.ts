@@ -67,8 +67,10 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     const trainer = new Trainer(model, given({ maxLength: options.maxLength }));
     const result = await trainer.evaluate(split, { signal });
     for (const note of [...notes, ...result.notes]) progress.note(`note: ${note}`);
-    if (result.truncated > 0)
-      progress.note(`note: ${result.truncated} texts were longer than the model takes and were cut`);
+    if (result.truncated > 0) {
+      const cut = result.truncated === 1 ? '1 text was longer' : `${result.truncated} texts were longer`;
+      progress.note(`note: ${cut} than the model takes and cut`);
+    }
     const metrics = metricsRecord(result);
     if (options.json) {
       const { parameters: _, ...memory } = model.memory();

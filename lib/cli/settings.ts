@@ -41,7 +41,9 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     [
       'longest text',
       orDefault(`${settings.maxLength ?? model.maxLength} tokens`, options.maxLength, 'of the model') +
-        (plan.truncated > 0 ? `, ${formatCount(plan.truncated)} training texts are cut` : ''),
+        (plan.truncated > 0
+          ? `, ${formatCount(plan.truncated)} training ${plan.truncated === 1 ? 'text is' : 'texts are'} cut`
+          : ''),
     ],
     ...(plan.classWeights === null
       ? []

@@ -82,7 +82,7 @@ export interface AlignedSplit {
 /**
  * A split with its labels as indices of a model's classes, matched by name.
  *
- * @param name of the split, for messages
+ * @param name of the split, for messages about one that has none of its own
  * @param classes the model's
  * @throws BertuneError INVALID_DATA where examples have labels that the model does not, naming them
  */
@@ -92,9 +92,11 @@ export function alignSplit(name: string, split: Split, classes: readonly string[
   const occurring = new Set(labels);
   const missing = labelNames.filter((_, label) => rows[label] === undefined && occurring.has(label));
   if (missing.length > 0) {
+    const isNamed = typeof split.name === 'string' && typeof split.source === 'string';
+    const where = isNamed ? `the ${split.name} split (${split.source})` : name;
     throw new BertuneError(
       'INVALID_DATA',
-      `The model has no class for the labels ${listLabels(missing)} of ${name}; its classes are ${listLabels(classes)}` +
+      `The model has no class for the labels ${listLabels(missing)} of ${where}; its classes are ${listLabels(classes)}` +
         `${likelyLabels(missing, classes)}${adviceOn(missing, classes)}`,
     );
   }

@@ -66,6 +66,14 @@ describe('examples/service', function () {
 
   const metrics = async () => (await fetch(`${address}/metrics`)).text();
 
+  it('says what is worth knowing about its model, and takes labels with spaces', async () => {
+    await writeTinyCheckpoint(directory.path('model'), { classifier: false });
+    await start('--labels', 'sad, happy');
+    expect(output).to.contain('note: The classifier is new');
+    const { body } = await post({ text: 'a good day' });
+    expect(Object.keys(body.predictions[0].scores)).to.deep.equal(['sad', 'happy']);
+  });
+
   it('predicts, says how it is, refuses what is not a request, counts, and ends when told to', async () => {
     await start();
     const one = await post({ text: 'a good day' });

@@ -222,12 +222,12 @@ describe('the order of labels', function () {
     it('are refused, with what the model has and what it lacks', async () => {
       await using model = await load({ labels: ['no', 'maybe', 'sure'] });
       const trainer = new Trainer(model, { maxSteps: 1 });
-      const message = /no class for the labels yes of split; its classes are no, maybe, sure/;
+      const message = /no class for the labels yes of the test split \(memory\); its classes are no, maybe, sure/;
       await expectRefusal(trainer.evaluate(test), 'INVALID_DATA', message);
-      await expectRefusal(trainer.train(test), 'INVALID_DATA', /labels yes of train/);
+      await expectRefusal(trainer.train(test), 'INVALID_DATA', /labels yes of the test split/);
       const part = { ...test, labels: test.labels.map((label) => label % 2) };
       expect((await trainer.evaluate(part)).examples).to.equal(40);
-      await expectRefusal(trainer.train(part, { validation: test }), 'INVALID_DATA', /labels yes of validation/);
+      await expectRefusal(trainer.train(part, { validation: test }), 'INVALID_DATA', /labels yes of the test split/);
       const { labelNames: _, ...nameless } = test;
       await expectRefusal(trainer.evaluate(nameless as Split), 'INVALID_OPTION', 'split.labelNames');
     });
@@ -251,7 +251,7 @@ describe('the order of labels', function () {
       expect(refused.status).to.equal(1);
       expect(refused.stderr)
         .to.contain('[INVALID_DATA]')
-        .and.contain('its classes are no, maybe, yes')
+        .and.contain(`the test split (${file}); its classes are no, maybe, yes`)
         .and.contain('--labels');
       const named = await runCli([...args, '--labels', 'no,maybe,yes']);
       expect(named.status, named.stderr).to.equal(0);
