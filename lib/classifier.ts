@@ -52,8 +52,8 @@ export interface PredictOptions {
 /** Options of `loadAdapter`. */
 export interface LoadAdapterOptions {
   /**
-   * Names of the adapter's classes, in the order to have them in: the names it was saved with, whose rows go along, or new
-   * names for the rows of an adapter that was saved without. Defaults to those it was saved with, else to the base's, in the
+   * Names of the adapter's classes, in the order to have them in: the names it was saved with, else the base's, whose rows go
+   * along; or new names for rows that neither file names. Defaults to those it was saved with, else to the base's, in the
    * order of its file, where there are as many, else LABEL_0, LABEL_1, ...
    */
   labels?: readonly string[];
