@@ -60,7 +60,7 @@ export class Tokenizer {
     this.#encoder = encoder;
     this.vocabSize = Math.max(encoder.idLimit, templateIdLimit(this.#template));
     this.#cutsStart = settings.truncationSide === 'left';
-    const ends = [idOf(settings.clsToken), idOf(settings.sepToken)];
+    const ends = [idOf(settings.clsToken ?? '[CLS]'), idOf(settings.sepToken ?? '[SEP]')];
     this.#empty = ends.includes(undefined) ? [] : (ends as number[]);
   }
 

@@ -46,7 +46,11 @@ export interface TrainerOptions {
   maxSteps?: number;
   /** Examples a micro-batch, at most 2^20. Defaults to 16. */
   batchSize?: number;
-  /** Micro-batches an optimiser step, at most 1,024. Defaults to 1. */
+  /**
+   * Micro-batches an optimiser step, at most 1,024; its loss is the mean of theirs. (transformers 5's Trainer adds them up
+   * for models that take `num_items_in_batch`, as BERT does: its losses and gradients are this many times as large.)
+   * Defaults to 1.
+   */
   gradientAccumulation?: number;
   /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
   evalBatchTokens?: number;
