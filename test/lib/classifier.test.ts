@@ -272,7 +272,9 @@ describe('TextClassifier', () => {
 
     it('keeps the base beside the adapter apart from that of a copy, and of another of its name', async () => {
       await writeTinyCheckpoint(directory.path('bare'), { pooler: false });
-      const [out, copy, later] = ['out', 'copy', 'later'].map((name) => directory.path(name)) as [string, string, string];
+      const out = directory.path('out');
+      const copy = directory.path('copy');
+      const later = directory.path('later');
       const train = async (from: string, to: string, seed: number) => {
         await using model = await TextClassifier.load(from, { ...CPU, seed });
         await new Trainer(model, { method: lora({ rank: 2 }), maxSteps: 2 }).train(tinySplit('train', 24, 3));
