@@ -66,7 +66,7 @@ export async function finishPublication(directory: string): Promise<void> {
   const journal = await readJournal(directory);
   if (journal === null) return;
   const path = join(directory, JOURNAL_FILE);
-  if (journal === 'foreign') {
+  if (journal === 'foreign' || journal === 'copied') {
     throw new BertuneError(
       'OUTPUT_REFUSED',
       `Cannot write to ${directory}: ${path} was not written by a save into this directory; it came with a copy, or ` +
