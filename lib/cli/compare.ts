@@ -146,6 +146,11 @@ async function compare(options: CompareArguments): Promise<void> {
   );
 }
 
+async function show(sections: readonly Section[]): Promise<void> {
+  const { bold } = colorsFor(process.stdout);
+  await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
+}
+
 /** Nobody named it: a link that came with somebody else's folder must not lead to files that are then written over. */
 async function defaultOutput(preset: string): Promise<string> {
   const output = join('results', preset);
@@ -159,11 +164,6 @@ async function defaultOutput(preset: string): Promise<string> {
     }
   }
   return output;
-}
-
-async function show(sections: readonly Section[]): Promise<void> {
-  const { bold } = colorsFor(process.stdout);
-  await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
 }
 
 function overridesOf(options: CompareArguments): Overrides {

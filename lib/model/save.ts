@@ -116,6 +116,15 @@ async function saveAdapter(
   });
 }
 
+/** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
+async function filesAlone({ config, labels, base }: Model, { plan, read }: Source) {
+  const { head } = plan;
+  const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
+  const tensors = await readTensors(read, shapes);
+  for await (const [name, values] of mergedWeights(plan, read)) tensors.set(name, tensorOf(values, shapes.get(name)!));
+  return checkpointFiles({ config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
+}
+
 /** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
 async function strayBase(directory: string, { name, tokenizerFrom }: Model['base']): Promise<readonly string[]> {
   if (basename(name) !== OWN_BASE) return [];
@@ -124,15 +133,6 @@ async function strayBase(directory: string, { name, tokenizerFrom }: Model['base
   );
   const isBase = there !== undefined && there.ino === base?.ino && there.dev === base.dev;
   return isBase ? [] : MODEL_FILES;
-}
-
-/** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
-async function filesAlone({ config, labels, base }: Model, { plan, read }: Source) {
-  const { head } = plan;
-  const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
-  const tensors = await readTensors(read, shapes);
-  for await (const [name, values] of mergedWeights(plan, read)) tensors.set(name, tensorOf(values, shapes.get(name)!));
-  return checkpointFiles({ config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
 }
 
 async function adapterOf(
