@@ -79,7 +79,7 @@ export async function writeAdapter(
 
 async function readWeights(directory: string, path: string): Promise<Safetensors> {
   if (!(await isFile(path))) {
-    const pickle = adapterPickle(directory, await readdir(directory));
+    const pickle = adapterPickle(directory, await readdir(directory).catch(() => []));
     if (pickle) throw pickle;
   }
   return readSafetensors(path);

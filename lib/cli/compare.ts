@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../compare/presets.js';
 import { runInProcess } from '../compare/runner.js';
@@ -6,6 +6,7 @@ import { comparisonExperiments, type Overrides, settle } from '../compare/settin
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
+import { lstat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { prepareOutputDirectory } from '../files/output.js';
 import { resolveDevice } from '../model/device.js';
@@ -101,8 +102,9 @@ async function compare(options: CompareArguments): Promise<void> {
   const preset = PRESETS[options.preset];
   const overrides = overridesOf(options);
   const named = comparisonExperiments(preset, overrides);
-  const output = options.output ?? join('results', preset.name);
-  await prepareOutputDirectory(output, { overwrite: options.output === undefined || (options.overwrite ?? false) });
+  const output = options.output ?? (await defaultOutput(preset.name));
+  const overwrite = options.output === undefined || (options.overwrite ?? false);
+  await prepareOutputDirectory(output, { overwrite, files: COMPARISON_FILES });
   await interruptibly(progress, (signal) =>
     withDirectoryLock(output, async () => {
       const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
@@ -147,6 +149,21 @@ async function compare(options: CompareArguments): Promise<void> {
 async function show(sections: readonly Section[]): Promise<void> {
   const { bold } = colorsFor(process.stdout);
   await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
+}
+
+/** Nobody named it: a link that came with somebody else's folder must not lead to files that are then written over. */
+async function defaultOutput(preset: string): Promise<string> {
+  const output = join('results', preset);
+  for (const path of [dirname(output), output]) {
+    const found = await lstat(path).catch(() => undefined);
+    if (found?.isSymbolicLink()) {
+      throw new BertuneError(
+        'OUTPUT_REFUSED',
+        `Cannot write to ${output} by default: ${path} is a link. Remove it, or name the directory with --output`,
+      );
+    }
+  }
+  return output;
 }
 
 function overridesOf(options: CompareArguments): Overrides {

@@ -6,7 +6,8 @@ import type { DatasetSummary } from '../data/summary.js';
 import { embeddedPath } from '../embedded.js';
 import { BertuneError } from '../errors.js';
 import { withDirectoryLock } from '../files/lock.js';
-import { prepareOutputDirectory, writeJson } from '../files/output.js';
+import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
+import { expectFilePlaces, prepareOutputDirectory, writeJson } from '../files/output.js';
 import { type FindOptions, isRemote, modelDirectory } from '../hub.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
@@ -60,6 +61,15 @@ interface TrainArguments
   json?: true;
 }
 
+const STATE_FILE = 'trainer_state.json';
+const RESULTS_FILE = 'results.json';
+
+/** What a run may write or remove in --output ... */
+const OUTPUT_FILES = [...MODEL_FILES, STATE_FILE, RESULTS_FILE, REPORT_FILE];
+
+/** ... and where an adapter brings the weights under it. */
+const OWN_BASE_FILES = MODEL_FILES.map((name) => `${OWN_BASE}/${name}`);
+
 /** Adds `bertune train`. */
 export function trainCommand(program: Command): void {
   const command = program
@@ -95,7 +105,7 @@ async function train(options: TrainArguments): Promise<void> {
     // Before the work, not after it: a refusal must cost neither a transfer nor a trained model.
     const continues = await continuesInOutput(options);
     const overwrite = continues || (options.overwrite ?? false);
-    const prepare = () => prepareOutputDirectory(options.output, { overwrite });
+    const prepare = () => prepareOutputDirectory(options.output, { overwrite, files: OUTPUT_FILES });
     if (await isRemote('model', options.model)) await prepare();
     const experiment = await experimentOf(options, data, find);
     await prepare();
@@ -103,6 +113,7 @@ async function train(options: TrainArguments): Promise<void> {
       if (options.overwrite && !continues) await removeCheckpoints(options.output);
       await using run = await Run.open(experiment, signal);
       modelOf(run.model).outputLock = lock;
+      if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
       const summary = await run.summary(signal);
       for (const line of summaryLines(summary)) progress.note(line);
       const record = await carryOut(run, summary, options, progress, signal);
@@ -110,6 +121,12 @@ async function train(options: TrainArguments): Promise<void> {
       progress.note(`saved in ${options.output}`);
     });
   });
+}
+
+/** Whether the weights under the adapter that is trained are not those of a base elsewhere. */
+function savesOwnBase({ experiment, model }: Run): boolean {
+  const { kind } = experiment.method ?? {};
+  return (kind === 'lora' || kind === 'prefix') && !modelOf(model).base.intact;
 }
 
 async function experimentOf(options: TrainArguments, data: DataSource, find: FindOptions): Promise<Experiment> {
@@ -183,7 +200,7 @@ async function carryOut(
 /** The model or adapter and its training state. */
 async function saveModel(run: Run, output: string): Promise<void> {
   await run.model.save(output, { overwrite: true });
-  await writeJson(join(output, 'trainer_state.json'), run.trainer.state);
+  await writeJson(join(output, STATE_FILE), run.trainer.state);
 }
 
 /** Saves what a run that was stopped, or whose loss was no number any more, had reached by its last good step. */
@@ -219,7 +236,7 @@ async function writeResults(run: Run, summary: DatasetSummary, record: RunRecord
     environment: environmentRecord(model),
     ...record,
   };
-  await writeJson(join(output, 'results.json'), results);
+  await writeJson(join(output, RESULTS_FILE), results);
   await writeReport(join(output, REPORT_FILE), results);
 }
 

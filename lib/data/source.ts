@@ -1,7 +1,7 @@
 import { join, relative, sep } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { readdir, stat } from '../files/fs.js';
-import { isDirectory, readText } from '../files/input.js';
+import { isDirectory, readError, readText } from '../files/input.js';
 import { findDataset } from '../hub.js';
 import { expectObject, expectPath, invalidOption, isArray } from '../options.js';
 import { type Card, cardClassNames, chooseConfig, readCard } from './card.js';
@@ -105,10 +105,13 @@ async function listFiles(root: string): Promise<string[]> {
   const files: string[] = [];
   let entries = 0;
   const list = async (folder: string, above: readonly string[]) => {
-    const { dev, ino } = await stat(folder);
+    const refuse = (cause: unknown) => {
+      throw readError(folder, cause, 'INVALID_DATA');
+    };
+    const { dev, ino } = await stat(folder).catch(refuse);
     const identity = `${dev}:${ino}`;
     if (above.includes(identity)) return;
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
+    for (const entry of await readdir(folder, { withFileTypes: true }).catch(refuse)) {
       if (entry.name.startsWith('.')) continue;
       if (++entries > MOST_ENTRIES) {
         throw new BertuneError('INVALID_DATA', `Expected at most ${MOST_ENTRIES} files in ${root} but found more`);

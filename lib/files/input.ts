@@ -173,7 +173,8 @@ function expectFile(path: string, status: Stats, code: ErrorCode): void {
   throw new BertuneError(code, `Expected a file at ${path} but found ${kind}`);
 }
 
-function readError(path: string, cause: unknown, code: ErrorCode): unknown {
+/** What the file system said of a file or a directory to be read, as `code`, or NOT_FOUND; anything else as it is. */
+export function readError(path: string, cause: unknown, code: ErrorCode): unknown {
   const reason = (cause as NodeJS.ErrnoException | null)?.code;
   if (cause instanceof BertuneError || typeof reason !== 'string') return cause;
   if (reason === 'ENOENT' || reason === 'ENOTDIR') return noFile(path, cause);

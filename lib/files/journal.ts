@@ -52,9 +52,11 @@ export async function writeJournal(directory: string, { rename: renames, remove 
 /**
  * Reads the journal of a directory.
  *
- * @returns null where there is none; 'foreign' for one that was not written here, or is none at all: nobody obeys it
+ * @returns null where there is none; 'foreign' for one that was not written here, or is none at all: nobody obeys it;
+ *   'copied' for a foreign one with files that it lists beside it: the directory is a copy of one in which a save was
+ *   interrupted, and has files of two models
  */
-export async function readJournal(directory: string): Promise<Journal | 'foreign' | null> {
+export async function readJournal(directory: string): Promise<Journal | 'foreign' | 'copied' | null> {
   const path = join(directory, JOURNAL_FILE);
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return null;
@@ -64,13 +66,22 @@ export async function readJournal(directory: string): Promise<Journal | 'foreign
   if (file === 'ENOENT') return null;
   if (typeof file !== 'object') return 'foreign';
   try {
-    return (await parseJournal(directory, file)) ?? 'foreign';
+    const json = await parseJournal(file);
+    if (json === undefined) return 'foreign';
+    const staged = await Promise.all(
+      json.rename.map(([temporary]) => lstat(join(directory, temporary)).catch(() => undefined)),
+    );
+    if (staged.some((status) => status && !status.isFile())) return 'foreign';
+    const here = await originOf(directory, file);
+    if (json.directory === here.directory && json.journal === here.journal) return json;
+    return staged.some((status) => status) ? 'copied' : 'foreign';
   } finally {
     await file.close();
   }
 }
 
-async function parseJournal(directory: string, file: OpenFile): Promise<Journal | undefined> {
+/** What it holds, where that is what writeJournal writes. */
+async function parseJournal(file: OpenFile): Promise<(Journal & Origin) | undefined> {
   const status = await file.stat();
   if (!status.isFile() || status.size > MAX_BYTES) return undefined;
   const bytes = Buffer.alloc(status.size);
@@ -81,16 +92,13 @@ async function parseJournal(directory: string, file: OpenFile): Promise<Journal 
   } catch {
     return undefined;
   }
-  const here = await originOf(directory, file);
-  if (json?.directory !== here.directory || json.journal !== here.journal) return undefined;
-  const { rename: renames, remove } = json;
+  const { directory, journal, rename: renames, remove } = json ?? {};
+  if (typeof directory !== 'string' || typeof journal !== 'string') return undefined;
   if (!Array.isArray(renames) || !Array.isArray(remove) || !remove.every(isModelFile)) return undefined;
   for (const pair of renames as unknown[]) {
     if (!Array.isArray(pair) || !isTemporaryName(pair[0]) || !isModelFile(pair[1])) return undefined;
-    const staged = await lstat(join(directory, pair[0])).catch(() => undefined);
-    if (staged && !staged.isFile()) return undefined;
   }
-  return { rename: renames, remove };
+  return { directory, journal, rename: renames, remove };
 }
 
 /** Not the device's number, which may change when the machine starts anew. */

@@ -8,7 +8,7 @@ import { expectLockFile, LOCK_FILE } from './lock.js';
 import { isModelFile } from './model-files.js';
 import { Places } from './places.js';
 import { finishPublication, publish, type StagedFile } from './publication.js';
-import { refusal } from './refusal.js';
+import { directoryInPlace, refusal } from './refusal.js';
 import { discard, isTemporaryName, temporaryPath } from './temporary.js';
 
 /** A file to be written: its name inside the directory, and what writes its contents from the start. */
@@ -23,9 +23,13 @@ export interface OutputFile {
  *
  * @param path the directory
  * @param options.overwrite whether a directory that is not empty will do; nothing in it is removed. Defaults to false.
+ * @param options.files names of the files that will be written there, as expectFilePlaces. Defaults to none.
  * @throws BertuneError OUTPUT_REFUSED
  */
-export async function prepareOutputDirectory(path: string, options: { overwrite?: boolean } = {}): Promise<void> {
+export async function prepareOutputDirectory(
+  path: string,
+  options: { overwrite?: boolean; files?: readonly string[] } = {},
+): Promise<void> {
   const directory = resolve(expectString('output', path));
   const made: string[] = [];
   try {
@@ -37,10 +41,30 @@ export async function prepareOutputDirectory(path: string, options: { overwrite?
         `Expected an empty output directory but ${path} is not empty; pass overwrite to write there all the same`,
       );
     }
+    await expectFilePlaces(path, options.files ?? []);
     await probe(directory);
   } catch (cause) {
     await removeDirectories(made);
     throw refusal(path, cause);
+  }
+}
+
+/**
+ * Checks that files can have their names in a directory: before the work that makes them, not after it.
+ *
+ * @param names as in writeFilesAtomic
+ * @throws BertuneError OUTPUT_REFUSED for a directory in the place of one, or a link or a file in the place of a
+ *   subdirectory
+ */
+export async function expectFilePlaces(directory: string, names: readonly string[]): Promise<void> {
+  try {
+    await using places = await Places.open(directory, names);
+    for (const name of names) {
+      const found = await stat(places.path(name)).catch(() => undefined);
+      if (found?.isDirectory()) throw directoryInPlace(join(directory, name));
+    }
+  } catch (cause) {
+    throw refusal(directory, cause);
   }
 }
 

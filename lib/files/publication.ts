@@ -3,6 +3,7 @@ import { BertuneError } from '../errors.js';
 import { link, lstat, readFile, rename, rm, stat } from './fs.js';
 import { JOURNAL_FILE, type Journal, readJournal, writeJournal } from './journal.js';
 import { Places, syncDirectory } from './places.js';
+import { directoryInPlace } from './refusal.js';
 import { discard, temporaryPath } from './temporary.js';
 
 /*
@@ -39,10 +40,7 @@ export async function publish(places: Places, staged: readonly StagedFile[], rem
   for (const file of staged) {
     const target = places.path(file.name);
     const found = await statOf(target);
-    if (found?.isDirectory()) {
-      const path = join(places.directory, file.name);
-      throw new BertuneError('OUTPUT_REFUSED', `Expected to write the file ${path} but found a directory there`);
-    }
+    if (found?.isDirectory()) throw directoryInPlace(join(places.directory, file.name));
     if (found && (await isSame(file.temporary, target))) {
       await discard(file.temporary);
       continue;
@@ -66,7 +64,7 @@ export async function finishPublication(directory: string): Promise<void> {
   const journal = await readJournal(directory);
   if (journal === null) return;
   const path = join(directory, JOURNAL_FILE);
-  if (journal === 'foreign') {
+  if (journal === 'foreign' || journal === 'copied') {
     throw new BertuneError(
       'OUTPUT_REFUSED',
       `Cannot write to ${directory}: ${path} was not written by a save into this directory; it came with a copy, or ` +

@@ -10,3 +10,8 @@ export function refusal(path: string, cause: unknown): unknown {
   const reason = isQuota ? 'EDQUOT: disk quota exceeded' : (cause as Error).message;
   return new BertuneError('OUTPUT_REFUSED', `Expected to write to ${path} but ${reason}`, { cause });
 }
+
+/** The error for a directory in the place of a file that is to be written. */
+export function directoryInPlace(path: string): BertuneError {
+  return new BertuneError('OUTPUT_REFUSED', `Expected to write the file ${path} but found a directory there`);
+}

@@ -1,4 +1,4 @@
-import { basename, isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join, resolve } from 'node:path';
 import { type Adapter, checkAdapter, isAdapter, readAdapter } from '../adapter.js';
 import { type Checkpoint, isCheckpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
@@ -190,12 +190,13 @@ async function find(source: string, options: FindOptions = {}): Promise<Found> {
  */
 export async function findBase(directory: string, adapter: Adapter, options: FindOptions): Promise<Found> {
   const named = adapter.baseModel;
-  // The path that `save` wrote is of the time: the directory may have been moved since.
-  const own = named === null || basename(named) === OWN_BASE;
+  const own = join(directory, OWN_BASE);
+  // `save` wrote the path of the time. In a directory that was moved or copied since, another may be there by now.
+  const isOwn = named === null || basename(named) === OWN_BASE;
+  if (isOwn && (await isCheckpoint(own))) return { ...(await find(own)), name: resolve(own) };
   const places = [
     ...(named === null ? [] : [named]),
     ...(named === null || isAbsolute(named) ? [] : [join(directory, named)]),
-    ...(own ? [join(directory, OWN_BASE)] : []),
   ];
   for (const place of places) {
     if (await isCheckpoint(place)) return { ...(await find(place)), name: named ?? place };
@@ -206,7 +207,7 @@ export async function findBase(directory: string, adapter: Adapter, options: Fin
   }
   throw new BertuneError(
     'NOT_FOUND',
-    `Expected the base model of the adapter ${directory} in ${places.join(' or ')} but found none; say where it is ` +
+    `Expected the base model of the adapter ${directory} in ${[...places, ...(isOwn ? [own] : [])].join(' or ')} but found none; say where it is ` +
       'with base',
   );
 }

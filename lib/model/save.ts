@@ -1,9 +1,10 @@
-import { resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { type Adapter, writeAdapter } from '../adapter.js';
 import { arrangeHead } from '../checkpoint/head.js';
 import { checkpointFiles, encoderTensors, headTensors } from '../checkpoint.js';
+import { stat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
-import { OWN_BASE } from '../files/model-files.js';
+import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { prepareOutputDirectory, removeLeftovers, writeFilesAtomic } from '../files/output.js';
 import { haveSameNames } from '../labels.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
@@ -114,7 +115,7 @@ async function saveAdapter(
   await writeAdapter(directory, arranged, {
     tokenizerFrom,
     beside: (ownBase?.files ?? []).map((file) => ({ ...file, name: `${OWN_BASE}/${file.name}` })),
-    remove: (ownBase?.remove ?? []).map((file) => `${OWN_BASE}/${file}`),
+    remove: (ownBase?.remove ?? (await strayBase(directory, model.base))).map((file) => `${OWN_BASE}/${file}`),
   });
 }
 
@@ -136,6 +137,16 @@ async function filesAlone({ config, labels, base }: Model, { plan, read }: Sourc
   const tensors = await readTensors(read, shapes);
   for await (const [name, values] of mergedWeights(plan, read)) tensors.set(name, tensorOf(values, shapes.get(name)!));
   return checkpointFiles({ config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
+}
+
+/** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
+async function strayBase(directory: string, { name, tokenizerFrom }: Model['base']): Promise<readonly string[]> {
+  if (basename(name) !== OWN_BASE) return [];
+  const [there, base] = await Promise.all(
+    [join(directory, OWN_BASE), tokenizerFrom].map((path) => stat(path, { bigint: true }).catch(() => undefined)),
+  );
+  const isBase = there !== undefined && there.ino === base?.ino && there.dev === base.dev;
+  return isBase ? [] : MODEL_FILES;
 }
 
 async function adapterOf(

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
@@ -54,6 +54,45 @@ describe('bertune compare', function () {
       expect(trained.map((row) => row.learning_rate)).to.deep.equal(['0.0003', '0.003', '0.0004', '0.001', '0.001']);
       const markdown = await readFile(join(output, 'results.md'), 'utf8');
       expect(markdown).to.contain('## Comparison').and.contain('| LoRA r=4 |');
+    });
+  });
+
+  it('writes through no link to the directory that nobody named', async () => {
+    await withFolder(async (folder) => {
+      const elsewhere = join(folder, 'elsewhere');
+      await mkdir(join(elsewhere, 'quick'), { recursive: true });
+      await writeFile(join(elsewhere, 'results.json'), 'kept');
+      await writeFile(join(elsewhere, 'quick', 'results.json'), 'kept');
+      const compare = async (link: string, target: string, ...more: string[]) => {
+        const cwd = join(folder, `${link.replace('/', '-')}-${more.length}`);
+        await mkdir(join(cwd, link, '..'), { recursive: true });
+        await symlink(target, join(cwd, link));
+        const args = ['compare', ...(await writeData(folder)), '--epochs', '1', '--methods', 'linear', ...more];
+        return runCli(args, { cwd });
+      };
+      for (const link of ['results', 'results/quick']) {
+        const run = await compare(link, elsewhere);
+        expect(run.status, run.stderr).to.equal(1);
+        expect(run.stderr)
+          .to.match(/^error \[OUTPUT_REFUSED\]: .*--output/m)
+          .and.contain(`${link} is a link`);
+      }
+      expect(await readFile(join(elsewhere, 'results.json'), 'utf8')).to.equal('kept');
+      expect(await readFile(join(elsewhere, 'quick', 'results.json'), 'utf8')).to.equal('kept');
+      const named = await compare('results', elsewhere, '--output', 'results/quick', '--overwrite');
+      expect(named.status, named.stderr).to.equal(0);
+      expect(await readFile(join(elsewhere, 'quick', 'results.json'), 'utf8')).to.not.equal('kept');
+    });
+  });
+
+  it('refuses a directory in the place of its results before it trains', async () => {
+    await withFolder(async (folder) => {
+      const output = join(folder, 'out');
+      await mkdir(join(output, 'results.csv'), { recursive: true });
+      const run = await runCli(['compare', ...(await writeData(folder)), '--output', output, '--overwrite']);
+      expect(run.status).to.equal(1);
+      expect(run.stderr).to.match(/^error \[OUTPUT_REFUSED\]: .*found a directory there$/m);
+      expect(run.stderr).to.not.contain('loss');
     });
   });
 

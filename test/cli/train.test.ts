@@ -1,6 +1,7 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { inRepository, onceItSays, runCli, withFolder } from './run-cli.js';
 
 const parity = (name: string) => inRepository(`test/fixtures/parity/${name}`);
@@ -129,6 +130,40 @@ describe('bertune train', function () {
       const balanced = await runCli([...args, '--overwrite', '--class-weights', 'balanced']);
       expect(balanced.stderr).to.match(/class weights +bad [\d.]+, good [\d.]+\n/);
       expect((await readJson(output, 'results.json')).settings.class_weights).to.equal('balanced');
+    });
+  });
+
+  it('refuses what is in the place of its files before it trains', async () => {
+    await withFolder(async (folder) => {
+      await writeTinyCheckpoint(join(folder, 'model'), { classifier: false });
+      await writeTinyCheckpoint(join(folder, 'bare'), { classifier: false, pooler: false });
+      const data = await writeData(folder);
+      const output = join(folder, 'out');
+      const train = (model: string, method: string) =>
+        runCli([
+          ...['train', '--model', join(folder, model), ...data, '--epochs', '1', '--device', 'cpu'],
+          ...['--method', method, '--output', output, '--overwrite'],
+        ]);
+      for (const name of ['config.json', 'adapter_config.json', 'trainer_state.json', 'report.html']) {
+        await mkdir(join(output, name), { recursive: true });
+        const run = await train('model', 'linear');
+        expect(run.status, name).to.equal(1);
+        expect(run.stderr)
+          .to.match(/^error \[OUTPUT_REFUSED\]: .*found a directory there$/m)
+          .and.contain(name);
+        expect(run.stderr).to.not.contain('loss');
+        expect(await readdir(output)).to.deep.equal([name]);
+        await rm(output, { recursive: true });
+      }
+      await mkdir(output);
+      await symlink('nowhere', join(output, 'base'));
+      const run = await train('bare', 'lora');
+      expect(run.status).to.equal(1);
+      expect(run.stderr)
+        .to.match(/^error \[OUTPUT_REFUSED\]: .*it is a link/m)
+        .and.contain(join(output, 'base'));
+      expect(run.stderr).to.not.contain('loss');
+      expect((await train('model', 'lora')).status).to.equal(0);
     });
   });
 

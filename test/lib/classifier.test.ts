@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
 import { full, linear, lora, type Method, prefix } from '../../lib/methods.js';
@@ -268,6 +268,37 @@ describe('TextClassifier', () => {
       await rename(out, moved);
       await using elsewhere = await TextClassifier.load(moved, { ...CPU, seed: 3 });
       expect((await elsewhere.logits(TEXTS)).logits).to.deep.equal(logits);
+    });
+
+    it('keeps the base beside the adapter apart from that of a copy, and of another of its name', async () => {
+      await writeTinyCheckpoint(directory.path('bare'), { pooler: false });
+      const out = directory.path('out');
+      const copy = directory.path('copy');
+      const later = directory.path('later');
+      const train = async (from: string, to: string, seed: number) => {
+        await using model = await TextClassifier.load(from, { ...CPU, seed });
+        await new Trainer(model, { method: lora({ rank: 2 }), maxSteps: 2 }).train(tinySplit('train', 24, 3));
+        await model.save(to, { overwrite: true });
+        return (await model.logits(TEXTS)).logits;
+      };
+      const read = async (from: string) => {
+        await using model = await TextClassifier.load(from, CPU);
+        return (await model.logits(TEXTS)).logits;
+      };
+      const first = await train(directory.path('bare'), out, 1);
+      await cp(out, copy, { recursive: true });
+      const onCopy = await train(copy, later, 3);
+      await train(directory.path('bare'), out, 2);
+      expect(await read(copy)).to.deep.equal(first);
+      expect(await read(later)).to.deep.equal(onCopy);
+
+      const again = await train(out, out, 4);
+      expect(await read(out)).to.deep.equal(again);
+      // Its base is called base too, and is not that of the save before.
+      const onOther = await train(base(), out, 5);
+      expect(await read(out)).to.deep.equal(onOther);
+      await rm(out, { recursive: true });
+      expect(await read(copy)).to.deep.equal(first);
     });
 
     it('says where it looked for a base that is not there', async () => {

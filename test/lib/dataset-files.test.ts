@@ -248,6 +248,40 @@ describe('dataset files', () => {
       expect(train!.texts).to.deep.equal(objects.map(({ text }) => text));
     });
 
+    it('is JSON lines where the first line is an object of its own, whatever its first column', async () => {
+      const lines = ['{"data":[{"text":"inner","label":"a"}],"text":"outer","label":"b"}', '{"text":"o2","label":"a"}'];
+      for (const content of [lines.join('\n'), `\n${lines.join('\r\n\r\n')}\n`]) {
+        expect((await load('a.json', content)).train!.texts).to.deep.equal(['outer', 'o2']);
+      }
+      const data = '{"data":[{"text":"a","label":1},\n{"text":"b","label":0}]\n,"version": 1.0}\n\n';
+      expect((await load('a.json', data)).train!.texts).to.deep.equal(['a', 'b']);
+    });
+
+    it('is refused where anything but white space follows its array', async () => {
+      const row = '{"text":"a","label":1}';
+      const array = `[${row}]`;
+      expect((await load('a.json', `${array}${'\n '.repeat(50_000)}`)).train!.texts).to.deep.equal(['a']);
+      for (const tail of ['garbage', row, `,${row}`, array, ']', '}', '[]']) {
+        const refusal = load('a.json', `${array}\n${' '.repeat(20_000)}${tail}`);
+        await expectRefusal(refusal, 'INVALID_DATA', 'a.json', 'line 2', 'nothing after the array', `found ${tail}`);
+      }
+      for (const tail of [`,"label_names":["y","x"]}`, '}x', `}${row}`, `,"more":"${'x'.repeat(2000)}"}`]) {
+        const refusal = load('a.json', `{"data":${array}\n${tail}`);
+        await expectRefusal(refusal, 'INVALID_DATA', 'a.json', 'line 2', 'only a version after', 'found');
+      }
+      await expectRefusal(load('a.json', `{"data":${array}`), 'INVALID_DATA', 'a closing }');
+    });
+
+    it('is refused where its objects are not separated by one comma each', async () => {
+      const row = '{"text":"a","label":1}';
+      for (const rows of [`${row}${row}`, `${row} ${row}`]) {
+        await expectRefusal(load('a.json', `[${rows}]`), 'INVALID_DATA', 'line 1', 'a comma or a closing ]');
+      }
+      for (const rows of [`,${row}`, `${row},`, `${row},,${row}`]) {
+        await expectRefusal(load('a.json', `[${rows}]`), 'INVALID_DATA', 'line 1', 'a JSON object');
+      }
+    });
+
     it('is refused with its line', async () => {
       await expectRefusal(load('a.json', '[\n{"text":"a","label":1},\n5]'), 'INVALID_DATA', 'line 3', 'found 5]');
       await expectRefusal(load('a.json', '[\n{"text":"a","label":1},\n'), 'INVALID_DATA', 'line 3', 'closing ]');

@@ -1,4 +1,4 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
@@ -319,6 +319,29 @@ describe('dataset', () => {
       await expectRefusal(loadDataset(directory.path()), 'NOT_FOUND', 'train.csv', 'found test.csv, train.pdf');
       await mkdir(directory.path('empty'));
       await expectRefusal(loadDataset(directory.path('empty')), 'NOT_FOUND', 'found nothing');
+    });
+
+    it('are refused with a folder in them that cannot be read', async function () {
+      if (process.platform === 'win32') this.skip();
+      const locked = directory.path('folder', 'locked');
+      await mkdir(locked, { recursive: true });
+      await write('folder/train.csv', 'text,label\na,x\nb,y\n');
+      await chmod(directory.path(), 0o755);
+      await chmod(locked, 0);
+      // Nothing is forbidden to the superuser.
+      const isSuperuser = process.geteuid?.() === 0;
+      if (isSuperuser) process.seteuid?.(65534);
+      try {
+        await expectRefusal(
+          loadDataset(directory.path('folder')),
+          'INVALID_DATA',
+          `read ${locked}`,
+          'permission denied',
+        );
+      } finally {
+        if (isSuperuser) process.seteuid?.(0);
+        await chmod(locked, 0o755);
+      }
     });
 
     it('follows links to folders, but not in circles', async () => {

@@ -57,6 +57,17 @@ describe('output', () => {
       await expectRefusal(prepareOutputDirectory('/proc', { overwrite: true }), 'OUTPUT_REFUSED', '/proc');
     });
 
+    it('refuses a directory in the place of a file, and takes links and files there', async () => {
+      await mkdir(directory.path('inside'));
+      await symlink(directory.path('nowhere'), directory.path('link'));
+      await writeFile(directory.path('file'), 'kept');
+      const files = ['new', 'link', 'file', 'base/new'];
+      await prepareOutputDirectory(directory.path(), { overwrite: true, files });
+      const refused = prepareOutputDirectory(directory.path(), { overwrite: true, files: [...files, 'inside'] });
+      await expectRefusal(refused, 'OUTPUT_REFUSED', directory.path('inside'), 'a directory');
+      expect(await readdir(directory.path())).to.have.members(['inside', 'link', 'file']);
+    });
+
     it('refuses what is no path', async () => {
       await expectRefusal(prepareOutputDirectory(''), 'INVALID_OPTION', 'output');
       await expectRefusal(prepareOutputDirectory(directory.path('a\0b')), 'OUTPUT_REFUSED');

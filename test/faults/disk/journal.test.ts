@@ -138,23 +138,58 @@ describe('a save that was killed while it gave files their names', () => {
     expect(await read()).to.deep.equal({ ...OLD, 'config.json': 'later' });
   }
 
-  it('is of no meaning in a copy, which has files of its own', async () => {
-    await leave(SOUND);
-    cpSync(model(), directory.path('copy'), { recursive: true, preserveTimestamps: true });
+  /** Puts a copy in the place of the directory. */
+  function replaceByCopy(copy: (to: string) => void): void {
+    copy(directory.path('copy'));
     rmSync(model(), { recursive: true });
     renameSync(directory.path('copy'), model());
+  }
+
+  /** Checks that readers and writers refuse the directory, until the journal and what it lists are gone. */
+  async function expectCopied(): Promise<void> {
+    const before = everything();
+    for (const use of [
+      () => readSettled(model(), () => read()),
+      () => isFile(model('vocab.txt')),
+      () => readText(model('base', 'config.json'), 10),
+    ]) {
+      await expectRefusal(use, 'CHECKPOINT_INVALID', `${model()} is a copy`, 'copy that', `delete ${JOURNAL_FILE}`);
+    }
+    await expectRefusal(() => removeLeftovers(model()), 'OUTPUT_REFUSED', model(JOURNAL_FILE));
+    expect(everything()).to.deep.equal(before);
+    for (const name of TEMPORARY) rmSync(model(name), { force: true });
     await expectForeign();
+  }
+
+  const recursive = { recursive: true, preserveTimestamps: true };
+
+  it('makes a copy, which has files of its own, a mixture of two models, which is refused', async () => {
+    await leave(SOUND);
+    replaceByCopy((to) => cpSync(model(), to, recursive));
+    await expectCopied();
   });
 
-  it('is of no meaning in a copy that is made of hard links', async function () {
+  it('makes a copy a mixture also where it is made of hard links', async function () {
     await leave(SOUND);
     try {
-      execFileSync('cp', ['-al', model(), directory.path('copy')], { stdio: 'ignore' });
+      replaceByCopy((to) => execFileSync('cp', ['-al', model(), to], { stdio: 'ignore' }));
     } catch {
       this.skip();
     }
-    rmSync(model(), { recursive: true });
-    renameSync(directory.path('copy'), model());
+    await expectCopied();
+  });
+
+  it('is refused in a copy for as long as a single file has not got its name', async () => {
+    await leave(SOUND, 2);
+    replaceByCopy((to) => cpSync(model(), to, recursive));
+    await expectRefusal(() => readText(model('config.json'), 10), 'CHECKPOINT_INVALID', 'is a copy');
+    rmSync(model(C));
+    expect(await readText(model('config.json'), 10)).to.equal('old');
+  });
+
+  it('is of no meaning in a copy whose journal gives a name that no model has', async () => {
+    await leave({ ...SOUND, rename: [...SOUND.rename, [A, '.bashrc']] });
+    replaceByCopy((to) => cpSync(model(), to, recursive));
     await expectForeign();
   });
 

@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, lstatSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { TextClassifier } from '../../../lib/index.js';
+import { expectRefusal } from '../../lib/files.js';
 import { scaled } from '../scale.js';
 import { listFiles } from './contents.js';
 import { runCli, runProgram, useBench } from './run.js';
@@ -121,15 +123,28 @@ describe('those who read', function () {
     }
   });
 
-  it('are told of a journal that came with a copy, which nobody obeys', async () => {
+  it('refuse a copy of a directory in which a save was interrupted, and are told of a journal that is left of one', async () => {
     bench.output('models');
     await killWriters(MOMENTS['as its journal appears']!);
-    const copy = bench.output('copied');
-    cpSync(join(models(), 'full'), copy, { recursive: true });
-    const args = ['predict', '--model', copy, '--device', 'cpu', '--threads', '1', 'good'];
-    const ending = await runCli(args);
-    expect(ending.status, ending.stderr).to.equal(0);
-    expect(ending.stderr).to.include('note: Ignored ').and.to.include(join(copy, '.bertune-journal.json'));
+    const [full, lora] = ['full', 'lora'].map((kind) => {
+      const copy = bench.output(`copied-${kind}`);
+      cpSync(join(models(), kind), copy, { recursive: true });
+      return copy;
+    }) as [string, string];
+    const predict = (copy: string) => runCli(['predict', '--model', copy, '--device', 'cpu', '--threads', '1', 'good']);
+    await using base = await TextClassifier.load(join(bench.folder, 'model'), { device: 'cpu', threads: 1 });
+    await expectRefusal(base.loadAdapter('copied', lora), 'CHECKPOINT_INVALID', `${lora} is a copy`);
+    for (const copy of [full, lora]) {
+      for (const ending of [await predict(copy), await runCli(['inspect', copy])]) {
+        expect(ending.status, ending.stderr).to.equal(1);
+        expect(ending.stderr).to.include('error [CHECKPOINT_INVALID]: ').and.to.include(`${copy} is a copy`);
+      }
+      for (const name of readdirSync(copy)) if (name.endsWith('.tmp')) rmSync(join(copy, name));
+      const ending = await predict(copy);
+      expect(ending.status, ending.stderr).to.equal(0);
+      expect(ending.stderr).to.include('note: Ignored ').and.to.include(join(copy, '.bertune-journal.json'));
+    }
+    await base.loadAdapter('copied', lora);
   });
 });
 
