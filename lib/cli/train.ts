@@ -106,8 +106,11 @@ async function train(options: TrainArguments): Promise<void> {
       const summary = await run.summary(signal);
       for (const line of summaryLines(summary)) progress.note(line);
       const record = await carryOut(run, summary, options, progress, signal);
-      await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
-      progress.note(`saved in ${options.output}`);
+      try {
+        await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
+      } finally {
+        progress.note(`saved in ${options.output}`);
+      }
     });
   });
 }
