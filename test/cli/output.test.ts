@@ -101,7 +101,7 @@ describe('the command line, where its input and output are odd', function () {
     });
   }
 
-  it('shows its help to a reader that is gone, and says so where it cannot', async function () {
+  it('shows its help to a reader that is gone, and says so where it cannot', async () => {
     const help = async (redirections: string) => (await predict('--help', redirections)).status;
     expect(await help('| true')).to.equal(0);
     if (process.platform === 'linux') expect(await help('> /dev/full')).to.equal(1);
