@@ -48,7 +48,7 @@ export function hubUnavailable(subject: Subject, settings: HubSettings, cause: u
 function proxyAdvice(): string {
   const proxy = process.env.HTTPS_PROXY ?? process.env.https_proxy;
   if (!proxy || process.env.NODE_USE_ENV_PROXY === '1') return ' and the proxy';
-  return ' (HTTPS_PROXY is set: Node.js 22.21 or 24 and later heeds it with NODE_USE_ENV_PROXY=1, earlier ones do not)';
+  return ' (HTTPS_PROXY is set: Node.js 22.21 or 24.5 and later heeds it with NODE_USE_ENV_PROXY=1, earlier ones do not)';
 }
 
 const TRANSIENT = [408, 425, 429, 500, 502, 503, 504];
