@@ -46,7 +46,12 @@ export class AddedTokens {
       const { content } = token;
       const found = { ...token, id, isIgnored: splitsSpecial && isSpecial.has(content) };
       const text = token.normalized ? normalizedContent(content, normalize) : content;
-      if (text === '') continue;
+      if (text === '') {
+        throw new ComponentError(
+          `added token ${JSON.stringify(content)}`,
+          'is nothing once it is normalised; declare it with "normalized": false, or remove it',
+        );
+      }
       const known = (token.normalized ? normalized : raw).get(text);
       if (known !== undefined) {
         throw new ComponentError(

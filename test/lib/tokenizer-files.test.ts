@@ -155,6 +155,13 @@ describe('the files of a tokenizer', () => {
 
     const CLASSES: [string, Record<string, Content>][] = [
       ['word_tokenizer_type', config({ tokenizer_class: 'BertJapaneseTokenizer', word_tokenizer_type: 'mecab' })],
+      [
+        'special tokens',
+        config({
+          tokenizer_class: 'BertJapaneseTokenizer',
+          mask_token: { __type: 'AddedToken', content: '[MASK]', single_word: true },
+        }),
+      ],
       ['do_lower_case', config({ tokenizer_class: 'BertJapaneseTokenizer', do_lower_case: true })],
       ['XLNetTokenizer', definition({}, 'XLNetTokenizerFast')],
       ['AlbertTokenizer', definition({}, 'AlbertTokenizer')],

@@ -35,6 +35,7 @@ const split = (pattern: string): Component => ({
   behavior: 'Isolated',
   invert: false,
 });
+const STRIP: Component = { type: 'Strip', strip_left: true, strip_right: true };
 const doubling: Component = { type: 'Replace', pattern: { String: 'a' }, content: 'aa' };
 const added = (content: string, flags = {}) => ({ id: 3, content, normalized: false, special: true, ...flags });
 
@@ -57,6 +58,13 @@ describe('limits of tokenizers', () => {
     expect(() => encode(encoder({ pre_tokenizer: { type: 'Sequence', pretokenizers: levels } }), 'é')).to.throw(
       'ByteLevel',
     );
+  });
+
+  it('leave a text that is empty, or becomes so, to be empty', () => {
+    const normalizers = [STRIP, { type: 'Replace', pattern: { Regex: '^' }, content: 'b' }];
+    const tokenizer = encoder({ normalizer: { type: 'Sequence', normalizers } });
+    for (const text of ['', '  ']) expect(encode(tokenizer, text).ids).to.deep.equal([]);
+    expect(encode(tokenizer, 'b').ids).to.deep.equal([0]);
   });
 
   it('are known for every part, which is named', () => {
@@ -101,6 +109,10 @@ describe('limits of tokenizers', () => {
           added_tokens: [added('Foo', { normalized: true }), added('foo', { normalized: true })],
         },
         'added token "foo": is the same as "Foo" once it is normalised',
+      ],
+      [
+        { normalizer: STRIP, added_tokens: [added('\n', { normalized: true })] },
+        'is nothing once it is normalised; declare it with "normalized": false',
       ],
     ];
     for (const [changes, message] of cases) expect(() => encoder(changes), message).to.throw(message);

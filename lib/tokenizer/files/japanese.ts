@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
 import { invalidValue } from '../../files/invalid.js';
 import type { Component } from '../definition.js';
@@ -38,16 +39,7 @@ async function build(files: TokenizerFiles, given: Arguments, special: SpecialTo
   only('do_word_tokenize', true, [true]);
   only('do_subword_tokenize', true, [true]);
   only('never_split', null, [null]);
-  const names = new Set(special.all.map(contentOf));
-  const other = given.declared.find(({ token: { content } }) => !names.has(content) && !given.names(content));
-  if (other !== undefined) {
-    throw invalidValue(
-      other.path,
-      'added tokens',
-      'special tokens alone (of a BertJapaneseTokenizer)',
-      other.token.content,
-    );
-  }
+  expectPlain(join(directory, FILES.config), given, special);
   const vocab = await readPieces(directory);
   if (vocab === undefined) throw new BertuneError('NOT_FOUND', `Expected ${FILES.vocabulary} in ${directory}`);
   const unknown = unknownToken(vocab, directory, special);
@@ -58,6 +50,20 @@ async function build(files: TokenizerFiles, given: Arguments, special: SpecialTo
     model: wordPieceModel(vocab, unknown),
   };
   return kind === 'wordpiece' ? word : { ...word, ...characters(word, unknown) };
+}
+
+/** Python's tokenizer passes over flags of added tokens, and looks for ordinary ones in its own way. */
+function expectPlain(path: string, given: Arguments, special: SpecialTokens): void {
+  const names = new Set(special.all.map(contentOf));
+  const other = given.declared.find(
+    ({ token: { content, flags } }) => flags.single_word || !(names.has(content) || given.names(content)),
+  );
+  const expected = 'special tokens alone, without single_word (of a BertJapaneseTokenizer)';
+  if (other !== undefined) throw invalidValue(other.path, 'added tokens', expected, other.token.content);
+  const flagged = [...special.all, ...(given.extra ?? [])].find(
+    (token) => typeof token !== 'string' && token.flags.single_word,
+  );
+  if (flagged !== undefined) throw invalidValue(path, 'special tokens', expected, contentOf(flagged));
 }
 
 /** A token a character, of words in compatibility form. */

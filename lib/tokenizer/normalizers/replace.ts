@@ -8,6 +8,7 @@ export function replace(settings: Settings): Normalizer {
   const content = settings.string('content');
   return function* (piece) {
     const { text, leading, limit } = piece;
+    if (text === '') return;
     const parts: string[] = [];
     let length = 0;
     let from = 0;

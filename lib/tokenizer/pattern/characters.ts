@@ -35,7 +35,7 @@ export const ESCAPED_CLASSES: Readonly<Record<string, string>> = {
 /** The same in brackets, where the superscripts and fractions are not. */
 export const CLASSES_IN_BRACKETS: Readonly<Record<string, string>> = { ...ESCAPED_CLASSES, w: POSIX_WORD };
 
-/** What stands in [[:name:]], and in \p{name} as well. */
+/** What stands in [[:name:]], and but for punct and word in \p{name} as well. */
 export const NAMED_CLASSES: Readonly<Record<string, string>> = {
   alnum: `[[\\p{Alphabetic}\\p{Nd}]${UNTIL_16}]`,
   alpha: `[\\p{Alphabetic}${UNTIL_16}]`,
@@ -61,6 +61,9 @@ export function property(name: string): string | undefined {
   if (name === 'Ll') return `[[\\p{Ll}\\u0295]${UNTIL_16}]`;
   if (name === 'Lo') return `[\\p{Lo}--[\\u0295${AFTER_16}]]`;
   if (CATEGORIES.split(' ').includes(name)) return `[\\p{${name}}${UNTIL_16}]`;
+  // Without the symbols that [[:punct:]] has.
+  if (name.toLowerCase() === 'punct') return `[\\p{P}${UNTIL_16}]`;
+  if (/^(unknown|zzzz)$/i.test(name)) return undefined;
   if (/^[a-z]+$/i.test(name) && Object.hasOwn(NAMED_CLASSES, name.toLowerCase())) {
     return NAMED_CLASSES[name.toLowerCase()];
   }

@@ -61,6 +61,8 @@ export function parse(pattern: string): Node {
   return new Parser(pattern).parse();
 }
 
+const QUANTIFIER = /^(?:([*+?])|\{(\d{0,5})(,?)(\d{0,5})\})/;
+
 class Parser {
   private at = 0;
   private level = 0;
@@ -94,7 +96,12 @@ class Parser {
       if (next === undefined || next === '|' || next === ')') break;
       const start = this.at;
       const atom = this.atom();
-      if (atom === undefined) continue;
+      if (atom === undefined) {
+        if (QUANTIFIER.test(this.pattern.slice(this.at, this.at + 14))) {
+          throw this.unknown('has a quantifier behind a comment, a flag or a space');
+        }
+        continue;
+      }
       letters = this.flags.ignoreCase && atom.kind === 'set' ? letters + this.pattern.slice(start, this.at) : '';
       if (LIGATURES.test(letters)) throw this.unknown('ignores the case of letters that have a ligature');
       parts.push(this.repeated(atom));
@@ -123,7 +130,8 @@ class Parser {
       case '?':
         throw new PatternError(`repeats nothing at ${this.at - 1}`);
       default:
-        if (this.flags.extended && /\s/.test(character)) return undefined;
+        if (this.flags.extended && /[\t-\r ]/.test(character)) return undefined;
+        if (this.flags.extended && /[\s\x85]/.test(character)) throw this.unknown('has a space beyond ASCII');
         if (this.flags.extended && character === '#') {
           while (this.at < this.pattern.length && !this.take('\n')) this.at++;
           return undefined;
@@ -154,7 +162,7 @@ class Parser {
     if (all === undefined) throw new PatternError(`has no name in braces for \\${letter}`);
     if (this.flags.ignoreCase) throw this.unknown('ignores the case of a class of characters');
     this.at += all.length;
-    const source = property(name!);
+    const source = name!.toLowerCase() === 'word' ? classes.w : property(name!);
     if (source === undefined) throw new PatternError(`has \\${letter}${all}, which is not known here`);
     return (letter === 'P') === (negated === '^') ? source : `[^${source}]`;
   }
@@ -267,8 +275,7 @@ class Parser {
   private repeated(atom: Node): Node {
     let node = atom;
     for (;;) {
-      const [all, sign, least, comma, most] =
-        /^(?:([*+?])|\{(\d{0,5})(,?)(\d{0,5})\})/.exec(this.pattern.slice(this.at, this.at + 14)) ?? [];
+      const [all, sign, least, comma, most] = QUANTIFIER.exec(this.pattern.slice(this.at, this.at + 14)) ?? [];
       const isCount = sign === undefined && (least !== '' || most !== '');
       if (all === undefined || (sign === undefined && !isCount)) return node;
       this.at += all.length;
