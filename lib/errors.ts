@@ -15,6 +15,7 @@ const END_CHARACTERS = 300;
  * - `NOT_FOUND`: a file, directory, column, parameter or name does not exist.
  * - `OUTPUT_REFUSED`: an output directory cannot be written, or is not empty and overwriting was not asked for.
  * - `NON_FINITE_LOSS`: the loss or the gradient norm became NaN or infinite; the parameters are those of the last good step.
+ *   Or a parameter did, which shows when it is saved; nothing is.
  * - `NON_FINITE_LOGITS`: the model's scores for a text are NaN or infinite: weights are damaged, or too large to compute with.
  * - `ABORTED`: an AbortSignal stopped the work.
  * - `TIMED_OUT`: the work was not done within the time it was given.

@@ -119,13 +119,18 @@ async function compare(options: CompareArguments): Promise<void> {
         if (!noted.has(text)) progress.note(`note: ${text}`);
         noted.add(text);
       };
+      // A table that nobody takes must not cost the runs: that is told once all is saved.
+      let refused: unknown;
+      const print = async (text: string) => {
+        if (refused === undefined) await writeResult(text).catch((cause) => (refused = cause));
+      };
       const runs: RunRecord[] = [];
       for (const [index, experiment] of experiments.entries()) {
         if (signal.aborted) break;
         const title = `${experiment.title} (${index + 1}/${experiments.length})`;
         const run = await carryOut(experiment, title, progress, signal, onNote);
         runs.push(run);
-        if (!options.json) await show([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]);
+        if (!options.json) await print(textOf([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]));
       }
 
       const comparison: ComparisonRecord = {
@@ -138,17 +143,17 @@ async function compare(options: CompareArguments): Promise<void> {
         ...(preset.reference && { reference: preset.reference }),
       };
       await writeComparison(output, comparison);
-      if (options.json) await writeResult(`${printableJson(comparison, 2)}\n`);
-      else await show(closingSections(comparison));
+      await print(options.json ? `${printableJson(comparison, 2)}\n` : textOf(closingSections(comparison)));
       progress.note(`saved ${COMPARISON_FILES.join(', ')} in ${output}`);
       if (runs.some(({ status }) => status === 'failed')) process.exitCode = EXIT_ERROR;
+      if (refused !== undefined) throw refused;
     }),
   );
 }
 
-async function show(sections: readonly Section[]): Promise<void> {
+function textOf(sections: readonly Section[]): string {
   const { bold } = colorsFor(process.stdout);
-  await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
+  return sections.map((section) => sectionText(section, bold)).join('');
 }
 
 /** Nobody named it: a link that came with somebody else's folder must not lead to files that are then written over. */

@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { BertuneError } from '../errors.js';
 import { printable, printableLines } from '../report/printable.js';
+import { ReaderGone } from './terminal.js';
 
 /** Exit statuses: 0 is done, 130 and 143 are the signals' own. */
 export const EXIT_ERROR = 1;
@@ -14,6 +15,7 @@ export const EXIT_USAGE = 2;
 export function reportFailure(error: unknown): number {
   // Commander has said what it had to say; help and --version end with 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (error instanceof ReaderGone) return 0;
   const code = error instanceof BertuneError ? error.code : 'INTERNAL';
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`error [${code}]: ${printable(message)}\n`);

@@ -10,7 +10,7 @@ import { reportFailure } from './failure.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
 import { reportCommand } from './report.js';
-import { colorsFor, endOnBrokenOutput } from './terminal.js';
+import { colorsFor, outliveReaders, writeResult } from './terminal.js';
 import { trainCommand } from './train.js';
 
 const COMMANDS = [
@@ -32,6 +32,7 @@ function program(): Command {
     .helpCommand(false)
     .exitOverride()
     .configureOutput({
+      writeOut: (text) => void writeResult(text).catch(endWith),
       outputError: (text, write) => write(printableLines(text.replace(/^error: /, 'error [INVALID_OPTION]: '))),
       getOutHasColors: () => colorsFor(process.stdout).isColorSupported,
       getErrHasColors: () => colorsFor(process.stderr).isColorSupported,
@@ -47,13 +48,17 @@ function program(): Command {
 
 /** Runs one command; the process ends with its status once everything that runs has ended. */
 async function main(): Promise<void> {
-  endOnBrokenOutput(process.stdout);
-  endOnBrokenOutput(process.stderr);
+  outliveReaders();
   try {
     await program().parseAsync();
   } catch (error) {
-    process.exitCode = reportFailure(error);
+    endWith(error);
   }
+}
+
+/** Reports a failure. The status of one that was reported before stays. */
+function endWith(error: unknown): void {
+  process.exitCode = reportFailure(error) || process.exitCode;
 }
 
 await main();

@@ -1,6 +1,5 @@
 import picocolors from 'picocolors';
 import { BertuneError } from '../errors.js';
-import { reportFailure } from './failure.js';
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
@@ -22,25 +21,26 @@ export function colorsFor(stream: OutputStream, environment: NodeJS.ProcessEnv =
   return picocolors.createColors(!environment.NO_COLOR && (forced || isInteractive(stream, environment)));
 }
 
-/**
- * Writes a result to stdout, and waits while the reader is slower than we are.
- *
- * @returns once the stream takes more
- */
-export async function writeResult(text: string): Promise<void> {
-  if (process.stdout.write(text)) return;
-  await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
-}
+/** Nobody reads stdout any more, as in `bertune predict ... | head -1`: the command ends, but quietly. */
+export class ReaderGone extends Error {}
 
 /**
- * Ends the process when its output finds no taker: quietly where the reader went away, as in `bertune predict ... | head`;
- * with an error where results cannot be written, e.g. to a full disk. What stderr does not take is lost, and no more.
+ * Writes a result to stdout, and waits until it is taken.
+ *
+ * @throws ReaderGone where nobody reads on; BertuneError OUTPUT_REFUSED where it cannot be written, e.g. to a full disk
  */
-export function endOnBrokenOutput(stream: NodeJS.WriteStream): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    if (stream === process.stderr) return;
-    const message = `Cannot write to standard output: ${error.message}`;
-    process.exit(reportFailure(new BertuneError('OUTPUT_REFUSED', message, { cause: error })));
+export function writeResult(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => (error ? reject(refused(error)) : resolve()));
   });
+}
+
+function refused(cause: NodeJS.ErrnoException): Error {
+  if (cause.code === 'EPIPE') return new ReaderGone('Nobody reads standard output', { cause });
+  return new BertuneError('OUTPUT_REFUSED', `Cannot write to standard output: ${cause.message}`, { cause });
+}
+
+/** Lets the process outlive its readers: what stderr does not take is lost; what stdout does not, `writeResult` tells. */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }

@@ -117,8 +117,11 @@ async function train(options: TrainArguments): Promise<void> {
       const summary = await run.summary(signal);
       for (const line of summaryLines(summary)) progress.note(line);
       const record = await carryOut(run, summary, options, progress, signal);
-      await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
-      progress.note(`saved in ${options.output}`);
+      try {
+        await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
+      } finally {
+        progress.note(`saved in ${options.output}`);
+      }
     });
   });
 }
@@ -219,11 +222,21 @@ async function keepState(
     progress.note('no step was finished: nothing is saved');
     return;
   }
-  if (trained === undefined) await saveModel(run, output);
+  // A model of parameters that are no numbers is not saved.
+  const isSaved =
+    trained === undefined
+      ? await saveModel(run, output).then(
+          () => true,
+          (refusal) => {
+            if (errorRecord(refusal).code !== 'NON_FINITE_LOSS') throw refusal;
+            return false;
+          },
+        )
+      : error.code === 'ABORTED';
   const status = error.code === 'ABORTED' ? 'stopped' : 'failed';
   await writeResults(run, summary, run.record({ status, error, ...(trained && { trained }) }), output);
   const goOn = error.code === 'ABORTED' && trained === undefined ? '; the same command with --resume goes on' : '';
-  progress.note(`the model as it was after step ${steps} is saved in ${output}${goOn}`);
+  if (isSaved) progress.note(`the model as it was after step ${steps} is saved in ${output}${goOn}`);
 }
 
 async function writeResults(run: Run, summary: DatasetSummary, record: RunRecord, output: string): Promise<void> {

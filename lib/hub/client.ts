@@ -1,9 +1,12 @@
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expectAddressSpace, WEBASSEMBLY_MEMORY } from '../address-space.js';
 import { BertuneError } from '../errors.js';
+import { isObject } from '../files/input.js';
+import { parseJson } from '../files/json.js';
 import { throwIfAborted } from '../time-slice.js';
 import { failureOf, hubUnavailable, type Subject, TransientFailure } from './failure.js';
 import { expectSafePath, isCommit } from './id.js';
+import { ask, CompressedAnswer } from './request.js';
 import type { HubSettings } from './settings.js';
 import { type TreeEntry, treeEntry } from './tree.js';
 
@@ -40,14 +43,14 @@ export class HubClient {
   async commit(attempts = ATTEMPTS): Promise<string> {
     const { kind, name, revision } = this.subject;
     const hub = await import('@huggingface/hub');
-    const params = { name, revision, hubUrl: this.settings.endpoint, fetch: this.#fetch(attempts) };
+    const params = { name, revision, hubUrl: this.settings.endpoint, fetch: this.#fetch(expectObject, attempts) };
     const { sha } = await this.#asking(() =>
       kind === 'model'
         ? hub.modelInfo({ ...params, additionalFields: ['sha'] })
         : hub.datasetInfo({ ...params, additionalFields: ['sha'] }),
     );
     if (isCommit(sha)) return sha;
-    throw hubUnavailable(this.subject, this.settings, new Error(`no commit id but ${JSON.stringify(sha)}`));
+    throw hubUnavailable(this.subject, this.settings, new Error(`no commit id but ${excerpt(sha)}`));
   }
 
   /**
@@ -66,6 +69,7 @@ export class HubClient {
       const fetch = this.#fetchPages();
       for await (const { type, path, size, oid, lfs, xetHash } of listFiles({ ...params, fetch })) {
         const kept = type === 'file';
+        if (kept && typeof path !== 'string') throw new Error(`a list of files with the path ${excerpt(path)}`);
         characters += ENTRY_CHARACTERS + (kept ? path.length + (xetHash?.length ?? 0) : 0);
         if (characters > MOST_LISTED_CHARACTERS) throw new Error('a listing too long to be one of files');
         if (!kept) continue;
@@ -87,13 +91,18 @@ export class HubClient {
    *
    * @throws TransientFailure where asking again may help; BertuneError otherwise
    */
-  async open(commit: string, path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  async open(
+    commit: string,
+    path: string,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
     const { kind, name } = this.subject;
     const place = `${kind === 'dataset' ? 'datasets/' : ''}${name}/resolve/${commit}`;
     const url = `${this.settings.endpoint}/${place}/${path.split('/').map(encodeURIComponent).join('/')}`;
     const response = await this.#request(url, headers, signal);
-    if (response.ok || response.status === 416) return response;
-    await response.body?.cancel().catch(() => undefined);
+    if (isSuccess(response) || response.statusCode === 416) return response;
+    response.destroy();
     throw failureOf(response, this.subject, this.settings, path);
   }
 
@@ -108,12 +117,16 @@ export class HubClient {
     throwIfAborted(this.signal);
   }
 
-  /** A `fetch` for the hub's library: with token, time-out, attempts, and errors of ours. */
-  #fetch(attempts = ATTEMPTS): typeof fetch {
+  /**
+   * A `fetch` for the hub's library: with token, time-out, attempts, and errors of ours.
+   *
+   * @param expectShape looks at the answer before the library does, which takes it on trust
+   */
+  #fetch(expectShape: (value: unknown) => void, attempts = ATTEMPTS): typeof fetch {
     return async (input) => {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await this.#ask(String(input));
+          return await this.#ask(String(input), expectShape);
         } catch (failure) {
           if (!(failure instanceof TransientFailure) || attempt >= attempts) throw failure;
           await this.pause(attempt, failure);
@@ -124,7 +137,7 @@ export class HubClient {
 
   /** A `fetch` for a listing in pages, each of which names the next. */
   #fetchPages(): typeof fetch {
-    const fetchPage = this.#fetch();
+    const fetchPage = this.#fetch(expectEntries);
     const until = performance.now() + LONGEST_LISTING_MILLISECONDS;
     let pages = 0;
     return async (input) => {
@@ -137,25 +150,31 @@ export class HubClient {
   }
 
   /** One question with its whole answer in time, so that an answer that stalls half-way is tried again too. */
-  async #ask(url: string): Promise<Response> {
+  async #ask(url: string, expectShape: (value: unknown) => void): Promise<Response> {
     const timeout = AbortSignal.timeout(this.settings.metadataTimeout);
     const response = await this.#request(url, { accept: 'application/json' }, timeout);
-    if (!response.ok) {
-      await response.body?.cancel().catch(() => undefined);
+    if (!isSuccess(response)) {
+      response.destroy();
       throw failureOf(response, this.subject, this.settings);
     }
+    let text: string;
     try {
-      const { status, headers } = response;
-      return new Response(await this.#bodyOf(response), { status, headers });
+      text = (await this.#bodyOf(response)).toString('utf8');
     } catch (cause) {
       throw cause instanceof BertuneError ? cause : this.#broken(cause);
     }
+    const value = parsed(text);
+    expectShape(value);
+    // As much of a Response as the hub's library reads.
+    const { link } = response.headers;
+    const headers = new Map(link === undefined ? [] : [['Link', link]]);
+    return { ok: true, headers, json: async () => value } as unknown as Response;
   }
 
-  async #bodyOf(response: Response): Promise<Buffer> {
-    const chunks: Uint8Array[] = [];
+  async #bodyOf(response: IncomingMessage): Promise<Buffer> {
+    const chunks: Buffer[] = [];
     let bytes = 0;
-    for await (const chunk of response.body ?? []) {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > MOST_ANSWER_BYTES) {
         const words = `an answer of more than ${MOST_ANSWER_BYTES} bytes`;
@@ -166,42 +185,41 @@ export class HubClient {
     return Buffer.concat(chunks);
   }
 
-  async #request(url: string, headers: Record<string, string>, limit: AbortSignal): Promise<Response> {
+  /** @throws TransientFailure; BertuneError HUB_UNAVAILABLE for an answer that is compressed or leads nowhere */
+  async #request(url: string, headers: Record<string, string>, limit: AbortSignal): Promise<IncomingMessage> {
     const { endpoint, token } = this.settings;
     const signal = this.signal ? AbortSignal.any([this.signal, limit]) : limit;
-    expectFetch();
+    const unusable = (words: string) => hubUnavailable(this.subject, this.settings, new Error(words));
+    if (!URL.canParse(url)) throw unusable(`a list of files that goes on at ${excerpt(url)}`);
     let target = new URL(url);
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects += 1) {
       const own = target.origin === new URL(endpoint).origin;
       const authorization = own && token !== null ? { authorization: `Bearer ${token}` } : {};
-      let response: Response;
+      let response: IncomingMessage;
       try {
-        response = await fetch(target, {
-          headers: { ...headers, ...authorization, 'user-agent': 'bertune' },
-          redirect: 'manual',
-          signal,
-        });
+        response = await ask(target, { ...headers, ...authorization, 'user-agent': 'bertune' }, signal);
       } catch (cause) {
-        throw this.#broken(cause);
+        throw cause instanceof CompressedAnswer ? unusable(cause.message) : this.#broken(cause);
       }
-      const location = response.headers.get('location');
-      if (response.status < 300 || response.status >= 400 || location === null) return response;
-      await response.body?.cancel().catch(() => undefined);
+      const { location } = response.headers;
+      if (response.statusCode! < 300 || response.statusCode! >= 400 || location === undefined) return response;
+      response.destroy();
       const next = URL.canParse(location, target.href) ? new URL(location, target.href) : undefined;
       const downgrade = target.protocol === 'https:' && next?.protocol !== 'https:';
       if (next === undefined || !/^https?:$/.test(next.protocol) || downgrade) {
-        throw hubUnavailable(this.subject, this.settings, new Error(`a redirect to ${location.slice(0, 200)}`));
+        throw unusable(`a redirect to ${location.slice(0, 200)}`);
       }
       target = next;
     }
-    throw hubUnavailable(this.subject, this.settings, new Error(`more than ${MOST_REDIRECTS} redirects`));
+    throw unusable(`more than ${MOST_REDIRECTS} redirects`);
   }
 
   /** A request that came to nothing, as a failure to try again; ABORTED where the caller asked for it. */
   #broken(cause: unknown): TransientFailure {
     throwIfAborted(this.signal);
-    const { message, name, cause: inner } = cause as Error & { cause?: Error };
-    const words = name === 'TimeoutError' || name === 'AbortError' ? 'no answer in time' : inner?.message || message;
+    // Where a name has several addresses, each has an error of its own.
+    const { message, name, errors } = cause as AggregateError;
+    const words = name === 'AbortError' ? 'no answer in time' : message || String(errors?.[0]?.message);
     return new TransientFailure(words, null, { cause });
   }
 
@@ -217,12 +235,30 @@ export class HubClient {
   }
 }
 
-/**
- * Node's fetch loads WebAssembly when it is first used, and lets the process die where that fails.
- *
- * @throws BertuneError OUT_OF_MEMORY
- */
-function expectFetch(): void {
-  const isLoaded = Symbol.for('undici.globalDispatcher.1') in globalThis;
-  if (!isLoaded) expectAddressSpace(WEBASSEMBLY_MEMORY, 'ask the hub');
+function isSuccess({ statusCode }: IncomingMessage): boolean {
+  return statusCode! >= 200 && statusCode! < 300;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (cause) {
+    throw new Error(`no JSON but ${excerpt(text)}`, { cause });
+  }
+}
+
+function expectObject(value: unknown): void {
+  if (!isObject(value)) throw new Error(`no JSON object but ${excerpt(value)}`);
+}
+
+function expectEntries(value: unknown): void {
+  if (!Array.isArray(value)) throw new Error(`no list of files but ${excerpt(value)}`);
+  const odd = value.findIndex((entry) => !isObject(entry));
+  if (odd >= 0) throw new Error(`a list of files with the entry ${excerpt(value[odd])}`);
+}
+
+/** The beginning of what an answer held, for messages. */
+function excerpt(value: unknown): string {
+  const text = (typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : JSON.stringify(value)) ?? 'nothing';
+  return text.length > 90 ? `${text.slice(0, 80)}...` : text;
 }

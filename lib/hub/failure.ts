@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { BertuneError } from '../errors.js';
 import type { RepositoryKind } from './id.js';
 import type { HubSettings } from './settings.js';
@@ -47,7 +48,7 @@ export function hubUnavailable(subject: Subject, settings: HubSettings, cause: u
 function proxyAdvice(): string {
   const proxy = process.env.HTTPS_PROXY ?? process.env.https_proxy;
   if (!proxy || process.env.NODE_USE_ENV_PROXY === '1') return ' and the proxy';
-  return ' (HTTPS_PROXY is set: Node.js 22.21 or 24 and later heeds it with NODE_USE_ENV_PROXY=1, earlier ones do not)';
+  return ' (HTTPS_PROXY is set: Node.js 22.21 or 24.5 and later heeds it with NODE_USE_ENV_PROXY=1, earlier ones do not)';
 }
 
 const TRANSIENT = [408, 425, 429, 500, 502, 503, 504];
@@ -59,22 +60,21 @@ const TRANSIENT = [408, 425, 429, 500, 502, 503, 504];
  * @param path the file that was asked for; undefined for the repository itself
  */
 export function failureOf(
-  response: Response,
+  response: IncomingMessage,
   subject: Subject,
   settings: HubSettings,
   path?: string,
 ): BertuneError | TransientFailure {
-  const { status, headers } = response;
-  const code = headers.get('x-error-code');
-  const said = headers.get('x-error-message');
+  const { statusCode: status = 0, headers } = response;
+  const [code, said] = ['x-error-code', 'x-error-message'].map((name) => headers[name]?.toString());
   const words = subjectWords(subject);
   const page = `${settings.endpoint}/${subject.kind === 'dataset' ? 'datasets/' : ''}${subject.name}`;
-  const saying = said === null ? '' : ` (the hub says: ${said.slice(0, 300)})`;
+  const saying = said === undefined ? '' : ` (the hub says: ${said.slice(0, 300)})`;
 
   if (TRANSIENT.includes(status)) {
     return new TransientFailure(
-      `status ${status}${said === null ? '' : `, ${said.slice(0, 300)}`}`,
-      retryAfter(headers),
+      `status ${status}${said === undefined ? '' : `, ${said.slice(0, 300)}`}`,
+      retryAfter(headers['retry-after']),
     );
   }
   if (code === 'GatedRepo') {
@@ -90,7 +90,7 @@ export function failureOf(
       `Expected the revision ${subject.revision} of ${words} on ${settings.endpoint} but there is none${saying}`,
     );
   }
-  if (code === 'EntryNotFound' || (status === 404 && path !== undefined && code === null)) {
+  if (code === 'EntryNotFound' || (status === 404 && path !== undefined && code === undefined)) {
     return new BertuneError(
       'NOT_FOUND',
       `Expected ${path ?? 'a file'} in ${words} at ${subject.revision} but the hub has none${saying}`,
@@ -118,9 +118,8 @@ export function failureOf(
 }
 
 /** Retry-After in seconds or as a date, in milliseconds from now. */
-function retryAfter(headers: Headers): number | null {
-  const value = headers.get('retry-after');
-  if (value === null) return null;
+function retryAfter(value: string | undefined): number | null {
+  if (value === undefined) return null;
   const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isFinite(wait) ? Math.max(0, wait) : null;
 }

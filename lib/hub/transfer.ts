@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { dirname } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { type OpenFile, open, rename, rm, stat, statfs } from '../files/fs.js';
@@ -121,20 +122,19 @@ async function receive(
   const watch = setTimeout(() => stalled.abort(), stallTimeout);
   try {
     const range: Record<string, string> = start > 0 ? { range: `bytes=${start}-` } : {};
-    const response = await client.open(commit, path, { ...range, 'accept-encoding': 'identity' }, stalled.signal);
+    const response = await client.open(commit, path, range, stalled.signal);
     let done = start;
     if (start > 0 && !continues(response, start, entry.size)) {
       // The server does not resume: from the start, with what it sends where that is the whole.
       done = 0;
       onBytes(done);
-      if (response.status !== 200) {
-        await response.body?.cancel();
-        throw new TransientFailure(`status ${response.status} for the rest of a file`, null);
+      if (response.statusCode !== 200) {
+        response.destroy();
+        throw new TransientFailure(`status ${response.statusCode} for the rest of a file`, null);
       }
     }
-    if (response.body === null) throw new TransientFailure('an answer without a body', null);
     let sinceWatched = 0;
-    for await (const chunk of response.body) {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
       if (done + chunk.length > entry.size) throw new TooLong(`more than the ${entry.size} bytes of ${path}`);
       await writeFully(file, chunk, done);
       done += chunk.length;
@@ -161,9 +161,9 @@ async function receive(
 }
 
 /** Whether an answer is the file from byte `start` on. */
-function continues(response: Response, start: number, size: number): boolean {
-  const [, from, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '') ?? [];
-  return response.status === 206 && Number(from) === start && (total === '*' || Number(total) === size);
+function continues({ statusCode, headers }: IncomingMessage, start: number, size: number): boolean {
+  const [, from, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers['content-range'] ?? '') ?? [];
+  return statusCode === 206 && Number(from) === start && (total === '*' || Number(total) === size);
 }
 
 /** Better before the transfer than near its end. */

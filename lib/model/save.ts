@@ -11,8 +11,10 @@ import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectPath, invalidOption } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
+import { expectFinite } from './finite.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
 import type { Model } from './model.js';
+import { PROMPT_EMBEDDINGS } from './names.js';
 import type { Values } from './session.js';
 
 /** Where a model is written, and whether over what is there. */
@@ -37,7 +39,7 @@ export function saveModel(model: Model, directory: string, options: SaveOptions)
  * Writes the files of a model into a directory that is there, and that nobody else knows yet.
  *
  * @param options.as what the directory will be called
- * @throws BertuneError OUTPUT_REFUSED, DISPOSED
+ * @throws BertuneError OUTPUT_REFUSED, DISPOSED; NON_FINITE_LOSS where a parameter is NaN or infinite
  */
 export function writeModel(model: Model, directory: string, options: { as: string }): Promise<void> {
   return withSource(model, (source) => saveAsTrained(model, source, directory, options.as));
@@ -135,7 +137,9 @@ async function filesAlone({ config, labels, base }: Model, { plan, read }: Sourc
   const { head } = plan;
   const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
   const tensors = await readTensors(read, shapes);
-  for await (const [name, values] of mergedWeights(plan, read)) tensors.set(name, tensorOf(values, shapes.get(name)!));
+  for await (const [name, values] of mergedWeights(plan, read)) {
+    tensors.set(name, await tensorOf(name, values, shapes.get(name)!));
+  }
   return checkpointFiles({ config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
 }
 
@@ -178,18 +182,20 @@ async function adapterOf(
     hiddenSize,
     ...base,
     labels,
-    promptEmbeddings: tensorOf(prompt, [virtualTokens, 2 * layers * hiddenSize]),
+    promptEmbeddings: await tensorOf(PROMPT_EMBEDDINGS, prompt, [virtualTokens, 2 * layers * hiddenSize]),
     tensors: await readTensors(read, named(isHead)),
   };
 }
 
 async function readTensors(read: ReadParameter, shapes: ReadonlyMap<string, number[]>): Promise<Map<string, Tensor>> {
   const tensors = new Map<string, Tensor>();
-  for (const [name, shape] of shapes) tensors.set(name, tensorOf(await read(name), shape));
+  for (const [name, shape] of shapes) tensors.set(name, await tensorOf(name, await read(name), shape));
   return tensors;
 }
 
-/** Files are F32 whatever the session computes in. */
-function tensorOf(values: Values, shape: readonly number[]): Tensor {
-  return fromFloat32(values instanceof Float32Array ? values : Float32Array.from(values), [...shape]);
+/** Files are F32 whatever the session computes in. @throws BertuneError NON_FINITE_LOSS */
+async function tensorOf(name: string, values: Values, shape: readonly number[]): Promise<Tensor> {
+  const floats = values instanceof Float32Array ? values : Float32Array.from(values);
+  await expectFinite(name, floats);
+  return fromFloat32(floats, [...shape]);
 }

@@ -224,6 +224,25 @@ describe('bertune train', function () {
     });
   });
 
+  it('saves no model whose last step left no numbers', async () => {
+    await withFolder(async (folder) => {
+      const args = ['--max-steps', '1', '--learning-rate', '1e38', '--schedule', 'constant'];
+      for (const [name, saving] of Object.entries({
+        end: [],
+        way: ['--save-strategy', 'steps', '--save-steps', '1'],
+      })) {
+        const output = join(folder, name);
+        const all = ['train', ...model, ...(await writeData(folder)), ...args, ...saving, '--output', output];
+        const run = await runCli(all);
+        expect(run).to.include({ status: 1, stdout: '' });
+        expect(run.stderr).to.match(/error \[NON_FINITE_LOSS\]: Element \d+ of \S+ is NaN: the training diverged/);
+        expect(run.stderr).to.not.contain('is saved in');
+        expect((await readdir(output)).sort()).to.deep.equal(['report.html', 'results.json']);
+        expect((await readJson(output, 'results.json')).status).to.equal('failed');
+      }
+    });
+  });
+
   it('stops at Ctrl-C with status 130, and saves what it has', async () => {
     await withFolder(async (folder) => {
       const output = join(folder, 'out');

@@ -82,15 +82,14 @@ function sizes(from: number, to: number, step: number): number[] {
     expect(await inSpace(16_384, [program, ...paths])).to.equal('2 2');
   });
 
-  it('is told so where it asks the hub', async () => {
+  it('asks the hub where there is little', async () => {
     const server = createServer((_, response) => response.writeHead(404).end('{}')).listen(0, '127.0.0.1');
     try {
       await new Promise((resolve) => server.once('listening', resolve));
       const hub = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
       const environment = { HF_ENDPOINT: hub, HF_HOME: directory.path('cache') };
-      const ask = (size: number) => inSpace(size, [CLI, 'predict', '--model', 'a/b', 'good'], environment);
-      expect(await ask(4096)).to.match(/^status 1 error \[OUT_OF_MEMORY\]: Not enough address space to ask the hub/);
-      expect(await ask(16_384)).to.match(/^status 1 error \[NOT_FOUND\]/);
+      const answer = await inSpace(4096, [CLI, 'predict', '--model', 'a/b', 'good'], environment);
+      expect(answer).to.match(/^status 1 error \[NOT_FOUND\]/);
     } finally {
       server.close();
     }

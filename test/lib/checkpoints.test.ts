@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
 import { withDirectoryLock } from '../../lib/files/lock.js';
-import { expectWhole } from '../../lib/files/manifest.js';
+import { expectWhole, writeManifest } from '../../lib/files/manifest.js';
 import { full, linear, lora, type Method, prefix } from '../../lib/methods.js';
 import { Trainer } from '../../lib/trainer.js';
 import { checkpointSteps } from '../../lib/training/checkpoint/directories.js';
@@ -269,6 +269,54 @@ describe('Checkpoints', function () {
         expect(end.bits).to.deep.equal(whole.bits);
       });
     }
+
+    /** Makes the last element of a tensor another number, and the checkpoint whole again. */
+    async function spoil(checkpoint: string, file: string, tensor: string, value: number): Promise<void> {
+      const path = join(checkpoint, file);
+      const bytes = await readFile(path);
+      const start = 8 + Number(bytes.readBigUInt64LE());
+      const header = JSON.parse(bytes.subarray(8, start).toString());
+      bytes.writeFloatLE(value, start + header[tensor].data_offsets[1] - 4);
+      await writeFile(path, bytes);
+      await rm(join(checkpoint, 'manifest.json'));
+      await writeManifest(checkpoint);
+    }
+
+    for (const [file, tensor, value] of [
+      ['optimizer.safetensors', 'exp_avg.classifier.weight', Number.NaN],
+      ['optimizer.safetensors', 'exp_avg_sq.classifier.bias', Number.POSITIVE_INFINITY],
+      ['adapter_model.safetensors', 'base_model.model.classifier.weight', Number.NaN],
+    ] as const) {
+      it(`holds nothing but numbers: no ${value} in ${tensor}`, async () => {
+        const checkpoint = join(output('run'), 'checkpoint-8');
+        await spoil(checkpoint, file, tensor, value);
+        await using model = await TextClassifier.load(directory.path('base'), { device: 'cpu', threads: 1 });
+        const before = await model.parameter('classifier.weight');
+        const trainer = new Trainer(model, { ...OPTIONS, ...options, outputDirectory: output('other') });
+        await expectRefusal(
+          trainer.train(train, { validation, resume: checkpoint }),
+          'CHECKPOINT_INVALID',
+          `of ${tensor.replace('base_model.model.', '')} in `,
+          'resume from an earlier checkpoint',
+        );
+        expect(await model.parameter('classifier.weight'), 'untouched').to.deep.equal(before);
+      });
+    }
+
+    it('is not saved of a run whose last step left no numbers', async () => {
+      const diverging = { learningRate: 1e38, schedule: 'constant', maxSteps: 1, method: full() } as const;
+      await using model = await TextClassifier.load(directory.path('base'), { device: 'cpu', threads: 1 });
+      const trainer = new Trainer(model, { ...OPTIONS, ...diverging });
+      await trainer.train(train);
+      const words = ['is NaN: the training diverged', 'a lower learning rate'];
+      await expectRefusal(model.save(output('saved')), 'NON_FINITE_LOSS', ...words);
+      expect(await readdir(output('saved')).catch(() => [])).to.deep.equal([]);
+      const saving = { saveStrategy: 'steps', saveSteps: 1, outputDirectory: output('fresh') } as const;
+      await using other = await TextClassifier.load(directory.path('base'), { device: 'cpu', threads: 1 });
+      const saver = new Trainer(other, { ...OPTIONS, ...diverging, ...saving });
+      await expectRefusal(saver.train(train), 'NON_FINITE_LOSS', ...words);
+      expect(await checkpointSteps(output('fresh'))).to.deep.equal([]);
+    });
 
     it('has to be there, and whole', async () => {
       for (const step of [4, 8, 12]) await rm(join(output('run'), `checkpoint-${step}/manifest.json`));

@@ -8,6 +8,7 @@ import { isFile } from '../../files/input.js';
 import { writeFilesAtomic } from '../../files/output.js';
 import { haveSameNames, listLabels } from '../../labels.js';
 import type { MethodPlan } from '../../methods.js';
+import { expectFinite, firstNonFinite } from '../../model/finite.js';
 import { PROMPT_EMBEDDINGS } from '../../model/names.js';
 import type { Values } from '../../model/session.js';
 import type { NativeDtype, NativePrecision, NativeSession } from '../../native.js';
@@ -37,7 +38,11 @@ function isInModel(name: string, plan: MethodPlan, precision: NativePrecision): 
   return precision !== 'fp64' && !(plan.prefix?.projection && name.startsWith('prompt_encoder.'));
 }
 
-/** Writes optimizer.safetensors: the moments, and the parameters that are nowhere else. @throws BertuneError OUTPUT_REFUSED */
+/**
+ * Writes optimizer.safetensors: the moments, and the parameters that are nowhere else.
+ *
+ * @throws BertuneError OUTPUT_REFUSED; NON_FINITE_LOSS where one of them is NaN or infinite
+ */
 export async function writeOptimizer(
   directory: string,
   native: NativeSession,
@@ -46,7 +51,7 @@ export async function writeOptimizer(
 ): Promise<void> {
   const tensors = new Map<string, LazyTensor>();
   const add = (name: string, parameter: string, part: 'value' | 'm' | 'v', shape: readonly number[]) =>
-    tensors.set(name, lazily(native, parameter, part, shape, dtypeOf(precision)));
+    tensors.set(name, lazily(name, native, parameter, part, shape, dtypeOf(precision)));
   for (const [name, shape] of trainableShapes(plan)) {
     add(`${MOMENTS.m}.${name}`, name, 'm', shape);
     add(`${MOMENTS.v}.${name}`, name, 'v', shape);
@@ -85,11 +90,11 @@ export async function readTrained(
   const trained = { value: new Map<string, Tensor>(), m: new Map<string, Tensor>(), v: new Map<string, Tensor>() };
   for (const [name, shape] of trainableShapes(plan)) {
     for (const part of ['m', 'v'] as const) {
-      trained[part].set(name, expectTensor(tensors, `${MOMENTS[part]}.${name}`, shape, dtype, path));
+      trained[part].set(name, await expectTensor(tensors, `${MOMENTS[part]}.${name}`, shape, dtype, path));
     }
     const value = isInModel(name, plan, precision)
-      ? expectTensor(model, name, shape, dtype, directory)
-      : expectTensor(tensors, `parameter.${name}`, shape, dtype, path);
+      ? await expectTensor(model, name, shape, dtype, directory)
+      : await expectTensor(tensors, `parameter.${name}`, shape, dtype, path);
     trained.value.set(name, value);
   }
   return trained;
@@ -105,12 +110,11 @@ export async function readBest(
   if (!(await isFile(path))) return null;
   const { tensors } = await readSafetensors(path);
   const dtype = dtypeOf(precision);
-  return new Map(
-    [...trainableShapes(plan)].map(([name, shape]) => [
-      name,
-      valuesOf(expectTensor(tensors, name, shape, dtype, path)),
-    ]),
-  );
+  const values = new Map<string, Values>();
+  for (const [name, shape] of trainableShapes(plan)) {
+    values.set(name, valuesOf(await expectTensor(tensors, name, shape, dtype, path)));
+  }
+  return values;
 }
 
 async function modelTensors(directory: string, labels: readonly string[]): Promise<ReadonlyMap<string, Tensor>> {
@@ -128,13 +132,13 @@ async function modelTensors(directory: string, labels: readonly string[]): Promi
   return new Map([...tensors, [PROMPT_EMBEDDINGS, adapter.promptEmbeddings]]);
 }
 
-function expectTensor(
+async function expectTensor(
   tensors: ReadonlyMap<string, Tensor>,
   name: string,
   shape: readonly number[],
   dtype: NativeDtype,
   where: string,
-): Tensor {
+): Promise<Tensor> {
   const tensor = tensors.get(name);
   if (tensor === undefined) throw new BertuneError('CHECKPOINT_INVALID', `Expected a tensor ${name} in ${where}`);
   if (tensor.shape.join() !== shape.join() || tensor.dtype !== dtype) {
@@ -143,11 +147,20 @@ function expectTensor(
       `Expected ${name} as ${dtype} [${shape.join(', ')}] in ${where} but found ${tensor.dtype} [${tensor.shape.join(', ')}]`,
     );
   }
+  const odd = await firstNonFinite(valuesOf(tensor));
+  if (odd >= 0) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Element ${odd} of ${name} in ${where} is NaN or infinite: the file is damaged, or the run had diverged; resume ` +
+        'from an earlier checkpoint',
+    );
+  }
   return tensor;
 }
 
 /** Moments are twice the parameters: they are read from the session one by one. */
 function lazily(
+  name: string,
   native: NativeSession,
   parameter: string,
   part: 'value' | 'm' | 'v',
@@ -155,7 +168,11 @@ function lazily(
   dtype: 'F64' | 'F32',
 ): LazyTensor {
   const length = shape.reduce((product, size) => product * size, dtypeSize(dtype));
-  const read = async () => bytesOf(await native.read(parameter, part));
+  const read = async () => {
+    const values = await native.read(parameter, part);
+    await expectFinite(name, values);
+    return bytesOf(values);
+  };
   return { dtype, shape: [...shape], data: { length, read } };
 }
 
