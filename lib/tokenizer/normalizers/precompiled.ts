@@ -30,11 +30,13 @@ export function precompiled(settings: Settings): Normalizer {
 
   return function* (piece) {
     const { text, limit } = piece;
-    const output: string[] = [];
+    // Joined window by window: to join millions of characters at once takes too long.
+    const windows: string[] = [];
     let length = 0;
     const leading = new Leading(piece.leading > 0 ? [...text.slice(0, piece.leading)].length : 0);
     for (let at = 0; at < text.length; ) {
       const next = at + STEP >= text.length ? text.length : cutBefore(text, at, at + STEP);
+      const output: string[] = [];
       for (const { segment } of clusters.segment(text.slice(at, next))) {
         for (const { from, to } of convert(segment)) {
           output.push(to);
@@ -42,11 +44,12 @@ export function precompiled(settings: Settings): Normalizer {
           leading.add(from, to);
         }
       }
+      windows.push(output.join(''));
       checkGrowth('Precompiled', length, limit);
       at = next;
       yield;
     }
-    piece.text = output.join('');
+    piece.text = windows.join('');
     piece.leading = leading.finish();
   };
 }
