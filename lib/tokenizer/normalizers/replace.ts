@@ -9,7 +9,9 @@ export function replace(settings: Settings): Normalizer {
   return function* (piece) {
     const { text, leading, limit } = piece;
     if (text === '') return;
-    const parts: string[] = [];
+    // Joined now and then: to join millions of parts at once takes too long.
+    const joined: string[] = [];
+    let parts: string[] = [];
     let length = 0;
     let from = 0;
     const add = (part: string) => {
@@ -33,11 +35,15 @@ export function replace(settings: Settings): Normalizer {
       add(content);
       // What is put in stands for the last character in its place, or for the one in front where there is none.
       if (leading > 0 && end <= leading) led = length;
-      if (parts.length % 1024 === 0) yield;
+      if (parts.length >= 1024) {
+        joined.push(parts.join(''));
+        parts = [];
+        yield;
+      }
       from = end;
     }
     keep(from, text.length);
     piece.leading = led;
-    piece.text = parts.join('');
+    piece.text = joined.join('') + parts.join('');
   };
 }
