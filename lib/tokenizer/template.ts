@@ -92,23 +92,24 @@ function joined(items: readonly Item[]): Part {
   };
 }
 
-function bert(settings: Settings, texts: 1 | 2): Item[] {
-  const [cls, sep] = [tokenId(settings, 'cls'), tokenId(settings, 'sep')];
-  const single: Item[] = [
+/** A text between two tokens. */
+function between(cls: number, sep: number): Item[] {
+  return [
     { ids: [cls], type: 0 },
     { text: 0, type: 0 },
     { ids: [sep], type: 0 },
   ];
+}
+
+function bert(settings: Settings, texts: 1 | 2): Item[] {
+  const [cls, sep] = [tokenId(settings, 'cls'), tokenId(settings, 'sep')];
+  const single = between(cls, sep);
   return texts === 1 ? single : [...single, { text: 1, type: 1 }, { ids: [sep], type: 1 }];
 }
 
 function roberta(settings: Settings, texts: 1 | 2): Item[] {
   const [cls, sep] = [tokenId(settings, 'cls'), tokenId(settings, 'sep')];
-  const single: Item[] = [
-    { ids: [cls], type: 0 },
-    { text: 0, type: 0 },
-    { ids: [sep], type: 0 },
-  ];
+  const single = between(cls, sep);
   return texts === 1 ? single : [...single, { ids: [sep], type: 0 }, { text: 1, type: 0 }, { ids: [sep], type: 0 }];
 }
 

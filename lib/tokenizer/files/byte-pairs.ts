@@ -2,22 +2,14 @@ import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
 import { invalidValue } from '../../files/invalid.js';
 import { FILES, type Json, type TokenizerFiles } from './source.js';
-import type { TokenizerClass } from './tokenizer-class.js';
+import { ROBERTA_TOKENS, type TokenizerClass } from './tokenizer-class.js';
 import { modelOf, readBytePairs, type Vocabulary, vocabularyOf } from './vocabulary.js';
 import { robertaProcessing } from './word-pieces.js';
 
 /** RobertaTokenizer: byte pairs of the text's UTF-8 bytes, <s> and </s> around texts. */
 export const robertaTokenizer: TokenizerClass = {
   modelInputNames: ['input_ids', 'attention_mask'],
-  specialTokens: {
-    bos_token: '<s>',
-    eos_token: '</s>',
-    unk_token: '<unk>',
-    sep_token: '</s>',
-    pad_token: '<pad>',
-    cls_token: '<s>',
-    mask_token: '<mask>',
-  },
+  specialTokens: ROBERTA_TOKENS,
   extra: [],
   async build(files, given) {
     return {

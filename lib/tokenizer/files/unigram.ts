@@ -4,21 +4,13 @@ import type { Component } from '../definition.js';
 import type { Arguments } from './arguments.js';
 import { FILES, type Json, type TokenizerFiles } from './source.js';
 import { Token } from './token.js';
-import { type Parts, type TokenizerClass, template } from './tokenizer-class.js';
+import { type Parts, ROBERTA_TOKENS, type TokenizerClass, template } from './tokenizer-class.js';
 import { asVocabulary, modelOf, type ScoredPiece, scoredPieces } from './vocabulary.js';
 
 /** XLMRobertaTokenizer: SentencePiece's pieces, <s> and </s> around texts. */
 export const xlmRobertaTokenizer: TokenizerClass = {
   modelInputNames: ['input_ids', 'attention_mask'],
-  specialTokens: {
-    bos_token: '<s>',
-    eos_token: '</s>',
-    unk_token: '<unk>',
-    sep_token: '</s>',
-    pad_token: '<pad>',
-    cls_token: '<s>',
-    mask_token: '<mask>',
-  },
+  specialTokens: ROBERTA_TOKENS,
   extra: [],
   build: async (files, given) => build('XLMRobertaTokenizer', files, given, () => 3),
   postProcessor(special, idOf) {
