@@ -79,6 +79,7 @@ export { PredictionService } from './serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
 export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
+export { defaultLearningRate } from './training/defaults.js';
 export type {
   EpochSummary,
   EvaluateResult,
@@ -97,7 +98,6 @@ export type {
 export {
   BEST_METRICS,
   type BestMetric,
-  DEFAULT_LEARNING_RATES,
   SAVE_STRATEGIES,
   type SaveStrategy,
   type TrainerOptions,

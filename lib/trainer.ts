@@ -62,9 +62,9 @@ export interface EvaluateOptions {
  * Events: 'start', 'log', 'progress', 'evaluate', 'epoch', 'save'; see TrainerEvents. What a listener throws ends the run.
  */
 export class Trainer extends EventEmitter<TrainerEvents> {
-  /** The options with every default filled in. */
-  readonly settings: TrainerSettings;
   readonly #model: Model;
+  readonly #given: TrainerSettings;
+  #settings: TrainerSettings;
   #state: TrainerState | null = null;
   /** NC, of the last run. */
   #classWeights: readonly number[] | null;
@@ -78,10 +78,21 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     super();
     this.#model = modelOf(model, 'model');
     expectClasses(this.#model.labels);
-    this.settings = resolveTrainerOptions(options, this.#model.labels, this.#model.method);
-    const { classWeights } = this.settings;
+    const { labels, method, config } = this.#model;
+    const settings = resolveTrainerOptions(options, { labels, method, hiddenSize: config.hiddenSize });
+    this.#given = settings;
+    this.#settings = settings;
+    const { classWeights } = settings;
     this.#classWeights = classWeights === 'balanced' ? null : classWeights;
-    this.#model.expectMaxLength(this.settings.maxLength, this.#model.planFor(this.settings.method));
+    this.#model.expectMaxLength(settings.maxLength, this.#model.planFor(settings.method));
+  }
+
+  /**
+   * The options with every default filled in. Those that depend on the number of examples (`epochs`, `warmupSteps`,
+   * `loggingSteps`) are of the run that is under way or was last, and open before the first.
+   */
+  get settings(): TrainerSettings {
+    return this.#settings;
   }
 
   /** What trainer_state.json holds, of the run that is under way or was last; null before the first. */
@@ -156,16 +167,18 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     { train: { split: train, notes }, validation, signal, resume }: TrainingTask,
     lock: DirectoryLock | null,
   ): Promise<TrainResult> {
-    const { settings } = this;
+    const given = this.#given;
     const model = this.#model;
     // Before the work: what cannot be gone on from costs nothing.
-    const found = resume === undefined ? null : await findCheckpoint(resume, settings.outputDirectory);
-    if (found === null && settings.outputDirectory !== null) await expectNoCheckpoints(settings.outputDirectory);
-    const methodPlan = model.planFor(settings.method);
-    const maxLength = model.expectMaxLength(settings.maxLength, methodPlan);
+    const found = resume === undefined ? null : await findCheckpoint(resume, given.outputDirectory);
+    if (found === null && given.outputDirectory !== null) await expectNoCheckpoints(given.outputDirectory);
+    const methodPlan = model.planFor(given.method);
+    const maxLength = model.expectMaxLength(given.maxLength, methodPlan);
     const encoded = await this.#encode(train, maxLength, signal);
     const encodedValidation = validation && (await this.#encode(validation.split, maxLength, signal));
-    const plan = await planRun(encoded.offsets, settings, signal);
+    const plan = await planRun(encoded.offsets, given, signal);
+    const { settings } = plan;
+    this.#settings = settings;
     if (settings.classWeights === 'balanced') this.#classWeights = balancedWeights(train.labels, model.labels.length);
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
@@ -185,7 +198,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       }
       const { position, resumption, checkpoints } = await placeRun(
         {
-          ...{ model, native, methodPlan, settings, lock, plan, state, best },
+          ...{ model, native, methodPlan, given, lock, plan, state, best },
           train: { encoded, labels: train.labels },
           validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
         },
@@ -197,7 +210,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       const { labels } = model;
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss();
-      const parts = { native, settings, plan, dataset, validation: evaluated, labels, loss, trainable, best, state };
+      const parts = { native, plan, dataset, validation: evaluated, labels, loss, trainable, best, state };
       return new TrainingRun({ ...parts, position, checkpoints, signal, expectUsable, events: this }).run();
     };
     const { stopped, summary } = await session.withDataset(datasetOf(encoded, train.labels), (dataset, native) => {

@@ -66,7 +66,13 @@ export function compareCommand(program: Command): void {
   const command = program
     .command('compare')
     .description('train with every method, each in a process of its own, and lay the results side by side')
-    .addOption(choice('--preset <name>', 'settings to start from', PRESET_NAMES).default('quick'))
+    .addOption(
+      choice(
+        '--preset <name>',
+        'quick: settings by method, model and data; notebook: those of the notebook, whatever model and data',
+        PRESET_NAMES,
+      ).default('quick'),
+    )
     .option('--model <model>', "folder or Hugging Face id of a checkpoint (default: the preset's)")
     .addOption(
       names('--methods <names>', 'full, linear, prefix<virtual tokens>, lora<rank> (default: all seven runs)'),
@@ -74,10 +80,15 @@ export function compareCommand(program: Command): void {
   addDataOptions(command, { training: true })
     .optionsGroup('Training:')
     .addOption(
-      number('--epochs <x>', "passes over the training data (default: the preset's)", { min: 0, minExclusive: true }),
+      number('--epochs <x>', 'passes over the training data (default: 3, more on small data; notebook: 15)', {
+        min: 0,
+        minExclusive: true,
+      }),
     )
     .addOption(positiveInteger('--batch-size <n>', "examples a batch (default: the preset's)"))
-    .addOption(rate('--learning-rate <x>', "for every method (default: the preset's, by method)"))
+    .addOption(
+      rate('--learning-rate <x>', 'for every method (default: by method and size of the model; notebook: 2e-5)'),
+    )
     .addOption(rate('--learning-rate-full <x>', 'for full'))
     .addOption(rate('--learning-rate-linear <x>', 'for linear'))
     .addOption(rate('--learning-rate-prefix <x>', 'for prefix'))
@@ -222,6 +233,9 @@ async function carryOut(
   const start = performance.now();
   const run = await runInProcess(experiment, {
     signal,
+    onPlan: (lines) => {
+      for (const line of lines) progress.note(`${experiment.title}: ${line}`);
+    },
     onProgress: (state) => progress.update(title, state),
     onEpoch: (line) => {
       if (!progress.interactive) progress.note(line);

@@ -1,5 +1,6 @@
 import type { Method } from '../methods.js';
 import { formatCount, formatSetting } from '../report/format.js';
+import { rateWords, stepsWords } from '../report/plan-words.js';
 import { sourceWords } from '../run/experiment.js';
 import type { Run } from '../run/run.js';
 import type { TrainingPlan } from '../training/events.js';
@@ -15,9 +16,8 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
   const { model, trainer, splits } = run;
   const { settings } = trainer;
   const { options } = run.experiment;
+  const planned = { settings, options, hiddenSize: model.config.hiddenSize, plan };
   const splitWords = Object.entries(splits).map(([name, examples]) => `${name} ${formatCount(examples)}`);
-  const orDefault = (value: string, given: unknown, by: string) =>
-    given === undefined ? `${value} (default ${by})` : value;
   const rows: [string, string][] = [
     [
       'model',
@@ -28,19 +28,11 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     ['method', methodWords(settings.method)],
     ['parameters', `${formatCount(plan.trainableParameters)} of ${formatCount(plan.totalParameters)} train`],
     ['device', `${model.device} ${model.precision}, ${model.threads} thread${model.threads === 1 ? '' : 's'}`],
-    [
-      'steps',
-      `${formatCount(plan.totalSteps)}: ${formatSetting(plan.epochs)} epochs of ${formatCount(plan.stepsPerEpoch)}, ` +
-        `${formatCount(settings.batchSize * settings.gradientAccumulation)} examples each`,
-    ],
-    [
-      'learning rate',
-      `${orDefault(formatSetting(settings.learningRate), options.learningRate, `for ${settings.method.kind}`)}, ` +
-        `${settings.schedule}${plan.warmupSteps > 0 ? `, ${plan.warmupSteps} steps of warm-up` : ''}`,
-    ],
+    ['steps', stepsWords(planned)],
+    ['learning rate', rateWords(planned)],
     [
       'longest text',
-      orDefault(`${settings.maxLength ?? model.maxLength} tokens`, options.maxLength, 'of the model') +
+      `${settings.maxLength ?? model.maxLength} tokens${options.maxLength === undefined ? ' (default of the model)' : ''}` +
         (plan.truncated > 0
           ? `, ${formatCount(plan.truncated)} training ${plan.truncated === 1 ? 'text is' : 'texts are'} cut`
           : ''),
@@ -57,7 +49,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
   const width = Math.max(...rows.map(([name]) => name.length));
   return [
     ...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
-    ...[...model.notes, ...plan.notes, ...(plan.resumed?.notes ?? [])].map((note) => `note: ${note}`),
+    ...[...run.notes, ...plan.notes, ...(plan.resumed?.notes ?? [])].map((note) => `note: ${note}`),
   ];
 }
 

@@ -32,13 +32,20 @@ const NOT_NEGATIVE = { min: 0 };
 export function addTrainingOptions(command: Command): Command {
   return command
     .optionsGroup('Training:')
-    .addOption(number('--learning-rate <x>', 'highest learning rate (default: by method)', NOT_NEGATIVE))
-    .addOption(number('--epochs <x>', 'passes over the training data (default: 3)', POSITIVE))
+    .addOption(
+      number('--learning-rate <x>', 'highest learning rate (default: by method and size of the model)', NOT_NEGATIVE),
+    )
+    .addOption(number('--epochs <x>', 'passes over the training data (default: 3, more on small data)', POSITIVE))
     .addOption(positiveInteger('--max-steps <n>', 'optimiser steps, in place of --epochs'))
     .addOption(positiveInteger('--batch-size <n>', 'examples a batch (default: 16)'))
     .addOption(positiveInteger('--gradient-accumulation <n>', 'batches a step (default: 1)'))
     .addOption(choice('--schedule <name>', 'how the learning rate falls (default: linear)', SCHEDULES))
-    .addOption(nonNegativeInteger('--warmup-steps <n>', 'steps over which it rises first (default: 0)'))
+    .addOption(
+      nonNegativeInteger(
+        '--warmup-steps <n>',
+        'steps over which it rises first (default: 0; a tenth with the default learning rate)',
+      ),
+    )
     .addOption(number('--warmup-ratio <x>', 'the same as a share of all steps', { min: 0, max: 1 }))
     .addOption(number('--weight-decay <x>', "AdamW's weight decay (default: 0.01)", NOT_NEGATIVE))
     .addOption(number('--max-grad-norm <x>', 'gradient norm to clip to, 0 for none (default: 1)', NOT_NEGATIVE))
@@ -50,7 +57,11 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
     .addOption(seedNumber('--seed <n>', 'of new weights, order and dropout (default: 42)'))
     .addOption(
-      positiveIntegerOr('--logging-steps <n>', 'steps between rows of the log, or epoch (default: 500)', ['epoch']),
+      positiveIntegerOr(
+        '--logging-steps <n>',
+        'steps between rows of the log, or epoch (default: 30 to 50 rows a run)',
+        ['epoch'],
+      ),
     )
     .addOption(choice('--eval <when>', 'when to use the validation split (default: epoch)', ['epoch', 'no']))
     .option('--load-best', 'put back the best epoch at the end')

@@ -10,5 +10,6 @@ export type Report =
   | { readonly type: 'ready' }
   | { readonly type: 'progress'; readonly progress: RunProgress }
   | { readonly type: 'epoch'; readonly line: string }
+  | { readonly type: 'plan'; readonly lines: readonly string[] }
   | { readonly type: 'note'; readonly text: string }
   | { readonly type: 'result'; readonly record: RunRecord };

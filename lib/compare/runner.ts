@@ -43,6 +43,7 @@ function follow(child: ChildProcess, experiment: Experiment, events: RunEvents):
         if (events.signal?.aborted) send(child, { type: 'abort' });
       } else if (report.type === 'progress') events.onProgress?.(report.progress);
       else if (report.type === 'epoch') events.onEpoch?.(report.line);
+      else if (report.type === 'plan') events.onPlan?.(report.lines);
       else if (report.type === 'note') events.onNote?.(report.text);
       else record = report.record;
     });

@@ -1,9 +1,10 @@
 import type { DatasetOptions } from '../data/types.js';
 import { type FindOptions, modelDirectory, pinned } from '../hub.js';
+import type { MethodKind } from '../methods.js';
 import type { DeviceOptions } from '../model/device.js';
 import type { DataSource, Experiment } from '../run/experiment.js';
 import { parseMethods } from './methods.js';
-import type { MethodKind, Preset } from './presets.js';
+import type { Preset } from './presets.js';
 
 /** What a user changes of a preset. */
 export interface Overrides {
@@ -39,12 +40,12 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     ...(overrides.tensorboard !== undefined && { tensorboard: overrides.tensorboard }),
   };
   const seed = overrides.seed ?? preset.seed;
+  const epochs = overrides.epochs ?? preset.epochs;
   const options = {
-    epochs: overrides.epochs ?? preset.epochs,
+    ...(epochs !== undefined && { epochs }),
     batchSize: overrides.batchSize ?? preset.batchSize,
     weightDecay: overrides.weightDecay ?? preset.weightDecay,
     seed,
-    loggingSteps: preset.loggingSteps,
   };
   const before: Experiment = {
     ...common,
@@ -54,8 +55,14 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     options: { seed },
   };
   const runs = parseMethods(overrides.methods ?? preset.methods).map(({ name, title, method }): Experiment => {
-    const rate = learningRates[method.kind] ?? learningRate ?? preset.learningRates[method.kind];
-    return { ...common, name, title, method, options: { ...options, learningRate: rate } };
+    const rate = learningRates[method.kind] ?? learningRate ?? preset.learningRate;
+    return {
+      ...common,
+      name,
+      title,
+      method,
+      options: { ...options, ...(rate !== undefined && { learningRate: rate }) },
+    };
   });
   return [before, ...runs];
 }

@@ -25,6 +25,7 @@ async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
       send({ type: 'progress', progress });
     },
     onEpoch: (line) => send({ type: 'epoch', line }),
+    onPlan: (lines) => send({ type: 'plan', lines }),
     onNote: (text) => send({ type: 'note', text }),
   });
   send({ type: 'result', record }, () => process.disconnect());

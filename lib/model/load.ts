@@ -236,10 +236,13 @@ export function withoutTraining(parameters: ReturnType<typeof methodPlan>['param
   };
 }
 
+/** Said of a classifier that nobody has trained yet. */
+export const NEW_CLASSIFIER = 'The classifier is new: train it before relying on what it predicts.';
+
 function notesOn(fresh: readonly string[], { ignored }: Checkpoint): string[] {
   const isNew = (start: string) => fresh.some((name) => name.startsWith(start));
   return [
-    ...(isNew('classifier.') ? ['The classifier is new: train it before relying on what it predicts.'] : []),
+    ...(isNew('classifier.') ? [NEW_CLASSIFIER] : []),
     ...(isNew('bert.pooler.') ? ['The pooler is new: the checkpoint holds none.'] : []),
     ...(ignored.length === 0 ? [] : [`Not used of the checkpoint: ${ignored.join(', ')}.`]),
   ];

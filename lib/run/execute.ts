@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { epochLine } from '../report/log-line.js';
+import { rateWords, stepsWords } from '../report/plan-words.js';
 import type { RunRecord } from '../report/records.js';
 import { type TensorBoardLog, tensorBoard } from '../report/tensorboard/log.js';
 import type { Experiment } from './experiment.js';
@@ -13,6 +14,8 @@ export interface RunEvents {
   /** Given a line about an epoch that has ended. */
   readonly onEpoch?: (line: string) => void;
   readonly onNote?: (text: string) => void;
+  /** Given what the run is going to do, a line each. */
+  readonly onPlan?: (lines: readonly string[]) => void;
 }
 
 /**
@@ -25,11 +28,15 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
   let log: TensorBoardLog | undefined;
   try {
     run = await Run.open(experiment, events.signal);
-    for (const note of run.model.notes) events.onNote?.(note);
-    run.trainer.on('progress', (progress) => events.onProgress?.(runProgress(progress)));
-    run.trainer.on('epoch', (summary) => events.onEpoch?.(epochLine(summary)));
-    run.trainer.on('start', ({ notes }) => {
-      for (const note of notes) events.onNote?.(note);
+    const { trainer, model } = run;
+    for (const note of run.notes) events.onNote?.(note);
+    trainer.on('progress', (progress) => events.onProgress?.(runProgress(progress)));
+    trainer.on('epoch', (summary) => events.onEpoch?.(epochLine(summary)));
+    trainer.on('start', (plan) => {
+      const { settings } = trainer;
+      const planned = { settings, options: experiment.options, hiddenSize: model.config.hiddenSize, plan };
+      events.onPlan?.([`learning rate ${rateWords(planned)}`, `steps ${stepsWords(planned)}`]);
+      for (const note of plan.notes) events.onNote?.(note);
     });
     if (experiment.method === null) {
       const test = await run.test(events.signal);

@@ -4,6 +4,7 @@ import type { TextDataset } from '../data/types.js';
 import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import type { Method } from '../methods.js';
+import { NEW_CLASSIFIER } from '../model/load.js';
 import { processPeakMemory } from '../model/memory.js';
 import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
 import { Trainer } from '../trainer.js';
@@ -65,6 +66,11 @@ export class Run implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.model.dispose();
+  }
+
+  /** What is worth knowing about the model. That its classifier is new goes without saying: it is about to be trained. */
+  get notes(): string[] {
+    return this.model.notes.filter((note) => note !== NEW_CLASSIFIER);
   }
 
   /** Examples by split. */

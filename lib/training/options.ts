@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
 import { likelyLabels, listLabels, matchLabels } from '../labels.js';
-import { expectMethod, full, type Method, type MethodKind } from '../methods.js';
+import { expectMethod, full, type Method } from '../methods.js';
 import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
 import {
   copyArray,
@@ -17,6 +17,7 @@ import {
   MOST_INT32,
 } from '../options.js';
 import { SCHEDULES, type ScheduleName } from '../schedule.js';
+import { defaultEpochs, defaultLearningRate, defaultLoggingSteps, defaultWarmupSteps } from './defaults.js';
 
 /** What the best epoch can be told by. All but the loss: the higher the better. */
 export const BEST_METRICS = Object.freeze([
@@ -33,14 +34,18 @@ export type BestMetric = (typeof BEST_METRICS)[number];
 
 /**
  * Options of a Trainer. Names follow Hugging Face's TrainingArguments where those have them, and so do the defaults of the
- * arithmetic, but for `batchSize` (8 there), `weightDecay` (0 there) and `learningRate` (5e-5 there for every method).
+ * arithmetic, but for `batchSize` (8 there), `weightDecay` (0 there), `learningRate` (5e-5 there for every method and model,
+ * without a warm-up) and `epochs` (3 there).
  */
 export interface TrainerOptions {
   /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
   method?: Method;
-  /** The highest learning rate. Defaults to DEFAULT_LEARNING_RATES of the method: full 5e-5, linear 1e-3, prefix 4e-4, lora 5e-4. */
+  /** The highest learning rate. Defaults to `defaultLearningRate` of the method's kind and the model's hidden size. */
   learningRate?: number;
-  /** Passes over the training data; may be fractional. Defaults to 3. */
+  /**
+   * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 40, as come to
+   * 600 steps (linear and prefix: 1,000).
+   */
   epochs?: number;
   /** Optimiser steps, in place of `epochs`, at most 2^31 − 1. Defaults to what the epochs come to. */
   maxSteps?: number;
@@ -66,9 +71,9 @@ export interface TrainerOptions {
   adamEps?: number;
   /** How the learning rate falls after the warm-up. Defaults to 'linear'. */
   schedule?: ScheduleName;
-  /** Steps over which the learning rate rises from 0. Defaults to 0. */
+  /** Steps over which the learning rate rises from 0. Defaults to 0, and beside a default `learningRate` to a tenth of all. */
   warmupSteps?: number;
-  /** The same as a share of all steps, in place of `warmupSteps`. Defaults to 0. */
+  /** The same as a share of all steps, in place of `warmupSteps`. Defaults to what is said there. */
   warmupRatio?: number;
   /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
   labelSmoothing?: number;
@@ -80,8 +85,11 @@ export interface TrainerOptions {
   classWeights?: Readonly<Record<string, number>> | readonly number[] | 'balanced';
   /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
   seed?: number;
-  /** Steps between two 'log' events, or 'epoch': one at the end of each epoch. Defaults to 500. */
-  loggingSteps?: number | 'epoch';
+  /**
+   * Steps between two 'log' events; 'epoch': one at the end of each epoch; 'auto': so many that a run of any length has 50
+   * events at most, and seldom fewer than 30. Defaults to 'auto'.
+   */
+  loggingSteps?: number | 'epoch' | 'auto';
   /** Whether to evaluate on the validation split after each epoch. Defaults to 'epoch'. */
   evaluationStrategy?: 'epoch' | 'no';
   /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
@@ -114,19 +122,12 @@ export const SAVE_STRATEGIES = Object.freeze(['no', 'epoch', 'steps'] as const);
 /** When a run saves checkpoints. */
 export type SaveStrategy = (typeof SAVE_STRATEGIES)[number];
 
-/** Learning rates that train a BERT with the usual settings. Small models bear higher ones. */
-export const DEFAULT_LEARNING_RATES: Readonly<Record<MethodKind, number>> = Object.freeze({
-  full: 5e-5,
-  linear: 1e-3,
-  prefix: 4e-4,
-  lora: 5e-4,
-});
-
-/** TrainerOptions with every default filled in. */
+/** TrainerOptions with every default filled in. What depends on the number of examples is open until a run knows it. */
 export interface TrainerSettings {
   readonly method: Method;
   readonly learningRate: number;
-  readonly epochs: number;
+  /** null: by the size of the data, or what `maxSteps` come to; once a run has begun, what it was. */
+  readonly epochs: number | null;
   /** null: as many as the epochs come to. */
   readonly maxSteps: number | null;
   readonly batchSize: number;
@@ -138,13 +139,15 @@ export interface TrainerSettings {
   readonly adamBeta2: number;
   readonly adamEps: number;
   readonly schedule: ScheduleName;
-  readonly warmupSteps: number;
+  /** null: a tenth of all steps; once a run has begun, what it was. */
+  readonly warmupSteps: number | null;
   readonly warmupRatio: number;
   readonly labelSmoothing: number;
   /** Numbers in the order of the model's labels. */
   readonly classWeights: readonly number[] | 'balanced' | null;
   readonly seed: number;
-  readonly loggingSteps: number | 'epoch';
+  /** 'auto' until a run has begun. */
+  readonly loggingSteps: number | 'epoch' | 'auto';
   readonly evaluationStrategy: 'epoch' | 'no';
   readonly loadBestModel: boolean;
   readonly metricForBest: BestMetric;
@@ -159,6 +162,13 @@ export interface TrainerSettings {
   readonly saveSteps: number;
   /** null: all. */
   readonly saveTotalLimit: number | null;
+}
+
+/** The settings of a run: nothing is open any more. */
+export interface RunSettings extends TrainerSettings {
+  readonly epochs: number;
+  readonly warmupSteps: number;
+  readonly loggingSteps: number | 'epoch';
 }
 
 const OPTION_NAMES = [
@@ -198,18 +208,24 @@ const SMALLEST_FLOAT = 2 ** -126;
 
 const BELOW_ONE = { min: 0, max: 1, maxExclusive: true };
 
+/** What defaults depend on in the model that is trained. */
+export interface TrainedModel {
+  labels: readonly string[];
+  hiddenSize: number;
+  /** Of its adapter. Defaults to none. */
+  method?: Method | null;
+}
+
 /**
  * Checks a Trainer's options and fills in defaults.
  *
  * @param given as the caller passed them
- * @param labels names of the model's classes
- * @param current the method of the model's adapter, where it has one
+ * @param model what is trained: the names of its classes, its hidden size, the method of its adapter where it has one
  * @throws BertuneError INVALID_OPTION
  */
 export function resolveTrainerOptions(
   given: TrainerOptions,
-  labels: readonly string[],
-  current: Method | null = null,
+  { labels, hiddenSize, method: current = null }: TrainedModel,
 ): TrainerSettings {
   const options = expectObject('options', given, OPTION_NAMES);
   const method = options.method === undefined ? (current ?? full()) : expectMethod('method', options.method);
@@ -219,12 +235,14 @@ export function resolveTrainerOptions(
   if (options.warmupSteps !== undefined && options.warmupRatio !== undefined) {
     throw invalidOption('warmupRatio', 'nothing beside warmupSteps (one of the two)', options.warmupRatio);
   }
+  const learningRate = options.learningRate ?? defaultLearningRate(method.kind, hiddenSize);
+  // A rate that was given is the caller's, and so is how it is reached.
+  const warmsUp = options.learningRate === undefined && options.warmupRatio === undefined;
+  const { epochs, warmupSteps = warmsUp ? null : 0, loggingSteps = 'auto' } = options;
   return Object.freeze({
     method,
-    learningRate: expectNumberInRange('learningRate', options.learningRate ?? DEFAULT_LEARNING_RATES[method.kind], {
-      min: 0,
-    }),
-    epochs: expectNumberInRange('epochs', options.epochs ?? 3, { min: 0, minExclusive: true }),
+    learningRate: expectNumberInRange('learningRate', learningRate, { min: 0 }),
+    epochs: epochs === undefined ? null : expectNumberInRange('epochs', epochs, { min: 0, minExclusive: true }),
     maxSteps: options.maxSteps === undefined ? null : expectPositiveInteger('maxSteps', options.maxSteps, MOST_INT32),
     batchSize: expectPositiveInteger('batchSize', options.batchSize ?? 16, MOST_EXAMPLES),
     gradientAccumulation: expectPositiveInteger(
@@ -239,18 +257,41 @@ export function resolveTrainerOptions(
     adamBeta2: expectNumberInRange('adamBeta2', options.adamBeta2 ?? 0.999, BELOW_ONE),
     adamEps: expectNumberInRange('adamEps', options.adamEps ?? 1e-8, { min: SMALLEST_FLOAT }),
     schedule: expectOneOf('schedule', options.schedule ?? 'linear', SCHEDULES),
-    warmupSteps: expectNonNegativeInteger('warmupSteps', options.warmupSteps ?? 0),
+    warmupSteps: warmupSteps === null ? null : expectNonNegativeInteger('warmupSteps', warmupSteps),
     warmupRatio: expectNumberInRange('warmupRatio', options.warmupRatio ?? 0, { min: 0, max: 1 }),
     labelSmoothing: expectNumberInRange('labelSmoothing', options.labelSmoothing ?? 0, BELOW_ONE),
     classWeights: expectClassWeights(options.classWeights, labels),
     seed: expectSeed('seed', options.seed ?? 42),
     loggingSteps:
-      options.loggingSteps === 'epoch' ? 'epoch' : expectPositiveInteger('loggingSteps', options.loggingSteps ?? 500),
+      loggingSteps === 'epoch' || loggingSteps === 'auto'
+        ? loggingSteps
+        : expectPositiveInteger('loggingSteps', loggingSteps),
     evaluationStrategy: expectOneOf('evaluationStrategy', options.evaluationStrategy ?? 'epoch', ['epoch', 'no']),
     ...resolveBest(options),
     maxLength: options.maxLength === undefined ? null : expectPositiveInteger('maxLength', options.maxLength),
     ...resolveSaving(options),
   });
+}
+
+/** What the settings come to for a run of so many optimiser steps an epoch. */
+export function settleSettings(
+  settings: TrainerSettings,
+  stepsPerEpoch: number,
+): { settings: RunSettings; totalSteps: number } {
+  const { maxSteps, method, warmupRatio, loggingSteps } = settings;
+  const epochs = settings.epochs ?? (maxSteps ? maxSteps / stepsPerEpoch : defaultEpochs(method.kind, stepsPerEpoch));
+  const totalSteps = maxSteps ?? Math.ceil(epochs * stepsPerEpoch);
+  const warmupSteps = settings.warmupSteps ?? defaultWarmupSteps(totalSteps);
+  return {
+    settings: Object.freeze({
+      ...settings,
+      epochs,
+      // As transformers: a number of steps, where it is not 0, goes before a share of them.
+      warmupSteps: warmupSteps || Math.ceil(warmupRatio * totalSteps),
+      loggingSteps: loggingSteps === 'auto' ? defaultLoggingSteps(totalSteps) : loggingSteps,
+    }),
+    totalSteps,
+  };
 }
 
 /** The options about checkpoints. */

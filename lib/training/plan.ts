@@ -3,10 +3,12 @@ import { expectPositiveInteger, MOST_INT32 } from '../options.js';
 import { randomOrder } from '../order.js';
 import { createSchedule } from '../schedule.js';
 import { TimeSlice } from '../time-slice.js';
-import type { TrainerSettings } from './options.js';
+import { type RunSettings, settleSettings, type TrainerSettings } from './options.js';
 
 /** Everything about a run that is known before its first step. */
 export interface RunPlan {
+  /** What was open is filled in. */
+  settings: RunSettings;
   examples: number;
   /** Micro-batches an epoch, the last one perhaps smaller. */
   batchesPerEpoch: number;
@@ -35,17 +37,17 @@ const LOOKED_AT = 1000;
  */
 export async function planRun(
   offsets: Int32Array,
-  settings: TrainerSettings,
+  given: TrainerSettings,
   signal: AbortSignal | undefined,
 ): Promise<RunPlan> {
-  const { batchSize, gradientAccumulation, learningRate, seed } = settings;
+  const { batchSize, gradientAccumulation, learningRate, seed } = given;
   const examples = offsets.length - 1;
   const batchesPerEpoch = Math.ceil(examples / batchSize);
   const stepsPerEpoch = Math.ceil(batchesPerEpoch / gradientAccumulation);
-  const totalSteps = settings.maxSteps ?? Math.ceil(settings.epochs * stepsPerEpoch);
+  const { settings, totalSteps } = settleSettings(given, stepsPerEpoch);
+  const { warmupSteps } = settings;
   const epochs = Math.ceil(totalSteps / stepsPerEpoch);
-  expectPositiveInteger(`${settings.maxSteps === null ? 'epochs' : 'maxSteps'} in steps`, totalSteps, MOST_INT32);
-  const warmupSteps = settings.warmupSteps || Math.ceil(settings.warmupRatio * totalSteps);
+  expectPositiveInteger(`${given.maxSteps === null ? 'epochs' : 'maxSteps'} in steps`, totalSteps, MOST_INT32);
 
   const orderOf = (epoch: number) => randomOrder(seed + epoch, examples);
   const slice = new TimeSlice(signal);
@@ -56,6 +58,7 @@ export async function planRun(
   }
   if (epochs > LOOKED_AT) tokens = mostTokens(offsets, longestFirst(offsets), batchSize);
   return {
+    settings,
     examples,
     batchesPerEpoch,
     stepsPerEpoch,

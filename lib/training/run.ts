@@ -7,7 +7,6 @@ import type { BestModel } from './best-model.js';
 import type { CheckpointSaver } from './checkpoint/saver.js';
 import { evaluateRow, evaluateSplit, type LoadedSplit, type LossOptions, roundTo } from './evaluation.js';
 import type { EpochSummary, EvaluateResult, LogHistoryRow, TrainerEvents, TrainSummaryRow } from './events.js';
-import type { TrainerSettings } from './options.js';
 import type { RunPlan } from './plan.js';
 import { emptyTotals, type RunPosition } from './position.js';
 import { RecentSteps } from './recent-steps.js';
@@ -22,7 +21,6 @@ const RECENT_STEPS = 50;
 /** What a run needs. */
 export interface RunParts {
   native: NativeSession;
-  settings: TrainerSettings;
   plan: RunPlan;
   /** Handle of the training texts in the session. */
   dataset: number;
@@ -103,7 +101,7 @@ export class TrainingRun {
 
   /** An epoch, or what is left of it. */
   async #runEpoch(epoch: number): Promise<void> {
-    const { plan, settings, events, checkpoints } = this.#parts;
+    const { plan, events, checkpoints } = this.#parts;
     const position = this.#position;
     const order = plan.orderOf(epoch);
     const firstStep = epoch * plan.stepsPerEpoch;
@@ -115,7 +113,7 @@ export class TrainingRun {
       // At the epoch's end the evaluation comes first.
       if (position.step < lastStep && checkpoints?.isDue(position.step)) await this.#save();
     }
-    if (settings.loggingSteps === 'epoch') this.#log();
+    if (plan.settings.loggingSteps === 'epoch') this.#log();
     const evaluation = await this.#evaluate();
     const totals = position.epoch_totals;
     const summary: EpochSummary = {
@@ -142,8 +140,8 @@ export class TrainingRun {
 
   /** Steps of the next call: up to the epoch's end, the next row of the log or the next checkpoint. */
   #callSteps(lastStep: number): number {
-    const { settings, checkpoints } = this.#parts;
-    const { loggingSteps } = settings;
+    const { plan, checkpoints } = this.#parts;
+    const { loggingSteps } = plan.settings;
     const { step } = this.#position;
     const untilLog = loggingSteps === 'epoch' ? Infinity : loggingSteps - (step % loggingSteps);
     return Math.min(this.#pace.next(), lastStep - step, untilLog, checkpoints?.stepsUntilDue(step) ?? Infinity);
@@ -157,7 +155,8 @@ export class TrainingRun {
    * @throws BertuneError NON_FINITE_LOSS, ABORTED, once the steps that were finished count
    */
   async #runSteps(order: Int32Array, from: number, count: number): Promise<void> {
-    const { native, settings, plan, dataset, loss } = this.#parts;
+    const { native, plan, dataset, loss } = this.#parts;
+    const { settings } = plan;
     const perStep = settings.batchSize * settings.gradientAccumulation;
     const began = performance.now();
     const result = await native.train({
@@ -186,7 +185,8 @@ export class TrainingRun {
 
   /** Takes the finished steps of a call into account. */
   #count({ losses, gradNorms, steps, correct, examples }: NativeTrainResult, from: number): void {
-    const { settings, plan, state } = this.#parts;
+    const { plan, state } = this.#parts;
+    const { settings } = plan;
     const position = this.#position;
     // Loss by loss: sums must not depend on how many steps a call happened to have.
     for (const loss of losses.subarray(0, steps)) {
@@ -258,7 +258,8 @@ export class TrainingRun {
   }
 
   async #evaluate(): Promise<EvaluateResult | null> {
-    const { native, validation, labels, loss, signal, state, best, settings, events, trainable } = this.#parts;
+    const { native, validation, labels, loss, signal, state, best, plan, events, trainable } = this.#parts;
+    const { metricForBest } = plan.settings;
     const { step } = this.#position;
     if (!validation) return null;
     this.#expectGoing();
@@ -267,8 +268,8 @@ export class TrainingRun {
     const row = evaluateRow(result, state.epoch, step);
     state.log_history.push(row);
     const at = { step, epoch: state.epoch };
-    if (await best?.consider(result[settings.metricForBest], at, native, trainable)) {
-      state.best_metric = result[settings.metricForBest];
+    if (await best?.consider(result[metricForBest], at, native, trainable)) {
+      state.best_metric = result[metricForBest];
       state.best_global_step = step;
     }
     events.emit('evaluate', row, result);

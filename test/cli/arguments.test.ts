@@ -110,7 +110,7 @@ describe('arguments of the command line', () => {
       ...['--load-best', '--metric-for-best', 'loss', '--early-stopping', '2'],
     ];
     const options = trainerOptions(addTrainingOptions(new Command()).parse(args, { from: 'user' }).opts());
-    expect(resolveTrainerOptions(options, ['good', 'bad'])).to.include({
+    expect(resolveTrainerOptions(options, { labels: ['good', 'bad'], hiddenSize: 256 })).to.include({
       learningRate: 1e-3,
       maxSteps: 7,
       batchSize: 2,

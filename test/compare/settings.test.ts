@@ -41,26 +41,13 @@ describe('methods of a comparison', () => {
 });
 
 describe('settings of a comparison', () => {
-  it('quick takes the learning rate of each method', () => {
+  it('quick leaves rates and epochs to what suits method, model and data', () => {
     const experiments = comparisonExperiments(PRESETS.quick, {});
-    expect(experiments.map(({ name, options }) => [name, options.learningRate])).to.deep.equal([
-      ['before', undefined],
-      ['full', 3e-4],
-      ['linear', 3e-3],
-      ['prefix20', 4e-4],
-      ['lora4', 1e-3],
-      ['lora8', 1e-3],
-      ['lora16', 1e-3],
-      ['lora32', 1e-3],
-    ]);
-    expect(experiments[1]?.options).to.deep.equal({
-      epochs: 5,
-      batchSize: 16,
-      weightDecay: 0.01,
-      seed: 42,
-      loggingSteps: 10,
-      learningRate: 3e-4,
-    });
+    const names = ['before', 'full', 'linear', 'prefix20', 'lora4', 'lora8', 'lora16', 'lora32'];
+    expect(experiments.map(({ name }) => name)).to.deep.equal(names);
+    for (const { options } of experiments.slice(1)) {
+      expect(options).to.deep.equal({ batchSize: 16, weightDecay: 0.01, seed: 42 });
+    }
     expect(experiments[0]?.method).to.equal(null);
   });
 
@@ -70,6 +57,11 @@ describe('settings of a comparison', () => {
       expect(options).to.include({ learningRate: 2e-5, epochs: 15, batchSize: 16, weightDecay: 0.01, seed: 42 });
     }
     expect(NOTEBOOK_REFERENCE.map(({ name }) => name)).to.deep.equal(experiments.map(({ name }) => name));
+  });
+
+  it('notebook keeps them with another model and other data', () => {
+    const [, full] = comparisonExperiments(PRESETS.notebook, { model: 'my/model', data: 'my/data', methods: ['full'] });
+    expect(full?.options).to.include({ learningRate: 2e-5, epochs: 15 });
   });
 
   it('are overridden, the rate of a kind before that of all', () => {

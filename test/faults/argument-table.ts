@@ -585,6 +585,12 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         ...NAMES,
       ]),
     ],
+    defaultLearningRate: [
+      argument('defaultLearningRate method', 'method', (value) => bertune.defaultLearningRate(value, 768), []),
+      argument('defaultLearningRate hiddenSize', 'hiddenSize', (value) => bertune.defaultLearningRate('full', value), [
+        '2^31',
+      ]),
+    ],
     tensorBoard: [
       argument('tensorBoard trainer', 'trainer', (value) => bertune.tensorBoard(value, out), []),
       argument(
@@ -603,7 +609,6 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     METHOD_KINDS: [],
     SCHEDULES: [],
     BEST_METRICS: [],
-    DEFAULT_LEARNING_RATES: [],
     SAVE_STRATEGIES: [],
   };
 }

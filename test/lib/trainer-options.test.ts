@@ -1,16 +1,17 @@
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
 import { full, linear, lora, prefix } from '../../lib/methods.js';
-import { DEFAULT_LEARNING_RATES, resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
+import { defaultLearningRate } from '../../lib/training/defaults.js';
+import { resolveTrainerOptions, settleSettings, type TrainerOptions } from '../../lib/training/options.js';
 
-const NAMES = ['a', 'b', 'c'];
+const MODEL = { labels: ['a', 'b', 'c'], hiddenSize: 768 };
 
 describe('trainer options', () => {
   it('default to those of TrainingArguments', () => {
-    expect(resolveTrainerOptions({}, NAMES)).to.deep.equal({
+    expect(resolveTrainerOptions({}, MODEL)).to.deep.equal({
       method: full(),
       learningRate: 5e-5,
-      epochs: 3,
+      epochs: null,
       maxSteps: null,
       batchSize: 16,
       gradientAccumulation: 1,
@@ -21,12 +22,12 @@ describe('trainer options', () => {
       adamBeta2: 0.999,
       adamEps: 1e-8,
       schedule: 'linear',
-      warmupSteps: 0,
+      warmupSteps: null,
       warmupRatio: 0,
       labelSmoothing: 0,
       classWeights: null,
       seed: 42,
-      loggingSteps: 500,
+      loggingSteps: 'auto',
       evaluationStrategy: 'epoch',
       loadBestModel: false,
       metricForBest: 'f1_macro',
@@ -40,21 +41,53 @@ describe('trainer options', () => {
     });
   });
 
-  it('take the learning rate from the method', () => {
+  it('take the learning rate from the method and the size of the model', () => {
     for (const method of [full(), linear(), prefix(), lora()]) {
-      expect(resolveTrainerOptions({ method }, NAMES).learningRate).to.equal(DEFAULT_LEARNING_RATES[method.kind]);
+      for (const hiddenSize of [256, 768]) {
+        const { learningRate } = resolveTrainerOptions({ method }, { ...MODEL, hiddenSize });
+        expect(learningRate).to.equal(defaultLearningRate(method.kind, hiddenSize));
+      }
     }
-    expect(resolveTrainerOptions({ method: lora(), learningRate: 0.5 }, NAMES).learningRate).to.equal(0.5);
+    expect(resolveTrainerOptions({ method: lora(), learningRate: 0.5 }, MODEL).learningRate).to.equal(0.5);
+  });
+
+  it('fill in what depends on the data once it is known', () => {
+    const settled = (options: TrainerOptions, stepsPerEpoch: number) => {
+      const { settings, totalSteps } = settleSettings(resolveTrainerOptions(options, MODEL), stepsPerEpoch);
+      const { epochs, warmupSteps, loggingSteps } = settings;
+      return { totalSteps, epochs, warmupSteps, loggingSteps };
+    };
+    expect(settled({}, 100)).to.deep.equal({ totalSteps: 600, epochs: 6, warmupSteps: 60, loggingSteps: 12 });
+    expect(settled({}, 1000)).to.deep.equal({ totalSteps: 3000, epochs: 3, warmupSteps: 300, loggingSteps: 60 });
+    expect(settled({ maxSteps: 30 }, 20)).to.include({ totalSteps: 30, epochs: 1.5, warmupSteps: 3, loggingSteps: 1 });
+    expect(settled({ epochs: 1.5, loggingSteps: 500 }, 20)).to.include({
+      totalSteps: 30,
+      epochs: 1.5,
+      loggingSteps: 500,
+    });
+  });
+
+  it('warm up of themselves only with a learning rate of their own, so that a given one is as in TrainingArguments', () => {
+    const warmup = (options: TrainerOptions) =>
+      settleSettings(resolveTrainerOptions({ maxSteps: 100, ...options }, MODEL), 10).settings.warmupSteps;
+    expect(warmup({})).to.equal(10);
+    expect(warmup({ learningRate: 5e-5 })).to.equal(0);
+    expect(warmup({ warmupSteps: 0 })).to.equal(0);
+    expect(warmup({ warmupRatio: 0 })).to.equal(0);
+    expect(warmup({ warmupRatio: 0.5 })).to.equal(50);
+    expect(warmup({ learningRate: 5e-5, warmupSteps: 7 })).to.equal(7);
   });
 
   it('go on with the adapter of the model', () => {
-    expect(resolveTrainerOptions({}, NAMES, lora({ rank: 2 })).method).to.deep.equal(lora({ rank: 2 }));
-    expect(resolveTrainerOptions({ method: full() }, NAMES, lora({ rank: 2 })).method).to.deep.equal(full());
+    expect(resolveTrainerOptions({}, { ...MODEL, method: lora({ rank: 2 }) }).method).to.deep.equal(lora({ rank: 2 }));
+    expect(resolveTrainerOptions({ method: full() }, { ...MODEL, method: lora({ rank: 2 }) }).method).to.deep.equal(
+      full(),
+    );
   });
 
   it('take class weights by name, whatever the order', () => {
     const weights = (classWeights: TrainerOptions['classWeights']) =>
-      resolveTrainerOptions({ ...(classWeights && { classWeights }) }, NAMES).classWeights;
+      resolveTrainerOptions({ ...(classWeights && { classWeights }) }, MODEL).classWeights;
     expect(weights({ c: 3, A: 0.5 })).to.deep.equal([0.5, 1, 3]);
     expect(weights([1, 2, 3])).to.deep.equal([1, 2, 3]);
     expect(weights('balanced')).to.equal('balanced');
@@ -102,7 +135,7 @@ describe('trainer options', () => {
 
   for (const [options, words] of REFUSED) {
     it(`refuse ${JSON.stringify(options)}`, () => {
-      expect(() => resolveTrainerOptions(options, NAMES))
+      expect(() => resolveTrainerOptions(options, MODEL))
         .to.throw(BertuneError, words)
         .with.property('code', 'INVALID_OPTION');
     });

@@ -12,7 +12,7 @@ function offsetsOf(examples: number): Int32Array {
 }
 
 const planOf = (examples: number, options: TrainerOptions) =>
-  planRun(offsetsOf(examples), resolveTrainerOptions(options, ['a', 'b', 'c']), undefined);
+  planRun(offsetsOf(examples), resolveTrainerOptions(options, { labels: ['a', 'b', 'c'], hiddenSize: 768 }), undefined);
 
 describe('training plan', () => {
   it('keeps the last partial batch, and the last partial step', async () => {
@@ -23,7 +23,7 @@ describe('training plan', () => {
   });
 
   it('takes the notebook to 15,000 steps', async () => {
-    const plan = await planOf(16_000, { epochs: 15 });
+    const plan = await planOf(16_000, { epochs: 15, learningRate: 5e-5 });
     expect(plan.totalSteps).to.equal(15_000);
     expect(plan.learningRate(0)).to.equal(5e-5);
     expect(plan.learningRate(14_999)).to.be.closeTo(5e-5 / 15_000, 1e-15);
@@ -36,6 +36,13 @@ describe('training plan', () => {
     expect(plan.warmupSteps).to.equal(2);
     expect(plan.learningRate(0)).to.equal(0);
     expect(plan.learningRate(2)).to.equal(5e-5);
+  });
+
+  it('takes epochs by the size of the data, and says what they came to', async () => {
+    const small = await planOf(1600, {});
+    expect(small).to.include({ stepsPerEpoch: 100, totalSteps: 600, epochs: 6, warmupSteps: 60 });
+    expect(small.settings).to.include({ epochs: 6, warmupSteps: 60, loggingSteps: 12 });
+    expect(await planOf(16_000, {})).to.include({ totalSteps: 3000, epochs: 3 });
   });
 
   it('counts epochs from a number of steps', async () => {

@@ -28,7 +28,8 @@ export interface PlacedRun {
   model: Model;
   native: NativeSession;
   methodPlan: MethodPlan;
-  settings: TrainerSettings;
+  /** Before what was open was filled in. */
+  given: TrainerSettings;
   /** Of the output directory; null without one. */
   lock: DirectoryLock | null;
   plan: RunPlan;
@@ -55,8 +56,8 @@ export interface Place {
  * @throws BertuneError as resumeRun
  */
 export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): Promise<Place> {
-  const { model, native, methodPlan, settings, lock, plan, state, best } = run;
-  const { outputDirectory: output } = settings;
+  const { model, native, methodPlan, given, lock, plan, state, best } = run;
+  const { outputDirectory: output } = given;
   // Once, and only where it is needed: it takes reading every parameter that does not train.
   let known: Promise<RunIdentity> | undefined;
   const identify = () => {
@@ -76,14 +77,25 @@ export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): P
     checkpoints:
       output === null || lock === null
         ? null
-        : new CheckpointSaver({ output, lock, model, native, methodPlan, settings, plan, identify, machine }, saved),
+        : new CheckpointSaver({ output, lock, model, native, methodPlan, plan, identify, machine }, saved),
   };
 }
 
-async function identityOf({ model, native, methodPlan, settings, train, validation }: PlacedRun): Promise<RunIdentity> {
-  const { outputDirectory: _, saveStrategy: _when, saveSteps: _steps, saveTotalLimit: _limit, ...deciding } = settings;
+async function identityOf({
+  model,
+  native,
+  methodPlan,
+  given,
+  plan,
+  train,
+  validation,
+}: PlacedRun): Promise<RunIdentity> {
+  const { outputDirectory: _, saveStrategy: _when, saveSteps: _steps, saveTotalLimit: _limit, ...training } = given;
+  // However it was said, a run is as long as its steps.
+  const { epochs: _epochs, maxSteps: _most, ...deciding } = training;
   return {
     settings: deciding,
+    total_steps: plan.totalSteps,
     labels: model.labels,
     precision: model.device.precision,
     frozen: await frozenDigest(native, methodPlan),

@@ -8,7 +8,15 @@ import type { Resumption } from '../events.js';
 import type { RunPlan } from '../plan.js';
 import type { RunPosition } from '../position.js';
 import type { TrainerState } from '../state.js';
-import { expectSameRun, machineNotes, RUN_FILE, type RunIdentity, type RunMachine, readRun } from './run-record.js';
+import {
+  expectSameRun,
+  extensionNotes,
+  machineNotes,
+  RUN_FILE,
+  type RunIdentity,
+  type RunMachine,
+  readRun,
+} from './run-record.js';
 import { readBest, readTrained } from './tensors.js';
 import { readTrainerState, STATE_FILE } from './trainer-state.js';
 
@@ -40,7 +48,8 @@ export async function resumeRun(
   const saved = await readRun(join(directory, RUN_FILE));
   expectSameRun(saved.identity, identity, directory);
   const { position } = saved;
-  expectPossible(position, plan, directory);
+  expectPossible(position, saved.identity.total_steps, plan, directory);
+  reopenEpoch(position, plan);
   const savedState = await readTrainerState(join(directory, STATE_FILE));
   const trained = await readTrained(directory, methodPlan, precision, identity.labels);
   const bestParameters = best?.keeps ? await readBest(directory, methodPlan, precision) : null;
@@ -60,7 +69,7 @@ export async function resumeRun(
       directory,
       step: position.step,
       epochs: [...position.epochs],
-      notes: machineNotes(saved.machine, machine),
+      notes: [...extensionNotes(saved.identity, identity, position.step), ...machineNotes(saved.machine, machine)],
     },
   };
 }
@@ -71,13 +80,24 @@ async function currentParameters(native: NativeSession, { trainable }: MethodPla
   return values;
 }
 
-/** A position that the plan has: what is not would read beyond the order of examples, or never end. */
-function expectPossible({ step, epochs_done }: RunPosition, plan: RunPlan, directory: string): void {
-  const first = Math.min(plan.totalSteps, epochs_done * plan.stepsPerEpoch);
-  const last = Math.min(plan.totalSteps, (epochs_done + 1) * plan.stepsPerEpoch);
-  if (step >= 1 && epochs_done <= plan.epochs && step >= first && step <= last) return;
+/** A position that the saved run had: what is not would read beyond the order of examples, or never end. */
+function expectPossible(
+  { step, epochs_done }: RunPosition,
+  totalSteps: number,
+  { stepsPerEpoch }: RunPlan,
+  directory: string,
+): void {
+  const first = Math.min(totalSteps, epochs_done * stepsPerEpoch);
+  const last = Math.min(totalSteps, (epochs_done + 1) * stepsPerEpoch);
+  if (step >= 1 && epochs_done <= Math.ceil(totalSteps / stepsPerEpoch) && step >= first && step <= last) return;
   throw new BertuneError(
     'CHECKPOINT_INVALID',
     `Expected a step of ${first}..${last} with ${epochs_done} epochs done in ${join(directory, RUN_FILE)} but found ${step}`,
   );
+}
+
+/** A run that ended inside an epoch, and is made longer, does the rest of that epoch first. */
+function reopenEpoch(position: RunPosition, { totalSteps, stepsPerEpoch }: RunPlan): void {
+  const { step, epochs_done } = position;
+  if (step < Math.min(totalSteps, epochs_done * stepsPerEpoch)) position.epochs_done -= 1;
 }

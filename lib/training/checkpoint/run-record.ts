@@ -10,12 +10,14 @@ import type { StepTotals } from '../recent-steps.js';
 export const RUN_FILE = 'run.json';
 
 /** Raised when the meaning of a file changes. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** What must be the same when a run is resumed. */
 export interface RunIdentity {
-  /** The trainer's, but for those about saving. */
+  /** The trainer's as they were given, but for those about saving and the length of the run. */
   settings: Record<string, unknown>;
+  /** Optimiser steps of the whole run: may be more when it is resumed. */
+  total_steps: number;
   labels: readonly string[];
   precision: string;
   /** SHA-256 of the parameters that do not train. */
@@ -89,6 +91,13 @@ export function expectSameRun(saved: RunIdentity, now: RunIdentity, where: strin
   for (const name of new Set([...Object.keys(saved.settings), ...Object.keys(settings)])) {
     expectSame(name, saved.settings[name], settings[name], where);
   }
+  if (now.total_steps < saved.total_steps) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `Expected at least ${saved.total_steps} steps, as in the run that ${where} is of, but epochs or maxSteps come to ` +
+        `${now.total_steps}; a run that is resumed may become longer, but not shorter`,
+    );
+  }
   expectSame('labels', saved.labels, now.labels, where);
   expectSame('precision', saved.precision, now.precision, where);
   for (const split of ['train', 'validation'] as const) {
@@ -106,6 +115,15 @@ export function expectSameRun(saved: RunIdentity, now: RunIdentity, where: strin
       `Expected the model that the run of ${where} began with but the parameters that do not train are others`,
     );
   }
+}
+
+/** What to know of a run that is made longer, in a sentence; none where it is as long as it was. */
+export function extensionNotes(saved: RunIdentity, now: RunIdentity, step: number): string[] {
+  if (now.total_steps === saved.total_steps) return [];
+  return [
+    `The run now takes ${now.total_steps} steps, ${saved.total_steps} before. From step ${step} on the learning rate is that ` +
+      'of the longer schedule, so the result is not that of a run of this length from the beginning.',
+  ];
 }
 
 /** In what the machine differs, in sentences. */
@@ -132,6 +150,7 @@ function show(value: unknown): string {
 function identityOf(fields: JsonFields): RunIdentity {
   return {
     settings: fields.object('settings').json,
+    total_steps: fields.count('total_steps'),
     labels: fields.list('labels').map((label) => {
       if (typeof label !== 'string') throw fields.error('labels', 'strings', label);
       return label;

@@ -6,7 +6,6 @@ import type { Model } from '../../model/model.js';
 import { writeModel } from '../../model/save.js';
 import type { NativeSession } from '../../native.js';
 import type { BestModel } from '../best-model.js';
-import type { TrainerSettings } from '../options.js';
 import type { RunPlan } from '../plan.js';
 import type { RunPosition } from '../position.js';
 import type { TrainerState } from '../state.js';
@@ -24,7 +23,6 @@ export interface SaverParts {
   model: Model;
   native: NativeSession;
   methodPlan: MethodPlan;
-  settings: TrainerSettings;
   plan: RunPlan;
   /** What the run is; computed when it is first asked for. */
   identify: () => Promise<RunIdentity>;
@@ -57,14 +55,14 @@ export class CheckpointSaver {
 
   /** Whether a checkpoint is to be saved after so many steps. */
   isDue(step: number, { epochEnd = false } = {}): boolean {
-    const { saveStrategy, saveSteps } = this.#parts.settings;
+    const { saveStrategy, saveSteps } = this.#parts.plan.settings;
     if (this.#lastSaved === step) return false;
     return saveStrategy === 'epoch' ? epochEnd : saveStrategy === 'steps' && step % saveSteps === 0;
   }
 
   /** Steps until the next checkpoint inside an epoch. */
   stepsUntilDue(step: number): number {
-    const { saveStrategy, saveSteps } = this.#parts.settings;
+    const { saveStrategy, saveSteps } = this.#parts.plan.settings;
     return saveStrategy === 'steps' ? saveSteps - (step % saveSteps) : Infinity;
   }
 
@@ -103,8 +101,8 @@ export class CheckpointSaver {
 
   /** Removes the oldest checkpoints; never the latest, nor the best epoch's. */
   async #prune(bestStep: number | null): Promise<void> {
-    const { output, settings } = this.#parts;
-    const { saveTotalLimit } = settings;
+    const { output, plan } = this.#parts;
+    const { saveTotalLimit } = plan.settings;
     if (saveTotalLimit === null) return;
     const others = (await checkpointSteps(output)).filter((step) => step !== this.#lastSaved && step !== bestStep);
     const latest = this.#lastSaved === null ? 0 : 1;
@@ -113,10 +111,10 @@ export class CheckpointSaver {
 
   /** Where the learning rate is, for other readers: it follows from settings and step. */
   #scheduler(step: number) {
-    const { plan, settings } = this.#parts;
+    const { plan } = this.#parts;
     return {
-      schedule: settings.schedule,
-      base_lr: settings.learningRate,
+      schedule: plan.settings.schedule,
+      base_lr: plan.settings.learningRate,
       last_step: step,
       last_lr: plan.learningRate(Math.max(0, step - 1)),
       total_steps: plan.totalSteps,
@@ -125,15 +123,17 @@ export class CheckpointSaver {
   }
 
   /** Where the random numbers are, for other readers: they follow from seed and step. */
-  #randomNumbers({ step, epochs_done, epoch_totals }: RunPosition) {
-    const { seed, batchSize, gradientAccumulation } = this.#parts.settings;
+  #randomNumbers({ step, epochs_done }: RunPosition) {
+    const { stepsPerEpoch, settings } = this.#parts.plan;
+    const { seed, batchSize, gradientAccumulation } = settings;
+    const epochSteps = Math.max(0, step - epochs_done * stepsPerEpoch);
     return {
       seed,
       dropout: { generator: 'philox4x32-10', step },
       order: {
         generator: 'mt19937',
         seed: seed + epochs_done,
-        position: epoch_totals.steps * batchSize * gradientAccumulation,
+        position: epochSteps * batchSize * gradientAccumulation,
       },
     };
   }
