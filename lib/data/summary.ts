@@ -101,7 +101,8 @@ export async function summarize(data: TextDataset, options: SummaryOptions = {})
 
 /** A copy of a data set that a caller passes. */
 function expectDataset(value: unknown): TextDataset {
-  const { labels, notes, ...splits } = expectObject('data', value, ['labels', 'notes', ...SPLIT_NAMES]);
+  const allowed = ['labels', 'notes', 'heldOut', ...SPLIT_NAMES];
+  const { labels, notes, heldOut: _, ...splits } = expectObject('data', value, allowed);
   const names = expectNames('data.labels', labels);
   const { items, odd } = isArray(notes ?? []) ? copyArray((notes ?? []) as unknown[], isString) : { items: [], odd: 0 };
   if (odd >= 0) throw invalidOption('data.notes', 'an array of strings', notes);
