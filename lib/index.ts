@@ -18,6 +18,8 @@ export {
 } from './classifier.js';
 export {
   type DatasetSummary,
+  type Finding,
+  type FindingKind,
   type LabelShare,
   type SplitSummary,
   type SummaryOptions,

@@ -30,6 +30,7 @@ export function* drawParts(split: Split, { fractions, seed, stratify }: DrawOpti
   const part = new Uint8Array(texts.length);
   const rowsOf = yield* rowsOfGroups(group, count);
   const byClass = yield* groupsByClass(randomOrder(seed, texts.length), group, labels, labelNames);
+  const largestFirst = [...byClass].sort((a, b) => b.rows - a.rows);
   const left = countLabels(labels, labelNames.length);
 
   /** Takes a group, unless it is the last of a class. */
@@ -64,8 +65,8 @@ export function* drawParts(split: Split, { fractions, seed, stratify }: DrawOpti
       seen += rows;
       owed += yield* draw(groups, Math.round(seen * fraction) - owed, i + 1);
     }
-    // What some classes could not give comes from those that have more to give.
-    for (const { groups } of byClass) {
+    // What some classes could not give comes from those that have most to give.
+    for (const { groups } of largestFirst) {
       owed += yield* draw(groups, Math.round(texts.length * fraction) - owed, i + 1);
     }
   }

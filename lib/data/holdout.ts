@@ -1,6 +1,7 @@
 import { expectObject, expectSeed, invalidOption } from '../options.js';
 import type { Slices } from '../time-slice.js';
 import { DEFAULT_SEED, drawSplits } from './fractions.js';
+import { counted } from './quality/finding.js';
 import { HELD_OUT_NAMES, type HeldOutName, type HoldoutOptions, type TextDataset } from './types.js';
 
 /** The share of the training rows that each missing split gets. */
@@ -40,8 +41,8 @@ export function* holdOut(data: TextDataset, { seed = DEFAULT_SEED }: HoldoutOpti
     ...(made.length === 0
       ? []
       : [
-          `held out of the ${rows} training rows: ${made.map((name) => `${divided[name]!.texts.length} for ${name}`).join(', ')} ` +
-            `(by class, seed ${seed})`,
+          `held out of the ${counted(rows)} training rows: ` +
+            `${made.map((name) => `${counted(divided[name]!.texts.length)} for ${name}`).join(', ')} (by class, seed ${seed})`,
         ]),
     ...(none.length === 0
       ? []

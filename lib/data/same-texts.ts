@@ -30,3 +30,8 @@ export function* groupByText(split: Split): Slices<TextGroups> {
   }
   return { group, count: known.size };
 }
+
+/** A text without what differs between copies by accident: case, outer spaces, runs of spaces. */
+export function foldText(text: string): string {
+  return text.trim().replace(/\s+/g, ' ').toLowerCase();
+}
