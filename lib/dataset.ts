@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { readDelimited } from './data/delimited.js';
 import { DATA_EXTENSIONS, extensionOf } from './data/extensions.js';
 import { expectSplitOptions, takeSplits } from './data/fractions.js';
+import { expectHoldout, holdOut } from './data/holdout.js';
 import { readJson } from './data/json-array.js';
 import { readJsonLines } from './data/json-lines.js';
 import { impliedClasses, labelIndices } from './data/labels.js';
@@ -27,9 +28,20 @@ import {
   invalidOption,
   isArray,
 } from './options.js';
+import { atOnce, inSlices, type Slices } from './time-slice.js';
 
 export type { DatasetFiles } from './data/source.js';
-export type { DatasetOptions, Quoting, Split, SplitName, SplitOptions, TextDataset } from './data/types.js';
+export type {
+  DatasetOptions,
+  HeldOut,
+  HeldOutName,
+  HoldoutOptions,
+  Quoting,
+  Split,
+  SplitName,
+  SplitOptions,
+  TextDataset,
+} from './data/types.js';
 
 const READERS: Readonly<Record<string, (path: string, rows: Rows, options: ReadOptions) => Promise<void>>> = {
   '.csv': readDelimited,
@@ -83,34 +95,50 @@ export async function loadDataset(source: string | DatasetFiles, given: DatasetO
     else if (found.discovered && name === 'test') notes.push(`the test split (${rows.source}) has no labels: left out`);
     else throw new BertuneError('INVALID_DATA', `Expected labels in ${rows.source} but all rows are without`);
   }
-  const data = assemble(raw, options.labels, notes);
-  return options.split === undefined ? data : takeSplits(data, options.split);
+  return inSlices(divide(assemble(raw, options.labels, notes), options), options.signal);
 }
 
 /**
  * Makes a data set of examples in memory, by the same rules as `loadDataset`.
  *
  * @param splits the rows of each split; at least one split
- * @param options `labels`: the classes, in order. Defaults to those of the training rows. `split`: what to take out of
- *   the training rows. Defaults to nothing
+ * @param options `labels`: the classes, in order. Defaults to those of the training rows. `split` or `holdout`: what to
+ *   take out of the training rows. Defaults to nothing
  * @throws INVALID_DATA: an unknown or empty label, a text that is not a string, a split without rows · INVALID_OPTION
  */
 export function datasetFromRows(
   splits: Readonly<Partial<Record<SplitName, readonly TextRow[]>>>,
-  options: Pick<DatasetOptions, 'labels' | 'split'> = {},
+  options: Pick<DatasetOptions, 'labels' | 'split' | 'holdout'> = {},
 ): TextDataset {
   const own = expectObject('splits', splits, SPLIT_NAMES);
-  const given = expectObject('options', options, ['labels', 'split']);
+  const given = expectObject('options', options, ['labels', 'split', 'holdout']);
   const labels = given.labels === undefined ? undefined : expectNames('labels', given.labels);
-  const split = given.split === undefined ? undefined : expectSplitOptions(given.split);
+  const division = expectDivision(given);
   const raw: Partial<Record<SplitName, Rows>> = {};
   for (const name of SPLIT_NAMES) {
     const rows = own[name];
     if (rows !== undefined) raw[name] = collectRows(name, rows);
   }
   if (Object.keys(raw).length === 0) throw invalidOption('splits', 'rows for train, validation or test', splits);
-  const data = assemble(raw, labels, []);
-  return split === undefined ? data : takeSplits(data, split);
+  return atOnce(divide(assemble(raw, labels, []), division));
+}
+
+type Division = Pick<DatasetOptions, 'split' | 'holdout'>;
+
+/** The checked options on what is taken out of the training rows. */
+function expectDivision({ split, holdout }: Division): Division {
+  if (split !== undefined && holdout) {
+    throw invalidOption('holdout', 'nothing beside split', holdout);
+  }
+  return {
+    ...(split !== undefined && { split: expectSplitOptions(split) }),
+    ...(holdout !== undefined && { holdout: expectHoldout(holdout) }),
+  };
+}
+
+function* divide(data: TextDataset, { split, holdout = false }: Division): Slices<TextDataset> {
+  if (split !== undefined) return yield* takeSplits(data, split);
+  return holdout === false ? data : yield* holdOut(data, holdout === true ? {} : holdout);
 }
 
 function checkOptions(given: DatasetOptions): DatasetOptions {
@@ -122,13 +150,15 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
     'labels',
     'splits',
     'split',
+    'holdout',
     'signal',
     'onProgress',
   ]);
-  const { delimiter, quoting, labels, splits, split, signal, onProgress } = options;
+  const { delimiter, quoting, labels, splits, holdout, signal, onProgress } = options;
   for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
+  if (splits !== undefined && holdout) throw invalidOption('holdout', 'nothing beside splits', holdout);
   for (const name of splits === undefined ? [] : expectNames('splits', splits))
     expectOneOf('splits', name, SPLIT_NAMES);
   if (delimiter !== undefined && (typeof delimiter !== 'string' || !/^[^"\r\n]$/.test(delimiter))) {
@@ -138,7 +168,7 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
   return {
     ...options,
     ...(labels !== undefined && { labels: expectNames('labels', labels) }),
-    ...(split !== undefined && { split: expectSplitOptions(split) }),
+    ...expectDivision(options),
   };
 }
 

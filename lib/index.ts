@@ -18,6 +18,8 @@ export {
 } from './classifier.js';
 export {
   type DatasetSummary,
+  type Finding,
+  type FindingKind,
   type LabelShare,
   type SplitSummary,
   type SummaryOptions,
@@ -28,6 +30,9 @@ export {
   type DatasetFiles,
   type DatasetOptions,
   datasetFromRows,
+  type HeldOut,
+  type HeldOutName,
+  type HoldoutOptions,
   loadDataset,
   type Split,
   type SplitName,

@@ -43,3 +43,31 @@ export class TimeSlice {
     this.end = performance.now() + SLICE_MS;
   }
 }
+
+/** Work in JavaScript that yields now and then, and so can be done at once or in slices of time. */
+export type Slices<T> = Generator<void, T>;
+
+/** How many small pieces of work go between two yields: far less than a slice's. */
+export const PIECES = 128;
+
+/** Does work at once. */
+export function atOnce<T>(work: Slices<T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
+/**
+ * Does work in slices of time, between which the event loop runs.
+ *
+ * @throws ABORTED when the signal says so
+ */
+export async function inSlices<T>(work: Slices<T>, signal?: AbortSignal): Promise<T> {
+  const slice = new TimeSlice(signal);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+    if (slice.isOver) await slice.next();
+  }
+}

@@ -1,10 +1,13 @@
 import { BertuneError } from '../errors.js';
 import { expectBoolean, expectNumberInRange, expectObject, expectSeed, invalidOption } from '../options.js';
-import { randomOrder } from '../order.js';
-import type { Split, SplitOptions, TextDataset } from './types.js';
+import type { Slices } from '../time-slice.js';
+import { rowsDigest } from './digest.js';
+import { drawParts } from './draw.js';
+import { HELD_OUT_NAMES, type HeldOutName, type Split, type SplitOptions, type TextDataset } from './types.js';
 
 const FRACTION = { min: 0, max: 1, minExclusive: true, maxExclusive: true };
-const DEFAULT_SEED = 42;
+/** Of the draw, where none is given. */
+export const DEFAULT_SEED = 42;
 
 /** @throws BertuneError INVALID_OPTION unless `value` says how to take splits out of the training split */
 export function expectSplitOptions(value: unknown): SplitOptions {
@@ -23,70 +26,57 @@ export function expectSplitOptions(value: unknown): SplitOptions {
 
 /**
  * Takes validation and test rows out of the training split, by drawing them in a seeded random order. Rows keep their
- * order within a split.
+ * order within a split, and rows of the same text (or pair) go to the same split.
  *
  * @param data with a training split, and without the splits that are asked for
+ * @returns the data with `heldOut`, which says what was taken
  * @throws BertuneError INVALID_OPTION where the data have such a split; NOT_FOUND without a training split; INVALID_DATA
  *   where a fraction of so few rows is none
  */
-export function takeSplits(data: TextDataset, options: SplitOptions): TextDataset {
-  const { train } = data;
-  if (train === undefined) throw new BertuneError('NOT_FOUND', 'Expected a training split to take others from');
-  const wanted = (['test', 'validation'] as const).filter((name) => options[name] !== undefined);
+export function* takeSplits(data: TextDataset, options: SplitOptions): Slices<TextDataset> {
+  const wanted = HELD_OUT_NAMES.filter((name) => options[name] !== undefined);
   for (const name of wanted) {
     if (data[name]) throw invalidOption(`split.${name}`, `nothing, as the data have a ${name} split,`, options[name]);
   }
-  const rows = train.labels.length;
-  const part = new Uint8Array(rows);
-  const order = randomOrder(options.seed ?? DEFAULT_SEED, rows);
-  const groups = (options.stratify ?? true) ? byClass(order, train.labels) : [order];
-  wanted.forEach((name, index) => {
-    draw(groups, options[name]!, index + 1, part, rows);
-  });
-  const splits = Object.fromEntries(
-    wanted.map((name, index) => {
-      const split = select(train, name, part, index + 1);
-      if (split.texts.length > 0) return [name, split];
-      throw new BertuneError(
-        'INVALID_DATA',
-        `Expected at least one row for ${name} but a fraction of ${options[name]} of ${rows} rows gives none`,
-      );
-    }),
-  );
-  return { ...data, ...splits, train: select(train, 'train', part, 0) };
+  const taken = yield* drawSplits(data, options);
+  for (const name of wanted) {
+    if (taken[name] !== undefined) continue;
+    throw new BertuneError(
+      'INVALID_DATA',
+      `Expected at least one row for ${name} but a fraction of ${options[name]} of ${data.train!.texts.length} rows gives none`,
+    );
+  }
+  return taken;
 }
 
-/** The order of each class's rows. */
-function byClass(order: Int32Array, labels: Int32Array): Int32Array[] {
-  const counts: number[] = [];
-  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
-  const groups = Array.from(counts, (count) => new Int32Array(count ?? 0));
-  const filled = groups.map(() => 0);
-  for (const row of order) {
-    const label = labels[row]!;
-    groups[label]![filled[label]!++] = row;
-  }
-  return groups;
-}
-
-/** Marks a fraction of every group, rounded so that the sum is that of all rows; one row of each group stays. */
-function draw(groups: readonly Int32Array[], fraction: number, mark: number, part: Uint8Array, rows: number): void {
-  let seen = 0;
-  let owed = 0;
-  for (const group of groups) {
-    const free = group.filter((row) => part[row] === 0);
-    seen += group.length;
-    const count = Math.min(Math.round(seen * fraction) - owed, free.length - 1);
-    for (const row of free.subarray(0, Math.max(0, count))) part[row] = mark;
-    owed += Math.max(0, count);
-  }
-  // What small groups could not give comes from those that have more to give.
-  for (const group of groups) {
-    const free = group.filter((row) => part[row] === 0);
-    const missing = Math.min(Math.round(rows * fraction) - owed, Math.max(0, free.length - 1));
-    for (const row of free.subarray(0, Math.max(0, missing))) part[row] = mark;
-    owed += Math.max(0, missing);
-  }
+/**
+ * The same, where a fraction that gives no row leaves the data without that split.
+ *
+ * @throws BertuneError NOT_FOUND without a training split
+ */
+export function* drawSplits(data: TextDataset, options: SplitOptions): Slices<TextDataset> {
+  const { train } = data;
+  if (train === undefined) throw new BertuneError('NOT_FOUND', 'Expected a training split to take others from');
+  const wanted = HELD_OUT_NAMES.filter((name) => options[name] !== undefined);
+  const { seed = DEFAULT_SEED, stratify = true } = options;
+  const part = yield* drawParts(train, { fractions: wanted.map((name) => options[name]!), seed, stratify });
+  const taken = wanted
+    .map((name, index) => select(train, name, part, index + 1))
+    .filter(({ texts }) => texts.length > 0);
+  if (taken.length === 0) return data;
+  const rest = select(train, 'train', part, 0);
+  return {
+    ...data,
+    ...Object.fromEntries(taken.map((split) => [split.name, split])),
+    train: rest,
+    heldOut: {
+      fractions: Object.fromEntries(taken.map(({ name }) => [name, options[name as HeldOutName]!])),
+      seed,
+      stratified: stratify,
+      rows: Object.fromEntries([rest, ...taken].map(({ name, texts }) => [name, texts.length])),
+      digest: yield* rowsDigest(taken),
+    },
+  };
 }
 
 function select(train: Split, name: string, part: Uint8Array, mark: number): Split {

@@ -8,11 +8,15 @@ import {
   isArray,
   isString,
 } from '../options.js';
-import { TimeSlice } from '../time-slice.js';
+import { inSlices } from '../time-slice.js';
 import { isTokenizer, type Tokenizer } from '../tokenizer.js';
 import { expectSplit } from '../training/evaluation.js';
+import { countLabels } from './draw.js';
 import { alignSplit } from './labels.js';
+import { type Finding, findingsOf } from './quality.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from './types.js';
+
+export type { Finding, FindingKind } from './quality.js';
 
 /** How a data set is summarized. */
 export interface SummaryOptions {
@@ -57,8 +61,8 @@ export interface SplitSummary {
 /** What is in a data set. */
 export interface DatasetSummary {
   readonly splits: Readonly<Partial<Record<SplitName, SplitSummary>>>;
-  /** Rows of the test split whose text (or pair) is in the training split too; absent without both. */
-  readonly duplicates?: number;
+  /** What is worth a second look before the data are trained on. */
+  readonly findings: readonly Finding[];
   readonly notes: readonly string[];
 }
 
@@ -67,7 +71,7 @@ const USUAL_MAX_LENGTH = 512;
 
 /**
  * What is in a data set: rows and labels of each split, lengths in tokens (of at most 2,000 texts a split, evenly spread),
- * texts that training and test share.
+ * and what is worth a second look, such as texts that training and test share.
  *
  * @throws BertuneError INVALID_OPTION, ABORTED
  */
@@ -91,17 +95,13 @@ export async function summarize(data: TextDataset, options: SummaryOptions = {})
       ...(tokenizer && { tokens: await tokenLengths(split, tokenizer, maxLength, signal) }),
     };
   }
-  const { train, test } = own;
-  return {
-    splits,
-    ...(train && test && { duplicates: await countShared(train, test, signal) }),
-    notes: own.notes ?? [],
-  };
+  return { splits, findings: await inSlices(findingsOf(own), signal), notes: own.notes ?? [] };
 }
 
 /** A copy of a data set that a caller passes. */
 function expectDataset(value: unknown): TextDataset {
-  const { labels, notes, ...splits } = expectObject('data', value, ['labels', 'notes', ...SPLIT_NAMES]);
+  const allowed = ['labels', 'notes', 'heldOut', ...SPLIT_NAMES];
+  const { labels, notes, heldOut: _, ...splits } = expectObject('data', value, allowed);
   const names = expectNames('data.labels', labels);
   const { items, odd } = isArray(notes ?? []) ? copyArray((notes ?? []) as unknown[], isString) : { items: [], odd: 0 };
   if (odd >= 0) throw invalidOption('data.notes', 'an array of strings', notes);
@@ -113,8 +113,7 @@ function expectDataset(value: unknown): TextDataset {
 }
 
 function labelShares(labels: Int32Array, names: readonly string[]): LabelShare[] {
-  const counts = new Array<number>(names.length).fill(0);
-  for (const label of labels) counts[label]! += 1;
+  const counts = countLabels(labels, names.length);
   return names.map((label, i) => ({ label, count: counts[i]!, share: counts[i]! / labels.length }));
 }
 
@@ -138,24 +137,4 @@ async function tokenLengths(
   const at = (share: number) => lengths[Math.min(sample - 1, Math.floor(share * sample))]!;
   const cut = lengths.filter((length) => length > maxLength).length / sample;
   return { min: at(0), median: at(0.5), p95: at(0.95), max: at(1), cut, maxLength, sample };
-}
-
-async function countShared(train: Split, test: Split, signal: AbortSignal | undefined): Promise<number> {
-  const slice = new TimeSlice(signal);
-  const key = ({ texts, pairs }: Split, row: number) => (pairs ? `${texts[row]}\0${pairs[row]}` : texts[row]!);
-  // The test split is the smaller one, as a rule.
-  const seen = new Map<string, number>();
-  for (let row = 0; row < test.texts.length; row++) {
-    const text = key(test, row);
-    seen.set(text, (seen.get(text) ?? 0) + 1);
-    if (slice.isOver) await slice.next();
-  }
-  let shared = 0;
-  for (let row = 0; row < train.texts.length; row++) {
-    const text = key(train, row);
-    shared += seen.get(text) ?? 0;
-    seen.delete(text);
-    if (slice.isOver) await slice.next();
-  }
-  return shared;
 }

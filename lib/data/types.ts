@@ -25,7 +25,29 @@ export interface TextDataset {
   readonly test?: Split;
   /** What is worth knowing about how it was read, e.g. that a test split without labels was left out. */
   readonly notes?: readonly string[];
+  /** What was taken out of the training rows as it was read; absent where nothing was. */
+  readonly heldOut?: HeldOut;
 }
+
+/** Rows that were taken out of the training split: enough to take the same rows out of the same data again. */
+export interface HeldOut {
+  /** The share of the training rows that was asked for, by the split that was made of it. */
+  readonly fractions: Readonly<Partial<Record<HeldOutName, number>>>;
+  /** Of the draw. */
+  readonly seed: number;
+  /** Whether every class gave the same share. */
+  readonly stratified: boolean;
+  /** Rows of the splits that were made, and of what stayed in `train`. */
+  readonly rows: Readonly<Partial<Record<SplitName, number>>>;
+  /** SHA-256 of the rows that were taken, in hexadecimal. */
+  readonly digest: string;
+}
+
+/** The splits that can be taken out of the training split, in the order in which they are drawn. */
+export const HELD_OUT_NAMES = ['test', 'validation'] as const satisfies readonly HeldOutName[];
+
+/** A split that can be taken out of the training split. */
+export type HeldOutName = 'validation' | 'test';
 
 /** The parts a data set can have. */
 export const SPLIT_NAMES = ['train', 'validation', 'test'] as const satisfies readonly SplitName[];
@@ -71,6 +93,12 @@ export interface DatasetOptions {
   splits?: readonly SplitName[];
   /** Takes a validation or test split out of the training split, where the data have none. Defaults to none. */
   split?: SplitOptions;
+  /**
+   * Whether a validation and a test split that the data lack are taken out of the training split: a tenth of its rows
+   * each, as `split` takes them, where there are 20 rows or more; otherwise a note says why not. An object names the
+   * seed. Not beside `split` or `splits`. Defaults to false: no row is taken unasked.
+   */
+  holdout?: boolean | HoldoutOptions;
   /** Stops the reading; the promise rejects with ABORTED. Defaults to none. */
   signal?: AbortSignal;
   /** Called as bytes of a data set on the hub come. Defaults to none. */
@@ -85,8 +113,14 @@ export interface SplitOptions {
   test?: number;
   /** Which rows are drawn: the same seed, 0 to 2^32 − 1, draws the same rows. Defaults to 42. */
   seed?: number;
-  /** Whether every class gives the same share. A class of one row stays in training. Defaults to true. */
+  /** Whether every class gives the same share. The last row of a class stays in training. Defaults to true. */
   stratify?: boolean;
+}
+
+/** How `holdout` draws. */
+export interface HoldoutOptions {
+  /** Which rows are drawn: the same seed, 0 to 2^32 − 1, draws the same rows. Defaults to 42. */
+  seed?: number;
 }
 
 /** How a reader of files is told what to read. */

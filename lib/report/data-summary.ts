@@ -1,26 +1,24 @@
 import type { DatasetSummary, LabelShare, SplitSummary } from '../data/summary.js';
 import { formatCount, formatShare } from './format.js';
 
-/** How many labels a line lists. */
+/** How many labels a line lists; of more, the rarest. */
 const LISTED = 12;
 
 /** What is in a data set, in lines: one or two a split, then what is worth a second look. */
-export function summaryLines({ splits, duplicates, notes }: DatasetSummary): string[] {
-  const test = splits.test?.rows ?? 0;
+export function summaryLines({ splits, findings, notes }: DatasetSummary): string[] {
   return [
     ...Object.entries(splits).flatMap(([name, split]) => splitLines(name, split)),
-    ...(duplicates
-      ? [`note: ${formatCount(duplicates)} of ${formatCount(test)} test texts are training texts too`]
-      : []),
-    ...notes.map((note) => `note: ${note}`),
+    ...[...notes, ...findings.map(({ text }) => text)].map((note) => `note: ${note}`),
   ];
 }
 
 function splitLines(name: string, { rows, pairs, labels, tokens }: SplitSummary): string[] {
-  const more = labels.length > LISTED ? `, ${labels.length - LISTED} more` : '';
-  const listed = labels.slice(0, LISTED).map((each) => labelWords(each, rows));
+  const isCut = labels.length > LISTED;
+  const shown = isCut ? [...labels].sort((a, b) => a.count - b.count) : labels;
+  const more = isCut ? `, ${labels.length - LISTED} larger` : '';
+  const listed = shown.slice(0, LISTED).map((each) => labelWords(each, rows));
   return [
-    `${name}: ${formatCount(rows)} ${pairs ? 'pairs of texts' : 'texts'}; ${listed.join(', ')}${more}`,
+    `${name}: ${formatCount(rows)} ${pairs ? 'pairs of texts' : 'texts'}; ${isCut ? 'rarest first: ' : ''}${listed.join(', ')}${more}`,
     ...(tokens === undefined
       ? []
       : [

@@ -450,6 +450,18 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         (value) => bertune.datasetFromRows({ train: rows }, { split: value }),
         NONE,
       ),
+      argument(
+        'datasetFromRows options.holdout',
+        'holdout',
+        (holdout) => bertune.datasetFromRows({ train: rows }, { holdout }),
+        [...EMPTY_OPTIONS, 'true'],
+      ),
+      argument(
+        'datasetFromRows options.holdout.seed',
+        'holdout.seed',
+        (seed) => bertune.datasetFromRows({ train: rows }, { holdout: { seed } }),
+        [...POSITIVE, '-0'],
+      ),
       ...(['validation', 'test', 'seed', 'stratify'] as const).map((key) =>
         argument(
           `datasetFromRows options.split.${key}`,

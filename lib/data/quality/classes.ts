@@ -1,0 +1,148 @@
+import { areNumbers } from '../../labels.js';
+import { countLabels } from '../draw.js';
+import { foldText } from '../same-texts.js';
+import { SPLIT_NAMES, type TextDataset } from '../types.js';
+import { counted, type Finding, listed, quoted } from './finding.js';
+import { isMissingLabel } from './missing.js';
+
+/** Classes of fewer training rows are hardly learnt, nor those of so small a share of the largest. */
+const RARE_ROWS = 10;
+const RARE_SHARE = 0.01;
+
+/** From here on accuracy says little, and weights help. */
+const IMBALANCE = 10;
+
+/** A class with its rows, in training and in all splits. */
+interface CountedClass {
+  readonly name: string;
+  readonly train: number;
+  readonly all: number;
+}
+
+/** What is to be said of the classes of a data set. */
+export function classFindings(data: TextDataset): Finding[] {
+  const only = oneClass(data);
+  if (only !== undefined) return [only];
+  const classes = countClasses(data);
+  const rows = classes.reduce((sum, { all }) => sum + all, 0);
+  return [spellings(classes), ...missing(classes, rows), rare(data, classes), imbalance(data, classes)].flatMap(
+    (finding) => finding ?? [],
+  );
+}
+
+/** The finding that all training rows have one label; undefined where they do not, or there are none. */
+export function oneClass(data: TextDataset): Finding | undefined {
+  const { train } = data;
+  if (train === undefined || train.labels.some((label) => label !== train.labels[0])) return undefined;
+  const label = train.labelNames[train.labels[0]!]!;
+  // Rows that were held out are of the same file, and leave every class in training.
+  const ofFile = SPLIT_NAMES.flatMap((name) => data[name] ?? []).filter(({ source }) => source === train.source);
+  const count = ofFile.reduce((sum, { texts }) => sum + texts.length, 0);
+  return {
+    kind: 'one-class',
+    splits: ['train'],
+    count,
+    total: count,
+    examples: [label],
+    text:
+      `${count === 1 ? 'the only row' : `all ${counted(count)} rows`} of ${train.source} ` +
+      `${count === 1 ? 'is' : 'are'} labelled ${quoted(label)}: a classifier needs at least two classes`,
+  };
+}
+
+function countClasses(data: TextDataset): CountedClass[] {
+  const bySplit = SPLIT_NAMES.map((name) => countLabels(data[name]?.labels ?? new Int32Array(), data.labels.length));
+  return data.labels.map((name, i) => ({
+    name,
+    train: bySplit[0]![i]!,
+    all: bySplit.reduce((sum, counts) => sum + counts[i]!, 0),
+  }));
+}
+
+const words = ({ name, all }: CountedClass, unit = '') => `${quoted(name)} (${counted(all)}${unit})`;
+
+function spellings(classes: readonly CountedClass[]): Finding | undefined {
+  const occurring = classes.filter(({ all }) => all > 0);
+  const byFolded = new Map<string, CountedClass[]>();
+  for (const each of occurring) byFolded.set(foldText(each.name), [...(byFolded.get(foldText(each.name)) ?? []), each]);
+  const alike = [...byFolded.values()].filter(({ length }) => length > 1);
+  if (alike.length === 0) return undefined;
+  const groups = alike.map((group) =>
+    group.sort((a, b) => b.all - a.all).map((each, i) => words(each, i === 0 ? ' rows' : '')),
+  );
+  const several = alike.flat();
+  return {
+    kind: 'label-spelling',
+    splits: [],
+    count: several.length,
+    total: occurring.length,
+    examples: several.slice(0, 4).map(({ name }) => name),
+    text:
+      `${several.length} of ${occurring.length} classes differ from another in case or spaces alone: ` +
+      `${listed(
+        groups.map((group) => group.join(' and ')),
+        '; ',
+      )}. Where they are the same class, name each class once ` +
+      'with --labels (labels), and they are read as one',
+  };
+}
+
+function missing(classes: readonly CountedClass[], rows: number): Finding[] {
+  return classes
+    .filter(({ name, all }) => all > 0 && isMissingLabel(name))
+    .map(
+      ({ name, all }): Finding => ({
+        kind: 'label-missing',
+        splits: [],
+        count: all,
+        total: rows,
+        examples: [name],
+        text:
+          `${counted(all)} of ${counted(rows)} rows are labelled ${quoted(name)}, which looks like a missing value and is ` +
+          'trained as a class: remove these rows unless it is one',
+      }),
+    );
+}
+
+function rare({ train }: TextDataset, classes: readonly CountedClass[]): Finding | undefined {
+  if (train === undefined) return undefined;
+  const most = Math.max(...classes.map((each) => each.train));
+  const few = Math.max(RARE_ROWS, most * RARE_SHARE);
+  const rarest = classes.filter((each) => each.train < few).sort((a, b) => a.train - b.train);
+  if (rarest.length === 0) return undefined;
+  const names = rarest.map((each) => `${quoted(each.name)} (${counted(each.train)})`);
+  return {
+    kind: 'rare-class',
+    splits: ['train'],
+    count: rarest.length,
+    total: classes.length,
+    examples: rarest.slice(0, 5).map(({ name }) => name),
+    text:
+      `${rarest.length} of ${classes.length} classes ${rarest.length === 1 ? 'has' : 'have'} fewer than ` +
+      `${counted(Math.ceil(few))} training rows: ${listed(names)}. Add rows, or merge them with other classes`,
+  };
+}
+
+function imbalance({ train }: TextDataset, classes: readonly CountedClass[]): Finding | undefined {
+  const [smallest, ...others] = classes.filter((each) => each.train > 0).sort((a, b) => a.train - b.train);
+  const largest = others.at(-1);
+  if (train === undefined || smallest === undefined || largest === undefined) return undefined;
+  const ratio = largest.train / smallest.train;
+  if (ratio <= IMBALANCE) return undefined;
+  return {
+    kind: 'imbalance',
+    splits: ['train'],
+    count: smallest.train,
+    total: train.labels.length,
+    examples: [smallest.name, largest.name],
+    text:
+      `${quoted(largest.name)} has ${counted(largest.train)} of ${counted(train.labels.length)} training rows, ` +
+      `${quoted(smallest.name)} ${counted(smallest.train)}: try --class-weights balanced (classWeights: 'balanced'), and ` +
+      'judge by macro F1 rather than accuracy',
+  };
+}
+
+/** Whether names say what is in a text, and are no numbers. */
+export function areWords(names: readonly string[]): boolean {
+  return !areNumbers(names) && names.every((name) => name.length > 1 && Number.isNaN(Number(name)));
+}

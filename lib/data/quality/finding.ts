@@ -1,0 +1,58 @@
+import type { SplitName } from '../types.js';
+
+/** What can be found in a data set that is worth a second look. */
+export type FindingKind =
+  | 'one-class'
+  | 'label-spelling'
+  | 'label-missing'
+  | 'rare-class'
+  | 'imbalance'
+  | 'label-in-text'
+  | 'text-missing'
+  | 'conflicting-labels'
+  | 'repeated-texts'
+  | 'shared-texts';
+
+/** Something in a data set that is worth a second look. */
+export interface Finding {
+  readonly kind: FindingKind;
+  /** The splits that it is about. */
+  readonly splits: readonly SplitName[];
+  /** How many rows or classes it is about ... */
+  readonly count: number;
+  /** ... of so many. */
+  readonly total: number;
+  /** Labels or texts, a few. */
+  readonly examples: readonly string[];
+  /** The same in a line that says what to do. */
+  readonly text: string;
+}
+
+/** What the rows of a split are called. */
+export const SPLIT_WORDS: Readonly<Record<SplitName, string>> = {
+  train: 'training',
+  validation: 'validation',
+  test: 'test',
+};
+
+/** How many labels a line names. */
+const NAMED = 5;
+const SHOWN_CHARACTERS = 60;
+
+const counts = new Intl.NumberFormat('en-US');
+
+/** A number as lines have it. */
+export function counted(count: number): string {
+  return counts.format(count);
+}
+
+/** A label or a text as lines have it: on one line, not too long. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text);
+}
+
+/** The first few of some words, and how many there are besides. */
+export function listed(words: readonly string[], separator = ', '): string {
+  const more = words.length > NAMED ? [`${words.length - NAMED} more`] : [];
+  return [...words.slice(0, NAMED), ...more].join(separator);
+}

@@ -1,0 +1,37 @@
+import { PIECES, type Slices } from '../time-slice.js';
+import type { Split } from './types.js';
+
+/** What two rows of the same text, or pair of texts, have in common. */
+export function textKey({ texts, pairs }: Pick<Split, 'texts' | 'pairs'>, row: number): string {
+  return pairs === undefined ? texts[row]! : `${texts[row]}\0${pairs[row]}`;
+}
+
+/** Rows by their text. */
+export interface TextGroups {
+  /** The group of each row (N): groups are counted from 0, in the order of their first rows. */
+  readonly group: Int32Array;
+  readonly count: number;
+}
+
+/** Which rows have the same text, or pair of texts, to the letter. */
+export function* groupByText(split: Split): Slices<TextGroups> {
+  const rows = split.texts.length;
+  const group = new Int32Array(rows);
+  const known = new Map<string, number>();
+  for (let row = 0; row < rows; row++) {
+    const key = textKey(split, row);
+    let index = known.get(key);
+    if (index === undefined) {
+      index = known.size;
+      known.set(key, index);
+    }
+    group[row] = index;
+    if (row % PIECES === 0) yield;
+  }
+  return { group, count: known.size };
+}
+
+/** A text without what differs between copies by accident: case, outer spaces, runs of spaces. */
+export function foldText(text: string): string {
+  return text.trim().replace(/\s+/g, ' ').toLowerCase();
+}
