@@ -5,6 +5,7 @@ import { countPlan, type Method, type ParameterCounts } from './methods.js';
 import { type AdapterChoice, type AdapterInfo, expectAdapterNames } from './model/adapters.js';
 import { DEFAULT_BATCH_TOKENS } from './model/batches.js';
 import type { Device, Precision } from './model/device.js';
+import { expectTextKind, type TextKind } from './model/kind.js';
 import { type LoadOptions, loadModel } from './model/load.js';
 import { memoryReport } from './model/memory.js';
 import { mergeAdapter, unmergeAdapter } from './model/merge.js';
@@ -28,6 +29,7 @@ import type { MemoryReport } from './training/events.js';
 
 export type { AdapterChoice, AdapterInfo } from './model/adapters.js';
 export type { HeadChoice } from './model/head.js';
+export type { TextKind } from './model/kind.js';
 export type { LoadOptions } from './model/load.js';
 export type { SaveOptions } from './model/save.js';
 export type { Prediction } from './prediction.js';
@@ -47,6 +49,11 @@ export interface PredictOptions {
    * own. Defaults to the model as it was loaded.
    */
   adapter?: AdapterChoice;
+  /**
+   * 'trained': texts have to be of the kind, single ones or pairs, that the model or the adapter was trained on, where that
+   * is known; scores of the others mean nothing. 'any': others will do. Defaults to 'trained'.
+   */
+  textKind?: TextKind;
 }
 
 /** Options of `loadAdapter`. */
@@ -146,6 +153,11 @@ export class TextClassifier implements AsyncDisposable {
     return this.#model.method;
   }
 
+  /** Whether it was trained last on pairs of texts; null where that is not known, as of a checkpoint made elsewhere. */
+  get pairs(): boolean | null {
+    return this.#model.pairs;
+  }
+
   /** Longest text in tokens that it takes, special ones included; longer ones are cut. */
   get maxLength(): number {
     return this.#model.longest();
@@ -156,8 +168,8 @@ export class TextClassifier implements AsyncDisposable {
    *
    * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than the model takes are cut
    * @returns one prediction a text, in their order; of the classes of its adapter
-   * @throws BertuneError INVALID_OPTION; NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text;
-   *   ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_OPTION; INVALID_DATA for single texts where pairs were trained on, or the reverse;
+   *   NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
     return this.#withRows(texts, options, ({ signal, ...rows }) => predictionsOf(rows, signal));
@@ -168,7 +180,8 @@ export class TextClassifier implements AsyncDisposable {
    *
    * @param texts as in `predict`
    * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of other classes or of another order of them;
-   *   NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
+   *   INVALID_DATA as in `predict`; NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED,
+   *   DISPOSED, OUT_OF_MEMORY
    */
   async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
     return this.#withRows(texts, options, flattened, { sameLabels: true });
@@ -186,10 +199,11 @@ export class TextClassifier implements AsyncDisposable {
     finish: (rows: Rows) => Promise<T>,
     { sameLabels = false } = {},
   ): Promise<T> {
-    const options = expectObject('options', given, ['batchTokens', 'maxLength', 'signal', 'adapter']);
+    const options = expectObject('options', given, ['batchTokens', 'maxLength', 'signal', 'adapter', 'textKind']);
     const batchTokens = expectPositiveInteger('batchTokens', options.batchTokens ?? DEFAULT_BATCH_TOKENS);
     const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
     const maxLength = options.maxLength ?? null;
+    const kind = expectTextKind(options.textKind);
     const inputs = expectTexts(texts);
     const count = inputs.texts.length;
     const names = expectAdapterNames(options.adapter ?? null, count);
@@ -197,10 +211,12 @@ export class TextClassifier implements AsyncDisposable {
     if (names.every((name) => name === null)) {
       const longest = model.expectMaxLength(maxLength);
       throwIfAborted(signal);
+      if (kind === 'trained') model.expectTrainedKind(inputs);
       return finish(await this.#ownRows(inputs, longest, batchTokens, signal));
     }
     throwIfAborted(signal);
-    return model.withAdapters(names, async ({ labelsOf, encode, forward }) => {
+    return model.withAdapters(names, async ({ adapters, labelsOf, encode, forward }) => {
+      if (kind === 'trained') model.expectTrainedKind(inputs, adapters);
       if (sameLabels) expectSameLabels(count, labelsOf);
       const encoded = await encode(inputs, maxLength, signal);
       const rows = await forward(encoded, batchTokens, signal);

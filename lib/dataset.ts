@@ -1,22 +1,11 @@
 import { resolve } from 'node:path';
-import { readDelimited } from './data/delimited.js';
-import { DATA_EXTENSIONS, extensionOf } from './data/extensions.js';
+import { readExamples } from './data/examples.js';
 import { expectSplitOptions, takeSplits } from './data/fractions.js';
 import { expectHoldout, holdOut } from './data/holdout.js';
-import { readJson } from './data/json-array.js';
-import { readJsonLines } from './data/json-lines.js';
 import { impliedClasses, labelIndices } from './data/labels.js';
-import { readParquet } from './data/parquet.js';
 import { Rows } from './data/rows.js';
 import { type DatasetFiles, type FoundFiles, findFiles } from './data/source.js';
-import {
-  type DatasetOptions,
-  QUOTINGS,
-  type ReadOptions,
-  SPLIT_NAMES,
-  type SplitName,
-  type TextDataset,
-} from './data/types.js';
+import { type DatasetOptions, QUOTINGS, SPLIT_NAMES, type SplitName, type TextDataset } from './data/types.js';
 import { BertuneError } from './errors.js';
 import {
   expectAbortSignal,
@@ -42,16 +31,6 @@ export type {
   SplitOptions,
   TextDataset,
 } from './data/types.js';
-
-const READERS: Readonly<Record<string, (path: string, rows: Rows, options: ReadOptions) => Promise<void>>> = {
-  '.csv': readDelimited,
-  '.tsv': readDelimited,
-  '.txt': readDelimited,
-  '.jsonl': readJsonLines,
-  '.ndjson': readJsonLines,
-  '.json': readJson,
-  '.parquet': readParquet,
-};
 
 /** One example in memory. */
 export interface TextRow {
@@ -177,19 +156,13 @@ async function readSplit(
   name: SplitName,
   options: DatasetOptions,
 ): Promise<Rows> {
-  const rows = new Rows(files[name].every((path) => path.toLowerCase().endsWith('.parquet')) ? 'row' : 'line');
+  const rows = new Rows();
   const seen = new Set<string>();
   for (const path of files[name]) {
     if (seen.has(resolve(path)))
       throw new BertuneError('INVALID_DATA', `Expected ${path} once in ${name} but found it twice`);
     seen.add(resolve(path));
-    const read = READERS[extensionOf(path).replace(/\.gz$/, '')];
-    if (read === undefined || !DATA_EXTENSIONS.includes(extensionOf(path))) {
-      const endings = DATA_EXTENSIONS.join(', ');
-      throw new BertuneError('INVALID_DATA', `Expected a file ending in one of ${endings} but received ${path}`);
-    }
-    rows.begin(path);
-    await read(path, rows, { ...options, labelsOptional: discovered && name === 'test' });
+    await readExamples(path, rows, { ...options, labelsOptional: discovered && name === 'test' });
     const column = rows.columns?.label;
     rows.end(column === undefined ? undefined : classNames?.(column));
   }
@@ -198,8 +171,8 @@ async function readSplit(
 
 function collectRows(name: SplitName, rows: readonly TextRow[]): Rows {
   if (!isArray(rows)) throw invalidOption(`splits.${name}`, 'an array of { text, label }', rows);
-  const collected = new Rows('index');
-  collected.begin(`the ${name} rows`);
+  const collected = new Rows();
+  collected.begin(`the ${name} rows`, 'index');
   const isPair = (rows[0] as Partial<TextRow> | undefined)?.pair !== undefined;
   const { length } = rows;
   for (let index = 0; index < length; index++) {

@@ -15,6 +15,7 @@ export {
   type SaveOptions,
   TextClassifier,
   type TextInput,
+  type TextKind,
 } from './classifier.js';
 export {
   type DatasetSummary,

@@ -8,6 +8,7 @@ import { prepareOutputDirectory, removeLeftovers } from './files/output.js';
 import { listLabels } from './labels.js';
 import { countPlan, type ParameterCounts } from './methods.js';
 import { longestFirst, packBatches } from './model/batches.js';
+import { expectTextKind, type TextKind } from './model/kind.js';
 import { memoryReport } from './model/memory.js';
 import type { Model } from './model/model.js';
 import { datasetOf } from './model/session.js';
@@ -53,6 +54,11 @@ interface TrainingTask {
 export interface EvaluateOptions {
   /** Stops the work within a fraction of a second. Defaults to none. */
   signal?: AbortSignal;
+  /**
+   * 'trained': a split has to be of the kind, single texts or pairs, that the model was trained on, where that is known.
+   * 'any': another will do. Defaults to 'trained'.
+   */
+  textKind?: TextKind;
 }
 
 /**
@@ -118,6 +124,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const resume = given.resume === undefined ? undefined : expectPath('resume', given.resume);
     const split = this.#expectSplit('train', train);
     const validation = this.#expectValidation(given.validation);
+    if (validation) expectSameKind(split.split, validation.split);
     const { outputDirectory } = this.settings;
     return this.#model.exclusively(async () => {
       const task = { train: split, validation, signal, resume };
@@ -148,14 +155,16 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /**
    * Measures the model on a split, whose labels are matched with the model's by name, whatever the order of either.
    *
-   * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, NON_FINITE_LOGITS,
-   *   ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError INVALID_DATA, also for labels that the model does not have, and for pairs where it was trained on
+   *   single texts or the reverse; INVALID_OPTION, NON_FINITE_LOGITS, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
-    const given = expectObject('options', options, ['signal']);
+    const given = expectObject('options', options, ['signal', 'textKind']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const { labels } = this.#model;
+    const kind = expectTextKind(given.textKind);
     const own = this.#expectSplit('split', split);
+    if (kind === 'trained') this.#model.expectTrainedKind(own.split);
     const encoded = await this.#encode(own.split, this.#model.expectMaxLength(this.settings.maxLength), signal);
     return this.#model.session.withDataset(datasetOf(encoded), (handle, native) =>
       evaluateSplit(native, this.#loaded(own, encoded, handle), labels, this.#loss(), signal),
@@ -183,7 +192,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
 
-    const session = await model.retarget(settings.method, methodPlan, settings.seed);
+    const session = await model.retarget(settings.method, methodPlan, settings.seed, train.pairs !== undefined);
     const counts = countPlan(methodPlan);
     const best = this.#bestModel(validation !== null);
     const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
@@ -285,6 +294,13 @@ function expectClasses(labels: readonly string[]): void {
     `A model of one class (${listLabels(labels)}) gives a score and cannot be trained or evaluated as a classifier; ` +
       'use two labels or more',
   );
+}
+
+/** @throws BertuneError INVALID_DATA where one split is of pairs and the other of single texts */
+function expectSameKind(train: Split, validation: Split): void {
+  const [expected, found] = [train, validation].map(({ pairs }) => (pairs ? 'pairs of texts' : 'single texts'));
+  if (expected === found) return;
+  throw new BertuneError('INVALID_DATA', `Expected ${expected} in validation, as in train, but found ${found}`);
 }
 
 /** What listeners of 'start' are told. */

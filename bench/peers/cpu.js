@@ -63,7 +63,7 @@ class Runner {
     const inner = modelOf(runner.classifier);
     if (method !== 'predict') {
       const chosen = method === 'full' ? full() : lora({ rank: 32, alpha: 128, dropout: 0.1 });
-      await inner.retarget(chosen, inner.planFor(chosen), SEED);
+      await inner.retarget(chosen, inner.planFor(chosen), SEED, false);
     }
     runner.session = inner.session;
     runner.dataset = await runner.session.use((native) => native.addDataset(examples));

@@ -32,6 +32,9 @@ export interface AdapterHead extends Head {
 /** Metadata key under which the names of the classes are kept; PEFT passes over it. */
 const LABELS_KEY = 'bertune.labels';
 
+/** Metadata key that says `true` of an adapter that was trained on pairs of texts, `false` of one of single texts. */
+const PAIRS_KEY = 'bertune.pairs';
+
 /**
  * Checks an adapter's classifier, which it has in full or not at all.
  *
@@ -95,6 +98,21 @@ export function readLabels(
 }
 
 /**
+ * Whether an adapter was trained on pairs of texts, from its metadata; null where they do not say.
+ *
+ * @throws BertuneError CHECKPOINT_INVALID
+ */
+export function readPairs(metadata: Readonly<Record<string, string>>, where: string): boolean | null {
+  if (!Object.hasOwn(metadata, PAIRS_KEY)) return null;
+  const value = metadata[PAIRS_KEY]!;
+  if (value === 'true' || value === 'false') return value === 'true';
+  throw new BertuneError(
+    'CHECKPOINT_INVALID',
+    `Expected true or false in the metadata ${PAIRS_KEY} of ${where} but found ${value.slice(0, 200)}`,
+  );
+}
+
+/**
  * The metadata of an adapter's file.
  *
  * @param classes the number of classes that the head has
@@ -102,7 +120,7 @@ export function readLabels(
  *   labels are not one distinct name a class
  */
 export function adapterMetadata(
-  labels: readonly string[] | null | undefined,
+  { labels, pairs }: Pick<Adapter, 'labels' | 'pairs'>,
   classes: number | null,
 ): Record<string, string> {
   if (classes === null) {
@@ -111,9 +129,10 @@ export function adapterMetadata(
       'Expected classifier.weight and classifier.bias in tensors, frozen or not',
     );
   }
-  if (!labels) return { format: 'pt' };
+  const common = { format: 'pt', ...(typeof pairs === 'boolean' && { [PAIRS_KEY]: String(pairs) }) };
+  if (!labels) return common;
   if (expectNames('labels', labels).length !== classes) {
     throw invalidOption('labels', `${classes} names, one a class of classifier.weight,`, labels);
   }
-  return { format: 'pt', [LABELS_KEY]: JSON.stringify(labels) };
+  return { ...common, [LABELS_KEY]: JSON.stringify(labels) };
 }

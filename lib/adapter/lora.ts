@@ -5,7 +5,7 @@ import { linearModules, loraTensors } from '../checkpoint/shapes.js';
 import { BertuneError } from '../errors.js';
 import { expectNumberInRange, expectPositiveInteger, invalidOption } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
-import { adapterMetadata, checkHead, readLabels } from './head.js';
+import { adapterMetadata, checkHead, readLabels, readPairs } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import { ALL_LINEAR, matchesTarget, matchPattern } from './targets.js';
 import type { LoraAdapter } from './types.js';
@@ -48,6 +48,7 @@ export function readLora(settings: AdapterSettings, file: Safetensors, where: st
     tensors,
   };
   adapter.labels = readLabels(file.metadata, checkLora(adapter, where), where);
+  adapter.pairs = readPairs(file.metadata, where);
   return adapter;
 }
 
@@ -60,7 +61,7 @@ export function formatLora(adapter: LoraAdapter): { settings: Record<string, unk
   if (!Array.isArray(targets) || targets.length === 0) {
     throw invalidOption('targetModules', 'an array of names of modules', targets);
   }
-  const metadata = adapterMetadata(adapter.labels, checkLora(adapter, 'what is to be written'));
+  const metadata = adapterMetadata(adapter, checkLora(adapter, 'what is to be written'));
   return {
     settings: {
       auto_mapping: null,

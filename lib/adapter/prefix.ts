@@ -3,7 +3,7 @@ import type { BertConfig } from '../checkpoint/config.js';
 import { BertuneError } from '../errors.js';
 import { expectPositiveInteger } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
-import { adapterMetadata, checkHead, readLabels } from './head.js';
+import { adapterMetadata, checkHead, readLabels, readPairs } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import type { PrefixAdapter } from './types.js';
 
@@ -52,6 +52,7 @@ export function readPrefix(settings: AdapterSettings, file: Safetensors, where: 
     tensors,
   };
   adapter.labels = readLabels(file.metadata, checkPrefix(adapter, where), where);
+  adapter.pairs = readPairs(file.metadata, where);
   return adapter;
 }
 
@@ -60,7 +61,7 @@ export function formatPrefix(adapter: PrefixAdapter): { settings: Record<string,
   for (const name of ['virtualTokens', 'layers', 'heads', 'hiddenSize'] as const) {
     expectPositiveInteger(name, adapter[name]);
   }
-  const metadata = adapterMetadata(adapter.labels, checkPrefix(adapter, 'what is to be written'));
+  const metadata = adapterMetadata(adapter, checkPrefix(adapter, 'what is to be written'));
   return {
     settings: {
       auto_mapping: null,

@@ -11,6 +11,8 @@ interface AdapterCommon {
   baseRevision?: string | null;
   /** Names of the classes in order, kept in the file's metadata; null where the file knows none (PEFT's do not). */
   labels?: readonly string[] | null;
+  /** Whether it was trained on pairs of texts, kept as the names are. Defaults to null: not known. */
+  pairs?: boolean | null;
 }
 
 /** Low-rank updates of some Linear modules, as PEFT stores them. */

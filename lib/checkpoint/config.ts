@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { readJsonObject } from '../files/input.js';
+import { isObject, readJsonObject } from '../files/input.js';
 import { invalidValue } from '../files/invalid.js';
 import { expectNames, expectString } from '../options.js';
 import { readConfigLabels } from './labels.js';
@@ -29,6 +29,8 @@ export interface BertConfig {
   labels: string[] | null;
   /** What is odd about those names, in sentences: numbers that id2label leaves out, a label2id that disagrees with it. */
   labelNotes: readonly string[];
+  /** Whether the classifier was trained on pairs of texts; null where the file does not say. */
+  pairs: boolean | null;
   problemType: string | null;
   /** Everything the file holds, so that keys unknown here survive a round trip. */
   raw: Record<string, unknown>;
@@ -100,6 +102,7 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
     initializerRange: read.number('initializer_range', 0.02, 'a number of at least 0', (value) => value >= 0),
     labels: names.labels,
     labelNotes: names.notes,
+    pairs: read.pairs(),
     problemType: read.text('problem_type'),
     raw,
   };
@@ -121,7 +124,7 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
  * The contents of config.json for a classifier, as transformers writes them.
  *
  * @param labels names of the classes in order
- * @param head a probe is marked by the key `bertune`, which other readers pass over
+ * @param head a probe is marked by the key `bertune`, which other readers pass over, and so is what `config.pairs` says
  * @param dtype the weights' type in torch's words, e.g. 'float32'
  * @returns an object to be written with sorted keys
  */
@@ -156,8 +159,14 @@ export function configToJson(
     problem_type: labels.length === 1 ? null : 'single_label_classification',
     type_vocab_size: config.typeVocabSize,
     vocab_size: config.vocabSize,
-    ...(head === 'probe' ? { bertune: { head } } : {}),
+    ...ownKey(head, config.pairs),
   };
+}
+
+/** What only this library asks of a classifier. */
+function ownKey(head: HeadKind, pairs: boolean | null): Record<string, unknown> {
+  const own = { ...(head === 'probe' && { head }), ...(pairs !== null && { pairs }) };
+  return Object.keys(own).length === 0 ? {} : { bertune: own };
 }
 
 /** Keys that the new file says in another way, or that would be wrong in it. */
@@ -211,6 +220,14 @@ class Reader {
     const value = this.#raw[key] ?? null;
     if (value !== null && typeof value !== 'string') throw this.invalid(key, 'text or null');
     return value;
+  }
+
+  /** Of this library's own key, which other programs may use for something else. */
+  pairs(): boolean | null {
+    const { bertune } = this.#raw;
+    const pairs = isObject(bertune) ? (bertune.pairs ?? null) : null;
+    if (pairs !== null && typeof pairs !== 'boolean') throw this.invalid('bertune', 'true or false for pairs');
+    return pairs;
   }
 
   invalid(key: string, expected: string): BertuneError {

@@ -1,5 +1,6 @@
 import { BertuneError } from '../errors.js';
 import { nearest } from '../options.js';
+import type { FileColumns } from './records.js';
 import type { Rows } from './rows.js';
 import type { ReadOptions } from './types.js';
 
@@ -25,11 +26,15 @@ const LABEL_COLUMNS = [
   'target',
 ];
 
-/** The columns of a file that matter. */
-export interface Columns {
+/** The columns of a file's texts. */
+export interface TextColumns {
   text: string;
   /** The second text of a pair; undefined for single texts. */
   pair?: string | undefined;
+}
+
+/** The columns of a file that matter. */
+export interface Columns extends TextColumns {
   /** undefined where a file may do without and does. */
   label: string | undefined;
 }
@@ -38,46 +43,58 @@ export interface Columns {
  * Chooses the columns of texts and labels. Every file of a split has those of the first.
  *
  * @param path the file, for messages
- * @param columns what the file has
+ * @param file what the file has
  * @param rows of the split; keeps the columns
  * @param options the columns' exact names, where the caller knows them
  * @returns the chosen names; unless given, the first usual one that is there, whatever its case
  * @throws BertuneError NOT_FOUND, listing the file's columns, when there is no such column; INVALID_DATA when the first
  *   file of the split has others
  */
-export function chooseColumns(path: string, columns: readonly string[], rows: Rows, options: ReadOptions): Columns {
+export function chooseColumns(path: string, file: FileColumns, rows: Rows, options: ReadOptions): Columns {
   const { columns: first } = rows;
   if (first === undefined) {
-    rows.columns = choose(path, columns, options);
+    rows.columns = { ...chooseTextColumns(path, file, options), label: chooseLabelColumn(path, file, options) };
     return rows.columns;
   }
-  const missing = [first.text, first.pair, first.label].find((name) => name !== undefined && !columns.includes(name));
+  const there = [...file.names, ...file.nested];
+  const missing = [first.text, first.pair, first.label].find((name) => name !== undefined && !there.includes(name));
   if (missing === undefined) return first;
   throw new BertuneError(
     'INVALID_DATA',
-    `Expected the column ${missing} in ${path}, as in ${rows.sources[0]}, but its columns are ${list(columns)}`,
+    `Expected the column ${missing} in ${path}, as in ${rows.sources[0]}, but its columns are ${list(file)}`,
   );
 }
 
-function choose(path: string, columns: readonly string[], options: ReadOptions): Columns {
-  const { textColumn, textPairColumn, labelColumn, labelsOptional } = options;
-  const optional = labelsOptional && labelColumn === undefined && usualColumn(columns, LABEL_COLUMNS) === undefined;
-  const label = () => (optional ? undefined : find(path, columns, 'label', labelColumn, LABEL_COLUMNS));
+/**
+ * Chooses the columns of texts.
+ *
+ * @param path the file, for messages
+ * @param file what the file has
+ * @param options the columns' exact names, where the caller knows them
+ * @returns the chosen names; unless given, the first usual one that is there, or a usual pair
+ * @throws BertuneError NOT_FOUND, listing the file's columns
+ */
+export function chooseTextColumns(
+  path: string,
+  file: FileColumns,
+  { textColumn, textPairColumn }: Pick<ReadOptions, 'textColumn' | 'textPairColumn'>,
+): TextColumns {
   if (textPairColumn !== undefined) {
-    const pair = find(path, columns, 'textPair', textPairColumn, []);
+    const pair = find(path, file, 'textPair', textPairColumn, []);
     const partner = PAIR_COLUMNS.find(([, second]) => second === pair.toLowerCase())?.[0];
-    const others = columns.filter((column) => column !== pair);
-    const text = find(
-      path,
-      others,
-      'text',
-      textColumn,
-      partner === undefined ? TEXT_COLUMNS : [partner, ...TEXT_COLUMNS],
-    );
-    return { text, pair, label: label() };
+    const others = { ...file, names: file.names.filter((column) => column !== pair) };
+    const usual = partner === undefined ? TEXT_COLUMNS : [partner, ...TEXT_COLUMNS];
+    return { text: find(path, others, 'text', textColumn, usual), pair };
   }
-  const [text, pair] = textColumn === undefined ? (usualPair(columns) ?? []) : [];
-  return { text: text ?? find(path, columns, 'text', textColumn, TEXT_COLUMNS), pair, label: label() };
+  const [text, pair] = textColumn === undefined ? (usualPair(file.names) ?? []) : [];
+  return { text: text ?? find(path, file, 'text', textColumn, TEXT_COLUMNS), pair };
+}
+
+/** @returns undefined where a file may do without, and does */
+function chooseLabelColumn(path: string, file: FileColumns, options: ReadOptions): string | undefined {
+  const { labelColumn, labelsOptional } = options;
+  const isMissing = labelColumn === undefined && usualColumn(file.names, LABEL_COLUMNS) === undefined;
+  return labelsOptional && isMissing ? undefined : find(path, file, 'label', labelColumn, LABEL_COLUMNS);
 }
 
 /** The columns of a usual pair, where no other column is a usual one for texts. */
@@ -100,22 +117,32 @@ function usualColumn(columns: readonly string[], usual: readonly string[]): stri
 
 function find(
   path: string,
-  columns: readonly string[],
+  file: FileColumns,
   role: 'text' | 'textPair' | 'label',
   wanted: string | undefined,
   usual: readonly string[],
 ): string {
-  const found = wanted === undefined ? usualColumn(columns, usual) : columns.find((column) => column === wanted);
-  if (found !== undefined) return found;
-  const near = wanted === undefined ? undefined : nearest(wanted, columns);
+  const { names, nested } = file;
+  const column = wanted ?? usualColumn(names, usual);
+  if (column === undefined) {
+    throw missing(path, file, `a ${role} column (one of ${usual.join(', ')})`, `name it with ${role}Column`);
+  }
+  const inside = nested.filter((each) => each.startsWith(`${column}.`));
+  if (nested.includes(column) || (names.includes(column) && inside.length === 0)) return column;
+  if (inside.length > 0) {
+    throw missing(path, file, `a plain column ${column}`, `name one of ${inside.join(', ')} with ${role}Column`);
+  }
+  const near = nearest(column, [...names, ...nested]);
   const advice = near === undefined ? `name it with ${role}Column` : `did you mean ${near}?`;
-  const expected = wanted === undefined ? `a ${role} column (one of ${usual.join(', ')})` : `a column ${wanted}`;
-  throw new BertuneError(
-    'NOT_FOUND',
-    `Expected ${expected} in ${path} but its columns are ${list(columns)}: ${advice}`,
-  );
+  throw missing(path, file, `a column ${column}`, advice);
 }
 
-function list(columns: readonly string[]): string {
-  return columns.map((column) => JSON.stringify(column.slice(0, 60))).join(', ');
+function missing(path: string, file: FileColumns, expected: string, advice: string): BertuneError {
+  return new BertuneError('NOT_FOUND', `Expected ${expected} in ${path} but its columns are ${list(file)}: ${advice}`);
+}
+
+function list({ names, nested }: FileColumns): string {
+  const outer = (column: string) => nested.some((path) => path.startsWith(`${column}.`));
+  const plain = names.filter((column) => column !== '' && !outer(column));
+  return [...plain, ...nested].map((column) => JSON.stringify(column.slice(0, 60))).join(', ');
 }

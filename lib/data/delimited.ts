@@ -2,29 +2,17 @@ import { finished } from 'node:stream/promises';
 import { CsvError, type InfoRecord, Parser } from 'csv-parse';
 import { BertuneError } from '../errors.js';
 import { TimeSlice } from '../time-slice.js';
-import { chooseColumns } from './columns.js';
 import { expectRow, MOST_HEADER_CHARACTERS, MOST_ROW_CHARACTERS } from './limits.js';
-import type { Rows } from './rows.js';
+import type { DataRecord, RecordOptions } from './records.js';
 import { readTextFile } from './text-file.js';
-import type { ReadOptions } from './types.js';
 
 const DELIMITERS = [',', ';', '\t'];
 
 /** What is parsed between two looks at the clock; about a millisecond's work. */
 const PIECE_CHARACTERS = 2048;
 
-/** The longest label that a line is looked through for, in characters. */
-const MOST_LABEL_CHARACTERS = 200;
-
-const ADVICE = 'where quotes are characters of the texts, read it with quoting: none';
-
-/** A row of several lines that would be as many rows if quotes meant nothing. */
-interface Doubt {
-  readonly line: number;
-  readonly lines: number;
-  /** What those rows would have for labels. */
-  readonly labels: readonly string[];
-}
+/** What to do where quotes are no quotes. */
+export const QUOTING_ADVICE = 'where quotes are characters of the texts, read it with quoting: none';
 
 /** A record as the parser hands it over with its `raw` option. */
 interface RawRecord {
@@ -37,59 +25,56 @@ interface RawRecord {
  * 'none'. Quotes inside an unquoted field are ordinary characters; empty lines are skipped; lines end with LF or CRLF.
  *
  * @param path the file
- * @param rows of the split, to which its rows are added
- * @param options which columns; the delimiter, where the header does not show it; what quotes mean
- * @throws NOT_FOUND: no such file or column · INVALID_DATA: not UTF-8, an open quote, quotes that make one row of what
- * looks like several, a row with too few or too many columns, an empty label, no header; each with its line · ABORTED
+ * @param options the delimiter, where the header does not show it; what quotes mean
+ * @throws NOT_FOUND: no such file · INVALID_DATA: not in its encoding, an open quote, quotes that make one row of what looks
+ *   like several, a row with too few or too many columns, no header; each with its line · ABORTED
  */
-export async function readDelimited(path: string, rows: Rows, options: ReadOptions): Promise<void> {
+export async function* delimitedRecords(path: string, options: RecordOptions): AsyncGenerator<readonly DataRecord[]> {
   const slice = new TimeSlice(options.signal);
-  let collector: DelimitedRows | undefined;
+  let records: DelimitedRecords | undefined;
   let header = '';
-  for await (const chunk of readTextFile(path, options.signal)) {
+  for await (const chunk of readTextFile(path, options)) {
     let text = chunk;
-    if (collector === undefined) {
+    if (records === undefined) {
       header += chunk;
       if (!/[\r\n]/.test(chunk)) {
         expectRow(path, 1, header.length, MOST_HEADER_CHARACTERS);
         continue;
       }
-      collector = new DelimitedRows(path, header, rows, options);
+      records = new DelimitedRecords(path, header, options);
       text = header;
     }
     for (let start = 0; start < text.length; start += PIECE_CHARACTERS) {
-      collector.write(text.slice(start, start + PIECE_CHARACTERS));
-      if (slice.isOver) await slice.next();
+      records.write(text.slice(start, start + PIECE_CHARACTERS));
+      if (!slice.isOver) continue;
+      yield records.take();
+      await slice.next();
     }
   }
-  if (collector === undefined) {
-    collector = new DelimitedRows(path, header, rows, options);
-    collector.write(header);
+  if (records === undefined) {
+    records = new DelimitedRecords(path, header, options);
+    records.write(header);
   }
-  await collector.end();
+  await records.end();
+  yield records.take();
 }
 
-/** Collects the rows that csv-parse finds, and turns its complaints into ours. */
-class DelimitedRows {
+/** Makes records of what csv-parse finds, and turns its complaints into ours. */
+class DelimitedRecords {
   private readonly parser: Parser;
   private error: unknown;
-  private width = 0;
-  private text = -1;
-  /** −1 where there is none. */
-  private label = -1;
-  private pair = -1;
+  private header: Header | undefined;
+  private records: DataRecord[] = [];
   /** Lines of the records so far, without the empty lines between them. */
   private lines = 0;
   private readonly delimiter: string;
-  private readonly doubts: Doubt[] = [];
 
   constructor(
     private readonly path: string,
-    header: string,
-    private readonly rows: Rows,
-    private readonly options: ReadOptions,
+    head: string,
+    private readonly options: RecordOptions,
   ) {
-    this.delimiter = options.delimiter ?? sniffDelimiter(path, header);
+    this.delimiter = options.delimiter ?? sniffDelimiter(path, head);
     this.parser = new Parser({
       delimiter: this.delimiter,
       quote: options.quoting === 'none' ? null : '"',
@@ -117,6 +102,13 @@ class DelimitedRows {
     if (this.error !== undefined) throw this.explain(this.error);
   }
 
+  /** The records since the last time. */
+  take(): readonly DataRecord[] {
+    const taken = this.records;
+    this.records = [];
+    return taken;
+  }
+
   /** Ends the file, once its last piece was written. */
   async end(): Promise<void> {
     this.parser.end();
@@ -124,8 +116,7 @@ class DelimitedRows {
       this.error ??= error;
     });
     if (this.error !== undefined) throw this.explain(this.error);
-    if (this.width === 0) throw this.invalid('a header line', 'nothing', 1);
-    this.settleDoubts();
+    if (this.header === undefined) throw this.invalid('a header line', 'nothing', 1);
   }
 
   private add({ record, raw }: RawRecord, emptyLines: number): void {
@@ -137,58 +128,50 @@ class DelimitedRows {
       // A quote that opens a field but closes before its end is kept as text. When it swallowed line ends on the way,
       // it is far more likely that a quote was forgotten.
       if (own > 0 && field.startsWith('"') && !raw.includes(quoted(field))) {
-        throw this.invalid('a closing quote at the end of a field', `text after it, or none (${ADVICE})`, line);
+        const found = `text after it, or none (${QUOTING_ADVICE})`;
+        throw this.invalid('a closing quote at the end of a field', found, line);
       }
     }
     this.lines += 1 + newlines;
-    if (newlines > 0) this.doubt(raw, line);
-    if (this.width === 0) this.start(record);
-    else this.addRow(record, line);
+    if (this.header === undefined) this.start(record);
+    else this.addRow(this.header, record, line, newlines > 0 ? raw : undefined);
   }
 
-  private start(header: readonly string[]): void {
-    const columns = header.map((column) => column.trim());
-    const { text, pair, label } = chooseColumns(this.path, columns, this.rows, this.options);
-    this.width = columns.length;
-    this.text = columns.indexOf(text);
-    this.pair = pair === undefined ? -1 : columns.indexOf(pair);
-    this.label = label === undefined ? -1 : columns.indexOf(label);
+  private start(fields: readonly string[]): void {
+    this.header = new Header(fields.map((name) => name.trim()));
+    this.options.columns?.({ names: this.header.names, nested: [] });
   }
 
-  private addRow(record: readonly string[], line: number): void {
-    if (record.length !== this.width) {
-      const advice = record.length > this.width ? ' (a text that holds the delimiter must be in quotes)' : '';
-      throw this.invalid(`${this.width} columns`, `${record.length}${advice}`, line);
+  /** @param raw the row as written, where it has several lines */
+  private addRow(header: Header, fields: readonly string[], line: number, raw: string | undefined): void {
+    const width = header.names.length;
+    if (fields.length !== width) {
+      this.refuse(fields.length, width, line);
+      return;
     }
-    this.rows.add(record[this.text]!, record[this.label] ?? null, line, record[this.pair]);
+    const unquoted = raw === undefined ? undefined : this.unquoted(raw, width);
+    // A tab tells a row by itself. Texts hold commas: there whoever knows the labels has to tell.
+    if (unquoted !== undefined && this.delimiter === '\t') throw severalRows(this.path, line, unquoted.length);
+    this.records.push(new DelimitedRecord(line, header, fields, unquoted));
+  }
+
+  private refuse(found: number, width: number, line: number): void {
+    const isLong = found > width;
+    const advice = isLong ? ' (a text that holds the delimiter must be in quotes)' : '';
+    const error = this.invalid(`${width} columns`, `${found}${advice}`, line);
+    if (this.options.onInvalid === undefined) throw error;
+    this.options.onInvalid({ reason: `with too ${isLong ? 'many' : 'few'} columns`, place: line, error });
   }
 
   /**
    * Quotes may close properly and still be characters of the texts: of one text that starts with a quote and of a later
    * one that ends with one. Then every line of the row has all columns.
    */
-  private doubt(raw: string, line: number): void {
-    if (this.options.quoting === 'standard' || this.width < 2) return;
+  private unquoted(raw: string, width: number): readonly (readonly string[])[] | undefined {
+    if (this.options.quoting === 'standard' || width < 2) return undefined;
     const lines = raw.split(/\r?\n/).filter((content) => content !== '');
     const rows = lines.map((content) => content.split(this.delimiter));
-    if (rows.some(({ length }) => length !== this.width)) return;
-    // A tab tells a row by itself. Texts hold commas: there a row is told by its label as well.
-    const isTold = this.delimiter === '\t';
-    if (!isTold && this.label < 0) return;
-    const labels = isTold ? [] : rows.map((columns) => columns[this.label]!.replace(/^"|"$/g, '').trim());
-    if (labels.every(({ length }) => length <= MOST_LABEL_CHARACTERS)) {
-      this.doubts.push({ line, lines: lines.length, labels: [...new Set(labels)] });
-    }
-  }
-
-  /** A row in doubt is several where all of them would have labels that the split has. */
-  private settleDoubts(): void {
-    const known = new Set(this.rows.names);
-    const several = this.doubts.find(({ labels }) => labels.every((label) => known.has(label)));
-    if (several === undefined) return;
-    const { line, lines } = several;
-    const advice = `${ADVICE}; where it is one row, with quoting: standard`;
-    throw this.invalid('one row in quotes', `what looks like ${lines} rows whose texts hold them (${advice})`, line);
+    return rows.every(({ length }) => length === width) ? rows : undefined;
   }
 
   private explain(error: unknown): unknown {
@@ -198,13 +181,53 @@ class DelimitedRows {
       return this.invalid(`a row of at most ${MOST_ROW_CHARACTERS} characters`, 'a longer one', line, error);
     }
     const found = error.code === 'CSV_QUOTE_NOT_CLOSED' ? 'the end of the file' : error.message;
-    return this.invalid('a closing quote for a field that opens with one', `${found} (${ADVICE})`, line, error);
+    return this.invalid('a closing quote for a field that opens with one', `${found} (${QUOTING_ADVICE})`, line, error);
   }
 
   private invalid(expected: string, found: string, line: number, cause?: unknown): BertuneError {
     return new BertuneError('INVALID_DATA', `Expected ${expected} in ${this.path}, line ${line}, but found ${found}`, {
       cause,
     });
+  }
+}
+
+/** The error for a row in quotes that is several without them. */
+export function severalRows(path: string, line: number, rows: number): BertuneError {
+  const advice = `${QUOTING_ADVICE}; where it is one row, with quoting: standard`;
+  return new BertuneError(
+    'INVALID_DATA',
+    `Expected one row in quotes in ${path}, line ${line}, but found what looks like ${rows} rows whose texts hold them ` +
+      `(${advice})`,
+  );
+}
+
+/** The names of the columns, and where each is: the first of that name. */
+class Header {
+  private readonly indices = new Map<string, number>();
+
+  constructor(readonly names: readonly string[]) {
+    for (const [index, name] of names.entries()) if (!this.indices.has(name)) this.indices.set(name, index);
+  }
+
+  indexOf(name: string): number {
+    return this.indices.get(name) ?? -1;
+  }
+}
+
+class DelimitedRecord implements DataRecord {
+  constructor(
+    readonly place: number,
+    private readonly header: Header,
+    readonly values: readonly string[],
+    readonly unquoted: readonly (readonly string[])[] | undefined,
+  ) {}
+
+  get columns(): readonly string[] {
+    return this.header.names;
+  }
+
+  get(column: string): string | undefined {
+    return this.values[this.header.indexOf(column)];
   }
 }
 

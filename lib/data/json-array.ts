@@ -1,12 +1,11 @@
 import type { BertuneError } from '../errors.js';
 import { parseJsonRow } from '../files/json.js';
 import { TimeSlice } from '../time-slice.js';
-import { readJsonLines } from './json-lines.js';
-import { JsonRows } from './json-rows.js';
+import { jsonLineRecords } from './json-lines.js';
+import { JsonRecords } from './json-records.js';
 import { expectRow, MOST_ROW_CHARACTERS } from './limits.js';
-import type { Rows } from './rows.js';
+import type { DataRecord, RecordOptions } from './records.js';
 import { readTextFile } from './text-file.js';
-import type { ReadOptions } from './types.js';
 
 /** What may stand in front of the objects: `[`, or `{"data": [` with a version before it ... */
 const HEAD = /^\s*(?:\{\s*(?:"version"\s*:\s*(?:"[^"]*"|[\d.]+)\s*,\s*)?"data"\s*:\s*)?\[/;
@@ -23,44 +22,62 @@ const PIECE_CHARACTERS = 16384;
  * as a whole. Nothing that follows the array is passed over but the version of its object.
  *
  * @param path the file
- * @param rows of the split, to which its rows are added
- * @param options which columns
- * @throws BertuneError as `readJsonLines`
+ * @param options as for `jsonLineRecords`
+ * @throws BertuneError as `jsonLineRecords`
  */
-export async function readJson(path: string, rows: Rows, options: ReadOptions): Promise<void> {
-  let splitter: ObjectSplitter | undefined;
-  let head = '';
+export async function* jsonRecords(path: string, options: RecordOptions): AsyncGenerator<readonly DataRecord[]> {
+  const array = await findArray(path, options);
+  if (array === undefined) return yield* jsonLineRecords(path, options);
+  const records = new JsonRecords(path, options);
+  const splitter = new ObjectSplitter(path, records, array);
   const slice = new TimeSlice(options.signal);
-  for await (const chunk of readTextFile(path, options.signal)) {
-    let text = chunk;
-    if (splitter === undefined) {
-      head += chunk;
-      if (head.length < MOST_CHARACTERS && !HEAD.test(head)) continue;
-      const start = HEAD.exec(head)?.[0];
-      if (start === undefined) return readJsonLines(path, rows, options);
-      const inObject = start.includes('{');
-      if (inObject && (await hasObjectLines(path, options.signal))) return readJsonLines(path, rows, options);
-      const objects = new JsonRows(path, rows, options);
-      splitter = new ObjectSplitter(path, objects, inObject, start.split('\n').length);
-      text = head.slice(start.length);
+  let before = array.start;
+  for await (const chunk of readTextFile(path, options)) {
+    for (let start = before; start < chunk.length; start += PIECE_CHARACTERS) {
+      splitter.write(chunk.slice(start, start + PIECE_CHARACTERS));
+      if (!slice.isOver) continue;
+      yield records.take();
+      await slice.next();
     }
-    for (let start = 0; start < text.length; start += PIECE_CHARACTERS) {
-      splitter.write(text.slice(start, start + PIECE_CHARACTERS));
-      if (slice.isOver) await slice.next();
-    }
+    before = Math.max(0, before - chunk.length);
   }
-  if (splitter === undefined) return readJsonLines(path, rows, options);
   splitter.end();
+  yield records.take();
+}
+
+/** Where the array of a file is. */
+interface FoundArray {
+  /** The character after its `[`, and that one's line. */
+  readonly start: number;
+  readonly line: number;
+  /** Whether it is `data` of an object. */
+  readonly inObject: boolean;
+}
+
+/** The array of a file; undefined where its objects are lines. */
+async function findArray(path: string, options: RecordOptions): Promise<FoundArray | undefined> {
+  let head = '';
+  for await (const chunk of readTextFile(path, options)) {
+    head += chunk;
+    const found = HEAD.exec(head)?.[0];
+    if (found !== undefined) {
+      const inObject = found.includes('{');
+      if (inObject && (await hasObjectLines(path, options))) return undefined;
+      return { start: found.length, line: found.split('\n').length, inObject };
+    }
+    if (head.length >= MOST_CHARACTERS) return undefined;
+  }
+  return undefined;
 }
 
 /**
  * Whether the first line is an object of its own and another line follows it: then these are JSON lines, and `data` is a
  * column as for Hugging Face's `datasets`.
  */
-async function hasObjectLines(path: string, signal: AbortSignal | undefined): Promise<boolean> {
+async function hasObjectLines(path: string, options: RecordOptions): Promise<boolean> {
   let text = '';
   let end = -1;
-  for await (const chunk of readTextFile(path, signal)) {
+  for await (const chunk of readTextFile(path, options)) {
     const more = text === '' ? chunk.trimStart() : chunk;
     const lineEnd = more.indexOf('\n');
     if (end < 0 && lineEnd >= 0) end = text.length + lineEnd;
@@ -95,14 +112,17 @@ class ObjectSplitter {
   /** Parts of an object that began in an earlier piece. */
   private rest = '';
   private startLine = 1;
+  private readonly inObject: boolean;
+  private line: number;
 
   constructor(
     private readonly path: string,
-    private readonly objects: JsonRows,
-    /** Whether the array is `data` of an object. */
-    private readonly inObject: boolean,
-    private line: number,
-  ) {}
+    private readonly objects: JsonRecords,
+    { inObject, line }: FoundArray,
+  ) {
+    this.inObject = inObject;
+    this.line = line;
+  }
 
   write(piece: string): void {
     let start = 0;

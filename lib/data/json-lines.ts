@@ -1,44 +1,53 @@
 import { TimeSlice } from '../time-slice.js';
-import { JsonRows } from './json-rows.js';
+import { JsonRecords } from './json-records.js';
 import { expectRow } from './limits.js';
-import type { Rows } from './rows.js';
+import type { DataRecord, RecordOptions } from './records.js';
 import { readTextFile } from './text-file.js';
-import type { ReadOptions } from './types.js';
 
 /**
  * Reads a file with one JSON object a line (.jsonl, .ndjson). Empty lines are skipped.
  *
  * @param path the file
- * @param rows of the split, to which its rows are added
- * @param options which columns
- * @throws BertuneError NOT_FOUND: no such file or column · INVALID_DATA: not UTF-8, a line that is not a JSON object, a
- *   text or label that is missing or of the wrong type; each with its line · ABORTED
+ * @param options what to do with its columns and with lines that are no objects
+ * @throws BertuneError NOT_FOUND: no such file · INVALID_DATA: not in its encoding, a line that is not a JSON object, with
+ *   its line · ABORTED
  */
-export async function readJsonLines(path: string, rows: Rows, options: ReadOptions): Promise<void> {
+export async function* jsonLineRecords(path: string, options: RecordOptions): AsyncGenerator<readonly DataRecord[]> {
   const slice = new TimeSlice(options.signal);
-  const objects = new JsonRows(path, rows, options);
-  let line = 0;
-  for await (const content of readLines(path, options.signal)) {
-    line++;
-    if (content.trim() !== '') objects.add(content, line);
-    if (slice.isOver) await slice.next();
+  const records = new JsonRecords(path, options);
+  const lines = new Lines(path);
+  for await (const chunk of readTextFile(path, options)) {
+    for (const content of lines.split(chunk)) {
+      if (content.trim() !== '') records.add(content, lines.line);
+      if (!slice.isOver) continue;
+      yield records.take();
+      await slice.next();
+    }
   }
+  if (lines.rest.trim() !== '') records.add(lines.rest, lines.line + 1);
+  yield records.take();
 }
 
-async function* readLines(path: string, signal: AbortSignal | undefined): AsyncGenerator<string> {
-  let rest = '';
-  let line = 1;
-  for await (const chunk of readTextFile(path, signal)) {
+/** Cuts the pieces of a file into lines. */
+class Lines {
+  /** The line that was cut last, from 1. */
+  line = 0;
+  /** What follows it. */
+  rest = '';
+
+  constructor(private readonly path: string) {}
+
+  *split(chunk: string): Generator<string> {
     let start = 0;
     for (let end = chunk.indexOf('\n'); end >= 0; end = chunk.indexOf('\n', start)) {
-      yield rest + chunk.slice(start, end);
-      rest = '';
+      const content = this.rest + chunk.slice(start, end);
+      this.rest = '';
       start = end + 1;
-      line++;
+      this.line++;
+      yield content;
     }
     // Joined when it is whole: looking through it again with each piece would take the square of its length.
-    rest += chunk.slice(start);
-    expectRow(path, line, rest.length);
+    this.rest += chunk.slice(start);
+    expectRow(this.path, this.line + 1, this.rest.length);
   }
-  if (rest !== '') yield rest;
 }

@@ -15,28 +15,52 @@ export type ColumnMetadata = NonNullable<FileMetaData['row_groups'][number]['col
 const DICTIONARY_ENCODINGS: readonly unknown[] = ['PLAIN_DICTIONARY', 'RLE_DICTIONARY'];
 const MOST_BLOCK = 2 ** 16;
 
-/** Looks through the pages of one column after the other, and hands the unpacked ones to hyparquet. */
+/** How often a column's values may repeat in a row, and at how many levels they may be missing. */
+export interface Levels {
+  readonly repetition: number;
+  readonly definition: number;
+  /** Whether it is in another column, or repeats: then hyparquet reads all pages, whatever the number of rows. */
+  readonly isNested: boolean;
+}
+
+/** A page before and after it was unpacked. */
+interface Unpacked {
+  readonly packed: Uint8Array;
+  readonly bytes: Uint8Array;
+}
+
+/** Looks through the pages of columns, and hands the unpacked ones to hyparquet. */
 export class ParquetPages {
-  /** For hyparquet: gives the pages that were looked through, in their order. */
+  /** For hyparquet: gives the pages that were looked through, mostly in their order. */
   readonly compressors: Compressors;
   readonly #decompressors: Compressors;
   readonly #expectBytes: (bytes: number) => void;
-  #unpacked: Uint8Array[] = [];
+  readonly #mostValues: number;
+  #unpacked: Unpacked[] = [];
   #bytes = 0;
+  #values = 0;
 
   /**
    * @param decompressors of the codecs in the file
    * @param expectBytes throws where all pages so far unpack to too many bytes, before memory is taken for them
+   * @param mostValues that lists may hold, all together
    */
-  constructor(decompressors: Compressors, expectBytes: (bytes: number) => void) {
+  constructor(decompressors: Compressors, expectBytes: (bytes: number) => void, mostValues: number) {
     this.#decompressors = decompressors;
     this.#expectBytes = expectBytes;
-    const next = (_: Uint8Array, length: number) => {
-      const page = this.#unpacked.shift();
-      if (page?.length !== length) throw new Error('its pages are not those that were looked through');
-      return page;
+    this.#mostValues = mostValues;
+    const next = (packed: Uint8Array, length: number) => {
+      const at = this.#unpacked.findIndex((page) => page.bytes.length === length && isSame(page.packed, packed));
+      const [page] = at < 0 ? [] : this.#unpacked.splice(at, 1);
+      if (page === undefined) throw new Error('its pages are not those that were looked through');
+      return page.bytes;
     };
     this.compressors = Object.fromEntries(Object.keys(decompressors).map((codec) => [codec, next]));
+  }
+
+  /** Forgets the columns that were looked through, once they are decoded. */
+  clear(): void {
+    this.#unpacked = [];
   }
 
   /**
@@ -44,32 +68,32 @@ export class ParquetPages {
    *
    * @param chunk its bytes
    * @param rows of the row group
-   * @param isOptional whether values may be null
    */
-  check(chunk: Uint8Array, { codec, type }: ColumnMetadata, rows: number, isOptional: boolean): void {
-    this.#unpacked = [];
+  check(chunk: Uint8Array, { codec, type }: ColumnMetadata, rows: number, levels: Levels): void {
     const view = viewOf(chunk);
     const reader = { view, offset: 0 };
-    for (let seen = 0; seen < rows && reader.offset < view.byteLength - 1; ) {
+    for (let seen = 0; (seen < rows || levels.isNested) && reader.offset < view.byteLength - 1; ) {
       checkStruct(view, reader.offset);
       const header = parquetHeader(reader);
       const size = header.compressed_page_size;
       if (!isCount(size) || size > view.byteLength - reader.offset) throw new Error('a page reaches beyond its column');
-      if (!isCount(header.uncompressed_page_size)) throw new Error('a page has no length');
       const page = chunk.subarray(reader.offset, reader.offset + size);
-      seen += this.#checkPage(page, header, codec, type, rows - seen, isOptional);
+      const most = levels.repetition === 0 ? rows - seen : this.#mostValues - this.#values;
+      const values = this.#checkPage(page, header, codec, type, most, levels);
+      seen += values;
+      if (levels.repetition > 0) this.#values += values;
       reader.offset += size;
     }
   }
 
-  /** @returns the number of rows in it */
+  /** @returns the number of values in it, null ones included */
   #checkPage(
     page: Uint8Array,
     header: PageHeader,
     codec: string,
     type: string,
     most: number,
-    isOptional: boolean,
+    { repetition, definition }: Levels,
   ): number {
     const { data_page_header: first, data_page_header_v2: second, dictionary_page_header: dictionary } = header;
     const length = header.uncompressed_page_size;
@@ -81,28 +105,34 @@ export class ParquetPages {
       return 0;
     }
     const values = (first ?? second)?.num_values;
-    if (!isCount(values) || values > most) throw new Error(`a page has ${values} values where ${most} rows are left`);
+    if (!isCount(values) || values > most) throw new Error(`a page has ${values} values where ${most} are left`);
     if (header.type === 'DATA_PAGE' && first) {
       const bytes = this.#unpack(page, length, codec);
       const view = viewOf(bytes);
       let at = 0;
-      let nulls = 0;
-      if (isOptional) {
+      let there = values;
+      if (repetition > 0) {
+        checkRuns(view, 4, bitWidth(repetition), values);
         at = 4 + view.getUint32(0, true);
-        nulls = values - checkRuns(view, 4, 1, values);
       }
-      checkValues(view, at, first.encoding, type, values - nulls, type === 'BOOLEAN');
+      if (definition > 0) {
+        there = checkRuns(view, at + 4, bitWidth(definition), values, definition);
+        at += 4 + view.getUint32(at, true);
+      }
+      checkValues(view, at, first.encoding, type, there, type === 'BOOLEAN');
       return values;
     }
     if (header.type !== 'DATA_PAGE_V2' || !second) throw new Error('it has a page of an unknown type');
-    const levels = second.definition_levels_byte_length;
     const { num_nulls: nulls, num_rows: rows } = second;
-    const sound =
-      isCount(levels) && levels <= page.length && second.repetition_levels_byte_length === 0 && rows === values;
+    const lengths = [second.repetition_levels_byte_length, second.definition_levels_byte_length] as const;
+    const [before, inside] = lengths;
+    const fits = lengths.every(isCount) && before + inside <= page.length && (repetition > 0 || before === 0);
+    const sound = fits && (repetition > 0 ? isCount(rows) && rows <= values : rows === values);
     if (!sound || !isCount(nulls) || nulls > values) throw new Error('a page has levels that do not fit');
-    if (isOptional && levels > 0) checkRuns(viewOf(page), 0, 1, values);
-    const rest = page.subarray(levels);
-    const bytes = second.is_compressed === false ? rest : this.#unpack(rest, length - levels, codec);
+    if (before > 0) checkRuns(viewOf(page), 0, bitWidth(repetition), values);
+    if (definition > 0 && inside > 0) checkRuns(viewOf(page), before, bitWidth(definition), values);
+    const rest = page.subarray(before + inside);
+    const bytes = second.is_compressed === false ? rest : this.#unpack(rest, length - before - inside, codec);
     checkValues(viewOf(bytes), 0, second.encoding, type, values - nulls, true);
     return values;
   }
@@ -116,7 +146,7 @@ export class ParquetPages {
     this.#expectBytes(this.#bytes);
     const bytes = decompress(page, length);
     if (bytes.length !== length) throw new Error(`a page unpacks to ${bytes.length} bytes, not ${length}`);
-    this.#unpacked.push(bytes);
+    this.#unpacked.push({ packed: page, bytes });
     return bytes;
   }
 }
@@ -157,11 +187,13 @@ function checkValues(
 /**
  * Looks through runs of equal values and of packed ones.
  *
- * @returns the sum of the values, where they are 0 or 1
+ * @param width of a value in bits
+ * @param wanted a value to count, of a byte at most. Defaults to none
+ * @returns how many of the values are `wanted`
  */
-function checkRuns(view: DataView, start: number, width: number, count: number): number {
+function checkRuns(view: DataView, start: number, width: number, count: number, wanted?: number): number {
   let at = start;
-  let sum = 0;
+  let found = 0;
   for (let seen = 0; seen < count; ) {
     let header = 0;
     for (let shift = 0; ; shift += 7) {
@@ -175,23 +207,31 @@ function checkRuns(view: DataView, start: number, width: number, count: number):
     if (isPacked) {
       // The last group is padded, by some writers to a whole page's worth of 64 groups.
       if (length * 8 > count - seen + 512) throw new Error('more packed values than rows');
-      if (width === 1) sum += countBits(view, at, Math.min(length * 8, count - seen));
+      if (wanted !== undefined) found += countPacked(view, at, Math.min(length * 8, count - seen), width, wanted);
       at += length * width;
       seen += length * 8;
     } else {
       if (length > count - seen) throw new Error('a longer run than rows');
-      if (width === 1 && view.getUint8(at) === 1) sum += length;
+      if (wanted !== undefined && view.getUint8(at) === wanted) found += length;
       at += Math.ceil(width / 8);
       seen += length;
     }
   }
-  return sum;
+  return found;
 }
 
-function countBits(view: DataView, at: number, count: number): number {
-  let sum = 0;
-  for (let i = 0; i < count; i++) sum += (view.getUint8(at + (i >> 3)) >> (i & 7)) & 1;
-  return sum;
+/** How many of some packed values are the one that is looked for. */
+function countPacked(view: DataView, at: number, count: number, width: number, wanted: number): number {
+  let found = 0;
+  for (let i = 0; i < count; i++) {
+    let value = 0;
+    for (let bit = 0; bit < width; bit++) {
+      const place = i * width + bit;
+      value |= ((view.getUint8(at + (place >> 3)) >> (place & 7)) & 1) << bit;
+    }
+    if (value === wanted) found++;
+  }
+  return found;
 }
 
 /** Checks the head of deltas: sizes of blocks and parts of blocks, and how many values follow. */
@@ -213,6 +253,15 @@ function checkDelta(view: DataView, start: number, count: number): void {
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The bits that values up to `most` take. */
+function bitWidth(most: number): number {
+  return 32 - Math.clz32(most);
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0;
 }
 
 function isCount(value: unknown): value is number {

@@ -9,16 +9,15 @@ import {
   type SchemaTree,
 } from 'hyparquet';
 import { BertuneError } from '../errors.js';
-import { openFile, readFully } from '../files/input.js';
+import { isObject, openFile, readFully } from '../files/input.js';
 import { TimeSlice } from '../time-slice.js';
 import { classNames } from './card.js';
-import { chooseColumns } from './columns.js';
 import { loadDecompressors } from './decompressors.js';
 import { expectRatio } from './limits.js';
-import { type ColumnMetadata, ParquetPages } from './parquet-pages.js';
-import type { Rows } from './rows.js';
+import { columnOf, valueAt } from './nested.js';
+import { type ColumnMetadata, type Levels, ParquetPages } from './parquet-pages.js';
+import type { DataRecord, RecordOptions } from './records.js';
 import { checkStruct } from './thrift.js';
-import type { ReadOptions } from './types.js';
 
 const MAGIC = 'PAR1';
 const ENCRYPTED_MAGIC = 'PARE';
@@ -29,21 +28,31 @@ const MOST_ROWS_A_BYTE = 64;
 /** Both magics and the length of the metadata. */
 const LEAST_BYTES = 12;
 
+/** How many records are handed over at a time. */
+const RECORDS = 1000;
+
 const utf8 = new TextDecoder('utf-8', { fatal: true });
-const parsers = { stringFromBytes: (bytes: Uint8Array | undefined) => bytes && utf8.decode(bytes) };
+const parsers = { stringFromBytes };
+
+/** Bytes that are no text, such as a picture's, stay bytes. */
+function stringFromBytes(bytes: Uint8Array | undefined): unknown {
+  try {
+    return bytes && utf8.decode(bytes);
+  } catch {
+    return bytes?.slice();
+  }
+}
 
 /**
- * Reads a Parquet file: of each row group, one after the other, the columns that are used. Texts are strings; labels
- * are strings, integers, booleans, or null for none. Names of the classes are taken from the `huggingface` key of the
- * file's metadata.
+ * Reads a Parquet file: of each row group, one after the other, the columns that are used. Names of the classes are taken
+ * from the `huggingface` key of the file's metadata.
  *
  * @param path the file
- * @param rows of the split, to which its rows are added
  * @param options which columns
- * @throws BertuneError NOT_FOUND: no such file or column · INVALID_DATA: no whole Parquet file, one that is encrypted or
- *   compressed in a way that is not known, nested columns, a text that is null, with its row · ABORTED
+ * @throws BertuneError NOT_FOUND: no such file · INVALID_DATA: no whole Parquet file, one that is encrypted or compressed in
+ *   a way that is not known · ABORTED
  */
-export async function readParquet(path: string, rows: Rows, options: ReadOptions): Promise<void> {
+export async function* parquetRecords(path: string, options: RecordOptions): AsyncGenerator<readonly DataRecord[]> {
   const { file: handle, size } = await openFile(path, 'INVALID_DATA');
   try {
     const read = async (start: number, length: number): Promise<ArrayBuffer> => {
@@ -60,7 +69,7 @@ export async function readParquet(path: string, rows: Rows, options: ReadOptions
     const metadata = await parquetMetadataAsync(file).catch((cause: unknown) => {
       throw asBroken(path, 'its metadata', cause);
     });
-    await readRowGroups(path, file, metadata, rows, options);
+    yield* readRowGroups(path, file, metadata, options);
   } catch (cause) {
     throw cause instanceof Error ? asBroken(path, 'it', cause) : cause;
   } finally {
@@ -106,81 +115,87 @@ async function expectMetadata(
   }
 }
 
+function mostRows(size: number): number {
+  return FREE_ROWS + MOST_ROWS_A_BYTE * size;
+}
+
 /** The number of rows of each row group; claims beyond what the file can hold are refused. */
 function rowCounts(path: string, size: number, { row_groups }: FileMetaData): number[] {
   const counts = row_groups.map(({ num_rows }) => Number(num_rows));
   const rows = counts.reduce((sum, count) => sum + count, 0);
   const sound = counts.every((count) => Number.isSafeInteger(count) && count >= 0);
-  if (sound && rows <= FREE_ROWS + MOST_ROWS_A_BYTE * size) return counts;
+  if (sound && rows <= mostRows(size)) return counts;
   throw invalid(`Expected no more rows in ${path} than its ${size} bytes can hold but its metadata claim ${rows}`);
 }
 
-async function readRowGroups(
+async function* readRowGroups(
   path: string,
   file: AsyncBuffer,
   metadata: FileMetaData,
-  rows: Rows,
-  options: ReadOptions,
-): Promise<void> {
+  options: RecordOptions,
+): AsyncGenerator<readonly DataRecord[]> {
   const tree = parquetSchema(metadata);
   const names = tree.children.map(({ element }) => element.name);
-  const { text, pair, label } = chooseColumns(path, names, rows, options);
-  for (const name of [text, pair, label]) {
-    if (name !== undefined) expectPlain(path, name, tree.children[names.indexOf(name)]!, name !== label);
-  }
-  if (label !== undefined) rows.classNames = featureClassNames(metadata, label);
+  const wanted = options.columns?.({
+    names,
+    nested: tree.children.flatMap((column) => (column.children.length > 0 ? plainPaths(column) : [])),
+    classNames: (column) => featureClassNames(metadata, column),
+  });
+  const used = new Set(wanted?.map((column) => columnOf(column, names)));
+  const columns = wanted === undefined ? names : names.filter((name) => used.has(name));
 
-  const columns = [text, pair, label].filter((name) => name !== undefined);
   const size = file.byteLength;
   const counts = rowCounts(path, size, metadata);
   const isCompressed = metadata.row_groups.some((group) =>
     group.columns.some(({ meta_data }) => meta_data && meta_data.codec !== 'UNCOMPRESSED'),
   );
   const decompressors = isCompressed ? await loadDecompressors() : {};
-  const pages = new ParquetPages(decompressors, (bytes) => expectRatio(path, size, bytes));
+  const pages = new ParquetPages(decompressors, (bytes) => expectRatio(path, size, bytes), mostRows(size));
   // What was looked through is what is read, although the file may change in between.
-  let held = { start: 0, end: 0, bytes: new ArrayBuffer(0) };
+  let held: { start: number; end: number; bytes: ArrayBuffer }[] = [];
   const checked: AsyncBuffer = {
     byteLength: size,
-    slice: (from, to = size) =>
-      from >= held.start && to <= held.end
-        ? held.bytes.slice(from - held.start, to - held.start)
-        : file.slice(from, to),
+    slice: (from, to = size) => {
+      const chunk = held.find(({ start, end }) => from >= start && to <= end);
+      return chunk ? chunk.bytes.slice(from - chunk.start, to - chunk.start) : file.slice(from, to);
+    },
   };
   const scan = await parquetScan({
     file: checked,
     metadata,
     columns,
     compressors: pages.compressors,
-    parsers,
+    parsers: parsers as NonNullable<Parameters<typeof parquetScan>[0]['parsers']>,
     useOffsetIndex: false,
   });
   const slice = new TimeSlice(options.signal);
-  let start = 0;
-  for (const [group, count] of counts.entries()) {
-    const end = start + count;
-    const readColumn = async (name: string) => {
-      if (count === 0) return [];
-      const isOptional = tree.children[names.indexOf(name)]!.element.repetition_type === 'OPTIONAL';
-      const chunk = columnChunk(path, metadata, group, name, size);
-      held = { ...chunk, bytes: await file.slice(chunk.start, chunk.end) };
+  const readColumn = async (group: number, name: string, start: number, end: number) => {
+    const node = tree.children[names.indexOf(name)]!;
+    held = [];
+    for (const chunk of columnChunks(path, metadata, group, name, leafPaths(node).length, size)) {
+      const bytes = await file.slice(chunk.start, chunk.end);
+      held.push({ ...chunk, bytes });
       try {
-        pages.check(new Uint8Array(held.bytes), chunk.metadata, count, isOptional);
+        pages.check(new Uint8Array(bytes), chunk.metadata, end - start, levelsOf(tree, chunk.metadata));
       } catch (cause) {
         throw asBroken(path, `the column ${name}`, cause);
       }
-      return readValues(path, scan, name, start, end);
-    };
-    const texts = await readColumn(text);
-    const pairs = pair === undefined ? undefined : await readColumn(pair);
-    const labels = label === undefined ? undefined : await readColumn(label);
-    for (let row = start; row < end; row++) {
-      rows.add(
-        readText(path, row, text, texts[row - start]),
-        labels === undefined ? null : readLabel(path, row, label!, labels[row - start]),
-        row + 1,
-        pairs === undefined ? undefined : readText(path, row, pair!, pairs[row - start]),
-      );
+      if (slice.isOver) await slice.next();
+    }
+    const values = await readValues(path, scan, name, start, end);
+    pages.clear();
+    return values;
+  };
+  let start = 0;
+  for (const [group, count] of counts.entries()) {
+    const end = start + count;
+    const values: DecodedArray[] = [];
+    for (const name of count === 0 ? [] : columns) values.push(await readColumn(group, name, start, end));
+    const part = { columns, values };
+    for (let from = 0; from < count; from += RECORDS) {
+      const length = Math.min(RECORDS, count - from);
+      const first = start + from + 1;
+      yield Array.from({ length }, (_, i) => new ParquetRecord(first + i, part, from + i));
       if (slice.isOver) await slice.next();
     }
     if (slice.isOver) await slice.next();
@@ -188,25 +203,79 @@ async function readRowGroups(
   }
 }
 
-/** Where a column of a row group is in the file. */
-function columnChunk(
+/** The decoded columns (C) of a row group. */
+interface RowGroup {
+  readonly columns: readonly string[];
+  readonly values: readonly DecodedArray[];
+}
+
+class ParquetRecord implements DataRecord {
+  constructor(
+    readonly place: number,
+    private readonly group: RowGroup,
+    private readonly index: number,
+  ) {}
+
+  get columns(): readonly string[] {
+    return this.group.columns;
+  }
+
+  get values(): readonly unknown[] {
+    return this.group.values.map((column) => column[this.index]);
+  }
+
+  get(column: string): unknown {
+    const name = columnOf(column, this.group.columns);
+    if (name === undefined) return undefined;
+    const value: unknown = this.group.values[this.group.columns.indexOf(name)]![this.index];
+    if (name === column) return value;
+    return isObject(value) ? valueAt(value, column.slice(name.length + 1)) : undefined;
+  }
+}
+
+/** The paths of what occurs once in a column, not in lists. */
+function plainPaths({ path, element, children }: SchemaTree): string[] {
+  if (element.repetition_type === 'REPEATED') return [];
+  return children.length === 0 ? [path.join('.')] : children.flatMap(plainPaths);
+}
+
+/** The paths of a column's values: its own name, or those of what it holds. */
+function leafPaths({ path, children }: SchemaTree): string[] {
+  return children.length === 0 ? [path.join('.')] : children.flatMap(leafPaths);
+}
+
+function levelsOf(tree: SchemaTree, { path_in_schema: path }: ColumnMetadata): Levels {
+  let [node, repetition, definition]: [SchemaTree | undefined, number, number] = [tree, 0, 0];
+  for (const name of path) {
+    node = node?.children.find(({ element }) => element.name === name);
+    if (node?.element.repetition_type === 'REPEATED') repetition++;
+    if (node?.element.repetition_type !== 'REQUIRED') definition++;
+  }
+  return { repetition, definition, isNested: path.length > 1 || repetition > 0 };
+}
+
+/** Where the values of a column of a row group are in the file. */
+function columnChunks(
   path: string,
   metadata: FileMetaData,
   group: number,
   name: string,
+  leaves: number,
   size: number,
-): { start: number; end: number; metadata: ColumnMetadata } {
+): { start: number; end: number; metadata: ColumnMetadata }[] {
   const columns = metadata.row_groups[group]!.columns.filter(({ meta_data }) => meta_data?.path_in_schema[0] === name);
-  const column = columns[0]?.meta_data;
-  if (columns.length !== 1 || column === undefined || columns[0]!.file_path) {
+  if (columns.length !== leaves || columns.some(({ file_path }) => file_path)) {
     throw invalid(`Expected the column ${name} once in each row group of ${path}`);
   }
-  const start = Number(column.dictionary_page_offset || column.data_page_offset);
-  const end = start + Number(column.total_compressed_size);
-  if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start <= end && end <= size) {
-    return { start, end, metadata: column };
-  }
-  throw invalid(`Expected the column ${name} inside ${path} but it is at ${start} to ${end} of ${size} bytes`);
+  return columns.map(({ meta_data }) => {
+    const column = meta_data!;
+    const start = Number(column.dictionary_page_offset || column.data_page_offset);
+    const end = start + Number(column.total_compressed_size);
+    if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start <= end && end <= size) {
+      return { start, end, metadata: column };
+    }
+    throw invalid(`Expected the column ${name} inside ${path} but it is at ${start} to ${end} of ${size} bytes`);
+  });
 }
 
 async function readValues(
@@ -221,33 +290,6 @@ async function readValues(
   });
   if (values.length === rowEnd - rowStart) return values;
   throw invalid(`Expected ${rowEnd - rowStart} values of ${column} in ${path} but found ${values.length}`);
-}
-
-/** Texts and labels are plain values, not lists or structures. */
-function expectPlain(path: string, column: string, { element, children }: SchemaTree, isText: boolean): void {
-  const { type, repetition_type, logical_type, converted_type } = element;
-  const found =
-    children.length > 0 || repetition_type === 'REPEATED'
-      ? 'nested'
-      : `of type ${logical_type?.type ?? converted_type ?? type}`;
-  const isString = type === 'BYTE_ARRAY' && !/JSON|BSON|DECIMAL|GEO|VARIANT/.test(found);
-  const isInteger = (type === 'INT32' || type === 'INT64') && !/DATE|TIME|DECIMAL/.test(found);
-  if (found !== 'nested' && (isString || (!isText && (isInteger || type === 'BOOLEAN')))) return;
-  const expected = isText ? 'strings' : 'names, integers or booleans';
-  throw invalid(`Expected ${expected} in the column ${column} of ${path} but it is ${found}`);
-}
-
-function readText(path: string, row: number, column: string, value: unknown): string {
-  if (typeof value === 'string') return value;
-  throw invalid(`Expected a string for ${column} in ${path}, row ${row + 1}, but found ${String(value)}`);
-}
-
-function readLabel(path: string, row: number, column: string, value: unknown): string | null {
-  if (value === null || value === undefined) return null;
-  if (typeof value === 'string' && value.trim() === '') {
-    throw invalid(`Expected a label for ${column} in ${path}, row ${row + 1}, but found an empty one`);
-  }
-  return String(value);
 }
 
 /** Names of a column's classes, where the file was written by Hugging Face's `datasets`. */
@@ -272,8 +314,6 @@ function asBroken(path: string, what: string, cause: unknown): BertuneError {
   if (codec !== undefined) {
     return invalid(`Expected a known compression of ${what} in ${path} but found ${codec}`, cause);
   }
-  const isText = cause instanceof Error && 'code' in cause && cause.code === 'ERR_ENCODING_INVALID_ENCODED_DATA';
-  if (isText) return invalid(`Expected UTF-8 in ${what} of ${path} but found other bytes`, cause);
   return invalid(`Expected a Parquet file at ${path} but cannot read ${what}: ${message}`, cause);
 }
 

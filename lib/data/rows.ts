@@ -35,8 +35,8 @@ export class Rows {
   /** Of the present file: how many rows and names came before it. */
   private start = { rows: 0, names: 0 };
 
-  /** @param unit what a row's place is counted in */
-  constructor(private readonly unit: 'line' | 'row' | 'index' = 'line') {}
+  /** What places in the present file are counted in. */
+  private unit = 'line';
 
   /** Where the rows come from, for messages. */
   get source(): string {
@@ -53,9 +53,10 @@ export class Rows {
     return this.names.every((name, i) => name === '-1' && this.areIntegers[i]);
   }
 
-  /** Starts a file. What is added next comes from it. */
-  begin(source: string): void {
+  /** Starts a file. What is added next comes from it, at places counted in `unit`. */
+  begin(source: string, unit: 'line' | 'row' | 'index'): void {
     this.sources.push(source);
+    this.unit = unit;
     this.start = { rows: this.texts.length, names: this.names.length };
     this.known.clear();
     this.classNames = undefined;

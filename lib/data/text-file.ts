@@ -6,6 +6,7 @@ import { BertuneError } from '../errors.js';
 import { openFile } from '../files/input.js';
 import { throwIfAborted } from '../time-slice.js';
 import { expectRatio } from './limits.js';
+import type { DatasetOptions } from './types.js';
 
 const CHUNK_BYTES = 65536;
 
@@ -13,11 +14,14 @@ const CHUNK_BYTES = 65536;
  * The text of a UTF-8 file, piece by piece, without its byte order mark. A file whose name ends in .gz is unpacked.
  *
  * @param path the file
- * @param signal stops the reading with ABORTED
+ * @param options.signal stops the reading with ABORTED
  * @throws BertuneError NOT_FOUND when there is no such file; INVALID_DATA when it cannot be read, is not UTF-8 (with byte
  *   and line) or no whole gzip file, unpacks to 100 times its size, or becomes shorter as it is read
  */
-export async function* readTextFile(path: string, signal?: AbortSignal): AsyncGenerator<string> {
+export async function* readTextFile(
+  path: string,
+  { signal }: Pick<DatasetOptions, 'signal'> = {},
+): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const place = new Place();
   const { file, size } = await openFile(path, 'INVALID_DATA');

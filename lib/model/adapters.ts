@@ -20,6 +20,8 @@ export interface AdapterInfo {
   kind: Adapter['kind'];
   /** Names of its classes, in the order of its logits. */
   labels: readonly string[];
+  /** Whether it was trained on pairs of texts; null where its file does not say. */
+  pairs: boolean | null;
   /** P, virtual tokens of a prefix; 0 for LoRA. */
   virtualTokens: number;
   /** Of its weights, as its file holds them. */
@@ -61,8 +63,8 @@ export class NamedAdapters {
   }
 
   get list(): AdapterInfo[] {
-    return [...this.#byName.values()].map(({ name, kind, labels, virtualTokens, bytes, notes }) => {
-      return { name, kind, labels, virtualTokens, bytes, notes };
+    return [...this.#byName.values()].map(({ name, kind, labels, pairs, virtualTokens, bytes, notes }) => {
+      return { name, kind, labels, pairs, virtualTokens, bytes, notes };
     });
   }
 
@@ -161,7 +163,8 @@ export async function readForModel(
   checkAdapter(adapter, model.config);
   checkProblemType(model.config, model.base.name);
   throwIfAborted(signal);
-  const own = adapterHead(adapter, model.base.labels) ?? (await modelHead(model, directory));
+  const adapterOwn = adapterHead(adapter, model.base.labels);
+  const own = adapterOwn ?? (await modelHead(model, directory));
   throwIfAborted(signal);
   const head = labels ? arrangeHead(own, labels) : { ...own, notes: [] };
   const tensors = [...tensorsOf(adapter, head)];
@@ -169,6 +172,7 @@ export async function readForModel(
     info: {
       kind: adapter.kind,
       labels: head.labels,
+      pairs: adapterOwn ? (adapter.pairs ?? null) : model.pairs,
       virtualTokens: adapter.kind === 'prefix' ? adapter.virtualTokens : 0,
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
       notes: [...own.notes, ...head.notes],

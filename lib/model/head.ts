@@ -19,6 +19,8 @@ export interface ModelHead {
   tensors: ReadonlyMap<string, Tensor>;
   /** Names of the base's own rows, in the order of its file; null where nothing names them. */
   baseLabels: readonly string[] | null;
+  /** Whether it was trained on pairs of texts; null where that is not known, or it is new. */
+  pairs: boolean | null;
   notes: readonly string[];
 }
 
@@ -43,16 +45,25 @@ export function modelHead(
   if (!trained || choice === 'new' || (choice !== 'keep' && !fits)) {
     const labels = wanted ?? trained?.labels ?? named ?? genericLabels(2);
     const notes = fits || choice === 'new' ? [] : [unusedNote(trained!.labels, labels)];
-    return { kind: 'classifier', labels, tensors: new Map(), baseLabels: named ?? (adapter ? null : labels), notes };
+    return {
+      kind: 'classifier',
+      labels,
+      tensors: new Map(),
+      baseLabels: named ?? (adapter ? null : labels),
+      pairs: null,
+      notes,
+    };
   }
   checkProblemType(checkpoint.config, checkpoint.directory);
-  if (!wanted || (choice !== 'keep' && !names)) return { ...trained, baseLabels: named };
+  const pairs = own ? (adapter?.pairs ?? null) : checkpoint.config.pairs;
+  if (!wanted || (choice !== 'keep' && !names)) return { ...trained, baseLabels: named, pairs };
   const arranged = arrangeHead(trained, wanted);
   // Where no row moved, the labels are the rows' names, maybe new ones.
   const inPlace = own === null && arranged.tensors === trained.tensors;
   return {
     ...arranged,
     baseLabels: inPlace ? arranged.labels : named,
+    pairs,
     notes: [...trained.notes, ...arranged.notes],
   };
 }

@@ -114,6 +114,7 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
         labels: head.baseLabels,
       },
       method,
+      pairs: head.pairs,
       session,
     });
     return { model, notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)] };

@@ -12,6 +12,7 @@ import { expectContinuation } from './continuation.js';
 import type { ResolvedDevice } from './device.js';
 import { forwardBatches, predictBatch } from './forward.js';
 import { initializerOf } from './initialise.js';
+import { expectKind } from './kind.js';
 import { forwardMixed } from './mixed.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import { datasetOf, Session, type Values } from './session.js';
@@ -46,6 +47,8 @@ export interface ModelParts {
   base: Base;
   /** Method of the adapter, null without one. */
   method: Method | null;
+  /** Whether its classifier was trained on pairs of texts; null where that is not known. */
+  pairs: boolean | null;
   session: Session;
 }
 
@@ -62,6 +65,7 @@ export class Model {
   /** Of the directory that the run under way writes to; null without one. Saves of the model take turns under it. */
   outputLock: DirectoryLock | null = null;
   #method: Method | null;
+  #pairs: boolean | null;
   #session: Session;
   #unmerged: Unmerged | null = null;
   #busy = false;
@@ -76,6 +80,7 @@ export class Model {
     this.device = parts.device;
     this.base = parts.base;
     this.#method = parts.method;
+    this.#pairs = parts.pairs;
     this.#session = parts.session;
     this.#adapters = new NamedAdapters(parts.session);
   }
@@ -83,6 +88,11 @@ export class Model {
   /** How it was trained last, or the method of the adapter it was loaded with; null for a model as it was found. */
   get method(): Method | null {
     return this.#method;
+  }
+
+  /** Whether it was trained last on pairs of texts; null where that is not known. */
+  get pairs(): boolean | null {
+    return this.#pairs;
   }
 
   /** What it was before its adapter was merged into the weights; null where none is. */
@@ -119,6 +129,19 @@ export class Model {
       throw invalidOption('maxLength', `an integer from ${least} to ${longest}, which is what the model takes,`, wish);
     }
     return wish;
+  }
+
+  /**
+   * Checks that texts are of the kind that the model, or the adapter of each, was trained on.
+   *
+   * @param adapters of each text (N), null: the model itself. Defaults to the model itself.
+   * @throws BertuneError INVALID_DATA
+   */
+  expectTrainedKind({ texts, pairs }: TextInputs, adapters: AdapterUse['adapters'] = [null]): void {
+    if (texts.length === 0) return;
+    for (const adapter of new Set(adapters)) {
+      expectKind(adapter ? adapter.pairs : this.#pairs, pairs !== undefined, adapter?.name ?? null);
+    }
   }
 
   /**
@@ -309,9 +332,10 @@ export class Model {
    * initialised. On failure the model stays as it was.
    *
    * @param seed of the new parameters
+   * @param pairs whether it trains on pairs of texts
    * @throws BertuneError OUT_OF_MEMORY, DISPOSED
    */
-  retarget(method: Method, plan: MethodPlan, seed: number): Promise<Session> {
+  retarget(method: Method, plan: MethodPlan, seed: number, pairs: boolean): Promise<Session> {
     const fill = async (next: Session, old: Session) => {
       const shapes = new Map(old.plan.parameters.map(({ name, shape }) => [name, shape.join()]));
       const flattened = old.plan.prefix?.projection && plan.prefix && !plan.prefix.projection;
@@ -327,6 +351,7 @@ export class Model {
     };
     return this.exchange(plan, fill, () => {
       this.#method = method;
+      this.#pairs = pairs;
       if (method.kind === 'full') this.base.intact = false;
     });
   }

@@ -133,14 +133,14 @@ function inOrderOf(base: readonly string[] | null, adapter: Adapter): Adapter {
 }
 
 /** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
-async function filesAlone({ config, labels, base }: Model, { plan, read }: Source) {
+async function filesAlone({ config, labels, pairs, base }: Model, { plan, read }: Source) {
   const { head } = plan;
   const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
   const tensors = await readTensors(read, shapes);
   for await (const [name, values] of mergedWeights(plan, read)) {
     tensors.set(name, await tensorOf(name, values, shapes.get(name)!));
   }
-  return checkpointFiles({ config, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
+  return checkpointFiles({ config: { ...config, pairs }, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
 }
 
 /** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
@@ -154,7 +154,7 @@ async function strayBase(directory: string, { name, tokenizerFrom }: Model['base
 }
 
 async function adapterOf(
-  { config, labels }: Model,
+  { config, labels, pairs }: Model,
   { native, plan, read }: Source,
   method: LoraMethod | PrefixMethod,
   base: { baseModel: string; baseRevision: string | null },
@@ -168,7 +168,7 @@ async function adapterOf(
       read,
       named((name) => isHead(name) || /\.lora_[AB]\.weight$/.test(name)),
     );
-    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, labels, tensors };
+    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, labels, pairs, tensors };
   }
   const { virtualTokens, projection } = method;
   const { layers, heads, hiddenSize } = config;
@@ -182,6 +182,7 @@ async function adapterOf(
     hiddenSize,
     ...base,
     labels,
+    pairs,
     promptEmbeddings: await tensorOf(PROMPT_EMBEDDINGS, prompt, [virtualTokens, 2 * layers * hiddenSize]),
     tensors: await readTensors(read, named(isHead)),
   };

@@ -1,4 +1,5 @@
 import { type AdapterChoice, expectAdapterNames } from '../model/adapters.js';
+import { expectTextKind, type TextKind } from '../model/kind.js';
 import {
   expectAbortSignal,
   expectFunction,
@@ -49,6 +50,8 @@ export interface ServicePredictOptions {
   timeout?: number;
   /** Adapters to predict with: one name for all texts, or one a text; null is the model as it was loaded. Defaults to it. */
   adapter?: AdapterChoice;
+  /** As in `TextClassifier.predict`: whether single texts or pairs have to be what was trained on. Defaults to 'trained'. */
+  textKind?: TextKind;
 }
 
 /** Options of a PredictionService's `dispose`. */
@@ -97,13 +100,15 @@ export interface CallSettings {
   timeout: number | undefined;
   /** Of each text (N). */
   adapters: readonly (string | null)[];
+  textKind: TextKind;
 }
 
 /** @throws BertuneError INVALID_OPTION */
 export function callSettings(given: ServicePredictOptions, texts: number): CallSettings {
-  const options = expectObject('options', given, ['maxLength', 'signal', 'timeout', 'adapter']);
+  const options = expectObject('options', given, ['maxLength', 'signal', 'timeout', 'adapter', 'textKind']);
   const { maxLength = null, signal, timeout, adapter = null } = options;
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (timeout !== undefined) expectNumberInRange('timeout', timeout, { min: 0, max: MOST_MILLISECONDS });
-  return { maxLength, signal, timeout, adapters: expectAdapterNames(adapter, texts) };
+  const textKind = expectTextKind(options.textKind);
+  return { maxLength, signal, timeout, adapters: expectAdapterNames(adapter, texts), textKind };
 }

@@ -69,28 +69,31 @@ export class PredictionService implements AsyncDisposable {
    * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than `maxLength` are cut
    * @returns one prediction a text, in their order; of the classes of its adapter
    * @throws BertuneError QUEUE_FULL, with `retryAfter`; ABORTED, TIMED_OUT; DISPOSED; NOT_FOUND for an adapter that is not
-   *   loaded; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
+   *   loaded; INVALID_DATA as `TextClassifier.predict`; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
    *   and other failures of a batch with one of its texts
    */
   async predict(texts: string | readonly TextInput[], options: ServicePredictOptions = {}): Promise<Prediction[]> {
     this.#expectUsable();
     const inputs = expectTexts(texts);
-    const { adapters: names, ...settings } = callSettings(options, inputs.texts.length);
+    const { adapters: names, textKind, ...settings } = callSettings(options, inputs.texts.length);
     throwIfAborted(settings.signal);
     if (inputs.texts.length === 0) return [];
     const model = this.#model;
     const longest = model.expectMaxLength(settings.maxLength);
+    const isChecked = textKind === 'trained';
     if (names.every((name) => name === null)) {
+      if (isChecked) model.expectTrainedKind(inputs);
       const encode = () => model.encode(inputs, longest, settings.signal);
       return this.#predict({ inputs, longest, adapters: null, encode }, settings);
     }
     // Held until the call has ended: an adapter that is unloaded meanwhile still serves it.
-    return model.withAdapters(names, ({ adapters, encode }) =>
-      this.#predict(
+    return model.withAdapters(names, async ({ adapters, encode }) => {
+      if (isChecked) model.expectTrainedKind(inputs, adapters);
+      return this.#predict(
         { inputs, longest, adapters, encode: () => encode(inputs, settings.maxLength, settings.signal) },
         settings,
-      ),
-    );
+      );
+    });
   }
 
   async #predict(work: Work, { signal, timeout }: Pick<CallSettings, 'signal' | 'timeout'>): Promise<Prediction[]> {

@@ -214,6 +214,7 @@ describe('adapters beside a model', () => {
         name: 'polite',
         kind: 'lora',
         labels: ['rude', 'polite'],
+        pairs: null,
         virtualTokens: 0,
         bytes,
         notes: [],

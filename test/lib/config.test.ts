@@ -27,6 +27,7 @@ describe('config.json', () => {
       initializerRange: 0.02,
       labels: ['sadness', 'joy', 'love', 'anger', 'fear', 'surprise'],
       labelNotes: [],
+      pairs: null,
       problemType: null,
     });
     expect(raw).to.have.property('transformers_version', '5.17.0');

@@ -2,7 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { modelOf, TextClassifier, type TextInput } from '../../lib/classifier.js';
 import type { Split } from '../../lib/dataset.js';
+import { full, linear, lora, prefix } from '../../lib/methods.js';
+import { PredictionService } from '../../lib/serving/service.js';
 import { Trainer } from '../../lib/trainer.js';
+import type { TrainerOptions } from '../../lib/training/options.js';
 import { copyWith, expectRefusal, useTemporaryDirectory } from './files.js';
 import { tinySplit, writeTinyCheckpoint } from './tiny-model.js';
 
@@ -64,5 +67,108 @@ describe('pairs of texts', () => {
     Object.assign(modelOf(model).config, { typeVocabSize: 1 });
     await expectRefusal(model.predict([['a', 'b']]), 'INVALID_OPTION', '1 token type');
     await model.predict(['a']);
+  });
+
+  describe('are remembered', () => {
+    const METHODS = { full: full(), linear: linear(), lora: lora({ rank: 2 }), prefix: prefix({ virtualTokens: 2 }) };
+    const single = 'good day';
+    const pair: TextInput[] = [['the day', 'good']];
+
+    async function trained(method: keyof typeof METHODS, split: Split, options: TrainerOptions = {}) {
+      const model = await TextClassifier.load(await checkpoint(), { device: 'cpu', head: 'new' });
+      expect(model.pairs).to.equal(null);
+      await new Trainer(model, {
+        method: METHODS[method],
+        maxSteps: 1,
+        ...options,
+      }).train(split);
+      return model;
+    }
+
+    for (const method of ['full', 'linear', 'lora', 'prefix'] as const) {
+      it(`by what ${method} saves`, async () => {
+        const checkpoints = directory.path('run');
+        await using model = await trained(method, pairSplit('train', 8, 3), {
+          outputDirectory: checkpoints,
+          saveStrategy: 'epoch',
+        });
+        await model.save(directory.path('saved'));
+        for (const path of [directory.path('saved'), `${checkpoints}/checkpoint-1`]) {
+          await using loaded = await TextClassifier.load(path, { device: 'cpu' });
+          expect(loaded.pairs).to.equal(true);
+          await expectRefusal(loaded.predict(single), 'INVALID_DATA', 'The model was trained on pairs of texts');
+          await expectRefusal(loaded.logits([single]), 'INVALID_DATA', 'pairs of texts');
+          expect(await loaded.predict(pair)).to.deep.equal(await model.predict(pair));
+          expect(await loaded.predict([])).to.deep.equal([]);
+          expect(await loaded.predict(single, { textKind: 'any' })).to.have.lengthOf(1);
+        }
+        await using others = await trained(method, tinySplit('train', 8, 3));
+        await others.save(directory.path('singles'));
+        await using loaded = await TextClassifier.load(directory.path('singles'), { device: 'cpu' });
+        expect(loaded.pairs).to.equal(false);
+        await expectRefusal(loaded.predict(pair), 'INVALID_DATA', 'trained on single texts but received pairs');
+        expect(await loaded.predict(single)).to.have.lengthOf(1);
+        await using begun = await TextClassifier.load(directory.path('singles'), { device: 'cpu', head: 'new' });
+        expect(begun.pairs).to.equal(null);
+      });
+    }
+
+    it('by each adapter beside a model, and by services', async () => {
+      for (const method of ['lora', 'prefix'] as const) {
+        await using model = await trained(method, pairSplit('train', 8, 3));
+        await model.save(directory.path(method));
+      }
+      await using model = await TextClassifier.load(directory.path('base'), { device: 'cpu' });
+      await using service = new PredictionService(model);
+      for (const adapter of ['lora', 'prefix']) {
+        expect(await model.loadAdapter(adapter, directory.path(adapter))).to.include({ pairs: true });
+        for (const it of [model, service]) {
+          const refused = it.predict([single, single], { adapter: [null, adapter] });
+          await expectRefusal(refused, 'INVALID_DATA', `The adapter "${adapter}" was trained on pairs of texts`);
+          expect(await it.predict([single, single], { adapter: [null, adapter], textKind: 'any' })).to.have.lengthOf(2);
+          expect(await it.predict(pair, { adapter })).to.have.lengthOf(1);
+          expect(await it.predict(single)).to.have.lengthOf(1);
+        }
+      }
+      expect(model.adapters.map(({ pairs }) => pairs)).to.deep.equal([true, true]);
+      await using own = await TextClassifier.load(directory.path('lora'), { device: 'cpu' });
+      await using other = new PredictionService(own);
+      await expectRefusal(other.predict(single), 'INVALID_DATA', 'The model was trained on pairs of texts');
+    });
+
+    it('by merged models and exports, until the model is trained anew', async () => {
+      await using model = await trained('lora', pairSplit('train', 8, 3));
+      await model.merge();
+      expect(model.pairs).to.equal(true);
+      await model.export(directory.path('exported'));
+      await using exported = await TextClassifier.load(directory.path('exported'), { device: 'cpu' });
+      expect(exported.pairs).to.equal(true);
+      await new Trainer(exported, { maxSteps: 1 }).train(tinySplit('train', 8, 3));
+      expect(exported.pairs).to.equal(false);
+    });
+
+    it('by evaluation, and within one training', async () => {
+      await using model = await trained('full', pairSplit('train', 8, 3));
+      const trainer = new Trainer(model, { maxSteps: 1 });
+      const test = tinySplit('test', 8, 4);
+      await expectRefusal(trainer.evaluate(test), 'INVALID_DATA', 'received single texts');
+      expect(await trainer.evaluate(test, { textKind: 'any' })).to.include({ examples: 8 });
+      const mixed = trainer.train(pairSplit('train', 8, 3), { validation: test });
+      await expectRefusal(mixed, 'INVALID_DATA', 'Expected pairs of texts in validation, as in train');
+    });
+
+    it('by files that say so in one way alone', async () => {
+      const path = await checkpoint();
+      await copyWith(path, directory.path('odd'), 'config.json', (config) => {
+        config.bertune = { pairs: 'yes' };
+      });
+      await expectRefusal(TextClassifier.load(directory.path('odd'), { device: 'cpu' }), 'CHECKPOINT_INVALID', 'pairs');
+      await copyWith(path, directory.path('foreign'), 'config.json', (config) => {
+        config.bertune = 'somebody else';
+      });
+      await using model = await TextClassifier.load(directory.path('foreign'), { device: 'cpu' });
+      expect(model.pairs).to.equal(null);
+      expect(await model.predict(pair)).to.have.lengthOf(1);
+    });
   });
 });
