@@ -5,6 +5,7 @@ import { linearModules, loraTensors } from '../checkpoint/shapes.js';
 import { BertuneError } from '../errors.js';
 import { expectNumberInRange, expectPositiveInteger, invalidOption } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
+import { baseMetadata, readBaseKind } from './base.js';
 import { adapterMetadata, checkHead, readLabels, readPairs } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import { ALL_LINEAR, matchesTarget, matchPattern } from './targets.js';
@@ -44,6 +45,7 @@ export function readLora(settings: AdapterSettings, file: Safetensors, where: st
     dropout: settings.number('lora_dropout', 0, 'a number from 0 to below 1', (value) => value >= 0 && value < 1),
     targetModules: readTargets(settings, modules, where),
     baseModel: settings.text('base_model_name_or_path'),
+    baseKind: readBaseKind(file.metadata),
     baseRevision: settings.text('revision'),
     tensors,
   };
@@ -83,7 +85,7 @@ export function formatLora(adapter: LoraAdapter): { settings: Record<string, unk
     },
     file: {
       tensors: new Map([...adapter.tensors].map(([name, tensor]) => [`${PREFIX}${name}`, tensor])),
-      metadata,
+      metadata: { ...metadata, ...baseMetadata(adapter.baseKind) },
     },
   };
 }

@@ -3,6 +3,7 @@ import type { BertConfig } from '../checkpoint/config.js';
 import { BertuneError } from '../errors.js';
 import { expectPositiveInteger } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
+import { baseMetadata, readBaseKind } from './base.js';
 import { adapterMetadata, checkHead, readLabels, readPairs } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import type { PrefixAdapter } from './types.js';
@@ -47,6 +48,7 @@ export function readPrefix(settings: AdapterSettings, file: Safetensors, where: 
     heads: settings.positiveInteger('num_attention_heads'),
     hiddenSize: settings.positiveInteger('token_dim'),
     baseModel: settings.text('base_model_name_or_path'),
+    baseKind: readBaseKind(file.metadata),
     baseRevision: settings.text('revision'),
     promptEmbeddings,
     tensors,
@@ -83,7 +85,7 @@ export function formatPrefix(adapter: PrefixAdapter): { settings: Record<string,
         [EMBEDDINGS, adapter.promptEmbeddings],
         ...[...adapter.tensors].map(([name, tensor]): [string, Tensor] => [`${PREFIX}${name}`, tensor]),
       ]),
-      metadata,
+      metadata: { ...metadata, ...baseMetadata(adapter.baseKind) },
     },
   };
 }

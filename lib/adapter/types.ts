@@ -1,4 +1,5 @@
 import type { Tensor } from '../safetensors.js';
+import type { BaseKind } from './base.js';
 
 /**
  * Of both kinds. The head, `classifier.weight` and `classifier.bias`, may be absent in what is read (the base model's is
@@ -7,6 +8,8 @@ import type { Tensor } from '../safetensors.js';
 interface AdapterCommon {
   /** base_model_name_or_path: where the base checkpoint is, a directory or a hub id. */
   baseModel: string | null;
+  /** Which of them it is, kept in the file's metadata; null where the file says nothing (PEFT's do not). Defaults to null. */
+  baseKind?: BaseKind | null;
   /** revision: the base checkpoint's branch, tag or commit on the hub. Defaults to null, its main branch. */
   baseRevision?: string | null;
   /** Names of the classes in order, kept in the file's metadata; null where the file knows none (PEFT's do not). */

@@ -43,6 +43,7 @@ import { colorsFor, writeResult } from './terminal.js';
 interface CompareArguments extends DataArguments, DeviceArguments {
   preset: PresetName;
   model?: string;
+  base?: string;
   methods?: string[];
   epochs?: number;
   batchSize?: number;
@@ -74,6 +75,7 @@ export function compareCommand(program: Command): void {
       ).default('quick'),
     )
     .option('--model <model>', "folder or Hugging Face id of a checkpoint (default: the preset's)")
+    .option('--base <model>', 'checkpoint under the adapter, where --model is one')
     .addOption(
       names('--methods <names>', 'full, linear, prefix<virtual tokens>, lora<rank> (default: all seven runs)'),
     );
@@ -183,10 +185,11 @@ async function defaultOutput(preset: string): Promise<string> {
 }
 
 function overridesOf(options: CompareArguments): Overrides {
-  const { model, methods, epochs, batchSize, weightDecay, seed, learningRate, tensorboard } = options;
+  const { model, base, methods, epochs, batchSize, weightDecay, seed, learningRate, tensorboard } = options;
   return {
     ...given({
       model,
+      base,
       methods,
       epochs,
       batchSize,

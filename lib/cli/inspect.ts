@@ -5,6 +5,7 @@ import { isCheckpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
+import { localBase } from '../model/base.js';
 import type { FoundAddon } from '../native/find.js';
 import { glibcVersion } from '../native/host.js';
 import { packageVersion } from '../native/package.js';
@@ -122,7 +123,7 @@ async function inspectModel(source: string, options: InspectArguments): Promise<
 }
 
 async function inspectDirectory(directory: string, options: InspectArguments): Promise<Inspection> {
-  if (await isAdapter(directory)) return inspectAdapter(directory, await readAdapter(directory), options);
+  if (await isAdapter(directory)) return await inspectAdapter(directory, await readAdapter(directory), options);
   if (await isCheckpoint(directory)) return inspectCheckpoint(directory, options);
   throw new BertuneError(
     'NOT_FOUND',
@@ -175,7 +176,7 @@ async function inspectCheckpoint(directory: string, options: InspectArguments): 
   };
 }
 
-function inspectAdapter(directory: string, adapter: Adapter, options: InspectArguments): Inspection {
+async function inspectAdapter(directory: string, adapter: Adapter, options: InspectArguments): Promise<Inspection> {
   const tensors = new Map(adapter.tensors);
   if (adapter.kind === 'prefix') tensors.set('prompt_embeddings', adapter.promptEmbeddings);
   const settings =
@@ -189,10 +190,12 @@ function inspectAdapter(directory: string, adapter: Adapter, options: InspectArg
           heads: adapter.heads,
         };
   const labels = adapter.labels ?? null;
+  const base = await localBase(directory, adapter);
   const facts = {
     kind: adapter.kind,
     directory,
     base_model: adapter.baseModel,
+    base_directory: base,
     ...settings,
     labels,
     ...tensorFacts(tensors),
@@ -202,7 +205,7 @@ function inspectAdapter(directory: string, adapter: Adapter, options: InspectArg
     facts,
     lines: [
       ['kind', adapter.kind === 'lora' ? 'LoRA adapter' : 'prefix adapter'],
-      ['base model', adapter.baseModel ?? 'not named'],
+      ['base model', `${adapter.baseModel ?? 'not named'}${base === null ? ', not in a folder here' : `, in ${base}`}`],
       ...Object.entries(settings).map(([name, value]) => [name.replace('_', ' '), settingWords(value)] as const),
       ['labels', labels === null ? "not named; its rows are called as the base's" : labelWords(labels)],
       ...tensorLines(tensors),

@@ -9,6 +9,8 @@ import type { Preset } from './presets.js';
 /** What a user changes of a preset. */
 export interface Overrides {
   readonly model?: string;
+  /** Under the adapter, where the model is one. */
+  readonly base?: string;
   readonly data?: DataSource;
   readonly dataset?: Omit<DatasetOptions, 'signal'>;
   readonly methods?: readonly string[];
@@ -37,6 +39,7 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     data: overrides.data ?? preset.data,
     dataset: overrides.dataset ?? {},
     where: overrides.where ?? {},
+    ...(overrides.base !== undefined && { base: overrides.base }),
     ...(overrides.tensorboard !== undefined && { tensorboard: overrides.tensorboard }),
   };
   const seed = overrides.seed ?? preset.seed;
@@ -77,9 +80,10 @@ export async function settle<Each extends Experiment>(
   experiments: readonly [Each, ...Each[]],
   options: FindOptions,
 ): Promise<[Each, ...Each[]]> {
-  const [{ model, data }] = experiments;
+  const [{ model, base, data }] = experiments;
   const settled = {
     model: await modelDirectory(model, options),
+    ...(base !== undefined && { base: await modelDirectory(base, options) }),
     data: typeof data === 'string' ? await pinned('dataset', data, options) : data,
   };
   const [first, ...others] = experiments;

@@ -16,6 +16,7 @@ export const opendir = promisify(fs.opendir);
 export const readdir = promisify(fs.readdir);
 export const readFile = promisify(fs.readFile);
 export const readlink = promisify(fs.readlink);
+export const realpath = promisify(fs.realpath);
 export const rename = promisify(fs.rename);
 export const rm = promisify(fs.rm);
 export const rmdir = promisify(fs.rmdir);

@@ -1,20 +1,19 @@
-import { basename, isAbsolute, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type Adapter, checkAdapter, isAdapter, readAdapter } from '../adapter.js';
-import { type Checkpoint, isCheckpoint, readCheckpoint } from '../checkpoint.js';
+import { type Checkpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
-import { JOURNAL_FILE, readJournal } from '../files/journal.js';
-import { OWN_BASE } from '../files/model-files.js';
 import { readSettled } from '../files/settled.js';
-import { parseHubId } from '../hub/id.js';
-import { type FindOptions, type Found, findModel, type HubProgress } from '../hub.js';
+import type { Found, HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
 import { loadNative } from '../native.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
+import { findBase } from './base.js';
 import { type DeviceOptions, resolveDevice } from './device.js';
+import { findSettled } from './find.js';
 import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head.js';
 import { initializerOf } from './initialise.js';
 import { Model } from './model.js';
@@ -108,8 +107,9 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
       device,
       base: {
         name: base.name,
+        onHub: base.files !== null,
         revision: base.revision,
-        tokenizerFrom: base.directory,
+        directory: resolve(base.directory),
         intact: !newPooler,
         labels: head.baseLabels,
       },
@@ -141,7 +141,7 @@ async function readParts(source: string, choice: HeadChoice, options: LoadOption
 
 interface Parts {
   adapter: Adapter | null;
-  base: { name: string; revision: string | null; directory: string };
+  base: Pick<Found, 'name' | 'revision' | 'directory' | 'files'>;
   notes: readonly string[];
 }
 
@@ -149,13 +149,13 @@ interface Parts {
 async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   const { revision, signal, onProgress } = options;
   const shared = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
-  const found = await find(source, { ...shared, ...(revision === undefined ? {} : { revision }) });
+  const found = await findSettled(source, { ...shared, ...(revision === undefined ? {} : { revision }) });
   if (!(await isAdapter(found.directory))) {
     if (options.base !== undefined) {
       throw invalidOption('base', `nothing, because ${source} is no adapter directory,`, options.base);
     }
     if (options.adapter === undefined) return { adapter: null, base: found, notes: found.notes };
-    const wish = await find(expectPath('adapter', options.adapter), shared);
+    const wish = await findSettled(expectPath('adapter', options.adapter), shared);
     if (!(await isAdapter(wish.directory))) {
       throw new BertuneError('NOT_FOUND', `Expected an adapter_config.json in ${options.adapter} but there is none`);
     }
@@ -169,48 +169,8 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   const base =
     options.base === undefined
       ? await findBase(found.directory, adapter, shared)
-      : await find(expectPath('base', options.base), shared);
+      : await findSettled(expectPath('base', options.base), shared);
   return { adapter, base, notes: [...found.notes, ...base.notes] };
-}
-
-/** A model, as findModel finds it, with a note where its directory may hold what readers cannot know to belong together. */
-async function find(source: string, options: FindOptions = {}): Promise<Found> {
-  const found = await findModel(source, options);
-  const { directory, notes } = found;
-  if ((await readJournal(directory)) !== 'foreign') return found;
-  const note =
-    `Ignored ${join(directory, JOURNAL_FILE)}, which was not written here. If ${directory} is a copy of a directory in ` +
-    'which a save was interrupted, its files may come from two models: copy it again. Otherwise delete that file.';
-  return { ...found, notes: [...notes, note] };
-}
-
-/**
- * The checkpoint that an adapter says it belongs on: a folder, or a model of the hub.
- *
- * @param directory of the adapter
- */
-export async function findBase(directory: string, adapter: Adapter, options: FindOptions): Promise<Found> {
-  const named = adapter.baseModel;
-  const own = join(directory, OWN_BASE);
-  // `save` wrote the path of the time. In a directory that was moved or copied since, another may be there by now.
-  const isOwn = named === null || basename(named) === OWN_BASE;
-  if (isOwn && (await isCheckpoint(own))) return { ...(await find(own)), name: resolve(own) };
-  const places = [
-    ...(named === null ? [] : [named]),
-    ...(named === null || isAbsolute(named) ? [] : [join(directory, named)]),
-  ];
-  for (const place of places) {
-    if (await isCheckpoint(place)) return { ...(await find(place)), name: named ?? place };
-  }
-  if (named !== null && parseHubId(named) !== null) {
-    const revision = adapter.baseRevision ? { revision: adapter.baseRevision } : {};
-    return find(named, { ...options, ...revision });
-  }
-  throw new BertuneError(
-    'NOT_FOUND',
-    `Expected the base model of the adapter ${directory} in ${[...places, ...(isOwn ? [own] : [])].join(' or ')} but found none; say where it is ` +
-      'with base',
-  );
 }
 
 /** The method that an adapter continues with. Adapters hold no projection network, so a prefix goes on without. */

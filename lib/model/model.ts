@@ -19,12 +19,13 @@ import { datasetOf, Session, type Values } from './session.js';
 
 /** Where a model's frozen weights come from. */
 export interface Base {
-  /** As the caller gave it: what an adapter's base_model_name_or_path will say. */
+  /** As the caller gave it; of a model on the hub, its id. */
   name: string;
+  onHub: boolean;
   /** Its branch, tag or commit on the hub, where one was asked for; null otherwise. */
   revision: string | null;
-  /** Directory of the tokenizer's files. */
-  tokenizerFrom: string;
+  /** Its files, the tokenizer's as well. Absolute: the process may change its working directory. */
+  directory: string;
   /** Names of its classifier's rows, in the order of its file; null where nothing names them. */
   labels: readonly string[] | null;
   /** Whether the weights under an adapter are exactly those that the name leads to. */

@@ -1,4 +1,4 @@
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Adapter, writeAdapter } from '../adapter.js';
 import { arrangeHead } from '../checkpoint/head.js';
 import { checkpointFiles, encoderTensors, headTensors } from '../checkpoint.js';
@@ -11,6 +11,7 @@ import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectPath, invalidOption } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
+import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
 import { expectFinite } from './finite.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
 import type { Model } from './model.js';
@@ -107,11 +108,9 @@ async function saveAdapter(
   directory: string,
   as: string,
 ): Promise<void> {
-  const { intact, name, revision, tokenizerFrom } = model.base;
+  const { intact, directory: tokenizerFrom } = model.base;
   const ownBase = intact ? null : await filesAlone(model, { ...source, plan: { ...source.plan, lora: null } });
-  const base = intact
-    ? { baseModel: name, baseRevision: revision }
-    : { baseModel: resolve(as, OWN_BASE), baseRevision: null };
+  const base = intact ? await nameOfBase(model.base, as) : nameOfOwnBase();
   const adapter = await adapterOf(model, source, method, base);
   const arranged = intact ? inOrderOf(model.base.labels, adapter) : adapter;
   await writeAdapter(directory, arranged, {
@@ -140,14 +139,14 @@ async function filesAlone({ config, labels, pairs, base }: Model, { plan, read }
   for await (const [name, values] of mergedWeights(plan, read)) {
     tensors.set(name, await tensorOf(name, values, shapes.get(name)!));
   }
-  return checkpointFiles({ config: { ...config, pairs }, labels, tensors, head, tokenizerFrom: base.tokenizerFrom });
+  return checkpointFiles({ config: { ...config, pairs }, labels, tensors, head, tokenizerFrom: base.directory });
 }
 
 /** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
-async function strayBase(directory: string, { name, tokenizerFrom }: Model['base']): Promise<readonly string[]> {
-  if (basename(name) !== OWN_BASE) return [];
+async function strayBase(directory: string, { directory: under }: Model['base']): Promise<readonly string[]> {
+  if (basename(under) !== OWN_BASE) return [];
   const [there, base] = await Promise.all(
-    [join(directory, OWN_BASE), tokenizerFrom].map((path) => stat(path, { bigint: true }).catch(() => undefined)),
+    [join(directory, OWN_BASE), under].map((path) => stat(path, { bigint: true }).catch(() => undefined)),
   );
   const isBase = there !== undefined && there.ino === base?.ino && there.dev === base.dev;
   return isBase ? [] : MODEL_FILES;
@@ -157,7 +156,7 @@ async function adapterOf(
   { config, labels, pairs }: Model,
   { native, plan, read }: Source,
   method: LoraMethod | PrefixMethod,
-  base: { baseModel: string; baseRevision: string | null },
+  base: BaseName,
 ): Promise<Adapter> {
   const shapes = new Map(plan.parameters.map(({ name, shape }) => [name, shape]));
   const named = (wanted: (name: string) => boolean) => new Map([...shapes].filter(([name]) => wanted(name)));

@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
+import { readConfig } from '../../lib/checkpoint/config.js';
 import { TextClassifier } from '../../lib/classifier.js';
 import { PRESETS } from '../../lib/compare/presets.js';
 import { comparisonExperiments, settle } from '../../lib/compare/settings.js';
@@ -12,7 +13,8 @@ import { lora } from '../../lib/methods.js';
 import { executeRun } from '../../lib/run/execute.js';
 import { Trainer } from '../../lib/trainer.js';
 import { runCli } from '../cli/run-cli.js';
-import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
+import { copyWith, expectRefusal, useTemporaryDirectory } from '../lib/files.js';
+import { writeTinyAdapter } from '../lib/tiny-adapters.js';
 import { LABELS, tinySplit } from '../lib/tiny-model.js';
 import type { FakeHub, FakeRepository } from './fake-hub.js';
 import { COMMIT, OTHER_COMMIT, paperModel, tinyModel, useEnvironment, useFakeHubs } from './support.js';
@@ -354,6 +356,38 @@ describe('the Hugging Face hub', function () {
       expect(second.seen.some(({ path }) => path.endsWith('/api/models/org/tiny/revision/v2'))).to.equal(true);
       expect(second.transfers('model.safetensors'), 'fetched before').to.deep.equal([]);
       expect(hub.transfers('model.safetensors')).not.to.deep.equal([]);
+    });
+
+    it('asks for no base that was a folder, and says so where a name may have been one', async () => {
+      const tiny = await tinyModel(directory.path('tiny'), 'models/base');
+      const config = await readConfig(directory.path('tiny'));
+      const adapter = { rank: 2, alpha: 4, targets: ['query'], labels: LABELS, seed: 1 };
+      const out = directory.path('out');
+      const save = (base: string) => writeTinyAdapter(out, base, config, adapter);
+      const hub = await use({ ...tiny, refs: { v2: COMMIT } });
+      for (const folder of ['../base', './models/base', '/models/base', 'C:\\models\\base', 'a/models/base']) {
+        await save(folder);
+        await expectRefusal(TextClassifier.load(out, CPU), 'NOT_FOUND', folder, 'there is no folder', 'with base');
+        expect(hub.seen, folder).to.deep.equal([]);
+      }
+      // Version 0.1.0 wrote a folder's path as it was given: only the hub can tell whether it is an id.
+      await save('models/base');
+      await using model = await TextClassifier.load(out, CPU);
+      expect(model.notes.join()).to.match(/models\/base was taken from the hub \(no such folder: there is no folder/);
+      await save('models/other');
+      await expectRefusal(
+        TextClassifier.load(out, CPU),
+        'NOT_FOUND',
+        `no such folder: there is no folder ${directory.path('out/models/other')}`,
+        'As an id of the hub: ',
+        'with base (--base on the command line)',
+      );
+      // PEFT and this version say that it is one.
+      await copyWith(out, out, 'adapter_config.json', (json) => {
+        Object.assign(json, { base_model_name_or_path: 'models/base', revision: 'v2' });
+      });
+      await using known = await TextClassifier.load(out, CPU);
+      expect(known.notes.join()).to.not.include('taken from the hub');
     });
   });
 

@@ -1,0 +1,144 @@
+import { basename, isAbsolute, relative, resolve, sep, win32 } from 'node:path';
+import { type Adapter, isAdapter } from '../adapter.js';
+import { isCheckpoint } from '../checkpoint.js';
+import { EMBEDDED_MODEL, embeddedModel, wasEmbeddedModel } from '../embedded.js';
+import { BertuneError } from '../errors.js';
+import { isDirectory } from '../files/input.js';
+import { OWN_BASE } from '../files/model-files.js';
+import { realPlace } from '../files/real.js';
+import { parseHubId } from '../hub/id.js';
+import type { FindOptions, Found } from '../hub.js';
+import { findSettled } from './find.js';
+import type { Base } from './model.js';
+
+/*
+ * How an adapter names the checkpoint under it, so that the name holds when both are moved: the model that comes with the
+ * package by its name, a model of the hub by its id, a folder by its path from the adapter's directory. Such a path begins
+ * with a dot: it cannot be taken for an id, and a folder is never asked of the hub.
+ */
+
+/** What an adapter's files say of its base. */
+export type BaseName = Required<Pick<Adapter, 'baseModel' | 'baseRevision' | 'baseKind'>>;
+
+const HOW_TO_NAME_IT = 'say where it is with base (--base on the command line): a folder, or an id of the hub';
+
+/**
+ * What the files of an adapter are to say of its base.
+ *
+ * @param directory of the adapter, as it will be called
+ */
+export async function nameOfBase({ name, onHub, revision, directory: base }: Base, directory: string) {
+  if (onHub) return { baseModel: name, baseRevision: revision, baseKind: 'hub' } satisfies BaseName;
+  const place = await realPlace(base);
+  if (place === (await realPlace(embeddedModel()))) {
+    return { baseModel: EMBEDDED_MODEL, baseRevision: null, baseKind: 'built-in' } satisfies BaseName;
+  }
+  return pathOfBase(place, await realPlace(directory));
+}
+
+/** What the files of an adapter are to say of the base that is saved in its own directory. */
+export function nameOfOwnBase(): BaseName {
+  return pathOfBase(OWN_BASE, '.');
+}
+
+function pathOfBase(base: string, directory: string): BaseName {
+  const path = relative(directory, base);
+  // There is none to another drive.
+  const from = isAbsolute(path) ? path : path.split(sep).join('/');
+  const isPlain = isAbsolute(from) || /^\.\.(\/|$)/.test(from);
+  return { baseModel: isPlain ? from : `./${from}`, baseRevision: null, baseKind: 'folder' };
+}
+
+/**
+ * The folder in which an adapter's base is, without asking the hub.
+ *
+ * @param directory of the adapter
+ * @returns null where it is not here, or on the hub
+ */
+export async function localBase(directory: string, adapter: Adapter): Promise<string | null> {
+  for (const place of await placesOf(directory, adapter)) if (await isCheckpoint(place)) return place;
+  return null;
+}
+
+/**
+ * The checkpoint that an adapter says it belongs on: a folder, the model that comes with the package, or a model of the hub.
+ *
+ * @param directory of the adapter
+ * @throws BertuneError NOT_FOUND naming the places that were looked at; for a model of the hub as findModel
+ */
+export async function findBase(directory: string, adapter: Adapter, options: FindOptions): Promise<Found> {
+  const { baseModel: named, baseRevision, baseKind } = adapter;
+  const place = await localBase(directory, adapter);
+  if (place !== null) {
+    const found = await findSettled(place);
+    const moved =
+      named !== null && named !== EMBEDDED_MODEL && place === embeddedModel() && !(await isDirectory(named));
+    return moved ? { ...found, notes: [...found.notes, takenForEmbedded(directory, named)] } : found;
+  }
+  if (named === null || looksLikePath(named) || parseHubId(named) === null) {
+    throw new BertuneError(
+      'NOT_FOUND',
+      `The base model of the adapter ${directory}${named === null ? ', which names none,' : `, ${named},`} is not ` +
+        `here: ${await looked(await placesOf(directory, adapter))}; ${HOW_TO_NAME_IT}`,
+    );
+  }
+  const isId = baseKind === 'hub' || baseRevision;
+  const folders = isId ? '' : ` (no such folder: ${await looked(await placesOf(directory, adapter))})`;
+  const found = await findSettled(named, { ...options, ...(baseRevision ? { revision: baseRevision } : {}) }).catch(
+    (cause) => {
+      if (!(cause instanceof BertuneError) || cause.code === 'ABORTED' || cause.code === 'INVALID_OPTION') throw cause;
+      throw new BertuneError(
+        cause.code,
+        `The base model of the adapter ${directory} is ${named}${folders}. As an id of the hub: ${cause.message}; ` +
+          HOW_TO_NAME_IT,
+        { cause },
+      );
+    },
+  );
+  // Saved here before the files said what a name is: it may have been a folder's.
+  if (isId || !adapter.labels) return found;
+  const note = `The base model ${named} was taken from the hub${folders}. If it was a folder, ${HOW_TO_NAME_IT}.`;
+  return { ...found, notes: [...found.notes, note] };
+}
+
+/** Where an adapter's base may be on this machine, the likeliest first. Absolute. */
+async function placesOf(directory: string, { baseModel: named, baseKind }: Adapter): Promise<string[]> {
+  const own = resolve(directory, OWN_BASE);
+  if (named === null) return [own];
+  if (baseKind === 'built-in') return [embeddedModel()];
+  // A folder of the id in the working directory goes before the hub, as everywhere.
+  if (baseKind === 'hub') return [resolve(named)];
+  const places = isAnyAbsolute(named)
+    ? [named]
+    : [resolve(await realPlace(directory), named), resolve(directory, named)];
+  if (baseKind !== 'folder') {
+    // Of other tools, and saved here before: relative to the working directory of the time. What `save` had put beside the
+    // adapter goes first: where its path led, another may be by now.
+    if (basename(named.replaceAll('\\', '/')) === OWN_BASE) places.unshift(own);
+    if (!isAnyAbsolute(named)) places.push(resolve(named));
+    if (named === EMBEDDED_MODEL || wasEmbeddedModel(named)) places.push(embeddedModel());
+  }
+  return [...new Set(places)];
+}
+
+/** Whether a name is a path and no id, on whatever system it was written. */
+function looksLikePath(name: string): boolean {
+  return isAnyAbsolute(name) || /^\.{1,2}([/\\]|$)/.test(name);
+}
+
+function isAnyAbsolute(name: string): boolean {
+  return isAbsolute(name) || win32.isAbsolute(name);
+}
+
+function takenForEmbedded(directory: string, named: string): string {
+  return `The base model of ${directory}, ${named}, is not here; it is taken for the built-in ${EMBEDDED_MODEL}.`;
+}
+
+/** The places where there is no checkpoint, and what is there. */
+async function looked(places: readonly string[]): Promise<string> {
+  const words = places.map(async (place) => {
+    if (await isAdapter(place)) return `${place} is an adapter, no checkpoint`;
+    return (await isDirectory(place)) ? `${place} holds no config.json` : `there is no folder ${place}`;
+  });
+  return (await Promise.all(words)).join(', ');
+}
