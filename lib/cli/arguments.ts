@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { expectEncoding } from '../data/encoding.js';
 import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
 import type { DeviceOptions } from '../model/device.js';
 import {
@@ -117,6 +118,9 @@ export interface DataArguments {
   textPairColumn?: string;
   labelColumn?: string;
   labels?: string[];
+  encoding?: string;
+  header?: boolean;
+  skipInvalid?: true;
   delimiter?: string;
   quoting?: Quoting;
   config?: string;
@@ -147,6 +151,9 @@ export function addDataOptions(command: Command, { training }: { training: boole
     .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)')
     .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
     .addOption(names('--labels <names>', 'names of the labels 0, 1, ... where data or model only number them'))
+    .addOption(parsed('--encoding <name>', 'encoding of text files (default: utf-8)', expectEncoding))
+    .option('--no-header', 'columns have no names in a first line, but are numbered: --text-column 1')
+    .option('--skip-invalid', 'leave out rows that would be refused, and count them')
     .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
     .addOption(choice('--quoting <name>', 'quotes around columns; none: as characters (default: auto)', QUOTINGS))
     .option('--config <name>', "configuration of --data (default: its card's own)");
@@ -173,8 +180,10 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
   if (validationFraction === undefined && testFraction === undefined && splitSeed !== undefined) {
     throw invalidOption('--split-seed', 'nothing without --validation-fraction or --test-fraction', splitSeed);
   }
+  const { encoding, skipInvalid } = options;
   return {
-    ...given({ textColumn, textPairColumn, labelColumn, labels, delimiter, quoting, config }),
+    ...given({ textColumn, textPairColumn, labelColumn, labels, encoding, skipInvalid, delimiter, quoting, config }),
+    ...(options.header === false && { header: false }),
     ...(Object.keys(split).length > 0 && { split }),
   };
 }
