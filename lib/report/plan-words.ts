@@ -16,12 +16,13 @@ export interface PlannedRun {
 /** How long a run is, and why: `600: 6 epochs of 100 (default: at least 600 steps), 16 examples each`. */
 export function stepsWords({ settings, options, plan }: PlannedRun): string {
   const { totalSteps, stepsPerEpoch } = plan;
+  const meanTokens = plan.tokens / plan.examples;
   const epochs = totalSteps / stepsPerEpoch;
   const isDefault = options.epochs === undefined && options.maxSteps === undefined;
   return (
     `${formatCount(totalSteps)}: ${epochs === 1 ? '1 epoch' : `${formatFixed(epochs, 2).replace(/\.?0+$/, '')} epochs`} of ` +
     formatCount(stepsPerEpoch) +
-    (isDefault ? ` (default: ${defaultEpochsReason(settings.method.kind, stepsPerEpoch)})` : '') +
+    (isDefault ? ` (default: ${defaultEpochsReason(settings.method.kind, { stepsPerEpoch, meanTokens })})` : '') +
     `, ${formatCount(settings.batchSize * settings.gradientAccumulation)} examples each`
   );
 }

@@ -1,5 +1,5 @@
-import { METHOD_KINDS, type MethodKind } from '../methods.js';
-import { expectOneOf, expectPositiveInteger } from '../options.js';
+import { expectMethod, type Method, type MethodKind } from '../methods.js';
+import { expectPositiveInteger } from '../options.js';
 
 /*
  * What a run is trained with where nobody says: a learning rate for the method and the size of the model, and enough
@@ -9,31 +9,40 @@ import { expectOneOf, expectPositiveInteger } from '../options.js';
 /**
  * Learning rates by hidden size, with a warm-up of WARMUP_SHARE and a linear decay.
  *
- * - hidden 256: measured on bert-mini with small data sets of 2 to 12 classes.
- * - hidden 768 and 1024, full: the BERT paper (arXiv:1810.04805, appendix A.3) trains with 5e-5, 3e-5 or 2e-5.
- * - lora: the LoRA paper (arXiv:2106.09685, table 9) trains RoBERTa base with 4e-4 to 5e-4 and large with 2e-4 to 4e-4.
- * - prefix and linear: PEFT's examples of prompt methods for sequence classification train RoBERTa large with 1e-3.
+ * - hidden 256: measured on bert-mini with small data sets of 2 to 12 classes (bench/defaults.js). Half as much learns too
+ *   little in LEAST_STEPS; at twice as much, prefix tuning and LoRA may end at the most frequent class.
+ * - full: the BERT paper (arXiv:1810.04805, appendix A.3) trains base and large with 2e-5 to 5e-5.
+ * - lora, at rank 8 and alpha 32: the LoRA paper (arXiv:2106.09685, table 9) trains RoBERTa base with 5e-4 and large with
+ *   3e-4 at alpha = rank, a quarter of the update.
+ * - prefix with its network: the prefix tuning paper (arXiv:2101.00190, section 5.3) trains with 5e-5 to 8e-5.
+ * - prefix without: P-tuning v2 (arXiv:2110.07602) trains BERT large with 5e-3 to 1e-2.
+ * - linear: PEFT's examples of frozen encoders for sequence classification train RoBERTa large with 1e-3.
  */
-const LEARNING_RATES: Readonly<Record<MethodKind, readonly Anchor[]>> = {
+const LEARNING_RATES: Readonly<Record<MethodKind | 'prefix without projection', readonly Anchor[]>> = {
   full: [
     { hidden: 256, rate: 3e-4 },
-    { hidden: 768, rate: 5e-5 },
+    { hidden: 768, rate: 3e-5 },
     { hidden: 1024, rate: 2e-5 },
   ],
   lora: [
-    { hidden: 256, rate: 2e-3 },
-    { hidden: 768, rate: 3e-4 },
-    { hidden: 1024, rate: 2e-4 },
+    { hidden: 256, rate: 1.6e-3 },
+    { hidden: 768, rate: 2e-4 },
+    { hidden: 1024, rate: 1.5e-4 },
   ],
   prefix: [
-    { hidden: 256, rate: 1e-3 },
-    { hidden: 768, rate: 5e-4 },
-    { hidden: 1024, rate: 3e-4 },
+    { hidden: 256, rate: 6e-4 },
+    { hidden: 768, rate: 1e-4 },
+    { hidden: 1024, rate: 7e-5 },
+  ],
+  'prefix without projection': [
+    { hidden: 256, rate: 1e-2 },
+    { hidden: 768, rate: 7e-3 },
+    { hidden: 1024, rate: 5e-3 },
   ],
   linear: [
     { hidden: 256, rate: 1e-2 },
     { hidden: 768, rate: 1e-3 },
-    { hidden: 1024, rate: 8e-4 },
+    { hidden: 1024, rate: 1e-3 },
   ],
 };
 
@@ -43,12 +52,18 @@ interface Anchor {
   rate: number;
 }
 
+/** The rank that LoRA's rates are for. An update of r terms grows with √r; its rate falls as much. */
+const LORA_RANK = 8;
+
 /** Optimiser steps that a method needs to get somewhere, whatever the size of the data. */
-const LEAST_STEPS: Readonly<Record<MethodKind, number>> = { full: 600, lora: 600, prefix: 1000, linear: 1000 };
+const LEAST_STEPS: Readonly<Record<MethodKind, number>> = { full: 600, lora: 1200, prefix: 2500, linear: 2000 };
+
+/** Texts of more tokens teach more in a step, and cost more: as many fewer steps will do. */
+const SHORT_TEXT = 128;
 
 const LEAST_EPOCHS = 3;
 /** Of a handful of examples, more passes teach nothing new. */
-const MOST_EPOCHS = 40;
+const MOST_EPOCHS = 100;
 
 /** Share of the steps over which a default rate rises from 0: without it, high rates end at the most frequent class. */
 const WARMUP_SHARE = 0.1;
@@ -61,34 +76,52 @@ const ROUND_STEPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80
 /**
  * The learning rate that a Trainer takes for a method on a model of a size where it is given none.
  *
- * @param method its kind
+ * @param method with its options: LoRA's rank counts, and whether a prefix has a network
  * @param hiddenSize of the model, `hidden_size` in its config.json
  * @returns a rate of two significant digits; between sizes that were measured on a straight line of logarithms, beyond
  *   them that of the nearest
  * @throws BertuneError INVALID_OPTION
  */
-export function defaultLearningRate(method: MethodKind, hiddenSize: number): number {
-  const anchors = LEARNING_RATES[expectOneOf('method', method, METHOD_KINDS)];
-  const size = expectPositiveInteger('hiddenSize', hiddenSize);
+export function defaultLearningRate(method: Method, hiddenSize: number): number {
+  const chosen = expectMethod('method', method);
+  const isDirect = chosen.kind === 'prefix' && !chosen.projection;
+  const anchors = LEARNING_RATES[isDirect ? 'prefix without projection' : chosen.kind];
+  const rate = rateAt(anchors, expectPositiveInteger('hiddenSize', hiddenSize));
+  return Number((chosen.kind === 'lora' ? rate * Math.sqrt(LORA_RANK / chosen.rank) : rate).toPrecision(2));
+}
+
+function rateAt(anchors: readonly Anchor[], size: number): number {
   const above = anchors.findIndex(({ hidden }) => hidden >= size);
-  if (above < 0) return anchors.at(-1)!.rate;
-  const to = anchors[above]!;
+  const to = anchors[above] ?? anchors.at(-1)!;
   const from = anchors[above - 1] ?? to;
   if (from === to) return to.rate;
   const share = Math.log(size / from.hidden) / Math.log(to.hidden / from.hidden);
-  return Number((from.rate * (to.rate / from.rate) ** share).toPrecision(2));
+  return from.rate * (to.rate / from.rate) ** share;
+}
+
+/** Training examples as the default number of epochs sees them. */
+export interface TrainingSize {
+  /** Optimiser steps an epoch. */
+  stepsPerEpoch: number;
+  /** Tokens of a training text, on average. */
+  meanTokens: number;
 }
 
 /** Epochs of a run that is told neither epochs nor steps: at least 3, and as many as come to the method's LEAST_STEPS. */
-export function defaultEpochs(method: MethodKind, stepsPerEpoch: number): number {
-  return Math.max(LEAST_EPOCHS, Math.min(MOST_EPOCHS, Math.ceil(LEAST_STEPS[method] / stepsPerEpoch)));
+export function defaultEpochs(method: MethodKind, size: TrainingSize): number {
+  const wanted = Math.ceil(leastSteps(method, size) / size.stepsPerEpoch);
+  return Math.max(LEAST_EPOCHS, Math.min(MOST_EPOCHS, wanted));
+}
+
+function leastSteps(method: MethodKind, { meanTokens }: TrainingSize): number {
+  return Math.round(LEAST_STEPS[method] * Math.min(1, SHORT_TEXT / meanTokens));
 }
 
 /** What a default number of epochs was chosen by, in words. */
-export function defaultEpochsReason(method: MethodKind, stepsPerEpoch: number): string {
-  const least = LEAST_STEPS[method];
-  if (LEAST_EPOCHS * stepsPerEpoch >= least) return `${LEAST_EPOCHS} epochs`;
-  return MOST_EPOCHS * stepsPerEpoch < least ? `at most ${MOST_EPOCHS} epochs` : `at least ${least} steps`;
+export function defaultEpochsReason(method: MethodKind, size: TrainingSize): string {
+  const least = leastSteps(method, size);
+  if (LEAST_EPOCHS * size.stepsPerEpoch >= least) return `${LEAST_EPOCHS} epochs`;
+  return MOST_EPOCHS * size.stepsPerEpoch < least ? `at most ${MOST_EPOCHS} epochs` : `at least ${least} steps`;
 }
 
 /** Steps of warm-up of a run that is told neither a learning rate nor a warm-up; none where there are fewer than ten. */

@@ -17,7 +17,13 @@ import {
   MOST_INT32,
 } from '../options.js';
 import { SCHEDULES, type ScheduleName } from '../schedule.js';
-import { defaultEpochs, defaultLearningRate, defaultLoggingSteps, defaultWarmupSteps } from './defaults.js';
+import {
+  defaultEpochs,
+  defaultLearningRate,
+  defaultLoggingSteps,
+  defaultWarmupSteps,
+  type TrainingSize,
+} from './defaults.js';
 
 /** What the best epoch can be told by. All but the loss: the higher the better. */
 export const BEST_METRICS = Object.freeze([
@@ -40,7 +46,7 @@ export type BestMetric = (typeof BEST_METRICS)[number];
 export interface TrainerOptions {
   /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
   method?: Method;
-  /** The highest learning rate. Defaults to `defaultLearningRate` of the method's kind and the model's hidden size. */
+  /** The highest learning rate. Defaults to `defaultLearningRate` of the method and the model's hidden size. */
   learningRate?: number;
   /**
    * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 40, as come to
@@ -235,7 +241,7 @@ export function resolveTrainerOptions(
   if (options.warmupSteps !== undefined && options.warmupRatio !== undefined) {
     throw invalidOption('warmupRatio', 'nothing beside warmupSteps (one of the two)', options.warmupRatio);
   }
-  const learningRate = options.learningRate ?? defaultLearningRate(method.kind, hiddenSize);
+  const learningRate = options.learningRate ?? defaultLearningRate(method, hiddenSize);
   // A rate that was given is the caller's, and so is how it is reached.
   const warmsUp = options.learningRate === undefined && options.warmupRatio === undefined;
   const { epochs, warmupSteps = warmsUp ? null : 0, loggingSteps = 'auto' } = options;
@@ -273,13 +279,14 @@ export function resolveTrainerOptions(
   });
 }
 
-/** What the settings come to for a run of so many optimiser steps an epoch. */
+/** What the settings come to for training examples of a size. */
 export function settleSettings(
   settings: TrainerSettings,
-  stepsPerEpoch: number,
+  size: TrainingSize,
 ): { settings: RunSettings; totalSteps: number } {
   const { maxSteps, method, warmupRatio, loggingSteps } = settings;
-  const epochs = settings.epochs ?? (maxSteps ? maxSteps / stepsPerEpoch : defaultEpochs(method.kind, stepsPerEpoch));
+  const { stepsPerEpoch } = size;
+  const epochs = settings.epochs ?? (maxSteps ? maxSteps / stepsPerEpoch : defaultEpochs(method.kind, size));
   const totalSteps = maxSteps ?? Math.ceil(epochs * stepsPerEpoch);
   const warmupSteps = settings.warmupSteps ?? defaultWarmupSteps(totalSteps);
   return {

@@ -44,7 +44,8 @@ export async function planRun(
   const examples = offsets.length - 1;
   const batchesPerEpoch = Math.ceil(examples / batchSize);
   const stepsPerEpoch = Math.ceil(batchesPerEpoch / gradientAccumulation);
-  const { settings, totalSteps } = settleSettings(given, stepsPerEpoch);
+  const meanTokens = offsets[examples]! / examples;
+  const { settings, totalSteps } = settleSettings(given, { stepsPerEpoch, meanTokens });
   const { warmupSteps } = settings;
   const epochs = Math.ceil(totalSteps / stepsPerEpoch);
   expectPositiveInteger(`${given.maxSteps === null ? 'epochs' : 'maxSteps'} in steps`, totalSteps, MOST_INT32);

@@ -599,9 +599,12 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     ],
     defaultLearningRate: [
       argument('defaultLearningRate method', 'method', (value) => bertune.defaultLearningRate(value, 768), []),
-      argument('defaultLearningRate hiddenSize', 'hiddenSize', (value) => bertune.defaultLearningRate('full', value), [
-        '2^31',
-      ]),
+      argument(
+        'defaultLearningRate hiddenSize',
+        'hiddenSize',
+        (value) => bertune.defaultLearningRate(bertune.full(), value),
+        ['2^31'],
+      ),
     ],
     tensorBoard: [
       argument('tensorBoard trainer', 'trainer', (value) => bertune.tensorBoard(value, out), []),

@@ -10,7 +10,7 @@ describe('trainer options', () => {
   it('default to those of TrainingArguments', () => {
     expect(resolveTrainerOptions({}, MODEL)).to.deep.equal({
       method: full(),
-      learningRate: 5e-5,
+      learningRate: 3e-5,
       epochs: null,
       maxSteps: null,
       batchSize: 16,
@@ -45,7 +45,7 @@ describe('trainer options', () => {
     for (const method of [full(), linear(), prefix(), lora()]) {
       for (const hiddenSize of [256, 768]) {
         const { learningRate } = resolveTrainerOptions({ method }, { ...MODEL, hiddenSize });
-        expect(learningRate).to.equal(defaultLearningRate(method.kind, hiddenSize));
+        expect(learningRate).to.equal(defaultLearningRate(method, hiddenSize));
       }
     }
     expect(resolveTrainerOptions({ method: lora(), learningRate: 0.5 }, MODEL).learningRate).to.equal(0.5);
@@ -53,7 +53,10 @@ describe('trainer options', () => {
 
   it('fill in what depends on the data once it is known', () => {
     const settled = (options: TrainerOptions, stepsPerEpoch: number) => {
-      const { settings, totalSteps } = settleSettings(resolveTrainerOptions(options, MODEL), stepsPerEpoch);
+      const { settings, totalSteps } = settleSettings(resolveTrainerOptions(options, MODEL), {
+        stepsPerEpoch,
+        meanTokens: 20,
+      });
       const { epochs, warmupSteps, loggingSteps } = settings;
       return { totalSteps, epochs, warmupSteps, loggingSteps };
     };
@@ -69,7 +72,8 @@ describe('trainer options', () => {
 
   it('warm up of themselves only with a learning rate of their own, so that a given one is as in TrainingArguments', () => {
     const warmup = (options: TrainerOptions) =>
-      settleSettings(resolveTrainerOptions({ maxSteps: 100, ...options }, MODEL), 10).settings.warmupSteps;
+      settleSettings(resolveTrainerOptions({ maxSteps: 100, ...options }, MODEL), { stepsPerEpoch: 10, meanTokens: 20 })
+        .settings.warmupSteps;
     expect(warmup({})).to.equal(10);
     expect(warmup({ learningRate: 5e-5 })).to.equal(0);
     expect(warmup({ warmupSteps: 0 })).to.equal(0);

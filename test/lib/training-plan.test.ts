@@ -35,13 +35,15 @@ describe('training plan', () => {
     expect(plan.epochs).to.equal(2);
     expect(plan.warmupSteps).to.equal(2);
     expect(plan.learningRate(0)).to.equal(0);
-    expect(plan.learningRate(2)).to.equal(5e-5);
+    expect(plan.learningRate(2)).to.equal(3e-5);
   });
 
   it('takes epochs by the size of the data, and says what they came to', async () => {
-    const small = await planOf(1600, {});
-    expect(small).to.include({ stepsPerEpoch: 100, totalSteps: 600, epochs: 6, warmupSteps: 60 });
-    expect(small.settings).to.include({ epochs: 6, warmupSteps: 60, loggingSteps: 12 });
+    const small = await planOf(250, {});
+    expect(small).to.include({ stepsPerEpoch: 16, totalSteps: 608, epochs: 38, warmupSteps: 60 });
+    expect(small.settings).to.include({ epochs: 38, warmupSteps: 60, loggingSteps: 15 });
+    // Of 256 tokens on average: half as many steps will do.
+    expect(await planOf(511, {})).to.include({ stepsPerEpoch: 32, totalSteps: 320, epochs: 10 });
     expect(await planOf(16_000, {})).to.include({ totalSteps: 3000, epochs: 3 });
   });
 
