@@ -15,13 +15,15 @@ import { datasetOf } from './model/session.js';
 import type { NativeSession } from './native.js';
 import { expectAbortSignal, expectObject, expectPath, invalidOption } from './options.js';
 import type { EncodedTexts } from './tokenizer.js';
+import { advise } from './training/advice.js';
+import { adviceText } from './training/advice-words.js';
 import { BestModel } from './training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from './training/checkpoint/directories.js';
 import { placeRun } from './training/checkpoint/place.js';
 import { evaluateSplit, expectSplit, type LoadedSplit, type LossOptions } from './training/evaluation.js';
 import type { EvaluateResult, Resumption, TrainerEvents, TrainingPlan, TrainResult } from './training/events.js';
 import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './training/options.js';
-import { balancedWeights, planRun, type RunPlan } from './training/plan.js';
+import { balancedWeights, countClasses, planRun, type RunPlan } from './training/plan.js';
 import { TrainingRun } from './training/run.js';
 import { createTrainerState, type TrainerState } from './training/state.js';
 
@@ -188,7 +190,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const plan = await planRun(encoded.offsets, given, signal);
     const { settings } = plan;
     this.#settings = settings;
-    if (settings.classWeights === 'balanced') this.#classWeights = balancedWeights(train.labels, model.labels.length);
+    const classCounts = countClasses(train.labels, model.labels.length);
+    if (settings.classWeights === 'balanced') this.#classWeights = balancedWeights(classCounts);
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
 
@@ -220,13 +223,28 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss();
       const parts = { native, plan, dataset, validation: evaluated, labels, loss, trainable, best, state };
-      return new TrainingRun({ ...parts, position, checkpoints, signal, expectUsable, events: this }).run();
+      const outcome = await new TrainingRun({
+        ...parts,
+        position,
+        checkpoints,
+        signal,
+        expectUsable,
+        events: this,
+      }).run();
+      return { ...outcome, epochs: position.epochs };
     };
-    const { stopped, summary } = await session.withDataset(datasetOf(encoded, train.labels), (dataset, native) => {
-      if (!validation || !encodedValidation) return run(native, dataset, null);
-      return session.withDataset(datasetOf(encodedValidation), (handle) =>
-        run(native, dataset, this.#loaded(validation, encodedValidation, handle)),
-      );
+    const { stopped, summary, evaluation, epochs } = await session.withDataset(
+      datasetOf(encoded, train.labels),
+      (dataset, native) => {
+        if (!validation || !encodedValidation) return run(native, dataset, null);
+        return session.withDataset(datasetOf(encodedValidation), (handle) =>
+          run(native, dataset, this.#loaded(validation, encodedValidation, handle)),
+        );
+      },
+    );
+    const advice = advise({
+      ...{ settings, hiddenSize: model.config.hiddenSize, labels: model.labels, counts: classCounts },
+      ...{ stopped, steps: summary.step, epochs, logHistory: state.log_history, metrics: evaluation?.metrics ?? null },
     });
     return {
       stopped,
@@ -243,6 +261,9 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       trainableParameters: counts.trainable,
       totalParameters: counts.total,
       best: best?.best ?? null,
+      evaluation,
+      classCounts,
+      advice: advice.map((each) => adviceText(each, 'code')),
     };
   }
 

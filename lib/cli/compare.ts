@@ -249,5 +249,6 @@ async function carryOut(
   const seconds = formatSeconds((performance.now() - start) / 1000);
   const outcome = run.error ? `${run.status} [${run.error.code}]` : `accuracy ${formatMetric(run.test?.accuracy)}`;
   progress.note(`${title}: ${outcome}, ${seconds} s`);
+  for (const line of run.advice ?? []) progress.note(`${experiment.title}: advice: ${line}`);
   return run;
 }

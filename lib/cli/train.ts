@@ -36,6 +36,7 @@ import {
   addCheckpointOptions,
   type CheckpointArguments,
   continuesInOutput,
+  expectResumable,
   resumeOf,
   savingOptions,
 } from './checkpoint-arguments.js';
@@ -104,6 +105,7 @@ async function train(options: TrainArguments): Promise<void> {
     const find = { signal, onProgress: downloadProgress(progress) };
     // Before the work, not after it: a refusal must cost neither a transfer nor a trained model.
     const continues = await continuesInOutput(options);
+    if (!options.overwrite) await expectResumable(options);
     const overwrite = continues || (options.overwrite ?? false);
     const prepare = () => prepareOutputDirectory(options.output, { overwrite, files: OUTPUT_FILES });
     if (await isRemote('model', options.model)) await prepare();
@@ -120,6 +122,7 @@ async function train(options: TrainArguments): Promise<void> {
       try {
         await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
       } finally {
+        for (const line of record.advice ?? []) progress.note(`advice: ${line}`);
         progress.note(`saved in ${options.output}`);
       }
     });

@@ -92,6 +92,8 @@ export interface RunRecord {
   readonly train_loss?: number;
   readonly train_samples_per_second?: number;
   readonly train_steps_per_second?: number;
+  /** What to do differently next time, in sentences; absent where there is nothing to say. */
+  readonly advice?: readonly string[];
   /** The split that the comparison is made on. */
   readonly test?: MetricsRecord;
   readonly epoch_history: readonly EpochRecord[];

@@ -8,6 +8,8 @@ import { NEW_CLASSIFIER } from '../model/load.js';
 import { processPeakMemory } from '../model/memory.js';
 import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
 import { Trainer } from '../trainer.js';
+import { advise } from '../training/advice.js';
+import { adviceText } from '../training/advice-words.js';
 import type { EvaluateResult, TrainResult } from '../training/events.js';
 import type { Experiment } from './experiment.js';
 
@@ -126,11 +128,23 @@ export class Run implements AsyncDisposable {
       settings: method === null ? {} : snakeCase(settingsOf(this.trainer.settings, this.model.labels)),
       parameters: { trainable: method === null ? 0 : trainable, total },
       memory: this.#memory(),
+      ...(trained && this.#advice(trained, test)),
       ...(trained ? trainedRecord(trained) : state && { steps: state.global_step, epochs: state.epoch }),
       ...(test && { test: metricsRecord(test) }),
       epoch_history: this.#epochs,
       log_history: (state?.log_history ?? []).map((row) => ({ ...row })),
     };
+  }
+
+  /** Advice in the words of the command line; of the test split where nothing was evaluated before. */
+  #advice(trained: TrainResult, test: EvaluateResult | undefined): Pick<RunRecord, 'advice'> {
+    const { stopped, steps, logHistory, classCounts, evaluation } = trained;
+    const advice = advise({
+      ...{ settings: this.trainer.settings, hiddenSize: this.model.config.hiddenSize, labels: this.model.labels },
+      ...{ counts: classCounts, stopped, steps, epochs: this.#epochs, logHistory },
+      metrics: (evaluation ?? test)?.metrics ?? null,
+    });
+    return advice.length === 0 ? {} : { advice: advice.map((each) => adviceText(each, 'shell')) };
   }
 
   #memory(): MemoryRecord {

@@ -98,6 +98,18 @@ export interface TrainResult {
   totalParameters: number;
   /** The best value of `metricForBest` and its step; null where no best epoch was looked for. */
   best: { metric: number; step: number; epoch: number } | null;
+  /**
+   * The last evaluation on the validation split, with `loadBestModel` that of the best epoch; null where none was made since
+   * the run began, or went on.
+   */
+  evaluation: EvaluateResult | null;
+  /** Training examples of each class (NC), in the order of the model's labels. */
+  classCounts: readonly number[];
+  /**
+   * What to do differently next time, in sentences, from what was seen: a loss that is still falling, or has run away; a
+   * validation loss that rises; a class that is never predicted; predictions no better than guesses. Empty after a good run.
+   */
+  advice: readonly string[];
 }
 
 /** Events of a Trainer with the arguments of their listeners. */

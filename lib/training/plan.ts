@@ -72,10 +72,16 @@ export async function planRun(
   };
 }
 
-/** scikit-learn's 'balanced': N / (classes that occur · count of the class); 1 for a class that does not occur. */
-export function balancedWeights(labels: Int32Array, classes: number): number[] {
+/** Examples of each class (NC). */
+export function countClasses(labels: Int32Array, classes: number): number[] {
   const counts = new Array<number>(classes).fill(0);
   for (const label of labels) counts[label]! += 1;
+  return counts;
+}
+
+/** scikit-learn's 'balanced': N / (classes that occur · count of the class); 1 for a class that does not occur. */
+export function balancedWeights(counts: readonly number[]): number[] {
+  const examples = counts.reduce((sum, count) => sum + count, 0);
   const occurring = counts.filter((count) => count > 0).length;
-  return counts.map((count) => (count === 0 ? 1 : labels.length / (occurring * count)));
+  return counts.map((count) => (count === 0 ? 1 : examples / (occurring * count)));
 }

@@ -48,6 +48,8 @@ export interface RunParts {
 export interface RunOutcome {
   stopped: 'done' | 'early';
   summary: TrainSummaryRow;
+  /** The last on the validation split, or that of the parameters that were put back; null: none. */
+  evaluation: EvaluateResult | null;
 }
 
 /**
@@ -63,6 +65,7 @@ export class TrainingRun {
   readonly #began: number;
   /** Seconds of the last evaluation. */
   #evaluationSeconds = 0;
+  #evaluation: EvaluateResult | null = null;
 
   constructor(parts: RunParts) {
     this.#parts = parts;
@@ -83,7 +86,7 @@ export class TrainingRun {
       const summary = this.#summary();
       this.#parts.state.log_history.push(summary);
       await best?.restore(native);
-      return { stopped, summary };
+      return { stopped, summary, evaluation: this.#evaluation };
     } catch (cause) {
       if (cause instanceof BertuneError && cause.code === 'ABORTED') await this.#saveStopped();
       throw cause;
@@ -268,7 +271,9 @@ export class TrainingRun {
     const row = evaluateRow(result, state.epoch, step);
     state.log_history.push(row);
     const at = { step, epoch: state.epoch };
-    if (await best?.consider(result[metricForBest], at, native, trainable)) {
+    const isBest = await best?.consider(result[metricForBest], at, native, trainable);
+    if (isBest || !best?.keeps) this.#evaluation = result;
+    if (isBest) {
       state.best_metric = result[metricForBest];
       state.best_global_step = step;
     }

@@ -46,7 +46,7 @@ describe('bertune train with checkpoints', function () {
       expect(anew.stderr).to.contain('OUTPUT_REFUSED').and.to.contain('is not empty');
       const other = await train('run', [...limited, '--resume', '--learning-rate', '0.1']);
       expect(other.status).to.equal(2);
-      expect(other.stderr).to.match(/INVALID_OPTION.*Expected 0.0005 for learningRate.*but received 0.1/);
+      expect(other.stderr).to.match(/INVALID_OPTION.*Expected 0.002 for learningRate.*but received 0.1/);
 
       const [end, whole] = [await train('run', [...limited, '--resume']), await train('whole', limited)];
       expect(end.status, end.stderr).to.equal(0);
@@ -71,6 +71,23 @@ describe('bertune train with checkpoints', function () {
       expect(shorter.status, shorter.stderr).to.equal(0);
       const names = (await readdir(join(folder, 'run'))).filter((name) => name.startsWith('checkpoint-'));
       expect(names).to.deep.equal(['checkpoint-3']);
+    }));
+
+  it('makes a finished run longer where it left checkpoints, and says how to go on where it left none', () =>
+    withRun(async (folder, train) => {
+      const first = await train('run', ['--epochs', '1', '--save-strategy', 'epoch']);
+      expect(first.status, first.stderr).to.equal(0);
+      const longer = await train('run', ['--epochs', '2', '--save-strategy', 'epoch', '--resume']);
+      expect(longer.status, longer.stderr).to.equal(0);
+      expect(longer.stderr).to.contain('note: The run now takes 20 steps, 10 before. From step 10 on');
+      const names = (await readdir(join(folder, 'run'))).filter((name) => name.startsWith('checkpoint-'));
+      expect(names.sort()).to.deep.equal(['checkpoint-10', 'checkpoint-20']);
+
+      const bare = await train('bare', ['--epochs', '1']);
+      expect(bare.status, bare.stderr).to.equal(0);
+      const none = await train('bare', ['--epochs', '2', '--resume']);
+      expect(none.status).to.equal(1);
+      expect(none.stderr).to.match(/NOT_FOUND.*no checkpoint in .*bare.*--model .*bare --output/);
     }));
 
   it('refuses a directory that another process writes to, and a checkpoint that is none', () =>

@@ -31,6 +31,10 @@ describe('bertune compare', function () {
       }
       expect(run.stdout.match(/Training Loss/g)).to.have.lengthOf(5);
       expect(run.stdout).to.not.contain('status');
+      expect(run.stderr).to.match(
+        /linear probing: learning rate 0\.01 \(default for linear at hidden size 256\), linear\n/,
+      );
+      expect(run.stderr).to.contain('LoRA r=4: steps 2: 2 epochs of 1, 16 examples each').and.not.contain('is new');
       expect(run.stderr).to.contain('LoRA r=4 (6/6)').and.contain(`in ${output}`);
 
       expect((await readdir(output)).sort()).to.deep.equal([
@@ -51,7 +55,7 @@ describe('bertune compare', function () {
       const rows: Record<string, string>[] = parse(await readFile(join(output, 'results.csv')), { columns: true });
       const [before, ...trained] = rows;
       expect(before).to.include({ name: 'before', train_runtime: '' });
-      expect(trained.map((row) => row.learning_rate)).to.deep.equal(['0.0003', '0.003', '0.0004', '0.001', '0.001']);
+      expect(trained.map((row) => row.learning_rate)).to.deep.equal(['0.0003', '0.01', '0.001', '0.002', '0.002']);
       const markdown = await readFile(join(output, 'results.md'), 'utf8');
       expect(markdown).to.contain('## Comparison').and.contain('| LoRA r=4 |');
     });

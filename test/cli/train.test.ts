@@ -77,9 +77,10 @@ describe('bertune train', function () {
       expect(run.status, run.stderr).to.equal(0);
       expect(run.stdout).to.match(/^full\n[\d,]+ of [\d,]+ parameters trained \(100 %\)\n/);
       expect(run.stdout).to.contain('Training Loss').and.contain('Test\n').and.contain('By label');
-      expect(run.stderr).to.match(/learning rate +5e-5 \(default for full\)/);
+      expect(run.stderr).to.match(/learning rate +3e-4 \(default for full at hidden size \d+\), linear\n/);
       expect(run.stderr).to.match(/device +cpu fp32, \d+ thread/);
-      expect(run.stderr).to.contain('note: The classifier is new');
+      expect(run.stderr).to.match(/steps +4: 2 epochs of 2, 8 examples each\n/);
+      expect(run.stderr).to.not.contain('classifier is new');
       expect(run.stderr.match(/ {2}loss \d/g)).to.have.lengthOf(4);
       expect(run.stderr.match(/validation loss/g)).to.have.lengthOf(2);
       expect(run.stderr).to.not.contain('\x1b').and.not.contain('\r');
@@ -90,7 +91,14 @@ describe('bertune train', function () {
       const results = await readJson(output, 'results.json');
       expect(results).to.include({ status: 'done', steps: 4, epochs: 2 });
       expect(results.method).to.deep.equal({ kind: 'full', freeze: [] });
-      expect(results.settings).to.include({ batch_size: 8, max_steps: 4, seed: 42, learning_rate: 5e-5 });
+      expect(results.settings).to.include({
+        batch_size: 8,
+        max_steps: 4,
+        seed: 42,
+        learning_rate: 3e-4,
+        epochs: 2,
+        warmup_steps: 0,
+      });
       expect(results.data).to.deep.include({
         labels: ['bad', 'good'],
         splits: { train: 16, validation: 16, test: 16 },
@@ -114,6 +122,29 @@ describe('bertune train', function () {
       expect(written).to.include({ status: 0, stderr: '' });
       expect(JSON.parse(written.stdout)).to.include({ status: 'done', steps: 1 });
       expect((await readJson(output, 'results.json')).steps).to.equal(1);
+    });
+  });
+
+  it('says what a run is like where nothing is said, and what to do next where the loss ran away', async () => {
+    await withFolder(async (folder) => {
+      await writeTinyCheckpoint(join(folder, 'model'));
+      const args = ['train', '--model', join(folder, 'model'), ...(await writeData(folder)), '--batch-size', '4'];
+      const run = await runCli([...args, '--method', 'lora', '--output', join(folder, 'out')]);
+      expect(run.status, run.stderr).to.equal(0);
+      expect(run.stderr).to.match(/steps +160: 40 epochs of 4 \(default: at most 40 epochs\), 4 examples each\n/);
+      expect(run.stderr).to.match(
+        /learning rate +2e-3 \(default for lora at hidden size \d+\), linear, 16 steps of warm-up\n/,
+      );
+      const { settings } = await readJson(folder, 'out', 'results.json');
+      expect(settings).to.include({ epochs: 40, warmup_steps: 16, logging_steps: 4, learning_rate: 2e-3 });
+      expect((await readJson(folder, 'out', 'trainer_state.json')).logging_steps).to.equal(4);
+
+      const far = ['--learning-rate', '10', '--epochs', '3', '--output', join(folder, 'far')];
+      const diverged = await runCli([...args, ...far]);
+      expect(diverged.stderr).to.match(/\nadvice: The training diverged: .* \(--learning-rate 3e-4\)\.\nsaved in /);
+      const { advice } = await readJson(folder, 'far', 'results.json');
+      expect(advice).to.have.lengthOf(1);
+      expect(await readFile(join(folder, 'far', 'report.html'), 'utf8')).to.contain(`<li>${advice[0]}</li>`);
     });
   });
 

@@ -7,7 +7,7 @@ import { classificationMetrics, crossEntropy } from '../../lib/metrics.js';
 import { Trainer } from '../../lib/trainer.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from '../../lib/training/events.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
-import { balancedWeights } from '../../lib/training/plan.js';
+import { balancedWeights, countClasses } from '../../lib/training/plan.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from './tiny-model.js';
 
@@ -82,6 +82,44 @@ describe('Trainer', () => {
     }
   });
 
+  describe('says what to do next', () => {
+    it('after a loss that ran away', async () => {
+      await trained({ learningRate: 30, epochs: 2 }, ({ result }) => {
+        expect(result.advice).to.have.length(1);
+        expect(result.advice[0]).to.match(/^The training diverged: .*lower learning rate \(learningRate: 3e-4\)\.$/);
+      });
+    });
+
+    it('after one that is still falling, of the validation split where there is one', async () => {
+      for (const [splits, word] of [
+        [{}, 'training'],
+        [{ validation: train }, 'validation'],
+      ] as const) {
+        const options = { learningRate: 1e-3, epochs: 4, schedule: 'constant' } as const;
+        await trained(
+          options,
+          ({ result }) => {
+            expect(result.advice.join()).to.match(new RegExp(`^The ${word} loss is still falling.*epochs: 8`));
+            expect(result.evaluation?.examples).to.equal(word === 'training' ? undefined : 46);
+          },
+          splits,
+        );
+      }
+    });
+
+    it('nothing after a good run', async () => {
+      await trained(
+        { learningRate: 1e-2, epochs: 30 },
+        ({ result }) => {
+          expect(result.evaluation?.accuracy).to.be.greaterThan(0.9);
+          expect(result.advice).to.deep.equal([]);
+          expect(result.classCounts.reduce((sum, count) => sum + count)).to.equal(46);
+        },
+        { validation: train },
+      );
+    });
+  });
+
   describe('logs', () => {
     it('a row each loggingSteps: the mean loss since the last, the last norm and rate', async () => {
       const every = await logOf({ epochs: 2 });
@@ -112,7 +150,7 @@ describe('Trainer', () => {
     });
 
     it('nothing between when there are fewer steps, and a summary at the end', async () => {
-      await trained({ epochs: 2 }, ({ result }) => {
+      await trained({ epochs: 2, loggingSteps: 500 }, ({ result }) => {
         expect(result.logHistory).to.have.length(1);
         const [summary] = result.logHistory;
         expect(summary).to.have.all.keys([
@@ -124,6 +162,15 @@ describe('Trainer', () => {
           'step',
         ]);
         expect(summary).to.deep.include({ epoch: 2, step: 24, train_loss: result.trainLoss });
+      });
+    });
+
+    it('as many rows as a curve wants where nothing is said, and how far apart they are', async () => {
+      await trained({ epochs: 9 }, ({ trainer, result }) => {
+        const steps = result.logHistory.filter(isLog).map(({ step }) => step);
+        expect(steps).to.deep.equal(Array.from({ length: 36 }, (_, i) => 3 * (i + 1)));
+        expect(result.state.logging_steps).to.equal(3);
+        expect(trainer.settings).to.include({ loggingSteps: 3, epochs: 9 });
       });
     });
 
@@ -232,7 +279,7 @@ describe('Trainer', () => {
 
     it('to listeners whose errors end the run and leave a usable model', async () => {
       await using model = await load();
-      const trainer = new Trainer(model, { ...FAST, loggingSteps: 2 });
+      const trainer = new Trainer(model, { ...FAST, epochs: 3, loggingSteps: 2 });
       trainer.once('log', () => {
         throw new RangeError('enough');
       });
@@ -293,7 +340,7 @@ describe('Trainer', () => {
     });
 
     it('with weights of the classes, named or balanced', async () => {
-      const weights = balancedWeights(train.labels, 3);
+      const weights = balancedWeights(countClasses(train.labels, 3));
       const plain = await logOf({ maxSteps: 3 });
       const named = await logOf({ maxSteps: 3, classWeights: weights });
       expect(await logOf({ maxSteps: 3, classWeights: 'balanced' })).to.deep.equal(named);
@@ -471,7 +518,7 @@ describe('Trainer', () => {
 
     it('with no other run at the same time', async () => {
       await using model = await load();
-      const trainer = new Trainer(model, FAST);
+      const trainer = new Trainer(model, { ...FAST, epochs: 3 });
       const run = trainer.train(train);
       await expectRefusal(trainer.train(train), 'INVALID_OPTION', 'in training');
       await run;

@@ -77,6 +77,11 @@ function runRecord(run: Fields): RunRecord {
     }),
     ...(isFields(run.parameters) && { parameters: sizes(run.parameters) }),
     ...(isFields(run.memory) && { memory: numbers(run.memory) as unknown as NonNullable<RunRecord['memory']> }),
+    ...(list(run.advice).length > 0 && {
+      advice: list(run.advice)
+        .slice(0, MOST_FIELDS)
+        .map((line) => text(line)),
+    }),
     ...(isFields(run.test) && { test: metricsRecord(run.test) }),
     ...(isFields(run.error) && {
       error: { code: text(run.error.code, 'INTERNAL'), message: text(run.error.message, 'no message') },

@@ -13,7 +13,7 @@ import { htmlTable } from '../table.js';
 /** One run, to be folded: its epochs and its losses, each label, the confusion matrix, its settings. */
 export function runDetails(run: RunRecord, index: number, open: boolean): string {
   const summary = `${swatch(index)}${escapeHtml(run.title)}<small>${escapeHtml(outcome(run))}</small>`;
-  const parts = [leadOf(run), trainingOf(run, index), testOf(run)];
+  const parts = [leadOf(run), adviceOf(run), trainingOf(run, index), testOf(run)];
   return `<details${open ? ' open' : ''}><summary>${summary}</summary>${parts.join('')}</details>`;
 }
 
@@ -32,6 +32,11 @@ function leadOf(run: RunRecord): string {
             `(${formatShare(parameters.trainable, parameters.total)})`,
         ];
   return paragraphs(lines) + (error === undefined ? '' : paragraphs([failure(run)], 'failure'));
+}
+
+function adviceOf({ advice = [] }: RunRecord): string {
+  const items = advice.map((line) => `<li>${escapeHtml(line)}</li>`);
+  return items.length === 0 ? '' : `<h3>Advice</h3><ul class="advice">${items.join('')}</ul>`;
 }
 
 function trainingOf(run: RunRecord, index: number): string {

@@ -20,9 +20,10 @@ const OTHER = 'model.safetensors';
 
 const totals = { steps: 1, loss: 0.5, correct: 2, examples: 4 };
 const RUN = {
-  format: 1,
+  format: 2,
   identity: {
-    settings: { method: { kind: 'full' }, learningRate: 1e-4, epochs: 2 },
+    settings: { method: { kind: 'full' }, learningRate: 1e-4 },
+    total_steps: 4,
     labels: LABELS,
     precision: 'fp32',
     frozen: 'a'.repeat(64),

@@ -1,0 +1,237 @@
+import { listLabels } from '../labels.js';
+import type { ClassificationMetrics } from '../metrics.js';
+import { defaultLearningRate } from './defaults.js';
+import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
+import type { TrainerOptions, TrainerSettings } from './options.js';
+import type { EpochRow } from './position.js';
+
+/** What was seen of a run that came to its end. */
+export interface SeenRun {
+  settings: TrainerSettings;
+  hiddenSize: number;
+  /** Names of the model's classes (NC). */
+  labels: readonly string[];
+  /** Training examples of each class (NC). */
+  counts: readonly number[];
+  stopped: 'done' | 'early';
+  /** Optimiser steps done. */
+  steps: number;
+  epochs: readonly EpochRow[];
+  logHistory: readonly LogHistoryRow[];
+  /** Of the validation split, or of another that the run did not train on; null: none was measured. */
+  metrics: ClassificationMetrics | null;
+}
+
+/** What to do about something that was seen. */
+export interface Advice {
+  code: 'DIVERGED' | 'STILL_FALLING' | 'OVERFITTING' | 'AT_CHANCE' | 'FEW_EXAMPLES' | 'NEVER_PREDICTED';
+  /** What was seen and what to do, but for the options. */
+  text: string;
+  /** Options to train with next time, each a way by itself. */
+  options: Pick<TrainerOptions, 'epochs' | 'maxSteps' | 'learningRate' | 'classWeights' | 'loadBestModel'>;
+}
+
+/** A loss so many times that of guessing is one that no model has by chance ... */
+const DIVERGED = 2;
+/** ... but for a classifier of other classes in its first few steps. */
+const DIVERGED_AT_ONCE = 10;
+const FEW_STEPS = 10;
+
+/** By how much the loss of a last quarter is lower where more steps will help: on validation data, on training data. */
+const FALLS_IN_VALIDATION = 0.05;
+const FALLS_IN_TRAINING = 0.1;
+/** Shares of the loss of guessing below which there is little left to learn. */
+const LEARNT_IN_VALIDATION = 0.2;
+const LEARNT_IN_TRAINING = 0.5;
+
+/** How much higher than its lowest a validation loss is in a model that has learnt its examples by heart. */
+const OVERFITTED = 1.25;
+/** Differences of loss, and of accuracy, that mean nothing. */
+const LOSS_NOISE = 0.05;
+const ACCURACY_NOISE = 0.005;
+
+/** A class of fewer training examples is hard to learn. */
+const FEW_EXAMPLES = 10;
+
+/**
+ * Advice for the next run, from what was seen of one. A good run gets none: every rule would rather be silent than wrong.
+ */
+export function advise(seen: SeenRun): Advice[] {
+  const diverged = divergence(seen);
+  if (diverged.length > 0) return diverged;
+  const loss = [...stillFalling(seen), ...overfitting(seen)];
+  const few = fewExamples(seen);
+  const never = neverPredicted(seen);
+  const isExplained = loss.length + few.length + never.length > 0;
+  return [...loss, ...(isExplained ? [] : atChance(seen)), ...few, ...never];
+}
+
+/** The loss of a model that gives every class the same score. */
+function guessingLoss({ labels }: SeenRun): number {
+  return Math.log(labels.length);
+}
+
+const isLogged = (row: LogHistoryRow): row is LogRow => 'loss' in row;
+const isEvaluated = (row: LogHistoryRow): row is EvaluateRow => 'eval_loss' in row;
+
+/** Training losses at the start, a quarter before the end, and at the end; null where too little was logged. */
+function trainingLosses({ logHistory, epochs }: SeenRun): { first: number; before: number; last: number } | null {
+  const logged = logHistory.filter(isLogged).map(({ loss }) => loss);
+  const losses = logged.length >= 8 ? logged : epochs.map(({ train_loss }) => train_loss);
+  if (losses.length < 2) return null;
+  const quarter = Math.max(1, Math.floor(losses.length / 4));
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return {
+    first: losses[0]!,
+    before: mean(losses.slice(-2 * quarter, -quarter)),
+    last: mean(losses.slice(-quarter)),
+  };
+}
+
+function divergence(seen: SeenRun): Advice[] {
+  const { settings, steps, epochs } = seen;
+  const guessing = guessingLoss(seen);
+  const losses = trainingLosses(seen);
+  const last = losses?.last ?? epochs.at(-1)?.train_loss ?? 0;
+  const isFar = last > (steps < FEW_STEPS ? DIVERGED_AT_ONCE : DIVERGED) * guessing;
+  const hasRisen = losses !== null && last > 1.1 * guessing && last > 2 * losses.first;
+  if (!isFar && !hasRisen) return [];
+  const { learningRate } = settings;
+  const usual = usualRate(seen);
+  return [
+    {
+      code: 'DIVERGED',
+      text:
+        `The training diverged: its loss is ${short(last)}, and a model that guesses has ${short(guessing)}. Do not use this model; ` +
+        'train again with a lower learning rate',
+      options: { learningRate: learningRate > usual ? usual : Number((learningRate / 10).toPrecision(2)) },
+    },
+  ];
+}
+
+function stillFalling(seen: SeenRun): Advice[] {
+  if (seen.stopped === 'early') return [];
+  const guessing = guessingLoss(seen);
+  const validation = seen.logHistory.filter(isEvaluated).map(({ eval_loss }) => eval_loss);
+  const quarter = Math.max(1, Math.floor(validation.length / 4));
+  const isMeasured = validation.length >= 2;
+  const losses = isMeasured ? { before: validation.at(-1 - quarter)!, last: validation.at(-1)! } : trainingLosses(seen);
+  if (losses === null) return [];
+  const { before, last } = losses;
+  const [falls, learnt] = isMeasured
+    ? [FALLS_IN_VALIDATION, LEARNT_IN_VALIDATION]
+    : [FALLS_IN_TRAINING, LEARNT_IN_TRAINING];
+  if (last > (1 - falls) * before || last < learnt * guessing) return [];
+  const { learningRate } = seen.settings;
+  const usual = usualRate(seen);
+  const isLow = learningRate <= usual / 2;
+  return [
+    {
+      code: 'STILL_FALLING',
+      text:
+        `The ${isMeasured ? 'validation' : 'training'} loss is still falling at the end (${short(last)}, ${short(before)} shortly before): ` +
+        `train longer${isLow ? ', or with a higher learning rate' : ''}`,
+      options: { ...twiceAsLong(seen), ...(isLow && { learningRate: usual }) },
+    },
+  ];
+}
+
+function overfitting({ settings, logHistory, epochs }: SeenRun): Advice[] {
+  const rows = logHistory.filter(isEvaluated);
+  const last = rows.at(-1);
+  if (settings.loadBestModel || last === undefined) return [];
+  const best = rows.reduce((a, b) => (b.eval_loss < a.eval_loss ? b : a));
+  const trainLoss = (step: number) => epochs.find((row) => row.step === step)?.train_loss ?? Number.NaN;
+  const hasRisen = last.eval_loss > OVERFITTED * best.eval_loss && last.eval_loss - best.eval_loss > LOSS_NOISE;
+  const gotBetter = last.eval_accuracy > best.eval_accuracy + ACCURACY_NOISE;
+  if (!hasRisen || gotBetter || !(trainLoss(last.step) < trainLoss(best.step))) return [];
+  const epoch = Number(best.epoch.toFixed(2));
+  return [
+    {
+      code: 'OVERFITTING',
+      text:
+        `The validation loss was lowest after epoch ${epoch} (${short(best.eval_loss)}) and has risen to ${short(last.eval_loss)} ` +
+        'since, while the training loss fell: train for less, or keep the best epoch',
+      options: { epochs: epoch, loadBestModel: true },
+    },
+  ];
+}
+
+/** A run that tells nothing apart, where nothing else explains it. */
+function atChance(seen: SeenRun): Advice[] {
+  const { settings, counts, labels, metrics, epochs } = seen;
+  const supports = metrics ? metrics.perClass.map(({ support }) => support) : counts;
+  const accuracy = metrics?.accuracy ?? epochs.at(-1)?.train_accuracy;
+  const occurring = supports.filter((count) => count > 0).length;
+  if (accuracy === undefined || occurring < 2) return [];
+  const examples = supports.reduce((sum, count) => sum + count, 0);
+  const most = supports.indexOf(Math.max(...supports));
+  const share = supports[most]! / examples;
+  const chance = Math.sqrt((share * (1 - share)) / examples);
+  // A model that always gives one answer has a mean recall of 1 / classes.
+  const recall = metrics ? metrics.perClass.reduce((sum, row) => sum + row.recall, 0) / occurring : 1 / occurring;
+  if (accuracy > share + chance || recall > 1.2 / occurring) return [];
+  const seenWords = `An accuracy of ${short(accuracy)} is no better than always answering ${listLabels([labels[most]!])} (${short(share)}): `;
+  const losses = trainingLosses(seen);
+  const usual = usualRate(seen);
+  const { learningRate } = settings;
+  if (losses && losses.last < 0.7 * losses.first) {
+    const text = `${seenWords}the training loss fell all the same, so see whether the labels of both splits mean the same`;
+    return [{ code: 'AT_CHANCE', text, options: {} }];
+  }
+  if (learningRate > 1.5 * usual || learningRate < usual / 1.5) {
+    const text = `${seenWords}the loss hardly fell; try a ${learningRate > usual ? 'lower' : 'higher'} learning rate`;
+    return [{ code: 'AT_CHANCE', text, options: { learningRate: usual } }];
+  }
+  const text = `${seenWords}the loss hardly fell; train longer, with another method or on more examples`;
+  return [{ code: 'AT_CHANCE', text, options: twiceAsLong(seen) }];
+}
+
+/** Classes that were trained on too few examples, and are missed. */
+function fewExamples(seen: SeenRun): Advice[] {
+  const { metrics, counts, labels } = seen;
+  const missed = labels.filter((_, i) => {
+    const { support, recall } = metrics?.perClass[i] ?? { support: 0, recall: 0 };
+    return counts[i]! < FEW_EXAMPLES && support > 0 && recall < 0.5;
+  });
+  if (missed.length === 0) return [];
+  const most = Math.max(...missed.map((label) => counts[labels.indexOf(label)]!));
+  const examples = `${most} training example${most === 1 ? '' : 's'}`;
+  const have = missed.length === 1 ? `has ${examples} and is` : `have at most ${examples} each and are`;
+  return [{ code: 'FEW_EXAMPLES', text: `${listLabels(missed)} ${have} mostly missed: add examples`, options: {} }];
+}
+
+/** Rare classes that a model never answers, though there was something to learn from. */
+function neverPredicted({ settings, metrics, counts, labels }: SeenRun): Advice[] {
+  if (metrics === null || settings.classWeights !== null) return [];
+  const all = counts.reduce((sum, count) => sum + count, 0);
+  const isRare = (count: number) => count >= FEW_EXAMPLES && count < all / (2 * labels.length);
+  const missed = labels.filter(
+    (_, i) => isRare(counts[i]!) && metrics.perClass[i]!.support > 0 && metrics.confusion.every((row) => row[i] === 0),
+  );
+  if (missed.length === 0) return [];
+  const sum = missed.reduce((total, label) => total + counts[labels.indexOf(label)]!, 0);
+  return [
+    {
+      code: 'NEVER_PREDICTED',
+      text:
+        `${listLabels(missed)} ${missed.length === 1 ? 'is' : 'are'} never predicted, being ${sum} of ${all} training examples: ` +
+        'give rare classes more weight',
+      options: { classWeights: 'balanced' },
+    },
+  ];
+}
+
+function usualRate({ settings, hiddenSize }: SeenRun): number {
+  return defaultLearningRate(settings.method.kind, hiddenSize);
+}
+
+function twiceAsLong({ settings, steps, epochs }: SeenRun): Advice['options'] {
+  if (settings.maxSteps !== null) return { maxSteps: 2 * steps };
+  return { epochs: 2 * Math.ceil(epochs.at(-1)?.epoch ?? 1) };
+}
+
+/** Three digits tell losses and shares apart. */
+function short(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
