@@ -68,24 +68,31 @@ async function readRows(options) {
 
 /** Trains once and measures on all the held-out rows. */
 async function run(rows, method, seed, { model, threads }, options) {
-  const data = datasetFromRows({ train: rows }, { split: { validation: 0.1, test: 0.1, seed } });
-  await using classifier = await TextClassifier.load(model, {
+  const data = datasetFromRows({ train: rows }, { holdout: { seed } });
+  const classifier = await TextClassifier.load(model, {
     labels: data.labels,
     seed,
     ...(threads && { threads: Number(threads) }),
   });
-  const trainer = new Trainer(classifier, { method: METHODS[method], seed, evaluationStrategy: 'no', ...options });
-  let rate;
-  trainer.on('start', () => {
-    rate = trainer.settings.learningRate;
-  });
-  const began = performance.now();
-  const { epochs, steps } = await trainer.train(data.train);
-  const seconds = (performance.now() - began) / 1000;
-  const measured = [await trainer.evaluate(data.validation), await trainer.evaluate(data.test)];
-  const examples = sum(measured.map((result) => result.examples));
-  const mean = (name) => sum(measured.map((result) => result[name] * result.examples)) / examples;
-  return { rate, epochs, steps, seconds, accuracy: mean('accuracy'), f1_macro: mean('f1_macro') };
+  try {
+    const trainer = new Trainer(classifier, { method: METHODS[method], seed, evaluationStrategy: 'no', ...options });
+    const began = performance.now();
+    const { epochs, steps } = await trainer.train(data.train);
+    const seconds = (performance.now() - began) / 1000;
+    const measured = [await trainer.evaluate(data.validation), await trainer.evaluate(data.test)];
+    const examples = sum(measured.map((result) => result.examples));
+    const mean = (name) => sum(measured.map((result) => result[name] * result.examples)) / examples;
+    return {
+      rate: trainer.settings.learningRate,
+      epochs,
+      steps,
+      seconds,
+      accuracy: mean('accuracy'),
+      f1_macro: mean('f1_macro'),
+    };
+  } finally {
+    await classifier.dispose();
+  }
 }
 
 await runMain(async () => {

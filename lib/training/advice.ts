@@ -223,7 +223,7 @@ function neverPredicted({ settings, metrics, counts, labels }: SeenRun): Advice[
 }
 
 function usualRate({ settings, hiddenSize }: SeenRun): number {
-  return defaultLearningRate(settings.method.kind, hiddenSize);
+  return defaultLearningRate(settings.method, hiddenSize);
 }
 
 function twiceAsLong({ settings, steps, epochs }: SeenRun): Advice['options'] {

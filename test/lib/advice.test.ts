@@ -29,7 +29,10 @@ interface Losses {
 function seen(run: Losses): SeenRun {
   const { labels = LABELS, method = full(), train = [1, 0.5, 0.2], validation = [], accuracy, log = [] } = run;
   const options = { method, epochs: train.length, ...run.options };
-  const { settings } = settleSettings(resolveTrainerOptions(options, { labels, hiddenSize: 256 }), 100);
+  const { settings } = settleSettings(resolveTrainerOptions(options, { labels, hiddenSize: 256 }), {
+    stepsPerEpoch: 100,
+    meanTokens: 20,
+  });
   const epochs = train.map((train_loss, i) => ({ epoch: i + 1, step: 100 * (i + 1), train_loss, train_accuracy: 0.9 }));
   const evaluations = validation.map(
     (eval_loss, i) =>
