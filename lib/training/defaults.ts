@@ -21,12 +21,12 @@ const LEARNING_RATES: Readonly<Record<MethodKind, readonly Anchor[]>> = {
     { hidden: 1024, rate: 2e-5 },
   ],
   lora: [
-    { hidden: 256, rate: 2e-3 },
+    { hidden: 256, rate: 1.5e-3 },
     { hidden: 768, rate: 3e-4 },
     { hidden: 1024, rate: 2e-4 },
   ],
   prefix: [
-    { hidden: 256, rate: 1e-3 },
+    { hidden: 256, rate: 6e-4 },
     { hidden: 768, rate: 5e-4 },
     { hidden: 1024, rate: 3e-4 },
   ],
@@ -44,7 +44,7 @@ interface Anchor {
 }
 
 /** Optimiser steps that a method needs to get somewhere, whatever the size of the data. */
-const LEAST_STEPS: Readonly<Record<MethodKind, number>> = { full: 600, lora: 600, prefix: 1000, linear: 1000 };
+const LEAST_STEPS: Readonly<Record<MethodKind, number>> = { full: 600, lora: 1000, prefix: 2000, linear: 2000 };
 
 const LEAST_EPOCHS = 3;
 /** Of a handful of examples, more passes teach nothing new. */

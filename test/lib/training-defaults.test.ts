@@ -15,8 +15,8 @@ describe('defaults of training', () => {
     expect(rates(256)).to.deep.equal([
       ['full', 3e-4],
       ['linear', 1e-2],
-      ['prefix', 1e-3],
-      ['lora', 2e-3],
+      ['prefix', 6e-4],
+      ['lora', 1.5e-3],
     ]);
     expect(rates(768)).to.deep.equal([
       ['full', 5e-5],
@@ -61,7 +61,7 @@ describe('defaults of training', () => {
     expect(epochs('full', 15)).to.deep.equal([40, 'at least 600 steps']);
     expect(epochs('full', 14)).to.deep.equal([40, 'at most 40 epochs']);
     expect(epochs('full', 1)).to.deep.equal([40, 'at most 40 epochs']);
-    expect(epochs('linear', 100)).to.deep.equal([10, 'at least 1000 steps']);
+    expect(epochs('linear', 100)).to.deep.equal([20, 'at least 2000 steps']);
   });
 
   it('warm up for a tenth of the steps, and not at all in a run of a few', () => {
