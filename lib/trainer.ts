@@ -39,7 +39,8 @@ export interface TrainOptions {
   /**
    * Goes on from a checkpoint of the same run, and ends as if it had never stopped, to the last bit: `'latest'` is the
    * newest whole one in `outputDirectory` (where there is none yet, the run starts at the beginning); otherwise the
-   * directory of a checkpoint, or of checkpoints. Defaults to none: the run starts at the beginning.
+   * directory of a checkpoint, or of checkpoints. With more `epochs` or `maxSteps` than it had, a run becomes longer, also one
+   * that has ended: its learning rate then follows the longer schedule. Defaults to none: the run starts at the beginning.
    */
   resume?: string;
 }

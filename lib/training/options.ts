@@ -50,7 +50,7 @@ export interface TrainerOptions {
   learningRate?: number;
   /**
    * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 40, as come to
-   * 600 steps (linear and prefix: 1,000).
+   * 600 steps (lora: 1,000; prefix and linear: 2,000).
    */
   epochs?: number;
   /** Optimiser steps, in place of `epochs`, at most 2^31 − 1. Defaults to what the epochs come to. */

@@ -36,7 +36,7 @@ function leadOf(run: RunRecord): string {
 
 function adviceOf({ advice = [] }: RunRecord): string {
   const items = advice.map((line) => `<li>${escapeHtml(line)}</li>`);
-  return items.length === 0 ? '' : `<h3>Advice</h3><ul class="advice">${items.join('')}</ul>`;
+  return items.length === 0 ? '' : `<h3>Advice</h3><ul>${items.join('')}</ul>`;
 }
 
 function trainingOf(run: RunRecord, index: number): string {
