@@ -78,6 +78,7 @@ function runRecord(run: Fields): RunRecord {
     ...(isFields(run.parameters) && { parameters: sizes(run.parameters) }),
     ...(isFields(run.memory) && { memory: numbers(run.memory) as unknown as NonNullable<RunRecord['memory']> }),
     ...(isFields(run.test) && { test: metricsRecord(run.test) }),
+    ...(isFields(run.validation) && { validation: metricsRecord(run.validation) }),
     ...(isFields(run.error) && {
       error: { code: text(run.error.code, 'INTERNAL'), message: text(run.error.message, 'no message') },
     }),
