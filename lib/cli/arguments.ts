@@ -127,6 +127,7 @@ export interface DataArguments {
   validationFraction?: number;
   testFraction?: number;
   splitSeed?: number;
+  holdout?: boolean;
 }
 
 /** Adds the options about data; a command that does not train takes no file to train on. */
@@ -143,7 +144,8 @@ export function addDataOptions(command: Command, { training }: { training: boole
       .option('--validation-file <file>', 'file to evaluate on after every epoch')
       .addOption(number('--validation-fraction <x>', 'share of the training rows to evaluate on instead', FRACTION))
       .addOption(number('--test-fraction <x>', 'share of the training rows to keep for the end', FRACTION))
-      .addOption(seedNumber('--split-seed <n>', 'of the rows that are drawn so (default: 42)'));
+      .addOption(seedNumber('--split-seed <n>', 'of the rows that are drawn (default: 42)'))
+      .option('--no-holdout', 'do not hold out a tenth of the training rows for each split that the data lack');
   }
   return command
     .option('--test-file <file>', training ? 'file to evaluate on at the end' : 'file to evaluate on')
@@ -176,16 +178,25 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
   const { textColumn, textPairColumn, labelColumn, labels, quoting, config } = options;
   const { validationFraction, testFraction, splitSeed } = options;
   const delimiter = options.delimiter === '\\t' ? '\t' : options.delimiter;
-  const split = given({ validation: validationFraction, test: testFraction, seed: splitSeed });
-  if (validationFraction === undefined && testFraction === undefined && splitSeed !== undefined) {
-    throw invalidOption('--split-seed', 'nothing without --validation-fraction or --test-fraction', splitSeed);
+  const fractions = given({ validation: validationFraction, test: testFraction });
+  const seed = given({ seed: splitSeed });
+  const isDivided = Object.keys(fractions).length > 0;
+  const isHeldOut = !isDivided && holdsOut(options);
+  if (!isDivided && !isHeldOut && splitSeed !== undefined) {
+    throw invalidOption('--split-seed', 'nothing where no rows are drawn', splitSeed);
   }
   const { encoding, skipInvalid } = options;
   return {
     ...given({ textColumn, textPairColumn, labelColumn, labels, encoding, skipInvalid, delimiter, quoting, config }),
     ...(options.header === false && { header: false }),
-    ...(Object.keys(split).length > 0 && { split }),
+    ...(isDivided && { split: { ...fractions, ...seed } }),
+    ...(isHeldOut && { holdout: seed }),
   };
+}
+
+/** Whether splits that the data lack are taken out of the training rows: not where the caller names files of splits. */
+function holdsOut({ holdout = false, validationFile, testFile }: DataArguments): boolean {
+  return holdout && validationFile === undefined && testFile === undefined;
 }
 
 /** What the options about where arithmetic runs say. */

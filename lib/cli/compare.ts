@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../compare/presets.js';
 import { runInProcess } from '../compare/runner.js';
 import { comparisonExperiments, type Overrides, settle } from '../compare/settings.js';
+import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
@@ -17,8 +18,8 @@ import { printableJson } from '../report/printable.js';
 import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
 import { COMPARISON_FILES, environmentLine, writeComparison } from '../report/results.js';
 import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
+import { dataRecord } from '../run/data-record.js';
 import { type Experiment, sourceWords } from '../run/experiment.js';
-import { splitSizes } from '../run/run.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -218,11 +219,14 @@ async function loadData(
 ): Promise<DataRecord & { summary: DatasetSummary }> {
   const data = await loadDataset(experiment.data, { ...experiment.dataset, signal });
   for (const name of ['train', 'test'] as const) {
-    if (data[name] === undefined)
-      throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none`);
+    if (data[name] !== undefined) continue;
+    const advice =
+      name === 'test' ? ': name a --test-file, or take one out of the training rows with --test-fraction 0.1' : '';
+    const why = data.notes === undefined ? '' : ` (${data.notes.join('; ')})`;
+    throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none${why}${advice}`);
   }
-  const summary = await summarize(data, { signal });
-  return { source, labels: data.labels, splits: splitSizes(data), summary };
+  expectClasses(data);
+  return dataRecord(data, source, await summarize(data, { signal }), signal);
 }
 
 async function carryOut(

@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
-import type { Split } from '../data/types.js';
-import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import { invalidOption } from '../options.js';
 import { environmentRecord } from '../report/environment.js';
 import { confusionTable, labelTable, metricsTable } from '../report/metrics.js';
 import { printableJson } from '../report/printable.js';
 import { sectionText } from '../report/sections.js';
+import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
 import { Trainer } from '../trainer.js';
 import {
@@ -44,7 +43,13 @@ export function evaluateCommand(program: Command): void {
     .requiredOption('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter')
     .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)');
   addDataOptions(command, { training: false })
-    .addOption(choice('--split <name>', 'which split of --data (default: test)', ['train', 'validation', 'test']))
+    .addOption(
+      choice(
+        '--split <name>',
+        'which split of --data (default: test; of one file, the rows held out in training, or all)',
+        ['train', 'validation', 'test'],
+      ),
+    )
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'));
   addDeviceOptions(command)
     .optionsGroup('Output:')
@@ -63,7 +68,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
       onProgress: downloadProgress(progress),
     });
     for (const note of model.notes) progress.note(`note: ${note}`);
-    const { split, notes } = await loadSplit(options, signal);
+    const { split, notes } = await rowsToMeasure(options, signal);
     const trainer = new Trainer(model, given({ maxLength: options.maxLength }));
     const result = await trainer.evaluate(split, { signal });
     for (const note of [...notes, ...result.notes]) progress.note(`note: ${note}`);
@@ -94,17 +99,14 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
   });
 }
 
-/** The split to evaluate on. */
-async function loadSplit(
-  options: EvaluateArguments,
-  signal: AbortSignal,
-): Promise<{ split: Split; notes: readonly string[] }> {
-  const { split: name = 'test' } = options;
-  const source = dataSource(options);
-  if (source === undefined) {
+/** The rows to evaluate on. */
+async function rowsToMeasure(options: EvaluateArguments, signal: AbortSignal): Promise<EvaluationData> {
+  const { model, split, data, testFile } = options;
+  if (dataSource(options) === undefined) {
     throw new BertuneError('INVALID_OPTION', 'Expected --data or --test-file to evaluate on but received neither');
   }
-  if (typeof source !== 'string' && name !== 'test') throw invalidOption('--split', 'nothing beside --test-file', name);
-  const dataset = await loadDataset(source, { ...datasetOptions(options), splits: [name], signal });
-  return { split: dataset[name]!, notes: dataset.notes ?? [] };
+  const choice = { model, split, dataset: datasetOptions(options), signal };
+  if (testFile === undefined) return splitToMeasure(data!, choice);
+  if (split !== undefined && split !== 'test') throw invalidOption('--split', 'nothing beside --test-file', split);
+  return fileToMeasure(testFile, choice);
 }

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { modelOf } from '../classifier.js';
 import { methodName, methodTitle } from '../compare/methods.js';
-import type { DatasetSummary } from '../data/summary.js';
 import { embeddedPath } from '../embedded.js';
 import { BertuneError } from '../errors.js';
 import { withDirectoryLock } from '../files/lock.js';
@@ -13,13 +12,15 @@ import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
 import { printableJson } from '../report/printable.js';
-import type { RunRecord } from '../report/records.js';
-import { runSection, sectionText, testSections } from '../report/sections.js';
+import type { DataRecord, RunRecord } from '../report/records.js';
+import { measuredSections, NOT_MEASURED, runSection, sectionText } from '../report/sections.js';
 import { REPORT_FILE, writeReport } from '../report/write-report.js';
+import { dataRecord } from '../run/data-record.js';
 import { logOf } from '../run/execute.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
 import { errorRecord, Run } from '../run/run.js';
+import { RESULTS_FILE } from '../run/trained-on.js';
 import { removeCheckpoints } from '../training/checkpoint/directories.js';
 import type { TrainResult } from '../training/events.js';
 import {
@@ -63,7 +64,6 @@ interface TrainArguments
 }
 
 const STATE_FILE = 'trainer_state.json';
-const RESULTS_FILE = 'results.json';
 
 /** What a run may write or remove in --output ... */
 const OUTPUT_FILES = [...MODEL_FILES, STATE_FILE, RESULTS_FILE, REPORT_FILE];
@@ -117,8 +117,14 @@ async function train(options: TrainArguments): Promise<void> {
       modelOf(run.model).outputLock = lock;
       if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
       const summary = await run.summary(signal);
-      for (const line of summaryLines(summary)) progress.note(line);
-      const record = await carryOut(run, summary, options, progress, signal);
+      for (const line of [...summaryLines(summary), ...unmeasured(run.splits)]) progress.note(line);
+      const record = await carryOut(
+        run,
+        await dataRecord(run.data, sourceWords(data), summary, signal),
+        options,
+        progress,
+        signal,
+      );
       try {
         await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
       } finally {
@@ -156,6 +162,17 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
   };
 }
 
+/** A line on what is not measured, as the caller chose the splits; none where all is. */
+function unmeasured({ validation, test }: Record<string, number>): string[] {
+  if (validation !== undefined && test !== undefined) return [];
+  if (validation === undefined && test === undefined) return [`note: ${NOT_MEASURED}`];
+  return [
+    test === undefined
+      ? 'note: the result is that of the validation split, as there is no test split: --test-fraction 0.1 takes one out of the training rows'
+      : 'note: nothing is measured while it trains, as there is no validation split: --validation-fraction 0.1 takes one out of the training rows',
+  ];
+}
+
 function trainingSource(options: TrainArguments): DataSource {
   const source = dataSource(options);
   if (source === undefined || (typeof source !== 'string' && source.train === undefined)) {
@@ -164,10 +181,10 @@ function trainingSource(options: TrainArguments): DataSource {
   return source;
 }
 
-/** Trains, saves and evaluates on the test split. What was reached is saved too when training stops half-way. */
+/** Trains, saves and evaluates on the test split, or the validation split. What was reached is saved too when training stops half-way. */
 async function carryOut(
   run: Run,
-  summary: DatasetSummary,
+  data: DataRecord,
   options: TrainArguments,
   progress: Progress,
   signal: AbortSignal,
@@ -190,13 +207,13 @@ async function carryOut(
     trained = await run.train(signal, resumeOf(options));
     progress.clear();
     await saveModel(run, output);
-    const test = await run.test(signal);
-    const record = run.record({ status: trained.stopped === 'early' ? 'stopped' : 'done', trained, test });
-    await writeResults(run, summary, record, output);
+    const status = trained.stopped === 'early' ? 'stopped' : 'done';
+    const record = run.record({ status, trained, ...(await run.measure(signal)) });
+    await writeResults(run, data, record, output);
     return record;
   } catch (cause) {
     progress.clear();
-    await keepState(run, summary, cause, trained, options, progress);
+    await keepState(run, data, cause, trained, options, progress);
     throw cause;
   } finally {
     await log?.close().catch((cause) => progress.note(`note: ${errorRecord(cause).message}`));
@@ -212,7 +229,7 @@ async function saveModel(run: Run, output: string): Promise<void> {
 /** Saves what a run that was stopped, or whose loss was no number any more, had reached by its last good step. */
 async function keepState(
   run: Run,
-  summary: DatasetSummary,
+  data: DataRecord,
   cause: unknown,
   trained: TrainResult | undefined,
   { output }: TrainArguments,
@@ -237,18 +254,18 @@ async function keepState(
         )
       : error.code === 'ABORTED';
   const status = error.code === 'ABORTED' ? 'stopped' : 'failed';
-  await writeResults(run, summary, run.record({ status, error, ...(trained && { trained }) }), output);
+  await writeResults(run, data, run.record({ status, error, ...(trained && { trained }) }), output);
   const goOn = error.code === 'ABORTED' && trained === undefined ? '; the same command with --resume goes on' : '';
   if (isSaved) progress.note(`the model as it was after step ${steps} is saved in ${output}${goOn}`);
 }
 
-async function writeResults(run: Run, summary: DatasetSummary, record: RunRecord, output: string): Promise<void> {
-  const { model, data, splits, experiment } = run;
+async function writeResults(run: Run, data: DataRecord, record: RunRecord, output: string): Promise<void> {
+  const { model, experiment } = run;
   const results = {
     created: new Date().toISOString(),
     model: experiment.model,
     ...given({ adapter: experiment.adapter, base: experiment.base }),
-    data: { source: sourceWords(experiment.data), labels: data.labels, splits, summary },
+    data,
     environment: environmentRecord(model),
     ...record,
   };
@@ -258,5 +275,5 @@ async function writeResults(run: Run, summary: DatasetSummary, record: RunRecord
 
 function resultText(record: RunRecord): string {
   const { bold } = colorsFor(process.stdout);
-  return [runSection(record), ...testSections(record)].map((section) => sectionText(section, bold)).join('');
+  return [runSection(record), ...measuredSections(record)].map((section) => sectionText(section, bold)).join('');
 }

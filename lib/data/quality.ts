@@ -1,5 +1,6 @@
+import { BertuneError } from '../errors.js';
 import type { Slices } from '../time-slice.js';
-import { classFindings } from './quality/classes.js';
+import { classFindings, oneClass } from './quality/classes.js';
 import type { Finding } from './quality/finding.js';
 import { textFindings } from './quality/texts.js';
 import type { TextDataset } from './types.js';
@@ -12,4 +13,10 @@ export type { Finding, FindingKind } from './quality/finding.js';
  */
 export function* findingsOf(data: TextDataset): Slices<Finding[]> {
   return [...classFindings(data), ...(yield* textFindings(data))];
+}
+
+/** @throws BertuneError INVALID_DATA where all training rows have the same label */
+export function expectClasses(data: TextDataset): void {
+  const only = oneClass(data);
+  if (only !== undefined) throw new BertuneError('INVALID_DATA', only.text);
 }

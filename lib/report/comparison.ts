@@ -7,6 +7,7 @@ import {
   formatShare,
   NO_VALUE,
 } from './format.js';
+import { measuredOn } from './measured.js';
 import type { ReferenceRecord, RunRecord } from './records.js';
 import type { Column, Table } from './table.js';
 
@@ -23,7 +24,7 @@ export const MEMORY_NOTE =
   'the model alone); process: the peak resident memory of the whole process; MiB of 2^20 bytes';
 
 function metricCells(run: RunRecord): string[] {
-  const { accuracy, precision, recall, f1_macro } = run.test ?? {};
+  const { accuracy, precision, recall, f1_macro } = measuredOn(run)?.metrics ?? {};
   return [accuracy, precision, recall, f1_macro].map(formatMetric);
 }
 
@@ -41,20 +42,27 @@ function cells(run: RunRecord): string[] {
   return [...sizeCells(run), ...costCells(run), ...metricCells(run)];
 }
 
+/** Named as such where they are of the validation split. */
+function metricColumns(runs: readonly RunRecord[]): Column[] {
+  const isValidation = runs.some((run) => measuredOn(run)?.split === 'validation');
+  return isValidation ? METRIC_COLUMNS.map(({ title }) => right(`validation ${title}`)) : METRIC_COLUMNS;
+}
+
 /** All runs side by side, in their order. A column `status` appears where a run is not done. */
 export function comparisonTable(runs: readonly RunRecord[]): Table {
+  const metrics = runs.some((run) => measuredOn(run) !== undefined) ? metricColumns(runs) : [];
   const unfinished = runs.some((run) => run.status !== 'done');
   return {
     columns: [
       { title: 'method' },
       ...SIZE_COLUMNS,
       ...COST_COLUMNS,
-      ...METRIC_COLUMNS,
+      ...metrics,
       ...(unfinished ? [{ title: 'status' }] : []),
     ],
     rows: runs.map((run) => [
       run.title,
-      ...cells(run),
+      ...cells(run).slice(0, SIZE_COLUMNS.length + COST_COLUMNS.length + metrics.length),
       ...(unfinished ? [run.error === undefined ? run.status : `${run.status} [${run.error.code}]`] : []),
     ]),
   };

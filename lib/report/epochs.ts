@@ -6,7 +6,7 @@ const TITLES = ['Epoch', 'Training Loss', 'Validation Loss', 'Accuracy', 'Precis
 
 /**
  * The epoch table of a run: Epoch, Training Loss, Validation Loss, Accuracy, Precision, Recall, F1 Macro. One line an
- * epoch; what was not evaluated stays open.
+ * epoch; an epoch that was not evaluated stays open, and a run without evaluations has no columns for them.
  */
 export function epochTable({ epoch_history, log_history }: Pick<RunRecord, 'epoch_history' | 'log_history'>): Table {
   // The first evaluation at a step.
@@ -16,8 +16,9 @@ export function epochTable({ epoch_history, log_history }: Pick<RunRecord, 'epoc
       .map((row) => [row.step, row] as const)
       .reverse(),
   );
+  const titles = evaluations.size === 0 ? TITLES.slice(0, 2) : TITLES;
   return {
-    columns: TITLES.map((title) => ({ title, align: 'right' })),
+    columns: titles.map((title) => ({ title, align: 'right' })),
     rows: epoch_history.map(({ epoch, step, train_loss }) => {
       const evaluation = evaluations.get(step);
       return [
@@ -30,7 +31,7 @@ export function epochTable({ epoch_history, log_history }: Pick<RunRecord, 'epoc
           evaluation?.eval_recall,
           evaluation?.eval_f1_macro,
         ].map(formatMetric),
-      ];
+      ].slice(0, titles.length);
     }),
   };
 }

@@ -1,4 +1,6 @@
 import type { DatasetSummary } from '../data/summary.js';
+import type { HeldOut } from '../data/types.js';
+
 /*
  * What a run leaves behind, as results.json holds it: plain data, sizes in bytes, times in seconds, names as Hugging
  * Face logs them (snake_case).
@@ -96,6 +98,8 @@ export interface RunRecord {
   readonly advice?: readonly string[];
   /** The split that the comparison is made on. */
   readonly test?: MetricsRecord;
+  /** Of the model as it is saved; present where there is no test split. */
+  readonly validation?: MetricsRecord;
   readonly epoch_history: readonly EpochRecord[];
   /** That of trainer_state.json. */
   readonly log_history: readonly LogRecord[];
@@ -119,6 +123,10 @@ export interface DataRecord {
   readonly labels: readonly string[];
   /** Examples by split. */
   readonly splits: Readonly<Record<string, number>>;
+  /** SHA-256 of the training rows, in hexadecimal. */
+  readonly train_digest?: string;
+  /** What was taken out of the training rows: `evaluate` finds the same rows by it. */
+  readonly held_out?: HeldOut;
   readonly summary?: DatasetSummary;
 }
 

@@ -1,6 +1,7 @@
 import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
 import { epochTable } from './epochs.js';
 import { formatCount, formatShare } from './format.js';
+import { measuredOn } from './measured.js';
 import { labelTable, metricsTable } from './metrics.js';
 import { printable } from './printable.js';
 import type { ComparisonRecord, RunRecord } from './records.js';
@@ -38,14 +39,21 @@ export function runSection(run: RunRecord): Section {
   };
 }
 
-/** How a run does on its test split: in one line, and by label. Nothing where there is no test split. */
-export function testSections({ test }: Pick<RunRecord, 'test'>): Section[] {
-  if (test === undefined) return [];
+/** How a run does on its test split, or on its validation split: in one line, and by label. Where on none, what helps. */
+export function measuredSections(run: Pick<RunRecord, 'test' | 'validation'>): Section[] {
+  const measured = measuredOn(run);
+  if (measured === undefined) return [{ title: 'Not measured', lead: [NOT_MEASURED] }];
+  const { split, metrics } = measured;
   return [
-    { title: 'Test', table: metricsTable(test) },
-    { title: 'By label', table: labelTable(test) },
+    { title: split === 'test' ? 'Test' : 'Validation', table: metricsTable(metrics) },
+    { title: 'By label', table: labelTable(metrics) },
   ];
 }
+
+/** What helps where a run has neither a test nor a validation split. */
+export const NOT_MEASURED =
+  'nothing is measured, as the data have no validation or test split: --validation-fraction 0.1 or --test-fraction 0.1 ' +
+  'takes one out of the training rows';
 
 /** What comes after the runs: LoRA by rank, the comparison, the published numbers beside ours. */
 export function closingSections(

@@ -39,13 +39,13 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
       for (const note of plan.notes) events.onNote?.(note);
     });
     if (experiment.method === null) {
-      const test = await run.test(events.signal);
-      for (const note of test?.notes ?? []) events.onNote?.(note);
-      return run.record({ status: 'done', test });
+      const measured = await run.measure(events.signal);
+      for (const note of measured.test?.notes ?? []) events.onNote?.(note);
+      return run.record({ status: 'done', ...measured });
     }
     log = await logOf(run);
     const trained = await run.train(events.signal);
-    return run.record({ status: 'done', trained, test: await run.test(events.signal) });
+    return run.record({ status: 'done', trained, ...(await run.measure(events.signal)) });
   } catch (cause) {
     const error = errorRecord(cause);
     const status = error.code === 'ABORTED' ? 'stopped' : 'failed';

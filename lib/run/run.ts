@@ -1,4 +1,5 @@
 import { modelOf, TextClassifier } from '../classifier.js';
+import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import type { TextDataset } from '../data/types.js';
 import { loadDataset } from '../dataset.js';
@@ -46,6 +47,7 @@ export class Run implements AsyncDisposable {
     if (experiment.method !== null && data.train === undefined) {
       throw new BertuneError('NOT_FOUND', 'Expected a training split to train on but the data have none');
     }
+    if (experiment.method !== null) expectClasses(data);
     const { adapter, base, options, where } = experiment;
     const model = await TextClassifier.load(experiment.model, {
       labels: data.labels,
@@ -102,10 +104,13 @@ export class Run implements AsyncDisposable {
     });
   }
 
-  /** Evaluates on the test split; undefined where there is none. */
-  async test(signal?: AbortSignal): Promise<EvaluateResult | undefined> {
-    const { test } = this.data;
-    return test && this.trainer.evaluate(test, signal ? { signal } : {});
+  /** Evaluates on the test split, or the validation split where there is no other; on nothing where there is neither. */
+  async measure(signal?: AbortSignal): Promise<{ test?: EvaluateResult; validation?: EvaluateResult }> {
+    const { test, validation } = this.data;
+    const split = test ?? validation;
+    if (split === undefined) return {};
+    const result = await this.trainer.evaluate(split, signal ? { signal } : {});
+    return test === undefined ? { validation: result } : { test: result };
   }
 
   /** What the run leaves behind. */
@@ -113,9 +118,10 @@ export class Run implements AsyncDisposable {
     status: RunRecord['status'];
     error?: RunRecord['error'];
     trained?: TrainResult;
-    test?: EvaluateResult | undefined;
+    test?: EvaluateResult;
+    validation?: EvaluateResult;
   }): RunRecord {
-    const { status, error, trained, test } = outcome;
+    const { status, error, trained, test, validation } = outcome;
     const { method } = this.experiment;
     const state = this.trainer.state;
     const { trainable, total } = this.model.countParameters();
@@ -131,6 +137,7 @@ export class Run implements AsyncDisposable {
       ...(trained && this.#advice(trained, test)),
       ...(trained ? trainedRecord(trained) : state && { steps: state.global_step, epochs: state.epoch }),
       ...(test && { test: metricsRecord(test) }),
+      ...(validation && { validation: metricsRecord(validation) }),
       epoch_history: this.#epochs,
       log_history: (state?.log_history ?? []).map((row) => ({ ...row })),
     };

@@ -49,8 +49,8 @@ export interface TrainerOptions {
   /** The highest learning rate. Defaults to `defaultLearningRate` of the method and the model's hidden size. */
   learningRate?: number;
   /**
-   * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 40, as come to
-   * 600 steps (lora: 1,000; prefix and linear: 2,000).
+   * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 100, as come
+   * to 600 steps (lora: 1,200; prefix: 2,500; linear: 2,000), or to fewer where texts are longer than 128 tokens.
    */
   epochs?: number;
   /** Optimiser steps, in place of `epochs`, at most 2^31 − 1. Defaults to what the epochs come to. */

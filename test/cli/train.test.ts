@@ -131,13 +131,13 @@ describe('bertune train', function () {
       const args = ['train', '--model', join(folder, 'model'), ...(await writeData(folder)), '--batch-size', '4'];
       const run = await runCli([...args, '--method', 'lora', '--output', join(folder, 'out')]);
       expect(run.status, run.stderr).to.equal(0);
-      expect(run.stderr).to.match(/steps +160: 40 epochs of 4 \(default: at most 40 epochs\), 4 examples each\n/);
+      expect(run.stderr).to.match(/steps +400: 100 epochs of 4 \(default: at most 100 epochs\), 4 examples each\n/);
       expect(run.stderr).to.match(
-        /learning rate +1.5e-3 \(default for lora at hidden size \d+\), linear, 16 steps of warm-up\n/,
+        /learning rate +1.6e-3 \(default for lora at hidden size \d+\), linear, 40 steps of warm-up\n/,
       );
       const { settings } = await readJson(folder, 'out', 'results.json');
-      expect(settings).to.include({ epochs: 40, warmup_steps: 16, logging_steps: 4, learning_rate: 1.5e-3 });
-      expect((await readJson(folder, 'out', 'trainer_state.json')).logging_steps).to.equal(4);
+      expect(settings).to.include({ epochs: 100, warmup_steps: 40, logging_steps: 8, learning_rate: 1.6e-3 });
+      expect((await readJson(folder, 'out', 'trainer_state.json')).logging_steps).to.equal(8);
 
       const far = ['--learning-rate', '10', '--epochs', '3', '--output', join(folder, 'far')];
       const diverged = await runCli([...args, ...far]);

@@ -162,7 +162,7 @@ class Copies {
       total: repeated.reduce((sum, { split }) => sum + split.texts.length, 0),
       examples: [most.example],
       text:
-        `${words.join(', ')} ${noun(this.splits)}s ${count === 1 ? 'repeats an earlier one' : 'repeat earlier ones'} of their ` +
+        `${words.join(', ')} ${noun(this.splits)}s ${count === 1 ? 'repeats an earlier one of its' : 'repeat earlier ones of their'} ` +
         `split, e.g. ${most.example} ${counted(most.times)} times: remove copies that are not meant`,
     };
   }

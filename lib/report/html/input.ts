@@ -83,6 +83,7 @@ function runRecord(run: Fields): RunRecord {
         .map((line) => text(line)),
     }),
     ...(isFields(run.test) && { test: metricsRecord(run.test) }),
+    ...(isFields(run.validation) && { validation: metricsRecord(run.validation) }),
     ...(isFields(run.error) && {
       error: { code: text(run.error.code, 'INTERNAL'), message: text(run.error.message, 'no message') },
     }),

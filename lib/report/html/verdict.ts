@@ -1,4 +1,5 @@
 import { formatCount, formatMetric, formatSeconds } from '../format.js';
+import { measuredOn } from '../measured.js';
 import type { RunRecord } from '../records.js';
 
 /** How far below the best accuracy counts as near it. */
@@ -14,7 +15,7 @@ export function verdict(runs: readonly RunRecord[]): string {
   if (only === undefined) {
     const [before] = measured;
     return before === undefined
-      ? 'No run came to a result on the test split.'
+      ? withoutTest(runs)
       : `Only the model before fine-tuning was measured: accuracy ${formatMetric(before.test.accuracy)}.`;
   }
   const accuracy = (run: Measured) => formatMetric(run.test.accuracy);
@@ -41,4 +42,15 @@ export function verdict(runs: readonly RunRecord[]): string {
     );
   }
   return `${parts.join('; ')}.`;
+}
+
+/** What is known without a test split. */
+function withoutTest([run, ...others]: readonly RunRecord[]): string {
+  const measured = run && others.length === 0 ? measuredOn(run) : undefined;
+  if (run === undefined || measured === undefined) return 'No run came to a result on the test split.';
+  const { accuracy, f1_macro } = measured.metrics;
+  return (
+    `${run.title} reaches an accuracy of ${formatMetric(accuracy)} and a macro F1 of ${formatMetric(f1_macro)} on the ` +
+    'validation split; there is no test split.'
+  );
 }

@@ -7,6 +7,7 @@ import { htmlTable, pairsTable } from '../table.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
+const MOST_FINDINGS = 100;
 /** Deeper than this nobody reads a summary. */
 const DEPTH = 4;
 /** Cells of a table: each of many rows might have columns of its own, and those that are too many are left out. */
@@ -20,7 +21,18 @@ export function dataSection({ data, summary }: ReportInput): string {
     ...splits.map(([name, examples]): [string, string] => [name, `${formatCount(examples)} examples`]),
     ['labels', `${data.labels.length}: ${data.labels.join(', ')}`],
   ];
-  return pairsTable(pairs, 'Data') + (summary === undefined ? '' : summaryOf(summary, 'Summary', 0));
+  if (summary === undefined) return pairsTable(pairs, 'Data');
+  const { findings, ...rest } = isFields(summary) ? summary : { findings: undefined, summary };
+  return pairsTable(pairs, 'Data') + findingsOf(findings) + summaryOf(rest, 'Summary', 0);
+}
+
+/** What is worth a second look, in lines. */
+function findingsOf(findings: unknown): string {
+  const lines = (Array.isArray(findings) ? findings : [])
+    .slice(0, MOST_FINDINGS)
+    .flatMap((finding: unknown) => (isFields(finding) && typeof finding.text === 'string' ? [finding.text] : []));
+  if (lines.length === 0) return '';
+  return `<h3>Worth a second look</h3><ul>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`;
 }
 
 /**

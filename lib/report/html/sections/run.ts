@@ -1,5 +1,6 @@
 import { epochTable } from '../../epochs.js';
 import { formatCount, formatMetric, formatShare } from '../../format.js';
+import { measuredOn } from '../../measured.js';
 import { labelTable } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
 import { failure } from '../../sections.js';
@@ -17,8 +18,14 @@ export function runDetails(run: RunRecord, index: number, open: boolean): string
   return `<details${open ? ' open' : ''}><summary>${summary}</summary>${parts.join('')}</details>`;
 }
 
-function outcome({ status, test, error }: RunRecord): string {
-  if (test !== undefined) return `accuracy ${formatMetric(test.accuracy)}, F1 macro ${formatMetric(test.f1_macro)}`;
+function outcome(run: RunRecord): string {
+  const { status, error } = run;
+  const measured = measuredOn(run);
+  if (measured !== undefined) {
+    const { split, metrics } = measured;
+    const accuracy = `${split === 'validation' ? 'validation ' : ''}accuracy ${formatMetric(metrics.accuracy)}`;
+    return `${accuracy}, F1 macro ${formatMetric(metrics.f1_macro)}`;
+  }
   return error === undefined ? status : `${status} [${error.code}]`;
 }
 
@@ -59,13 +66,17 @@ function trainingOf(run: RunRecord, index: number): string {
   return epochs + figures([figure('Loss', 'by step', chart.html)]);
 }
 
-function testOf({ test, title }: RunRecord): string {
-  if (test === undefined || test.labels.length === 0) return '';
-  const labels = `<div><h3>By label</h3>${htmlTable(labelTable(test), `Labels of ${title}`)}</div>`;
-  const matrix = confusionMatrix(test, title);
+function testOf(run: RunRecord): string {
+  const { title } = run;
+  const measured = measuredOn(run);
+  if (measured === undefined || measured.metrics.labels.length === 0) return '';
+  const { split, metrics } = measured;
+  const heading = split === 'test' ? 'By label' : 'By label, on the validation split';
+  const labels = `<div><h3>${heading}</h3>${htmlTable(labelTable(metrics), `Labels of ${title}`)}</div>`;
+  const matrix = confusionMatrix(metrics, title);
   if (matrix === '') return labels;
   const note = paragraphs(['Rows are the true labels; counts, with their share of the row.']);
-  const wide = isDense(test);
+  const wide = isDense(metrics);
   const mistakes = `<div${wide ? ' class="wide"' : ''}><h3>Confusion matrix</h3>${note}${matrix}</div>`;
   return wide ? labels + mistakes : `<div class="split">${labels}${mistakes}</div>`;
 }
