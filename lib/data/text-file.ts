@@ -6,7 +6,7 @@ import { BertuneError } from '../errors.js';
 import { openFile } from '../files/input.js';
 import { throwIfAborted } from '../time-slice.js';
 import { expectRatio } from './limits.js';
-import type { DatasetOptions } from './types.js';
+import type { RecordOptions } from './records.js';
 
 const CHUNK_BYTES = 65536;
 
@@ -15,12 +15,13 @@ const CHUNK_BYTES = 65536;
  *
  * @param path the file
  * @param options.signal stops the reading with ABORTED
+ * @param options.onProgress called with the share of the file that is read
  * @throws BertuneError NOT_FOUND when there is no such file; INVALID_DATA when it cannot be read, is not UTF-8 (with byte
  *   and line) or no whole gzip file, unpacks to 100 times its size, or becomes shorter as it is read
  */
 export async function* readTextFile(
   path: string,
-  { signal }: Pick<DatasetOptions, 'signal'> = {},
+  { signal, onProgress }: Pick<RecordOptions, 'signal' | 'onProgress'> = {},
 ): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const place = new Place();
@@ -34,6 +35,7 @@ export async function* readTextFile(
       expectRatio(path, size, bytes);
       place.next(chunk as Buffer);
       yield decoder.decode(chunk as Buffer, { stream: true });
+      onProgress?.(stream.bytesRead / size);
     }
     place.next(Buffer.alloc(0));
     yield decoder.decode();
