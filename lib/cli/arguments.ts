@@ -199,6 +199,14 @@ function holdsOut({ holdout = false, validationFile, testFile }: DataArguments):
   return holdout && validationFile === undefined && testFile === undefined;
 }
 
+/** `--text-kind <kind>`: whether single texts or pairs have to be what the model was trained on. */
+export function textKindOption(): Option {
+  return choice('--text-kind <kind>', 'any: single texts for a model of pairs, or the reverse (default: trained)', [
+    'trained',
+    'any',
+  ]);
+}
+
 /** What the options about where arithmetic runs say. */
 export interface DeviceArguments extends DeviceOptions {}
 

@@ -20,6 +20,7 @@ import {
   deviceOptions,
   given,
   positiveInteger,
+  textKindOption,
 } from './arguments.js';
 import { downloadProgress } from './downloads.js';
 import { Progress } from './progress.js';
@@ -31,6 +32,7 @@ interface EvaluateArguments extends DataArguments, DeviceArguments {
   base?: string;
   split?: 'train' | 'validation' | 'test';
   maxLength?: number;
+  textKind?: 'trained' | 'any';
   quiet?: true;
   json?: true;
 }
@@ -51,6 +53,7 @@ export function evaluateCommand(program: Command): void {
       ),
     )
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'));
+  command.addOption(textKindOption());
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .option('--quiet', 'nothing on stderr but errors')
@@ -69,8 +72,9 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     });
     for (const note of model.notes) progress.note(`note: ${note}`);
     const { split, notes } = await rowsToMeasure(options, signal);
+    if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
     const trainer = new Trainer(model, given({ maxLength: options.maxLength }));
-    const result = await trainer.evaluate(split, { signal });
+    const result = await trainer.evaluate(split, { signal, textKind: 'any' });
     for (const note of [...notes, ...result.notes]) progress.note(`note: ${note}`);
     if (result.truncated > 0) {
       const cut = result.truncated === 1 ? '1 text was longer' : `${result.truncated} texts were longer`;
@@ -97,6 +101,17 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     ];
     await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
   });
+}
+
+/** @throws BertuneError INVALID_DATA for pairs where the model was trained on single texts, or the reverse */
+function expectTrainedKind(trained: boolean | null, { pairs, source }: Split): void {
+  if (trained === null || trained === (pairs !== undefined)) return;
+  throw new BertuneError(
+    'INVALID_DATA',
+    trained
+      ? `The model was trained on pairs of texts but ${source} has single texts; name the column of the second texts with --text-pair-column`
+      : `The model was trained on single texts but ${source} has pairs; name the one column of texts with --text-column`,
+  );
 }
 
 /** The rows to evaluate on. */

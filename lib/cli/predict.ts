@@ -1,27 +1,46 @@
-import { fstatSync } from 'node:fs';
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
-import { BertuneError } from '../errors.js';
-import { printableJson } from '../report/printable.js';
-import { addDeviceOptions, type DeviceArguments, deviceOptions, given, names, positiveInteger } from './arguments.js';
+import { QUOTINGS, type Quoting } from '../data/types.js';
+import type { ColumnOptions } from '../predict/columns.js';
+import { JsonLinesFormat } from '../predict/json-format.js';
+import { ofOneKind } from '../predict/kinds.js';
+import { expectOutputFile, formatOf, type OutputFormat, writeOutputFile } from '../predict/output.js';
+import { type Predicted, predicted } from '../predict/predicted.js';
+import {
+  addDeviceOptions,
+  choice,
+  type DeviceArguments,
+  deviceOptions,
+  given,
+  names,
+  positiveInteger,
+  textKindOption,
+} from './arguments.js';
 import { downloadProgress } from './downloads.js';
-import { readLines } from './lines.js';
+import { expectInputArguments, type InputArguments, inputSource } from './predict-inputs.js';
 import { Progress } from './progress.js';
 import { interruptibly } from './signals.js';
+import { counted, SkippedRows } from './skipped-rows.js';
 import { writeResult } from './terminal.js';
 
-interface PredictArguments extends DeviceArguments {
+interface PredictArguments extends DeviceArguments, InputArguments {
   model: string;
   base?: string;
   labels?: string[];
   maxLength?: number;
+  textKind?: 'trained' | 'any';
+  delimiter?: string;
+  quoting?: Quoting;
+  output?: string;
+  overwrite?: true;
+  topK?: number;
+  scores?: true;
+  prefix: string;
   /** commander sets the positive of a `--no-` option. */
   text: boolean;
+  skipInvalid?: true;
   quiet?: true;
 }
-
-/** Texts a call: enough to fill every batch, few enough that results of a long input come as it is read. */
-const TEXTS_PER_CALL = 512;
 
 /** Adds `bertune predict`. */
 export function predictCommand(program: Command): void {
@@ -33,11 +52,45 @@ export function predictCommand(program: Command): void {
     .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)')
     .addOption(names('--labels <names>', 'names of the classes 0, 1, ... where the model only numbers them'))
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
-    .option('--no-text', 'leave the text out of the lines');
-  addDeviceOptions(command).optionsGroup('Output:').option('--quiet', 'nothing on stderr but errors').action(predict);
+    .addOption(textKindOption())
+    .optionsGroup('Texts:')
+    .option('--text-pair <text>', 'second text of a pair, beside one text')
+    .addOption(
+      choice('--input-format <name>', 'lines of stdin; jsonl: "text", ["text", "pair"] or objects (default: text)', [
+        'text',
+        'jsonl',
+      ]),
+    )
+    .option('--file <file>', 'data file whose rows to classify (.csv .tsv .jsonl .json .txt, .gz of them; .parquet)')
+    .option('--text-column <name>', 'column of the texts (default: text, sentence, content, ...)')
+    .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)');
+  command
+    .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
+    .addOption(choice('--quoting <name>', 'quotes around columns; none: as characters (default: auto)', QUOTINGS))
+    .option('--skip-invalid', 'leave out rows that cannot be read or have no text, and say how many');
+  addDeviceOptions(command)
+    .optionsGroup('Output:')
+    .option('--output <file>', 'file to write (.csv .tsv .jsonl) instead of JSON lines to stdout')
+    .option('--overwrite', 'replace --output where it is there')
+    .addOption(positiveInteger('--top-k <n>', 'list the best n labels with their scores'))
+    .option('--scores', "write every label's score")
+    .option('--prefix <text>', 'what the names of new columns begin with, beside those of a file', 'predicted_')
+    .option('--no-text', 'leave the texts out')
+    .option('--quiet', 'nothing on stderr but errors')
+    .action(predict);
 }
 
 async function predict(texts: string[], options: PredictArguments): Promise<void> {
+  expectInputArguments(texts, options);
+  const { output } = options;
+  const columns: ColumnOptions = {
+    topK: options.topK ?? null,
+    scores: options.scores ?? false,
+    text: options.text,
+    prefix: options.prefix,
+  };
+  const format = output === undefined ? new JsonLinesFormat(columns) : formatOf(output, columns);
+  if (output !== undefined) await expectOutputFile(output, { overwrite: options.overwrite ?? false });
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
     await using model = await TextClassifier.load(options.model, {
@@ -47,21 +100,41 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
       onProgress: downloadProgress(progress),
     });
     for (const note of model.notes) progress.note(`note: ${note}`);
-    const batches = texts.length > 0 ? [texts] : readLines(standardInput(), TEXTS_PER_CALL, signal);
-    for await (const batch of batches) {
-      const predictions = await model.predict(batch, { ...given({ maxLength: options.maxLength }), signal });
-      const lines = predictions.map((prediction, index) =>
-        printableJson(options.text ? { text: batch[index], ...prediction } : prediction),
-      );
-      await writeResult(`${lines.join('\n')}\n`);
-    }
+    const count = { rows: 0 };
+    const skipped = new SkippedRows();
+    const began = performance.now();
+    const { inputs, advice } = inputSource(texts, options, {
+      reading: given({ delimiter: options.delimiter === '\\t' ? '\t' : options.delimiter, quoting: options.quoting }),
+      signal,
+      onInvalid: options.skipInvalid && ((invalid) => skipped.add(invalid)),
+      onProgress: (share) => showProgress(progress, share, count.rows, began),
+      onNote: (note) => progress.note(`note: ${note}`),
+    });
+    const kind = options.textKind === 'any' ? null : model.pairs;
+    const settings = { ...given({ maxLength: options.maxLength }), textKind: 'any' as const, signal };
+    const rows = predicted(ofOneKind(inputs, kind, advice), (batch) => model.predict(batch, settings));
+    const pieces = linesOf(rows, format, count);
+    if (output === undefined) for await (const piece of pieces) await writeResult(piece);
+    else await writeOutputFile(output, pieces);
+    progress.clear();
+    for (const note of skipped.notes) progress.note(`note: ${note}`);
+    if (output !== undefined) progress.note(`wrote ${counted(count.rows, 'row')} to ${output}`);
   });
 }
 
-/** @throws BertuneError INVALID_DATA for a directory, which Node.js would take for an empty file */
-function standardInput(): NodeJS.ReadStream {
-  if (fstatSync(0).isDirectory()) {
-    throw new BertuneError('INVALID_DATA', 'Standard input is a directory; pass a file with one text a line');
+async function* linesOf(
+  groups: AsyncIterable<readonly Predicted[]>,
+  format: OutputFormat,
+  count: { rows: number },
+): AsyncGenerator<string> {
+  for await (const rows of groups) {
+    count.rows += rows.length;
+    if (rows.length > 0) yield format.lines(rows);
   }
-  return process.stdin;
+}
+
+/** Shows how far the reading of a file is; what was read last is still being classified. */
+function showProgress(progress: Progress, share: number, rows: number, began: number): void {
+  const secondsLeft = (((performance.now() - began) / 1000) * (1 - share)) / share;
+  progress.update('predict', { done: share, total: 1, count: counted(rows, 'row'), secondsLeft });
 }

@@ -7,6 +7,8 @@ export interface ProgressState {
   /** Steps (or texts) done. */
   readonly done: number;
   readonly total: number;
+  /** What is shown in place of done and total, e.g. `512 rows`. */
+  readonly count?: string;
   /** Epochs done, with fraction. */
   readonly epoch?: number;
   readonly epochs?: number;
@@ -42,7 +44,7 @@ export function progressLine(
   width: number,
   accent: (text: string) => string = (text) => text,
 ): string {
-  const { done, total, epoch, epochs, loss, accuracy, secondsLeft } = state;
+  const { done, total, count, epoch, epochs, loss, accuracy, secondsLeft } = state;
   const share = total > 0 ? done / total : 0;
   const of = epochs === undefined ? '' : `/${formatFixed(epochs, Number.isInteger(epochs) ? 0 : 1)}`;
   const name = printable(title);
@@ -50,7 +52,7 @@ export function progressLine(
     { text: name, need: 4 },
     { text: bar(share, BAR_WIDTH), need: 3, shown: accent(bar(share, BAR_WIDTH)) },
     { text: `${String(Math.floor(share * 100)).padStart(3)} %`, need: 9 },
-    { text: `${done}/${total}`, need: 6 },
+    { text: count ?? `${done}/${total}`, need: 6 },
     ...(epoch === undefined ? [] : [{ text: `epoch ${formatFixed(epoch, 1)}${of}`, need: 2 }]),
     ...(loss === undefined ? [] : [{ text: `loss ${formatFixed(loss, 4)}`, need: 7 }]),
     ...(accuracy === undefined ? [] : [{ text: `accuracy ${formatFixed(accuracy, 3)}`, need: 5 }]),

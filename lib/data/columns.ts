@@ -34,6 +34,7 @@ const PAIR_COLUMNS = [
   ['question', 'sentence'],
   ['text1', 'text2'],
   ['question1', 'question2'],
+  ['text', 'text_pair'],
 ] as const;
 const LABEL_COLUMNS = [
   'label',
@@ -194,6 +195,11 @@ function usualPair(columns: readonly string[]): [string, string] | undefined {
       return [text, pair];
   }
   return undefined;
+}
+
+/** Whether a name is one that columns of texts or of labels usually have, whatever its case. */
+export function isUsualColumn(name: string): boolean {
+  return [...TEXT_COLUMNS, ...PAIR_COLUMNS.flat(), ...LABEL_COLUMNS].includes(name.toLowerCase());
 }
 
 function usualColumn(columns: readonly string[], usual: readonly string[]): string | undefined {

@@ -178,6 +178,7 @@ async function* readRowGroups(
     useOffsetIndex: false,
   });
   const slice = new TimeSlice(options.signal);
+  const rows = counts.reduce((sum, count) => sum + count, 0);
   const readColumn = async (group: number, name: string, start: number, end: number) => {
     const node = tree.children[names.indexOf(name)]!;
     held = [];
@@ -205,6 +206,7 @@ async function* readRowGroups(
       const length = Math.min(RECORDS, count - from);
       const first = start + from + 1;
       yield Array.from({ length }, (_, i) => new ParquetRecord(first + i, part, from + i));
+      options.onProgress?.((start + from + length) / rows);
       if (slice.isOver) await slice.next();
     }
     if (slice.isOver) await slice.next();

@@ -48,6 +48,8 @@ export interface RecordOptions
   onNote?: (note: string) => void;
   /** Called in place of throwing at a row that cannot be read, which is then left out. Defaults to throwing. */
   onInvalid?: (invalid: InvalidRow) => void;
+  /** Called as the file is read, with the share of it that is, from 0 to 1. Defaults to none. */
+  onProgress?: (share: number) => void;
 }
 
 /** A row that cannot be read. */

@@ -8,7 +8,7 @@ import { throwIfAborted } from '../time-slice.js';
 import { Decoder, guessEncoding, markedEncoding } from './encoding.js';
 import { expectText } from './file-kind.js';
 import { expectRatio } from './limits.js';
-import type { DatasetOptions } from './types.js';
+import type { RecordOptions } from './records.js';
 
 const CHUNK_BYTES = 65536;
 const UTF_8 = 'utf-8';
@@ -19,13 +19,14 @@ const UTF_8 = 'utf-8';
  * @param path the file
  * @param options.encoding as TextDecoder calls it; a byte order mark goes before it. Defaults to UTF-8
  * @param options.signal stops the reading with ABORTED
+ * @param options.onProgress called with the share of the file that is read
  * @throws BertuneError NOT_FOUND when there is no such file; INVALID_DATA when it cannot be read, is no text, is not in its
  *   encoding (of UTF-8 with byte and line) or no whole gzip file, unpacks to 100 times its size, or becomes shorter as it is
  *   read
  */
 export async function* readTextFile(
   path: string,
-  { encoding = UTF_8, signal }: Pick<DatasetOptions, 'encoding' | 'signal'> = {},
+  { encoding = UTF_8, signal, onProgress }: Pick<RecordOptions, 'encoding' | 'signal' | 'onProgress'> = {},
 ): AsyncGenerator<string> {
   let decoder: Decoder | undefined;
   const place = new Place();
@@ -44,6 +45,7 @@ export async function* readTextFile(
       }
       if (decoder.encoding === UTF_8) place.next(chunk);
       yield decoder.decode(chunk);
+      onProgress?.(stream.bytesRead / size);
     }
     place.next(Buffer.alloc(0));
     yield decoder?.decode() ?? '';

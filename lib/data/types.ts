@@ -67,7 +67,7 @@ export interface DatasetOptions {
   /**
    * The column of the second text of each pair. Defaults to none, unless a file has no other text and both columns of a
    * usual pair: `sentence1` and `sentence2`, `premise` and `hypothesis`, `question` and `sentence`, `text1` and `text2`,
-   * `question1` and `question2`.
+   * `question1` and `question2`, `text` and `text_pair`.
    */
   textPairColumn?: string;
   /** The column of the labels. Defaults to the first of `label`, `labels`, `label_name`, ... that is there. */

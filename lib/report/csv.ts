@@ -1,15 +1,18 @@
 /** A value of a CSV field; null and undefined are empty fields. */
 export type CsvValue = string | number | boolean | null | undefined;
 
-/** Characters at the start of a field that a spreadsheet takes for a formula. */
-const FORMULA_START = /^[=+\-@\t\r\n＝＋－＠]/;
+/** Text that a spreadsheet takes for a formula, by its first character. */
+const FORMULA = /^[=+\-@\t\r\n＝＋－＠]./s;
+
+/** Text that a spreadsheet takes for a number. */
+const NUMBER = /^[+-]?[\d.,]+(e[+-]?\d+)?%?$/i;
 
 function field(value: CsvValue): string {
   if (value === null || value === undefined) return '';
   if (typeof value !== 'string') return String(value);
   // The apostrophe makes a spreadsheet show the text instead of running it.
-  const text = FORMULA_START.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) || text !== text.trim() ? `"${text.replaceAll('"', '""')}"` : text;
+  const text = FORMULA.test(value) && !NUMBER.test(value) ? `'${value}` : value;
+  return /[",;\t\r\n]/.test(text) || text !== text.trim() ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /**
@@ -21,5 +24,14 @@ function field(value: CsvValue): string {
  * @returns the file's text, its last line ended
  */
 export function csv(header: readonly string[], rows: readonly (readonly CsvValue[])[]): string {
-  return [header, ...rows].map((values) => `${values.map(field).join(',')}\n`).join('');
+  return [header, ...rows].map((values) => csvLine(values)).join('');
+}
+
+/**
+ * One line of a file as `csv` writes it.
+ *
+ * @param delimiter a comma or a tab. Defaults to a comma.
+ */
+export function csvLine(values: readonly CsvValue[], delimiter = ','): string {
+  return `${values.map(field).join(delimiter)}\n`;
 }

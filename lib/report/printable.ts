@@ -33,9 +33,11 @@ export function printableLines(text: string): string {
  * @param indent spaces a level. Defaults to none, and one line
  */
 export function printableJson(value: unknown, indent?: number): string {
+  return printableJsonText(JSON.stringify(value, null, indent));
+}
+
+/** As `printableJson`, of what is JSON already; line ends between its parts stay. */
+export function printableJsonText(json: string): string {
   const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return JSON.stringify(value, null, indent).replace(UNPRINTABLE, (character) => {
-    // The only control that JSON.stringify writes itself ends a line of what is indented.
-    return character === '\n' ? character : escaped(character);
-  });
+  return json.replace(UNPRINTABLE, (character) => (character === '\n' ? character : escaped(character)));
 }

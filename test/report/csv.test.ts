@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
-import { csv } from '../../lib/report/csv.js';
+import { csv, csvLine } from '../../lib/report/csv.js';
 
 describe('csv', () => {
   it('writes a line a row and leaves out what is not there', () => {
@@ -23,9 +23,16 @@ describe('csv', () => {
   });
 
   it('keeps spreadsheets from running text as a formula, and numbers as they are', () => {
-    expect(csv(['a'], [['=1+1'], ['@x'], ['+1'], ['-1'], [-1], ['\t=1']])).to.equal(
-      "a\n'=1+1\n'@x\n'+1\n'-1\n-1\n'\t=1\n",
+    expect(csv(['a'], [['=1+1'], ['@x'], ['+1+1'], ['-x'], [-1], ['\t=1']])).to.equal(
+      "a\n'=1+1\n'@x\n'+1+1\n'-x\n-1\n\"'\t=1\"\n",
     );
+    expect(csv(['a'], [['-1'], ['+1'], ['-0.5e-3'], ['-1.234,5'], ['-'], ['-5%']])).to.equal(
+      'a\n-1\n+1\n-0.5e-3\n"-1.234,5"\n-\n-5%\n',
+    );
+  });
+
+  it('writes one line, with tabs as well', () => {
+    expect(csvLine(['a b', 'c\td', 1], '\t')).to.equal('a b\t"c\td"\t1\n');
   });
 
   it('is read back by a parser as it was written', () => {
