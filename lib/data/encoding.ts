@@ -14,8 +14,8 @@ const COMMON =
 /** What windows-1252 has where ISO 8859-1 has control characters (0x80 to 0x9f). */
 const WINDOWS_1252 = '€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ';
 
-/** Bytes that windows-1252 has no character for. */
-const NOT_WINDOWS_1252 = [0x81, 0x8d, 0x8f, 0x90, 0x9d];
+/** Letters and marks of Western Europe outside of ASCII, at most two in a row, as in "Grüße". */
+const WESTERN = /^([\0-\x7f]|(?<![^\0-\x7f]{2})[À-ÖØ-öø-ÿŒœŠšŽžŸ€‚„…–—‘’“”•™\xa0¡£§©ª«°²³´·º»½¿])*$/;
 
 /** The longest word that is shown, in characters. */
 const MOST_WORD_CHARACTERS = 40;
@@ -83,7 +83,7 @@ export interface Guess {
 }
 
 /**
- * Guesses the encoding of a line. Letters outside of ASCII stand alone in the languages of Western Europe.
+ * Guesses the encoding of a line.
  *
  * @param line its bytes
  * @param at the first that is not UTF-8
@@ -92,10 +92,8 @@ export interface Guess {
 export function guessEncoding(line: Uint8Array, at: number): Guess | undefined {
   // Letters of UTF-8 in front of it: then the file is UTF-8, and this line is broken.
   if (line.subarray(0, at).some((byte) => byte >= 0x80)) return undefined;
-  const high = line.filter((byte) => byte >= 0x80);
-  const runs = line.filter((byte, i) => byte >= 0x80 && (line[i - 1] ?? 0) < 0x80).length;
-  if (high.length > 1.5 * runs || high.some((byte) => NOT_WINDOWS_1252.includes(byte))) return undefined;
   const text = new Decoder('windows-1252').decode(line);
+  if (!WESTERN.test(text)) return undefined;
   const start = text.slice(0, at).search(/[^\s,;|"]*$/);
   const word = /^[^\s,;|"]*/.exec(text.slice(start))![0].slice(0, MOST_WORD_CHARACTERS);
   return { encoding: 'windows-1252', word };

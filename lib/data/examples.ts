@@ -83,7 +83,8 @@ function readExample(path: string, record: DataRecord, { text, pair, label }: Co
   const value = label === undefined ? null : record.get(label);
   const name = readLabel(value);
   if (name !== undefined) return { text: first, pair: second as string | undefined, label: name };
-  const error = invalid(path, record, `a name or a number for ${label}`, value);
+  const expected = Array.isArray(value) ? 'one label' : 'a name or a number';
+  const error = invalid(path, record, `${expected} for ${label}`, value);
   return { reason: 'with a label that is no name', place: record.place, error };
 }
 

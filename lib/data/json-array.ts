@@ -70,8 +70,8 @@ async function findArray(path: string, options: RecordOptions): Promise<FoundArr
 function arrayIn(text: string): FoundArray | 'none' | undefined {
   const space = /\s*/y;
   const skipSpace = (from: number) => {
-    space.lastIndex = from;
-    return from + space.exec(text)![0].length;
+    space.lastIndex = Math.min(from, text.length);
+    return space.lastIndex + space.exec(text)![0].length;
   };
   const found = (start: number, name?: string): FoundArray => {
     return { start, line: text.slice(0, start).split('\n').length, name, others };

@@ -86,7 +86,8 @@ export async function* readRecords(path: string, options: RecordOptions = {}): A
   const read = READERS[extensionOf(path).replace(/\.gz$/, '')];
   if (read === undefined || !DATA_EXTENSIONS.includes(extensionOf(path))) {
     const endings = DATA_EXTENSIONS.join(', ');
-    throw new BertuneError('INVALID_DATA', `Expected a file ending in one of ${endings} but received ${path}`);
+    const advice = /\.(xlsx?|xlsm|ods|numbers)$/i.test(path) ? ': save the table as CSV UTF-8' : '';
+    throw new BertuneError('INVALID_DATA', `Expected a file ending in one of ${endings} but received ${path}${advice}`);
   }
   yield* read(path, options);
 }

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Command } from 'commander';
 import {
+  addDataOptions,
   dataSource,
   datasetOptions,
   names,
@@ -88,6 +89,23 @@ describe('arguments of the command line', () => {
       quoting: 'none',
       textColumn: 'body',
     });
+  });
+
+  it('says how files are written', async () => {
+    const read = (...args: string[]) => {
+      const data = addDataOptions(new Command().exitOverride(), { training: true });
+      return datasetOptions(data.parse(args, { from: 'user' }).opts());
+    };
+    expect(read()).to.deep.equal({});
+    expect(read('--encoding', 'latin-1', '--no-header', '--skip-invalid', '--text-column', '2')).to.deep.equal({
+      encoding: 'windows-1252',
+      header: false,
+      skipInvalid: true,
+      textColumn: '2',
+    });
+    const { code, message } = await refusal(() => read('--encoding', 'latin-9x'));
+    expect(code).to.equal('INVALID_OPTION');
+    expect(message).to.contain('--encoding').and.contain('windows-1252');
   });
 
   it('hands every option of training to the trainer', () => {

@@ -176,7 +176,7 @@ describe('dataset', () => {
       ['a text that is no string', '{"text": 5, "label": "joy"}', 'a string for text'],
       ['a text that is missing', '{"label": "joy"}', 'a string for text'],
       ['a label that is an object', '{"text": "a", "label": {"id": 1}}', 'found {"id":1}'],
-      ['a label that is a list', '{"text": "a", "label": ["joy"]}', 'found ["joy"]'],
+      ['a label that is a list', '{"text": "a", "label": ["joy"]}', 'one label for label'],
       ['a label that is missing', '{"text": "a"}', 'found none'],
       ['an empty label', '{"text": "a", "label": " "}', 'found none'],
       ['a label beyond 2^53', '{"text": "a", "label": 9007199254740993}', 'a name or a number for label'],

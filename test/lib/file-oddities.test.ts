@@ -61,6 +61,10 @@ describe('files as people have them', () => {
         'looks like windows-1252, which gives "schön"',
         'encoding: windows-1252',
       );
+      const german = Buffer.from('text;label\nlieben Gruß, "schöne Grüße";x\n', 'latin1');
+      await expectRefusal(load('a.csv', german), 'INVALID_DATA', 'which gives "Gruß"', 'encoding: windows-1252');
+      const japanese = Buffer.from('text,label\n\x83e\x83X\x83g,x\n', 'latin1');
+      await expectRefusal(load('a.csv', japanese), 'INVALID_DATA', '(line 2)', 'name its encoding');
       const cyrillic = Buffer.from('text,label\n\xef\xf0\xe8\xe2\xe5\xf2,x\n', 'latin1');
       await expectRefusal(load('a.csv', cyrillic), 'INVALID_DATA', '(line 2)', 'name its encoding');
       const broken = Buffer.concat([Buffer.from('text,label\nschön '), Buffer.from('\xf6,x\n', 'latin1')]);
