@@ -23,6 +23,15 @@ export async function isAdapter(directory: string): Promise<boolean> {
   return isFile(join(expectString('directory', directory), ADAPTER_CONFIG_FILE));
 }
 
+/** The error for a directory that is given as an adapter and is none. */
+export async function noAdapter(directory: string): Promise<BertuneError> {
+  const isModel = await isFile(join(directory, 'config.json'));
+  const what = isModel
+    ? 'it is a checkpoint, which is given as the model (--model), not as an adapter'
+    : 'there is none';
+  return new BertuneError('NOT_FOUND', `Expected an adapter with ${ADAPTER_CONFIG_FILE} in ${directory} but ${what}`);
+}
+
 /**
  * Reads an adapter that PEFT or this library saved. Settings that change the arithmetic (DoRA, rank patterns, ...) are
  * refused by name; settings unknown here are passed over where they are null, false or empty.
@@ -30,7 +39,8 @@ export async function isAdapter(directory: string): Promise<boolean> {
  * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH
  */
 export async function readAdapter(directory: string): Promise<Adapter> {
-  const configPath = join(expectString('directory', directory), ADAPTER_CONFIG_FILE);
+  if (!(await isAdapter(directory))) throw await noAdapter(directory);
+  const configPath = join(directory, ADAPTER_CONFIG_FILE);
   const settings = new AdapterSettings(await readJsonObject(configPath), configPath);
   const type = settings.value('peft_type');
   if (type !== 'LORA' && type !== 'PREFIX_TUNING') throw settings.invalid('peft_type', '"LORA" or "PREFIX_TUNING"');

@@ -1,13 +1,16 @@
 import { join } from 'node:path';
 import { checkParameter } from './checkpoint/check.js';
 import { type BertConfig, configToJson, FLOAT_KEYS, type HeadKind, readConfig } from './checkpoint/config.js';
+import { noCheckpoint } from './checkpoint/foreign.js';
 import { readHead } from './checkpoint/head.js';
 import { canonicalName } from './checkpoint/names.js';
 import { encoderTensors, expectedTensors, headTensors, type ShapeTable } from './checkpoint/shapes.js';
-import { INDEX_FILE, readWeights, WEIGHTS_FILE } from './checkpoint/shards.js';
+import { readWeights } from './checkpoint/shards.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
+import { INDEX_FILE, WEIGHTS_FILE } from './checkpoint/weights-files.js';
 import { BertuneError } from './errors.js';
 import { isDirectory, isFile } from './files/input.js';
+import { namesIn } from './files/names.js';
 import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from './files/output.js';
 import { expectNames, expectOneOf, expectString } from './options.js';
 import { safetensorsFile, type Tensor } from './safetensors.js';
@@ -75,8 +78,10 @@ export async function isCheckpoint(directory: string): Promise<boolean> {
  */
 export async function readCheckpoint(directory: string, options: { head?: 'read' | 'skip' } = {}): Promise<Checkpoint> {
   if (!(await isDirectory(expectString('directory', directory)))) {
-    throw new BertuneError('NOT_FOUND', `Expected a checkpoint directory at ${directory} but there is none`);
+    const what = (await isFile(directory)) ? 'found a file; name the directory that it is in' : 'there is none';
+    throw new BertuneError('NOT_FOUND', `Expected a checkpoint directory at ${directory} but ${what}`);
   }
+  if (!(await isCheckpoint(directory))) throw noCheckpoint(directory, await namesIn(directory));
   const config = await readConfig(directory);
   const { found, names } = canonicalise(await readWeights(directory), directory);
 

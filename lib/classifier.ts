@@ -288,7 +288,7 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError OUTPUT_REFUSED, INVALID_OPTION, DISPOSED
    */
   async save(directory: string, options: SaveOptions = {}): Promise<void> {
-    await saveModel(this.#model, directory, options);
+    await saveModel(this.#model, directory, options).catch(keptInMemory);
   }
 
   /**
@@ -300,7 +300,7 @@ export class TextClassifier implements AsyncDisposable {
    *   OUTPUT_REFUSED, DISPOSED
    */
   async export(directory: string, options: SaveOptions = {}): Promise<void> {
-    await exportModel(this.#model, directory, options);
+    await exportModel(this.#model, directory, options).catch(keptInMemory);
   }
 
   /** Whether a LoRA adapter is folded into the weights. */
@@ -363,6 +363,12 @@ export class TextClassifier implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
+}
+
+/** Throws the error again; of a disk that failed, with what is not lost. */
+function keptInMemory(cause: unknown): never {
+  if (!(cause instanceof BertuneError) || cause.code !== 'OUTPUT_REFUSED' || cause.cause === undefined) throw cause;
+  throw new BertuneError(cause.code, `${cause.message}. The model is still in memory: save it elsewhere`, { cause });
 }
 
 /** Rows, which are all of one array where they belong to the model itself. */

@@ -4,7 +4,7 @@ import { type AlignedSplit, alignSplit } from './data/labels.js';
 import type { Split } from './dataset.js';
 import { BertuneError } from './errors.js';
 import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
-import { prepareOutputDirectory, removeLeftovers } from './files/output.js';
+import { removeLeftovers, withOutputDirectory } from './files/output.js';
 import { listLabels } from './labels.js';
 import { countPlan, type ParameterCounts } from './methods.js';
 import { longestFirst, packBatches } from './model/batches.js';
@@ -25,6 +25,7 @@ import type { EvaluateResult, Resumption, TrainerEvents, TrainingPlan, TrainResu
 import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './training/options.js';
 import { balancedWeights, countClasses, planRun, type RunPlan } from './training/plan.js';
 import { TrainingRun } from './training/run.js';
+import { expectRoom } from './training/space.js';
 import { createTrainerState, type TrainerState } from './training/state.js';
 
 /** Options of `Trainer.train`. */
@@ -117,8 +118,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    *
    * @param train the training split
    * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
-   *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, or someone else writes to
-   *   `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
+   *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, there is no room for model and checkpoints
+   *   (found before the first step), or someone else writes to `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
    *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult> {
@@ -132,11 +133,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     return this.#model.exclusively(async () => {
       const task = { train: split, validation, signal, resume };
       if (outputDirectory === null) return this.#train(task, null);
-      await prepareOutputDirectory(outputDirectory, { overwrite: true });
-      return this.#locked(outputDirectory, async (lock) => {
-        await lock.inTurn(() => removeLeftovers(outputDirectory));
-        return this.#train(task, lock);
-      });
+      return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
+        this.#locked(outputDirectory, async (lock) => {
+          await lock.inTurn(() => removeLeftovers(outputDirectory));
+          return this.#train(task, lock);
+        }),
+      );
     });
   }
 
@@ -217,6 +219,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
         },
         found,
       );
+      const { outputDirectory } = settings;
+      if (outputDirectory !== null) await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
       const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
       this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, allNotes, resumption));
       const { trainable } = methodPlan;

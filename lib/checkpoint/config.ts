@@ -3,6 +3,7 @@ import { BertuneError } from '../errors.js';
 import { isObject, readJsonObject } from '../files/input.js';
 import { invalidValue } from '../files/invalid.js';
 import { expectNames, expectString } from '../options.js';
+import { alternativeTo, SUPPORTED_TYPES } from './families.js';
 import { readConfigLabels } from './labels.js';
 
 /** What config.json says of a BERT classifier. Keys that are absent take BERT's defaults, as in transformers. */
@@ -79,7 +80,7 @@ export async function readConfig(directory: string): Promise<BertConfig> {
  */
 export function parseConfig(raw: Record<string, unknown>, source = 'config.json'): BertConfig {
   const read = new Reader(raw, source);
-  checkModelType(raw, source);
+  expectSupported(raw, source);
   for (const [key, values] of Object.entries(FIXED)) {
     const known = values.map((value) => JSON.stringify(value)).join(' or ');
     if (!values.includes(raw[key] ?? values[0])) throw read.invalid(key, known);
@@ -179,14 +180,22 @@ export function modelTypeOf(raw: Record<string, unknown>): unknown {
   return raw.model_type ?? (isBert ? 'bert' : undefined);
 }
 
-function checkModelType(raw: Record<string, unknown>, source: string): void {
+/**
+ * Checks that a config.json is that of a model that is read here.
+ *
+ * @param source the file, for messages
+ * @throws BertuneError CHECKPOINT_INVALID naming what to take instead
+ */
+export function expectSupported(raw: Record<string, unknown>, source: string): void {
   const type = modelTypeOf(raw);
-  if (type !== 'bert') {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Expected the model_type "bert" in ${source} but found ${JSON.stringify(type) ?? 'none'}`,
-    );
-  }
+  if (typeof type === 'string' && SUPPORTED_TYPES.includes(type)) return;
+  const known = SUPPORTED_TYPES.map((name) => JSON.stringify(name)).join(' or ');
+  const isNamed = typeof type === 'string' && type !== '';
+  throw new BertuneError(
+    'CHECKPOINT_INVALID',
+    `Expected the model_type ${known} in ${source} but found ${JSON.stringify(type) ?? 'none'}` +
+      (isNamed ? `: models of this kind are not supported; ${alternativeTo(type)}` : ''),
+  );
 }
 
 /** Reads typed values, with errors that name key, expectation and finding. */

@@ -1,14 +1,10 @@
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { readdir } from '../files/fs.js';
 import { isFile, isObject, readJsonObject } from '../files/input.js';
-import { CONVERSION_ADVICE, readSafetensors, type Tensor } from '../safetensors.js';
-
-export const WEIGHTS_FILE = 'model.safetensors';
-export const INDEX_FILE = 'model.safetensors.index.json';
-
-/** Weights that other tools save; some are pickles. None is read here. */
-const FOREIGN_WEIGHTS = /\.(bin|pt|pth|ckpt|pkl|h5|msgpack|onnx|gguf)(\.index\.json)?$/;
+import { namesIn } from '../files/names.js';
+import { readSafetensors, type Tensor } from '../safetensors.js';
+import { foreignWeights } from './foreign.js';
+import { INDEX_FILE, WEIGHTS_FILE } from './weights-files.js';
 
 /**
  * Reads all tensors of a checkpoint directory under the names in the file: model.safetensors, otherwise the shards of
@@ -21,26 +17,9 @@ export async function readWeights(directory: string): Promise<Map<string, Tensor
     return (await readSafetensors(join(directory, WEIGHTS_FILE))).tensors;
   }
   if (await isFile(join(directory, INDEX_FILE))) return readShards(directory);
-  const foreign = foreignWeights(directory, await readdir(directory).catch(() => []));
+  const foreign = foreignWeights(directory, await namesIn(directory));
   if (foreign) throw foreign;
   throw new BertuneError('NOT_FOUND', `Expected ${WEIGHTS_FILE} or ${INDEX_FILE} in ${directory} but there is neither`);
-}
-
-/**
- * The error for weights of another kind only.
- *
- * @param where the directory or repository, for messages
- * @param names the files in it
- * @returns undefined where there are none such
- */
-export function foreignWeights(where: string, names: readonly string[]): BertuneError | undefined {
-  const foreign = names.filter((name) => FOREIGN_WEIGHTS.test(name)).sort();
-  if (foreign.length === 0) return undefined;
-  return new BertuneError(
-    'CHECKPOINT_INVALID',
-    `Expected ${WEIGHTS_FILE} in ${where} but found ${foreign.join(', ')}, which may be a pickle and is never ` +
-      `read here. ${CONVERSION_ADVICE}`,
-  );
 }
 
 async function readShards(directory: string): Promise<Map<string, Tensor>> {

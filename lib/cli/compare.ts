@@ -9,7 +9,7 @@ import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import { lstat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
-import { prepareOutputDirectory } from '../files/output.js';
+import { withOutputDirectory } from '../files/output.js';
 import { resolveDevice } from '../model/device.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
@@ -20,6 +20,7 @@ import { COMPARISON_FILES, environmentLine, writeComparison } from '../report/re
 import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
 import { dataRecord } from '../run/data-record.js';
 import { type Experiment, sourceWords } from '../run/experiment.js';
+import { throwIfAborted } from '../time-slice.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -118,9 +119,10 @@ async function compare(options: CompareArguments): Promise<void> {
   const named = comparisonExperiments(preset, overrides);
   const output = options.output ?? (await defaultOutput(preset.name));
   const overwrite = options.output === undefined || (options.overwrite ?? false);
-  await prepareOutputDirectory(output, { overwrite, files: COMPARISON_FILES });
+  const exclusively = (work: () => Promise<void>) =>
+    withOutputDirectory(output, { overwrite, files: COMPARISON_FILES }, () => withDirectoryLock(output, work));
   await interruptibly(progress, (signal) =>
-    withDirectoryLock(output, async () => {
+    exclusively(async () => {
       const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
       const experiments = await settle(named, { signal, onProgress: downloadProgress(progress) });
       const data = await loadData(experiments[0], sourceWords(named[0].data), signal);
@@ -144,6 +146,8 @@ async function compare(options: CompareArguments): Promise<void> {
         const title = `${experiment.title} (${index + 1}/${experiments.length})`;
         const run = await carryOut(experiment, title, progress, signal, onNote);
         runs.push(run);
+        // Of what was stopped before it had begun there is nothing to tell.
+        if (signal.aborted && runs.every((each) => each.status === 'stopped' && !each.steps)) throwIfAborted(signal);
         if (!options.json) await print(textOf([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]));
       }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
+import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { invalidOption } from '../options.js';
 import { environmentRecord } from '../report/environment.js';

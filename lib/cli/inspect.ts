@@ -1,8 +1,7 @@
 import os from 'node:os';
 import type { Command } from 'commander';
 import { type Adapter, isAdapter, readAdapter } from '../adapter.js';
-import { isCheckpoint, readCheckpoint } from '../checkpoint.js';
-import { BertuneError } from '../errors.js';
+import { readCheckpoint } from '../checkpoint.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
 import { localBase } from '../model/base.js';
@@ -124,11 +123,7 @@ async function inspectModel(source: string, options: InspectArguments): Promise<
 
 async function inspectDirectory(directory: string, options: InspectArguments): Promise<Inspection> {
   if (await isAdapter(directory)) return await inspectAdapter(directory, await readAdapter(directory), options);
-  if (await isCheckpoint(directory)) return inspectCheckpoint(directory, options);
-  throw new BertuneError(
-    'NOT_FOUND',
-    `Expected a checkpoint (config.json) or an adapter (adapter_config.json) in ${directory} but found neither`,
-  );
+  return inspectCheckpoint(directory, options);
 }
 
 async function inspectCheckpoint(directory: string, options: InspectArguments): Promise<Inspection> {

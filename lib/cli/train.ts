@@ -6,8 +6,9 @@ import { embeddedPath } from '../embedded.js';
 import { BertuneError } from '../errors.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
-import { expectFilePlaces, prepareOutputDirectory, writeJson } from '../files/output.js';
+import { expectFilePlaces, withOutputDirectory, writeJson } from '../files/output.js';
 import { type FindOptions, isRemote, modelDirectory } from '../hub.js';
+import { saveModel as saveModelTo } from '../model/save.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
@@ -44,6 +45,7 @@ import {
 import { downloadProgress } from './downloads.js';
 import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
 import { Progress } from './progress.js';
+import { type Saved, savedElsewhere, saveSomewhere } from './rescue.js';
 import { settingsLines } from './settings.js';
 import { interruptibly } from './signals.js';
 import { colorsFor, writeResult } from './terminal.js';
@@ -107,30 +109,26 @@ async function train(options: TrainArguments): Promise<void> {
     const continues = await continuesInOutput(options);
     if (!options.overwrite) await expectResumable(options);
     const overwrite = continues || (options.overwrite ?? false);
-    const prepare = () => prepareOutputDirectory(options.output, { overwrite, files: OUTPUT_FILES });
-    if (await isRemote('model', options.model)) await prepare();
-    const experiment = await experimentOf(options, data, find);
-    await prepare();
-    await withDirectoryLock(options.output, async (lock) => {
-      if (options.overwrite && !continues) await removeCheckpoints(options.output);
-      await using run = await Run.open(experiment, signal);
-      modelOf(run.model).outputLock = lock;
-      if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
-      const summary = await run.summary(signal);
-      for (const line of [...summaryLines(summary), ...unmeasured(run.splits)]) progress.note(line);
-      const record = await carryOut(
-        run,
-        await dataRecord(run.data, sourceWords(data), summary, signal),
-        options,
-        progress,
-        signal,
-      );
-      try {
-        await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
-      } finally {
-        for (const line of record.advice ?? []) progress.note(`advice: ${line}`);
-        progress.note(`saved in ${options.output}`);
-      }
+    await withOutputDirectory(options.output, { overwrite, files: OUTPUT_FILES }, async () => {
+      const experiment = await experimentOf(options, data, find);
+      await withDirectoryLock(options.output, async (lock) => {
+        await using run = await Run.open(experiment, signal);
+        modelOf(run.model).outputLock = lock;
+        if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
+        const summary = await run.summary(signal);
+        for (const line of [...summaryLines(summary), ...unmeasured(run.splits)]) progress.note(line);
+        const dataWords = await dataRecord(run.data, sourceWords(data), summary, signal);
+        // Those of the run before, once this one is about to begin.
+        if (options.overwrite && !continues) await removeCheckpoints(options.output);
+        const { record, saved } = await carryOut(run, dataWords, options, progress, signal);
+        try {
+          await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
+        } finally {
+          for (const line of record.advice ?? []) progress.note(`advice: ${line}`);
+          progress.note(`saved in ${saved.directory}`);
+        }
+        if (saved.refusal !== null) throw saved.refusal;
+      });
     });
   });
 }
@@ -142,7 +140,6 @@ function savesOwnBase({ experiment, model }: Run): boolean {
 }
 
 async function experimentOf(options: TrainArguments, data: DataSource, find: FindOptions): Promise<Experiment> {
-  // A path is not looked for yet: the output directory may be refused first.
   const model = embeddedPath('model', options.model);
   const method = await methodOf(
     options,
@@ -188,9 +185,11 @@ async function carryOut(
   options: TrainArguments,
   progress: Progress,
   signal: AbortSignal,
-): Promise<RunRecord> {
+): Promise<{ record: RunRecord; saved: Saved }> {
   const { output } = options;
+  let started = false;
   run.trainer.on('start', (plan) => {
+    started = true;
     for (const line of settingsLines(run, plan)) progress.note(line);
     const resume = resumeOf(options);
     if (resume === 'latest' && plan.resumed === null) {
@@ -203,60 +202,84 @@ async function carryOut(
   run.trainer.on('save', ({ directory }) => progress.note(`saved ${directory}`));
   const log = await logOf(run);
   let trained: TrainResult | undefined;
+  let saved: Saved | undefined;
   try {
     trained = await run.train(signal, resumeOf(options));
     progress.clear();
-    await saveModel(run, output);
+    saved = await saveModel(run, output, progress);
     const status = trained.stopped === 'early' ? 'stopped' : 'done';
     const record = run.record({ status, trained, ...(await run.measure(signal)) });
-    await writeResults(run, data, record, output);
-    return record;
+    await writeResults(run, data, record, saved.directory);
+    return { record, saved };
   } catch (cause) {
     progress.clear();
-    await keepState(run, data, cause, trained, options, progress);
-    throw cause;
+    throw await keepState(run, data, cause, { started, trained, saved }, options, progress);
   } finally {
     await log?.close().catch((cause) => progress.note(`note: ${errorRecord(cause).message}`));
   }
 }
 
-/** The model or adapter and its training state. */
-async function saveModel(run: Run, output: string): Promise<void> {
-  await run.model.save(output, { overwrite: true });
-  await writeJson(join(output, STATE_FILE), run.trainer.state);
+/** The model or adapter and its training state; where the directory cannot be written, elsewhere. */
+async function saveModel(run: Run, output: string, progress: Progress): Promise<Saved> {
+  const saved = await saveSomewhere(output, async (directory) => {
+    await saveModelTo(modelOf(run.model), directory, { overwrite: directory === output });
+    await writeJson(join(directory, STATE_FILE), run.trainer.state);
+  });
+  if (saved.refusal !== null) progress.note(`note: ${output} cannot be written: the model goes to ${saved.directory}`);
+  return saved;
 }
 
-/** Saves what a run that was stopped, or whose loss was no number any more, had reached by its last good step. */
+/** How far a run had come when it failed. */
+interface Reached {
+  started: boolean;
+  trained: TrainResult | undefined;
+  saved: Saved | undefined;
+}
+
+/**
+ * Saves what a run that was stopped, whose loss was no number any more, or whose checkpoint could not be written had reached
+ * by its last good step.
+ *
+ * @returns what to tell of it all
+ */
 async function keepState(
   run: Run,
   data: DataRecord,
   cause: unknown,
-  trained: TrainResult | undefined,
+  { started, trained, saved }: Reached,
   { output }: TrainArguments,
   progress: Progress,
-): Promise<void> {
+): Promise<unknown> {
   const error = errorRecord(cause);
-  if (error.code !== 'ABORTED' && error.code !== 'NON_FINITE_LOSS') return;
+  const isRefused = error.code === 'OUTPUT_REFUSED';
+  if (saved !== undefined && isRefused) return savedElsewhere(cause as BertuneError, saved.directory);
+  // Without a start, what the model holds is what it had begun with, or a checkpoint holds it.
+  const isKept = error.code === 'ABORTED' || error.code === 'NON_FINITE_LOSS' || (isRefused && started && !trained);
+  if (!isKept) return cause;
   const steps = run.trainer.state?.global_step ?? 0;
   if (steps === 0) {
     progress.note('no step was finished: nothing is saved');
-    return;
+    return cause;
   }
   // A model of parameters that are no numbers is not saved.
-  const isSaved =
+  const kept =
     trained === undefined
-      ? await saveModel(run, output).then(
-          () => true,
-          (refusal) => {
-            if (errorRecord(refusal).code !== 'NON_FINITE_LOSS') throw refusal;
-            return false;
-          },
-        )
-      : error.code === 'ABORTED';
+      ? await saveModel(run, output, progress).catch((refusal: unknown) => {
+          if (errorRecord(refusal).code !== 'NON_FINITE_LOSS') throw refusal;
+          return undefined;
+        })
+      : saved;
   const status = error.code === 'ABORTED' ? 'stopped' : 'failed';
-  await writeResults(run, data, run.record({ status, error, ...(trained && { trained }) }), output);
+  const record = run.record({ status, error, ...(trained && { trained }) });
+  await writeResults(run, data, record, kept?.directory ?? output);
+  if (kept === undefined) return cause;
   const goOn = error.code === 'ABORTED' && trained === undefined ? '; the same command with --resume goes on' : '';
-  if (isSaved) progress.note(`the model as it was after step ${steps} is saved in ${output}${goOn}`);
+  progress.note(`the model as it was after step ${steps} is saved in ${kept.directory}${goOn}`);
+  // A Trainer says that the model is in memory, which it is no longer once the command has ended.
+  const first =
+    isRefused && (cause as BertuneError).cause instanceof BertuneError ? (cause as BertuneError).cause : cause;
+  if (isRefused) return savedElsewhere(first as BertuneError, kept.directory);
+  return kept.refusal ?? cause;
 }
 
 async function writeResults(run: Run, data: DataRecord, record: RunRecord, output: string): Promise<void> {

@@ -18,18 +18,41 @@ export interface OutputFile {
 }
 
 /**
+ * Does work that writes to a directory, which is made ready first: it is created where needed, and a write is tried. Where
+ * the directory is refused or the work fails, what was created is removed again, as far as nothing is in it.
+ *
+ * @param path the directory
+ * @param options as prepareOutputDirectory
+ * @throws BertuneError OUTPUT_REFUSED; what `work` throws
+ */
+export async function withOutputDirectory<T>(
+  path: string,
+  options: { overwrite?: boolean; files?: readonly string[] },
+  work: () => Promise<T>,
+): Promise<T> {
+  const made = await prepareOutputDirectory(path, options);
+  try {
+    return await work();
+  } catch (cause) {
+    await removeDirectories(made);
+    throw cause;
+  }
+}
+
+/**
  * Makes sure that files can be written to a directory: creates it where needed and tries a write. What was created is
  * removed again when the directory is refused.
  *
  * @param path the directory
  * @param options.overwrite whether a directory that is not empty will do; nothing in it is removed. Defaults to false.
  * @param options.files names of the files that will be written there, as expectFilePlaces. Defaults to none.
+ * @returns the directories that were created, outermost first
  * @throws BertuneError OUTPUT_REFUSED
  */
 export async function prepareOutputDirectory(
   path: string,
   options: { overwrite?: boolean; files?: readonly string[] } = {},
-): Promise<void> {
+): Promise<string[]> {
   const directory = resolve(expectString('output', path));
   const made: string[] = [];
   try {
@@ -43,6 +66,7 @@ export async function prepareOutputDirectory(
     }
     await expectFilePlaces(path, options.files ?? []);
     await probe(directory);
+    return made;
   } catch (cause) {
     await removeDirectories(made);
     throw refusal(path, cause);
@@ -179,7 +203,7 @@ function sortKeys(_key: string, value: unknown): unknown {
 }
 
 /** As mkdir -p, noting in `made` each directory as it comes to be, outermost first. */
-async function makeDirectories(directory: string, made: string[]): Promise<void> {
+export async function makeDirectories(directory: string, made: string[]): Promise<void> {
   const found = await stat(directory).catch(() => undefined);
   if (found?.isDirectory()) return;
   if (found) throw new BertuneError('OUTPUT_REFUSED', `Expected a directory at ${directory} but found a file there`);
@@ -207,7 +231,7 @@ async function makeInside(directory: string, made: string[]): Promise<void> {
 }
 
 /** Removes directories innermost first, as far as they are empty. */
-async function removeDirectories(made: readonly string[]): Promise<void> {
+export async function removeDirectories(made: readonly string[]): Promise<void> {
   for (const directory of [...made].reverse()) await rmdir(directory).catch(() => undefined);
 }
 

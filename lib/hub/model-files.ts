@@ -1,7 +1,10 @@
 import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, adapterPickle } from '../adapter.js';
-import { foreignWeights, INDEX_FILE, WEIGHTS_FILE } from '../checkpoint/shards.js';
+import { expectSupported } from '../checkpoint/config.js';
+import { foreignWeights, noCheckpoint } from '../checkpoint/foreign.js';
+import { INDEX_FILE, WEIGHTS_FILE } from '../checkpoint/weights-files.js';
 import { BertuneError } from '../errors.js';
 import { isObject } from '../files/input.js';
+import { parseJson } from '../files/json.js';
 import { FILES, TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { expectSafePath } from './id.js';
 import type { Choice } from './snapshot.js';
@@ -34,20 +37,17 @@ async function checkpoint(
   where: string,
 ): Promise<string[]> {
   const config = `${folder}config.json`;
-  if (!there.has(config)) throw missing(config, where);
+  const names = [...there].filter((path) => path.startsWith(folder)).map((path) => path.slice(folder.length));
+  if (!there.has(config)) throw folder === '' ? noCheckpoint(where, names) : missing(config, where);
+  // Before the weights are fetched.
+  expectSupported(jsonOf(await read(config), config, where), `${config} of ${where}`);
   const tokenizer = TOKENIZER_FILES.map((name) => folder + name).filter((path) => there.has(path));
   if (tokenizer.every((path) => !/(tokenizer\.json|vocab\.txt|vocab\.json)$/.test(path))) {
     throw missing(`${folder}tokenizer.json or ${folder}vocab.txt`, where);
   }
   if (there.has(folder + WEIGHTS_FILE)) return [config, ...tokenizer, folder + WEIGHTS_FILE];
   if (!there.has(folder + INDEX_FILE)) {
-    const names = [...there].filter((path) => path.startsWith(folder)).map((path) => path.slice(folder.length));
-    throw (
-      foreignWeights(
-        where,
-        names.filter((name) => !name.includes('/')),
-      ) ?? missing(WEIGHTS_FILE, where)
-    );
+    throw foreignWeights(where, names) ?? missing(WEIGHTS_FILE, where);
   }
   const shards = shardsOf(await read(folder + INDEX_FILE), where).map((name) => folder + name);
   const lost = shards.find((path) => !there.has(path));
@@ -57,17 +57,22 @@ async function checkpoint(
 
 /** Names of the files that an index spreads the tensors over. */
 function shardsOf(text: string, where: string): string[] {
-  let index: unknown;
-  try {
-    index = JSON.parse(text);
-  } catch (cause) {
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected JSON in ${INDEX_FILE} of ${where}`, { cause });
-  }
-  const map = isObject(index) ? index.weight_map : undefined;
+  const map = jsonOf(text, INDEX_FILE, where).weight_map;
   if (!isObject(map)) {
     throw new BertuneError('CHECKPOINT_INVALID', `Expected an object weight_map in ${INDEX_FILE} of ${where}`);
   }
   return [...new Set(Object.values(map))].map((name) => expectSafePath(String(name), where));
+}
+
+function jsonOf(text: string, name: string, where: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (cause) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected JSON in ${name} of ${where}`, { cause });
+  }
+  if (!isObject(value)) throw new BertuneError('CHECKPOINT_INVALID', `Expected a JSON object in ${name} of ${where}`);
+  return value;
 }
 
 function missing(path: string, where: string): BertuneError {

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { type Adapter, checkAdapter, isAdapter, readAdapter } from '../adapter.js';
+import { type Adapter, checkAdapter, isAdapter, noAdapter, readAdapter } from '../adapter.js';
 import { type Checkpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
@@ -7,7 +7,7 @@ import { readSettled } from '../files/settled.js';
 import type { Found, HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
 import { loadNative } from '../native.js';
-import { expectNames, expectObject, expectOneOf, expectPath, expectSeed, invalidOption } from '../options.js';
+import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
@@ -152,18 +152,28 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   const found = await findSettled(source, { ...shared, ...(revision === undefined ? {} : { revision }) });
   if (!(await isAdapter(found.directory))) {
     if (options.base !== undefined) {
-      throw invalidOption('base', `nothing, because ${source} is no adapter directory,`, options.base);
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `base names the checkpoint under an adapter, but ${source} is no adapter; leave base out` +
+          ((await isAdapter(expectPath('base', options.base)))
+            ? `, or give the adapter ${options.base} as the model, and this as its base`
+            : ''),
+      );
     }
     if (options.adapter === undefined) return { adapter: null, base: found, notes: found.notes };
     const wish = await findSettled(expectPath('adapter', options.adapter), shared);
     if (!(await isAdapter(wish.directory))) {
-      throw new BertuneError('NOT_FOUND', `Expected an adapter_config.json in ${options.adapter} but there is none`);
+      throw await noAdapter(wish.directory);
     }
     const adapter = await readSettled(wish.directory, () => readAdapter(wish.directory));
     return { adapter, base: found, notes: [...found.notes, ...wish.notes] };
   }
   if (options.adapter !== undefined) {
-    throw invalidOption('adapter', `nothing, because ${source} is an adapter already,`, options.adapter);
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `adapter names an adapter to put on a checkpoint, but ${source} is an adapter itself; give one of them only, or ` +
+        'the checkpoint as the model',
+    );
   }
   const adapter = await readAdapter(found.directory);
   const base =

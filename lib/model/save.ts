@@ -5,7 +5,7 @@ import { checkpointFiles, encoderTensors, headTensors } from '../checkpoint.js';
 import { stat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
-import { prepareOutputDirectory, removeLeftovers, writeFilesAtomic } from '../files/output.js';
+import { removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files/output.js';
 import { haveSameNames } from '../labels.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
@@ -67,16 +67,17 @@ async function write(
   expectPath('directory', directory);
   const given = expectObject('options', options, ['overwrite']);
   const overwrite = expectBoolean('overwrite', given.overwrite ?? false);
-  await withSource(model, async (source) => {
-    await prepareOutputDirectory(directory, { overwrite });
-    const work = async () => {
-      await removeLeftovers(directory);
-      await save(source);
-    };
-    // Into the directory of the run that trains it, in turn with what the run saves; anyone else's is refused.
-    const { outputLock } = model;
-    await (outputLock?.covers(directory) ? outputLock.inTurn(work) : withDirectoryLock(directory, work));
-  });
+  await withSource(model, (source) =>
+    withOutputDirectory(directory, { overwrite }, async () => {
+      const work = async () => {
+        await removeLeftovers(directory);
+        await save(source);
+      };
+      // Into the directory of the run that trains it, in turn with what the run saves; anyone else's is refused.
+      const { outputLock } = model;
+      await (outputLock?.covers(directory) ? outputLock.inTurn(work) : withDirectoryLock(directory, work));
+    }),
+  );
 }
 
 /** One use of the session from start to end: a model that is disposed or merged meanwhile is still saved whole. */

@@ -1,5 +1,5 @@
 import { chooseTextColumns, type TextColumns } from '../data/columns.js';
-import { textOf } from '../data/examples.js';
+import { invalidText, isText } from '../data/examples.js';
 import { type DataRecord, placeUnit, type RecordOptions, readRecords } from '../data/records.js';
 import type { DatasetOptions } from '../data/types.js';
 import { BertuneError } from '../errors.js';
@@ -62,7 +62,12 @@ export function textsOf(
   record: DataRecord,
   { text, pair }: TextColumns,
 ): { text: string; pair?: string } {
-  return { text: textOf(path, record, text), ...(pair !== undefined && { pair: textOf(path, record, pair) }) };
+  const read = (column: string) => {
+    const value = record.get(column);
+    if (isText(value)) return value;
+    throw invalidText(path, record, column).error;
+  };
+  return { text: read(text), ...(pair !== undefined && { pair: read(pair) }) };
 }
 
 /** Leaves a row out, or throws where none are. */

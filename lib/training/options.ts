@@ -110,7 +110,7 @@ export interface TrainerOptions {
   maxLength?: number;
   /**
    * Directory of the run's checkpoints, in `checkpoint-N` of step N. A run that is stopped by its signal leaves one too.
-   * Defaults to none.
+   * Its disk needs room for them and for the model. Defaults to none.
    */
   outputDirectory?: string;
   /** When to save a checkpoint: after each epoch and its evaluation, or every `saveSteps` steps. Defaults to 'no'. */

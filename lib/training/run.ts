@@ -286,7 +286,11 @@ export class TrainingRun {
     if (!checkpoints) return;
     const position = this.#position;
     position.seconds = (performance.now() - this.#began) / 1000;
-    const directory = await checkpoints.save({ state, position, best });
+    const directory = await checkpoints.save({ state, position, best }).catch((cause: unknown) => {
+      if (!(cause instanceof BertuneError) || cause.code !== 'OUTPUT_REFUSED') throw cause;
+      const kept = `The model in memory is that of step ${position.step}: save it elsewhere`;
+      throw new BertuneError(cause.code, `${cause.message}. ${kept}`, { cause });
+    });
     events.emit('save', { directory, step: position.step, epoch: state.epoch });
   }
 

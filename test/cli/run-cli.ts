@@ -25,7 +25,7 @@ export interface CliOptions {
   environment?: NodeJS.ProcessEnv;
   cwd?: string;
   /** Called with the process once it runs. */
-  during?: (child: ChildProcessWithoutNullStreams) => void;
+  during?: ((child: ChildProcessWithoutNullStreams) => void) | undefined;
 }
 
 /** Runs `bertune` with arguments in a process of its own. */

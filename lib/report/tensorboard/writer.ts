@@ -1,8 +1,9 @@
 import os from 'node:os';
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { mkdir, type OpenFile, open } from '../../files/fs.js';
-import { writeFully } from '../../files/output.js';
+import { type OpenFile, open } from '../../files/fs.js';
+import { makeDirectories, removeDirectories, writeFully } from '../../files/output.js';
+import { discard } from '../../files/temporary.js';
 import { record, type Scalar, scalarsEvent, versionEvent } from './event.js';
 
 /** Files of one process, told apart. */
@@ -15,10 +16,15 @@ export class EventWriter implements AsyncDisposable {
   /** The writes so far, one after the other. */
   #written: Promise<void> = Promise.resolve();
   #closed: Promise<void> | null = null;
+  /** Whether there are scalars in it. */
+  #used = false;
+  /** Directories that were made for it. */
+  readonly #made: readonly string[];
 
-  private constructor(path: string, file: OpenFile) {
+  private constructor(path: string, file: OpenFile, made: readonly string[]) {
     this.path = path;
     this.#file = file;
+    this.#made = made;
     this.#append(versionEvent(Date.now() / 1000));
   }
 
@@ -31,8 +37,9 @@ export class EventWriter implements AsyncDisposable {
     const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, '0');
     const path = join(directory, `events.out.tfevents.${seconds}.${os.hostname()}.${process.pid}.${files++}`);
     try {
-      await mkdir(directory, { recursive: true });
-      return new EventWriter(path, await open(path, 'wx'));
+      const made: string[] = [];
+      await makeDirectories(directory, made);
+      return new EventWriter(path, await open(path, 'wx'), made);
     } catch (cause) {
       throw refused(path, cause);
     }
@@ -40,11 +47,13 @@ export class EventWriter implements AsyncDisposable {
 
   /** Appends the scalars of a step, once what came before is written. A failure is told by `close`. */
   scalars(step: number, scalars: readonly Scalar[]): void {
+    this.#used = true;
     this.#append(scalarsEvent(Date.now() / 1000, step, scalars));
   }
 
   /**
-   * Writes what is left, flushes it to the disk and closes the file; more calls do nothing more.
+   * Writes what is left, flushes it to the disk and closes the file; more calls do nothing more. A file without scalars, as
+   * of a run that was refused, is removed with the directories that were made for it.
    *
    * @throws BertuneError OUTPUT_REFUSED for the first write that failed
    */
@@ -72,6 +81,10 @@ export class EventWriter implements AsyncDisposable {
       throw refused(this.path, cause);
     } finally {
       await this.#file.close();
+      if (!this.#used) {
+        await discard(this.path);
+        await removeDirectories(this.#made);
+      }
     }
   }
 }

@@ -33,7 +33,7 @@ function trainableShapes({ parameters }: MethodPlan): Shapes {
 }
 
 /** Whether the model's or adapter's own files hold a parameter to the last bit. */
-function isInModel(name: string, plan: MethodPlan, precision: NativePrecision): boolean {
+export function isInModel(name: string, plan: MethodPlan, precision: NativePrecision): boolean {
   // Files are F32. An adapter holds what the projection network made, not the network.
   return precision !== 'fp64' && !(plan.prefix?.projection && name.startsWith('prompt_encoder.'));
 }
