@@ -10,6 +10,7 @@ import { Rows } from './data/rows.js';
 import { type DatasetFiles, type FoundFiles, findFiles } from './data/source.js';
 import {
   type DatasetOptions,
+  type DatasetWith,
   QUOTINGS,
   type ReadOptions,
   SPLIT_NAMES,
@@ -29,7 +30,15 @@ import {
 } from './options.js';
 
 export type { DatasetFiles } from './data/source.js';
-export type { DatasetOptions, Quoting, Split, SplitName, SplitOptions, TextDataset } from './data/types.js';
+export type {
+  DatasetOptions,
+  DatasetWith,
+  Quoting,
+  Split,
+  SplitName,
+  SplitOptions,
+  TextDataset,
+} from './data/types.js';
 
 const READERS: Readonly<Record<string, (path: string, rows: Rows, options: ReadOptions) => Promise<void>>> = {
   '.csv': readDelimited,
@@ -45,10 +54,21 @@ const READERS: Readonly<Record<string, (path: string, rows: Rows, options: ReadO
 export interface TextRow {
   text: string;
   /** The second text, where examples are pairs: in all rows, or in none. */
-  pair?: string;
+  pair?: string | undefined;
   /** The name of a class, or its index. */
   label: string | number;
 }
+
+/** Examples of each split. */
+type RowsBySplit = Readonly<Partial<Record<SplitName, readonly TextRow[] | undefined>>>;
+
+/** The names in a list that is written out; of one made at run time nothing is known. */
+type Known<Names extends readonly SplitName[]> = number extends Names['length'] ? never : Names[number];
+
+/** The splits that an object names, not perhaps but surely. */
+type Given<Splits> = {
+  [Name in SplitName]: Name extends keyof Splits ? (undefined extends Splits[Name] ? never : Name) : never;
+}[SplitName];
 
 /**
  * Reads a data set for text classification, of single texts or of pairs.
@@ -67,6 +87,19 @@ export interface TextRow {
  *   with too few or too many columns, broken JSON or Parquet, an unknown or empty label, a file without rows; with the
  *   line or row · INVALID_OPTION · ABORTED
  */
+export async function loadDataset<const Names extends readonly SplitName[]>(
+  source: string | DatasetFiles,
+  given: DatasetOptions & { splits: Names },
+): Promise<DatasetWith<Known<Names>>>;
+export async function loadDataset(
+  source: string,
+  given?: DatasetOptions & { splits?: undefined },
+): Promise<DatasetWith<'train'>>;
+export async function loadDataset<Files extends DatasetFiles>(
+  source: Files,
+  given?: DatasetOptions & { splits?: undefined },
+): Promise<DatasetWith<Given<Files>>>;
+export async function loadDataset(source: string | DatasetFiles, given?: DatasetOptions): Promise<TextDataset>;
 export async function loadDataset(source: string | DatasetFiles, given: DatasetOptions = {}): Promise<TextDataset> {
   const options = checkOptions(given);
   const found = await findFiles(source, options);
@@ -95,11 +128,11 @@ export async function loadDataset(source: string | DatasetFiles, given: DatasetO
  *   the training rows. Defaults to nothing
  * @throws INVALID_DATA: an unknown or empty label, a text that is not a string, a split without rows · INVALID_OPTION
  */
-export function datasetFromRows(
-  splits: Readonly<Partial<Record<SplitName, readonly TextRow[]>>>,
+export function datasetFromRows<Splits extends RowsBySplit>(
+  splits: Splits,
   options: Pick<DatasetOptions, 'labels' | 'split'> = {},
-): TextDataset {
-  const own = expectObject('splits', splits, SPLIT_NAMES);
+): DatasetWith<Given<Splits>> {
+  const own = expectObject<RowsBySplit>('splits', splits, SPLIT_NAMES);
   const given = expectObject('options', options, ['labels', 'split']);
   const labels = given.labels === undefined ? undefined : expectNames('labels', given.labels);
   const split = given.split === undefined ? undefined : expectSplitOptions(given.split);
@@ -110,7 +143,7 @@ export function datasetFromRows(
   }
   if (Object.keys(raw).length === 0) throw invalidOption('splits', 'rows for train, validation or test', splits);
   const data = assemble(raw, labels, []);
-  return split === undefined ? data : takeSplits(data, split);
+  return (split === undefined ? data : takeSplits(data, split)) as DatasetWith<Given<Splits>>;
 }
 
 function checkOptions(given: DatasetOptions): DatasetOptions {

@@ -1,3 +1,5 @@
+/// <reference types="node" preserve="true" />
+
 /*
  * Bertune's public face.
  */
@@ -27,6 +29,7 @@ export {
 export {
   type DatasetFiles,
   type DatasetOptions,
+  type DatasetWith,
   datasetFromRows,
   loadDataset,
   type Split,

@@ -12,7 +12,8 @@ import { memoryReport } from './model/memory.js';
 import type { Model } from './model/model.js';
 import { datasetOf } from './model/session.js';
 import type { NativeSession } from './native.js';
-import { expectAbortSignal, expectObject, expectPath, invalidOption } from './options.js';
+import { option } from './option-names.js';
+import { expectAbortSignal, expectObject, expectPath } from './options.js';
 import type { EncodedTexts } from './tokenizer.js';
 import { BestModel } from './training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from './training/checkpoint/directories.js';
@@ -27,18 +28,18 @@ import { createTrainerState, type TrainerState } from './training/state.js';
 /** Options of `Trainer.train`. */
 export interface TrainOptions {
   /** Evaluated after each epoch. Defaults to none. */
-  validation?: Split;
+  validation?: Split | undefined;
   /**
    * Stops training after a step, within a fraction of a second where steps are short; with an `outputDirectory` a
    * checkpoint of that step is saved first. Defaults to none.
    */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * Goes on from a checkpoint of the same run, and ends as if it had never stopped, to the last bit: `'latest'` is the
    * newest whole one in `outputDirectory` (where there is none yet, the run starts at the beginning); otherwise the
    * directory of a checkpoint, or of checkpoints. Defaults to none: the run starts at the beginning.
    */
-  resume?: string;
+  resume?: string | undefined;
 }
 
 /** What `Trainer.train` is given, checked. */
@@ -52,7 +53,7 @@ interface TrainingTask {
 /** Options of `Trainer.evaluate`. */
 export interface EvaluateOptions {
   /** Stops the work within a fraction of a second. Defaults to none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -137,10 +138,11 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /**
    * Measures the model on a split, whose labels are matched with the model's by name, whatever the order of either.
    *
+   * @param split one that is there: `data.test` may not be, and undefined is refused with the ways to have one
    * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, NON_FINITE_LOGITS,
    *   ABORTED, DISPOSED, OUT_OF_MEMORY
    */
-  async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
+  async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult> {
     const given = expectObject('options', options, ['signal']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const { labels } = this.#model;
@@ -225,7 +227,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 
   /** A split whose labels are the model's, matched by name. @throws BertuneError INVALID_OPTION, INVALID_DATA */
-  #expectSplit(name: string, split: Split): AlignedSplit {
+  #expectSplit(name: string, split: Split | undefined): AlignedSplit {
     return alignSplit(name, expectSplit(name, split), this.#model.labels);
   }
 
@@ -233,7 +235,11 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { loadBestModel, earlyStoppingPatience, evaluationStrategy } = this.settings;
     if (validation === undefined && (loadBestModel || earlyStoppingPatience !== null)) {
       const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
-      throw invalidOption('validation', `a split, which ${name} needs,`, validation);
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `${option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
+          `training rows with ${option('split.validation', 0.1)}`,
+      );
     }
     const split = validation === undefined ? null : this.#expectSplit('validation', validation);
     return evaluationStrategy === 'no' ? null : split;

@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander';
 import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
+import { BertuneError } from '../errors.js';
 import type { DeviceOptions } from '../model/device.js';
+import { option } from '../option-names.js';
 import {
   expectNonNegativeInteger,
   expectNumberInRange,
@@ -160,7 +162,13 @@ export function addDataOptions(command: Command, { training }: { training: boole
 export function dataSource({ data, trainFile, validationFile, testFile }: DataArguments): DataSource | undefined {
   const files = given({ train: trainFile, validation: validationFile, test: testFile });
   if (Object.keys(files).length === 0) return data;
-  if (data !== undefined) throw invalidOption('--data', 'nothing beside files of splits', data);
+  if (data !== undefined) {
+    const names = Object.keys(files).map((name) => option(`source.${name}`));
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `Name either a folder with --data or files with ${names.join(', ')}, not both`,
+    );
+  }
   return files;
 }
 
@@ -171,7 +179,10 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
   const delimiter = options.delimiter === '\\t' ? '\t' : options.delimiter;
   const split = given({ validation: validationFraction, test: testFraction, seed: splitSeed });
   if (validationFraction === undefined && testFraction === undefined && splitSeed !== undefined) {
-    throw invalidOption('--split-seed', 'nothing without --validation-fraction or --test-fraction', splitSeed);
+    throw new BertuneError(
+      'INVALID_OPTION',
+      '--split-seed draws rows for --validation-fraction or --test-fraction; add one of them, or leave it out',
+    );
   }
   return {
     ...given({ textColumn, textPairColumn, labelColumn, labels, delimiter, quoting, config }),

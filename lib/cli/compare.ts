@@ -17,6 +17,7 @@ import { printableJson } from '../report/printable.js';
 import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
 import { COMPARISON_FILES, environmentLine, writeComparison } from '../report/results.js';
 import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
+import { embeddedModelNotes } from '../run/embedded-limits.js';
 import { type Experiment, sourceWords } from '../run/experiment.js';
 import { splitSizes } from '../run/run.js';
 import {
@@ -38,7 +39,7 @@ import { downloadProgress } from './downloads.js';
 import { EXIT_ERROR } from './failure.js';
 import { Progress } from './progress.js';
 import { interruptibly } from './signals.js';
-import { colorsFor, writeResult } from './terminal.js';
+import { colorsFor, resultWidth, writeResult } from './terminal.js';
 
 interface CompareArguments extends DataArguments, DeviceArguments {
   preset: PresetName;
@@ -153,7 +154,7 @@ async function compare(options: CompareArguments): Promise<void> {
 
 function textOf(sections: readonly Section[]): string {
   const { bold } = colorsFor(process.stdout);
-  return sections.map((section) => sectionText(section, bold)).join('');
+  return sections.map((section) => sectionText(section, bold, resultWidth())).join('');
 }
 
 /** Nobody named it: a link that came with somebody else's folder must not lead to files that are then written over. */
@@ -208,7 +209,13 @@ async function loadData(
       throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none`);
   }
   const summary = await summarize(data, { signal });
-  return { source, labels: data.labels, splits: splitSizes(data), summary };
+  const limits = await embeddedModelNotes(experiment.model, data.train!, signal);
+  return {
+    source,
+    labels: data.labels,
+    splits: splitSizes(data),
+    summary: { ...summary, notes: [...summary.notes, ...limits] },
+  };
 }
 
 async function carryOut(

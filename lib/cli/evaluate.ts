@@ -3,11 +3,10 @@ import { TextClassifier } from '../classifier.js';
 import type { Split } from '../data/types.js';
 import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
-import { invalidOption } from '../options.js';
 import { environmentRecord } from '../report/environment.js';
-import { confusionTable, labelTable, metricsTable } from '../report/metrics.js';
+import { labelTable, metricsTable } from '../report/metrics.js';
 import { printableJson } from '../report/printable.js';
-import { sectionText } from '../report/sections.js';
+import { confusionSection, sectionText } from '../report/sections.js';
 import { metricsRecord } from '../run/run.js';
 import { Trainer } from '../trainer.js';
 import {
@@ -24,8 +23,9 @@ import {
 } from './arguments.js';
 import { downloadProgress } from './downloads.js';
 import { Progress } from './progress.js';
+import { required } from './required.js';
 import { interruptibly } from './signals.js';
-import { colorsFor, writeResult } from './terminal.js';
+import { colorsFor, resultWidth, writeResult } from './terminal.js';
 
 interface EvaluateArguments extends DataArguments, DeviceArguments {
   model: string;
@@ -41,7 +41,7 @@ export function evaluateCommand(program: Command): void {
   const command = program
     .command('evaluate')
     .description('measure a model on labelled texts')
-    .requiredOption('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter')
+    .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
     .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)');
   addDataOptions(command, { training: false })
     .addOption(choice('--split <name>', 'which split of --data (default: test)', ['train', 'validation', 'test']))
@@ -88,9 +88,9 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     const sections = [
       { title: split.source, table: metricsTable(metrics) },
       { title: 'By label', table: labelTable(metrics) },
-      { title: 'Confusion', table: confusionTable(metrics) },
+      confusionSection(metrics, resultWidth()),
     ];
-    await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
+    await writeResult(sections.map((section) => sectionText(section, bold, resultWidth())).join(''));
   });
 }
 
@@ -102,9 +102,11 @@ async function loadSplit(
   const { split: name = 'test' } = options;
   const source = dataSource(options);
   if (source === undefined) {
-    throw new BertuneError('INVALID_OPTION', 'Expected --data or --test-file to evaluate on but received neither');
+    throw new BertuneError('INVALID_OPTION', 'Name what to evaluate on with --data or --test-file');
   }
-  if (typeof source !== 'string' && name !== 'test') throw invalidOption('--split', 'nothing beside --test-file', name);
+  if (typeof source !== 'string' && name !== 'test') {
+    throw new BertuneError('INVALID_OPTION', '--split chooses a split of --data; leave it out with --test-file');
+  }
   const dataset = await loadDataset(source, { ...datasetOptions(options), splits: [name], signal });
   return { split: dataset[name]!, notes: dataset.notes ?? [] };
 }

@@ -7,6 +7,7 @@ import { addDeviceOptions, type DeviceArguments, deviceOptions, given, names, po
 import { downloadProgress } from './downloads.js';
 import { readLines } from './lines.js';
 import { Progress } from './progress.js';
+import { required } from './required.js';
 import { interruptibly } from './signals.js';
 import { writeResult } from './terminal.js';
 
@@ -29,7 +30,7 @@ export function predictCommand(program: Command): void {
     .command('predict')
     .description('classify texts; writes a line of JSON a text: text, label, score, scores')
     .argument('[text...]', 'texts (default: stdin, one a line)')
-    .requiredOption('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter')
+    .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
     .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)')
     .addOption(names('--labels <names>', 'names of the classes 0, 1, ... where the model only numbers them'))
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))

@@ -42,9 +42,10 @@ import {
 import { downloadProgress } from './downloads.js';
 import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
 import { Progress } from './progress.js';
+import { required } from './required.js';
 import { settingsLines } from './settings.js';
 import { interruptibly } from './signals.js';
-import { colorsFor, writeResult } from './terminal.js';
+import { colorsFor, resultWidth, writeResult } from './terminal.js';
 import { addTrainingOptions, type TrainingArguments, trainerOptions } from './training-arguments.js';
 
 interface TrainArguments
@@ -75,9 +76,10 @@ export function trainCommand(program: Command): void {
   const command = program
     .command('train')
     .description('train a classifier and save it with its log and results')
-    .requiredOption(
+    .option(
       '--model <model>',
-      'folder or Hugging Face id of a checkpoint (or of an adapter to go on with); bert-mini is built in',
+      'folder or Hugging Face id of a checkpoint, or of an adapter to go on with; the default is built in',
+      'bert-mini',
     )
     .option('--base <model>', 'checkpoint under the adapter, where --model is one');
   addDataOptions(command, { training: true });
@@ -86,7 +88,9 @@ export function trainCommand(program: Command): void {
   addCheckpointOptions(command);
   addDeviceOptions(command)
     .optionsGroup('Output:')
-    .requiredOption('--output <dir>', 'where the model or adapter, trainer_state.json, results.json and report.html go')
+    .addOption(
+      required('--output <dir>', 'where the model or adapter, trainer_state.json, results.json and report.html go'),
+    )
     .option('--tensorboard <dir>', "also log for TensorBoard, in a sub-folder of the method's name")
     .option(
       '--overwrite',
@@ -156,7 +160,7 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
 function trainingSource(options: TrainArguments): DataSource {
   const source = dataSource(options);
   if (source === undefined || (typeof source !== 'string' && source.train === undefined)) {
-    throw new BertuneError('INVALID_OPTION', 'Expected --data or --train-file to train on but received neither');
+    throw new BertuneError('INVALID_OPTION', 'Name what to train on with --data or --train-file');
   }
   return source;
 }
@@ -255,5 +259,7 @@ async function writeResults(run: Run, summary: DatasetSummary, record: RunRecord
 
 function resultText(record: RunRecord): string {
   const { bold } = colorsFor(process.stdout);
-  return [runSection(record), ...testSections(record)].map((section) => sectionText(section, bold)).join('');
+  return [runSection(record), ...testSections(record)]
+    .map((section) => sectionText(section, bold, resultWidth()))
+    .join('');
 }

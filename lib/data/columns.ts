@@ -1,4 +1,5 @@
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 import { nearest } from '../options.js';
 import type { Rows } from './rows.js';
 import type { ReadOptions } from './types.js';
@@ -108,7 +109,7 @@ function find(
   const found = wanted === undefined ? usualColumn(columns, usual) : columns.find((column) => column === wanted);
   if (found !== undefined) return found;
   const near = wanted === undefined ? undefined : nearest(wanted, columns);
-  const advice = near === undefined ? `name it with ${role}Column` : `did you mean ${near}?`;
+  const advice = near === undefined ? `name it with ${option(`${role}Column`)}` : `did you mean ${near}?`;
   const expected = wanted === undefined ? `a ${role} column (one of ${usual.join(', ')})` : `a column ${wanted}`;
   throw new BertuneError(
     'NOT_FOUND',

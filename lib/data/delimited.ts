@@ -1,6 +1,7 @@
 import { finished } from 'node:stream/promises';
 import { CsvError, type InfoRecord, Parser } from 'csv-parse';
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 import { TimeSlice } from '../time-slice.js';
 import { chooseColumns } from './columns.js';
 import { expectRow, MOST_HEADER_CHARACTERS, MOST_ROW_CHARACTERS } from './limits.js';
@@ -16,7 +17,7 @@ const PIECE_CHARACTERS = 2048;
 /** The longest label that a line is looked through for, in characters. */
 const MOST_LABEL_CHARACTERS = 200;
 
-const ADVICE = 'where quotes are characters of the texts, read it with quoting: none';
+const advice = () => `where quotes are characters of the texts, read it with ${option('quoting', 'none')}`;
 
 /** A row of several lines that would be as many rows if quotes meant nothing. */
 interface Doubt {
@@ -137,7 +138,7 @@ class DelimitedRows {
       // A quote that opens a field but closes before its end is kept as text. When it swallowed line ends on the way,
       // it is far more likely that a quote was forgotten.
       if (own > 0 && field.startsWith('"') && !raw.includes(quoted(field))) {
-        throw this.invalid('a closing quote at the end of a field', `text after it, or none (${ADVICE})`, line);
+        throw this.invalid('a closing quote at the end of a field', `text after it, or none (${advice()})`, line);
       }
     }
     this.lines += 1 + newlines;
@@ -187,8 +188,8 @@ class DelimitedRows {
     const several = this.doubts.find(({ labels }) => labels.every((label) => known.has(label)));
     if (several === undefined) return;
     const { line, lines } = several;
-    const advice = `${ADVICE}; where it is one row, with quoting: standard`;
-    throw this.invalid('one row in quotes', `what looks like ${lines} rows whose texts hold them (${advice})`, line);
+    const ways = `${advice()}; where it is one row, with ${option('quoting', 'standard')}`;
+    throw this.invalid('one row in quotes', `what looks like ${lines} rows whose texts hold them (${ways})`, line);
   }
 
   private explain(error: unknown): unknown {
@@ -198,7 +199,7 @@ class DelimitedRows {
       return this.invalid(`a row of at most ${MOST_ROW_CHARACTERS} characters`, 'a longer one', line, error);
     }
     const found = error.code === 'CSV_QUOTE_NOT_CLOSED' ? 'the end of the file' : error.message;
-    return this.invalid('a closing quote for a field that opens with one', `${found} (${ADVICE})`, line, error);
+    return this.invalid('a closing quote for a field that opens with one', `${found} (${advice()})`, line, error);
   }
 
   private invalid(expected: string, found: string, line: number, cause?: unknown): BertuneError {

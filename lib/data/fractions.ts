@@ -1,4 +1,5 @@
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 import { expectBoolean, expectNumberInRange, expectObject, expectSeed, invalidOption } from '../options.js';
 import { randomOrder } from '../order.js';
 import type { Split, SplitOptions, TextDataset } from './types.js';
@@ -34,7 +35,11 @@ export function takeSplits(data: TextDataset, options: SplitOptions): TextDatase
   if (train === undefined) throw new BertuneError('NOT_FOUND', 'Expected a training split to take others from');
   const wanted = (['test', 'validation'] as const).filter((name) => options[name] !== undefined);
   for (const name of wanted) {
-    if (data[name]) throw invalidOption(`split.${name}`, `nothing, as the data have a ${name} split,`, options[name]);
+    if (data[name] === undefined) continue;
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `The data have a ${name} split already; leave out ${option(`split.${name}`)}`,
+    );
   }
   const rows = train.labels.length;
   const part = new Uint8Array(rows);

@@ -10,7 +10,8 @@ import { parseHubId } from '../hub/id.js';
 import { type FindOptions, type Found, findModel, type HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
 import { loadNative } from '../native.js';
-import { expectNames, expectObject, expectOneOf, expectPath, expectSeed, invalidOption } from '../options.js';
+import { option } from '../option-names.js';
+import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
@@ -28,26 +29,26 @@ export interface LoadOptions extends DeviceOptions {
    * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,
    * these become their names, in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1.
    */
-  labels?: readonly string[];
+  labels?: readonly string[] | undefined;
   /**
    * What becomes of a trained classifier. 'keep': it stays, and `labels` that are not its classes are refused. 'fit': it
    * stays, with its own labels, where it has all of `labels`; otherwise a new one takes its place, with a note. 'name': as
    * 'fit', but one whose file only numbers its rows stays and takes `labels` as their names, where there are as many. 'new':
    * the classifier is new in any case. Defaults to 'keep'.
    */
-  head?: HeadChoice;
+  head?: HeadChoice | undefined;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
-  adapter?: string;
+  adapter?: string | undefined;
   /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
-  base?: string;
+  base?: string | undefined;
   /** Branch, tag or commit of a model on the hub. Defaults to the one behind the id's `@`, else `main`. */
-  revision?: string;
+  revision?: string | undefined;
   /** Stops transfers from the hub. Defaults to none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called as files come from the hub. Defaults to none. */
-  onProgress?: (progress: HubProgress) => void;
+  onProgress?: ((progress: HubProgress) => void) | undefined;
   /** Of parameters that the files do not hold: 0 to 2^32 − 1. Defaults to 42. */
-  seed?: number;
+  seed?: number | undefined;
 }
 
 const LOAD_OPTIONS = [
@@ -151,7 +152,10 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   const found = await find(source, { ...shared, ...(revision === undefined ? {} : { revision }) });
   if (!(await isAdapter(found.directory))) {
     if (options.base !== undefined) {
-      throw invalidOption('base', `nothing, because ${source} is no adapter directory,`, options.base);
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `${option('base')} names the checkpoint under an adapter, but ${source} is not an adapter; leave it out`,
+      );
     }
     if (options.adapter === undefined) return { adapter: null, base: found, notes: found.notes };
     const wish = await find(expectPath('adapter', options.adapter), shared);
@@ -162,7 +166,10 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
     return { adapter, base: found, notes: [...found.notes, ...wish.notes] };
   }
   if (options.adapter !== undefined) {
-    throw invalidOption('adapter', `nothing, because ${source} is an adapter already,`, options.adapter);
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${source} is an adapter itself; leave out ${option('adapter')}, or name a checkpoint to put that one on`,
+    );
   }
   const adapter = await readAdapter(found.directory);
   const base =
@@ -208,7 +215,7 @@ export async function findBase(directory: string, adapter: Adapter, options: Fin
   throw new BertuneError(
     'NOT_FOUND',
     `Expected the base model of the adapter ${directory} in ${[...places, ...(isOwn ? [own] : [])].join(' or ')} but found none; say where it is ` +
-      'with base',
+      `with ${option('base')}`,
   );
 }
 

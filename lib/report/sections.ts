@@ -1,10 +1,14 @@
 import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
 import { epochTable } from './epochs.js';
 import { formatCount, formatShare } from './format.js';
-import { labelTable, metricsTable } from './metrics.js';
+import { confusedPairs, confusionTable, labelTable, metricsTable } from './metrics.js';
 import { printable } from './printable.js';
-import type { ComparisonRecord, RunRecord } from './records.js';
-import { markdownTable, markdownText, type Table, textTable } from './table.js';
+import type { ComparisonRecord, MetricsRecord, RunRecord } from './records.js';
+import { markdownTable, markdownText, type Table, tableWidth, textTable } from './table.js';
+import { USUAL_WIDTH } from './wrap.js';
+
+/** Pairs of labels that are listed where the matrix is too wide. */
+const MOST_CONFUSIONS = 15;
 
 /** A titled part of a report: lines of text, a table, lines of text. */
 export interface Section {
@@ -47,6 +51,16 @@ export function testSections({ test }: Pick<RunRecord, 'test'>): Section[] {
   ];
 }
 
+/** What was taken for what: the whole matrix where it fits, otherwise the most frequent confusions. */
+export function confusionSection(metrics: MetricsRecord, width: number): Section {
+  const matrix = confusionTable(metrics);
+  if (tableWidth(matrix) <= width) return { title: 'Confusion', table: matrix };
+  const most = confusedPairs(metrics, MOST_CONFUSIONS);
+  const rest = `${metrics.labels.length} labels are too many for a matrix here; --json has it whole`;
+  if (most.rows.length === 0) return { title: 'Confusion', lead: ['No text was taken for another label.'] };
+  return { title: 'Largest confusions', table: most, notes: [rest] };
+}
+
 /** What comes after the runs: LoRA by rank, the comparison, the published numbers beside ours. */
 export function closingSections(
   comparison: Pick<ComparisonRecord, 'model' | 'data' | 'runs' | 'reference'>,
@@ -78,14 +92,18 @@ export function failure(run: RunRecord): string {
   return `${run.title} ${run.status}: error [${run.error?.code ?? 'INTERNAL'}]: ${run.error?.message ?? 'no result'}`;
 }
 
-/** A section for a terminal; `emphasize` marks its title. Ends with an empty line. */
-export function sectionText(section: Section, emphasize: (text: string) => string = (text) => text): string {
+/** A section for a terminal of `width` columns; `emphasize` marks its title. Ends with an empty line. */
+export function sectionText(
+  section: Section,
+  emphasize: (text: string) => string = (text) => text,
+  width = USUAL_WIDTH,
+): string {
   const { title, lead = [], table, notes = [] } = section;
   const block = (lines: readonly string[]) => lines.map((line) => `${printable(line)}\n`).join('');
   return [
     `${emphasize(printable(title))}\n`,
     block(lead),
-    table ? `\n${textTable(table)}` : '',
+    table ? `\n${textTable(table, width)}` : '',
     table && notes.length > 0 ? '\n' : '',
     block(notes),
   ]

@@ -17,6 +17,7 @@ import {
   type ServiceDisposeOptions,
   type ServiceOptions,
   type ServicePredictOptions,
+  type ServiceSettings,
   serviceSettings,
 } from './options.js';
 import { CallQueue } from './queue.js';
@@ -35,7 +36,7 @@ import { TokenEstimate } from './token-estimate.js';
  */
 export class PredictionService implements AsyncDisposable {
   readonly #model: Model;
-  readonly #settings: Required<ServiceOptions>;
+  readonly #settings: ServiceSettings;
   readonly #queue = new CallQueue();
   readonly #statistics = new Statistics();
   readonly #rate: Rate;
