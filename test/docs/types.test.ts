@@ -88,7 +88,7 @@ describe('types', () => {
   for (const [name, module] of Object.entries(MODULES)) {
     for (const types of [['node'], []]) {
       it(`hold for every program of the guides: ${name}, ${types.length > 0 ? 'with' : 'without'} those of Node.js`, function () {
-        this.timeout(240_000);
+        this.timeout(600_000);
         expect(programs.length).to.be.greaterThan(5);
         const files = [...programs.map(({ file }) => file), 'splits.ts'];
         expect(errorsOf(project.folder, files, { ...module, types })).to.equal('');
@@ -97,7 +97,7 @@ describe('types', () => {
   }
 
   it('hold where a CommonJS module requires the package', function () {
-    this.timeout(240_000);
+    this.timeout(600_000);
     expect(errorsOf(project.folder, ['common.cts'], { ...MODULES.nodenext, types: [] })).to.equal('');
   });
 });
