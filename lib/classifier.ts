@@ -159,6 +159,9 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION; NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text;
    *   ABORTED, DISPOSED, OUT_OF_MEMORY
    */
+  predict(text: string, options?: PredictOptions): Promise<[Prediction]>;
+  /** The same for many texts, or pairs of texts, in their order. */
+  predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction[]>;
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
     return this.#withRows(texts, options, ({ signal, ...rows }) => predictionsOf(rows, signal));
   }

@@ -91,14 +91,17 @@ export async function loadDataset<const Names extends readonly SplitName[]>(
   source: string | DatasetFiles,
   given: DatasetOptions & { splits: Names },
 ): Promise<DatasetWith<Known<Names>>>;
+/** Of a folder, a file or an id there is a training split in any case. */
 export async function loadDataset(
   source: string,
   given?: DatasetOptions & { splits?: undefined },
 ): Promise<DatasetWith<'train'>>;
+/** Of files there are the splits that are named. */
 export async function loadDataset<Files extends DatasetFiles>(
   source: Files,
   given?: DatasetOptions & { splits?: undefined },
 ): Promise<DatasetWith<Given<Files>>>;
+/** Of a source that is known at run time alone any split may be missing. */
 export async function loadDataset(source: string | DatasetFiles, given?: DatasetOptions): Promise<TextDataset>;
 export async function loadDataset(source: string | DatasetFiles, given: DatasetOptions = {}): Promise<TextDataset> {
   const options = checkOptions(given);
