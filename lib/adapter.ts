@@ -26,9 +26,7 @@ export async function isAdapter(directory: string): Promise<boolean> {
 /** The error for a directory that is given as an adapter and is none. */
 export async function noAdapter(directory: string): Promise<BertuneError> {
   const isModel = await isFile(join(directory, 'config.json'));
-  const what = isModel
-    ? 'it is a checkpoint, which is given as the model (--model), not as an adapter'
-    : 'there is none';
+  const what = isModel ? 'it is a checkpoint: give it as the model, not as an adapter' : 'there is none';
   return new BertuneError('NOT_FOUND', `Expected an adapter with ${ADAPTER_CONFIG_FILE} in ${directory} but ${what}`);
 }
 

@@ -38,22 +38,22 @@ export type { TextInput } from './text-input.js';
 /** Options of `predict` and `logits`. */
 export interface PredictOptions {
   /** Tokens a batch. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
-  batchTokens?: number;
+  batchTokens?: number | undefined;
   /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
-  maxLength?: number;
+  maxLength?: number | undefined;
   /** Stops the work within a fraction of a second. Defaults to none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * Adapters to predict with, of those that `loadAdapter` loaded: one name for all texts, or one a text; null is the model
    * as it was loaded. A batch mixes LoRA adapters and the model itself; texts of a prefix adapter make batches of their
    * own. Defaults to the model as it was loaded.
    */
-  adapter?: AdapterChoice;
+  adapter?: AdapterChoice | undefined;
   /**
    * 'trained': texts have to be of the kind, single ones or pairs, that the model or the adapter was trained on, where that
    * is known; scores of the others mean nothing. 'any': others will do. Defaults to 'trained'.
    */
-  textKind?: TextKind;
+  textKind?: TextKind | undefined;
 }
 
 /** Options of `loadAdapter`. */
@@ -63,9 +63,9 @@ export interface LoadAdapterOptions {
    * along; or new names for rows that neither file names. Defaults to those it was saved with, else to the base's, in the
    * order of its file, where there are as many, else LABEL_0, LABEL_1, ...
    */
-  labels?: readonly string[];
+  labels?: readonly string[] | undefined;
   /** Stops the loading. Defaults to none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Scores before softmax. */
@@ -171,6 +171,9 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION; INVALID_DATA for single texts where pairs were trained on, or the reverse;
    *   NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
+  predict(text: string, options?: PredictOptions): Promise<[Prediction]>;
+  /** The same for many texts, or pairs of texts, in their order. */
+  predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction[]>;
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
     return this.#withRows(texts, options, ({ signal, ...rows }) => predictionsOf(rows, signal));
   }

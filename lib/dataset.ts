@@ -6,8 +6,16 @@ import { expectHoldout, holdOut } from './data/holdout.js';
 import { impliedClasses, labelIndices } from './data/labels.js';
 import { Rows } from './data/rows.js';
 import { type DatasetFiles, type FoundFiles, findFiles } from './data/source.js';
-import { type DatasetOptions, QUOTINGS, SPLIT_NAMES, type SplitName, type TextDataset } from './data/types.js';
+import {
+  type DatasetOptions,
+  type DatasetWith,
+  QUOTINGS,
+  SPLIT_NAMES,
+  type SplitName,
+  type TextDataset,
+} from './data/types.js';
 import { BertuneError } from './errors.js';
+import { option } from './option-names.js';
 import {
   expectAbortSignal,
   expectBoolean,
@@ -24,6 +32,7 @@ import { atOnce, inSlices, type Slices } from './time-slice.js';
 export type { DatasetFiles } from './data/source.js';
 export type {
   DatasetOptions,
+  DatasetWith,
   HeldOut,
   HeldOutName,
   HoldoutOptions,
@@ -38,10 +47,21 @@ export type {
 export interface TextRow {
   text: string;
   /** The second text, where examples are pairs: in all rows, or in none. */
-  pair?: string;
+  pair?: string | undefined;
   /** The name of a class, or its index. */
   label: string | number;
 }
+
+/** Examples of each split. */
+type RowsBySplit = Readonly<Partial<Record<SplitName, readonly TextRow[] | undefined>>>;
+
+/** The names in a list that is written out; of one made at run time nothing is known. */
+type Known<Names extends readonly SplitName[]> = number extends Names['length'] ? never : Names[number];
+
+/** The splits that an object names, not perhaps but surely. */
+type Given<Splits> = {
+  [Name in SplitName]: Name extends keyof Splits ? (undefined extends Splits[Name] ? never : Name) : never;
+}[SplitName];
 
 /**
  * Reads a data set for text classification, of single texts or of pairs.
@@ -61,6 +81,22 @@ export interface TextRow {
  *   with too few or too many columns, broken JSON or Parquet, an unknown or empty label, a file without rows; with the
  *   line or row · INVALID_OPTION · ABORTED
  */
+export async function loadDataset<const Names extends readonly SplitName[]>(
+  source: string | DatasetFiles,
+  given: DatasetOptions & { splits: Names },
+): Promise<DatasetWith<Known<Names>>>;
+/** Of a folder, a file or an id there is a training split in any case. */
+export async function loadDataset(
+  source: string,
+  given?: DatasetOptions & { splits?: undefined },
+): Promise<DatasetWith<'train'>>;
+/** Of files there are the splits that are named. */
+export async function loadDataset<Files extends DatasetFiles>(
+  source: Files,
+  given?: DatasetOptions & { splits?: undefined },
+): Promise<DatasetWith<Given<Files>>>;
+/** Of a source that is known at run time alone any split may be missing. */
+export async function loadDataset(source: string | DatasetFiles, given?: DatasetOptions): Promise<TextDataset>;
 export async function loadDataset(source: string | DatasetFiles, given: DatasetOptions = {}): Promise<TextDataset> {
   const options = checkOptions(given);
   const found = await findFiles(source, options);
@@ -88,11 +124,11 @@ export async function loadDataset(source: string | DatasetFiles, given: DatasetO
  *   take out of the training rows. Defaults to nothing
  * @throws INVALID_DATA: an unknown or empty label, a text that is not a string, a split without rows · INVALID_OPTION
  */
-export function datasetFromRows(
-  splits: Readonly<Partial<Record<SplitName, readonly TextRow[]>>>,
+export function datasetFromRows<Splits extends RowsBySplit>(
+  splits: Splits,
   options: Pick<DatasetOptions, 'labels' | 'split' | 'holdout'> = {},
-): TextDataset {
-  const own = expectObject('splits', splits, SPLIT_NAMES);
+): DatasetWith<Given<Splits>> {
+  const own = expectObject<RowsBySplit>('splits', splits, SPLIT_NAMES);
   const given = expectObject('options', options, ['labels', 'split', 'holdout']);
   const labels = given.labels === undefined ? undefined : expectNames('labels', given.labels);
   const division = expectDivision(given);
@@ -102,7 +138,7 @@ export function datasetFromRows(
     if (rows !== undefined) raw[name] = collectRows(name, rows);
   }
   if (Object.keys(raw).length === 0) throw invalidOption('splits', 'rows for train, validation or test', splits);
-  return atOnce(divide(assemble(raw, labels, []), division));
+  return atOnce(divide(assemble(raw, labels, []), division)) as DatasetWith<Given<Splits>>;
 }
 
 type Division = Pick<DatasetOptions, 'split' | 'holdout'>;
@@ -110,7 +146,7 @@ type Division = Pick<DatasetOptions, 'split' | 'holdout'>;
 /** The checked options on what is taken out of the training rows. */
 function expectDivision({ split, holdout }: Division): Division {
   if (split !== undefined && holdout) {
-    throw invalidOption('holdout', 'nothing beside split', holdout);
+    throw new BertuneError('INVALID_OPTION', `Set either ${option('split')} or ${option('holdout')}, not both`);
   }
   return {
     ...(split !== undefined && { split: expectSplitOptions(split) }),
@@ -143,7 +179,9 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
   for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
-  if (splits !== undefined && holdout) throw invalidOption('holdout', 'nothing beside splits', holdout);
+  if (splits !== undefined && holdout) {
+    throw new BertuneError('INVALID_OPTION', `Set either ${option('splits')} or ${option('holdout')}, not both`);
+  }
   for (const name of splits === undefined ? [] : expectNames('splits', splits))
     expectOneOf('splits', name, SPLIT_NAMES);
   if (delimiter !== undefined && (typeof delimiter !== 'string' || !/^[^"\r\n]$/.test(delimiter))) {

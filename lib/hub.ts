@@ -22,11 +22,11 @@ export type { HubProgress } from './hub/snapshot.js';
 /** Options of `findModel`. */
 export interface FindOptions {
   /** Branch, tag or commit on the hub. Defaults to the one behind the id's `@`, else `main`. */
-  revision?: string;
+  revision?: string | undefined;
   /** Stops transfers; what has come is kept for the next time. Defaults to none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called as bytes come. Defaults to none. */
-  onProgress?: (progress: HubProgress) => void;
+  onProgress?: ((progress: HubProgress) => void) | undefined;
 }
 
 /** Options of `findDataset`. */
@@ -116,7 +116,7 @@ async function find(kind: RepositoryKind, source: string, choice: Choice, option
   const path = embeddedPath(kind, source);
   if (await stat(path).catch(() => undefined)) {
     if (revision !== undefined)
-      throw invalidOption('revision', `nothing, because ${source} is a local path,`, revision);
+      throw new BertuneError('INVALID_OPTION', `revision is for ids of the hub, but ${source} is here; leave it out`);
     return { directory: path, name: path, revision: null, commit: null, files: null, notes: [] };
   }
   const id = parseHubId(source);

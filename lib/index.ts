@@ -1,3 +1,5 @@
+/// <reference types="node" preserve="true" />
+
 /*
  * Bertune's public face.
  */
@@ -30,6 +32,7 @@ export {
 export {
   type DatasetFiles,
   type DatasetOptions,
+  type DatasetWith,
   datasetFromRows,
   type HeldOut,
   type HeldOutName,

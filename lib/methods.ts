@@ -3,6 +3,7 @@ import type { BertConfig, HeadKind } from './checkpoint/config.js';
 import { encoderTensors, headTensors, loraTensors, prefixTensors } from './checkpoint.js';
 import { BertuneError } from './errors.js';
 import type { NativeLoraConfig, NativeParameterInfo, NativePrefixConfig } from './native.js';
+import { option } from './option-names.js';
 import {
   expectBoolean,
   expectNames,
@@ -86,37 +87,37 @@ export interface FullOptions {
    * Parts of parameter names, at whole dots: what they name stays frozen, e.g. `['embeddings', 'encoder.layer.0']`.
    * Defaults to none.
    */
-  freeze?: readonly string[];
+  freeze?: readonly string[] | undefined;
 }
 
 /** Options of `linear`. */
 export interface LinearOptions {
   /** Probability of dropping inside the head, in [0, 1). Defaults to 0.2. */
-  dropout?: number;
+  dropout?: number | undefined;
 }
 
 /** Options of `prefix`. */
 export interface PrefixOptions {
   /** P, virtual tokens; P + the text's tokens must fit the model. Defaults to 20. */
-  virtualTokens?: number;
+  virtualTokens?: number | undefined;
   /** Whether a projection network makes their keys and values while training. Defaults to true. */
-  projection?: boolean;
+  projection?: boolean | undefined;
   /** Whether the classifier trains as well. Defaults to true. */
-  trainHead?: boolean;
+  trainHead?: boolean | undefined;
 }
 
 /** Options of `lora`. */
 export interface LoraOptions {
   /** r, the rank of each update. Defaults to 8. */
-  rank?: number;
+  rank?: number | undefined;
   /** The update is scaled by alpha / rank. Defaults to 4 · rank. */
-  alpha?: number;
+  alpha?: number | undefined;
   /** Probability of dropping an input of the update, in [0, 1). Defaults to 0.1. */
-  dropout?: number;
+  dropout?: number | undefined;
   /** Modules by name or by the end of it, as PEFT's `target_modules`. Defaults to `['query', 'value']`. */
-  targets?: readonly string[];
+  targets?: readonly string[] | undefined;
   /** Whether the classifier trains as well. Defaults to true. */
-  trainHead?: boolean;
+  trainHead?: boolean | undefined;
 }
 
 /**
@@ -254,7 +255,8 @@ function expectPlainHead(current: HeadKind): HeadKind {
   if (current === 'classifier') return current;
   throw new BertuneError(
     'INVALID_OPTION',
-    'Expected a model with a plain classifier for prefix or lora but its head is a probe; train it with linear or full',
+    "The model's head is a probe, which prefix and lora cannot train; " +
+      `use ${option('method', 'linear')} or ${option('method', 'full')}`,
   );
 }
 
@@ -299,10 +301,7 @@ export function methodPlan(
   const namesOf = (key: 'trainable' | 'decay') => parameters.filter((row) => row[key]).map(({ name }) => name);
   const trainable = namesOf('trainable');
   if (method !== null && trainable.length === 0) {
-    throw new BertuneError(
-      'INVALID_OPTION',
-      'Expected freeze to leave something to train but it names every parameter',
-    );
+    throw new BertuneError('INVALID_OPTION', `${option('freeze')} matches every parameter; nothing is left to train`);
   }
   return { ...planned, trainable, decay: namesOf('decay'), parameters };
 }
@@ -377,8 +376,8 @@ function expectMatches(parts: readonly string[], names: readonly string[]): void
     if (names.some((name) => matches(name, part))) continue;
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected freeze to name parameters but ${JSON.stringify(part)} names none; names are like ${names.at(-1)}, ` +
-        `and parts of them like 'embeddings' or 'encoder.layer.0'`,
+      `${option('freeze')} names ${JSON.stringify(part)}, which matches no parameter; parameters are called like ` +
+        `${names.at(-1)}, and parts of them like embeddings or encoder.layer.0`,
     );
   }
 }

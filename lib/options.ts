@@ -1,9 +1,10 @@
 import { types } from 'node:util';
 import { BertuneError } from './errors.js';
+import { option } from './option-names.js';
 
 /*
  * Validation of what a user passes, in one sentence form:
- * "Expected a positive integer for batchSize but received -1 of type number".
+ * "Expected a positive integer for batchSize but received -1".
  * Every function returns the value it was given, typed, or throws a BertuneError with the code INVALID_OPTION. Of objects
  * and arrays it returns a copy whose members were read once: what was checked is what is used, whatever a getter or a
  * Proxy says the next time, and however the caller changes its own while the work is under way.
@@ -24,16 +25,13 @@ export interface NumberRange {
 /**
  * The error for an option that is not what was expected.
  *
- * @param name the option, as the caller spells it, e.g. `batchSize`
+ * @param name the option's name in code, e.g. `batchSize`; the message names it as the caller does
  * @param expected what would have been right, e.g. `a positive integer`
  * @param value what was received
  * @returns the error, to be thrown by the caller
  */
 export function invalidOption(name: string, expected: string, value: unknown): BertuneError {
-  return new BertuneError(
-    'INVALID_OPTION',
-    `Expected ${expected} for ${name} but received ${show(value)} of type ${typeName(value)}`,
-  );
+  return new BertuneError('INVALID_OPTION', `Expected ${expected} for ${option(name)} but received ${show(value)}`);
 }
 
 /** The greatest integer where native code counts in 32 bits. */
@@ -275,12 +273,15 @@ export function shorten(text: string): string {
 
 /** A value as it is written in a message: short, on one line, never throwing. */
 export function show(value: unknown): string {
-  if (typeof value === 'function') return shorten(nameOf(value));
+  if (typeof value === 'function') return `the function ${shorten(nameOf(value))}`;
+  if (typeof value === 'bigint') return shorten(`${value}n`);
   if (typeof value !== 'string' && (typeof value !== 'object' || value === null)) {
     return Object.is(value, -0) ? '-0' : String(value);
   }
   try {
-    return shorten(JSON.stringify(value, firstOf(value)) ?? Object.prototype.toString.call(value));
+    const json = JSON.stringify(value, firstOf(value));
+    // Of a Promise or a Map JSON shows no more than of an empty object.
+    return json === undefined || json === '{}' ? shorten(objectTag(value)) : shorten(json);
   } catch {
     return tagOf(value);
   }
@@ -295,6 +296,12 @@ function firstOf(whole: unknown): (key: string, value: unknown) => unknown {
     if (ArrayBuffer.isView(value)) return Object.prototype.toString.call(value);
     return isArray(value) ? Array.prototype.slice.call(value, 0, SHOWN_CHARACTERS / 2) : value;
   };
+}
+
+/** `{}` of a plain object, else its kind. */
+function objectTag(value: unknown): string {
+  const tag = Object.prototype.toString.call(value);
+  return tag === '[object Object]' ? '{}' : tag;
 }
 
 function nameOf(value: { readonly name?: unknown }): string {
@@ -312,9 +319,4 @@ function tagOf(value: unknown): string {
   } catch {
     return '[object Object]';
   }
-}
-
-function typeName(value: unknown): string {
-  if (value === null) return 'null';
-  return isArray(value) ? 'array' : typeof value;
 }

@@ -13,7 +13,8 @@ import { memoryReport } from './model/memory.js';
 import type { Model } from './model/model.js';
 import { datasetOf } from './model/session.js';
 import type { NativeSession } from './native.js';
-import { expectAbortSignal, expectObject, expectPath, invalidOption } from './options.js';
+import { option } from './option-names.js';
+import { expectAbortSignal, expectObject, expectPath } from './options.js';
 import type { EncodedTexts } from './tokenizer.js';
 import { advise } from './training/advice.js';
 import { adviceText } from './training/advice-words.js';
@@ -31,19 +32,19 @@ import { createTrainerState, type TrainerState } from './training/state.js';
 /** Options of `Trainer.train`. */
 export interface TrainOptions {
   /** Evaluated after each epoch. Defaults to none. */
-  validation?: Split;
+  validation?: Split | undefined;
   /**
    * Stops training after a step, within a fraction of a second where steps are short; with an `outputDirectory` a
    * checkpoint of that step is saved first. Defaults to none.
    */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * Goes on from a checkpoint of the same run, and ends as if it had never stopped, to the last bit: `'latest'` is the
    * newest whole one in `outputDirectory` (where there is none yet, the run starts at the beginning); otherwise the
    * directory of a checkpoint, or of checkpoints. With more `epochs` or `maxSteps` than it had, a run becomes longer, also one
    * that has ended: its learning rate then follows the longer schedule. Defaults to none: the run starts at the beginning.
    */
-  resume?: string;
+  resume?: string | undefined;
 }
 
 /** What `Trainer.train` is given, checked. */
@@ -57,12 +58,12 @@ interface TrainingTask {
 /** Options of `Trainer.evaluate`. */
 export interface EvaluateOptions {
   /** Stops the work within a fraction of a second. Defaults to none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * 'trained': a split has to be of the kind, single texts or pairs, that the model was trained on, where that is known.
    * 'any': another will do. Defaults to 'trained'.
    */
-  textKind?: TextKind;
+  textKind?: TextKind | undefined;
 }
 
 /**
@@ -160,10 +161,11 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /**
    * Measures the model on a split, whose labels are matched with the model's by name, whatever the order of either.
    *
+   * @param split one that is there: `data.test` may not be, and undefined is refused with the ways to have one
    * @throws BertuneError INVALID_DATA, also for labels that the model does not have, and for pairs where it was trained on
    *   single texts or the reverse; INVALID_OPTION, NON_FINITE_LOGITS, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
-  async evaluate(split: Split, options: EvaluateOptions = {}): Promise<EvaluateResult> {
+  async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult> {
     const given = expectObject('options', options, ['signal', 'textKind']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const { labels } = this.#model;
@@ -268,12 +270,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       best: best?.best ?? null,
       evaluation,
       classCounts,
-      advice: advice.map((each) => adviceText(each, 'code')),
+      advice: advice.map((each) => adviceText(each)),
     };
   }
 
   /** A split whose labels are the model's, matched by name. @throws BertuneError INVALID_OPTION, INVALID_DATA */
-  #expectSplit(name: string, split: Split): AlignedSplit {
+  #expectSplit(name: string, split: Split | undefined): AlignedSplit {
     return alignSplit(name, expectSplit(name, split), this.#model.labels);
   }
 
@@ -281,7 +283,11 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { loadBestModel, earlyStoppingPatience, evaluationStrategy } = this.settings;
     if (validation === undefined && (loadBestModel || earlyStoppingPatience !== null)) {
       const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
-      throw invalidOption('validation', `a split, which ${name} needs,`, validation);
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `${option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
+          `training rows with ${option('split.validation', 0.1)}`,
+      );
     }
     const split = validation === undefined ? null : this.#expectSplit('validation', validation);
     return evaluationStrategy === 'no' ? null : split;

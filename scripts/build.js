@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { addonCommands } from './cmake.js';
-import { main, root, SetupError, say } from './console.js';
+import { main, root, SetupError, say, sayWhile } from './console.js';
 import { fingerprint, listFiles, readStamp, writeStamp } from './files.js';
 import { withLock } from './lock.js';
 import { run } from './process.js';
@@ -30,14 +30,17 @@ function machine() {
 
 /** Runs one build's commands; what its tool prints is shown when one fails, or as it comes where `verbose`. */
 export async function step(title, program, commands, verbose) {
-  say(title);
-  const start = performance.now();
-  for (const args of commands) {
-    if ((await run(program, args, { output: verbose ? 'stderr' : 'failure' })) !== 0) {
-      throw new SetupError(`${title} failed; what the tool said stands above.`);
+  const seconds = sayWhile(title);
+  try {
+    for (const args of commands) {
+      if ((await run(program, args, { output: verbose ? 'stderr' : 'failure' })) !== 0) {
+        throw new SetupError(`${title} failed; what the tool said stands above.`);
+      }
     }
+  } finally {
+    seconds.stop();
   }
-  say(`${title}: done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  say(`${title}: done in ${seconds.now().toFixed(1)} s`);
 }
 
 /** Builds build/Release/bertune.node when its sources or the machine changed. */

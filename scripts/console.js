@@ -9,6 +9,20 @@ export function say(line) {
   process.stderr.write(`bertune: ${line}\n`);
 }
 
+/**
+ * Says what is being done, and again every 15 seconds how long it has taken, so that a compiler that is silent for minutes
+ * does not look stuck.
+ *
+ * @returns `now()`: seconds so far · `stop()`: ends it
+ */
+export function sayWhile(title, every = 15_000) {
+  say(title);
+  const start = performance.now();
+  const now = () => (performance.now() - start) / 1000;
+  const timer = setInterval(() => say(`${title}: ${now().toFixed(0)} s so far`), every);
+  return { now, stop: () => clearInterval(timer) };
+}
+
 /** A failure whose message is all the user needs; anything else that is thrown shows its stack. */
 export class SetupError extends Error {
   name = 'SetupError';

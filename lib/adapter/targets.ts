@@ -1,6 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import { linearModules } from '../checkpoint/shapes.js';
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 import { expectPositiveInteger, invalidOption, nearest } from '../options.js';
 
 /** What PEFT calls all Linear modules but the head. */
@@ -32,7 +33,7 @@ export function resolveTargetModules(targets: readonly string[], layers: number)
     const near = nearest(target, [...known, ...known.map((name) => name.split('.').at(-1)!)]);
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected a Linear module of BERT's ${layers} layers in targets but received "${target}"` +
+      `Expected a Linear module of BERT's ${layers} layers for ${option('targets')} but received "${target}"` +
         `${near === undefined ? '' : ` (did you mean ${near}?)`}; the modules are ${known.join(', ')}, or ${ALL_LINEAR} ` +
         'for every one',
     );

@@ -1,6 +1,7 @@
 import { BertuneError } from '../errors.js';
 import { isObject } from '../files/input.js';
 import { areNumbers, genericLabels, likelyLabels, listLabels, matchLabels } from '../labels.js';
+import { option } from '../option-names.js';
 import { shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { checkParameter } from './check.js';
@@ -105,10 +106,10 @@ export function arrangeHead(head: Head, labels: readonly string[]): Head & { not
   const missing = head.labels.filter((_, row) => !rows.includes(row));
   throw new BertuneError(
     'INVALID_OPTION',
-    `labels are not the classes of the trained classifier, which are ${listLabels(head.labels)}: ` +
+    `${option('labels')} are not the classes of the trained classifier, which are ${listLabels(head.labels)}: ` +
       [
         ...(unknown.length === 0 ? [] : [`it has no ${listLabels(unknown)}${likelyLabels(unknown, head.labels)}`]),
-        ...(missing.length === 0 ? [] : [`labels leave out ${listLabels(missing)}`]),
+        ...(missing.length === 0 ? [] : [`${option('labels')} leave out ${listLabels(missing)}`]),
       ].join('; ') +
       (head.named
         ? '. Name the same classes, in any order; other classes need a classifier that is trained for them'

@@ -1,7 +1,9 @@
 import { type Command, Option } from 'commander';
 import { expectEncoding } from '../data/encoding.js';
 import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
+import { BertuneError } from '../errors.js';
 import type { DeviceOptions } from '../model/device.js';
+import { option } from '../option-names.js';
 import {
   expectNonNegativeInteger,
   expectNumberInRange,
@@ -169,7 +171,13 @@ export function addDataOptions(command: Command, { training }: { training: boole
 export function dataSource({ data, trainFile, validationFile, testFile }: DataArguments): DataSource | undefined {
   const files = given({ train: trainFile, validation: validationFile, test: testFile });
   if (Object.keys(files).length === 0) return data;
-  if (data !== undefined) throw invalidOption('--data', 'nothing beside files of splits', data);
+  if (data !== undefined) {
+    const names = Object.keys(files).map((name) => option(`source.${name}`));
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `Name either a folder with --data or files with ${names.join(', ')}, not both`,
+    );
+  }
   return files;
 }
 
@@ -183,7 +191,10 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
   const isDivided = Object.keys(fractions).length > 0;
   const isHeldOut = !isDivided && holdsOut(options);
   if (!isDivided && !isHeldOut && splitSeed !== undefined) {
-    throw invalidOption('--split-seed', 'nothing where no rows are drawn', splitSeed);
+    throw new BertuneError(
+      'INVALID_OPTION',
+      '--split-seed is of rows that are taken out of the training rows, and none are; leave it out',
+    );
   }
   const { encoding, skipInvalid } = options;
   return {

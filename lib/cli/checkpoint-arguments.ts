@@ -10,9 +10,9 @@ import { choice, given, positiveInteger } from './arguments.js';
 /** What the options about checkpoints say. */
 export interface CheckpointArguments {
   output: string;
-  saveStrategy?: SaveStrategy;
-  saveSteps?: number;
-  saveTotalLimit?: number;
+  saveStrategy?: SaveStrategy | undefined;
+  saveSteps?: number | undefined;
+  saveTotalLimit?: number | undefined;
   /** true: without a directory. */
   resume?: string | true;
 }

@@ -19,6 +19,7 @@ import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.
 import { COMPARISON_FILES, environmentLine, writeComparison } from '../report/results.js';
 import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
 import { dataRecord } from '../run/data-record.js';
+import { embeddedModelNotes } from '../run/embedded-limits.js';
 import { type Experiment, sourceWords } from '../run/experiment.js';
 import { throwIfAborted } from '../time-slice.js';
 import {
@@ -40,7 +41,7 @@ import { downloadProgress } from './downloads.js';
 import { EXIT_ERROR } from './failure.js';
 import { Progress } from './progress.js';
 import { interruptibly } from './signals.js';
-import { colorsFor, writeResult } from './terminal.js';
+import { colorsFor, resultWidth, writeResult } from './terminal.js';
 
 interface CompareArguments extends DataArguments, DeviceArguments {
   preset: PresetName;
@@ -171,7 +172,7 @@ async function compare(options: CompareArguments): Promise<void> {
 
 function textOf(sections: readonly Section[]): string {
   const { bold } = colorsFor(process.stdout);
-  return sections.map((section) => sectionText(section, bold)).join('');
+  return sections.map((section) => sectionText(section, bold, resultWidth())).join('');
 }
 
 /** Nobody named it: a link that came with somebody else's folder must not lead to files that are then written over. */
@@ -230,7 +231,9 @@ async function loadData(
     throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none${why}${advice}`);
   }
   expectClasses(data);
-  return dataRecord(data, source, await summarize(data, { signal }), signal);
+  const summary = await summarize(data, { signal });
+  const limits = await embeddedModelNotes(experiment.model, data.train!, signal);
+  return dataRecord(data, source, { ...summary, notes: [...summary.notes, ...limits] }, signal);
 }
 
 async function carryOut(

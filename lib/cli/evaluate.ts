@@ -2,11 +2,10 @@ import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
-import { invalidOption } from '../options.js';
 import { environmentRecord } from '../report/environment.js';
-import { confusionTable, labelTable, metricsTable } from '../report/metrics.js';
+import { labelTable, metricsTable } from '../report/metrics.js';
 import { printableJson } from '../report/printable.js';
-import { sectionText } from '../report/sections.js';
+import { confusionSection, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
 import { Trainer } from '../trainer.js';
@@ -25,8 +24,9 @@ import {
 } from './arguments.js';
 import { downloadProgress } from './downloads.js';
 import { Progress } from './progress.js';
+import { required } from './required.js';
 import { interruptibly } from './signals.js';
-import { colorsFor, writeResult } from './terminal.js';
+import { colorsFor, resultWidth, writeResult } from './terminal.js';
 
 interface EvaluateArguments extends DataArguments, DeviceArguments {
   model: string;
@@ -43,7 +43,7 @@ export function evaluateCommand(program: Command): void {
   const command = program
     .command('evaluate')
     .description('measure a model on labelled texts')
-    .requiredOption('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter')
+    .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
     .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)');
   addDataOptions(command, { training: false })
     .addOption(
@@ -98,9 +98,9 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     const sections = [
       { title: split.source, table: metricsTable(metrics) },
       { title: 'By label', table: labelTable(metrics) },
-      { title: 'Confusion', table: confusionTable(metrics) },
+      confusionSection(metrics, resultWidth()),
     ];
-    await writeResult(sections.map((section) => sectionText(section, bold)).join(''));
+    await writeResult(sections.map((section) => sectionText(section, bold, resultWidth())).join(''));
   });
 }
 
@@ -119,10 +119,12 @@ function expectTrainedKind(trained: boolean | null, { pairs, source }: Split): v
 async function rowsToMeasure(options: EvaluateArguments, signal: AbortSignal): Promise<EvaluationData> {
   const { model, split, data, testFile } = options;
   if (dataSource(options) === undefined) {
-    throw new BertuneError('INVALID_OPTION', 'Expected --data or --test-file to evaluate on but received neither');
+    throw new BertuneError('INVALID_OPTION', 'Name what to evaluate on with --data or --test-file');
   }
   const choice = { model, split, dataset: datasetOptions(options), signal };
   if (testFile === undefined) return splitToMeasure(data!, choice);
-  if (split !== undefined && split !== 'test') throw invalidOption('--split', 'nothing beside --test-file', split);
+  if (split !== undefined && split !== 'test') {
+    throw new BertuneError('INVALID_OPTION', '--split chooses a split of --data; leave it out with --test-file');
+  }
   return fileToMeasure(testFile, choice);
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
 import { given } from './arguments.js';
 import { Progress } from './progress.js';
+import { required } from './required.js';
 import { interruptibly } from './signals.js';
 
 interface ExportArguments {
@@ -17,10 +18,10 @@ export function exportCommand(program: Command): void {
   program
     .command('export')
     .description('save a model as a plain checkpoint, a LoRA adapter added to the weights')
-    .requiredOption('--model <dir>', 'checkpoint or LoRA adapter')
+    .addOption(required('--model <dir>', 'checkpoint or LoRA adapter'))
     .option('--base <dir>', 'checkpoint under the adapter (default: where the adapter says)')
     .optionsGroup('Output:')
-    .requiredOption('--output <dir>', 'directory of the checkpoint')
+    .addOption(required('--output <dir>', 'directory of the checkpoint'))
     .option('--overwrite', 'write into a directory that is not empty')
     .option('--quiet', 'nothing on stderr but errors')
     .action(exportModel);

@@ -13,8 +13,9 @@ import { blasName, processorName } from '../report/environment.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../report/format.js';
 import { printable, printableJson } from '../report/printable.js';
 import { type Table, textTable } from '../report/table.js';
+import { wrap } from '../report/wrap.js';
 import type { Tensor } from '../safetensors.js';
-import { writeResult } from './terminal.js';
+import { resultWidth, writeResult } from './terminal.js';
 
 interface InspectArguments {
   tensors?: true;
@@ -44,8 +45,11 @@ export function inspectCommand(program: Command): void {
 
 function text({ lines, tables }: Inspection): string {
   const width = Math.max(...lines.map(([name]) => name.length));
-  const facts = lines.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`);
-  return [...facts, ...tables.map((table) => `\n${textTable(table)}`)].join('');
+  const room = resultWidth() - width - 2;
+  const facts = lines.flatMap(([name, value]) =>
+    wrap(printable(value), room).map((line, i) => `${(i === 0 ? name : '').padEnd(width)}  ${line}\n`),
+  );
+  return [...facts, ...tables.map((table) => `\n${textTable(table, resultWidth())}`)].join('');
 }
 
 function inspectMachine(): Inspection {

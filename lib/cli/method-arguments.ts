@@ -72,7 +72,7 @@ export async function methodOf(options: MethodArguments, model: string, find: Fi
   if (adapter !== undefined && adapter.kind !== kind) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected --method ${adapter.kind}, as ${options.adapter ?? directory} was trained, but received ${kind}`,
+      `${options.adapter ?? directory} is a ${adapter.kind} adapter, which goes on with --method ${adapter.kind}, not ${kind}`,
     );
   }
   for (const [option, flag, kinds] of FLAGS) {
@@ -80,7 +80,7 @@ export async function methodOf(options: MethodArguments, model: string, find: Fi
     if (value === undefined || value === true || kinds.includes(kind)) continue;
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected ${flag} with --method ${kinds.join(' or ')} only but the method is ${kind}`,
+      `${flag} is an option of --method ${kinds.join(' and ')}, but the method is ${kind}`,
     );
   }
   return create(kind, options, adapter);

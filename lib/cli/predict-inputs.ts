@@ -41,7 +41,9 @@ export interface InputReading {
 /** @throws BertuneError INVALID_OPTION for arguments that contradict each other */
 export function expectInputArguments(texts: readonly string[], options: InputArguments): void {
   const { file, textPair, inputFormat, textColumn, textPairColumn } = options;
-  if (file !== undefined && texts.length > 0) throw invalidOption('--file', 'nothing beside texts', file);
+  if (file !== undefined && texts.length > 0) {
+    throw new BertuneError('INVALID_OPTION', 'Give either texts or --file, not both');
+  }
   if (textPair !== undefined && texts.length !== 1) {
     throw invalidOption('--text-pair', 'one text beside it, whose second text it is,', `${texts.length} texts`);
   }

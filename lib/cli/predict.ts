@@ -19,6 +19,7 @@ import {
 import { downloadProgress } from './downloads.js';
 import { expectInputArguments, type InputArguments, inputSource } from './predict-inputs.js';
 import { Progress } from './progress.js';
+import { required } from './required.js';
 import { interruptibly } from './signals.js';
 import { counted, SkippedRows } from './skipped-rows.js';
 import { writeResult } from './terminal.js';
@@ -48,7 +49,7 @@ export function predictCommand(program: Command): void {
     .command('predict')
     .description('classify texts; writes a line of JSON a text: text, label, score, scores')
     .argument('[text...]', 'texts (default: stdin, one a line)')
-    .requiredOption('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter')
+    .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
     .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)')
     .addOption(names('--labels <names>', 'names of the classes 0, 1, ... where the model only numbers them'))
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))

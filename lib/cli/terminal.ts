@@ -1,5 +1,6 @@
 import picocolors from 'picocolors';
 import { BertuneError } from '../errors.js';
+import { USUAL_WIDTH } from '../report/wrap.js';
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
@@ -19,6 +20,11 @@ export function isInteractive(stream: OutputStream, environment: NodeJS.ProcessE
 export function colorsFor(stream: OutputStream, environment: NodeJS.ProcessEnv = process.env): Colors {
   const forced = Boolean(environment.FORCE_COLOR) && environment.FORCE_COLOR !== '0';
   return picocolors.createColors(!environment.NO_COLOR && (forced || isInteractive(stream, environment)));
+}
+
+/** Columns that results may take: the terminal's, or as many as fit most where they go to a file or a pipe. */
+export function resultWidth(): number {
+  return process.stdout.columns ?? USUAL_WIDTH;
 }
 
 /** Nobody reads stdout any more, as in `bertune predict ... | head -1`: the command ends, but quietly. */

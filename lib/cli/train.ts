@@ -14,7 +14,7 @@ import { environmentRecord } from '../report/environment.js';
 import { epochLine, logLine } from '../report/log-line.js';
 import { printableJson } from '../report/printable.js';
 import type { DataRecord, RunRecord } from '../report/records.js';
-import { measuredSections, NOT_MEASURED, runSection, sectionText } from '../report/sections.js';
+import { measuredSections, notMeasured, runSection, sectionText } from '../report/sections.js';
 import { REPORT_FILE, writeReport } from '../report/write-report.js';
 import { dataRecord } from '../run/data-record.js';
 import { logOf } from '../run/execute.js';
@@ -45,10 +45,11 @@ import {
 import { downloadProgress } from './downloads.js';
 import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
 import { Progress } from './progress.js';
+import { required } from './required.js';
 import { type Saved, savedElsewhere, saveSomewhere } from './rescue.js';
 import { settingsLines } from './settings.js';
 import { interruptibly } from './signals.js';
-import { colorsFor, writeResult } from './terminal.js';
+import { colorsFor, resultWidth, writeResult } from './terminal.js';
 import { addTrainingOptions, type TrainingArguments, trainerOptions } from './training-arguments.js';
 
 interface TrainArguments
@@ -78,9 +79,10 @@ export function trainCommand(program: Command): void {
   const command = program
     .command('train')
     .description('train a classifier and save it with its log and results')
-    .requiredOption(
+    .option(
       '--model <model>',
-      'folder or Hugging Face id of a checkpoint (or of an adapter to go on with); bert-mini is built in',
+      'folder or Hugging Face id of a checkpoint, or of an adapter to go on with; the default is built in',
+      'bert-mini',
     )
     .option('--base <model>', 'checkpoint under the adapter, where --model is one');
   addDataOptions(command, { training: true });
@@ -89,7 +91,9 @@ export function trainCommand(program: Command): void {
   addCheckpointOptions(command);
   addDeviceOptions(command)
     .optionsGroup('Output:')
-    .requiredOption('--output <dir>', 'where the model or adapter, trainer_state.json, results.json and report.html go')
+    .addOption(
+      required('--output <dir>', 'where the model or adapter, trainer_state.json, results.json and report.html go'),
+    )
     .option('--tensorboard <dir>', "also log for TensorBoard, in a sub-folder of the method's name")
     .option(
       '--overwrite',
@@ -162,7 +166,7 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
 /** A line on what is not measured, as the caller chose the splits; none where all is. */
 function unmeasured({ validation, test }: Record<string, number>): string[] {
   if (validation !== undefined && test !== undefined) return [];
-  if (validation === undefined && test === undefined) return [`note: ${NOT_MEASURED}`];
+  if (validation === undefined && test === undefined) return [`note: ${notMeasured()}`];
   return [
     test === undefined
       ? 'note: the result is that of the validation split, as there is no test split: --test-fraction 0.1 takes one out of the training rows'
@@ -173,7 +177,7 @@ function unmeasured({ validation, test }: Record<string, number>): string[] {
 function trainingSource(options: TrainArguments): DataSource {
   const source = dataSource(options);
   if (source === undefined || (typeof source !== 'string' && source.train === undefined)) {
-    throw new BertuneError('INVALID_OPTION', 'Expected --data or --train-file to train on but received neither');
+    throw new BertuneError('INVALID_OPTION', 'Name what to train on with --data or --train-file');
   }
   return source;
 }
@@ -298,5 +302,7 @@ async function writeResults(run: Run, data: DataRecord, record: RunRecord, outpu
 
 function resultText(record: RunRecord): string {
   const { bold } = colorsFor(process.stdout);
-  return [runSection(record), ...measuredSections(record)].map((section) => sectionText(section, bold)).join('');
+  return [runSection(record), ...measuredSections(record)]
+    .map((section) => sectionText(section, bold, resultWidth()))
+    .join('');
 }

@@ -36,7 +36,7 @@ export function addTrainingOptions(command: Command): Command {
       number('--learning-rate <x>', 'highest learning rate (default: by method and size of the model)', NOT_NEGATIVE),
     )
     .addOption(number('--epochs <x>', 'passes over the training data (default: 3, more on small data)', POSITIVE))
-    .addOption(positiveInteger('--max-steps <n>', 'optimiser steps, in place of --epochs'))
+    .addOption(positiveInteger('--max-steps <n>', 'optimiser steps, in place of --epochs').conflicts('epochs'))
     .addOption(positiveInteger('--batch-size <n>', 'examples a batch (default: 16)'))
     .addOption(positiveInteger('--gradient-accumulation <n>', 'batches a step (default: 1)'))
     .addOption(choice('--schedule <name>', 'how the learning rate falls (default: linear)', SCHEDULES))
@@ -46,7 +46,9 @@ export function addTrainingOptions(command: Command): Command {
         'steps over which it rises first (default: 0; a tenth with the default learning rate)',
       ),
     )
-    .addOption(number('--warmup-ratio <x>', 'the same as a share of all steps', { min: 0, max: 1 }))
+    .addOption(
+      number('--warmup-ratio <x>', 'the same as a share of all steps', { min: 0, max: 1 }).conflicts('warmupSteps'),
+    )
     .addOption(number('--weight-decay <x>', "AdamW's weight decay (default: 0.01)", NOT_NEGATIVE))
     .addOption(number('--max-grad-norm <x>', 'gradient norm to clip to, 0 for none (default: 1)', NOT_NEGATIVE))
     .addOption(number('--adam-beta1 <x>', '(default: 0.9)', BELOW_ONE))

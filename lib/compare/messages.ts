@@ -1,9 +1,17 @@
+import type { Flags } from '../option-names.js';
 import type { RunRecord } from '../report/records.js';
 import type { Experiment } from '../run/experiment.js';
 import type { RunProgress } from '../run/progress.js';
 
 /** What the parent tells the process of a run. */
-export type Request = { readonly type: 'run'; readonly experiment: Experiment } | { readonly type: 'abort' };
+export type Request =
+  | {
+      readonly type: 'run';
+      readonly experiment: Experiment;
+      /** How the parent's messages name options; so do the run's. */
+      readonly flags: Flags;
+    }
+  | { readonly type: 'abort' };
 
 /** What the process of a run tells its parent. */
 export type Report =

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { flagsInUse } from '../option-names.js';
 import type { RunRecord } from '../report/records.js';
 import type { RunEvents } from '../run/execute.js';
 import type { Experiment } from '../run/experiment.js';
@@ -39,7 +40,7 @@ function follow(child: ChildProcess, experiment: Experiment, events: RunEvents):
     let record: RunRecord | undefined;
     child.on('message', (report: Report) => {
       if (report.type === 'ready') {
-        send(child, { type: 'run', experiment });
+        send(child, { type: 'run', experiment, flags: flagsInUse() });
         if (events.signal?.aborted) send(child, { type: 'abort' });
       } else if (report.type === 'progress') events.onProgress?.(report.progress);
       else if (report.type === 'epoch') events.onEpoch?.(report.line);

@@ -1,3 +1,4 @@
+import { nameOptionsByFlags } from '../option-names.js';
 import { executeRun } from '../run/execute.js';
 import type { Report, Request } from './messages.js';
 
@@ -16,6 +17,7 @@ function send(report: Report, sent?: () => void): void {
 }
 
 async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
+  nameOptionsByFlags(request.flags);
   let lastSent = Number.NEGATIVE_INFINITY;
   const record = await executeRun(request.experiment, {
     signal: controller.signal,

@@ -1,5 +1,6 @@
 import { CORE_SCHEMA, loadAll, mergeTag } from 'js-yaml';
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 
 /** A configuration of a data set: which files make its splits. */
 export interface CardConfig {
@@ -76,7 +77,10 @@ export function chooseConfig(card: Card | null, config?: string): CardConfig | n
     configs.find(({ name }) => name === UNNAMED) ??
     (configs.length === 1 ? configs[0] : undefined);
   if (chosen !== undefined || configs.length === 0) return chosen ?? null;
-  throw new BertuneError('INVALID_OPTION', `Expected config to name one of the data set's configurations: ${listed}`);
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `Choose one of the data set's configurations with ${option('config')}: ${listed}`,
+  );
 }
 
 /** The classes that a card names for a column in a configuration; undefined where it names none. */

@@ -1,4 +1,5 @@
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 import { nearest } from '../options.js';
 import type { DataRecord, FileColumns } from './records.js';
 import type { Rows } from './rows.js';
@@ -216,25 +217,28 @@ function find(
   usual: readonly string[],
 ): string {
   const { names, nested } = file;
+  const flag = option(`${role}Column`);
   const column = wanted ?? usualColumn(names, usual);
   if (column === undefined) {
     const some = usual.slice(0, LISTED_NAMES).join(', ');
-    throw missing(path, file, `a ${role} column (${some}, ...)`, `name it with ${role}Column${headerAdvice(file)}`);
+    throw missing(path, file, `a ${role} column (${some}, ...)`, `name it with ${flag}${headerAdvice(file)}`);
   }
   const inside = nested.filter((each) => each.startsWith(`${column}.`));
   if (nested.includes(column) || (names.includes(column) && inside.length === 0)) return column;
   if (inside.length > 0) {
-    throw missing(path, file, `a plain column ${column}`, `name one of ${inside.join(', ')} with ${role}Column`);
+    throw missing(path, file, `a plain column ${column}`, `name one of ${inside.join(', ')} with ${flag}`);
   }
   const near = nearest(column, [...names, ...nested]);
-  const advice = near === undefined ? `name it with ${role}Column` : `did you mean ${near}?`;
+  const advice = near === undefined ? `name it with ${flag}` : `did you mean ${near}?`;
   throw missing(path, file, `a column ${column}`, advice);
 }
 
 /** What to do where the first line is a row like any other. */
 function headerAdvice({ names, isHeader }: FileColumns): string {
   const isLikeRow = names.some((name) => /^-?\d+([.,]\d+)?$/.test(name) || name.split(/\s+/).length > 3);
-  return isHeader && isLikeRow ? ', or, if the first line is a row already, read the file with header: false' : '';
+  return isHeader && isLikeRow
+    ? `, or, if the first line is a row already, read the file with ${option('header', false)}`
+    : '';
 }
 
 function missing(path: string, file: FileColumns, expected: string, advice: string): BertuneError {

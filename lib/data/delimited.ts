@@ -1,6 +1,7 @@
 import { finished } from 'node:stream/promises';
 import { CsvError, type InfoRecord, Parser } from 'csv-parse';
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 import { TimeSlice } from '../time-slice.js';
 import { expectRow, MOST_HEADER_CHARACTERS, MOST_ROW_CHARACTERS } from './limits.js';
 import type { DataRecord, RecordOptions } from './records.js';
@@ -18,7 +19,8 @@ const EXCEL_DELIMITER = /^"?sep=([^"\r\n])"?(\r\n|\n|\r)/i;
 const PIECE_CHARACTERS = 2048;
 
 /** What to do where quotes are no quotes. */
-export const QUOTING_ADVICE = 'where quotes are characters of the texts, read it with quoting: none';
+export const quotingAdvice = () =>
+  `where quotes are characters of the texts, read it with ${option('quoting', 'none')}`;
 
 /** A record as the parser hands it over with its `raw` option. */
 interface RawRecord {
@@ -147,7 +149,7 @@ class DelimitedRecords {
       // A quote that opens a field but closes before its end is kept as text. When it swallowed line ends on the way,
       // it is far more likely that a quote was forgotten.
       if (own > 0 && field.startsWith('"') && !raw.includes(quoted(field))) {
-        const found = `text after it, or none (${QUOTING_ADVICE})`;
+        const found = `text after it, or none (${quotingAdvice()})`;
         throw this.invalid('a closing quote at the end of a field', found, line);
       }
     }
@@ -225,7 +227,12 @@ class DelimitedRecords {
       return this.invalid(`a row of at most ${MOST_ROW_CHARACTERS} characters`, 'a longer one', line, error);
     }
     const found = error.code === 'CSV_QUOTE_NOT_CLOSED' ? 'the end of the file' : error.message;
-    return this.invalid('a closing quote for a field that opens with one', `${found} (${QUOTING_ADVICE})`, line, error);
+    return this.invalid(
+      'a closing quote for a field that opens with one',
+      `${found} (${quotingAdvice()})`,
+      line,
+      error,
+    );
   }
 
   private invalid(expected: string, found: string, line: number, cause?: unknown): BertuneError {
@@ -237,7 +244,7 @@ class DelimitedRecords {
 
 /** The error for a row in quotes that is several without them. */
 export function severalRows(path: string, line: number, rows: number): BertuneError {
-  const advice = `${QUOTING_ADVICE}; where it is one row, with quoting: standard`;
+  const advice = `${quotingAdvice()}; where it is one row, with ${option('quoting', 'standard')}`;
   return new BertuneError(
     'INVALID_DATA',
     `Expected one row in quotes in ${path}, line ${line}, but found what looks like ${rows} rows whose texts hold them ` +

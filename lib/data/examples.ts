@@ -3,7 +3,7 @@ import { show } from '../options.js';
 import { type Columns, chooseColumns } from './columns.js';
 import { severalRows } from './delimited.js';
 import { type DataRecord, type InvalidRow, placeUnit, readRecords } from './records.js';
-import { type Rows, SKIPPING_ADVICE } from './rows.js';
+import { type Rows, skippingAdvice } from './rows.js';
 import type { ReadOptions } from './types.js';
 
 /** The longest label that a line is looked through for, in characters. */
@@ -35,7 +35,7 @@ export async function readExamples(path: string, rows: Rows, options: ReadOption
   const ahead: InvalidRow[] = [];
   const refuse = ({ reason, place, error }: InvalidRow) => {
     if (options.skipInvalid) rows.skip(reason, place);
-    else throw new BertuneError(error.code, `${error.message}; ${SKIPPING_ADVICE}`, { cause: error.cause });
+    else throw new BertuneError(error.code, `${error.message}; ${skippingAdvice()}`, { cause: error.cause });
   };
   const records = readRecords(path, {
     ...options,

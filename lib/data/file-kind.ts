@@ -1,4 +1,5 @@
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 
 /** How files start that are often taken for data files, what they are, and what to do. */
 const KINDS: readonly (readonly [start: string, what: string, advice: string])[] = [
@@ -40,7 +41,7 @@ export function expectText(path: string, head: Uint8Array, encoding: string): vo
   const zeros = head.reduce((count, byte) => count + (byte === 0 ? 1 : 0), 0);
   if (zeros === 0 || zeros < head.length / 4) return;
   const guess = head[0] === 0 ? 'utf-16be' : 'utf-16le';
-  const advice = `it looks like UTF-16 without a byte order mark: read it with encoding: ${guess}`;
+  const advice = `it looks like UTF-16 without a byte order mark: read it with ${option('encoding', guess)}`;
   throw new BertuneError(
     'INVALID_DATA',
     `Expected text in ${path} but ${zeros} of ${head.length} bytes are 0: ${advice}`,

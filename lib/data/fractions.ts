@@ -1,4 +1,5 @@
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 import { expectBoolean, expectNumberInRange, expectObject, expectSeed, invalidOption } from '../options.js';
 import type { Slices } from '../time-slice.js';
 import { rowsDigest } from './digest.js';
@@ -36,7 +37,11 @@ export function expectSplitOptions(value: unknown): SplitOptions {
 export function* takeSplits(data: TextDataset, options: SplitOptions): Slices<TextDataset> {
   const wanted = HELD_OUT_NAMES.filter((name) => options[name] !== undefined);
   for (const name of wanted) {
-    if (data[name]) throw invalidOption(`split.${name}`, `nothing, as the data have a ${name} split,`, options[name]);
+    if (data[name] === undefined) continue;
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `The data have a ${name} split already; leave out ${option(`split.${name}`)}`,
+    );
   }
   const taken = yield* drawSplits(data, options);
   for (const name of wanted) {

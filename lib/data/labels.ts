@@ -1,5 +1,6 @@
 import { BertuneError } from '../errors.js';
 import { areNumbers, isIndex, likelyLabels, listLabels, matchLabels } from '../labels.js';
+import { option } from '../option-names.js';
 import { isInteger, isNumber, type Rows } from './rows.js';
 import type { Split } from './types.js';
 
@@ -50,7 +51,7 @@ export function labelIndices(
     }
     const index = known.get(label);
     if (index !== undefined) return index;
-    const advice = counts === classes.every(isInteger) ? likelyLabels([label], classes) : WRITTEN_IN_TWO_WAYS;
+    const advice = counts === classes.every(isInteger) ? likelyLabels([label], classes) : writtenInTwoWays();
     throw unknownLabel(label, place, `one of ${listLabels(classes)}${advice}`);
   };
   const indices = splits.map((split) => {
@@ -64,9 +65,9 @@ export function labelIndices(
   };
 }
 
-const WRITTEN_IN_TWO_WAYS =
-  '. The data write their labels in two ways, as names and as integers: say what the integers count with labels, the ' +
-  'names of 0, 1, … in order (--labels)';
+const writtenInTwoWays = () =>
+  '. The data write their labels in two ways, as names and as integers: say what the integers count with ' +
+  `${option('labels')}, the names of 0, 1, … in order`;
 
 function unknownLabel(label: string, place: string, expected: string): BertuneError {
   return new BertuneError('INVALID_DATA', `Unknown label ${JSON.stringify(label)} in ${place}: expected ${expected}`);
@@ -108,10 +109,10 @@ export function alignSplit(name: string, split: Split, classes: readonly string[
 /** What to do about labels that are no classes of the model. */
 function adviceOn(missing: readonly string[], classes: readonly string[]): string {
   if (missing.every(isIndex)) {
-    return '. Say what the integers count: load the data with labels, the names of 0, 1, … in order (--labels)';
+    return `. Say what the integers count: load the data with ${option('labels')}, the names of 0, 1, … in order`;
   }
   if (areNumbers(classes)) {
-    return ". The model's classes have no names: load it with labels, their names in the order of its rows (--labels)";
+    return `. The model's classes have no names: load it with ${option('labels')}, their names in the order of its rows`;
   }
   return '';
 }

@@ -1,9 +1,10 @@
 import { BertuneError } from '../errors.js';
 import { areNumbers, listLabels } from '../labels.js';
+import { option } from '../option-names.js';
 import type { Columns } from './columns.js';
 
 /** What to do about rows that cannot be used. */
-export const SKIPPING_ADVICE = 'leave such rows out with skipInvalid: true';
+export const skippingAdvice = () => `leave such rows out with ${option('skipInvalid', true)}`;
 
 /** The label of a row that has none. */
 const NONE = -1;
@@ -142,7 +143,7 @@ export class Rows {
         const missing = `${this.unlabelled} of ${this.texts.length} rows have none`;
         throw new BertuneError(
           'INVALID_DATA',
-          `Expected a label in ${this.firstUnlabelled}, but found none (${missing}); ${SKIPPING_ADVICE}`,
+          `Expected a label in ${this.firstUnlabelled}, but found none (${missing}); ${skippingAdvice()}`,
         );
       }
     }

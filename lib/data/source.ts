@@ -3,6 +3,7 @@ import { BertuneError } from '../errors.js';
 import { readdir, stat } from '../files/fs.js';
 import { isDirectory, readError, readText } from '../files/input.js';
 import { findDataset } from '../hub.js';
+import { option } from '../option-names.js';
 import { expectObject, expectPath, invalidOption, isArray } from '../options.js';
 import { type Card, cardClassNames, chooseConfig, readCard } from './card.js';
 import { dataFiles, type SplitFiles } from './layout.js';
@@ -10,9 +11,9 @@ import { type DatasetOptions, SPLIT_NAMES } from './types.js';
 
 /** The files of a data set, one or several a split; at least one split. */
 export interface DatasetFiles {
-  train?: string | readonly string[];
-  validation?: string | readonly string[];
-  test?: string | readonly string[];
+  train?: string | readonly string[] | undefined;
+  validation?: string | readonly string[] | undefined;
+  test?: string | readonly string[] | undefined;
 }
 
 /** Where a data set's rows are. */
@@ -62,7 +63,11 @@ export async function findFiles(
 
 /** Only folders and the hub have cards. */
 function expectNoConfig(config: string | undefined): void {
-  if (config !== undefined) throw invalidOption('config', 'nothing beside files', config);
+  if (config === undefined) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `${option('config')} chooses a configuration of a folder or of a data set on the hub; leave it out for files`,
+  );
 }
 
 function expectFiles(files: DatasetFiles): SplitFiles {

@@ -21,11 +21,11 @@ export type { Finding, FindingKind } from './quality.js';
 /** How a data set is summarized. */
 export interface SummaryOptions {
   /** Counts tokens. Defaults to none, and no lengths. */
-  tokenizer?: Tokenizer;
+  tokenizer?: Tokenizer | undefined;
   /** Longest text in tokens, special ones included. Defaults to what the tokenizer states, or 512. */
-  maxLength?: number;
+  maxLength?: number | undefined;
   /** Stops the work with ABORTED. Defaults to none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** How often a class occurs in a split. */

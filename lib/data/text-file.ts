@@ -4,6 +4,7 @@ import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { BertuneError } from '../errors.js';
 import { openFile } from '../files/input.js';
+import { option } from '../option-names.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Decoder, guessEncoding, markedEncoding } from './encoding.js';
 import { expectText } from './file-kind.js';
@@ -96,8 +97,8 @@ function notUtf8(path: string, place: Place): string {
   const guess = guessEncoding(content.bytes, content.at);
   const advice =
     guess === undefined
-      ? 'name its encoding, e.g. encoding: windows-1251, or save it as UTF-8'
-      : `it looks like ${guess.encoding}, which gives ${JSON.stringify(guess.word)}: read it with encoding: ${guess.encoding}`;
+      ? `name its encoding, e.g. ${option('encoding', 'windows-1251')}, or save it as UTF-8`
+      : `it looks like ${guess.encoding}, which gives ${JSON.stringify(guess.word)}: read it with ${option('encoding', guess.encoding)}`;
   return `Expected UTF-8 in ${path} but byte ${byte} (line ${line}) is not; ${advice}`;
 }
 

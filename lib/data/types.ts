@@ -29,6 +29,9 @@ export interface TextDataset {
   readonly heldOut?: HeldOut;
 }
 
+/** A data set that has these splits. */
+export type DatasetWith<Name extends SplitName> = TextDataset & { readonly [Each in Name]: Split };
+
 /** Rows that were taken out of the training split: enough to take the same rows out of the same data again. */
 export interface HeldOut {
   /** The share of the training rows that was asked for, by the split that was made of it. */
@@ -63,70 +66,70 @@ export type Quoting = (typeof QUOTINGS)[number];
 /** How a data set is read. */
 export interface DatasetOptions {
   /** The column of the texts. Defaults to the first of `text`, `sentence`, `content`, ... that is there. */
-  textColumn?: string;
+  textColumn?: string | undefined;
   /**
    * The column of the second text of each pair. Defaults to none, unless a file has no other text and both columns of a
    * usual pair: `sentence1` and `sentence2`, `premise` and `hypothesis`, `question` and `sentence`, `text1` and `text2`,
    * `question1` and `question2`, `text` and `text_pair`.
    */
-  textPairColumn?: string;
+  textPairColumn?: string | undefined;
   /** The column of the labels. Defaults to the first of `label`, `labels`, `label_name`, ... that is there. */
-  labelColumn?: string;
+  labelColumn?: string | undefined;
   /**
    * The encoding of files of text, as WHATWG's standard names it, e.g. `windows-1252`. A byte order mark goes before it.
    * Defaults to UTF-8.
    */
-  encoding?: string;
+  encoding?: string | undefined;
   /**
    * Whether .csv, .tsv and .txt start with a line of column names. Without, columns are called by their numbers: `1`, `2`,
    * ... Defaults to true.
    */
-  header?: boolean;
+  header?: boolean | undefined;
   /** Whether rows that would be refused are left out, with a note that counts them. Defaults to false. */
-  skipInvalid?: boolean;
+  skipInvalid?: boolean | undefined;
   /** The character between columns, for .csv, .tsv and .txt. Defaults to what the header line uses: `,` `;` `|` or tab. */
-  delimiter?: string;
+  delimiter?: string | undefined;
   /**
    * What quotes mean in .csv, .tsv and .txt. 'standard': a column may be in quotes, as RFC 4180 says. 'none': quotes are
    * characters like any other, as in the files of GLUE. Defaults to 'auto': 'standard', but a row in quotes that looks
    * like several without them is refused.
    */
-  quoting?: Quoting;
+  quoting?: Quoting | undefined;
   /**
    * The classes, in order. Defaults to those that the data name themselves (the features in a Parquet file's metadata,
    * or in the card of a folder), or else to those of the training split: integers by value, names alphabetically. A file
    * may hold names of this list, whatever their case and outer spaces where that leaves no doubt. Integers are indices into
    * the classes that the data name, and into this list where they name none and no integer is in it.
    */
-  labels?: readonly string[];
+  labels?: readonly string[] | undefined;
   /** The configuration, in a folder whose card (README.md) has several. Defaults to the card's own default. */
-  config?: string;
+  config?: string | undefined;
   /** The splits to read, all of which must be there. Defaults to those there are. */
-  splits?: readonly SplitName[];
+  splits?: readonly SplitName[] | undefined;
   /** Takes a validation or test split out of the training split, where the data have none. Defaults to none. */
-  split?: SplitOptions;
+  split?: SplitOptions | undefined;
   /**
    * Whether a validation and a test split that the data lack are taken out of the training split: a tenth of its rows
    * each, as `split` takes them, where there are 20 rows or more; otherwise a note says why not. An object names the
    * seed. Not beside `split` or `splits`. Defaults to false: no row is taken unasked.
    */
-  holdout?: boolean | HoldoutOptions;
+  holdout?: boolean | HoldoutOptions | undefined;
   /** Stops the reading; the promise rejects with ABORTED. Defaults to none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called as bytes of a data set on the hub come. Defaults to none. */
-  onProgress?: (progress: HubProgress) => void;
+  onProgress?: ((progress: HubProgress) => void) | undefined;
 }
 
 /** How splits are taken out of the training split. At least one of the fractions. */
 export interface SplitOptions {
   /** Share of the training rows for validation, between 0 and 1. Defaults to none. */
-  validation?: number;
+  validation?: number | undefined;
   /** Share of the training rows for testing, between 0 and 1. Defaults to none. */
-  test?: number;
+  test?: number | undefined;
   /** Which rows are drawn: the same seed, 0 to 2^32 − 1, draws the same rows. Defaults to 42. */
-  seed?: number;
+  seed?: number | undefined;
   /** Whether every class gives the same share. The last row of a class stays in training. Defaults to true. */
-  stratify?: boolean;
+  stratify?: boolean | undefined;
 }
 
 /** How `holdout` draws. */

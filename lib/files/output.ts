@@ -1,6 +1,7 @@
 import type { Dirent } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 import { expectString } from '../options.js';
 import { mkdir, type OpenFile, open, opendir, rm, rmdir, stat } from './fs.js';
 import { JOURNAL_FILE } from './journal.js';
@@ -61,7 +62,7 @@ export async function prepareOutputDirectory(
     if (made.length === 0 && !options.overwrite && !(await isEmpty(directory))) {
       throw new BertuneError(
         'OUTPUT_REFUSED',
-        `Expected an empty output directory but ${path} is not empty; pass overwrite to write there all the same`,
+        `The output directory ${path} is not empty; choose another, or add ${option('overwrite', true)} to write there anyway`,
       );
     }
     await expectFilePlaces(path, options.files ?? []);

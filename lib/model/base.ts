@@ -8,6 +8,7 @@ import { OWN_BASE } from '../files/model-files.js';
 import { realPlace } from '../files/real.js';
 import { parseHubId } from '../hub/id.js';
 import type { FindOptions, Found } from '../hub.js';
+import { option } from '../option-names.js';
 import { findSettled } from './find.js';
 import type { Base } from './model.js';
 
@@ -20,7 +21,7 @@ import type { Base } from './model.js';
 /** What an adapter's files say of its base. */
 export type BaseName = Required<Pick<Adapter, 'baseModel' | 'baseRevision' | 'baseKind'>>;
 
-const HOW_TO_NAME_IT = 'say where it is with base (--base on the command line): a folder, or an id of the hub';
+const howToNameIt = () => `say where it is with ${option('base')}: a folder, or an id of the hub`;
 
 /**
  * What the files of an adapter are to say of its base.
@@ -79,7 +80,7 @@ export async function findBase(directory: string, adapter: Adapter, options: Fin
     throw new BertuneError(
       'NOT_FOUND',
       `The base model of the adapter ${directory}${named === null ? ', which names none,' : `, ${named},`} is not ` +
-        `here: ${await looked(await placesOf(directory, adapter))}; ${HOW_TO_NAME_IT}`,
+        `here: ${await looked(await placesOf(directory, adapter))}; ${howToNameIt()}`,
     );
   }
   const isId = baseKind === 'hub' || baseRevision;
@@ -90,14 +91,14 @@ export async function findBase(directory: string, adapter: Adapter, options: Fin
       throw new BertuneError(
         cause.code,
         `The base model of the adapter ${directory} is ${named}${folders}. As an id of the hub: ${cause.message}; ` +
-          HOW_TO_NAME_IT,
+          howToNameIt(),
         { cause },
       );
     },
   );
   // Saved here before the files said what a name is: it may have been a folder's.
   if (isId || !adapter.labels) return found;
-  const note = `The base model ${named} was taken from the hub${folders}. If it was a folder, ${HOW_TO_NAME_IT}.`;
+  const note = `The base model ${named} was taken from the hub${folders}. If it was a folder, ${howToNameIt()}.`;
   return { ...found, notes: [...found.notes, note] };
 }
 

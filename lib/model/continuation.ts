@@ -1,6 +1,7 @@
 import { BertuneError } from '../errors.js';
 import type { MethodKind, MethodPlan } from '../methods.js';
 import type { NativeLoraConfig, NativePrefixConfig } from '../native.js';
+import { option } from '../option-names.js';
 
 /**
  * An adapter can be trained on, but not turned into another method or another shape.
@@ -15,8 +16,8 @@ export function expectContinuation(current: MethodPlan, next: MethodPlan, kind: 
   if (kind !== carried) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected the method ${carried} because the model carries such an adapter but received ${kind}; ` +
-        'load the base model for another method',
+      `The model carries a ${carried} adapter, which goes on with ${option('method', carried)} alone, not ${kind}; ` +
+        'for another method, load the model under it',
     );
   }
   const expected = [
@@ -26,15 +27,17 @@ export function expectContinuation(current: MethodPlan, next: MethodPlan, kind: 
   if (expected.length === 0) return;
   throw new BertuneError(
     'INVALID_OPTION',
-    `Expected ${expected.join(' and ')}, as in the adapter that the model carries; load the base model for another`,
+    `Expected ${expected.join(' and ')}, as in the adapter that the model carries; for another, load the model under it`,
   );
 }
 
 function loraDifferences(current: NativeLoraConfig, next: NativeLoraConfig): string[] {
   const modules = (config: NativeLoraConfig) => [...config.modules].sort().join(', ');
   return [
-    ...(next.rank === current.rank ? [] : [`rank ${current.rank} but received ${next.rank}`]),
-    ...(modules(next) === modules(current) ? [] : [`the targets ${modules(current)} but received ${modules(next)}`]),
+    ...(next.rank === current.rank ? [] : [`${option('rank')} ${current.rank} but received ${next.rank}`]),
+    ...(modules(next) === modules(current)
+      ? []
+      : [`${option('targets')} ${modules(current)} but received ${modules(next)}`]),
   ];
 }
 
@@ -45,6 +48,6 @@ function prefixDifferences(current: NativePrefixConfig, next: NativePrefixConfig
       ? []
       : [`${virtualTokens} virtual tokens but received ${next.virtualTokens}`]),
     // Adapters hold what the network made, not the network.
-    ...(next.projection && !projection ? ['projection: false'] : []),
+    ...(next.projection && !projection ? [option('projection', false)] : []),
   ];
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { BertuneError } from '../errors.js';
 import { loadNative, type NativeDevice, type NativeDeviceInfo, type NativePrecision } from '../native.js';
+import { option } from '../option-names.js';
 import { expectOneOf, expectPositiveInteger, invalidOption } from '../options.js';
 
 /** Where to compute. 'auto': on the GPU where there is a usable one, otherwise on the CPU. */
@@ -12,11 +13,11 @@ export type Precision = NativePrecision;
 /** What a caller can ask of the machine. */
 export interface DeviceOptions {
   /** Defaults to 'auto'. */
-  device?: Device;
+  device?: Device | undefined;
   /** Defaults to 'bf16' on the GPU and 'fp32' on the CPU. */
-  precision?: Precision;
+  precision?: Precision | undefined;
   /** Worker threads on the CPU, at most 1,024. Defaults to the processors available to the process. */
-  threads?: number;
+  threads?: number | undefined;
 }
 
 /** What a model computes on. */
@@ -57,7 +58,7 @@ export function resolveDevice(options: DeviceOptions, devices: () => NativeDevic
     const reason = gpu?.reason ?? 'this build has no CUDA backend';
     throw new BertuneError(
       'CUDA_UNAVAILABLE',
-      `Expected a usable GPU for device '${wanted}' but ${reason}; use device 'cpu' or 'auto'`,
+      `Expected a usable GPU for ${option('device', wanted)} but ${reason}; use ${option('device', 'cpu')} or ${option('device', 'auto')}`,
     );
   }
   const found: Able = gpu?.available ? gpu : CPU;

@@ -1,4 +1,5 @@
 import { BertuneError } from '../errors.js';
+import { option } from '../option-names.js';
 import { TimeSlice } from '../time-slice.js';
 import type { Values } from './session.js';
 
@@ -27,6 +28,6 @@ export async function expectFinite(name: string, values: Values): Promise<void> 
   throw new BertuneError(
     'NON_FINITE_LOSS',
     `Element ${odd} of ${name} is ${values[odd]}: the training diverged in its last steps, and what it left is not saved. ` +
-      'Train again with a lower learning rate, from the start or from an earlier checkpoint',
+      `Train again with a lower ${option('learningRate')}, from the start or from an earlier checkpoint`,
   );
 }

@@ -7,6 +7,7 @@ import { readSettled } from '../files/settled.js';
 import type { Found, HubProgress } from '../hub.js';
 import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
 import { loadNative } from '../native.js';
+import { option } from '../option-names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
@@ -27,26 +28,26 @@ export interface LoadOptions extends DeviceOptions {
    * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,
    * these become their names, in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1.
    */
-  labels?: readonly string[];
+  labels?: readonly string[] | undefined;
   /**
    * What becomes of a trained classifier. 'keep': it stays, and `labels` that are not its classes are refused. 'fit': it
    * stays, with its own labels, where it has all of `labels`; otherwise a new one takes its place, with a note. 'name': as
    * 'fit', but one whose file only numbers its rows stays and takes `labels` as their names, where there are as many. 'new':
    * the classifier is new in any case. Defaults to 'keep'.
    */
-  head?: HeadChoice;
+  head?: HeadChoice | undefined;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
-  adapter?: string;
+  adapter?: string | undefined;
   /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
-  base?: string;
+  base?: string | undefined;
   /** Branch, tag or commit of a model on the hub. Defaults to the one behind the id's `@`, else `main`. */
-  revision?: string;
+  revision?: string | undefined;
   /** Stops transfers from the hub. Defaults to none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called as files come from the hub. Defaults to none. */
-  onProgress?: (progress: HubProgress) => void;
+  onProgress?: ((progress: HubProgress) => void) | undefined;
   /** Of parameters that the files do not hold: 0 to 2^32 − 1. Defaults to 42. */
-  seed?: number;
+  seed?: number | undefined;
 }
 
 const LOAD_OPTIONS = [
@@ -154,7 +155,7 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
     if (options.base !== undefined) {
       throw new BertuneError(
         'INVALID_OPTION',
-        `base names the checkpoint under an adapter, but ${source} is no adapter; leave base out` +
+        `${option('base')} names the checkpoint under an adapter, but ${source} is not an adapter; leave it out` +
           ((await isAdapter(expectPath('base', options.base)))
             ? `, or give the adapter ${options.base} as the model, and this as its base`
             : ''),
@@ -171,8 +172,7 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   if (options.adapter !== undefined) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `adapter names an adapter to put on a checkpoint, but ${source} is an adapter itself; give one of them only, or ` +
-        'the checkpoint as the model',
+      `${source} is an adapter itself; leave out ${option('adapter')}, or name a checkpoint to put that one on`,
     );
   }
   const adapter = await readAdapter(found.directory);

@@ -2,6 +2,7 @@ import { basename, join } from 'node:path';
 import { type Adapter, writeAdapter } from '../adapter.js';
 import { arrangeHead } from '../checkpoint/head.js';
 import { checkpointFiles, encoderTensors, headTensors } from '../checkpoint.js';
+import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
@@ -9,7 +10,7 @@ import { removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files
 import { haveSameNames } from '../labels.js';
 import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
-import { expectBoolean, expectObject, expectPath, invalidOption } from '../options.js';
+import { expectBoolean, expectObject, expectPath } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
 import { expectFinite } from './finite.js';
@@ -21,7 +22,7 @@ import type { Values } from './session.js';
 /** Where a model is written, and whether over what is there. */
 export interface SaveOptions {
   /** Whether a directory that is not empty will do. Defaults to false. */
-  overwrite?: boolean;
+  overwrite?: boolean | undefined;
 }
 
 /** A model as it is saved: its parameters by name, an adapter apart from the weights under it. */
@@ -49,10 +50,9 @@ export function writeModel(model: Model, directory: string, options: { as: strin
 /** Writes a model as a checkpoint of its own. Parameters and errors as TextClassifier.export. */
 export async function exportModel(model: Model, directory: string, options: SaveOptions): Promise<void> {
   if (model.method?.kind === 'prefix') {
-    throw invalidOption(
-      'method',
-      'full, linear or lora, because a prefix is no part of a plain checkpoint and can only be saved as an adapter,',
-      'prefix',
+    throw new BertuneError(
+      'INVALID_OPTION',
+      'A prefix adapter cannot be exported: it is no part of a plain checkpoint. Save it as the adapter it is',
     );
   }
   await write(model, directory, options, (source) => saveAlone(model, source, directory));

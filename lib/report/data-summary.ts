@@ -1,4 +1,4 @@
-import type { DatasetSummary, LabelShare, SplitSummary } from '../data/summary.js';
+import type { DatasetSummary, LabelShare, SplitSummary, TokenLengths } from '../data/summary.js';
 import { formatCount, formatShare } from './format.js';
 
 /** How many labels a line lists; of more, the rarest. */
@@ -21,12 +21,17 @@ function splitLines(name: string, { rows, pairs, labels, tokens }: SplitSummary)
     `${name}: ${formatCount(rows)} ${pairs ? 'pairs of texts' : 'texts'}; ${isCut ? 'rarest first: ' : ''}${listed.join(', ')}${more}`,
     ...(tokens === undefined
       ? []
-      : [
-          `${name}: tokens ${tokens.min} to ${tokens.max > tokens.maxLength ? `over ${tokens.maxLength}` : tokens.max}, ` +
-            `median ${tokens.median}, 95 % up to ${tokens.p95}, ${(100 * tokens.cut).toFixed(1)} % are cut at ${tokens.maxLength}` +
-            (tokens.sample < rows ? ` (of ${formatCount(tokens.sample)} texts)` : ''),
-        ]),
+      : [`${name}: ${lengthWords(tokens)}${tokens.sample < rows ? ` (of ${formatCount(tokens.sample)} texts)` : ''}`]),
   ];
+}
+
+/** Of texts that are cut it is only known that they are longer. */
+function lengthWords({ min, median, p95, max, cut, maxLength }: TokenLengths): string {
+  const words = (length: number) => (length > maxLength ? `more than ${maxLength}` : String(length));
+  const most = p95 > maxLength ? '' : `, 95 % up to ${p95}`;
+  const share = cut < 0.001 ? 'less than 0.1' : (100 * cut).toFixed(1);
+  const cuts = cut === 0 ? `none is cut at ${maxLength}` : `${share} % of texts are cut at ${maxLength}`;
+  return `tokens ${words(min)} to ${words(max)}, median ${words(median)}${most}; ${cuts}`;
 }
 
 function labelWords({ label, count }: LabelShare, rows: number): string {

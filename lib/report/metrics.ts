@@ -43,3 +43,18 @@ export function confusionTable({ labels, confusion }: MetricsRecord): Table {
     rows: labels.map(({ label }, index) => [label, ...(confusion[index] ?? []).map(formatCount)]),
   };
 }
+
+/** The pairs of labels that were confused most often: texts of the first that were taken for the second. */
+export function confusedPairs({ labels, confusion }: MetricsRecord, most: number): Table {
+  const pairs = labels.flatMap(({ label, support }, row) =>
+    labels.flatMap((predicted, column) => {
+      const count = confusion[row]?.[column] ?? 0;
+      return row === column || count === 0 ? [] : [{ names: `${label} → ${predicted.label}`, count, support }];
+    }),
+  );
+  pairs.sort((a, b) => b.count - a.count);
+  return {
+    columns: [{ title: 'true → predicted' }, { title: 'texts', align: 'right' }, { title: 'of', align: 'right' }],
+    rows: pairs.slice(0, most).map(({ names, count, support }) => [names, formatCount(count), formatCount(support)]),
+  };
+}

@@ -1,11 +1,16 @@
+import { option } from '../option-names.js';
 import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
 import { epochTable } from './epochs.js';
 import { formatCount, formatShare } from './format.js';
 import { measuredOn } from './measured.js';
-import { labelTable, metricsTable } from './metrics.js';
+import { confusedPairs, confusionTable, labelTable, metricsTable } from './metrics.js';
 import { printable } from './printable.js';
-import type { ComparisonRecord, RunRecord } from './records.js';
-import { markdownTable, markdownText, type Table, textTable } from './table.js';
+import type { ComparisonRecord, MetricsRecord, RunRecord } from './records.js';
+import { markdownTable, markdownText, type Table, tableWidth, textTable } from './table.js';
+import { USUAL_WIDTH } from './wrap.js';
+
+/** Pairs of labels that are listed where the matrix is too wide. */
+const MOST_CONFUSIONS = 15;
 
 /** A titled part of a report: lines of text, a table, lines of text. */
 export interface Section {
@@ -42,7 +47,7 @@ export function runSection(run: RunRecord): Section {
 /** How a run does on its test split, or on its validation split: in one line, and by label. Where on none, what helps. */
 export function measuredSections(run: Pick<RunRecord, 'test' | 'validation'>): Section[] {
   const measured = measuredOn(run);
-  if (measured === undefined) return [{ title: 'Not measured', lead: [NOT_MEASURED] }];
+  if (measured === undefined) return [{ title: 'Not measured', lead: [notMeasured()] }];
   const { split, metrics } = measured;
   return [
     { title: split === 'test' ? 'Test' : 'Validation', table: metricsTable(metrics) },
@@ -51,9 +56,19 @@ export function measuredSections(run: Pick<RunRecord, 'test' | 'validation'>): S
 }
 
 /** What helps where a run has neither a test nor a validation split. */
-export const NOT_MEASURED =
-  'nothing is measured, as the data have no validation or test split: --validation-fraction 0.1 or --test-fraction 0.1 ' +
-  'takes one out of the training rows';
+export const notMeasured = () =>
+  'nothing is measured, as the data have no validation or test split: ' +
+  `${option('split.validation', 0.1)} or ${option('split.test', 0.1)} takes one out of the training rows`;
+
+/** What was taken for what: the whole matrix where it fits, otherwise the most frequent confusions. */
+export function confusionSection(metrics: MetricsRecord, width: number): Section {
+  const matrix = confusionTable(metrics);
+  if (tableWidth(matrix) <= width) return { title: 'Confusion', table: matrix };
+  const most = confusedPairs(metrics, MOST_CONFUSIONS);
+  const rest = `${metrics.labels.length} labels are too many for a matrix here; --json has it whole`;
+  if (most.rows.length === 0) return { title: 'Confusion', lead: ['No text was taken for another label.'] };
+  return { title: 'Largest confusions', table: most, notes: [rest] };
+}
 
 /** What comes after the runs: LoRA by rank, the comparison, the published numbers beside ours. */
 export function closingSections(
@@ -86,14 +101,18 @@ export function failure(run: RunRecord): string {
   return `${run.title} ${run.status}: error [${run.error?.code ?? 'INTERNAL'}]: ${run.error?.message ?? 'no result'}`;
 }
 
-/** A section for a terminal; `emphasize` marks its title. Ends with an empty line. */
-export function sectionText(section: Section, emphasize: (text: string) => string = (text) => text): string {
+/** A section for a terminal of `width` columns; `emphasize` marks its title. Ends with an empty line. */
+export function sectionText(
+  section: Section,
+  emphasize: (text: string) => string = (text) => text,
+  width = USUAL_WIDTH,
+): string {
   const { title, lead = [], table, notes = [] } = section;
   const block = (lines: readonly string[]) => lines.map((line) => `${printable(line)}\n`).join('');
   return [
     `${emphasize(printable(title))}\n`,
     block(lead),
-    table ? `\n${textTable(table)}` : '',
+    table ? `\n${textTable(table, width)}` : '',
     table && notes.length > 0 ? '\n' : '',
     block(notes),
   ]

@@ -1,5 +1,6 @@
 import stringWidth from 'string-width';
 import { printable } from './printable.js';
+import { longestWord, USUAL_WIDTH, wrap } from './wrap.js';
 
 /** One column of a table. */
 export interface Column {
@@ -23,18 +24,51 @@ function pad(text: string, width: number, align: Column['align']): string {
 
 /**
  * Lays a table out for a terminal: columns as wide as their widest cell as a terminal counts it, two spaces apart, a rule
- * under the titles, no spaces at the ends of lines. Unprintable characters are shown as escapes.
+ * under the titles, no spaces at the ends of lines. Where that is too wide, the widest columns are broken at spaces.
+ * Unprintable characters are shown as escapes.
  *
+ * @param width columns of the terminal. Defaults to 100
  * @returns lines, each ended by a newline
  */
-export function textTable({ columns, rows }: Table): string {
-  const lines = [columns.map((column) => column.title), ...rows].map((cells) => cells.map(printable));
-  const widths = columns.map((_, index) => Math.max(...lines.map((cells) => stringWidth(cells[index] ?? ''))));
-  const line = (cells: readonly string[]) =>
-    columns.map((column, index) => pad(cells[index] ?? '', widths[index] ?? 0, column.align)).join(GAP);
-  const [head = [], ...body] = lines;
-  const rule = widths.map((width) => '─'.repeat(width)).join(GAP);
-  return [line(head), rule, ...body.map(line)].map((text) => `${text.trimEnd()}\n`).join('');
+export function textTable({ columns, rows }: Table, width = USUAL_WIDTH): string {
+  const cells = [columns.map((column) => column.title), ...rows].map((row) =>
+    columns.map((_, index) => printable(row[index] ?? '')),
+  );
+  const widths = columnWidths(cells, width);
+  const lines = (row: readonly string[]) => {
+    const parts = row.map((cell, index) => wrap(cell, widths[index]!));
+    return Array.from({ length: Math.max(...parts.map(({ length }) => length)) }, (_, line) =>
+      columns.map((column, index) => pad(parts[index]![line] ?? '', widths[index]!, column.align)).join(GAP),
+    );
+  };
+  const [head = [], ...body] = cells;
+  const rule = widths.map((each) => '─'.repeat(each)).join(GAP);
+  return [...lines(head), rule, ...body.flatMap(lines)].map((text) => `${text.trimEnd()}\n`).join('');
+}
+
+/** How wide a table is that breaks no cell. */
+export function tableWidth({ columns, rows }: Table): number {
+  const cells = [columns.map((column) => column.title), ...rows];
+  return columns.reduce((sum, _, index) => sum + GAP.length + widest(cells, index, stringWidth), -GAP.length);
+}
+
+/** Each column as wide as its widest cell; while that is too much in all, the widest gives way, down to its longest word. */
+function columnWidths(cells: readonly (readonly string[])[], most: number): number[] {
+  const widths = cells[0]!.map((_, index) => widest(cells, index, stringWidth));
+  const least = widths.map((_, index) => widest(cells, index, longestWord));
+  let excess = widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length) - most;
+  while (excess > 0) {
+    const room = widths.map((width, index) => (width > least[index]! ? width : 0));
+    const index = room.indexOf(Math.max(...room));
+    if (room[index] === 0) break;
+    widths[index]! -= 1;
+    excess -= 1;
+  }
+  return widths;
+}
+
+function widest(cells: readonly (readonly string[])[], index: number, measure: (cell: string) => number): number {
+  return Math.max(...cells.map((row) => measure(row[index] ?? '')));
 }
 
 /** Text that Markdown shows as it is: one line, and nothing in it read as a cell's border, an emphasis or a tag. */

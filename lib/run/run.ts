@@ -12,6 +12,7 @@ import { Trainer } from '../trainer.js';
 import { advise } from '../training/advice.js';
 import { adviceText } from '../training/advice-words.js';
 import type { EvaluateResult, TrainResult } from '../training/events.js';
+import { embeddedModelNotes } from './embedded-limits.js';
 import type { Experiment } from './experiment.js';
 
 /** A run made ready: data, model and trainer. */
@@ -82,11 +83,14 @@ export class Run implements AsyncDisposable {
     return splitSizes(this.data);
   }
 
-  /** What is in the data, with lengths as the model counts them. */
-  summary(signal?: AbortSignal): Promise<DatasetSummary> {
+  /** What is in the data, with lengths as the model counts them, and what the model is not made for. */
+  async summary(signal?: AbortSignal): Promise<DatasetSummary> {
     const { tokenizer } = modelOf(this.model);
     const maxLength = this.trainer.settings.maxLength ?? this.model.maxLength;
-    return summarize(this.data, { tokenizer, maxLength, ...(signal && { signal }) });
+    const summary = await summarize(this.data, { tokenizer, maxLength, signal });
+    const { train } = this.data;
+    const limits = train === undefined ? [] : await embeddedModelNotes(this.experiment.model, train, signal);
+    return { ...summary, notes: [...summary.notes, ...limits] };
   }
 
   /**
@@ -151,7 +155,7 @@ export class Run implements AsyncDisposable {
       ...{ counts: classCounts, stopped, steps, epochs: this.#epochs, logHistory },
       metrics: (evaluation ?? test)?.metrics ?? null,
     });
-    return advice.length === 0 ? {} : { advice: advice.map((each) => adviceText(each, 'shell')) };
+    return advice.length === 0 ? {} : { advice: advice.map((each) => adviceText(each)) };
   }
 
   #memory(): MemoryRecord {

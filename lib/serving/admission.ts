@@ -2,7 +2,7 @@ import { BertuneError } from '../errors.js';
 import { invalidOption } from '../options.js';
 import type { Demand } from './backlog.js';
 import type { Call } from './call.js';
-import type { ServiceOptions } from './options.js';
+import type { ServiceSettings } from './options.js';
 import type { Rate } from './rate.js';
 
 /** A call that asks for its place. */
@@ -21,7 +21,7 @@ export interface Before extends Demand {
   running: { tokens: number; since: number } | undefined;
 }
 
-type Limits = Pick<Required<ServiceOptions>, 'maxBatchTokens' | 'maxQueuedTexts' | 'maxQueueTime'>;
+type Limits = Pick<ServiceSettings, 'maxBatchTokens' | 'maxQueuedTexts' | 'maxQueueTime'>;
 
 /** Where nothing was measured that says better. */
 const RETRY_AFTER = 1000;

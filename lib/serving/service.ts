@@ -17,6 +17,7 @@ import {
   type ServiceDisposeOptions,
   type ServiceOptions,
   type ServicePredictOptions,
+  type ServiceSettings,
   serviceSettings,
 } from './options.js';
 import { CallQueue } from './queue.js';
@@ -35,7 +36,7 @@ import { TokenEstimate } from './token-estimate.js';
  */
 export class PredictionService implements AsyncDisposable {
   readonly #model: Model;
-  readonly #settings: Required<ServiceOptions>;
+  readonly #settings: ServiceSettings;
   readonly #queue = new CallQueue();
   readonly #statistics = new Statistics();
   readonly #rate: Rate;
@@ -72,6 +73,9 @@ export class PredictionService implements AsyncDisposable {
    *   loaded; INVALID_DATA as `TextClassifier.predict`; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
    *   and other failures of a batch with one of its texts
    */
+  predict(text: string, options?: ServicePredictOptions): Promise<[Prediction]>;
+  /** The same for many texts, or pairs of texts, in their order. */
+  predict(texts: string | readonly TextInput[], options?: ServicePredictOptions): Promise<Prediction[]>;
   async predict(texts: string | readonly TextInput[], options: ServicePredictOptions = {}): Promise<Prediction[]> {
     this.#expectUsable();
     const inputs = expectTexts(texts);

@@ -22,13 +22,19 @@ export interface SeenRun {
   metrics: ClassificationMetrics | null;
 }
 
+/** An option that advice may name. */
+type AdvisedOption = keyof Pick<
+  TrainerOptions,
+  'epochs' | 'maxSteps' | 'learningRate' | 'classWeights' | 'loadBestModel'
+>;
+
 /** What to do about something that was seen. */
 export interface Advice {
   code: 'DIVERGED' | 'STILL_FALLING' | 'OVERFITTING' | 'AT_CHANCE' | 'FEW_EXAMPLES' | 'NEVER_PREDICTED';
   /** What was seen and what to do, but for the options. */
   text: string;
   /** Options to train with next time, each a way by itself. */
-  options: Pick<TrainerOptions, 'epochs' | 'maxSteps' | 'learningRate' | 'classWeights' | 'loadBestModel'>;
+  options: Readonly<Partial<Record<AdvisedOption, string | number | boolean>>>;
 }
 
 /** A loss so many times that of guessing is one that no model has by chance ... */

@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import type { AlignedSplit } from '../data/labels.js';
-import type { Split } from '../dataset.js';
+import { SPLIT_NAMES, type Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { listLabels } from '../labels.js';
 import { argmaxRows, classificationMetrics, crossEntropy } from '../metrics.js';
@@ -100,8 +100,10 @@ export function roundTo(value: number, decimals: number): number {
  * @throws BertuneError INVALID_OPTION, INVALID_DATA
  */
 export function expectSplit(name: string, value: unknown): Split {
+  expectOneSplit(name, value);
   const split = expectObject(name, value, ['name', 'texts', 'pairs', 'labels', 'labelNames', 'source']);
-  if (!types.isInt32Array(split.labels)) throw invalidOption(`${name}.labels`, 'an Int32Array', split.labels);
+  if (!types.isInt32Array(split.labels))
+    throw invalidOption(`${name}.labels`, 'an Int32Array (datasetFromRows makes one of plain rows)', split.labels);
   const classes = copyLabels(split.labels);
   if (!isArray(split.texts)) throw invalidOption(`${name}.texts`, 'an array of strings', split.texts);
   const { length } = split.texts;
@@ -120,6 +122,26 @@ export function expectSplit(name: string, value: unknown): Split {
     );
   }
   return { ...(split as unknown as Split), texts, ...(pairs && { pairs }), labels: classes, labelNames };
+}
+
+/** What comes of passing a data set, or a split that it does not have. @throws BertuneError INVALID_OPTION */
+function expectOneSplit(name: string, value: unknown): void {
+  if (value === undefined) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${name} is undefined: the data set has no such split. Add its file, or have loadDataset take it out of the ` +
+        'training rows, e.g. with { split: { test: 0.1 } }',
+    );
+  }
+  if (typeof value !== 'object' || value === null) return;
+  const found = SPLIT_NAMES.filter((each) => typeof (value as Record<string, unknown>)[each] === 'object');
+  if (found.length === 0) return;
+  const most = found.slice(0, -1).join(', ');
+  const all = most === '' ? found[0] : `${most} and ${found.at(-1)}`;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `Expected a split, e.g. data.${found[0]}, but received a data set with ${all}`,
+  );
 }
 
 /** Empty where the buffer was detached, or has become too small. */

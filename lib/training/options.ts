@@ -2,6 +2,7 @@ import { BertuneError } from '../errors.js';
 import { likelyLabels, listLabels, matchLabels } from '../labels.js';
 import { expectMethod, full, type Method } from '../methods.js';
 import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
+import { option } from '../option-names.js';
 import {
   copyArray,
   expectBoolean,
@@ -15,6 +16,7 @@ import {
   invalidOption,
   isArray,
   MOST_INT32,
+  show,
 } from '../options.js';
 import { SCHEDULES, type ScheduleName } from '../schedule.js';
 import {
@@ -45,82 +47,82 @@ export type BestMetric = (typeof BEST_METRICS)[number];
  */
 export interface TrainerOptions {
   /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
-  method?: Method;
+  method?: Method | undefined;
   /** The highest learning rate. Defaults to `defaultLearningRate` of the method and the model's hidden size. */
-  learningRate?: number;
+  learningRate?: number | undefined;
   /**
    * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 100, as come
    * to 600 steps (lora: 1,200; prefix: 2,500; linear: 2,000), or to fewer where texts are longer than 128 tokens.
    */
-  epochs?: number;
+  epochs?: number | undefined;
   /** Optimiser steps, in place of `epochs`, at most 2^31 − 1. Defaults to what the epochs come to. */
-  maxSteps?: number;
+  maxSteps?: number | undefined;
   /** Examples a micro-batch, at most 2^20. Defaults to 16. */
-  batchSize?: number;
+  batchSize?: number | undefined;
   /**
    * Micro-batches an optimiser step, at most 1,024; its loss is the mean of theirs. (transformers 5's Trainer adds them up
    * for models that take `num_items_in_batch`, as BERT does: its losses and gradients are this many times as large.)
    * Defaults to 1.
    */
-  gradientAccumulation?: number;
+  gradientAccumulation?: number | undefined;
   /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
-  evalBatchTokens?: number;
+  evalBatchTokens?: number | undefined;
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
-  weightDecay?: number;
+  weightDecay?: number | undefined;
   /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
-  maxGradNorm?: number;
+  maxGradNorm?: number | undefined;
   /** Defaults to 0.9. */
-  adamBeta1?: number;
+  adamBeta1?: number | undefined;
   /** Defaults to 0.999. */
-  adamBeta2?: number;
+  adamBeta2?: number | undefined;
   /** At least the smallest normal float, 2^-126. Defaults to 1e-8. */
-  adamEps?: number;
+  adamEps?: number | undefined;
   /** How the learning rate falls after the warm-up. Defaults to 'linear'. */
-  schedule?: ScheduleName;
+  schedule?: ScheduleName | undefined;
   /** Steps over which the learning rate rises from 0. Defaults to 0, and beside a default `learningRate` to a tenth of all. */
-  warmupSteps?: number;
+  warmupSteps?: number | undefined;
   /** The same as a share of all steps, in place of `warmupSteps`. Defaults to what is said there. */
-  warmupRatio?: number;
+  warmupRatio?: number | undefined;
   /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
-  labelSmoothing?: number;
+  labelSmoothing?: number | undefined;
   /**
    * A weight a class: by its name (1 for a class that is not named), or of all in the order of the model's labels (NC); or
    * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
    * for a class that does not occur). Applied when evaluating as well. Defaults to none.
    */
-  classWeights?: Readonly<Record<string, number>> | readonly number[] | 'balanced';
+  classWeights?: Readonly<Record<string, number>> | readonly number[] | 'balanced' | undefined;
   /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
-  seed?: number;
+  seed?: number | undefined;
   /**
    * Steps between two 'log' events; 'epoch': one at the end of each epoch; 'auto': so many that a run of any length has 50
    * events at most, and seldom fewer than 30. Defaults to 'auto'.
    */
-  loggingSteps?: number | 'epoch' | 'auto';
+  loggingSteps?: number | 'epoch' | 'auto' | undefined;
   /** Whether to evaluate on the validation split after each epoch. Defaults to 'epoch'. */
-  evaluationStrategy?: 'epoch' | 'no';
+  evaluationStrategy?: 'epoch' | 'no' | undefined;
   /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
-  loadBestModel?: boolean;
+  loadBestModel?: boolean | undefined;
   /** What the best epoch is told by, on the validation split. Defaults to 'f1_macro'. */
-  metricForBest?: BestMetric;
+  metricForBest?: BestMetric | undefined;
   /** Evaluations in a row without a better metric after which training stops. Needs a validation split. Defaults to never. */
-  earlyStoppingPatience?: number;
+  earlyStoppingPatience?: number | undefined;
   /** How much better counts as better for early stopping. Defaults to 0. */
-  earlyStoppingThreshold?: number;
+  earlyStoppingThreshold?: number | undefined;
   /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
-  maxLength?: number;
+  maxLength?: number | undefined;
   /**
    * Directory of the run's checkpoints, in `checkpoint-N` of step N. A run that is stopped by its signal leaves one too.
    * Its disk needs room for them and for the model. Defaults to none.
    */
-  outputDirectory?: string;
+  outputDirectory?: string | undefined;
   /** When to save a checkpoint: after each epoch and its evaluation, or every `saveSteps` steps. Defaults to 'no'. */
-  saveStrategy?: SaveStrategy;
+  saveStrategy?: SaveStrategy | undefined;
   /** Steps between two checkpoints with the strategy 'steps'. Defaults to 500. */
-  saveSteps?: number;
+  saveSteps?: number | undefined;
   /**
    * Checkpoints to keep: the latest, and that of the best epoch beside them. Defaults to all.
    */
-  saveTotalLimit?: number;
+  saveTotalLimit?: number | undefined;
 }
 
 /** When a run saves checkpoints. */
@@ -236,10 +238,10 @@ export function resolveTrainerOptions(
   const options = expectObject('options', given, OPTION_NAMES);
   const method = options.method === undefined ? (current ?? full()) : expectMethod('method', options.method);
   if (options.maxSteps !== undefined && options.epochs !== undefined) {
-    throw invalidOption('maxSteps', 'nothing beside epochs (one of the two)', options.maxSteps);
+    throw eitherOr(['epochs', 'maxSteps'], options);
   }
   if (options.warmupSteps !== undefined && options.warmupRatio !== undefined) {
-    throw invalidOption('warmupRatio', 'nothing beside warmupSteps (one of the two)', options.warmupRatio);
+    throw eitherOr(['warmupSteps', 'warmupRatio'], options);
   }
   const learningRate = options.learningRate ?? defaultLearningRate(method, hiddenSize);
   // A rate that was given is the caller's, and so is how it is reached.
@@ -301,6 +303,15 @@ export function settleSettings(
   };
 }
 
+/** Two options that say the same in two ways are both there. */
+function eitherOr(names: readonly [keyof TrainerOptions, keyof TrainerOptions], options: TrainerOptions): BertuneError {
+  const [first, second] = [option(names[0]), option(names[1])];
+  return new BertuneError(
+    'INVALID_OPTION',
+    `Set either ${first} or ${second}, not both (${second} is ${show(options[names[1]])})`,
+  );
+}
+
 /** The options about checkpoints. */
 function resolveSaving(
   options: TrainerOptions,
@@ -308,10 +319,9 @@ function resolveSaving(
   const { outputDirectory, saveTotalLimit } = options;
   const saveStrategy = expectOneOf('saveStrategy', options.saveStrategy ?? 'no', SAVE_STRATEGIES);
   if (saveStrategy !== 'no' && outputDirectory === undefined) {
-    throw invalidOption(
-      'outputDirectory',
-      `a directory, which saveStrategy: '${saveStrategy}' needs,`,
-      outputDirectory,
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${option('saveStrategy', saveStrategy)} needs ${option('outputDirectory')}, the directory for checkpoints`,
     );
   }
   return {
@@ -330,7 +340,10 @@ function resolveBest(
   const { earlyStoppingPatience: patience } = options;
   const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
   if ((loadBestModel || patience !== undefined) && options.evaluationStrategy === 'no') {
-    throw invalidOption('evaluationStrategy', `'epoch' with ${name}`, 'no');
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${option(name)} needs an evaluation after each epoch; leave out ${option('evaluationStrategy', 'no')}`,
+    );
   }
   return {
     loadBestModel,
@@ -352,7 +365,7 @@ function expectClassWeights(value: unknown, labels: readonly string[]): readonly
   if (value === undefined) return null;
   if (value === 'balanced') return value;
   if (isArray(value) && value.length !== labels.length) {
-    throw invalidOption('classWeights', `'balanced' or ${labels.length} numbers, one a label`, value);
+    throw invalidOption('classWeights', `balanced or ${labels.length} numbers, one for each label,`, value);
   }
   const given = isArray(value) ? copyArray(value, isAnything).items : weightsByName(value, labels);
   const weights = given.map((weight, i) => expectNumberInRange(`classWeights[${i}]`, weight, { min: 0 }));
@@ -366,7 +379,7 @@ function weightsByName(value: unknown, labels: readonly string[]): unknown[] {
   if (weights.length === 0) {
     throw invalidOption(
       'classWeights',
-      `'balanced', weights by label or ${labels.length} numbers, one a label,`,
+      `balanced, weights by label, or ${labels.length} numbers, one for each label,`,
       value,
     );
   }
@@ -376,7 +389,7 @@ function weightsByName(value: unknown, labels: readonly string[]): unknown[] {
   if (unknown.length === 0) return labels.map((_, row) => weights[rows.indexOf(row)]?.[1] ?? 1);
   throw new BertuneError(
     'INVALID_OPTION',
-    `classWeights has ${listLabels(unknown)}, which the model does not; its classes are ${listLabels(labels)}` +
+    `${option('classWeights')} names ${listLabels(unknown)}, but the model's classes are ${listLabels(labels)}` +
       likelyLabels(unknown, labels),
   );
 }

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { BertuneError } from '../errors.js';
 import { Pace } from '../model/pace.js';
 import type { NativeSession, NativeTrainResult } from '../native.js';
+import { option } from '../option-names.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';
 import type { CheckpointSaver } from './checkpoint/saver.js';
@@ -220,7 +221,8 @@ export class TrainingRun {
     return new BertuneError(
       'NON_FINITE_LOSS',
       `Expected a finite loss but at step ${step + 1} it was ${losses[steps]}, with a gradient norm of ` +
-        `${gradNorms[steps]} and a learning rate of ${learningRate(step)}; the parameters are ${kept}`,
+        `${gradNorms[steps]} and a learning rate of ${learningRate(step)}; the parameters are ${kept}. ` +
+        `Train again with a lower ${option('learningRate')}`,
     );
   }
 

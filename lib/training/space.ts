@@ -3,6 +3,7 @@ import { BertuneError } from '../errors.js';
 import { stat, statfs } from '../files/fs.js';
 import type { MethodPlan } from '../methods.js';
 import type { Model } from '../model/model.js';
+import { option } from '../option-names.js';
 import { TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { checkpointSteps } from './checkpoint/directories.js';
 import { isInModel } from './checkpoint/tensors.js';
@@ -46,7 +47,7 @@ export async function expectRoom(directory: string, run: SavedRun): Promise<void
   ];
   const advice =
     checkpoints > 1
-      ? 'Free some space, choose a directory on another disk, or keep fewer checkpoints (saveTotalLimit, --save-total-limit)'
+      ? `Free some space, choose a directory on another disk, or keep fewer checkpoints with ${option('saveTotalLimit')}`
       : 'Free some space, or choose a directory on another disk';
   throw new BertuneError(
     'OUTPUT_REFUSED',

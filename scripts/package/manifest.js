@@ -25,8 +25,8 @@ export function mainManifest() {
     ...manifest,
     optionalDependencies: { [ADDON_PACKAGE]: manifest.version },
     // Only who has a GPU installs it, by name; it then has to be of the same version.
-    peerDependencies: { [CUDA_PACKAGE]: manifest.version },
-    peerDependenciesMeta: { [CUDA_PACKAGE]: { optional: true } },
+    peerDependencies: { ...manifest.peerDependencies, [CUDA_PACKAGE]: manifest.version },
+    peerDependenciesMeta: { ...manifest.peerDependenciesMeta, [CUDA_PACKAGE]: { optional: true } },
   };
 }
 

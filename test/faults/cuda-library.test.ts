@@ -52,7 +52,9 @@ interface Outcome {
     const { cuda, auto } = JSON.parse(stdout) as { cuda: Outcome; auto: Outcome };
     expect(cuda, title).to.include({ code: 'CUDA_UNAVAILABLE' });
     expect(cuda.message, title).to.match(message);
-    expect(cuda.message, title).to.match(/^Expected a usable GPU for device 'cuda' but .*use device 'cpu' or 'auto'/);
+    expect(cuda.message, title).to.match(
+      /^Expected a usable GPU for device: 'cuda' but .*use device: 'cpu' or device: 'auto'/,
+    );
     expect(auto, title).to.deep.equal({ device: 'cpu', code: 'none', message: '' });
     tried += 1;
   }

@@ -121,7 +121,7 @@ describe('dataset files', () => {
           'Unknown label "0" in',
           'b.csv, line 2',
           'in two ways',
-          '--labels',
+          'count with labels, the names of 0, 1',
         );
         const said = await read(files, { labels: NAMES });
         expect(said).to.deep.include({ labels: NAMES, train: labels, test: labels });

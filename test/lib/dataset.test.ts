@@ -89,14 +89,14 @@ describe('dataset', () => {
       ] as const) {
         it(`is refused with quotes ${what}, with the line and what to do`, async () => {
           const file = content.includes('\t') ? 'a.tsv' : 'a.csv';
-          await expectRefusal(load(file, content), 'INVALID_DATA', `${file}, line 2,`, 'quoting: none');
+          await expectRefusal(load(file, content), 'INVALID_DATA', `${file}, line 2,`, "quoting: 'none'");
         });
       }
 
       it('is refused without labels where tabs tell the rows', async () => {
         await write('train.tsv', 'text\tlabel\na\tx\n');
         await write('test.tsv', 'id\ttext\n1\t"Great\n2\tmovie"\n');
-        await expectRefusal(loadDataset(directory.path()), 'INVALID_DATA', 'test.tsv, line 2,', 'quoting: none');
+        await expectRefusal(loadDataset(directory.path()), 'INVALID_DATA', 'test.tsv, line 2,', "quoting: 'none'");
       });
 
       it('is taken as one row where it cannot be several, or that is asked for', async () => {

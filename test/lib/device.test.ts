@@ -63,7 +63,7 @@ describe('device', () => {
     [{ device: 'gpu' as 'cuda' }, 'one of auto, cpu, cuda'],
     [{ precision: 'bf16' }, 'one of fp32, fp64 on cpu'],
     [{ precision: 'fp16' as 'bf16' }, 'precision'],
-    [{ threads: 0 }, 'Expected a positive integer for threads but received 0 of type number'],
+    [{ threads: 0 }, 'Expected a positive integer for threads but received 0'],
   ];
   for (const [options, words] of REFUSED) {
     it(`refuses ${JSON.stringify(options)}`, () => {

@@ -239,7 +239,7 @@ describe('the order of labels', function () {
       const { metrics, notes } = await trainer.evaluate({ ...test, labelNames: ['0', '1', '2'] });
       expect(metrics).to.deep.equal(expected.metrics);
       expect(notes.join()).to.contain('"2" is "LABEL_2"');
-      await expectRefusal(trainer.evaluate(test), 'INVALID_DATA', /classes have no names.*--labels/);
+      await expectRefusal(trainer.evaluate(test), 'INVALID_DATA', /classes have no names: load it with labels,/);
     });
 
     it('are refused where only the data number them, on the command line as well', async () => {

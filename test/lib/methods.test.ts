@@ -133,12 +133,8 @@ describe('methods', () => {
   });
 
   const REFUSED: [string, () => unknown, string][] = [
-    ['rank 0', () => lora({ rank: 0 }), 'Expected a positive integer for rank but received 0 of type number'],
-    [
-      'a rank of 1.5',
-      () => lora({ rank: 1.5 }),
-      'Expected a positive integer for rank but received 1.5 of type number',
-    ],
+    ['rank 0', () => lora({ rank: 0 }), 'Expected a positive integer for rank but received 0'],
+    ['a rank of 1.5', () => lora({ rank: 1.5 }), 'Expected a positive integer for rank but received 1.5'],
     ['alpha 0', () => lora({ alpha: 0 }), 'for alpha'],
     ['dropout 1', () => lora({ dropout: 1 }), 'for dropout'],
     ['no targets', () => lora({ targets: [] }), 'for targets'],

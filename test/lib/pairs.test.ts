@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { modelOf, TextClassifier, type TextInput } from '../../lib/classifier.js';
+import { modelOf, type Prediction, type PredictOptions, TextClassifier, type TextInput } from '../../lib/classifier.js';
 import type { Split } from '../../lib/dataset.js';
 import { full, linear, lora, prefix } from '../../lib/methods.js';
 import { PredictionService } from '../../lib/serving/service.js';
@@ -8,6 +8,11 @@ import { Trainer } from '../../lib/trainer.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { copyWith, expectRefusal, useTemporaryDirectory } from './files.js';
 import { tinySplit, writeTinyCheckpoint } from './tiny-model.js';
+
+/** What a model and its service have in common. */
+interface Predictor {
+  predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction[]>;
+}
 
 describe('pairs of texts', () => {
   const directory = useTemporaryDirectory();
@@ -122,7 +127,7 @@ describe('pairs of texts', () => {
       await using service = new PredictionService(model);
       for (const adapter of ['lora', 'prefix']) {
         expect(await model.loadAdapter(adapter, directory.path(adapter))).to.include({ pairs: true });
-        for (const it of [model, service]) {
+        for (const it of [model, service] as Predictor[]) {
           const refused = it.predict([single, single], { adapter: [null, adapter] });
           await expectRefusal(refused, 'INVALID_DATA', `The adapter "${adapter}" was trained on pairs of texts`);
           expect(await it.predict([single, single], { adapter: [null, adapter], textKind: 'any' })).to.have.lengthOf(2);

@@ -45,7 +45,7 @@ describe('schedule', () => {
     await expectRefusal(
       () => createSchedule('linear', { ...options, learningRate: -1e-5 }),
       'INVALID_OPTION',
-      'Expected a number of at least 0 for learningRate but received -0.00001 of type number',
+      'Expected a number of at least 0 for learningRate but received -0.00001',
     );
     await expectRefusal(() => createSchedule('linear', { ...options, totalSteps: 0 }), 'INVALID_OPTION', 'totalSteps');
     await expectRefusal(() => createSchedule('cosine', { ...options, warmupSteps: -1 }), 'INVALID_OPTION', 'warmup');

@@ -90,7 +90,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
       const manifest = JSON.parse(await readFile(join(mainFolder(), 'package.json'), 'utf8'));
       const { version } = manifest;
       expect(manifest.optionalDependencies).to.deep.equal({ '@bertune/linux-x64': version });
-      expect(manifest.peerDependencies).to.deep.equal({ '@bertune/linux-x64-cuda': version });
+      expect(manifest.peerDependencies).to.deep.equal({ '@types/node': '>=20', '@bertune/linux-x64-cuda': version });
       expect(manifest.peerDependenciesMeta['@bertune/linux-x64-cuda']).to.deep.equal({ optional: true });
       expect(manifest).not.to.have.any.keys('scripts', 'devDependencies', 'private');
       expect(manifest.dependencies).not.to.have.any.keys('cmake-js', 'typescript');

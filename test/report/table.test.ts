@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import stringWidth from 'string-width';
-import { markdownTable, textTable } from '../../lib/report/table.js';
+import { markdownTable, tableWidth, textTable } from '../../lib/report/table.js';
 
 const columns = [{ title: 'method' }, { title: 'parameters', align: 'right' as const }];
 
@@ -37,6 +37,24 @@ describe('tables', () => {
     expect(lines[0]).to.have.lengthOf('method'.length + 2 + 40);
     expect(lines[2]).to.equal(`x       ${wide}`);
     expect(textTable({ columns, rows: [] }).split('\n')).to.have.lengthOf(3);
+  });
+
+  it('breaks the widest cells at spaces where it is wider than the terminal, and no word', () => {
+    const reason = 'no: this build has no CUDA backend, and there is no driver for the device either';
+    const table = { columns: [{ title: 'device' }, { title: 'available' }], rows: [['cuda', reason]] };
+    expect(tableWidth(table)).to.equal(reason.length + 8);
+    const lines = textTable(table, 40).trimEnd().split('\n');
+    expect(Math.max(...lines.map((line) => line.length))).to.be.at.most(40);
+    expect(
+      lines
+        .slice(2)
+        .map((line) => line.slice(8))
+        .join(' '),
+    ).to.equal(reason);
+    expect(lines[3]).to.match(/^ {8}\S/);
+    expect(textTable(table, 200).split('\n')).to.have.lengthOf(4);
+    const path = '/'.padEnd(60, 'x');
+    expect(textTable({ ...table, rows: [['cuda', path]] }, 40)).to.contain(path);
   });
 
   it('never lets a cell reach the terminal as a command or a line', () => {

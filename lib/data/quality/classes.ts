@@ -1,4 +1,5 @@
 import { areNumbers } from '../../labels.js';
+import { option } from '../../option-names.js';
 import { countLabels } from '../draw.js';
 import { foldText } from '../same-texts.js';
 import { SPLIT_NAMES, type TextDataset } from '../types.js';
@@ -82,8 +83,7 @@ function spellings(classes: readonly CountedClass[]): Finding | undefined {
       `${listed(
         groups.map((group) => group.join(' and ')),
         '; ',
-      )}. Where they are the same class, name each class once ` +
-      'with --labels (labels), and they are read as one',
+      )}. Where they are the same class, name each class once with ${option('labels')}, and they are read as one`,
   };
 }
 
@@ -137,7 +137,7 @@ function imbalance({ train }: TextDataset, classes: readonly CountedClass[]): Fi
     examples: [smallest.name, largest.name],
     text:
       `${quoted(largest.name)} has ${counted(largest.train)} of ${counted(train.labels.length)} training rows, ` +
-      `${quoted(smallest.name)} ${counted(smallest.train)}: try --class-weights balanced (classWeights: 'balanced'), and ` +
+      `${quoted(smallest.name)} ${counted(smallest.train)}: try ${option('classWeights', 'balanced')}, and ` +
       'judge by macro F1 rather than accuracy',
   };
 }

@@ -5,6 +5,7 @@ import { lstat, mkdir, readdir, rename, rm } from '../../files/fs.js';
 import { expectWhole, writeManifest } from '../../files/manifest.js';
 import { syncDirectory } from '../../files/places.js';
 import { refusal } from '../../files/refusal.js';
+import { option } from '../../option-names.js';
 
 /*
  * The directories checkpoint-N of an output directory. One of that name is always whole: it gets the name once all of it
@@ -93,8 +94,8 @@ export async function expectNoCheckpoints(output: string): Promise<void> {
   if (latest === undefined) return;
   throw new BertuneError(
     'OUTPUT_REFUSED',
-    `Expected no checkpoints in ${output} for a run that starts at the beginning but found ${checkpointName(latest)}; ` +
-      "resume that run with resume: 'latest', or remove them",
+    `${output} holds ${checkpointName(latest)} of another run; go on with that run by ` +
+      `${option('resume', 'latest')}, or remove its checkpoints`,
   );
 }
 
@@ -125,7 +126,7 @@ export async function findCheckpoint(wish: string, output: string | null): Promi
   if (within === null) {
     throw new BertuneError(
       'INVALID_OPTION',
-      'Expected an outputDirectory to find the latest checkpoint in but received none',
+      `${option('resume', 'latest')} needs ${option('outputDirectory')}, where the checkpoints are`,
     );
   }
   const steps = await checkpointSteps(within);

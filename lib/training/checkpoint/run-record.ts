@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { BertuneError } from '../../errors.js';
 import { readJsonObject } from '../../files/input.js';
 import { JsonFields } from '../../files/json-fields.js';
+import { option } from '../../option-names.js';
 import type { EpochRow, RunPosition } from '../position.js';
 import type { StepTotals } from '../recent-steps.js';
 
@@ -138,7 +139,7 @@ function expectSame(name: string, saved: unknown, now: unknown, where: string): 
   if (isDeepStrictEqual(saved, now)) return;
   throw new BertuneError(
     'INVALID_OPTION',
-    `Expected ${show(saved)} for ${name}, as in the run that ${where} is of, but received ${show(now)}; ` +
+    `Expected ${show(saved)} for ${option(name)}, as in the run that ${where} is of, but received ${show(now)}; ` +
       'a run is resumed with the settings it began with',
   );
 }

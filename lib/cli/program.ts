@@ -1,0 +1,85 @@
+import { Command } from 'commander';
+import { BertuneError } from '../errors.js';
+import { packageVersion } from '../native/package.js';
+import { nameOptionsByFlags } from '../option-names.js';
+import { nearest, shorten } from '../options.js';
+import { printableLines } from '../report/printable.js';
+import { buildCommand } from './build.js';
+import { compareCommand } from './compare.js';
+import { evaluateCommand } from './evaluate.js';
+import { exampleText } from './examples.js';
+import { exportCommand } from './export.js';
+import { flagsOf } from './flags.js';
+import { inspectCommand } from './inspect.js';
+import { predictCommand } from './predict.js';
+import { reportCommand } from './report.js';
+import { expectOptions } from './required.js';
+import { colorsFor, writeResult } from './terminal.js';
+import { trainCommand } from './train.js';
+
+const COMMANDS = [
+  trainCommand,
+  evaluateCommand,
+  predictCommand,
+  compareCommand,
+  reportCommand,
+  exportCommand,
+  inspectCommand,
+  buildCommand,
+  helpCommand,
+  versionCommand,
+];
+
+/** Commander's own takes a name that is no command for none at all. */
+function helpCommand(program: Command): void {
+  program
+    .command('help')
+    .description('show help for a command')
+    .argument('[command]')
+    .action((name?: string) => {
+      const names = program.commands.map((command) => command.name());
+      const found = name === undefined ? program : program.commands[names.indexOf(name)];
+      if (found !== undefined) return found.outputHelp();
+      const near = nearest(name!, names);
+      const advice = near === undefined ? `the commands are ${names.join(', ')}` : `did you mean ${near}?`;
+      throw new BertuneError('INVALID_OPTION', `There is no command ${shorten(name!)}: ${advice}`);
+    });
+}
+
+function versionCommand(program: Command): void {
+  program
+    .command('version')
+    .description('show the version number')
+    .action(() => writeResult(`${packageVersion()}\n`));
+}
+
+/**
+ * The command line with all its commands.
+ *
+ * @param onError called where a text that was asked for cannot be written
+ */
+export function createProgram(onError: (error: unknown) => void): Command {
+  const program = new Command('bertune')
+    .description('Fine-tune BERT text classifiers: full, linear probing, prefix tuning and LoRA, side by side.')
+    .version(packageVersion(), '-v, --version')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void writeResult(text).catch(onError),
+      outputError: (text, write) => write(printableLines(text.replace(/^error: /, 'error [INVALID_OPTION]: '))),
+      getOutHasColors: () => colorsFor(process.stdout).isColorSupported,
+      getErrHasColors: () => colorsFor(process.stderr).isColorSupported,
+    })
+    .hook('preAction', (_, command) => {
+      nameOptionsByFlags(flagsOf(command));
+      expectOptions(command);
+    })
+    .addHelpText(
+      'after',
+      '\nResults go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage, 130 stopped\n' +
+        'by Ctrl-C. Colours follow NO_COLOR; DEBUG=1 shows the stack of an error.',
+    );
+  for (const add of COMMANDS) add(program);
+  for (const command of program.commands) command.addHelpText('after', exampleText(command.name()));
+  return program;
+}
