@@ -16,7 +16,8 @@ export function epochTable({ epoch_history, log_history }: Pick<RunRecord, 'epoc
       .map((row) => [row.step, row] as const)
       .reverse(),
   );
-  const titles = evaluations.size === 0 ? TITLES.slice(0, 2) : TITLES;
+  const isBare = epoch_history.length > 0 && evaluations.size === 0;
+  const titles = isBare ? TITLES.slice(0, 2) : TITLES;
   return {
     columns: titles.map((title) => ({ title, align: 'right' })),
     rows: epoch_history.map(({ epoch, step, train_loss }) => {

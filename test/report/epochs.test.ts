@@ -47,11 +47,16 @@ describe('epochTable', () => {
     ]);
   });
 
-  it('leaves open what was not evaluated, and shows a part of an epoch as such', () => {
-    const log_history = [{ epoch: 1, step: 10, loss: 9 }];
-    expect(epochTable({ epoch_history: [epoch(1, 10, 1.5), epoch(1.25, 13, 1)], log_history }).rows).to.deep.equal([
-      ['1', '1.5000', '-', '-', '-', '-', '-'],
-      ['1.25', '1.0000', '-', '-', '-', '-', '-'],
+  it('leaves open an epoch that was not evaluated, has no columns where none was, and shows a part of an epoch as such', () => {
+    const epoch_history = [epoch(1, 10, 1.5), epoch(1.25, 13, 1)];
+    const bare = epochTable({ epoch_history, log_history: [{ epoch: 1, step: 10, loss: 9 }] });
+    expect(bare.columns.map(({ title }) => title)).to.deep.equal(['Epoch', 'Training Loss']);
+    expect(bare.rows).to.deep.equal([
+      ['1', '1.5000'],
+      ['1.25', '1.0000'],
+    ]);
+    expect(epochTable({ epoch_history, log_history: [evaluation(1, 10, 1.25)] }).rows[1]).to.deep.equal([
+      ...['1.25', '1.0000', '-', '-', '-', '-', '-'],
     ]);
   });
 });
