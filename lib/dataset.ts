@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { expectEncoding } from './data/encoding.js';
 import { readExamples } from './data/examples.js';
 import { expectSplitOptions, takeSplits } from './data/fractions.js';
 import { impliedClasses, labelIndices } from './data/labels.js';
@@ -8,6 +9,7 @@ import { type DatasetOptions, QUOTINGS, SPLIT_NAMES, type SplitName, type TextDa
 import { BertuneError } from './errors.js';
 import {
   expectAbortSignal,
+  expectBoolean,
   expectFunction,
   expectNames,
   expectObject,
@@ -32,11 +34,12 @@ export interface TextRow {
 /**
  * Reads a data set for text classification, of single texts or of pairs.
  *
- * Files are .csv, .tsv or .txt (a header line; columns divided by comma, semicolon or tab, quoted as RFC 4180 says),
- * .jsonl or .ndjson (one JSON object a line) or .json (an array of objects, or JSON lines), all in UTF-8 and perhaps
- * compressed by gzip (.csv.gz), or .parquet. In a folder the splits are what the configuration of its card (README.md)
+ * Files are .csv, .tsv or .txt (a header line; columns divided by comma, semicolon, bar or tab, quoted as RFC 4180 says),
+ * .jsonl or .ndjson (one JSON object a line) or .json (an array of objects, alone or in an object, or JSON lines), all in
+ * UTF-8 or the `encoding` given and perhaps compressed by gzip (.csv.gz), or .parquet. A column inside of another is named
+ * by its path, `review.body`. In a folder the splits are what the configuration of its card (README.md)
  * says, or else the files or folders named `train`, `validation` (or `valid`, `val`, `dev`) and `test`, in parts like
- * `data/train-00000-of-00002.parquet` as well; see `dataFiles`. Labels are names, integers or booleans. Empty texts are
+ * `data/train-00000-of-00002.parquet` as well; see `dataFiles`. Labels are names, numbers or booleans. Empty texts are
  * kept. A test split that a folder has without labels (null or −1) is left out, with a note. Files are read in pieces,
  * Parquet by row groups, and the event loop runs between them.
  *
@@ -96,6 +99,9 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
   const texts = ['textColumn', 'textPairColumn', 'labelColumn', 'config'] as const;
   const options = expectObject('options', given, [
     ...texts,
+    'encoding',
+    'header',
+    'skipInvalid',
     'delimiter',
     'quoting',
     'labels',
@@ -104,7 +110,7 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
     'signal',
     'onProgress',
   ]);
-  const { delimiter, quoting, labels, splits, split, signal, onProgress } = options;
+  const { encoding, header, skipInvalid, delimiter, quoting, labels, splits, split, signal, onProgress } = options;
   for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
@@ -113,9 +119,13 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
   if (delimiter !== undefined && (typeof delimiter !== 'string' || !/^[^"\r\n]$/.test(delimiter))) {
     throw invalidOption('delimiter', 'one character other than a quote or a line end', delimiter);
   }
+  for (const [name, value] of Object.entries({ header, skipInvalid })) {
+    if (value !== undefined) expectBoolean(name, value);
+  }
   if (quoting !== undefined) expectOneOf('quoting', quoting, QUOTINGS);
   return {
     ...options,
+    ...(encoding !== undefined && { encoding: expectEncoding('encoding', encoding) }),
     ...(labels !== undefined && { labels: expectNames('labels', labels) }),
     ...(split !== undefined && { split: expectSplitOptions(split) }),
   };
@@ -134,8 +144,9 @@ async function readSplit(
     seen.add(resolve(path));
     await readExamples(path, rows, { ...options, labelsOptional: discovered && name === 'test' });
     const column = rows.columns?.label;
-    rows.end(column === undefined ? undefined : classNames?.(column));
+    rows.end(column === undefined ? undefined : classNames?.(column), options);
   }
+  rows.finish();
   return rows;
 }
 

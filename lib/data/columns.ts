@@ -1,10 +1,33 @@
 import { BertuneError } from '../errors.js';
 import { nearest } from '../options.js';
-import type { FileColumns } from './records.js';
+import type { DataRecord, FileColumns } from './records.js';
 import type { Rows } from './rows.js';
 import type { ReadOptions } from './types.js';
 
-const TEXT_COLUMNS = ['text', 'sentence', 'content', 'review', 'comment', 'tweet', 'message', 'document', 'utterance'];
+const TEXT_COLUMNS = [
+  'text',
+  'sentence',
+  'content',
+  'review',
+  'comment',
+  'tweet',
+  'message',
+  'document',
+  'utterance',
+  'review_text',
+  'review_body',
+  'reviewtext',
+  'comment_text',
+  'tweet_text',
+  'full_text',
+  'phrase',
+  'headline',
+  'body',
+  'description',
+  'query',
+  'sms',
+  'v2',
+];
 const PAIR_COLUMNS = [
   ['sentence1', 'sentence2'],
   ['premise', 'hypothesis'],
@@ -25,7 +48,23 @@ const LABEL_COLUMNS = [
   'intent',
   'topic',
   'target',
+  'class_label',
+  'gold_label',
+  'star_rating',
+  'stars',
+  'rating',
+  'overall',
+  'polarity',
+  'is_spam',
+  'spam',
+  'v1',
 ];
+
+/** Columns that are about a row, and are no classes. */
+const ABOUT_ROWS = /^(|id|idx|index|key|nr|no|row|guid|uuid|url|link|date|time|timestamp|user|author|.*[_ ]id)$/i;
+
+/** How many of the usual names a message has. */
+const LISTED_NAMES = 8;
 
 /** The columns of a file's texts. */
 export interface TextColumns {
@@ -45,16 +84,25 @@ export interface Columns extends TextColumns {
  *
  * @param path the file, for messages
  * @param file what the file has
- * @param rows of the split; keeps the columns
+ * @param rows of the split; keeps the columns, and a note on what was chosen by more than names
  * @param options the columns' exact names, where the caller knows them
- * @returns the chosen names; unless given, the first usual one that is there, whatever its case
+ * @returns the chosen names; unless given, the first usual one that is there, whatever its case; of two columns, the one
+ *   beside it; of two that are only numbered, for the labels the one that says the same most often
  * @throws BertuneError NOT_FOUND, listing the file's columns, when there is no such column; INVALID_DATA when the first
  *   file of the split has others
  */
 export function chooseColumns(path: string, file: FileColumns, rows: Rows, options: ReadOptions): Columns {
   const { columns: first } = rows;
   if (first === undefined) {
-    rows.columns = { ...chooseTextColumns(path, file, options), label: chooseLabelColumn(path, file, options) };
+    const two = chooseOfTwo(file, options);
+    if (two !== undefined) {
+      const [text, label] = [two.text, two.label].map((name) => JSON.stringify(name));
+      rows.notes.push(`${path} has two columns: ${text} was taken for the texts, ${label} for the labels.`);
+    }
+    rows.columns = two ?? {
+      ...chooseTextColumns(path, file, options),
+      label: chooseLabelColumn(path, file, options),
+    };
     return rows.columns;
   }
   const there = [...file.names, ...file.nested];
@@ -89,6 +137,45 @@ export function chooseTextColumns(
   }
   const [text, pair] = textColumn === undefined ? (usualPair(file.names) ?? []) : [];
   return { text: text ?? find(path, file, 'text', textColumn, TEXT_COLUMNS), pair };
+}
+
+/** Both columns of a file that has no others, where names tell at most one of them; undefined where they tell both, or none. */
+function chooseOfTwo(file: FileColumns, options: ReadOptions): Columns | undefined {
+  const { names, nested, sample } = file;
+  const plain = names.filter((name) => name !== '');
+  if (plain.length !== 2 || nested.length > 0 || options.textPairColumn !== undefined) return undefined;
+  const text = options.textColumn ?? usualColumn(plain, TEXT_COLUMNS);
+  const label = options.labelColumn ?? usualColumn(plain, LABEL_COLUMNS);
+  const beside = (column: string) => {
+    const other = plain.find((name) => name !== column);
+    return plain.includes(column) && other !== undefined && !ABOUT_ROWS.test(other) ? other : undefined;
+  };
+  if (text !== undefined && label === undefined) {
+    const other = beside(text);
+    return other === undefined ? undefined : { text, label: other };
+  }
+  if (label !== undefined && text === undefined) {
+    const other = beside(label);
+    return other === undefined ? undefined : { text: other, label };
+  }
+  if (text !== undefined || sample === undefined) return undefined;
+  const [first, second] = plain.map((name) => variety(name, sample)) as [Variety, Variety];
+  if (first.distinct === second.distinct) return undefined;
+  const [few, many] = first.distinct < second.distinct ? [first, second] : [second, first];
+  return few.characters < many.characters ? { text: many.name, label: few.name } : undefined;
+}
+
+/** How many values a column has. */
+interface Variety {
+  readonly name: string;
+  readonly distinct: number;
+  /** Of all values together. */
+  readonly characters: number;
+}
+
+function variety(name: string, sample: readonly DataRecord[]): Variety {
+  const values = sample.map((record) => String(record.get(name)).trim());
+  return { name, distinct: new Set(values).size, characters: values.join('').length };
 }
 
 /** @returns undefined where a file may do without, and does */
@@ -131,7 +218,8 @@ function find(
   const { names, nested } = file;
   const column = wanted ?? usualColumn(names, usual);
   if (column === undefined) {
-    throw missing(path, file, `a ${role} column (one of ${usual.join(', ')})`, `name it with ${role}Column`);
+    const some = usual.slice(0, LISTED_NAMES).join(', ');
+    throw missing(path, file, `a ${role} column (${some}, ...)`, `name it with ${role}Column${headerAdvice(file)}`);
   }
   const inside = nested.filter((each) => each.startsWith(`${column}.`));
   if (nested.includes(column) || (names.includes(column) && inside.length === 0)) return column;
@@ -141,6 +229,12 @@ function find(
   const near = nearest(column, [...names, ...nested]);
   const advice = near === undefined ? `name it with ${role}Column` : `did you mean ${near}?`;
   throw missing(path, file, `a column ${column}`, advice);
+}
+
+/** What to do where the first line is a row like any other. */
+function headerAdvice({ names, isHeader }: FileColumns): string {
+  const isLikeRow = names.some((name) => /^-?\d+([.,]\d+)?$/.test(name) || name.split(/\s+/).length > 3);
+  return isHeader && isLikeRow ? ', or, if the first line is a row already, read the file with header: false' : '';
 }
 
 function missing(path: string, file: FileColumns, expected: string, advice: string): BertuneError {

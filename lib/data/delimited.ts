@@ -6,7 +6,13 @@ import { expectRow, MOST_HEADER_CHARACTERS, MOST_ROW_CHARACTERS } from './limits
 import type { DataRecord, RecordOptions } from './records.js';
 import { readTextFile } from './text-file.js';
 
-const DELIMITERS = [',', ';', '\t'];
+const DELIMITERS = [',', ';', '\t', '|'];
+
+/** How many lines show what the delimiter is. */
+const SNIFFED_LINES = 20;
+
+/** The line in front of the header in which Excel is told the delimiter. */
+const EXCEL_DELIMITER = /^"?sep=([^"\r\n])"?(\r\n|\n|\r)/i;
 
 /** What is parsed between two looks at the clock; about a millisecond's work. */
 const PIECE_CHARACTERS = 2048;
@@ -21,11 +27,12 @@ interface RawRecord {
 }
 
 /**
- * Reads a file of delimited columns (.csv, .tsv, .txt) with a header line, quoted as RFC 4180 says unless `quoting` is
- * 'none'. Quotes inside an unquoted field are ordinary characters; empty lines are skipped; lines end with LF or CRLF.
+ * Reads a file of delimited columns (.csv, .tsv, .txt), quoted as RFC 4180 says unless `quoting` is 'none'. Quotes inside an
+ * unquoted field are ordinary characters. Lines end with LF or CRLF, or all with CR; empty ones, rows of nothing but
+ * delimiters, and empty fields beyond the last column are skipped. A first line such as `sep=;` says the delimiter.
  *
  * @param path the file
- * @param options the delimiter, where the header does not show it; what quotes mean
+ * @param options whether there is a header line; the delimiter, where that does not show it; what quotes mean
  * @throws NOT_FOUND: no such file · INVALID_DATA: not in its encoding, an open quote, quotes that make one row of what looks
  *   like several, a row with too few or too many columns, no header; each with its line · ABORTED
  */
@@ -42,10 +49,13 @@ export async function* delimitedRecords(path: string, options: RecordOptions): A
         continue;
       }
       records = new DelimitedRecords(path, header, options);
-      text = header;
+      text = header.slice(records.start);
     }
-    for (let start = 0; start < text.length; start += PIECE_CHARACTERS) {
-      records.write(text.slice(start, start + PIECE_CHARACTERS));
+    for (let start = 0, end = 0; start < text.length; start = end) {
+      end = start + PIECE_CHARACTERS;
+      // The parser takes bytes, in which half of a surrogate pair would be lost.
+      if (text.charCodeAt(end - 1) >= 0xd800 && text.charCodeAt(end - 1) < 0xdc00) end++;
+      records.write(text.slice(start, end));
       if (!slice.isOver) continue;
       yield records.take();
       await slice.next();
@@ -53,7 +63,7 @@ export async function* delimitedRecords(path: string, options: RecordOptions): A
   }
   if (records === undefined) {
     records = new DelimitedRecords(path, header, options);
-    records.write(header);
+    records.write(header.slice(records.start));
   }
   await records.end();
   yield records.take();
@@ -61,6 +71,8 @@ export async function* delimitedRecords(path: string, options: RecordOptions): A
 
 /** Makes records of what csv-parse finds, and turns its complaints into ours. */
 class DelimitedRecords {
+  /** Where the rows start in the file's head. */
+  readonly start: number;
   private readonly parser: Parser;
   private error: unknown;
   private header: Header | undefined;
@@ -68,17 +80,23 @@ class DelimitedRecords {
   /** Lines of the records so far, without the empty lines between them. */
   private lines = 0;
   private readonly delimiter: string;
+  private readonly lineEnd: '\n' | '\r';
 
+  /** @param head the file's first piece, with its first line */
   constructor(
     private readonly path: string,
     head: string,
     private readonly options: RecordOptions,
   ) {
-    this.delimiter = options.delimiter ?? sniffDelimiter(path, head);
+    const [line = '', excelDelimiter] = EXCEL_DELIMITER.exec(head) ?? [];
+    this.start = line.length;
+    this.lines = line === '' ? 0 : 1;
+    this.lineEnd = head.includes('\r') && !head.includes('\n') ? '\r' : '\n';
+    this.delimiter = options.delimiter ?? excelDelimiter ?? this.sniffDelimiter(head);
     this.parser = new Parser({
       delimiter: this.delimiter,
       quote: options.quoting === 'none' ? null : '"',
-      record_delimiter: ['\r\n', '\n'],
+      record_delimiter: this.lineEnd === '\r' ? '\r' : ['\r\n', '\n'],
       relax_quotes: true,
       relax_column_count: true,
       skip_empty_lines: true,
@@ -106,6 +124,7 @@ class DelimitedRecords {
   take(): readonly DataRecord[] {
     const taken = this.records;
     this.records = [];
+    if (this.header !== undefined && !this.header.isKnown) this.tellColumns(this.header, taken);
     return taken;
   }
 
@@ -123,7 +142,7 @@ class DelimitedRecords {
     const line = this.lines + emptyLines + 1;
     let newlines = 0;
     for (const field of record) {
-      const own = countNewlines(field);
+      const own = count(field, this.lineEnd);
       newlines += own;
       // A quote that opens a field but closes before its end is kept as text. When it swallowed line ends on the way,
       // it is far more likely that a quote was forgotten.
@@ -133,19 +152,29 @@ class DelimitedRecords {
       }
     }
     this.lines += 1 + newlines;
-    if (this.header === undefined) this.start(record);
-    else this.addRow(this.header, record, line, newlines > 0 ? raw : undefined);
+    // Excel writes delimiters for rows that were once used.
+    if (record.length > 1 && record.every((field) => field.trim() === '')) return;
+    if (this.header !== undefined) this.addRow(this.header, record, line, newlines > 0 ? raw : undefined);
+    else if (this.options.header !== false) {
+      this.header = new Header(record.map((name) => name.trim()));
+      this.tellColumns(this.header);
+    } else {
+      this.header = new Header(record.map((_, index) => String(index + 1)));
+      this.addRow(this.header, record, line, newlines > 0 ? raw : undefined);
+    }
   }
 
-  private start(fields: readonly string[]): void {
-    this.header = new Header(fields.map((name) => name.trim()));
-    this.options.columns?.({ names: this.header.names, nested: [] });
+  /** @param sample the first records, where columns have no names */
+  private tellColumns(header: Header, sample?: readonly DataRecord[]): void {
+    header.isKnown = true;
+    const { names } = header;
+    this.options.columns?.({ names, nested: [], isHeader: sample === undefined, ...(sample && { sample }) });
   }
 
   /** @param raw the row as written, where it has several lines */
   private addRow(header: Header, fields: readonly string[], line: number, raw: string | undefined): void {
     const width = header.names.length;
-    if (fields.length !== width) {
+    if (!header.fits(fields)) {
       this.refuse(fields.length, width, line);
       return;
     }
@@ -169,9 +198,24 @@ class DelimitedRecords {
    */
   private unquoted(raw: string, width: number): readonly (readonly string[])[] | undefined {
     if (this.options.quoting === 'standard' || width < 2) return undefined;
-    const lines = raw.split(/\r?\n/).filter((content) => content !== '');
+    const lines = raw.split(this.lineEnd === '\r' ? '\r' : /\r?\n/).filter((content) => content !== '');
     const rows = lines.map((content) => content.split(this.delimiter));
     return rows.every(({ length }) => length === width) ? rows : undefined;
+  }
+
+  /** The delimiter that the first line has most of, if lines all have as many; where it has none, what the file's name says. */
+  private sniffDelimiter(head: string): string {
+    const lines = head.replace(/"[^"]*"/g, '').split(this.lineEnd, SNIFFED_LINES + 1);
+    // The last one may go on.
+    const whole = lines.length > 1 ? lines.slice(0, -1) : lines;
+    const most = (candidates: readonly string[]) =>
+      [...candidates]
+        .sort((a, b) => count(lines[0]!, b) - count(lines[0]!, a))
+        .find((each) => count(lines[0]!, each) > 0);
+    const isEven = (delimiter: string) =>
+      whole.every((line) => line.trim() === '' || count(line, delimiter) === count(lines[0]!, delimiter));
+    const found = most(DELIMITERS.filter(isEven)) ?? most(DELIMITERS);
+    return found ?? (/\.tsv(\.gz)?$/i.test(this.path) ? '\t' : ',');
   }
 
   private explain(error: unknown): unknown {
@@ -203,10 +247,20 @@ export function severalRows(path: string, line: number, rows: number): BertuneEr
 
 /** The names of the columns, and where each is: the first of that name. */
 class Header {
+  /** Whether the caller has been told. */
+  isKnown = false;
   private readonly indices = new Map<string, number>();
 
   constructor(readonly names: readonly string[]) {
     for (const [index, name] of names.entries()) if (!this.indices.has(name)) this.indices.set(name, index);
+  }
+
+  /** Whether fields are a row of these columns, but for empty ones that nobody has a name for. */
+  fits(fields: readonly string[]): boolean {
+    const { names } = this;
+    if (fields.length === names.length) return true;
+    const more = fields.length > names.length ? fields.slice(names.length) : names.slice(fields.length);
+    return more.every((rest) => rest.trim() === '');
   }
 
   indexOf(name: string): number {
@@ -218,26 +272,21 @@ class DelimitedRecord implements DataRecord {
   constructor(
     readonly place: number,
     private readonly header: Header,
-    readonly values: readonly string[],
+    private readonly fields: readonly string[],
     readonly unquoted: readonly (readonly string[])[] | undefined,
   ) {}
+
+  get values(): readonly string[] {
+    return this.columns.map((_, index) => this.fields[index] ?? '');
+  }
 
   get columns(): readonly string[] {
     return this.header.names;
   }
 
   get(column: string): string | undefined {
-    return this.values[this.header.indexOf(column)];
+    return this.fields[this.header.indexOf(column)];
   }
-}
-
-/** The delimiter that the header line holds most of; where it holds none, what the file's name suggests. */
-function sniffDelimiter(path: string, text: string): string {
-  const header = text.split(/\r?\n/, 1)[0]!.replace(/"[^"]*"/g, '');
-  const count = (delimiter: string) => header.split(delimiter).length - 1;
-  const [best] = [...DELIMITERS].sort((a, b) => count(b) - count(a));
-  if (count(best!) > 0) return best!;
-  return /\.tsv(\.gz)?$/i.test(path) ? '\t' : ',';
 }
 
 /** A field as it stands in a file, in quotes. */
@@ -245,8 +294,8 @@ function quoted(field: string): string {
   return `"${field.replaceAll('"', '""')}"`;
 }
 
-function countNewlines(text: string): number {
-  let count = 0;
-  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count++;
-  return count;
+function count(text: string, character: string): number {
+  let found = 0;
+  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1)) found++;
+  return found;
 }

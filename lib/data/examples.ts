@@ -2,8 +2,8 @@ import { BertuneError } from '../errors.js';
 import { show } from '../options.js';
 import { type Columns, chooseColumns } from './columns.js';
 import { severalRows } from './delimited.js';
-import { type DataRecord, placeUnit, readRecords } from './records.js';
-import type { Rows } from './rows.js';
+import { type DataRecord, type InvalidRow, placeUnit, readRecords } from './records.js';
+import { type Rows, SKIPPING_ADVICE } from './rows.js';
 import type { ReadOptions } from './types.js';
 
 /** The longest label that a line is looked through for, in characters. */
@@ -22,7 +22,7 @@ interface Doubt {
  *
  * @param path the file
  * @param rows of the split, to which its rows are added
- * @param options which columns; how the file is written
+ * @param options which columns; how the file is written; whether to leave out rows that cannot be used
  * @throws BertuneError as `readRecords`; NOT_FOUND: no such column · INVALID_DATA: a text that is no string, a label that is
  *   no name, number or boolean; with the line or row
  */
@@ -31,6 +31,12 @@ export async function readExamples(path: string, rows: Rows, options: ReadOption
   let columns: Columns | undefined;
   let labelIndex = -1;
   const doubts: Doubt[] = [];
+  // The reader is ahead of the records: the first row that is wrong is the one to be refused.
+  const ahead: InvalidRow[] = [];
+  const refuse = ({ reason, place, error }: InvalidRow) => {
+    if (options.skipInvalid) rows.skip(reason, place);
+    else throw new BertuneError(error.code, `${error.message}; ${SKIPPING_ADVICE}`, { cause: error.cause });
+  };
   const records = readRecords(path, {
     ...options,
     columns: (file) => {
@@ -42,44 +48,69 @@ export async function readExamples(path: string, rows: Rows, options: ReadOption
       }
       return [text, pair, label].filter((name) => name !== undefined);
     },
+    onInvalid: (row) => ahead.push(row),
+    onNote: (note) => rows.notes.push(note),
   });
   for await (const piece of records) {
     for (const record of piece) {
-      const { text, pair, label } = columns!;
-      rows.add(
-        textOf(path, record, text),
-        label === undefined ? null : labelOf(path, record, label),
-        record.place,
-        pair === undefined ? undefined : textOf(path, record, pair),
-      );
+      while (ahead.length > 0 && ahead[0]!.place < record.place) refuse(ahead.shift()!);
+      const example = readExample(path, record, columns!);
+      if ('error' in example) {
+        refuse(example);
+        continue;
+      }
+      rows.add(example.text, example.label, record.place, example.pair);
       const doubt = record.unquoted && doubtOf(record, record.unquoted, labelIndex);
       if (doubt !== undefined) doubts.push(doubt);
     }
   }
+  ahead.forEach(refuse);
   settleDoubts(path, doubts, rows);
 }
 
-/**
- * The text of a record.
- *
- * @param path the file, for messages
- * @throws BertuneError INVALID_DATA where it is no string
- */
-export function textOf(path: string, record: DataRecord, column: string): string {
-  const value = record.get(column);
-  if (typeof value === 'string' && value.isWellFormed()) return value;
-  throw invalid(path, record, `a string for ${column}`, value);
+interface Example {
+  readonly text: string;
+  readonly pair: string | undefined;
+  /** null for none. */
+  readonly label: string | null;
 }
 
-/** @returns null for none */
-function labelOf(path: string, record: DataRecord, column: string): string | null {
-  const value = record.get(column);
-  if (typeof value === 'string' && value.isWellFormed()) return value;
+function readExample(path: string, record: DataRecord, { text, pair, label }: Columns): Example | InvalidRow {
+  const first = record.get(text);
+  if (!isText(first)) return invalidText(path, record, text);
+  const second = pair === undefined ? undefined : record.get(pair);
+  if (pair !== undefined && !isText(second)) return invalidText(path, record, pair);
+  const value = label === undefined ? null : record.get(label);
+  const name = readLabel(value);
+  if (name !== undefined) return { text: first, pair: second as string | undefined, label: name };
+  const expected = Array.isArray(value) ? 'one label' : 'a name or a number';
+  const error = invalid(path, record, `${expected} for ${label}`, value);
+  return { reason: 'with a label that is no name', place: record.place, error };
+}
+
+/** Whether a value can be a text. */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.isWellFormed();
+}
+
+/**
+ * A row whose text is no string.
+ *
+ * @param path the file, for messages
+ * @param column of the text
+ */
+export function invalidText(path: string, record: DataRecord, column: string): InvalidRow {
+  const error = invalid(path, record, `a string for ${column}`, record.get(column));
+  return { reason: 'without a text', place: record.place, error };
+}
+
+/** A label as it is written; null for none, undefined for what can be none. */
+function readLabel(value: unknown): string | null | undefined {
+  if (isText(value)) return value;
   if (value === null || value === undefined) return null;
   if (typeof value === 'bigint' || typeof value === 'boolean') return String(value);
   const isExact = typeof value === 'number' && (Number.isSafeInteger(value) || value % 1 !== 0);
-  if (isExact && Number.isFinite(value)) return String(value);
-  throw invalid(path, record, `a name or a number for ${column}`, value);
+  return isExact && Number.isFinite(value) ? String(value) : undefined;
 }
 
 function invalid(path: string, { place }: DataRecord, expected: string, value: unknown): BertuneError {

@@ -1,5 +1,6 @@
 import type { BertuneError } from '../errors.js';
-import { parseJsonRow } from '../files/json.js';
+import { isObject } from '../files/input.js';
+import { endOfString, parseJsonRow } from '../files/json.js';
 import { TimeSlice } from '../time-slice.js';
 import { jsonLineRecords } from './json-lines.js';
 import { JsonRecords } from './json-records.js';
@@ -7,19 +8,15 @@ import { expectRow, MOST_ROW_CHARACTERS } from './limits.js';
 import type { DataRecord, RecordOptions } from './records.js';
 import { readTextFile } from './text-file.js';
 
-/** What may stand in front of the objects: `[`, or `{"data": [` with a version before it ... */
-const HEAD = /^\s*(?:\{\s*(?:"version"\s*:\s*(?:"[^"]*"|[\d.]+)\s*,\s*)?"data"\s*:\s*)?\[/;
-/** ... and what after the `]` of an object's array, without its white space. After one that stands alone nothing may. */
-const OBJECT_TAIL = /^(?:,"version":(?:"[^"]*"|[\d.]+))?\}$/;
-/** Longest of either. */
-const MOST_CHARACTERS = 1024;
+/** Longest text before the array of an object, and after it. */
+const MOST_CHARACTERS = 2 ** 18;
 
 /** Characters between two looks at the clock. */
 const PIECE_CHARACTERS = 16384;
 
 /**
- * Reads a .json file: an array of objects, alone or as `data` of an object, or JSON lines. It is read in pieces, never
- * as a whole. Nothing that follows the array is passed over but the version of its object.
+ * Reads a .json file: an array of objects, alone or in an object, or JSON lines. It is read in pieces, never as a whole. What
+ * an object has beside its array is left out with a note; a second array of objects is refused.
  *
  * @param path the file
  * @param options as for `jsonLineRecords`
@@ -29,7 +26,7 @@ export async function* jsonRecords(path: string, options: RecordOptions): AsyncG
   const array = await findArray(path, options);
   if (array === undefined) return yield* jsonLineRecords(path, options);
   const records = new JsonRecords(path, options);
-  const splitter = new ObjectSplitter(path, records, array);
+  const splitter = new ObjectSplitter(path, records, array, options);
   const slice = new TimeSlice(options.signal);
   let before = array.start;
   for await (const chunk of readTextFile(path, options)) {
@@ -50,8 +47,10 @@ interface FoundArray {
   /** The character after its `[`, and that one's line. */
   readonly start: number;
   readonly line: number;
-  /** Whether it is `data` of an object. */
-  readonly inObject: boolean;
+  /** The name that it has in an object; undefined where it stands alone. */
+  readonly name: string | undefined;
+  /** The other names before it. */
+  readonly others: readonly string[];
 }
 
 /** The array of a file; undefined where its objects are lines. */
@@ -59,15 +58,58 @@ async function findArray(path: string, options: RecordOptions): Promise<FoundArr
   let head = '';
   for await (const chunk of readTextFile(path, options)) {
     head += chunk;
-    const found = HEAD.exec(head)?.[0];
-    if (found !== undefined) {
-      const inObject = found.includes('{');
-      if (inObject && (await hasObjectLines(path, options))) return undefined;
-      return { start: found.length, line: found.split('\n').length, inObject };
-    }
-    if (head.length >= MOST_CHARACTERS) return undefined;
+    const found = arrayIn(head);
+    if (found === 'none' || (found === undefined && head.length > MOST_CHARACTERS)) return undefined;
+    if (found === undefined) continue;
+    return found.name !== undefined && (await hasObjectLines(path, options)) ? undefined : found;
   }
   return undefined;
+}
+
+/** The array that a text starts with, or that is the first one of objects in its object; undefined where it may yet come. */
+function arrayIn(text: string): FoundArray | 'none' | undefined {
+  const space = /\s*/y;
+  const skipSpace = (from: number) => {
+    space.lastIndex = Math.min(from, text.length);
+    return space.lastIndex + space.exec(text)![0].length;
+  };
+  const found = (start: number, name?: string): FoundArray => {
+    return { start, line: text.slice(0, start).split('\n').length, name, others };
+  };
+  const others: string[] = [];
+  const start = skipSpace(0);
+  if (text[start] === '[') return found(start + 1);
+  if (text[start] !== '{') return start === text.length ? undefined : 'none';
+  for (let at = skipSpace(start + 1); ; ) {
+    if (text[at] !== '"') return at >= text.length ? undefined : 'none';
+    const nameEnd = endOfString(text, at);
+    const colon = skipSpace(nameEnd);
+    const value = skipSpace(colon + 1);
+    const first = skipSpace(value + 1);
+    if (first >= text.length) return undefined;
+    if (text[colon] !== ':') return 'none';
+    const name = text.slice(at + 1, nameEnd - 1);
+    if (text[value] === '[' && text[first] === '{') return found(value + 1, name);
+    if (text[value] === '[' && text[first] === ']' && name === 'data') return found(value + 1, name);
+    others.push(name);
+    const end = skipSpace(endOfValue(text, value));
+    if (end >= text.length) return undefined;
+    if (text[end] !== ',') return 'none';
+    at = skipSpace(end + 1);
+  }
+}
+
+/** The index after a value of JSON, or the end of the text. */
+function endOfValue(text: string, start: number): number {
+  let depth = 0;
+  for (let i = start; i < text.length; i++) {
+    const character = text[i]!;
+    if (character === '"') i = endOfString(text, i) - 1;
+    else if (character === '[' || character === '{') depth++;
+    else if (depth > 0 && (character === ']' || character === '}')) depth--;
+    else if (depth === 0 && /[,\]}\s]/.test(character)) return i;
+  }
+  return text.length;
 }
 
 /**
@@ -107,21 +149,20 @@ class ObjectSplitter {
   private inString = false;
   private escaped = false;
   private next: Next = 'first';
-  /** What follows the array, without its white space. */
+  /** What follows the array in its object. */
   private tail = '';
   /** Parts of an object that began in an earlier piece. */
   private rest = '';
   private startLine = 1;
-  private readonly inObject: boolean;
   private line: number;
 
   constructor(
     private readonly path: string,
     private readonly objects: JsonRecords,
-    { inObject, line }: FoundArray,
+    private readonly array: FoundArray,
+    private readonly options: RecordOptions,
   ) {
-    this.inObject = inObject;
-    this.line = line;
+    this.line = array.line;
   }
 
   write(piece: string): void {
@@ -134,11 +175,12 @@ class ObjectSplitter {
         else if (code === 0x5c) this.escaped = true;
         else if (code === 0x22) this.inString = false;
       } else if (this.depth === 0) {
-        if (code <= 0x20) continue;
         if (this.next === 'end') {
-          this.tail += piece[at];
-          if (!this.inObject || this.tail.length > MOST_CHARACTERS) throw this.trailing(piece.slice(at, at + 60));
-        } else if (code === 0x7b && this.next !== 'separator') {
+          this.addTail(piece.slice(at));
+          return;
+        }
+        if (code <= 0x20) continue;
+        if (code === 0x7b && this.next !== 'separator') {
           this.depth = 1;
           this.startLine = this.line;
           start = at;
@@ -162,14 +204,53 @@ class ObjectSplitter {
 
   end(): void {
     if (this.next !== 'end') throw this.objects.invalid(this.line, 'a closing ] of the array', 'the end of the file');
-    if (!this.inObject || OBJECT_TAIL.test(this.tail)) return;
-    throw this.tail === ''
-      ? this.objects.invalid(this.line, 'a closing } of the object', 'the end of the file')
-      : this.trailing(this.tail.slice(0, 60));
+    const { name, others } = this.array;
+    if (name === undefined) return;
+    if (this.tail.trim() === '')
+      throw this.objects.invalid(this.line, 'a closing } of the object', 'the end of the file');
+    const members = membersOf(this.tail);
+    if (members === undefined) throw this.trailing('the end of the object', this.tail);
+    const second = Object.keys(members).find((key) => isArrayOfObjects(members[key]));
+    if (second !== undefined) throw this.secondArray(second);
+    const left = [...others, ...Object.keys(members)].map((key) => JSON.stringify(key));
+    if (left.length === 0) return;
+    this.options.onNote?.(`The rows of ${this.path} are its "${name}"; ${left.join(', ')} beside it are left out.`);
   }
 
-  private trailing(found: string): BertuneError {
-    const expected = this.inObject ? 'only a version after the array data' : 'nothing after the array';
-    return this.objects.invalid(this.line, expected, found);
+  /** Keeps what follows the array. */
+  private addTail(text: string): void {
+    const { name } = this.array;
+    if (name === undefined) {
+      const rest = text.trimStart();
+      if (rest !== '') throw this.trailing('nothing after the array', rest);
+      return;
+    }
+    this.tail += text;
+    const second = /^\s*,\s*"([^"]*)"\s*:\s*\[\s*\{/.exec(this.tail)?.[1];
+    if (second !== undefined) throw this.secondArray(second);
+    if (this.tail.trimStart().length > MOST_CHARACTERS) throw this.trailing('the end of the object', this.tail);
   }
+
+  private trailing(expected: string, found: string): BertuneError {
+    return this.objects.invalid(this.line, expected, found.trimStart().slice(0, 60));
+  }
+
+  private secondArray(second: string): BertuneError {
+    const found = `"${this.array.name}" and "${second}": put the rows of each split into a file of its own`;
+    return this.objects.invalid(this.line, 'one array of objects', found);
+  }
+}
+
+/** The members that follow an array in its object, of the text after its `]`; undefined where that is no JSON. */
+function membersOf(tail: string): Record<string, unknown> | undefined {
+  try {
+    const { '': _, ...members } = parseJsonRow(`{"": 0 ${tail}`) as Record<string, unknown>;
+    return members;
+  } catch {
+    return undefined;
+  }
+}
+
+function isArrayOfObjects(value: unknown): boolean {
+  return Array.isArray(value) && isObject(value[0]);
 }

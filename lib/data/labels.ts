@@ -1,15 +1,15 @@
 import { BertuneError } from '../errors.js';
 import { areNumbers, isIndex, likelyLabels, listLabels, matchLabels } from '../labels.js';
-import { isInteger, type Rows } from './rows.js';
+import { isInteger, isNumber, type Rows } from './rows.js';
 import type { Split } from './types.js';
 
 /**
- * The classes that rows imply: their distinct labels, integers by value, names by their characters, as scikit-learn's
+ * The classes that rows imply: their distinct labels, numbers by value, names by their characters, as scikit-learn's
  * LabelEncoder orders them.
  */
 export function impliedClasses(splits: readonly Rows[]): string[] {
   const distinct = [...new Set(splits.flatMap(({ names }) => names))];
-  return distinct.every(isInteger) ? distinct.sort((a, b) => Number(a) - Number(b)) : distinct.sort();
+  return distinct.every(isNumber) ? distinct.sort((a, b) => Number(a) - Number(b)) : distinct.sort();
 }
 
 /** The classes of the rows of every split. */

@@ -13,6 +13,7 @@ import { isObject, openFile, readFully } from '../files/input.js';
 import { TimeSlice } from '../time-slice.js';
 import { classNames } from './card.js';
 import { loadDecompressors } from './decompressors.js';
+import { KIND_BYTES, otherKind } from './file-kind.js';
 import { expectRatio } from './limits.js';
 import { columnOf, valueAt } from './nested.js';
 import { type ColumnMetadata, type Levels, ParquetPages } from './parquet-pages.js';
@@ -77,6 +78,14 @@ export async function* parquetRecords(path: string, options: RecordOptions): Asy
   }
 }
 
+/** The first bytes of a file of `size`, and no more than are looked at. */
+async function headOf(
+  size: number,
+  read: (start: number, length: number) => Promise<ArrayBuffer>,
+): Promise<Uint8Array> {
+  return new Uint8Array(await read(0, Math.min(size, KIND_BYTES)));
+}
+
 async function expectParquet(
   path: string,
   size: number,
@@ -89,7 +98,7 @@ async function expectParquet(
     throw invalid(
       encrypted
         ? `Expected a Parquet file that is not encrypted at ${path}`
-        : `Expected a Parquet file at ${path} but it does not start with ${MAGIC}`,
+        : `Expected a Parquet file at ${path} but it does not start with ${MAGIC}${otherKind(await headOf(size, read))}`,
     );
   }
   if ((await magic(size - MAGIC.length)) !== MAGIC) {

@@ -31,14 +31,21 @@ export interface FileColumns {
   readonly names: readonly string[];
   /** The paths of nested columns, e.g. `review.body`. */
   readonly nested: readonly string[];
+  /** Whether the names are the first line of a delimited file. */
+  readonly isHeader?: boolean;
+  /** The first records, where columns have no names but are numbered: `1`, `2`, … */
+  readonly sample?: readonly DataRecord[];
   /** The classes that a column's integers count, where the file names them. */
   classNames?(column: string): readonly string[] | undefined;
 }
 
 /** How a file's records are read. */
-export interface RecordOptions extends Pick<DatasetOptions, 'delimiter' | 'quoting' | 'signal'> {
+export interface RecordOptions
+  extends Pick<DatasetOptions, 'encoding' | 'delimiter' | 'quoting' | 'header' | 'signal'> {
   /** Called once, with the file's columns: says which to decode; the others may be undefined. Defaults to all. */
   columns?: (columns: FileColumns) => readonly string[];
+  /** Called with what is worth knowing about how the file was read. Defaults to nothing. */
+  onNote?: (note: string) => void;
   /** Called in place of throwing at a row that cannot be read, which is then left out. Defaults to throwing. */
   onInvalid?: (invalid: InvalidRow) => void;
   /** Called as the file is read, with the share of it that is, from 0 to 1. Defaults to none. */
@@ -79,7 +86,8 @@ export async function* readRecords(path: string, options: RecordOptions = {}): A
   const read = READERS[extensionOf(path).replace(/\.gz$/, '')];
   if (read === undefined || !DATA_EXTENSIONS.includes(extensionOf(path))) {
     const endings = DATA_EXTENSIONS.join(', ');
-    throw new BertuneError('INVALID_DATA', `Expected a file ending in one of ${endings} but received ${path}`);
+    const advice = /\.(xlsx?|xlsm|ods|numbers)$/i.test(path) ? ': save the table as CSV UTF-8' : '';
+    throw new BertuneError('INVALID_DATA', `Expected a file ending in one of ${endings} but received ${path}${advice}`);
   }
   yield* read(path, options);
 }

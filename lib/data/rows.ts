@@ -2,6 +2,9 @@ import { BertuneError } from '../errors.js';
 import { areNumbers, listLabels } from '../labels.js';
 import type { Columns } from './columns.js';
 
+/** What to do about rows that cannot be used. */
+export const SKIPPING_ADVICE = 'leave such rows out with skipInvalid: true';
+
 /** The label of a row that has none. */
 const NONE = -1;
 
@@ -29,6 +32,10 @@ export class Rows {
   /** Classes of rows that count as having none, and where the first of them is. */
   private unlabelled = 0;
   private firstUnlabelled = '';
+  /** By the reason: how many rows were left out, and where the first of them is. */
+  private readonly skipped = new Map<string, { count: number; first: string }>();
+  /** Whether a note says that a file and the card name the classes differently. */
+  private hasOtherNames = false;
   private indices = new Int32Array(1024);
   /** Of the present file: labels as written, with their index. */
   private readonly known = new Map<string, number>();
@@ -92,21 +99,54 @@ export class Rows {
     this.indices[row] = index;
   }
 
+  /** Counts a row that is left out, for the reason that is given. */
+  skip(reason: string, place: number): void {
+    const known = this.skipped.get(reason);
+    if (known !== undefined) known.count++;
+    else this.skipped.set(reason, { count: 1, first: this.placeOf(place) });
+  }
+
+  /** Ends the split: adds a note on the rows that were left out. */
+  finish(): void {
+    if (this.skipped.size === 0) return;
+    const { count, reasons } = this.skippedRows();
+    this.notes.push(`skipped ${count} of ${count + this.texts.length} rows: ${reasons}`);
+  }
+
+  private skippedRows(): { count: number; reasons: string } {
+    const all = [...this.skipped];
+    return {
+      count: all.reduce((sum, [, { count }]) => sum + count, 0),
+      reasons: all.map(([reason, { count, first }]) => `${count} ${reason} (first: ${first})`).join(', '),
+    };
+  }
+
   /**
    * Ends a file: its integers become the names that they count, where it has any.
    *
    * @param card the classes that the data set's card names, which go before the file's own, as in `datasets`
+   * @param options.skipInvalid whether rows without a label are left out where others have one
    * @throws BertuneError INVALID_DATA: no rows; some labelled and some not; an integer that counts no class; names after
    *   files of integers, or the reverse
    */
-  end(card?: readonly string[]): void {
+  end(card?: readonly string[], { skipInvalid = false } = {}): void {
     const source = this.sources.at(-1)!;
     if (this.texts.length === this.start.rows) {
-      throw new BertuneError('INVALID_DATA', `Expected at least one row in ${source} but found none`);
+      const { count, reasons } = this.skippedRows();
+      const found = count === 0 ? 'found none' : `all ${count} rows are skipped: ${reasons}`;
+      throw new BertuneError('INVALID_DATA', `Expected at least one row in ${source} but ${found}`);
     }
     if (this.unlabelled > 0 && this.unlabelled < this.texts.length) {
-      throw new BertuneError('INVALID_DATA', `Expected a label in ${this.firstUnlabelled}, but found none`);
+      if (skipInvalid) this.dropUnlabelled();
+      else {
+        const missing = `${this.unlabelled} of ${this.texts.length} rows have none`;
+        throw new BertuneError(
+          'INVALID_DATA',
+          `Expected a label in ${this.firstUnlabelled}, but found none (${missing}); ${SKIPPING_ADVICE}`,
+        );
+      }
     }
+    this.shortenNumbers();
     const written = this.names.slice(this.start.names);
     const integers = written.every(isInteger);
     const classes = this.chooseClasses(card);
@@ -117,13 +157,42 @@ export class Rows {
     for (const _ of written) this.areIntegers.push(integers && !counted);
   }
 
+  private dropUnlabelled(): void {
+    let kept = 0;
+    for (let row = 0; row < this.texts.length; row++) {
+      if (this.indices[row] === NONE) continue;
+      this.texts[kept] = this.texts[row]!;
+      if (this.pairs.length > 0) this.pairs[kept] = this.pairs[row]!;
+      this.indices[kept++] = this.indices[row]!;
+    }
+    this.texts.length = kept;
+    if (this.pairs.length > 0) this.pairs.length = kept;
+    this.skipped.set('without a label', { count: this.unlabelled, first: this.firstUnlabelled });
+    this.unlabelled = 0;
+  }
+
+  /** Where all labels of a file are numbers, `5.0` is `5`, as it is in JSON and in a table with gaps. */
+  private shortenNumbers(): void {
+    const written = this.names.slice(this.start.names);
+    if (written.every((label) => SHORT_NUMBER.test(label))) {
+      for (const [i, label] of written.entries()) {
+        this.names[this.start.names + i] = label.replace(/\.0+$/, '').replace(/^-0$/, '0');
+      }
+    }
+    const padded = written.find((label) => /^0\d+$/.test(label) && written.includes(label.replace(/^0+(?=\d)/, '')));
+    if (padded === undefined) return;
+    const plain = padded.replace(/^0+(?=\d)/, '');
+    this.notes.push(`The labels "${padded}" and "${plain}" of ${this.sources.at(-1)} are two classes.`);
+  }
+
   /** Classes that are only numbered are as good as none. */
   private chooseClasses(card: readonly string[] | undefined): readonly string[] | undefined {
     const own = this.classNames;
     if (card === undefined || own === undefined || areNumbers(own)) return card ?? own;
     if (areNumbers(card)) return own;
     const isSame = own.length === card.length && own.every((name, i) => name === card[i]);
-    if (!isSame && this.notes.length === 0) {
+    if (!isSame && !this.hasOtherNames) {
+      this.hasOtherNames = true;
       this.notes.push(
         `${this.sources.at(-1)} calls its classes ${listLabels(own)}, the card of the data set ${listLabels(card)}; the ` +
           'card is followed, as in datasets.',
@@ -172,6 +241,14 @@ export class Rows {
 /** Whether a label is an integer. */
 export function isInteger(label: string): boolean {
   return /^-?\d{1,15}$/.test(label);
+}
+
+/** A number without zeros that could as well be missing, but for those of a whole number: `1.10` may be a version. */
+const SHORT_NUMBER = /^-?\d{1,15}(\.0+|\.\d*[1-9])?$/;
+
+/** Whether a label is a number. */
+export function isNumber(label: string): boolean {
+  return /^-?\d{1,15}(\.\d+)?$/.test(label);
 }
 
 const KINDS = { integers: isInteger, names: (label: string) => !isInteger(label) };

@@ -5,45 +5,55 @@ import { createGunzip } from 'node:zlib';
 import { BertuneError } from '../errors.js';
 import { openFile } from '../files/input.js';
 import { throwIfAborted } from '../time-slice.js';
+import { Decoder, guessEncoding, markedEncoding } from './encoding.js';
+import { expectText } from './file-kind.js';
 import { expectRatio } from './limits.js';
 import type { RecordOptions } from './records.js';
 
 const CHUNK_BYTES = 65536;
+const UTF_8 = 'utf-8';
 
 /**
- * The text of a UTF-8 file, piece by piece, without its byte order mark. A file whose name ends in .gz is unpacked.
+ * The text of a file, piece by piece, without its byte order mark. A file whose name ends in .gz is unpacked.
  *
  * @param path the file
+ * @param options.encoding as TextDecoder calls it; a byte order mark goes before it. Defaults to UTF-8
  * @param options.signal stops the reading with ABORTED
  * @param options.onProgress called with the share of the file that is read
- * @throws BertuneError NOT_FOUND when there is no such file; INVALID_DATA when it cannot be read, is not UTF-8 (with byte
- *   and line) or no whole gzip file, unpacks to 100 times its size, or becomes shorter as it is read
+ * @throws BertuneError NOT_FOUND when there is no such file; INVALID_DATA when it cannot be read, is no text, is not in its
+ *   encoding (of UTF-8 with byte and line) or no whole gzip file, unpacks to 100 times its size, or becomes shorter as it is
+ *   read
  */
 export async function* readTextFile(
   path: string,
-  { signal, onProgress }: Pick<RecordOptions, 'signal' | 'onProgress'> = {},
+  { encoding = UTF_8, signal, onProgress }: Pick<RecordOptions, 'encoding' | 'signal' | 'onProgress'> = {},
 ): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let decoder: Decoder | undefined;
   const place = new Place();
   const { file, size } = await openFile(path, 'INVALID_DATA');
   try {
     const stream = file.createReadStream({ highWaterMark: CHUNK_BYTES });
     let bytes = 0;
-    for await (const chunk of unpacked(path, stream)) {
+    for await (const piece of unpacked(path, stream)) {
       throwIfAborted(signal);
-      bytes += (chunk as Buffer).length;
+      const chunk = piece as Buffer;
+      bytes += chunk.length;
       expectRatio(path, size, bytes);
-      place.next(chunk as Buffer);
-      yield decoder.decode(chunk as Buffer, { stream: true });
+      if (decoder === undefined) {
+        decoder = new Decoder(markedEncoding(chunk) ?? encoding);
+        expectText(path, chunk, decoder.encoding);
+      }
+      if (decoder.encoding === UTF_8) place.next(chunk);
+      yield decoder.decode(chunk);
       onProgress?.(stream.bytesRead / size);
     }
     place.next(Buffer.alloc(0));
-    yield decoder.decode();
+    yield decoder?.decode() ?? '';
     if (stream.bytesRead < size) {
       throw new BertuneError('INVALID_DATA', `Expected ${size} bytes in ${path} but it ends after ${stream.bytesRead}`);
     }
   } catch (error) {
-    throw explain(path, error, place);
+    throw explain(path, error, decoder?.encoding === UTF_8 ? place : decoder?.encoding);
   }
 }
 
@@ -53,18 +63,20 @@ function unpacked(path: string, file: ReadStream): Readable {
   return pipeline(file, createGunzip({ chunkSize: CHUNK_BYTES }), () => {});
 }
 
-/** Turns an error of the file system, of gzip or of the decoder into one that names the file and the place. */
-function explain(path: string, error: unknown, place: Place): unknown {
+/**
+ * Turns an error of the file system, of gzip or of the decoder into one that names the file and the place.
+ *
+ * @param decoded where the decoder was, or the encoding that is not UTF-8
+ */
+function explain(path: string, error: unknown, decoded: Place | string | undefined): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (error instanceof BertuneError) return error;
   if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') {
-    const { byte, line } = place.firstBad();
-    const advice = place.isUtf16 ? ': it is UTF-16, save it as UTF-8' : '';
-    return new BertuneError(
-      'INVALID_DATA',
-      `Expected UTF-8 in ${path} but byte ${byte} (line ${line}) is not${advice}`,
-      { cause: error },
-    );
+    const message =
+      decoded instanceof Place
+        ? notUtf8(path, decoded)
+        : `Expected ${decoded} in ${path} but some of its bytes are not: is it in another encoding?`;
+    return new BertuneError('INVALID_DATA', message, { cause: error });
   }
   if (code === 'Z_BUF_ERROR') {
     return new BertuneError('INVALID_DATA', `Expected a whole gzip file at ${path} but it is cut short`, {
@@ -79,6 +91,16 @@ function explain(path: string, error: unknown, place: Place): unknown {
   return error;
 }
 
+function notUtf8(path: string, place: Place): string {
+  const { byte, line, content } = place.firstBad();
+  const guess = guessEncoding(content.bytes, content.at);
+  const advice =
+    guess === undefined
+      ? 'name its encoding, e.g. encoding: windows-1251, or save it as UTF-8'
+      : `it looks like ${guess.encoding}, which gives ${JSON.stringify(guess.word)}: read it with encoding: ${guess.encoding}`;
+  return `Expected UTF-8 in ${path} but byte ${byte} (line ${line}) is not; ${advice}`;
+}
+
 /** Follows the bytes of a file, to say where they stop being UTF-8. */
 class Place {
   /** The present piece, with the start of a character that the one before ended in. */
@@ -86,29 +108,24 @@ class Place {
   /** Bytes and line ends before it. */
   private offset = 0;
   private lines = 0;
-  private head: Buffer | undefined;
-
-  /** Whether the file starts with UTF-16's byte order mark. */
-  get isUtf16(): boolean {
-    const [first, second] = this.head ?? [];
-    return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
-  }
 
   next(chunk: Buffer): void {
-    this.head ??= chunk.subarray(0, 2);
     const done = this.bytes.length - unfinished(this.bytes);
     this.offset += done;
     for (let at = this.bytes.indexOf(0x0a); at >= 0 && at < done; at = this.bytes.indexOf(0x0a, at + 1)) this.lines++;
     this.bytes = done === this.bytes.length ? chunk : Buffer.concat([this.bytes.subarray(done), chunk]);
   }
 
-  /** The first byte, from 0, that is not UTF-8, and its line, from 1. */
-  firstBad(): { byte: number; line: number } {
+  /** The first byte, from 0, that is not UTF-8; its line, from 1, with that byte's place in it. */
+  firstBad(): { byte: number; line: number; content: { bytes: Uint8Array; at: number } } {
     for (let start = 0, line = this.lines + 1; ; line++) {
       const newline = this.bytes.indexOf(0x0a, start);
       const end = newline < 0 ? this.bytes.length : newline + 1;
-      const content = this.bytes.subarray(start, end);
-      if (newline < 0 || !isUtf8(content)) return { byte: this.offset + start + firstBadByte(content), line };
+      const bytes = this.bytes.subarray(start, end);
+      if (newline < 0 || !isUtf8(bytes)) {
+        const at = firstBadByte(bytes);
+        return { byte: this.offset + start + at, line, content: { bytes, at } };
+      }
       start = end;
     }
   }

@@ -50,7 +50,19 @@ export interface DatasetOptions {
   textPairColumn?: string;
   /** The column of the labels. Defaults to the first of `label`, `labels`, `label_name`, ... that is there. */
   labelColumn?: string;
-  /** The character between columns, for .csv, .tsv and .txt. Defaults to what the header line uses: `,` `;` or tab. */
+  /**
+   * The encoding of files of text, as WHATWG's standard names it, e.g. `windows-1252`. A byte order mark goes before it.
+   * Defaults to UTF-8.
+   */
+  encoding?: string;
+  /**
+   * Whether .csv, .tsv and .txt start with a line of column names. Without, columns are called by their numbers: `1`, `2`,
+   * ... Defaults to true.
+   */
+  header?: boolean;
+  /** Whether rows that would be refused are left out, with a note that counts them. Defaults to false. */
+  skipInvalid?: boolean;
+  /** The character between columns, for .csv, .tsv and .txt. Defaults to what the header line uses: `,` `;` `|` or tab. */
   delimiter?: string;
   /**
    * What quotes mean in .csv, .tsv and .txt. 'standard': a column may be in quotes, as RFC 4180 says. 'none': quotes are
@@ -91,7 +103,18 @@ export interface SplitOptions {
 
 /** How a reader of files is told what to read. */
 export interface ReadOptions
-  extends Pick<DatasetOptions, 'textColumn' | 'labelColumn' | 'textPairColumn' | 'delimiter' | 'quoting' | 'signal'> {
+  extends Pick<
+    DatasetOptions,
+    | 'textColumn'
+    | 'labelColumn'
+    | 'textPairColumn'
+    | 'encoding'
+    | 'header'
+    | 'skipInvalid'
+    | 'delimiter'
+    | 'quoting'
+    | 'signal'
+  > {
   /** Whether a file without a column of labels will do. */
   labelsOptional?: boolean;
 }

@@ -1,5 +1,5 @@
 import { chooseTextColumns, type TextColumns } from '../data/columns.js';
-import { textOf } from '../data/examples.js';
+import { invalidText, isText } from '../data/examples.js';
 import { type DataRecord, placeUnit, type RecordOptions, readRecords } from '../data/records.js';
 import type { DatasetOptions } from '../data/types.js';
 import { BertuneError } from '../errors.js';
@@ -63,6 +63,12 @@ export function textsOf(
   { text, pair }: TextColumns,
 ): { text: string; pair?: string } {
   return { text: textOf(path, record, text), ...(pair !== undefined && { pair: textOf(path, record, pair) }) };
+}
+
+function textOf(path: string, record: DataRecord, column: string): string {
+  const value = record.get(column);
+  if (isText(value)) return value;
+  throw invalidText(path, record, column).error;
 }
 
 /** Leaves a row out, or throws where none are. */

@@ -278,11 +278,30 @@ describe('dataset files', () => {
         const refusal = load('a.json', `${array}\n${' '.repeat(20_000)}${tail}`);
         await expectRefusal(refusal, 'INVALID_DATA', 'a.json', 'line 2', 'nothing after the array', `found ${tail}`);
       }
-      for (const tail of [`,"label_names":["y","x"]}`, '}x', `}${row}`, `,"more":"${'x'.repeat(2000)}"}`]) {
+      for (const tail of ['}x', `}${row}`, ',"more":5', ']']) {
         const refusal = load('a.json', `{"data":${array}\n${tail}`);
-        await expectRefusal(refusal, 'INVALID_DATA', 'a.json', 'line 2', 'only a version after', 'found');
+        await expectRefusal(refusal, 'INVALID_DATA', 'a.json', 'line 2', 'the end of the object', `found ${tail}`);
       }
       await expectRefusal(load('a.json', `{"data":${array}`), 'INVALID_DATA', 'a closing }');
+    });
+
+    it('is the one array of objects in an object, with a note on what else that has', async () => {
+      const row = '{"text":"a","label":1}';
+      for (const [content, names] of [
+        [`{"count": 1, "next": null, "meta": {"rows": [1]}, "rows": [${row}]}`, '"count", "next", "meta"'],
+        [`{"label_names": ["x", "}y"],\n"items":\n[${row}]\n, "more": {"a": "]"}\n}\n`, '"label_names", "more"'],
+        [`{"version": "2", "data": [${row}], "text": "${'x'.repeat(100_000)}"}`, '"version", "text"'],
+      ] as const) {
+        const { train, notes } = await load('a.json', content);
+        expect(train!.texts, content.slice(0, 60)).to.deep.equal(['a']);
+        expect(notes!.join()).to.contain(`${names} beside it are left out`);
+      }
+      for (const content of [
+        `{"train": [${row}], "test": [${row}]}`,
+        `{"train": [${row}], "n": 5, "test": [${row}]}`,
+      ]) {
+        await expectRefusal(load('a.json', content), 'INVALID_DATA', 'one array of objects', '"train" and "test"');
+      }
     });
 
     it('is refused where its objects are not separated by one comma each', async () => {

@@ -176,7 +176,7 @@ describe('dataset', () => {
       ['a text that is no string', '{"text": 5, "label": "joy"}', 'a string for text'],
       ['a text that is missing', '{"label": "joy"}', 'a string for text'],
       ['a label that is an object', '{"text": "a", "label": {"id": 1}}', 'found {"id":1}'],
-      ['a label that is a list', '{"text": "a", "label": ["joy"]}', 'found ["joy"]'],
+      ['a label that is a list', '{"text": "a", "label": ["joy"]}', 'one label for label'],
       ['a label that is missing', '{"text": "a"}', 'found none'],
       ['an empty label', '{"text": "a", "label": " "}', 'found none'],
       ['a label beyond 2^53', '{"text": "a", "label": 9007199254740993}', 'a name or a number for label'],
@@ -397,10 +397,10 @@ describe('dataset', () => {
     });
 
     it('refuses a missing column, listing those there are', async () => {
-      const content = 'body,label\na,x\n';
-      await expectRefusal(load('a.csv', content), 'NOT_FOUND', 'a text column', '"body", "label"', 'textColumn');
-      await expectRefusal(load('a.csv', content, { textColumn: 'boddy' }), 'NOT_FOUND', 'did you mean body?');
-      await expectRefusal(load('a.csv', 'text,kind\na,x\n'), 'NOT_FOUND', 'a label column', '"text", "kind"');
+      const content = 'words,label,n\na,x,1\n';
+      await expectRefusal(load('a.csv', content), 'NOT_FOUND', 'a text column', '"words", "label"', 'textColumn');
+      await expectRefusal(load('a.csv', content, { textColumn: 'wrods' }), 'NOT_FOUND', 'did you mean words?');
+      await expectRefusal(load('a.csv', 'text,kind,n\na,x,1\n'), 'NOT_FOUND', 'a label column', '"text", "kind"');
       await expectRefusal(load('a.txt', 'i feel fine;joy\ni feel bad;sad\n'), 'NOT_FOUND', '"i feel fine", "joy"');
     });
 
@@ -415,8 +415,6 @@ describe('dataset', () => {
         'INVALID_DATA',
         'byte 13 (line 2)',
       );
-      const utf16 = Buffer.from('\ufefftext,label\na,x\n', 'utf16le');
-      await expectRefusal(load('a.csv', utf16), 'INVALID_DATA', 'byte 0 (line 1)');
     });
 
     it('refuses an open quote, with the line it opens on', async () => {

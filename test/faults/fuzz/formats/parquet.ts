@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
+import { readRecords } from '../../../../lib/data/records.js';
 import { damage } from '../bytes.js';
-import { cuts, type Format, type Input } from '../format.js';
+import { cuts, type Format, type Input, sound } from '../format.js';
 import { readRows } from '../rows.js';
 import { CODES } from '../seeds.js';
 
@@ -30,6 +31,30 @@ const FILES = [
     'DELTA_LENGTH_BYTE_ARRAY',
   ),
 ];
+/** A structure and a list beside the columns that are used. */
+const NESTED = {
+  columnData: [
+    { name: 'text', data: TEXTS },
+    { name: 'label', data: integers },
+    { name: 'more', data: TEXTS.map((text, i) => (i % 3 === 0 ? null : { id: i, name: i % 2 === 0 ? text : null })) },
+    { name: 'tags', data: TEXTS.map((text, i) => (i % 4 === 0 ? null : Array.from({ length: i % 3 }, () => text))) },
+  ],
+  schema: [
+    { name: 'root', num_children: 4 },
+    { name: 'text', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'REQUIRED' },
+    { name: 'label', type: 'INT32', repetition_type: 'REQUIRED' },
+    { name: 'more', repetition_type: 'OPTIONAL', num_children: 2 },
+    { name: 'id', type: 'INT32', repetition_type: 'REQUIRED' },
+    { name: 'name', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+    { name: 'tags', repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    { name: 'element', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+  ],
+  rowGroupSize: 5,
+} as const;
+for (const codec of ['UNCOMPRESSED', 'SNAPPY'] as const) {
+  FILES.push(Buffer.from(parquetWriteBuffer({ ...NESTED, codec } as never)));
+}
 const whole = (data: Uint8Array, what: string): Input => ({ files: { [NAME]: data }, what });
 
 function withFooterLength(length: number): Buffer {
@@ -61,6 +86,15 @@ export const format: Format = {
     if (from === footer && result.length > 12) result.writeUInt32LE(damaged.bytes.length, result.length - 8);
     return whole(result, damaged.what);
   },
-  read: (directory) => readRows(join(directory, NAME)),
+  async read(directory) {
+    const path = join(directory, NAME);
+    for await (const records of readRecords(path)) {
+      sound(
+        records.every(({ values, columns }) => values.length === columns.length),
+        'a record lacks columns',
+      );
+    }
+    await readRows(path);
+  },
   codes: CODES,
 };
