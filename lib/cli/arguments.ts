@@ -111,7 +111,7 @@ export function given<Value extends object>(values: Value): { [Key in keyof Valu
 const FRACTION = { min: 0, max: 1, minExclusive: true, maxExclusive: true };
 
 /** What the options about data say. */
-export interface DataArguments {
+export interface DataArguments extends ReadingArguments {
   data?: string;
   trainFile?: string;
   validationFile?: string;
@@ -120,11 +120,6 @@ export interface DataArguments {
   textPairColumn?: string;
   labelColumn?: string;
   labels?: string[];
-  encoding?: string;
-  header?: boolean;
-  skipInvalid?: true;
-  delimiter?: string;
-  quoting?: Quoting;
   config?: string;
   validationFraction?: number;
   testFraction?: number;
@@ -149,18 +144,40 @@ export function addDataOptions(command: Command, { training }: { training: boole
       .addOption(seedNumber('--split-seed <n>', 'of the rows that are drawn (default: 42)'))
       .option('--no-holdout', 'do not hold out a tenth of the training rows for each split that the data lack');
   }
-  return command
+  command
     .option('--test-file <file>', training ? 'file to evaluate on at the end' : 'file to evaluate on')
     .option('--text-column <name>', 'column of the texts (default: text, sentence, content, ...)')
     .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)')
     .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
-    .addOption(names('--labels <names>', 'names of the labels 0, 1, ... where data or model only number them'))
+    .addOption(names('--labels <names>', 'names of the labels 0, 1, ... where data or model only number them'));
+  return addReadingOptions(command).option('--config <name>', "configuration of --data (default: its card's own)");
+}
+
+/** What the options about how a data file is written say. */
+export interface ReadingArguments {
+  encoding?: string;
+  header?: boolean;
+  skipInvalid?: true;
+  delimiter?: string;
+  quoting?: Quoting;
+}
+
+/** Adds the options about how a data file is written. */
+export function addReadingOptions(command: Command): Command {
+  return command
     .addOption(parsed('--encoding <name>', 'encoding of text files (default: utf-8)', expectEncoding))
     .option('--no-header', 'columns have no names in a first line, but are numbered: --text-column 1')
     .option('--skip-invalid', 'leave out rows that would be refused, and count them')
     .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
-    .addOption(choice('--quoting <name>', 'quotes around columns; none: as characters (default: auto)', QUOTINGS))
-    .option('--config <name>', "configuration of --data (default: its card's own)");
+    .addOption(choice('--quoting <name>', 'quotes around columns; none: as characters (default: auto)', QUOTINGS));
+}
+
+/** How a data file is read, as the arguments say. */
+export function readingOptions({ encoding, header, delimiter, quoting }: ReadingArguments) {
+  return {
+    ...given({ encoding, delimiter: delimiter === '\\t' ? '\t' : delimiter, quoting }),
+    ...(header === false && { header: false }),
+  };
 }
 
 /**
@@ -183,9 +200,8 @@ export function dataSource({ data, trainFile, validationFile, testFile }: DataAr
 
 /** How the files of data are read, as the arguments say. */
 export function datasetOptions(options: DataArguments): DatasetOptions {
-  const { textColumn, textPairColumn, labelColumn, labels, quoting, config } = options;
+  const { textColumn, textPairColumn, labelColumn, labels, config, skipInvalid } = options;
   const { validationFraction, testFraction, splitSeed } = options;
-  const delimiter = options.delimiter === '\\t' ? '\t' : options.delimiter;
   const fractions = given({ validation: validationFraction, test: testFraction });
   const seed = given({ seed: splitSeed });
   const isDivided = Object.keys(fractions).length > 0;
@@ -196,10 +212,9 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
       '--split-seed is of rows that are taken out of the training rows, and none are; leave it out',
     );
   }
-  const { encoding, skipInvalid } = options;
   return {
-    ...given({ textColumn, textPairColumn, labelColumn, labels, encoding, skipInvalid, delimiter, quoting, config }),
-    ...(options.header === false && { header: false }),
+    ...given({ textColumn, textPairColumn, labelColumn, labels, skipInvalid, config }),
+    ...readingOptions(options),
     ...(isDivided && { split: { ...fractions, ...seed } }),
     ...(isHeldOut && { holdout: seed }),
   };

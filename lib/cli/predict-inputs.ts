@@ -30,7 +30,7 @@ export interface InputSource {
 
 /** What a source is read with, and whom it tells what. */
 export interface InputReading {
-  reading: Pick<DatasetOptions, 'delimiter' | 'quoting'>;
+  reading: Pick<DatasetOptions, 'encoding' | 'header' | 'delimiter' | 'quoting'>;
   signal: AbortSignal;
   onInvalid: ((invalid: InvalidRow) => void) | undefined;
   /** Of a file. */
@@ -64,9 +64,9 @@ export function expectInputArguments(texts: readonly string[], options: InputArg
 export function inputSource(texts: readonly string[], options: InputArguments, how: InputReading): InputSource {
   const { file, textPair, inputFormat } = options;
   const columns = given({ textColumn: options.textColumn, textPairColumn: options.textPairColumn });
-  const { reading, signal, onInvalid, onProgress } = how;
+  const { reading, signal, onInvalid, onProgress, onNote } = how;
   if (file !== undefined) {
-    const inputs = fileInputs(file, { ...reading, ...columns, signal, onProgress, ...given({ onInvalid }) });
+    const inputs = fileInputs(file, { ...reading, ...columns, signal, onProgress, onNote, ...given({ onInvalid }) });
     return { inputs: grouped(inputs, INPUTS_PER_CALL), advice: FILE_ADVICE };
   }
   if (texts.length > 0) {
@@ -77,7 +77,7 @@ export function inputSource(texts: readonly string[], options: InputArguments, h
   if (inputFormat === 'jsonl') {
     return { inputs: jsonLines(lines, { ...columns, ...given({ onInvalid }) }), advice: JSON_ADVICE };
   }
-  return { inputs: textLines(withNote(lines, how.onNote)), advice: TEXT_ADVICE };
+  return { inputs: textLines(withNote(lines, onNote)), advice: TEXT_ADVICE };
 }
 
 const ARGUMENT_ADVICE = { pairs: 'give its second text with --text-pair', single: 'leave out --text-pair' };

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
-import { QUOTINGS, type Quoting } from '../data/types.js';
 import type { ColumnOptions } from '../predict/columns.js';
 import { JsonLinesFormat } from '../predict/json-format.js';
 import { ofOneKind } from '../predict/kinds.js';
@@ -8,12 +7,15 @@ import { expectOutputFile, formatOf, type OutputFormat, writeOutputFile } from '
 import { type Predicted, predicted } from '../predict/predicted.js';
 import {
   addDeviceOptions,
+  addReadingOptions,
   choice,
   type DeviceArguments,
   deviceOptions,
   given,
   names,
   positiveInteger,
+  type ReadingArguments,
+  readingOptions,
   textKindOption,
 } from './arguments.js';
 import { downloadProgress } from './downloads.js';
@@ -24,14 +26,12 @@ import { interruptibly } from './signals.js';
 import { counted, SkippedRows } from './skipped-rows.js';
 import { writeResult } from './terminal.js';
 
-interface PredictArguments extends DeviceArguments, InputArguments {
+interface PredictArguments extends DeviceArguments, ReadingArguments, InputArguments {
   model: string;
   base?: string;
   labels?: string[];
   maxLength?: number;
   textKind?: 'trained' | 'any';
-  delimiter?: string;
-  quoting?: Quoting;
   output?: string;
   overwrite?: true;
   topK?: number;
@@ -39,7 +39,6 @@ interface PredictArguments extends DeviceArguments, InputArguments {
   prefix: string;
   /** commander sets the positive of a `--no-` option. */
   text: boolean;
-  skipInvalid?: true;
   quiet?: true;
 }
 
@@ -65,10 +64,7 @@ export function predictCommand(program: Command): void {
     .option('--file <file>', 'data file whose rows to classify (.csv .tsv .jsonl .json .txt, .gz of them; .parquet)')
     .option('--text-column <name>', 'column of the texts (default: text, sentence, content, ...)')
     .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)');
-  command
-    .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
-    .addOption(choice('--quoting <name>', 'quotes around columns; none: as characters (default: auto)', QUOTINGS))
-    .option('--skip-invalid', 'leave out rows that cannot be read or have no text, and say how many');
+  addReadingOptions(command);
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .option('--output <file>', 'file to write (.csv .tsv .jsonl) instead of JSON lines to stdout')
@@ -105,7 +101,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
     const skipped = new SkippedRows();
     const began = performance.now();
     const { inputs, advice } = inputSource(texts, options, {
-      reading: given({ delimiter: options.delimiter === '\\t' ? '\t' : options.delimiter, quoting: options.quoting }),
+      reading: readingOptions(options),
       signal,
       onInvalid: options.skipInvalid && ((invalid) => skipped.add(invalid)),
       onProgress: (share) => showProgress(progress, share, count.rows, began),

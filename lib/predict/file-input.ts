@@ -70,6 +70,12 @@ export function textsOf(
   return { text: read(text), ...(pair !== undefined && { pair: read(pair) }) };
 }
 
+function textOf(path: string, record: DataRecord, column: string): string {
+  const value = record.get(column);
+  if (isText(value)) return value;
+  throw invalidText(path, record, column).error;
+}
+
 /** Leaves a row out, or throws where none are. */
 export function refuse(
   error: unknown,

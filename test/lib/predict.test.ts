@@ -194,7 +194,8 @@ describe('predictions for files', () => {
       reading: { onInvalid: ({ place, reason }) => left.push([place, reason]) },
     });
     expect(objects(written).map(({ text }) => text)).to.deep.equal(['a', 'b']);
-    expect(left).to.deep.equal([
+    // The reader is ahead of those who look at the texts.
+    expect(left).to.have.deep.members([
       [2, 'without a text'],
       [3, 'without a JSON object'],
     ]);
