@@ -62,12 +62,7 @@ export function textsOf(
   record: DataRecord,
   { text, pair }: TextColumns,
 ): { text: string; pair?: string } {
-  const read = (column: string) => {
-    const value = record.get(column);
-    if (isText(value)) return value;
-    throw invalidText(path, record, column).error;
-  };
-  return { text: read(text), ...(pair !== undefined && { pair: read(pair) }) };
+  return { text: textOf(path, record, text), ...(pair !== undefined && { pair: textOf(path, record, pair) }) };
 }
 
 function textOf(path: string, record: DataRecord, column: string): string {
