@@ -52,7 +52,7 @@ interface Anchor {
   rate: number;
 }
 
-/** The rank that LoRA's rates are for. An update of r terms grows with √r; its rate falls as much. */
+/** The rank up to which LoRA's rates hold. An update of more terms grows with their root; its rate falls as much. */
 const LORA_RANK = 8;
 
 /** Optimiser steps that a method needs to get somewhere, whatever the size of the data. */
@@ -87,7 +87,9 @@ export function defaultLearningRate(method: Method, hiddenSize: number): number 
   const isDirect = chosen.kind === 'prefix' && !chosen.projection;
   const anchors = LEARNING_RATES[isDirect ? 'prefix without projection' : chosen.kind];
   const rate = rateAt(anchors, expectPositiveInteger('hiddenSize', hiddenSize));
-  return Number((chosen.kind === 'lora' ? rate * Math.sqrt(LORA_RANK / chosen.rank) : rate).toPrecision(2));
+  return Number(
+    (chosen.kind === 'lora' ? rate * Math.min(1, Math.sqrt(LORA_RANK / chosen.rank)) : rate).toPrecision(2),
+  );
 }
 
 function rateAt(anchors: readonly Anchor[], size: number): number {

@@ -96,8 +96,10 @@ describe('arguments of the command line', () => {
       const data = addDataOptions(new Command().exitOverride(), { training: true });
       return datasetOptions(data.parse(args, { from: 'user' }).opts());
     };
-    expect(read()).to.deep.equal({});
-    expect(read('--encoding', 'latin-1', '--no-header', '--skip-invalid', '--text-column', '2')).to.deep.equal({
+    expect(read('--no-holdout')).to.deep.equal({});
+    expect(
+      read('--encoding', 'latin-1', '--no-header', '--skip-invalid', '--no-holdout', '--text-column', '2'),
+    ).to.deep.equal({
       encoding: 'windows-1252',
       header: false,
       skipInvalid: true,

@@ -46,7 +46,7 @@ describe('bertune train with checkpoints', function () {
       expect(anew.stderr).to.contain('OUTPUT_REFUSED').and.to.contain('is not empty');
       const other = await train('run', [...limited, '--resume', '--learning-rate', '0.1']);
       expect(other.status).to.equal(2);
-      expect(other.stderr).to.match(/INVALID_OPTION.*Expected 0.0015 for learningRate.*but received 0.1/);
+      expect(other.stderr).to.match(/INVALID_OPTION.*Expected 0.0016 for --learning-rate.*but received 0.1/);
 
       const [end, whole] = [await train('run', [...limited, '--resume']), await train('whole', limited)];
       expect(end.status, end.stderr).to.equal(0);

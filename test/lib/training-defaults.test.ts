@@ -21,7 +21,7 @@ describe('defaults of training', () => {
 
   it('train a LoRA of a higher rank with a lower rate', () => {
     const rates = [4, 8, 16, 32].map((rank) => defaultLearningRate(lora({ rank }), 256));
-    expect(rates).to.deep.equal([2.3e-3, 1.6e-3, 1.1e-3, 8e-4]);
+    expect(rates).to.deep.equal([1.6e-3, 1.6e-3, 1.1e-3, 8e-4]);
   });
 
   it('draw a straight line of logarithms between sizes, and stay at the ends beyond them', () => {
