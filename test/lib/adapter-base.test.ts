@@ -125,7 +125,7 @@ describe('the base of an adapter', function () {
         TextClassifier.load('out', CPU),
         'NOT_FOUND',
         `there is no folder ${join(process.cwd(), 'base')}`,
-        'say where it is with base (--base on the command line)',
+        'say where it is with base: a folder',
       );
       expect(error.message).to.not.include('hub:');
       expect(await predict('out', { base: path('project/base') })).to.deep.equal(predicted);

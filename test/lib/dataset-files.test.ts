@@ -493,7 +493,9 @@ describe('dataset files', () => {
       expect(lengths).to.deep.equal({ min: 1, median: 1, p95: 3, max: 3, maxLength: 2, sample: 3 });
       expect(cut).to.be.closeTo(1 / 3, 1e-9);
       const lines = summaryLines(summary).join('\n');
-      expect(lines).to.include('train: 3 texts; x 1 (33.33 %), y 2 (66.67 %)').and.include('33.3 % are cut at 2');
+      expect(lines)
+        .to.include('train: 3 texts; x 1 (33.33 %), y 2 (66.67 %)')
+        .and.include('33.3 % of texts are cut at 2');
       expect(lines).to.include('1 of 2 test texts is a training text too');
     });
   });

@@ -59,17 +59,17 @@ describe('files as people have them', () => {
         'INVALID_DATA',
         'byte 14 (line 2)',
         'looks like windows-1252, which gives "schön"',
-        'encoding: windows-1252',
+        "encoding: 'windows-1252'",
       );
       const german = Buffer.from('text;label\nlieben Gruß, "schöne Grüße";x\n', 'latin1');
-      await expectRefusal(load('a.csv', german), 'INVALID_DATA', 'which gives "Gruß"', 'encoding: windows-1252');
+      await expectRefusal(load('a.csv', german), 'INVALID_DATA', 'which gives "Gruß"', "encoding: 'windows-1252'");
       const japanese = Buffer.from('text,label\n\x83e\x83X\x83g,x\n', 'latin1');
       await expectRefusal(load('a.csv', japanese), 'INVALID_DATA', '(line 2)', 'name its encoding');
       const cyrillic = Buffer.from('text,label\n\xef\xf0\xe8\xe2\xe5\xf2,x\n', 'latin1');
       await expectRefusal(load('a.csv', cyrillic), 'INVALID_DATA', '(line 2)', 'name its encoding');
       const broken = Buffer.concat([Buffer.from('text,label\nschön '), Buffer.from('\xf6,x\n', 'latin1')]);
       await expectRefusal(load('a.csv', broken), 'INVALID_DATA', 'byte 18 (line 2)', 'name its encoding');
-      await expectRefusal(load('a.csv', Buffer.from(text, 'utf16le')), 'INVALID_DATA', 'encoding: utf-16le');
+      await expectRefusal(load('a.csv', Buffer.from(text, 'utf16le')), 'INVALID_DATA', "encoding: 'utf-16le'");
     });
 
     it('are refused where there is no such one, or the file is in another', async () => {

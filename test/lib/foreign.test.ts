@@ -81,7 +81,7 @@ describe('a folder that is no model that can be loaded', () => {
     const adapter = { rank: 2, alpha: 4, targets: ['query'], labels: LABELS, seed: 1 };
     await writeTinyAdapter(path('adapter'), '../base', config, adapter);
     const load = (source: string, options: object) => TextClassifier.load(path(source), { ...CPU, ...options });
-    const isCheckpoint = 'it is a checkpoint, which is given as the model (--model), not as an adapter';
+    const isCheckpoint = 'it is a checkpoint: give it as the model, not as an adapter';
     await expectRefusal(load('base', { adapter: path('other') }), 'NOT_FOUND', path('other'), isCheckpoint);
     await expectRefusal(
       load('adapter', { base: path('adapter') }),

@@ -104,7 +104,7 @@ describe('holdout', () => {
       await expectRefusal(() => held(train, { holdout }), 'INVALID_OPTION', 'holdout');
     }
     const both = () => held(train, { holdout: true, split: { test: 0.1 } });
-    await expectRefusal(both, 'INVALID_OPTION', 'nothing beside split');
+    await expectRefusal(both, 'INVALID_OPTION', 'Set either split or holdout, not both');
     await expectRefusal(loadDataset('x', { holdout: true, splits: ['train'] }), 'INVALID_OPTION', 'beside splits');
   });
 });

@@ -36,7 +36,7 @@ describe('output folders of runs and saves that fail', () => {
       train(unlimited),
       'OUTPUT_REFUSED',
       /The run would need \d+ bytes in .* for each of 2000000000 checkpoints\) but \d+ are available there/,
-      'saveTotalLimit, --save-total-limit',
+      'fewer checkpoints with saveTotalLimit',
     );
     // The adapter of rank 2 on query and value of two layers, and its classifier; three times that in a checkpoint.
     const [, adapter, checkpoint] = /\((\d+) for the adapter and (\d+) for each/.exec(error.message)!.map(Number);

@@ -69,7 +69,7 @@ describe('findings', () => {
     expect(imbalance).to.include({ count: 2, total: 2046 });
     expect(imbalance!.text)
       .to.include('"big" has 2,000 of 2,046 training rows, "fewer" 2')
-      .and.include('--class-weights balanced');
+      .and.include("classWeights: 'balanced'");
     expect(await found('imbalance', { train: rows({ a: 100, b: 10 }) })).to.deep.equal([]);
     expect(await found('imbalance', { train: rows({ a: 101, b: 10 }) })).to.have.length(1);
     expect(await found('rare-class', { train: rows({ a: 100, b: 10 }) })).to.deep.equal([]);
