@@ -9,6 +9,9 @@ import { readTextFile } from './text-file.js';
 
 const DELIMITERS = [',', ';', '\t', '|'];
 
+/** How many records show what columns without names are. */
+const SAMPLED_RECORDS = 1000;
+
 /** How many lines show what the delimiter is. */
 const SNIFFED_LINES = 20;
 
@@ -79,6 +82,8 @@ class DelimitedRecords {
   private error: unknown;
   private header: Header | undefined;
   private records: DataRecord[] = [];
+  /** Whether the file was read to its end. */
+  private isWhole = false;
   /** Lines of the records so far, without the empty lines between them. */
   private lines = 0;
   private readonly delimiter: string;
@@ -122,11 +127,15 @@ class DelimitedRecords {
     if (this.error !== undefined) throw this.explain(this.error);
   }
 
-  /** The records since the last time. */
+  /** The records since the last time; none as long as columns without names are told by too few of them. */
   take(): readonly DataRecord[] {
     const taken = this.records;
+    if (this.header !== undefined && !this.header.isKnown) {
+      // What they are must not depend on how much was read by now.
+      if (taken.length < SAMPLED_RECORDS && !this.isWhole) return [];
+      this.tellColumns(this.header, taken.slice(0, SAMPLED_RECORDS));
+    }
     this.records = [];
-    if (this.header !== undefined && !this.header.isKnown) this.tellColumns(this.header, taken);
     return taken;
   }
 
@@ -138,6 +147,7 @@ class DelimitedRecords {
     });
     if (this.error !== undefined) throw this.explain(this.error);
     if (this.header === undefined) throw this.invalid('a header line', 'nothing', 1);
+    this.isWhole = true;
   }
 
   private add({ record, raw }: RawRecord, emptyLines: number): void {

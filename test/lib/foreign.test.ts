@@ -88,7 +88,7 @@ describe('a folder that is no model that can be loaded', () => {
       'NOT_FOUND',
       'it is an adapter. Give it as the model',
     );
-    await expectRefusal(load('base', { base: path('other') }), 'INVALID_OPTION', 'is no adapter; leave base out');
+    await expectRefusal(load('base', { base: path('other') }), 'INVALID_OPTION', 'is not an adapter; leave it out');
     await expectRefusal(load('base', { base: path('adapter') }), 'INVALID_OPTION', 'and this as its base');
     await expectRefusal(load('adapter', { adapter: path('adapter') }), 'INVALID_OPTION', 'is an adapter itself');
     await using model = await load('base', {});
