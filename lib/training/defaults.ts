@@ -40,7 +40,7 @@ const LEARNING_RATES: Readonly<Record<MethodKind | 'prefix without projection', 
     { hidden: 1024, rate: 5e-3 },
   ],
   linear: [
-    { hidden: 256, rate: 1e-2 },
+    { hidden: 256, rate: 2e-2 },
     { hidden: 768, rate: 1e-3 },
     { hidden: 1024, rate: 1e-3 },
   ],

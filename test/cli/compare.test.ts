@@ -55,7 +55,7 @@ describe('bertune compare', function () {
       const rows: Record<string, string>[] = parse(await readFile(join(output, 'results.csv')), { columns: true });
       const [before, ...trained] = rows;
       expect(before).to.include({ name: 'before', train_runtime: '' });
-      expect(trained.map((row) => row.learning_rate)).to.deep.equal(['0.0003', '0.01', '0.0006', '0.0016', '0.0016']);
+      expect(trained.map((row) => row.learning_rate)).to.deep.equal(['0.0003', '0.02', '0.0006', '0.0016', '0.0016']);
       const markdown = await readFile(join(output, 'results.md'), 'utf8');
       expect(markdown).to.contain('## Comparison').and.contain('| LoRA r=4 |');
     });

@@ -14,7 +14,7 @@ const METHODS = [full(), linear(), prefix(), prefix({ projection: false }), lora
 describe('defaults of training', () => {
   it('take the learning rate from method and hidden size', () => {
     const rates = (hiddenSize: number) => METHODS.map((method) => defaultLearningRate(method, hiddenSize));
-    expect(rates(256)).to.deep.equal([3e-4, 1e-2, 6e-4, 1e-2, 1.6e-3]);
+    expect(rates(256)).to.deep.equal([3e-4, 2e-2, 6e-4, 1e-2, 1.6e-3]);
     expect(rates(768)).to.deep.equal([3e-5, 1e-3, 1e-4, 7e-3, 2e-4]);
     expect(rates(1024)).to.deep.equal([2e-5, 1e-3, 7e-5, 5e-3, 1.5e-4]);
   });
