@@ -90,7 +90,10 @@ export async function readCheckpoint(directory: string, options: { head?: 'read'
   for (const [name, tensor] of head?.tensors ?? []) tensors.set(name, tensor);
   if (!head) missing.push(...headTensors(config, 'classifier', 1).keys());
 
-  const ignored = [...names].filter(([name]) => !tensors.has(name)).map(([, inFile]) => inFile);
+  // A head that the caller passes over is nothing to tell him of.
+  const skipped = options.head === 'skip' ? (['classifier', 'probe'] as const) : [];
+  const known = new Set([...tensors.keys(), ...skipped.flatMap((kind) => [...headTensors(config, kind, 1).keys()])]);
+  const ignored = [...names].filter(([name]) => !known.has(name)).map(([, inFile]) => inFile);
   const labels = head ? [...head.labels] : config.labels;
   return { directory, config: { ...config, labels }, tensors, missing, ignored, head: head?.kind ?? null };
 }

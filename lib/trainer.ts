@@ -251,7 +251,14 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     );
     const advice = advise({
       ...{ settings, hiddenSize: model.config.hiddenSize, labels: model.labels, counts: classCounts },
-      ...{ stopped, steps: summary.step, epochs, logHistory: state.log_history, metrics: evaluation?.metrics ?? null },
+      ...{
+        usualSteps: plan.usualSteps,
+        stopped,
+        steps: summary.step,
+        epochs,
+        logHistory: state.log_history,
+        metrics: evaluation?.metrics ?? null,
+      },
     });
     return {
       stopped,

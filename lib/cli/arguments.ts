@@ -133,13 +133,15 @@ export function addDataOptions(command: Command, { training }: { training: boole
     .optionsGroup('Data:')
     .option(
       '--data <data>',
-      'folder or Hugging Face id with train, validation and test files (.csv .tsv .jsonl .json .txt, .gz of them; .parquet)',
+      'one file, or a folder or Hugging Face id with train, validation and test files (.csv .tsv .jsonl .json .txt, .gz of them; .parquet)',
     );
   if (training) {
     command
       .option('--train-file <file>', 'file to train on, instead of --data')
       .option('--validation-file <file>', 'file to evaluate on after every epoch')
-      .addOption(number('--validation-fraction <x>', 'share of the training rows to evaluate on instead', FRACTION))
+      .addOption(
+        number('--validation-fraction <x>', 'share of the training rows, instead of --validation-file', FRACTION),
+      )
       .addOption(number('--test-fraction <x>', 'share of the training rows to keep for the end', FRACTION))
       .addOption(seedNumber('--split-seed <n>', 'of the rows that are drawn (default: 42)'))
       .option('--no-holdout', 'do not hold out a tenth of the training rows for each split that the data lack');

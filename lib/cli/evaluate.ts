@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
+import { NEW_CLASSIFIER } from '../model/load.js';
 import { environmentRecord } from '../report/environment.js';
 import { labelTable, metricsTable } from '../report/metrics.js';
 import { printableJson } from '../report/printable.js';
@@ -71,6 +72,12 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
       signal,
       onProgress: downloadProgress(progress),
     });
+    if (options.labels === undefined && model.notes.includes(NEW_CLASSIFIER)) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `${options.model} has no trained classifier: train it first with bertune train`,
+      );
+    }
     for (const note of model.notes) progress.note(`note: ${note}`);
     const { split, notes } = await rowsToMeasure(options, signal);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);

@@ -3,7 +3,7 @@ import { TextClassifier } from '../classifier.js';
 import type { ColumnOptions } from '../predict/columns.js';
 import { JsonLinesFormat } from '../predict/json-format.js';
 import { ofOneKind } from '../predict/kinds.js';
-import { expectOutputFile, formatOf, type OutputFormat, writeOutputFile } from '../predict/output.js';
+import { expectOtherFile, expectOutputFile, formatOf, type OutputFormat, writeOutputFile } from '../predict/output.js';
 import { type Predicted, predicted } from '../predict/predicted.js';
 import {
   addDeviceOptions,
@@ -87,7 +87,10 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
     prefix: options.prefix,
   };
   const format = output === undefined ? new JsonLinesFormat(columns) : formatOf(output, columns);
-  if (output !== undefined) await expectOutputFile(output, { overwrite: options.overwrite ?? false });
+  if (output !== undefined) {
+    if (options.file !== undefined) await expectOtherFile(output, options.file);
+    await expectOutputFile(output, { overwrite: options.overwrite ?? false });
+  }
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
     await using model = await TextClassifier.load(options.model, {

@@ -40,10 +40,21 @@ function helpCommand(program: Command): void {
       const names = program.commands.map((command) => command.name());
       const found = name === undefined ? program : program.commands[names.indexOf(name)];
       if (found !== undefined) return found.outputHelp();
-      const near = nearest(name!, names);
-      const advice = near === undefined ? `the commands are ${names.join(', ')}` : `did you mean ${near}?`;
-      throw new BertuneError('INVALID_OPTION', `There is no command ${shorten(name!)}: ${advice}`);
+      throw noCommand(name!, names);
     });
+}
+
+function noCommand(name: string, names: readonly string[]): BertuneError {
+  const near = nearest(name, names);
+  const advice = near === undefined ? `the commands are ${names.join(', ')}` : `did you mean ${near}?`;
+  return new BertuneError('INVALID_OPTION', `There is no command ${shorten(name)}: ${advice}`);
+}
+
+/** Refuses `bertune NAME --help` for a name that is no command, where commander's own shows the help of the program. */
+function expectCommand(program: Command): void {
+  const [name] = program.args;
+  const names = program.commands.map((command) => command.name());
+  if (name !== undefined && !name.startsWith('-') && !names.includes(name)) throw noCommand(name, names);
 }
 
 function versionCommand(program: Command): void {
@@ -79,6 +90,7 @@ export function createProgram(onError: (error: unknown) => void): Command {
       '\nResults go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage, 130 stopped\n' +
         'by Ctrl-C. Colours follow NO_COLOR; DEBUG=1 shows the stack of an error.',
     );
+  program.on('beforeAllHelp', () => expectCommand(program));
   for (const add of COMMANDS) add(program);
   for (const command of program.commands) command.addHelpText('after', exampleText(command.name()));
   return program;

@@ -24,7 +24,8 @@ export async function interruptibly(progress: Progress, work: (signal: AbortSign
     }
     status = STATUS[name];
     since = performance.now();
-    progress.note('stopping; press Ctrl-C again to quit at once');
+    const isTyped = name === 'SIGINT' && process.stderr.isTTY;
+    progress.note(isTyped ? 'stopping; press Ctrl-C again to quit at once' : 'stopping');
     controller.abort(new BertuneError('ABORTED', `the process received ${name}`));
   };
   for (const name of Object.keys(STATUS)) process.on(name, listener);

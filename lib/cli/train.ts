@@ -120,7 +120,7 @@ async function train(options: TrainArguments): Promise<void> {
         modelOf(run.model).outputLock = lock;
         if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
         const summary = await run.summary(signal);
-        for (const line of [...summaryLines(summary), ...unmeasured(run.splits)]) progress.note(line);
+        for (const line of [...summaryLines(summary), ...unmeasured(run.splits, options)]) progress.note(line);
         const dataWords = await dataRecord(run.data, sourceWords(data), summary, signal);
         // Those of the run before, once this one is about to begin.
         if (options.overwrite && !continues) await removeCheckpoints(options.output);
@@ -128,8 +128,9 @@ async function train(options: TrainArguments): Promise<void> {
         try {
           await writeResult(options.json ? `${printableJson(record, 2)}\n` : resultText(record));
         } finally {
-          for (const line of record.advice ?? []) progress.note(`advice: ${line}`);
           progress.note(`saved in ${saved.directory}`);
+          // Last, where it is seen: it may say that the model is of no use.
+          for (const line of record.advice ?? []) progress.note(`advice: ${line}`);
         }
         if (saved.refusal !== null) throw saved.refusal;
       });
@@ -164,9 +165,12 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
 }
 
 /** A line on what is not measured, as the caller chose the splits; none where all is. */
-function unmeasured({ validation, test }: Record<string, number>): string[] {
+function unmeasured({ validation, test }: Record<string, number>, { holdout }: TrainArguments): string[] {
   if (validation !== undefined && test !== undefined) return [];
-  if (validation === undefined && test === undefined) return [`note: ${notMeasured()}`];
+  if (validation === undefined && test === undefined) {
+    if (holdout !== false) return [`note: ${notMeasured()}`];
+    return ['note: nothing is measured, as no rows are held out: leave out --no-holdout'];
+  }
   return [
     test === undefined
       ? 'note: the result is that of the validation split, as there is no test split: --test-fraction 0.1 takes one out of the training rows'

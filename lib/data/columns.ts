@@ -101,7 +101,7 @@ export function chooseColumns(path: string, file: FileColumns, rows: Rows, optio
       rows.notes.push(`${path} has two columns: ${text} was taken for the texts, ${label} for the labels.`);
     }
     rows.columns = two ?? {
-      ...chooseTextColumns(path, file, options),
+      ...chooseTextColumns(path, file, options, options.labelColumn === undefined && !options.labelsOptional),
       label: chooseLabelColumn(path, file, options),
     };
     return rows.columns;
@@ -121,6 +121,7 @@ export function chooseColumns(path: string, file: FileColumns, rows: Rows, optio
  * @param path the file, for messages
  * @param file what the file has
  * @param options the columns' exact names, where the caller knows them
+ * @param needsLabel whether a column of labels is looked for too, and nobody named it. Defaults to false
  * @returns the chosen names; unless given, the first usual one that is there, or a usual pair
  * @throws BertuneError NOT_FOUND, listing the file's columns
  */
@@ -128,6 +129,7 @@ export function chooseTextColumns(
   path: string,
   file: FileColumns,
   { textColumn, textPairColumn }: Pick<ReadOptions, 'textColumn' | 'textPairColumn'>,
+  needsLabel = false,
 ): TextColumns {
   if (textPairColumn !== undefined) {
     const pair = find(path, file, 'textPair', textPairColumn, []);
@@ -137,7 +139,7 @@ export function chooseTextColumns(
     return { text: find(path, others, 'text', textColumn, usual), pair };
   }
   const [text, pair] = textColumn === undefined ? (usualPair(file.names) ?? []) : [];
-  return { text: text ?? find(path, file, 'text', textColumn, TEXT_COLUMNS), pair };
+  return { text: text ?? find(path, file, 'text', textColumn, TEXT_COLUMNS, needsLabel), pair };
 }
 
 /** Both columns of a file that has no others, where names tell at most one of them; undefined where they tell both, or none. */
@@ -215,18 +217,25 @@ function find(
   role: 'text' | 'textPair' | 'label',
   wanted: string | undefined,
   usual: readonly string[],
+  needsLabel = false,
 ): string {
   const { names, nested } = file;
   const flag = option(`${role}Column`);
   const column = wanted ?? usualColumn(names, usual);
   if (column === undefined) {
     const some = usual.slice(0, LISTED_NAMES).join(', ');
-    throw missing(path, file, `a ${role} column (${some}, ...)`, `name it with ${flag}${headerAdvice(file)}`);
+    const both = role === 'text' && needsLabel && usualColumn(names, LABEL_COLUMNS) === undefined;
+    const ways = both ? `name both with ${flag} and ${option('labelColumn')}` : `name it with ${flag}`;
+    const what = both ? 'columns of texts and of labels' : `a ${role} column`;
+    throw missing(path, file, `${what} (${some}, ...)`, `${ways}${headerAdvice(file)}`);
   }
   const inside = nested.filter((each) => each.startsWith(`${column}.`));
   if (nested.includes(column) || (names.includes(column) && inside.length === 0)) return column;
   if (inside.length > 0) {
-    throw missing(path, file, `a plain column ${column}`, `name one of ${inside.join(', ')} with ${flag}`);
+    throw new BertuneError(
+      'NOT_FOUND',
+      `The column ${column} in ${path} holds columns of its own: name one of ${inside.join(', ')} with ${flag}`,
+    );
   }
   const near = nearest(column, [...names, ...nested]);
   const advice = near === undefined ? `name it with ${flag}` : `did you mean ${near}?`;

@@ -83,6 +83,11 @@ function readExample(path: string, record: DataRecord, { text, pair, label }: Co
   const value = label === undefined ? null : record.get(label);
   const name = readLabel(value);
   if (name !== undefined) return { text: first, pair: second as string | undefined, label: name };
+  if (Array.isArray(value) && value.length > 1) {
+    const where = `${path}, ${placeUnit(path)} ${record.place}`;
+    const message = `${where}: several labels for one text are not supported yet: give each row one label`;
+    return { reason: 'with several labels', place: record.place, error: new BertuneError('INVALID_DATA', message) };
+  }
   const expected = Array.isArray(value) ? 'one label' : 'a name or a number';
   const error = invalid(path, record, `${expected} for ${label}`, value);
   return { reason: 'with a label that is no name', place: record.place, error };

@@ -74,5 +74,5 @@ function checkpointHead({ head, config, tensors }: Checkpoint) {
 }
 
 function unusedNote(trained: readonly string[], wanted: readonly string[]): string {
-  return `The trained classifier is not used: its classes are ${listLabels(trained)}, the labels ${listLabels(wanted)}.`;
+  return `The model was trained for the labels ${listLabels(trained)}; the data have ${listLabels(wanted)}: it gets a new classifier.`;
 }

@@ -31,7 +31,7 @@ export class DelimitedFormat {
     const added = this.#added(row);
     const header = this.#names === undefined ? this.#header(row, columns, added) : '';
     const values = this.#values(row, columns);
-    return header + csvLine([...values, ...added.map(([, value]) => value)], this.#delimiter);
+    return header + csvLine([...values, ...added.map(([, value]) => value)], this.#delimiter, values.length);
   }
 
   #header({ input }: Predicted, columns: readonly [string, CsvValue][], added: readonly [string, CsvValue][]): string {
@@ -39,7 +39,7 @@ export class DelimitedFormat {
     const newNames = added.map(([name]) => name);
     expectNewNames(input, names, newNames);
     this.#names = names;
-    return csvLine([...names, ...newNames], this.#delimiter);
+    return csvLine([...names, ...newNames], this.#delimiter, names.length);
   }
 
   /** In the order of the header. */

@@ -1,6 +1,6 @@
 import { basename, dirname, extname } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { lstat } from '../files/fs.js';
+import { lstat, realpath } from '../files/fs.js';
 import { expectFilePlaces, writeFilesAtomic, writeFully } from '../files/output.js';
 import type { ColumnOptions } from './columns.js';
 import { DelimitedFormat } from './delimited-format.js';
@@ -46,6 +46,17 @@ export async function expectOutputFile(path: string, { overwrite }: { overwrite:
     throw new BertuneError('OUTPUT_REFUSED', `There is a file ${path} already; pass --overwrite to replace it`);
   }
   await expectFilePlaces(dirname(path), [basename(path)]);
+}
+
+/**
+ * Refuses to write predictions over the file that they are about, under whatever name.
+ *
+ * @throws BertuneError OUTPUT_REFUSED
+ */
+export async function expectOtherFile(output: string, input: string): Promise<void> {
+  const [there, read] = await Promise.all([output, input].map((path) => realpath(path).catch(() => undefined)));
+  if (there === undefined || there !== read) return;
+  throw new BertuneError('OUTPUT_REFUSED', `--output ${output} is the file that --file reads; give it another name`);
 }
 
 /**

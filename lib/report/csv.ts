@@ -7,11 +7,11 @@ const FORMULA = /^[=+\-@\t\r\n＝＋－＠]./s;
 /** Text that a spreadsheet takes for a number. */
 const NUMBER = /^[+-]?[\d.,]+(e[+-]?\d+)?%?$/i;
 
-function field(value: CsvValue): string {
+function field(value: CsvValue, isGuarded: boolean): string {
   if (value === null || value === undefined) return '';
   if (typeof value !== 'string') return String(value);
   // The apostrophe makes a spreadsheet show the text instead of running it.
-  const text = FORMULA.test(value) && !NUMBER.test(value) ? `'${value}` : value;
+  const text = isGuarded && FORMULA.test(value) && !NUMBER.test(value) ? `'${value}` : value;
   return /[",;\t\r\n]/.test(text) || text !== text.trim() ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
@@ -31,7 +31,8 @@ export function csv(header: readonly string[], rows: readonly (readonly CsvValue
  * One line of a file as `csv` writes it.
  *
  * @param delimiter a comma or a tab. Defaults to a comma.
+ * @param kept how many of the first values stay as they are, whatever a spreadsheet makes of them. Defaults to none
  */
-export function csvLine(values: readonly CsvValue[], delimiter = ','): string {
-  return `${values.map(field).join(delimiter)}\n`;
+export function csvLine(values: readonly CsvValue[], delimiter = ',', kept = 0): string {
+  return `${values.map((value, i) => field(value, i >= kept)).join(delimiter)}\n`;
 }

@@ -44,10 +44,10 @@ export function runSection(run: RunRecord): Section {
   };
 }
 
-/** How a run does on its test split, or on its validation split: in one line, and by label. Where on none, what helps. */
+/** How a run does on its test split, or on its validation split: in one line, and by label; none where on neither. */
 export function measuredSections(run: Pick<RunRecord, 'test' | 'validation'>): Section[] {
   const measured = measuredOn(run);
-  if (measured === undefined) return [{ title: 'Not measured', lead: [notMeasured()] }];
+  if (measured === undefined) return [];
   const { split, metrics } = measured;
   return [
     { title: split === 'test' ? 'Test' : 'Validation', table: metricsTable(metrics) },

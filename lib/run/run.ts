@@ -11,6 +11,7 @@ import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord 
 import { Trainer } from '../trainer.js';
 import { advise } from '../training/advice.js';
 import { adviceText } from '../training/advice-words.js';
+import { defaultSteps } from '../training/defaults.js';
 import type { EvaluateResult, TrainResult } from '../training/events.js';
 import { embeddedModelNotes } from './embedded-limits.js';
 import type { Experiment } from './experiment.js';
@@ -24,6 +25,8 @@ export class Run implements AsyncDisposable {
   /** Bytes of the model alone. */
   readonly modelMemory: number;
   readonly #epochs: EpochRecord[] = [];
+  /** Steps that a run on this data takes by default; known once it has started. */
+  #usualSteps = 0;
 
   private constructor(experiment: Experiment, data: TextDataset, model: TextClassifier, trainer: Trainer) {
     this.experiment = experiment;
@@ -31,7 +34,10 @@ export class Run implements AsyncDisposable {
     this.model = model;
     this.trainer = trainer;
     this.modelMemory = model.memory().parameters;
-    trainer.on('start', ({ resumed }) => this.#epochs.push(...(resumed?.epochs ?? [])));
+    trainer.on('start', ({ resumed, stepsPerEpoch, tokens, examples }) => {
+      this.#epochs.push(...(resumed?.epochs ?? []));
+      this.#usualSteps = defaultSteps(trainer.settings.method.kind, { stepsPerEpoch, meanTokens: tokens / examples });
+    });
     trainer.on('epoch', ({ epoch, step, trainLoss, trainAccuracy }) => {
       this.#epochs.push({ epoch, step, train_loss: trainLoss, train_accuracy: trainAccuracy });
     });
@@ -152,7 +158,7 @@ export class Run implements AsyncDisposable {
     const { stopped, steps, logHistory, classCounts, evaluation } = trained;
     const advice = advise({
       ...{ settings: this.trainer.settings, hiddenSize: this.model.config.hiddenSize, labels: this.model.labels },
-      ...{ counts: classCounts, stopped, steps, epochs: this.#epochs, logHistory },
+      ...{ counts: classCounts, stopped, steps, usualSteps: this.#usualSteps, epochs: this.#epochs, logHistory },
       metrics: (evaluation ?? test)?.metrics ?? null,
     });
     return advice.length === 0 ? {} : { advice: advice.map((each) => adviceText(each)) };

@@ -1,5 +1,6 @@
 import { listLabels } from '../labels.js';
 import type { ClassificationMetrics } from '../metrics.js';
+import { option } from '../option-names.js';
 import { defaultLearningRate } from './defaults.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { TrainerOptions, TrainerSettings } from './options.js';
@@ -16,6 +17,8 @@ export interface SeenRun {
   stopped: 'done' | 'early';
   /** Optimiser steps done. */
   steps: number;
+  /** Optimiser steps that a run on this data takes where nobody says how long it is. */
+  usualSteps: number;
   epochs: readonly EpochRow[];
   logHistory: readonly LogHistoryRow[];
   /** Of the validation split, or of another that the run did not train on; null: none was measured. */
@@ -41,7 +44,7 @@ export interface Advice {
 const DIVERGED = 2;
 /** ... but for a classifier of other classes in its first few steps. */
 const DIVERGED_AT_ONCE = 10;
-const FEW_STEPS = 10;
+const FIRST_STEPS = 10;
 
 /** By how much the loss of a last quarter is lower where more steps will help: on validation data, on training data. */
 const FALLS_IN_VALIDATION = 0.05;
@@ -55,6 +58,11 @@ const OVERFITTED = 1.25;
 /** Differences of loss, and of accuracy, that mean nothing. */
 const LOSS_NOISE = 0.05;
 const ACCURACY_NOISE = 0.005;
+
+/** A run of fewer steps tells nothing but that it was short. */
+const FEW_STEPS = 30;
+/** A training loss that is still so much of the first one has hardly fallen. */
+const HARDLY_FALLEN = 0.95;
 
 /** A class of fewer training examples is hard to learn. */
 const FEW_EXAMPLES = 10;
@@ -99,7 +107,7 @@ function divergence(seen: SeenRun): Advice[] {
   const guessing = guessingLoss(seen);
   const losses = trainingLosses(seen);
   const last = losses?.last ?? epochs.at(-1)?.train_loss ?? 0;
-  const isFar = last > (steps < FEW_STEPS ? DIVERGED_AT_ONCE : DIVERGED) * guessing;
+  const isFar = last > (steps < FIRST_STEPS ? DIVERGED_AT_ONCE : DIVERGED) * guessing;
   const hasRisen = losses !== null && last > 1.1 * guessing && last > 2 * losses.first;
   if (!isFar && !hasRisen) return [];
   const { learningRate } = settings;
@@ -131,13 +139,14 @@ function stillFalling(seen: SeenRun): Advice[] {
   const { learningRate } = seen.settings;
   const usual = usualRate(seen);
   const isLow = learningRate <= usual / 2;
+  const longer = trainLonger(seen);
   return [
     {
       code: 'STILL_FALLING',
       text:
         `The ${isMeasured ? 'validation' : 'training'} loss is still falling at the end (${short(last)}, ${short(before)} shortly before): ` +
-        `train longer${isLow ? ', or with a higher learning rate' : ''}`,
-      options: { ...twiceAsLong(seen), ...(isLow && { learningRate: usual }) },
+        `${longer.words}${isLow ? ', or train with a higher learning rate' : ''}`,
+      options: { ...longer.options, ...(isLow && { learningRate: usual }) },
     },
   ];
 }
@@ -163,20 +172,26 @@ function overfitting({ settings, logHistory, epochs }: SeenRun): Advice[] {
   ];
 }
 
-/** A run that tells nothing apart, where nothing else explains it. */
+/** A run that tells nothing apart on texts it was not trained on, where nothing else explains it. */
 function atChance(seen: SeenRun): Advice[] {
-  const { settings, counts, labels, metrics, epochs } = seen;
-  const supports = metrics ? metrics.perClass.map(({ support }) => support) : counts;
-  const accuracy = metrics?.accuracy ?? epochs.at(-1)?.train_accuracy;
+  const { settings, labels, metrics, steps } = seen;
+  if (metrics === null) return [];
+  const { accuracy, perClass } = metrics;
+  const supports = perClass.map(({ support }) => support);
   const occurring = supports.filter((count) => count > 0).length;
-  if (accuracy === undefined || occurring < 2) return [];
+  if (occurring < 2) return [];
   const examples = supports.reduce((sum, count) => sum + count, 0);
   const most = supports.indexOf(Math.max(...supports));
   const share = supports[most]! / examples;
   const chance = Math.sqrt((share * (1 - share)) / examples);
   // A model that always gives one answer has a mean recall of 1 / classes.
-  const recall = metrics ? metrics.perClass.reduce((sum, row) => sum + row.recall, 0) / occurring : 1 / occurring;
+  const recall = perClass.reduce((sum, row) => sum + row.recall, 0) / occurring;
   if (accuracy > share + chance || recall > 1.2 / occurring) return [];
+  const longer = trainLonger(seen);
+  if (steps < FEW_STEPS) {
+    const text = `${steps === 1 ? 'One step is' : `${steps} steps are`} too few to learn from: ${longer.words}`;
+    return [{ code: 'AT_CHANCE', text, options: longer.options }];
+  }
   const seenWords = `An accuracy of ${short(accuracy)} is no better than always answering ${listLabels([labels[most]!])} (${short(share)}): `;
   const losses = trainingLosses(seen);
   const usual = usualRate(seen);
@@ -185,12 +200,13 @@ function atChance(seen: SeenRun): Advice[] {
     const text = `${seenWords}the training loss fell all the same, so see whether the labels of both splits mean the same`;
     return [{ code: 'AT_CHANCE', text, options: {} }];
   }
+  const lossWords = losses && losses.last > HARDLY_FALLEN * losses.first ? 'the training loss hardly fell; ' : '';
   if (learningRate > 1.5 * usual || learningRate < usual / 1.5) {
-    const text = `${seenWords}the loss hardly fell; try a ${learningRate > usual ? 'lower' : 'higher'} learning rate`;
+    const text = `${seenWords}${lossWords}try a ${learningRate > usual ? 'lower' : 'higher'} learning rate`;
     return [{ code: 'AT_CHANCE', text, options: { learningRate: usual } }];
   }
-  const text = `${seenWords}the loss hardly fell; train longer, with another method or on more examples`;
-  return [{ code: 'AT_CHANCE', text, options: twiceAsLong(seen) }];
+  const text = `${seenWords}${lossWords}try another method, add examples, or ${longer.words}`;
+  return [{ code: 'AT_CHANCE', text, options: longer.options }];
 }
 
 /** Classes that were trained on too few examples, and are missed. */
@@ -232,9 +248,17 @@ function usualRate({ settings, hiddenSize }: SeenRun): number {
   return defaultLearningRate(settings.method, hiddenSize);
 }
 
-function twiceAsLong({ settings, steps, epochs }: SeenRun): Advice['options'] {
-  if (settings.maxSteps !== null) return { maxSteps: 2 * steps };
-  return { epochs: 2 * Math.ceil(epochs.at(-1)?.epoch ?? 1) };
+/** How to train longer: as long as usual where that is much longer, otherwise twice as long. */
+function trainLonger(seen: SeenRun): { words: string; options: Advice['options'] } {
+  const { settings, stopped, steps, usualSteps, epochs } = seen;
+  if (stopped === 'early')
+    return { words: `let it go on with a higher ${option('earlyStoppingPatience')}`, options: {} };
+  const name = settings.maxSteps === null ? 'epochs' : 'maxSteps';
+  if (usualSteps > 2 * steps) {
+    return { words: `leave out ${option(name)}, to train for the usual ${usualSteps} steps`, options: {} };
+  }
+  const longer = name === 'maxSteps' ? 2 * steps : 2 * Math.ceil(epochs.at(-1)?.epoch ?? 1);
+  return { words: 'train longer', options: { [name]: longer } };
 }
 
 /** Three digits tell losses and shares apart. */

@@ -115,6 +115,11 @@ export function defaultEpochs(method: MethodKind, size: TrainingSize): number {
   return Math.max(LEAST_EPOCHS, Math.min(MOST_EPOCHS, wanted));
 }
 
+/** Optimiser steps of a run that is told neither epochs nor steps. */
+export function defaultSteps(method: MethodKind, size: TrainingSize): number {
+  return defaultEpochs(method, size) * size.stepsPerEpoch;
+}
+
 function leastSteps(method: MethodKind, { meanTokens }: TrainingSize): number {
   return Math.round(LEAST_STEPS[method] * Math.min(1, SHORT_TEXT / meanTokens));
 }

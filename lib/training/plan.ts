@@ -3,6 +3,7 @@ import { expectPositiveInteger, MOST_INT32 } from '../options.js';
 import { randomOrder } from '../order.js';
 import { createSchedule } from '../schedule.js';
 import { TimeSlice } from '../time-slice.js';
+import { defaultSteps } from './defaults.js';
 import { type RunSettings, settleSettings, type TrainerSettings } from './options.js';
 
 /** Everything about a run that is known before its first step. */
@@ -15,6 +16,8 @@ export interface RunPlan {
   /** Optimiser steps an epoch, the last one perhaps of fewer micro-batches. */
   stepsPerEpoch: number;
   totalSteps: number;
+  /** Steps of a run on these texts that is told neither epochs nor steps. */
+  usualSteps: number;
   /** Passes begun; the last one is perhaps not finished. */
   epochs: number;
   warmupSteps: number;
@@ -64,6 +67,7 @@ export async function planRun(
     batchesPerEpoch,
     stepsPerEpoch,
     totalSteps,
+    usualSteps: defaultSteps(settings.method.kind, { stepsPerEpoch, meanTokens }),
     epochs,
     warmupSteps,
     learningRate: createSchedule(settings.schedule, { learningRate, totalSteps, warmupSteps }),

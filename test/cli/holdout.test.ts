@@ -61,10 +61,9 @@ describe('rows held out on the command line', function () {
       const output = join(folder, 'out');
       const without = await runCli(['train', ...model, '--data', file, ...quick, '--no-holdout', '--output', output]);
       expect(without.status, without.stderr).to.equal(0);
-      expect(without.stderr).to.match(/^note: nothing is measured, .*--test-fraction 0\.1/m);
-      expect(without.stdout)
-        .to.contain('Not measured\n')
-        .and.not.match(/Validation Loss| - /);
+      expect(without.stderr).to.match(/^note: nothing is measured, .*leave out --no-holdout$/m);
+      expect(without.stderr).to.not.contain('-fraction');
+      expect(without.stdout).to.not.match(/measured|Validation Loss| - /);
       const evaluated = await runCli(['evaluate', '--model', output, '--data', file, '--json']);
       expect(JSON.parse(evaluated.stdout).examples).to.equal(60);
       expect(evaluated.stderr).to.contain('the model was trained on these rows');

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { noteOn } from '../../lib/cli/first-line.js';
@@ -79,6 +79,12 @@ describe('bertune predict, pairs and files', () => {
       const again = await predict([...args, '--output', 'out.csv']);
       expect(again.status).to.equal(1);
       expect(again.stderr).to.match(/^error \[OUTPUT_REFUSED\]: .*out\.csv.*--overwrite/);
+      await symlink(join(folder, 'in.csv'), join(folder, 'link.csv'));
+      for (const same of ['in.csv', 'link.csv']) {
+        const over = await predict([...args, '--output', same, '--overwrite']);
+        expect(over.status).to.equal(1);
+        expect(over.stderr).to.match(/^error \[OUTPUT_REFUSED\]: .* is the file that --file reads/);
+      }
       const top = await predict([...args, '--top-k', '2', '--no-text', '--prefix', '']);
       expect(top.stderr).to.match(/^error \[INVALID_DATA\]: .*"label"/);
       const lines = await predict([...args, '--top-k', '2', '--no-text']);

@@ -72,7 +72,7 @@ const MISTAKES: readonly Mistake[] = [
       await new Trainer(model, { loadBestModel: true }).train(datasetFromRows({ train: rows }).train!);
     },
     says: 'loadBestModel needs a validation split to evaluate on; add validation, or take one out of the training rows with split.validation: 0.1',
-    args: () => ['--train-file', train, '--load-best'],
+    args: () => ['--train-file', train, '--load-best', '--no-holdout'],
     shows:
       '--load-best needs a validation split to evaluate on; add --validation-file, or take one out of the training rows with --validation-fraction 0.1',
   },

@@ -23,6 +23,9 @@ interface Losses {
   /** Examples of each class, and what each was taken for. */
   confusion?: number[][];
   stopped?: 'done' | 'early';
+  /** 100 an epoch where nobody says. */
+  steps?: number;
+  usualSteps?: number;
 }
 
 /** A run of hidden size 256 and 100 steps an epoch. */
@@ -52,8 +55,11 @@ function seen(run: Losses): SeenRun {
           labels,
         );
   const { stopped = 'done', counts = labels.map(() => 400) } = run;
-  const steps = 100 * train.length;
-  return { settings, hiddenSize: 256, labels, counts, stopped, steps, epochs, logHistory: history, metrics };
+  const { steps = 100 * train.length, usualSteps = steps } = run;
+  return {
+    ...{ settings, hiddenSize: 256, labels, counts, stopped, steps, usualSteps },
+    ...{ epochs, logHistory: history, metrics },
+  };
 }
 
 /** Each class right but for `wrong` examples taken for the next one. */
@@ -138,6 +144,39 @@ describe('advice on a run', () => {
     expect(adviceOn(run)[0]?.options).to.deep.equal({ epochs: 6 });
     expect(adviceOn({ ...run, train: [1.39, 0.5, 0.1] })[0]?.text).to.contain('the labels of both splits');
     expect(codes({ ...run, confusion: confusion(10, 15) })).to.deep.equal([]);
+    // Of texts it was trained on an accuracy says nothing, and nobody was shown it.
+    expect(codes({ ...run, confusion: [] })).to.deep.equal([]);
+    const [stopped] = adviceOn({ ...run, stopped: 'early' });
+    expect(stopped?.text).to.contain('a higher earlyStoppingPatience');
+    expect(stopped?.options).to.deep.equal({});
+  });
+
+  it('says that the loss hardly fell only where it did', () => {
+    const run = { confusion: LABELS.map(() => [25, 0, 0, 0]) };
+    const words = (train: number[]) => adviceOn({ ...run, train, options: { learningRate: 1e-5 } })[0]?.text;
+    expect(words([1.39, 1.385, 1.38])).to.contain('the training loss hardly fell');
+    expect(words([1.39, 1.25, 1.24]))
+      .to.contain('a higher learning rate')
+      .and.not.contain('hardly');
+    expect(words([1.39]))
+      .to.contain('a higher learning rate')
+      .and.not.contain('hardly');
+  });
+
+  it('does not judge a handful of steps, and asks for the usual length where a run was told a shorter one', () => {
+    const short = { train: [1.39], options: { epochs: undefined as never, maxSteps: 4 }, steps: 4, usualSteps: 600 };
+    const [few, ...others] = adviceOn({ ...short, confusion: LABELS.map(() => [25, 0, 0, 0]) });
+    expect(others).to.deep.equal([]);
+    expect(few).to.deep.equal({
+      code: 'AT_CHANCE',
+      text: '4 steps are too few to learn from: leave out maxSteps, to train for the usual 600 steps',
+      options: {},
+    });
+    expect(codes({ ...short, confusion: [] })).to.deep.equal([]);
+    const falling = { train: [1.3, 1.2, 1.1], validation: [1.3, 1.15, 1.02], options: { epochs: 3 } };
+    const [advice] = adviceOn({ ...falling, usualSteps: 1200 });
+    expect(advice?.text).to.contain('leave out epochs, to train for the usual 1200 steps');
+    expect(advice?.options).to.deep.equal({});
   });
 
   it('tells of a rare class that is never predicted', () => {

@@ -196,7 +196,13 @@ describe('dataset', () => {
     }
 
     it('refuses a file without the columns, listing those it has', async () => {
-      await expectRefusal(load('a.jsonl', '{"txt": "a", "lbl": "b"}\n'), 'NOT_FOUND', 'a text column', '"txt", "lbl"');
+      await expectRefusal(
+        load('a.jsonl', '{"txt": "a", "lbl": "b"}\n'),
+        'NOT_FOUND',
+        'columns of texts and of labels',
+        '"txt", "lbl"',
+        'textColumn and labelColumn',
+      );
     });
   });
 

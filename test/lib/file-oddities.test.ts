@@ -150,7 +150,12 @@ describe('files as people have them', () => {
     });
 
     it('are refused where nothing tells the columns, and where the first line was taken for names', async () => {
-      await expectRefusal(load('a.csv', 'a,x\nb,y\n', { header: false }), 'NOT_FOUND', 'a text column', '"1", "2"');
+      await expectRefusal(
+        load('a.csv', 'a,x\nb,y\n', { header: false }),
+        'NOT_FOUND',
+        'columns of texts and of labels',
+        '"1", "2"',
+      );
       await expectRefusal(load('a.tsv', tabs), 'NOT_FOUND', '"ham"', 'header: false');
       await expectRefusal(load('a.csv', 'text,label,n\na,x\n'), 'INVALID_DATA', 'line 2,', '3 columns');
     });
@@ -220,7 +225,12 @@ describe('files as people have them', () => {
     it('are listed where a column is not found, or is not plain', async () => {
       const content = JSON.stringify(rows);
       const paths = '"review.title", "review.body"';
-      await expectRefusal(load('a.json', content), 'NOT_FOUND', 'a plain column review', 'review.title, review.body');
+      await expectRefusal(
+        load('a.json', content),
+        'NOT_FOUND',
+        'holds columns of its own',
+        'review.title, review.body',
+      );
       const typo = { ...options, textColumn: 'review.bdy' };
       await expectRefusal(load('a.json', content, typo), 'NOT_FOUND', paths, 'did you mean review.body?');
       const gap = `${JSON.stringify(rows[0])}\n{"review":null,"rating":1}`;

@@ -33,6 +33,7 @@ describe('csv', () => {
 
   it('writes one line, with tabs as well', () => {
     expect(csvLine(['a b', 'c\td', 1], '\t')).to.equal('a b\t"c\td"\t1\n');
+    expect(csvLine(['+49 30 1234', '=x', '=y'], ',', 2)).to.equal("+49 30 1234,=x,'=y\n");
   });
 
   it('is read back by a parser as it was written', () => {
