@@ -74,5 +74,8 @@ function checkpointHead({ head, config, tensors }: Checkpoint) {
 }
 
 function unusedNote(trained: readonly string[], wanted: readonly string[]): string {
-  return `The trained classifier is not used: its classes are ${listLabels(trained)}, the labels ${listLabels(wanted)}.`;
+  return (
+    `The trained classifier makes way for a new one, because its classes are ${listLabels(trained)}, ` +
+    `but the labels are ${listLabels(wanted)}.`
+  );
 }
