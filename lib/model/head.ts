@@ -74,5 +74,8 @@ function checkpointHead({ head, config, tensors }: Checkpoint) {
 }
 
 function unusedNote(trained: readonly string[], wanted: readonly string[]): string {
-  return `The model was trained for the labels ${listLabels(trained)}; the data have ${listLabels(wanted)}: it gets a new classifier.`;
+  return (
+    `The model was trained for the labels ${listLabels(trained)}. The labels are now ${listLabels(wanted)}, so it gets a ` +
+    'new classifier.'
+  );
 }

@@ -105,6 +105,10 @@ describe('holdout', () => {
     }
     const both = () => held(train, { holdout: true, split: { test: 0.1 } });
     await expectRefusal(both, 'INVALID_OPTION', 'Set either split or holdout, not both');
-    await expectRefusal(loadDataset('x', { holdout: true, splits: ['train'] }), 'INVALID_OPTION', 'Set either splits or holdout, not both');
+    await expectRefusal(
+      loadDataset('x', { holdout: true, splits: ['train'] }),
+      'INVALID_OPTION',
+      'Set either splits or holdout, not both',
+    );
   });
 });

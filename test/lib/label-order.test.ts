@@ -367,7 +367,9 @@ describe('the order of labels', function () {
       const args = ['--model', directory.path('model'), '--train-file', file, '--device', 'cpu', '--max-steps', '1'];
       const run = await runCli(['train', ...args, '--output', directory.path('out'), '--json']);
       expect(run.status, run.stderr).to.equal(0);
-      expect(run.stderr).to.contain('it gets a new classifier.').and.not.contain('classifier is new');
+      expect(run.stderr)
+        .to.contain('labels LABEL_0, LABEL_1, LABEL_2. The labels are now maybe, no, yes, so it gets a new classifier.')
+        .and.not.contain('classifier is new');
     });
   });
 
@@ -428,6 +430,29 @@ describe('the order of labels', function () {
       await using other = await TextClassifier.load(path(), { ...CPU, labels, head: 'fit' });
       expect(other.notes.join()).to.contain('its classes are no, maybe, yes').and.contain('classifier is new');
       expect(other.method?.kind).to.equal('lora');
+    });
+
+    it('is kept for its labels in any order, and makes way for a new one where the data have others', async () => {
+      const before = await scoresOf();
+      const rows = (labels: string[]) => texts.map((text, i) => `${text},${labels[i % labels.length]}`);
+      for (const [labels, kept] of [
+        [['yes', 'no', 'maybe'], true],
+        [['cold', 'hot'], false],
+      ] as const) {
+        const file = await write('data.csv', `text,label\n${rows([...labels]).join('\n')}\n`);
+        const run = await runCli([
+          ...['train', '--model', path(), '--train-file', file, '--no-holdout', '--device', 'cpu', '--json'],
+          ...['--learning-rate', '1e-12', '--max-steps', '1', '--output', directory.path(`out-${labels.length}`)],
+        ]);
+        expect(run.status, run.stderr).to.equal(0);
+        const note = 'makes way for a new one, because its classes are no, maybe, yes, but the labels are cold, hot.';
+        expect(run.stderr.includes(note), run.stderr).to.equal(!kept);
+        await using saved = await TextClassifier.load(directory.path(`out-${labels.length}`), CPU);
+        expect(saved.method?.kind).to.equal('lora');
+        expect([...saved.labels].sort()).to.deep.equal([...(kept ? adapter.labels : labels)].sort());
+        for (const [i, { scores }] of (kept ? await saved.predict(texts) : []).entries())
+          for (const name of adapter.labels) expect(scores[name]).to.be.closeTo(before[i]![name]!, 1e-4);
+      }
     });
 
     it("is the base's in its file where the adapter names none, whatever order the base was loaded in", async () => {
