@@ -445,7 +445,7 @@ describe('the order of labels', function () {
           ...['--learning-rate', '1e-12', '--max-steps', '1', '--output', directory.path(`out-${labels.length}`)],
         ]);
         expect(run.status, run.stderr).to.equal(0);
-        const note = 'makes way for a new one, because its classes are no, maybe, yes, but the labels are cold, hot.';
+        const note = 'labels no, maybe, yes. The labels are now cold, hot, so it gets a new classifier.';
         expect(run.stderr.includes(note), run.stderr).to.equal(!kept);
         await using saved = await TextClassifier.load(directory.path(`out-${labels.length}`), CPU);
         expect(saved.method?.kind).to.equal('lora');
