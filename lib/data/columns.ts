@@ -226,8 +226,9 @@ function find(
     const some = usual.slice(0, LISTED_NAMES).join(', ');
     const both = role === 'text' && needsLabel && usualColumn(names, LABEL_COLUMNS) === undefined;
     const ways = both ? `name both with ${flag} and ${option('labelColumn')}` : `name it with ${flag}`;
-    const what = both ? 'columns of texts and of labels' : `a ${role} column`;
-    throw missing(path, file, `${what} (${some}, ...)`, `${ways}${headerAdvice(file)}`);
+    const labels = LABEL_COLUMNS.slice(0, LISTED_NAMES).join(', ');
+    const alsoLabel = both ? ` and a label column (${labels}, ...)` : '';
+    throw missing(path, file, `a ${role} column (${some}, ...)${alsoLabel}`, `${ways}${headerAdvice(file)}`);
   }
   const inside = nested.filter((each) => each.startsWith(`${column}.`));
   if (nested.includes(column) || (names.includes(column) && inside.length === 0)) return column;

@@ -6,6 +6,8 @@ import { type DataRecord, type InvalidRow, placeUnit, readRecords } from './reco
 import { type Rows, skippingAdvice } from './rows.js';
 import type { ReadOptions } from './types.js';
 
+const SEVERAL_LABELS = 'with several labels';
+
 /** The longest label that a line is looked through for, in characters. */
 const MOST_LABEL_CHARACTERS = 200;
 
@@ -35,6 +37,8 @@ export async function readExamples(path: string, rows: Rows, options: ReadOption
   const ahead: InvalidRow[] = [];
   const refuse = ({ reason, place, error }: InvalidRow) => {
     if (options.skipInvalid) rows.skip(reason, place);
+    // Where a text may have several labels, hardly any row would be left.
+    else if (reason === SEVERAL_LABELS) throw error;
     else throw new BertuneError(error.code, `${error.message}; ${skippingAdvice()}`, { cause: error.cause });
   };
   const records = readRecords(path, {
@@ -85,8 +89,9 @@ function readExample(path: string, record: DataRecord, { text, pair, label }: Co
   if (name !== undefined) return { text: first, pair: second as string | undefined, label: name };
   if (Array.isArray(value) && value.length > 1) {
     const where = `${path}, ${placeUnit(path)} ${record.place}`;
-    const message = `${where}: several labels for one text are not supported yet: give each row one label`;
-    return { reason: 'with several labels', place: record.place, error: new BertuneError('INVALID_DATA', message) };
+    const several = 'several labels for one text are not supported yet: give each row one label';
+    const message = `Found ${value.length} labels in ${where}, but ${several}`;
+    return { reason: SEVERAL_LABELS, place: record.place, error: new BertuneError('INVALID_DATA', message) };
   }
   const expected = Array.isArray(value) ? 'one label' : 'a name or a number';
   const error = invalid(path, record, `${expected} for ${label}`, value);

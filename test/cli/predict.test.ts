@@ -85,8 +85,9 @@ describe('bertune predict, pairs and files', () => {
         expect(over.status).to.equal(1);
         expect(over.stderr).to.match(/^error \[OUTPUT_REFUSED\]: .* is the file that --file reads/);
       }
-      const top = await predict([...args, '--top-k', '2', '--no-text', '--prefix', '']);
-      expect(top.stderr).to.match(/^error \[INVALID_DATA\]: .*"label"/);
+      await writeFile(join(folder, 'taken.csv'), 'my_label,review\nyes,good\n');
+      const taken = await predict(['./model', '--file', 'taken.csv', '--text-column', 'review', '--prefix', 'my_']);
+      expect(taken.stderr).to.match(/^error \[INVALID_DATA\]: .*"my_label"/);
       const lines = await predict([...args, '--top-k', '2', '--no-text']);
       expect(Object.keys(parseLines(lines.stdout)[0]!)).to.deep.equal([
         ...['id', 'label', 'predicted_label', 'predicted_score', 'predicted_top'],

@@ -176,6 +176,11 @@ describe('dataset', () => {
       ['a text that is no string', '{"text": 5, "label": "joy"}', 'a string for text'],
       ['a text that is missing', '{"label": "joy"}', 'a string for text'],
       ['a label that is an object', '{"text": "a", "label": {"id": 1}}', 'found {"id":1}'],
+      [
+        'several labels',
+        '{"text": "a", "label": ["joy", "fear"]}',
+        'several labels for one text are not supported yet: give each row one label',
+      ],
       ['a label that is a list', '{"text": "a", "label": ["joy"]}', 'one label for label'],
       ['a label that is missing', '{"text": "a"}', 'found none'],
       ['an empty label', '{"text": "a", "label": " "}', 'found none'],
@@ -199,7 +204,8 @@ describe('dataset', () => {
       await expectRefusal(
         load('a.jsonl', '{"txt": "a", "lbl": "b"}\n'),
         'NOT_FOUND',
-        'columns of texts and of labels',
+        'a text column',
+        'and a label column',
         '"txt", "lbl"',
         'textColumn and labelColumn',
       );

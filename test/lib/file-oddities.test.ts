@@ -153,7 +153,8 @@ describe('files as people have them', () => {
       await expectRefusal(
         load('a.csv', 'a,x\nb,y\n', { header: false }),
         'NOT_FOUND',
-        'columns of texts and of labels',
+        'a text column',
+        'and a label column',
         '"1", "2"',
       );
       await expectRefusal(load('a.tsv', tabs), 'NOT_FOUND', '"ham"', 'header: false');
