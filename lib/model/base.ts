@@ -84,7 +84,7 @@ export async function findBase(directory: string, adapter: Adapter, options: Fin
     );
   }
   const isId = baseKind === 'hub' || baseRevision;
-  const folders = isId ? '' : ` (no such folder: ${await looked(await placesOf(directory, adapter))})`;
+  const folders = isId ? '' : ` (${await looked(await placesOf(directory, adapter))})`;
   const found = await findSettled(named, { ...options, ...(baseRevision ? { revision: baseRevision } : {}) }).catch(
     (cause) => {
       if (!(cause instanceof BertuneError) || cause.code === 'ABORTED' || cause.code === 'INVALID_OPTION') throw cause;
