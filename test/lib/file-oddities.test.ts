@@ -251,6 +251,10 @@ describe('files as people have them', () => {
           ['5.0', 'good'],
           ['5.0', 'good'],
         ],
+        [
+          ['1', '1.0', '2', 'N/A'],
+          ['1', '2', 'N/A'],
+        ],
         [['-0.0', '0'], ['0']],
       ] as const) {
         const content = `text,label\n${written.map((label) => `a,${label}\n`).join('')}`;
