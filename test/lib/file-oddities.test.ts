@@ -304,4 +304,18 @@ describe('files as people have them', () => {
       await expectRefusal(load('a.csv', 'id,text\n1,a\n'), 'NOT_FOUND', 'a label column', '"id", "text"');
     });
   });
+
+  it('skip the same elements of an array as of JSON lines', async () => {
+    const elements = ['{"text":"a","label":"x"}', 'null', '5', '[1, {"b": 2}]', '"s, ]"', '{"text":"b","label":"y"}'];
+    for (const [name, content] of [
+      ['odd.json', `[${elements.join(', ')}, 7]`],
+      ['odd.jsonl', `${elements.join('\n')}\n7\n`],
+    ] as const) {
+      const { train, notes } = await load(name, content, { skipInvalid: true });
+      expect(train!.texts).to.deep.equal(['a', 'b']);
+      expect(notes![0]).to.contain('skipped 5 of 7 rows: 5 without a JSON object');
+      const refused = await load(name, content).catch((error) => error.message);
+      expect(refused).to.match(/Expected a JSON object in .*, but found null;/);
+    }
+  });
 });
