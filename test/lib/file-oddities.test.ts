@@ -318,4 +318,9 @@ describe('files as people have them', () => {
       expect(refused).to.match(/Expected a JSON object in .*, but found null;/);
     }
   });
+
+  it('end their lines as most of them end', async () => {
+    const { train } = await load('cr.csv', 'text,label\rone\nmore,x\rtwo,y\rthree,x\r');
+    expect(train!.texts).to.deep.equal(['one\nmore', 'two', 'three']);
+  });
 });
