@@ -323,4 +323,10 @@ describe('files as people have them', () => {
     const { train } = await load('cr.csv', 'text,label\rone\nmore,x\rtwo,y\rthree,x\r');
     expect(train!.texts).to.deep.equal(['one\nmore', 'two', 'three']);
   });
+
+  it('suggest no number for another', async () => {
+    const refused = load('numbered.csv', 'a,x\nb,y\n', { header: false, textColumn: '7' });
+    const message = await refused.catch((error) => error.message);
+    expect(message).to.contain('Expected a column 7').and.not.contain('did you mean');
+  });
 });
