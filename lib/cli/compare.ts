@@ -233,7 +233,7 @@ async function loadData(
   expectClasses(data);
   const summary = await summarize(data, { signal });
   const limits = await embeddedModelNotes(experiment.model, data.train!, signal);
-  return dataRecord(data, source, { ...summary, notes: [...summary.notes, ...limits] }, signal);
+  return dataRecord(data, source, { ...summary, notes: [...summary.notes, ...limits] });
 }
 
 async function carryOut(

@@ -21,7 +21,7 @@ import { logOf } from '../run/execute.js';
 import { type DataSource, type Experiment, sourceWords } from '../run/experiment.js';
 import { runProgress } from '../run/progress.js';
 import { errorRecord, Run } from '../run/run.js';
-import { RESULTS_FILE } from '../run/trained-on.js';
+import { TRAINING_ROWS_FILE, writeTrainingRows } from '../run/training-rows.js';
 import { removeCheckpoints } from '../training/checkpoint/directories.js';
 import type { TrainResult } from '../training/events.js';
 import {
@@ -67,9 +67,10 @@ interface TrainArguments
 }
 
 const STATE_FILE = 'trainer_state.json';
+const RESULTS_FILE = 'results.json';
 
 /** What a run may write or remove in --output ... */
-const OUTPUT_FILES = [...MODEL_FILES, STATE_FILE, RESULTS_FILE, REPORT_FILE];
+const OUTPUT_FILES = [...MODEL_FILES, STATE_FILE, TRAINING_ROWS_FILE, RESULTS_FILE, REPORT_FILE];
 
 /** ... and where an adapter brings the weights under it. */
 const OWN_BASE_FILES = MODEL_FILES.map((name) => `${OWN_BASE}/${name}`);
@@ -121,7 +122,7 @@ async function train(options: TrainArguments): Promise<void> {
         if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
         const summary = await run.summary(signal);
         for (const line of [...summaryLines(summary), ...unmeasured(run.splits, options)]) progress.note(line);
-        const dataWords = await dataRecord(run.data, sourceWords(data), summary, signal);
+        const dataWords = dataRecord(run.data, sourceWords(data), summary);
         // Those of the run before, once this one is about to begin.
         if (options.overwrite && !continues) await removeCheckpoints(options.output);
         const { record, saved } = await carryOut(run, dataWords, options, progress, signal);
@@ -207,7 +208,14 @@ async function carryOut(
   run.trainer.on('progress', (state) => progress.update(run.experiment.title, runProgress(state)));
   run.trainer.on('log', (row) => progress.note(logLine(row)));
   run.trainer.on('epoch', (summary) => progress.note(epochLine(summary)));
-  run.trainer.on('save', ({ directory }) => progress.note(`saved ${directory}`));
+  let recorded: Promise<void> | undefined;
+  run.trainer.on('save', ({ directory }) => {
+    progress.note(`saved ${directory}`);
+    // A process that is killed leaves its checkpoints.
+    recorded ??= writeTrainingRows(run.data, output).catch((cause) =>
+      progress.note(`note: ${errorRecord(cause).message}`),
+    );
+  });
   const log = await logOf(run);
   let trained: TrainResult | undefined;
   let saved: Saved | undefined;
@@ -223,6 +231,7 @@ async function carryOut(
     progress.clear();
     throw await keepState(run, data, cause, { started, trained, saved }, options, progress);
   } finally {
+    await recorded;
     await log?.close().catch((cause) => progress.note(`note: ${errorRecord(cause).message}`));
   }
 }
@@ -232,6 +241,7 @@ async function saveModel(run: Run, output: string, progress: Progress): Promise<
   const saved = await saveSomewhere(output, async (directory) => {
     await saveModelTo(modelOf(run.model), directory, { overwrite: directory === output });
     await writeJson(join(directory, STATE_FILE), run.trainer.state);
+    await writeTrainingRows(run.data, directory);
   });
   if (saved.refusal !== null) progress.note(`note: ${output} cannot be written: the model goes to ${saved.directory}`);
   return saved;

@@ -238,7 +238,8 @@ function find(
       `The column ${column} in ${path} holds columns of its own: name one of ${inside.join(', ')} with ${flag}`,
     );
   }
-  const near = nearest(column, [...names, ...nested]);
+  // Numbers that are alike are other columns.
+  const near = file.sample === undefined ? nearest(column, [...names, ...nested]) : undefined;
   const advice = near === undefined ? `name it with ${flag}` : `did you mean ${near}?`;
   throw missing(path, file, `a column ${column}`, advice);
 }

@@ -98,7 +98,8 @@ class DelimitedRecords {
     const [line = '', excelDelimiter] = EXCEL_DELIMITER.exec(head) ?? [];
     this.start = line.length;
     this.lines = line === '' ? 0 : 1;
-    this.lineEnd = head.includes('\r') && !head.includes('\n') ? '\r' : '\n';
+    // A text may hold the other: what ends most lines ends all.
+    this.lineEnd = count(head.replaceAll('\r\n', '\n'), '\r') > count(head, '\n') ? '\r' : '\n';
     this.delimiter = options.delimiter ?? excelDelimiter ?? this.sniffDelimiter(head);
     this.parser = new Parser({
       delimiter: this.delimiter,

@@ -18,8 +18,9 @@ const LARGE = 0.1;
 /**
  * Draws parts of a split in a seeded random order, the same on every machine and whatever the order of the labels.
  *
- * Rows of the same text go to the same part. Every class gives its share, rounded so that the sum is that of all rows,
- * and keeps at least one row.
+ * Rows of the same text, but for case and spaces, go to the same part. Every class gives its share and keeps at least one
+ * row. Shares are rounded so that the sum is that of all rows: by the largest remainder, and a class gives one row before
+ * another gives two. What a class owes to one part counts for the next, so that a class too small for all is in one.
  *
  * @returns the part of each row (N): 1 for the first fraction, 2 for the second, ...; 0 for those that stay
  */
@@ -29,8 +30,7 @@ export function* drawParts(split: Split, { fractions, seed, stratify }: DrawOpti
   const { group, count } = yield* groupByText(split);
   const part = new Uint8Array(texts.length);
   const rowsOf = yield* rowsOfGroups(group, count);
-  const byClass = yield* groupsByClass(randomOrder(seed, texts.length), group, labels, labelNames);
-  const largestFirst = [...byClass].sort((a, b) => b.rows - a.rows);
+  const classes = yield* groupsByClass(randomOrder(seed, texts.length), group, labels, labelNames);
   const left = countLabels(labels, labelNames.length);
 
   /** Takes a group, unless it is the last of a class. */
@@ -43,7 +43,7 @@ export function* drawParts(split: Split, { fractions, seed, stratify }: DrawOpti
     for (const row of rows) part[row] = mark;
     return true;
   };
-  /** Takes as many rows of some groups as are wanted, or fewer. */
+  /** Takes as many rows of a class's groups as are wanted, or fewer. */
   function* draw(groups: readonly number[], wanted: number, mark: number): Slices<number> {
     let taken = 0;
     for (const most of [Math.max(1, wanted * LARGE), wanted]) {
@@ -57,20 +57,81 @@ export function* drawParts(split: Split, { fractions, seed, stratify }: DrawOpti
     }
     return taken;
   }
-
-  for (const [i, fraction] of fractions.entries()) {
-    let seen = 0;
-    let owed = 0;
-    for (const { groups, rows } of byClass) {
-      seen += rows;
-      owed += yield* draw(groups, Math.round(seen * fraction) - owed, i + 1);
-    }
-    // What some classes could not give comes from those that have most to give.
-    for (const { groups } of largestFirst) {
-      owed += yield* draw(groups, Math.round(texts.length * fraction) - owed, i + 1);
+  /** Takes up to so many rows more of the classes that owe most, a group of each in turn. */
+  function* drawMore(owing: readonly DrawnClass[], wanted: number, mark: number): Slices<void> {
+    let missing = wanted;
+    let open = owing.map(({ groups }) => ({ groups, next: 0 }));
+    while (missing > 0 && open.length > 0) {
+      for (const each of open) {
+        for (let isTaken = false; !isTaken && each.next < each.groups.length; each.next++) {
+          if (each.next % PIECES === 0) yield;
+          const rows = rowsOf(each.groups[each.next]!);
+          isTaken = part[rows[0]!] === 0 && rows.length <= missing && take(rows, mark);
+          if (isTaken) missing -= rows.length;
+        }
+      }
+      open = open.filter(({ groups, next }) => next < groups.length);
     }
   }
+
+  const given = new Map(classes.map((each) => [each, 0]));
+  let share = 0;
+  for (const [i, fraction] of fractions.entries()) {
+    share += fraction;
+    const total = Math.round(texts.length * fraction);
+    const owed = classes.map((each) => each.rows * share - given.get(each)!);
+    let missing = total;
+    for (const [c, wanted] of apportion(owed, total).entries()) {
+      missing -= yield* draw(classes[c]!.groups, Math.min(wanted, missing), i + 1);
+    }
+    const owing = classes.map((each, c) => ({ each, owed: owed[c]! - drawnOf(each, i + 1) }));
+    yield* drawMore(
+      owing.sort((a, b) => b.owed - a.owed).map(({ each }) => each),
+      missing,
+      i + 1,
+    );
+    for (const each of classes) given.set(each, given.get(each)! + drawnOf(each, i + 1));
+  }
   return part;
+
+  function drawnOf({ groups }: DrawnClass, mark: number): number {
+    let rows = 0;
+    for (const index of groups) {
+      const own = rowsOf(index);
+      if (part[own[0]!] === mark) rows += own.length;
+    }
+    return rows;
+  }
+}
+
+/**
+ * Rounds what each of some classes owes so that the sum is `total`, where they owe that: down, then up those of the largest
+ * remainders, first those that would give one in place of none.
+ */
+function apportion(owed: readonly number[], total: number): number[] {
+  // Sums of fractions are not exact.
+  const exact = owed.map((rows) => Math.max(0, Math.round(rows * 1e6) / 1e6));
+  const rounded = exact.map(Math.floor);
+  const remainders = exact.map((rows, i) => ({ i, rest: rows - rounded[i]!, rows, isFirst: rows >= 0.5 && rows < 1 }));
+  remainders.sort(
+    (a, b) =>
+      Number(b.isFirst) - Number(a.isFirst) || Math.round((b.rest - a.rest) * 1e6) || a.rows - b.rows || a.i - b.i,
+  );
+  let more = total - rounded.reduce((sum, rows) => sum + rows, 0);
+  for (const { i, rest } of remainders) {
+    if (more <= 0) break;
+    if (rest === 0) continue;
+    rounded[i]! += 1;
+    more -= 1;
+  }
+  return rounded;
+}
+
+/** A class with its groups in the order in which they are drawn. */
+interface DrawnClass {
+  readonly name: string;
+  readonly groups: number[];
+  rows: number;
 }
 
 /** The rows of each group, in order. */
@@ -93,8 +154,8 @@ function* groupsByClass(
   group: Int32Array,
   labels: Int32Array,
   names: readonly string[],
-): Slices<{ groups: number[]; rows: number }[]> {
-  const classes = names.map((name) => ({ name, groups: [] as number[], rows: 0 }));
+): Slices<DrawnClass[]> {
+  const classes: DrawnClass[] = names.map((name) => ({ name, groups: [], rows: 0 }));
   const classOf = new Int32Array(group.length).fill(-1);
   for (const [i, row] of order.entries()) {
     const index = group[row]!;

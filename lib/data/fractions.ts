@@ -2,8 +2,8 @@ import { BertuneError } from '../errors.js';
 import { option } from '../option-names.js';
 import { expectBoolean, expectNumberInRange, expectObject, expectSeed, invalidOption } from '../options.js';
 import type { Slices } from '../time-slice.js';
-import { rowsDigest } from './digest.js';
 import { drawParts } from './draw.js';
+import { selectRows } from './select.js';
 import { HELD_OUT_NAMES, type HeldOutName, type Split, type SplitOptions, type TextDataset } from './types.js';
 
 const FRACTION = { min: 0, max: 1, minExclusive: true, maxExclusive: true };
@@ -79,18 +79,10 @@ export function* drawSplits(data: TextDataset, options: SplitOptions): Slices<Te
       seed,
       stratified: stratify,
       rows: Object.fromEntries([rest, ...taken].map(({ name, texts }) => [name, texts.length])),
-      digest: yield* rowsDigest(taken),
     },
   };
 }
 
 function select(train: Split, name: string, part: Uint8Array, mark: number): Split {
-  const chosen = (_: unknown, row: number) => part[row] === mark;
-  return {
-    ...train,
-    name,
-    texts: train.texts.filter(chosen),
-    ...(train.pairs && { pairs: train.pairs.filter(chosen) }),
-    labels: train.labels.filter(chosen),
-  };
+  return { ...selectRows(train, (row) => part[row] === mark), name };
 }

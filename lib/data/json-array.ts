@@ -147,6 +147,8 @@ type Next = 'first' | 'object' | 'separator' | 'end';
 class ObjectSplitter {
   private depth = 0;
   private inString = false;
+  /** Whether in an element that is neither object nor array. */
+  private inScalar = false;
   private escaped = false;
   private next: Next = 'first';
   /** What follows the array in its object. */
@@ -179,27 +181,42 @@ class ObjectSplitter {
           this.addTail(piece.slice(at));
           return;
         }
+        if (this.inScalar) {
+          if (code !== 0x2c && code !== 0x5d && code > 0x20) continue;
+          this.inScalar = false;
+          this.addElement(piece.slice(start, at));
+        }
         if (code <= 0x20) continue;
-        if (code === 0x7b && this.next !== 'separator') {
+        if ((code === 0x7b || code === 0x5b) && this.next !== 'separator') {
           this.depth = 1;
           this.startLine = this.line;
           start = at;
         } else if (code === 0x2c && this.next === 'separator') this.next = 'object';
         else if (code === 0x5d && this.next !== 'object') this.next = 'end';
-        else {
+        else if (this.next !== 'separator' && code !== 0x2c && code !== 0x5d) {
+          // A string, a number or a word: the records say what they think of it.
+          this.inScalar = true;
+          this.inString = code === 0x22;
+          this.startLine = this.line;
+          start = at;
+        } else {
           const expected = this.next === 'separator' ? 'a comma or a closing ]' : 'a JSON object';
           throw this.objects.invalid(this.line, expected, piece.slice(at, at + 60));
         }
       } else if (code === 0x22) this.inString = true;
       else if (code === 0x7b || code === 0x5b) this.depth++;
       else if ((code === 0x7d || code === 0x5d) && --this.depth === 0) {
-        this.objects.add(this.rest + piece.slice(start, at + 1), this.startLine);
-        this.rest = '';
-        this.next = 'separator';
+        this.addElement(piece.slice(start, at + 1));
       }
     }
-    if (this.depth > 0) this.rest += piece.slice(start);
+    if (this.depth > 0 || this.inScalar) this.rest += piece.slice(start);
     expectRow(this.path, this.startLine, this.rest.length);
+  }
+
+  private addElement(end: string): void {
+    this.objects.add(this.rest + end, this.startLine);
+    this.rest = '';
+    this.next = 'separator';
   }
 
   end(): void {

@@ -172,12 +172,19 @@ export class Rows {
     this.unlabelled = 0;
   }
 
-  /** Where all labels of a file are numbers, `5.0` is `5`, as it is in JSON and in a table with gaps. */
+  /**
+   * Where all labels of a file are numbers, `5.0` is `5`, as it is in JSON and in a table with gaps. Beside names it is so
+   * where `5` occurs too.
+   */
   private shortenNumbers(): void {
     const written = this.names.slice(this.start.names);
-    if (written.every((label) => SHORT_NUMBER.test(label))) {
+    const short = (label: string) => label.replace(/\.0+$/, '').replace(/^-0$/, '0');
+    const numbers = written.filter(isNumber);
+    const isWhole = numbers.length === written.length;
+    const known = new Set(written);
+    if (numbers.every((label) => SHORT_NUMBER.test(label))) {
       for (const [i, label] of written.entries()) {
-        this.names[this.start.names + i] = label.replace(/\.0+$/, '').replace(/^-0$/, '0');
+        if (isNumber(label) && (isWhole || known.has(short(label)))) this.names[this.start.names + i] = short(label);
       }
     }
     const padded = written.find((label) => /^0\d+$/.test(label) && written.includes(label.replace(/^0+(?=\d)/, '')));

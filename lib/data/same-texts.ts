@@ -13,13 +13,13 @@ export interface TextGroups {
   readonly count: number;
 }
 
-/** Which rows have the same text, or pair of texts, to the letter. */
+/** Which rows have the same text, or pair of texts, but for case and spaces. */
 export function* groupByText(split: Split): Slices<TextGroups> {
   const rows = split.texts.length;
   const group = new Int32Array(rows);
   const known = new Map<string, number>();
   for (let row = 0; row < rows; row++) {
-    const key = textKey(split, row);
+    const key = foldedKey(split, row);
     let index = known.get(key);
     if (index === undefined) {
       index = known.size;
@@ -29,6 +29,11 @@ export function* groupByText(split: Split): Slices<TextGroups> {
     if (row % PIECES === 0) yield;
   }
   return { group, count: known.size };
+}
+
+/** What two rows have in common whose texts differ in case and spaces alone. */
+export function foldedKey({ texts, pairs }: Pick<Split, 'texts' | 'pairs'>, row: number): string {
+  return pairs === undefined ? foldText(texts[row]!) : `${foldText(texts[row]!)}\0${foldText(pairs[row]!)}`;
 }
 
 /** A text without what differs between copies by accident: case, outer spaces, runs of spaces. */

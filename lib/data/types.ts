@@ -42,8 +42,6 @@ export interface HeldOut {
   readonly stratified: boolean;
   /** Rows of the splits that were made, and of what stayed in `train`. */
   readonly rows: Readonly<Partial<Record<SplitName, number>>>;
-  /** SHA-256 of the rows that were taken, in hexadecimal. */
-  readonly digest: string;
 }
 
 /** The splits that can be taken out of the training split, in the order in which they are drawn. */

@@ -123,9 +123,7 @@ export interface DataRecord {
   readonly labels: readonly string[];
   /** Examples by split. */
   readonly splits: Readonly<Record<string, number>>;
-  /** SHA-256 of the training rows, in hexadecimal. */
-  readonly train_digest?: string;
-  /** What was taken out of the training rows: `evaluate` finds the same rows by it. */
+  /** What was taken out of the training rows. */
   readonly held_out?: HeldOut;
   readonly summary?: DatasetSummary;
 }

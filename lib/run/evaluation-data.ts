@@ -1,9 +1,10 @@
+import { selectRows } from '../data/select.js';
 import type { DatasetOptions, Split, SplitName } from '../data/types.js';
 import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import { isFile } from '../files/input.js';
 import { formatCount } from '../report/format.js';
-import { TrainedOn } from './trained-on.js';
+import { type RowPlace, TrainingRows } from './training-rows.js';
 
 /** What is measured, and what is to be known about it. */
 export interface EvaluationData {
@@ -15,91 +16,150 @@ export interface EvaluationData {
 export interface EvaluationChoice {
   /** The model, as it was given. */
   readonly model: string;
-  /** Which split. Defaults to `test`, or to the whole of a file that was not trained on. */
+  /** Which split. Defaults to `test`, or to the whole of a file that the training knew nothing of. */
   readonly split?: SplitName | undefined;
   readonly dataset: DatasetOptions;
   readonly signal: AbortSignal;
 }
 
 /**
- * A file to measure a model on.
+ * A file to measure a model on: all of its rows.
  *
  * @throws BertuneError as loadDataset
  */
 export async function fileToMeasure(file: string, choice: EvaluationChoice): Promise<EvaluationData> {
   const { model, dataset, signal } = choice;
   const { test, notes = [] } = await loadDataset({ test: file }, { ...dataset, signal });
-  const split = test!;
-  const trainedOn = await TrainedOn.of(model);
-  const divided = await trainedOn?.divide(split, signal);
-  if (divided !== undefined) {
-    const [all, trained] = [split.texts.length, divided.train!.texts.length].map(formatCount);
-    return {
-      split,
-      notes: [
-        ...notes,
-        `the model was trained on ${trained} of these ${all} rows; with --data ${file} those that were held out are measured`,
-      ],
-    };
-  }
-  return { split, notes: [...notes, ...(await trainingNotes(trainedOn, split, signal))] };
+  const rows = await TrainingRows.of(model);
+  return wholeSplit(test!, notes, (await rows?.places(test!, signal)) ?? [], ` with --data ${file}`);
 }
 
 /**
- * The split of a data set to measure a model on. Of data that rows were held out of in training, it is these same rows.
+ * The split of a data set to measure a model on. What it does not have as files is found in its training rows: those that
+ * were held out for it when the model was trained, whatever their order and whatever was added.
  *
- * @throws BertuneError as loadDataset; INVALID_DATA where the data have changed since they were trained on; NOT_FOUND
- *   where nothing was held out for the split
+ * @throws BertuneError as loadDataset; INVALID_DATA where all rows were trained on; NOT_FOUND where none was held out for
+ *   the split
  */
 export async function splitToMeasure(source: string, choice: EvaluationChoice): Promise<EvaluationData> {
   const { model, split: name = 'test', dataset, signal } = choice;
+  const rows = await TrainingRows.of(model);
   const isOneFile = await isFile(source);
-  const trainedOn = await TrainedOn.of(model);
-  const isDrawn = name === 'train' || trainedOn?.heldOut?.[name] !== undefined;
-  const whole =
-    isOneFile || (trainedOn?.heldOut !== undefined && isDrawn)
-      ? await loadDataset(source, { ...dataset, splits: ['train'], signal })
-      : undefined;
-  const { train, notes = [] } = whole ?? {};
-  const divided = train && (await trainedOn?.divide(train, signal));
-  if (divided !== undefined) {
-    const split = divided[name];
-    if (split === undefined) throw notHeldOut(source, name);
-    const note =
-      name === 'train'
-        ? TRAINED_ON
-        : `measured: the ${formatCount(split.texts.length)} rows of ${source} that were held out for ${name} when the model was trained`;
-    return { split, notes: [...notes, note] };
+  const only = (split: SplitName) => loadDataset(source, { ...dataset, splits: [split], signal });
+  const isInTrain = isOneFile || name === 'train';
+  // What a folder lacks may be among its training rows.
+  const data = isInTrain
+    ? await only('train')
+    : rows === undefined
+      ? await only(name)
+      : await loadDataset(source, { ...dataset, signal });
+  const { notes = [] } = data;
+  const own = isInTrain ? undefined : data[name];
+  if (own !== undefined) return wholeSplit(own, notes, (await rows?.places(own, signal)) ?? []);
+  const train = data.train!;
+  const places = (await rows?.places(train, signal)) ?? [];
+  if (places.some((place) => place !== 'new')) {
+    const chosen = chooseRows(train, places, source, choice.split);
+    return { ...chosen, notes: [...notes, ...chosen.notes] };
   }
-  if (trainedOn?.heldOut !== undefined && (isDrawn || isOneFile) && trainedOn.isSource(source)) throw changed(source);
-  if (train !== undefined && isOneFile && (choice.split ?? 'train') === 'train') {
-    const { length } = train.texts;
-    const note = `measured: ${length === 1 ? 'the only row' : `all ${formatCount(length)} rows`} of ${source}`;
-    return { split: train, notes: [...notes, note, ...(await trainingNotes(trainedOn, train, signal))] };
-  }
-  const data = await loadDataset(source, { ...dataset, splits: [name], signal });
-  const split = data[name]!;
-  return { split, notes: [...(data.notes ?? []), ...(await trainingNotes(trainedOn, split, signal))] };
+  if (choice.split !== 'train' && (!isOneFile || choice.split !== undefined)) await only(name);
+  const { length } = train.texts;
+  const all = `measured: ${length === 1 ? 'the only row' : `all ${formatCount(length)} rows`} of ${source}`;
+  return { split: train, notes: isOneFile ? [...notes, all] : notes };
 }
 
 const TRAINED_ON = 'the model was trained on these rows: how it does on them says little about new texts';
 
-async function trainingNotes(trainedOn: TrainedOn | undefined, split: Split, signal: AbortSignal): Promise<string[]> {
-  return (await trainedOn?.isTrainingSplit(split, signal)) ? [TRAINED_ON] : [];
+/** A split of its own, and how much of it was trained on. */
+function wholeSplit(
+  split: Split,
+  notes: readonly string[],
+  places: readonly RowPlace[],
+  heldOutWith?: string,
+): EvaluationData {
+  const { train, test } = countPlaces(places);
+  if (train === 0) return { split, notes };
+  if (train === places.length) return { split, notes: [...notes, TRAINED_ON] };
+  const advice = heldOutWith !== undefined && test > 0 ? `;${heldOutWith} those that were held out are measured` : '';
+  const trained = `the model was trained on ${formatCount(train)} of these ${formatCount(places.length)} rows`;
+  return { split, notes: [...notes, `${trained}${advice}`] };
 }
 
-function notHeldOut(source: string, name: SplitName): BertuneError {
-  const other = name === 'test' ? 'validation' : 'test';
+/** The rows of some that the training knew, for a split or the one that says most of new texts. */
+function chooseRows(
+  split: Split,
+  places: readonly RowPlace[],
+  source: string,
+  name: SplitName | undefined,
+): EvaluationData {
+  const counts = countPlaces(places);
+  const wanted: RowPlace = counts[name ?? 'test'] > 0 ? (name ?? 'test') : 'new';
+  if (name !== undefined && wanted === 'new') throw notHeldOut(source, name, counts);
+  // A file of validation rows was asked for by its name.
+  if (wanted === 'new' && counts.train === 0) {
+    const held = `${formatCount(counts.validation)} of these ${formatCount(places.length)} rows were held out for validation`;
+    return { split, notes: [`${held} when the model was trained`] };
+  }
+  if (counts[wanted] === 0) throw allTrained(source, counts);
+  const count = counts[wanted] === 1 ? 'row' : `${formatCount(counts[wanted])} rows`;
+  const one = counts[wanted] === 1;
+  const how = {
+    train: 'that the model was trained on',
+    validation: `that ${one ? 'was' : 'were'} held out for validation when the model was trained`,
+    test: `that ${one ? 'was' : 'were'} held out for test when the model was trained`,
+    new: `that ${one ? 'is' : 'are'} new to the model`,
+  }[wanted];
+  return {
+    split: selectRows(split, (row) => places[row] === wanted),
+    notes: [
+      `measured: the ${count} of ${source} ${how}`,
+      ...rest(counts, wanted, places.length),
+      ...(wanted === 'train' ? [TRAINED_ON] : []),
+    ],
+  };
+}
+
+type Counts = Readonly<Record<RowPlace, number>>;
+
+function countPlaces(places: readonly RowPlace[]): Counts {
+  const counts = { train: 0, validation: 0, test: 0, new: 0 };
+  for (const place of places) counts[place] += 1;
+  return counts;
+}
+
+/** A line on the rows that are not measured. */
+function rest(counts: Counts, wanted: RowPlace, total: number): string[] {
+  const kinds = (
+    [
+      ['train', 'trained on'],
+      ['test', 'held out for test'],
+      ['validation', 'held out for validation'],
+      ['new', 'new'],
+    ] as const
+  ).filter(([place]) => place !== wanted && counts[place] > 0);
+  if (kinds.length === 0) return [];
+  const words = kinds.map(([place, what], i) => {
+    const [singular, plural] = place === 'new' ? ['is', 'are'] : ['was', 'were'];
+    const of = i === 0 ? ` of ${formatCount(total)} rows` : '';
+    return `${formatCount(counts[place])}${of} ${counts[place] === 1 ? singular : plural} ${what}`;
+  });
+  return [`${[words.slice(0, -1).join(', '), words.at(-1)].filter(Boolean).join(' and ')}: not measured`];
+}
+
+function notHeldOut(source: string, name: SplitName, counts: Counts): BertuneError {
+  const other = (['test', 'validation', 'train'] as const).find((each) => counts[each] > 0);
+  const what = name === 'train' ? 'trained on' : `held out for ${name} when the model was trained`;
   return new BertuneError(
     'NOT_FOUND',
-    `No rows of ${source} were held out for ${name} when the model was trained: --split ${other} measures those that were`,
+    `No rows of ${source} were ${what}: --split ${other} measures those that it has`,
   );
 }
 
-function changed(source: string): BertuneError {
+function allTrained(source: string, { train, validation }: Counts): BertuneError {
+  const held = validation > 0 ? ', or those that were held out for validation with --split validation' : '';
   return new BertuneError(
     'INVALID_DATA',
-    `${source} is not what the model was trained on any more, or is read with other columns or labels: the rows that were ` +
-      'held out cannot be told from the others. Name a file of rows that were not trained on with --test-file',
+    `The model was trained on ${validation > 0 ? '' : 'all '}${formatCount(train)} rows of ${source}, so they say little about ` +
+      `new texts, and none was held out for test: measure it on rows that it has not seen${held}, or on these all the same with --split train`,
   );
 }

@@ -40,6 +40,8 @@ describe('rows held out on the command line', function () {
       const whole = await evaluate('--test-file', file, '--json');
       expect(JSON.parse(whole.stdout).examples).to.equal(60);
       expect(whole.stderr).to.contain('the model was trained on 48 of these 60 rows');
+      const chosen = await evaluate('--data', file, '--split', 'validation', '--json');
+      expect(JSON.parse(chosen.stdout).examples).to.equal(6);
 
       const other = join(folder, 'other.csv');
       await writeFile(other, 'text,label\nnew,good\n');
@@ -47,11 +49,26 @@ describe('rows held out on the command line', function () {
       expect(JSON.parse(unknown.stdout).examples).to.equal(1);
       expect(unknown.stderr).to.contain(`measured: the only row of ${other}`);
       await writeRows(file, 'one more,good\n');
-      const changed = await evaluate('--data', file);
-      expect(changed).to.include({ status: 1, stdout: '' });
-      expect(changed.stderr).to.match(
-        /^error \[INVALID_DATA\]: .*is not what the model was trained on any more.*--test-file/,
+      const changed = await evaluate('--data', file, '--json');
+      expect(JSON.parse(changed.stdout)).to.deep.include({ examples: 6, confusion: test.confusion });
+      expect(changed.stderr).to.contain(
+        '48 of 61 rows were trained on, 6 were held out for validation and 1 is new: not measured',
       );
+
+      // The same rows in another order, another format, another case and under another name.
+      const [, ...lines] = (await readFile(file, 'utf8')).trim().split('\n');
+      const records = lines.reverse().map((line) => line.split(',')) as [string, string][];
+      const shuffled = join(folder, 'shuffled.jsonl');
+      await writeFile(
+        shuffled,
+        records.map(([text, label]) => JSON.stringify({ text: `${text.toUpperCase()} `, label })).join('\n'),
+      );
+      const shuffledAgain = await evaluate('--data', shuffled, '--json');
+      expect(JSON.parse(shuffledAgain.stdout).examples).to.equal(6);
+      const kept = JSON.parse(await readFile(join(output, 'training_rows.json'), 'utf8'));
+      expect(Object.values(kept).map((packed) => Buffer.from(packed as string, 'base64').length / 6)).to.deep.equal([
+        48, 6, 6,
+      ]);
     });
   });
 
@@ -64,9 +81,16 @@ describe('rows held out on the command line', function () {
       expect(without.stderr).to.match(/^note: nothing is measured, .*leave out --no-holdout$/m);
       expect(without.stderr).to.not.contain('-fraction');
       expect(without.stdout).to.not.match(/measured|Validation Loss| - /);
-      const evaluated = await runCli(['evaluate', '--model', output, '--data', file, '--json']);
-      expect(JSON.parse(evaluated.stdout).examples).to.equal(60);
-      expect(evaluated.stderr).to.contain('the model was trained on these rows');
+      const evaluated = await runCli(['evaluate', '--model', output, '--data', file]);
+      expect(evaluated).to.include({ status: 1, stdout: '' });
+      expect(evaluated.stderr).to.match(
+        /^error \[INVALID_DATA\]: The model was trained on all 60 rows of .*--split train/,
+      );
+      await writeRows(file, 'one more,good\n');
+      const added = await runCli(['evaluate', '--model', output, '--data', file, '--json']);
+      expect(JSON.parse(added.stdout).examples).to.equal(1);
+      expect(added.stderr).to.contain('60 of 61 rows were trained on: not measured');
+      await writeRows(file);
 
       const files = ['--train-file', file, '--validation-file', file, '--overwrite', '--output', output];
       const chosen = await runCli(['train', ...model, ...files, ...quick]);

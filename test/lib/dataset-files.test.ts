@@ -315,7 +315,7 @@ describe('dataset files', () => {
     });
 
     it('is refused with its line', async () => {
-      await expectRefusal(load('a.json', '[\n{"text":"a","label":1},\n5]'), 'INVALID_DATA', 'line 3', 'found 5]');
+      await expectRefusal(load('a.json', '[\n{"text":"a","label":1},\n5]'), 'INVALID_DATA', 'line 3', 'found 5');
       await expectRefusal(load('a.json', '[\n{"text":"a","label":1},\n'), 'INVALID_DATA', 'line 3', 'closing ]');
       await expectRefusal(load('a.json', '[\n\n{"text":"a" "label":1}]'), 'INVALID_DATA', 'line 3', 'broken JSON');
       await expectRefusal(load('a.json', '[]'), 'INVALID_DATA', 'at least one row');

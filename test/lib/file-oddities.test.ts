@@ -262,6 +262,10 @@ describe('files as people have them', () => {
           ['5.0', 'good'],
           ['5.0', 'good'],
         ],
+        [
+          ['1', '1.0', '2', 'N/A'],
+          ['1', '2', 'N/A'],
+        ],
         [['-0.0', '0'], ['0']],
       ] as const) {
         const content = `text,label\n${written.map((label) => `a,${label}\n`).join('')}`;
@@ -310,5 +314,30 @@ describe('files as people have them', () => {
       expect(named.train!.texts).to.deep.equal(['a']);
       await expectRefusal(load('a.csv', 'id,text\n1,a\n'), 'NOT_FOUND', 'a label column', '"id", "text"');
     });
+  });
+
+  it('skip the same elements of an array as of JSON lines', async () => {
+    const elements = ['{"text":"a","label":"x"}', 'null', '5', '[1, {"b": 2}]', '"s, ]"', '{"text":"b","label":"y"}'];
+    for (const [name, content] of [
+      ['odd.json', `[${elements.join(', ')}, 7]`],
+      ['odd.jsonl', `${elements.join('\n')}\n7\n`],
+    ] as const) {
+      const { train, notes } = await load(name, content, { skipInvalid: true });
+      expect(train!.texts).to.deep.equal(['a', 'b']);
+      expect(notes![0]).to.contain('skipped 5 of 7 rows: 5 without a JSON object');
+      const refused = await load(name, content).catch((error) => error.message);
+      expect(refused).to.match(/Expected a JSON object in .*, but found null;/);
+    }
+  });
+
+  it('end their lines as most of them end', async () => {
+    const { train } = await load('cr.csv', 'text,label\rone\nmore,x\rtwo,y\rthree,x\r');
+    expect(train!.texts).to.deep.equal(['one\nmore', 'two', 'three']);
+  });
+
+  it('suggest no number for another', async () => {
+    const refused = load('numbered.csv', 'a,x\nb,y\n', { header: false, textColumn: '7' });
+    const message = await refused.catch((error) => error.message);
+    expect(message).to.contain('Expected a column 7').and.not.contain('did you mean');
   });
 });

@@ -45,10 +45,9 @@ describe('findings', () => {
     );
     const labels = await found('label-missing', { train });
     expect(labels.map(({ count, total, examples }) => [count, total, ...examples])).to.deep.equal([
-      [12, 67, '?'],
-      [15, 67, 'N/A'],
+      [27, 67, 'N/A', '?'],
     ]);
-    expect(labels[1]!.text).to.match(/^15 of 67 rows are labelled "N\/A", which looks like a missing value/);
+    expect(labels[0]!.text).to.match(/^27 of 67 rows are labelled "N\/A" \(15\), "\?" \(12\), which look like missing/);
     const [texts] = await found('text-missing', { train });
     expect(texts!.text).to.match(/^5 of 67 texts are empty or look like missing values \(empty 2, "NaN" 1, /);
     const pairs = [
@@ -73,6 +72,17 @@ describe('findings', () => {
     expect(await found('imbalance', { train: rows({ a: 100, b: 10 }) })).to.deep.equal([]);
     expect(await found('imbalance', { train: rows({ a: 101, b: 10 }) })).to.have.length(1);
     expect(await found('rare-class', { train: rows({ a: 100, b: 10 }) })).to.deep.equal([]);
+  });
+
+  it('name classes that validation or test have no rows of, the rarest first', async () => {
+    const train = rows({ a: 30, fraud: 20, rare: 12 });
+    const [none, ...others] = await found('unmeasured-class', { train, test: rows({ a: 3 }), validation: train });
+    expect(others).to.deep.equal([]);
+    expect(none).to.deep.include({ splits: ['test'], count: 2, total: 3, examples: ['rare', 'fraud'] });
+    expect(none!.text).to.equal(
+      '"rare", "fraud" have no rows in test: nothing is known there about how well they are found',
+    );
+    expect(await found('unmeasured-class', { train })).to.deep.equal([]);
   });
 
   it('count texts with several labels, within splits and across', async () => {

@@ -26,9 +26,13 @@ export function classFindings(data: TextDataset): Finding[] {
   if (only !== undefined) return [only];
   const classes = countClasses(data);
   const rows = classes.reduce((sum, { all }) => sum + all, 0);
-  return [spellings(classes), ...missing(classes, rows), rare(data, classes), imbalance(data, classes)].flatMap(
-    (finding) => finding ?? [],
-  );
+  return [
+    spellings(classes),
+    missing(classes, rows),
+    rare(data, classes),
+    unmeasured(data),
+    imbalance(data, classes),
+  ].flatMap((finding) => finding ?? []);
 }
 
 /** The finding that all training rows have one label; undefined where they do not, or there are none. */
@@ -87,21 +91,56 @@ function spellings(classes: readonly CountedClass[]): Finding | undefined {
   };
 }
 
-function missing(classes: readonly CountedClass[], rows: number): Finding[] {
-  return classes
-    .filter(({ name, all }) => all > 0 && isMissingLabel(name))
-    .map(
-      ({ name, all }): Finding => ({
-        kind: 'label-missing',
-        splits: [],
-        count: all,
-        total: rows,
-        examples: [name],
-        text:
-          `${counted(all)} of ${counted(rows)} rows are labelled ${quoted(name)}, which looks like a missing value and is ` +
-          'trained as a class: remove these rows unless it is one',
-      }),
-    );
+function missing(classes: readonly CountedClass[], rows: number): Finding | undefined {
+  const found = classes.filter(({ name, all }) => all > 0 && isMissingLabel(name)).sort((a, b) => b.all - a.all);
+  if (found.length === 0) return undefined;
+  const count = found.reduce((sum, { all }) => sum + all, 0);
+  const [one] = found;
+  const names = found.length === 1 ? quoted(one!.name) : listed(found.map((each) => words(each)));
+  const looks =
+    found.length === 1
+      ? 'looks like a missing value and is trained as a class'
+      : 'look like missing values and are trained as classes';
+  return {
+    kind: 'label-missing',
+    splits: [],
+    count,
+    total: rows,
+    examples: found.map(({ name }) => name),
+    text:
+      `${counted(count)} of ${counted(rows)} rows are labelled ${names}, which ${looks}: remove these rows unless ` +
+      `${found.length === 1 ? 'it is one' : 'they are'}`,
+  };
+}
+
+/** Classes that are trained and that validation or test have no rows of. */
+function unmeasured(data: TextDataset): Finding | undefined {
+  const { train } = data;
+  if (train === undefined) return undefined;
+  const trained = countLabels(train.labels, data.labels.length);
+  const lacking = (['test', 'validation'] as const).flatMap((split) => {
+    if (data[split] === undefined) return [];
+    const counts = countLabels(data[split].labels, data.labels.length);
+    const names = data.labels
+      .map((name, i) => ({ name, rows: trained[i]!, count: counts[i]! }))
+      .filter(({ rows, count }) => rows > 0 && count === 0)
+      .sort((a, b) => a.rows - b.rows)
+      .map(({ name }) => name);
+    return names.length === 0 ? [] : [{ split, names }];
+  });
+  if (lacking.length === 0) return undefined;
+  const all = [...new Set(lacking.flatMap(({ names }) => names))];
+  const where = lacking.map(
+    ({ split, names }) => `${listed(names.map(quoted))} ${names.length === 1 ? 'has' : 'have'} no rows in ${split}`,
+  );
+  return {
+    kind: 'unmeasured-class',
+    splits: lacking.map(({ split }) => split),
+    count: all.length,
+    total: data.labels.length,
+    examples: all.slice(0, 5),
+    text: `${where.join('; ')}: nothing is known there about how well ${all.length === 1 ? 'it is' : 'they are'} found`,
+  };
 }
 
 function rare({ train }: TextDataset, classes: readonly CountedClass[]): Finding | undefined {

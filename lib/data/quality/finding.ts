@@ -6,6 +6,7 @@ export type FindingKind =
   | 'label-spelling'
   | 'label-missing'
   | 'rare-class'
+  | 'unmeasured-class'
   | 'imbalance'
   | 'label-in-text'
   | 'text-missing'

@@ -1,5 +1,5 @@
 import { PIECES, type Slices } from '../../time-slice.js';
-import { foldText, textKey } from '../same-texts.js';
+import { foldedKey, textKey } from '../same-texts.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from '../types.js';
 import { areWords } from './classes.js';
 import { counted, type Finding, quoted, SPLIT_WORDS } from './finding.js';
@@ -224,23 +224,22 @@ class Copies {
 
   /** In which splits a row's text is but for case and spaces (a bit each). The first split is the large one, as a rule: its texts are not kept. */
   *#foldedSplits(): Slices<(split: Split, row: number) => number> {
-    const key = (split: Split, row: number) => foldText(textKey(split, row));
     const bits = new Map<string, number>();
     const [first, ...others] = this.splits;
     for (const [i, split] of others.entries()) {
       for (let row = 0; row < split.texts.length; row++) {
         if (row % PIECES === 0) yield;
-        const text = key(split, row);
+        const text = foldedKey(split, row);
         bits.set(text, (bits.get(text) ?? 0) | (2 << i));
       }
     }
     for (let row = 0; row < first!.texts.length; row++) {
       if (row % PIECES === 0) yield;
-      const text = key(first!, row);
+      const text = foldedKey(first!, row);
       const others = bits.get(text);
       if (others !== undefined) bits.set(text, others | 1);
     }
-    return (split, row) => (split === first ? 0 : bits.get(key(split, row))!);
+    return (split, row) => (split === first ? 0 : bits.get(foldedKey(split, row))!);
   }
 }
 
