@@ -208,14 +208,16 @@ async function carryOut(
   run.trainer.on('progress', (state) => progress.update(run.experiment.title, runProgress(state)));
   run.trainer.on('log', (row) => progress.note(logLine(row)));
   run.trainer.on('epoch', (summary) => progress.note(epochLine(summary)));
+  run.trainer.on('save', ({ directory }) => progress.note(`saved ${directory}`));
   let recorded: Promise<void> | undefined;
-  run.trainer.on('save', ({ directory }) => {
-    progress.note(`saved ${directory}`);
+  if (run.trainer.settings.saveStrategy !== 'no') {
     // A process that is killed leaves its checkpoints.
-    recorded ??= writeTrainingRows(run.data, output).catch((cause) =>
-      progress.note(`note: ${errorRecord(cause).message}`),
-    );
-  });
+    run.trainer.once('progress', () => {
+      recorded = writeTrainingRows(run.data, output).catch((cause) =>
+        progress.note(`note: ${errorRecord(cause).message}`),
+      );
+    });
+  }
   const log = await logOf(run);
   let trained: TrainResult | undefined;
   let saved: Saved | undefined;

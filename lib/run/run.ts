@@ -144,7 +144,7 @@ export class Run implements AsyncDisposable {
       settings: method === null ? {} : snakeCase(settingsOf(this.trainer.settings, this.model.labels)),
       parameters: { trainable: method === null ? 0 : trainable, total },
       memory: this.#memory(),
-      ...(trained && this.#advice(trained, test)),
+      ...(trained && this.#advice(trained, test ?? validation)),
       ...(trained ? trainedRecord(trained) : state && { steps: state.global_step, epochs: state.epoch }),
       ...(test && { test: metricsRecord(test) }),
       ...(validation && { validation: metricsRecord(validation) }),
@@ -153,13 +153,13 @@ export class Run implements AsyncDisposable {
     };
   }
 
-  /** Advice in the words of the command line; of the test split where nothing was evaluated before. */
-  #advice(trained: TrainResult, test: EvaluateResult | undefined): Pick<RunRecord, 'advice'> {
-    const { stopped, steps, logHistory, classCounts, evaluation } = trained;
+  /** Advice on what the run came to, which is the same for one that was stopped and resumed. */
+  #advice(trained: TrainResult, measured: EvaluateResult | undefined): Pick<RunRecord, 'advice'> {
+    const { stopped, steps, logHistory, classCounts } = trained;
     const advice = advise({
       ...{ settings: this.trainer.settings, hiddenSize: this.model.config.hiddenSize, labels: this.model.labels },
       ...{ counts: classCounts, stopped, steps, usualSteps: this.#usualSteps, epochs: this.#epochs, logHistory },
-      metrics: (evaluation ?? test)?.metrics ?? null,
+      metrics: measured?.metrics ?? null,
     });
     return advice.length === 0 ? {} : { advice: advice.map((each) => adviceText(each)) };
   }

@@ -131,7 +131,10 @@ describe('those who read', function () {
       cpSync(join(models(), kind), copy, { recursive: true });
       return copy;
     }) as [string, string];
-    const predict = (copy: string) => runCli(['predict', '--model', copy, '--device', 'cpu', '--threads', '1', 'good']);
+    const options = ['--device', 'cpu', '--threads', '1'];
+    // The adapter alone was copied.
+    const baseOf = (copy: string) => (copy === lora ? ['--base', join(bench.folder, 'model')] : []);
+    const predict = (copy: string) => runCli(['predict', '--model', copy, ...baseOf(copy), ...options, 'good']);
     await using base = await TextClassifier.load(join(bench.folder, 'model'), { device: 'cpu', threads: 1 });
     await expectRefusal(base.loadAdapter('copied', lora), 'CHECKPOINT_INVALID', `${lora} is a copy`);
     for (const copy of [full, lora]) {
