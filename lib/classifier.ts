@@ -163,6 +163,8 @@ export class TextClassifier implements AsyncDisposable {
     return this.#model.longest();
   }
 
+  /** Classifies a text, as one of several. */
+  predict(text: string, options?: PredictOptions): Promise<[Prediction]>;
   /**
    * Classifies texts. Calls may overlap, also with training.
    *
@@ -171,8 +173,6 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION; INVALID_DATA for single texts where pairs were trained on, or the reverse;
    *   NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
-  predict(text: string, options?: PredictOptions): Promise<[Prediction]>;
-  /** The same for many texts, or pairs of texts, in their order. */
   predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction[]>;
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
     return this.#withRows(texts, options, ({ signal, ...rows }) => predictionsOf(rows, signal));

@@ -2,16 +2,13 @@
 export type CsvValue = string | number | boolean | null | undefined;
 
 /** Text that a spreadsheet takes for a formula, by its first character. */
-const FORMULA = /^[=+\-@\t\r\n＝＋－＠]./s;
-
-/** Text that a spreadsheet takes for a number. */
-const NUMBER = /^[+-]?[\d.,]+(e[+-]?\d+)?%?$/i;
+const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/;
 
 function field(value: CsvValue, isGuarded: boolean): string {
   if (value === null || value === undefined) return '';
   if (typeof value !== 'string') return String(value);
   // The apostrophe makes a spreadsheet show the text instead of running it.
-  const text = isGuarded && FORMULA.test(value) && !NUMBER.test(value) ? `'${value}` : value;
+  const text = isGuarded && FORMULA.test(value) ? `'${value}` : value;
   return /[",;\t\r\n]/.test(text) || text !== text.trim() ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

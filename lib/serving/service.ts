@@ -64,6 +64,8 @@ export class PredictionService implements AsyncDisposable {
     this.#admission = new Admission(this.#settings, this.#rate);
   }
 
+  /** Classifies a text, as one of several. */
+  predict(text: string, options?: ServicePredictOptions): Promise<[Prediction]>;
   /**
    * Classifies texts.
    *
@@ -73,8 +75,6 @@ export class PredictionService implements AsyncDisposable {
    *   loaded; INVALID_DATA as `TextClassifier.predict`; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
    *   and other failures of a batch with one of its texts
    */
-  predict(text: string, options?: ServicePredictOptions): Promise<[Prediction]>;
-  /** The same for many texts, or pairs of texts, in their order. */
   predict(texts: string | readonly TextInput[], options?: ServicePredictOptions): Promise<Prediction[]>;
   async predict(texts: string | readonly TextInput[], options: ServicePredictOptions = {}): Promise<Prediction[]> {
     this.#expectUsable();
