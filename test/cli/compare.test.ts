@@ -32,7 +32,7 @@ describe('bertune compare', function () {
       expect(run.stdout.match(/Training Loss/g)).to.have.lengthOf(5);
       expect(run.stdout).to.not.contain('status');
       expect(run.stderr).to.match(
-        /linear probing: learning rate 0\.01 \(default for linear at hidden size 256\), linear\n/,
+        /linear probing: learning rate 0\.02 \(default for linear at hidden size 256\), linear\n/,
       );
       expect(run.stderr).to.contain('LoRA r=4: steps 2: 2 epochs of 1, 16 examples each').and.not.contain('is new');
       expect(run.stderr).to.contain('LoRA r=4 (6/6)').and.contain(`in ${output}`);

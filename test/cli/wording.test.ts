@@ -103,9 +103,9 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'a column that is not there',
     code: (folder) => loadDataset(join(folder, 'columns.csv')),
-    says: 'name it with textColumn',
+    says: 'textColumn and labelColumn',
     args: (folder) => ['--train-file', join(folder, 'columns.csv')],
-    shows: 'name it with --text-column',
+    shows: '--text-column and --label-column',
   },
   {
     what: 'an open quote',

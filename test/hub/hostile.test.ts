@@ -280,7 +280,8 @@ describe('a hub or a cache that means harm', function () {
 
     it('with an index of shards too long to read', async () => {
       const hub = await use();
-      const names = ['config.json', 'vocab.txt'].map((name) => entry(name));
+      const config = '{"model_type":"bert"}';
+      const names = [entry('config.json', { size: config.length, oid: gitHash(config) }), entry('vocab.txt')];
       const index = entry('model.safetensors.index.json', { size: 560 * 2 ** 20 });
       listed(hub, () => [{}, JSON.stringify([...names, index])]);
       await expectRefusal(

@@ -274,7 +274,7 @@ describe('the order of labels', function () {
       await expectRefusal(loading({ head: 'old' }), 'INVALID_OPTION', 'one of keep, fit, name, new for head');
       await using fresh = await loading({ labels: ['a', 'b', 'c'], head: 'fit' });
       expect(fresh.notes.join())
-        .to.contain('its classes are no, maybe, yes, the labels a, b, c')
+        .to.contain('labels no, maybe, yes. The labels are now a, b, c')
         .and.contain('classifier is new');
       expect(fresh.labels).to.deep.equal(['a', 'b', 'c']);
       await using kept = await loading({ labels: ['yes', 'No'], head: 'fit' });
@@ -428,7 +428,7 @@ describe('the order of labels', function () {
         'which are no, maybe, yes',
       );
       await using other = await TextClassifier.load(path(), { ...CPU, labels, head: 'fit' });
-      expect(other.notes.join()).to.contain('its classes are no, maybe, yes').and.contain('classifier is new');
+      expect(other.notes.join()).to.contain('labels no, maybe, yes').and.contain('classifier is new');
       expect(other.method?.kind).to.equal('lora');
     });
 
