@@ -49,7 +49,8 @@ describe('README', () => {
     expect(stdout.match(/label: '/g)).to.have.length(2);
   });
 
-  it('runs as written: the commands', async () => {
+  it('runs as written: the commands', async function () {
+    this.timeout(240_000);
     const commands = block('From the shell', 'sh').trim().split('\n');
     expect(commands).to.have.length.greaterThan(3);
     for (const command of commands) {
