@@ -79,7 +79,7 @@ void Fields::flag(const std::string& name, bool& field) {
 
 void Fields::activation(Activation& field) {
   const double none = 0;
-  field = static_cast<Activation>(static_cast<int>(integer("activation", 0, 3, &none)));
+  field = static_cast<Activation>(static_cast<int>(integer("activation", 0, 5, &none)));
 }
 
 void Fields::dropout(Dropout& field) {

@@ -76,7 +76,8 @@ struct Rows {
   int count;
 };
 
-enum class Activation { kNone, kGelu, kTanh, kRelu };
+// kGelu is exact (erf); kGeluTanh is its tanh approximation, GPT-2's "gelu_new".
+enum class Activation { kNone, kGelu, kTanh, kRelu, kGeluTanh, kSilu };
 
 // Picks sequences `order[order_begin .. order_begin + B)` of the dataset, B the step's, and packs them.
 struct GatherBatch {
@@ -132,7 +133,7 @@ struct LinearForward {
   const Real* inp;      // (rows,k)
   const Real* weight;   // (n,k)
   const Real* bias;     // (n) or null
-  Real* preactivation;  // (rows,n) dense: saved for GELU's backward, or null
+  Real* preactivation;  // (rows,n) dense: saved for backward, or null
   Real* out;            // (rows,n)
 };
 // dinp = dout · weight, or dinp += where add_to_dinp
@@ -164,8 +165,8 @@ struct ActivationForward {
   const Real* inp;  // (rows,n)
   Real* out;        // (rows,n); may be inp
 };
-// dinp = dout · activation'(·), in place where dinp == dout. `saved` is the preactivation for GELU (erf), the output
-// for tanh and ReLU. Dense (rows,n).
+// dinp = dout · activation'(·), in place where dinp == dout. `saved` is the preactivation for GELU (both) and SiLU, the
+// output for tanh; for ReLU it may be either, with the same bits. Dense (rows,n).
 struct ActivationBackward {
   Rows rows;
   int n;
