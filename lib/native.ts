@@ -125,6 +125,11 @@ export interface NativeDataset {
   labels?: Int32Array;
   /** Σ lengths token types; absent: all 0. */
   typeIds?: Int32Array;
+  /**
+   * Σ lengths positions, for a model whose positions do not simply count the tokens: at most the token's place within its
+   * example, or −1 for the position of padding. Absent: the place.
+   */
+  positions?: Int32Array;
 }
 
 export interface NativeTrainPlan {

@@ -230,12 +230,12 @@ void Fields::download(const Output& output) {
 
 // Indices and the batch
 
-std::vector<int32_t> Fields::indices(const std::string& name, double count, double end) {
+std::vector<int32_t> Fields::indices(const std::string& name, double count, double end, int least) {
   const HostTensor& tensor = *find(name, count, true);
   const int32_t* values = integers_of(name, tensor);
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
-    if (values[i] < 0 || values[i] >= end) {
-      refuse("integers in [0, " + text_of(end) + ")", name, text_of(values[i]) + " at " + text_of(i));
+    if (values[i] < least || values[i] >= end) {
+      refuse("integers in [" + text_of(least) + ", " + text_of(end) + ")", name, text_of(values[i]) + " at " + text_of(i));
     }
   }
   return {values, values + static_cast<size_t>(count)};
@@ -291,6 +291,11 @@ void Fields::batch_token_types(int types) {
   if (tensors_.count("token_types") != 0) token_types_ = indices("token_types", live_T_, types);
 }
 
+void Fields::batch_positions(int end) {
+  batch();
+  if (tensors_.count("positions") != 0) positions_ = indices("positions", live_T_, end, -1);
+}
+
 void Fields::batch_labels(int NC) {
   batch();
   labels_ = indices("labels", live_B_, NC);
@@ -326,6 +331,7 @@ void Fields::make_current(int order_begin) {
   std::iota(order.begin() + order_begin, order.end(), 0);
   const GatherBatch args{.dataset_ids = upload_integers(ids_),
                          .dataset_token_types = token_types_.empty() ? nullptr : upload_integers(token_types_),
+                         .dataset_positions = positions_.empty() ? nullptr : upload_integers(positions_),
                          .dataset_offsets = upload_integers(cu_seqlens_),
                          .dataset_labels = labels_.empty() ? nullptr : upload_integers(labels_),
                          .order = upload_integers(order),

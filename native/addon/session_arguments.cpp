@@ -107,6 +107,8 @@ DatasetArrays convert_dataset(const Napi::Value& argument) {
   arrays.has_token_types = is_present(value.Get("typeIds"));
   if (arrays.has_labels) arrays.labels = copy_ints(value.Get("labels"), "labels");
   if (arrays.has_token_types) arrays.token_types = copy_ints(value.Get("typeIds"), "typeIds");
+  arrays.has_positions = is_present(value.Get("positions"));
+  if (arrays.has_positions) arrays.positions = copy_ints(value.Get("positions"), "positions");
   const std::vector<int32_t>& offsets = arrays.offsets;
   if (offsets.size() < 2 || offsets.back() != static_cast<int64_t>(arrays.ids.size())) {
     refuse_field("offsets that end at the number of ids", "offsets");
@@ -114,6 +116,9 @@ DatasetArrays convert_dataset(const Napi::Value& argument) {
   if (arrays.has_labels && arrays.labels.size() + 1 != offsets.size()) refuse_field("one label an example", "labels");
   if (arrays.has_token_types && arrays.token_types.size() != arrays.ids.size()) {
     refuse_field("one type a token", "typeIds");
+  }
+  if (arrays.has_positions && arrays.positions.size() != arrays.ids.size()) {
+    refuse_field("one position a token", "positions");
   }
   for (size_t i = 1; i < offsets.size(); ++i) {
     if (offsets[i] < offsets[i - 1] || offsets[i - 1] < 0) refuse_field("rising offsets", "offsets");

@@ -58,7 +58,7 @@ struct Batch {
   int max_length = 0;                     // longest sequence, in tokens, or more
   int32_t* ids = nullptr;                 // (T) token ids
   int32_t* token_types = nullptr;         // (T)
-  int32_t* positions = nullptr;           // (T) place within the sequence, from 0
+  int32_t* positions = nullptr;           // (T) place within the sequence, from 0, or the data set's own
   int32_t* labels = nullptr;              // (B), unset for prediction
   int32_t* cu_seqlens = nullptr;          // (B + 1) starts of the sequences, cu_seqlens[0] = 0
   int32_t* tokens_by_id = nullptr;        // (T) token indices, sorted by (id, index): the segments of equal ids
@@ -83,19 +83,22 @@ enum class Activation { kNone, kGelu, kTanh, kRelu, kGeluTanh, kSilu };
 struct GatherBatch {
   const int32_t* dataset_ids;          // (Σ lengths)
   const int32_t* dataset_token_types;  // (Σ lengths) or null: all 0
+  const int32_t* dataset_positions;    // (Σ lengths), −1 or more, or null: the place within the sequence
   const int32_t* dataset_offsets;      // (N + 1)
   const int32_t* dataset_labels;       // (N) or null
   const int32_t* order;                // (order_begin + B) example indices
   bool sort_tokens;                    // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
 };
 
-// x[t] = word[id] + token_type[type] + position[P + place];  out = dropout(LayerNorm(x))
+// x[t] = word[id] + token_type[type] + position[P + p];  out = dropout(LayerNorm(x)), p the token's position in the
+// batch. A token whose p is −1 is padding and takes the row padding_position instead, whatever P is.
 struct EmbeddingForward {
-  int V, C, P;  // P: prefix tokens, which shift the positions
+  int V, C, P;           // P: row of position 0
+  int padding_position;  // read only where a position is −1
   double eps;
   Dropout dropout;
   const Real* word;        // (V,C)
-  const Real* token_type;  // (types,C)
+  const Real* token_type;  // (types,C) or null: none
   const Real* position;    // (positions,C)
   const Real* gamma;       // (C)
   const Real* beta;        // (C)
@@ -105,9 +108,10 @@ struct EmbeddingForward {
   Real* out;               // (T,C)
 };
 // dsum = LayerNorm backward of dropout backward of dout; rows of equal ids, types and positions are summed in token
-// order. The row of `padding_id` gets no gradient. Table gradients are whole tables: rows not met are zero.
+// order. The row of `padding_id` gets no gradient, nor has the position of padding any. Table gradients are whole
+// tables: rows not met are zero.
 struct EmbeddingBackward {
-  int V, C, P, types, positions;
+  int V, C, P, types, positions;  // types: 0 without that table
   int padding_id;  // −1: none
   bool accumulate;
   Dropout dropout;

@@ -28,6 +28,13 @@ void check(const DatasetView& view, const ModelConfig& model, int prefix_tokens)
       if (view.token_types && (view.token_types[t] < 0 || view.token_types[t] >= model.types)) {
         refuse("token types", model.types, "a type", view.token_types[t], i);
       }
+      if (!view.positions) continue;
+      const int32_t place = t - view.offsets[i];
+      if (view.positions[t] < -1 || view.positions[t] > place) {
+        throw Error("INVALID_DATA", "Expected positions from -1, for padding, to the token's place but that of token " +
+                                        std::to_string(place) + " of example " + std::to_string(i) + " is " +
+                                        std::to_string(view.positions[t]));
+      }
     }
     if (view.labels && (view.labels[i] < 0 || view.labels[i] >= model.NC)) {
       refuse("labels", model.NC, "the label", view.labels[i], i);
@@ -40,16 +47,17 @@ void check(const DatasetView& view, const ModelConfig& model, int prefix_tokens)
 Dataset::Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model, int prefix_tokens) {
   check(view, model, prefix_tokens);
   offsets_.assign(view.offsets, view.offsets + view.examples + 1);
-  if (view.labels) host_labels_.assign(view.labels, view.labels + view.examples);
   const int64_t tokens = offsets_.back();
   arena_.lay_out(backend, "a data set", [&](Cutter& cut) {
     ids_ = cut.ints(tokens);
     token_types_ = view.token_types ? cut.ints(tokens) : nullptr;
+    positions_ = view.positions ? cut.ints(tokens) : nullptr;
     device_offsets_ = cut.ints(view.examples + 1);
     labels_ = view.labels ? cut.ints(view.examples) : nullptr;
   });
   backend.copy_in(ids_, view.ids, tokens * sizeof(int32_t));
   if (token_types_) backend.copy_in(token_types_, view.token_types, tokens * sizeof(int32_t));
+  if (positions_) backend.copy_in(positions_, view.positions, tokens * sizeof(int32_t));
   backend.copy_in(device_offsets_, view.offsets, (view.examples + 1) * sizeof(int32_t));
   if (labels_) backend.copy_in(labels_, view.labels, view.examples * sizeof(int32_t));
 }

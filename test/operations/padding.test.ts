@@ -155,7 +155,7 @@ function biasGradient(rows: number, n: number): Padded {
   };
 }
 
-function gather(): Padded {
+function gather(title: string, own: Tensors = {}): Padded {
   const examples = [4, 1, 19, 7, 2];
   const order = [3, 0, 4];
   const count = examples.reduce((sum, length) => sum + length);
@@ -163,7 +163,7 @@ function gather(): Padded {
   const unset = (size: number) => new Int32Array(size).fill(-7);
   return {
     operation: 'gather_batch',
-    title: 'three examples',
+    title,
     tensors: {
       dataset_ids: random.integers(count, 4),
       dataset_token_types: random.integers(count, 2),
@@ -177,6 +177,7 @@ function gather(): Padded {
       cu_seqlens: unset(order.length + 1),
       tokens_by_id: unset(tokens),
       tokens_by_position: unset(tokens),
+      ...own,
     },
     sizes: { sort_tokens: 1 },
     tokens: { ids: 1, token_types: 1, positions: 1, tokens_by_id: 1, tokens_by_position: 1 },
@@ -199,7 +200,8 @@ const cases = [
   biasGradient(30, 33),
   { ...biasGradient(1100, 40), padding: { tokens: 50, sequences: 0 } },
   { ...biasGradient(1030, 32), padding: { tokens: 600, sequences: 0 } },
-  gather(),
+  gather('three examples'),
+  gather('three examples with positions', { dataset_positions: random.integers(33, 4).map((x) => x - 1) }),
 ];
 
 /** The array with `count` more elements, which nothing should make anything of. */
