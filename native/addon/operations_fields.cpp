@@ -235,7 +235,8 @@ std::vector<int32_t> Fields::indices(const std::string& name, double count, doub
   const int32_t* values = integers_of(name, tensor);
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     if (values[i] < least || values[i] >= end) {
-      refuse("integers in [" + text_of(least) + ", " + text_of(end) + ")", name, text_of(values[i]) + " at " + text_of(i));
+      refuse("integers in [" + text_of(least) + ", " + text_of(end) + ")", name,
+             text_of(values[i]) + " at " + text_of(i));
     }
   }
   return {values, values + static_cast<size_t>(count)};
@@ -301,6 +302,12 @@ void Fields::batch_labels(int NC) {
   labels_ = indices("labels", live_B_, NC);
 }
 
+void Fields::batch_targets(int NC) {
+  batch();
+  inp("targets", targets_, static_cast<double>(live_B_) * NC);
+  NC_ = NC;
+}
+
 int32_t* Fields::upload_integers(const std::vector<int32_t>& values) {
   int32_t* device = workspace<int32_t>(static_cast<double>(values.size()));
   backend_.copy_in(device, values.data(), values.size() * sizeof(int32_t));
@@ -323,6 +330,7 @@ void Fields::make_current(int order_begin) {
   current.token_types = workspace<int32_t>(current.T);
   current.positions = workspace<int32_t>(current.T);
   current.labels = workspace<int32_t>(current.B);
+  current.targets = workspace<Acc>(static_cast<double>(current.B) * NC_);
   current.cu_seqlens = workspace<int32_t>(current.B + 1.0);
   current.tokens_by_id = workspace<int32_t>(current.T);
   current.tokens_by_position = workspace<int32_t>(current.T);
@@ -334,6 +342,8 @@ void Fields::make_current(int order_begin) {
                          .dataset_positions = positions_.empty() ? nullptr : upload_integers(positions_),
                          .dataset_offsets = upload_integers(cu_seqlens_),
                          .dataset_labels = labels_.empty() ? nullptr : upload_integers(labels_),
+                         .dataset_targets = targets_,
+                         .NC = NC_,
                          .order = upload_integers(order),
                          .sort_tokens = true};
   backend_.gather_batch(args, current);

@@ -5,9 +5,8 @@
 //   rows, row_kind (0 tokens, 1 sequences, 2 prefix; default 0)                          Rows
 //   dropout_p, dropout_site (default 0)                                                  Dropout
 //   seed (default 0), dropout_step (0), step (1), learning_rate (0), slot (0), order_begin (0)   StepState
-//   cu_seqlens (B + 1), and ids (T), token_types (T), positions (T), labels (B) where they are read     the current batch;
-//       without it
-//       `rows` tokens are one sequence, `rows` sequences have one token each
+//   cu_seqlens (B + 1), and ids (T), token_types (T), positions (T), labels (B), targets (B,NC) where they
+//       are read: the current batch; without it `rows` tokens are one sequence, `rows` sequences have one token each
 //   padding_tokens, padding_sequences (default 0)                                        rows of the arrays (`rows`
 //       among them) behind those of the batch, as Backend::pad may ask for; not for the CPU, which has none
 // Truth values are numbers, 0 or 1. A missing array of an optional field is a null pointer.
@@ -120,6 +119,7 @@ class Fields {
   void batch_token_types(int types);
   void batch_positions(int end);  // −1 or more, below `end`
   void batch_labels(int NC);
+  void batch_targets(int NC);
 
   // To be called when all fields are filled: refuses names that no field took, sets the step and the batch.
   void prepare();
@@ -180,6 +180,8 @@ class Fields {
   int live_B_ = 0, live_T_ = 0;
   // Of the current batch; empty: there is none, or it has none.
   std::vector<int32_t> cu_seqlens_, ids_, token_types_, positions_, labels_;  // without padding
+  const Acc* targets_ = nullptr;                                              // (B,NC) without padding
+  int NC_ = 0;
 };
 
 }  // namespace bertune

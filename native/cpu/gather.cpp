@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "cpu/scalar.h"
 
 namespace bertune {
 namespace {
@@ -30,6 +31,7 @@ void sort_by_place(Batch& batch) {
 
 }  // namespace
 
+template <typename T>
 void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
   const int32_t* order = args.order + context.step.order_begin;
   batch.cu_seqlens[0] = 0;
@@ -50,6 +52,10 @@ void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
       std::iota(batch.positions + start, batch.positions + start + length, 0);
     }
     if (args.dataset_labels != nullptr) batch.labels[b] = args.dataset_labels[order[b]];
+    if (args.dataset_targets != nullptr) {
+      const size_t NC = args.NC;
+      std::copy_n(scalars<T>(args.dataset_targets) + order[b] * NC, NC, scalars<T>(batch.targets) + b * NC);
+    }
     batch.cu_seqlens[b + 1] = start + length;
   }
   BERTUNE_CHECK(batch.cu_seqlens[batch.B] == batch.T);
@@ -64,5 +70,8 @@ void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
   context.batch = batch;
   context.partition.assign(batch.B, batch.cu_seqlens);
 }
+
+template void gather_batch<float>(Context&, const GatherBatch&, Batch&);
+template void gather_batch<double>(Context&, const GatherBatch&, Batch&);
 
 }  // namespace bertune

@@ -1,14 +1,16 @@
 // Packs the step's batch, examples order[order_begin .. order_begin + B) of the resident data set, end to end.
 //
 //   cu_seqlens[b + 1] = cu_seqlens[b] + length of example b;  token t is place t − cu_seqlens[b] of its sequence b
+//   labels (B) and targets (B,NC) are those of the examples, zero behind them
 //   tokens_by_id, tokens_by_position: a token's place is the number of tokens before it, by (key, index)
 //
 // One launch: every block adds the lengths up for itself, in shared memory, and finds each token's sequence by
 // bisection. Only where there are more sequences than fit does a launch before it add the lengths up in cu_seqlens.
-// Tokens before a token are counted: by id, and by a position that the data set gives, over all tokens, tile by tile; by
-// place over all sequences, since a sequence of n tokens has min(n, place) tokens of lower places.
+// Tokens before a token are counted: by id, and by a position that the data set gives, over all tokens, tile by tile;
+// by place over all sequences, since a sequence of n tokens has min(n, place) tokens of lower places.
 #include "cuda/gather.h"
 #include "cuda/reduce.cuh"
+#include "cuda/scalar.cuh"
 
 namespace bertune::cuda {
 namespace {
@@ -103,6 +105,16 @@ __global__ void pack_kernel(Examples examples, GatherBatch args, Batch batch) {
     for (int b = thread; b <= batch.B; b += kThreads) {
       if constexpr (!kHasStarts) batch.cu_seqlens[b] = starts[b];
       if (args.dataset_labels && b < batch.B) batch.labels[b] = b < B ? args.dataset_labels[examples.example(b)] : 0;
+    }
+  }
+
+  if (args.dataset_targets) {
+    const float* dataset_targets = floats(args.dataset_targets);
+    float* targets = floats(batch.targets);
+    const int64_t NC = args.NC, step = static_cast<int64_t>(gridDim.x) * kThreads;
+    for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + thread; i < batch.B * NC; i += step) {
+      const int b = static_cast<int>(i / NC);
+      targets[i] = b < B ? dataset_targets[examples.example(b) * NC + i % NC] : 0.f;
     }
   }
 

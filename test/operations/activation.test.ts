@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import {
   type Case,
   devices,
+  expectClose,
   expectSameBits,
   garbage,
   type Operation,
@@ -186,5 +188,43 @@ for (const device of devices()) {
         expectSameBits(await of(inp), { dinp: dinp! }, where.precision);
       }
     });
+  });
+}
+
+interface Fixture {
+  inp: number[];
+  activations: Record<string, { out: number[]; slope: number[] }>;
+}
+
+const fixture = JSON.parse(readFileSync(new URL('../fixtures/activations.json', import.meta.url), 'utf8')) as Fixture;
+/** The activations of config.json files. */
+const TRANSFORMERS: Record<string, number> = {
+  gelu: GELU,
+  tanh: TANH,
+  relu: RELU,
+  gelu_new: GELU_TANH,
+  gelu_fast: GELU_TANH,
+  gelu_pytorch_tanh: GELU_TANH,
+  silu: SILU,
+  swish: SILU,
+};
+for (const device of devices()) {
+  describe(`activations on ${device.device} are those of transformers`, () => {
+    for (const [name, { out, slope }] of Object.entries(fixture.activations)) {
+      it(name, async () => {
+        const inp = Float64Array.from(fixture.inp);
+        const sizes = { rows: 1, n: inp.length, activation: TRANSFORMERS[name]! };
+        const dout = new Float64Array(inp.length).fill(1);
+        for (const where of places(device)) {
+          // gelu_new's constant has ten digits.
+          const tolerance = where.precision === 'fp64' ? 1e-9 : where.precision === 'bf16' ? 2e-2 : 1e-6;
+          const found = await run('activation_forward', where, { inp, out: garbage(inp.length) }, sizes);
+          expectClose(found.out!, Float64Array.from(out), tolerance, 'out');
+          const saved = sizes.activation === TANH ? Float64Array.from(out) : inp;
+          const { dinp } = await run('activation_backward', where, { saved, dout, dinp: garbage(inp.length) }, sizes);
+          expectClose(dinp!, Float64Array.from(slope), tolerance, 'slope');
+        }
+      });
+    }
   });
 }

@@ -176,6 +176,8 @@ describe('runOperation', () => {
       /integers in \[0, 0\) for token_types/,
     );
     const loss = { cu_seqlens: starts([1]), labels: Int32Array.of(-1), logits: row(), loss: row() };
+    const targets = { ...loss, labels: undefined, targets: row() } as unknown as Tensors;
+    await expectRefused('mean_squared_error', targets, { NC: 3 }, /at least 3 elements for targets/);
     await expectRefused('cross_entropy', loss, { NC: 2 }, /integers in \[0, 2\) for labels but received -1 at 0/);
   });
 

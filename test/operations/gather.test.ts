@@ -22,6 +22,13 @@ const gatherBatch: Operation = {
       ),
       positions,
       ...(args.has('dataset_labels') && { labels: Int32Array.from(order, (i) => args.ints('dataset_labels')[i]!) }),
+      ...(args.has('dataset_targets') && {
+        targets: Float64Array.from(
+          order.flatMap((i) => [
+            ...args.floats('dataset_targets').subarray(i * args.size('NC'), (i + 1) * args.size('NC')),
+          ]),
+        ),
+      }),
       cu_seqlens: starts(lengths),
       ...(args.size('sort_tokens', 0) === 1 && { tokens_by_id: sorted(ids), tokens_by_position: sorted(positions) }),
     };
@@ -66,6 +73,21 @@ function positioned(item: Case): Case {
   return { ...item, tensors: { ...item.tensors, dataset_positions: Int32Array.from(positions) } };
 }
 
+/** The case with targets in place of labels. */
+function targeted(item: Case, NC: number): Case {
+  const { dataset_labels, ...tensors } = item.tensors;
+  const random = new Random(NC);
+  return {
+    title: item.title,
+    tensors: {
+      ...tensors,
+      dataset_targets: random.normal(dataset_labels!.length * NC),
+      targets: new Float64Array(tensors.labels!.length * NC).fill(7777.5),
+    },
+    sizes: { ...item.sizes, NC },
+  };
+}
+
 const lengths = [4, 1, 19, 7, 2, 33, 5];
 const unlabelled = gatherCase('without labels and token types', lengths, [2, 0], { sort_tokens: 1 });
 delete unlabelled.tensors.dataset_labels;
@@ -92,6 +114,8 @@ proveValues(gatherBatch, [
   later,
   positioned(gatherCase('positions of the data set', lengths, [5, 1, 3, 0, 6], { sort_tokens: 1 })),
   positioned(gatherCase('positions of many tokens', short(300), range(0, 300), { sort_tokens: 1 })),
+  ...[1, 2, 3, 28].map((NC) => targeted(gatherCase(`${NC} targets`, lengths, [5, 1, 3, 0, 6], {}), NC)),
+  targeted(gatherCase('targets of many examples', short(300), range(0, 300).reverse(), { sort_tokens: 1 }), 28),
   positioned(gatherCase('positions, not sorted', lengths, [2, 4], {})),
   // On CUDA: more sequences than a block has threads, and tokens than a tile.
   gatherCase('many examples', short(300), range(0, 300).reverse(), { sort_tokens: 1 }),

@@ -155,7 +155,7 @@ function biasGradient(rows: number, n: number): Padded {
   };
 }
 
-function gather(title: string, own: Tensors = {}): Padded {
+function gather(title: string, own: Tensors = {}, NC?: number): Padded {
   const examples = [4, 1, 19, 7, 2];
   const order = [3, 0, 4];
   const count = examples.reduce((sum, length) => sum + length);
@@ -179,9 +179,9 @@ function gather(title: string, own: Tensors = {}): Padded {
       tokens_by_position: unset(tokens),
       ...own,
     },
-    sizes: { sort_tokens: 1 },
+    sizes: { sort_tokens: 1, ...(NC && { NC }) },
     tokens: { ids: 1, token_types: 1, positions: 1, tokens_by_id: 1, tokens_by_position: 1 },
-    sequences: { labels: 1, cu_seqlens: 1 },
+    sequences: { labels: 1, cu_seqlens: 1, ...(NC && { targets: NC }) },
     padding: { tokens: 40, sequences: 6 },
   };
 }
@@ -201,6 +201,7 @@ const cases = [
   { ...biasGradient(1100, 40), padding: { tokens: 50, sequences: 0 } },
   { ...biasGradient(1030, 32), padding: { tokens: 600, sequences: 0 } },
   gather('three examples'),
+  gather('three examples with targets', { dataset_targets: random.normal(15), targets: garbage(9) }, 3),
   gather('three examples with positions', { dataset_positions: random.integers(33, 4).map((x) => x - 1) }),
 ];
 
