@@ -10,6 +10,8 @@
 
 namespace bertune {
 
+enum class Loss { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
+
 // What TypeScript says of an architecture beside its parameters.
 struct ModelSettings {
   int heads;            // NH
@@ -30,6 +32,7 @@ struct ModelConfig : ModelSettings {
   int positions;          // rows of the position table
   int types;              // rows of the token type table; 0: there is none
   int P;                  // virtual tokens of a prefix; 0: none
+  Loss loss = Loss::kCrossEntropy;
 
   // Tokens of the longest text that fits behind so many virtual tokens.
   int longest(int prefix_tokens) const { return positions - position_offset - prefix_tokens; }
