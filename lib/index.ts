@@ -8,6 +8,7 @@ export type { BertConfig, HeadKind } from './checkpoint/config.js';
 export {
   type AdapterChoice,
   type AdapterInfo,
+  type EvaluateOptions,
   type HeadChoice,
   type LoadAdapterOptions,
   type LoadOptions,
@@ -87,7 +88,7 @@ export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } fro
 export { PredictionService } from './serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
-export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
+export { Trainer, type TrainOptions } from './trainer.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {
   EpochSummary,

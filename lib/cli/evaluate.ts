@@ -9,7 +9,6 @@ import { printableJson } from '../report/printable.js';
 import { confusionSection, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
-import { Trainer } from '../trainer.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -81,8 +80,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     for (const note of model.notes) progress.note(`note: ${note}`);
     const { split, notes } = await rowsToMeasure(options, signal);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
-    const trainer = new Trainer(model, given({ maxLength: options.maxLength }));
-    const result = await trainer.evaluate(split, { signal, textKind: 'any' });
+    const result = await model.evaluate(split, { ...given({ maxLength: options.maxLength }), signal, textKind: 'any' });
     for (const note of [...notes, ...result.notes]) progress.note(`note: ${note}`);
     if (result.truncated > 0) {
       const cut = result.truncated === 1 ? '1 text was longer' : `${result.truncated} texts were longer`;

@@ -1,6 +1,7 @@
 import { type AdapterHead, adapterHead } from '../adapter/head.js';
 import { type Adapter, checkAdapter, readAdapter, resolveTargetModules } from '../adapter.js';
 import { arrangeHead, checkProblemType, type Head } from '../checkpoint/head.js';
+import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
@@ -9,7 +10,6 @@ import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.j
 import { copyArray, invalidOption, isArray, nearest, shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
-import type { Model } from './model.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import { DTYPES, type Session } from './session.js';
 
@@ -152,7 +152,7 @@ export class NamedAdapters {
  * @throws BertuneError as readAdapter and checkAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
  */
 export async function readForModel(
-  model: Model,
+  model: TextClassifier,
   directory: string,
   labels: readonly string[] | undefined,
   signal: AbortSignal | undefined,
@@ -202,7 +202,7 @@ function nativeTensor(name: string, { dtype, data }: Tensor): NativeTensor {
 }
 
 /** The model's classifier, which stands in for an adapter's. */
-async function modelHead({ session, labels }: Model, directory: string): Promise<AdapterHead> {
+async function modelHead({ session, labels }: TextClassifier, directory: string): Promise<AdapterHead> {
   if (session.plan.head !== 'classifier' || session.plan.lora || session.plan.prefix) {
     const own = session.plan.head === 'classifier' ? "an adapter's" : 'a probe';
     throw new BertuneError(

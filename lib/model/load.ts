@@ -1,23 +1,23 @@
 import { resolve } from 'node:path';
 import { type Adapter, checkAdapter, isAdapter, noAdapter, readAdapter } from '../adapter.js';
+import type { BertConfig } from '../checkpoint/config.js';
 import { type Checkpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { readSettled } from '../files/settled.js';
 import type { Found, HubProgress } from '../hub.js';
-import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
+import { type LoraMethod, type Method, methodPlan, type PrefixMethod } from '../methods.js';
 import { loadNative } from '../native.js';
 import { option } from '../option-names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
-import { findBase } from './base.js';
-import { type DeviceOptions, resolveDevice } from './device.js';
+import { type Base, findBase } from './base.js';
+import { type DeviceOptions, type ResolvedDevice, resolveDevice } from './device.js';
 import { findSettled } from './find.js';
 import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head.js';
 import { initializerOf } from './initialise.js';
-import { Model } from './model.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import { Session } from './session.js';
 
@@ -64,8 +64,23 @@ const LOAD_OPTIONS = [
   'seed',
 ] as const;
 
+/** What a model is made of when it is loaded. */
+export interface ModelParts {
+  config: BertConfig;
+  labels: readonly string[];
+  tokenizer: Tokenizer;
+  device: ResolvedDevice;
+  base: Base;
+  /** Method of the adapter, null without one. */
+  method: Method | null;
+  /** Whether its classifier was trained on pairs of texts; null where that is not known. */
+  pairs: boolean | null;
+  session: Session;
+  notes: readonly string[];
+}
+
 /** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
-export async function loadModel(source: string, given: LoadOptions): Promise<{ model: Model; notes: string[] }> {
+export async function loadModel(source: string, given: LoadOptions): Promise<ModelParts> {
   const options = expectObject('options', given, LOAD_OPTIONS);
   const seed = expectSeed('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
@@ -101,7 +116,7 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
       }
     }
     const newPooler = fresh.some((name) => name.startsWith('bert.'));
-    const model = new Model({
+    return {
       config: { ...checkpoint.config, labels: [...labels] },
       labels: Object.freeze([...labels]),
       tokenizer,
@@ -117,8 +132,8 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
       method,
       pairs: head.pairs,
       session,
-    });
-    return { model, notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)] };
+      notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)],
+    };
   } catch (cause) {
     await session.retire();
     throw cause;

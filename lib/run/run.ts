@@ -1,4 +1,4 @@
-import { modelOf, TextClassifier } from '../classifier.js';
+import { TextClassifier } from '../classifier.js';
 import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import type { TextDataset } from '../data/types.js';
@@ -91,7 +91,7 @@ export class Run implements AsyncDisposable {
 
   /** What is in the data, with lengths as the model counts them, and what the model is not made for. */
   async summary(signal?: AbortSignal): Promise<DatasetSummary> {
-    const { tokenizer } = modelOf(this.model);
+    const { tokenizer } = this.model;
     const maxLength = this.trainer.settings.maxLength ?? this.model.maxLength;
     const summary = await summarize(this.data, { tokenizer, maxLength, signal });
     const { train } = this.data;

@@ -1,11 +1,13 @@
 import { types } from 'node:util';
-import type { AlignedSplit } from '../data/labels.js';
+import type { TextClassifier } from '../classifier.js';
+import { type AlignedSplit, alignSplit } from '../data/labels.js';
 import { SPLIT_NAMES, type Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { listLabels } from '../labels.js';
 import { argmaxRows, classificationMetrics, crossEntropy } from '../metrics.js';
-import type { BatchPlan } from '../model/batches.js';
+import { type BatchPlan, longestFirst, packBatches } from '../model/batches.js';
 import { forwardBatches } from '../model/forward.js';
+import { flattened, type LogitsOptions, withLogits } from '../model/logits.js';
 import type { Values } from '../model/session.js';
 import type { NativeSession } from '../native.js';
 import { copyArray, expectNames, expectObject, invalidOption, isArray, isString } from '../options.js';
@@ -32,6 +34,34 @@ export interface LoadedSplit extends AlignedSplit {
 /** Rows at a time between two looks at the clock. */
 const BLOCK = 512;
 
+/** How a model is measured. */
+export interface EvaluationOptions extends Omit<LogitsOptions, 'adapters'> {
+  /** Name of the adapter to measure; null: the model itself. */
+  adapter: string | null;
+  /** Defaults to neither smoothing nor weights. */
+  loss?: LossOptions;
+}
+
+/** Measures a model, or an adapter beside it, on a split. Errors as TextClassifier.evaluate. */
+export async function evaluateModel(
+  model: TextClassifier,
+  split: unknown,
+  { adapter, loss = PLAIN_LOSS, ...options }: EvaluationOptions,
+): Promise<EvaluateResult> {
+  const { labels } = model.adapters.find(({ name }) => name === adapter) ?? model;
+  expectClasses(labels);
+  const own = alignSplit('split', expectSplit('split', split), labels);
+  const { batchTokens, signal } = options;
+  const adapters = new Array<string | null>(own.split.texts.length).fill(adapter);
+  return withLogits(model, own.split, { ...options, adapters }, async (rows) => {
+    const { offsets, truncated } = rows.encoded;
+    const batches = packBatches(offsets, longestFirst(offsets), batchTokens).starts.length - 1;
+    const began = performance.now() - 1000 * rows.runtime;
+    const { logits } = await flattened(rows, signal);
+    return measure(logits, own, labels, loss, { began, batches, truncated });
+  });
+}
+
 /**
  * Runs a split through a session and measures the outcome.
  *
@@ -40,17 +70,41 @@ const BLOCK = 512;
  */
 export async function evaluateSplit(
   native: NativeSession,
-  { split, notes, encoded, handle, batches }: LoadedSplit,
+  { encoded, handle, batches, ...split }: LoadedSplit,
   labelNames: readonly string[],
   options: LossOptions,
   signal: AbortSignal | undefined,
 ): Promise<EvaluateResult> {
   const began = performance.now();
   const logits = await forwardBatches(native, handle, batches, signal);
+  const { truncated } = encoded;
+  return measure(logits, split, labelNames, options, { began, batches: batches.starts.length - 1, truncated });
+}
+
+/** A score is no class: there is nothing to tell it from. @throws BertuneError INVALID_OPTION */
+export function expectClasses(labels: readonly string[]): void {
+  if (labels.length > 1) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `A model of one class (${listLabels(labels)}) gives a score and cannot be trained or evaluated as a classifier; ` +
+      'use two labels or more',
+  );
+}
+
+const PLAIN_LOSS: LossOptions = { labelSmoothing: 0, classWeights: null };
+
+/** @param pass when it began, by performance.now(), and what it went over */
+async function measure(
+  logits: Values,
+  { split, notes }: AlignedSplit,
+  labelNames: readonly string[],
+  options: LossOptions,
+  pass: { began: number; batches: number; truncated: number },
+): Promise<EvaluateResult> {
   const loss = await meanLoss(logits, split.labels, labelNames.length, options);
   const predictions = await mostLikely(logits, labelNames.length);
   const metrics = classificationMetrics(split.labels, predictions, labelNames);
-  const runtime = (performance.now() - began) / 1000;
+  const runtime = (performance.now() - pass.began) / 1000;
   return {
     loss,
     accuracy: metrics.accuracy,
@@ -62,9 +116,9 @@ export async function evaluateSplit(
     metrics,
     runtime,
     samplesPerSecond: split.labels.length / runtime,
-    stepsPerSecond: (batches.starts.length - 1) / runtime,
+    stepsPerSecond: pass.batches / runtime,
     examples: split.labels.length,
-    truncated: encoded.truncated,
+    truncated: pass.truncated,
     notes,
   };
 }
