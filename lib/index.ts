@@ -87,6 +87,7 @@ export { SCHEDULES, type ScheduleName } from './schedule.js';
 export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './serving/options.js';
 export { PredictionService } from './serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
+export { TASK_KINDS, type TaskKind } from './tasks/index.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
 export { Trainer, type TrainOptions } from './trainer.js';
 export { defaultLearningRate } from './training/defaults.js';

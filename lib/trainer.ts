@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { type EvaluateOptions, expectClassifier, type TextClassifier } from './classifier.js';
 import { type AlignedSplit, alignSplit } from './data/labels.js';
+import { expectSplit } from './data/split.js';
 import type { Split } from './dataset.js';
 import { BertuneError } from './errors.js';
 import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
@@ -21,13 +22,7 @@ import { adviceText } from './training/advice-words.js';
 import { BestModel } from './training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from './training/checkpoint/directories.js';
 import { placeRun } from './training/checkpoint/place.js';
-import {
-  evaluateModel,
-  expectClasses,
-  expectSplit,
-  type LoadedSplit,
-  type LossOptions,
-} from './training/evaluation.js';
+import { evaluateModel, expectClasses, type LoadedSplit, type LossOptions } from './training/evaluation.js';
 import type { EvaluateResult, Resumption, TrainerEvents, TrainingPlan, TrainResult } from './training/events.js';
 import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './training/options.js';
 import { balancedWeights, countClasses, planRun, type RunPlan } from './training/plan.js';
@@ -191,7 +186,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const plan = await planRun(encoded.offsets, given, signal);
     const { settings } = plan;
     this.#settings = settings;
-    const classCounts = countClasses(train.labels, model.labels.length);
+    const classCounts = countClasses(train.labels as Int32Array, model.labels.length);
     if (settings.classWeights === 'balanced') this.#classWeights = balancedWeights(classCounts);
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
@@ -212,8 +207,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       const { position, resumption, checkpoints } = await placeRun(
         {
           ...{ model, native, methodPlan, given, lock, plan, state, best },
-          train: { encoded, labels: train.labels },
-          validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
+          train: { encoded, labels: train.labels as Int32Array },
+          validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels as Int32Array },
         },
         found,
       );
@@ -237,7 +232,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       return { ...outcome, epochs: position.epochs };
     };
     const { stopped, summary, evaluation, epochs } = await session.withDataset(
-      datasetOf(encoded, train.labels),
+      datasetOf(encoded, train.labels as Int32Array),
       (dataset, native) => {
         if (!validation || !encodedValidation) return run(native, dataset, null);
         return session.withDataset(datasetOf(encodedValidation), (handle) =>

@@ -1,7 +1,6 @@
-import { types } from 'node:util';
 import type { TextClassifier } from '../classifier.js';
 import { type AlignedSplit, alignSplit } from '../data/labels.js';
-import { SPLIT_NAMES, type Split } from '../data/types.js';
+import { expectSplit } from '../data/split.js';
 import { BertuneError } from '../errors.js';
 import { listLabels } from '../labels.js';
 import { argmaxRows, classificationMetrics, crossEntropy } from '../metrics.js';
@@ -10,7 +9,6 @@ import { forwardBatches } from '../model/forward.js';
 import { flattened, type LogitsOptions, withLogits } from '../model/logits.js';
 import type { Values } from '../model/session.js';
 import type { NativeSession } from '../native.js';
-import { copyArray, expectNames, expectObject, invalidOption, isArray, isString } from '../options.js';
 import { expectFiniteLogits } from '../prediction.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer.js';
@@ -101,9 +99,9 @@ async function measure(
   options: LossOptions,
   pass: { began: number; batches: number; truncated: number },
 ): Promise<EvaluateResult> {
-  const loss = await meanLoss(logits, split.labels, labelNames.length, options);
+  const loss = await meanLoss(logits, split.labels as Int32Array, labelNames.length, options);
   const predictions = await mostLikely(logits, labelNames.length);
-  const metrics = classificationMetrics(split.labels, predictions, labelNames);
+  const metrics = classificationMetrics(split.labels as Int32Array, predictions, labelNames);
   const runtime = (performance.now() - pass.began) / 1000;
   return {
     loss,
@@ -144,79 +142,6 @@ export function evaluateRow(result: EvaluateResult, epoch: number, step: number)
 /** A number to so many decimals. */
 export function roundTo(value: number, decimals: number): number {
   return Number(value.toFixed(decimals));
-}
-
-/**
- * Checks that a split is one, with at least one example.
- *
- * @param name what it is called in messages
- * @returns a copy, so that the caller's may change while it is used
- * @throws BertuneError INVALID_OPTION, INVALID_DATA
- */
-export function expectSplit(name: string, value: unknown): Split {
-  expectOneSplit(name, value);
-  const split = expectObject(name, value, ['name', 'texts', 'pairs', 'labels', 'labelNames', 'source']);
-  if (!types.isInt32Array(split.labels))
-    throw invalidOption(`${name}.labels`, 'an Int32Array (datasetFromRows makes one of plain rows)', split.labels);
-  const classes = copyLabels(split.labels);
-  if (!isArray(split.texts)) throw invalidOption(`${name}.texts`, 'an array of strings', split.texts);
-  const { length } = split.texts;
-  if (length === 0) throw new BertuneError('INVALID_DATA', `Expected at least one example in ${name}, found none`);
-  if (classes.length !== length) {
-    throw new BertuneError('SHAPE_MISMATCH', `Expected ${length} labels in ${name} but received ${classes.length}`);
-  }
-  const texts = expectTextArray(`${name}.texts`, split.texts, length);
-  const pairs = split.pairs === undefined ? undefined : expectTextArray(`${name}.pairs`, split.pairs, length);
-  const labelNames = expectNames(`${name}.labelNames`, split.labelNames);
-  const odd = classes.findIndex((label) => label < 0 || label >= labelNames.length);
-  if (odd >= 0) {
-    throw new BertuneError(
-      'INVALID_DATA',
-      `Expected labels of 0..${labelNames.length - 1} (${listLabels(labelNames)}) in ${name} but found ${classes[odd]} at ${odd}`,
-    );
-  }
-  return { ...(split as unknown as Split), texts, ...(pairs && { pairs }), labels: classes, labelNames };
-}
-
-/** What comes of passing a data set, or a split that it does not have. @throws BertuneError INVALID_OPTION */
-function expectOneSplit(name: string, value: unknown): void {
-  if (value === undefined) {
-    throw new BertuneError(
-      'INVALID_OPTION',
-      `${name} is undefined: the data set has no such split. Add its file, or have loadDataset take it out of the ` +
-        'training rows, e.g. with { split: { test: 0.1 } }',
-    );
-  }
-  if (typeof value !== 'object' || value === null) return;
-  const found = SPLIT_NAMES.filter((each) => typeof (value as Record<string, unknown>)[each] === 'object');
-  if (found.length === 0) return;
-  const most = found.slice(0, -1).join(', ');
-  const all = most === '' ? found[0] : `${most} and ${found.at(-1)}`;
-  throw new BertuneError(
-    'INVALID_OPTION',
-    `Expected a split, e.g. data.${found[0]}, but received a data set with ${all}`,
-  );
-}
-
-/** Empty where the buffer was detached, or has become too small. */
-function copyLabels(labels: Int32Array): Int32Array {
-  const copy = new Int32Array(LENGTH.call(labels));
-  for (let i = 0; i < copy.length; i++) copy[i] = labels[i]!;
-  return copy;
-}
-
-/** The length of a typed array, whatever a property of the caller's says. */
-const LENGTH: (this: Int32Array) => number = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Int32Array.prototype),
-  'length',
-)!.get!;
-
-function expectTextArray(name: string, value: unknown, length: number): string[] {
-  if (!isArray(value) || value.length !== length) throw invalidOption(name, `an array of ${length} strings`, value);
-  const { items, odd } = copyArray(value, isString);
-  if (odd >= 0) throw invalidOption(`${name}[${odd}]`, 'a string', value[odd]);
-  if (items.length !== length) throw invalidOption(name, `an array of ${length} strings`, value);
-  return items;
 }
 
 /** Cross-entropy over all examples, in slices of time. @throws BertuneError NON_FINITE_LOGITS */
