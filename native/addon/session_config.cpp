@@ -30,6 +30,15 @@ LoraConfig convert_lora(const Napi::Object& value) {
           get_probability(value, "dropout")};
 }
 
+Loss convert_loss(const Napi::Object& value) {
+  if (!is_present(value.Get("loss"))) return Loss::kCrossEntropy;
+  const std::string loss = get_string(value, "loss");
+  if (loss == "cross_entropy") return Loss::kCrossEntropy;
+  if (loss == "binary_cross_entropy") return Loss::kBinaryCrossEntropy;
+  if (loss == "mean_squared_error") return Loss::kMeanSquaredError;
+  refuse_field("'cross_entropy', 'binary_cross_entropy' or 'mean_squared_error'", "loss");
+}
+
 std::unordered_set<std::string> to_set(std::vector<std::string> names) {
   return {std::make_move_iterator(names.begin()), std::make_move_iterator(names.end())};
 }
@@ -43,6 +52,7 @@ SessionConfig convert_session_config(const Napi::Value& argument) {
   config.precision = get_string(value, "precision");
   config.threads = static_cast<int>(get_integer(value, "threads", 1, 1024));
   config.model = convert_model(get_object(value.Get("model"), "model"));
+  config.model.loss = convert_loss(value);
   const std::string head = get_string(value, "head");
   if (head != "classifier" && head != "probe") refuse_field("'classifier' or 'probe'", "head");
   config.method.head = head == "probe" ? Head::kProbe : Head::kClassifier;

@@ -8,6 +8,8 @@
 
 namespace bertune {
 
+enum class Loss { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
+
 struct ModelConfig {
   int V, C, L, NH, F, NC;
   int positions;   // rows of the position table
@@ -15,6 +17,7 @@ struct ModelConfig {
   int padding_id;  // its word embedding gets no gradient; −1: none
   double eps;      // of every LayerNorm
   double hidden_dropout, attention_dropout, classifier_dropout;
+  Loss loss = Loss::kCrossEntropy;
 };
 
 struct LoraConfig {

@@ -1,5 +1,6 @@
 import {
   loadNative,
+  type NativeDataset,
   type NativeModelConfig,
   type NativeSession,
   type NativeSessionConfig,
@@ -101,7 +102,7 @@ export async function makeSession(
   shape: Shape,
   threads = 1,
   model = MODEL,
-  where: Pick<NativeSessionConfig, 'device' | 'precision'> = { device: 'cpu', precision: 'fp64' },
+  where: Pick<NativeSessionConfig, 'device' | 'precision' | 'loss'> = { device: 'cpu', precision: 'fp64' },
 ): Promise<NativeSession> {
   const native = loadNative();
   const { head, lora, prefix } = shape;
@@ -131,13 +132,14 @@ export async function makeSession(
 }
 
 /** Five examples of 1 to 8 tokens. */
-export async function addExamples(session: NativeSession): Promise<number> {
+export async function addExamples(session: NativeSession, changes: Partial<NativeDataset> = {}): Promise<number> {
   const lengths = [5, 1, 8, 3, 6];
   const offsets = [0];
   for (const length of lengths) offsets.push((offsets.at(-1) ?? 0) + length);
   const ids = Int32Array.from({ length: offsets.at(-1) ?? 0 }, (_, i) => (7 * i + 3) % MODEL.vocabSize);
   const typeIds = ids.map((_, i) => i % 2);
-  return session.addDataset({ ids, typeIds, offsets: Int32Array.from(offsets), labels: Int32Array.of(0, 2, 1, 1, 0) });
+  const labels = Int32Array.of(0, 2, 1, 1, 0);
+  return session.addDataset({ ids, typeIds, offsets: Int32Array.from(offsets), labels, ...changes });
 }
 
 /** One step over all examples, in another order than theirs. */

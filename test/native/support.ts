@@ -43,6 +43,7 @@ export function sessionConfig(changes: Partial<NativeSessionConfig> = {}): Nativ
     model: { ...MODEL },
     head: 'classifier',
     probeDropout: 0.1,
+    loss: 'cross_entropy',
     lora: { modules: [query], rank: 2, scaling: 2, dropout: 0.1 },
     prefix: { virtualTokens: 2, projection: true },
     trainable: ['classifier.weight', 'classifier.bias', `${query}.lora_A.weight`, 'prompt_encoder.embedding.weight'],
@@ -59,7 +60,9 @@ export function dataset(): NativeDataset {
     ids: Int32Array.from({ length: tokens }, (_, i) => (i * 7) % MODEL.vocabSize),
     offsets,
     labels: Int32Array.from({ length: EXAMPLES }, (_, i) => i % MODEL.labels),
+    targets: Float32Array.from({ length: EXAMPLES * MODEL.labels }, (_, i) => i % 2),
     typeIds: Int32Array.from({ length: tokens }, (_, i) => i % 2),
+    positions: new Int32Array(tokens),
   };
 }
 
