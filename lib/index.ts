@@ -88,6 +88,7 @@ export { PredictionService } from './serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
 export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
+export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {
   EpochSummary,
