@@ -1,4 +1,4 @@
-import type { BertConfig } from './checkpoint/config.js';
+import type { ModelConfig } from './architectures/index.js';
 import { BertuneError } from './errors.js';
 import { listLabels } from './labels.js';
 import { countPlan, type Method, type ParameterCounts } from './methods.js';
@@ -92,7 +92,7 @@ export let modelOf: (classifier: unknown, name?: string) => Model;
 export class TextClassifier implements AsyncDisposable {
   readonly #model: Model;
   /** A copy of the model's own, for others to read. */
-  readonly #config: BertConfig;
+  readonly #config: ModelConfig;
   /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
   readonly notes: readonly string[];
 
@@ -129,7 +129,7 @@ export class TextClassifier implements AsyncDisposable {
   }
 
   /** The model's dimensions and what else its config.json says. */
-  get config(): BertConfig {
+  get config(): ModelConfig {
     return this.#config;
   }
 
@@ -340,7 +340,9 @@ export class TextClassifier implements AsyncDisposable {
 
   /** Name, shape, trainable and decay of every parameter, as the model was shaped last. */
   parameters(): NativeParameterInfo[] {
-    return this.#model.session.plan.parameters.map((row) => ({ ...row, shape: [...row.shape] }));
+    return this.#model.session.plan.parameters.map(({ name, shape, trainable, decay }) => {
+      return { name, shape: [...shape], trainable, decay: trainable && decay };
+    });
   }
 
   /**

@@ -4,7 +4,8 @@
  * Bertune's public face.
  */
 
-export type { BertConfig, HeadKind } from './checkpoint/config.js';
+export type { ModelConfig } from './architectures/index.js';
+export type { HeadKind } from './architectures/rows.js';
 export {
   type AdapterChoice,
   type AdapterInfo,

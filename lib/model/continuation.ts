@@ -1,6 +1,6 @@
+import { moduleOf } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
-import type { MethodKind, MethodPlan } from '../methods.js';
-import type { NativeLoraConfig, NativePrefixConfig } from '../native.js';
+import type { LoraPlan, MethodKind, MethodPlan, PrefixPlan } from '../methods.js';
 import { option } from '../option-names.js';
 
 /**
@@ -31,17 +31,22 @@ export function expectContinuation(current: MethodPlan, next: MethodPlan, kind: 
   );
 }
 
-function loraDifferences(current: NativeLoraConfig, next: NativeLoraConfig): string[] {
-  const modules = (config: NativeLoraConfig) => [...config.modules].sort().join(', ');
+function loraDifferences(current: LoraPlan, next: LoraPlan): string[] {
+  const modules = ({ updates }: LoraPlan) =>
+    updates
+      .map(({ weight }) => moduleOf(weight))
+      .sort()
+      .join(', ');
+  const ranks = ({ updates }: LoraPlan) => [...new Set(updates.map(({ rank }) => rank))].join(', ');
   return [
-    ...(next.rank === current.rank ? [] : [`${option('rank')} ${current.rank} but received ${next.rank}`]),
+    ...(ranks(next) === ranks(current) ? [] : [`${option('rank')} ${ranks(current)} but received ${ranks(next)}`]),
     ...(modules(next) === modules(current)
       ? []
       : [`${option('targets')} ${modules(current)} but received ${modules(next)}`]),
   ];
 }
 
-function prefixDifferences(current: NativePrefixConfig, next: NativePrefixConfig): string[] {
+function prefixDifferences(current: PrefixPlan, next: PrefixPlan): string[] {
   const { virtualTokens, projection } = current;
   return [
     ...(next.virtualTokens === virtualTokens

@@ -1,4 +1,4 @@
-import type { BertConfig } from '../checkpoint/config.js';
+import type { ModelConfig } from '../architectures/index.js';
 import { BertuneError } from '../errors.js';
 import type { DirectoryLock } from '../files/lock.js';
 import { type Method, type MethodPlan, methodPlan } from '../methods.js';
@@ -11,7 +11,6 @@ import { longestFirst, packBatches } from './batches.js';
 import { expectContinuation } from './continuation.js';
 import type { ResolvedDevice } from './device.js';
 import { forwardBatches, predictBatch } from './forward.js';
-import { initializerOf } from './initialise.js';
 import { expectKind } from './kind.js';
 import { forwardMixed } from './mixed.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
@@ -41,7 +40,7 @@ export interface Unmerged {
 
 /** What a model is made of when it is loaded. */
 export interface ModelParts {
-  config: BertConfig;
+  config: ModelConfig;
   labels: readonly string[];
   tokenizer: Tokenizer;
   device: ResolvedDevice;
@@ -58,7 +57,7 @@ export interface ModelParts {
  * run it. Not public.
  */
 export class Model {
-  readonly config: BertConfig;
+  readonly config: ModelConfig;
   readonly labels: readonly string[];
   readonly tokenizer: Tokenizer;
   readonly device: ResolvedDevice;
@@ -109,7 +108,7 @@ export class Model {
 
   /** Longest text in tokens that the model takes under a method. */
   longest(plan: MethodPlan = this.session.plan): number {
-    const positions = this.config.maxPositions - (plan.prefix?.virtualTokens ?? 0);
+    const positions = this.config.maxTokens - (plan.prefix?.virtualTokens ?? 0);
     return Math.min(positions, this.tokenizer.modelMaxLength);
   }
 
@@ -280,7 +279,7 @@ export class Model {
   #textLimits(adapters: AdapterUse['adapters'], wish: number | null, plan: MethodPlan): number[] {
     const longest = this.longest(plan);
     return adapters.map((adapter) => {
-      const most = Math.min(longest, this.config.maxPositions - (adapter?.virtualTokens ?? 0));
+      const most = Math.min(longest, this.config.maxTokens - (adapter?.virtualTokens ?? 0));
       return this.#expectLength(wish, most);
     });
   }
@@ -340,13 +339,14 @@ export class Model {
     const fill = async (next: Session, old: Session) => {
       const shapes = new Map(old.plan.parameters.map(({ name, shape }) => [name, shape.join()]));
       const flattened = old.plan.prefix?.projection && plan.prefix && !plan.prefix.projection;
-      for (const { name, shape } of plan.parameters) {
+      for (const row of plan.parameters) {
+        const { name, shape } = row;
         if (flattened && name === PROMPT_EMBEDDINGS) {
           await next.write(name, await old.use((native) => native.promptEmbeddings()));
         } else if (shapes.get(name) === shape.join()) {
           await next.write(name, await old.read(name));
         } else {
-          await next.initialize(name, initializerOf(name, shape, this.config, seed));
+          await next.initialize(row, seed);
         }
       }
     };
@@ -376,7 +376,7 @@ export class Model {
     done: () => void,
   ): Promise<Session> {
     const old = this.session;
-    const next = await Session.create(this.config, this.labels.length, plan, this.device);
+    const next = await Session.create(this.config, plan, this.device);
     try {
       await fill(next, old);
       this.expectUsable();

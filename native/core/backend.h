@@ -76,7 +76,7 @@ struct Rows {
   int count;
 };
 
-enum class Activation { kNone, kGelu, kTanh, kRelu };
+enum class Activation { kNone, kGelu, kTanh, kRelu, kGeluTanh, kSilu };
 
 // Picks sequences `order[order_begin .. order_begin + B)` of the dataset, B the step's, and packs them.
 struct GatherBatch {
