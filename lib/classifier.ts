@@ -1,4 +1,4 @@
-import type { BertConfig } from './checkpoint/config.js';
+import type { ModelConfig } from './architectures/index.js';
 import type { Split } from './data/types.js';
 import { BertuneError } from './errors.js';
 import type { DirectoryLock } from './files/lock.js';
@@ -96,7 +96,7 @@ export class TextClassifier implements AsyncDisposable {
   /** Names of the classes, in the order of the logits. */
   readonly labels: readonly string[];
   /** The model's dimensions and what else its config.json says. */
-  readonly config: BertConfig;
+  readonly config: ModelConfig;
   /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
   readonly notes: readonly string[];
   /** @internal */
@@ -331,7 +331,9 @@ export class TextClassifier implements AsyncDisposable {
 
   /** Name, shape, trainable and decay of every parameter, as the model was shaped last. */
   parameters(): NativeParameterInfo[] {
-    return this.session.plan.parameters.map((row) => ({ ...row, shape: [...row.shape] }));
+    return this.session.plan.parameters.map(({ name, shape, trainable, decay }) => {
+      return { name, shape: [...shape], trainable, decay: trainable && decay };
+    });
   }
 
   /**
@@ -448,7 +450,7 @@ export class TextClassifier implements AsyncDisposable {
     becomes: { method: Method; pairs: boolean } | { unmerged: Unmerged | null },
   ): Promise<Session> {
     const old = this.session;
-    const next = await Session.create(this.config, this.labels.length, plan, this.where);
+    const next = await Session.create(this.config, plan, this.where);
     try {
       await fill(next, old);
       this.expectUsable();

@@ -6,7 +6,7 @@ import type { Split } from './dataset.js';
 import { BertuneError } from './errors.js';
 import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
 import { removeLeftovers, withOutputDirectory } from './files/output.js';
-import { countPlan, type ParameterCounts } from './methods.js';
+import { countPlan, type ParameterCounts, trainedNames } from './methods.js';
 import { longestFirst, packBatches } from './model/batches.js';
 import { expectTextKind } from './model/kind.js';
 import { memoryReport } from './model/memory.js';
@@ -216,7 +216,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       if (outputDirectory !== null) await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
       const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
       this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, allNotes, resumption));
-      const { trainable } = methodPlan;
+      const trainable = trainedNames(methodPlan);
       const { labels } = model;
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss();

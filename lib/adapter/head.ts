@@ -1,3 +1,4 @@
+import { ARCHITECTURES, headNames } from '../architectures/index.js';
 import { checkParameter } from '../checkpoint/check.js';
 import type { Head } from '../checkpoint/head.js';
 import { BertuneError } from '../errors.js';
@@ -13,15 +14,33 @@ import type { Adapter } from './types.js';
  *   none is read as transformers would: its classes are called as the base's where there are as many, else LABEL_0, ...
  */
 export function adapterHead({ labels, tensors }: Adapter, base: readonly string[] | null): AdapterHead | null {
-  const weight = tensors.get('classifier.weight');
-  if (!weight) return null;
-  const rows = weight.shape[0]!;
-  const common = { kind: 'classifier', tensors, notes: [] } as const;
+  const output = headOf(tensors)?.[0];
+  if (output === undefined) return null;
+  const rows = tensors.get(output)!.shape[0]!;
+  const common = { kind: 'classifier', output, tensors, notes: [] } as const;
   if (labels) return { ...common, labels, named: !areNumbers(labels) };
   if (base?.length !== rows) return { ...common, labels: genericLabels(rows), named: false };
   const note = `The adapter does not name its classes; they are called as the base's, in its order: ${listLabels(base)}.`;
   const named = !areNumbers(base);
   return { ...common, labels: base, named, notes: named ? [note] : [] };
+}
+
+/** Whether an adapter has a head of its own. */
+export function hasHead({ tensors }: Pick<Adapter, 'tensors'>): boolean {
+  return headOf(tensors) !== null;
+}
+
+/** Whether a tensor is part of some architecture's head. */
+export function isInHead(name: string): boolean {
+  return ARCHITECTURES.some((architecture) => headNames(architecture).includes(name));
+}
+
+/** Names of the head's parameters in an adapter, the weight whose rows are the labels first; null where it has no head. */
+function headOf(tensors: ReadonlyMap<string, Tensor>): [output: string, ...others: string[]] | null {
+  const found = [...tensors.keys()].filter(isInHead);
+  if (found.length === 0) return null;
+  const heads = ARCHITECTURES.map(headNames).filter((names) => found.every((name) => names.includes(name)));
+  return heads[0] ?? headNames(ARCHITECTURES[0]!);
 }
 
 /** A head, and what is worth knowing about its names. */
@@ -48,19 +67,22 @@ export function checkHead(
   hiddenSize: number | null,
   where: string,
 ): number | null {
-  const weight = tensors.get('classifier.weight');
-  const bias = tensors.get('classifier.bias');
-  if (!weight && !bias) return null;
-  if (!weight || !bias) {
-    const [found, lost] = weight ? ['weight', 'bias'] : ['bias', 'weight'];
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Expected classifier.${lost} beside classifier.${found} in ${where} but there is none`,
-    );
+  const names = headOf(tensors);
+  if (names === null) return null;
+  const [output] = names;
+  const lost = names.find((name) => !tensors.has(name));
+  if (lost !== undefined) {
+    const found = names.find((name) => tensors.has(name));
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected ${lost} beside ${found} in ${where} but there is none`);
   }
-  checkParameter('classifier.weight', weight, [null, hiddenSize], where);
-  checkParameter('classifier.bias', bias, [weight.shape[0]!], where);
-  return weight.shape[0]!;
+  const weight = tensors.get(output)!;
+  checkParameter(output, weight, [null, hiddenSize], where);
+  const [rows, inputs] = weight.shape as [number, number];
+  for (const name of names.slice(1)) {
+    const out = name === output.replace(/weight$/, 'bias') ? rows : inputs;
+    checkParameter(name, tensors.get(name)!, name.endsWith('.bias') ? [out] : [out, inputs], where);
+  }
+  return rows;
 }
 
 /**
@@ -126,7 +148,7 @@ export function adapterMetadata(
   if (classes === null) {
     throw new BertuneError(
       'INVALID_OPTION',
-      'Expected classifier.weight and classifier.bias in tensors, frozen or not',
+      'Expected the weight and the bias of the classifier in tensors, frozen or not',
     );
   }
   const common = { format: 'pt', ...(typeof pairs === 'boolean' && { [PAIRS_KEY]: String(pairs) }) };

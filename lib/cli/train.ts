@@ -23,6 +23,7 @@ import { errorRecord, Run } from '../run/run.js';
 import { TRAINING_ROWS_FILE, writeTrainingRows } from '../run/training-rows.js';
 import { removeCheckpoints } from '../training/checkpoint/directories.js';
 import type { TrainResult } from '../training/events.js';
+import { TRAINER_OPTIONS } from '../training/options.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -39,24 +40,18 @@ import {
   continuesInOutput,
   expectResumable,
   resumeOf,
-  savingOptions,
 } from './checkpoint-arguments.js';
 import { downloadProgress } from './downloads.js';
 import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
 import { Progress } from './progress.js';
 import { required } from './required.js';
 import { type Saved, savedElsewhere, saveSomewhere } from './rescue.js';
+import { addRows, rowValues } from './rows.js';
 import { settingsLines } from './settings.js';
 import { interruptibly } from './signals.js';
 import { colorsFor, resultWidth, writeResult } from './terminal.js';
-import { addTrainingOptions, type TrainingArguments, trainerOptions } from './training-arguments.js';
 
-interface TrainArguments
-  extends DataArguments,
-    MethodArguments,
-    TrainingArguments,
-    CheckpointArguments,
-    DeviceArguments {
+interface TrainArguments extends DataArguments, MethodArguments, CheckpointArguments, DeviceArguments {
   model: string;
   base?: string;
   tensorboard?: string;
@@ -87,7 +82,7 @@ export function trainCommand(program: Command): void {
     .option('--base <model>', 'checkpoint under the adapter, where --model is one');
   addDataOptions(command, { training: true });
   addMethodOptions(command);
-  addTrainingOptions(command);
+  addRows(command, TRAINER_OPTIONS, 'Training');
   addCheckpointOptions(command);
   addDeviceOptions(command)
     .optionsGroup('Output:')
@@ -159,7 +154,8 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
     data,
     dataset: datasetOptions(options),
     method,
-    options: { ...trainerOptions(options), ...savingOptions(options) },
+    // A run that is stopped leaves a checkpoint, whatever the options about saving say.
+    options: { ...rowValues(TRAINER_OPTIONS, options), outputDirectory: options.output },
     where: deviceOptions(options),
   };
 }

@@ -1,6 +1,9 @@
 import { type AdapterHead, adapterHead } from '../adapter/head.js';
-import { type Adapter, checkAdapter, readAdapter, resolveTargetModules } from '../adapter.js';
-import { arrangeHead, checkProblemType, type Head } from '../checkpoint/head.js';
+import { type Adapter, fitAdapter, readAdapter, resolveTargets } from '../adapter.js';
+import type { ModelConfig } from '../architectures/index.js';
+import { headRows, linearWeights, prefixRows } from '../architectures/rows.js';
+import { lowRankRows, type ParameterRow } from '../architectures/table.js';
+import { arrangeHead, checkProblemType, type Head, outputName } from '../checkpoint/head.js';
 import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
@@ -10,7 +13,6 @@ import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.j
 import { copyArray, invalidOption, isArray, nearest, shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
 import { throwIfAborted } from '../time-slice.js';
-import { PROMPT_EMBEDDINGS } from './names.js';
 import { DTYPES, type Session } from './session.js';
 
 /** What is worth knowing about an adapter beside a model. */
@@ -149,7 +151,7 @@ export class NamedAdapters {
  *
  * @param labels names of its classes, in the order to have them in. Defaults to the adapter's own, else those of the base
  *   in the order of its file where there are as many, else LABEL_0, LABEL_1, ...
- * @throws BertuneError as readAdapter and checkAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
+ * @throws BertuneError as readAdapter and fitAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
  */
 export async function readForModel(
   model: TextClassifier,
@@ -159,15 +161,14 @@ export async function readForModel(
 ): Promise<ReadAdapter> {
   throwIfAborted(signal);
   const found = await modelDirectory(directory, signal ? { signal } : {});
-  const adapter = await readSettled(found, () => readAdapter(found));
-  checkAdapter(adapter, model.config);
+  const adapter = fitAdapter(await readSettled(found, () => readAdapter(found)), model.config);
   checkProblemType(model.config, model.base.name);
   throwIfAborted(signal);
   const adapterOwn = adapterHead(adapter, model.base.labels);
   const own = adapterOwn ?? (await modelHead(model, directory));
   throwIfAborted(signal);
   const head = labels ? arrangeHead(own, labels) : { ...own, notes: [] };
-  const tensors = [...tensorsOf(adapter, head)];
+  const tensors = [...tensorsOf(adapter, head, model.config)];
   return {
     info: {
       kind: adapter.kind,
@@ -177,32 +178,44 @@ export async function readForModel(
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
       notes: [...own.notes, ...head.notes],
     },
-    config: configOf(adapter, model.config.layers, head.labels.length),
+    config: configOf(adapter, model.config, head.labels.length),
     tensors,
   };
 }
 
-function configOf(adapter: Adapter, layers: number, labels: number): NativeAdapterConfig {
+function configOf(adapter: Adapter, config: ModelConfig, labels: number): NativeAdapterConfig {
   if (adapter.kind === 'prefix') return { labels, lora: null, prefix: { virtualTokens: adapter.virtualTokens } };
-  const modules = resolveTargetModules(adapter.targetModules, layers);
-  return { labels, lora: { modules, rank: adapter.rank, scaling: adapter.alpha / adapter.rank }, prefix: null };
+  const { rank, alpha } = adapter;
+  const modules = resolveTargets(adapter.targetModules, config).map(({ role, layer }) => {
+    return { role, layer, rank, scaling: alpha / rank };
+  });
+  return { labels, lora: { modules }, prefix: null };
 }
 
-function* tensorsOf(adapter: Adapter, head: Head): Generator<NativeTensor> {
-  const tensors = new Map([...adapter.tensors, ...head.tensors]);
-  for (const [name, tensor] of tensors) yield nativeTensor(name, tensor);
-  if (adapter.kind === 'prefix') yield nativeTensor(PROMPT_EMBEDDINGS, adapter.promptEmbeddings);
+function* tensorsOf(adapter: Adapter, head: Head, config: ModelConfig): Generator<NativeTensor> {
+  for (const row of headRows(config, 'classifier', head.labels.length)) {
+    yield nativeTensor(row, head.tensors.get(row.name)!);
+  }
+  if (adapter.kind === 'prefix') {
+    const [prompt] = prefixRows(config, adapter.virtualTokens, false) as [ParameterRow];
+    yield nativeTensor(prompt, adapter.promptEmbeddings);
+    return;
+  }
+  for (const row of linearWeights(config).flatMap((weight) => lowRankRows(weight, adapter.rank))) {
+    const tensor = adapter.tensors.get(row.name);
+    if (tensor) yield nativeTensor(row, tensor);
+  }
 }
 
-function nativeTensor(name: string, { dtype, data }: Tensor): NativeTensor {
+function nativeTensor({ name, role, layer, part }: ParameterRow, { dtype, data }: Tensor): NativeTensor {
   if (!DTYPES.includes(dtype)) {
     throw new BertuneError('CHECKPOINT_INVALID', `Expected ${name} in ${DTYPES.join(', ')} but found ${dtype}`);
   }
-  return { name, dtype: dtype as NativeDtype, bytes: data };
+  return { role, layer, part, dtype: dtype as NativeDtype, bytes: data };
 }
 
 /** The model's classifier, which stands in for an adapter's. */
-async function modelHead({ session, labels }: TextClassifier, directory: string): Promise<AdapterHead> {
+async function modelHead({ session, labels, config }: TextClassifier, directory: string): Promise<AdapterHead> {
   if (session.plan.head !== 'classifier' || session.plan.lora || session.plan.prefix) {
     const own = session.plan.head === 'classifier' ? "an adapter's" : 'a probe';
     throw new BertuneError(
@@ -211,13 +224,14 @@ async function modelHead({ session, labels }: TextClassifier, directory: string)
     );
   }
   const tensors = new Map<string, Tensor>();
-  for (const { name, shape } of session.plan.parameters) {
-    if (!name.startsWith('classifier.')) continue;
+  for (const { name, shape, group } of session.plan.parameters) {
+    if (group !== 'head') continue;
     const values = await session.read(name);
     const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     tensors.set(name, { dtype: values instanceof Float64Array ? 'F64' : 'F32', shape: [...shape], data });
   }
-  return { kind: 'classifier', labels, named: !areNumbers(labels), tensors, notes: [] };
+  const output = outputName(config, 'classifier');
+  return { kind: 'classifier', labels, named: !areNumbers(labels), output, tensors, notes: [] };
 }
 
 /** What the texts of a call are given to. */

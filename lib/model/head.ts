@@ -1,7 +1,7 @@
 import { adapterHead } from '../adapter/head.js';
 import type { Adapter } from '../adapter.js';
-import type { HeadKind } from '../checkpoint/config.js';
-import { arrangeHead, canName, checkProblemType } from '../checkpoint/head.js';
+import type { HeadKind } from '../architectures/rows.js';
+import { arrangeHead, canName, checkProblemType, outputName } from '../checkpoint/head.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { areNumbers, genericLabels, listLabels, matchLabels } from '../labels.js';
 import type { Tensor } from '../safetensors.js';
@@ -70,7 +70,9 @@ export function modelHead(
 
 function checkpointHead({ head, config, tensors }: Checkpoint) {
   const labels = config.labels ?? [];
-  return head && { kind: head, labels, named: !areNumbers(labels), tensors, notes: config.labelNotes };
+  if (!head) return null;
+  const output = outputName(config, head);
+  return { kind: head, labels, named: !areNumbers(labels), output, tensors, notes: config.labelNotes };
 }
 
 function unusedNote(trained: readonly string[], wanted: readonly string[]): string {

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
-import { type Adapter, checkAdapter, isAdapter, noAdapter, readAdapter } from '../adapter.js';
-import type { BertConfig } from '../checkpoint/config.js';
+import { hasHead } from '../adapter/head.js';
+import { type Adapter, fitAdapter, isAdapter, noAdapter, readAdapter } from '../adapter.js';
+import type { ModelConfig } from '../architectures/index.js';
+import type { ParameterRow } from '../architectures/table.js';
 import { type Checkpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
@@ -17,8 +19,6 @@ import { type Base, findBase } from './base.js';
 import { type DeviceOptions, type ResolvedDevice, resolveDevice } from './device.js';
 import { findSettled } from './find.js';
 import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head.js';
-import { initializerOf } from './initialise.js';
-import { PROMPT_EMBEDDINGS } from './names.js';
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */
@@ -66,7 +66,7 @@ const LOAD_OPTIONS = [
 
 /** What a model is made of when it is loaded. */
 export interface ModelParts {
-  config: BertConfig;
+  config: ModelConfig;
   labels: readonly string[];
   tokenizer: Tokenizer;
   device: ResolvedDevice;
@@ -89,8 +89,8 @@ export async function loadModel(source: string, given: LoadOptions): Promise<Mod
   // Where it cannot be loaded, that is said before files are read or fetched.
   loadNative();
   const parts = await readParts(expectPath('source', source), choice, options);
-  const { adapter, base, notes, checkpoint, tokenizer } = parts;
-  if (adapter) checkAdapter(adapter, checkpoint.config);
+  const { base, notes, checkpoint, tokenizer } = parts;
+  const adapter = parts.adapter && fitAdapter(parts.adapter, checkpoint.config);
   const head = modelHead(adapter, checkpoint, choice, wanted);
   const { labels } = head;
 
@@ -104,18 +104,18 @@ export async function loadModel(source: string, given: LoadOptions): Promise<Mod
         `${base.directory} but found ${tokenizer.vocabSize}`,
     );
   }
-  const session = await Session.create(checkpoint.config, labels.length, plan, device);
+  const session = await Session.create(checkpoint.config, plan, device);
   try {
-    const fresh: string[] = [];
-    for (const { name, shape } of plan.parameters) {
-      const tensor = tensorOf(name, head, checkpoint, adapter);
-      if (tensor) await session.writeTensor(name, tensor);
+    const fresh: ParameterRow[] = [];
+    for (const row of plan.parameters) {
+      const tensor = tensorOf(row, head, checkpoint, adapter);
+      if (tensor) await session.writeTensor(row.name, tensor);
       else {
-        await session.initialize(name, initializerOf(name, shape, checkpoint.config, seed));
-        fresh.push(name);
+        await session.initialize(row, seed);
+        fresh.push(row);
       }
     }
-    const newPooler = fresh.some((name) => name.startsWith('bert.'));
+    const newPooler = fresh.some(({ group }) => group === 'encoder');
     return {
       config: { ...checkpoint.config, labels: [...labels] },
       labels: Object.freeze([...labels]),
@@ -146,7 +146,7 @@ async function readParts(source: string, choice: HeadChoice, options: LoadOption
     const { adapter, base, notes } = await findParts(source, options);
     throwIfAborted(options.signal);
     return readSettled(base.directory, async () => {
-      const replaced = choice === 'new' || adapter?.tensors.has('classifier.weight');
+      const replaced = choice === 'new' || (adapter && hasHead(adapter));
       const checkpoint = await readCheckpoint(base.directory, { head: replaced ? 'skip' : 'read' });
       const tokenizer = await Tokenizer.load(base.directory);
       return { adapter, base, notes, checkpoint, tokenizer };
@@ -207,29 +207,32 @@ function methodOf(adapter: Adapter): LoraMethod | PrefixMethod {
   return { kind: 'lora', rank, alpha, dropout, targets: targetModules, trainHead: true };
 }
 
-function tensorOf(name: string, head: ModelHead, checkpoint: Checkpoint, adapter: Adapter | null): Tensor | undefined {
-  if (name.startsWith('classifier.')) return head.tensors.get(name);
-  if (adapter?.kind === 'prefix' && name === PROMPT_EMBEDDINGS) return adapter.promptEmbeddings;
+function tensorOf(
+  { name, group, role }: ParameterRow,
+  head: ModelHead,
+  checkpoint: Checkpoint,
+  adapter: Adapter | null,
+): Tensor | undefined {
+  if (group === 'head') return head.tensors.get(name);
+  if (adapter?.kind === 'prefix' && role === 'prompt') return adapter.promptEmbeddings;
   return adapter?.tensors.get(name) ?? checkpoint.tensors.get(name);
 }
 
 /** The part of a plan that says what trains, for one that trains nothing. */
 export function withoutTraining(parameters: ReturnType<typeof methodPlan>['parameters']) {
   return {
-    trainable: [],
-    decay: [],
-    parameters: parameters.map((row) => ({ ...row, trainable: false, decay: false })),
+    parameters: parameters.map((row) => ({ ...row, trainable: false })),
   };
 }
 
 /** Said of a classifier that nobody has trained yet. */
 export const NEW_CLASSIFIER = 'The classifier is new: train it before relying on what it predicts.';
 
-function notesOn(fresh: readonly string[], { ignored }: Checkpoint): string[] {
-  const isNew = (start: string) => fresh.some((name) => name.startsWith(start));
+function notesOn(fresh: readonly ParameterRow[], { ignored }: Checkpoint): string[] {
+  const isNew = (wanted: ParameterRow['group']) => fresh.some(({ group }) => group === wanted);
   return [
-    ...(isNew('classifier.') ? [NEW_CLASSIFIER] : []),
-    ...(isNew('bert.pooler.') ? ['The pooler is new: the checkpoint holds none.'] : []),
+    ...(isNew('head') ? [NEW_CLASSIFIER] : []),
+    ...(isNew('encoder') ? ['The pooler is new: the checkpoint holds none.'] : []),
     ...(ignored.length === 0 ? [] : [`Not used of the checkpoint: ${ignored.join(', ')}.`]),
   ];
 }

@@ -1,9 +1,8 @@
+import { moduleOf } from '../architectures/table.js';
 import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
-import { type Method, type MethodKind, type MethodPlan, methodPlan } from '../methods.js';
-import type { NativeLoraConfig, NativePrefixConfig } from '../native.js';
+import { type LoraPlan, type Method, type MethodKind, type MethodPlan, methodPlan, type PrefixPlan } from '../methods.js';
 import { option } from '../option-names.js';
-import { initializerOf } from './initialise.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import type { Session } from './session.js';
 
@@ -43,13 +42,14 @@ export function retarget(
   const fill = async (next: Session, old: Session) => {
     const shapes = new Map(old.plan.parameters.map(({ name, shape }) => [name, shape.join()]));
     const flattened = old.plan.prefix?.projection && plan.prefix && !plan.prefix.projection;
-    for (const { name, shape } of plan.parameters) {
+    for (const row of plan.parameters) {
+      const { name, shape } = row;
       if (flattened && name === PROMPT_EMBEDDINGS) {
         await next.write(name, await old.use((native) => native.promptEmbeddings()));
       } else if (shapes.get(name) === shape.join()) {
         await next.write(name, await old.read(name));
       } else {
-        await next.initialize(name, initializerOf(name, shape, model.config, seed));
+        await next.initialize(row, seed);
       }
     }
   };
@@ -84,17 +84,22 @@ function expectContinuation(current: MethodPlan, next: MethodPlan, kind: MethodK
   );
 }
 
-function loraDifferences(current: NativeLoraConfig, next: NativeLoraConfig): string[] {
-  const modules = (config: NativeLoraConfig) => [...config.modules].sort().join(', ');
+function loraDifferences(current: LoraPlan, next: LoraPlan): string[] {
+  const modules = ({ updates }: LoraPlan) =>
+    updates
+      .map(({ weight }) => moduleOf(weight))
+      .sort()
+      .join(', ');
+  const ranks = ({ updates }: LoraPlan) => [...new Set(updates.map(({ rank }) => rank))].join(', ');
   return [
-    ...(next.rank === current.rank ? [] : [`${option('rank')} ${current.rank} but received ${next.rank}`]),
+    ...(ranks(next) === ranks(current) ? [] : [`${option('rank')} ${ranks(current)} but received ${ranks(next)}`]),
     ...(modules(next) === modules(current)
       ? []
       : [`${option('targets')} ${modules(current)} but received ${modules(next)}`]),
   ];
 }
 
-function prefixDifferences(current: NativePrefixConfig, next: NativePrefixConfig): string[] {
+function prefixDifferences(current: PrefixPlan, next: PrefixPlan): string[] {
   const { virtualTokens, projection } = current;
   return [
     ...(next.virtualTokens === virtualTokens

@@ -1,7 +1,9 @@
 import { basename, join } from 'node:path';
 import { type Adapter, writeAdapter } from '../adapter.js';
-import { arrangeHead } from '../checkpoint/head.js';
-import { checkpointFiles, encoderTensors, headTensors } from '../checkpoint.js';
+import type { ModelConfig } from '../architectures/index.js';
+import type { ParameterRow } from '../architectures/table.js';
+import { arrangeHead, outputName } from '../checkpoint/head.js';
+import { checkpointFiles, modelRows } from '../checkpoint.js';
 import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
@@ -113,7 +115,7 @@ async function saveAdapter(
   const ownBase = intact ? null : await filesAlone(model, { ...source, plan: { ...source.plan, lora: null } });
   const base = intact ? await nameOfBase(model.base, as) : nameOfOwnBase();
   const adapter = await adapterOf(model, source, method, base);
-  const arranged = intact ? inOrderOf(model.base.labels, adapter) : adapter;
+  const arranged = intact ? inOrderOf(model.base.labels, adapter, model.config) : adapter;
   await writeAdapter(directory, arranged, {
     tokenizerFrom,
     beside: (ownBase?.files ?? []).map((file) => ({ ...file, name: `${OWN_BASE}/${file.name}` })),
@@ -125,20 +127,21 @@ async function saveAdapter(
  * An adapter whose rows are in the order of its base's, where the classes are the same: PEFT passes over the adapter's names
  * and takes the base's, in the order of its file.
  */
-function inOrderOf(base: readonly string[] | null, adapter: Adapter): Adapter {
+function inOrderOf(base: readonly string[] | null, adapter: Adapter, config: ModelConfig): Adapter {
   const { labels, tensors } = adapter;
   if (!base || !labels || !haveSameNames(base, labels)) return adapter;
-  const head = arrangeHead({ kind: 'classifier', labels, named: true, tensors }, base);
+  const output = outputName(config, 'classifier');
+  const head = arrangeHead({ kind: 'classifier', labels, named: true, output, tensors }, base);
   return { ...adapter, labels: head.labels, tensors: new Map(head.tensors) };
 }
 
 /** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
 async function filesAlone({ config, labels, pairs, base }: TextClassifier, { plan, read }: Source) {
   const { head } = plan;
-  const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
-  const tensors = await readTensors(read, shapes);
+  const rows = modelRows(config, head, labels.length);
+  const tensors = await readTensors(read, [...rows.values()]);
   for await (const [name, values] of mergedWeights(plan, read)) {
-    tensors.set(name, await tensorOf(name, values, shapes.get(name)!));
+    tensors.set(name, await tensorOf(name, values, rows.get(name)!.shape));
   }
   return checkpointFiles({ config: { ...config, pairs }, labels, tensors, head, tokenizerFrom: base.directory });
 }
@@ -159,15 +162,10 @@ async function adapterOf(
   method: LoraMethod | PrefixMethod,
   base: BaseName,
 ): Promise<Adapter> {
-  const shapes = new Map(plan.parameters.map(({ name, shape }) => [name, shape]));
-  const named = (wanted: (name: string) => boolean) => new Map([...shapes].filter(([name]) => wanted(name)));
-  const isHead = (name: string) => name.startsWith('classifier.');
+  const rowsOf = (...groups: ParameterRow['group'][]) => plan.parameters.filter(({ group }) => groups.includes(group));
   if (method.kind === 'lora') {
     const { rank, alpha, dropout, targets } = method;
-    const tensors = await readTensors(
-      read,
-      named((name) => isHead(name) || /\.lora_[AB]\.weight$/.test(name)),
-    );
+    const tensors = await readTensors(read, rowsOf('lora', 'head'));
     return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, labels, pairs, tensors };
   }
   const { virtualTokens, projection } = method;
@@ -184,13 +182,13 @@ async function adapterOf(
     labels,
     pairs,
     promptEmbeddings: await tensorOf(PROMPT_EMBEDDINGS, prompt, [virtualTokens, 2 * layers * hiddenSize]),
-    tensors: await readTensors(read, named(isHead)),
+    tensors: await readTensors(read, rowsOf('head')),
   };
 }
 
-async function readTensors(read: ReadParameter, shapes: ReadonlyMap<string, number[]>): Promise<Map<string, Tensor>> {
+async function readTensors(read: ReadParameter, rows: readonly ParameterRow[]): Promise<Map<string, Tensor>> {
   const tensors = new Map<string, Tensor>();
-  for (const [name, shape] of shapes) tensors.set(name, await tensorOf(name, await read(name), shape));
+  for (const { name, shape } of rows) tensors.set(name, await tensorOf(name, await read(name), shape));
   return tensors;
 }
 

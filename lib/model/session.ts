@@ -1,14 +1,9 @@
-import type { BertConfig } from '../checkpoint/config.js';
+import type { ModelConfig } from '../architectures/index.js';
+import { nativeModel } from '../architectures/native.js';
+import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
 import type { MethodPlan } from '../methods.js';
-import {
-  loadNative,
-  type NativeDataset,
-  type NativeDtype,
-  type NativeInitializer,
-  type NativeMemory,
-  type NativeSession,
-} from '../native.js';
+import { loadNative, type NativeDataset, type NativeDtype, type NativeMemory, type NativeSession } from '../native.js';
 import type { Tensor } from '../safetensors.js';
 import type { EncodedTexts } from '../tokenizer.js';
 import type { ResolvedDevice } from './device.js';
@@ -40,39 +35,20 @@ export class Session {
    *
    * @throws BertuneError OUT_OF_MEMORY, CUDA_ERROR, NATIVE_UNAVAILABLE
    */
-  static async create(config: BertConfig, labels: number, plan: MethodPlan, device: ResolvedDevice): Promise<Session> {
+  static async create(config: ModelConfig, plan: MethodPlan, device: ResolvedDevice): Promise<Session> {
+    const { parameters, lora, probeDropout } = plan;
     const native = await loadNative().createSession({
       ...device,
-      model: {
-        vocabSize: config.vocabSize,
-        hiddenSize: config.hiddenSize,
-        layers: config.layers,
-        heads: config.heads,
-        feedForwardSize: config.feedForwardSize,
-        maxPositions: config.maxPositions,
-        typeVocabSize: config.typeVocabSize,
-        labels,
-        padTokenId: config.padTokenId ?? -1,
-        layerNormEps: config.layerNormEps,
-        hiddenDropout: config.hiddenDropout,
-        attentionDropout: config.attentionDropout,
-        classifierDropout: config.classifierDropout ?? config.hiddenDropout,
+      model: nativeModel(config, probeDropout),
+      parameters: parameters.map(({ name, role, layer, part, shape, trainable, decay }) => {
+        return { name, role, layer, part, shape, trainable, decay: trainable && decay };
+      }),
+      lora: lora && {
+        dropout: lora.dropout,
+        modules: lora.updates.map(({ weight: { role, layer }, scaling }) => ({ role, layer, scaling })),
       },
-      head: plan.head,
-      probeDropout: plan.probeDropout,
-      lora: plan.lora,
-      prefix: plan.prefix,
-      trainable: plan.trainable,
-      decay: plan.decay,
     });
-    const session = new Session(native, plan);
-    try {
-      session.#expectSameTable();
-    } catch (cause) {
-      await session.retire();
-      throw cause;
-    }
-    return session;
+    return new Session(native, plan);
   }
 
   /** Bytes by kind. */
@@ -142,9 +118,9 @@ export class Session {
     );
   }
 
-  /** Fills a parameter anew. */
-  initialize(name: string, initializer: NativeInitializer): Promise<void> {
-    return this.use((native) => native.initialize(name, initializer));
+  /** Fills a parameter anew; the addon mixes its name into the seed. */
+  initialize({ name, initial }: ParameterRow, seed: number): Promise<void> {
+    return this.use((native) => native.initialize(name, { ...initial, seed }));
   }
 
   /** Puts examples on the device for as long as `work` needs them. */
@@ -159,17 +135,6 @@ export class Session {
       });
     }
     await this.#native.dispose();
-  }
-
-  /** The plan and the addon's own table must speak of the same parameters. */
-  #expectSameTable(): void {
-    const line = ({ name, shape, trainable, decay }: MethodPlan['parameters'][number]) =>
-      `${name} (${shape.join(', ')})${trainable ? ' trains' : ''}${decay ? ' decays' : ''}`;
-    const planned = new Set(this.plan.parameters.map(line));
-    const native = new Set(this.#native.parameters().map(line));
-    const odd = [...planned].find((row) => !native.has(row)) ?? [...native].find((row) => !planned.has(row));
-    if (odd === undefined) return;
-    throw new BertuneError('INTERNAL', `Expected the addon's parameters to be the plan's but they differ at ${odd}`);
   }
 }
 

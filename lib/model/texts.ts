@@ -13,7 +13,7 @@ type Encoder = Pick<TextClassifier, 'tokenizer' | 'config'>;
 
 /** Longest text in tokens that a model takes under a plan, special ones included. */
 export function longestText({ tokenizer, config }: Encoder, { prefix }: MethodPlan): number {
-  return Math.min(config.maxPositions - (prefix?.virtualTokens ?? 0), tokenizer.modelMaxLength);
+  return Math.min(config.maxTokens - (prefix?.virtualTokens ?? 0), tokenizer.modelMaxLength);
 }
 
 /**
@@ -40,7 +40,7 @@ export function textLimits(
 ): number[] {
   const longest = longestText(model, plan);
   return adapters.map((adapter) => {
-    const most = Math.min(longest, model.config.maxPositions - (adapter?.virtualTokens ?? 0));
+    const most = Math.min(longest, model.config.maxTokens - (adapter?.virtualTokens ?? 0));
     return expectLength(model, wish, most);
   });
 }

@@ -89,9 +89,9 @@ AdapterConfig convert_adapter(const Napi::Value& argument) {
   adapter.labels = get_int(value, "labels", 1);
   if (is_present(value.Get("lora"))) {
     const Napi::Object lora = get_object(value.Get("lora"), "lora");
-    adapter.modules = get_strings(lora, "modules");
-    adapter.rank = get_int(lora, "rank", 1);
-    adapter.scaling = get_number(lora, "scaling");
+    for (const Napi::Object& item : get_objects(lora.Get("modules"), "modules")) {
+      adapter.updates.push_back({convert_module(item), get_int(item, "rank", 1), get_number(item, "scaling")});
+    }
   }
   if (is_present(value.Get("prefix"))) {
     adapter.virtual_tokens = get_int(get_object(value.Get("prefix"), "prefix"), "virtualTokens", 1);
@@ -105,12 +105,12 @@ AdapterTensors convert_adapter_tensors(const Napi::Value& argument, bool owned, 
   AdapterTensors tensors;
   for (uint32_t i = 0; i < array.Length(); ++i) {
     const Napi::Object tensor = get_object(array.Get(i), "tensors");
-    const std::string name = get_string(tensor, "name");
+    const Place place = convert_place(tensor);
     const Dtype dtype = convert_dtype(tensor.Get("dtype"));
     const Napi::Value value = tensor.Get("bytes");
     JobBytes bytes = job_bytes(value, owned);
-    if (!tensors.emplace(name, AdapterTensor{dtype, bytes.data, bytes.size}).second) {
-      refuse_field("each name once", "tensors");
+    if (!tensors.emplace(place, AdapterTensor{dtype, bytes.data, bytes.size}).second) {
+      refuse_field("each tensor once", "tensors");
     }
     held.values.push_back(value);
     held.copies.push_back(std::move(bytes.copy));

@@ -14,7 +14,7 @@ namespace bertune {
 void SessionCore::build() {
   try {
     backend = make_backend(config.device, config.precision, config.threads);
-    bert = std::make_unique<Bert>(*backend, config.model, config.method);
+    bert = std::make_unique<Bert>(*backend, config.model, config.parameters, config.lora);
     update_figures();
   } catch (...) {
     // Given back now, not when the session that nobody gets is collected.

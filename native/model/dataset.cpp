@@ -1,5 +1,6 @@
 #include "model/dataset.h"
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 #include <string>
@@ -32,7 +33,7 @@ void check(const DatasetView& view, const ModelConfig& model, int prefix_tokens)
   if (view.examples < 1 || view.offsets[0] != 0) {
     throw Error("INVALID_DATA", "Expected a data set with at least one example, its offsets starting at 0");
   }
-  const int longest = model.positions - prefix_tokens;
+  const int longest = model.longest(prefix_tokens);
   for (int64_t i = 0; i < view.examples; ++i) {
     const int64_t length = static_cast<int64_t>(view.offsets[i + 1]) - view.offsets[i];
     if (length < 1 || length > longest) {
@@ -41,8 +42,9 @@ void check(const DatasetView& view, const ModelConfig& model, int prefix_tokens)
     }
     for (int32_t t = view.offsets[i]; t < view.offsets[i + 1]; ++t) {
       if (view.ids[t] < 0 || view.ids[t] >= model.V) refuse("token ids", model.V, "an id", view.ids[t], i);
-      if (view.token_types && (view.token_types[t] < 0 || view.token_types[t] >= model.types)) {
-        refuse("token types", model.types, "a type", view.token_types[t], i);
+      const int types = std::max(model.types, 1);  // a model without a table of them takes type 0
+      if (view.token_types && (view.token_types[t] < 0 || view.token_types[t] >= types)) {
+        refuse("token types", types, "a type", view.token_types[t], i);
       }
       if (!view.positions) continue;
       const int32_t place = t - view.offsets[i];
