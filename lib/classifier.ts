@@ -27,6 +27,7 @@ import type { NativeParameterInfo, NativeSession } from './native.js';
 import {
   expectAbortSignal,
   expectNames,
+  expectNumberInRange,
   expectObject,
   expectPath,
   expectPositiveInteger,
@@ -34,6 +35,7 @@ import {
   invalidOption,
 } from './options.js';
 import { type Prediction, predictionsOf } from './prediction.js';
+import { type TaskKind, taskOf } from './tasks/index.js';
 import { expectTexts, type TextInput } from './text-input.js';
 import { throwIfAborted } from './time-slice.js';
 import type { EncodedTexts, Tokenizer } from './tokenizer.js';
@@ -46,7 +48,7 @@ export type { TextKind } from './model/kind.js';
 export type { LoadOptions } from './model/load.js';
 export type { Logits } from './model/logits.js';
 export type { SaveOptions } from './model/save.js';
-export type { Prediction } from './prediction.js';
+export type { ClassPrediction, LabelsPrediction, Prediction, ValuePrediction } from './prediction.js';
 export type { TextInput } from './text-input.js';
 
 /** Options of `predict` and `logits`. */
@@ -68,6 +70,11 @@ export interface PredictOptions {
    * is known; scores of the others mean nothing. 'any': others will do. Defaults to 'trained'.
    */
   textKind?: TextKind | undefined;
+  /**
+   * Multi-label models: the score above which a label is predicted, in [0, 1], whatever thresholds were tuned. Defaults to those,
+   * and to 0.5 where none were.
+   */
+  threshold?: number | undefined;
 }
 
 /** Options of `loadAdapter`. */
@@ -89,7 +96,7 @@ export interface EvaluateOptions extends Omit<PredictOptions, 'adapter'> {
 }
 
 /**
- * A BERT text classifier: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
+ * A text classifier, or a regression model of texts: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
  * outside JavaScript's heap: call `dispose()` or declare it with `await using`.
  */
 export class TextClassifier implements AsyncDisposable {
@@ -99,6 +106,8 @@ export class TextClassifier implements AsyncDisposable {
   readonly config: ModelConfig;
   /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
   readonly notes: readonly string[];
+  /** What its labels are for. */
+  readonly task: TaskKind;
   /** @internal */
   readonly tokenizer: Tokenizer;
   /** @internal Where and how it computes. */
@@ -109,6 +118,7 @@ export class TextClassifier implements AsyncDisposable {
   outputLock: DirectoryLock | null = null;
   #method: Method | null;
   #pairs: boolean | null;
+  #thresholds: Readonly<Record<string, number>> | null;
   #session: Session;
   #unmerged: Unmerged | null = null;
   /** Of the session, and gone with it. */
@@ -120,11 +130,13 @@ export class TextClassifier implements AsyncDisposable {
     this.labels = parts.labels;
     this.config = Object.freeze(parts.config);
     this.notes = parts.notes;
+    this.task = parts.task;
     this.tokenizer = parts.tokenizer;
     this.where = parts.device;
     this.base = parts.base;
     this.#method = parts.method;
     this.#pairs = parts.pairs;
+    this.#thresholds = parts.thresholds;
     this.#session = parts.session;
     this.#adapters = new NamedAdapters(parts.session);
   }
@@ -166,6 +178,11 @@ export class TextClassifier implements AsyncDisposable {
     return this.#pairs;
   }
 
+  /** Scores above which a label is predicted, by its name, as training tuned them; null: none was, and 0.5 is meant. */
+  get thresholds(): Readonly<Record<string, number>> | null {
+    return this.#thresholds;
+  }
+
   /** Longest text in tokens that it takes, special ones included; longer ones are cut. */
   get maxLength(): number {
     return longestText(this, this.session.plan);
@@ -185,11 +202,11 @@ export class TextClassifier implements AsyncDisposable {
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
     const inputs = expectTexts(texts);
     const given = logitsOptions(options, inputs.texts.length);
-    return withLogits(this, inputs, given, (rows) => predictionsOf(rows, given.signal));
+    return withLogits(this, inputs, given, (rows) => predictionsOf(rows, given.threshold, given.signal));
   }
 
   /**
-   * Scores of texts before softmax. Calls may overlap, also with training.
+   * Scores of texts before softmax or sigmoid; of a regression model its values. Calls may overlap, also with training.
    *
    * @param texts as in `predict`
    * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of other classes or of another order of them;
@@ -372,6 +389,11 @@ export class TextClassifier implements AsyncDisposable {
     return this.#unmerged;
   }
 
+  /** @internal Takes thresholds that were tuned for its parameters as they are. */
+  keepThresholds(thresholds: Readonly<Record<string, number>>): void {
+    this.#thresholds = thresholds;
+  }
+
   /** @internal @throws BertuneError DISPOSED */
   expectUsable(): void {
     if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a model in use but it has been disposed');
@@ -450,7 +472,7 @@ export class TextClassifier implements AsyncDisposable {
     becomes: { method: Method; pairs: boolean } | { unmerged: Unmerged | null },
   ): Promise<Session> {
     const old = this.session;
-    const next = await Session.create(this.config, plan, this.where);
+    const next = await Session.create(this.config, plan, this.where, taskOf(this.task).loss);
     try {
       await fill(next, old);
       this.expectUsable();
@@ -465,6 +487,7 @@ export class TextClassifier implements AsyncDisposable {
     } else {
       this.#method = becomes.method;
       this.#pairs = becomes.pairs;
+      this.#thresholds = null;
       if (becomes.method.kind === 'full') this.base.intact = false;
     }
     await old.retire();
@@ -487,17 +510,19 @@ export function expectClassifier(name: string, value: unknown): TextClassifier {
   throw invalidOption(name, 'a TextClassifier', value);
 }
 
-const PREDICT_OPTIONS = ['batchTokens', 'maxLength', 'signal', 'adapter', 'textKind'] as const;
+const PREDICT_OPTIONS = ['batchTokens', 'maxLength', 'signal', 'adapter', 'textKind', 'threshold'] as const;
 
 /** @param texts how many there are @throws BertuneError INVALID_OPTION */
-function logitsOptions(given: PredictOptions, texts: number): LogitsOptions {
-  const { batchTokens, maxLength, signal, adapter, textKind } = expectObject('options', given, PREDICT_OPTIONS);
+function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & { threshold: number | null } {
+  const { threshold, ...options } = expectObject('options', given, PREDICT_OPTIONS);
+  const { batchTokens, maxLength, signal, adapter, textKind } = options;
   return {
     batchTokens: expectPositiveInteger('batchTokens', batchTokens ?? DEFAULT_BATCH_TOKENS),
     maxLength: maxLength ?? null,
     signal: signal === undefined ? undefined : expectAbortSignal('signal', signal),
     adapters: expectAdapterNames(adapter ?? null, texts),
     textKind: expectTextKind(textKind),
+    threshold: threshold === undefined ? null : expectNumberInRange('threshold', threshold, { min: 0, max: 1 }),
   };
 }
 

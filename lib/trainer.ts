@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { type EvaluateOptions, expectClassifier, type TextClassifier } from './classifier.js';
-import { type AlignedSplit, alignSplit } from './data/labels.js';
-import { expectSplit } from './data/split.js';
+import type { AlignedSplit } from './data/labels.js';
 import type { Split } from './dataset.js';
 import { BertuneError } from './errors.js';
 import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
@@ -16,16 +15,30 @@ import { encodeTexts, expectMaxLength } from './model/texts.js';
 import type { NativeSession } from './native.js';
 import { option } from './option-names.js';
 import { expectAbortSignal, expectObject, expectPath } from './options.js';
+import { thresholdsOf } from './prediction.js';
+import type { LossOptions } from './tasks/index.js';
 import type { EncodedTexts } from './tokenizer.js';
 import { advise } from './training/advice.js';
 import { adviceText } from './training/advice-words.js';
 import { BestModel } from './training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from './training/checkpoint/directories.js';
 import { placeRun } from './training/checkpoint/place.js';
-import { evaluateModel, expectClasses, type LoadedSplit, type LossOptions } from './training/evaluation.js';
+import {
+  evaluateModel,
+  evaluateSplit,
+  expectTaskSplit,
+  expectTrainable,
+  type LoadedSplit,
+  tuneThresholds,
+} from './training/evaluation.js';
 import type { EvaluateResult, Resumption, TrainerEvents, TrainingPlan, TrainResult } from './training/events.js';
-import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './training/options.js';
-import { balancedWeights, countClasses, planRun, type RunPlan } from './training/plan.js';
+import {
+  needingEvaluations,
+  resolveTrainerOptions,
+  type TrainerOptions,
+  type TrainerSettings,
+} from './training/options.js';
+import { countLabels, guessingLoss, lossOptions, planRun, type RunPlan } from './training/plan.js';
 import { TrainingRun } from './training/run.js';
 import { expectRoom } from './training/space.js';
 import { createTrainerState, type TrainerState } from './training/state.js';
@@ -67,8 +80,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   readonly #given: TrainerSettings;
   #settings: TrainerSettings;
   #state: TrainerState | null = null;
-  /** NC, of the last run. */
-  #classWeights: readonly number[] | null;
+  /** Of the last run. */
+  #loss: LossOptions;
 
   /**
    * @param model what is trained; it stays usable for predictions all the while
@@ -78,13 +91,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   constructor(model: TextClassifier, options: TrainerOptions = {}) {
     super();
     this.#model = expectClassifier('model', model);
-    expectClasses(this.#model.labels);
-    const { labels, method, config } = this.#model;
-    const settings = resolveTrainerOptions(options, { labels, method, hiddenSize: config.hiddenSize });
+    const { labels, task, method, config } = this.#model;
+    expectTrainable(task, labels);
+    const settings = resolveTrainerOptions(options, { labels, task, method, hiddenSize: config.hiddenSize });
     this.#given = settings;
     this.#settings = settings;
-    const { classWeights } = settings;
-    this.#classWeights = classWeights === 'balanced' ? null : classWeights;
+    this.#loss = lossOptions(settings, null);
     expectMaxLength(this.#model, settings.maxLength, planFor(this.#model, settings.method));
   }
 
@@ -164,8 +176,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const textKind = expectTextKind(given.textKind);
     return evaluateModel(this.#model, split, {
       ...{ maxLength, batchTokens, textKind, signal },
-      adapter: null,
-      loss: this.#loss(),
+      ...{ adapter: null, threshold: null },
+      loss: this.#loss,
     });
   }
 
@@ -186,8 +198,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const plan = await planRun(encoded.offsets, given, signal);
     const { settings } = plan;
     this.#settings = settings;
-    const classCounts = countClasses(train.labels as Int32Array, model.labels.length);
-    if (settings.classWeights === 'balanced') this.#classWeights = balancedWeights(classCounts);
+    const classCounts = countLabels(train);
+    this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
 
@@ -207,20 +219,20 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       const { position, resumption, checkpoints } = await placeRun(
         {
           ...{ model, native, methodPlan, given, lock, plan, state, best },
-          train: { encoded, labels: train.labels as Int32Array },
-          validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels as Int32Array },
+          train: { encoded, labels: train.labels },
+          validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
         },
         found,
       );
       const { outputDirectory } = settings;
       if (outputDirectory !== null) await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
       const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
-      this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, allNotes, resumption));
+      this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
       const trainable = trainedNames(methodPlan);
-      const { labels } = model;
       const expectUsable = () => model.expectUsable();
-      const loss = this.#loss();
-      const parts = { native, plan, dataset, validation: evaluated, labels, loss, trainable, best, state };
+      const loss = this.#loss;
+      const thresholds = thresholdsOf(model);
+      const parts = { native, plan, dataset, validation: evaluated, thresholds, loss, trainable, best, state };
       const outcome = await new TrainingRun({
         ...parts,
         position,
@@ -229,10 +241,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
         expectUsable,
         events: this,
       }).run();
-      return { ...outcome, epochs: position.epochs };
+      if (!settings.tuneThresholds || !evaluated) return { ...outcome, epochs: position.epochs };
+      model.keepThresholds(await tuneThresholds(native, evaluated, signal));
+      const evaluation = await evaluateSplit(native, evaluated, thresholdsOf(model), loss, signal);
+      return { ...outcome, evaluation, epochs: position.epochs };
     };
     const { stopped, summary, evaluation, epochs } = await session.withDataset(
-      datasetOf(encoded, train.labels as Int32Array),
+      datasetOf(encoded, train.labels),
       (dataset, native) => {
         if (!validation || !encodedValidation) return run(native, dataset, null);
         return session.withDataset(datasetOf(encodedValidation), (handle) =>
@@ -241,14 +256,15 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       },
     );
     const advice = advise({
-      ...{ settings, hiddenSize: model.config.hiddenSize, labels: model.labels, counts: classCounts },
+      ...{ task: model.task, settings, hiddenSize: model.config.hiddenSize, labels: model.labels },
+      ...{ counts: classCounts, guessing: guessingLoss(train) },
       ...{
         usualSteps: plan.usualSteps,
         stopped,
         steps: summary.step,
         epochs,
         logHistory: state.log_history,
-        metrics: evaluation?.metrics ?? null,
+        evaluation,
       },
     });
     return {
@@ -274,13 +290,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   /** A split whose labels are the model's, matched by name. @throws BertuneError INVALID_OPTION, INVALID_DATA */
   #expectSplit(name: string, split: Split | undefined): AlignedSplit {
-    return alignSplit(name, expectSplit(name, split), this.#model.labels);
+    return expectTaskSplit(name, split, this.#model);
   }
 
   #expectValidation(validation: Split | undefined): AlignedSplit | null {
-    const { loadBestModel, earlyStoppingPatience, evaluationStrategy } = this.settings;
-    if (validation === undefined && (loadBestModel || earlyStoppingPatience !== null)) {
-      const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
+    const { evaluationStrategy } = this.settings;
+    const name = needingEvaluations(this.settings);
+    if (validation === undefined && name !== undefined) {
       throw new BertuneError(
         'INVALID_OPTION',
         `${option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
@@ -306,10 +322,6 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
     return { ...split, encoded, handle, batches };
   }
-
-  #loss(): LossOptions {
-    return { labelSmoothing: this.settings.labelSmoothing, classWeights: this.#classWeights };
-  }
 }
 
 /** @throws BertuneError INVALID_DATA where one split is of pairs and the other of single texts */
@@ -323,7 +335,7 @@ function expectSameKind(train: Split, validation: Split): void {
 function trainingPlan(
   plan: RunPlan,
   encoded: EncodedTexts,
-  classWeights: readonly number[] | null,
+  { classWeights, positiveWeights }: LossOptions,
   counts: ParameterCounts,
   notes: readonly string[],
   resumed: Resumption | null,
@@ -337,6 +349,7 @@ function trainingPlan(
     tokens: encoded.ids.length,
     truncated: encoded.truncated,
     classWeights: classWeights && [...classWeights],
+    positiveWeights: positiveWeights && [...positiveWeights],
     trainableParameters: counts.trainable,
     totalParameters: counts.total,
     notes,

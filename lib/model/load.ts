@@ -13,6 +13,7 @@ import { loadNative } from '../native.js';
 import { option } from '../option-names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
 import { type Base, findBase } from './base.js';
@@ -36,6 +37,11 @@ export interface LoadOptions extends DeviceOptions {
    * the classifier is new in any case. Defaults to 'keep'.
    */
   head?: HeadChoice | undefined;
+  /**
+   * What the labels are for: 'single-label', 'multi-label' or 'regression'. A trained classifier of another task is refused, or
+   * makes way for a new one, as `head` says. Defaults to what the files say, else 'single-label'.
+   */
+  task?: TaskKind | undefined;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
   adapter?: string | undefined;
   /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
@@ -53,6 +59,7 @@ export interface LoadOptions extends DeviceOptions {
 const LOAD_OPTIONS = [
   'labels',
   'head',
+  'task',
   'device',
   'precision',
   'threads',
@@ -75,6 +82,8 @@ export interface ModelParts {
   method: Method | null;
   /** Whether its classifier was trained on pairs of texts; null where that is not known. */
   pairs: boolean | null;
+  task: TaskKind;
+  thresholds: Readonly<Record<string, number>> | null;
   session: Session;
   notes: readonly string[];
 }
@@ -91,7 +100,8 @@ export async function loadModel(source: string, given: LoadOptions): Promise<Mod
   const parts = await readParts(expectPath('source', source), choice, options);
   const { base, notes, checkpoint, tokenizer } = parts;
   const adapter = parts.adapter && fitAdapter(parts.adapter, checkpoint.config);
-  const head = modelHead(adapter, checkpoint, choice, wanted);
+  const task = options.task === undefined ? undefined : expectOneOf('task', options.task, TASK_KINDS);
+  const head = modelHead(adapter, checkpoint, choice, wanted, task);
   const { labels } = head;
 
   const method = adapter ? methodOf(adapter) : null;
@@ -131,6 +141,8 @@ export async function loadModel(source: string, given: LoadOptions): Promise<Mod
       },
       method,
       pairs: head.pairs,
+      task: head.task,
+      thresholds: head.thresholds,
       session,
       notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)],
     };

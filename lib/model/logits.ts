@@ -55,37 +55,36 @@ export async function withLogits<T>(
   const { maxLength, batchTokens, signal, textKind, adapters: names } = options;
   const count = inputs.texts.length;
   if (names.every((name) => name === null)) {
-    const { labels } = model;
+    const classes = model.labels.length;
     const longest = expectMaxLength(model, maxLength, model.session.plan);
     throwIfAborted(signal);
     if (textKind === 'trained') expectTrainedKind(model, inputs);
     const encoded = await encodeTexts(model, inputs, longest, signal);
     const began = performance.now();
     const logits = await model.forward(encoded, batchTokens, signal);
-    const classes = labels.length;
     return finish({
-      ...{ count, encoded, flat: { logits, classes, labels } },
+      ...{ count, encoded, flat: { logits, classes, labels: model.labels } },
       row: (text) => logits.subarray(text * classes, (text + 1) * classes),
-      labelsOf: () => labels,
+      outputOf: () => model,
       runtime: (performance.now() - began) / 1000,
     });
   }
   throwIfAborted(signal);
   return model.withAdapters(names, async (adapters, native, plan) => {
     if (textKind === 'trained') expectTrainedKind(model, inputs, adapters);
-    const labelsOf = (text: number) => adapters[text]?.labels ?? model.labels;
-    if (options.sameLabels) expectSameLabels(count, labelsOf);
+    const outputOf = (text: number) => adapters[text] ?? model;
+    if (options.sameLabels) expectSameLabels(count, outputOf);
     const encoded = await encodeTexts(model, inputs, textLimits(model, adapters, maxLength, plan), signal);
     const began = performance.now();
     const rows = await forwardMixed(native, { plan, labels: model.labels }, adapters, encoded, batchTokens, signal);
     const runtime = (performance.now() - began) / 1000;
-    return finish({ count, encoded, flat: null, row: (text) => rows[text]!, labelsOf, runtime });
+    return finish({ count, encoded, flat: null, row: (text) => rows[text]!, outputOf, runtime });
   });
 }
 
 /** Rows of one width in one array. @throws BertuneError NON_FINITE_LOGITS, ABORTED */
 export async function flattened(
-  { count, row, labelsOf, flat }: Rows,
+  { count, row, outputOf, flat }: Rows,
   signal: AbortSignal | undefined,
 ): Promise<Logits> {
   const classes = flat?.classes ?? row(0).length;
@@ -96,13 +95,13 @@ export async function flattened(
     if (!flat) logits.set(row(i), i * classes);
     if (slice.isOver) await slice.next();
   }
-  return { logits, classes, labels: labelsOf(0) };
+  return { logits, classes, labels: outputOf(0).labels };
 }
 
-function expectSameLabels(texts: number, labelsOf: LogitRows['labelsOf']): void {
-  const labels = labelsOf(0);
+function expectSameLabels(texts: number, outputOf: LogitRows['outputOf']): void {
+  const { labels } = outputOf(0);
   for (let i = 1; i < texts; i++) {
-    const others = labelsOf(i);
+    const { labels: others } = outputOf(i);
     if (others === labels || (others.length === labels.length && others.every((label, c) => label === labels[c])))
       continue;
     throw new BertuneError(

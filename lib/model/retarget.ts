@@ -1,7 +1,14 @@
 import { moduleOf } from '../architectures/table.js';
 import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
-import { type LoraPlan, type Method, type MethodKind, type MethodPlan, methodPlan, type PrefixPlan } from '../methods.js';
+import {
+  type LoraPlan,
+  type Method,
+  type MethodKind,
+  type MethodPlan,
+  methodPlan,
+  type PrefixPlan,
+} from '../methods.js';
 import { option } from '../option-names.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import type { Session } from './session.js';

@@ -15,6 +15,7 @@ import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectPath } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
+import { taskOf } from '../tasks/index.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
 import { expectFinite } from './finite.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
@@ -136,14 +137,22 @@ function inOrderOf(base: readonly string[] | null, adapter: Adapter, config: Mod
 }
 
 /** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
-async function filesAlone({ config, labels, pairs, base }: TextClassifier, { plan, read }: Source) {
+async function filesAlone({ config, labels, pairs, task, thresholds, base }: TextClassifier, { plan, read }: Source) {
   const { head } = plan;
   const rows = modelRows(config, head, labels.length);
   const tensors = await readTensors(read, [...rows.values()]);
   for await (const [name, values] of mergedWeights(plan, read)) {
     tensors.set(name, await tensorOf(name, values, rows.get(name)!.shape));
   }
-  return checkpointFiles({ config: { ...config, pairs }, labels, tensors, head, tokenizerFrom: base.directory });
+  // transformers refuses this one for one class, whose score is a sigmoid.
+  const problemType = labels.length === 1 && task === 'single-label' ? null : taskOf(task).problemType;
+  return checkpointFiles({
+    config: { ...config, pairs, problemType, thresholds },
+    labels,
+    tensors,
+    head,
+    tokenizerFrom: base.directory,
+  });
 }
 
 /** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
@@ -157,16 +166,19 @@ async function strayBase(directory: string, { directory: under }: TextClassifier
 }
 
 async function adapterOf(
-  { config, labels, pairs }: TextClassifier,
+  { config, labels, pairs, task, thresholds }: TextClassifier,
   { native, plan, read }: Source,
   method: LoraMethod | PrefixMethod,
   base: BaseName,
 ): Promise<Adapter> {
+  // What the base says of its task is that of an adapter without a word on it.
+  const isSaid = task !== 'single-label' || config.problemType !== null;
+  const own = { labels, pairs, task: isSaid ? task : null, thresholds };
   const rowsOf = (...groups: ParameterRow['group'][]) => plan.parameters.filter(({ group }) => groups.includes(group));
   if (method.kind === 'lora') {
     const { rank, alpha, dropout, targets } = method;
     const tensors = await readTensors(read, rowsOf('lora', 'head'));
-    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, labels, pairs, tensors };
+    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, ...own, tensors };
   }
   const { virtualTokens, projection } = method;
   const { layers, heads, hiddenSize } = config;
@@ -179,8 +191,7 @@ async function adapterOf(
     heads,
     hiddenSize,
     ...base,
-    labels,
-    pairs,
+    ...own,
     promptEmbeddings: await tensorOf(PROMPT_EMBEDDINGS, prompt, [virtualTokens, 2 * layers * hiddenSize]),
     tensors: await readTensors(read, rowsOf('head')),
   };

@@ -116,8 +116,8 @@ export class PredictionService implements AsyncDisposable {
     this.#tokenizing.count(call);
     this.#encode(call, work).catch((error) => call.reject(error));
     const rows = await call.rows;
-    const labelsOf = (text: number) => adapters?.[text]?.labels ?? this.#model.labels;
-    return predictionsOf({ count, row: (text) => rows[text]!, labelsOf }, signal);
+    const outputOf = (text: number) => adapters?.[text] ?? this.#model;
+    return predictionsOf({ count, row: (text) => rows[text]!, outputOf }, null, signal);
   }
 
   /**

@@ -20,7 +20,7 @@ import { CheckpointSaver } from './saver.js';
 /** Examples as the model sees them. */
 interface Examples {
   encoded: EncodedTexts;
-  labels: Int32Array;
+  labels: Int32Array | Float32Array;
 }
 
 /** A run that is about to begin, or to go on. */
