@@ -258,12 +258,17 @@ function assemble(
   const { indices, notes: labelNotes } = labelIndices(splits, classes, { given: labels !== undefined });
   const allNotes = [...notes, ...splits.flatMap((split) => split.notes), ...labelNotes];
   const labelNames = [...classes];
+  const task = 'single-label';
   return {
+    task,
     labels: labelNames,
     ...Object.fromEntries(
       present.map(({ name, split }, i) => {
         const { texts, pairs, source } = split;
-        return [name, { name, texts, ...(pairs.length > 0 && { pairs }), labels: indices[i]!, labelNames, source }];
+        return [
+          name,
+          { name, texts, ...(pairs.length > 0 && { pairs }), task, labels: indices[i]!, labelNames, source },
+        ];
       }),
     ),
     ...(allNotes.length > 0 && { notes: allNotes }),

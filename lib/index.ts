@@ -9,6 +9,7 @@ export type { HeadKind } from './architectures/rows.js';
 export {
   type AdapterChoice,
   type AdapterInfo,
+  type EvaluateOptions,
   type HeadChoice,
   type LoadAdapterOptions,
   type LoadOptions,
@@ -87,8 +88,10 @@ export { SCHEDULES, type ScheduleName } from './schedule.js';
 export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './serving/options.js';
 export { PredictionService } from './serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
+export { TASK_KINDS, type TaskKind } from './tasks/index.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
-export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
+export { Trainer, type TrainOptions } from './trainer.js';
+export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {
   EpochSummary,

@@ -74,10 +74,10 @@ export interface NativeSessionConfig {
   /** Worker threads on the CPU, ≥ 1. */
   threads: number;
   model: NativeModelConfig;
-  /** Without trainable rows, for inference, no gradients and no moments are allocated. */
-  parameters: NativeParameter[];
   /** What training minimises; see NativeDataset for what it needs. Defaults to 'cross_entropy'. */
   loss?: NativeLoss;
+  /** Without trainable rows, for inference, no gradients and no moments are allocated. */
+  parameters: NativeParameter[];
   lora: NativeLoraConfig | null;
 }
 

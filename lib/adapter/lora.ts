@@ -7,7 +7,7 @@ import { BertuneError } from '../errors.js';
 import { expectNumberInRange, expectPositiveInteger, invalidOption } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
 import { baseMetadata, readBaseKind } from './base.js';
-import { adapterMetadata, checkHead, isInHead, readLabels, readPairs } from './head.js';
+import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import { ALL_LINEAR, matchesTarget, matchPattern } from './targets.js';
 import type { LoraAdapter } from './types.js';
@@ -48,6 +48,7 @@ export function readLora(settings: AdapterSettings, file: Safetensors, where: st
   };
   adapter.labels = readLabels(file.metadata, checkLora(adapter, where), where);
   adapter.pairs = readPairs(file.metadata, where);
+  Object.assign(adapter, readTask(file.metadata, where));
   return adapter;
 }
 

@@ -4,7 +4,7 @@ import { BertuneError } from '../errors.js';
 import { expectPositiveInteger } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
 import { baseMetadata, readBaseKind } from './base.js';
-import { adapterMetadata, checkHead, isInHead, readLabels, readPairs } from './head.js';
+import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import type { PrefixAdapter } from './types.js';
 
@@ -55,6 +55,7 @@ export function readPrefix(settings: AdapterSettings, file: Safetensors, where: 
   };
   adapter.labels = readLabels(file.metadata, checkPrefix(adapter, where), where);
   adapter.pairs = readPairs(file.metadata, where);
+  Object.assign(adapter, readTask(file.metadata, where));
   return adapter;
 }
 

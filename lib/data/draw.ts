@@ -26,7 +26,7 @@ const LARGE = 0.1;
  */
 export function* drawParts(split: Split, { fractions, seed, stratify }: DrawOptions): Slices<Uint8Array> {
   const { texts, labelNames } = split;
-  const labels = stratify ? split.labels : new Int32Array(texts.length);
+  const labels = stratify ? (split.labels as Int32Array) : new Int32Array(texts.length);
   const { group, count } = yield* groupByText(split);
   const part = new Uint8Array(texts.length);
   const rowsOf = yield* rowsOfGroups(group, count);

@@ -10,10 +10,10 @@ import {
 } from '../options.js';
 import { inSlices } from '../time-slice.js';
 import { isTokenizer, type Tokenizer } from '../tokenizer.js';
-import { expectSplit } from '../training/evaluation.js';
 import { countLabels } from './draw.js';
 import { alignSplit } from './labels.js';
 import { type Finding, findingsOf } from './quality.js';
+import { expectSplit } from './split.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from './types.js';
 
 export type { Finding, FindingKind } from './quality.js';
@@ -91,7 +91,7 @@ export async function summarize(data: TextDataset, options: SummaryOptions = {})
     splits[name] = {
       rows: split.texts.length,
       pairs: split.pairs !== undefined,
-      labels: labelShares(split.labels, own.labels),
+      labels: labelShares(split.labels as Int32Array, own.labels),
       ...(tokenizer && { tokens: await tokenLengths(split, tokenizer, maxLength, signal) }),
     };
   }
@@ -100,16 +100,17 @@ export async function summarize(data: TextDataset, options: SummaryOptions = {})
 
 /** A copy of a data set that a caller passes. */
 function expectDataset(value: unknown): TextDataset {
-  const allowed = ['labels', 'notes', 'heldOut', ...SPLIT_NAMES];
-  const { labels, notes, heldOut: _, ...splits } = expectObject('data', value, allowed);
+  const allowed = ['task', 'labels', 'notes', 'heldOut', ...SPLIT_NAMES];
+  const { task: _task, labels, notes, heldOut: _, ...splits } = expectObject('data', value, allowed);
   const names = expectNames('data.labels', labels);
   const { items, odd } = isArray(notes ?? []) ? copyArray((notes ?? []) as unknown[], isString) : { items: [], odd: 0 };
   if (odd >= 0) throw invalidOption('data.notes', 'an array of strings', notes);
   const checked = Object.entries(splits).map(([name, split]) => {
     const path = `data.${name}`;
-    return [name, alignSplit(path, expectSplit(path, split), names).split];
+    return [name, alignSplit(path, expectSplit(path, split), names).split] as const;
   });
-  return { labels: names, notes: items, ...Object.fromEntries(checked) };
+  const task = checked[0]?.[1].task ?? 'single-label';
+  return { task, labels: names, notes: items, ...Object.fromEntries(checked) };
 }
 
 function labelShares(labels: Int32Array, names: readonly string[]): LabelShare[] {

@@ -1,6 +1,7 @@
 import type { HubProgress } from '../hub.js';
+import type { TaskKind } from '../tasks/index.js';
 
-/** Texts with their classes: one part of a data set. */
+/** Texts with their labels: one part of a data set. */
 export interface Split {
   /** `train`, `validation` or `test`. */
   readonly name: string;
@@ -8,9 +9,14 @@ export interface Split {
   readonly texts: readonly string[];
   /** The second text of each pair (N); absent for single texts. */
   readonly pairs?: readonly string[];
-  /** The class of each text (N), an index into `labelNames`. */
-  readonly labels: Int32Array;
-  /** The names of the classes (NC). A model's classes are matched with them by name. */
+  /** What the labels are for. */
+  readonly task: TaskKind;
+  /**
+   * Single-label: the class of each text (N), an index into `labelNames`, as Int32Array. Otherwise as Float32Array (N, NC),
+   * row-major: in multi-label 1 for each label of a text and 0 for the others, in regression its values.
+   */
+  readonly labels: Int32Array | Float32Array;
+  /** The names of the labels (NC); in regression those of the values' columns. A model's labels are matched by name. */
   readonly labelNames: readonly string[];
   /** The files the texts came from, for messages. */
   readonly source: string;
@@ -18,7 +24,9 @@ export interface Split {
 
 /** A data set for text classification: one list of classes and up to three splits that share it. */
 export interface TextDataset {
-  /** The names of the classes (NC), in the order of their indices. */
+  /** What the labels are for. */
+  readonly task: TaskKind;
+  /** The names of the labels (NC), in the order of their indices. */
   readonly labels: readonly string[];
   readonly train?: Split;
   readonly validation?: Split;

@@ -76,8 +76,9 @@ SessionConfig convert_session_config(const Napi::Value& argument) {
   config.precision = get_string(value, "precision");
   config.threads = static_cast<int>(get_integer(value, "threads", 1, 1024));
   config.parameters = convert_parameters(value.Get("parameters"));
-  config.model = model_config(convert_model(get_object(value.Get("model"), "model")), config.parameters);
-  config.model.loss = convert_loss(value);
+  ModelSettings model = convert_model(get_object(value.Get("model"), "model"));
+  model.loss = convert_loss(value);
+  config.model = model_config(model, config.parameters);
   if (is_present(value.Get("lora"))) config.lora = convert_lora(get_object(value.Get("lora"), "lora"));
   return config;
 }

@@ -25,6 +25,7 @@ struct ModelSettings {
   double head_input_dropout;  // in front of the head's dense Linear
   double head_dropout;        // in front of the classifier or the probe
   double probe_dropout;       // inside the probe
+  Loss loss = Loss::kCrossEntropy;  // what training minimises
 };
 
 struct ModelConfig : ModelSettings {
@@ -32,7 +33,6 @@ struct ModelConfig : ModelSettings {
   int positions;          // rows of the position table
   int types;              // rows of the token type table; 0: there is none
   int P;                  // virtual tokens of a prefix; 0: none
-  Loss loss = Loss::kCrossEntropy;
 
   // Tokens of the longest text that fits behind so many virtual tokens.
   int longest(int prefix_tokens) const { return positions - position_offset - prefix_tokens; }

@@ -87,7 +87,7 @@ export async function writeTinyCheckpoint(
 }
 
 /** Texts whose words give their class away. */
-export function tinySplit(name: string, examples: number, seed: number): Split {
+export function tinySplit(name: string, examples: number, seed: number): Split & { labels: Int32Array } {
   const random = randomNumbers(seed);
   const pick = (words: readonly string[]) => words[Math.floor(random() * words.length)]!;
   const labels = Int32Array.from({ length: examples }, () => Math.floor(random() * LABELS.length));
@@ -96,5 +96,5 @@ export function tinySplit(name: string, examples: number, seed: number): Split {
     words.splice(Math.floor(random() * words.length), 0, pick(WORDS[label]!), pick(WORDS[label]!));
     return words.join(' ');
   });
-  return { name, texts, labels, labelNames: LABELS, source: 'memory' };
+  return { name, task: 'single-label', texts, labels, labelNames: LABELS, source: 'memory' };
 }

@@ -56,7 +56,9 @@ export function oneClass(data: TextDataset): Finding | undefined {
 }
 
 function countClasses(data: TextDataset): CountedClass[] {
-  const bySplit = SPLIT_NAMES.map((name) => countLabels(data[name]?.labels ?? new Int32Array(), data.labels.length));
+  const bySplit = SPLIT_NAMES.map((name) =>
+    countLabels((data[name]?.labels as Int32Array) ?? new Int32Array(), data.labels.length),
+  );
   return data.labels.map((name, i) => ({
     name,
     train: bySplit[0]![i]!,
@@ -117,10 +119,10 @@ function missing(classes: readonly CountedClass[], rows: number): Finding | unde
 function unmeasured(data: TextDataset): Finding | undefined {
   const { train } = data;
   if (train === undefined) return undefined;
-  const trained = countLabels(train.labels, data.labels.length);
+  const trained = countLabels(train.labels as Int32Array, data.labels.length);
   const lacking = (['test', 'validation'] as const).flatMap((split) => {
     if (data[split] === undefined) return [];
-    const counts = countLabels(data[split].labels, data.labels.length);
+    const counts = countLabels(data[split].labels as Int32Array, data.labels.length);
     const names = data.labels
       .map((name, i) => ({ name, rows: trained[i]!, count: counts[i]! }))
       .filter(({ rows, count }) => rows > 0 && count === 0)
