@@ -3,12 +3,14 @@ import { TextClassifier } from '../classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
+import { taskLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { labelTable, metricsTable } from '../report/metrics.js';
 import { printableJson } from '../report/printable.js';
 import { confusionSections, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
+import { statedTask } from '../run/task.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -86,6 +88,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     }
     for (const note of model.notes) progress.note(`note: ${note}`);
     const { split, notes } = await rowsToMeasure(options, signal);
+    for (const line of taskLines(split.task)) progress.note(line);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
     const result = await model.evaluate(split, {
       ...given({ maxLength: options.maxLength, threshold: options.threshold }),
@@ -133,11 +136,15 @@ function expectTrainedKind(trained: boolean | null, { pairs, source }: Split): v
 
 /** The rows to evaluate on. */
 async function rowsToMeasure(options: EvaluateArguments, signal: AbortSignal): Promise<EvaluationData> {
-  const { model, split, data, testFile } = options;
+  const { model, split, data, testFile, task } = options;
   if (dataSource(options) === undefined) {
     throw new BertuneError('INVALID_OPTION', 'Name what to evaluate on with --data or --test-file');
   }
-  const choice = { model, split, dataset: datasetOptions(options), signal };
+  const stated = await statedTask(model, signal);
+  if (stated !== undefined && task !== undefined && task !== stated.task) {
+    throw new BertuneError('INVALID_OPTION', `${stated.reason}: leave out --task ${task}`);
+  }
+  const choice = { model, split, dataset: datasetOptions(options), stated, signal };
   if (testFile === undefined) return splitToMeasure(data!, choice);
   if (split !== undefined && split !== 'test') {
     throw new BertuneError('INVALID_OPTION', '--split chooses a split of --data; leave it out with --test-file');
