@@ -55,7 +55,7 @@ export function unmergeAdapter(model: Model): Promise<void> {
   });
 }
 
-function noLora({ method }: Model): BertuneError {
-  const found = method?.kind === 'prefix' ? 'a prefix adapter, which changes no weights' : 'none';
+function noLora({ session }: Model): BertuneError {
+  const found = session.plan.prefix ? 'a prefix adapter, which changes no weights' : 'none';
   return new BertuneError('INVALID_OPTION', `Expected a LoRA adapter to merge but the model carries ${found}`);
 }

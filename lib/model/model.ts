@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../architectures/index.js';
 import { BertuneError } from '../errors.js';
 import type { DirectoryLock } from '../files/lock.js';
-import { type Method, type MethodPlan, methodPlan } from '../methods.js';
+import { definitionOf, type Method, type MethodPlan, methodPlan } from '../methods.js';
 import { expectPositiveInteger, invalidOption } from '../options.js';
 import type { TextInputs } from '../text-input.js';
 import { throwIfAborted } from '../time-slice.js';
@@ -211,6 +211,14 @@ export class Model {
         "Expected a model whose own adapter is not merged into the others' base; call unmerge() first",
       );
     }
+    const bias = this.session.plan.lora?.bias ?? 'none';
+    if (bias !== 'none') {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `The model's own adapter has biases (bias = "${bias}"), which others would be computed with; load the model ` +
+          'under it, and the others beside that',
+      );
+    }
     const info = await adapters.load(name, async () => {
       const read = await readForModel(this, directory, labels, signal);
       this.expectUsable();
@@ -353,7 +361,9 @@ export class Model {
     return this.exchange(plan, fill, () => {
       this.#method = method;
       this.#pairs = pairs;
-      if (method.kind === 'full') this.base.intact = false;
+      const isInAdapter = definitionOf(method.kind).adapter !== null;
+      const trainsEncoder = plan.parameters.some(({ group, trainable }) => trainable && group === 'encoder');
+      if (trainsEncoder && !isInAdapter) this.base.intact = false;
     });
   }
 

@@ -1,5 +1,6 @@
 import type { DatasetSummary } from '../data/summary.js';
 import type { HeldOut } from '../data/types.js';
+import type { MethodKind } from '../methods.js';
 
 /*
  * What a run leaves behind, as results.json holds it: plain data, sizes in bytes, times in seconds, names as Hugging
@@ -69,7 +70,7 @@ export interface MemoryRecord {
 
 /** The method of a run with its options, e.g. `{ kind: 'lora', rank: 8, ... }`; `{ kind: 'none' }` trains nothing. */
 export interface MethodRecord {
-  readonly kind: 'none' | 'full' | 'linear' | 'prefix' | 'lora';
+  readonly kind: 'none' | MethodKind;
   readonly [option: string]: unknown;
 }
 
