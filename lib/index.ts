@@ -9,6 +9,7 @@ export type { HeadKind } from './architectures/rows.js';
 export {
   type AdapterChoice,
   type AdapterInfo,
+  type EvaluateOptions,
   type HeadChoice,
   type LoadAdapterOptions,
   type LoadOptions,
@@ -29,6 +30,7 @@ export {
   type SummaryOptions,
   summarize,
   type TokenLengths,
+  type ValueSummary,
 } from './data/summary.js';
 export {
   type DatasetFiles,
@@ -90,8 +92,9 @@ export { SCHEDULES, type ScheduleName } from './schedule.js';
 export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './serving/options.js';
 export { PredictionService } from './serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
+export { TASK_KINDS, type TaskKind } from './tasks/index.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
-export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
+export { Trainer, type TrainOptions } from './trainer.js';
 export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {

@@ -65,12 +65,17 @@ export interface NativeLoraConfig {
   dropout: number;
 }
 
+/** `binary_cross_entropy` is BCEWithLogitsLoss, `mean_squared_error` MSELoss; both are means over examples and labels. */
+export type NativeLoss = 'cross_entropy' | 'binary_cross_entropy' | 'mean_squared_error';
+
 export interface NativeSessionConfig {
   device: NativeDevice;
   precision: NativePrecision;
   /** Worker threads on the CPU, ≥ 1. */
   threads: number;
   model: NativeModelConfig;
+  /** What training minimises; see NativeDataset for what it needs. Defaults to 'cross_entropy'. */
+  loss?: NativeLoss;
   /** Without trainable rows, for inference, no gradients and no moments are allocated. */
   parameters: NativeParameter[];
   lora: NativeLoraConfig | null;
@@ -120,10 +125,17 @@ export interface NativeDataset {
   ids: Int32Array;
   /** N + 1 starts into ids, offsets[0] = 0. Every example has at least one token. */
   offsets: Int32Array;
-  /** N class indices; absent for prediction. */
+  /** N class indices, for cross-entropy; absent for prediction. */
   labels?: Int32Array;
+  /** N × NC targets, row-major, for the other losses: in [0, 1] for binary cross-entropy, finite. Absent for prediction. */
+  targets?: Float32Array;
   /** Σ lengths token types; absent: all 0. */
   typeIds?: Int32Array;
+  /**
+   * Σ lengths positions, for a model whose positions do not simply count the tokens: at most the token's place within its
+   * example, or −1 for the position of padding. Absent: the place.
+   */
+  positions?: Int32Array;
 }
 
 export interface NativeTrainPlan {
@@ -145,9 +157,12 @@ export interface NativeTrainPlan {
   eps: number;
   /** Global norm to clip to; 0 turns clipping off. */
   maxGradNorm: number;
+  /** Of cross-entropy; 0 for the other losses. */
   labelSmoothing: number;
-  /** NC weights of the classes. */
+  /** NC weights of the classes, or for binary cross-entropy of the labels. Not for mean squared error. */
   classWeights?: Float64Array;
+  /** NC weights of the positive class of each label, BCE's pos_weight. For binary cross-entropy only. */
+  positiveWeights?: Float64Array;
 }
 
 export interface NativeTrainResult {
@@ -157,7 +172,10 @@ export interface NativeTrainResult {
   gradNorms: Float64Array;
   /** Steps whose update was applied. */
   steps: number;
-  /** Correct predictions over the examples of the finished steps, as seen in training (dropout on). */
+  /**
+   * Correct predictions over the examples of the finished steps, as seen in training (dropout on). Binary cross-entropy: examples
+   * of which every label is on the right side of 0; mean squared error: 0.
+   */
   correct: number;
   /** Examples of the finished steps. */
   examples: number;

@@ -1,10 +1,12 @@
 import { ARCHITECTURES, headNames } from '../architectures/index.js';
 import { checkParameter } from '../checkpoint/check.js';
+import { isThresholds } from '../checkpoint/config.js';
 import type { Head } from '../checkpoint/head.js';
 import { BertuneError } from '../errors.js';
 import { areNumbers, genericLabels, listLabels } from '../labels.js';
 import { expectNames, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 import type { Adapter } from './types.js';
 
 /**
@@ -53,6 +55,10 @@ const LABELS_KEY = 'bertune.labels';
 
 /** Metadata key that says `true` of an adapter that was trained on pairs of texts, `false` of one of single texts. */
 const PAIRS_KEY = 'bertune.pairs';
+
+/** Metadata keys of an adapter's task, by its name in options, and of its thresholds as JSON. */
+const TASK_KEY = 'bertune.task';
+const THRESHOLDS_KEY = 'bertune.thresholds';
 
 /**
  * Checks an adapter's classifier, which it has in full or not at all.
@@ -135,6 +141,42 @@ export function readPairs(metadata: Readonly<Record<string, string>>, where: str
 }
 
 /**
+ * What an adapter's metadata say of its task; null where they do not.
+ *
+ * @throws BertuneError CHECKPOINT_INVALID
+ */
+export function readTask(
+  metadata: Readonly<Record<string, string>>,
+  where: string,
+): Required<Pick<Adapter, 'task' | 'thresholds'>> {
+  const task = Object.hasOwn(metadata, TASK_KEY) ? metadata[TASK_KEY]! : null;
+  const thresholds = Object.hasOwn(metadata, THRESHOLDS_KEY) ? parsed(metadata[THRESHOLDS_KEY]!) : null;
+  const isTask = (value: string): value is TaskKind => (TASK_KINDS as readonly string[]).includes(value);
+  if (task !== null && !isTask(task)) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected ${TASK_KINDS.join(', ')} in the metadata ${TASK_KEY} of ${where} but found ${task.slice(0, 200)}`,
+    );
+  }
+  if (thresholds !== null && !isThresholds(thresholds)) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected numbers from 0 to 1 by label in the metadata ${THRESHOLDS_KEY} of ${where}`,
+    );
+  }
+  return { task, thresholds };
+}
+
+/** @returns undefined for what is no JSON */
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * The metadata of an adapter's file.
  *
  * @param classes the number of classes that the head has
@@ -142,7 +184,7 @@ export function readPairs(metadata: Readonly<Record<string, string>>, where: str
  *   labels are not one distinct name a class
  */
 export function adapterMetadata(
-  { labels, pairs }: Pick<Adapter, 'labels' | 'pairs'>,
+  { labels, pairs, task, thresholds }: Pick<Adapter, 'labels' | 'pairs' | 'task' | 'thresholds'>,
   classes: number | null,
 ): Record<string, string> {
   if (classes === null) {
@@ -151,7 +193,12 @@ export function adapterMetadata(
       'Expected the weight and the bias of the classifier in tensors, frozen or not',
     );
   }
-  const common = { format: 'pt', ...(typeof pairs === 'boolean' && { [PAIRS_KEY]: String(pairs) }) };
+  const common = {
+    format: 'pt',
+    ...(typeof pairs === 'boolean' && { [PAIRS_KEY]: String(pairs) }),
+    ...(task && { [TASK_KEY]: task }),
+    ...(thresholds && { [THRESHOLDS_KEY]: JSON.stringify(thresholds) }),
+  };
   if (!labels) return common;
   if (expectNames('labels', labels).length !== classes) {
     throw invalidOption('labels', `${classes} names, one a class of classifier.weight,`, labels);

@@ -11,7 +11,7 @@ import { expectNumberInRange, expectPositiveInteger, invalidOption } from '../op
 import type { Safetensors, Tensor } from '../safetensors.js';
 import { baseMetadata, readBaseKind } from './base.js';
 import type { AdapterFormat } from './format.js';
-import { adapterMetadata, checkHead, isInHead, readLabels, readPairs } from './head.js';
+import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import {
   ALL_LINEAR,
@@ -116,6 +116,7 @@ function readLora(settings: AdapterSettings, file: Safetensors, where: string): 
   };
   adapter.labels = readLabels(file.metadata, checkLora(adapter, where), where);
   adapter.pairs = readPairs(file.metadata, where);
+  Object.assign(adapter, readTask(file.metadata, where));
   return adapter;
 }
 

@@ -7,7 +7,7 @@ import { expectPositiveInteger } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
 import { baseMetadata, readBaseKind } from './base.js';
 import type { AdapterFormat } from './format.js';
-import { adapterMetadata, checkHead, isInHead, readLabels, readPairs } from './head.js';
+import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import type { PrefixAdapter } from './types.js';
 
@@ -58,6 +58,7 @@ function readPrefix(settings: AdapterSettings, file: Safetensors, where: string)
   };
   adapter.labels = readLabels(file.metadata, checkPrefix(adapter, where), where);
   adapter.pairs = readPairs(file.metadata, where);
+  Object.assign(adapter, readTask(file.metadata, where));
   return adapter;
 }
 

@@ -41,6 +41,8 @@ export interface ModelConfig {
   /** Whether the classifier was trained on pairs of texts; null where the file does not say. */
   pairs: boolean | null;
   problemType: string | null;
+  /** Scores above which a label is predicted, by its name, as they were tuned; null: none was. */
+  thresholds: Readonly<Record<string, number>> | null;
   /** Everything the file holds, so that keys unknown here survive a round trip. */
   raw: Record<string, unknown>;
 }

@@ -85,6 +85,7 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
     labelNotes: names.notes,
     pairs: read.pairs(),
     problemType: read.text('problem_type'),
+    thresholds: read.thresholds(),
     raw,
   };
   if (config.hiddenSize % config.heads !== 0) {
@@ -100,7 +101,8 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
  * The contents of config.json for a classifier, as transformers writes them.
  *
  * @param labels names of the classes in order
- * @param head a probe is marked by the key `bertune`, which other readers pass over, and so is what `config.pairs` says
+ * @param head a probe is marked by the key `bertune`, which other readers pass over, and so is what `config.pairs` and
+ *   `config.thresholds` say
  * @param dtype the weights' type in torch's words, e.g. 'float32'
  * @returns an object to be written with sorted keys
  */
@@ -125,15 +127,18 @@ export function configToJson(
     id2label: Object.fromEntries(labels.map((label, index) => [index, label])),
     label2id: Object.fromEntries(labels.map((label, index) => [label, index])),
     model_type: config.modelType,
-    // transformers refuses this one for one class, whose score is a sigmoid.
-    problem_type: labels.length === 1 ? null : 'single_label_classification',
-    ...ownKey(head, config.pairs),
+    problem_type: config.problemType,
+    ...ownKey(head, config),
   };
 }
 
 /** What only this library asks of a classifier. */
-function ownKey(head: HeadKind, pairs: boolean | null): Record<string, unknown> {
-  const own = { ...(head === 'probe' && { head }), ...(pairs !== null && { pairs }) };
+function ownKey(head: HeadKind, { pairs, thresholds }: ModelConfig): Record<string, unknown> {
+  const own = {
+    ...(head === 'probe' && { head }),
+    ...(pairs !== null && { pairs }),
+    ...(thresholds && { thresholds }),
+  };
   return Object.keys(own).length === 0 ? {} : { bertune: own };
 }
 
@@ -234,7 +239,19 @@ class Reader {
     return this.isDefault(field) ? this.#keys[field].default : this.#raw[this.#keys[field].key!];
   }
 
+  thresholds(): Record<string, number> | null {
+    const { bertune } = this.#raw;
+    const thresholds = isObject(bertune) ? (bertune.thresholds ?? null) : null;
+    if (thresholds === null || isThresholds(thresholds)) return thresholds;
+    throw this.invalid('bertune', 'numbers from 0 to 1 for thresholds');
+  }
+
   invalid(key: string, expected: string): BertuneError {
     return invalidValue(this.#source, key, expected, this.#raw[key]);
   }
+}
+
+/** Whether a value of a file is a threshold a label. */
+export function isThresholds(value: unknown): value is Record<string, number> {
+  return isObject(value) && Object.values(value).every((each) => typeof each === 'number' && each >= 0 && each <= 1);
 }

@@ -6,6 +6,7 @@ import { areNumbers, genericLabels, likelyLabels, listLabels, matchLabels } from
 import { option } from '../option-names.js';
 import { shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import { TASK_KINDS, type TaskKind, taskOf, taskOfProblemType } from '../tasks/index.js';
 import { checkParameter } from './check.js';
 
 /** A trained classifier, and what its rows are called. */
@@ -73,25 +74,20 @@ export function outputName(config: ModelConfig, kind: HeadKind): string {
 }
 
 /**
- * Refuses models whose scores are no softmax over classes.
+ * The task that a config.json says its classifier is for.
  *
- * @throws BertuneError CHECKPOINT_INVALID
+ * @returns null where it says nothing
+ * @throws BertuneError CHECKPOINT_INVALID for a problem_type that is none
  */
-export function checkProblemType({ problemType, labels }: ModelConfig, where: string): void {
-  if (problemType !== null && problemType !== 'single_label_classification') {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `The problem_type of ${where} is ${JSON.stringify(shorten(problemType))}: only "single_label_classification", one ` +
-        'class a text, is supported',
-    );
-  }
-  if (problemType !== null && labels?.length === 1) {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `The problem_type of ${where} is "${problemType}", which takes two classes or more, but it has the one class ` +
-        `${labels[0]}. Remove problem_type from config.json where the model gives one score`,
-    );
-  }
+export function taskOfConfig({ problemType }: ModelConfig, where: string): TaskKind | null {
+  if (problemType === null) return null;
+  const task = taskOfProblemType(problemType);
+  if (task !== undefined) return task;
+  throw new BertuneError(
+    'CHECKPOINT_INVALID',
+    `The problem_type of ${where} is ${JSON.stringify(shorten(problemType))}, which is none of ` +
+      TASK_KINDS.map((kind) => JSON.stringify(taskOf(kind).problemType)).join(', '),
+  );
 }
 
 /**

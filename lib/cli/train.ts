@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { modelOf } from '../classifier.js';
 import { embeddedPath } from '../embedded.js';
 import { BertuneError } from '../errors.js';
 import { withDirectoryLock } from '../files/lock.js';
@@ -113,7 +112,7 @@ async function train(options: TrainArguments): Promise<void> {
       const experiment = await experimentOf(options, data, find);
       await withDirectoryLock(options.output, async (lock) => {
         await using run = await Run.open(experiment, signal);
-        modelOf(run.model).outputLock = lock;
+        run.model.outputLock = lock;
         if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
         const summary = await run.summary(signal);
         for (const line of [...summaryLines(summary), ...unmeasured(run.splits, options)]) progress.note(line);
@@ -137,7 +136,7 @@ async function train(options: TrainArguments): Promise<void> {
 /** Whether the weights under the adapter that is trained are not those of a base elsewhere. */
 function savesOwnBase({ experiment, model }: Run): boolean {
   const { method } = experiment;
-  return method !== null && definitionOf(method.kind).adapter !== null && !modelOf(model).base.intact;
+  return method !== null && definitionOf(method.kind).adapter !== null && !model.base.intact;
 }
 
 async function experimentOf(options: TrainArguments, data: DataSource, find: FindOptions): Promise<Experiment> {
@@ -238,7 +237,7 @@ async function carryOut(
 /** The model or adapter and its training state; where the directory cannot be written, elsewhere. */
 async function saveModel(run: Run, output: string, progress: Progress): Promise<Saved> {
   const saved = await saveSomewhere(output, async (directory) => {
-    await saveModelTo(modelOf(run.model), directory, { overwrite: directory === output });
+    await saveModelTo(run.model, directory, { overwrite: directory === output });
     await writeJson(join(directory, STATE_FILE), run.trainer.state);
     await writeTrainingRows(run.data, directory);
   });

@@ -3,7 +3,8 @@ import { type Adapter, fitAdapter, formatOf, readAdapter } from '../adapter.js';
 import type { ModelConfig } from '../architectures/index.js';
 import { headRows } from '../architectures/rows.js';
 import type { ParameterRow } from '../architectures/table.js';
-import { arrangeHead, checkProblemType, type Head, outputName } from '../checkpoint/head.js';
+import { arrangeHead, type Head, outputName, taskOfConfig } from '../checkpoint/head.js';
+import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
@@ -11,8 +12,8 @@ import { areNumbers } from '../labels.js';
 import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.js';
 import { copyArray, invalidOption, isArray, nearest, shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import type { TaskKind } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
-import type { Model } from './model.js';
 import { DTYPES, type Session } from './session.js';
 
 /** What is worth knowing about an adapter beside a model. */
@@ -24,6 +25,10 @@ export interface AdapterInfo {
   labels: readonly string[];
   /** Whether it was trained on pairs of texts; null where its file does not say. */
   pairs: boolean | null;
+  /** What its labels are for. */
+  task: TaskKind;
+  /** Scores above which a label is predicted, by its name, as they were tuned; null: none was. */
+  thresholds: Readonly<Record<string, number>> | null;
   /** P, virtual tokens of a prefix; 0 for LoRA. */
   virtualTokens: number;
   /** Of its weights, as its file holds them. */
@@ -65,9 +70,11 @@ export class NamedAdapters {
   }
 
   get list(): AdapterInfo[] {
-    return [...this.#byName.values()].map(({ name, kind, labels, pairs, virtualTokens, bytes, notes }) => {
-      return { name, kind, labels, pairs, virtualTokens, bytes, notes };
-    });
+    return [...this.#byName.values()].map(
+      ({ session: _session, handle: _handle, users: _users, unused: _unused, ...info }) => {
+        return info;
+      },
+    );
   }
 
   /**
@@ -154,7 +161,7 @@ export class NamedAdapters {
  * @throws BertuneError as readAdapter and fitAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
  */
 export async function readForModel(
-  model: Model,
+  model: TextClassifier,
   directory: string,
   labels: readonly string[] | undefined,
   signal: AbortSignal | undefined,
@@ -162,7 +169,7 @@ export async function readForModel(
   throwIfAborted(signal);
   const found = await modelDirectory(directory, signal ? { signal } : {});
   const adapter = fitAdapter(await readSettled(found, () => readAdapter(found)), model.config);
-  checkProblemType(model.config, model.base.name);
+  const baseTask = taskOfConfig(model.config, model.base.name);
   throwIfAborted(signal);
   const adapterOwn = adapterHead(adapter, model.base.labels);
   const own = adapterOwn ?? (await modelHead(model, directory));
@@ -175,6 +182,8 @@ export async function readForModel(
       kind: adapter.kind,
       labels: head.labels,
       pairs: adapterOwn ? (adapter.pairs ?? null) : model.pairs,
+      task: adapterOwn ? (adapter.task ?? baseTask ?? 'single-label') : model.task,
+      thresholds: adapterOwn ? (adapter.thresholds ?? null) : model.thresholds,
       virtualTokens: prefix?.virtualTokens ?? 0,
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
       notes: [...own.notes, ...head.notes],
@@ -205,7 +214,7 @@ function nativeTensor({ name, role, layer, part }: ParameterRow, { dtype, data }
 }
 
 /** The model's classifier, which stands in for an adapter's. */
-async function modelHead({ session, labels, config }: Model, directory: string): Promise<AdapterHead> {
+async function modelHead({ session, labels, config }: TextClassifier, directory: string): Promise<AdapterHead> {
   if (session.plan.head !== 'classifier' || session.plan.lora || session.plan.prefix) {
     const own = session.plan.head === 'classifier' ? "an adapter's" : 'a probe';
     throw new BertuneError(

@@ -1,24 +1,25 @@
 import { resolve } from 'node:path';
 import { hasHead } from '../adapter/head.js';
 import { type Adapter, fitAdapter, formatOf, isAdapter, noAdapter, readAdapter } from '../adapter.js';
+import type { ModelConfig } from '../architectures/index.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { type Checkpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { readSettled } from '../files/settled.js';
 import type { Found, HubProgress } from '../hub.js';
-import { methodPlan } from '../methods.js';
+import { type Method, methodPlan } from '../methods.js';
 import { loadNative } from '../native.js';
 import { option } from '../option-names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
-import { findBase } from './base.js';
-import { type DeviceOptions, resolveDevice } from './device.js';
+import { type Base, findBase } from './base.js';
+import { type DeviceOptions, type ResolvedDevice, resolveDevice } from './device.js';
 import { findSettled } from './find.js';
 import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head.js';
-import { Model } from './model.js';
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */
@@ -36,6 +37,11 @@ export interface LoadOptions extends DeviceOptions {
    * the classifier is new in any case. Defaults to 'keep'.
    */
   head?: HeadChoice | undefined;
+  /**
+   * What the labels are for: 'single-label', 'multi-label' or 'regression'. A trained classifier of another task is refused, or
+   * makes way for a new one, as `head` says. Defaults to what the files say, else 'single-label'.
+   */
+  task?: TaskKind | undefined;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
   adapter?: string | undefined;
   /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
@@ -53,6 +59,7 @@ export interface LoadOptions extends DeviceOptions {
 const LOAD_OPTIONS = [
   'labels',
   'head',
+  'task',
   'device',
   'precision',
   'threads',
@@ -64,8 +71,25 @@ const LOAD_OPTIONS = [
   'seed',
 ] as const;
 
+/** What a model is made of when it is loaded. */
+export interface ModelParts {
+  config: ModelConfig;
+  labels: readonly string[];
+  tokenizer: Tokenizer;
+  device: ResolvedDevice;
+  base: Base;
+  /** Method of the adapter, null without one. */
+  method: Method | null;
+  /** Whether its classifier was trained on pairs of texts; null where that is not known. */
+  pairs: boolean | null;
+  task: TaskKind;
+  thresholds: Readonly<Record<string, number>> | null;
+  session: Session;
+  notes: readonly string[];
+}
+
 /** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
-export async function loadModel(source: string, given: LoadOptions): Promise<{ model: Model; notes: string[] }> {
+export async function loadModel(source: string, given: LoadOptions): Promise<ModelParts> {
   const options = expectObject('options', given, LOAD_OPTIONS);
   const seed = expectSeed('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
@@ -76,7 +100,8 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
   const parts = await readParts(expectPath('source', source), choice, options);
   const { base, notes, checkpoint, tokenizer } = parts;
   const adapter = parts.adapter && fitAdapter(parts.adapter, checkpoint.config);
-  const head = modelHead(adapter, checkpoint, choice, wanted);
+  const task = options.task === undefined ? undefined : expectOneOf('task', options.task, TASK_KINDS);
+  const head = modelHead(adapter, checkpoint, choice, wanted, task);
   const { labels } = head;
 
   const method = adapter && formatOf(adapter).methodOf(adapter);
@@ -101,7 +126,7 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
       }
     }
     const newPooler = fresh.some(({ group }) => group === 'encoder');
-    const model = new Model({
+    return {
       config: { ...checkpoint.config, labels: [...labels] },
       labels: Object.freeze([...labels]),
       tokenizer,
@@ -116,9 +141,11 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
       },
       method,
       pairs: head.pairs,
+      task: head.task,
+      thresholds: head.thresholds,
       session,
-    });
-    return { model, notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)] };
+      notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)],
+    };
   } catch (cause) {
     await session.retire();
     throw cause;

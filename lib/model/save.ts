@@ -4,6 +4,7 @@ import type { ModelConfig } from '../architectures/index.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { arrangeHead, outputName } from '../checkpoint/head.js';
 import { checkpointFiles, modelRows } from '../checkpoint.js';
+import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
@@ -14,10 +15,10 @@ import { definitionOf, type Method, type MethodPlan } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectPath } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
+import { taskOf } from '../tasks/index.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
 import { expectFinite } from './finite.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
-import type { Model } from './model.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import type { Values } from './session.js';
 
@@ -35,7 +36,7 @@ interface Source {
 }
 
 /** Writes a model to a directory. Parameters and errors as TextClassifier.save. */
-export function saveModel(model: Model, directory: string, options: SaveOptions): Promise<void> {
+export function saveModel(model: TextClassifier, directory: string, options: SaveOptions): Promise<void> {
   return write(model, directory, options, (source) => saveAsTrained(model, source, directory, directory));
 }
 
@@ -45,12 +46,12 @@ export function saveModel(model: Model, directory: string, options: SaveOptions)
  * @param options.as what the directory will be called
  * @throws BertuneError OUTPUT_REFUSED, DISPOSED; NON_FINITE_LOSS where a parameter is NaN or infinite
  */
-export function writeModel(model: Model, directory: string, options: { as: string }): Promise<void> {
+export function writeModel(model: TextClassifier, directory: string, options: { as: string }): Promise<void> {
   return withSource(model, (source) => saveAsTrained(model, source, directory, options.as));
 }
 
 /** Writes a model as a checkpoint of its own. Parameters and errors as TextClassifier.export. */
-export async function exportModel(model: Model, directory: string, options: SaveOptions): Promise<void> {
+export async function exportModel(model: TextClassifier, directory: string, options: SaveOptions): Promise<void> {
   if (model.session.plan.prefix) {
     throw new BertuneError(
       'INVALID_OPTION',
@@ -61,7 +62,7 @@ export async function exportModel(model: Model, directory: string, options: Save
 }
 
 async function write(
-  model: Model,
+  model: TextClassifier,
   directory: string,
   options: SaveOptions,
   save: (source: Source) => Promise<void>,
@@ -83,7 +84,7 @@ async function write(
 }
 
 /** One use of the session from start to end: a model that is disposed or merged meanwhile is still saved whole. */
-function withSource(model: Model, save: (source: Source) => Promise<void>): Promise<void> {
+function withSource(model: TextClassifier, save: (source: Source) => Promise<void>): Promise<void> {
   const { session, unmerged } = model;
   return session.use((native) => {
     const read = async (name: string) => unmerged?.values.get(name) ?? native.read(name, 'value');
@@ -92,19 +93,25 @@ function withSource(model: Model, save: (source: Source) => Promise<void>): Prom
 }
 
 /** As an adapter where it was trained as one, and as a checkpoint otherwise. */
-function saveAsTrained(model: Model, source: Source, directory: string, as: string): Promise<void> {
+function saveAsTrained(model: TextClassifier, source: Source, directory: string, as: string): Promise<void> {
   const { method } = model;
   const isAdapter = method !== null && definitionOf(method.kind).adapter !== null;
   return isAdapter ? saveAdapter(model, source, method, directory, as) : saveAlone(model, source, directory);
 }
 
 /** A checkpoint, and no adapter beside it. */
-async function saveAlone(model: Model, source: Source, directory: string): Promise<void> {
+async function saveAlone(model: TextClassifier, source: Source, directory: string): Promise<void> {
   const { files, remove } = await filesAlone(model, source);
   await writeFilesAtomic(directory, files, { remove });
 }
 
-async function saveAdapter(model: Model, source: Source, method: Method, directory: string, as: string): Promise<void> {
+async function saveAdapter(
+  model: TextClassifier,
+  source: Source,
+  method: Method,
+  directory: string,
+  as: string,
+): Promise<void> {
   const { intact, directory: tokenizerFrom } = model.base;
   const ownBase = intact ? null : await filesAlone(model, { ...source, plan: { ...source.plan, lora: null } });
   const base = intact ? await nameOfBase(model.base, as) : nameOfOwnBase();
@@ -130,18 +137,26 @@ function inOrderOf(base: readonly string[] | null, adapter: Adapter, config: Mod
 }
 
 /** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
-async function filesAlone({ config, labels, pairs, base }: Model, { plan, read }: Source) {
+async function filesAlone({ config, labels, pairs, task, thresholds, base }: TextClassifier, { plan, read }: Source) {
   const { head } = plan;
   const rows = modelRows(config, head, labels.length);
   const tensors = await readTensors(read, [...rows.values()]);
   for await (const [name, values] of mergedWeights(plan, read)) {
     tensors.set(name, await tensorOf(name, values, rows.get(name)!.shape));
   }
-  return checkpointFiles({ config: { ...config, pairs }, labels, tensors, head, tokenizerFrom: base.directory });
+  // transformers refuses this one for one class, whose score is a sigmoid.
+  const problemType = labels.length === 1 && task === 'single-label' ? null : taskOf(task).problemType;
+  return checkpointFiles({
+    config: { ...config, pairs, problemType, thresholds },
+    labels,
+    tensors,
+    head,
+    tokenizerFrom: base.directory,
+  });
 }
 
 /** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
-async function strayBase(directory: string, { directory: under }: Model['base']): Promise<readonly string[]> {
+async function strayBase(directory: string, { directory: under }: TextClassifier['base']): Promise<readonly string[]> {
   if (basename(under) !== OWN_BASE) return [];
   const [there, base] = await Promise.all(
     [join(directory, OWN_BASE), under].map((path) => stat(path, { bigint: true }).catch(() => undefined)),
@@ -151,15 +166,17 @@ async function strayBase(directory: string, { directory: under }: Model['base'])
 }
 
 function adapterOf(
-  { config, labels, pairs }: Model,
+  { config, labels, pairs, task, thresholds }: TextClassifier,
   { native, plan, read }: Source,
   method: Method,
   base: BaseName,
 ): Promise<Adapter> {
+  // What the base says of its task is that of an adapter without a word on it.
+  const isSaid = task !== 'single-label' || config.problemType !== null;
   return definitionOf(method.kind).adapter!.ofModel(method, {
     config,
     plan,
-    common: { ...base, labels, pairs },
+    common: { ...base, labels, pairs, task: isSaid ? task : null, thresholds },
     read: (rows) => readTensors(read, rows),
     readPrompt: async (shape) => tensorOf(PROMPT_EMBEDDINGS, await native.promptEmbeddings(), shape),
   });

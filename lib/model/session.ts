@@ -3,7 +3,14 @@ import { nativeModel } from '../architectures/native.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
 import type { MethodPlan } from '../methods.js';
-import { loadNative, type NativeDataset, type NativeDtype, type NativeMemory, type NativeSession } from '../native.js';
+import {
+  loadNative,
+  type NativeDataset,
+  type NativeDtype,
+  type NativeLoss,
+  type NativeMemory,
+  type NativeSession,
+} from '../native.js';
 import type { Tensor } from '../safetensors.js';
 import type { EncodedTexts } from '../tokenizer.js';
 import type { ResolvedDevice } from './device.js';
@@ -33,13 +40,20 @@ export class Session {
   /**
    * Makes a session; its parameters are still to be written.
    *
+   * @param loss what it trains on. Defaults to cross-entropy.
    * @throws BertuneError OUT_OF_MEMORY, CUDA_ERROR, NATIVE_UNAVAILABLE
    */
-  static async create(config: ModelConfig, plan: MethodPlan, device: ResolvedDevice): Promise<Session> {
+  static async create(
+    config: ModelConfig,
+    plan: MethodPlan,
+    device: ResolvedDevice,
+    loss: NativeLoss = 'cross_entropy',
+  ): Promise<Session> {
     const { parameters, lora, probeDropout } = plan;
     const native = await loadNative().createSession({
       ...device,
       model: nativeModel(config, probeDropout),
+      loss,
       parameters: parameters.map(({ name, role, layer, part, shape, trainable, decay }) => {
         return { name, role, layer, part, shape, trainable, decay: trainable && decay };
       }),
@@ -181,7 +195,8 @@ export async function writeValues(native: NativeSession, name: string, values: V
   await native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), true);
 }
 
-/** Token ids as the addon takes them. */
-export function datasetOf({ ids, offsets, typeIds }: EncodedTexts, labels?: Int32Array): NativeDataset {
-  return { ids, offsets, ...(typeIds && { typeIds }), ...(labels && { labels }) };
+/** Token ids as the addon takes them, with the labels of a Split. */
+export function datasetOf({ ids, offsets, typeIds }: EncodedTexts, labels?: Int32Array | Float32Array): NativeDataset {
+  const targets = labels instanceof Float32Array ? { targets: labels } : labels && { labels };
+  return { ids, offsets, ...(typeIds && { typeIds }), ...targets };
 }

@@ -18,6 +18,7 @@ import {
 } from '../option-table.js';
 import { MOST_INT32 } from '../options.js';
 import { SCHEDULES } from '../schedule.js';
+import { BEST_METRICS, type Task, type TaskKind, taskOf } from '../tasks/index.js';
 import { classWeights } from './class-weights.js';
 import {
   defaultEpochs,
@@ -27,18 +28,7 @@ import {
   type TrainingSize,
 } from './defaults.js';
 
-/** What the best epoch can be told by. All but the loss: the higher the better. */
-export const BEST_METRICS = Object.freeze([
-  'loss',
-  'accuracy',
-  'precision',
-  'recall',
-  'f1_macro',
-  'f1_micro',
-  'f1_weighted',
-] as const);
-/** A metric that the best epoch can be told by. */
-export type BestMetric = (typeof BEST_METRICS)[number];
+export { BEST_METRICS, type BestMetric } from '../tasks/index.js';
 
 /** When a run saves checkpoints. */
 export const SAVE_STRATEGIES = Object.freeze(['no', 'epoch', 'steps'] as const);
@@ -127,9 +117,18 @@ export const TRAINER_OPTIONS = {
   /**
    * A weight a class: by its name (1 for a class that is not named), or of all in the order of the model's labels (NC); or
    * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
-   * for a class that does not occur). Applied when evaluating as well. Defaults to none.
+   * for a class that does not occur). Applied when evaluating as well. Of a multi-label model they weigh each label's part of
+   * the loss; regression takes none. Defaults to none.
    */
   classWeights,
+  /**
+   * Multi-label models: a weight a label of the examples that have it, `pos_weight` of torch's BCEWithLogitsLoss, in the forms of
+   * `classWeights`; 'balanced': the examples without a label for each that has it. Defaults to none.
+   */
+  positiveWeights: {
+    ...classWeights,
+    words: 'multi-label: the same for examples that have it',
+  },
   /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
   maxLength: positiveInteger({ words: 'longest text in tokens', default: null, byDefault: 'what the model takes' }),
   /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
@@ -151,8 +150,19 @@ export const TRAINER_OPTIONS = {
   }),
   /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
   loadBestModel: flag({ words: 'put back the best epoch at the end', default: false, flag: '--load-best' }),
-  /** What the best epoch is told by, on the validation split. Defaults to 'f1_macro'. */
-  metricForBest: oneOf(BEST_METRICS, { words: 'what the best epoch is told by', default: 'f1_macro' }),
+  /**
+   * What the best epoch is told by, on the validation split: a metric of the task, or the loss. Of the loss, the MSE and the MAE
+   * less is better. Defaults to 'f1_macro', of a multi-label model to 'f1_micro', of regression to 'mse'.
+   */
+  metricForBest: oneOf(BEST_METRICS, {
+    words: 'what the best epoch is told by',
+    byDefault: 'f1_macro; multi-label f1_micro, regression mse',
+  }),
+  /**
+   * Multi-label models: whether to choose for each label the threshold that gives it the highest F1 on the validation split, at the
+   * end. They are saved with the model. Needs a validation split. Defaults to false: 0.5 for all.
+   */
+  tuneThresholds: flag({ words: 'multi-label: choose thresholds on validation', default: false }),
   /** Evaluations in a row without a better metric after which training stops. Needs a validation split. Defaults to never. */
   earlyStoppingPatience: positiveInteger({
     words: 'stop after so many epochs that are no better',
@@ -210,6 +220,8 @@ export interface RunSettings extends TrainerSettings {
 /** What defaults depend on in the model that is trained. */
 export interface TrainedModel {
   labels: readonly string[];
+  /** Defaults to single-label. */
+  task?: TaskKind;
   hiddenSize: number;
   /** Of its adapter. Defaults to none. */
   method?: Method | null;
@@ -227,12 +239,15 @@ export function resolveTrainerOptions(given: TrainerOptions, model: TrainedModel
   const method = settings.method ?? model.method ?? full();
   expectCheckpointPlace(settings);
   expectEvaluations(settings);
+  const task = taskOf(model.task ?? 'single-label');
+  expectTaskOptions(settings, task);
   const hasOwnRate = settings.learningRate !== undefined;
   // A rate that was given is the caller's, and so is how it is reached.
   const warmsUp = !hasOwnRate && given.warmupRatio === undefined;
   return Object.freeze({
     ...settings,
     method,
+    metricForBest: settings.metricForBest ?? task.bestMetric,
     learningRate: hasOwnRate ? settings.learningRate : defaultLearningRate(method, model.hiddenSize),
     warmupSteps: settings.warmupSteps ?? (warmsUp ? null : 0),
   });
@@ -260,6 +275,27 @@ export function settleSettings(
   };
 }
 
+/** @throws BertuneError INVALID_OPTION for what means nothing in the task */
+function expectTaskOptions(settings: TrainerSettings, task: Task): void {
+  const { labelSmoothing, classWeights, positiveWeights, metricForBest, tuneThresholds } = settings;
+  const used = [
+    ...(labelSmoothing > 0 ? (['labelSmoothing'] as const) : []),
+    ...(classWeights === null ? [] : (['classWeights'] as const)),
+    ...(positiveWeights === null ? [] : (['positiveWeights'] as const)),
+  ];
+  const odd =
+    used.find((name) => !task.lossOptions.includes(name)) ??
+    (tuneThresholds && task.labels !== 'classes' ? 'tuneThresholds' : undefined);
+  if (odd !== undefined)
+    throw new BertuneError('INVALID_OPTION', `${option(odd)} means nothing in ${task.title}; leave it out`);
+  const names = task.metrics.map(({ name }) => name);
+  if (metricForBest === undefined || metricForBest === 'loss' || names.includes(metricForBest)) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `${option('metricForBest', metricForBest)} is no metric of ${task.title}; choose one of loss, ${names.join(', ')}`,
+  );
+}
+
 /** @throws BertuneError INVALID_OPTION for checkpoints without a directory */
 function expectCheckpointPlace({ saveStrategy, outputDirectory }: TrainerSettings): void {
   if (saveStrategy === 'no' || outputDirectory !== null) return;
@@ -270,11 +306,22 @@ function expectCheckpointPlace({ saveStrategy, outputDirectory }: TrainerSetting
 }
 
 /** @throws BertuneError INVALID_OPTION for what needs evaluations without any */
-function expectEvaluations({ loadBestModel, earlyStoppingPatience, evaluationStrategy }: TrainerSettings): void {
-  if (evaluationStrategy !== 'no' || (!loadBestModel && earlyStoppingPatience === null)) return;
-  const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
+function expectEvaluations(settings: TrainerSettings): void {
+  const name = needingEvaluations(settings);
+  if (settings.evaluationStrategy !== 'no' || name === undefined) return;
   throw new BertuneError(
     'INVALID_OPTION',
     `${option(name)} needs an evaluation after each epoch; leave out ${option('evaluationStrategy', 'no')}`,
   );
+}
+
+/** The option that needs evaluations, if there is one. */
+export function needingEvaluations({
+  loadBestModel,
+  earlyStoppingPatience,
+  tuneThresholds,
+}: TrainerSettings): keyof TrainerSettings | undefined {
+  if (loadBestModel) return 'loadBestModel';
+  if (earlyStoppingPatience !== null) return 'earlyStoppingPatience';
+  return tuneThresholds ? 'tuneThresholds' : undefined;
 }

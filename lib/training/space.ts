@@ -1,9 +1,9 @@
 import { join } from 'node:path';
+import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat, statfs } from '../files/fs.js';
 import { isAdapterBias } from '../methods/method.js';
 import type { MethodPlan, PlannedParameter } from '../methods.js';
-import type { Model } from '../model/model.js';
 import { option } from '../option-names.js';
 import { TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { checkpointSteps } from './checkpoint/directories.js';
@@ -19,7 +19,7 @@ const SMALL_FILES = 2 ** 18;
 
 /** A run that is about to begin, or to go on, and what its checkpoints are made of. */
 export interface SavedRun {
-  model: Model;
+  model: TextClassifier;
   methodPlan: MethodPlan;
   settings: TrainerSettings;
   plan: RunPlan;
@@ -72,7 +72,7 @@ async function modelBytes({ model, methodPlan }: SavedRun): Promise<number> {
 
 /** Bytes that a checkpoint has beside the model: the moments, and the parameters that the model's files do not hold. */
 function optimizerBytes({ model, methodPlan }: SavedRun): number {
-  const { precision } = model.device;
+  const { precision } = model;
   const moments = 2 * elementsOf(methodPlan.parameters, ({ trainable }) => trainable);
   const values = elementsOf(
     methodPlan.parameters,

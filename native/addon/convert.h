@@ -99,6 +99,9 @@ std::vector<Scalar> copy_array(const Napi::Value& value, const char* expected, c
 inline std::vector<int32_t> copy_ints(const Napi::Value& value, const char* name) {
   return copy_array<int32_t, napi_int32_array>(value, "an Int32Array", name);
 }
+inline std::vector<float> copy_floats(const Napi::Value& value, const char* name) {
+  return copy_array<float, napi_float32_array>(value, "a Float32Array", name);
+}
 inline std::vector<double> copy_doubles(const Napi::Value& value, const char* name) {
   return copy_array<double, napi_float64_array>(value, "a Float64Array", name);
 }

@@ -52,6 +52,15 @@ LoraConfig convert_lora(const Napi::Object& value) {
   return lora;
 }
 
+Loss convert_loss(const Napi::Object& value) {
+  if (!is_present(value.Get("loss"))) return Loss::kCrossEntropy;
+  const std::string loss = get_string(value, "loss");
+  if (loss == "cross_entropy") return Loss::kCrossEntropy;
+  if (loss == "binary_cross_entropy") return Loss::kBinaryCrossEntropy;
+  if (loss == "mean_squared_error") return Loss::kMeanSquaredError;
+  refuse_field("'cross_entropy', 'binary_cross_entropy' or 'mean_squared_error'", "loss");
+}
+
 }  // namespace
 
 Module convert_module(const Napi::Object& value) {
@@ -67,7 +76,9 @@ SessionConfig convert_session_config(const Napi::Value& argument) {
   config.precision = get_string(value, "precision");
   config.threads = static_cast<int>(get_integer(value, "threads", 1, 1024));
   config.parameters = convert_parameters(value.Get("parameters"));
-  config.model = model_config(convert_model(get_object(value.Get("model"), "model")), config.parameters);
+  ModelSettings model = convert_model(get_object(value.Get("model"), "model"));
+  model.loss = convert_loss(value);
+  config.model = model_config(model, config.parameters);
   if (is_present(value.Get("lora"))) config.lora = convert_lora(get_object(value.Get("lora"), "lora"));
   return config;
 }

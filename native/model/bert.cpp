@@ -118,12 +118,15 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   a.batch.token_types = cutter.ints(T);
   a.batch.positions = cutter.ints(T);
   a.batch.labels = cutter.ints(B);
+  const bool targets = training && model_.loss != Loss::kCrossEntropy;
+  a.batch.targets = targets ? cutter.acc(static_cast<int64_t>(B) * model_.NC) : nullptr;
   a.batch.cu_seqlens = cutter.ints(static_cast<int64_t>(B) + 1);
   a.batch.tokens_by_id = cutter.ints(T);
   a.batch.tokens_by_position = cutter.ints(T);
   a.loss = cutter.acc(1);
   a.grad_norm = cutter.acc(1);
   a.class_weights = cutter.acc(model_.NC);
+  a.positive_weights = cutter.acc(model_.NC);
   a.predictions = cutter.ints(B);
 
   const int rank = highest_rank(parameters_, lora_);
@@ -171,6 +174,7 @@ Activations& Bert::size_batch(const Dataset& dataset, const int32_t* order, int 
 void Bert::gather(Activations& a, const Dataset& dataset, bool training) {
   GatherBatch args = dataset.gather();
   args.order = run_.order();
+  if (!a.batch.targets) args.dataset_targets = nullptr;
   args.sort_tokens = training && embeddings_.tables_train();
   backend_.gather_batch(args, a.batch);
 }

@@ -38,10 +38,11 @@ struct Activations {
   HeadBuffers head;
   LoraBuffers lora;
   BackwardBuffers grads;
-  Acc* loss;             // (1)
-  Acc* grad_norm;        // (1)
-  Acc* class_weights;    // (NC)
-  int32_t* predictions;  // (B)
+  Acc* loss;              // (1)
+  Acc* grad_norm;         // (1)
+  Acc* class_weights;     // (NC)
+  Acc* positive_weights;  // (NC)
+  int32_t* predictions;   // (B), or which are right
 };
 
 class Bert {
@@ -78,9 +79,10 @@ class Bert {
   // The prompt (P,2LC) of prefix tuning. Throws INVALID_OPTION without a prefix.
   const Real* prompt_embeddings();
 
-  // On the device: the last training pass's logits (B,NC), and the weights (NC) of the classes in its loss.
+  // On the device: the last training pass's logits (B,NC), and the weights (NC) in its loss.
   const Real* training_logits() const { return training_.head.logits; }
   Acc* class_weights() const { return training_.class_weights; }
+  Acc* positive_weights() const { return training_.positive_weights; }
 
   // Must follow any change of weights.
   void weights_changed();

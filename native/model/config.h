@@ -10,6 +10,8 @@
 
 namespace bertune {
 
+enum class Loss { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
+
 // What TypeScript says of an architecture beside its parameters.
 struct ModelSettings {
   int heads;            // NH
@@ -23,6 +25,7 @@ struct ModelSettings {
   double head_input_dropout;  // in front of the head's dense Linear
   double head_dropout;        // in front of the classifier or the probe
   double probe_dropout;       // inside the probe
+  Loss loss = Loss::kCrossEntropy;  // what training minimises
 };
 
 struct ModelConfig : ModelSettings {
