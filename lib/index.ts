@@ -30,6 +30,7 @@ export {
   type SummaryOptions,
   summarize,
   type TokenLengths,
+  type ValueSummary,
 } from './data/summary.js';
 export {
   type DatasetFiles,

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { type EvaluateOptions, expectClassifier, type TextClassifier } from './classifier.js';
-import type { AlignedSplit } from './data/labels.js';
+import { type AlignedSplit, labelCounts } from './data/labels.js';
 import type { Split } from './dataset.js';
 import { BertuneError } from './errors.js';
 import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
@@ -38,7 +38,7 @@ import {
   type TrainerOptions,
   type TrainerSettings,
 } from './training/options.js';
-import { countLabels, guessingLoss, lossOptions, planRun, type RunPlan } from './training/plan.js';
+import { guessingLoss, lossOptions, planRun, type RunPlan } from './training/plan.js';
 import { TrainingRun } from './training/run.js';
 import { expectRoom } from './training/space.js';
 import { createTrainerState, type TrainerState } from './training/state.js';
@@ -198,7 +198,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const plan = await planRun(encoded.offsets, given, signal);
     const { settings } = plan;
     this.#settings = settings;
-    const classCounts = countLabels(train);
+    const classCounts = [...labelCounts(train)];
     this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;

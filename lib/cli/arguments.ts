@@ -8,6 +8,7 @@ import * as rows from '../option-table.js';
 import { readNames } from '../option-table.js';
 import type { NumberRange } from '../options.js';
 import type { DataSource } from '../run/experiment.js';
+import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 
 /*
  * Options of the command line: how a value is read, checked and named in messages. A value that cannot be used is an
@@ -63,6 +64,9 @@ export interface DataArguments extends ReadingArguments {
   textColumn?: string;
   textPairColumn?: string;
   labelColumn?: string;
+  labelColumns?: string[];
+  labelSeparator?: string;
+  task?: TaskKind;
   labels?: string[];
   config?: string;
   validationFraction?: number;
@@ -95,6 +99,11 @@ export function addDataOptions(command: Command, { training }: { training: boole
     .option('--text-column <name>', 'column of the texts (default: text, sentence, content, ...)')
     .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)')
     .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
+    .addOption(
+      names('--label-columns <names>', 'a column of 0 and 1 for each label, or with regression one for each value'),
+    )
+    .option('--label-separator <text>', 'what separates several labels in the column, e.g. |')
+    .addOption(choice('--task <name>', 'what labels are for (default: as the model says, else the data)', TASK_KINDS))
     .addOption(names('--labels <names>', 'names of the labels 0, 1, ... where data or model only number them'));
   return addReadingOptions(command).option('--config <name>', "configuration of --data (default: its card's own)");
 }
@@ -146,7 +155,8 @@ export function dataSource({ data, trainFile, validationFile, testFile }: DataAr
 
 /** How the files of data are read, as the arguments say. */
 export function datasetOptions(options: DataArguments): DatasetOptions {
-  const { textColumn, textPairColumn, labelColumn, labels, config, skipInvalid } = options;
+  const { textColumn, textPairColumn, labelColumn, labelColumns, labelSeparator, task } = options;
+  const { labels, config, skipInvalid } = options;
   const { validationFraction, testFraction, splitSeed } = options;
   const fractions = given({ validation: validationFraction, test: testFraction });
   const seed = given({ seed: splitSeed });
@@ -159,7 +169,8 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
     );
   }
   return {
-    ...given({ textColumn, textPairColumn, labelColumn, labels, skipInvalid, config }),
+    ...given({ textColumn, textPairColumn, labelColumn, labelColumns, labelSeparator, task }),
+    ...given({ labels, skipInvalid, config }),
     ...readingOptions(options),
     ...(isDivided && { split: { ...fractions, ...seed } }),
     ...(isHeldOut && { holdout: seed }),

@@ -5,7 +5,6 @@ import { runInProcess } from '../compare/runner.js';
 import { comparisonExperiments, type Overrides, settle } from '../compare/settings.js';
 import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
-import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import { lstat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
@@ -22,6 +21,7 @@ import { beforeSection, closingSections, runSection, type Section, sectionText }
 import { dataRecord } from '../run/data-record.js';
 import { embeddedModelNotes } from '../run/embedded-limits.js';
 import { type Experiment, sourceWords } from '../run/experiment.js';
+import { datasetFor, statedTask } from '../run/task.js';
 import { throwIfAborted } from '../time-slice.js';
 import { TRAINER_OPTIONS } from '../training/options.js';
 import {
@@ -210,7 +210,8 @@ async function loadData(
   source: string,
   signal: AbortSignal,
 ): Promise<DataRecord & { summary: DatasetSummary }> {
-  const data = await loadDataset(experiment.data, { ...experiment.dataset, signal });
+  const stated = await statedTask(experiment.model, signal);
+  const data = await datasetFor(experiment.data, { ...experiment.dataset, signal }, stated);
   for (const name of ['train', 'test'] as const) {
     if (data[name] !== undefined) continue;
     const advice =

@@ -46,7 +46,7 @@ export interface HeldOut {
   readonly fractions: Readonly<Partial<Record<HeldOutName, number>>>;
   /** Of the draw. */
   readonly seed: number;
-  /** Whether every class gave the same share. */
+  /** Whether every class, label or range of values gave the same share. */
   readonly stratified: boolean;
   /** Rows of the splits that were made, and of what stayed in `train`. */
   readonly rows: Readonly<Partial<Record<SplitName, number>>>;
@@ -81,6 +81,19 @@ export interface DatasetOptions {
   textPairColumn?: string | undefined;
   /** The column of the labels. Defaults to the first of `label`, `labels`, `label_name`, ... that is there. */
   labelColumn?: string | undefined;
+  /**
+   * A column for each label, instead of `labelColumn`: the columns' names are the labels, their values 0 or 1, true or
+   * false. With `task: 'regression'`, a column for each value. Defaults to none.
+   */
+  labelColumns?: readonly string[] | undefined;
+  /** What separates several labels in a text, e.g. `|` in `joy|anger`; nothing is no label. Defaults to none. */
+  labelSeparator?: string | undefined;
+  /**
+   * What the labels are for. Defaults to what the data say: 'multi-label' for lists of labels, for `labelColumns` and for
+   * `labelSeparator`; 'regression' for numbers of which some are not integers; otherwise 'single-label'. Integers are
+   * classes unless 'regression' is asked for.
+   */
+  task?: TaskKind | undefined;
   /**
    * The encoding of files of text, as WHATWG's standard names it, e.g. `windows-1252`. A byte order mark goes before it.
    * Defaults to UTF-8.
@@ -134,7 +147,10 @@ export interface SplitOptions {
   test?: number | undefined;
   /** Which rows are drawn: the same seed, 0 to 2^32 − 1, draws the same rows. Defaults to 42. */
   seed?: number | undefined;
-  /** Whether every class gives the same share. The last row of a class stays in training. Defaults to true. */
+  /**
+   * Whether every class gives the same share; of several labels the rarest counts, of values the tenth of the rows that they
+   * are in. The last row of a class stays in training. Defaults to true.
+   */
   stratify?: boolean | undefined;
 }
 
@@ -150,6 +166,9 @@ export interface ReadOptions
     DatasetOptions,
     | 'textColumn'
     | 'labelColumn'
+    | 'labelColumns'
+    | 'labelSeparator'
+    | 'task'
     | 'textPairColumn'
     | 'encoding'
     | 'header'
@@ -160,4 +179,6 @@ export interface ReadOptions
   > {
   /** Whether a file without a column of labels will do. */
   labelsOptional?: boolean;
+  /** Why the task is what it is, where the caller of the command did not say so himself, e.g. "the model's problem_type is ...". */
+  taskReason?: string;
 }

@@ -2,7 +2,6 @@ import { TextClassifier } from '../classifier.js';
 import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import type { TextDataset } from '../data/types.js';
-import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import type { Method } from '../methods.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
@@ -17,6 +16,7 @@ import type { EvaluateResult, TrainResult } from '../training/events.js';
 import { guessingLoss } from '../training/plan.js';
 import { embeddedModelNotes } from './embedded-limits.js';
 import type { Experiment } from './experiment.js';
+import { datasetFor, statedTask } from './task.js';
 
 /** A run made ready: data, model and trainer. */
 export class Run implements AsyncDisposable {
@@ -52,7 +52,8 @@ export class Run implements AsyncDisposable {
    * @throws BertuneError whatever is wrong with experiment, data or model
    */
   static async open(experiment: Experiment, signal?: AbortSignal): Promise<Run> {
-    const data = await loadDataset(experiment.data, { ...experiment.dataset, ...(signal && { signal }) });
+    const stated = await statedTask(experiment.model, signal);
+    const data = await datasetFor(experiment.data, { ...experiment.dataset, ...(signal && { signal }) }, stated);
     if (experiment.method !== null && data.train === undefined) {
       throw new BertuneError('NOT_FOUND', 'Expected a training split to train on but the data have none');
     }
