@@ -41,8 +41,15 @@ export interface ValuePrediction {
   labels?: undefined;
 }
 
-/** What a model makes of a text: its class, its labels or its value, by the model's task. */
-export type Prediction = ClassPrediction | LabelsPrediction | ValuePrediction;
+/** What a model makes of a text, by its task. */
+export interface Predictions {
+  'single-label': ClassPrediction;
+  'multi-label': LabelsPrediction;
+  regression: ValuePrediction;
+}
+
+/** What a model makes of a text: its class, its labels or its value. */
+export type Prediction<Kind extends TaskKind = TaskKind> = Predictions[Kind];
 
 /** What the logits of a text stand for: a model's own, or those of an adapter beside it. */
 export interface Output {

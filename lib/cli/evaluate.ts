@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { TextClassifier } from '../classifier.js';
+import { type AnyClassifier, TextClassifier } from '../classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
@@ -10,7 +10,7 @@ import { printableJson } from '../report/printable.js';
 import { confusionSections, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
-import { taskOf } from '../tasks/index.js';
+import { type TaskKind, taskOf } from '../tasks/index.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -74,7 +74,7 @@ export function evaluateCommand(program: Command): void {
 async function evaluate(options: EvaluateArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
-    await using model = await TextClassifier.load(options.model, {
+    await using model = await TextClassifier.load<TaskKind>(options.model, {
       ...given({ base: options.base, labels: options.labels, task: options.task }),
       ...deviceOptions(options),
       signal,
@@ -137,7 +137,7 @@ function expectTrainedKind(trained: boolean | null, { pairs, source }: Split): v
 /** The rows to evaluate on. */
 async function rowsToMeasure(
   options: EvaluateArguments,
-  { task, labels }: TextClassifier,
+  { task, labels }: AnyClassifier,
   signal: AbortSignal,
 ): Promise<EvaluationData> {
   const { model, split, data, testFile } = options;

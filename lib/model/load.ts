@@ -23,7 +23,7 @@ import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */
-export interface LoadOptions extends DeviceOptions {
+export interface LoadOptions<Kind extends TaskKind = TaskKind> extends DeviceOptions {
   /**
    * Names of the classes, in the order that the logits will have. A trained classifier must have the same names, whose
    * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,
@@ -41,7 +41,7 @@ export interface LoadOptions extends DeviceOptions {
    * What the labels are for: 'single-label', 'multi-label' or 'regression'. A trained classifier of another task is refused, or
    * makes way for a new one, as `head` says. Defaults to what the files say, else 'single-label'.
    */
-  task?: TaskKind | undefined;
+  task?: Kind | undefined;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
   adapter?: string | undefined;
   /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */

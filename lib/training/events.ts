@@ -2,7 +2,7 @@ import type { MultiLabelMetrics } from '../metrics/multi-label.js';
 import type { RegressionMetrics } from '../metrics/regression.js';
 import type { ClassificationMetrics } from '../metrics.js';
 import type { NativeMemory } from '../native.js';
-import type { MetricName } from '../tasks/index.js';
+import type { MetricName, TaskKind } from '../tasks/index.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { EpochRow } from './position.js';
 import type { TrainerState } from './state.js';
@@ -97,7 +97,14 @@ export interface RegressionEvaluation
 }
 
 /** How a model does on a split, by its task. */
-export type EvaluateResult = SingleLabelEvaluation | MultiLabelEvaluation | RegressionEvaluation;
+export interface Evaluations {
+  'single-label': SingleLabelEvaluation;
+  'multi-label': MultiLabelEvaluation;
+  regression: RegressionEvaluation;
+}
+
+/** How a model does on a split. */
+export type EvaluateResult<Kind extends TaskKind = TaskKind> = Evaluations[Kind];
 
 /** Bytes. The parts and `peak` count the library's own allocations; `processPeak` all of the process. */
 export interface MemoryReport extends NativeMemory {
@@ -106,7 +113,7 @@ export interface MemoryReport extends NativeMemory {
 }
 
 /** What a run of training came to. */
-export interface TrainResult {
+export interface TrainResult<Kind extends TaskKind = TaskKind> {
   /** 'early': early stopping ended it. */
   stopped: 'done' | 'early';
   /** Optimiser steps done. */
@@ -134,7 +141,7 @@ export interface TrainResult {
    * The last evaluation on the validation split, with `loadBestModel` that of the best epoch; null where none was made since
    * the run began, or went on.
    */
-  evaluation: EvaluateResult | null;
+  evaluation: EvaluateResult<Kind> | null;
   /** Training examples that have each label (NC), in the order of the model's; of values, how many there are. */
   classCounts: readonly number[];
   /**
