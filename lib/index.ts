@@ -61,6 +61,9 @@ export {
   type HubProgress,
 } from './hub.js';
 export {
+  type BitfitMethod,
+  type BitfitOptions,
+  bitfit,
   countParameters,
   type FullMethod,
   type FullOptions,

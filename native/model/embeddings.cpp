@@ -1,5 +1,7 @@
 #include "model/embeddings.h"
 
+#include <algorithm>
+
 namespace bertune {
 
 Embeddings::Embeddings(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora)
@@ -37,6 +39,7 @@ void Embeddings::forward(const Pass& pass, const EmbeddingBuffers& b, const Lora
   pass.backend.embedding_forward({.V = model_.V,
                                   .C = E,
                                   .P = model_.position_offset + (pass.mix ? pass.mix->prefix_tokens : model_.P),
+                                  .padding_position = std::max(model_.position_offset - 1, 0),
                                   .eps = layernorm_.eps(),
                                   .dropout = pass.dropout(model_.embedding_dropout, kEmbeddingSite),
                                   .word = word_->weight,

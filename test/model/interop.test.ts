@@ -2,12 +2,13 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { readConfig } from '../../lib/checkpoint/config.js';
-import { encoderTensors, headTensors, writeCheckpoint } from '../../lib/checkpoint.js';
+import { writeCheckpoint } from '../../lib/checkpoint.js';
 import { TextClassifier } from '../../lib/classifier.js';
 import { loadDataset } from '../../lib/dataset.js';
 import { fromFloat32, readSafetensors, toFloat32 } from '../../lib/safetensors.js';
 import { Tokenizer } from '../../lib/tokenizer.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
+import { encoderTensors, headTensors } from '../lib/shapes.js';
 import { canonicalName, type Golden, goldenBatch, goldenTensor, goldenValues, readGolden } from './support.js';
 
 /** What an implementation may differ by from the one that computed the expected logits from the same files. */

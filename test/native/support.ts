@@ -1,13 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { findAddon } from '../../lib/native/find.js';
-import {
-  loadNative,
-  type NativeDataset,
-  type NativeModelConfig,
-  type NativeSession,
-  type NativeSessionConfig,
-  type NativeTrainPlan,
-} from '../../lib/native.js';
+import { loadNative, type NativeDataset, type NativeSession, type NativeTrainPlan } from '../../lib/native.js';
+import { type ModelShape, nativeConfig, type SessionShape } from './shape.js';
 
 /** Where the addon is, for programs that load it by themselves. */
 export const ADDON = findAddon().path;
@@ -17,7 +11,7 @@ export const PROGRAM = fileURLToPath(new URL('./program.cjs', import.meta.url));
 
 const EXAMPLES = 8;
 
-export const MODEL: NativeModelConfig = {
+export const MODEL: ModelShape = {
   vocabSize: 50,
   hiddenSize: 16,
   layers: 2,
@@ -34,7 +28,7 @@ export const MODEL: NativeModelConfig = {
 };
 
 /** Everything optional is there, so that every field is read. */
-export function sessionConfig(changes: Partial<NativeSessionConfig> = {}): NativeSessionConfig {
+export function sessionConfig(changes: Partial<SessionShape> = {}): SessionShape {
   const query = 'bert.encoder.layer.0.attention.self.query';
   return {
     device: 'cpu',
@@ -99,9 +93,9 @@ export async function initialize(session: NativeSession): Promise<void> {
 
 /** A session with initial values and its data set. */
 export async function openSession(
-  changes: Partial<NativeSessionConfig> = {},
+  changes: Partial<SessionShape> = {},
 ): Promise<{ session: NativeSession; handle: number }> {
-  const session = await loadNative().createSession(sessionConfig(changes));
+  const session = await loadNative().createSession(nativeConfig(sessionConfig(changes)));
   await initialize(session);
   return { session, handle: await session.addDataset(dataset()) };
 }
