@@ -27,14 +27,13 @@ import type { NativeParameterInfo, NativeSession } from './native.js';
 import {
   expectAbortSignal,
   expectNames,
-  expectNumberInRange,
   expectObject,
   expectPath,
   expectPositiveInteger,
   expectString,
   invalidOption,
 } from './options.js';
-import { type Prediction, predictionsOf } from './prediction.js';
+import { expectThreshold, type Prediction, predictionsOf } from './prediction.js';
 import { type TaskKind, taskOf } from './tasks/index.js';
 import { expectTexts, type TextInput } from './text-input.js';
 import { throwIfAborted } from './time-slice.js';
@@ -541,7 +540,7 @@ function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & { 
     signal: signal === undefined ? undefined : expectAbortSignal('signal', signal),
     adapters: expectAdapterNames(adapter ?? null, texts),
     textKind: expectTextKind(textKind),
-    threshold: threshold === undefined ? null : expectNumberInRange('threshold', threshold, { min: 0, max: 1 }),
+    threshold: expectThreshold(threshold),
   };
 }
 

@@ -107,7 +107,7 @@ export class PredictionService<Kind extends TaskKind = 'single-label'> implement
 
   async #predict(
     work: Work,
-    { signal, timeout }: Pick<CallSettings, 'signal' | 'timeout'>,
+    { signal, timeout, threshold }: Pick<CallSettings, 'signal' | 'timeout' | 'threshold'>,
   ): Promise<Prediction<Kind>[]> {
     const { inputs, longest, adapters } = work;
     const count = inputs.texts.length;
@@ -124,7 +124,7 @@ export class PredictionService<Kind extends TaskKind = 'single-label'> implement
     this.#encode(call, work).catch((error) => call.reject(error));
     const rows = await call.rows;
     const outputOf = (text: number) => adapters?.[text] ?? this.#model;
-    const predictions = predictionsOf({ count, row: (text) => rows[text]!, outputOf }, null, signal);
+    const predictions = predictionsOf({ count, row: (text) => rows[text]!, outputOf }, threshold, signal);
     return predictions as Promise<Prediction<Kind>[]>;
   }
 

@@ -19,7 +19,10 @@ export interface Progress {
   epochs: number;
   /** Mean loss of the latest steps. */
   loss: number;
-  /** Share of right predictions in the latest steps, as seen in training (dropout on). */
+  /**
+   * Share of right predictions in the latest steps, as seen in training (dropout on): of a multi-label model examples whose every
+   * label is right; 0 in regression, which has none.
+   */
   accuracy: number;
   /** Global gradient norm of the last step, before clipping. */
   gradNorm: number;
@@ -40,7 +43,7 @@ export interface EpochSummary {
   step: number;
   /** Mean loss of the epoch's steps. */
   trainLoss: number;
-  /** Share of right predictions in the epoch, as seen in training (dropout on). */
+  /** Share of right predictions in the epoch, counted as in Progress. */
   trainAccuracy: number;
   /** On the validation split; null where it was not evaluated. */
   evaluation: EvaluateResult | null;
