@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { TextClassifier } from '../classifier.js';
+import { type AnyClassifier, TextClassifier } from '../classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
@@ -10,7 +10,7 @@ import { printableJson } from '../report/printable.js';
 import { confusionSections, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
-import { statedTask } from '../run/task.js';
+import { type TaskKind, taskOf } from '../tasks/index.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -74,8 +74,8 @@ export function evaluateCommand(program: Command): void {
 async function evaluate(options: EvaluateArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
-    await using model = await TextClassifier.load(options.model, {
-      ...given({ base: options.base, labels: options.labels }),
+    await using model = await TextClassifier.load<TaskKind>(options.model, {
+      ...given({ base: options.base, labels: options.labels, task: options.task }),
       ...deviceOptions(options),
       signal,
       onProgress: downloadProgress(progress),
@@ -87,7 +87,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
       );
     }
     for (const note of model.notes) progress.note(`note: ${note}`);
-    const { split, notes } = await rowsToMeasure(options, signal);
+    const { split, notes } = await rowsToMeasure(options, model, signal);
     for (const line of taskLines(split.task)) progress.note(line);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
     const result = await model.evaluate(split, {
@@ -135,15 +135,18 @@ function expectTrainedKind(trained: boolean | null, { pairs, source }: Split): v
 }
 
 /** The rows to evaluate on. */
-async function rowsToMeasure(options: EvaluateArguments, signal: AbortSignal): Promise<EvaluationData> {
-  const { model, split, data, testFile, task } = options;
+async function rowsToMeasure(
+  options: EvaluateArguments,
+  { task, labels }: AnyClassifier,
+  signal: AbortSignal,
+): Promise<EvaluationData> {
+  const { model, split, data, testFile } = options;
   if (dataSource(options) === undefined) {
     throw new BertuneError('INVALID_OPTION', 'Name what to evaluate on with --data or --test-file');
   }
-  const stated = await statedTask(model, signal);
-  if (stated !== undefined && task !== undefined && task !== stated.task) {
-    throw new BertuneError('INVALID_OPTION', `${stated.reason}: leave out --task ${task}`);
-  }
+  // A model of one label may be for a value without saying so.
+  const isKnown = labels.length > 1 || task !== 'single-label';
+  const stated = isKnown ? { task, reason: `${model} is a model for ${taskOf(task).title}` } : undefined;
   const choice = { model, split, dataset: datasetOptions(options), stated, signal };
   if (testFile === undefined) return splitToMeasure(data!, choice);
   if (split !== undefined && split !== 'test') {

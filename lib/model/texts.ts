@@ -1,5 +1,5 @@
 import { architectureOf, type ModelConfig } from '../architectures/index.js';
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import type { MethodPlan } from '../methods.js';
 import { expectPositiveInteger, invalidOption } from '../options.js';
@@ -10,7 +10,7 @@ import type { NamedAdapter } from './adapters.js';
 /* Texts as token ids: how long they may be, and that the model has an embedding for each. */
 
 /** What of a model decides how its texts become token ids. */
-type Encoder = Pick<TextClassifier, 'tokenizer' | 'config'>;
+type Encoder = Pick<AnyClassifier, 'tokenizer' | 'config'>;
 
 /** Longest text in tokens that a model takes under a plan, special ones included. */
 export function longestText({ tokenizer, config }: Encoder, { prefix }: MethodPlan): number {
