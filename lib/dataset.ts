@@ -244,7 +244,7 @@ function expectLabelSource(
     const one = taskReason ?? `${option('task', task)} takes one label a row`;
     throw new BertuneError(
       'INVALID_OPTION',
-      `${one}, and ${several} is for several: leave it out, or choose ${option('task', 'multi-label')}`,
+      `${one}, and ${several} is for several: leave it out, or set ${option('task', 'multi-label')}`,
     );
   }
   return columns;
@@ -304,7 +304,7 @@ function collectRows(name: SplitName, rows: readonly TextRow[], task: TaskKind |
   if (collected.areLists && kind === 'class') {
     throw new BertuneError(
       'INVALID_DATA',
-      `Found lists of labels in ${collected.source}: give each row one label, or choose ${option('task', 'multi-label')}`,
+      `Found lists of labels in ${collected.source}: give each row one label, or set ${option('task', 'multi-label')}`,
     );
   }
   collected.end(undefined, { asWritten: areAsWritten({ task }) });

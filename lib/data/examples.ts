@@ -8,7 +8,7 @@ import { type DataRecord, type InvalidRow, placeUnit, readRecords } from './reco
 import { type Rows, skippingAdvice, type WrittenLabel } from './rows.js';
 import type { ReadOptions } from './types.js';
 
-const SEVERAL_LABELS = 'with several labels';
+const SEVERAL_LABELS = 'with a list of labels';
 
 /** The longest label that a line is looked through for, in characters. */
 const MOST_LABEL_CHARACTERS = 200;
@@ -124,8 +124,7 @@ function readLabels(
     const odd = names.findIndex((name) => name === null || name === undefined || name.trim() === '');
     if (odd >= 0) return invalidLabel(path, record, `names or numbers in ${column}`, value[odd]);
     if (kind !== 'class') return names as string[];
-    if (value.length === 1) return invalidLabel(path, record, `one label for ${column}`, value);
-    const message = `Found ${value.length} labels in ${placeOf(path, record)}, but ${reason}: ${oneLabelAdvice()}`;
+    const message = `Found a list of labels in ${placeOf(path, record)}, but ${reason}: ${oneLabelAdvice()}`;
     return { reason: SEVERAL_LABELS, place: record.place, error: new BertuneError('INVALID_DATA', message) };
   }
   const name = readLabel(value);
@@ -140,7 +139,7 @@ function readLabels(
   return kind === 'classes' ? [name] : name;
 }
 
-const oneLabelAdvice = () => `give each row one label, or choose the task with ${option('task', 'multi-label')}`;
+const oneLabelAdvice = () => `give each row one label, or set ${option('task', 'multi-label')}`;
 
 /** What a column for each label, or for each value, says of a row. */
 function readColumns(
@@ -175,11 +174,10 @@ function mixed(path: string, record: DataRecord, { label }: Columns, { areLists,
   const expected = areLists ? `a list of labels for ${label}` : `a name or a number for ${label}`;
   const value = record.get(label!);
   const before = sources.length === 1 ? 'the rows before' : `the rows of ${sources[0]}`;
-  const advice = areLists ? `, or choose the task with ${option('task', 'multi-label')}` : '';
   return new BertuneError(
     'INVALID_DATA',
     `Expected ${expected} in ${placeOf(path, record)}, as in ${before}, but found ${found(value)}: write all labels as ` +
-      `lists${advice}`,
+      `lists, or set ${option('task', 'multi-label')}`,
   );
 }
 
@@ -226,7 +224,7 @@ function invalid(path: string, record: DataRecord, expected: string, value: unkn
 
 function found(value: unknown): string {
   if (value === undefined) return 'nothing';
-  if (typeof value === 'string') return 'half of a surrogate pair, which is no character';
+  if (typeof value === 'string' && !value.isWellFormed()) return 'half of a surrogate pair, which is no character';
   if (value instanceof Uint8Array) return 'bytes that are not UTF-8';
   if (value instanceof Date) return `the time ${value.toISOString()}`;
   if (typeof value === 'number' && !Number.isFinite(value)) return 'a number that is not finite';

@@ -52,7 +52,7 @@ function expectOneKind(splits: readonly Rows[]): void {
   throw new BertuneError(
     'INVALID_DATA',
     `Expected lists of labels in ${single.source}, as in ${lists.source}, but found one label a row: write all labels as ` +
-      `lists, or choose the task with ${option('task', 'multi-label')}`,
+      `lists, or set ${option('task', 'multi-label')}`,
   );
 }
 
