@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { checkLoraFits, formatLora, readLora } from './adapter/lora.js';
+import { fitLora, formatLora, readLora } from './adapter/lora.js';
 import { checkPrefixFits, formatPrefix, readPrefix } from './adapter/prefix.js';
 import { AdapterSettings } from './adapter/settings.js';
 import type { Adapter } from './adapter/types.js';
-import type { BertConfig } from './checkpoint/config.js';
+import type { ModelConfig } from './architectures/index.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
 import { BertuneError } from './errors.js';
 import { readdir } from './files/fs.js';
@@ -12,7 +12,7 @@ import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from './files
 import { expectOneOf, expectString } from './options.js';
 import { readSafetensors, type Safetensors, safetensorsFile } from './safetensors.js';
 
-export { resolveTargetModules } from './adapter/targets.js';
+export { resolveTargets } from './adapter/targets.js';
 export type { Adapter, LoraAdapter, PrefixAdapter } from './adapter/types.js';
 
 export const ADAPTER_CONFIG_FILE = 'adapter_config.json';
@@ -50,11 +50,13 @@ export async function readAdapter(directory: string): Promise<Adapter> {
 /**
  * Checks that an adapter belongs on a base model of these dimensions.
  *
+ * @returns the adapter, its tensors under the names that the model has for them
  * @throws BertuneError SHAPE_MISMATCH, CHECKPOINT_INVALID naming the tensor or module
  */
-export function checkAdapter(adapter: Adapter, config: BertConfig): void {
-  if (adapter.kind === 'lora') checkLoraFits(adapter, config);
-  else checkPrefixFits(adapter, config);
+export function fitAdapter(adapter: Adapter, config: ModelConfig): Adapter {
+  if (adapter.kind === 'lora') return fitLora(adapter, config);
+  checkPrefixFits(adapter, config);
+  return adapter;
 }
 
 /**

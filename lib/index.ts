@@ -4,10 +4,12 @@
  * Bertune's public face.
  */
 
-export type { BertConfig, HeadKind } from './checkpoint/config.js';
+export type { ModelConfig } from './architectures/index.js';
+export type { HeadKind } from './architectures/rows.js';
 export {
   type AdapterChoice,
   type AdapterInfo,
+  type EvaluateOptions,
   type HeadChoice,
   type LoadAdapterOptions,
   type LoadOptions,
@@ -89,7 +91,8 @@ export { PredictionService } from './serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
 export { TASK_KINDS, type TaskKind } from './tasks/index.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
-export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
+export { Trainer, type TrainOptions } from './trainer.js';
+export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {
   EpochSummary,

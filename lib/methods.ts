@@ -1,8 +1,8 @@
-import { resolveTargetModules } from './adapter.js';
-import type { BertConfig, HeadKind } from './checkpoint/config.js';
-import { encoderTensors, headTensors, loraTensors, prefixTensors } from './checkpoint.js';
+import { resolveTargets } from './adapter/targets.js';
+import { architectureOf, type ModelConfig } from './architectures/index.js';
+import { encoderRows, type HeadKind, headRows, prefixRows } from './architectures/rows.js';
+import { lowRankRows, type ParameterRow } from './architectures/table.js';
 import { BertuneError } from './errors.js';
-import type { NativeLoraConfig, NativeParameterInfo, NativePrefixConfig } from './native.js';
 import { option } from './option-names.js';
 import {
   expectBoolean,
@@ -187,19 +187,39 @@ export function expectMethod(name: string, value: unknown): Method {
   return { full, linear, prefix, lora }[expectOneOf(`${name}.kind`, kind, METHOD_KINDS)](options);
 }
 
+/** Low-rank updates of some Linear modules. */
+export interface LoraPlan {
+  /** Probability of dropping an input of an update. */
+  dropout: number;
+  updates: readonly {
+    /** W of the module. */
+    weight: ParameterRow;
+    rank: number;
+    /** alpha / rank */
+    scaling: number;
+  }[];
+}
+
+/** Virtual tokens in front of every layer's own. */
+export interface PrefixPlan {
+  virtualTokens: number;
+  projection: boolean;
+}
+
+/** A parameter under a method. */
+export interface PlannedParameter extends ParameterRow {
+  trainable: boolean;
+}
+
 /** What a method makes of a model: its parts, and its parameters in the order of the model. */
 export interface MethodPlan {
   head: HeadKind;
   /** Probability of dropping inside the probe head. */
   probeDropout: number;
-  lora: NativeLoraConfig | null;
-  prefix: NativePrefixConfig | null;
-  /** Names of the parameters that train. */
-  trainable: string[];
-  /** Names of those among them that weight decay applies to. */
-  decay: string[];
+  lora: LoraPlan | null;
+  prefix: PrefixPlan | null;
   /** Every parameter that a forward pass uses. */
-  parameters: NativeParameterInfo[];
+  parameters: readonly PlannedParameter[];
 }
 
 /** How many parameters there are. */
@@ -213,40 +233,35 @@ export interface ParameterCounts {
 interface MethodRules<M extends Method> {
   head(current: HeadKind): HeadKind;
   probeDropout?(method: M): number;
-  lora?(method: M, config: BertConfig): NativeLoraConfig;
-  prefix?(method: M): NativePrefixConfig;
-  trains(method: M, name: string): boolean;
+  lora?(method: M, config: ModelConfig): LoraPlan;
+  prefix?(method: M): PrefixPlan;
+  trains(method: M, row: ParameterRow): boolean;
 }
 
-const isHead = (name: string) => name.startsWith('classifier.');
-const isLora = (name: string) => /\.lora_[AB]\.weight$/.test(name);
-const isPrefix = (name: string) => name.startsWith('prompt_encoder.');
 const matches = (name: string, part: string) => `.${name}.`.includes(`.${part}.`);
 
 const RULES: { [K in MethodKind]: MethodRules<Extract<Method, { kind: K }>> } = {
   full: {
     head: (current) => current,
-    trains: ({ freeze }, name) => !freeze.some((part) => matches(name, part)),
+    trains: ({ freeze }, { name }) => !freeze.some((part) => matches(name, part)),
   },
   linear: {
     head: () => 'probe',
     probeDropout: ({ dropout }) => dropout,
-    trains: (_method, name) => isHead(name),
+    trains: (_method, { group }) => group === 'head',
   },
   prefix: {
     head: expectPlainHead,
     prefix: ({ virtualTokens, projection }) => ({ virtualTokens, projection }),
-    trains: ({ trainHead }, name) => isPrefix(name) || (trainHead && isHead(name)),
+    trains: ({ trainHead }, { group }) => group === 'prefix' || (trainHead && group === 'head'),
   },
   lora: {
     head: expectPlainHead,
-    lora: ({ rank, alpha, dropout, targets }, { layers }) => ({
-      modules: resolveTargetModules(targets, layers),
-      rank,
-      scaling: alpha / rank,
+    lora: ({ rank, alpha, dropout, targets }, config) => ({
       dropout,
+      updates: resolveTargets(targets, config).map((weight) => ({ weight, rank, scaling: alpha / rank })),
     }),
-    trains: ({ trainHead }, name) => isLora(name) || (trainHead && isHead(name)),
+    trains: ({ trainHead }, { group }) => group === 'lora' || (trainHead && group === 'head'),
   },
 };
 
@@ -271,7 +286,7 @@ function expectPlainHead(current: HeadKind): HeadKind {
  */
 export function methodPlan(
   method: Method | null,
-  config: BertConfig,
+  config: ModelConfig,
   labels: number,
   head: HeadKind = 'classifier',
 ): MethodPlan {
@@ -279,31 +294,31 @@ export function methodPlan(
     method === null ? { head: () => head, trains: () => false } : RULES[method.kind]
   ) as MethodRules<Method>;
   const chosen = method as Method;
-  const planned: Pick<MethodPlan, 'head' | 'probeDropout' | 'lora' | 'prefix'> = {
+  const planned: Omit<MethodPlan, 'parameters'> = {
     head: rules.head(head),
     probeDropout: rules.probeDropout?.(chosen) ?? 0,
     lora: rules.lora?.(chosen, config) ?? null,
     prefix: rules.prefix?.(chosen) ?? null,
   };
-  if (planned.prefix && planned.prefix.virtualTokens + 2 > config.maxPositions) {
+  if (planned.prefix && planned.prefix.virtualTokens + 2 > config.maxTokens) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected at most ${config.maxPositions - 2} virtual tokens, so that [CLS] and [SEP] fit the model's ` +
-        `${config.maxPositions} positions, but received ${planned.prefix.virtualTokens}`,
+      `Expected at most ${config.maxTokens - 2} virtual tokens, so that [CLS] and [SEP] fit the model's ` +
+        `${config.maxTokens} positions, but received ${planned.prefix.virtualTokens}`,
     );
   }
-  const shapes = parameterShapes(planned, config, labels);
-  if (method?.kind === 'full') expectMatches(method.freeze, [...shapes.keys()]);
-  const parameters = [...shapes].map(([name, shape]) => {
-    const trainable = rules.trains(chosen, name);
-    return { name, shape, trainable, decay: trainable && decays(name) };
-  });
-  const namesOf = (key: 'trainable' | 'decay') => parameters.filter((row) => row[key]).map(({ name }) => name);
-  const trainable = namesOf('trainable');
-  if (method !== null && trainable.length === 0) {
+  const rows = parameterRows(planned, config, labels);
+  if (method?.kind === 'full') expectMatches(method.freeze, rows, config);
+  const parameters = rows.map((row) => ({ ...row, trainable: rules.trains(chosen, row) }));
+  if (method !== null && !parameters.some(({ trainable }) => trainable)) {
     throw new BertuneError('INVALID_OPTION', `${option('freeze')} matches every parameter; nothing is left to train`);
   }
-  return { ...planned, trainable, decay: namesOf('decay'), parameters };
+  return { ...planned, parameters };
+}
+
+/** The names of the parameters that a plan trains. */
+export function trainedNames({ parameters }: MethodPlan): string[] {
+  return parameters.filter(({ trainable }) => trainable).map(({ name }) => name);
 }
 
 /**
@@ -313,7 +328,7 @@ export function methodPlan(
  */
 export function countParameters(
   method: Method | null,
-  config: BertConfig,
+  config: ModelConfig,
   labels: number,
   head?: HeadKind,
 ): ParameterCounts {
@@ -331,9 +346,9 @@ export function countParameters(
 const MOST_LAYERS = 10_000;
 
 /** The dimensions that a plan depends on. */
-function expectConfig(name: string, value: unknown): BertConfig {
+function expectConfig(name: string, value: unknown): ModelConfig {
   if (typeof value !== 'object' || value === null) throw invalidOption(name, 'the config of a TextClassifier', value);
-  const config = { ...(value as BertConfig) };
+  const config = { ...(value as ModelConfig) };
   for (const key of ['vocabSize', 'hiddenSize', 'feedForwardSize', 'maxPositions', 'typeVocabSize'] as const) {
     expectPositiveInteger(`${name}.${key}`, config[key], MOST_INT32);
   }
@@ -343,41 +358,33 @@ function expectConfig(name: string, value: unknown): BertConfig {
 
 /** How many parameters a plan has and trains. */
 export function countPlan(plan: MethodPlan): ParameterCounts {
-  const count = (rows: readonly NativeParameterInfo[]) =>
+  const count = (rows: readonly PlannedParameter[]) =>
     rows.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   return { trainable: count(plan.parameters.filter(({ trainable }) => trainable)), total: count(plan.parameters) };
 }
 
-/**
- * Whether weight decay applies to a parameter: to all but biases and LayerNorms, as in transformers'
- * `Trainer.get_decay_parameter_names`.
- */
-export function decays(name: string): boolean {
-  // LayerNorms of the probe head by their place, as torch's Sequential names them.
-  if (/^classifier\.classifier\.[04]\./.test(name)) return false;
-  return !/bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)/.test(name.toLowerCase());
-}
-
-function parameterShapes(
-  plan: Pick<MethodPlan, 'head' | 'lora' | 'prefix'>,
-  config: BertConfig,
+function parameterRows(
+  { head, lora, prefix }: Omit<MethodPlan, 'parameters'>,
+  config: ModelConfig,
   labels: number,
-): Map<string, number[]> {
-  return new Map([
-    ...encoderTensors(config),
-    ...(plan.lora ? loraTensors(config, plan.lora.modules, plan.lora.rank) : []),
-    ...(plan.prefix ? prefixTensors(config, plan.prefix.virtualTokens, plan.prefix.projection) : []),
-    ...headTensors(config, plan.head, labels),
-  ]);
+): ParameterRow[] {
+  return [
+    // A probe stands on the encoder: on its pooler, or where it has none on the first token.
+    ...encoderRows(config),
+    ...(lora ? lora.updates.flatMap(({ weight, rank }) => lowRankRows(weight, rank)) : []),
+    ...(prefix ? prefixRows(config, prefix.virtualTokens, prefix.projection) : []),
+    ...headRows(config, head, labels),
+  ];
 }
 
-function expectMatches(parts: readonly string[], names: readonly string[]): void {
+function expectMatches(parts: readonly string[], rows: readonly ParameterRow[], config: ModelConfig): void {
   for (const part of parts) {
-    if (names.some((name) => matches(name, part))) continue;
+    if (rows.some(({ name }) => matches(name, part))) continue;
+    const layers = architectureOf(config).layers.split('.').slice(1).join('.');
     throw new BertuneError(
       'INVALID_OPTION',
       `${option('freeze')} names ${JSON.stringify(part)}, which matches no parameter; parameters are called like ` +
-        `${names.at(-1)}, and parts of them like embeddings or encoder.layer.0`,
+        `${rows.at(-1)!.name}, and parts of them like embeddings or ${layers}.0`,
     );
   }
 }

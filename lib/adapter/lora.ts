@@ -1,12 +1,13 @@
+import type { ModelConfig } from '../architectures/index.js';
+import { byName, linearWeights } from '../architectures/rows.js';
+import { lowRankRows, moduleOf } from '../architectures/table.js';
 import { checkParameter } from '../checkpoint/check.js';
-import type { BertConfig } from '../checkpoint/config.js';
 import { canonicalName } from '../checkpoint/names.js';
-import { linearModules, loraTensors } from '../checkpoint/shapes.js';
 import { BertuneError } from '../errors.js';
 import { expectNumberInRange, expectPositiveInteger, invalidOption } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
 import { baseMetadata, readBaseKind } from './base.js';
-import { adapterMetadata, checkHead, readLabels, readPairs } from './head.js';
+import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import { ALL_LINEAR, matchesTarget, matchPattern } from './targets.js';
 import type { LoraAdapter } from './types.js';
@@ -16,22 +17,18 @@ const PREFIX = 'base_model.model.';
 
 const FACTOR = /^(.+)\.lora_([AB])\.weight$/;
 
-/** What 'all-linear' means for BERT, in names that every PEFT version takes for the same modules. */
-const ALL_LINEAR_NAMES = ['dense', 'key', 'query', 'value'];
-
 /** Reads what PEFT saved of a LoRA. Errors as readAdapter. */
 export function readLora(settings: AdapterSettings, file: Safetensors, where: string): LoraAdapter {
   settings.refuseUnknown(['peft_type', 'r', 'lora_alpha', 'lora_dropout', 'target_modules']);
   const tensors = new Map<string, Tensor>();
-  const modules = new Map<string, string>();
+  const modules = new Set<string>();
   for (const [inFile, tensor] of file.tensors) {
     const name = adapterName(inFile, where);
     if (name === null) continue;
-    const canonical = canonicalName(name);
-    tensors.set(canonical, tensor);
-    const module = FACTOR.exec(canonical)?.[1];
-    if (module !== undefined) modules.set(module, FACTOR.exec(name)![1]!);
-    else if (canonical !== 'classifier.weight' && canonical !== 'classifier.bias') {
+    tensors.set(name, tensor);
+    const module = FACTOR.exec(name)?.[1];
+    if (module !== undefined) modules.add(module);
+    else if (!isInHead(name)) {
       throw new BertuneError(
         'CHECKPOINT_INVALID',
         `Expected only lora_A, lora_B and classifier tensors in ${where} but found ${inFile}`,
@@ -51,6 +48,7 @@ export function readLora(settings: AdapterSettings, file: Safetensors, where: st
   };
   adapter.labels = readLabels(file.metadata, checkLora(adapter, where), where);
   adapter.pairs = readPairs(file.metadata, where);
+  Object.assign(adapter, readTask(file.metadata, where));
   return adapter;
 }
 
@@ -80,7 +78,7 @@ export function formatLora(adapter: LoraAdapter): { settings: Record<string, unk
       peft_type: 'LORA',
       r: adapter.rank,
       revision: adapter.baseRevision ?? null,
-      target_modules: targets.includes(ALL_LINEAR) ? ALL_LINEAR_NAMES : [...targets],
+      target_modules: targets.includes(ALL_LINEAR) ? lastNames(adapter.tensors.keys()) : [...targets],
       task_type: 'SEQ_CLS',
     },
     file: {
@@ -90,14 +88,22 @@ export function formatLora(adapter: LoraAdapter): { settings: Record<string, unk
   };
 }
 
+/** The last parts of the names of modules with an update, which every PEFT version takes for all of them. */
+function lastNames(names: Iterable<string>): string[] {
+  const modules = [...names].flatMap((name) => FACTOR.exec(name)?.[1] ?? []);
+  return [...new Set(modules.map((module) => module.split('.').at(-1)!))].sort();
+}
+
 /** Checks a LoRA against the model that it is to go on. Errors as checkAdapter. */
-export function checkLoraFits(adapter: LoraAdapter, config: BertConfig): void {
+export function fitLora(given: LoraAdapter, config: ModelConfig): LoraAdapter {
   const where = 'the LoRA adapter';
-  const targeted = linearModules(config.layers).filter((module) => {
-    return adapter.targetModules.some((target) => matchesTarget(module, target));
+  const tensors = new Map([...given.tensors].map(([name, tensor]) => [canonicalName(name, config), tensor] as const));
+  const adapter = { ...given, tensors };
+  const targeted = linearWeights(config).filter((weight) => {
+    return adapter.targetModules.some((target) => matchesTarget(moduleOf(weight), target));
   });
-  const expected = loraTensors(config, targeted, adapter.rank);
-  for (const [name, shape] of expected) {
+  const expected = byName(targeted.flatMap((weight) => lowRankRows(weight, adapter.rank)));
+  for (const [name, { shape }] of expected) {
     const tensor = adapter.tensors.get(name);
     if (!tensor) {
       throw new BertuneError(
@@ -117,6 +123,7 @@ export function checkLoraFits(adapter: LoraAdapter, config: BertConfig): void {
     }
   }
   checkHead(adapter.tensors, config.hiddenSize, where);
+  return adapter;
 }
 
 /**
@@ -166,14 +173,11 @@ function adapterName(inFile: string, where: string): string | null {
  * target_modules as a list of names. A string (an expression, or 'all-linear') becomes the full names of the modules it
  * selects among those that the file holds.
  *
- * @param modules canonical name → name in the file
+ * @param modules names in the file
  */
-function readTargets(settings: AdapterSettings, modules: ReadonlyMap<string, string>, where: string): string[] {
+function readTargets(settings: AdapterSettings, modules: ReadonlySet<string>, where: string): string[] {
   const value = settings.value('target_modules');
-  if (typeof value === 'string') {
-    const selected = new Set(matchPattern(value, [...modules.values()], where));
-    return [...modules].filter(([, inFile]) => selected.has(inFile)).map(([module]) => module);
-  }
+  if (typeof value === 'string') return matchPattern(value, [...modules], where);
   if (!Array.isArray(value) || value.length === 0 || !value.every((item) => typeof item === 'string')) {
     throw settings.invalid('target_modules', 'a list of names or a regular expression');
   }

@@ -1,10 +1,10 @@
+import type { ModelConfig } from '../architectures/index.js';
 import { checkParameter } from '../checkpoint/check.js';
-import type { BertConfig } from '../checkpoint/config.js';
 import { BertuneError } from '../errors.js';
 import { expectPositiveInteger } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
 import { baseMetadata, readBaseKind } from './base.js';
-import { adapterMetadata, checkHead, readLabels, readPairs } from './head.js';
+import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import type { PrefixAdapter } from './types.js';
 
@@ -32,7 +32,7 @@ export function readPrefix(settings: AdapterSettings, file: Safetensors, where: 
   for (const [inFile, tensor] of file.tensors) {
     if (inFile === EMBEDDINGS || inFile.includes('.original_module.')) continue;
     const name = inFile.replace('.modules_to_save.', '.').replace(/\.default\.(?=weight$|bias$)/, '.');
-    if (name !== `${PREFIX}classifier.weight` && name !== `${PREFIX}classifier.bias`) {
+    if (!name.startsWith(PREFIX) || !isInHead(name.slice(PREFIX.length))) {
       throw new BertuneError(
         'CHECKPOINT_INVALID',
         `Expected only ${EMBEDDINGS} and classifier tensors in ${where} but found ${inFile}`,
@@ -55,6 +55,7 @@ export function readPrefix(settings: AdapterSettings, file: Safetensors, where: 
   };
   adapter.labels = readLabels(file.metadata, checkPrefix(adapter, where), where);
   adapter.pairs = readPairs(file.metadata, where);
+  Object.assign(adapter, readTask(file.metadata, where));
   return adapter;
 }
 
@@ -91,7 +92,7 @@ export function formatPrefix(adapter: PrefixAdapter): { settings: Record<string,
 }
 
 /** Checks a prefix against the model that it is to go on. Errors as checkAdapter. */
-export function checkPrefixFits(adapter: PrefixAdapter, config: BertConfig): void {
+export function checkPrefixFits(adapter: PrefixAdapter, config: ModelConfig): void {
   for (const name of ['layers', 'heads', 'hiddenSize'] as const) {
     if (adapter[name] !== config[name]) {
       throw new BertuneError(
@@ -101,10 +102,10 @@ export function checkPrefixFits(adapter: PrefixAdapter, config: BertConfig): voi
     }
   }
   // [CLS] and [SEP] need a position each.
-  if (adapter.virtualTokens + 2 > config.maxPositions) {
+  if (adapter.virtualTokens + 2 > config.maxTokens) {
     throw new BertuneError(
       'SHAPE_MISMATCH',
-      `Expected at most ${config.maxPositions - 2} virtual tokens for a model of ${config.maxPositions} positions but ` +
+      `Expected at most ${config.maxTokens - 2} virtual tokens for a model of ${config.maxTokens} positions but ` +
         `the adapter has ${adapter.virtualTokens}`,
     );
   }

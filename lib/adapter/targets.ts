@@ -1,8 +1,11 @@
 import { runInNewContext } from 'node:vm';
-import { linearModules } from '../checkpoint/shapes.js';
+import type { ModelConfig } from '../architectures/index.js';
+import { architectureOf } from '../architectures/index.js';
+import { linearWeights } from '../architectures/rows.js';
+import { moduleOf, type ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
 import { option } from '../option-names.js';
-import { expectPositiveInteger, invalidOption, nearest } from '../options.js';
+import { invalidOption, nearest } from '../options.js';
 
 /** What PEFT calls all Linear modules but the head. */
 export const ALL_LINEAR = 'all-linear';
@@ -16,29 +19,37 @@ export function matchesTarget(module: string, target: string): boolean {
 }
 
 /**
- * The full names of BERT's Linear modules that the targets match, in the order of the model. A target matches a module
+ * The weights of the encoder's Linear modules that the targets match, in the order of the model. A target matches a module
  * whose full name it is or ends with, after a dot (PEFT's rule); 'all-linear' matches every one.
  *
  * @param targets e.g. ['query', 'value'] or ['attention.output.dense']
- * @param layers encoder layers of the model
  * @throws BertuneError INVALID_OPTION listing the modules where a target matches none
  */
-export function resolveTargetModules(targets: readonly string[], layers: number): string[] {
+export function resolveTargets(targets: readonly string[], config: ModelConfig): ParameterRow[] {
   const names = Array.isArray(targets) && targets.length > 0 && targets.every((item) => typeof item === 'string');
   if (!names) throw invalidOption('targets', 'an array of names of modules', targets);
-  const modules = linearModules(expectPositiveInteger('layers', layers));
+  const weights = linearWeights(config);
+  const modules = weights.map(moduleOf);
+  const { layers, prefix } = architectureOf(config);
+  const inModel = [`${layers}.`, `${prefix}.`];
   for (const target of targets) {
     if (modules.some((module) => matchesTarget(module, target))) continue;
-    const known = [...new Set(modules.map((module) => module.replace(/^bert\.(encoder\.layer\.\d+\.)?/, '')))];
+    const known = [...new Set(modules.map((module) => shortName(module, inModel)))];
     const near = nearest(target, [...known, ...known.map((name) => name.split('.').at(-1)!)]);
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected a Linear module of BERT's ${layers} layers for ${option('targets')} but received "${target}"` +
+      `Expected a Linear module of the model's ${config.layers} layers for ${option('targets')} but received "${target}"` +
         `${near === undefined ? '' : ` (did you mean ${near}?)`}; the modules are ${known.join(', ')}, or ${ALL_LINEAR} ` +
         'for every one',
     );
   }
-  return modules.filter((module) => targets.some((target) => matchesTarget(module, target)));
+  return weights.filter((weight) => targets.some((target) => matchesTarget(moduleOf(weight), target)));
+}
+
+/** A module's name without the parts that all layers share. */
+function shortName(module: string, prefixes: readonly string[]): string {
+  const prefix = prefixes.find((start) => module.startsWith(start)) ?? '';
+  return module.slice(prefix.length).replace(/^\d+\./, '');
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Tensor } from '../safetensors.js';
+import type { TaskKind } from '../tasks/index.js';
 import type { BaseKind } from './base.js';
 
 /**
@@ -16,6 +17,10 @@ interface AdapterCommon {
   labels?: readonly string[] | null;
   /** Whether it was trained on pairs of texts, kept as the names are. Defaults to null: not known. */
   pairs?: boolean | null;
+  /** What its labels are for, kept as the names are. Defaults to null: what the base's config.json says. */
+  task?: TaskKind | null;
+  /** Scores above which a label is predicted, by its name, kept as the names are. Defaults to null: none was tuned. */
+  thresholds?: Readonly<Record<string, number>> | null;
 }
 
 /** Low-rank updates of some Linear modules, as PEFT stores them. */

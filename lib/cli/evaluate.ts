@@ -7,11 +7,10 @@ import { taskLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { labelTable, metricsTable } from '../report/metrics.js';
 import { printableJson } from '../report/printable.js';
-import { confusionSection, sectionText } from '../report/sections.js';
+import { confusionSections, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
 import { statedTask } from '../run/task.js';
-import { Trainer } from '../trainer.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -22,6 +21,7 @@ import {
   datasetOptions,
   deviceOptions,
   given,
+  number,
   positiveInteger,
   textKindOption,
 } from './arguments.js';
@@ -36,6 +36,7 @@ interface EvaluateArguments extends DataArguments, DeviceArguments {
   base?: string;
   split?: 'train' | 'validation' | 'test';
   maxLength?: number;
+  threshold?: number;
   textKind?: 'trained' | 'any';
   quiet?: true;
   json?: true;
@@ -57,7 +58,12 @@ export function evaluateCommand(program: Command): void {
       ),
     )
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'));
-  command.addOption(textKindOption());
+  command.addOption(textKindOption()).addOption(
+    number('--threshold <x>', 'multi-label: score above which a label is predicted (default: as tuned, or 0.5)', {
+      min: 0,
+      max: 1,
+    }),
+  );
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .option('--quiet', 'nothing on stderr but errors')
@@ -84,8 +90,11 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     const { split, notes } = await rowsToMeasure(options, signal);
     for (const line of taskLines(split.task)) progress.note(line);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
-    const trainer = new Trainer(model, given({ maxLength: options.maxLength }));
-    const result = await trainer.evaluate(split, { signal, textKind: 'any' });
+    const result = await model.evaluate(split, {
+      ...given({ maxLength: options.maxLength, threshold: options.threshold }),
+      signal,
+      textKind: 'any',
+    });
     for (const note of [...notes, ...result.notes]) progress.note(`note: ${note}`);
     if (result.truncated > 0) {
       const cut = result.truncated === 1 ? '1 text was longer' : `${result.truncated} texts were longer`;
@@ -107,8 +116,8 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     const { bold } = colorsFor(process.stdout);
     const sections = [
       { title: split.source, table: metricsTable(metrics) },
-      { title: 'By label', table: labelTable(metrics) },
-      confusionSection(metrics, resultWidth()),
+      { title: metrics.task === 'regression' ? 'By value' : 'By label', table: labelTable(metrics) },
+      ...confusionSections(metrics, resultWidth()),
     ];
     await writeResult(sections.map((section) => sectionText(section, bold, resultWidth())).join(''));
   });

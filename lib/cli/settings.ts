@@ -4,7 +4,7 @@ import { rateWords, stepsWords } from '../report/plan-words.js';
 import { sourceWords } from '../run/experiment.js';
 import type { Run } from '../run/run.js';
 import type { TrainingPlan } from '../training/events.js';
-import type { TrainerSettings } from '../training/options.js';
+import { TRAINER_OPTIONS, type TrainerSettings } from '../training/options.js';
 
 /**
  * What a run is going to do, in lines: everything that was chosen, and the defaults that depend on method, model or
@@ -41,6 +41,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
       ? []
       : [['class weights', weightWords(model.labels, plan.classWeights)] satisfies [string, string]]),
     ['seed', String(settings.seed)],
+    ...otherRows(run),
     ...(settings.saveStrategy === 'no' ? [] : [['checkpoints', checkpointWords(settings)] satisfies [string, string]]),
     ...(plan.resumed === null
       ? []
@@ -51,6 +52,24 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     ...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
     ...[...run.notes, ...plan.notes, ...(plan.resumed?.notes ?? [])].map((note) => `note: ${note}`),
   ];
+}
+
+/** Options whose settings are told in other lines. */
+const TOLD = new Set<string>([
+  ...['method', 'learningRate', 'epochs', 'maxSteps', 'batchSize', 'gradientAccumulation', 'schedule', 'warmupSteps'],
+  ...['warmupRatio', 'classWeights', 'maxLength', 'seed', 'outputDirectory', 'saveStrategy', 'saveSteps'],
+  'saveTotalLimit',
+]);
+
+/** What else was chosen, each in a line. */
+function otherRows({ experiment: { options }, trainer: { settings } }: Run): [string, string][] {
+  return (Object.keys(TRAINER_OPTIONS) as (keyof typeof TRAINER_OPTIONS)[])
+    .filter((name) => !TOLD.has(name) && name in options)
+    .map((name) => {
+      const value = settings[name];
+      const words = name.replaceAll(/[A-Z]|[0-9]+/g, (part) => ` ${part.toLowerCase()}`);
+      return [words, typeof value === 'number' ? formatSetting(value) : String(value)];
+    });
 }
 
 function weightWords(labels: readonly string[], weights: readonly number[]): string {

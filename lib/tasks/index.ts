@@ -3,7 +3,8 @@ import { regression } from './regression.js';
 import { singleLabel } from './single-label.js';
 import type { Task } from './task.js';
 
-export type { LabelKind, Task } from './task.js';
+export { BEST_METRICS, type BestMetric, higherIsBetter, type Metric, type MetricName } from './metrics.js';
+export type { LabelKind, LossOptions, Measurement, Numbers, Task } from './task.js';
 
 /** Every task, a file each. */
 const ALL = [singleLabel, multiLabel, regression] as const;

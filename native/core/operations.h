@@ -21,6 +21,8 @@
   X(first_rows_forward, FirstRowsForward)                                  \
   X(first_rows_backward, FirstRowsBackward)                                \
   X(cross_entropy, CrossEntropy)                                           \
+  X(binary_cross_entropy, BinaryCrossEntropy)                              \
+  X(mean_squared_error, MeanSquaredError)                                  \
   X(keep_step, KeepStep)                                                   \
   X(keep_logits, KeepLogits)                                               \
   X(cast_to_real, CastToReal)                                              \

@@ -75,7 +75,7 @@ class CpuBackend final : public Backend {
 
   void start_run() override { context_.halted = false; }
   void begin_step(const StepState& state) override { context_.step = state; }
-  void gather_batch(const GatherBatch& args, Batch& batch) override { bertune::gather_batch(context_, args, batch); }
+  void gather_batch(const GatherBatch& args, Batch& batch) override { bertune::gather_batch<T>(context_, args, batch); }
   void synchronize() override {}
 
 #define BERTUNE_OPERATION(name, Arguments) \

@@ -1,4 +1,5 @@
-// Activations by themselves, forward and backward: GELU (erf), tanh, ReLU. T: float or bf16, as in all operations.
+// Activations by themselves, forward and backward: GELU (erf and tanh), tanh, ReLU, SiLU. T: float or bf16, as in all
+// operations.
 #pragma once
 
 #include "cuda/context.h"
