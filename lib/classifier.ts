@@ -2,7 +2,7 @@ import type { ModelConfig } from './architectures/index.js';
 import type { Split } from './data/types.js';
 import { BertuneError } from './errors.js';
 import type { DirectoryLock } from './files/lock.js';
-import { countPlan, type Method, type MethodPlan, type ParameterCounts } from './methods.js';
+import { countPlan, definitionOf, type Method, type MethodPlan, type ParameterCounts } from './methods.js';
 import {
   type AdapterChoice,
   type AdapterInfo,
@@ -267,6 +267,14 @@ export class TextClassifier implements AsyncDisposable {
         "Expected a model whose own adapter is not merged into the others' base; call unmerge() first",
       );
     }
+    const bias = this.session.plan.lora?.bias ?? 'none';
+    if (bias !== 'none') {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `The model's own adapter has biases (bias = "${bias}"), which others would be computed with; load the model ` +
+          'under it, and the others beside that',
+      );
+    }
     const info = await adapters.load(name, async () => {
       const read = await readForModel(this, directory, labels, signal);
       this.expectUsable();
@@ -488,7 +496,9 @@ export class TextClassifier implements AsyncDisposable {
       this.#method = becomes.method;
       this.#pairs = becomes.pairs;
       this.#thresholds = null;
-      if (becomes.method.kind === 'full') this.base.intact = false;
+      const isInAdapter = definitionOf(becomes.method.kind).adapter !== null;
+      const trainsEncoder = plan.parameters.some(({ group, trainable }) => trainable && group === 'encoder');
+      if (trainsEncoder && !isInAdapter) this.base.intact = false;
     }
     await old.retire();
     return next;

@@ -57,6 +57,9 @@ export {
   type HubProgress,
 } from './hub.js';
 export {
+  type BitfitMethod,
+  type BitfitOptions,
+  bitfit,
   countParameters,
   type FullMethod,
   type FullOptions,

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { hasHead } from '../adapter/head.js';
-import { type Adapter, fitAdapter, isAdapter, noAdapter, readAdapter } from '../adapter.js';
+import { type Adapter, fitAdapter, formatOf, isAdapter, noAdapter, readAdapter } from '../adapter.js';
 import type { ModelConfig } from '../architectures/index.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { type Checkpoint, readCheckpoint } from '../checkpoint.js';
@@ -8,7 +8,7 @@ import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { readSettled } from '../files/settled.js';
 import type { Found, HubProgress } from '../hub.js';
-import { type LoraMethod, type Method, methodPlan, type PrefixMethod } from '../methods.js';
+import { type Method, methodPlan } from '../methods.js';
 import { loadNative } from '../native.js';
 import { option } from '../option-names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options.js';
@@ -104,7 +104,7 @@ export async function loadModel(source: string, given: LoadOptions): Promise<Mod
   const head = modelHead(adapter, checkpoint, choice, wanted, task);
   const { labels } = head;
 
-  const method = adapter ? methodOf(adapter) : null;
+  const method = adapter && formatOf(adapter).methodOf(adapter);
   const trained = methodPlan(method, checkpoint.config, labels.length, head.kind);
   const plan = { ...trained, ...withoutTraining(trained.parameters) };
   if (tokenizer.vocabSize > checkpoint.config.vocabSize) {
@@ -210,24 +210,14 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   return { adapter, base, notes: [...found.notes, ...base.notes] };
 }
 
-/** The method that an adapter continues with. Adapters hold no projection network, so a prefix goes on without. */
-function methodOf(adapter: Adapter): LoraMethod | PrefixMethod {
-  if (adapter.kind === 'prefix') {
-    return { kind: 'prefix', virtualTokens: adapter.virtualTokens, projection: false, trainHead: true };
-  }
-  const { rank, alpha, dropout, targetModules } = adapter;
-  return { kind: 'lora', rank, alpha, dropout, targets: targetModules, trainHead: true };
-}
-
 function tensorOf(
-  { name, group, role }: ParameterRow,
+  row: ParameterRow,
   head: ModelHead,
   checkpoint: Checkpoint,
   adapter: Adapter | null,
 ): Tensor | undefined {
-  if (group === 'head') return head.tensors.get(name);
-  if (adapter?.kind === 'prefix' && role === 'prompt') return adapter.promptEmbeddings;
-  return adapter?.tensors.get(name) ?? checkpoint.tensors.get(name);
+  if (row.group === 'head') return head.tensors.get(row.name);
+  return (adapter && formatOf(adapter).tensorOf(adapter, row)) ?? checkpoint.tensors.get(row.name);
 }
 
 /** The part of a plan that says what trains, for one that trains nothing. */

@@ -62,7 +62,7 @@ export function unmergeAdapter(model: TextClassifier): Promise<void> {
   });
 }
 
-function noLora({ method }: TextClassifier): BertuneError {
-  const found = method?.kind === 'prefix' ? 'a prefix adapter, which changes no weights' : 'none';
+function noLora({ session }: TextClassifier): BertuneError {
+  const found = session.plan.prefix ? 'a prefix adapter, which changes no weights' : 'none';
   return new BertuneError('INVALID_OPTION', `Expected a LoRA adapter to merge but the model carries ${found}`);
 }

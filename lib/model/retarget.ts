@@ -97,9 +97,15 @@ function loraDifferences(current: LoraPlan, next: LoraPlan): string[] {
       .map(({ weight }) => moduleOf(weight))
       .sort()
       .join(', ');
-  const ranks = ({ updates }: LoraPlan) => [...new Set(updates.map(({ rank }) => rank))].join(', ');
+  const ranks = ({ updates }: LoraPlan) => {
+    const all = new Set(updates.map(({ rank }) => rank));
+    return all.size === 1
+      ? [...all].join()
+      : updates.map(({ weight, rank }) => `${rank} on ${moduleOf(weight)}`).join(', ');
+  };
   return [
     ...(ranks(next) === ranks(current) ? [] : [`${option('rank')} ${ranks(current)} but received ${ranks(next)}`]),
+    ...(next.bias === current.bias ? [] : [`${option('bias', current.bias)} but received ${next.bias}`]),
     ...(modules(next) === modules(current)
       ? []
       : [`${option('targets')} ${modules(current)} but received ${modules(next)}`]),

@@ -11,7 +11,7 @@ import { withDirectoryLock } from '../files/lock.js';
 import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files/output.js';
 import { haveSameNames } from '../labels.js';
-import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
+import { definitionOf, type Method, type MethodPlan } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectPath } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
@@ -52,7 +52,7 @@ export function writeModel(model: TextClassifier, directory: string, options: { 
 
 /** Writes a model as a checkpoint of its own. Parameters and errors as TextClassifier.export. */
 export async function exportModel(model: TextClassifier, directory: string, options: SaveOptions): Promise<void> {
-  if (model.method?.kind === 'prefix') {
+  if (model.session.plan.prefix) {
     throw new BertuneError(
       'INVALID_OPTION',
       'A prefix adapter cannot be exported: it is no part of a plain checkpoint. Save it as the adapter it is',
@@ -95,7 +95,7 @@ function withSource(model: TextClassifier, save: (source: Source) => Promise<voi
 /** As an adapter where it was trained as one, and as a checkpoint otherwise. */
 function saveAsTrained(model: TextClassifier, source: Source, directory: string, as: string): Promise<void> {
   const { method } = model;
-  const isAdapter = method?.kind === 'lora' || method?.kind === 'prefix';
+  const isAdapter = method !== null && definitionOf(method.kind).adapter !== null;
   return isAdapter ? saveAdapter(model, source, method, directory, as) : saveAlone(model, source, directory);
 }
 
@@ -108,7 +108,7 @@ async function saveAlone(model: TextClassifier, source: Source, directory: strin
 async function saveAdapter(
   model: TextClassifier,
   source: Source,
-  method: LoraMethod | PrefixMethod,
+  method: Method,
   directory: string,
   as: string,
 ): Promise<void> {
@@ -165,36 +165,21 @@ async function strayBase(directory: string, { directory: under }: TextClassifier
   return isBase ? [] : MODEL_FILES;
 }
 
-async function adapterOf(
+function adapterOf(
   { config, labels, pairs, task, thresholds }: TextClassifier,
   { native, plan, read }: Source,
-  method: LoraMethod | PrefixMethod,
+  method: Method,
   base: BaseName,
 ): Promise<Adapter> {
   // What the base says of its task is that of an adapter without a word on it.
   const isSaid = task !== 'single-label' || config.problemType !== null;
-  const own = { labels, pairs, task: isSaid ? task : null, thresholds };
-  const rowsOf = (...groups: ParameterRow['group'][]) => plan.parameters.filter(({ group }) => groups.includes(group));
-  if (method.kind === 'lora') {
-    const { rank, alpha, dropout, targets } = method;
-    const tensors = await readTensors(read, rowsOf('lora', 'head'));
-    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, ...own, tensors };
-  }
-  const { virtualTokens, projection } = method;
-  const { layers, heads, hiddenSize } = config;
-  const prompt = await native.promptEmbeddings();
-  return {
-    kind: 'prefix',
-    virtualTokens,
-    projection,
-    layers,
-    heads,
-    hiddenSize,
-    ...base,
-    ...own,
-    promptEmbeddings: await tensorOf(PROMPT_EMBEDDINGS, prompt, [virtualTokens, 2 * layers * hiddenSize]),
-    tensors: await readTensors(read, rowsOf('head')),
-  };
+  return definitionOf(method.kind).adapter!.ofModel(method, {
+    config,
+    plan,
+    common: { ...base, labels, pairs, task: isSaid ? task : null, thresholds },
+    read: (rows) => readTensors(read, rows),
+    readPrompt: async (shape) => tensorOf(PROMPT_EMBEDDINGS, await native.promptEmbeddings(), shape),
+  });
 }
 
 async function readTensors(read: ReadParameter, rows: readonly ParameterRow[]): Promise<Map<string, Tensor>> {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat, statfs } from '../files/fs.js';
+import { isAdapterBias } from '../methods/method.js';
 import type { MethodPlan, PlannedParameter } from '../methods.js';
 import { option } from '../option-names.js';
 import { TOKENIZER_FILES } from '../tokenizer/files/source.js';
@@ -64,7 +65,7 @@ async function modelBytes({ model, methodPlan }: SavedRun): Promise<number> {
   const { layers, hiddenSize } = model.config;
   const own = prefix
     ? prefix.virtualTokens * 2 * layers * hiddenSize
-    : elementsOf(parameters, ({ group }) => group === 'lora');
+    : elementsOf(parameters, (row) => row.group === 'lora' || isAdapterBias(row, lora));
   const adapter = 4 * (own + elementsOf(parameters, ({ group }) => group === 'head')) + tokenizer + SMALL_FILES;
   return model.base.intact ? adapter : adapter + 4 * all + tokenizer + SMALL_FILES;
 }
