@@ -55,7 +55,10 @@ export function modelHead(
   const task = wantedTask ?? trainedTask ?? 'single-label';
   const isTask = (trainedTask ?? task) === task;
   if (trained && choice === 'keep' && !isTask) throw otherTask(trainedTask!, task);
-  const fits = !wanted || !trained || names || !matchLabels(wanted, trained.labels).rows.includes(undefined);
+  // Values are told by their places as well as by the names of columns.
+  const areValues = isTask && taskOf(task).labels === 'values' && wanted?.length === trained?.labels.length;
+  const fits =
+    !wanted || !trained || names || areValues || !matchLabels(wanted, trained.labels).rows.includes(undefined);
   if (!trained || choice === 'new' || (choice !== 'keep' && !(fits && isTask))) {
     const labels = wanted ?? trained?.labels ?? named ?? genericLabels(2);
     const notes = isNew ? [] : [fits ? otherTaskNote(trainedTask!, task) : unusedNote(trained.labels, labels)];
