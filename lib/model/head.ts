@@ -53,14 +53,14 @@ export function modelHead(
     adapter?.task ?? (isNew ? knownTask(checkpoint.config) : taskOfConfig(checkpoint.config, checkpoint.directory));
   const task = wantedTask ?? trainedTask ?? 'single-label';
   const isTask = (trainedTask ?? task) === task;
-  // A value's name is its column's in the data.
-  const mayName = choice === 'name' || (choice === 'fit' && task === 'regression');
-  const names = mayName && trained && wanted && canName(trained, wanted);
   if (trained && choice === 'keep' && !isTask) throw otherTask(trainedTask!, task);
   // Of values the names are only words.
   const takesNames = choice === 'name' || task === 'regression';
   const names = takesNames && trained && wanted && canName(trained, wanted);
-  const fits = !wanted || !trained || names || !matchLabels(wanted, trained.labels).rows.includes(undefined);
+  // Values are told by their places as well as by the names of columns.
+  const areValues = isTask && taskOf(task).labels === 'values' && wanted?.length === trained?.labels.length;
+  const fits =
+    !wanted || !trained || names || areValues || !matchLabels(wanted, trained.labels).rows.includes(undefined);
   if (!trained || choice === 'new' || (choice !== 'keep' && !(fits && isTask))) {
     const labels = wanted ?? trained?.labels ?? named ?? genericLabels(2);
     const notes = isNew ? [] : [fits ? otherTaskNote(trainedTask!, task) : unusedNote(trained.labels, labels)];
