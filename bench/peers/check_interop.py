@@ -32,14 +32,14 @@ import torch  # noqa: E402
 from generators.models import ProbeHead, with_lora, with_prefix, with_probe_head  # noqa: E402
 from peft import PeftModel  # noqa: E402
 from safetensors import safe_open  # noqa: E402
-from transformers import BertForSequenceClassification  # noqa: E402
+from transformers import AutoModelForSequenceClassification  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
 METHODS = {
     "full": lambda model: model,
     "linear": with_probe_head,
-    "lora": lambda model: with_lora(model, rank=8, alpha=32),
-    "lora-dense": lambda model: with_lora(model, rank=4, alpha=8, targets=("query", "key", "value", "dense")),
+    "lora": lambda model: with_lora(model, rank=8, alpha=32, targets=None),
+    "lora-dense": lambda model: with_lora(model, rank=4, alpha=8, targets="all-linear"),
     "prefix": lambda model: with_prefix(model, virtual_tokens=5, projection=True),
     "prefix-noproj": lambda model: with_prefix(model, virtual_tokens=5, projection=False),
 }
@@ -47,7 +47,7 @@ METHODS = {
 
 def load_checkpoint(folder, **options):
     """A checkpoint as transformers reads it, under a probe head where it holds one."""
-    model = BertForSequenceClassification.from_pretrained(folder, dtype=torch.float32, **options)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, **options)
     tensors = read_tensors(folder, lambda name: name.startswith("classifier.classifier."))
     if tensors:
         model.classifier = ProbeHead(model.config.hidden_size, len(tensors["classifier.classifier.5.bias"]))
