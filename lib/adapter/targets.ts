@@ -32,6 +32,11 @@ function isTarget(module: string, target: string): boolean {
   return target === ALL_LINEAR || isNamed(module, target);
 }
 
+/** Those of the targets that are about one of the modules at least; PEFT passes over the others, such as a head's. */
+export function knownTargets(targets: readonly string[], modules: readonly string[]): string[] {
+  return targets.filter((target) => modules.some((module) => isTarget(module, target)));
+}
+
 /** PEFT's rule (`check_target_module_exists`): a module that is named in full is chosen whatever its layer. */
 export function isChosen(module: string, { targets, layers, exclude }: ModuleChoice): boolean {
   if (exclude.some((name) => isNamed(module, name))) return false;
