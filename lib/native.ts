@@ -9,13 +9,13 @@ import { packageVersion } from './native/package.js';
  * unsafe. Every promise is settled from the session's own native thread; the event loop does no arithmetic.
  */
 
-/** Where arithmetic runs. `cuda-emulated` is the CUDA sources under the SIMT emulator, for tests only. */
-export type NativeDevice = 'cpu' | 'cuda' | 'cuda-emulated';
+/** Where arithmetic runs: 'cpu', 'cuda', or a device that `addDevice` named. */
+export type NativeDevice = 'cpu' | 'cuda' | (string & {});
 
 /** Arithmetic of a session. `fp64` exists on the CPU only, to check gradients. */
 export type NativePrecision = 'fp32' | 'fp64' | 'tf32' | 'bf16';
 
-/** Dimensions of BERT, in the field's letters (see the glossary in docs). All positive integers unless said. */
+/** Dimensions of BERT, with the letters that native code has for them. All positive integers unless said. */
 export interface NativeModelConfig {
   /** V: word pieces. */
   vocabSize: number;
@@ -77,7 +77,7 @@ export interface NativeSessionConfig {
   decay: string[];
 }
 
-/** A row of the native parameter table. Names are Hugging Face's, without PEFT's prefixes (docs: parameter names). */
+/** A row of the native parameter table. Names are Hugging Face's, without PEFT's prefixes. */
 export interface NativeParameterInfo {
   name: string;
   shape: number[];
@@ -284,8 +284,11 @@ export interface NativeAddon {
   version: string;
   /** Gives the addon the constructor of the errors that it throws and rejects with. */
   setErrorFactory(factory: (code: ErrorCode, message: string) => Error): void;
-  /** Names the CUDA library to open where none lies beside the addon. To be called before anything asks for devices. */
-  setCudaLibrary(path: string): void;
+  /**
+   * Names the library that holds a device's backend (native/core/library.h), for the whole process; that of 'cuda' is opened
+   * where none lies beside the addon. To be called before anything asks for devices.
+   */
+  addDevice(name: NativeDevice, path: string): void;
   devices(): NativeDeviceInfo[];
   blas(): NativeBlasInfo;
   /**
@@ -295,21 +298,6 @@ export interface NativeAddon {
    */
   lockFile(fd: number): boolean;
   createSession(config: NativeSessionConfig): Promise<NativeSession>;
-  /**
-   * Runs one named operation of native/core/backend.h for tests and benches. `tensors` maps the operation's field
-   * names to typed arrays (Float32Array in fp32, Float64Array in fp64, Int32Array for indices), outputs written in
-   * place; `sizes` maps its scalar fields to numbers. `repeat` > 1 runs it again on the same buffers, for timing.
-   * Resolves to the seconds of one run.
-   */
-  runOperation(
-    name: string,
-    where: { device: NativeDevice; precision: NativePrecision; threads: number },
-    tensors: Record<string, Float32Array | Float64Array | Int32Array>,
-    sizes: Record<string, number>,
-    repeat: number,
-  ): Promise<{ seconds: number }>;
-  /** The names runOperation takes. */
-  operations(): string[];
 }
 
 let loaded: NativeAddon | undefined;
@@ -355,6 +343,6 @@ function open({ path, cudaLibrary, remedy }: FoundAddon): NativeAddon {
     );
   }
   addon.setErrorFactory((code, message) => new BertuneError(code, message));
-  if (cudaLibrary !== undefined) addon.setCudaLibrary(cudaLibrary);
+  if (cudaLibrary !== undefined) addon.addDevice('cuda', cudaLibrary);
   return addon;
 }

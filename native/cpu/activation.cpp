@@ -1,7 +1,15 @@
+// GELU(x) = x · Φ(x) with the exact normal distribution (erf, not its tanh approximation), tanh and ReLU.
+//
+//   forward    out = f(inp)            (rows,n)
+//   backward   dinp = dout · f'        (rows,n), from what was saved:
+//              GELU   Φ(x) + x · φ(x)    x: the preactivation
+//              tanh   1 − y²             y: the output
+//              ReLU   y > 0              y: the output
 #include "cpu/activation.h"
 
 #include <algorithm>
 
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 #include "cpu/vector_math.h"
 

@@ -1,14 +1,17 @@
-#include "cpu/gather.h"
-
+// Packs sequences order[0..B) of a dataset into the batch's arrays, and makes the batch the context's current one.
+//
+//   ids, token_types, positions (T), labels (B), cu_seqlens (B + 1)
+//   tokens_by_id, tokens_by_position (T): token indices sorted by (id, index) and (position, index)
 #include <algorithm>
 #include <numeric>
 
 #include "core/error.h"
+#include "cpu/operations.h"
 
 namespace bertune {
 namespace {
 
-void sort_by_id(Context& context, Batch& batch) {
+void sort_by_id(Context& context, const Batch& batch) {
   // One number a token, id above index, so that a plain sort is a stable one.
   uint64_t* keys = context.shared_scratch<uint64_t>(batch.T);
   for (int t = 0; t < batch.T; ++t) {
@@ -18,7 +21,7 @@ void sort_by_id(Context& context, Batch& batch) {
   for (int t = 0; t < batch.T; ++t) batch.tokens_by_id[t] = static_cast<int32_t>(keys[t] & 0xFFFFFFFFu);
 }
 
-void sort_by_position(Batch& batch) {
+void sort_by_position(const Batch& batch) {
   int32_t* next = batch.tokens_by_position;
   for (int position = 0; position < batch.max_length; ++position) {
     for (int b = 0; b < batch.B; ++b) {
@@ -30,7 +33,9 @@ void sort_by_position(Batch& batch) {
 
 }  // namespace
 
-void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
+template <typename T>
+void gather_batch(Context& context, const GatherBatch& args) {
+  const Batch& batch = args.batch;
   const int32_t* order = args.order + context.step.order_begin;
   batch.cu_seqlens[0] = 0;
   for (int b = 0; b < batch.B; ++b) {
@@ -56,5 +61,8 @@ void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
   context.batch = batch;
   context.partition.assign(batch.B, batch.cu_seqlens);
 }
+
+template void gather_batch<float>(Context&, const GatherBatch&);
+template void gather_batch<double>(Context&, const GatherBatch&);
 
 }  // namespace bertune

@@ -3,8 +3,8 @@
 //   GELU   out = x · Φ(x), Φ(x) = (1 + erf(x / √2)) / 2    dinp = dout · (Φ(x) + x · e^(−x² / 2) / √(2π)), x saved
 //   tanh   out = y = tanh(x)                               dinp = dout · (1 − y²), y saved
 //   ReLU   out = y = max(x, 0)                             dinp = dout where y > 0, y saved
-#include "cuda/activation.h"
 #include "cuda/columns.cuh"
+#include "cuda/operations.h"
 
 namespace bertune::cuda {
 namespace {

@@ -161,7 +161,8 @@ void Bert::gather(Activations& a, const Dataset& dataset, bool training) {
   GatherBatch args = dataset.gather();
   args.order = run_.order();
   args.sort_tokens = training && embeddings_.trains();
-  backend_.gather_batch(args, a.batch);
+  args.batch = a.batch;
+  backend_.gather_batch(args);
 }
 
 PrefixView Bert::prefix_view(const Pass& pass, int layer) const {

@@ -89,9 +89,10 @@ void infer(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t cou
                         .slot = 0});
     const int32_t prefix = own ? prefix_of(bert, own[0]) : kNoPrefix;
     const AdapterMix mix = own ? mix_of(bert, prefix) : AdapterMix{};
-    const int64_t kind = own ? 2 + prefix : 0;
-    const RecordingKey key{
-        {0, reinterpret_cast<int64_t>(&dataset), a.batch.B, a.batch.T, a.batch.max_length, kind, 0, 0}};
+    const RecordingKey key{.pass = own ? RecordingKey::Pass::kMixedInference : RecordingKey::Pass::kInference,
+                           .dataset = &dataset,
+                           .batch = {a.batch.B, a.batch.T, a.batch.max_length},
+                           .prefix = prefix};
     run_recorded(backend, key, [&] {
       bert.gather(a, dataset, false);
       bert.forward(a, false, own ? &mix : nullptr);

@@ -1,7 +1,8 @@
 // Uses an emulated GPU whose memory BERTUNE_EMULATED_MEMORY limits, and prints what happened as JSON.
-// node memory-program.cjs '{"addon": path, "small": config, "large": config, "dataset": ..., "tokens": n}'
-const { addon: path, small, large, dataset, tokens } = JSON.parse(process.argv[2]);
+// node memory-program.cjs '{"addon": path, "emulator": path, "small": config, "large": config, "dataset": ..., "tokens": n}'
+const { addon: path, emulator, small, large, dataset, tokens } = JSON.parse(process.argv[2]);
 const addon = require(path);
+addon.addDevice(small.device, emulator);
 
 const outcome = (promise) =>
   promise.then(

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { EMULATOR_LIBRARY } from '../../bench/support/operations.js';
 import { gpus } from '../devices.js';
 import { ADDON, dataset, MODEL, sessionConfig } from '../native/support.js';
 
@@ -31,6 +32,7 @@ async function report(environment: Record<string, string>): Promise<Report> {
   const { ids, offsets, labels } = dataset();
   const input = {
     addon: ADDON,
+    emulator: EMULATOR_LIBRARY,
     small,
     large: { ...small, model: { ...MODEL, vocabSize: 4_000_000 } },
     dataset: { ids: [...ids], offsets: [...offsets], labels: [...labels!] },

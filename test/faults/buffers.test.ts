@@ -1,11 +1,12 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
-import { loadNative, type NativeSession, type NativeTrainPlan, type NativeTrainResult } from '../../lib/native.js';
+import type { NativeSession, NativeTrainPlan, NativeTrainResult } from '../../lib/native.js';
 import { Trainer } from '../../lib/trainer.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { dataset, initialize, MODEL, openSession, trainPlan } from '../native/support.js';
+import { loadOperations } from '../operations/addon.js';
 import { gc } from './collector.js';
 import { resizable } from './hostile-values.js';
 import { note, scaled } from './scale.js';
@@ -125,7 +126,7 @@ describe('buffers that go away during a call', () => {
       const out = place(new Float32Array(8));
       const where = { device: 'cpu', precision: 'fp32', threads: 1 } as const;
       const sizes = { rows: 2, n: 4, k: 3 };
-      const run = loadNative().runOperation('linear_forward', where, { ...arrays, out }, sizes, 1000);
+      const run = loadOperations().runOperation('linear_forward', where, { ...arrays, out }, sizes, 1000);
       for (const array of [...Object.values(arrays), out]) strike(array);
       gc();
       expect((await run).seconds).to.be.above(0);

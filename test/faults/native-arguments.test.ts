@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { loadNative, type NativeSession } from '../../lib/native.js';
 import { dataset, initialize, MODEL, openSession, sessionConfig, trainPlan } from '../native/support.js';
+import { loadOperations } from '../operations/addon.js';
 import { HOSTILE_VALUES, resizable } from './hostile-values.js';
 import { outcomeOf } from './outcome.js';
 import { note } from './scale.js';
@@ -164,7 +165,7 @@ describe('hostile arguments of the addon', () => {
   }).timeout(300_000);
 
   it('are refused or taken by runOperation', async () => {
-    const run = loadNative().runOperation;
+    const run = loadOperations().runOperation;
     const calls: Call[] = [
       (value) => run(value, where, linear(), SIZES, 1),
       (value) => run('linear_forward', value, linear(), SIZES, 1),

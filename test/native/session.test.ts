@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
 import { loadNative, type NativeSession, type NativeSessionConfig } from '../../lib/native.js';
+import { loadOperations } from '../operations/addon.js';
 import { loraAdapter } from './adapters.js';
 import { dataset, initialize, MODEL, openSession, sessionConfig, trainPlan } from './support.js';
 
@@ -223,7 +224,7 @@ describe('the native boundary', () => {
       out: new Float32Array(8),
     };
     const where = { device: 'cpu', precision: 'fp32', threads: 2 };
-    const run = loadNative().runOperation as (...args: unknown[]) => unknown;
+    const run = loadOperations().runOperation as (...args: unknown[]) => unknown;
     await abuse(['linear_forward', where, tensors, { rows: 2, n: 4, k: 3, row_kind: 0 }, 2], (args) => run(...args));
   });
 

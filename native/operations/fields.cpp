@@ -1,4 +1,4 @@
-#include "addon/operations_fields.h"
+#include "operations/fields.h"
 
 #include <algorithm>
 #include <cmath>
@@ -329,8 +329,9 @@ void Fields::make_current(int order_begin) {
                          .dataset_offsets = upload_integers(cu_seqlens_),
                          .dataset_labels = labels_.empty() ? nullptr : upload_integers(labels_),
                          .order = upload_integers(order),
-                         .sort_tokens = true};
-  backend_.gather_batch(args, current);
+                         .sort_tokens = true,
+                         .batch = current};
+  backend_.gather_batch(args);
 }
 
 void Fields::refuse_unused() const {
