@@ -224,31 +224,24 @@ export interface NativeSession {
   /** Forward and backward of one batch of at most batchSize examples without an update; gradients can then be read. Resolves to the loss and the logits (B, NC). */
   gradients(plan: NativeTrainPlan): Promise<{ loss: number; logits: Float64Array; gradNorm: number }>;
   /**
-   * Logits (N, NC) of the examples in `order`, dropout off, packed into batches of at most `tokens` tokens and
-   * `sequences` sequences. Rejects with ABORTED after abort().
+   * Logits (N, NC) of the examples in `order`, dropout off. Rejects with ABORTED after abort().
+   *
+   * @param starts where each batch starts in `order`, and the end: rising from 0 to N
    */
-  forward(
-    dataset: number,
-    order: Int32Array,
-    limits: { tokens: number; sequences: number },
-  ): Promise<Float32Array | Float64Array>;
+  forward(dataset: number, order: Int32Array, starts: Int32Array): Promise<Float32Array | Float64Array>;
   /**
    * The same with an adapter an example: `adapters[i]` is the handle of order[i]'s, or 0 for the model as it is. All rows
    * are as long as the most classes of any adapter in the session and of the model; row i begins with order[i]'s logits.
-   * A batch mixes LoRA adapters and the model; it ends where a prefix begins, ends or changes.
+   * A batch mixes LoRA adapters and the model; the texts of one share a prefix, or have none.
    */
   forwardMixed(
     dataset: number,
     order: Int32Array,
-    limits: { tokens: number; sequences: number },
+    starts: Int32Array,
     adapters: Int32Array,
   ): Promise<Float32Array | Float64Array>;
   /** `forward` over examples that are put on the device for this call only: one job, and nothing to remove after it. */
-  predict(
-    dataset: NativeDataset,
-    order: Int32Array,
-    limits: { tokens: number; sequences: number },
-  ): Promise<Float32Array | Float64Array>;
+  predict(dataset: NativeDataset, order: Int32Array, starts: Int32Array): Promise<Float32Array | Float64Array>;
   /** Hidden states of one batch, dropout off: the embedding output and each layer's output, (T, C) each, L + 1 of them. */
   hiddenStates(dataset: number, order: Int32Array): Promise<(Float32Array | Float64Array)[]>;
   /** The prefix as every layer sees it, (P, 2LC): what PEFT stores as prompt_embeddings. */

@@ -16,7 +16,7 @@ async function main() {
   const examples = Object.fromEntries(Object.entries(dataset).map(([name, values]) => [name, Int32Array.from(values)]));
   const handle = await session.addDataset(examples);
   const order = Int32Array.of(0, 1);
-  const logits = async () => Array.from(await session.forward(handle, order, { tokens: 8, sequences: 2 }));
+  const logits = async () => Array.from(await session.forward(handle, order, Int32Array.of(0, 2)));
   const before = await logits();
   const report = {
     session: await outcome(addon.createSession(large)),

@@ -5,7 +5,7 @@ import type { NativeSession, NativeTrainPlan, NativeTrainResult } from '../../li
 import { Trainer } from '../../lib/trainer.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
-import { dataset, initialize, MODEL, openSession, trainPlan } from '../native/support.js';
+import { dataset, initialize, MODEL, openSession, startsOf, trainPlan } from '../native/support.js';
 import { loadOperations } from '../operations/addon.js';
 import { gc } from './collector.js';
 import { resizable } from './hostile-values.js';
@@ -39,7 +39,7 @@ function copyTo<T extends Numbers>(array: T, buffer: ArrayBufferLike): T {
 }
 
 const ORDER = Int32Array.of(7, 0, 3);
-const LIMITS = { tokens: 16, sequences: 2 };
+const STARTS = startsOf(3, 2);
 
 describe('buffers that go away during a call', () => {
   for (const [name, { place, strike }] of Object.entries(ATTACKS)) {
@@ -56,7 +56,7 @@ describe('buffers that go away during a call', () => {
       };
       const values = Float32Array.from({ length: 50 * MODEL.hiddenSize }, (_, i) => Math.sin(i));
       const data = { ...dataset(), labels: dataset().labels!, typeIds: dataset().typeIds! };
-      const expected = await session.predict(data, ORDER, LIMITS);
+      const expected = await session.predict(data, ORDER, STARTS);
       const word = 'bert.embeddings.word_embeddings.weight';
       const weights = new Uint8Array((await session.read(word, 'value')).buffer);
       // Moments stay in a session, so each run is in one of its own.
@@ -83,7 +83,7 @@ describe('buffers that go away during a call', () => {
       const first = await addAdapter(adapter);
       const adapters = new Int32Array(3).fill(first);
       await initialize(session);
-      const mixed = await session.forwardMixed(handle, ORDER, LIMITS, adapters);
+      const mixed = await session.forwardMixed(handle, ORDER, STARTS, adapters);
       for (let round = 0; round < rounds; round++) {
         // Something long before it in the queue, so that the call is read while its buffers are gone.
         const before = session.train(trainPlan(handle, 20));
@@ -95,17 +95,19 @@ describe('buffers that go away during a call', () => {
         expect(await read).to.deep.equal(values);
         await initialize(session);
         await struck({ bytes: weights }, ({ bytes }) => session.write(word, 'value', 'F32', bytes));
-        const predicted = struck({ ...data, order: ORDER }, ({ order: own, ...rest }) =>
-          session.predict(rest, own, LIMITS),
+        const predicted = struck({ ...data, order: ORDER, starts: STARTS }, ({ order: own, starts, ...rest }) =>
+          session.predict(rest, own, starts),
         );
         expect(await predicted).to.deep.equal(expected);
         const added = await struck(data, (placed) => session.addDataset(placed));
-        const forward = struck({ order: ORDER }, (placed) => session.forward(added, placed.order, LIMITS));
+        const forward = struck({ order: ORDER, starts: STARTS }, ({ order, starts }) =>
+          session.forward(added, order, starts),
+        );
         expect(await forward).to.deep.equal(expected);
         await session.removeDataset(added);
         const again = await struck(adapter, addAdapter);
         const forwardMixed = struck({ order: ORDER, adapters: new Int32Array(3).fill(again) }, (placed) =>
-          session.forwardMixed(handle, placed.order, LIMITS, placed.adapters),
+          session.forwardMixed(handle, placed.order, STARTS, placed.adapters),
         );
         expect(await forwardMixed).to.deep.equal(mixed);
         await session.removeAdapter(again);

@@ -135,7 +135,7 @@ describe('native lifetimes', () => {
       (it) => it.reserve({ tokens: 1, sequences: 1, training: false }),
       (it) => it.train(trainPlan(handle)),
       (it) => it.gradients(trainPlan(handle)),
-      (it) => it.forward(handle, Int32Array.of(0), { tokens: 1, sequences: 1 }),
+      (it) => it.forward(handle, Int32Array.of(0), Int32Array.of(0, 1)),
       (it) => it.hiddenStates(handle, Int32Array.of(0)),
       (it) => it.promptEmbeddings(),
     ];
