@@ -2,7 +2,9 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { EMULATOR_LIBRARY } from '../../bench/support/operations.js';
 import { gpus } from '../devices.js';
+import { nativeConfig } from '../native/shape.js';
 import { ADDON, dataset, MODEL, sessionConfig } from '../native/support.js';
 
 /*
@@ -31,8 +33,9 @@ async function report(environment: Record<string, string>): Promise<Report> {
   const { ids, offsets, labels } = dataset();
   const input = {
     addon: ADDON,
-    small,
-    large: { ...small, model: { ...MODEL, vocabSize: 4_000_000 } },
+    emulator: EMULATOR_LIBRARY,
+    small: nativeConfig(small),
+    large: nativeConfig({ ...small, model: { ...MODEL, vocabSize: 4_000_000 } }),
     dataset: { ids: [...ids], offsets: [...offsets], labels: [...labels!] },
     tokens: 500_000,
   };

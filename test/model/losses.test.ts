@@ -8,6 +8,7 @@ import type {
   NativeTrainPlan,
 } from '../../lib/native.js';
 import { devices } from '../devices.js';
+import { startsOf } from '../native/support.js';
 import { relativeError } from './support.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';
 
@@ -203,7 +204,7 @@ describe('targets of a data set', () => {
     const run = async (session: NativeSession, changes: Partial<NativeDataset>) => {
       const dataset = await addExamples(session, changes);
       const { loss } = await session.gradients(makePlan(dataset));
-      const logits = await session.forward(dataset, Int32Array.of(2, 0), { tokens: 16, sequences: 2 });
+      const logits = await session.forward(dataset, Int32Array.of(2, 0), startsOf(2));
       return { loss, logits: [...logits] };
     };
     for (const { device } of devices()) {
