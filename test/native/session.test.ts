@@ -182,7 +182,9 @@ describe('the native boundary', () => {
   };
 
   it('createSession', async () => {
-    await abuse([sessionConfig()], (args) => (loadNative().createSession as (...args: unknown[]) => unknown)(...args));
+    await abuse([nativeConfig(sessionConfig())], (args) =>
+      (loadNative().createSession as (...args: unknown[]) => unknown)(...args),
+    );
   });
 
   it('read', () => abuse(['classifier.weight', 'value'], method('read')));
