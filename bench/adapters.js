@@ -12,8 +12,9 @@ import { digits, Lines, MiB } from './support/print.js';
 const { TextClassifier } = await load('classifier');
 const { loadDataset } = await load('dataset');
 const { writeAdapter } = await load('adapter');
-const { loraTensors } = await load('checkpoint/shapes');
-const { resolveTargetModules } = await load('adapter/targets');
+const { headRows } = await load('architectures/rows');
+const { lowRankRows } = await load('architectures/table');
+const { resolveTargets } = await load('adapter/targets');
 const { fromFloat32 } = await load('safetensors');
 
 const asset = (name) => fileURLToPath(new URL(`../assets/${name}`, import.meta.url));
@@ -22,15 +23,11 @@ const LABELS = Array.from({ length: 6 }, (_, i) => `LABEL_${i}`);
 
 /** LoRA of random weights on query and value, with a classifier: speed does not depend on the values. */
 async function writeRandomAdapter(directory, config, rank) {
-  const modules = resolveTargetModules(['query', 'value'], config.layers);
-  const shapes = [
-    ...loraTensors(config, modules, rank),
-    ['classifier.weight', [LABELS.length, config.hiddenSize]],
-    ['classifier.bias', [LABELS.length]],
-  ];
+  const updates = resolveTargets(['query', 'value'], config).flatMap((weight) => lowRankRows(weight, rank));
+  const rows = [...updates, ...headRows(config, 'classifier', LABELS.length)];
   const random = (count) => Float32Array.from({ length: count }, () => (Math.random() - 0.5) / 10);
   const tensors = new Map(
-    shapes.map(([name, shape]) => [name, fromFloat32(random(shape.reduce((a, b) => a * b)), shape)]),
+    rows.map(({ name, shape }) => [name, fromFloat32(random(shape.reduce((a, b) => a * b)), shape)]),
   );
   const settings = { kind: 'lora', rank, alpha: 4 * rank, dropout: 0, targetModules: ['query', 'value'] };
   await writeAdapter(directory, { ...settings, baseModel: BASE, labels: LABELS, tensors });

@@ -87,7 +87,7 @@ async function planRow(name, where, { config, texts, batchSize }) {
 async function runRow(name, where, { config, texts, batchSize, amounts, node }) {
   const session = await createSession(METHODS[name], config, where);
   try {
-    await initialise(session, config);
+    await initialise(session);
     const training = await measureTraining(session, texts.train, { ...amounts, batchSize });
     const count = Math.min(amounts.texts, texts.test.offsets.length - 1);
     const evaluation = await measureEvaluation(session, texts.test, count);

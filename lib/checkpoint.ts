@@ -1,10 +1,12 @@
 import { join } from 'node:path';
+import type { ModelConfig } from './architectures/index.js';
+import { byName, encoderRows, type HeadKind, headRows } from './architectures/rows.js';
+import type { ParameterRow } from './architectures/table.js';
 import { checkParameter } from './checkpoint/check.js';
-import { type BertConfig, configToJson, FLOAT_KEYS, type HeadKind, readConfig } from './checkpoint/config.js';
+import { configToJson, FLOAT_KEYS, readConfig } from './checkpoint/config.js';
 import { noCheckpoint } from './checkpoint/foreign.js';
 import { readHead } from './checkpoint/head.js';
 import { canonicalName } from './checkpoint/names.js';
-import { encoderTensors, expectedTensors, headTensors, type ShapeTable } from './checkpoint/shapes.js';
 import { readWeights } from './checkpoint/shards.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
 import { INDEX_FILE, WEIGHTS_FILE } from './checkpoint/weights-files.js';
@@ -15,21 +17,11 @@ import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from './files
 import { expectNames, expectOneOf, expectString } from './options.js';
 import { safetensorsFile, type Tensor } from './safetensors.js';
 
-export {
-  encoderTensors,
-  expectedTensors,
-  headTensors,
-  linearModules,
-  loraTensors,
-  prefixTensors,
-  type ShapeTable,
-} from './checkpoint/shapes.js';
-
 /** A checkpoint in memory, every tensor checked against the shape that config.json implies. */
 export interface Checkpoint {
   directory: string;
   /** `labels` are the classifier's, generic where the file has one and names none; null where it has neither. */
-  config: BertConfig;
+  config: ModelConfig;
   /** Canonical names; dtypes F64, F32, F16 or BF16 as in the file. */
   tensors: Map<string, Tensor>;
   /** Canonical names of the pooler's and the classifier's tensors that are to be initialised anew. */
@@ -42,10 +34,10 @@ export interface Checkpoint {
 
 /** What writeCheckpoint saves. */
 export interface CheckpointContent {
-  config: BertConfig;
+  config: ModelConfig;
   /** Names of the classes in order. */
   labels: readonly string[];
-  /** Exactly the tensors of expectedTensors(config, head, labels.length). */
+  /** Exactly the tensors of `modelRows(config, head, labels.length)`. */
   tensors: ReadonlyMap<string, Tensor>;
   head: HeadKind;
   /** Directory whose tokenizer files are copied. */
@@ -60,6 +52,11 @@ const TORCH_DTYPES = new Map([
   ['BF16', 'bfloat16'],
 ]);
 
+/** All parameters of a full checkpoint. */
+export function modelRows(config: ModelConfig, head: HeadKind, labels: number): Map<string, ParameterRow> {
+  return byName([...encoderRows(config), ...headRows(config, head, labels)]);
+}
+
 /** Files of another kind of model that would be read in place of a checkpoint written over them. */
 const STALE_FILES = [INDEX_FILE, 'adapter_config.json', 'adapter_model.safetensors'];
 
@@ -69,8 +66,8 @@ export async function isCheckpoint(directory: string): Promise<boolean> {
 }
 
 /**
- * Reads a BERT checkpoint: config.json and model.safetensors, or the shards of model.safetensors.index.json. Accepts
- * what transformers accepts: names without `bert.`, LayerNorm.gamma and beta, tensors of other heads (ignored), no
+ * Reads a checkpoint: config.json and model.safetensors, or the shards of model.safetensors.index.json. Accepts
+ * what transformers accepts: names without `bert.` or the like, LayerNorm.gamma and beta, tensors of other heads (ignored), no
  * pooler, no classifier.
  *
  * @param options.head 'skip' passes over the classifier, as if there were none. Defaults to 'read'.
@@ -83,16 +80,16 @@ export async function readCheckpoint(directory: string, options: { head?: 'read'
   }
   if (!(await isCheckpoint(directory))) throw noCheckpoint(directory, await namesIn(directory));
   const config = await readConfig(directory);
-  const { found, names } = canonicalise(await readWeights(directory), directory);
+  const { found, names } = canonicalise(await readWeights(directory), config, directory);
 
   const { tensors, missing } = takeEncoder(config, found, directory);
   const head = options.head === 'skip' ? null : readHead(config, found, directory);
   for (const [name, tensor] of head?.tensors ?? []) tensors.set(name, tensor);
-  if (!head) missing.push(...headTensors(config, 'classifier', 1).keys());
+  if (!head) missing.push(...headNames(config, 'classifier'));
 
   // A head that the caller passes over is nothing to tell him of.
   const skipped = options.head === 'skip' ? (['classifier', 'probe'] as const) : [];
-  const known = new Set([...tensors.keys(), ...skipped.flatMap((kind) => [...headTensors(config, kind, 1).keys()])]);
+  const known = new Set([...tensors.keys(), ...skipped.flatMap((kind) => headNames(config, kind))]);
   const ignored = [...names].filter(([name]) => !known.has(name)).map(([, inFile]) => inFile);
   const labels = head ? [...head.labels] : config.labels;
   return { directory, config: { ...config, labels }, tensors, missing, ignored, head: head?.kind ?? null };
@@ -114,7 +111,7 @@ export async function writeCheckpoint(directory: string, content: CheckpointCont
 export async function checkpointFiles(content: CheckpointContent): Promise<{ files: OutputFile[]; remove: string[] }> {
   const labels = expectNames('labels', content.labels);
   const head = expectOneOf('head', content.head, ['classifier', 'probe']);
-  checkComplete(content.tensors, expectedTensors(content.config, head, labels.length));
+  checkComplete(content.tensors, modelRows(content.config, head, labels.length));
 
   const dtypes = new Set([...content.tensors.values()].map(({ dtype }) => dtype));
   const dtype = dtypes.size === 1 ? TORCH_DTYPES.get([...dtypes][0]!)! : 'float32';
@@ -128,15 +125,20 @@ export async function checkpointFiles(content: CheckpointContent): Promise<{ fil
   return { files, remove: [...STALE_FILES, ...tokenizer.remove] };
 }
 
+function headNames(config: ModelConfig, head: HeadKind): string[] {
+  return headRows(config, head, 1).map(({ name }) => name);
+}
+
 /** Tensors under canonical names, and beside it their names in the file. */
 function canonicalise(
   inFile: ReadonlyMap<string, Tensor>,
+  config: ModelConfig,
   where: string,
 ): { found: Map<string, Tensor>; names: Map<string, string> } {
   const found = new Map<string, Tensor>();
   const names = new Map<string, string>();
   for (const [name, tensor] of inFile) {
-    const canonical = canonicalName(name);
+    const canonical = canonicalName(name, config);
     if (found.has(canonical)) {
       throw new BertuneError(
         'CHECKPOINT_INVALID',
@@ -151,38 +153,39 @@ function canonicalise(
 
 /** The encoder's tensors, all of them, and the pooler's where there is one. */
 function takeEncoder(
-  config: BertConfig,
+  config: ModelConfig,
   found: ReadonlyMap<string, Tensor>,
   where: string,
 ): { tensors: Map<string, Tensor>; missing: string[] } {
   const tensors = new Map<string, Tensor>();
-  const missing: string[] = [];
-  for (const [name, shape] of encoderTensors(config)) {
-    const tensor = found.get(name);
+  const missing: ParameterRow[] = [];
+  for (const row of encoderRows(config)) {
+    const tensor = found.get(row.name);
     if (tensor) {
-      checkParameter(name, tensor, shape, where);
-      tensors.set(name, tensor);
+      checkParameter(row.name, tensor, row.shape, where);
+      tensors.set(row.name, tensor);
     } else {
-      missing.push(name);
+      missing.push(row);
     }
   }
-  const pooler = missing.filter((name) => name.startsWith('bert.pooler.'));
-  const needed = pooler.length === 2 ? missing.filter((name) => !pooler.includes(name)) : missing;
+  const pooler = missing.filter(({ role }) => role === 'head_dense');
+  const needed = pooler.length === 2 ? missing.filter((row) => !pooler.includes(row)) : missing;
   if (needed.length > 0) {
-    const [name] = needed as [string];
+    const [{ name, shape }] = needed as [ParameterRow];
     const more = needed.length > 1 ? ` (and ${needed.length - 1} more)` : '';
-    const other = [...found.keys()].find((key) => !tensors.has(key) && !key.startsWith('classifier.'));
+    const inHead = new Set([...headNames(config, 'classifier'), ...headNames(config, 'probe')]);
+    const other = [...found.keys()].find((key) => !tensors.has(key) && !inHead.has(key));
     throw new BertuneError(
       'CHECKPOINT_INVALID',
-      `Expected tensor ${name} of shape [${encoderTensors(config).get(name)!.join(', ')}]${more} in ${where} but there ` +
+      `Expected tensor ${name} of shape [${shape.join(', ')}]${more} in ${where} but there ` +
         `is none among its ${found.size} tensors${other === undefined ? '' : `, which include ${other}`}`,
     );
   }
-  return { tensors, missing };
+  return { tensors, missing: missing.map(({ name }) => name) };
 }
 
-function checkComplete(tensors: ReadonlyMap<string, Tensor>, expected: ShapeTable): void {
-  for (const [name, shape] of expected) {
+function checkComplete(tensors: ReadonlyMap<string, Tensor>, expected: ReadonlyMap<string, ParameterRow>): void {
+  for (const [name, { shape }] of expected) {
     const tensor = tensors.get(name);
     if (!tensor) {
       throw new BertuneError(

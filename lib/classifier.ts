@@ -1,38 +1,54 @@
-import type { BertConfig } from './checkpoint/config.js';
+import type { ModelConfig } from './architectures/index.js';
+import type { Split } from './data/types.js';
 import { BertuneError } from './errors.js';
-import { listLabels } from './labels.js';
-import { countPlan, type Method, type ParameterCounts } from './methods.js';
-import { type AdapterChoice, type AdapterInfo, expectAdapterNames } from './model/adapters.js';
-import { DEFAULT_BATCH_TOKENS } from './model/batches.js';
-import type { Device, Precision } from './model/device.js';
+import type { DirectoryLock } from './files/lock.js';
+import { countPlan, definitionOf, type Method, type MethodPlan, type ParameterCounts } from './methods.js';
+import {
+  type AdapterChoice,
+  type AdapterInfo,
+  expectAdapterNames,
+  type NamedAdapter,
+  NamedAdapters,
+  readForModel,
+} from './model/adapters.js';
+import type { Base } from './model/base.js';
+import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from './model/batches.js';
+import type { Device, Precision, ResolvedDevice } from './model/device.js';
+import { forwardBatches, predictBatch } from './model/forward.js';
 import { expectTextKind, type TextKind } from './model/kind.js';
-import { type LoadOptions, loadModel } from './model/load.js';
+import { type LoadOptions, loadModel, type ModelParts } from './model/load.js';
+import { flattened, type Logits, type LogitsOptions, withLogits } from './model/logits.js';
 import { memoryReport } from './model/memory.js';
-import { mergeAdapter, unmergeAdapter } from './model/merge.js';
-import type { Model } from './model/model.js';
+import { mergeAdapter, type Unmerged, unmergeAdapter } from './model/merge.js';
 import { exportModel, type SaveOptions, saveModel } from './model/save.js';
-import type { Values } from './model/session.js';
-import type { NativeParameterInfo } from './native.js';
+import { datasetOf, Session, type Values } from './model/session.js';
+import { longestText } from './model/texts.js';
+import type { NativeParameterInfo, NativeSession } from './native.js';
 import {
   expectAbortSignal,
   expectNames,
+  expectNumberInRange,
   expectObject,
   expectPath,
   expectPositiveInteger,
   expectString,
   invalidOption,
 } from './options.js';
-import { expectFiniteLogits, type LogitRows, type Prediction, predictionsOf } from './prediction.js';
-import { expectTexts, type TextInput, type TextInputs } from './text-input.js';
-import { TimeSlice, throwIfAborted } from './time-slice.js';
-import type { MemoryReport } from './training/events.js';
+import { type Prediction, predictionsOf } from './prediction.js';
+import { type TaskKind, taskOf } from './tasks/index.js';
+import { expectTexts, type TextInput } from './text-input.js';
+import { throwIfAborted } from './time-slice.js';
+import type { EncodedTexts, Tokenizer } from './tokenizer.js';
+import { evaluateModel } from './training/evaluation.js';
+import type { EvaluateResult, MemoryReport } from './training/events.js';
 
 export type { AdapterChoice, AdapterInfo } from './model/adapters.js';
 export type { HeadChoice } from './model/head.js';
 export type { TextKind } from './model/kind.js';
 export type { LoadOptions } from './model/load.js';
+export type { Logits } from './model/logits.js';
 export type { SaveOptions } from './model/save.js';
-export type { Prediction } from './prediction.js';
+export type { ClassPrediction, LabelsPrediction, Prediction, ValuePrediction } from './prediction.js';
 export type { TextInput } from './text-input.js';
 
 /** Options of `predict` and `logits`. */
@@ -54,6 +70,11 @@ export interface PredictOptions {
    * is known; scores of the others mean nothing. 'any': others will do. Defaults to 'trained'.
    */
   textKind?: TextKind | undefined;
+  /**
+   * Multi-label models: the score above which a label is predicted, in [0, 1], whatever thresholds were tuned. Defaults to those,
+   * and to 0.5 where none were.
+   */
+  threshold?: number | undefined;
 }
 
 /** Options of `loadAdapter`. */
@@ -68,46 +89,56 @@ export interface LoadAdapterOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Scores before softmax. */
-export interface Logits {
-  /** (N, NC), row-major, in the order of the texts. Float64Array in fp64. */
-  logits: Float32Array | Float64Array;
-  /** NC */
-  classes: number;
-  /** Names of the columns (NC). */
-  labels: readonly string[];
+/** Options of `TextClassifier.evaluate`. */
+export interface EvaluateOptions extends Omit<PredictOptions, 'adapter'> {
+  /** Name of the adapter to measure, of those that `loadAdapter` loaded. Defaults to the model as it was loaded. */
+  adapter?: string | null | undefined;
 }
 
 /**
- * The model inside a classifier, for Trainers. Not public.
- *
- * @throws BertuneError INVALID_OPTION naming the argument `name` unless it is one
- */
-export let modelOf: (classifier: unknown, name?: string) => Model;
-
-/**
- * A BERT text classifier: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
+ * A text classifier, or a regression model of texts: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
  * outside JavaScript's heap: call `dispose()` or declare it with `await using`.
  */
 export class TextClassifier implements AsyncDisposable {
-  readonly #model: Model;
-  /** A copy of the model's own, for others to read. */
-  readonly #config: BertConfig;
+  /** Names of the classes, in the order of the logits. */
+  readonly labels: readonly string[];
+  /** The model's dimensions and what else its config.json says. */
+  readonly config: ModelConfig;
   /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
   readonly notes: readonly string[];
+  /** What its labels are for. */
+  readonly task: TaskKind;
+  /** @internal */
+  readonly tokenizer: Tokenizer;
+  /** @internal Where and how it computes. */
+  readonly where: ResolvedDevice;
+  /** @internal */
+  readonly base: Base;
+  /** @internal Of the directory that a run writes to; null while there is no run. Saves take turns under it. */
+  outputLock: DirectoryLock | null = null;
+  #method: Method | null;
+  #pairs: boolean | null;
+  #thresholds: Readonly<Record<string, number>> | null;
+  #session: Session;
+  #unmerged: Unmerged | null = null;
+  /** Of the session, and gone with it. */
+  #adapters: NamedAdapters;
+  #busy = false;
+  #disposal: Promise<void> | undefined;
 
-  private constructor(model: Model, notes: readonly string[]) {
-    this.#model = model;
-    this.#config = Object.freeze({ ...model.config });
-    this.notes = notes;
-  }
-
-  static {
-    modelOf = (classifier, name = 'classifier') => {
-      const isOne = typeof classifier === 'object' && classifier !== null && #model in classifier;
-      if (!isOne) throw invalidOption(name, 'a TextClassifier', classifier);
-      return classifier.#model;
-    };
+  private constructor(parts: ModelParts) {
+    this.labels = parts.labels;
+    this.config = Object.freeze(parts.config);
+    this.notes = parts.notes;
+    this.task = parts.task;
+    this.tokenizer = parts.tokenizer;
+    this.where = parts.device;
+    this.base = parts.base;
+    this.#method = parts.method;
+    this.#pairs = parts.pairs;
+    this.#thresholds = parts.thresholds;
+    this.#session = parts.session;
+    this.#adapters = new NamedAdapters(parts.session);
   }
 
   /**
@@ -119,48 +150,42 @@ export class TextClassifier implements AsyncDisposable {
    *   OUTPUT_REFUSED (the cache) for the hub; INVALID_OPTION; ABORTED; CUDA_UNAVAILABLE; OUT_OF_MEMORY; NATIVE_UNAVAILABLE
    */
   static async load(source: string, options: LoadOptions = {}): Promise<TextClassifier> {
-    const { model, notes } = await loadModel(source, options);
-    return new TextClassifier(model, notes);
-  }
-
-  /** Names of the classes, in the order of the logits. */
-  get labels(): readonly string[] {
-    return this.#model.labels;
-  }
-
-  /** The model's dimensions and what else its config.json says. */
-  get config(): BertConfig {
-    return this.#config;
+    return new TextClassifier(await loadModel(source, options));
   }
 
   /** Where it computes. */
   get device(): Exclude<Device, 'auto'> {
-    return this.#model.device.device === 'cpu' ? 'cpu' : 'cuda';
+    return this.where.device === 'cpu' ? 'cpu' : 'cuda';
   }
 
   /** The arithmetic it computes in. */
   get precision(): Precision {
-    return this.#model.device.precision;
+    return this.where.precision;
   }
 
   /** Worker threads on the CPU. */
   get threads(): number {
-    return this.#model.device.threads;
+    return this.where.threads;
   }
 
   /** How it was trained last, or the method of the adapter it was loaded with; null for a plain checkpoint. */
   get method(): Method | null {
-    return this.#model.method;
+    return this.#method;
   }
 
   /** Whether it was trained last on pairs of texts; null where that is not known, as of a checkpoint made elsewhere. */
   get pairs(): boolean | null {
-    return this.#model.pairs;
+    return this.#pairs;
+  }
+
+  /** Scores above which a label is predicted, by its name, as training tuned them; null: none was, and 0.5 is meant. */
+  get thresholds(): Readonly<Record<string, number>> | null {
+    return this.#thresholds;
   }
 
   /** Longest text in tokens that it takes, special ones included; longer ones are cut. */
   get maxLength(): number {
-    return this.#model.longest();
+    return longestText(this, this.session.plan);
   }
 
   /** Classifies a text, as one of several. */
@@ -175,11 +200,13 @@ export class TextClassifier implements AsyncDisposable {
    */
   predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction[]>;
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
-    return this.#withRows(texts, options, ({ signal, ...rows }) => predictionsOf(rows, signal));
+    const inputs = expectTexts(texts);
+    const given = logitsOptions(options, inputs.texts.length);
+    return withLogits(this, inputs, given, (rows) => predictionsOf(rows, given.threshold, given.signal));
   }
 
   /**
-   * Scores of texts before softmax. Calls may overlap, also with training.
+   * Scores of texts before softmax or sigmoid; of a regression model its values. Calls may overlap, also with training.
    *
    * @param texts as in `predict`
    * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of other classes or of another order of them;
@@ -187,67 +214,30 @@ export class TextClassifier implements AsyncDisposable {
    *   DISPOSED, OUT_OF_MEMORY
    */
   async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
-    return this.#withRows(texts, options, flattened, { sameLabels: true });
+    const inputs = expectTexts(texts);
+    const given = logitsOptions(options, inputs.texts.length);
+    return withLogits(this, inputs, { ...given, sameLabels: true }, (rows) => flattened(rows, given.signal));
   }
 
   /**
-   * Does something with the logits of each text. Adapters are held until it is done: who unloads one waits for the whole
-   * call.
+   * Measures the model, or an adapter beside it, on a split, whose labels are matched with its own by name, whatever the
+   * order of either. The loss is the plain one: a Trainer's `evaluate` has its class weights and label smoothing in it.
    *
-   * @param sameLabels whether all have to have the same classes, in one order
+   * @param split one that is there: `data.test` may not be, and undefined is refused with the ways to have one
+   * @throws BertuneError INVALID_DATA, also for labels that the model does not have, and for pairs where it was trained on
+   *   single texts or the reverse; NOT_FOUND for an adapter that is not loaded; INVALID_OPTION, NON_FINITE_LOGITS, ABORTED,
+   *   DISPOSED, OUT_OF_MEMORY
    */
-  async #withRows<T>(
-    texts: unknown,
-    given: PredictOptions,
-    finish: (rows: Rows) => Promise<T>,
-    { sameLabels = false } = {},
-  ): Promise<T> {
-    const options = expectObject('options', given, ['batchTokens', 'maxLength', 'signal', 'adapter', 'textKind']);
-    const batchTokens = expectPositiveInteger('batchTokens', options.batchTokens ?? DEFAULT_BATCH_TOKENS);
-    const signal = options.signal === undefined ? undefined : expectAbortSignal('signal', options.signal);
-    const maxLength = options.maxLength ?? null;
-    const kind = expectTextKind(options.textKind);
-    const inputs = expectTexts(texts);
-    const count = inputs.texts.length;
-    const names = expectAdapterNames(options.adapter ?? null, count);
-    const model = this.#model;
-    if (names.every((name) => name === null)) {
-      const longest = model.expectMaxLength(maxLength);
-      throwIfAborted(signal);
-      if (kind === 'trained') model.expectTrainedKind(inputs);
-      return finish(await this.#ownRows(inputs, longest, batchTokens, signal));
-    }
-    throwIfAborted(signal);
-    return model.withAdapters(names, async ({ adapters, labelsOf, encode, forward }) => {
-      if (kind === 'trained') model.expectTrainedKind(inputs, adapters);
-      if (sameLabels) expectSameLabels(count, labelsOf);
-      const encoded = await encode(inputs, maxLength, signal);
-      const rows = await forward(encoded, batchTokens, signal);
-      return finish({ count: rows.length, row: (i) => rows[i]!, labelsOf, signal });
-    });
-  }
-
-  async #ownRows(
-    inputs: TextInputs,
-    maxLength: number,
-    batchTokens: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Rows> {
-    const { labels } = this;
-    const labelsOf = () => labels;
-    const classes = labels.length;
-    const flatten = (logits: Values): Rows => {
-      const row = (i: number) => logits.subarray(i * classes, (i + 1) * classes);
-      return { count: inputs.texts.length, row, labelsOf, flat: { logits, classes, labels }, signal };
-    };
-    if (inputs.texts.length === 0) return flatten(new Float32Array(0));
-    const encoded = await this.#model.encode(inputs, maxLength, signal);
-    return flatten(await this.#model.forward(encoded, batchTokens, signal));
+  async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult> {
+    const { adapter = null } = options ?? {};
+    if (adapter !== null) expectString('adapter', adapter);
+    const given = logitsOptions({ ...expectObject('options', options, PREDICT_OPTIONS), adapter }, 1);
+    return evaluateModel(this, split, { ...given, adapter });
   }
 
   /** The adapters that `loadAdapter` loaded, in that order. Empty once the model is disposed. */
   get adapters(): AdapterInfo[] {
-    return this.#model.adapters;
+    return this.#disposal ? [] : this.#adapters.list;
   }
 
   /**
@@ -268,7 +258,31 @@ export class TextClassifier implements AsyncDisposable {
     const given = expectObject('options', options, ['labels', 'signal']);
     const labels = given.labels === undefined ? undefined : expectNames('labels', given.labels);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
-    return this.#model.loadAdapter(name, directory, labels, signal);
+    this.expectUsable();
+    const adapters = this.#adapters;
+    this.#expectIdle(adapters);
+    if (this.#unmerged) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        "Expected a model whose own adapter is not merged into the others' base; call unmerge() first",
+      );
+    }
+    const bias = this.session.plan.lora?.bias ?? 'none';
+    if (bias !== 'none') {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `The model's own adapter has biases (bias = "${bias}"), which others would be computed with; load the model ` +
+          'under it, and the others beside that',
+      );
+    }
+    const info = await adapters.load(name, async () => {
+      const read = await readForModel(this, directory, labels, signal);
+      this.expectUsable();
+      this.#expectIdle(adapters);
+      return read;
+    });
+    this.#expectIdle(adapters);
+    return info;
   }
 
   /**
@@ -278,7 +292,9 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError NOT_FOUND listing the adapters there are; INVALID_OPTION, DISPOSED
    */
   async unloadAdapter(name: string): Promise<void> {
-    await this.#model.unloadAdapter(expectString('name', name));
+    expectString('name', name);
+    this.expectUsable();
+    await this.#adapters.unload(name);
   }
 
   /**
@@ -291,7 +307,7 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError OUTPUT_REFUSED, INVALID_OPTION, DISPOSED
    */
   async save(directory: string, options: SaveOptions = {}): Promise<void> {
-    await saveModel(this.#model, directory, options).catch(keptInMemory);
+    await saveModel(this, directory, options).catch(keptInMemory);
   }
 
   /**
@@ -303,12 +319,12 @@ export class TextClassifier implements AsyncDisposable {
    *   OUTPUT_REFUSED, DISPOSED
    */
   async export(directory: string, options: SaveOptions = {}): Promise<void> {
-    await exportModel(this.#model, directory, options).catch(keptInMemory);
+    await exportModel(this, directory, options).catch(keptInMemory);
   }
 
   /** Whether a LoRA adapter is folded into the weights. */
   get merged(): boolean {
-    return this.#model.unmerged !== null;
+    return this.#unmerged !== null;
   }
 
   /**
@@ -321,7 +337,7 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION without a LoRA adapter, with others beside the model, or in training; OUT_OF_MEMORY, DISPOSED
    */
   async merge(): Promise<void> {
-    await mergeAdapter(this.#model);
+    await mergeAdapter(this);
   }
 
   /**
@@ -330,17 +346,19 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION in training, OUT_OF_MEMORY, DISPOSED
    */
   async unmerge(): Promise<void> {
-    await unmergeAdapter(this.#model);
+    await unmergeAdapter(this);
   }
 
   /** Bytes that the model takes now, by kind, and at most so far. */
   memory(): MemoryReport {
-    return memoryReport(this.#model.session);
+    return memoryReport(this.session);
   }
 
   /** Name, shape, trainable and decay of every parameter, as the model was shaped last. */
   parameters(): NativeParameterInfo[] {
-    return this.#model.session.plan.parameters.map((row) => ({ ...row, shape: [...row.shape] }));
+    return this.session.plan.parameters.map(({ name, shape, trainable, decay }) => {
+      return { name, shape: [...shape], trainable, decay: trainable && decay };
+    });
   }
 
   /**
@@ -349,60 +367,177 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError NOT_FOUND, DISPOSED
    */
   async parameter(name: string): Promise<Values> {
-    return this.#model.session.read(expectString('name', name));
+    return this.session.read(expectString('name', name));
   }
 
   /** How many parameters there are, and how many trained last. */
   countParameters(): ParameterCounts {
-    return countPlan(this.#model.session.plan);
+    return countPlan(this.session.plan);
   }
 
   /** Frees the memory after the work that is under way. Later calls reject with DISPOSED. Safe to call twice. */
   async dispose(): Promise<void> {
-    await this.#model.dispose();
+    this.#disposal ??= this.#session.retire();
+    await this.#disposal;
   }
 
   /** The same as `dispose()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
+
+  /** @internal @throws BertuneError DISPOSED */
+  get session(): Session {
+    this.expectUsable();
+    return this.#session;
+  }
+
+  /** @internal What it was before its adapter was merged into the weights; null where none is. */
+  get unmerged(): Unmerged | null {
+    return this.#unmerged;
+  }
+
+  /** @internal Takes thresholds that were tuned for its parameters as they are. */
+  keepThresholds(thresholds: Readonly<Record<string, number>>): void {
+    this.#thresholds = thresholds;
+  }
+
+  /** @internal @throws BertuneError DISPOSED */
+  expectUsable(): void {
+    if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a model in use but it has been disposed');
+  }
+
+  /**
+   * @internal
+   * Logits (N, NC) of texts that are already token ids, by the model itself.
+   *
+   * @throws BertuneError ABORTED, DISPOSED, OUT_OF_MEMORY
+   */
+  async forward(encoded: EncodedTexts, batchTokens: number, signal?: AbortSignal): Promise<Values> {
+    const { session } = this;
+    throwIfAborted(signal);
+    const dataset = datasetOf(encoded);
+    if (encoded.offsets.length === 1) return new Float32Array(0);
+    const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), batchTokens);
+    if (batches.starts.length === 2) return session.use((native) => predictBatch(native, dataset, batches));
+    return session.withDataset(dataset, (handle, native) => forwardBatches(native, handle, batches, signal));
+  }
+
+  /**
+   * @internal
+   * Holds adapters, which are not unloaded, while `work` uses them on one and the same session, even where the model is
+   * trained or disposed meanwhile.
+   *
+   * @param names of each text's adapter (N); null: the model as it was loaded
+   * @throws BertuneError NOT_FOUND listing the adapters there are; DISPOSED; what `work` throws
+   */
+  async withAdapters<T>(
+    names: readonly (string | null)[],
+    work: (adapters: readonly (NamedAdapter | null)[], native: NativeSession, plan: MethodPlan) => Promise<T>,
+  ): Promise<T> {
+    const { session } = this;
+    return this.#adapters.hold(names, (adapters) => session.use((native) => work(adapters, native, session.plan)));
+  }
+
+  /** @internal Whether an adapter that is held can still be used: not once the model was trained, merged or disposed. */
+  has(adapter: NamedAdapter): boolean {
+    return adapter.session === this.#session && !this.#disposal;
+  }
+
+  /**
+   * @internal
+   * Keeps others from replacing the session while `work` runs.
+   *
+   * @throws BertuneError INVALID_OPTION while the model is trained or merged already, DISPOSED
+   */
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#busy) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        'Expected a model that is not in training, nor being merged or unmerged: one at a time',
+      );
+    }
+    this.#busy = true;
+    try {
+      return await work();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /**
+   * @internal
+   * Replaces the session. On failure the model stays as it was.
+   *
+   * @param plan of the new one
+   * @param fill gives every parameter of the new session its values
+   * @param becomes what else the model is from then on
+   * @throws BertuneError OUT_OF_MEMORY, DISPOSED
+   */
+  async exchange(
+    plan: MethodPlan,
+    fill: (next: Session, old: Session) => Promise<void>,
+    becomes: { method: Method; pairs: boolean } | { unmerged: Unmerged | null },
+  ): Promise<Session> {
+    const old = this.session;
+    const next = await Session.create(this.config, plan, this.where, taskOf(this.task).loss);
+    try {
+      await fill(next, old);
+      this.expectUsable();
+    } catch (cause) {
+      await next.retire();
+      throw cause;
+    }
+    this.#session = next;
+    this.#adapters = new NamedAdapters(next);
+    if ('unmerged' in becomes) {
+      this.#unmerged = becomes.unmerged;
+    } else {
+      this.#method = becomes.method;
+      this.#pairs = becomes.pairs;
+      this.#thresholds = null;
+      const isInAdapter = definitionOf(becomes.method.kind).adapter !== null;
+      const trainsEncoder = plan.parameters.some(({ group, trainable }) => trainable && group === 'encoder');
+      if (trainsEncoder && !isInAdapter) this.base.intact = false;
+    }
+    await old.retire();
+    return next;
+  }
+
+  /** @throws BertuneError INVALID_OPTION while the model trains, or once it has since `adapters` were its own */
+  #expectIdle(adapters: NamedAdapters): void {
+    if (!this.#busy && this.#adapters === adapters) return;
+    throw new BertuneError(
+      'INVALID_OPTION',
+      'Expected a model that is not in training: adapters are loaded before it or after it',
+    );
+  }
+}
+
+/** @throws BertuneError INVALID_OPTION unless the value is a TextClassifier */
+export function expectClassifier(name: string, value: unknown): TextClassifier {
+  if (value instanceof TextClassifier) return value;
+  throw invalidOption(name, 'a TextClassifier', value);
+}
+
+const PREDICT_OPTIONS = ['batchTokens', 'maxLength', 'signal', 'adapter', 'textKind', 'threshold'] as const;
+
+/** @param texts how many there are @throws BertuneError INVALID_OPTION */
+function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & { threshold: number | null } {
+  const { threshold, ...options } = expectObject('options', given, PREDICT_OPTIONS);
+  const { batchTokens, maxLength, signal, adapter, textKind } = options;
+  return {
+    batchTokens: expectPositiveInteger('batchTokens', batchTokens ?? DEFAULT_BATCH_TOKENS),
+    maxLength: maxLength ?? null,
+    signal: signal === undefined ? undefined : expectAbortSignal('signal', signal),
+    adapters: expectAdapterNames(adapter ?? null, texts),
+    textKind: expectTextKind(textKind),
+    threshold: threshold === undefined ? null : expectNumberInRange('threshold', threshold, { min: 0, max: 1 }),
+  };
 }
 
 /** Throws the error again; of a disk that failed, with what is not lost. */
 function keptInMemory(cause: unknown): never {
   if (!(cause instanceof BertuneError) || cause.code !== 'OUTPUT_REFUSED' || cause.cause === undefined) throw cause;
   throw new BertuneError(cause.code, `${cause.message}. The model is still in memory: save it elsewhere`, { cause });
-}
-
-/** Rows, which are all of one array where they belong to the model itself. */
-interface Rows extends LogitRows {
-  flat?: Logits;
-  signal: AbortSignal | undefined;
-}
-
-/** Rows of one width in one array. */
-async function flattened({ count, row, labelsOf, flat, signal }: Rows): Promise<Logits> {
-  const classes = flat?.classes ?? row(0).length;
-  const slice = new TimeSlice(signal);
-  const logits = flat?.logits ?? new (row(0) instanceof Float64Array ? Float64Array : Float32Array)(count * classes);
-  for (let i = 0; i < count; i++) {
-    expectFiniteLogits(row(i), classes, i);
-    if (!flat) logits.set(row(i), i * classes);
-    if (slice.isOver) await slice.next();
-  }
-  return { logits, classes, labels: labelsOf(0) };
-}
-
-function expectSameLabels(texts: number, labelsOf: LogitRows['labelsOf']): void {
-  const labels = labelsOf(0);
-  for (let i = 1; i < texts; i++) {
-    const others = labelsOf(i);
-    if (others === labels || (others.length === labels.length && others.every((label, c) => label === labels[c])))
-      continue;
-    throw new BertuneError(
-      'INVALID_OPTION',
-      `The columns of logits are the same classes for every text, but those of texts[0] are ${listLabels(labels)} and those ` +
-        `of texts[${i}] ${listLabels(others)}; predict takes them together`,
-    );
-  }
 }

@@ -3,9 +3,9 @@ import { expectEncoding } from './data/encoding.js';
 import { readExamples } from './data/examples.js';
 import { expectSplitOptions, takeSplits } from './data/fractions.js';
 import { expectHoldout, holdOut } from './data/holdout.js';
-import { impliedClasses, labelIndices } from './data/labels.js';
 import { Rows } from './data/rows.js';
 import { type DatasetFiles, type FoundFiles, findFiles } from './data/source.js';
+import { type TargetOptions, targetsOf } from './data/targets.js';
 import {
   type DatasetOptions,
   type DatasetWith,
@@ -27,6 +27,7 @@ import {
   invalidOption,
   isArray,
 } from './options.js';
+import { TASK_KINDS, type TaskKind, taskOf } from './tasks/index.js';
 import { atOnce, inSlices, type Slices } from './time-slice.js';
 
 export type { DatasetFiles } from './data/source.js';
@@ -48,8 +49,11 @@ export interface TextRow {
   text: string;
   /** The second text, where examples are pairs: in all rows, or in none. */
   pair?: string | undefined;
-  /** The name of a class, or its index. */
-  label: string | number;
+  /**
+   * The name of a class, or its index; a list of them in multi-label, empty for none. In regression a number, or a list of
+   * numbers.
+   */
+  label: string | number | readonly (string | number)[];
 }
 
 /** Examples of each split. */
@@ -98,7 +102,20 @@ export async function loadDataset<Files extends DatasetFiles>(
 /** Of a source that is known at run time alone any split may be missing. */
 export async function loadDataset(source: string | DatasetFiles, given?: DatasetOptions): Promise<TextDataset>;
 export async function loadDataset(source: string | DatasetFiles, given: DatasetOptions = {}): Promise<TextDataset> {
-  const options = checkOptions(given);
+  return readDataset(source, given);
+}
+
+/**
+ * loadDataset for a task that is not the caller's wish.
+ *
+ * @param taskReason why `task` is what it is, in words that begin a sentence, for messages about labels that are others
+ */
+export async function readDataset(
+  source: string | DatasetFiles,
+  given: DatasetOptions,
+  taskReason?: string,
+): Promise<TextDataset> {
+  const options = { ...checkOptions(given, taskReason), ...(taskReason !== undefined && { taskReason }) };
   const found = await findFiles(source, options);
   const raw: Partial<Record<SplitName, Rows>> = {};
   const notes: string[] = [];
@@ -113,32 +130,33 @@ export async function loadDataset(source: string | DatasetFiles, given: DatasetO
     else if (found.discovered && name === 'test') notes.push(`the test split (${rows.source}) has no labels: left out`);
     else throw new BertuneError('INVALID_DATA', `Expected labels in ${rows.source} but all rows are without`);
   }
-  return inSlices(divide(assemble(raw, options.labels, notes), options), options.signal);
+  return inSlices(divide(assemble(raw, options, notes), options), options.signal);
 }
 
 /**
  * Makes a data set of examples in memory, by the same rules as `loadDataset`.
  *
  * @param splits the rows of each split; at least one split
- * @param options `labels`: the classes, in order. Defaults to those of the training rows. `split` or `holdout`: what to
- *   take out of the training rows. Defaults to nothing
+ * @param options `labels`: the classes, in order. Defaults to those of the training rows. `task`: what the labels are for.
+ *   Defaults to what they say. `split` or `holdout`: what to take out of the training rows. Defaults to nothing
  * @throws INVALID_DATA: an unknown or empty label, a text that is not a string, a split without rows · INVALID_OPTION
  */
 export function datasetFromRows<Splits extends RowsBySplit>(
   splits: Splits,
-  options: Pick<DatasetOptions, 'labels' | 'split' | 'holdout'> = {},
+  options: Pick<DatasetOptions, 'labels' | 'task' | 'split' | 'holdout'> = {},
 ): DatasetWith<Given<Splits>> {
   const own = expectObject<RowsBySplit>('splits', splits, SPLIT_NAMES);
-  const given = expectObject('options', options, ['labels', 'split', 'holdout']);
+  const given = expectObject('options', options, ['labels', 'task', 'split', 'holdout']);
   const labels = given.labels === undefined ? undefined : expectNames('labels', given.labels);
+  const task = given.task === undefined ? undefined : expectOneOf('task', given.task, TASK_KINDS);
   const division = expectDivision(given);
   const raw: Partial<Record<SplitName, Rows>> = {};
   for (const name of SPLIT_NAMES) {
     const rows = own[name];
-    if (rows !== undefined) raw[name] = collectRows(name, rows);
+    if (rows !== undefined) raw[name] = collectRows(name, rows, task);
   }
   if (Object.keys(raw).length === 0) throw invalidOption('splits', 'rows for train, validation or test', splits);
-  return atOnce(divide(assemble(raw, labels, []), division)) as DatasetWith<Given<Splits>>;
+  return atOnce(divide(assemble(raw, { labels, task }, []), division)) as DatasetWith<Given<Splits>>;
 }
 
 type Division = Pick<DatasetOptions, 'split' | 'holdout'>;
@@ -159,10 +177,12 @@ function* divide(data: TextDataset, { split, holdout = false }: Division): Slice
   return holdout === false ? data : yield* holdOut(data, holdout === true ? {} : holdout);
 }
 
-function checkOptions(given: DatasetOptions): DatasetOptions {
-  const texts = ['textColumn', 'textPairColumn', 'labelColumn', 'config'] as const;
+function checkOptions(given: DatasetOptions, taskReason?: string): DatasetOptions {
+  const texts = ['textColumn', 'textPairColumn', 'labelColumn', 'labelSeparator', 'config'] as const;
   const options = expectObject('options', given, [
     ...texts,
+    'labelColumns',
+    'task',
     'encoding',
     'header',
     'skipInvalid',
@@ -177,6 +197,7 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
   ]);
   const { encoding, header, skipInvalid, delimiter, quoting, labels, splits, holdout, signal, onProgress } = options;
   for (const name of texts) if (options[name] !== undefined) expectString(name, options[name]);
+  const labelColumns = expectLabelSource(options, taskReason);
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
   if (splits !== undefined && holdout) {
@@ -195,8 +216,38 @@ function checkOptions(given: DatasetOptions): DatasetOptions {
     ...options,
     ...(encoding !== undefined && { encoding: expectEncoding('encoding', encoding) }),
     ...(labels !== undefined && { labels: expectNames('labels', labels) }),
+    ...(labelColumns !== undefined && { labelColumns }),
     ...expectDivision(options),
   };
+}
+
+/**
+ * Checks the options on where labels are and what they are for.
+ *
+ * @returns a copy of the columns
+ */
+function expectLabelSource(
+  { task, labelColumn, labelColumns, labelSeparator }: DatasetOptions,
+  taskReason: string | undefined,
+): string[] | undefined {
+  if (task !== undefined) expectOneOf('task', task, TASK_KINDS);
+  const columns = labelColumns === undefined ? undefined : expectNames('labelColumns', labelColumns);
+  const ways = Object.entries({ labelColumn, labelColumns, labelSeparator }).flatMap(([name, value]) =>
+    value === undefined ? [] : [option(name)],
+  );
+  if (columns !== undefined && ways.length > 1) {
+    const [other] = ways.filter((way) => way !== option('labelColumns'));
+    throw new BertuneError('INVALID_OPTION', `Set either ${option('labelColumns')} or ${other}, not both`);
+  }
+  const several = ways.find((way) => way !== option('labelColumn'));
+  if (several !== undefined && task !== undefined && taskOf(task).labels === 'class') {
+    const one = taskReason ?? `${option('task', task)} takes one label a row`;
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${one}, and ${several} is for several: leave it out, or set ${option('task', 'multi-label')}`,
+    );
+  }
+  return columns;
 }
 
 async function readSplit(
@@ -212,37 +263,64 @@ async function readSplit(
     seen.add(resolve(path));
     await readExamples(path, rows, { ...options, labelsOptional: discovered && name === 'test' });
     const column = rows.columns?.label;
-    rows.end(column === undefined ? undefined : classNames?.(column), options);
+    rows.end(column === undefined ? undefined : classNames?.(column), { ...options, asWritten: areAsWritten(options) });
   }
   rows.finish();
   return rows;
 }
 
-function collectRows(name: SplitName, rows: readonly TextRow[]): Rows {
+/** Whether labels are names of columns, or numbers by themselves. */
+function areAsWritten({ task, labelColumns }: DatasetOptions): boolean {
+  return labelColumns !== undefined || (task !== undefined && taskOf(task).labels === 'values');
+}
+
+function collectRows(name: SplitName, rows: readonly TextRow[], task: TaskKind | undefined): Rows {
   if (!isArray(rows)) throw invalidOption(`splits.${name}`, 'an array of { text, label }', rows);
   const collected = new Rows();
+  const kind = task && taskOf(task).labels;
   collected.begin(`the ${name} rows`, 'index');
   const isPair = (rows[0] as Partial<TextRow> | undefined)?.pair !== undefined;
   const { length } = rows;
   for (let index = 0; index < length; index++) {
     const row: unknown = rows[index];
     const { text, pair, label } = (row ?? {}) as Partial<TextRow>;
-    const written = Number.isSafeInteger(label) ? String(label) : label;
+    const written = isArray(label) ? label.map(writtenLabel) : writtenLabel(label);
     const isWhole = typeof text === 'string' && typeof pair === (isPair ? 'string' : 'undefined');
-    if (!isWhole || typeof written !== 'string' || written.trim() === '') {
+    if (!isWhole || written === undefined || (typeof written !== 'string' && written.includes(undefined))) {
       const expected = isPair ? '{ text, pair, label }' : '{ text, label }';
       throw new BertuneError('INVALID_DATA', `Expected ${expected} in ${collected.source} at index ${index}`);
     }
-    collected.add(text, written, index, pair);
+    const own = written as string | string[];
+    const asList = typeof own === 'string' && kind === 'classes' ? [own] : own;
+    if (collected.areLists === (typeof asList === 'string')) {
+      const expected = collected.areLists ? 'a list of labels' : 'one label';
+      throw new BertuneError(
+        'INVALID_DATA',
+        `Expected ${expected} in ${collected.source} at index ${index}, as in the rows before`,
+      );
+    }
+    collected.add(text, asList, index, pair);
   }
-  collected.end();
+  if (collected.areLists && kind === 'class') {
+    throw new BertuneError(
+      'INVALID_DATA',
+      `Found lists of labels in ${collected.source}: give each row one label, or set ${option('task', 'multi-label')}`,
+    );
+  }
+  collected.end(undefined, { asWritten: areAsWritten({ task }) });
   return collected;
 }
 
-/** Gives all splits one list of classes. */
+/** A label in memory as one that is read; undefined for what is none. */
+function writtenLabel(label: unknown): string | undefined {
+  const written = typeof label === 'number' && Number.isFinite(label) ? String(label) : label;
+  return typeof written === 'string' && written.trim() !== '' ? written : undefined;
+}
+
+/** Gives all splits one task and one list of labels. */
 function assemble(
   raw: Partial<Record<SplitName, Rows>>,
-  labels: readonly string[] | undefined,
+  options: TargetOptions,
   notes: readonly string[],
 ): TextDataset {
   const present = SPLIT_NAMES.flatMap((name) => (raw[name] === undefined ? [] : [{ name, split: raw[name] }]));
@@ -254,16 +332,18 @@ function assemble(
     const [pairs, single] = first.pairs.length > 0 ? [first, split] : [split, first];
     throw new BertuneError('INVALID_DATA', `Expected pairs of texts in ${single.source}, as in ${pairs.source}`);
   }
-  const classes = labels ?? first.classes ?? impliedClasses(raw.train === undefined ? splits : [raw.train]);
-  const { indices, notes: labelNotes } = labelIndices(splits, classes, { given: labels !== undefined });
+  const { task, labelNames, labels, notes: labelNotes } = targetsOf(splits, raw.train !== undefined, options);
   const allNotes = [...notes, ...splits.flatMap((split) => split.notes), ...labelNotes];
-  const labelNames = [...classes];
   return {
+    task,
     labels: labelNames,
     ...Object.fromEntries(
       present.map(({ name, split }, i) => {
         const { texts, pairs, source } = split;
-        return [name, { name, texts, ...(pairs.length > 0 && { pairs }), labels: indices[i]!, labelNames, source }];
+        return [
+          name,
+          { name, texts, ...(pairs.length > 0 && { pairs }), task, labels: labels[i]!, labelNames, source },
+        ];
       }),
     ),
     ...(allNotes.length > 0 && { notes: allNotes }),

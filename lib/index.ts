@@ -4,10 +4,12 @@
  * Bertune's public face.
  */
 
-export type { BertConfig, HeadKind } from './checkpoint/config.js';
+export type { ModelConfig } from './architectures/index.js';
+export type { HeadKind } from './architectures/rows.js';
 export {
   type AdapterChoice,
   type AdapterInfo,
+  type EvaluateOptions,
   type HeadChoice,
   type LoadAdapterOptions,
   type LoadOptions,
@@ -28,6 +30,7 @@ export {
   type SummaryOptions,
   summarize,
   type TokenLengths,
+  type ValueSummary,
 } from './data/summary.js';
 export {
   type DatasetFiles,
@@ -54,6 +57,9 @@ export {
   type HubProgress,
 } from './hub.js';
 export {
+  type BitfitMethod,
+  type BitfitOptions,
+  bitfit,
   countParameters,
   type FullMethod,
   type FullOptions,
@@ -86,8 +92,10 @@ export { SCHEDULES, type ScheduleName } from './schedule.js';
 export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './serving/options.js';
 export { PredictionService } from './serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
+export { TASK_KINDS, type TaskKind } from './tasks/index.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
-export { type EvaluateOptions, Trainer, type TrainOptions } from './trainer.js';
+export { Trainer, type TrainOptions } from './trainer.js';
+export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {
   EpochSummary,

@@ -164,6 +164,50 @@ export function crossEntropy(
   return total / weights;
 }
 
+/**
+ * The probability of each logit by itself, 1 / (1 + exp(−x)).
+ *
+ * @param logits of any shape
+ * @returns the same shape
+ */
+export function sigmoid(logits: ArrayLike<number>): Float64Array {
+  return Float64Array.from(logits, (logit) => 1 / (1 + Math.exp(-logit)));
+}
+
+/**
+ * Mean binary cross-entropy over (N, NC), as torch's `BCEWithLogitsLoss(weight, pos_weight)`:
+ *
+ *     loss = 1 / (N·NC) Σ_b Σ_c w_c [p_c y log(1 + exp(−x)) + (1 − y) log(1 + exp(x))]
+ *
+ * @param logits (N·NC), row-major
+ * @param targets (N·NC), in [0, 1]
+ * @param weights of each label (NC), and of its positive examples (NC). Default to 1.
+ */
+export function binaryCrossEntropy(
+  logits: ArrayLike<number>,
+  targets: ArrayLike<number>,
+  classes: number,
+  weights: { classWeights?: ArrayLike<number> | null; positiveWeights?: ArrayLike<number> | null } = {},
+): number {
+  const { classWeights, positiveWeights } = weights;
+  let total = 0;
+  for (let i = 0; i < targets.length; i++) {
+    const [logit, target, c] = [logits[i]!, targets[i]!, i % classes];
+    const log = Math.log1p(Math.exp(-Math.abs(logit)));
+    const positive = log + Math.max(-logit, 0);
+    const negative = log + Math.max(logit, 0);
+    total += (classWeights?.[c] ?? 1) * ((positiveWeights?.[c] ?? 1) * target * positive + (1 - target) * negative);
+  }
+  return total / targets.length;
+}
+
+/** Mean squared error over (N, NC), as torch's `MSELoss`. */
+export function meanSquaredError(values: ArrayLike<number>, targets: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < targets.length; i++) total += (values[i]! - targets[i]!) ** 2;
+  return total / targets.length;
+}
+
 /** Counts of (true, predicted) pairs, NC rows of NC. */
 function confusionMatrix(labels: ArrayLike<number>, predictions: ArrayLike<number>, classes: number): number[][] {
   const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
@@ -172,7 +216,7 @@ function confusionMatrix(labels: ArrayLike<number>, predictions: ArrayLike<numbe
 }
 
 /** Precision, recall and F1 from counts; a quotient with nothing below the line is 0. */
-function averages(hits: number, support: number, predicted: number): Averages {
+export function averages(hits: number, support: number, predicted: number): Averages {
   const quotient = (a: number, b: number) => (b === 0 ? 0 : a / b);
   return {
     precision: quotient(hits, predicted),
@@ -187,8 +231,11 @@ function mean(classes: readonly ClassReport[], weightOf: (report: ClassReport) =
   return { precision: over('precision'), recall: over('recall'), f1: over('f1') };
 }
 
-function sum(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0);
+/** Σ of the values. */
+export function sum(values: readonly number[] | Float64Array): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
 }
 
 /** log Σ exp of `classes` values from `start`, shifted by the largest so that it cannot overflow. */

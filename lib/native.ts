@@ -1,3 +1,4 @@
+import type { Part, Role } from './architectures/table.js';
 import { BertuneError, type ErrorCode } from './errors.js';
 import { type FoundAddon, findAddon } from './native/find.js';
 import { openAddon } from './native/open.js';
@@ -15,49 +16,57 @@ export type NativeDevice = 'cpu' | 'cuda' | (string & {});
 /** Arithmetic of a session. `fp64` exists on the CPU only, to check gradients. */
 export type NativePrecision = 'fp32' | 'fp64' | 'tf32' | 'bf16';
 
-/** Dimensions of BERT, with the letters that native code has for them. All positive integers unless said. */
+export type NativeActivation = 'gelu' | 'gelu_tanh' | 'tanh' | 'relu' | 'silu';
+
+/** What the table of parameters does not show of a model. Its sizes are those of the table. */
 export interface NativeModelConfig {
-  /** V: word pieces. */
-  vocabSize: number;
-  /** C: hidden size. */
-  hiddenSize: number;
-  /** L: encoder layers. */
-  layers: number;
-  /** NH: attention heads; divides C. */
+  /** NH: attention heads; divides the hidden size. */
   heads: number;
-  /** F: feed-forward size. */
-  feedForwardSize: number;
-  /** Positions in the table; prefix length + text length may not exceed it. */
-  maxPositions: number;
-  /** Rows of the token type table. */
-  typeVocabSize: number;
-  /** NC: labels. */
-  labels: number;
   /** Id of [PAD]: its word embedding row gets no gradient. −1 where there is none. */
   padTokenId: number;
+  /** Row of the table of positions that a text's first token takes. */
+  positionOffset: number;
   layerNormEps: number;
+  /** Of the feed-forward part. */
+  activation: NativeActivation;
+  /** Behind the head's dense Linear. */
+  headActivation: NativeActivation;
   /** Probabilities of dropping, in [0, 1). */
-  hiddenDropout: number;
+  embeddingDropout: number;
   attentionDropout: number;
-  classifierDropout: number;
+  attentionOutputDropout: number;
+  outputDropout: number;
+  /** In front of the head's dense Linear, and in front of the classifier or the probe. */
+  headInputDropout: number;
+  headDropout: number;
+  /** Inside the probe. */
+  probeDropout: number;
 }
 
-/** Low-rank updates: W x + b + scaling · B(A(dropout(x))) on each of `modules`. */
+/** What a module is to the model, and its layer; −1 outside of the layers. */
+export interface NativeModule {
+  role: Role;
+  layer: number;
+}
+
+/** A row of the table of parameters. Query, key and value of a layer follow each other, weights and then biases. */
+export interface NativeParameter extends NativeModule {
+  name: string;
+  part: Part;
+  shape: number[];
+  trainable: boolean;
+  /** Whether weight decay applies. */
+  decay: boolean;
+}
+
+/** Low-rank updates: W x + b + scaling · B(A(dropout(x))), one for each module with rows lora_A and lora_B. */
 export interface NativeLoraConfig {
-  /** Full module names, e.g. `bert.encoder.layer.0.attention.self.query`. */
-  modules: string[];
-  rank: number;
-  /** lora_alpha / rank */
-  scaling: number;
+  modules: (NativeModule & { /** lora_alpha / rank */ scaling: number })[];
   dropout: number;
 }
 
-/** Virtual tokens: P keys and values in front of every layer's own. */
-export interface NativePrefixConfig {
-  virtualTokens: number;
-  /** true: Embedding(P, C) → Linear(C, C) → tanh → Linear(C, 2LC); false: Embedding(P, 2LC). */
-  projection: boolean;
-}
+/** `binary_cross_entropy` is BCEWithLogitsLoss, `mean_squared_error` MSELoss; both are means over examples and labels. */
+export type NativeLoss = 'cross_entropy' | 'binary_cross_entropy' | 'mean_squared_error';
 
 export interface NativeSessionConfig {
   device: NativeDevice;
@@ -65,19 +74,14 @@ export interface NativeSessionConfig {
   /** Worker threads on the CPU, ≥ 1. */
   threads: number;
   model: NativeModelConfig;
-  /** `classifier`: Linear(C, NC). `probe`: LayerNorm(C) → Linear(C, C/2) → ReLU → dropout → LayerNorm(C/2) → Linear(C/2, NC). */
-  head: 'classifier' | 'probe';
-  /** Probability of dropping inside the probe head. */
-  probeDropout: number;
+  /** What training minimises; see NativeDataset for what it needs. Defaults to 'cross_entropy'. */
+  loss?: NativeLoss;
+  /** Without trainable rows, for inference, no gradients and no moments are allocated. */
+  parameters: NativeParameter[];
   lora: NativeLoraConfig | null;
-  prefix: NativePrefixConfig | null;
-  /** Names of the parameters that train. Empty for inference: no gradients, no moments are allocated. */
-  trainable: string[];
-  /** Names of trainable parameters that weight decay applies to. */
-  decay: string[];
 }
 
-/** A row of the native parameter table. Names are Hugging Face's, without PEFT's prefixes. */
+/** A parameter, as callers see it. Names are Hugging Face's, without PEFT's prefixes. */
 export interface NativeParameterInfo {
   name: string;
   shape: number[];
@@ -99,18 +103,18 @@ export interface NativeInitializer {
   seed: number;
 }
 
-/** An adapter beside the session's own parameters, for inference: low-rank updates or a prefix, and a classifier. */
+/** An adapter beside the session's own parameters, for inference: low-rank updates or a prefix, and a head. */
 export interface NativeAdapterConfig {
   /** NC of its classifier. */
   labels: number;
-  lora: Omit<NativeLoraConfig, 'dropout'> | null;
+  lora: { modules: (NativeModule & { rank: number; scaling: number })[] } | null;
   /** Its keys and values are given as they are, without a projection. */
-  prefix: Pick<NativePrefixConfig, 'virtualTokens'> | null;
+  prefix: { virtualTokens: number } | null;
 }
 
 /** Little-endian elements of `dtype` in row-major order. */
-export interface NativeTensor {
-  name: string;
+export interface NativeTensor extends NativeModule {
+  part: Part;
   dtype: NativeDtype;
   bytes: Uint8Array;
 }
@@ -121,10 +125,17 @@ export interface NativeDataset {
   ids: Int32Array;
   /** N + 1 starts into ids, offsets[0] = 0. Every example has at least one token. */
   offsets: Int32Array;
-  /** N class indices; absent for prediction. */
+  /** N class indices, for cross-entropy; absent for prediction. */
   labels?: Int32Array;
+  /** N × NC targets, row-major, for the other losses: in [0, 1] for binary cross-entropy, finite. Absent for prediction. */
+  targets?: Float32Array;
   /** Σ lengths token types; absent: all 0. */
   typeIds?: Int32Array;
+  /**
+   * Σ lengths positions, for a model whose positions do not simply count the tokens: at most the token's place within its
+   * example, or −1 for the position of padding. Absent: the place.
+   */
+  positions?: Int32Array;
 }
 
 export interface NativeTrainPlan {
@@ -146,9 +157,12 @@ export interface NativeTrainPlan {
   eps: number;
   /** Global norm to clip to; 0 turns clipping off. */
   maxGradNorm: number;
+  /** Of cross-entropy; 0 for the other losses. */
   labelSmoothing: number;
-  /** NC weights of the classes. */
+  /** NC weights of the classes, or for binary cross-entropy of the labels. Not for mean squared error. */
   classWeights?: Float64Array;
+  /** NC weights of the positive class of each label, BCE's pos_weight. For binary cross-entropy only. */
+  positiveWeights?: Float64Array;
 }
 
 export interface NativeTrainResult {
@@ -158,7 +172,10 @@ export interface NativeTrainResult {
   gradNorms: Float64Array;
   /** Steps whose update was applied. */
   steps: number;
-  /** Correct predictions over the examples of the finished steps, as seen in training (dropout on). */
+  /**
+   * Correct predictions over the examples of the finished steps, as seen in training (dropout on). Binary cross-entropy: examples
+   * of which every label is on the right side of 0; mean squared error: 0.
+   */
   correct: number;
   /** Examples of the finished steps. */
   examples: number;
@@ -209,8 +226,8 @@ export interface NativeSession {
   removeDataset(handle: number): Promise<void>;
   /**
    * Puts an adapter beside the model and resolves to its handle, above 0 and never given again. `tensors` are exactly its
-   * parameters: `<module>.lora_A.weight` (r, in), `<module>.lora_B.weight` (out, r), `prompt_encoder.embedding.weight`
-   * (P, 2LC), `classifier.weight` (NC, C), `classifier.bias` (NC). Nothing has changed where it rejects.
+   * parameters: lora_A (r, in) and lora_B (out, r) of each module, the prompt (P, 2LC), the classifier (NC, C) with its bias,
+   * and where the head's dense Linear is its own (C, C) with its bias. Nothing has changed where it rejects.
    *
    * @param owned as for `write`, of every tensor's bytes
    */

@@ -1,25 +1,69 @@
 import { BertuneError } from './errors.js';
-import { softmax } from './metrics.js';
+import { DEFAULT_THRESHOLD } from './metrics/multi-label.js';
 import type { Values } from './model/session.js';
+import { type TaskKind, taskOf } from './tasks/index.js';
 import { TimeSlice } from './time-slice.js';
 
-/** What a model makes of a text. */
-export interface Prediction {
+/** The likeliest class of a text, or the score of a model of one class. */
+export interface ClassPrediction {
   /** The likeliest class. */
   label: string;
   /** Its probability. */
   score: number;
   /** The probability of every class; they sum to 1, unless there is one class, whose score is a sigmoid of its logit. */
   scores: Record<string, number>;
+  labels?: undefined;
+  value?: undefined;
+  values?: undefined;
 }
 
-/** Logits, a row a text, each of the classes of its adapter. */
+/** The labels of a text, of a multi-label model. */
+export interface LabelsPrediction {
+  /** Those whose score is above their threshold, in the model's order; there may be none. */
+  labels: string[];
+  /** The probability of every label, each by itself. */
+  scores: Record<string, number>;
+  label?: undefined;
+  score?: undefined;
+  value?: undefined;
+  values?: undefined;
+}
+
+/** What a regression model makes of a text. */
+export interface ValuePrediction {
+  /** Of a model of one value. */
+  value?: number;
+  /** Of a model of several, by their names. */
+  values?: Record<string, number>;
+  label?: undefined;
+  score?: undefined;
+  scores?: undefined;
+  labels?: undefined;
+}
+
+/** What a model makes of a text: its class, its labels or its value, by the model's task. */
+export type Prediction = ClassPrediction | LabelsPrediction | ValuePrediction;
+
+/** What the logits of a text stand for: a model's own, or those of an adapter beside it. */
+export interface Output {
+  readonly task: TaskKind;
+  /** Names of the labels (NC), in the order of the logits. */
+  readonly labels: readonly string[];
+  /** Scores above which a label is predicted, by its name, as they were tuned; null: none was. */
+  readonly thresholds: Readonly<Record<string, number>> | null;
+}
+
+/** Logits, a row a text, each of the labels of its adapter. */
 export interface LogitRows {
   /** N */
   count: number;
   row: (text: number) => Values;
-  /** Names of a row's classes, in its order. */
-  labelsOf: (text: number) => readonly string[];
+  outputOf: (text: number) => Output;
+}
+
+/** The threshold of each label (NC); one for all where it is given. */
+export function thresholdsOf({ labels, thresholds }: Output, given: number | null = null): number[] {
+  return labels.map((label) => given ?? thresholds?.[label] ?? DEFAULT_THRESHOLD);
 }
 
 /**
@@ -43,35 +87,24 @@ export function expectFiniteLogits(logits: Values, classes: number, first = 0): 
 /**
  * What logits say of each text. The event loop runs between slices of time.
  *
+ * @param threshold of every label; null: each model's own
  * @throws BertuneError NON_FINITE_LOGITS, ABORTED
  */
 export async function predictionsOf(
-  { count, row, labelsOf }: LogitRows,
+  { count, row, outputOf }: LogitRows,
+  threshold: number | null,
   signal: AbortSignal | undefined,
 ): Promise<Prediction[]> {
   const predictions: Prediction[] = [];
   const slice = new TimeSlice(signal);
+  const thresholds = new Map<Output, number[]>();
   for (let i = 0; i < count; i++) {
-    const labels = labelsOf(i);
+    const output = outputOf(i);
     const logits = row(i);
-    expectFiniteLogits(logits, labels.length, i);
-    predictions.push(predictionOf(labels.length === 1 ? sigmoid(logits) : softmax(logits, labels.length), labels));
+    expectFiniteLogits(logits, output.labels.length, i);
+    if (!thresholds.has(output)) thresholds.set(output, thresholdsOf(output, threshold));
+    predictions.push(taskOf(output.task).predict(logits, output.labels, thresholds.get(output)!));
     if (slice.isOver) await slice.next();
   }
   return predictions;
-}
-
-/** The score of a model of one class, as transformers' pipeline gives it. */
-function sigmoid(logits: Values): Float64Array {
-  return Float64Array.from(logits, (logit) => 1 / (1 + Math.exp(-logit)));
-}
-
-function predictionOf(scores: Float64Array, labels: readonly string[]): Prediction {
-  let best = 0;
-  for (let c = 1; c < scores.length; c++) if (scores[c]! > scores[best]!) best = c;
-  return {
-    label: labels[best]!,
-    score: scores[best]!,
-    scores: Object.fromEntries(labels.map((label, c) => [label, scores[c]!])),
-  };
 }

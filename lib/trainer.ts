@@ -1,30 +1,44 @@
 import { EventEmitter } from 'node:events';
-import { modelOf, type TextClassifier } from './classifier.js';
-import { type AlignedSplit, alignSplit } from './data/labels.js';
+import { type EvaluateOptions, expectClassifier, type TextClassifier } from './classifier.js';
+import type { AlignedSplit } from './data/labels.js';
 import type { Split } from './dataset.js';
 import { BertuneError } from './errors.js';
 import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
 import { removeLeftovers, withOutputDirectory } from './files/output.js';
-import { listLabels } from './labels.js';
-import { countPlan, type ParameterCounts } from './methods.js';
+import { countPlan, type ParameterCounts, trainedNames } from './methods.js';
 import { longestFirst, packBatches } from './model/batches.js';
-import { expectTextKind, type TextKind } from './model/kind.js';
+import { expectTextKind } from './model/kind.js';
 import { memoryReport } from './model/memory.js';
-import type { Model } from './model/model.js';
+import { planFor, retarget } from './model/retarget.js';
 import { datasetOf } from './model/session.js';
+import { encodeTexts, expectMaxLength } from './model/texts.js';
 import type { NativeSession } from './native.js';
 import { option } from './option-names.js';
 import { expectAbortSignal, expectObject, expectPath } from './options.js';
+import { thresholdsOf } from './prediction.js';
+import type { LossOptions } from './tasks/index.js';
 import type { EncodedTexts } from './tokenizer.js';
 import { advise } from './training/advice.js';
 import { adviceText } from './training/advice-words.js';
 import { BestModel } from './training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from './training/checkpoint/directories.js';
 import { placeRun } from './training/checkpoint/place.js';
-import { evaluateSplit, expectSplit, type LoadedSplit, type LossOptions } from './training/evaluation.js';
+import {
+  evaluateModel,
+  evaluateSplit,
+  expectTaskSplit,
+  expectTrainable,
+  type LoadedSplit,
+  tuneThresholds,
+} from './training/evaluation.js';
 import type { EvaluateResult, Resumption, TrainerEvents, TrainingPlan, TrainResult } from './training/events.js';
-import { resolveTrainerOptions, type TrainerOptions, type TrainerSettings } from './training/options.js';
-import { balancedWeights, countClasses, planRun, type RunPlan } from './training/plan.js';
+import {
+  needingEvaluations,
+  resolveTrainerOptions,
+  type TrainerOptions,
+  type TrainerSettings,
+} from './training/options.js';
+import { countLabels, guessingLoss, lossOptions, planRun, type RunPlan } from './training/plan.js';
 import { TrainingRun } from './training/run.js';
 import { expectRoom } from './training/space.js';
 import { createTrainerState, type TrainerState } from './training/state.js';
@@ -55,17 +69,6 @@ interface TrainingTask {
   resume: string | undefined;
 }
 
-/** Options of `Trainer.evaluate`. */
-export interface EvaluateOptions {
-  /** Stops the work within a fraction of a second. Defaults to none. */
-  signal?: AbortSignal | undefined;
-  /**
-   * 'trained': a split has to be of the kind, single texts or pairs, that the model was trained on, where that is known.
-   * 'any': another will do. Defaults to 'trained'.
-   */
-  textKind?: TextKind | undefined;
-}
-
 /**
  * Trains a TextClassifier in place and measures it. Steps, schedule, order of examples and log are those of Hugging
  * Face's Trainer: the same run there logs the same numbers.
@@ -73,12 +76,12 @@ export interface EvaluateOptions {
  * Events: 'start', 'log', 'progress', 'evaluate', 'epoch', 'save'; see TrainerEvents. What a listener throws ends the run.
  */
 export class Trainer extends EventEmitter<TrainerEvents> {
-  readonly #model: Model;
+  readonly #model: TextClassifier;
   readonly #given: TrainerSettings;
   #settings: TrainerSettings;
   #state: TrainerState | null = null;
-  /** NC, of the last run. */
-  #classWeights: readonly number[] | null;
+  /** Of the last run. */
+  #loss: LossOptions;
 
   /**
    * @param model what is trained; it stays usable for predictions all the while
@@ -87,15 +90,14 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    */
   constructor(model: TextClassifier, options: TrainerOptions = {}) {
     super();
-    this.#model = modelOf(model, 'model');
-    expectClasses(this.#model.labels);
-    const { labels, method, config } = this.#model;
-    const settings = resolveTrainerOptions(options, { labels, method, hiddenSize: config.hiddenSize });
+    this.#model = expectClassifier('model', model);
+    const { labels, task, method, config } = this.#model;
+    expectTrainable(task, labels);
+    const settings = resolveTrainerOptions(options, { labels, task, method, hiddenSize: config.hiddenSize });
     this.#given = settings;
     this.#settings = settings;
-    const { classWeights } = settings;
-    this.#classWeights = classWeights === 'balanced' ? null : classWeights;
-    this.#model.expectMaxLength(settings.maxLength, this.#model.planFor(settings.method));
+    this.#loss = lossOptions(settings, null);
+    expectMaxLength(this.#model, settings.maxLength, planFor(this.#model, settings.method));
   }
 
   /**
@@ -159,23 +161,24 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 
   /**
-   * Measures the model on a split, whose labels are matched with the model's by name, whatever the order of either.
+   * Measures the model as `TextClassifier.evaluate` does, with this trainer's `maxLength`, `evalBatchTokens` and loss.
    *
    * @param split one that is there: `data.test` may not be, and undefined is refused with the ways to have one
-   * @throws BertuneError INVALID_DATA, also for labels that the model does not have, and for pairs where it was trained on
-   *   single texts or the reverse; INVALID_OPTION, NON_FINITE_LOGITS, ABORTED, DISPOSED, OUT_OF_MEMORY
+   * @throws BertuneError as TextClassifier.evaluate
    */
-  async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult> {
+  async evaluate(
+    split: Split | undefined,
+    options: Pick<EvaluateOptions, 'signal' | 'textKind'> = {},
+  ): Promise<EvaluateResult> {
     const given = expectObject('options', options, ['signal', 'textKind']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
-    const { labels } = this.#model;
-    const kind = expectTextKind(given.textKind);
-    const own = this.#expectSplit('split', split);
-    if (kind === 'trained') this.#model.expectTrainedKind(own.split);
-    const encoded = await this.#encode(own.split, this.#model.expectMaxLength(this.settings.maxLength), signal);
-    return this.#model.session.withDataset(datasetOf(encoded), (handle, native) =>
-      evaluateSplit(native, this.#loaded(own, encoded, handle), labels, this.#loss(), signal),
-    );
+    const { maxLength, evalBatchTokens: batchTokens } = this.settings;
+    const textKind = expectTextKind(given.textKind);
+    return evaluateModel(this.#model, split, {
+      ...{ maxLength, batchTokens, textKind, signal },
+      ...{ adapter: null, threshold: null },
+      loss: this.#loss,
+    });
   }
 
   /** @param lock of the output directory; null without one */
@@ -188,19 +191,19 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     // Before the work: what cannot be gone on from costs nothing.
     const found = resume === undefined ? null : await findCheckpoint(resume, given.outputDirectory);
     if (found === null && given.outputDirectory !== null) await expectNoCheckpoints(given.outputDirectory);
-    const methodPlan = model.planFor(given.method);
-    const maxLength = model.expectMaxLength(given.maxLength, methodPlan);
-    const encoded = await this.#encode(train, maxLength, signal);
-    const encodedValidation = validation && (await this.#encode(validation.split, maxLength, signal));
+    const methodPlan = planFor(model, given.method);
+    const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
+    const encoded = await encodeTexts(model, train, maxLength, signal);
+    const encodedValidation = validation && (await encodeTexts(model, validation.split, maxLength, signal));
     const plan = await planRun(encoded.offsets, given, signal);
     const { settings } = plan;
     this.#settings = settings;
-    const classCounts = countClasses(train.labels, model.labels.length);
-    if (settings.classWeights === 'balanced') this.#classWeights = balancedWeights(classCounts);
+    const classCounts = countLabels(train);
+    this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
 
-    const session = await model.retarget(settings.method, methodPlan, settings.seed, train.pairs !== undefined);
+    const session = await retarget(model, settings.method, methodPlan, settings.seed, train.pairs !== undefined);
     const counts = countPlan(methodPlan);
     const best = this.#bestModel(validation !== null);
     const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
@@ -224,12 +227,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       const { outputDirectory } = settings;
       if (outputDirectory !== null) await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
       const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
-      this.emit('start', trainingPlan(plan, encoded, this.#classWeights, counts, allNotes, resumption));
-      const { trainable } = methodPlan;
-      const { labels } = model;
+      this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
+      const trainable = trainedNames(methodPlan);
       const expectUsable = () => model.expectUsable();
-      const loss = this.#loss();
-      const parts = { native, plan, dataset, validation: evaluated, labels, loss, trainable, best, state };
+      const loss = this.#loss;
+      const thresholds = thresholdsOf(model);
+      const parts = { native, plan, dataset, validation: evaluated, thresholds, loss, trainable, best, state };
       const outcome = await new TrainingRun({
         ...parts,
         position,
@@ -238,7 +241,10 @@ export class Trainer extends EventEmitter<TrainerEvents> {
         expectUsable,
         events: this,
       }).run();
-      return { ...outcome, epochs: position.epochs };
+      if (!settings.tuneThresholds || !evaluated) return { ...outcome, epochs: position.epochs };
+      model.keepThresholds(await tuneThresholds(native, evaluated, signal));
+      const evaluation = await evaluateSplit(native, evaluated, thresholdsOf(model), loss, signal);
+      return { ...outcome, evaluation, epochs: position.epochs };
     };
     const { stopped, summary, evaluation, epochs } = await session.withDataset(
       datasetOf(encoded, train.labels),
@@ -250,14 +256,15 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       },
     );
     const advice = advise({
-      ...{ settings, hiddenSize: model.config.hiddenSize, labels: model.labels, counts: classCounts },
+      ...{ task: model.task, settings, hiddenSize: model.config.hiddenSize, labels: model.labels },
+      ...{ counts: classCounts, guessing: guessingLoss(train) },
       ...{
         usualSteps: plan.usualSteps,
         stopped,
         steps: summary.step,
         epochs,
         logHistory: state.log_history,
-        metrics: evaluation?.metrics ?? null,
+        evaluation,
       },
     });
     return {
@@ -283,13 +290,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   /** A split whose labels are the model's, matched by name. @throws BertuneError INVALID_OPTION, INVALID_DATA */
   #expectSplit(name: string, split: Split | undefined): AlignedSplit {
-    return alignSplit(name, expectSplit(name, split), this.#model.labels);
+    return expectTaskSplit(name, split, this.#model);
   }
 
   #expectValidation(validation: Split | undefined): AlignedSplit | null {
-    const { loadBestModel, earlyStoppingPatience, evaluationStrategy } = this.settings;
-    if (validation === undefined && (loadBestModel || earlyStoppingPatience !== null)) {
-      const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
+    const { evaluationStrategy } = this.settings;
+    const name = needingEvaluations(this.settings);
+    if (validation === undefined && name !== undefined) {
       throw new BertuneError(
         'INVALID_OPTION',
         `${option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
@@ -311,28 +318,10 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     });
   }
 
-  #encode(split: Split, maxLength: number, signal: AbortSignal | undefined): Promise<EncodedTexts> {
-    return this.#model.encode(split, maxLength, signal);
-  }
-
   #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): LoadedSplit {
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
     return { ...split, encoded, handle, batches };
   }
-
-  #loss(): LossOptions {
-    return { labelSmoothing: this.settings.labelSmoothing, classWeights: this.#classWeights };
-  }
-}
-
-/** A score is no class: there is nothing to tell it from. @throws BertuneError INVALID_OPTION */
-function expectClasses(labels: readonly string[]): void {
-  if (labels.length > 1) return;
-  throw new BertuneError(
-    'INVALID_OPTION',
-    `A model of one class (${listLabels(labels)}) gives a score and cannot be trained or evaluated as a classifier; ` +
-      'use two labels or more',
-  );
 }
 
 /** @throws BertuneError INVALID_DATA where one split is of pairs and the other of single texts */
@@ -346,7 +335,7 @@ function expectSameKind(train: Split, validation: Split): void {
 function trainingPlan(
   plan: RunPlan,
   encoded: EncodedTexts,
-  classWeights: readonly number[] | null,
+  { classWeights, positiveWeights }: LossOptions,
   counts: ParameterCounts,
   notes: readonly string[],
   resumed: Resumption | null,
@@ -360,6 +349,7 @@ function trainingPlan(
     tokens: encoded.ids.length,
     truncated: encoded.truncated,
     classWeights: classWeights && [...classWeights],
+    positiveWeights: positiveWeights && [...positiveWeights],
     trainableParameters: counts.trainable,
     totalParameters: counts.total,
     notes,

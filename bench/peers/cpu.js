@@ -13,8 +13,8 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { modelOf } from '../../dist/classifier.js';
 import { full, loadDataset, lora, TextClassifier } from '../../dist/index.js';
+import { planFor, retarget } from '../../dist/model/retarget.js';
 import { loadNative } from '../../dist/native.js';
 import { randomOrder } from '../../dist/order.js';
 import { Tokenizer } from '../../dist/tokenizer.js';
@@ -60,12 +60,12 @@ class Runner {
     runner.next = 0;
     runner.done = 0;
     runner.classifier = await TextClassifier.load(model, { labels: examples.names, device: 'cpu', threads });
-    const inner = modelOf(runner.classifier);
+    const { classifier } = runner;
     if (method !== 'predict') {
       const chosen = method === 'full' ? full() : lora({ rank: 32, alpha: 128, dropout: 0.1 });
-      await inner.retarget(chosen, inner.planFor(chosen), SEED, false);
+      await retarget(classifier, chosen, planFor(classifier, chosen), SEED, false);
     }
-    runner.session = inner.session;
+    runner.session = classifier.session;
     runner.dataset = await runner.session.use((native) => native.addDataset(examples));
     await runner.run(WARM_UP_STEPS);
     runner.next = 0;

@@ -1,9 +1,12 @@
+import { ARCHITECTURES, headNames } from '../architectures/index.js';
 import { checkParameter } from '../checkpoint/check.js';
+import { isThresholds } from '../checkpoint/config.js';
 import type { Head } from '../checkpoint/head.js';
 import { BertuneError } from '../errors.js';
 import { areNumbers, genericLabels, listLabels } from '../labels.js';
 import { expectNames, invalidOption } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 import type { Adapter } from './types.js';
 
 /**
@@ -13,15 +16,33 @@ import type { Adapter } from './types.js';
  *   none is read as transformers would: its classes are called as the base's where there are as many, else LABEL_0, ...
  */
 export function adapterHead({ labels, tensors }: Adapter, base: readonly string[] | null): AdapterHead | null {
-  const weight = tensors.get('classifier.weight');
-  if (!weight) return null;
-  const rows = weight.shape[0]!;
-  const common = { kind: 'classifier', tensors, notes: [] } as const;
+  const output = headOf(tensors)?.[0];
+  if (output === undefined) return null;
+  const rows = tensors.get(output)!.shape[0]!;
+  const common = { kind: 'classifier', output, tensors, notes: [] } as const;
   if (labels) return { ...common, labels, named: !areNumbers(labels) };
   if (base?.length !== rows) return { ...common, labels: genericLabels(rows), named: false };
   const note = `The adapter does not name its classes; they are called as the base's, in its order: ${listLabels(base)}.`;
   const named = !areNumbers(base);
   return { ...common, labels: base, named, notes: named ? [note] : [] };
+}
+
+/** Whether an adapter has a head of its own. */
+export function hasHead({ tensors }: Pick<Adapter, 'tensors'>): boolean {
+  return headOf(tensors) !== null;
+}
+
+/** Whether a tensor is part of some architecture's head. */
+export function isInHead(name: string): boolean {
+  return ARCHITECTURES.some((architecture) => headNames(architecture).includes(name));
+}
+
+/** Names of the head's parameters in an adapter, the weight whose rows are the labels first; null where it has no head. */
+function headOf(tensors: ReadonlyMap<string, Tensor>): [output: string, ...others: string[]] | null {
+  const found = [...tensors.keys()].filter(isInHead);
+  if (found.length === 0) return null;
+  const heads = ARCHITECTURES.map(headNames).filter((names) => found.every((name) => names.includes(name)));
+  return heads[0] ?? headNames(ARCHITECTURES[0]!);
 }
 
 /** A head, and what is worth knowing about its names. */
@@ -34,6 +55,10 @@ const LABELS_KEY = 'bertune.labels';
 
 /** Metadata key that says `true` of an adapter that was trained on pairs of texts, `false` of one of single texts. */
 const PAIRS_KEY = 'bertune.pairs';
+
+/** Metadata keys of an adapter's task, by its name in options, and of its thresholds as JSON. */
+const TASK_KEY = 'bertune.task';
+const THRESHOLDS_KEY = 'bertune.thresholds';
 
 /**
  * Checks an adapter's classifier, which it has in full or not at all.
@@ -48,19 +73,22 @@ export function checkHead(
   hiddenSize: number | null,
   where: string,
 ): number | null {
-  const weight = tensors.get('classifier.weight');
-  const bias = tensors.get('classifier.bias');
-  if (!weight && !bias) return null;
-  if (!weight || !bias) {
-    const [found, lost] = weight ? ['weight', 'bias'] : ['bias', 'weight'];
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `Expected classifier.${lost} beside classifier.${found} in ${where} but there is none`,
-    );
+  const names = headOf(tensors);
+  if (names === null) return null;
+  const [output] = names;
+  const lost = names.find((name) => !tensors.has(name));
+  if (lost !== undefined) {
+    const found = names.find((name) => tensors.has(name));
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected ${lost} beside ${found} in ${where} but there is none`);
   }
-  checkParameter('classifier.weight', weight, [null, hiddenSize], where);
-  checkParameter('classifier.bias', bias, [weight.shape[0]!], where);
-  return weight.shape[0]!;
+  const weight = tensors.get(output)!;
+  checkParameter(output, weight, [null, hiddenSize], where);
+  const [rows, inputs] = weight.shape as [number, number];
+  for (const name of names.slice(1)) {
+    const out = name === output.replace(/weight$/, 'bias') ? rows : inputs;
+    checkParameter(name, tensors.get(name)!, name.endsWith('.bias') ? [out] : [out, inputs], where);
+  }
+  return rows;
 }
 
 /**
@@ -113,6 +141,42 @@ export function readPairs(metadata: Readonly<Record<string, string>>, where: str
 }
 
 /**
+ * What an adapter's metadata say of its task; null where they do not.
+ *
+ * @throws BertuneError CHECKPOINT_INVALID
+ */
+export function readTask(
+  metadata: Readonly<Record<string, string>>,
+  where: string,
+): Required<Pick<Adapter, 'task' | 'thresholds'>> {
+  const task = Object.hasOwn(metadata, TASK_KEY) ? metadata[TASK_KEY]! : null;
+  const thresholds = Object.hasOwn(metadata, THRESHOLDS_KEY) ? parsed(metadata[THRESHOLDS_KEY]!) : null;
+  const isTask = (value: string): value is TaskKind => (TASK_KINDS as readonly string[]).includes(value);
+  if (task !== null && !isTask(task)) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected ${TASK_KINDS.join(', ')} in the metadata ${TASK_KEY} of ${where} but found ${task.slice(0, 200)}`,
+    );
+  }
+  if (thresholds !== null && !isThresholds(thresholds)) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected numbers from 0 to 1 by label in the metadata ${THRESHOLDS_KEY} of ${where}`,
+    );
+  }
+  return { task, thresholds };
+}
+
+/** @returns undefined for what is no JSON */
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * The metadata of an adapter's file.
  *
  * @param classes the number of classes that the head has
@@ -120,16 +184,21 @@ export function readPairs(metadata: Readonly<Record<string, string>>, where: str
  *   labels are not one distinct name a class
  */
 export function adapterMetadata(
-  { labels, pairs }: Pick<Adapter, 'labels' | 'pairs'>,
+  { labels, pairs, task, thresholds }: Pick<Adapter, 'labels' | 'pairs' | 'task' | 'thresholds'>,
   classes: number | null,
 ): Record<string, string> {
   if (classes === null) {
     throw new BertuneError(
       'INVALID_OPTION',
-      'Expected classifier.weight and classifier.bias in tensors, frozen or not',
+      'Expected the weight and the bias of the classifier in tensors, frozen or not',
     );
   }
-  const common = { format: 'pt', ...(typeof pairs === 'boolean' && { [PAIRS_KEY]: String(pairs) }) };
+  const common = {
+    format: 'pt',
+    ...(typeof pairs === 'boolean' && { [PAIRS_KEY]: String(pairs) }),
+    ...(task && { [TASK_KEY]: task }),
+    ...(thresholds && { [THRESHOLDS_KEY]: JSON.stringify(thresholds) }),
+  };
   if (!labels) return common;
   if (expectNames('labels', labels).length !== classes) {
     throw invalidOption('labels', `${classes} names, one a class of classifier.weight,`, labels);

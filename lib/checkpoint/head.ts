@@ -1,12 +1,13 @@
+import type { ModelConfig } from '../architectures/index.js';
+import { type HeadKind, headRows } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { isObject } from '../files/input.js';
 import { areNumbers, genericLabels, likelyLabels, listLabels, matchLabels } from '../labels.js';
 import { option } from '../option-names.js';
 import { shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import { TASK_KINDS, type TaskKind, taskOf, taskOfProblemType } from '../tasks/index.js';
 import { checkParameter } from './check.js';
-import type { BertConfig, HeadKind } from './config.js';
-import { headTensors, outputModule } from './shapes.js';
 
 /** A trained classifier, and what its rows are called. */
 export interface Head {
@@ -15,7 +16,9 @@ export interface Head {
   labels: readonly string[];
   /** Whether a file says so, the classifier's own or that of the model under an adapter. Otherwise they number the rows. */
   named: boolean;
-  /** Canonical names; all of headTensors, and maybe others. */
+  /** Name of the weight whose rows are the classes; the bias beside it is called alike. */
+  output: string;
+  /** Canonical names; all of headRows, and maybe others. */
   tensors: ReadonlyMap<string, Tensor>;
 }
 
@@ -26,13 +29,13 @@ export interface Head {
  * @returns null where the file has no head
  * @throws BertuneError SHAPE_MISMATCH, CHECKPOINT_INVALID
  */
-export function readHead(config: BertConfig, tensors: ReadonlyMap<string, Tensor>, where: string): Head | null {
+export function readHead(config: ModelConfig, tensors: ReadonlyMap<string, Tensor>, where: string): Head | null {
   const kind = headKind(config, tensors);
   if (kind === null) return null;
-  const output = `${outputModule(kind)}.weight`;
+  const output = outputName(config, kind);
   const rows = tensors.get(output)?.shape[0] ?? 0;
   const content = new Map<string, Tensor>();
-  for (const [name, shape] of headTensors(config, kind, rows)) {
+  for (const { name, shape } of headRows(config, kind, rows)) {
     const tensor = tensors.get(name);
     if (!tensor) {
       const expected = name === output ? shape.with(0, config.labels?.length ?? 2) : shape;
@@ -45,46 +48,46 @@ export function readHead(config: BertConfig, tensors: ReadonlyMap<string, Tensor
     checkParameter(name, tensor, shape, where);
     content.set(name, tensor);
   }
+  const weight = content.get(output)!;
   if (rows === 0) {
-    const { shape } = content.get(output)!;
     throw new BertuneError(
       'SHAPE_MISMATCH',
-      `Expected at least one class in tensor ${output} in ${where} but found the shape [${shape.join(', ')}]`,
+      `Expected at least one class in tensor ${output} in ${where} but found the shape [${weight.shape.join(', ')}]`,
     );
   }
   const labels = config.labels ?? genericLabels(rows);
-  checkParameter(output, content.get(output)!, headTensors(config, kind, labels.length).get(output)!, where);
-  return { kind, labels, named: !areNumbers(labels), tensors: content };
+  checkParameter(output, weight, weight.shape.with(0, labels.length), where);
+  return { kind, labels, named: !areNumbers(labels), output, tensors: content };
 }
 
-function headKind(config: BertConfig, tensors: ReadonlyMap<string, Tensor>): HeadKind | null {
-  const names = [...tensors.keys()].filter((name) => name.startsWith('classifier.'));
-  if (names.some((name) => name.startsWith('classifier.classifier.'))) return 'probe';
-  if (names.includes('classifier.weight') || names.includes('classifier.bias')) return 'classifier';
+function headKind(config: ModelConfig, tensors: ReadonlyMap<string, Tensor>): HeadKind | null {
+  const isThere = (kind: HeadKind) => headRows(config, kind, 1).some(({ name }) => tensors.has(name));
+  if (isThere('probe')) return 'probe';
+  if (isThere('classifier')) return 'classifier';
   const { bertune } = config.raw;
   return isObject(bertune) && bertune.head === 'probe' ? 'probe' : null;
 }
 
+/** The tensor whose rows are the labels. */
+export function outputName(config: ModelConfig, kind: HeadKind): string {
+  return headRows(config, kind, 1).find(({ role, part }) => role === 'classifier' && part === 'weight')!.name;
+}
+
 /**
- * Refuses models whose scores are no softmax over classes.
+ * The task that a config.json says its classifier is for.
  *
- * @throws BertuneError CHECKPOINT_INVALID
+ * @returns null where it says nothing
+ * @throws BertuneError CHECKPOINT_INVALID for a problem_type that is none
  */
-export function checkProblemType({ problemType, labels }: BertConfig, where: string): void {
-  if (problemType !== null && problemType !== 'single_label_classification') {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `The problem_type of ${where} is ${JSON.stringify(shorten(problemType))}: only "single_label_classification", one ` +
-        'class a text, is supported',
-    );
-  }
-  if (problemType !== null && labels?.length === 1) {
-    throw new BertuneError(
-      'CHECKPOINT_INVALID',
-      `The problem_type of ${where} is "${problemType}", which takes two classes or more, but it has the one class ` +
-        `${labels[0]}. Remove problem_type from config.json where the model gives one score`,
-    );
-  }
+export function taskOfConfig({ problemType }: ModelConfig, where: string): TaskKind | null {
+  if (problemType === null) return null;
+  const task = taskOfProblemType(problemType);
+  if (task !== undefined) return task;
+  throw new BertuneError(
+    'CHECKPOINT_INVALID',
+    `The problem_type of ${where} is ${JSON.stringify(shorten(problemType))}, which is none of ` +
+      TASK_KINDS.map((kind) => JSON.stringify(taskOf(kind).problemType)).join(', '),
+  );
 }
 
 /**
@@ -129,11 +132,10 @@ export function canName(head: Head, labels: readonly string[]): boolean {
 }
 
 /** The tensors of a head with the rows of its output in another order. */
-function takeRows({ kind, tensors }: Head, sources: readonly number[]): ReadonlyMap<string, Tensor> {
+function takeRows({ output, tensors }: Head, sources: readonly number[]): ReadonlyMap<string, Tensor> {
   if (sources.every((source, row) => source === row)) return tensors;
   const taken = new Map(tensors);
-  for (const part of ['weight', 'bias']) {
-    const name = `${outputModule(kind)}.${part}`;
+  for (const name of [output, output.replace(/weight$/, 'bias')]) {
     const tensor = tensors.get(name)!;
     const rowBytes = tensor.data.length / tensor.shape[0]!;
     const data = new Uint8Array(tensor.data.length);

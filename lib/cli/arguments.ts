@@ -4,101 +4,46 @@ import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { DeviceOptions } from '../model/device.js';
 import { option } from '../option-names.js';
-import {
-  expectNonNegativeInteger,
-  expectNumberInRange,
-  expectPositiveInteger,
-  expectSeed,
-  invalidOption,
-  type NumberRange,
-} from '../options.js';
+import * as rows from '../option-table.js';
+import { readNames } from '../option-table.js';
+import type { NumberRange } from '../options.js';
 import type { DataSource } from '../run/experiment.js';
+import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 
 /*
  * Options of the command line: how a value is read, checked and named in messages. A value that cannot be used is an
  * INVALID_OPTION that names the flag, and the usage error's exit status.
  */
 
-const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-
-function parseNumber(flag: string, expected: string, text: string): number {
-  if (!DECIMAL.test(text)) throw invalidOption(flag, expected, text);
-  return Number(text);
-}
-
-/** An option whose value is read by `parse`, which is given the long flag for its messages. */
-function parsed<Value>(flags: string, description: string, parse: (flag: string, text: string) => Value): Option {
+/** A flag that is of no table, e.g. `--threads <n>`, whose value is read as that of a row. */
+function own(flags: string, description: string, read: (flag: string, text: string) => unknown): Option {
   const option = new Option(flags, description);
-  const flag = option.long ?? flags;
-  return option.argParser((text: string) => parse(flag, text));
+  return option.argParser((text: string) => read(option.long ?? flags, text));
 }
 
 /** `--rank <n>`: a positive integer. */
 export function positiveInteger(flags: string, description: string): Option {
-  return parsed(flags, description, (flag, text) =>
-    expectPositiveInteger(flag, parseNumber(flag, 'a positive integer', text)),
-  );
+  return own(flags, description, rows.positiveInteger({ words: description }).read);
 }
 
 /** `--seed <n>`: an integer from 0 to 2^32 − 1. */
 export function seedNumber(flags: string, description: string): Option {
-  return parsed(flags, description, (flag, text) =>
-    expectSeed(flag, parseNumber(flag, 'a non-negative integer', text)),
-  );
+  return own(flags, description, rows.seed({ words: description }).read);
 }
 
-/** `--warmup-steps <n>`: an integer of at least 0. */
-export function nonNegativeInteger(flags: string, description: string): Option {
-  return parsed(flags, description, (flag, text) =>
-    expectNonNegativeInteger(flag, parseNumber(flag, 'a non-negative integer', text)),
-  );
-}
-
-/** `--learning-rate <x>`: a number inside a range. */
+/** `--test-fraction <x>`: a number inside a range. */
 export function number(flags: string, description: string, range: NumberRange): Option {
-  return parsed(flags, description, (flag, text) =>
-    expectNumberInRange(flag, parseNumber(flag, 'a number', text), range),
-  );
+  return own(flags, description, rows.number(range, { words: description }).read);
 }
 
-/** `--targets <names>`: names with commas between them. */
+/** `--labels <names>`: names with commas between them. */
 export function names(flags: string, description: string): Option {
-  return parsed(flags, description, parseNames);
+  return own(flags, description, readNames);
 }
 
-function parseNames(flag: string, text: string): string[] {
-  const parts = text.split(',').map((part) => part.trim());
-  if (parts.some((part) => part === '')) throw invalidOption(flag, 'names with commas between them', text);
-  return parts;
-}
-
-/** `--schedule <name>`: one of `choices`. */
+/** `--quoting <name>`: one of `choices`. */
 export function choice(flags: string, description: string, choices: readonly string[]): Option {
   return new Option(flags, description).choices(choices);
-}
-
-/** `--logging-steps <n|epoch>`: one of the words, or a positive integer. */
-export function positiveIntegerOr(flags: string, description: string, words: readonly string[]): Option {
-  const expected = [...words, 'a positive integer'].join(' or ');
-  return parsed(flags, description, (flag, text) =>
-    words.includes(text) ? text : expectPositiveInteger(flag, parseNumber(flag, expected, text)),
-  );
-}
-
-/** `--class-weights <balanced|label=weight,...|a,b,c>`: the word, or positive numbers with commas between them. */
-export function weights(flags: string, description: string): Option {
-  return parsed(flags, description, (flag, text) => {
-    if (text === 'balanced') return text;
-    const weight = (part: string) =>
-      expectNumberInRange(flag, parseNumber(flag, 'balanced or weights with commas between them', part), {
-        min: 0,
-        minExclusive: true,
-      });
-    const parts = parseNames(flag, text);
-    const ends = parts.map((part) => part.lastIndexOf('='));
-    if (!ends.every((end) => end > 0)) return parts.map(weight);
-    return Object.fromEntries(parts.map((part, i) => [part.slice(0, ends[i]), weight(part.slice(ends[i]! + 1))]));
-  });
 }
 
 /** An object without its undefined members, so that "not given" stays "not there". */
@@ -119,6 +64,9 @@ export interface DataArguments extends ReadingArguments {
   textColumn?: string;
   textPairColumn?: string;
   labelColumn?: string;
+  labelColumns?: string[];
+  labelSeparator?: string;
+  task?: TaskKind;
   labels?: string[];
   config?: string;
   validationFraction?: number;
@@ -151,6 +99,11 @@ export function addDataOptions(command: Command, { training }: { training: boole
     .option('--text-column <name>', 'column of the texts (default: text, sentence, content, ...)')
     .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)')
     .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
+    .addOption(
+      names('--label-columns <names>', 'a column of 0 and 1 for each label, or with regression one for each value'),
+    )
+    .option('--label-separator <text>', 'what separates several labels in the column, e.g. |')
+    .addOption(choice('--task <name>', 'what labels are for (default: as the model says, else the data)', TASK_KINDS))
     .addOption(names('--labels <names>', 'names of the labels 0, 1, ... where data or model only number them'));
   return addReadingOptions(command).option('--config <name>', "configuration of --data (default: its card's own)");
 }
@@ -167,7 +120,7 @@ export interface ReadingArguments {
 /** Adds the options about how a data file is written. */
 export function addReadingOptions(command: Command): Command {
   return command
-    .addOption(parsed('--encoding <name>', 'encoding of text files (default: utf-8)', expectEncoding))
+    .addOption(own('--encoding <name>', 'encoding of text files (default: utf-8)', expectEncoding))
     .option('--no-header', 'columns have no names in a first line, but are numbered: --text-column 1')
     .option('--skip-invalid', 'leave out rows that would be refused, and count them')
     .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
@@ -202,7 +155,8 @@ export function dataSource({ data, trainFile, validationFile, testFile }: DataAr
 
 /** How the files of data are read, as the arguments say. */
 export function datasetOptions(options: DataArguments): DatasetOptions {
-  const { textColumn, textPairColumn, labelColumn, labels, config, skipInvalid } = options;
+  const { textColumn, textPairColumn, labelColumn, labelColumns, labelSeparator, task } = options;
+  const { labels, config, skipInvalid } = options;
   const { validationFraction, testFraction, splitSeed } = options;
   const fractions = given({ validation: validationFraction, test: testFraction });
   const seed = given({ seed: splitSeed });
@@ -215,7 +169,8 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
     );
   }
   return {
-    ...given({ textColumn, textPairColumn, labelColumn, labels, skipInvalid, config }),
+    ...given({ textColumn, textPairColumn, labelColumn, labelColumns, labelSeparator, task }),
+    ...given({ labels, skipInvalid, config }),
     ...readingOptions(options),
     ...(isDivided && { split: { ...fractions, ...seed } }),
     ...(isHeldOut && { holdout: seed }),

@@ -4,45 +4,23 @@ import { BertuneError } from '../errors.js';
 import { lstat } from '../files/fs.js';
 import { checkpointSteps } from '../training/checkpoint/directories.js';
 import { STATE_FILE } from '../training/checkpoint/trainer-state.js';
-import { SAVE_STRATEGIES, type SaveStrategy, type TrainerOptions } from '../training/options.js';
-import { choice, given, positiveInteger } from './arguments.js';
+import { TRAINER_OPTIONS } from '../training/options.js';
+import { addRows } from './rows.js';
 
-/** What the options about checkpoints say. */
+/** What the options about checkpoints say, beside those of a Trainer. */
 export interface CheckpointArguments {
   output: string;
-  saveStrategy?: SaveStrategy | undefined;
-  saveSteps?: number | undefined;
-  saveTotalLimit?: number | undefined;
   /** true: without a directory. */
   resume?: string | true;
 }
 
 /** Adds the options about checkpoints. */
 export function addCheckpointOptions(command: Command): Command {
-  return command
-    .optionsGroup('Checkpoints:')
-    .addOption(choice('--save-strategy <when>', 'when to save a checkpoint in --output (default: no)', SAVE_STRATEGIES))
-    .addOption(
-      positiveInteger('--save-steps <n>', 'steps between checkpoints, with --save-strategy steps (default: 500)'),
-    )
-    .addOption(positiveInteger('--save-total-limit <n>', "checkpoints to keep, beside the best epoch's (default: all)"))
-    .option(
-      '--resume [dir]',
-      'go on from a checkpoint of the same run: this one, or the latest in --output, where there is one; with more --epochs ' +
-        'or --max-steps the run becomes longer',
-    );
-}
-
-/** The options of a Trainer that the arguments ask for. A run that is stopped leaves a checkpoint whatever they say. */
-export function savingOptions(options: CheckpointArguments): Omit<TrainerOptions, 'method'> {
-  return {
-    outputDirectory: options.output,
-    ...given({
-      saveStrategy: options.saveStrategy,
-      saveSteps: options.saveSteps,
-      saveTotalLimit: options.saveTotalLimit,
-    }),
-  };
+  return addRows(command, TRAINER_OPTIONS, 'Checkpoints').option(
+    '--resume [dir]',
+    'go on from a checkpoint of the same run: this one, or the latest in --output, where there is one; with more --epochs ' +
+      'or --max-steps the run becomes longer',
+  );
 }
 
 /** What Trainer.train is to resume; undefined: nothing. */

@@ -1,15 +1,16 @@
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
+import { comparedWords } from '../compare/methods.js';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../compare/presets.js';
 import { runInProcess } from '../compare/runner.js';
 import { comparisonExperiments, type Overrides, settle } from '../compare/settings.js';
 import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
-import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import { lstat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { withOutputDirectory } from '../files/output.js';
+import { METHOD_KINDS, type MethodKind } from '../methods.js';
 import { resolveDevice } from '../model/device.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
@@ -21,7 +22,9 @@ import { beforeSection, closingSections, runSection, type Section, sectionText }
 import { dataRecord } from '../run/data-record.js';
 import { embeddedModelNotes } from '../run/embedded-limits.js';
 import { type Experiment, sourceWords } from '../run/experiment.js';
+import { datasetFor, statedTask } from '../run/task.js';
 import { throwIfAborted } from '../time-slice.js';
+import { TRAINER_OPTIONS } from '../training/options.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -33,17 +36,20 @@ import {
   deviceOptions,
   given,
   names,
-  number,
-  positiveInteger,
-  seedNumber,
 } from './arguments.js';
 import { downloadProgress } from './downloads.js';
 import { EXIT_ERROR } from './failure.js';
 import { Progress } from './progress.js';
+import { rowOption } from './rows.js';
 import { interruptibly } from './signals.js';
 import { colorsFor, resultWidth, writeResult } from './terminal.js';
 
-interface CompareArguments extends DataArguments, DeviceArguments {
+/** The name of the learning rate for a kind of method, e.g. `learningRateLora`. */
+const rateOf = (kind: MethodKind) => `learningRate${kind.charAt(0).toUpperCase()}${kind.slice(1)}` as RateName;
+
+type RateName = `learningRate${Capitalize<MethodKind>}`;
+
+interface CompareArguments extends DataArguments, DeviceArguments, Partial<Record<RateName, number>> {
   preset: PresetName;
   model?: string;
   base?: string;
@@ -53,10 +59,6 @@ interface CompareArguments extends DataArguments, DeviceArguments {
   weightDecay?: number;
   seed?: number;
   learningRate?: number;
-  learningRateFull?: number;
-  learningRateLinear?: number;
-  learningRatePrefix?: number;
-  learningRateLora?: number;
   output?: string;
   tensorboard?: string;
   overwrite?: true;
@@ -66,7 +68,6 @@ interface CompareArguments extends DataArguments, DeviceArguments {
 
 /** Adds `bertune compare`. */
 export function compareCommand(program: Command): void {
-  const rate = (flags: string, description: string) => number(flags, description, { min: 0 });
   const command = program
     .command('compare')
     .description('train with every method, each in a process of its own, and lay the results side by side')
@@ -79,27 +80,18 @@ export function compareCommand(program: Command): void {
     )
     .option('--model <model>', "folder or Hugging Face id of a checkpoint (default: the preset's)")
     .option('--base <model>', 'checkpoint under the adapter, where --model is one')
-    .addOption(
-      names('--methods <names>', 'full, linear, prefix<virtual tokens>, lora<rank> (default: all seven runs)'),
-    );
-  addDataOptions(command, { training: true })
-    .optionsGroup('Training:')
-    .addOption(
-      number('--epochs <x>', 'passes over the training data (default: 3, more on small data; notebook: 15)', {
-        min: 0,
-        minExclusive: true,
-      }),
-    )
-    .addOption(positiveInteger('--batch-size <n>', "examples a batch (default: the preset's)"))
-    .addOption(
-      rate('--learning-rate <x>', 'for every method (default: by method and size of the model; notebook: 2e-5)'),
-    )
-    .addOption(rate('--learning-rate-full <x>', 'for full'))
-    .addOption(rate('--learning-rate-linear <x>', 'for linear'))
-    .addOption(rate('--learning-rate-prefix <x>', 'for prefix'))
-    .addOption(rate('--learning-rate-lora <x>', 'for lora of any rank'))
-    .addOption(number('--weight-decay <x>', "AdamW's weight decay (default: the preset's)", { min: 0 }))
-    .addOption(seedNumber('--seed <n>', "of new weights, order and dropout (default: the preset's)"));
+    .addOption(names('--methods <names>', `${comparedWords(', ')} (default: seven runs, without bitfit)`));
+  addDataOptions(command, { training: true }).optionsGroup('Training:');
+  const row = (name: keyof typeof TRAINER_OPTIONS, words: string) =>
+    command.addOption(rowOption(name, TRAINER_OPTIONS[name], words));
+  row('epochs', 'passes over the training data (default: 3, more on small data; notebook: 15)');
+  row('batchSize', "examples a batch (default: the preset's)");
+  row('learningRate', 'for every method (default: by method and size of the model; notebook: 2e-5)');
+  for (const kind of METHOD_KINDS) {
+    command.addOption(rowOption(rateOf(kind), TRAINER_OPTIONS.learningRate, `for ${kind}`));
+  }
+  row('weightDecay', "AdamW's weight decay (default: the preset's)");
+  row('seed', "of new weights, order and dropout (default: the preset's)");
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .option(
@@ -205,12 +197,7 @@ function overridesOf(options: CompareArguments): Overrides {
       tensorboard,
       data: dataSource(options),
     }),
-    learningRates: given({
-      full: options.learningRateFull,
-      linear: options.learningRateLinear,
-      prefix: options.learningRatePrefix,
-      lora: options.learningRateLora,
-    }),
+    learningRates: given(Object.fromEntries(METHOD_KINDS.map((kind) => [kind, options[rateOf(kind)]]))),
     dataset: datasetOptions(options),
     where: deviceOptions(options),
   };
@@ -222,7 +209,8 @@ async function loadData(
   source: string,
   signal: AbortSignal,
 ): Promise<DataRecord & { summary: DatasetSummary }> {
-  const data = await loadDataset(experiment.data, { ...experiment.dataset, signal });
+  const stated = await statedTask(experiment.model, signal);
+  const data = await datasetFor(experiment.data, { ...experiment.dataset, signal }, stated);
   for (const name of ['train', 'test'] as const) {
     if (data[name] !== undefined) continue;
     const advice =

@@ -3,13 +3,14 @@ import { TextClassifier } from '../classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
+import { taskLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { labelTable, metricsTable } from '../report/metrics.js';
 import { printableJson } from '../report/printable.js';
-import { confusionSection, sectionText } from '../report/sections.js';
+import { confusionSections, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
-import { Trainer } from '../trainer.js';
+import { statedTask } from '../run/task.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -20,6 +21,7 @@ import {
   datasetOptions,
   deviceOptions,
   given,
+  number,
   positiveInteger,
   textKindOption,
 } from './arguments.js';
@@ -34,6 +36,7 @@ interface EvaluateArguments extends DataArguments, DeviceArguments {
   base?: string;
   split?: 'train' | 'validation' | 'test';
   maxLength?: number;
+  threshold?: number;
   textKind?: 'trained' | 'any';
   quiet?: true;
   json?: true;
@@ -55,7 +58,12 @@ export function evaluateCommand(program: Command): void {
       ),
     )
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'));
-  command.addOption(textKindOption());
+  command.addOption(textKindOption()).addOption(
+    number('--threshold <x>', 'multi-label: score above which a label is predicted (default: as tuned, or 0.5)', {
+      min: 0,
+      max: 1,
+    }),
+  );
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .option('--quiet', 'nothing on stderr but errors')
@@ -80,9 +88,13 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     }
     for (const note of model.notes) progress.note(`note: ${note}`);
     const { split, notes } = await rowsToMeasure(options, signal);
+    for (const line of taskLines(split.task)) progress.note(line);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
-    const trainer = new Trainer(model, given({ maxLength: options.maxLength }));
-    const result = await trainer.evaluate(split, { signal, textKind: 'any' });
+    const result = await model.evaluate(split, {
+      ...given({ maxLength: options.maxLength, threshold: options.threshold }),
+      signal,
+      textKind: 'any',
+    });
     for (const note of [...notes, ...result.notes]) progress.note(`note: ${note}`);
     if (result.truncated > 0) {
       const cut = result.truncated === 1 ? '1 text was longer' : `${result.truncated} texts were longer`;
@@ -104,8 +116,8 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     const { bold } = colorsFor(process.stdout);
     const sections = [
       { title: split.source, table: metricsTable(metrics) },
-      { title: 'By label', table: labelTable(metrics) },
-      confusionSection(metrics, resultWidth()),
+      { title: metrics.task === 'regression' ? 'By value' : 'By label', table: labelTable(metrics) },
+      ...confusionSections(metrics, resultWidth()),
     ];
     await writeResult(sections.map((section) => sectionText(section, bold, resultWidth())).join(''));
   });
@@ -124,11 +136,15 @@ function expectTrainedKind(trained: boolean | null, { pairs, source }: Split): v
 
 /** The rows to evaluate on. */
 async function rowsToMeasure(options: EvaluateArguments, signal: AbortSignal): Promise<EvaluationData> {
-  const { model, split, data, testFile } = options;
+  const { model, split, data, testFile, task } = options;
   if (dataSource(options) === undefined) {
     throw new BertuneError('INVALID_OPTION', 'Name what to evaluate on with --data or --test-file');
   }
-  const choice = { model, split, dataset: datasetOptions(options), signal };
+  const stated = await statedTask(model, signal);
+  if (stated !== undefined && task !== undefined && task !== stated.task) {
+    throw new BertuneError('INVALID_OPTION', `${stated.reason}: leave out --task ${task}`);
+  }
+  const choice = { model, split, dataset: datasetOptions(options), stated, signal };
   if (testFile === undefined) return splitToMeasure(data!, choice);
   if (split !== undefined && split !== 'test') {
     throw new BertuneError('INVALID_OPTION', '--split chooses a split of --data; leave it out with --test-file');

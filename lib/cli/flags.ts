@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import type { Flags } from '../option-names.js';
+import { TRAINER_OPTIONS } from '../training/options.js';
+import { rowOptions } from './rows.js';
 
 /** Options of the library that have another name on the command line: their names in code, and the flags' own. */
 const OTHERWISE: readonly (readonly [string, string])[] = [
@@ -10,9 +12,7 @@ const OTHERWISE: readonly (readonly [string, string])[] = [
   ['split.validation', 'validationFraction'],
   ['split.test', 'testFraction'],
   ['split.seed', 'splitSeed'],
-  ['evaluationStrategy', 'eval'],
-  ['loadBestModel', 'loadBest'],
-  ['earlyStoppingPatience', 'earlyStopping'],
+  ...rowOptions(TRAINER_OPTIONS).map(({ name, option }) => [name, option.attributeName()] as const),
   ['outputDirectory', 'output'],
   ['directory', 'output'],
 ];

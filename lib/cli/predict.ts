@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
+import { BertuneError } from '../errors.js';
 import type { ColumnOptions } from '../predict/columns.js';
 import { JsonLinesFormat } from '../predict/json-format.js';
 import { ofOneKind } from '../predict/kinds.js';
 import { expectOtherFile, expectOutputFile, formatOf, type OutputFormat, writeOutputFile } from '../predict/output.js';
 import { type Predicted, predicted } from '../predict/predicted.js';
+import { taskOf } from '../tasks/index.js';
 import {
   addDeviceOptions,
   addReadingOptions,
@@ -13,6 +15,7 @@ import {
   deviceOptions,
   given,
   names,
+  number,
   positiveInteger,
   type ReadingArguments,
   readingOptions,
@@ -35,6 +38,7 @@ interface PredictArguments extends DeviceArguments, ReadingArguments, InputArgum
   output?: string;
   overwrite?: true;
   topK?: number;
+  threshold?: number;
   scores?: true;
   prefix: string;
   /** commander sets the positive of a `--no-` option. */
@@ -46,7 +50,9 @@ interface PredictArguments extends DeviceArguments, ReadingArguments, InputArgum
 export function predictCommand(program: Command): void {
   const command = program
     .command('predict')
-    .description('classify texts; writes a line of JSON a text: text, label, score, scores')
+    .description(
+      'classify texts; writes one JSON object per line: text, label, score, scores (by task also labels, or value)',
+    )
     .argument('[text...]', 'texts (default: stdin, one a line)')
     .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
     .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)')
@@ -71,6 +77,12 @@ export function predictCommand(program: Command): void {
     .option('--overwrite', 'replace --output where it is there')
     .addOption(positiveInteger('--top-k <n>', 'list the best n labels with their scores'))
     .option('--scores', "write every label's score")
+    .addOption(
+      number('--threshold <x>', 'multi-label: score above which a label is predicted (default: as tuned, or 0.5)', {
+        min: 0,
+        max: 1,
+      }),
+    )
     .option('--prefix <text>', 'what the names of new columns begin with, beside those of a file', 'predicted_')
     .option('--no-text', 'leave the texts out')
     .option('--quiet', 'nothing on stderr but errors')
@@ -99,6 +111,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
       signal,
       onProgress: downloadProgress(progress),
     });
+    expectTaskArguments(model, options);
     for (const note of model.notes) progress.note(`note: ${note}`);
     const count = { rows: 0 };
     const skipped = new SkippedRows();
@@ -111,7 +124,11 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
       onNote: (note) => progress.note(`note: ${note}`),
     });
     const kind = options.textKind === 'any' ? null : model.pairs;
-    const settings = { ...given({ maxLength: options.maxLength }), textKind: 'any' as const, signal };
+    const settings = {
+      ...given({ maxLength: options.maxLength, threshold: options.threshold }),
+      textKind: 'any' as const,
+      signal,
+    };
     const rows = predicted(ofOneKind(inputs, kind, advice), (batch) => model.predict(batch, settings));
     const pieces = linesOf(rows, format, count);
     if (output === undefined) for await (const piece of pieces) await writeResult(piece);
@@ -120,6 +137,21 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
     for (const note of skipped.notes) progress.note(`note: ${note}`);
     if (output !== undefined) progress.note(`wrote ${counted(count.rows, 'row')} to ${output}`);
   });
+}
+
+/** @throws BertuneError INVALID_OPTION for options that mean nothing to the model's task */
+function expectTaskArguments({ task }: TextClassifier, { topK, scores, threshold }: PredictArguments): void {
+  const odd = [
+    ...(topK !== undefined && task === 'regression' ? ['--top-k'] : []),
+    ...(scores !== undefined && task === 'regression' ? ['--scores'] : []),
+    ...(threshold !== undefined && task !== 'multi-label' ? ['--threshold'] : []),
+  ];
+  if (odd.length === 0) return;
+  const verb = odd.length === 1 ? 'means' : 'mean';
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `${odd.join(' and ')} ${verb} nothing to a model for ${taskOf(task).title}; leave it out`,
+  );
 }
 
 async function* linesOf(

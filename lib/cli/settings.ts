@@ -1,10 +1,10 @@
-import type { Method } from '../methods.js';
+import { definitionOf } from '../methods.js';
 import { formatCount, formatSetting } from '../report/format.js';
 import { rateWords, stepsWords } from '../report/plan-words.js';
 import { sourceWords } from '../run/experiment.js';
 import type { Run } from '../run/run.js';
 import type { TrainingPlan } from '../training/events.js';
-import type { TrainerSettings } from '../training/options.js';
+import { TRAINER_OPTIONS, type TrainerSettings } from '../training/options.js';
 
 /**
  * What a run is going to do, in lines: everything that was chosen, and the defaults that depend on method, model or
@@ -25,7 +25,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     ],
     ['data', `${sourceWords(run.experiment.data)}: ${splitWords.join(', ')}; ${plan.tokens} training tokens`],
     ['labels', `in the model's order: ${model.labels.join(', ')}`],
-    ['method', methodWords(settings.method)],
+    ['method', definitionOf(settings.method.kind).words(settings.method)],
     ['parameters', `${formatCount(plan.trainableParameters)} of ${formatCount(plan.totalParameters)} train`],
     ['device', `${model.device} ${model.precision}, ${model.threads} thread${model.threads === 1 ? '' : 's'}`],
     ['steps', stepsWords(planned)],
@@ -41,6 +41,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
       ? []
       : [['class weights', weightWords(model.labels, plan.classWeights)] satisfies [string, string]]),
     ['seed', String(settings.seed)],
+    ...otherRows(run),
     ...(settings.saveStrategy === 'no' ? [] : [['checkpoints', checkpointWords(settings)] satisfies [string, string]]),
     ...(plan.resumed === null
       ? []
@@ -53,6 +54,24 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
   ];
 }
 
+/** Options whose settings are told in other lines. */
+const TOLD = new Set<string>([
+  ...['method', 'learningRate', 'epochs', 'maxSteps', 'batchSize', 'gradientAccumulation', 'schedule', 'warmupSteps'],
+  ...['warmupRatio', 'classWeights', 'maxLength', 'seed', 'outputDirectory', 'saveStrategy', 'saveSteps'],
+  'saveTotalLimit',
+]);
+
+/** What else was chosen, each in a line. */
+function otherRows({ experiment: { options }, trainer: { settings } }: Run): [string, string][] {
+  return (Object.keys(TRAINER_OPTIONS) as (keyof typeof TRAINER_OPTIONS)[])
+    .filter((name) => !TOLD.has(name) && name in options)
+    .map((name) => {
+      const value = settings[name];
+      const words = name.replaceAll(/[A-Z]|[0-9]+/g, (part) => ` ${part.toLowerCase()}`);
+      return [words, typeof value === 'number' ? formatSetting(value) : String(value)];
+    });
+}
+
 function weightWords(labels: readonly string[], weights: readonly number[]): string {
   return labels.map((label, i) => `${label} ${formatSetting(Number(weights[i]!.toPrecision(4)))}`).join(', ');
 }
@@ -60,24 +79,4 @@ function weightWords(labels: readonly string[], weights: readonly number[]): str
 function checkpointWords({ saveStrategy, saveSteps, saveTotalLimit }: TrainerSettings): string {
   const when = saveStrategy === 'epoch' ? 'every epoch' : `every ${formatCount(saveSteps)} steps`;
   return saveTotalLimit === null ? when : `${when}, at most ${formatCount(saveTotalLimit)} kept`;
-}
-
-function methodWords(method: Method): string {
-  const head = (trains: boolean) => (trains ? 'head trained' : 'head frozen');
-  switch (method.kind) {
-    case 'full':
-      return method.freeze.length === 0 ? 'full' : `full, frozen: ${method.freeze.join(', ')}`;
-    case 'linear':
-      return `linear probing, dropout ${method.dropout}`;
-    case 'prefix':
-      return (
-        `prefix tuning, ${method.virtualTokens} virtual tokens, ` +
-        `${method.projection ? 'with' : 'without'} projection, ${head(method.trainHead)}`
-      );
-    case 'lora':
-      return (
-        `LoRA, rank ${method.rank}, alpha ${method.alpha}, dropout ${method.dropout}, ` +
-        `on ${method.targets.join(', ')}, ${head(method.trainHead)}`
-      );
-  }
 }

@@ -1,13 +1,12 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { modelOf } from '../classifier.js';
-import { methodName, methodTitle } from '../compare/methods.js';
 import { embeddedPath } from '../embedded.js';
 import { BertuneError } from '../errors.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { expectFilePlaces, withOutputDirectory, writeJson } from '../files/output.js';
 import { type FindOptions, isRemote, modelDirectory } from '../hub.js';
+import { definitionOf } from '../methods.js';
 import { saveModel as saveModelTo } from '../model/save.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
@@ -24,6 +23,7 @@ import { errorRecord, Run } from '../run/run.js';
 import { TRAINING_ROWS_FILE, writeTrainingRows } from '../run/training-rows.js';
 import { removeCheckpoints } from '../training/checkpoint/directories.js';
 import type { TrainResult } from '../training/events.js';
+import { TRAINER_OPTIONS } from '../training/options.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -40,24 +40,18 @@ import {
   continuesInOutput,
   expectResumable,
   resumeOf,
-  savingOptions,
 } from './checkpoint-arguments.js';
 import { downloadProgress } from './downloads.js';
 import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
 import { Progress } from './progress.js';
 import { required } from './required.js';
 import { type Saved, savedElsewhere, saveSomewhere } from './rescue.js';
+import { addRows, rowValues } from './rows.js';
 import { settingsLines } from './settings.js';
 import { interruptibly } from './signals.js';
 import { colorsFor, resultWidth, writeResult } from './terminal.js';
-import { addTrainingOptions, type TrainingArguments, trainerOptions } from './training-arguments.js';
 
-interface TrainArguments
-  extends DataArguments,
-    MethodArguments,
-    TrainingArguments,
-    CheckpointArguments,
-    DeviceArguments {
+interface TrainArguments extends DataArguments, MethodArguments, CheckpointArguments, DeviceArguments {
   model: string;
   base?: string;
   tensorboard?: string;
@@ -88,7 +82,7 @@ export function trainCommand(program: Command): void {
     .option('--base <model>', 'checkpoint under the adapter, where --model is one');
   addDataOptions(command, { training: true });
   addMethodOptions(command);
-  addTrainingOptions(command);
+  addRows(command, TRAINER_OPTIONS, 'Training');
   addCheckpointOptions(command);
   addDeviceOptions(command)
     .optionsGroup('Output:')
@@ -118,7 +112,7 @@ async function train(options: TrainArguments): Promise<void> {
       const experiment = await experimentOf(options, data, find);
       await withDirectoryLock(options.output, async (lock) => {
         await using run = await Run.open(experiment, signal);
-        modelOf(run.model).outputLock = lock;
+        run.model.outputLock = lock;
         if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
         const summary = await run.summary(signal);
         for (const line of [...summaryLines(summary), ...unmeasured(run.splits, options)]) progress.note(line);
@@ -141,8 +135,8 @@ async function train(options: TrainArguments): Promise<void> {
 
 /** Whether the weights under the adapter that is trained are not those of a base elsewhere. */
 function savesOwnBase({ experiment, model }: Run): boolean {
-  const { kind } = experiment.method ?? {};
-  return (kind === 'lora' || kind === 'prefix') && !modelOf(model).base.intact;
+  const { method } = experiment;
+  return method !== null && definitionOf(method.kind).adapter !== null && !model.base.intact;
 }
 
 async function experimentOf(options: TrainArguments, data: DataSource, find: FindOptions): Promise<Experiment> {
@@ -152,15 +146,17 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
     (await isRemote('model', model)) ? await modelDirectory(model, find) : model,
     find,
   );
+  const definition = definitionOf(method.kind);
   return {
-    name: methodName(method),
-    title: methodTitle(method),
+    name: definition.name(method),
+    title: definition.title(method),
     model: options.model,
     ...given({ adapter: options.adapter, base: options.base, tensorboard: options.tensorboard }),
     data,
     dataset: datasetOptions(options),
     method,
-    options: { ...trainerOptions(options), ...savingOptions(options) },
+    // A run that is stopped leaves a checkpoint, whatever the options about saving say.
+    options: { ...rowValues(TRAINER_OPTIONS, options), outputDirectory: options.output },
     where: deviceOptions(options),
   };
 }
@@ -241,7 +237,7 @@ async function carryOut(
 /** The model or adapter and its training state; where the directory cannot be written, elsewhere. */
 async function saveModel(run: Run, output: string, progress: Progress): Promise<Saved> {
   const saved = await saveSomewhere(output, async (directory) => {
-    await saveModelTo(modelOf(run.model), directory, { overwrite: directory === output });
+    await saveModelTo(run.model, directory, { overwrite: directory === output });
     await writeJson(join(directory, STATE_FILE), run.trainer.state);
     await writeTrainingRows(run.data, directory);
   });

@@ -150,12 +150,14 @@ function readDataFiles(value: unknown): CardConfig['files'] {
   return plain.length > 0 ? [{ split: 'train', patterns: plain }, ...files] : files;
 }
 
-/** The classes of each column that has any: `dtype: {class_label: {names: ...}}`, a list or a map of indices. */
+/** The classes of each column that has any: `dtype`, or of lists `sequence` or `list`: `{class_label: {names: ...}}`. */
 function readFeatures(features: unknown): Record<string, readonly string[]> {
   const columns: Record<string, readonly string[]> = Object.create(null);
   for (const feature of asList(features)) {
-    const { name, dtype } = asObject(feature);
-    const names = classNames(asObject(asObject(dtype).class_label).names);
+    const { name, dtype, sequence, list } = asObject(feature);
+    const names = [dtype, sequence, list]
+      .map((type) => classNames(asObject(asObject(type).class_label).names))
+      .find((each) => each !== undefined);
     if (typeof name === 'string' && names !== undefined) columns[name] = names;
   }
   return columns;

@@ -76,8 +76,10 @@ export interface TextColumns {
 
 /** The columns of a file that matter. */
 export interface Columns extends TextColumns {
-  /** undefined where a file may do without and does. */
+  /** undefined where a file may do without and does, or has a column for each label. */
   label: string | undefined;
+  /** A column for each label; undefined where one column has them. */
+  labels?: readonly string[] | undefined;
 }
 
 /**
@@ -100,19 +102,35 @@ export function chooseColumns(path: string, file: FileColumns, rows: Rows, optio
       const [text, label] = [two.text, two.label].map((name) => JSON.stringify(name));
       rows.notes.push(`${path} has two columns: ${text} was taken for the texts, ${label} for the labels.`);
     }
-    rows.columns = two ?? {
-      ...chooseTextColumns(path, file, options, options.labelColumn === undefined && !options.labelsOptional),
-      label: chooseLabelColumn(path, file, options),
-    };
+    rows.columns =
+      two ?? (options.labelColumns ? chooseWithSeveral(path, file, options) : chooseWithOne(path, file, options));
     return rows.columns;
   }
   const there = [...file.names, ...file.nested];
-  const missing = [first.text, first.pair, first.label].find((name) => name !== undefined && !there.includes(name));
+  const needed = [first.text, first.pair, first.label, ...(first.labels ?? [])];
+  const missing = needed.find((name) => name !== undefined && !there.includes(name));
   if (missing === undefined) return first;
   throw new BertuneError(
     'INVALID_DATA',
     `Expected the column ${missing} in ${path}, as in ${rows.sources[0]}, but its columns are ${list(file)}`,
   );
+}
+
+function chooseWithOne(path: string, file: FileColumns, options: ReadOptions): Columns {
+  return {
+    ...chooseTextColumns(path, file, options, options.labelColumn === undefined && !options.labelsOptional),
+    label: chooseLabelColumn(path, file, options),
+  };
+}
+
+/** Columns of texts beside a column for each label. */
+function chooseWithSeveral(path: string, file: FileColumns, options: ReadOptions): Columns {
+  const wanted = options.labelColumns!;
+  const isMissing = !wanted.some((name) => [...file.names, ...file.nested].includes(name));
+  const labels =
+    options.labelsOptional && isMissing ? undefined : wanted.map((name) => find(path, file, 'labels', name, []));
+  const others = { ...file, names: file.names.filter((name) => !wanted.includes(name)) };
+  return { ...chooseTextColumns(path, others, options), label: undefined, labels };
 }
 
 /**
@@ -146,7 +164,8 @@ export function chooseTextColumns(
 function chooseOfTwo(file: FileColumns, options: ReadOptions): Columns | undefined {
   const { names, nested, sample } = file;
   const plain = names.filter((name) => name !== '');
-  if (plain.length !== 2 || nested.length > 0 || options.textPairColumn !== undefined) return undefined;
+  if (plain.length !== 2 || nested.length > 0) return undefined;
+  if (options.textPairColumn !== undefined || options.labelColumns !== undefined) return undefined;
   const text = options.textColumn ?? usualColumn(plain, TEXT_COLUMNS);
   const label = options.labelColumn ?? usualColumn(plain, LABEL_COLUMNS);
   const beside = (column: string) => {
@@ -214,13 +233,13 @@ function usualColumn(columns: readonly string[], usual: readonly string[]): stri
 function find(
   path: string,
   file: FileColumns,
-  role: 'text' | 'textPair' | 'label',
+  role: 'text' | 'textPair' | 'label' | 'labels',
   wanted: string | undefined,
   usual: readonly string[],
   needsLabel = false,
 ): string {
   const { names, nested } = file;
-  const flag = option(`${role}Column`);
+  const flag = option(role === 'labels' ? 'labelColumns' : `${role}Column`);
   const column = wanted ?? usualColumn(names, usual);
   if (column === undefined) {
     const some = usual.slice(0, LISTED_NAMES).join(', ');

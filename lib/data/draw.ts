@@ -1,6 +1,7 @@
 import { randomOrder } from '../order.js';
 import { PIECES, type Slices } from '../time-slice.js';
 import { groupByText } from './same-texts.js';
+import { oneStratum, strataOf } from './strata.js';
 import type { Split } from './types.js';
 
 /** Which rows are drawn. */
@@ -8,7 +9,7 @@ export interface DrawOptions {
   /** The share of all rows that each part gets, 0 to 1. */
   readonly fractions: readonly number[];
   readonly seed: number;
-  /** Whether every class gives the same share. */
+  /** Whether every class, label or range of values gives the same share. */
   readonly stratify: boolean;
 }
 
@@ -16,7 +17,8 @@ export interface DrawOptions {
 const LARGE = 0.1;
 
 /**
- * Draws parts of a split in a seeded random order, the same on every machine and whatever the order of the labels.
+ * Draws parts of a split in a seeded random order, the same on every machine and whatever the order of the labels. Of several
+ * labels a row's class is the rarest; of values, the tenth of the rows that they are in.
  *
  * Rows of the same text, but for case and spaces, go to the same part. Every class gives its share and keeps at least one
  * row. Shares are rounded so that the sum is that of all rows: by the largest remainder, and a class gives one row before
@@ -25,13 +27,13 @@ const LARGE = 0.1;
  * @returns the part of each row (N): 1 for the first fraction, 2 for the second, ...; 0 for those that stay
  */
 export function* drawParts(split: Split, { fractions, seed, stratify }: DrawOptions): Slices<Uint8Array> {
-  const { texts, labelNames } = split;
-  const labels = stratify ? split.labels : new Int32Array(texts.length);
+  const { texts } = split;
+  const { strata: labels, names } = stratify ? strataOf(split) : oneStratum(split);
   const { group, count } = yield* groupByText(split);
   const part = new Uint8Array(texts.length);
   const rowsOf = yield* rowsOfGroups(group, count);
-  const classes = yield* groupsByClass(randomOrder(seed, texts.length), group, labels, labelNames);
-  const left = countLabels(labels, labelNames.length);
+  const classes = yield* groupsByClass(randomOrder(seed, texts.length), group, labels, names);
+  const left = countOf(labels, names.length);
 
   /** Takes a group, unless it is the last of a class. */
   const take = (rows: Int32Array, mark: number): boolean => {
@@ -169,8 +171,8 @@ function* groupsByClass(
   return classes.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** How often each label occurs. */
-export function countLabels(labels: Int32Array, classes: number): Int32Array {
+/** How often each class occurs. */
+function countOf(labels: Int32Array, classes: number): Int32Array {
   const counts = new Int32Array(classes);
   for (const label of labels) counts[label]! += 1;
   return counts;

@@ -1,4 +1,5 @@
 import { expectObject, expectSeed, invalidOption } from '../options.js';
+import { type LabelKind, taskOf } from '../tasks/index.js';
 import type { Slices } from '../time-slice.js';
 import { DEFAULT_SEED, drawSplits } from './fractions.js';
 import { counted } from './quality/finding.js';
@@ -9,6 +10,9 @@ const SHARE = 0.1;
 
 /** Of fewer training rows a tenth measures nothing. */
 const FEWEST_ROWS = 20;
+
+/** What gives each split the same share, in words. */
+const BY: Readonly<Record<LabelKind, string>> = { class: 'by class', classes: 'by label', values: 'by value' };
 
 /** @throws BertuneError INVALID_OPTION unless `value` says whether and how rows are held out */
 export function expectHoldout(value: unknown): boolean | HoldoutOptions {
@@ -42,7 +46,7 @@ export function* holdOut(data: TextDataset, { seed = DEFAULT_SEED }: HoldoutOpti
       ? []
       : [
           `held out of the ${counted(rows)} training rows: ` +
-            `${made.map((name) => `${counted(divided[name]!.texts.length)} for ${name}`).join(', ')} (by class, seed ${seed})`,
+            `${made.map((name) => `${counted(divided[name]!.texts.length)} for ${name}`).join(', ')} (${BY[taskOf(data.task).labels]}, seed ${seed})`,
         ]),
     ...(none.length === 0
       ? []

@@ -1,6 +1,7 @@
 import { BertuneError } from '../errors.js';
 import { areNumbers, isIndex, likelyLabels, listLabels, matchLabels } from '../labels.js';
 import { option } from '../option-names.js';
+import { taskOf } from '../tasks/index.js';
 import { isInteger, isNumber, type Rows } from './rows.js';
 import type { Split } from './types.js';
 
@@ -13,10 +14,10 @@ export function impliedClasses(splits: readonly Rows[]): string[] {
   return distinct.every(isNumber) ? distinct.sort((a, b) => Number(a) - Number(b)) : distinct.sort();
 }
 
-/** The classes of the rows of every split. */
+/** The classes of the labels of every split. */
 export interface LabelIndices {
-  /** Of each split (N). */
-  indices: Int32Array[];
+  /** Of each split, the class of each of its distinct names. */
+  tables: Int32Array[];
   /** How labels were read where that is not plain, in sentences. */
   notes: string[];
 }
@@ -54,13 +55,12 @@ export function labelIndices(
     const advice = counts === classes.every(isInteger) ? likelyLabels([label], classes) : writtenInTwoWays();
     throw unknownLabel(label, place, `one of ${listLabels(classes)}${advice}`);
   };
-  const indices = splits.map((split) => {
-    const table = split.names.map((label, i) => indexOf(label, split.areIntegers[i]!, split.places[i]!));
-    return split.labels.map((label) => table[label]!);
-  });
+  const tables = splits.map(({ names, areIntegers, places }) =>
+    Int32Array.from(names, (label, i) => indexOf(label, areIntegers[i]!, places[i]!)),
+  );
   const read = integers.map((label) => `${label} is ${JSON.stringify(classes[Number(label)])}`);
   return {
-    indices,
+    tables,
     notes: areIndices ? [`The labels are integers without names: ${listLabels(read)}.`, ...notes] : notes,
   };
 }
@@ -81,29 +81,82 @@ export interface AlignedSplit {
 }
 
 /**
- * A split with its labels as indices of a model's classes, matched by name.
+ * A split with its labels in the order of a model's, matched by name. In regression, values whose names are others are taken
+ * in their own order.
  *
  * @param name of the split, for messages about one that has none of its own
  * @param classes the model's
- * @throws BertuneError INVALID_DATA where examples have labels that the model does not, naming them
+ * @throws BertuneError INVALID_DATA where examples have labels that the model does not, naming them; in regression, another
+ *   number of values
  */
 export function alignSplit(name: string, split: Split, classes: readonly string[]): AlignedSplit {
+  const kind = taskOf(split.task).labels;
+  if (kind === 'values') return alignValues(name, split, classes);
   const { labels, labelNames } = split;
   const { rows, notes } = matchLabels(labelNames, classes);
-  const occurring = new Set(labels);
-  const missing = labelNames.filter((_, label) => rows[label] === undefined && occurring.has(label));
+  const counts = labelCounts(split);
+  const missing = labelNames.filter((_, label) => rows[label] === undefined && counts[label]! > 0);
   if (missing.length > 0) {
-    const isNamed = typeof split.name === 'string' && typeof split.source === 'string';
-    const where = isNamed ? `the ${split.name} split (${split.source})` : name;
     throw new BertuneError(
       'INVALID_DATA',
-      `The model has no class for the labels ${listLabels(missing)} of ${where}; its classes are ${listLabels(classes)}` +
-        `${likelyLabels(missing, classes)}${adviceOn(missing, classes)}`,
+      `The model has no class for the labels ${listLabels(missing)} of ${splitWords(name, split)}; its classes are ` +
+        `${listLabels(classes)}${likelyLabels(missing, classes)}${adviceOn(missing, classes)}`,
     );
   }
   const isSame = labelNames.every((_, label) => rows[label] === label);
-  const aligned = isSame ? labels : labels.map((label) => rows[label]!);
+  const isWhole = kind === 'class' || labelNames.length === classes.length;
+  if (isSame && isWhole) return { split: { ...split, labelNames: classes }, notes };
+  const aligned =
+    kind === 'class'
+      ? labels.map((label) => rows[label]!)
+      : moveColumns(labels, rows, labelNames.length, classes.length);
   return { split: { ...split, labels: aligned, labelNames: classes }, notes };
+}
+
+function alignValues(name: string, split: Split, names: readonly string[]): AlignedSplit {
+  const { labels, labelNames } = split;
+  if (labelNames.length !== names.length) {
+    throw new BertuneError(
+      'INVALID_DATA',
+      `Expected ${names.length} value${names.length === 1 ? '' : 's'} a row (${listLabels(names)}) in ` +
+        `${splitWords(name, split)} but found ${labelNames.length} (${listLabels(labelNames)})`,
+    );
+  }
+  const { rows } = matchLabels(labelNames, names);
+  const isSame = rows.includes(undefined) || rows.every((row, label) => row === label);
+  const aligned = isSame ? labels : moveColumns(labels, rows, names.length, names.length);
+  return { split: { ...split, labels: aligned, labelNames: names }, notes: [] };
+}
+
+/** Values (N, from) with each column where it belongs (N, to); columns without a place are left out. */
+function moveColumns(
+  values: Int32Array | Float32Array,
+  places: readonly (number | undefined)[],
+  from: number,
+  to: number,
+): Float32Array {
+  const rows = values.length / from;
+  const moved = new Float32Array(rows * to);
+  for (const [column, place] of places.entries()) {
+    if (place === undefined) continue;
+    for (let row = 0; row < rows; row++) moved[row * to + place] = values[row * from + column]!;
+  }
+  return moved;
+}
+
+/** How often each label occurs in a split (NC); in regression, every value counts. */
+export function labelCounts({ task, labels, labelNames }: Pick<Split, 'task' | 'labels' | 'labelNames'>): Int32Array {
+  const counts = new Int32Array(labelNames.length);
+  const kind = taskOf(task).labels;
+  if (kind === 'class') for (const label of labels) counts[label]! += 1;
+  if (kind === 'classes') for (let i = 0; i < labels.length; i++) counts[i % counts.length]! += labels[i]!;
+  if (kind === 'values') counts.fill(labels.length / counts.length);
+  return counts;
+}
+
+function splitWords(name: string, split: Split): string {
+  const isNamed = typeof split.name === 'string' && typeof split.source === 'string';
+  return isNamed ? `the ${split.name} split (${split.source})` : name;
 }
 
 /** What to do about labels that are no classes of the model. */

@@ -303,14 +303,24 @@ async function readValues(
   throw invalid(`Expected ${rowEnd - rowStart} values of ${column} in ${path} but found ${values.length}`);
 }
 
+/** A column as `datasets` describes it. */
+interface Feature {
+  readonly _type?: string;
+  readonly names?: unknown;
+  /** Of the items of a list. */
+  readonly feature?: Feature;
+}
+
 /** Names of a column's classes, where the file was written by Hugging Face's `datasets`. */
 function featureClassNames({ key_value_metadata }: FileMetaData, column: string): readonly string[] | undefined {
   const text = key_value_metadata?.find(({ key }) => key === 'huggingface')?.value;
   if (text === undefined) return undefined;
   try {
-    const { info } = JSON.parse(text) as { info?: { features?: Record<string, { _type?: string; names?: unknown }> } };
-    const feature = info?.features?.[column];
-    return feature?._type === 'ClassLabel' ? classNames(feature.names) : undefined;
+    const { info } = JSON.parse(text) as { info?: { features?: Record<string, Feature> } };
+    const feature: Feature | readonly Feature[] | undefined = info?.features?.[column];
+    // A list is written as a feature around another, or by older versions as an array of it.
+    const inner = Array.isArray(feature) ? feature[0] : (feature?.feature ?? feature);
+    return inner?._type === 'ClassLabel' ? classNames(inner.names) : undefined;
   } catch {
     // Metadata that others wrote under this key say nothing about classes.
     return undefined;

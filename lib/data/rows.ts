@@ -9,6 +9,9 @@ export const skippingAdvice = () => `leave such rows out with ${option('skipInva
 /** The label of a row that has none. */
 const NONE = -1;
 
+/** A row's label as it is written: a name, a list of them, or null for none. */
+export type WrittenLabel = string | readonly string[] | null;
+
 /** The rows of a split as they are read, with their labels as written. */
 export class Rows {
   readonly texts: string[] = [];
@@ -20,6 +23,12 @@ export class Rows {
   readonly areIntegers: boolean[] = [];
   /** Where each of `names` appeared first, in words. */
   readonly places: string[] = [];
+  /** Whether rows have lists of labels; undefined before the first label. */
+  areLists: boolean | undefined;
+  /** The distinct lists of labels of each file, in order of appearance: indices into `names`. */
+  readonly lists: Int32Array[] = [];
+  /** Where each of `lists` appeared first, in words. */
+  readonly listPlaces: string[] = [];
   /** The files the rows come from. */
   readonly sources: string[] = [];
   /** The columns of the files; undefined before the first, and of rows in memory. */
@@ -40,6 +49,8 @@ export class Rows {
   private indices = new Int32Array(1024);
   /** Of the present file: labels as written, with their index. */
   private readonly known = new Map<string, number>();
+  /** Of the present file: lists, as indices with commas between them, with their index. */
+  private readonly knownLists = new Map<string, number>();
   /** Of the present file: how many rows and names came before it. */
   private start = { rows: 0, names: 0 };
 
@@ -51,13 +62,14 @@ export class Rows {
     return this.sources.join(', ');
   }
 
-  /** The label of each row, an index into `names`; −1 for a row without one (N). */
+  /** The label of each row, an index into `names`, or into `lists` where labels are lists; −1 for a row without one (N). */
   get labels(): Int32Array {
     return this.indices.subarray(0, this.texts.length);
   }
 
   /** Whether no row has a label: what is written is nothing, or −1, which Hugging Face puts in its place. */
   get isUnlabelled(): boolean {
+    if (this.unlabelled === this.texts.length) return true;
     return this.names.every((name, i) => name === '-1' && this.areIntegers[i]);
   }
 
@@ -67,18 +79,18 @@ export class Rows {
     this.unit = unit;
     this.start = { rows: this.texts.length, names: this.names.length };
     this.known.clear();
+    this.knownLists.clear();
     this.classNames = undefined;
   }
 
   /**
-   * Appends a row. Spaces around the label do not count.
+   * Appends a row. Spaces around labels do not count.
    *
-   * @param label null or nothing but spaces: none
+   * @param label null or nothing but spaces: none; an empty list is a label like any other
    * @param place line, row or index, for messages
    * @param pair the second text, in a file of pairs
    */
-  add(text: string, label: string | null, place: number, pair?: string): void {
-    const name = label?.trim() ?? '';
+  add(text: string, label: WrittenLabel, place: number, pair?: string): void {
     const row = this.texts.push(text) - 1;
     if (pair !== undefined) this.pairs.push(pair);
     if (row === this.indices.length) {
@@ -86,18 +98,37 @@ export class Rows {
       larger.set(this.indices);
       this.indices = larger;
     }
-    if (name === '') {
+    if (label === null || (typeof label === 'string' && label.trim() === '')) {
       if (this.unlabelled++ === 0) this.firstUnlabelled = this.placeOf(place);
       this.indices[row] = NONE;
       return;
     }
+    this.areLists ??= typeof label !== 'string';
+    this.indices[row] = typeof label === 'string' ? this.indexOf(label, place) : this.listIndexOf(label, place);
+  }
+
+  /** The index of a label among the names, to which it is added where it is new. */
+  indexOf(label: string, place: number): number {
+    const name = label.trim();
     let index = this.known.get(name);
     if (index === undefined) {
       index = this.names.push(name) - 1;
       this.known.set(name, index);
       this.places.push(this.placeOf(place));
     }
-    this.indices[row] = index;
+    return index;
+  }
+
+  private listIndexOf(labels: readonly string[], place: number): number {
+    const list = labels.map((label) => this.indexOf(label, place));
+    const key = list.join();
+    let index = this.knownLists.get(key);
+    if (index === undefined) {
+      index = this.lists.push(Int32Array.from(list)) - 1;
+      this.knownLists.set(key, index);
+      this.listPlaces.push(this.placeOf(place));
+    }
+    return index;
   }
 
   /** Counts a row that is left out, for the reason that is given. */
@@ -127,10 +158,12 @@ export class Rows {
    *
    * @param card the classes that the data set's card names, which go before the file's own, as in `datasets`
    * @param options.skipInvalid whether rows without a label are left out where others have one
+   * @param options.asWritten whether labels are names or values as they are written, and integers count no classes. Defaults to
+   *   false
    * @throws BertuneError INVALID_DATA: no rows; some labelled and some not; an integer that counts no class; names after
    *   files of integers, or the reverse
    */
-  end(card?: readonly string[], { skipInvalid = false } = {}): void {
+  end(card?: readonly string[], { skipInvalid = false, asWritten = false } = {}): void {
     const source = this.sources.at(-1)!;
     if (this.texts.length === this.start.rows) {
       const { count, reasons } = this.skippedRows();
@@ -147,15 +180,16 @@ export class Rows {
         );
       }
     }
-    this.shortenNumbers();
+    if (!asWritten) this.shortenNumbers();
     const written = this.names.slice(this.start.names);
     const integers = written.every(isInteger);
     const classes = this.chooseClasses(card);
     this.classes ??= classes;
-    const counted = integers && classes && !areNumbers(classes) && written.some((label) => label !== '-1');
+    const counted =
+      !asWritten && integers && classes && !areNumbers(classes) && written.some((label) => label !== '-1');
     if (counted) this.nameIntegers(written, classes);
-    else this.expectSameKind(written);
-    for (const _ of written) this.areIntegers.push(integers && !counted);
+    else if (!asWritten) this.expectSameKind(written);
+    for (const _ of written) this.areIntegers.push(integers && !counted && !asWritten);
   }
 
   private dropUnlabelled(): void {
@@ -257,6 +291,11 @@ const SHORT_NUMBER = /^-?\d{1,15}(\.0+|\.\d*[1-9])?$/;
 /** Whether a label is a number. */
 export function isNumber(label: string): boolean {
   return /^-?\d{1,15}(\.\d+)?$/.test(label);
+}
+
+/** Whether a label is a number in any of the ways in which one is written. */
+export function isReal(label: string): boolean {
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(label);
 }
 
 const KINDS = { integers: isInteger, names: (label: string) => !isInteger(label) };

@@ -8,12 +8,12 @@ import {
   isArray,
   isString,
 } from '../options.js';
+import { type TaskKind, taskOf } from '../tasks/index.js';
 import { inSlices } from '../time-slice.js';
 import { isTokenizer, type Tokenizer } from '../tokenizer.js';
-import { expectSplit } from '../training/evaluation.js';
-import { countLabels } from './draw.js';
-import { alignSplit } from './labels.js';
+import { alignSplit, labelCounts } from './labels.js';
 import { type Finding, findingsOf } from './quality.js';
+import { expectSplit } from './split.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from './types.js';
 
 export type { Finding, FindingKind } from './quality.js';
@@ -28,7 +28,7 @@ export interface SummaryOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** How often a class occurs in a split. */
+/** How often a label occurs in a split. */
 export interface LabelShare {
   readonly label: string;
   readonly count: number;
@@ -50,16 +50,32 @@ export interface TokenLengths {
   readonly sample: number;
 }
 
+/** The values of a split, in regression. */
+export interface ValueSummary {
+  /** Of its column. */
+  readonly name: string;
+  readonly min: number;
+  readonly mean: number;
+  readonly max: number;
+  /** The standard deviation, of the population. */
+  readonly std: number;
+}
+
 /** What is in a split. */
 export interface SplitSummary {
   readonly rows: number;
   readonly pairs: boolean;
+  /** Empty in regression. */
   readonly labels: readonly LabelShare[];
+  /** In regression alone. */
+  readonly values?: readonly ValueSummary[];
   readonly tokens?: TokenLengths;
 }
 
 /** What is in a data set. */
 export interface DatasetSummary {
+  /** What the labels are for. */
+  readonly task: TaskKind;
   readonly splits: Readonly<Partial<Record<SplitName, SplitSummary>>>;
   /** What is worth a second look before the data are trained on. */
   readonly findings: readonly Finding[];
@@ -91,30 +107,45 @@ export async function summarize(data: TextDataset, options: SummaryOptions = {})
     splits[name] = {
       rows: split.texts.length,
       pairs: split.pairs !== undefined,
-      labels: labelShares(split.labels, own.labels),
+      ...(taskOf(own.task).labels === 'values'
+        ? { labels: [], values: valueSummaries(split) }
+        : { labels: labelShares(split) }),
       ...(tokenizer && { tokens: await tokenLengths(split, tokenizer, maxLength, signal) }),
     };
   }
-  return { splits, findings: await inSlices(findingsOf(own), signal), notes: own.notes ?? [] };
+  return { task: own.task, splits, findings: await inSlices(findingsOf(own), signal), notes: own.notes ?? [] };
 }
 
 /** A copy of a data set that a caller passes. */
 function expectDataset(value: unknown): TextDataset {
-  const allowed = ['labels', 'notes', 'heldOut', ...SPLIT_NAMES];
-  const { labels, notes, heldOut: _, ...splits } = expectObject('data', value, allowed);
+  const allowed = ['task', 'labels', 'notes', 'heldOut', ...SPLIT_NAMES];
+  const { task: _task, labels, notes, heldOut: _, ...splits } = expectObject('data', value, allowed);
   const names = expectNames('data.labels', labels);
   const { items, odd } = isArray(notes ?? []) ? copyArray((notes ?? []) as unknown[], isString) : { items: [], odd: 0 };
   if (odd >= 0) throw invalidOption('data.notes', 'an array of strings', notes);
   const checked = Object.entries(splits).map(([name, split]) => {
     const path = `data.${name}`;
-    return [name, alignSplit(path, expectSplit(path, split), names).split];
+    return [name, alignSplit(path, expectSplit(path, split), names).split] as const;
   });
-  return { labels: names, notes: items, ...Object.fromEntries(checked) };
+  const task = checked[0]?.[1].task ?? 'single-label';
+  return { task, labels: names, notes: items, ...Object.fromEntries(checked) };
 }
 
-function labelShares(labels: Int32Array, names: readonly string[]): LabelShare[] {
-  const counts = countLabels(labels, names.length);
-  return names.map((label, i) => ({ label, count: counts[i]!, share: counts[i]! / labels.length }));
+function labelShares(split: Split): LabelShare[] {
+  const counts = labelCounts(split);
+  const rows = split.texts.length;
+  return split.labelNames.map((label, i) => ({ label, count: counts[i]!, share: counts[i]! / rows }));
+}
+
+function valueSummaries({ labels, labelNames }: Split): ValueSummary[] {
+  return labelNames.map((name, column) => {
+    const values = Array.from(labels).filter((_, i) => i % labelNames.length === column);
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
+    const min = values.reduce((least, value) => Math.min(least, value));
+    const max = values.reduce((most, value) => Math.max(most, value));
+    return { name, min, mean, max, std: Math.sqrt(variance) };
+  });
 }
 
 async function tokenLengths(

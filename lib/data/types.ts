@@ -1,6 +1,7 @@
 import type { HubProgress } from '../hub.js';
+import type { TaskKind } from '../tasks/index.js';
 
-/** Texts with their classes: one part of a data set. */
+/** Texts with their labels: one part of a data set. */
 export interface Split {
   /** `train`, `validation` or `test`. */
   readonly name: string;
@@ -8,9 +9,14 @@ export interface Split {
   readonly texts: readonly string[];
   /** The second text of each pair (N); absent for single texts. */
   readonly pairs?: readonly string[];
-  /** The class of each text (N), an index into `labelNames`. */
-  readonly labels: Int32Array;
-  /** The names of the classes (NC). A model's classes are matched with them by name. */
+  /** What the labels are for. */
+  readonly task: TaskKind;
+  /**
+   * Single-label: the class of each text (N), an index into `labelNames`, as Int32Array. Otherwise as Float32Array (N, NC),
+   * row-major: in multi-label 1 for each label of a text and 0 for the others, in regression its values.
+   */
+  readonly labels: Int32Array | Float32Array;
+  /** The names of the labels (NC); in regression those of the values' columns. A model's labels are matched by name. */
   readonly labelNames: readonly string[];
   /** The files the texts came from, for messages. */
   readonly source: string;
@@ -18,7 +24,9 @@ export interface Split {
 
 /** A data set for text classification: one list of classes and up to three splits that share it. */
 export interface TextDataset {
-  /** The names of the classes (NC), in the order of their indices. */
+  /** What the labels are for. */
+  readonly task: TaskKind;
+  /** The names of the labels (NC), in the order of their indices. */
   readonly labels: readonly string[];
   readonly train?: Split;
   readonly validation?: Split;
@@ -38,7 +46,7 @@ export interface HeldOut {
   readonly fractions: Readonly<Partial<Record<HeldOutName, number>>>;
   /** Of the draw. */
   readonly seed: number;
-  /** Whether every class gave the same share. */
+  /** Whether every class, label or range of values gave the same share. */
   readonly stratified: boolean;
   /** Rows of the splits that were made, and of what stayed in `train`. */
   readonly rows: Readonly<Partial<Record<SplitName, number>>>;
@@ -73,6 +81,19 @@ export interface DatasetOptions {
   textPairColumn?: string | undefined;
   /** The column of the labels. Defaults to the first of `label`, `labels`, `label_name`, ... that is there. */
   labelColumn?: string | undefined;
+  /**
+   * A column for each label, instead of `labelColumn`: the columns' names are the labels, their values 0 or 1, true or
+   * false. With `task: 'regression'`, a column for each value. Defaults to none.
+   */
+  labelColumns?: readonly string[] | undefined;
+  /** What separates several labels in a text, e.g. `|` in `joy|anger`; nothing is no label. Defaults to none. */
+  labelSeparator?: string | undefined;
+  /**
+   * What the labels are for. Defaults to what the data say: 'multi-label' for lists of labels, for `labelColumns` and for
+   * `labelSeparator`; 'regression' for numbers of which some are not integers; otherwise 'single-label'. Integers are
+   * classes unless 'regression' is asked for.
+   */
+  task?: TaskKind | undefined;
   /**
    * The encoding of files of text, as WHATWG's standard names it, e.g. `windows-1252`. A byte order mark goes before it.
    * Defaults to UTF-8.
@@ -126,7 +147,10 @@ export interface SplitOptions {
   test?: number | undefined;
   /** Which rows are drawn: the same seed, 0 to 2^32 − 1, draws the same rows. Defaults to 42. */
   seed?: number | undefined;
-  /** Whether every class gives the same share. The last row of a class stays in training. Defaults to true. */
+  /**
+   * Whether every class gives the same share; of several labels the rarest counts, of values the tenth of the rows that they
+   * are in. The last row of a class stays in training. Defaults to true.
+   */
   stratify?: boolean | undefined;
 }
 
@@ -142,6 +166,9 @@ export interface ReadOptions
     DatasetOptions,
     | 'textColumn'
     | 'labelColumn'
+    | 'labelColumns'
+    | 'labelSeparator'
+    | 'task'
     | 'textPairColumn'
     | 'encoding'
     | 'header'
@@ -152,4 +179,6 @@ export interface ReadOptions
   > {
   /** Whether a file without a column of labels will do. */
   labelsOptional?: boolean;
+  /** Why the task is what it is, where the caller of the command did not say so himself, e.g. "the model's problem_type is ...". */
+  taskReason?: string;
 }

@@ -1,6 +1,10 @@
 import { type AdapterHead, adapterHead } from '../adapter/head.js';
-import { type Adapter, checkAdapter, readAdapter, resolveTargetModules } from '../adapter.js';
-import { arrangeHead, checkProblemType, type Head } from '../checkpoint/head.js';
+import { type Adapter, fitAdapter, formatOf, readAdapter } from '../adapter.js';
+import type { ModelConfig } from '../architectures/index.js';
+import { headRows } from '../architectures/rows.js';
+import type { ParameterRow } from '../architectures/table.js';
+import { arrangeHead, type Head, outputName, taskOfConfig } from '../checkpoint/head.js';
+import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
@@ -8,9 +12,8 @@ import { areNumbers } from '../labels.js';
 import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.js';
 import { copyArray, invalidOption, isArray, nearest, shorten } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import type { TaskKind } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
-import type { Model } from './model.js';
-import { PROMPT_EMBEDDINGS } from './names.js';
 import { DTYPES, type Session } from './session.js';
 
 /** What is worth knowing about an adapter beside a model. */
@@ -22,6 +25,10 @@ export interface AdapterInfo {
   labels: readonly string[];
   /** Whether it was trained on pairs of texts; null where its file does not say. */
   pairs: boolean | null;
+  /** What its labels are for. */
+  task: TaskKind;
+  /** Scores above which a label is predicted, by its name, as they were tuned; null: none was. */
+  thresholds: Readonly<Record<string, number>> | null;
   /** P, virtual tokens of a prefix; 0 for LoRA. */
   virtualTokens: number;
   /** Of its weights, as its file holds them. */
@@ -63,9 +70,11 @@ export class NamedAdapters {
   }
 
   get list(): AdapterInfo[] {
-    return [...this.#byName.values()].map(({ name, kind, labels, pairs, virtualTokens, bytes, notes }) => {
-      return { name, kind, labels, pairs, virtualTokens, bytes, notes };
-    });
+    return [...this.#byName.values()].map(
+      ({ session: _session, handle: _handle, users: _users, unused: _unused, ...info }) => {
+        return info;
+      },
+    );
   }
 
   /**
@@ -149,60 +158,63 @@ export class NamedAdapters {
  *
  * @param labels names of its classes, in the order to have them in. Defaults to the adapter's own, else those of the base
  *   in the order of its file where there are as many, else LABEL_0, LABEL_1, ...
- * @throws BertuneError as readAdapter and checkAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
+ * @throws BertuneError as readAdapter and fitAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
  */
 export async function readForModel(
-  model: Model,
+  model: TextClassifier,
   directory: string,
   labels: readonly string[] | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ReadAdapter> {
   throwIfAborted(signal);
   const found = await modelDirectory(directory, signal ? { signal } : {});
-  const adapter = await readSettled(found, () => readAdapter(found));
-  checkAdapter(adapter, model.config);
-  checkProblemType(model.config, model.base.name);
+  const adapter = fitAdapter(await readSettled(found, () => readAdapter(found)), model.config);
+  const baseTask = taskOfConfig(model.config, model.base.name);
   throwIfAborted(signal);
   const adapterOwn = adapterHead(adapter, model.base.labels);
   const own = adapterOwn ?? (await modelHead(model, directory));
   throwIfAborted(signal);
   const head = labels ? arrangeHead(own, labels) : { ...own, notes: [] };
-  const tensors = [...tensorsOf(adapter, head)];
+  const { lora, prefix, rows } = formatOf(adapter).beside(adapter, model.config);
+  const tensors = [...tensorsOf(adapter, head, rows, model.config)];
   return {
     info: {
       kind: adapter.kind,
       labels: head.labels,
       pairs: adapterOwn ? (adapter.pairs ?? null) : model.pairs,
-      virtualTokens: adapter.kind === 'prefix' ? adapter.virtualTokens : 0,
+      task: adapterOwn ? (adapter.task ?? baseTask ?? 'single-label') : model.task,
+      thresholds: adapterOwn ? (adapter.thresholds ?? null) : model.thresholds,
+      virtualTokens: prefix?.virtualTokens ?? 0,
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
       notes: [...own.notes, ...head.notes],
     },
-    config: configOf(adapter, model.config.layers, head.labels.length),
+    config: { labels: head.labels.length, lora, prefix },
     tensors,
   };
 }
 
-function configOf(adapter: Adapter, layers: number, labels: number): NativeAdapterConfig {
-  if (adapter.kind === 'prefix') return { labels, lora: null, prefix: { virtualTokens: adapter.virtualTokens } };
-  const modules = resolveTargetModules(adapter.targetModules, layers);
-  return { labels, lora: { modules, rank: adapter.rank, scaling: adapter.alpha / adapter.rank }, prefix: null };
+function* tensorsOf(
+  adapter: Adapter,
+  head: Head,
+  rows: readonly ParameterRow[],
+  config: ModelConfig,
+): Generator<NativeTensor> {
+  for (const row of headRows(config, 'classifier', head.labels.length)) {
+    yield nativeTensor(row, head.tensors.get(row.name)!);
+  }
+  const { tensorOf } = formatOf(adapter);
+  for (const row of rows) yield nativeTensor(row, tensorOf(adapter, row)!);
 }
 
-function* tensorsOf(adapter: Adapter, head: Head): Generator<NativeTensor> {
-  const tensors = new Map([...adapter.tensors, ...head.tensors]);
-  for (const [name, tensor] of tensors) yield nativeTensor(name, tensor);
-  if (adapter.kind === 'prefix') yield nativeTensor(PROMPT_EMBEDDINGS, adapter.promptEmbeddings);
-}
-
-function nativeTensor(name: string, { dtype, data }: Tensor): NativeTensor {
+function nativeTensor({ name, role, layer, part }: ParameterRow, { dtype, data }: Tensor): NativeTensor {
   if (!DTYPES.includes(dtype)) {
     throw new BertuneError('CHECKPOINT_INVALID', `Expected ${name} in ${DTYPES.join(', ')} but found ${dtype}`);
   }
-  return { name, dtype: dtype as NativeDtype, bytes: data };
+  return { role, layer, part, dtype: dtype as NativeDtype, bytes: data };
 }
 
 /** The model's classifier, which stands in for an adapter's. */
-async function modelHead({ session, labels }: Model, directory: string): Promise<AdapterHead> {
+async function modelHead({ session, labels, config }: TextClassifier, directory: string): Promise<AdapterHead> {
   if (session.plan.head !== 'classifier' || session.plan.lora || session.plan.prefix) {
     const own = session.plan.head === 'classifier' ? "an adapter's" : 'a probe';
     throw new BertuneError(
@@ -211,13 +223,14 @@ async function modelHead({ session, labels }: Model, directory: string): Promise
     );
   }
   const tensors = new Map<string, Tensor>();
-  for (const { name, shape } of session.plan.parameters) {
-    if (!name.startsWith('classifier.')) continue;
+  for (const { name, shape, group } of session.plan.parameters) {
+    if (group !== 'head') continue;
     const values = await session.read(name);
     const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     tensors.set(name, { dtype: values instanceof Float64Array ? 'F64' : 'F32', shape: [...shape], data });
   }
-  return { kind: 'classifier', labels, named: !areNumbers(labels), tensors, notes: [] };
+  const output = outputName(config, 'classifier');
+  return { kind: 'classifier', labels, named: !areNumbers(labels), output, tensors, notes: [] };
 }
 
 /** What the texts of a call are given to. */

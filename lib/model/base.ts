@@ -10,7 +10,21 @@ import { parseHubId } from '../hub/id.js';
 import type { FindOptions, Found } from '../hub.js';
 import { option } from '../option-names.js';
 import { findSettled } from './find.js';
-import type { Base } from './model.js';
+
+/** Where a model's frozen weights come from. */
+export interface Base {
+  /** As the caller gave it; of a model on the hub, its id. */
+  name: string;
+  onHub: boolean;
+  /** Its branch, tag or commit on the hub, where one was asked for; null otherwise. */
+  revision: string | null;
+  /** Its files, the tokenizer's as well. Absolute: the process may change its working directory. */
+  directory: string;
+  /** Names of its classifier's rows, in the order of its file; null where nothing names them. */
+  labels: readonly string[] | null;
+  /** Whether the weights under an adapter are exactly those that the name leads to. */
+  intact: boolean;
+}
 
 /*
  * How an adapter names the checkpoint under it, so that the name holds when both are moved: the model that comes with the

@@ -1,10 +1,13 @@
 import { adapterHead } from '../adapter/head.js';
 import type { Adapter } from '../adapter.js';
-import type { HeadKind } from '../checkpoint/config.js';
-import { arrangeHead, canName, checkProblemType } from '../checkpoint/head.js';
+import type { HeadKind } from '../architectures/rows.js';
+import { arrangeHead, canName, outputName, taskOfConfig } from '../checkpoint/head.js';
 import type { Checkpoint } from '../checkpoint.js';
+import { BertuneError } from '../errors.js';
 import { areNumbers, genericLabels, listLabels, matchLabels } from '../labels.js';
+import { option } from '../option-names.js';
 import type { Tensor } from '../safetensors.js';
+import { type TaskKind, taskOf, taskOfProblemType } from '../tasks/index.js';
 
 export const HEAD_CHOICES = ['keep', 'fit', 'name', 'new'] as const satisfies readonly HeadChoice[];
 /** What becomes of a trained classifier when a model is loaded. */
@@ -21,6 +24,9 @@ export interface ModelHead {
   baseLabels: readonly string[] | null;
   /** Whether it was trained on pairs of texts; null where that is not known, or it is new. */
   pairs: boolean | null;
+  task: TaskKind;
+  /** As they were tuned, by label; null: none was. */
+  thresholds: Readonly<Record<string, number>> | null;
   notes: readonly string[];
 }
 
@@ -28,35 +34,44 @@ export interface ModelHead {
  * The trained classifier of adapter or checkpoint with its rows in the order of the labels, or a new one.
  *
  * @param wanted names of the classes; undefined: the file's
+ * @param wantedTask undefined: the file's, else single-label
  * @throws BertuneError of a classifier that is to be kept: INVALID_OPTION where its classes are others, CHECKPOINT_INVALID
- *   for a problem_type that is not supported
+ *   for a problem_type that is not known
  */
 export function modelHead(
   adapter: Adapter | null,
   checkpoint: Checkpoint,
   choice: HeadChoice,
   wanted: readonly string[] | undefined,
+  wantedTask: TaskKind | undefined,
 ): ModelHead {
   const named = checkpoint.config.labels;
   const own = adapter && adapterHead(adapter, named);
   const trained = own ?? checkpointHead(checkpoint);
   const names = choice === 'name' && trained && wanted && canName(trained, wanted);
+  const isNew = choice === 'new' || !trained;
+  const trainedTask =
+    adapter?.task ?? (isNew ? knownTask(checkpoint.config) : taskOfConfig(checkpoint.config, checkpoint.directory));
+  const task = wantedTask ?? trainedTask ?? 'single-label';
+  const isTask = (trainedTask ?? task) === task;
+  if (trained && choice === 'keep' && !isTask) throw otherTask(trainedTask!, task);
   const fits = !wanted || !trained || names || !matchLabels(wanted, trained.labels).rows.includes(undefined);
-  if (!trained || choice === 'new' || (choice !== 'keep' && !fits)) {
+  if (!trained || choice === 'new' || (choice !== 'keep' && !(fits && isTask))) {
     const labels = wanted ?? trained?.labels ?? named ?? genericLabels(2);
-    const notes = fits || choice === 'new' ? [] : [unusedNote(trained!.labels, labels)];
+    const notes = isNew ? [] : [fits ? otherTaskNote(trainedTask!, task) : unusedNote(trained.labels, labels)];
     return {
       kind: 'classifier',
       labels,
       tensors: new Map(),
       baseLabels: named ?? (adapter ? null : labels),
       pairs: null,
+      task,
+      thresholds: null,
       notes,
     };
   }
-  checkProblemType(checkpoint.config, checkpoint.directory);
-  const pairs = own ? (adapter?.pairs ?? null) : checkpoint.config.pairs;
-  if (!wanted || (choice !== 'keep' && !names)) return { ...trained, baseLabels: named, pairs };
+  const { pairs = null, thresholds = null } = own ? adapter! : checkpoint.config;
+  if (!wanted || (choice !== 'keep' && !names)) return { ...trained, baseLabels: named, pairs, task, thresholds };
   const arranged = arrangeHead(trained, wanted);
   // Where no row moved, the labels are the rows' names, maybe new ones.
   const inPlace = own === null && arranged.tensors === trained.tensors;
@@ -64,13 +79,34 @@ export function modelHead(
     ...arranged,
     baseLabels: inPlace ? arranged.labels : named,
     pairs,
+    task,
+    thresholds: arranged.labels.every((label) => label in (thresholds ?? {})) ? thresholds : null,
     notes: [...trained.notes, ...arranged.notes],
   };
 }
 
 function checkpointHead({ head, config, tensors }: Checkpoint) {
   const labels = config.labels ?? [];
-  return head && { kind: head, labels, named: !areNumbers(labels), tensors, notes: config.labelNotes };
+  if (!head) return null;
+  const output = outputName(config, head);
+  return { kind: head, labels, named: !areNumbers(labels), output, tensors, notes: config.labelNotes };
+}
+
+/** What a config.json says of its task, whose classifier is not used. */
+function knownTask({ problemType }: Checkpoint['config']): TaskKind | null {
+  return (problemType !== null && taskOfProblemType(problemType)) || null;
+}
+
+function otherTask(trained: TaskKind, wanted: TaskKind): BertuneError {
+  return new BertuneError(
+    'INVALID_OPTION',
+    `The model's classifier is for ${taskOf(trained).title}, not for ${taskOf(wanted).title}; leave out ` +
+      `${option('task', wanted)}, or give it a new one with ${option('head', 'new')}`,
+  );
+}
+
+function otherTaskNote(trained: TaskKind, wanted: TaskKind): string {
+  return `The model was trained for ${taskOf(trained).title}, not for ${taskOf(wanted).title}, so it gets a new classifier.`;
 }
 
 function unusedNote(trained: readonly string[], wanted: readonly string[]): string {

@@ -1,5 +1,8 @@
+import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { expectOneOf, shorten } from '../options.js';
+import type { TextInputs } from '../text-input.js';
+import type { NamedAdapter } from './adapters.js';
 
 /** Which texts a model takes: single ones or pairs as it was trained on, or any. */
 export type TextKind = 'trained' | 'any';
@@ -10,15 +13,25 @@ export function expectTextKind(kind: unknown = 'trained'): TextKind {
 }
 
 /**
- * Checks that texts are single ones, or pairs, as those that a model was trained on: it gives scores for the others too,
- * and they mean nothing.
+ * Checks that texts are single ones, or pairs, as those that the model, or the adapter of each, was trained on: it gives
+ * scores for the others too, and they mean nothing.
  *
- * @param trained whether it was trained on pairs; null: not known, and all will do
- * @param pairs whether the texts are pairs
- * @param adapter its name; null: the model itself
+ * @param adapters of each text (N), null: the model itself. Defaults to the model itself.
  * @throws BertuneError INVALID_DATA
  */
-export function expectKind(trained: boolean | null, pairs: boolean, adapter: string | null): void {
+export function expectTrainedKind(
+  model: Pick<TextClassifier, 'pairs'>,
+  { texts, pairs }: TextInputs,
+  adapters: readonly (NamedAdapter | null)[] = [null],
+): void {
+  if (texts.length === 0) return;
+  for (const adapter of new Set(adapters)) {
+    expectKind((adapter ?? model).pairs, pairs !== undefined, adapter?.name ?? null);
+  }
+}
+
+/** @param trained whether it was trained on pairs; null: not known, and all will do */
+function expectKind(trained: boolean | null, pairs: boolean, adapter: string | null): void {
   if (trained === null || trained === pairs) return;
   const who = adapter === null ? 'The model' : `The adapter ${JSON.stringify(shorten(adapter))}`;
   throw new BertuneError(

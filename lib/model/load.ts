@@ -1,24 +1,25 @@
 import { resolve } from 'node:path';
-import { type Adapter, checkAdapter, isAdapter, noAdapter, readAdapter } from '../adapter.js';
+import { hasHead } from '../adapter/head.js';
+import { type Adapter, fitAdapter, formatOf, isAdapter, noAdapter, readAdapter } from '../adapter.js';
+import type { ModelConfig } from '../architectures/index.js';
+import type { ParameterRow } from '../architectures/table.js';
 import { type Checkpoint, readCheckpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { readSettled } from '../files/settled.js';
 import type { Found, HubProgress } from '../hub.js';
-import { type LoraMethod, methodPlan, type PrefixMethod } from '../methods.js';
+import { type Method, methodPlan } from '../methods.js';
 import { loadNative } from '../native.js';
 import { option } from '../option-names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options.js';
 import type { Tensor } from '../safetensors.js';
+import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer.js';
-import { findBase } from './base.js';
-import { type DeviceOptions, resolveDevice } from './device.js';
+import { type Base, findBase } from './base.js';
+import { type DeviceOptions, type ResolvedDevice, resolveDevice } from './device.js';
 import { findSettled } from './find.js';
 import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head.js';
-import { initializerOf } from './initialise.js';
-import { Model } from './model.js';
-import { PROMPT_EMBEDDINGS } from './names.js';
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */
@@ -36,6 +37,11 @@ export interface LoadOptions extends DeviceOptions {
    * the classifier is new in any case. Defaults to 'keep'.
    */
   head?: HeadChoice | undefined;
+  /**
+   * What the labels are for: 'single-label', 'multi-label' or 'regression'. A trained classifier of another task is refused, or
+   * makes way for a new one, as `head` says. Defaults to what the files say, else 'single-label'.
+   */
+  task?: TaskKind | undefined;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
   adapter?: string | undefined;
   /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
@@ -53,6 +59,7 @@ export interface LoadOptions extends DeviceOptions {
 const LOAD_OPTIONS = [
   'labels',
   'head',
+  'task',
   'device',
   'precision',
   'threads',
@@ -64,8 +71,25 @@ const LOAD_OPTIONS = [
   'seed',
 ] as const;
 
+/** What a model is made of when it is loaded. */
+export interface ModelParts {
+  config: ModelConfig;
+  labels: readonly string[];
+  tokenizer: Tokenizer;
+  device: ResolvedDevice;
+  base: Base;
+  /** Method of the adapter, null without one. */
+  method: Method | null;
+  /** Whether its classifier was trained on pairs of texts; null where that is not known. */
+  pairs: boolean | null;
+  task: TaskKind;
+  thresholds: Readonly<Record<string, number>> | null;
+  session: Session;
+  notes: readonly string[];
+}
+
 /** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
-export async function loadModel(source: string, given: LoadOptions): Promise<{ model: Model; notes: string[] }> {
+export async function loadModel(source: string, given: LoadOptions): Promise<ModelParts> {
   const options = expectObject('options', given, LOAD_OPTIONS);
   const seed = expectSeed('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
@@ -74,12 +98,13 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
   // Where it cannot be loaded, that is said before files are read or fetched.
   loadNative();
   const parts = await readParts(expectPath('source', source), choice, options);
-  const { adapter, base, notes, checkpoint, tokenizer } = parts;
-  if (adapter) checkAdapter(adapter, checkpoint.config);
-  const head = modelHead(adapter, checkpoint, choice, wanted);
+  const { base, notes, checkpoint, tokenizer } = parts;
+  const adapter = parts.adapter && fitAdapter(parts.adapter, checkpoint.config);
+  const task = options.task === undefined ? undefined : expectOneOf('task', options.task, TASK_KINDS);
+  const head = modelHead(adapter, checkpoint, choice, wanted, task);
   const { labels } = head;
 
-  const method = adapter ? methodOf(adapter) : null;
+  const method = adapter && formatOf(adapter).methodOf(adapter);
   const trained = methodPlan(method, checkpoint.config, labels.length, head.kind);
   const plan = { ...trained, ...withoutTraining(trained.parameters) };
   if (tokenizer.vocabSize > checkpoint.config.vocabSize) {
@@ -89,19 +114,19 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
         `${base.directory} but found ${tokenizer.vocabSize}`,
     );
   }
-  const session = await Session.create(checkpoint.config, labels.length, plan, device);
+  const session = await Session.create(checkpoint.config, plan, device);
   try {
-    const fresh: string[] = [];
-    for (const { name, shape } of plan.parameters) {
-      const tensor = tensorOf(name, head, checkpoint, adapter);
-      if (tensor) await session.writeTensor(name, tensor);
+    const fresh: ParameterRow[] = [];
+    for (const row of plan.parameters) {
+      const tensor = tensorOf(row, head, checkpoint, adapter);
+      if (tensor) await session.writeTensor(row.name, tensor);
       else {
-        await session.initialize(name, initializerOf(name, shape, checkpoint.config, seed));
-        fresh.push(name);
+        await session.initialize(row, seed);
+        fresh.push(row);
       }
     }
-    const newPooler = fresh.some((name) => name.startsWith('bert.'));
-    const model = new Model({
+    const newPooler = fresh.some(({ group }) => group === 'encoder');
+    return {
       config: { ...checkpoint.config, labels: [...labels] },
       labels: Object.freeze([...labels]),
       tokenizer,
@@ -116,9 +141,11 @@ export async function loadModel(source: string, given: LoadOptions): Promise<{ m
       },
       method,
       pairs: head.pairs,
+      task: head.task,
+      thresholds: head.thresholds,
       session,
-    });
-    return { model, notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)] };
+      notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)],
+    };
   } catch (cause) {
     await session.retire();
     throw cause;
@@ -131,7 +158,7 @@ async function readParts(source: string, choice: HeadChoice, options: LoadOption
     const { adapter, base, notes } = await findParts(source, options);
     throwIfAborted(options.signal);
     return readSettled(base.directory, async () => {
-      const replaced = choice === 'new' || adapter?.tensors.has('classifier.weight');
+      const replaced = choice === 'new' || (adapter && hasHead(adapter));
       const checkpoint = await readCheckpoint(base.directory, { head: replaced ? 'skip' : 'read' });
       const tokenizer = await Tokenizer.load(base.directory);
       return { adapter, base, notes, checkpoint, tokenizer };
@@ -183,38 +210,31 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   return { adapter, base, notes: [...found.notes, ...base.notes] };
 }
 
-/** The method that an adapter continues with. Adapters hold no projection network, so a prefix goes on without. */
-function methodOf(adapter: Adapter): LoraMethod | PrefixMethod {
-  if (adapter.kind === 'prefix') {
-    return { kind: 'prefix', virtualTokens: adapter.virtualTokens, projection: false, trainHead: true };
-  }
-  const { rank, alpha, dropout, targetModules } = adapter;
-  return { kind: 'lora', rank, alpha, dropout, targets: targetModules, trainHead: true };
-}
-
-function tensorOf(name: string, head: ModelHead, checkpoint: Checkpoint, adapter: Adapter | null): Tensor | undefined {
-  if (name.startsWith('classifier.')) return head.tensors.get(name);
-  if (adapter?.kind === 'prefix' && name === PROMPT_EMBEDDINGS) return adapter.promptEmbeddings;
-  return adapter?.tensors.get(name) ?? checkpoint.tensors.get(name);
+function tensorOf(
+  row: ParameterRow,
+  head: ModelHead,
+  checkpoint: Checkpoint,
+  adapter: Adapter | null,
+): Tensor | undefined {
+  if (row.group === 'head') return head.tensors.get(row.name);
+  return (adapter && formatOf(adapter).tensorOf(adapter, row)) ?? checkpoint.tensors.get(row.name);
 }
 
 /** The part of a plan that says what trains, for one that trains nothing. */
 export function withoutTraining(parameters: ReturnType<typeof methodPlan>['parameters']) {
   return {
-    trainable: [],
-    decay: [],
-    parameters: parameters.map((row) => ({ ...row, trainable: false, decay: false })),
+    parameters: parameters.map((row) => ({ ...row, trainable: false })),
   };
 }
 
 /** Said of a classifier that nobody has trained yet. */
 export const NEW_CLASSIFIER = 'The classifier is new: train it before relying on what it predicts.';
 
-function notesOn(fresh: readonly string[], { ignored }: Checkpoint): string[] {
-  const isNew = (start: string) => fresh.some((name) => name.startsWith(start));
+function notesOn(fresh: readonly ParameterRow[], { ignored }: Checkpoint): string[] {
+  const isNew = (wanted: ParameterRow['group']) => fresh.some(({ group }) => group === wanted);
   return [
-    ...(isNew('classifier.') ? [NEW_CLASSIFIER] : []),
-    ...(isNew('bert.pooler.') ? ['The pooler is new: the checkpoint holds none.'] : []),
+    ...(isNew('head') ? [NEW_CLASSIFIER] : []),
+    ...(isNew('encoder') ? ['The pooler is new: the checkpoint holds none.'] : []),
     ...(ignored.length === 0 ? [] : [`Not used of the checkpoint: ${ignored.join(', ')}.`]),
   ];
 }

@@ -1,3 +1,4 @@
+import { moduleOf } from '../architectures/table.js';
 import type { MethodPlan } from '../methods.js';
 import { TimeSlice } from '../time-slice.js';
 import type { Values } from './session.js';
@@ -14,12 +15,12 @@ export type ReadParameter = (name: string) => Promise<Values>;
  * @yields the name and the merged values (out, in) of each module's weight, in the type of W
  */
 export async function* mergedWeights(plan: MethodPlan, read: ReadParameter): AsyncGenerator<[string, Values]> {
-  const { modules, rank, scaling } = plan.lora ?? { modules: [], rank: 0, scaling: 0 };
-  for (const module of modules) {
-    const weight = await read(`${module}.weight`);
+  for (const { weight: row, rank, scaling } of plan.lora?.updates ?? []) {
+    const module = moduleOf(row);
+    const weight = await read(row.name);
     const a = await read(`${module}.lora_A.weight`);
     const b = await read(`${module}.lora_B.weight`);
-    yield [`${module}.weight`, await withUpdate(weight, a, b, rank, scaling)];
+    yield [row.name, await withUpdate(weight, a, b, rank, scaling)];
   }
 }
 

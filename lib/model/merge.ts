@@ -1,12 +1,19 @@
+import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
-import { methodPlan } from '../methods.js';
+import { type MethodPlan, methodPlan } from '../methods.js';
 import { withoutTraining } from './load.js';
 import { mergedWeights } from './lora-update.js';
-import type { Model } from './model.js';
 import type { Values } from './session.js';
 
+/** What a model whose adapter is merged keeps to become again what it was. */
+export interface Unmerged {
+  plan: MethodPlan;
+  /** Of every parameter that the session holds differently or not at all: the low-rank pairs and the weights under them. */
+  values: ReadonlyMap<string, Values>;
+}
+
 /** Folds a LoRA adapter into the weights. Errors as TextClassifier.merge. */
-export function mergeAdapter(model: Model): Promise<void> {
+export function mergeAdapter(model: TextClassifier): Promise<void> {
   return model.exclusively(async () => {
     if (model.unmerged) return;
     const { plan } = model.session;
@@ -33,13 +40,13 @@ export function mergeAdapter(model: Model): Promise<void> {
           if (!kept.has(name)) await next.write(name, await old.read(name));
         }
       },
-      () => model.keepUnmerged({ plan, values: kept }),
+      { unmerged: { plan, values: kept } },
     );
   });
 }
 
 /** Takes the adapter out again. Errors as TextClassifier.unmerge. */
-export function unmergeAdapter(model: Model): Promise<void> {
+export function unmergeAdapter(model: TextClassifier): Promise<void> {
   return model.exclusively(async () => {
     model.expectUsable();
     if (!model.unmerged) return;
@@ -50,12 +57,12 @@ export function unmergeAdapter(model: Model): Promise<void> {
       async (next, old) => {
         for (const { name } of plan.parameters) await next.write(name, values.get(name) ?? (await old.read(name)));
       },
-      () => model.keepUnmerged(null),
+      { unmerged: null },
     );
   });
 }
 
-function noLora({ method }: Model): BertuneError {
-  const found = method?.kind === 'prefix' ? 'a prefix adapter, which changes no weights' : 'none';
+function noLora({ session }: TextClassifier): BertuneError {
+  const found = session.plan.prefix ? 'a prefix adapter, which changes no weights' : 'none';
   return new BertuneError('INVALID_OPTION', `Expected a LoRA adapter to merge but the model carries ${found}`);
 }

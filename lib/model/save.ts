@@ -1,21 +1,24 @@
 import { basename, join } from 'node:path';
 import { type Adapter, writeAdapter } from '../adapter.js';
-import { arrangeHead } from '../checkpoint/head.js';
-import { checkpointFiles, encoderTensors, headTensors } from '../checkpoint.js';
+import type { ModelConfig } from '../architectures/index.js';
+import type { ParameterRow } from '../architectures/table.js';
+import { arrangeHead, outputName } from '../checkpoint/head.js';
+import { checkpointFiles, modelRows } from '../checkpoint.js';
+import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files/output.js';
 import { haveSameNames } from '../labels.js';
-import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
+import { definitionOf, type Method, type MethodPlan } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectPath } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
+import { taskOf } from '../tasks/index.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
 import { expectFinite } from './finite.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
-import type { Model } from './model.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import type { Values } from './session.js';
 
@@ -33,7 +36,7 @@ interface Source {
 }
 
 /** Writes a model to a directory. Parameters and errors as TextClassifier.save. */
-export function saveModel(model: Model, directory: string, options: SaveOptions): Promise<void> {
+export function saveModel(model: TextClassifier, directory: string, options: SaveOptions): Promise<void> {
   return write(model, directory, options, (source) => saveAsTrained(model, source, directory, directory));
 }
 
@@ -43,13 +46,13 @@ export function saveModel(model: Model, directory: string, options: SaveOptions)
  * @param options.as what the directory will be called
  * @throws BertuneError OUTPUT_REFUSED, DISPOSED; NON_FINITE_LOSS where a parameter is NaN or infinite
  */
-export function writeModel(model: Model, directory: string, options: { as: string }): Promise<void> {
+export function writeModel(model: TextClassifier, directory: string, options: { as: string }): Promise<void> {
   return withSource(model, (source) => saveAsTrained(model, source, directory, options.as));
 }
 
 /** Writes a model as a checkpoint of its own. Parameters and errors as TextClassifier.export. */
-export async function exportModel(model: Model, directory: string, options: SaveOptions): Promise<void> {
-  if (model.method?.kind === 'prefix') {
+export async function exportModel(model: TextClassifier, directory: string, options: SaveOptions): Promise<void> {
+  if (model.session.plan.prefix) {
     throw new BertuneError(
       'INVALID_OPTION',
       'A prefix adapter cannot be exported: it is no part of a plain checkpoint. Save it as the adapter it is',
@@ -59,7 +62,7 @@ export async function exportModel(model: Model, directory: string, options: Save
 }
 
 async function write(
-  model: Model,
+  model: TextClassifier,
   directory: string,
   options: SaveOptions,
   save: (source: Source) => Promise<void>,
@@ -81,7 +84,7 @@ async function write(
 }
 
 /** One use of the session from start to end: a model that is disposed or merged meanwhile is still saved whole. */
-function withSource(model: Model, save: (source: Source) => Promise<void>): Promise<void> {
+function withSource(model: TextClassifier, save: (source: Source) => Promise<void>): Promise<void> {
   const { session, unmerged } = model;
   return session.use((native) => {
     const read = async (name: string) => unmerged?.values.get(name) ?? native.read(name, 'value');
@@ -90,22 +93,22 @@ function withSource(model: Model, save: (source: Source) => Promise<void>): Prom
 }
 
 /** As an adapter where it was trained as one, and as a checkpoint otherwise. */
-function saveAsTrained(model: Model, source: Source, directory: string, as: string): Promise<void> {
+function saveAsTrained(model: TextClassifier, source: Source, directory: string, as: string): Promise<void> {
   const { method } = model;
-  const isAdapter = method?.kind === 'lora' || method?.kind === 'prefix';
+  const isAdapter = method !== null && definitionOf(method.kind).adapter !== null;
   return isAdapter ? saveAdapter(model, source, method, directory, as) : saveAlone(model, source, directory);
 }
 
 /** A checkpoint, and no adapter beside it. */
-async function saveAlone(model: Model, source: Source, directory: string): Promise<void> {
+async function saveAlone(model: TextClassifier, source: Source, directory: string): Promise<void> {
   const { files, remove } = await filesAlone(model, source);
   await writeFilesAtomic(directory, files, { remove });
 }
 
 async function saveAdapter(
-  model: Model,
+  model: TextClassifier,
   source: Source,
-  method: LoraMethod | PrefixMethod,
+  method: Method,
   directory: string,
   as: string,
 ): Promise<void> {
@@ -113,7 +116,7 @@ async function saveAdapter(
   const ownBase = intact ? null : await filesAlone(model, { ...source, plan: { ...source.plan, lora: null } });
   const base = intact ? await nameOfBase(model.base, as) : nameOfOwnBase();
   const adapter = await adapterOf(model, source, method, base);
-  const arranged = intact ? inOrderOf(model.base.labels, adapter) : adapter;
+  const arranged = intact ? inOrderOf(model.base.labels, adapter, model.config) : adapter;
   await writeAdapter(directory, arranged, {
     tokenizerFrom,
     beside: (ownBase?.files ?? []).map((file) => ({ ...file, name: `${OWN_BASE}/${file.name}` })),
@@ -125,26 +128,35 @@ async function saveAdapter(
  * An adapter whose rows are in the order of its base's, where the classes are the same: PEFT passes over the adapter's names
  * and takes the base's, in the order of its file.
  */
-function inOrderOf(base: readonly string[] | null, adapter: Adapter): Adapter {
+function inOrderOf(base: readonly string[] | null, adapter: Adapter, config: ModelConfig): Adapter {
   const { labels, tensors } = adapter;
   if (!base || !labels || !haveSameNames(base, labels)) return adapter;
-  const head = arrangeHead({ kind: 'classifier', labels, named: true, tensors }, base);
+  const output = outputName(config, 'classifier');
+  const head = arrangeHead({ kind: 'classifier', labels, named: true, output, tensors }, base);
   return { ...adapter, labels: head.labels, tensors: new Map(head.tensors) };
 }
 
 /** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
-async function filesAlone({ config, labels, pairs, base }: Model, { plan, read }: Source) {
+async function filesAlone({ config, labels, pairs, task, thresholds, base }: TextClassifier, { plan, read }: Source) {
   const { head } = plan;
-  const shapes = new Map([...encoderTensors(config), ...headTensors(config, head, labels.length)]);
-  const tensors = await readTensors(read, shapes);
+  const rows = modelRows(config, head, labels.length);
+  const tensors = await readTensors(read, [...rows.values()]);
   for await (const [name, values] of mergedWeights(plan, read)) {
-    tensors.set(name, await tensorOf(name, values, shapes.get(name)!));
+    tensors.set(name, await tensorOf(name, values, rows.get(name)!.shape));
   }
-  return checkpointFiles({ config: { ...config, pairs }, labels, tensors, head, tokenizerFrom: base.directory });
+  // transformers refuses this one for one class, whose score is a sigmoid.
+  const problemType = labels.length === 1 && task === 'single-label' ? null : taskOf(task).problemType;
+  return checkpointFiles({
+    config: { ...config, pairs, problemType, thresholds },
+    labels,
+    tensors,
+    head,
+    tokenizerFrom: base.directory,
+  });
 }
 
 /** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
-async function strayBase(directory: string, { directory: under }: Model['base']): Promise<readonly string[]> {
+async function strayBase(directory: string, { directory: under }: TextClassifier['base']): Promise<readonly string[]> {
   if (basename(under) !== OWN_BASE) return [];
   const [there, base] = await Promise.all(
     [join(directory, OWN_BASE), under].map((path) => stat(path, { bigint: true }).catch(() => undefined)),
@@ -153,44 +165,26 @@ async function strayBase(directory: string, { directory: under }: Model['base'])
   return isBase ? [] : MODEL_FILES;
 }
 
-async function adapterOf(
-  { config, labels, pairs }: Model,
+function adapterOf(
+  { config, labels, pairs, task, thresholds }: TextClassifier,
   { native, plan, read }: Source,
-  method: LoraMethod | PrefixMethod,
+  method: Method,
   base: BaseName,
 ): Promise<Adapter> {
-  const shapes = new Map(plan.parameters.map(({ name, shape }) => [name, shape]));
-  const named = (wanted: (name: string) => boolean) => new Map([...shapes].filter(([name]) => wanted(name)));
-  const isHead = (name: string) => name.startsWith('classifier.');
-  if (method.kind === 'lora') {
-    const { rank, alpha, dropout, targets } = method;
-    const tensors = await readTensors(
-      read,
-      named((name) => isHead(name) || /\.lora_[AB]\.weight$/.test(name)),
-    );
-    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, labels, pairs, tensors };
-  }
-  const { virtualTokens, projection } = method;
-  const { layers, heads, hiddenSize } = config;
-  const prompt = await native.promptEmbeddings();
-  return {
-    kind: 'prefix',
-    virtualTokens,
-    projection,
-    layers,
-    heads,
-    hiddenSize,
-    ...base,
-    labels,
-    pairs,
-    promptEmbeddings: await tensorOf(PROMPT_EMBEDDINGS, prompt, [virtualTokens, 2 * layers * hiddenSize]),
-    tensors: await readTensors(read, named(isHead)),
-  };
+  // What the base says of its task is that of an adapter without a word on it.
+  const isSaid = task !== 'single-label' || config.problemType !== null;
+  return definitionOf(method.kind).adapter!.ofModel(method, {
+    config,
+    plan,
+    common: { ...base, labels, pairs, task: isSaid ? task : null, thresholds },
+    read: (rows) => readTensors(read, rows),
+    readPrompt: async (shape) => tensorOf(PROMPT_EMBEDDINGS, await native.promptEmbeddings(), shape),
+  });
 }
 
-async function readTensors(read: ReadParameter, shapes: ReadonlyMap<string, number[]>): Promise<Map<string, Tensor>> {
+async function readTensors(read: ReadParameter, rows: readonly ParameterRow[]): Promise<Map<string, Tensor>> {
   const tensors = new Map<string, Tensor>();
-  for (const [name, shape] of shapes) tensors.set(name, await tensorOf(name, await read(name), shape));
+  for (const { name, shape } of rows) tensors.set(name, await tensorOf(name, await read(name), shape));
   return tensors;
 }
 

@@ -1,11 +1,13 @@
-import type { BertConfig } from '../checkpoint/config.js';
+import type { ModelConfig } from '../architectures/index.js';
+import { nativeModel } from '../architectures/native.js';
+import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
 import type { MethodPlan } from '../methods.js';
 import {
   loadNative,
   type NativeDataset,
   type NativeDtype,
-  type NativeInitializer,
+  type NativeLoss,
   type NativeMemory,
   type NativeSession,
 } from '../native.js';
@@ -38,41 +40,29 @@ export class Session {
   /**
    * Makes a session; its parameters are still to be written.
    *
+   * @param loss what it trains on. Defaults to cross-entropy.
    * @throws BertuneError OUT_OF_MEMORY, CUDA_ERROR, NATIVE_UNAVAILABLE
    */
-  static async create(config: BertConfig, labels: number, plan: MethodPlan, device: ResolvedDevice): Promise<Session> {
+  static async create(
+    config: ModelConfig,
+    plan: MethodPlan,
+    device: ResolvedDevice,
+    loss: NativeLoss = 'cross_entropy',
+  ): Promise<Session> {
+    const { parameters, lora, probeDropout } = plan;
     const native = await loadNative().createSession({
       ...device,
-      model: {
-        vocabSize: config.vocabSize,
-        hiddenSize: config.hiddenSize,
-        layers: config.layers,
-        heads: config.heads,
-        feedForwardSize: config.feedForwardSize,
-        maxPositions: config.maxPositions,
-        typeVocabSize: config.typeVocabSize,
-        labels,
-        padTokenId: config.padTokenId ?? -1,
-        layerNormEps: config.layerNormEps,
-        hiddenDropout: config.hiddenDropout,
-        attentionDropout: config.attentionDropout,
-        classifierDropout: config.classifierDropout ?? config.hiddenDropout,
+      model: nativeModel(config, probeDropout),
+      loss,
+      parameters: parameters.map(({ name, role, layer, part, shape, trainable, decay }) => {
+        return { name, role, layer, part, shape, trainable, decay: trainable && decay };
+      }),
+      lora: lora && {
+        dropout: lora.dropout,
+        modules: lora.updates.map(({ weight: { role, layer }, scaling }) => ({ role, layer, scaling })),
       },
-      head: plan.head,
-      probeDropout: plan.probeDropout,
-      lora: plan.lora,
-      prefix: plan.prefix,
-      trainable: plan.trainable,
-      decay: plan.decay,
     });
-    const session = new Session(native, plan);
-    try {
-      session.#expectSameTable();
-    } catch (cause) {
-      await session.retire();
-      throw cause;
-    }
-    return session;
+    return new Session(native, plan);
   }
 
   /** Bytes by kind. */
@@ -142,9 +132,9 @@ export class Session {
     );
   }
 
-  /** Fills a parameter anew. */
-  initialize(name: string, initializer: NativeInitializer): Promise<void> {
-    return this.use((native) => native.initialize(name, initializer));
+  /** Fills a parameter anew; the addon mixes its name into the seed. */
+  initialize({ name, initial }: ParameterRow, seed: number): Promise<void> {
+    return this.use((native) => native.initialize(name, { ...initial, seed }));
   }
 
   /** Puts examples on the device for as long as `work` needs them. */
@@ -159,17 +149,6 @@ export class Session {
       });
     }
     await this.#native.dispose();
-  }
-
-  /** The plan and the addon's own table must speak of the same parameters. */
-  #expectSameTable(): void {
-    const line = ({ name, shape, trainable, decay }: MethodPlan['parameters'][number]) =>
-      `${name} (${shape.join(', ')})${trainable ? ' trains' : ''}${decay ? ' decays' : ''}`;
-    const planned = new Set(this.plan.parameters.map(line));
-    const native = new Set(this.#native.parameters().map(line));
-    const odd = [...planned].find((row) => !native.has(row)) ?? [...native].find((row) => !planned.has(row));
-    if (odd === undefined) return;
-    throw new BertuneError('INTERNAL', `Expected the addon's parameters to be the plan's but they differ at ${odd}`);
   }
 }
 
@@ -216,7 +195,8 @@ export async function writeValues(native: NativeSession, name: string, values: V
   await native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), true);
 }
 
-/** Token ids as the addon takes them. */
-export function datasetOf({ ids, offsets, typeIds }: EncodedTexts, labels?: Int32Array): NativeDataset {
-  return { ids, offsets, ...(typeIds && { typeIds }), ...(labels && { labels }) };
+/** Token ids as the addon takes them, with the labels of a Split. */
+export function datasetOf({ ids, offsets, typeIds }: EncodedTexts, labels?: Int32Array | Float32Array): NativeDataset {
+  const targets = labels instanceof Float32Array ? { targets: labels } : labels && { labels };
+  return { ids, offsets, ...(typeIds && { typeIds }), ...targets };
 }

@@ -56,7 +56,7 @@ export function inputColumns<Value>(
 
 /** The labels of a prediction that are listed, the best first. */
 export function ranking({ prediction }: Predicted, topK: number): Ranked[] {
-  return Object.entries(prediction.scores)
+  return Object.entries(prediction.scores ?? {})
     .sort(([a, x], [b, y]) => y - x || Number(b === prediction.label) - Number(a === prediction.label))
     .slice(0, topK);
 }

@@ -61,20 +61,28 @@ export class DelimitedFormat {
   #added(row: Predicted): [string, CsvValue][] {
     const { topK, scores } = this.#options;
     const prefix = prefixOf(row.input, this.#options);
-    const { label, score, scores: all } = row.prediction;
-    const ranked = topK === null ? [[label, score] as const] : ranking(row, topK);
-    return [
-      ...ranked.flatMap(([best, its], i): [string, CsvValue][] => {
+    const { label, score, scores: all = {}, labels, value, values = {} } = row.prediction;
+    const best = label === undefined ? [] : [[label, score] as const];
+    const ranked = topK === null ? best : ranking(row, topK);
+    const columns: [string, CsvValue][] = [
+      ...(labels === undefined ? [] : [['labels', labels.join(LABEL_SEPARATOR)] as [string, CsvValue]]),
+      ...ranked.flatMap(([name, its], i): [string, CsvValue][] => {
         const rank = i === 0 ? '' : `_${i + 1}`;
         return [
-          [`${prefix}label${rank}`, best],
-          [`${prefix}score${rank}`, its],
+          [`label${rank}`, name],
+          [`score${rank}`, its],
         ];
       }),
-      ...(scores ? Object.entries(all).map(([name, its]): [string, CsvValue] => [`${prefix}scores.${name}`, its]) : []),
+      ...(value === undefined ? [] : [['value', value] as [string, CsvValue]]),
+      ...Object.entries(values).map(([name, its]): [string, CsvValue] => [`values.${name}`, its]),
+      ...(scores ? Object.entries(all).map(([name, its]): [string, CsvValue] => [`scores.${name}`, its]) : []),
     ];
+    return columns.map(([name, its]) => [prefix + name, its]);
   }
 }
+
+/** Between the labels of a text. */
+const LABEL_SEPARATOR = '|';
 
 const CSV_WRITER: ValueWriter<CsvValue> = {
   value: (value) => {

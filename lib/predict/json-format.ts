@@ -31,14 +31,13 @@ export class JsonLinesFormat {
 
   #added(row: Predicted): [string, string][] {
     const { topK, scores } = this.#options;
-    const { label, score, scores: all } = row.prediction;
+    const { scores: all, ...answer } = row.prediction;
     const top = topK === null ? null : ranking(row, topK).map(([best, its]) => ({ label: best, score: its }));
     const isAlone = row.input.row === undefined;
     const added: [string, unknown][] = [
-      ['label', label],
-      ['score', score],
+      ...Object.entries(answer),
       ...(top === null ? [] : [['top', top] as [string, unknown]]),
-      ...(scores || (isAlone && top === null) ? [['scores', all] as [string, unknown]] : []),
+      ...(all && (scores || (isAlone && top === null)) ? [['scores', all] as [string, unknown]] : []),
     ];
     const prefix = prefixOf(row.input, this.#options);
     return added.map(([name, value]) => [prefix + name, JSON.stringify(value)]);

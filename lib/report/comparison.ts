@@ -1,3 +1,4 @@
+import { type Metric, taskOf } from '../tasks/index.js';
 import {
   formatCount,
   formatFixed,
@@ -7,14 +8,12 @@ import {
   formatShare,
   NO_VALUE,
 } from './format.js';
-import { measuredOn } from './measured.js';
+import { measuredOn, shownMetrics, taskOfRuns } from './measured.js';
 import type { ReferenceRecord, RunRecord } from './records.js';
-import type { Column, Table } from './table.js';
+import { type Column, right, type Table } from './table.js';
 
-const right = (title: string): Column => ({ title, align: 'right' });
-
-/** Columns that every comparison ends with; the notebook's own. */
-const METRIC_COLUMNS = ['accuracy', 'precision', 'recall', 'F1 macro'].map(right);
+/** Columns that the notebook's table has. */
+const NOTEBOOK_METRICS = shownMetrics(taskOf('single-label'));
 const SIZE_COLUMNS = ['trainable parameters', '% of all'].map(right);
 const COST_COLUMNS = ['peak memory MiB', 'process MiB', 'time s'].map(right);
 
@@ -23,9 +22,9 @@ export const MEMORY_NOTE =
   'peak memory: the most that parameters, gradients, optimizer, activations and data took at once (before fine-tuning: ' +
   'the model alone); process: the peak resident memory of the whole process; MiB of 2^20 bytes';
 
-function metricCells(run: RunRecord): string[] {
-  const { accuracy, precision, recall, f1_macro } = measuredOn(run)?.metrics ?? {};
-  return [accuracy, precision, recall, f1_macro].map(formatMetric);
+function metricCells(run: RunRecord, metrics: readonly Metric[]): string[] {
+  const measured = measuredOn(run)?.metrics;
+  return metrics.map(({ name }) => formatMetric(measured?.[name]));
 }
 
 function sizeCells({ parameters }: RunRecord): string[] {
@@ -38,31 +37,31 @@ function costCells({ memory, method, train_runtime }: RunRecord): string[] {
   return [formatMebibytes(peak), formatMebibytes(memory?.process_peak), formatSeconds(train_runtime)];
 }
 
-function cells(run: RunRecord): string[] {
-  return [...sizeCells(run), ...costCells(run), ...metricCells(run)];
+function cells(run: RunRecord, metrics: readonly Metric[]): string[] {
+  return [...sizeCells(run), ...costCells(run), ...metricCells(run, metrics)];
 }
 
 /** Named as such where they are of the validation split. */
-function metricColumns(runs: readonly RunRecord[]): Column[] {
+function metricColumns(runs: readonly RunRecord[], metrics: readonly Metric[]): Column[] {
   const isValidation = runs.some((run) => measuredOn(run)?.split === 'validation');
-  return isValidation ? METRIC_COLUMNS.map(({ title }) => right(`validation ${title}`)) : METRIC_COLUMNS;
+  return metrics.map(({ title }) => right(isValidation ? `validation ${title}` : title));
 }
 
 /** All runs side by side, in their order. A column `status` appears where a run is not done. */
 export function comparisonTable(runs: readonly RunRecord[]): Table {
-  const metrics = runs.some((run) => measuredOn(run) !== undefined) ? metricColumns(runs) : [];
+  const metrics = runs.some((run) => measuredOn(run) !== undefined) ? shownMetrics(taskOfRuns(runs)) : [];
   const unfinished = runs.some((run) => run.status !== 'done');
   return {
     columns: [
       { title: 'method' },
       ...SIZE_COLUMNS,
       ...COST_COLUMNS,
-      ...metrics,
+      ...metricColumns(runs, metrics),
       ...(unfinished ? [{ title: 'status' }] : []),
     ],
     rows: runs.map((run) => [
       run.title,
-      ...cells(run).slice(0, SIZE_COLUMNS.length + COST_COLUMNS.length + metrics.length),
+      ...cells(run, metrics),
       ...(unfinished ? [run.error === undefined ? run.status : `${run.status} [${run.error.code}]`] : []),
     ]),
   };
@@ -71,19 +70,21 @@ export function comparisonTable(runs: readonly RunRecord[]): Table {
 /** The LoRA runs by rank. No rows where there are none. */
 export function loraTable(runs: readonly RunRecord[]): Table {
   const lora = runs.filter((run) => run.method.kind === 'lora');
+  const metrics = shownMetrics(taskOfRuns(runs));
   return {
-    columns: [right('rank'), right('alpha'), ...SIZE_COLUMNS, ...COST_COLUMNS, ...METRIC_COLUMNS],
+    columns: [right('rank'), right('alpha'), ...SIZE_COLUMNS, ...COST_COLUMNS, ...metricColumns([], metrics)],
     rows: [...lora]
       .sort((a, b) => Number(a.method.rank) - Number(b.method.rank))
-      .map((run) => [String(run.method.rank), String(run.method.alpha), ...cells(run)]),
+      .map((run) => [String(run.method.rank), String(run.method.alpha), ...cells(run, metrics)]),
   };
 }
 
 /** The model before fine-tuning: its metrics and its memory alone. */
 export function beforeTable(run: RunRecord): Table {
+  const metrics = shownMetrics(taskOfRuns([run]));
   return {
-    columns: [...METRIC_COLUMNS, right('model MiB')],
-    rows: [[...metricCells(run), formatMebibytes(run.memory?.model)]],
+    columns: [...metricColumns([], metrics), right('model MiB')],
+    rows: [[...metricCells(run, metrics), formatMebibytes(run.memory?.model)]],
   };
 }
 
@@ -95,7 +96,7 @@ export function referenceTable(runs: readonly RunRecord[], reference: readonly R
     right('trainable parameters'),
     right('peak memory MiB'),
     right('time s'),
-    ...METRIC_COLUMNS,
+    ...metricColumns([], NOTEBOOK_METRICS),
   ];
   const rows = runs.flatMap((run) => {
     const published = reference.find(({ name }) => name === run.name);
@@ -104,7 +105,7 @@ export function referenceTable(runs: readonly RunRecord[], reference: readonly R
     const [peak = NO_VALUE, , time = NO_VALUE] = costCells(run);
     const { accuracy, precision, recall, f1_macro } = published;
     return [
-      [run.title, 'here', trainable, peak, time, ...metricCells(run)],
+      [run.title, 'here', trainable, peak, time, ...metricCells(run, NOTEBOOK_METRICS)],
       [
         '',
         'notebook',

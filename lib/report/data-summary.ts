@@ -1,22 +1,29 @@
-import type { DatasetSummary, LabelShare, SplitSummary, TokenLengths } from '../data/summary.js';
-import { formatCount, formatShare } from './format.js';
+import type { DatasetSummary, LabelShare, SplitSummary, TokenLengths, ValueSummary } from '../data/summary.js';
+import { type TaskKind, taskOf } from '../tasks/index.js';
+import { formatCount, formatSetting, formatShare } from './format.js';
 
 /** How many labels a line lists; of more, the rarest. */
 const LISTED = 12;
 
-/** What is in a data set, in lines: one or two a split, then what is worth a second look. */
-export function summaryLines({ splits, findings, notes }: DatasetSummary): string[] {
+/** What is in a data set, in lines: the task unless it is the usual one, one or two a split, then what is worth a second look. */
+export function summaryLines({ task, splits, findings, notes }: DatasetSummary): string[] {
   return [
+    ...taskLines(task),
     ...Object.entries(splits).flatMap(([name, split]) => splitLines(name, split)),
     ...[...notes, ...findings.map(({ text }) => text)].map((note) => `note: ${note}`),
   ];
 }
 
-function splitLines(name: string, { rows, pairs, labels, tokens }: SplitSummary): string[] {
+/** A line on the task, unless it is the usual one. */
+export function taskLines(task: TaskKind): string[] {
+  return task === 'single-label' ? [] : [`task: ${taskOf(task).title}`];
+}
+
+function splitLines(name: string, { rows, pairs, labels, values, tokens }: SplitSummary): string[] {
   const isCut = labels.length > LISTED;
   const shown = isCut ? [...labels].sort((a, b) => a.count - b.count) : labels;
   const more = isCut ? `, ${labels.length - LISTED} larger` : '';
-  const listed = shown.slice(0, LISTED).map((each) => labelWords(each, rows));
+  const listed = values?.map(valueWords) ?? shown.slice(0, LISTED).map((each) => labelWords(each, rows));
   return [
     `${name}: ${formatCount(rows)} ${pairs ? 'pairs of texts' : 'texts'}; ${isCut ? 'rarest first: ' : ''}${listed.join(', ')}${more}`,
     ...(tokens === undefined
@@ -36,4 +43,9 @@ function lengthWords({ min, median, p95, max, cut, maxLength }: TokenLengths): s
 
 function labelWords({ label, count }: LabelShare, rows: number): string {
   return `${label} ${formatCount(count)} (${formatShare(count, rows)})`;
+}
+
+function valueWords({ name, min, mean, max }: ValueSummary): string {
+  const words = [min, max, mean].map((value) => formatSetting(Number(value.toPrecision(4))));
+  return `${name} ${words[0]} to ${words[1]}, mean ${words[2]}`;
 }

@@ -1,5 +1,6 @@
 import type { EpochSummary, LogRow } from '../training/events.js';
 import { formatFixed, formatMetric, formatSetting } from './format.js';
+import { headlineOf } from './measured.js';
 
 /** A row of the log of steps in one line. */
 export function logLine({ epoch, step, loss, grad_norm, learning_rate }: LogRow): string {
@@ -20,10 +21,6 @@ export function epochLine({ epoch, epochs, step, trainLoss, evaluation }: EpochS
     `training loss ${formatMetric(trainLoss)}`,
     ...(evaluation === null
       ? []
-      : [
-          `validation loss ${formatMetric(evaluation.loss)}`,
-          `accuracy ${formatMetric(evaluation.accuracy)}`,
-          `F1 macro ${formatMetric(evaluation.f1_macro)}`,
-        ]),
+      : [`validation loss ${formatMetric(evaluation.loss)}`, ...headlineOf(evaluation.task, evaluation)]),
   ].join('  ');
 }

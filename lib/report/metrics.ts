@@ -1,40 +1,62 @@
+import type { Averages } from '../metrics.js';
+import { taskOf } from '../tasks/index.js';
 import { formatCount, formatMetric } from './format.js';
-import type { MetricsRecord } from './records.js';
-import type { Table } from './table.js';
+import { shownMetrics } from './measured.js';
+import type { ColumnRecord, MetricsRecord } from './records.js';
+import { right, type Table } from './table.js';
 
 /** The metrics of one split in one line. */
 export function metricsTable(metrics: MetricsRecord): Table {
-  const values = [metrics.loss, metrics.accuracy, metrics.precision, metrics.recall, metrics.f1_macro];
+  const shown = shownMetrics(taskOf(metrics.task ?? 'single-label'));
   return {
-    columns: ['examples', 'loss', 'accuracy', 'precision', 'recall', 'F1 macro'].map((title) => ({
-      title,
-      align: 'right',
-    })),
-    rows: [[formatCount(metrics.examples), ...values.map(formatMetric)]],
+    columns: ['examples', 'loss', ...shown.map(({ title }) => title)].map(right),
+    rows: [
+      [formatCount(metrics.examples), ...[metrics.loss, ...shown.map(({ name }) => metrics[name])].map(formatMetric)],
+    ],
   };
 }
 
-/** Precision, recall and F1 by label, then their macro averages. */
+/** Precision, recall and F1 by label, then their averages; in regression the metrics of each column. */
 export function labelTable(metrics: MetricsRecord): Table {
-  const { labels, precision, recall, f1_macro, examples } = metrics;
+  const { columns = [], labels = [] } = metrics;
+  if (metrics.task === 'regression') {
+    const shown = shownMetrics(taskOf('regression')) as { name: keyof Omit<ColumnRecord, 'label'>; title: string }[];
+    return {
+      columns: [{ title: 'value' }, ...shown.map(({ title }) => right(title))],
+      rows: columns.map((row) => [row.label, ...shown.map(({ name }) => formatMetric(row[name]))]),
+    };
+  }
+  const averages = ({ precision, recall, f1 }: Averages) => [precision, recall, f1].map(formatMetric);
   return {
-    columns: [
-      { title: 'label' },
-      ...['precision', 'recall', 'F1', 'support'].map((title) => ({ title, align: 'right' as const })),
-    ],
+    columns: [{ title: 'label' }, ...['precision', 'recall', 'F1', 'support'].map(right)],
     rows: [
-      ...labels.map((row) => [
-        row.label,
-        ...[row.precision, row.recall, row.f1].map(formatMetric),
-        formatCount(row.support),
+      ...labels.map((row) => [row.label, ...averages(row), formatCount(row.support)]),
+      ...averagesOf(metrics).map(([name, values, support]) => [
+        `${name} average`,
+        ...averages(values),
+        formatCount(support),
       ]),
-      ['macro average', ...[precision, recall, f1_macro].map(formatMetric), formatCount(examples)],
     ],
   };
+}
+
+/** With what they are over: labels, or examples. */
+function averagesOf(metrics: MetricsRecord): [name: string, values: Averages, support: number][] {
+  const { averages, labels = [], examples } = metrics;
+  const numbers = ({ precision, recall, f1_macro: f1 }: MetricsRecord) => ({ precision, recall, f1 }) as Averages;
+  if (averages === undefined) return [['macro', numbers(metrics), examples]];
+  const support = labels.reduce((sum, row) => sum + row.support, 0);
+  const of = (name: keyof typeof averages) => averages[name];
+  return [
+    ['micro', of('micro'), support],
+    ['macro', of('macro'), support],
+    ['weighted', of('weighted'), support],
+    ['samples', of('samples'), examples],
+  ];
 }
 
 /** How often each label (a row) was taken for each (a column). */
-export function confusionTable({ labels, confusion }: MetricsRecord): Table {
+export function confusionTable({ labels = [], confusion = [] }: MetricsRecord): Table {
   return {
     columns: [
       { title: 'true \\ predicted' },
@@ -45,7 +67,7 @@ export function confusionTable({ labels, confusion }: MetricsRecord): Table {
 }
 
 /** The pairs of labels that were confused most often: texts of the first that were taken for the second. */
-export function confusedPairs({ labels, confusion }: MetricsRecord, most: number): Table {
+export function confusedPairs({ labels = [], confusion = [] }: MetricsRecord, most: number): Table {
   const pairs = labels.flatMap(({ label, support }, row) =>
     labels.flatMap((predicted, column) => {
       const count = confusion[row]?.[column] ?? 0;

@@ -1,5 +1,8 @@
 import type { DatasetSummary } from '../data/summary.js';
 import type { HeldOut } from '../data/types.js';
+import type { MethodKind } from '../methods.js';
+import type { Averages } from '../metrics.js';
+import type { MetricName, TaskKind } from '../tasks/index.js';
 
 /*
  * What a run leaves behind, as results.json holds it: plain data, sizes in bytes, times in seconds, names as Hugging
@@ -7,17 +10,11 @@ import type { HeldOut } from '../data/types.js';
  */
 
 /** A row of a training log, as trainer_state.json holds it: a logged step or an evaluation (`eval_...`). */
-export interface LogRecord {
+export interface LogRecord extends Partial<Record<`eval_${MetricName}`, number | null>> {
   readonly epoch?: number;
   readonly step?: number;
   readonly loss?: number;
   readonly eval_loss?: number;
-  readonly eval_accuracy?: number;
-  readonly eval_precision?: number;
-  readonly eval_recall?: number;
-  readonly eval_f1_macro?: number;
-  readonly eval_f1_micro?: number;
-  readonly eval_f1_weighted?: number;
   readonly [key: string]: unknown;
 }
 
@@ -26,6 +23,7 @@ export interface EpochRecord {
   readonly epoch: number;
   readonly step: number;
   readonly train_loss: number;
+  /** Share of right predictions; 0 in regression, which has none. */
   readonly train_accuracy: number;
 }
 
@@ -38,21 +36,34 @@ export interface LabelRecord {
   readonly support: number;
 }
 
-/** How a model does on a split. Precision, recall and f1_macro are macro averages. */
-export interface MetricsRecord {
+/** How near the values of a column are. */
+export interface ColumnRecord {
+  readonly label: string;
+  readonly mse: number;
+  readonly mae: number;
+  /** null: it is not defined, and so for the others. */
+  readonly r2: number | null;
+  readonly pearson: number | null;
+  readonly spearman: number | null;
+}
+
+/** How a model does on a split, with the metrics of its task. Precision, recall and f1_macro are macro averages. */
+export interface MetricsRecord extends Readonly<Partial<Record<MetricName, number | null>>> {
+  /** Absent in files from before there were others: single-label. */
+  readonly task?: TaskKind;
   readonly examples: number;
   readonly loss: number;
-  readonly accuracy: number;
-  readonly precision: number;
-  readonly recall: number;
-  readonly f1_macro: number;
-  readonly f1_micro: number;
-  readonly f1_weighted: number;
   readonly runtime: number;
   readonly samples_per_second: number;
-  readonly labels: readonly LabelRecord[];
-  /** confusion[true][predicted], in the order of `labels` of the run's data. */
-  readonly confusion: readonly (readonly number[])[];
+  /** Of a classifier. */
+  readonly labels?: readonly LabelRecord[];
+  /** Single-label: confusion[true][predicted], in the order of `labels` of the run's data. */
+  readonly confusion?: readonly (readonly number[])[];
+  /** Multi-label: the averages by their names. */
+  readonly averages?: Readonly<Record<'micro' | 'macro' | 'weighted' | 'samples', Averages>>;
+  /** Regression: each column, and true and predicted values of some examples. */
+  readonly columns?: readonly ColumnRecord[];
+  readonly pairs?: readonly { readonly label: string; readonly target: number; readonly predicted: number }[];
 }
 
 /** Memory of a run in bytes. */
@@ -69,7 +80,7 @@ export interface MemoryRecord {
 
 /** The method of a run with its options, e.g. `{ kind: 'lora', rank: 8, ... }`; `{ kind: 'none' }` trains nothing. */
 export interface MethodRecord {
-  readonly kind: 'none' | 'full' | 'linear' | 'prefix' | 'lora';
+  readonly kind: 'none' | MethodKind;
   readonly [option: string]: unknown;
 }
 
@@ -80,6 +91,8 @@ export interface RunRecord {
   /** Its name in tables, e.g. `LoRA r=8`. */
   readonly title: string;
   readonly method: MethodRecord;
+  /** Absent in files from before there were others: single-label. */
+  readonly task?: TaskKind;
   /** 'stopped': early, at the user's wish; 'failed': see `error`. */
   readonly status: 'done' | 'stopped' | 'failed';
   readonly error?: { readonly code: string; readonly message: string };

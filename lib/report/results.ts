@@ -2,13 +2,16 @@ import { join } from 'node:path';
 import { writeFileAtomic, writeJson } from '../files/output.js';
 import { csv } from './csv.js';
 import { formatCount } from './format.js';
+import { shownMetrics, taskOfRuns } from './measured.js';
 import type { ComparisonRecord, EnvironmentRecord, RunRecord } from './records.js';
 import { beforeSection, closingSections, runSection, sectionMarkdown } from './sections.js';
 import { markdownText } from './table.js';
 import { REPORT_FILE, writeReport } from './write-report.js';
 
-/** The columns of results.csv: names for programs, sizes in bytes, times in seconds. */
-const CSV_COLUMNS: readonly [string, (run: RunRecord) => string | number | undefined][] = [
+/** The columns of results.csv, before those of the task's metrics: names for programs, sizes in bytes, times in seconds. */
+type CsvColumn = readonly [string, (run: RunRecord) => string | number | null | undefined];
+
+const CSV_COLUMNS: readonly CsvColumn[] = [
   ['name', (run) => run.name],
   ['method', (run) => run.title],
   ['status', (run) => run.status],
@@ -25,17 +28,15 @@ const CSV_COLUMNS: readonly [string, (run: RunRecord) => string | number | undef
   ['train_runtime', (run) => run.train_runtime],
   ['train_loss', (run) => run.train_loss],
   ['test_loss', (run) => run.test?.loss],
-  ['accuracy', (run) => run.test?.accuracy],
-  ['precision', (run) => run.test?.precision],
-  ['recall', (run) => run.test?.recall],
-  ['f1_macro', (run) => run.test?.f1_macro],
 ];
 
 /** results.csv of a comparison: a line a run. */
 export function resultsCsv(runs: readonly RunRecord[]): string {
+  const metrics = shownMetrics(taskOfRuns(runs)).map(({ name }): CsvColumn => [name, (run) => run.test?.[name]]);
+  const columns = [...CSV_COLUMNS, ...metrics];
   return csv(
-    CSV_COLUMNS.map(([name]) => name),
-    runs.map((run) => CSV_COLUMNS.map(([, value]) => value(run))),
+    columns.map(([name]) => name),
+    runs.map((run) => columns.map(([, value]) => value(run))),
   );
 }
 

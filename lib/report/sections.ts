@@ -51,7 +51,7 @@ export function measuredSections(run: Pick<RunRecord, 'test' | 'validation'>): S
   const { split, metrics } = measured;
   return [
     { title: split === 'test' ? 'Test' : 'Validation', table: metricsTable(metrics) },
-    { title: 'By label', table: labelTable(metrics) },
+    { title: metrics.task === 'regression' ? 'By value' : 'By label', table: labelTable(metrics) },
   ];
 }
 
@@ -60,12 +60,16 @@ export const notMeasured = () =>
   'nothing is measured, as the data have no validation or test split: ' +
   `${option('split.validation', 0.1)} or ${option('split.test', 0.1)} takes one out of the training rows`;
 
-/** What was taken for what: the whole matrix where it fits, otherwise the most frequent confusions. */
-export function confusionSection(metrics: MetricsRecord, width: number): Section {
+/** What was taken for what: the whole matrix where it fits, otherwise the most frequent confusions; none of another task. */
+export function confusionSections(metrics: MetricsRecord, width: number): Section[] {
+  return metrics.confusion === undefined ? [] : [confusionSection(metrics, width)];
+}
+
+function confusionSection(metrics: MetricsRecord, width: number): Section {
   const matrix = confusionTable(metrics);
   if (tableWidth(matrix) <= width) return { title: 'Confusion', table: matrix };
   const most = confusedPairs(metrics, MOST_CONFUSIONS);
-  const rest = `${metrics.labels.length} labels are too many for a matrix here; --json has it whole`;
+  const rest = `${metrics.labels?.length} labels are too many for a matrix here; --json has it whole`;
   if (most.rows.length === 0) return { title: 'Confusion', lead: ['No text was taken for another label.'] };
   return { title: 'Largest confusions', table: most, notes: [rest] };
 }

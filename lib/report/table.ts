@@ -9,6 +9,11 @@ export interface Column {
   readonly align?: 'left' | 'right';
 }
 
+/** A column of numbers. */
+export function right(title: string): Column {
+  return { title, align: 'right' };
+}
+
 /** A table of finished text, ready to be laid out. Every row has one cell a column. */
 export interface Table {
   readonly columns: readonly Column[];

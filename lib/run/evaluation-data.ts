@@ -1,9 +1,9 @@
 import { selectRows } from '../data/select.js';
 import type { DatasetOptions, Split, SplitName } from '../data/types.js';
-import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import { isFile } from '../files/input.js';
 import { formatCount } from '../report/format.js';
+import { datasetFor, type StatedTask } from './task.js';
 import { type RowPlace, TrainingRows } from './training-rows.js';
 
 /** What is measured, and what is to be known about it. */
@@ -19,6 +19,8 @@ export interface EvaluationChoice {
   /** Which split. Defaults to `test`, or to the whole of a file that the training knew nothing of. */
   readonly split?: SplitName | undefined;
   readonly dataset: DatasetOptions;
+  /** The task that the model is for, unless `dataset` names it. */
+  readonly stated: StatedTask | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -28,8 +30,8 @@ export interface EvaluationChoice {
  * @throws BertuneError as loadDataset
  */
 export async function fileToMeasure(file: string, choice: EvaluationChoice): Promise<EvaluationData> {
-  const { model, dataset, signal } = choice;
-  const { test, notes = [] } = await loadDataset({ test: file }, { ...dataset, signal });
+  const { model, dataset, stated, signal } = choice;
+  const { test, notes = [] } = await datasetFor({ test: file }, { ...dataset, signal }, stated);
   const rows = await TrainingRows.of(model);
   return wholeSplit(test!, notes, (await rows?.places(test!, signal)) ?? [], ` with --data ${file}`);
 }
@@ -42,17 +44,17 @@ export async function fileToMeasure(file: string, choice: EvaluationChoice): Pro
  *   the split
  */
 export async function splitToMeasure(source: string, choice: EvaluationChoice): Promise<EvaluationData> {
-  const { model, split: name = 'test', dataset, signal } = choice;
+  const { model, split: name = 'test', dataset, stated, signal } = choice;
   const rows = await TrainingRows.of(model);
   const isOneFile = await isFile(source);
-  const only = (split: SplitName) => loadDataset(source, { ...dataset, splits: [split], signal });
+  const only = (split: SplitName) => datasetFor(source, { ...dataset, splits: [split], signal }, stated);
   const isInTrain = isOneFile || name === 'train';
   // What a folder lacks may be among its training rows.
   const data = isInTrain
     ? await only('train')
     : rows === undefined
       ? await only(name)
-      : await loadDataset(source, { ...dataset, signal });
+      : await datasetFor(source, { ...dataset, signal }, stated);
   const { notes = [] } = data;
   const own = isInTrain ? undefined : data[name];
   if (own !== undefined) return wholeSplit(own, notes, (await rows?.places(own, signal)) ?? []);

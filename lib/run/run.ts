@@ -1,20 +1,22 @@
-import { modelOf, TextClassifier } from '../classifier.js';
+import { TextClassifier } from '../classifier.js';
 import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import type { TextDataset } from '../data/types.js';
-import { loadDataset } from '../dataset.js';
 import { BertuneError } from '../errors.js';
 import type { Method } from '../methods.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { processPeakMemory } from '../model/memory.js';
 import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
+import { taskOf } from '../tasks/index.js';
 import { Trainer } from '../trainer.js';
 import { advise } from '../training/advice.js';
 import { adviceText } from '../training/advice-words.js';
 import { defaultSteps } from '../training/defaults.js';
 import type { EvaluateResult, TrainResult } from '../training/events.js';
+import { guessingLoss } from '../training/plan.js';
 import { embeddedModelNotes } from './embedded-limits.js';
 import type { Experiment } from './experiment.js';
+import { datasetFor, statedTask } from './task.js';
 
 /** A run made ready: data, model and trainer. */
 export class Run implements AsyncDisposable {
@@ -50,7 +52,8 @@ export class Run implements AsyncDisposable {
    * @throws BertuneError whatever is wrong with experiment, data or model
    */
   static async open(experiment: Experiment, signal?: AbortSignal): Promise<Run> {
-    const data = await loadDataset(experiment.data, { ...experiment.dataset, ...(signal && { signal }) });
+    const stated = await statedTask(experiment.model, signal);
+    const data = await datasetFor(experiment.data, { ...experiment.dataset, ...(signal && { signal }) }, stated);
     if (experiment.method !== null && data.train === undefined) {
       throw new BertuneError('NOT_FOUND', 'Expected a training split to train on but the data have none');
     }
@@ -58,6 +61,7 @@ export class Run implements AsyncDisposable {
     const { adapter, base, options, where } = experiment;
     const model = await TextClassifier.load(experiment.model, {
       labels: data.labels,
+      task: data.task,
       // Labels that the data imply are in an order of their own.
       head: experiment.dataset.labels === undefined ? 'fit' : 'name',
       ...(adapter === undefined ? {} : { adapter }),
@@ -91,7 +95,7 @@ export class Run implements AsyncDisposable {
 
   /** What is in the data, with lengths as the model counts them, and what the model is not made for. */
   async summary(signal?: AbortSignal): Promise<DatasetSummary> {
-    const { tokenizer } = modelOf(this.model);
+    const { tokenizer } = this.model;
     const maxLength = this.trainer.settings.maxLength ?? this.model.maxLength;
     const summary = await summarize(this.data, { tokenizer, maxLength, signal });
     const { train } = this.data;
@@ -139,6 +143,7 @@ export class Run implements AsyncDisposable {
       name: this.experiment.name,
       title: this.experiment.title,
       method: methodRecord(method),
+      task: this.model.task,
       status,
       ...(error && { error }),
       settings: method === null ? {} : snakeCase(settingsOf(this.trainer.settings, this.model.labels)),
@@ -157,9 +162,10 @@ export class Run implements AsyncDisposable {
   #advice(trained: TrainResult, measured: EvaluateResult | undefined): Pick<RunRecord, 'advice'> {
     const { stopped, steps, logHistory, classCounts } = trained;
     const advice = advise({
-      ...{ settings: this.trainer.settings, hiddenSize: this.model.config.hiddenSize, labels: this.model.labels },
+      ...{ task: this.model.task, settings: this.trainer.settings, hiddenSize: this.model.config.hiddenSize },
+      ...{ labels: this.model.labels, guessing: guessingLoss(this.data.train!) },
       ...{ counts: classCounts, stopped, steps, usualSteps: this.#usualSteps, epochs: this.#epochs, logHistory },
-      metrics: measured?.metrics ?? null,
+      evaluation: measured ?? null,
     });
     return advice.length === 0 ? {} : { advice: advice.map((each) => adviceText(each)) };
   }
@@ -200,21 +206,28 @@ export function failedRun(experiment: Experiment, error: NonNullable<RunRecord['
 
 /** An evaluation as results.json holds it. */
 export function metricsRecord(result: EvaluateResult): MetricsRecord {
-  const { examples, loss, accuracy, precision, recall, f1_macro, f1_micro, f1_weighted, metrics } = result;
+  const { task, examples, loss, runtime, samplesPerSecond } = result;
+  const scores = Object.fromEntries(taskOf(task).metrics.map(({ name }) => [name, result[name]]));
   return {
-    examples,
-    loss,
-    accuracy,
-    precision,
-    recall,
-    f1_macro,
-    f1_micro,
-    f1_weighted,
-    runtime: result.runtime,
-    samples_per_second: result.samplesPerSecond,
-    labels: metrics.perClass,
-    confusion: metrics.confusion,
+    ...{ task, examples, loss },
+    ...scores,
+    ...{ runtime, samples_per_second: samplesPerSecond },
+    ...metricDetails(result),
   };
+}
+
+/** What there is beside the figures of a task. */
+function metricDetails({ task, metrics }: EvaluateResult): Partial<MetricsRecord> {
+  switch (task) {
+    case 'single-label':
+      return { labels: metrics.perClass, confusion: metrics.confusion };
+    case 'multi-label': {
+      const { micro, macro, weighted, samples } = metrics;
+      return { labels: metrics.perClass, averages: { micro, macro, weighted, samples } };
+    }
+    case 'regression':
+      return { columns: metrics.perColumn, pairs: metrics.pairs };
+  }
 }
 
 function trainedRecord(trained: TrainResult) {
@@ -232,12 +245,14 @@ function methodRecord(method: Method | null): MethodRecord {
   return method === null ? { kind: 'none' } : ({ kind: method.kind, ...snakeCase(method) } as MethodRecord);
 }
 
-/** All but the method, which has a place of its own; class weights by the names of their classes. */
-function settingsOf({ method: _, classWeights, ...settings }: Trainer['settings'], labels: readonly string[]): object {
-  const named = Array.isArray(classWeights)
-    ? Object.fromEntries(labels.map((label, i) => [label, classWeights[i]]))
-    : classWeights;
-  return { ...settings, classWeights: named };
+/** All but the method, which has a place of its own; weights by the names of their labels. */
+function settingsOf({ method: _, ...settings }: Trainer['settings'], labels: readonly string[]): object {
+  const { classWeights, positiveWeights } = settings;
+  const named = (weights: typeof classWeights) =>
+    typeof weights === 'object' && weights !== null
+      ? Object.fromEntries(labels.map((label, i) => [label, weights[i]]))
+      : weights;
+  return { ...settings, classWeights: named(classWeights), positiveWeights: named(positiveWeights) };
 }
 
 /** The same values under names as Python writes them: `batchSize` becomes `batch_size`. */

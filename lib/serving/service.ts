@@ -1,7 +1,9 @@
-import { modelOf, type TextClassifier } from '../classifier.js';
+import { expectClassifier, type TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
-import type { Model } from '../model/model.js';
+import { expectTrainedKind } from '../model/kind.js';
+import { forwardMixed } from '../model/mixed.js';
 import type { Values } from '../model/session.js';
+import { encodeTexts, expectMaxLength, textLimits } from '../model/texts.js';
 import { expectObject, expectOneOf, expectPositiveInteger, shorten } from '../options.js';
 import { type Prediction, predictionsOf } from '../prediction.js';
 import { expectTexts, type TextInput, type TextInputs } from '../text-input.js';
@@ -35,7 +37,7 @@ import { TokenEstimate } from './token-estimate.js';
  *     const [prediction] = await service.predict('i feel great', { signal, timeout: 1000 });
  */
 export class PredictionService implements AsyncDisposable {
-  readonly #model: Model;
+  readonly #model: TextClassifier;
   readonly #settings: ServiceSettings;
   readonly #queue = new CallQueue();
   readonly #statistics = new Statistics();
@@ -57,7 +59,7 @@ export class PredictionService implements AsyncDisposable {
 
   /** @throws BertuneError INVALID_OPTION */
   constructor(classifier: TextClassifier, options: ServiceOptions = {}) {
-    this.#model = modelOf(classifier);
+    this.#model = expectClassifier('classifier', classifier);
     this.#settings = serviceSettings(options);
     this.#rate = new Rate(this.#settings.maxBatchTokens);
     this.#estimate = new TokenEstimate(this.#model.tokenizer.specialTokens);
@@ -83,20 +85,19 @@ export class PredictionService implements AsyncDisposable {
     throwIfAborted(settings.signal);
     if (inputs.texts.length === 0) return [];
     const model = this.#model;
-    const longest = model.expectMaxLength(settings.maxLength);
+    const { maxLength, signal } = settings;
+    const longest = expectMaxLength(model, maxLength, model.session.plan);
     const isChecked = textKind === 'trained';
     if (names.every((name) => name === null)) {
-      if (isChecked) model.expectTrainedKind(inputs);
-      const encode = () => model.encode(inputs, longest, settings.signal);
+      if (isChecked) expectTrainedKind(model, inputs);
+      const encode = () => encodeTexts(model, inputs, longest, signal);
       return this.#predict({ inputs, longest, adapters: null, encode }, settings);
     }
     // Held until the call has ended: an adapter that is unloaded meanwhile still serves it.
-    return model.withAdapters(names, async ({ adapters, encode }) => {
-      if (isChecked) model.expectTrainedKind(inputs, adapters);
-      return this.#predict(
-        { inputs, longest, adapters, encode: () => encode(inputs, settings.maxLength, settings.signal) },
-        settings,
-      );
+    return model.withAdapters(names, async (adapters, _, plan) => {
+      if (isChecked) expectTrainedKind(model, inputs, adapters);
+      const encode = async () => encodeTexts(model, inputs, textLimits(model, adapters, maxLength, plan), signal);
+      return this.#predict({ inputs, longest, adapters, encode }, settings);
     });
   }
 
@@ -115,8 +116,8 @@ export class PredictionService implements AsyncDisposable {
     this.#tokenizing.count(call);
     this.#encode(call, work).catch((error) => call.reject(error));
     const rows = await call.rows;
-    const labelsOf = (text: number) => adapters?.[text]?.labels ?? this.#model.labels;
-    return predictionsOf({ count, row: (text) => rows[text]!, labelsOf }, signal);
+    const outputOf = (text: number) => adapters?.[text] ?? this.#model;
+    return predictionsOf({ count, row: (text) => rows[text]!, outputOf }, null, signal);
   }
 
   /**
@@ -255,14 +256,19 @@ export class PredictionService implements AsyncDisposable {
   /** The logits of each text of a batch. */
   async #forward(batch: Batch): Promise<(text: number) => Values> {
     const { maxBatchTokens } = this.#settings;
+    const { labels } = this.#model;
     const { adapters } = batch;
+    const encoded = batch.encode();
     if (adapters !== null) {
-      const rows = await this.#model.forwardHeld(adapters, batch.encode(), maxBatchTokens);
+      const { session } = this.#model;
+      const { plan } = session;
+      const rows = await session.use((native) =>
+        forwardMixed(native, { plan, labels }, adapters, encoded, maxBatchTokens, undefined),
+      );
       return (text) => rows[text]!;
     }
-    const logits = await this.#model.forward(batch.encode(), maxBatchTokens);
-    const classes = logits.length / batch.texts;
-    return (text) => logits.subarray(text * classes, (text + 1) * classes);
+    const logits = await this.#model.forward(encoded, maxBatchTokens);
+    return (text) => logits.subarray(text * labels.length, (text + 1) * labels.length);
   }
 
   /** Ends calls whose adapters went when the model was trained or merged: they must not take others along. */

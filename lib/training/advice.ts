@@ -1,19 +1,23 @@
 import { listLabels } from '../labels.js';
-import type { ClassificationMetrics } from '../metrics.js';
 import { option } from '../option-names.js';
+import type { TaskKind } from '../tasks/index.js';
 import { defaultLearningRate } from './defaults.js';
+import type { EvaluateResult } from './events.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { TrainerOptions, TrainerSettings } from './options.js';
 import type { EpochRow } from './position.js';
 
 /** What was seen of a run that came to its end. */
 export interface SeenRun {
+  task: TaskKind;
   settings: TrainerSettings;
   hiddenSize: number;
   /** Names of the model's classes (NC). */
   labels: readonly string[];
-  /** Training examples of each class (NC). */
+  /** Training examples that have each label (NC). */
   counts: readonly number[];
+  /** The training loss of a model that has learnt nothing. */
+  guessing: number;
   stopped: 'done' | 'early';
   /** Optimiser steps done. */
   steps: number;
@@ -22,13 +26,13 @@ export interface SeenRun {
   epochs: readonly EpochRow[];
   logHistory: readonly LogHistoryRow[];
   /** Of the validation split, or of another that the run did not train on; null: none was measured. */
-  metrics: ClassificationMetrics | null;
+  evaluation: EvaluateResult | null;
 }
 
 /** An option that advice may name. */
 type AdvisedOption = keyof Pick<
   TrainerOptions,
-  'epochs' | 'maxSteps' | 'learningRate' | 'classWeights' | 'loadBestModel'
+  'epochs' | 'maxSteps' | 'learningRate' | 'classWeights' | 'positiveWeights' | 'tuneThresholds' | 'loadBestModel'
 >;
 
 /** What to do about something that was seen. */
@@ -58,6 +62,12 @@ const OVERFITTED = 1.25;
 /** Differences of loss, and of accuracy, that mean nothing. */
 const LOSS_NOISE = 0.05;
 const ACCURACY_NOISE = 0.005;
+/** Scores that say whether a model of a higher loss is a better one all the same. */
+const TELLING_SCORES = {
+  'single-label': 'eval_accuracy',
+  'multi-label': 'eval_f1_micro',
+  regression: 'eval_r2',
+} as const;
 
 /** A run of fewer steps tells nothing but that it was short. */
 const FEW_STEPS = 30;
@@ -80,11 +90,6 @@ export function advise(seen: SeenRun): Advice[] {
   return [...loss, ...(isExplained ? [] : atChance(seen)), ...few, ...never];
 }
 
-/** The loss of a model that gives every class the same score. */
-function guessingLoss({ labels }: SeenRun): number {
-  return Math.log(labels.length);
-}
-
 const isLogged = (row: LogHistoryRow): row is LogRow => 'loss' in row;
 const isEvaluated = (row: LogHistoryRow): row is EvaluateRow => 'eval_loss' in row;
 
@@ -103,11 +108,11 @@ function trainingLosses({ logHistory, epochs }: SeenRun): { first: number; befor
 }
 
 function divergence(seen: SeenRun): Advice[] {
-  const { settings, steps, epochs } = seen;
-  const guessing = guessingLoss(seen);
+  const { task, settings, steps, epochs, guessing } = seen;
   const losses = trainingLosses(seen);
   const last = losses?.last ?? epochs.at(-1)?.train_loss ?? 0;
-  const isFar = last > (steps < FIRST_STEPS ? DIVERGED_AT_ONCE : DIVERGED) * guessing;
+  // Values may be far from the 0 that a new model answers: their first loss tells nothing.
+  const isFar = task !== 'regression' && last > (steps < FIRST_STEPS ? DIVERGED_AT_ONCE : DIVERGED) * guessing;
   const hasRisen = losses !== null && last > 1.1 * guessing && last > 2 * losses.first;
   if (!isFar && !hasRisen) return [];
   const { learningRate } = settings;
@@ -125,7 +130,7 @@ function divergence(seen: SeenRun): Advice[] {
 
 function stillFalling(seen: SeenRun): Advice[] {
   if (seen.stopped === 'early') return [];
-  const guessing = guessingLoss(seen);
+  const { guessing } = seen;
   const validation = seen.logHistory.filter(isEvaluated).map(({ eval_loss }) => eval_loss);
   const quarter = Math.max(1, Math.floor(validation.length / 4));
   const isMeasured = validation.length >= 2;
@@ -151,14 +156,15 @@ function stillFalling(seen: SeenRun): Advice[] {
   ];
 }
 
-function overfitting({ settings, logHistory, epochs }: SeenRun): Advice[] {
+function overfitting({ task, settings, logHistory, epochs }: SeenRun): Advice[] {
   const rows = logHistory.filter(isEvaluated);
   const last = rows.at(-1);
   if (settings.loadBestModel || last === undefined) return [];
   const best = rows.reduce((a, b) => (b.eval_loss < a.eval_loss ? b : a));
   const trainLoss = (step: number) => epochs.find((row) => row.step === step)?.train_loss ?? Number.NaN;
   const hasRisen = last.eval_loss > OVERFITTED * best.eval_loss && last.eval_loss - best.eval_loss > LOSS_NOISE;
-  const gotBetter = last.eval_accuracy > best.eval_accuracy + ACCURACY_NOISE;
+  const score = (row: EvaluateRow) => row[TELLING_SCORES[task]] ?? Number.NaN;
+  const gotBetter = score(last) > score(best) + ACCURACY_NOISE;
   if (!hasRisen || gotBetter || !(trainLoss(last.step) < trainLoss(best.step))) return [];
   const epoch = Number(best.epoch.toFixed(2));
   return [
@@ -174,25 +180,15 @@ function overfitting({ settings, logHistory, epochs }: SeenRun): Advice[] {
 
 /** A run that tells nothing apart on texts it was not trained on, where nothing else explains it. */
 function atChance(seen: SeenRun): Advice[] {
-  const { settings, labels, metrics, steps } = seen;
-  if (metrics === null) return [];
-  const { accuracy, perClass } = metrics;
-  const supports = perClass.map(({ support }) => support);
-  const occurring = supports.filter((count) => count > 0).length;
-  if (occurring < 2) return [];
-  const examples = supports.reduce((sum, count) => sum + count, 0);
-  const most = supports.indexOf(Math.max(...supports));
-  const share = supports[most]! / examples;
-  const chance = Math.sqrt((share * (1 - share)) / examples);
-  // A model that always gives one answer has a mean recall of 1 / classes.
-  const recall = perClass.reduce((sum, row) => sum + row.recall, 0) / occurring;
-  if (accuracy > share + chance || recall > 1.2 / occurring) return [];
+  const guess = noBetterThan(seen);
+  if (guess === null) return [];
+  const { settings, steps } = seen;
   const longer = trainLonger(seen);
   if (steps < FEW_STEPS) {
     const text = `${steps === 1 ? 'One step is' : `${steps} steps are`} too few to learn from: ${longer.words}`;
     return [{ code: 'AT_CHANCE', text, options: longer.options }];
   }
-  const seenWords = `An accuracy of ${short(accuracy)} is no better than always answering ${listLabels([labels[most]!])} (${short(share)}): `;
+  const seenWords = `${guess}: `;
   const losses = trainingLosses(seen);
   const usual = usualRate(seen);
   const { learningRate } = settings;
@@ -209,11 +205,36 @@ function atChance(seen: SeenRun): Advice[] {
   return [{ code: 'AT_CHANCE', text, options: longer.options }];
 }
 
+/** What a model does that has learnt nothing, in words; null where this one has learnt something. */
+function noBetterThan({ labels, evaluation }: SeenRun): string | null {
+  if (evaluation === null) return null;
+  if (evaluation.task === 'regression') {
+    const { r2 } = evaluation;
+    return r2 === null || r2 > 0 ? null : `An R² of ${short(r2)} is no better than always answering the mean`;
+  }
+  const { accuracy, f1_micro, metrics } = evaluation;
+  const supports = metrics.perClass.map(({ support }) => support);
+  if (evaluation.task === 'multi-label') {
+    return f1_micro > 0 || supports.every((count) => count === 0) ? null : 'No label is ever predicted right';
+  }
+  const occurring = supports.filter((count) => count > 0).length;
+  if (occurring < 2) return null;
+  const examples = supports.reduce((sum, count) => sum + count, 0);
+  const most = supports.indexOf(Math.max(...supports));
+  const share = supports[most]! / examples;
+  const chance = Math.sqrt((share * (1 - share)) / examples);
+  // A model that always gives one answer has a mean recall of 1 / classes.
+  const recall = metrics.perClass.reduce((sum, row) => sum + row.recall, 0) / occurring;
+  if (accuracy > share + chance || recall > 1.2 / occurring) return null;
+  return `An accuracy of ${short(accuracy)} is no better than always answering ${listLabels([labels[most]!])} (${short(share)})`;
+}
+
 /** Classes that were trained on too few examples, and are missed. */
-function fewExamples(seen: SeenRun): Advice[] {
-  const { metrics, counts, labels } = seen;
+function fewExamples({ evaluation, counts, labels }: SeenRun): Advice[] {
+  if (evaluation === null || evaluation.task === 'regression') return [];
+  const { perClass } = evaluation.metrics;
   const missed = labels.filter((_, i) => {
-    const { support, recall } = metrics?.perClass[i] ?? { support: 0, recall: 0 };
+    const { support, recall } = perClass[i]!;
     return counts[i]! < FEW_EXAMPLES && support > 0 && recall < 0.5;
   });
   if (missed.length === 0) return [];
@@ -224,22 +245,25 @@ function fewExamples(seen: SeenRun): Advice[] {
 }
 
 /** Rare classes that a model never answers, though there was something to learn from. */
-function neverPredicted({ settings, metrics, counts, labels }: SeenRun): Advice[] {
-  if (metrics === null || settings.classWeights !== null) return [];
+function neverPredicted({ settings, evaluation, counts, labels }: SeenRun): Advice[] {
+  const isWeighted = settings.classWeights !== null || settings.positiveWeights !== null || settings.tuneThresholds;
+  if (evaluation === null || evaluation.task === 'regression' || isWeighted) return [];
+  const { task, metrics } = evaluation;
   const all = counts.reduce((sum, count) => sum + count, 0);
   const isRare = (count: number) => count >= FEW_EXAMPLES && count < all / (2 * labels.length);
-  const missed = labels.filter(
-    (_, i) => isRare(counts[i]!) && metrics.perClass[i]!.support > 0 && metrics.confusion.every((row) => row[i] === 0),
-  );
+  const isPredicted = (i: number) =>
+    'confusion' in metrics ? metrics.confusion.some((row) => row[i] !== 0) : metrics.perClass[i]!.recall > 0;
+  const missed = labels.filter((_, i) => isRare(counts[i]!) && metrics.perClass[i]!.support > 0 && !isPredicted(i));
   if (missed.length === 0) return [];
   const sum = missed.reduce((total, label) => total + counts[labels.indexOf(label)]!, 0);
   return [
     {
       code: 'NEVER_PREDICTED',
       text:
-        `${listLabels(missed)} ${missed.length === 1 ? 'is' : 'are'} never predicted, being ${sum} of ${all} training examples: ` +
+        `${listLabels(missed)} ${missed.length === 1 ? 'is' : 'are'} never predicted${task === 'single-label' ? '' : ' right'}, being ${sum} of ${all} training examples: ` +
         'give rare classes more weight',
-      options: { classWeights: 'balanced' },
+      options:
+        task === 'single-label' ? { classWeights: 'balanced' } : { positiveWeights: 'balanced', tuneThresholds: true },
     },
   ];
 }

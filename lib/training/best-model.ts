@@ -1,6 +1,6 @@
 import { type Values, writeValues } from '../model/session.js';
 import type { NativeSession } from '../native.js';
-import type { BestMetric } from './options.js';
+import { type BestMetric, higherIsBetter } from '../tasks/index.js';
 
 /** How the best evaluation is told, and when to give up. */
 export interface BestOptions {
@@ -89,9 +89,9 @@ export class BestModel {
     this.#parameters.clear();
   }
 
-  /** How much better than the best so far; more than nothing where there is none. */
+  /** How much better than the best so far; more than nothing where there is none, and NaN of a metric that has no value. */
   #gain(value: number): number {
     if (this.#best === null) return Number.isNaN(value) ? Number.NaN : Infinity;
-    return this.#options.metric === 'loss' ? this.#best.metric - value : value - this.#best.metric;
+    return higherIsBetter(this.#options.metric) ? value - this.#best.metric : this.#best.metric - value;
   }
 }

@@ -1,25 +1,21 @@
-import { types } from 'node:util';
-import type { AlignedSplit } from '../data/labels.js';
-import { SPLIT_NAMES, type Split } from '../data/types.js';
+import type { TextClassifier } from '../classifier.js';
+import { type AlignedSplit, alignSplit } from '../data/labels.js';
+import { expectSplit } from '../data/split.js';
 import { BertuneError } from '../errors.js';
 import { listLabels } from '../labels.js';
-import { argmaxRows, classificationMetrics, crossEntropy } from '../metrics.js';
-import type { BatchPlan } from '../model/batches.js';
+import { bestThresholds } from '../metrics/multi-label.js';
+import { sigmoid } from '../metrics.js';
+import { type BatchPlan, longestFirst, packBatches } from '../model/batches.js';
 import { forwardBatches } from '../model/forward.js';
+import { flattened, type LogitsOptions, withLogits } from '../model/logits.js';
 import type { Values } from '../model/session.js';
 import type { NativeSession } from '../native.js';
-import { copyArray, expectNames, expectObject, invalidOption, isArray, isString } from '../options.js';
-import { expectFiniteLogits } from '../prediction.js';
+import { option } from '../option-names.js';
+import { expectFiniteLogits, type Output, thresholdsOf } from '../prediction.js';
+import { type LossOptions, type Numbers, type Task, taskOf } from '../tasks/index.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer.js';
 import type { EvaluateResult, EvaluateRow } from './events.js';
-
-/** How the loss is measured. */
-export interface LossOptions {
-  labelSmoothing: number;
-  /** NC weights; null: none. */
-  classWeights: readonly number[] | null;
-}
 
 /** A split as token ids, in a session. */
 export interface LoadedSplit extends AlignedSplit {
@@ -32,53 +28,164 @@ export interface LoadedSplit extends AlignedSplit {
 /** Rows at a time between two looks at the clock. */
 const BLOCK = 512;
 
+/** How a model is measured. */
+export interface EvaluationOptions extends Omit<LogitsOptions, 'adapters'> {
+  /** Name of the adapter to measure; null: the model itself. */
+  adapter: string | null;
+  /** Above which labels are predicted; null: the model's own thresholds. */
+  threshold: number | null;
+  /** Defaults to neither smoothing nor weights. */
+  loss?: LossOptions;
+}
+
+/** Measures a model, or an adapter beside it, on a split. Errors as TextClassifier.evaluate. */
+export async function evaluateModel(
+  model: TextClassifier,
+  split: unknown,
+  { adapter, threshold, loss = PLAIN_LOSS, ...options }: EvaluationOptions,
+): Promise<EvaluateResult> {
+  const output = model.adapters.find(({ name }) => name === adapter) ?? model;
+  const own = expectTaskSplit('split', split, output);
+  const { batchTokens, signal } = options;
+  const adapters = new Array<string | null>(own.split.texts.length).fill(adapter);
+  return withLogits(model, own.split, { ...options, adapters }, async (rows) => {
+    const { offsets, truncated } = rows.encoded;
+    const batches = packBatches(offsets, longestFirst(offsets), batchTokens).starts.length - 1;
+    const began = performance.now() - 1000 * rows.runtime;
+    const { logits } = await flattened(rows, signal);
+    return measure(logits, own, thresholdsOf(output, threshold), loss, { began, batches, truncated });
+  });
+}
+
+/**
+ * A split whose labels are a model's, matched by name.
+ *
+ * @param name what the split is called in messages
+ * @throws BertuneError INVALID_OPTION, INVALID_DATA, also for labels of another task
+ */
+export function expectTaskSplit(name: string, split: unknown, { task, labels }: Pick<Output, 'task' | 'labels'>) {
+  expectTrainable(task, labels);
+  const own = expectSplit(name, split);
+  if (own.task !== task) {
+    const { title } = taskOf(own.task);
+    throw new BertuneError(
+      'INVALID_DATA',
+      `The model is for ${taskOf(task).title}, but ${name} is for ${title}; load the model with ` +
+        `${option('task', own.task)}${own.task === 'single-label' || task === 'single-label' ? ` and ${option('head', 'new')}` : ''}`,
+    );
+  }
+  return alignSplit(name, own, labels);
+}
+
 /**
  * Runs a split through a session and measures the outcome.
  *
+ * @param thresholds of each label (NC)
  * @param signal looked at several times a second
  * @throws BertuneError NON_FINITE_LOGITS naming the text; ABORTED, OUT_OF_MEMORY
  */
 export async function evaluateSplit(
   native: NativeSession,
-  { split, notes, encoded, handle, batches }: LoadedSplit,
-  labelNames: readonly string[],
+  { encoded, handle, batches, ...split }: LoadedSplit,
+  thresholds: readonly number[],
   options: LossOptions,
   signal: AbortSignal | undefined,
 ): Promise<EvaluateResult> {
   const began = performance.now();
   const logits = await forwardBatches(native, handle, batches, signal);
-  const loss = await meanLoss(logits, split.labels, labelNames.length, options);
-  const predictions = await mostLikely(logits, labelNames.length);
-  const metrics = classificationMetrics(split.labels, predictions, labelNames);
-  const runtime = (performance.now() - began) / 1000;
+  const { truncated } = encoded;
+  return measure(logits, split, thresholds, options, { began, batches: batches.starts.length - 1, truncated });
+}
+
+/**
+ * Chooses for each label the threshold that gives it the highest F1 on a split; see `bestThresholds`.
+ *
+ * @returns by label
+ * @throws BertuneError ABORTED, OUT_OF_MEMORY
+ */
+export async function tuneThresholds(
+  native: NativeSession,
+  { split: { labels, labelNames }, handle, batches }: LoadedSplit,
+  signal: AbortSignal | undefined,
+): Promise<Record<string, number>> {
+  const scores = sigmoid(await forwardBatches(native, handle, batches, signal));
+  const best = bestThresholds(scores, labels, labelNames.length);
+  return Object.fromEntries(labelNames.map((label, c) => [label, best[c]!]));
+}
+
+/** One class by itself has a score, and nothing to tell it from. @throws BertuneError INVALID_OPTION */
+export function expectTrainable(task: Output['task'], labels: readonly string[]): void {
+  if (labels.length > 1 || task !== 'single-label') return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `A model of one class (${listLabels(labels)}) gives a score and cannot be trained or evaluated as a classifier; ` +
+      `use two labels or more, or load it with ${option('task', 'regression')}`,
+  );
+}
+
+const PLAIN_LOSS: LossOptions = { labelSmoothing: 0, classWeights: null, positiveWeights: null };
+
+/** @param pass when it began, by performance.now(), and what it went over */
+async function measure(
+  logits: Values,
+  { split, notes }: AlignedSplit,
+  thresholds: readonly number[],
+  options: LossOptions,
+  pass: { began: number; batches: number; truncated: number },
+): Promise<EvaluateResult> {
+  const task = taskOf(split.task);
+  const { loss, predictions } = await passOver(logits, split.labels, task, thresholds, options);
+  const { scores, metrics, notes: undefinedOnes } = task.measure(split.labels, predictions, split.labelNames);
+  const examples = split.texts.length;
+  const runtime = (performance.now() - pass.began) / 1000;
   return {
-    loss,
-    accuracy: metrics.accuracy,
-    precision: metrics.macro.precision,
-    recall: metrics.macro.recall,
-    f1_macro: metrics.macro.f1,
-    f1_micro: metrics.micro.f1,
-    f1_weighted: metrics.weighted.f1,
-    metrics,
+    ...{ task: split.task, loss, ...scores, metrics },
     runtime,
-    samplesPerSecond: split.labels.length / runtime,
-    stepsPerSecond: (batches.starts.length - 1) / runtime,
-    examples: split.labels.length,
-    truncated: encoded.truncated,
-    notes,
-  };
+    samplesPerSecond: examples / runtime,
+    stepsPerSecond: pass.batches / runtime,
+    examples,
+    truncated: pass.truncated,
+    notes: [...notes, ...undefinedOnes],
+  } as unknown as EvaluateResult;
+}
+
+/**
+ * The mean loss over all examples, and what is predicted of each, in slices of time.
+ *
+ * @throws BertuneError NON_FINITE_LOGITS
+ */
+async function passOver(
+  logits: Values,
+  labels: Numbers,
+  task: Task,
+  thresholds: readonly number[],
+  options: LossOptions,
+): Promise<{ loss: number; predictions: Numbers }> {
+  const classes = thresholds.length;
+  const examples = logits.length / classes;
+  const width = labels.length / examples;
+  const slice = new TimeSlice();
+  const predictions = task.labels === 'values' ? new Float64Array(labels.length) : new Int32Array(labels.length);
+  let [total, weights] = [0, 0];
+  for (let start = 0; start < examples; start += BLOCK) {
+    const end = Math.min(examples, start + BLOCK);
+    const rows = logits.subarray(start * classes, end * classes);
+    expectFiniteLogits(rows, classes, start);
+    const part = task.sumLoss(rows, labels.subarray(start * width, end * width), classes, options);
+    total += part.total;
+    weights += part.weight;
+    predictions.set(task.decide(rows, classes, thresholds), start * width);
+    if (slice.isOver) await slice.next();
+  }
+  return { loss: total / weights, predictions };
 }
 
 /** The row of the log for an evaluation; times rounded as transformers' `speed_metrics` does. */
 export function evaluateRow(result: EvaluateResult, epoch: number, step: number): EvaluateRow {
+  const scores = taskOf(result.task).metrics.map(({ name }) => [`eval_${name}`, result[name]]);
   return {
     eval_loss: result.loss,
-    eval_accuracy: result.accuracy,
-    eval_precision: result.precision,
-    eval_recall: result.recall,
-    eval_f1_macro: result.f1_macro,
-    eval_f1_micro: result.f1_micro,
-    eval_f1_weighted: result.f1_weighted,
+    ...Object.fromEntries(scores),
     eval_runtime: roundTo(result.runtime, 4),
     eval_samples_per_second: roundTo(result.samplesPerSecond, 3),
     eval_steps_per_second: roundTo(result.stepsPerSecond, 3),
@@ -90,113 +197,4 @@ export function evaluateRow(result: EvaluateResult, epoch: number, step: number)
 /** A number to so many decimals. */
 export function roundTo(value: number, decimals: number): number {
   return Number(value.toFixed(decimals));
-}
-
-/**
- * Checks that a split is one, with at least one example.
- *
- * @param name what it is called in messages
- * @returns a copy, so that the caller's may change while it is used
- * @throws BertuneError INVALID_OPTION, INVALID_DATA
- */
-export function expectSplit(name: string, value: unknown): Split {
-  expectOneSplit(name, value);
-  const split = expectObject(name, value, ['name', 'texts', 'pairs', 'labels', 'labelNames', 'source']);
-  if (!types.isInt32Array(split.labels))
-    throw invalidOption(`${name}.labels`, 'an Int32Array (datasetFromRows makes one of plain rows)', split.labels);
-  const classes = copyLabels(split.labels);
-  if (!isArray(split.texts)) throw invalidOption(`${name}.texts`, 'an array of strings', split.texts);
-  const { length } = split.texts;
-  if (length === 0) throw new BertuneError('INVALID_DATA', `Expected at least one example in ${name}, found none`);
-  if (classes.length !== length) {
-    throw new BertuneError('SHAPE_MISMATCH', `Expected ${length} labels in ${name} but received ${classes.length}`);
-  }
-  const texts = expectTextArray(`${name}.texts`, split.texts, length);
-  const pairs = split.pairs === undefined ? undefined : expectTextArray(`${name}.pairs`, split.pairs, length);
-  const labelNames = expectNames(`${name}.labelNames`, split.labelNames);
-  const odd = classes.findIndex((label) => label < 0 || label >= labelNames.length);
-  if (odd >= 0) {
-    throw new BertuneError(
-      'INVALID_DATA',
-      `Expected labels of 0..${labelNames.length - 1} (${listLabels(labelNames)}) in ${name} but found ${classes[odd]} at ${odd}`,
-    );
-  }
-  return { ...(split as unknown as Split), texts, ...(pairs && { pairs }), labels: classes, labelNames };
-}
-
-/** What comes of passing a data set, or a split that it does not have. @throws BertuneError INVALID_OPTION */
-function expectOneSplit(name: string, value: unknown): void {
-  if (value === undefined) {
-    throw new BertuneError(
-      'INVALID_OPTION',
-      `${name} is undefined: the data set has no such split. Add its file, or have loadDataset take it out of the ` +
-        'training rows, e.g. with { split: { test: 0.1 } }',
-    );
-  }
-  if (typeof value !== 'object' || value === null) return;
-  const found = SPLIT_NAMES.filter((each) => typeof (value as Record<string, unknown>)[each] === 'object');
-  if (found.length === 0) return;
-  const most = found.slice(0, -1).join(', ');
-  const all = most === '' ? found[0] : `${most} and ${found.at(-1)}`;
-  throw new BertuneError(
-    'INVALID_OPTION',
-    `Expected a split, e.g. data.${found[0]}, but received a data set with ${all}`,
-  );
-}
-
-/** Empty where the buffer was detached, or has become too small. */
-function copyLabels(labels: Int32Array): Int32Array {
-  const copy = new Int32Array(LENGTH.call(labels));
-  for (let i = 0; i < copy.length; i++) copy[i] = labels[i]!;
-  return copy;
-}
-
-/** The length of a typed array, whatever a property of the caller's says. */
-const LENGTH: (this: Int32Array) => number = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Int32Array.prototype),
-  'length',
-)!.get!;
-
-function expectTextArray(name: string, value: unknown, length: number): string[] {
-  if (!isArray(value) || value.length !== length) throw invalidOption(name, `an array of ${length} strings`, value);
-  const { items, odd } = copyArray(value, isString);
-  if (odd >= 0) throw invalidOption(`${name}[${odd}]`, 'a string', value[odd]);
-  if (items.length !== length) throw invalidOption(name, `an array of ${length} strings`, value);
-  return items;
-}
-
-/** Cross-entropy over all examples, in slices of time. @throws BertuneError NON_FINITE_LOGITS */
-async function meanLoss(
-  logits: Values,
-  labels: Int32Array,
-  classes: number,
-  { labelSmoothing, classWeights }: LossOptions,
-): Promise<number> {
-  const slice = new TimeSlice();
-  let total = 0;
-  let weights = 0;
-  for (let start = 0; start < labels.length; start += BLOCK) {
-    const part = labels.subarray(start, start + BLOCK);
-    const rows = logits.subarray(start * classes, (start + part.length) * classes);
-    expectFiniteLogits(rows, classes, start);
-    const weight = part.reduce((sum, label) => sum + (classWeights?.[label] ?? 1), 0);
-    // A part whose labels all weigh nothing has no mean, and no say.
-    if (weight > 0) {
-      total += weight * crossEntropy(rows, part, classes, { labelSmoothing, ...(classWeights && { classWeights }) });
-    }
-    weights += weight;
-    if (slice.isOver) await slice.next();
-  }
-  return total / weights;
-}
-
-async function mostLikely(logits: Values, classes: number): Promise<Int32Array> {
-  const slice = new TimeSlice();
-  const predictions = new Int32Array(logits.length / classes);
-  for (let start = 0; start < predictions.length; start += BLOCK) {
-    const rows = logits.subarray(start * classes, Math.min(predictions.length, start + BLOCK) * classes);
-    predictions.set(argmaxRows(rows, classes), start);
-    if (slice.isOver) await slice.next();
-  }
-  return predictions;
 }

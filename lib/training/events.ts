@@ -1,5 +1,8 @@
+import type { MultiLabelMetrics } from '../metrics/multi-label.js';
+import type { RegressionMetrics } from '../metrics/regression.js';
 import type { ClassificationMetrics } from '../metrics.js';
 import type { NativeMemory } from '../native.js';
+import type { MetricName } from '../tasks/index.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { EpochRow } from './position.js';
 import type { TrainerState } from './state.js';
@@ -43,18 +46,10 @@ export interface EpochSummary {
   evaluation: EvaluateResult | null;
 }
 
-/** How a model does on a split. Precision, recall and f1_macro are macro averages, as scikit-learn's. */
-export interface EvaluateResult {
-  /** Mean cross-entropy over the examples (with the trainer's label smoothing and class weights). */
+/** What every evaluation gives. */
+export interface EvaluatePass {
+  /** Mean loss over the examples, with the trainer's label smoothing and weights: cross-entropy, binary cross-entropy or mean squared error. */
   loss: number;
-  accuracy: number;
-  precision: number;
-  recall: number;
-  f1_macro: number;
-  f1_micro: number;
-  f1_weighted: number;
-  /** All averages, each class, and the confusion matrix. */
-  metrics: ClassificationMetrics;
   /** Seconds. */
   runtime: number;
   samplesPerSecond: number;
@@ -63,9 +58,46 @@ export interface EvaluateResult {
   examples: number;
   /** Texts that were longer than allowed and were cut. */
   truncated: number;
-  /** How the split's labels were matched with the model's, where names differ in case or spaces or are numbers. */
+  /** How the split's labels were matched with the model's, where names differ in case or spaces or are numbers; what is not defined, and why. */
   notes: readonly string[];
 }
+
+/** Each metric of a task; there are no others. */
+type Scores<Name extends MetricName> = Record<Name, number> & Partial<Record<Exclude<MetricName, Name>, undefined>>;
+
+/** How a single-label model does. Precision, recall and f1_macro are macro averages, as scikit-learn's. */
+export interface SingleLabelEvaluation
+  extends EvaluatePass,
+    Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted'> {
+  task: 'single-label';
+  /** All averages, each class, and the confusion matrix. */
+  metrics: ClassificationMetrics;
+}
+
+/**
+ * How a multi-label model does. `accuracy` is the share of examples whose every label is right; precision, recall and f1_macro
+ * are macro averages, as scikit-learn's.
+ */
+export interface MultiLabelEvaluation
+  extends EvaluatePass,
+    Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted' | 'f1_samples'> {
+  task: 'multi-label';
+  /** All averages, and each label. */
+  metrics: MultiLabelMetrics;
+}
+
+/** How a regression model does; null is what is not defined, e.g. a correlation of values that are all the same. */
+export interface RegressionEvaluation
+  extends EvaluatePass,
+    Omit<Scores<'mse' | 'mae' | 'r2' | 'pearson' | 'spearman'>, 'r2' | 'pearson' | 'spearman'>,
+    Record<'r2' | 'pearson' | 'spearman', number | null> {
+  task: 'regression';
+  /** The same by column, and some pairs of values. */
+  metrics: RegressionMetrics;
+}
+
+/** How a model does on a split, by its task. */
+export type EvaluateResult = SingleLabelEvaluation | MultiLabelEvaluation | RegressionEvaluation;
 
 /** Bytes. The parts and `peak` count the library's own allocations; `processPeak` all of the process. */
 export interface MemoryReport extends NativeMemory {
@@ -103,7 +135,7 @@ export interface TrainResult {
    * the run began, or went on.
    */
   evaluation: EvaluateResult | null;
-  /** Training examples of each class (NC), in the order of the model's labels. */
+  /** Training examples that have each label (NC), in the order of the model's; of values, how many there are. */
   classCounts: readonly number[];
   /**
    * What to do differently next time, in sentences, from what was seen: a loss that is still falling, or has run away; a
@@ -157,6 +189,8 @@ export interface TrainingPlan {
   truncated: number;
   /** Weight of each class in the loss (NC), in the order of the model's labels, also where they are balanced; null: none. */
   classWeights: readonly number[] | null;
+  /** Weight of the examples that have each label (NC), of a multi-label model; null: none. */
+  positiveWeights: readonly number[] | null;
   trainableParameters: number;
   totalParameters: number;
   /** How the labels of the splits were matched with the model's, where names differ in case or spaces or are numbers. */

@@ -1,3 +1,5 @@
+import type { MetricName } from '../tasks/index.js';
+
 /** A row of the log of steps. Names as Hugging Face's Trainer logs them. */
 export interface LogRow {
   /** Mean loss of the steps since the last row. */
@@ -12,15 +14,12 @@ export interface LogRow {
   step: number;
 }
 
-/** A row of the log for an evaluation while training. Precision, recall and f1_macro are macro averages. */
-export interface EvaluateRow {
+/**
+ * A row of the log for an evaluation while training, with the metrics of the task: `eval_accuracy`, `eval_f1_macro`, `eval_mse`,
+ * ... Precision, recall and f1_macro are macro averages.
+ */
+export interface EvaluateRow extends Partial<Record<`eval_${MetricName}`, number | null>> {
   eval_loss: number;
-  eval_accuracy: number;
-  eval_precision: number;
-  eval_recall: number;
-  eval_f1_macro: number;
-  eval_f1_micro: number;
-  eval_f1_weighted: number;
   /** Seconds. */
   eval_runtime: number;
   eval_samples_per_second: number;

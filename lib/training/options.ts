@@ -1,24 +1,25 @@
 import { BertuneError } from '../errors.js';
-import { likelyLabels, listLabels, matchLabels } from '../labels.js';
 import { expectMethod, full, type Method } from '../methods.js';
 import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
 import { option } from '../option-names.js';
 import {
-  copyArray,
-  expectBoolean,
-  expectNonNegativeInteger,
-  expectNumberInRange,
-  expectObject,
-  expectOneOf,
-  expectPath,
-  expectPositiveInteger,
-  expectSeed,
-  invalidOption,
-  isArray,
-  MOST_INT32,
-  show,
-} from '../options.js';
-import { SCHEDULES, type ScheduleName } from '../schedule.js';
+  expectTable,
+  flag,
+  nonNegativeInteger,
+  number,
+  type OptionRow,
+  type OptionsOf,
+  oneOf,
+  path,
+  positiveInteger,
+  positiveIntegerOr,
+  type SettingsOf,
+  seed,
+} from '../option-table.js';
+import { MOST_INT32 } from '../options.js';
+import { SCHEDULES } from '../schedule.js';
+import { BEST_METRICS, type Task, type TaskKind, taskOf } from '../tasks/index.js';
+import { classWeights } from './class-weights.js';
 import {
   defaultEpochs,
   defaultLearningRate,
@@ -27,150 +28,187 @@ import {
   type TrainingSize,
 } from './defaults.js';
 
-/** What the best epoch can be told by. All but the loss: the higher the better. */
-export const BEST_METRICS = Object.freeze([
-  'loss',
-  'accuracy',
-  'precision',
-  'recall',
-  'f1_macro',
-  'f1_micro',
-  'f1_weighted',
-] as const);
-/** A metric that the best epoch can be told by. */
-export type BestMetric = (typeof BEST_METRICS)[number];
-
-/**
- * Options of a Trainer. Names follow Hugging Face's TrainingArguments where those have them, and so do the defaults of the
- * arithmetic, but for `batchSize` (8 there), `weightDecay` (0 there), `learningRate` (5e-5 there for every method and model,
- * without a warm-up) and `epochs` (3 there).
- */
-export interface TrainerOptions {
-  /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
-  method?: Method | undefined;
-  /** The highest learning rate. Defaults to `defaultLearningRate` of the method and the model's hidden size. */
-  learningRate?: number | undefined;
-  /**
-   * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 100, as come
-   * to 600 steps (lora: 1,200; prefix: 2,500; linear: 2,000), or to fewer where texts are longer than 128 tokens.
-   */
-  epochs?: number | undefined;
-  /** Optimiser steps, in place of `epochs`, at most 2^31 − 1. Defaults to what the epochs come to. */
-  maxSteps?: number | undefined;
-  /** Examples a micro-batch, at most 2^20. Defaults to 16. */
-  batchSize?: number | undefined;
-  /**
-   * Micro-batches an optimiser step, at most 1,024; its loss is the mean of theirs. (transformers 5's Trainer adds them up
-   * for models that take `num_items_in_batch`, as BERT does: its losses and gradients are this many times as large.)
-   * Defaults to 1.
-   */
-  gradientAccumulation?: number | undefined;
-  /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
-  evalBatchTokens?: number | undefined;
-  /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
-  weightDecay?: number | undefined;
-  /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
-  maxGradNorm?: number | undefined;
-  /** Defaults to 0.9. */
-  adamBeta1?: number | undefined;
-  /** Defaults to 0.999. */
-  adamBeta2?: number | undefined;
-  /** At least the smallest normal float, 2^-126. Defaults to 1e-8. */
-  adamEps?: number | undefined;
-  /** How the learning rate falls after the warm-up. Defaults to 'linear'. */
-  schedule?: ScheduleName | undefined;
-  /** Steps over which the learning rate rises from 0. Defaults to 0, and beside a default `learningRate` to a tenth of all. */
-  warmupSteps?: number | undefined;
-  /** The same as a share of all steps, in place of `warmupSteps`. Defaults to what is said there. */
-  warmupRatio?: number | undefined;
-  /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
-  labelSmoothing?: number | undefined;
-  /**
-   * A weight a class: by its name (1 for a class that is not named), or of all in the order of the model's labels (NC); or
-   * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
-   * for a class that does not occur). Applied when evaluating as well. Defaults to none.
-   */
-  classWeights?: Readonly<Record<string, number>> | readonly number[] | 'balanced' | undefined;
-  /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
-  seed?: number | undefined;
-  /**
-   * Steps between two 'log' events; 'epoch': one at the end of each epoch; 'auto': so many that a run of any length has 50
-   * events at most, and seldom fewer than 30. Defaults to 'auto'.
-   */
-  loggingSteps?: number | 'epoch' | 'auto' | undefined;
-  /** Whether to evaluate on the validation split after each epoch. Defaults to 'epoch'. */
-  evaluationStrategy?: 'epoch' | 'no' | undefined;
-  /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
-  loadBestModel?: boolean | undefined;
-  /** What the best epoch is told by, on the validation split. Defaults to 'f1_macro'. */
-  metricForBest?: BestMetric | undefined;
-  /** Evaluations in a row without a better metric after which training stops. Needs a validation split. Defaults to never. */
-  earlyStoppingPatience?: number | undefined;
-  /** How much better counts as better for early stopping. Defaults to 0. */
-  earlyStoppingThreshold?: number | undefined;
-  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
-  maxLength?: number | undefined;
-  /**
-   * Directory of the run's checkpoints, in `checkpoint-N` of step N. A run that is stopped by its signal leaves one too.
-   * Its disk needs room for them and for the model. Defaults to none.
-   */
-  outputDirectory?: string | undefined;
-  /** When to save a checkpoint: after each epoch and its evaluation, or every `saveSteps` steps. Defaults to 'no'. */
-  saveStrategy?: SaveStrategy | undefined;
-  /** Steps between two checkpoints with the strategy 'steps'. Defaults to 500. */
-  saveSteps?: number | undefined;
-  /**
-   * Checkpoints to keep: the latest, and that of the best epoch beside them. Defaults to all.
-   */
-  saveTotalLimit?: number | undefined;
-}
+export { BEST_METRICS, type BestMetric } from '../tasks/index.js';
 
 /** When a run saves checkpoints. */
 export const SAVE_STRATEGIES = Object.freeze(['no', 'epoch', 'steps'] as const);
 /** When a run saves checkpoints. */
 export type SaveStrategy = (typeof SAVE_STRATEGIES)[number];
 
-/** TrainerOptions with every default filled in. What depends on the number of examples is open until a run knows it. */
-export interface TrainerSettings {
-  readonly method: Method;
-  readonly learningRate: number;
-  /** null: by the size of the data, or what `maxSteps` come to; once a run has begun, what it was. */
-  readonly epochs: number | null;
-  /** null: as many as the epochs come to. */
-  readonly maxSteps: number | null;
-  readonly batchSize: number;
-  readonly gradientAccumulation: number;
-  readonly evalBatchTokens: number;
-  readonly weightDecay: number;
-  readonly maxGradNorm: number;
-  readonly adamBeta1: number;
-  readonly adamBeta2: number;
-  readonly adamEps: number;
-  readonly schedule: ScheduleName;
-  /** null: a tenth of all steps; once a run has begun, what it was. */
-  readonly warmupSteps: number | null;
-  readonly warmupRatio: number;
-  readonly labelSmoothing: number;
-  /** Numbers in the order of the model's labels. */
-  readonly classWeights: readonly number[] | 'balanced' | null;
-  readonly seed: number;
-  /** 'auto' until a run has begun. */
-  readonly loggingSteps: number | 'epoch' | 'auto';
-  readonly evaluationStrategy: 'epoch' | 'no';
-  readonly loadBestModel: boolean;
-  readonly metricForBest: BestMetric;
-  /** null: never. */
-  readonly earlyStoppingPatience: number | null;
-  readonly earlyStoppingThreshold: number;
-  /** null: what the model takes. */
-  readonly maxLength: number | null;
-  /** null: no checkpoints. */
-  readonly outputDirectory: string | null;
-  readonly saveStrategy: SaveStrategy;
-  readonly saveSteps: number;
-  /** null: all. */
-  readonly saveTotalLimit: number | null;
-}
+/** On the command line a method is chosen by flags of its own. */
+const method: OptionRow<Method> = {
+  words: 'how to train',
+  flag: null,
+  default: undefined,
+  placeholder: null,
+  expect: expectMethod,
+  read: expectMethod,
+};
+
+/** What the addon takes of a micro-batch and of a step. */
+const MOST_EXAMPLES = 2 ** 20;
+const MOST_BATCHES = 2 ** 10;
+
+const NOT_NEGATIVE = { min: 0 };
+const BELOW_ONE = { min: 0, max: 1, maxExclusive: true };
+
+/** Less is 0 in fp32, and a gradient of 0 then divided by 0. */
+const SMALLEST_FLOAT = 2 ** -126;
+
+/** Every option of a Trainer, in the order of the help. A setting of null is open until a run knows it, or off. */
+export const TRAINER_OPTIONS = {
+  /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
+  method,
+  /** The highest learning rate. Defaults to `defaultLearningRate` of the method and the model's hidden size. */
+  learningRate: number(NOT_NEGATIVE, {
+    words: 'highest learning rate',
+    byDefault: 'by method and size of the model',
+  }),
+  /**
+   * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 100, as come
+   * to 600 steps (lora: 1,200; prefix: 2,500; linear: 2,000), or to fewer where texts are longer than 128 tokens.
+   */
+  epochs: number(
+    { min: 0, minExclusive: true },
+    { words: 'passes over the training data', default: null, byDefault: '3, more on small data' },
+  ),
+  /** Optimiser steps, in place of `epochs`, at most 2^31 − 1. Defaults to what the epochs come to. */
+  maxSteps: positiveInteger({
+    words: 'optimiser steps, in place of --epochs',
+    most: MOST_INT32,
+    default: null,
+    insteadOf: 'epochs',
+  }),
+  /** Examples a micro-batch, at most 2^20. Defaults to 16. */
+  batchSize: positiveInteger({ words: 'examples a batch', most: MOST_EXAMPLES, default: 16 }),
+  /**
+   * Micro-batches an optimiser step, at most 1,024; its loss is the mean of theirs. (transformers 5's Trainer adds them up
+   * for models that take `num_items_in_batch`, as BERT does: its losses and gradients are this many times as large.)
+   * Defaults to 1.
+   */
+  gradientAccumulation: positiveInteger({ words: 'batches a step', most: MOST_BATCHES, default: 1 }),
+  /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
+  evalBatchTokens: positiveInteger({ words: 'tokens a batch when evaluating', default: DEFAULT_BATCH_TOKENS }),
+  /** How the learning rate falls after the warm-up. Defaults to 'linear'. */
+  schedule: oneOf(SCHEDULES, { words: 'how the learning rate falls', default: 'linear' }),
+  /** Steps over which the learning rate rises from 0. Defaults to 0, and beside a default `learningRate` to a tenth of all. */
+  warmupSteps: nonNegativeInteger({
+    words: 'steps over which it rises first',
+    default: null,
+    byDefault: '0; a tenth with the default learning rate',
+  }),
+  /** The same as a share of all steps, in place of `warmupSteps`. Defaults to what is said there. */
+  warmupRatio: number(
+    { min: 0, max: 1 },
+    { words: 'the same as a share of all steps', default: 0, byDefault: null, insteadOf: 'warmupSteps' },
+  ),
+  /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
+  weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
+  /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
+  maxGradNorm: number(NOT_NEGATIVE, { words: 'gradient norm to clip to, 0 for none', default: 1 }),
+  /** AdamW's decay of the mean of gradients, in [0, 1). Defaults to 0.9. */
+  adamBeta1: number(BELOW_ONE, { words: "AdamW's decay of the mean of gradients", default: 0.9 }),
+  /** AdamW's decay of the mean of their squares, in [0, 1). Defaults to 0.999. */
+  adamBeta2: number(BELOW_ONE, { words: 'the same of their squares', default: 0.999 }),
+  /** Added to AdamW's denominator; at least the smallest normal float, 2^-126. Defaults to 1e-8. */
+  adamEps: number({ min: SMALLEST_FLOAT }, { words: "added to AdamW's denominator", default: 1e-8 }),
+  /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
+  labelSmoothing: number(BELOW_ONE, { words: 'share of the target spread over all labels', default: 0 }),
+  /**
+   * A weight a class: by its name (1 for a class that is not named), or of all in the order of the model's labels (NC); or
+   * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
+   * for a class that does not occur). Applied when evaluating as well. Of a multi-label model they weigh each label's part of
+   * the loss; regression takes none. Defaults to none.
+   */
+  classWeights,
+  /**
+   * Multi-label models: a weight a label of the examples that have it, `pos_weight` of torch's BCEWithLogitsLoss, in the forms of
+   * `classWeights`; 'balanced': the examples without a label for each that has it. Defaults to none.
+   */
+  positiveWeights: {
+    ...classWeights,
+    words: 'multi-label: the same for examples that have it',
+  },
+  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
+  maxLength: positiveInteger({ words: 'longest text in tokens', default: null, byDefault: 'what the model takes' }),
+  /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
+  seed: seed({ words: 'of new weights, order and dropout', default: 42 }),
+  /**
+   * Steps between two 'log' events; 'epoch': one at the end of each epoch; 'auto': so many that a run of any length has 50
+   * events at most, and seldom fewer than 30. Defaults to 'auto'.
+   */
+  loggingSteps: positiveIntegerOr(
+    ['epoch', 'auto'],
+    { words: 'steps between rows of the log, or epoch', default: 'auto', byDefault: '30 to 50 rows a run' },
+    ['auto'],
+  ),
+  /** Whether to evaluate on the validation split after each epoch. Defaults to 'epoch'. */
+  evaluationStrategy: oneOf(['epoch', 'no'], {
+    words: 'when to use the validation split',
+    default: 'epoch',
+    flag: '--eval',
+  }),
+  /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
+  loadBestModel: flag({ words: 'put back the best epoch at the end', default: false, flag: '--load-best' }),
+  /**
+   * What the best epoch is told by, on the validation split: a metric of the task, or the loss. Of the loss, the MSE and the MAE
+   * less is better. Defaults to 'f1_macro', of a multi-label model to 'f1_micro', of regression to 'mse'.
+   */
+  metricForBest: oneOf(BEST_METRICS, {
+    words: 'what the best epoch is told by',
+    byDefault: 'f1_macro; multi-label f1_micro, regression mse',
+  }),
+  /**
+   * Multi-label models: whether to choose for each label the threshold that gives it the highest F1 on the validation split, at the
+   * end. They are saved with the model. Needs a validation split. Defaults to false: 0.5 for all.
+   */
+  tuneThresholds: flag({ words: 'multi-label: choose thresholds on validation', default: false }),
+  /** Evaluations in a row without a better metric after which training stops. Needs a validation split. Defaults to never. */
+  earlyStoppingPatience: positiveInteger({
+    words: 'stop after so many epochs that are no better',
+    default: null,
+    flag: '--early-stopping',
+  }),
+  /** How much better counts as better for early stopping. Defaults to 0. */
+  earlyStoppingThreshold: number(NOT_NEGATIVE, { words: 'how much better counts as better', default: 0 }),
+  /**
+   * Directory of the run's checkpoints, in `checkpoint-N` of step N. A run that is stopped by its signal leaves one too.
+   * Its disk needs room for them and for the model. Defaults to none.
+   */
+  outputDirectory: path({ words: 'directory of checkpoints', default: null, flag: null }),
+  /** When to save a checkpoint: after each epoch and its evaluation, or every `saveSteps` steps. Defaults to 'no'. */
+  saveStrategy: oneOf(SAVE_STRATEGIES, {
+    words: 'when to save a checkpoint in --output',
+    default: 'no',
+    group: 'Checkpoints',
+  }),
+  /** Steps between two checkpoints with the strategy 'steps'. Defaults to 500. */
+  saveSteps: positiveInteger({
+    words: 'steps between checkpoints, with --save-strategy steps',
+    default: 500,
+    group: 'Checkpoints',
+  }),
+  /** Checkpoints to keep: the latest, and that of the best epoch beside them. Defaults to all. */
+  saveTotalLimit: positiveInteger({
+    words: "checkpoints to keep, beside the best epoch's",
+    default: null,
+    byDefault: 'all',
+    group: 'Checkpoints',
+  }),
+};
+
+/**
+ * Options of a Trainer. Names follow Hugging Face's TrainingArguments where those have them, and so do the defaults of the
+ * arithmetic, but for `batchSize` (8 there), `weightDecay` (0 there), `learningRate` (5e-5 there for every method and model,
+ * without a warm-up) and `epochs` (3 there).
+ */
+export interface TrainerOptions extends OptionsOf<typeof TRAINER_OPTIONS> {}
+
+/**
+ * TrainerOptions with every default filled in. null: `epochs`, `maxSteps` and `warmupSteps` are open until a run knows the
+ * number of examples, `maxLength` is what the model takes, and what else is null is off.
+ */
+export interface TrainerSettings extends SettingsOf<typeof TRAINER_OPTIONS> {}
 
 /** The settings of a run: nothing is open any more. */
 export interface RunSettings extends TrainerSettings {
@@ -179,46 +217,11 @@ export interface RunSettings extends TrainerSettings {
   readonly loggingSteps: number | 'epoch';
 }
 
-const OPTION_NAMES = [
-  'method',
-  'learningRate',
-  'epochs',
-  'maxSteps',
-  'batchSize',
-  'gradientAccumulation',
-  'evalBatchTokens',
-  'weightDecay',
-  'maxGradNorm',
-  'adamBeta1',
-  'adamBeta2',
-  'adamEps',
-  'schedule',
-  'warmupSteps',
-  'warmupRatio',
-  'labelSmoothing',
-  'classWeights',
-  'seed',
-  'loggingSteps',
-  'evaluationStrategy',
-  'loadBestModel',
-  'metricForBest',
-  'earlyStoppingPatience',
-  'earlyStoppingThreshold',
-  'maxLength',
-  'outputDirectory',
-  'saveStrategy',
-  'saveSteps',
-  'saveTotalLimit',
-] as const satisfies readonly (keyof TrainerOptions)[];
-
-/** Less is 0 in fp32, and a gradient of 0 then divided by 0. */
-const SMALLEST_FLOAT = 2 ** -126;
-
-const BELOW_ONE = { min: 0, max: 1, maxExclusive: true };
-
 /** What defaults depend on in the model that is trained. */
 export interface TrainedModel {
   labels: readonly string[];
+  /** Defaults to single-label. */
+  task?: TaskKind;
   hiddenSize: number;
   /** Of its adapter. Defaults to none. */
   method?: Method | null;
@@ -231,53 +234,22 @@ export interface TrainedModel {
  * @param model what is trained: the names of its classes, its hidden size, the method of its adapter where it has one
  * @throws BertuneError INVALID_OPTION
  */
-export function resolveTrainerOptions(
-  given: TrainerOptions,
-  { labels, hiddenSize, method: current = null }: TrainedModel,
-): TrainerSettings {
-  const options = expectObject('options', given, OPTION_NAMES);
-  const method = options.method === undefined ? (current ?? full()) : expectMethod('method', options.method);
-  if (options.maxSteps !== undefined && options.epochs !== undefined) {
-    throw eitherOr(['epochs', 'maxSteps'], options);
-  }
-  if (options.warmupSteps !== undefined && options.warmupRatio !== undefined) {
-    throw eitherOr(['warmupSteps', 'warmupRatio'], options);
-  }
-  const learningRate = options.learningRate ?? defaultLearningRate(method, hiddenSize);
+export function resolveTrainerOptions(given: TrainerOptions, model: TrainedModel): TrainerSettings {
+  const settings = expectTable('options', given, TRAINER_OPTIONS, model);
+  const method = settings.method ?? model.method ?? full();
+  expectCheckpointPlace(settings);
+  expectEvaluations(settings);
+  const task = taskOf(model.task ?? 'single-label');
+  expectTaskOptions(settings, task);
+  const hasOwnRate = settings.learningRate !== undefined;
   // A rate that was given is the caller's, and so is how it is reached.
-  const warmsUp = options.learningRate === undefined && options.warmupRatio === undefined;
-  const { epochs, warmupSteps = warmsUp ? null : 0, loggingSteps = 'auto' } = options;
+  const warmsUp = !hasOwnRate && given.warmupRatio === undefined;
   return Object.freeze({
+    ...settings,
     method,
-    learningRate: expectNumberInRange('learningRate', learningRate, { min: 0 }),
-    epochs: epochs === undefined ? null : expectNumberInRange('epochs', epochs, { min: 0, minExclusive: true }),
-    maxSteps: options.maxSteps === undefined ? null : expectPositiveInteger('maxSteps', options.maxSteps, MOST_INT32),
-    batchSize: expectPositiveInteger('batchSize', options.batchSize ?? 16, MOST_EXAMPLES),
-    gradientAccumulation: expectPositiveInteger(
-      'gradientAccumulation',
-      options.gradientAccumulation ?? 1,
-      MOST_BATCHES,
-    ),
-    evalBatchTokens: expectPositiveInteger('evalBatchTokens', options.evalBatchTokens ?? DEFAULT_BATCH_TOKENS),
-    weightDecay: expectNumberInRange('weightDecay', options.weightDecay ?? 0.01, { min: 0 }),
-    maxGradNorm: expectNumberInRange('maxGradNorm', options.maxGradNorm ?? 1, { min: 0 }),
-    adamBeta1: expectNumberInRange('adamBeta1', options.adamBeta1 ?? 0.9, BELOW_ONE),
-    adamBeta2: expectNumberInRange('adamBeta2', options.adamBeta2 ?? 0.999, BELOW_ONE),
-    adamEps: expectNumberInRange('adamEps', options.adamEps ?? 1e-8, { min: SMALLEST_FLOAT }),
-    schedule: expectOneOf('schedule', options.schedule ?? 'linear', SCHEDULES),
-    warmupSteps: warmupSteps === null ? null : expectNonNegativeInteger('warmupSteps', warmupSteps),
-    warmupRatio: expectNumberInRange('warmupRatio', options.warmupRatio ?? 0, { min: 0, max: 1 }),
-    labelSmoothing: expectNumberInRange('labelSmoothing', options.labelSmoothing ?? 0, BELOW_ONE),
-    classWeights: expectClassWeights(options.classWeights, labels),
-    seed: expectSeed('seed', options.seed ?? 42),
-    loggingSteps:
-      loggingSteps === 'epoch' || loggingSteps === 'auto'
-        ? loggingSteps
-        : expectPositiveInteger('loggingSteps', loggingSteps),
-    evaluationStrategy: expectOneOf('evaluationStrategy', options.evaluationStrategy ?? 'epoch', ['epoch', 'no']),
-    ...resolveBest(options),
-    maxLength: options.maxLength === undefined ? null : expectPositiveInteger('maxLength', options.maxLength),
-    ...resolveSaving(options),
+    metricForBest: settings.metricForBest ?? task.bestMetric,
+    learningRate: hasOwnRate ? settings.learningRate : defaultLearningRate(method, model.hiddenSize),
+    warmupSteps: settings.warmupSteps ?? (warmsUp ? null : 0),
   });
 }
 
@@ -303,93 +275,53 @@ export function settleSettings(
   };
 }
 
-/** Two options that say the same in two ways are both there. */
-function eitherOr(names: readonly [keyof TrainerOptions, keyof TrainerOptions], options: TrainerOptions): BertuneError {
-  const [first, second] = [option(names[0]), option(names[1])];
-  return new BertuneError(
-    'INVALID_OPTION',
-    `Set either ${first} or ${second}, not both (${second} is ${show(options[names[1]])})`,
-  );
-}
-
-/** The options about checkpoints. */
-function resolveSaving(
-  options: TrainerOptions,
-): Pick<TrainerSettings, 'outputDirectory' | 'saveStrategy' | 'saveSteps' | 'saveTotalLimit'> {
-  const { outputDirectory, saveTotalLimit } = options;
-  const saveStrategy = expectOneOf('saveStrategy', options.saveStrategy ?? 'no', SAVE_STRATEGIES);
-  if (saveStrategy !== 'no' && outputDirectory === undefined) {
-    throw new BertuneError(
-      'INVALID_OPTION',
-      `${option('saveStrategy', saveStrategy)} needs ${option('outputDirectory')}, the directory for checkpoints`,
-    );
-  }
-  return {
-    outputDirectory: outputDirectory === undefined ? null : expectPath('outputDirectory', outputDirectory),
-    saveStrategy,
-    saveSteps: expectPositiveInteger('saveSteps', options.saveSteps ?? 500),
-    saveTotalLimit: saveTotalLimit === undefined ? null : expectPositiveInteger('saveTotalLimit', saveTotalLimit),
-  };
-}
-
-/** The options that belong together: they need evaluations. */
-function resolveBest(
-  options: TrainerOptions,
-): Pick<TrainerSettings, 'loadBestModel' | 'metricForBest' | 'earlyStoppingPatience' | 'earlyStoppingThreshold'> {
-  const loadBestModel = expectBoolean('loadBestModel', options.loadBestModel ?? false);
-  const { earlyStoppingPatience: patience } = options;
-  const name = loadBestModel ? 'loadBestModel' : 'earlyStoppingPatience';
-  if ((loadBestModel || patience !== undefined) && options.evaluationStrategy === 'no') {
-    throw new BertuneError(
-      'INVALID_OPTION',
-      `${option(name)} needs an evaluation after each epoch; leave out ${option('evaluationStrategy', 'no')}`,
-    );
-  }
-  return {
-    loadBestModel,
-    metricForBest: expectOneOf('metricForBest', options.metricForBest ?? 'f1_macro', BEST_METRICS),
-    earlyStoppingPatience: patience === undefined ? null : expectPositiveInteger('earlyStoppingPatience', patience),
-    earlyStoppingThreshold: expectNumberInRange('earlyStoppingThreshold', options.earlyStoppingThreshold ?? 0, {
-      min: 0,
-    }),
-  };
-}
-
-/** What the addon takes of a micro-batch and of a step. */
-const MOST_EXAMPLES = 2 ** 20;
-const MOST_BATCHES = 2 ** 10;
-
-const isAnything = (_item: unknown): _item is unknown => true;
-
-function expectClassWeights(value: unknown, labels: readonly string[]): readonly number[] | 'balanced' | null {
-  if (value === undefined) return null;
-  if (value === 'balanced') return value;
-  if (isArray(value) && value.length !== labels.length) {
-    throw invalidOption('classWeights', `balanced or ${labels.length} numbers, one for each label,`, value);
-  }
-  const given = isArray(value) ? copyArray(value, isAnything).items : weightsByName(value, labels);
-  const weights = given.map((weight, i) => expectNumberInRange(`classWeights[${i}]`, weight, { min: 0 }));
-  if (!weights.some((weight) => weight > 0)) throw invalidOption('classWeights', 'a weight above 0', value);
-  return Object.freeze(weights);
-}
-
-/** Weights in the order of the labels. */
-function weightsByName(value: unknown, labels: readonly string[]): unknown[] {
-  const weights = typeof value === 'object' && value !== null ? Object.entries(value) : [];
-  if (weights.length === 0) {
-    throw invalidOption(
-      'classWeights',
-      `balanced, weights by label, or ${labels.length} numbers, one for each label,`,
-      value,
-    );
-  }
-  const names = weights.map(([name]) => name);
-  const { rows } = matchLabels(names, labels);
-  const unknown = names.filter((_, i) => rows[i] === undefined);
-  if (unknown.length === 0) return labels.map((_, row) => weights[rows.indexOf(row)]?.[1] ?? 1);
+/** @throws BertuneError INVALID_OPTION for what means nothing in the task */
+function expectTaskOptions(settings: TrainerSettings, task: Task): void {
+  const { labelSmoothing, classWeights, positiveWeights, metricForBest, tuneThresholds } = settings;
+  const used = [
+    ...(labelSmoothing > 0 ? (['labelSmoothing'] as const) : []),
+    ...(classWeights === null ? [] : (['classWeights'] as const)),
+    ...(positiveWeights === null ? [] : (['positiveWeights'] as const)),
+  ];
+  const odd =
+    used.find((name) => !task.lossOptions.includes(name)) ??
+    (tuneThresholds && task.labels !== 'classes' ? 'tuneThresholds' : undefined);
+  if (odd !== undefined)
+    throw new BertuneError('INVALID_OPTION', `${option(odd)} means nothing in ${task.title}; leave it out`);
+  const names = task.metrics.map(({ name }) => name);
+  if (metricForBest === undefined || metricForBest === 'loss' || names.includes(metricForBest)) return;
   throw new BertuneError(
     'INVALID_OPTION',
-    `${option('classWeights')} names ${listLabels(unknown)}, but the model's classes are ${listLabels(labels)}` +
-      likelyLabels(unknown, labels),
+    `${option('metricForBest', metricForBest)} is no metric of ${task.title}; choose one of loss, ${names.join(', ')}`,
   );
+}
+
+/** @throws BertuneError INVALID_OPTION for checkpoints without a directory */
+function expectCheckpointPlace({ saveStrategy, outputDirectory }: TrainerSettings): void {
+  if (saveStrategy === 'no' || outputDirectory !== null) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `${option('saveStrategy', saveStrategy)} needs ${option('outputDirectory')}, the directory for checkpoints`,
+  );
+}
+
+/** @throws BertuneError INVALID_OPTION for what needs evaluations without any */
+function expectEvaluations(settings: TrainerSettings): void {
+  const name = needingEvaluations(settings);
+  if (settings.evaluationStrategy !== 'no' || name === undefined) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `${option(name)} needs an evaluation after each epoch; leave out ${option('evaluationStrategy', 'no')}`,
+  );
+}
+
+/** The option that needs evaluations, if there is one. */
+export function needingEvaluations({
+  loadBestModel,
+  earlyStoppingPatience,
+  tuneThresholds,
+}: TrainerSettings): keyof TrainerSettings | undefined {
+  if (loadBestModel) return 'loadBestModel';
+  if (earlyStoppingPatience !== null) return 'earlyStoppingPatience';
+  return tuneThresholds ? 'tuneThresholds' : undefined;
 }

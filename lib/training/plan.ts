@@ -1,7 +1,9 @@
+import type { Split } from '../data/types.js';
 import { longestFirst, mostTokens } from '../model/batches.js';
 import { expectPositiveInteger, MOST_INT32 } from '../options.js';
 import { randomOrder } from '../order.js';
 import { createSchedule } from '../schedule.js';
+import { type LossOptions, taskOf } from '../tasks/index.js';
 import { TimeSlice } from '../time-slice.js';
 import { defaultSteps } from './defaults.js';
 import { type RunSettings, settleSettings, type TrainerSettings } from './options.js';
@@ -76,11 +78,47 @@ export async function planRun(
   };
 }
 
-/** Examples of each class (NC). */
-export function countClasses(labels: Int32Array, classes: number): number[] {
-  const counts = new Array<number>(classes).fill(0);
-  for (const label of labels) counts[label]! += 1;
+/** Examples that have each label (NC); of values, how many there are. */
+export function countLabels({ task, labels, labelNames }: Split): number[] {
+  const counts = new Array<number>(labelNames.length).fill(0);
+  const classes = counts.length;
+  const { labels: kind } = taskOf(task);
+  for (const [i, label] of labels.entries()) {
+    if (kind === 'class') counts[label]! += 1;
+    else if (kind === 'values' || label !== 0) counts[i % classes]! += 1;
+  }
   return counts;
+}
+
+/** The loss of a model that has learnt nothing: of all classes alike, of a coin a label, or of the mean of the values. */
+export function guessingLoss({ task, labels, labelNames }: Split): number {
+  const { labels: kind } = taskOf(task);
+  const columns = labelNames.length;
+  if (kind === 'class') return Math.log(columns);
+  if (kind === 'classes') return Math.LN2;
+  const [sums, squares] = [new Float64Array(columns), new Float64Array(columns)];
+  for (const [i, value] of labels.entries()) sums[i % columns]! += value;
+  const examples = labels.length / columns;
+  for (const [i, value] of labels.entries()) squares[i % columns]! += (value - sums[i % columns]! / examples) ** 2;
+  return squares.reduce((sum, square) => sum + square, 0) / labels.length;
+}
+
+/**
+ * How the loss of a run is measured.
+ *
+ * @param data training examples in all, and that have each label (NC); null before they are known, where there are no balanced
+ *   weights
+ */
+export function lossOptions(
+  { labelSmoothing, classWeights, positiveWeights }: TrainerSettings,
+  data: { counts: readonly number[]; examples: number } | null,
+): LossOptions {
+  return {
+    labelSmoothing,
+    classWeights: classWeights === 'balanced' ? data && balancedWeights(data.counts) : classWeights,
+    positiveWeights:
+      positiveWeights === 'balanced' ? data && positiveBalance(data.counts, data.examples) : positiveWeights,
+  };
 }
 
 /** scikit-learn's 'balanced': N / (classes that occur · count of the class); 1 for a class that does not occur. */
@@ -88,4 +126,9 @@ export function balancedWeights(counts: readonly number[]): number[] {
   const examples = counts.reduce((sum, count) => sum + count, 0);
   const occurring = counts.filter((count) => count > 0).length;
   return counts.map((count) => (count === 0 ? 1 : examples / (occurring * count)));
+}
+
+/** Examples without a label for each that has it; 1 where there are none of either. */
+function positiveBalance(counts: readonly number[], examples: number): number[] {
+  return counts.map((count) => (count === 0 || count === examples ? 1 : (examples - count) / count));
 }

@@ -3,10 +3,11 @@ import { BertuneError } from '../errors.js';
 import { Pace } from '../model/pace.js';
 import type { NativeSession, NativeTrainResult } from '../native.js';
 import { option } from '../option-names.js';
+import type { LossOptions } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';
 import type { CheckpointSaver } from './checkpoint/saver.js';
-import { evaluateRow, evaluateSplit, type LoadedSplit, type LossOptions, roundTo } from './evaluation.js';
+import { evaluateRow, evaluateSplit, type LoadedSplit, roundTo } from './evaluation.js';
 import type { EpochSummary, EvaluateResult, LogHistoryRow, TrainerEvents, TrainSummaryRow } from './events.js';
 import type { RunPlan } from './plan.js';
 import { emptyTotals, type RunPosition } from './position.js';
@@ -27,7 +28,8 @@ export interface RunParts {
   dataset: number;
   /** null: nothing is evaluated. */
   validation: LoadedSplit | null;
-  labels: readonly string[];
+  /** Of each label (NC), in evaluations. */
+  thresholds: readonly number[];
   loss: LossOptions;
   /** Names of the parameters that train. */
   trainable: readonly string[];
@@ -178,6 +180,7 @@ export class TrainingRun {
       maxGradNorm: settings.maxGradNorm,
       labelSmoothing: loss.labelSmoothing,
       ...(loss.classWeights && { classWeights: Float64Array.from(loss.classWeights) }),
+      ...(loss.positiveWeights && { positiveWeights: Float64Array.from(loss.positiveWeights) }),
     });
     const seconds = (performance.now() - began) / 1000;
     this.#pace.measured(Math.max(1, result.steps), seconds);
@@ -263,20 +266,21 @@ export class TrainingRun {
   }
 
   async #evaluate(): Promise<EvaluateResult | null> {
-    const { native, validation, labels, loss, signal, state, best, plan, events, trainable } = this.#parts;
+    const { native, validation, thresholds, loss, signal, state, best, plan, events, trainable } = this.#parts;
     const { metricForBest } = plan.settings;
     const { step } = this.#position;
     if (!validation) return null;
     this.#expectGoing();
-    const result = await evaluateSplit(native, validation, labels, loss, signal);
+    const result = await evaluateSplit(native, validation, thresholds, loss, signal);
     this.#evaluationSeconds = result.runtime;
     const row = evaluateRow(result, state.epoch, step);
     state.log_history.push(row);
     const at = { step, epoch: state.epoch };
-    const isBest = await best?.consider(result[metricForBest], at, native, trainable);
+    const metric = result[metricForBest] ?? Number.NaN;
+    const isBest = await best?.consider(metric, at, native, trainable);
     if (isBest || !best?.keeps) this.#evaluation = result;
     if (isBest) {
-      state.best_metric = result[metricForBest];
+      state.best_metric = metric;
       state.best_global_step = step;
     }
     events.emit('evaluate', row, result);

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
+import type { TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat, statfs } from '../files/fs.js';
-import type { MethodPlan } from '../methods.js';
-import type { Model } from '../model/model.js';
+import { isAdapterBias } from '../methods/method.js';
+import type { MethodPlan, PlannedParameter } from '../methods.js';
 import { option } from '../option-names.js';
 import { TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { checkpointSteps } from './checkpoint/directories.js';
@@ -18,7 +19,7 @@ const SMALL_FILES = 2 ** 18;
 
 /** A run that is about to begin, or to go on, and what its checkpoints are made of. */
 export interface SavedRun {
-  model: Model;
+  model: TextClassifier;
   methodPlan: MethodPlan;
   settings: TrainerSettings;
   plan: RunPlan;
@@ -58,26 +59,24 @@ export async function expectRoom(directory: string, run: SavedRun): Promise<void
 /** Bytes of the files that `save` writes. */
 async function modelBytes({ model, methodPlan }: SavedRun): Promise<number> {
   const { lora, prefix, parameters } = methodPlan;
-  const all = elementsOf(parameters, (name) => !isOfAdapter(name));
+  const all = elementsOf(parameters, ({ group }) => group === 'encoder' || group === 'head');
   const tokenizer = await tokenizerBytes(model.base.directory);
   if (!lora && !prefix) return 4 * all + tokenizer + SMALL_FILES;
   const { layers, hiddenSize } = model.config;
   const own = prefix
     ? prefix.virtualTokens * 2 * layers * hiddenSize
-    : elementsOf(parameters, (name) => isOfAdapter(name));
-  const adapter =
-    4 * (own + elementsOf(parameters, (name) => name.startsWith('classifier.'))) + tokenizer + SMALL_FILES;
+    : elementsOf(parameters, (row) => row.group === 'lora' || isAdapterBias(row, lora));
+  const adapter = 4 * (own + elementsOf(parameters, ({ group }) => group === 'head')) + tokenizer + SMALL_FILES;
   return model.base.intact ? adapter : adapter + 4 * all + tokenizer + SMALL_FILES;
 }
 
 /** Bytes that a checkpoint has beside the model: the moments, and the parameters that the model's files do not hold. */
 function optimizerBytes({ model, methodPlan }: SavedRun): number {
-  const { precision } = model.device;
-  const trainable = new Set(methodPlan.trainable);
-  const moments = 2 * elementsOf(methodPlan.parameters, (name) => trainable.has(name));
+  const { precision } = model;
+  const moments = 2 * elementsOf(methodPlan.parameters, ({ trainable }) => trainable);
   const values = elementsOf(
     methodPlan.parameters,
-    (name) => trainable.has(name) && !isInModel(name, methodPlan, precision),
+    (row) => row.trainable && !isInModel(row.name, methodPlan, precision),
   );
   return (precision === 'fp64' ? 8 : 4) * (moments + values);
 }
@@ -95,13 +94,9 @@ async function checkpointsAtOnce(directory: string, { settings, plan, position }
   return Math.min(due, Math.max(1, saveTotalLimit + 1 - there));
 }
 
-function isOfAdapter(name: string): boolean {
-  return /\.lora_[AB]\.weight$/.test(name) || name.startsWith('prompt_encoder.');
-}
-
-function elementsOf(parameters: MethodPlan['parameters'], wanted: (name: string) => boolean): number {
+function elementsOf(rows: MethodPlan['parameters'], wanted: (row: PlannedParameter) => boolean): number {
   let elements = 0;
-  for (const { name, shape } of parameters) if (wanted(name)) elements += shape.reduce((a, b) => a * b, 1);
+  for (const row of rows) if (wanted(row)) elements += row.shape.reduce((a, b) => a * b, 1);
   return elements;
 }
 

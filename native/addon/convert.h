@@ -55,22 +55,35 @@ inline bool get_bool(const Napi::Object& object, const char* name) {
   return value.As<Napi::Boolean>().Value();
 }
 
-inline std::vector<std::string> get_strings(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (!value.IsArray()) refuse_field("an array of strings", name);
-  const Napi::Array array = value.As<Napi::Array>();
-  std::vector<std::string> strings;
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Value item = array.Get(i);
-    if (!item.IsString()) refuse_field("an array of strings", name);
-    strings.push_back(item.As<Napi::String>().Utf8Value());
-  }
-  return strings;
-}
-
 inline Napi::Object get_object(const Napi::Value& value, const char* name) {
   if (!value.IsObject()) refuse_field("an object", name);
   return value.As<Napi::Object>();
+}
+
+// The objects of an array.
+inline std::vector<Napi::Object> get_objects(const Napi::Value& value, const char* name) {
+  if (!value.IsArray()) refuse_field("an array of objects", name);
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<Napi::Object> objects;
+  for (uint32_t i = 0; i < array.Length(); ++i) objects.push_back(get_object(array.Get(i), name));
+  return objects;
+}
+
+// Non-negative integers below 2^53.
+inline std::vector<int64_t> get_integers(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsArray()) refuse_field("an array of integers", name);
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<int64_t> integers;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value item = array.Get(i);
+    const double number = item.IsNumber() ? item.As<Napi::Number>().DoubleValue() : -1;
+    if (!(number >= 0 && number < 9007199254740992.0) || number != std::floor(number)) {
+      refuse_field("an array of integers", name);
+    }
+    integers.push_back(static_cast<int64_t>(number));
+  }
+  return integers;
 }
 
 inline bool is_present(const Napi::Value& value) { return !value.IsUndefined() && !value.IsNull(); }
@@ -85,6 +98,9 @@ std::vector<Scalar> copy_array(const Napi::Value& value, const char* expected, c
 }
 inline std::vector<int32_t> copy_ints(const Napi::Value& value, const char* name) {
   return copy_array<int32_t, napi_int32_array>(value, "an Int32Array", name);
+}
+inline std::vector<float> copy_floats(const Napi::Value& value, const char* name) {
+  return copy_array<float, napi_float32_array>(value, "a Float32Array", name);
 }
 inline std::vector<double> copy_doubles(const Napi::Value& value, const char* name) {
   return copy_array<double, napi_float64_array>(value, "a Float64Array", name);

@@ -255,7 +255,7 @@ Napi::Value Session::initialize(const Napi::CallbackInfo& info) {
 
 Napi::Value Session::add_dataset(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
-    auto arrays = std::make_shared<DatasetArrays>(convert_dataset(info[0]));
+    auto arrays = std::make_shared<DatasetArrays>(convert_dataset(info[0], core_->config.model.NC));
     auto handle = std::make_shared<int32_t>(0);
     return submit(
         info,
@@ -403,7 +403,7 @@ Napi::Value Session::forward_mixed(const Napi::CallbackInfo& info) {
 
 Napi::Value Session::predict(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
-    auto arrays = std::make_shared<DatasetArrays>(convert_dataset(info[0]));
+    auto arrays = std::make_shared<DatasetArrays>(convert_dataset(info[0], core_->config.model.NC));
     auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
     const auto starts = std::make_shared<std::vector<int32_t>>(convert_starts(info[2], order->size()));
     if (disposed_) refuse_disposed();

@@ -35,6 +35,29 @@ std::string convert_part(const Napi::Value& value, bool readable) {
   refuse_field(readable ? "'value', 'gradient', 'm' or 'v'" : "'value', 'm' or 'v'", "part");
 }
 
+namespace {
+
+// NC weights, or none where they are absent.
+std::vector<double> convert_weights(const Napi::Object& plan, const char* name, int NC) {
+  if (!is_present(plan.Get(name))) return {};
+  std::vector<double> weights = copy_doubles(plan.Get(name), name);
+  if (weights.size() != static_cast<size_t>(NC)) refuse_field("one weight a label", name);
+  return weights;
+}
+
+// A setting that the loss does not have would be ignored.
+void check_loss_settings(const LossSettings& settings, Loss loss) {
+  if (loss != Loss::kCrossEntropy && settings.label_smoothing != 0) refuse_field("0 under this loss", "labelSmoothing");
+  if (loss == Loss::kMeanSquaredError && !settings.class_weights.empty()) {
+    refuse_field("nothing under this loss", "classWeights");
+  }
+  if (loss != Loss::kBinaryCrossEntropy && !settings.positive_weights.empty()) {
+    refuse_field("nothing under this loss", "positiveWeights");
+  }
+}
+
+}  // namespace
+
 TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config) {
   const Napi::Object value = get_object(argument, "plan");
   TrainPlan plan{};
@@ -51,12 +74,9 @@ TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config)
                              .eps = get_number(value, "eps"),
                              .weight_decay = get_number(value, "weightDecay"),
                              .max_grad_norm = get_number(value, "maxGradNorm")};
-  if (is_present(value.Get("classWeights"))) {
-    plan.settings.loss.class_weights = copy_doubles(value.Get("classWeights"), "classWeights");
-    if (plan.settings.loss.class_weights.size() != static_cast<size_t>(config.model.NC)) {
-      refuse_field("one weight a label", "classWeights");
-    }
-  }
+  plan.settings.loss.class_weights = convert_weights(value, "classWeights", config.model.NC);
+  plan.settings.loss.positive_weights = convert_weights(value, "positiveWeights", config.model.NC);
+  check_loss_settings(plan.settings.loss, config.model.loss);
   const size_t step_size = static_cast<size_t>(plan.settings.step_size());
   const size_t steps = (plan.order.size() + step_size - 1) / step_size;
   if (steps < 1 || plan.learning_rates.size() != steps) refuse_field("one learning rate a step", "learningRates");
@@ -69,9 +89,9 @@ AdapterConfig convert_adapter(const Napi::Value& argument) {
   adapter.labels = get_int(value, "labels", 1);
   if (is_present(value.Get("lora"))) {
     const Napi::Object lora = get_object(value.Get("lora"), "lora");
-    adapter.modules = get_strings(lora, "modules");
-    adapter.rank = get_int(lora, "rank", 1);
-    adapter.scaling = get_number(lora, "scaling");
+    for (const Napi::Object& item : get_objects(lora.Get("modules"), "modules")) {
+      adapter.updates.push_back({convert_module(item), get_int(item, "rank", 1), get_number(item, "scaling")});
+    }
   }
   if (is_present(value.Get("prefix"))) {
     adapter.virtual_tokens = get_int(get_object(value.Get("prefix"), "prefix"), "virtualTokens", 1);
@@ -85,12 +105,12 @@ AdapterTensors convert_adapter_tensors(const Napi::Value& argument, bool owned, 
   AdapterTensors tensors;
   for (uint32_t i = 0; i < array.Length(); ++i) {
     const Napi::Object tensor = get_object(array.Get(i), "tensors");
-    const std::string name = get_string(tensor, "name");
+    const Place place = convert_place(tensor);
     const Dtype dtype = convert_dtype(tensor.Get("dtype"));
     const Napi::Value value = tensor.Get("bytes");
     JobBytes bytes = job_bytes(value, owned);
-    if (!tensors.emplace(name, AdapterTensor{dtype, bytes.data, bytes.size}).second) {
-      refuse_field("each name once", "tensors");
+    if (!tensors.emplace(place, AdapterTensor{dtype, bytes.data, bytes.size}).second) {
+      refuse_field("each tensor once", "tensors");
     }
     held.values.push_back(value);
     held.copies.push_back(std::move(bytes.copy));
@@ -98,7 +118,7 @@ AdapterTensors convert_adapter_tensors(const Napi::Value& argument, bool owned, 
   return tensors;
 }
 
-DatasetArrays convert_dataset(const Napi::Value& argument) {
+DatasetArrays convert_dataset(const Napi::Value& argument, int labels) {
   const Napi::Object value = get_object(argument, "dataset");
   DatasetArrays arrays;
   arrays.ids = copy_ints(value.Get("ids"), "ids");
@@ -107,6 +127,8 @@ DatasetArrays convert_dataset(const Napi::Value& argument) {
   arrays.has_token_types = is_present(value.Get("typeIds"));
   if (arrays.has_labels) arrays.labels = copy_ints(value.Get("labels"), "labels");
   if (arrays.has_token_types) arrays.token_types = copy_ints(value.Get("typeIds"), "typeIds");
+  arrays.has_positions = is_present(value.Get("positions"));
+  if (arrays.has_positions) arrays.positions = copy_ints(value.Get("positions"), "positions");
   const std::vector<int32_t>& offsets = arrays.offsets;
   if (offsets.size() < 2 || offsets.back() != static_cast<int64_t>(arrays.ids.size())) {
     refuse_field("offsets that end at the number of ids", "offsets");
@@ -114,6 +136,16 @@ DatasetArrays convert_dataset(const Napi::Value& argument) {
   if (arrays.has_labels && arrays.labels.size() + 1 != offsets.size()) refuse_field("one label an example", "labels");
   if (arrays.has_token_types && arrays.token_types.size() != arrays.ids.size()) {
     refuse_field("one type a token", "typeIds");
+  }
+  arrays.has_targets = is_present(value.Get("targets"));
+  if (arrays.has_targets) {
+    arrays.targets = copy_floats(value.Get("targets"), "targets");
+    if (arrays.targets.size() != (offsets.size() - 1) * static_cast<size_t>(labels)) {
+      refuse_field("one target for each label of an example", "targets");
+    }
+  }
+  if (arrays.has_positions && arrays.positions.size() != arrays.ids.size()) {
+    refuse_field("one position a token", "positions");
   }
   for (size_t i = 1; i < offsets.size(); ++i) {
     if (offsets[i] < offsets[i - 1] || offsets[i - 1] < 0) refuse_field("rising offsets", "offsets");

@@ -30,16 +30,23 @@ AdapterTensors convert_adapter_tensors(const Napi::Value& argument, bool owned, 
 
 // Host arrays of lib/native.ts's NativeDataset, copied, so that the caller's may change.
 struct DatasetArrays {
-  std::vector<int32_t> ids, offsets, labels, token_types;
-  bool has_labels = false, has_token_types = false;
+  std::vector<int32_t> ids, offsets, labels, token_types, positions;
+  std::vector<float> targets;
+  bool has_labels = false, has_token_types = false, has_positions = false, has_targets = false;
 
   DatasetView view() const {
-    return {static_cast<int64_t>(offsets.size()) - 1, ids.data(), offsets.data(), has_labels ? labels.data() : nullptr,
-            has_token_types ? token_types.data() : nullptr};
+    return {.examples = static_cast<int64_t>(offsets.size()) - 1,
+            .ids = ids.data(),
+            .offsets = offsets.data(),
+            .labels = has_labels ? labels.data() : nullptr,
+            .token_types = has_token_types ? token_types.data() : nullptr,
+            .positions = has_positions ? positions.data() : nullptr,
+            .targets = has_targets ? targets.data() : nullptr};
   }
 };
 
-DatasetArrays convert_dataset(const Napi::Value& argument);
+// `labels`: NC, as many targets as an example has.
+DatasetArrays convert_dataset(const Napi::Value& argument, int labels);
 BatchLimits convert_limits(const Napi::Value& argument);
 // Starts of the batches of an order of `count` examples, and their end: rising from 0 to `count`.
 std::vector<int32_t> convert_starts(const Napi::Value& argument, size_t count);

@@ -3,7 +3,9 @@
 
 #include <napi.h>
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "model/config.h"
 
@@ -14,10 +16,14 @@ struct SessionConfig {
   std::string precision;
   int threads;
   ModelConfig model;
-  MethodConfig method;
+  std::vector<ParameterRow> parameters;
+  std::optional<LoraConfig> lora;
 };
 
 // Throws INVALID_OPTION naming the field.
 SessionConfig convert_session_config(const Napi::Value& argument);
+// The role and the layer of a module, and the part of one.
+Module convert_module(const Napi::Object& value);
+Place convert_place(const Napi::Object& value);
 
 }  // namespace bertune

@@ -13,7 +13,7 @@ namespace bertune {
 void SessionCore::build() {
   try {
     backend = make_backend(config.device, config.precision, config.threads);
-    bert = std::make_unique<Bert>(*backend, config.model, config.method);
+    bert = std::make_unique<Bert>(*backend, config.model, config.parameters, config.lora);
     update_figures();
   } catch (...) {
     // Given back now, not when the session that nobody gets is collected.
@@ -107,7 +107,7 @@ Activations& SessionCore::gather_for_inference(const Dataset& data, const std::v
 Dataset& SessionCore::prepare(const TrainPlan& plan) {
   Dataset& data = dataset(plan.dataset);
   data.check_order(plan.order.data(), static_cast<int64_t>(plan.order.size()));
-  if (!data.has_labels()) throw Error("INVALID_DATA", "Expected a data set with labels to train on");
+  data.check_loss(config.model.loss);
   if (bert->parameters().segments().empty()) {
     throw Error("INVALID_OPTION", "Expected at least one trainable parameter to train");
   }

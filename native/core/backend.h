@@ -61,8 +61,9 @@ struct Batch {
   int max_length = 0;                     // longest sequence, in tokens, or more
   int32_t* ids = nullptr;                 // (T) token ids
   int32_t* token_types = nullptr;         // (T)
-  int32_t* positions = nullptr;           // (T) place within the sequence, from 0
+  int32_t* positions = nullptr;           // (T) place within the sequence, from 0, or the data set's own
   int32_t* labels = nullptr;              // (B), unset for prediction
+  Acc* targets = nullptr;                 // (B,NC), unset for prediction
   int32_t* cu_seqlens = nullptr;          // (B + 1) starts of the sequences, cu_seqlens[0] = 0
   int32_t* tokens_by_id = nullptr;        // (T) token indices, sorted by (id, index): the segments of equal ids
   int32_t* tokens_by_position = nullptr;  // (T) token indices, sorted by (position, index)
@@ -79,27 +80,33 @@ struct Rows {
   int count;
 };
 
-enum class Activation { kNone, kGelu, kTanh, kRelu };
+// kGelu is exact (erf); kGeluTanh is its tanh approximation, GPT-2's "gelu_new".
+enum class Activation { kNone, kGelu, kTanh, kRelu, kGeluTanh, kSilu };
 
 // Picks sequences `order[order_begin .. order_begin + B)` of the dataset, B the step's, packs them into the batch's
 // arrays and makes the batch current. Its sizes are the caller's, who knows the lengths.
 struct GatherBatch {
   const int32_t* dataset_ids;          // (Σ lengths)
   const int32_t* dataset_token_types;  // (Σ lengths) or null: all 0
+  const int32_t* dataset_positions;    // (Σ lengths), −1 or more, or null: the place within the sequence
   const int32_t* dataset_offsets;      // (N + 1)
   const int32_t* dataset_labels;       // (N) or null
+  const Acc* dataset_targets;          // (N,NC) or null
+  int NC;                              // read only with dataset_targets
   const int32_t* order;                // (order_begin + B) example indices
   bool sort_tokens;                    // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
   Batch batch{};
 };
 
-// x[t] = word[id] + token_type[type] + position[P + place];  out = dropout(LayerNorm(x))
+// x[t] = word[id] + token_type[type] + position[P + p];  out = dropout(LayerNorm(x)), p the token's position in the
+// batch. A token whose p is −1 is padding and takes the row padding_position instead, whatever P is.
 struct EmbeddingForward {
-  int V, C, P;  // P: prefix tokens, which shift the positions
+  int V, C, P;           // P: row of position 0
+  int padding_position;  // read only where a position is −1
   double eps;
   Dropout dropout;
   const Real* word;        // (V,C)
-  const Real* token_type;  // (types,C)
+  const Real* token_type;  // (types,C) or null: none
   const Real* position;    // (positions,C)
   const Real* gamma;       // (C)
   const Real* beta;        // (C)
@@ -109,10 +116,11 @@ struct EmbeddingForward {
   Real* out;               // (T,C)
 };
 // dsum = LayerNorm backward of dropout backward of dout; rows of equal ids, types and positions are summed in token
-// order. The row of `padding_id` gets no gradient. Table gradients are whole tables: rows not met are zero.
+// order. The row of `padding_id` gets no gradient, nor has the position of padding any. Table gradients are whole
+// tables: rows not met are zero.
 struct EmbeddingBackward {
-  int V, C, P, types, positions;
-  int padding_id;  // −1: none
+  int V, C, P, types, positions;  // types: 0 without that table
+  int padding_id;                 // −1: none
   bool accumulate;
   Dropout dropout;
   const Real* sum;    // (T,C)
@@ -137,7 +145,7 @@ struct LinearForward {
   const Real* inp;      // (rows,k)
   const Real* weight;   // (n,k)
   const Real* bias;     // (n) or null
-  Real* preactivation;  // (rows,n) dense: saved for GELU's backward, or null
+  Real* preactivation;  // (rows,n) dense: saved for backward, or null
   Real* out;            // (rows,n)
 };
 // dinp = dout · weight, or dinp += where add_to_dinp
@@ -169,8 +177,8 @@ struct ActivationForward {
   const Real* inp;  // (rows,n)
   Real* out;        // (rows,n); may be inp
 };
-// dinp = dout · activation'(·), in place where dinp == dout. `saved` is the preactivation for GELU (erf), the output
-// for tanh and ReLU. Dense (rows,n).
+// dinp = dout · activation'(·), in place where dinp == dout. `saved` is the preactivation for GELU (both) and SiLU, the
+// output for tanh; for ReLU it may be either, with the same bits. Dense (rows,n).
 struct ActivationBackward {
   Rows rows;
   int n;
@@ -354,13 +362,36 @@ struct CrossEntropy {
   Real* dlogits;             // (B,NC) or null
 };
 
+// Binary cross-entropy of each label by itself, with targets y in [0, 1], class weights w and weights p of the positive
+// class, as torch.nn.BCEWithLogitsLoss(weight, pos_weight):
+//   loss = Σ_b Σ_c w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC),   dlogits = loss_scale · ∂loss
+struct BinaryCrossEntropy {
+  int NC;
+  double loss_scale;            // 1 / micro-batches of the step
+  const Real* logits;           // (B,NC) x
+  const Acc* class_weights;     // (NC) or null: all 1
+  const Acc* positive_weights;  // (NC) or null: all 1
+  Acc* loss;                    // (1) not scaled
+  int32_t* right;               // (B) 1 where x > 0 for exactly the labels with y > 1/2, else 0; or null
+  Real* dlogits;                // (B,NC) or null
+};
+// loss = Σ_b Σ_c (x − y)² / (B · NC),   dlogits = loss_scale · ∂loss
+struct MeanSquaredError {
+  int NC;
+  double loss_scale;   // 1 / micro-batches of the step
+  const Real* logits;  // (B,NC) x
+  Acc* loss;           // (1) not scaled
+  Real* dlogits;       // (B,NC) or null
+};
+
 // Keeps the results of a micro-batch in `slot` of the step, until the host reads them:
 //   losses = [losses +] scale · loss;  correct = [correct +] number of right predictions;  norms = norm
 struct KeepStep {
   bool add;                    // to what the step's earlier micro-batches left
   double scale;                // 1 / micro-batches of the step
   const Acc* loss;             // (1)
-  const int32_t* predictions;  // (B)
+  const int32_t* predictions;  // (B) right where they are the labels; or null
+  const int32_t* right;        // (B) 1 where right, in place of predictions; or null. Without either, none is
   const Acc* norm;             // (1) or null: not known yet
   Acc* losses;                 // (slots)
   Acc* norms;                  // (slots)
@@ -441,6 +472,8 @@ struct AdamW {
   X(first_rows_forward, FirstRowsForward)                                  \
   X(first_rows_backward, FirstRowsBackward)                                \
   X(cross_entropy, CrossEntropy)                                           \
+  X(binary_cross_entropy, BinaryCrossEntropy)                              \
+  X(mean_squared_error, MeanSquaredError)                                  \
   X(keep_step, KeepStep)                                                   \
   X(keep_logits, KeepLogits)                                               \
   X(cast_to_real, CastToReal)                                              \

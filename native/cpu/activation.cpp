@@ -1,10 +1,15 @@
-// GELU(x) = x · Φ(x) with the exact normal distribution (erf, not its tanh approximation), tanh and ReLU.
+// GELU(x) = x · Φ(x) with the exact normal distribution (erf) or its tanh approximation, tanh, ReLU and SiLU.
 //
 //   forward    out = f(inp)            (rows,n)
-//   backward   dinp = dout · f'        (rows,n), from what was saved:
-//              GELU   Φ(x) + x · φ(x)    x: the preactivation
-//              tanh   1 − y²             y: the output
-//              ReLU   y > 0              y: the output
+//   backward   dinp = dout · f'        (rows,n), from what was saved, x the preactivation and y the output:
+//              GELU, erf    x · Φ(x)         Φ(x) + x · φ(x)                        x
+//              GELU, tanh   x · σ(2u(x))     σ + 2x · σ · (1 − σ) · u'(x)           x
+//              tanh         tanh(x)          1 − y²                                 y
+//              ReLU         max(x, 0)        y > 0                                  x or y
+//              SiLU         x · σ(x)         σ + x · σ · (1 − σ)                    x
+//
+// σ(z) = 1 / (1 + e^(−z)) and u(x) = √(2/π) · (x + 0.044715 x³): x · σ(2u) is x / 2 · (1 + tanh u) without the
+// cancellation where u is far below zero.
 #include "cpu/activation.h"
 
 #include <algorithm>
@@ -36,6 +41,48 @@ struct Relu {
   static T slope(T y) { return y > T(0) ? T(1) : T(0); }
 };
 
+// x, but no further from zero than `limit`; NaN stays NaN.
+template <typename T>
+T near_zero(T x, T limit) {
+  const T above = x < -limit ? -limit : x;
+  return above > limit ? limit : above;
+}
+// σ(z) and 1 − σ(z), both to full precision. e^|z| is finite.
+template <typename T>
+struct Logistic {
+  T value, rest;
+};
+template <typename T>
+Logistic<T> logistic(T z) {
+  const T e = vexp(-z), value = T(1) / (T(1) + e);
+  return {value, e * value};
+}
+template <typename T>
+struct GeluTanh {
+  static constexpr T kScale = T(1.5957691216057307118);  // 2 · √(2/π)
+  static constexpr T kCubic = T(0.044715);
+  static constexpr T kFar = T(10);  // σ is 0 or 1 from here on
+  static T value(T x) {
+    const T t = near_zero(x, kFar);
+    return x * logistic(kScale * (t + kCubic * (t * t * t))).value;
+  }
+  static T slope(T x) {
+    const T t = near_zero(x, kFar), square = t * t;
+    const Logistic<T> s = logistic(kScale * (t + kCubic * (square * t)));
+    return s.value + t * s.value * s.rest * (kScale * (T(1) + T(3) * kCubic * square));
+  }
+};
+template <typename T>
+struct Silu {
+  static constexpr T kFar = T(80);
+  static T value(T x) { return x * logistic(near_zero(x, kFar)).value; }
+  static T slope(T x) {
+    const T t = near_zero(x, kFar);
+    const Logistic<T> s = logistic(t);
+    return s.value + t * s.value * s.rest;
+  }
+};
+
 template <typename F, typename T>
 void value_row(int n, const T* inp, T* out) {
 #pragma omp simd
@@ -60,6 +107,10 @@ void activation_row_backward(Activation activation, int n, const T* saved, const
       return slope_row<Tanh<T>>(n, saved, dout, dinp);
     case Activation::kRelu:
       return slope_row<Relu<T>>(n, saved, dout, dinp);
+    case Activation::kGeluTanh:
+      return slope_row<GeluTanh<T>>(n, saved, dout, dinp);
+    case Activation::kSilu:
+      return slope_row<Silu<T>>(n, saved, dout, dinp);
   }
 }
 
@@ -77,6 +128,10 @@ void activation_row(Activation activation, int n, const T* inp, T* out) {
       return value_row<Tanh<T>>(n, inp, out);
     case Activation::kRelu:
       return value_row<Relu<T>>(n, inp, out);
+    case Activation::kGeluTanh:
+      return value_row<GeluTanh<T>>(n, inp, out);
+    case Activation::kSilu:
+      return value_row<Silu<T>>(n, inp, out);
   }
 }
 

@@ -1,6 +1,6 @@
-// sum[t] = word[id] + token_type[type] + position[P + place];   out = dropout(LayerNorm(sum))
+// sum[t] = word[id] + token_type[type] + position[P + p];   out = dropout(LayerNorm(sum))
 //
-// Tables (V,C), (types,C), (positions,C) → (T,C). Saved: sum (T,C), mean and rstd (T).
+// Tables (V,C), (types,C) or none, (positions,C) → (T,C). Saved: sum (T,C), mean and rstd (T).
 // Backward: dsum is LayerNorm's backward of the dropout of dout; each row of a table's gradient is the sum of dsum over
 // the tokens that met it, in token order. Threads take whole segments of equal ids or positions, so that the sums do
 // not depend on their number.
@@ -63,11 +63,17 @@ void embedding_forward(Context& context, const EmbeddingForward& args) {
   context.for_rows({RowKind::kTokens, batch.T}, [&](int, Range tokens) {
     for (int t = tokens.begin; t < tokens.end; ++t) {
       const T* w = word + batch.ids[t] * C;
-      const T* y = token_type + batch.token_types[t] * C;
-      const T* p = position + (args.P + batch.positions[t]) * C;
+      const int place = batch.positions[t];
+      const T* p = position + (place < 0 ? args.padding_position : args.P + place) * C;
       T* x = sum + t * C;
+      if (token_type != nullptr) {
+        const T* y = token_type + batch.token_types[t] * C;
 #pragma omp simd
-      for (size_t i = 0; i < C; ++i) x[i] = w[i] + y[i] + p[i];
+        for (size_t i = 0; i < C; ++i) x[i] = w[i] + y[i] + p[i];
+      } else {
+#pragma omp simd
+        for (size_t i = 0; i < C; ++i) x[i] = w[i] + p[i];
+      }
       layernorm_row(args.C, T(args.eps), x, gamma, beta, mean + t, rstd + t, out + t * C);
       dropout_row(context.step, args.dropout, t, args.C, out + t * C, out + t * C);
     }
@@ -112,8 +118,9 @@ void embedding_backward(Context& context, const EmbeddingBackward& args) {
       add_segments(threads, thread, batch.T, batch.tokens_by_id, id, args.padding_id, C, dsum, dword);
     }
     if (dposition != nullptr) {
-      const auto place = [&](int token) { return args.P + batch.positions[token]; };
-      add_segments(threads, thread, batch.T, batch.tokens_by_position, place, -1, C, dsum, dposition);
+      const auto place = [&](int token) { return batch.positions[token]; };
+      add_segments(threads, thread, batch.T, batch.tokens_by_position, place, -1, C, dsum,
+                   dposition + static_cast<size_t>(args.P) * C);
     }
     if (dtoken_type != nullptr) {
       const Range columns = even_split(C, threads, thread, 16);

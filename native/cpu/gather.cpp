@@ -1,27 +1,28 @@
 // Packs sequences order[0..B) of a dataset into the batch's arrays, and makes the batch the context's current one.
 //
-//   ids, token_types, positions (T), labels (B), cu_seqlens (B + 1)
+//   ids, token_types, positions (T), labels (B), targets (B,NC), cu_seqlens (B + 1)
 //   tokens_by_id, tokens_by_position (T): token indices sorted by (id, index) and (position, index)
 #include <algorithm>
 #include <numeric>
 
 #include "core/error.h"
 #include "cpu/operations.h"
+#include "cpu/scalar.h"
 
 namespace bertune {
 namespace {
 
-void sort_by_id(Context& context, const Batch& batch) {
-  // One number a token, id above index, so that a plain sort is a stable one.
-  uint64_t* keys = context.shared_scratch<uint64_t>(batch.T);
-  for (int t = 0; t < batch.T; ++t) {
-    keys[t] = static_cast<uint64_t>(static_cast<uint32_t>(batch.ids[t])) << 32 | static_cast<uint32_t>(t);
-  }
-  std::sort(keys, keys + batch.T);
-  for (int t = 0; t < batch.T; ++t) batch.tokens_by_id[t] = static_cast<int32_t>(keys[t] & 0xFFFFFFFFu);
+// sorted (T): token indices by (value, index).
+void sort_tokens(Context& context, int T, const int32_t* values, int32_t* sorted) {
+  // One number a token, value above index, so that a plain sort is a stable one.
+  int64_t* keys = context.shared_scratch<int64_t>(T);
+  for (int t = 0; t < T; ++t) keys[t] = static_cast<int64_t>(values[t]) * (int64_t{1} << 32) + t;
+  std::sort(keys, keys + T);
+  for (int t = 0; t < T; ++t) sorted[t] = static_cast<int32_t>(keys[t] & 0xFFFFFFFF);
 }
 
-void sort_by_position(const Batch& batch) {
+// The same by place within the sequence.
+void sort_by_place(const Batch& batch) {
   int32_t* next = batch.tokens_by_position;
   for (int position = 0; position < batch.max_length; ++position) {
     for (int b = 0; b < batch.B; ++b) {
@@ -49,14 +50,26 @@ void gather_batch(Context& context, const GatherBatch& args) {
     } else {
       std::fill_n(batch.token_types + start, length, 0);
     }
-    std::iota(batch.positions + start, batch.positions + start + length, 0);
+    if (args.dataset_positions != nullptr) {
+      std::copy_n(args.dataset_positions + offset[0], length, batch.positions + start);
+    } else {
+      std::iota(batch.positions + start, batch.positions + start + length, 0);
+    }
     if (args.dataset_labels != nullptr) batch.labels[b] = args.dataset_labels[order[b]];
+    if (args.dataset_targets != nullptr) {
+      const size_t NC = args.NC;
+      std::copy_n(scalars<T>(args.dataset_targets) + order[b] * NC, NC, scalars<T>(batch.targets) + b * NC);
+    }
     batch.cu_seqlens[b + 1] = start + length;
   }
   BERTUNE_CHECK(batch.cu_seqlens[batch.B] == batch.T);
   if (args.sort_tokens) {
-    sort_by_id(context, batch);
-    sort_by_position(batch);
+    sort_tokens(context, batch.T, batch.ids, batch.tokens_by_id);
+    if (args.dataset_positions != nullptr) {
+      sort_tokens(context, batch.T, batch.positions, batch.tokens_by_position);
+    } else {
+      sort_by_place(batch);
+    }
   }
   context.batch = batch;
   context.partition.assign(batch.B, batch.cu_seqlens);

@@ -3,7 +3,13 @@
 //   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y
 //   dlogits[b,c] = loss_scale / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
 //
-// with p = softmax(logits[b]) and y the label of b. Few numbers, so they are computed in double on the calling thread.
+// with p = softmax(logits[b]) and y the label of b. Against targets y (B,NC), with x = logits[b,c]:
+//
+//   binary cross-entropy   loss = Σ w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC)
+//                          dlogits = loss_scale / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
+//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale / (B · NC) · 2 (x − y)
+//
+// with σ(x) = 1 / (1 + e⁻ˣ). Few numbers, so they are computed in double on the calling thread.
 #include <algorithm>
 #include <cmath>
 
@@ -11,6 +17,13 @@
 #include "cpu/scalar.h"
 
 namespace bertune {
+namespace {
+
+// log(1 + eˣ)
+double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+}  // namespace
 
 template <typename T>
 void cross_entropy(Context& context, const CrossEntropy& args) {
@@ -52,7 +65,54 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
   *scalars<T>(args.loss) = static_cast<T>(loss / label_weights);
 }
 
+template <typename T>
+void binary_cross_entropy(Context& context, const BinaryCrossEntropy& args) {
+  const T* logits = scalars<T>(args.logits);
+  const T* targets = scalars<T>(context.batch.targets);
+  const T* class_weights = scalars<T>(args.class_weights);
+  const T* positive_weights = scalars<T>(args.positive_weights);
+  T* dlogits = scalars<T>(args.dlogits);
+  const int B = context.batch.B, NC = args.NC;
+  const double count = static_cast<double>(B) * NC;
+  const auto weight = [](const T* weights, int c) { return weights ? static_cast<double>(weights[c]) : 1.0; };
+
+  double loss = 0;
+  for (int b = 0; b < B; ++b) {
+    bool right = true;
+    for (int c = 0; c < NC; ++c) {
+      const size_t i = static_cast<size_t>(b) * NC + c;
+      const double x = logits[i], y = targets[i];
+      const double w = weight(class_weights, c), p = weight(positive_weights, c);
+      loss += w * ((1 - y) * softplus(x) + p * y * softplus(-x));
+      right = right && (x > 0) == (y > 0.5);
+      if (dlogits == nullptr) continue;
+      dlogits[i] = static_cast<T>(args.loss_scale / count * w * ((1 - y) * sigmoid(x) - p * y * sigmoid(-x)));
+    }
+    if (args.right != nullptr) args.right[b] = right;
+  }
+  *scalars<T>(args.loss) = static_cast<T>(loss / count);
+}
+
+template <typename T>
+void mean_squared_error(Context& context, const MeanSquaredError& args) {
+  const T* logits = scalars<T>(args.logits);
+  const T* targets = scalars<T>(context.batch.targets);
+  T* dlogits = scalars<T>(args.dlogits);
+  const size_t count = static_cast<size_t>(context.batch.B) * args.NC;
+  double loss = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const double error = static_cast<double>(logits[i]) - targets[i];
+    loss += error * error;
+    if (dlogits != nullptr) dlogits[i] = static_cast<T>(args.loss_scale / count * 2 * error);
+  }
+  *scalars<T>(args.loss) = static_cast<T>(loss / count);
+}
+
 template void cross_entropy<float>(Context&, const CrossEntropy&);
 template void cross_entropy<double>(Context&, const CrossEntropy&);
+template void binary_cross_entropy<float>(Context&, const BinaryCrossEntropy&);
+template void binary_cross_entropy<double>(Context&, const BinaryCrossEntropy&);
+template void mean_squared_error<float>(Context&, const MeanSquaredError&);
+template void mean_squared_error<double>(Context&, const MeanSquaredError&);
 
 }  // namespace bertune

@@ -1,8 +1,12 @@
 // Activations by themselves, element by element over dense (rows,n).
 //
 //   GELU   out = x · Φ(x), Φ(x) = (1 + erf(x / √2)) / 2    dinp = dout · (Φ(x) + x · e^(−x² / 2) / √(2π)), x saved
+//     tanh out = x · s, s = σ(2u), u as below              dinp = dout · (s + 2x · s · (1 − s) · u'), x saved
 //   tanh   out = y = tanh(x)                               dinp = dout · (1 − y²), y saved
-//   ReLU   out = y = max(x, 0)                             dinp = dout where y > 0, y saved
+//   ReLU   out = y = max(x, 0)                             dinp = dout where y > 0, x or y saved
+//   SiLU   out = x · s, s = σ(x)                           dinp = dout · (s + x · s · (1 − s)), x saved
+//
+// σ(z) = 1 / (1 + e^(−z)) and u = √(2/π) · (x + 0.044715 x³): x · σ(2u) is x / 2 · (1 + tanh u).
 #include "cuda/columns.cuh"
 #include "cuda/operations.h"
 
@@ -28,6 +32,40 @@ struct Tanh {
 struct Relu {
   static __device__ __forceinline__ float value(float x) { return x < 0.f ? 0.f : x; }  // NaN stays NaN
   static __device__ __forceinline__ float slope(float y) { return y > 0.f ? 1.f : 0.f; }
+};
+
+// x, but no further from zero than `limit`; NaN stays NaN.
+__device__ __forceinline__ float near_zero(float x, float limit) { return x < -limit ? -limit : x > limit ? limit : x; }
+// σ(z) and 1 − σ(z), both to full precision. e^|z| is finite.
+struct Logistic {
+  float value, rest;
+};
+__device__ __forceinline__ Logistic logistic(float z) {
+  const float e = expf(-z), value = 1.f / (1.f + e);
+  return {value, e * value};
+}
+struct GeluTanh {
+  static constexpr float kScale = 1.5957691216057308f;  // 2 · √(2/π)
+  static constexpr float kCubic = 0.044715f;
+  static constexpr float kFar = 10.f;  // σ is 0 or 1 from here on
+  static __device__ __forceinline__ float value(float x) {
+    const float t = near_zero(x, kFar);
+    return x * logistic(kScale * (t + kCubic * (t * t * t))).value;
+  }
+  static __device__ __forceinline__ float slope(float x) {
+    const float t = near_zero(x, kFar), square = t * t;
+    const Logistic s = logistic(kScale * (t + kCubic * (square * t)));
+    return s.value + t * s.value * s.rest * (kScale * (1.f + 3.f * kCubic * square));
+  }
+};
+struct Silu {
+  static constexpr float kFar = 80.f;
+  static __device__ __forceinline__ float value(float x) { return x * logistic(near_zero(x, kFar)).value; }
+  static __device__ __forceinline__ float slope(float x) {
+    const float t = near_zero(x, kFar);
+    const Logistic s = logistic(t);
+    return s.value + t * s.value * s.rest;
+  }
 };
 
 constexpr int kThreads = 256;
@@ -95,6 +133,10 @@ void with_activation(Activation activation, const Launch& launch) {
       return launch(Tanh{});
     case Activation::kRelu:
       return launch(Relu{});
+    case Activation::kGeluTanh:
+      return launch(GeluTanh{});
+    case Activation::kSilu:
+      return launch(Silu{});
   }
 }
 

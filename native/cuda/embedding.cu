@@ -1,6 +1,7 @@
 // Embeddings + LayerNorm + dropout.
 //
-//   forward    x[t] = word[ids[t]] + token_type[types[t]] + position[P + positions[t]],  out = dropout(LayerNorm(x))
+//   forward    x[t] = word[ids[t]] + token_type[types[t]] + position[P + positions[t]],  out = dropout(LayerNorm(x));
+//              position −1 is padding's, another row of the table
 //   backward   dsum = LayerNorm backward of dropout(dout); the rows of a table get the sums of dsum over their tokens
 //
 // Saved: x, mean and rstd (layernorm_row.cuh). Tokens sorted by id, and by position, lie in segments of equal keys: a
@@ -20,8 +21,9 @@ struct EmbeddingInput {
   const int32_t* token_types;  // (T)
   const int32_t* positions;    // (T)
   const T* word;               // (V,C)
-  const T* token_type;         // (types,C)
-  const T* position;           // (positions,C) from that of place 0 on
+  const T* token_type;         // (types,C) or null
+  const T* position;           // (positions,C) from the row of position 0 on
+  int padding;                 // row of position −1, counted from that of position 0
 
   struct Raw {
     float word[kRowVector], token_type[kRowVector], position[kRowVector];
@@ -31,8 +33,14 @@ struct EmbeddingInput {
   __device__ __forceinline__ void load(Raw& raw, int row, int column, int C) const {
     const size_t stride = C;
     load_columns<kVector>(raw.word, word + ids[row] * stride, column, C);
-    load_columns<kVector>(raw.token_type, token_type + token_types[row] * stride, column, C);
-    load_columns<kVector>(raw.position, position + positions[row] * stride, column, C);
+    if (token_type != nullptr) {
+      load_columns<kVector>(raw.token_type, token_type + token_types[row] * stride, column, C);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kRowVector; ++i) raw.token_type[i] = 0.f;
+    }
+    const int place = positions[row];
+    load_columns<kVector>(raw.position, position + (place < 0 ? padding : place) * static_cast<int64_t>(C), column, C);
   }
 
   __device__ __forceinline__ void combine(float (&x)[kRowVector], const Raw& raw, const KeptColumns&) const {
@@ -200,7 +208,8 @@ void embedding_forward(Context& context, const EmbeddingForward& args) {
                                 batch.positions,
                                 scalars<T>(args.word),
                                 scalars<T>(args.token_type),
-                                scalars<T>(args.position) + static_cast<size_t>(args.P) * C};
+                                scalars<T>(args.position) + static_cast<size_t>(args.P) * C,
+                                args.padding_position - args.P};
   const bool vectorizable =
       is_vectorizable<kRowVector>(input.word, C, C) && is_vectorizable<kRowVector>(input.token_type, C, C) &&
       is_vectorizable<kRowVector>(input.position, C, C) && is_vectorizable<kRowVector>(norm.gamma, C, C) &&

@@ -1,12 +1,13 @@
 // Packs the step's batch, examples order[order_begin .. order_begin + B) of the resident data set, end to end.
 //
 //   cu_seqlens[b + 1] = cu_seqlens[b] + length of example b;  token t is place t − cu_seqlens[b] of its sequence b
+//   labels (B) and targets (B,NC) are those of the examples, zero behind them
 //   tokens_by_id, tokens_by_position: a token's place is the number of tokens before it, by (key, index)
 //
 // One launch: every block adds the lengths up for itself, in shared memory, and finds each token's sequence by
 // bisection. Only where there are more sequences than fit does a launch before it add the lengths up in cu_seqlens.
-// Tokens before a token are counted: by id over all tokens, tile by tile; by position over all sequences, since a
-// sequence of n tokens has min(n, place) tokens of lower places.
+// Tokens before a token are counted: by id, and by a position that the data set gives, over all tokens, tile by tile;
+// by place over all sequences, since a sequence of n tokens has min(n, place) tokens of lower places.
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
 #include "cuda/scalar.cuh"
@@ -18,7 +19,7 @@ constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
 constexpr int kLanes = 8;  // of a token, which count a part each
 constexpr int kTokens = kThreads / kLanes;
-constexpr int kTile = 512;            // ids in shared memory at a time
+constexpr int kTile = 512;            // ids or positions in shared memory at a time
 constexpr int kMostSequences = 2048;  // whose starts fit shared memory
 
 struct Examples {
@@ -108,22 +109,33 @@ __global__ void pack_kernel(Examples examples, GatherBatch args) {
     }
   }
 
+  if (args.dataset_targets) {
+    const float* dataset_targets = floats(args.dataset_targets);
+    float* targets = floats(batch.targets);
+    const int64_t NC = args.NC, step = static_cast<int64_t>(gridDim.x) * kThreads;
+    for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + thread; i < batch.B * NC; i += step) {
+      const int b = static_cast<int>(i / NC);
+      targets[i] = b < B ? dataset_targets[examples.example(b) * NC + i % NC] : 0.f;
+    }
+  }
+
   const int T = starts[B];
   // Where the token is in the data set.
   const auto source_of = [&](int t, int b) { return examples.offsets[examples.example(b)] + t - starts[b]; };
   const int t = static_cast<int>(blockIdx.x) * kTokens + thread / kLanes, lane = thread % kLanes;
   const bool live = t < T;
   int sequence = 0, place = 0;
-  int32_t id = 0;
+  int32_t id = 0, position = 0;
   if (live) {
     sequence = sequence_of(t, B, starts);
     place = t - starts[sequence];
     const int source = source_of(t, sequence);
     id = args.dataset_ids[source];
+    position = args.dataset_positions ? args.dataset_positions[source] : place;
     if (lane == 0) {
       batch.ids[t] = id;
       batch.token_types[t] = args.dataset_token_types ? args.dataset_token_types[source] : 0;
-      batch.positions[t] = place;
+      batch.positions[t] = position;
     }
   } else if (t < batch.T && lane == 0) {
     batch.ids[t] = batch.token_types[t] = batch.positions[t] = 0;
@@ -131,28 +143,37 @@ __global__ void pack_kernel(Examples examples, GatherBatch args) {
   }
   if (!args.sort_tokens) return;
 
+  // Tokens before t by (value, index), `own` its value in values (Σ lengths) of the data set.
+  const auto tokens_before = [&](const int32_t* values, int32_t own) {
+    int before = 0;
+    for (int first = 0; first < T; first += kTile) {
+      const int count = min(kTile, T - first);
+      __syncthreads();  // the tile before may still be read
+      for (int i = thread; i < count; i += kThreads) {
+        const int other = first + i;
+        tile[i] = values[source_of(other, sequence_of(other, B, starts))];
+      }
+      __syncthreads();
+      // Of equal values, those of tokens before t are smaller.
+#pragma unroll 4
+      for (int i = lane; i < count; i += kLanes) before += tile[i] < own + (first + i < t ? 1 : 0) ? 1 : 0;
+    }
+    return sum_of_lanes(before);
+  };
+
   int lower = 0;
-  for (int b = lane; b < B; b += kLanes) {
-    const int length = starts[b + 1] - starts[b];
-    lower += min(length, place) + (b < sequence && length > place ? 1 : 0);
+  if (args.dataset_positions) {
+    lower = tokens_before(args.dataset_positions, position);
+  } else {
+    for (int b = lane; b < B; b += kLanes) {
+      const int length = starts[b + 1] - starts[b];
+      lower += min(length, place) + (b < sequence && length > place ? 1 : 0);
+    }
+    lower = sum_of_lanes(lower);
   }
-  lower = sum_of_lanes(lower);
   if (live && lane == 0) batch.tokens_by_position[lower] = t;
 
-  int smaller = 0;
-  for (int first = 0; first < T; first += kTile) {
-    const int count = min(kTile, T - first);
-    __syncthreads();  // the tile before may still be read
-    for (int i = thread; i < count; i += kThreads) {
-      const int other = first + i;
-      tile[i] = args.dataset_ids[source_of(other, sequence_of(other, B, starts))];
-    }
-    __syncthreads();
-    // Of equal ids, those of tokens before t are smaller.
-#pragma unroll 4
-    for (int i = lane; i < count; i += kLanes) smaller += tile[i] < id + (first + i < t ? 1 : 0) ? 1 : 0;
-  }
-  smaller = sum_of_lanes(smaller);
+  const int smaller = tokens_before(args.dataset_ids, id);
   if (live && lane == 0) batch.tokens_by_id[smaller] = t;
 }
 

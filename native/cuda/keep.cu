@@ -14,8 +14,9 @@ struct Kept {
   bool add;
   float scale;
   const float* loss;           // (1)
-  const int32_t* predictions;  // (B)
+  const int32_t* predictions;  // (B) or null
   const int32_t* labels;       // (B)
+  const int32_t* right;        // (B) or null
   const float* norm;           // (1) or null
   float* losses;               // (slots)
   float* norms;                // (slots)
@@ -29,7 +30,9 @@ __global__ void __launch_bounds__(kThreads) keep_step_kernel(Kept kept, const De
   int right = 0;
   for (int first = 0; first < B; first += threads) {
     const int b = first + thread;
-    right += __syncthreads_count(b < B && kept.predictions[b] == kept.labels[b]);
+    const bool counts = b < B && (kept.predictions ? kept.predictions[b] == kept.labels[b]
+                                                   : kept.right != nullptr && kept.right[b] != 0);
+    right += __syncthreads_count(counts);
   }
   if (thread != 0) return;
   const float loss = kept.scale * *kept.loss;
@@ -57,6 +60,7 @@ void keep_step(Context& context, const KeepStep& args) {
                      .loss = floats(args.loss),
                      .predictions = args.predictions,
                      .labels = context.batch.labels,
+                     .right = args.right,
                      .norm = floats(args.norm),
                      .losses = floats(args.losses),
                      .norms = floats(args.norms),

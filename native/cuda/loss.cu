@@ -3,7 +3,13 @@
 //   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y
 //   dlogits[b,c] = loss_scale / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
 //
-// with p = softmax(logits[b]) and y the label of b. A warp has a row. Up to 32 rows are one block, which needs no
+// with p = softmax(logits[b]) and y the label of b. Against the batch's targets y (B,NC), with x = logits[b,c]:
+//
+//   binary cross-entropy   loss = Σ w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC)
+//                          dlogits = loss_scale / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
+//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale / (B · NC) · 2 (x − y)
+//
+// with σ(x) = 1 / (1 + e⁻ˣ). In all of them a warp has a row. Up to 32 rows are one block, which needs no
 // other; of more, each block leaves the sum of its rows' losses in scratch memory, and the last to finish adds them in
 // order.
 #include <algorithm>
@@ -18,6 +24,12 @@ namespace {
 constexpr int kMostWarps = 32;  // rows of a block that is alone
 constexpr int kWarps = 8;       // rows of one of several
 
+// How the sums of blocks become one.
+struct BlockSums {
+  float* partials;   // (blocks); unused by one block
+  unsigned* ticket;  // (1) zero; unused by one block
+};
+
 template <typename T>
 struct Loss {
   int NC;
@@ -30,11 +42,33 @@ struct Loss {
   float* loss;                 // (1)
   int32_t* predictions;        // (B) or null
   T* dlogits;                  // (B,NC) or null
-  float* partials;             // (blocks); unused by one block
-  unsigned* ticket;            // (1) zero; unused by one block
+  BlockSums sums;
 
   __device__ __forceinline__ float weight(int c) const { return class_weights ? class_weights[c] : 1.f; }
 };
+
+// Σ over all blocks of the threads' values, in thread 0 of the block that finishes last, whose is_last is true.
+__device__ __forceinline__ float sum_of_blocks(float value, const BlockSums& sums, float* shared, bool& is_last) {
+  const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, blocks = static_cast<int>(gridDim.x);
+  float total = block_sum(value, shared);
+  if (blocks > 1) {
+    if (thread == 0) {
+      sums.partials[blockIdx.x] = total;
+      __threadfence();
+      is_last = atomicAdd(sums.ticket, 1u) + 1 == gridDim.x;
+      __threadfence();
+    }
+    __syncthreads();
+    if (!is_last || thread >= 32) return 0.f;
+    total = 0.f;
+    for (int i = lane; i < blocks; i += 32) total += sums.partials[i];
+    total = warp_sum(total);
+    if (thread == 0) *sums.ticket = 0;
+  } else if (thread == 0) {
+    is_last = true;
+  }
+  return total;
+}
 
 __device__ __forceinline__ int warp_min(int value) {
 #pragma unroll
@@ -112,7 +146,7 @@ template <typename T>
 __global__ void __launch_bounds__(kMostWarps * 32) cross_entropy_kernel(Loss<T> args) {
   SHARED(shared, float[33]);
   SHARED(is_last, bool);
-  const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, blocks = static_cast<int>(gridDim.x);
+  const int thread = static_cast<int>(threadIdx.x), lane = thread & 31;
   const int B = args.rows.count();
   const float label_weights = sum_label_weights(args, B, shared);
   const int b = static_cast<int>(blockIdx.x * (blockDim.x >> 5)) + (thread >> 5);
@@ -122,22 +156,107 @@ __global__ void __launch_bounds__(kMostWarps * 32) cross_entropy_kernel(Loss<T> 
   } else if (b < args.rows.padded) {
     clear_row(args, b);
   }
-  float total = block_sum(lane == 0 ? loss : 0.f, shared);
-  if (blocks > 1) {
-    if (thread == 0) {
-      args.partials[blockIdx.x] = total;
-      __threadfence();
-      is_last = atomicAdd(args.ticket, 1u) + 1 == gridDim.x;
-      __threadfence();
-    }
-    __syncthreads();
-    if (!is_last || thread >= 32) return;
-    total = 0.f;
-    for (int i = lane; i < blocks; i += 32) total += args.partials[i];
-    total = warp_sum(total);
-    if (thread == 0) *args.ticket = 0;
+  const float total = sum_of_blocks(lane == 0 ? loss : 0.f, args.sums, shared, is_last);
+  if (thread == 0 && is_last) *args.loss = total / label_weights;
+}
+
+// log(1 + eˣ)
+__device__ __forceinline__ float softplus(float x) { return fmaxf(x, 0.f) + log1pf(expf(-fabsf(x))); }
+__device__ __forceinline__ float sigmoid(float x) { return 1.f / (1.f + expf(-x)); }
+
+// A loss that is a sum over the elements of logits, as a type: x a logit, y its target, c its column.
+struct BinaryElement {
+  const float* class_weights;     // (NC) or null
+  const float* positive_weights;  // (NC) or null
+
+  static __device__ __forceinline__ float weight(const float* weights, int c) { return weights ? weights[c] : 1.f; }
+  __device__ __forceinline__ float loss(float x, float y, int c) const {
+    return weight(class_weights, c) * ((1.f - y) * softplus(x) + weight(positive_weights, c) * y * softplus(-x));
   }
-  if (thread == 0) *args.loss = total / label_weights;
+  __device__ __forceinline__ float slope(float x, float y, int c) const {
+    return weight(class_weights, c) * ((1.f - y) * sigmoid(x) - weight(positive_weights, c) * y * sigmoid(-x));
+  }
+  static __device__ __forceinline__ bool is_right(float x, float y) { return (x > 0.f) == (y > 0.5f); }
+};
+struct SquaredElement {
+  __device__ __forceinline__ float loss(float x, float y, int) const { return (x - y) * (x - y); }
+  __device__ __forceinline__ float slope(float x, float y, int) const { return 2.f * (x - y); }
+  static __device__ __forceinline__ bool is_right(float, float) { return false; }
+};
+
+template <typename T, typename Element>
+struct ElementLoss {
+  Element element;
+  int NC;
+  float loss_scale;
+  RowCount rows;         // B
+  const T* logits;       // (B,NC)
+  const float* targets;  // (B,NC)
+  float* loss;           // (1)
+  int32_t* right;        // (B) or null
+  T* dlogits;            // (B,NC) or null
+  BlockSums sums;
+};
+
+// Grid and block: those of cross_entropy_kernel.
+template <typename T, typename Element>
+__global__ void __launch_bounds__(kMostWarps * 32) element_loss_kernel(ElementLoss<T, Element> args) {
+  SHARED(shared, float[33]);
+  SHARED(is_last, bool);
+  const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, NC = args.NC;
+  const int B = args.rows.count();
+  const int b = static_cast<int>(blockIdx.x * (blockDim.x >> 5)) + (thread >> 5);
+  const float count = static_cast<float>(B) * static_cast<float>(NC), scale = args.loss_scale / count;
+  float loss = 0.f;
+  if (b < args.rows.padded) {
+    const int64_t row = static_cast<int64_t>(b) * NC;
+    const bool live = b < B;
+    bool right = live;
+    for (int c = lane; c < NC; c += 32) {
+      float slope = 0.f;
+      if (live) {
+        const float x = to_float(args.logits[row + c]), y = args.targets[row + c];
+        loss += args.element.loss(x, y, c);
+        slope = scale * args.element.slope(x, y, c);
+        right = right && Element::is_right(x, y);
+      }
+      if (args.dlogits != nullptr) args.dlogits[row + c] = from_float<T>(slope);
+    }
+    if (args.right != nullptr) {
+      const bool all = __all_sync(kAllLanes, right) != 0;
+      if (lane == 0) args.right[b] = all ? 1 : 0;
+    }
+  }
+  const float total = sum_of_blocks(loss, args.sums, shared, is_last);
+  if (thread == 0 && is_last) *args.loss = total / count;
+}
+
+// A warp for each of B rows.
+struct RowWarps {
+  unsigned warps, blocks;  // of a block; in all
+
+  explicit RowWarps(int B)
+      : warps(B <= kMostWarps ? std::max(B, 1) : kWarps), blocks(std::max(ceil_div(B, warps), 1u)) {}
+  BlockSums sums(Context& context) const {
+    if (blocks == 1) return {nullptr, nullptr};
+    return {context.scratch.floats(blocks), context.scratch.tickets(1)};
+  }
+};
+
+template <typename T, typename Element, typename Args>
+void launch_element_loss(Context& context, const Args& args, const Element& element, int32_t* right) {
+  const RowWarps grid(context.batch.B);
+  const ElementLoss<T, Element> loss = {.element = element,
+                                        .NC = args.NC,
+                                        .loss_scale = static_cast<float>(args.loss_scale),
+                                        .rows = context.rows({RowKind::kSequences, context.batch.B}),
+                                        .logits = scalars<T>(args.logits),
+                                        .targets = floats(context.batch.targets),
+                                        .loss = floats(args.loss),
+                                        .right = right,
+                                        .dlogits = scalars<T>(args.dlogits),
+                                        .sums = grid.sums(context)};
+  context.launch(&element_loss_kernel<T, Element>, grid.blocks, grid.warps * 32, 0, loss);
 }
 
 }  // namespace
@@ -145,8 +264,7 @@ __global__ void __launch_bounds__(kMostWarps * 32) cross_entropy_kernel(Loss<T> 
 template <typename T>
 void cross_entropy(Context& context, const CrossEntropy& args) {
   const int B = context.batch.B;
-  const unsigned warps = B <= kMostWarps ? std::max(B, 1) : kWarps;
-  const unsigned blocks = std::max(ceil_div(B, warps), 1u);
+  const RowWarps grid(B);
   const Loss<T> loss = {.NC = args.NC,
                         .hard = static_cast<float>(1.0 - args.label_smoothing),
                         .smooth = static_cast<float>(args.label_smoothing / args.NC),
@@ -158,11 +276,25 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
                         .loss = floats(args.loss),
                         .predictions = args.predictions,
                         .dlogits = scalars<T>(args.dlogits),
-                        .partials = blocks > 1 ? context.scratch.floats(blocks) : nullptr,
-                        .ticket = blocks > 1 ? context.scratch.tickets(1) : nullptr};
-  context.launch(&cross_entropy_kernel<T>, blocks, warps * 32, 0, loss);
+                        .sums = grid.sums(context)};
+  context.launch(&cross_entropy_kernel<T>, grid.blocks, grid.warps * 32, 0, loss);
 }
 
+template <typename T>
+void binary_cross_entropy(Context& context, const BinaryCrossEntropy& args) {
+  launch_element_loss<T>(context, args, BinaryElement{floats(args.class_weights), floats(args.positive_weights)},
+                         args.right);
+}
+
+template <typename T>
+void mean_squared_error(Context& context, const MeanSquaredError& args) {
+  launch_element_loss<T>(context, args, SquaredElement{}, nullptr);
+}
+
+template void binary_cross_entropy<float>(Context&, const BinaryCrossEntropy&);
+template void binary_cross_entropy<bf16>(Context&, const BinaryCrossEntropy&);
+template void mean_squared_error<float>(Context&, const MeanSquaredError&);
+template void mean_squared_error<bf16>(Context&, const MeanSquaredError&);
 template void cross_entropy<float>(Context&, const CrossEntropy&);
 template void cross_entropy<bf16>(Context&, const CrossEntropy&);
 

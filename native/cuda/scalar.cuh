@@ -17,8 +17,8 @@ template <typename T>
 const T* scalars(const Real* pointer) {
   return reinterpret_cast<const T*>(pointer);
 }
-inline float* floats(Acc* pointer) { return reinterpret_cast<float*>(pointer); }
-inline const float* floats(const Acc* pointer) { return reinterpret_cast<const float*>(pointer); }
+__host__ __device__ inline float* floats(Acc* pointer) { return reinterpret_cast<float*>(pointer); }
+__host__ __device__ inline const float* floats(const Acc* pointer) { return reinterpret_cast<const float*>(pointer); }
 
 __device__ __forceinline__ float to_float(float value) { return value; }
 __device__ __forceinline__ float to_float(bf16 value) { return __bfloat162float(value); }

@@ -1,6 +1,8 @@
 #include "model/adapter.h"
 
+#include <algorithm>
 #include <limits>
+#include <string>
 
 #include "core/elements.h"
 #include "core/error.h"
@@ -8,18 +10,18 @@
 namespace bertune {
 namespace {
 
-// A parameter of the adapter: where its pointer goes, and what it is filled from.
-struct Part {
-  std::string name;
+// A tensor of the adapter: what it is, and where its pointer goes.
+struct Piece {
+  Place from;
   int64_t count;
   const Real** place;
 };
 
 void check(const AdapterConfig& config, const ModelConfig& model) {
-  if (!config.modules.empty() && config.virtual_tokens > 0) {
+  if (!config.updates.empty() && config.virtual_tokens > 0) {
     throw Error("INVALID_OPTION", "Expected an adapter of low-rank updates or of a prefix but received both");
   }
-  if (config.virtual_tokens >= model.positions) {
+  if (model.longest(config.virtual_tokens) < 1) {
     throw Error("INVALID_OPTION", "Expected fewer virtual tokens than positions");
   }
   constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
@@ -28,64 +30,73 @@ void check(const AdapterConfig& config, const ModelConfig& model) {
   }
 }
 
-const AdapterTensor& find(const AdapterTensors& tensors, const Part& part) {
-  const auto found = tensors.find(part.name);
-  if (found == tensors.end()) throw Error("NOT_FOUND", "Expected a tensor " + part.name + " of the adapter");
+const AdapterTensor& find(const AdapterTensors& tensors, const Piece& piece) {
+  const auto found = tensors.find(piece.from);
+  if (found == tensors.end()) throw Error("NOT_FOUND", "Expected the " + describe(piece.from) + " of the adapter");
   const AdapterTensor& tensor = found->second;
   const size_t size = element_bytes(tensor.dtype);
-  if (tensor.bytes % size != 0 || static_cast<int64_t>(tensor.bytes / size) != part.count) {
-    throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(part.count) + " elements for " + part.name +
+  if (tensor.bytes % size != 0 || static_cast<int64_t>(tensor.bytes / size) != piece.count) {
+    throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(piece.count) + " elements for the " + describe(piece.from) +
                                       " but received " + std::to_string(tensor.bytes) + " bytes of " +
                                       std::to_string(size) + " an element");
   }
   return tensor;
 }
 
-void check_finite(const AdapterTensors& tensors, const Part& part) {
-  const AdapterTensor& tensor = find(tensors, part);
-  const int64_t odd = first_not_finite(tensor.data, tensor.dtype, part.count);
+void check_finite(const AdapterTensors& tensors, const Piece& piece) {
+  const AdapterTensor& tensor = find(tensors, piece);
+  const int64_t odd = first_not_finite(tensor.data, tensor.dtype, piece.count);
   if (odd < 0) return;
   throw Error("CHECKPOINT_INVALID", "Expected the adapter's weights to be finite but element " + std::to_string(odd) +
-                                        " of " + part.name + " is NaN or infinite");
+                                        " of the " + describe(piece.from) + " is NaN or infinite");
 }
 
 }  // namespace
 
 Adapter::Adapter(Backend& backend, ParameterTable& base, const ModelConfig& model, const AdapterConfig& config,
                  const AdapterTensors& tensors)
-    : rank_(config.modules.empty() ? 0 : config.rank), prefix_tokens_(config.virtual_tokens) {
+    : rank_(0), prefix_tokens_(config.virtual_tokens) {
   check(config, model);
-  std::vector<Part> parts;
-  for (const std::string& module : config.modules) {
-    const Parameter& weight = base.at(module + ".weight");
-    const bool is_encoder_linear =
-        weight.shape.size() == 2 && base.has(module + ".bias") && module.starts_with("bert.");
-    if (!is_encoder_linear) throw Error("INVALID_OPTION", "Expected a linear module but received " + module);
-    if (updates_.count(&weight)) throw Error("INVALID_OPTION", "Expected each module once but received " + module);
+  std::vector<Piece> pieces;
+  for (const auto& [module, rank, scaling] : config.updates) {
+    const bool is_adaptable = is_linear(module.role) && (is_in_layer(module.role) || module.role == Role::kHeadDense ||
+                                                         module.role == Role::kEmbeddingProjection);
+    if (!is_adaptable) throw Error("INVALID_OPTION", "Expected a linear module but received the " + describe(module));
+    const Parameter& weight = base.at(module, Part::kWeight);
+    if (updates_.count(&weight)) {
+      throw Error("INVALID_OPTION", "Expected each module once but received the " + describe(module));
+    }
     LowRankFactors& update = updates_[&weight];
-    update = {nullptr, nullptr, config.scaling, config.rank, 0};
-    parts.push_back({module + ".lora_A.weight", config.rank * weight.shape[1], &update.a});
-    parts.push_back({module + ".lora_B.weight", config.rank * weight.shape[0], &update.b});
+    update = {nullptr, nullptr, scaling, rank, 0};
+    rank_ = std::max(rank_, rank);
+    pieces.push_back({{module, Part::kLoraA}, rank * weight.shape[1], &update.a});
+    pieces.push_back({{module, Part::kLoraB}, rank * weight.shape[0], &update.b});
   }
   if (prefix_tokens_ > 0) {
-    parts.push_back({"prompt_encoder.embedding.weight", 2LL * prefix_tokens_ * model.L * model.C, &prompt_});
+    pieces.push_back(
+        {{{Role::kPrompt}, Part::kWeight}, 2LL * prefix_tokens_ * model.L * model.C, &prompt_});
   }
-  classifier_.n = config.labels;
-  parts.push_back({"classifier.weight", static_cast<int64_t>(config.labels) * model.C, &classifier_.weight});
-  parts.push_back({"classifier.bias", config.labels, &classifier_.bias});
+  const auto add_linear = [&](const Module& module, int n, LinearFactors& factors) {
+    factors.n = n;
+    pieces.push_back({{module, Part::kWeight}, static_cast<int64_t>(n) * model.C, &factors.weight});
+    pieces.push_back({{module, Part::kBias}, n, &factors.bias});
+  };
+  add_linear({Role::kClassifier}, config.labels, classifier_);
+  const Module dense{Role::kHeadDense};
+  if (tensors.count({dense, Part::kWeight})) add_linear(dense, model.C, head_dense_);
 
   // Everything is checked before memory is taken.
-  for (const Part& part : parts) check_finite(tensors, part);
-  if (tensors.size() != parts.size()) throw Error("INVALID_OPTION", "Expected only the tensors of the adapter");
-  std::vector<Real*> memory(parts.size());
+  for (const Piece& piece : pieces) check_finite(tensors, piece);
+  if (tensors.size() != pieces.size()) throw Error("INVALID_OPTION", "Expected only the tensors of the adapter");
+  std::vector<Real*> memory(pieces.size());
   arena_.lay_out(backend, "an adapter", [&](Cutter& cut) {
-    for (size_t i = 0; i < parts.size(); ++i) memory[i] = cut.real(parts[i].count);
+    for (size_t i = 0; i < pieces.size(); ++i) memory[i] = cut.real(pieces[i].count);
   });
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const AdapterTensor& tensor = find(tensors, parts[i]);
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const AdapterTensor& tensor = find(tensors, pieces[i]);
     Master* master = backend.weights_are_master() ? reinterpret_cast<Master*>(memory[i]) : nullptr;
-    backend.write_weight(memory[i], master, tensor.data, tensor.dtype, parts[i].count);
-    *parts[i].place = memory[i];
+    backend.write_weight(memory[i], master, tensor.data, tensor.dtype, pieces[i].count);
+    *pieces[i].place = memory[i];
   }
 }
 

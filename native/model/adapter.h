@@ -1,24 +1,27 @@
 // One adapter beside the model's own parameters, for inference: low-rank updates of some linear modules or a prefix,
-// and a classifier.
+// and a head.
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <map>
 #include <unordered_map>
 #include <vector>
 
 #include "core/arena.h"
 #include "core/backend.h"
-#include "model/parameters.h"
+#include "model/config.h"
 
 namespace bertune {
 
 struct AdapterConfig {
-  std::vector<std::string> modules;  // full names of those that are updated; empty: none
-  int rank = 0;
-  double scaling = 0;
+  struct Update {
+    Module module;
+    int rank;
+    double scaling;
+  };
+  std::vector<Update> updates;
   int virtual_tokens = 0;  // of a prefix; 0: none
-  int labels = 0;          // classes of its classifier
+  int labels = 0;          // rows of its classifier
 };
 
 // Host elements of a parameter; bytes / element size of them.
@@ -27,19 +30,21 @@ struct AdapterTensor {
   const uint8_t* data;
   size_t bytes;
 };
-using AdapterTensors = std::unordered_map<std::string, AdapterTensor>;
+using AdapterTensors = std::map<Place, AdapterTensor>;
 
 class Adapter {
  public:
-  // Takes `<module>.lora_A.weight` (r,k), `<module>.lora_B.weight` (n,r), `prompt_encoder.embedding.weight` (P,2LC),
-  // `classifier.weight` (NC,C) and `classifier.bias` (NC), of which the config tells which there are. Throws
-  // INVALID_OPTION, NOT_FOUND (a tensor that is missing), SHAPE_MISMATCH, OUT_OF_MEMORY.
+  // Takes lora_A (r,k) and lora_B (n,r) of each update, the prompt (P,2LC), the classifier (NC,C) with its bias, and
+  // where the head's dense Linear is the adapter's own (C,C) with its bias. Throws INVALID_OPTION, NOT_FOUND (a tensor
+  // that is missing), SHAPE_MISMATCH, OUT_OF_MEMORY.
   Adapter(Backend& backend, ParameterTable& base, const ModelConfig& model, const AdapterConfig& config,
           const AdapterTensors& tensors);
 
   // The base weight of each module that is updated → its update.
   const std::unordered_map<const Parameter*, LowRankFactors>& updates() const { return updates_; }
   const LinearFactors& classifier() const { return classifier_; }
+  // n = 0: the model's.
+  const LinearFactors& head_dense() const { return head_dense_; }
   int rank() const { return rank_; }
   int prefix_tokens() const { return prefix_tokens_; }
   const Real* prompt() const { return prompt_; }  // (P,2LC)
@@ -49,7 +54,7 @@ class Adapter {
   int rank_, prefix_tokens_;
   Arena arena_;
   std::unordered_map<const Parameter*, LowRankFactors> updates_;
-  LinearFactors classifier_{};
+  LinearFactors classifier_{}, head_dense_{};
   const Real* prompt_ = nullptr;
 };
 

@@ -27,9 +27,10 @@ AdapterSet::AdapterSet(Backend& backend, ParameterTable& base, const ModelConfig
                        const std::optional<LoraConfig>& own)
     : backend_(backend), base_(base), model_(model) {
   if (!own) return;
-  for (const std::string& module : own->modules) {
-    own_[&base.at(module + ".weight")] = {base.at(module + ".lora_A.weight").weight,
-                                          base.at(module + ".lora_B.weight").weight, own->scaling, own->rank, 0};
+  for (const auto& [module, scaling] : own->updates) {
+    const Parameter& a = base.at(module, Part::kLoraA);
+    own_[&base.at(module, Part::kWeight)] = {a.weight, base.at(module, Part::kLoraB).weight, scaling,
+                                             static_cast<int32_t>(a.shape[0]), 0};
   }
 }
 
@@ -79,17 +80,21 @@ AdapterSet::Tables AdapterSet::make_tables(const std::vector<const Adapter*>& ro
   const auto row_of = [&](const Parameter* weight) -> std::vector<LowRankFactors>& {
     return updates.try_emplace(weight, rows.size() + 1).first->second;
   };
-  std::vector<LinearFactors> classifiers(rows.size() + 1);
+  std::vector<LinearFactors> classifiers(rows.size() + 1), head_dense(rows.size() + 1);
+  bool has_dense = false;
   for (const auto& [weight, update] : own_) row_of(weight)[0] = update;
   for (size_t i = 0; i < rows.size(); ++i) {
     for (const auto& [weight, update] : rows[i]->updates()) row_of(weight)[i + 1] = update;
     classifiers[i + 1] = rows[i]->classifier();
+    head_dense[i + 1] = rows[i]->head_dense();
+    has_dense |= head_dense[i + 1].n > 0;
   }
 
   Tables tables;
   tables.arena.lay_out(backend_, "the tables of adapters", [&](Cutter& cutter) {
     for (const auto& [weight, table] : updates) tables.updates[weight] = cut_rows<LowRankFactors>(cutter, table.size());
     tables.classifiers = cut_rows<LinearFactors>(cutter, classifiers.size());
+    if (has_dense) tables.head_dense = cut_rows<LinearFactors>(cutter, head_dense.size());
   });
   const auto copy_in = [&](const auto* device, const auto& table) {
     backend_.copy_in(const_cast<void*>(static_cast<const void*>(device)), table.data(),
@@ -97,6 +102,7 @@ AdapterSet::Tables AdapterSet::make_tables(const std::vector<const Adapter*>& ro
   };
   for (const auto& [weight, table] : updates) copy_in(tables.updates[weight], table);
   copy_in(tables.classifiers, classifiers);
+  if (has_dense) copy_in(tables.head_dense, head_dense);
   return tables;
 }
 
@@ -141,6 +147,7 @@ AdapterMix AdapterSet::mix(int32_t prefix) const {
           .updates = &tables_.updates,
           .rank = rounded_rank(rank_),
           .h = h_,
+          .head_dense = tables_.head_dense,
           .classifiers = tables_.classifiers,
           .classes = classes_,
           .logits = logits_,

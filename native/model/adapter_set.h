@@ -51,6 +51,7 @@ class AdapterSet {
   struct Tables {
     Arena arena;
     std::unordered_map<const Parameter*, const LowRankFactors*> updates;  // of each module that is updated (slots)
+    const LinearFactors* head_dense = nullptr;                            // (slots); null: the model's for all
     const LinearFactors* classifiers = nullptr;                           // (slots)
   };
 

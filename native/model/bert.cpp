@@ -10,13 +10,23 @@ namespace bertune {
 namespace {
 
 // Columns of the widest input that a low-rank update drops from.
-int64_t widest_lora_input(ParameterTable& parameters, const MethodConfig& method) {
+int64_t widest_lora_input(ParameterTable& parameters, const std::optional<LoraConfig>& lora) {
   int64_t widest = 0;
-  if (!method.lora) return widest;
-  for (const std::string& module : method.lora->modules) {
-    widest = std::max(widest, parameters.at(module + ".lora_A.weight").shape[1]);
+  if (!lora) return widest;
+  for (const auto& [module, scaling] : lora->updates) {
+    widest = std::max(widest, parameters.at(module, Part::kLoraA).shape[1]);
   }
   return widest;
+}
+
+// The most of any low-rank update.
+int highest_rank(ParameterTable& parameters, const std::optional<LoraConfig>& lora) {
+  int64_t rank = 0;
+  if (!lora) return 0;
+  for (const auto& [module, scaling] : lora->updates) {
+    rank = std::max(rank, parameters.at(module, Part::kLoraA).shape[0]);
+  }
+  return static_cast<int>(rank);
 }
 
 // To the sizes that batches within the limits may be run at.
@@ -26,34 +36,35 @@ void want_padded(const Backend& backend, BatchLimits& limits) {
   limits = {padded.T, padded.B};
 }
 
-int widest(const ModelConfig& model, const MethodConfig& method) {
-  return std::max({3 * model.C, model.F, method.prefix_tokens() > 0 ? 2 * model.L * model.C : 0});
+int widest(const ModelConfig& model) {
+  return std::max({3 * model.C, model.F, model.E, model.P > 0 ? 2 * model.L * model.C : 0});
 }
 
 }  // namespace
 
-Bert::Bert(Backend& backend, const ModelConfig& model, const MethodConfig& method)
+Bert::Bert(Backend& backend, const ModelConfig& model, const std::vector<ParameterRow>& rows,
+           const std::optional<LoraConfig>& lora)
     : backend_(backend),
-      model_(checked(model, method)),
-      method_(method),
-      parameters_(model_, method_),
-      embeddings_(parameters_, model_, method_.prefix_tokens()),
+      model_(model),
+      lora_(lora),
+      parameters_(rows),
+      embeddings_(parameters_, model_, lora_),
       run_(backend, model.NC) {
-  const int head_size = model_.C / model_.NH;
+  const int head_size = model_.C / model_.heads;
   if (backend_.max_head_size() > 0 && head_size > backend_.max_head_size()) {
     throw Error("INVALID_OPTION", "Expected heads of at most " + std::to_string(backend_.max_head_size()) +
                                       " on this device but the model's have " + std::to_string(head_size));
   }
-  if (method_.prefix) prefix_.emplace(parameters_, model_, method_);
+  if (model_.P > 0) prefix_.emplace(parameters_, model_);
   bool trains_below = embeddings_.trains();
   layers_.reserve(model_.L);
   for (int l = 0; l < model_.L; ++l) {
-    layers_.emplace_back(parameters_, model_, method_, l, trains_below, prefix_ && prefix_->trains());
+    layers_.emplace_back(parameters_, model_, lora_, l, trains_below, prefix_ && prefix_->trains());
     trains_below = layers_.back().reached();
   }
-  heads_.emplace(parameters_, model_, method_, trains_below);
+  heads_.emplace(parameters_, model_, lora_, trains_below);
   parameters_.allocate(backend_);
-  adapters_.emplace(backend_, parameters_, model_, method_.lora);
+  adapters_.emplace(backend_, parameters_, model_, lora_);
 }
 
 void Bert::reserve(BatchLimits training, BatchLimits inference) {
@@ -95,8 +106,8 @@ void Bert::plan(BatchLimits training, BatchLimits inference) {
   int64_t trainable = 0;
   for (const OptimizerSegment& segment : parameters_.segments()) trainable += segment.count;
   backend_.reserve_workspace({std::max(training.sequences, inference.sequences),
-                              std::max({training.tokens, inference.tokens, method_.prefix_tokens()}), 0},
-                             widest(model_, method_), trainable);
+                              std::max({training.tokens, inference.tokens, model_.P}), 0},
+                             widest(model_), trainable);
   training_ = std::move(for_training);
   inference_ = std::move(for_inference);
 }
@@ -107,15 +118,18 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   a.batch.token_types = cutter.ints(T);
   a.batch.positions = cutter.ints(T);
   a.batch.labels = cutter.ints(B);
+  const bool targets = training && model_.loss != Loss::kCrossEntropy;
+  a.batch.targets = targets ? cutter.acc(static_cast<int64_t>(B) * model_.NC) : nullptr;
   a.batch.cu_seqlens = cutter.ints(static_cast<int64_t>(B) + 1);
   a.batch.tokens_by_id = cutter.ints(T);
   a.batch.tokens_by_position = cutter.ints(T);
   a.loss = cutter.acc(1);
   a.grad_norm = cutter.acc(1);
   a.class_weights = cutter.acc(model_.NC);
+  a.positive_weights = cutter.acc(model_.NC);
   a.predictions = cutter.ints(B);
 
-  const int rank = method_.lora ? method_.lora->rank : 0;
+  const int rank = highest_rank(parameters_, lora_);
   SharedBuffers shared(cutter, model_, T, rank);
   // Backward reads a layer's output for the sake of the layer above, whether or not the layer itself trains.
   const auto reads_input = [&](int l) { return l < model_.L && layers_[l].reads_input(); };
@@ -126,7 +140,7 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   }
   if (!training) a.last_layer_full = layers_.back().cut(cutter, T, B, false, false, false, shared);
   a.head = heads_->cut(cutter, B);
-  a.lora.dropped = cutter.real(T * widest_lora_input(parameters_, method_));
+  a.lora.dropped = cutter.real(T * widest_lora_input(parameters_, lora_));
   a.lora.dh = cutter.real(static_cast<int64_t>(T) * rank);
   if (!training || !heads_->reaches_encoder()) return;
   a.grads.dx = cutter.real(static_cast<int64_t>(T) * C);
@@ -135,7 +149,7 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   a.grads.dwide = cutter.real(static_cast<int64_t>(T) * std::max(model_.F, C));
   a.grads.dqkv = cutter.real(3LL * T * C);
   // B and P·2LC are below 2^31 each.
-  a.grads.prefix_partials = cutter.acc(B * (2LL * method_.prefix_tokens() * C));
+  a.grads.prefix_partials = cutter.acc(B * (2LL * model_.P * C));
 }
 
 Activations& Bert::size_batch(const Dataset& dataset, const int32_t* order, int count, bool training) {
@@ -160,7 +174,8 @@ Activations& Bert::size_batch(const Dataset& dataset, const int32_t* order, int 
 void Bert::gather(Activations& a, const Dataset& dataset, bool training) {
   GatherBatch args = dataset.gather();
   args.order = run_.order();
-  args.sort_tokens = training && embeddings_.trains();
+  if (!a.batch.targets) args.dataset_targets = nullptr;
+  args.sort_tokens = training && embeddings_.tables_train();
   args.batch = a.batch;
   backend_.gather_batch(args);
 }
@@ -181,7 +196,7 @@ Real* Bert::layer_input(const Activations& a, int layer) const {
 void Bert::run_layers(const Pass& pass, Activations& a, bool first_only_last,
                       const std::function<void(const Real*)>& show) {
   if (prefix_ && !pass.mix) prefix_->forward(pass);
-  embeddings_.forward(pass, a.embeddings);
+  embeddings_.forward(pass, a.embeddings, a.lora);
   if (show) show(a.embeddings.out);
   for (int l = 0; l < model_.L; ++l) {
     const bool last = l + 1 == model_.L;
@@ -203,7 +218,7 @@ void Bert::backward(Activations& a, bool accumulate) {
   for (int l = model_.L - 1; l >= 0 && layers_[l].reached(); --l) {
     layers_[l].backward(pass, layer_input(a, l), a.layers[l], prefix_view(pass, l), l + 1 == model_.L, a.grads, a.lora);
   }
-  if (embeddings_.trains()) embeddings_.backward(pass, a.embeddings, a.grads.dx);
+  if (embeddings_.trains()) embeddings_.backward(pass, a.embeddings, a.grads.dx, a.lora);
   if (prefix_) prefix_->backward(pass);
 }
 

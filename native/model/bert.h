@@ -1,8 +1,8 @@
-// BERT for sequence classification, forward and backward over a packed batch:
+// An encoder with a head for sequence classification, forward and backward over a packed batch:
 //
-//   ids (T) → embeddings (T,C) → L encoder layers (T,C) → first tokens (B,C) → pooler → head → logits (B,NC)
+//   ids (T) → embeddings (T,C) → L encoder layers (T,C) → first tokens (B,C) → head → logits (B,NC)
 //
-// The method decides which parameters train; backward stops at the lowest of them, and only what it reads is saved.
+// The table decides which parameters train; backward stops at the lowest of them, and only what it reads is saved.
 #pragma once
 
 #include <functional>
@@ -38,15 +38,17 @@ struct Activations {
   HeadBuffers head;
   LoraBuffers lora;
   BackwardBuffers grads;
-  Acc* loss;             // (1)
-  Acc* grad_norm;        // (1)
-  Acc* class_weights;    // (NC)
-  int32_t* predictions;  // (B)
+  Acc* loss;              // (1)
+  Acc* grad_norm;         // (1)
+  Acc* class_weights;     // (NC)
+  Acc* positive_weights;  // (NC)
+  int32_t* predictions;   // (B), or which are right
 };
 
 class Bert {
  public:
-  Bert(Backend& backend, const ModelConfig& model, const MethodConfig& method);
+  Bert(Backend& backend, const ModelConfig& model, const std::vector<ParameterRow>& rows,
+       const std::optional<LoraConfig>& lora);
 
   const ModelConfig& config() const { return model_; }
   Backend& backend() { return backend_; }
@@ -54,7 +56,7 @@ class Bert {
   size_t activation_bytes() const { return arena_.bytes() + run_.bytes(); }
   RunMemory& run() { return run_; }
   AdapterSet& adapters() { return *adapters_; }
-  int prefix_tokens() const { return method_.prefix_tokens(); }
+  int prefix_tokens() const { return model_.P; }
 
   // Plans memory for batches of at most these sizes, workspace included; grows, never shrinks. Nothing is allocated
   // after it. Throws OUT_OF_MEMORY, and is then as it was.
@@ -77,9 +79,10 @@ class Bert {
   // The prompt (P,2LC) of prefix tuning. Throws INVALID_OPTION without a prefix.
   const Real* prompt_embeddings();
 
-  // On the device: the last training pass's logits (B,NC), and the weights (NC) of the classes in its loss.
+  // On the device: the last training pass's logits (B,NC), and the weights (NC) in its loss.
   const Real* training_logits() const { return training_.head.logits; }
   Acc* class_weights() const { return training_.class_weights; }
+  Acc* positive_weights() const { return training_.positive_weights; }
 
   // Must follow any change of weights.
   void weights_changed();
@@ -96,7 +99,7 @@ class Bert {
 
   Backend& backend_;
   const ModelConfig model_;
-  const MethodConfig method_;
+  const std::optional<LoraConfig> lora_;
   ParameterTable parameters_;
   Embeddings embeddings_;
   std::optional<Prefix> prefix_;

@@ -1,49 +1,58 @@
-// What is built: BERT's dimensions and the method that trains it. Letters as in core/backend.h.
+// What is built: the dimensions of an encoder, the settings that the table of parameters does not show, and the
+// adapters of the method that trains it. Letters as in core/backend.h.
 #pragma once
 
 #include <optional>
-#include <string>
-#include <unordered_set>
 #include <vector>
+
+#include "core/backend.h"
+#include "model/parameters.h"
 
 namespace bertune {
 
-struct ModelConfig {
-  int V, C, L, NH, F, NC;
-  int positions;   // rows of the position table
-  int types;       // rows of the token type table
-  int padding_id;  // its word embedding gets no gradient; −1: none
-  double eps;      // of every LayerNorm
-  double hidden_dropout, attention_dropout, classifier_dropout;
+enum class Loss { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
+
+// What TypeScript says of an architecture beside its parameters.
+struct ModelSettings {
+  int heads;            // NH
+  int padding_id;       // its word embedding gets no gradient; −1: none
+  int position_offset;  // row of the position table that a text's first token takes
+  double eps;           // of every LayerNorm
+  Activation activation;       // of the feed-forward part
+  Activation head_activation;  // behind the head's dense Linear
+  // Probabilities of dropping, in [0, 1).
+  double embedding_dropout, attention_dropout, attention_output_dropout, output_dropout;
+  double head_input_dropout;  // in front of the head's dense Linear
+  double head_dropout;        // in front of the classifier or the probe
+  double probe_dropout;       // inside the probe
+  Loss loss = Loss::kCrossEntropy;  // what training minimises
 };
 
+struct ModelConfig : ModelSettings {
+  int V, E, C, L, F, NC;  // E: size of the embeddings, C unless a projection follows them
+  int positions;          // rows of the position table
+  int types;              // rows of the token type table; 0: there is none
+  int P;                  // virtual tokens of a prefix; 0: none
+
+  // Tokens of the longest text that fits behind so many virtual tokens.
+  int longest(int prefix_tokens) const { return positions - position_offset - prefix_tokens; }
+};
+
+// The low-rank updates: W x + b + scaling · B(A(dropout(x))) on each module.
 struct LoraConfig {
-  std::vector<std::string> modules;  // full names, e.g. bert.encoder.layer.0.attention.self.query
-  int rank;
-  double scaling;  // lora_alpha / rank
+  struct Update {
+    Module module;
+    double scaling;
+  };
+  std::vector<Update> updates;
   double dropout;
+
+  const Update* find(const Module& module) const;
 };
 
-struct PrefixConfig {
-  int virtual_tokens;
-  bool projection;
-};
-
-enum class Head { kClassifier, kProbe };
-
-struct MethodConfig {
-  Head head = Head::kClassifier;
-  double probe_dropout = 0.0;
-  std::optional<LoraConfig> lora;
-  std::optional<PrefixConfig> prefix;
-  std::unordered_set<std::string> trainable;
-  std::unordered_set<std::string> decay;
-
-  int prefix_tokens() const { return prefix ? prefix->virtual_tokens : 0; }
-};
-
-// The model, when its sizes can be computed with: throws INVALID_OPTION where a row or a layer count is out of bounds.
-// Sizes that are merely larger than the machine's memory fail with OUT_OF_MEMORY when they are allocated.
-const ModelConfig& checked(const ModelConfig& model, const MethodConfig& method);
+// The dimensions that the rows show. Throws INVALID_OPTION unless every shape is as its role has it and no row or layer
+// count is out of bounds; sizes that are merely larger than the machine's memory fail with OUT_OF_MEMORY when they are
+// allocated.
+ModelConfig model_config(const ModelSettings& settings, const std::vector<ParameterRow>& rows);
 
 }  // namespace bertune

@@ -1,5 +1,8 @@
 #include "model/dataset.h"
 
+#include <algorithm>
+#include <cmath>
+#include <sstream>
 #include <string>
 
 #include "core/error.h"
@@ -12,11 +15,25 @@ namespace {
                                   " of example " + std::to_string(example) + " is " + std::to_string(found));
 }
 
+void check_targets(const DatasetView& view, const ModelConfig& model) {
+  const bool probability = model.loss == Loss::kBinaryCrossEntropy;
+  const int64_t NC = model.NC;
+  for (int64_t i = 0; i < view.examples * NC; ++i) {
+    const float value = view.targets[i];
+    if (std::isfinite(value) && (!probability || (value >= 0.f && value <= 1.f))) continue;
+    std::ostringstream found;
+    found << value;
+    throw Error("INVALID_DATA", std::string("Expected ") + (probability ? "targets in [0, 1]" : "finite targets") +
+                                    " but target " + std::to_string(i % NC) + " of example " + std::to_string(i / NC) +
+                                    " is " + found.str());
+  }
+}
+
 void check(const DatasetView& view, const ModelConfig& model, int prefix_tokens) {
   if (view.examples < 1 || view.offsets[0] != 0) {
     throw Error("INVALID_DATA", "Expected a data set with at least one example, its offsets starting at 0");
   }
-  const int longest = model.positions - prefix_tokens;
+  const int longest = model.longest(prefix_tokens);
   for (int64_t i = 0; i < view.examples; ++i) {
     const int64_t length = static_cast<int64_t>(view.offsets[i + 1]) - view.offsets[i];
     if (length < 1 || length > longest) {
@@ -25,33 +42,53 @@ void check(const DatasetView& view, const ModelConfig& model, int prefix_tokens)
     }
     for (int32_t t = view.offsets[i]; t < view.offsets[i + 1]; ++t) {
       if (view.ids[t] < 0 || view.ids[t] >= model.V) refuse("token ids", model.V, "an id", view.ids[t], i);
-      if (view.token_types && (view.token_types[t] < 0 || view.token_types[t] >= model.types)) {
-        refuse("token types", model.types, "a type", view.token_types[t], i);
+      const int types = std::max(model.types, 1);  // a model without a table of them takes type 0
+      if (view.token_types && (view.token_types[t] < 0 || view.token_types[t] >= types)) {
+        refuse("token types", types, "a type", view.token_types[t], i);
+      }
+      if (!view.positions) continue;
+      const int32_t place = t - view.offsets[i];
+      if (view.positions[t] < -1 || view.positions[t] > place) {
+        throw Error("INVALID_DATA", "Expected positions from -1, for padding, to the token's place but that of token " +
+                                        std::to_string(place) + " of example " + std::to_string(i) + " is " +
+                                        std::to_string(view.positions[t]));
       }
     }
     if (view.labels && (view.labels[i] < 0 || view.labels[i] >= model.NC)) {
       refuse("labels", model.NC, "the label", view.labels[i], i);
     }
   }
+  if (view.targets) check_targets(view, model);
 }
 
 }  // namespace
 
-Dataset::Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model, int prefix_tokens) {
+Dataset::Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model, int prefix_tokens)
+    : NC_(model.NC) {
   check(view, model, prefix_tokens);
   offsets_.assign(view.offsets, view.offsets + view.examples + 1);
-  if (view.labels) host_labels_.assign(view.labels, view.labels + view.examples);
-  const int64_t tokens = offsets_.back();
+  const int64_t tokens = offsets_.back(), targets = view.examples * NC_;
   arena_.lay_out(backend, "a data set", [&](Cutter& cut) {
     ids_ = cut.ints(tokens);
     token_types_ = view.token_types ? cut.ints(tokens) : nullptr;
+    positions_ = view.positions ? cut.ints(tokens) : nullptr;
     device_offsets_ = cut.ints(view.examples + 1);
     labels_ = view.labels ? cut.ints(view.examples) : nullptr;
+    targets_ = view.targets ? cut.acc(targets) : nullptr;
   });
   backend.copy_in(ids_, view.ids, tokens * sizeof(int32_t));
   if (token_types_) backend.copy_in(token_types_, view.token_types, tokens * sizeof(int32_t));
+  if (positions_) backend.copy_in(positions_, view.positions, tokens * sizeof(int32_t));
   backend.copy_in(device_offsets_, view.offsets, (view.examples + 1) * sizeof(int32_t));
   if (labels_) backend.copy_in(labels_, view.labels, view.examples * sizeof(int32_t));
+  if (targets_) backend.write_acc(targets_, view.targets, Dtype::kF32, targets);
+}
+
+void Dataset::check_loss(Loss loss) const {
+  const bool by_label = loss == Loss::kCrossEntropy;
+  if (by_label ? labels_ != nullptr : targets_ != nullptr) return;
+  throw Error("INVALID_DATA", by_label ? "Expected a data set with labels to train on"
+                                       : "Expected a data set with targets, one for each label, to train on");
 }
 
 void Dataset::check_order(const int32_t* order, int64_t count) const {

@@ -17,33 +17,47 @@ struct DatasetView {
   const int32_t* offsets;      // (N + 1)
   const int32_t* labels;       // (N) or null
   const int32_t* token_types;  // (Σ lengths) or null: all 0
+  const int32_t* positions;    // (Σ lengths) or null: the place within the example
+  const float* targets;        // (N,NC) or null
 };
 
 class Dataset {
  public:
-  // Checks every id, label, type and length against the model (INVALID_DATA), then uploads.
+  // Checks every id, label, target, type, position and length against the model (INVALID_DATA), then uploads.
   Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model, int prefix_tokens);
 
   int64_t size() const { return static_cast<int64_t>(offsets_.size()) - 1; }
   int length(int example) const { return offsets_[example + 1] - offsets_[example]; }
-  bool has_labels() const { return labels_ != nullptr; }
-  int32_t label(int example) const { return host_labels_[example]; }
   size_t bytes() const { return arena_.bytes(); }
 
+  // Throws INVALID_DATA if the loss needs labels or targets that the data set lacks.
+  void check_loss(Loss loss) const;
   // Throws INVALID_DATA for an index that is none of the examples.
   void check_order(const int32_t* order, int64_t count) const;
 
   // Arguments of gather_batch, but for the order.
-  GatherBatch gather() const { return {ids_, token_types_, device_offsets_, labels_, nullptr, false}; }
+  GatherBatch gather() const {
+    return {.dataset_ids = ids_,
+            .dataset_token_types = token_types_,
+            .dataset_positions = positions_,
+            .dataset_offsets = device_offsets_,
+            .dataset_labels = labels_,
+            .dataset_targets = targets_,
+            .NC = NC_,
+            .order = nullptr,
+            .sort_tokens = false};
+  }
 
  private:
+  const int NC_;
   std::vector<int32_t> offsets_;
-  std::vector<int32_t> host_labels_;
   Arena arena_;
   int32_t* ids_ = nullptr;
   int32_t* token_types_ = nullptr;
+  int32_t* positions_ = nullptr;
   int32_t* device_offsets_ = nullptr;
   int32_t* labels_ = nullptr;
+  Acc* targets_ = nullptr;
 };
 
 }  // namespace bertune

@@ -1,35 +1,43 @@
-// BERT's embeddings: word + token type + position → LayerNorm → dropout, (T) → (T,C). Virtual tokens take the first
-// P positions, so the text's start at P.
+// The embeddings: word + token type + position → LayerNorm → dropout (T,E), and where E is not the hidden size a Linear
+// on top: (T) → (T,C). Positions start at the architecture's offset, and behind the P virtual tokens.
 #pragma once
 
+#include <optional>
+
 #include "model/layernorm.h"
+#include "model/linear.h"
 #include "model/shared_buffers.h"
 
 namespace bertune {
 
 struct EmbeddingBuffers {
-  Real* sum;   // (T,C) saved where backward reads it, else `out`
-  Acc* mean;   // (T) saved
-  Acc* rstd;   // (T) saved
-  Real* out;   // (T,C)
-  Real* dsum;  // (T,C) scratch of backward
+  Real* sum;        // (T,E) saved where backward reads it, else `embedded`
+  Acc* mean;        // (T) saved
+  Acc* rstd;        // (T) saved
+  Real* embedded;   // (T,E) what the projection sees; without one, `out`
+  Real* h;          // (T,r) of the projection's low-rank update
+  Real* out;        // (T,C)
+  Real* dembedded;  // (T,E) scratch of the projection's backward
+  Real* dsum;       // (T,E) scratch of backward
 };
 
 class Embeddings {
  public:
-  Embeddings(ParameterTable& parameters, const ModelConfig& model, int prefix_tokens);
+  Embeddings(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora);
 
-  bool trains() const;
+  bool trains() const { return tables_train() || (projection_ && projection_->trains()); }
+  // Backward sums the gradients of equal ids and positions.
+  bool tables_train() const;
   // In training, what backward reads becomes their own, the output as well where `out_is_read` by the layer above.
   EmbeddingBuffers cut(Cutter& cutter, int T, bool training, bool out_is_read, SharedBuffers& shared) const;
-  void forward(const Pass& pass, const EmbeddingBuffers& buffers);
-  void backward(const Pass& pass, const EmbeddingBuffers& buffers, const Real* dout);
+  void forward(const Pass& pass, const EmbeddingBuffers& buffers, const LoraBuffers& lora);
+  void backward(const Pass& pass, const EmbeddingBuffers& buffers, Real* dout, const LoraBuffers& lora);
 
  private:
   const ModelConfig& model_;
-  int prefix_tokens_;
-  Parameter *word_, *position_, *token_type_;
+  Parameter *word_, *position_, *token_type_;  // token_type_ is null where there is no such table
   LayerNorm layernorm_;
+  std::optional<Linear> projection_;
 };
 
 }  // namespace bertune

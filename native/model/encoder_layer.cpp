@@ -2,24 +2,18 @@
 
 namespace bertune {
 
-EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method, int index,
-                           bool trains_below, bool prefix_trains)
+EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora,
+                           int index, bool trains_below, bool prefix_trains)
     : model_(model),
       index_(static_cast<uint32_t>(index)),
-      query_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.self.query", method,
-             layer_site(index, kLoraSite)),
-      key_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.self.key", method,
-           layer_site(index, kLoraSite + 1)),
-      value_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.self.value", method,
-             layer_site(index, kLoraSite + 2)),
-      attention_output_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.output.dense", method,
-                        layer_site(index, kLoraSite + 3)),
-      intermediate_(parameters, "bert.encoder.layer." + std::to_string(index) + ".intermediate.dense", method,
-                    layer_site(index, kLoraSite + 4)),
-      output_(parameters, "bert.encoder.layer." + std::to_string(index) + ".output.dense", method,
-              layer_site(index, kLoraSite + 5)),
-      layernorm1_(parameters, "bert.encoder.layer." + std::to_string(index) + ".attention.output.LayerNorm", model.eps),
-      layernorm2_(parameters, "bert.encoder.layer." + std::to_string(index) + ".output.LayerNorm", model.eps) {
+      query_(parameters, {Role::kQuery, index}, lora, layer_site(index, kLoraSite)),
+      key_(parameters, {Role::kKey, index}, lora, layer_site(index, kLoraSite + 1)),
+      value_(parameters, {Role::kValue, index}, lora, layer_site(index, kLoraSite + 2)),
+      attention_output_(parameters, {Role::kAttentionOutput, index}, lora, layer_site(index, kLoraSite + 3)),
+      intermediate_(parameters, {Role::kIntermediate, index}, lora, layer_site(index, kLoraSite + 4)),
+      output_(parameters, {Role::kOutput, index}, lora, layer_site(index, kLoraSite + 5)),
+      layernorm1_(parameters, {Role::kAttentionNorm, index}, model.eps),
+      layernorm2_(parameters, {Role::kOutputNorm, index}, model.eps) {
   reaches_.below = trains_below;
   reaches_.attention = trains_below || prefix_trains || query_.trains() || key_.trains() || value_.trains();
   reaches_.attention_output = reaches_.attention || attention_output_.trains();
@@ -56,7 +50,7 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
   b.v = {cutter.real_after(b.k.data, C), kv_stride};
   if (first_only) b.first = cutter.real(narrow);
   b.att = real(reaches_.attention || attention_output_.reads_input(), narrow, &SharedBuffers::att);
-  b.lse = acc(reaches_.attention, static_cast<int64_t>(rows) * model_.NH, &SharedBuffers::lse);
+  b.lse = acc(reaches_.attention, static_cast<int64_t>(rows) * model_.heads, &SharedBuffers::lse);
   b.norm1.sum = real(reaches_.layernorm1, narrow, &SharedBuffers::sum);
   b.norm1.mean = acc(reaches_.layernorm1, rows, &SharedBuffers::mean);
   b.norm1.rstd = acc(reaches_.layernorm1, rows, &SharedBuffers::rstd);
@@ -79,7 +73,7 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
 AttentionForward EncoderLayer::attention(const Pass& pass, const LayerBuffers& b, const PrefixView& prefix,
                                          bool first_only) const {
   return {.C = model_.C,
-          .NH = model_.NH,
+          .NH = model_.heads,
           .P = prefix.P,
           .first_only = first_only,
           .dropout = pass.dropout(model_.attention_dropout, layer_site(index_, kAttentionSite)),
@@ -95,8 +89,12 @@ AttentionForward EncoderLayer::attention(const Pass& pass, const LayerBuffers& b
           .lse = b.lse};
 }
 
-Dropout EncoderLayer::hidden_dropout(const Pass& pass, uint32_t site) const {
-  return pass.dropout(model_.hidden_dropout, layer_site(index_, site));
+Dropout EncoderLayer::attention_output_dropout(const Pass& pass) const {
+  return pass.dropout(model_.attention_output_dropout, layer_site(index_, kAttentionOutputSite));
+}
+
+Dropout EncoderLayer::output_dropout(const Pass& pass) const {
+  return pass.dropout(model_.output_dropout, layer_site(index_, kOutputSite));
 }
 
 void EncoderLayer::project_inputs(const Pass& pass, Real* x, const LayerBuffers& b, bool first_only,
@@ -137,14 +135,14 @@ void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, con
 
   attention_output_.forward(pass, rows, {b.att, C}, {b.norm1.sum, C}, Activation::kNone, nullptr,
                             lora.with_h(b.h_attention_output));
-  layernorm1_.forward(pass, rows, hidden_dropout(pass, kAttentionOutputSite), b.norm1.sum, first_only ? b.first : x,
+  layernorm1_.forward(pass, rows, attention_output_dropout(pass), b.norm1.sum, first_only ? b.first : x,
                       b.norm1, b.x1);
 
   Real* preactivation = b.pre == b.act && !intermediate_.lora() ? nullptr : b.pre;
-  intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, Activation::kGelu, preactivation,
+  intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, model_.activation, preactivation,
                         lora.with_h(b.h_intermediate));
   output_.forward(pass, rows, {b.act, F}, {b.norm2.sum, C}, Activation::kNone, nullptr, lora.with_h(b.h_output));
-  layernorm2_.forward(pass, rows, hidden_dropout(pass, kOutputSite), b.norm2.sum, b.x1, b.norm2, b.out);
+  layernorm2_.forward(pass, rows, output_dropout(pass), b.norm2.sum, b.x1, b.norm2, b.out);
 }
 
 void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix, bool first_only,
@@ -154,7 +152,7 @@ void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, co
   Real* dresidual = first_only ? grads.dfirst : grads.dx;  // of out, then of x1, then of x
   const Matrix dbranch{grads.dbranch, C}, dact{grads.dwide, F}, datt{grads.dwide, C};
 
-  layernorm2_.backward(pass, rows, hidden_dropout(pass, kOutputSite), dresidual, b.norm2, dresidual,
+  layernorm2_.backward(pass, rows, output_dropout(pass), dresidual, b.norm2, dresidual,
                        reaches_.output ? grads.dbranch : nullptr);
   if (!reaches_.output) return;
 
@@ -165,7 +163,7 @@ void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, co
   }
   output_.backward_input(pass, rows, dbranch, dact, false);
   output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.with_h(b.h_output));
-  pass.backend.activation_backward({rows, F, Activation::kGelu, b.pre, dact.data, dact.data});
+  pass.backend.activation_backward({rows, F, model_.activation, b.pre, dact.data, dact.data});
 
   const Matrix dx1{reaches_.layernorm1 ? dresidual : nullptr, C};
   intermediate_.backward_weight(pass, rows, dact, {b.x1, C});
@@ -173,7 +171,7 @@ void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, co
   intermediate_.lora_backward(pass, rows, dact, {b.x1, C}, dx1, lora.with_h(b.h_intermediate));
   if (!reaches_.layernorm1) return;
 
-  layernorm1_.backward(pass, rows, hidden_dropout(pass, kAttentionOutputSite), dresidual, b.norm1, dresidual,
+  layernorm1_.backward(pass, rows, attention_output_dropout(pass), dresidual, b.norm1, dresidual,
                        reaches_.attention_output ? grads.dbranch : nullptr);
   if (!reaches_.attention_output) return;
 

@@ -1,7 +1,7 @@
-// One post-LayerNorm encoder layer of BERT, forward and backward:
+// One post-LayerNorm encoder layer, as in BERT, forward and backward:
 //
 //   x (T,C) → q,k,v (T,3C) → att (T,C) → sum1 = x + dropout(dense(att)) → x1 = LayerNorm(sum1) (T,C)
-//   → pre (T,F) → act = GELU(pre) (T,F) → sum2 = x1 + dropout(dense(act)) → out = LayerNorm(sum2) (T,C)
+//   → pre (T,F) → act = activation(pre) (T,F) → sum2 = x1 + dropout(dense(act)) → out = LayerNorm(sum2) (T,C)
 //
 // The last layer may run `first_only`: just the first token of each sequence reaches the pooler, so queries and all
 // that follows have B rows, while keys and values keep T.
@@ -54,7 +54,7 @@ struct PrefixView {
 class EncoderLayer {
  public:
   // `trains_below`: something below the layer trains, so its input needs a gradient.
-  EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method, int index,
+  EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora, int index,
                bool trains_below, bool prefix_trains);
 
   // Something in the layer or below it trains: backward comes through here.
@@ -80,7 +80,8 @@ class EncoderLayer {
   void backward_projections(const Pass&, Real* x, const LayerBuffers&, const BackwardBuffers&, const LoraBuffers&);
   void backward_projections_first(const Pass&, Real* x, const LayerBuffers&, const BackwardBuffers&,
                                   const LoraBuffers&);
-  Dropout hidden_dropout(const Pass&, uint32_t site) const;
+  Dropout attention_output_dropout(const Pass&) const;
+  Dropout output_dropout(const Pass&) const;
   AttentionForward attention(const Pass&, const LayerBuffers&, const PrefixView&, bool first_only) const;
 
   // How far down backward has to go: each is true when something at that point or below it trains.

@@ -3,45 +3,50 @@
 namespace bertune {
 namespace {
 
-// torch.nn.LayerNorm's default: the probe head is not BERT's and does not take BERT's eps.
+// torch.nn.LayerNorm's default: the probe is no part of the model and does not take the model's eps.
 constexpr double kProbeLayerNormEps = 1e-5;
+
+// Whether the activation's backward reads its output, not its input.
+bool reads_output(Activation activation) { return activation == Activation::kTanh || activation == Activation::kRelu; }
 
 }  // namespace
 
-Heads::Heads(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method, bool trains_below)
-    : model_(model), trains_below_(trains_below), pooler_(parameters, "bert.pooler.dense", method, kPoolerLoraSite) {
-  if (method.head == Head::kClassifier) {
-    classifier_.emplace(parameters, "classifier", method, 0);
-  } else {
-    probe_.emplace(Probe{LayerNorm(parameters, "classifier.classifier.0", kProbeLayerNormEps),
-                         Linear(parameters, "classifier.classifier.1", method, 0),
-                         LayerNorm(parameters, "classifier.classifier.4", kProbeLayerNormEps),
-                         Linear(parameters, "classifier.classifier.5", method, 0), method.probe_dropout});
+Heads::Heads(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora,
+             bool trains_below)
+    : model_(model), trains_below_(trains_below), classifier_(parameters, {Role::kClassifier}, lora, 0) {
+  if (parameters.has({Role::kHeadDense})) {
+    dense_.emplace(parameters, Module{Role::kHeadDense}, lora, kHeadDenseLoraSite);
+  }
+  if (parameters.has({Role::kProbeDense})) {
+    probe_.emplace(Probe{LayerNorm(parameters, {Role::kProbeNorm}, kProbeLayerNormEps),
+                         Linear(parameters, {Role::kProbeDense}, lora, 0),
+                         LayerNorm(parameters, {Role::kProbeOutputNorm}, kProbeLayerNormEps)});
   }
 }
 
 HeadBuffers Heads::cut(Cutter& cutter, int B) const {
   const int64_t wide = static_cast<int64_t>(B) * model_.C;
-  const int64_t half = static_cast<int64_t>(B) * (model_.C / 2);
   const int64_t labels = static_cast<int64_t>(B) * model_.NC;
   HeadBuffers b{};
-  b.pooled = cutter.real(wide);
-  if (pooler_.lora()) {
+  if (dense_) {
+    if (model_.head_input_dropout > 0) b.dense_inp = cutter.real(wide);
     b.preactivation = cutter.real(wide);
-    b.h_pooler = cutter.real(static_cast<int64_t>(B) * pooler_.lora()->r);
+    b.dense = cutter.real(wide);
+    if (dense_->lora()) b.h_dense = cutter.real(static_cast<int64_t>(B) * dense_->lora()->r);
   }
   b.features = cutter.real(wide);
   b.logits = cutter.real(labels);
   b.dlogits = cutter.real(labels);
   b.dfeatures = cutter.real(wide);
   if (!probe_) return b;
+  const int64_t inner = static_cast<int64_t>(B) * probe_->dense.n();
   b.normed = cutter.real(wide);
-  b.norm0 = {b.features, cutter.acc(B), cutter.acc(B)};
-  b.relu = cutter.real(half);
-  b.relu_dropped = cutter.real(half);
-  b.norm4 = {b.relu_dropped, cutter.acc(B), cutter.acc(B)};
-  b.renormed = cutter.real(half);
-  b.dhidden = cutter.real(half);
+  b.norm = {b.features, cutter.acc(B), cutter.acc(B)};
+  b.relu = cutter.real(inner);
+  b.relu_dropped = cutter.real(inner);
+  b.output_norm = {b.relu_dropped, cutter.acc(B), cutter.acc(B)};
+  b.renormed = cutter.real(inner);
+  b.dhidden = cutter.real(inner);
   b.dnormed = cutter.real(wide);
   return b;
 }
@@ -49,14 +54,11 @@ HeadBuffers Heads::cut(Cutter& cutter, int B) const {
 void Heads::forward(const Pass& pass, Real* first, const HeadBuffers& b, const LoraBuffers& lora) {
   const int C = model_.C;
   const Rows rows = pass.sequences();
-  pooler_.forward(pass, rows, {first, C}, {b.pooled, C}, Activation::kTanh, b.preactivation, lora.with_h(b.h_pooler));
-  pass.backend.dropout_apply({rows, C, pass.dropout(model_.classifier_dropout, kPooledSite), b.pooled, b.features});
+  Real* dense = dense_ ? dense_forward(pass, first, b, lora) : first;
+  pass.backend.dropout_apply({rows, C, head_dropout(pass), dense, b.features});
   const Matrix logits = pass.mix ? Matrix{pass.mix->logits, pass.mix->classes} : Matrix{b.logits, model_.NC};
-  if (probe_) {
-    probe_forward(pass, b, logits);
-  } else {
-    classifier_->forward(pass, rows, {b.features, C}, logits, Activation::kNone, nullptr, {});
-  }
+  const Matrix inp = probe_ ? probe_forward(pass, b) : Matrix{b.features, C};
+  classifier_.forward(pass, rows, inp, logits, Activation::kNone, nullptr, {});
   if (!pass.mix) return;
   pass.backend.mixed_linear_forward({.n = pass.mix->classes,
                                      .k = C,
@@ -67,50 +69,83 @@ void Heads::forward(const Pass& pass, Real* first, const HeadBuffers& b, const L
                                      .out = pass.mix->logits});
 }
 
-void Heads::probe_forward(const Pass& pass, const HeadBuffers& b, Matrix logits) {
-  const int C = model_.C, half = C / 2;
+Real* Heads::dense_forward(const Pass& pass, Real* first, const HeadBuffers& b, const LoraBuffers& lora) {
+  const int C = model_.C;
   const Rows rows = pass.sequences();
-  probe_->layernorm0.forward(pass, rows, {}, b.features, nullptr, b.norm0, b.normed);
-  probe_->linear1.forward(pass, rows, {b.normed, C}, {b.relu, half}, Activation::kRelu, nullptr, {});
-  pass.backend.dropout_apply({rows, half, pass.dropout(probe_->dropout_p, kProbeSite), b.relu, b.relu_dropped});
-  probe_->layernorm4.forward(pass, rows, {}, b.relu_dropped, nullptr, b.norm4, b.renormed);
-  probe_->linear5.forward(pass, rows, {b.renormed, half}, logits, Activation::kNone, nullptr, {});
+  Real* inp = first;
+  if (pass.training && b.dense_inp) {
+    pass.backend.dropout_apply({rows, C, input_dropout(pass), first, b.dense_inp});
+    inp = b.dense_inp;
+  }
+  if (!pass.mix || !pass.mix->head_dense) {
+    Real* preactivation = dense_->lora() || !reads_output(model_.head_activation) ? b.preactivation : nullptr;
+    dense_->forward(pass, rows, {inp, C}, {b.dense, C}, model_.head_activation, preactivation, lora.with_h(b.h_dense));
+    return b.dense;
+  }
+  // Each adapter has a head of its own.
+  dense_->forward(pass, rows, {inp, C}, {b.preactivation, C}, Activation::kNone, nullptr, {});
+  pass.backend.mixed_linear_forward({.n = C,
+                                     .k = C,
+                                     .out_stride = C,
+                                     .slots = pass.mix->slots,
+                                     .linears = pass.mix->head_dense,
+                                     .inp = inp,
+                                     .out = b.preactivation});
+  pass.backend.activation_forward({rows, C, model_.head_activation, b.preactivation, b.dense});
+  return b.dense;
+}
+
+Matrix Heads::probe_forward(const Pass& pass, const HeadBuffers& b) {
+  const int C = model_.C, H = probe_->dense.n();
+  const Rows rows = pass.sequences();
+  probe_->norm.forward(pass, rows, {}, b.features, nullptr, b.norm, b.normed);
+  probe_->dense.forward(pass, rows, {b.normed, C}, {b.relu, H}, Activation::kRelu, nullptr, {});
+  pass.backend.dropout_apply({rows, H, pass.dropout(model_.probe_dropout, kProbeSite), b.relu, b.relu_dropped});
+  probe_->output_norm.forward(pass, rows, {}, b.relu_dropped, nullptr, b.output_norm, b.renormed);
+  return {b.renormed, H};
 }
 
 void Heads::backward(const Pass& pass, Real* first, const HeadBuffers& b, Real* dfirst, const LoraBuffers& lora) {
   const int C = model_.C;
   const Rows rows = pass.sequences();
-  const bool reaches_features = trains_below_ || pooler_.trains();
-  const Matrix dfeatures{b.dfeatures, C};
+  const bool reaches_features = trains_below_ || (dense_ && dense_->trains());
   if (probe_) {
     probe_backward(pass, b, reaches_features);
   } else {
     const Matrix dlogits{b.dlogits, model_.NC};
-    classifier_->backward_weight(pass, rows, dlogits, {b.features, C});
-    if (reaches_features) classifier_->backward_input(pass, rows, dlogits, dfeatures, false);
+    classifier_.backward_weight(pass, rows, dlogits, {b.features, C});
+    if (reaches_features) classifier_.backward_input(pass, rows, dlogits, {b.dfeatures, C}, false);
   }
   if (!reaches_features) return;
+  pass.backend.dropout_apply({rows, C, head_dropout(pass), b.dfeatures, dense_ ? b.dfeatures : dfirst});
+  if (dense_) dense_backward(pass, first, b, dfirst, lora);
+}
 
-  pass.backend.dropout_apply({rows, C, pass.dropout(model_.classifier_dropout, kPooledSite), b.dfeatures, b.dfeatures});
-  pass.backend.activation_backward({rows, C, Activation::kTanh, b.pooled, b.dfeatures, b.dfeatures});
+void Heads::dense_backward(const Pass& pass, Real* first, const HeadBuffers& b, Real* dfirst, const LoraBuffers& lora) {
+  const int C = model_.C;
+  const Rows rows = pass.sequences();
+  const Matrix ddense{b.dfeatures, C}, inp{b.dense_inp ? b.dense_inp : first, C};
+  const Real* saved = reads_output(model_.head_activation) ? b.dense : b.preactivation;
+  pass.backend.activation_backward({rows, C, model_.head_activation, saved, b.dfeatures, b.dfeatures});
   const Matrix dinp{trains_below_ ? dfirst : nullptr, C};
-  pooler_.backward_weight(pass, rows, dfeatures, {first, C});
-  if (trains_below_) pooler_.backward_input(pass, rows, dfeatures, dinp, false);
-  pooler_.lora_backward(pass, rows, dfeatures, {first, C}, dinp, lora.with_h(b.h_pooler));
+  dense_->backward_weight(pass, rows, ddense, inp);
+  if (trains_below_) dense_->backward_input(pass, rows, ddense, dinp, false);
+  dense_->lora_backward(pass, rows, ddense, inp, dinp, lora.with_h(b.h_dense));
+  if (trains_below_ && b.dense_inp) pass.backend.dropout_apply({rows, C, input_dropout(pass), dfirst, dfirst});
 }
 
 void Heads::probe_backward(const Pass& pass, const HeadBuffers& b, bool reaches_features) {
-  const int C = model_.C, half = C / 2;
+  const int C = model_.C, H = probe_->dense.n();
   const Rows rows = pass.sequences();
-  const Matrix dlogits{b.dlogits, model_.NC}, dhidden{b.dhidden, half}, dnormed{b.dnormed, C};
-  probe_->linear5.backward_weight(pass, rows, dlogits, {b.renormed, half});
-  probe_->linear5.backward_input(pass, rows, dlogits, dhidden, false);
-  probe_->layernorm4.backward(pass, rows, {}, b.dhidden, b.norm4, b.dhidden, nullptr);
-  pass.backend.dropout_apply({rows, half, pass.dropout(probe_->dropout_p, kProbeSite), b.dhidden, b.dhidden});
-  pass.backend.activation_backward({rows, half, Activation::kRelu, b.relu, b.dhidden, b.dhidden});
-  probe_->linear1.backward_weight(pass, rows, dhidden, {b.normed, C});
-  probe_->linear1.backward_input(pass, rows, dhidden, dnormed, false);
-  probe_->layernorm0.backward(pass, rows, {}, b.dnormed, b.norm0, reaches_features ? b.dfeatures : b.dnormed, nullptr);
+  const Matrix dlogits{b.dlogits, model_.NC}, dhidden{b.dhidden, H}, dnormed{b.dnormed, C};
+  classifier_.backward_weight(pass, rows, dlogits, {b.renormed, H});
+  classifier_.backward_input(pass, rows, dlogits, dhidden, false);
+  probe_->output_norm.backward(pass, rows, {}, b.dhidden, b.output_norm, b.dhidden, nullptr);
+  pass.backend.dropout_apply({rows, H, pass.dropout(model_.probe_dropout, kProbeSite), b.dhidden, b.dhidden});
+  pass.backend.activation_backward({rows, H, Activation::kRelu, b.relu, b.dhidden, b.dhidden});
+  probe_->dense.backward_weight(pass, rows, dhidden, {b.normed, C});
+  probe_->dense.backward_input(pass, rows, dhidden, dnormed, false);
+  probe_->norm.backward(pass, rows, {}, b.dnormed, b.norm, reaches_features ? b.dfeatures : b.dnormed, nullptr);
 }
 
 }  // namespace bertune

@@ -1,8 +1,10 @@
 // What turns the first token of each sequence into logits.
 //
-//   pooler:      first (B,C) → tanh(dense) → pooled (B,C) → dropout
+//   dense:       first (B,C) → dropout → activation(Linear) → dense (B,C); an architecture may have none, nor the
+//                dropout in front of it
+//   features:    → dropout (B,C)
 //   classifier:  → Linear → logits (B,NC)
-//   probe:       → LayerNorm(C) → Linear(C, C/2) → ReLU → dropout → LayerNorm(C/2) → Linear(C/2, NC)
+//   probe:       → LayerNorm(C) → Linear(C, H) → ReLU → dropout → LayerNorm(H) → Linear(H, NC)
 #pragma once
 
 #include <optional>
@@ -13,35 +15,35 @@
 namespace bertune {
 
 struct HeadBuffers {
-  Real* pooled;         // (B,C) tanh output
-  Real* preactivation;  // (B,C) of the pooler, where it carries a low-rank update
-  Real* h_pooler;       // (B,r) of that update
-  Real* features;       // (B,C) after dropout: what the head sees
+  Real* dense_inp;      // (B,C) first after dropout; `first` itself without one
+  Real* preactivation;  // (B,C) of the dense Linear
+  Real* h_dense;        // (B,r) of its low-rank update
+  Real* dense;          // (B,C) behind the activation
+  Real* features;       // (B,C) after dropout: what classifier and probe see
   Real* logits;         // (B,NC)
   Real* dlogits;        // (B,NC)
   Real* dfeatures;      // (B,C)
   // probe
-  Real* normed;             // (B,C)
-  LayerNormBuffers norm0;   // of features
-  Real* relu;               // (B,C/2)
-  Real* relu_dropped;       // (B,C/2)
-  LayerNormBuffers norm4;   // of relu_dropped
-  Real* renormed;           // (B,C/2)
-  Real *dhidden, *dnormed;  // (B,C/2), (B,C)
+  Real* normed;                    // (B,C)
+  LayerNormBuffers norm;           // of features
+  Real* relu;                      // (B,H)
+  Real* relu_dropped;              // (B,H)
+  LayerNormBuffers output_norm;    // of relu_dropped
+  Real* renormed;                  // (B,H)
+  Real *dhidden, *dnormed;         // (B,H), (B,C)
 };
 
-// The probe head's layers, under the names they have as a torch.nn.Sequential.
+// What a probe has in front of its classifier.
 struct Probe {
-  LayerNorm layernorm0;
-  Linear linear1;
-  LayerNorm layernorm4;
-  Linear linear5;
-  double dropout_p;
+  LayerNorm norm;
+  Linear dense;
+  LayerNorm output_norm;
 };
 
 class Heads {
  public:
-  Heads(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method, bool trains_below);
+  Heads(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora,
+        bool trains_below);
 
   // Backward goes on into the encoder.
   bool reaches_encoder() const { return trains_below_; }
@@ -53,14 +55,18 @@ class Heads {
   void backward(const Pass& pass, Real* first, const HeadBuffers& buffers, Real* dfirst, const LoraBuffers& lora);
 
  private:
-  void probe_forward(const Pass& pass, const HeadBuffers& buffers, Matrix logits);
+  Real* dense_forward(const Pass& pass, Real* first, const HeadBuffers& buffers, const LoraBuffers& lora);
+  void dense_backward(const Pass& pass, Real* first, const HeadBuffers& buffers, Real* dfirst, const LoraBuffers& lora);
+  Matrix probe_forward(const Pass& pass, const HeadBuffers& buffers);
   void probe_backward(const Pass& pass, const HeadBuffers& buffers, bool reaches_features);
+  Dropout head_dropout(const Pass& pass) const { return pass.dropout(model_.head_dropout, kFeatureSite); }
+  Dropout input_dropout(const Pass& pass) const { return pass.dropout(model_.head_input_dropout, kHeadInputSite); }
 
   const ModelConfig& model_;
   bool trains_below_;
-  Linear pooler_;
-  std::optional<Linear> classifier_;
+  std::optional<Linear> dense_;
   std::optional<Probe> probe_;
+  Linear classifier_;
 };
 
 }  // namespace bertune

@@ -43,7 +43,7 @@ int32_t common_prefix(Bert& bert, const int32_t* slots, int count) {
 void check_lengths(Bert& bert, const Dataset& dataset, const std::vector<int32_t>& order, const Slots& slots) {
   for (size_t i = 0; i < slots.size(); ++i) {
     if (slots[i] == 0) continue;
-    const int most = bert.config().positions - bert.adapters().at(slots[i]).prefix_tokens();
+    const int most = bert.config().longest(bert.adapters().at(slots[i]).prefix_tokens());
     if (dataset.length(order[i]) <= most) continue;
     throw Error("INVALID_DATA", "Expected at most " + std::to_string(most) +
                                     " tokens beside the adapter's prefix but " + "example " + std::to_string(order[i]) +

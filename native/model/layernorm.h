@@ -3,8 +3,6 @@
 //   sum = residual + dropout(inp);  out = LayerNorm(sum) · gamma + beta      (rows,C)
 #pragma once
 
-#include <string>
-
 #include "model/parameters.h"
 #include "model/pass.h"
 
@@ -19,8 +17,8 @@ struct LayerNormBuffers {
 
 class LayerNorm {
  public:
-  LayerNorm(ParameterTable& parameters, const std::string& module, double eps)
-      : gamma_(&parameters.at(module + ".weight")), beta_(&parameters.at(module + ".bias")), eps_(eps) {}
+  LayerNorm(ParameterTable& parameters, const Module& module, double eps)
+      : gamma_(&parameters.at(module, Part::kWeight)), beta_(&parameters.at(module, Part::kBias)), eps_(eps) {}
 
   const Parameter& gamma() const { return *gamma_; }
   const Parameter& beta() const { return *beta_; }

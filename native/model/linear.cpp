@@ -1,29 +1,27 @@
 #include "model/linear.h"
 
-#include <algorithm>
+#include "core/error.h"
 
 namespace bertune {
 namespace {
 
-std::optional<LowRank> find_low_rank(ParameterTable& parameters, const std::string& module, const MethodConfig& method,
-                                     uint32_t site) {
-  if (!method.lora) return std::nullopt;
-  const std::vector<std::string>& modules = method.lora->modules;
-  if (std::find(modules.begin(), modules.end(), module) == modules.end()) return std::nullopt;
-  return LowRank{&parameters.at(module + ".lora_A.weight"),
-                 &parameters.at(module + ".lora_B.weight"),
-                 method.lora->rank,
-                 method.lora->scaling,
-                 method.lora->dropout,
-                 site};
+std::optional<LowRank> find_low_rank(ParameterTable& parameters, const Module& module,
+                                     const std::optional<LoraConfig>& lora, uint32_t site) {
+  if (!parameters.has(module, Part::kLoraA)) return std::nullopt;
+  const LoraConfig::Update* update = lora ? lora->find(module) : nullptr;
+  if (!update) throw Error("INVALID_OPTION", "Expected a scaling for the low-rank update of the " + describe(module));
+  Parameter& a = parameters.at(module, Part::kLoraA);
+  Parameter& b = parameters.at(module, Part::kLoraB);
+  return LowRank{&a, &b, static_cast<int>(a.shape[0]), update->scaling, lora->dropout, site};
 }
 
 }  // namespace
 
-Linear::Linear(ParameterTable& parameters, const std::string& module, const MethodConfig& method, uint32_t lora_site)
-    : weight_(&parameters.at(module + ".weight")),
-      bias_(&parameters.at(module + ".bias")),
-      lora_(find_low_rank(parameters, module, method, lora_site)) {}
+Linear::Linear(ParameterTable& parameters, const Module& module, const std::optional<LoraConfig>& lora,
+               uint32_t lora_site)
+    : weight_(&parameters.at(module, Part::kWeight)),
+      bias_(&parameters.at(module, Part::kBias)),
+      lora_(find_low_rank(parameters, module, lora, lora_site)) {}
 
 void Linear::forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation, Real* preactivation,
                      const LoraBuffers& buffers) {

@@ -4,9 +4,8 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
-#include "model/parameters.h"
+#include "model/config.h"
 #include "model/pass.h"
 
 namespace bertune {
@@ -40,8 +39,8 @@ struct LoraBuffers {
 
 class Linear {
  public:
-  // Looks the module up in the table; it carries a low-rank update when method.lora names it.
-  Linear(ParameterTable& parameters, const std::string& module, const MethodConfig& method, uint32_t lora_site);
+  // Looks the module up in the table; it carries a low-rank update where that has rows for one.
+  Linear(ParameterTable& parameters, const Module& module, const std::optional<LoraConfig>& lora, uint32_t lora_site);
 
   int n() const { return static_cast<int>(weight_->shape[0]); }
   int k() const { return static_cast<int>(weight_->shape[1]); }
@@ -57,7 +56,7 @@ class Linear {
   bool reads_h() const { return lora_ && lora_->b->trainable; }
 
   // `preactivation` (rows,n) dense is written where the activation's backward or a low-rank update needs it; not null
-  // for GELU in training and wherever an activation meets a low-rank update. With an activation `out` is dense.
+  // for GELU and the like in training and wherever an activation meets a low-rank update. With an activation `out` is dense.
   void forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation, Real* preactivation,
                const LoraBuffers& buffers);
   // The same in a batch of several adapters, whose updates stand in for the module's own. No preactivation is kept.

@@ -31,96 +31,39 @@ void cut_joined(const Backend& backend, const std::vector<Parameter*>& parameter
   }
 }
 
+// Keys stand behind queries and values behind keys, weights and biases alike: (3C,C) and (3C).
+bool is_joined(const Place& place) {
+  const bool is_base = place.part == Part::kWeight || place.part == Part::kBias;
+  return is_base && (place.module.role == Role::kKey || place.module.role == Role::kValue);
+}
+
+Place before_joined(const Place& place) {
+  const Role role = place.module.role == Role::kValue ? Role::kKey : Role::kQuery;
+  return {{role, place.module.layer}, place.part};
+}
+
 }  // namespace
 
-ParameterTable::ParameterTable(const ModelConfig& model, const MethodConfig& method) {
-  add("bert.embeddings.word_embeddings.weight", {model.V, model.C});
-  add("bert.embeddings.position_embeddings.weight", {model.positions, model.C});
-  add("bert.embeddings.token_type_embeddings.weight", {model.types, model.C});
-  add_layernorm("bert.embeddings.LayerNorm", model.C);
-  for (int l = 0; l < model.L; ++l) add_encoder_layer("bert.encoder.layer." + std::to_string(l), model);
-  add_linear("bert.pooler.dense", model.C, model.C);
-  if (method.lora) add_lora(*method.lora);
-  if (method.prefix) add_prefix(*method.prefix, model);
-  add_head(method.head, model);
-
-  for (const std::string& name : method.trainable) at(name).trainable = true;
-  for (const std::string& name : method.decay) at(name).decay = true;
-}
-
-void ParameterTable::add(std::string name, std::vector<int64_t> shape, bool joined) {
-  Parameter parameter;
-  parameter.name = std::move(name);
-  parameter.count = product(shape);
-  parameter.shape = std::move(shape);
-  parameter.joined = joined;
-  parameters_.push_back(std::move(parameter));
-  by_name_[parameters_.back().name] = &parameters_.back();
-}
-
-void ParameterTable::add_linear(const std::string& module, int64_t out, int64_t in) {
-  add(module + ".weight", {out, in});
-  add(module + ".bias", {out});
-}
-
-void ParameterTable::add_layernorm(const std::string& module, int64_t size) {
-  add(module + ".weight", {size});
-  add(module + ".bias", {size});
-}
-
-void ParameterTable::add_encoder_layer(const std::string& layer, const ModelConfig& model) {
-  const std::string self = layer + ".attention.self.";
-  // query, key, value stand together: (3C,C) and (3C)
-  add(self + "query.weight", {model.C, model.C});
-  add(self + "key.weight", {model.C, model.C}, true);
-  add(self + "value.weight", {model.C, model.C}, true);
-  add(self + "query.bias", {model.C});
-  add(self + "key.bias", {model.C}, true);
-  add(self + "value.bias", {model.C}, true);
-  add_linear(layer + ".attention.output.dense", model.C, model.C);
-  add_layernorm(layer + ".attention.output.LayerNorm", model.C);
-  add_linear(layer + ".intermediate.dense", model.F, model.C);
-  add_linear(layer + ".output.dense", model.C, model.F);
-  add_layernorm(layer + ".output.LayerNorm", model.C);
-}
-
-void ParameterTable::add_lora(const LoraConfig& lora) {
-  for (const std::string& module : lora.modules) {
-    const auto base = by_name_.find(module + ".weight");
-    const bool is_linear =
-        base != by_name_.end() && base->second->shape.size() == 2 && by_name_.count(module + ".bias");
-    if (!is_linear) {
-      throw Error("INVALID_OPTION", "Expected a linear module as a LoRA target but received " + module);
+ParameterTable::ParameterTable(const std::vector<ParameterRow>& rows) {
+  const Place* before = nullptr;
+  for (const ParameterRow& row : rows) {
+    Parameter parameter;
+    parameter.name = row.name;
+    parameter.shape = row.shape;
+    parameter.count = product(row.shape);
+    parameter.trainable = row.trainable;
+    parameter.decay = row.decay;
+    parameter.joined = is_joined(row.place);
+    if (parameter.joined && !(before && *before == before_joined(row.place))) {
+      throw Error("INVALID_OPTION", "Expected the " + describe(row.place) + " right behind the " +
+                                        describe(before_joined(row.place)));
     }
-    if (by_name_.count(module + ".lora_A.weight")) {
-      throw Error("INVALID_OPTION", "Expected each LoRA target once but received " + module + " twice");
-    }
-    const std::vector<int64_t> shape = base->second->shape;
-    add(module + ".lora_A.weight", {lora.rank, shape[1]});
-    add(module + ".lora_B.weight", {shape[0], lora.rank});
+    parameters_.push_back(std::move(parameter));
+    const bool is_new = by_name_.emplace(row.name, &parameters_.back()).second &&
+                        by_place_.emplace(row.place, &parameters_.back()).second;
+    if (!is_new) throw Error("INVALID_OPTION", "Expected each parameter once but received " + row.name + " twice");
+    before = &row.place;
   }
-}
-
-void ParameterTable::add_prefix(const PrefixConfig& prefix, const ModelConfig& model) {
-  const int64_t keys_and_values = 2LL * model.L * model.C;
-  if (!prefix.projection) {
-    add("prompt_encoder.embedding.weight", {prefix.virtual_tokens, keys_and_values});
-    return;
-  }
-  add("prompt_encoder.embedding.weight", {prefix.virtual_tokens, model.C});
-  add_linear("prompt_encoder.transform.0", model.C, model.C);
-  add_linear("prompt_encoder.transform.2", keys_and_values, model.C);
-}
-
-void ParameterTable::add_head(Head head, const ModelConfig& model) {
-  if (head == Head::kClassifier) {
-    add_linear("classifier", model.NC, model.C);
-    return;
-  }
-  add_layernorm("classifier.classifier.0", model.C);
-  add_linear("classifier.classifier.1", model.C / 2, model.C);
-  add_layernorm("classifier.classifier.4", model.C / 2);
-  add_linear("classifier.classifier.5", model.NC, model.C / 2);
 }
 
 void ParameterTable::allocate(Backend& backend) {
@@ -161,6 +104,14 @@ void ParameterTable::allocate(Backend& backend) {
 Parameter& ParameterTable::at(const std::string& name) {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) throw Error("NOT_FOUND", "Expected a parameter of the model but received " + name);
+  return *found->second;
+}
+
+Parameter& ParameterTable::at(const Module& module, Part part) {
+  const auto found = by_place_.find({module, part});
+  if (found == by_place_.end()) {
+    throw Error("NOT_FOUND", "Expected a row for the " + describe(Place{module, part}) + " in the table of parameters");
+  }
   return *found->second;
 }
 

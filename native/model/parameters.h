@@ -1,18 +1,28 @@
-// The one table that owns each parameter: name, shape, whether it trains, whether it decays, and its memory.
-// Names are Hugging Face's (PEFT's without its prefixes). Nothing addresses a parameter by an index.
+// The table of parameters: what each is to the model, its shape, whether it trains and decays, and its memory. Its rows
+// come from TypeScript; the model finds them by their roles.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "core/arena.h"
 #include "core/backend.h"
-#include "model/config.h"
+#include "model/roles.h"
 
 namespace bertune {
+
+// A row as TypeScript sends it.
+struct ParameterRow {
+  std::string name;  // in read, write and initialize; nothing else looks at it
+  Place place;
+  std::vector<int64_t> shape;
+  bool trainable = false;
+  bool decay = false;
+};
 
 struct Parameter {
   std::string name;
@@ -34,15 +44,16 @@ struct Parameter {
 
 class ParameterTable {
  public:
-  // Lists the parameters of the model under the method. Throws INVALID_OPTION for a trainable name that is none.
-  ParameterTable(const ModelConfig& model, const MethodConfig& method);
+  // Throws INVALID_OPTION for rows of one name or one place, and for keys and values that do not follow their queries.
+  explicit ParameterTable(const std::vector<ParameterRow>& rows);
 
   // Allocates one block for the weights, one for the gradients and one for the moments.
   void allocate(Backend& backend);
 
-  // Throws NOT_FOUND.
+  // Throw NOT_FOUND.
   Parameter& at(const std::string& name);
-  bool has(const std::string& name) const { return by_name_.count(name) != 0; }
+  Parameter& at(const Module& module, Part part);
+  bool has(const Module& module, Part part = Part::kWeight) const { return by_place_.count({module, part}) != 0; }
   const std::deque<Parameter>& all() const { return parameters_; }
   // What the optimiser updates.
   const std::vector<OptimizerSegment>& segments() const { return segments_; }
@@ -52,16 +63,9 @@ class ParameterTable {
   size_t optimizer_bytes() const { return moments_.bytes(); }
 
  private:
-  void add(std::string name, std::vector<int64_t> shape, bool joined = false);
-  void add_linear(const std::string& module, int64_t out, int64_t in);
-  void add_layernorm(const std::string& module, int64_t size);
-  void add_encoder_layer(const std::string& layer, const ModelConfig& model);
-  void add_lora(const LoraConfig& lora);
-  void add_prefix(const PrefixConfig& prefix, const ModelConfig& model);
-  void add_head(Head head, const ModelConfig& model);
-
   std::deque<Parameter> parameters_;  // a deque: pointers to its elements stay valid
   std::unordered_map<std::string, Parameter*> by_name_;
+  std::map<Place, Parameter*> by_place_;
   std::vector<OptimizerSegment> segments_;
   Arena weights_, gradients_, moments_;
 };

@@ -16,6 +16,7 @@ struct AdapterMix {
   const std::unordered_map<const Parameter*, const LowRankFactors*>* updates;  // of a module's weight (slots)
   int rank;                                                                    // of a row of h
   Real* h;                                                                     // (T,rank) workspace
+  const LinearFactors* head_dense;                                             // (slots) or null: the model's for all
   const LinearFactors* classifiers;                                            // (slots)
   int classes;                                                                 // of a row of logits
   Real* logits;                                                                // (B,classes)
@@ -43,9 +44,11 @@ struct Pass {
 // The dropouts of the model, numbered so that no two share a mask. A layer's own sites start at layer_site(l).
 enum Site : uint32_t {
   kEmbeddingSite = 0,
-  kPooledSite = 1,
+  kFeatureSite = 1,
   kProbeSite = 2,
-  kPoolerLoraSite = 3,
+  kHeadDenseLoraSite = 3,
+  kEmbeddingProjectionLoraSite = 4,
+  kHeadInputSite = 5,
   // within a layer
   kAttentionSite = 0,
   kAttentionOutputSite = 1,

@@ -2,14 +2,14 @@
 
 namespace bertune {
 
-Prefix::Prefix(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method)
-    : P_(method.prefix->virtual_tokens),
+Prefix::Prefix(ParameterTable& parameters, const ModelConfig& model)
+    : P_(model.P),
       C_(model.C),
       columns_(2 * model.L * model.C),
-      embedding_(&parameters.at("prompt_encoder.embedding.weight")) {
-  if (!method.prefix->projection) return;
-  first_ = std::make_unique<Linear>(parameters, "prompt_encoder.transform.0", method, 0);
-  second_ = std::make_unique<Linear>(parameters, "prompt_encoder.transform.2", method, 0);
+      embedding_(&parameters.at({Role::kPrompt}, Part::kWeight)) {
+  if (!parameters.has({Role::kPromptDense})) return;
+  first_ = std::make_unique<Linear>(parameters, Module{Role::kPromptDense}, std::nullopt, 0);
+  second_ = std::make_unique<Linear>(parameters, Module{Role::kPromptOutput}, std::nullopt, 0);
 }
 
 bool Prefix::trains() const {

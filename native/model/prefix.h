@@ -26,7 +26,7 @@ PrefixView view_prompt(const Backend& backend, const Real* prompt, int P, int L,
 
 class Prefix {
  public:
-  Prefix(ParameterTable& parameters, const ModelConfig& model, const MethodConfig& method);
+  Prefix(ParameterTable& parameters, const ModelConfig& model);
 
   bool trains() const;
   int tokens() const { return P_; }

@@ -19,7 +19,7 @@ class SharedBuffers {
         inner_{static_cast<int64_t>(T) * model.F},
         out_{static_cast<int64_t>(T) * model.C},
         h_{static_cast<int64_t>(T) * r},
-        lse_{static_cast<int64_t>(T) * model.NH},
+        lse_{static_cast<int64_t>(T) * model.heads},
         mean_{T},
         rstd_{T} {}
 
@@ -27,7 +27,7 @@ class SharedBuffers {
   Real* att() { return take(att_); }      // (T,C)
   Real* sum() { return take(sum_); }      // (T,C) of both LayerNorms
   Real* x1() { return take(x1_); }        // (T,C)
-  Real* inner() { return take(inner_); }  // (T,F) GELU's input, and its output in place
+  Real* inner() { return take(inner_); }  // (T,F) the activation's input, and its output in place
   Real* out() { return take(out_); }      // (T,C) of every layer, and its input
   Real* h() { return take(h_); }          // (T,r) of all low-rank updates
   Acc* lse() { return take(lse_); }       // (T,NH)

@@ -15,6 +15,7 @@ uint64_t hash_of(const StepSettings& settings) {
   const OptimizerSettings& optimizer = settings.optimizer;
   const double values[] = {settings.loss.label_smoothing,
                            settings.loss.class_weights.empty() ? 0.0 : 1.0,
+                           settings.loss.positive_weights.empty() ? 0.0 : 1.0,
                            optimizer.beta1,
                            optimizer.beta2,
                            optimizer.eps,
@@ -48,14 +49,15 @@ TrainingRun::TrainingRun(Bert& bert, const Dataset& dataset, const int32_t* orde
       count_(count),
       settings_(settings),
       settings_hash_(hash_of(settings)) {
-  BERTUNE_CHECK(dataset.has_labels() && count > 0);
+  BERTUNE_CHECK(count > 0);
   Backend& backend = bert.backend();
   bert.run().reserve(count, run_ahead(), false);
   bert.run().write_order(order, count);
-  const std::vector<double>& class_weights = settings.loss.class_weights;
-  if (!class_weights.empty()) {
-    backend.write_acc(bert.class_weights(), class_weights.data(), Dtype::kF64, bert.config().NC);
-  }
+  const auto upload = [&](const std::vector<double>& weights, Acc* device) {
+    if (!weights.empty()) backend.write_acc(device, weights.data(), Dtype::kF64, bert.config().NC);
+  };
+  upload(settings.loss.class_weights, bert.class_weights());
+  upload(settings.loss.positive_weights, bert.positive_weights());
   backend.start_run();
 }
 
@@ -104,33 +106,58 @@ void TrainingRun::run(const MicroBatch& micro_batch) {
 
 void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) {
   Backend& backend = bert_.backend();
-  const bool weighted = !settings_.loss.class_weights.empty();
   const double scale = 1.0 / micro_batch.count;
   bert_.gather(a, dataset_, true);
   bert_.forward(a, true);
-  backend.cross_entropy({.NC = bert_.config().NC,
-                         .label_smoothing = settings_.loss.label_smoothing,
-                         .loss_scale = scale,
-                         .logits = a.head.logits,
-                         .class_weights = weighted ? a.class_weights : nullptr,
-                         .loss = a.loss,
-                         .predictions = a.predictions,
-                         .dlogits = a.head.dlogits});
+  run_loss(a, scale);
   bert_.backward(a, !micro_batch.first());
 
   const std::vector<OptimizerSegment>& segments = bert_.parameters().segments();
   const int count = static_cast<int>(segments.size());
   if (micro_batch.last()) backend.grad_norm({segments.data(), count, a.grad_norm});
   const RunMemory& run = bert_.run();
+  const Loss loss = bert_.config().loss;
   backend.keep_step({.add = !micro_batch.first(),
                      .scale = scale,
                      .loss = a.loss,
-                     .predictions = a.predictions,
+                     .predictions = loss == Loss::kCrossEntropy ? a.predictions : nullptr,
+                     .right = loss == Loss::kBinaryCrossEntropy ? a.predictions : nullptr,
                      .norm = micro_batch.last() ? a.grad_norm : nullptr,
                      .losses = run.losses(),
                      .norms = run.norms(),
                      .correct = run.correct()});
   if (micro_batch.last() && micro_batch.update) backend.adamw({segments.data(), count, settings_.optimizer, a.loss});
+}
+
+void TrainingRun::run_loss(Activations& a, double scale) {
+  Backend& backend = bert_.backend();
+  const LossSettings& settings = settings_.loss;
+  const int NC = bert_.config().NC;
+  const Acc* class_weights = settings.class_weights.empty() ? nullptr : a.class_weights;
+  switch (bert_.config().loss) {
+    case Loss::kCrossEntropy:
+      return backend.cross_entropy({.NC = NC,
+                                    .label_smoothing = settings.label_smoothing,
+                                    .loss_scale = scale,
+                                    .logits = a.head.logits,
+                                    .class_weights = class_weights,
+                                    .loss = a.loss,
+                                    .predictions = a.predictions,
+                                    .dlogits = a.head.dlogits});
+    case Loss::kBinaryCrossEntropy:
+      return backend.binary_cross_entropy(
+          {.NC = NC,
+           .loss_scale = scale,
+           .logits = a.head.logits,
+           .class_weights = class_weights,
+           .positive_weights = settings.positive_weights.empty() ? nullptr : a.positive_weights,
+           .loss = a.loss,
+           .right = a.predictions,
+           .dlogits = a.head.dlogits});
+    case Loss::kMeanSquaredError:
+      return backend.mean_squared_error(
+          {.NC = NC, .loss_scale = scale, .logits = a.head.logits, .loss = a.loss, .dlogits = a.head.dlogits});
+  }
 }
 
 RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_batch) const {

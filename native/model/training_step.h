@@ -9,9 +9,12 @@
 
 namespace bertune {
 
+// What the model's loss (ModelConfig) takes beside logits and labels. Label smoothing is cross-entropy's alone,
+// positive weights are binary cross-entropy's; mean squared error takes none.
 struct LossSettings {
   double label_smoothing = 0.0;
-  std::vector<double> class_weights;  // (NC) or empty
+  std::vector<double> class_weights;     // (NC) or empty
+  std::vector<double> positive_weights;  // (NC) or empty
 };
 
 struct StepSettings {
@@ -55,6 +58,7 @@ class TrainingRun {
   void give(int64_t index, int64_t step, double learning_rate, bool update);
   void run(const MicroBatch& micro_batch);
   void run_operations(Activations& activations, const MicroBatch& micro_batch);
+  void run_loss(Activations& activations, double scale);
   RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch) const;
 
   Bert& bert_;

@@ -79,7 +79,7 @@ void Fields::flag(const std::string& name, bool& field) {
 
 void Fields::activation(Activation& field) {
   const double none = 0;
-  field = static_cast<Activation>(static_cast<int>(integer("activation", 0, 3, &none)));
+  field = static_cast<Activation>(static_cast<int>(integer("activation", 0, 5, &none)));
 }
 
 void Fields::dropout(Dropout& field) {
@@ -230,12 +230,13 @@ void Fields::download(const Output& output) {
 
 // Indices and the batch
 
-std::vector<int32_t> Fields::indices(const std::string& name, double count, double end) {
+std::vector<int32_t> Fields::indices(const std::string& name, double count, double end, int least) {
   const HostTensor& tensor = *find(name, count, true);
   const int32_t* values = integers_of(name, tensor);
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
-    if (values[i] < 0 || values[i] >= end) {
-      refuse("integers in [0, " + text_of(end) + ")", name, text_of(values[i]) + " at " + text_of(i));
+    if (values[i] < least || values[i] >= end) {
+      refuse("integers in [" + text_of(least) + ", " + text_of(end) + ")", name,
+             text_of(values[i]) + " at " + text_of(i));
     }
   }
   return {values, values + static_cast<size_t>(count)};
@@ -291,9 +292,20 @@ void Fields::batch_token_types(int types) {
   if (tensors_.count("token_types") != 0) token_types_ = indices("token_types", live_T_, types);
 }
 
+void Fields::batch_positions(int end) {
+  batch();
+  if (tensors_.count("positions") != 0) positions_ = indices("positions", live_T_, end, -1);
+}
+
 void Fields::batch_labels(int NC) {
   batch();
   labels_ = indices("labels", live_B_, NC);
+}
+
+void Fields::batch_targets(int NC) {
+  batch();
+  inp("targets", targets_, static_cast<double>(live_B_) * NC);
+  NC_ = NC;
 }
 
 int32_t* Fields::upload_integers(const std::vector<int32_t>& values) {
@@ -318,6 +330,7 @@ void Fields::make_current(int order_begin) {
   current.token_types = workspace<int32_t>(current.T);
   current.positions = workspace<int32_t>(current.T);
   current.labels = workspace<int32_t>(current.B);
+  current.targets = workspace<Acc>(static_cast<double>(current.B) * NC_);
   current.cu_seqlens = workspace<int32_t>(current.B + 1.0);
   current.tokens_by_id = workspace<int32_t>(current.T);
   current.tokens_by_position = workspace<int32_t>(current.T);
@@ -326,8 +339,11 @@ void Fields::make_current(int order_begin) {
   std::iota(order.begin() + order_begin, order.end(), 0);
   const GatherBatch args{.dataset_ids = upload_integers(ids_),
                          .dataset_token_types = token_types_.empty() ? nullptr : upload_integers(token_types_),
+                         .dataset_positions = positions_.empty() ? nullptr : upload_integers(positions_),
                          .dataset_offsets = upload_integers(cu_seqlens_),
                          .dataset_labels = labels_.empty() ? nullptr : upload_integers(labels_),
+                         .dataset_targets = targets_,
+                         .NC = NC_,
                          .order = upload_integers(order),
                          .sort_tokens = true,
                          .batch = current};

@@ -5,8 +5,8 @@
 //   rows, row_kind (0 tokens, 1 sequences, 2 prefix; default 0)                          Rows
 //   dropout_p, dropout_site (default 0)                                                  Dropout
 //   seed (default 0), dropout_step (0), step (1), learning_rate (0), slot (0), order_begin (0)   StepState
-//   cu_seqlens (B + 1), and ids (T), token_types (T), labels (B) where they are read     the current batch; without it
-//       `rows` tokens are one sequence, `rows` sequences have one token each
+//   cu_seqlens (B + 1), and ids (T), token_types (T), positions (T), labels (B), targets (B,NC) where they
+//       are read: the current batch; without it `rows` tokens are one sequence, `rows` sequences have one token each
 //   padding_tokens, padding_sequences (default 0)                                        rows of the arrays (`rows`
 //       among them) behind those of the batch, as Backend::pad may ask for; not for the CPU, which has none
 // Truth values are numbers, 0 or 1. A missing array of an optional field is a null pointer.
@@ -100,8 +100,8 @@ class Fields {
     return rows > 0 ? (rows - 1) * stride + columns : 0;
   }
 
-  // An index array of at least `count` elements, each in [0, end).
-  std::vector<int32_t> indices(const std::string& name, double count, double end);
+  // An index array of at least `count` elements, each in [least, end).
+  std::vector<int32_t> indices(const std::string& name, double count, double end, int least = 0);
   // Starts of consecutive parts of at least one element: offsets[0] = 0, then strictly increasing.
   std::vector<int32_t> offsets(const std::string& name);
 
@@ -117,7 +117,9 @@ class Fields {
   // What the batch carries beside its lengths: ids below V, token types below `types`, labels below NC.
   void batch_ids(int V);
   void batch_token_types(int types);
+  void batch_positions(int end);  // −1 or more, below `end`
   void batch_labels(int NC);
+  void batch_targets(int NC);
 
   // To be called when all fields are filled: refuses names that no field took, sets the step and the batch.
   void prepare();
@@ -177,7 +179,9 @@ class Fields {
   Rows rows_{RowKind::kPrefix, 0};  // that stand for a batch where no cu_seqlens is given
   int live_B_ = 0, live_T_ = 0;
   // Of the current batch; empty: there is none, or it has none.
-  std::vector<int32_t> cu_seqlens_, ids_, token_types_, labels_;  // without padding
+  std::vector<int32_t> cu_seqlens_, ids_, token_types_, positions_, labels_;  // without padding
+  const Acc* targets_ = nullptr;                                              // (B,NC) without padding
+  int NC_ = 0;
 };
 
 }  // namespace bertune

@@ -24,13 +24,16 @@ void fill(Fields& f, EmbeddingForward& args) {
   f.size("V", args.V);
   f.size("C", args.C);
   f.size_or("P", args.P, 0);
+  f.size_or("padding_position", args.padding_position, 0);
   f.number("eps", args.eps);
   f.dropout(args.dropout);
   f.batch_ids(args.V);
   f.batch_token_types(static_cast<int>(std::min(f.length("token_type") / args.C, double{INT32_MAX})));
+  f.batch_positions(batch.max_length);
   f.inp("word", args.word, area(args.V, args.C));
-  f.inp("token_type", args.token_type, args.C);
-  f.inp("position", args.position, area(static_cast<double>(args.P) + batch.max_length, args.C));
+  f.optional_inp("token_type", args.token_type, args.C);
+  const double positions = std::max(static_cast<double>(args.P) + batch.max_length, args.padding_position + 1.0);
+  f.inp("position", args.position, area(positions, args.C));
   f.inp("gamma", args.gamma, args.C);
   f.inp("beta", args.beta, args.C);
   f.out("sum", args.sum, area(batch.T, args.C));
@@ -44,13 +47,14 @@ void fill(Fields& f, EmbeddingBackward& args) {
   f.size("V", args.V);
   f.size("C", args.C);
   f.size_or("P", args.P, 0);
-  f.size("types", args.types);
+  f.size("types", args.types, 0);
   f.size("positions", args.positions, static_cast<double>(args.P) + batch.max_length);
   f.size_or("padding_id", args.padding_id, -1, -1);
   f.flag("accumulate", args.accumulate);
   f.dropout(args.dropout);
   f.batch_ids(args.V);
   f.batch_token_types(args.types);
+  f.batch_positions(args.positions - args.P);
   f.inp("sum", args.sum, area(batch.T, args.C));
   f.inp("mean", args.mean, batch.T);
   f.inp("rstd", args.rstd, batch.T);
@@ -354,14 +358,38 @@ void fill(Fields& f, CrossEntropy& args) {
   f.optional_out("dlogits", args.dlogits, area(batch.B, args.NC));
 }
 
+void fill(Fields& f, BinaryCrossEntropy& args) {
+  const Batch batch = f.batch();
+  f.size("NC", args.NC);
+  f.number_or("loss_scale", args.loss_scale, 1);
+  f.batch_targets(args.NC);
+  f.inp("logits", args.logits, area(batch.B, args.NC));
+  f.optional_inp("class_weights", args.class_weights, args.NC);
+  f.optional_inp("positive_weights", args.positive_weights, args.NC);
+  f.out("loss", args.loss, 1);
+  f.optional_out("right", args.right, batch.B);
+  f.optional_out("dlogits", args.dlogits, area(batch.B, args.NC));
+}
+
+void fill(Fields& f, MeanSquaredError& args) {
+  const Batch batch = f.batch();
+  f.size("NC", args.NC);
+  f.number_or("loss_scale", args.loss_scale, 1);
+  f.batch_targets(args.NC);
+  f.inp("logits", args.logits, area(batch.B, args.NC));
+  f.out("loss", args.loss, 1);
+  f.optional_out("dlogits", args.dlogits, area(batch.B, args.NC));
+}
+
 void fill(Fields& f, KeepStep& args) {
   const Batch batch = f.batch();
   const double slots = f.slot() + 1.0;
   f.flag("add", args.add);
   f.number_or("scale", args.scale, 1);
-  f.batch_labels(INT32_MAX);
   f.inp("loss", args.loss, 1);
-  f.inp("predictions", args.predictions, batch.B);
+  f.optional_inp("predictions", args.predictions, batch.B);
+  f.optional_inp("right", args.right, batch.B);
+  if (args.predictions != nullptr) f.batch_labels(INT32_MAX);
   f.optional_inp("norm", args.norm, 1);
   f.out("losses", args.losses, slots);
   f.out("norms", args.norms, slots);
@@ -408,13 +436,18 @@ void fill(Fields& f, GatherBatch& args) {
   f.flag("sort_tokens", args.sort_tokens);
   f.inp("dataset_ids", args.dataset_ids, offsets.back());
   f.optional_inp("dataset_token_types", args.dataset_token_types, offsets.back());
+  f.optional_inp("dataset_positions", args.dataset_positions, offsets.back());
   f.inp("dataset_offsets", args.dataset_offsets, examples + 1.0);
   f.optional_inp("dataset_labels", args.dataset_labels, examples);
+  const bool has_targets = f.length("dataset_targets") > 0;
+  if (has_targets) f.size("NC", args.NC);
+  f.optional_inp("dataset_targets", args.dataset_targets, area(examples, args.NC));
   f.inp("order", args.order, 1);
   f.out("ids", batch.ids, batch.T);
   f.out("token_types", batch.token_types, batch.T);
   f.out("positions", batch.positions, batch.T);
   f.out("labels", batch.labels, batch.B);
+  if (has_targets) f.out("targets", batch.targets, area(batch.B, args.NC));
   f.out("cu_seqlens", batch.cu_seqlens, batch.B + 1.0);
   f.out("tokens_by_id", batch.tokens_by_id, batch.T);
   f.out("tokens_by_position", batch.tokens_by_position, batch.T);

@@ -1,31 +1,21 @@
 import { expect } from 'chai';
 import { Command } from 'commander';
-import {
-  addDataOptions,
-  dataSource,
-  datasetOptions,
-  names,
-  nonNegativeInteger,
-  number,
-  positiveInteger,
-  positiveIntegerOr,
-  weights,
-} from '../../lib/cli/arguments.js';
+import { addDataOptions, dataSource, datasetOptions, names, number, positiveInteger } from '../../lib/cli/arguments.js';
 import { addMethodOptions, type MethodArguments, methodOf } from '../../lib/cli/method-arguments.js';
-import { addTrainingOptions, trainerOptions } from '../../lib/cli/training-arguments.js';
+import { addRows, rowOption, rowValues } from '../../lib/cli/rows.js';
 import { BertuneError } from '../../lib/errors.js';
-import { resolveTrainerOptions } from '../../lib/training/options.js';
+import { resolveTrainerOptions, TRAINER_OPTIONS } from '../../lib/training/options.js';
 import { inRepository } from './run-cli.js';
 
 const command = () =>
   new Command()
     .exitOverride()
     .addOption(positiveInteger('--rank <n>', ''))
-    .addOption(nonNegativeInteger('--seed <n>', ''))
+    .addOption(rowOption('seed', TRAINER_OPTIONS.seed))
     .addOption(number('--learning-rate <x>', '', { min: 0 }))
     .addOption(names('--targets <names>', ''))
-    .addOption(positiveIntegerOr('--logging-steps <n>', '', ['epoch']))
-    .addOption(weights('--class-weights <w>', ''));
+    .addOption(rowOption('loggingSteps', TRAINER_OPTIONS.loggingSteps))
+    .addOption(rowOption('classWeights', TRAINER_OPTIONS.classWeights));
 
 const parse = (...args: string[]) => command().parse(args, { from: 'user' }).opts();
 
@@ -111,6 +101,10 @@ describe('arguments of the command line', () => {
   });
 
   it('hands every option of training to the trainer', () => {
+    const parsed = (...given: string[]) => {
+      const own = addRows(new Command(), TRAINER_OPTIONS, 'Training');
+      return rowValues(TRAINER_OPTIONS, own.parse(given, { from: 'user' }).opts());
+    };
     const args = [
       ...['--learning-rate', '1e-3', '--max-steps', '7', '--batch-size', '2', '--gradient-accumulation', '3'],
       ...['--schedule', 'cosine', '--warmup-ratio', '0.1', '--weight-decay', '0.2', '--max-grad-norm', '0'],
@@ -129,7 +123,7 @@ describe('arguments of the command line', () => {
       ],
       ...['--load-best', '--metric-for-best', 'loss', '--early-stopping', '2'],
     ];
-    const options = trainerOptions(addTrainingOptions(new Command()).parse(args, { from: 'user' }).opts());
+    const options = parsed(...args);
     expect(resolveTrainerOptions(options, { labels: ['good', 'bad'], hiddenSize: 256 })).to.include({
       learningRate: 1e-3,
       maxSteps: 7,
@@ -152,7 +146,7 @@ describe('arguments of the command line', () => {
       earlyStoppingPatience: 2,
     });
     expect(options.classWeights).to.deep.equal({ bad: 2, good: 1 });
-    expect(trainerOptions(addTrainingOptions(new Command()).parse([], { from: 'user' }).opts())).to.deep.equal({});
+    expect(parsed()).to.deep.equal({});
   });
 });
 

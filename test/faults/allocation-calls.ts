@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LoadOptions } from '../../lib/classifier.js';
-import { modelOf, TextClassifier } from '../../lib/classifier.js';
+import { TextClassifier } from '../../lib/classifier.js';
 import { full } from '../../lib/methods.js';
 import { loadNative } from '../../lib/native.js';
 import { Trainer } from '../../lib/trainer.js';
@@ -136,7 +136,7 @@ async function trainCall(load: () => Promise<TextClassifier>): Promise<Call> {
       const faults: string[] = [];
       if (!after.includes(await parametersOf(model))) faults.push('parameters of no step');
       await logitsOf(model);
-      for (const [name, values] of initial) await modelOf(model).session.write(name, values);
+      for (const [name, values] of initial) await model.session.write(name, values);
       await train(model);
       if (model.memory().datasets !== 0) faults.push(`${model.memory().datasets} bytes of data sets`);
       if ((await parametersOf(model)) !== after.at(-1)) faults.push('other parameters after training again');

@@ -474,40 +474,47 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     ],
     summarize: [
       argument('summarize data', 'data', (value) => bertune.summarize(value), []),
-      argument('summarize data.train', 'train', (value) => bertune.summarize({ labels: LABELS, train: value }), NONE),
+      argument(
+        'summarize data.train',
+        'train',
+        (value) => bertune.summarize({ task: 'single-label', labels: LABELS, train: value }),
+        NONE,
+      ),
       argument(
         'summarize data.labels',
         'data.labels|labels',
-        (labels) => bertune.summarize({ labels, train: split }),
+        (labels) => bertune.summarize({ task: 'single-label', labels, train: split }),
         [],
       ),
-      argument('summarize data.notes', 'notes', (notes) => bertune.summarize({ labels: LABELS, train: split, notes }), [
-        ...NONE,
-        ...LISTS_OF_TEXTS,
-        'an empty array',
-      ]),
+      argument(
+        'summarize data.notes',
+        'notes',
+        (notes) => bertune.summarize({ task: 'single-label', labels: LABELS, train: split, notes }),
+        [...NONE, ...LISTS_OF_TEXTS, 'an empty array'],
+      ),
       argument(
         'summarize options',
         'options',
-        (value) => bertune.summarize({ labels: LABELS, train: split }, value),
+        (value) => bertune.summarize({ task: 'single-label', labels: LABELS, train: split }, value),
         EMPTY_OPTIONS,
       ),
       argument(
         'summarize options.tokenizer',
         'tokenizer',
-        (value) => bertune.summarize({ labels: LABELS, train: split }, { tokenizer: value }),
+        (value) => bertune.summarize({ task: 'single-label', labels: LABELS, train: split }, { tokenizer: value }),
         NONE,
       ),
       argument(
         'summarize options.maxLength',
         'maxLength',
-        (maxLength) => bertune.summarize({ labels: LABELS, train: split }, { tokenizer, maxLength }),
+        (maxLength) =>
+          bertune.summarize({ task: 'single-label', labels: LABELS, train: split }, { tokenizer, maxLength }),
         POSITIVE,
       ),
       argument(
         'summarize options.signal',
         'signal',
-        (signal) => bertune.summarize({ labels: LABELS, train: split }, { signal }),
+        (signal) => bertune.summarize({ task: 'single-label', labels: LABELS, train: split }, { signal }),
         NONE,
       ),
     ],

@@ -5,6 +5,7 @@ import type { NativeSession, NativeTrainPlan, NativeTrainResult } from '../../li
 import { Trainer } from '../../lib/trainer.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
+import { nativeAdapter } from '../native/shape.js';
 import { dataset, initialize, MODEL, openSession, startsOf, trainPlan } from '../native/support.js';
 import { loadOperations } from '../operations/addon.js';
 import { gc } from './collector.js';
@@ -75,11 +76,13 @@ describe('buffers that go away during a call', () => {
         bias: new Uint8Array(Float32Array.of(1, -1).buffer),
       };
       const addAdapter = ({ prompt, weight, bias }: typeof adapter) =>
-        session.addAdapter({ labels: 2, lora: null, prefix: { virtualTokens: 2 } }, [
-          { name: 'prompt_encoder.embedding.weight', dtype: 'F32', bytes: prompt },
-          { name: 'classifier.weight', dtype: 'F32', bytes: weight },
-          { name: 'classifier.bias', dtype: 'F32', bytes: bias },
-        ]);
+        session.addAdapter(
+          ...nativeAdapter(MODEL, { labels: 2, lora: null, prefix: { virtualTokens: 2 } }, [
+            { name: 'prompt_encoder.embedding.weight', dtype: 'F32', bytes: prompt },
+            { name: 'classifier.weight', dtype: 'F32', bytes: weight },
+            { name: 'classifier.bias', dtype: 'F32', bytes: bias },
+          ]),
+        );
       const first = await addAdapter(adapter);
       const adapters = new Int32Array(3).fill(first);
       await initialize(session);

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { BertuneError } from '../../lib/errors.js';
-import { loadNative, type NativePrecision, type NativeSession, type NativeSessionConfig } from '../../lib/native.js';
+import { loadNative, type NativePrecision, type NativeSession } from '../../lib/native.js';
 import { addExamples, MODEL, makePlan } from '../model/tiny-session.js';
+import { nativeAdapter, nativeConfig, type SessionShape } from '../native/shape.js';
 import { startsOf } from '../native/support.js';
 
 /*
@@ -34,20 +35,20 @@ function digest(value: unknown): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-function configOf(precision: NativePrecision, names: string[]): NativeSessionConfig {
+function configOf(precision: NativePrecision, names: string[]): SessionShape {
   return {
     ...{ device: 'cuda-emulated', precision, threads: 1, model: MODEL_OF_ONE_LAYER, head: 'classifier' },
     ...{ probeDropout: 0, lora: null, prefix: null, trainable: names, decay: [] },
-  } as NativeSessionConfig;
+  } as SessionShape;
 }
 
 export function createSession(precision: NativePrecision, names: string[]): Promise<NativeSession> {
-  return loadNative().createSession(configOf(precision, names));
+  return loadNative().createSession(nativeConfig(configOf(precision, names)));
 }
 
 /** The names of the model's parameters, which a session on the CPU tells. */
 export async function parameterNames(): Promise<string[]> {
-  const session = await loadNative().createSession({ ...configOf('fp32', []), device: 'cpu' });
+  const session = await loadNative().createSession(nativeConfig({ ...configOf('fp32', []), device: 'cpu' }));
   const names = session.parameters().map(({ name }) => name);
   await session.dispose();
   return names;
@@ -62,12 +63,15 @@ function addAdapter(session: NativeSession): Promise<number> {
     dtype: 'F32' as const,
     bytes: new Uint8Array(Float32Array.from({ length: count }, (_, i) => Math.sin(i)).buffer),
   });
-  return session.addAdapter({ labels: 2, lora: { modules: [module], rank: 2, scaling: 2 }, prefix: null }, [
-    tensor(`${module}.lora_A.weight`, 2 * C),
-    tensor(`${module}.lora_B.weight`, 2 * C),
-    tensor('classifier.weight', 2 * C),
-    tensor('classifier.bias', 2),
-  ]);
+  const shape = { labels: 2, lora: { modules: [module], rank: 2, scaling: 2 }, prefix: null };
+  return session.addAdapter(
+    ...nativeAdapter(MODEL_OF_ONE_LAYER, shape, [
+      tensor(`${module}.lora_A.weight`, 2 * C),
+      tensor(`${module}.lora_B.weight`, 2 * C),
+      tensor('classifier.weight', 2 * C),
+      tensor('classifier.bias', 2),
+    ]),
+  );
 }
 
 /**

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { loadNative, type NativeSession } from '../../lib/native.js';
+import { loadNative, type NativeSession, type NativeTensor } from '../../lib/native.js';
+import { nativeAdapter, nativeConfig } from '../native/shape.js';
 import { dataset, initialize, MODEL, openSession, sessionConfig, startsOf, trainPlan } from '../native/support.js';
 import { loadOperations } from '../operations/addon.js';
 import { HOSTILE_VALUES, resizable } from './hostile-values.js';
@@ -13,17 +14,17 @@ const ORDER = Int32Array.of(0, 3, 5);
 const PREFIX = { labels: 2, lora: null, prefix: { virtualTokens: 2 } };
 
 /** The tensors of PREFIX. */
-function tensors() {
+function tensors(): NativeTensor[] {
   const tensor = (name: string, count: number) => {
     const values = new Float32Array(count).fill(0.1);
     return { name, dtype: 'F32' as const, bytes: new Uint8Array(values.buffer) };
   };
   const { layers, hiddenSize } = MODEL;
-  return [
+  return nativeAdapter(MODEL, PREFIX, [
     tensor('prompt_encoder.embedding.weight', 2 * 2 * layers * hiddenSize),
     tensor('classifier.weight', 2 * hiddenSize),
     tensor('classifier.bias', 2),
-  ];
+  ])[1];
 }
 
 /** Every argument, and every field of an argument, of every method of a session. */
@@ -63,8 +64,8 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
       (value) => remove(session.addAdapter(PREFIX, tensors(), value)),
       ...fields(PREFIX, (whole) => remove(session.addAdapter(whole, tensors()))),
       ...fields(tensors()[0]!, (first) => remove(session.addAdapter(PREFIX, [first, ...tensors().slice(1)]))),
-      ...fields({ modules: ['classifier'], rank: 2, scaling: 2 }, (lora) =>
-        remove(session.addAdapter({ labels: 2, lora, prefix: null }, tensors())),
+      ...fields({ role: 'classifier' as const, layer: -1, rank: 2, scaling: 2 }, (module) =>
+        remove(session.addAdapter({ labels: 2, lora: { modules: [module] }, prefix: null }, tensors())),
       ),
     ],
     removeAdapter: [(value) => session.removeAdapter(value)],
@@ -144,7 +145,8 @@ describe('hostile arguments of the addon', () => {
   }).timeout(300_000);
 
   it('are refused or taken by createSession, field by field', async () => {
-    const whole = sessionConfig({ threads: 1 });
+    const whole = nativeConfig(sessionConfig({ threads: 1 }));
+    const { parameters } = whole;
     const create = async (config: unknown) => {
       const session = await loadNative().createSession(config as never);
       await session.dispose();
@@ -156,7 +158,8 @@ describe('hostile arguments of the addon', () => {
       ...fields(whole, (config) => config),
       ...fields(whole.model, (model) => ({ ...whole, model })),
       ...fields(whole.lora!, (lora) => ({ ...whole, lora })),
-      ...fields(whole.prefix!, (prefix) => ({ ...whole, prefix })),
+      ...fields(whole.lora!.modules[0]!, (module) => ({ ...whole, lora: { ...whole.lora, modules: [module] } })),
+      ...fields(parameters[0]!, (first) => ({ ...whole, parameters: [first, ...parameters.slice(1)] })),
     ];
     const { faults, count } = await faultsOf(calls, 'createSession');
     expect(faults.join('\n')).to.equal('');
@@ -195,9 +198,9 @@ describe('hostile arguments of the addon', () => {
   it('are refused where sizes are the largest that a field takes', async () => {
     const most = 2 ** 31 - 1;
     const { model } = sessionConfig();
-    for (const key of ['vocabSize', 'hiddenSize', 'layers', 'feedForwardSize', 'labels', 'maxPositions'] as const) {
+    for (const key of ['vocabSize', 'hiddenSize', 'feedForwardSize', 'labels', 'maxPositions'] as const) {
       const config = sessionConfig({ model: { ...model, heads: 1, [key]: most } });
-      const outcome = await outcomeOf(() => loadNative().createSession(config));
+      const outcome = await outcomeOf(() => loadNative().createSession(nativeConfig(config)));
       // One of them alone may be affordable where memory is only taken as it is used.
       expect(outcome.kind, JSON.stringify(outcome)).to.equal('refused');
     }
@@ -205,12 +208,12 @@ describe('hostile arguments of the addon', () => {
       ...model,
       vocabSize: most,
       hiddenSize: most,
-      layers: 10_000,
+      layers: 5000,
       feedForwardSize: most,
       labels: most,
       heads: 1,
     };
-    const outcome = await outcomeOf(() => loadNative().createSession(sessionConfig({ model: all })));
+    const outcome = await outcomeOf(() => loadNative().createSession(nativeConfig(sessionConfig({ model: all }))));
     expect(outcome.kind, JSON.stringify(outcome)).to.equal('refused');
     const { session, handle } = await openSession();
     for (const limits of [

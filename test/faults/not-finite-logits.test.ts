@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { modelOf, TextClassifier } from '../../lib/classifier.js';
+import { TextClassifier } from '../../lib/classifier.js';
 import { BertuneError } from '../../lib/errors.js';
 import { PredictionService } from '../../lib/index.js';
 import { full } from '../../lib/methods.js';
@@ -75,13 +75,13 @@ describe('scores that are not finite', () => {
       const before = await model.predict(TEXTS);
       for (const [name, value] of Object.entries({ 'classifier.bias': Number.NaN, 'bert.pooler.dense.weight': HUGE })) {
         const good = await model.parameter(name);
-        await modelOf(model).session.write(
+        await model.session.write(
           name,
           good.map(() => value),
         );
         // Behind a pooler of huge weights it is the classifier that overflows.
         const classifier = await model.parameter('classifier.weight');
-        await modelOf(model).session.write(
+        await model.session.write(
           'classifier.weight',
           classifier.map(() => HUGE),
         );
@@ -89,8 +89,8 @@ describe('scores that are not finite', () => {
         await expectError(model.logits(TEXTS), 'NON_FINITE_LOGITS', NAMED);
         await expectError(service.predict(TEXTS), 'NON_FINITE_LOGITS', NAMED);
         await expectError(trainer.evaluate(split), 'NON_FINITE_LOGITS', NAMED);
-        await modelOf(model).session.write(name, good);
-        await modelOf(model).session.write('classifier.weight', classifier);
+        await model.session.write(name, good);
+        await model.session.write('classifier.weight', classifier);
       }
       expect(await model.predict(TEXTS)).to.deep.equal(before);
       expect(await service.predict(TEXTS)).to.have.length(3);
@@ -105,7 +105,7 @@ describe('scores that are not finite', () => {
     await model.loadAdapter('good', directory.path('good'));
     await model.loadAdapter('bad', directory.path('bad'));
     // Finite as it is loaded: the model makes it overflow.
-    await modelOf(model).session.write(
+    await model.session.write(
       'bert.pooler.dense.bias',
       (await model.parameter('bert.pooler.dense.bias')).map(() => 1),
     );

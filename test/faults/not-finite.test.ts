@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { modelOf, TextClassifier } from '../../lib/classifier.js';
+import { TextClassifier } from '../../lib/classifier.js';
 import { BertuneError } from '../../lib/errors.js';
 import { full } from '../../lib/methods.js';
 import type { NativeSession } from '../../lib/native.js';
@@ -148,13 +148,13 @@ for (const { device, precisions } of devices()) {
         const good = await model.parameter(name);
         const bad = good.slice();
         bad[0] = Number.NaN;
-        await modelOf(model).session.write(name, bad);
+        await model.session.write(name, bad);
         const error = await run().catch((reason: unknown) => reason);
         expect(error).to.be.instanceOf(BertuneError);
         expect(error).to.have.property('code', 'NON_FINITE_LOSS');
         expect(String(error)).to.match(/at step 1 it was NaN.*the parameters are unchanged/);
         expect(await model.parameter(name)).to.deep.equal(bad);
-        await modelOf(model).session.write(name, good);
+        await model.session.write(name, good);
         expect((await run()).logHistory.length).to.be.greaterThan(0);
         planted += 1;
       });

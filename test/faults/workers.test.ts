@@ -9,6 +9,7 @@ import { expect } from 'chai';
 import type { NativeAddon } from '../../lib/native.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
+import { nativeConfig } from '../native/shape.js';
 import { ADDON, dataset, initialize, PROGRAM, sessionConfig, trainPlan } from '../native/support.js';
 import { note, scaled } from './scale.js';
 
@@ -87,7 +88,7 @@ describe('the addon', () => {
   const directory = useTemporaryDirectory();
 
   async function losses(addon: NativeAddon): Promise<number[]> {
-    const session = await addon.createSession(sessionConfig());
+    const session = await addon.createSession(nativeConfig(sessionConfig()));
     await initialize(session);
     const handle = await session.addDataset(dataset());
     const { losses } = await session.train(trainPlan(handle, 5));

@@ -2,7 +2,7 @@ import { cp, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expect } from 'chai';
 import { readAdapter, writeAdapter } from '../../lib/adapter.js';
-import type { BertConfig } from '../../lib/checkpoint/config.js';
+import type { ModelConfig } from '../../lib/architectures/index.js';
 import { embeddedModel } from '../../lib/embedded.js';
 import { lora, prefix, TextClassifier, Trainer, type TrainerOptions } from '../../lib/index.js';
 import { copyWith, expectRefusal, useTemporaryDirectory } from './files.js';
@@ -16,7 +16,7 @@ describe('the base of an adapter', function () {
   this.timeout(60_000);
   const directory = useTemporaryDirectory();
   const { path } = directory;
-  let config: BertConfig;
+  let config: ModelConfig;
   const before = process.cwd();
   beforeEach(async () => {
     config = await writeTinyCheckpoint(path('project/base'));

@@ -4,18 +4,18 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import {
   type Adapter,
-  checkAdapter,
+  fitAdapter,
   isAdapter,
   type LoraAdapter,
   type PrefixAdapter,
   readAdapter,
-  resolveTargetModules,
   writeAdapter,
 } from '../../lib/adapter.js';
-import { type BertConfig, readConfig } from '../../lib/checkpoint/config.js';
-import { linearModules, loraTensors } from '../../lib/checkpoint.js';
+import type { ModelConfig } from '../../lib/architectures/index.js';
+import { readConfig } from '../../lib/checkpoint/config.js';
 import { fromFloat32, readSafetensors, type Tensor, writeSafetensors } from '../../lib/safetensors.js';
 import { comparable, copyWith, expectRefusal, fixture, useTemporaryDirectory } from './files.js';
+import { linearModules, loraTensors, targetModules } from './shapes.js';
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
@@ -68,7 +68,7 @@ function plainValues(adapter: Adapter): object {
 
 describe('adapter', () => {
   const directory = useTemporaryDirectory();
-  let base: BertConfig;
+  let base: ModelConfig;
 
   before(async () => {
     base = await readConfig(checkpoints('plain'));
@@ -100,7 +100,7 @@ describe('adapter', () => {
         expect(adapter.labels).to.equal(null);
         expect(adapter.tensors.get('classifier.weight')!.shape[1]).to.equal(hiddenSize);
         const { raw, ...config } = base;
-        checkAdapter(adapter, {
+        fitAdapter(adapter, {
           ...config,
           raw,
           layers,
@@ -116,7 +116,7 @@ describe('adapter', () => {
       expect(adapter).to.include({ rank: 8, alpha: 32, dropout: 0, baseModel: '/tmp/par/mini/checkpoint' });
       expect(adapter.targetModules).to.deep.equal(['query', 'value']);
       const config = { ...(await readConfig(fixture('parity', 'checkpoint'))) };
-      const expected = loraTensors(config, resolveTargetModules(['query', 'value'], 4), 8);
+      const expected = loraTensors(config, targetModules(['query', 'value'], 4), 8);
       const shapes = new Map([...adapter.tensors].map(([name, { shape }]) => [name, shape]));
       for (const [name, shape] of expected) expect(shapes.get(name), name).to.deep.equal(shape);
       expect([...shapes.keys()].filter((name) => !expected.has(name))).to.deep.equal([
@@ -149,7 +149,7 @@ describe('adapter', () => {
         });
         const adapter = await readAdapter(target);
         expect([...adapter.tensors.keys()].join()).not.to.include('classifier');
-        checkAdapter(adapter, base);
+        fitAdapter(adapter, base);
       }
     });
 
@@ -402,9 +402,9 @@ describe('adapter', () => {
   describe('on a base model', () => {
     it('is refused where the dimensions differ', async () => {
       const lora = await readAdapter(checkpoints('adapter-lora-dense'));
-      checkAdapter(lora, base);
-      const check = (adapter: Adapter, change: Partial<BertConfig>) => () =>
-        checkAdapter(adapter, { ...base, ...change });
+      fitAdapter(lora, base);
+      const check = (adapter: Adapter, change: Partial<ModelConfig>) => () =>
+        fitAdapter(adapter, { ...base, ...change });
       await expectRefusal(
         check(lora, { hiddenSize: 64 }),
         'SHAPE_MISMATCH',
@@ -420,7 +420,7 @@ describe('adapter', () => {
       );
 
       const prefix = await readAdapter(checkpoints('adapter-prefix'));
-      checkAdapter(prefix, base);
+      fitAdapter(prefix, base);
       await expectRefusal(check(prefix, { layers: 3 }), 'SHAPE_MISMATCH', '3 layers', 'for 2');
       await expectRefusal(check(prefix, { heads: 2 }), 'SHAPE_MISMATCH', '2 heads', 'for 1');
       await expectRefusal(check(prefix, { hiddenSize: 64 }), 'SHAPE_MISMATCH', '64 hiddenSize', 'for 32');
@@ -530,7 +530,7 @@ describe('adapter', () => {
       await writeAdapter(directory.path('out'), { ...adapter, targetModules: ['all-linear'] });
       const found = await readLora(directory.path('out'));
       expect(found.targetModules).to.deep.equal(['dense', 'key', 'query', 'value']);
-      checkAdapter(found, base);
+      fitAdapter(found, base);
     });
 
     it('always has a head, without which PEFT does not load it', async () => {
@@ -573,52 +573,49 @@ describe('adapter', () => {
     });
   });
 
-  describe('resolveTargetModules', () => {
+  describe('resolveTargets', () => {
     const layer = (index: number, ...names: string[]) => names.map((name) => `bert.encoder.layer.${index}.${name}`);
 
     it('matches the last parts of full names, in the order of the model', () => {
-      expect(resolveTargetModules(['value', 'query'], 2)).to.deep.equal([
+      expect(targetModules(['value', 'query'], 2)).to.deep.equal([
         ...layer(0, 'attention.self.query', 'attention.self.value'),
         ...layer(1, 'attention.self.query', 'attention.self.value'),
       ]);
-      expect(resolveTargetModules(['output.dense'], 1)).to.deep.equal(
-        layer(0, 'attention.output.dense', 'output.dense'),
-      );
-      expect(resolveTargetModules(['attention.output.dense'], 1)).to.deep.equal(layer(0, 'attention.output.dense'));
-      expect(resolveTargetModules(['dense'], 1)).to.deep.equal([
+      expect(targetModules(['output.dense'], 1)).to.deep.equal(layer(0, 'attention.output.dense', 'output.dense'));
+      expect(targetModules(['attention.output.dense'], 1)).to.deep.equal(layer(0, 'attention.output.dense'));
+      expect(targetModules(['dense'], 1)).to.deep.equal([
         ...layer(0, 'attention.output.dense', 'intermediate.dense', 'output.dense'),
         'bert.pooler.dense',
       ]);
-      expect(resolveTargetModules(['pooler.dense', 'bert.encoder.layer.1.attention.self.key'], 2)).to.deep.equal([
+      expect(targetModules(['pooler.dense', 'bert.encoder.layer.1.attention.self.key'], 2)).to.deep.equal([
         ...layer(1, 'attention.self.key'),
         'bert.pooler.dense',
       ]);
-      expect(resolveTargetModules(['query', 'attention.self.query', 'query'], 1)).to.have.length(1);
+      expect(targetModules(['query', 'attention.self.query', 'query'], 1)).to.have.length(1);
     });
 
     it('matches every one for all-linear, as PEFT does for a classifier', async () => {
-      expect(resolveTargetModules(['all-linear'], 12)).to.have.length(6 * 12 + 1);
+      expect(targetModules(['all-linear'], 12)).to.have.length(6 * 12 + 1);
       const stored = await readLora(checkpoints('adapter-lora-dense'));
       const modules = [...stored.tensors.keys()].flatMap((name) => /^(.*)\.lora_A\.weight$/.exec(name)?.[1] ?? []);
-      expect(modules).to.have.members(resolveTargetModules(['all-linear'], 2));
+      expect(modules).to.have.members(targetModules(['all-linear'], 2));
     });
 
     it('refuses what matches nothing, listing the modules', async () => {
       for (const target of ['quary', 'ery', 'classifier', 'LayerNorm', 'word_embeddings', '', 'self', '.query']) {
         await expectRefusal(
-          () => resolveTargetModules(['query', target], 2),
+          () => targetModules(['query', target], 2),
           'INVALID_OPTION',
           `"${target}"`,
           'attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, ' +
             'output.dense, pooler.dense, or all-linear',
         );
       }
-      await expectRefusal(() => resolveTargetModules(['quary'], 2), 'INVALID_OPTION', 'did you mean query?');
-      await expectRefusal(() => resolveTargetModules(['bert.encoder.layer.2.output.dense'], 2), 'INVALID_OPTION');
+      await expectRefusal(() => targetModules(['quary'], 2), 'INVALID_OPTION', 'did you mean query?');
+      await expectRefusal(() => targetModules(['bert.encoder.layer.2.output.dense'], 2), 'INVALID_OPTION');
       for (const targets of [[], 'query', [1], null] as unknown as string[][]) {
-        await expectRefusal(() => resolveTargetModules(targets, 2), 'INVALID_OPTION', 'targets');
+        await expectRefusal(() => targetModules(targets, 2), 'INVALID_OPTION', 'targets');
       }
-      await expectRefusal(() => resolveTargetModules(['query'], 0), 'INVALID_OPTION', 'layers');
     });
   });
 });

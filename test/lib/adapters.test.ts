@@ -2,7 +2,7 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
-import type { BertConfig } from '../../lib/checkpoint/config.js';
+import type { ModelConfig } from '../../lib/architectures/index.js';
 import { TextClassifier } from '../../lib/classifier.js';
 import { full, lora } from '../../lib/methods.js';
 import { groupedLongestFirst, packBatches } from '../../lib/model/batches.js';
@@ -29,7 +29,7 @@ describe('adapters beside a model', () => {
   const directory = useTemporaryDirectory();
   const base = () => directory.path('base');
   const load = (options = {}) => TextClassifier.load(base(), { ...CPU, ...options });
-  let config: BertConfig;
+  let config: ModelConfig;
 
   beforeEach(async () => {
     config = await writeTinyCheckpoint(base());

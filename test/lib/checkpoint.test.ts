@@ -3,23 +3,20 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { parseConfig, readConfig } from '../../lib/checkpoint/config.js';
-import { arrangeHead, type Head } from '../../lib/checkpoint/head.js';
-import {
-  type CheckpointContent,
-  encoderTensors,
-  expectedTensors,
-  headTensors,
-  isCheckpoint,
-  linearModules,
-  loraTensors,
-  prefixTensors,
-  readCheckpoint,
-  type ShapeTable,
-  writeCheckpoint,
-} from '../../lib/checkpoint.js';
+import { arrangeHead, type Head, outputName } from '../../lib/checkpoint/head.js';
+import { type CheckpointContent, isCheckpoint, readCheckpoint, writeCheckpoint } from '../../lib/checkpoint.js';
 import { areNumbers } from '../../lib/labels.js';
 import { fromFloat32, readSafetensors, type Tensor, toFloat32, writeSafetensors } from '../../lib/safetensors.js';
 import { comparable, copyWith, expectRefusal, fixture, useTemporaryDirectory } from './files.js';
+import {
+  encoderTensors,
+  expectedTensors,
+  headTensors,
+  linearModules,
+  loraTensors,
+  prefixTensors,
+  type ShapeTable,
+} from './shapes.js';
 
 const LABELS = ['no', 'maybe', 'yes'];
 const CLASSIFIER = ['classifier.weight', 'classifier.bias'];
@@ -203,7 +200,13 @@ describe('checkpoint', () => {
   describe('labels', () => {
     const headOf = async (path: string): Promise<Head> => {
       const { config, tensors, head } = await readCheckpoint(path);
-      return { kind: head!, labels: config.labels!, named: !areNumbers(config.labels!), tensors };
+      return {
+        kind: head!,
+        labels: config.labels!,
+        named: !areNumbers(config.labels!),
+        output: outputName(config, head!),
+        tensors,
+      };
     };
 
     it('in another order take their rows along', async () => {
@@ -564,7 +567,8 @@ describe('checkpoint', () => {
       expect(others.missing).to.deep.equal(CLASSIFIER);
       expect(others.ignored).to.deep.equal([]);
 
-      const head: Head = { kind: 'probe', labels, named: true, tensors: found.tensors };
+      const output = 'classifier.classifier.5.weight';
+      const head: Head = { kind: 'probe', labels, named: true, output, tensors: found.tensors };
       const turned = arrangeHead(head, ['d', 'c', 'b', 'a']);
       const bias = (from: Pick<Head, 'tensors'>) => [...toFloat32(from.tensors.get('classifier.classifier.5.bias')!)];
       expect(bias(turned)).to.deep.equal(bias(found).reverse());

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { type BertConfig, configToJson, FLOAT_KEYS, parseConfig, readConfig } from '../../lib/checkpoint/config.js';
+import type { ModelConfig } from '../../lib/architectures/index.js';
+import { configToJson, FLOAT_KEYS, parseConfig, readConfig } from '../../lib/checkpoint/config.js';
 import { formatJson } from '../../lib/files/output.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 
@@ -130,7 +131,7 @@ describe('config.json', () => {
   });
 
   describe('is written', () => {
-    const write = (config: BertConfig, labels = config.labels!, head: 'classifier' | 'probe' = 'classifier') =>
+    const write = (config: ModelConfig, labels = config.labels!, head: 'classifier' | 'probe' = 'classifier') =>
       formatJson(configToJson(config, labels, head, 'float32'), { sortKeys: true, floats: FLOAT_KEYS });
 
     it('as transformers writes it, but for what has changed', async () => {

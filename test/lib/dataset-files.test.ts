@@ -424,7 +424,8 @@ describe('dataset files', () => {
       Object.entries(counts).flatMap(([label, count]) =>
         Array.from({ length: count }, (_, i) => ({ text: `${label}${i}`, label })),
       );
-    const count = (labels: Int32Array, label: number) => labels.filter((each) => each === label).length;
+    const count = (labels: Int32Array | Float32Array, label: number) =>
+      [...labels].filter((each) => each === label).length;
 
     it('give every class its share, the same for the same seed, and lose no row', () => {
       const train = rows({ a: 100, b: 50, c: 2, d: 1 });

@@ -269,13 +269,16 @@ describe('files as people have them', () => {
         [['-0.0', '0'], ['0']],
       ] as const) {
         const content = `text,label\n${written.map((label) => `a,${label}\n`).join('')}`;
-        expect((await load('a.csv', content)).labels, content).to.have.members(labels);
+        expect((await load('a.csv', content, { task: 'single-label' })).labels, content).to.have.members(labels);
       }
-      expect((await load('a.csv', 'text,label\na,10.0\nb,9.5\nc,9.0\n')).labels).to.deep.equal(['9', '9.5', '10']);
+      const halves = 'text,label\na,10.0\nb,9.5\nc,9.0\n';
+      const { labels } = await load('a.csv', halves, { task: 'single-label' });
+      expect(labels).to.deep.equal(['9', '9.5', '10']);
     });
 
     it('may be numbers of any kind in JSON and Parquet', async () => {
-      const json = await load('a.jsonl', '{"text":"a","label":4.5}\n{"text":"b","label":10.0}\n{"text":"c","label":5}');
+      const written = '{"text":"a","label":4.5}\n{"text":"b","label":10.0}\n{"text":"c","label":5}';
+      const json = await load('a.jsonl', written, { task: 'single-label' });
       expect(json.labels).to.deep.equal(['4.5', '5', '10']);
       for (const [type, data, labels] of [
         ['DOUBLE', [5, 1, 4.5], ['1', '4.5', '5']],
@@ -283,7 +286,8 @@ describe('files as people have them', () => {
         ['INT64', [9007199254740993n, 1n, 2n], ['1', '2', '9007199254740993']],
       ] as const) {
         const texts: ColumnSource = { name: 'text', data: ['a', 'b', 'c'], type: 'STRING' };
-        const read = await load('a.parquet', parquet([texts, { name: 'label', data: [...data], type }]));
+        const columns = [texts, { name: 'label', data: [...data], type }];
+        const read = await load('a.parquet', parquet(columns), { task: 'single-label' });
         expect(read.labels, type).to.have.members(labels);
       }
     });

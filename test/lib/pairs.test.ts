@@ -1,8 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { modelOf, type Prediction, type PredictOptions, TextClassifier, type TextInput } from '../../lib/classifier.js';
+import { type Prediction, type PredictOptions, TextClassifier, type TextInput } from '../../lib/classifier.js';
 import type { Split } from '../../lib/dataset.js';
 import { full, linear, lora, prefix } from '../../lib/methods.js';
+import { encodeTexts } from '../../lib/model/texts.js';
 import { PredictionService } from '../../lib/serving/service.js';
 import { Trainer } from '../../lib/trainer.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
@@ -48,11 +49,11 @@ describe('pairs of texts', () => {
   it('reach the model with their segments', async () => {
     await using model = await TextClassifier.load(await checkpoint(), { device: 'cpu' });
     const { logits } = await model.logits([['good', 'bad']]);
-    const encoded = await modelOf(model).encode({ texts: ['good'], pairs: ['bad'] }, 64);
+    const encoded = await encodeTexts(model, { texts: ['good'], pairs: ['bad'] }, 64);
     expect([...encoded.typeIds!]).to.deep.equal([0, 0, 0, 1, 1]);
-    expect(await modelOf(model).forward(encoded, 64)).to.deep.equal(logits);
+    expect(await model.forward(encoded, 64)).to.deep.equal(logits);
     const { typeIds: _, ...without } = encoded;
-    expect(await modelOf(model).forward(without, 64)).to.not.deep.equal(logits);
+    expect(await model.forward(without, 64)).to.not.deep.equal(logits);
   });
 
   it('are refused where they are none, or the model has one token type', async () => {
@@ -69,9 +70,9 @@ describe('pairs of texts', () => {
     });
     // The table of token types in the file has two rows.
     await expectRefusal(TextClassifier.load(directory.path('one'), { device: 'cpu' }), 'SHAPE_MISMATCH');
-    Object.assign(modelOf(model).config, { typeVocabSize: 1 });
-    await expectRefusal(model.predict([['a', 'b']]), 'INVALID_OPTION', '1 token type');
-    await model.predict(['a']);
+    const one = { tokenizer: model.tokenizer, config: { ...model.config, typeVocabSize: 1 } };
+    await expectRefusal(encodeTexts(one, { texts: ['a'], pairs: ['b'] }, 64), 'INVALID_OPTION', '1 token type');
+    await encodeTexts(one, { texts: ['a'] }, 64);
   });
 
   describe('are remembered', () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
+import { expectSplit } from '../../lib/data/split.js';
 import { BertuneError, datasetFromRows, type Split } from '../../lib/index.js';
-import { expectSplit } from '../../lib/training/evaluation.js';
 
 const rows = [
   { text: 'x', label: 'a' },

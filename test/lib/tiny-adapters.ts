@@ -1,8 +1,8 @@
 import { matchesTarget } from '../../lib/adapter/targets.js';
 import { writeAdapter } from '../../lib/adapter.js';
-import type { BertConfig } from '../../lib/checkpoint/config.js';
-import { linearModules, loraTensors } from '../../lib/checkpoint/shapes.js';
+import type { ModelConfig } from '../../lib/architectures/index.js';
 import { fromFloat32, type Tensor } from '../../lib/safetensors.js';
+import { linearModules, loraTensors } from './shapes.js';
 import { randomNumbers } from './tiny-model.js';
 
 /** What an adapter of random weights is like. */
@@ -24,7 +24,7 @@ export const ADAPTERS = {
 export async function writeTinyAdapter(
   directory: string,
   base: string,
-  config: BertConfig,
+  config: ModelConfig,
   adapter: TinyAdapter,
 ): Promise<void> {
   const random = randomNumbers(adapter.seed);

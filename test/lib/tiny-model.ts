@@ -1,10 +1,11 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type BertConfig, readConfig } from '../../lib/checkpoint/config.js';
-import { encoderTensors, headTensors } from '../../lib/checkpoint.js';
+import type { ModelConfig } from '../../lib/architectures/index.js';
+import { readConfig } from '../../lib/checkpoint/config.js';
 import type { Split } from '../../lib/dataset.js';
 import { fromFloat32, writeSafetensors } from '../../lib/safetensors.js';
+import { encoderTensors, headTensors } from './shapes.js';
 
 /** Where the embedded model and data are. */
 export const ASSETS = fileURLToPath(new URL('../../assets', import.meta.url));
@@ -38,7 +39,7 @@ export function randomNumbers(seed: number): () => number {
 export async function writeTinyCheckpoint(
   directory: string,
   options: { dropout?: number; classifier?: boolean; pooler?: boolean; labels?: readonly string[] } = {},
-): Promise<BertConfig> {
+): Promise<ModelConfig> {
   const { dropout = 0, classifier = true, pooler = true, labels = LABELS } = options;
   await mkdir(directory, { recursive: true });
   const json = {
@@ -86,7 +87,7 @@ export async function writeTinyCheckpoint(
 }
 
 /** Texts whose words give their class away. */
-export function tinySplit(name: string, examples: number, seed: number): Split {
+export function tinySplit(name: string, examples: number, seed: number): Split & { labels: Int32Array } {
   const random = randomNumbers(seed);
   const pick = (words: readonly string[]) => words[Math.floor(random() * words.length)]!;
   const labels = Int32Array.from({ length: examples }, () => Math.floor(random() * LABELS.length));
@@ -95,5 +96,5 @@ export function tinySplit(name: string, examples: number, seed: number): Split {
     words.splice(Math.floor(random() * words.length), 0, pick(WORDS[label]!), pick(WORDS[label]!));
     return words.join(' ');
   });
-  return { name, texts, labels, labelNames: LABELS, source: 'memory' };
+  return { name, task: 'single-label', texts, labels, labelNames: LABELS, source: 'memory' };
 }

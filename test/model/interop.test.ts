@@ -2,12 +2,13 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { readConfig } from '../../lib/checkpoint/config.js';
-import { encoderTensors, headTensors, writeCheckpoint } from '../../lib/checkpoint.js';
-import { modelOf, TextClassifier } from '../../lib/classifier.js';
+import { writeCheckpoint } from '../../lib/checkpoint.js';
+import { TextClassifier } from '../../lib/classifier.js';
 import { loadDataset } from '../../lib/dataset.js';
 import { fromFloat32, readSafetensors, toFloat32 } from '../../lib/safetensors.js';
 import { Tokenizer } from '../../lib/tokenizer.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
+import { encoderTensors, headTensors } from '../lib/shapes.js';
 import { canonicalName, type Golden, goldenBatch, goldenTensor, goldenValues, readGolden } from './support.js';
 
 /** What an implementation may differ by from the one that computed the expected logits from the same files. */
@@ -34,7 +35,7 @@ function logitsOfIds(model: TextClassifier, sequences: readonly (readonly number
   const offsets = [0];
   for (const ids of sequences) offsets.push(offsets.at(-1)! + ids.length);
   const encoded = { ids: Int32Array.from(sequences.flat()), offsets: Int32Array.from(offsets), truncated: 0 };
-  return modelOf(model).forward(encoded, 1024);
+  return model.forward(encoded, 1024);
 }
 
 /** The names of all files in two folders, which must hold the same. */

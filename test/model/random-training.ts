@@ -2,12 +2,11 @@ import fc from 'fast-check';
 import {
   loadNative,
   type NativeDataset,
-  type NativeModelConfig,
   type NativeParameterInfo,
   type NativeSession,
-  type NativeSessionConfig,
   type NativeTrainPlan,
 } from '../../lib/native.js';
+import { type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
 import { startsOf } from '../native/support.js';
 
 /*
@@ -137,7 +136,7 @@ export function randomTraining(sizes: RandomSizes): fc.Arbitrary<RandomTraining>
 
 const VOCABULARY = 11;
 
-function modelOf(run: RandomTraining): NativeModelConfig {
+function modelOf(run: RandomTraining): ModelShape {
   const prefix = run.method.kind === 'prefix' ? run.method.virtualTokens : 0;
   return {
     vocabSize: VOCABULARY,
@@ -165,9 +164,9 @@ function modulesOf({ layers, method: drawn }: RandomTraining): string[] {
   return pooler ? [...inLayers, 'bert.pooler.dense'] : inLayers;
 }
 
-type Where = Pick<NativeSessionConfig, 'device' | 'precision'>;
+type Where = Pick<SessionShape, 'device' | 'precision'>;
 
-function configOf(run: RandomTraining, where: Where): NativeSessionConfig {
+function configOf(run: RandomTraining, where: Where): SessionShape {
   const { method: drawn, dropout } = run;
   return {
     ...where,
@@ -185,7 +184,7 @@ function configOf(run: RandomTraining, where: Where): NativeSessionConfig {
 
 /** Names of all parameters of a run's model. */
 export async function namesOf(run: RandomTraining): Promise<string[]> {
-  const session = await loadNative().createSession(configOf(run, { device: 'cpu', precision: 'fp64' }));
+  const session = await loadNative().createSession(nativeConfig(configOf(run, { device: 'cpu', precision: 'fp64' })));
   const names = session.parameters().map(({ name }) => name);
   await session.dispose();
   return names;
@@ -287,7 +286,7 @@ export class RandomSession {
   static async make(run: RandomTraining, where: Where, trains: 'drawn' | 'everything'): Promise<RandomSession> {
     const names = await namesOf(run);
     const trainable = trains === 'everything' ? names : trainableOf(run, names);
-    const session = await loadNative().createSession({ ...configOf(run, where), trainable });
+    const session = await loadNative().createSession(nativeConfig({ ...configOf(run, where), trainable }));
     for (const name of names) {
       const isGain = /LayerNorm\.weight|classifier\.[04]\.weight/.test(name);
       await session.initialize(name, { distribution: 'normal', scale: isGain ? 1 : 0.3, seed: run.seed });

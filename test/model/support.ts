@@ -1,15 +1,9 @@
 import { fileURLToPath } from 'node:url';
-import type {
-  NativeDevice,
-  NativeModelConfig,
-  NativePrecision,
-  NativeSession,
-  NativeSessionConfig,
-  NativeTrainPlan,
-} from '../../lib/native.js';
+import type { NativeDevice, NativePrecision, NativeSession, NativeTrainPlan } from '../../lib/native.js';
 import { loadNative } from '../../lib/native.js';
 import { readSafetensors, type Tensor, toFloat32 } from '../../lib/safetensors.js';
 import { devices } from '../devices.js';
+import { type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
 
 /** Reference values of one model and method, as test/fixtures/goldens/README.md describes them. */
 export interface Golden {
@@ -114,7 +108,7 @@ export function goldenBatch(golden: Golden, index: number): GoldenBatch {
   };
 }
 
-export function modelConfig(golden: Golden): NativeModelConfig {
+export function modelConfig(golden: Golden): ModelShape {
   const field = (name: string): number => {
     const value = golden.config[name];
     if (value === undefined) throw new Error(`${golden.name} has no ${name}`);
@@ -151,7 +145,7 @@ export async function goldenSession(
   const modules = [...initial.keys()]
     .filter((name) => name.endsWith('.lora_A.weight'))
     .map((name) => name.slice(0, -14));
-  const config: NativeSessionConfig = {
+  const config: SessionShape = {
     device,
     precision,
     threads,
@@ -165,7 +159,7 @@ export async function goldenSession(
     trainable,
     decay: trainable.filter((name) => !NO_DECAY.test(name)),
   };
-  const session = await loadNative().createSession(config);
+  const session = await loadNative().createSession(nativeConfig(config));
   for (const { name } of session.parameters()) {
     const values = initial.get(name);
     if (!values) throw new Error(`${golden.name} holds no init/${name}`);

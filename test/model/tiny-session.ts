@@ -1,13 +1,8 @@
-import {
-  loadNative,
-  type NativeModelConfig,
-  type NativeSession,
-  type NativeSessionConfig,
-  type NativeTrainPlan,
-} from '../../lib/native.js';
+import { loadNative, type NativeDataset, type NativeSession, type NativeTrainPlan } from '../../lib/native.js';
+import { type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
 
 /** A model small enough to differentiate, with all its dropouts on. */
-export const MODEL: NativeModelConfig = {
+export const MODEL: ModelShape = {
   vocabSize: 23,
   hiddenSize: 16,
   layers: 2,
@@ -39,7 +34,7 @@ const EVERY_LINEAR = [
 ];
 
 /** A method at the native boundary. */
-export type Shape = Pick<NativeSessionConfig, 'head' | 'lora' | 'prefix'> & { trains: (name: string) => boolean };
+export type Shape = Pick<SessionShape, 'head' | 'lora' | 'prefix'> & { trains: (name: string) => boolean };
 
 const isHead = (name: string): boolean => name.startsWith('classifier.');
 
@@ -101,11 +96,11 @@ export async function makeSession(
   shape: Shape,
   threads = 1,
   model = MODEL,
-  where: Pick<NativeSessionConfig, 'device' | 'precision'> = { device: 'cpu', precision: 'fp64' },
+  where: Pick<SessionShape, 'device' | 'precision' | 'loss'> = { device: 'cpu', precision: 'fp64' },
 ): Promise<NativeSession> {
   const native = loadNative();
   const { head, lora, prefix } = shape;
-  const config: NativeSessionConfig = {
+  const config: SessionShape = {
     ...where,
     threads,
     model,
@@ -117,12 +112,12 @@ export async function makeSession(
     decay: [],
   };
   const names = await (async () => {
-    const probe = await native.createSession(config);
+    const probe = await native.createSession(nativeConfig(config));
     const all = probe.parameters().map(({ name }) => name);
     await probe.dispose();
     return all;
   })();
-  const session = await native.createSession({ ...config, trainable: names.filter(shape.trains) });
+  const session = await native.createSession(nativeConfig({ ...config, trainable: names.filter(shape.trains) }));
   for (const name of names) {
     const isGain = /LayerNorm\.weight|classifier\.[04]\.weight/.test(name);
     await session.initialize(name, { distribution: 'normal', scale: isGain ? 1 : 0.3, seed: 5 });
@@ -131,13 +126,14 @@ export async function makeSession(
 }
 
 /** Five examples of 1 to 8 tokens. */
-export async function addExamples(session: NativeSession): Promise<number> {
+export async function addExamples(session: NativeSession, changes: Partial<NativeDataset> = {}): Promise<number> {
   const lengths = [5, 1, 8, 3, 6];
   const offsets = [0];
   for (const length of lengths) offsets.push((offsets.at(-1) ?? 0) + length);
   const ids = Int32Array.from({ length: offsets.at(-1) ?? 0 }, (_, i) => (7 * i + 3) % MODEL.vocabSize);
   const typeIds = ids.map((_, i) => i % 2);
-  return session.addDataset({ ids, typeIds, offsets: Int32Array.from(offsets), labels: Int32Array.of(0, 2, 1, 1, 0) });
+  const labels = Int32Array.of(0, 2, 1, 1, 0);
+  return session.addDataset({ ids, typeIds, offsets: Int32Array.from(offsets), labels, ...changes });
 }
 
 /** One step over all examples, in another order than theirs. */

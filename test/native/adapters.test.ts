@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import type { BertuneError } from '../../lib/errors.js';
 import { loadNative, type NativeSession } from '../../lib/native.js';
 import { devices } from '../devices.js';
-import { loraAdapter, QUERY, tensor } from './adapters.js';
+import { loraAdapter, tensor } from './adapters.js';
+import { nativeAdapter, nativeConfig } from './shape.js';
 import { dataset, initialize, MODEL, sessionConfig, startsOf } from './support.js';
 
 const C = MODEL.hiddenSize;
@@ -27,7 +28,7 @@ describe('adapters of a native session', () => {
 
       const open = async () => {
         const config = sessionConfig({ device, precision: 'fp32', trainable: [], decay: [], lora: null, prefix: null });
-        session = await loadNative().createSession(config);
+        session = await loadNative().createSession(nativeConfig(config));
         await initialize(session);
         handle = await session.addDataset(dataset());
       };
@@ -95,14 +96,18 @@ describe('adapters of a native session', () => {
         await open();
         const [config, tensors] = loraAdapter();
         const memory = session.memory();
-        const lora = config.lora!;
+        const { modules } = config.lora!;
         const changed = (changes: object) => refusal(() => session.addAdapter({ ...config, ...changes }, tensors));
         expect(await changed({ labels: 5 })).to.equal('SHAPE_MISMATCH');
-        expect(await changed({ lora: { ...lora, rank: 2 ** 31 - 1 } })).to.equal('SHAPE_MISMATCH');
-        expect(await changed({ lora: { ...lora, modules: [QUERY] } })).to.equal('INVALID_OPTION');
-        expect(await changed({ lora: { ...lora, modules: [QUERY, QUERY] } })).to.equal('INVALID_OPTION');
-        expect(await changed({ lora: { ...lora, modules: ['classifier'] } })).to.equal('INVALID_OPTION');
-        expect(await changed({ lora: { ...lora, modules: ['nothing'] } })).to.equal('NOT_FOUND');
+        expect(
+          await changed({ lora: { modules: modules.map((module) => ({ ...module, rank: 2 ** 31 - 1 })) } }),
+        ).to.equal('SHAPE_MISMATCH');
+        expect(await changed({ lora: { modules: [modules[0]] } })).to.equal('INVALID_OPTION');
+        expect(await changed({ lora: { modules: [modules[0], modules[0]] } })).to.equal('INVALID_OPTION');
+        expect(await changed({ lora: { modules: [{ ...modules[0], role: 'classifier', layer: -1 }] } })).to.equal(
+          'INVALID_OPTION',
+        );
+        expect(await changed({ lora: { modules: [{ ...modules[0], layer: 7 }] } })).to.equal('NOT_FOUND');
         expect(await changed({ prefix: { virtualTokens: 2 } })).to.equal('INVALID_OPTION');
         expect(await changed({ lora: null, prefix: { virtualTokens: MODEL.maxPositions } })).to.equal('INVALID_OPTION');
         expect(await refusal(() => session.addAdapter(config, tensors.slice(1)))).to.equal('NOT_FOUND');
@@ -113,11 +118,13 @@ describe('adapters of a native session', () => {
       it('refuse texts that do not fit behind a prefix', async () => {
         await open();
         const virtualTokens = MODEL.maxPositions - 4;
-        const adapter = await session.addAdapter({ labels: 2, lora: null, prefix: { virtualTokens } }, [
-          tensor('prompt_encoder.embedding.weight', virtualTokens * 2 * MODEL.layers * C),
-          tensor('classifier.weight', 2 * C),
-          tensor('classifier.bias', 2),
-        ]);
+        const adapter = await session.addAdapter(
+          ...nativeAdapter(MODEL, { labels: 2, lora: null, prefix: { virtualTokens } }, [
+            tensor('prompt_encoder.embedding.weight', virtualTokens * 2 * MODEL.layers * C),
+            tensor('classifier.weight', 2 * C),
+            tensor('classifier.bias', 2),
+          ]),
+        );
         const forward = (example: number) =>
           session.forwardMixed(handle, Int32Array.of(example), startsOf(1), Int32Array.of(adapter));
         expect(await forward(3)).to.have.length(3);
@@ -126,11 +133,13 @@ describe('adapters of a native session', () => {
 
       it('refuse a batch of two prefixes', async () => {
         await open();
-        const adapter = await session.addAdapter({ labels: 2, lora: null, prefix: { virtualTokens: 2 } }, [
-          tensor('prompt_encoder.embedding.weight', 2 * 2 * MODEL.layers * C),
-          tensor('classifier.weight', 2 * C),
-          tensor('classifier.bias', 2),
-        ]);
+        const adapter = await session.addAdapter(
+          ...nativeAdapter(MODEL, { labels: 2, lora: null, prefix: { virtualTokens: 2 } }, [
+            tensor('prompt_encoder.embedding.weight', 2 * 2 * MODEL.layers * C),
+            tensor('classifier.weight', 2 * C),
+            tensor('classifier.bias', 2),
+          ]),
+        );
         const handles = Int32Array.of(adapter, adapter, 0, 0, 0);
         const forward = (...starts: number[]) => session.forwardMixed(handle, ORDER, Int32Array.of(...starts), handles);
         expect(await refusal(() => forward(0, 5))).to.equal('INVALID_OPTION');

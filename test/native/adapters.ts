@@ -1,4 +1,5 @@
 import type { NativeAdapterConfig, NativeTensor } from '../../lib/native.js';
+import { type NamedTensor, nativeAdapter } from './shape.js';
 import { MODEL } from './support.js';
 
 export const QUERY = 'bert.encoder.layer.0.attention.self.query';
@@ -6,7 +7,7 @@ const POOLER = 'bert.pooler.dense';
 const C = MODEL.hiddenSize;
 
 /** A parameter of an adapter, its values away from zero. */
-export const tensor = (name: string, count: number, value = 0.1): NativeTensor => ({
+export const tensor = (name: string, count: number, value = 0.1): NamedTensor => ({
   name,
   dtype: 'F32',
   bytes: new Uint8Array(new Float32Array(count).map((_, i) => value * Math.sin(i + 1)).buffer),
@@ -20,5 +21,5 @@ export function loraAdapter(labels = 4, rank = 3, value = 0.3): [NativeAdapterCo
     tensor(`${module}.lora_B.weight`, C * rank, value),
   ]);
   tensors.push(tensor('classifier.weight', labels * C), tensor('classifier.bias', labels));
-  return [{ labels, lora: { modules, rank, scaling: 2 }, prefix: null }, tensors];
+  return nativeAdapter(MODEL, { labels, lora: { modules, rank, scaling: 2 }, prefix: null }, tensors);
 }

@@ -1,9 +1,10 @@
 import { totalmem } from 'node:os';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
-import { loadNative, type NativeSession, type NativeSessionConfig } from '../../lib/native.js';
+import { loadNative, type NativeParameter, type NativeSession } from '../../lib/native.js';
 import { loadOperations } from '../operations/addon.js';
 import { loraAdapter } from './adapters.js';
+import { nativeConfig, type SessionShape } from './shape.js';
 import { dataset, initialize, MODEL, openSession, sessionConfig, startsOf, trainPlan } from './support.js';
 
 /*
@@ -323,17 +324,21 @@ describe('the native boundary', () => {
   });
 
   it('refuses a LoRA target twice, and one that is no linear module', async () => {
-    const lora = { rank: 2, scaling: 1, dropout: 0 };
-    const query = 'bert.encoder.layer.0.attention.self.query';
-    for (const modules of [[query, query], ['bert.embeddings.word_embeddings'], ['bert.embeddings.LayerNorm'], ['']]) {
-      const config = sessionConfig({ lora: { ...lora, modules }, trainable: [] });
-      expect(await outcome(() => loadNative().createSession(config)), modules.join()).to.equal('INVALID_OPTION');
+    const config = nativeConfig(sessionConfig({ trainable: [] }));
+    const { parameters } = config;
+    const a = parameters.find(({ part }) => part === 'lora_A')!;
+    const moved = (role: NativeParameter['role']) =>
+      parameters.map((row) => (row === a ? { ...row, role, layer: -1 } : row));
+    for (const rows of [[...parameters, a], moved('word'), moved('embedding_norm'), moved('' as never)]) {
+      expect(await outcome(() => loadNative().createSession({ ...config, parameters: rows }))).to.equal(
+        'INVALID_OPTION',
+      );
     }
   });
 });
 
 describe('native models of odd sizes', () => {
-  const cases: [string, Partial<NativeSessionConfig>][] = [
+  const cases: [string, Partial<SessionShape>][] = [
     [
       'one of everything',
       { model: { ...MODEL, hiddenSize: 1, heads: 1, feedForwardSize: 1, layers: 1, labels: 1, maxPositions: 8 } },
@@ -349,10 +354,10 @@ describe('native models of odd sizes', () => {
   for (const [title, changes] of cases) {
     it(`train with ${title}`, async () => {
       const config = sessionConfig({ lora: null, prefix: null, trainable: [], decay: [], ...changes });
-      const probe = await loadNative().createSession(config);
+      const probe = await loadNative().createSession(nativeConfig(config));
       const trainable = probe.parameters().map(({ name }) => name);
       await probe.dispose();
-      const session = await loadNative().createSession({ ...config, trainable });
+      const session = await loadNative().createSession(nativeConfig({ ...config, trainable }));
       await initialize(session);
       const { ids, offsets } = dataset();
       const handle = await session.addDataset({ ids, offsets, labels: new Int32Array(8) });
@@ -387,14 +392,15 @@ describe('native models of odd sizes', () => {
     const wrong: Partial<typeof MODEL>[] = [
       { heads: 3 },
       { hiddenSize: most, heads: 1 },
-      { layers: most },
-      { layers: 1e6 },
+      { layers: 5000 },
       { maxPositions: most },
       { feedForwardSize: most },
     ];
     for (const sizes of wrong) {
       const config = sessionConfig({ model: { ...MODEL, ...sizes } });
-      expect(await outcome(() => loadNative().createSession(config)), JSON.stringify(sizes)).to.equal('INVALID_OPTION');
+      expect(await outcome(() => loadNative().createSession(nativeConfig(config))), JSON.stringify(sizes)).to.equal(
+        'INVALID_OPTION',
+      );
     }
     const tiny = sessionConfig({
       model: { ...MODEL, hiddenSize: 1, heads: 1 },
@@ -403,9 +409,9 @@ describe('native models of odd sizes', () => {
       prefix: null,
       trainable: [],
     });
-    expect(await outcome(() => loadNative().createSession(tiny))).to.equal('INVALID_OPTION');
+    expect(await outcome(() => loadNative().createSession(nativeConfig(tiny)))).to.equal('INVALID_OPTION');
     const prefix = sessionConfig({ prefix: { virtualTokens: 16, projection: false } });
-    expect(await outcome(() => loadNative().createSession(prefix))).to.equal('INVALID_OPTION');
+    expect(await outcome(() => loadNative().createSession(nativeConfig(prefix)))).to.equal('INVALID_OPTION');
   });
 });
 
@@ -439,13 +445,17 @@ describe('native memory that cannot be had', () => {
     for (const sizes of gigantic) {
       const model = { ...MODEL, ...sizes, heads: 1 };
       for (const precision of ['fp32', 'fp64'] as const) {
-        const message = await messageOf(() => loadNative().createSession(sessionConfig({ ...bare, model, precision })));
+        const message = await messageOf(() =>
+          loadNative().createSession(nativeConfig(sessionConfig({ ...bare, model, precision }))),
+        );
         expect(message, JSON.stringify(sizes)).to.match(/^Expected to allocate \d{11,} bytes for parameters but /);
       }
     }
     const lora = { modules: ['bert.pooler.dense'], rank: 2 ** 31 - 1, scaling: 1, dropout: 0 };
     await messageOf(() =>
-      loadNative().createSession(sessionConfig({ ...bare, model: { ...MODEL, hiddenSize: 2 ** 14 }, lora })),
+      loadNative().createSession(
+        nativeConfig(sessionConfig({ ...bare, model: { ...MODEL, hiddenSize: 2 ** 14 }, lora })),
+      ),
     );
   });
 

@@ -1,13 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { findAddon } from '../../lib/native/find.js';
-import {
-  loadNative,
-  type NativeDataset,
-  type NativeModelConfig,
-  type NativeSession,
-  type NativeSessionConfig,
-  type NativeTrainPlan,
-} from '../../lib/native.js';
+import { loadNative, type NativeDataset, type NativeSession, type NativeTrainPlan } from '../../lib/native.js';
+import { type ModelShape, nativeConfig, type SessionShape } from './shape.js';
 
 /** Where the addon is, for programs that load it by themselves. */
 export const ADDON = findAddon().path;
@@ -17,7 +11,7 @@ export const PROGRAM = fileURLToPath(new URL('./program.cjs', import.meta.url));
 
 const EXAMPLES = 8;
 
-export const MODEL: NativeModelConfig = {
+export const MODEL: ModelShape = {
   vocabSize: 50,
   hiddenSize: 16,
   layers: 2,
@@ -34,7 +28,7 @@ export const MODEL: NativeModelConfig = {
 };
 
 /** Everything optional is there, so that every field is read. */
-export function sessionConfig(changes: Partial<NativeSessionConfig> = {}): NativeSessionConfig {
+export function sessionConfig(changes: Partial<SessionShape> = {}): SessionShape {
   const query = 'bert.encoder.layer.0.attention.self.query';
   return {
     device: 'cpu',
@@ -43,6 +37,7 @@ export function sessionConfig(changes: Partial<NativeSessionConfig> = {}): Nativ
     model: { ...MODEL },
     head: 'classifier',
     probeDropout: 0.1,
+    loss: 'cross_entropy',
     lora: { modules: [query], rank: 2, scaling: 2, dropout: 0.1 },
     prefix: { virtualTokens: 2, projection: true },
     trainable: ['classifier.weight', 'classifier.bias', `${query}.lora_A.weight`, 'prompt_encoder.embedding.weight'],
@@ -59,7 +54,9 @@ export function dataset(): NativeDataset {
     ids: Int32Array.from({ length: tokens }, (_, i) => (i * 7) % MODEL.vocabSize),
     offsets,
     labels: Int32Array.from({ length: EXAMPLES }, (_, i) => i % MODEL.labels),
+    targets: Float32Array.from({ length: EXAMPLES * MODEL.labels }, (_, i) => i % 2),
     typeIds: Int32Array.from({ length: tokens }, (_, i) => i % 2),
+    positions: new Int32Array(tokens),
   };
 }
 
@@ -101,9 +98,9 @@ export async function initialize(session: NativeSession): Promise<void> {
 
 /** A session with initial values and its data set. */
 export async function openSession(
-  changes: Partial<NativeSessionConfig> = {},
+  changes: Partial<SessionShape> = {},
 ): Promise<{ session: NativeSession; handle: number }> {
-  const session = await loadNative().createSession(sessionConfig(changes));
+  const session = await loadNative().createSession(nativeConfig(sessionConfig(changes)));
   await initialize(session);
   return { session, handle: await session.addDataset(dataset()) };
 }

@@ -1,11 +1,51 @@
-import { type Case, garbage, type Operation, proveGradients, proveValues, Random, unaligned } from './harness.js';
-import { activate, cumulative, GELU, NONE, RELU, type Round, TANH } from './reference.js';
+import { readFileSync } from 'node:fs';
+import {
+  type Case,
+  devices,
+  expectClose,
+  expectSameBits,
+  garbage,
+  type Operation,
+  places,
+  proveGradients,
+  proveValues,
+  Random,
+  run,
+  unaligned,
+} from './harness.js';
+import {
+  activate,
+  cumulative,
+  GELU,
+  GELU_TANH,
+  geluArgument,
+  NONE,
+  RELU,
+  type Round,
+  SILU,
+  sigmoid,
+  TANH,
+} from './reference.js';
 
-/** The slope at `saved`: the input for GELU, the output for the others. */
+/** Activations whose backward takes their output; it takes the input of the others. */
+const SAVES_OUTPUT = [TANH, RELU];
+
+/** The slope at `saved`. */
 function slope(activation: number, saved: number, round: Round): number {
   if (activation === TANH) return round(1 - round(saved * saved));
   if (activation === RELU) return saved > 0 ? 1 : 0;
   if (activation === NONE) return 1;
+  if (activation === SILU) {
+    const s = sigmoid(saved, round);
+    return round(s * round(1 + round(saved * round(1 - s))));
+  }
+  if (activation === GELU_TANH) {
+    const t = round(Math.tanh(geluArgument(saved, round)));
+    const square = round(saved * saved);
+    const inner = round(round(Math.sqrt(2 / Math.PI)) * round(1 + round(round(3 * 0.044715) * square)));
+    const curved = round(round(1 - round(t * t)) * inner);
+    return round(round(0.5 * round(1 + t)) + round(round(0.5 * saved) * curved));
+  }
   const density = round(round(Math.exp(round(-0.5 * round(saved * saved)))) * round(1 / Math.sqrt(2 * Math.PI)));
   return round(cumulative(saved, round) + round(saved * density));
 }
@@ -29,6 +69,8 @@ const names: [string, number][] = [
   ['GELU', GELU],
   ['tanh', TANH],
   ['ReLU', RELU],
+  ['GELU by tanh', GELU_TANH],
+  ['SiLU', SILU],
 ];
 const shapes = [
   [1, 1],
@@ -106,7 +148,7 @@ forwardCases.push({
 const backwardCases = forwardCases.map(({ title, tensors, sizes }): Case => {
   const inp = tensors.inp as Float64Array;
   const activation = sizes.activation!;
-  const saved = activation === TANH || activation === RELU ? inp.map((x) => activate(activation, x, (y) => y)) : inp;
+  const saved = SAVES_OUTPUT.includes(activation) ? inp.map((x) => activate(activation, x, (y) => y)) : inp;
   const dout = new Random(5).normal(inp.length);
   const dinp =
     title === 'in place' ? dout : tensors.out!.byteOffset ? unaligned(garbage(inp.length)) : garbage(inp.length);
@@ -123,7 +165,7 @@ proveGradients(
     inputs: { dinp: 'inp' },
     backwardCase(after) {
       const inp = after.floats('inp');
-      const savesOutput = [TANH, RELU].includes(after.size('activation'));
+      const savesOutput = SAVES_OUTPUT.includes(after.size('activation'));
       return {
         tensors: { saved: savesOutput ? after.floats('out') : inp, dinp: garbage(inp.length) },
         sizes: after.sizes,
@@ -132,3 +174,57 @@ proveGradients(
   },
   forwardCases.filter(({ title }) => title.endsWith('(3, 5)') || title.endsWith('(17, 31)')),
 );
+
+for (const device of devices()) {
+  describe(`activation_backward of ReLU on ${device.device}`, () => {
+    it('gives the same bits from the input as from the output', async () => {
+      const inp = Float64Array.of(...extremes, ...values(9, 50));
+      const dout = new Random(5).normal(inp.length);
+      const sizes = { rows: 1, n: inp.length, activation: RELU };
+      for (const where of places(device)) {
+        const of = (saved: Float64Array) =>
+          run('activation_backward', where, { saved, dout, dinp: garbage(inp.length) }, sizes);
+        const { dinp } = await of(inp.map((x) => activate(RELU, x, (y) => y)));
+        expectSameBits(await of(inp), { dinp: dinp! }, where.precision);
+      }
+    });
+  });
+}
+
+interface Fixture {
+  inp: number[];
+  activations: Record<string, { out: number[]; slope: number[] }>;
+}
+
+const fixture = JSON.parse(readFileSync(new URL('../fixtures/activations.json', import.meta.url), 'utf8')) as Fixture;
+/** The activations of config.json files. */
+const TRANSFORMERS: Record<string, number> = {
+  gelu: GELU,
+  tanh: TANH,
+  relu: RELU,
+  gelu_new: GELU_TANH,
+  gelu_fast: GELU_TANH,
+  gelu_pytorch_tanh: GELU_TANH,
+  silu: SILU,
+  swish: SILU,
+};
+for (const device of devices()) {
+  describe(`activations on ${device.device} are those of transformers`, () => {
+    for (const [name, { out, slope }] of Object.entries(fixture.activations)) {
+      it(name, async () => {
+        const inp = Float64Array.from(fixture.inp);
+        const sizes = { rows: 1, n: inp.length, activation: TRANSFORMERS[name]! };
+        const dout = new Float64Array(inp.length).fill(1);
+        for (const where of places(device)) {
+          // gelu_new's constant has ten digits.
+          const tolerance = where.precision === 'fp64' ? 1e-9 : where.precision === 'bf16' ? 2e-2 : 1e-6;
+          const found = await run('activation_forward', where, { inp, out: garbage(inp.length) }, sizes);
+          expectClose(found.out!, Float64Array.from(out), tolerance, 'out');
+          const saved = sizes.activation === TANH ? Float64Array.from(out) : inp;
+          const { dinp } = await run('activation_backward', where, { saved, dout, dinp: garbage(inp.length) }, sizes);
+          expectClose(dinp!, Float64Array.from(slope), tolerance, 'slope');
+        }
+      });
+    }
+  });
+}

@@ -158,7 +158,23 @@ describe('runOperation', () => {
     await expectRefused('embedding_forward', tensors, sizes, /integers in \[0, 3\) for ids but received 3 at 1/);
     const short = { ...tensors, ids: Int32Array.of(0, 1), position: row() };
     await expectRefused('embedding_forward', short, sizes, /at least 4 elements for position/);
+    const positions = { ...tensors, ids: Int32Array.of(0, 1), positions: Int32Array.of(-2, 0) };
+    await expectRefused(
+      'embedding_forward',
+      positions,
+      sizes,
+      /integers in \[-1, 2\) for positions but received -2 at 0/,
+    );
+    const typed = { ...tensors, ids: Int32Array.of(0, 1), token_types: Int32Array.of(0, 0), token_type: undefined };
+    await expectRefused(
+      'embedding_forward',
+      typed as unknown as Tensors,
+      sizes,
+      /integers in \[0, 0\) for token_types/,
+    );
     const loss = { cu_seqlens: starts([1]), labels: Int32Array.of(-1), logits: row(), loss: row() };
+    const targets = { ...loss, labels: undefined, targets: row() } as unknown as Tensors;
+    await expectRefused('mean_squared_error', targets, { NC: 3 }, /at least 3 elements for targets/);
     await expectRefused('cross_entropy', loss, { NC: 2 }, /integers in \[0, 2\) for labels but received -1 at 0/);
   });
 

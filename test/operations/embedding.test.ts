@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import {
+  type Arguments,
   type Case,
   devices,
   garbage,
@@ -15,8 +16,10 @@ import {
 } from './harness.js';
 import { dropoutFactor, layernorm, layernormBackward } from './reference.js';
 
-/** The place of every token within its sequence. */
-function placesOf(cuSeqlens: Int32Array): number[] {
+/** The position of every token: the case's own, or the place within the sequence. */
+function positionsOf(args: Arguments): ArrayLike<number> {
+  if (args.has('positions')) return args.ints('positions');
+  const cuSeqlens = args.ints('cu_seqlens');
   const list: number[] = [];
   for (let b = 0; b + 1 < cuSeqlens.length; b++) {
     for (let place = 0; place < cuSeqlens[b + 1]! - cuSeqlens[b]!; place++) list.push(place);
@@ -30,14 +33,17 @@ const forward: Operation = {
     const C = args.size('C');
     const ids = args.ints('ids');
     const T = ids.length;
-    const positions = placesOf(args.ints('cu_seqlens'));
+    const positions = positionsOf(args);
     const factor = dropoutFactor(args.dropout, round);
     const sum = new Float64Array(T * C).map((_, i) => {
       const [t, c] = [Math.floor(i / C), i % C];
       const type = args.has('token_types') ? args.ints('token_types')[t]! : 0;
       const word = args.floats('word')[ids[t]! * C + c]!;
-      const position = args.floats('position')[(args.size('P', 0) + positions[t]!) * C + c]!;
-      return round(round(word + args.floats('token_type')[type * C + c]!) + position);
+      const row = positions[t] === -1 ? args.size('padding_position') : args.size('P', 0) + positions[t]!;
+      const position = args.floats('position')[row * C + c]!;
+      return round(
+        args.has('token_type') ? round(word + args.floats('token_type')[type * C + c]!) + position : word + position,
+      );
     });
     const { mean, rstd, out } = layernorm(
       sum,
@@ -58,7 +64,7 @@ const backward: Operation = {
     const C = args.size('C');
     const ids = args.ints('ids');
     const T = ids.length;
-    const positions = placesOf(args.ints('cu_seqlens'));
+    const positions = positionsOf(args);
     const factor = dropoutFactor(args.dropout, round);
     const dnormed = args.floats('dout').map((x, i) => round(x * factor(Math.floor(i / C), i % C)));
     const { dsum, dgamma, dbeta } = layernormBackward(args, dnormed, T, C, round);
@@ -78,7 +84,12 @@ const backward: Operation = {
       dsum,
       dword: table('dword', args.size('V'), (t) => ids[t]!, args.size('padding_id', -1)),
       dtoken_type: table('dtoken_type', args.size('types'), type, -1),
-      dposition: table('dposition', args.size('positions'), (t) => args.size('P', 0) + positions[t]!, -1),
+      dposition: table(
+        'dposition',
+        args.size('positions'),
+        (t) => (positions[t] === -1 ? -1 : args.size('P', 0) + positions[t]!),
+        -1,
+      ),
       dgamma,
       dbeta,
     };
@@ -104,6 +115,15 @@ const wide: Dimensions = { lengths: [40, 23], V: 300, C: 128, types: 2, position
 function batchOf({ lengths, V, types }: Dimensions, random: Random): Case['tensors'] {
   const T = lengths.reduce((sum, length) => sum + length);
   return { cu_seqlens: starts(lengths), ids: random.integers(T, V), token_types: random.integers(T, types) };
+}
+
+/** The case with positions of its own: some −1, none above its token's place. */
+function positioned(item: Case, of: Dimensions): Case {
+  const random = new Random(of.C);
+  const positions = of.lengths.flatMap((length) =>
+    Array.from({ length }, (_, place) => random.integers(1, place + 2)[0]! - 1),
+  );
+  return { ...item, tensors: { ...item.tensors, positions: Int32Array.from(positions) } };
 }
 
 function forwardCase(title: string, of: Dimensions, sizes: Sizes = {}, omit: string[] = []): Case {
@@ -143,6 +163,11 @@ const forwardCases = [
   ]),
   forwardCase('positions behind a prefix', small, { P: 6, dropout_p: 0.1 }),
   forwardCase('without token types', small, {}, ['token_types']),
+  ...[small, wide].map((of) =>
+    forwardCase(`without a table of token types, ${of.C} columns`, of, {}, ['token_types', 'token_type']),
+  ),
+  positioned(forwardCase('positions of their own', small, { P: 2, padding_position: 1 }), small),
+  positioned(forwardCase('positions of their own in whole vectors', wide, { P: 9, padding_position: 1 }), wide),
 ];
 
 function backwardCase(title: string, of: Dimensions, sizes: Sizes = {}, omit: string[] = []): Case {
@@ -187,6 +212,9 @@ const backwardCases = [
   backwardCase('positions behind a prefix', small, { P: 6, dropout_p: 0.1 }),
   backwardCase('accumulated', small, { accumulate: 1, padding_id: 2 }),
   backwardCase('without token types', small, {}, ['token_types']),
+  backwardCase('without a table of token types', small, { types: 0 }, ['token_types', 'dtoken_type']),
+  positioned(backwardCase('positions of their own', small, { P: 2 }), small),
+  positioned(backwardCase('positions of their own, accumulated', wide, { P: 1, accumulate: 1 }), wide),
   ...['dword', 'dtoken_type', 'dposition', 'dgamma', 'dbeta'].map((name) =>
     backwardCase(`without ${name}`, small, {}, [name]),
   ),

@@ -9,7 +9,10 @@ const gatherBatch: Operation = {
     const source = order.flatMap((example) => range(offsets[example]!, offsets[example + 1]!));
     const lengths = order.map((example) => offsets[example + 1]! - offsets[example]!);
     const ids = Int32Array.from(source, (i) => args.ints('dataset_ids')[i]!);
-    const positions = Int32Array.from(lengths.flatMap((length) => range(0, length)));
+    const places = Int32Array.from(lengths.flatMap((length) => range(0, length)));
+    const positions = args.has('dataset_positions')
+      ? Int32Array.from(source, (i) => args.ints('dataset_positions')[i]!)
+      : places;
     const sorted = (key: Int32Array) =>
       Int32Array.from(range(0, source.length).sort((a, b) => key[a]! - key[b]! || a - b));
     return {
@@ -19,6 +22,13 @@ const gatherBatch: Operation = {
       ),
       positions,
       ...(args.has('dataset_labels') && { labels: Int32Array.from(order, (i) => args.ints('dataset_labels')[i]!) }),
+      ...(args.has('dataset_targets') && {
+        targets: Float64Array.from(
+          order.flatMap((i) => [
+            ...args.floats('dataset_targets').subarray(i * args.size('NC'), (i + 1) * args.size('NC')),
+          ]),
+        ),
+      }),
       cu_seqlens: starts(lengths),
       ...(args.size('sort_tokens', 0) === 1 && { tokens_by_id: sorted(ids), tokens_by_position: sorted(positions) }),
     };
@@ -53,6 +63,31 @@ function gatherCase(title: string, lengths: number[], order: number[], sizes: Re
   };
 }
 
+/** The case with positions of the data set's own: some −1, none above its token's place. */
+function positioned(item: Case): Case {
+  const offsets = item.tensors.dataset_offsets as Int32Array;
+  const random = new Random(offsets.length);
+  const positions = Array.from(offsets.slice(1), (end, i) =>
+    range(0, end - offsets[i]!).map((place) => random.integers(1, place + 2)[0]! - 1),
+  ).flat();
+  return { ...item, tensors: { ...item.tensors, dataset_positions: Int32Array.from(positions) } };
+}
+
+/** The case with targets in place of labels. */
+function targeted(item: Case, NC: number): Case {
+  const { dataset_labels, ...tensors } = item.tensors;
+  const random = new Random(NC);
+  return {
+    title: item.title,
+    tensors: {
+      ...tensors,
+      dataset_targets: random.normal(dataset_labels!.length * NC),
+      targets: new Float64Array(tensors.labels!.length * NC).fill(7777.5),
+    },
+    sizes: { ...item.sizes, NC },
+  };
+}
+
 const lengths = [4, 1, 19, 7, 2, 33, 5];
 const unlabelled = gatherCase('without labels and token types', lengths, [2, 0], { sort_tokens: 1 });
 delete unlabelled.tensors.dataset_labels;
@@ -77,6 +112,11 @@ proveValues(gatherBatch, [
   gatherCase('the whole data set', lengths, [0, 1, 2, 3, 4, 5, 6], {}),
   unlabelled,
   later,
+  positioned(gatherCase('positions of the data set', lengths, [5, 1, 3, 0, 6], { sort_tokens: 1 })),
+  positioned(gatherCase('positions of many tokens', short(300), range(0, 300), { sort_tokens: 1 })),
+  ...[1, 2, 3, 28].map((NC) => targeted(gatherCase(`${NC} targets`, lengths, [5, 1, 3, 0, 6], {}), NC)),
+  targeted(gatherCase('targets of many examples', short(300), range(0, 300).reverse(), { sort_tokens: 1 }), 28),
+  positioned(gatherCase('positions, not sorted', lengths, [2, 4], {})),
   // On CUDA: more sequences than a block has threads, and tokens than a tile.
   gatherCase('many examples', short(300), range(0, 300).reverse(), { sort_tokens: 1 }),
   // More sequences than fit the shared memory that is planned for them.

@@ -9,7 +9,11 @@ const keepStep: Operation = {
     const losses = args.output('losses', 0);
     const norms = args.output('norms', 0);
     const correct = args.ints('correct').slice();
-    const right = args.ints('predictions').filter((label, b) => label === args.ints('labels')[b]).length;
+    const right = args.has('right')
+      ? args.ints('right').reduce((sum, one) => sum + one, 0)
+      : args.has('predictions')
+        ? args.ints('predictions').filter((label, b) => label === args.ints('labels')[b]).length
+        : 0;
     const loss = round(args.size('scale', 1) * args.floats('loss')[0]!);
     losses[slot] = add ? round(losses[slot]! + loss) : loss;
     correct[slot] = (add ? correct[slot]! : 0) + right;
@@ -46,6 +50,12 @@ function stepCase(title: string, B: number, sizes: Sizes = {}): Case {
   };
 }
 
+/** The case with what is right in place of predictions and labels, or with none of them. */
+function unlabelled(item: Case, right?: Int32Array): Case {
+  const { labels: _, predictions: __, ...tensors } = item.tensors;
+  return { ...item, tensors: { ...tensors, ...(right && { right }) } };
+}
+
 const withoutNorm = stepCase('without a norm', 16, { slot: 2 });
 delete withoutNorm.tensors.norm;
 proveValues(keepStep, [
@@ -54,6 +64,9 @@ proveValues(keepStep, [
   stepCase('a later micro-batch', 17, { slot: 3, scale: 0.25, add: 1 }),
   stepCase('more examples than a block has threads', 600, { slot: 5, add: 1 }),
   withoutNorm,
+  unlabelled(stepCase('what is right', 17, { slot: 3 }), new Random(2).integers(17, 2)),
+  unlabelled(stepCase('what is right of many, added', 600, { slot: 5, add: 1 }), new Random(2).integers(600, 2)),
+  unlabelled(stepCase('nothing that could be right', 17, { slot: 3, add: 1 })),
 ]);
 
 function logitsCase(title: string, B: number, NC: number, sizes: Sizes = {}): Case {
@@ -84,6 +97,14 @@ for (const device of devices().filter(({ device: name }) => name !== 'cpu')) {
         const { tensors } = stepCase('', 17);
         tensors.labels!.fill(0);
         tensors.predictions = new Int32Array(32);
+        const { correct } = await run('keep_step', where, tensors, { padding_sequences: 15 });
+        expect(correct![0]).to.equal(17);
+      }
+    });
+
+    it('counts nothing as right in a padded row', async () => {
+      for (const where of places(device)) {
+        const { tensors } = unlabelled(stepCase('', 17), new Int32Array(32).fill(1));
         const { correct } = await run('keep_step', where, tensors, { padding_sequences: 15 });
         expect(correct![0]).to.equal(17);
       }

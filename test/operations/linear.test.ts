@@ -145,9 +145,11 @@ const forwardCases = [
   ...[whole, [128, 96, 96]].flatMap((shape) =>
     unalignedCases(forwardCase(`(${shape.join(', ')})`, shape, {}), ['inp', 'weight', 'bias', 'preactivation', 'out']),
   ),
-  ...[1, 2, 3].map((activation) => forwardCase(`activation ${activation}`, [33, 17, 20], { activation })),
+  ...[1, 2, 3, 4, 5].map((activation) => forwardCase(`activation ${activation}`, [33, 17, 20], { activation })),
   forwardCase('without a bias', [33, 17, 20], {}, ['bias']),
-  forwardCase('without a preactivation', [33, 17, 20], { activation: 1 }, ['preactivation']),
+  ...[1, 3, 4, 5].map((activation) =>
+    forwardCase(`activation ${activation} without a preactivation`, [33, 17, 20], { activation }, ['preactivation']),
+  ),
   forwardCase('rows apart', [33, 17, 20], { inp_stride: 27, out_stride: 19, activation: 1 }),
   ...['inp_stride', 'out_stride'].map((stride) =>
     forwardCase(`(128, 96, 96), ${stride} odd`, [128, 96, 96], { [stride]: 99 }),

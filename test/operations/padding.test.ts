@@ -155,7 +155,7 @@ function biasGradient(rows: number, n: number): Padded {
   };
 }
 
-function gather(): Padded {
+function gather(title: string, own: Tensors = {}, NC?: number): Padded {
   const examples = [4, 1, 19, 7, 2];
   const order = [3, 0, 4];
   const count = examples.reduce((sum, length) => sum + length);
@@ -163,7 +163,7 @@ function gather(): Padded {
   const unset = (size: number) => new Int32Array(size).fill(-7);
   return {
     operation: 'gather_batch',
-    title: 'three examples',
+    title,
     tensors: {
       dataset_ids: random.integers(count, 4),
       dataset_token_types: random.integers(count, 2),
@@ -177,10 +177,11 @@ function gather(): Padded {
       cu_seqlens: unset(order.length + 1),
       tokens_by_id: unset(tokens),
       tokens_by_position: unset(tokens),
+      ...own,
     },
-    sizes: { sort_tokens: 1 },
+    sizes: { sort_tokens: 1, ...(NC && { NC }) },
     tokens: { ids: 1, token_types: 1, positions: 1, tokens_by_id: 1, tokens_by_position: 1 },
-    sequences: { labels: 1, cu_seqlens: 1 },
+    sequences: { labels: 1, cu_seqlens: 1, ...(NC && { targets: NC }) },
     padding: { tokens: 40, sequences: 6 },
   };
 }
@@ -199,7 +200,9 @@ const cases = [
   biasGradient(30, 33),
   { ...biasGradient(1100, 40), padding: { tokens: 50, sequences: 0 } },
   { ...biasGradient(1030, 32), padding: { tokens: 600, sequences: 0 } },
-  gather(),
+  gather('three examples'),
+  gather('three examples with targets', { dataset_targets: random.normal(15), targets: garbage(9) }, 3),
+  gather('three examples with positions', { dataset_positions: random.integers(33, 4).map((x) => x - 1) }),
 ];
 
 /** The array with `count` more elements, which nothing should make anything of. */

@@ -102,15 +102,32 @@ export const NONE = 0;
 export const GELU = 1;
 export const TANH = 2;
 export const RELU = 3;
+export const GELU_TANH = 4;
+export const SILU = 5;
 
 /** The standard normal distribution function. */
 export function cumulative(x: number, round: Round): number {
   return round(0.5 * round(1 + round(erf(round(x * round(Math.SQRT1_2))))));
 }
 
+/** √(2/π) · (x + 0.044715 x³): GELU is about x / 2 · (1 + tanh of it). */
+export function geluArgument(x: number, round: Round): number {
+  const cube = round(round(x * x) * x);
+  return round(round(Math.sqrt(2 / Math.PI)) * round(x + round(round(0.044715) * cube)));
+}
+
+/** 1 / (1 + e^(−x)) */
+export function sigmoid(x: number, round: Round): number {
+  return round(1 / round(1 + round(Math.exp(-x))));
+}
+
 /** An activation of one value. */
 export function activate(activation: number, x: number, round: Round): number {
   if (activation === GELU) return round(x * cumulative(x, round));
+  if (activation === GELU_TANH) {
+    return round(round(0.5 * x) * round(1 + round(Math.tanh(geluArgument(x, round)))));
+  }
+  if (activation === SILU) return round(x * sigmoid(x, round));
   if (activation === TANH) return round(Math.tanh(x));
   return activation === RELU ? Math.max(x, 0) : x;
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { modelOf, TextClassifier } from '../../lib/classifier.js';
+import { TextClassifier } from '../../lib/classifier.js';
 import { BertuneError } from '../../lib/errors.js';
 import type { ServiceOptions } from '../../lib/serving/options.js';
 import { PredictionService } from '../../lib/serving/service.js';
@@ -27,8 +27,7 @@ describe('PredictionService', () => {
 
   /** Holds every batch until `release`; `started` resolves when the first one has come. */
   function holdBatches(): { started: Promise<void>; release(): void } {
-    const model = modelOf(classifier);
-    const forward = model.forward.bind(model);
+    const forward = classifier.forward.bind(classifier);
     let [begin, release] = [() => {}, () => {}];
     const started = new Promise<void>((resolve) => {
       begin = resolve;
@@ -36,7 +35,7 @@ describe('PredictionService', () => {
     const released = new Promise<void>((resolve) => {
       release = resolve;
     });
-    model.forward = async (...args) => {
+    classifier.forward = async (...args) => {
       begin();
       await released;
       return forward(...args);
@@ -160,10 +159,9 @@ describe('PredictionService', () => {
 
   it('rejects only the calls of a batch that fails', async () => {
     const { service, batches } = serve({ maxBatchTokens: 1 });
-    const model = modelOf(classifier);
-    const forward = model.forward.bind(model);
+    const forward = classifier.forward.bind(classifier);
     let count = 0;
-    model.forward = (...args) => {
+    classifier.forward = (...args) => {
       count += 1;
       return count === 2 ? Promise.reject(new BertuneError('OUT_OF_MEMORY', 'no memory')) : forward(...args);
     };

@@ -87,7 +87,7 @@ export const TESTS = {
   linear: ['linear', 'padding'],
   lora: ['lora', 'padding'],
   lora_tiles: ['lora', 'mixed', 'padding'],
-  loss: ['loss', 'padding'],
+  loss: ['loss', 'target-loss', 'padding'],
   master: ['optimizer', 'cast'],
   mixed: ['mixed'],
   mma: ['attention', 'lora', 'linear'],

@@ -1,6 +1,7 @@
 import { areNumbers } from '../../labels.js';
 import { option } from '../../option-names.js';
-import { countLabels } from '../draw.js';
+import { taskOf } from '../../tasks/index.js';
+import { labelCounts } from '../labels.js';
 import { foldText } from '../same-texts.js';
 import { SPLIT_NAMES, type TextDataset } from '../types.js';
 import { counted, type Finding, listed, quoted } from './finding.js';
@@ -24,22 +25,32 @@ interface CountedClass {
 export function classFindings(data: TextDataset): Finding[] {
   const only = oneClass(data);
   if (only !== undefined) return [only];
+  const kind = taskOf(data.task).labels;
+  if (kind === 'values') return [];
   const classes = countClasses(data);
-  const rows = classes.reduce((sum, { all }) => sum + all, 0);
+  const rows = SPLIT_NAMES.reduce((sum, name) => sum + (data[name]?.texts.length ?? 0), 0);
   return [
     spellings(classes),
     missing(classes, rows),
     rare(data, classes),
     unmeasured(data),
-    imbalance(data, classes),
+    ...(kind === 'class' ? [imbalance(data, classes)] : constant(data)),
   ].flatMap((finding) => finding ?? []);
 }
 
-/** The finding that all training rows have one label; undefined where they do not, or there are none. */
+/** The finding that all training rows have one label, or one value; undefined where they do not, or there are none. */
 export function oneClass(data: TextDataset): Finding | undefined {
   const { train } = data;
-  if (train === undefined || train.labels.some((label) => label !== train.labels[0])) return undefined;
-  const label = train.labelNames[train.labels[0]!]!;
+  if (train === undefined) return undefined;
+  const { texts, labels, labelNames } = train;
+  const width = labels.length / texts.length;
+  if (labels.some((label, i) => label !== labels[i % width])) return undefined;
+  const kind = taskOf(data.task).labels;
+  const label = {
+    class: () => labelNames[labels[0]!]!,
+    classes: () => labelNames.filter((_, i) => labels[i] === 1).join(', '),
+    values: () => Array.from(labels.subarray(0, width), String).join(', '),
+  }[kind]();
   // Rows that were held out are of the same file, and leave every class in training.
   const ofFile = SPLIT_NAMES.flatMap((name) => data[name] ?? []).filter(({ source }) => source === train.source);
   const count = ofFile.reduce((sum, { texts }) => sum + texts.length, 0);
@@ -51,12 +62,14 @@ export function oneClass(data: TextDataset): Finding | undefined {
     examples: [label],
     text:
       `${count === 1 ? 'the only row' : `all ${counted(count)} rows`} of ${train.source} ` +
-      `${count === 1 ? 'is' : 'are'} labelled ${quoted(label)}: a classifier needs at least two classes`,
+      `${count === 1 ? 'is' : 'are'} labelled ${quoted(label)}: ${kind === 'class' ? 'a classifier needs at least two classes' : 'there is nothing to learn'}`,
   };
 }
 
 function countClasses(data: TextDataset): CountedClass[] {
-  const bySplit = SPLIT_NAMES.map((name) => countLabels(data[name]?.labels ?? new Int32Array(), data.labels.length));
+  const bySplit = SPLIT_NAMES.map((name) =>
+    data[name] === undefined ? new Int32Array(data.labels.length) : labelCounts(data[name]),
+  );
   return data.labels.map((name, i) => ({
     name,
     train: bySplit[0]![i]!,
@@ -117,10 +130,10 @@ function missing(classes: readonly CountedClass[], rows: number): Finding | unde
 function unmeasured(data: TextDataset): Finding | undefined {
   const { train } = data;
   if (train === undefined) return undefined;
-  const trained = countLabels(train.labels, data.labels.length);
+  const trained = labelCounts(train);
   const lacking = (['test', 'validation'] as const).flatMap((split) => {
     if (data[split] === undefined) return [];
-    const counts = countLabels(data[split].labels, data.labels.length);
+    const counts = labelCounts(data[split]);
     const names = data.labels
       .map((name, i) => ({ name, rows: trained[i]!, count: counts[i]! }))
       .filter(({ rows, count }) => rows > 0 && count === 0)
@@ -160,6 +173,27 @@ function rare({ train }: TextDataset, classes: readonly CountedClass[]): Finding
       `${rarest.length} of ${classes.length} classes ${rarest.length === 1 ? 'has' : 'have'} fewer than ` +
       `${counted(Math.ceil(few))} training rows: ${listed(names)}. Add rows, or merge them with other classes`,
   };
+}
+
+/** Labels that all training rows have. */
+function constant({ train }: TextDataset): Finding[] {
+  if (train === undefined) return [];
+  const counts = labelCounts(train);
+  const total = train.texts.length;
+  const names = train.labelNames.filter((_, label) => counts[label] === total);
+  if (names.length === 0) return [];
+  return [
+    {
+      kind: 'constant-label',
+      splits: ['train'],
+      count: names.length,
+      total: train.labelNames.length,
+      examples: names.slice(0, 5),
+      text:
+        `all ${counted(total)} training rows have the label${names.length === 1 ? '' : 's'} ${listed(names.map(quoted))}: ` +
+        'there is nothing to learn about it; leave it out, or add rows without it',
+    },
+  ];
 }
 
 function imbalance({ train }: TextDataset, classes: readonly CountedClass[]): Finding | undefined {

@@ -8,6 +8,7 @@ export type FindingKind =
   | 'rare-class'
   | 'unmeasured-class'
   | 'imbalance'
+  | 'constant-label'
   | 'label-in-text'
   | 'text-missing'
   | 'conflicting-labels'

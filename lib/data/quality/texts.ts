@@ -1,8 +1,9 @@
+import { taskOf } from '../../tasks/index.js';
 import { PIECES, type Slices } from '../../time-slice.js';
 import { foldedKey, textKey } from '../same-texts.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from '../types.js';
 import { areWords } from './classes.js';
-import { counted, type Finding, quoted, SPLIT_WORDS } from './finding.js';
+import { counted, type Finding, listed, quoted, SPLIT_WORDS } from './finding.js';
 import { isMissingText } from './missing.js';
 
 /** A share of texts that hold their label's name is no accident. */
@@ -48,7 +49,13 @@ function* missingTexts(splits: readonly Split[]): Slices<Finding | undefined> {
 }
 
 function* labelsInTexts({ train }: TextDataset): Slices<Finding | undefined> {
-  if (train === undefined || train.labelNames.length < 3 || !areWords(train.labelNames)) return undefined;
+  if (
+    train === undefined ||
+    taskOf(train.task).labels !== 'class' ||
+    train.labelNames.length < 3 ||
+    !areWords(train.labelNames)
+  )
+    return undefined;
   const names = train.labelNames.map((name) => name.toLowerCase());
   const total = train.texts.length;
   let count = 0;
@@ -75,9 +82,9 @@ function* labelsInTexts({ train }: TextDataset): Slices<Finding | undefined> {
 class Copies {
   /** The text of each row, of all splits in turn: texts are counted from 0. */
   readonly #text: Int32Array;
-  /** Of each text: rows in all splits, its first label, the splits it is in (a bit each). */
+  /** Of each text: rows in all splits, the first of them in its split, the splits it is in (a bit each). */
   readonly #rows: Int32Array;
-  readonly #label: Int32Array;
+  readonly #first: Row[] = [];
   readonly #in: Uint8Array;
   readonly #conflicting = new Set<number>();
   #conflict: { example: string; labels: string[] } | undefined;
@@ -87,11 +94,11 @@ class Copies {
     const total = splits.reduce((sum, { texts }) => sum + texts.length, 0);
     this.#text = new Int32Array(total);
     this.#rows = new Int32Array(total);
-    this.#label = new Int32Array(total);
     this.#in = new Uint8Array(total);
   }
 
   *scan(): Slices<void> {
+    const differ = labelsDiffer(this.splits);
     const known = new Map<string, number>();
     let row = 0;
     for (const [i, split] of this.splits.entries()) {
@@ -100,17 +107,16 @@ class Copies {
       for (let own = 0; own < split.texts.length; own++, row++) {
         if (row % PIECES === 0) yield;
         const key = textKey(split, own);
-        const label = split.labels[own]!;
         let text = known.get(key);
         if (text === undefined) {
           text = known.size;
           known.set(key, text);
-          this.#label[text] = label;
-        } else if (this.#label[text] !== label) {
+          this.#first.push({ split, row: own });
+        } else if (differ(this.#first[text]!, { split, row: own })) {
           this.#conflicting.add(text);
           this.#conflict ??= {
             example: exampleOf(split, own),
-            labels: [this.#label[text]!, label].map((index) => split.labelNames[index]!),
+            labels: [this.#first[text]!, { split, row: own }].map(labelWords),
           };
         }
         this.#text[row] = text;
@@ -140,7 +146,7 @@ class Copies {
       text:
         `${counted(size)} ${size === 1 ? `${noun(this.splits)} has` : `${noun(this.splits)}s have`} different labels in ` +
         `different rows (${counted(count)} of ${counted(total)} rows), e.g. ${example} as ` +
-        `${labels.map(quoted).join(' and ')}: decide on one`,
+        `${labels.join(' and ')}: decide on one`,
     };
   }
 
@@ -240,6 +246,59 @@ class Copies {
       if (others !== undefined) bits.set(text, others | 1);
     }
     return (split, row) => (split === first ? 0 : bits.get(foldedKey(split, row))!);
+  }
+}
+
+interface Row {
+  readonly split: Split;
+  readonly row: number;
+}
+
+/**
+ * Whether two rows of one text contradict each other: other labels, or values that are further apart than half of the range
+ * that all values have. Ratings of several people differ, and their mean is what is learnt.
+ */
+function labelsDiffer(splits: readonly Split[]): (a: Row, b: Row) => boolean {
+  const [first] = splits;
+  const kind = first === undefined ? 'class' : taskOf(first.task).labels;
+  if (kind === 'class') return (a, b) => a.split.labels[a.row] !== b.split.labels[b.row];
+  const width = first!.labelNames.length;
+  const most = kind === 'classes' ? first!.labelNames.map(() => 0) : ranges(splits, width).map((range) => range / 2);
+  return (a, b) =>
+    most.some(
+      (distance, i) => Math.abs(a.split.labels[a.row * width + i]! - b.split.labels[b.row * width + i]!) > distance,
+    );
+}
+
+/** How far apart the least and the greatest of each value are. */
+function ranges(splits: readonly Split[], width: number): number[] {
+  return Array.from({ length: width }, (_, column) => {
+    let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (const { labels } of splits) {
+      for (let i = column; i < labels.length; i += width) {
+        least = Math.min(least, labels[i]!);
+        most = Math.max(most, labels[i]!);
+      }
+    }
+    return most - least;
+  });
+}
+
+/** A row's labels in a line. */
+function labelWords({ split: { task, labels, labelNames }, row }: Row): string {
+  const width = labelNames.length;
+  const own = () => Array.from(labels.subarray(row * width, (row + 1) * width));
+  switch (taskOf(task).labels) {
+    case 'class':
+      return quoted(labelNames[labels[row]!]!);
+    case 'classes': {
+      const names = labelNames.filter((_, i) => own()[i] === 1);
+      return names.length === 0 ? 'no label' : listed(names.map(quoted), ' + ');
+    }
+    case 'values':
+      return own()
+        .map((value) => String(Number(value.toPrecision(6))))
+        .join(', ');
   }
 }
 

@@ -1,4 +1,6 @@
 import { BertuneError } from '../../errors.js';
+import { METHOD_KINDS } from '../../methods.js';
+import { TASK_KINDS } from '../../tasks/index.js';
 import type { ComparisonRecord, LabelRecord, LogRecord, MethodRecord, MetricsRecord, RunRecord } from '../records.js';
 
 /** What a report is drawn from: a comparison, or a run by itself as a comparison of one. */
@@ -16,10 +18,12 @@ type Fields = Record<string, unknown>;
 const MOST_RUNS = 100;
 /** Settings, figures or facts of one kind: those that follow are left out. */
 const MOST_FIELDS = 100;
+/** Points of a chart of true and predicted values. */
+const MOST_PAIRS = 1000;
 /** The longest text, in characters: the rest is cut, as a title stands in many places. */
 const MOST_CHARACTERS = 500;
 
-const KINDS = ['none', 'full', 'linear', 'prefix', 'lora'] as const;
+const KINDS = ['none', ...METHOD_KINDS] as const;
 const STATUSES = ['done', 'stopped', 'failed'] as const;
 
 /**
@@ -92,6 +96,7 @@ function runRecord(run: Fields): RunRecord {
     name,
     title: text(run.title, name),
     method: { ...options, ...numbers({ rank, alpha }), kind: oneOf(kind, KINDS, 'none') } as MethodRecord,
+    task: oneOf(run.task, TASK_KINDS, 'single-label'),
     status: oneOf(run.status, STATUSES, 'done'),
     settings: few(fields(run.settings)),
     ...optional,
@@ -101,13 +106,28 @@ function runRecord(run: Fields): RunRecord {
 }
 
 function metricsRecord(test: Fields): MetricsRecord {
-  const { labels, confusion, ...values } = test;
+  const { task, labels, confusion, averages, columns, pairs, ...values } = test;
+  const named = (rows: unknown, empty: Fields) =>
+    list(rows)
+      .filter(isFields)
+      .map((row) => ({ ...empty, ...numbers(row), label: text(row.label) }));
+  const { micro, macro, weighted, samples } = fields(averages);
   return {
     ...(numbers({ ...values, examples: values.examples ?? 0 }) as unknown as MetricsRecord),
-    labels: list(labels)
-      .filter(isFields)
-      .map((row) => ({ support: 0, ...numbers(row), label: text(row.label) }) as unknown as LabelRecord),
-    confusion: list(confusion).map((row) => list(row).map((count) => (isNumber(count) ? count : 0))),
+    task: oneOf(task, TASK_KINDS, 'single-label'),
+    labels: named(labels, { support: 0 }) as unknown as LabelRecord[],
+    ...(Array.isArray(confusion) && {
+      confusion: confusion.map((row) => list(row).map((count) => (isNumber(count) ? count : 0))),
+    }),
+    ...([micro, macro, weighted, samples].every(isFields) && {
+      averages: Object.fromEntries(
+        Object.entries({ micro, macro, weighted, samples }).map(([name, row]) => [name, numbers(fields(row))]),
+      ) as unknown as NonNullable<MetricsRecord['averages']>,
+    }),
+    ...(Array.isArray(columns) && { columns: named(columns, {}) as unknown as NonNullable<MetricsRecord['columns']> }),
+    ...(Array.isArray(pairs) && {
+      pairs: named(pairs.slice(0, MOST_PAIRS), {}) as unknown as NonNullable<MetricsRecord['pairs']>,
+    }),
   };
 }
 

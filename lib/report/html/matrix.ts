@@ -17,8 +17,9 @@ const FLAT_CHARACTERS = 9;
  * table, so that it can be read out, searched and copied.
  */
 export function confusionMatrix(metrics: MetricsRecord, title: string): string {
-  const names = metrics.labels.map(({ label }) => label);
-  if (names.length === 0 || metrics.confusion.length === 0) return '';
+  const { labels = [], confusion = [] } = metrics;
+  const names = labels.map(({ label }) => label);
+  if (names.length === 0 || confusion.length === 0) return '';
   if (names.length > MATRIX_LABELS) return mistakes(metrics, title);
   const dense = isDense(metrics);
   const tall = dense || names.some((name) => name.length > FLAT_CHARACTERS);
@@ -31,7 +32,7 @@ export function confusionMatrix(metrics: MetricsRecord, title: string): string {
   const head = `<tr><th scope="col">true \\ predicted</th>${names.map(column).join('')}</tr>`;
   const rows = names.map((name, index) => {
     const shown = escapeHtml(name);
-    const cells = matrixCells(metrics.confusion[index] ?? [], index, names.length);
+    const cells = matrixCells(confusion[index] ?? [], index, names.length);
     return `<tr><th scope="row" title="${shown}"><span>${shown}</span></th>${cells}</tr>`;
   });
   const table = `<table class="matrix${dense ? ' dense' : ''}"><thead>${head}</thead><tbody>${rows.join('\n')}</tbody></table>`;
@@ -39,7 +40,7 @@ export function confusionMatrix(metrics: MetricsRecord, title: string): string {
 }
 
 /** Whether a matrix has so many labels that it takes a page of its own. */
-export function isDense({ labels }: MetricsRecord): boolean {
+export function isDense({ labels = [] }: MetricsRecord): boolean {
   return labels.length > DENSE_LABELS && labels.length <= MATRIX_LABELS;
 }
 
@@ -67,7 +68,7 @@ export function shadeStyles(): string {
   ).join('');
 }
 
-function mistakes({ labels, confusion }: MetricsRecord, title: string): string {
+function mistakes({ labels = [], confusion = [] }: MetricsRecord, title: string): string {
   let kinds = 0;
   const commonest: { truth: number; predicted: number; count: number; sum: number }[] = [];
   confusion.forEach((row, truth) => {

@@ -10,7 +10,7 @@ import { dataSection } from './sections/data.js';
 import { referenceSection } from './sections/reference.js';
 import { runDetails } from './sections/run.js';
 import { settingsSection } from './sections/settings.js';
-import { rankSection, sizeSection } from './sections/size.js';
+import { rankSection, sizeSection, sizeTitle } from './sections/size.js';
 import { styles } from './styles.js';
 import { pairsTable } from './table.js';
 import { verdict } from './verdict.js';
@@ -33,7 +33,7 @@ export function renderReport(results: unknown): string {
     { id: 'comparison', title: 'Comparison', content: comparisonSection(runs) },
     { id: 'reference', title: 'Beside the notebook', content: referenceSection(input) },
     { id: 'curves', title: 'Training', content: curvesSection(runs) },
-    { id: 'size', title: 'Accuracy by size', content: sizeSection(runs) },
+    { id: 'size', title: sizeTitle(runs), content: sizeSection(runs) },
     { id: 'costs', title: 'Time and memory', content: costsSection(runs) },
     { id: 'ranks', title: 'LoRA by rank', content: rankSection(runs) },
     {

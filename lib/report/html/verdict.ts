@@ -1,56 +1,72 @@
+import { higherIsBetter, type MetricName, taskOf } from '../../tasks/index.js';
 import { formatCount, formatMetric, formatSeconds } from '../format.js';
-import { measuredOn } from '../measured.js';
-import type { RunRecord } from '../records.js';
+import { headlineOf, measuredOn, taskOfRuns } from '../measured.js';
+import type { MetricsRecord, RunRecord } from '../records.js';
 
-/** How far below the best accuracy counts as near it. */
+/** How far from the best counts as near it: of a share; of an error, as a share of it. */
 const NEAR = 0.02;
+const NEAR_ERROR = 0.1;
 
 type Measured = RunRecord & { readonly test: NonNullable<RunRecord['test']> };
 
+/** What metrics are called in a sentence, and what a run is that is best by one. */
+const WORDS: Readonly<Partial<Record<MetricName, { a: string; best: string }>>> = {
+  accuracy: { a: 'an accuracy', best: 'is the most accurate' },
+  f1_macro: { a: 'a macro F1', best: 'has the highest macro F1' },
+  f1_micro: { a: 'a micro F1', best: 'has the highest micro F1' },
+  mse: { a: 'a mean squared error', best: 'has the lowest mean squared error' },
+  pearson: { a: "a Pearson's correlation", best: "has the highest Pearson's correlation" },
+};
+
 /** Which method to take, in words: the best, the smallest near it, the fastest. */
 export function verdict(runs: readonly RunRecord[]): string {
-  const measured = runs.filter((run): run is Measured => Number.isFinite(run.test?.accuracy));
+  const [main] = taskOfRuns(runs).headline;
+  const value = (run: Measured) => run.test[main] ?? Number.NaN;
+  const shown = (run: Measured) => formatMetric(value(run));
+  const measured = runs.filter((run): run is Measured => Number.isFinite(run.test?.[main]));
   const trained = measured.filter(({ method }) => method.kind !== 'none');
   const [only] = trained;
   if (only === undefined) {
     const [before] = measured;
     return before === undefined
       ? withoutTest(runs)
-      : `Only the model before fine-tuning was measured: accuracy ${formatMetric(before.test.accuracy)}.`;
+      : `Only the model before fine-tuning was measured: ${headlineOf(before.task, before.test)[0]}.`;
   }
-  const accuracy = (run: Measured) => formatMetric(run.test.accuracy);
-  if (trained.length === 1) {
-    return `${only.title} reaches an accuracy of ${accuracy(only)} and a macro F1 of ${formatMetric(only.test.f1_macro)}.`;
-  }
-  const best = trained.reduce((a, b) => (b.test.accuracy > a.test.accuracy ? b : a));
-  const parts = [`${best.title} is the most accurate (${accuracy(best)})`];
-  const near = trained.filter(({ test, parameters }) => parameters && test.accuracy >= best.test.accuracy - NEAR);
+  if (trained.length === 1) return `${only.title} reaches ${reached(only.task, only.test)}.`;
+  const sign = higherIsBetter(main) ? 1 : -1;
+  const best = trained.reduce((a, b) => (sign * value(b) > sign * value(a) ? b : a));
+  const parts = [`${best.title} ${WORDS[main]!.best} (${shown(best)})`];
+  const room = sign > 0 ? NEAR : NEAR_ERROR * value(best);
+  const within = sign > 0 ? String(NEAR) : `${100 * NEAR_ERROR} %`;
+  const near = trained.filter((run) => run.parameters && sign * value(run) >= sign * value(best) - room);
   const [smallest] = near.sort((a, b) => a.parameters!.trainable - b.parameters!.trainable);
   if (smallest !== undefined) {
     const size = `${formatCount(smallest.parameters!.trainable)} trainable parameters`;
     parts.push(
       smallest === best
-        ? `no smaller one comes within ${NEAR} of it`
-        : `${smallest.title} is the smallest within ${NEAR} of it (${accuracy(smallest)} with ${size})`,
+        ? `no smaller one comes within ${within} of it`
+        : `${smallest.title} is the smallest within ${within} of it (${shown(smallest)} with ${size})`,
     );
   }
   const timed = trained.filter(({ train_runtime }) => Number.isFinite(train_runtime));
   const [fastest] = timed.sort((a, b) => a.train_runtime! - b.train_runtime!);
   if (fastest !== undefined) {
     parts.push(
-      `${fastest.title} is the fastest to train (${formatSeconds(fastest.train_runtime)} s, ${accuracy(fastest)})`,
+      `${fastest.title} is the fastest to train (${formatSeconds(fastest.train_runtime)} s, ${shown(fastest)})`,
     );
   }
   return `${parts.join('; ')}.`;
+}
+
+/** `an accuracy of 0.9300 and a macro F1 of 0.8900` */
+function reached(task: RunRecord['task'], metrics: MetricsRecord): string {
+  const { headline } = taskOf(task ?? 'single-label');
+  return headline.map((name) => `${WORDS[name]!.a} of ${formatMetric(metrics[name])}`).join(' and ');
 }
 
 /** What is known without a test split. */
 function withoutTest([run, ...others]: readonly RunRecord[]): string {
   const measured = run && others.length === 0 ? measuredOn(run) : undefined;
   if (run === undefined || measured === undefined) return 'No run came to a result on the test split.';
-  const { accuracy, f1_macro } = measured.metrics;
-  return (
-    `${run.title} reaches an accuracy of ${formatMetric(accuracy)} and a macro F1 of ${formatMetric(f1_macro)} on the ` +
-    'validation split; there is no test split.'
-  );
+  return `${run.title} reaches ${reached(run.task, measured.metrics)} on the validation split; there is no test split.`;
 }

@@ -1,4 +1,5 @@
 import { expectPath, invalidOption } from '../../options.js';
+import { BEST_METRICS } from '../../tasks/index.js';
 import { Trainer } from '../../trainer.js';
 import type { EvaluateRow, LogRow } from '../../training/events.js';
 import type { Scalar } from './event.js';
@@ -39,16 +40,11 @@ export async function tensorBoard(trainer: Trainer, directory: string): Promise<
 }
 
 function evaluationScalars(row: EvaluateRow): Scalar[] {
-  const { eval_loss, eval_accuracy, eval_precision, eval_recall, eval_f1_macro, eval_f1_micro, eval_f1_weighted } = row;
-  return scalars('eval/', {
-    loss: eval_loss,
-    accuracy: eval_accuracy,
-    precision: eval_precision,
-    recall: eval_recall,
-    f1_macro: eval_f1_macro,
-    f1_micro: eval_f1_micro,
-    f1_weighted: eval_f1_weighted,
+  const values = BEST_METRICS.flatMap((name): [string, number][] => {
+    const value = row[`eval_${name}`];
+    return value === undefined || value === null ? [] : [[name, value]];
   });
+  return scalars('eval/', Object.fromEntries(values));
 }
 
 function scalars(prefix: string, values: Readonly<Record<string, number>>): Scalar[] {

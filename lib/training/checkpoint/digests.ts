@@ -11,7 +11,10 @@ import type { EncodedTexts } from '../../tokenizer.js';
 const BLOCK = 2 ** 20;
 
 /** Of examples as the model sees them: token ids, where each text begins, token types, labels. */
-export async function dataDigest({ ids, offsets, typeIds }: EncodedTexts, labels: Int32Array): Promise<string> {
+export async function dataDigest(
+  { ids, offsets, typeIds }: EncodedTexts,
+  labels: Int32Array | Float32Array,
+): Promise<string> {
   const hash = createHash('sha256');
   for (const array of [ids, offsets, typeIds, labels]) {
     hash.update(`${array?.length ?? 0};`);

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
+import type { TextClassifier } from '../../classifier.js';
 import type { DirectoryLock } from '../../files/lock.js';
 import type { MethodPlan } from '../../methods.js';
-import type { Model } from '../../model/model.js';
 import type { NativeSession } from '../../native.js';
 import { loadNative } from '../../native.js';
 import type { EncodedTexts } from '../../tokenizer.js';
@@ -20,12 +20,12 @@ import { CheckpointSaver } from './saver.js';
 /** Examples as the model sees them. */
 interface Examples {
   encoded: EncodedTexts;
-  labels: Int32Array;
+  labels: Int32Array | Float32Array;
 }
 
 /** A run that is about to begin, or to go on. */
 export interface PlacedRun {
-  model: Model;
+  model: TextClassifier;
   native: NativeSession;
   methodPlan: MethodPlan;
   /** Before what was open was filled in. */
@@ -97,14 +97,14 @@ async function identityOf({
     settings: deciding,
     total_steps: plan.totalSteps,
     labels: model.labels,
-    precision: model.device.precision,
+    precision: model.precision,
     frozen: await frozenDigest(native, methodPlan),
     train: await dataDigest(train.encoded, train.labels),
     validation: validation && (await dataDigest(validation.encoded, validation.labels)),
   };
 }
 
-function machineOf({ device }: Model): RunMachine {
+function machineOf({ where }: TextClassifier): RunMachine {
   const { library, version, kernel } = loadNative().blas();
-  return { device: device.device, threads: device.threads, blas: `${library} ${version} (${kernel})` };
+  return { device: where.device, threads: where.threads, blas: `${library} ${version} (${kernel})` };
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import type { MethodPlan } from '../../methods.js';
+import { type MethodPlan, trainedNames } from '../../methods.js';
 import type { Values } from '../../model/session.js';
 import type { NativeDtype, NativePrecision, NativeSession } from '../../native.js';
 import type { BestModel } from '../best-model.js';
@@ -74,9 +74,9 @@ export async function resumeRun(
   };
 }
 
-async function currentParameters(native: NativeSession, { trainable }: MethodPlan): Promise<Map<string, Values>> {
+async function currentParameters(native: NativeSession, plan: MethodPlan): Promise<Map<string, Values>> {
   const values = new Map<string, Values>();
-  for (const name of trainable) values.set(name, await native.read(name, 'value'));
+  for (const name of trainedNames(plan)) values.set(name, await native.read(name, 'value'));
   return values;
 }
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
+import type { TextClassifier } from '../../classifier.js';
 import type { DirectoryLock } from '../../files/lock.js';
 import { writeJson } from '../../files/output.js';
 import type { MethodPlan } from '../../methods.js';
-import type { Model } from '../../model/model.js';
 import { writeModel } from '../../model/save.js';
 import type { NativeSession } from '../../native.js';
 import type { BestModel } from '../best-model.js';
@@ -20,7 +20,7 @@ export interface SaverParts {
   output: string;
   /** Of that directory. */
   lock: DirectoryLock;
-  model: Model;
+  model: TextClassifier;
   native: NativeSession;
   methodPlan: MethodPlan;
   plan: RunPlan;
@@ -85,7 +85,7 @@ export class CheckpointSaver {
     const state = isBest ? { ...run.state, best_model_checkpoint: join(output, checkpointName(step)) } : run.state;
     const directory = await writeCheckpointDirectory(output, step, async (temporary) => {
       await writeModel(model, temporary, { as: join(output, checkpointName(step)) });
-      await writeOptimizer(temporary, native, methodPlan, model.device.precision);
+      await writeOptimizer(temporary, native, methodPlan, model.precision);
       if (best?.keeps && best.best && best.best.step !== step) await writeBest(temporary, best.parameters, methodPlan);
       await writeJson(join(temporary, 'scheduler.json'), this.#scheduler(step));
       await writeJson(join(temporary, 'rng.json'), this.#randomNumbers(position));

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { modelOf, TextClassifier } from '../../../lib/classifier.js';
+import { TextClassifier } from '../../../lib/classifier.js';
 import { BertuneError } from '../../../lib/errors.js';
 import { PredictionService } from '../../../lib/serving/service.js';
 import { useTemporaryDirectory } from '../../lib/files.js';
@@ -38,10 +38,9 @@ describe('faults: calls of a PredictionService', function () {
     const seed = scaled(1, 3);
     const random = randomNumbers(seed);
     const right = await classifier.predict(TEXTS);
-    const model = modelOf(classifier);
-    const forward = model.forward.bind(model);
+    const forward = classifier.forward.bind(classifier);
     let batches = 0;
-    model.forward = (...args) => {
+    classifier.forward = (...args) => {
       batches += 1;
       return batches % 7 === 0 ? Promise.reject(new BertuneError('OUT_OF_MEMORY', 'no memory')) : forward(...args);
     };
@@ -78,7 +77,7 @@ describe('faults: calls of a PredictionService', function () {
       expect(tally[word], word).to.be.greaterThan(0);
     }
     expect(Object.values(tally).reduce((a, b) => a + b)).to.equal(count);
-    model.forward = forward;
+    classifier.forward = forward;
     expect(await service.predict(TEXTS)).to.have.length(TEXTS.length);
     note('service: calls that were stopped, timed out, refused, failed or answered', count);
   });

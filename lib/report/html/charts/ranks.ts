@@ -4,19 +4,23 @@ import { placeLabels } from './labels.js';
 
 const MARGIN = { top: 22, bottom: 38, left: 52, right: 78 } as const;
 
-/** How good the LoRA run of a rank is. */
+/** How good the LoRA run of a rank is, by two metrics. */
 export interface RankPoint {
   readonly rank: number;
-  readonly accuracy: number;
-  readonly f1: number;
+  readonly first: number;
+  readonly second: number;
 }
 
-/** Accuracy and macro F1 over the rank, which doubles from tick to tick. */
-export function rankChart(described: Described, points: readonly RankPoint[]): string {
+/**
+ * Two metrics over the rank, which doubles from tick to tick.
+ *
+ * @param names of the metrics
+ */
+export function rankChart(described: Described, points: readonly RankPoint[], names: readonly string[]): string {
   const ranks = [...new Set(points.map(({ rank }) => rank))];
   const curves = [
-    { name: 'accuracy', key: 'accuracy', color: 'var(--first)', symbol: 'circle' },
-    { name: 'F1 macro', key: 'f1', color: 'var(--second)', symbol: 'square' },
+    { name: names[0]!, key: 'first', color: 'var(--first)', symbol: 'circle' },
+    { name: names[1]!, key: 'second', color: 'var(--second)', symbol: 'square' },
   ] as const;
   const chart = canvas(described, {
     marginTop: MARGIN.top,
@@ -33,7 +37,7 @@ export function rankChart(described: Described, points: readonly RankPoint[]): s
       labelAnchor: 'center',
       labelArrow: 'none',
     },
-    y: { label: null, domain: padded(points.flatMap(({ accuracy, f1 }) => [accuracy, f1])), ticks: 5, grid: true },
+    y: { label: null, domain: padded(points.flatMap(({ first, second }) => [first, second])), ticks: 5, grid: true },
     marks: curves.flatMap(({ key, color, symbol }) => [
       Plot.line(points, { x: 'rank', y: key, stroke: color, strokeWidth: 2 }),
       Plot.dot(points, { x: 'rank', y: key, fill: color, symbol, r: 4 }),

@@ -1,11 +1,12 @@
 import { epochTable } from '../../epochs.js';
-import { formatCount, formatMetric, formatShare } from '../../format.js';
-import { measuredOn } from '../../measured.js';
+import { formatCount, formatShare } from '../../format.js';
+import { headlineOf, measuredOn } from '../../measured.js';
 import { labelTable } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
 import { failure } from '../../sections.js';
 import { lineChart } from '../charts/line.js';
 import { logPoints, markOf } from '../charts/series.js';
+import { valueCharts } from '../charts/values.js';
 import { escapeHtml } from '../escape.js';
 import { figure, figures, paragraphs, swatch } from '../figure.js';
 import { confusionMatrix, isDense } from '../matrix.js';
@@ -23,8 +24,7 @@ function outcome(run: RunRecord): string {
   const measured = measuredOn(run);
   if (measured !== undefined) {
     const { split, metrics } = measured;
-    const accuracy = `${split === 'validation' ? 'validation ' : ''}accuracy ${formatMetric(metrics.accuracy)}`;
-    return `${accuracy}, F1 macro ${formatMetric(metrics.f1_macro)}`;
+    return `${split === 'validation' ? 'validation ' : ''}${headlineOf(metrics.task, metrics).join(', ')}`;
   }
   return error === undefined ? status : `${status} [${error.code}]`;
 }
@@ -69,10 +69,14 @@ function trainingOf(run: RunRecord, index: number): string {
 function testOf(run: RunRecord): string {
   const { title } = run;
   const measured = measuredOn(run);
-  if (measured === undefined || measured.metrics.labels.length === 0) return '';
+  if (measured === undefined) return '';
   const { split, metrics } = measured;
-  const heading = split === 'test' ? 'By label' : 'By label, on the validation split';
-  const labels = `<div><h3>${heading}</h3>${htmlTable(labelTable(metrics), `Labels of ${title}`)}</div>`;
+  const table = labelTable(metrics);
+  const isRegression = metrics.task === 'regression';
+  if ((isRegression ? metrics.columns : metrics.labels)?.length === undefined || table.rows.length === 0) return '';
+  const heading = `By ${isRegression ? 'value' : 'label'}${split === 'test' ? '' : ', on the validation split'}`;
+  const labels = `<div><h3>${heading}</h3>${htmlTable(table, `${isRegression ? 'Values' : 'Labels'} of ${title}`)}</div>`;
+  if (isRegression) return labels + figures(valueCharts(metrics, title));
   const matrix = confusionMatrix(metrics, title);
   if (matrix === '') return labels;
   const note = paragraphs(['Rows are the true labels; counts, with their share of the row.']);

@@ -1,4 +1,6 @@
+import { higherIsBetter, type MetricName } from '../../../tasks/index.js';
 import { loraTable } from '../../comparison.js';
+import { taskOfRuns } from '../../measured.js';
 import type { RunRecord } from '../../records.js';
 import { rankChart } from '../charts/ranks.js';
 import { scatterChart } from '../charts/scatter.js';
@@ -6,17 +8,25 @@ import { markOf } from '../charts/series.js';
 import { figure, figures, legendUnlessNamed } from '../figure.js';
 import { htmlTable } from '../table.js';
 
-const METRICS = [
-  { key: 'accuracy', title: 'Test accuracy' },
-  { key: 'f1_macro', title: 'Test F1 macro' },
-] as const;
+/** The metrics that sum the task up. */
+function metricsOf(runs: readonly RunRecord[]): { key: MetricName; title: string }[] {
+  const { headline, metrics } = taskOfRuns(runs);
+  return headline.map((key) => ({ key, title: `Test ${metrics.find(({ name }) => name === key)!.title}` }));
+}
+
+/** The heading of `sizeSection`: `Accuracy by size`. */
+export function sizeTitle(runs: readonly RunRecord[]): string {
+  const { headline, metrics } = taskOfRuns(runs);
+  const { title } = metrics.find(({ name }) => name === headline[0])!;
+  return `${title[0]!.toUpperCase()}${title.slice(1)} by size`;
+}
 
 /** How good a run is by how much it trains. Empty where there are not two to compare. */
 export function sizeSection(runs: readonly RunRecord[]): string {
   const before = runs.find(({ method }) => method.kind === 'none');
-  const charts = METRICS.flatMap(({ key, title }) => {
+  const charts = metricsOf(runs).flatMap(({ key, title }) => {
     const points = runs.flatMap((run, index) => {
-      const [x = 0, y = Number.NaN] = [run.parameters?.trainable, run.test?.[key]];
+      const [x, y] = [run.parameters?.trainable ?? 0, run.test?.[key] ?? Number.NaN];
       return x >= 1 && Number.isFinite(x) && Number.isFinite(y) ? [{ ...markOf(run, index), x, y }] : [];
     });
     if (points.length < 2) return [];
@@ -38,18 +48,22 @@ export function sizeSection(runs: readonly RunRecord[]): string {
 export function rankSection(runs: readonly RunRecord[]): string {
   const table = loraTable(runs);
   if (table.rows.length < 2) return '';
+  const { headline, metrics } = taskOfRuns(runs);
+  // One axis holds them where both are shares.
+  const isDrawn = headline.every(higherIsBetter);
   const points = runs
     .flatMap(({ method, test }) => {
-      const [rank, accuracy, f1] = [Number(method.rank), test?.accuracy, test?.f1_macro];
-      const usable = method.kind === 'lora' && rank >= 1 && Number.isFinite(accuracy) && Number.isFinite(f1);
-      return usable ? [{ rank, accuracy: accuracy!, f1: f1! }] : [];
+      const [rank, first, second] = [Number(method.rank), test?.[headline[0]], test?.[headline[1]]];
+      const usable = method.kind === 'lora' && rank >= 1 && Number.isFinite(first) && Number.isFinite(second);
+      return usable ? [{ rank, first: first!, second: second! }] : [];
     })
     .sort((a, b) => a.rank - b.rank);
+  const titles = headline.map((name) => metrics.find((metric) => metric.name === name)!.title);
   const title = 'Test metrics by LoRA rank';
-  const description = points.map(({ rank, accuracy }) => `rank ${rank}: accuracy ${accuracy.toFixed(4)}`).join(', ');
+  const description = points.map(({ rank, first }) => `rank ${rank}: ${titles[0]} ${first.toFixed(4)}`).join(', ');
   const chart =
-    new Set(points.map(({ rank }) => rank)).size < 2
+    !isDrawn || new Set(points.map(({ rank }) => rank)).size < 2
       ? []
-      : [figure(title, '', rankChart({ title, description }, points))];
+      : [figure(title, '', rankChart({ title, description }, points, titles))];
   return htmlTable(table, 'LoRA by rank') + figures(chart);
 }

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatLora } from '../../../../lib/adapter/lora.js';
 import { formatPrefix } from '../../../../lib/adapter/prefix.js';
-import { checkAdapter, readAdapter } from '../../../../lib/adapter.js';
+import { fitAdapter, readAdapter } from '../../../../lib/adapter.js';
 import { parseConfig } from '../../../../lib/checkpoint/config.js';
 import { BertuneError } from '../../../../lib/errors.js';
 import { damage } from '../bytes.js';
@@ -100,7 +100,7 @@ export const format: Format = {
     const classes = adapter.tensors.get('classifier.weight')?.shape[0];
     if (adapter.labels && classes !== undefined) sound(adapter.labels.length === classes, 'labels are not one a class');
     try {
-      checkAdapter(adapter, BASE);
+      fitAdapter(adapter, BASE);
     } catch (error) {
       if (!(error instanceof BertuneError)) throw error;
     }

@@ -1,5 +1,6 @@
-import { type BertConfig, configToJson, parseConfig, readConfig } from '../../../../lib/checkpoint/config.js';
-import { expectedTensors } from '../../../../lib/checkpoint.js';
+import type { ModelConfig } from '../../../../lib/architectures/index.js';
+import { configToJson, parseConfig, readConfig } from '../../../../lib/checkpoint/config.js';
+import { expectedTensors } from '../../../lib/shapes.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, sound } from '../format.js';
 import { JsonDocument } from '../json.js';
@@ -54,7 +55,7 @@ export const format: Format = {
     if (labels) sound(new Set(labels).size === labels.length && labels.length > 0, 'labels are not distinct');
     sound(expectedTensors(config).size > 0, 'no tensors');
     const again = configToJson(config, labels?.every(Boolean) ? labels : ['a', 'b'], 'classifier', 'float32');
-    const sizesOf = ({ raw: _, labels: __, labelNotes: ___, problemType: ____, ...sizes }: BertConfig) => sizes;
+    const sizesOf = ({ raw: _, labels: __, labelNotes: ___, problemType: ____, ...sizes }: ModelConfig) => sizes;
     const [sizes, before] = [sizesOf(parseConfig(again)), sizesOf(config)];
     sound(JSON.stringify(sizes) === JSON.stringify(before), 'it is another when written and read again');
   },

@@ -1,10 +1,7 @@
-/* Which kinds of models are read, and what to take in place of the others. New ones are added here. */
+/* What to take in place of a model that is not read. */
 
-/** The model_type of config.json of every kind that is read. */
-export const SUPPORTED_TYPES: readonly string[] = ['bert'];
-
-const ENGLISH = 'for English take google-bert/bert-base-uncased, or the built-in bert-mini';
-const MULTILINGUAL = 'for many languages take google-bert/bert-base-multilingual-cased';
+const ENGLISH = 'for English take google-bert/bert-base-uncased or FacebookAI/roberta-base, or the built-in bert-mini';
+const MULTILINGUAL = 'for many languages take FacebookAI/xlm-roberta-base';
 const GENERATIVE = `it writes text; to classify, ${ENGLISH}`;
 
 /** What serves the same purpose, by model_type. */
@@ -12,11 +9,8 @@ const ALTERNATIVES: Readonly<Record<string, string>> = {
   albert: ENGLISH,
   bart: ENGLISH,
   big_bird: ENGLISH,
-  camembert: MULTILINGUAL,
   deberta: ENGLISH,
   'deberta-v2': ENGLISH,
-  distilbert: ENGLISH,
-  electra: ENGLISH,
   flaubert: MULTILINGUAL,
   gemma: GENERATIVE,
   gpt2: GENERATIVE,
@@ -28,10 +22,8 @@ const ALTERNATIVES: Readonly<Record<string, string>> = {
   mpnet: ENGLISH,
   qwen2: GENERATIVE,
   qwen3: GENERATIVE,
-  roberta: ENGLISH,
   t5: GENERATIVE,
   xlm: MULTILINGUAL,
-  'xlm-roberta': MULTILINGUAL,
   'xlm-roberta-xl': MULTILINGUAL,
   xlnet: ENGLISH,
 };

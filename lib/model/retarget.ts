@@ -1,0 +1,124 @@
+import { moduleOf } from '../architectures/table.js';
+import type { TextClassifier } from '../classifier.js';
+import { BertuneError } from '../errors.js';
+import {
+  type LoraPlan,
+  type Method,
+  type MethodKind,
+  type MethodPlan,
+  methodPlan,
+  type PrefixPlan,
+} from '../methods.js';
+import { option } from '../option-names.js';
+import { PROMPT_EMBEDDINGS } from './names.js';
+import type { Session } from './session.js';
+
+/**
+ * What a method would make of a model. Parameters it has already keep their values.
+ *
+ * @throws BertuneError INVALID_OPTION where it carries an adapter of another kind or shape, or a merged one; DISPOSED
+ */
+export function planFor(model: TextClassifier, method: Method): MethodPlan {
+  if (model.merged) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      'Expected a model whose adapter is not merged; call unmerge() to train it',
+    );
+  }
+  const current = model.session.plan;
+  const next = methodPlan(method, model.config, model.labels.length, current.head);
+  expectContinuation(current, next, method.kind);
+  return next;
+}
+
+/**
+ * Gives a model a session that trains by `plan`. Parameters that the model has keep their values; new ones are
+ * initialised. On failure the model stays as it was.
+ *
+ * @param seed of the new parameters
+ * @param pairs whether it trains on pairs of texts
+ * @throws BertuneError OUT_OF_MEMORY, DISPOSED
+ */
+export function retarget(
+  model: TextClassifier,
+  method: Method,
+  plan: MethodPlan,
+  seed: number,
+  pairs: boolean,
+): Promise<Session> {
+  const fill = async (next: Session, old: Session) => {
+    const shapes = new Map(old.plan.parameters.map(({ name, shape }) => [name, shape.join()]));
+    const flattened = old.plan.prefix?.projection && plan.prefix && !plan.prefix.projection;
+    for (const row of plan.parameters) {
+      const { name, shape } = row;
+      if (flattened && name === PROMPT_EMBEDDINGS) {
+        await next.write(name, await old.use((native) => native.promptEmbeddings()));
+      } else if (shapes.get(name) === shape.join()) {
+        await next.write(name, await old.read(name));
+      } else {
+        await next.initialize(row, seed);
+      }
+    }
+  };
+  return model.exchange(plan, fill, { method, pairs });
+}
+
+/**
+ * An adapter can be trained on, but not turned into another method or another shape.
+ *
+ * @param current what the model carries
+ * @param next what it is to be trained as
+ * @throws BertuneError INVALID_OPTION
+ */
+function expectContinuation(current: MethodPlan, next: MethodPlan, kind: MethodKind): void {
+  const carried = current.lora ? 'lora' : current.prefix ? 'prefix' : undefined;
+  if (carried === undefined) return;
+  if (kind !== carried) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `The model carries a ${carried} adapter, which goes on with ${option('method', carried)} alone, not ${kind}; ` +
+        'for another method, load the model under it',
+    );
+  }
+  const expected = [
+    ...(current.lora && next.lora ? loraDifferences(current.lora, next.lora) : []),
+    ...(current.prefix && next.prefix ? prefixDifferences(current.prefix, next.prefix) : []),
+  ];
+  if (expected.length === 0) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `Expected ${expected.join(' and ')}, as in the adapter that the model carries; for another, load the model under it`,
+  );
+}
+
+function loraDifferences(current: LoraPlan, next: LoraPlan): string[] {
+  const modules = ({ updates }: LoraPlan) =>
+    updates
+      .map(({ weight }) => moduleOf(weight))
+      .sort()
+      .join(', ');
+  const ranks = ({ updates }: LoraPlan) => {
+    const all = new Set(updates.map(({ rank }) => rank));
+    return all.size === 1
+      ? [...all].join()
+      : updates.map(({ weight, rank }) => `${rank} on ${moduleOf(weight)}`).join(', ');
+  };
+  return [
+    ...(ranks(next) === ranks(current) ? [] : [`${option('rank')} ${ranks(current)} but received ${ranks(next)}`]),
+    ...(next.bias === current.bias ? [] : [`${option('bias', current.bias)} but received ${next.bias}`]),
+    ...(modules(next) === modules(current)
+      ? []
+      : [`${option('targets')} ${modules(current)} but received ${modules(next)}`]),
+  ];
+}
+
+function prefixDifferences(current: PrefixPlan, next: PrefixPlan): string[] {
+  const { virtualTokens, projection } = current;
+  return [
+    ...(next.virtualTokens === virtualTokens
+      ? []
+      : [`${virtualTokens} virtual tokens but received ${next.virtualTokens}`]),
+    // Adapters hold what the network made, not the network.
+    ...(next.projection && !projection ? [option('projection', false)] : []),
+  ];
+}

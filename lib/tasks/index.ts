@@ -1,0 +1,28 @@
+import { multiLabel } from './multi-label.js';
+import { regression } from './regression.js';
+import { singleLabel } from './single-label.js';
+import type { Task } from './task.js';
+
+export { BEST_METRICS, type BestMetric, higherIsBetter, type Metric, type MetricName } from './metrics.js';
+export type { LabelKind, LossOptions, Measurement, Numbers, Task } from './task.js';
+
+/** Every task, a file each. */
+const ALL = [singleLabel, multiLabel, regression] as const;
+
+/** The name of a task in options. */
+export type TaskKind = (typeof ALL)[number]['kind'];
+/** The name of a task in config.json. */
+export type ProblemType = (typeof ALL)[number]['problemType'];
+
+/** The names of the tasks, in the order in which messages list them. */
+export const TASK_KINDS: readonly TaskKind[] = ALL.map(({ kind }) => kind);
+
+/** The task of a name. */
+export function taskOf(kind: TaskKind): Task {
+  return ALL.find((task) => task.kind === kind)!;
+}
+
+/** The task of a config.json's problem_type; undefined for a name that is none. */
+export function taskOfProblemType(problemType: string): TaskKind | undefined {
+  return ALL.find((task) => task.problemType === problemType)?.kind;
+}

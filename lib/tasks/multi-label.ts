@@ -1,0 +1,43 @@
+import { multiLabelMetrics } from '../metrics/multi-label.js';
+import { binaryCrossEntropy, sigmoid } from '../metrics.js';
+import { MULTI_LABEL_METRICS } from './metrics.js';
+import { singleLabel } from './single-label.js';
+import type { Task } from './task.js';
+
+/** Any number of labels, or none: each is a question of its own. */
+export const multiLabel = {
+  kind: 'multi-label',
+  title: 'multi-label classification',
+  problemType: 'multi_label_classification',
+  labels: 'classes',
+  loss: 'binary_cross_entropy',
+  activation: 'sigmoid',
+  metrics: MULTI_LABEL_METRICS,
+  headline: ['f1_micro', 'f1_macro'],
+  // As transformers' run_classification.py has it.
+  bestMetric: 'f1_micro',
+  lossOptions: ['classWeights', 'positiveWeights'],
+  sumLoss(logits, labels, classes, weights) {
+    return { total: labels.length * binaryCrossEntropy(logits, labels, classes, weights), weight: labels.length };
+  },
+  decide: (logits, classes, thresholds) =>
+    Int32Array.from(sigmoid(logits), (score, i) => Number(score > thresholds[i % classes]!)),
+  measure(labels, predictions, names) {
+    const metrics = multiLabelMetrics(labels, predictions, names);
+    const { accuracy, macro, micro, weighted, samples } = metrics;
+    const scores = {
+      ...{ accuracy, precision: macro.precision, recall: macro.recall },
+      ...{ f1_macro: macro.f1, f1_micro: micro.f1, f1_weighted: weighted.f1, f1_samples: samples.f1 },
+    };
+    return { scores, metrics, notes: [] };
+  },
+  predict(logits, labels, thresholds) {
+    // Of one label there is a score, whatever the task is called.
+    if (labels.length === 1) return singleLabel.predict(logits, labels);
+    const scores = sigmoid(logits);
+    return {
+      labels: labels.filter((_, c) => scores[c]! > thresholds[c]!),
+      scores: Object.fromEntries(labels.map((label, c) => [label, scores[c]!])),
+    };
+  },
+} as const satisfies Task;

@@ -1,0 +1,32 @@
+import { regressionMetrics } from '../metrics/regression.js';
+import { meanSquaredError } from '../metrics.js';
+import { REGRESSION_METRICS } from './metrics.js';
+import type { Task } from './task.js';
+
+/** A number, or several. */
+export const regression = {
+  kind: 'regression',
+  title: 'regression',
+  problemType: 'regression',
+  labels: 'values',
+  loss: 'mean_squared_error',
+  activation: 'identity',
+  metrics: REGRESSION_METRICS,
+  headline: ['mse', 'pearson'],
+  // As transformers' run_classification.py has it.
+  bestMetric: 'mse',
+  lossOptions: [],
+  sumLoss(logits, labels) {
+    return { total: labels.length * meanSquaredError(logits, labels), weight: labels.length };
+  },
+  decide: (logits) => logits,
+  measure(labels, predictions, names) {
+    const metrics = regressionMetrics(labels, predictions, names);
+    const { mse, mae, r2, pearson, spearman, notes } = metrics;
+    return { scores: { mse, mae, r2, pearson, spearman }, metrics, notes };
+  },
+  predict(logits, labels) {
+    if (labels.length === 1) return { value: logits[0]! };
+    return { values: Object.fromEntries(labels.map((label, c) => [label, logits[c]!])) };
+  },
+} as const satisfies Task;

@@ -1,0 +1,46 @@
+import { argmaxRows, classificationMetrics, crossEntropy, sigmoid, softmax } from '../metrics.js';
+import { SINGLE_LABEL_METRICS } from './metrics.js';
+import type { Task } from './task.js';
+
+/** Exactly one of several classes. */
+export const singleLabel = {
+  kind: 'single-label',
+  title: 'single-label classification',
+  problemType: 'single_label_classification',
+  labels: 'class',
+  loss: 'cross_entropy',
+  activation: 'softmax',
+  metrics: SINGLE_LABEL_METRICS,
+  headline: ['accuracy', 'f1_macro'],
+  bestMetric: 'f1_macro',
+  lossOptions: ['labelSmoothing', 'classWeights'],
+  sumLoss(logits, labels, classes, { labelSmoothing, classWeights }) {
+    let weight = 0;
+    for (const label of labels) weight += classWeights?.[label] ?? 1;
+    // Examples whose labels all weigh nothing have no mean, and no say.
+    if (weight === 0) return { total: 0, weight };
+    const options = { labelSmoothing, ...(classWeights && { classWeights }) };
+    return { total: weight * crossEntropy(logits, labels, classes, options), weight };
+  },
+  decide: (logits, classes) => argmaxRows(logits, classes),
+  measure(labels, predictions, names) {
+    const metrics = classificationMetrics(labels, predictions, names);
+    const { accuracy, macro, micro, weighted } = metrics;
+    const scores = {
+      ...{ accuracy, precision: macro.precision, recall: macro.recall },
+      ...{ f1_macro: macro.f1, f1_micro: micro.f1, f1_weighted: weighted.f1 },
+    };
+    return { scores, metrics, notes: [] };
+  },
+  /** The score of one class by itself is a sigmoid, as in transformers' pipeline. */
+  predict(logits, labels) {
+    const scores = labels.length === 1 ? sigmoid(logits) : softmax(logits, labels.length);
+    let best = 0;
+    for (let c = 1; c < scores.length; c++) if (scores[c]! > scores[best]!) best = c;
+    return {
+      label: labels[best]!,
+      score: scores[best]!,
+      scores: Object.fromEntries(labels.map((label, c) => [label, scores[c]!])),
+    };
+  },
+} as const satisfies Task;

@@ -1,0 +1,83 @@
+import type { MultiLabelMetrics } from '../metrics/multi-label.js';
+import type { RegressionMetrics } from '../metrics/regression.js';
+import type { ClassificationMetrics } from '../metrics.js';
+import type { Prediction } from '../prediction.js';
+import type { BestMetric, Metric, MetricName } from './metrics.js';
+
+/** What the labels of an example are: one class, any number of classes, or numbers. */
+export type LabelKind = 'class' | 'classes' | 'values';
+
+/** What a task asks of data, training and prediction. Everything that differs between tasks is asked here. */
+export interface Task {
+  /** Its name in options, e.g. `multi-label`. */
+  readonly kind: string;
+  /** Its name in prose, e.g. `multi-label classification`. */
+  readonly title: string;
+  /** Its name in config.json. */
+  readonly problemType: string;
+  /** What an example's labels are; decides how they are read, divided and counted. */
+  readonly labels: LabelKind;
+  /** The loss, as transformers computes it for this problem_type. */
+  readonly loss: 'cross_entropy' | 'binary_cross_entropy' | 'mean_squared_error';
+  /** What turns logits (NC) into scores or values (NC). */
+  readonly activation: 'softmax' | 'sigmoid' | 'identity';
+  /** What is measured beside the loss, in the order of reports. */
+  readonly metrics: readonly Metric[];
+  /** The two that sum it up, the one to choose by first. */
+  readonly headline: readonly [MetricName, MetricName];
+  /** What the best epoch is told by, where nobody says. */
+  readonly bestMetric: BestMetric;
+  /** Options of the loss that mean something. */
+  readonly lossOptions: readonly (keyof LossOptions)[];
+
+  /**
+   * The loss of some examples, for a mean over parts: Σ of their losses, and Σ of what they count for.
+   *
+   * @param logits (n, NC), row-major
+   * @param labels of a Split: (n), or (n, NC)
+   * @param classes NC
+   */
+  sumLoss(logits: Numbers, labels: Numbers, classes: number, options: LossOptions): { total: number; weight: number };
+
+  /**
+   * What is predicted of some examples, in the form of a Split's labels.
+   *
+   * @param logits (n, NC), row-major
+   * @param thresholds of each label (NC)
+   */
+  decide(logits: Numbers, classes: number, thresholds: readonly number[]): Numbers;
+
+  /** Measures predictions, in the form that `decide` gives them. */
+  measure(labels: Numbers, predictions: Numbers, names: readonly string[]): Measurement;
+
+  /**
+   * What a model makes of a text.
+   *
+   * @param logits (NC)
+   * @param labels names of the NC labels
+   * @param thresholds of each label (NC)
+   */
+  predict(logits: Numbers, labels: readonly string[], thresholds: readonly number[]): Prediction;
+}
+
+/** An array of numbers that parts can be taken of. */
+export type Numbers = Int32Array | Float32Array | Float64Array;
+
+/** How the loss is measured. */
+export interface LossOptions {
+  labelSmoothing: number;
+  /** NC weights of the labels; null: none. */
+  classWeights: readonly number[] | null;
+  /** NC weights of the examples that have a label; null: none. */
+  positiveWeights: readonly number[] | null;
+}
+
+/** What came of an evaluation. */
+export interface Measurement {
+  /** Of every metric of the task; null where it is not defined. */
+  scores: Partial<Record<MetricName, number | null>>;
+  /** All that was measured. */
+  metrics: ClassificationMetrics | MultiLabelMetrics | RegressionMetrics;
+  /** What is not defined, and why, in sentences. */
+  notes: readonly string[];
+}
