@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { fitLora, formatLora, readLora } from './adapter/lora.js';
-import { checkPrefixFits, formatPrefix, readPrefix } from './adapter/prefix.js';
+import type { AdapterFormat } from './adapter/format.js';
 import { AdapterSettings } from './adapter/settings.js';
 import type { Adapter } from './adapter/types.js';
 import type { ModelConfig } from './architectures/index.js';
@@ -9,10 +8,10 @@ import { BertuneError } from './errors.js';
 import { readdir } from './files/fs.js';
 import { isFile, readJsonObject } from './files/input.js';
 import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from './files/output.js';
+import { ADAPTER_FORMATS, type Method } from './methods/registry.js';
 import { expectOneOf, expectString } from './options.js';
 import { readSafetensors, type Safetensors, safetensorsFile } from './safetensors.js';
 
-export { resolveTargets } from './adapter/targets.js';
 export type { Adapter, LoraAdapter, PrefixAdapter } from './adapter/types.js';
 
 export const ADAPTER_CONFIG_FILE = 'adapter_config.json';
@@ -31,7 +30,7 @@ export async function noAdapter(directory: string): Promise<BertuneError> {
 }
 
 /**
- * Reads an adapter that PEFT or this library saved. Settings that change the arithmetic (DoRA, rank patterns, ...) are
+ * Reads an adapter that PEFT or this library saved. Settings that change the arithmetic (DoRA, ...) are
  * refused by name; settings unknown here are passed over where they are null, false or empty.
  *
  * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH
@@ -41,10 +40,13 @@ export async function readAdapter(directory: string): Promise<Adapter> {
   const configPath = join(directory, ADAPTER_CONFIG_FILE);
   const settings = new AdapterSettings(await readJsonObject(configPath), configPath);
   const type = settings.value('peft_type');
-  if (type !== 'LORA' && type !== 'PREFIX_TUNING') throw settings.invalid('peft_type', '"LORA" or "PREFIX_TUNING"');
+  const format = ADAPTER_FORMATS.find(({ peftType }) => peftType === type);
+  if (format === undefined) {
+    throw settings.invalid('peft_type', ADAPTER_FORMATS.map(({ peftType }) => `"${peftType}"`).join(' or '));
+  }
   const path = join(directory, ADAPTER_WEIGHTS_FILE);
   const file = await readWeights(directory, path);
-  return type === 'LORA' ? readLora(settings, file, path) : readPrefix(settings, file, path);
+  return format.read(settings, file, path);
 }
 
 /**
@@ -54,9 +56,12 @@ export async function readAdapter(directory: string): Promise<Adapter> {
  * @throws BertuneError SHAPE_MISMATCH, CHECKPOINT_INVALID naming the tensor or module
  */
 export function fitAdapter(adapter: Adapter, config: ModelConfig): Adapter {
-  if (adapter.kind === 'lora') return fitLora(adapter, config);
-  checkPrefixFits(adapter, config);
-  return adapter;
+  return formatOf(adapter).fit(adapter, config);
+}
+
+/** How an adapter is stored and what it comes to. */
+export function formatOf({ kind }: Pick<Adapter, 'kind'>): AdapterFormat<Adapter, Method> {
+  return ADAPTER_FORMATS.find((format) => format.kind === kind)!;
 }
 
 /**
@@ -74,15 +79,15 @@ export async function writeAdapter(
   options: { tokenizerFrom?: string; beside?: readonly OutputFile[]; remove?: readonly string[] } = {},
 ): Promise<void> {
   expectString('directory', directory);
-  const kind = expectOneOf('kind', adapter.kind, ['lora', 'prefix']);
-  const { settings, file } = adapter.kind === 'lora' ? formatLora(adapter) : formatPrefix(adapter);
-  const floats = kind === 'lora' ? ['lora_dropout'] : [];
+  const kinds = ADAPTER_FORMATS.map((format) => format.kind);
+  const { floats, format } = formatOf({ kind: expectOneOf('kind', adapter.kind, kinds) });
+  const { settings, file } = format(adapter);
   const tokenizer = options.tokenizerFrom === undefined ? undefined : await tokenizerFiles(options.tokenizerFrom);
   const files = [
     ...(options.beside ?? []),
     ...(tokenizer?.files ?? []),
     safetensorsFile(ADAPTER_WEIGHTS_FILE, file.tensors, file.metadata),
-    dataFile(ADAPTER_CONFIG_FILE, formatJson(settings, { sortKeys: true, floats })),
+    dataFile(ADAPTER_CONFIG_FILE, formatJson(settings, { sortKeys: true, floats: [...floats] })),
   ];
   await writeFilesAtomic(directory, files, { remove: [...(options.remove ?? []), ...(tokenizer?.remove ?? [])] });
 }

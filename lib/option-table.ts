@@ -11,6 +11,7 @@ import {
   expectPositiveInteger,
   expectSeed,
   invalidOption,
+  isArray,
   type NumberRange,
   show,
 } from './options.js';
@@ -168,9 +169,65 @@ export function flag(words: Row<boolean>) {
   return row<boolean, boolean>(words, { placeholder: null, expect: expectBoolean, read: () => !words.default });
 }
 
-/** Distinct names. */
+/** Distinct names; none of them where the default is none. */
 export function names<Default extends readonly string[] | null = readonly string[]>(words: Row<Default>) {
-  return row<readonly string[], Default>(words, { placeholder: '<names>', expect: expectNames, read: readNames });
+  const mayBeNone = words.default?.length === 0;
+  return row<readonly string[], Default>(words, {
+    placeholder: '<names>',
+    expect: (name, value) => (mayBeNone && isArray(value) && value.length === 0 ? [] : expectNames(name, value)),
+    read: readNames,
+  });
+}
+
+/** Distinct integers of at least 0, one at least. */
+export function nonNegativeIntegers<Default extends readonly number[] | null = readonly number[]>(words: Row<Default>) {
+  const expect = (name: string, value: unknown) => {
+    const items = isArray(value) ? value.map((item, i) => expectNonNegativeInteger(`${name}[${i}]`, item)) : [];
+    if (items.length > 0 && new Set(items).size === items.length) return items;
+    throw invalidOption(name, 'an array of distinct non-negative integers', value);
+  };
+  return row<readonly number[], Default>(words, {
+    placeholder: '<list>',
+    expect,
+    read: (flag, text) =>
+      readNames(flag, text).map((part) =>
+        expectNonNegativeInteger(flag, readNumber(flag, 'non-negative integers with commas between them', part)),
+      ),
+  });
+}
+
+/** Numbers by regular expressions of names; none by default. */
+export function numbersByPattern(expectNumber: (name: string, value: unknown) => number, words: RowWords) {
+  const expected = 'numbers by regular expressions of module names';
+  const isExpression = (text: string) => {
+    try {
+      return new RegExp(text, 'u') !== undefined && text !== '';
+    } catch {
+      return false;
+    }
+  };
+  const expect = (name: string, value: unknown) => {
+    const given = Object.entries(expectObject(name, value as object, Object.keys(Object(value))));
+    if (!given.every(([key]) => isExpression(key))) throw invalidOption(name, expected, value);
+    return Object.fromEntries(given.map(([key, item]) => [key, expectNumber(`${name}[${JSON.stringify(key)}]`, item)]));
+  };
+  const none: Readonly<Record<string, number>> = Object.freeze({});
+  return row<Readonly<Record<string, number>>, Readonly<Record<string, number>>>(
+    { ...words, byDefault: 'none', default: none },
+    {
+      placeholder: '<list>',
+      expect,
+      read: (flag, text) =>
+        Object.fromEntries(
+          readNames(flag, text).map((part) => {
+            const end = part.lastIndexOf('=');
+            const wanted = 'NAME=NUMBER with commas between them';
+            if (end < 1) throw invalidOption(flag, wanted, text);
+            return [part.slice(0, end), expectNumber(flag, readNumber(flag, wanted, part.slice(end + 1)))];
+          }),
+        ),
+    },
+  );
 }
 
 /** A path of a file or directory. */

@@ -1,9 +1,12 @@
 import type { ModelConfig } from '../architectures/index.js';
+import { prefixRows } from '../architectures/rows.js';
 import { checkParameter } from '../checkpoint/check.js';
 import { BertuneError } from '../errors.js';
+import type { PrefixMethod } from '../methods/prefix.js';
 import { expectPositiveInteger } from '../options.js';
 import type { Safetensors, Tensor } from '../safetensors.js';
 import { baseMetadata, readBaseKind } from './base.js';
+import type { AdapterFormat } from './format.js';
 import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import type { PrefixAdapter } from './types.js';
@@ -14,7 +17,7 @@ const PREFIX = 'base_model.';
 const EMBEDDINGS = 'prompt_embeddings';
 
 /** Reads what PEFT saved of a prefix. Errors as readAdapter. */
-export function readPrefix(settings: AdapterSettings, file: Safetensors, where: string): PrefixAdapter {
+function readPrefix(settings: AdapterSettings, file: Safetensors, where: string): PrefixAdapter {
   settings.refuseUnknown([
     'peft_type',
     'num_virtual_tokens',
@@ -60,7 +63,7 @@ export function readPrefix(settings: AdapterSettings, file: Safetensors, where: 
 }
 
 /** adapter_config.json and the file's tensors and metadata. Errors as writeAdapter. */
-export function formatPrefix(adapter: PrefixAdapter): { settings: Record<string, unknown>; file: Safetensors } {
+function formatPrefix(adapter: PrefixAdapter): { settings: Record<string, unknown>; file: Safetensors } {
   for (const name of ['virtualTokens', 'layers', 'heads', 'hiddenSize'] as const) {
     expectPositiveInteger(name, adapter[name]);
   }
@@ -92,7 +95,7 @@ export function formatPrefix(adapter: PrefixAdapter): { settings: Record<string,
 }
 
 /** Checks a prefix against the model that it is to go on. Errors as checkAdapter. */
-export function checkPrefixFits(adapter: PrefixAdapter, config: ModelConfig): void {
+function checkPrefixFits(adapter: PrefixAdapter, config: ModelConfig): void {
   for (const name of ['layers', 'heads', 'hiddenSize'] as const) {
     if (adapter[name] !== config[name]) {
       throw new BertuneError(
@@ -117,3 +120,38 @@ function checkPrefix({ virtualTokens, layers, hiddenSize, promptEmbeddings, tens
   checkParameter(EMBEDDINGS, promptEmbeddings, [virtualTokens, 2 * layers * hiddenSize], where);
   return checkHead(tensors, hiddenSize, where);
 }
+
+/** A prefix as PEFT stores it. */
+export const prefixFormat: AdapterFormat<PrefixAdapter, PrefixMethod> = {
+  kind: 'prefix',
+  peftType: 'PREFIX_TUNING',
+  title: 'prefix adapter',
+  floats: [],
+  read: readPrefix,
+  fit: (adapter, config) => {
+    checkPrefixFits(adapter, config);
+    return adapter;
+  },
+  format: formatPrefix,
+  // Adapters hold no projection network, so a prefix goes on without.
+  methodOf: ({ virtualTokens }) => ({ kind: 'prefix', virtualTokens, projection: false, trainHead: true }),
+  ofModel: async ({ kind, virtualTokens, projection }, { config, plan, common, read, readPrompt }) => {
+    const { layers, heads, hiddenSize } = config;
+    return {
+      ...{ kind, virtualTokens, projection, layers, heads, hiddenSize },
+      ...common,
+      promptEmbeddings: await readPrompt([virtualTokens, 2 * layers * hiddenSize]),
+      tensors: await read(plan.parameters.filter(({ group }) => group === 'head')),
+    };
+  },
+  tensorOf: ({ promptEmbeddings, tensors }, { name, role }) =>
+    role === 'prompt' ? promptEmbeddings : tensors.get(name),
+  beside: ({ virtualTokens }, config) => ({
+    lora: null,
+    prefix: { virtualTokens },
+    rows: prefixRows(config, virtualTokens, false),
+  }),
+  facts: ({ virtualTokens, projection, layers, hiddenSize, heads }) => {
+    return { virtual_tokens: virtualTokens, projection, layers, hidden: hiddenSize, heads };
+  },
+};

@@ -79,6 +79,22 @@ export class AdapterSettings {
     return value;
   }
 
+  /** A value of one of these; an absent key means the first. */
+  oneOf<Choice extends string>(key: string, choices: readonly [Choice, ...Choice[]]): Choice {
+    const value = this.#raw[key] ?? choices[0];
+    if (!choices.includes(value as Choice)) throw this.invalid(key, `one of ${choices.join(', ')}`);
+    return value as Choice;
+  }
+
+  /** Numbers by name; an absent key means none. */
+  numbers(key: string, expected: string, test: (value: number) => boolean): Record<string, number> {
+    const value = this.#raw[key] ?? {};
+    if (!isObject(value) || !Object.values(value).every((item) => typeof item === 'number' && test(item))) {
+      throw this.invalid(key, expected);
+    }
+    return value as Record<string, number>;
+  }
+
   flag(key: string): boolean {
     const value = this.#raw[key] ?? false;
     if (typeof value !== 'boolean') throw this.invalid(key, 'true or false');

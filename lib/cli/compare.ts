@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
+import { comparedWords } from '../compare/methods.js';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../compare/presets.js';
 import { runInProcess } from '../compare/runner.js';
 import { comparisonExperiments, type Overrides, settle } from '../compare/settings.js';
@@ -79,9 +80,7 @@ export function compareCommand(program: Command): void {
     )
     .option('--model <model>', "folder or Hugging Face id of a checkpoint (default: the preset's)")
     .option('--base <model>', 'checkpoint under the adapter, where --model is one')
-    .addOption(
-      names('--methods <names>', 'full, linear, prefix<virtual tokens>, lora<rank> (default: all seven runs)'),
-    );
+    .addOption(names('--methods <names>', `${comparedWords(', ')} (default: seven runs, without bitfit)`));
   addDataOptions(command, { training: true }).optionsGroup('Training:');
   const row = (name: keyof typeof TRAINER_OPTIONS, words: string) =>
     command.addOption(rowOption(name, TRAINER_OPTIONS[name], words));
@@ -210,7 +209,7 @@ async function loadData(
   source: string,
   signal: AbortSignal,
 ): Promise<DataRecord & { summary: DatasetSummary }> {
-  const stated = await statedTask(experiment.model, signal);
+  const stated = await statedTask(experiment, { signal });
   const data = await datasetFor(experiment.data, { ...experiment.dataset, signal }, stated);
   for (const name of ['train', 'test'] as const) {
     if (data[name] !== undefined) continue;

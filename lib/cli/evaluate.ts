@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { TextClassifier } from '../classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
+import type { FindOptions } from '../hub.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { taskLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
@@ -11,6 +12,7 @@ import { confusionSections, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
 import { statedTask } from '../run/task.js';
+import type { TaskKind } from '../tasks/index.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -74,11 +76,13 @@ export function evaluateCommand(program: Command): void {
 async function evaluate(options: EvaluateArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
-    await using model = await TextClassifier.load(options.model, {
+    const find = { signal, onProgress: downloadProgress(progress) };
+    const { split, notes } = await rowsToMeasure(options, find);
+    await using model = await TextClassifier.load<TaskKind>(options.model, {
       ...given({ base: options.base, labels: options.labels }),
+      task: split.task,
       ...deviceOptions(options),
-      signal,
-      onProgress: downloadProgress(progress),
+      ...find,
     });
     if (options.labels === undefined && model.notes.includes(NEW_CLASSIFIER)) {
       throw new BertuneError(
@@ -87,7 +91,6 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
       );
     }
     for (const note of model.notes) progress.note(`note: ${note}`);
-    const { split, notes } = await rowsToMeasure(options, signal);
     for (const line of taskLines(split.task)) progress.note(line);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
     const result = await model.evaluate(split, {
@@ -135,16 +138,19 @@ function expectTrainedKind(trained: boolean | null, { pairs, source }: Split): v
 }
 
 /** The rows to evaluate on. */
-async function rowsToMeasure(options: EvaluateArguments, signal: AbortSignal): Promise<EvaluationData> {
+async function rowsToMeasure(
+  options: EvaluateArguments,
+  find: FindOptions & { signal: AbortSignal },
+): Promise<EvaluationData> {
   const { model, split, data, testFile, task } = options;
   if (dataSource(options) === undefined) {
     throw new BertuneError('INVALID_OPTION', 'Name what to evaluate on with --data or --test-file');
   }
-  const stated = await statedTask(model, signal);
+  const stated = await statedTask({ model, ...given({ base: options.base }) }, find);
   if (stated !== undefined && task !== undefined && task !== stated.task) {
     throw new BertuneError('INVALID_OPTION', `${stated.reason}: leave out --task ${task}`);
   }
-  const choice = { model, split, dataset: datasetOptions(options), stated, signal };
+  const choice = { model, split, dataset: datasetOptions(options), stated, signal: find.signal };
   if (testFile === undefined) return splitToMeasure(data!, choice);
   if (split !== undefined && split !== 'test') {
     throw new BertuneError('INVALID_OPTION', '--split chooses a split of --data; leave it out with --test-file');

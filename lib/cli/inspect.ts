@@ -1,6 +1,6 @@
 import os from 'node:os';
 import type { Command } from 'commander';
-import { type Adapter, isAdapter, readAdapter } from '../adapter.js';
+import { type Adapter, formatOf, isAdapter, readAdapter } from '../adapter.js';
 import { readCheckpoint } from '../checkpoint.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
@@ -176,18 +176,11 @@ async function inspectCheckpoint(directory: string, options: InspectArguments): 
 }
 
 async function inspectAdapter(directory: string, adapter: Adapter, options: InspectArguments): Promise<Inspection> {
+  const { title, facts: factsOf, tensorOf } = formatOf(adapter);
   const tensors = new Map(adapter.tensors);
-  if (adapter.kind === 'prefix') tensors.set('prompt_embeddings', adapter.promptEmbeddings);
-  const settings =
-    adapter.kind === 'lora'
-      ? { rank: adapter.rank, alpha: adapter.alpha, dropout: adapter.dropout, target_modules: adapter.targetModules }
-      : {
-          virtual_tokens: adapter.virtualTokens,
-          projection: adapter.projection,
-          layers: adapter.layers,
-          hidden: adapter.hiddenSize,
-          heads: adapter.heads,
-        };
+  const prompt = tensorOf(adapter, { name: 'prompt_embeddings', role: 'prompt' });
+  if (prompt !== undefined) tensors.set('prompt_embeddings', prompt);
+  const settings = factsOf(adapter);
   const labels = adapter.labels ?? null;
   const base = await localBase(directory, adapter);
   const facts = {
@@ -203,7 +196,7 @@ async function inspectAdapter(directory: string, adapter: Adapter, options: Insp
   return {
     facts,
     lines: [
-      ['kind', adapter.kind === 'lora' ? 'LoRA adapter' : 'prefix adapter'],
+      ['kind', title],
       ['base model', `${adapter.baseModel ?? 'not named'}${base === null ? ', not in a folder here' : `, in ${base}`}`],
       ...Object.entries(settings).map(([name, value]) => [name.replace('_', ' '), settingWords(value)] as const),
       ['labels', labels === null ? "not named; its rows are called as the base's" : labelWords(labels)],
@@ -213,9 +206,10 @@ async function inspectAdapter(directory: string, adapter: Adapter, options: Insp
   };
 }
 
-function settingWords(value: number | boolean | readonly string[]): string {
+function settingWords(value: number | boolean | string | readonly (string | number)[]): string {
   if (typeof value === 'number') return formatSetting(value);
-  return typeof value === 'boolean' ? (value ? 'yes' : 'no') : value.join(', ');
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  return typeof value === 'string' ? value : value.join(', ');
 }
 
 function labelWords(labels: readonly string[] | null): string {

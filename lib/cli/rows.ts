@@ -28,7 +28,7 @@ function flagOf(name: string, row: AnyRow): string {
 function helpOf({ words, byDefault, default: usual, placeholder }: AnyRow): string {
   if (placeholder === null || byDefault === null) return words;
   const value = byDefault ?? (typeof usual === 'number' ? formatSetting(usual) : usual);
-  return value === undefined || value === null ? words : `${words} (default: ${value})`;
+  return value === undefined || value === null || String(value) === '' ? words : `${words} (default: ${value})`;
 }
 
 /** Every option of a table that has a flag: its name in code, and the flag. */

@@ -1,4 +1,4 @@
-import type { Method } from '../methods.js';
+import { definitionOf } from '../methods.js';
 import { formatCount, formatSetting } from '../report/format.js';
 import { rateWords, stepsWords } from '../report/plan-words.js';
 import { sourceWords } from '../run/experiment.js';
@@ -25,7 +25,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     ],
     ['data', `${sourceWords(run.experiment.data)}: ${splitWords.join(', ')}; ${plan.tokens} training tokens`],
     ['labels', `in the model's order: ${model.labels.join(', ')}`],
-    ['method', methodWords(settings.method)],
+    ['method', definitionOf(settings.method.kind).words(settings.method)],
     ['parameters', `${formatCount(plan.trainableParameters)} of ${formatCount(plan.totalParameters)} train`],
     ['device', `${model.device} ${model.precision}, ${model.threads} thread${model.threads === 1 ? '' : 's'}`],
     ['steps', stepsWords(planned)],
@@ -79,24 +79,4 @@ function weightWords(labels: readonly string[], weights: readonly number[]): str
 function checkpointWords({ saveStrategy, saveSteps, saveTotalLimit }: TrainerSettings): string {
   const when = saveStrategy === 'epoch' ? 'every epoch' : `every ${formatCount(saveSteps)} steps`;
   return saveTotalLimit === null ? when : `${when}, at most ${formatCount(saveTotalLimit)} kept`;
-}
-
-function methodWords(method: Method): string {
-  const head = (trains: boolean) => (trains ? 'head trained' : 'head frozen');
-  switch (method.kind) {
-    case 'full':
-      return method.freeze.length === 0 ? 'full' : `full, frozen: ${method.freeze.join(', ')}`;
-    case 'linear':
-      return `linear probing, dropout ${method.dropout}`;
-    case 'prefix':
-      return (
-        `prefix tuning, ${method.virtualTokens} virtual tokens, ` +
-        `${method.projection ? 'with' : 'without'} projection, ${head(method.trainHead)}`
-      );
-    case 'lora':
-      return (
-        `LoRA, rank ${method.rank}, alpha ${method.alpha}, dropout ${method.dropout}, ` +
-        `on ${method.targets.join(', ')}, ${head(method.trainHead)}`
-      );
-  }
 }

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { methodName, methodTitle } from '../compare/methods.js';
 import { embeddedPath } from '../embedded.js';
 import { BertuneError } from '../errors.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { expectFilePlaces, withOutputDirectory, writeJson } from '../files/output.js';
 import { type FindOptions, isRemote, modelDirectory } from '../hub.js';
+import { definitionOf } from '../methods.js';
 import { saveModel as saveModelTo } from '../model/save.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
@@ -135,8 +135,8 @@ async function train(options: TrainArguments): Promise<void> {
 
 /** Whether the weights under the adapter that is trained are not those of a base elsewhere. */
 function savesOwnBase({ experiment, model }: Run): boolean {
-  const { kind } = experiment.method ?? {};
-  return (kind === 'lora' || kind === 'prefix') && !model.base.intact;
+  const { method } = experiment;
+  return method !== null && definitionOf(method.kind).adapter !== null && !model.base.intact;
 }
 
 async function experimentOf(options: TrainArguments, data: DataSource, find: FindOptions): Promise<Experiment> {
@@ -146,9 +146,10 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
     (await isRemote('model', model)) ? await modelDirectory(model, find) : model,
     find,
   );
+  const definition = definitionOf(method.kind);
   return {
-    name: methodName(method),
-    title: methodTitle(method),
+    name: definition.name(method),
+    title: definition.title(method),
     model: options.model,
     ...given({ adapter: options.adapter, base: options.base, tensorboard: options.tensorboard }),
     data,
@@ -200,7 +201,7 @@ async function carryOut(
       progress.note(`no checkpoint in ${options.output} yet: the run starts at the beginning`);
     }
   });
-  run.trainer.on('progress', (state) => progress.update(run.experiment.title, runProgress(state)));
+  run.trainer.on('progress', (state) => progress.update(run.experiment.title, runProgress(state, run.model.task)));
   run.trainer.on('log', (row) => progress.note(logLine(row)));
   run.trainer.on('epoch', (summary) => progress.note(epochLine(summary)));
   run.trainer.on('save', ({ directory }) => progress.note(`saved ${directory}`));

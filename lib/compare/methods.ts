@@ -1,4 +1,4 @@
-import { full, linear, lora, type Method, prefix } from '../methods.js';
+import { definitionOf, METHOD_KINDS, type Method, type MethodKind } from '../methods.js';
 import { invalidOption } from '../options.js';
 
 /** A method of a comparison. */
@@ -10,20 +10,6 @@ export interface NamedMethod {
   readonly method: Method;
 }
 
-/** A method's name in tables. */
-export function methodTitle(method: Method): string {
-  switch (method.kind) {
-    case 'full':
-      return 'full';
-    case 'linear':
-      return 'linear probing';
-    case 'prefix':
-      return `prefix tuning P=${method.virtualTokens}`;
-    case 'lora':
-      return `LoRA r=${method.rank}`;
-  }
-}
-
 /**
  * Reads the names of methods: `full`, `linear`, `prefix` or `prefix20` (virtual tokens), `lora` or `lora8` (rank; alpha
  * is four times it).
@@ -32,31 +18,25 @@ export function methodTitle(method: Method): string {
  */
 export function parseMethods(names: readonly string[]): NamedMethod[] {
   const methods = names.map((given) => {
-    const [, kind, digits = ''] = /^(full|linear|prefix|lora)(?:(?<=prefix|lora)-?(\d+))?$/.exec(given) ?? [];
-    if (kind === undefined) throw invalidOption('methods', 'full, linear, prefix<virtual tokens> or lora<rank>', given);
-    const method = create(kind as Method['kind'], digits === '' ? undefined : Number(digits));
-    return { name: methodName(method), title: methodTitle(method), method };
+    const [, kind, digits] = /^([a-z]+)(?:-?(\d+))?$/.exec(given) ?? [];
+    const definition = METHOD_KINDS.includes(kind as MethodKind) ? definitionOf(kind as MethodKind) : undefined;
+    const size = definition?.size;
+    if (definition === undefined || (digits !== undefined && size === undefined)) {
+      throw invalidOption('methods', comparedWords(' or '), given);
+    }
+    const method = definition.create(size && digits !== undefined ? { [size.option]: Number(digits) } : {});
+    return { name: definition.name(method), title: definition.title(method), method };
   });
   const twice = methods.find(({ name }, index) => methods.findIndex((other) => other.name === name) < index);
   if (twice !== undefined) throw invalidOption('methods', 'every method once', twice.name);
   return methods;
 }
 
-function create(kind: Method['kind'], size: number | undefined): Method {
-  switch (kind) {
-    case 'full':
-      return full();
-    case 'linear':
-      return linear();
-    case 'prefix':
-      return prefix(size === undefined ? {} : { virtualTokens: size });
-    case 'lora':
-      return lora(size === undefined ? {} : { rank: size });
-  }
-}
-
-/** A method's name in options and files. */
-export function methodName(method: Method): string {
-  if (method.kind === 'lora') return `lora${method.rank}`;
-  return method.kind === 'prefix' ? `prefix${method.virtualTokens}` : method.kind;
+/** The names that `parseMethods` reads: `full, linear, prefix<virtual tokens> ...`. */
+export function comparedWords(last: ', ' | ' or '): string {
+  const words = METHOD_KINDS.map((kind) => {
+    const { size } = definitionOf(kind);
+    return size === undefined ? kind : `${kind}<${size.words}>`;
+  });
+  return `${words.slice(0, -1).join(', ')}${last}${words.at(-1)}`;
 }

@@ -1,10 +1,10 @@
 import { type AdapterHead, adapterHead } from '../adapter/head.js';
-import { type Adapter, fitAdapter, readAdapter, resolveTargets } from '../adapter.js';
+import { type Adapter, fitAdapter, formatOf, readAdapter } from '../adapter.js';
 import type { ModelConfig } from '../architectures/index.js';
-import { headRows, linearWeights, prefixRows } from '../architectures/rows.js';
-import { lowRankRows, type ParameterRow } from '../architectures/table.js';
+import { headRows } from '../architectures/rows.js';
+import type { ParameterRow } from '../architectures/table.js';
 import { arrangeHead, type Head, outputName, taskOfConfig } from '../checkpoint/head.js';
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
@@ -161,7 +161,7 @@ export class NamedAdapters {
  * @throws BertuneError as readAdapter and fitAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
  */
 export async function readForModel(
-  model: TextClassifier,
+  model: AnyClassifier,
   directory: string,
   labels: readonly string[] | undefined,
   signal: AbortSignal | undefined,
@@ -175,7 +175,8 @@ export async function readForModel(
   const own = adapterOwn ?? (await modelHead(model, directory));
   throwIfAborted(signal);
   const head = labels ? arrangeHead(own, labels) : { ...own, notes: [] };
-  const tensors = [...tensorsOf(adapter, head, model.config)];
+  const { lora, prefix, rows } = formatOf(adapter).beside(adapter, model.config);
+  const tensors = [...tensorsOf(adapter, head, rows, model.config)];
   return {
     info: {
       kind: adapter.kind,
@@ -183,37 +184,26 @@ export async function readForModel(
       pairs: adapterOwn ? (adapter.pairs ?? null) : model.pairs,
       task: adapterOwn ? (adapter.task ?? baseTask ?? 'single-label') : model.task,
       thresholds: adapterOwn ? (adapter.thresholds ?? null) : model.thresholds,
-      virtualTokens: adapter.kind === 'prefix' ? adapter.virtualTokens : 0,
+      virtualTokens: prefix?.virtualTokens ?? 0,
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
       notes: [...own.notes, ...head.notes],
     },
-    config: configOf(adapter, model.config, head.labels.length),
+    config: { labels: head.labels.length, lora, prefix },
     tensors,
   };
 }
 
-function configOf(adapter: Adapter, config: ModelConfig, labels: number): NativeAdapterConfig {
-  if (adapter.kind === 'prefix') return { labels, lora: null, prefix: { virtualTokens: adapter.virtualTokens } };
-  const { rank, alpha } = adapter;
-  const modules = resolveTargets(adapter.targetModules, config).map(({ role, layer }) => {
-    return { role, layer, rank, scaling: alpha / rank };
-  });
-  return { labels, lora: { modules }, prefix: null };
-}
-
-function* tensorsOf(adapter: Adapter, head: Head, config: ModelConfig): Generator<NativeTensor> {
+function* tensorsOf(
+  adapter: Adapter,
+  head: Head,
+  rows: readonly ParameterRow[],
+  config: ModelConfig,
+): Generator<NativeTensor> {
   for (const row of headRows(config, 'classifier', head.labels.length)) {
     yield nativeTensor(row, head.tensors.get(row.name)!);
   }
-  if (adapter.kind === 'prefix') {
-    const [prompt] = prefixRows(config, adapter.virtualTokens, false) as [ParameterRow];
-    yield nativeTensor(prompt, adapter.promptEmbeddings);
-    return;
-  }
-  for (const row of linearWeights(config).flatMap((weight) => lowRankRows(weight, adapter.rank))) {
-    const tensor = adapter.tensors.get(row.name);
-    if (tensor) yield nativeTensor(row, tensor);
-  }
+  const { tensorOf } = formatOf(adapter);
+  for (const row of rows) yield nativeTensor(row, tensorOf(adapter, row)!);
 }
 
 function nativeTensor({ name, role, layer, part }: ParameterRow, { dtype, data }: Tensor): NativeTensor {
@@ -224,7 +214,7 @@ function nativeTensor({ name, role, layer, part }: ParameterRow, { dtype, data }
 }
 
 /** The model's classifier, which stands in for an adapter's. */
-async function modelHead({ session, labels, config }: TextClassifier, directory: string): Promise<AdapterHead> {
+async function modelHead({ session, labels, config }: AnyClassifier, directory: string): Promise<AdapterHead> {
   if (session.plan.head !== 'classifier' || session.plan.lora || session.plan.prefix) {
     const own = session.plan.head === 'classifier' ? "an adapter's" : 'a probe';
     throw new BertuneError(

@@ -48,14 +48,19 @@ export function modelHead(
   const named = checkpoint.config.labels;
   const own = adapter && adapterHead(adapter, named);
   const trained = own ?? checkpointHead(checkpoint);
-  const names = choice === 'name' && trained && wanted && canName(trained, wanted);
   const isNew = choice === 'new' || !trained;
   const trainedTask =
     adapter?.task ?? (isNew ? knownTask(checkpoint.config) : taskOfConfig(checkpoint.config, checkpoint.directory));
   const task = wantedTask ?? trainedTask ?? 'single-label';
   const isTask = (trainedTask ?? task) === task;
   if (trained && choice === 'keep' && !isTask) throw otherTask(trainedTask!, task);
-  const fits = !wanted || !trained || names || !matchLabels(wanted, trained.labels).rows.includes(undefined);
+  // Of values the names are only words.
+  const takesNames = choice === 'name' || task === 'regression';
+  const names = takesNames && trained && wanted && canName(trained, wanted);
+  // Values are told by their places as well as by the names of columns.
+  const areValues = isTask && taskOf(task).labels === 'values' && wanted?.length === trained?.labels.length;
+  const fits =
+    !wanted || !trained || names || areValues || !matchLabels(wanted, trained.labels).rows.includes(undefined);
   if (!trained || choice === 'new' || (choice !== 'keep' && !(fits && isTask))) {
     const labels = wanted ?? trained?.labels ?? named ?? genericLabels(2);
     const notes = isNew ? [] : [fits ? otherTaskNote(trainedTask!, task) : unusedNote(trained.labels, labels)];

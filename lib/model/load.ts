@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { hasHead } from '../adapter/head.js';
-import { type Adapter, fitAdapter, isAdapter, noAdapter, readAdapter } from '../adapter.js';
+import { type Adapter, fitAdapter, formatOf, isAdapter, noAdapter, readAdapter } from '../adapter.js';
 import type { ModelConfig } from '../architectures/index.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { type Checkpoint, readCheckpoint } from '../checkpoint.js';
@@ -8,7 +8,7 @@ import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { readSettled } from '../files/settled.js';
 import type { Found, HubProgress } from '../hub.js';
-import { type LoraMethod, type Method, methodPlan, type PrefixMethod } from '../methods.js';
+import { type Method, methodPlan } from '../methods.js';
 import { loadNative } from '../native.js';
 import { option } from '../option-names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options.js';
@@ -23,7 +23,7 @@ import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */
-export interface LoadOptions extends DeviceOptions {
+export interface LoadOptions<Kind extends TaskKind = 'single-label'> extends DeviceOptions {
   /**
    * Names of the classes, in the order that the logits will have. A trained classifier must have the same names, whose
    * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,
@@ -41,7 +41,7 @@ export interface LoadOptions extends DeviceOptions {
    * What the labels are for: 'single-label', 'multi-label' or 'regression'. A trained classifier of another task is refused, or
    * makes way for a new one, as `head` says. Defaults to what the files say, else 'single-label'.
    */
-  task?: TaskKind | undefined;
+  task?: Kind | undefined;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
   adapter?: string | undefined;
   /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
@@ -89,7 +89,7 @@ export interface ModelParts {
 }
 
 /** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
-export async function loadModel(source: string, given: LoadOptions): Promise<ModelParts> {
+export async function loadModel(source: string, given: LoadOptions<TaskKind>): Promise<ModelParts> {
   const options = expectObject('options', given, LOAD_OPTIONS);
   const seed = expectSeed('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
@@ -104,7 +104,7 @@ export async function loadModel(source: string, given: LoadOptions): Promise<Mod
   const head = modelHead(adapter, checkpoint, choice, wanted, task);
   const { labels } = head;
 
-  const method = adapter ? methodOf(adapter) : null;
+  const method = adapter && formatOf(adapter).methodOf(adapter);
   const trained = methodPlan(method, checkpoint.config, labels.length, head.kind);
   const plan = { ...trained, ...withoutTraining(trained.parameters) };
   if (tokenizer.vocabSize > checkpoint.config.vocabSize) {
@@ -153,7 +153,7 @@ export async function loadModel(source: string, given: LoadOptions): Promise<Mod
 }
 
 /** Reads the files, those of one moment where somebody writes to their directories meanwhile. */
-async function readParts(source: string, choice: HeadChoice, options: LoadOptions) {
+async function readParts(source: string, choice: HeadChoice, options: LoadOptions<TaskKind>) {
   const readAll = async () => {
     const { adapter, base, notes } = await findParts(source, options);
     throwIfAborted(options.signal);
@@ -174,7 +174,7 @@ interface Parts {
 }
 
 /** Which directories hold what; what lies on the hub is fetched. */
-async function findParts(source: string, options: LoadOptions): Promise<Parts> {
+async function findParts(source: string, options: LoadOptions<TaskKind>): Promise<Parts> {
   const { revision, signal, onProgress } = options;
   const shared = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
   const found = await findSettled(source, { ...shared, ...(revision === undefined ? {} : { revision }) });
@@ -210,24 +210,14 @@ async function findParts(source: string, options: LoadOptions): Promise<Parts> {
   return { adapter, base, notes: [...found.notes, ...base.notes] };
 }
 
-/** The method that an adapter continues with. Adapters hold no projection network, so a prefix goes on without. */
-function methodOf(adapter: Adapter): LoraMethod | PrefixMethod {
-  if (adapter.kind === 'prefix') {
-    return { kind: 'prefix', virtualTokens: adapter.virtualTokens, projection: false, trainHead: true };
-  }
-  const { rank, alpha, dropout, targetModules } = adapter;
-  return { kind: 'lora', rank, alpha, dropout, targets: targetModules, trainHead: true };
-}
-
 function tensorOf(
-  { name, group, role }: ParameterRow,
+  row: ParameterRow,
   head: ModelHead,
   checkpoint: Checkpoint,
   adapter: Adapter | null,
 ): Tensor | undefined {
-  if (group === 'head') return head.tensors.get(name);
-  if (adapter?.kind === 'prefix' && role === 'prompt') return adapter.promptEmbeddings;
-  return adapter?.tensors.get(name) ?? checkpoint.tensors.get(name);
+  if (row.group === 'head') return head.tensors.get(row.name);
+  return (adapter && formatOf(adapter).tensorOf(adapter, row)) ?? checkpoint.tensors.get(row.name);
 }
 
 /** The part of a plan that says what trains, for one that trains nothing. */

@@ -1,5 +1,5 @@
 import { moduleOf } from '../architectures/table.js';
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import {
   type LoraPlan,
@@ -18,7 +18,7 @@ import type { Session } from './session.js';
  *
  * @throws BertuneError INVALID_OPTION where it carries an adapter of another kind or shape, or a merged one; DISPOSED
  */
-export function planFor(model: TextClassifier, method: Method): MethodPlan {
+export function planFor(model: AnyClassifier, method: Method): MethodPlan {
   if (model.merged) {
     throw new BertuneError(
       'INVALID_OPTION',
@@ -40,7 +40,7 @@ export function planFor(model: TextClassifier, method: Method): MethodPlan {
  * @throws BertuneError OUT_OF_MEMORY, DISPOSED
  */
 export function retarget(
-  model: TextClassifier,
+  model: AnyClassifier,
   method: Method,
   plan: MethodPlan,
   seed: number,
@@ -97,9 +97,15 @@ function loraDifferences(current: LoraPlan, next: LoraPlan): string[] {
       .map(({ weight }) => moduleOf(weight))
       .sort()
       .join(', ');
-  const ranks = ({ updates }: LoraPlan) => [...new Set(updates.map(({ rank }) => rank))].join(', ');
+  const ranks = ({ updates }: LoraPlan) => {
+    const all = new Set(updates.map(({ rank }) => rank));
+    return all.size === 1
+      ? [...all].join()
+      : updates.map(({ weight, rank }) => `${rank} on ${moduleOf(weight)}`).join(', ');
+  };
   return [
     ...(ranks(next) === ranks(current) ? [] : [`${option('rank')} ${ranks(current)} but received ${ranks(next)}`]),
+    ...(next.bias === current.bias ? [] : [`${option('bias', current.bias)} but received ${next.bias}`]),
     ...(modules(next) === modules(current)
       ? []
       : [`${option('targets')} ${modules(current)} but received ${modules(next)}`]),

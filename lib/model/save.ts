@@ -4,14 +4,14 @@ import type { ModelConfig } from '../architectures/index.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { arrangeHead, outputName } from '../checkpoint/head.js';
 import { checkpointFiles, modelRows } from '../checkpoint.js';
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files/output.js';
 import { haveSameNames } from '../labels.js';
-import type { LoraMethod, MethodPlan, PrefixMethod } from '../methods.js';
+import { definitionOf, type Method, type MethodPlan } from '../methods.js';
 import type { NativeSession } from '../native.js';
 import { expectBoolean, expectObject, expectPath } from '../options.js';
 import { fromFloat32, type Tensor } from '../safetensors.js';
@@ -36,7 +36,7 @@ interface Source {
 }
 
 /** Writes a model to a directory. Parameters and errors as TextClassifier.save. */
-export function saveModel(model: TextClassifier, directory: string, options: SaveOptions): Promise<void> {
+export function saveModel(model: AnyClassifier, directory: string, options: SaveOptions): Promise<void> {
   return write(model, directory, options, (source) => saveAsTrained(model, source, directory, directory));
 }
 
@@ -46,13 +46,13 @@ export function saveModel(model: TextClassifier, directory: string, options: Sav
  * @param options.as what the directory will be called
  * @throws BertuneError OUTPUT_REFUSED, DISPOSED; NON_FINITE_LOSS where a parameter is NaN or infinite
  */
-export function writeModel(model: TextClassifier, directory: string, options: { as: string }): Promise<void> {
+export function writeModel(model: AnyClassifier, directory: string, options: { as: string }): Promise<void> {
   return withSource(model, (source) => saveAsTrained(model, source, directory, options.as));
 }
 
 /** Writes a model as a checkpoint of its own. Parameters and errors as TextClassifier.export. */
-export async function exportModel(model: TextClassifier, directory: string, options: SaveOptions): Promise<void> {
-  if (model.method?.kind === 'prefix') {
+export async function exportModel(model: AnyClassifier, directory: string, options: SaveOptions): Promise<void> {
+  if (model.session.plan.prefix) {
     throw new BertuneError(
       'INVALID_OPTION',
       'A prefix adapter cannot be exported: it is no part of a plain checkpoint. Save it as the adapter it is',
@@ -62,7 +62,7 @@ export async function exportModel(model: TextClassifier, directory: string, opti
 }
 
 async function write(
-  model: TextClassifier,
+  model: AnyClassifier,
   directory: string,
   options: SaveOptions,
   save: (source: Source) => Promise<void>,
@@ -84,7 +84,7 @@ async function write(
 }
 
 /** One use of the session from start to end: a model that is disposed or merged meanwhile is still saved whole. */
-function withSource(model: TextClassifier, save: (source: Source) => Promise<void>): Promise<void> {
+function withSource(model: AnyClassifier, save: (source: Source) => Promise<void>): Promise<void> {
   const { session, unmerged } = model;
   return session.use((native) => {
     const read = async (name: string) => unmerged?.values.get(name) ?? native.read(name, 'value');
@@ -93,22 +93,22 @@ function withSource(model: TextClassifier, save: (source: Source) => Promise<voi
 }
 
 /** As an adapter where it was trained as one, and as a checkpoint otherwise. */
-function saveAsTrained(model: TextClassifier, source: Source, directory: string, as: string): Promise<void> {
+function saveAsTrained(model: AnyClassifier, source: Source, directory: string, as: string): Promise<void> {
   const { method } = model;
-  const isAdapter = method?.kind === 'lora' || method?.kind === 'prefix';
+  const isAdapter = method !== null && definitionOf(method.kind).adapter !== null;
   return isAdapter ? saveAdapter(model, source, method, directory, as) : saveAlone(model, source, directory);
 }
 
 /** A checkpoint, and no adapter beside it. */
-async function saveAlone(model: TextClassifier, source: Source, directory: string): Promise<void> {
+async function saveAlone(model: AnyClassifier, source: Source, directory: string): Promise<void> {
   const { files, remove } = await filesAlone(model, source);
   await writeFilesAtomic(directory, files, { remove });
 }
 
 async function saveAdapter(
-  model: TextClassifier,
+  model: AnyClassifier,
   source: Source,
-  method: LoraMethod | PrefixMethod,
+  method: Method,
   directory: string,
   as: string,
 ): Promise<void> {
@@ -137,7 +137,7 @@ function inOrderOf(base: readonly string[] | null, adapter: Adapter, config: Mod
 }
 
 /** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
-async function filesAlone({ config, labels, pairs, task, thresholds, base }: TextClassifier, { plan, read }: Source) {
+async function filesAlone({ config, labels, pairs, task, thresholds, base }: AnyClassifier, { plan, read }: Source) {
   const { head } = plan;
   const rows = modelRows(config, head, labels.length);
   const tensors = await readTensors(read, [...rows.values()]);
@@ -156,7 +156,7 @@ async function filesAlone({ config, labels, pairs, task, thresholds, base }: Tex
 }
 
 /** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
-async function strayBase(directory: string, { directory: under }: TextClassifier['base']): Promise<readonly string[]> {
+async function strayBase(directory: string, { directory: under }: AnyClassifier['base']): Promise<readonly string[]> {
   if (basename(under) !== OWN_BASE) return [];
   const [there, base] = await Promise.all(
     [join(directory, OWN_BASE), under].map((path) => stat(path, { bigint: true }).catch(() => undefined)),
@@ -165,36 +165,21 @@ async function strayBase(directory: string, { directory: under }: TextClassifier
   return isBase ? [] : MODEL_FILES;
 }
 
-async function adapterOf(
-  { config, labels, pairs, task, thresholds }: TextClassifier,
+function adapterOf(
+  { config, labels, pairs, task, thresholds }: AnyClassifier,
   { native, plan, read }: Source,
-  method: LoraMethod | PrefixMethod,
+  method: Method,
   base: BaseName,
 ): Promise<Adapter> {
   // What the base says of its task is that of an adapter without a word on it.
   const isSaid = task !== 'single-label' || config.problemType !== null;
-  const own = { labels, pairs, task: isSaid ? task : null, thresholds };
-  const rowsOf = (...groups: ParameterRow['group'][]) => plan.parameters.filter(({ group }) => groups.includes(group));
-  if (method.kind === 'lora') {
-    const { rank, alpha, dropout, targets } = method;
-    const tensors = await readTensors(read, rowsOf('lora', 'head'));
-    return { kind: 'lora', rank, alpha, dropout, targetModules: [...targets], ...base, ...own, tensors };
-  }
-  const { virtualTokens, projection } = method;
-  const { layers, heads, hiddenSize } = config;
-  const prompt = await native.promptEmbeddings();
-  return {
-    kind: 'prefix',
-    virtualTokens,
-    projection,
-    layers,
-    heads,
-    hiddenSize,
-    ...base,
-    ...own,
-    promptEmbeddings: await tensorOf(PROMPT_EMBEDDINGS, prompt, [virtualTokens, 2 * layers * hiddenSize]),
-    tensors: await readTensors(read, rowsOf('head')),
-  };
+  return definitionOf(method.kind).adapter!.ofModel(method, {
+    config,
+    plan,
+    common: { ...base, labels, pairs, task: isSaid ? task : null, thresholds },
+    read: (rows) => readTensors(read, rows),
+    readPrompt: async (shape) => tensorOf(PROMPT_EMBEDDINGS, await native.promptEmbeddings(), shape),
+  });
 }
 
 async function readTensors(read: ReadParameter, rows: readonly ParameterRow[]): Promise<Map<string, Tensor>> {

@@ -1,5 +1,6 @@
 import type { DatasetSummary } from '../data/summary.js';
 import type { HeldOut } from '../data/types.js';
+import type { MethodKind } from '../methods.js';
 import type { Averages } from '../metrics.js';
 import type { MetricName, TaskKind } from '../tasks/index.js';
 
@@ -79,7 +80,7 @@ export interface MemoryRecord {
 
 /** The method of a run with its options, e.g. `{ kind: 'lora', rank: 8, ... }`; `{ kind: 'none' }` trains nothing. */
 export interface MethodRecord {
-  readonly kind: 'none' | 'full' | 'linear' | 'prefix' | 'lora';
+  readonly kind: 'none' | MethodKind;
   readonly [option: string]: unknown;
 }
 

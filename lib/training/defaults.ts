@@ -1,62 +1,11 @@
-import { expectMethod, type Method, type MethodKind } from '../methods.js';
+import type { Anchor } from '../methods/method.js';
+import { definitionOf, expectMethod, type Method, type MethodKind } from '../methods.js';
 import { expectPositiveInteger } from '../options.js';
 
 /*
  * What a run is trained with where nobody says: a learning rate for the method and the size of the model, and enough
- * steps to learn something on small data.
+ * steps to learn something on small data. Both are the method's own (lib/methods).
  */
-
-/**
- * Learning rates by hidden size, with a warm-up of WARMUP_SHARE and a linear decay.
- *
- * - hidden 256: measured on bert-mini with small data sets of 2 to 12 classes (bench/defaults.js). Half as much learns too
- *   little in LEAST_STEPS; at twice as much, prefix tuning and LoRA may end at the most frequent class.
- * - full: the BERT paper (arXiv:1810.04805, appendix A.3) trains base and large with 2e-5 to 5e-5.
- * - lora, at rank 8 and alpha 32: the LoRA paper (arXiv:2106.09685, table 9) trains RoBERTa base with 5e-4 and large with
- *   3e-4 at alpha = rank, a quarter of the update.
- * - prefix with its network: the prefix tuning paper (arXiv:2101.00190, section 5.3) trains with 5e-5 to 8e-5.
- * - prefix without: P-tuning v2 (arXiv:2110.07602) trains BERT large with 5e-3 to 1e-2.
- * - linear: PEFT's examples of frozen encoders for sequence classification train RoBERTa large with 1e-3.
- */
-const LEARNING_RATES: Readonly<Record<MethodKind | 'prefix without projection', readonly Anchor[]>> = {
-  full: [
-    { hidden: 256, rate: 3e-4 },
-    { hidden: 768, rate: 3e-5 },
-    { hidden: 1024, rate: 2e-5 },
-  ],
-  lora: [
-    { hidden: 256, rate: 1.6e-3 },
-    { hidden: 768, rate: 2e-4 },
-    { hidden: 1024, rate: 1.5e-4 },
-  ],
-  prefix: [
-    { hidden: 256, rate: 6e-4 },
-    { hidden: 768, rate: 1e-4 },
-    { hidden: 1024, rate: 7e-5 },
-  ],
-  'prefix without projection': [
-    { hidden: 256, rate: 1e-2 },
-    { hidden: 768, rate: 7e-3 },
-    { hidden: 1024, rate: 5e-3 },
-  ],
-  linear: [
-    { hidden: 256, rate: 2e-2 },
-    { hidden: 768, rate: 1e-3 },
-    { hidden: 1024, rate: 1e-3 },
-  ],
-};
-
-/** A rate for models of a hidden size. */
-interface Anchor {
-  hidden: number;
-  rate: number;
-}
-
-/** The rank up to which LoRA's rates hold. An update of more terms grows with their root; its rate falls as much. */
-const LORA_RANK = 8;
-
-/** Optimiser steps that a method needs to get somewhere, whatever the size of the data. */
-const LEAST_STEPS: Readonly<Record<MethodKind, number>> = { full: 600, lora: 1200, prefix: 2500, linear: 2000 };
 
 /** Texts of more tokens teach more in a step, and cost more: as many fewer steps will do. */
 const SHORT_TEXT = 128;
@@ -84,12 +33,8 @@ const ROUND_STEPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80
  */
 export function defaultLearningRate(method: Method, hiddenSize: number): number {
   const chosen = expectMethod('method', method);
-  const isDirect = chosen.kind === 'prefix' && !chosen.projection;
-  const anchors = LEARNING_RATES[isDirect ? 'prefix without projection' : chosen.kind];
-  const rate = rateAt(anchors, expectPositiveInteger('hiddenSize', hiddenSize));
-  return Number(
-    (chosen.kind === 'lora' ? rate * Math.min(1, Math.sqrt(LORA_RANK / chosen.rank)) : rate).toPrecision(2),
-  );
+  const anchors = definitionOf(chosen.kind).rates(chosen);
+  return Number(rateAt(anchors, expectPositiveInteger('hiddenSize', hiddenSize)).toPrecision(2));
 }
 
 function rateAt(anchors: readonly Anchor[], size: number): number {
@@ -109,7 +54,7 @@ export interface TrainingSize {
   meanTokens: number;
 }
 
-/** Epochs of a run that is told neither epochs nor steps: at least 3, and as many as come to the method's LEAST_STEPS. */
+/** Epochs of a run that is told neither epochs nor steps: at least 3, and as many as come to the method's leastSteps. */
 export function defaultEpochs(method: MethodKind, size: TrainingSize): number {
   const wanted = Math.ceil(leastSteps(method, size) / size.stepsPerEpoch);
   return Math.max(LEAST_EPOCHS, Math.min(MOST_EPOCHS, wanted));
@@ -121,7 +66,7 @@ export function defaultSteps(method: MethodKind, size: TrainingSize): number {
 }
 
 function leastSteps(method: MethodKind, { meanTokens }: TrainingSize): number {
-  return Math.round(LEAST_STEPS[method] * Math.min(1, SHORT_TEXT / meanTokens));
+  return Math.round(definitionOf(method).leastSteps * Math.min(1, SHORT_TEXT / meanTokens));
 }
 
 /** What a default number of epochs was chosen by, in words. */

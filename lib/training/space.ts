@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat, statfs } from '../files/fs.js';
+import { isAdapterBias } from '../methods/method.js';
 import type { MethodPlan, PlannedParameter } from '../methods.js';
 import { option } from '../option-names.js';
 import { TOKENIZER_FILES } from '../tokenizer/files/source.js';
@@ -18,7 +19,7 @@ const SMALL_FILES = 2 ** 18;
 
 /** A run that is about to begin, or to go on, and what its checkpoints are made of. */
 export interface SavedRun {
-  model: TextClassifier;
+  model: AnyClassifier;
   methodPlan: MethodPlan;
   settings: TrainerSettings;
   plan: RunPlan;
@@ -64,7 +65,7 @@ async function modelBytes({ model, methodPlan }: SavedRun): Promise<number> {
   const { layers, hiddenSize } = model.config;
   const own = prefix
     ? prefix.virtualTokens * 2 * layers * hiddenSize
-    : elementsOf(parameters, ({ group }) => group === 'lora');
+    : elementsOf(parameters, (row) => row.group === 'lora' || isAdapterBias(row, lora));
   const adapter = 4 * (own + elementsOf(parameters, ({ group }) => group === 'head')) + tokenizer + SMALL_FILES;
   return model.base.intact ? adapter : adapter + 4 * all + tokenizer + SMALL_FILES;
 }

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { EMULATOR_LIBRARY } from '../../bench/support/operations.js';
 import type { NativeDeviceInfo } from '../../lib/native.js';
+import { nativeConfig } from '../native/shape.js';
 import { ADDON, sessionConfig } from '../native/support.js';
 
 /*
@@ -64,7 +65,7 @@ describe('the library of the CUDA backend', () => {
       const addon = require(process.argv[1]);
       addon.setErrorFactory((code, message) => Object.assign(new Error(message), { code }));
       addon.createSession(JSON.parse(process.argv[2])).catch(({ code, message }) => console.log(code, message))`;
-    const config = JSON.stringify(sessionConfig({ device: 'cuda' }));
+    const config = JSON.stringify(nativeConfig(sessionConfig({ device: 'cuda' })));
     const { stdout } = await run(process.execPath, ['-e', program, addon(), config]);
     expect(stdout).to.match(/^CUDA_UNAVAILABLE Expected a CUDA device but .*use device 'cpu' or 'auto'/);
   });

@@ -29,13 +29,13 @@ interface Report {
 }
 
 async function report(environment: Record<string, string>): Promise<Report> {
-  const small = sessionConfig({ device: 'cuda-emulated', precision: 'bf16' });
+  const where = { device: 'cuda-emulated', precision: 'bf16' } as const;
   const { ids, offsets, labels } = dataset();
   const input = {
     addon: ADDON,
     emulator: EMULATOR_LIBRARY,
-    small: nativeConfig(small),
-    large: nativeConfig({ ...small, model: { ...MODEL, vocabSize: 4_000_000 } }),
+    small: nativeConfig(sessionConfig(where)),
+    large: nativeConfig(sessionConfig({ ...where, model: { ...MODEL, vocabSize: 4_000_000 } })),
     dataset: { ids: [...ids], offsets: [...offsets], labels: [...labels!] },
     tokens: 500_000,
   };

@@ -1,4 +1,5 @@
 import { BertuneError } from '../../errors.js';
+import { METHOD_KINDS } from '../../methods.js';
 import { TASK_KINDS } from '../../tasks/index.js';
 import type { ComparisonRecord, LabelRecord, LogRecord, MethodRecord, MetricsRecord, RunRecord } from '../records.js';
 
@@ -22,7 +23,7 @@ const MOST_PAIRS = 1000;
 /** The longest text, in characters: the rest is cut, as a title stands in many places. */
 const MOST_CHARACTERS = 500;
 
-const KINDS = ['none', 'full', 'linear', 'prefix', 'lora'] as const;
+const KINDS = ['none', ...METHOD_KINDS] as const;
 const STATUSES = ['done', 'stopped', 'failed'] as const;
 
 /**

@@ -1,6 +1,7 @@
+import type { RunMark } from '../../methods/method.js';
+import { definitionOf } from '../../methods.js';
 import type { RunRecord } from '../records.js';
 
-type Kind = RunRecord['method']['kind'];
 type Rgb = readonly [number, number, number];
 
 /** A colour of a run: on white, and on the dark page. */
@@ -13,22 +14,12 @@ export interface RunColor {
  * Hues of Okabe and Ito's palette, which people with any colour vision tell apart, moved to a contrast of at least 3 with
  * the page. Runs of one kind share the hue: first to last from the first colour to the second.
  */
-const RAMPS: Readonly<Record<Kind, { light: readonly [string, string]; dark: readonly [string, string] }>> = {
-  none: { light: ['#6e6e6e', '#8c8c8c'], dark: ['#a8a8a8', '#8a8a8a'] },
-  full: { light: ['#0072b2', '#003f63'], dark: ['#56b4e9', '#2f8fc8'] },
-  linear: { light: ['#b85c00', '#7a3d00'], dark: ['#f0a830', '#c98208'] },
-  prefix: { light: ['#00805f', '#004a37'], dark: ['#2fc79b', '#159a74'] },
-  lora: { light: ['#d070a6', '#6b1a4d'], dark: ['#a6527f', '#f7c3de'] },
-};
+const NO_METHOD: RunMark = { symbol: 'star', light: ['#6e6e6e', '#8c8c8c'], dark: ['#a8a8a8', '#8a8a8a'] };
 
-/** Shapes of the points of a kind, so that colour is never the only sign. */
-export const SYMBOLS: Readonly<Record<Kind, 'circle' | 'square' | 'triangle' | 'diamond' | 'star'>> = {
-  none: 'star',
-  full: 'circle',
-  linear: 'square',
-  prefix: 'triangle',
-  lora: 'diamond',
-};
+/** How the runs of a kind are marked; shapes, so that colour is never the only sign. */
+export function kindMark(kind: RunRecord['method']['kind']): RunMark {
+  return kind === 'none' ? NO_METHOD : definitionOf(kind).mark;
+}
 
 /** The page's own colours, which the contrasts are measured against. */
 export const PAGE = { light: '#ffffff', dark: '#14171c' } as const;
@@ -39,7 +30,7 @@ export function runColors(runs: readonly RunRecord[]): RunColor[] {
     const { kind } = run.method;
     const same = runs.filter(({ method }) => method.kind === kind);
     const share = same.length < 2 ? 0 : same.indexOf(run) / (same.length - 1);
-    const { light, dark } = RAMPS[kind];
+    const { light, dark } = kindMark(kind);
     return { light: mix(light[0], light[1], share), dark: mix(dark[0], dark[1], share) };
   });
 }

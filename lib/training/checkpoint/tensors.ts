@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { adapterHead } from '../../adapter/head.js';
-import { isAdapter, readAdapter } from '../../adapter.js';
+import { formatOf, isAdapter, readAdapter } from '../../adapter.js';
 import { arrangeHead } from '../../checkpoint/head.js';
 import { readCheckpoint } from '../../checkpoint.js';
 import { BertuneError } from '../../errors.js';
@@ -128,8 +128,8 @@ async function modelTensors(directory: string, labels: readonly string[]): Promi
     );
   }
   const { tensors } = arrangeHead(own, labels);
-  if (adapter.kind !== 'prefix') return tensors;
-  return new Map([...tensors, [PROMPT_EMBEDDINGS, adapter.promptEmbeddings]]);
+  const prompt = formatOf(adapter).tensorOf(adapter, { name: PROMPT_EMBEDDINGS, role: 'prompt' });
+  return prompt === undefined ? tensors : new Map([...tensors, [PROMPT_EMBEDDINGS, prompt]]);
 }
 
 async function expectTensor(

@@ -1,5 +1,6 @@
+import type { RunMark } from '../../../methods/method.js';
 import type { RunRecord } from '../../records.js';
-import { SYMBOLS } from '../palette.js';
+import { kindMark } from '../palette.js';
 import type { Point } from './smooth.js';
 
 /** A run in a chart: its name, colour and shape. */
@@ -7,7 +8,7 @@ export interface Mark {
   readonly title: string;
   /** A colour of the page, e.g. `var(--run-0)`. */
   readonly color: string;
-  readonly symbol: (typeof SYMBOLS)[keyof typeof SYMBOLS];
+  readonly symbol: RunMark['symbol'];
 }
 
 /** A curve of a run. */
@@ -17,7 +18,7 @@ export interface Series extends Mark {
 
 /** How the run at `index` is marked in every chart. */
 export function markOf(run: RunRecord, index: number): Mark {
-  return { title: run.title, color: `var(--run-${index})`, symbol: SYMBOLS[run.method.kind] };
+  return { title: run.title, color: `var(--run-${index})`, symbol: kindMark(run.method.kind).symbol };
 }
 
 /** The points of a run's log where it has a number under `key`. */

@@ -1,0 +1,44 @@
+import { expectTable, type OptionsOf, type SettingsOf } from '../option-table.js';
+import { isInHead, type MethodDefinition } from './method.js';
+
+/** The options of `bitfit`: none. */
+export const BITFIT_OPTIONS = {};
+
+/** Options of `bitfit`: there are none. */
+export interface BitfitOptions extends OptionsOf<typeof BITFIT_OPTIONS> {}
+
+/** Every bias trains, and the head; all other weights are frozen. */
+export interface BitfitMethod extends SettingsOf<typeof BITFIT_OPTIONS> {
+  readonly kind: 'bitfit';
+}
+
+/**
+ * BitFit (Ben Zaken et al., 2021): the biases train, those of LayerNorms as well, and the head. PEFT has no adapter of
+ * biases alone: the model is saved as a whole.
+ *
+ * @throws BertuneError INVALID_OPTION
+ */
+export function bitfit(options: BitfitOptions = {}): BitfitMethod {
+  return { kind: 'bitfit', ...expectTable('bitfit options', options, BITFIT_OPTIONS) };
+}
+
+export const bitfitMethod: MethodDefinition<BitfitMethod> = {
+  kind: 'bitfit',
+  label: 'bitfit',
+  options: BITFIT_OPTIONS,
+  create: bitfit,
+  name: () => 'bitfit',
+  title: () => 'BitFit',
+  words: () => 'BitFit, biases and head',
+  mark: { symbol: 'wye', light: ['#8a6d00', '#574500'], dark: ['#f0e442', '#bdb430'] },
+  // The paper (arXiv:2106.10199, section 4) trains base and large with 1e-4 to 1e-3.
+  rates: () => [
+    { hidden: 256, rate: 3e-3 },
+    { hidden: 768, rate: 4e-4 },
+    { hidden: 1024, rate: 4e-4 },
+  ],
+  leastSteps: 1200,
+  head: (current) => current,
+  trains: (_method, row) => row.part === 'bias' || isInHead(row),
+  adapter: null,
+};

@@ -1,0 +1,127 @@
+import { loraFormat, loraUpdates } from '../adapter/lora.js';
+import { LORA_BIASES } from '../adapter/types.js';
+import {
+  expectTable,
+  flag,
+  names,
+  nonNegativeIntegers,
+  number,
+  numbersByPattern,
+  type OptionsOf,
+  oneOf,
+  positiveInteger,
+  probability,
+  type SettingsOf,
+} from '../option-table.js';
+import { expectNumberInRange, expectPositiveInteger, MOST_INT32 } from '../options.js';
+import { expectPlainHead, headWords, TRAIN_HEAD } from './adapters.js';
+import { isAdapterBias, isInHead, type MethodDefinition } from './method.js';
+
+const POSITIVE = { min: 0, minExclusive: true };
+
+/** The options of `lora`. */
+export const LORA_OPTIONS = {
+  /** r, the rank of each update. Defaults to 8. */
+  rank: positiveInteger({ words: 'rank', most: MOST_INT32, default: 8 }),
+  /** The update is scaled by alpha / rank. Defaults to 4 · rank, and with `rslora` to 4 · √rank: a scale of 4 either way. */
+  alpha: number(POSITIVE, { words: 'scale, times 1/rank', byDefault: '4 times the rank' }),
+  /** Whether alpha / √rank scales the update (rsLoRA, arXiv:2312.03732). Defaults to false. */
+  rslora: flag({ words: 'scale by 1/√rank instead (rsLoRA)', default: false }),
+  /** Probability of dropping an input of the update, in [0, 1). Defaults to 0.1. */
+  dropout: probability({ words: 'dropout', default: 0.1, flag: '--lora-dropout' }),
+  /**
+   * Modules by name or by the end of it, as PEFT's `target_modules`; 'all-linear' for every one. Defaults to the queries
+   * and values of attention: `['query', 'value']` of BERT.
+   */
+  targets: names({ words: 'modules, or all-linear', default: null, byDefault: 'queries and values' }),
+  /** Modules of `targets` that are left out, named alike. Defaults to none. */
+  exclude: names({ words: 'modules of --targets to leave out', default: [] }),
+  /** Numbers of the layers to update, from 0. Modules that `targets` names in full are updated anyway. Defaults to all. */
+  layers: nonNegativeIntegers({ words: 'numbers of the layers to update, from 0', default: null, byDefault: 'all' }),
+  /**
+   * Other ranks for some modules, as PEFT's `rank_pattern`: a regular expression that matches a module's name from one of
+   * its dots to the end → the rank; the first that matches counts. Defaults to none.
+   */
+  rankPattern: numbersByPattern((name, value) => expectPositiveInteger(name, value, MOST_INT32), {
+    words: 'other ranks by module: value=4,layer.0.*=16',
+  }),
+  /** Other values of `alpha` for some modules, written as `rankPattern`. Defaults to none. */
+  alphaPattern: numbersByPattern((name, value) => expectNumberInRange(name, value, POSITIVE), {
+    words: 'other values of --alpha by module',
+  }),
+  /**
+   * Which biases of the encoder train as well and go into the adapter, as in PEFT: 'all', or those of the updated modules
+   * with 'lora_only'. Such an adapter cannot be mixed with others in a batch. Defaults to 'none'.
+   */
+  bias: oneOf(LORA_BIASES, { words: 'biases that train as well', default: 'none' }),
+  /** Whether the classifier trains as well. Defaults to true. */
+  trainHead: TRAIN_HEAD,
+};
+
+/** Options of `lora`. */
+export interface LoraOptions extends OptionsOf<typeof LORA_OPTIONS> {}
+
+/** The model is frozen; low-rank updates of some of its Linear modules train, and the head. */
+export interface LoraMethod extends SettingsOf<typeof LORA_OPTIONS> {
+  readonly kind: 'lora';
+}
+
+/**
+ * Low-rank adaptation (Hu et al., 2021): W x + b becomes W x + b + alpha / rank · B(A(dropout(x))).
+ *
+ * @throws BertuneError INVALID_OPTION
+ */
+export function lora(options: LoraOptions = {}): LoraMethod {
+  const settings = expectTable('lora options', options, LORA_OPTIONS);
+  const { rank, rslora } = settings;
+  return { kind: 'lora', ...settings, alpha: settings.alpha ?? 4 * (rslora ? Math.sqrt(rank) : rank) };
+}
+
+/** The rank up to which the rates hold. An update of more terms grows with their root; its rate falls as much. */
+const RATED_RANK = 8;
+
+export const loraMethod: MethodDefinition<LoraMethod> = {
+  kind: 'lora',
+  label: 'LoRA',
+  options: LORA_OPTIONS,
+  create: lora,
+  size: { option: 'rank', words: 'rank' },
+  name: ({ rank }) => `lora${rank}`,
+  title: ({ rank }) => `LoRA r=${rank}`,
+  words: loraWords,
+  mark: { symbol: 'diamond', light: ['#d070a6', '#6b1a4d'], dark: ['#a6527f', '#f7c3de'] },
+  // hidden 256 as for full, at rank 8 and alpha 32; at twice as much it may end at the most frequent class. The LoRA paper
+  // (arXiv:2106.09685, table 9) trains RoBERTa base with 5e-4 and large with 3e-4 at alpha = rank, a quarter of the update.
+  rates: ({ rank }) =>
+    [
+      { hidden: 256, rate: 1.6e-3 },
+      { hidden: 768, rate: 2e-4 },
+      { hidden: 1024, rate: 1.5e-4 },
+    ].map(({ hidden, rate }) => ({ hidden, rate: rate * Math.min(1, Math.sqrt(RATED_RANK / rank)) })),
+  leastSteps: 1200,
+  head: expectPlainHead,
+  lora: (method, config) => ({
+    dropout: method.dropout,
+    updates: loraUpdates(method.targets, method, config),
+    bias: method.bias,
+  }),
+  trains: ({ trainHead }, row, plan) =>
+    row.group === 'lora' || (trainHead && isInHead(row)) || isAdapterBias(row, plan),
+  adapter: loraFormat,
+};
+
+function loraWords(method: LoraMethod): string {
+  const { rank, alpha, rslora, dropout, targets, exclude, layers, rankPattern, alphaPattern, bias, trainHead } = method;
+  const byModule = (pattern: Readonly<Record<string, number>>) =>
+    Object.entries(pattern).map(([module, value]) => `${value} on ${module}`);
+  return [
+    `${rslora ? 'rsLoRA' : 'LoRA'}, ${[`rank ${rank}`, ...byModule(rankPattern)].join(' and ')}`,
+    [`alpha ${alpha}`, ...byModule(alphaPattern)].join(' and '),
+    `dropout ${dropout}`,
+    `on ${targets === null ? 'queries and values' : targets.join(', ')}`,
+    ...(exclude.length === 0 ? [] : [`without ${exclude.join(', ')}`]),
+    ...(layers === null ? [] : [`layers ${layers.join(', ')}`]),
+    ...(bias === 'none' ? [] : [bias === 'all' ? 'all biases' : 'biases of these modules']),
+    headWords(trainHead),
+  ].join(', ');
+}
