@@ -8,7 +8,6 @@ import type {
   NativeTrainPlan,
 } from '../../lib/native.js';
 import { devices } from '../devices.js';
-import { startsOf } from '../native/support.js';
 import { relativeError } from './support.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';
 
