@@ -1,14 +1,6 @@
 # Compiler and linker flags of every target, as the interface library bertune_compile_options.
 add_library(bertune_compile_options INTERFACE)
 
-if(MSVC)
-  target_compile_options(bertune_compile_options INTERFACE /W4 /utf-8 /bigobj /openmp:experimental)
-  if(BERTUNE_NATIVE_ARCH AND CMAKE_SYSTEM_PROCESSOR MATCHES "AMD64|x86_64")
-    target_compile_options(bertune_compile_options INTERFACE /arch:AVX2)
-  endif()
-  return()
-endif()
-
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 target_compile_options(bertune_compile_options INTERFACE
   -Wall -Wextra -Werror=return-type

@@ -10,8 +10,8 @@ import { packageVersion } from './native/package.js';
  * unsafe. Every promise is settled from the session's own native thread; the event loop does no arithmetic.
  */
 
-/** Where arithmetic runs. `cuda-emulated` is the CUDA sources under the SIMT emulator, for tests only. */
-export type NativeDevice = 'cpu' | 'cuda' | 'cuda-emulated';
+/** Where arithmetic runs: 'cpu', 'cuda', or a device that `addDevice` named. */
+export type NativeDevice = 'cpu' | 'cuda' | (string & {});
 
 /** Arithmetic of a session. `fp64` exists on the CPU only, to check gradients. */
 export type NativePrecision = 'fp32' | 'fp64' | 'tf32' | 'bf16';
@@ -241,31 +241,24 @@ export interface NativeSession {
   /** Forward and backward of one batch of at most batchSize examples without an update; gradients can then be read. Resolves to the loss and the logits (B, NC). */
   gradients(plan: NativeTrainPlan): Promise<{ loss: number; logits: Float64Array; gradNorm: number }>;
   /**
-   * Logits (N, NC) of the examples in `order`, dropout off, packed into batches of at most `tokens` tokens and
-   * `sequences` sequences. Rejects with ABORTED after abort().
+   * Logits (N, NC) of the examples in `order`, dropout off. Rejects with ABORTED after abort().
+   *
+   * @param starts where each batch starts in `order`, and the end: rising from 0 to N
    */
-  forward(
-    dataset: number,
-    order: Int32Array,
-    limits: { tokens: number; sequences: number },
-  ): Promise<Float32Array | Float64Array>;
+  forward(dataset: number, order: Int32Array, starts: Int32Array): Promise<Float32Array | Float64Array>;
   /**
    * The same with an adapter an example: `adapters[i]` is the handle of order[i]'s, or 0 for the model as it is. All rows
    * are as long as the most classes of any adapter in the session and of the model; row i begins with order[i]'s logits.
-   * A batch mixes LoRA adapters and the model; it ends where a prefix begins, ends or changes.
+   * A batch mixes LoRA adapters and the model; the texts of one share a prefix, or have none.
    */
   forwardMixed(
     dataset: number,
     order: Int32Array,
-    limits: { tokens: number; sequences: number },
+    starts: Int32Array,
     adapters: Int32Array,
   ): Promise<Float32Array | Float64Array>;
   /** `forward` over examples that are put on the device for this call only: one job, and nothing to remove after it. */
-  predict(
-    dataset: NativeDataset,
-    order: Int32Array,
-    limits: { tokens: number; sequences: number },
-  ): Promise<Float32Array | Float64Array>;
+  predict(dataset: NativeDataset, order: Int32Array, starts: Int32Array): Promise<Float32Array | Float64Array>;
   /** Hidden states of one batch, dropout off: the embedding output and each layer's output, (T, C) each, L + 1 of them. */
   hiddenStates(dataset: number, order: Int32Array): Promise<(Float32Array | Float64Array)[]>;
   /** The prefix as every layer sees it, (P, 2LC): what PEFT stores as prompt_embeddings. */
@@ -301,8 +294,11 @@ export interface NativeAddon {
   version: string;
   /** Gives the addon the constructor of the errors that it throws and rejects with. */
   setErrorFactory(factory: (code: ErrorCode, message: string) => Error): void;
-  /** Names the CUDA library to open where none lies beside the addon. To be called before anything asks for devices. */
-  setCudaLibrary(path: string): void;
+  /**
+   * Names the library that holds a device's backend (native/core/library.h), for the whole process; that of 'cuda' is opened
+   * where none lies beside the addon. To be called before anything asks for devices.
+   */
+  addDevice(name: NativeDevice, path: string): void;
   devices(): NativeDeviceInfo[];
   blas(): NativeBlasInfo;
   /**
@@ -312,21 +308,6 @@ export interface NativeAddon {
    */
   lockFile(fd: number): boolean;
   createSession(config: NativeSessionConfig): Promise<NativeSession>;
-  /**
-   * Runs one named operation of native/core/backend.h for tests and benches. `tensors` maps the operation's field
-   * names to typed arrays (Float32Array in fp32, Float64Array in fp64, Int32Array for indices), outputs written in
-   * place; `sizes` maps its scalar fields to numbers. `repeat` > 1 runs it again on the same buffers, for timing.
-   * Resolves to the seconds of one run.
-   */
-  runOperation(
-    name: string,
-    where: { device: NativeDevice; precision: NativePrecision; threads: number },
-    tensors: Record<string, Float32Array | Float64Array | Int32Array>,
-    sizes: Record<string, number>,
-    repeat: number,
-  ): Promise<{ seconds: number }>;
-  /** The names runOperation takes. */
-  operations(): string[];
 }
 
 let loaded: NativeAddon | undefined;
@@ -372,6 +353,6 @@ function open({ path, cudaLibrary, remedy }: FoundAddon): NativeAddon {
     );
   }
   addon.setErrorFactory((code, message) => new BertuneError(code, message));
-  if (cudaLibrary !== undefined) addon.setCudaLibrary(cudaLibrary);
+  if (cudaLibrary !== undefined) addon.addDevice('cuda', cudaLibrary);
   return addon;
 }

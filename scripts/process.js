@@ -3,8 +3,6 @@ import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
 import { root } from './console.js';
 
-const windows = process.platform === 'win32';
-
 /**
  * Runs a program in the project's root and waits for it.
  *
@@ -23,7 +21,6 @@ export function run(command, args, { output = 'inherit', env = {} } = {}) {
       cwd: root,
       env: { ...process.env, ...env },
       stdio: ['ignore', ...stdio],
-      shell: windows && !path.isAbsolute(command),
     });
     const chunks = [];
     child.stdout?.on('data', (chunk) => chunks.push(chunk));
@@ -44,7 +41,7 @@ export function run(command, args, { output = 'inherit', env = {} } = {}) {
  */
 export function capture(command, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], shell: windows });
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     const chunks = [];
     child.stdout.on('data', (chunk) => chunks.push(chunk));
     child.stderr.on('data', (chunk) => chunks.push(chunk));
@@ -60,13 +57,13 @@ export function runNode(script, args, options) {
 
 /** Whether a command ends with status 0; its output is dropped. */
 export function succeeds(command, args) {
-  return spawnSync(command, args, { stdio: 'ignore', shell: windows }).status === 0;
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 }
 
 /** Whether a program of this name is on the PATH. */
 export function onPath(program) {
   return (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
-    const file = path.join(folder, windows ? `${program}.exe` : program);
+    const file = path.join(folder, program);
     try {
       accessSync(file, constants.X_OK);
       return statSync(file).isFile();

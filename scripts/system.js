@@ -36,7 +36,7 @@ function hasOpenBlas() {
 }
 
 function hasCompiler() {
-  return Boolean(process.env.CXX) || process.platform === 'win32' || ['c++', 'g++', 'clang++'].some(onPath);
+  return Boolean(process.env.CXX) || ['c++', 'g++', 'clang++'].some(onPath);
 }
 
 /** What a native build needs, and the package that brings it, by package manager. */
@@ -44,7 +44,7 @@ const requirements = [
   { name: 'a C++ compiler', present: hasCompiler, apt: 'g++', dnf: 'gcc-c++' },
   {
     name: 'make or ninja',
-    present: () => onPath('make') || onPath('ninja') || process.platform === 'win32',
+    present: () => onPath('make') || onPath('ninja'),
     apt: 'make',
     dnf: 'make',
   },

@@ -91,9 +91,12 @@ async function build() {
 
 /** What the addon says of the device. In a process of its own: this one keeps no GPU. */
 async function describeDevice() {
-  const program =
-    "const { devices } = require('./build/Release/bertune.node'); console.log('DEVICES ' + JSON.stringify(devices()))";
-  const { output } = await runAndRead(process.execPath, ['-e', program], { quiet: true });
+  const program = `
+    import { createRequire } from 'node:module';
+    import { withEmulator } from './bench/support/operations.js';
+    const addon = createRequire(process.cwd() + '/')('./build/Release/bertune.node');
+    console.log('DEVICES ' + JSON.stringify(withEmulator(addon).devices()))`;
+  const { output } = await runAndRead(process.execPath, ['--input-type=module', '-e', program], { quiet: true });
   const line = output.split('\n').find((text) => text.startsWith('DEVICES '));
   if (!line) throw new SetupError('the addon could not be loaded; the reason stands above');
   const device = JSON.parse(line.slice('DEVICES '.length)).find((item) => item.device === options.device);

@@ -1,9 +1,10 @@
+import { withEmulator } from '../bench/support/operations.js';
 import { loadNative, type NativeDeviceInfo } from '../lib/native.js';
 
 /** The devices that can be used here, or those of them that BERTUNE_TEST_DEVICES lists, e.g. `cpu,cuda`. */
 export function devices(): NativeDeviceInfo[] {
   const wanted = process.env.BERTUNE_TEST_DEVICES?.split(',');
-  return loadNative()
+  return withEmulator(loadNative())
     .devices()
     .filter(({ available, device }) => available && (!wanted || wanted.includes(device)));
 }

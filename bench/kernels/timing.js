@@ -1,9 +1,7 @@
 // Seconds of one run of an operation. Where the device records, it is the replay of a graph of `repeat` runs that is
 // timed, launch and synchronisation included.
-import { load } from '../support/library.js';
+import { loadOperations } from '../support/operations.js';
 import { median } from '../support/statistics.js';
-
-const { loadNative } = await load('native');
 
 const CALIBRATION_RUNS = 4;
 const MOST_RUNS = 4000;
@@ -22,7 +20,7 @@ export const PACES = {
  */
 export async function timeOperation(name, where, { tensors, sizes }, pace) {
   const began = performance.now();
-  const run = async (repeat) => (await loadNative().runOperation(name, where, tensors, sizes, repeat)).seconds;
+  const run = async (repeat) => (await loadOperations().runOperation(name, where, tensors, sizes, repeat)).seconds;
   const first = await run(CALIBRATION_RUNS);
   if (first * CALIBRATION_RUNS > pace.seconds * 20) return { seconds: first, repetitions: 1, repeat: CALIBRATION_RUNS };
   const repeat = Math.min(MOST_RUNS, Math.max(CALIBRATION_RUNS, Math.ceil(pace.seconds / first)));

@@ -205,6 +205,33 @@ const LOSS_TRIALS = [
     },
   },
   {
+    name: 'loss',
+    operation: 'binary_cross_entropy',
+    over: 'texts',
+    sizes: { NC: 'NC' },
+    arrays: {
+      ...BATCH,
+      targets: 'acc B,NC read',
+      logits: 'real B,NC read',
+      loss: 'acc 1 write',
+      right: 'int B write',
+      dlogits: 'real B,NC write',
+    },
+  },
+  {
+    name: 'loss',
+    operation: 'mean_squared_error',
+    over: 'texts',
+    sizes: { NC: 'NC' },
+    arrays: {
+      ...BATCH,
+      targets: 'acc B,NC read',
+      logits: 'real B,NC read',
+      loss: 'acc 1 write',
+      dlogits: 'real B,NC write',
+    },
+  },
+  {
     name: 'results of a step',
     operation: 'keep_step',
     over: 'texts',

@@ -87,7 +87,8 @@ class Runner {
   }
 
   predict(native, order) {
-    return native.forward(this.dataset, order, { tokens: BATCH_SIZE * MAX_LENGTH, sequences: BATCH_SIZE });
+    const starts = Int32Array.from({ length: order.length / BATCH_SIZE + 1 }, (_, i) => i * BATCH_SIZE);
+    return native.forward(this.dataset, order, starts);
   }
 
   async train(native, order) {

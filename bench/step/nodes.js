@@ -1,8 +1,6 @@
 // How long a graph's node takes that does next to nothing: the gap from one kernel to the next.
-import { load } from '../support/library.js';
+import { loadOperations } from '../support/operations.js';
 import { median } from '../support/statistics.js';
-
-const { loadNative } = await load('native');
 
 const REPETITIONS = 5;
 
@@ -12,7 +10,7 @@ export async function nodeSeconds(where, nodes) {
   const tensors = { inp: new Float32Array(1), out: new Float32Array(1) };
   const times = [];
   for (let i = 0; i < REPETITIONS; i++) {
-    times.push((await loadNative().runOperation('cast_to_real', where, tensors, {}, nodes)).seconds);
+    times.push((await loadOperations().runOperation('cast_to_real', where, tensors, {}, nodes)).seconds);
   }
   return median(times);
 }

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import { load } from './library.js';
+import { withEmulator } from './operations.js';
 
 const { loadNative } = await load('native');
 const { blasName, processorName } = await load('report/environment');
@@ -12,7 +13,7 @@ const { blasName, processorName } = await load('report/environment');
  * @throws where it cannot be used, with the reason
  */
 export function findDevice(name) {
-  const devices = loadNative().devices();
+  const devices = withEmulator(loadNative()).devices();
   const found = devices.find(({ device }) => device === name);
   if (!found)
     throw new Error(

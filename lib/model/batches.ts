@@ -60,8 +60,7 @@ export function groupedLongestFirst(offsets: Int32Array, keys: Int32Array): Int3
 }
 
 /**
- * Packs examples into batches in the given order: each takes what comes next as long as it fits. The addon packs by the
- * same rule, so that a batch is the same however many of them one call is given.
+ * Packs examples into batches in the given order: each takes what comes next as long as it fits.
  *
  * @param offsets where each example starts, (N + 1)
  * @param order example indices

@@ -30,8 +30,7 @@ export interface ResolvedDevice {
 /** What the addon starts. */
 const MOST_THREADS = 1024;
 
-/** The CUDA backend under its emulator, for tests; not among the documented devices. */
-const EMULATED = 'cuda-emulated';
+const DEVICES = ['auto', 'cpu', 'cuda'];
 
 type Able = { device: NativeDevice; precisions: readonly Precision[] };
 
@@ -46,14 +45,14 @@ const PRECISIONS = ['fp32', 'fp64', 'tf32', 'bf16'] as const satisfies readonly 
  * @throws BertuneError INVALID_OPTION; CUDA_UNAVAILABLE with the reason when the GPU was asked for; NATIVE_UNAVAILABLE
  */
 export function resolveDevice(options: DeviceOptions, devices: () => NativeDeviceInfo[] = listDevices): ResolvedDevice {
-  const wanted: Device | typeof EMULATED =
-    (options.device as string) === EMULATED
-      ? EMULATED
-      : expectOneOf('device', options.device ?? 'auto', ['auto', 'cpu', 'cuda']);
+  const asked: string = options.device ?? 'auto';
+  // A device that was added to the addon is taken by its name.
+  const added = DEVICES.includes(asked) ? [] : devices().map(({ device }) => device);
+  const wanted = expectOneOf('device', asked, [...new Set([...DEVICES, ...added])]);
   const usualThreads = Math.min(availableParallelism(), MOST_THREADS);
   const threads = expectPositiveInteger('threads', options.threads ?? usualThreads, MOST_THREADS);
-  const gpu =
-    wanted === 'cpu' ? undefined : devices().find(({ device }) => device === (wanted === EMULATED ? EMULATED : 'cuda'));
+  const name = wanted === 'auto' ? 'cuda' : wanted;
+  const gpu = name === 'cpu' ? undefined : devices().find(({ device }) => device === name);
   if (wanted !== 'auto' && wanted !== 'cpu' && !gpu?.available) {
     const reason = gpu?.reason ?? 'this build has no CUDA backend';
     throw new BertuneError(

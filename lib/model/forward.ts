@@ -23,7 +23,8 @@ export async function forwardBatches(
   batches: BatchPlan,
   signal: AbortSignal | undefined,
 ): Promise<Values> {
-  const { starts, order, tokens, sequences } = batches;
+  const { starts, order } = batches;
+  await planMemory(native, batches);
   const pace = new Pace(CALL_SECONDS);
   let logits: Values = new Float32Array(0);
   for (let batch = 0; batch + 1 < starts.length; ) {
@@ -31,7 +32,7 @@ export async function forwardBatches(
     const count = Math.min(pace.next(), starts.length - 1 - batch);
     const examples = order.slice(starts[batch], starts[batch + count]);
     const began = performance.now();
-    const rows = await native.forward(handle, examples, { tokens, sequences });
+    const rows = await native.forward(handle, examples, startsOf(batches, batch, count));
     pace.measured(count, (performance.now() - began) / 1000);
     const classes = rows.length / examples.length;
     if (batch === 0) logits = new (rows instanceof Float64Array ? Float64Array : Float32Array)(order.length * classes);
@@ -57,7 +58,8 @@ export async function forwardMixedBatches(
   classes: Int32Array,
   signal: AbortSignal | undefined,
 ): Promise<Values[]> {
-  const { starts, order, tokens, sequences } = batches;
+  const { starts, order } = batches;
+  await planMemory(native, batches);
   const pace = new Pace(CALL_SECONDS);
   const slice = new TimeSlice();
   const rows = new Array<Values>(order.length);
@@ -67,7 +69,7 @@ export async function forwardMixedBatches(
     const examples = order.slice(starts[batch], starts[batch + count]);
     const handles = examples.map((example) => adapters[example]!);
     const began = performance.now();
-    const logits = await native.forwardMixed(handle, examples, { tokens, sequences }, handles);
+    const logits = await native.forwardMixed(handle, examples, startsOf(batches, batch, count), handles);
     pace.measured(count, (performance.now() - began) / 1000);
     const width = logits.length / examples.length;
     for (const [i, example] of examples.entries()) {
@@ -86,12 +88,22 @@ export async function forwardMixedBatches(
  * @throws BertuneError OUT_OF_MEMORY
  */
 export async function predictBatch(native: NativeSession, dataset: NativeDataset, batch: BatchPlan): Promise<Values> {
-  const { order, tokens, sequences } = batch;
-  const rows = await native.predict(dataset, order, { tokens, sequences });
+  const { order, starts } = batch;
+  const rows = await native.predict(dataset, order, starts);
   if (order.length === 1) return rows;
   const logits = rows.slice();
   await scatterRows(rows, order, rows.length / order.length, logits);
   return logits;
+}
+
+/** Plans memory for the largest of the batches, which need not be among those of the first call. */
+async function planMemory(native: NativeSession, { tokens, sequences }: BatchPlan): Promise<void> {
+  if (sequences > 0) await native.reserve({ tokens, sequences, training: false });
+}
+
+/** Where the `count` batches from the `first` on start, in an order that begins with them. */
+function startsOf({ starts }: BatchPlan, first: number, count: number): Int32Array {
+  return starts.slice(first, first + count + 1).map((start) => start - starts[first]!);
 }
 
 /** all[examples[i]] = rows[i] */

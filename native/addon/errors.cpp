@@ -65,4 +65,13 @@ Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value&
   }
 }
 
+Napi::Value set_error_factory(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return translate_errors(env, [&]() -> Napi::Value {
+    if (!info[0].IsFunction()) throw Napi::TypeError::New(env, "Expected a function for factory");
+    AddonState::of(env).error_factory = Napi::Persistent(info[0].As<Napi::Function>());
+    return env.Undefined();
+  });
+}
+
 }  // namespace bertune

@@ -32,6 +32,9 @@ Failure describe_current_exception() noexcept;
 // one. Empty: none. Throws nothing but Napi::Error; without memory for its words, the error says that alone.
 Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value& origin = Napi::Value());
 
+// setErrorFactory(factory) of lib/native.ts.
+Napi::Value set_error_factory(const Napi::CallbackInfo& info);
+
 // Runs a synchronous function of the addon; a native exception becomes a JavaScript one.
 template <typename Function>
 Napi::Value translate_errors(Napi::Env env, Function&& function) {

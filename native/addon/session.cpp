@@ -368,15 +368,14 @@ Napi::Value Session::forward(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     const int32_t handle = to_handle(info[0], "dataset");
     auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
-    const BatchLimits limits = convert_limits(info[2]);
+    const auto starts = std::make_shared<std::vector<int32_t>>(convert_starts(info[2], order->size()));
     if (disposed_) refuse_disposed();
     const Napi::TypedArray array =
         make_float_array(info.Env(), order->size() * core_->config.model.NC, core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array), proceed = may_proceed()](SessionCore& core) {
       const Dataset& dataset = core.dataset(handle);
-      const int64_t count = static_cast<int64_t>(order->size());
-      dataset.check_order(order->data(), count);
-      infer(*core.bert, dataset, order->data(), count, limits, nullptr, core.host_dtype(), out, proceed);
+      dataset.check_order(order->data(), static_cast<int64_t>(order->size()));
+      infer(*core.bert, dataset, *order, *starts, nullptr, core.host_dtype(), out, proceed);
       core.update_figures();
     });
   });
@@ -386,7 +385,7 @@ Napi::Value Session::forward_mixed(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     const int32_t handle = to_handle(info[0], "dataset");
     auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
-    const BatchLimits limits = convert_limits(info[2]);
+    const auto starts = std::make_shared<std::vector<int32_t>>(convert_starts(info[2], order->size()));
     auto adapters = std::make_shared<std::vector<int32_t>>(copy_ints(info[3], "adapters"));
     if (adapters->size() != order->size()) refuse_field("one handle an example", "adapters");
     const Bytes bytes = make_bytes(0);
@@ -395,7 +394,7 @@ Napi::Value Session::forward_mixed(const Napi::CallbackInfo& info) {
         [=, proceed = may_proceed()](SessionCore& core) {
           const Dataset& dataset = core.dataset(handle);
           dataset.check_order(order->data(), static_cast<int64_t>(order->size()));
-          *bytes = core.forward_mixed(dataset, *order, *adapters, limits, proceed);
+          *bytes = core.forward_mixed(dataset, *order, *starts, *adapters, proceed);
           core.update_figures();
         },
         [bytes, dtype = core_->host_dtype()](Napi::Env env) { return to_float_array(env, *bytes, dtype); });
@@ -406,16 +405,15 @@ Napi::Value Session::predict(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     auto arrays = std::make_shared<DatasetArrays>(convert_dataset(info[0], core_->config.model.NC));
     auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
-    const BatchLimits limits = convert_limits(info[2]);
+    const auto starts = std::make_shared<std::vector<int32_t>>(convert_starts(info[2], order->size()));
     if (disposed_) refuse_disposed();
     const Napi::TypedArray array =
         make_float_array(info.Env(), order->size() * core_->config.model.NC, core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array), proceed = may_proceed()](SessionCore& core) {
       const Dataset dataset(*core.backend, arrays->view(), core.config.model, core.bert->prefix_tokens());
-      const int64_t count = static_cast<int64_t>(order->size());
-      dataset.check_order(order->data(), count);
+      dataset.check_order(order->data(), static_cast<int64_t>(order->size()));
       try {
-        infer(*core.bert, dataset, order->data(), count, limits, nullptr, core.host_dtype(), out, proceed);
+        infer(*core.bert, dataset, *order, *starts, nullptr, core.host_dtype(), out, proceed);
       } catch (...) {
         core.backend->forget_recordings();  // those that read the dataset
         throw;

@@ -158,4 +158,12 @@ BatchLimits convert_limits(const Napi::Value& argument) {
   return {get_int(value, "tokens", 1), get_int(value, "sequences", 1)};
 }
 
+std::vector<int32_t> convert_starts(const Napi::Value& argument, size_t count) {
+  std::vector<int32_t> starts = copy_ints(argument, "starts");
+  bool rises = !starts.empty() && starts.front() == 0 && starts.back() == static_cast<int64_t>(count);
+  for (size_t i = 1; rises && i < starts.size(); ++i) rises = starts[i] > starts[i - 1];
+  if (!rises) refuse_field("integers that rise from 0 to the number of examples", "starts");
+  return starts;
+}
+
 }  // namespace bertune

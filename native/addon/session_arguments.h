@@ -48,6 +48,8 @@ struct DatasetArrays {
 // `labels`: NC, as many targets as an example has.
 DatasetArrays convert_dataset(const Napi::Value& argument, int labels);
 BatchLimits convert_limits(const Napi::Value& argument);
+// Starts of the batches of an order of `count` examples, and their end: rising from 0 to `count`.
+std::vector<int32_t> convert_starts(const Napi::Value& argument, size_t count);
 TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config);
 
 }  // namespace bertune

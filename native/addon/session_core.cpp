@@ -2,7 +2,6 @@
 #include "addon/session_core.h"
 
 #include <algorithm>
-#include <limits>
 #include <string>
 
 #include "core/device.h"
@@ -65,32 +64,18 @@ Dataset& SessionCore::dataset(int32_t handle) {
 
 namespace {
 
-// Of the examples order[begin..end).
-BatchLimits batch_size_of(const Dataset& dataset, const std::vector<int32_t>& order, size_t begin, size_t end) {
-  int64_t tokens = 0;
-  for (size_t i = begin; i < end; ++i) tokens += dataset.length(order[i]);
-  if (std::max(tokens, static_cast<int64_t>(end - begin)) > std::numeric_limits<int32_t>::max()) {
-    throw Error("INVALID_OPTION", "Expected batches of fewer than 2^31 tokens but received one of " +
-                                      std::to_string(tokens) + "; make the batch size smaller");
-  }
-  return {static_cast<int>(tokens), static_cast<int>(end - begin)};
-}
-
-BatchLimits largest_micro_batch(const Dataset& dataset, const std::vector<int32_t>& order, int batch_size) {
-  BatchLimits largest;
-  for (size_t begin = 0; begin < order.size(); begin += batch_size) {
-    const size_t end = std::min(order.size(), begin + static_cast<size_t>(batch_size));
-    const BatchLimits batch = batch_size_of(dataset, order, begin, end);
-    largest.tokens = std::max(largest.tokens, batch.tokens);
-    largest.sequences = std::max(largest.sequences, batch.sequences);
-  }
-  return largest;
+// Of the micro-batches of training: consecutive runs of batch_size, the last one perhaps shorter.
+std::vector<int32_t> starts_of(size_t count, int batch_size) {
+  std::vector<int32_t> starts;
+  for (size_t start = 0; start < count; start += batch_size) starts.push_back(static_cast<int32_t>(start));
+  starts.push_back(static_cast<int32_t>(count));
+  return starts;
 }
 
 }  // namespace
 
 std::vector<uint8_t> SessionCore::forward_mixed(const Dataset& data, const std::vector<int32_t>& order,
-                                                const std::vector<int32_t>& handles, BatchLimits limits,
+                                                const std::vector<int32_t>& starts, const std::vector<int32_t>& handles,
                                                 const std::function<bool()>& proceed) {
   Slots slots;
   slots.reserve(handles.size());
@@ -98,8 +83,7 @@ std::vector<uint8_t> SessionCore::forward_mixed(const Dataset& data, const std::
   const bool mixes = !bert->adapters().empty();  // otherwise every slot is the model itself, and there are no tables
   const int classes = mixes ? bert->adapters().classes() : config.model.NC;
   std::vector<uint8_t> logits(order.size() * static_cast<size_t>(classes) * host_size());
-  infer(*bert, data, order.data(), static_cast<int64_t>(order.size()), limits, mixes ? &slots : nullptr, host_dtype(),
-        logits.data(), proceed);
+  infer(*bert, data, order, starts, mixes ? &slots : nullptr, host_dtype(), logits.data(), proceed);
   return logits;
 }
 
@@ -107,7 +91,7 @@ Activations& SessionCore::gather_for_inference(const Dataset& data, const std::v
   data.check_order(order.data(), static_cast<int64_t>(order.size()));
   if (order.empty()) throw Error("INVALID_DATA", "Expected at least one example in order");
   const int count = static_cast<int>(order.size());
-  bert->reserve({}, batch_size_of(data, order, 0, order.size()));
+  bert->reserve({}, largest_batch(data, order, {0, count}));
   bert->run().reserve(count, 0, false);
   bert->run().write_order(order.data(), count);
   update_figures();
@@ -127,7 +111,7 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
   if (bert->parameters().segments().empty()) {
     throw Error("INVALID_OPTION", "Expected at least one trainable parameter to train");
   }
-  bert->reserve(largest_micro_batch(data, plan.order, plan.settings.batch_size), {});
+  bert->reserve(largest_batch(data, plan.order, starts_of(plan.order.size(), plan.settings.batch_size)), {});
   update_figures();
   return data;
 }

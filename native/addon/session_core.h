@@ -66,9 +66,9 @@ struct SessionCore {
   GradientOutcome gradients(const TrainPlan& plan);
 
   // Logits of the examples in `order`, as `host_dtype`: (N,NC), or with `handles` (N) of adapters rows of as many
-  // elements as the most classes of any.
+  // elements as the most classes of any. `starts`: of its batches, and the end.
   std::vector<uint8_t> forward_mixed(const Dataset& data, const std::vector<int32_t>& order,
-                                     const std::vector<int32_t>& handles, BatchLimits limits,
+                                     const std::vector<int32_t>& starts, const std::vector<int32_t>& handles,
                                      const std::function<bool()>& proceed);
 
   // Makes one batch of the examples.

@@ -1,6 +1,9 @@
 // The one interface between the model and a device: the fused operations that BERT's forward and backward are made of.
 //
-// native/model calls it and names no device; native/cpu implements it as the specification, native/cuda as kernels.
+// native/model calls it and names no device; native/cpu and native/cuda implement it. The readable specification of an
+// operation is its reference in double, test/operations/reference.ts. A new operation is a struct and a row of
+// BERTUNE_OPERATIONS here, a file for each device, its reference and, for tests, how its fields are filled
+// (native/operations/table.cpp).
 //
 // Scalars. `Real` is the compute scalar of activations and weights (float, double, bf16), `Acc` the scalar of
 // statistics, gradients and moments (float, or double in a double run). Both are opaque here; on the CPU they are the
@@ -80,7 +83,8 @@ struct Rows {
 // kGelu is exact (erf); kGeluTanh is its tanh approximation, GPT-2's "gelu_new".
 enum class Activation { kNone, kGelu, kTanh, kRelu, kGeluTanh, kSilu };
 
-// Picks sequences `order[order_begin .. order_begin + B)` of the dataset, B the step's, and packs them.
+// Picks sequences `order[order_begin .. order_begin + B)` of the dataset, B the step's, packs them into the batch's
+// arrays and makes the batch current. Its sizes are the caller's, who knows the lengths.
 struct GatherBatch {
   const int32_t* dataset_ids;          // (Σ lengths)
   const int32_t* dataset_token_types;  // (Σ lengths) or null: all 0
@@ -91,6 +95,7 @@ struct GatherBatch {
   int NC;                              // read only with dataset_targets
   const int32_t* order;                // (order_begin + B) example indices
   bool sort_tokens;                    // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
+  Batch batch{};
 };
 
 // x[t] = word[id] + token_type[type] + position[P + p];  out = dropout(LayerNorm(x)), p the token's position in the
@@ -427,6 +432,54 @@ struct OptimizerSettings {
   double beta1, beta2, eps, weight_decay;
   double max_grad_norm;  // 0: no clipping
 };
+// norm = √Σ grad² over all segments, in a fixed order; kept for adamw and written to `norm`.
+struct GradNorm {
+  const OptimizerSegment* segments;  // (count) host
+  int count;
+  Acc* norm;  // (1)
+};
+// Clip by the last grad_norm, then AdamW (Loshchilov & Hutter, 2019) as torch.optim.AdamW:
+//   g *= min(1, max_grad_norm / (norm + 1e-6));  p *= 1 − lr·wd;  m, v moments;
+//   p −= lr / (1 − β1^t) · m / (√v / √(1 − β2^t) + eps)
+// Does nothing when that norm or `loss` is not finite, and nothing from then on until start_run.
+struct AdamW {
+  const OptimizerSegment* segments;  // (count) host
+  int count;
+  OptimizerSettings settings;
+  const Acc* loss;  // (1)
+};
+
+// The operations, X(name, Arguments): the one list from which Backend's virtuals, a library's table and what fills and
+// reads it, each device's declarations and the operations' names are made.
+#define BERTUNE_OPERATIONS(X)                                              \
+  X(gather_batch, GatherBatch)                                             \
+  X(embedding_forward, EmbeddingForward)                                   \
+  X(embedding_backward, EmbeddingBackward)                                 \
+  X(linear_forward, LinearForward)                                         \
+  X(linear_backward_input, LinearBackwardInput)                            \
+  X(linear_backward_weight, LinearBackwardWeight)                          \
+  X(activation_forward, ActivationForward)                                 \
+  X(activation_backward, ActivationBackward)                               \
+  X(dropout_apply, DropoutApply)                                           \
+  X(dropout_residual_layernorm_forward, DropoutResidualLayernormForward)   \
+  X(dropout_residual_layernorm_backward, DropoutResidualLayernormBackward) \
+  X(attention_forward, AttentionForward)                                   \
+  X(attention_backward, AttentionBackward)                                 \
+  X(lora_forward_add, LoraForwardAdd)                                      \
+  X(lora_backward, LoraBackward)                                           \
+  X(mixed_lora_forward_add, MixedLoraForwardAdd)                           \
+  X(mixed_linear_forward, MixedLinearForward)                              \
+  X(first_rows_forward, FirstRowsForward)                                  \
+  X(first_rows_backward, FirstRowsBackward)                                \
+  X(cross_entropy, CrossEntropy)                                           \
+  X(binary_cross_entropy, BinaryCrossEntropy)                              \
+  X(mean_squared_error, MeanSquaredError)                                  \
+  X(keep_step, KeepStep)                                                   \
+  X(keep_logits, KeepLogits)                                               \
+  X(cast_to_real, CastToReal)                                              \
+  X(cast_to_acc, CastToAcc)                                                \
+  X(grad_norm, GradNorm)                                                   \
+  X(adamw, AdamW)
 
 // Device memory, from which arenas are cut; frees itself.
 class Memory {
@@ -439,11 +492,23 @@ class Memory {
 // Sizes of a batch.
 struct BatchShape {
   int B, T, max_length;
+  bool operator==(const BatchShape&) const = default;
 };
 
-// What tells two runs of the same operations apart, but for StepState: sizes, and arrays that are not always the same.
+// What tells two recordings of operations apart, but for StepState.
 struct RecordingKey {
-  int64_t word[8];
+  enum class Pass { kInference, kMixedInference, kTraining };
+
+  Pass pass = Pass::kInference;
+  const void* dataset = nullptr;
+  BatchShape batch{};  // padded
+  int prefix = 0;      // of mixed inference: whose prefix the batch has
+
+  // Of training: the place of a micro-batch within its step, and what the step is told once.
+  bool first = false, last = false, update = false;
+  int micro_batches = 0;
+  uint64_t settings = 0;  // their hash
+
   bool operator==(const RecordingKey&) const = default;
 };
 
@@ -503,45 +568,12 @@ class Backend {
   virtual void start_run() = 0;
   // Before the operations of a micro-batch.
   virtual void begin_step(const StepState& state) = 0;
-  // Fills batch's arrays (its sizes are set by the caller, who knows the lengths) and makes it current.
-  virtual void gather_batch(const GatherBatch& args, Batch& batch) = 0;
   // Waits for all operations. Host reads of results go through copy_out or read_* after it.
   virtual void synchronize() = 0;
 
-  virtual void embedding_forward(const EmbeddingForward&) = 0;
-  virtual void embedding_backward(const EmbeddingBackward&) = 0;
-  virtual void linear_forward(const LinearForward&) = 0;
-  virtual void linear_backward_input(const LinearBackwardInput&) = 0;
-  virtual void linear_backward_weight(const LinearBackwardWeight&) = 0;
-  virtual void activation_forward(const ActivationForward&) = 0;
-  virtual void activation_backward(const ActivationBackward&) = 0;
-  virtual void dropout_apply(const DropoutApply&) = 0;
-  virtual void dropout_residual_layernorm_forward(const DropoutResidualLayernormForward&) = 0;
-  virtual void dropout_residual_layernorm_backward(const DropoutResidualLayernormBackward&) = 0;
-  virtual void attention_forward(const AttentionForward&) = 0;
-  virtual void attention_backward(const AttentionBackward&) = 0;
-  virtual void lora_forward_add(const LoraForwardAdd&) = 0;
-  virtual void lora_backward(const LoraBackward&) = 0;
-  virtual void mixed_lora_forward_add(const MixedLoraForwardAdd&) = 0;
-  virtual void mixed_linear_forward(const MixedLinearForward&) = 0;
-  virtual void first_rows_forward(const FirstRowsForward&) = 0;
-  virtual void first_rows_backward(const FirstRowsBackward&) = 0;
-  virtual void cross_entropy(const CrossEntropy&) = 0;
-  virtual void binary_cross_entropy(const BinaryCrossEntropy&) = 0;
-  virtual void mean_squared_error(const MeanSquaredError&) = 0;
-  virtual void keep_step(const KeepStep&) = 0;
-  virtual void keep_logits(const KeepLogits&) = 0;
-  virtual void cast_to_real(const CastToReal&) = 0;
-  virtual void cast_to_acc(const CastToAcc&) = 0;
-
-  // norm = √Σ grad² over all segments, in a fixed order; kept for adamw and written to `norm` (1).
-  virtual void grad_norm(const OptimizerSegment* segments /* host */, int count, Acc* norm) = 0;
-  // Clip by the last grad_norm, then AdamW (Loshchilov & Hutter, 2019) as torch.optim.AdamW:
-  //   g *= min(1, max_grad_norm / (norm + 1e-6));  p *= 1 − lr·wd;  m, v moments;
-  //   p −= lr / (1 − β1^t) · m / (√v / √(1 − β2^t) + eps)
-  // Does nothing when that norm or `loss` (1) is not finite, and nothing from then on until start_run.
-  virtual void adamw(const OptimizerSegment* segments /* host */, int count, const OptimizerSettings&,
-                     const Acc* loss) = 0;
+#define BERTUNE_VIRTUAL(name, Arguments) virtual void name(const Arguments& args) = 0;
+  BERTUNE_OPERATIONS(BERTUNE_VIRTUAL)
+#undef BERTUNE_VIRTUAL
 };
 
 }  // namespace bertune

@@ -2,9 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <map>
+#include <mutex>
 
-#include "core/cuda_library.h"
+#include "core/device_library.h"
 #include "core/error.h"
 #include "core/library_backend.h"
 #include "cpu/cpu_backend.h"
@@ -26,17 +29,13 @@ uint64_t machine_memory() {
   return pages > 0 && page_size > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_size) : 0;
 }
 
-constexpr const char* kCuda = "cuda";
-constexpr const char* kEmulated = "cuda-emulated";
-
 std::string text_of_version(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-// A GPU is there for as long as the process is, so it is asked once.
-DeviceInfo describe_cuda(const char* device, CudaProvider provider) {
+DeviceInfo describe(const std::string& device) {
   DeviceInfo info{device, "", 0, false, "", {}, ""};
-  const CudaLibrary& library = cuda_library(provider);
+  const DeviceLibrary& library = device_library(device);
   info.reason = library.reason;
   if (!library.table) return info;
   LibraryDevice found{};
@@ -58,32 +57,21 @@ DeviceInfo describe_cuda(const char* device, CudaProvider provider) {
   return info;
 }
 
-const DeviceInfo& cuda_info() {
-  static const DeviceInfo info = describe_cuda(kCuda, CudaProvider::kReal);
-  return info;
-}
-
-// Only where its library was built, which is for tests.
-const DeviceInfo& emulated_info() {
-  static const DeviceInfo info = describe_cuda(kEmulated, CudaProvider::kEmulated);
-  return info;
-}
-
-std::unique_ptr<Backend> make_cuda(const DeviceInfo& info, CudaProvider provider, const std::string& precision) {
-  if (!info.available) {
-    throw Error("CUDA_UNAVAILABLE", "Expected a CUDA device but " + info.reason + "; use device 'cpu' or 'auto'");
-  }
-  return make_library_backend(*cuda_library(provider).table, precision);
+// A GPU is there for as long as the process is, so it is asked once.
+const DeviceInfo& info_of(const std::string& device) {
+  static std::mutex mutex;
+  static std::map<std::string, DeviceInfo> known;
+  const std::lock_guard<std::mutex> lock(mutex);
+  const auto found = known.find(device);
+  if (found != known.end()) return found->second;
+  return known.emplace(device, describe(device)).first->second;
 }
 
 }  // namespace
 
 std::vector<DeviceInfo> list_devices() {
-  std::vector<DeviceInfo> devices = {
-      {"cpu", processor_name(), machine_memory(), true, "", {"fp32", "fp64"}, ""},
-      cuda_info(),
-  };
-  if (cuda_library(CudaProvider::kEmulated).there) devices.push_back(emulated_info());
+  std::vector<DeviceInfo> devices = {{"cpu", processor_name(), machine_memory(), true, "", {"fp32", "fp64"}, ""}};
+  for (const std::string& device : library_devices()) devices.push_back(info_of(device));
   return devices;
 }
 
@@ -93,9 +81,15 @@ std::unique_ptr<Backend> make_backend(const std::string& device, const std::stri
     if (precision == "fp64") return make_cpu_backend_double(threads);
     throw Error("INVALID_OPTION", "Expected precision fp32 or fp64 on the CPU but received " + precision);
   }
-  if (device == kCuda) return make_cuda(cuda_info(), CudaProvider::kReal, precision);
-  if (device == kEmulated) return make_cuda(emulated_info(), CudaProvider::kEmulated, precision);
-  throw Error("INVALID_OPTION", "Expected device cpu or cuda but received " + device);
+  const std::vector<std::string> devices = library_devices();
+  if (std::find(devices.begin(), devices.end(), device) == devices.end()) {
+    throw Error("INVALID_OPTION", "Expected device cpu or cuda but received " + device);
+  }
+  const DeviceInfo& info = info_of(device);
+  if (!info.available) {
+    throw Error("CUDA_UNAVAILABLE", "Expected a CUDA device but " + info.reason + "; use device 'cpu' or 'auto'");
+  }
+  return make_library_backend(*device_library(device).table, precision);
 }
 
 }  // namespace bertune

@@ -11,7 +11,7 @@
 namespace bertune {
 
 struct DeviceInfo {
-  std::string device;  // "cpu", "cuda" or "cuda-emulated"
+  std::string device;  // "cpu", "cuda" or one whose library was added (device_library.h)
   std::string name;
   uint64_t total_memory;  // bytes, 0 where not known
   bool available;

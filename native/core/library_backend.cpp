@@ -1,5 +1,7 @@
 #include "core/library_backend.h"
 
+#include <type_traits>
+
 #include "core/error.h"
 
 namespace bertune {
@@ -22,21 +24,12 @@ class LibraryMemory final : public Memory {
 
 class LibraryBackend final : public Backend {
  public:
-  LibraryBackend(const LibraryTable& table, BackendHandle* handle, const BackendTraits& traits)
-      : table_(table), handle_(handle), traits_(traits) {}
+  LibraryBackend(const LibraryTable& table, BackendHandle* handle) : table_(table), handle_(handle) {}
   ~LibraryBackend() override { table_.destroy(handle_); }
-
-  size_t real_size() const override { return traits_.real_size; }
-  size_t acc_size() const override { return traits_.acc_size; }
-  size_t master_size() const override { return traits_.master_size; }
-  bool weights_are_master() const override { return traits_.weights_are_master != 0; }
-  int max_head_size() const override { return traits_.max_head_size; }
-  int run_ahead() const override { return traits_.run_ahead; }
 
   Memory* allocate(size_t bytes, const char* what) override {
     void* data = nullptr;
-    MemoryHandle* memory = nullptr;
-    call([&](LibraryFailure* failure) { memory = table_.allocate(handle_, bytes, what, &data, failure); });
+    MemoryHandle* memory = call(table_.allocate, bytes, what, &data);
     try {
       return new LibraryMemory(table_, memory, data, bytes);
     } catch (...) {
@@ -44,6 +37,12 @@ class LibraryBackend final : public Backend {
       throw;
     }
   }
+
+  size_t real_size() const override { return call(table_.real_size); }
+  size_t acc_size() const override { return call(table_.acc_size); }
+  size_t master_size() const override { return call(table_.master_size); }
+  bool weights_are_master() const override { return call(table_.weights_are_master); }
+  int max_head_size() const override { return call(table_.max_head_size); }
   void copy_in(void* device, const void* host, size_t bytes) override { call(table_.copy_in, device, host, bytes); }
   void copy_out(void* host, const void* device, size_t bytes) override { call(table_.copy_out, host, device, bytes); }
   void zero(void* device, size_t bytes) override { call(table_.zero, device, bytes); }
@@ -62,62 +61,42 @@ class LibraryBackend final : public Backend {
   void read_real(void* host, Dtype dtype, const Real* device, int64_t count) override {
     call(table_.read_real, host, dtype, device, count);
   }
-
   void reserve_workspace(const BatchShape& largest, int columns, int64_t trainable) override {
-    call(table_.reserve_workspace, &largest, columns, trainable);
+    call(table_.reserve_workspace, largest, columns, trainable);
   }
-  size_t workspace_bytes() const override { return table_.workspace_bytes(handle_); }
-  DeviceMemory device_memory() override {
-    DeviceMemory memory{};
-    call(table_.device_memory, &memory);
-    return memory;
-  }
-  BatchShape pad(const BatchShape& shape) const override {
-    BatchShape padded = shape;
-    table_.pad(handle_, &padded);
-    return padded;
-  }
-
-  bool replay(const RecordingKey& key) override {
-    int replayed = 0;
-    call([&](LibraryFailure* failure) { replayed = table_.replay(handle_, &key, failure); });
-    return replayed != 0;
-  }
+  size_t workspace_bytes() const override { return call(table_.workspace_bytes); }
+  DeviceMemory device_memory() override { return call(table_.device_memory); }
+  BatchShape pad(const BatchShape& shape) const override { return call(table_.pad, shape); }
+  bool replay(const RecordingKey& key) override { return call(table_.replay, key); }
   void end_recording() override { call(table_.end_recording); }
   void forget_recordings() override { call(table_.forget_recordings); }
-  size_t last_recording_nodes() const override { return table_.last_recording_nodes(handle_); }
-
+  size_t last_recording_nodes() const override { return call(table_.last_recording_nodes); }
+  int run_ahead() const override { return call(table_.run_ahead); }
   void start_run() override { call(table_.start_run); }
-  void begin_step(const StepState& state) override { call(table_.begin_step, &state); }
-  void gather_batch(const GatherBatch& args, Batch& batch) override { call(table_.gather_batch, &args, &batch); }
+  void begin_step(const StepState& state) override { call(table_.begin_step, state); }
   void synchronize() override { call(table_.synchronize); }
-  void grad_norm(const OptimizerSegment* segments, int count, Acc* norm) override {
-    call(table_.grad_norm, segments, count, norm);
-  }
-  void adamw(const OptimizerSegment* segments, int count, const OptimizerSettings& settings, const Acc* loss) override {
-    call(table_.adamw, segments, count, &settings, loss);
-  }
 #define BERTUNE_FORWARD(name, Arguments) \
-  void name(const Arguments& args) override { call(table_.name, &args); }
+  void name(const Arguments& args) override { call(table_.name, args); }
   BERTUNE_OPERATIONS(BERTUNE_FORWARD)
 #undef BERTUNE_FORWARD
 
  private:
-  template <typename Body>
-  void call(Body&& body) {
+  template <typename Result, typename... Parameters, typename... Arguments>
+  Result call(Result (*entry)(BackendHandle*, LibraryFailure*, Parameters...), const Arguments&... arguments) const {
     LibraryFailure failure;
     failure.code[0] = '\0';
-    body(&failure);
-    throw_failure(failure);
-  }
-  template <typename... Parameters, typename... Arguments>
-  void call(void (*entry)(BackendHandle*, Parameters...), Arguments... arguments) {
-    call([&](LibraryFailure* failure) { entry(handle_, arguments..., failure); });
+    if constexpr (std::is_void_v<Result>) {
+      entry(handle_, &failure, arguments...);
+      throw_failure(failure);
+    } else {
+      const Result result = entry(handle_, &failure, arguments...);
+      throw_failure(failure);
+      return result;
+    }
   }
 
   const LibraryTable& table_;
   BackendHandle* handle_;
-  const BackendTraits traits_;
 };
 
 }  // namespace
@@ -127,13 +106,12 @@ void throw_failure(const LibraryFailure& failure) {
 }
 
 std::unique_ptr<Backend> make_library_backend(const LibraryTable& table, const std::string& precision) {
-  BackendTraits traits{};
   LibraryFailure failure;
   failure.code[0] = '\0';
-  BackendHandle* handle = table.create(precision.c_str(), &traits, &failure);
+  BackendHandle* handle = table.create(precision.c_str(), &failure);
   throw_failure(failure);
   try {
-    return std::make_unique<LibraryBackend>(table, handle, traits);
+    return std::make_unique<LibraryBackend>(table, handle);
   } catch (...) {
     table.destroy(handle);
     throw;

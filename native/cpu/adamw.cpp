@@ -1,9 +1,18 @@
-#include "cpu/adamw.h"
-
+// The optimiser: global gradient norm, clipping and AdamW (Loshchilov & Hutter, "Decoupled Weight Decay
+// Regularization", 2019), with the order of operations of torch.optim.AdamW:
+//
+//   g = grad · min(1, max_grad_norm / (norm + 1e-6))
+//   p = p · (1 − lr · weight_decay)
+//   m = m + (1 − beta1) · (g − m)
+//   v = v · beta2 + (1 − beta2) · g · g
+//   p = p − lr / (1 − beta1^t) · m / (√v / √(1 − beta2^t) + eps)
+//
+// The norm is summed over fixed blocks of elements in order, so it does not depend on the number of threads.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {
@@ -70,11 +79,11 @@ void update(const AdamwScalars<T>& s, int64_t count, const T* grad, T* p, T* m, 
 }  // namespace
 
 template <typename T>
-void grad_norm(Context& context, const OptimizerSegment* segments, int count, Acc* norm) {
-  const int64_t blocks = count_blocks(segments, count);
+void grad_norm(Context& context, const GradNorm& args) {
+  const int64_t blocks = count_blocks(args.segments, args.count);
   T* sums = context.shared_scratch<T>(blocks);
   context.pool.run([&](int thread) {
-    for_blocks(segments, count, context.threads(), thread,
+    for_blocks(args.segments, args.count, context.threads(), thread,
                [&](int64_t block, const OptimizerSegment& segment, int64_t begin, int64_t length) {
                  sums[block] = sum_of_squares(scalars<T>(segment.grad) + begin, length);
                });
@@ -82,14 +91,14 @@ void grad_norm(Context& context, const OptimizerSegment* segments, int count, Ac
   double total = 0;
   for (int64_t block = 0; block < blocks; ++block) total += sums[block];
   context.grad_norm = std::sqrt(total);
-  *scalars<T>(norm) = static_cast<T>(context.grad_norm);
+  *scalars<T>(args.norm) = static_cast<T>(context.grad_norm);
 }
 
 template <typename T>
-void adamw(Context& context, const OptimizerSegment* segments, int count, const OptimizerSettings& settings,
-           const Acc* loss) {
+void adamw(Context& context, const AdamW& args) {
+  const OptimizerSettings& settings = args.settings;
   const double norm = context.grad_norm, lr = context.step.learning_rate, t = context.step.step;
-  context.halted = context.halted || !std::isfinite(norm) || !std::isfinite(*scalars<T>(loss));
+  context.halted = context.halted || !std::isfinite(norm) || !std::isfinite(*scalars<T>(args.loss));
   if (context.halted) return;
   const double clip = settings.max_grad_norm > 0 ? std::min(1.0, settings.max_grad_norm / (norm + 1e-6)) : 1.0;
   AdamwScalars<T> plain;
@@ -104,7 +113,7 @@ void adamw(Context& context, const OptimizerSegment* segments, int count, const 
   AdamwScalars<T> decayed = plain;
   decayed.decay = T(1 - lr * settings.weight_decay);
   context.pool.run([&](int thread) {
-    for_blocks(segments, count, context.threads(), thread,
+    for_blocks(args.segments, args.count, context.threads(), thread,
                [&](int64_t, const OptimizerSegment& segment, int64_t begin, int64_t length) {
                  update(segment.decay ? decayed : plain, length, scalars<T>(segment.grad) + begin,
                         scalars<T>(segment.weight) + begin, scalars<T>(segment.m) + begin,
@@ -113,9 +122,9 @@ void adamw(Context& context, const OptimizerSegment* segments, int count, const 
   });
 }
 
-template void grad_norm<float>(Context&, const OptimizerSegment*, int, Acc*);
-template void grad_norm<double>(Context&, const OptimizerSegment*, int, Acc*);
-template void adamw<float>(Context&, const OptimizerSegment*, int, const OptimizerSettings&, const Acc*);
-template void adamw<double>(Context&, const OptimizerSegment*, int, const OptimizerSettings&, const Acc*);
+template void grad_norm<float>(Context&, const GradNorm&);
+template void grad_norm<double>(Context&, const GradNorm&);
+template void adamw<float>(Context&, const AdamW&);
+template void adamw<double>(Context&, const AdamW&);
 
 }  // namespace bertune

@@ -11,14 +11,13 @@
 //
 // Keys lie in two places, the prefix and the sequence's own, and each product runs over the one and then the other.
 // The gradients of the prefix are kept a sequence and summed in the order of sequences, whatever the threads.
-#include "cpu/attention.h"
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "core/error.h"
 #include "cpu/dropout.h"
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 #include "cpu/small_gemm.h"
 #include "cpu/vector_math.h"

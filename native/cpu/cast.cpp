@@ -1,5 +1,5 @@
-#include "cpu/cast.h"
-
+// Between the compute scalar and the statistics' scalar. On the CPU they are one type, so a cast is a copy or a sum.
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {

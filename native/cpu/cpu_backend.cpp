@@ -2,24 +2,10 @@
 
 #include <cstring>
 
-#include "core/operations.h"
-#include "cpu/activation.h"
-#include "cpu/adamw.h"
-#include "cpu/attention.h"
 #include "cpu/blas_memory.h"
-#include "cpu/cast.h"
 #include "cpu/context.h"
-#include "cpu/dropout.h"
-#include "cpu/embedding.h"
-#include "cpu/gather.h"
-#include "cpu/keep.h"
-#include "cpu/layernorm.h"
-#include "cpu/linear.h"
-#include "cpu/lora.h"
-#include "cpu/loss.h"
 #include "cpu/memory.h"
-#include "cpu/mixed.h"
-#include "cpu/rows.h"
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {
@@ -75,19 +61,12 @@ class CpuBackend final : public Backend {
 
   void start_run() override { context_.halted = false; }
   void begin_step(const StepState& state) override { context_.step = state; }
-  void gather_batch(const GatherBatch& args, Batch& batch) override { bertune::gather_batch<T>(context_, args, batch); }
   void synchronize() override {}
 
 #define BERTUNE_OPERATION(name, Arguments) \
   void name(const Arguments& args) override { bertune::name<T>(context_, args); }
   BERTUNE_OPERATIONS(BERTUNE_OPERATION)
 #undef BERTUNE_OPERATION
-  void grad_norm(const OptimizerSegment* segments, int count, Acc* norm) override {
-    bertune::grad_norm<T>(context_, segments, count, norm);
-  }
-  void adamw(const OptimizerSegment* segments, int count, const OptimizerSettings& settings, const Acc* loss) override {
-    bertune::adamw<T>(context_, segments, count, settings, loss);
-  }
 
  private:
   BlasMemory blas_memory_;

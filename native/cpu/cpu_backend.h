@@ -1,4 +1,4 @@
-// The backend that runs on the processor, and the specification of what the operations compute.
+// The backend that runs on the processor.
 #pragma once
 
 #include <memory>

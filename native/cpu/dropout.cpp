@@ -1,6 +1,7 @@
 #include "cpu/dropout.h"
 
 #include "cpu/context.h"
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {

@@ -12,10 +12,6 @@
 
 namespace bertune {
 
-// out = dropout(inp), dense (rows,n)
-template <typename T>
-void dropout_apply(Context& context, const DropoutApply& args);
-
 // philox4x32_10 of kLanes counters at once, in place. Each 32-bit word sits in a lane of 64 bits, where its products
 // fit: 32-bit lanes would have to be widened and narrowed in each round, which takes twice as long.
 template <int kLanes>

@@ -1,9 +1,14 @@
-#include "cpu/embedding.h"
-
+// sum[t] = word[id] + token_type[type] + position[P + p];   out = dropout(LayerNorm(sum))
+//
+// Tables (V,C), (types,C) or none, (positions,C) → (T,C). Saved: sum (T,C), mean and rstd (T).
+// Backward: dsum is LayerNorm's backward of the dropout of dout; each row of a table's gradient is the sum of dsum over
+// the tokens that met it, in token order. Threads take whole segments of equal ids or positions, so that the sums do
+// not depend on their number.
 #include <algorithm>
 
 #include "cpu/dropout.h"
 #include "cpu/layernorm.h"
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {

@@ -1,9 +1,12 @@
-#include "cpu/gather.h"
-
+// Packs sequences order[0..B) of a dataset into the batch's arrays, and makes the batch the context's current one.
+//
+//   ids, token_types, positions (T), labels (B), targets (B,NC), cu_seqlens (B + 1)
+//   tokens_by_id, tokens_by_position (T): token indices sorted by (id, index) and (position, index)
 #include <algorithm>
 #include <numeric>
 
 #include "core/error.h"
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {
@@ -19,7 +22,7 @@ void sort_tokens(Context& context, int T, const int32_t* values, int32_t* sorted
 }
 
 // The same by place within the sequence.
-void sort_by_place(Batch& batch) {
+void sort_by_place(const Batch& batch) {
   int32_t* next = batch.tokens_by_position;
   for (int position = 0; position < batch.max_length; ++position) {
     for (int b = 0; b < batch.B; ++b) {
@@ -32,7 +35,8 @@ void sort_by_place(Batch& batch) {
 }  // namespace
 
 template <typename T>
-void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
+void gather_batch(Context& context, const GatherBatch& args) {
+  const Batch& batch = args.batch;
   const int32_t* order = args.order + context.step.order_begin;
   batch.cu_seqlens[0] = 0;
   for (int b = 0; b < batch.B; ++b) {
@@ -71,7 +75,7 @@ void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
   context.partition.assign(batch.B, batch.cu_seqlens);
 }
 
-template void gather_batch<float>(Context&, const GatherBatch&, Batch&);
-template void gather_batch<double>(Context&, const GatherBatch&, Batch&);
+template void gather_batch<float>(Context&, const GatherBatch&);
+template void gather_batch<double>(Context&, const GatherBatch&);
 
 }  // namespace bertune

@@ -1,7 +1,7 @@
-#include "cpu/keep.h"
-
+// Results that stay on the device until the host reads them.
 #include <algorithm>
 
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {

@@ -1,9 +1,20 @@
+// sum = residual + dropout(inp);   out = (sum − mean) · rstd · gamma + beta,   rstd = 1 / √(variance + eps)
+//
+// Over the C columns of each row; the variance takes a second pass over the row. Saved: sum (rows,C), mean and rstd
+// (rows). Backward, with x̂ = (sum − mean) · rstd and g = dout · gamma:
+//
+//   dsum   = rstd · (g − mean(g) − x̂ · mean(g · x̂))
+//   dgamma = Σ rows of dout · x̂,    dbeta = Σ rows of dout
+//
+// dresidual is dsum and dinp its dropout. Each thread sums dgamma and dbeta over its rows, then the threads' sums are
+// added in order.
 #include "cpu/layernorm.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "cpu/dropout.h"
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {

@@ -1,24 +1,10 @@
-// sum = residual + dropout(inp);   out = (sum − mean) · rstd · gamma + beta,   rstd = 1 / √(variance + eps)
-//
-// Over the C columns of each row; the variance takes a second pass over the row. Saved: sum (rows,C), mean and rstd
-// (rows). Backward, with x̂ = (sum − mean) · rstd and g = dout · gamma:
-//
-//   dsum   = rstd · (g − mean(g) − x̂ · mean(g · x̂))
-//   dgamma = Σ rows of dout · x̂,    dbeta = Σ rows of dout
-//
-// dresidual is dsum and dinp its dropout. Each thread sums dgamma and dbeta over its rows, then the threads' sums are
-// added in order.
+// LayerNorm row by row, for operations that contain one.
 #pragma once
 
 #include "core/backend.h"
 #include "cpu/context.h"
 
 namespace bertune {
-
-template <typename T>
-void dropout_residual_layernorm_forward(Context& context, const DropoutResidualLayernormForward& args);
-template <typename T>
-void dropout_residual_layernorm_backward(Context& context, const DropoutResidualLayernormBackward& args);
 
 // One row, for operations that contain a LayerNorm. `out` may be `sum`.
 template <typename T>

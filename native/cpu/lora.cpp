@@ -6,12 +6,11 @@
 //
 // Threads take rows; for db and da, which sum over all rows, they take rows of db and columns of da, so that each sum
 // is one product on one thread.
-#include "cpu/lora.h"
-
 #include <algorithm>
 
 #include "cpu/dropout.h"
 #include "cpu/gemm.h"
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {

@@ -2,11 +2,10 @@
 //
 //   lora     h (run,r) = inp (run,k) · Aᵀ → out (run,n) += scaling · h · Bᵀ
 //   linear   out (run,n) = inp (run,k) · weightᵀ + bias
-#include "cpu/mixed.h"
-
 #include <algorithm>
 
 #include "cpu/gemm.h"
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {

@@ -1,7 +1,10 @@
-#include "cpu/rows.h"
-
+// The first row of each sequence, [CLS]:
+//
+//   forward    out[b] = inp[cu_seqlens[b]]      (T,C) → (B,C)
+//   backward   dinp[cu_seqlens[b]] += dout[b]   (B,C) → (T,C), the other rows zero or left as they are
 #include <algorithm>
 
+#include "cpu/operations.h"
 #include "cpu/scalar.h"
 
 namespace bertune {

@@ -1,13 +1,11 @@
 #include "cpu/system_memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <string>
-
-#if __has_include(<unistd.h>)
-#include <unistd.h>
-#endif
 
 namespace bertune {
 namespace {

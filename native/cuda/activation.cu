@@ -7,8 +7,8 @@
 //   SiLU   out = x · s, s = σ(x)                           dinp = dout · (s + x · s · (1 − s)), x saved
 //
 // σ(z) = 1 / (1 + e^(−z)) and u = √(2/π) · (x + 0.044715 x³): x · σ(2u) is x / 2 · (1 + tanh u).
-#include "cuda/activation.h"
 #include "cuda/columns.cuh"
+#include "cuda/operations.h"
 
 namespace bertune::cuda {
 namespace {

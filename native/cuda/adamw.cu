@@ -14,9 +14,10 @@
 #include <cfloat>
 #include <cmath>
 
-#include "cuda/adamw.h"
 #include "cuda/master.cuh"
+#include "cuda/operations.h"
 #include "cuda/scalar.cuh"
+#include "cuda/segments.h"
 
 namespace bertune::cuda {
 namespace {
@@ -279,17 +280,21 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
 
 }  // namespace
 
-void grad_norm(Context& context, const SegmentTable& segments, Acc* norm) {
+template <typename T>
+void grad_norm(Context& context, const GradNorm& args) {
+  const SegmentTable& segments = segment_table(context, args.segments, args.count);
   const int most = std::max(context.multiprocessors, 1) * kNormBlocksPerSm;
   const int blocks = std::clamp(segments.chunks(), 1, most);
   // Doubles in the scratch of floats, which is aligned for them.
   double* partials = reinterpret_cast<double*>(context.scratch.floats(2 * static_cast<size_t>(blocks)));
   context.launch(&grad_norm_kernel, blocks, kThreads, 0, segments.segments(), segments.chunk_segments(),
-                 segments.chunks(), partials, context.scratch.tickets(1), floats(norm), context.state);
+                 segments.chunks(), partials, context.scratch.tickets(1), floats(args.norm), context.state);
 }
 
 template <typename T>
-void adamw(Context& context, const SegmentTable& segments, const OptimizerSettings& settings, const Acc* loss) {
+void adamw(Context& context, const AdamW& args) {
+  const SegmentTable& segments = segment_table(context, args.segments, args.count);
+  const OptimizerSettings& settings = args.settings;
   if (segments.chunks() == 0) return;
   const Settings constants = {.log_beta1 = static_cast<float>(std::log(settings.beta1)),
                               .log_beta2 = static_cast<float>(std::log(settings.beta2)),
@@ -300,10 +305,12 @@ void adamw(Context& context, const SegmentTable& segments, const OptimizerSettin
                               .weight_decay = static_cast<float>(settings.weight_decay),
                               .max_grad_norm = static_cast<float>(settings.max_grad_norm)};
   context.launch(&adamw_kernel<T>, segments.chunks(), kThreads, 0, segments.segments(), segments.chunk_segments(),
-                 constants, floats(loss), context.state);
+                 constants, floats(args.loss), context.state);
 }
 
-template void adamw<float>(Context&, const SegmentTable&, const OptimizerSettings&, const Acc*);
-template void adamw<bf16>(Context&, const SegmentTable&, const OptimizerSettings&, const Acc*);
+template void grad_norm<float>(Context&, const GradNorm&);
+template void grad_norm<bf16>(Context&, const GradNorm&);
+template void adamw<float>(Context&, const AdamW&);
+template void adamw<bf16>(Context&, const AdamW&);
 
 }  // namespace bertune::cuda

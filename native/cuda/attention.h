@@ -1,4 +1,4 @@
-// Variable-length attention with dropout and prefix keys, forward and backward.
+// What attention takes.
 #pragma once
 
 #include "cuda/context.h"
@@ -7,10 +7,5 @@ namespace bertune::cuda {
 
 // Head sizes up to this are taken.
 constexpr int kMaxHeadSize = 128;
-
-template <typename T>
-void attention_forward(Context& context, const AttentionForward& args);
-template <typename T>
-void attention_backward(Context& context, const AttentionBackward& args);
 
 }  // namespace bertune::cuda

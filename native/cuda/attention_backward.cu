@@ -13,6 +13,7 @@
 #include "cuda/attention.h"
 #include "cuda/attention_first.h"
 #include "cuda/attention_tiles.cuh"
+#include "cuda/operations.h"
 
 namespace bertune::cuda {
 namespace {

@@ -1,7 +1,7 @@
 // Attention over packed sequences, forward: per sequence and head
 //
-//   q (n,HS) · [prefix_k; k] (S,HS)ᵀ → scores (n,S) → softmax → probs, dropout → probs · [prefix_v; v] (S,HS) → out
-//   (n,HS)
+//   q (n,HS) · [prefix_k; k] (S,HS)ᵀ / √HS → scores (n,S) → softmax → probs (n,S)
+//   dropout(probs) · [prefix_v; v] (S,HS) → out (n,HS)
 //
 // A block takes 64 queries of a head, a warp 16 of them. Keys and values pass through shared memory by tiles, short
 // texts in one, and a warp goes through a tile by steps of 32 keys with the softmax of the keys so far: its maximum m
@@ -10,6 +10,7 @@
 #include "cuda/attention.h"
 #include "cuda/attention_first.h"
 #include "cuda/attention_tiles.cuh"
+#include "cuda/operations.h"
 
 namespace bertune::cuda {
 namespace {

@@ -1,6 +1,6 @@
 // Between the compute scalar and the statistics' scalar, which is float: out = inp, or out += inp. Where the compute
 // scalar is float as well, a cast is a copy or a sum.
-#include "cuda/cast.h"
+#include "cuda/operations.h"
 #include "cuda/scalar.cuh"
 
 namespace bertune::cuda {

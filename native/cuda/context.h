@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 
 #include "core/backend.h"
 #include "cuda/check.h"
@@ -12,6 +13,8 @@
 namespace bertune::cuda {
 
 class Gemm;
+class Recordings;
+class SegmentTable;
 
 struct Context {
   cudaStream_t stream = nullptr;
@@ -19,6 +22,8 @@ struct Context {
   Batch batch;                   // the current one; B, T and max_length are padded
   Scratch scratch;
   Gemm* gemm = nullptr;
+  const Recordings* recordings = nullptr;
+  std::unique_ptr<SegmentTable> segments;  // those that the optimiser met last
   int multiprocessors = 0;
 
   RowCount rows(Rows rows) const {

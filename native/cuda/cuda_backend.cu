@@ -2,26 +2,14 @@
 #include <memory>
 #include <type_traits>
 
-#include "core/operations.h"
-#include "cuda/activation.h"
-#include "cuda/adamw.h"
 #include "cuda/attention.h"
-#include "cuda/cast.h"
 #include "cuda/cuda_backend.h"
-#include "cuda/dropout.h"
-#include "cuda/embedding.h"
-#include "cuda/gather.h"
 #include "cuda/gemm.h"
-#include "cuda/keep.h"
-#include "cuda/layernorm.h"
-#include "cuda/linear.h"
-#include "cuda/lora.h"
-#include "cuda/loss.h"
 #include "cuda/memory.h"
-#include "cuda/mixed.h"
+#include "cuda/operations.h"
 #include "cuda/recordings.h"
-#include "cuda/rows.h"
 #include "cuda/scalar.cuh"
+#include "cuda/segments.h"
 #include "cuda/step_state.h"
 #include "cuda/weights.h"
 
@@ -64,6 +52,7 @@ class CudaBackend final : public Backend {
     context_.stream = stream_.get();
     context_.multiprocessors = properties.multiProcessorCount;
     context_.gemm = gemm_.get();
+    context_.recordings = &recordings_;
     state_.reset(allocate_memory(sizeof(DeviceState), "the state of a step"));
     context_.state = static_cast<DeviceState*>(state_->data());
     context_.scratch.on_growth([this] {
@@ -120,7 +109,7 @@ class CudaBackend final : public Backend {
   }
   size_t workspace_bytes() const override {
     return context_.scratch.bytes() + state_->bytes() + (gemm_ ? gemm_->workspace_bytes() : 0) +
-           (segments_ ? segments_->bytes() : 0);
+           (context_.segments ? context_.segments->bytes() : 0);
   }
   DeviceMemory device_memory() override {
     size_t free = 0, total = 0;
@@ -145,40 +134,23 @@ class CudaBackend final : public Backend {
   int run_ahead() const override { return kRunAhead; }
   void start_run() override { cuda::start_run(context_); }
   void begin_step(const StepState& state) override { cuda::begin_step(context_, state); }
-  void gather_batch(const GatherBatch& args, Batch& batch) override { cuda::gather_batch(context_, args, batch); }
   void synchronize() override { BERTUNE_CUDA(cudaStreamSynchronize(context_.stream)); }
 
 #define BERTUNE_OPERATION(name, Arguments) \
   void name(const Arguments& args) override { cuda::name<T>(context_, args); }
   BERTUNE_OPERATIONS(BERTUNE_OPERATION)
 #undef BERTUNE_OPERATION
-  void grad_norm(const OptimizerSegment* segments, int count, Acc* norm) override {
-    cuda::grad_norm(context_, table_of(segments, count), norm);
-  }
-  void adamw(const OptimizerSegment* segments, int count, const OptimizerSettings& settings, const Acc* loss) override {
-    cuda::adamw<T>(context_, table_of(segments, count), settings, loss);
-  }
 
  private:
   static constexpr bool kWeightsAreMaster = std::is_same_v<T, float>;
   // Upper bounds for the workspace: parameters of a model, and blocks of one launch that share a ticket.
   static constexpr int64_t kMostSegments = 4096, kMostTickets = 1024;
 
-  const SegmentTable& table_of(const OptimizerSegment* segments, int count) {
-    if (!segments_ || !segments_->describes(segments, count)) {
-      if (recordings_.capturing()) throw Error("INTERNAL", "The optimiser met new segments while it was recorded");
-      segments_.reset();
-      segments_ = std::make_unique<SegmentTable>(context_, segments, count);
-    }
-    return *segments_;
-  }
-
   Stream stream_;
   Context context_;
   Recordings recordings_;
   std::unique_ptr<Gemm> gemm_;
   std::unique_ptr<Memory> state_;
-  std::unique_ptr<SegmentTable> segments_;
 };
 
 }  // namespace

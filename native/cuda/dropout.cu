@@ -1,6 +1,6 @@
 // Dropout by itself: out = mask · inp / (1 − p), (rows,n). Nothing is saved: the mask is drawn again (device_state.h).
 #include "cuda/columns.cuh"
-#include "cuda/dropout.h"
+#include "cuda/operations.h"
 
 namespace bertune::cuda {
 namespace {

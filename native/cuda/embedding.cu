@@ -9,8 +9,8 @@
 // column sums of the rows of a type.
 #include "cuda/column_sums.cuh"
 #include "cuda/column_sums.h"
-#include "cuda/embedding.h"
 #include "cuda/layernorm_row.cuh"
+#include "cuda/operations.h"
 
 namespace bertune::cuda {
 namespace {

@@ -8,7 +8,7 @@
 // bisection. Only where there are more sequences than fit does a launch before it add the lengths up in cu_seqlens.
 // Tokens before a token are counted: by id, and by a position that the data set gives, over all tokens, tile by tile;
 // by place over all sequences, since a sequence of n tokens has min(n, place) tokens of lower places.
-#include "cuda/gather.h"
+#include "cuda/operations.h"
 #include "cuda/reduce.cuh"
 #include "cuda/scalar.cuh"
 
@@ -91,7 +91,8 @@ __device__ __forceinline__ int sum_of_lanes(int count) {
 // Grid: ceil(batch.T / 32), at least 1; block: 256, 8 lanes a token. Shared memory: batch.B + 1 starts, or none where
 // cu_seqlens is filled already.
 template <bool kHasStarts>
-__global__ void pack_kernel(Examples examples, GatherBatch args, Batch batch) {
+__global__ void pack_kernel(Examples examples, GatherBatch args) {
+  const Batch& batch = args.batch;
   DYN_SHARED(shared);
   SHARED(tile, int32_t[kTile]);
   const int thread = static_cast<int>(threadIdx.x);
@@ -178,16 +179,21 @@ __global__ void pack_kernel(Examples examples, GatherBatch args, Batch batch) {
 
 }  // namespace
 
-void gather_batch(Context& context, const GatherBatch& args, Batch& batch) {
+template <typename T>
+void gather_batch(Context& context, const GatherBatch& args) {
+  const Batch& batch = args.batch;
   const Examples examples{context.state, args.order, args.dataset_offsets};
   const unsigned blocks = ceil_div(batch.T > 0 ? batch.T : 1, kTokens);
   if (batch.B <= kMostSequences) {
-    context.launch(pack_kernel<false>, blocks, kThreads, simt::smem_bytes<int32_t>(batch.B + 1), examples, args, batch);
+    context.launch(pack_kernel<false>, blocks, kThreads, simt::smem_bytes<int32_t>(batch.B + 1), examples, args);
   } else {
     context.launch(add_lengths_kernel, 1, kThreads, 0, examples, batch.B, batch.cu_seqlens);
-    context.launch(pack_kernel<true>, blocks, kThreads, 0, examples, args, batch);
+    context.launch(pack_kernel<true>, blocks, kThreads, 0, examples, args);
   }
   context.batch = batch;
 }
+
+template void gather_batch<float>(Context&, const GatherBatch&);
+template void gather_batch<bf16>(Context&, const GatherBatch&);
 
 }  // namespace bertune::cuda

@@ -2,7 +2,7 @@
 // their example's place. Both read from device memory where that is, so that a recorded step can be replayed.
 #include <algorithm>
 
-#include "cuda/keep.h"
+#include "cuda/operations.h"
 #include "cuda/scalar.cuh"
 
 namespace bertune::cuda {

@@ -1,14 +1,15 @@
 // dropout + residual + LayerNorm.
 //
-//   forward    sum = residual + dropout(inp),  out = (sum − mean) · rstd · gamma + beta        inp (rows,C) → out
-//   (rows,C) backward   g = dout · gamma,  dresidual = dsum = rstd · (g − Σ g / C − x̂ · Σ g x̂ / C),  dinp =
-//   dropout(dsum)
+//   forward    inp (rows,C) → sum = residual + dropout(inp) → out (rows,C) = x̂ · gamma + beta
+//   backward   g = dout · gamma → dsum = rstd · (g − Σ g / C − x̂ · Σ g x̂ / C) → dresidual = dsum, dinp = dropout(dsum)
+//
+// with x̂ = (sum − mean) · rstd and Σ over the columns of a row.
 //
 // Saved: sum as it is stored, mean and rstd (layernorm_row.cuh). dgamma and dbeta are sums over rows (column_sums.h),
 // made before dresidual is written, which may be dout.
 #include "cuda/column_sums.h"
-#include "cuda/layernorm.h"
 #include "cuda/layernorm_row.cuh"
+#include "cuda/operations.h"
 
 namespace bertune::cuda {
 namespace {

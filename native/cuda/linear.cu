@@ -6,10 +6,9 @@
 //
 // Rows past the live ones: those of dout are zero, so sums over rows may run over all of them; those of out become the
 // bias, which nothing reads.
-#include "cuda/activation.h"
 #include "cuda/column_sums.h"
 #include "cuda/gemm.h"
-#include "cuda/linear.h"
+#include "cuda/operations.h"
 #include "cuda/scalar.cuh"
 
 namespace bertune::cuda {

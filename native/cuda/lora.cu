@@ -11,8 +11,8 @@
 // need nothing of each other, are blocks of one launch. Ranks are cut into tiles of 16 or 32.
 #include <algorithm>
 
-#include "cuda/lora.h"
 #include "cuda/lora_tiles.cuh"
+#include "cuda/operations.h"
 #include "cuda/reduce.cuh"
 
 namespace bertune::cuda {

@@ -14,7 +14,7 @@
 // order.
 #include <algorithm>
 
-#include "cuda/loss.h"
+#include "cuda/operations.h"
 #include "cuda/reduce.cuh"
 #include "cuda/scalar.cuh"
 

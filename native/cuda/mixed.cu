@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "cuda/lora_tiles.cuh"
-#include "cuda/mixed.h"
+#include "cuda/operations.h"
 #include "cuda/reduce.cuh"
 
 namespace bertune::cuda {

@@ -3,8 +3,8 @@
 //   forward    out[b] = inp[cu_seqlens[b]]                                   inp (T,C) → out (B,C)
 //   backward   dinp[cu_seqlens[b]] = or += dout[b], other rows 0 or as they are
 #include "cuda/columns.cuh"
+#include "cuda/operations.h"
 #include "cuda/reduce.cuh"
-#include "cuda/rows.h"
 
 namespace bertune::cuda {
 namespace {

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "cuda/memory.h"
+#include "cuda/recordings.h"
 #include "cuda/scalar.cuh"
 #include "cuda/segments.h"
 
@@ -60,6 +61,17 @@ bool SegmentTable::describes(const OptimizerSegment* segments, int count) const 
     if (!same(host_[s], segments[s])) return false;
   }
   return true;
+}
+
+const SegmentTable& segment_table(Context& context, const OptimizerSegment* segments, int count) {
+  if (!context.segments || !context.segments->describes(segments, count)) {
+    if (context.recordings->capturing()) {
+      throw Error("INTERNAL", "The optimiser met new segments while it was recorded");
+    }
+    context.segments.reset();
+    context.segments = std::make_unique<SegmentTable>(context, segments, count);
+  }
+  return *context.segments;
 }
 
 }  // namespace bertune::cuda

@@ -36,9 +36,9 @@ const AdapterTensor& find(const AdapterTensors& tensors, const Piece& piece) {
   const AdapterTensor& tensor = found->second;
   const size_t size = element_bytes(tensor.dtype);
   if (tensor.bytes % size != 0 || static_cast<int64_t>(tensor.bytes / size) != piece.count) {
-    throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(piece.count) + " elements for the " + describe(piece.from) +
-                                      " but received " + std::to_string(tensor.bytes) + " bytes of " +
-                                      std::to_string(size) + " an element");
+    throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(piece.count) + " elements for the " +
+                                      describe(piece.from) + " but received " + std::to_string(tensor.bytes) +
+                                      " bytes of " + std::to_string(size) + " an element");
   }
   return tensor;
 }
@@ -73,8 +73,7 @@ Adapter::Adapter(Backend& backend, ParameterTable& base, const ModelConfig& mode
     pieces.push_back({{module, Part::kLoraB}, rank * weight.shape[0], &update.b});
   }
   if (prefix_tokens_ > 0) {
-    pieces.push_back(
-        {{{Role::kPrompt}, Part::kWeight}, 2LL * prefix_tokens_ * model.L * model.C, &prompt_});
+    pieces.push_back({{{Role::kPrompt}, Part::kWeight}, 2LL * prefix_tokens_ * model.L * model.C, &prompt_});
   }
   const auto add_linear = [&](const Module& module, int n, LinearFactors& factors) {
     factors.n = n;

@@ -105,9 +105,9 @@ void Bert::plan(BatchLimits training, BatchLimits inference) {
   });
   int64_t trainable = 0;
   for (const OptimizerSegment& segment : parameters_.segments()) trainable += segment.count;
-  backend_.reserve_workspace({std::max(training.sequences, inference.sequences),
-                              std::max({training.tokens, inference.tokens, model_.P}), 0},
-                             widest(model_), trainable);
+  backend_.reserve_workspace(
+      {std::max(training.sequences, inference.sequences), std::max({training.tokens, inference.tokens, model_.P}), 0},
+      widest(model_), trainable);
   training_ = std::move(for_training);
   inference_ = std::move(for_inference);
 }
@@ -176,7 +176,8 @@ void Bert::gather(Activations& a, const Dataset& dataset, bool training) {
   args.order = run_.order();
   if (!a.batch.targets) args.dataset_targets = nullptr;
   args.sort_tokens = training && embeddings_.tables_train();
-  backend_.gather_batch(args, a.batch);
+  args.batch = a.batch;
+  backend_.gather_batch(args);
 }
 
 PrefixView Bert::prefix_view(const Pass& pass, int layer) const {

@@ -118,7 +118,9 @@ const LoraConfig::Update* LoraConfig::find(const Module& module) const {
 
 ModelConfig model_config(const ModelSettings& settings, const std::vector<ParameterRow>& rows) {
   const Shapes shapes = shapes_of(rows);
-  const auto size = [&](Module module, size_t dimension) { return size_at(shapes, {module, Part::kWeight}, dimension); };
+  const auto size = [&](Module module, size_t dimension) {
+    return size_at(shapes, {module, Part::kWeight}, dimension);
+  };
   const auto has = [&](Module module) { return shapes.count({module, Part::kWeight}) != 0; };
   ModelConfig m{};
   static_cast<ModelSettings&>(m) = settings;
@@ -135,8 +137,8 @@ ModelConfig model_config(const ModelSettings& settings, const std::vector<Parame
   check_shapes(shapes, m);
 
   if (m.heads < 1 || m.C % m.heads != 0) {
-    throw Error("INVALID_OPTION", "Expected a divisor of " + std::to_string(m.C) + " heads but received " +
-                                      std::to_string(m.heads));
+    throw Error("INVALID_OPTION",
+                "Expected a divisor of " + std::to_string(m.C) + " heads but received " + std::to_string(m.heads));
   }
   if (m.E != m.C && !has({Role::kEmbeddingProjection})) {
     throw Error("INVALID_OPTION", "Expected a projection of embeddings of another size than the hidden states");

@@ -14,17 +14,17 @@ enum class Loss { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
 
 // What TypeScript says of an architecture beside its parameters.
 struct ModelSettings {
-  int heads;            // NH
-  int padding_id;       // its word embedding gets no gradient; −1: none
-  int position_offset;  // row of the position table that a text's first token takes
-  double eps;           // of every LayerNorm
+  int heads;                   // NH
+  int padding_id;              // its word embedding gets no gradient; −1: none
+  int position_offset;         // row of the position table that a text's first token takes
+  double eps;                  // of every LayerNorm
   Activation activation;       // of the feed-forward part
   Activation head_activation;  // behind the head's dense Linear
   // Probabilities of dropping, in [0, 1).
   double embedding_dropout, attention_dropout, attention_output_dropout, output_dropout;
-  double head_input_dropout;  // in front of the head's dense Linear
-  double head_dropout;        // in front of the classifier or the probe
-  double probe_dropout;       // inside the probe
+  double head_input_dropout;        // in front of the head's dense Linear
+  double head_dropout;              // in front of the classifier or the probe
+  double probe_dropout;             // inside the probe
   Loss loss = Loss::kCrossEntropy;  // what training minimises
 };
 

@@ -135,8 +135,7 @@ void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, con
 
   attention_output_.forward(pass, rows, {b.att, C}, {b.norm1.sum, C}, Activation::kNone, nullptr,
                             lora.with_h(b.h_attention_output));
-  layernorm1_.forward(pass, rows, attention_output_dropout(pass), b.norm1.sum, first_only ? b.first : x,
-                      b.norm1, b.x1);
+  layernorm1_.forward(pass, rows, attention_output_dropout(pass), b.norm1.sum, first_only ? b.first : x, b.norm1, b.x1);
 
   Real* preactivation = b.pre == b.act && !intermediate_.lora() ? nullptr : b.pre;
   intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, model_.activation, preactivation,

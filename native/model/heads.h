@@ -24,13 +24,13 @@ struct HeadBuffers {
   Real* dlogits;        // (B,NC)
   Real* dfeatures;      // (B,C)
   // probe
-  Real* normed;                    // (B,C)
-  LayerNormBuffers norm;           // of features
-  Real* relu;                      // (B,H)
-  Real* relu_dropped;              // (B,H)
-  LayerNormBuffers output_norm;    // of relu_dropped
-  Real* renormed;                  // (B,H)
-  Real *dhidden, *dnormed;         // (B,H), (B,C)
+  Real* normed;                  // (B,C)
+  LayerNormBuffers norm;         // of features
+  Real* relu;                    // (B,H)
+  Real* relu_dropped;            // (B,H)
+  LayerNormBuffers output_norm;  // of relu_dropped
+  Real* renormed;                // (B,H)
+  Real *dhidden, *dnormed;       // (B,H), (B,C)
 };
 
 // What a probe has in front of its classifier.
@@ -42,8 +42,7 @@ struct Probe {
 
 class Heads {
  public:
-  Heads(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora,
-        bool trains_below);
+  Heads(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora, bool trains_below);
 
   // Backward goes on into the encoder.
   bool reaches_encoder() const { return trains_below_; }

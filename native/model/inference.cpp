@@ -1,6 +1,8 @@
 #include "model/inference.h"
 
 #include <algorithm>
+#include <limits>
+#include <string>
 
 #include "core/error.h"
 #include "model/recorded.h"
@@ -27,21 +29,18 @@ AdapterMix mix_of(Bert& bert, int32_t prefix) {
   return mix;
 }
 
-// Examples of the batch that starts at order[0]: as many as the limits allow, at least one, all with one prefix.
-int batch_at(Bert& bert, const Dataset& dataset, const int32_t* order, const int32_t* slots, int64_t count,
-             const BatchLimits& limits) {
-  int batch = 0;
-  int64_t tokens = 0;
-  while (batch < count && batch < limits.sequences) {
-    tokens += dataset.length(order[batch]);
-    if (batch > 0 && tokens > limits.tokens) break;
-    if (slots && prefix_of(bert, slots[batch]) != prefix_of(bert, slots[0])) break;
-    ++batch;
+// The prefix that all examples of a batch have.
+int32_t common_prefix(Bert& bert, const int32_t* slots, int count) {
+  const int32_t prefix = prefix_of(bert, slots[0]);
+  for (int i = 1; i < count; ++i) {
+    if (prefix_of(bert, slots[i]) != prefix) {
+      throw Error("INVALID_OPTION", "Expected batches of one prefix each but one has several");
+    }
   }
-  return batch;
+  return prefix;
 }
 
-void check_lengths(Bert& bert, const Dataset& dataset, const int32_t* order, const Slots& slots) {
+void check_lengths(Bert& bert, const Dataset& dataset, const std::vector<int32_t>& order, const Slots& slots) {
   for (size_t i = 0; i < slots.size(); ++i) {
     if (slots[i] == 0) continue;
     const int most = bert.config().longest(bert.adapters().at(slots[i]).prefix_tokens());
@@ -54,17 +53,33 @@ void check_lengths(Bert& bert, const Dataset& dataset, const int32_t* order, con
 
 }  // namespace
 
-void infer(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t count, BatchLimits limits,
+BatchLimits largest_batch(const Dataset& dataset, const std::vector<int32_t>& order,
+                          const std::vector<int32_t>& starts) {
+  BatchLimits largest;
+  for (size_t batch = 0; batch + 1 < starts.size(); ++batch) {
+    int64_t tokens = 0;
+    for (int32_t i = starts[batch]; i < starts[batch + 1]; ++i) tokens += dataset.length(order[i]);
+    if (tokens > std::numeric_limits<int32_t>::max()) {
+      throw Error("INVALID_OPTION", "Expected batches of fewer than 2^31 tokens but received one of " +
+                                        std::to_string(tokens) + "; make the batch size smaller");
+    }
+    largest.tokens = std::max(largest.tokens, static_cast<int>(tokens));
+    largest.sequences = std::max(largest.sequences, starts[batch + 1] - starts[batch]);
+  }
+  return largest;
+}
+
+void infer(Bert& bert, const Dataset& dataset, const std::vector<int32_t>& order, const std::vector<int32_t>& starts,
            const Slots* slots, Dtype dtype, void* logits, const std::function<bool()>& proceed) {
-  if (count == 0) return;
+  if (order.empty()) return;
+  const auto count = static_cast<int64_t>(order.size());
   Backend& backend = bert.backend();
   AdapterSet& adapters = bert.adapters();
-  for (int64_t i = 0; i < count; ++i) limits.tokens = std::max(limits.tokens, dataset.length(order[i]));
   if (slots) check_lengths(bert, dataset, order, *slots);
-  bert.reserve({}, limits);
+  bert.reserve({}, largest_batch(dataset, order, starts));
   RunMemory& run = bert.run();
   run.reserve(count, 0, !slots);
-  run.write_order(order, count);
+  run.write_order(order.data(), count);
   if (slots) {
     const BatchLimits planned = bert.inference_limits();
     adapters.reserve(count, planned.tokens, planned.sequences);
@@ -73,33 +88,32 @@ void infer(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t cou
   bert.prepare_inference();
   const int classes = slots ? adapters.classes() : bert.config().NC;
   Acc* kept = slots ? adapters.kept_logits() : run.logits();
-  int64_t done = 0;
-  for (int ahead = 1; done < count; ++ahead) {
+  for (size_t batch = 0; batch + 1 < starts.size(); ++batch) {
     if (!proceed()) throw Error("ABORTED", "The work was aborted");
-    const int32_t* own = slots ? slots->data() + done : nullptr;
-    const int batch = batch_at(bert, dataset, order + done, own, count - done, limits);
-    Activations& a = bert.size_batch(dataset, order + done, batch, false);
+    const int32_t begin = starts[batch];
+    const int size = starts[batch + 1] - begin;
+    Activations& a = bert.size_batch(dataset, order.data() + begin, size, false);
     backend.begin_step({.seed = 0,
                         .dropout_step = 0,
                         .step = 0,
                         .learning_rate = 0,
-                        .order_begin = static_cast<int32_t>(done),
+                        .order_begin = begin,
                         .B = a.live.B,
                         .T = a.live.T,
                         .slot = 0});
-    const int32_t prefix = own ? prefix_of(bert, own[0]) : kNoPrefix;
-    const AdapterMix mix = own ? mix_of(bert, prefix) : AdapterMix{};
-    const int64_t kind = own ? 2 + prefix : 0;
-    const RecordingKey key{
-        {0, reinterpret_cast<int64_t>(&dataset), a.batch.B, a.batch.T, a.batch.max_length, kind, 0, 0}};
+    const int32_t prefix = slots ? common_prefix(bert, slots->data() + begin, size) : kNoPrefix;
+    const AdapterMix mix = slots ? mix_of(bert, prefix) : AdapterMix{};
+    const RecordingKey key{.pass = slots ? RecordingKey::Pass::kMixedInference : RecordingKey::Pass::kInference,
+                           .dataset = &dataset,
+                           .batch = {a.batch.B, a.batch.T, a.batch.max_length},
+                           .prefix = prefix};
     run_recorded(backend, key, [&] {
       bert.gather(a, dataset, false);
-      bert.forward(a, false, own ? &mix : nullptr);
-      backend.keep_logits({classes, own ? mix.logits : a.head.logits, kept});
+      bert.forward(a, false, slots ? &mix : nullptr);
+      backend.keep_logits({classes, slots ? mix.logits : a.head.logits, kept});
     });
-    done += batch;
     // The host stays close enough to the device that an abort is seen soon.
-    if (ahead % backend.run_ahead() == 0) backend.synchronize();
+    if ((batch + 1) % static_cast<size_t>(backend.run_ahead()) == 0) backend.synchronize();
   }
   backend.synchronize();
   backend.read_acc(logits, dtype, kept, count * classes);

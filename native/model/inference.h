@@ -1,4 +1,4 @@
-// Logits of many examples: packed by a token budget, dropout off.
+// Logits of many examples, batch by batch, dropout off.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,19 @@ namespace bertune {
 // Which adapter each example of an order is given to, by slot (adapter_set.h).
 using Slots = std::vector<int32_t>;
 
-// Writes the logits (count,NC) of the examples order[0..count) to `logits`, doubles or floats by `dtype`. Batches hold
-// at most limits.tokens tokens (one example always fits) and limits.sequences sequences. Calls `proceed` between
-// batches and throws ABORTED when it says false.
+// The most tokens and sequences of any of the batches order[starts[i] .. starts[i + 1]). Throws INVALID_OPTION where one
+// has 2^31 tokens or more.
+BatchLimits largest_batch(const Dataset& dataset, const std::vector<int32_t>& order,
+                          const std::vector<int32_t>& starts);
+
+// Writes the logits (N,NC) of the examples in `order` (N) to `logits`, doubles or floats by `dtype`. Batch i is
+// order[starts[i] .. starts[i + 1]); the last of `starts` is N. Calls `proceed` between batches and throws ABORTED when
+// it says false.
 //
-// With `slots` (count), each example is given to its adapter, and its row is the first of bert.adapters().classes()
-// elements. A batch mixes low-rank adapters as it likes; one with a prefix has it in common, so that batches end where
-// the prefix changes. Throws INVALID_DATA for a text that does not fit behind its prefix.
-void infer(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t count, BatchLimits limits,
+// With `slots` (N), each example is given to its adapter, and its row is the first of bert.adapters().classes()
+// elements. A batch mixes low-rank adapters as it likes; one with a prefix has it in common. Throws INVALID_OPTION for
+// a batch of several prefixes and INVALID_DATA for a text that does not fit behind its prefix.
+void infer(Bert& bert, const Dataset& dataset, const std::vector<int32_t>& order, const std::vector<int32_t>& starts,
            const Slots* slots, Dtype dtype, void* logits, const std::function<bool()>& proceed);
 
 }  // namespace bertune

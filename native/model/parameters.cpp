@@ -55,8 +55,8 @@ ParameterTable::ParameterTable(const std::vector<ParameterRow>& rows) {
     parameter.decay = row.decay;
     parameter.joined = is_joined(row.place);
     if (parameter.joined && !(before && *before == before_joined(row.place))) {
-      throw Error("INVALID_OPTION", "Expected the " + describe(row.place) + " right behind the " +
-                                        describe(before_joined(row.place)));
+      throw Error("INVALID_OPTION",
+                  "Expected the " + describe(row.place) + " right behind the " + describe(before_joined(row.place)));
     }
     parameters_.push_back(std::move(parameter));
     const bool is_new = by_name_.emplace(row.name, &parameters_.back()).second &&

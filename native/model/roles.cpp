@@ -32,7 +32,8 @@ Part part_of(const std::string& word) {
   for (const Part part : {Part::kWeight, Part::kBias, Part::kLoraA, Part::kLoraB}) {
     if (word == kPartWords[static_cast<int>(part)]) return part;
   }
-  throw Error("INVALID_OPTION", "Expected weight, bias, lora_A or lora_B as the part of a parameter but received " + word);
+  throw Error("INVALID_OPTION",
+              "Expected weight, bias, lora_A or lora_B as the part of a parameter but received " + word);
 }
 
 std::string describe(const Module& module) {

@@ -11,7 +11,7 @@ namespace bertune {
 namespace {
 
 // FNV-1a.
-int64_t hash_of(const StepSettings& settings) {
+uint64_t hash_of(const StepSettings& settings) {
   const OptimizerSettings& optimizer = settings.optimizer;
   const double values[] = {settings.loss.label_smoothing,
                            settings.loss.class_weights.empty() ? 0.0 : 1.0,
@@ -25,7 +25,7 @@ int64_t hash_of(const StepSettings& settings) {
   std::memcpy(bytes, values, sizeof values);
   uint64_t hash = 14695981039346656037ull;
   for (const unsigned char byte : bytes) hash = (hash ^ byte) * 1099511628211ull;
-  return static_cast<int64_t>(hash);
+  return hash;
 }
 
 }  // namespace
@@ -114,7 +114,7 @@ void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) 
 
   const std::vector<OptimizerSegment>& segments = bert_.parameters().segments();
   const int count = static_cast<int>(segments.size());
-  if (micro_batch.last()) backend.grad_norm(segments.data(), count, a.grad_norm);
+  if (micro_batch.last()) backend.grad_norm({segments.data(), count, a.grad_norm});
   const RunMemory& run = bert_.run();
   const Loss loss = bert_.config().loss;
   backend.keep_step({.add = !micro_batch.first(),
@@ -126,7 +126,7 @@ void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) 
                      .losses = run.losses(),
                      .norms = run.norms(),
                      .correct = run.correct()});
-  if (micro_batch.last() && micro_batch.update) backend.adamw(segments.data(), count, settings_.optimizer, a.loss);
+  if (micro_batch.last() && micro_batch.update) backend.adamw({segments.data(), count, settings_.optimizer, a.loss});
 }
 
 void TrainingRun::run_loss(Activations& a, double scale) {
@@ -161,10 +161,14 @@ void TrainingRun::run_loss(Activations& a, double scale) {
 }
 
 RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_batch) const {
-  const int64_t place = micro_batch.index == 0 ? 0 : 1;
-  const int64_t flags = place | (micro_batch.last() ? 2 : 0) | (micro_batch.update ? 4 : 0);
-  return {{1, reinterpret_cast<int64_t>(&dataset_), a.batch.B, a.batch.T, a.batch.max_length, flags, micro_batch.count,
-           settings_hash_}};
+  return {.pass = RecordingKey::Pass::kTraining,
+          .dataset = &dataset_,
+          .batch = {a.batch.B, a.batch.T, a.batch.max_length},
+          .first = micro_batch.first(),
+          .last = micro_batch.last(),
+          .update = micro_batch.update,
+          .micro_batches = micro_batch.count,
+          .settings = settings_hash_};
 }
 
 std::vector<StepResult> TrainingRun::collect() {

@@ -66,8 +66,8 @@ class TrainingRun {
   const int32_t* order_;
   const int64_t count_;
   const StepSettings& settings_;
-  const int64_t settings_hash_;  // of what recorded operations were given as arguments
-  std::vector<int> examples_;    // of each step given
+  const uint64_t settings_hash_;  // of what recorded operations were given as arguments
+  std::vector<int> examples_;     // of each step given
 };
 
 }  // namespace bertune

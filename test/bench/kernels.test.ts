@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { loadNative } from '../../lib/native.js';
 import { devices } from '../devices.js';
+import { loadOperations } from '../operations/addon.js';
 import { runProgram } from './run.js';
 
 interface Row {
@@ -34,7 +34,7 @@ describe('bench/kernels.js', function () {
 
   it('times every operation of the backend', async () => {
     const rows = await rowsOf(['--scale', 'tiny', '--device', 'cpu']);
-    expect(new Set(rows.map(({ operation }) => operation))).to.deep.equal(new Set(loadNative().operations()));
+    expect(new Set(rows.map(({ operation }) => operation))).to.deep.equal(new Set(loadOperations().operations()));
     for (const row of rows) {
       const what = `${row.operation} ${row.trial}`;
       expect(row.microseconds, what).to.be.greaterThan(0);

@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { loadNative, type NativeDeviceInfo } from '../../lib/native.js';
-import { ADDON } from '../native/support.js';
+import { EMULATOR_LIBRARY } from '../../bench/support/operations.js';
+import type { NativeDeviceInfo } from '../../lib/native.js';
+import { nativeConfig } from '../native/shape.js';
+import { ADDON, sessionConfig } from '../native/support.js';
 
 /*
  * The addon looks for the library of the CUDA backend beside itself. Each case is a folder of its own with a copy of the
@@ -14,10 +17,7 @@ import { ADDON } from '../native/support.js';
 
 const run = promisify(execFile);
 const LIBRARY = 'libbertune_cuda.so';
-const EMULATED = join(dirname(ADDON), 'libbertune_cuda_emulated.so');
-const isThere = loadNative()
-  .devices()
-  .some(({ device }) => device === 'cuda-emulated');
+const isThere = existsSync(EMULATOR_LIBRARY);
 
 describe('the library of the CUDA backend', () => {
   let folder: string;
@@ -64,14 +64,14 @@ describe('the library of the CUDA backend', () => {
     const program = `
       const addon = require(process.argv[1]);
       addon.setErrorFactory((code, message) => Object.assign(new Error(message), { code }));
-      addon.runOperation('cast_to_real', { device: 'cuda', precision: 'fp32', threads: 1 },
-        { inp: new Float32Array(1), out: new Float32Array(1) }, {}, 1).catch(({ code, message }) => console.log(code, message))`;
-    const { stdout } = await run(process.execPath, ['-e', program, addon()]);
+      addon.createSession(JSON.parse(process.argv[2])).catch(({ code, message }) => console.log(code, message))`;
+    const config = JSON.stringify(nativeConfig(sessionConfig({ device: 'cuda' })));
+    const { stdout } = await run(process.execPath, ['-e', program, addon(), config]);
     expect(stdout).to.match(/^CUDA_UNAVAILABLE Expected a CUDA device but .*use device 'cpu' or 'auto'/);
   });
 
   (isThere ? it : it.skip)('gives the device where it is whole', async () => {
-    await copyFile(EMULATED, join(folder, LIBRARY));
+    await copyFile(EMULATOR_LIBRARY, join(folder, LIBRARY));
     const { available, precisions, libraries, totalMemory } = await cuda();
     expect(available).to.equal(true);
     expect(precisions).to.deep.equal(['fp32', 'tf32', 'bf16']);

@@ -1,7 +1,8 @@
 // Uses an emulated GPU whose memory BERTUNE_EMULATED_MEMORY limits, and prints what happened as JSON.
-// node memory-program.cjs '{"addon": path, "small": config, "large": config, "dataset": ..., "tokens": n}'
-const { addon: path, small, large, dataset, tokens } = JSON.parse(process.argv[2]);
+// node memory-program.cjs '{"addon": path, "emulator": path, "small": config, "large": config, "dataset": ..., "tokens": n}'
+const { addon: path, emulator, small, large, dataset, tokens } = JSON.parse(process.argv[2]);
 const addon = require(path);
+addon.addDevice(small.device, emulator);
 
 const outcome = (promise) =>
   promise.then(
@@ -15,7 +16,7 @@ async function main() {
   const examples = Object.fromEntries(Object.entries(dataset).map(([name, values]) => [name, Int32Array.from(values)]));
   const handle = await session.addDataset(examples);
   const order = Int32Array.of(0, 1);
-  const logits = async () => Array.from(await session.forward(handle, order, { tokens: 8, sequences: 2 }));
+  const logits = async () => Array.from(await session.forward(handle, order, Int32Array.of(0, 2)));
   const before = await logits();
   const report = {
     session: await outcome(addon.createSession(large)),

@@ -2,7 +2,9 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { EMULATOR_LIBRARY } from '../../bench/support/operations.js';
 import { gpus } from '../devices.js';
+import { nativeConfig } from '../native/shape.js';
 import { ADDON, dataset, MODEL, sessionConfig } from '../native/support.js';
 
 /*
@@ -27,12 +29,13 @@ interface Report {
 }
 
 async function report(environment: Record<string, string>): Promise<Report> {
-  const small = sessionConfig({ device: 'cuda-emulated', precision: 'bf16' });
+  const where = { device: 'cuda-emulated', precision: 'bf16' } as const;
   const { ids, offsets, labels } = dataset();
   const input = {
     addon: ADDON,
-    small,
-    large: { ...small, model: { ...MODEL, vocabSize: 4_000_000 } },
+    emulator: EMULATOR_LIBRARY,
+    small: nativeConfig(sessionConfig(where)),
+    large: nativeConfig(sessionConfig({ ...where, model: { ...MODEL, vocabSize: 4_000_000 } })),
     dataset: { ids: [...ids], offsets: [...offsets], labels: [...labels!] },
     tokens: 500_000,
   };

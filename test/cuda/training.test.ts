@@ -3,6 +3,7 @@ import type { NativePrecision, NativeSession, NativeTrainPlan, NativeTrainResult
 import { gpus } from '../devices.js';
 import { relativeError } from '../model/support.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from '../model/tiny-session.js';
+import { startsOf } from '../native/support.js';
 
 /*
  * Whole training runs with every dropout on, held against the CPU: the same seed drops the same elements on both, so only
@@ -34,7 +35,7 @@ interface Trained {
 async function finish(session: NativeSession, dataset: number, result: NativeTrainResult): Promise<Trained> {
   const parameters = new Map<string, Float32Array | Float64Array>();
   for (const { name } of session.parameters()) parameters.set(name, await session.read(name, 'value'));
-  const logits = await session.forward(dataset, Int32Array.of(4, 1, 0, 3, 2), { tokens: 9, sequences: 2 });
+  const logits = await session.forward(dataset, Int32Array.of(4, 1, 0, 3, 2), startsOf(5, 2));
   await session.dispose();
   return { result, parameters, logits };
 }
@@ -115,11 +116,11 @@ for (const { device, precisions } of gpus()) {
         for (const overrides of changes) {
           const dataset = await addExamples(session);
           // A prediction between runs makes the prompt, which the next recorded step must make again.
-          await session.forward(dataset, Int32Array.of(0, 1), { tokens: 16, sequences: 2 });
+          await session.forward(dataset, Int32Array.of(0, 1), startsOf(2));
           for (let i = 0; i < 3; i++) {
             const result = await session.train(plan(dataset, { ...overrides, firstStep: i * STEPS }));
             losses.push(...result.losses);
-            await session.forward(dataset, Int32Array.of(0, 1), { tokens: 16, sequences: 2 });
+            await session.forward(dataset, Int32Array.of(0, 1), startsOf(2));
           }
           await session.removeDataset(dataset);
         }

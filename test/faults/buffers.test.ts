@@ -1,12 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
-import { loadNative, type NativeSession, type NativeTrainPlan, type NativeTrainResult } from '../../lib/native.js';
+import type { NativeSession, NativeTrainPlan, NativeTrainResult } from '../../lib/native.js';
 import { Trainer } from '../../lib/trainer.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { nativeAdapter } from '../native/shape.js';
-import { dataset, initialize, MODEL, openSession, trainPlan } from '../native/support.js';
+import { dataset, initialize, MODEL, openSession, startsOf, trainPlan } from '../native/support.js';
+import { loadOperations } from '../operations/addon.js';
 import { gc } from './collector.js';
 import { resizable } from './hostile-values.js';
 import { note, scaled } from './scale.js';
@@ -39,7 +40,7 @@ function copyTo<T extends Numbers>(array: T, buffer: ArrayBufferLike): T {
 }
 
 const ORDER = Int32Array.of(7, 0, 3);
-const LIMITS = { tokens: 16, sequences: 2 };
+const STARTS = startsOf(3, 2);
 
 describe('buffers that go away during a call', () => {
   for (const [name, { place, strike }] of Object.entries(ATTACKS)) {
@@ -56,7 +57,7 @@ describe('buffers that go away during a call', () => {
       };
       const values = Float32Array.from({ length: 50 * MODEL.hiddenSize }, (_, i) => Math.sin(i));
       const data = { ...dataset(), labels: dataset().labels!, typeIds: dataset().typeIds! };
-      const expected = await session.predict(data, ORDER, LIMITS);
+      const expected = await session.predict(data, ORDER, STARTS);
       const word = 'bert.embeddings.word_embeddings.weight';
       const weights = new Uint8Array((await session.read(word, 'value')).buffer);
       // Moments stay in a session, so each run is in one of its own.
@@ -85,7 +86,7 @@ describe('buffers that go away during a call', () => {
       const first = await addAdapter(adapter);
       const adapters = new Int32Array(3).fill(first);
       await initialize(session);
-      const mixed = await session.forwardMixed(handle, ORDER, LIMITS, adapters);
+      const mixed = await session.forwardMixed(handle, ORDER, STARTS, adapters);
       for (let round = 0; round < rounds; round++) {
         // Something long before it in the queue, so that the call is read while its buffers are gone.
         const before = session.train(trainPlan(handle, 20));
@@ -97,17 +98,19 @@ describe('buffers that go away during a call', () => {
         expect(await read).to.deep.equal(values);
         await initialize(session);
         await struck({ bytes: weights }, ({ bytes }) => session.write(word, 'value', 'F32', bytes));
-        const predicted = struck({ ...data, order: ORDER }, ({ order: own, ...rest }) =>
-          session.predict(rest, own, LIMITS),
+        const predicted = struck({ ...data, order: ORDER, starts: STARTS }, ({ order: own, starts, ...rest }) =>
+          session.predict(rest, own, starts),
         );
         expect(await predicted).to.deep.equal(expected);
         const added = await struck(data, (placed) => session.addDataset(placed));
-        const forward = struck({ order: ORDER }, (placed) => session.forward(added, placed.order, LIMITS));
+        const forward = struck({ order: ORDER, starts: STARTS }, ({ order, starts }) =>
+          session.forward(added, order, starts),
+        );
         expect(await forward).to.deep.equal(expected);
         await session.removeDataset(added);
         const again = await struck(adapter, addAdapter);
         const forwardMixed = struck({ order: ORDER, adapters: new Int32Array(3).fill(again) }, (placed) =>
-          session.forwardMixed(handle, placed.order, LIMITS, placed.adapters),
+          session.forwardMixed(handle, placed.order, STARTS, placed.adapters),
         );
         expect(await forwardMixed).to.deep.equal(mixed);
         await session.removeAdapter(again);
@@ -128,7 +131,7 @@ describe('buffers that go away during a call', () => {
       const out = place(new Float32Array(8));
       const where = { device: 'cpu', precision: 'fp32', threads: 1 } as const;
       const sizes = { rows: 2, n: 4, k: 3 };
-      const run = loadNative().runOperation('linear_forward', where, { ...arrays, out }, sizes, 1000);
+      const run = loadOperations().runOperation('linear_forward', where, { ...arrays, out }, sizes, 1000);
       for (const array of [...Object.values(arrays), out]) strike(array);
       gc();
       expect((await run).seconds).to.be.above(0);

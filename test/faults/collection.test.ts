@@ -3,11 +3,11 @@ import { expect } from 'chai';
 import { PredictionService, TextClassifier, Trainer } from '../../lib/index.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
-import { dataset, openSession, trainPlan } from '../native/support.js';
+import { dataset, openSession, startsOf, trainPlan } from '../native/support.js';
 import { gc } from './collector.js';
 import { note, scaled } from './scale.js';
 
-const LIMITS = { tokens: 64, sequences: 4 };
+const STARTS = startsOf(3);
 const ORDER = Int32Array.of(0, 3, 5);
 
 describe('garbage collection', () => {
@@ -45,7 +45,7 @@ describe('garbage collection', () => {
 
   it('has sessions whose jobs still run, and their promises settle all the same', async () => {
     const rounds = scaled(20, 500);
-    const expected = await openSession().then(({ session, handle }) => session.forward(handle, ORDER, LIMITS));
+    const expected = await openSession().then(({ session, handle }) => session.forward(handle, ORDER, STARTS));
     const collected = new Set<number>();
     const order: number[] = [];
     const registry = new FinalizationRegistry((index: number) => {
@@ -57,9 +57,9 @@ describe('garbage collection', () => {
       registry.register(session, index);
       const plan = trainPlan(handle, 3);
       const jobs: Promise<unknown>[] = [
-        session.forward(handle, ORDER, LIMITS).then((logits) => expect(logits).to.deep.equal(expected)),
+        session.forward(handle, ORDER, STARTS).then((logits) => expect(logits).to.deep.equal(expected)),
         session.train(plan).then(({ stopped }) => expect(stopped).to.equal('done')),
-        session.predict(dataset(), ORDER, LIMITS),
+        session.predict(dataset(), ORDER, STARTS),
         session.read('classifier.weight', 'value'),
         session.removeDataset(99).catch((error) => expect(error).to.have.property('code', 'NOT_FOUND')),
       ];
@@ -83,7 +83,7 @@ describe('garbage collection', () => {
     const rounds = scaled(60, 3000);
     const made = async (index: number) => {
       const { session, handle } = await openSession({ threads: 1 });
-      await session.forward(handle, ORDER, LIMITS);
+      await session.forward(handle, ORDER, STARTS);
       if (index % 2) await session.dispose();
     };
     const resident = () => {

@@ -3,6 +3,7 @@ import { BertuneError } from '../../lib/errors.js';
 import { loadNative, type NativePrecision, type NativeSession } from '../../lib/native.js';
 import { addExamples, MODEL, makePlan } from '../model/tiny-session.js';
 import { nativeAdapter, nativeConfig, type SessionShape } from '../native/shape.js';
+import { startsOf } from '../native/support.js';
 
 /*
  * The calls of one session's life on the emulated device, each with a digest of what it gives, so that a run in which some of
@@ -18,7 +19,7 @@ export interface Outcome {
 
 const STEPS = 6;
 const WEIGHT = 'bert.encoder.layer.0.output.dense.weight';
-const LIMITS = { tokens: 9, sequences: 2 };
+const STARTS = startsOf(5, 2);
 const ORDER = Int32Array.of(4, 1, 0, 3, 2);
 const MODEL_OF_ONE_LAYER = { ...MODEL, layers: 1 };
 const EXAMPLES = { ids: Int32Array.of(3, 1, 4, 1, 5, 9), offsets: Int32Array.of(0, 2, 6) };
@@ -113,9 +114,9 @@ export async function runCalls(precision: NativePrecision, names: string[], agai
       }),
     );
   await call('train', () => train(0));
-  await call('forward', () => session.forward(dataset, ORDER, LIMITS));
+  await call('forward', () => session.forward(dataset, ORDER, STARTS));
   await call('train', () => train(STEPS));
-  await call('predict', () => session.predict(EXAMPLES, Int32Array.of(1, 0), LIMITS));
+  await call('predict', () => session.predict(EXAMPLES, Int32Array.of(1, 0), startsOf(2)));
   await call('read', () => session.read(WEIGHT, 'value'));
   await call('read', () => session.read(WEIGHT, 'm'));
   const count = MODEL.hiddenSize * MODEL.feedForwardSize;
@@ -123,9 +124,9 @@ export async function runCalls(precision: NativePrecision, names: string[], agai
   await call('write', () => session.write(WEIGHT, 'value', 'F32', values));
   const adapter = (await call('addAdapter', () => addAdapter(session))) ?? 1;
   const adapters = Int32Array.of(adapter, 0, adapter, 0, 0);
-  await call('forwardMixed', () => session.forwardMixed(dataset, ORDER, LIMITS, adapters));
+  await call('forwardMixed', () => session.forwardMixed(dataset, ORDER, STARTS, adapters));
   await call('removeAdapter', () => session.removeAdapter(adapter));
-  await call('forward', () => session.forward(dataset, ORDER, LIMITS));
+  await call('forward', () => session.forward(dataset, ORDER, STARTS));
   await call('gradients', () => session.gradients(makePlan(dataset)));
   await call('removeDataset', () => session.removeDataset(dataset));
   if (again) await call('memory', async () => ({ ...session.memory(), peak: 0, device: 0 }));

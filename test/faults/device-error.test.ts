@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { expect } from 'chai';
+import { EMULATED, EMULATOR_LIBRARY } from '../../bench/support/operations.js';
 import { type LoadOptions, TextClassifier } from '../../lib/classifier.js';
 import { lora } from '../../lib/methods.js';
-import { findAddon } from '../../lib/native/find.js';
 import type { NativePrecision } from '../../lib/native.js';
 import { Trainer } from '../../lib/trainer.js';
 import { gpus } from '../devices.js';
@@ -24,7 +24,7 @@ import { note, scaled } from './scale.js';
 const KINDS = { call: 1, work: 2, allocation: 3 } as const;
 type Kind = keyof typeof KINDS;
 
-const isPossible = gpus().some(({ device }) => device === 'cuda-emulated');
+const isPossible = gpus().some(({ device }) => device === EMULATED);
 
 (isPossible ? describe : describe.skip)('a failure on the device', function () {
   this.timeout(1_800_000);
@@ -38,12 +38,10 @@ const isPossible = gpus().some(({ device }) => device === 'cuda-emulated');
     process.on('unhandledRejection', onUnhandled);
     folder = await mkdtemp(join(tmpdir(), 'bertune-device-'));
     names = await parameterNames();
-    const suffix = process.env.BERTUNE_EMULATOR ? `_${process.env.BERTUNE_EMULATOR}` : '';
-    const library = join(dirname(findAddon().path), `libbertune_cuda_emulated${suffix.replace('_fast', '')}.so`);
     const faults = createRequire(import.meta.url)(await buildDeviceFaults(folder)) as {
       fail(library: string, kind: number, n: number): number;
     };
-    fail = (kind, n) => faults.fail(library, KINDS[kind], n);
+    fail = (kind, n) => faults.fail(EMULATOR_LIBRARY, KINDS[kind], n);
   });
   after(async () => {
     process.removeListener('unhandledRejection', onUnhandled);

@@ -1,14 +1,15 @@
 import { expect } from 'chai';
 import { loadNative, type NativeSession, type NativeTensor } from '../../lib/native.js';
 import { nativeAdapter, nativeConfig } from '../native/shape.js';
-import { dataset, initialize, MODEL, openSession, sessionConfig, trainPlan } from '../native/support.js';
+import { dataset, initialize, MODEL, openSession, sessionConfig, startsOf, trainPlan } from '../native/support.js';
+import { loadOperations } from '../operations/addon.js';
 import { HOSTILE_VALUES, resizable } from './hostile-values.js';
 import { outcomeOf } from './outcome.js';
 import { note } from './scale.js';
 
 type Call = (value: never) => unknown;
 
-const LIMITS = { tokens: 64, sequences: 4 };
+const STARTS = startsOf(3);
 const ORDER = Int32Array.of(0, 3, 5);
 const PREFIX = { labels: 2, lora: null, prefix: { virtualTokens: 2 } };
 
@@ -70,7 +71,7 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
     removeAdapter: [(value) => session.removeAdapter(value)],
     reserve: [
       (value) => session.reserve(value),
-      ...fields({ ...LIMITS, training: true }, (whole) => session.reserve(whole)),
+      ...fields({ tokens: 64, sequences: 4, training: true }, (whole) => session.reserve(whole)),
     ],
     train: [(value) => session.train(value), ...fields(train, (whole) => session.train(whole))],
     gradients: [
@@ -78,22 +79,21 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
       ...fields({ ...train, order: train.order.slice(0, train.batchSize) }, (whole) => session.gradients(whole)),
     ],
     forward: [
-      (value) => session.forward(value, ORDER, LIMITS),
-      (value) => session.forward(handle, value, LIMITS),
+      (value) => session.forward(value, ORDER, STARTS),
+      (value) => session.forward(handle, value, STARTS),
       (value) => session.forward(handle, ORDER, value),
-      ...fields(LIMITS, (whole) => session.forward(handle, ORDER, whole)),
     ],
     forwardMixed: [
-      (value) => session.forwardMixed(value, ORDER, LIMITS, new Int32Array(3)),
-      (value) => session.forwardMixed(handle, value, LIMITS, new Int32Array(3)),
+      (value) => session.forwardMixed(value, ORDER, STARTS, new Int32Array(3)),
+      (value) => session.forwardMixed(handle, value, STARTS, new Int32Array(3)),
       (value) => session.forwardMixed(handle, ORDER, value, new Int32Array(3)),
-      (value) => session.forwardMixed(handle, ORDER, LIMITS, value),
+      (value) => session.forwardMixed(handle, ORDER, STARTS, value),
     ],
     predict: [
-      (value) => session.predict(value, ORDER, LIMITS),
-      (value) => session.predict(dataset(), value, LIMITS),
+      (value) => session.predict(value, ORDER, STARTS),
+      (value) => session.predict(dataset(), value, STARTS),
       (value) => session.predict(dataset(), ORDER, value),
-      ...fields(dataset(), (whole) => session.predict(whole, ORDER, LIMITS)),
+      ...fields(dataset(), (whole) => session.predict(whole, ORDER, STARTS)),
     ],
     hiddenStates: [(value) => session.hiddenStates(value, ORDER), (value) => session.hiddenStates(handle, value)],
     promptEmbeddings: [(value) => (session.promptEmbeddings as Call)(value)],
@@ -126,7 +126,7 @@ describe('hostile arguments of the addon', () => {
 
   it('are refused or taken by every method of a session, which computes the same afterwards', async () => {
     const { session, handle } = await openSession();
-    const before = await session.forward(handle, ORDER, LIMITS);
+    const before = await session.forward(handle, ORDER, STARTS);
     const calls = sessionCalls(session, handle);
     const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(session));
     expect(Object.keys(calls).sort()).to.deep.equal(
@@ -138,7 +138,7 @@ describe('hostile arguments of the addon', () => {
       total += count;
       expect(faults.join('\n')).to.equal('');
       await initialize(session);
-      expect(await session.forward(handle, ORDER, LIMITS), name).to.deep.equal(before);
+      expect(await session.forward(handle, ORDER, STARTS), name).to.deep.equal(before);
     }
     await session.dispose();
     note('hostile arguments: calls of a native session', total);
@@ -167,7 +167,7 @@ describe('hostile arguments of the addon', () => {
   }).timeout(300_000);
 
   it('are refused or taken by runOperation', async () => {
-    const run = loadNative().runOperation;
+    const run = loadOperations().runOperation;
     const calls: Call[] = [
       (value) => run(value, where, linear(), SIZES, 1),
       (value) => run('linear_forward', value, linear(), SIZES, 1),
@@ -226,13 +226,13 @@ describe('hostile arguments of the addon', () => {
         expect(reserved.kind, JSON.stringify(reserved)).to.equal('refused');
       }
     }
-    expect(await session.forward(handle, ORDER, LIMITS)).to.have.length(3 * MODEL.labels);
+    expect(await session.forward(handle, ORDER, STARTS)).to.have.length(3 * MODEL.labels);
     await session.dispose();
   });
 
   it('are no matter where arrays lie in shared or resizable memory', async () => {
     const { session, handle } = await openSession();
-    const expected = await session.predict(dataset(), ORDER, LIMITS);
+    const expected = await session.predict(dataset(), ORDER, STARTS);
     const shared = (array: Int32Array) => {
       const copy = new Int32Array(new SharedArrayBuffer(array.byteLength));
       copy.set(array);
@@ -246,9 +246,9 @@ describe('hostile arguments of the addon', () => {
     for (const place of [shared, tracking]) {
       const { ids, offsets, labels, typeIds } = dataset();
       const placed = { ids: place(ids), offsets: place(offsets), labels: place(labels!), typeIds: place(typeIds!) };
-      expect(await session.predict(placed, place(ORDER), LIMITS)).to.deep.equal(expected);
+      expect(await session.predict(placed, place(ORDER), STARTS)).to.deep.equal(expected);
       const added = await session.addDataset(placed);
-      expect(await session.forward(added, place(ORDER), LIMITS)).to.deep.equal(expected);
+      expect(await session.forward(added, place(ORDER), STARTS)).to.deep.equal(expected);
     }
     expect(handle).to.equal(1);
     await session.dispose();

@@ -121,7 +121,7 @@ describe('the addon', () => {
     const plan = trainPlan(0);
     const input = (addon: string, task: string) => ({
       addon,
-      config: sessionConfig(),
+      config: nativeConfig(sessionConfig()),
       dataset: { ids: [...ids], offsets: [...offsets], labels: [...labels!] },
       plan: { ...plan, order: [...plan.order], learningRates: undefined, classWeights: undefined },
       task,

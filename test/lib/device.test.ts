@@ -22,7 +22,7 @@ const GPU: NativeDeviceInfo = {
 };
 const NO_GPU: NativeDeviceInfo = { ...GPU, available: false, reason: 'no driver was found' };
 
-const EMULATED: NativeDeviceInfo = { ...GPU, device: 'cuda-emulated' };
+const ADDED: NativeDeviceInfo = { ...GPU, device: 'cuda-emulated' };
 
 const withGpu = (options: DeviceOptions) => resolveDevice(options, () => [CPU, GPU]);
 const without = (options: DeviceOptions) => resolveDevice(options, () => [CPU, NO_GPU]);
@@ -33,7 +33,7 @@ describe('device', () => {
     expect(withGpu({})).to.deep.equal({ device: 'cuda', precision: 'bf16', threads });
     expect(without({})).to.deep.equal({ device: 'cpu', precision: 'fp32', threads });
     expect(resolveDevice({}, () => [CPU]).device).to.equal('cpu');
-    expect(resolveDevice({}, () => [CPU, NO_GPU, EMULATED]).device, 'the emulator is never chosen').to.equal('cpu');
+    expect(resolveDevice({}, () => [CPU, NO_GPU, ADDED]).device, 'one that was added is never chosen').to.equal('cpu');
   });
 
   it('is what was asked for', () => {
@@ -42,12 +42,12 @@ describe('device', () => {
     expect(without({ precision: 'fp64' }).precision).to.equal('fp64');
   });
 
-  it('is the emulator where a test names it', () => {
-    const emulated = { device: 'cuda-emulated' as 'cuda', precision: 'fp32' as const };
-    expect(resolveDevice(emulated, () => [CPU, NO_GPU, EMULATED]).device).to.equal('cuda-emulated');
-    expect(() => without(emulated))
+  it('is one that was added to the addon where it is named', () => {
+    const added = { device: 'cuda-emulated' as 'cuda', precision: 'fp32' as const };
+    expect(resolveDevice(added, () => [CPU, NO_GPU, ADDED]).device).to.equal('cuda-emulated');
+    expect(() => without(added))
       .to.throw(BertuneError)
-      .with.property('code', 'CUDA_UNAVAILABLE');
+      .with.property('code', 'INVALID_OPTION');
   });
 
   it('says why a GPU cannot be used', () => {

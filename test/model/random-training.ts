@@ -7,6 +7,7 @@ import {
   type NativeTrainPlan,
 } from '../../lib/native.js';
 import { type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
+import { startsOf } from '../native/support.js';
 
 /*
  * Random models, methods, frozen parts, batches: everything that decides which parameters backward has to reach, and
@@ -300,7 +301,7 @@ export class RandomSession {
   /** Gradients as training makes them, with predictions in between, which take the same memory. */
   async gradients(): Promise<Gradients> {
     const { dataset, order } = this.plan;
-    const predict = () => this.session.forward(dataset, order, { tokens: 16, sequences: 2 });
+    const predict = () => this.session.forward(dataset, order, startsOf(order.length, 2));
     const { loss } = await this.session.gradients(this.plan);
     const batch = await this.#read();
     await predict();

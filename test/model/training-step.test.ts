@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { NativeSession } from '../../lib/native.js';
+import { startsOf } from '../native/support.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';
 
 const shapeOf = (method: string): Shape => METHODS[method] as Shape;
@@ -67,9 +68,9 @@ describe('a training step', () => {
       await copyParameters(session, copy);
       expect((await session.gradients(plan)).loss).to.equal((await copy.gradients(copyPlan)).loss);
       const order = Int32Array.of(0, 1, 2, 3, 4);
-      const limits = { tokens: 64, sequences: 8 };
-      expect([...(await session.forward(plan.dataset, order, limits))]).to.deep.equal([
-        ...(await copy.forward(copyPlan.dataset, order, limits)),
+      const starts = startsOf(5);
+      expect([...(await session.forward(plan.dataset, order, starts))]).to.deep.equal([
+        ...(await copy.forward(copyPlan.dataset, order, starts)),
       ]);
       await session.dispose();
       await copy.dispose();

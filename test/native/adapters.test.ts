@@ -4,12 +4,12 @@ import { loadNative, type NativeSession } from '../../lib/native.js';
 import { devices } from '../devices.js';
 import { loraAdapter, tensor } from './adapters.js';
 import { nativeAdapter, nativeConfig } from './shape.js';
-import { dataset, initialize, MODEL, sessionConfig } from './support.js';
+import { dataset, initialize, MODEL, sessionConfig, startsOf } from './support.js';
 
 const C = MODEL.hiddenSize;
 
 const ORDER = Int32Array.of(0, 3, 5, 7, 2);
-const LIMITS = { tokens: 64, sequences: 8 };
+const STARTS = startsOf(5);
 
 async function refusal(work: () => Promise<unknown>): Promise<string> {
   try {
@@ -36,7 +36,7 @@ describe('adapters of a native session', () => {
 
       it('are counted, and leave nothing behind', async () => {
         await open();
-        await session.forward(handle, ORDER, LIMITS);
+        await session.forward(handle, ORDER, STARTS);
         const before = session.memory();
         expect(before.adapters).to.equal(0);
         const first = await session.addAdapter(...loraAdapter());
@@ -45,7 +45,7 @@ describe('adapters of a native session', () => {
         const loaded = session.memory();
         expect(loaded.adapters).to.be.above(4 * (2 * 3 * 2 * C + 4 * C + 4));
         expect(loaded.total - before.total).to.equal(loaded.adapters);
-        const rows = await session.forwardMixed(handle, ORDER, LIMITS, Int32Array.of(1, 2, 0, 1, 2));
+        const rows = await session.forwardMixed(handle, ORDER, STARTS, Int32Array.of(1, 2, 0, 1, 2));
         expect(rows).to.have.length(5 * 4);
         expect(session.memory().adapters).to.be.above(loaded.adapters);
         await session.removeAdapter(first);
@@ -59,10 +59,10 @@ describe('adapters of a native session', () => {
         await open();
         const adapter = await session.addAdapter(...loraAdapter());
         const handles = new Int32Array(5).fill(adapter);
-        const expected = await session.forwardMixed(handle, ORDER, LIMITS, handles);
-        const queued = session.forwardMixed(handle, ORDER, LIMITS, handles);
+        const expected = await session.forwardMixed(handle, ORDER, STARTS, handles);
+        const queued = session.forwardMixed(handle, ORDER, STARTS, handles);
         const removed = session.removeAdapter(adapter);
-        const late = refusal(() => session.forwardMixed(handle, ORDER, LIMITS, handles));
+        const late = refusal(() => session.forwardMixed(handle, ORDER, STARTS, handles));
         expect(await queued).to.deep.equal(expected);
         await removed;
         expect(await late).to.equal('NOT_FOUND');
@@ -72,24 +72,24 @@ describe('adapters of a native session', () => {
 
       it('give the same again and again, as they come and go', async () => {
         await open();
-        const plain = await session.forward(handle, ORDER, LIMITS);
+        const plain = await session.forward(handle, ORDER, STARTS);
         const one = await session.addAdapter(...loraAdapter(3, 3, 0.5));
         const handles = Int32Array.of(one, 0, one, 0, one);
-        const expected = await session.forwardMixed(handle, ORDER, LIMITS, handles);
+        const expected = await session.forwardMixed(handle, ORDER, STARTS, handles);
         for (let i = 0; i < 4; i++) {
-          expect(await session.forwardMixed(handle, ORDER, LIMITS, handles)).to.deep.equal(expected);
+          expect(await session.forwardMixed(handle, ORDER, STARTS, handles)).to.deep.equal(expected);
         }
         const other = await session.addAdapter(...loraAdapter(3, 2, 0.9));
         for (let i = 0; i < 4; i++) {
-          expect(await session.forwardMixed(handle, ORDER, LIMITS, handles)).to.deep.equal(expected);
+          expect(await session.forwardMixed(handle, ORDER, STARTS, handles)).to.deep.equal(expected);
           const swapped = handles.map((value) => (value === one ? other : value));
-          const found = await session.forwardMixed(handle, ORDER, LIMITS, swapped);
+          const found = await session.forwardMixed(handle, ORDER, STARTS, swapped);
           expect(found).to.not.deep.equal(expected);
           for (const row of [1, 3]) {
             for (let c = 0; c < 3; c++) expect(found[3 * row + c]).to.be.closeTo(plain[3 * row + c]!, 1e-5);
           }
         }
-        expect(await session.forward(handle, ORDER, LIMITS)).to.deep.equal(plain);
+        expect(await session.forward(handle, ORDER, STARTS)).to.deep.equal(plain);
       });
 
       it('refuse tensors that are not theirs', async () => {
@@ -126,9 +126,25 @@ describe('adapters of a native session', () => {
           ]),
         );
         const forward = (example: number) =>
-          session.forwardMixed(handle, Int32Array.of(example), LIMITS, Int32Array.of(adapter));
+          session.forwardMixed(handle, Int32Array.of(example), startsOf(1), Int32Array.of(adapter));
         expect(await forward(3)).to.have.length(3);
         expect(await refusal(() => forward(4))).to.equal('INVALID_DATA');
+      });
+
+      it('refuse a batch of two prefixes', async () => {
+        await open();
+        const adapter = await session.addAdapter(
+          ...nativeAdapter(MODEL, { labels: 2, lora: null, prefix: { virtualTokens: 2 } }, [
+            tensor('prompt_encoder.embedding.weight', 2 * 2 * MODEL.layers * C),
+            tensor('classifier.weight', 2 * C),
+            tensor('classifier.bias', 2),
+          ]),
+        );
+        const handles = Int32Array.of(adapter, adapter, 0, 0, 0);
+        const forward = (...starts: number[]) => session.forwardMixed(handle, ORDER, Int32Array.of(...starts), handles);
+        expect(await refusal(() => forward(0, 5))).to.equal('INVALID_OPTION');
+        expect(await refusal(() => forward(0, 1, 3, 5))).to.equal('INVALID_OPTION');
+        expect(await forward(0, 2, 5)).to.have.length(15);
       });
 
       if (device === 'cuda-emulated') {
@@ -153,7 +169,7 @@ describe('adapters of a native session', () => {
               expect(await session.addAdapter(...loraAdapter())).to.equal(1);
             }
             const handles = new Int32Array(5).fill(1);
-            const forward = () => session.forwardMixed(handle, ORDER, LIMITS, handles);
+            const forward = () => session.forwardMixed(handle, ORDER, STARTS, handles);
             const first = await refusal(forward);
             expect(first).to.be.oneOf(['none', 'OUT_OF_MEMORY']);
             expect(await forward()).to.have.length(20);

@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
 import type { NativeSession } from '../../lib/native.js';
+import { nativeConfig } from './shape.js';
 import { ADDON, dataset, MODEL, openSession, PROGRAM, sessionConfig, trainPlan } from './support.js';
 
 interface Ending {
@@ -19,7 +20,7 @@ function input(task: string, more: Record<string, unknown> = {}): Record<string,
   const plan = trainPlan(0);
   return {
     addon: ADDON,
-    config: sessionConfig(),
+    config: nativeConfig(sessionConfig()),
     dataset: { ids: [...ids], offsets: [...offsets], labels: [...(labels ?? [])] },
     plan: { ...plan, order: [...plan.order], learningRates: undefined, classWeights: undefined },
     task,
@@ -73,7 +74,7 @@ describe('native lifetimes', () => {
 
   it('do not keep memory or threads of disposed sessions', async () => {
     // A megabyte and more each, so that keeping them would show.
-    const config = sessionConfig({ model: { ...MODEL, vocabSize: 20000 } });
+    const config = nativeConfig(sessionConfig({ model: { ...MODEL, vocabSize: 20000 } }));
     const { output, errors, code } = await runChild('cycle', { count: 50, config });
     expect(errors).to.equal('');
     expect(code).to.equal(0);
@@ -135,7 +136,7 @@ describe('native lifetimes', () => {
       (it) => it.reserve({ tokens: 1, sequences: 1, training: false }),
       (it) => it.train(trainPlan(handle)),
       (it) => it.gradients(trainPlan(handle)),
-      (it) => it.forward(handle, Int32Array.of(0), { tokens: 1, sequences: 1 }),
+      (it) => it.forward(handle, Int32Array.of(0), Int32Array.of(0, 1)),
       (it) => it.hiddenStates(handle, Int32Array.of(0)),
       (it) => it.promptEmbeddings(),
     ];

@@ -44,7 +44,7 @@ const tasks = {
       const other = addon.createSession(input.config);
       await Promise.all([
         session.train(plan(handle, 40)),
-        session.forward(handle, Int32Array.from(input.plan.order), { tokens: 64, sequences: 4 }),
+        session.forward(handle, Int32Array.from(input.plan.order), Int32Array.of(0, input.plan.order.length)),
         session.read('bert.embeddings.word_embeddings.weight', 'value'),
         session.addDataset(data()).then((added) => session.removeDataset(added)),
         other.then((found) => found.dispose()),

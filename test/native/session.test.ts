@@ -2,9 +2,10 @@ import { totalmem } from 'node:os';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
 import { loadNative, type NativeParameter, type NativeSession } from '../../lib/native.js';
+import { loadOperations } from '../operations/addon.js';
 import { loraAdapter } from './adapters.js';
 import { nativeConfig, type SessionShape } from './shape.js';
-import { dataset, initialize, MODEL, openSession, sessionConfig, trainPlan } from './support.js';
+import { dataset, initialize, MODEL, openSession, sessionConfig, startsOf, trainPlan } from './support.js';
 
 /*
  * The native boundary on its own, without the checks of lib: whatever is handed to it, a call ends with a result or
@@ -181,7 +182,9 @@ describe('the native boundary', () => {
   };
 
   it('createSession', async () => {
-    await abuse([sessionConfig()], (args) => (loadNative().createSession as (...args: unknown[]) => unknown)(...args));
+    await abuse([nativeConfig(sessionConfig())], (args) =>
+      (loadNative().createSession as (...args: unknown[]) => unknown)(...args),
+    );
   });
 
   it('read', () => abuse(['classifier.weight', 'value'], method('read')));
@@ -191,7 +194,7 @@ describe('the native boundary', () => {
   it('reserve', () => abuse([{ tokens: 64, sequences: 8, training: true }], method('reserve')));
   it('gradients', () => abuse([trainPlan(handle)], method('gradients')));
   it('hiddenStates', () => abuse([handle, Int32Array.of(0, 3)], method('hiddenStates')));
-  it('forward', () => abuse([handle, Int32Array.of(0, 3), { tokens: 16, sequences: 2 }], method('forward')));
+  it('forward', () => abuse([handle, Int32Array.of(0, 3), startsOf(2, 1)], method('forward')));
 
   it('addAdapter', async () => {
     await abuse(loraAdapter(), method('addAdapter'));
@@ -199,7 +202,7 @@ describe('the native boundary', () => {
   it('removeAdapter', () => abuse([2 ** 31 - 1], method('removeAdapter')));
   it('forwardMixed', async () => {
     const adapter = await session.addAdapter(...loraAdapter());
-    const args = [handle, Int32Array.of(0, 3), { tokens: 16, sequences: 2 }, Int32Array.of(0, adapter)];
+    const args = [handle, Int32Array.of(0, 3), startsOf(2), Int32Array.of(0, adapter)];
     await abuse(args, method('forwardMixed'));
   });
 
@@ -224,7 +227,7 @@ describe('the native boundary', () => {
       out: new Float32Array(8),
     };
     const where = { device: 'cpu', precision: 'fp32', threads: 2 };
-    const run = loadNative().runOperation as (...args: unknown[]) => unknown;
+    const run = loadOperations().runOperation as (...args: unknown[]) => unknown;
     await abuse(['linear_forward', where, tensors, { rows: 2, n: 4, k: 3, row_kind: 0 }, 2], (args) => run(...args));
   });
 
@@ -288,7 +291,17 @@ describe('the native boundary', () => {
     expect(await outcome(() => session.train(empty))).to.equal('INVALID_OPTION');
     expect(await outcome(() => session.gradients(empty))).to.equal('INVALID_OPTION');
     expect(await outcome(() => session.hiddenStates(handle, new Int32Array(0)))).to.equal('INVALID_DATA');
-    expect(await session.forward(handle, new Int32Array(0), { tokens: 1, sequences: 1 })).to.have.length(0);
+    expect(await session.forward(handle, new Int32Array(0), Int32Array.of(0))).to.have.length(0);
+  });
+
+  it('refuses batches that do not rise from the first example to the last', async () => {
+    const order = Int32Array.of(3, 1, 2);
+    for (const starts of [[], [0], [3], [0, 2], [1, 3], [0, 0, 3], [0, 2, 1, 3], [0, 4], [-1, 3], [0, 3, 3]]) {
+      const given = Int32Array.from(starts);
+      expect(await outcome(() => session.forward(handle, order, given)), starts.join()).to.equal('INVALID_OPTION');
+      expect(await outcome(() => session.predict(dataset(), order, given)), starts.join()).to.equal('INVALID_OPTION');
+    }
+    expect(await session.forward(handle, order, Int32Array.of(0, 1, 3))).to.have.length(9);
   });
 
   it('takes an example any number of times, in batches of any size', async () => {
@@ -355,7 +368,7 @@ describe('native models of odd sizes', () => {
       const { losses } = await session.train(plan);
       expect([...losses].every(Number.isFinite)).to.equal(true);
       expect(losses).to.have.length(2);
-      const logits = await session.forward(handle, Int32Array.of(0, 7), { tokens: 1, sequences: 1 });
+      const logits = await session.forward(handle, Int32Array.of(0, 7), Int32Array.of(0, 1, 2));
       expect([...logits].every(Number.isFinite)).to.equal(true);
       await session.dispose();
     });
@@ -463,8 +476,7 @@ describe('native memory that cannot be had', () => {
       }
     }
     const order = Int32Array.of(1, 2);
-    await messageOf(() => one.session.forward(one.handle, order, { tokens: 2 ** 31 - 1, sequences: 1 }));
-    expect(await one.session.forward(one.handle, order, { tokens: 1, sequences: 1 })).to.have.length(6);
+    expect(await one.session.forward(one.handle, order, startsOf(2, 1))).to.have.length(6);
     expect(await one.session.promptEmbeddings()).to.have.length(2 * 2 * 2 * 16);
     await Promise.all([one.session.dispose(), other.session.dispose()]);
   });
@@ -473,7 +485,7 @@ describe('native memory that cannot be had', () => {
     const { session, handle } = await openSession();
     await messageOf(() => session.reserve({ tokens: 2 ** 31 - 1, sequences: 1, training: false }));
     expect(session.memory().activations).to.equal(0);
-    expect(await session.forward(handle, Int32Array.of(0), { tokens: 1, sequences: 1 })).to.have.length(3);
+    expect(await session.forward(handle, Int32Array.of(0), startsOf(1))).to.have.length(3);
     await session.dispose();
   });
 });

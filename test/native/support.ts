@@ -60,6 +60,11 @@ export function dataset(): NativeDataset {
   };
 }
 
+/** Starts of batches of `size` of `count` examples, and the end. */
+export function startsOf(count: number, size = count): Int32Array {
+  return Int32Array.from({ length: Math.ceil(count / size) + 1 }, (_, i) => Math.min(i * size, count));
+}
+
 export function trainPlan(handle: number, steps = 1): NativeTrainPlan {
   return {
     dataset: handle,

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
-import { loadNative, type NativeDeviceInfo, type NativePrecision } from '../../lib/native.js';
+import type { NativeDeviceInfo, NativePrecision } from '../../lib/native.js';
 import { devices } from '../devices.js';
+import { loadOperations } from './addon.js';
 import { type DropoutSettings, exact, type Round, rounding } from './reference.js';
 
 /*
@@ -161,7 +162,7 @@ export function copyTensors(tensors: Tensors, convert: Round = exact): Tensors {
 /** Runs an operation on copies of the arrays. @returns the arrays after it */
 export async function run(name: string, where: Where, tensors: Tensors, sizes: Sizes): Promise<Tensors> {
   const copies = copyTensors(tensors);
-  await loadNative().runOperation(name, where, copies, sizes, 1);
+  await loadOperations().runOperation(name, where, copies, sizes, 1);
   return copies;
 }
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { loadNative } from '../../lib/native.js';
+import { loadOperations } from './addon.js';
 import {
   Arguments,
   type Case,
@@ -212,7 +212,7 @@ for (const device of devices()) {
         const floats = Object.fromEntries(
           Object.entries(before).map(([name, array]) => [name, Float32Array.from(array)]),
         );
-        await loadNative().runOperation('adamw', where, floats, sizes, 1);
+        await loadOperations().runOperation('adamw', where, floats, sizes, 1);
         for (const after of [await run('adamw', where, before, sizes), floats]) {
           for (const name of ['master.0', 'm.0', 'v.0']) {
             expect(

@@ -82,7 +82,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
       ])
         expect(files).to.include(name);
       const useless =
-        /^(?:test|bench|lib|build|node_modules)\b|\.map$(?<!exports\.map)|\.stamp$|scripts\/(?:test|package)/;
+        /^(?:test|bench|lib|build|node_modules|native\/operations)\b|\.map$(?<!exports\.map)|\.stamp$|scripts\/(?:test|package)/;
       expect(files.filter((name) => useless.test(name))).to.deep.equal([]);
     });
 

@@ -69,7 +69,7 @@ class Scratch {
   prepare() {
     const addon = path.join(root, 'build/Release/bertune.node');
     if (!existsSync(addon)) throw new SetupError('The addon is not built; node scripts/build.js does it.');
-    for (const part of ['lib', 'test', 'native', 'package.json', 'tsconfig.json', '.mocharc.json']) {
+    for (const part of ['lib', 'test', 'bench', 'native', 'package.json', 'tsconfig.json', '.mocharc.json']) {
       rmSync(path.join(this.folder, part), { recursive: true, force: true });
       cpSync(path.join(root, part), path.join(this.folder, part), { recursive: true });
     }
@@ -77,7 +77,9 @@ class Scratch {
       if (!existsSync(path.join(this.folder, part))) symlinkSync(path.join(root, part), path.join(this.folder, part));
     }
     mkdirSync(this.output, { recursive: true });
-    cpSync(addon, path.join(this.output, 'bertune.node'));
+    for (const name of ['bertune.node', 'bertune_operations.node']) {
+      cpSync(path.join(root, 'build/Release', name), path.join(this.output, name));
+    }
     const flags = ['-S', 'test/simt', '-B', 'build/emulated', `-DBERTUNE_EMULATED_OUTPUT=${this.output}`];
     flags.push('-DBERTUNE_EMULATED_FLAGS=-O1;-g1'); // most of a mutant's time is its compilation
     execFileSync('cmake', flags, { cwd: this.folder, stdio: ['ignore', 'ignore', 'inherit'] });

@@ -1,13 +1,15 @@
-#include "core/cuda_library.h"
+#include "core/device_library.h"
 
 #include <dlfcn.h>
-#include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <elf.h>
+#endif
 
-#include <cstdlib>
 #include <cstring>
+#include <map>
 #include <mutex>
 
 namespace bertune {
@@ -21,14 +23,7 @@ std::string folder_of_this_library() {
   return file.substr(0, file.rfind('/') + 1);
 }
 
-std::string file_name(CudaProvider provider) {
-  if (provider == CudaProvider::kReal) return "libbertune_cuda.so";
-  // The emulator's other builds find more and are slower: see test/simt.
-  const char* build = std::getenv("BERTUNE_EMULATOR");
-  const std::string suffix = build && *build && std::strcmp(build, "fast") != 0 ? std::string("_") + build : "";
-  return "libbertune_cuda_emulated" + suffix + ".so";
-}
-
+#if defined(__linux__)
 // Opening a file that was cut short would end the process with SIGBUS, so its header is held against its length first.
 bool is_whole(int file) {
   struct stat status;
@@ -39,32 +34,40 @@ bool is_whole(int file) {
          header.e_shoff + static_cast<uint64_t>(header.e_shnum) * header.e_shentsize <=
              static_cast<uint64_t>(status.st_size);
 }
+#else
+bool is_whole(int) { return true; }
+#endif
 
 // Environments of several threads may load the addon at once.
-std::mutex packaged_mutex;
-std::string packaged_path;
+std::mutex mutex;
+std::map<std::string, std::string> added;        // paths by device
+std::map<std::string, DeviceLibrary> libraries;  // that were opened, by device
 
-std::string path_of_package() {
-  const std::lock_guard<std::mutex> lock(packaged_mutex);
-  return packaged_path;
-}
-
-CudaLibrary open_library(CudaProvider provider) {
-  CudaLibrary library;
-  std::string path = folder_of_this_library() + file_name(provider);
-  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  const std::string packaged = path_of_package();
-  if (file < 0 && provider == CudaProvider::kReal && !packaged.empty()) {
-    path = packaged;
+// The file of a device's library, opened to be read; below 0 where there is none.
+int open_file(const std::string& device, std::string& path) {
+  int file = -1;
+  if (device == kCudaDevice) {
+    path = folder_of_this_library() + "libbertune_cuda.so";
     file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   }
+  const auto other = added.find(device);
+  if (file < 0 && other != added.end()) {
+    path = other->second;
+    file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  }
+  return file;
+}
+
+DeviceLibrary open_library(const std::string& device) {
+  DeviceLibrary library;
+  std::string path;
+  const int file = open_file(device, path);
   if (file < 0) {
     library.reason =
         "this build has no CUDA backend (" + path +
         " is not there; `npm install @bertune/linux-x64-cuda` brings one, `npx bertune build --cuda` makes one)";
     return library;
   }
-  library.there = true;
   const bool whole = is_whole(file);
   close(file);
   if (!whole) {
@@ -90,15 +93,25 @@ CudaLibrary open_library(CudaProvider provider) {
 
 }  // namespace
 
-void set_cuda_library(const std::string& path) {
-  const std::lock_guard<std::mutex> lock(packaged_mutex);
-  packaged_path = path;
+void add_device_library(const std::string& device, const std::string& path) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  added[device] = path;
 }
 
-const CudaLibrary& cuda_library(CudaProvider provider) {
-  static const CudaLibrary real = open_library(CudaProvider::kReal);
-  static const CudaLibrary emulated = open_library(CudaProvider::kEmulated);
-  return provider == CudaProvider::kReal ? real : emulated;
+std::vector<std::string> library_devices() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  std::vector<std::string> devices = {kCudaDevice};
+  for (const auto& [device, path] : added) {
+    if (device != kCudaDevice) devices.push_back(device);
+  }
+  return devices;
+}
+
+const DeviceLibrary& device_library(const std::string& device) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  const auto found = libraries.find(device);
+  if (found != libraries.end()) return found->second;
+  return libraries.emplace(device, open_library(device)).first->second;
 }
 
 }  // namespace bertune

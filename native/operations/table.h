@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "addon/operations_fields.h"
+#include "operations/fields.h"
 
 namespace bertune {
 

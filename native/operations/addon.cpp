@@ -1,4 +1,6 @@
-#include "addon/operations.h"
+// bertune_operations.node: the operations of core/backend.h one at a time, by name, for tests and benches
+// (bench/support/operations.js).
+#include <napi.h>
 
 #include <chrono>
 #include <cstring>
@@ -6,9 +8,10 @@
 #include <utility>
 
 #include "addon/convert.h"
+#include "addon/devices.h"
 #include "addon/errors.h"
-#include "addon/operations_table.h"
 #include "core/device.h"
+#include "operations/table.h"
 
 namespace bertune {
 namespace {
@@ -91,7 +94,7 @@ double time_runs(Backend& backend, const std::function<void()>& run, int repeat)
   double seconds = 0;
   for (int pass = 0; pass < (records ? 3 : 1); ++pass) {  // run, recorded, replayed
     const auto start = std::chrono::steady_clock::now();
-    if (!records || !backend.replay(RecordingKey{})) {
+    if (!records || !backend.replay({})) {
       for (int i = 0; i < repeat; ++i) run();
       if (records) backend.end_recording();
     }
@@ -195,11 +198,16 @@ Napi::Value operations(const Napi::CallbackInfo& info) {
   return names;
 }
 
-}  // namespace
-
-void register_operations(Napi::Env env, Napi::Object exports) {
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new AddonState());
+  exports.Set("setErrorFactory", Napi::Function::New(env, set_error_factory));
+  exports.Set("addDevice", Napi::Function::New(env, add_device));
   exports.Set("runOperation", Napi::Function::New(env, run_operation_of));
   exports.Set("operations", Napi::Function::New(env, operations));
+  return exports;
 }
 
+NODE_API_MODULE(bertune_operations, initialise)
+
+}  // namespace
 }  // namespace bertune

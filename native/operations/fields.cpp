@@ -1,4 +1,4 @@
-#include "addon/operations_fields.h"
+#include "operations/fields.h"
 
 #include <algorithm>
 #include <cmath>
@@ -345,8 +345,9 @@ void Fields::make_current(int order_begin) {
                          .dataset_targets = targets_,
                          .NC = NC_,
                          .order = upload_integers(order),
-                         .sort_tokens = true};
-  backend_.gather_batch(args, current);
+                         .sort_tokens = true,
+                         .batch = current};
+  backend_.gather_batch(args);
 }
 
 void Fields::refuse_unused() const {

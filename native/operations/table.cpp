@@ -1,4 +1,4 @@
-#include "addon/operations_table.h"
+#include "operations/table.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -417,12 +417,11 @@ void fill(Fields& f, CastToAcc& args) {
 }
 
 // Packs examples order[order_begin ..] of a data set; the outputs are the arrays of Batch.
-std::function<void()> gather_batch(Fields& f) {
-  GatherBatch args{};
+void fill(Fields& f, GatherBatch& args) {
+  Batch& batch = args.batch;
   const std::vector<int32_t> offsets = f.offsets("dataset_offsets");
   const int examples = static_cast<int>(offsets.size()) - 1;
   const std::vector<int32_t> order = f.indices("order", f.length("order"), examples);
-  Batch batch;
   for (size_t i = f.order_begin(); i < order.size(); ++i) {
     const int length = offsets[order[i] + 1] - offsets[order[i]];
     if (length > INT32_MAX / 2 - batch.T) throw Error("INVALID_OPTION", "Expected fewer than 2^30 tokens for order");
@@ -452,7 +451,14 @@ std::function<void()> gather_batch(Fields& f) {
   f.out("cu_seqlens", batch.cu_seqlens, batch.B + 1.0);
   f.out("tokens_by_id", batch.tokens_by_id, batch.T);
   f.out("tokens_by_position", batch.tokens_by_position, batch.T);
-  return [&backend = f.backend(), args, batch]() mutable { backend.gather_batch(args, batch); };
+}
+
+// What runs an operation on arguments that are filled from the fields.
+template <typename Args>
+std::function<void()> bind(Fields& f, void (Backend::*run)(const Args&)) {
+  Args args{};
+  fill(f, args);
+  return [run, &backend = f.backend(), args] { (backend.*run)(args); };
 }
 
 // The arrays of segment i are named grad.i, m.i, v.i, master.i (the weight as precise as it is kept) and weight.i (as
@@ -471,21 +477,24 @@ std::vector<OptimizerSegment> gradient_segments(Fields& f) {
   return segments;
 }
 
-std::function<void()> grad_norm(Fields& f) {
-  const auto segments = gradient_segments(f);
-  Acc* norm = nullptr;
-  f.out("norm", norm, 1);
-  return [&backend = f.backend(), segments, norm] {
-    backend.grad_norm(segments.data(), static_cast<int>(segments.size()), norm);
-  };
+GradNorm grad_norm_of(Fields& f, const std::vector<OptimizerSegment>& segments) {
+  GradNorm args{segments.data(), static_cast<int>(segments.size()), nullptr};
+  f.out("norm", args.norm, 1);
+  return args;
+}
+
+std::function<void()> bind(Fields& f, void (Backend::*run)(const GradNorm&)) {
+  const auto segments = std::make_shared<const std::vector<OptimizerSegment>>(gradient_segments(f));
+  const GradNorm args = grad_norm_of(f, *segments);
+  return [run, &backend = f.backend(), segments, args] { (backend.*run)(args); };
 }
 
 // The gradients' norm, which AdamW clips by, and AdamW. Where `earlier_loss` is given, first an update with that loss,
 // which may halt all others, and with `restart` what lets them go on.
-std::function<void()> adamw(Fields& f) {
-  std::vector<OptimizerSegment> segments = gradient_segments(f);
-  for (size_t i = 0; i < segments.size(); ++i) {
-    OptimizerSegment& segment = segments[i];
+std::function<void()> bind(Fields& f, void (Backend::*run)(const AdamW&)) {
+  const auto segments = std::make_shared<std::vector<OptimizerSegment>>(gradient_segments(f));
+  for (size_t i = 0; i < segments->size(); ++i) {
+    OptimizerSegment& segment = (*segments)[i];
     const double count = static_cast<double>(segment.count);
     f.flag(numbered("decay", i), segment.decay);
     f.weight(numbered("master", i), segment.weight, segment.master, count);
@@ -493,69 +502,30 @@ std::function<void()> adamw(Fields& f) {
     f.out(numbered("v", i), segment.v, count);
     f.optional_copy(numbered("weight", i), segment.weight, count);
   }
-  OptimizerSettings settings{};
-  f.number("beta1", settings.beta1);
-  f.number("beta2", settings.beta2);
-  f.number("eps", settings.eps);
-  f.number("weight_decay", settings.weight_decay);
-  f.number_or("max_grad_norm", settings.max_grad_norm, 0);
-  const Acc* loss = nullptr;
-  Acc* norm = nullptr;
-  const Acc* earlier_loss = nullptr;
+  AdamW args{segments->data(), static_cast<int>(segments->size()), {}, nullptr};
+  f.number("beta1", args.settings.beta1);
+  f.number("beta2", args.settings.beta2);
+  f.number("eps", args.settings.eps);
+  f.number("weight_decay", args.settings.weight_decay);
+  f.number_or("max_grad_norm", args.settings.max_grad_norm, 0);
+  f.inp("loss", args.loss, 1);
+  AdamW earlier = args;
+  f.optional_inp("earlier_loss", earlier.loss, 1);
   bool restart = false;
-  f.inp("loss", loss, 1);
-  f.optional_inp("earlier_loss", earlier_loss, 1);
   f.flag("restart", restart);
-  f.out("norm", norm, 1);
-  return [&backend = f.backend(), segments, settings, loss, earlier_loss, restart, norm] {
-    const int count = static_cast<int>(segments.size());
-    backend.grad_norm(segments.data(), count, norm);
-    if (earlier_loss != nullptr) backend.adamw(segments.data(), count, settings, earlier_loss);
+  const GradNorm norm = grad_norm_of(f, *segments);
+  return [run, &backend = f.backend(), segments, args, earlier, restart, norm] {
+    backend.grad_norm(norm);
+    if (earlier.loss != nullptr) (backend.*run)(earlier);
     if (restart) backend.start_run();
-    backend.adamw(segments.data(), count, settings, loss);
-  };
-}
-
-template <typename Args>
-Operation operation(void (Backend::*run)(const Args&)) {
-  return [run](Fields& f) -> std::function<void()> {
-    Args args{};
-    fill(f, args);
-    return [run, &backend = f.backend(), args] { (backend.*run)(args); };
+    (backend.*run)(args);
   };
 }
 
 const std::map<std::string, Operation>& table() {
-  static const std::map<std::string, Operation> operations = {
-      {"gather_batch", gather_batch},
-      {"embedding_forward", operation(&Backend::embedding_forward)},
-      {"embedding_backward", operation(&Backend::embedding_backward)},
-      {"linear_forward", operation(&Backend::linear_forward)},
-      {"linear_backward_input", operation(&Backend::linear_backward_input)},
-      {"linear_backward_weight", operation(&Backend::linear_backward_weight)},
-      {"activation_forward", operation(&Backend::activation_forward)},
-      {"activation_backward", operation(&Backend::activation_backward)},
-      {"dropout_apply", operation(&Backend::dropout_apply)},
-      {"dropout_residual_layernorm_forward", operation(&Backend::dropout_residual_layernorm_forward)},
-      {"dropout_residual_layernorm_backward", operation(&Backend::dropout_residual_layernorm_backward)},
-      {"attention_forward", operation(&Backend::attention_forward)},
-      {"attention_backward", operation(&Backend::attention_backward)},
-      {"lora_forward_add", operation(&Backend::lora_forward_add)},
-      {"lora_backward", operation(&Backend::lora_backward)},
-      {"mixed_lora_forward_add", operation(&Backend::mixed_lora_forward_add)},
-      {"mixed_linear_forward", operation(&Backend::mixed_linear_forward)},
-      {"first_rows_forward", operation(&Backend::first_rows_forward)},
-      {"first_rows_backward", operation(&Backend::first_rows_backward)},
-      {"cross_entropy", operation(&Backend::cross_entropy)},
-      {"binary_cross_entropy", operation(&Backend::binary_cross_entropy)},
-      {"mean_squared_error", operation(&Backend::mean_squared_error)},
-      {"keep_step", operation(&Backend::keep_step)},
-      {"keep_logits", operation(&Backend::keep_logits)},
-      {"cast_to_real", operation(&Backend::cast_to_real)},
-      {"cast_to_acc", operation(&Backend::cast_to_acc)},
-      {"grad_norm", grad_norm},
-      {"adamw", adamw},
-  };
+#define BERTUNE_ROW(name, Arguments) {#name, [](Fields& f) { return bind(f, &Backend::name); }},
+  static const std::map<std::string, Operation> operations = {BERTUNE_OPERATIONS(BERTUNE_ROW)};
+#undef BERTUNE_ROW
   return operations;
 }
 

@@ -1,0 +1,23 @@
+import type { NativeAddon, NativeDevice, NativePrecision } from '../../lib/native.js';
+
+export interface OperationsAddon extends Pick<NativeAddon, 'addDevice' | 'setErrorFactory'> {
+  /**
+   * Runs one named operation of native/core/backend.h. `tensors` maps the operation's field names to typed arrays
+   * (Float32Array or Float64Array, Int32Array for indices), outputs written in place; `sizes` maps its scalar fields to
+   * numbers. `repeat` > 1 runs it again on the same buffers, for timing. Resolves to the seconds of one run.
+   */
+  runOperation(
+    name: string,
+    where: { device: NativeDevice; precision: NativePrecision; threads: number },
+    tensors: Record<string, Float32Array | Float64Array | Int32Array>,
+    sizes: Record<string, number>,
+    repeat: number,
+  ): Promise<{ seconds: number }>;
+  /** The names runOperation takes. */
+  operations(): string[];
+}
+
+export const EMULATED: string;
+export const EMULATOR_LIBRARY: string;
+export function withEmulator<Addon extends Pick<NativeAddon, 'addDevice'>>(addon: Addon): Addon;
+export function loadOperations(): OperationsAddon;

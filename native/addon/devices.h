@@ -1,0 +1,13 @@
+// devices and addDevice of lib/native.ts.
+#pragma once
+
+#include <napi.h>
+
+namespace bertune {
+
+Napi::Value devices(const Napi::CallbackInfo& info);
+
+// addDevice(name, path)
+Napi::Value add_device(const Napi::CallbackInfo& info);
+
+}  // namespace bertune
