@@ -244,8 +244,11 @@ describe('hostile arguments of the addon', () => {
       return copy;
     };
     for (const place of [shared, tracking]) {
-      const { ids, offsets, labels, typeIds } = dataset();
-      const placed = { ids: place(ids), offsets: place(offsets), labels: place(labels!), typeIds: place(typeIds!) };
+      const { ids, offsets, labels, typeIds, positions } = dataset();
+      const placed = {
+        ...{ ids: place(ids), offsets: place(offsets), labels: place(labels!) },
+        ...{ typeIds: place(typeIds!), positions: place(positions!) },
+      };
       expect(await session.predict(placed, place(ORDER), STARTS)).to.deep.equal(expected);
       const added = await session.addDataset(placed);
       expect(await session.forward(added, place(ORDER), STARTS)).to.deep.equal(expected);
