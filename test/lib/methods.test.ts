@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { ModelConfig } from '../../lib/architectures/index.js';
 import { readConfig } from '../../lib/checkpoint/config.js';
 import { BertuneError } from '../../lib/errors.js';
 import {
+  bitfit,
   countParameters,
   expectMethod,
   full,
@@ -90,6 +91,24 @@ describe('methods', () => {
       expect(trainedNames(plan)).to.have.members([...expected.decay, ...expected.no_decay].map(canonicalName));
     });
   }
+
+  it('trains under BitFit every bias and the head', () => {
+    // Of a layer: query, key, value, output of attention, its LayerNorm, F, the output, its LayerNorm; the embeddings'
+    // LayerNorm and the pooler.
+    const biases = 12 * (7 * 768 + 3072) + 2 * 768;
+    expect(countParameters(bitfit(), base, 6)).to.deep.equal({ trainable: biases + 6 * 768 + 6, total: 109_486_854 });
+    const { parameters } = methodPlan(bitfit(), small, 3, 'probe');
+    for (const { name, group, trainable } of parameters) {
+      expect(trainable, name).to.equal(name.endsWith('.bias') || group === 'head');
+    }
+  });
+
+  it('takes a new method in its own file, the registry and the public face', () => {
+    const lib = new URL('../../lib/', import.meta.url);
+    const files = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+    const named = files.filter((name) => /bitfit/i.test(readFileSync(new URL(name, lib), 'utf8')));
+    expect(named.sort()).to.deep.equal(['index.ts', 'methods/bitfit.ts', 'methods/registry.ts']);
+  });
 
   it('trains nothing without a method', () => {
     expect(countParameters(null, base, 6)).to.deep.equal({ trainable: 0, total: 109_486_854 });
