@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { ModelConfig } from '../../lib/architectures/index.js';
-import { readConfig } from '../../lib/checkpoint/config.js';
+import { parseConfig, readConfig } from '../../lib/checkpoint/config.js';
 import { BertuneError } from '../../lib/errors.js';
 import {
   bitfit,
@@ -117,6 +117,21 @@ describe('methods', () => {
   it('scales LoRA by alpha / rank, alpha being 4 · rank by default', () => {
     expect(methodPlan(lora({ rank: 16 }), small, 3).lora?.updates[0]?.scaling).to.equal(4);
     expect(methodPlan(lora({ rank: 16, alpha: 8 }), small, 3).lora?.updates[0]?.scaling).to.equal(0.5);
+  });
+
+  it('updates the queries and values of the architecture where no targets are named, as PEFT', () => {
+    const updated = (model_type: string) =>
+      methodPlan(lora({ layers: [1] }), { ...parseConfig({ model_type }), layers: 2 }, 3).lora?.updates.map(
+        ({ weight }) => weight.name,
+      );
+    expect(updated('distilbert')).to.deep.equal([
+      'distilbert.transformer.layer.1.attention.q_lin.weight',
+      'distilbert.transformer.layer.1.attention.v_lin.weight',
+    ]);
+    expect(updated('roberta')).to.deep.equal([
+      'roberta.encoder.layer.1.attention.self.query.weight',
+      'roberta.encoder.layer.1.attention.self.value.weight',
+    ]);
   });
 
   it('freezes at whole dots: layer 1 is not layer 10', () => {
