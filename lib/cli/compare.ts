@@ -209,7 +209,7 @@ async function loadData(
   source: string,
   signal: AbortSignal,
 ): Promise<DataRecord & { summary: DatasetSummary }> {
-  const stated = await statedTask(experiment.model, signal);
+  const stated = await statedTask(experiment, { signal });
   const data = await datasetFor(experiment.data, { ...experiment.dataset, signal }, stated);
   for (const name of ['train', 'test'] as const) {
     if (data[name] !== undefined) continue;

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
-import { type AnyClassifier, TextClassifier } from '../classifier.js';
+import { TextClassifier } from '../classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
+import type { FindOptions } from '../hub.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { taskLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
@@ -10,7 +11,8 @@ import { printableJson } from '../report/printable.js';
 import { confusionSections, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
-import { type TaskKind, taskOf } from '../tasks/index.js';
+import { statedTask } from '../run/task.js';
+import type { TaskKind } from '../tasks/index.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -74,11 +76,13 @@ export function evaluateCommand(program: Command): void {
 async function evaluate(options: EvaluateArguments): Promise<void> {
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
+    const find = { signal, onProgress: downloadProgress(progress) };
+    const { split, notes } = await rowsToMeasure(options, find);
     await using model = await TextClassifier.load<TaskKind>(options.model, {
-      ...given({ base: options.base, labels: options.labels, task: options.task }),
+      ...given({ base: options.base, labels: options.labels }),
+      task: split.task,
       ...deviceOptions(options),
-      signal,
-      onProgress: downloadProgress(progress),
+      ...find,
     });
     if (options.labels === undefined && model.notes.includes(NEW_CLASSIFIER)) {
       throw new BertuneError(
@@ -87,7 +91,6 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
       );
     }
     for (const note of model.notes) progress.note(`note: ${note}`);
-    const { split, notes } = await rowsToMeasure(options, model, signal);
     for (const line of taskLines(split.task)) progress.note(line);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
     const result = await model.evaluate(split, {
@@ -137,17 +140,17 @@ function expectTrainedKind(trained: boolean | null, { pairs, source }: Split): v
 /** The rows to evaluate on. */
 async function rowsToMeasure(
   options: EvaluateArguments,
-  { task, labels }: AnyClassifier,
-  signal: AbortSignal,
+  find: FindOptions & { signal: AbortSignal },
 ): Promise<EvaluationData> {
-  const { model, split, data, testFile } = options;
+  const { model, split, data, testFile, task } = options;
   if (dataSource(options) === undefined) {
     throw new BertuneError('INVALID_OPTION', 'Name what to evaluate on with --data or --test-file');
   }
-  // A model of one label may be for a value without saying so.
-  const isKnown = labels.length > 1 || task !== 'single-label';
-  const stated = isKnown ? { task, reason: `${model} is a model for ${taskOf(task).title}` } : undefined;
-  const choice = { model, split, dataset: datasetOptions(options), stated, signal };
+  const stated = await statedTask({ model, ...given({ base: options.base }) }, find);
+  if (stated !== undefined && task !== undefined && task !== stated.task) {
+    throw new BertuneError('INVALID_OPTION', `${stated.reason}: leave out --task ${task}`);
+  }
+  const choice = { model, split, dataset: datasetOptions(options), stated, signal: find.signal };
   if (testFile === undefined) return splitToMeasure(data!, choice);
   if (split !== undefined && split !== 'test') {
     throw new BertuneError('INVALID_OPTION', '--split chooses a split of --data; leave it out with --test-file');

@@ -63,7 +63,7 @@ function chooseTask(
 ): { task: TaskKind; notes: string[] } {
   const fraction = fractionAmong(splits);
   if (task !== undefined) {
-    if (taskReason !== undefined && taskOf(task).labels === 'class' && fraction !== undefined) {
+    if (taskReason !== undefined && taskOf(task).labels !== 'values' && fraction !== undefined) {
       throw new BertuneError(
         'INVALID_DATA',
         `${taskReason}, but the labels of ${splits[0]!.source} are numbers, not all of them integers (${fraction}): set ` +
@@ -149,9 +149,10 @@ function numberOf(name: string, place: string, column: string, { labelColumns, t
   const value = isReal(name) ? Math.fround(Number(name)) : Number.NaN;
   if (Number.isFinite(value)) return value;
   const what = labelColumns === undefined ? column : listLabels(labelColumns);
-  const other = labelColumns === undefined ? `; if labels are classes, set ${option('task', 'single-label')}` : '';
+  const advice = labelColumns === undefined ? `; if labels are classes, set ${option('task', 'single-label')}` : '';
   throw new BertuneError(
     'INVALID_DATA',
-    `Expected a number for ${what} in ${place}, but found ${JSON.stringify(name)}: ${taskReason ?? 'the task is regression'}${other}`,
+    `Expected a number for ${what} in ${place}, but found ${JSON.stringify(name)}. ${taskReason ?? 'The task is regression'}: ` +
+      `name a column of numbers with ${option(labelColumns === undefined ? 'labelColumn' : 'labelColumns')}${advice}`,
   );
 }

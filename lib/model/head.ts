@@ -57,7 +57,10 @@ export function modelHead(
   // Of values the names are only words.
   const takesNames = choice === 'name' || task === 'regression';
   const names = takesNames && trained && wanted && canName(trained, wanted);
-  const fits = !wanted || !trained || names || !matchLabels(wanted, trained.labels).rows.includes(undefined);
+  // Values are told by their places as well as by the names of columns.
+  const areValues = isTask && taskOf(task).labels === 'values' && wanted?.length === trained?.labels.length;
+  const fits =
+    !wanted || !trained || names || areValues || !matchLabels(wanted, trained.labels).rows.includes(undefined);
   if (!trained || choice === 'new' || (choice !== 'keep' && !(fits && isTask))) {
     const labels = wanted ?? trained?.labels ?? named ?? genericLabels(2);
     const notes = isNew ? [] : [fits ? otherTaskNote(trainedTask!, task) : unusedNote(trained.labels, labels)];

@@ -52,7 +52,7 @@ export class Run implements AsyncDisposable {
    * @throws BertuneError whatever is wrong with experiment, data or model
    */
   static async open(experiment: Experiment, signal?: AbortSignal): Promise<Run> {
-    const stated = await statedTask(experiment.model, signal);
+    const stated = await statedTask(experiment, signal && { signal });
     const data = await datasetFor(experiment.data, { ...experiment.dataset, ...(signal && { signal }) }, stated);
     if (experiment.method !== null && data.train === undefined) {
       throw new BertuneError('NOT_FOUND', 'Expected a training split to train on but the data have none');

@@ -1,10 +1,13 @@
 import { join } from 'node:path';
+import { isAdapter, readAdapter } from '../adapter.js';
 import type { DatasetFiles } from '../data/source.js';
 import type { DatasetOptions, TextDataset } from '../data/types.js';
 import { readDataset } from '../dataset.js';
 import { readJsonObject } from '../files/input.js';
-import { modelDirectory } from '../hub.js';
-import { type TaskKind, taskOfProblemType } from '../tasks/index.js';
+import { type FindOptions, modelDirectory } from '../hub.js';
+import { localBase } from '../model/base.js';
+import { type TaskKind, taskOf, taskOfProblemType } from '../tasks/index.js';
+import type { Experiment } from './experiment.js';
 
 /** The task that a model's files state. */
 export interface StatedTask {
@@ -13,17 +16,36 @@ export interface StatedTask {
   readonly reason: string;
 }
 
-/** What the config.json of a model says of its task; undefined where it says nothing, or cannot be read. */
-export async function statedTask(model: string, signal?: AbortSignal): Promise<StatedTask | undefined> {
-  const read = async () => {
-    const directory = await modelDirectory(model, signal ? { signal } : {});
-    return readJsonObject(join(directory, 'config.json'), 'CHECKPOINT_INVALID');
-  };
-  // What is wrong with it is said when it is loaded.
-  const config = await read().catch(() => undefined);
-  const type = config?.problem_type;
+/**
+ * What the files of a model say of its task: those of the adapter, else the config.json of the checkpoint.
+ *
+ * @returns undefined where they say nothing, or cannot be read: what is wrong with them is said when the model is loaded
+ */
+export async function statedTask(
+  { model, adapter, base }: Pick<Experiment, 'model' | 'adapter' | 'base'>,
+  find: FindOptions = {},
+): Promise<StatedTask | undefined> {
+  for (const each of [adapter, model, base]) {
+    const stated = each === undefined ? undefined : await taskIn(each, find).catch(() => undefined);
+    if (stated !== undefined) return stated;
+  }
+  return undefined;
+}
+
+async function taskIn(name: string, find: FindOptions): Promise<StatedTask | undefined> {
+  const directory = await modelDirectory(name, find);
+  if (!(await isAdapter(directory))) return taskOfConfig(name, directory);
+  const adapter = await readAdapter(directory);
+  const { task } = adapter;
+  if (task) return { task, reason: `The adapter ${name} was trained for ${taskOf(task).title}` };
+  const base = await localBase(directory, adapter);
+  return base === null ? undefined : taskOfConfig(base, base);
+}
+
+async function taskOfConfig(name: string, directory: string): Promise<StatedTask | undefined> {
+  const { problem_type: type } = await readJsonObject(join(directory, 'config.json'), 'CHECKPOINT_INVALID');
   const task = typeof type === 'string' ? taskOfProblemType(type) : undefined;
-  return task && { task, reason: `The problem_type of ${model} is ${type}` };
+  return task && { task, reason: `The problem_type of ${name} is ${type}` };
 }
 
 /** Data for a model: for the task that is asked for, else the one that the model's files state, else what the data say. */

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { alignSplit } from '../../lib/data/labels.js';
 import { summarize } from '../../lib/data/summary.js';
 import type { Split } from '../../lib/data/types.js';
@@ -93,6 +94,36 @@ describe('labels of the tasks', () => {
         const data = await loadDataset(directory.path('folder'));
         expect(data.labels).to.deep.equal(['anger', 'fear', 'joy']);
         expect(namesOf(data.train!)).to.deep.equal(expected);
+      }
+    });
+
+    it('are lists in Parquet, of names or of indices that the metadata name', async () => {
+      const column = (element: object, data: unknown[], features?: unknown) =>
+        new Uint8Array(
+          parquetWriteBuffer({
+            columnData: [
+              { name: 'text', data: ['a', 'b', 'c'] },
+              { name: 'labels', data },
+            ],
+            schema: [
+              { name: 'root', num_children: 2 },
+              { name: 'text', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'REQUIRED' },
+              { name: 'labels', repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
+              { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+              { name: 'element', repetition_type: 'OPTIONAL', ...element },
+            ],
+            kvMetadata: [{ key: 'huggingface', value: JSON.stringify({ info: { features: { labels: features } } }) }],
+          } as unknown as Parameters<typeof parquetWriteBuffer>[0]),
+        );
+      const names = rows.map(({ labels }) => labels);
+      const written = await load('a.parquet', column({ type: 'BYTE_ARRAY', converted_type: 'UTF8' }, names));
+      expect(namesOf(written.train!)).to.deep.equal(expected);
+      const feature = { names: ['joy', 'fear', 'anger'], _type: 'ClassLabel' };
+      const indices = names.map((each) => each.map((name) => BigInt(feature.names.indexOf(name))));
+      for (const features of [{ feature, _type: 'Sequence' }, { feature, _type: 'List' }, [feature]]) {
+        const numbered = await load('a.parquet', column({ type: 'INT64' }, indices, features));
+        expect(numbered.labels).to.deep.equal(feature.names);
+        expect(namesOf(numbered.train!)).to.deep.equal([['joy', 'anger'], [], ['fear']]);
       }
     });
 
