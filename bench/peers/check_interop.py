@@ -7,6 +7,7 @@
 `logits` loads the checkpoint or adapter DIR (an adapter on BASE, or on the folder that its configuration names), prints
 {"logits": [[...], ...]} and, with --expect, compares them with the file's "logits" and ends with status 1 where one is
 further away than the tolerance. `save` makes a model of METHOD (full, linear, lora, lora-dense, prefix, prefix-noproj)
+(or a variant of LoRA: lora-rslora, lora-patterns, lora-layers, lora-bias)
 from BASE with random values in everything new, saves it to DIR and prints its logits: another program that reads DIR
 must find the same.
 
@@ -40,6 +41,14 @@ METHODS = {
     "linear": with_probe_head,
     "lora": lambda model: with_lora(model, rank=8, alpha=32, targets=None),
     "lora-dense": lambda model: with_lora(model, rank=4, alpha=8, targets="all-linear"),
+    "lora-rslora": lambda model: with_lora(model, rank=4, alpha=8, use_rslora=True),
+    "lora-patterns": lambda model: with_lora(
+        model, rank=4, alpha=8, rank_pattern={"query": 2}, alpha_pattern={r"layer\.0.*value": 16}
+    ),
+    "lora-layers": lambda model: with_lora(
+        model, rank=4, alpha=8, targets=("query", "key", "value"), layers_to_transform=[1], exclude_modules=["key"]
+    ),
+    "lora-bias": lambda model: with_lora(model, rank=4, alpha=8, bias="all"),
     "prefix": lambda model: with_prefix(model, virtual_tokens=5, projection=True),
     "prefix-noproj": lambda model: with_prefix(model, virtual_tokens=5, projection=False),
 }

@@ -80,7 +80,7 @@ export function compareCommand(program: Command): void {
     )
     .option('--model <model>', "folder or Hugging Face id of a checkpoint (default: the preset's)")
     .option('--base <model>', 'checkpoint under the adapter, where --model is one')
-    .addOption(names('--methods <names>', `${comparedWords(', ')} (default: seven runs, without bitfit)`));
+    .addOption(names('--methods <names>', `${comparedWords(', ')} (default: the seven of the preset)`));
   addDataOptions(command, { training: true }).optionsGroup('Training:');
   const row = (name: keyof typeof TRAINER_OPTIONS, words: string) =>
     command.addOption(rowOption(name, TRAINER_OPTIONS[name], words));

@@ -31,11 +31,12 @@ export const bitfitMethod: MethodDefinition<BitfitMethod> = {
   title: () => 'BitFit',
   words: () => 'BitFit, biases and head',
   mark: { symbol: 'wye', light: ['#8a6d00', '#574500'], dark: ['#f0e442', '#bdb430'] },
-  // The paper (arXiv:2106.10199, section 4) trains base and large with 1e-4 to 1e-3.
+  // hidden 256: bert-mini on goemotions6 comes to F1 0.41, 0.54, 0.67 and 0.73 in 500 steps of 1e-3, 3e-3, 1e-2 and 3e-2, and
+  // to 0.74 and 0.77 in 1,000 of 1e-2 and 2e-2. The paper (arXiv:2106.10199) trains base and large with 1e-4 to 1e-3.
   rates: () => [
-    { hidden: 256, rate: 3e-3 },
-    { hidden: 768, rate: 4e-4 },
-    { hidden: 1024, rate: 4e-4 },
+    { hidden: 256, rate: 2e-2 },
+    { hidden: 768, rate: 1e-3 },
+    { hidden: 1024, rate: 7e-4 },
   ],
   leastSteps: 1200,
   head: (current) => current,

@@ -14,6 +14,7 @@ import {
   type SettingsOf,
 } from '../option-table.js';
 import { expectNumberInRange, expectPositiveInteger, MOST_INT32 } from '../options.js';
+import { formatSetting } from '../report/format.js';
 import { expectPlainHead, headWords, TRAIN_HEAD } from './adapters.js';
 import { isAdapterBias, isInHead, type MethodDefinition } from './method.js';
 
@@ -116,11 +117,11 @@ function loraWords(method: LoraMethod): string {
     Object.entries(pattern).map(([module, value]) => `${value} on ${module}`);
   return [
     `${rslora ? 'rsLoRA' : 'LoRA'}, ${[`rank ${rank}`, ...byModule(rankPattern)].join(' and ')}`,
-    [`alpha ${alpha}`, ...byModule(alphaPattern)].join(' and '),
+    [`alpha ${formatSetting(Number(alpha.toPrecision(4)))}`, ...byModule(alphaPattern)].join(' and '),
     `dropout ${dropout}`,
     `on ${targets === null ? 'queries and values' : targets.join(', ')}`,
     ...(exclude.length === 0 ? [] : [`without ${exclude.join(', ')}`]),
-    ...(layers === null ? [] : [`layers ${layers.join(', ')}`]),
+    ...(layers === null ? [] : [`in layers ${layers.join(', ')}`]),
     ...(bias === 'none' ? [] : [bias === 'all' ? 'all biases' : 'biases of these modules']),
     headWords(trainHead),
   ].join(', ');

@@ -6,13 +6,19 @@ import { type LoraMethod, loraMethod } from './lora.js';
 import type { MethodDefinition } from './method.js';
 import { type PrefixMethod, prefixMethod } from './prefix.js';
 
+export * from './bitfit.js';
+export * from './full.js';
+export * from './linear.js';
+export * from './lora.js';
+export * from './prefix.js';
+
 /** A way to train with all its options. */
 export type Method = FullMethod | LinearMethod | PrefixMethod | LoraMethod | BitfitMethod;
 
 /** The word for a way to train. */
 export type MethodKind = Method['kind'];
 
-/** Every way to train. A new one is a file beside this one, its type above and its line here. */
+/** Every way to train. A new one is a file beside this one, its name in this file, and in lib/index.ts. */
 export const METHODS: { readonly [K in MethodKind]: MethodDefinition<Extract<Method, { kind: K }>> } = {
   full: fullMethod,
   linear: linearMethod,

@@ -66,7 +66,7 @@ export const TRAINER_OPTIONS = {
   }),
   /**
    * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 100, as come
-   * to 600 steps (lora: 1,200; prefix: 2,500; linear: 2,000), or to fewer where texts are longer than 128 tokens.
+   * to 600 steps (prefix: 2,500; linear: 2,000; other methods than full: 1,200), or to fewer where texts are longer than 128 tokens.
    */
   epochs: number(
     { min: 0, minExclusive: true },

@@ -417,7 +417,7 @@ describe('adapter', () => {
       await expectRefusal(check(prefix, { layers: 3 }), 'SHAPE_MISMATCH', '3 layers', 'for 2');
       await expectRefusal(check(prefix, { heads: 2 }), 'SHAPE_MISMATCH', '2 heads', 'for 1');
       await expectRefusal(check(prefix, { hiddenSize: 64 }), 'SHAPE_MISMATCH', '64 hiddenSize', 'for 32');
-      await expectRefusal(check(prefix, { maxPositions: 4 }), 'SHAPE_MISMATCH', 'at most 2 virtual tokens');
+      await expectRefusal(check(prefix, { maxTokens: 4 }), 'SHAPE_MISMATCH', 'at most 2 virtual tokens');
     });
   });
 
@@ -532,7 +532,7 @@ describe('adapter', () => {
         adapter.tensors.delete('classifier.weight');
         await expectRefusal(writeAdapter(directory.path('out'), adapter), 'CHECKPOINT_INVALID', 'classifier.weight');
         adapter.tensors.delete('classifier.bias');
-        await expectRefusal(writeAdapter(directory.path('out'), adapter), 'INVALID_OPTION', 'classifier.weight');
+        await expectRefusal(writeAdapter(directory.path('out'), adapter), 'INVALID_OPTION', 'bias of the classifier');
       }
       expect(await readdir(directory.path())).to.deep.equal([]);
     });

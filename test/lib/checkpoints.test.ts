@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
 import { withDirectoryLock } from '../../lib/files/lock.js';
 import { expectWhole, writeManifest } from '../../lib/files/manifest.js';
-import { full, linear, lora, type Method, prefix } from '../../lib/methods.js';
+import { bitfit, full, linear, lora, type Method, prefix } from '../../lib/methods.js';
 import { Trainer } from '../../lib/trainer.js';
 import { checkpointSteps } from '../../lib/training/checkpoint/directories.js';
 import type { Resumption } from '../../lib/training/events.js';
@@ -97,6 +97,8 @@ describe('Checkpoints', function () {
       ['prefix with projection', prefix({ virtualTokens: 3 })],
       ['prefix', prefix({ virtualTokens: 3, projection: false })],
       ['lora', lora({ rank: 4 })],
+      ['lora with biases', lora({ rank: 2, bias: 'all', rankPattern: { value: 3 } })],
+      ['bitfit', bitfit()],
     ];
 
     for (const [name, method] of methods) {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
-import { full, linear, lora, type Method, prefix } from '../../lib/methods.js';
+import { bitfit, full, linear, lora, type Method, prefix } from '../../lib/methods.js';
 import { Trainer } from '../../lib/trainer.js';
 import { useTemporaryDirectory } from './files.js';
 import { tinySplit, writeTinyCheckpoint } from './tiny-model.js';
@@ -21,6 +21,10 @@ const METHODS: Record<string, Method> = {
   lora: lora({ rank: 2 }),
   'lora, head frozen': lora({ rank: 2, trainHead: false }),
   'lora on every Linear': lora({ rank: 2, targets: ['all-linear'] }),
+  'lora of two ranks on one layer': lora({ rank: 2, layers: [1], rankPattern: { query: 5 } }),
+  'lora with all biases': lora({ rank: 2, bias: 'all' }),
+  'lora with biases of its modules': lora({ rank: 2, bias: 'lora_only' }),
+  bitfit: bitfit(),
 };
 
 describe('freezing', () => {

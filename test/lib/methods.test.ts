@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { ModelConfig } from '../../lib/architectures/index.js';
-import { readConfig } from '../../lib/checkpoint/config.js';
+import { parseConfig, readConfig } from '../../lib/checkpoint/config.js';
 import { BertuneError } from '../../lib/errors.js';
 import {
+  bitfit,
   countParameters,
   expectMethod,
   full,
@@ -91,6 +92,24 @@ describe('methods', () => {
     });
   }
 
+  it('trains under BitFit every bias and the head', () => {
+    // Of a layer: query, key, value, output of attention, its LayerNorm, F, the output, its LayerNorm; the embeddings'
+    // LayerNorm and the pooler.
+    const biases = 12 * (7 * 768 + 3072) + 2 * 768;
+    expect(countParameters(bitfit(), base, 6)).to.deep.equal({ trainable: biases + 6 * 768 + 6, total: 109_486_854 });
+    const { parameters } = methodPlan(bitfit(), small, 3, 'probe');
+    for (const { name, group, trainable } of parameters) {
+      expect(trainable, name).to.equal(name.endsWith('.bias') || group === 'head');
+    }
+  });
+
+  it('takes a new method in its own file, the registry and the public face', () => {
+    const lib = new URL('../../lib/', import.meta.url);
+    const files = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+    const named = files.filter((name) => /bitfit/i.test(readFileSync(new URL(name, lib), 'utf8')));
+    expect(named.sort()).to.deep.equal(['index.ts', 'methods/bitfit.ts', 'methods/registry.ts']);
+  });
+
   it('trains nothing without a method', () => {
     expect(countParameters(null, base, 6)).to.deep.equal({ trainable: 0, total: 109_486_854 });
   });
@@ -98,6 +117,21 @@ describe('methods', () => {
   it('scales LoRA by alpha / rank, alpha being 4 · rank by default', () => {
     expect(methodPlan(lora({ rank: 16 }), small, 3).lora?.updates[0]?.scaling).to.equal(4);
     expect(methodPlan(lora({ rank: 16, alpha: 8 }), small, 3).lora?.updates[0]?.scaling).to.equal(0.5);
+  });
+
+  it('updates the queries and values of the architecture where no targets are named, as PEFT', () => {
+    const updated = (model_type: string) =>
+      methodPlan(lora({ layers: [1] }), { ...parseConfig({ model_type }), layers: 2 }, 3).lora?.updates.map(
+        ({ weight }) => weight.name,
+      );
+    expect(updated('distilbert')).to.deep.equal([
+      'distilbert.transformer.layer.1.attention.q_lin.weight',
+      'distilbert.transformer.layer.1.attention.v_lin.weight',
+    ]);
+    expect(updated('roberta')).to.deep.equal([
+      'roberta.encoder.layer.1.attention.self.query.weight',
+      'roberta.encoder.layer.1.attention.self.value.weight',
+    ]);
   });
 
   it('freezes at whole dots: layer 1 is not layer 10', () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { full, linear, lora, prefix } from '../../lib/methods.js';
+import { bitfit, full, linear, lora, prefix } from '../../lib/methods.js';
 import {
   defaultEpochs,
   defaultEpochsReason,
@@ -9,14 +9,14 @@ import {
 } from '../../lib/training/defaults.js';
 import { expectRefusal } from './files.js';
 
-const METHODS = [full(), linear(), prefix(), prefix({ projection: false }), lora()];
+const METHODS = [full(), linear(), prefix(), prefix({ projection: false }), lora(), bitfit()];
 
 describe('defaults of training', () => {
   it('take the learning rate from method and hidden size', () => {
     const rates = (hiddenSize: number) => METHODS.map((method) => defaultLearningRate(method, hiddenSize));
-    expect(rates(256)).to.deep.equal([3e-4, 2e-2, 6e-4, 1e-2, 1.6e-3]);
-    expect(rates(768)).to.deep.equal([3e-5, 1e-3, 1e-4, 7e-3, 2e-4]);
-    expect(rates(1024)).to.deep.equal([2e-5, 1e-3, 7e-5, 5e-3, 1.5e-4]);
+    expect(rates(256)).to.deep.equal([3e-4, 2e-2, 6e-4, 1e-2, 1.6e-3, 2e-2]);
+    expect(rates(768)).to.deep.equal([3e-5, 1e-3, 1e-4, 7e-3, 2e-4, 1e-3]);
+    expect(rates(1024)).to.deep.equal([2e-5, 1e-3, 7e-5, 5e-3, 1.5e-4, 7e-4]);
   });
 
   it('train a LoRA of a higher rank with a lower rate', () => {

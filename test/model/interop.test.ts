@@ -75,7 +75,7 @@ describe('files that Bertune saved', () => {
   });
 
   for (const name of [
-    ...['full', 'linear', 'lora', 'lora-dense', 'lora-frozen-head'],
+    ...['full', 'linear', 'lora', 'lora-dense', 'lora-frozen-head', 'lora-variant', 'lora-bias', 'lora-bias-lora-only'],
     ...['prefix', 'prefix-noproj', 'prefix-frozen-head'],
   ]) {
     describe(name, () => {
@@ -102,10 +102,14 @@ describe('files that Bertune saved', () => {
             const settings = { ...JSON.parse(before.toString()), prefix_projection: false };
             expect(JSON.parse(after.toString())).to.deep.equal(settings);
           } else if (file === 'adapter_model.safetensors') {
-            // Only its metadata grew: they say by now of what kind the base is.
+            // Only its metadata grew: they say by now of what kind the base is, and for which task.
             expect(parts(after).data.equals(parts(before).data), file).to.equal(true);
             expect(parts(after).tensors).to.deep.equal(parts(before).tensors);
-            expect(parts(after).metadata).to.deep.equal({ ...parts(before).metadata, 'bertune.base': 'folder' });
+            expect(parts(after).metadata).to.deep.equal({
+              ...parts(before).metadata,
+              'bertune.base': 'folder',
+              'bertune.task': 'single-label',
+            });
           } else {
             expect(after.equals(before), file).to.equal(true);
           }
@@ -117,7 +121,7 @@ describe('files that Bertune saved', () => {
   it('are all of those that there are expectations for', async () => {
     const folders = (await readdir(interop(), { withFileTypes: true })).filter((entry) => entry.isDirectory());
     expect(Object.keys(expected.logits).sort()).to.deep.equal(folders.map((entry) => entry.name).sort());
-    expect(Object.keys(expected.logits)).to.have.lengthOf(8);
+    expect(Object.keys(expected.logits)).to.have.lengthOf(11);
   });
 });
 
