@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { full, type Method } from '../../lib/methods.js';
 import { classificationMetrics } from '../../lib/metrics.js';
-import type { EvaluateResult } from '../../lib/training/events.js';
 import { type Advice, advise, type SeenRun } from '../../lib/training/advice.js';
 import { adviceText } from '../../lib/training/advice-words.js';
+import type { EvaluateResult } from '../../lib/training/events.js';
 import type { EvaluateRow, LogHistoryRow } from '../../lib/training/log-rows.js';
 import { resolveTrainerOptions, settleSettings, type TrainerOptions } from '../../lib/training/options.js';
 
@@ -60,7 +60,9 @@ function seen(run: Losses): SeenRun {
   return {
     ...{ settings, hiddenSize: 256, labels, counts, stopped, steps, usualSteps },
     ...{ task: 'single-label', guessing: Math.log(labels.length), epochs, logHistory: history },
-    evaluation: metrics && ({ task: 'single-label', accuracy: metrics.accuracy, metrics } as EvaluateResult),
+    evaluation:
+      metrics &&
+      ({ task: 'single-label', accuracy: metrics.accuracy, f1_micro: metrics.micro.f1, metrics } as EvaluateResult),
   };
 }
 
