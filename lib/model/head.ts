@@ -53,6 +53,9 @@ export function modelHead(
     adapter?.task ?? (isNew ? knownTask(checkpoint.config) : taskOfConfig(checkpoint.config, checkpoint.directory));
   const task = wantedTask ?? trainedTask ?? 'single-label';
   const isTask = (trainedTask ?? task) === task;
+  // A value's name is its column's in the data.
+  const mayName = choice === 'name' || (choice === 'fit' && task === 'regression');
+  const names = mayName && trained && wanted && canName(trained, wanted);
   if (trained && choice === 'keep' && !isTask) throw otherTask(trainedTask!, task);
   // Of values the names are only words.
   const takesNames = choice === 'name' || task === 'regression';

@@ -69,7 +69,14 @@ describe('variants of LoRA', () => {
 
   function split(labelNames: readonly string[]): Split {
     const { texts, labels } = expected;
-    return { name: 'train', texts, labels: Int32Array.from(labels), labelNames, source: 'memory' } as Split;
+    return {
+      name: 'train',
+      task: 'single-label',
+      texts,
+      labels: Int32Array.from(labels),
+      labelNames,
+      source: 'memory',
+    } as Split;
   }
 
   const NAMES = ['rslora', 'patterns', 'layers', 'expressions', 'bias-all', 'bias-lora-only'];
