@@ -57,9 +57,6 @@ export function modelHead(
   const mayName = choice === 'name' || (choice === 'fit' && task === 'regression');
   const names = mayName && trained && wanted && canName(trained, wanted);
   if (trained && choice === 'keep' && !isTask) throw otherTask(trainedTask!, task);
-  // Of values the names are only words.
-  const takesNames = choice === 'name' || task === 'regression';
-  const names = takesNames && trained && wanted && canName(trained, wanted);
   const fits = !wanted || !trained || names || !matchLabels(wanted, trained.labels).rows.includes(undefined);
   if (!trained || choice === 'new' || (choice !== 'keep' && !(fits && isTask))) {
     const labels = wanted ?? trained?.labels ?? named ?? genericLabels(2);
