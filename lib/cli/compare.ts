@@ -14,7 +14,8 @@ import { METHOD_KINDS, type MethodKind } from '../methods.js';
 import { resolveDevice } from '../model/device.js';
 import { summaryLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
-import { formatMetric, formatSeconds } from '../report/format.js';
+import { formatSeconds } from '../report/format.js';
+import { headlineOf } from '../report/measured.js';
 import { printableJson } from '../report/printable.js';
 import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
 import { COMPARISON_FILES, environmentLine, writeComparison } from '../report/results.js';
@@ -246,7 +247,7 @@ async function carryOut(
   });
   progress.clear();
   const seconds = formatSeconds((performance.now() - start) / 1000);
-  const outcome = run.error ? `${run.status} [${run.error.code}]` : `accuracy ${formatMetric(run.test?.accuracy)}`;
+  const outcome = run.error ? `${run.status} [${run.error.code}]` : headlineOf(run.task, run.test ?? {})[0];
   progress.note(`${title}: ${outcome}, ${seconds} s`);
   for (const line of run.advice ?? []) progress.note(`${experiment.title}: advice: ${line}`);
   return run;

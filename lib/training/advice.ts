@@ -232,6 +232,8 @@ function noBetterThan({ labels, evaluation }: SeenRun): string | null {
 /** Classes that were trained on too few examples, and are missed. */
 function fewExamples({ evaluation, counts, labels }: SeenRun): Advice[] {
   if (evaluation === null || evaluation.task === 'regression') return [];
+  // Where no label is learnt, it is not for want of examples of one.
+  if (evaluation.f1_micro === 0) return [];
   const { perClass } = evaluation.metrics;
   const missed = labels.filter((_, i) => {
     const { support, recall } = perClass[i]!;

@@ -60,7 +60,9 @@ function seen(run: Losses): SeenRun {
   return {
     ...{ settings, hiddenSize: 256, labels, counts, stopped, steps, usualSteps },
     ...{ task: 'single-label', guessing: Math.log(labels.length), epochs, logHistory: history },
-    evaluation: metrics && ({ task: 'single-label', accuracy: metrics.accuracy, metrics } as EvaluateResult),
+    evaluation:
+      metrics &&
+      ({ task: 'single-label', accuracy: metrics.accuracy, f1_micro: metrics.micro.f1, metrics } as EvaluateResult),
   };
 }
 

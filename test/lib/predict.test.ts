@@ -51,6 +51,41 @@ describe('predictions for files', () => {
 
   const CSV = 'id;text;label\r\n007;"one; two";joy\r\n8;"two\nlines ""here""";\r\n9;;fear\r\n';
 
+  it('are labels with a bar between them, or values, by the task', async () => {
+    await writeFile(directory.path('in.csv'), 'text\none\ntwo\n');
+    const answers: Prediction[] = [
+      { labels: ['joy', 'fear'], scores: { joy: 0.75, anger: 0.25, fear: 0.625 } },
+      { labels: [], scores: { joy: 0.125, anger: 0.25, fear: 0 } },
+    ];
+    const labels: Predict = async (texts) => texts.map((text) => answers[Number(text === 'two')]!);
+    expect(await predictFile('in.csv', 'out.csv', { predict: labels })).to.equal(
+      'text,predicted_labels\none,joy|fear\ntwo,\n',
+    );
+    expect(await predictFile('in.csv', 'out.tsv', { predict: labels, columns: { topK: 1, scores: true } })).to.equal(
+      'text\tpredicted_labels\tpredicted_label\tpredicted_score\tpredicted_scores.joy\tpredicted_scores.anger\tpredicted_scores.fear\n' +
+        'one\tjoy|fear\tjoy\t0.75\t0.75\t0.25\t0.625\ntwo\t\tanger\t0.25\t0.125\t0.25\t0\n',
+    );
+    expect(
+      objects(await predictFile('in.csv', 'out.jsonl', { predict: labels, columns: { topK: 1 } }))[0],
+    ).to.deep.equal({
+      text: 'one',
+      predicted_labels: ['joy', 'fear'],
+      predicted_top: [{ label: 'joy', score: 0.75 }],
+    });
+    const value: Predict = async (texts) => texts.map((): Prediction => ({ value: -1.5 }));
+    expect(await predictFile('in.csv', 'one.csv', { predict: value })).to.equal(
+      'text,predicted_value\none,-1.5\ntwo,-1.5\n',
+    );
+    const values: Predict = async (texts) => texts.map((): Prediction => ({ values: { mood: 1, 'a b': 2 } }));
+    expect(await predictFile('in.csv', 'two.csv', { predict: values })).to.equal(
+      'text,predicted_values.mood,predicted_values.a b\none,1,2\ntwo,1,2\n',
+    );
+    expect(objects(await predictFile('in.csv', 'two.jsonl', { predict: values }))[1]).to.deep.equal({
+      text: 'two',
+      predicted_values: { mood: 1, 'a b': 2 },
+    });
+  });
+
   it('keep the columns of a delimited file, and quote as it needs', async () => {
     await writeFile(directory.path('in.csv'), CSV);
     expect(await predictFile('in.csv', 'out.csv')).to.equal(
