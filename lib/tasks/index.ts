@@ -6,11 +6,12 @@ import type { Task } from './task.js';
 export { BEST_METRICS, type BestMetric, higherIsBetter, type Metric, type MetricName } from './metrics.js';
 export type { LabelKind, LossOptions, Measurement, Numbers, Task } from './task.js';
 
-/** Every task, a file each. */
-const ALL = [singleLabel, multiLabel, regression] as const;
-
 /** The name of a task in options. */
-export type TaskKind = (typeof ALL)[number]['kind'];
+export type TaskKind = 'single-label' | 'multi-label' | 'regression';
+
+/** Every task, a file each. */
+const ALL = [singleLabel, multiLabel, regression] as const satisfies readonly (Task & { kind: TaskKind })[];
+
 /** The name of a task in config.json. */
 export type ProblemType = (typeof ALL)[number]['problemType'];
 

@@ -215,6 +215,8 @@ describe('adapters beside a model', () => {
         kind: 'lora',
         labels: ['rude', 'polite'],
         pairs: null,
+        task: 'single-label',
+        thresholds: null,
         virtualTokens: 0,
         bytes,
         notes: [],

@@ -30,6 +30,7 @@ describe('config.json', () => {
       labelNotes: [],
       pairs: null,
       problemType: null,
+      thresholds: null,
     });
     expect(raw).to.have.property('transformers_version', '5.17.0');
   });
@@ -107,6 +108,7 @@ describe('config.json', () => {
       ['one name for two classes', { id2label: { 0: 'a', 1: 'a' } }, 'distinct names for id2label'],
       ['classes without end', { num_labels: 1e15 }, 'num_labels'],
       ['a problem_type that is no text', { problem_type: 1 }, 'problem_type'],
+      ['thresholds that are no shares', { bertune: { thresholds: { a: 2 } } }, 'numbers from 0 to 1 for thresholds'],
     ];
     for (const [what, change, message] of refused) {
       it(`for ${what}`, async () => {
@@ -131,8 +133,13 @@ describe('config.json', () => {
   });
 
   describe('is written', () => {
+    /** That of the model, which may have another task than the one that its file was for. */
+    const PROBLEM_TYPE = 'single_label_classification';
     const write = (config: ModelConfig, labels = config.labels!, head: 'classifier' | 'probe' = 'classifier') =>
-      formatJson(configToJson(config, labels, head, 'float32'), { sortKeys: true, floats: FLOAT_KEYS });
+      formatJson(configToJson({ ...config, problemType: PROBLEM_TYPE }, labels, head, 'float32'), {
+        sortKeys: true,
+        floats: FLOAT_KEYS,
+      });
 
     it('as transformers writes it, but for what has changed', async () => {
       for (const name of [

@@ -6,6 +6,7 @@ import { TextClassifier } from '../../lib/classifier.js';
 import { loadDataset, type Split } from '../../lib/dataset.js';
 import { full, linear, lora, type Method, prefix } from '../../lib/methods.js';
 import { readSafetensors, writeSafetensors } from '../../lib/safetensors.js';
+import { TASK_KINDS, taskOf } from '../../lib/tasks/index.js';
 import { Trainer } from '../../lib/trainer.js';
 import { runCli } from '../cli/run-cli.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
@@ -517,14 +518,17 @@ describe('the order of labels', function () {
       }
     });
 
-    it('is none beside a base whose scores are no softmax', async () => {
+    it('is for the task of its base where it does not say', async () => {
       const file = directory.path('named', 'config.json');
       const json = JSON.parse(await readFile(file, 'utf8'));
-      for (const problem_type of ['multi_label_classification', 'regression']) {
-        await writeFile(file, JSON.stringify({ ...json, problem_type }));
+      for (const { kind, problemType } of TASK_KINDS.map(taskOf)) {
+        await writeFile(file, JSON.stringify({ ...json, problem_type: problemType }));
         await using model = await baseOf({ head: 'new' });
-        await expectRefusal(model.loadAdapter('a', path()), 'CHECKPOINT_INVALID', problem_type);
+        expect(await model.loadAdapter('a', path())).to.include({ task: kind });
       }
+      await writeFile(file, JSON.stringify({ ...json, problem_type: 'ranking' }));
+      await using model = await baseOf({ head: 'new' });
+      await expectRefusal(model.loadAdapter('a', path()), 'CHECKPOINT_INVALID', 'which is none of');
     });
 
     it("is the base's where the classifier is the base's, whatever names the adapter has", async () => {
@@ -598,15 +602,20 @@ describe('the order of labels', function () {
       }
     });
 
-    it('is no matter for a problem that is not one class a text', async () => {
-      for (const problem_type of ['multi_label_classification', 'regression']) {
-        await expectRefusal(change({ problem_type }), 'CHECKPOINT_INVALID', problem_type);
-        const path = directory.path('model');
-        await expectRefusal(TextClassifier.load(path, { ...CPU, labels: OTHER }), 'CHECKPOINT_INVALID', problem_type);
-        await expectRefusal(TextClassifier.load(path, { ...CPU, labels: OTHER, head: 'fit' }), 'CHECKPOINT_INVALID');
-        await using fresh = await TextClassifier.load(path, { ...CPU, labels: ['a', 'b'], head: 'new' });
-        expect(fresh.labels).to.deep.equal(['a', 'b']);
+    it('goes with the problem_type that is there, which has to be known unless the classifier is new', async () => {
+      for (const { kind, problemType } of TASK_KINDS.map(taskOf)) {
+        await using model = await change({ problem_type: problemType });
+        expect(model.task).to.equal(kind);
+        expect(model.labels).to.deep.equal(LABELS);
       }
+      const problem_type = 'ranking';
+      await expectRefusal(change({ problem_type }), 'CHECKPOINT_INVALID', '"ranking", which is none of "single_label_');
+      const path = directory.path('model');
+      await expectRefusal(TextClassifier.load(path, { ...CPU, labels: OTHER }), 'CHECKPOINT_INVALID', problem_type);
+      await expectRefusal(TextClassifier.load(path, { ...CPU, labels: OTHER, head: 'fit' }), 'CHECKPOINT_INVALID');
+      await using fresh = await TextClassifier.load(path, { ...CPU, labels: ['a', 'b'], head: 'new' });
+      expect(fresh).to.include({ task: 'single-label' });
+      expect(fresh.labels).to.deep.equal(['a', 'b']);
     });
   });
 
@@ -628,16 +637,14 @@ describe('the order of labels', function () {
       expect((await again.logits(texts)).logits).to.deep.equal(logits);
     });
 
-    it('is not a problem of one class a text', async () => {
+    it('gives a score as well where its file calls it a classifier', async () => {
       await writeTinyCheckpoint(directory.path('model'), { labels: ['LABEL_0'] });
       const file = directory.path('model', 'config.json');
       const json = { ...JSON.parse(await readFile(file, 'utf8')), problem_type: 'single_label_classification' };
       await writeFile(file, JSON.stringify(json));
-      await expectRefusal(
-        TextClassifier.load(directory.path('model'), CPU),
-        'CHECKPOINT_INVALID',
-        'two classes or more',
-      );
+      await using model = await TextClassifier.load(directory.path('model'), CPU);
+      const { logits } = await model.logits('a day');
+      expect((await model.predict('a day'))[0].score).to.be.closeTo(1 / (1 + Math.exp(-logits[0]!)), 1e-12);
     });
   });
 });
