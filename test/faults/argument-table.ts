@@ -550,6 +550,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         FUNCTIONS.filter((name) => name !== 'undefined'),
       ),
     ],
+    bitfit: [argument('bitfit options', 'options', (value) => bertune.bitfit(value), EMPTY_OPTIONS)],
     full: [
       argument('full options', 'options', (value) => bertune.full(value), EMPTY_OPTIONS),
       method('full', 'freeze', [...NONE, ...NAMES, 'an empty array']),
