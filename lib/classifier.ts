@@ -27,14 +27,13 @@ import type { NativeParameterInfo, NativeSession } from './native.js';
 import {
   expectAbortSignal,
   expectNames,
-  expectNumberInRange,
   expectObject,
   expectPath,
   expectPositiveInteger,
   expectString,
   invalidOption,
 } from './options.js';
-import { type Prediction, predictionsOf } from './prediction.js';
+import { expectThreshold, type Prediction, predictionsOf } from './prediction.js';
 import { type TaskKind, taskOf } from './tasks/index.js';
 import { expectTexts, type TextInput } from './text-input.js';
 import { throwIfAborted } from './time-slice.js';
@@ -48,7 +47,7 @@ export type { TextKind } from './model/kind.js';
 export type { LoadOptions } from './model/load.js';
 export type { Logits } from './model/logits.js';
 export type { SaveOptions } from './model/save.js';
-export type { ClassPrediction, LabelsPrediction, Prediction, ValuePrediction } from './prediction.js';
+export type { ClassPrediction, LabelsPrediction, Prediction, Predictions, ValuePrediction } from './prediction.js';
 export type { TextInput } from './text-input.js';
 
 /** Options of `predict` and `logits`. */
@@ -99,7 +98,7 @@ export interface EvaluateOptions extends Omit<PredictOptions, 'adapter'> {
  * A text classifier, or a regression model of texts: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
  * outside JavaScript's heap: call `dispose()` or declare it with `await using`.
  */
-export class TextClassifier implements AsyncDisposable {
+export class TextClassifier<Kind extends TaskKind = 'single-label'> implements AsyncDisposable {
   /** Names of the classes, in the order of the logits. */
   readonly labels: readonly string[];
   /** The model's dimensions and what else its config.json says. */
@@ -107,7 +106,7 @@ export class TextClassifier implements AsyncDisposable {
   /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
   readonly notes: readonly string[];
   /** What its labels are for. */
-  readonly task: TaskKind;
+  readonly task: Kind;
   /** @internal */
   readonly tokenizer: Tokenizer;
   /** @internal Where and how it computes. */
@@ -130,7 +129,7 @@ export class TextClassifier implements AsyncDisposable {
     this.labels = parts.labels;
     this.config = Object.freeze(parts.config);
     this.notes = parts.notes;
-    this.task = parts.task;
+    this.task = parts.task as Kind;
     this.tokenizer = parts.tokenizer;
     this.where = parts.device;
     this.base = parts.base;
@@ -146,10 +145,15 @@ export class TextClassifier implements AsyncDisposable {
    *
    * @param source directory of a Hugging Face BERT checkpoint, or of a LoRA or prefix adapter in PEFT's format; or the id
    *   of either on the Hugging Face hub: `name`, `org/name` or `org/name@revision`
+   * @typeParam Kind the task, for the types of predictions and evaluations. TypeScript takes it from `options.task`; otherwise it is
+   *   taken for single-label
    * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; HUB_UNAVAILABLE, HUB_ACCESS,
    *   OUTPUT_REFUSED (the cache) for the hub; INVALID_OPTION; ABORTED; CUDA_UNAVAILABLE; OUT_OF_MEMORY; NATIVE_UNAVAILABLE
    */
-  static async load(source: string, options: LoadOptions = {}): Promise<TextClassifier> {
+  static async load<Kind extends TaskKind = 'single-label'>(
+    source: string,
+    options: LoadOptions<Kind> = {},
+  ): Promise<TextClassifier<Kind>> {
     return new TextClassifier(await loadModel(source, options));
   }
 
@@ -189,7 +193,7 @@ export class TextClassifier implements AsyncDisposable {
   }
 
   /** Classifies a text, as one of several. */
-  predict(text: string, options?: PredictOptions): Promise<[Prediction]>;
+  predict(text: string, options?: PredictOptions): Promise<[Prediction<Kind>]>;
   /**
    * Classifies texts. Calls may overlap, also with training.
    *
@@ -198,11 +202,12 @@ export class TextClassifier implements AsyncDisposable {
    * @throws BertuneError INVALID_OPTION; INVALID_DATA for single texts where pairs were trained on, or the reverse;
    *   NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
-  predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction[]>;
-  async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction[]> {
+  predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction<Kind>[]>;
+  async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction<Kind>[]> {
     const inputs = expectTexts(texts);
     const given = logitsOptions(options, inputs.texts.length);
-    return withLogits(this, inputs, given, (rows) => predictionsOf(rows, given.threshold, given.signal));
+    const predictions = withLogits(this, inputs, given, (rows) => predictionsOf(rows, given.threshold, given.signal));
+    return predictions as Promise<Prediction<Kind>[]>;
   }
 
   /**
@@ -228,11 +233,11 @@ export class TextClassifier implements AsyncDisposable {
    *   single texts or the reverse; NOT_FOUND for an adapter that is not loaded; INVALID_OPTION, NON_FINITE_LOGITS, ABORTED,
    *   DISPOSED, OUT_OF_MEMORY
    */
-  async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult> {
+  async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult<Kind>> {
     const { adapter = null } = options ?? {};
     if (adapter !== null) expectString('adapter', adapter);
     const given = logitsOptions({ ...expectObject('options', options, PREDICT_OPTIONS), adapter }, 1);
-    return evaluateModel(this, split, { ...given, adapter });
+    return evaluateModel(this, split, { ...given, adapter }) as Promise<EvaluateResult<Kind>>;
   }
 
   /** The adapters that `loadAdapter` loaded, in that order. Empty once the model is disposed. */
@@ -514,8 +519,11 @@ export class TextClassifier implements AsyncDisposable {
   }
 }
 
+/** A classifier of whatever task. */
+export type AnyClassifier = TextClassifier<TaskKind>;
+
 /** @throws BertuneError INVALID_OPTION unless the value is a TextClassifier */
-export function expectClassifier(name: string, value: unknown): TextClassifier {
+export function expectClassifier(name: string, value: unknown): AnyClassifier {
   if (value instanceof TextClassifier) return value;
   throw invalidOption(name, 'a TextClassifier', value);
 }
@@ -532,7 +540,7 @@ function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & { 
     signal: signal === undefined ? undefined : expectAbortSignal('signal', signal),
     adapters: expectAdapterNames(adapter ?? null, texts),
     textKind: expectTextKind(textKind),
-    threshold: threshold === undefined ? null : expectNumberInRange('threshold', threshold, { min: 0, max: 1 }),
+    threshold: expectThreshold(threshold),
   };
 }
 

@@ -9,17 +9,21 @@ export type { HeadKind } from './architectures/rows.js';
 export {
   type AdapterChoice,
   type AdapterInfo,
+  type ClassPrediction,
   type EvaluateOptions,
   type HeadChoice,
+  type LabelsPrediction,
   type LoadAdapterOptions,
   type LoadOptions,
   type Logits,
   type Prediction,
+  type Predictions,
   type PredictOptions,
   type SaveOptions,
   TextClassifier,
   type TextInput,
   type TextKind,
+  type ValuePrediction,
 } from './classifier.js';
 export {
   type DatasetSummary,
@@ -78,6 +82,13 @@ export {
   type PrefixOptions,
   prefix,
 } from './methods.js';
+export { type MultiLabelMetrics, multiLabelMetrics } from './metrics/multi-label.js';
+export {
+  type ColumnReport,
+  type RegressionMetrics,
+  type RegressionScores,
+  regressionMetrics,
+} from './metrics/regression.js';
 export {
   type Averages,
   type ClassificationMetrics,
@@ -92,21 +103,26 @@ export { SCHEDULES, type ScheduleName } from './schedule.js';
 export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './serving/options.js';
 export { PredictionService } from './serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
-export { TASK_KINDS, type TaskKind } from './tasks/index.js';
+export { type MetricName, TASK_KINDS, type TaskKind } from './tasks/index.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer.js';
 export { Trainer, type TrainOptions } from './trainer.js';
 export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {
   EpochSummary,
+  EvaluatePass,
   EvaluateResult,
   EvaluateRow,
+  Evaluations,
   LogHistoryRow,
   LogRow,
   MemoryReport,
+  MultiLabelEvaluation,
   Progress,
+  RegressionEvaluation,
   Resumption,
   SavedCheckpoint,
+  SingleLabelEvaluation,
   TrainerEvents,
   TrainingPlan,
   TrainResult,

@@ -1,6 +1,7 @@
 import { BertuneError } from './errors.js';
 import { DEFAULT_THRESHOLD } from './metrics/multi-label.js';
 import type { Values } from './model/session.js';
+import { expectNumberInRange } from './options.js';
 import { type TaskKind, taskOf } from './tasks/index.js';
 import { TimeSlice } from './time-slice.js';
 
@@ -41,8 +42,15 @@ export interface ValuePrediction {
   labels?: undefined;
 }
 
-/** What a model makes of a text: its class, its labels or its value, by the model's task. */
-export type Prediction = ClassPrediction | LabelsPrediction | ValuePrediction;
+/** What a model makes of a text, by its task. */
+export interface Predictions {
+  'single-label': ClassPrediction;
+  'multi-label': LabelsPrediction;
+  regression: ValuePrediction;
+}
+
+/** What a model makes of a text: its class, its labels or its value. */
+export type Prediction<Kind extends TaskKind = TaskKind> = Predictions[Kind];
 
 /** What the logits of a text stand for: a model's own, or those of an adapter beside it. */
 export interface Output {
@@ -59,6 +67,11 @@ export interface LogitRows {
   count: number;
   row: (text: number) => Values;
   outputOf: (text: number) => Output;
+}
+
+/** @returns null where none is given @throws BertuneError INVALID_OPTION */
+export function expectThreshold(value: unknown): number | null {
+  return value === undefined ? null : expectNumberInRange('threshold', value, { min: 0, max: 1 });
 }
 
 /** The threshold of each label (NC); one for all where it is given. */

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { type EvaluateOptions, expectClassifier, type TextClassifier } from './classifier.js';
-import type { AlignedSplit } from './data/labels.js';
+import { type AnyClassifier, type EvaluateOptions, expectClassifier, type TextClassifier } from './classifier.js';
+import { type AlignedSplit, labelCounts } from './data/labels.js';
 import type { Split } from './dataset.js';
 import { BertuneError } from './errors.js';
 import { type DirectoryLock, withDirectoryLock } from './files/lock.js';
@@ -16,7 +16,7 @@ import type { NativeSession } from './native.js';
 import { option } from './option-names.js';
 import { expectAbortSignal, expectObject, expectPath } from './options.js';
 import { thresholdsOf } from './prediction.js';
-import type { LossOptions } from './tasks/index.js';
+import type { LossOptions, TaskKind } from './tasks/index.js';
 import type { EncodedTexts } from './tokenizer.js';
 import { advise } from './training/advice.js';
 import { adviceText } from './training/advice-words.js';
@@ -38,7 +38,7 @@ import {
   type TrainerOptions,
   type TrainerSettings,
 } from './training/options.js';
-import { countLabels, guessingLoss, lossOptions, planRun, type RunPlan } from './training/plan.js';
+import { guessingLoss, lossOptions, planRun, type RunPlan } from './training/plan.js';
 import { TrainingRun } from './training/run.js';
 import { expectRoom } from './training/space.js';
 import { createTrainerState, type TrainerState } from './training/state.js';
@@ -75,8 +75,8 @@ interface TrainingTask {
  *
  * Events: 'start', 'log', 'progress', 'evaluate', 'epoch', 'save'; see TrainerEvents. What a listener throws ends the run.
  */
-export class Trainer extends EventEmitter<TrainerEvents> {
-  readonly #model: TextClassifier;
+export class Trainer<Kind extends TaskKind = 'single-label'> extends EventEmitter<TrainerEvents> {
+  readonly #model: AnyClassifier;
   readonly #given: TrainerSettings;
   #settings: TrainerSettings;
   #state: TrainerState | null = null;
@@ -88,7 +88,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * @param options see TrainerOptions
    * @throws BertuneError INVALID_OPTION, also for a model of one class
    */
-  constructor(model: TextClassifier, options: TrainerOptions = {}) {
+  constructor(model: TextClassifier<Kind>, options: TrainerOptions = {}) {
     super();
     this.#model = expectClassifier('model', model);
     const { labels, task, method, config } = this.#model;
@@ -125,7 +125,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    *   (found before the first step), or someone else writes to `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
    *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
-  async train(train: Split, options: TrainOptions = {}): Promise<TrainResult> {
+  async train(train: Split, options: TrainOptions = {}): Promise<TrainResult<Kind>> {
     const given = expectObject('options', options, ['validation', 'signal', 'resume']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const resume = given.resume === undefined ? undefined : expectPath('resume', given.resume);
@@ -169,7 +169,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   async evaluate(
     split: Split | undefined,
     options: Pick<EvaluateOptions, 'signal' | 'textKind'> = {},
-  ): Promise<EvaluateResult> {
+  ): Promise<EvaluateResult<Kind>> {
     const given = expectObject('options', options, ['signal', 'textKind']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const { maxLength, evalBatchTokens: batchTokens } = this.settings;
@@ -178,14 +178,14 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       ...{ maxLength, batchTokens, textKind, signal },
       ...{ adapter: null, threshold: null },
       loss: this.#loss,
-    });
+    }) as Promise<EvaluateResult<Kind>>;
   }
 
   /** @param lock of the output directory; null without one */
   async #train(
     { train: { split: train, notes }, validation, signal, resume }: TrainingTask,
     lock: DirectoryLock | null,
-  ): Promise<TrainResult> {
+  ): Promise<TrainResult<Kind>> {
     const given = this.#given;
     const model = this.#model;
     // Before the work: what cannot be gone on from costs nothing.
@@ -198,7 +198,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const plan = await planRun(encoded.offsets, given, signal);
     const { settings } = plan;
     this.#settings = settings;
-    const classCounts = countLabels(train);
+    const classCounts = [...labelCounts(train)];
     this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
@@ -282,7 +282,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       trainableParameters: counts.trainable,
       totalParameters: counts.total,
       best: best?.best ?? null,
-      evaluation,
+      evaluation: evaluation as EvaluateResult<Kind> | null,
       classCounts,
       advice: advice.map((each) => adviceText(each)),
     };

@@ -12,6 +12,7 @@ import { confusionSections, sectionText } from '../report/sections.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
 import { metricsRecord } from '../run/run.js';
 import { statedTask } from '../run/task.js';
+import type { TaskKind } from '../tasks/index.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -77,7 +78,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
   await interruptibly(progress, async (signal) => {
     const find = { signal, onProgress: downloadProgress(progress) };
     const { split, notes } = await rowsToMeasure(options, find);
-    await using model = await TextClassifier.load(options.model, {
+    await using model = await TextClassifier.load<TaskKind>(options.model, {
       ...given({ base: options.base, labels: options.labels }),
       task: split.task,
       ...deviceOptions(options),

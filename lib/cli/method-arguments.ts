@@ -3,7 +3,7 @@ import { formatOf, isAdapter, readAdapter } from '../adapter.js';
 import { BertuneError } from '../errors.js';
 import type { FindOptions } from '../hub.js';
 import { modelDirectory } from '../hub.js';
-import { definitionOf, METHOD_KINDS, type Method, type MethodKind } from '../methods.js';
+import { definitionOf, expectMethod, METHOD_KINDS, type Method, type MethodKind } from '../methods.js';
 import type { OptionRow } from '../option-table.js';
 import { choice } from './arguments.js';
 import { rowOption, rowOptions, rowValues } from './rows.js';
@@ -75,6 +75,5 @@ export async function methodOf(args: MethodArguments, model: string, find: FindO
     );
   }
   const { kind: _, ...before } = adapter === undefined ? { kind } : formatOf(adapter).methodOf(adapter);
-  const { create, options } = definitionOf(kind);
-  return create({ ...before, ...rowValues(options, args) });
+  return expectMethod('method', { kind, ...before, ...rowValues(definitionOf(kind).options, args) });
 }

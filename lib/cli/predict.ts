@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { TextClassifier } from '../classifier.js';
+import { type AnyClassifier, TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import type { ColumnOptions } from '../predict/columns.js';
 import { JsonLinesFormat } from '../predict/json-format.js';
 import { ofOneKind } from '../predict/kinds.js';
 import { expectOtherFile, expectOutputFile, formatOf, type OutputFormat, writeOutputFile } from '../predict/output.js';
 import { type Predicted, predicted } from '../predict/predicted.js';
-import { taskOf } from '../tasks/index.js';
+import { type TaskKind, taskOf } from '../tasks/index.js';
 import {
   addDeviceOptions,
   addReadingOptions,
@@ -105,7 +105,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
   }
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
-    await using model = await TextClassifier.load(options.model, {
+    await using model = await TextClassifier.load<TaskKind>(options.model, {
       ...given({ base: options.base, labels: options.labels }),
       ...deviceOptions(options),
       signal,
@@ -140,7 +140,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
 }
 
 /** @throws BertuneError INVALID_OPTION for options that mean nothing to the model's task */
-function expectTaskArguments({ task }: TextClassifier, { topK, scores, threshold }: PredictArguments): void {
+function expectTaskArguments({ task }: AnyClassifier, { topK, scores, threshold }: PredictArguments): void {
   const odd = [
     ...(topK !== undefined && task === 'regression' ? ['--top-k'] : []),
     ...(scores !== undefined && task === 'regression' ? ['--scores'] : []),

@@ -201,7 +201,7 @@ async function carryOut(
       progress.note(`no checkpoint in ${options.output} yet: the run starts at the beginning`);
     }
   });
-  run.trainer.on('progress', (state) => progress.update(run.experiment.title, runProgress(state)));
+  run.trainer.on('progress', (state) => progress.update(run.experiment.title, runProgress(state, run.model.task)));
   run.trainer.on('log', (row) => progress.note(logLine(row)));
   run.trainer.on('epoch', (summary) => progress.note(epochLine(summary)));
   run.trainer.on('save', ({ directory }) => progress.note(`saved ${directory}`));

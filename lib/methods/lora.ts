@@ -115,8 +115,8 @@ function loraWords(method: LoraMethod): string {
   const byModule = (pattern: Readonly<Record<string, number>>) =>
     Object.entries(pattern).map(([module, value]) => `${value} on ${module}`);
   return [
-    `${rslora ? 'rsLoRA' : 'LoRA'}, ${['rank ' + rank, ...byModule(rankPattern)].join(' and ')}`,
-    ['alpha ' + alpha, ...byModule(alphaPattern)].join(' and '),
+    `${rslora ? 'rsLoRA' : 'LoRA'}, ${[`rank ${rank}`, ...byModule(rankPattern)].join(' and ')}`,
+    [`alpha ${alpha}`, ...byModule(alphaPattern)].join(' and '),
     `dropout ${dropout}`,
     `on ${targets === null ? 'queries and values' : targets.join(', ')}`,
     ...(exclude.length === 0 ? [] : [`without ${exclude.join(', ')}`]),

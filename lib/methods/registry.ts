@@ -37,8 +37,11 @@ export function definitionOf(kind: MethodKind): MethodDefinition<Method> {
  */
 export function expectMethod(name: string, value: unknown): Method {
   const optionNames = METHOD_KINDS.flatMap((kind) => Object.keys(METHODS[kind].options));
-  const { kind, ...options } = expectObject(name, value, ['kind', ...optionNames]);
-  return definitionOf(expectOneOf(`${name}.kind`, kind, METHOD_KINDS)).create(options);
+  const { kind, ...given } = expectObject(name, value, ['kind', ...optionNames]);
+  const { create, options } = definitionOf(expectOneOf(`${name}.kind`, kind, METHOD_KINDS));
+  // In a method that was made before, null says that an option was left out.
+  const isThere = ([key, setting]: [string, unknown]) => setting !== null || options[key]?.default !== null;
+  return create(Object.fromEntries(Object.entries(given).filter(isThere)));
 }
 
 /** Every way to train whose result is an adapter. */

@@ -4,7 +4,7 @@ import type { ModelConfig } from '../architectures/index.js';
 import { headRows } from '../architectures/rows.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { arrangeHead, type Head, outputName, taskOfConfig } from '../checkpoint/head.js';
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
 import { modelDirectory } from '../hub.js';
@@ -161,7 +161,7 @@ export class NamedAdapters {
  * @throws BertuneError as readAdapter and fitAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
  */
 export async function readForModel(
-  model: TextClassifier,
+  model: AnyClassifier,
   directory: string,
   labels: readonly string[] | undefined,
   signal: AbortSignal | undefined,
@@ -214,7 +214,7 @@ function nativeTensor({ name, role, layer, part }: ParameterRow, { dtype, data }
 }
 
 /** The model's classifier, which stands in for an adapter's. */
-async function modelHead({ session, labels, config }: TextClassifier, directory: string): Promise<AdapterHead> {
+async function modelHead({ session, labels, config }: AnyClassifier, directory: string): Promise<AdapterHead> {
   if (session.plan.head !== 'classifier' || session.plan.lora || session.plan.prefix) {
     const own = session.plan.head === 'classifier' ? "an adapter's" : 'a probe';
     throw new BertuneError(

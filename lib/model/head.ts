@@ -48,12 +48,14 @@ export function modelHead(
   const named = checkpoint.config.labels;
   const own = adapter && adapterHead(adapter, named);
   const trained = own ?? checkpointHead(checkpoint);
-  const names = choice === 'name' && trained && wanted && canName(trained, wanted);
   const isNew = choice === 'new' || !trained;
   const trainedTask =
     adapter?.task ?? (isNew ? knownTask(checkpoint.config) : taskOfConfig(checkpoint.config, checkpoint.directory));
   const task = wantedTask ?? trainedTask ?? 'single-label';
   const isTask = (trainedTask ?? task) === task;
+  // A value's name is its column's in the data.
+  const mayName = choice === 'name' || (choice === 'fit' && task === 'regression');
+  const names = mayName && trained && wanted && canName(trained, wanted);
   if (trained && choice === 'keep' && !isTask) throw otherTask(trainedTask!, task);
   // Values are told by their places as well as by the names of columns.
   const areValues = isTask && taskOf(task).labels === 'values' && wanted?.length === trained?.labels.length;

@@ -1,4 +1,4 @@
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { expectOneOf, shorten } from '../options.js';
 import type { TextInputs } from '../text-input.js';
@@ -20,7 +20,7 @@ export function expectTextKind(kind: unknown = 'trained'): TextKind {
  * @throws BertuneError INVALID_DATA
  */
 export function expectTrainedKind(
-  model: Pick<TextClassifier, 'pairs'>,
+  model: Pick<AnyClassifier, 'pairs'>,
   { texts, pairs }: TextInputs,
   adapters: readonly (NamedAdapter | null)[] = [null],
 ): void {

@@ -23,7 +23,7 @@ import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */
-export interface LoadOptions extends DeviceOptions {
+export interface LoadOptions<Kind extends TaskKind = 'single-label'> extends DeviceOptions {
   /**
    * Names of the classes, in the order that the logits will have. A trained classifier must have the same names, whose
    * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,
@@ -41,7 +41,7 @@ export interface LoadOptions extends DeviceOptions {
    * What the labels are for: 'single-label', 'multi-label' or 'regression'. A trained classifier of another task is refused, or
    * makes way for a new one, as `head` says. Defaults to what the files say, else 'single-label'.
    */
-  task?: TaskKind | undefined;
+  task?: Kind | undefined;
   /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
   adapter?: string | undefined;
   /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
@@ -89,7 +89,7 @@ export interface ModelParts {
 }
 
 /** Reads a model from files into a session. Parameters and errors as TextClassifier.load. */
-export async function loadModel(source: string, given: LoadOptions): Promise<ModelParts> {
+export async function loadModel(source: string, given: LoadOptions<TaskKind>): Promise<ModelParts> {
   const options = expectObject('options', given, LOAD_OPTIONS);
   const seed = expectSeed('seed', options.seed ?? 42);
   const wanted = options.labels === undefined ? undefined : expectNames('labels', options.labels);
@@ -153,7 +153,7 @@ export async function loadModel(source: string, given: LoadOptions): Promise<Mod
 }
 
 /** Reads the files, those of one moment where somebody writes to their directories meanwhile. */
-async function readParts(source: string, choice: HeadChoice, options: LoadOptions) {
+async function readParts(source: string, choice: HeadChoice, options: LoadOptions<TaskKind>) {
   const readAll = async () => {
     const { adapter, base, notes } = await findParts(source, options);
     throwIfAborted(options.signal);
@@ -174,7 +174,7 @@ interface Parts {
 }
 
 /** Which directories hold what; what lies on the hub is fetched. */
-async function findParts(source: string, options: LoadOptions): Promise<Parts> {
+async function findParts(source: string, options: LoadOptions<TaskKind>): Promise<Parts> {
   const { revision, signal, onProgress } = options;
   const shared = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
   const found = await findSettled(source, { ...shared, ...(revision === undefined ? {} : { revision }) });

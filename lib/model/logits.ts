@@ -1,4 +1,4 @@
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { listLabels } from '../labels.js';
 import { expectFiniteLogits, type LogitRows } from '../prediction.js';
@@ -47,7 +47,7 @@ export interface Rows extends LogitRows {
  * @throws BertuneError as TextClassifier.logits
  */
 export async function withLogits<T>(
-  model: TextClassifier,
+  model: AnyClassifier,
   inputs: TextInputs,
   options: LogitsOptions & { sameLabels?: boolean },
   finish: (rows: Rows) => Promise<T>,

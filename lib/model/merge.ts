@@ -1,4 +1,4 @@
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { type MethodPlan, methodPlan } from '../methods.js';
 import { withoutTraining } from './load.js';
@@ -13,7 +13,7 @@ export interface Unmerged {
 }
 
 /** Folds a LoRA adapter into the weights. Errors as TextClassifier.merge. */
-export function mergeAdapter(model: TextClassifier): Promise<void> {
+export function mergeAdapter(model: AnyClassifier): Promise<void> {
   return model.exclusively(async () => {
     if (model.unmerged) return;
     const { plan } = model.session;
@@ -46,7 +46,7 @@ export function mergeAdapter(model: TextClassifier): Promise<void> {
 }
 
 /** Takes the adapter out again. Errors as TextClassifier.unmerge. */
-export function unmergeAdapter(model: TextClassifier): Promise<void> {
+export function unmergeAdapter(model: AnyClassifier): Promise<void> {
   return model.exclusively(async () => {
     model.expectUsable();
     if (!model.unmerged) return;
@@ -62,7 +62,7 @@ export function unmergeAdapter(model: TextClassifier): Promise<void> {
   });
 }
 
-function noLora({ session }: TextClassifier): BertuneError {
+function noLora({ session }: AnyClassifier): BertuneError {
   const found = session.plan.prefix ? 'a prefix adapter, which changes no weights' : 'none';
   return new BertuneError('INVALID_OPTION', `Expected a LoRA adapter to merge but the model carries ${found}`);
 }

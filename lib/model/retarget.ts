@@ -1,5 +1,5 @@
 import { moduleOf } from '../architectures/table.js';
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import {
   type LoraPlan,
@@ -18,7 +18,7 @@ import type { Session } from './session.js';
  *
  * @throws BertuneError INVALID_OPTION where it carries an adapter of another kind or shape, or a merged one; DISPOSED
  */
-export function planFor(model: TextClassifier, method: Method): MethodPlan {
+export function planFor(model: AnyClassifier, method: Method): MethodPlan {
   if (model.merged) {
     throw new BertuneError(
       'INVALID_OPTION',
@@ -40,7 +40,7 @@ export function planFor(model: TextClassifier, method: Method): MethodPlan {
  * @throws BertuneError OUT_OF_MEMORY, DISPOSED
  */
 export function retarget(
-  model: TextClassifier,
+  model: AnyClassifier,
   method: Method,
   plan: MethodPlan,
   seed: number,

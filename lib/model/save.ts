@@ -4,7 +4,7 @@ import type { ModelConfig } from '../architectures/index.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { arrangeHead, outputName } from '../checkpoint/head.js';
 import { checkpointFiles, modelRows } from '../checkpoint.js';
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
@@ -36,7 +36,7 @@ interface Source {
 }
 
 /** Writes a model to a directory. Parameters and errors as TextClassifier.save. */
-export function saveModel(model: TextClassifier, directory: string, options: SaveOptions): Promise<void> {
+export function saveModel(model: AnyClassifier, directory: string, options: SaveOptions): Promise<void> {
   return write(model, directory, options, (source) => saveAsTrained(model, source, directory, directory));
 }
 
@@ -46,12 +46,12 @@ export function saveModel(model: TextClassifier, directory: string, options: Sav
  * @param options.as what the directory will be called
  * @throws BertuneError OUTPUT_REFUSED, DISPOSED; NON_FINITE_LOSS where a parameter is NaN or infinite
  */
-export function writeModel(model: TextClassifier, directory: string, options: { as: string }): Promise<void> {
+export function writeModel(model: AnyClassifier, directory: string, options: { as: string }): Promise<void> {
   return withSource(model, (source) => saveAsTrained(model, source, directory, options.as));
 }
 
 /** Writes a model as a checkpoint of its own. Parameters and errors as TextClassifier.export. */
-export async function exportModel(model: TextClassifier, directory: string, options: SaveOptions): Promise<void> {
+export async function exportModel(model: AnyClassifier, directory: string, options: SaveOptions): Promise<void> {
   if (model.session.plan.prefix) {
     throw new BertuneError(
       'INVALID_OPTION',
@@ -62,7 +62,7 @@ export async function exportModel(model: TextClassifier, directory: string, opti
 }
 
 async function write(
-  model: TextClassifier,
+  model: AnyClassifier,
   directory: string,
   options: SaveOptions,
   save: (source: Source) => Promise<void>,
@@ -84,7 +84,7 @@ async function write(
 }
 
 /** One use of the session from start to end: a model that is disposed or merged meanwhile is still saved whole. */
-function withSource(model: TextClassifier, save: (source: Source) => Promise<void>): Promise<void> {
+function withSource(model: AnyClassifier, save: (source: Source) => Promise<void>): Promise<void> {
   const { session, unmerged } = model;
   return session.use((native) => {
     const read = async (name: string) => unmerged?.values.get(name) ?? native.read(name, 'value');
@@ -93,20 +93,20 @@ function withSource(model: TextClassifier, save: (source: Source) => Promise<voi
 }
 
 /** As an adapter where it was trained as one, and as a checkpoint otherwise. */
-function saveAsTrained(model: TextClassifier, source: Source, directory: string, as: string): Promise<void> {
+function saveAsTrained(model: AnyClassifier, source: Source, directory: string, as: string): Promise<void> {
   const { method } = model;
   const isAdapter = method !== null && definitionOf(method.kind).adapter !== null;
   return isAdapter ? saveAdapter(model, source, method, directory, as) : saveAlone(model, source, directory);
 }
 
 /** A checkpoint, and no adapter beside it. */
-async function saveAlone(model: TextClassifier, source: Source, directory: string): Promise<void> {
+async function saveAlone(model: AnyClassifier, source: Source, directory: string): Promise<void> {
   const { files, remove } = await filesAlone(model, source);
   await writeFilesAtomic(directory, files, { remove });
 }
 
 async function saveAdapter(
-  model: TextClassifier,
+  model: AnyClassifier,
   source: Source,
   method: Method,
   directory: string,
@@ -137,7 +137,7 @@ function inOrderOf(base: readonly string[] | null, adapter: Adapter, config: Mod
 }
 
 /** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
-async function filesAlone({ config, labels, pairs, task, thresholds, base }: TextClassifier, { plan, read }: Source) {
+async function filesAlone({ config, labels, pairs, task, thresholds, base }: AnyClassifier, { plan, read }: Source) {
   const { head } = plan;
   const rows = modelRows(config, head, labels.length);
   const tensors = await readTensors(read, [...rows.values()]);
@@ -156,7 +156,7 @@ async function filesAlone({ config, labels, pairs, task, thresholds, base }: Tex
 }
 
 /** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
-async function strayBase(directory: string, { directory: under }: TextClassifier['base']): Promise<readonly string[]> {
+async function strayBase(directory: string, { directory: under }: AnyClassifier['base']): Promise<readonly string[]> {
   if (basename(under) !== OWN_BASE) return [];
   const [there, base] = await Promise.all(
     [join(directory, OWN_BASE), under].map((path) => stat(path, { bigint: true }).catch(() => undefined)),
@@ -166,7 +166,7 @@ async function strayBase(directory: string, { directory: under }: TextClassifier
 }
 
 function adapterOf(
-  { config, labels, pairs, task, thresholds }: TextClassifier,
+  { config, labels, pairs, task, thresholds }: AnyClassifier,
   { native, plan, read }: Source,
   method: Method,
   base: BaseName,

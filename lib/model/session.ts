@@ -196,7 +196,10 @@ export async function writeValues(native: NativeSession, name: string, values: V
 }
 
 /** Token ids as the addon takes them, with the labels of a Split. */
-export function datasetOf({ ids, offsets, typeIds }: EncodedTexts, labels?: Int32Array | Float32Array): NativeDataset {
+export function datasetOf(
+  { ids, offsets, typeIds, positions }: EncodedTexts,
+  labels?: Int32Array | Float32Array,
+): NativeDataset {
   const targets = labels instanceof Float32Array ? { targets: labels } : labels && { labels };
-  return { ids, offsets, ...(typeIds && { typeIds }), ...targets };
+  return { ids, offsets, ...(typeIds && { typeIds }), ...(positions && { positions }), ...targets };
 }

@@ -1,4 +1,5 @@
-import type { TextClassifier } from '../classifier.js';
+import { architectureOf, type ModelConfig } from '../architectures/index.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import type { MethodPlan } from '../methods.js';
 import { expectPositiveInteger, invalidOption } from '../options.js';
@@ -9,7 +10,7 @@ import type { NamedAdapter } from './adapters.js';
 /* Texts as token ids: how long they may be, and that the model has an embedding for each. */
 
 /** What of a model decides how its texts become token ids. */
-type Encoder = Pick<TextClassifier, 'tokenizer' | 'config'>;
+type Encoder = Pick<AnyClassifier, 'tokenizer' | 'config'>;
 
 /** Longest text in tokens that a model takes under a plan, special ones included. */
 export function longestText({ tokenizer, config }: Encoder, { prefix }: MethodPlan): number {
@@ -77,12 +78,29 @@ export async function encodeTexts(
         'holds a special token, such as [MASK], that is not in the vocabulary',
     );
   }
-  if (encoded.typeIds?.some((type) => type >= typeVocabSize)) {
+  if (typeVocabSize > 0 && encoded.typeIds?.some((type) => type >= typeVocabSize)) {
     const what = pairs === undefined ? 'these texts' : 'pairs of texts';
     throw new BertuneError(
       'INVALID_OPTION',
       `Expected single texts, as the model has ${typeVocabSize} token type${typeVocabSize === 1 ? '' : 's'}, but received ${what}`,
     );
   }
-  return encoded;
+  return withPositions(typeVocabSize > 0 ? encoded : { ...encoded, typeIds: undefined }, config);
+}
+
+/**
+ * Where positions follow the padding token, they count the other tokens alone, and padding takes its own: transformers'
+ * `create_position_ids_from_input_ids`. That differs from the places only where a text itself holds a padding token.
+ */
+function withPositions(encoded: EncodedTexts, { padTokenId, modelType }: ModelConfig): EncodedTexts {
+  const { ids, offsets } = encoded;
+  if (!architectureOf({ modelType }).positionsFollowPadding || !ids.includes(padTokenId!)) return encoded;
+  const positions = new Int32Array(ids.length);
+  for (let text = 0; text + 1 < offsets.length; text++) {
+    let next = 0;
+    for (let token = offsets[text]!; token < offsets[text + 1]!; token++) {
+      positions[token] = ids[token] === padTokenId ? -1 : next++;
+    }
+  }
+  return { ...encoded, positions };
 }

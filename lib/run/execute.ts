@@ -30,7 +30,7 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
     run = await Run.open(experiment, events.signal);
     const { trainer, model } = run;
     for (const note of run.notes) events.onNote?.(note);
-    trainer.on('progress', (progress) => events.onProgress?.(runProgress(progress)));
+    trainer.on('progress', (progress) => events.onProgress?.(runProgress(progress, model.task)));
     trainer.on('epoch', (summary) => events.onEpoch?.(epochLine(summary)));
     trainer.on('start', (plan) => {
       const { settings } = trainer;

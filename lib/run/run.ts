@@ -1,4 +1,4 @@
-import { TextClassifier } from '../classifier.js';
+import { type AnyClassifier, TextClassifier } from '../classifier.js';
 import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import type { TextDataset } from '../data/types.js';
@@ -7,7 +7,7 @@ import type { Method } from '../methods.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { processPeakMemory } from '../model/memory.js';
 import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
-import { taskOf } from '../tasks/index.js';
+import { type TaskKind, taskOf } from '../tasks/index.js';
 import { Trainer } from '../trainer.js';
 import { advise } from '../training/advice.js';
 import { adviceText } from '../training/advice-words.js';
@@ -22,15 +22,15 @@ import { datasetFor, statedTask } from './task.js';
 export class Run implements AsyncDisposable {
   readonly experiment: Experiment;
   readonly data: TextDataset;
-  readonly model: TextClassifier;
-  readonly trainer: Trainer;
+  readonly model: AnyClassifier;
+  readonly trainer: Trainer<TaskKind>;
   /** Bytes of the model alone. */
   readonly modelMemory: number;
   readonly #epochs: EpochRecord[] = [];
   /** Steps that a run on this data takes by default; known once it has started. */
   #usualSteps = 0;
 
-  private constructor(experiment: Experiment, data: TextDataset, model: TextClassifier, trainer: Trainer) {
+  private constructor(experiment: Experiment, data: TextDataset, model: AnyClassifier, trainer: Trainer<TaskKind>) {
     this.experiment = experiment;
     this.data = data;
     this.model = model;

@@ -7,6 +7,7 @@ import {
   expectObject,
   expectPositiveInteger,
 } from '../options.js';
+import { expectThreshold } from '../prediction.js';
 import type { BatchFigures } from './statistics.js';
 
 /** Options of a PredictionService. */
@@ -52,6 +53,8 @@ export interface ServicePredictOptions {
   adapter?: AdapterChoice | undefined;
   /** As in `TextClassifier.predict`: whether single texts or pairs have to be what was trained on. Defaults to 'trained'. */
   textKind?: TextKind | undefined;
+  /** As in `TextClassifier.predict`: the score above which a label is predicted. Defaults to the model's thresholds, or 0.5. */
+  threshold?: number | undefined;
 }
 
 /** Options of a PredictionService's `dispose`. */
@@ -104,14 +107,24 @@ export interface CallSettings {
   /** Of each text (N). */
   adapters: readonly (string | null)[];
   textKind: TextKind;
+  /** null: each model's own. */
+  threshold: number | null;
 }
 
 /** @throws BertuneError INVALID_OPTION */
 export function callSettings(given: ServicePredictOptions, texts: number): CallSettings {
-  const options = expectObject('options', given, ['maxLength', 'signal', 'timeout', 'adapter', 'textKind']);
+  const options = expectObject('options', given, [
+    'maxLength',
+    'signal',
+    'timeout',
+    'adapter',
+    'textKind',
+    'threshold',
+  ]);
   const { maxLength = null, signal, timeout, adapter = null } = options;
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (timeout !== undefined) expectNumberInRange('timeout', timeout, { min: 0, max: MOST_MILLISECONDS });
   const textKind = expectTextKind(options.textKind);
-  return { maxLength, signal, timeout, adapters: expectAdapterNames(adapter, texts), textKind };
+  const adapters = expectAdapterNames(adapter, texts);
+  return { maxLength, signal, timeout, adapters, textKind, threshold: expectThreshold(options.threshold) };
 }

@@ -1,4 +1,4 @@
-import { expectClassifier, type TextClassifier } from '../classifier.js';
+import { type AnyClassifier, expectClassifier, type TextClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { expectTrainedKind } from '../model/kind.js';
 import { forwardMixed } from '../model/mixed.js';
@@ -6,6 +6,7 @@ import type { Values } from '../model/session.js';
 import { encodeTexts, expectMaxLength, textLimits } from '../model/texts.js';
 import { expectObject, expectOneOf, expectPositiveInteger, shorten } from '../options.js';
 import { type Prediction, predictionsOf } from '../prediction.js';
+import type { TaskKind } from '../tasks/index.js';
 import { expectTexts, type TextInput, type TextInputs } from '../text-input.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer.js';
@@ -36,8 +37,8 @@ import { TokenEstimate } from './token-estimate.js';
  *     await using service = new PredictionService(classifier);
  *     const [prediction] = await service.predict('i feel great', { signal, timeout: 1000 });
  */
-export class PredictionService implements AsyncDisposable {
-  readonly #model: TextClassifier;
+export class PredictionService<Kind extends TaskKind = 'single-label'> implements AsyncDisposable {
+  readonly #model: AnyClassifier;
   readonly #settings: ServiceSettings;
   readonly #queue = new CallQueue();
   readonly #statistics = new Statistics();
@@ -58,7 +59,7 @@ export class PredictionService implements AsyncDisposable {
   #warned = false;
 
   /** @throws BertuneError INVALID_OPTION */
-  constructor(classifier: TextClassifier, options: ServiceOptions = {}) {
+  constructor(classifier: TextClassifier<Kind>, options: ServiceOptions = {}) {
     this.#model = expectClassifier('classifier', classifier);
     this.#settings = serviceSettings(options);
     this.#rate = new Rate(this.#settings.maxBatchTokens);
@@ -67,7 +68,7 @@ export class PredictionService implements AsyncDisposable {
   }
 
   /** Classifies a text, as one of several. */
-  predict(text: string, options?: ServicePredictOptions): Promise<[Prediction]>;
+  predict(text: string, options?: ServicePredictOptions): Promise<[Prediction<Kind>]>;
   /**
    * Classifies texts.
    *
@@ -77,8 +78,11 @@ export class PredictionService implements AsyncDisposable {
    *   loaded; INVALID_DATA as `TextClassifier.predict`; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
    *   and other failures of a batch with one of its texts
    */
-  predict(texts: string | readonly TextInput[], options?: ServicePredictOptions): Promise<Prediction[]>;
-  async predict(texts: string | readonly TextInput[], options: ServicePredictOptions = {}): Promise<Prediction[]> {
+  predict(texts: string | readonly TextInput[], options?: ServicePredictOptions): Promise<Prediction<Kind>[]>;
+  async predict(
+    texts: string | readonly TextInput[],
+    options: ServicePredictOptions = {},
+  ): Promise<Prediction<Kind>[]> {
     this.#expectUsable();
     const inputs = expectTexts(texts);
     const { adapters: names, textKind, ...settings } = callSettings(options, inputs.texts.length);
@@ -101,7 +105,10 @@ export class PredictionService implements AsyncDisposable {
     });
   }
 
-  async #predict(work: Work, { signal, timeout }: Pick<CallSettings, 'signal' | 'timeout'>): Promise<Prediction[]> {
+  async #predict(
+    work: Work,
+    { signal, timeout, threshold }: Pick<CallSettings, 'signal' | 'timeout' | 'threshold'>,
+  ): Promise<Prediction<Kind>[]> {
     const { inputs, longest, adapters } = work;
     const count = inputs.texts.length;
     const tokens = this.#estimate.tokensOf(inputs, longest);
@@ -117,7 +124,8 @@ export class PredictionService implements AsyncDisposable {
     this.#encode(call, work).catch((error) => call.reject(error));
     const rows = await call.rows;
     const outputOf = (text: number) => adapters?.[text] ?? this.#model;
-    return predictionsOf({ count, row: (text) => rows[text]!, outputOf }, null, signal);
+    const predictions = predictionsOf({ count, row: (text) => rows[text]!, outputOf }, threshold, signal);
+    return predictions as Promise<Prediction<Kind>[]>;
   }
 
   /**

@@ -1,7 +1,7 @@
 import type { MultiLabelMetrics } from '../metrics/multi-label.js';
 import type { RegressionMetrics } from '../metrics/regression.js';
 import type { ClassificationMetrics } from '../metrics.js';
-import type { Prediction } from '../prediction.js';
+import type { Predictions } from '../prediction.js';
 import type { BestMetric, Metric, MetricName } from './metrics.js';
 
 /** What the labels of an example are: one class, any number of classes, or numbers. */
@@ -57,7 +57,7 @@ export interface Task {
    * @param labels names of the NC labels
    * @param thresholds of each label (NC)
    */
-  predict(logits: Numbers, labels: readonly string[], thresholds: readonly number[]): Prediction;
+  predict(logits: Numbers, labels: readonly string[], thresholds: readonly number[]): Predictions[keyof Predictions];
 }
 
 /** An array of numbers that parts can be taken of. */

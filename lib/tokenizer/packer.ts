@@ -7,7 +7,9 @@ export interface EncodedTexts {
   /** Where each text starts in `ids` (N+1): text i is `ids[offsets[i]]` up to `ids[offsets[i + 1]]`. */
   offsets: Int32Array;
   /** Segment of each token (T). Absent where all are 0, as they are for single texts in BERT's template. */
-  typeIds?: Int32Array;
+  typeIds?: Int32Array | undefined;
+  /** Position of each token (T), −1 for padding. Absent where all are the tokens' places. */
+  positions?: Int32Array;
   /** How many texts, or pairs, were longer than allowed and were cut. */
   truncated: number;
 }

@@ -1,4 +1,4 @@
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { type AlignedSplit, alignSplit } from '../data/labels.js';
 import { expectSplit } from '../data/split.js';
 import { BertuneError } from '../errors.js';
@@ -40,7 +40,7 @@ export interface EvaluationOptions extends Omit<LogitsOptions, 'adapters'> {
 
 /** Measures a model, or an adapter beside it, on a split. Errors as TextClassifier.evaluate. */
 export async function evaluateModel(
-  model: TextClassifier,
+  model: AnyClassifier,
   split: unknown,
   { adapter, threshold, loss = PLAIN_LOSS, ...options }: EvaluationOptions,
 ): Promise<EvaluateResult> {

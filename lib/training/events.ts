@@ -2,7 +2,7 @@ import type { MultiLabelMetrics } from '../metrics/multi-label.js';
 import type { RegressionMetrics } from '../metrics/regression.js';
 import type { ClassificationMetrics } from '../metrics.js';
 import type { NativeMemory } from '../native.js';
-import type { MetricName } from '../tasks/index.js';
+import type { MetricName, TaskKind } from '../tasks/index.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { EpochRow } from './position.js';
 import type { TrainerState } from './state.js';
@@ -19,7 +19,10 @@ export interface Progress {
   epochs: number;
   /** Mean loss of the latest steps. */
   loss: number;
-  /** Share of right predictions in the latest steps, as seen in training (dropout on). */
+  /**
+   * Share of right predictions in the latest steps, as seen in training (dropout on): of a multi-label model examples whose every
+   * label is right; 0 in regression, which has none.
+   */
   accuracy: number;
   /** Global gradient norm of the last step, before clipping. */
   gradNorm: number;
@@ -40,7 +43,7 @@ export interface EpochSummary {
   step: number;
   /** Mean loss of the epoch's steps. */
   trainLoss: number;
-  /** Share of right predictions in the epoch, as seen in training (dropout on). */
+  /** Share of right predictions in the epoch, counted as in Progress. */
   trainAccuracy: number;
   /** On the validation split; null where it was not evaluated. */
   evaluation: EvaluateResult | null;
@@ -97,7 +100,14 @@ export interface RegressionEvaluation
 }
 
 /** How a model does on a split, by its task. */
-export type EvaluateResult = SingleLabelEvaluation | MultiLabelEvaluation | RegressionEvaluation;
+export interface Evaluations {
+  'single-label': SingleLabelEvaluation;
+  'multi-label': MultiLabelEvaluation;
+  regression: RegressionEvaluation;
+}
+
+/** How a model does on a split. */
+export type EvaluateResult<Kind extends TaskKind = TaskKind> = Evaluations[Kind];
 
 /** Bytes. The parts and `peak` count the library's own allocations; `processPeak` all of the process. */
 export interface MemoryReport extends NativeMemory {
@@ -106,7 +116,7 @@ export interface MemoryReport extends NativeMemory {
 }
 
 /** What a run of training came to. */
-export interface TrainResult {
+export interface TrainResult<Kind extends TaskKind = TaskKind> {
   /** 'early': early stopping ended it. */
   stopped: 'done' | 'early';
   /** Optimiser steps done. */
@@ -134,7 +144,7 @@ export interface TrainResult {
    * The last evaluation on the validation split, with `loadBestModel` that of the best epoch; null where none was made since
    * the run began, or went on.
    */
-  evaluation: EvaluateResult | null;
+  evaluation: EvaluateResult<Kind> | null;
   /** Training examples that have each label (NC), in the order of the model's; of values, how many there are. */
   classCounts: readonly number[];
   /**

@@ -78,18 +78,6 @@ export async function planRun(
   };
 }
 
-/** Examples that have each label (NC); of values, how many there are. */
-export function countLabels({ task, labels, labelNames }: Split): number[] {
-  const counts = new Array<number>(labelNames.length).fill(0);
-  const classes = counts.length;
-  const { labels: kind } = taskOf(task);
-  for (const [i, label] of labels.entries()) {
-    if (kind === 'class') counts[label]! += 1;
-    else if (kind === 'values' || label !== 0) counts[i % classes]! += 1;
-  }
-  return counts;
-}
-
 /** The loss of a model that has learnt nothing: of all classes alike, of a coin a label, or of the mean of the values. */
 export function guessingLoss({ task, labels, labelNames }: Split): number {
   const { labels: kind } = taskOf(task);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { TextClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat, statfs } from '../files/fs.js';
 import { isAdapterBias } from '../methods/method.js';
@@ -19,7 +19,7 @@ const SMALL_FILES = 2 ** 18;
 
 /** A run that is about to begin, or to go on, and what its checkpoints are made of. */
 export interface SavedRun {
-  model: TextClassifier;
+  model: AnyClassifier;
   methodPlan: MethodPlan;
   settings: TrainerSettings;
   plan: RunPlan;

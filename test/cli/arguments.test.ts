@@ -4,6 +4,7 @@ import { addDataOptions, dataSource, datasetOptions, names, number, positiveInte
 import { addMethodOptions, type MethodArguments, methodOf } from '../../lib/cli/method-arguments.js';
 import { addRows, rowOption, rowValues } from '../../lib/cli/rows.js';
 import { BertuneError } from '../../lib/errors.js';
+import { lora } from '../../lib/methods.js';
 import { resolveTrainerOptions, TRAINER_OPTIONS } from '../../lib/training/options.js';
 import { inRepository } from './run-cli.js';
 
@@ -170,19 +171,24 @@ describe('the method that arguments ask for', () => {
     });
     expect(
       await method(...['--method', 'lora', '--rank', '4', '--targets', 'query,key', '--no-train-head']),
-    ).to.deep.equal({ kind: 'lora', rank: 4, alpha: 16, dropout: 0.1, targets: ['query', 'key'], trainHead: false });
+    ).to.deep.equal(lora({ rank: 4, targets: ['query', 'key'], trainHead: false }));
+    const variant = [
+      ...['--rslora', '--layers', '0,1', '--exclude', 'key', '--bias', 'all', '--alpha-pattern', 'query=3'],
+    ];
+    expect(await method(...['--method', 'lora', '--rank-pattern', 'value=4,layer.0.*=16'], ...variant)).to.deep.equal(
+      lora({
+        ...{ rslora: true, layers: [0, 1], exclude: ['key'], bias: 'all', alphaPattern: { query: 3 } },
+        rankPattern: { value: 4, 'layer.0.*': 16 },
+      }),
+    );
+    expect(await method('--method', 'bitfit')).to.deep.equal({ kind: 'bitfit' });
   });
 
   it("is the adapter's own, but for what is given", async () => {
     const adapter = inRepository('test/fixtures/parity/lora-init');
-    expect(await method('--adapter', adapter)).to.deep.equal({
-      kind: 'lora',
-      rank: 8,
-      alpha: 32,
-      dropout: 0,
-      targets: ['query', 'value'],
-      trainHead: true,
-    });
+    expect(await method('--adapter', adapter)).to.deep.equal(
+      lora({ rank: 8, alpha: 32, dropout: 0, targets: ['query', 'value'] }),
+    );
     expect(await method('--adapter', adapter, '--method', 'lora', '--lora-dropout', '0.2')).to.include({
       dropout: 0.2,
     });

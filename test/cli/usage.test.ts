@@ -32,14 +32,18 @@ describe('usage of the command line', () => {
       ['train', '--model', checkpoint, '--output', 'x', '--learning-rate', '-1'],
       /--learning-rate.*-1/,
     ],
-    ['an unknown method', ['train', '--method', 'bitfit'], /full, linear, prefix, lora/],
+    ['an unknown method', ['train', '--method', 'ia3'], /full, linear, prefix, lora, bitfit/],
     [
       'an option of another method',
       ['train', '--model', checkpoint, '--train-file', train, '--output', 'x', '--rank', '4'],
       /--method lora/,
     ],
     ['no data', ['train', '--model', checkpoint, '--output', 'x'], /--train-file/],
-    ['an unknown method to compare', ['compare', '--methods', 'full,bitfit'], /bitfit/],
+    [
+      'an unknown method to compare',
+      ['compare', '--methods', 'full,ia3'],
+      /prefix<virtual tokens>, lora<rank> or bitfit for --methods but received "ia3"/,
+    ],
   ] as const) {
     it(`ends with status 2 for ${what}`, async () => {
       const result = await runCli(args);

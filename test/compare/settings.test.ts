@@ -1,14 +1,16 @@
 import { expect } from 'chai';
-import { methodName, methodTitle, parseMethods } from '../../lib/compare/methods.js';
+import { parseMethods } from '../../lib/compare/methods.js';
 import { PRESETS } from '../../lib/compare/presets.js';
 import { NOTEBOOK_REFERENCE } from '../../lib/compare/reference.js';
 import { comparisonExperiments, settle } from '../../lib/compare/settings.js';
 import { BertuneError } from '../../lib/errors.js';
+import { lora } from '../../lib/methods.js';
 
 describe('methods of a comparison', () => {
   it('are read from names', () => {
-    const methods = parseMethods(['full', 'linear', 'prefix', 'prefix-5', 'lora4', 'lora-32']);
-    expect(methods.map(({ name }) => name)).to.deep.equal(['full', 'linear', 'prefix20', 'prefix5', 'lora4', 'lora32']);
+    const methods = parseMethods(['full', 'linear', 'prefix', 'prefix-5', 'lora4', 'lora-32', 'bitfit']);
+    const names = ['full', 'linear', 'prefix20', 'prefix5', 'lora4', 'lora32', 'bitfit'];
+    expect(methods.map(({ name }) => name)).to.deep.equal(names);
     expect(methods.map(({ title }) => title)).to.deep.equal([
       'full',
       'linear probing',
@@ -16,22 +18,22 @@ describe('methods of a comparison', () => {
       'prefix tuning P=5',
       'LoRA r=4',
       'LoRA r=32',
+      'BitFit',
     ]);
     expect(methods[3]?.method).to.deep.equal({ kind: 'prefix', virtualTokens: 5, projection: true, trainHead: true });
-    expect(methods[5]?.method).to.deep.equal({
-      kind: 'lora',
-      rank: 32,
-      alpha: 128,
-      dropout: 0.1,
-      targets: ['query', 'value'],
-      trainHead: true,
-    });
-    for (const { name, title, method } of methods) {
-      expect([methodName(method), methodTitle(method)]).to.deep.equal([name, title]);
-    }
+    expect(methods[5]?.method).to.deep.equal(lora({ rank: 32, alpha: 128 }));
   });
 
-  for (const names of [['bitfit'], ['full4'], ['linear-2'], ['lora0'], ['lorax'], ['lora8', 'lora-8'], ['prefix-']]) {
+  for (const names of [
+    ['ia3'],
+    ['bitfit2'],
+    ['full4'],
+    ['linear-2'],
+    ['lora0'],
+    ['lorax'],
+    ['lora8', 'lora-8'],
+    ['prefix-'],
+  ]) {
     it(`refuses ${names.join(',')}`, () => {
       expect(() => parseMethods(names))
         .to.throw(BertuneError)

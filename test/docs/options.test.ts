@@ -1,12 +1,22 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
 import ts from 'typescript';
+import { FULL_OPTIONS } from '../../lib/methods/full.js';
+import { LINEAR_OPTIONS } from '../../lib/methods/linear.js';
+import { LORA_OPTIONS } from '../../lib/methods/lora.js';
+import { PREFIX_OPTIONS } from '../../lib/methods/prefix.js';
 import type { OptionTable } from '../../lib/option-table.js';
 import { TRAINER_OPTIONS } from '../../lib/training/options.js';
 import { ROOT } from './project.js';
 
 /** Types of options that are made of a table. */
-const TABLES: Readonly<Record<string, OptionTable>> = { TrainerOptions: TRAINER_OPTIONS };
+const TABLES: Readonly<Record<string, OptionTable>> = {
+  TrainerOptions: TRAINER_OPTIONS,
+  FullOptions: FULL_OPTIONS,
+  LinearOptions: LINEAR_OPTIONS,
+  PrefixOptions: PREFIX_OPTIONS,
+  LoraOptions: LORA_OPTIONS,
+};
 
 /** What a user's editor shows of every option, by type: from the declarations that the package ships. */
 function documentation(types: readonly string[]): Map<string, Map<string, string>> {
@@ -51,7 +61,13 @@ describe('docstrings of options', () => {
         const [, said] = /Defaults to (.*)\.$/s.exec(docs.get(name)!) ?? [];
         expect(said, `${type}.${name}: ${docs.get(name)}`).to.be.a('string');
         // What is none, depends or has words of its own in the help is told in words.
-        if (row.default === undefined || row.default === null || row.byDefault !== undefined) continue;
+        if (
+          row.default === undefined ||
+          row.default === null ||
+          Array.isArray(row.default) ||
+          row.byDefault !== undefined
+        )
+          continue;
         expect(said, `${type}.${name}`).to.match(written(row.default));
       }
     });

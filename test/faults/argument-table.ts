@@ -93,7 +93,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
   };
   const trainer = new bertune.Trainer(model, { epochs: 1, learningRate: 0 });
   const METHODS = { full: bertune.full, linear: bertune.linear, prefix: bertune.prefix, lora: bertune.lora };
-  const method = (kind: bertune.MethodKind, key: string, accepts: readonly string[]) =>
+  const method = (kind: keyof typeof METHODS, key: string, accepts: readonly string[]) =>
     argument(`${kind}.${key}`, key, (value) => METHODS[kind]({ [key]: value } as never), accepts);
   const trainerOption = (
     key: keyof bertune.TrainerOptions,
@@ -570,6 +570,12 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       method('lora', 'alpha', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324']),
       method('lora', 'dropout', [...NONE, '-0', '0.5', '5e-324']),
       method('lora', 'targets', [...NONE, ...NAMES]),
+      method('lora', 'rslora', [...NONE, 'true']),
+      method('lora', 'exclude', [...NONE, ...NAMES, 'an empty array']),
+      method('lora', 'layers', NONE),
+      method('lora', 'rankPattern', EMPTY_OPTIONS),
+      method('lora', 'alphaPattern', EMPTY_OPTIONS),
+      method('lora', 'bias', NONE),
       method('lora', 'trainHead', [...NONE, 'true']),
     ],
     countParameters: [

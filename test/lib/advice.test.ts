@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { full, type Method } from '../../lib/methods.js';
 import { classificationMetrics } from '../../lib/metrics.js';
+import type { EvaluateResult } from '../../lib/training/events.js';
 import { type Advice, advise, type SeenRun } from '../../lib/training/advice.js';
 import { adviceText } from '../../lib/training/advice-words.js';
 import type { EvaluateRow, LogHistoryRow } from '../../lib/training/log-rows.js';
@@ -58,7 +59,8 @@ function seen(run: Losses): SeenRun {
   const { steps = 100 * train.length, usualSteps = steps } = run;
   return {
     ...{ settings, hiddenSize: 256, labels, counts, stopped, steps, usualSteps },
-    ...{ epochs, logHistory: history, metrics },
+    ...{ task: 'single-label', guessing: Math.log(labels.length), epochs, logHistory: history },
+    evaluation: metrics && ({ task: 'single-label', accuracy: metrics.accuracy, metrics } as EvaluateResult),
   };
 }
 

@@ -28,7 +28,7 @@ export const linearModules = (layers: number): string[] => linearWeights(ofLayer
 
 /** Those of BERT's that LoRA targets. */
 export const targetModules = (targets: readonly string[], layers: number): string[] =>
-  resolveTargets(targets, ofLayers(layers)).map(moduleOf);
+  resolveTargets({ targets, layers: null, exclude: [] }, ofLayers(layers)).map(moduleOf);
 
 export const loraTensors = (config: ModelConfig, modules: readonly string[], rank: number): ShapeTable =>
   shapesOf(

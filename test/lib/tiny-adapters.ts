@@ -1,4 +1,4 @@
-import { matchesTarget } from '../../lib/adapter/targets.js';
+import { isChosen } from '../../lib/adapter/targets.js';
 import { writeAdapter } from '../../lib/adapter.js';
 import type { ModelConfig } from '../../lib/architectures/index.js';
 import { fromFloat32, type Tensor } from '../../lib/safetensors.js';
@@ -49,7 +49,7 @@ export async function writeTinyAdapter(
     return;
   }
   const { rank, alpha, targets } = adapter;
-  const modules = linearModules(layers).filter((name) => targets.some((target) => matchesTarget(name, target)));
+  const modules = linearModules(layers).filter((name) => isChosen(name, { targets, layers: null, exclude: [] }));
   for (const [name, shape] of loraTensors(config, modules, rank)) tensors.set(name, tensor(shape));
   await writeAdapter(directory, {
     kind: 'lora',

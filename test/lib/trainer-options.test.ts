@@ -26,6 +26,7 @@ describe('trainer options', () => {
       warmupRatio: 0,
       labelSmoothing: 0,
       classWeights: null,
+      positiveWeights: null,
       seed: 42,
       loggingSteps: 'auto',
       evaluationStrategy: 'epoch',
@@ -38,6 +39,7 @@ describe('trainer options', () => {
       saveStrategy: 'no',
       saveSteps: 500,
       saveTotalLimit: null,
+      tuneThresholds: false,
     });
   });
 

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/classifier.js';
+import { labelCounts } from '../../lib/data/labels.js';
 import type { Split } from '../../lib/dataset.js';
 import { full, linear, lora, prefix } from '../../lib/methods.js';
 import { classificationMetrics, crossEntropy } from '../../lib/metrics.js';
 import { Trainer } from '../../lib/trainer.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from '../../lib/training/events.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
-import { balancedWeights, countClasses } from '../../lib/training/plan.js';
+import { balancedWeights } from '../../lib/training/plan.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from './tiny-model.js';
 
@@ -340,7 +341,7 @@ describe('Trainer', () => {
     });
 
     it('with weights of the classes, named or balanced', async () => {
-      const weights = balancedWeights(countClasses(train.labels, 3));
+      const weights = balancedWeights([...labelCounts(train)]);
       const plain = await logOf({ maxSteps: 3 });
       const named = await logOf({ maxSteps: 3, classWeights: weights });
       expect(await logOf({ maxSteps: 3, classWeights: 'balanced' })).to.deep.equal(named);
@@ -398,7 +399,7 @@ describe('Trainer', () => {
         await trained(
           { ...wild, loadBestModel: true, metricForBest },
           async ({ trainer, result }) => {
-            const values = result.logHistory.filter(isEvaluation).map((row) => row[`eval_${metricForBest}`]);
+            const values = result.logHistory.filter(isEvaluation).map((row) => row[`eval_${metricForBest}`]!);
             const best = metricForBest === 'loss' ? Math.min(...values) : Math.max(...values);
             expect(result.best?.metric).to.equal(best);
             expect(result.best?.step).to.equal(12 * (1 + values.indexOf(best)));

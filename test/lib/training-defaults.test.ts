@@ -38,7 +38,7 @@ describe('defaults of training', () => {
   });
 
   it('refuse another method, and a size that is none', async () => {
-    await expectRefusal(() => defaultLearningRate({ kind: 'bitfit' } as never, 768), 'INVALID_OPTION', 'method');
+    await expectRefusal(() => defaultLearningRate({ kind: 'ia3' } as never, 768), 'INVALID_OPTION', 'method');
     await expectRefusal(() => defaultLearningRate(full(), 0), 'INVALID_OPTION', 'hiddenSize');
   });
 

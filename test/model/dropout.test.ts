@@ -1,6 +1,9 @@
 import { expect } from 'chai';
+import { linearWeights } from '../../lib/architectures/rows.js';
+import { moduleOf } from '../../lib/architectures/table.js';
 import type { NativeSession, NativeTrainPlan } from '../../lib/native.js';
-import { addExamples, METHODS, makePlan, makeSession, type Shape } from './tiny-session.js';
+import { configOf, type ModelShape } from '../native/shape.js';
+import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';
 
 /*
  * The goldens run without dropout. Here the whole model is differentiated with it: one seed and step drop the same
@@ -30,23 +33,72 @@ const places = (length: number): number[] => [...new Set([0.13, 0.5, 0.91].map((
 
 const STEP = 1e-5;
 
+/** Holds every gradient against differences of the loss. */
+async function expectGradients(session: NativeSession, plan: NativeTrainPlan): Promise<void> {
+  await session.gradients(plan);
+  const trainable = session.parameters().filter((parameter) => parameter.trainable);
+  const gradients = new Map<string, Float32Array | Float64Array>();
+  for (const { name } of trainable) gradients.set(name, await session.read(name, 'gradient'));
+  for (const [name, gradient] of gradients) {
+    for (const index of places(gradient.length)) {
+      const up = await lossAt(session, plan, name, index, STEP);
+      const down = await lossAt(session, plan, name, index, -STEP);
+      expect(gradient[index], `${name}[${index}]`).to.be.closeTo((up - down) / (2 * STEP), 5e-7);
+    }
+  }
+}
+
+/** The families beside BERT, each with an activation of its own. */
+const FAMILIES: Record<string, ModelShape> = {
+  roberta: { ...MODEL, modelType: 'roberta', padTokenId: 1, maxPositions: 18, typeVocabSize: 1, activation: 'silu' },
+  distilbert: { ...MODEL, modelType: 'distilbert', activation: 'relu' },
+  electra: { ...MODEL, modelType: 'electra', embeddingSize: 10, activation: 'gelu_new' },
+};
+
+const isInHead = (name: string) => /^(pre_)?classifier\./.test(name);
+
+function methodsOf(model: ModelShape): Record<string, Shape> {
+  const modules = linearWeights(configOf(model)).map(moduleOf);
+  const plain = { head: 'classifier', lora: null, prefix: null } as const;
+  return {
+    full: { ...plain, trains: () => true },
+    'the head alone': { ...plain, trains: isInHead },
+    'biases and the head': { ...plain, trains: (name) => name.endsWith('.bias') || isInHead(name) },
+    'linear probing': { ...plain, head: 'probe', trains: isInHead },
+    'full under a probe': { ...plain, head: 'probe', trains: () => true },
+    'LoRA on every Linear, alone': {
+      ...plain,
+      lora: { modules, rank: 2, scaling: 1.5, dropout: 0.3 },
+      trains: (name) => name.includes('lora_'),
+    },
+    'a prefix with projection, and the head': {
+      ...plain,
+      prefix: { virtualTokens: 3, projection: true },
+      trains: (name) => name.startsWith('prompt_encoder.') || isInHead(name),
+    },
+  };
+}
+
+for (const [family, model] of Object.entries(FAMILIES)) {
+  describe(`a whole ${family} with dropout`, () => {
+    for (const [method, shape] of Object.entries(methodsOf(model))) {
+      it(`has the gradients of its loss: ${method}`, async () => {
+        const session = await makeSession(shape, 2, model);
+        const typeIds = model.typeVocabSize === 2 && family === 'electra' ? {} : { typeIds: undefined };
+        await expectGradients(session, makePlan(await addExamples(session, typeIds as object)));
+        await session.dispose();
+      });
+    }
+  });
+}
+
 for (const threads of [1, 2]) {
   describe(`the whole model with dropout, ${threads} threads`, () => {
     for (const [method, shape] of Object.entries(METHODS)) {
       it(`has the gradients of its loss: ${method}`, async () => {
         const session = await makeSession(shape, threads);
         const plan = makePlan(await addExamples(session));
-        await session.gradients(plan);
-        const trainable = session.parameters().filter((parameter) => parameter.trainable);
-        const gradients = new Map<string, Float32Array | Float64Array>();
-        for (const { name } of trainable) gradients.set(name, await session.read(name, 'gradient'));
-        for (const [name, gradient] of gradients) {
-          for (const index of places(gradient.length)) {
-            const up = await lossAt(session, plan, name, index, STEP);
-            const down = await lossAt(session, plan, name, index, -STEP);
-            expect(gradient[index], `${name}[${index}]`).to.be.closeTo((up - down) / (2 * STEP), 1e-7);
-          }
-        }
+        await expectGradients(session, plan);
         await session.dispose();
       });
     }

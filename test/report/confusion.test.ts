@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { classificationMetrics } from '../../lib/index.js';
 import type { MetricsRecord } from '../../lib/report/records.js';
-import { confusionSection, sectionText } from '../../lib/report/sections.js';
+import { confusionSections, sectionText } from '../../lib/report/sections.js';
 
 /** Texts of twelve classes, of which each is taken for the next so many times. */
 function record(confused: (label: number) => number): MetricsRecord {
@@ -13,7 +13,7 @@ function record(confused: (label: number) => number): MetricsRecord {
 }
 
 const linesOf = (metrics: MetricsRecord, width: number) =>
-  sectionText(confusionSection(metrics, width), undefined, width).trimEnd().split('\n');
+  sectionText(confusionSections(metrics, width)[0]!, undefined, width).trimEnd().split('\n');
 
 describe('confusions', () => {
   it('are a matrix where it fits', () => {

@@ -1,5 +1,5 @@
 import { expectPath, invalidOption } from '../../options.js';
-import { BEST_METRICS } from '../../tasks/index.js';
+import { BEST_METRICS, type TaskKind } from '../../tasks/index.js';
 import { Trainer } from '../../trainer.js';
 import type { EvaluateRow, LogRow } from '../../training/events.js';
 import type { Scalar } from './event.js';
@@ -26,7 +26,7 @@ export interface TensorBoardLog extends AsyncDisposable {
  * @param directory the run's folder, made where needed; TensorBoard is shown the folder above it
  * @throws BertuneError INVALID_OPTION, OUTPUT_REFUSED
  */
-export async function tensorBoard(trainer: Trainer, directory: string): Promise<TensorBoardLog> {
+export async function tensorBoard(trainer: Trainer<TaskKind>, directory: string): Promise<TensorBoardLog> {
   if (!(trainer instanceof Trainer)) throw invalidOption('trainer', 'a Trainer', trainer);
   const writer = await EventWriter.open(expectPath('directory', directory));
   const onLog = ({ step, ...row }: LogRow) => writer.scalars(step, scalars('train/', row));

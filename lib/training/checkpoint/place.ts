@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import type { TextClassifier } from '../../classifier.js';
+import type { AnyClassifier } from '../../classifier.js';
 import type { DirectoryLock } from '../../files/lock.js';
 import type { MethodPlan } from '../../methods.js';
 import type { NativeSession } from '../../native.js';
@@ -25,7 +25,7 @@ interface Examples {
 
 /** A run that is about to begin, or to go on. */
 export interface PlacedRun {
-  model: TextClassifier;
+  model: AnyClassifier;
   native: NativeSession;
   methodPlan: MethodPlan;
   /** Before what was open was filled in. */
@@ -104,7 +104,7 @@ async function identityOf({
   };
 }
 
-function machineOf({ where }: TextClassifier): RunMachine {
+function machineOf({ where }: AnyClassifier): RunMachine {
   const { library, version, kernel } = loadNative().blas();
   return { device: where.device, threads: where.threads, blas: `${library} ${version} (${kernel})` };
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { TextClassifier } from '../../classifier.js';
+import type { AnyClassifier } from '../../classifier.js';
 import type { DirectoryLock } from '../../files/lock.js';
 import { writeJson } from '../../files/output.js';
 import type { MethodPlan } from '../../methods.js';
@@ -20,7 +20,7 @@ export interface SaverParts {
   output: string;
   /** Of that directory. */
   lock: DirectoryLock;
-  model: TextClassifier;
+  model: AnyClassifier;
   native: NativeSession;
   methodPlan: MethodPlan;
   plan: RunPlan;

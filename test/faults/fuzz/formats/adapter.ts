@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatLora } from '../../../../lib/adapter/lora.js';
-import { formatPrefix } from '../../../../lib/adapter/prefix.js';
+import { loraFormat } from '../../../../lib/adapter/lora.js';
+import { prefixFormat } from '../../../../lib/adapter/prefix.js';
 import { fitAdapter, readAdapter } from '../../../../lib/adapter.js';
 import { parseConfig } from '../../../../lib/checkpoint/config.js';
 import { BertuneError } from '../../../../lib/errors.js';
@@ -19,7 +19,7 @@ const HEAD: [string, ReturnType<typeof tensor>][] = [
   ['classifier.bias', tensor(3)],
 ];
 const QUERY = 'bert.encoder.layer.0.attention.self.query';
-const LORA = formatLora({
+const LORA = loraFormat.format({
   kind: 'lora',
   rank: 2,
   alpha: 4,
@@ -29,7 +29,7 @@ const LORA = formatLora({
   labels: ['no', 'maybe', 'yes'],
   tensors: new Map([...HEAD, [`${QUERY}.lora_A.weight`, tensor(2, C)], [`${QUERY}.lora_B.weight`, tensor(C, 2)]]),
 });
-const PREFIX = formatPrefix({
+const PREFIX = prefixFormat.format({
   kind: 'prefix',
   virtualTokens: 2,
   projection: false,
@@ -88,7 +88,12 @@ export const format: Format = {
       const { rank, alpha, dropout, tensors } = adapter;
       sound(rank > 0 && Number.isFinite(alpha) && dropout >= 0 && dropout < 1, 'its settings are out of range');
       for (const [name, { shape }] of tensors) {
-        if (name.includes('lora_')) sound(shape.includes(rank), `${name} has the shape ${shape}`);
+        const ranks = [rank, ...Object.values(adapter.rankPattern ?? {})];
+        if (name.includes('lora_'))
+          sound(
+            ranks.some((each) => shape.includes(each)),
+            `${name} has the shape ${shape}`,
+          );
       }
     } else {
       const { virtualTokens, layers, hiddenSize, promptEmbeddings } = adapter;
