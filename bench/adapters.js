@@ -9,13 +9,13 @@ import { load } from './support/library.js';
 import { runMain } from './support/main.js';
 import { digits, Lines, MiB } from './support/print.js';
 
-const { TextClassifier } = await load('classifier');
-const { loadDataset } = await load('dataset');
-const { writeAdapter } = await load('adapter');
+const { TextClassifier } = await load('api/classifier');
+const { loadDataset } = await load('data/dataset');
+const { writeAdapter } = await load('methods/adapter/files');
 const { headRows } = await load('architectures/rows');
 const { lowRankRows } = await load('architectures/table');
-const { resolveTargets } = await load('adapter/targets');
-const { fromFloat32 } = await load('safetensors');
+const { resolveTargets } = await load('methods/adapter/targets');
+const { fromFloat32 } = await load('formats/safetensors');
 
 const asset = (name) => fileURLToPath(new URL(`../assets/${name}`, import.meta.url));
 const BASE = asset('models/bert-mini');

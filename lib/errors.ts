@@ -1,4 +1,4 @@
-import { printable } from './report/printable.js';
+import { printable } from './printable.js';
 
 /** The longest message, in characters: what files say of themselves may be of any length. */
 const MOST_CHARACTERS = 2000;

@@ -4,8 +4,6 @@
  * Bertune's public face.
  */
 
-export type { ModelConfig } from './architectures/index.js';
-export type { HeadKind } from './architectures/rows.js';
 export {
   type AdapterChoice,
   type AdapterInfo,
@@ -24,18 +22,13 @@ export {
   type TextInput,
   type TextKind,
   type ValuePrediction,
-} from './classifier.js';
-export {
-  type DatasetSummary,
-  type Finding,
-  type FindingKind,
-  type LabelShare,
-  type SplitSummary,
-  type SummaryOptions,
-  summarize,
-  type TokenLengths,
-  type ValueSummary,
-} from './data/summary.js';
+} from './api/classifier.js';
+export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './api/serving/options.js';
+export { PredictionService } from './api/serving/service.js';
+export type { BatchFigures, ServiceStatistics } from './api/serving/statistics.js';
+export { Trainer, type TrainOptions } from './api/trainer.js';
+export type { ModelConfig } from './architectures/index.js';
+export type { HeadKind } from './architectures/rows.js';
 export {
   type DatasetFiles,
   type DatasetOptions,
@@ -50,7 +43,18 @@ export {
   type SplitOptions,
   type TextDataset,
   type TextRow,
-} from './dataset.js';
+} from './data/dataset.js';
+export {
+  type DatasetSummary,
+  type Finding,
+  type FindingKind,
+  type LabelShare,
+  type SplitSummary,
+  type SummaryOptions,
+  summarize,
+  type TokenLengths,
+  type ValueSummary,
+} from './data/summary.js';
 export { BertuneError, type ErrorCode } from './errors.js';
 export {
   type FindDatasetOptions,
@@ -59,7 +63,7 @@ export {
   findDataset,
   findModel,
   type HubProgress,
-} from './hub.js';
+} from './hub/index.js';
 export {
   type BitfitMethod,
   type BitfitOptions,
@@ -81,7 +85,7 @@ export {
   type PrefixMethod,
   type PrefixOptions,
   prefix,
-} from './methods.js';
+} from './methods/index.js';
 export { type MultiLabelMetrics, multiLabelMetrics } from './metrics/multi-label.js';
 export {
   type ColumnReport,
@@ -94,18 +98,13 @@ export {
   type ClassificationMetrics,
   type ClassReport,
   classificationMetrics,
-} from './metrics.js';
+} from './metrics/single-label.js';
 export type { Device, DeviceOptions, Precision } from './model/device.js';
 export type { Values } from './model/session.js';
-export type { NativeParameterInfo as ParameterInfo } from './native.js';
+export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
 export { type TensorBoardLog, tensorBoard } from './report/tensorboard/log.js';
-export { SCHEDULES, type ScheduleName } from './schedule.js';
-export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './serving/options.js';
-export { PredictionService } from './serving/service.js';
-export type { BatchFigures, ServiceStatistics } from './serving/statistics.js';
 export { type MetricName, TASK_KINDS, type TaskKind } from './tasks/index.js';
-export { type EncodedTexts, Tokenizer } from './tokenizer.js';
-export { Trainer, type TrainOptions } from './trainer.js';
+export { type EncodedTexts, Tokenizer } from './tokenizer/index.js';
 export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {
@@ -137,4 +136,5 @@ export {
   type TrainerSettings,
 } from './training/options.js';
 export type { EpochRow } from './training/position.js';
+export { SCHEDULES, type ScheduleName } from './training/schedule.js';
 export type { TrainerState } from './training/state.js';

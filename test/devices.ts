@@ -1,5 +1,5 @@
 import { withEmulator } from '../bench/support/operations.js';
-import { loadNative, type NativeDeviceInfo } from '../lib/native.js';
+import { loadNative, type NativeDeviceInfo } from '../lib/native/index.js';
 
 /** The devices that can be used here, or those of them that BERTUNE_TEST_DEVICES lists, e.g. `cpu,cuda`. */
 export function devices(): NativeDeviceInfo[] {

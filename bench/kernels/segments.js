@@ -4,7 +4,7 @@ import { load } from '../support/library.js';
 import { METHODS } from '../support/methods.js';
 import { sum } from '../support/statistics.js';
 
-const { methodPlan } = await load('methods');
+const { methodPlan } = await load('methods/index');
 
 const SETTINGS = {
   beta1: 0.9,

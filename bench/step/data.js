@@ -4,10 +4,10 @@ import { EMOTION_LENGTHS } from '../support/lengths.js';
 import { load } from '../support/library.js';
 import { randomNumbers } from '../support/statistics.js';
 
-const { loadDataset } = await load('dataset');
+const { loadDataset } = await load('data/dataset');
 const { mostTokens } = await load('model/batches');
-const { randomOrder } = await load('order');
-const { Tokenizer } = await load('tokenizer');
+const { randomOrder } = await load('training/order');
+const { Tokenizer } = await load('tokenizer/index');
 
 const SEED = 42;
 const DRAWN = { train: 16000, test: 2000 };

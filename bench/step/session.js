@@ -2,7 +2,7 @@
 import { LABELS } from '../support/dimensions.js';
 import { load } from '../support/library.js';
 
-const { methodPlan } = await load('methods');
+const { methodPlan } = await load('methods/index');
 const { Session } = await load('model/session');
 
 const SEED = 42;

@@ -1,7 +1,7 @@
 // The models that benches run: BERT-base, and one that takes a moment anywhere.
 import { load } from './library.js';
 
-const { parseConfig } = await load('checkpoint/config');
+const { parseConfig } = await load('formats/checkpoint/config');
 
 export const LABELS = ['sadness', 'joy', 'love', 'anger', 'fear', 'surprise'];
 

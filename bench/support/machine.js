@@ -4,7 +4,7 @@ import os from 'node:os';
 import { load } from './library.js';
 import { withEmulator } from './operations.js';
 
-const { loadNative } = await load('native');
+const { loadNative } = await load('native/index');
 const { blasName, processorName } = await load('report/environment');
 
 /**

@@ -1,7 +1,7 @@
 // The notebook's four ways to train.
 import { load } from './library.js';
 
-const { full, linear, lora, prefix } = await load('methods');
+const { full, linear, lora, prefix } = await load('methods/index');
 
 export const METHODS = {
   full: full(),

@@ -1,4 +1,4 @@
-import type { NativeAddon, NativeDevice, NativePrecision } from '../../lib/native.js';
+import type { NativeAddon, NativeDevice, NativePrecision } from '../../lib/native/index.js';
 
 export interface OperationsAddon extends Pick<NativeAddon, 'addDevice' | 'setErrorFactory'> {
   /**

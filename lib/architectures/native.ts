@@ -1,4 +1,4 @@
-import type { NativeModelConfig } from '../native.js';
+import type { NativeModelConfig } from '../native/index.js';
 import type { ModelConfig } from './architecture.js';
 import { architectureOf } from './index.js';
 

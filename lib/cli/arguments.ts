@@ -2,12 +2,12 @@ import { type Command, Option } from 'commander';
 import { expectEncoding } from '../data/encoding.js';
 import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
 import { BertuneError } from '../errors.js';
+import type { DataSource } from '../experiments/experiment.js';
 import type { DeviceOptions } from '../model/device.js';
-import { option } from '../option-names.js';
-import * as rows from '../option-table.js';
-import { readNames } from '../option-table.js';
-import type { NumberRange } from '../options.js';
-import type { DataSource } from '../run/experiment.js';
+import { option } from '../options/names.js';
+import * as rows from '../options/table.js';
+import { readNames } from '../options/table.js';
+import type { NumberRange } from '../options/validation.js';
 import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 
 /*

@@ -1,5 +1,5 @@
+import type { HubProgress } from '../hub/index.js';
 import { isTrue } from '../hub/settings.js';
-import type { HubProgress } from '../hub.js';
 import { formatMebibytes } from '../report/format.js';
 import type { Progress } from './progress.js';
 

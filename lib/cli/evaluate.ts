@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
-import { TextClassifier } from '../classifier.js';
+import { TextClassifier } from '../api/classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
-import type { FindOptions } from '../hub.js';
+import { type EvaluationData, fileToMeasure, splitToMeasure } from '../experiments/evaluation-data.js';
+import { metricsRecord } from '../experiments/run.js';
+import { statedTask } from '../experiments/task.js';
+import type { FindOptions } from '../hub/index.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
+import { printableJson } from '../printable.js';
 import { taskLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { labelTable, metricsTable } from '../report/metrics.js';
-import { printableJson } from '../report/printable.js';
 import { confusionSections, sectionText } from '../report/sections.js';
-import { type EvaluationData, fileToMeasure, splitToMeasure } from '../run/evaluation-data.js';
-import { metricsRecord } from '../run/run.js';
-import { statedTask } from '../run/task.js';
 import type { TaskKind } from '../tasks/index.js';
 import {
   addDataOptions,

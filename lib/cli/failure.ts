@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { BertuneError } from '../errors.js';
-import { printable, printableLines } from '../report/printable.js';
+import { printable, printableLines } from '../printable.js';
 import { ReaderGone } from './terminal.js';
 
 /** Exit statuses: 0 is done, 130 and 143 are the signals' own. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Flags } from '../option-names.js';
+import type { Flags } from '../options/names.js';
 import { TRAINER_OPTIONS } from '../training/options.js';
 import { rowOptions } from './rows.js';
 

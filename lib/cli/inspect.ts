@@ -1,20 +1,20 @@
 import os from 'node:os';
 import type { Command } from 'commander';
-import { type Adapter, formatOf, isAdapter, readAdapter } from '../adapter.js';
-import { readCheckpoint } from '../checkpoint.js';
 import { readSettled } from '../files/settled.js';
-import { modelDirectory } from '../hub.js';
+import { readCheckpoint } from '../formats/checkpoint.js';
+import type { Tensor } from '../formats/safetensors.js';
+import { modelDirectory } from '../hub/index.js';
+import { type Adapter, formatOf, isAdapter, readAdapter } from '../methods/adapter/files.js';
 import { localBase } from '../model/base.js';
 import type { FoundAddon } from '../native/find.js';
 import { glibcVersion } from '../native/host.js';
+import { loadNative, nativeOrigin } from '../native/index.js';
 import { packageVersion } from '../native/package.js';
-import { loadNative, nativeOrigin } from '../native.js';
+import { printable, printableJson } from '../printable.js';
 import { blasName, processorName } from '../report/environment.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../report/format.js';
-import { printable, printableJson } from '../report/printable.js';
 import { type Table, textTable } from '../report/table.js';
 import { wrap } from '../report/wrap.js';
-import type { Tensor } from '../safetensors.js';
 import { resultWidth, writeResult } from './terminal.js';
 
 interface InspectArguments {

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { formatOf, isAdapter, readAdapter } from '../adapter.js';
 import { BertuneError } from '../errors.js';
-import type { FindOptions } from '../hub.js';
-import { modelDirectory } from '../hub.js';
-import { definitionOf, expectMethod, METHOD_KINDS, type Method, type MethodKind } from '../methods.js';
-import type { OptionRow } from '../option-table.js';
+import type { FindOptions } from '../hub/index.js';
+import { modelDirectory } from '../hub/index.js';
+import { formatOf, isAdapter, readAdapter } from '../methods/adapter/files.js';
+import { definitionOf, expectMethod, METHOD_KINDS, type Method, type MethodKind } from '../methods/index.js';
+import type { OptionRow } from '../options/table.js';
 import { choice } from './arguments.js';
 import { rowOption, rowOptions, rowValues } from './rows.js';
 

@@ -2,13 +2,13 @@ import { fstatSync } from 'node:fs';
 import type { InvalidRow } from '../data/records.js';
 import type { DatasetOptions } from '../data/types.js';
 import { BertuneError } from '../errors.js';
-import { invalidOption } from '../options.js';
-import { fileInputs } from '../predict/file-input.js';
-import { grouped, type PredictionInputs } from '../predict/input.js';
-import { jsonLines, textLines } from '../predict/line-input.js';
+import { invalidOption } from '../options/validation.js';
 import { given } from './arguments.js';
 import { noteOn } from './first-line.js';
 import { readLines } from './lines.js';
+import { fileInputs } from './predict/file-input.js';
+import { grouped, type PredictionInputs } from './predict/input.js';
+import { jsonLines, textLines } from './predict/line-input.js';
 
 /** Inputs a call: enough to fill every batch, few enough that results of a long input come as it is read. */
 const INPUTS_PER_CALL = 512;

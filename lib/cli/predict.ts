@@ -1,11 +1,6 @@
 import type { Command } from 'commander';
-import { type AnyClassifier, TextClassifier } from '../classifier.js';
+import { type AnyClassifier, TextClassifier } from '../api/classifier.js';
 import { BertuneError } from '../errors.js';
-import type { ColumnOptions } from '../predict/columns.js';
-import { JsonLinesFormat } from '../predict/json-format.js';
-import { ofOneKind } from '../predict/kinds.js';
-import { expectOtherFile, expectOutputFile, formatOf, type OutputFormat, writeOutputFile } from '../predict/output.js';
-import { type Predicted, predicted } from '../predict/predicted.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
 import {
   addDeviceOptions,
@@ -22,6 +17,11 @@ import {
   textKindOption,
 } from './arguments.js';
 import { downloadProgress } from './downloads.js';
+import type { ColumnOptions } from './predict/columns.js';
+import { JsonLinesFormat } from './predict/json-format.js';
+import { ofOneKind } from './predict/kinds.js';
+import { expectOtherFile, expectOutputFile, formatOf, type OutputFormat, writeOutputFile } from './predict/output.js';
+import { type Predicted, predicted } from './predict/predicted.js';
 import { expectInputArguments, type InputArguments, inputSource } from './predict-inputs.js';
 import { Progress } from './progress.js';
 import { required } from './required.js';

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { BertuneError } from '../errors.js';
 import { packageVersion } from '../native/package.js';
-import { nameOptionsByFlags } from '../option-names.js';
-import { nearest, shorten } from '../options.js';
-import { printableLines } from '../report/printable.js';
+import { nameOptionsByFlags } from '../options/names.js';
+import { nearest, shorten } from '../options/validation.js';
+import { printableLines } from '../printable.js';
 import { buildCommand } from './build.js';
 import { compareCommand } from './compare.js';
 import { evaluateCommand } from './evaluate.js';

@@ -1,5 +1,5 @@
+import { printable } from '../printable.js';
 import { formatClock, formatFixed } from '../report/format.js';
-import { printable } from '../report/printable.js';
 import { colorsFor, isInteractive, type OutputStream } from './terminal.js';
 
 /** Where a run stands. */

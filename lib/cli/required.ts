@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { BertuneError } from '../errors.js';
-import { invalidOption } from '../options.js';
+import { invalidOption } from '../options/validation.js';
 
 /** An option that a command cannot do without. Commander's own would hide a mistyped option behind the missing one. */
 class RequiredOption extends Option {}

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { OptionRow, OptionsOf, OptionTable } from '../option-table.js';
+import type { OptionRow, OptionsOf, OptionTable } from '../options/table.js';
 import { formatSetting } from '../report/format.js';
 
 /* The flags of the options of a table, with their help, and the options that they ask for. */

@@ -1,8 +1,8 @@
-import { definitionOf } from '../methods.js';
+import { sourceWords } from '../experiments/experiment.js';
+import type { Run } from '../experiments/run.js';
+import { definitionOf } from '../methods/index.js';
 import { formatCount, formatSetting } from '../report/format.js';
 import { rateWords, stepsWords } from '../report/plan-words.js';
-import { sourceWords } from '../run/experiment.js';
-import type { Run } from '../run/run.js';
 import type { TrainingPlan } from '../training/events.js';
 import { TRAINER_OPTIONS, type TrainerSettings } from '../training/options.js';
 

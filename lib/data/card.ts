@@ -1,6 +1,6 @@
 import { CORE_SCHEMA, loadAll, mergeTag } from 'js-yaml';
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 
 /** A configuration of a data set: which files make its splits. */
 export interface CardConfig {

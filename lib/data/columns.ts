@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
-import { nearest } from '../options.js';
+import { option } from '../options/names.js';
+import { nearest } from '../options/validation.js';
 import type { DataRecord, FileColumns } from './records.js';
 import type { Rows } from './rows.js';
 import type { ReadOptions } from './types.js';

@@ -1,7 +1,7 @@
 import { finished } from 'node:stream/promises';
 import { CsvError, type InfoRecord, Parser } from 'csv-parse';
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 import { TimeSlice } from '../time-slice.js';
 import { expectRow, MOST_HEADER_CHARACTERS, MOST_ROW_CHARACTERS } from './limits.js';
 import type { DataRecord, RecordOptions } from './records.js';

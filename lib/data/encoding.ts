@@ -1,4 +1,4 @@
-import { expectString, invalidOption } from '../options.js';
+import { expectString, invalidOption } from '../options/validation.js';
 
 /** What Python and others call encodings that TextDecoder knows by another name. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {

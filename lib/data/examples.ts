@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
-import { show } from '../options.js';
+import { option } from '../options/names.js';
+import { show } from '../options/validation.js';
 import { type LabelKind, taskOf } from '../tasks/index.js';
 import { type Columns, chooseColumns } from './columns.js';
 import { severalRows } from './delimited.js';

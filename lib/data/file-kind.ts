@@ -1,5 +1,5 @@
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 
 /** How files start that are often taken for data files, what they are, and what to do. */
 const KINDS: readonly (readonly [start: string, what: string, advice: string])[] = [

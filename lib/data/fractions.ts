@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
-import { expectBoolean, expectNumberInRange, expectObject, expectSeed, invalidOption } from '../options.js';
+import { option } from '../options/names.js';
+import { expectBoolean, expectNumberInRange, expectObject, expectSeed, invalidOption } from '../options/validation.js';
 import type { Slices } from '../time-slice.js';
 import { drawParts } from './draw.js';
 import { selectRows } from './select.js';

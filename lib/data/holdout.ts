@@ -1,4 +1,4 @@
-import { expectObject, expectSeed, invalidOption } from '../options.js';
+import { expectObject, expectSeed, invalidOption } from '../options/validation.js';
 import { type LabelKind, taskOf } from '../tasks/index.js';
 import type { Slices } from '../time-slice.js';
 import { DEFAULT_SEED, drawSplits } from './fractions.js';

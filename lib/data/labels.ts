@@ -1,7 +1,7 @@
 import { BertuneError } from '../errors.js';
-import { areNumbers, isIndex, likelyLabels, listLabels, matchLabels } from '../labels.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 import { taskOf } from '../tasks/index.js';
+import { areNumbers, isIndex, likelyLabels, listLabels, matchLabels } from '../tasks/labels.js';
 import { isInteger, isNumber, type Rows } from './rows.js';
 import type { Split } from './types.js';
 

@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
-import { areNumbers, listLabels } from '../labels.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
+import { areNumbers, listLabels } from '../tasks/labels.js';
 import type { Columns } from './columns.js';
 
 /** What to do about rows that cannot be used. */

@@ -1,8 +1,16 @@
 import { types } from 'node:util';
 import { BertuneError } from '../errors.js';
-import { listLabels } from '../labels.js';
-import { copyArray, expectNames, expectObject, expectOneOf, invalidOption, isArray, isString } from '../options.js';
+import {
+  copyArray,
+  expectNames,
+  expectObject,
+  expectOneOf,
+  invalidOption,
+  isArray,
+  isString,
+} from '../options/validation.js';
 import { type LabelKind, TASK_KINDS, taskOf } from '../tasks/index.js';
+import { listLabels } from '../tasks/labels.js';
 import { SPLIT_NAMES, type Split } from './types.js';
 
 /**

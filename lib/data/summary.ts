@@ -7,10 +7,10 @@ import {
   invalidOption,
   isArray,
   isString,
-} from '../options.js';
+} from '../options/validation.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
 import { inSlices } from '../time-slice.js';
-import { isTokenizer, type Tokenizer } from '../tokenizer.js';
+import { isTokenizer, type Tokenizer } from '../tokenizer/index.js';
 import { alignSplit, labelCounts } from './labels.js';
 import { type Finding, findingsOf } from './quality.js';
 import { expectSplit } from './split.js';

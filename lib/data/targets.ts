@@ -1,7 +1,7 @@
 import { BertuneError } from '../errors.js';
-import { genericLabels, listLabels } from '../labels.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
+import { genericLabels, listLabels } from '../tasks/labels.js';
 import { impliedClasses, labelIndices } from './labels.js';
 import { isReal, type Rows } from './rows.js';
 import type { DatasetOptions, Split } from './types.js';

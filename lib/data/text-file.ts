@@ -4,7 +4,7 @@ import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { BertuneError } from '../errors.js';
 import { openFile } from '../files/input.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Decoder, guessEncoding, markedEncoding } from './encoding.js';
 import { expectText } from './file-kind.js';

@@ -1,4 +1,4 @@
-import type { HubProgress } from '../hub.js';
+import type { HubProgress } from '../hub/index.js';
 import type { TaskKind } from '../tasks/index.js';
 
 /** Texts with their labels: one part of a data set. */

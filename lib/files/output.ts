@@ -1,8 +1,8 @@
 import type { Dirent } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
-import { expectString } from '../options.js';
+import { option } from '../options/names.js';
+import { expectString } from '../options/validation.js';
 import { mkdir, type OpenFile, open, opendir, rm, rmdir, stat } from './fs.js';
 import { JOURNAL_FILE } from './journal.js';
 import { expectLockFile, LOCK_FILE } from './lock.js';

@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { loadNative } from '../native.js';
+import { loadNative } from '../native/index.js';
 import { throwIfAborted } from '../time-slice.js';
 
 const POLL_MILLISECONDS = 100;

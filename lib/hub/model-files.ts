@@ -1,10 +1,10 @@
-import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, adapterPickle } from '../adapter.js';
-import { expectSupported } from '../checkpoint/config.js';
-import { foreignWeights, noCheckpoint } from '../checkpoint/foreign.js';
-import { INDEX_FILE, WEIGHTS_FILE } from '../checkpoint/weights-files.js';
 import { BertuneError } from '../errors.js';
 import { isObject } from '../files/input.js';
 import { parseJson } from '../files/json.js';
+import { expectSupported } from '../formats/checkpoint/config.js';
+import { foreignWeights, noCheckpoint } from '../formats/checkpoint/foreign.js';
+import { INDEX_FILE, WEIGHTS_FILE } from '../formats/checkpoint/weights-files.js';
+import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, adapterPickle } from '../methods/adapter/files.js';
 import { FILES, TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { expectSafePath } from './id.js';
 import type { Choice } from './snapshot.js';

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readFile } from '../files/fs.js';
-import { invalidOption } from '../options.js';
+import { invalidOption } from '../options/validation.js';
 
 /** How the hub is reached and where its files are kept, as the environment says. */
 export interface HubSettings {

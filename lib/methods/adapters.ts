@@ -1,7 +1,7 @@
 import type { HeadKind } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
-import { flag } from '../option-table.js';
+import { option } from '../options/names.js';
+import { flag } from '../options/table.js';
 
 /* What the methods share whose results are adapters. */
 

@@ -1,4 +1,4 @@
-import { expectTable, type OptionsOf, type SettingsOf } from '../option-table.js';
+import { expectTable, type OptionsOf, type SettingsOf } from '../options/table.js';
 import { isInHead, type MethodDefinition } from './method.js';
 
 /** The options of `bitfit`: none. */

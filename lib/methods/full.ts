@@ -1,8 +1,8 @@
 import { architectureOf, type ModelConfig } from '../architectures/index.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
-import { expectTable, names, type OptionsOf, type SettingsOf } from '../option-table.js';
+import { option } from '../options/names.js';
+import { expectTable, names, type OptionsOf, type SettingsOf } from '../options/table.js';
 import type { MethodDefinition } from './method.js';
 
 /** The options of `full`. */

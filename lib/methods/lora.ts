@@ -1,5 +1,3 @@
-import { loraFormat, loraUpdates } from '../adapter/lora.js';
-import { LORA_BIASES } from '../adapter/types.js';
 import {
   expectTable,
   flag,
@@ -12,9 +10,11 @@ import {
   positiveInteger,
   probability,
   type SettingsOf,
-} from '../option-table.js';
-import { expectNumberInRange, expectPositiveInteger, MOST_INT32 } from '../options.js';
+} from '../options/table.js';
+import { expectNumberInRange, expectPositiveInteger, MOST_INT32 } from '../options/validation.js';
 import { formatSetting } from '../report/format.js';
+import { loraFormat, loraUpdates } from './adapter/lora.js';
+import { LORA_BIASES } from './adapter/types.js';
 import { expectPlainHead, headWords, TRAIN_HEAD } from './adapters.js';
 import { isAdapterBias, isInHead, type MethodDefinition } from './method.js';
 

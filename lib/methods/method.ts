@@ -1,9 +1,9 @@
-import type { AdapterFormat } from '../adapter/format.js';
-import type { Adapter } from '../adapter/types.js';
 import type { ModelConfig } from '../architectures/index.js';
 import type { HeadKind } from '../architectures/rows.js';
 import type { ParameterRow } from '../architectures/table.js';
-import type { OptionTable } from '../option-table.js';
+import type { OptionTable } from '../options/table.js';
+import type { AdapterFormat } from './adapter/format.js';
+import type { Adapter } from './adapter/types.js';
 
 /** Low-rank updates of some Linear modules. */
 export interface LoraPlan {

@@ -2,8 +2,8 @@ import type { ModelConfig } from '../architectures/index.js';
 import { encoderRows, type HeadKind, headRows, prefixRows } from '../architectures/rows.js';
 import { lowRankRows, type ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
-import { expectOneOf, expectPositiveInteger, invalidOption, MOST_INT32 } from '../options.js';
+import { option } from '../options/names.js';
+import { expectOneOf, expectPositiveInteger, invalidOption, MOST_INT32 } from '../options/validation.js';
 import type { LoraPlan, PrefixPlan } from './method.js';
 import { definitionOf, expectMethod, type Method } from './registry.js';
 

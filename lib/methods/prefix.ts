@@ -1,5 +1,5 @@
-import { prefixFormat } from '../adapter/prefix.js';
-import { expectTable, flag, type OptionsOf, positiveInteger, type SettingsOf } from '../option-table.js';
+import { expectTable, flag, type OptionsOf, positiveInteger, type SettingsOf } from '../options/table.js';
+import { prefixFormat } from './adapter/prefix.js';
 import { expectPlainHead, headWords, TRAIN_HEAD } from './adapters.js';
 import { isInHead, type MethodDefinition } from './method.js';
 

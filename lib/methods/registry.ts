@@ -1,4 +1,4 @@
-import { expectObject, expectOneOf } from '../options.js';
+import { expectObject, expectOneOf } from '../options/validation.js';
 import { type BitfitMethod, bitfitMethod } from './bitfit.js';
 import { type FullMethod, fullMethod } from './full.js';
 import { type LinearMethod, linearMethod } from './linear.js';

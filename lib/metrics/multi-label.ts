@@ -1,4 +1,4 @@
-import { type Averages, averages, type ClassReport, sum } from '../metrics.js';
+import { type Averages, averages, type ClassReport, sum } from './single-label.js';
 
 /** What is measured of predictions that give each example any number of labels. */
 export interface MultiLabelMetrics {

@@ -1,4 +1,4 @@
-import { sum } from '../metrics.js';
+import { sum } from './single-label.js';
 
 /** How near predicted values are to the true ones. */
 export interface RegressionScores {

@@ -1,18 +1,18 @@
-import { type AdapterHead, adapterHead } from '../adapter/head.js';
-import { type Adapter, fitAdapter, formatOf, readAdapter } from '../adapter.js';
+import type { AnyClassifier } from '../api/classifier.js';
 import type { ModelConfig } from '../architectures/index.js';
 import { headRows } from '../architectures/rows.js';
 import type { ParameterRow } from '../architectures/table.js';
-import { arrangeHead, type Head, outputName, taskOfConfig } from '../checkpoint/head.js';
-import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
-import { modelDirectory } from '../hub.js';
-import { areNumbers } from '../labels.js';
-import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native.js';
-import { copyArray, invalidOption, isArray, nearest, shorten } from '../options.js';
-import type { Tensor } from '../safetensors.js';
+import { arrangeHead, type Head, outputName, taskOfConfig } from '../formats/checkpoint/head.js';
+import type { Tensor } from '../formats/safetensors.js';
+import { modelDirectory } from '../hub/index.js';
+import { type Adapter, fitAdapter, formatOf, readAdapter } from '../methods/adapter/files.js';
+import { type AdapterHead, adapterHead } from '../methods/adapter/head.js';
+import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native/index.js';
+import { copyArray, invalidOption, isArray, nearest, shorten } from '../options/validation.js';
 import type { TaskKind } from '../tasks/index.js';
+import { areNumbers } from '../tasks/labels.js';
 import { throwIfAborted } from '../time-slice.js';
 import { DTYPES, type Session } from './session.js';
 

@@ -1,14 +1,14 @@
 import { basename, isAbsolute, relative, resolve, sep, win32 } from 'node:path';
-import { type Adapter, isAdapter } from '../adapter.js';
-import { isCheckpoint } from '../checkpoint.js';
-import { EMBEDDED_MODEL, embeddedModel, wasEmbeddedModel } from '../embedded.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { OWN_BASE } from '../files/model-files.js';
 import { realPlace } from '../files/real.js';
+import { isCheckpoint } from '../formats/checkpoint.js';
+import { EMBEDDED_MODEL, embeddedModel, wasEmbeddedModel } from '../hub/embedded.js';
 import { parseHubId } from '../hub/id.js';
-import type { FindOptions, Found } from '../hub.js';
-import { option } from '../option-names.js';
+import type { FindOptions, Found } from '../hub/index.js';
+import { type Adapter, isAdapter } from '../methods/adapter/files.js';
+import { option } from '../options/names.js';
 import { findSettled } from './find.js';
 
 /** Where a model's frozen weights come from. */

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { BertuneError } from '../errors.js';
-import { loadNative, type NativeDevice, type NativeDeviceInfo, type NativePrecision } from '../native.js';
-import { option } from '../option-names.js';
-import { expectOneOf, expectPositiveInteger, invalidOption } from '../options.js';
+import { loadNative, type NativeDevice, type NativeDeviceInfo, type NativePrecision } from '../native/index.js';
+import { option } from '../options/names.js';
+import { expectOneOf, expectPositiveInteger, invalidOption } from '../options/validation.js';
 
 /** Where to compute. 'auto': on the GPU where there is a usable one, otherwise on the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { JOURNAL_FILE, readJournal } from '../files/journal.js';
-import { type FindOptions, type Found, findModel } from '../hub.js';
+import { type FindOptions, type Found, findModel } from '../hub/index.js';
 
 /** A model, as findModel finds it, with a note where its directory may hold what readers cannot know to belong together. */
 export async function findSettled(source: string, options: FindOptions = {}): Promise<Found> {

@@ -1,5 +1,5 @@
 import { BertuneError } from '../errors.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 import { TimeSlice } from '../time-slice.js';
 import type { Values } from './session.js';
 

@@ -1,4 +1,4 @@
-import type { NativeDataset, NativeSession } from '../native.js';
+import type { NativeDataset, NativeSession } from '../native/index.js';
 import { TimeSlice, throwIfAborted } from '../time-slice.js';
 import type { BatchPlan } from './batches.js';
 import { Pace } from './pace.js';

@@ -1,13 +1,13 @@
-import { adapterHead } from '../adapter/head.js';
-import type { Adapter } from '../adapter.js';
 import type { HeadKind } from '../architectures/rows.js';
-import { arrangeHead, canName, outputName, taskOfConfig } from '../checkpoint/head.js';
-import type { Checkpoint } from '../checkpoint.js';
 import { BertuneError } from '../errors.js';
-import { areNumbers, genericLabels, listLabels, matchLabels } from '../labels.js';
-import { option } from '../option-names.js';
-import type { Tensor } from '../safetensors.js';
+import { arrangeHead, canName, outputName, taskOfConfig } from '../formats/checkpoint/head.js';
+import type { Checkpoint } from '../formats/checkpoint.js';
+import type { Tensor } from '../formats/safetensors.js';
+import type { Adapter } from '../methods/adapter/files.js';
+import { adapterHead } from '../methods/adapter/head.js';
+import { option } from '../options/names.js';
 import { type TaskKind, taskOf, taskOfProblemType } from '../tasks/index.js';
+import { areNumbers, genericLabels, listLabels, matchLabels } from '../tasks/labels.js';
 
 export const HEAD_CHOICES = ['keep', 'fit', 'name', 'new'] as const satisfies readonly HeadChoice[];
 /** What becomes of a trained classifier when a model is loaded. */

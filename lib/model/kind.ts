@@ -1,8 +1,8 @@
-import type { AnyClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../api/classifier.js';
 import { BertuneError } from '../errors.js';
-import { expectOneOf, shorten } from '../options.js';
-import type { TextInputs } from '../text-input.js';
+import { expectOneOf, shorten } from '../options/validation.js';
 import type { NamedAdapter } from './adapters.js';
+import type { TextInputs } from './text-input.js';
 
 /** Which texts a model takes: single ones or pairs as it was trained on, or any. */
 export type TextKind = 'trained' | 'any';

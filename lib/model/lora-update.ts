@@ -1,5 +1,5 @@
 import { moduleOf } from '../architectures/table.js';
-import type { MethodPlan } from '../methods.js';
+import type { MethodPlan } from '../methods/index.js';
 import { TimeSlice } from '../time-slice.js';
 import type { Values } from './session.js';
 

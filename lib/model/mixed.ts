@@ -1,7 +1,7 @@
-import type { MethodPlan } from '../methods.js';
-import type { NativeSession } from '../native.js';
+import type { MethodPlan } from '../methods/index.js';
+import type { NativeSession } from '../native/index.js';
 import { throwIfAborted } from '../time-slice.js';
-import type { EncodedTexts } from '../tokenizer.js';
+import type { EncodedTexts } from '../tokenizer/index.js';
 import type { NamedAdapter } from './adapters.js';
 import { groupedLongestFirst, packBatches } from './batches.js';
 import { forwardMixedBatches } from './forward.js';

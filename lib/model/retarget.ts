@@ -1,5 +1,5 @@
+import type { AnyClassifier } from '../api/classifier.js';
 import { moduleOf } from '../architectures/table.js';
-import type { AnyClassifier } from '../classifier.js';
 import { BertuneError } from '../errors.js';
 import {
   type LoraPlan,
@@ -8,8 +8,8 @@ import {
   type MethodPlan,
   methodPlan,
   type PrefixPlan,
-} from '../methods.js';
-import { option } from '../option-names.js';
+} from '../methods/index.js';
+import { option } from '../options/names.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import type { Session } from './session.js';
 

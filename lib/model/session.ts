@@ -2,7 +2,8 @@ import type { ModelConfig } from '../architectures/index.js';
 import { nativeModel } from '../architectures/native.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
-import type { MethodPlan } from '../methods.js';
+import type { Tensor } from '../formats/safetensors.js';
+import type { MethodPlan } from '../methods/index.js';
 import {
   loadNative,
   type NativeDataset,
@@ -10,9 +11,8 @@ import {
   type NativeLoss,
   type NativeMemory,
   type NativeSession,
-} from '../native.js';
-import type { Tensor } from '../safetensors.js';
-import type { EncodedTexts } from '../tokenizer.js';
+} from '../native/index.js';
+import type { EncodedTexts } from '../tokenizer/index.js';
 import type { ResolvedDevice } from './device.js';
 
 /** Numbers as the addon gives them: Float64Array in fp64 sessions, Float32Array otherwise. */

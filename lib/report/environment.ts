@@ -1,6 +1,6 @@
 import os from 'node:os';
+import { loadNative } from '../native/index.js';
 import { packageVersion } from '../native/package.js';
-import { loadNative } from '../native.js';
 import type { EnvironmentRecord } from './records.js';
 
 /** What a BLAS library calls itself: `OpenBLAS 0.3.26 (SkylakeX)`. */

@@ -1,4 +1,4 @@
-import type { Averages } from '../metrics.js';
+import type { Averages } from '../metrics/single-label.js';
 import { taskOf } from '../tasks/index.js';
 import { formatCount, formatMetric } from './format.js';
 import { shownMetrics } from './measured.js';

@@ -1,7 +1,7 @@
 import type { DatasetSummary } from '../data/summary.js';
 import type { HeldOut } from '../data/types.js';
-import type { MethodKind } from '../methods.js';
-import type { Averages } from '../metrics.js';
+import type { MethodKind } from '../methods/index.js';
+import type { Averages } from '../metrics/single-label.js';
 import type { MetricName, TaskKind } from '../tasks/index.js';
 
 /*

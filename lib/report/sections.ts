@@ -1,10 +1,10 @@
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
+import { printable } from '../printable.js';
 import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
 import { epochTable } from './epochs.js';
 import { formatCount, formatShare } from './format.js';
 import { measuredOn } from './measured.js';
 import { confusedPairs, confusionTable, labelTable, metricsTable } from './metrics.js';
-import { printable } from './printable.js';
 import type { ComparisonRecord, MetricsRecord, RunRecord } from './records.js';
 import { markdownTable, markdownText, type Table, tableWidth, textTable } from './table.js';
 import { USUAL_WIDTH } from './wrap.js';

@@ -1,5 +1,5 @@
 import stringWidth from 'string-width';
-import { printable } from './printable.js';
+import { printable } from '../printable.js';
 import { longestWord, USUAL_WIDTH, wrap } from './wrap.js';
 
 /** One column of a table. */

@@ -1,5 +1,5 @@
 import { multiLabelMetrics } from '../metrics/multi-label.js';
-import { binaryCrossEntropy, sigmoid } from '../metrics.js';
+import { binaryCrossEntropy, sigmoid } from '../metrics/single-label.js';
 import { MULTI_LABEL_METRICS } from './metrics.js';
 import { singleLabel } from './single-label.js';
 import type { Task } from './task.js';

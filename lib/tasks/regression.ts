@@ -1,5 +1,5 @@
 import { regressionMetrics } from '../metrics/regression.js';
-import { meanSquaredError } from '../metrics.js';
+import { meanSquaredError } from '../metrics/single-label.js';
 import { REGRESSION_METRICS } from './metrics.js';
 import type { Task } from './task.js';
 

@@ -1,4 +1,4 @@
-import { argmaxRows, classificationMetrics, crossEntropy, sigmoid, softmax } from '../metrics.js';
+import { argmaxRows, classificationMetrics, crossEntropy, sigmoid, softmax } from '../metrics/single-label.js';
 import { SINGLE_LABEL_METRICS } from './metrics.js';
 import type { Task } from './task.js';
 

@@ -1,8 +1,8 @@
 import type { MultiLabelMetrics } from '../metrics/multi-label.js';
 import type { RegressionMetrics } from '../metrics/regression.js';
-import type { ClassificationMetrics } from '../metrics.js';
-import type { Predictions } from '../prediction.js';
+import type { ClassificationMetrics } from '../metrics/single-label.js';
 import type { BestMetric, Metric, MetricName } from './metrics.js';
+import type { Predictions } from './prediction.js';
 
 /** What the labels of an example are: one class, any number of classes, or numbers. */
 export type LabelKind = 'class' | 'classes' | 'values';

@@ -1,4 +1,4 @@
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 import type { Advice } from './advice.js';
 
 /** Advice as a sentence, with its options as whoever called writes them: `learningRate: 3e-4`, `--learning-rate 3e-4`. */

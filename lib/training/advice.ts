@@ -1,6 +1,6 @@
-import { listLabels } from '../labels.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 import type { TaskKind } from '../tasks/index.js';
+import { listLabels } from '../tasks/labels.js';
 import { defaultLearningRate } from './defaults.js';
 import type { EvaluateResult } from './events.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';

@@ -1,5 +1,5 @@
 import { type Values, writeValues } from '../model/session.js';
-import type { NativeSession } from '../native.js';
+import type { NativeSession } from '../native/index.js';
 import { type BestMetric, higherIsBetter } from '../tasks/index.js';
 
 /** How the best evaluation is told, and when to give up. */

@@ -1,8 +1,8 @@
 import { BertuneError } from '../errors.js';
-import { likelyLabels, listLabels, matchLabels } from '../labels.js';
-import { option } from '../option-names.js';
-import { type OptionRow, readNames, readNumber } from '../option-table.js';
-import { copyArray, expectNumberInRange, invalidOption, isArray } from '../options.js';
+import { option } from '../options/names.js';
+import { type OptionRow, readNames, readNumber } from '../options/table.js';
+import { copyArray, expectNumberInRange, invalidOption, isArray } from '../options/validation.js';
+import { likelyLabels, listLabels, matchLabels } from '../tasks/labels.js';
 
 /** Weights of classes as a caller passes them: by name, in the order of the labels, or for the data to say. */
 export type ClassWeights = Readonly<Record<string, number>> | readonly number[] | 'balanced';

@@ -1,6 +1,6 @@
+import { definitionOf, expectMethod, type Method, type MethodKind } from '../methods/index.js';
 import type { Anchor } from '../methods/method.js';
-import { definitionOf, expectMethod, type Method, type MethodKind } from '../methods.js';
-import { expectPositiveInteger } from '../options.js';
+import { expectPositiveInteger } from '../options/validation.js';
 
 /*
  * What a run is trained with where nobody says: a learning rate for the method and the size of the model, and enough

@@ -1,20 +1,20 @@
-import type { AnyClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../api/classifier.js';
 import { type AlignedSplit, alignSplit } from '../data/labels.js';
 import { expectSplit } from '../data/split.js';
 import { BertuneError } from '../errors.js';
-import { listLabels } from '../labels.js';
 import { bestThresholds } from '../metrics/multi-label.js';
-import { sigmoid } from '../metrics.js';
+import { sigmoid } from '../metrics/single-label.js';
 import { type BatchPlan, longestFirst, packBatches } from '../model/batches.js';
 import { forwardBatches } from '../model/forward.js';
 import { flattened, type LogitsOptions, withLogits } from '../model/logits.js';
 import type { Values } from '../model/session.js';
-import type { NativeSession } from '../native.js';
-import { option } from '../option-names.js';
-import { expectFiniteLogits, type Output, thresholdsOf } from '../prediction.js';
+import type { NativeSession } from '../native/index.js';
+import { option } from '../options/names.js';
 import { type LossOptions, type Numbers, type Task, taskOf } from '../tasks/index.js';
+import { listLabels } from '../tasks/labels.js';
+import { expectFiniteLogits, type Output, thresholdsOf } from '../tasks/prediction.js';
 import { TimeSlice } from '../time-slice.js';
-import type { EncodedTexts } from '../tokenizer.js';
+import type { EncodedTexts } from '../tokenizer/index.js';
 import type { EvaluateResult, EvaluateRow } from './events.js';
 
 /** A split as token ids, in a session. */

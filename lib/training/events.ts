@@ -1,7 +1,7 @@
 import type { MultiLabelMetrics } from '../metrics/multi-label.js';
 import type { RegressionMetrics } from '../metrics/regression.js';
-import type { ClassificationMetrics } from '../metrics.js';
-import type { NativeMemory } from '../native.js';
+import type { ClassificationMetrics } from '../metrics/single-label.js';
+import type { NativeMemory } from '../native/index.js';
 import type { MetricName, TaskKind } from '../tasks/index.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { EpochRow } from './position.js';

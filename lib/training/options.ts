@@ -1,7 +1,7 @@
 import { BertuneError } from '../errors.js';
-import { expectMethod, full, type Method } from '../methods.js';
+import { expectMethod, full, type Method } from '../methods/index.js';
 import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 import {
   expectTable,
   flag,
@@ -15,9 +15,8 @@ import {
   positiveIntegerOr,
   type SettingsOf,
   seed,
-} from '../option-table.js';
-import { MOST_INT32 } from '../options.js';
-import { SCHEDULES } from '../schedule.js';
+} from '../options/table.js';
+import { MOST_INT32 } from '../options/validation.js';
 import { BEST_METRICS, type Task, type TaskKind, taskOf } from '../tasks/index.js';
 import { classWeights } from './class-weights.js';
 import {
@@ -27,6 +26,7 @@ import {
   defaultWarmupSteps,
   type TrainingSize,
 } from './defaults.js';
+import { SCHEDULES } from './schedule.js';
 
 export { BEST_METRICS, type BestMetric } from '../tasks/index.js';
 

@@ -1,8 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import { BertuneError } from '../errors.js';
 import { Pace } from '../model/pace.js';
-import type { NativeSession, NativeTrainResult } from '../native.js';
-import { option } from '../option-names.js';
+import type { NativeSession, NativeTrainResult } from '../native/index.js';
+import { option } from '../options/names.js';
 import type { LossOptions } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import type { AnyClassifier } from '../classifier.js';
+import type { AnyClassifier } from '../api/classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat, statfs } from '../files/fs.js';
+import type { MethodPlan, PlannedParameter } from '../methods/index.js';
 import { isAdapterBias } from '../methods/method.js';
-import type { MethodPlan, PlannedParameter } from '../methods.js';
-import { option } from '../option-names.js';
+import { option } from '../options/names.js';
 import { TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { checkpointSteps } from './checkpoint/directories.js';
 import { isInModel } from './checkpoint/tensors.js';

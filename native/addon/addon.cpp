@@ -1,4 +1,4 @@
-// The addon's exports (lib/native.ts's NativeAddon).
+// The addon's exports (lib/native/index.ts's NativeAddon).
 #include <napi.h>
 
 #include "addon/devices.h"

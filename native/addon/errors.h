@@ -32,7 +32,7 @@ Failure describe_current_exception() noexcept;
 // one. Empty: none. Throws nothing but Napi::Error; without memory for its words, the error says that alone.
 Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value& origin = Napi::Value());
 
-// setErrorFactory(factory) of lib/native.ts.
+// setErrorFactory(factory) of lib/native/index.ts.
 Napi::Value set_error_factory(const Napi::CallbackInfo& info);
 
 // Runs a synchronous function of the addon; a native exception becomes a JavaScript one.

@@ -1,4 +1,4 @@
-// A model on a device, as JavaScript sees it: lib/native.ts's NativeSession. Every method that does work returns a
+// A model on a device, as JavaScript sees it: lib/native/index.ts's NativeSession. Every method that does work returns a
 // promise of the session's own thread.
 #pragma once
 

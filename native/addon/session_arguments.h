@@ -1,4 +1,4 @@
-// The arguments of a session's methods (lib/native.ts) → plain values. Each throws INVALID_OPTION naming the argument.
+// The arguments of a session's methods (lib/native/index.ts) → plain values. Each throws INVALID_OPTION naming the argument.
 #pragma once
 
 #include <napi.h>
@@ -28,7 +28,7 @@ struct HeldBytes {
 };
 AdapterTensors convert_adapter_tensors(const Napi::Value& argument, bool owned, HeldBytes& held);
 
-// Host arrays of lib/native.ts's NativeDataset, copied, so that the caller's may change.
+// Host arrays of lib/native/index.ts's NativeDataset, copied, so that the caller's may change.
 struct DatasetArrays {
   std::vector<int32_t> ids, offsets, labels, token_types, positions;
   std::vector<float> targets;

@@ -1,4 +1,4 @@
-// What a session is built from, and how it is read from createSession's argument (lib/native.ts).
+// What a session is built from, and how it is read from createSession's argument (lib/native/index.ts).
 #pragma once
 
 #include <napi.h>

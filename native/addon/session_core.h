@@ -23,7 +23,7 @@ struct MemoryFigures {
   size_t total() const { return parameters + gradients + optimizer + activations + datasets + adapters + workspace; }
 };
 
-// lib/native.ts's NativeTrainPlan.
+// lib/native/index.ts's NativeTrainPlan.
 struct TrainPlan {
   int32_t dataset;
   std::vector<int32_t> order;
@@ -32,7 +32,7 @@ struct TrainPlan {
   StepSettings settings;
 };
 
-// lib/native.ts's NativeTrainResult.
+// lib/native/index.ts's NativeTrainResult.
 struct TrainOutcome {
   std::vector<double> losses, grad_norms;
   int64_t steps = 0, correct = 0, examples = 0;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { loadNative } from '../../lib/native.js';
+import { loadNative } from '../../lib/native/index.js';
 import { runProgram } from './run.js';
 
 describe('scripts/test-gpu.js', function () {

@@ -4,7 +4,7 @@ import { addDataOptions, dataSource, datasetOptions, names, number, positiveInte
 import { addMethodOptions, type MethodArguments, methodOf } from '../../lib/cli/method-arguments.js';
 import { addRows, rowOption, rowValues } from '../../lib/cli/rows.js';
 import { BertuneError } from '../../lib/errors.js';
-import { lora } from '../../lib/methods.js';
+import { lora } from '../../lib/methods/index.js';
 import { resolveTrainerOptions, TRAINER_OPTIONS } from '../../lib/training/options.js';
 import { inRepository } from './run-cli.js';
 

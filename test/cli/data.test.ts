@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { loadDataset } from '../../lib/dataset.js';
+import { loadDataset } from '../../lib/data/dataset.js';
 import { inRepository, runCli, withFolder } from './run-cli.js';
 
 const MODEL = ['--model', inRepository('assets/models/bert-mini')];

@@ -15,7 +15,7 @@ import {
   Trainer,
   type TrainerOptions,
 } from '../../lib/index.js';
-import { nameOptionsByFlags } from '../../lib/option-names.js';
+import { nameOptionsByFlags } from '../../lib/options/names.js';
 import { inRepository, runCli, withFolder } from './run-cli.js';
 
 const checkpoint = inRepository('test/fixtures/parity/checkpoint');

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { PRESETS } from '../../lib/compare/presets.js';
-import { runInProcess } from '../../lib/compare/runner.js';
-import { comparisonExperiments } from '../../lib/compare/settings.js';
+import { PRESETS } from '../../lib/experiments/presets.js';
+import { runInProcess } from '../../lib/experiments/runner.js';
+import { comparisonExperiments } from '../../lib/experiments/settings.js';
 
 describe('runInProcess', function () {
   this.timeout(60_000);

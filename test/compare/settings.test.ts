@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { parseMethods } from '../../lib/compare/methods.js';
-import { PRESETS } from '../../lib/compare/presets.js';
-import { NOTEBOOK_REFERENCE } from '../../lib/compare/reference.js';
-import { comparisonExperiments, settle } from '../../lib/compare/settings.js';
 import { BertuneError } from '../../lib/errors.js';
-import { lora } from '../../lib/methods.js';
+import { parseMethods } from '../../lib/experiments/methods.js';
+import { PRESETS } from '../../lib/experiments/presets.js';
+import { NOTEBOOK_REFERENCE } from '../../lib/experiments/reference.js';
+import { comparisonExperiments, settle } from '../../lib/experiments/settings.js';
+import { lora } from '../../lib/methods/index.js';
 
 describe('methods of a comparison', () => {
   it('are read from names', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { EMULATOR_LIBRARY } from '../../bench/support/operations.js';
-import type { NativeDeviceInfo } from '../../lib/native.js';
+import type { NativeDeviceInfo } from '../../lib/native/index.js';
 import { nativeConfig } from '../native/shape.js';
 import { ADDON, sessionConfig } from '../native/support.js';
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { NativePrecision, NativeSession, NativeTrainPlan, NativeTrainResult } from '../../lib/native.js';
+import type { NativePrecision, NativeSession, NativeTrainPlan, NativeTrainResult } from '../../lib/native/index.js';
 import { gpus } from '../devices.js';
 import { relativeError } from '../model/support.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from '../model/tiny-session.js';

@@ -5,7 +5,7 @@ import { FULL_OPTIONS } from '../../lib/methods/full.js';
 import { LINEAR_OPTIONS } from '../../lib/methods/linear.js';
 import { LORA_OPTIONS } from '../../lib/methods/lora.js';
 import { PREFIX_OPTIONS } from '../../lib/methods/prefix.js';
-import type { OptionTable } from '../../lib/option-table.js';
+import type { OptionTable } from '../../lib/options/table.js';
 import { TRAINER_OPTIONS } from '../../lib/training/options.js';
 import { ROOT } from './project.js';
 

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LoadOptions } from '../../lib/classifier.js';
-import { TextClassifier } from '../../lib/classifier.js';
-import { full } from '../../lib/methods.js';
-import { loadNative } from '../../lib/native.js';
-import { Trainer } from '../../lib/trainer.js';
+import type { LoadOptions } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/api/classifier.js';
+import { Trainer } from '../../lib/api/trainer.js';
+import { full } from '../../lib/methods/index.js';
+import { loadNative } from '../../lib/native/index.js';
 import { tinySplit } from '../lib/tiny-model.js';
 
 /*

@@ -3,7 +3,7 @@
 import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { BertuneError } from '../../lib/errors.js';
-import { loadNative } from '../../lib/native.js';
+import { loadNative } from '../../lib/native/index.js';
 import { type Call, makeCall } from './allocation-calls.js';
 import { settleMemory } from './settle-memory.js';
 

@@ -1,8 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/classifier.js';
-import type { NativeSession, NativeTrainPlan, NativeTrainResult } from '../../lib/native.js';
-import { Trainer } from '../../lib/trainer.js';
+import { TextClassifier } from '../../lib/api/classifier.js';
+import { Trainer } from '../../lib/api/trainer.js';
+import type { NativeSession, NativeTrainPlan, NativeTrainResult } from '../../lib/native/index.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { nativeAdapter } from '../native/shape.js';

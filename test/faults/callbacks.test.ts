@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { BertuneError, type ErrorCode } from '../../lib/errors.js';
 import { findModel, PredictionService, TextClassifier, Trainer, type TrainerEvents } from '../../lib/index.js';
-import { loadNative } from '../../lib/native.js';
+import { loadNative } from '../../lib/native/index.js';
 import { tinyModel, useEnvironment, useFakeHubs } from '../hub/support.js';
 import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { BertuneError } from '../../lib/errors.js';
-import { loadNative, type NativePrecision, type NativeSession } from '../../lib/native.js';
+import { loadNative, type NativePrecision, type NativeSession } from '../../lib/native/index.js';
 import { addExamples, MODEL, makePlan } from '../model/tiny-session.js';
 import { nativeAdapter, nativeConfig, type SessionShape } from '../native/shape.js';
 import { startsOf } from '../native/support.js';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { NativePrecision } from '../../lib/native.js';
+import type { NativePrecision } from '../../lib/native/index.js';
 import { devices, gpus } from '../devices.js';
 import {
   type Gradients,

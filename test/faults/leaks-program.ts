@@ -3,10 +3,10 @@
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { TextClassifier } from '../../lib/classifier.js';
-import { full, lora } from '../../lib/methods.js';
-import { loadNative } from '../../lib/native.js';
-import { Trainer } from '../../lib/trainer.js';
+import { TextClassifier } from '../../lib/api/classifier.js';
+import { Trainer } from '../../lib/api/trainer.js';
+import { full, lora } from '../../lib/methods/index.js';
+import { loadNative } from '../../lib/native/index.js';
 import { tinySplit } from '../lib/tiny-model.js';
 import { settleMemory } from './settle-memory.js';
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { loadNative, type NativeSession, type NativeTensor } from '../../lib/native.js';
+import { loadNative, type NativeSession, type NativeTensor } from '../../lib/native/index.js';
 import { nativeAdapter, nativeConfig } from '../native/shape.js';
 import { dataset, initialize, MODEL, openSession, sessionConfig, startsOf, trainPlan } from '../native/support.js';
 import { loadOperations } from '../operations/addon.js';

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/classifier.js';
+import { TextClassifier } from '../../lib/api/classifier.js';
+import { Trainer } from '../../lib/api/trainer.js';
 import { BertuneError } from '../../lib/errors.js';
-import { full } from '../../lib/methods.js';
-import type { NativeSession } from '../../lib/native.js';
-import { Trainer } from '../../lib/trainer.js';
+import { full } from '../../lib/methods/index.js';
+import type { NativeSession } from '../../lib/native/index.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { devices } from '../devices.js';
 import { useTemporaryDirectory } from '../lib/files.js';

@@ -1,11 +1,11 @@
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { readAdapter } from '../../lib/adapter.js';
-import { readCheckpoint } from '../../lib/checkpoint.js';
-import { loadDataset } from '../../lib/dataset.js';
+import { loadDataset } from '../../lib/data/dataset.js';
+import { readCheckpoint } from '../../lib/formats/checkpoint.js';
+import { writeSafetensors } from '../../lib/formats/safetensors.js';
 import { isRevision, isSafePath, parseHubId } from '../../lib/hub/id.js';
 import { treeFromJson } from '../../lib/hub/tree.js';
-import { writeSafetensors } from '../../lib/safetensors.js';
+import { readAdapter } from '../../lib/methods/adapter/files.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
 import { writeTinyAdapter } from '../lib/tiny-adapters.js';
 import { LABELS, writeTinyCheckpoint } from '../lib/tiny-model.js';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { createContext, runInContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
-import type { NativeAddon } from '../../lib/native.js';
+import type { NativeAddon } from '../../lib/native/index.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { nativeConfig } from '../native/shape.js';

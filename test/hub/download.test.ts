@@ -5,8 +5,8 @@ import { access, lstat, mkdir, readdir, readFile, readlink, rm, utimes, writeFil
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { findModel, type HubProgress } from '../../lib/hub.js';
-import { loadNative } from '../../lib/native.js';
+import { findModel, type HubProgress } from '../../lib/hub/index.js';
+import { loadNative } from '../../lib/native/index.js';
 import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
 import { type FakeHub, gitHash, type Seen, send, sha256 } from './fake-hub.js';
 import { COMMIT, OTHER_COMMIT, paperModel, useEnvironment, useFakeHubs } from './support.js';

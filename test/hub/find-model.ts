@@ -1,4 +1,4 @@
-import { findModel } from '../../lib/hub.js';
+import { findModel } from '../../lib/hub/index.js';
 
 /* The process of a test: finds the model that it is told to, and ends. */
 

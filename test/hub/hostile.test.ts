@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { link, lstat, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
-import { findDataset, findModel } from '../../lib/hub.js';
+import { findDataset, findModel } from '../../lib/hub/index.js';
 import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
 import { type FakeHub, type FakeRepository, gitHash, sha256 } from './fake-hub.js';
 import { COMMIT, paperModel, useEnvironment, useFakeHubs } from './support.js';

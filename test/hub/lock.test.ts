@@ -5,7 +5,7 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { withLock } from '../../lib/hub/lock.js';
-import { loadNative } from '../../lib/native.js';
+import { loadNative } from '../../lib/native/index.js';
 import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
 
 describe('the lock of the hub cache', () => {

@@ -1,10 +1,10 @@
 import { cp, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expect } from 'chai';
-import { readAdapter, writeAdapter } from '../../lib/adapter.js';
 import type { ModelConfig } from '../../lib/architectures/index.js';
-import { embeddedModel } from '../../lib/embedded.js';
+import { embeddedModel } from '../../lib/hub/embedded.js';
 import { lora, prefix, TextClassifier, Trainer, type TrainerOptions } from '../../lib/index.js';
+import { readAdapter, writeAdapter } from '../../lib/methods/adapter/files.js';
 import { copyWith, expectRefusal, useTemporaryDirectory } from './files.js';
 import { writeTinyAdapter } from './tiny-adapters.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from './tiny-model.js';

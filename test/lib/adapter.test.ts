@@ -2,6 +2,9 @@ import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import type { ModelConfig } from '../../lib/architectures/index.js';
+import { readConfig } from '../../lib/formats/checkpoint/config.js';
+import { fromFloat32, readSafetensors, type Tensor, writeSafetensors } from '../../lib/formats/safetensors.js';
 import {
   type Adapter,
   fitAdapter,
@@ -10,10 +13,7 @@ import {
   type PrefixAdapter,
   readAdapter,
   writeAdapter,
-} from '../../lib/adapter.js';
-import type { ModelConfig } from '../../lib/architectures/index.js';
-import { readConfig } from '../../lib/checkpoint/config.js';
-import { fromFloat32, readSafetensors, type Tensor, writeSafetensors } from '../../lib/safetensors.js';
+} from '../../lib/methods/adapter/files.js';
 import { comparable, copyWith, expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 import { linearModules, loraTensors, targetModules } from './shapes.js';
 

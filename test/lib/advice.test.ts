@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { full, type Method } from '../../lib/methods.js';
-import { classificationMetrics } from '../../lib/metrics.js';
+import { full, type Method } from '../../lib/methods/index.js';
+import { classificationMetrics } from '../../lib/metrics/single-label.js';
 import { type Advice, advise, type SeenRun } from '../../lib/training/advice.js';
 import { adviceText } from '../../lib/training/advice-words.js';
 import type { EvaluateResult } from '../../lib/training/events.js';

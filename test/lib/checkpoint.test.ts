@@ -2,11 +2,17 @@ import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { parseConfig, readConfig } from '../../lib/checkpoint/config.js';
-import { arrangeHead, type Head, outputName } from '../../lib/checkpoint/head.js';
-import { type CheckpointContent, isCheckpoint, readCheckpoint, writeCheckpoint } from '../../lib/checkpoint.js';
-import { areNumbers } from '../../lib/labels.js';
-import { fromFloat32, readSafetensors, type Tensor, toFloat32, writeSafetensors } from '../../lib/safetensors.js';
+import { parseConfig, readConfig } from '../../lib/formats/checkpoint/config.js';
+import { arrangeHead, type Head, outputName } from '../../lib/formats/checkpoint/head.js';
+import { type CheckpointContent, isCheckpoint, readCheckpoint, writeCheckpoint } from '../../lib/formats/checkpoint.js';
+import {
+  fromFloat32,
+  readSafetensors,
+  type Tensor,
+  toFloat32,
+  writeSafetensors,
+} from '../../lib/formats/safetensors.js';
+import { areNumbers } from '../../lib/tasks/labels.js';
 import { comparable, copyWith, expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 import {
   encoderTensors,

@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import type { ModelConfig } from '../../lib/architectures/index.js';
-import { configToJson, FLOAT_KEYS, parseConfig, readConfig } from '../../lib/checkpoint/config.js';
 import { formatJson } from '../../lib/files/output.js';
+import { configToJson, FLOAT_KEYS, parseConfig, readConfig } from '../../lib/formats/checkpoint/config.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 
 describe('config.json', () => {

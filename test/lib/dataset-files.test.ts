@@ -5,10 +5,10 @@ import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
+import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/data/dataset.js';
 import { summarize } from '../../lib/data/summary.js';
-import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/dataset.js';
 import { summaryLines } from '../../lib/report/data-summary.js';
-import { Tokenizer } from '../../lib/tokenizer.js';
+import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { itMeasured } from './measured.js';
 

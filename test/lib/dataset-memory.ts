@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createGzip } from 'node:zlib';
 import { fileWriter, parquetWrite } from 'hyparquet-writer';
-import { loadDataset } from '../../lib/dataset.js';
+import { loadDataset } from '../../lib/data/dataset.js';
 
 /*
  * Writes many rows to a file, or reads them and says what that took:

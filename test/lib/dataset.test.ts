@@ -4,7 +4,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/dataset.js';
+import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/data/dataset.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { itMeasured } from './measured.js';
 

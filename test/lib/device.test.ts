@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
 import { type DeviceOptions, resolveDevice } from '../../lib/model/device.js';
-import type { NativeDeviceInfo } from '../../lib/native.js';
+import type { NativeDeviceInfo } from '../../lib/native/index.js';
 
 const CPU: NativeDeviceInfo = {
   device: 'cpu',

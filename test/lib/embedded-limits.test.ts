@@ -1,6 +1,6 @@
 import { expect } from 'chai';
+import { embeddedModelNotes } from '../../lib/experiments/embedded-limits.js';
 import { loadDataset, type Split } from '../../lib/index.js';
-import { embeddedModelNotes } from '../../lib/run/embedded-limits.js';
 
 /** English texts of its own data, and the same made into something else. */
 async function texts(change: (text: string) => string): Promise<Split> {

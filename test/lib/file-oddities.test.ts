@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
-import { type DatasetOptions, loadDataset, type TextDataset } from '../../lib/dataset.js';
+import { type DatasetOptions, loadDataset, type TextDataset } from '../../lib/data/dataset.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 
 describe('files as people have them', () => {

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
+import { datasetFromRows, loadDataset, type Split, type TextDataset, type TextRow } from '../../lib/data/dataset.js';
 import { summarize } from '../../lib/data/summary.js';
-import { datasetFromRows, loadDataset, type Split, type TextDataset, type TextRow } from '../../lib/dataset.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 
 const rows = (counts: Record<string, number>): TextRow[] =>

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { areNumbers, genericLabels, matchLabels } from '../../lib/labels.js';
+import { areNumbers, genericLabels, matchLabels } from '../../lib/tasks/labels.js';
 import { randomNumbers } from './tiny-model.js';
 
 describe('labels', () => {

@@ -15,7 +15,7 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { LOCK_FILE, withDirectoryLock } from '../../lib/files/lock.js';
-import { loadNative } from '../../lib/native.js';
+import { loadNative } from '../../lib/native/index.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 
 describe('lock of a directory', () => {

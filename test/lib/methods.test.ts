@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { ModelConfig } from '../../lib/architectures/index.js';
-import { parseConfig, readConfig } from '../../lib/checkpoint/config.js';
 import { BertuneError } from '../../lib/errors.js';
+import { parseConfig, readConfig } from '../../lib/formats/checkpoint/config.js';
 import {
   bitfit,
   countParameters,
@@ -14,7 +14,7 @@ import {
   methodPlan,
   prefix,
   trainedNames,
-} from '../../lib/methods.js';
+} from '../../lib/methods/index.js';
 
 const FIXTURES = new URL('../fixtures/', import.meta.url);
 const readJson = (name: string) => JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8'));

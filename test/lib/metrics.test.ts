@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { argmaxRows, classificationMetrics, crossEntropy, softmax } from '../../lib/metrics.js';
+import { argmaxRows, classificationMetrics, crossEntropy, softmax } from '../../lib/metrics/single-label.js';
 import { expectRefusal, fixture } from './files.js';
 
 const TOLERANCE = 1e-12;

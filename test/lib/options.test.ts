@@ -12,7 +12,7 @@ import {
   expectSeed,
   expectString,
   nearest,
-} from '../../lib/options.js';
+} from '../../lib/options/validation.js';
 import { expectRefusal } from './files.js';
 
 async function refusal(work: () => unknown): Promise<string> {

@@ -1,11 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { type Prediction, type PredictOptions, TextClassifier, type TextInput } from '../../lib/classifier.js';
-import type { Split } from '../../lib/dataset.js';
-import { full, linear, lora, prefix } from '../../lib/methods.js';
+import { type Prediction, type PredictOptions, TextClassifier, type TextInput } from '../../lib/api/classifier.js';
+import { PredictionService } from '../../lib/api/serving/service.js';
+import { Trainer } from '../../lib/api/trainer.js';
+import type { Split } from '../../lib/data/dataset.js';
+import { full, linear, lora, prefix } from '../../lib/methods/index.js';
 import { encodeTexts } from '../../lib/model/texts.js';
-import { PredictionService } from '../../lib/serving/service.js';
-import { Trainer } from '../../lib/trainer.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { copyWith, expectRefusal, useTemporaryDirectory } from './files.js';
 import { tinySplit, writeTinyCheckpoint } from './tiny-model.js';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
+import { datasetFromRows, type TextDataset, type TextRow } from '../../lib/data/dataset.js';
 import { type Finding, type FindingKind, summarize } from '../../lib/data/summary.js';
-import { datasetFromRows, type TextDataset, type TextRow } from '../../lib/dataset.js';
 import { summaryLines } from '../../lib/report/data-summary.js';
 
 const rows = (counts: Record<string, number>, text = (label: string, i: number) => `${label} ${i}`): TextRow[] =>

@@ -12,7 +12,7 @@ import {
   type Tensor,
   toFloat32,
   writeSafetensors,
-} from '../../lib/safetensors.js';
+} from '../../lib/formats/safetensors.js';
 import { comparable, expectRefusal, fixture, rawSafetensors, useTemporaryDirectory } from './files.js';
 
 const DTYPES: SafetensorsDtype[] = ['F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'I16', 'I8', 'U64', 'U32', 'U8', 'BOOL'];

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { createSchedule, type ScheduleName } from '../../lib/schedule.js';
+import { createSchedule, type ScheduleName } from '../../lib/training/schedule.js';
 import { expectRefusal, fixture } from './files.js';
 
 interface ScheduleCase {

@@ -1,8 +1,8 @@
-import { resolveTargets } from '../../lib/adapter/targets.js';
 import type { ModelConfig } from '../../lib/architectures/index.js';
 import { encoderRows, type HeadKind, headRows, linearWeights, prefixRows } from '../../lib/architectures/rows.js';
 import { lowRankRows, moduleOf, type ParameterRow } from '../../lib/architectures/table.js';
-import { parseConfig } from '../../lib/checkpoint/config.js';
+import { parseConfig } from '../../lib/formats/checkpoint/config.js';
+import { resolveTargets } from '../../lib/methods/adapter/targets.js';
 
 /* The shapes of parameters by name, as tests make files of them. */
 

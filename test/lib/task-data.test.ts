@@ -2,10 +2,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
 import { parquetWriteBuffer } from 'hyparquet-writer';
+import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/data/dataset.js';
 import { alignSplit } from '../../lib/data/labels.js';
 import { summarize } from '../../lib/data/summary.js';
 import type { Split } from '../../lib/data/types.js';
-import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/dataset.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 
 describe('labels of the tasks', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { bestThresholds, multiLabelMetrics } from '../../lib/metrics/multi-label.js';
 import { regressionMetrics } from '../../lib/metrics/regression.js';
-import { binaryCrossEntropy, meanSquaredError, sigmoid } from '../../lib/metrics.js';
+import { binaryCrossEntropy, meanSquaredError, sigmoid } from '../../lib/metrics/single-label.js';
 import { fixture } from './files.js';
 
 const TOLERANCE = 1e-12;

@@ -1,7 +1,7 @@
-import { isChosen } from '../../lib/adapter/targets.js';
-import { writeAdapter } from '../../lib/adapter.js';
 import type { ModelConfig } from '../../lib/architectures/index.js';
-import { fromFloat32, type Tensor } from '../../lib/safetensors.js';
+import { fromFloat32, type Tensor } from '../../lib/formats/safetensors.js';
+import { writeAdapter } from '../../lib/methods/adapter/files.js';
+import { isChosen } from '../../lib/methods/adapter/targets.js';
 import { linearModules, loraTensors } from './shapes.js';
 import { randomNumbers } from './tiny-model.js';
 

@@ -2,9 +2,9 @@ import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ModelConfig } from '../../lib/architectures/index.js';
-import { readConfig } from '../../lib/checkpoint/config.js';
-import type { Split } from '../../lib/dataset.js';
-import { fromFloat32, writeSafetensors } from '../../lib/safetensors.js';
+import type { Split } from '../../lib/data/dataset.js';
+import { readConfig } from '../../lib/formats/checkpoint/config.js';
+import { fromFloat32, writeSafetensors } from '../../lib/formats/safetensors.js';
 import { encoderTensors, headTensors } from './shapes.js';
 
 /** Where the embedded model and data are. */

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { tokenizerFiles } from '../../lib/checkpoint/tokenizer-files.js';
 import { writeFilesAtomic } from '../../lib/files/output.js';
+import { tokenizerFiles } from '../../lib/formats/checkpoint/tokenizer-files.js';
 import type { AddedToken } from '../../lib/tokenizer/definition.js';
 import { readDefinition } from '../../lib/tokenizer/files/read-definition.js';
-import { Tokenizer } from '../../lib/tokenizer.js';
+import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 
 type Json = Record<string, unknown>;

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Tokenizer as PackageTokenizer } from '@huggingface/tokenizers';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { Tokenizer } from '../../lib/tokenizer.js';
+import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 import { itMeasured } from './measured.js';
 

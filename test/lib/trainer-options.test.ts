@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
-import { full, linear, lora, prefix } from '../../lib/methods.js';
+import { full, linear, lora, prefix } from '../../lib/methods/index.js';
 import { defaultLearningRate } from '../../lib/training/defaults.js';
 import { resolveTrainerOptions, settleSettings, type TrainerOptions } from '../../lib/training/options.js';
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { bitfit, full, linear, lora, prefix } from '../../lib/methods.js';
+import { bitfit, full, linear, lora, prefix } from '../../lib/methods/index.js';
 import {
   defaultEpochs,
   defaultEpochsReason,

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { NativeSession } from '../../lib/native.js';
+import type { NativeSession } from '../../lib/native/index.js';
 import { startsOf } from '../native/support.js';
 import {
   GOLDENS,

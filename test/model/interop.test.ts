@@ -1,12 +1,12 @@
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { readConfig } from '../../lib/checkpoint/config.js';
-import { writeCheckpoint } from '../../lib/checkpoint.js';
-import { TextClassifier } from '../../lib/classifier.js';
-import { loadDataset } from '../../lib/dataset.js';
-import { fromFloat32, readSafetensors, toFloat32 } from '../../lib/safetensors.js';
-import { Tokenizer } from '../../lib/tokenizer.js';
+import { TextClassifier } from '../../lib/api/classifier.js';
+import { loadDataset } from '../../lib/data/dataset.js';
+import { readConfig } from '../../lib/formats/checkpoint/config.js';
+import { writeCheckpoint } from '../../lib/formats/checkpoint.js';
+import { fromFloat32, readSafetensors, toFloat32 } from '../../lib/formats/safetensors.js';
+import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
 import { encoderTensors, headTensors } from '../lib/shapes.js';
 import { canonicalName, type Golden, goldenBatch, goldenTensor, goldenValues, readGolden } from './support.js';

@@ -6,7 +6,7 @@ import type {
   NativeSession,
   NativeSessionConfig,
   NativeTrainPlan,
-} from '../../lib/native.js';
+} from '../../lib/native/index.js';
 import { devices } from '../devices.js';
 import { relativeError } from './support.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/classifier.js';
-import { loadDataset, type Split } from '../../lib/dataset.js';
+import { TextClassifier } from '../../lib/api/classifier.js';
+import { Trainer } from '../../lib/api/trainer.js';
+import { loadDataset, type Split } from '../../lib/data/dataset.js';
 import type { BertuneError } from '../../lib/errors.js';
 import type { Device, DeviceOptions } from '../../lib/model/device.js';
-import { Trainer } from '../../lib/trainer.js';
 import type { LogRow } from '../../lib/training/events.js';
 import { devices } from '../devices.js';
 import { fixture } from '../lib/files.js';

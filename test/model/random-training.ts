@@ -5,7 +5,7 @@ import {
   type NativeParameterInfo,
   type NativeSession,
   type NativeTrainPlan,
-} from '../../lib/native.js';
+} from '../../lib/native/index.js';
 import { type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
 import { startsOf } from '../native/support.js';
 

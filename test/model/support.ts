@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import type { NativeDevice, NativePrecision, NativeSession, NativeTrainPlan } from '../../lib/native.js';
-import { loadNative } from '../../lib/native.js';
-import { readSafetensors, type Tensor, toFloat32 } from '../../lib/safetensors.js';
+import { readSafetensors, type Tensor, toFloat32 } from '../../lib/formats/safetensors.js';
+import type { NativeDevice, NativePrecision, NativeSession, NativeTrainPlan } from '../../lib/native/index.js';
+import { loadNative } from '../../lib/native/index.js';
 import { devices } from '../devices.js';
 import { type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
 

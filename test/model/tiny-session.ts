@@ -1,4 +1,4 @@
-import { loadNative, type NativeDataset, type NativeSession, type NativeTrainPlan } from '../../lib/native.js';
+import { loadNative, type NativeDataset, type NativeSession, type NativeTrainPlan } from '../../lib/native/index.js';
 import { type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
 
 /** A model small enough to differentiate, with all its dropouts on. */

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { BertuneError } from '../../lib/errors.js';
-import { loadNative, type NativeSession } from '../../lib/native.js';
+import { loadNative, type NativeSession } from '../../lib/native/index.js';
 import { devices } from '../devices.js';
 import { loraAdapter, tensor } from './adapters.js';
 import { nativeAdapter, nativeConfig } from './shape.js';

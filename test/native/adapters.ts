@@ -1,4 +1,4 @@
-import type { NativeAdapterConfig, NativeTensor } from '../../lib/native.js';
+import type { NativeAdapterConfig, NativeTensor } from '../../lib/native/index.js';
 import { type NamedTensor, nativeAdapter } from './shape.js';
 import { MODEL } from './support.js';
 

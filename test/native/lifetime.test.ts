@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
-import type { NativeSession } from '../../lib/native.js';
+import type { NativeSession } from '../../lib/native/index.js';
 import { nativeConfig } from './shape.js';
 import { ADDON, dataset, MODEL, openSession, PROGRAM, sessionConfig, trainPlan } from './support.js';
 

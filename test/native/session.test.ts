@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
-import { loadNative, type NativeParameter, type NativeSession } from '../../lib/native.js';
+import { loadNative, type NativeParameter, type NativeSession } from '../../lib/native/index.js';
 import { loadOperations } from '../operations/addon.js';
 import { loraAdapter } from './adapters.js';
 import { nativeConfig, type SessionShape } from './shape.js';

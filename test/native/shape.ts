@@ -2,8 +2,8 @@ import type { ModelConfig } from '../../lib/architectures/index.js';
 import { nativeModel } from '../../lib/architectures/native.js';
 import { encoderRows, type HeadKind, headRows, prefixRows } from '../../lib/architectures/rows.js';
 import { lowRankRows, moduleOf, type ParameterRow } from '../../lib/architectures/table.js';
-import { parseConfig } from '../../lib/checkpoint/config.js';
-import type { NativeAdapterConfig, NativeSessionConfig, NativeTensor } from '../../lib/native.js';
+import { parseConfig } from '../../lib/formats/checkpoint/config.js';
+import type { NativeAdapterConfig, NativeSessionConfig, NativeTensor } from '../../lib/native/index.js';
 
 /** The dimensions of a model; of BERT unless `modelType` says another. */
 export interface ModelShape

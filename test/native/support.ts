@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { findAddon } from '../../lib/native/find.js';
-import { loadNative, type NativeDataset, type NativeSession, type NativeTrainPlan } from '../../lib/native.js';
+import { loadNative, type NativeDataset, type NativeSession, type NativeTrainPlan } from '../../lib/native/index.js';
 import { type ModelShape, nativeConfig, type SessionShape } from './shape.js';
 
 /** Where the addon is, for programs that load it by themselves. */

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { NativeDeviceInfo, NativePrecision } from '../../lib/native.js';
+import type { NativeDeviceInfo, NativePrecision } from '../../lib/native/index.js';
 import { devices } from '../devices.js';
 import { loadOperations } from './addon.js';
 import { type DropoutSettings, exact, type Round, rounding } from './reference.js';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { parseHTML } from 'linkedom';
-import { NOTEBOOK_REFERENCE } from '../../lib/compare/reference.js';
 import { BertuneError } from '../../lib/errors.js';
+import { NOTEBOOK_REFERENCE } from '../../lib/experiments/reference.js';
 import { overlap, placeLabels, spread } from '../../lib/report/html/charts/labels.js';
 import { smooth } from '../../lib/report/html/charts/smooth.js';
 import { LINE_HEIGHT, textWidth } from '../../lib/report/html/charts/text-width.js';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { printable } from '../../lib/report/printable.js';
+import { printable } from '../../lib/printable.js';
 
 describe('printable', () => {
   it('leaves text of any script alone', () => {

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
+import { metricsRecord } from '../../lib/experiments/run.js';
 import type { EvaluateResult, TaskKind } from '../../lib/index.js';
 import { multiLabelMetrics } from '../../lib/metrics/multi-label.js';
 import { regressionMetrics } from '../../lib/metrics/regression.js';
@@ -10,7 +11,6 @@ import { labelTable, metricsTable } from '../../lib/report/metrics.js';
 import type { RunRecord } from '../../lib/report/records.js';
 import { resultsCsv } from '../../lib/report/results.js';
 import { confusionSections, measuredSections, sectionText } from '../../lib/report/sections.js';
-import { metricsRecord } from '../../lib/run/run.js';
 
 const PASS = { loss: 0.5, runtime: 1, samplesPerSecond: 4, stepsPerSecond: 1, examples: 4, truncated: 0, notes: [] };
 

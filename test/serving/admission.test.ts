@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { Admission } from '../../lib/serving/admission.js';
-import { Backlog } from '../../lib/serving/backlog.js';
-import { Call } from '../../lib/serving/call.js';
-import { Rate } from '../../lib/serving/rate.js';
-import { TokenEstimate } from '../../lib/serving/token-estimate.js';
+import { Admission } from '../../lib/api/serving/admission.js';
+import { Backlog } from '../../lib/api/serving/backlog.js';
+import { Call } from '../../lib/api/serving/call.js';
+import { Rate } from '../../lib/api/serving/rate.js';
+import { TokenEstimate } from '../../lib/api/serving/token-estimate.js';
 
 const END = { signal: undefined, timeout: undefined, onSettled: () => {} };
 

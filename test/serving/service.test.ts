@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/classifier.js';
+import { TextClassifier } from '../../lib/api/classifier.js';
+import type { ServiceOptions } from '../../lib/api/serving/options.js';
+import { PredictionService } from '../../lib/api/serving/service.js';
+import type { BatchFigures } from '../../lib/api/serving/statistics.js';
 import { BertuneError } from '../../lib/errors.js';
-import type { ServiceOptions } from '../../lib/serving/options.js';
-import { PredictionService } from '../../lib/serving/service.js';
-import type { BatchFigures } from '../../lib/serving/statistics.js';
 import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
 

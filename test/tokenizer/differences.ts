@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32, gunzipSync } from 'node:zlib';
 import { BertuneError } from '../../lib/errors.js';
-import { Tokenizer } from '../../lib/tokenizer.js';
+import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { fixture } from '../lib/files.js';
 
 /* As in test/fixtures/generators/encodings.py, which made the digests with Hugging Face's tokenizers. */

@@ -1,6 +1,6 @@
-import { areNumbers } from '../../labels.js';
-import { option } from '../../option-names.js';
+import { option } from '../../options/names.js';
 import { taskOf } from '../../tasks/index.js';
+import { areNumbers } from '../../tasks/labels.js';
 import { labelCounts } from '../labels.js';
 import { foldText } from '../same-texts.js';
 import { SPLIT_NAMES, type TextDataset } from '../types.js';

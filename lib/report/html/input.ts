@@ -1,5 +1,5 @@
 import { BertuneError } from '../../errors.js';
-import { METHOD_KINDS } from '../../methods.js';
+import { METHOD_KINDS } from '../../methods/index.js';
 import { TASK_KINDS } from '../../tasks/index.js';
 import type { ComparisonRecord, LabelRecord, LogRecord, MethodRecord, MetricsRecord, RunRecord } from '../records.js';
 

@@ -1,5 +1,5 @@
+import { definitionOf } from '../../methods/index.js';
 import type { RunMark } from '../../methods/method.js';
-import { definitionOf } from '../../methods.js';
 import type { RunRecord } from '../records.js';
 
 type Rgb = readonly [number, number, number];

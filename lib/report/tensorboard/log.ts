@@ -1,6 +1,6 @@
-import { expectPath, invalidOption } from '../../options.js';
+import { Trainer } from '../../api/trainer.js';
+import { expectPath, invalidOption } from '../../options/validation.js';
 import { BEST_METRICS, type TaskKind } from '../../tasks/index.js';
-import { Trainer } from '../../trainer.js';
 import type { EvaluateRow, LogRow } from '../../training/events.js';
 import type { Scalar } from './event.js';
 import { EventWriter } from './writer.js';

@@ -1,9 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
-import type { MethodPlan } from '../../methods.js';
+import type { MethodPlan } from '../../methods/index.js';
 import type { Values } from '../../model/session.js';
-import type { NativeSession } from '../../native.js';
+import type { NativeSession } from '../../native/index.js';
 import { TimeSlice } from '../../time-slice.js';
-import type { EncodedTexts } from '../../tokenizer.js';
+import type { EncodedTexts } from '../../tokenizer/index.js';
 
 /* What a run must find unchanged when it is resumed, as SHA-256 in hexadecimal. */
 

@@ -5,7 +5,7 @@ import { lstat, mkdir, readdir, rename, rm } from '../../files/fs.js';
 import { expectWhole, writeManifest } from '../../files/manifest.js';
 import { syncDirectory } from '../../files/places.js';
 import { refusal } from '../../files/refusal.js';
-import { option } from '../../option-names.js';
+import { option } from '../../options/names.js';
 
 /*
  * The directories checkpoint-N of an output directory. One of that name is always whole: it gets the name once all of it

@@ -1,10 +1,10 @@
 import { dirname, resolve } from 'node:path';
-import type { AnyClassifier } from '../../classifier.js';
+import type { AnyClassifier } from '../../api/classifier.js';
 import type { DirectoryLock } from '../../files/lock.js';
-import type { MethodPlan } from '../../methods.js';
-import type { NativeSession } from '../../native.js';
-import { loadNative } from '../../native.js';
-import type { EncodedTexts } from '../../tokenizer.js';
+import type { MethodPlan } from '../../methods/index.js';
+import type { NativeSession } from '../../native/index.js';
+import { loadNative } from '../../native/index.js';
+import type { EncodedTexts } from '../../tokenizer/index.js';
 import type { BestModel } from '../best-model.js';
 import type { Resumption } from '../events.js';
 import type { TrainerSettings } from '../options.js';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { type MethodPlan, trainedNames } from '../../methods.js';
+import { type MethodPlan, trainedNames } from '../../methods/index.js';
 import type { Values } from '../../model/session.js';
-import type { NativeDtype, NativePrecision, NativeSession } from '../../native.js';
+import type { NativeDtype, NativePrecision, NativeSession } from '../../native/index.js';
 import type { BestModel } from '../best-model.js';
 import type { Resumption } from '../events.js';
 import type { RunPlan } from '../plan.js';

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import type { AnyClassifier } from '../../classifier.js';
+import type { AnyClassifier } from '../../api/classifier.js';
 import type { DirectoryLock } from '../../files/lock.js';
 import { writeJson } from '../../files/output.js';
-import type { MethodPlan } from '../../methods.js';
+import type { MethodPlan } from '../../methods/index.js';
 import { writeModel } from '../../model/save.js';
-import type { NativeSession } from '../../native.js';
+import type { NativeSession } from '../../native/index.js';
 import type { BestModel } from '../best-model.js';
 import type { RunPlan } from '../plan.js';
 import type { RunPosition } from '../position.js';

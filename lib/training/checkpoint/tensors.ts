@@ -1,18 +1,24 @@
 import { join } from 'node:path';
-import { adapterHead } from '../../adapter/head.js';
-import { formatOf, isAdapter, readAdapter } from '../../adapter.js';
-import { arrangeHead } from '../../checkpoint/head.js';
-import { readCheckpoint } from '../../checkpoint.js';
 import { BertuneError } from '../../errors.js';
 import { isFile } from '../../files/input.js';
 import { writeFilesAtomic } from '../../files/output.js';
-import { haveSameNames, listLabels } from '../../labels.js';
-import type { MethodPlan } from '../../methods.js';
+import { arrangeHead } from '../../formats/checkpoint/head.js';
+import { readCheckpoint } from '../../formats/checkpoint.js';
+import {
+  dtypeSize,
+  type LazyTensor,
+  readSafetensors,
+  safetensorsFile,
+  type Tensor,
+} from '../../formats/safetensors.js';
+import { formatOf, isAdapter, readAdapter } from '../../methods/adapter/files.js';
+import { adapterHead } from '../../methods/adapter/head.js';
+import type { MethodPlan } from '../../methods/index.js';
 import { expectFinite, firstNonFinite } from '../../model/finite.js';
 import { PROMPT_EMBEDDINGS } from '../../model/names.js';
 import type { Values } from '../../model/session.js';
-import type { NativeDtype, NativePrecision, NativeSession } from '../../native.js';
-import { dtypeSize, type LazyTensor, readSafetensors, safetensorsFile, type Tensor } from '../../safetensors.js';
+import type { NativeDtype, NativePrecision, NativeSession } from '../../native/index.js';
+import { haveSameNames, listLabels } from '../../tasks/labels.js';
 
 /*
  * The numbers of a checkpoint: the parameters that train are in the model's or adapter's own files, which other tools

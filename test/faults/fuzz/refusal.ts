@@ -1,5 +1,5 @@
 import { BertuneError, type ErrorCode } from '../../../lib/errors.js';
-import { printable } from '../../../lib/report/printable.js';
+import { printable } from '../../../lib/printable.js';
 
 const MOST_CHARACTERS = 2048;
 

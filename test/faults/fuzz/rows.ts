@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DatasetOptions, loadDataset, type TextDataset } from '../../../lib/dataset.js';
+import { type DatasetOptions, loadDataset, type TextDataset } from '../../../lib/data/dataset.js';
 import { sound } from './format.js';
 
 /** @throws Unsound unless every text of a data set has a label of its classes */

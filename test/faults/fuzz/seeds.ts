@@ -1,5 +1,5 @@
-import { formatHeader } from '../../../lib/safetensors/header.js';
-import { fromFloat32, type Tensor } from '../../../lib/safetensors.js';
+import { formatHeader } from '../../../lib/formats/safetensors/header.js';
+import { fromFloat32, type Tensor } from '../../../lib/formats/safetensors.js';
 
 /* Small sound files, for faults to be put into. */
 

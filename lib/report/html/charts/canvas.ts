@@ -1,6 +1,6 @@
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
-import { printable } from '../../printable.js';
+import { printable } from '../../../printable.js';
 import { escapeHtml } from '../escape.js';
 import { FONT_SIZE } from './text-width.js';
 

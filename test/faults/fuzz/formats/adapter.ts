@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loraFormat } from '../../../../lib/adapter/lora.js';
-import { prefixFormat } from '../../../../lib/adapter/prefix.js';
-import { fitAdapter, readAdapter } from '../../../../lib/adapter.js';
-import { parseConfig } from '../../../../lib/checkpoint/config.js';
 import { BertuneError } from '../../../../lib/errors.js';
+import { parseConfig } from '../../../../lib/formats/checkpoint/config.js';
+import { fitAdapter, readAdapter } from '../../../../lib/methods/adapter/files.js';
+import { loraFormat } from '../../../../lib/methods/adapter/lora.js';
+import { prefixFormat } from '../../../../lib/methods/adapter/prefix.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input, sound } from '../format.js';
 import { JsonDocument } from '../json.js';

@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../../../../lib/architectures/index.js';
-import { configToJson, parseConfig, readConfig } from '../../../../lib/checkpoint/config.js';
+import { configToJson, parseConfig, readConfig } from '../../../../lib/formats/checkpoint/config.js';
 import { expectedTensors } from '../../../lib/shapes.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, sound } from '../format.js';

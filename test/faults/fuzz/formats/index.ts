@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseConfig } from '../../../../lib/checkpoint/config.js';
-import { readCheckpoint } from '../../../../lib/checkpoint.js';
+import { parseConfig } from '../../../../lib/formats/checkpoint/config.js';
+import { readCheckpoint } from '../../../../lib/formats/checkpoint.js';
 import { expectedTensors } from '../../../lib/shapes.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, sound } from '../format.js';

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { dtypeSize, readSafetensors, readSafetensorsHeader, toFloat32 } from '../../../../lib/safetensors.js';
+import { dtypeSize, readSafetensors, readSafetensorsHeader, toFloat32 } from '../../../../lib/formats/safetensors.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input, sound } from '../format.js';
 import { JsonDocument } from '../json.js';

@@ -1,6 +1,6 @@
-import { tokenizerFiles } from '../../../../lib/checkpoint/tokenizer-files.js';
 import { BertuneError } from '../../../../lib/errors.js';
-import { Tokenizer } from '../../../../lib/tokenizer.js';
+import { tokenizerFiles } from '../../../../lib/formats/checkpoint/tokenizer-files.js';
+import { Tokenizer } from '../../../../lib/tokenizer/index.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input, sound } from '../format.js';
 import { JsonDocument } from '../json.js';

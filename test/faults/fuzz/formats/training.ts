@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseConfig } from '../../../../lib/checkpoint/config.js';
 import { expectWhole, MANIFEST_FILE } from '../../../../lib/files/manifest.js';
-import { full, methodPlan } from '../../../../lib/methods.js';
+import { parseConfig } from '../../../../lib/formats/checkpoint/config.js';
+import { full, methodPlan } from '../../../../lib/methods/index.js';
 import { RUN_FILE, readRun } from '../../../../lib/training/checkpoint/run-record.js';
 import { OPTIMIZER_FILE, readTrained } from '../../../../lib/training/checkpoint/tensors.js';
 import { readTrainerState, STATE_FILE } from '../../../../lib/training/checkpoint/trainer-state.js';

@@ -1,0 +1,557 @@
+import type { ModelConfig } from '../architectures/index.js';
+import type { Split } from '../data/types.js';
+import { BertuneError } from '../errors.js';
+import type { DirectoryLock } from '../files/lock.js';
+import { countPlan, definitionOf, type Method, type MethodPlan, type ParameterCounts } from '../methods/index.js';
+import {
+  type AdapterChoice,
+  type AdapterInfo,
+  expectAdapterNames,
+  type NamedAdapter,
+  NamedAdapters,
+  readForModel,
+} from '../model/adapters.js';
+import type { Base } from '../model/base.js';
+import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from '../model/batches.js';
+import type { Device, Precision, ResolvedDevice } from '../model/device.js';
+import { forwardBatches, predictBatch } from '../model/forward.js';
+import { expectTextKind, type TextKind } from '../model/kind.js';
+import { type LoadOptions, loadModel, type ModelParts } from '../model/load.js';
+import { flattened, type Logits, type LogitsOptions, withLogits } from '../model/logits.js';
+import { memoryReport } from '../model/memory.js';
+import { mergeAdapter, type Unmerged, unmergeAdapter } from '../model/merge.js';
+import { exportModel, type SaveOptions, saveModel } from '../model/save.js';
+import { datasetOf, Session, type Values } from '../model/session.js';
+import { expectTexts, type TextInput } from '../model/text-input.js';
+import { longestText } from '../model/texts.js';
+import type { NativeParameterInfo, NativeSession } from '../native/index.js';
+import {
+  expectAbortSignal,
+  expectNames,
+  expectObject,
+  expectPath,
+  expectPositiveInteger,
+  expectString,
+  invalidOption,
+} from '../options/validation.js';
+import { type TaskKind, taskOf } from '../tasks/index.js';
+import { expectThreshold, type Prediction, predictionsOf } from '../tasks/prediction.js';
+import { throwIfAborted } from '../time-slice.js';
+import type { EncodedTexts, Tokenizer } from '../tokenizer/index.js';
+import { evaluateModel } from '../training/evaluation.js';
+import type { EvaluateResult, MemoryReport } from '../training/events.js';
+
+export type { AdapterChoice, AdapterInfo } from '../model/adapters.js';
+export type { HeadChoice } from '../model/head.js';
+export type { TextKind } from '../model/kind.js';
+export type { LoadOptions } from '../model/load.js';
+export type { Logits } from '../model/logits.js';
+export type { SaveOptions } from '../model/save.js';
+export type { TextInput } from '../model/text-input.js';
+export type {
+  ClassPrediction,
+  LabelsPrediction,
+  Prediction,
+  Predictions,
+  ValuePrediction,
+} from '../tasks/prediction.js';
+
+/** Options of `predict` and `logits`. */
+export interface PredictOptions {
+  /** Tokens a batch. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
+  batchTokens?: number | undefined;
+  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
+  maxLength?: number | undefined;
+  /** Stops the work within a fraction of a second. Defaults to none. */
+  signal?: AbortSignal | undefined;
+  /**
+   * Adapters to predict with, of those that `loadAdapter` loaded: one name for all texts, or one a text; null is the model
+   * as it was loaded. A batch mixes LoRA adapters and the model itself; texts of a prefix adapter make batches of their
+   * own. Defaults to the model as it was loaded.
+   */
+  adapter?: AdapterChoice | undefined;
+  /**
+   * 'trained': texts have to be of the kind, single ones or pairs, that the model or the adapter was trained on, where that
+   * is known; scores of the others mean nothing. 'any': others will do. Defaults to 'trained'.
+   */
+  textKind?: TextKind | undefined;
+  /**
+   * Multi-label models: the score above which a label is predicted, in [0, 1], whatever thresholds were tuned. Defaults to those,
+   * and to 0.5 where none were.
+   */
+  threshold?: number | undefined;
+}
+
+/** Options of `loadAdapter`. */
+export interface LoadAdapterOptions {
+  /**
+   * Names of the adapter's classes, in the order to have them in: the names it was saved with, else the base's, whose rows go
+   * along; or new names for rows that neither file names. Defaults to those it was saved with, else to the base's, in the
+   * order of its file, where there are as many, else LABEL_0, LABEL_1, ...
+   */
+  labels?: readonly string[] | undefined;
+  /** Stops the loading. Defaults to none. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of `TextClassifier.evaluate`. */
+export interface EvaluateOptions extends Omit<PredictOptions, 'adapter'> {
+  /** Name of the adapter to measure, of those that `loadAdapter` loaded. Defaults to the model as it was loaded. */
+  adapter?: string | null | undefined;
+}
+
+/**
+ * A text classifier, or a regression model of texts: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
+ * outside JavaScript's heap: call `dispose()` or declare it with `await using`.
+ */
+export class TextClassifier<Kind extends TaskKind = 'single-label'> implements AsyncDisposable {
+  /** Names of the classes, in the order of the logits. */
+  readonly labels: readonly string[];
+  /** The model's dimensions and what else its config.json says. */
+  readonly config: ModelConfig;
+  /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
+  readonly notes: readonly string[];
+  /** What its labels are for. */
+  readonly task: Kind;
+  /** @internal */
+  readonly tokenizer: Tokenizer;
+  /** @internal Where and how it computes. */
+  readonly where: ResolvedDevice;
+  /** @internal */
+  readonly base: Base;
+  /** @internal Of the directory that a run writes to; null while there is no run. Saves take turns under it. */
+  outputLock: DirectoryLock | null = null;
+  #method: Method | null;
+  #pairs: boolean | null;
+  #thresholds: Readonly<Record<string, number>> | null;
+  #session: Session;
+  #unmerged: Unmerged | null = null;
+  /** Of the session, and gone with it. */
+  #adapters: NamedAdapters;
+  #busy = false;
+  #disposal: Promise<void> | undefined;
+
+  private constructor(parts: ModelParts) {
+    this.labels = parts.labels;
+    this.config = Object.freeze(parts.config);
+    this.notes = parts.notes;
+    this.task = parts.task as Kind;
+    this.tokenizer = parts.tokenizer;
+    this.where = parts.device;
+    this.base = parts.base;
+    this.#method = parts.method;
+    this.#pairs = parts.pairs;
+    this.#thresholds = parts.thresholds;
+    this.#session = parts.session;
+    this.#adapters = new NamedAdapters(parts.session);
+  }
+
+  /**
+   * Loads a checkpoint, or an adapter with the checkpoint it belongs on.
+   *
+   * @param source directory of a Hugging Face BERT checkpoint, or of a LoRA or prefix adapter in PEFT's format; or the id
+   *   of either on the Hugging Face hub: `name`, `org/name` or `org/name@revision`
+   * @typeParam Kind the task, for the types of predictions and evaluations. TypeScript takes it from `options.task`; otherwise it is
+   *   taken for single-label
+   * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; HUB_UNAVAILABLE, HUB_ACCESS,
+   *   OUTPUT_REFUSED (the cache) for the hub; INVALID_OPTION; ABORTED; CUDA_UNAVAILABLE; OUT_OF_MEMORY; NATIVE_UNAVAILABLE
+   */
+  static async load<Kind extends TaskKind = 'single-label'>(
+    source: string,
+    options: LoadOptions<Kind> = {},
+  ): Promise<TextClassifier<Kind>> {
+    return new TextClassifier(await loadModel(source, options));
+  }
+
+  /** Where it computes. */
+  get device(): Exclude<Device, 'auto'> {
+    return this.where.device === 'cpu' ? 'cpu' : 'cuda';
+  }
+
+  /** The arithmetic it computes in. */
+  get precision(): Precision {
+    return this.where.precision;
+  }
+
+  /** Worker threads on the CPU. */
+  get threads(): number {
+    return this.where.threads;
+  }
+
+  /** How it was trained last, or the method of the adapter it was loaded with; null for a plain checkpoint. */
+  get method(): Method | null {
+    return this.#method;
+  }
+
+  /** Whether it was trained last on pairs of texts; null where that is not known, as of a checkpoint made elsewhere. */
+  get pairs(): boolean | null {
+    return this.#pairs;
+  }
+
+  /** Scores above which a label is predicted, by its name, as training tuned them; null: none was, and 0.5 is meant. */
+  get thresholds(): Readonly<Record<string, number>> | null {
+    return this.#thresholds;
+  }
+
+  /** Longest text in tokens that it takes, special ones included; longer ones are cut. */
+  get maxLength(): number {
+    return longestText(this, this.session.plan);
+  }
+
+  /** Classifies a text, as one of several. */
+  predict(text: string, options?: PredictOptions): Promise<[Prediction<Kind>]>;
+  /**
+   * Classifies texts. Calls may overlap, also with training.
+   *
+   * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than the model takes are cut
+   * @returns one prediction a text, in their order; of the classes of its adapter
+   * @throws BertuneError INVALID_OPTION; INVALID_DATA for single texts where pairs were trained on, or the reverse;
+   *   NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
+   */
+  predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction<Kind>[]>;
+  async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction<Kind>[]> {
+    const inputs = expectTexts(texts);
+    const given = logitsOptions(options, inputs.texts.length);
+    const predictions = withLogits(this, inputs, given, (rows) => predictionsOf(rows, given.threshold, given.signal));
+    return predictions as Promise<Prediction<Kind>[]>;
+  }
+
+  /**
+   * Scores of texts before softmax or sigmoid; of a regression model its values. Calls may overlap, also with training.
+   *
+   * @param texts as in `predict`
+   * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of other classes or of another order of them;
+   *   INVALID_DATA as in `predict`; NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED,
+   *   DISPOSED, OUT_OF_MEMORY
+   */
+  async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
+    const inputs = expectTexts(texts);
+    const given = logitsOptions(options, inputs.texts.length);
+    return withLogits(this, inputs, { ...given, sameLabels: true }, (rows) => flattened(rows, given.signal));
+  }
+
+  /**
+   * Measures the model, or an adapter beside it, on a split, whose labels are matched with its own by name, whatever the
+   * order of either. The loss is the plain one: a Trainer's `evaluate` has its class weights and label smoothing in it.
+   *
+   * @param split one that is there: `data.test` may not be, and undefined is refused with the ways to have one
+   * @throws BertuneError INVALID_DATA, also for labels that the model does not have, and for pairs where it was trained on
+   *   single texts or the reverse; NOT_FOUND for an adapter that is not loaded; INVALID_OPTION, NON_FINITE_LOGITS, ABORTED,
+   *   DISPOSED, OUT_OF_MEMORY
+   */
+  async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult<Kind>> {
+    const { adapter = null } = options ?? {};
+    if (adapter !== null) expectString('adapter', adapter);
+    const given = logitsOptions({ ...expectObject('options', options, PREDICT_OPTIONS), adapter }, 1);
+    return evaluateModel(this, split, { ...given, adapter }) as Promise<EvaluateResult<Kind>>;
+  }
+
+  /** The adapters that `loadAdapter` loaded, in that order. Empty once the model is disposed. */
+  get adapters(): AdapterInfo[] {
+    return this.#disposal ? [] : this.#adapters.list;
+  }
+
+  /**
+   * Loads a LoRA or prefix adapter beside the model, for `predict` and `logits` to use by its name: many adapters share one
+   * base, and a batch may mix them. An adapter without a classifier takes the model's. It changes nothing of the model;
+   * a Trainer that trains the model neither uses nor trains it, and releases it when it begins.
+   *
+   * @param name to be used by
+   * @param directory of an adapter in PEFT's format, or its id on the hub; for a base of this model's dimensions. That it was trained on this
+   *   very base cannot be checked.
+   * @returns what it is
+   * @throws BertuneError INVALID_OPTION, also where the name is taken or the model is in training; NOT_FOUND,
+   *   CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; ABORTED, DISPOSED, OUT_OF_MEMORY
+   */
+  async loadAdapter(name: string, directory: string, options: LoadAdapterOptions = {}): Promise<AdapterInfo> {
+    expectString('name', name);
+    expectPath('directory', directory);
+    const given = expectObject('options', options, ['labels', 'signal']);
+    const labels = given.labels === undefined ? undefined : expectNames('labels', given.labels);
+    const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
+    this.expectUsable();
+    const adapters = this.#adapters;
+    this.#expectIdle(adapters);
+    if (this.#unmerged) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        "Expected a model whose own adapter is not merged into the others' base; call unmerge() first",
+      );
+    }
+    const bias = this.session.plan.lora?.bias ?? 'none';
+    if (bias !== 'none') {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `The model's own adapter has biases (bias = "${bias}"), which others would be computed with; load the model ` +
+          'under it, and the others beside that',
+      );
+    }
+    const info = await adapters.load(name, async () => {
+      const read = await readForModel(this, directory, labels, signal);
+      this.expectUsable();
+      this.#expectIdle(adapters);
+      return read;
+    });
+    this.#expectIdle(adapters);
+    return info;
+  }
+
+  /**
+   * Takes an adapter away. Its name is free at once; its memory is given back when the calls that use it have ended, which
+   * the promise waits for.
+   *
+   * @throws BertuneError NOT_FOUND listing the adapters there are; INVALID_OPTION, DISPOSED
+   */
+  async unloadAdapter(name: string): Promise<void> {
+    expectString('name', name);
+    this.expectUsable();
+    await this.#adapters.unload(name);
+  }
+
+  /**
+   * Saves the model with its tokenizer: as a PEFT adapter after lora or prefix, as a Hugging Face checkpoint otherwise.
+   * Where the weights under an adapter are not those of the base it was loaded from, they are saved beside it in `base/`.
+   * A model in training can be saved into its run's `outputDirectory`, in turn with the run's checkpoints; a directory that
+   * is in use by anything else is refused.
+   *
+   * @param directory made where needed
+   * @throws BertuneError OUTPUT_REFUSED, INVALID_OPTION, DISPOSED
+   */
+  async save(directory: string, options: SaveOptions = {}): Promise<void> {
+    await saveModel(this, directory, options).catch(keptInMemory);
+  }
+
+  /**
+   * Saves the model as a plain Hugging Face checkpoint, which needs no adapter and no base: the updates of a LoRA adapter
+   * are added to the weights. The model itself stays as it is.
+   *
+   * @param directory made where needed
+   * @throws BertuneError INVALID_OPTION for a model with a prefix adapter, which no plain checkpoint can hold;
+   *   OUTPUT_REFUSED, DISPOSED
+   */
+  async export(directory: string, options: SaveOptions = {}): Promise<void> {
+    await exportModel(this, directory, options).catch(keptInMemory);
+  }
+
+  /** Whether a LoRA adapter is folded into the weights. */
+  get merged(): boolean {
+    return this.#unmerged !== null;
+  }
+
+  /**
+   * Folds the LoRA adapter into the weights, W + alpha / rank · B A, so that predictions cost what the base alone does.
+   * `save` still writes the adapter; training needs `unmerge` first. Keeps the weights that it changes in JavaScript's
+   * memory, and for the moment of the change a second copy of the model. Does nothing where it is merged already.
+   *
+   * Predictions stay within rounding: 1e-5 in fp32. In bf16 the merged weights are rounded to bf16.
+   *
+   * @throws BertuneError INVALID_OPTION without a LoRA adapter, with others beside the model, or in training; OUT_OF_MEMORY, DISPOSED
+   */
+  async merge(): Promise<void> {
+    await mergeAdapter(this);
+  }
+
+  /**
+   * Takes a merged adapter out again; every weight is, bit for bit, what it was. Does nothing where none is merged.
+   *
+   * @throws BertuneError INVALID_OPTION in training, OUT_OF_MEMORY, DISPOSED
+   */
+  async unmerge(): Promise<void> {
+    await unmergeAdapter(this);
+  }
+
+  /** Bytes that the model takes now, by kind, and at most so far. */
+  memory(): MemoryReport {
+    return memoryReport(this.session);
+  }
+
+  /** Name, shape, trainable and decay of every parameter, as the model was shaped last. */
+  parameters(): NativeParameterInfo[] {
+    return this.session.plan.parameters.map(({ name, shape, trainable, decay }) => {
+      return { name, shape: [...shape], trainable, decay: trainable && decay };
+    });
+  }
+
+  /**
+   * A copy of a parameter's values, row-major. Names are those of `parameters()`.
+   *
+   * @throws BertuneError NOT_FOUND, DISPOSED
+   */
+  async parameter(name: string): Promise<Values> {
+    return this.session.read(expectString('name', name));
+  }
+
+  /** How many parameters there are, and how many trained last. */
+  countParameters(): ParameterCounts {
+    return countPlan(this.session.plan);
+  }
+
+  /** Frees the memory after the work that is under way. Later calls reject with DISPOSED. Safe to call twice. */
+  async dispose(): Promise<void> {
+    this.#disposal ??= this.#session.retire();
+    await this.#disposal;
+  }
+
+  /** The same as `dispose()`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  /** @internal @throws BertuneError DISPOSED */
+  get session(): Session {
+    this.expectUsable();
+    return this.#session;
+  }
+
+  /** @internal What it was before its adapter was merged into the weights; null where none is. */
+  get unmerged(): Unmerged | null {
+    return this.#unmerged;
+  }
+
+  /** @internal Takes thresholds that were tuned for its parameters as they are. */
+  keepThresholds(thresholds: Readonly<Record<string, number>>): void {
+    this.#thresholds = thresholds;
+  }
+
+  /** @internal @throws BertuneError DISPOSED */
+  expectUsable(): void {
+    if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a model in use but it has been disposed');
+  }
+
+  /**
+   * @internal
+   * Logits (N, NC) of texts that are already token ids, by the model itself.
+   *
+   * @throws BertuneError ABORTED, DISPOSED, OUT_OF_MEMORY
+   */
+  async forward(encoded: EncodedTexts, batchTokens: number, signal?: AbortSignal): Promise<Values> {
+    const { session } = this;
+    throwIfAborted(signal);
+    const dataset = datasetOf(encoded);
+    if (encoded.offsets.length === 1) return new Float32Array(0);
+    const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), batchTokens);
+    if (batches.starts.length === 2) return session.use((native) => predictBatch(native, dataset, batches));
+    return session.withDataset(dataset, (handle, native) => forwardBatches(native, handle, batches, signal));
+  }
+
+  /**
+   * @internal
+   * Holds adapters, which are not unloaded, while `work` uses them on one and the same session, even where the model is
+   * trained or disposed meanwhile.
+   *
+   * @param names of each text's adapter (N); null: the model as it was loaded
+   * @throws BertuneError NOT_FOUND listing the adapters there are; DISPOSED; what `work` throws
+   */
+  async withAdapters<T>(
+    names: readonly (string | null)[],
+    work: (adapters: readonly (NamedAdapter | null)[], native: NativeSession, plan: MethodPlan) => Promise<T>,
+  ): Promise<T> {
+    const { session } = this;
+    return this.#adapters.hold(names, (adapters) => session.use((native) => work(adapters, native, session.plan)));
+  }
+
+  /** @internal Whether an adapter that is held can still be used: not once the model was trained, merged or disposed. */
+  has(adapter: NamedAdapter): boolean {
+    return adapter.session === this.#session && !this.#disposal;
+  }
+
+  /**
+   * @internal
+   * Keeps others from replacing the session while `work` runs.
+   *
+   * @throws BertuneError INVALID_OPTION while the model is trained or merged already, DISPOSED
+   */
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#busy) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        'Expected a model that is not in training, nor being merged or unmerged: one at a time',
+      );
+    }
+    this.#busy = true;
+    try {
+      return await work();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /**
+   * @internal
+   * Replaces the session. On failure the model stays as it was.
+   *
+   * @param plan of the new one
+   * @param fill gives every parameter of the new session its values
+   * @param becomes what else the model is from then on
+   * @throws BertuneError OUT_OF_MEMORY, DISPOSED
+   */
+  async exchange(
+    plan: MethodPlan,
+    fill: (next: Session, old: Session) => Promise<void>,
+    becomes: { method: Method; pairs: boolean } | { unmerged: Unmerged | null },
+  ): Promise<Session> {
+    const old = this.session;
+    const next = await Session.create(this.config, plan, this.where, taskOf(this.task).loss);
+    try {
+      await fill(next, old);
+      this.expectUsable();
+    } catch (cause) {
+      await next.retire();
+      throw cause;
+    }
+    this.#session = next;
+    this.#adapters = new NamedAdapters(next);
+    if ('unmerged' in becomes) {
+      this.#unmerged = becomes.unmerged;
+    } else {
+      this.#method = becomes.method;
+      this.#pairs = becomes.pairs;
+      this.#thresholds = null;
+      const isInAdapter = definitionOf(becomes.method.kind).adapter !== null;
+      const trainsEncoder = plan.parameters.some(({ group, trainable }) => trainable && group === 'encoder');
+      if (trainsEncoder && !isInAdapter) this.base.intact = false;
+    }
+    await old.retire();
+    return next;
+  }
+
+  /** @throws BertuneError INVALID_OPTION while the model trains, or once it has since `adapters` were its own */
+  #expectIdle(adapters: NamedAdapters): void {
+    if (!this.#busy && this.#adapters === adapters) return;
+    throw new BertuneError(
+      'INVALID_OPTION',
+      'Expected a model that is not in training: adapters are loaded before it or after it',
+    );
+  }
+}
+
+/** A classifier of whatever task. */
+export type AnyClassifier = TextClassifier<TaskKind>;
+
+/** @throws BertuneError INVALID_OPTION unless the value is a TextClassifier */
+export function expectClassifier(name: string, value: unknown): AnyClassifier {
+  if (value instanceof TextClassifier) return value;
+  throw invalidOption(name, 'a TextClassifier', value);
+}
+
+const PREDICT_OPTIONS = ['batchTokens', 'maxLength', 'signal', 'adapter', 'textKind', 'threshold'] as const;
+
+/** @param texts how many there are @throws BertuneError INVALID_OPTION */
+function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & { threshold: number | null } {
+  const { threshold, ...options } = expectObject('options', given, PREDICT_OPTIONS);
+  const { batchTokens, maxLength, signal, adapter, textKind } = options;
+  return {
+    batchTokens: expectPositiveInteger('batchTokens', batchTokens ?? DEFAULT_BATCH_TOKENS),
+    maxLength: maxLength ?? null,
+    signal: signal === undefined ? undefined : expectAbortSignal('signal', signal),
+    adapters: expectAdapterNames(adapter ?? null, texts),
+    textKind: expectTextKind(textKind),
+    threshold: expectThreshold(threshold),
+  };
+}
+
+/** Throws the error again; of a disk that failed, with what is not lost. */
+function keptInMemory(cause: unknown): never {
+  if (!(cause instanceof BertuneError) || cause.code !== 'OUTPUT_REFUSED' || cause.cause === undefined) throw cause;
+  throw new BertuneError(cause.code, `${cause.message}. The model is still in memory: save it elsewhere`, { cause });
+}

@@ -1,0 +1,130 @@
+import { BertuneError } from '../../errors.js';
+import type { NamedAdapter } from '../../model/adapters.js';
+import type { Values } from '../../model/session.js';
+import type { EncodedTexts } from '../../tokenizer/index.js';
+
+/** How a call ends early: taken out of the queue, its promise rejected. */
+export interface CallEnd {
+  signal: AbortSignal | undefined;
+  /** Milliseconds; undefined: none. */
+  timeout: number | undefined;
+  /** Called once when the call is settled, however. */
+  onSettled: (call: Call) => void;
+}
+
+/** A `predict` under way: its texts, which of them are in no batch yet, and the logits so far. */
+export class Call {
+  /** When it was made, by performance.now(). */
+  readonly since = performance.now();
+  /** How many texts it has. */
+  readonly count: number;
+  /** Each text's adapter, held (count); null: the model as it was loaded, for all of them. */
+  readonly adapters: readonly (NamedAdapter | null)[] | null;
+  /** The logits of each text (count), once every batch with a text of it has ended. */
+  readonly rows: Promise<readonly Values[]>;
+  /** Tokens of its texts as long as they are not counted. */
+  readonly #expectedTokens: number;
+  #settle!: { resolve(rows: readonly Values[]): void; reject(error: unknown): void };
+  #settled = false;
+  #encoded: EncodedTexts | undefined;
+  #taken = 0;
+  #done = 0;
+  readonly #rows: Values[];
+  readonly #end: CallEnd;
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #onAbort = () =>
+    this.reject(
+      new BertuneError('ABORTED', 'The work was stopped by its AbortSignal', { cause: this.#end.signal?.reason }),
+    );
+
+  constructor(count: number, expectedTokens: number, adapters: Call['adapters'], end: CallEnd) {
+    this.count = count;
+    this.#expectedTokens = expectedTokens;
+    this.adapters = adapters;
+    this.#rows = new Array(count);
+    this.#end = end;
+    this.rows = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    end.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (end.timeout !== undefined) this.#timer = setTimeout(() => this.reject(timedOut(end.timeout)), end.timeout);
+  }
+
+  /** Whether it has ended, so that nothing of it is to be computed any more. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** Whether its tokens are counted, so that it can be put into batches. */
+  get isTokenized(): boolean {
+    return this.#encoded !== undefined;
+  }
+
+  /** Texts that are in no batch yet. */
+  get waiting(): number {
+    return this.count - this.#taken;
+  }
+
+  /** Tokens of the texts that are in no batch yet; expected ones while they are being tokenized. */
+  get waitingTokens(): number {
+    if (this.#encoded === undefined) return this.#expectedTokens;
+    const { offsets } = this.#encoded;
+    return offsets[this.count]! - offsets[this.#taken]!;
+  }
+
+  /** Tokens of its texts that are in no batch yet, on the average; an integer. */
+  get turnTokens(): number {
+    return this.waiting === 0 ? 0 : Math.ceil(this.waitingTokens / this.waiting);
+  }
+
+  /** Milliseconds that it may take from `since`; undefined: any number. */
+  get timeout(): number | undefined {
+    return this.#end.timeout;
+  }
+
+  /** The token ids; with them it can be put into batches. */
+  set encoded(encoded: EncodedTexts) {
+    this.#encoded = encoded;
+  }
+
+  /** Tokens of the text that comes next. */
+  get nextTokens(): number {
+    const { offsets } = this.#encoded!;
+    return offsets[this.#taken + 1]! - offsets[this.#taken]!;
+  }
+
+  /** Takes the next text for a batch. */
+  take(): { index: number; ids: Int32Array; typeIds: Int32Array | undefined } {
+    const { ids, offsets, typeIds } = this.#encoded!;
+    const index = this.#taken++;
+    const [start, end] = [offsets[index]!, offsets[index + 1]!];
+    return { index, ids: ids.subarray(start, end), typeIds: typeIds?.subarray(start, end) };
+  }
+
+  /** Hands over the logits of a text. The last one resolves the call. */
+  fill(index: number, row: Values): void {
+    if (this.#settled) return;
+    this.#rows[index] = row;
+    this.#done += 1;
+    if (this.#done === this.count) this.#finish(() => this.#settle.resolve(this.#rows));
+  }
+
+  /** Ends it with an error. Does nothing where it has ended. */
+  reject(error: unknown): void {
+    this.#finish(() => this.#settle.reject(error));
+  }
+
+  #finish(settle: () => void): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    clearTimeout(this.#timer);
+    this.#end.signal?.removeEventListener('abort', this.#onAbort);
+    settle();
+    this.#end.onSettled(this);
+    this.#encoded = undefined;
+  }
+}
+
+function timedOut(timeout: number | undefined): BertuneError {
+  return new BertuneError('TIMED_OUT', `Expected a prediction within ${timeout} ms but it took longer`);
+}

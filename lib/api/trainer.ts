@@ -1,0 +1,358 @@
+import { EventEmitter } from 'node:events';
+import type { Split } from '../data/dataset.js';
+import { type AlignedSplit, labelCounts } from '../data/labels.js';
+import { BertuneError } from '../errors.js';
+import { type DirectoryLock, withDirectoryLock } from '../files/lock.js';
+import { removeLeftovers, withOutputDirectory } from '../files/output.js';
+import { countPlan, type ParameterCounts, trainedNames } from '../methods/index.js';
+import { longestFirst, packBatches } from '../model/batches.js';
+import { expectTextKind } from '../model/kind.js';
+import { memoryReport } from '../model/memory.js';
+import { planFor, retarget } from '../model/retarget.js';
+import { datasetOf } from '../model/session.js';
+import { encodeTexts, expectMaxLength } from '../model/texts.js';
+import type { NativeSession } from '../native/index.js';
+import { option } from '../options/names.js';
+import { expectAbortSignal, expectObject, expectPath } from '../options/validation.js';
+import type { LossOptions, TaskKind } from '../tasks/index.js';
+import { thresholdsOf } from '../tasks/prediction.js';
+import type { EncodedTexts } from '../tokenizer/index.js';
+import { advise } from '../training/advice.js';
+import { adviceText } from '../training/advice-words.js';
+import { BestModel } from '../training/best-model.js';
+import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
+import { placeRun } from '../training/checkpoint/place.js';
+import {
+  evaluateModel,
+  evaluateSplit,
+  expectTaskSplit,
+  expectTrainable,
+  type LoadedSplit,
+  tuneThresholds,
+} from '../training/evaluation.js';
+import type { EvaluateResult, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
+import {
+  needingEvaluations,
+  resolveTrainerOptions,
+  type TrainerOptions,
+  type TrainerSettings,
+} from '../training/options.js';
+import { guessingLoss, lossOptions, planRun, type RunPlan } from '../training/plan.js';
+import { TrainingRun } from '../training/run.js';
+import { expectRoom } from '../training/space.js';
+import { createTrainerState, type TrainerState } from '../training/state.js';
+import { type AnyClassifier, type EvaluateOptions, expectClassifier, type TextClassifier } from './classifier.js';
+
+/** Options of `Trainer.train`. */
+export interface TrainOptions {
+  /** Evaluated after each epoch. Defaults to none. */
+  validation?: Split | undefined;
+  /**
+   * Stops training after a step, within a fraction of a second where steps are short; with an `outputDirectory` a
+   * checkpoint of that step is saved first. Defaults to none.
+   */
+  signal?: AbortSignal | undefined;
+  /**
+   * Goes on from a checkpoint of the same run, and ends as if it had never stopped, to the last bit: `'latest'` is the
+   * newest whole one in `outputDirectory` (where there is none yet, the run starts at the beginning); otherwise the
+   * directory of a checkpoint, or of checkpoints. With more `epochs` or `maxSteps` than it had, a run becomes longer, also one
+   * that has ended: its learning rate then follows the longer schedule. Defaults to none: the run starts at the beginning.
+   */
+  resume?: string | undefined;
+}
+
+/** What `Trainer.train` is given, checked. */
+interface TrainingTask {
+  train: AlignedSplit;
+  validation: AlignedSplit | null;
+  signal: AbortSignal | undefined;
+  resume: string | undefined;
+}
+
+/**
+ * Trains a TextClassifier in place and measures it. Steps, schedule, order of examples and log are those of Hugging
+ * Face's Trainer: the same run there logs the same numbers.
+ *
+ * Events: 'start', 'log', 'progress', 'evaluate', 'epoch', 'save'; see TrainerEvents. What a listener throws ends the run.
+ */
+export class Trainer<Kind extends TaskKind = 'single-label'> extends EventEmitter<TrainerEvents> {
+  readonly #model: AnyClassifier;
+  readonly #given: TrainerSettings;
+  #settings: TrainerSettings;
+  #state: TrainerState | null = null;
+  /** Of the last run. */
+  #loss: LossOptions;
+
+  /**
+   * @param model what is trained; it stays usable for predictions all the while
+   * @param options see TrainerOptions
+   * @throws BertuneError INVALID_OPTION, also for a model of one class
+   */
+  constructor(model: TextClassifier<Kind>, options: TrainerOptions = {}) {
+    super();
+    this.#model = expectClassifier('model', model);
+    const { labels, task, method, config } = this.#model;
+    expectTrainable(task, labels);
+    const settings = resolveTrainerOptions(options, { labels, task, method, hiddenSize: config.hiddenSize });
+    this.#given = settings;
+    this.#settings = settings;
+    this.#loss = lossOptions(settings, null);
+    expectMaxLength(this.#model, settings.maxLength, planFor(this.#model, settings.method));
+  }
+
+  /**
+   * The options with every default filled in. Those that depend on the number of examples (`epochs`, `warmupSteps`,
+   * `loggingSteps`) are of the run that is under way or was last, and open before the first.
+   */
+  get settings(): TrainerSettings {
+    return this.#settings;
+  }
+
+  /** What trainer_state.json holds, of the run that is under way or was last; null before the first. */
+  get state(): TrainerState | null {
+    return this.#state;
+  }
+
+  /**
+   * Trains the model: from its present parameters, with fresh moments and schedule. When it fails or is stopped, the
+   * model has the parameters of the last finished step and stays usable.
+   *
+   * The labels of splits are matched with the model's by name, whatever the order of either.
+   *
+   * @param train the training split
+   * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
+   *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, there is no room for model and checkpoints
+   *   (found before the first step), or someone else writes to `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
+   *   reason as its cause; DISPOSED; OUT_OF_MEMORY
+   */
+  async train(train: Split, options: TrainOptions = {}): Promise<TrainResult<Kind>> {
+    const given = expectObject('options', options, ['validation', 'signal', 'resume']);
+    const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
+    const resume = given.resume === undefined ? undefined : expectPath('resume', given.resume);
+    const split = this.#expectSplit('train', train);
+    const validation = this.#expectValidation(given.validation);
+    if (validation) expectSameKind(split.split, validation.split);
+    const { outputDirectory } = this.settings;
+    return this.#model.exclusively(async () => {
+      const task = { train: split, validation, signal, resume };
+      if (outputDirectory === null) return this.#train(task, null);
+      return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
+        this.#locked(outputDirectory, async (lock) => {
+          await lock.inTurn(() => removeLeftovers(outputDirectory));
+          return this.#train(task, lock);
+        }),
+      );
+    });
+  }
+
+  /** Work under the lock of a directory: the model's, where it is of that directory, otherwise one of its own. */
+  async #locked<T>(directory: string, work: (lock: DirectoryLock) => Promise<T>): Promise<T> {
+    const model = this.#model;
+    const outer = model.outputLock;
+    if (outer?.covers(directory)) return work(outer);
+    return withDirectoryLock(directory, async (lock) => {
+      model.outputLock = lock;
+      try {
+        return await work(lock);
+      } finally {
+        model.outputLock = outer;
+      }
+    });
+  }
+
+  /**
+   * Measures the model as `TextClassifier.evaluate` does, with this trainer's `maxLength`, `evalBatchTokens` and loss.
+   *
+   * @param split one that is there: `data.test` may not be, and undefined is refused with the ways to have one
+   * @throws BertuneError as TextClassifier.evaluate
+   */
+  async evaluate(
+    split: Split | undefined,
+    options: Pick<EvaluateOptions, 'signal' | 'textKind'> = {},
+  ): Promise<EvaluateResult<Kind>> {
+    const given = expectObject('options', options, ['signal', 'textKind']);
+    const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
+    const { maxLength, evalBatchTokens: batchTokens } = this.settings;
+    const textKind = expectTextKind(given.textKind);
+    return evaluateModel(this.#model, split, {
+      ...{ maxLength, batchTokens, textKind, signal },
+      ...{ adapter: null, threshold: null },
+      loss: this.#loss,
+    }) as Promise<EvaluateResult<Kind>>;
+  }
+
+  /** @param lock of the output directory; null without one */
+  async #train(
+    { train: { split: train, notes }, validation, signal, resume }: TrainingTask,
+    lock: DirectoryLock | null,
+  ): Promise<TrainResult<Kind>> {
+    const given = this.#given;
+    const model = this.#model;
+    // Before the work: what cannot be gone on from costs nothing.
+    const found = resume === undefined ? null : await findCheckpoint(resume, given.outputDirectory);
+    if (found === null && given.outputDirectory !== null) await expectNoCheckpoints(given.outputDirectory);
+    const methodPlan = planFor(model, given.method);
+    const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
+    const encoded = await encodeTexts(model, train, maxLength, signal);
+    const encodedValidation = validation && (await encodeTexts(model, validation.split, maxLength, signal));
+    const plan = await planRun(encoded.offsets, given, signal);
+    const { settings } = plan;
+    this.#settings = settings;
+    const classCounts = [...labelCounts(train)];
+    this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
+    const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
+    this.#state = state;
+
+    const session = await retarget(model, settings.method, methodPlan, settings.seed, train.pairs !== undefined);
+    const counts = countPlan(methodPlan);
+    const best = this.#bestModel(validation !== null);
+    const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
+      await native.reserve({
+        tokens: plan.tokens,
+        sequences: Math.min(settings.batchSize, plan.examples),
+        training: true,
+      });
+      if (evaluated) {
+        const { tokens, sequences } = evaluated.batches;
+        await native.reserve({ tokens, sequences, training: false });
+      }
+      const { position, resumption, checkpoints } = await placeRun(
+        {
+          ...{ model, native, methodPlan, given, lock, plan, state, best },
+          train: { encoded, labels: train.labels },
+          validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
+        },
+        found,
+      );
+      const { outputDirectory } = settings;
+      if (outputDirectory !== null) await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
+      const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
+      this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
+      const trainable = trainedNames(methodPlan);
+      const expectUsable = () => model.expectUsable();
+      const loss = this.#loss;
+      const thresholds = thresholdsOf(model);
+      const parts = { native, plan, dataset, validation: evaluated, thresholds, loss, trainable, best, state };
+      const outcome = await new TrainingRun({
+        ...parts,
+        position,
+        checkpoints,
+        signal,
+        expectUsable,
+        events: this,
+      }).run();
+      if (!settings.tuneThresholds || !evaluated) return { ...outcome, epochs: position.epochs };
+      model.keepThresholds(await tuneThresholds(native, evaluated, signal));
+      const evaluation = await evaluateSplit(native, evaluated, thresholdsOf(model), loss, signal);
+      return { ...outcome, evaluation, epochs: position.epochs };
+    };
+    const { stopped, summary, evaluation, epochs } = await session.withDataset(
+      datasetOf(encoded, train.labels),
+      (dataset, native) => {
+        if (!validation || !encodedValidation) return run(native, dataset, null);
+        return session.withDataset(datasetOf(encodedValidation), (handle) =>
+          run(native, dataset, this.#loaded(validation, encodedValidation, handle)),
+        );
+      },
+    );
+    const advice = advise({
+      ...{ task: model.task, settings, hiddenSize: model.config.hiddenSize, labels: model.labels },
+      ...{ counts: classCounts, guessing: guessingLoss(train) },
+      ...{
+        usualSteps: plan.usualSteps,
+        stopped,
+        steps: summary.step,
+        epochs,
+        logHistory: state.log_history,
+        evaluation,
+      },
+    });
+    return {
+      stopped,
+      steps: summary.step,
+      epochs: summary.epoch,
+      trainLoss: summary.train_loss,
+      runtime: summary.train_runtime,
+      samplesPerSecond: summary.train_samples_per_second,
+      stepsPerSecond: summary.train_steps_per_second,
+      truncated: encoded.truncated,
+      logHistory: state.log_history,
+      state,
+      memory: memoryReport(session),
+      trainableParameters: counts.trainable,
+      totalParameters: counts.total,
+      best: best?.best ?? null,
+      evaluation: evaluation as EvaluateResult<Kind> | null,
+      classCounts,
+      advice: advice.map((each) => adviceText(each)),
+    };
+  }
+
+  /** A split whose labels are the model's, matched by name. @throws BertuneError INVALID_OPTION, INVALID_DATA */
+  #expectSplit(name: string, split: Split | undefined): AlignedSplit {
+    return expectTaskSplit(name, split, this.#model);
+  }
+
+  #expectValidation(validation: Split | undefined): AlignedSplit | null {
+    const { evaluationStrategy } = this.settings;
+    const name = needingEvaluations(this.settings);
+    if (validation === undefined && name !== undefined) {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `${option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
+          `training rows with ${option('split.validation', 0.1)}`,
+      );
+    }
+    const split = validation === undefined ? null : this.#expectSplit('validation', validation);
+    return evaluationStrategy === 'no' ? null : split;
+  }
+
+  #bestModel(evaluates: boolean): BestModel | null {
+    const { loadBestModel, earlyStoppingPatience, earlyStoppingThreshold, metricForBest } = this.settings;
+    if (!evaluates || (!loadBestModel && earlyStoppingPatience === null)) return null;
+    return new BestModel({
+      metric: metricForBest,
+      keep: loadBestModel,
+      patience: earlyStoppingPatience,
+      threshold: earlyStoppingThreshold,
+    });
+  }
+
+  #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): LoadedSplit {
+    const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
+    return { ...split, encoded, handle, batches };
+  }
+}
+
+/** @throws BertuneError INVALID_DATA where one split is of pairs and the other of single texts */
+function expectSameKind(train: Split, validation: Split): void {
+  const [expected, found] = [train, validation].map(({ pairs }) => (pairs ? 'pairs of texts' : 'single texts'));
+  if (expected === found) return;
+  throw new BertuneError('INVALID_DATA', `Expected ${expected} in validation, as in train, but found ${found}`);
+}
+
+/** What listeners of 'start' are told. */
+function trainingPlan(
+  plan: RunPlan,
+  encoded: EncodedTexts,
+  { classWeights, positiveWeights }: LossOptions,
+  counts: ParameterCounts,
+  notes: readonly string[],
+  resumed: Resumption | null,
+): TrainingPlan {
+  return {
+    totalSteps: plan.totalSteps,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    epochs: plan.epochs,
+    warmupSteps: plan.warmupSteps,
+    examples: plan.examples,
+    tokens: encoded.ids.length,
+    truncated: encoded.truncated,
+    classWeights: classWeights && [...classWeights],
+    positiveWeights: positiveWeights && [...positiveWeights],
+    trainableParameters: counts.trainable,
+    totalParameters: counts.total,
+    notes,
+    resumed,
+  };
+}

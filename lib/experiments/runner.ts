@@ -1,0 +1,63 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { flagsInUse } from '../options/names.js';
+import type { RunRecord } from '../report/records.js';
+import type { RunEvents } from './execute.js';
+import type { Experiment } from './experiment.js';
+import type { Report, Request } from './messages.js';
+import { errorRecord, failedRun } from './run.js';
+
+// The worker lies beside this file, compiled or, under a loader that reads TypeScript, not.
+const WORKER = fileURLToPath(new URL(import.meta.url.replace(/runner(\.\w+)$/, 'worker$1')));
+
+/**
+ * Carries a run out in a process of its own, so that its peak memory and its time are its own.
+ *
+ * @returns the run's record; one with status 'failed' where the run, or its process, failed. Never rejects.
+ */
+export async function runInProcess(experiment: Experiment, events: RunEvents = {}): Promise<RunRecord> {
+  // Stdout is for results: whatever a library prints goes to stderr.
+  const child = fork(WORKER, { stdio: ['ignore', 2, 2, 'ipc'], serialization: 'advanced' });
+  const kill = () => child.kill('SIGKILL');
+  const abort = () => send(child, { type: 'abort' });
+  process.once('exit', kill);
+  events.signal?.addEventListener('abort', abort, { once: true });
+  try {
+    return await follow(child, experiment, events);
+  } finally {
+    process.off('exit', kill);
+    events.signal?.removeEventListener('abort', abort);
+  }
+}
+
+function send(child: ChildProcess, request: Request): void {
+  // A process that has just died is noticed by its exit.
+  if (child.connected) child.send(request, () => {});
+}
+
+function follow(child: ChildProcess, experiment: Experiment, events: RunEvents): Promise<RunRecord> {
+  return new Promise((resolve) => {
+    let record: RunRecord | undefined;
+    child.on('message', (report: Report) => {
+      if (report.type === 'ready') {
+        send(child, { type: 'run', experiment, flags: flagsInUse() });
+        if (events.signal?.aborted) send(child, { type: 'abort' });
+      } else if (report.type === 'progress') events.onProgress?.(report.progress);
+      else if (report.type === 'epoch') events.onEpoch?.(report.line);
+      else if (report.type === 'plan') events.onPlan?.(report.lines);
+      else if (report.type === 'note') events.onNote?.(report.text);
+      else record = report.record;
+    });
+    child.on('error', (error) => resolve(record ?? failedRun(experiment, errorRecord(error))));
+    child.on('close', (status, signal) => {
+      const how = signal === null ? `with status ${status}` : `by ${signal}`;
+      resolve(
+        record ??
+          failedRun(experiment, {
+            code: 'INTERNAL',
+            message: `The process of this run was ended ${how} before its result came`,
+          }),
+      );
+    });
+  });
+}

@@ -1,0 +1,91 @@
+import type { DatasetOptions } from '../data/types.js';
+import { type FindOptions, modelDirectory, pinned } from '../hub/index.js';
+import type { MethodKind } from '../methods/index.js';
+import type { DeviceOptions } from '../model/device.js';
+import type { DataSource, Experiment } from './experiment.js';
+import { parseMethods } from './methods.js';
+import type { Preset } from './presets.js';
+
+/** What a user changes of a preset. */
+export interface Overrides {
+  readonly model?: string;
+  /** Under the adapter, where the model is one. */
+  readonly base?: string;
+  readonly data?: DataSource;
+  readonly dataset?: Omit<DatasetOptions, 'signal'>;
+  readonly methods?: readonly string[];
+  readonly epochs?: number;
+  readonly batchSize?: number;
+  readonly weightDecay?: number;
+  readonly seed?: number;
+  /** For every method. */
+  readonly learningRate?: number;
+  /** For the methods of a kind; goes before `learningRate`. */
+  readonly learningRates?: Partial<Record<MethodKind, number>>;
+  readonly where?: DeviceOptions;
+  /** Directory of logs for TensorBoard, one sub-folder a run. */
+  readonly tensorboard?: string;
+}
+
+/**
+ * The runs of a comparison: the model before fine-tuning, then every method.
+ *
+ * @throws BertuneError INVALID_OPTION
+ */
+export function comparisonExperiments(preset: Preset, overrides: Overrides): [Experiment, ...Experiment[]] {
+  const { learningRate, learningRates = {} } = overrides;
+  const common = {
+    model: overrides.model ?? preset.model,
+    data: overrides.data ?? preset.data,
+    dataset: overrides.dataset ?? {},
+    where: overrides.where ?? {},
+    ...(overrides.base !== undefined && { base: overrides.base }),
+    ...(overrides.tensorboard !== undefined && { tensorboard: overrides.tensorboard }),
+  };
+  const seed = overrides.seed ?? preset.seed;
+  const epochs = overrides.epochs ?? preset.epochs;
+  const options = {
+    ...(epochs !== undefined && { epochs }),
+    batchSize: overrides.batchSize ?? preset.batchSize,
+    weightDecay: overrides.weightDecay ?? preset.weightDecay,
+    seed,
+  };
+  const before: Experiment = {
+    ...common,
+    name: 'before',
+    title: 'before fine-tuning',
+    method: null,
+    options: { seed },
+  };
+  const runs = parseMethods(overrides.methods ?? preset.methods).map(({ name, title, method }): Experiment => {
+    const rate = learningRates[method.kind] ?? learningRate ?? preset.learningRate;
+    return {
+      ...common,
+      name,
+      title,
+      method,
+      options: { ...options, ...(rate !== undefined && { learningRate: rate }) },
+    };
+  });
+  return [before, ...runs];
+}
+
+/**
+ * Settles what a comparison's names mean, once for all its processes: the model's folder, fetched where needed, and the
+ * data's commit. Neither has to be asked about again.
+ *
+ * @throws BertuneError as findModel
+ */
+export async function settle<Each extends Experiment>(
+  experiments: readonly [Each, ...Each[]],
+  options: FindOptions,
+): Promise<[Each, ...Each[]]> {
+  const [{ model, base, data }] = experiments;
+  const settled = {
+    model: await modelDirectory(model, options),
+    ...(base !== undefined && { base: await modelDirectory(base, options) }),
+    data: typeof data === 'string' ? await pinned('dataset', data, options) : data,
+  };
+  const [first, ...others] = experiments;
+  return [{ ...first, ...settled }, ...others.map((experiment) => ({ ...experiment, ...settled }))];
+}

@@ -1,0 +1,47 @@
+import { nameOptionsByFlags } from '../options/names.js';
+import { executeRun } from './execute.js';
+import type { Report, Request } from './messages.js';
+
+/*
+ * The process of one run of a comparison. The parent sends the experiment, this process sends how it goes and the record at
+ * the end. Ctrl-C reaches every process of a terminal: only the parent decides what it means.
+ */
+
+/** Progress is for people: more often than this is not seen. */
+const PROGRESS_MILLISECONDS = 100;
+
+const controller = new AbortController();
+
+function send(report: Report, sent?: () => void): void {
+  if (process.connected) process.send?.(report, undefined, {}, () => sent?.());
+}
+
+async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
+  nameOptionsByFlags(request.flags);
+  let lastSent = Number.NEGATIVE_INFINITY;
+  const record = await executeRun(request.experiment, {
+    signal: controller.signal,
+    onProgress: (progress) => {
+      if (performance.now() - lastSent < PROGRESS_MILLISECONDS) return;
+      lastSent = performance.now();
+      send({ type: 'progress', progress });
+    },
+    onEpoch: (line) => send({ type: 'epoch', line }),
+    onPlan: (lines) => send({ type: 'plan', lines }),
+    onNote: (text) => send({ type: 'note', text }),
+  });
+  send({ type: 'result', record }, () => process.disconnect());
+}
+
+// What Node.js or a library prints is no part of the run: where nobody reads it, the run goes on.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => {});
+process.on('disconnect', () => {
+  // The parent is gone, or has what it wanted: nobody waits for anything that still runs.
+  process.exit();
+});
+process.on('message', (request: Request) => {
+  if (request.type === 'abort') controller.abort();
+  else void run(request);
+});
+send({ type: 'ready' });

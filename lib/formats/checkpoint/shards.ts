@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import { BertuneError } from '../../errors.js';
+import { isFile, isObject, readJsonObject } from '../../files/input.js';
+import { namesIn } from '../../files/names.js';
+import { readSafetensors, type Tensor } from '../safetensors.js';
+import { foreignWeights } from './foreign.js';
+import { INDEX_FILE, WEIGHTS_FILE } from './weights-files.js';
+
+/**
+ * Reads all tensors of a checkpoint directory under the names in the file: model.safetensors, otherwise the shards of
+ * model.safetensors.index.json.
+ *
+ * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID
+ */
+export async function readWeights(directory: string): Promise<Map<string, Tensor>> {
+  if (await isFile(join(directory, WEIGHTS_FILE))) {
+    return (await readSafetensors(join(directory, WEIGHTS_FILE))).tensors;
+  }
+  if (await isFile(join(directory, INDEX_FILE))) return readShards(directory);
+  const foreign = foreignWeights(directory, await namesIn(directory));
+  if (foreign) throw foreign;
+  throw new BertuneError('NOT_FOUND', `Expected ${WEIGHTS_FILE} or ${INDEX_FILE} in ${directory} but there is neither`);
+}
+
+async function readShards(directory: string): Promise<Map<string, Tensor>> {
+  const path = join(directory, INDEX_FILE);
+  const { weight_map: map } = await readJsonObject(path);
+  if (!isObject(map)) throw new BertuneError('CHECKPOINT_INVALID', `Expected an object weight_map in ${path}`);
+  const namesOf = new Map<string, string[]>();
+  for (const [name, shard] of Object.entries(map)) {
+    checkShardName(name, shard, path);
+    const names = namesOf.get(shard);
+    if (names === undefined) namesOf.set(shard, [name]);
+    else names.push(name);
+  }
+  const tensors = new Map<string, Tensor>();
+  for (const [shard, names] of namesOf) {
+    const found = (await readSafetensors(join(directory, shard))).tensors;
+    for (const name of names) {
+      const tensor = found.get(name);
+      if (!tensor) {
+        throw new BertuneError(
+          'CHECKPOINT_INVALID',
+          `Expected tensor ${name} in ${join(directory, shard)} as ${path} says`,
+        );
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  return tensors;
+}
+
+/**
+ * An index comes with the checkpoint: it may not make us read files elsewhere, nor one file under many spellings of its
+ * name. Hugging Face's libraries write plain names.
+ */
+function checkShardName(name: string, shard: unknown, path: string): asserts shard is string {
+  const sound = typeof shard === 'string' && shard.endsWith('.safetensors') && !/[/\\:\0]/.test(shard);
+  if (!sound) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected the name of a .safetensors file in the directory for tensor ${name} in ${path} but found ${JSON.stringify(shard)}`,
+    );
+  }
+}

@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { isFile, readBytes } from '../../files/input.js';
+import { dataFile, formatJson, type OutputFile } from '../../files/output.js';
+import type { TokenizerDefinition } from '../../tokenizer/definition.js';
+import { chooseClass } from '../../tokenizer/files/classes.js';
+import { readDefinition } from '../../tokenizer/files/read-definition.js';
+import { FILES, readFiles, TOKENIZER_FILES } from '../../tokenizer/files/source.js';
+
+/** Far above any tokenizer's. */
+const MAX_FILE_BYTES = 64 * 2 ** 20;
+
+/**
+ * The tokenizer's files of a directory, read into memory to be written elsewhere, so that AutoTokenizer of transformers
+ * gives the ids that Tokenizer gives here. They are copies, but for what AutoTokenizer needs where no config.json of the
+ * model is beside them, as in the directory of an adapter: tokenizer_config.json names the class, and there is a
+ * tokenizer.json also where the source has a vocab.txt only.
+ *
+ * @returns the files, and the names of files of a tokenizer that would be read with them and are none of theirs
+ * @throws BertuneError NOT_FOUND where there is no tokenizer, CHECKPOINT_INVALID for broken files
+ */
+export async function tokenizerFiles(directory: string): Promise<{ files: OutputFile[]; remove: string[] }> {
+  const contents = new Map<string, string | Uint8Array>();
+  for (const name of TOKENIZER_FILES) {
+    const path = join(directory, name);
+    if (await isFile(path)) contents.set(name, await readBytes(path, MAX_FILE_BYTES));
+  }
+  const { definition, className } = await readDefinition(directory);
+  const source = await readFiles(directory);
+  const alone = chooseClass({ ...source, model: { type: undefined, tokenizerClass: undefined } });
+  if (alone.name !== className || !alone.named) {
+    // The name that versions before 5 know as well.
+    const tokenizer_class = className === 'TokenizersBackend' ? 'PreTrainedTokenizerFast' : className;
+    contents.set(FILES.config, formatJson({ ...source.config, tokenizer_class }));
+  }
+  if (source.definition === undefined) contents.set(FILES.definition, formatDefinition(definition));
+  return {
+    files: [...contents].map(([name, data]) => dataFile(name, data)),
+    remove: TOKENIZER_FILES.filter((name) => !contents.has(name)),
+  };
+}
+
+/** tokenizer.json. The tokens that its class adds by itself behind all others are left to it. */
+function formatDefinition({ added_tokens: added, model, ...parts }: TokenizerDefinition): string {
+  const last = added.findLastIndex(({ implied }) => !implied);
+  const added_tokens = added.slice(0, last + 1).map(({ implied: _, ...token }) => token);
+  return formatJson({ version: '1.0', truncation: null, padding: null, added_tokens, ...parts, model });
+}

@@ -1,0 +1,157 @@
+import type { ModelConfig } from '../../architectures/index.js';
+import { prefixRows } from '../../architectures/rows.js';
+import { BertuneError } from '../../errors.js';
+import { checkParameter } from '../../formats/checkpoint/check.js';
+import type { Safetensors, Tensor } from '../../formats/safetensors.js';
+import { expectPositiveInteger } from '../../options/validation.js';
+import type { PrefixMethod } from '../prefix.js';
+import { baseMetadata, readBaseKind } from './base.js';
+import type { AdapterFormat } from './format.js';
+import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
+import type { AdapterSettings } from './settings.js';
+import type { PrefixAdapter } from './types.js';
+
+/** What PEFT puts in front of the head's names; one `.model` fewer than for LoRA. */
+const PREFIX = 'base_model.';
+
+const EMBEDDINGS = 'prompt_embeddings';
+
+/** Reads what PEFT saved of a prefix. Errors as readAdapter. */
+function readPrefix(settings: AdapterSettings, file: Safetensors, where: string): PrefixAdapter {
+  settings.refuseUnknown([
+    'peft_type',
+    'num_virtual_tokens',
+    'num_layers',
+    'num_attention_heads',
+    'token_dim',
+    'encoder_hidden_size',
+    'prefix_projection',
+  ]);
+  const promptEmbeddings = file.tensors.get(EMBEDDINGS);
+  if (!promptEmbeddings) {
+    throw new BertuneError('CHECKPOINT_INVALID', `Expected tensor ${EMBEDDINGS} in ${where} but there is none`);
+  }
+  const tensors = new Map<string, Tensor>();
+  for (const [inFile, tensor] of file.tensors) {
+    if (inFile === EMBEDDINGS || inFile.includes('.original_module.')) continue;
+    const name = inFile.replace('.modules_to_save.', '.').replace(/\.default\.(?=weight$|bias$)/, '.');
+    if (!name.startsWith(PREFIX) || !isInHead(name.slice(PREFIX.length))) {
+      throw new BertuneError(
+        'CHECKPOINT_INVALID',
+        `Expected only ${EMBEDDINGS} and classifier tensors in ${where} but found ${inFile}`,
+      );
+    }
+    tensors.set(name.slice(PREFIX.length), tensor);
+  }
+  const adapter: PrefixAdapter = {
+    kind: 'prefix',
+    virtualTokens: settings.positiveInteger('num_virtual_tokens'),
+    projection: settings.flag('prefix_projection'),
+    layers: settings.positiveInteger('num_layers'),
+    heads: settings.positiveInteger('num_attention_heads'),
+    hiddenSize: settings.positiveInteger('token_dim'),
+    baseModel: settings.text('base_model_name_or_path'),
+    baseKind: readBaseKind(file.metadata),
+    baseRevision: settings.text('revision'),
+    promptEmbeddings,
+    tensors,
+  };
+  adapter.labels = readLabels(file.metadata, checkPrefix(adapter, where), where);
+  adapter.pairs = readPairs(file.metadata, where);
+  Object.assign(adapter, readTask(file.metadata, where));
+  return adapter;
+}
+
+/** adapter_config.json and the file's tensors and metadata. Errors as writeAdapter. */
+function formatPrefix(adapter: PrefixAdapter): { settings: Record<string, unknown>; file: Safetensors } {
+  for (const name of ['virtualTokens', 'layers', 'heads', 'hiddenSize'] as const) {
+    expectPositiveInteger(name, adapter[name]);
+  }
+  const metadata = adapterMetadata(adapter, checkPrefix(adapter, 'what is to be written'));
+  return {
+    settings: {
+      auto_mapping: null,
+      base_model_name_or_path: adapter.baseModel,
+      encoder_hidden_size: adapter.hiddenSize,
+      inference_mode: true,
+      num_attention_heads: adapter.heads,
+      num_layers: adapter.layers,
+      num_transformer_submodules: 1,
+      num_virtual_tokens: adapter.virtualTokens,
+      peft_type: 'PREFIX_TUNING',
+      prefix_projection: adapter.projection,
+      revision: adapter.baseRevision ?? null,
+      task_type: 'SEQ_CLS',
+      token_dim: adapter.hiddenSize,
+    },
+    file: {
+      tensors: new Map([
+        [EMBEDDINGS, adapter.promptEmbeddings],
+        ...[...adapter.tensors].map(([name, tensor]): [string, Tensor] => [`${PREFIX}${name}`, tensor]),
+      ]),
+      metadata: { ...metadata, ...baseMetadata(adapter.baseKind) },
+    },
+  };
+}
+
+/** Checks a prefix against the model that it is to go on. Errors as checkAdapter. */
+function checkPrefixFits(adapter: PrefixAdapter, config: ModelConfig): void {
+  for (const name of ['layers', 'heads', 'hiddenSize'] as const) {
+    if (adapter[name] !== config[name]) {
+      throw new BertuneError(
+        'SHAPE_MISMATCH',
+        `Expected a prefix for a model of ${config[name]} ${name} but the adapter is for ${adapter[name]}`,
+      );
+    }
+  }
+  // [CLS] and [SEP] need a position each.
+  if (adapter.virtualTokens + 2 > config.maxTokens) {
+    throw new BertuneError(
+      'SHAPE_MISMATCH',
+      `Expected at most ${config.maxTokens - 2} virtual tokens for a model of ${config.maxTokens} positions but ` +
+        `the adapter has ${adapter.virtualTokens}`,
+    );
+  }
+  checkHead(adapter.tensors, config.hiddenSize, 'the prefix adapter');
+}
+
+/** @returns the number of classes, or null where there is no head */
+function checkPrefix({ virtualTokens, layers, hiddenSize, promptEmbeddings, tensors }: PrefixAdapter, where: string) {
+  checkParameter(EMBEDDINGS, promptEmbeddings, [virtualTokens, 2 * layers * hiddenSize], where);
+  return checkHead(tensors, hiddenSize, where);
+}
+
+/** A prefix as PEFT stores it. */
+export const prefixFormat: AdapterFormat<PrefixAdapter, PrefixMethod> = {
+  kind: 'prefix',
+  peftType: 'PREFIX_TUNING',
+  title: 'prefix adapter',
+  floats: [],
+  read: readPrefix,
+  fit: (adapter, config) => {
+    checkPrefixFits(adapter, config);
+    return adapter;
+  },
+  format: formatPrefix,
+  // Adapters hold no projection network, so a prefix goes on without.
+  methodOf: ({ virtualTokens }) => ({ kind: 'prefix', virtualTokens, projection: false, trainHead: true }),
+  ofModel: async ({ kind, virtualTokens, projection }, { config, plan, common, read, readPrompt }) => {
+    const { layers, heads, hiddenSize } = config;
+    return {
+      ...{ kind, virtualTokens, projection, layers, heads, hiddenSize },
+      ...common,
+      promptEmbeddings: await readPrompt([virtualTokens, 2 * layers * hiddenSize]),
+      tensors: await read(plan.parameters.filter(({ group }) => group === 'head')),
+    };
+  },
+  tensorOf: ({ promptEmbeddings, tensors }, { name, role }) =>
+    role === 'prompt' ? promptEmbeddings : tensors.get(name),
+  beside: ({ virtualTokens }, config) => ({
+    lora: null,
+    prefix: { virtualTokens },
+    rows: prefixRows(config, virtualTokens, false),
+  }),
+  facts: ({ virtualTokens, projection, layers, hiddenSize, heads }) => {
+    return { virtual_tokens: virtualTokens, projection, layers, hidden: hiddenSize, heads };
+  },
+};

@@ -1,0 +1,228 @@
+import { BertuneError } from '../errors.js';
+import {
+  copyArray,
+  expectAbortSignal,
+  expectObject,
+  expectPath,
+  invalidOption,
+  isArray,
+  isString,
+} from '../options/validation.js';
+import { TimeSlice } from '../time-slice.js';
+import type { TokenizerDefinition, TokenizerSettings } from './definition.js';
+import { Encoder } from './encoder.js';
+import { readDefinition } from './files/read-definition.js';
+import { namingDirectory } from './naming.js';
+import { type EncodedTexts, Packer, type Part } from './packer.js';
+import { pairLengths } from './pairs.js';
+import { Reading } from './reading.js';
+import { addedTokens, fillTemplate, readTemplate, type Template, templateIdLimit } from './template.js';
+
+export type { EncodedTexts } from './packer.js';
+
+/** Whether a value is a Tokenizer, and not an object that only looks like one. Not public. */
+export let isTokenizer: (value: unknown) => value is Tokenizer;
+
+/**
+ * Turns texts into token ids, as Hugging Face's `tokenizers` library does with truncation, for every kind of tokenizer.json.
+ *
+ * What it cannot do exactly like that library it refuses when it is loaded, and says which part of the tokenizer it is. A
+ * text takes time in proportion to its length, whatever the tokenizer.
+ */
+export class Tokenizer {
+  /** Where the tokenizer was loaded from. */
+  readonly directory: string;
+  /**
+   * One more than the largest id: the rows that a table of word embeddings must have. Special tokens that only the
+   * tokenizer's class knows, as the [MASK] of a vocabulary without one, come behind them and need none.
+   */
+  readonly vocabSize: number;
+  /** Id of the padding token; −1 where there is none. */
+  readonly padTokenId: number;
+  /** The longest text in tokens, special ones included, that it was made for; Infinity where that is not stated. */
+  readonly modelMaxLength: number;
+  readonly #template: Template;
+  /** Asked for when it is needed: few texts are pairs, and not every post-processor knows them. */
+  readonly #readPairTemplate: () => Template;
+  #pairs: Template | undefined;
+  readonly #encoder: Encoder;
+  /** Whether a text that is too long loses its start. */
+  readonly #cutsStart: boolean;
+  /** What stands for a text without tokens, where nothing is put around texts. */
+  readonly #empty: readonly number[];
+
+  static {
+    isTokenizer = (value): value is Tokenizer => typeof value === 'object' && value !== null && #encoder in value;
+  }
+
+  private constructor(directory: string, definition: TokenizerDefinition, settings: TokenizerSettings) {
+    const encoder = new Encoder(definition, settings.splitSpecialTokens);
+    const idOf = (token: string | undefined) => (token === undefined ? undefined : encoder.idOf(token));
+    const hasSegments = settings.modelInputNames.includes('token_type_ids');
+    const template = (texts: 1 | 2) => readTemplate(definition.post_processor, texts, hasSegments);
+    this.directory = directory;
+    this.padTokenId = idOf(settings.padToken) ?? -1;
+    this.modelMaxLength = settings.modelMaxLength;
+    this.#template = template(1);
+    this.#readPairTemplate = () => namingDirectory(directory, () => template(2));
+    this.#encoder = encoder;
+    this.vocabSize = Math.max(encoder.idLimit, templateIdLimit(this.#template));
+    this.#cutsStart = settings.truncationSide === 'left';
+    const ends = [idOf(settings.clsToken ?? '[CLS]'), idOf(settings.sepToken ?? '[SEP]')];
+    this.#empty = ends.includes(undefined) ? [] : (ends as number[]);
+  }
+
+  /**
+   * Reads a tokenizer: tokenizer.json and, where it is there, tokenizer_config.json; or vocab.txt of an older BERT.
+   *
+   * @param directory a checkpoint's directory
+   * @throws NOT_FOUND when there is no tokenizer, CHECKPOINT_INVALID when it is broken or does what is not known here
+   */
+  static async load(directory: string): Promise<Tokenizer> {
+    const { definition, settings } = await readDefinition(expectPath('directory', directory));
+    return namingDirectory(directory, () => new Tokenizer(directory, definition, settings));
+  }
+
+  /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */
+  get specialTokens(): number {
+    return addedTokens(this.#template);
+  }
+
+  /** How many are added to each pair of texts: 3 for BERT's [CLS] … [SEP] … [SEP]. */
+  get specialPairTokens(): number {
+    return addedTokens(this.#pairTemplate);
+  }
+
+  get #pairTemplate(): Template {
+    this.#pairs ??= this.#readPairTemplate();
+    return this.#pairs;
+  }
+
+  /**
+   * The ids of one text, with what the post-processor of tokenizer.json puts around it: [CLS] … [SEP], or nothing where
+   * it has none. A text that is too long loses its end, or its start where tokenizer_config.json says so, not its [SEP].
+   * One without tokens is [CLS] [SEP] either way.
+   *
+   * @param text any string
+   * @param maxLength the most tokens, special ones included; at least as many as those
+   * @throws INVALID_OPTION when `text` is not a string or `maxLength` is not such an integer; INVALID_DATA when it has no
+   *   tokens, and there is no [CLS] and [SEP] to stand for it; CHECKPOINT_INVALID when the tokenizer cannot encode it
+   */
+  encode(text: string, maxLength: number): number[] {
+    const limit = textLimit(this.#template, maxLength);
+    const reading = new Reading(limit, this.#cutsStart);
+    const steps = this.#encoder.encode(toWellFormed(expectText('text', text)));
+    for (let next = this.#next(steps); !next.done && !reading.isEnough; next = this.#next(steps)) {
+      reading.add(next.value);
+    }
+    return this.#fill(this.#template, [reading.kept(limit)], limit).flatMap((part) => part.ids);
+  }
+
+  /**
+   * The ids of many texts or pairs of texts, packed. Of a pair that is too long the longer text is cut first, as in
+   * `longest_first` of Hugging Face's tokenizers. The event loop runs at least every ten milliseconds or so.
+   *
+   * @param texts any strings (N)
+   * @param maxLength the most tokens of a text or pair, special ones included; or of each (N)
+   * @param options `pairs`: the second text of each pair (N); `signal` stops the work with ABORTED
+   * @throws INVALID_OPTION, INVALID_DATA and CHECKPOINT_INVALID as `encode`, INVALID_OPTION as well where the lengths of
+   *   the arrays differ, INVALID_DATA where there are 2³¹ tokens or more; ABORTED
+   */
+  async encodeTexts(
+    texts: readonly string[],
+    maxLength: number | readonly number[],
+    options: { pairs?: readonly string[]; signal?: AbortSignal } = {},
+  ): Promise<EncodedTexts> {
+    const given = expectObject('options', options, ['pairs', 'signal']);
+    const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
+    const own = expectStrings('texts', texts);
+    const pairs = given.pairs === undefined ? undefined : expectStrings('pairs', given.pairs, own.length);
+    const limits = isArray(maxLength) ? expectLimits(maxLength, own.length) : maxLength;
+    const template = pairs === undefined ? this.#template : this.#pairTemplate;
+    const mostOf = (i: number) => (isArray(limits) ? limits[i]! : limits);
+    if (!isArray(limits)) textLimit(template, limits);
+    const slice = new TimeSlice(signal);
+    const packer = new Packer(own.length);
+    for (let i = 0; i < own.length; i++) {
+      const most = mostOf(i);
+      const limit = textLimit(template, most);
+      const first = await this.#read(own[i]!, most, pairs !== undefined, slice);
+      if (pairs === undefined) {
+        packer.add(this.#fill(template, [first.kept(limit)], limit), first.ids.length > limit);
+      } else {
+        const second = await this.#read(pairs[i]!, most, true, slice);
+        const [a, b] = pairLengths(first.reach, second.reach, limit);
+        const parts = this.#fill(template, [first.kept(a), second.kept(b)], limit);
+        packer.add(parts, first.ids.length + second.ids.length > limit);
+      }
+      if (slice.isOver) await slice.next();
+    }
+    return packer.finish();
+  }
+
+  /** The ids of a text without special ones: all, or more than `maxLength` of them. */
+  async #read(text: string, maxLength: number, isOfPair: boolean, slice: TimeSlice): Promise<Reading> {
+    const reading = new Reading(maxLength, this.#cutsStart);
+    const steps = this.#encoder.encode(toWellFormed(text), isOfPair);
+    for (let next = this.#next(steps); !next.done; next = this.#next(steps)) {
+      reading.add(next.value);
+      if (isOfPair ? reading.isKnown : reading.isEnough) break;
+      if (slice.isOver) await slice.next();
+    }
+    return reading;
+  }
+
+  /** Goes on with the encoding of a text. What is wrong with the tokenizer may only show then. */
+  #next<T>(steps: Iterator<T>): IteratorResult<T> {
+    return namingDirectory(this.directory, () => steps.next());
+  }
+
+  #fill(template: Template, ids: readonly (readonly number[])[], limit: number): Part[] {
+    const parts = fillTemplate(template, ids);
+    if (parts.some((part) => part.ids.length > 0)) return parts;
+    if (this.#empty.length > 0) return [{ ids: this.#empty.slice(0, limit), types: 0 }];
+    throw new BertuneError(
+      'INVALID_DATA',
+      `A text has no tokens, and the tokenizer of ${this.directory} has no [CLS] and [SEP] to stand for it; leave it out`,
+    );
+  }
+}
+
+/** How many tokens a template leaves to texts. */
+function textLimit(template: Template, maxLength: number): number {
+  const added = addedTokens(template);
+  const least = Math.max(1, added);
+  if (!Number.isSafeInteger(maxLength) || maxLength < least) {
+    throw invalidOption('maxLength', `an integer of at least ${least}`, maxLength);
+  }
+  return maxLength - added;
+}
+
+function expectText(name: string, text: unknown): string {
+  if (typeof text !== 'string') throw invalidOption(name, 'a string', text);
+  return text;
+}
+
+/** A copy of an array of strings, of which there are `length` where that is given. */
+function expectStrings(name: string, value: unknown, length?: number): string[] {
+  if (!isArray(value)) throw invalidOption(name, 'an array of strings', value);
+  const { items, odd } = copyArray(value, isString);
+  if (odd >= 0) throw invalidOption(`${name}[${odd}]`, 'a string', value[odd]);
+  if (length !== undefined && items.length !== length)
+    throw invalidOption(name, `an array of ${length} strings`, value);
+  return items;
+}
+
+/** A copy of the lengths of each text. Their values are checked one by one, as they are used. */
+function expectLimits(value: readonly unknown[], length: number): number[] {
+  const { items, odd } = copyArray(value, (item): item is number => typeof item === 'number');
+  if (odd >= 0 || items.length !== length) throw invalidOption('maxLength', `an array of ${length} integers`, value);
+  return items;
+}
+
+/** Halves of characters, which no text in another language has, become the replacement character. */
+function toWellFormed(text: string): string {
+  return SURROGATE.test(text) ? text.replace(/\p{Cs}/gu, '\ufffd') : text;
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
