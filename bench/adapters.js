@@ -9,7 +9,7 @@ import { load } from './support/library.js';
 import { runMain } from './support/main.js';
 import { digits, Lines, MiB } from './support/print.js';
 
-const { TextClassifier } = await load('api/classifier');
+const { TextClassifier } = await load('model/classifier');
 const { loadDataset } = await load('data/dataset');
 const { writeAdapter } = await load('methods/adapter/files');
 const { headRows } = await load('architectures/rows');

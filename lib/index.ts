@@ -4,25 +4,6 @@
  * Bertune's public face.
  */
 
-export {
-  type AdapterChoice,
-  type AdapterInfo,
-  type ClassPrediction,
-  type EvaluateOptions,
-  type HeadChoice,
-  type LabelsPrediction,
-  type LoadAdapterOptions,
-  type LoadOptions,
-  type Logits,
-  type Prediction,
-  type Predictions,
-  type PredictOptions,
-  type SaveOptions,
-  TextClassifier,
-  type TextInput,
-  type TextKind,
-  type ValuePrediction,
-} from './api/classifier.js';
 export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './api/serving/options.js';
 export { PredictionService } from './api/serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './api/serving/statistics.js';
@@ -99,7 +80,27 @@ export {
   type ClassReport,
   classificationMetrics,
 } from './metrics/single-label.js';
+export {
+  type AdapterChoice,
+  type AdapterInfo,
+  type ClassPrediction,
+  type EvaluateOptions,
+  type HeadChoice,
+  type LabelsPrediction,
+  type LoadAdapterOptions,
+  type LoadOptions,
+  type Logits,
+  type Prediction,
+  type Predictions,
+  type PredictOptions,
+  type SaveOptions,
+  TextClassifier,
+  type TextInput,
+  type TextKind,
+  type ValuePrediction,
+} from './model/classifier.js';
 export type { Device, DeviceOptions, Precision } from './model/device.js';
+export type { MemoryReport } from './model/memory.js';
 export type { Values } from './model/session.js';
 export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
 export { type TensorBoardLog, tensorBoard } from './report/tensorboard/log.js';
@@ -115,7 +116,6 @@ export type {
   Evaluations,
   LogHistoryRow,
   LogRow,
-  MemoryReport,
   MultiLabelEvaluation,
   Progress,
   RegressionEvaluation,

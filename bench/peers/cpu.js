@@ -17,7 +17,7 @@ import { full, loadDataset, lora, TextClassifier } from '../../dist/index.js';
 import { planFor, retarget } from '../../dist/model/retarget.js';
 import { loadNative } from '../../dist/native/index.js';
 import { Tokenizer } from '../../dist/tokenizer/index.js';
-import { randomOrder } from '../../dist/training/order.js';
+import { randomOrder } from '../../dist/order.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const METHODS = ['full', 'lora', 'predict'];

@@ -6,7 +6,7 @@ import { randomNumbers } from '../support/statistics.js';
 
 const { loadDataset } = await load('data/dataset');
 const { mostTokens } = await load('model/batches');
-const { randomOrder } = await load('training/order');
+const { randomOrder } = await load('order');
 const { Tokenizer } = await load('tokenizer/index');
 
 const SEED = 42;

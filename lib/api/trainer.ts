@@ -6,6 +6,12 @@ import { type DirectoryLock, withDirectoryLock } from '../files/lock.js';
 import { removeLeftovers, withOutputDirectory } from '../files/output.js';
 import { countPlan, type ParameterCounts, trainedNames } from '../methods/index.js';
 import { longestFirst, packBatches } from '../model/batches.js';
+import {
+  type AnyClassifier,
+  type EvaluateOptions,
+  expectClassifier,
+  type TextClassifier,
+} from '../model/classifier.js';
 import { expectTextKind } from '../model/kind.js';
 import { memoryReport } from '../model/memory.js';
 import { planFor, retarget } from '../model/retarget.js';
@@ -41,7 +47,6 @@ import { guessingLoss, lossOptions, planRun, type RunPlan } from '../training/pl
 import { TrainingRun } from '../training/run.js';
 import { expectRoom } from '../training/space.js';
 import { createTrainerState, type TrainerState } from '../training/state.js';
-import { type AnyClassifier, type EvaluateOptions, expectClassifier, type TextClassifier } from './classifier.js';
 
 /** Options of `Trainer.train`. */
 export interface TrainOptions {

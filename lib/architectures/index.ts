@@ -22,7 +22,7 @@ export function architectureOf({ modelType }: Pick<ModelConfig, 'modelType'>): A
 }
 
 /** The model_type of a class of transformers, e.g. 'bert' of BertForMaskedLM; undefined for one that is not read. */
-export function typeOfClass(name: string): string | undefined {
+function typeOfClass(name: string): string | undefined {
   const named = ARCHITECTURES.flatMap(({ modelTypes }) => Object.entries(modelTypes));
   return named.find(([, start]) => new RegExp(`^${start}(For|Model|$)`).test(name))?.[0];
 }
@@ -31,4 +31,10 @@ export function typeOfClass(name: string): string | undefined {
 export function headNames({ head }: Architecture): [output: string, ...others: string[]] {
   const names = (module: string) => [`${module}.weight`, `${module}.bias`] as const;
   return [...names(head.output), ...(head.dense === null ? [] : names(head.dense))];
+}
+
+/** The model_type of a config.json. Files from before transformers 2.6 name none, only the class. */
+export function modelTypeOf(raw: Record<string, unknown>): unknown {
+  const [architecture] = Array.isArray(raw.architectures) ? raw.architectures : [raw.architectures];
+  return raw.model_type ?? (typeof architecture === 'string' ? typeOfClass(architecture) : undefined);
 }

@@ -3,37 +3,9 @@
  * nowhere else; native code gets it with its roles and knows no names.
  */
 
-/** Modules of an encoder layer. */
-export const LAYER_ROLES = [
-  'query',
-  'key',
-  'value',
-  'attention_output',
-  'attention_norm',
-  'intermediate',
-  'output',
-  'output_norm',
-] as const;
-export type LayerRole = (typeof LAYER_ROLES)[number];
+import type { Part, Role } from '../native/roles.js';
 
-/** What a module is to the model (native/model/roles.h). */
-export type Role =
-  | 'word'
-  | 'position'
-  | 'token_type'
-  | 'embedding_norm'
-  | 'embedding_projection'
-  | LayerRole
-  | 'head_dense'
-  | 'classifier'
-  | 'probe_norm'
-  | 'probe_dense'
-  | 'probe_output_norm'
-  | 'prompt'
-  | 'prompt_dense'
-  | 'prompt_output';
-
-export type Part = 'weight' | 'bias' | 'lora_A' | 'lora_B';
+export { LAYER_ROLES, type LayerRole, type Part, type Role } from '../native/roles.js';
 
 /** How a new parameter starts: N(0, scale²), U(−scale, scale), or a constant. */
 export interface Initial {

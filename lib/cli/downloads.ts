@@ -1,6 +1,6 @@
+import { formatMebibytes } from '../format.js';
 import type { HubProgress } from '../hub/index.js';
 import { isTrue } from '../hub/settings.js';
-import { formatMebibytes } from '../report/format.js';
 import type { Progress } from './progress.js';
 
 /**

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { TextClassifier } from '../api/classifier.js';
 import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { type EvaluationData, fileToMeasure, splitToMeasure } from '../experiments/evaluation-data.js';
 import { metricsRecord } from '../experiments/run.js';
 import { statedTask } from '../experiments/task.js';
 import type { FindOptions } from '../hub/index.js';
+import { TextClassifier } from '../model/classifier.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { printableJson } from '../printable.js';
 import { taskLines } from '../report/data-summary.js';

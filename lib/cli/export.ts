@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { TextClassifier } from '../api/classifier.js';
+import { TextClassifier } from '../model/classifier.js';
 import { given } from './arguments.js';
 import { Progress } from './progress.js';
 import { required } from './required.js';

@@ -1,6 +1,7 @@
 import os from 'node:os';
 import type { Command } from 'commander';
 import { readSettled } from '../files/settled.js';
+import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../format.js';
 import { readCheckpoint } from '../formats/checkpoint.js';
 import type { Tensor } from '../formats/safetensors.js';
 import { modelDirectory } from '../hub/index.js';
@@ -12,7 +13,6 @@ import { loadNative, nativeOrigin } from '../native/index.js';
 import { packageVersion } from '../native/package.js';
 import { printable, printableJson } from '../printable.js';
 import { blasName, processorName } from '../report/environment.js';
-import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../report/format.js';
 import { type Table, textTable } from '../report/table.js';
 import { wrap } from '../report/wrap.js';
 import { resultWidth, writeResult } from './terminal.js';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { type AnyClassifier, TextClassifier } from '../api/classifier.js';
 import { BertuneError } from '../errors.js';
+import { type AnyClassifier, TextClassifier } from '../model/classifier.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
 import {
   addDeviceOptions,

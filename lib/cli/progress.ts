@@ -1,5 +1,5 @@
+import { formatClock, formatFixed } from '../format.js';
 import { printable } from '../printable.js';
-import { formatClock, formatFixed } from '../report/format.js';
 import { colorsFor, isInteractive, type OutputStream } from './terminal.js';
 
 /** Where a run stands. */

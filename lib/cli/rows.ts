@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
+import { formatSetting } from '../format.js';
 import type { OptionRow, OptionsOf, OptionTable } from '../options/table.js';
-import { formatSetting } from '../report/format.js';
 
 /* The flags of the options of a table, with their help, and the options that they ask for. */
 

@@ -1,7 +1,7 @@
 import { sourceWords } from '../experiments/experiment.js';
 import type { Run } from '../experiments/run.js';
+import { formatCount, formatSetting } from '../format.js';
 import { definitionOf } from '../methods/index.js';
-import { formatCount, formatSetting } from '../report/format.js';
 import { rateWords, stepsWords } from '../report/plan-words.js';
 import type { TrainingPlan } from '../training/events.js';
 import { TRAINER_OPTIONS, type TrainerSettings } from '../training/options.js';

@@ -1,5 +1,5 @@
+import { randomOrder } from '../order.js';
 import { PIECES, type Slices } from '../time-slice.js';
-import { randomOrder } from '../training/order.js';
 import { groupByText } from './same-texts.js';
 import { oneStratum, strataOf } from './strata.js';
 import type { Split } from './types.js';

@@ -1,6 +1,6 @@
 import type { Split } from '../data/types.js';
+import { formatShare } from '../format.js';
 import { EMBEDDED_MODEL, embeddedPath } from '../hub/embedded.js';
-import { formatShare } from '../report/format.js';
 import { Tokenizer } from '../tokenizer/index.js';
 
 /*

@@ -2,7 +2,7 @@ import { selectRows } from '../data/select.js';
 import type { DatasetOptions, Split, SplitName } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { isFile } from '../files/input.js';
-import { formatCount } from '../report/format.js';
+import { formatCount } from '../format.js';
 import { datasetFor, type StatedTask } from './task.js';
 import { type RowPlace, TrainingRows } from './training-rows.js';
 

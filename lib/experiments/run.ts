@@ -1,10 +1,10 @@
-import { type AnyClassifier, TextClassifier } from '../api/classifier.js';
 import { Trainer } from '../api/trainer.js';
 import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import type { TextDataset } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { Method } from '../methods/index.js';
+import { type AnyClassifier, TextClassifier } from '../model/classifier.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { processPeakMemory } from '../model/memory.js';
 import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';

@@ -31,5 +31,5 @@ function embeddedData(): string {
 
 /** One folder up from lib and from dist. */
 function asset(path: string): string {
-  return fileURLToPath(new URL(`../assets/${path}`, import.meta.url));
+  return fileURLToPath(new URL(`../../assets/${path}`, import.meta.url));
 }

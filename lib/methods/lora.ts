@@ -1,3 +1,4 @@
+import { formatSetting } from '../format.js';
 import {
   expectTable,
   flag,
@@ -12,7 +13,6 @@ import {
   type SettingsOf,
 } from '../options/table.js';
 import { expectNumberInRange, expectPositiveInteger, MOST_INT32 } from '../options/validation.js';
-import { formatSetting } from '../report/format.js';
 import { loraFormat, loraUpdates } from './adapter/lora.js';
 import { LORA_BIASES } from './adapter/types.js';
 import { expectPlainHead, headWords, TRAIN_HEAD } from './adapters.js';

@@ -1,4 +1,3 @@
-import type { AnyClassifier } from '../api/classifier.js';
 import type { ModelConfig } from '../architectures/index.js';
 import { headRows } from '../architectures/rows.js';
 import type { ParameterRow } from '../architectures/table.js';
@@ -14,6 +13,7 @@ import { copyArray, invalidOption, isArray, nearest, shorten } from '../options/
 import type { TaskKind } from '../tasks/index.js';
 import { areNumbers } from '../tasks/labels.js';
 import { throwIfAborted } from '../time-slice.js';
+import type { AnyClassifier } from './classifier.js';
 import { DTYPES, type Session } from './session.js';
 
 /** What is worth knowing about an adapter beside a model. */

@@ -1,7 +1,7 @@
-import type { AnyClassifier } from '../api/classifier.js';
 import { BertuneError } from '../errors.js';
 import { expectOneOf, shorten } from '../options/validation.js';
 import type { NamedAdapter } from './adapters.js';
+import type { AnyClassifier } from './classifier.js';
 import type { TextInputs } from './text-input.js';
 
 /** Which texts a model takes: single ones or pairs as it was trained on, or any. */

@@ -1,9 +1,9 @@
-import type { AnyClassifier } from '../api/classifier.js';
 import { BertuneError } from '../errors.js';
 import { listLabels } from '../tasks/labels.js';
 import { expectFiniteLogits, type LogitRows } from '../tasks/prediction.js';
 import { TimeSlice, throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
+import type { AnyClassifier } from './classifier.js';
 import { expectTrainedKind, type TextKind } from './kind.js';
 import { forwardMixed } from './mixed.js';
 import type { TextInputs } from './text-input.js';

@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs';
-import type { MemoryReport } from '../training/events.js';
+import type { NativeMemory } from '../native/index.js';
 import type { Session } from './session.js';
+
+/** Bytes. The parts and `peak` count the library's own allocations; `processPeak` all of the process. */
+export interface MemoryReport extends NativeMemory {
+  /** Highest resident memory of the process so far, as the operating system counts it. */
+  processPeak: number;
+}
 
 /** What a session takes, and the whole process at its highest. */
 export function memoryReport(session: Session): MemoryReport {

@@ -1,6 +1,6 @@
-import type { AnyClassifier } from '../api/classifier.js';
 import { BertuneError } from '../errors.js';
 import { type MethodPlan, methodPlan } from '../methods/index.js';
+import type { AnyClassifier } from './classifier.js';
 import { withoutTraining } from './load.js';
 import { mergedWeights } from './lora-update.js';
 import type { Values } from './session.js';

@@ -1,4 +1,3 @@
-import type { AnyClassifier } from '../api/classifier.js';
 import { moduleOf } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
 import {
@@ -10,6 +9,7 @@ import {
   type PrefixPlan,
 } from '../methods/index.js';
 import { option } from '../options/names.js';
+import type { AnyClassifier } from './classifier.js';
 import { PROMPT_EMBEDDINGS } from './names.js';
 import type { Session } from './session.js';
 

@@ -1,5 +1,4 @@
 import { basename, join } from 'node:path';
-import type { AnyClassifier } from '../api/classifier.js';
 import type { ModelConfig } from '../architectures/index.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
@@ -17,6 +16,7 @@ import { expectBoolean, expectObject, expectPath } from '../options/validation.j
 import { taskOf } from '../tasks/index.js';
 import { haveSameNames } from '../tasks/labels.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
+import type { AnyClassifier } from './classifier.js';
 import { expectFinite } from './finite.js';
 import { mergedWeights, type ReadParameter } from './lora-update.js';
 import { PROMPT_EMBEDDINGS } from './names.js';

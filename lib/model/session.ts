@@ -11,12 +11,12 @@ import {
   type NativeLoss,
   type NativeMemory,
   type NativeSession,
+  type Values,
 } from '../native/index.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import type { ResolvedDevice } from './device.js';
 
-/** Numbers as the addon gives them: Float64Array in fp64 sessions, Float32Array otherwise. */
-export type Values = Float32Array | Float64Array;
+export type { Values } from '../native/index.js';
 
 /** Element types that the addon reads. */
 export const DTYPES: readonly string[] = ['F64', 'F32', 'F16', 'BF16'] satisfies NativeDtype[];

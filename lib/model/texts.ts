@@ -1,10 +1,10 @@
-import type { AnyClassifier } from '../api/classifier.js';
 import { architectureOf, type ModelConfig } from '../architectures/index.js';
 import { BertuneError } from '../errors.js';
 import type { MethodPlan } from '../methods/index.js';
 import { expectPositiveInteger, invalidOption } from '../options/validation.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import type { NamedAdapter } from './adapters.js';
+import type { AnyClassifier } from './classifier.js';
 import type { TextInputs } from './text-input.js';
 
 /* Texts as token ids: how long they may be, and that the model has an embedding for each. */

@@ -1,14 +1,17 @@
-import type { Part, Role } from '../architectures/table.js';
 import { BertuneError, type ErrorCode } from '../errors.js';
 import { type FoundAddon, findAddon } from './find.js';
 import { openAddon } from './open.js';
 import { packageVersion } from './package.js';
+import type { Part, Role } from './roles.js';
 
 /*
  * The one typed boundary between TypeScript and the native addon (native/addon). Plain numbers, strings and typed
  * arrays cross it. Everything is validated on this side before it crosses; the addon checks again only what would be
  * unsafe. Every promise is settled from the session's own native thread; the event loop does no arithmetic.
  */
+
+/** Numbers of a session: Float64Array in fp64, Float32Array otherwise. */
+export type Values = Float32Array | Float64Array;
 
 /** Where arithmetic runs: 'cpu', 'cuda', or a device that `addDevice` named. */
 export type NativeDevice = 'cpu' | 'cuda' | (string & {});

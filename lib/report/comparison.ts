@@ -1,4 +1,3 @@
-import { type Metric, taskOf } from '../tasks/index.js';
 import {
   formatCount,
   formatFixed,
@@ -7,7 +6,8 @@ import {
   formatSeconds,
   formatShare,
   NO_VALUE,
-} from './format.js';
+} from '../format.js';
+import { type Metric, taskOf } from '../tasks/index.js';
 import { measuredOn, shownMetrics, taskOfRuns } from './measured.js';
 import type { ReferenceRecord, RunRecord } from './records.js';
 import { type Column, right, type Table } from './table.js';

@@ -1,6 +1,6 @@
 import type { DatasetSummary, LabelShare, SplitSummary, TokenLengths, ValueSummary } from '../data/summary.js';
+import { formatCount, formatSetting, formatShare } from '../format.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
-import { formatCount, formatSetting, formatShare } from './format.js';
 
 /** How many labels a line lists; of more, the rarest. */
 const LISTED = 12;

@@ -1,5 +1,5 @@
+import { formatFixed, formatMetric } from '../format.js';
 import { taskOf } from '../tasks/index.js';
-import { formatFixed, formatMetric } from './format.js';
 import { shownMetrics } from './measured.js';
 import type { RunRecord } from './records.js';
 import type { Table } from './table.js';

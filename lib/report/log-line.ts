@@ -1,5 +1,5 @@
+import { formatFixed, formatMetric, formatSetting } from '../format.js';
 import type { EpochSummary, LogRow } from '../training/events.js';
-import { formatFixed, formatMetric, formatSetting } from './format.js';
 import { headlineOf } from './measured.js';
 
 /** A row of the log of steps in one line. */

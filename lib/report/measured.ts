@@ -1,5 +1,5 @@
+import { formatMetric } from '../format.js';
 import { type Metric, type MetricName, type Task, type TaskKind, taskOf } from '../tasks/index.js';
-import { formatMetric } from './format.js';
 import type { MetricsRecord, RunRecord } from './records.js';
 
 /** The split that a run was measured on, and how it did. */

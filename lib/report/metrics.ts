@@ -1,6 +1,6 @@
+import { formatCount, formatMetric } from '../format.js';
 import type { Averages } from '../metrics/single-label.js';
 import { taskOf } from '../tasks/index.js';
-import { formatCount, formatMetric } from './format.js';
 import { shownMetrics } from './measured.js';
 import type { ColumnRecord, MetricsRecord } from './records.js';
 import { right, type Table } from './table.js';

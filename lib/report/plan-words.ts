@@ -1,7 +1,7 @@
+import { formatCount, formatFixed, formatSetting } from '../format.js';
 import { defaultEpochsReason } from '../training/defaults.js';
 import type { TrainingPlan } from '../training/events.js';
 import type { TrainerOptions, TrainerSettings } from '../training/options.js';
-import { formatCount, formatFixed, formatSetting } from './format.js';
 
 /** A run that is about to begin. */
 export interface PlannedRun {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { writeFileAtomic, writeJson } from '../files/output.js';
+import { formatCount } from '../format.js';
 import { csv } from './csv.js';
-import { formatCount } from './format.js';
 import { shownMetrics, taskOfRuns } from './measured.js';
 import type { ComparisonRecord, EnvironmentRecord, RunRecord } from './records.js';
 import { beforeSection, closingSections, runSection, sectionMarkdown } from './sections.js';

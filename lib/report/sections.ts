@@ -1,8 +1,8 @@
+import { formatCount, formatShare } from '../format.js';
 import { option } from '../options/names.js';
 import { printable } from '../printable.js';
 import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
 import { epochTable } from './epochs.js';
-import { formatCount, formatShare } from './format.js';
 import { measuredOn } from './measured.js';
 import { confusedPairs, confusionTable, labelTable, metricsTable } from './metrics.js';
 import type { ComparisonRecord, MetricsRecord, RunRecord } from './records.js';

@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
 import { DEFAULT_THRESHOLD } from '../metrics/multi-label.js';
-import type { Values } from '../model/session.js';
+import type { Values } from '../native/index.js';
 import { expectNumberInRange } from '../options/validation.js';
 import { TimeSlice } from '../time-slice.js';
 import { type TaskKind, taskOf } from './index.js';

@@ -1,10 +1,10 @@
-import type { AnyClassifier } from '../api/classifier.js';
 import { type AlignedSplit, alignSplit } from '../data/labels.js';
 import { expectSplit } from '../data/split.js';
 import { BertuneError } from '../errors.js';
 import { bestThresholds } from '../metrics/multi-label.js';
 import { sigmoid } from '../metrics/single-label.js';
 import { type BatchPlan, longestFirst, packBatches } from '../model/batches.js';
+import type { AnyClassifier } from '../model/classifier.js';
 import { forwardBatches } from '../model/forward.js';
 import { flattened, type LogitsOptions, withLogits } from '../model/logits.js';
 import type { Values } from '../model/session.js';

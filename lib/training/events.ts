@@ -1,7 +1,7 @@
 import type { MultiLabelMetrics } from '../metrics/multi-label.js';
 import type { RegressionMetrics } from '../metrics/regression.js';
 import type { ClassificationMetrics } from '../metrics/single-label.js';
-import type { NativeMemory } from '../native/index.js';
+import type { MemoryReport } from '../model/memory.js';
 import type { MetricName, TaskKind } from '../tasks/index.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { EpochRow } from './position.js';
@@ -108,12 +108,6 @@ export interface Evaluations {
 
 /** How a model does on a split. */
 export type EvaluateResult<Kind extends TaskKind = TaskKind> = Evaluations[Kind];
-
-/** Bytes. The parts and `peak` count the library's own allocations; `processPeak` all of the process. */
-export interface MemoryReport extends NativeMemory {
-  /** Highest resident memory of the process so far, as the operating system counts it. */
-  processPeak: number;
-}
 
 /** What a run of training came to. */
 export interface TrainResult<Kind extends TaskKind = TaskKind> {

@@ -1,11 +1,11 @@
 import type { Split } from '../data/types.js';
 import { longestFirst, mostTokens } from '../model/batches.js';
 import { expectPositiveInteger, MOST_INT32 } from '../options/validation.js';
+import { randomOrder } from '../order.js';
 import { type LossOptions, taskOf } from '../tasks/index.js';
 import { TimeSlice } from '../time-slice.js';
 import { defaultSteps } from './defaults.js';
 import { type RunSettings, settleSettings, type TrainerSettings } from './options.js';
-import { randomOrder } from './order.js';
 import { createSchedule } from './schedule.js';
 
 /** Everything about a run that is known before its first step. */

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import type { AnyClassifier } from '../api/classifier.js';
 import { BertuneError } from '../errors.js';
 import { stat, statfs } from '../files/fs.js';
 import type { MethodPlan, PlannedParameter } from '../methods/index.js';
 import { isAdapterBias } from '../methods/method.js';
+import type { AnyClassifier } from '../model/classifier.js';
 import { option } from '../options/names.js';
 import { TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { checkpointSteps } from './checkpoint/directories.js';

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import type { NativeSession, NativeTrainPlan, NativeTrainResult } from '../../lib/native/index.js';
 import { useTemporaryDirectory } from '../lib/files.js';

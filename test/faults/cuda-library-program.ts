@@ -1,5 +1,5 @@
 // Loads a model with device 'cuda' and with 'auto' and prints what came of it: node --import tsx cuda-library-program.ts MODEL
-import { type LoadOptions, TextClassifier } from '../../lib/api/classifier.js';
+import { type LoadOptions, TextClassifier } from '../../lib/model/classifier.js';
 import { BertuneError } from '../../lib/errors.js';
 
 async function outcome(device: NonNullable<LoadOptions['device']>) {

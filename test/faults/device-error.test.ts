@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { EMULATED, EMULATOR_LIBRARY } from '../../bench/support/operations.js';
-import { type LoadOptions, TextClassifier } from '../../lib/api/classifier.js';
+import { type LoadOptions, TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { lora } from '../../lib/methods/index.js';
 import type { NativePrecision } from '../../lib/native/index.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { BertuneError } from '../../lib/errors.js';
 import { fromFloat32, readSafetensors, type Tensor, writeSafetensors } from '../../lib/formats/safetensors.js';

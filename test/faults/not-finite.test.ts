@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { BertuneError } from '../../lib/errors.js';
 import { full } from '../../lib/methods/index.js';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { lora } from '../../lib/methods/index.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';

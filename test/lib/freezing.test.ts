@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { bitfit, full, linear, lora, type Method, prefix } from '../../lib/methods/index.js';
 import { useTemporaryDirectory } from './files.js';

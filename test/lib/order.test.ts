@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { randomOrder } from '../../lib/training/order.js';
+import { randomOrder } from '../../lib/order.js';
 import { expectRefusal, fixture } from './files.js';
 
 interface OrderFixture {

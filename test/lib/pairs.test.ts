@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { type Prediction, type PredictOptions, TextClassifier, type TextInput } from '../../lib/api/classifier.js';
+import { type Prediction, type PredictOptions, TextClassifier, type TextInput } from '../../lib/model/classifier.js';
 import { PredictionService } from '../../lib/api/serving/service.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import type { Split } from '../../lib/data/dataset.js';

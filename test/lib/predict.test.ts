@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import type { ColumnOptions } from '../../lib/cli/predict/columns.js';
 import { type FileInputOptions, fileInputs } from '../../lib/cli/predict/file-input.js';
 import { grouped } from '../../lib/cli/predict/input.js';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { PredictionService } from '../../lib/api/serving/service.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import type { Split } from '../../lib/data/dataset.js';

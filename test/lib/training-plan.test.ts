@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
-import { randomOrder } from '../../lib/training/order.js';
+import { randomOrder } from '../../lib/order.js';
 import { balancedWeights, planRun } from '../../lib/training/plan.js';
 import { expectRefusal } from './files.js';
 

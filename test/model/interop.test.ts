@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { loadDataset } from '../../lib/data/dataset.js';
 import { readConfig } from '../../lib/formats/checkpoint/config.js';
 import { writeCheckpoint } from '../../lib/formats/checkpoint.js';

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { lora } from '../../lib/methods/index.js';
 import { runCli } from '../cli/run-cli.js';

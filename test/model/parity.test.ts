@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { loadDataset, type Split } from '../../lib/data/dataset.js';
 import type { BertuneError } from '../../lib/errors.js';

@@ -8,7 +8,7 @@ import {
   formatSeconds,
   formatSetting,
   formatShare,
-} from '../../lib/report/format.js';
+} from '../../lib/format.js';
 
 describe('formats of reports', () => {
   it('groups counts by thousands', () => {

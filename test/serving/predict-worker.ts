@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { PredictionService } from '../../lib/api/serving/service.js';
 
 /** What a worker of workers.test.ts is told. */

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import type { ServiceOptions } from '../../lib/api/serving/options.js';
 import { PredictionService } from '../../lib/api/serving/service.js';
 import type { BatchFigures } from '../../lib/api/serving/statistics.js';

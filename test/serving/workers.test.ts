@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/api/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
 import type { Work } from './predict-worker.js';

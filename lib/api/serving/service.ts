@@ -1,4 +1,5 @@
 import { BertuneError } from '../../errors.js';
+import { type AnyClassifier, expectClassifier, type TextClassifier } from '../../model/classifier.js';
 import { expectTrainedKind } from '../../model/kind.js';
 import { forwardMixed } from '../../model/mixed.js';
 import type { Values } from '../../model/session.js';
@@ -9,7 +10,6 @@ import type { TaskKind } from '../../tasks/index.js';
 import { type Prediction, predictionsOf } from '../../tasks/prediction.js';
 import { throwIfAborted } from '../../time-slice.js';
 import type { EncodedTexts } from '../../tokenizer/index.js';
-import { type AnyClassifier, expectClassifier, type TextClassifier } from '../classifier.js';
 import { Admission, type Before, type Request } from './admission.js';
 import { Backlog, type Demand, sumOf } from './backlog.js';
 import type { Batch } from './batch.js';

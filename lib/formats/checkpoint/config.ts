@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { ConfigField, ConfigKeys, ModelConfig } from '../../architectures/architecture.js';
-import { ARCHITECTURES, architectureOf, SUPPORTED_TYPES, typeOfClass } from '../../architectures/index.js';
+import { ARCHITECTURES, architectureOf, modelTypeOf, SUPPORTED_TYPES } from '../../architectures/index.js';
 import { ACTIVATION_NAMES } from '../../architectures/native.js';
 import type { HeadKind } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
@@ -144,12 +144,6 @@ function ownKey(head: HeadKind, { pairs, thresholds }: ModelConfig): Record<stri
 
 /** Keys that the new file says in another way, or that would be wrong in it. */
 const SUPERSEDED = ['bertune', 'torch_dtype', 'num_labels', 'finetuning_task'];
-
-/** The model_type of a config.json. Files from before transformers 2.6 name none, only the class. */
-export function modelTypeOf(raw: Record<string, unknown>): unknown {
-  const [architecture] = Array.isArray(raw.architectures) ? raw.architectures : [raw.architectures];
-  return raw.model_type ?? (typeof architecture === 'string' ? typeOfClass(architecture) : undefined);
-}
 
 /**
  * Checks that a config.json is that of a model that is read here.

@@ -1,4 +1,4 @@
-import { formatCount } from '../format.js';
+import { formatCount } from '../../format.js';
 import type { MetricsRecord } from '../records.js';
 import { escapeHtml } from './escape.js';
 import { SHADES } from './palette.js';

@@ -1,5 +1,5 @@
+import { formatCount, formatMetric, formatSeconds } from '../../format.js';
 import { higherIsBetter, type MetricName, taskOf } from '../../tasks/index.js';
-import { formatCount, formatMetric, formatSeconds } from '../format.js';
 import { headlineOf, measuredOn, taskOfRuns } from '../measured.js';
 import type { MetricsRecord, RunRecord } from '../records.js';
 

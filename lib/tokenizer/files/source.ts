@@ -1,7 +1,7 @@
 import { join } from 'node:path';
+import { modelTypeOf } from '../../architectures/index.js';
 import { BertuneError } from '../../errors.js';
 import { isFile, readJsonObject } from '../../files/input.js';
-import { modelTypeOf } from '../../formats/checkpoint/config.js';
 
 /** A JSON file's outermost object. */
 export type Json = Record<string, unknown>;

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
-import type { AnyClassifier } from '../../api/classifier.js';
 import type { DirectoryLock } from '../../files/lock.js';
 import type { MethodPlan } from '../../methods/index.js';
+import type { AnyClassifier } from '../../model/classifier.js';
 import type { NativeSession } from '../../native/index.js';
 import { loadNative } from '../../native/index.js';
 import type { EncodedTexts } from '../../tokenizer/index.js';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import type { AnyClassifier } from '../../api/classifier.js';
 import type { DirectoryLock } from '../../files/lock.js';
 import { writeJson } from '../../files/output.js';
 import type { MethodPlan } from '../../methods/index.js';
+import type { AnyClassifier } from '../../model/classifier.js';
 import { writeModel } from '../../model/save.js';
 import type { NativeSession } from '../../native/index.js';
 import type { BestModel } from '../best-model.js';

@@ -5,7 +5,7 @@ import os from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { TextClassifier } from '../../../lib/api/classifier.js';
+import { TextClassifier } from '../../../lib/model/classifier.js';
 import { loadDataset } from '../../../lib/data/dataset.js';
 import { useTemporaryDirectory } from '../../lib/files.js';
 import { ASSETS } from '../../lib/tiny-model.js';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../../lib/api/classifier.js';
+import { TextClassifier } from '../../../lib/model/classifier.js';
 import { PredictionService } from '../../../lib/api/serving/service.js';
 import { BertuneError } from '../../../lib/errors.js';
 import { useTemporaryDirectory } from '../../lib/files.js';

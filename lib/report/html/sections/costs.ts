@@ -1,5 +1,5 @@
+import { formatFixed } from '../../../format.js';
 import { MEMORY_NOTE } from '../../comparison.js';
-import { formatFixed } from '../../format.js';
 import type { RunRecord } from '../../records.js';
 import { barChart } from '../charts/bars.js';
 import { markOf } from '../charts/series.js';

@@ -1,4 +1,4 @@
-import { formatCount, formatSetting } from '../../format.js';
+import { formatCount, formatSetting } from '../../../format.js';
 import type { Table } from '../../table.js';
 import { escapeHtml } from '../escape.js';
 import { paragraphs } from '../figure.js';

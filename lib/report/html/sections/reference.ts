@@ -1,4 +1,4 @@
-import { formatCount, formatFixed, formatMetric, NO_VALUE } from '../../format.js';
+import { formatCount, formatFixed, formatMetric, NO_VALUE } from '../../../format.js';
 import type { ReferenceRecord, RunRecord } from '../../records.js';
 import { escapeHtml } from '../escape.js';
 import { paragraphs, swatch } from '../figure.js';

@@ -1,5 +1,5 @@
+import { formatCount, formatShare } from '../../../format.js';
 import { epochTable } from '../../epochs.js';
-import { formatCount, formatShare } from '../../format.js';
 import { headlineOf, measuredOn } from '../../measured.js';
 import { labelTable } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';

@@ -1,4 +1,4 @@
-import { formatSetting, NO_VALUE } from '../../format.js';
+import { formatSetting, NO_VALUE } from '../../../format.js';
 import type { RunRecord } from '../../records.js';
 import { swatch } from '../figure.js';
 import { htmlTable, pairsTable } from '../table.js';

@@ -3,27 +3,6 @@ import type { Split } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { DirectoryLock } from '../files/lock.js';
 import { countPlan, definitionOf, type Method, type MethodPlan, type ParameterCounts } from '../methods/index.js';
-import {
-  type AdapterChoice,
-  type AdapterInfo,
-  expectAdapterNames,
-  type NamedAdapter,
-  NamedAdapters,
-  readForModel,
-} from '../model/adapters.js';
-import type { Base } from '../model/base.js';
-import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from '../model/batches.js';
-import type { Device, Precision, ResolvedDevice } from '../model/device.js';
-import { forwardBatches, predictBatch } from '../model/forward.js';
-import { expectTextKind, type TextKind } from '../model/kind.js';
-import { type LoadOptions, loadModel, type ModelParts } from '../model/load.js';
-import { flattened, type Logits, type LogitsOptions, withLogits } from '../model/logits.js';
-import { memoryReport } from '../model/memory.js';
-import { mergeAdapter, type Unmerged, unmergeAdapter } from '../model/merge.js';
-import { exportModel, type SaveOptions, saveModel } from '../model/save.js';
-import { datasetOf, Session, type Values } from '../model/session.js';
-import { expectTexts, type TextInput } from '../model/text-input.js';
-import { longestText } from '../model/texts.js';
 import type { NativeParameterInfo, NativeSession } from '../native/index.js';
 import {
   expectAbortSignal,
@@ -39,15 +18,29 @@ import { expectThreshold, type Prediction, predictionsOf } from '../tasks/predic
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts, Tokenizer } from '../tokenizer/index.js';
 import { evaluateModel } from '../training/evaluation.js';
-import type { EvaluateResult, MemoryReport } from '../training/events.js';
+import type { EvaluateResult } from '../training/events.js';
+import {
+  type AdapterChoice,
+  type AdapterInfo,
+  expectAdapterNames,
+  type NamedAdapter,
+  NamedAdapters,
+  readForModel,
+} from './adapters.js';
+import type { Base } from './base.js';
+import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from './batches.js';
+import type { Device, Precision, ResolvedDevice } from './device.js';
+import { forwardBatches, predictBatch } from './forward.js';
+import { expectTextKind, type TextKind } from './kind.js';
+import { type LoadOptions, loadModel, type ModelParts } from './load.js';
+import { flattened, type Logits, type LogitsOptions, withLogits } from './logits.js';
+import { type MemoryReport, memoryReport } from './memory.js';
+import { mergeAdapter, type Unmerged, unmergeAdapter } from './merge.js';
+import { exportModel, type SaveOptions, saveModel } from './save.js';
+import { datasetOf, Session, type Values } from './session.js';
+import { expectTexts, type TextInput } from './text-input.js';
+import { longestText } from './texts.js';
 
-export type { AdapterChoice, AdapterInfo } from '../model/adapters.js';
-export type { HeadChoice } from '../model/head.js';
-export type { TextKind } from '../model/kind.js';
-export type { LoadOptions } from '../model/load.js';
-export type { Logits } from '../model/logits.js';
-export type { SaveOptions } from '../model/save.js';
-export type { TextInput } from '../model/text-input.js';
 export type {
   ClassPrediction,
   LabelsPrediction,
@@ -55,6 +48,13 @@ export type {
   Predictions,
   ValuePrediction,
 } from '../tasks/prediction.js';
+export type { AdapterChoice, AdapterInfo } from './adapters.js';
+export type { HeadChoice } from './head.js';
+export type { TextKind } from './kind.js';
+export type { LoadOptions } from './load.js';
+export type { Logits } from './logits.js';
+export type { SaveOptions } from './save.js';
+export type { TextInput } from './text-input.js';
 
 /** Options of `predict` and `logits`. */
 export interface PredictOptions {

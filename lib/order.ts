@@ -1,4 +1,4 @@
-import { expectNonNegativeInteger, invalidOption } from '../options/validation.js';
+import { expectNonNegativeInteger, invalidOption } from './options/validation.js';
 
 /*
  * The order of examples, reproducible against PyTorch: `torch.randperm(n)` of a CPU generator with a given seed, which
