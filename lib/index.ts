@@ -100,6 +100,14 @@ export {
   type ValuePrediction,
 } from './model/classifier.js';
 export type { Device, DeviceOptions, Precision } from './model/device.js';
+export type {
+  EvaluatePass,
+  EvaluateResult,
+  Evaluations,
+  MultiLabelEvaluation,
+  RegressionEvaluation,
+  SingleLabelEvaluation,
+} from './model/evaluation.js';
 export type { MemoryReport } from './model/memory.js';
 export type { Values } from './model/session.js';
 export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
@@ -110,18 +118,12 @@ export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {
   EpochSummary,
-  EvaluatePass,
-  EvaluateResult,
   EvaluateRow,
-  Evaluations,
   LogHistoryRow,
   LogRow,
-  MultiLabelEvaluation,
   Progress,
-  RegressionEvaluation,
   Resumption,
   SavedCheckpoint,
-  SingleLabelEvaluation,
   TrainerEvents,
   TrainingPlan,
   TrainResult,

@@ -12,6 +12,15 @@ import {
   expectClassifier,
   type TextClassifier,
 } from '../model/classifier.js';
+import type { EvaluateResult } from '../model/evaluation.js';
+import {
+  evaluateModel,
+  evaluateSplit,
+  expectTaskSplit,
+  expectTrainable,
+  type LoadedSplit,
+  tuneThresholds,
+} from '../model/evaluation.js';
 import { expectTextKind } from '../model/kind.js';
 import { memoryReport } from '../model/memory.js';
 import { planFor, retarget } from '../model/retarget.js';
@@ -28,15 +37,7 @@ import { adviceText } from '../training/advice-words.js';
 import { BestModel } from '../training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
 import { placeRun } from '../training/checkpoint/place.js';
-import {
-  evaluateModel,
-  evaluateSplit,
-  expectTaskSplit,
-  expectTrainable,
-  type LoadedSplit,
-  tuneThresholds,
-} from '../training/evaluation.js';
-import type { EvaluateResult, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
+import type { Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
 import {
   needingEvaluations,
   resolveTrainerOptions,

@@ -17,8 +17,6 @@ import { type TaskKind, taskOf } from '../tasks/index.js';
 import { expectThreshold, type Prediction, predictionsOf } from '../tasks/prediction.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts, Tokenizer } from '../tokenizer/index.js';
-import { evaluateModel } from '../training/evaluation.js';
-import type { EvaluateResult } from '../training/events.js';
 import {
   type AdapterChoice,
   type AdapterInfo,
@@ -30,6 +28,8 @@ import {
 import type { Base } from './base.js';
 import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from './batches.js';
 import type { Device, Precision, ResolvedDevice } from './device.js';
+import type { EvaluateResult } from './evaluation.js';
+import { evaluateModel } from './evaluation.js';
 import { forwardBatches, predictBatch } from './forward.js';
 import { expectTextKind, type TextKind } from './kind.js';
 import { type LoadOptions, loadModel, type ModelParts } from './load.js';

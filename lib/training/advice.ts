@@ -1,8 +1,8 @@
+import type { EvaluateResult } from '../model/evaluation.js';
 import { option } from '../options/names.js';
 import type { TaskKind } from '../tasks/index.js';
 import { listLabels } from '../tasks/labels.js';
 import { defaultLearningRate } from './defaults.js';
-import type { EvaluateResult } from './events.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { TrainerOptions, TrainerSettings } from './options.js';
 import type { EpochRow } from './position.js';

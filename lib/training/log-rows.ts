@@ -1,4 +1,5 @@
-import type { MetricName } from '../tasks/index.js';
+import type { EvaluateResult } from '../model/evaluation.js';
+import { type MetricName, taskOf } from '../tasks/index.js';
 
 /** A row of the log of steps. Names as Hugging Face's Trainer logs them. */
 export interface LogRow {
@@ -42,3 +43,22 @@ export interface TrainSummaryRow {
 
 /** A row of the log, of any kind. */
 export type LogHistoryRow = LogRow | EvaluateRow | TrainSummaryRow;
+
+/** The row of the log for an evaluation; times rounded as transformers' `speed_metrics` does. */
+export function evaluateRow(result: EvaluateResult, epoch: number, step: number): EvaluateRow {
+  const scores = taskOf(result.task).metrics.map(({ name }) => [`eval_${name}`, result[name]]);
+  return {
+    eval_loss: result.loss,
+    ...Object.fromEntries(scores),
+    eval_runtime: roundTo(result.runtime, 4),
+    eval_samples_per_second: roundTo(result.samplesPerSecond, 3),
+    eval_steps_per_second: roundTo(result.stepsPerSecond, 3),
+    epoch,
+    step,
+  };
+}
+
+/** A number to so many decimals. */
+export function roundTo(value: number, decimals: number): number {
+  return Number(value.toFixed(decimals));
+}

@@ -1,5 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import { BertuneError } from '../errors.js';
+import type { EvaluateResult } from '../model/evaluation.js';
+import { evaluateSplit, type LoadedSplit } from '../model/evaluation.js';
 import { Pace } from '../model/pace.js';
 import type { NativeSession, NativeTrainResult } from '../native/index.js';
 import { option } from '../options/names.js';
@@ -7,8 +9,8 @@ import type { LossOptions } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';
 import type { CheckpointSaver } from './checkpoint/saver.js';
-import { evaluateRow, evaluateSplit, type LoadedSplit, roundTo } from './evaluation.js';
-import type { EpochSummary, EvaluateResult, LogHistoryRow, TrainerEvents, TrainSummaryRow } from './events.js';
+import type { EpochSummary, LogHistoryRow, TrainerEvents, TrainSummaryRow } from './events.js';
+import { evaluateRow, roundTo } from './log-rows.js';
 import type { RunPlan } from './plan.js';
 import { emptyTotals, type RunPosition } from './position.js';
 import { RecentSteps } from './recent-steps.js';

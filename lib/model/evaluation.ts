@@ -1,21 +1,81 @@
 import { type AlignedSplit, alignSplit } from '../data/labels.js';
 import { expectSplit } from '../data/split.js';
 import { BertuneError } from '../errors.js';
-import { bestThresholds } from '../metrics/multi-label.js';
-import { sigmoid } from '../metrics/single-label.js';
-import { type BatchPlan, longestFirst, packBatches } from '../model/batches.js';
-import type { AnyClassifier } from '../model/classifier.js';
-import { forwardBatches } from '../model/forward.js';
-import { flattened, type LogitsOptions, withLogits } from '../model/logits.js';
-import type { Values } from '../model/session.js';
+import { bestThresholds, type MultiLabelMetrics } from '../metrics/multi-label.js';
+import type { RegressionMetrics } from '../metrics/regression.js';
+import { type ClassificationMetrics, sigmoid } from '../metrics/single-label.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
-import { type LossOptions, type Numbers, type Task, taskOf } from '../tasks/index.js';
+import { type LossOptions, type MetricName, type Numbers, type Task, type TaskKind, taskOf } from '../tasks/index.js';
 import { listLabels } from '../tasks/labels.js';
 import { expectFiniteLogits, type Output, thresholdsOf } from '../tasks/prediction.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
-import type { EvaluateResult, EvaluateRow } from './events.js';
+import { type BatchPlan, longestFirst, packBatches } from './batches.js';
+import type { AnyClassifier } from './classifier.js';
+import { forwardBatches } from './forward.js';
+import { flattened, type LogitsOptions, withLogits } from './logits.js';
+import type { Values } from './session.js';
+
+/** What every evaluation gives. */
+export interface EvaluatePass {
+  /** Mean loss over the examples, with the trainer's label smoothing and weights: cross-entropy, binary cross-entropy or mean squared error. */
+  loss: number;
+  /** Seconds. */
+  runtime: number;
+  samplesPerSecond: number;
+  /** Batches a second. */
+  stepsPerSecond: number;
+  examples: number;
+  /** Texts that were longer than allowed and were cut. */
+  truncated: number;
+  /** How the split's labels were matched with the model's, where names differ in case or spaces or are numbers; what is not defined, and why. */
+  notes: readonly string[];
+}
+
+/** Each metric of a task; there are no others. */
+type Scores<Name extends MetricName> = Record<Name, number> & Partial<Record<Exclude<MetricName, Name>, undefined>>;
+
+/** How a single-label model does. Precision, recall and f1_macro are macro averages, as scikit-learn's. */
+export interface SingleLabelEvaluation
+  extends EvaluatePass,
+    Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted'> {
+  task: 'single-label';
+  /** All averages, each class, and the confusion matrix. */
+  metrics: ClassificationMetrics;
+}
+
+/**
+ * How a multi-label model does. `accuracy` is the share of examples whose every label is right; precision, recall and f1_macro
+ * are macro averages, as scikit-learn's.
+ */
+export interface MultiLabelEvaluation
+  extends EvaluatePass,
+    Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted' | 'f1_samples'> {
+  task: 'multi-label';
+  /** All averages, and each label. */
+  metrics: MultiLabelMetrics;
+}
+
+/** How a regression model does; null is what is not defined, e.g. a correlation of values that are all the same. */
+export interface RegressionEvaluation
+  extends EvaluatePass,
+    Omit<Scores<'mse' | 'mae' | 'r2' | 'pearson' | 'spearman'>, 'r2' | 'pearson' | 'spearman'>,
+    Record<'r2' | 'pearson' | 'spearman', number | null> {
+  task: 'regression';
+  /** The same by column, and some pairs of values. */
+  metrics: RegressionMetrics;
+}
+
+/** How a model does on a split, by its task. */
+export interface Evaluations {
+  'single-label': SingleLabelEvaluation;
+  'multi-label': MultiLabelEvaluation;
+  regression: RegressionEvaluation;
+}
+
+/** How a model does on a split. */
+export type EvaluateResult<Kind extends TaskKind = TaskKind> = Evaluations[Kind];
 
 /** A split as token ids, in a session. */
 export interface LoadedSplit extends AlignedSplit {
@@ -178,23 +238,4 @@ async function passOver(
     if (slice.isOver) await slice.next();
   }
   return { loss: total / weights, predictions };
-}
-
-/** The row of the log for an evaluation; times rounded as transformers' `speed_metrics` does. */
-export function evaluateRow(result: EvaluateResult, epoch: number, step: number): EvaluateRow {
-  const scores = taskOf(result.task).metrics.map(({ name }) => [`eval_${name}`, result[name]]);
-  return {
-    eval_loss: result.loss,
-    ...Object.fromEntries(scores),
-    eval_runtime: roundTo(result.runtime, 4),
-    eval_samples_per_second: roundTo(result.samplesPerSecond, 3),
-    eval_steps_per_second: roundTo(result.stepsPerSecond, 3),
-    epoch,
-    step,
-  };
-}
-
-/** A number to so many decimals. */
-export function roundTo(value: number, decimals: number): number {
-  return Number(value.toFixed(decimals));
 }
