@@ -16,8 +16,8 @@ import { parseArgs } from 'node:util';
 import { full, loadDataset, lora, TextClassifier } from '../../dist/index.js';
 import { planFor, retarget } from '../../dist/model/retarget.js';
 import { loadNative } from '../../dist/native/index.js';
-import { Tokenizer } from '../../dist/tokenizer/index.js';
 import { randomOrder } from '../../dist/order.js';
+import { Tokenizer } from '../../dist/tokenizer/index.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const METHODS = ['full', 'lora', 'predict'];

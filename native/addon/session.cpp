@@ -140,7 +140,7 @@ Napi::Value Session::parameters(const Napi::CallbackInfo& info) {
     if (disposed_) refuse_disposed();
     const Napi::Array array = Napi::Array::New(env);
     uint32_t index = 0;
-    for (const Parameter& parameter : core_->bert->parameters().all()) {
+    for (const Parameter& parameter : core_->classifier->parameters().all()) {
       const Napi::Object item = Napi::Object::New(env);
       const Napi::Array shape = Napi::Array::New(env, parameter.shape.size());
       for (uint32_t i = 0; i < parameter.shape.size(); ++i) {
@@ -179,7 +179,7 @@ Napi::Value Session::read(const Napi::CallbackInfo& info) {
     const std::string name = convert_name(info[0]);
     const std::string part = convert_part(info[1], true);
     if (disposed_) refuse_disposed();
-    const Parameter* parameter = &core_->bert->parameters().at(name);
+    const Parameter* parameter = &core_->classifier->parameters().at(name);
     const Napi::TypedArray array =
         make_float_array(info.Env(), static_cast<size_t>(parameter->count), core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array)](SessionCore& core) {
@@ -209,7 +209,7 @@ Napi::Value Session::write(const Napi::CallbackInfo& info) {
         info,
         [=](SessionCore& core) {
           const auto& [copy, data, size] = bytes;
-          Parameter& parameter = core.bert->parameters().at(name);
+          Parameter& parameter = core.classifier->parameters().at(name);
           if (size != parameter.count * dtype_size(dtype)) {
             throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(parameter.count * dtype_size(dtype)) +
                                               " bytes for " + name + " but received " + std::to_string(size));
@@ -217,7 +217,7 @@ Napi::Value Session::write(const Napi::CallbackInfo& info) {
           *odd = first_not_finite(data, dtype, parameter.count);
           if (part == "value") {
             core.backend->write_weight(parameter.weight, parameter.master, data, dtype, parameter.count);
-            core.bert->weights_changed();
+            core.classifier->weights_changed();
             return;
           }
           Acc* moment = part == "m" ? parameter.m : part == "v" ? parameter.v : nullptr;
@@ -244,10 +244,10 @@ Napi::Value Session::initialize(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=](SessionCore& core) {
-          Parameter& parameter = core.bert->parameters().at(name);
+          Parameter& parameter = core.classifier->parameters().at(name);
           const std::vector<float> values = initial_values(name, parameter.count, distribution, scale, seed);
           core.backend->write_weight(parameter.weight, parameter.master, values.data(), Dtype::kF32, parameter.count);
-          core.bert->weights_changed();
+          core.classifier->weights_changed();
         },
         nullptr);
   });
@@ -260,8 +260,8 @@ Napi::Value Session::add_dataset(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=](SessionCore& core) {
-          auto dataset =
-              std::make_unique<Dataset>(*core.backend, arrays->view(), core.config.model, core.bert->prefix_tokens());
+          auto dataset = std::make_unique<Dataset>(*core.backend, arrays->view(), core.config.model,
+                                                   core.classifier->prefix_tokens());
           *handle = core.next_dataset++;
           core.datasets[*handle] = std::move(dataset);
           core.update_figures();
@@ -294,7 +294,7 @@ Napi::Value Session::add_adapter(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=, copies = std::move(held.copies)](SessionCore& core) {
-          *handle = core.bert->adapters().add(*config, *tensors);
+          *handle = core.classifier->adapters().add(*config, *tensors);
           core.update_figures();
         },
         [handle](Napi::Env env) { return Napi::Number::New(env, *handle); }, std::move(held.values));
@@ -307,7 +307,7 @@ Napi::Value Session::remove_adapter(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=](SessionCore& core) {
-          core.bert->adapters().remove(handle);
+          core.classifier->adapters().remove(handle);
           core.update_figures();
         },
         nullptr);
@@ -321,7 +321,7 @@ Napi::Value Session::reserve(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=](SessionCore& core) {
-          core.bert->reserve(training ? limits : BatchLimits{}, training ? BatchLimits{} : limits);
+          core.classifier->reserve(training ? limits : BatchLimits{}, training ? BatchLimits{} : limits);
           core.update_figures();
         },
         nullptr);
@@ -375,7 +375,7 @@ Napi::Value Session::forward(const Napi::CallbackInfo& info) {
     return submit_to_array(info, array, [=, out = data_of(array), proceed = may_proceed()](SessionCore& core) {
       const Dataset& dataset = core.dataset(handle);
       dataset.check_order(order->data(), static_cast<int64_t>(order->size()));
-      infer(*core.bert, dataset, *order, *starts, nullptr, core.host_dtype(), out, proceed);
+      infer(*core.classifier, dataset, *order, *starts, nullptr, core.host_dtype(), out, proceed);
       core.update_figures();
     });
   });
@@ -410,10 +410,10 @@ Napi::Value Session::predict(const Napi::CallbackInfo& info) {
     const Napi::TypedArray array =
         make_float_array(info.Env(), order->size() * core_->config.model.NC, core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array), proceed = may_proceed()](SessionCore& core) {
-      const Dataset dataset(*core.backend, arrays->view(), core.config.model, core.bert->prefix_tokens());
+      const Dataset dataset(*core.backend, arrays->view(), core.config.model, core.classifier->prefix_tokens());
       dataset.check_order(order->data(), static_cast<int64_t>(order->size()));
       try {
-        infer(*core.bert, dataset, *order, *starts, nullptr, core.host_dtype(), out, proceed);
+        infer(*core.classifier, dataset, *order, *starts, nullptr, core.host_dtype(), out, proceed);
       } catch (...) {
         core.backend->forget_recordings();  // those that read the dataset
         throw;
@@ -433,7 +433,7 @@ Napi::Value Session::hidden_states(const Napi::CallbackInfo& info) {
         info,
         [=](SessionCore& core) {
           Activations& activations = core.gather_for_inference(core.dataset(handle), *order);
-          core.bert->hidden_states(activations, [&](const Real* hidden) {
+          core.classifier->hidden_states(activations, [&](const Real* hidden) {
             core.backend->synchronize();
             const int64_t elements = static_cast<int64_t>(activations.live.T) * core.config.model.C;
             states->emplace_back(elements * core.host_size());
@@ -454,9 +454,9 @@ Napi::Value Session::prompt_embeddings(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=](SessionCore& core) {
-          const Real* prompt = core.bert->prompt_embeddings();
+          const Real* prompt = core.classifier->prompt_embeddings();
           core.backend->synchronize();
-          const int64_t elements = 2LL * core.bert->prefix_tokens() * core.config.model.L * core.config.model.C;
+          const int64_t elements = 2LL * core.classifier->prefix_tokens() * core.config.model.L * core.config.model.C;
           bytes->resize(elements * core.host_size());
           core.backend->read_real(bytes->data(), core.host_dtype(), prompt, elements);
           core.update_figures();

@@ -13,11 +13,11 @@ namespace bertune {
 void SessionCore::build() {
   try {
     backend = make_backend(config.device, config.precision, config.threads);
-    bert = std::make_unique<Bert>(*backend, config.model, config.parameters, config.lora);
+    classifier = std::make_unique<SequenceClassifier>(*backend, config.model, config.parameters, config.lora);
     update_figures();
   } catch (...) {
     // Given back now, not when the session that nobody gets is collected.
-    bert.reset();
+    classifier.reset();
     backend.reset();
     throw;
   }
@@ -25,7 +25,7 @@ void SessionCore::build() {
 
 void SessionCore::release() {
   datasets.clear();
-  bert.reset();
+  classifier.reset();
   backend.reset();
   update_figures();
 }
@@ -34,12 +34,12 @@ void SessionCore::update_figures() {
   const std::lock_guard<std::mutex> lock(figures_mutex_);
   figures_.parameters = figures_.gradients = figures_.optimizer = figures_.activations = figures_.datasets = 0;
   figures_.adapters = figures_.workspace = 0;
-  if (bert) {
-    figures_.parameters = bert->parameters().weight_bytes();
-    figures_.gradients = bert->parameters().gradient_bytes();
-    figures_.optimizer = bert->parameters().optimizer_bytes();
-    figures_.activations = bert->activation_bytes();
-    figures_.adapters = bert->adapters().bytes();
+  if (classifier) {
+    figures_.parameters = classifier->parameters().weight_bytes();
+    figures_.gradients = classifier->parameters().gradient_bytes();
+    figures_.optimizer = classifier->parameters().optimizer_bytes();
+    figures_.activations = classifier->activation_bytes();
+    figures_.adapters = classifier->adapters().bytes();
   }
   for (const auto& [handle, dataset] : datasets) figures_.datasets += dataset->bytes();
   if (backend) {
@@ -79,11 +79,12 @@ std::vector<uint8_t> SessionCore::forward_mixed(const Dataset& data, const std::
                                                 const std::function<bool()>& proceed) {
   Slots slots;
   slots.reserve(handles.size());
-  for (const int32_t handle : handles) slots.push_back(bert->adapters().slot(handle));
-  const bool mixes = !bert->adapters().empty();  // otherwise every slot is the model itself, and there are no tables
-  const int classes = mixes ? bert->adapters().classes() : config.model.NC;
+  for (const int32_t handle : handles) slots.push_back(classifier->adapters().slot(handle));
+  const bool mixes =
+      !classifier->adapters().empty();  // otherwise every slot is the model itself, and there are no tables
+  const int classes = mixes ? classifier->adapters().classes() : config.model.NC;
   std::vector<uint8_t> logits(order.size() * static_cast<size_t>(classes) * host_size());
-  infer(*bert, data, order, starts, mixes ? &slots : nullptr, host_dtype(), logits.data(), proceed);
+  infer(*classifier, data, order, starts, mixes ? &slots : nullptr, host_dtype(), logits.data(), proceed);
   return logits;
 }
 
@@ -91,16 +92,16 @@ Activations& SessionCore::gather_for_inference(const Dataset& data, const std::v
   data.check_order(order.data(), static_cast<int64_t>(order.size()));
   if (order.empty()) throw Error("INVALID_DATA", "Expected at least one example in order");
   const int count = static_cast<int>(order.size());
-  bert->reserve({}, largest_batch(data, order, {0, count}));
-  bert->run().reserve(count, 0, false);
-  bert->run().write_order(order.data(), count);
+  classifier->reserve({}, largest_batch(data, order, {0, count}));
+  classifier->run().reserve(count, 0, false);
+  classifier->run().write_order(order.data(), count);
   update_figures();
-  Activations& activations = bert->size_batch(data, order.data(), count, false);
+  Activations& activations = classifier->size_batch(data, order.data(), count, false);
   StepState state{};
   state.B = activations.live.B;
   state.T = activations.live.T;
   backend->begin_step(state);
-  bert->gather(activations, data, false);
+  classifier->gather(activations, data, false);
   return activations;
 }
 
@@ -108,17 +109,17 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
   Dataset& data = dataset(plan.dataset);
   data.check_order(plan.order.data(), static_cast<int64_t>(plan.order.size()));
   data.check_loss(config.model.loss);
-  if (bert->parameters().segments().empty()) {
+  if (classifier->parameters().segments().empty()) {
     throw Error("INVALID_OPTION", "Expected at least one trainable parameter to train");
   }
-  bert->reserve(largest_batch(data, plan.order, starts_of(plan.order.size(), plan.settings.batch_size)), {});
+  classifier->reserve(largest_batch(data, plan.order, starts_of(plan.order.size(), plan.settings.batch_size)), {});
   update_figures();
   return data;
 }
 
 TrainOutcome SessionCore::train(const TrainPlan& plan, const std::function<bool()>& proceed) {
   const Dataset& data = prepare(plan);
-  TrainingRun run(*bert, data, plan.order.data(), static_cast<int64_t>(plan.order.size()), plan.settings);
+  TrainingRun run(*classifier, data, plan.order.data(), static_cast<int64_t>(plan.order.size()), plan.settings);
   update_figures();
   TrainOutcome outcome;
   const auto steps = static_cast<int64_t>(plan.learning_rates.size());
@@ -156,13 +157,13 @@ bool SessionCore::add_results(TrainingRun& run, TrainOutcome& outcome) {
 GradientOutcome SessionCore::gradients(const TrainPlan& plan) {
   const Dataset& data = prepare(plan);
   const int64_t count = std::min<int64_t>(plan.settings.batch_size, static_cast<int64_t>(plan.order.size()));
-  TrainingRun run(*bert, data, plan.order.data(), count, plan.settings);
+  TrainingRun run(*classifier, data, plan.order.data(), count, plan.settings);
   update_figures();
   run.compute_gradients(0, plan.first_step, plan.learning_rates.front());
   const StepResult result = run.collect().front();
   GradientOutcome outcome{result.loss, result.grad_norm,
                           std::vector<double>(static_cast<size_t>(count) * config.model.NC)};
-  backend->read_real(outcome.logits.data(), Dtype::kF64, bert->training_logits(),
+  backend->read_real(outcome.logits.data(), Dtype::kF64, classifier->training_logits(),
                      static_cast<int64_t>(outcome.logits.size()));
   return outcome;
 }

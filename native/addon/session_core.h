@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "addon/session_config.h"
-#include "model/bert.h"
+#include "model/sequence_classifier.h"
 #include "model/training_step.h"
 
 namespace bertune {
@@ -48,7 +48,7 @@ struct GradientOutcome {
 struct SessionCore {
   SessionConfig config;
   std::unique_ptr<Backend> backend;
-  std::unique_ptr<Bert> bert;
+  std::unique_ptr<SequenceClassifier> classifier;
   std::unordered_map<int32_t, std::unique_ptr<Dataset>> datasets;
   int32_t next_dataset = 1;
 

@@ -14,36 +14,37 @@ namespace {
 // none.
 constexpr int32_t kOwnPrefix = -1, kNoPrefix = 0;
 
-int32_t prefix_of(Bert& bert, int32_t slot) {
-  if (slot == 0) return bert.prefix_tokens() > 0 ? kOwnPrefix : kNoPrefix;
-  return bert.adapters().at(slot).prefix_tokens() > 0 ? slot : kNoPrefix;
+int32_t prefix_of(SequenceClassifier& classifier, int32_t slot) {
+  if (slot == 0) return classifier.prefix_tokens() > 0 ? kOwnPrefix : kNoPrefix;
+  return classifier.adapters().at(slot).prefix_tokens() > 0 ? slot : kNoPrefix;
 }
 
 // What a pass over a batch with this prefix needs to know.
-AdapterMix mix_of(Bert& bert, int32_t prefix) {
-  AdapterMix mix = bert.adapters().mix(prefix == kOwnPrefix ? 0 : prefix);
+AdapterMix mix_of(SequenceClassifier& classifier, int32_t prefix) {
+  AdapterMix mix = classifier.adapters().mix(prefix == kOwnPrefix ? 0 : prefix);
   if (prefix == kOwnPrefix) {
-    mix.prefix_tokens = bert.prefix_tokens();
-    mix.prompt = bert.prompt_embeddings();
+    mix.prefix_tokens = classifier.prefix_tokens();
+    mix.prompt = classifier.prompt_embeddings();
   }
   return mix;
 }
 
 // The prefix that all examples of a batch have.
-int32_t common_prefix(Bert& bert, const int32_t* slots, int count) {
-  const int32_t prefix = prefix_of(bert, slots[0]);
+int32_t common_prefix(SequenceClassifier& classifier, const int32_t* slots, int count) {
+  const int32_t prefix = prefix_of(classifier, slots[0]);
   for (int i = 1; i < count; ++i) {
-    if (prefix_of(bert, slots[i]) != prefix) {
+    if (prefix_of(classifier, slots[i]) != prefix) {
       throw Error("INVALID_OPTION", "Expected batches of one prefix each but one has several");
     }
   }
   return prefix;
 }
 
-void check_lengths(Bert& bert, const Dataset& dataset, const std::vector<int32_t>& order, const Slots& slots) {
+void check_lengths(SequenceClassifier& classifier, const Dataset& dataset, const std::vector<int32_t>& order,
+                   const Slots& slots) {
   for (size_t i = 0; i < slots.size(); ++i) {
     if (slots[i] == 0) continue;
-    const int most = bert.config().longest(bert.adapters().at(slots[i]).prefix_tokens());
+    const int most = classifier.config().longest(classifier.adapters().at(slots[i]).prefix_tokens());
     if (dataset.length(order[i]) <= most) continue;
     throw Error("INVALID_DATA", "Expected at most " + std::to_string(most) +
                                     " tokens beside the adapter's prefix but " + "example " + std::to_string(order[i]) +
@@ -69,30 +70,31 @@ BatchLimits largest_batch(const Dataset& dataset, const std::vector<int32_t>& or
   return largest;
 }
 
-void infer(Bert& bert, const Dataset& dataset, const std::vector<int32_t>& order, const std::vector<int32_t>& starts,
-           const Slots* slots, Dtype dtype, void* logits, const std::function<bool()>& proceed) {
+void infer(SequenceClassifier& classifier, const Dataset& dataset, const std::vector<int32_t>& order,
+           const std::vector<int32_t>& starts, const Slots* slots, Dtype dtype, void* logits,
+           const std::function<bool()>& proceed) {
   if (order.empty()) return;
   const auto count = static_cast<int64_t>(order.size());
-  Backend& backend = bert.backend();
-  AdapterSet& adapters = bert.adapters();
-  if (slots) check_lengths(bert, dataset, order, *slots);
-  bert.reserve({}, largest_batch(dataset, order, starts));
-  RunMemory& run = bert.run();
+  Backend& backend = classifier.backend();
+  AdapterSet& adapters = classifier.adapters();
+  if (slots) check_lengths(classifier, dataset, order, *slots);
+  classifier.reserve({}, largest_batch(dataset, order, starts));
+  RunMemory& run = classifier.run();
   run.reserve(count, 0, !slots);
   run.write_order(order.data(), count);
   if (slots) {
-    const BatchLimits planned = bert.inference_limits();
+    const BatchLimits planned = classifier.inference_limits();
     adapters.reserve(count, planned.tokens, planned.sequences);
     adapters.write_slots(slots->data(), count);
   }
-  bert.prepare_inference();
-  const int classes = slots ? adapters.classes() : bert.config().NC;
+  classifier.prepare_inference();
+  const int classes = slots ? adapters.classes() : classifier.config().NC;
   Acc* kept = slots ? adapters.kept_logits() : run.logits();
   for (size_t batch = 0; batch + 1 < starts.size(); ++batch) {
     if (!proceed()) throw Error("ABORTED", "The work was aborted");
     const int32_t begin = starts[batch];
     const int size = starts[batch + 1] - begin;
-    Activations& a = bert.size_batch(dataset, order.data() + begin, size, false);
+    Activations& a = classifier.size_batch(dataset, order.data() + begin, size, false);
     backend.begin_step({.seed = 0,
                         .dropout_step = 0,
                         .step = 0,
@@ -101,15 +103,15 @@ void infer(Bert& bert, const Dataset& dataset, const std::vector<int32_t>& order
                         .B = a.live.B,
                         .T = a.live.T,
                         .slot = 0});
-    const int32_t prefix = slots ? common_prefix(bert, slots->data() + begin, size) : kNoPrefix;
-    const AdapterMix mix = slots ? mix_of(bert, prefix) : AdapterMix{};
+    const int32_t prefix = slots ? common_prefix(classifier, slots->data() + begin, size) : kNoPrefix;
+    const AdapterMix mix = slots ? mix_of(classifier, prefix) : AdapterMix{};
     const RecordingKey key{.pass = slots ? RecordingKey::Pass::kMixedInference : RecordingKey::Pass::kInference,
                            .dataset = &dataset,
                            .batch = {a.batch.B, a.batch.T, a.batch.max_length},
                            .prefix = prefix};
     run_recorded(backend, key, [&] {
-      bert.gather(a, dataset, false);
-      bert.forward(a, false, slots ? &mix : nullptr);
+      classifier.gather(a, dataset, false);
+      classifier.forward(a, false, slots ? &mix : nullptr);
       backend.keep_logits({classes, slots ? mix.logits : a.head.logits, kept});
     });
     // The host stays close enough to the device that an abort is seen soon.

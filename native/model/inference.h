@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "model/bert.h"
+#include "model/sequence_classifier.h"
 
 namespace bertune {
 
@@ -21,10 +21,11 @@ BatchLimits largest_batch(const Dataset& dataset, const std::vector<int32_t>& or
 // order[starts[i] .. starts[i + 1]); the last of `starts` is N. Calls `proceed` between batches and throws ABORTED when
 // it says false.
 //
-// With `slots` (N), each example is given to its adapter, and its row is the first of bert.adapters().classes()
+// With `slots` (N), each example is given to its adapter, and its row is the first of classifier.adapters().classes()
 // elements. A batch mixes low-rank adapters as it likes; one with a prefix has it in common. Throws INVALID_OPTION for
 // a batch of several prefixes and INVALID_DATA for a text that does not fit behind its prefix.
-void infer(Bert& bert, const Dataset& dataset, const std::vector<int32_t>& order, const std::vector<int32_t>& starts,
-           const Slots* slots, Dtype dtype, void* logits, const std::function<bool()>& proceed);
+void infer(SequenceClassifier& classifier, const Dataset& dataset, const std::vector<int32_t>& order,
+           const std::vector<int32_t>& starts, const Slots* slots, Dtype dtype, void* logits,
+           const std::function<bool()>& proceed);
 
 }  // namespace bertune

@@ -41,29 +41,29 @@ struct TrainingRun::MicroBatch {
   bool last() const { return index + 1 == count; }
 };
 
-TrainingRun::TrainingRun(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t count,
+TrainingRun::TrainingRun(SequenceClassifier& classifier, const Dataset& dataset, const int32_t* order, int64_t count,
                          const StepSettings& settings)
-    : bert_(bert),
+    : classifier_(classifier),
       dataset_(dataset),
       order_(order),
       count_(count),
       settings_(settings),
       settings_hash_(hash_of(settings)) {
   BERTUNE_CHECK(count > 0);
-  Backend& backend = bert.backend();
-  bert.run().reserve(count, run_ahead(), false);
-  bert.run().write_order(order, count);
+  Backend& backend = classifier.backend();
+  classifier.run().reserve(count, run_ahead(), false);
+  classifier.run().write_order(order, count);
   const auto upload = [&](const std::vector<double>& weights, Acc* device) {
-    if (!weights.empty()) backend.write_acc(device, weights.data(), Dtype::kF64, bert.config().NC);
+    if (!weights.empty()) backend.write_acc(device, weights.data(), Dtype::kF64, classifier.config().NC);
   };
-  upload(settings.loss.class_weights, bert.class_weights());
-  upload(settings.loss.positive_weights, bert.positive_weights());
+  upload(settings.loss.class_weights, classifier.class_weights());
+  upload(settings.loss.positive_weights, classifier.positive_weights());
   backend.start_run();
 }
 
 void TrainingRun::run_step(int64_t index, int64_t step, double learning_rate) {
   give(index, step, learning_rate, true);
-  bert_.weights_changed();
+  classifier_.weights_changed();
 }
 
 void TrainingRun::compute_gradients(int64_t index, int64_t step, double learning_rate) {
@@ -94,29 +94,29 @@ void TrainingRun::give(int64_t index, int64_t step, double learning_rate, bool u
 }
 
 void TrainingRun::run(const MicroBatch& micro_batch) {
-  Backend& backend = bert_.backend();
+  Backend& backend = classifier_.backend();
   StepState state = micro_batch.state;
-  Activations& a = bert_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
+  Activations& a = classifier_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
   state.T = a.live.T;
   backend.begin_step(state);
   // The prompt is made in the step, as its weights have changed in the one before.
-  if (micro_batch.first()) bert_.weights_changed();
+  if (micro_batch.first()) classifier_.weights_changed();
   run_recorded(backend, key_of(a, micro_batch), [&] { run_operations(a, micro_batch); });
 }
 
 void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) {
-  Backend& backend = bert_.backend();
+  Backend& backend = classifier_.backend();
   const double scale = 1.0 / micro_batch.count;
-  bert_.gather(a, dataset_, true);
-  bert_.forward(a, true);
+  classifier_.gather(a, dataset_, true);
+  classifier_.forward(a, true);
   run_loss(a, scale);
-  bert_.backward(a, !micro_batch.first());
+  classifier_.backward(a, !micro_batch.first());
 
-  const std::vector<OptimizerSegment>& segments = bert_.parameters().segments();
+  const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments();
   const int count = static_cast<int>(segments.size());
   if (micro_batch.last()) backend.grad_norm({segments.data(), count, a.grad_norm});
-  const RunMemory& run = bert_.run();
-  const Loss loss = bert_.config().loss;
+  const RunMemory& run = classifier_.run();
+  const Loss loss = classifier_.config().loss;
   backend.keep_step({.add = !micro_batch.first(),
                      .scale = scale,
                      .loss = a.loss,
@@ -130,11 +130,11 @@ void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) 
 }
 
 void TrainingRun::run_loss(Activations& a, double scale) {
-  Backend& backend = bert_.backend();
+  Backend& backend = classifier_.backend();
   const LossSettings& settings = settings_.loss;
-  const int NC = bert_.config().NC;
+  const int NC = classifier_.config().NC;
   const Acc* class_weights = settings.class_weights.empty() ? nullptr : a.class_weights;
-  switch (bert_.config().loss) {
+  switch (classifier_.config().loss) {
     case Loss::kCrossEntropy:
       return backend.cross_entropy({.NC = NC,
                                     .label_smoothing = settings.label_smoothing,
@@ -172,13 +172,13 @@ RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_b
 }
 
 std::vector<StepResult> TrainingRun::collect() {
-  Backend& backend = bert_.backend();
+  Backend& backend = classifier_.backend();
   const auto count = static_cast<int64_t>(examples_.size());
   std::vector<StepResult> results(examples_.size());
   if (count == 0) return results;
   std::vector<double> losses(examples_.size()), norms(examples_.size());
   std::vector<int32_t> correct(examples_.size());
-  const RunMemory& run = bert_.run();
+  const RunMemory& run = classifier_.run();
   backend.synchronize();
   backend.read_acc(losses.data(), Dtype::kF64, run.losses(), count);
   backend.read_acc(norms.data(), Dtype::kF64, run.norms(), count);

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/bert.h"
+#include "model/sequence_classifier.h"
 
 namespace bertune {
 
@@ -39,7 +39,8 @@ struct StepResult {
 class TrainingRun {
  public:
   // Uploads the order. The arrays and settings stay the caller's and outlive the run.
-  TrainingRun(Bert& bert, const Dataset& dataset, const int32_t* order, int64_t count, const StepSettings& settings);
+  TrainingRun(SequenceClassifier& classifier, const Dataset& dataset, const int32_t* order, int64_t count,
+              const StepSettings& settings);
 
   // Gives the device its next step to do: the run's step `index`, which is step `step` of the training. Nothing is
   // updated where loss or norm is not finite, nor by any step after it.
@@ -48,7 +49,7 @@ class TrainingRun {
   void compute_gradients(int64_t index, int64_t step, double learning_rate);
 
   // Steps that may be given before their results are to be collected.
-  int run_ahead() const { return bert_.backend().run_ahead(); }
+  int run_ahead() const { return classifier_.backend().run_ahead(); }
   // Waits for the steps given since the last call; their results, in order.
   std::vector<StepResult> collect();
 
@@ -61,7 +62,7 @@ class TrainingRun {
   void run_loss(Activations& activations, double scale);
   RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch) const;
 
-  Bert& bert_;
+  SequenceClassifier& classifier_;
   const Dataset& dataset_;
   const int32_t* order_;
   const int64_t count_;

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LoadOptions } from '../../lib/model/classifier.js';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { full } from '../../lib/methods/index.js';
+import type { LoadOptions } from '../../lib/model/classifier.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { loadNative } from '../../lib/native/index.js';
 import { tinySplit } from '../lib/tiny-model.js';
 

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import type { NativeSession, NativeTrainPlan, NativeTrainResult } from '../../lib/native/index.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';

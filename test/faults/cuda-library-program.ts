@@ -1,6 +1,7 @@
 // Loads a model with device 'cuda' and with 'auto' and prints what came of it: node --import tsx cuda-library-program.ts MODEL
-import { type LoadOptions, TextClassifier } from '../../lib/model/classifier.js';
+
 import { BertuneError } from '../../lib/errors.js';
+import { type LoadOptions, TextClassifier } from '../../lib/model/classifier.js';
 
 async function outcome(device: NonNullable<LoadOptions['device']>) {
   try {

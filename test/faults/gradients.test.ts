@@ -4,7 +4,7 @@ import type { NativePrecision } from '../../lib/native/index.js';
 import { devices, gpus } from '../devices.js';
 import {
   type Gradients,
-  LAYER_MODULES,
+  LAYER_LINEARS,
   namesOf,
   RandomSession,
   type RandomSizes,
@@ -93,12 +93,15 @@ const METHODS: Record<string, RandomTraining['method']> = {
   'LoRA on every Linear': {
     kind: 'lora',
     rank: 2,
-    modules: { layers: [0, 1, 2], names: [...LAYER_MODULES], pooler: true },
+    modules: { layers: [0, 1, 2], names: [...LAYER_LINEARS], outer: true },
     head: true,
   },
 };
 
 const MODEL: Omit<RandomTraining, 'method'> = {
+  family: 'bert',
+  embeddingSize: 6,
+  activation: 'gelu',
   layers: 3,
   heads: 2,
   headSize: 4,

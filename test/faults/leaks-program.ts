@@ -3,9 +3,9 @@
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { full, lora } from '../../lib/methods/index.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { loadNative } from '../../lib/native/index.js';
 import { tinySplit } from '../lib/tiny-model.js';
 import { settleMemory } from './settle-memory.js';

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { BertuneError } from '../../lib/errors.js';
 import { fromFloat32, readSafetensors, type Tensor, writeSafetensors } from '../../lib/formats/safetensors.js';
 import { PredictionService } from '../../lib/index.js';
 import { full } from '../../lib/methods/index.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { runCli } from '../cli/run-cli.js';
 import { devices } from '../devices.js';
 import { useTemporaryDirectory } from '../lib/files.js';

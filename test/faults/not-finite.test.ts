@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { BertuneError } from '../../lib/errors.js';
 import { full } from '../../lib/methods/index.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import type { NativeSession } from '../../lib/native/index.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { devices } from '../devices.js';

@@ -1,7 +1,6 @@
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { loadDataset } from '../../lib/data/dataset.js';
 import { executeRun } from '../../lib/experiments/execute.js';
@@ -12,6 +11,7 @@ import { parseHubId } from '../../lib/hub/id.js';
 import { findDataset, findModel, pinned } from '../../lib/hub/index.js';
 import { hubSettings } from '../../lib/hub/settings.js';
 import { lora } from '../../lib/methods/index.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { runCli } from '../cli/run-cli.js';
 import { copyWith, expectRefusal, useTemporaryDirectory } from '../lib/files.js';
 import { writeTinyAdapter } from '../lib/tiny-adapters.js';

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { full, type Method } from '../../lib/methods/index.js';
 import { classificationMetrics } from '../../lib/metrics/single-label.js';
+import type { EvaluateResult } from '../../lib/model/evaluation.js';
 import { type Advice, advise, type SeenRun } from '../../lib/training/advice.js';
 import { adviceText } from '../../lib/training/advice-words.js';
-import type { EvaluateResult } from '../../lib/model/evaluation.js';
 import type { EvaluateRow, LogHistoryRow } from '../../lib/training/log-rows.js';
 import { resolveTrainerOptions, settleSettings, type TrainerOptions } from '../../lib/training/options.js';
 

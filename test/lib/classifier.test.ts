@@ -1,9 +1,9 @@
 import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { readSafetensors, toFloat32, writeSafetensors } from '../../lib/formats/safetensors.js';
 import { full, linear, lora, type Method, prefix } from '../../lib/methods/index.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { LABELS, randomNumbers, tinySplit, writeTinyCheckpoint } from './tiny-model.js';
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { lora } from '../../lib/methods/index.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { ADAPTERS, writeTinyAdapter } from './tiny-adapters.js';
 import { tinySplit, writeTinyCheckpoint } from './tiny-model.js';

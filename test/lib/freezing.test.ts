@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { bitfit, full, linear, lora, type Method, prefix } from '../../lib/methods/index.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { useTemporaryDirectory } from './files.js';
 import { tinySplit, writeTinyCheckpoint } from './tiny-model.js';
 

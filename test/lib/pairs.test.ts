@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { type Prediction, type PredictOptions, TextClassifier, type TextInput } from '../../lib/model/classifier.js';
 import { PredictionService } from '../../lib/api/serving/service.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import type { Split } from '../../lib/data/dataset.js';
 import { full, linear, lora, prefix } from '../../lib/methods/index.js';
+import { type Prediction, type PredictOptions, TextClassifier, type TextInput } from '../../lib/model/classifier.js';
 import { encodeTexts } from '../../lib/model/texts.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { copyWith, expectRefusal, useTemporaryDirectory } from './files.js';

@@ -3,7 +3,6 @@ import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import type { ColumnOptions } from '../../lib/cli/predict/columns.js';
 import { type FileInputOptions, fileInputs } from '../../lib/cli/predict/file-input.js';
 import { grouped } from '../../lib/cli/predict/input.js';
@@ -13,6 +12,7 @@ import { expectOutputFile, formatOf, writeOutputFile } from '../../lib/cli/predi
 import { type Predict, predicted } from '../../lib/cli/predict/predicted.js';
 import { BertuneError } from '../../lib/errors.js';
 import { jsonMembers } from '../../lib/files/json-members.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import type { TextInput } from '../../lib/model/text-input.js';
 import type { Prediction } from '../../lib/tasks/prediction.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';

@@ -109,7 +109,9 @@ describe('the structure of the sources', () => {
     const operations = [...list.matchAll(/^ {2}X\((\w+), \w+\)/gm)].map((match) => match[1]!);
     expect(operations.length).to.be.above(20);
     const reference = join(ROOT, 'test/operations/reference.ts');
-    const places = nativeSources().filter((path) => /core\/backend\.h$|(cpu|cuda|operations)\/[^/]*\.(cpp|cu)$/.test(path));
+    const places = nativeSources().filter((path) =>
+      /core\/backend\.h$|(cpu|cuda|operations)\/[^/]*\.(cpp|cu)$/.test(path),
+    );
     const texts = [...places, reference].map((path) => [path, readFileSync(path, 'utf8')] as const);
     for (const operation of operations) {
       const named = texts.filter(([, text]) => new RegExp(`\\b${operation}\\b`).test(text)).map(([path]) => path);

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { PredictionService } from '../../lib/api/serving/service.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import type { Split } from '../../lib/data/dataset.js';
@@ -8,6 +7,7 @@ import { full, lora } from '../../lib/methods/index.js';
 import { bestThresholds, multiLabelMetrics } from '../../lib/metrics/multi-label.js';
 import { regressionMetrics } from '../../lib/metrics/regression.js';
 import { binaryCrossEntropy, meanSquaredError, sigmoid } from '../../lib/metrics/single-label.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import type { LogRow } from '../../lib/training/events.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { tinySplit, writeTinyCheckpoint } from './tiny-model.js';

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import type { Split } from '../../lib/data/dataset.js';
 import { labelCounts } from '../../lib/data/labels.js';
 import { full, linear, lora, prefix } from '../../lib/methods/index.js';
 import { classificationMetrics, crossEntropy } from '../../lib/metrics/single-label.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from '../../lib/training/events.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { balancedWeights } from '../../lib/training/plan.js';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
 import { randomOrder } from '../../lib/order.js';
+import { resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
 import { balancedWeights, planRun } from '../../lib/training/plan.js';
 import { expectRefusal } from './files.js';
 

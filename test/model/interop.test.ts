@@ -1,11 +1,11 @@
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { loadDataset } from '../../lib/data/dataset.js';
 import { readConfig } from '../../lib/formats/checkpoint/config.js';
 import { writeCheckpoint } from '../../lib/formats/checkpoint.js';
 import { fromFloat32, readSafetensors, toFloat32 } from '../../lib/formats/safetensors.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
 import { encoderTensors, headTensors } from '../lib/shapes.js';

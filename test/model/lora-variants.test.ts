@@ -1,10 +1,10 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import type { Split } from '../../lib/data/dataset.js';
 import { type LoraOptions, lora } from '../../lib/methods/index.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
 
 const CPU = { device: 'cpu', threads: 1 } as const;

@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { lora } from '../../lib/methods/index.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { runCli } from '../cli/run-cli.js';
 import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';

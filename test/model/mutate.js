@@ -3,7 +3,7 @@
 // it does not notice is a hole in it, or a buffer that need not be kept.
 //
 //   node test/model/mutate.js               every file
-//   node test/model/mutate.js bert.cpp      some
+//   node test/model/mutate.js sequence_classifier.cpp      some
 //   --list    says which mutants there are
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -14,7 +14,7 @@ import { apply, describe, isAmong, mutantsOf, runFor, summarise } from '../mutan
 
 const SOURCES = 'native/model';
 const FILES = [
-  'bert.cpp',
+  'sequence_classifier.cpp',
   'embeddings.cpp',
   'encoder_layer.cpp',
   'encoder_layer.h',
@@ -52,7 +52,7 @@ const EQUIVALENT = [
     why: 'where attention is not reached it is in the lowest layer that trains: those above keep theirs, so none overwrites it',
   },
   {
-    file: 'bert.cpp',
+    file: 'sequence_classifier.cpp',
     operator: 'operand dropped',
     line: 'heads_->reaches_encoder()',
     why: 'takes scratch of backward that is not used',

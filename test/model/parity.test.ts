@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { loadDataset, type Split } from '../../lib/data/dataset.js';
 import type { BertuneError } from '../../lib/errors.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import type { Device, DeviceOptions } from '../../lib/model/device.js';
 import type { LogRow } from '../../lib/training/events.js';
 import { devices } from '../devices.js';

@@ -1,4 +1,6 @@
 import fc from 'fast-check';
+import { linearWeights } from '../../lib/architectures/rows.js';
+import { moduleOf } from '../../lib/architectures/table.js';
 import {
   loadNative,
   type NativeDataset,
@@ -6,7 +8,7 @@ import {
   type NativeSession,
   type NativeTrainPlan,
 } from '../../lib/native/index.js';
-import { type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
+import { configOf, type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
 import { startsOf } from '../native/support.js';
 
 /*
@@ -14,15 +16,12 @@ import { startsOf } from '../native/support.js';
  * which of forward's buffers it reads on its way.
  */
 
+const FAMILIES = ['bert', 'roberta', 'distilbert', 'electra'] as const;
+
+const ACTIVATIONS = ['gelu', 'gelu_new', 'silu'] as const;
+
 /** Linear modules of a layer. */
-export const LAYER_MODULES = [
-  'attention.self.query',
-  'attention.self.key',
-  'attention.self.value',
-  'attention.output.dense',
-  'intermediate.dense',
-  'output.dense',
-];
+export const LAYER_LINEARS = ['query', 'key', 'value', 'attention_output', 'intermediate', 'output'] as const;
 
 /** Parts of names that users freeze. */
 const PARTS = ['embeddings', 'pooler', 'classifier', 'attention', 'query', 'key', 'value', 'intermediate.dense'].concat(
@@ -34,6 +33,10 @@ type Part = string | { layer: number } | { parameter: number; from: number; word
 
 /** Everything that one run is made of, as it was drawn. */
 export interface RandomTraining {
+  family: (typeof FAMILIES)[number];
+  /** Of ELECTRA's embeddings. */
+  embeddingSize: number;
+  activation: (typeof ACTIVATIONS)[number];
   layers: number;
   heads: number;
   headSize: number;
@@ -58,7 +61,12 @@ type RandomMethod =
   | { kind: 'full' }
   | { kind: 'linear' }
   | { kind: 'prefix'; virtualTokens: number; projection: boolean; head: boolean }
-  | { kind: 'lora'; rank: number; modules: { layers: number[]; names: string[]; pooler: boolean }; head: boolean };
+  | {
+      kind: 'lora';
+      rank: number;
+      modules: { layers: number[]; names: (typeof LAYER_LINEARS)[number][]; outer: boolean };
+      head: boolean;
+    };
 
 const upTo = (max: number, min = 1) => fc.integer({ min, max });
 
@@ -82,8 +90,8 @@ const method: fc.Arbitrary<RandomMethod> = fc.oneof(
     rank: upTo(5),
     modules: fc.record({
       layers: fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 5 }),
-      names: fc.subarray(LAYER_MODULES, { minLength: 1 }),
-      pooler: fc.boolean(),
+      names: fc.subarray([...LAYER_LINEARS], { minLength: 1 }),
+      outer: fc.boolean(),
     }),
     head: fc.boolean(),
   }),
@@ -103,6 +111,9 @@ export interface RandomSizes {
 /** Any run of training. */
 export function randomTraining(sizes: RandomSizes): fc.Arbitrary<RandomTraining> {
   return fc.record({
+    family: fc.constantFrom('bert' as const, ...FAMILIES),
+    embeddingSize: upTo(10),
+    activation: fc.constantFrom(...ACTIVATIONS),
     layers: upTo(sizes.layers),
     heads: upTo(3),
     headSize: fc.constantFrom(4, 8),
@@ -137,36 +148,43 @@ export function randomTraining(sizes: RandomSizes): fc.Arbitrary<RandomTraining>
 const VOCABULARY = 11;
 
 function modelOf(run: RandomTraining): ModelShape {
+  const { family } = run;
   const prefix = run.method.kind === 'prefix' ? run.method.virtualTokens : 0;
+  // RoBERTa's padding token takes a position, behind which texts begin.
+  const padTokenId = family === 'roberta' ? Math.max(0, run.padTokenId) : run.padTokenId;
+  const offset = family === 'roberta' ? padTokenId + 1 : 0;
   return {
+    modelType: family,
     vocabSize: VOCABULARY,
+    ...(family === 'electra' && { embeddingSize: run.embeddingSize }),
     hiddenSize: run.heads * run.headSize,
     layers: run.layers,
     heads: run.heads,
     feedForwardSize: run.feedForwardSize,
-    maxPositions: Math.max(...run.lengths) + prefix + run.spare,
-    typeVocabSize: 2,
+    maxPositions: Math.max(...run.lengths) + prefix + run.spare + offset,
+    typeVocabSize: family === 'distilbert' ? 0 : 2,
     labels: run.labels,
-    padTokenId: run.padTokenId,
+    padTokenId,
     layerNormEps: 1e-5,
+    activation: run.activation,
     hiddenDropout: run.dropout.hidden,
     attentionDropout: run.dropout.attention,
     classifierDropout: run.dropout.classifier,
   };
 }
 
-function modulesOf({ layers, method: drawn }: RandomTraining): string[] {
-  if (drawn.kind !== 'lora') return [];
-  const { layers: chosen, names, pooler } = drawn.modules;
-  const inLayers = [...new Set(chosen.map((layer) => layer % layers))].flatMap((layer) =>
-    names.map((name) => `bert.encoder.layer.${layer}.${name}`),
-  );
-  return pooler ? [...inLayers, 'bert.pooler.dense'] : inLayers;
+function modulesOf(run: RandomTraining): string[] {
+  if (run.method.kind !== 'lora') return [];
+  const { layers, names, outer } = run.method.modules;
+  const chosen = layers.map((layer) => layer % run.layers);
+  return linearWeights(configOf(modelOf(run)))
+    .filter(({ role, layer }) => (layer < 0 ? outer : chosen.includes(layer) && names.some((name) => name === role)))
+    .map(moduleOf);
 }
 
 type Where = Pick<SessionShape, 'device' | 'precision'>;
 
-function configOf(run: RandomTraining, where: Where): SessionShape {
+function shapeOf(run: RandomTraining, where: Where): SessionShape {
   const { method: drawn, dropout } = run;
   return {
     ...where,
@@ -184,7 +202,7 @@ function configOf(run: RandomTraining, where: Where): SessionShape {
 
 /** Names of all parameters of a run's model. */
 export async function namesOf(run: RandomTraining): Promise<string[]> {
-  const session = await loadNative().createSession(nativeConfig(configOf(run, { device: 'cpu', precision: 'fp64' })));
+  const session = await loadNative().createSession(nativeConfig(shapeOf(run, { device: 'cpu', precision: 'fp64' })));
   const names = session.parameters().map(({ name }) => name);
   await session.dispose();
   return names;
@@ -192,7 +210,7 @@ export async function namesOf(run: RandomTraining): Promise<string[]> {
 
 /** What a method trains by itself. */
 function methodTrains({ method: drawn }: RandomTraining, name: string): boolean {
-  const isHead = name.startsWith('classifier.');
+  const isHead = /^(pre_)?classifier\./.test(name);
   if (drawn.kind === 'full') return true;
   if (drawn.kind === 'linear') return isHead;
   const own = drawn.kind === 'lora' ? name.includes('.lora_') : name.startsWith('prompt_encoder.');
@@ -201,7 +219,7 @@ function methodTrains({ method: drawn }: RandomTraining, name: string): boolean 
 
 function textOf(drawn: Part, run: RandomTraining, names: readonly string[]): string {
   if (typeof drawn === 'string') return drawn;
-  if ('layer' in drawn) return `encoder.layer.${drawn.layer % run.layers}`;
+  if ('layer' in drawn) return `layer.${drawn.layer % run.layers}`;
   const words = names[drawn.parameter % names.length]!.split('.');
   const from = drawn.from % words.length;
   return words.slice(from, from + drawn.words).join('.');
@@ -218,7 +236,9 @@ function trainableOf(run: RandomTraining, names: readonly string[]): string[] {
     only: named,
   };
   const trainable = names.filter(trains[rule]);
-  return trainable.length > 0 ? trainable : names.filter((name) => name.endsWith('0.output.LayerNorm.weight'));
+  return trainable.length > 0
+    ? trainable
+    : names.filter((name) => /0\.output(\.LayerNorm|_layer_norm)\.weight$/.test(name));
 }
 
 /** Numbers in [0, 1) that a seed repeats. */
@@ -238,7 +258,7 @@ function datasetOf(run: RandomTraining): NativeDataset {
   const tokens = offsets.at(-1)!;
   return {
     ids: Int32Array.from({ length: tokens }, () => below(VOCABULARY)),
-    typeIds: Int32Array.from({ length: tokens }, () => below(2)),
+    ...(run.family !== 'distilbert' && { typeIds: Int32Array.from({ length: tokens }, () => below(2)) }),
     offsets: Int32Array.from(offsets),
     labels: Int32Array.from(run.lengths, () => below(run.labels)),
   };
@@ -286,9 +306,9 @@ export class RandomSession {
   static async make(run: RandomTraining, where: Where, trains: 'drawn' | 'everything'): Promise<RandomSession> {
     const names = await namesOf(run);
     const trainable = trains === 'everything' ? names : trainableOf(run, names);
-    const session = await loadNative().createSession(nativeConfig({ ...configOf(run, where), trainable }));
+    const session = await loadNative().createSession(nativeConfig({ ...shapeOf(run, where), trainable }));
     for (const name of names) {
-      const isGain = /LayerNorm\.weight|classifier\.[04]\.weight/.test(name);
+      const isGain = /LayerNorm\.weight|layer_norm\.weight|classifier\.[04]\.weight/.test(name);
       await session.initialize(name, { distribution: 'normal', scale: isGain ? 1 : 0.3, seed: run.seed });
     }
     return new RandomSession(run, session, planOf(run, await session.addDataset(datasetOf(run))));

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import { PredictionService } from '../../lib/api/serving/service.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 
 /** What a worker of workers.test.ts is told. */
 export interface Work {

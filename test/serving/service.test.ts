@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../lib/model/classifier.js';
 import type { ServiceOptions } from '../../lib/api/serving/options.js';
 import { PredictionService } from '../../lib/api/serving/service.js';
 import type { BatchFigures } from '../../lib/api/serving/statistics.js';
 import { BertuneError } from '../../lib/errors.js';
+import { TextClassifier } from '../../lib/model/classifier.js';
 import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
 

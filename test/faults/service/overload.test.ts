@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { TextClassifier } from '../../../lib/model/classifier.js';
 import { PredictionService } from '../../../lib/api/serving/service.js';
 import { BertuneError } from '../../../lib/errors.js';
+import { TextClassifier } from '../../../lib/model/classifier.js';
 import { useTemporaryDirectory } from '../../lib/files.js';
 import { randomNumbers, tinySplit, writeTinyCheckpoint } from '../../lib/tiny-model.js';
 import { LONG, note, scaled } from '../scale.js';

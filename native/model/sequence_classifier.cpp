@@ -1,4 +1,4 @@
-#include "model/bert.h"
+#include "model/sequence_classifier.h"
 
 #include <algorithm>
 #include <string>
@@ -42,8 +42,8 @@ int widest(const ModelConfig& model) {
 
 }  // namespace
 
-Bert::Bert(Backend& backend, const ModelConfig& model, const std::vector<ParameterRow>& rows,
-           const std::optional<LoraConfig>& lora)
+SequenceClassifier::SequenceClassifier(Backend& backend, const ModelConfig& model,
+                                       const std::vector<ParameterRow>& rows, const std::optional<LoraConfig>& lora)
     : backend_(backend),
       model_(model),
       lora_(lora),
@@ -67,7 +67,7 @@ Bert::Bert(Backend& backend, const ModelConfig& model, const std::vector<Paramet
   adapters_.emplace(backend_, parameters_, model_, lora_);
 }
 
-void Bert::reserve(BatchLimits training, BatchLimits inference) {
+void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
   const auto grown = [](BatchLimits have, BatchLimits want) {
     const int sequences = std::max(have.sequences, want.sequences);
     return BatchLimits{std::max({have.tokens, want.tokens, sequences}), sequences};
@@ -87,7 +87,7 @@ void Bert::reserve(BatchLimits training, BatchLimits inference) {
   }
 }
 
-void Bert::plan(BatchLimits training, BatchLimits inference) {
+void SequenceClassifier::plan(BatchLimits training, BatchLimits inference) {
   backend_.forget_recordings();
   training_ = inference_ = {};
   weights_changed();
@@ -112,7 +112,7 @@ void Bert::plan(BatchLimits training, BatchLimits inference) {
   inference_ = std::move(for_inference);
 }
 
-void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
+void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) {
   const int T = a.limits.tokens, B = a.limits.sequences, C = model_.C;
   a.batch.ids = cutter.ints(T);
   a.batch.token_types = cutter.ints(T);
@@ -152,7 +152,7 @@ void Bert::lay_out(Cutter& cutter, Activations& a, bool training) {
   a.grads.prefix_partials = cutter.acc(B * (2LL * model_.P * C));
 }
 
-Activations& Bert::size_batch(const Dataset& dataset, const int32_t* order, int count, bool training) {
+Activations& SequenceClassifier::size_batch(const Dataset& dataset, const int32_t* order, int count, bool training) {
   Activations& a = training ? training_ : inference_;
   int64_t tokens = 0;
   int longest = 0;
@@ -171,7 +171,7 @@ Activations& Bert::size_batch(const Dataset& dataset, const int32_t* order, int 
   return a;
 }
 
-void Bert::gather(Activations& a, const Dataset& dataset, bool training) {
+void SequenceClassifier::gather(Activations& a, const Dataset& dataset, bool training) {
   GatherBatch args = dataset.gather();
   args.order = run_.order();
   if (!a.batch.targets) args.dataset_targets = nullptr;
@@ -180,7 +180,7 @@ void Bert::gather(Activations& a, const Dataset& dataset, bool training) {
   backend_.gather_batch(args);
 }
 
-PrefixView Bert::prefix_view(const Pass& pass, int layer) const {
+PrefixView SequenceClassifier::prefix_view(const Pass& pass, int layer) const {
   if (pass.mix) {
     const AdapterMix& mix = *pass.mix;
     if (!mix.prompt) return {};
@@ -189,12 +189,12 @@ PrefixView Bert::prefix_view(const Pass& pass, int layer) const {
   return prefix_ ? prefix_->view(pass, layer) : PrefixView{};
 }
 
-Real* Bert::layer_input(const Activations& a, int layer) const {
+Real* SequenceClassifier::layer_input(const Activations& a, int layer) const {
   return layer == 0 ? a.embeddings.out : a.layers[layer - 1].out;
 }
 
-void Bert::run_layers(const Pass& pass, Activations& a, bool first_only_last,
-                      const std::function<void(const Real*)>& show) {
+void SequenceClassifier::run_layers(const Pass& pass, Activations& a, bool first_only_last,
+                                    const std::function<void(const Real*)>& show) {
   if (prefix_ && !pass.mix) prefix_->forward(pass);
   embeddings_.forward(pass, a.embeddings, a.lora);
   if (show) show(a.embeddings.out);
@@ -206,13 +206,13 @@ void Bert::run_layers(const Pass& pass, Activations& a, bool first_only_last,
   }
 }
 
-void Bert::forward(Activations& a, bool training, const AdapterMix* mix) {
+void SequenceClassifier::forward(Activations& a, bool training, const AdapterMix* mix) {
   const Pass pass{backend_, a.batch, training, false, mix};
   run_layers(pass, a, true, nullptr);
   heads_->forward(pass, a.layers.back().out, a.head, a.lora);
 }
 
-void Bert::backward(Activations& a, bool accumulate) {
+void SequenceClassifier::backward(Activations& a, bool accumulate) {
   const Pass pass{backend_, a.batch, true, accumulate};
   heads_->backward(pass, a.layers.back().out, a.head, a.grads.dfirst, a.lora);
   for (int l = model_.L - 1; l >= 0 && layers_[l].reached(); --l) {
@@ -222,12 +222,12 @@ void Bert::backward(Activations& a, bool accumulate) {
   if (prefix_) prefix_->backward(pass);
 }
 
-void Bert::hidden_states(Activations& a, const std::function<void(const Real*)>& show) {
+void SequenceClassifier::hidden_states(Activations& a, const std::function<void(const Real*)>& show) {
   const Pass pass{backend_, a.batch, false};
   run_layers(pass, a, false, show);
 }
 
-const Real* Bert::prompt_embeddings() {
+const Real* SequenceClassifier::prompt_embeddings() {
   if (!prefix_) throw Error("INVALID_OPTION", "Expected a model with a prefix, but this one has none");
   if (!arena_.data()) reserve({}, {1, 1});
   const Pass pass{backend_, inference_.batch, false};
@@ -235,11 +235,11 @@ const Real* Bert::prompt_embeddings() {
   return prefix_->prompt();
 }
 
-void Bert::weights_changed() {
+void SequenceClassifier::weights_changed() {
   if (prefix_) prefix_->weights_changed();
 }
 
-void Bert::prepare_inference() {
+void SequenceClassifier::prepare_inference() {
   if (prefix_) prefix_->forward({backend_, inference_.batch, false});
 }
 

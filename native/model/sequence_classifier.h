@@ -45,10 +45,10 @@ struct Activations {
   int32_t* predictions;   // (B), or which are right
 };
 
-class Bert {
+class SequenceClassifier {
  public:
-  Bert(Backend& backend, const ModelConfig& model, const std::vector<ParameterRow>& rows,
-       const std::optional<LoraConfig>& lora);
+  SequenceClassifier(Backend& backend, const ModelConfig& model, const std::vector<ParameterRow>& rows,
+                     const std::optional<LoraConfig>& lora);
 
   const ModelConfig& config() const { return model_; }
   Backend& backend() { return backend_; }
