@@ -1,6 +1,7 @@
 import { BertuneError } from './errors.js';
 import { option } from './option-names.js';
 import {
+  copyArray,
   expectBoolean,
   expectNames,
   expectNonNegativeInteger,
@@ -182,8 +183,9 @@ export function names<Default extends readonly string[] | null = readonly string
 /** Distinct integers of at least 0, one at least. */
 export function nonNegativeIntegers<Default extends readonly number[] | null = readonly number[]>(words: Row<Default>) {
   const expect = (name: string, value: unknown) => {
-    const items = isArray(value) ? value.map((item, i) => expectNonNegativeInteger(`${name}[${i}]`, item)) : [];
-    if (items.length > 0 && new Set(items).size === items.length) return items;
+    const isIndex = (item: unknown): item is number => Number.isSafeInteger(item) && (item as number) >= 0;
+    const { items, odd } = isArray(value) ? copyArray(value, isIndex) : { items: [], odd: 0 };
+    if (odd < 0 && items.length > 0 && new Set(items).size === items.length) return items;
     throw invalidOption(name, 'an array of distinct non-negative integers', value);
   };
   return row<readonly number[], Default>(words, {

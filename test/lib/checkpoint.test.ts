@@ -325,13 +325,13 @@ describe('checkpoint', () => {
 
     it('for another model_type', async () => {
       const target = await copyWith(plain, directory.path('copy'), 'config.json', (config) => {
-        config.model_type = 'distilbert';
+        config.model_type = 'mpnet';
       });
       await expectRefusal(
         readCheckpoint(target),
         'CHECKPOINT_INVALID',
-        'Expected the model_type "bert"',
-        '"distilbert"',
+        'Expected one of the model types "bert"',
+        '"mpnet"',
       );
     });
 

@@ -14,13 +14,16 @@ describe('config.json', () => {
     expect(rest).to.deep.equal({
       modelType: 'bert',
       vocabSize: 8192,
+      embeddingSize: 256,
       hiddenSize: 256,
       layers: 4,
       heads: 4,
       feedForwardSize: 1024,
       maxPositions: 512,
+      maxTokens: 512,
       typeVocabSize: 2,
       layerNormEps: 1e-12,
+      activation: 'gelu',
       hiddenDropout: 0,
       attentionDropout: 0,
       classifierDropout: null,
@@ -56,11 +59,50 @@ describe('config.json', () => {
     expect(parseConfig({ model_type: 'bert', num_labels: 3 }).labels).to.deep.equal(['LABEL_0', 'LABEL_1', 'LABEL_2']);
   });
 
-  it('takes both names of the exact GELU, and writes the usual one', () => {
-    for (const hidden_act of ['gelu', 'gelu_python', null]) {
+  it('takes the activations that are known, and writes the name that was read', () => {
+    for (const hidden_act of [
+      'gelu',
+      'gelu_python',
+      'gelu_new',
+      'gelu_fast',
+      'gelu_pytorch_tanh',
+      'relu',
+      'silu',
+      null,
+    ]) {
       const config = parseConfig({ model_type: 'bert', hidden_act });
-      expect(configToJson(config, ['a', 'b'], 'classifier', 'float32')).to.have.property('hidden_act', 'gelu');
+      const written = configToJson(config, ['a', 'b'], 'classifier', 'float32');
+      expect(written).to.have.property('hidden_act', hidden_act ?? 'gelu');
     }
+  });
+
+  it('counts positions from behind the padding token in RoBERTa', () => {
+    const roberta = { model_type: 'roberta', max_position_embeddings: 514, type_vocab_size: 1 };
+    expect(parseConfig(roberta)).to.include({ padTokenId: 1, maxPositions: 514, maxTokens: 512 });
+    expect(() => parseConfig({ ...roberta, pad_token_id: null })).to.throw('Expected a token id below vocab_size');
+    expect(() => parseConfig({ ...roberta, max_position_embeddings: 2 })).to.throw('more than pad_token_id + 1');
+  });
+
+  it("reads and writes DistilBERT's own keys", () => {
+    const raw = {
+      model_type: 'distilbert',
+      dim: 96,
+      n_layers: 2,
+      n_heads: 4,
+      hidden_dim: 154,
+      seq_classif_dropout: 0.3,
+    };
+    const config = parseConfig({ ...raw, sinusoidal_pos_embds: true });
+    expect(config).to.include({ hiddenSize: 96, layers: 2, heads: 4, feedForwardSize: 154, classifierDropout: 0.3 });
+    expect(config).to.include({ embeddingSize: 96, typeVocabSize: 0, layerNormEps: 1e-12 });
+    const written = configToJson(config, ['a', 'b'], 'classifier', 'float32');
+    expect(written).to.include({ ...raw, sinusoidal_pos_embds: true });
+    expect(written.architectures).to.deep.equal(['DistilBertForSequenceClassification']);
+    expect(written).to.not.have.any.keys('hidden_size', 'type_vocab_size', 'layer_norm_eps');
+  });
+
+  it("reads the size of ELECTRA's embeddings", () => {
+    expect(parseConfig({ model_type: 'electra' })).to.include({ embeddingSize: 128, hiddenSize: 256 });
   });
 
   it('takes a file from before there was a model_type', () => {
@@ -69,17 +111,13 @@ describe('config.json', () => {
 
   describe('is refused', () => {
     const refused: [string, Record<string, unknown>, string][] = [
-      [
-        'another model_type',
-        { model_type: 'roberta' },
-        'Expected the model_type "bert" in config.json but found "roberta"',
-      ],
+      ['another model_type', { model_type: 'mpnet' }, '"electra" in config.json but found "mpnet"'],
       ['no model_type', { model_type: undefined }, 'found none'],
       ['another architecture without model_type', { model_type: null, architectures: ['GPT2'] }, 'found none'],
       [
         'another activation',
-        { hidden_act: 'gelu_new' },
-        'Expected "gelu" or "gelu_python" for hidden_act in config.json but found "gelu_new"',
+        { hidden_act: 'quick_gelu' },
+        '"silu", "swish" for hidden_act in config.json but found "quick_gelu"',
       ],
       ['an activation that is cut off', { hidden_act: 'gelu_10' }, 'but found "gelu_10"'],
       ['relative positions', { position_embedding_type: 'relative_key' }, 'position_embedding_type'],

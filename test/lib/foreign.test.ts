@@ -61,10 +61,10 @@ describe('a folder that is no model that can be loaded', () => {
   it('names what to take in place of a model of another kind', async () => {
     await writeTinyCheckpoint(path('tiny'));
     for (const [type, word] of [
-      ['roberta', 'google-bert/bert-base-uncased'],
-      ['xlm-roberta', 'google-bert/bert-base-multilingual-cased'],
+      ['deberta-v2', 'google-bert/bert-base-uncased'],
+      ['flaubert', 'FacebookAI/xlm-roberta-base'],
       ['llama', 'it writes text'],
-      ['of-tomorrow', 'google-bert/bert-base-multilingual-cased'],
+      ['of-tomorrow', 'FacebookAI/xlm-roberta-base'],
     ] as const) {
       if (SUPPORTED_TYPES.includes(type)) continue;
       await copyWith(path('tiny'), path('tiny'), 'config.json', (json) => {

@@ -2,11 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { expect } from 'chai';
 import { TASK_KINDS, type Task, taskOf, taskOfProblemType } from '../../lib/tasks/index.js';
 
-<<<<<<< HEAD
-describe('tasks', () => {
-=======
 describe('the registry of tasks', () => {
->>>>>>> w-data
   it('are a file each, and a line in the registry', async () => {
     const folder = new URL('../../lib/tasks/', import.meta.url);
     const defined: Task[] = [];
