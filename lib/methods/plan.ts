@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../architectures/index.js';
+import { architectureOf, type ModelConfig, SUPPORTED_TYPES } from '../architectures/index.js';
 import { encoderRows, type HeadKind, headRows, prefixRows } from '../architectures/rows.js';
 import { lowRankRows, type ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
@@ -104,7 +104,10 @@ const MOST_LAYERS = 10_000;
 function expectConfig(name: string, value: unknown): ModelConfig {
   if (typeof value !== 'object' || value === null) throw invalidOption(name, 'the config of a TextClassifier', value);
   const config = { ...(value as ModelConfig) };
-  for (const key of ['vocabSize', 'hiddenSize', 'feedForwardSize', 'maxPositions', 'typeVocabSize'] as const) {
+  expectOneOf(`${name}.modelType`, config.modelType, SUPPORTED_TYPES);
+  const sizes = ['vocabSize', 'embeddingSize', 'hiddenSize', 'feedForwardSize', 'maxPositions'] as const;
+  const hasTypes = architectureOf(config).embeddings.tokenType !== null;
+  for (const key of hasTypes ? ([...sizes, 'typeVocabSize'] as const) : sizes) {
     expectPositiveInteger(`${name}.${key}`, config[key], MOST_INT32);
   }
   expectPositiveInteger(`${name}.layers`, config.layers, MOST_LAYERS);

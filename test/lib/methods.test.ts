@@ -114,6 +114,15 @@ describe('methods', () => {
     expect(countParameters(null, base, 6)).to.deep.equal({ trainable: 0, total: 109_486_854 });
   });
 
+  it('counts models without token types, and with narrow embeddings', async () => {
+    const count = async (name: string) =>
+      countParameters(null, await readConfig(new URL(`families/bases/${name}`, FIXTURES).pathname), 4).total;
+    expect(await count('distilbert')).to.equal(298_392);
+    expect(await count('electra')).to.equal(246_788);
+    expect(codeOf(() => countParameters(null, { ...base, modelType: 'gpt2' }, 4))[0]).to.equal('INVALID_OPTION');
+    expect(codeOf(() => countParameters(null, { ...base, embeddingSize: 0 }, 4))[0]).to.equal('INVALID_OPTION');
+  });
+
   it('scales LoRA by alpha / rank, alpha being 4 · rank by default', () => {
     expect(methodPlan(lora({ rank: 16 }), small, 3).lora?.updates[0]?.scaling).to.equal(4);
     expect(methodPlan(lora({ rank: 16, alpha: 8 }), small, 3).lora?.updates[0]?.scaling).to.equal(0.5);
