@@ -215,6 +215,9 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         (overwrite) => save((to) => model.export(to, { overwrite }), out),
         [...NONE, 'true'],
       ),
+      argument('evaluate split', 'split', (value) => model.evaluate(value), []),
+      argument('evaluate options', 'options', (value) => model.evaluate(split, value), EMPTY_OPTIONS),
+      argument('evaluate options.adapter', 'adapter', (adapter) => model.evaluate(split, { adapter }), NONE),
       argument('parameter name', 'name|parameter', (value) => model.parameter(value), []),
       // They take none: what is passed all the same changes nothing.
       ...(['memory', 'parameters', 'countParameters', 'unmerge'] as const).map((name) =>
