@@ -10,7 +10,7 @@ export const LINEAR_OPTIONS = {
 /** Options of `linear`. */
 export interface LinearOptions extends OptionsOf<typeof LINEAR_OPTIONS> {}
 
-/** The encoder and the pooler are frozen; a two-layer head on the pooled output trains. */
+/** The encoder is frozen; a two-layer head trains on BERT's pooled output, or on the first token of other models. */
 export interface LinearMethod extends SettingsOf<typeof LINEAR_OPTIONS> {
   readonly kind: 'linear';
 }

@@ -1,4 +1,5 @@
-import { type Averages, averages, type ClassReport, sum } from './single-label.js';
+import { expectNames } from '../options/validation.js';
+import { type Averages, averages, type ClassReport, expectRows, sum } from './single-label.js';
 
 /** What is measured of predictions that give each example any number of labels. */
 export interface MultiLabelMetrics {
@@ -24,22 +25,25 @@ export interface MultiLabelMetrics {
  * @param targets (N, NC), row-major: not 0 where an example has a label
  * @param predictions the same, of what was predicted
  * @param labelNames the names of the NC labels
+ * @throws BertuneError INVALID_OPTION, INVALID_DATA, SHAPE_MISMATCH
  */
 export function multiLabelMetrics(
   targets: ArrayLike<number>,
   predictions: ArrayLike<number>,
   labelNames: readonly string[],
 ): MultiLabelMetrics {
-  const classes = labelNames.length;
-  const examples = targets.length / classes;
+  const names = expectNames('labelNames', labelNames);
+  const classes = names.length;
+  const [actual, guesses] = expectRows(targets, predictions, classes);
+  const examples = actual.length / classes;
   const [hits, supports, predicted] = [0, 1, 2].map(() => new Array<number>(classes).fill(0)) as number[][];
   const samples = { precision: 0, recall: 0, f1: 0 };
   let right = 0;
   for (let example = 0; example < examples; example++) {
     let [both, own, guessed] = [0, 0, 0];
     for (let c = 0; c < classes; c++) {
-      const isTrue = Number(targets[example * classes + c] !== 0);
-      const isPredicted = Number(predictions[example * classes + c] !== 0);
+      const isTrue = Number(actual[example * classes + c] !== 0);
+      const isPredicted = Number(guesses[example * classes + c] !== 0);
       hits![c]! += isTrue & isPredicted;
       supports![c]! += isTrue;
       predicted![c]! += isPredicted;
@@ -53,7 +57,7 @@ export function multiLabelMetrics(
     samples.f1 += f1 / examples;
     if (both === own && both === guessed) right += 1;
   }
-  const perClass = labelNames.map((label, c) => ({
+  const perClass = names.map((label, c) => ({
     label,
     support: supports![c]!,
     ...averages(hits![c]!, supports![c]!, predicted![c]!),

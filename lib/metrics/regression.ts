@@ -1,4 +1,5 @@
-import { sum } from './single-label.js';
+import { expectNames } from '../options/validation.js';
+import { expectRows, sum } from './single-label.js';
 
 /** How near predicted values are to the true ones. */
 export interface RegressionScores {
@@ -40,19 +41,22 @@ const MOST_PAIRS = 1000;
  * @param targets true values (N, NC), row-major
  * @param predictions predicted values (N, NC)
  * @param labelNames the names of the NC columns
+ * @throws BertuneError INVALID_OPTION, INVALID_DATA, SHAPE_MISMATCH
  */
 export function regressionMetrics(
   targets: ArrayLike<number>,
   predictions: ArrayLike<number>,
   labelNames: readonly string[],
 ): RegressionMetrics {
-  const columns = labelNames.length;
-  const examples = targets.length / columns;
+  const names = expectNames('labelNames', labelNames);
+  const columns = names.length;
+  const [actual, guesses] = expectRows(targets, predictions, columns);
+  const examples = actual.length / columns;
   const columnOf = (values: ArrayLike<number>, c: number) =>
     Float64Array.from({ length: examples }, (_, i) => values[i * columns + c]!);
-  const perColumn = labelNames.map((label, c) => ({
+  const perColumn = names.map((label, c) => ({
     label,
-    ...scores(columnOf(targets, c), columnOf(predictions, c)),
+    ...scores(columnOf(actual, c), columnOf(guesses, c)),
   }));
   const mean = (key: keyof RegressionScores) => {
     const values = perColumn.map((row) => row[key]).filter((value) => value !== null);
@@ -60,9 +64,9 @@ export function regressionMetrics(
   };
   const step = Math.max(1, Math.ceil((examples * columns) / MOST_PAIRS));
   const pairs = Array.from({ length: Math.ceil((examples * columns) / step) }, (_, i) => ({
-    label: labelNames[(i * step) % columns]!,
-    target: targets[i * step]!,
-    predicted: predictions[i * step]!,
+    label: names[(i * step) % columns]!,
+    target: actual[i * step]!,
+    predicted: guesses[i * step]!,
   }));
   return {
     mse: mean('mse')!,

@@ -262,13 +262,42 @@ function expectLength(name: string, values: ArrayLike<number>, length: number): 
 }
 
 /** An array, a typed array or the like: what has a length. */
-function expectArrayLike(name: string, value: unknown): ArrayLike<number> {
+function expectArrayLike(name: string, value: unknown, of = 'class indices'): ArrayLike<number> {
   const isObject = typeof value === 'object' && value !== null;
   const length = isObject ? (value as ArrayLike<number>).length : undefined;
   if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0) {
-    throw invalidOption(name, 'an array of class indices', value);
+    throw invalidOption(name, `an array of ${of}`, value);
   }
   return value as ArrayLike<number>;
+}
+
+/**
+ * Copies of targets and predictions (N, NC), each value read once.
+ *
+ * @throws BertuneError INVALID_OPTION, INVALID_DATA naming the index; SHAPE_MISMATCH
+ */
+export function expectRows(targets: unknown, predictions: unknown, columns: number): [number[], number[]] {
+  const copies = Object.entries({ targets, predictions }).map(([name, values]) => {
+    const copy: number[] = [];
+    const { length } = expectArrayLike(name, values, 'numbers');
+    for (let i = 0; i < length; i++) {
+      const value: unknown = (values as ArrayLike<unknown>)[i];
+      if (!Number.isFinite(value)) {
+        throw new BertuneError(
+          'INVALID_DATA',
+          `Expected a number at index ${i} of ${name} but received ${show(value)}`,
+        );
+      }
+      copy.push(value as number);
+    }
+    return copy;
+  });
+  const [own, predicted] = copies as [number[], number[]];
+  if (own.length === 0)
+    throw new BertuneError('INVALID_DATA', 'Expected at least one row of targets but received none');
+  expectLength('targets', own, Math.ceil(own.length / columns) * columns);
+  expectLength('predictions', predicted, own.length);
+  return [own, predicted];
 }
 
 /** A copy of the values, each read once. */

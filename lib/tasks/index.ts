@@ -16,7 +16,7 @@ const ALL = [singleLabel, multiLabel, regression] as const satisfies readonly (T
 export type ProblemType = (typeof ALL)[number]['problemType'];
 
 /** The names of the tasks, in the order in which messages list them. */
-export const TASK_KINDS: readonly TaskKind[] = ALL.map(({ kind }) => kind);
+export const TASK_KINDS: readonly TaskKind[] = Object.freeze(ALL.map(({ kind }) => kind));
 
 /** The task of a name. */
 export function taskOf(kind: TaskKind): Task {

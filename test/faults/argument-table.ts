@@ -215,6 +215,9 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         (overwrite) => save((to) => model.export(to, { overwrite }), out),
         [...NONE, 'true'],
       ),
+      argument('evaluate split', 'split', (value) => model.evaluate(value), []),
+      argument('evaluate options', 'options', (value) => model.evaluate(split, value), EMPTY_OPTIONS),
+      argument('evaluate options.adapter', 'adapter', (adapter) => model.evaluate(split, { adapter }), NONE),
       argument('parameter name', 'name|parameter', (value) => model.parameter(value), []),
       // They take none: what is passed all the same changes nothing.
       ...(['memory', 'parameters', 'countParameters', 'unmerge'] as const).map((name) =>
@@ -260,6 +263,8 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('warmupRatio', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('labelSmoothing', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('classWeights', [...NONE, 'a throwing iterator']),
+      trainerOption('positiveWeights', NONE),
+      trainerOption('tuneThresholds', NONE),
       trainerOption('seed', [...POSITIVE, '-0']),
       trainerOption('loggingSteps', POSITIVE),
       trainerOption('evaluationStrategy', NONE),
@@ -430,7 +435,8 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         'datasetFromRows label',
         'train rows',
         (label) => bertune.datasetFromRows({ train: [{ text: 'a', label }] }),
-        [...NAME, '-0', '-1', '2^31'],
+        // Numbers are classes or values, arrays are lists of labels.
+        [...NAME, '-0', '-1', '0.5', '2^31', '2^53', '1e308', '5e-324', "another realm's array", ...LISTS_OF_TEXTS],
       ),
       argument(
         'datasetFromRows options',
@@ -611,6 +617,40 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         ...NAMES,
       ]),
     ],
+    multiLabelMetrics: [
+      argument(
+        'multiLabelMetrics targets',
+        'targets|predictions',
+        (value) => bertune.multiLabelMetrics(value, [0], ['a']),
+        [],
+      ),
+      argument(
+        'multiLabelMetrics predictions',
+        'predictions',
+        (value) => bertune.multiLabelMetrics([0], value, ['a']),
+        [],
+      ),
+      argument('multiLabelMetrics labelNames', 'label|targets', (value) => bertune.multiLabelMetrics([0], [0], value), [
+        ...NAMES,
+      ]),
+    ],
+    regressionMetrics: [
+      argument(
+        'regressionMetrics targets',
+        'targets|predictions',
+        (value) => bertune.regressionMetrics(value, [0], ['a']),
+        [],
+      ),
+      argument(
+        'regressionMetrics predictions',
+        'predictions',
+        (value) => bertune.regressionMetrics([0], value, ['a']),
+        [],
+      ),
+      argument('regressionMetrics labelNames', 'label|targets', (value) => bertune.regressionMetrics([0], [0], value), [
+        ...NAMES,
+      ]),
+    ],
     defaultLearningRate: [
       argument('defaultLearningRate method', 'method', (value) => bertune.defaultLearningRate(value, 768), []),
       argument(
@@ -636,6 +676,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     ],
     // No functions: see the test that they are frozen.
     METHOD_KINDS: [],
+    TASK_KINDS: [],
     SCHEDULES: [],
     BEST_METRICS: [],
     SAVE_STRATEGIES: [],

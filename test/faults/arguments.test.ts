@@ -115,11 +115,12 @@ describe('hostile arguments', () => {
   });
 
   it('cannot change what the library exports or hands out', () => {
-    const { METHOD_KINDS, SCHEDULES, BEST_METRICS, SAVE_STRATEGIES } = bertune;
+    const { METHOD_KINDS, TASK_KINDS, SCHEDULES, BEST_METRICS, SAVE_STRATEGIES } = bertune;
     const { labels, config } = subjects.model;
     const { settings } = new bertune.Trainer(subjects.model, { classWeights: [1, 2, 3] });
     const all = [
       METHOD_KINDS,
+      TASK_KINDS,
       SCHEDULES,
       BEST_METRICS,
       SAVE_STRATEGIES,
