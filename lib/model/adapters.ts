@@ -210,7 +210,7 @@ function nativeTensor({ name, role, layer, part }: ParameterRow, { dtype, data }
   if (!DTYPES.includes(dtype)) {
     throw new BertuneError('CHECKPOINT_INVALID', `Expected ${name} in ${DTYPES.join(', ')} but found ${dtype}`);
   }
-  return { role, layer, part, dtype: dtype as NativeDtype, bytes: data };
+  return { name, role, layer, part, dtype: dtype as NativeDtype, bytes: data };
 }
 
 /** The model's classifier, which stands in for an adapter's. */

@@ -117,6 +117,8 @@ export interface NativeAdapterConfig {
 
 /** Little-endian elements of `dtype` in row-major order. */
 export interface NativeTensor extends NativeModule {
+  /** In errors. */
+  name: string;
   part: Part;
   dtype: NativeDtype;
   bytes: Uint8Array;

@@ -109,7 +109,7 @@ AdapterTensors convert_adapter_tensors(const Napi::Value& argument, bool owned, 
     const Dtype dtype = convert_dtype(tensor.Get("dtype"));
     const Napi::Value value = tensor.Get("bytes");
     JobBytes bytes = job_bytes(value, owned);
-    if (!tensors.emplace(place, AdapterTensor{dtype, bytes.data, bytes.size}).second) {
+    if (!tensors.emplace(place, AdapterTensor{get_string(tensor, "name"), dtype, bytes.data, bytes.size}).second) {
       refuse_field("each tensor once", "tensors");
     }
     held.values.push_back(value);

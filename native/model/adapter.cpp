@@ -48,7 +48,7 @@ void check_finite(const AdapterTensors& tensors, const Piece& piece) {
   const int64_t odd = first_not_finite(tensor.data, tensor.dtype, piece.count);
   if (odd < 0) return;
   throw Error("CHECKPOINT_INVALID", "Expected the adapter's weights to be finite but element " + std::to_string(odd) +
-                                        " of the " + describe(piece.from) + " is NaN or infinite");
+                                        " of " + tensor.name + " is NaN or infinite");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct AdapterConfig {
 
 // Host elements of a parameter; bytes / element size of them.
 struct AdapterTensor {
+  std::string name;  // in errors
   Dtype dtype;
   const uint8_t* data;
   size_t bytes;

@@ -147,11 +147,15 @@ export function randomTraining(sizes: RandomSizes): fc.Arbitrary<RandomTraining>
 
 const VOCABULARY = 11;
 
+/** RoBERTa's padding token takes a position, behind which texts begin, so there is one. */
+function paddingOf({ family, padTokenId }: RandomTraining): number {
+  return family === 'roberta' ? Math.max(0, padTokenId) : padTokenId;
+}
+
 function modelOf(run: RandomTraining): ModelShape {
   const { family } = run;
   const prefix = run.method.kind === 'prefix' ? run.method.virtualTokens : 0;
-  // RoBERTa's padding token takes a position, behind which texts begin.
-  const padTokenId = family === 'roberta' ? Math.max(0, run.padTokenId) : run.padTokenId;
+  const padTokenId = paddingOf(run);
   const offset = family === 'roberta' ? padTokenId + 1 : 0;
   return {
     modelType: family,
@@ -360,9 +364,9 @@ export class RandomSession {
     const next = fractions(this.run.seed ^ 0x5bd1e995);
     const size = shape.reduce((product, length) => product * length, 1);
     const direction = Float64Array.from({ length: size }, () => 2 * next() - 1);
-    const { padTokenId, headSize, heads } = this.run;
-    const columns = headSize * heads;
-    if (padTokenId >= 0 && name === 'bert.embeddings.word_embeddings.weight') {
+    const padTokenId = paddingOf(this.run);
+    const columns = shape.at(-1)!;
+    if (padTokenId >= 0 && name.endsWith('.word_embeddings.weight')) {
       direction.fill(0, padTokenId * columns, (padTokenId + 1) * columns);
     }
     return direction;

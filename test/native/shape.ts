@@ -101,7 +101,7 @@ export interface AdapterShape {
 }
 
 /** A tensor by its name in files. */
-export type NamedTensor = Pick<NativeTensor, 'dtype' | 'bytes'> & { name: string };
+export type NamedTensor = Pick<NativeTensor, 'name' | 'dtype' | 'bytes'>;
 
 /** What the addon takes for an adapter on a model. */
 export function nativeAdapter(
@@ -128,7 +128,7 @@ export function nativeAdapter(
     { labels, lora: modules ? { modules } : null, prefix },
     tensors.map(({ name, dtype, bytes }) => {
       const { role, layer, part } = rowOf(name);
-      return { role, layer, part, dtype, bytes };
+      return { name, role, layer, part, dtype, bytes };
     }),
   ];
 }

@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type DatasetOptions, loadDataset, type TextDataset } from '../../../lib/data/dataset.js';
+import type { TaskKind } from '../../../lib/tasks/index.js';
 import { sound } from './format.js';
 
 /** @throws Unsound unless every text of a data set has a label of its classes */
@@ -13,10 +14,14 @@ export function expectSound(data: TextDataset): void {
   for (const split of [data.train, data.validation, data.test]) {
     if (split === undefined) continue;
     const { texts, pairs, labels } = split;
-    sound(texts.length > 0 && texts.length === labels.length, `${texts.length} texts have ${labels.length} labels`);
+    const width = split.task === 'single-label' ? 1 : data.labels.length;
+    sound(
+      texts.length > 0 && width * texts.length === labels.length,
+      `${texts.length} texts have ${labels.length} labels`,
+    );
     sound(pairs === undefined || pairs.length === texts.length, `${texts.length} texts have ${pairs?.length} others`);
     sound(
-      labels.every((label) => label >= 0 && label < data.labels.length),
+      labels.every((label) => isSound(label, split.task, data.labels.length)),
       'a label is out of range',
     );
     sound(
@@ -24,6 +29,11 @@ export function expectSound(data: TextDataset): void {
       'a text is none',
     );
   }
+}
+
+function isSound(label: number, task: TaskKind, classes: number): boolean {
+  if (task === 'regression') return Number.isFinite(label);
+  return task === 'multi-label' ? label === 0 || label === 1 : label >= 0 && label < classes;
 }
 
 /** Loads a data set, which has to be sound if it is not refused. */
