@@ -209,7 +209,8 @@ export function numbersByPattern(expectNumber: (name: string, value: unknown) =>
     }
   };
   const expect = (name: string, value: unknown) => {
-    const given = Object.entries(expectObject(name, value as object, Object.keys(Object(value))));
+    expectObject(name, value as object, Object.keys(Object(value)));
+    const given = Object.entries(value as object);
     if (!given.every(([key]) => isExpression(key))) throw invalidOption(name, expected, value);
     return Object.fromEntries(given.map(([key, item]) => [key, expectNumber(`${name}[${JSON.stringify(key)}]`, item)]));
   };

@@ -26,7 +26,7 @@ const CODES = [
 const HOME = process.cwd();
 
 /** What callers cannot name: the constructor, and what only the library's own modules call. */
-const NOT_PUBLIC = ['constructor', 'keepThresholds'];
+const NOT_PUBLIC = 'constructor exchange exclusively expectUsable forward has keepThresholds withAdapters'.split(' ');
 
 describe('hostile arguments', () => {
   const directory = useTemporaryDirectory();
