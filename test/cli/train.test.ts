@@ -139,7 +139,10 @@ describe('bertune train', function () {
       expect(settings).to.include({ epochs: 100, warmup_steps: 40, logging_steps: 8, learning_rate: 1.6e-3 });
       expect((await readJson(folder, 'out', 'trainer_state.json')).logging_steps).to.equal(8);
 
-      const far = ['--learning-rate', '10', '--epochs', '3', '--output', join(folder, 'far')];
+      // Whatever the weights become, half of these texts contradict the others.
+      const file = join(folder, 'contradictory.csv');
+      await writeFile(file, `text,label\n${'i love it,good\ni love it,bad\nso sad,good\nso sad,bad\n'.repeat(4)}`);
+      const far = ['--train-file', file, '--learning-rate', '10', '--epochs', '3', '--output', join(folder, 'far')];
       const diverged = await runCli([...args, ...far]);
       expect(diverged.stderr).to.match(
         /\nsaved in .*\nadvice: The training diverged: .* \(--learning-rate 3e-4\)\.\n$/,

@@ -250,7 +250,7 @@ describe('TextClassifier', () => {
       await using under = await TextClassifier.load(out, { ...CPU, base: base() });
       expect((await over.logits(TEXTS)).logits).to.deep.equal(logits);
       expect((await under.logits(TEXTS)).logits).to.deep.equal(logits);
-      expect(over.method).to.deep.equal(lora({ rank: 2 }));
+      expect(over.method).to.deep.equal(lora({ rank: 2, targets: ['query', 'value'] }));
     });
 
     it('saves the base beside the adapter when it is not the one it was loaded from', async () => {

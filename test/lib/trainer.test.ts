@@ -586,7 +586,7 @@ describe('Trainer', () => {
       });
       await using model = await TextClassifier.load(out, CPU);
       const trainer = new Trainer(model, FAST);
-      expect(trainer.settings.method).to.deep.equal(lora({ rank: 4 }));
+      expect(trainer.settings.method).to.deep.equal(lora({ rank: 4, targets: ['query', 'value'] }));
       expect((await trainer.train(train)).trainLoss).to.be.lessThan(trainLoss);
       const refused = (method: TrainerOptions['method']) =>
         expectRefusal(() => new Trainer(model, { ...(method && { method }) }), 'INVALID_OPTION', /adapter/);
