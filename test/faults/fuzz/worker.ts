@@ -41,7 +41,7 @@ export interface Outcome {
 }
 
 /** A sanitizer makes all slower. Less than what fuzz.ts waits before it gives up. */
-const MOST_MILLISECONDS = process.env.BERTUNE_SANITIZER ? 4000 : 1000;
+const MOST_MILLISECONDS = process.env.BERTUNE_SANITIZER ? 4000 : 2000;
 const MOST_FAILURES = 25;
 /** A reader may ask for this many times a file's size ... */
 const FACTOR = 64;
