@@ -3,7 +3,7 @@ import type { HeadKind } from '../architectures/rows.js';
 import type { ParameterRow } from '../architectures/table.js';
 import type { OptionTable } from '../options/table.js';
 import type { AdapterFormat } from './adapter/format.js';
-import type { Adapter } from './adapter/types.js';
+import type { Adapter, LoraBias } from './adapter/types.js';
 
 /** Low-rank updates of some Linear modules. */
 export interface LoraPlan {
@@ -16,7 +16,7 @@ export interface LoraPlan {
     scaling: number;
   }[];
   /** Which biases of the encoder are the adapter's: of every module, of those that are updated, or of none. */
-  bias: 'none' | 'all' | 'lora_only';
+  bias: LoraBias;
 }
 
 /** Virtual tokens in front of every layer's own. */

@@ -28,8 +28,7 @@ import {
 import type { Base } from './base.js';
 import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from './batches.js';
 import type { Device, Precision, ResolvedDevice } from './device.js';
-import type { EvaluateResult } from './evaluation.js';
-import { evaluateModel } from './evaluation.js';
+import { type EvaluateResult, evaluateModel } from './evaluation.js';
 import { forwardBatches, predictBatch } from './forward.js';
 import { expectTextKind, type TextKind } from './kind.js';
 import { type LoadOptions, loadModel, type ModelParts } from './load.js';
@@ -149,7 +148,7 @@ export class TextClassifier<Kind extends TaskKind = 'single-label'> implements A
   /**
    * Loads a checkpoint, or an adapter with the checkpoint it belongs on.
    *
-   * @param source directory of a Hugging Face BERT checkpoint, or of a LoRA or prefix adapter in PEFT's format; or the id
+   * @param source directory of a Hugging Face checkpoint, or of a LoRA or prefix adapter in PEFT's format; or the id
    *   of either on the Hugging Face hub: `name`, `org/name` or `org/name@revision`
    * @typeParam Kind the task, for the types of predictions and evaluations. TypeScript takes it from `options.task`; otherwise it is
    *   taken for single-label

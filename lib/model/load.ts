@@ -9,7 +9,7 @@ import type { Tensor } from '../formats/safetensors.js';
 import type { Found, HubProgress } from '../hub/index.js';
 import { type Adapter, fitAdapter, formatOf, isAdapter, noAdapter, readAdapter } from '../methods/adapter/files.js';
 import { hasHead } from '../methods/adapter/head.js';
-import { type Method, methodPlan } from '../methods/index.js';
+import { type Method, type MethodPlan, methodPlan } from '../methods/index.js';
 import { loadNative } from '../native/index.js';
 import { option } from '../options/names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options/validation.js';
@@ -106,7 +106,7 @@ export async function loadModel(source: string, given: LoadOptions<TaskKind>): P
 
   const method = adapter && formatOf(adapter).methodOf(adapter);
   const trained = methodPlan(method, checkpoint.config, labels.length, head.kind);
-  const plan = { ...trained, ...withoutTraining(trained.parameters) };
+  const plan = withoutTraining(trained);
   if (tokenizer.vocabSize > checkpoint.config.vocabSize) {
     throw new BertuneError(
       'CHECKPOINT_INVALID',
@@ -220,11 +220,9 @@ function tensorOf(
   return (adapter && formatOf(adapter).tensorOf(adapter, row)) ?? checkpoint.tensors.get(row.name);
 }
 
-/** The part of a plan that says what trains, for one that trains nothing. */
-export function withoutTraining(parameters: ReturnType<typeof methodPlan>['parameters']) {
-  return {
-    parameters: parameters.map((row) => ({ ...row, trainable: false })),
-  };
+/** A plan that trains nothing. */
+export function withoutTraining(plan: MethodPlan): MethodPlan {
+  return { ...plan, parameters: plan.parameters.map((row) => ({ ...row, trainable: false })) };
 }
 
 /** Said of a classifier that nobody has trained yet. */

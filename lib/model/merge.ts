@@ -51,7 +51,7 @@ export function unmergeAdapter(model: AnyClassifier): Promise<void> {
     model.expectUsable();
     if (!model.unmerged) return;
     const { values } = model.unmerged;
-    const plan = { ...model.unmerged.plan, ...withoutTraining(model.unmerged.plan.parameters) };
+    const plan = withoutTraining(model.unmerged.plan);
     await model.exchange(
       plan,
       async (next, old) => {

@@ -12,9 +12,6 @@ export type TaskKind = 'single-label' | 'multi-label' | 'regression';
 /** Every task, a file each. */
 const ALL = [singleLabel, multiLabel, regression] as const satisfies readonly (Task & { kind: TaskKind })[];
 
-/** The name of a task in config.json. */
-export type ProblemType = (typeof ALL)[number]['problemType'];
-
 /** The names of the tasks, in the order in which messages list them. */
 export const TASK_KINDS: readonly TaskKind[] = Object.freeze(ALL.map(({ kind }) => kind));
 

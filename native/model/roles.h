@@ -54,7 +54,7 @@ struct Place {
   auto operator<=>(const Place&) const = default;
 };
 
-// From and to the words of lib/architectures/table.ts. Throw INVALID_OPTION for a word that is none.
+// From and to the words of lib/native/roles.ts. Throw INVALID_OPTION for a word that is none.
 Role role_of(const std::string& word);
 Part part_of(const std::string& word);
 // In an error, e.g. "query of layer 3".

@@ -104,12 +104,7 @@ export function readLabels(
   where: string,
 ): string[] | null {
   if (classes === null || !Object.hasOwn(metadata, LABELS_KEY)) return null;
-  let labels: unknown;
-  try {
-    labels = JSON.parse(metadata[LABELS_KEY]!);
-  } catch {
-    labels = undefined;
-  }
+  const labels = parsed(metadata[LABELS_KEY]!);
   const sound =
     Array.isArray(labels) &&
     labels.every((label) => typeof label === 'string') &&

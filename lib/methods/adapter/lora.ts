@@ -200,12 +200,13 @@ function lastNames(modules: readonly string[]): string[] {
 function fitLora(given: LoraAdapter, config: ModelConfig): LoraAdapter {
   const where = 'the LoRA adapter';
   const tensors = new Map([...given.tensors].map(([name, tensor]) => [canonicalName(name, config), tensor] as const));
-  const modules = linearWeights(config).map(moduleOf);
+  const weights = linearWeights(config);
+  const modules = weights.map(moduleOf);
   const [targetModules, exclude] = [given.targetModules, given.exclude ?? []].map((names) =>
     knownTargets(names, modules),
   );
   const adapter: LoraAdapter = { ...given, targetModules: targetModules!, exclude: exclude!, tensors };
-  const targeted = linearWeights(config).filter((weight) => isChosen(moduleOf(weight), choiceOf(adapter)));
+  const targeted = weights.filter((weight) => isChosen(moduleOf(weight), choiceOf(adapter)));
   const sizes = updateSizes(targeted.map(moduleOf), adapter);
   const expected = byName(targeted.flatMap((weight, i) => lowRankRows(weight, sizes[i]!.rank)));
   for (const [name, { shape }] of expected) {

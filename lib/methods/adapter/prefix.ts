@@ -94,7 +94,7 @@ function formatPrefix(adapter: PrefixAdapter): { settings: Record<string, unknow
   };
 }
 
-/** Checks a prefix against the model that it is to go on. Errors as checkAdapter. */
+/** Checks a prefix against the model that it is to go on. Errors as fitAdapter. */
 function checkPrefixFits(adapter: PrefixAdapter, config: ModelConfig): void {
   for (const name of ['layers', 'heads', 'hiddenSize'] as const) {
     if (adapter[name] !== config[name]) {

@@ -1,6 +1,5 @@
 import { runInNewContext } from 'node:vm';
-import type { ModelConfig } from '../../architectures/index.js';
-import { architectureOf } from '../../architectures/index.js';
+import { architectureOf, type ModelConfig } from '../../architectures/index.js';
 import { linearWeights } from '../../architectures/rows.js';
 import { moduleOf, type ParameterRow } from '../../architectures/table.js';
 import { BertuneError } from '../../errors.js';
