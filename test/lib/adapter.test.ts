@@ -419,6 +419,26 @@ describe('adapter', () => {
       await expectRefusal(check(prefix, { hiddenSize: 64 }), 'SHAPE_MISMATCH', '64 hiddenSize', 'for 32');
       await expectRefusal(check(prefix, { maxTokens: 4 }), 'SHAPE_MISMATCH', 'at most 2 virtual tokens');
     });
+
+    it('is refused where its head is not the whole head of the architecture', async () => {
+      const prefix = await readPrefix(checkpoints('adapter-prefix'));
+      fitAdapter(prefix, base);
+      for (const [modelType, lost] of [
+        ['distilbert', 'pre_classifier.weight'],
+        ['roberta', 'classifier.out_proj.weight'],
+      ] as const) {
+        const check = () => fitAdapter(prefix, { ...base, modelType });
+        await expectRefusal(check, 'CHECKPOINT_INVALID', `Expected ${lost} beside classifier.`);
+      }
+      const lora = await readLora(fixture('families', 'lora', 'distilbert'));
+      const config = await readConfig(fixture('families', 'bases', 'distilbert'));
+      fitAdapter(lora, config);
+      for (const part of ['weight', 'bias']) lora.tensors.delete(`pre_classifier.${part}`);
+      const check = () => fitAdapter(lora, config);
+      await expectRefusal(check, 'CHECKPOINT_INVALID', 'Expected pre_classifier.weight beside classifier.');
+      prefix.tensors.set('pre_classifier.weight', prefix.tensors.get('classifier.weight')!);
+      await expectRefusal(() => fitAdapter(prefix, base), 'CHECKPOINT_INVALID', 'found pre_classifier.weight');
+    });
   });
 
   describe('writing', () => {

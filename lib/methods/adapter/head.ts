@@ -1,4 +1,4 @@
-import { ARCHITECTURES, headNames } from '../../architectures/index.js';
+import { ARCHITECTURES, architectureOf, headNames, type ModelConfig } from '../../architectures/index.js';
 import { BertuneError } from '../../errors.js';
 import { checkParameter } from '../../formats/checkpoint/check.js';
 import { isThresholds } from '../../formats/checkpoint/config.js';
@@ -39,10 +39,14 @@ export function isInHead(name: string): boolean {
 
 /** Names of the head's parameters in an adapter, the weight whose rows are the labels first; null where it has no head. */
 function headOf(tensors: ReadonlyMap<string, Tensor>): [output: string, ...others: string[]] | null {
-  const found = [...tensors.keys()].filter(isInHead);
+  const found = foundIn(tensors);
   if (found.length === 0) return null;
   const heads = ARCHITECTURES.map(headNames).filter((names) => found.every((name) => names.includes(name)));
   return heads[0] ?? headNames(ARCHITECTURES[0]!);
+}
+
+function foundIn(tensors: ReadonlyMap<string, Tensor>): string[] {
+  return [...tensors.keys()].filter(isInHead);
 }
 
 /** A head, and what is worth knowing about its names. */
@@ -61,6 +65,30 @@ const TASK_KEY = 'bertune.task';
 const THRESHOLDS_KEY = 'bertune.thresholds';
 
 /**
+ * Checks an adapter's classifier, which it has in full or not at all, against the model that it is to go on. Parameters,
+ * result and errors as checkHead.
+ */
+export function fitHead(tensors: ReadonlyMap<string, Tensor>, config: ModelConfig, where: string): number | null {
+  const expected = headNames(architectureOf(config));
+  const found = foundIn(tensors);
+  if (found.length === 0) return null;
+  const lost = expected.find((name) => !tensors.has(name));
+  if (lost !== undefined) throw incomplete(lost, found[0]!, where);
+  const other = found.find((name) => !expected.includes(name));
+  if (other !== undefined) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected only ${expected.join(', ')} of a classifier of ${config.modelType} in ${where} but found ${other}`,
+    );
+  }
+  return checkHead(tensors, config.hiddenSize, where);
+}
+
+function incomplete(lost: string, found: string, where: string): BertuneError {
+  return new BertuneError('CHECKPOINT_INVALID', `Expected ${lost} beside ${found} in ${where} but there is none`);
+}
+
+/**
  * Checks an adapter's classifier, which it has in full or not at all.
  *
  * @param tensors canonical names
@@ -77,10 +105,7 @@ export function checkHead(
   if (names === null) return null;
   const [output] = names;
   const lost = names.find((name) => !tensors.has(name));
-  if (lost !== undefined) {
-    const found = names.find((name) => tensors.has(name));
-    throw new BertuneError('CHECKPOINT_INVALID', `Expected ${lost} beside ${found} in ${where} but there is none`);
-  }
+  if (lost !== undefined) throw incomplete(lost, names.find((name) => tensors.has(name))!, where);
   const weight = tensors.get(output)!;
   checkParameter(output, weight, [null, hiddenSize], where);
   const [rows, inputs] = weight.shape as [number, number];

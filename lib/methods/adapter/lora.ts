@@ -11,7 +11,7 @@ import type { LoraMethod } from '../lora.js';
 import { isAdapterBias } from '../method.js';
 import { baseMetadata, readBaseKind } from './base.js';
 import type { AdapterFormat } from './format.js';
-import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
+import { adapterMetadata, checkHead, fitHead, isInHead, readLabels, readPairs, readTask } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import {
   ALL_LINEAR,
@@ -231,7 +231,7 @@ function fitLora(given: LoraAdapter, config: ModelConfig): LoraAdapter {
       );
     }
   }
-  checkHead(adapter.tensors, config.hiddenSize, where);
+  fitHead(adapter.tensors, config, where);
   return adapter;
 }
 

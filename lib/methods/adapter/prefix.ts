@@ -7,7 +7,7 @@ import { expectPositiveInteger } from '../../options/validation.js';
 import type { PrefixMethod } from '../prefix.js';
 import { baseMetadata, readBaseKind } from './base.js';
 import type { AdapterFormat } from './format.js';
-import { adapterMetadata, checkHead, isInHead, readLabels, readPairs, readTask } from './head.js';
+import { adapterMetadata, checkHead, fitHead, isInHead, readLabels, readPairs, readTask } from './head.js';
 import type { AdapterSettings } from './settings.js';
 import type { PrefixAdapter } from './types.js';
 
@@ -112,7 +112,7 @@ function checkPrefixFits(adapter: PrefixAdapter, config: ModelConfig): void {
         `the adapter has ${adapter.virtualTokens}`,
     );
   }
-  checkHead(adapter.tensors, config.hiddenSize, 'the prefix adapter');
+  fitHead(adapter.tensors, config, 'the prefix adapter');
 }
 
 /** @returns the number of classes, or null where there is no head */
