@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 
 const dist = new URL('../../dist/', import.meta.url);
-const compiled = existsSync(new URL('native.js', dist));
+const compiled = existsSync(new URL('native/index.js', dist));
 if (!compiled) (await import('tsx/esm/api')).register();
 
 /** A module of lib, e.g. 'model/session'. */
