@@ -260,8 +260,7 @@ Napi::Value Session::add_dataset(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=](SessionCore& core) {
-          auto dataset = std::make_unique<Dataset>(*core.backend, arrays->view(), core.config.model,
-                                                   core.classifier->prefix_tokens());
+          auto dataset = std::make_unique<Dataset>(*core.backend, arrays->view(), core.config.model);
           *handle = core.next_dataset++;
           core.datasets[*handle] = std::move(dataset);
           core.update_figures();
@@ -410,7 +409,7 @@ Napi::Value Session::predict(const Napi::CallbackInfo& info) {
     const Napi::TypedArray array =
         make_float_array(info.Env(), order->size() * core_->config.model.NC, core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array), proceed = may_proceed()](SessionCore& core) {
-      const Dataset dataset(*core.backend, arrays->view(), core.config.model, core.classifier->prefix_tokens());
+      const Dataset dataset(*core.backend, arrays->view(), core.config.model);
       dataset.check_order(order->data(), static_cast<int64_t>(order->size()));
       try {
         infer(*core.classifier, dataset, *order, *starts, nullptr, core.host_dtype(), out, proceed);

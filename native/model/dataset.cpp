@@ -29,11 +29,11 @@ void check_targets(const DatasetView& view, const ModelConfig& model) {
   }
 }
 
-void check(const DatasetView& view, const ModelConfig& model, int prefix_tokens) {
+void check(const DatasetView& view, const ModelConfig& model) {
   if (view.examples < 1 || view.offsets[0] != 0) {
     throw Error("INVALID_DATA", "Expected a data set with at least one example, its offsets starting at 0");
   }
-  const int longest = model.longest(prefix_tokens);
+  const int longest = model.longest(model.P);
   for (int64_t i = 0; i < view.examples; ++i) {
     const int64_t length = static_cast<int64_t>(view.offsets[i + 1]) - view.offsets[i];
     if (length < 1 || length > longest) {
@@ -63,9 +63,8 @@ void check(const DatasetView& view, const ModelConfig& model, int prefix_tokens)
 
 }  // namespace
 
-Dataset::Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model, int prefix_tokens)
-    : NC_(model.NC) {
-  check(view, model, prefix_tokens);
+Dataset::Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model) : NC_(model.NC) {
+  check(view, model);
   offsets_.assign(view.offsets, view.offsets + view.examples + 1);
   const int64_t tokens = offsets_.back(), targets = view.examples * NC_;
   arena_.lay_out(backend, "a data set", [&](Cutter& cut) {

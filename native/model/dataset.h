@@ -24,7 +24,7 @@ struct DatasetView {
 class Dataset {
  public:
   // Checks every id, label, target, type, position and length against the model (INVALID_DATA), then uploads.
-  Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model, int prefix_tokens);
+  Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model);
 
   int64_t size() const { return static_cast<int64_t>(offsets_.size()) - 1; }
   int length(int example) const { return offsets_[example + 1] - offsets_[example]; }

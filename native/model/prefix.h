@@ -29,7 +29,6 @@ class Prefix {
   Prefix(ParameterTable& parameters, const ModelConfig& model);
 
   bool trains() const;
-  int tokens() const { return P_; }
 
   void cut(Cutter& cutter, bool training);
   // Makes the prompt from the weights, once until `weights_changed`.

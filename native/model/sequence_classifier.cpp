@@ -9,24 +9,14 @@
 namespace bertune {
 namespace {
 
-// Columns of the widest input that a low-rank update drops from.
-int64_t widest_lora_input(ParameterTable& parameters, const std::optional<LoraConfig>& lora) {
-  int64_t widest = 0;
-  if (!lora) return widest;
+// The most in a dimension of any low-rank update's A (rank, inputs).
+int64_t most_of_lora_a(ParameterTable& parameters, const std::optional<LoraConfig>& lora, size_t dimension) {
+  int64_t most = 0;
+  if (!lora) return most;
   for (const auto& [module, scaling] : lora->updates) {
-    widest = std::max(widest, parameters.at(module, Part::kLoraA).shape[1]);
+    most = std::max(most, parameters.at(module, Part::kLoraA).shape[dimension]);
   }
-  return widest;
-}
-
-// The most of any low-rank update.
-int highest_rank(ParameterTable& parameters, const std::optional<LoraConfig>& lora) {
-  int64_t rank = 0;
-  if (!lora) return 0;
-  for (const auto& [module, scaling] : lora->updates) {
-    rank = std::max(rank, parameters.at(module, Part::kLoraA).shape[0]);
-  }
-  return static_cast<int>(rank);
+  return most;
 }
 
 // To the sizes that batches within the limits may be run at.
@@ -129,7 +119,7 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   a.positive_weights = cutter.acc(model_.NC);
   a.predictions = cutter.ints(B);
 
-  const int rank = highest_rank(parameters_, lora_);
+  const int rank = static_cast<int>(most_of_lora_a(parameters_, lora_, 0));
   SharedBuffers shared(cutter, model_, T, rank);
   // Backward reads a layer's output for the sake of the layer above, whether or not the layer itself trains.
   const auto reads_input = [&](int l) { return l < model_.L && layers_[l].reads_input(); };
@@ -140,7 +130,7 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   }
   if (!training) a.last_layer_full = layers_.back().cut(cutter, T, B, false, false, false, shared);
   a.head = heads_->cut(cutter, B);
-  a.lora.dropped = cutter.real(T * widest_lora_input(parameters_, lora_));
+  a.lora.dropped = cutter.real(T * most_of_lora_a(parameters_, lora_, 1));
   a.lora.dh = cutter.real(static_cast<int64_t>(T) * rank);
   if (!training || !heads_->reaches_encoder()) return;
   a.grads.dx = cutter.real(static_cast<int64_t>(T) * C);

@@ -61,7 +61,6 @@ class SequenceClassifier {
   // Plans memory for batches of at most these sizes, workspace included; grows, never shrinks. Nothing is allocated
   // after it. Throws OUT_OF_MEMORY, and is then as it was.
   void reserve(BatchLimits training, BatchLimits inference);
-  BatchLimits training_limits() const { return training_.limits; }
   BatchLimits inference_limits() const { return inference_.limits; }
 
   // Sets the sizes of the next batch to those of the examples order[0..count), which is host memory.
