@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import { Admission } from '../../lib/api/serving/admission.js';
-import { Backlog } from '../../lib/api/serving/backlog.js';
 import { Call } from '../../lib/api/serving/call.js';
-import { Rate } from '../../lib/api/serving/rate.js';
-import { TokenEstimate } from '../../lib/api/serving/token-estimate.js';
+import { Rate, TokenEstimate } from '../../lib/api/serving/estimates.js';
+import { Backlog } from '../../lib/api/serving/queue.js';
 
 const END = { signal: undefined, timeout: undefined, onSettled: () => {} };
 

@@ -1,9 +1,9 @@
 import { BertuneError } from '../../errors.js';
 import { invalidOption } from '../../options/validation.js';
-import type { Demand } from './backlog.js';
 import type { Call } from './call.js';
+import type { Rate } from './estimates.js';
 import type { ServiceSettings } from './options.js';
-import type { Rate } from './rate.js';
+import type { Demand } from './queue.js';
 
 /** A call that asks for its place. */
 export interface Request {

@@ -11,9 +11,8 @@ import { type Prediction, predictionsOf } from '../../tasks/prediction.js';
 import { throwIfAborted } from '../../time-slice.js';
 import type { EncodedTexts } from '../../tokenizer/index.js';
 import { Admission, type Before, type Request } from './admission.js';
-import { Backlog, type Demand, sumOf } from './backlog.js';
-import type { Batch } from './batch.js';
 import { Call } from './call.js';
+import { Rate, TokenEstimate } from './estimates.js';
 import {
   type CallSettings,
   callSettings,
@@ -23,10 +22,8 @@ import {
   type ServiceSettings,
   serviceSettings,
 } from './options.js';
-import { CallQueue } from './queue.js';
-import { Rate } from './rate.js';
+import { Backlog, type Batch, CallQueue, type Demand, sumOf } from './queue.js';
 import { type BatchFigures, type ServiceStatistics, Statistics } from './statistics.js';
-import { TokenEstimate } from './token-estimate.js';
 
 /**
  * Predicts for many callers at once. Their texts are computed together, in batches of up to `maxBatchTokens` tokens: what
