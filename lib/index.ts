@@ -118,16 +118,12 @@ export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {
   EpochSummary,
-  EvaluateRow,
-  LogHistoryRow,
-  LogRow,
   Progress,
   Resumption,
   SavedCheckpoint,
   TrainerEvents,
   TrainingPlan,
   TrainResult,
-  TrainSummaryRow,
 } from './training/events.js';
 export {
   BEST_METRICS,
@@ -139,4 +135,4 @@ export {
 } from './training/options.js';
 export type { EpochRow } from './training/position.js';
 export { SCHEDULES, type ScheduleName } from './training/schedule.js';
-export type { TrainerState } from './training/state.js';
+export type { EvaluateRow, LogHistoryRow, LogRow, TrainerState, TrainSummaryRow } from './training/state.js';

@@ -12,8 +12,8 @@ import {
   expectClassifier,
   type TextClassifier,
 } from '../model/classifier.js';
-import type { EvaluateResult } from '../model/evaluation.js';
 import {
+  type EvaluateResult,
   evaluateModel,
   evaluateSplit,
   expectTaskSplit,
@@ -32,11 +32,10 @@ import { expectAbortSignal, expectObject, expectPath } from '../options/validati
 import type { LossOptions, TaskKind } from '../tasks/index.js';
 import { thresholdsOf } from '../tasks/prediction.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
-import { advise } from '../training/advice.js';
-import { adviceText } from '../training/advice-words.js';
+import { adviceText, advise } from '../training/advice.js';
 import { BestModel } from '../training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
-import { placeRun } from '../training/checkpoint/place.js';
+import { placeRun } from '../training/checkpoint/resume.js';
 import type { Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
 import {
   needingEvaluations,

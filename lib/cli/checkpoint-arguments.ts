@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { BertuneError } from '../errors.js';
 import { lstat } from '../files/fs.js';
 import { checkpointSteps } from '../training/checkpoint/directories.js';
-import { STATE_FILE } from '../training/checkpoint/trainer-state.js';
 import { TRAINER_OPTIONS } from '../training/options.js';
+import { STATE_FILE } from '../training/state.js';
 import { addRows } from './rows.js';
 
 /** What the options about checkpoints say, beside those of a Trainer. */

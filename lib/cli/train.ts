@@ -24,6 +24,7 @@ import { REPORT_FILE, writeReport } from '../report/write-report.js';
 import { removeCheckpoints } from '../training/checkpoint/directories.js';
 import type { TrainResult } from '../training/events.js';
 import { TRAINER_OPTIONS } from '../training/options.js';
+import { STATE_FILE } from '../training/state.js';
 import {
   addDataOptions,
   addDeviceOptions,
@@ -60,7 +61,6 @@ interface TrainArguments extends DataArguments, MethodArguments, CheckpointArgum
   json?: true;
 }
 
-const STATE_FILE = 'trainer_state.json';
 const RESULTS_FILE = 'results.json';
 
 /** What a run may write or remove in --output ... */

@@ -1,5 +1,6 @@
 import { formatFixed, formatMetric, formatSetting } from '../format.js';
-import type { EpochSummary, LogRow } from '../training/events.js';
+import type { EpochSummary } from '../training/events.js';
+import type { LogRow } from '../training/state.js';
 import { headlineOf } from './measured.js';
 
 /** A row of the log of steps in one line. */

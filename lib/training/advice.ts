@@ -3,9 +3,9 @@ import { option } from '../options/names.js';
 import type { TaskKind } from '../tasks/index.js';
 import { listLabels } from '../tasks/labels.js';
 import { defaultLearningRate } from './defaults.js';
-import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { TrainerOptions, TrainerSettings } from './options.js';
 import type { EpochRow } from './position.js';
+import type { EvaluateRow, LogHistoryRow, LogRow } from './state.js';
 
 /** What was seen of a run that came to its end. */
 export interface SeenRun {
@@ -290,4 +290,10 @@ function trainLonger(seen: SeenRun): { words: string; options: Advice['options']
 /** Three digits tell losses and shares apart. */
 function short(value: number): string {
   return String(Number(value.toPrecision(3)));
+}
+
+/** Advice as a sentence, with its options as whoever called writes them: `learningRate: 3e-4`, `--learning-rate 3e-4`. */
+export function adviceText({ text, options }: Advice): string {
+  const ways = Object.entries(options).map(([name, value]) => option(name, value));
+  return ways.length === 0 ? `${text}.` : `${text} (${ways.join(' or ')}).`;
 }

@@ -1,11 +1,8 @@
 import type { EvaluateResult } from '../model/evaluation.js';
 import type { MemoryReport } from '../model/memory.js';
 import type { TaskKind } from '../tasks/index.js';
-import type { EvaluateRow, LogHistoryRow, LogRow } from './log-rows.js';
 import type { EpochRow } from './position.js';
-import type { TrainerState } from './state.js';
-
-export type { EvaluateRow, LogHistoryRow, LogRow, TrainSummaryRow } from './log-rows.js';
+import type { EvaluateRow, LogHistoryRow, LogRow, TrainerState } from './state.js';
 
 /** Where a run of training stands, several times a second. */
 export interface Progress {

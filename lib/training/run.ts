@@ -1,7 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { BertuneError } from '../errors.js';
-import type { EvaluateResult } from '../model/evaluation.js';
-import { evaluateSplit, type LoadedSplit } from '../model/evaluation.js';
+import { type EvaluateResult, evaluateSplit, type LoadedSplit } from '../model/evaluation.js';
 import { Pace } from '../model/pace.js';
 import type { NativeSession, NativeTrainResult } from '../native/index.js';
 import { option } from '../options/names.js';
@@ -9,12 +8,10 @@ import type { LossOptions } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';
 import type { CheckpointSaver } from './checkpoint/saver.js';
-import type { EpochSummary, LogHistoryRow, TrainerEvents, TrainSummaryRow } from './events.js';
-import { evaluateRow, roundTo } from './log-rows.js';
+import type { EpochSummary, TrainerEvents } from './events.js';
 import type { RunPlan } from './plan.js';
-import { emptyTotals, type RunPosition } from './position.js';
-import { RecentSteps } from './recent-steps.js';
-import type { TrainerState } from './state.js';
+import { emptyTotals, RecentSteps, type RunPosition } from './position.js';
+import { evaluateRow, type LogHistoryRow, roundTo, type TrainerState, type TrainSummaryRow } from './state.js';
 
 /** Seconds of work a call of the addon. */
 const CALL_SECONDS = 0.15;

@@ -1,4 +1,10 @@
-import type { LogHistoryRow } from './log-rows.js';
+import { readJsonObject } from '../files/input.js';
+import { JsonFields } from '../files/json-fields.js';
+import type { EvaluateResult } from '../model/evaluation.js';
+import { type MetricName, taskOf } from '../tasks/index.js';
+
+/** The file beside a model or in a checkpoint that holds the state of its training. */
+export const STATE_FILE = 'trainer_state.json';
 
 /** What trainer_state.json holds, with all the keys that transformers' TrainerState writes. */
 export interface TrainerState {
@@ -62,4 +68,95 @@ export function createTrainerState(run: {
     trial_name: null,
     trial_params: null,
   };
+}
+
+/** A row of the log of steps. Names as Hugging Face's Trainer logs them. */
+export interface LogRow {
+  /** Mean loss of the steps since the last row. */
+  loss: number;
+  /** Global gradient norm of the last step, before clipping. */
+  grad_norm: number;
+  /** Learning rate of the last step. */
+  learning_rate: number;
+  /** Epochs done, with their fraction. */
+  epoch: number;
+  /** Optimiser steps done. */
+  step: number;
+}
+
+/**
+ * A row of the log for an evaluation while training, with the metrics of the task: `eval_accuracy`, `eval_f1_macro`, `eval_mse`,
+ * ... Precision, recall and f1_macro are macro averages.
+ */
+export interface EvaluateRow extends Partial<Record<`eval_${MetricName}`, number | null>> {
+  eval_loss: number;
+  /** Seconds. */
+  eval_runtime: number;
+  eval_samples_per_second: number;
+  eval_steps_per_second: number;
+  epoch: number;
+  step: number;
+}
+
+/** The last row of the log. */
+export interface TrainSummaryRow {
+  /** Seconds, evaluations included. */
+  train_runtime: number;
+  train_samples_per_second: number;
+  train_steps_per_second: number;
+  /** Mean loss of all steps. */
+  train_loss: number;
+  epoch: number;
+  step: number;
+}
+
+/** A row of the log, of any kind. */
+export type LogHistoryRow = LogRow | EvaluateRow | TrainSummaryRow;
+
+/** The row of the log for an evaluation; times rounded as transformers' `speed_metrics` does. */
+export function evaluateRow(result: EvaluateResult, epoch: number, step: number): EvaluateRow {
+  const scores = taskOf(result.task).metrics.map(({ name }) => [`eval_${name}`, result[name]]);
+  return {
+    eval_loss: result.loss,
+    ...Object.fromEntries(scores),
+    eval_runtime: roundTo(result.runtime, 4),
+    eval_samples_per_second: roundTo(result.samplesPerSecond, 3),
+    eval_steps_per_second: roundTo(result.stepsPerSecond, 3),
+    epoch,
+    step,
+  };
+}
+
+/** A number to so many decimals. */
+export function roundTo(value: number, decimals: number): number {
+  return Number(value.toFixed(decimals));
+}
+
+/** What a resumed run takes over from trainer_state.json; the rest follows from settings and position. */
+type SavedState = Pick<
+  TrainerState,
+  'best_global_step' | 'best_metric' | 'best_model_checkpoint' | 'epoch' | 'global_step' | 'log_history'
+>;
+
+/** @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID */
+export async function readTrainerState(path: string): Promise<SavedState> {
+  const fields = new JsonFields(await readJsonObject(path), path);
+  const known = <T>(name: string, read: (name: string) => T) => (fields.json[name] === null ? null : read(name));
+  return {
+    best_global_step: known('best_global_step', (name) => fields.count(name)),
+    best_metric: known('best_metric', (name) => fields.number(name)),
+    best_model_checkpoint: known('best_model_checkpoint', (name) => fields.text(name)),
+    epoch: fields.number('epoch'),
+    global_step: fields.count('global_step'),
+    log_history: fields.objects('log_history').map(rowOf),
+  };
+}
+
+/** A row of numbers; null stands for a number that JSON has no word for. */
+function rowOf(fields: JsonFields): LogHistoryRow {
+  for (const [name, value] of Object.entries(fields.json)) {
+    if (value === null) fields.json[name] = Number.NaN;
+    else fields.number(name);
+  }
+  return fields.json as unknown as LogHistoryRow;
 }

@@ -2,10 +2,9 @@ import { expect } from 'chai';
 import { full, type Method } from '../../lib/methods/index.js';
 import { classificationMetrics } from '../../lib/metrics/single-label.js';
 import type { EvaluateResult } from '../../lib/model/evaluation.js';
-import { type Advice, advise, type SeenRun } from '../../lib/training/advice.js';
-import { adviceText } from '../../lib/training/advice-words.js';
-import type { EvaluateRow, LogHistoryRow } from '../../lib/training/log-rows.js';
+import { type Advice, adviceText, advise, type SeenRun } from '../../lib/training/advice.js';
 import { resolveTrainerOptions, settleSettings, type TrainerOptions } from '../../lib/training/options.js';
+import type { EvaluateRow, LogHistoryRow } from '../../lib/training/state.js';
 
 const LABELS = ['a', 'b', 'c', 'd'];
 

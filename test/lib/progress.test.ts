@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Pace } from '../../lib/model/pace.js';
-import { RecentSteps } from '../../lib/training/recent-steps.js';
+import { RecentSteps } from '../../lib/training/position.js';
 
 describe('Pace', () => {
   it('begins with one unit and grows at most fourfold towards the target', () => {

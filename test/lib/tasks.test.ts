@@ -8,7 +8,7 @@ import { bestThresholds, multiLabelMetrics } from '../../lib/metrics/multi-label
 import { regressionMetrics } from '../../lib/metrics/regression.js';
 import { binaryCrossEntropy, meanSquaredError, sigmoid } from '../../lib/metrics/single-label.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
-import type { LogRow } from '../../lib/training/events.js';
+import type { LogRow } from '../../lib/training/state.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { tinySplit, writeTinyCheckpoint } from './tiny-model.js';
 

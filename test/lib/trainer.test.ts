@@ -6,9 +6,9 @@ import { labelCounts } from '../../lib/data/labels.js';
 import { full, linear, lora, prefix } from '../../lib/methods/index.js';
 import { classificationMetrics, crossEntropy } from '../../lib/metrics/single-label.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
-import type { EvaluateRow, LogHistoryRow, LogRow } from '../../lib/training/events.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { balancedWeights } from '../../lib/training/plan.js';
+import type { EvaluateRow, LogHistoryRow, LogRow } from '../../lib/training/state.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from './tiny-model.js';
 

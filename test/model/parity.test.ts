@@ -5,7 +5,7 @@ import { loadDataset, type Split } from '../../lib/data/dataset.js';
 import type { BertuneError } from '../../lib/errors.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
 import type { Device, DeviceOptions } from '../../lib/model/device.js';
-import type { LogRow } from '../../lib/training/events.js';
+import type { LogRow } from '../../lib/training/state.js';
 import { devices } from '../devices.js';
 import { fixture } from '../lib/files.js';
 

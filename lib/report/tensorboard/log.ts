@@ -1,7 +1,7 @@
 import { Trainer } from '../../api/trainer.js';
 import { expectPath, invalidOption } from '../../options/validation.js';
 import { BEST_METRICS, type TaskKind } from '../../tasks/index.js';
-import type { EvaluateRow, LogRow } from '../../training/events.js';
+import type { EvaluateRow, LogRow } from '../../training/state.js';
 import type { Scalar } from './event.js';
 import { EventWriter } from './writer.js';
 

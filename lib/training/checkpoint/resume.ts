@@ -1,13 +1,20 @@
-import { join } from 'node:path';
+import { createHash, type Hash } from 'node:crypto';
+import { dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../../errors.js';
+import type { DirectoryLock } from '../../files/lock.js';
 import { type MethodPlan, trainedNames } from '../../methods/index.js';
+import type { AnyClassifier } from '../../model/classifier.js';
 import type { Values } from '../../model/session.js';
-import type { NativeDtype, NativePrecision, NativeSession } from '../../native/index.js';
+import { loadNative, type NativeDtype, type NativePrecision, type NativeSession } from '../../native/index.js';
+import { TimeSlice } from '../../time-slice.js';
+import type { EncodedTexts } from '../../tokenizer/index.js';
 import type { BestModel } from '../best-model.js';
 import type { Resumption } from '../events.js';
+import type { TrainerSettings } from '../options.js';
 import type { RunPlan } from '../plan.js';
-import type { RunPosition } from '../position.js';
-import type { TrainerState } from '../state.js';
+import { type RunPosition, startPosition } from '../position.js';
+import { readTrainerState, STATE_FILE, type TrainerState } from '../state.js';
+import type { FoundCheckpoint } from './directories.js';
 import {
   expectSameRun,
   extensionNotes,
@@ -17,11 +24,103 @@ import {
   type RunMachine,
   readRun,
 } from './run-record.js';
+import { CheckpointSaver } from './saver.js';
 import { readBest, readTrained } from './tensors.js';
-import { readTrainerState, STATE_FILE } from './trainer-state.js';
+
+/** Examples as the model sees them. */
+interface Examples {
+  encoded: EncodedTexts;
+  labels: Int32Array | Float32Array;
+}
+
+/** A run that is about to begin, or to go on. */
+interface PlacedRun {
+  model: AnyClassifier;
+  native: NativeSession;
+  methodPlan: MethodPlan;
+  /** Before what was open was filled in. */
+  given: TrainerSettings;
+  /** Of the output directory; null without one. */
+  lock: DirectoryLock | null;
+  plan: RunPlan;
+  state: TrainerState;
+  best: BestModel | null;
+  train: Examples;
+  /** null: nothing is evaluated. */
+  validation: Examples | null;
+}
+
+/** Where a run begins or goes on, and what saves it. */
+interface Place {
+  position: RunPosition;
+  /** null: it starts at the beginning. */
+  resumption: Resumption | null;
+  /** null: nothing is saved on the way. */
+  checkpoints: CheckpointSaver | null;
+}
+
+/**
+ * Puts a run where it begins, or where a checkpoint of it was saved.
+ *
+ * @param found null: the run starts at the beginning
+ * @throws BertuneError as resumeRun
+ */
+export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): Promise<Place> {
+  const { model, native, methodPlan, given, lock, plan, state, best } = run;
+  const { outputDirectory: output } = given;
+  // Once, and only where it is needed: it takes reading every parameter that does not train.
+  let known: Promise<RunIdentity> | undefined;
+  const identify = () => {
+    known ??= identityOf(run);
+    return known;
+  };
+  const machine = machineOf(model);
+  const resumed =
+    found &&
+    (await resumeRun(found.directory, { native, methodPlan, plan, identity: await identify(), machine, state, best }));
+  const resumption = resumed && { ...resumed.resumption, notes: [...found.damaged, ...resumed.resumption.notes] };
+  const saved =
+    resumption && output !== null && dirname(resumption.directory) === resolve(output) ? resumption.step : null;
+  return {
+    position: resumed?.position ?? startPosition(),
+    resumption,
+    checkpoints:
+      output === null || lock === null
+        ? null
+        : new CheckpointSaver({ output, lock, model, native, methodPlan, plan, identify, machine }, saved),
+  };
+}
+
+async function identityOf({
+  model,
+  native,
+  methodPlan,
+  given,
+  plan,
+  train,
+  validation,
+}: PlacedRun): Promise<RunIdentity> {
+  const { outputDirectory: _, saveStrategy: _when, saveSteps: _steps, saveTotalLimit: _limit, ...training } = given;
+  // However it was said, a run is as long as its steps.
+  const { epochs: _epochs, maxSteps: _most, ...deciding } = training;
+  return {
+    settings: deciding,
+    total_steps: plan.totalSteps,
+    labels: model.labels,
+    precision: model.precision,
+    frozen: await frozenDigest(native, methodPlan),
+    train: await dataDigest(train.encoded, train.labels),
+    validation: validation && (await dataDigest(validation.encoded, validation.labels)),
+  };
+}
+
+function machineOf({ where }: AnyClassifier): RunMachine {
+  const { library, version, kernel } = loadNative().blas();
+  return { device: where.device, threads: where.threads, blas: `${library} ${version} (${kernel})` };
+}
 
 /** The run that is to go on. */
-export interface ResumedParts {
+interface ResumedParts {
   native: NativeSession;
   methodPlan: MethodPlan;
   plan: RunPlan;
@@ -39,7 +138,7 @@ export interface ResumedParts {
  * @param directory of the checkpoint, whole
  * @throws BertuneError INVALID_OPTION or INVALID_DATA where it is of another run; NOT_FOUND, CHECKPOINT_INVALID
  */
-export async function resumeRun(
+async function resumeRun(
   directory: string,
   parts: ResumedParts,
 ): Promise<{ position: RunPosition; resumption: Resumption }> {
@@ -100,4 +199,37 @@ function expectPossible(
 function reopenEpoch(position: RunPosition, { totalSteps, stepsPerEpoch }: RunPlan): void {
   const { step, epochs_done } = position;
   if (step < Math.min(totalSteps, epochs_done * stepsPerEpoch)) position.epochs_done -= 1;
+}
+
+/** Bytes that are hashed at a time: about a millisecond's work. */
+const BLOCK = 2 ** 20;
+
+/** SHA-256, in hexadecimal, of examples as the model sees them: token ids, where each text begins, token types, labels. */
+async function dataDigest({ ids, offsets, typeIds }: EncodedTexts, labels: Int32Array | Float32Array): Promise<string> {
+  const hash = createHash('sha256');
+  for (const array of [ids, offsets, typeIds, labels]) {
+    hash.update(`${array?.length ?? 0};`);
+    if (array) await update(hash, array);
+  }
+  return hash.digest('hex');
+}
+
+/** SHA-256, in hexadecimal, of the parameters that do not train, with their names. */
+async function frozenDigest(native: NativeSession, plan: MethodPlan): Promise<string> {
+  const hash = createHash('sha256');
+  for (const { name, trainable } of plan.parameters) {
+    if (trainable) continue;
+    hash.update(`${name};`);
+    await update(hash, await native.read(name, 'value'));
+  }
+  return hash.digest('hex');
+}
+
+async function update(hash: Hash, array: Values | Int32Array): Promise<void> {
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  const slice = new TimeSlice();
+  for (let start = 0; start < bytes.length; start += BLOCK) {
+    hash.update(bytes.subarray(start, start + BLOCK));
+    if (slice.isOver) await slice.next();
+  }
 }

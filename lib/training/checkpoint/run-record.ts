@@ -3,8 +3,7 @@ import { BertuneError } from '../../errors.js';
 import { readJsonObject } from '../../files/input.js';
 import { JsonFields } from '../../files/json-fields.js';
 import { option } from '../../options/names.js';
-import type { EpochRow, RunPosition } from '../position.js';
-import type { StepTotals } from '../recent-steps.js';
+import type { EpochRow, RunPosition, StepTotals } from '../position.js';
 
 /* run.json of a checkpoint: what the run is, so that another is not taken for it, and where it stands. */
 

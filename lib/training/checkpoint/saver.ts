@@ -8,11 +8,10 @@ import type { NativeSession } from '../../native/index.js';
 import type { BestModel } from '../best-model.js';
 import type { RunPlan } from '../plan.js';
 import type { RunPosition } from '../position.js';
-import type { TrainerState } from '../state.js';
+import { STATE_FILE, type TrainerState } from '../state.js';
 import { checkpointName, checkpointSteps, removeCheckpoint, writeCheckpointDirectory } from './directories.js';
 import { formatRun, RUN_FILE, type RunIdentity, type RunMachine } from './run-record.js';
 import { writeBest, writeOptimizer } from './tensors.js';
-import { STATE_FILE } from './trainer-state.js';
 
 /** What a run's checkpoints are made from. */
 export interface SaverParts {

@@ -6,7 +6,7 @@ import { parseConfig } from '../../../../lib/formats/checkpoint/config.js';
 import { full, methodPlan } from '../../../../lib/methods/index.js';
 import { RUN_FILE, readRun } from '../../../../lib/training/checkpoint/run-record.js';
 import { OPTIMIZER_FILE, readTrained } from '../../../../lib/training/checkpoint/tensors.js';
-import { readTrainerState, STATE_FILE } from '../../../../lib/training/checkpoint/trainer-state.js';
+import { readTrainerState, STATE_FILE } from '../../../../lib/training/state.js';
 import { expectedTensors } from '../../../lib/shapes.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input, sound } from '../format.js';
