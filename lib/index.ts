@@ -111,7 +111,7 @@ export type {
 export type { MemoryReport } from './model/memory.js';
 export type { Values } from './model/session.js';
 export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
-export { type TensorBoardLog, tensorBoard } from './report/tensorboard/log.js';
+export { type TensorBoardLog, tensorBoard } from './report/tensorboard.js';
 export { type MetricName, TASK_KINDS, type TaskKind } from './tasks/index.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer/index.js';
 export type { ClassWeights } from './training/class-weights.js';

@@ -8,9 +8,9 @@ import type { FindOptions } from '../hub/index.js';
 import { TextClassifier } from '../model/classifier.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { printableJson } from '../printable.js';
-import { taskLines } from '../report/data-summary.js';
 import { environmentRecord } from '../report/environment.js';
 import { labelTable, metricsTable } from '../report/metrics.js';
+import { taskLines } from '../report/run-lines.js';
 import { confusionSections, sectionText } from '../report/sections.js';
 import type { TaskKind } from '../tasks/index.js';
 import {

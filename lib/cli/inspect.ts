@@ -13,8 +13,7 @@ import { loadNative, nativeOrigin } from '../native/index.js';
 import { packageVersion } from '../native/package.js';
 import { printable, printableJson } from '../printable.js';
 import { blasName, processorName } from '../report/environment.js';
-import { type Table, textTable } from '../report/table.js';
-import { wrap } from '../report/wrap.js';
+import { type Table, textTable, wrap } from '../report/table.js';
 import { resultWidth, writeResult } from './terminal.js';
 
 interface InspectArguments {

@@ -1,8 +1,7 @@
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { stat } from '../files/fs.js';
-import { readResults } from '../report/read-results.js';
-import { REPORT_FILE, writeReport } from '../report/write-report.js';
+import { REPORT_FILE, readResults, writeReport } from '../report/results.js';
 import { Progress } from './progress.js';
 
 interface ReportArguments {

@@ -2,7 +2,7 @@ import { sourceWords } from '../experiments/experiment.js';
 import type { Run } from '../experiments/run.js';
 import { formatCount, formatSetting } from '../format.js';
 import { definitionOf } from '../methods/index.js';
-import { rateWords, stepsWords } from '../report/plan-words.js';
+import { rateWords, stepsWords } from '../report/run-lines.js';
 import type { TrainingPlan } from '../training/events.js';
 import { TRAINER_OPTIONS, type TrainerSettings } from '../training/options.js';
 

@@ -1,6 +1,6 @@
 import picocolors from 'picocolors';
 import { BertuneError } from '../errors.js';
-import { USUAL_WIDTH } from '../report/wrap.js';
+import { USUAL_WIDTH } from '../report/table.js';
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { epochLine } from '../report/log-line.js';
-import { rateWords, stepsWords } from '../report/plan-words.js';
 import type { RunRecord } from '../report/records.js';
-import { type TensorBoardLog, tensorBoard } from '../report/tensorboard/log.js';
+import { epochLine, rateWords, stepsWords } from '../report/run-lines.js';
+import { type TensorBoardLog, tensorBoard } from '../report/tensorboard.js';
 import type { Experiment } from './experiment.js';
 import { type RunProgress, runProgress } from './progress.js';
 import { errorRecord, failedRun, Run } from './run.js';

@@ -8,7 +8,7 @@ import {
   NO_VALUE,
 } from '../format.js';
 import { type Metric, taskOf } from '../tasks/index.js';
-import { measuredOn, shownMetrics, taskOfRuns } from './measured.js';
+import { measuredOn, shownMetrics, taskOfRuns } from './metrics.js';
 import type { ReferenceRecord, RunRecord } from './records.js';
 import { type Column, right, type Table } from './table.js';
 

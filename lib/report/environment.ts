@@ -32,3 +32,17 @@ export function environmentRecord(where: { device: string; precision: string; th
     blas: blasName(),
   };
 }
+
+/** The machine and the software in one line. */
+export function environmentLine(environment: EnvironmentRecord): string {
+  const { bertune, node, platform, processor, device, precision, threads, blas } = environment;
+  return [
+    `bertune ${bertune}`,
+    `Node.js ${node}`,
+    platform,
+    processor,
+    `${device} ${precision}`,
+    `${threads} thread${threads === 1 ? '' : 's'}`,
+    blas,
+  ].join(' · ');
+}

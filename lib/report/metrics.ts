@@ -1,9 +1,41 @@
-import { formatCount, formatMetric } from '../format.js';
+import { formatCount, formatFixed, formatMetric } from '../format.js';
 import type { Averages } from '../metrics/single-label.js';
-import { taskOf } from '../tasks/index.js';
-import { shownMetrics } from './measured.js';
-import type { ColumnRecord, MetricsRecord } from './records.js';
+import { type Metric, type MetricName, type Task, type TaskKind, taskOf } from '../tasks/index.js';
+import type { ColumnRecord, MetricsRecord, RunRecord } from './records.js';
 import { right, type Table } from './table.js';
+
+/** The split that a run was measured on, and how it did. */
+interface Measured {
+  readonly split: 'test' | 'validation';
+  readonly metrics: MetricsRecord;
+}
+
+/** How a run did at its end: on the test split, or the validation split where there is no other; undefined where on none. */
+export function measuredOn({ test, validation }: Pick<RunRecord, 'test' | 'validation'>): Measured | undefined {
+  if (test !== undefined) return { split: 'test', metrics: test };
+  return validation && { split: 'validation', metrics: validation };
+}
+
+/** The task of runs that are side by side, which share one. */
+export function taskOfRuns(runs: readonly Pick<RunRecord, 'task'>[]): Task {
+  return taskOf(runs.find(({ task }) => task !== undefined)?.task ?? 'single-label');
+}
+
+/** The metrics of a task that tables have. */
+export function shownMetrics({ metrics }: Task): Metric[] {
+  return metrics.filter(({ isShown }) => isShown);
+}
+
+/** The metrics that sum an evaluation up, with their names: `accuracy 0.9300`. */
+export function headlineOf(
+  task: TaskKind | undefined,
+  values: { readonly [Name in MetricName]?: number | null | undefined },
+): string[] {
+  const { headline, metrics } = taskOf(task ?? 'single-label');
+  return headline.map(
+    (name) => `${metrics.find((metric) => metric.name === name)!.title} ${formatMetric(values[name])}`,
+  );
+}
 
 /** The metrics of one split in one line. */
 export function metricsTable(metrics: MetricsRecord): Table {
@@ -79,4 +111,46 @@ export function confusedPairs({ labels = [], confusion = [] }: MetricsRecord, mo
     columns: [{ title: 'true → predicted' }, { title: 'texts', align: 'right' }, { title: 'of', align: 'right' }],
     rows: pairs.slice(0, most).map(({ names, count, support }) => [names, formatCount(count), formatCount(support)]),
   };
+}
+
+/** Before the metrics. */
+const TITLES = ['Epoch', 'Training Loss', 'Validation Loss'];
+
+/**
+ * The epoch table of a run: Epoch, Training Loss, Validation Loss and the metrics of its task (Accuracy, Precision, Recall, F1
+ * Macro, ...). One line an epoch; an epoch that was not evaluated stays open, and a run without evaluations has no columns
+ * for them.
+ */
+export function epochTable({
+  task,
+  epoch_history,
+  log_history,
+}: Pick<RunRecord, 'task' | 'epoch_history' | 'log_history'>): Table {
+  const metrics = shownMetrics(taskOf(task ?? 'single-label'));
+  // The first evaluation at a step.
+  const evaluations = new Map(
+    log_history
+      .filter(({ eval_loss }) => eval_loss !== undefined)
+      .map((row) => [row.step, row] as const)
+      .reverse(),
+  );
+  const isBare = epoch_history.length > 0 && evaluations.size === 0;
+  const titles = isBare ? TITLES.slice(0, 2) : [...TITLES, ...metrics.map(({ title }) => inTitleCase(title))];
+  return {
+    columns: titles.map((title) => ({ title, align: 'right' })),
+    rows: epoch_history.map(({ epoch, step, train_loss }) => {
+      const evaluation = evaluations.get(step);
+      return [
+        Number.isInteger(epoch) ? String(epoch) : formatFixed(epoch, 2),
+        ...[train_loss, evaluation?.eval_loss, ...metrics.map(({ name }) => evaluation?.[`eval_${name}`])].map(
+          formatMetric,
+        ),
+      ].slice(0, titles.length);
+    }),
+  };
+}
+
+/** `subset accuracy` as `Subset Accuracy`. */
+function inTitleCase(title: string): string {
+  return title.replace(/(^| )[a-z]/g, (start) => start.toUpperCase());
 }

@@ -1,12 +1,17 @@
 import { join } from 'node:path';
+import { readJsonObject } from '../files/input.js';
 import { writeFileAtomic, writeJson } from '../files/output.js';
 import { formatCount } from '../format.js';
 import { csv } from './csv.js';
-import { shownMetrics, taskOfRuns } from './measured.js';
-import type { ComparisonRecord, EnvironmentRecord, RunRecord } from './records.js';
+import { environmentLine } from './environment.js';
+import { expectResults } from './html/input.js';
+import { shownMetrics, taskOfRuns } from './metrics.js';
+import type { ComparisonRecord, RunRecord } from './records.js';
 import { beforeSection, closingSections, runSection, sectionMarkdown } from './sections.js';
 import { markdownText } from './table.js';
-import { REPORT_FILE, writeReport } from './write-report.js';
+
+/** The report's name in an output directory. */
+export const REPORT_FILE = 'report.html';
 
 /** The columns of results.csv, before those of the task's metrics: names for programs, sizes in bytes, times in seconds. */
 type CsvColumn = readonly [string, (run: RunRecord) => string | number | null | undefined];
@@ -40,20 +45,6 @@ export function resultsCsv(runs: readonly RunRecord[]): string {
   );
 }
 
-/** The machine and the software in one line. */
-export function environmentLine(environment: EnvironmentRecord): string {
-  const { bertune, node, platform, processor, device, precision, threads, blas } = environment;
-  return [
-    `bertune ${bertune}`,
-    `Node.js ${node}`,
-    platform,
-    processor,
-    `${device} ${precision}`,
-    `${threads} thread${threads === 1 ? '' : 's'}`,
-    blas,
-  ].join(' · ');
-}
-
 /** results.md of a comparison: the sections that the terminal shows. */
 export function resultsMarkdown(comparison: ComparisonRecord): string {
   const { preset, created, model, data, environment, runs } = comparison;
@@ -79,4 +70,27 @@ export async function writeComparison(directory: string, comparison: ComparisonR
   await writeFileAtomic(join(directory, 'results.csv'), resultsCsv(comparison.runs));
   await writeFileAtomic(join(directory, 'results.md'), resultsMarkdown(comparison));
   await writeReport(join(directory, REPORT_FILE), comparison);
+}
+
+/**
+ * Draws the report of what results.json holds and writes it. The libraries that draw are loaded here, not before.
+ *
+ * @param path the file
+ * @param results what results.json holds
+ * @throws BertuneError INVALID_DATA, OUTPUT_REFUSED
+ */
+export async function writeReport(path: string, results: unknown): Promise<void> {
+  const { renderReport } = await import('./html/page.js');
+  await writeFileAtomic(path, renderReport(results));
+}
+
+/**
+ * Reads a results.json, for renderReport or writeReport.
+ *
+ * @throws BertuneError NOT_FOUND, INVALID_DATA where it is no JSON, or has neither runs nor one run, or more than 100
+ */
+export async function readResults(path: string): Promise<Record<string, unknown>> {
+  const results = await readJsonObject(path, 'INVALID_DATA');
+  expectResults(results, path);
+  return results;
 }

@@ -2,12 +2,9 @@ import { formatCount, formatShare } from '../format.js';
 import { option } from '../options/names.js';
 import { printable } from '../printable.js';
 import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
-import { epochTable } from './epochs.js';
-import { measuredOn } from './measured.js';
-import { confusedPairs, confusionTable, labelTable, metricsTable } from './metrics.js';
+import { confusedPairs, confusionTable, epochTable, labelTable, measuredOn, metricsTable } from './metrics.js';
 import type { ComparisonRecord, MetricsRecord, RunRecord } from './records.js';
-import { markdownTable, markdownText, type Table, tableWidth, textTable } from './table.js';
-import { USUAL_WIDTH } from './wrap.js';
+import { markdownTable, markdownText, type Table, tableWidth, textTable, USUAL_WIDTH } from './table.js';
 
 /** Pairs of labels that are listed where the matrix is too wide. */
 const MOST_CONFUSIONS = 15;

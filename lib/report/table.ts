@@ -1,6 +1,8 @@
 import stringWidth from 'string-width';
 import { printable } from '../printable.js';
-import { longestWord, USUAL_WIDTH, wrap } from './wrap.js';
+
+/** Columns of what is printed where no terminal says how many it has. */
+export const USUAL_WIDTH = 100;
 
 /** One column of a table. */
 export interface Column {
@@ -96,4 +98,26 @@ export function markdownTable({ columns, rows }: Table): string {
     line(columns.map((column) => (column.align === 'right' ? '---:' : '---'))),
     ...rows.map((cells) => line(columns.map((_, index) => markdownText(cells[index] ?? '')))),
   ].join('');
+}
+
+/**
+ * Breaks a text at spaces into lines of at most `width` columns. A word that is longer stays whole: paths and names are
+ * copied from where they are printed.
+ */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && stringWidth(longer) > width) {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line];
+}
+
+/** The columns of the longest word of a text. */
+function longestWord(text: string): number {
+  return Math.max(...text.split(' ').map((word) => stringWidth(word)));
 }

@@ -7,7 +7,7 @@ import { readBytes, withFile } from '../../lib/files/input.js';
 import { readConfig } from '../../lib/formats/checkpoint/config.js';
 import { readSafetensors } from '../../lib/formats/safetensors.js';
 import { readAdapter } from '../../lib/methods/adapter/files.js';
-import { readResults } from '../../lib/report/read-results.js';
+import { readResults } from '../../lib/report/results.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
 import { CONFIG, safetensorsBytes, TOKENIZER, tensor } from './fuzz/seeds.js';

@@ -7,7 +7,7 @@ import { expect } from 'chai';
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/data/dataset.js';
 import { summarize } from '../../lib/data/summary.js';
-import { summaryLines } from '../../lib/report/data-summary.js';
+import { summaryLines } from '../../lib/report/run-lines.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { itMeasured } from './measured.js';

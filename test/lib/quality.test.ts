@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { datasetFromRows, type TextDataset, type TextRow } from '../../lib/data/dataset.js';
 import { type Finding, type FindingKind, summarize } from '../../lib/data/summary.js';
-import { summaryLines } from '../../lib/report/data-summary.js';
+import { summaryLines } from '../../lib/report/run-lines.js';
 
 const rows = (counts: Record<string, number>, text = (label: string, i: number) => `${label} ${i}`): TextRow[] =>
   Object.entries(counts).flatMap(([label, count]) =>

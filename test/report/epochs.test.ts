@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { epochTable } from '../../lib/report/epochs.js';
-import { epochLine, logLine } from '../../lib/report/log-line.js';
+import { epochTable } from '../../lib/report/metrics.js';
+import { epochLine, logLine } from '../../lib/report/run-lines.js';
 
 const epoch = (number: number, step: number, loss: number) => ({
   epoch: number,

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Trainer, tensorBoard } from '../../lib/index.js';
-import { crc32c, maskedCrc32c } from '../../lib/report/tensorboard/crc32c.js';
-import { EventWriter } from '../../lib/report/tensorboard/writer.js';
+import { EventWriter } from '../../lib/report/tensorboard.js';
+import { crc32c, maskedCrc32c } from '../../lib/report/tensorboard-events.js';
 import { withFolder } from '../cli/run-cli.js';
 
 type Field = number | bigint | Buffer;

@@ -1,8 +1,7 @@
 import { formatCount } from '../../format.js';
 import type { MetricsRecord } from '../records.js';
-import { escapeHtml } from './escape.js';
+import { escapeHtml, htmlTable, scrollBox } from './elements.js';
 import { SHADES } from './palette.js';
-import { htmlTable, scrollBox } from './table.js';
 
 /** From so many labels the names of columns stand upright, the cells are small, the page lies on its side. */
 const DENSE_LABELS = 14;

@@ -1,18 +1,20 @@
-import { escapeHtml } from './escape.js';
-import { paragraphs, section } from './figure.js';
+import { escapeHtml, pairsTable, paragraphs, section } from './elements.js';
 import { type ReportInput, reportInput } from './input.js';
 import { shadeStyles } from './matrix.js';
 import { runColors } from './palette.js';
-import { comparisonSection } from './sections/comparison.js';
-import { costsSection } from './sections/costs.js';
-import { curvesSection } from './sections/curves.js';
+import {
+  comparisonSection,
+  costsSection,
+  curvesSection,
+  rankSection,
+  settingsSection,
+  sizeSection,
+  sizeTitle,
+} from './sections/comparison.js';
 import { dataSection } from './sections/data.js';
 import { referenceSection } from './sections/reference.js';
 import { runDetails } from './sections/run.js';
-import { settingsSection } from './sections/settings.js';
-import { rankSection, sizeSection, sizeTitle } from './sections/size.js';
 import { styles } from './styles.js';
-import { pairsTable } from './table.js';
 import { verdict } from './verdict.js';
 
 /** Nothing is loaded and nothing is run, whatever the texts of a report say. */

@@ -1,6 +1,6 @@
 import { formatCount, formatMetric, formatSeconds } from '../../format.js';
 import { higherIsBetter, type MetricName, taskOf } from '../../tasks/index.js';
-import { headlineOf, measuredOn, taskOfRuns } from '../measured.js';
+import { headlineOf, measuredOn, taskOfRuns } from '../metrics.js';
 import type { MetricsRecord, RunRecord } from '../records.js';
 
 /** How far from the best counts as near it: of a share; of an error, as a share of it. */

@@ -1,7 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { canvas, type Described } from './canvas.js';
+import { fitText, textWidth } from './labels.js';
 import type { Mark } from './series.js';
-import { fitText, textWidth } from './text-width.js';
 
 const ROW_HEIGHT = 26;
 const NAME_PIXELS = 138;

@@ -1,8 +1,8 @@
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { printable } from '../../../printable.js';
-import { escapeHtml } from '../escape.js';
-import { FONT_SIZE } from './text-width.js';
+import { escapeHtml } from '../elements.js';
+import { FONT_SIZE } from './labels.js';
 
 /** A chart's size in pixels where the page has room; on a narrower one it is scaled down. */
 export const CHART = { width: 440, height: 280 } as const;

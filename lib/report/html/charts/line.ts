@@ -1,17 +1,16 @@
 import * as Plot from '@observablehq/plot';
 import { CHART, canvas, type Described, type Drawn, isRange, padded } from './canvas.js';
-import { spread } from './labels.js';
-import type { Series } from './series.js';
-import { smooth, thin } from './smooth.js';
-import { fitText, textWidth } from './text-width.js';
+import { fitText, placeLabels, spread, textWidth } from './labels.js';
+import { type Series, smooth, thin } from './series.js';
 
 const MARGIN = { top: 26, bottom: 38, left: 52 } as const;
+const RANK_MARGIN = { top: 22, bottom: 38, left: 52, right: 78 } as const;
 const LABEL_PIXELS = 132;
 /** More points than these would not be seen, and fewer have a dot each. */
 const SHOWN_POINTS = 300;
 const DOTTED_POINTS = 16;
 
-export interface LineOptions extends Described {
+interface LineOptions extends Described {
   readonly x: string;
   readonly series: readonly Series[];
   /** Whether long curves are smoothed, with what is smoothed faint behind. Defaults to false. */
@@ -76,4 +75,50 @@ function xTicks(xs: readonly number[]): { ticks: number[] | number; tickFormat?:
     ticks: Array.from({ length: Math.floor((high - low) / every) + 1 }, (_, i) => low + i * every),
     tickFormat: 'd',
   };
+}
+
+/** How good the LoRA run of a rank is, by two metrics. */
+interface RankPoint {
+  readonly rank: number;
+  readonly first: number;
+  readonly second: number;
+}
+
+/**
+ * Two metrics over the rank, which doubles from tick to tick.
+ *
+ * @param names of the metrics
+ */
+export function rankChart(described: Described, points: readonly RankPoint[], names: readonly string[]): string {
+  const ranks = [...new Set(points.map(({ rank }) => rank))];
+  const curves = [
+    { name: names[0]!, key: 'first', color: 'var(--first)', symbol: 'circle' },
+    { name: names[1]!, key: 'second', color: 'var(--second)', symbol: 'square' },
+  ] as const;
+  const chart = canvas(described, {
+    marginTop: RANK_MARGIN.top,
+    marginBottom: RANK_MARGIN.bottom,
+    marginLeft: RANK_MARGIN.left,
+    marginRight: RANK_MARGIN.right,
+    x: {
+      type: 'log',
+      base: 2,
+      label: 'rank',
+      domain: [Math.min(...ranks) / 1.2, Math.max(...ranks) * 1.2],
+      ticks: ranks,
+      tickFormat: String,
+      labelAnchor: 'center',
+      labelArrow: 'none',
+    },
+    y: { label: null, domain: padded(points.flatMap(({ first, second }) => [first, second])), ticks: 5, grid: true },
+    marks: curves.flatMap(({ key, color, symbol }) => [
+      Plot.line(points, { x: 'rank', y: key, stroke: color, strokeWidth: 2 }),
+      Plot.dot(points, { x: 'rank', y: key, fill: color, symbol, r: 4 }),
+    ]),
+  });
+  const last = points.at(-1)!;
+  const ends = curves.map(({ name, key }) => ({ x: chart.x(last.rank), y: chart.y(last[key]), text: name }));
+  const bounds = { left: ends[0]!.x, top: 0, right: CHART.width, bottom: CHART.height - RANK_MARGIN.bottom + 8 };
+  for (const { x, y, text } of placeLabels(ends, bounds)) chart.text(x, y, text);
+  return chart.html();
 }

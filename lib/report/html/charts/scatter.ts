@@ -1,8 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { CHART, canvas, type Described, type Drawn, padded, paddedLog } from './canvas.js';
-import { placeLabels } from './labels.js';
+import { fitText, LINE_HEIGHT, placeLabels, textWidth } from './labels.js';
 import type { Mark } from './series.js';
-import { fitText, LINE_HEIGHT, textWidth } from './text-width.js';
 
 const MARGIN = { top: 22, bottom: 38, left: 52, right: 14 } as const;
 const LABEL_PIXELS = 130;

@@ -1,6 +1,6 @@
 import * as Plot from '@observablehq/plot';
 import type { MetricsRecord } from '../../records.js';
-import { figure } from '../figure.js';
+import { figure } from '../elements.js';
 import { canvas, padded } from './canvas.js';
 
 /** Bars of the distribution of errors. */

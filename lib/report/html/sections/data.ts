@@ -1,9 +1,7 @@
 import { formatCount, formatSetting } from '../../../format.js';
 import type { Table } from '../../table.js';
-import { escapeHtml } from '../escape.js';
-import { paragraphs } from '../figure.js';
+import { escapeHtml, htmlTable, pairsTable, paragraphs } from '../elements.js';
 import type { ReportInput } from '../input.js';
-import { htmlTable, pairsTable } from '../table.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,9 +1,7 @@
 import { formatCount, formatFixed, formatMetric, NO_VALUE } from '../../../format.js';
 import type { ReferenceRecord, RunRecord } from '../../records.js';
-import { escapeHtml } from '../escape.js';
-import { paragraphs, swatch } from '../figure.js';
+import { escapeHtml, paragraphs, scrollBox, swatch } from '../elements.js';
 import type { ReportInput } from '../input.js';
-import { scrollBox } from '../table.js';
 
 type Value = number | null | undefined;
 

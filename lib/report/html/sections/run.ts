@@ -1,16 +1,12 @@
 import { formatCount, formatShare } from '../../../format.js';
-import { epochTable } from '../../epochs.js';
-import { headlineOf, measuredOn } from '../../measured.js';
-import { labelTable } from '../../metrics.js';
+import { epochTable, headlineOf, labelTable, measuredOn } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
 import { failure } from '../../sections.js';
 import { lineChart } from '../charts/line.js';
 import { logPoints, markOf } from '../charts/series.js';
 import { valueCharts } from '../charts/values.js';
-import { escapeHtml } from '../escape.js';
-import { figure, figures, paragraphs, swatch } from '../figure.js';
+import { escapeHtml, figure, figures, htmlTable, paragraphs, swatch } from '../elements.js';
 import { confusionMatrix, isDense } from '../matrix.js';
-import { htmlTable } from '../table.js';
 
 /** One run, to be folded: its epochs and its losses, each label, the confusion matrix, its settings. */
 export function runDetails(run: RunRecord, index: number, open: boolean): string {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { reportInput } from '../../../../lib/report/html/input.js';
 import { renderReport } from '../../../../lib/report/html/page.js';
-import { readResults } from '../../../../lib/report/read-results.js';
+import { readResults } from '../../../../lib/report/results.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input, sound } from '../format.js';
 import { JsonDocument } from '../json.js';
