@@ -7,7 +7,7 @@ import type { DeviceOptions } from '../model/device.js';
 import { option } from '../options/names.js';
 import * as rows from '../options/table.js';
 import { readNames } from '../options/table.js';
-import type { NumberRange } from '../options/validation.js';
+import { invalidOption, type NumberRange } from '../options/validation.js';
 import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 
 /*
@@ -27,7 +27,7 @@ export function positiveInteger(flags: string, description: string): Option {
 }
 
 /** `--seed <n>`: an integer from 0 to 2^32 − 1. */
-export function seedNumber(flags: string, description: string): Option {
+function seedNumber(flags: string, description: string): Option {
   return own(flags, description, rows.seed({ words: description }).read);
 }
 
@@ -44,6 +44,27 @@ export function names(flags: string, description: string): Option {
 /** `--quoting <name>`: one of `choices`. */
 export function choice(flags: string, description: string, choices: readonly string[]): Option {
   return new Option(flags, description).choices(choices);
+}
+
+/** An option that a command cannot do without. Commander's own would hide a mistyped option behind the missing one. */
+class RequiredOption extends Option {}
+
+/** `--model <model>`: an option without which the command cannot start. */
+export function required(flags: string, description: string): Option {
+  return new RequiredOption(flags, `${description} (required)`);
+}
+
+/** @throws BertuneError INVALID_OPTION naming the options that a command needs and was not given, or one that is empty */
+export function expectOptions(command: Command): void {
+  const answerTo = (option: Option): unknown => command.getOptionValue(option.attributeName());
+  const empty = command.options.find((option) => answerTo(option) === '');
+  if (empty !== undefined) throw invalidOption(empty.attributeName(), 'a value', '');
+  const missing = command.options.filter(
+    (option) => option instanceof RequiredOption && answerTo(option) === undefined,
+  );
+  if (missing.length === 0) return;
+  const names = missing.map(({ flags }) => flags).join(' and ');
+  throw new BertuneError('INVALID_OPTION', `bertune ${command.name()} needs ${names}`);
 }
 
 /** An object without its undefined members, so that "not given" stays "not there". */

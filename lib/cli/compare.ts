@@ -3,13 +3,12 @@ import type { Command } from 'commander';
 import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import { BertuneError } from '../errors.js';
-import { dataRecord } from '../experiments/data-record.js';
+import { comparedWords, comparisonExperiments, type Overrides, settle } from '../experiments/comparison.js';
 import { embeddedModelNotes } from '../experiments/embedded-limits.js';
 import { type Experiment, sourceWords } from '../experiments/experiment.js';
-import { comparedWords } from '../experiments/methods.js';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../experiments/presets.js';
+import { dataRecord } from '../experiments/run.js';
 import { runInProcess } from '../experiments/runner.js';
-import { comparisonExperiments, type Overrides, settle } from '../experiments/settings.js';
 import { datasetFor, statedTask } from '../experiments/task.js';
 import { lstat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
@@ -38,11 +37,9 @@ import {
   given,
   names,
 } from './arguments.js';
-import { downloadProgress } from './downloads.js';
-import { EXIT_ERROR } from './failure.js';
-import { Progress } from './progress.js';
-import { rowOption } from './rows.js';
-import { interruptibly } from './signals.js';
+import { EXIT_ERROR, interruptibly } from './exit.js';
+import { rowOption } from './flags.js';
+import { downloadProgress, Progress } from './progress.js';
 import { colorsFor, resultWidth, writeResult } from './terminal.js';
 
 /** The name of the learning rate for a kind of method, e.g. `learningRateLora`. */

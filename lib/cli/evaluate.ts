@@ -25,12 +25,11 @@ import {
   given,
   number,
   positiveInteger,
+  required,
   textKindOption,
 } from './arguments.js';
-import { downloadProgress } from './downloads.js';
-import { Progress } from './progress.js';
-import { required } from './required.js';
-import { interruptibly } from './signals.js';
+import { interruptibly } from './exit.js';
+import { downloadProgress, Progress } from './progress.js';
 import { colorsFor, resultWidth, writeResult } from './terminal.js';
 
 interface EvaluateArguments extends DataArguments, DeviceArguments {

@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
 import { TextClassifier } from '../model/classifier.js';
-import { given } from './arguments.js';
+import { given, required } from './arguments.js';
+import { interruptibly } from './exit.js';
 import { Progress } from './progress.js';
-import { required } from './required.js';
-import { interruptibly } from './signals.js';
 
 interface ExportArguments {
   model: string;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { reportFailure } from './failure.js';
+import { reportFailure } from './exit.js';
 import { createProgram } from './program.js';
 import { outliveReaders } from './terminal.js';
 

@@ -1,5 +1,9 @@
+import { basename, dirname } from 'node:path';
 import type { Command } from 'commander';
+import type { InvalidRow } from '../data/records.js';
 import { BertuneError } from '../errors.js';
+import { lstat, realpath } from '../files/fs.js';
+import { expectFilePlaces, writeFilesAtomic, writeFully } from '../files/output.js';
 import { type AnyClassifier, TextClassifier } from '../model/classifier.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
 import {
@@ -14,19 +18,14 @@ import {
   positiveInteger,
   type ReadingArguments,
   readingOptions,
+  required,
   textKindOption,
 } from './arguments.js';
-import { downloadProgress } from './downloads.js';
-import type { ColumnOptions } from './predict/columns.js';
-import { JsonLinesFormat } from './predict/json-format.js';
-import { ofOneKind } from './predict/kinds.js';
-import { expectOtherFile, expectOutputFile, formatOf, type OutputFormat, writeOutputFile } from './predict/output.js';
-import { type Predicted, predicted } from './predict/predicted.js';
-import { expectInputArguments, type InputArguments, inputSource } from './predict-inputs.js';
-import { Progress } from './progress.js';
-import { required } from './required.js';
-import { interruptibly } from './signals.js';
-import { counted, SkippedRows } from './skipped-rows.js';
+import { interruptibly } from './exit.js';
+import { type ColumnOptions, formatOf, JsonLinesFormat, type OutputFormat } from './predict/formats.js';
+import { ofOneKind, type Predicted, predicted } from './predict/predictions.js';
+import { expectInputArguments, type InputArguments, inputSource } from './predict/sources.js';
+import { downloadProgress, Progress } from './progress.js';
 import { writeResult } from './terminal.js';
 
 interface PredictArguments extends DeviceArguments, ReadingArguments, InputArguments {
@@ -169,4 +168,66 @@ async function* linesOf(
 function showProgress(progress: Progress, share: number, rows: number, began: number): void {
   const secondsLeft = (((performance.now() - began) / 1000) * (1 - share)) / share;
   progress.update('predict', { done: share, total: 1, count: counted(rows, 'row'), secondsLeft });
+}
+
+/** Counts the rows that are left out, by what is wrong with them. */
+class SkippedRows {
+  readonly #byReason = new Map<string, { count: number; first: InvalidRow }>();
+
+  add(row: InvalidRow): void {
+    const known = this.#byReason.get(row.reason);
+    if (known) known.count += 1;
+    else this.#byReason.set(row.reason, { count: 1, first: row });
+  }
+
+  /** What to say of them, a sentence a reason. */
+  get notes(): string[] {
+    return [...this.#byReason].map(
+      ([reason, { count, first }]) => `left out ${counted(count, 'row')} ${reason}; the first: ${first.error.message}`,
+    );
+  }
+}
+
+/** A number with its word: `1 row`, `2 rows`. */
+function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}
+
+/**
+ * Checks that a file can be written, before the work that makes it.
+ *
+ * @param options.overwrite whether one that is there is replaced
+ * @throws BertuneError OUTPUT_REFUSED
+ */
+export async function expectOutputFile(path: string, { overwrite }: { overwrite: boolean }): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found && !found.isDirectory() && !overwrite) {
+    throw new BertuneError('OUTPUT_REFUSED', `There is a file ${path} already; pass --overwrite to replace it`);
+  }
+  await expectFilePlaces(dirname(path), [basename(path)]);
+}
+
+/**
+ * Refuses to write predictions over the file that they are about, under whatever name.
+ *
+ * @throws BertuneError OUTPUT_REFUSED
+ */
+async function expectOtherFile(output: string, input: string): Promise<void> {
+  const [there, read] = await Promise.all([output, input].map((path) => realpath(path).catch(() => undefined)));
+  if (there === undefined || there !== read) return;
+  throw new BertuneError('OUTPUT_REFUSED', `--output ${output} is the file that --file reads; give it another name`);
+}
+
+/**
+ * Writes a file piece by piece under a temporary name, and gives it its own when it is whole: on failure nothing is left,
+ * and a file that had been there is as it was.
+ *
+ * @param pieces its text; the next is asked for when the one before is written
+ * @throws BertuneError OUTPUT_REFUSED; what `pieces` throws
+ */
+export async function writeOutputFile(path: string, pieces: AsyncIterable<string>): Promise<void> {
+  const write = async (file: Parameters<typeof writeFully>[0]) => {
+    for await (const piece of pieces) await writeFully(file, Buffer.from(piece));
+  };
+  await writeFilesAtomic(dirname(path), [{ name: basename(path), write }]);
 }

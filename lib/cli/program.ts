@@ -4,16 +4,15 @@ import { packageVersion } from '../native/package.js';
 import { nameOptionsByFlags } from '../options/names.js';
 import { nearest, shorten } from '../options/validation.js';
 import { printableLines } from '../printable.js';
+import { expectOptions } from './arguments.js';
 import { buildCommand } from './build.js';
 import { compareCommand } from './compare.js';
 import { evaluateCommand } from './evaluate.js';
-import { exampleText } from './examples.js';
 import { exportCommand } from './export.js';
 import { flagsOf } from './flags.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
 import { reportCommand } from './report.js';
-import { expectOptions } from './required.js';
 import { colorsFor, writeResult } from './terminal.js';
 import { trainCommand } from './train.js';
 
@@ -94,4 +93,35 @@ export function createProgram(onError: (error: unknown) => void): Command {
   for (const add of COMMANDS) add(program);
   for (const command of program.commands) command.addHelpText('after', exampleText(command.name()));
   return program;
+}
+
+/** Command lines that are shown at the end of a command's help. */
+export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  train: [
+    'bertune train --data reviews/ --output my-model',
+    'bertune train --train-file train.csv --test-file test.csv --method lora --rank 16 --output my-adapter',
+    'bertune train --data reviews/ --output my-model --resume',
+  ],
+  evaluate: [
+    'bertune evaluate --model my-model --test-file test.csv',
+    'bertune evaluate --model my-model --data reviews/ --split validation --json',
+  ],
+  predict: [
+    "bertune predict --model my-model 'what a lovely day'",
+    'bertune predict --model my-model --no-text < texts.txt > predictions.jsonl',
+  ],
+  compare: [
+    'bertune compare --data reviews/',
+    'bertune compare --data reviews/ --methods full,lora8,lora32 --epochs 5',
+  ],
+  report: ['bertune report my-model', 'bertune report results/quick/results.json --output comparison.html'],
+  export: ['bertune export --model my-adapter --output merged'],
+  inspect: ['bertune inspect', 'bertune inspect my-model --tensors'],
+  build: ['bertune build', 'bertune build --cuda'],
+};
+
+/** The examples of a command as its help shows them. */
+function exampleText(command: string): string {
+  const lines = EXAMPLES[command] ?? [];
+  return lines.length === 0 ? '' : `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`.trimEnd();
 }

@@ -1,11 +1,9 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { BertuneError } from '../errors.js';
-import { dataRecord } from '../experiments/data-record.js';
-import { logOf } from '../experiments/execute.js';
+import { logOf, runProgress } from '../experiments/execute.js';
 import { type DataSource, type Experiment, sourceWords } from '../experiments/experiment.js';
-import { runProgress } from '../experiments/progress.js';
-import { errorRecord, Run } from '../experiments/run.js';
+import { dataRecord, errorRecord, Run } from '../experiments/run.js';
 import { TRAINING_ROWS_FILE, writeTrainingRows } from '../experiments/training-rows.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
@@ -33,23 +31,24 @@ import {
   datasetOptions,
   deviceOptions,
   given,
+  required,
 } from './arguments.js';
+import { interruptibly } from './exit.js';
+import { addRows, rowValues } from './flags.js';
+import { downloadProgress, Progress } from './progress.js';
+import { type Saved, savedElsewhere, saveSomewhere } from './rescue.js';
+import { colorsFor, resultWidth, writeResult } from './terminal.js';
 import {
   addCheckpointOptions,
+  addMethodOptions,
   type CheckpointArguments,
   continuesInOutput,
   expectResumable,
+  type MethodArguments,
+  methodOf,
   resumeOf,
-} from './checkpoint-arguments.js';
-import { downloadProgress } from './downloads.js';
-import { addMethodOptions, type MethodArguments, methodOf } from './method-arguments.js';
-import { Progress } from './progress.js';
-import { required } from './required.js';
-import { type Saved, savedElsewhere, saveSomewhere } from './rescue.js';
-import { addRows, rowValues } from './rows.js';
-import { settingsLines } from './settings.js';
-import { interruptibly } from './signals.js';
-import { colorsFor, resultWidth, writeResult } from './terminal.js';
+} from './train-arguments.js';
+import { settingsLines } from './train-settings.js';
 
 interface TrainArguments extends DataArguments, MethodArguments, CheckpointArguments, DeviceArguments {
   model: string;

@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import type { RunRecord } from '../report/records.js';
 import { epochLine, rateWords, stepsWords } from '../report/run-lines.js';
 import { type TensorBoardLog, tensorBoard } from '../report/tensorboard.js';
+import type { TaskKind } from '../tasks/index.js';
+import type { Progress } from '../training/events.js';
 import type { Experiment } from './experiment.js';
-import { type RunProgress, runProgress } from './progress.js';
 import { errorRecord, failedRun, Run } from './run.js';
 
 /** What happens while a run is carried out. */
@@ -59,4 +60,24 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
 export async function logOf({ experiment, trainer }: Run): Promise<TensorBoardLog | undefined> {
   const { tensorboard, name } = experiment;
   return tensorboard === undefined ? undefined : tensorBoard(trainer, join(tensorboard, name));
+}
+
+/** Where a run stands. */
+export interface RunProgress {
+  /** Optimiser steps. */
+  readonly done: number;
+  readonly total: number;
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly loss: number;
+  /** Undefined in regression, which has none. */
+  readonly accuracy?: number;
+  readonly secondsLeft: number;
+}
+
+/** A trainer's progress as people are shown it. */
+export function runProgress(progress: Progress, task: TaskKind): RunProgress {
+  const { step, totalSteps, epoch, epochs, loss, accuracy, secondsLeft } = progress;
+  const right = task === 'regression' ? {} : { accuracy };
+  return { done: step, total: totalSteps, epoch, epochs, loss, ...right, secondsLeft };
 }

@@ -8,7 +8,14 @@ import { type AnyClassifier, TextClassifier } from '../model/classifier.js';
 import type { EvaluateResult } from '../model/evaluation.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { processPeakMemory } from '../model/memory.js';
-import type { EpochRecord, MemoryRecord, MethodRecord, MetricsRecord, RunRecord } from '../report/records.js';
+import type {
+  DataRecord,
+  EpochRecord,
+  MemoryRecord,
+  MethodRecord,
+  MetricsRecord,
+  RunRecord,
+} from '../report/records.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
 import { adviceText, advise } from '../training/advice.js';
 import { defaultSteps } from '../training/defaults.js';
@@ -183,7 +190,7 @@ export function errorRecord(cause: unknown): NonNullable<RunRecord['error']> {
 }
 
 /** Examples by split. */
-export function splitSizes({ train, validation, test }: TextDataset): Record<string, number> {
+function splitSizes({ train, validation, test }: TextDataset): Record<string, number> {
   return Object.fromEntries(
     [train, validation, test].flatMap((split) => (split === undefined ? [] : [[split.name, split.texts.length]])),
   );
@@ -263,4 +270,14 @@ function snakeCase(values: object): Record<string, unknown> {
       value,
     ]),
   );
+}
+
+/** Data as results.json holds them. */
+export function dataRecord(
+  data: TextDataset,
+  source: string,
+  summary: DatasetSummary,
+): DataRecord & { summary: DatasetSummary } {
+  const { labels, heldOut } = data;
+  return { source, labels, splits: splitSizes(data), ...(heldOut && { held_out: heldOut }), summary };
 }

@@ -1,11 +1,29 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { flagsInUse } from '../options/names.js';
+import { type Flags, flagsInUse } from '../options/names.js';
 import type { RunRecord } from '../report/records.js';
-import type { RunEvents } from './execute.js';
+import type { RunEvents, RunProgress } from './execute.js';
 import type { Experiment } from './experiment.js';
-import type { Report, Request } from './messages.js';
 import { errorRecord, failedRun } from './run.js';
+
+/** What the parent tells the process of a run. */
+export type Request =
+  | {
+      readonly type: 'run';
+      readonly experiment: Experiment;
+      /** How the parent's messages name options; so do the run's. */
+      readonly flags: Flags;
+    }
+  | { readonly type: 'abort' };
+
+/** What the process of a run tells its parent. */
+export type Report =
+  | { readonly type: 'ready' }
+  | { readonly type: 'progress'; readonly progress: RunProgress }
+  | { readonly type: 'epoch'; readonly line: string }
+  | { readonly type: 'plan'; readonly lines: readonly string[] }
+  | { readonly type: 'note'; readonly text: string }
+  | { readonly type: 'result'; readonly record: RunRecord };
 
 // The worker lies beside this file, compiled or, under a loader that reads TypeScript, not.
 const WORKER = fileURLToPath(new URL(import.meta.url.replace(/runner(\.\w+)$/, 'worker$1')));

@@ -1,6 +1,6 @@
 import { nameOptionsByFlags } from '../options/names.js';
 import { executeRun } from './execute.js';
-import type { Report, Request } from './messages.js';
+import type { Report, Request } from './runner.js';
 
 /*
  * The process of one run of a comparison. The parent sends the experiment, this process sends how it goes and the record at

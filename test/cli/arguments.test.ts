@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { Command } from 'commander';
 import { addDataOptions, dataSource, datasetOptions, names, number, positiveInteger } from '../../lib/cli/arguments.js';
-import { addMethodOptions, type MethodArguments, methodOf } from '../../lib/cli/method-arguments.js';
-import { addRows, rowOption, rowValues } from '../../lib/cli/rows.js';
+import { addRows, rowOption, rowValues } from '../../lib/cli/flags.js';
+import { addMethodOptions, type MethodArguments, methodOf } from '../../lib/cli/train-arguments.js';
 import { BertuneError } from '../../lib/errors.js';
 import { lora } from '../../lib/methods/index.js';
 import { resolveTrainerOptions, TRAINER_OPTIONS } from '../../lib/training/options.js';

@@ -1,9 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { EXAMPLES } from '../../lib/cli/examples.js';
 import { flagsOf } from '../../lib/cli/flags.js';
-import { createProgram } from '../../lib/cli/program.js';
+import { createProgram, EXAMPLES } from '../../lib/cli/program.js';
 import { BertuneError } from '../../lib/errors.js';
 import {
   datasetFromRows,

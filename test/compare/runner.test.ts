@@ -1,7 +1,7 @@
 import { expect } from 'chai';
+import { comparisonExperiments } from '../../lib/experiments/comparison.js';
 import { PRESETS } from '../../lib/experiments/presets.js';
 import { runInProcess } from '../../lib/experiments/runner.js';
-import { comparisonExperiments } from '../../lib/experiments/settings.js';
 
 describe('runInProcess', function () {
   this.timeout(60_000);

@@ -1,9 +1,7 @@
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
-import { parseMethods } from '../../lib/experiments/methods.js';
-import { PRESETS } from '../../lib/experiments/presets.js';
-import { NOTEBOOK_REFERENCE } from '../../lib/experiments/reference.js';
-import { comparisonExperiments, settle } from '../../lib/experiments/settings.js';
+import { comparisonExperiments, parseMethods, settle } from '../../lib/experiments/comparison.js';
+import { NOTEBOOK_REFERENCE, PRESETS } from '../../lib/experiments/presets.js';
 import { lora } from '../../lib/methods/index.js';
 
 describe('methods of a comparison', () => {

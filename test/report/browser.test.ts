@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
-import { NOTEBOOK_REFERENCE } from '../../lib/experiments/reference.js';
+import { NOTEBOOK_REFERENCE } from '../../lib/experiments/presets.js';
 import { renderReport } from '../../lib/report/html/page.js';
 import { withFolder } from '../cli/run-cli.js';
 import { comparisonOf, HOSTILE } from './html-records.js';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
-import { NOTEBOOK_REFERENCE } from '../../lib/experiments/reference.js';
+import { NOTEBOOK_REFERENCE } from '../../lib/experiments/presets.js';
 import { beforeTable, comparisonTable, loraTable, referenceTable } from '../../lib/report/comparison.js';
 import type { ComparisonRecord, MetricsRecord, RunRecord } from '../../lib/report/records.js';
 import { resultsCsv, resultsMarkdown } from '../../lib/report/results.js';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { parseHTML } from 'linkedom';
 import { BertuneError } from '../../lib/errors.js';
-import { NOTEBOOK_REFERENCE } from '../../lib/experiments/reference.js';
+import { NOTEBOOK_REFERENCE } from '../../lib/experiments/presets.js';
 import { LINE_HEIGHT, overlap, placeLabels, spread, textWidth } from '../../lib/report/html/charts/labels.js';
 import { smooth } from '../../lib/report/html/charts/series.js';
 import { renderReport } from '../../lib/report/html/page.js';

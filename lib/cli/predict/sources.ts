@@ -1,14 +1,12 @@
 import { fstatSync } from 'node:fs';
-import type { InvalidRow } from '../data/records.js';
-import type { DatasetOptions } from '../data/types.js';
-import { BertuneError } from '../errors.js';
-import { invalidOption } from '../options/validation.js';
-import { given } from './arguments.js';
-import { noteOn } from './first-line.js';
-import { readLines } from './lines.js';
-import { fileInputs } from './predict/file-input.js';
-import { grouped, type PredictionInputs } from './predict/input.js';
-import { jsonLines, textLines } from './predict/line-input.js';
+import type { InvalidRow } from '../../data/records.js';
+import type { DatasetOptions } from '../../data/types.js';
+import { BertuneError } from '../../errors.js';
+import { invalidOption } from '../../options/validation.js';
+import { given } from '../arguments.js';
+import { noteOn, readLines } from './lines.js';
+import { grouped, type PredictionInputs } from './predictions.js';
+import { fileInputs, jsonLines, textLines } from './readers.js';
 
 /** Inputs a call: enough to fill every batch, few enough that results of a long input come as it is read. */
 const INPUTS_PER_CALL = 512;
@@ -23,13 +21,13 @@ export interface InputArguments {
 }
 
 /** Where texts come from, and how to give pairs or single texts there. */
-export interface InputSource {
+interface InputSource {
   inputs: PredictionInputs;
   advice: { pairs: string; single: string };
 }
 
 /** What a source is read with, and whom it tells what. */
-export interface InputReading {
+interface InputReading {
   reading: Pick<DatasetOptions, 'encoding' | 'header' | 'delimiter' | 'quoting'>;
   signal: AbortSignal;
   onInvalid: ((invalid: InvalidRow) => void) | undefined;

@@ -1,12 +1,81 @@
 import { chooseTextColumns, type TextColumns } from '../../data/columns.js';
+import { invalidText, isText } from '../../data/examples.js';
 import { JsonRecords } from '../../data/json-records.js';
-import type { InvalidRow } from '../../data/records.js';
+import { type DataRecord, type InvalidRow, placeUnit, type RecordOptions, readRecords } from '../../data/records.js';
 import type { DatasetOptions } from '../../data/types.js';
 import { BertuneError } from '../../errors.js';
 import { parseJson } from '../../files/json.js';
 import { isString, show } from '../../options/validation.js';
-import { refuse, textsOf } from './file-input.js';
-import type { PredictionInput } from './input.js';
+import type { PredictionInput } from './predictions.js';
+
+/** How a file of texts is read. */
+export interface FileInputOptions
+  extends Omit<RecordOptions, 'columns'>,
+    Pick<DatasetOptions, 'textColumn' | 'textPairColumn'> {}
+
+/**
+ * Reads the texts of a data file, with all its columns, in the file's order.
+ *
+ * @param path a file of any format that loadDataset reads
+ * @param options which columns are the texts; how it is written
+ * @throws BertuneError as readRecords; NOT_FOUND for a column; INVALID_DATA: a text that is no string, no rows
+ */
+export async function* fileInputs(path: string, options: FileInputOptions): AsyncGenerator<PredictionInput[]> {
+  const { textColumn, textPairColumn, ...reading } = options;
+  const unit = placeUnit(path);
+  let columns: TextColumns | undefined;
+  let found = 0;
+  const records = readRecords(path, {
+    ...reading,
+    columns: (file) => {
+      columns = chooseTextColumns(path, file, {
+        ...(textColumn !== undefined && { textColumn }),
+        ...(textPairColumn !== undefined && { textPairColumn }),
+      });
+      return file.names;
+    },
+  });
+  for await (const piece of records) {
+    const inputs = piece.flatMap((record) => inputOf(path, unit, record, columns!, reading.onInvalid));
+    found += inputs.length;
+    yield inputs;
+  }
+  if (found === 0) throw new BertuneError('INVALID_DATA', `Expected at least one row in ${path} but found none`);
+}
+
+/** @returns none for a row whose text is none, where such rows are left out */
+function inputOf(
+  path: string,
+  unit: string,
+  record: DataRecord,
+  columns: TextColumns,
+  onInvalid: RecordOptions['onInvalid'],
+): PredictionInput[] {
+  const place = `${path}, ${unit} ${record.place}`;
+  try {
+    return [{ place, ...textsOf(path, record, columns), row: { record, columns } }];
+  } catch (error) {
+    return refuse(error, record.place, onInvalid);
+  }
+}
+
+/** The texts of a record. @throws BertuneError INVALID_DATA where one is no string */
+function textsOf(path: string, record: DataRecord, { text, pair }: TextColumns): { text: string; pair?: string } {
+  return { text: textOf(path, record, text), ...(pair !== undefined && { pair: textOf(path, record, pair) }) };
+}
+
+function textOf(path: string, record: DataRecord, column: string): string {
+  const value = record.get(column);
+  if (isText(value)) return value;
+  throw invalidText(path, record, column).error;
+}
+
+/** Leaves a row out, or throws where none are. */
+function refuse(error: unknown, place: number, onInvalid: RecordOptions['onInvalid']): PredictionInput[] {
+  if (!onInvalid || !(error instanceof BertuneError) || error.code !== 'INVALID_DATA') throw error;
+  onInvalid({ reason: 'without a text', place, error });
+  return [];
+}
 
 /** What lines are called in messages. */
 const SOURCE = 'standard input';
@@ -21,7 +90,7 @@ export async function* textLines(lines: Lines): AsyncGenerator<PredictionInput[]
 }
 
 /** How lines of JSON are read. */
-export interface JsonLineOptions extends Pick<DatasetOptions, 'textColumn' | 'textPairColumn'> {
+interface JsonLineOptions extends Pick<DatasetOptions, 'textColumn' | 'textPairColumn'> {
   /** Called in place of throwing at a line that cannot be read, which is then left out. Defaults to throwing. */
   onInvalid?: (invalid: InvalidRow) => void;
 }
@@ -73,7 +142,7 @@ class JsonLineReader {
       const [text, pair] = value as [string, string];
       return [{ place, text, pair }];
     } catch (error) {
-      return refuse(error, 'without a text', line, this.#options.onInvalid);
+      return refuse(error, line, this.#options.onInvalid);
     }
   }
 

@@ -1,12 +1,16 @@
+import { join, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
 import { BertuneError } from '../errors.js';
-import type { FindOptions } from '../hub/index.js';
-import { modelDirectory } from '../hub/index.js';
+import { lstat } from '../files/fs.js';
+import { type FindOptions, modelDirectory } from '../hub/index.js';
 import { formatOf, isAdapter, readAdapter } from '../methods/adapter/files.js';
 import { definitionOf, expectMethod, METHOD_KINDS, type Method, type MethodKind } from '../methods/index.js';
 import type { OptionRow } from '../options/table.js';
+import { checkpointSteps } from '../training/checkpoint/directories.js';
+import { TRAINER_OPTIONS } from '../training/options.js';
+import { STATE_FILE } from '../training/state.js';
 import { choice } from './arguments.js';
-import { rowOption, rowOptions, rowValues } from './rows.js';
+import { addRows, rowOption, rowOptions, rowValues } from './flags.js';
 
 /** What the options about the method say, beside those of each method. */
 export interface MethodArguments {
@@ -76,4 +80,51 @@ export async function methodOf(args: MethodArguments, model: string, find: FindO
   }
   const { kind: _, ...before } = adapter === undefined ? { kind } : formatOf(adapter).methodOf(adapter);
   return expectMethod('method', { kind, ...before, ...rowValues(definitionOf(kind).options, args) });
+}
+
+/** What the options about checkpoints say, beside those of a Trainer. */
+export interface CheckpointArguments {
+  output: string;
+  /** true: without a directory. */
+  resume?: string | true;
+}
+
+/** Adds the options about checkpoints. */
+export function addCheckpointOptions(command: Command): Command {
+  return addRows(command, TRAINER_OPTIONS, 'Checkpoints').option(
+    '--resume [dir]',
+    'go on from a checkpoint of the same run: this one, or the latest in --output, where there is one; with more --epochs ' +
+      'or --max-steps the run becomes longer',
+  );
+}
+
+/** What Trainer.train is to resume; undefined: nothing. */
+export function resumeOf({ resume }: CheckpointArguments): string | undefined {
+  return resume === true ? 'latest' : resume;
+}
+
+/**
+ * Checks that --output holds no finished run without checkpoints, which --resume would go on from.
+ *
+ * @throws BertuneError NOT_FOUND
+ */
+export async function expectResumable(options: CheckpointArguments): Promise<void> {
+  const { output } = options;
+  if (resumeOf(options) !== 'latest' || (await checkpointSteps(output)).length > 0) return;
+  const state = await lstat(join(output, STATE_FILE)).catch(() => null);
+  if (state === null) return;
+  throw new BertuneError(
+    'NOT_FOUND',
+    `There is no checkpoint in ${output}, only the model that its run ended with. Train that one further with ` +
+      `--model ${output} --output ANOTHER, or start again with --overwrite; --save-strategy epoch keeps checkpoints`,
+  );
+}
+
+/** Whether --output is where the run that goes on had begun: then it may hold files. */
+export async function continuesInOutput(options: CheckpointArguments): Promise<boolean> {
+  const resume = resumeOf(options);
+  if (resume === undefined) return false;
+  if (resume === 'latest') return (await checkpointSteps(options.output)).length > 0;
+  const output = resolve(options.output);
+  return resolve(resume) === output || resolve(resume).startsWith(output + sep);
 }
