@@ -1,6 +1,6 @@
 import os from 'node:os';
 import type { Command } from 'commander';
-import { readSettled } from '../files/settled.js';
+import { readSettled } from '../files/journal.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../format.js';
 import { readCheckpoint } from '../formats/checkpoint.js';
 import type { Tensor } from '../formats/safetensors.js';

@@ -1,6 +1,5 @@
 import type { BertuneError } from '../errors.js';
-import { isObject } from '../files/input.js';
-import { endOfString, parseJsonRow } from '../files/json.js';
+import { endOfString, isObject, parseJsonRow } from '../files/json.js';
 import { TimeSlice } from '../time-slice.js';
 import { jsonLineRecords } from './json-lines.js';
 import { JsonRecords } from './json-records.js';

@@ -1,4 +1,4 @@
-import { isObject } from '../files/input.js';
+import { isObject } from '../files/json.js';
 
 /* Nested columns are named by their path, e.g. `review.body`. A name that has the dot itself goes first. */
 

@@ -9,7 +9,8 @@ import {
   type SchemaTree,
 } from 'hyparquet';
 import { BertuneError } from '../errors.js';
-import { isObject, openFile, readFully } from '../files/input.js';
+import { openFile, readFully } from '../files/input.js';
+import { isObject } from '../files/json.js';
 import { TimeSlice } from '../time-slice.js';
 import { classNames } from './card.js';
 import { loadDecompressors } from './decompressors.js';

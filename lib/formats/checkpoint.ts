@@ -4,8 +4,9 @@ import { byName, encoderRows, type HeadKind, headRows } from '../architectures/r
 import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory, isFile } from '../files/input.js';
-import { namesIn } from '../files/names.js';
+import { INDEX_FILE, WEIGHTS_FILE } from '../files/model-files.js';
 import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from '../files/output.js';
+import { namesIn } from '../files/paths.js';
 import { expectNames, expectOneOf, expectString } from '../options/validation.js';
 import { checkParameter } from './checkpoint/check.js';
 import { configToJson, FLOAT_KEYS, readConfig } from './checkpoint/config.js';
@@ -14,7 +15,6 @@ import { readHead } from './checkpoint/head.js';
 import { canonicalName } from './checkpoint/names.js';
 import { readWeights } from './checkpoint/shards.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
-import { INDEX_FILE, WEIGHTS_FILE } from './checkpoint/weights-files.js';
 import { safetensorsFile, type Tensor } from './safetensors.js';
 
 /** A checkpoint in memory, every tensor checked against the shape that config.json implies. */

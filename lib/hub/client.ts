@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BertuneError } from '../errors.js';
-import { isObject } from '../files/input.js';
-import { parseJson } from '../files/json.js';
+import { isObject, parseJson } from '../files/json.js';
 import { throwIfAborted } from '../time-slice.js';
 import { failureOf, hubUnavailable, type Subject, TransientFailure } from './failure.js';
 import { expectSafePath, isCommit } from './id.js';

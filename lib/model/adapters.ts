@@ -2,7 +2,7 @@ import type { ModelConfig } from '../architectures/index.js';
 import { headRows } from '../architectures/rows.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
-import { readSettled } from '../files/settled.js';
+import { readSettled } from '../files/journal.js';
 import { arrangeHead, type Head, outputName, taskOfConfig } from '../formats/checkpoint/head.js';
 import type { Tensor } from '../formats/safetensors.js';
 import { modelDirectory } from '../hub/index.js';

@@ -2,7 +2,7 @@ import { basename, isAbsolute, relative, resolve, sep, win32 } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { OWN_BASE } from '../files/model-files.js';
-import { realPlace } from '../files/real.js';
+import { realPlace } from '../files/paths.js';
 import { isCheckpoint } from '../formats/checkpoint.js';
 import { EMBEDDED_MODEL, embeddedModel, wasEmbeddedModel } from '../hub/embedded.js';
 import { parseHubId } from '../hub/id.js';

@@ -3,7 +3,7 @@ import type { ModelConfig } from '../architectures/index.js';
 import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
-import { readSettled } from '../files/settled.js';
+import { readSettled } from '../files/journal.js';
 import { type Checkpoint, readCheckpoint } from '../formats/checkpoint.js';
 import type { Tensor } from '../formats/safetensors.js';
 import type { Found, HubProgress } from '../hub/index.js';

@@ -11,7 +11,7 @@ import { jsonLines } from '../../lib/cli/predict/line-input.js';
 import { expectOutputFile, formatOf, writeOutputFile } from '../../lib/cli/predict/output.js';
 import { type Predict, predicted } from '../../lib/cli/predict/predicted.js';
 import { BertuneError } from '../../lib/errors.js';
-import { jsonMembers } from '../../lib/files/json-members.js';
+import { jsonMembers } from '../../lib/files/json.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
 import type { TextInput } from '../../lib/model/text-input.js';
 import type { Prediction } from '../../lib/tasks/prediction.js';

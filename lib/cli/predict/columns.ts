@@ -1,5 +1,5 @@
 import { columnOf } from '../../data/nested.js';
-import { jsonMembers } from '../../files/json-members.js';
+import { jsonMembers } from '../../files/json.js';
 import type { PredictionInput } from './input.js';
 import type { Predicted } from './predicted.js';
 

@@ -1,6 +1,6 @@
 import { BertuneError } from '../../errors.js';
+import { WEIGHTS_FILE } from '../../files/model-files.js';
 import { CONVERSION_ADVICE } from '../safetensors.js';
-import { WEIGHTS_FILE } from './weights-files.js';
 
 /* Folders and repositories that hold something else than a checkpoint: what it is, and the way out. */
 

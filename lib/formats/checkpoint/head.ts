@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../../architectures/index.js';
 import { type HeadKind, headRows } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
-import { isObject } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
 import { option } from '../../options/names.js';
 import { shorten } from '../../options/validation.js';
 import { TASK_KINDS, type TaskKind, taskOf, taskOfProblemType } from '../../tasks/index.js';

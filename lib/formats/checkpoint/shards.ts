@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { isFile, isObject, readJsonObject } from '../../files/input.js';
-import { namesIn } from '../../files/names.js';
+import { isFile, readJsonObject } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
+import { INDEX_FILE, WEIGHTS_FILE } from '../../files/model-files.js';
+import { namesIn } from '../../files/paths.js';
 import { readSafetensors, type Tensor } from '../safetensors.js';
 import { foreignWeights } from './foreign.js';
-import { INDEX_FILE, WEIGHTS_FILE } from './weights-files.js';
 
 /**
  * Reads all tensors of a checkpoint directory under the names in the file: model.safetensors, otherwise the shards of

@@ -1,5 +1,6 @@
 import { BertuneError } from '../../errors.js';
-import { decodeUtf8, isObject } from '../../files/input.js';
+import { decodeUtf8 } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
 import { byteLength, dtypeRank, isDtype, type SafetensorsDtype } from './dtypes.js';
 import { findJsonFault } from './json.js';
 import type { DescribedTensor } from './tensor.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
 import { type OpenFile, open } from '../../files/fs.js';
 import { makeDirectories, removeDirectories, writeFully } from '../../files/output.js';
-import { discard } from '../../files/temporary.js';
+import { discard } from '../../files/places.js';
 import { record, type Scalar, scalarsEvent, versionEvent } from './event.js';
 
 /** Files of one process, told apart. */

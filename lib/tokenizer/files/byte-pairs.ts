@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { invalidValue } from '../../files/invalid.js';
+import { invalidValue } from '../../files/errors.js';
 import { FILES, type Json, type TokenizerFiles } from './source.js';
 import { ROBERTA_TOKENS, type TokenizerClass } from './tokenizer-class.js';
 import { modelOf, readBytePairs, type Vocabulary, vocabularyOf } from './vocabulary.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { invalidValue } from '../../files/invalid.js';
+import { invalidValue } from '../../files/errors.js';
 import type { Component } from '../definition.js';
 import type { Arguments } from './arguments.js';
 import { FILES, type TokenizerFiles } from './source.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { isObject } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
 import type { Component, TokenizerDefinition, TokenizerSettings } from '../definition.js';
 import { addTokens } from './added-vocabulary.js';
 import { Arguments, definedTokens, SPECIAL_TOKENS } from './arguments.js';

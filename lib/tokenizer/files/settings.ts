@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { isObject } from '../../files/input.js';
-import { invalidValue } from '../../files/invalid.js';
+import { invalidValue } from '../../files/errors.js';
+import { isObject } from '../../files/json.js';
 import type { TokenizerSettings } from '../definition.js';
 import type { Arguments } from './arguments.js';
 import { FILES, type TokenizerFiles } from './source.js';

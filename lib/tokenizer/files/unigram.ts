@@ -1,5 +1,5 @@
 import { BertuneError } from '../../errors.js';
-import { isObject } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
 import type { Component } from '../definition.js';
 import type { Arguments } from './arguments.js';
 import { FILES, type Json, type TokenizerFiles } from './source.js';

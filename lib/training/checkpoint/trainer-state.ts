@@ -1,5 +1,5 @@
 import { readJsonObject } from '../../files/input.js';
-import { JsonFields } from '../../files/json-fields.js';
+import { JsonFields } from '../../files/json.js';
 import type { LogHistoryRow } from '../log-rows.js';
 import type { TrainerState } from '../state.js';
 
