@@ -15,7 +15,7 @@ const { writeAdapter } = await load('methods/adapter/files');
 const { headRows } = await load('architectures/rows');
 const { lowRankRows } = await load('architectures/table');
 const { resolveTargets } = await load('methods/adapter/targets');
-const { fromFloat32 } = await load('formats/safetensors');
+const { fromFloat32 } = await load('formats/tensor');
 
 const asset = (name) => fileURLToPath(new URL(`../assets/${name}`, import.meta.url));
 const BASE = asset('models/bert-mini');

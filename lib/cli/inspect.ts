@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { readSettled } from '../files/journal.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../format.js';
 import { readCheckpoint } from '../formats/checkpoint.js';
-import type { Tensor } from '../formats/safetensors.js';
+import type { Tensor } from '../formats/tensor.js';
 import { modelDirectory } from '../hub/index.js';
 import { type Adapter, formatOf, isAdapter, readAdapter } from '../methods/adapter/files.js';
 import { localBase } from '../model/base.js';

@@ -4,7 +4,7 @@ import type { ParameterRow } from '../architectures/table.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/journal.js';
 import { arrangeHead, type Head, outputName, taskOfConfig } from '../formats/checkpoint/head.js';
-import type { Tensor } from '../formats/safetensors.js';
+import type { Tensor } from '../formats/tensor.js';
 import { modelDirectory } from '../hub/index.js';
 import { type Adapter, fitAdapter, formatOf, readAdapter } from '../methods/adapter/files.js';
 import { type AdapterHead, adapterHead } from '../methods/adapter/head.js';

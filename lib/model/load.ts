@@ -5,7 +5,7 @@ import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { readSettled } from '../files/journal.js';
 import { type Checkpoint, readCheckpoint } from '../formats/checkpoint.js';
-import type { Tensor } from '../formats/safetensors.js';
+import type { Tensor } from '../formats/tensor.js';
 import type { Found, HubProgress } from '../hub/index.js';
 import { type Adapter, fitAdapter, formatOf, isAdapter, noAdapter, readAdapter } from '../methods/adapter/files.js';
 import { hasHead } from '../methods/adapter/head.js';

@@ -8,7 +8,7 @@ import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files/output.js';
 import { arrangeHead, outputName } from '../formats/checkpoint/head.js';
 import { checkpointFiles, modelRows } from '../formats/checkpoint.js';
-import { fromFloat32, type Tensor } from '../formats/safetensors.js';
+import { fromFloat32, type Tensor } from '../formats/tensor.js';
 import { type Adapter, writeAdapter } from '../methods/adapter/files.js';
 import { definitionOf, type Method, type MethodPlan } from '../methods/index.js';
 import type { NativeSession } from '../native/index.js';

@@ -8,7 +8,7 @@ import { invalidValue } from '../../files/errors.js';
 import { readJsonObject } from '../../files/input.js';
 import { isObject } from '../../files/json.js';
 import { expectNames, expectString } from '../../options/validation.js';
-import { alternativeTo } from './alternatives.js';
+import { alternativeTo } from './foreign.js';
 import { readConfigLabels } from './labels.js';
 
 /** Keys whose values are floats to transformers even when they are whole numbers. */

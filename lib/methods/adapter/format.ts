@@ -1,6 +1,7 @@
 import type { ModelConfig } from '../../architectures/index.js';
 import type { ParameterRow } from '../../architectures/table.js';
-import type { Safetensors, Tensor } from '../../formats/safetensors.js';
+import type { Safetensors } from '../../formats/safetensors.js';
+import type { Tensor } from '../../formats/tensor.js';
 import type { NativeAdapterConfig } from '../../native/index.js';
 import type { MethodPlan } from '../plan.js';
 import type { AdapterSettings } from './settings.js';

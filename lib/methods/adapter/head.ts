@@ -1,9 +1,9 @@
 import { ARCHITECTURES, architectureOf, headNames, type ModelConfig } from '../../architectures/index.js';
 import { BertuneError } from '../../errors.js';
-import { checkParameter } from '../../formats/checkpoint/check.js';
 import { isThresholds } from '../../formats/checkpoint/config.js';
 import type { Head } from '../../formats/checkpoint/head.js';
-import type { Tensor } from '../../formats/safetensors.js';
+import { checkParameter } from '../../formats/checkpoint/weights.js';
+import type { Tensor } from '../../formats/tensor.js';
 import { expectNames, invalidOption } from '../../options/validation.js';
 import { TASK_KINDS, type TaskKind } from '../../tasks/index.js';
 import { areNumbers, genericLabels, listLabels } from '../../tasks/labels.js';

@@ -1,8 +1,9 @@
 import type { ModelConfig } from '../../architectures/index.js';
 import { prefixRows } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
-import { checkParameter } from '../../formats/checkpoint/check.js';
-import type { Safetensors, Tensor } from '../../formats/safetensors.js';
+import { checkParameter } from '../../formats/checkpoint/weights.js';
+import type { Safetensors } from '../../formats/safetensors.js';
+import type { Tensor } from '../../formats/tensor.js';
 import { expectPositiveInteger } from '../../options/validation.js';
 import type { PrefixMethod } from '../prefix.js';
 import { baseMetadata, readBaseKind } from './base.js';

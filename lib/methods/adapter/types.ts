@@ -1,4 +1,4 @@
-import type { Tensor } from '../../formats/safetensors.js';
+import type { Tensor } from '../../formats/tensor.js';
 import type { TaskKind } from '../../tasks/index.js';
 import type { BaseKind } from './base.js';
 

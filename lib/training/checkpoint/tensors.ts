@@ -4,13 +4,8 @@ import { isFile } from '../../files/input.js';
 import { writeFilesAtomic } from '../../files/output.js';
 import { arrangeHead } from '../../formats/checkpoint/head.js';
 import { readCheckpoint } from '../../formats/checkpoint.js';
-import {
-  dtypeSize,
-  type LazyTensor,
-  readSafetensors,
-  safetensorsFile,
-  type Tensor,
-} from '../../formats/safetensors.js';
+import { readSafetensors, safetensorsFile } from '../../formats/safetensors.js';
+import { dtypeSize, type LazyTensor, type Tensor } from '../../formats/tensor.js';
 import { formatOf, isAdapter, readAdapter } from '../../methods/adapter/files.js';
 import { adapterHead } from '../../methods/adapter/head.js';
 import type { MethodPlan } from '../../methods/index.js';
