@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { Split } from '../data/dataset.js';
-import { type AlignedSplit, labelCounts } from '../data/labels.js';
+import { type AlignedSplit, labelCounts } from '../data/split.js';
 import { BertuneError } from '../errors.js';
 import { type DirectoryLock, withDirectoryLock } from '../files/lock.js';
 import { removeLeftovers, withOutputDirectory } from '../files/output.js';
@@ -12,8 +12,8 @@ import {
   expectClassifier,
   type TextClassifier,
 } from '../model/classifier.js';
-import type { EvaluateResult } from '../model/evaluation.js';
 import {
+  type EvaluateResult,
   evaluateModel,
   evaluateSplit,
   expectTaskSplit,

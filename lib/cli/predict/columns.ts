@@ -1,4 +1,4 @@
-import { columnOf } from '../../data/nested.js';
+import { columnOf } from '../../data/records.js';
 import { jsonMembers } from '../../files/json.js';
 import type { PredictionInput } from './input.js';
 import type { Predicted } from './predicted.js';

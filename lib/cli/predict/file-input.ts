@@ -1,6 +1,7 @@
-import { chooseTextColumns, type TextColumns } from '../../data/columns.js';
+import { chooseTextColumns } from '../../data/columns.js';
 import { invalidText, isText } from '../../data/examples.js';
-import { type DataRecord, placeUnit, type RecordOptions, readRecords } from '../../data/records.js';
+import { placeUnit, readRecords } from '../../data/readers.js';
+import type { DataRecord, RecordOptions, TextColumns } from '../../data/records.js';
 import type { DatasetOptions } from '../../data/types.js';
 import { BertuneError } from '../../errors.js';
 import type { PredictionInput } from './input.js';

@@ -1,5 +1,4 @@
-import type { TextColumns } from '../../data/columns.js';
-import type { DataRecord } from '../../data/records.js';
+import type { DataRecord, TextColumns } from '../../data/records.js';
 
 /** A text, or a pair of texts, that is to be classified. */
 export interface PredictionInput {

@@ -1,6 +1,6 @@
-import { chooseTextColumns, type TextColumns } from '../../data/columns.js';
-import { JsonRecords } from '../../data/json-records.js';
-import type { InvalidRow } from '../../data/records.js';
+import { chooseTextColumns } from '../../data/columns.js';
+import { JsonRecords } from '../../data/json-lines.js';
+import type { InvalidRow, TextColumns } from '../../data/records.js';
 import type { DatasetOptions } from '../../data/types.js';
 import { BertuneError } from '../../errors.js';
 import { parseJson } from '../../files/json.js';
