@@ -40,13 +40,8 @@ import { datasetOf, Session, type Values } from './session.js';
 import { expectTexts, type TextInput } from './text-input.js';
 import { longestText } from './texts.js';
 
-export type {
-  ClassPrediction,
-  LabelsPrediction,
-  Prediction,
-  Predictions,
-  ValuePrediction,
-} from '../tasks/prediction.js';
+export type { ClassPrediction, LabelsPrediction, Predictions, ValuePrediction } from '../tasks/index.js';
+export type { Prediction } from '../tasks/prediction.js';
 export type { AdapterChoice, AdapterInfo } from './adapters.js';
 export type { HeadChoice } from './head.js';
 export type { TextKind } from './kind.js';
