@@ -1,4 +1,4 @@
-import { lowRankRows } from '../architectures/table.js';
+import { lowRankRows } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { formatSetting } from '../format.js';
 import {

@@ -1,6 +1,5 @@
 import type { ModelConfig } from '../architectures/index.js';
-import type { HeadKind } from '../architectures/rows.js';
-import type { ParameterRow } from '../architectures/table.js';
+import type { HeadKind, ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import type { Safetensors, Tensor } from '../formats/safetensors.js';
 import type { NativeAdapterConfig } from '../native/index.js';

@@ -1,6 +1,12 @@
 import { architectureOf, type ModelConfig, SUPPORTED_TYPES } from '../architectures/index.js';
-import { encoderRows, type HeadKind, headRows, prefixRows } from '../architectures/rows.js';
-import { lowRankRows, type ParameterRow } from '../architectures/table.js';
+import {
+  encoderRows,
+  type HeadKind,
+  headRows,
+  lowRankRows,
+  type ParameterRow,
+  prefixRows,
+} from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import { expectOneOf, expectPositiveInteger, invalidOption, MOST_INT32 } from '../options/validation.js';

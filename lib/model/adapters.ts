@@ -1,6 +1,5 @@
 import type { ModelConfig } from '../architectures/index.js';
-import { headRows } from '../architectures/rows.js';
-import type { ParameterRow } from '../architectures/table.js';
+import { headRows, type ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { readSettled } from '../files/settled.js';
 import { arrangeHead, type Head, outputName, taskOfConfig } from '../formats/checkpoint/head.js';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { ModelConfig } from '../architectures/index.js';
-import type { ParameterRow } from '../architectures/table.js';
+import type { ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { readSettled } from '../files/settled.js';

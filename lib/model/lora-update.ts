@@ -1,4 +1,4 @@
-import { moduleOf } from '../architectures/table.js';
+import { moduleOf } from '../architectures/rows.js';
 import type { MethodPlan } from '../methods/index.js';
 import { TimeSlice } from '../time-slice.js';
 import type { Values } from './session.js';

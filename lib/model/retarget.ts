@@ -1,4 +1,4 @@
-import { moduleOf } from '../architectures/table.js';
+import { moduleOf } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import {
   type LoraPlan,

@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path';
 import type { ModelConfig } from '../architectures/index.js';
-import type { ParameterRow } from '../architectures/table.js';
+import type { ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';

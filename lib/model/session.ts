@@ -1,6 +1,6 @@
 import type { ModelConfig } from '../architectures/index.js';
 import { nativeModel } from '../architectures/native.js';
-import type { ParameterRow } from '../architectures/table.js';
+import type { ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import type { Tensor } from '../formats/safetensors.js';
 import type { MethodPlan } from '../methods/index.js';

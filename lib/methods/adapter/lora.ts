@@ -1,6 +1,5 @@
 import { architectureOf, type ModelConfig } from '../../architectures/index.js';
-import { byName, encoderRows, linearWeights } from '../../architectures/rows.js';
-import { lowRankRows, moduleOf } from '../../architectures/table.js';
+import { byName, encoderRows, linearWeights, lowRankRows, moduleOf } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
 import { checkParameter } from '../../formats/checkpoint/check.js';
 import { canonicalName } from '../../formats/checkpoint/names.js';
