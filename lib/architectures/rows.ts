@@ -174,6 +174,9 @@ export function linearWeights(config: ModelConfig): ParameterRow[] {
   return rows.filter((row) => row.part === 'weight' && row.shape.length === 2 && biases.has(moduleOf(row)));
 }
 
+/** The prefix's own parameter: (P, C) in front of a projection, (P, 2LC) without. */
+export const PROMPT_EMBEDDINGS = 'prompt_encoder.embedding.weight';
+
 /** The prefix network: Embedding(P, C) → Linear(C, C) → tanh → Linear(C, 2LC) with projection, Embedding(P, 2LC) without. */
 export function prefixRows(config: ModelConfig, virtualTokens: number, projection: boolean): ParameterRow[] {
   const { hiddenSize: C, layers } = config;
