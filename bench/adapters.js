@@ -12,8 +12,7 @@ import { digits, Lines, MiB } from './support/print.js';
 const { TextClassifier } = await load('model/classifier');
 const { loadDataset } = await load('data/dataset');
 const { writeAdapter } = await load('methods/adapter/files');
-const { headRows } = await load('architectures/rows');
-const { lowRankRows } = await load('architectures/table');
+const { headRows, lowRankRows } = await load('architectures/rows');
 const { resolveTargets } = await load('methods/adapter/targets');
 const { fromFloat32 } = await load('formats/tensor');
 

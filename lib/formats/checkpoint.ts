@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { ModelConfig } from '../architectures/index.js';
-import { byName, encoderRows, type HeadKind, headRows } from '../architectures/rows.js';
-import type { ParameterRow } from '../architectures/table.js';
+import { byName, encoderRows, type HeadKind, headRows, type ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory, isFile } from '../files/input.js';
 import { INDEX_FILE, WEIGHTS_FILE } from '../files/model-files.js';

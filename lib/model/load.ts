@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { ModelConfig } from '../architectures/index.js';
-import type { ParameterRow } from '../architectures/table.js';
+import type { ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
 import { readSettled } from '../files/journal.js';
@@ -16,9 +16,8 @@ import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '
 import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer/index.js';
-import { type Base, findBase } from './base.js';
+import { type Base, findBase, findSettled } from './base.js';
 import { type DeviceOptions, type ResolvedDevice, resolveDevice } from './device.js';
-import { findSettled } from './find.js';
 import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head.js';
 import { Session } from './session.js';
 

@@ -13,7 +13,7 @@ import { type Predict, predicted } from '../../lib/cli/predict/predicted.js';
 import { BertuneError } from '../../lib/errors.js';
 import { jsonMembers } from '../../lib/files/json.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
-import type { TextInput } from '../../lib/model/text-input.js';
+import type { TextInput } from '../../lib/model/texts.js';
 import type { Prediction } from '../../lib/tasks/prediction.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { LABELS, writeTinyCheckpoint } from './tiny-model.js';

@@ -1,4 +1,4 @@
-import type { TextInputs } from '../../model/text-input.js';
+import type { TextInputs } from '../../model/texts.js';
 import type { EncodedTexts } from '../../tokenizer/index.js';
 
 /** How much of what was learned 10,000 characters leave: the estimate follows the last 50,000 or so. */

@@ -1,5 +1,5 @@
 import { BertuneError } from '../../errors.js';
-import type { TextInput } from '../../model/text-input.js';
+import type { TextInput } from '../../model/texts.js';
 import type { Prediction } from '../../tasks/prediction.js';
 import type { PredictionInput, PredictionInputs } from './input.js';
 
