@@ -12,10 +12,9 @@ import { digits, Lines, MiB } from './support/print.js';
 const { TextClassifier } = await load('model/classifier');
 const { loadDataset } = await load('data/dataset');
 const { writeAdapter } = await load('methods/adapter/files');
-const { headRows } = await load('architectures/rows');
-const { lowRankRows } = await load('architectures/table');
+const { headRows, lowRankRows } = await load('architectures/rows');
 const { resolveTargets } = await load('methods/adapter/targets');
-const { fromFloat32 } = await load('formats/safetensors');
+const { fromFloat32 } = await load('formats/tensor');
 
 const asset = (name) => fileURLToPath(new URL(`../assets/${name}`, import.meta.url));
 const BASE = asset('models/bert-mini');

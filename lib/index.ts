@@ -108,8 +108,7 @@ export type {
   RegressionEvaluation,
   SingleLabelEvaluation,
 } from './model/evaluation.js';
-export type { MemoryReport } from './model/memory.js';
-export type { Values } from './model/session.js';
+export type { MemoryReport, Values } from './model/session.js';
 export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
 export { type TensorBoardLog, tensorBoard } from './report/tensorboard.js';
 export { type MetricName, TASK_KINDS, type TaskKind } from './tasks/index.js';

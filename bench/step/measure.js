@@ -3,9 +3,8 @@ import { load } from '../support/library.js';
 import { median, sum } from '../support/statistics.js';
 import { epochOrder } from './data.js';
 
-const { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } = await load('model/batches');
+const { DEFAULT_BATCH_TOKENS, longestFirst, Pace, packBatches } = await load('model/batches');
 const { forwardBatches } = await load('model/forward');
-const { Pace } = await load('model/pace');
 
 // As in lib/training/run.ts.
 const CALL_SECONDS = 0.15;

@@ -31,7 +31,7 @@ export function loadOperations() {
 }
 
 function open() {
-  // As lib/native/open.ts does, so that OpenBLAS starts no threads of its own.
+  // As openAddon of lib/native/addon.ts does, so that OpenBLAS starts no threads of its own.
   const { OPENBLAS_NUM_THREADS: before } = process.env;
   process.env.OPENBLAS_NUM_THREADS = '1';
   try {

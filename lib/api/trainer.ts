@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { Split } from '../data/dataset.js';
-import { type AlignedSplit, labelCounts } from '../data/labels.js';
+import { type AlignedSplit, labelCounts } from '../data/split.js';
 import { BertuneError } from '../errors.js';
 import { type DirectoryLock, withDirectoryLock } from '../files/lock.js';
 import { removeLeftovers, withOutputDirectory } from '../files/output.js';
@@ -21,11 +21,9 @@ import {
   type LoadedSplit,
   tuneThresholds,
 } from '../model/evaluation.js';
-import { expectTextKind } from '../model/kind.js';
-import { memoryReport } from '../model/memory.js';
 import { planFor, retarget } from '../model/retarget.js';
-import { datasetOf } from '../model/session.js';
-import { encodeTexts, expectMaxLength } from '../model/texts.js';
+import { datasetOf, memoryReport } from '../model/session.js';
+import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
 import { expectAbortSignal, expectObject, expectPath } from '../options/validation.js';

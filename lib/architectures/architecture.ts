@@ -1,4 +1,4 @@
-import type { LayerRole } from './table.js';
+import type { LayerRole } from '../native/roles.js';
 
 /** What the config.json of an encoder classifier says. Keys that are absent take the architecture's defaults. */
 export interface ModelConfig {

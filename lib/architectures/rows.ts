@@ -1,18 +1,99 @@
+import { LAYER_ROLES, type LayerRole, type Part, type Role } from '../native/roles.js';
 import { architectureOf, type ModelConfig } from './index.js';
-import {
-  embeddingRow,
-  LAYER_ROLES,
-  type LayerRole,
-  linearRows,
-  type Module,
-  moduleOf,
-  NO_LAYER,
-  normal,
-  normRows,
-  type ParameterRow,
-  type Role,
-  torchUniform,
-} from './table.js';
+
+/*
+ * The table of parameters: what each is called in files, what it is to the model, and how it begins. It is made here and
+ * nowhere else; native code gets it with its roles and knows no names.
+ */
+
+/** How a new parameter starts: N(0, scale²), U(−scale, scale), or a constant. */
+interface Initial {
+  distribution: 'normal' | 'uniform' | 'constant';
+  /** Standard deviation, bound, or the constant. */
+  scale: number;
+}
+
+/** A parameter of the model. */
+export interface ParameterRow {
+  /** As Hugging Face's files call it, without PEFT's prefixes. */
+  name: string;
+  role: Role;
+  /** Number of its encoder layer, from 0; −1 outside of the layers. */
+  layer: number;
+  part: Part;
+  /** What it belongs to. */
+  group: 'encoder' | 'head' | 'lora' | 'prefix';
+  /** A weight's is (out, in). */
+  shape: number[];
+  /** Whether weight decay applies: to all but biases and LayerNorms, as in transformers' `get_decay_parameter_names`. */
+  decay: boolean;
+  initial: Initial;
+}
+
+/** A Linear, a LayerNorm or a table of embeddings. */
+interface Module {
+  /** Of its parameters, without `.weight`. */
+  name: string;
+  role: Role;
+  layer: number;
+  group: ParameterRow['group'];
+}
+
+/** Outside of the encoder's layers. */
+const NO_LAYER = -1;
+
+const constant = (scale: number): Initial => ({ distribution: 'constant', scale });
+const normal = (scale: number): Initial => ({ distribution: 'normal', scale });
+/** As torch fills a Linear of so many inputs, weight and bias alike: U(±1/√in). */
+const torchUniform = (inputs: number): Initial => ({ distribution: 'uniform', scale: 1 / Math.sqrt(inputs) });
+
+function row({ name, ...module }: Module, part: Part, shape: number[], decay: boolean, initial: Initial): ParameterRow {
+  return {
+    name: `${name}.${part === 'weight' || part === 'bias' ? part : `${part}.weight`}`,
+    ...module,
+    part,
+    shape,
+    decay,
+    initial,
+  };
+}
+
+/** A table of embeddings (rows, columns). */
+function embeddingRow(module: Module, rows: number, columns: number, initial: Initial): ParameterRow {
+  return row(module, 'weight', [rows, columns], true, initial);
+}
+
+/** Weight (out, in) and bias (out) of a Linear. */
+function linearRows(
+  module: Module,
+  out: number,
+  inputs: number,
+  weight: Initial,
+  bias: Initial = constant(0),
+): [weight: ParameterRow, bias: ParameterRow] {
+  return [row(module, 'weight', [out, inputs], true, weight), row(module, 'bias', [out], false, bias)];
+}
+
+/** Weight and bias of a LayerNorm. */
+function normRows(module: Module, size: number): ParameterRow[] {
+  return [row(module, 'weight', [size], false, constant(1)), row(module, 'bias', [size], false, constant(0))];
+}
+
+/** The low-rank update of a Linear: A (rank, in) ~ U(±1/√in), torch's kaiming_uniform with a = √5, and B (out, rank) = 0. */
+export function lowRankRows(weight: ParameterRow, rank: number): ParameterRow[] {
+  const { role, layer } = weight;
+  const module: Module = { name: moduleOf(weight), role, layer, group: 'lora' };
+  const [out, inputs] = weight.shape as [number, number];
+  return [
+    row(module, 'lora_A', [rank, inputs], true, torchUniform(inputs)),
+    row(module, 'lora_B', [out, rank], true, constant(0)),
+  ];
+}
+
+/** The name of the module that a parameter belongs to. */
+export function moduleOf({ name }: Pick<ParameterRow, 'name'>): string {
+  return name.replace(/(\.lora_[AB])?\.(weight|bias)$/, '');
+}
 
 /** What is trained on the encoder: the classifier of the architecture, or the probe's two-layer network. */
 export type HeadKind = 'classifier' | 'probe';
@@ -92,6 +173,9 @@ export function linearWeights(config: ModelConfig): ParameterRow[] {
   const biases = new Set(rows.filter(({ part }) => part === 'bias').map(moduleOf));
   return rows.filter((row) => row.part === 'weight' && row.shape.length === 2 && biases.has(moduleOf(row)));
 }
+
+/** The prefix's own parameter: (P, C) in front of a projection, (P, 2LC) without. */
+export const PROMPT_EMBEDDINGS = 'prompt_encoder.embedding.weight';
 
 /** The prefix network: Embedding(P, C) → Linear(C, C) → tanh → Linear(C, 2LC) with projection, Embedding(P, 2LC) without. */
 export function prefixRows(config: ModelConfig, virtualTokens: number, projection: boolean): ParameterRow[] {

@@ -1,14 +1,13 @@
 import os from 'node:os';
 import type { Command } from 'commander';
-import { readSettled } from '../files/settled.js';
+import { readSettled } from '../files/journal.js';
 import { formatCount, formatMebibytes, formatSetting, NO_VALUE } from '../format.js';
 import { readCheckpoint } from '../formats/checkpoint.js';
-import type { Tensor } from '../formats/safetensors.js';
+import type { Tensor } from '../formats/tensor.js';
 import { modelDirectory } from '../hub/index.js';
 import { type Adapter, formatOf, isAdapter, readAdapter } from '../methods/adapter/files.js';
 import { localBase } from '../model/base.js';
-import type { FoundAddon } from '../native/find.js';
-import { glibcVersion } from '../native/host.js';
+import { type FoundAddon, glibcVersion } from '../native/addon.js';
 import { loadNative, nativeOrigin } from '../native/index.js';
 import { packageVersion } from '../native/package.js';
 import { printable, printableJson } from '../printable.js';

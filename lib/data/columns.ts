@@ -1,7 +1,7 @@
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import { nearest } from '../options/validation.js';
-import type { DataRecord, FileColumns } from './records.js';
+import type { Columns, DataRecord, FileColumns, TextColumns } from './records.js';
 import type { Rows } from './rows.js';
 import type { ReadOptions } from './types.js';
 
@@ -66,21 +66,6 @@ const ABOUT_ROWS = /^(|id|idx|index|key|nr|no|row|guid|uuid|url|link|date|time|t
 
 /** How many of the usual names a message has. */
 const LISTED_NAMES = 8;
-
-/** The columns of a file's texts. */
-export interface TextColumns {
-  text: string;
-  /** The second text of a pair; undefined for single texts. */
-  pair?: string | undefined;
-}
-
-/** The columns of a file that matter. */
-export interface Columns extends TextColumns {
-  /** undefined where a file may do without and does, or has a column for each label. */
-  label: string | undefined;
-  /** A column for each label; undefined where one column has them. */
-  labels?: readonly string[] | undefined;
-}
 
 /**
  * Chooses the columns of texts and labels. Every file of a split has those of the first.

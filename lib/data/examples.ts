@@ -2,9 +2,10 @@ import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import { show } from '../options/validation.js';
 import { type LabelKind, taskOf } from '../tasks/index.js';
-import { type Columns, chooseColumns } from './columns.js';
+import { chooseColumns } from './columns.js';
 import { severalRows } from './delimited.js';
-import { type DataRecord, type InvalidRow, placeUnit, readRecords } from './records.js';
+import { placeUnit, readRecords } from './readers.js';
+import type { Columns, DataRecord, InvalidRow } from './records.js';
 import { type Rows, skippingAdvice, type WrittenLabel } from './rows.js';
 import type { ReadOptions } from './types.js';
 

@@ -1,9 +1,7 @@
 import type { BertuneError } from '../errors.js';
-import { isObject } from '../files/input.js';
-import { endOfString, parseJsonRow } from '../files/json.js';
+import { endOfString, isObject, parseJsonRow } from '../files/json.js';
 import { TimeSlice } from '../time-slice.js';
-import { jsonLineRecords } from './json-lines.js';
-import { JsonRecords } from './json-records.js';
+import { JsonRecords, jsonLineRecords } from './json-lines.js';
 import { expectRow, MOST_ROW_CHARACTERS } from './limits.js';
 import type { DataRecord, RecordOptions } from './records.js';
 import { readTextFile } from './text-file.js';

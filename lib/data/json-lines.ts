@@ -1,7 +1,8 @@
+import { BertuneError } from '../errors.js';
+import { isObject, parseJsonRow } from '../files/json.js';
 import { TimeSlice } from '../time-slice.js';
-import { JsonRecords } from './json-records.js';
 import { expectRow } from './limits.js';
-import type { DataRecord, RecordOptions } from './records.js';
+import { type DataRecord, nestedPaths, type RecordOptions, valueAt } from './records.js';
 import { readTextFile } from './text-file.js';
 
 /**
@@ -49,5 +50,84 @@ class Lines {
     // Joined when it is whole: looking through it again with each piece would take the square of its length.
     this.rest += chunk.slice(start);
     expectRow(this.path, this.line + 1, this.rest.length);
+  }
+}
+
+/** Makes records of a file's JSON objects. The first object says what the columns are. */
+export class JsonRecords {
+  private records: DataRecord[] = [];
+  private hasColumns = false;
+
+  constructor(
+    private readonly path: string,
+    private readonly options: RecordOptions,
+  ) {}
+
+  /**
+   * Adds an object. Numbers may be what Python's json writes besides JSON's.
+   *
+   * @param content the JSON
+   * @param line where it starts
+   */
+  add(content: string, line: number): void {
+    const object = this.parse(content, line);
+    if (object === undefined) return;
+    if (!this.hasColumns) {
+      this.hasColumns = true;
+      this.options.columns?.({ names: Object.keys(object), nested: nestedPaths(object) });
+    }
+    this.records.push(new JsonRecord(line, object, content));
+  }
+
+  /** The records since the last time. */
+  take(): readonly DataRecord[] {
+    const taken = this.records;
+    this.records = [];
+    return taken;
+  }
+
+  /** The error for something in the file that is not what was expected. */
+  invalid(line: number, expected: string, found: string, cause?: unknown): BertuneError {
+    return new BertuneError('INVALID_DATA', `Expected ${expected} in ${this.path}, line ${line}, but found ${found}`, {
+      cause,
+    });
+  }
+
+  /** @returns undefined where it is none, and such rows are left out */
+  private parse(content: string, line: number): Record<string, unknown> | undefined {
+    let value: unknown;
+    try {
+      value = parseJsonRow(content);
+    } catch (error) {
+      return this.refuse(line, `broken JSON (${(error as Error).message})`, error);
+    }
+    if (isObject(value)) return value;
+    return this.refuse(line, content.slice(0, 60));
+  }
+
+  private refuse(line: number, found: string, cause?: unknown): undefined {
+    const error = this.invalid(line, 'a JSON object', found, cause);
+    if (this.options.onInvalid === undefined) throw error;
+    this.options.onInvalid({ reason: 'without a JSON object', place: line, error });
+  }
+}
+
+class JsonRecord implements DataRecord {
+  constructor(
+    readonly place: number,
+    private readonly object: Readonly<Record<string, unknown>>,
+    readonly json: string,
+  ) {}
+
+  get columns(): readonly string[] {
+    return Object.keys(this.object);
+  }
+
+  get values(): readonly unknown[] {
+    return Object.values(this.object);
+  }
+
+  get(column: string): unknown {
+    return valueAt(this.object, column);
   }
 }

@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
 import { type Card, chooseConfig } from './card.js';
-import { extensionOf, isDataFile } from './extensions.js';
+import { extensionOf, isDataFile } from './file-kind.js';
 import { globPaths } from './glob.js';
 import { SPLIT_NAMES, type SplitName } from './types.js';
 

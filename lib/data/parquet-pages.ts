@@ -1,6 +1,7 @@
 import type { Compressors, FileMetaData, PageHeader } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { deltaBinaryUnpack } from 'hyparquet/src/delta.js';
+import { expectAddressSpace, WEBASSEMBLY_MEMORY } from '../address-space.js';
 import { checkStruct } from './thrift.js';
 
 /*
@@ -266,4 +267,21 @@ function isSame(a: Uint8Array, b: Uint8Array): boolean {
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+let loaded: Compressors | undefined;
+
+/**
+ * Loads what unpacks the compressed pages of Parquet files. Only a file that needs it should ask: Snappy's WebAssembly
+ * reserves some 10 GiB of address space, more than a process may be allowed.
+ *
+ * @returns as hyparquet-compressors has them, but that zstd does not believe its own header about the length
+ * @throws BertuneError OUT_OF_MEMORY
+ */
+export async function loadDecompressors(): Promise<Compressors> {
+  if (loaded) return loaded;
+  expectAddressSpace(WEBASSEMBLY_MEMORY, 'unpack compressed Parquet');
+  const { compressors, decompressZstd } = await import('hyparquet-compressors');
+  loaded = { ...compressors, ZSTD: (input, length) => decompressZstd(input, new Uint8Array(length)) };
+  return loaded;
 }

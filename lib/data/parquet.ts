@@ -9,15 +9,14 @@ import {
   type SchemaTree,
 } from 'hyparquet';
 import { BertuneError } from '../errors.js';
-import { isObject, openFile, readFully } from '../files/input.js';
+import { openFile, readFully } from '../files/input.js';
+import { isObject } from '../files/json.js';
 import { TimeSlice } from '../time-slice.js';
 import { classNames } from './card.js';
-import { loadDecompressors } from './decompressors.js';
 import { KIND_BYTES, otherKind } from './file-kind.js';
 import { expectRatio } from './limits.js';
-import { columnOf, valueAt } from './nested.js';
-import { type ColumnMetadata, type Levels, ParquetPages } from './parquet-pages.js';
-import type { DataRecord, RecordOptions } from './records.js';
+import { type ColumnMetadata, type Levels, loadDecompressors, ParquetPages } from './parquet-pages.js';
+import { columnOf, type DataRecord, type RecordOptions, valueAt } from './records.js';
 import { checkStruct } from './thrift.js';
 
 const MAGIC = 'PAR1';

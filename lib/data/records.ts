@@ -1,9 +1,5 @@
-import { BertuneError } from '../errors.js';
-import { delimitedRecords } from './delimited.js';
-import { DATA_EXTENSIONS, extensionOf } from './extensions.js';
-import { jsonRecords } from './json-array.js';
-import { jsonLineRecords } from './json-lines.js';
-import { parquetRecords } from './parquet.js';
+import type { BertuneError } from '../errors.js';
+import { isObject } from '../files/json.js';
 import type { DatasetOptions } from './types.js';
 
 /** A row of a file, with all that is read of it. */
@@ -39,6 +35,21 @@ export interface FileColumns {
   classNames?(column: string): readonly string[] | undefined;
 }
 
+/** The columns of a file's texts. */
+export interface TextColumns {
+  text: string;
+  /** The second text of a pair; undefined for single texts. */
+  pair?: string | undefined;
+}
+
+/** The columns of a file that matter. */
+export interface Columns extends TextColumns {
+  /** undefined where a file may do without and does, or has a column for each label. */
+  label: string | undefined;
+  /** A column for each label; undefined where one column has them. */
+  labels?: readonly string[] | undefined;
+}
+
 /** How a file's records are read. */
 export interface RecordOptions
   extends Pick<DatasetOptions, 'encoding' | 'delimiter' | 'quoting' | 'header' | 'signal'> {
@@ -60,39 +71,41 @@ export interface InvalidRow {
   readonly error: BertuneError;
 }
 
-/** Reads the records of one kind of file. */
-export type RecordReader = (path: string, options: RecordOptions) => AsyncGenerator<readonly DataRecord[]>;
+/** How many paths are listed, and how deep they go. */
+const MOST_PATHS = 50;
+const MOST_LEVELS = 4;
 
-const READERS: Readonly<Record<string, RecordReader>> = {
-  '.csv': delimitedRecords,
-  '.tsv': delimitedRecords,
-  '.txt': delimitedRecords,
-  '.jsonl': jsonLineRecords,
-  '.ndjson': jsonLineRecords,
-  '.json': jsonRecords,
-  '.parquet': parquetRecords,
-};
-
-/**
- * Reads a data file's rows with all their columns, in the file's order, some at a time: of text files what is read in a
- * few milliseconds, of Parquet a part of a row group. The event loop runs in between.
- *
- * @param path a file that ends in one of DATA_EXTENSIONS
- * @param options how it is written, which columns to decode
- * @throws BertuneError NOT_FOUND: no such file · INVALID_DATA: a file of another kind, not in its encoding, an open quote, a
- *   row with too few or too many columns, broken JSON or Parquet; with the line or row · ABORTED
- */
-export async function* readRecords(path: string, options: RecordOptions = {}): AsyncGenerator<readonly DataRecord[]> {
-  const read = READERS[extensionOf(path).replace(/\.gz$/, '')];
-  if (read === undefined || !DATA_EXTENSIONS.includes(extensionOf(path))) {
-    const endings = DATA_EXTENSIONS.join(', ');
-    const advice = /\.(xlsx?|xlsm|ods|numbers)$/i.test(path) ? ': save the table as CSV UTF-8' : '';
-    throw new BertuneError('INVALID_DATA', `Expected a file ending in one of ${endings} but received ${path}${advice}`);
+/** The value at a path of an object; undefined where there is none. A name that has the dot itself goes first. */
+export function valueAt(object: Readonly<Record<string, unknown>>, path: string): unknown {
+  if (Object.hasOwn(object, path)) return object[path];
+  for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) {
+    const name = path.slice(0, dot);
+    const inner = Object.hasOwn(object, name) ? object[name] : undefined;
+    const value = isObject(inner) ? valueAt(inner, path.slice(dot + 1)) : undefined;
+    if (value !== undefined) return value;
   }
-  yield* read(path, options);
+  return undefined;
 }
 
-/** What the place of a file's records counts. */
-export function placeUnit(path: string): 'line' | 'row' {
-  return extensionOf(path) === '.parquet' ? 'row' : 'line';
+/** The column that a path is in: the path itself, or the name in front of one of its dots; undefined for none. */
+export function columnOf(path: string, names: readonly string[]): string | undefined {
+  if (names.includes(path)) return path;
+  for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) {
+    if (names.includes(path.slice(0, dot))) return path.slice(0, dot);
+  }
+  return undefined;
+}
+
+/** The paths of the values in the objects that an object holds. */
+export function nestedPaths(object: Readonly<Record<string, unknown>>): string[] {
+  const paths: string[] = [];
+  const visit = (value: Readonly<Record<string, unknown>>, above: string, level: number) => {
+    for (const [name, inner] of Object.entries(value)) {
+      if (paths.length >= MOST_PATHS) return;
+      if (isObject(inner) && level < MOST_LEVELS) visit(inner, `${above}${name}.`, level + 1);
+      else if (level > 0) paths.push(above + name);
+    }
+  };
+  visit(object, '', 0);
+  return paths;
 }

@@ -1,7 +1,7 @@
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import { areNumbers, listLabels } from '../tasks/labels.js';
-import type { Columns } from './columns.js';
+import type { Columns } from './records.js';
 
 /** What to do about rows that cannot be used. */
 export const skippingAdvice = () => `leave such rows out with ${option('skipInvalid', true)}`;

@@ -1,7 +1,8 @@
 import { join, relative, sep } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { readError } from '../files/errors.js';
 import { readdir, stat } from '../files/fs.js';
-import { isDirectory, readError, readText } from '../files/input.js';
+import { isDirectory, readText } from '../files/input.js';
 import { findDataset } from '../hub/index.js';
 import { option } from '../options/names.js';
 import { expectObject, expectPath, invalidOption, isArray } from '../options/validation.js';

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { BertuneError } from '../errors.js';
+import { option } from '../options/names.js';
 import {
   copyArray,
   expectNames,
@@ -10,7 +11,7 @@ import {
   isString,
 } from '../options/validation.js';
 import { type LabelKind, TASK_KINDS, taskOf } from '../tasks/index.js';
-import { listLabels } from '../tasks/labels.js';
+import { areNumbers, isIndex, likelyLabels, listLabels, matchLabels } from '../tasks/labels.js';
 import { SPLIT_NAMES, type Split } from './types.js';
 
 /**
@@ -104,4 +105,113 @@ function expectTextArray(name: string, value: unknown, length: number): string[]
   if (odd >= 0) throw invalidOption(`${name}[${odd}]`, 'a string', value[odd]);
   if (items.length !== length) throw invalidOption(name, `an array of ${length} strings`, value);
   return items;
+}
+
+/** The rows of a split that are chosen by their index, in order. */
+export function selectRows(split: Split, isChosen: (row: number) => boolean): Split {
+  const chosen = (_: unknown, row: number) => isChosen(row);
+  const width = split.labels.length / split.texts.length;
+  return {
+    ...split,
+    texts: split.texts.filter(chosen),
+    ...(split.pairs && { pairs: split.pairs.filter(chosen) }),
+    labels: split.labels.filter((_, i) => isChosen(Math.floor(i / width))),
+  };
+}
+
+/** A split whose labels are a model's. */
+export interface AlignedSplit {
+  split: Split;
+  /** How its labels were matched with the model's, where they differ. */
+  notes: readonly string[];
+}
+
+/**
+ * A split with its labels in the order of a model's, matched by name. In regression, values whose names are others are taken
+ * in their own order.
+ *
+ * @param name of the split, for messages about one that has none of its own
+ * @param classes the model's
+ * @throws BertuneError INVALID_DATA where examples have labels that the model does not, naming them; in regression, another
+ *   number of values
+ */
+export function alignSplit(name: string, split: Split, classes: readonly string[]): AlignedSplit {
+  const kind = taskOf(split.task).labels;
+  if (kind === 'values') return alignValues(name, split, classes);
+  const { labels, labelNames } = split;
+  const { rows, notes } = matchLabels(labelNames, classes);
+  const counts = labelCounts(split);
+  const missing = labelNames.filter((_, label) => rows[label] === undefined && counts[label]! > 0);
+  if (missing.length > 0) {
+    throw new BertuneError(
+      'INVALID_DATA',
+      `The model has no class for the labels ${listLabels(missing)} of ${splitWords(name, split)}; its classes are ` +
+        `${listLabels(classes)}${likelyLabels(missing, classes)}${adviceOn(missing, classes)}`,
+    );
+  }
+  const isSame = labelNames.every((_, label) => rows[label] === label);
+  const isWhole = kind === 'class' || labelNames.length === classes.length;
+  if (isSame && isWhole) return { split: { ...split, labelNames: classes }, notes };
+  const aligned =
+    kind === 'class'
+      ? labels.map((label) => rows[label]!)
+      : moveColumns(labels, rows, labelNames.length, classes.length);
+  return { split: { ...split, labels: aligned, labelNames: classes }, notes };
+}
+
+function alignValues(name: string, split: Split, names: readonly string[]): AlignedSplit {
+  const { labels, labelNames } = split;
+  if (labelNames.length !== names.length) {
+    throw new BertuneError(
+      'INVALID_DATA',
+      `Expected ${names.length} value${names.length === 1 ? '' : 's'} a row (${listLabels(names)}) in ` +
+        `${splitWords(name, split)} but found ${labelNames.length} (${listLabels(labelNames)})`,
+    );
+  }
+  const { rows } = matchLabels(labelNames, names);
+  const isSame = rows.includes(undefined) || rows.every((row, label) => row === label);
+  const aligned = isSame ? labels : moveColumns(labels, rows, names.length, names.length);
+  return { split: { ...split, labels: aligned, labelNames: names }, notes: [] };
+}
+
+/** Values (N, from) with each column where it belongs (N, to); columns without a place are left out. */
+function moveColumns(
+  values: Int32Array | Float32Array,
+  places: readonly (number | undefined)[],
+  from: number,
+  to: number,
+): Float32Array {
+  const rows = values.length / from;
+  const moved = new Float32Array(rows * to);
+  for (const [column, place] of places.entries()) {
+    if (place === undefined) continue;
+    for (let row = 0; row < rows; row++) moved[row * to + place] = values[row * from + column]!;
+  }
+  return moved;
+}
+
+/** How often each label occurs in a split (NC); in regression, every value counts. */
+export function labelCounts({ task, labels, labelNames }: Pick<Split, 'task' | 'labels' | 'labelNames'>): Int32Array {
+  const counts = new Int32Array(labelNames.length);
+  const kind = taskOf(task).labels;
+  if (kind === 'class') for (const label of labels) counts[label]! += 1;
+  if (kind === 'classes') for (let i = 0; i < labels.length; i++) counts[i % counts.length]! += labels[i]!;
+  if (kind === 'values') counts.fill(labels.length / counts.length);
+  return counts;
+}
+
+function splitWords(name: string, split: Split): string {
+  const isNamed = typeof split.name === 'string' && typeof split.source === 'string';
+  return isNamed ? `the ${split.name} split (${split.source})` : name;
+}
+
+/** What to do about labels that are no classes of the model. */
+function adviceOn(missing: readonly string[], classes: readonly string[]): string {
+  if (missing.every(isIndex)) {
+    return `. Say what the integers count: load the data with ${option('labels')}, the names of 0, 1, … in order`;
+  }
+  if (areNumbers(classes)) {
+    return `. The model's classes have no names: load it with ${option('labels')}, their names in the order of its rows`;
+  }
+  return '';
 }

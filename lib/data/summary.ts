@@ -11,9 +11,8 @@ import {
 import { type TaskKind, taskOf } from '../tasks/index.js';
 import { inSlices } from '../time-slice.js';
 import { isTokenizer, type Tokenizer } from '../tokenizer/index.js';
-import { alignSplit, labelCounts } from './labels.js';
 import { type Finding, findingsOf } from './quality.js';
-import { expectSplit } from './split.js';
+import { alignSplit, expectSplit, labelCounts } from './split.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from './types.js';
 
 export type { Finding, FindingKind } from './quality.js';

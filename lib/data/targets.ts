@@ -1,9 +1,8 @@
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
-import { genericLabels, listLabels } from '../tasks/labels.js';
-import { impliedClasses, labelIndices } from './labels.js';
-import { isReal, type Rows } from './rows.js';
+import { genericLabels, likelyLabels, listLabels, matchLabels } from '../tasks/labels.js';
+import { isInteger, isNumber, isReal, type Rows } from './rows.js';
 import type { DatasetOptions, Split } from './types.js';
 
 /** The labels of every split as its task has them. */
@@ -155,4 +154,72 @@ function numberOf(name: string, place: string, column: string, { labelColumns, t
     `Expected a number for ${what} in ${place}, but found ${JSON.stringify(name)}. ${taskReason ?? 'The task is regression'}: ` +
       `name a column of numbers with ${option(labelColumns === undefined ? 'labelColumn' : 'labelColumns')}${advice}`,
   );
+}
+
+/**
+ * The classes that rows imply: their distinct labels, numbers by value, names by their characters, as scikit-learn's
+ * LabelEncoder orders them.
+ */
+export function impliedClasses(splits: readonly Rows[]): string[] {
+  const distinct = [...new Set(splits.flatMap(({ names }) => names))];
+  return distinct.every(isNumber) ? distinct.sort((a, b) => Number(a) - Number(b)) : distinct.sort();
+}
+
+/** The classes of the labels of every split. */
+export interface LabelIndices {
+  /** Of each split, the class of each of its distinct names. */
+  tables: Int32Array[];
+  /** How labels were read where that is not plain, in sentences. */
+  notes: string[];
+}
+
+/**
+ * Turns labels into indices of `classes`, by name. Integers without names are names as well, unless the caller gives the
+ * classes and none of them is one of these: then they are indices of the classes.
+ *
+ * @param splits all splits of the data set, so that they are read the same way
+ * @param classes the names of the classes, in order
+ * @param options.given whether the caller gives the classes
+ * @throws BertuneError INVALID_DATA for a label that is not known, naming the source, the line, the label and the classes
+ */
+export function labelIndices(
+  splits: readonly Rows[],
+  classes: readonly string[],
+  { given }: { given: boolean },
+): LabelIndices {
+  const all = splits.flatMap(({ names, areIntegers }) => names.map((label, i) => ({ label, counts: areIntegers[i]! })));
+  const integers = [...new Set(all.flatMap(({ label, counts }) => (counts ? [label] : [])))];
+  const isClass = new Set(classes);
+  const areIndices = given && integers.length > 0 && !integers.some((label) => isClass.has(label));
+  const names = new Set(all.flatMap(({ label, counts }) => (counts && areIndices ? [] : [label])));
+  const distinct = [...names];
+  const { rows, notes } = matchLabels(distinct, classes, { oneToOne: false });
+  const known = new Map(distinct.map((name, i) => [name, rows[i]]));
+  const indexOf = (label: string, counts: boolean, place: string) => {
+    if (counts && areIndices) {
+      const index = Number(label);
+      if (index >= 0 && index < classes.length) return index;
+      throw unknownLabel(label, place, `an index in 0..${classes.length - 1} of ${listLabels(classes)}`);
+    }
+    const index = known.get(label);
+    if (index !== undefined) return index;
+    const advice = counts === classes.every(isInteger) ? likelyLabels([label], classes) : writtenInTwoWays();
+    throw unknownLabel(label, place, `one of ${listLabels(classes)}${advice}`);
+  };
+  const tables = splits.map(({ names, areIntegers, places }) =>
+    Int32Array.from(names, (label, i) => indexOf(label, areIntegers[i]!, places[i]!)),
+  );
+  const read = integers.map((label) => `${label} is ${JSON.stringify(classes[Number(label)])}`);
+  return {
+    tables,
+    notes: areIndices ? [`The labels are integers without names: ${listLabels(read)}.`, ...notes] : notes,
+  };
+}
+
+const writtenInTwoWays = () =>
+  '. The data write their labels in two ways, as names and as integers: say what the integers count with ' +
+  `${option('labels')}, the names of 0, 1, … in order`;
+
+function unknownLabel(label: string, place: string, expected: string): BertuneError {
+  return new BertuneError('INVALID_DATA', `Unknown label ${JSON.stringify(label)} in ${place}: expected ${expected}`);
 }

@@ -1,4 +1,4 @@
-import { selectRows } from '../data/select.js';
+import { selectRows } from '../data/split.js';
 import type { DatasetOptions, Split, SplitName } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import { isFile } from '../files/input.js';

@@ -7,7 +7,7 @@ import type { Method } from '../methods/index.js';
 import { type AnyClassifier, TextClassifier } from '../model/classifier.js';
 import type { EvaluateResult } from '../model/evaluation.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
-import { processPeakMemory } from '../model/memory.js';
+import { processPeakMemory } from '../model/session.js';
 import type {
   DataRecord,
   EpochRecord,

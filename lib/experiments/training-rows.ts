@@ -1,5 +1,5 @@
 import { basename, dirname, join, resolve } from 'node:path';
-import { packHashes, rowHashes, unpackHashes } from '../data/row-hashes.js';
+import { packHashes, rowHashes, unpackHashes } from '../data/same-texts.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from '../data/types.js';
 import { readJsonObject } from '../files/input.js';
 import { writeJson } from '../files/output.js';

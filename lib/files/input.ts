@@ -1,8 +1,9 @@
 import { constants, type Stats } from 'node:fs';
 import { BertuneError, type ErrorCode } from '../errors.js';
+import { noFile, readError } from './errors.js';
 import { type OpenFile, open, stat } from './fs.js';
-import { parseJson } from './json.js';
-import { locate } from './located.js';
+import { locate } from './journal.js';
+import { isObject, parseJson } from './json.js';
 
 /* Reading files that others wrote: every failure is a BertuneError that names the file. */
 
@@ -162,25 +163,8 @@ export function decodeUtf8(bytes: Uint8Array, path: string, code: ErrorCode = 'C
   }
 }
 
-/** Whether a value from JSON is an object, neither null nor an array. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function expectFile(path: string, status: Stats, code: ErrorCode): void {
   if (status.isFile()) return;
   const kind = status.isDirectory() ? 'a directory' : 'something else';
   throw new BertuneError(code, `Expected a file at ${path} but found ${kind}`);
-}
-
-/** What the file system said of a file or a directory to be read, as `code`, or NOT_FOUND; anything else as it is. */
-export function readError(path: string, cause: unknown, code: ErrorCode): unknown {
-  const reason = (cause as NodeJS.ErrnoException | null)?.code;
-  if (cause instanceof BertuneError || typeof reason !== 'string') return cause;
-  if (reason === 'ENOENT' || reason === 'ENOTDIR') return noFile(path, cause);
-  return new BertuneError(code, `Expected to read ${path} but ${(cause as Error).message}`, { cause });
-}
-
-function noFile(path: string, cause?: unknown): BertuneError {
-  return new BertuneError('NOT_FOUND', `Expected a file at ${path} but there is none`, { cause });
 }

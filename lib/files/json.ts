@@ -1,3 +1,5 @@
+import { BertuneError } from '../errors.js';
+
 /** As deep as the reference reader of safetensors goes; code that walks through values calls itself. */
 export const MAX_JSON_DEPTH = 128;
 
@@ -6,6 +8,8 @@ const WORDS = ['NaN', 'Infinity', '-Infinity'];
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const OPENING = /[[{]/;
+const CLOSING = /[\]}]/;
 
 /**
  * Parses JSON that others wrote. Nesting deeper than 128 is refused: JSON.parse takes it, but what is done with the value
@@ -28,9 +32,13 @@ export function parseJsonRow(text: string): unknown {
   const { depth, members } = outline(text);
   expectShallow(depth);
   const value = parsePython(text);
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (isObject && Object.keys(value).length < members) throw new SyntaxError('a key occurs twice');
+  if (isObject(value) && Object.keys(value).length < members) throw new SyntaxError('a key occurs twice');
   return value;
+}
+
+/** Whether a value from JSON is an object, neither null nor an array. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function parsePython(text: string): unknown {
@@ -85,4 +93,105 @@ function withoutWords(text: string): string {
     i = done - 1;
   }
   return parts.length === 0 ? text : parts.join('') + text.slice(done);
+}
+
+/**
+ * The members of an object of JSON as they are written: values in JavaScript lose digits of large integers, and put keys
+ * that are integers first.
+ *
+ * @param text of one object, valid
+ * @returns its keys and the text of each value, in the order of the text
+ */
+export function jsonMembers(text: string): [key: string, value: string][] {
+  const members: [string, string][] = [];
+  let depth = 0;
+  let key = '';
+  let start = 0;
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i]!;
+    if (character === '"') {
+      i = endOfString(text, i) - 1;
+    } else if (character === ':' && depth === 1) {
+      key = JSON.parse(text.slice(start, i)) as string;
+      start = i + 1;
+    } else if (depth === 1 && (character === ',' || character === '}')) {
+      const value = text.slice(start, i).trim();
+      if (value !== '') members.push([key, value]);
+      start = i + 1;
+      if (character === '}') break;
+    } else if (OPENING.test(character)) {
+      if (depth++ === 0) start = i + 1;
+    } else if (CLOSING.test(character)) {
+      depth--;
+    }
+  }
+  return members;
+}
+
+/** Typed members of an object of JSON; each throws CHECKPOINT_INVALID naming the member. */
+export class JsonFields {
+  readonly json: Record<string, unknown>;
+  readonly #path: string;
+  readonly #within: string;
+
+  /**
+   * @param path of the file, for messages
+   * @param within where in the file the object is: '' or `a.b.`
+   */
+  constructor(json: Record<string, unknown>, path: string, within = '') {
+    this.json = json;
+    this.#path = path;
+    this.#within = within;
+  }
+
+  number(name: string): number {
+    const value = this.json[name];
+    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.error(name, 'a number', value);
+    return value;
+  }
+
+  /** A non-negative integer. */
+  count(name: string): number {
+    const value = this.number(name);
+    if (!Number.isSafeInteger(value) || value < 0) throw this.error(name, 'a non-negative integer', value);
+    return value;
+  }
+
+  text(name: string): string {
+    const value = this.json[name];
+    if (typeof value !== 'string') throw this.error(name, 'a string', value);
+    return value;
+  }
+
+  list(name: string): unknown[] {
+    const value = this.json[name];
+    if (!Array.isArray(value)) throw this.error(name, 'an array', value);
+    return value;
+  }
+
+  object(name: string): JsonFields {
+    return this.#fieldsOf(name, this.json[name]);
+  }
+
+  objects(name: string): JsonFields[] {
+    return this.list(name).map((value, i) => this.#fieldsOf(`${name}[${i}]`, value));
+  }
+
+  /** null for null. */
+  optional(name: string): JsonFields | null {
+    return this.json[name] === null ? null : this.object(name);
+  }
+
+  error(name: string, expected: string, value: unknown): BertuneError {
+    const found = value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 100);
+    return new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected ${expected} for ${this.#within}${name} in ${this.#path} but found ${found}`,
+    );
+  }
+
+  #fieldsOf(name: string, value: unknown): JsonFields {
+    if (!isObject(value)) throw this.error(name, 'an object', value);
+    return new JsonFields(value, this.#path, `${this.#within}${name}.`);
+  }
 }

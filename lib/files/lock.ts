@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BertuneError } from '../errors.js';
 import { loadNative } from '../native/index.js';
-import { refusal } from './refusal.js';
+import { refusal } from './errors.js';
 
 /** The file in an output directory that is locked by who writes there. */
 export const LOCK_FILE = '.bertune.lock';

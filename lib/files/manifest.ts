@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { isObject, readJsonObject, withFile } from './input.js';
-import { isInside } from './inside.js';
-import { listFiles } from './list.js';
+import { readJsonObject, withFile } from './input.js';
+import { isObject } from './json.js';
 import { writeJson } from './output.js';
+import { listFiles } from './paths.js';
 
 /** The file that says what else is in a directory. */
 export const MANIFEST_FILE = 'manifest.json';
@@ -82,4 +82,18 @@ function entryOf(path: string, expected?: number): Promise<Entry> {
     }
     return { size: done, sha256: hash.digest('hex') };
   });
+}
+
+/**
+ * Whether a name leads to a file in its directory or below, and nowhere else: names may come with a model, and may not make
+ * us touch files elsewhere.
+ *
+ * @param name with `/` between its parts
+ */
+function isInside(name: unknown): name is string {
+  return (
+    typeof name === 'string' &&
+    !/[\0\\:]/.test(name) &&
+    name.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  );
 }

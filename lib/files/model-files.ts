@@ -1,8 +1,12 @@
+/** The weights of a checkpoint: in one file, or in several that an index names. */
+export const WEIGHTS_FILE = 'model.safetensors';
+export const INDEX_FILE = 'model.safetensors.index.json';
+
 /** The files of a model's directory that belong together: they are replaced together, and read together. */
 export const MODEL_FILES: readonly string[] = [
   'config.json',
-  'model.safetensors',
-  'model.safetensors.index.json',
+  WEIGHTS_FILE,
+  INDEX_FILE,
   'adapter_config.json',
   'adapter_model.safetensors',
   'tokenizer.json',

@@ -3,14 +3,13 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import { expectString } from '../options/validation.js';
+import { directoryInPlace, refusal } from './errors.js';
 import { mkdir, type OpenFile, open, opendir, rm, rmdir, stat } from './fs.js';
 import { JOURNAL_FILE } from './journal.js';
 import { expectLockFile, LOCK_FILE } from './lock.js';
 import { isModelFile } from './model-files.js';
-import { Places } from './places.js';
+import { discard, isTemporaryName, Places, temporaryPath } from './places.js';
 import { finishPublication, publish, type StagedFile } from './publication.js';
-import { directoryInPlace, refusal } from './refusal.js';
-import { discard, isTemporaryName, temporaryPath } from './temporary.js';
 
 /** A file to be written: its name inside the directory, and what writes its contents from the start. */
 export interface OutputFile {

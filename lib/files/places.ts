@@ -1,7 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { lstat, type OpenFile, open } from './fs.js';
+import { lstat, type OpenFile, open, rm } from './fs.js';
 
 /** A directory, and never a link to one. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_DIRECTORY ?? 0) | (constants.O_NOFOLLOW ?? 0);
@@ -115,4 +116,19 @@ async function flush(directory: OpenFile): Promise<void> {
 
 function unsupported(cause: NodeJS.ErrnoException): undefined {
   if (!NO_FLUSH.includes(cause.code ?? '')) throw cause;
+}
+
+/** A name for a file that is still being written. */
+export function temporaryPath(directory: string): string {
+  return join(directory, `.bertune-${randomBytes(8).toString('hex')}.tmp`);
+}
+
+/** Whether a name is one that temporaryPath makes. */
+export function isTemporaryName(name: unknown): name is string {
+  return typeof name === 'string' && /^\.bertune-[0-9a-f]{16}\.tmp$/.test(name);
+}
+
+/** Removes a file that means nothing any more. Once more where that fails; what is left then goes with the next save. */
+export async function discard(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => rm(path, { force: true }).catch(() => undefined));
 }

@@ -1,10 +1,9 @@
 import { basename, join } from 'node:path';
 import { BertuneError } from '../errors.js';
+import { directoryInPlace } from './errors.js';
 import { link, lstat, readFile, rename, rm, stat } from './fs.js';
 import { JOURNAL_FILE, type Journal, readJournal, writeJournal } from './journal.js';
-import { Places, syncDirectory } from './places.js';
-import { directoryInPlace } from './refusal.js';
-import { discard, temporaryPath } from './temporary.js';
+import { discard, Places, syncDirectory, temporaryPath } from './places.js';
 
 /*
  * Several files that take their names at once. Where old ones are replaced, what is to be done is written down first, in

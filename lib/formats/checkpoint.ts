@@ -1,21 +1,19 @@
 import { join } from 'node:path';
 import type { ModelConfig } from '../architectures/index.js';
-import { byName, encoderRows, type HeadKind, headRows } from '../architectures/rows.js';
-import type { ParameterRow } from '../architectures/table.js';
+import { byName, encoderRows, type HeadKind, headRows, type ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory, isFile } from '../files/input.js';
-import { namesIn } from '../files/names.js';
+import { INDEX_FILE, WEIGHTS_FILE } from '../files/model-files.js';
 import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from '../files/output.js';
+import { namesIn } from '../files/paths.js';
 import { expectNames, expectOneOf, expectString } from '../options/validation.js';
-import { checkParameter } from './checkpoint/check.js';
 import { configToJson, FLOAT_KEYS, readConfig } from './checkpoint/config.js';
 import { noCheckpoint } from './checkpoint/foreign.js';
 import { readHead } from './checkpoint/head.js';
-import { canonicalName } from './checkpoint/names.js';
-import { readWeights } from './checkpoint/shards.js';
 import { tokenizerFiles } from './checkpoint/tokenizer-files.js';
-import { INDEX_FILE, WEIGHTS_FILE } from './checkpoint/weights-files.js';
-import { safetensorsFile, type Tensor } from './safetensors.js';
+import { canonicalName, checkParameter, readWeights } from './checkpoint/weights.js';
+import { safetensorsFile } from './safetensors.js';
+import type { Tensor } from './tensor.js';
 
 /** A checkpoint in memory, every tensor checked against the shape that config.json implies. */
 export interface Checkpoint {
@@ -85,11 +83,11 @@ export async function readCheckpoint(directory: string, options: { head?: 'read'
   const { tensors, missing } = takeEncoder(config, found, directory);
   const head = options.head === 'skip' ? null : readHead(config, found, directory);
   for (const [name, tensor] of head?.tensors ?? []) tensors.set(name, tensor);
-  if (!head) missing.push(...headNames(config, 'classifier'));
+  if (!head) missing.push(...headRowNames(config, 'classifier'));
 
   // A head that the caller passes over is nothing to tell him of.
   const skipped = options.head === 'skip' ? (['classifier', 'probe'] as const) : [];
-  const known = new Set([...tensors.keys(), ...skipped.flatMap((kind) => headNames(config, kind))]);
+  const known = new Set([...tensors.keys(), ...skipped.flatMap((kind) => headRowNames(config, kind))]);
   const ignored = [...names].filter(([name]) => !known.has(name)).map(([, inFile]) => inFile);
   const labels = head ? [...head.labels] : config.labels;
   return { directory, config: { ...config, labels }, tensors, missing, ignored, head: head?.kind ?? null };
@@ -125,7 +123,7 @@ export async function checkpointFiles(content: CheckpointContent): Promise<{ fil
   return { files, remove: [...STALE_FILES, ...tokenizer.remove] };
 }
 
-function headNames(config: ModelConfig, head: HeadKind): string[] {
+function headRowNames(config: ModelConfig, head: HeadKind): string[] {
   return headRows(config, head, 1).map(({ name }) => name);
 }
 
@@ -173,7 +171,7 @@ function takeEncoder(
   if (needed.length > 0) {
     const [{ name, shape }] = needed as [ParameterRow];
     const more = needed.length > 1 ? ` (and ${needed.length - 1} more)` : '';
-    const inHead = new Set([...headNames(config, 'classifier'), ...headNames(config, 'probe')]);
+    const inHead = new Set([...headRowNames(config, 'classifier'), ...headRowNames(config, 'probe')]);
     const other = [...found.keys()].find((key) => !tensors.has(key) && !inHead.has(key));
     throw new BertuneError(
       'CHECKPOINT_INVALID',

@@ -5,13 +5,8 @@ import type { OpenFile } from '../files/fs.js';
 import { readFully, withFile } from '../files/input.js';
 import { type OutputFile, writeFilesAtomic, writeFully } from '../files/output.js';
 import { expectString } from '../options/validation.js';
-import type { SafetensorsDtype } from './safetensors/dtypes.js';
-import { formatHeader, type Header, MAX_HEADER_BYTES, parseHeader } from './safetensors/header.js';
-import type { LazyTensor, Tensor } from './safetensors/tensor.js';
-
-export { fromFloat32, toFloat32 } from './safetensors/convert.js';
-export { dtypeSize, type SafetensorsDtype } from './safetensors/dtypes.js';
-export type { LazyTensor, Tensor } from './safetensors/tensor.js';
+import { formatHeader, type Header, MAX_HEADER_BYTES, parseHeader } from './safetensors-header.js';
+import type { LazyTensor, SafetensorsDtype, Tensor } from './tensor.js';
 
 /** What a safetensors file holds. */
 export interface Safetensors {

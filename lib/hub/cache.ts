@@ -4,7 +4,7 @@ import { BertuneError } from '../errors.js';
 import { copyFile, lstat, mkdir, readlink, rename, rm, stat, symlink, writeFile } from '../files/fs.js';
 import { isDirectory, readText } from '../files/input.js';
 import { parseJson } from '../files/json.js';
-import { listFiles } from '../files/list.js';
+import { listFiles } from '../files/paths.js';
 import { isFolderName, type RepositoryKind } from './id.js';
 import type { HubSettings } from './settings.js';
 import { type TreeEntry, treeFromJson, treeToJson } from './tree.js';

@@ -1,9 +1,8 @@
 import { BertuneError } from '../errors.js';
-import { isObject } from '../files/input.js';
-import { parseJson } from '../files/json.js';
+import { isObject, parseJson } from '../files/json.js';
+import { INDEX_FILE, WEIGHTS_FILE } from '../files/model-files.js';
 import { expectSupported } from '../formats/checkpoint/config.js';
 import { foreignWeights, noCheckpoint } from '../formats/checkpoint/foreign.js';
-import { INDEX_FILE, WEIGHTS_FILE } from '../formats/checkpoint/weights-files.js';
 import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, adapterPickle } from '../methods/adapter/files.js';
 import { FILES, TOKENIZER_FILES } from '../tokenizer/files/source.js';
 import { expectSafePath } from './id.js';

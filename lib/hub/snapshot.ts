@@ -5,9 +5,8 @@ import { HubClient } from './client.js';
 import { cacheFailure, hubUnavailable, type Subject, subjectWords } from './failure.js';
 import { isCommit } from './id.js';
 import { withLock } from './lock.js';
-import { partialSize } from './partial.js';
 import type { HubSettings } from './settings.js';
-import { bring } from './transfer.js';
+import { bring, partialSize } from './transfer.js';
 import { etagOf, type TreeEntry } from './tree.js';
 
 /** How far the transfers for one model or data set are. */

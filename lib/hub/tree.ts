@@ -1,4 +1,4 @@
-import { isObject } from '../files/input.js';
+import { isObject } from '../files/json.js';
 import { isSafePath } from './id.js';
 
 /** A file of a repository at a commit. */

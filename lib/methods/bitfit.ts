@@ -1,5 +1,5 @@
 import { expectTable, type OptionsOf, type SettingsOf } from '../options/table.js';
-import { isInHead, type MethodDefinition } from './method.js';
+import { isHeadRow, type MethodDefinition } from './method.js';
 
 /** The options of `bitfit`: none. */
 export const BITFIT_OPTIONS = {};
@@ -40,6 +40,6 @@ export const bitfitMethod: MethodDefinition<BitfitMethod> = {
   ],
   leastSteps: 1200,
   head: (current) => current,
-  trains: (_method, row) => row.part === 'bias' || isInHead(row),
+  trains: (_method, row) => row.part === 'bias' || isHeadRow(row),
   adapter: null,
 };

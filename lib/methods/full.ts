@@ -1,5 +1,5 @@
 import { architectureOf, type ModelConfig } from '../architectures/index.js';
-import type { ParameterRow } from '../architectures/table.js';
+import type { ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import { expectTable, names, type OptionsOf, type SettingsOf } from '../options/table.js';

@@ -1,5 +1,5 @@
 /* The ways to train, and what each of them makes of a model. */
 
-export type { LoraPlan, PrefixPlan } from './method.js';
+export type { LoraPlan, MethodPlan, PlannedParameter, PrefixPlan } from './method.js';
 export * from './plan.js';
 export * from './registry.js';

@@ -1,5 +1,5 @@
 import { expectTable, type OptionsOf, probability, type SettingsOf } from '../options/table.js';
-import { isInHead, type MethodDefinition } from './method.js';
+import { isHeadRow, type MethodDefinition } from './method.js';
 
 /** The options of `linear`. */
 export const LINEAR_OPTIONS = {
@@ -43,6 +43,6 @@ export const linearMethod: MethodDefinition<LinearMethod> = {
   leastSteps: 2000,
   head: () => 'probe',
   probeDropout: ({ dropout }) => dropout,
-  trains: (_method, row) => isInHead(row),
+  trains: (_method, row) => isHeadRow(row),
   adapter: null,
 };

@@ -1,3 +1,5 @@
+import { lowRankRows } from '../architectures/rows.js';
+import { BertuneError } from '../errors.js';
 import { formatSetting } from '../format.js';
 import {
   expectTable,
@@ -13,10 +15,17 @@ import {
   type SettingsOf,
 } from '../options/table.js';
 import { expectNumberInRange, expectPositiveInteger, MOST_INT32 } from '../options/validation.js';
-import { loraFormat, loraUpdates } from './adapter/lora.js';
-import { LORA_BIASES } from './adapter/types.js';
-import { expectPlainHead, headWords, TRAIN_HEAD } from './adapters.js';
-import { isAdapterBias, isInHead, type MethodDefinition } from './method.js';
+import { fitLora, formatLora, loraTargets, loraUpdates, readLora } from './adapter/lora.js';
+import { LORA_BIASES, type LoraAdapter, type ModulePattern } from './adapter/types.js';
+import {
+  type AdapterFormat,
+  expectPlainHead,
+  headWords,
+  isAdapterBias,
+  isHeadRow,
+  type MethodDefinition,
+  TRAIN_HEAD,
+} from './method.js';
 
 const POSITIVE = { min: 0, minExclusive: true };
 
@@ -81,6 +90,59 @@ export function lora(options: LoraOptions = {}): LoraMethod {
 /** The rank up to which the rates hold. An update of more terms grows with their root; its rate falls as much. */
 const RATED_RANK = 8;
 
+/** LoRA as PEFT stores it. */
+export const loraFormat: AdapterFormat<LoraAdapter, LoraMethod> = {
+  kind: 'lora',
+  peftType: 'LORA',
+  title: 'LoRA adapter',
+  floats: ['lora_dropout'],
+  read: readLora,
+  fit: fitLora,
+  format: formatLora,
+  methodOf: ({ rank, alpha, rslora = false, dropout, targetModules, layers = null, exclude = [], ...adapter }) => ({
+    kind: 'lora',
+    ...{ rank, alpha, rslora, dropout, targets: targetModules, exclude, layers },
+    rankPattern: adapter.rankPattern ?? {},
+    alphaPattern: adapter.alphaPattern ?? {},
+    bias: adapter.bias ?? 'none',
+    trainHead: true,
+  }),
+  ofModel: async ({ kind, targets, trainHead: _, ...method }, { config, plan, common, read }) => ({
+    kind,
+    ...method,
+    targetModules: [...loraTargets(targets, config)],
+    ...common,
+    tensors: await read(
+      plan.parameters.filter((row) => row.group === 'lora' || row.group === 'head' || isAdapterBias(row, plan.lora)),
+    ),
+  }),
+  tensorOf: ({ tensors }, { name }) => tensors.get(name),
+  beside: (adapter, config) => {
+    if (adapter.bias !== undefined && adapter.bias !== 'none') {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `The adapter has biases of its own (bias = "${adapter.bias}"), which cannot stand beside others in one model; load ` +
+          'it as the model',
+      );
+    }
+    const updates = loraUpdates(adapter.targetModules, adapter, config);
+    return {
+      lora: { modules: updates.map(({ weight: { role, layer }, rank, scaling }) => ({ role, layer, rank, scaling })) },
+      prefix: null,
+      rows: updates.flatMap(({ weight, rank }) => lowRankRows(weight, rank)),
+    };
+  },
+  facts: ({ rank, alpha, dropout, targetModules, rslora, layers, exclude = [], bias = 'none', ...adapter }) => ({
+    ...{ rank, alpha, dropout, target_modules: targetModules },
+    ...(rslora && { rslora }),
+    ...(layers && { layers }),
+    ...(exclude.length > 0 && { exclude }),
+    ...patternFacts('rank_pattern', adapter.rankPattern),
+    ...patternFacts('alpha_pattern', adapter.alphaPattern),
+    ...(bias !== 'none' && { bias }),
+  }),
+};
+
 export const loraMethod: MethodDefinition<LoraMethod> = {
   kind: 'lora',
   label: 'LoRA',
@@ -107,7 +169,7 @@ export const loraMethod: MethodDefinition<LoraMethod> = {
     bias: method.bias,
   }),
   trains: ({ trainHead }, row, plan) =>
-    row.group === 'lora' || (trainHead && isInHead(row)) || isAdapterBias(row, plan),
+    row.group === 'lora' || (trainHead && isHeadRow(row)) || isAdapterBias(row, plan),
   adapter: loraFormat,
 };
 
@@ -125,4 +187,9 @@ function loraWords(method: LoraMethod): string {
     ...(bias === 'none' ? [] : [bias === 'all' ? 'all biases' : 'biases of these modules']),
     headWords(trainHead),
   ].join(', ');
+}
+
+function patternFacts(name: string, pattern: ModulePattern = {}): Record<string, readonly string[]> {
+  const entries = Object.entries(pattern).map(([module, value]) => `${module}=${value}`);
+  return entries.length === 0 ? {} : { [name]: entries };
 }

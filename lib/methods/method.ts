@@ -1,29 +1,13 @@
 import type { ModelConfig } from '../architectures/index.js';
-import type { HeadKind } from '../architectures/rows.js';
-import type { ParameterRow } from '../architectures/table.js';
-import type { OptionTable } from '../options/table.js';
-import type { AdapterFormat } from './adapter/format.js';
-import type { Adapter, LoraBias } from './adapter/types.js';
-
-/** Low-rank updates of some Linear modules. */
-export interface LoraPlan {
-  /** Probability of dropping an input of an update. */
-  dropout: number;
-  updates: readonly {
-    /** W of the module. */
-    weight: ParameterRow;
-    rank: number;
-    scaling: number;
-  }[];
-  /** Which biases of the encoder are the adapter's: of every module, of those that are updated, or of none. */
-  bias: LoraBias;
-}
-
-/** Virtual tokens in front of every layer's own. */
-export interface PrefixPlan {
-  virtualTokens: number;
-  projection: boolean;
-}
+import type { HeadKind, ParameterRow } from '../architectures/rows.js';
+import { BertuneError } from '../errors.js';
+import type { Safetensors } from '../formats/safetensors.js';
+import type { Tensor } from '../formats/tensor.js';
+import type { NativeAdapterConfig } from '../native/index.js';
+import { option } from '../options/names.js';
+import { flag, type OptionTable } from '../options/table.js';
+import type { AdapterSettings } from './adapter/settings.js';
+import type { Adapter, AdapterCommon, LoraBias } from './adapter/types.js';
 
 /** A learning rate for models of a hidden size. */
 export interface Anchor {
@@ -75,10 +59,105 @@ export interface MethodDefinition<M extends { readonly kind: string }> {
   readonly adapter: AdapterFormat<Adapter, M> | null;
 }
 
-export const isInHead = ({ group }: ParameterRow): boolean => group === 'head';
+/** Low-rank updates of some Linear modules. */
+export interface LoraPlan {
+  /** Probability of dropping an input of an update. */
+  dropout: number;
+  updates: readonly {
+    /** W of the module. */
+    weight: ParameterRow;
+    rank: number;
+    scaling: number;
+  }[];
+  /** Which biases of the encoder are the adapter's: of every module, of those that are updated, or of none. */
+  bias: LoraBias;
+}
+
+/** Virtual tokens in front of every layer's own. */
+export interface PrefixPlan {
+  virtualTokens: number;
+  projection: boolean;
+}
+
+/** A parameter under a method. */
+export interface PlannedParameter extends ParameterRow {
+  trainable: boolean;
+}
+
+/** What a method makes of a model: its parts, and its parameters in the order of the model. */
+export interface MethodPlan {
+  head: HeadKind;
+  /** Probability of dropping inside the probe head. */
+  probeDropout: number;
+  lora: LoraPlan | null;
+  prefix: PrefixPlan | null;
+  /** Every parameter that a forward pass uses. */
+  parameters: readonly PlannedParameter[];
+}
+
+/** A model that carries an adapter, as far as the adapter's files are about it. */
+export interface AdaptedModel {
+  config: ModelConfig;
+  plan: MethodPlan;
+  /** What the files say beside the adapter. */
+  common: AdapterCommon;
+  read(rows: readonly ParameterRow[]): Promise<Map<string, Tensor>>;
+  /** (P, 2LC), of a prefix. */
+  readPrompt(shape: readonly number[]): Promise<Tensor>;
+}
+
+/** An adapter beside others in one session. */
+export interface AdapterBeside extends Pick<NativeAdapterConfig, 'lora' | 'prefix'> {
+  /** Its parameters but for the head's. */
+  rows: readonly ParameterRow[];
+}
+
+/** How PEFT stores what a method trains. */
+export interface AdapterFormat<A extends Adapter, M> {
+  readonly kind: A['kind'];
+  /** Of adapter_config.json. */
+  readonly peftType: string;
+  readonly title: string;
+  /** Settings that are written as floats, even where they are whole. */
+  readonly floats: readonly string[];
+  /** Errors as readAdapter. */
+  read(settings: AdapterSettings, file: Safetensors, where: string): A;
+  /** Errors as fitAdapter. */
+  fit(adapter: A, config: ModelConfig): A;
+  /** adapter_config.json and the file's tensors and metadata. Errors as writeAdapter. */
+  format(adapter: A): { settings: Record<string, unknown>; file: Safetensors };
+  /** The method with which an adapter goes on. */
+  methodOf(adapter: A): M;
+  ofModel(method: M, model: AdaptedModel): Promise<A>;
+  /** Its value of a parameter; undefined: it has none. */
+  tensorOf(adapter: A, row: Pick<ParameterRow, 'name' | 'role'>): Tensor | undefined;
+  /** @throws BertuneError INVALID_OPTION for one that cannot stand beside others */
+  beside(adapter: A, config: ModelConfig): AdapterBeside;
+  /** What `inspect` shows of it. */
+  facts(adapter: A): Record<string, number | boolean | string | readonly (string | number)[]>;
+}
+
+/** Whether a parameter is one of the head's. */
+export const isHeadRow = ({ group }: ParameterRow): boolean => group === 'head';
 
 /** Whether a parameter is a bias of the encoder that belongs to an adapter. */
 export function isAdapterBias({ part, group, role, layer }: ParameterRow, lora: LoraPlan | null): boolean {
   if (part !== 'bias' || group !== 'encoder' || lora === null || lora.bias === 'none') return false;
   return lora.bias === 'all' || lora.updates.some(({ weight }) => weight.role === role && weight.layer === layer);
+}
+
+/** An option of every method whose result is an adapter: whether the classifier trains as well. */
+export const TRAIN_HEAD = flag({ words: 'leave the classifier as it is', default: true });
+
+/** What that option says, in words. */
+export const headWords = (trains: boolean) => (trains ? 'head trained' : 'head frozen');
+
+/** An adapter's head is stored as PEFT knows it, which has no probe. */
+export function expectPlainHead(current: HeadKind): HeadKind {
+  if (current === 'classifier') return current;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    "The model's head is a probe, which prefix and lora cannot train; " +
+      `use ${option('method', 'linear')} or ${option('method', 'full')}`,
+  );
 }

@@ -1,27 +1,17 @@
 import { architectureOf, type ModelConfig, SUPPORTED_TYPES } from '../architectures/index.js';
-import { encoderRows, type HeadKind, headRows, prefixRows } from '../architectures/rows.js';
-import { lowRankRows, type ParameterRow } from '../architectures/table.js';
+import {
+  encoderRows,
+  type HeadKind,
+  headRows,
+  lowRankRows,
+  type ParameterRow,
+  prefixRows,
+} from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import { expectOneOf, expectPositiveInteger, invalidOption, MOST_INT32 } from '../options/validation.js';
-import type { LoraPlan, PrefixPlan } from './method.js';
+import type { MethodPlan, PlannedParameter } from './method.js';
 import { definitionOf, expectMethod, type Method } from './registry.js';
-
-/** A parameter under a method. */
-export interface PlannedParameter extends ParameterRow {
-  trainable: boolean;
-}
-
-/** What a method makes of a model: its parts, and its parameters in the order of the model. */
-export interface MethodPlan {
-  head: HeadKind;
-  /** Probability of dropping inside the probe head. */
-  probeDropout: number;
-  lora: LoraPlan | null;
-  prefix: PrefixPlan | null;
-  /** Every parameter that a forward pass uses. */
-  parameters: readonly PlannedParameter[];
-}
 
 /** How many parameters there are. */
 export interface ParameterCounts {

@@ -1,7 +1,15 @@
+import { prefixRows } from '../architectures/rows.js';
 import { expectTable, flag, type OptionsOf, positiveInteger, type SettingsOf } from '../options/table.js';
-import { prefixFormat } from './adapter/prefix.js';
-import { expectPlainHead, headWords, TRAIN_HEAD } from './adapters.js';
-import { isInHead, type MethodDefinition } from './method.js';
+import { checkPrefixFits, formatPrefix, readPrefix } from './adapter/prefix.js';
+import type { PrefixAdapter } from './adapter/types.js';
+import {
+  type AdapterFormat,
+  expectPlainHead,
+  headWords,
+  isHeadRow,
+  type MethodDefinition,
+  TRAIN_HEAD,
+} from './method.js';
 
 /** The options of `prefix`. */
 export const PREFIX_OPTIONS = {
@@ -33,6 +41,41 @@ export function prefix(options: PrefixOptions = {}): PrefixMethod {
   return { kind: 'prefix', ...expectTable('prefix options', options, PREFIX_OPTIONS) };
 }
 
+/** A prefix as PEFT stores it. */
+export const prefixFormat: AdapterFormat<PrefixAdapter, PrefixMethod> = {
+  kind: 'prefix',
+  peftType: 'PREFIX_TUNING',
+  title: 'prefix adapter',
+  floats: [],
+  read: readPrefix,
+  fit: (adapter, config) => {
+    checkPrefixFits(adapter, config);
+    return adapter;
+  },
+  format: formatPrefix,
+  // Adapters hold no projection network, so a prefix goes on without.
+  methodOf: ({ virtualTokens }) => ({ kind: 'prefix', virtualTokens, projection: false, trainHead: true }),
+  ofModel: async ({ kind, virtualTokens, projection }, { config, plan, common, read, readPrompt }) => {
+    const { layers, heads, hiddenSize } = config;
+    return {
+      ...{ kind, virtualTokens, projection, layers, heads, hiddenSize },
+      ...common,
+      promptEmbeddings: await readPrompt([virtualTokens, 2 * layers * hiddenSize]),
+      tensors: await read(plan.parameters.filter(({ group }) => group === 'head')),
+    };
+  },
+  tensorOf: ({ promptEmbeddings, tensors }, { name, role }) =>
+    role === 'prompt' ? promptEmbeddings : tensors.get(name),
+  beside: ({ virtualTokens }, config) => ({
+    lora: null,
+    prefix: { virtualTokens },
+    rows: prefixRows(config, virtualTokens, false),
+  }),
+  facts: ({ virtualTokens, projection, layers, hiddenSize, heads }) => {
+    return { virtual_tokens: virtualTokens, projection, layers, hidden: hiddenSize, heads };
+  },
+};
+
 export const prefixMethod: MethodDefinition<PrefixMethod> = {
   kind: 'prefix',
   label: 'prefix',
@@ -63,6 +106,6 @@ export const prefixMethod: MethodDefinition<PrefixMethod> = {
   leastSteps: 2500,
   head: expectPlainHead,
   prefix: ({ virtualTokens, projection }) => ({ virtualTokens, projection }),
-  trains: ({ trainHead }, row) => row.group === 'prefix' || (trainHead && isInHead(row)),
+  trains: ({ trainHead }, row) => row.group === 'prefix' || (trainHead && isHeadRow(row)),
   adapter: prefixFormat,
 };

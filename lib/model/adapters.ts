@@ -1,10 +1,9 @@
 import type { ModelConfig } from '../architectures/index.js';
-import { headRows } from '../architectures/rows.js';
-import type { ParameterRow } from '../architectures/table.js';
+import { headRows, type ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
-import { readSettled } from '../files/settled.js';
+import { readSettled } from '../files/journal.js';
 import { arrangeHead, type Head, outputName, taskOfConfig } from '../formats/checkpoint/head.js';
-import type { Tensor } from '../formats/safetensors.js';
+import type { Tensor } from '../formats/tensor.js';
 import { modelDirectory } from '../hub/index.js';
 import { type Adapter, fitAdapter, formatOf, readAdapter } from '../methods/adapter/files.js';
 import { type AdapterHead, adapterHead } from '../methods/adapter/head.js';
@@ -13,7 +12,7 @@ import { copyArray, invalidOption, isArray, nearest, shorten } from '../options/
 import type { TaskKind } from '../tasks/index.js';
 import { areNumbers } from '../tasks/labels.js';
 import { throwIfAborted } from '../time-slice.js';
-import type { AnyClassifier } from './classifier.js';
+import type { ModelParts } from './load.js';
 import { DTYPES, type Session } from './session.js';
 
 /** What is worth knowing about an adapter beside a model. */
@@ -47,6 +46,9 @@ export interface NamedAdapter extends AdapterInfo {
   /** Called when the last of them ends. */
   unused: (() => void) | undefined;
 }
+
+/** The model that an adapter is put beside. */
+type Carrier = Pick<ModelParts, 'config' | 'labels' | 'base' | 'pairs' | 'task' | 'thresholds' | 'session'>;
 
 /** An adapter that was read and checked against its base. */
 export interface ReadAdapter {
@@ -161,7 +163,7 @@ export class NamedAdapters {
  * @throws BertuneError as readAdapter and fitAdapter; INVALID_OPTION; SHAPE_MISMATCH; ABORTED
  */
 export async function readForModel(
-  model: AnyClassifier,
+  model: Carrier,
   directory: string,
   labels: readonly string[] | undefined,
   signal: AbortSignal | undefined,
@@ -214,7 +216,7 @@ function nativeTensor({ name, role, layer, part }: ParameterRow, { dtype, data }
 }
 
 /** The model's classifier, which stands in for an adapter's. */
-async function modelHead({ session, labels, config }: AnyClassifier, directory: string): Promise<AdapterHead> {
+async function modelHead({ session, labels, config }: Carrier, directory: string): Promise<AdapterHead> {
   if (session.plan.head !== 'classifier' || session.plan.lora || session.plan.prefix) {
     const own = session.plan.head === 'classifier' ? "an adapter's" : 'a probe';
     throw new BertuneError(

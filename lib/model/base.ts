@@ -1,15 +1,15 @@
-import { basename, isAbsolute, relative, resolve, sep, win32 } from 'node:path';
+import { basename, isAbsolute, join, relative, resolve, sep, win32 } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
+import { JOURNAL_FILE, readJournal } from '../files/journal.js';
 import { OWN_BASE } from '../files/model-files.js';
-import { realPlace } from '../files/real.js';
+import { realPlace } from '../files/paths.js';
 import { isCheckpoint } from '../formats/checkpoint.js';
 import { EMBEDDED_MODEL, embeddedModel, wasEmbeddedModel } from '../hub/embedded.js';
 import { parseHubId } from '../hub/id.js';
-import type { FindOptions, Found } from '../hub/index.js';
+import { type FindOptions, type Found, findModel } from '../hub/index.js';
 import { type Adapter, isAdapter } from '../methods/adapter/files.js';
 import { option } from '../options/names.js';
-import { findSettled } from './find.js';
 
 /** Where a model's frozen weights come from. */
 export interface Base {
@@ -156,4 +156,15 @@ async function looked(places: readonly string[]): Promise<string> {
     return (await isDirectory(place)) ? `${place} holds no config.json` : `there is no folder ${place}`;
   });
   return (await Promise.all(words)).join(', ');
+}
+
+/** A model, as findModel finds it, with a note where its directory may hold what readers cannot know to belong together. */
+export async function findSettled(source: string, options: FindOptions = {}): Promise<Found> {
+  const found = await findModel(source, options);
+  const { directory, notes } = found;
+  if ((await readJournal(directory)) !== 'foreign') return found;
+  const note =
+    `Ignored ${join(directory, JOURNAL_FILE)}, which was not written here. If ${directory} is a copy of a directory in ` +
+    'which a save was interrupted, its files may come from two models: copy it again. Otherwise delete that file.';
+  return { ...found, notes: [...notes, note] };
 }

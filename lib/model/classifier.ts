@@ -30,30 +30,21 @@ import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from './batches.js';
 import type { Device, Precision, ResolvedDevice } from './device.js';
 import { type EvaluateResult, evaluateModel } from './evaluation.js';
 import { forwardBatches, predictBatch } from './forward.js';
-import { expectTextKind, type TextKind } from './kind.js';
 import { type LoadOptions, loadModel, type ModelParts } from './load.js';
 import { flattened, type Logits, type LogitsOptions, withLogits } from './logits.js';
-import { type MemoryReport, memoryReport } from './memory.js';
 import { mergeAdapter, type Unmerged, unmergeAdapter } from './merge.js';
 import { exportModel, type SaveOptions, saveModel } from './save.js';
-import { datasetOf, Session, type Values } from './session.js';
-import { expectTexts, type TextInput } from './text-input.js';
-import { longestText } from './texts.js';
+import { datasetOf, type MemoryReport, memoryReport, Session, type Values } from './session.js';
+import { expectTextKind, expectTexts, longestText, type TextInput, type TextKind } from './texts.js';
 
-export type {
-  ClassPrediction,
-  LabelsPrediction,
-  Prediction,
-  Predictions,
-  ValuePrediction,
-} from '../tasks/prediction.js';
+export type { ClassPrediction, LabelsPrediction, Predictions, ValuePrediction } from '../tasks/index.js';
+export type { Prediction } from '../tasks/prediction.js';
 export type { AdapterChoice, AdapterInfo } from './adapters.js';
 export type { HeadChoice } from './head.js';
-export type { TextKind } from './kind.js';
 export type { LoadOptions } from './load.js';
 export type { Logits } from './logits.js';
 export type { SaveOptions } from './save.js';
-export type { TextInput } from './text-input.js';
+export type { TextInput, TextKind } from './texts.js';
 
 /** Options of `predict` and `logits`. */
 export interface PredictOptions {

@@ -1,5 +1,4 @@
-import { type AlignedSplit, alignSplit } from '../data/labels.js';
-import { expectSplit } from '../data/split.js';
+import { type AlignedSplit, alignSplit, expectSplit } from '../data/split.js';
 import { BertuneError } from '../errors.js';
 import { bestThresholds, type MultiLabelMetrics } from '../metrics/multi-label.js';
 import type { RegressionMetrics } from '../metrics/regression.js';

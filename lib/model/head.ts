@@ -2,7 +2,7 @@ import type { HeadKind } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { arrangeHead, canName, outputName, taskOfConfig } from '../formats/checkpoint/head.js';
 import type { Checkpoint } from '../formats/checkpoint.js';
-import type { Tensor } from '../formats/safetensors.js';
+import type { Tensor } from '../formats/tensor.js';
 import type { Adapter } from '../methods/adapter/files.js';
 import { adapterHead } from '../methods/adapter/head.js';
 import { option } from '../options/names.js';

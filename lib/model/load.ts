@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import type { ModelConfig } from '../architectures/index.js';
-import type { ParameterRow } from '../architectures/table.js';
+import type { ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { isDirectory } from '../files/input.js';
-import { readSettled } from '../files/settled.js';
+import { readSettled } from '../files/journal.js';
 import { type Checkpoint, readCheckpoint } from '../formats/checkpoint.js';
-import type { Tensor } from '../formats/safetensors.js';
+import type { Tensor } from '../formats/tensor.js';
 import type { Found, HubProgress } from '../hub/index.js';
 import { type Adapter, fitAdapter, formatOf, isAdapter, noAdapter, readAdapter } from '../methods/adapter/files.js';
 import { hasHead } from '../methods/adapter/head.js';
@@ -16,9 +16,8 @@ import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '
 import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer/index.js';
-import { type Base, findBase } from './base.js';
+import { type Base, findBase, findSettled } from './base.js';
 import { type DeviceOptions, type ResolvedDevice, resolveDevice } from './device.js';
-import { findSettled } from './find.js';
 import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head.js';
 import { Session } from './session.js';
 

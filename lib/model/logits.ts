@@ -4,10 +4,15 @@ import { expectFiniteLogits, type LogitRows } from '../tasks/prediction.js';
 import { TimeSlice, throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import type { AnyClassifier } from './classifier.js';
-import { expectTrainedKind, type TextKind } from './kind.js';
-import { forwardMixed } from './mixed.js';
-import type { TextInputs } from './text-input.js';
-import { encodeTexts, expectMaxLength, textLimits } from './texts.js';
+import { forwardMixed } from './forward.js';
+import {
+  encodeTexts,
+  expectMaxLength,
+  expectTrainedKind,
+  type TextInputs,
+  type TextKind,
+  textLimits,
+} from './texts.js';
 
 /** Scores before softmax. */
 export interface Logits {

@@ -1,4 +1,4 @@
-import { moduleOf } from '../architectures/table.js';
+import { moduleOf, PROMPT_EMBEDDINGS } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import {
   type LoraPlan,
@@ -10,7 +10,6 @@ import {
 } from '../methods/index.js';
 import { option } from '../options/names.js';
 import type { AnyClassifier } from './classifier.js';
-import { PROMPT_EMBEDDINGS } from './names.js';
 import type { Session } from './session.js';
 
 /**

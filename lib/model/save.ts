@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path';
 import type { ModelConfig } from '../architectures/index.js';
-import type { ParameterRow } from '../architectures/table.js';
+import { type ParameterRow, PROMPT_EMBEDDINGS } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
@@ -8,18 +8,18 @@ import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files/output.js';
 import { arrangeHead, outputName } from '../formats/checkpoint/head.js';
 import { checkpointFiles, modelRows } from '../formats/checkpoint.js';
-import { fromFloat32, type Tensor } from '../formats/safetensors.js';
+import { fromFloat32, type Tensor } from '../formats/tensor.js';
 import { type Adapter, writeAdapter } from '../methods/adapter/files.js';
 import { definitionOf, type Method, type MethodPlan } from '../methods/index.js';
 import type { NativeSession } from '../native/index.js';
+import { option } from '../options/names.js';
 import { expectBoolean, expectObject, expectPath } from '../options/validation.js';
 import { taskOf } from '../tasks/index.js';
 import { haveSameNames } from '../tasks/labels.js';
+import { TimeSlice } from '../time-slice.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
 import type { AnyClassifier } from './classifier.js';
-import { expectFinite } from './finite.js';
-import { mergedWeights, type ReadParameter } from './lora-update.js';
-import { PROMPT_EMBEDDINGS } from './names.js';
+import { mergedWeights, type ReadParameter } from './merge.js';
 import type { Values } from './session.js';
 
 /** Where a model is written, and whether over what is there. */
@@ -193,4 +193,33 @@ async function tensorOf(name: string, values: Values, shape: readonly number[]):
   const floats = values instanceof Float32Array ? values : Float32Array.from(values);
   await expectFinite(name, floats);
   return fromFloat32(floats, [...shape]);
+}
+
+/** Values between looks at the clock: about a millisecond's work. */
+const BLOCK = 2 ** 19;
+
+/** Index of the first value that is NaN or infinite; -1 where all are finite. The event loop runs meanwhile. */
+export async function firstNonFinite(values: Values): Promise<number> {
+  const slice = new TimeSlice();
+  for (let start = 0; start < values.length; start += BLOCK) {
+    const end = Math.min(values.length, start + BLOCK);
+    for (let i = start; i < end; i++) if (!Number.isFinite(values[i])) return i;
+    if (slice.isOver) await slice.next();
+  }
+  return -1;
+}
+
+/**
+ * Checks what training left, before it is saved.
+ *
+ * @throws BertuneError NON_FINITE_LOSS
+ */
+export async function expectFinite(name: string, values: Values): Promise<void> {
+  const odd = await firstNonFinite(values);
+  if (odd < 0) return;
+  throw new BertuneError(
+    'NON_FINITE_LOSS',
+    `Element ${odd} of ${name} is ${values[odd]}: the training diverged in its last steps, and what it left is not saved. ` +
+      `Train again with a lower ${option('learningRate')}, from the start or from an earlier checkpoint`,
+  );
 }

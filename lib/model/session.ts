@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import type { ModelConfig } from '../architectures/index.js';
 import { nativeModel } from '../architectures/native.js';
-import type { ParameterRow } from '../architectures/table.js';
+import type { ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
-import type { Tensor } from '../formats/safetensors.js';
+import type { Tensor } from '../formats/tensor.js';
 import type { MethodPlan } from '../methods/index.js';
 import {
   loadNative,
@@ -202,4 +203,29 @@ export function datasetOf(
 ): NativeDataset {
   const targets = labels instanceof Float32Array ? { targets: labels } : labels && { labels };
   return { ids, offsets, ...(typeIds && { typeIds }), ...(positions && { positions }), ...targets };
+}
+
+/** Bytes. The parts and `peak` count the library's own allocations; `processPeak` all of the process. */
+export interface MemoryReport extends NativeMemory {
+  /** Highest resident memory of the process so far, as the operating system counts it. */
+  processPeak: number;
+}
+
+/** What a session takes, and the whole process at its highest. */
+export function memoryReport(session: Session): MemoryReport {
+  return { ...session.memory(), processPeak: processPeakMemory() };
+}
+
+/** The highest resident memory of this process so far, in bytes. */
+export function processPeakMemory(): number {
+  if (process.platform === 'linux') {
+    try {
+      // getrusage would count the parent's memory too: Linux carries its peak over fork and exec.
+      const peak = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+      if (peak !== undefined) return Number(peak) * 1024;
+    } catch {
+      // No /proc: the next best figure has to do.
+    }
+  }
+  return process.resourceUsage().maxRSS * 1024;
 }

@@ -1,16 +1,101 @@
 import { architectureOf, type ModelConfig } from '../architectures/index.js';
 import { BertuneError } from '../errors.js';
 import type { MethodPlan } from '../methods/index.js';
-import { expectPositiveInteger, invalidOption } from '../options/validation.js';
+import {
+  copyArray,
+  expectOneOf,
+  expectPositiveInteger,
+  invalidOption,
+  isArray,
+  isString,
+  shorten,
+} from '../options/validation.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import type { NamedAdapter } from './adapters.js';
-import type { AnyClassifier } from './classifier.js';
-import type { TextInputs } from './text-input.js';
+import type { ModelParts } from './load.js';
 
-/* Texts as token ids: how long they may be, and that the model has an embedding for each. */
+/*
+ * Texts: as a caller gives them, of the kind that a model takes, and as token ids, of which the model has an embedding for
+ * each.
+ */
+
+/** What is classified: a text, or a pair of texts, e.g. a premise and a hypothesis. */
+export type TextInput = string | readonly [text: string, pair: string];
+
+/** Texts, and the second one of each where they are pairs. */
+export interface TextInputs {
+  /** (N) */
+  texts: readonly string[];
+  /** (N) */
+  pairs?: readonly string[] | undefined;
+}
+
+/**
+ * A copy of the texts, so that the caller's may change while they are read.
+ *
+ * @throws INVALID_OPTION unless `inputs` is a text, an array of texts, or an array of pairs
+ */
+export function expectTexts(inputs: unknown): TextInputs {
+  if (typeof inputs === 'string') return { texts: [inputs] };
+  if (!isArray(inputs)) throw invalidOption('texts', 'a string or an array of strings or of pairs', inputs);
+  if (!isArray(inputs[0])) {
+    const { items, odd } = copyArray(inputs, isString);
+    if (odd >= 0) throw invalidOption(`texts[${odd}]`, 'a string', inputs[odd]);
+    return { texts: items };
+  }
+  const pairs: string[] = [];
+  const texts: string[] = [];
+  const { odd } = copyArray(inputs, (input): input is unknown => {
+    const { items } = isArray(input) && input.length === 2 ? copyArray(input, isString) : { items: [] };
+    if (items.length !== 2) return false;
+    texts.push(items[0]!);
+    pairs.push(items[1]!);
+    return true;
+  });
+  if (odd >= 0) throw invalidOption(`texts[${odd}]`, 'a pair of strings', inputs[odd]);
+  return { texts, pairs };
+}
+
+/** Which texts a model takes: single ones or pairs as it was trained on, or any. */
+export type TextKind = 'trained' | 'any';
+
+/** @throws BertuneError INVALID_OPTION */
+export function expectTextKind(kind: unknown = 'trained'): TextKind {
+  return expectOneOf('textKind', kind, ['trained', 'any']);
+}
+
+/**
+ * Checks that texts are single ones, or pairs, as those that the model, or the adapter of each, was trained on: it gives
+ * scores for the others too, and they mean nothing.
+ *
+ * @param adapters of each text (N), null: the model itself. Defaults to the model itself.
+ * @throws BertuneError INVALID_DATA
+ */
+export function expectTrainedKind(
+  model: Pick<ModelParts, 'pairs'>,
+  { texts, pairs }: TextInputs,
+  adapters: readonly (NamedAdapter | null)[] = [null],
+): void {
+  if (texts.length === 0) return;
+  for (const adapter of new Set(adapters)) {
+    expectKind((adapter ?? model).pairs, pairs !== undefined, adapter?.name ?? null);
+  }
+}
+
+/** @param trained whether it was trained on pairs; null: not known, and all will do */
+function expectKind(trained: boolean | null, pairs: boolean, adapter: string | null): void {
+  if (trained === null || trained === pairs) return;
+  const who = adapter === null ? 'The model' : `The adapter ${JSON.stringify(shorten(adapter))}`;
+  throw new BertuneError(
+    'INVALID_DATA',
+    trained
+      ? `${who} was trained on pairs of texts but received single texts; give it the second texts too`
+      : `${who} was trained on single texts but received pairs; give it one text at a time`,
+  );
+}
 
 /** What of a model decides how its texts become token ids. */
-type Encoder = Pick<AnyClassifier, 'tokenizer' | 'config'>;
+type Encoder = Pick<ModelParts, 'tokenizer' | 'config'>;
 
 /** Longest text in tokens that a model takes under a plan, special ones included. */
 export function longestText({ tokenizer, config }: Encoder, { prefix }: MethodPlan): number {

@@ -1,6 +1,5 @@
 import { BertuneError, type ErrorCode } from '../errors.js';
-import { type FoundAddon, findAddon } from './find.js';
-import { openAddon } from './open.js';
+import { type FoundAddon, findAddon, openAddon } from './addon.js';
 import { packageVersion } from './package.js';
 import type { Part, Role } from './roles.js';
 
@@ -319,7 +318,7 @@ let loaded: NativeAddon | undefined;
 let found: FoundAddon | undefined;
 
 /**
- * Loads the native addon once: see lib/native/find.ts for where it is looked for.
+ * Loads the native addon once: see lib/native/addon.ts for where it is looked for.
  *
  * @throws BertuneError NATIVE_UNAVAILABLE when there is none, or it cannot be loaded
  */

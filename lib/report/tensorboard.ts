@@ -4,7 +4,7 @@ import { Trainer } from '../api/trainer.js';
 import { BertuneError } from '../errors.js';
 import { type OpenFile, open } from '../files/fs.js';
 import { makeDirectories, removeDirectories, writeFully } from '../files/output.js';
-import { discard } from '../files/temporary.js';
+import { discard } from '../files/places.js';
 import { expectPath, invalidOption } from '../options/validation.js';
 import { BEST_METRICS, type TaskKind } from '../tasks/index.js';
 import type { EvaluateRow, LogRow } from '../training/state.js';

@@ -3,8 +3,22 @@ import { regression } from './regression.js';
 import { singleLabel } from './single-label.js';
 import type { Task } from './task.js';
 
-export { BEST_METRICS, type BestMetric, higherIsBetter, type Metric, type MetricName } from './metrics.js';
-export type { LabelKind, LossOptions, Measurement, Numbers, Task } from './task.js';
+export {
+  BEST_METRICS,
+  type BestMetric,
+  type ClassPrediction,
+  higherIsBetter,
+  type LabelKind,
+  type LabelsPrediction,
+  type LossOptions,
+  type Measurement,
+  type Metric,
+  type MetricName,
+  type Numbers,
+  type Predictions,
+  type Task,
+  type ValuePrediction,
+} from './task.js';
 
 /** The name of a task in options. */
 export type TaskKind = 'single-label' | 'multi-label' | 'regression';

@@ -1,8 +1,18 @@
 import { multiLabelMetrics } from '../metrics/multi-label.js';
 import { binaryCrossEntropy, sigmoid } from '../metrics/single-label.js';
-import { MULTI_LABEL_METRICS } from './metrics.js';
 import { singleLabel } from './single-label.js';
-import type { Task } from './task.js';
+import { hidden, shown, type Task } from './task.js';
+
+/** The accuracy is that of whole sets of labels; precision and recall are means over the labels. */
+const METRICS = [
+  shown('f1_micro', 'F1 micro'),
+  shown('f1_macro', 'F1 macro'),
+  shown('f1_samples', 'F1 samples'),
+  shown('precision', 'precision'),
+  shown('recall', 'recall'),
+  shown('accuracy', 'subset accuracy'),
+  hidden('f1_weighted', 'F1 weighted'),
+];
 
 /** Any number of labels, or none: each is a question of its own. */
 export const multiLabel = {
@@ -12,7 +22,7 @@ export const multiLabel = {
   labels: 'classes',
   loss: 'binary_cross_entropy',
   activation: 'sigmoid',
-  metrics: MULTI_LABEL_METRICS,
+  metrics: METRICS,
   headline: ['f1_micro', 'f1_macro'],
   // As transformers' run_classification.py has it.
   bestMetric: 'f1_micro',

@@ -4,50 +4,7 @@ import type { Values } from '../native/index.js';
 import { expectNumberInRange } from '../options/validation.js';
 import { TimeSlice } from '../time-slice.js';
 import { type TaskKind, taskOf } from './index.js';
-
-/** The likeliest class of a text, or the score of a model of one class. */
-export interface ClassPrediction {
-  /** The likeliest class. */
-  label: string;
-  /** Its probability. */
-  score: number;
-  /** The probability of every class; they sum to 1, unless there is one class, whose score is a sigmoid of its logit. */
-  scores: Record<string, number>;
-  labels?: undefined;
-  value?: undefined;
-  values?: undefined;
-}
-
-/** The labels of a text, of a multi-label model. */
-export interface LabelsPrediction {
-  /** Those whose score is above their threshold, in the model's order; there may be none. */
-  labels: string[];
-  /** The probability of every label, each by itself. */
-  scores: Record<string, number>;
-  label?: undefined;
-  score?: undefined;
-  value?: undefined;
-  values?: undefined;
-}
-
-/** What a regression model makes of a text. */
-export interface ValuePrediction {
-  /** Of a model of one value. */
-  value?: number;
-  /** Of a model of several, by their names. */
-  values?: Record<string, number>;
-  label?: undefined;
-  score?: undefined;
-  scores?: undefined;
-  labels?: undefined;
-}
-
-/** What a model makes of a text, by its task. */
-export interface Predictions {
-  'single-label': ClassPrediction;
-  'multi-label': LabelsPrediction;
-  regression: ValuePrediction;
-}
+import type { Predictions } from './task.js';
 
 /** What a model makes of a text: its class, its labels or its value. */
 export type Prediction<Kind extends TaskKind = TaskKind> = Predictions[Kind];

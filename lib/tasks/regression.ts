@@ -1,7 +1,14 @@
 import { regressionMetrics } from '../metrics/regression.js';
 import { meanSquaredError } from '../metrics/single-label.js';
-import { REGRESSION_METRICS } from './metrics.js';
-import type { Task } from './task.js';
+import { shown, type Task } from './task.js';
+
+const METRICS = [
+  shown('mse', 'MSE'),
+  shown('mae', 'MAE'),
+  shown('r2', 'R²'),
+  shown('pearson', 'Pearson'),
+  shown('spearman', 'Spearman'),
+];
 
 /** A number, or several. */
 export const regression = {
@@ -11,7 +18,7 @@ export const regression = {
   labels: 'values',
   loss: 'mean_squared_error',
   activation: 'identity',
-  metrics: REGRESSION_METRICS,
+  metrics: METRICS,
   headline: ['mse', 'pearson'],
   // As transformers' run_classification.py has it.
   bestMetric: 'mse',

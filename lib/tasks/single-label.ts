@@ -1,6 +1,15 @@
 import { argmaxRows, classificationMetrics, crossEntropy, sigmoid, softmax } from '../metrics/single-label.js';
-import { SINGLE_LABEL_METRICS } from './metrics.js';
-import type { Task } from './task.js';
+import { hidden, shown, type Task } from './task.js';
+
+/** Precision, recall and F1 macro are means over the labels. */
+const METRICS = [
+  shown('accuracy', 'accuracy'),
+  shown('precision', 'precision'),
+  shown('recall', 'recall'),
+  shown('f1_macro', 'F1 macro'),
+  hidden('f1_micro', 'F1 micro'),
+  hidden('f1_weighted', 'F1 weighted'),
+];
 
 /** Exactly one of several classes. */
 export const singleLabel = {
@@ -10,7 +19,7 @@ export const singleLabel = {
   labels: 'class',
   loss: 'cross_entropy',
   activation: 'softmax',
-  metrics: SINGLE_LABEL_METRICS,
+  metrics: METRICS,
   headline: ['accuracy', 'f1_macro'],
   bestMetric: 'f1_macro',
   lossOptions: ['labelSmoothing', 'classWeights'],

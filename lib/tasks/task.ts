@@ -1,8 +1,6 @@
 import type { MultiLabelMetrics } from '../metrics/multi-label.js';
 import type { RegressionMetrics } from '../metrics/regression.js';
 import type { ClassificationMetrics } from '../metrics/single-label.js';
-import type { BestMetric, Metric, MetricName } from './metrics.js';
-import type { Predictions } from './prediction.js';
 
 /** What the labels of an example are: one class, any number of classes, or numbers. */
 export type LabelKind = 'class' | 'classes' | 'values';
@@ -81,3 +79,103 @@ export interface Measurement {
   /** What is not defined, and why, in sentences. */
   notes: readonly string[];
 }
+
+/** The likeliest class of a text, or the score of a model of one class. */
+export interface ClassPrediction {
+  /** The likeliest class. */
+  label: string;
+  /** Its probability. */
+  score: number;
+  /** The probability of every class; they sum to 1, unless there is one class, whose score is a sigmoid of its logit. */
+  scores: Record<string, number>;
+  labels?: undefined;
+  value?: undefined;
+  values?: undefined;
+}
+
+/** The labels of a text, of a multi-label model. */
+export interface LabelsPrediction {
+  /** Those whose score is above their threshold, in the model's order; there may be none. */
+  labels: string[];
+  /** The probability of every label, each by itself. */
+  scores: Record<string, number>;
+  label?: undefined;
+  score?: undefined;
+  value?: undefined;
+  values?: undefined;
+}
+
+/** What a regression model makes of a text. */
+export interface ValuePrediction {
+  /** Of a model of one value. */
+  value?: number;
+  /** Of a model of several, by their names. */
+  values?: Record<string, number>;
+  label?: undefined;
+  score?: undefined;
+  scores?: undefined;
+  labels?: undefined;
+}
+
+/** What a model makes of a text, by its task. */
+export interface Predictions {
+  'single-label': ClassPrediction;
+  'multi-label': LabelsPrediction;
+  regression: ValuePrediction;
+}
+
+/** A number that an evaluation gives, by its name in results.json; `eval_` stands before it in a log. */
+export type MetricName =
+  | 'accuracy'
+  | 'precision'
+  | 'recall'
+  | 'f1_macro'
+  | 'f1_micro'
+  | 'f1_weighted'
+  | 'f1_samples'
+  | 'mse'
+  | 'mae'
+  | 'r2'
+  | 'pearson'
+  | 'spearman';
+
+/** What reports say of a metric. */
+export interface Metric {
+  readonly name: MetricName;
+  /** In tables. */
+  readonly title: string;
+  /** Whether tables with room for a few metrics have it. */
+  readonly isShown: boolean;
+}
+
+/** Of which less is better. */
+const LOWER_IS_BETTER: readonly string[] = ['loss', 'mse', 'mae'];
+
+/** Whether a higher value of a metric, or of the loss, is the better one. */
+export function higherIsBetter(name: MetricName | 'loss'): boolean {
+  return !LOWER_IS_BETTER.includes(name);
+}
+
+/** A metric that tables with room for a few have. */
+export const shown = (name: MetricName, title: string): Metric => ({ name, title, isShown: true });
+/** One that they leave out. */
+export const hidden = (name: MetricName, title: string): Metric => ({ name, title, isShown: false });
+
+/** What the best epoch can be told by, of any task. */
+export const BEST_METRICS = Object.freeze([
+  'loss',
+  'accuracy',
+  'precision',
+  'recall',
+  'f1_macro',
+  'f1_micro',
+  'f1_weighted',
+  'f1_samples',
+  'mse',
+  'mae',
+  'r2',
+  'pearson',
+  'spearman',
+] as const satisfies readonly (MetricName | 'loss')[]);
+/** A metric that the best epoch can be told by. */
+export type BestMetric = (typeof BEST_METRICS)[number];

@@ -1,8 +1,7 @@
 import { ComponentError } from './component.js';
 import type { AddedToken } from './definition.js';
 import type { Model } from './models/model.js';
-import type { Normalizer } from './normalizers/normalizer.js';
-import { type Piece, slice } from './piece.js';
+import { type Normalizer, type Piece, slice } from './piece.js';
 import { finish, STEP } from './steps.js';
 import { Trie } from './trie.js';
 import { isSpace, WORD_CLASS } from './unicode.js';

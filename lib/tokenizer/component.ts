@@ -1,3 +1,4 @@
+import { BertuneError } from '../errors.js';
 import type { Component } from './definition.js';
 
 /** What is wrong with a part of a tokenizer, or not known of it. `namingDirectory` says in which directory. */
@@ -100,4 +101,20 @@ export function flatten(kind: string, component: Component | null, key: string):
   };
   if (component !== null) add(component, 0);
   return parts;
+}
+
+/**
+ * Does what a tokenizer's files may make impossible: code that trusts them throws at what they should not hold.
+ *
+ * @param directory of the files, for messages
+ * @throws BertuneError CHECKPOINT_INVALID, or the error of ours that `work` threw
+ */
+export function namingDirectory<T>(directory: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof BertuneError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new BertuneError('CHECKPOINT_INVALID', `Cannot use the tokenizer of ${directory}: ${reason}`, { cause });
+  }
 }

@@ -1,15 +1,14 @@
 import { AddedTokens } from './added-tokens.js';
-import { flatten } from './component.js';
+import { flatten, Settings } from './component.js';
 import type { TokenizerDefinition } from './definition.js';
 import type { Model, ModelSettings } from './models/model.js';
+import { WordPiece } from './models/word-piece.js';
 import { readModel } from './models.js';
-import type { Normalizer } from './normalizers/normalizer.js';
-import { readNormalizer } from './normalizers.js';
-import type { Ids, Piece } from './piece.js';
-import type { PreTokenizer } from './pre-tokenizers/pre-tokenizer.js';
+import { bertConversion, readNormalizer } from './normalizers.js';
+import type { Ids, Normalizer, Piece, PreTokenizer } from './piece.js';
 import { readPreTokenizer } from './pre-tokenizers.js';
-import { STEP } from './steps.js';
-import { WordPieces } from './word-pieces.js';
+import { finish, STEP } from './steps.js';
+import { cutBefore, WORDS } from './unicode.js';
 
 /** How much longer than what was given a text may become, in characters: so much for each, and so much beside. */
 const MOST_GROWTH = 64;
@@ -88,4 +87,64 @@ function* inParts(ids: readonly number[]): Generator<Ids> {
   let at = 0;
   for (; ids.length - at > STEP; at += STEP) yield { unfinished: ids.slice(at, at + STEP) };
   yield at === 0 ? ids : ids.slice(at);
+}
+
+/** Words that may be longer than this are left to the general way. */
+const MOST_CHARACTERS = 200;
+
+/**
+ * The short cut for BERT: WordPiece under BERT's normaliser and pre-tokenizer. A text is normalised a window at a time,
+ * so that of a long one no more is read than its first few hundred tokens take.
+ */
+class WordPieces {
+  private readonly normalize: (text: string) => string;
+
+  /** The short cut of a tokenizer, or undefined where it is of another kind. */
+  static of({ normalizer, pre_tokenizer }: TokenizerDefinition, model: Model): WordPieces | undefined {
+    const isBert = normalizer?.type === 'BertNormalizer' && pre_tokenizer?.type === 'BertPreTokenizer';
+    if (!isBert || !(model instanceof WordPiece) || model.maxWord > MOST_CHARACTERS) return undefined;
+    return new WordPieces(new Settings('normalizer', normalizer), model);
+  }
+
+  private constructor(
+    settings: Settings,
+    private readonly model: WordPiece,
+  ) {
+    this.normalize = bertConversion(settings);
+  }
+
+  /**
+   * The ids of a text without added tokens.
+   *
+   * @param byWord whether each word's are wanted apart
+   */
+  *encode(text: string, byWord: boolean): Generator<Ids> {
+    let carried = '';
+    for (let at = 0; at < text.length; ) {
+      const next = at + STEP >= text.length ? text.length : cutBefore(text, at, at + STEP);
+      const normalized = carried + this.normalize(text.slice(at, next));
+      const words = normalized.match(WORDS) ?? [];
+      carried = '';
+      const last = words.at(-1) ?? '';
+      if (next < text.length && normalized.endsWith(last)) {
+        // A word that reaches the end goes on in the next window, but for what makes it too long anyway.
+        carried = last.slice(0, 2 * (this.model.maxWord + 1));
+        words.pop();
+      }
+      if (byWord) for (const word of words) yield this.idsOf(word);
+      else yield this.idsOfAll(words);
+      at = next;
+    }
+    if (carried !== '') for (const word of carried.match(WORDS) ?? []) yield this.idsOf(word);
+  }
+
+  private idsOfAll(words: readonly string[]): number[] {
+    const ids: number[] = [];
+    for (const word of words) for (const id of this.idsOf(word)) ids.push(id);
+    return ids;
+  }
+
+  private idsOf(word: string): readonly number[] {
+    return this.model.known(word) ?? finish(this.model.encode(word));
+  }
 }

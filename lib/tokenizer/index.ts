@@ -9,14 +9,13 @@ import {
   isString,
 } from '../options/validation.js';
 import { TimeSlice } from '../time-slice.js';
+import { namingDirectory } from './component.js';
 import type { TokenizerDefinition, TokenizerSettings } from './definition.js';
 import { Encoder } from './encoder.js';
 import { readDefinition } from './files/read-definition.js';
-import { namingDirectory } from './naming.js';
 import { type EncodedTexts, Packer, type Part } from './packer.js';
-import { pairLengths } from './pairs.js';
-import { Reading } from './reading.js';
 import { addedTokens, fillTemplate, readTemplate, type Template, templateIdLimit } from './template.js';
+import { pairLengths, Reading } from './truncation.js';
 
 export type { EncodedTexts } from './packer.js';
 

@@ -1,9 +1,33 @@
 import { ComponentError } from './component.js';
 import { Bpe } from './models/bpe.js';
-import type { Model, ModelSettings } from './models/model.js';
+import { type Model, type ModelSettings, textSetting, Vocabulary } from './models/model.js';
 import { Unigram } from './models/unigram.js';
-import { WordLevel } from './models/word-level.js';
 import { WordPiece } from './models/word-piece.js';
+import type { Steps } from './steps.js';
+
+/** A token a word. */
+class WordLevel implements Model {
+  readonly size: number;
+  readonly idLimit: number;
+  private readonly vocabulary: Vocabulary;
+  private readonly unknownToken: string;
+
+  constructor(model: ModelSettings) {
+    this.vocabulary = new Vocabulary('WordLevel', model.vocab);
+    this.unknownToken = textSetting('WordLevel', model, 'unk_token') ?? '<unk>';
+    this.size = this.vocabulary.ids.size;
+    this.idLimit = this.vocabulary.idLimit;
+  }
+
+  idOf(token: string): number | undefined {
+    return this.vocabulary.ids.get(token);
+  }
+
+  // biome-ignore lint/correctness/useYield: nothing here takes long
+  *encode(word: string): Steps<readonly number[]> {
+    return [this.idOf(word) ?? this.vocabulary.unknown(this.unknownToken)];
+  }
+}
 
 /** Every kind of model, by its name in tokenizer.json. */
 const MODELS: Readonly<Record<string, new (model: ModelSettings) => Model>> = {

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import { BertuneError } from '../errors.js';
+import { Pace } from '../model/batches.js';
 import { type EvaluateResult, evaluateSplit, type LoadedSplit } from '../model/evaluation.js';
-import { Pace } from '../model/pace.js';
 import type { NativeSession, NativeTrainResult } from '../native/index.js';
 import { option } from '../options/names.js';
 import type { LossOptions } from '../tasks/index.js';

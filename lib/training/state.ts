@@ -1,5 +1,5 @@
 import { readJsonObject } from '../files/input.js';
-import { JsonFields } from '../files/json-fields.js';
+import { JsonFields } from '../files/json.js';
 import type { EvaluateResult } from '../model/evaluation.js';
 import { type MetricName, taskOf } from '../tasks/index.js';
 

@@ -1,5 +1,5 @@
 // What a parameter is to the model. A role, its layer and its part name a parameter; the names that files give it stay
-// in TypeScript, which sends the table with the roles of its rows (lib/architectures/table.ts).
+// in TypeScript, which sends the table with the roles of its rows (lib/architectures/rows.ts).
 #pragma once
 
 #include <compare>

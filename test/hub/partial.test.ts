@@ -1,6 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { openPartial, partialSize } from '../../lib/hub/partial.js';
+import { openPartial, partialSize } from '../../lib/hub/transfer.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 
 describe('a partial blob', () => {

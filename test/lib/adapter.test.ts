@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import type { ModelConfig } from '../../lib/architectures/index.js';
 import { readConfig } from '../../lib/formats/checkpoint/config.js';
-import { fromFloat32, readSafetensors, type Tensor, writeSafetensors } from '../../lib/formats/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../lib/formats/safetensors.js';
+import { fromFloat32, type Tensor } from '../../lib/formats/tensor.js';
 import {
   type Adapter,
   fitAdapter,

@@ -5,13 +5,8 @@ import { expect } from 'chai';
 import { parseConfig, readConfig } from '../../lib/formats/checkpoint/config.js';
 import { arrangeHead, type Head, outputName } from '../../lib/formats/checkpoint/head.js';
 import { type CheckpointContent, isCheckpoint, readCheckpoint, writeCheckpoint } from '../../lib/formats/checkpoint.js';
-import {
-  fromFloat32,
-  readSafetensors,
-  type Tensor,
-  toFloat32,
-  writeSafetensors,
-} from '../../lib/formats/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../lib/formats/safetensors.js';
+import { fromFloat32, type Tensor, toFloat32 } from '../../lib/formats/tensor.js';
 import { areNumbers } from '../../lib/tasks/labels.js';
 import { comparable, copyWith, expectRefusal, fixture, useTemporaryDirectory } from './files.js';
 import {

@@ -1,7 +1,8 @@
 import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { Trainer } from '../../lib/api/trainer.js';
-import { readSafetensors, toFloat32, writeSafetensors } from '../../lib/formats/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../lib/formats/safetensors.js';
+import { toFloat32 } from '../../lib/formats/tensor.js';
 import { full, linear, lora, type Method, prefix } from '../../lib/methods/index.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { BertuneError, type ErrorCode } from '../../lib/errors.js';
-import type { Tensor } from '../../lib/formats/safetensors.js';
+import type { Tensor } from '../../lib/formats/tensor.js';
 
 /** The path of a file or folder of test/fixtures. */
 export function fixture(...parts: string[]): string {

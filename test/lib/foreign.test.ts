@@ -2,7 +2,7 @@ import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
 import { SUPPORTED_TYPES } from '../../lib/architectures/index.js';
-import { alternativeTo } from '../../lib/formats/checkpoint/alternatives.js';
+import { alternativeTo } from '../../lib/formats/checkpoint/foreign.js';
 import { TextClassifier } from '../../lib/index.js';
 import { copyWith, expectRefusal, useTemporaryDirectory } from './files.js';
 import { writeTinyAdapter } from './tiny-adapters.js';

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
-import { type FoundAddon, findAddon } from '../../lib/native/find.js';
-import { glibcVersion, type Host, thisHost } from '../../lib/native/host.js';
+import { type FoundAddon, findAddon, glibcVersion, type Host, thisHost } from '../../lib/native/addon.js';
 import { packageVersion } from '../../lib/native/package.js';
 
 const HOST: Host = { platform: 'linux', arch: 'x64', glibc: '2.36', cpu: new Set(['sse2', 'avx2', 'fma']) };

@@ -8,9 +8,9 @@ import { grouped, ofOneKind, type Predict, predicted } from '../../lib/cli/predi
 import { type FileInputOptions, fileInputs, jsonLines } from '../../lib/cli/predict/readers.js';
 import { expectOutputFile, writeOutputFile } from '../../lib/cli/predict.js';
 import { BertuneError } from '../../lib/errors.js';
-import { jsonMembers } from '../../lib/files/json-members.js';
+import { jsonMembers } from '../../lib/files/json.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
-import type { TextInput } from '../../lib/model/text-input.js';
+import type { TextInput } from '../../lib/model/texts.js';
 import type { Prediction } from '../../lib/tasks/prediction.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { LABELS, writeTinyCheckpoint } from './tiny-model.js';

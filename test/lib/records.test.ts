@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
-import { type DataRecord, type FileColumns, type RecordOptions, readRecords } from '../../lib/data/records.js';
+import { readRecords } from '../../lib/data/readers.js';
+import type { DataRecord, FileColumns, RecordOptions } from '../../lib/data/records.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 
 describe('records', () => {

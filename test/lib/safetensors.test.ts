@@ -3,16 +3,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { BertuneError } from '../../lib/errors.js';
-import {
-  dtypeSize,
-  fromFloat32,
-  readSafetensors,
-  readSafetensorsHeader,
-  type SafetensorsDtype,
-  type Tensor,
-  toFloat32,
-  writeSafetensors,
-} from '../../lib/formats/safetensors.js';
+import { readSafetensors, readSafetensorsHeader, writeSafetensors } from '../../lib/formats/safetensors.js';
+import { dtypeSize, fromFloat32, type SafetensorsDtype, type Tensor, toFloat32 } from '../../lib/formats/tensor.js';
 import { comparable, expectRefusal, fixture, rawSafetensors, useTemporaryDirectory } from './files.js';
 
 const DTYPES: SafetensorsDtype[] = ['F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'I16', 'I8', 'U64', 'U32', 'U8', 'BOOL'];

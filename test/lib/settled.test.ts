@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { readSettled } from '../../lib/files/settled.js';
+import { readSettled } from '../../lib/files/journal.js';
 import { useTemporaryDirectory } from './files.js';
 
 describe('reading a directory that somebody may be writing to', () => {

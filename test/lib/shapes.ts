@@ -1,6 +1,14 @@
 import type { ModelConfig } from '../../lib/architectures/index.js';
-import { encoderRows, type HeadKind, headRows, linearWeights, prefixRows } from '../../lib/architectures/rows.js';
-import { lowRankRows, moduleOf, type ParameterRow } from '../../lib/architectures/table.js';
+import {
+  encoderRows,
+  type HeadKind,
+  headRows,
+  linearWeights,
+  lowRankRows,
+  moduleOf,
+  type ParameterRow,
+  prefixRows,
+} from '../../lib/architectures/rows.js';
 import { parseConfig } from '../../lib/formats/checkpoint/config.js';
 import { resolveTargets } from '../../lib/methods/adapter/targets.js';
 

@@ -95,7 +95,7 @@ describe('the structure of the sources', () => {
     for (const { prefix } of ARCHITECTURES.filter(({ modelTypes }) => !('bert' in modelTypes))) {
       const code = (path: string) => readFileSync(path, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
       const named = [...sources.map((file) => join(LIB, file)), ...nativeSources()]
-        .filter((path) => !path.includes('/tokenizer/') && !path.endsWith('alternatives.ts'))
+        .filter((path) => !path.includes('/tokenizer/') && !path.endsWith('/foreign.ts'))
         .filter((path) => new RegExp(prefix, 'i').test(code(path)));
       expect(named.map((path) => relative(ROOT, path))).to.have.members([
         `lib/architectures/${prefix}.ts`,

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { expect } from 'chai';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } from '../../lib/data/dataset.js';
-import { alignSplit } from '../../lib/data/labels.js';
+import { alignSplit } from '../../lib/data/split.js';
 import { summarize } from '../../lib/data/summary.js';
 import type { Split } from '../../lib/data/types.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';

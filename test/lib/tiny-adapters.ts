@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../../lib/architectures/index.js';
-import { fromFloat32, type Tensor } from '../../lib/formats/safetensors.js';
+import { fromFloat32, type Tensor } from '../../lib/formats/tensor.js';
 import { writeAdapter } from '../../lib/methods/adapter/files.js';
 import { isChosen } from '../../lib/methods/adapter/targets.js';
 import { linearModules, loraTensors } from './shapes.js';

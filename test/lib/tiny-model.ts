@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import type { ModelConfig } from '../../lib/architectures/index.js';
 import type { Split } from '../../lib/data/dataset.js';
 import { readConfig } from '../../lib/formats/checkpoint/config.js';
-import { fromFloat32, writeSafetensors } from '../../lib/formats/safetensors.js';
+import { writeSafetensors } from '../../lib/formats/safetensors.js';
+import { fromFloat32 } from '../../lib/formats/tensor.js';
 import { encoderTensors, headTensors } from './shapes.js';
 
 /** Where the embedded model and data are. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { Trainer } from '../../lib/api/trainer.js';
 import type { Split } from '../../lib/data/dataset.js';
-import { labelCounts } from '../../lib/data/labels.js';
+import { labelCounts } from '../../lib/data/split.js';
 import { full, linear, lora, prefix } from '../../lib/methods/index.js';
 import { classificationMetrics, crossEntropy } from '../../lib/metrics/single-label.js';
 import { TextClassifier } from '../../lib/model/classifier.js';

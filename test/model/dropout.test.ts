@@ -1,6 +1,5 @@
 import { expect } from 'chai';
-import { linearWeights } from '../../lib/architectures/rows.js';
-import { moduleOf } from '../../lib/architectures/table.js';
+import { linearWeights, moduleOf } from '../../lib/architectures/rows.js';
 import type { NativeSession, NativeTrainPlan } from '../../lib/native/index.js';
 import { configOf, type ModelShape } from '../native/shape.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';

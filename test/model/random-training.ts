@@ -1,6 +1,5 @@
 import fc from 'fast-check';
-import { linearWeights } from '../../lib/architectures/rows.js';
-import { moduleOf } from '../../lib/architectures/table.js';
+import { linearWeights, moduleOf } from '../../lib/architectures/rows.js';
 import {
   loadNative,
   type NativeDataset,

@@ -1,7 +1,13 @@
 import { fileURLToPath } from 'node:url';
-import { readSafetensors, type Tensor, toFloat32 } from '../../lib/formats/safetensors.js';
-import type { NativeDevice, NativePrecision, NativeSession, NativeTrainPlan } from '../../lib/native/index.js';
-import { loadNative } from '../../lib/native/index.js';
+import { readSafetensors } from '../../lib/formats/safetensors.js';
+import { type Tensor, toFloat32 } from '../../lib/formats/tensor.js';
+import {
+  loadNative,
+  type NativeDevice,
+  type NativePrecision,
+  type NativeSession,
+  type NativeTrainPlan,
+} from '../../lib/native/index.js';
 import { devices } from '../devices.js';
 import { type ModelShape, nativeConfig, type SessionShape } from '../native/shape.js';
 

@@ -1,7 +1,14 @@
 import type { ModelConfig } from '../../lib/architectures/index.js';
 import { nativeModel } from '../../lib/architectures/native.js';
-import { encoderRows, type HeadKind, headRows, prefixRows } from '../../lib/architectures/rows.js';
-import { lowRankRows, moduleOf, type ParameterRow } from '../../lib/architectures/table.js';
+import {
+  encoderRows,
+  type HeadKind,
+  headRows,
+  lowRankRows,
+  moduleOf,
+  type ParameterRow,
+  prefixRows,
+} from '../../lib/architectures/rows.js';
 import { parseConfig } from '../../lib/formats/checkpoint/config.js';
 import type { NativeAdapterConfig, NativeSessionConfig, NativeTensor } from '../../lib/native/index.js';
 

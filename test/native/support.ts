@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { findAddon } from '../../lib/native/find.js';
+import { findAddon } from '../../lib/native/addon.js';
 import { loadNative, type NativeDataset, type NativeSession, type NativeTrainPlan } from '../../lib/native/index.js';
 import { type ModelShape, nativeConfig, type SessionShape } from './shape.js';
 

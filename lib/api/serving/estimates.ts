@@ -1,4 +1,4 @@
-import type { TextInputs } from '../../model/text-input.js';
+import type { TextInputs } from '../../model/texts.js';
 import type { EncodedTexts } from '../../tokenizer/index.js';
 
 /** How much of what was measured before a full batch leaves: the estimate follows the last five or so. */

@@ -1,5 +1,5 @@
 import { type AdapterChoice, expectAdapterNames } from '../../model/adapters.js';
-import { expectTextKind, type TextKind } from '../../model/kind.js';
+import { expectTextKind, type TextKind } from '../../model/texts.js';
 import {
   expectAbortSignal,
   expectFunction,

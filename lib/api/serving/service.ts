@@ -1,10 +1,16 @@
 import { BertuneError } from '../../errors.js';
 import { type AnyClassifier, expectClassifier, type TextClassifier } from '../../model/classifier.js';
-import { expectTrainedKind } from '../../model/kind.js';
-import { forwardMixed } from '../../model/mixed.js';
+import { forwardMixed } from '../../model/forward.js';
 import type { Values } from '../../model/session.js';
-import { expectTexts, type TextInput, type TextInputs } from '../../model/text-input.js';
-import { encodeTexts, expectMaxLength, textLimits } from '../../model/texts.js';
+import {
+  encodeTexts,
+  expectMaxLength,
+  expectTexts,
+  expectTrainedKind,
+  type TextInput,
+  type TextInputs,
+  textLimits,
+} from '../../model/texts.js';
 import { expectObject, expectOneOf, expectPositiveInteger, shorten } from '../../options/validation.js';
 import type { TaskKind } from '../../tasks/index.js';
 import { type Prediction, predictionsOf } from '../../tasks/prediction.js';

@@ -1,8 +1,7 @@
 import { extname } from 'node:path';
-import { columnOf } from '../../data/nested.js';
+import { columnOf } from '../../data/records.js';
 import { BertuneError } from '../../errors.js';
-import { parseJsonRow } from '../../files/json.js';
-import { jsonMembers } from '../../files/json-members.js';
+import { jsonMembers, parseJsonRow } from '../../files/json.js';
 import { printableJsonText } from '../../printable.js';
 import { type CsvValue, csvLine } from '../../report/csv.js';
 import type { Predicted, PredictionInput } from './predictions.js';

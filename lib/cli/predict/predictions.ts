@@ -1,7 +1,6 @@
-import type { TextColumns } from '../../data/columns.js';
-import type { DataRecord } from '../../data/records.js';
+import type { DataRecord, TextColumns } from '../../data/records.js';
 import { BertuneError } from '../../errors.js';
-import type { TextInput } from '../../model/text-input.js';
+import type { TextInput } from '../../model/texts.js';
 import type { Prediction } from '../../tasks/prediction.js';
 
 /** A text, or a pair of texts, that is to be classified. */

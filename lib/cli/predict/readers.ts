@@ -1,7 +1,8 @@
-import { chooseTextColumns, type TextColumns } from '../../data/columns.js';
+import { chooseTextColumns } from '../../data/columns.js';
 import { invalidText, isText } from '../../data/examples.js';
-import { JsonRecords } from '../../data/json-records.js';
-import { type DataRecord, type InvalidRow, placeUnit, type RecordOptions, readRecords } from '../../data/records.js';
+import { JsonRecords } from '../../data/json-lines.js';
+import { placeUnit, readRecords } from '../../data/readers.js';
+import type { DataRecord, InvalidRow, RecordOptions, TextColumns } from '../../data/records.js';
 import type { DatasetOptions } from '../../data/types.js';
 import { BertuneError } from '../../errors.js';
 import { parseJson } from '../../files/json.js';

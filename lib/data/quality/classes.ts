@@ -1,11 +1,11 @@
+import { formatCount } from '../../format.js';
 import { option } from '../../options/names.js';
 import { taskOf } from '../../tasks/index.js';
 import { areNumbers } from '../../tasks/labels.js';
-import { labelCounts } from '../labels.js';
 import { foldText } from '../same-texts.js';
+import { labelCounts } from '../split.js';
 import { SPLIT_NAMES, type TextDataset } from '../types.js';
-import { counted, type Finding, listed, quoted } from './finding.js';
-import { isMissingLabel } from './missing.js';
+import { type Finding, isMissingLabel, listed, quoted } from './finding.js';
 
 /** Classes of fewer training rows are hardly learnt, nor those of so small a share of the largest. */
 const RARE_ROWS = 10;
@@ -61,7 +61,7 @@ export function oneClass(data: TextDataset): Finding | undefined {
     total: count,
     examples: [label],
     text:
-      `${count === 1 ? 'the only row' : `all ${counted(count)} rows`} of ${train.source} ` +
+      `${count === 1 ? 'the only row' : `all ${formatCount(count)} rows`} of ${train.source} ` +
       `${count === 1 ? 'is' : 'are'} labelled ${quoted(label)}: ${kind === 'class' ? 'a classifier needs at least two classes' : 'there is nothing to learn'}`,
   };
 }
@@ -77,7 +77,7 @@ function countClasses(data: TextDataset): CountedClass[] {
   }));
 }
 
-const words = ({ name, all }: CountedClass, unit = '') => `${quoted(name)} (${counted(all)}${unit})`;
+const words = ({ name, all }: CountedClass, unit = '') => `${quoted(name)} (${formatCount(all)}${unit})`;
 
 function spellings(classes: readonly CountedClass[]): Finding | undefined {
   const occurring = classes.filter(({ all }) => all > 0);
@@ -121,7 +121,7 @@ function missing(classes: readonly CountedClass[], rows: number): Finding | unde
     total: rows,
     examples: found.map(({ name }) => name),
     text:
-      `${counted(count)} of ${counted(rows)} rows are labelled ${names}, which ${looks}: remove these rows unless ` +
+      `${formatCount(count)} of ${formatCount(rows)} rows are labelled ${names}, which ${looks}: remove these rows unless ` +
       `${found.length === 1 ? 'it is one' : 'they are'}`,
   };
 }
@@ -162,7 +162,7 @@ function rare({ train }: TextDataset, classes: readonly CountedClass[]): Finding
   const few = Math.max(RARE_ROWS, most * RARE_SHARE);
   const rarest = classes.filter((each) => each.train < few).sort((a, b) => a.train - b.train);
   if (rarest.length === 0) return undefined;
-  const names = rarest.map((each) => `${quoted(each.name)} (${counted(each.train)})`);
+  const names = rarest.map((each) => `${quoted(each.name)} (${formatCount(each.train)})`);
   return {
     kind: 'rare-class',
     splits: ['train'],
@@ -171,7 +171,7 @@ function rare({ train }: TextDataset, classes: readonly CountedClass[]): Finding
     examples: rarest.slice(0, 5).map(({ name }) => name),
     text:
       `${rarest.length} of ${classes.length} classes ${rarest.length === 1 ? 'has' : 'have'} fewer than ` +
-      `${counted(Math.ceil(few))} training rows: ${listed(names)}. Add rows, or merge them with other classes`,
+      `${formatCount(Math.ceil(few))} training rows: ${listed(names)}. Add rows, or merge them with other classes`,
   };
 }
 
@@ -190,7 +190,7 @@ function constant({ train }: TextDataset): Finding[] {
       total: train.labelNames.length,
       examples: names.slice(0, 5),
       text:
-        `all ${counted(total)} training rows have the label${names.length === 1 ? '' : 's'} ${listed(names.map(quoted))}: ` +
+        `all ${formatCount(total)} training rows have the label${names.length === 1 ? '' : 's'} ${listed(names.map(quoted))}: ` +
         'there is nothing to learn about it; leave it out, or add rows without it',
     },
   ];
@@ -209,8 +209,8 @@ function imbalance({ train }: TextDataset, classes: readonly CountedClass[]): Fi
     total: train.labels.length,
     examples: [smallest.name, largest.name],
     text:
-      `${quoted(largest.name)} has ${counted(largest.train)} of ${counted(train.labels.length)} training rows, ` +
-      `${quoted(smallest.name)} ${counted(smallest.train)}: try ${option('classWeights', 'balanced')}, and ` +
+      `${quoted(largest.name)} has ${formatCount(largest.train)} of ${formatCount(train.labels.length)} training rows, ` +
+      `${quoted(smallest.name)} ${formatCount(smallest.train)}: try ${option('classWeights', 'balanced')}, and ` +
       'judge by macro F1 rather than accuracy',
   };
 }

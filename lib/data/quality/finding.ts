@@ -41,13 +41,6 @@ export const SPLIT_WORDS: Readonly<Record<SplitName, string>> = {
 const NAMED = 5;
 const SHOWN_CHARACTERS = 60;
 
-const counts = new Intl.NumberFormat('en-US');
-
-/** A number as lines have it. */
-export function counted(count: number): string {
-  return counts.format(count);
-}
-
 /** A label or a text as lines have it: on one line, not too long. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text);
@@ -57,4 +50,23 @@ export function quoted(text: string): string {
 export function listed(words: readonly string[], separator = ', '): string {
   const more = words.length > NAMED ? [`${words.length - NAMED} more`] : [];
   return [...words.slice(0, NAMED), ...more].join(separator);
+}
+
+/** What stands for a value that is not there, as spreadsheets, pandas, SQL and people write it, in small letters. */
+const ABSENT = ['', 'nan', 'n/a', '#n/a', '<na>', 'na', 'null', 'none', 'nil', 'undefined'];
+
+const MISSING_TEXTS = new Set(ABSENT);
+const MISSING_LABELS = new Set([...ABSENT, '-', '--', '?', '.']);
+const LONGEST_MISSING = Math.max(...ABSENT.map(({ length }) => length));
+
+/** Whether a label looks as if there were none. */
+export function isMissingLabel(label: string): boolean {
+  return MISSING_LABELS.has(label.trim().toLowerCase());
+}
+
+/** Whether a text looks as if there were none. */
+export function isMissingText(text: string): boolean {
+  if (!/\S/.test(text)) return true;
+  const trimmed = text.length > 4 * LONGEST_MISSING ? text : text.trim();
+  return trimmed.length <= LONGEST_MISSING && MISSING_TEXTS.has(trimmed.toLowerCase());
 }

@@ -1,10 +1,10 @@
+import { formatCount } from '../../format.js';
 import { taskOf } from '../../tasks/index.js';
 import { PIECES, type Slices } from '../../time-slice.js';
 import { foldedKey, textKey } from '../same-texts.js';
 import { SPLIT_NAMES, type Split, type SplitName, type TextDataset } from '../types.js';
 import { areWords } from './classes.js';
-import { counted, type Finding, listed, quoted, SPLIT_WORDS } from './finding.js';
-import { isMissingText } from './missing.js';
+import { type Finding, isMissingText, listed, quoted, SPLIT_WORDS } from './finding.js';
 
 /** A share of texts that hold their label's name is no accident. */
 const LEAK = 0.9;
@@ -37,14 +37,14 @@ function* missingTexts(splits: readonly Split[]): Slices<Finding | undefined> {
   }
   if (count === 0) return undefined;
   const kinds = [...found].sort((a, b) => b[1] - a[1]);
-  const words = kinds.map(([text, rows]) => `${text === '' ? 'empty' : quoted(text)} ${counted(rows)}`);
+  const words = kinds.map(([text, rows]) => `${text === '' ? 'empty' : quoted(text)} ${formatCount(rows)}`);
   return {
     kind: 'text-missing',
     splits: [],
     count,
     total,
     examples: kinds.map(([text]) => text),
-    text: `${counted(count)} of ${counted(total)} ${noun(splits)}s are empty or look like missing values (${words.join(', ')}): remove these rows`,
+    text: `${formatCount(count)} of ${formatCount(total)} ${noun(splits)}s are empty or look like missing values (${words.join(', ')}): remove these rows`,
   };
 }
 
@@ -73,7 +73,7 @@ function* labelsInTexts({ train }: TextDataset): Slices<Finding | undefined> {
     total,
     examples: [example],
     text:
-      `${counted(count)} of ${counted(total)} training texts hold the name of their own label, e.g. ${quoted(example)}: ` +
+      `${formatCount(count)} of ${formatCount(total)} training texts hold the name of their own label, e.g. ${quoted(example)}: ` +
       'a model that reads it there learns nothing else; take it out of the texts',
   };
 }
@@ -144,8 +144,8 @@ class Copies {
       total,
       examples: [example],
       text:
-        `${counted(size)} ${size === 1 ? `${noun(this.splits)} has` : `${noun(this.splits)}s have`} different labels in ` +
-        `different rows (${counted(count)} of ${counted(total)} rows), e.g. ${example} as ` +
+        `${formatCount(size)} ${size === 1 ? `${noun(this.splits)} has` : `${noun(this.splits)}s have`} different labels in ` +
+        `different rows (${formatCount(count)} of ${formatCount(total)} rows), e.g. ${example} as ` +
         `${labels.join(' and ')}: decide on one`,
     };
   }
@@ -158,7 +158,7 @@ class Copies {
     if (most === undefined) return undefined;
     const words = repeated.map(
       ({ split: { name, texts }, rows }) =>
-        `${counted(rows)} of ${counted(texts.length)} ${SPLIT_WORDS[name as SplitName]}`,
+        `${formatCount(rows)} of ${formatCount(texts.length)} ${SPLIT_WORDS[name as SplitName]}`,
     );
     const count = repeated.reduce((sum, { rows }) => sum + rows, 0);
     return {
@@ -169,7 +169,7 @@ class Copies {
       examples: [most.example],
       text:
         `${words.join(', ')} ${noun(this.splits)}s ${count === 1 ? 'repeats an earlier one of its' : 'repeat earlier ones of their'} ` +
-        `split, e.g. ${most.example} ${counted(most.times)} times: remove copies that are not meant`,
+        `split, e.g. ${most.example} ${formatCount(most.times)} times: remove copies that are not meant`,
     };
   }
 
@@ -215,7 +215,7 @@ class Copies {
         ? ' but for case and spaces'
         : near === 0
           ? ' too'
-          : ` too, ${counted(near)} more but for case and spaces`;
+          : ` too, ${formatCount(near)} more but for case and spaces`;
     return {
       kind: 'shared-texts',
       splits: [first, second],
@@ -223,7 +223,7 @@ class Copies {
       total,
       examples: [example],
       text:
-        `${counted(said)} of ${counted(total)} ${SPLIT_WORDS[second]} ${one}s ${are}${how}, e.g. ${example}: ` +
+        `${formatCount(said)} of ${formatCount(total)} ${SPLIT_WORDS[second]} ${one}s ${are}${how}, e.g. ${example}: ` +
         'keep each in one split, or the measure flatters',
     };
   }

@@ -4,10 +4,11 @@ import { ARCHITECTURES, architectureOf, modelTypeOf, SUPPORTED_TYPES } from '../
 import { ACTIVATION_NAMES } from '../../architectures/native.js';
 import type { HeadKind } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
-import { isObject, readJsonObject } from '../../files/input.js';
-import { invalidValue } from '../../files/invalid.js';
+import { invalidValue } from '../../files/errors.js';
+import { readJsonObject } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
 import { expectNames, expectString } from '../../options/validation.js';
-import { alternativeTo } from './alternatives.js';
+import { alternativeTo } from './foreign.js';
 import { readConfigLabels } from './labels.js';
 
 /** Keys whose values are floats to transformers even when they are whole numbers. */

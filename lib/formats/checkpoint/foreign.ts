@@ -1,8 +1,11 @@
 import { BertuneError } from '../../errors.js';
+import { WEIGHTS_FILE } from '../../files/model-files.js';
 import { CONVERSION_ADVICE } from '../safetensors.js';
-import { WEIGHTS_FILE } from './weights-files.js';
 
-/* Folders and repositories that hold something else than a checkpoint: what it is, and the way out. */
+/*
+ * What is not read here, and the way out: folders and repositories that hold something else than a checkpoint, and models
+ * of other kinds.
+ */
 
 const ORIGINAL = 'Take the model that it was made from, as Hugging Face saves it: its name or card says which that is';
 const FROM = (flag: string, library: string) =>
@@ -86,4 +89,38 @@ function listed(names: readonly string[]): string {
 
 function invalid(message: string): BertuneError {
   return new BertuneError('CHECKPOINT_INVALID', message);
+}
+
+const ENGLISH = 'for English take google-bert/bert-base-uncased or FacebookAI/roberta-base, or the built-in bert-mini';
+const MULTILINGUAL = 'for many languages take FacebookAI/xlm-roberta-base';
+const GENERATIVE = `it writes text; to classify, ${ENGLISH}`;
+
+/** What serves the same purpose, by model_type. */
+const ALTERNATIVES: Readonly<Record<string, string>> = {
+  albert: ENGLISH,
+  bart: ENGLISH,
+  big_bird: ENGLISH,
+  deberta: ENGLISH,
+  'deberta-v2': ENGLISH,
+  flaubert: MULTILINGUAL,
+  gemma: GENERATIVE,
+  gpt2: GENERATIVE,
+  llama: GENERATIVE,
+  longformer: ENGLISH,
+  mistral: GENERATIVE,
+  mobilebert: ENGLISH,
+  modernbert: ENGLISH,
+  mpnet: ENGLISH,
+  qwen2: GENERATIVE,
+  qwen3: GENERATIVE,
+  t5: GENERATIVE,
+  xlm: MULTILINGUAL,
+  'xlm-roberta-xl': MULTILINGUAL,
+  xlnet: ENGLISH,
+};
+
+/** What to take in place of a model of a kind that is not read. */
+export function alternativeTo(type: unknown): string {
+  const known = typeof type === 'string' && Object.hasOwn(ALTERNATIVES, type) ? ALTERNATIVES[type] : undefined;
+  return known ?? `${ENGLISH}; ${MULTILINGUAL}`;
 }

@@ -1,13 +1,13 @@
 import type { ModelConfig } from '../../architectures/index.js';
 import { type HeadKind, headRows } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
-import { isObject } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
 import { option } from '../../options/names.js';
 import { shorten } from '../../options/validation.js';
 import { TASK_KINDS, type TaskKind, taskOf, taskOfProblemType } from '../../tasks/index.js';
 import { areNumbers, genericLabels, likelyLabels, listLabels, matchLabels } from '../../tasks/labels.js';
-import type { Tensor } from '../safetensors.js';
-import { checkParameter } from './check.js';
+import type { Tensor } from '../tensor.js';
+import { checkParameter } from './weights.js';
 
 /** A trained classifier, and what its rows are called. */
 export interface Head {

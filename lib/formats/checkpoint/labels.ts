@@ -1,5 +1,5 @@
 import type { BertuneError } from '../../errors.js';
-import { isObject } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
 import { genericLabels, listLabels } from '../../tasks/labels.js';
 
 /** What a config.json says of the classes' names. */

@@ -7,8 +7,8 @@ import { dataFile, formatJson, type OutputFile, writeFilesAtomic } from '../../f
 import { tokenizerFiles } from '../../formats/checkpoint/tokenizer-files.js';
 import { readSafetensors, type Safetensors, safetensorsFile } from '../../formats/safetensors.js';
 import { expectOneOf, expectString } from '../../options/validation.js';
+import type { AdapterFormat } from '../method.js';
 import { ADAPTER_FORMATS, type Method } from '../registry.js';
-import type { AdapterFormat } from './format.js';
 import { AdapterSettings } from './settings.js';
 import type { Adapter } from './types.js';
 

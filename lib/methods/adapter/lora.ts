@@ -1,17 +1,13 @@
 import { architectureOf, type ModelConfig } from '../../architectures/index.js';
-import { byName, encoderRows, linearWeights } from '../../architectures/rows.js';
-import { lowRankRows, moduleOf } from '../../architectures/table.js';
+import { byName, encoderRows, linearWeights, lowRankRows, moduleOf } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
-import { checkParameter } from '../../formats/checkpoint/check.js';
-import { canonicalName } from '../../formats/checkpoint/names.js';
-import type { Safetensors, Tensor } from '../../formats/safetensors.js';
+import { canonicalName, checkParameter } from '../../formats/checkpoint/weights.js';
+import type { Safetensors } from '../../formats/safetensors.js';
+import type { Tensor } from '../../formats/tensor.js';
 import { option } from '../../options/names.js';
 import { expectNumberInRange, expectPositiveInteger, invalidOption } from '../../options/validation.js';
-import type { LoraMethod } from '../lora.js';
-import { isAdapterBias } from '../method.js';
-import { baseMetadata, readBaseKind } from './base.js';
-import type { AdapterFormat } from './format.js';
-import { adapterMetadata, checkHead, fitHead, isInHead, readLabels, readPairs, readTask } from './head.js';
+import { checkHead, fitHead, isHeadName } from './head.js';
+import { adapterMetadata, readMetadata } from './metadata.js';
 import type { AdapterSettings } from './settings.js';
 import {
   ALL_LINEAR,
@@ -59,7 +55,7 @@ export function loraUpdates(targets: readonly string[] | null, shape: LoraShape,
 }
 
 /** Reads what PEFT saved of a LoRA. Errors as readAdapter. */
-function readLora(settings: AdapterSettings, file: Safetensors, where: string): LoraAdapter {
+export function readLora(settings: AdapterSettings, file: Safetensors, where: string): LoraAdapter {
   settings.refuseUnknown([
     ...[
       'peft_type',
@@ -82,7 +78,7 @@ function readLora(settings: AdapterSettings, file: Safetensors, where: string): 
     tensors.set(name, tensor);
     const module = FACTOR.exec(name)?.[1];
     if (module !== undefined) modules.add(module);
-    else if (!isInHead(name) && !(bias !== 'none' && name.endsWith('.bias'))) {
+    else if (!isHeadName(name) && !(bias !== 'none' && name.endsWith('.bias'))) {
       throw new BertuneError(
         'CHECKPOINT_INVALID',
         `Expected only lora_A, lora_B and classifier tensors in ${where} but found ${inFile}`,
@@ -111,18 +107,14 @@ function readLora(settings: AdapterSettings, file: Safetensors, where: string): 
     exclude,
     bias,
     baseModel: settings.text('base_model_name_or_path'),
-    baseKind: readBaseKind(file.metadata),
     baseRevision: settings.text('revision'),
     tensors,
   };
-  adapter.labels = readLabels(file.metadata, checkLora(adapter, where), where);
-  adapter.pairs = readPairs(file.metadata, where);
-  Object.assign(adapter, readTask(file.metadata, where));
-  return adapter;
+  return Object.assign(adapter, readMetadata(file.metadata, checkLora(adapter, where), where));
 }
 
 /** adapter_config.json and the file's tensors and metadata. Errors as writeAdapter. */
-function formatLora(adapter: LoraAdapter): { settings: Record<string, unknown>; file: Safetensors } {
+export function formatLora(adapter: LoraAdapter): { settings: Record<string, unknown>; file: Safetensors } {
   expectPositiveInteger('rank', adapter.rank);
   expectNumberInRange('alpha', adapter.alpha, {});
   expectNumberInRange('dropout', adapter.dropout, { min: 0, max: 1, maxExclusive: true });
@@ -161,7 +153,7 @@ function formatLora(adapter: LoraAdapter): { settings: Record<string, unknown>; 
     },
     file: {
       tensors: new Map([...adapter.tensors].map(([name, tensor]) => [nameInFile(name, modules), tensor])),
-      metadata: { ...metadata, ...baseMetadata(adapter.baseKind) },
+      metadata,
     },
   };
 }
@@ -197,7 +189,7 @@ function lastNames(modules: readonly string[]): string[] {
 }
 
 /** Checks a LoRA against the model that it is to go on. Errors as fitAdapter. */
-function fitLora(given: LoraAdapter, config: ModelConfig): LoraAdapter {
+export function fitLora(given: LoraAdapter, config: ModelConfig): LoraAdapter {
   const where = 'the LoRA adapter';
   const tensors = new Map([...given.tensors].map(([name, tensor]) => [canonicalName(name, config), tensor] as const));
   const weights = linearWeights(config);
@@ -224,7 +216,7 @@ function fitLora(given: LoraAdapter, config: ModelConfig): LoraAdapter {
   for (const [name, tensor] of adapter.tensors) {
     const bias = biases.get(name);
     if (bias) checkParameter(name, tensor, bias.shape, where);
-    else if (!expected.has(name) && !isInHead(name)) {
+    else if (!expected.has(name) && !isHeadName(name)) {
       throw new BertuneError(
         'CHECKPOINT_INVALID',
         `Expected only modules of a model of ${config.layers} layers in ${where} but found ${name}`,
@@ -321,62 +313,4 @@ function readChoice(settings: AdapterSettings, modules: ReadonlySet<string>, whe
 
 function isNames(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');
-}
-
-/** LoRA as PEFT stores it. */
-export const loraFormat: AdapterFormat<LoraAdapter, LoraMethod> = {
-  kind: 'lora',
-  peftType: 'LORA',
-  title: 'LoRA adapter',
-  floats: ['lora_dropout'],
-  read: readLora,
-  fit: fitLora,
-  format: formatLora,
-  methodOf: ({ rank, alpha, rslora = false, dropout, targetModules, layers = null, exclude = [], ...adapter }) => ({
-    kind: 'lora',
-    ...{ rank, alpha, rslora, dropout, targets: targetModules, exclude, layers },
-    rankPattern: adapter.rankPattern ?? {},
-    alphaPattern: adapter.alphaPattern ?? {},
-    bias: adapter.bias ?? 'none',
-    trainHead: true,
-  }),
-  ofModel: async ({ kind, targets, trainHead: _, ...method }, { config, plan, common, read }) => ({
-    kind,
-    ...method,
-    targetModules: [...loraTargets(targets, config)],
-    ...common,
-    tensors: await read(
-      plan.parameters.filter((row) => row.group === 'lora' || row.group === 'head' || isAdapterBias(row, plan.lora)),
-    ),
-  }),
-  tensorOf: ({ tensors }, { name }) => tensors.get(name),
-  beside: (adapter, config) => {
-    if (adapter.bias !== undefined && adapter.bias !== 'none') {
-      throw new BertuneError(
-        'INVALID_OPTION',
-        `The adapter has biases of its own (bias = "${adapter.bias}"), which cannot stand beside others in one model; load ` +
-          'it as the model',
-      );
-    }
-    const updates = loraUpdates(adapter.targetModules, adapter, config);
-    return {
-      lora: { modules: updates.map(({ weight: { role, layer }, rank, scaling }) => ({ role, layer, rank, scaling })) },
-      prefix: null,
-      rows: updates.flatMap(({ weight, rank }) => lowRankRows(weight, rank)),
-    };
-  },
-  facts: ({ rank, alpha, dropout, targetModules, rslora, layers, exclude = [], bias = 'none', ...adapter }) => ({
-    ...{ rank, alpha, dropout, target_modules: targetModules },
-    ...(rslora && { rslora }),
-    ...(layers && { layers }),
-    ...(exclude.length > 0 && { exclude }),
-    ...patternFacts('rank_pattern', adapter.rankPattern),
-    ...patternFacts('alpha_pattern', adapter.alphaPattern),
-    ...(bias !== 'none' && { bias }),
-  }),
-};
-
-function patternFacts(name: string, pattern: ModulePattern = {}): Record<string, readonly string[]> {
-  const entries = Object.entries(pattern).map(([module, value]) => `${module}=${value}`);
-  return entries.length === 0 ? {} : { [name]: entries };
 }

@@ -1,13 +1,11 @@
 import type { ModelConfig } from '../../architectures/index.js';
-import { prefixRows } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
-import { checkParameter } from '../../formats/checkpoint/check.js';
-import type { Safetensors, Tensor } from '../../formats/safetensors.js';
+import { checkParameter } from '../../formats/checkpoint/weights.js';
+import type { Safetensors } from '../../formats/safetensors.js';
+import type { Tensor } from '../../formats/tensor.js';
 import { expectPositiveInteger } from '../../options/validation.js';
-import type { PrefixMethod } from '../prefix.js';
-import { baseMetadata, readBaseKind } from './base.js';
-import type { AdapterFormat } from './format.js';
-import { adapterMetadata, checkHead, fitHead, isInHead, readLabels, readPairs, readTask } from './head.js';
+import { checkHead, fitHead, isHeadName } from './head.js';
+import { adapterMetadata, readMetadata } from './metadata.js';
 import type { AdapterSettings } from './settings.js';
 import type { PrefixAdapter } from './types.js';
 
@@ -17,7 +15,7 @@ const PREFIX = 'base_model.';
 const EMBEDDINGS = 'prompt_embeddings';
 
 /** Reads what PEFT saved of a prefix. Errors as readAdapter. */
-function readPrefix(settings: AdapterSettings, file: Safetensors, where: string): PrefixAdapter {
+export function readPrefix(settings: AdapterSettings, file: Safetensors, where: string): PrefixAdapter {
   settings.refuseUnknown([
     'peft_type',
     'num_virtual_tokens',
@@ -35,7 +33,7 @@ function readPrefix(settings: AdapterSettings, file: Safetensors, where: string)
   for (const [inFile, tensor] of file.tensors) {
     if (inFile === EMBEDDINGS || inFile.includes('.original_module.')) continue;
     const name = inFile.replace('.modules_to_save.', '.').replace(/\.default\.(?=weight$|bias$)/, '.');
-    if (!name.startsWith(PREFIX) || !isInHead(name.slice(PREFIX.length))) {
+    if (!name.startsWith(PREFIX) || !isHeadName(name.slice(PREFIX.length))) {
       throw new BertuneError(
         'CHECKPOINT_INVALID',
         `Expected only ${EMBEDDINGS} and classifier tensors in ${where} but found ${inFile}`,
@@ -51,19 +49,15 @@ function readPrefix(settings: AdapterSettings, file: Safetensors, where: string)
     heads: settings.positiveInteger('num_attention_heads'),
     hiddenSize: settings.positiveInteger('token_dim'),
     baseModel: settings.text('base_model_name_or_path'),
-    baseKind: readBaseKind(file.metadata),
     baseRevision: settings.text('revision'),
     promptEmbeddings,
     tensors,
   };
-  adapter.labels = readLabels(file.metadata, checkPrefix(adapter, where), where);
-  adapter.pairs = readPairs(file.metadata, where);
-  Object.assign(adapter, readTask(file.metadata, where));
-  return adapter;
+  return Object.assign(adapter, readMetadata(file.metadata, checkPrefix(adapter, where), where));
 }
 
 /** adapter_config.json and the file's tensors and metadata. Errors as writeAdapter. */
-function formatPrefix(adapter: PrefixAdapter): { settings: Record<string, unknown>; file: Safetensors } {
+export function formatPrefix(adapter: PrefixAdapter): { settings: Record<string, unknown>; file: Safetensors } {
   for (const name of ['virtualTokens', 'layers', 'heads', 'hiddenSize'] as const) {
     expectPositiveInteger(name, adapter[name]);
   }
@@ -89,13 +83,13 @@ function formatPrefix(adapter: PrefixAdapter): { settings: Record<string, unknow
         [EMBEDDINGS, adapter.promptEmbeddings],
         ...[...adapter.tensors].map(([name, tensor]): [string, Tensor] => [`${PREFIX}${name}`, tensor]),
       ]),
-      metadata: { ...metadata, ...baseMetadata(adapter.baseKind) },
+      metadata,
     },
   };
 }
 
 /** Checks a prefix against the model that it is to go on. Errors as fitAdapter. */
-function checkPrefixFits(adapter: PrefixAdapter, config: ModelConfig): void {
+export function checkPrefixFits(adapter: PrefixAdapter, config: ModelConfig): void {
   for (const name of ['layers', 'heads', 'hiddenSize'] as const) {
     if (adapter[name] !== config[name]) {
       throw new BertuneError(
@@ -120,38 +114,3 @@ function checkPrefix({ virtualTokens, layers, hiddenSize, promptEmbeddings, tens
   checkParameter(EMBEDDINGS, promptEmbeddings, [virtualTokens, 2 * layers * hiddenSize], where);
   return checkHead(tensors, hiddenSize, where);
 }
-
-/** A prefix as PEFT stores it. */
-export const prefixFormat: AdapterFormat<PrefixAdapter, PrefixMethod> = {
-  kind: 'prefix',
-  peftType: 'PREFIX_TUNING',
-  title: 'prefix adapter',
-  floats: [],
-  read: readPrefix,
-  fit: (adapter, config) => {
-    checkPrefixFits(adapter, config);
-    return adapter;
-  },
-  format: formatPrefix,
-  // Adapters hold no projection network, so a prefix goes on without.
-  methodOf: ({ virtualTokens }) => ({ kind: 'prefix', virtualTokens, projection: false, trainHead: true }),
-  ofModel: async ({ kind, virtualTokens, projection }, { config, plan, common, read, readPrompt }) => {
-    const { layers, heads, hiddenSize } = config;
-    return {
-      ...{ kind, virtualTokens, projection, layers, heads, hiddenSize },
-      ...common,
-      promptEmbeddings: await readPrompt([virtualTokens, 2 * layers * hiddenSize]),
-      tensors: await read(plan.parameters.filter(({ group }) => group === 'head')),
-    };
-  },
-  tensorOf: ({ promptEmbeddings, tensors }, { name, role }) =>
-    role === 'prompt' ? promptEmbeddings : tensors.get(name),
-  beside: ({ virtualTokens }, config) => ({
-    lora: null,
-    prefix: { virtualTokens },
-    rows: prefixRows(config, virtualTokens, false),
-  }),
-  facts: ({ virtualTokens, projection, layers, hiddenSize, heads }) => {
-    return { virtual_tokens: virtualTokens, projection, layers, hidden: hiddenSize, heads };
-  },
-};

@@ -1,5 +1,5 @@
 import { BertuneError } from '../../errors.js';
-import { isObject } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
 
 /** Keys of adapter_config.json that say nothing about the arithmetic of an adapter that is loaded. */
 const IRRELEVANT = new Set([

@@ -1,7 +1,6 @@
 import { runInNewContext } from 'node:vm';
 import { architectureOf, type ModelConfig } from '../../architectures/index.js';
-import { linearWeights } from '../../architectures/rows.js';
-import { moduleOf, type ParameterRow } from '../../architectures/table.js';
+import { linearWeights, moduleOf, type ParameterRow } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
 import { option } from '../../options/names.js';
 import { invalidOption, nearest } from '../../options/validation.js';

@@ -1,6 +1,12 @@
-import type { Tensor } from '../../formats/safetensors.js';
+import type { Tensor } from '../../formats/tensor.js';
 import type { TaskKind } from '../../tasks/index.js';
-import type { BaseKind } from './base.js';
+
+export const BASE_KINDS = ['built-in', 'hub', 'folder'] as const;
+/**
+ * What an adapter's base_model_name_or_path is: the model that comes with the package, a model of the hub, or a folder, whose
+ * path is relative to the adapter's directory.
+ */
+export type BaseKind = (typeof BASE_KINDS)[number];
 
 /**
  * Of both kinds. The head, `classifier.weight` and `classifier.bias`, may be absent in what is read (the base model's is

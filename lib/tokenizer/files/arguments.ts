@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { isObject } from '../../files/input.js';
-import { invalidValue } from '../../files/invalid.js';
+import { invalidValue } from '../../files/errors.js';
+import { isObject } from '../../files/json.js';
 import { FILES, type TokenizerFiles } from './source.js';
 import {
   contentOf,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { isObject } from '../../files/input.js';
-import { invalidValue } from '../../files/invalid.js';
+import { invalidValue } from '../../files/errors.js';
+import { isObject } from '../../files/json.js';
 import type { Component } from '../definition.js';
 import { FILES, type Json, type TokenizerFiles } from './source.js';
 import type { Parts, TokenizerClass } from './tokenizer-class.js';

@@ -1,5 +1,5 @@
-import { isObject } from '../../files/input.js';
-import { invalidValue } from '../../files/invalid.js';
+import { invalidValue } from '../../files/errors.js';
+import { isObject } from '../../files/json.js';
 
 /** The longest added token, in UTF-16 units: far above any, and what looking for tokens may cost. */
 const MAX_LENGTH = 10_000;

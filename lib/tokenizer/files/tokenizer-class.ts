@@ -25,17 +25,6 @@ export interface TokenizerClass {
   postProcessor?(special: SpecialTokens, idOf: (content: string) => number): Component;
 }
 
-/** The special tokens of RoBERTa, which XLM-RoBERTa has taken over. */
-export const ROBERTA_TOKENS: TokenizerClass['specialTokens'] = {
-  bos_token: '<s>',
-  eos_token: '</s>',
-  unk_token: '<unk>',
-  sep_token: '</s>',
-  pad_token: '<pad>',
-  cls_token: '<s>',
-  mask_token: '<mask>',
-};
-
 /** The special tokens of a tokenizer by name: those of the class, those that the files name, those of the model's own. */
 export class SpecialTokens {
   constructor(

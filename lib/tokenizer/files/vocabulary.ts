@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { BertuneError } from '../../errors.js';
-import { isObject, readJsonObject, readText } from '../../files/input.js';
-import { invalidValue } from '../../files/invalid.js';
+import { invalidValue } from '../../files/errors.js';
+import { readJsonObject, readText } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
 import { FILES, ifThere, type Json, type TokenizerFiles } from './source.js';
 import { isTokenId, quoted } from './token.js';
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { BertuneError } from '../../errors.js';
+import { refusal } from '../../files/errors.js';
 import { lstat, mkdir, readdir, rename, rm } from '../../files/fs.js';
 import { expectWhole, writeManifest } from '../../files/manifest.js';
 import { syncDirectory } from '../../files/places.js';
-import { refusal } from '../../files/refusal.js';
 import { option } from '../../options/names.js';
 
 /*

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { BertuneError } from '../../errors.js';
 import { readJsonObject } from '../../files/input.js';
-import { JsonFields } from '../../files/json-fields.js';
+import { JsonFields } from '../../files/json.js';
 import { option } from '../../options/names.js';
 import type { EpochRow, RunPosition, StepTotals } from '../position.js';
 

@@ -1,21 +1,16 @@
 import { join } from 'node:path';
+import { PROMPT_EMBEDDINGS } from '../../architectures/rows.js';
 import { BertuneError } from '../../errors.js';
 import { isFile } from '../../files/input.js';
 import { writeFilesAtomic } from '../../files/output.js';
 import { arrangeHead } from '../../formats/checkpoint/head.js';
 import { readCheckpoint } from '../../formats/checkpoint.js';
-import {
-  dtypeSize,
-  type LazyTensor,
-  readSafetensors,
-  safetensorsFile,
-  type Tensor,
-} from '../../formats/safetensors.js';
+import { readSafetensors, safetensorsFile } from '../../formats/safetensors.js';
+import { dtypeSize, type LazyTensor, type Tensor } from '../../formats/tensor.js';
 import { formatOf, isAdapter, readAdapter } from '../../methods/adapter/files.js';
 import { adapterHead } from '../../methods/adapter/head.js';
 import type { MethodPlan } from '../../methods/index.js';
-import { expectFinite, firstNonFinite } from '../../model/finite.js';
-import { PROMPT_EMBEDDINGS } from '../../model/names.js';
+import { expectFinite, firstNonFinite } from '../../model/save.js';
 import type { Values } from '../../model/session.js';
 import type { NativeDtype, NativePrecision, NativeSession } from '../../native/index.js';
 import { haveSameNames, listLabels } from '../../tasks/labels.js';

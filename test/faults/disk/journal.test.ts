@@ -13,9 +13,8 @@ import {
 } from 'node:fs';
 import { expect } from 'chai';
 import { isFile, readText } from '../../../lib/files/input.js';
-import { JOURNAL_FILE, type Journal, writeJournal } from '../../../lib/files/journal.js';
+import { JOURNAL_FILE, type Journal, readSettled, writeJournal } from '../../../lib/files/journal.js';
 import { dataFile, removeLeftovers, writeFilesAtomic } from '../../../lib/files/output.js';
-import { readSettled } from '../../../lib/files/settled.js';
 import { expectRefusal, useTemporaryDirectory } from '../../lib/files.js';
 import { scaled } from '../scale.js';
 

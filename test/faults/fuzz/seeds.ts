@@ -1,5 +1,5 @@
-import { formatHeader } from '../../../lib/formats/safetensors/header.js';
-import { fromFloat32, type Tensor } from '../../../lib/formats/safetensors.js';
+import { formatHeader } from '../../../lib/formats/safetensors-header.js';
+import { fromFloat32, type Tensor } from '../../../lib/formats/tensor.js';
 
 /* Small sound files, for faults to be put into. */
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { readRecords } from '../../../../lib/data/records.js';
+import { readRecords } from '../../../../lib/data/readers.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input, sound } from '../format.js';
 import { readRows } from '../rows.js';

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { dtypeSize, readSafetensors, readSafetensorsHeader, toFloat32 } from '../../../../lib/formats/safetensors.js';
+import { readSafetensors, readSafetensorsHeader } from '../../../../lib/formats/safetensors.js';
+import { dtypeSize, toFloat32 } from '../../../../lib/formats/tensor.js';
 import { damage } from '../bytes.js';
 import { cuts, type Format, type Input, sound } from '../format.js';
 import { JsonDocument } from '../json.js';

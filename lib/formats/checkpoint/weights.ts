@@ -1,10 +1,13 @@
 import { join } from 'node:path';
+import { architectureOf, type ModelConfig } from '../../architectures/index.js';
 import { BertuneError } from '../../errors.js';
-import { isFile, isObject, readJsonObject } from '../../files/input.js';
-import { namesIn } from '../../files/names.js';
-import { readSafetensors, type Tensor } from '../safetensors.js';
+import { isFile, readJsonObject } from '../../files/input.js';
+import { isObject } from '../../files/json.js';
+import { INDEX_FILE, WEIGHTS_FILE } from '../../files/model-files.js';
+import { namesIn } from '../../files/paths.js';
+import { readSafetensors } from '../safetensors.js';
+import type { Tensor } from '../tensor.js';
 import { foreignWeights } from './foreign.js';
-import { INDEX_FILE, WEIGHTS_FILE } from './weights-files.js';
 
 /**
  * Reads all tensors of a checkpoint directory under the names in the file: model.safetensors, otherwise the shards of
@@ -60,6 +63,47 @@ function checkShardName(name: string, shard: unknown, path: string): asserts sha
     throw new BertuneError(
       'CHECKPOINT_INVALID',
       `Expected the name of a .safetensors file in the directory for tensor ${name} in ${path} but found ${JSON.stringify(shard)}`,
+    );
+  }
+}
+
+/**
+ * The name of a tensor as everything here spells it: with the prefix, such as `bert.`, that a bare encoder's file leaves
+ * out, and weight and bias where early conversions from TensorFlow say gamma and beta. Other names pass unchanged.
+ */
+export function canonicalName(name: string, config: ModelConfig): string {
+  const { prefix, embeddings, layers, pooler } = architectureOf(config);
+  const inEncoder = [embeddings.word, embeddings.projection, layers, pooler].map((module) => module?.split('.')[1]);
+  return (inEncoder.includes(name.split('.')[0]) ? `${prefix}.${name}` : name)
+    .replace(/\.LayerNorm\.gamma$/, '.LayerNorm.weight')
+    .replace(/\.LayerNorm\.beta$/, '.LayerNorm.bias');
+}
+
+/** Element types that parameters may have in a file. */
+const PARAMETER_DTYPES = ['F64', 'F32', 'F16', 'BF16'];
+
+/**
+ * Checks a parameter against what the model needs.
+ *
+ * @param name for messages
+ * @param shape what is needed; null for an extent that may be anything
+ * @param where the file or directory, for messages
+ * @throws BertuneError SHAPE_MISMATCH, CHECKPOINT_INVALID (not floating point)
+ */
+export function checkParameter(name: string, tensor: Tensor, shape: readonly (number | null)[], where: string): void {
+  const fits =
+    tensor.shape.length === shape.length && shape.every((extent, i) => extent === null || extent === tensor.shape[i]);
+  if (!fits) {
+    const expected = shape.map((extent) => extent ?? '*').join(', ');
+    throw new BertuneError(
+      'SHAPE_MISMATCH',
+      `Expected the shape [${expected}] for tensor ${name} in ${where} but found [${tensor.shape.join(', ')}]`,
+    );
+  }
+  if (!PARAMETER_DTYPES.includes(tensor.dtype)) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected ${PARAMETER_DTYPES.join(', ')} for tensor ${name} in ${where} but found ${tensor.dtype}`,
     );
   }
 }

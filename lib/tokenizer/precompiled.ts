@@ -1,7 +1,7 @@
-import type { Settings } from '../component.js';
-import { STEP } from '../steps.js';
-import { cutBefore } from '../unicode.js';
-import { checkGrowth, type Normalizer } from './normalizer.js';
+import type { Settings } from './component.js';
+import { checkGrowth, type Normalizer } from './piece.js';
+import { STEP } from './steps.js';
+import { cutBefore } from './unicode.js';
 
 /** Far above any map. */
 const MOST_BYTES = 2 ** 24;
