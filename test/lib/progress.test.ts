@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Pace } from '../../lib/model/pace.js';
+import { Pace } from '../../lib/model/batches.js';
 import { RecentSteps } from '../../lib/training/position.js';
 
 describe('Pace', () => {
