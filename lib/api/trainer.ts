@@ -96,6 +96,12 @@ export class Trainer<Kind extends TaskKind = 'single-label'> extends EventEmitte
     this.#model = expectClassifier('model', model);
     const { labels, task, method, config } = this.#model;
     expectTrainable(task, labels);
+    if (this.#model.precision === 'int8') {
+      throw new BertuneError(
+        'INVALID_OPTION',
+        `A model in int8 predicts and does not train; load it with ${option('precision', 'fp32')}`,
+      );
+    }
     const settings = resolveTrainerOptions(options, { labels, task, method, hiddenSize: config.hiddenSize });
     this.#given = settings;
     this.#settings = settings;

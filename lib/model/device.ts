@@ -7,15 +7,18 @@ import { expectOneOf, expectPositiveInteger, invalidOption } from '../options/va
 /** Where to compute. 'auto': on the GPU where there is a usable one, otherwise on the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda';
 
-/** Arithmetic. 'fp64' exists on the CPU only, 'tf32' and 'bf16' on the GPU only. */
+/**
+ * Arithmetic. 'tf32' exists on the GPU only, 'fp64' and 'int8' on the CPU only. On the CPU, 'bf16' and 'int8' are the
+ * arithmetic of products with weights, where the processor has instructions for it; 'int8' is for prediction alone.
+ */
 export type Precision = NativePrecision;
 
 /** What a caller can ask of the machine. */
 export interface DeviceOptions {
   /** Defaults to 'auto'. */
   device?: Device | undefined;
-  /** Defaults to 'bf16' on the GPU and 'fp32' on the CPU. */
-  precision?: Precision | undefined;
+  /** 'auto': bf16 where it is fast, otherwise fp32. Defaults to 'bf16' on the GPU and 'fp32' on the CPU. */
+  precision?: Precision | 'auto' | undefined;
   /** Worker threads on the CPU, at most 1,024. Defaults to the processors available to the process. */
   threads?: number | undefined;
 }
@@ -32,11 +35,7 @@ const MOST_THREADS = 1024;
 
 const DEVICES = ['auto', 'cpu', 'cuda'];
 
-type Able = { device: NativeDevice; precisions: readonly Precision[] };
-
-const CPU: Able = { device: 'cpu', precisions: ['fp32', 'fp64'] };
-
-const PRECISIONS = ['fp32', 'fp64', 'tf32', 'bf16'] as const satisfies readonly Precision[];
+const PRECISIONS = ['auto', 'fp32', 'fp64', 'tf32', 'bf16', 'int8'] as const;
 
 /**
  * Settles where and how to compute.
@@ -46,13 +45,14 @@ const PRECISIONS = ['fp32', 'fp64', 'tf32', 'bf16'] as const satisfies readonly 
  */
 export function resolveDevice(options: DeviceOptions, devices: () => NativeDeviceInfo[] = listDevices): ResolvedDevice {
   const asked: string = options.device ?? 'auto';
+  const known = devices();
   // A device that was added to the addon is taken by its name.
-  const added = DEVICES.includes(asked) ? [] : devices().map(({ device }) => device);
+  const added = DEVICES.includes(asked) ? [] : known.map(({ device }) => device);
   const wanted = expectOneOf('device', asked, [...new Set([...DEVICES, ...added])]);
   const usualThreads = Math.min(availableParallelism(), MOST_THREADS);
   const threads = expectPositiveInteger('threads', options.threads ?? usualThreads, MOST_THREADS);
   const name = wanted === 'auto' ? 'cuda' : wanted;
-  const gpu = name === 'cpu' ? undefined : devices().find(({ device }) => device === name);
+  const gpu = name === 'cpu' ? undefined : known.find(({ device }) => device === name);
   if (wanted !== 'auto' && wanted !== 'cpu' && !gpu?.available) {
     const reason = gpu?.reason ?? 'this build has no CUDA backend';
     throw new BertuneError(
@@ -60,9 +60,10 @@ export function resolveDevice(options: DeviceOptions, devices: () => NativeDevic
       `Expected a usable GPU for ${option('device', wanted)} but ${reason}; use ${option('device', 'cpu')} or ${option('device', 'auto')}`,
     );
   }
-  const found: Able = gpu?.available ? gpu : CPU;
+  const found = gpu?.available ? gpu : known.find(({ device }) => device === 'cpu')!;
   const usual = found.device === 'cpu' ? 'fp32' : 'bf16';
-  const precision = expectOneOf('precision', options.precision ?? usual, PRECISIONS);
+  const chosen = expectOneOf('precision', options.precision ?? usual, PRECISIONS);
+  const precision = chosen === 'auto' ? (found.precisions.includes('bf16') ? 'bf16' : 'fp32') : chosen;
   if (!found.precisions.includes(precision)) {
     throw invalidOption('precision', `one of ${found.precisions.join(', ')} on ${found.device}`, precision);
   }

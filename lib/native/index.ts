@@ -15,8 +15,8 @@ export type Values = Float32Array | Float64Array;
 /** Where arithmetic runs: 'cpu', 'cuda', or a device that `addDevice` named. */
 export type NativeDevice = 'cpu' | 'cuda' | (string & {});
 
-/** Arithmetic of a session. `fp64` exists on the CPU only, to check gradients. */
-export type NativePrecision = 'fp32' | 'fp64' | 'tf32' | 'bf16';
+/** Arithmetic of a session. `fp64` and `int8` exist on the CPU only: to check gradients, and to predict. */
+export type NativePrecision = 'fp32' | 'fp64' | 'tf32' | 'bf16' | 'int8';
 
 export type NativeActivation = 'gelu' | 'gelu_tanh' | 'tanh' | 'relu' | 'silu';
 
@@ -282,7 +282,7 @@ export interface NativeDeviceInfo {
   /** Why not, where not available. */
   reason?: string;
   precisions: NativePrecision[];
-  /** Versions of CUDA, its driver and cuBLASLt; empty on the CPU. */
+  /** Versions of CUDA, its driver and cuBLASLt; on the CPU of oneDNN, with the instructions it uses; empty without it. */
   libraries: string;
 }
 

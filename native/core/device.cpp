@@ -70,16 +70,15 @@ const DeviceInfo& info_of(const std::string& device) {
 }  // namespace
 
 std::vector<DeviceInfo> list_devices() {
-  std::vector<DeviceInfo> devices = {{"cpu", processor_name(), machine_memory(), true, "", {"fp32", "fp64"}, ""}};
+  std::vector<DeviceInfo> devices = {
+      {"cpu", processor_name(), machine_memory(), true, "", cpu_precisions(), product_library()}};
   for (const std::string& device : library_devices()) devices.push_back(info_of(device));
   return devices;
 }
 
 std::unique_ptr<Backend> make_backend(const std::string& device, const std::string& precision, int threads) {
   if (device == "cpu") {
-    if (precision == "fp32") return make_cpu_backend_float(threads);
-    if (precision == "fp64") return make_cpu_backend_double(threads);
-    throw Error("INVALID_OPTION", "Expected precision fp32 or fp64 on the CPU but received " + precision);
+    return make_cpu_backend(precision, threads);
   }
   const std::vector<std::string> devices = library_devices();
   if (std::find(devices.begin(), devices.end(), device) == devices.end()) {

@@ -17,7 +17,7 @@ struct DeviceInfo {
   bool available;
   std::string reason;  // why not, where not available
   std::vector<std::string> precisions;
-  std::string libraries;  // CUDA's versions, where there is one
+  std::string libraries;  // versions of CUDA's, or of the CPU's that multiplies beside the BLAS
 };
 
 struct BlasInfo {
@@ -29,7 +29,7 @@ struct BlasInfo {
 std::vector<DeviceInfo> list_devices();
 BlasInfo blas_info();
 
-// `precision`: "fp32", "tf32", "bf16" or "fp64"; `threads` counts on the CPU only. Throws CUDA_UNAVAILABLE where the
+// `precision`: "fp32", "tf32", "bf16", "int8" or "fp64"; `threads` counts on the CPU only. Throws CUDA_UNAVAILABLE where the
 // device is not there and INVALID_OPTION where it does not have the precision.
 std::unique_ptr<Backend> make_backend(const std::string& device, const std::string& precision, int threads);
 

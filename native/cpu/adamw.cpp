@@ -112,6 +112,10 @@ void adamw(Context& context, const AdamW& args) {
   plain.step_size = T(lr / (1 - std::pow(settings.beta1, t)));
   AdamwScalars<T> decayed = plain;
   decayed.decay = T(1 - lr * settings.weight_decay);
+  for (int s = 0; s < args.count; ++s) {
+    const T* weight = scalars<T>(args.segments[s].weight);
+    context.products.trained(weight, weight + args.segments[s].count);
+  }
   context.pool.run([&](int thread) {
     for_blocks(args.segments, args.count, context.threads(), thread,
                [&](int64_t, const OptimizerSegment& segment, int64_t begin, int64_t length) {

@@ -8,6 +8,7 @@
 
 #include "core/backend.h"
 #include "cpu/parallel.h"
+#include "cpu/weight_product.h"
 
 namespace bertune {
 
@@ -40,7 +41,8 @@ class Scratch {
 
 class Context {
  public:
-  explicit Context(int threads) : pool(threads), partition(threads), thread_scratch_(threads) {}
+  Context(onednn::Element element, int threads)
+      : pool(threads), partition(threads), products(element, threads), thread_scratch_(threads) {}
 
   int threads() const { return pool.threads(); }
 
@@ -86,6 +88,7 @@ class Context {
 
   Pool pool;
   Partition partition;  // of `batch`
+  WeightProducts products;
   Batch batch;
   StepState step{};
   double grad_norm = 0.0;  // of the last grad_norm, for adamw

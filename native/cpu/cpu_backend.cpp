@@ -1,7 +1,9 @@
 #include "cpu/cpu_backend.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "core/error.h"
 #include "cpu/blas_memory.h"
 #include "cpu/context.h"
 #include "cpu/memory.h"
@@ -14,7 +16,7 @@ namespace {
 template <typename T>
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : blas_memory_(threads), context_(threads) {}
+  CpuBackend(int threads, onednn::Element element) : blas_memory_(threads), context_(element, threads) {}
 
   size_t real_size() const override { return sizeof(T); }
   size_t acc_size() const override { return sizeof(T); }
@@ -34,6 +36,7 @@ class CpuBackend final : public Backend {
   }
   void write_weight(Real* weight, Master*, const void* host, Dtype dtype, int64_t count) override {
     read_elements(host, dtype, count, scalars<T>(weight));
+    context_.products.written(weight, scalars<T>(weight) + count);
   }
   void read_weight(void* host, Dtype dtype, const Real* weight, const Master*, int64_t count) override {
     write_elements(scalars<T>(weight), count, dtype, host);
@@ -75,7 +78,30 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend_float(int threads) { return std::make_unique<CpuBackend<float>>(threads); }
-std::unique_ptr<Backend> make_cpu_backend_double(int threads) { return std::make_unique<CpuBackend<double>>(threads); }
+std::vector<std::string> cpu_precisions() {
+  std::vector<std::string> precisions = {"fp32", "fp64"};
+  if (onednn::is_fast(onednn::Element::kBF16)) precisions.push_back("bf16");
+  if (onednn::is_fast(onednn::Element::kInt8)) precisions.push_back("int8");
+  return precisions;
+}
+
+std::string product_library() {
+  const std::string version = onednn::version();
+  return version.empty() ? "" : "oneDNN " + version;
+}
+
+std::unique_ptr<Backend> make_cpu_backend(const std::string& precision, int threads) {
+  const std::vector<std::string> known = cpu_precisions();
+  if (std::find(known.begin(), known.end(), precision) == known.end()) {
+    std::string names;
+    for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
+    throw Error("INVALID_OPTION", "Expected one of " + names + " on the CPU but received " + precision);
+  }
+  if (precision == "fp64") return std::make_unique<CpuBackend<double>>(threads, onednn::Element::kF32);
+  const onednn::Element element = precision == "bf16"   ? onednn::Element::kBF16
+                                  : precision == "int8" ? onednn::Element::kInt8
+                                                        : onednn::Element::kF32;
+  return std::make_unique<CpuBackend<float>>(threads, element);
+}
 
 }  // namespace bertune

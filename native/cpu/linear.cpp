@@ -9,6 +9,7 @@
 // Threads take rows of the result where there are many and columns where there are few, and all rows of a column block
 // for the weight gradient, so every sum over k, n or rows is made by one thread.
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu/activation.h"
 #include "cpu/gemm.h"
@@ -18,16 +19,93 @@
 namespace bertune {
 namespace {
 
-// Rows a thread below which a result is split by columns: the BLAS packs the whole weight for each thread otherwise.
-constexpr int kFewRows = 32;
-
-// Calls work(rows, columns) on each thread: its part of a (rows,n) result.
-template <typename Work>
-void for_tiles(Context& context, Rows rows, int n, Work&& work) {
+// Calls work(thread, rows, columns) on each thread: its part of a (rows,n) result, columns being split by split(thread).
+template <typename Split, typename Work>
+void for_tiles(Context& context, Rows rows, int n, Split&& split, Work&& work) {
   if (rows.count >= kFewRows * context.threads()) {
-    context.for_rows(rows, [&](int, Range range) { work(range, Range{0, n}); });
-  } else {
-    context.for_columns(n, [&](int, Range range) { work(Range{0, rows.count}, range); });
+    context.for_rows(rows, [&](int thread, Range range) { work(thread, range, Range{0, n}); });
+    return;
+  }
+  context.pool.run([&](int thread) {
+    const Range columns = split(thread);
+    if (!columns.empty()) work(thread, Range{0, rows.count}, columns);
+  });
+}
+
+// A product of activations with a weight, by oneDNN or the BLAS: see weight_product.h.
+template <typename T>
+class Product {
+ public:
+  Product(Context& context, Direction direction, Rows rows, const T* weight, int n, int k)
+      : context_(context), direction_(direction), rows_(rows), weight_(weight), n_(n), k_(k) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (context.products.takes(direction, n, k)) {
+        forms_ = &context.products.prepare(context, direction, weight, n, k, rows.count);
+      }
+    }
+  }
+
+  // Calls finish(rows, columns, product, stride) for each part of a · op(weight), while it is in the cache. The BLAS puts
+  // it to c, or adds it there; oneDNN leaves it elsewhere.
+  template <typename Finish>
+  void run(const T* a, size_t lda, bool add, T* c, size_t ldc, Finish&& finish) {
+    const bool forward = direction_ == Direction::kForward;
+    const int columns = forward ? n_ : k_;
+    const auto split = [&](int thread) {
+      return forms_ ? context_.products.slab(columns, thread) : even_split(columns, context_.threads(), thread, 16);
+    };
+    for_tiles(context_, rows_, columns, split, [&](int thread, Range rows, Range range) {
+      if constexpr (std::is_same_v<T, float>) {
+        if (forms_) return multiply(thread, rows, range, a, lda, add ? nullptr : c, ldc, finish);
+      }
+      const T* b = weight_ + (forward ? static_cast<size_t>(range.begin) * k_ : range.begin);
+      T* to = c + rows.begin * ldc + range.begin;
+      gemm<T>(false, forward, rows.size(), range.size(), forward ? k_ : n_, 1, a + rows.begin * lda,
+              static_cast<int>(lda), b, k_, add ? 1 : 0, to, static_cast<int>(ldc));
+      finish(rows, range, static_cast<const T*>(to), ldc);
+    });
+  }
+
+ private:
+  // oneDNN's, in parts of so many rows as it has code for.
+  template <typename Finish>
+  void multiply(int thread, Range rows, Range columns, const float* a, size_t lda, float* c, size_t ldc,
+                Finish&& finish) {
+    const bool is_dense = ldc == static_cast<size_t>(direction_ == Direction::kForward ? n_ : k_);
+    const int most = WeightProducts::most_rows(*forms_, direction_);
+    const int parts = (rows.size() + most - 1) / most;
+    for (int part = 0; part < parts; ++part) {
+      const Range share = even_split(rows.size(), parts, part);
+      const Range here{rows.begin + share.begin, rows.begin + share.end};
+      context_.products.multiply(context_, thread, *forms_, direction_, here.size(), columns, a + here.begin * lda,
+                                 static_cast<int>(lda), c && is_dense ? c + here.begin * ldc : nullptr,
+                                 [&](Range slab, const float* product) {
+                                   finish(here, slab, product, static_cast<size_t>(slab.size()));
+                                 });
+    }
+  }
+
+  Context& context_;
+  Direction direction_;
+  Rows rows_;
+  const T* weight_;
+  int n_, k_;
+  const WeightForms* forms_ = nullptr;  // null: the BLAS
+};
+
+// to (rows,columns of it) = or += product; nothing where it is there already.
+template <typename T>
+void put(Range rows, Range columns, const T* product, size_t stride, bool add, T* to, size_t ldc) {
+  const int n = columns.size();
+  for (size_t row = rows.begin; row < static_cast<size_t>(rows.end); ++row, product += stride) {
+    T* y = to + row * ldc + columns.begin;
+    if (y == product) return;
+    if (add) {
+#pragma omp simd
+      for (int i = 0; i < n; ++i) y[i] += product[i];
+    } else {
+      std::copy_n(product, n, y);
+    }
   }
 }
 
@@ -35,43 +113,97 @@ void for_tiles(Context& context, Rows rows, int n, Work&& work) {
 
 template <typename T>
 void linear_forward(Context& context, const LinearForward& args) {
-  const T* inp = scalars<T>(args.inp);
-  const T* weight = scalars<T>(args.weight);
   const T* bias = scalars<T>(args.bias);
   T* out = scalars<T>(args.out);
   // The product goes where the preactivation is wanted, and otherwise straight to the output.
-  T* product = args.preactivation ? scalars<T>(args.preactivation) : out;
-  const size_t product_stride = args.preactivation ? args.n : args.out_stride;
-  const size_t inp_stride = args.inp_stride, out_stride = args.out_stride, k = args.k;
-  for_tiles(context, args.rows, args.n, [&](Range rows, Range columns) {
+  T* sum = args.preactivation ? scalars<T>(args.preactivation) : out;
+  const size_t sum_stride = args.preactivation ? args.n : args.out_stride;
+  const size_t out_stride = args.out_stride;
+  const auto finish = [&](Range rows, Range columns, const T* product, size_t stride) {
     const int n = columns.size();
-    gemm<T>(false, true, rows.size(), n, args.k, 1, inp + rows.begin * inp_stride, args.inp_stride,
-            weight + columns.begin * k, args.k, 0, product + rows.begin * product_stride + columns.begin,
-            static_cast<int>(product_stride));
-    for (size_t row = rows.begin; row < static_cast<size_t>(rows.end); ++row) {
-      T* x = product + row * product_stride + columns.begin;
+    if (bias == nullptr) put(rows, columns, product, stride, false, sum, sum_stride);
+    for (size_t row = rows.begin; row < static_cast<size_t>(rows.end); ++row, product += stride) {
+      T* x = sum + row * sum_stride + columns.begin;
       if (bias != nullptr) {
         const T* b = bias + columns.begin;
 #pragma omp simd
-        for (int i = 0; i < n; ++i) x[i] += b[i];
+        for (int i = 0; i < n; ++i) x[i] = product[i] + b[i];
       }
       activation_row(args.activation, n, x, out + row * out_stride + columns.begin);
     }
-  });
+  };
+  Product<T>(context, Direction::kForward, args.rows, scalars<T>(args.weight), args.n, args.k)
+      .run(scalars<T>(args.inp), args.inp_stride, false, sum, sum_stride, finish);
 }
 
 template <typename T>
 void linear_backward_input(Context& context, const LinearBackwardInput& args) {
-  const T* dout = scalars<T>(args.dout);
-  const T* weight = scalars<T>(args.weight);
   T* dinp = scalars<T>(args.dinp);
-  const size_t dout_stride = args.dout_stride, dinp_stride = args.dinp_stride;
-  for_tiles(context, args.rows, args.k, [&](Range rows, Range columns) {
-    gemm<T>(false, false, rows.size(), columns.size(), args.n, 1, dout + rows.begin * dout_stride, args.dout_stride,
-            weight + columns.begin, args.k, args.add_to_dinp ? 1 : 0, dinp + rows.begin * dinp_stride + columns.begin,
-            args.dinp_stride);
+  const size_t dinp_stride = args.dinp_stride;
+  Product<T>(context, Direction::kBackward, args.rows, scalars<T>(args.weight), args.n, args.k)
+      .run(scalars<T>(args.dout), args.dout_stride, args.add_to_dinp, dinp, dinp_stride,
+           [&](Range rows, Range columns, const T* product, size_t stride) {
+             put(rows, columns, product, stride, args.add_to_dinp, dinp, dinp_stride);
+           });
+}
+
+namespace {
+
+// Rows of one product for a weight's gradient: a multiple of kRowMultiple, the last ones zero, and at most kMostRows, so
+// that few different sizes are met.
+constexpr int kRowMultiple = 32;
+constexpr int kMostRows = 512;
+
+// dweight (n,k) = [+] doutᵀ · inp, from both in bfloat16 with sums in float.
+void bfloat_weight_gradient(Context& context, const LinearBackwardWeight& args) {
+  const int rows = args.rows.count, k = args.k;
+  const int padded = (rows + kRowMultiple - 1) / kRowMultiple * kRowMultiple;
+  const float* inp = scalars<float>(args.inp);
+  const float* dout = scalars<float>(args.dout);
+  uint16_t* inp_rows = context.shared_scratch<uint16_t>(static_cast<size_t>(padded) * k);
+  context.pool.run([&](int thread) {
+    const Range range = even_split(padded, context.threads(), thread);
+    for (size_t row = range.begin; row < static_cast<size_t>(range.end); ++row) {
+      uint16_t* to = inp_rows + row * k;
+      if (row < static_cast<size_t>(rows)) {
+        to_bfloat_row(k, inp + row * args.inp_stride, to);
+      } else {
+        std::fill_n(to, k, uint16_t{0});
+      }
+    }
+  });
+  context.pool.run([&](int thread) {
+    const Range columns = context.products.slab(args.n, thread);
+    if (columns.empty()) return;
+    const int n = columns.size();
+    uint16_t* dout_rows = context.scratch<uint16_t>(thread, static_cast<size_t>(padded) * n);
+    for (size_t row = 0; row < static_cast<size_t>(rows); ++row) {
+      to_bfloat_row(n, dout + row * args.dout_stride + columns.begin, dout_rows + row * n);
+    }
+    std::fill_n(dout_rows + static_cast<size_t>(rows) * n, static_cast<size_t>(padded - rows) * n, uint16_t{0});
+    for (int begin = 0; begin < padded; begin += kMostRows) {
+      const onednn::Product product{.element = onednn::Element::kBF16,
+                                    .m = n,
+                                    .n = k,
+                                    .k = std::min(kMostRows, padded - begin),
+                                    .transpose_a = true,
+                                    .add = args.accumulate || begin > 0};
+      context.products.of_thread(thread).multiply(
+          product, dout_rows + static_cast<size_t>(begin) * n, onednn::Layout::kRows,
+          inp_rows + static_cast<size_t>(begin) * k, k,
+          scalars<float>(args.dweight) + static_cast<size_t>(columns.begin) * k);
+    }
   });
 }
+
+// Whether the above is what a gradient is made by.
+template <typename T>
+bool takes_bfloat_gradient(const Context& context, const LinearBackwardWeight& args) {
+  return std::is_same_v<T, float> && args.dweight != nullptr && context.products.element() == onednn::Element::kBF16 &&
+         context.products.takes(Direction::kBackward, args.n, args.k);
+}
+
+}  // namespace
 
 template <typename T>
 void linear_backward_weight(Context& context, const LinearBackwardWeight& args) {
@@ -80,8 +212,10 @@ void linear_backward_weight(Context& context, const LinearBackwardWeight& args) 
   T* dweight = scalars<T>(args.dweight);
   T* dbias = scalars<T>(args.dbias);
   const size_t dout_stride = args.dout_stride, k = args.k;
+  const bool is_made = takes_bfloat_gradient<T>(context, args);
+  if (is_made) bfloat_weight_gradient(context, args);
   context.for_columns(args.n, [&](int, Range columns) {
-    if (dweight != nullptr) {
+    if (dweight != nullptr && !is_made) {
       gemm<T>(true, false, columns.size(), args.k, args.rows.count, 1, dout + columns.begin, args.dout_stride, inp,
               args.inp_stride, args.accumulate ? 1 : 0, dweight + columns.begin * k, args.k);
     }

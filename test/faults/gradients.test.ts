@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { NativePrecision } from '../../lib/native/index.js';
 import { devices, gpus } from '../devices.js';
 import {
   type Gradients,
@@ -25,7 +24,7 @@ type Where = Parameters<typeof RandomSession.make>[1];
 const DOUBLE: Where = { device: 'cpu', precision: 'fp64' };
 
 /** What rounding makes of a gradient where other products of matrices are joined into one. */
-const TOLERANCE: Record<NativePrecision, number> = { fp64: 1e-12, fp32: 1e-5, tf32: 1e-2, bf16: 5e-2 };
+const TOLERANCE = { fp64: 1e-12, fp32: 1e-5, tf32: 1e-2, bf16: 5e-2 };
 
 /** What rounding to fp32 makes of gradients. */
 const SINGLE_TOLERANCE = 2e-3;
@@ -161,6 +160,7 @@ describe('gradients, whatever is frozen', function () {
     const runs = emulated ? scaled(20, 1_000) : scaled(200, 20_000);
     const sizes = emulated ? { layers: 4, examples: 3, length: 4 } : { layers: 5, examples: 5, length: 9 };
     for (const precision of precisions) {
+      if (precision === 'int8') continue; // predicts alone
       it(`are those of the model with everything trained, on ${device} in ${precision}`, async () => {
         await check(sizes, runs, async (run) => {
           const expected = await gradientsOf(run, { device, precision }, 'everything');

@@ -463,7 +463,7 @@ for (const device of devices()) {
     it('gives the same bits on any number of threads', async function () {
       if (device.device !== 'cpu') this.skip();
       const { tensors, sizes } = backwardCase(forwardCase('', odd, { P: 5, dropout_p: 0.1 }));
-      for (const precision of device.precisions) {
+      for (const precision of ['fp32', 'fp64'] as const) {
         const alone = await run(BACKWARD, { device: 'cpu', precision, threads: 1 }, tensors, sizes);
         for (const threads of [2, 3, 8]) {
           const shared = await run(BACKWARD, { device: 'cpu', precision, threads }, tensors, sizes);

@@ -173,15 +173,19 @@ function threadCounts(device: NativeDeviceInfo): number[] {
   return device.device === 'cpu' ? [1, 2, 3] : [1];
 }
 
-/** Products alone are another computation in tf32, so the slow emulator repeats nothing else in it. */
+/**
+ * Products alone are another computation in tf32 and, on the CPU, in bf16: nothing else is repeated in them by the slow
+ * emulator and by the CPU. int8 has proofs of its own, in products.test.ts.
+ */
 function precisionsOf(device: NativeDeviceInfo, operation: string): NativePrecision[] {
-  const repeats = device.device === 'cuda-emulated' && !operation.startsWith('linear_');
-  return device.precisions.filter((precision) => !(repeats && precision === 'tf32'));
+  const alike = { cpu: ['bf16'], cuda: [], 'cuda-emulated': ['tf32'] }[device.device as string] ?? [];
+  const skipped = operation.startsWith('linear_') ? ['int8'] : ['int8', ...alike];
+  return device.precisions.filter((precision) => !skipped.includes(precision));
 }
 
 /** Every precision and thread count of a device that operations are proved on. */
 export function places(device: NativeDeviceInfo): Where[] {
-  return device.precisions.flatMap((precision) =>
+  return precisionsOf(device, 'any').flatMap((precision) =>
     threadCounts(device).map((threads) => ({ device: device.device, precision, threads })),
   );
 }

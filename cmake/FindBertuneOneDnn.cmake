@@ -1,0 +1,25 @@
+# Finds oneDNN, which multiplies faster than a BLAS where weights can be laid out beforehand, and in bfloat16 and bytes, and offers
+# it as the target bertune_onednn. Defines BERTUNE_HAS_ONEDNN where it is found; products are the BLAS's alone where it is not.
+# A copy outside the system's folders is named by DNNLROOT (environment) or CMAKE_PREFIX_PATH.
+add_library(bertune_onednn INTERFACE)
+find_path(BERTUNE_ONEDNN_INCLUDE_DIR oneapi/dnnl/dnnl.hpp HINTS "$ENV{DNNLROOT}" PATH_SUFFIXES include)
+find_library(BERTUNE_ONEDNN_LIBRARY dnnl HINTS "$ENV{DNNLROOT}" PATH_SUFFIXES lib lib64)
+mark_as_advanced(BERTUNE_ONEDNN_INCLUDE_DIR BERTUNE_ONEDNN_LIBRARY)
+if(NOT BERTUNE_ONEDNN_INCLUDE_DIR OR NOT BERTUNE_ONEDNN_LIBRARY)
+  # Nothing found is to be looked for again once the package is there.
+  unset(BERTUNE_ONEDNN_INCLUDE_DIR CACHE)
+  unset(BERTUNE_ONEDNN_LIBRARY CACHE)
+  message(STATUS "oneDNN was not found: products are the BLAS's, and the CPU has no bf16 and no int8.")
+  return()
+endif()
+message(STATUS "oneDNN: ${BERTUNE_ONEDNN_LIBRARY}")
+target_include_directories(bertune_onednn SYSTEM INTERFACE "${BERTUNE_ONEDNN_INCLUDE_DIR}")
+target_link_libraries(bertune_onednn INTERFACE "${BERTUNE_ONEDNN_LIBRARY}")
+target_compile_definitions(bertune_onednn INTERFACE BERTUNE_HAS_ONEDNN)
+# The OpenMP that oneDNN was built with, whose threads are kept at one.
+file(STRINGS "${BERTUNE_ONEDNN_INCLUDE_DIR}/oneapi/dnnl/dnnl_config.h" runtime REGEX "#define DNNL_CPU_THREADING_RUNTIME DNNL_RUNTIME_OMP")
+if(runtime)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  target_link_libraries(bertune_onednn INTERFACE ${OpenMP_CXX_LIBRARIES})
+  target_include_directories(bertune_onednn SYSTEM INTERFACE ${OpenMP_CXX_INCLUDE_DIRS})
+endif()

@@ -1,0 +1,242 @@
+#include "cpu/onednn.h"
+
+#if defined(BERTUNE_HAS_ONEDNN)
+
+#include <oneapi/dnnl/dnnl.hpp>
+#include <unordered_map>
+#if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
+#include <omp.h>
+#endif
+
+#include "core/error.h"
+#include "cpu/memory.h"
+
+namespace bertune::onednn {
+namespace {
+
+using dnnl::matmul;
+using dnnl::memory;
+using Type = memory::data_type;
+
+const dnnl::engine& engine() {
+  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+// Threads take rows, so each wants an oneDNN that stays on its own core: the OpenMP of the thread that calls is told so,
+// and no other.
+void stay_on_this_thread() {
+#if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
+  static thread_local const bool once = (omp_set_num_threads(1), true);
+  static_cast<void>(once);
+#endif
+}
+
+// Runs what calls oneDNN, whose errors become ours.
+template <typename Work>
+auto translated(Work&& work) {
+  stay_on_this_thread();
+  try {
+    return work();
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) throw Error("OUT_OF_MEMORY", "oneDNN found too little memory");
+    throw Error("INTERNAL", std::string("oneDNN: ") + error.what());
+  }
+}
+
+Type type_of_a(Element element) {
+  return element == Element::kF32 ? Type::f32 : element == Element::kBF16 ? Type::bf16 : Type::u8;
+}
+Type type_of_b(Element element) { return element == Element::kInt8 ? Type::s8 : type_of_a(element); }
+Type type_of_c(Element element) { return element == Element::kInt8 ? Type::s32 : Type::f32; }
+
+// (rows, columns), stored by rows of `stride` or, transposed, by columns.
+memory::desc matrix(Type type, int rows, int columns, bool transposed, int stride) {
+  return {{rows, columns}, type, transposed ? memory::dims{1, stride} : memory::dims{stride, 1}};
+}
+
+matmul::primitive_desc describe(const Product& x, const memory::desc& b) {
+  const memory::desc a = matrix(type_of_a(x.element), x.m, x.k, x.transpose_a, x.transpose_a ? x.m : x.k);
+  const memory::desc c = matrix(type_of_c(x.element), x.m, x.n, false, x.n);
+  dnnl::primitive_attr attributes;
+  if (x.add) {
+    dnnl::post_ops sum;
+    sum.append_sum();
+    attributes.set_post_ops(sum);
+  }
+#if DNNL_VERSION_MAJOR < 3
+  return {matmul::desc(a, b, c), attributes, engine()};
+#else
+  return {engine(), a, b, c, attributes};
+#endif
+}
+
+// b (k,n) in the layout that products with it are fastest in.
+memory::desc packed_layout(Element element, int n, int k) {
+  const memory::desc any({k, n}, type_of_b(element), memory::format_tag::any);
+  return describe({element, kPackedRows, n, k, false, false}, any).weights_desc();
+}
+
+bool find_fast(Element element) {
+  return translated([&] {
+    const memory::desc any({128, 128}, type_of_b(element), memory::format_tag::any);
+    const std::string code = describe({element, kPackedRows, 128, 128, false, false}, any).impl_info_str();
+    return code.rfind("brg", 0) == 0;
+  });
+}
+
+std::string isa_name(dnnl::cpu_isa isa) {
+  switch (isa) {
+    case dnnl::cpu_isa::sse41:
+      return "sse41";
+    case dnnl::cpu_isa::avx:
+      return "avx";
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "avx2_vnni";
+    case dnnl::cpu_isa::avx512_core:
+      return "avx512_core";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "avx512_core_bf16";
+    default:
+      return static_cast<int>(isa) > static_cast<int>(dnnl::cpu_isa::avx512_core_bf16) ? "avx512_core_amx" : "";
+  }
+}
+
+// One product of fixed sizes.
+struct Key {
+  Product product;
+  Layout layout;
+  int ldb;
+
+  bool operator==(const Key&) const = default;
+};
+struct Hash {
+  size_t operator()(const Key& key) const {
+    const Product& x = key.product;
+    size_t hash = static_cast<size_t>(x.element) * 8 + static_cast<size_t>(key.layout) * 2 + x.add;
+    for (const int part : {x.m, x.n, x.k, key.ldb, static_cast<int>(x.transpose_a)}) {
+      hash = hash * 1000003 + static_cast<size_t>(part);
+    }
+    return hash;
+  }
+};
+
+struct Compiled {
+  matmul product;
+  memory a, b, c;
+};
+
+}  // namespace
+
+bool is_fast(Element element) {
+  static const bool fast[] = {find_fast(Element::kF32), find_fast(Element::kBF16), find_fast(Element::kInt8)};
+  return fast[static_cast<int>(element)];
+}
+
+std::string version() {
+  const dnnl_version_t* found = dnnl_version();
+  return std::to_string(found->major) + "." + std::to_string(found->minor) + "." + std::to_string(found->patch) + " " +
+         isa_name(dnnl::get_effective_cpu_isa());
+}
+
+struct Packed::Memory {
+  std::unique_ptr<bertune::Memory> block;
+  memory b;
+};
+
+Packed::Packed(Element element, int n, int k, Layout layout, const void* b, int ldb) {
+  memory_ = translated([&] {
+    auto packed = std::make_unique<Memory>();
+    const memory::desc to = packed_layout(element, n, k);
+    packed->block.reset(allocate_memory(to.get_size(), "weights laid out for products"));
+    packed->b = memory(to, engine(), packed->block->data());
+    const Type type = element == Element::kInt8 ? Type::s8 : Type::f32;
+    memory from(matrix(type, k, n, layout == Layout::kColumns, ldb), engine(), const_cast<void*>(b));
+    dnnl::stream stream(engine());
+    dnnl::reorder(from, packed->b).execute(stream, from, packed->b);
+    stream.wait();
+    return packed;
+  });
+}
+
+Packed::~Packed() = default;
+Packed::Packed(Packed&&) noexcept = default;
+Packed& Packed::operator=(Packed&&) noexcept = default;
+
+struct Products::Code {
+  dnnl::stream stream{engine()};
+  std::unordered_map<Key, Compiled, Hash> compiled;
+
+  Compiled& find(const Key& key) {
+    const auto known = compiled.find(key);
+    if (known != compiled.end()) return known->second;
+    const Product& x = key.product;
+    const memory::desc layout = key.layout == Layout::kPacked
+                                    ? packed_layout(x.element, x.n, x.k)
+                                    : matrix(type_of_b(x.element), x.k, x.n, key.layout == Layout::kColumns, key.ldb);
+    const matmul::primitive_desc description = describe(x, layout);
+    const bool packed = key.layout == Layout::kPacked;
+    return compiled
+        .emplace(key, Compiled{matmul(description), memory(description.src_desc(), engine(), nullptr),
+                               packed ? memory() : memory(description.weights_desc(), engine(), nullptr),
+                               memory(description.dst_desc(), engine(), nullptr)})
+        .first->second;
+  }
+
+  void run(const Key& key, const void* a, const memory* packed, const void* b, void* c) {
+    Compiled& code = find(key);
+    code.a.set_data_handle(const_cast<void*>(a));
+    code.c.set_data_handle(c);
+    if (!packed) code.b.set_data_handle(const_cast<void*>(b));
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, code.a.get()},
+                                         {DNNL_ARG_WEIGHTS, packed ? packed->get() : code.b.get()},
+                                         {DNNL_ARG_DST, code.c.get()}};
+    dnnl::error::wrap_c_api(dnnl_primitive_execute(code.product.get(), stream.get(), 3, arguments), "a product failed");
+  }
+};
+
+Products::Products() = default;
+Products::~Products() = default;
+
+void Products::multiply(const Product& product, const void* a, const Packed& b, void* c) {
+  translated([&] {
+    if (!code_) code_ = std::make_unique<Code>();
+    code_->run({product, Layout::kPacked, 0}, a, &b.memory_->b, nullptr, c);
+  });
+}
+
+void Products::multiply(const Product& product, const void* a, Layout layout, const void* b, int ldb, void* c) {
+  translated([&] {
+    if (!code_) code_ = std::make_unique<Code>();
+    code_->run({product, layout, ldb}, a, nullptr, b, c);
+  });
+}
+
+}  // namespace bertune::onednn
+
+#else
+
+namespace bertune::onednn {
+
+bool is_fast(Element) { return false; }
+std::string version() { return ""; }
+
+struct Packed::Memory {};
+Packed::Packed(Element, int, int, Layout, const void*, int) {}
+Packed::~Packed() = default;
+Packed::Packed(Packed&&) noexcept = default;
+Packed& Packed::operator=(Packed&&) noexcept = default;
+
+struct Products::Code {};
+Products::Products() = default;
+Products::~Products() = default;
+void Products::multiply(const Product&, const void*, const Packed&, void*) {}
+void Products::multiply(const Product&, const void*, Layout, const void*, int, void*) {}
+
+}  // namespace bertune::onednn
+
+#endif

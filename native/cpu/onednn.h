@@ -1,0 +1,75 @@
+// Matrix products by oneDNN, on the calling thread alone, with element types and layouts that a BLAS has not:
+//
+//   c (m,n) = a (m,k) · b (k,n), or c += where `add`
+//
+// a and b are float, bfloat16, or unsigned and signed bytes; c is float, or int32 for bytes. a and c have no gaps between
+// rows: code for those that do is slow.
+//
+// Code for a product is generated the first time that its sizes are met, and kept. Sums over k run in an order that
+// depends on n and k alone, so a row of c has the same bits in a product of any number of rows, and with b packed or not
+// (test/operations/products.test.ts).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace bertune::onednn {
+
+enum class Element { kF32, kBF16, kInt8 };
+
+// How b lies in memory: rows of k, rows of n (that is, bᵀ), or as oneDNN likes it best.
+enum class Layout { kRows, kColumns, kPacked };
+
+// Whether this processor has instructions for such products that oneDNN knows; false where built without it.
+bool is_fast(Element element);
+
+// "2.6.3 avx512_core_bf16"; empty where built without it.
+std::string version();
+
+// b, laid out for products of any m.
+class Packed {
+ public:
+  // From b in `layout`, its rows `ldb` apart: float for kF32 and kBF16, int8 for kInt8. Throws OUT_OF_MEMORY.
+  Packed(Element element, int n, int k, Layout layout, const void* b, int ldb);
+  ~Packed();
+  Packed(Packed&&) noexcept;
+  Packed& operator=(Packed&&) noexcept;
+
+ private:
+  friend class Products;
+  struct Memory;
+  std::unique_ptr<Memory> memory_;
+};
+
+struct Product {
+  Element element;
+  int m, n, k;
+  bool transpose_a;  // a is stored (k,m)
+  bool add;
+
+  bool operator==(const Product&) const = default;
+};
+
+// Rows of one product at most, so that few different sizes are met: with b packed, and with b as it is, which is packed
+// anew each time.
+constexpr int kPackedRows = 64;
+constexpr int kPlainRows = 256;
+
+// The products of one thread, which keep their code.
+class Products {
+ public:
+  Products();
+  ~Products();
+
+  void multiply(const Product& product, const void* a, const Packed& b, void* c);
+  // b not packed: `layout` is kRows or kColumns.
+  void multiply(const Product& product, const void* a, Layout layout, const void* b, int ldb, void* c);
+
+ private:
+  struct Code;
+  std::unique_ptr<Code> code_;
+};
+
+}  // namespace bertune::onednn

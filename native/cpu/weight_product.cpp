@@ -1,0 +1,243 @@
+#include "cpu/weight_product.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "cpu/context.h"
+
+namespace bertune {
+namespace {
+
+using onednn::Element;
+using onednn::Layout;
+
+// Sizes of an operand from which on oneDNN is ahead of the BLAS: bench/kernels.js.
+constexpr int kLeastColumns = 64;
+
+int columns_of(const WeightForms& forms, Direction direction) {
+  return direction == Direction::kForward ? forms.n : forms.k;
+}
+int depth_of(const WeightForms& forms, Direction direction) {
+  return direction == Direction::kForward ? forms.k : forms.n;
+}
+// The operand is Wᵀ forward and W backward.
+Layout layout_of(Direction direction) { return direction == Direction::kForward ? Layout::kColumns : Layout::kRows; }
+// Where column `column` of the operand begins in W.
+size_t offset_of(const WeightForms& forms, Direction direction, int column) {
+  return direction == Direction::kForward ? static_cast<size_t>(column) * forms.k : column;
+}
+
+RowRange range_of(int count, const float* x) {
+  float low = 0, high = 0;
+#pragma omp simd reduction(min : low) reduction(max : high)
+  for (int i = 0; i < count; ++i) {
+    low = x[i] < low ? x[i] : low;
+    high = x[i] > high ? x[i] : high;
+  }
+  if (!(high > low)) return {0, 0, 0};
+  const float scale = (high - low) / 255;
+  return {scale, 1 / scale, static_cast<int32_t>(std::lround(-low / scale))};
+}
+
+void quantize_row(int count, const float* x, RowRange range, uint8_t* q) {
+  const float zero = static_cast<float>(range.zero);
+#pragma omp simd
+  for (int i = 0; i < count; ++i) {
+    const float value = x[i] * range.inverse + zero + 0.5f;
+    q[i] = static_cast<uint8_t>(static_cast<int32_t>(value < 0 ? 0 : value > 255.5f ? 255.f : value));
+  }
+}
+
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+}  // namespace
+
+void to_bfloat_row(int count, const float* inp, uint16_t* out) {
+#pragma omp simd
+  for (int i = 0; i < count; ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(inp[i]);
+    const uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
+    const uint32_t nan = bits >> 16 | 0x40u;
+    out[i] = static_cast<uint16_t>((bits & 0x7FFFFFFFu) > 0x7F800000u ? nan : rounded);
+  }
+}
+
+WeightProducts::WeightProducts(Element element, int threads)
+    : element_(element), is_fast_(onednn::is_fast(element)), threads_(threads), products_(threads) {}
+
+bool WeightProducts::takes(Direction direction, int n, int k) const {
+  if (element_ == Element::kInt8 && direction == Direction::kBackward) return false;
+  return is_fast_ && std::min(n, k) >= kLeastColumns;
+}
+
+Range WeightProducts::slab(int columns, int thread) const { return even_split(columns, threads_, thread, 64); }
+
+int WeightProducts::most_rows(const WeightForms& forms, Direction direction) {
+  return forms.slabs[static_cast<int>(direction)].empty() ? onednn::kPlainRows : onednn::kPackedRows;
+}
+
+WeightForms& WeightProducts::find(const float* weight, int n, int k) {
+  for (const auto& forms : forms_) {
+    if (forms->weight == weight && forms->n == n && forms->k == k) return *forms;
+  }
+  forms_.push_back(std::make_unique<WeightForms>());
+  WeightForms& forms = *forms_.back();
+  forms.weight = weight;
+  forms.n = n;
+  forms.k = k;
+  return forms;
+}
+
+const WeightForms& WeightProducts::prepare(Context& context, Direction direction, const float* weight, int n, int k,
+                                           int rows) {
+  WeightForms& forms = find(weight, n, k);
+  const int d = static_cast<int>(direction);
+  if (!forms.slabs[d].empty()) return forms;
+  const bool pays = !forms.trains || forms.is_used[d] || rows < kFewRows * threads_ || element_ == Element::kInt8;
+  forms.is_used[d] = true;
+  if (pays) {
+    pack(context, forms, direction);
+  } else if (element_ == Element::kBF16 && forms.bf16.empty()) {
+    forms.bf16.resize(static_cast<size_t>(n) * k);
+    context.pool.run([&](int thread) {
+      const Range range = even_split(n, threads_, thread);
+      const size_t begin = static_cast<size_t>(range.begin) * k;
+      to_bfloat_row(range.size() * k, weight + begin, forms.bf16.data() + begin);
+    });
+  }
+  return forms;
+}
+
+void WeightProducts::pack(Context& context, WeightForms& forms, Direction direction) {
+  if (element_ == Element::kInt8) return quantize(context, forms);
+  std::vector<std::unique_ptr<onednn::Packed>> packed(threads_);
+  context.pool.run([&](int thread) {
+    const Range columns = slab(columns_of(forms, direction), thread);
+    if (columns.empty()) return;
+    packed[thread] =
+        std::make_unique<onednn::Packed>(element_, columns.size(), depth_of(forms, direction), layout_of(direction),
+                                         forms.weight + offset_of(forms, direction, columns.begin), forms.k);
+  });
+  forms.slabs[static_cast<int>(direction)] = std::move(packed);
+}
+
+void WeightProducts::quantize(Context& context, WeightForms& forms) {
+  const int k = forms.k;
+  forms.scales.resize(forms.n);
+  forms.sums.resize(forms.n);
+  std::vector<std::unique_ptr<onednn::Packed>> packed(threads_);
+  context.pool.run([&](int thread) {
+    const Range rows = slab(forms.n, thread);
+    if (rows.empty()) return;
+    std::vector<int8_t> bytes(static_cast<size_t>(rows.size()) * k);
+    for (int row = rows.begin; row < rows.end; ++row) {
+      const float* w = forms.weight + static_cast<size_t>(row) * k;
+      int8_t* q = bytes.data() + static_cast<size_t>(row - rows.begin) * k;
+      float most = 0;
+      for (int i = 0; i < k; ++i) most = std::max(most, std::fabs(w[i]));
+      const float scale = most / 127;
+      int32_t sum = 0;
+      for (int i = 0; i < k; ++i) {
+        q[i] = static_cast<int8_t>(scale > 0 ? std::lround(w[i] / scale) : 0);
+        sum += q[i];
+      }
+      forms.scales[row] = scale;
+      forms.sums[row] = sum;
+    }
+    packed[thread] =
+        std::make_unique<onednn::Packed>(Element::kInt8, rows.size(), k, Layout::kColumns, bytes.data(), k);
+  });
+  forms.slabs[static_cast<int>(Direction::kForward)] = std::move(packed);
+}
+
+WeightProducts::Operand WeightProducts::take_in(Context& context, int thread, int rows, int depth, int most_columns,
+                                                const float* a, int lda) {
+  // oneDNN has fast code for matrices without gaps.
+  const bool is_taken = element_ == Element::kF32 && lda == depth;
+  const size_t item = element_ == Element::kF32 ? 4 : element_ == Element::kBF16 ? 2 : 1;
+  const size_t operand_bytes = is_taken ? 0 : aligned(item * rows * depth);
+  const size_t tile_bytes = aligned(sizeof(float) * rows * most_columns);
+  const bool is_bytes = element_ == Element::kInt8;
+  char* scratch = context.scratch<char>(
+      thread, operand_bytes + tile_bytes + (is_bytes ? tile_bytes + aligned(sizeof(RowRange) * rows) : 0));
+  Operand operand;
+  operand.tile = reinterpret_cast<float*>(scratch + operand_bytes);
+  operand.rows = is_taken ? static_cast<const void*>(a) : scratch;
+  if (is_bytes) {
+    operand.sums = reinterpret_cast<int32_t*>(scratch + operand_bytes + tile_bytes);
+    operand.ranges = reinterpret_cast<RowRange*>(scratch + operand_bytes + 2 * tile_bytes);
+  }
+  if (is_taken) return operand;
+  for (int row = 0; row < rows; ++row) {
+    const float* x = a + static_cast<size_t>(row) * lda;
+    char* to = scratch + item * row * depth;
+    if (element_ == Element::kF32) {
+      std::copy_n(x, depth, reinterpret_cast<float*>(to));
+    } else if (element_ == Element::kBF16) {
+      to_bfloat_row(depth, x, reinterpret_cast<uint16_t*>(to));
+    } else {
+      operand.ranges[row] = range_of(depth, x);
+      quantize_row(depth, x, operand.ranges[row], reinterpret_cast<uint8_t*>(to));
+    }
+  }
+  return operand;
+}
+
+void WeightProducts::multiply_slab(int thread, const WeightForms& forms, Direction direction, int rows, int part,
+                                   const Operand& operand) {
+  const int depth = depth_of(forms, direction);
+  const Range columns = slab(columns_of(forms, direction), part);
+  const auto& slabs = forms.slabs[static_cast<int>(direction)];
+  const int n = columns.size();
+  const onednn::Product product{element_, rows, n, depth, false, false};
+  onednn::Products& products = products_[thread];
+  if (element_ != Element::kInt8) {
+    products.multiply(product, operand.rows, *slabs[part], operand.tile);
+    return;
+  }
+  products.multiply(product, operand.rows, *slabs[part], operand.sums);
+  const float* scales = forms.scales.data() + columns.begin;
+  const int32_t* weight_sums = forms.sums.data() + columns.begin;
+  for (int row = 0; row < rows; ++row) {
+    const RowRange range = operand.ranges[row];
+    const int32_t* sums = operand.sums + static_cast<size_t>(row) * n;
+    float* tile = operand.tile + static_cast<size_t>(row) * n;
+#pragma omp simd
+    for (int i = 0; i < n; ++i) {
+      tile[i] = range.scale * scales[i] * static_cast<float>(sums[i] - range.zero * weight_sums[i]);
+    }
+  }
+}
+
+void WeightProducts::multiply_plain(int thread, const WeightForms& forms, Direction direction, int rows, const void* a,
+                                    float* c) {
+  const void* weight =
+      element_ == Element::kBF16 ? static_cast<const void*>(forms.bf16.data()) : static_cast<const void*>(forms.weight);
+  products_[thread].multiply({element_, rows, columns_of(forms, direction), depth_of(forms, direction), false, false}, a,
+                             layout_of(direction), weight, forms.k, c);
+}
+
+void WeightProducts::written(const void* begin, const void* end) {
+  std::erase_if(forms_, [&](const auto& each) {
+    return begin < static_cast<const void*>(each->weight + static_cast<size_t>(each->n) * each->k) &&
+           static_cast<const void*>(each->weight) < end;
+  });
+}
+
+void WeightProducts::trained(const void* begin, const void* end) {
+  for (const auto& each : forms_) {
+    if (begin >= static_cast<const void*>(each->weight + static_cast<size_t>(each->n) * each->k) ||
+        static_cast<const void*>(each->weight) >= end) {
+      continue;
+    }
+    each->trains = true;
+    for (const int d : {0, 1}) {
+      each->is_used[d] = false;
+      each->slabs[d].clear();
+    }
+    each->bf16.clear();
+  }
+}
+
+}  // namespace bertune

@@ -1,0 +1,130 @@
+// Products of activations with a weight W (n,k), forward and backward:
+//
+//   forward    out (rows,n) = inp (rows,k) · Wᵀ
+//   backward   dinp (rows,k) = dout (rows,n) · W, or dinp +=
+//
+// They are oneDNN's where it is there and fast, and the BLAS's otherwise. oneDNN is faster with a weight laid out for it,
+// which is done once for a weight that does not change. A weight that trains is different in each step: laying it out
+// would cost more than it saves, so it is multiplied as it is, or from a copy in the element type of products.
+//
+// Element types: float; bfloat16, with sums in float; or bytes, with sums in int32, for prediction alone:
+//   a row x of activations is x ≈ s · (q − z), q in 0 .. 255 by the row's own range; a row w of the weight is w ≈ t · p,
+//   p in −127 .. 127:   x · w ≈ s · t · (Σ q · p − z · Σ p)
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cpu/onednn.h"
+#include "cpu/parallel.h"
+
+namespace bertune {
+
+class Context;
+
+// Rows a thread below which a product is split by columns: each thread would take in the whole weight otherwise.
+constexpr int kFewRows = 32;
+
+enum class Direction { kForward, kBackward };
+
+// A weight in the forms that products want it in.
+struct WeightForms {
+  const float* weight = nullptr;  // (n,k)
+  int n = 0, k = 0;
+  bool trains = false;   // adamw has changed it
+  bool is_used[2] = {};  // since it changed, by direction
+  // By direction: packed, each thread's slab of the columns by itself; empty where it is not.
+  std::vector<std::unique_ptr<onednn::Packed>> slabs[2];
+  std::vector<uint16_t> bf16;  // (n,k) or empty
+  std::vector<float> scales;   // (n) t of bytes
+  std::vector<int32_t> sums;   // (n) Σ p of bytes
+};
+
+// A row of activations in bytes: x ≈ scale · (q − zero).
+struct RowRange {
+  float scale, inverse;
+  int32_t zero;
+};
+
+// The products of one session.
+class WeightProducts {
+ public:
+  WeightProducts(onednn::Element element, int threads);
+
+  onednn::Element element() const { return element_; }
+  // Whether oneDNN makes this product with a weight of this size.
+  bool takes(Direction direction, int n, int k) const;
+
+  // To be called before the product, outside of a parallel section.
+  const WeightForms& prepare(Context& context, Direction direction, const float* weight, int n, int k, int rows);
+  // a (rows, depth) · the operand's columns: those of one thread's slab, or all. Calls finish(columns, product) for each
+  // part of it, (rows,columns) without gaps: `c`, where that is not null and all of it is one part, or scratch. By one
+  // thread.
+  template <typename Finish>
+  void multiply(Context& context, int thread, const WeightForms& forms, Direction direction, int rows, Range columns,
+                const float* a, int lda, float* c, Finish&& finish);
+  // Rows of one call of multiply at most.
+  static int most_rows(const WeightForms& forms, Direction direction);
+
+  // dweight (columns of n, k) = or += doutᵀ · inp in bfloat16, see linear.cpp
+  onednn::Products& of_thread(int thread) { return products_[thread]; }
+
+  // The columns of a thread: the same split for all of a session's products with an operand of that many.
+  Range slab(int columns, int thread) const;
+
+  // The weights in [begin, end) have been written, or trained.
+  void written(const void* begin, const void* end);
+  void trained(const void* begin, const void* end);
+
+ private:
+  // Rows of activations as products take them, and where a product goes: a thread's scratch.
+  struct Operand {
+    const void* rows;  // (rows, depth) in the element type of products
+    float* tile;       // (rows, columns)
+    // Of bytes:
+    int32_t* sums = nullptr;     // (rows, columns)
+    RowRange* ranges = nullptr;  // (rows)
+  };
+  Operand take_in(Context& context, int thread, int rows, int depth, int most_columns, const float* a, int lda);
+  void multiply_slab(int thread, const WeightForms& forms, Direction direction, int rows, int part,
+                     const Operand& operand);
+  // With all of a weight that is not packed.
+  void multiply_plain(int thread, const WeightForms& forms, Direction direction, int rows, const void* a, float* c);
+  WeightForms& find(const float* weight, int n, int k);
+  void pack(Context& context, WeightForms& forms, Direction direction);
+  void quantize(Context& context, WeightForms& forms);
+
+  onednn::Element element_;
+  bool is_fast_;
+  int threads_;
+  std::vector<onednn::Products> products_;  // one a thread
+  std::vector<std::unique_ptr<WeightForms>> forms_;
+};
+
+template <typename Finish>
+void WeightProducts::multiply(Context& context, int thread, const WeightForms& forms, Direction direction, int rows,
+                              Range columns, const float* a, int lda, float* c, Finish&& finish) {
+  const bool forward = direction == Direction::kForward;
+  const int all = forward ? forms.n : forms.k, depth = forward ? forms.k : forms.n;
+  const bool is_packed = !forms.slabs[static_cast<int>(direction)].empty();
+  const int widest = is_packed ? slab(all, 0).size() : c ? 0 : all;
+  const Operand operand = take_in(context, thread, rows, depth, std::max(widest, slab(all, threads_ - 1).size()), a, lda);
+  if (!is_packed) {
+    float* to = c ? c : operand.tile;
+    multiply_plain(thread, forms, direction, rows, operand.rows, to);
+    return finish(Range{0, all}, static_cast<const float*>(to));
+  }
+  for (int part = 0; part < threads_; ++part) {
+    const Range here = slab(all, part);
+    if (here.empty() || here.begin < columns.begin || here.end > columns.end) continue;
+    multiply_slab(thread, forms, direction, rows, part, operand);
+    finish(here, static_cast<const float*>(operand.tile));
+  }
+}
+
+// out = inp, rounded to nearest, ties to even.
+void to_bfloat_row(int count, const float* inp, uint16_t* out);
+
+}  // namespace bertune
