@@ -1,7 +1,11 @@
 # Finds oneDNN, which multiplies faster than a BLAS where weights can be laid out beforehand, and in bfloat16 and bytes, and offers
 # it as the target bertune_onednn. Defines BERTUNE_HAS_ONEDNN where it is found; products are the BLAS's alone where it is not.
 # A copy outside the system's folders is named by DNNLROOT (environment) or CMAKE_PREFIX_PATH.
+# BERTUNE_STATIC does without: its addon needs the C library alone.
 add_library(bertune_onednn INTERFACE)
+if(BERTUNE_STATIC OR APPLE)
+  return()
+endif()
 find_path(BERTUNE_ONEDNN_INCLUDE_DIR oneapi/dnnl/dnnl.hpp HINTS "$ENV{DNNLROOT}" PATH_SUFFIXES include)
 find_library(BERTUNE_ONEDNN_LIBRARY dnnl HINTS "$ENV{DNNLROOT}" PATH_SUFFIXES lib lib64)
 mark_as_advanced(BERTUNE_ONEDNN_INCLUDE_DIR BERTUNE_ONEDNN_LIBRARY)

@@ -35,6 +35,11 @@ function hasOpenBlas() {
   return onPath('pkg-config') && succeeds('pkg-config', ['--exists', 'openblas']);
 }
 
+const hasOneDnn = () =>
+  [process.env.DNNLROOT, '/usr', '/usr/local']
+    .filter(Boolean)
+    .some((prefix) => existsSync(path.join(prefix, 'include/oneapi/dnnl/dnnl.hpp')));
+
 function hasCompiler() {
   return Boolean(process.env.CXX) || ['c++', 'g++', 'clang++'].some(onPath);
 }
@@ -51,6 +56,9 @@ const requirements = [
   { name: 'CMake', present: () => onPath('cmake'), apt: 'cmake', dnf: 'cmake', brew: 'cmake' },
   { name: 'OpenBLAS with its headers', present: hasOpenBlas, apt: 'libopenblas-dev', dnf: 'openblas-devel' },
 ];
+
+/** What a build is faster with, and has bf16 and int8 by, and does without. */
+const oneDnn = { name: 'oneDNN with its headers', present: hasOneDnn, apt: 'libdnnl-dev', dnf: 'onednn-devel' };
 
 const missing = () => requirements.filter((requirement) => !requirement.present());
 const names = (list) => list.map(({ name }) => name).join(', ');
@@ -74,6 +82,18 @@ function aptPrefix() {
   if (process.platform !== 'linux' || !onPath('apt-get')) return undefined;
   if (process.getuid() === 0) return [];
   return onPath('sudo') && succeeds('sudo', ['-n', 'true']) ? ['sudo', '-n'] : undefined;
+}
+
+/** Installs oneDNN where that can be done without asking anyone. macOS multiplies by Accelerate. */
+async function ensureOneDnn(install) {
+  if (process.platform === 'darwin' || oneDnn.present()) return;
+  const prefix = install ? aptPrefix() : undefined;
+  try {
+    if (prefix) return await aptInstall(prefix, [oneDnn]);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+  }
+  say(`note: without oneDNN the CPU is slower, and has no bf16 and no int8. To have it: ${advice([oneDnn])}`);
 }
 
 async function aptInstall(prefix, list) {
@@ -116,6 +136,11 @@ export function checkNode() {
  * @param {{ install?: boolean }} [options] install: whether they may be installed; false only says what is missing. Defaults to true.
  */
 export async function ensureSystemPackages({ install = true } = {}) {
+  await ensureRequirements(install);
+  await ensureOneDnn(install);
+}
+
+async function ensureRequirements(install) {
   const before = missing();
   if (before.length === 0) return;
   const prefix = install ? aptPrefix() : undefined;

@@ -225,14 +225,11 @@ export function addDeviceOptions(command: Command): Command {
     .optionsGroup('Device:')
     .addOption(choice('--device <name>', 'where to compute (default: auto)', ['auto', 'cpu', 'cuda']))
     .addOption(
-      choice('--precision <name>', 'arithmetic; int8: to predict on the CPU (default: bf16 on a GPU, fp32 on the CPU)', [
-        'auto',
-        'fp32',
-        'fp64',
-        'tf32',
-        'bf16',
-        'int8',
-      ]),
+      choice(
+        '--precision <name>',
+        'arithmetic; int8: to predict on the CPU (default: bf16 on a GPU, fp32 on the CPU)',
+        ['auto', 'fp32', 'fp64', 'tf32', 'bf16', 'int8'],
+      ),
     )
     .addOption(positiveInteger('--threads <n>', 'threads on the CPU (default: one a core)'));
 }

@@ -77,11 +77,10 @@ class Product {
     for (int part = 0; part < parts; ++part) {
       const Range share = even_split(rows.size(), parts, part);
       const Range here{rows.begin + share.begin, rows.begin + share.end};
-      context_.products.multiply(context_, thread, *forms_, direction_, here.size(), columns, a + here.begin * lda,
-                                 static_cast<int>(lda), c && is_dense ? c + here.begin * ldc : nullptr,
-                                 [&](Range slab, const float* product) {
-                                   finish(here, slab, product, static_cast<size_t>(slab.size()));
-                                 });
+      context_.products.multiply(
+          context_, thread, *forms_, direction_, here.size(), columns, a + here.begin * lda, static_cast<int>(lda),
+          c && is_dense ? c + here.begin * ldc : nullptr,
+          [&](Range slab, const float* product) { finish(here, slab, product, static_cast<size_t>(slab.size())); });
     }
   }
 

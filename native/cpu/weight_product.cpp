@@ -214,8 +214,8 @@ void WeightProducts::multiply_plain(int thread, const WeightForms& forms, Direct
                                     float* c) {
   const void* weight =
       element_ == Element::kBF16 ? static_cast<const void*>(forms.bf16.data()) : static_cast<const void*>(forms.weight);
-  products_[thread].multiply({element_, rows, columns_of(forms, direction), depth_of(forms, direction), false, false}, a,
-                             layout_of(direction), weight, forms.k, c);
+  products_[thread].multiply({element_, rows, columns_of(forms, direction), depth_of(forms, direction), false, false},
+                             a, layout_of(direction), weight, forms.k, c);
 }
 
 void WeightProducts::written(const void* begin, const void* end) {

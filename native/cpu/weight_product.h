@@ -109,8 +109,9 @@ void WeightProducts::multiply(Context& context, int thread, const WeightForms& f
   const bool forward = direction == Direction::kForward;
   const int all = forward ? forms.n : forms.k, depth = forward ? forms.k : forms.n;
   const bool is_packed = !forms.slabs[static_cast<int>(direction)].empty();
-  const int widest = is_packed ? slab(all, 0).size() : c ? 0 : all;
-  const Operand operand = take_in(context, thread, rows, depth, std::max(widest, slab(all, threads_ - 1).size()), a, lda);
+  int widest = is_packed || c ? 0 : all;
+  for (int part = 0; is_packed && part < threads_; ++part) widest = std::max(widest, slab(all, part).size());
+  const Operand operand = take_in(context, thread, rows, depth, widest, a, lda);
   if (!is_packed) {
     float* to = c ? c : operand.tile;
     multiply_plain(thread, forms, direction, rows, operand.rows, to);

@@ -1,0 +1,87 @@
+import { expect } from 'chai';
+import {
+  type FullMethod,
+  full,
+  type LoraMethod,
+  loadDataset,
+  lora,
+  type Precision,
+  TextClassifier,
+  Trainer,
+} from '../../lib/index.js';
+import { devices } from '../devices.js';
+import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
+
+/*
+ * What becomes of the embedded model where products with weights are made in the ways that the CPU has: from weights as
+ * they are while they train, from weights laid out for it afterwards, and in bf16 and int8.
+ */
+
+const MODEL = 'assets/models/bert-mini';
+const has = (precision: Precision) =>
+  devices().some(({ device, precisions }) => device === 'cpu' && precisions.includes(precision));
+
+describe('the embedded model on the CPU', () => {
+  const directory = useTemporaryDirectory();
+  const data = loadDataset('assets/data/goemotions6');
+
+  const load = async (model: string, precision: Precision) =>
+    TextClassifier.load(model, { labels: (await data).labels, device: 'cpu', threads: 2, precision });
+  const texts = async (count: number) => (await data).test!.texts.slice(0, count);
+  const train = async (model: TextClassifier, method: FullMethod | LoraMethod = full()) => {
+    const { train } = await data;
+    const trainer = new Trainer(model, { method, maxSteps: 8, learningRate: 3e-4, loggingSteps: 1, seed: 7 });
+    const { logHistory } = await trainer.train(train);
+    return logHistory.flatMap((row) => ('loss' in row ? [row.loss] : []));
+  };
+
+  for (const precision of ['fp32', 'bf16', 'int8'] as const) {
+    it(`gives the same bits again, and loaded anew, in ${precision}`, async function () {
+      if (!has(precision)) this.skip();
+      const path = directory.path(precision);
+      await using model = await load(MODEL, precision === 'int8' ? 'fp32' : precision);
+      await train(model);
+      const [few, many] = [await texts(1), await texts(64)];
+      const first = await model.logits(many);
+      if (precision !== 'int8') expect(await model.logits(many)).to.deep.equal(first);
+      await model.save(path);
+      await using again = await load(path, precision);
+      const anew = await again.logits(many);
+      if (precision !== 'int8') expect(anew).to.deep.equal(first);
+      expect(await again.logits(many)).to.deep.equal(anew);
+      const alone = (await again.logits(few)).logits;
+      if (precision !== 'bf16') expect(alone).to.deep.equal(anew.logits.slice(0, alone.length));
+    });
+  }
+
+  for (const method of [full(), lora({ rank: 8 })]) {
+    it(`learns in bf16 as in fp32: ${method.kind}`, async function () {
+      if (!has('bf16')) this.skip();
+      await using single = await load(MODEL, 'fp32');
+      await using half = await load(MODEL, 'bf16');
+      const expected = await train(single, method);
+      const found = await train(half, method);
+      expect(found.length).to.equal(expected.length).and.above(4);
+      found.forEach((loss, i) => {
+        expect(loss, `loss ${i}`).to.be.closeTo(expected[i]!, 0.02);
+      });
+      expect(found).to.not.deep.equal(expected);
+    });
+  }
+
+  it('predicts in int8 nearly as in fp32, and does not train', async function () {
+    if (!has('int8')) this.skip();
+    const path = directory.path('trained');
+    await using model = await load(MODEL, 'fp32');
+    await train(model);
+    await model.save(path);
+    await using bytes = await load(path, 'int8');
+    const some = await texts(100);
+    const [expected, found] = [await model.logits(some), await bytes.logits(some)];
+    const largest = Math.max(...expected.logits.map(Math.abs));
+    expected.logits.forEach((x, i) => {
+      expect(found.logits[i], `logit ${i}`).to.be.closeTo(x, 0.05 * largest);
+    });
+    await expectRefusal(() => new Trainer(bytes), 'INVALID_OPTION', /int8 predicts/);
+  });
+});
