@@ -410,18 +410,25 @@ export class TextClassifier<Kind extends TaskKind = 'single-label'> implements A
 
   /**
    * @internal
-   * Logits (N, NC) of texts that are already token ids, by the model itself.
+   * Logits (N, NC) of texts that are already token ids, by the model itself, and how many batches they made.
    *
    * @throws BertuneError ABORTED, DISPOSED, OUT_OF_MEMORY
    */
-  async forward(encoded: EncodedTexts, batchTokens: number, signal?: AbortSignal): Promise<Values> {
+  async forward(
+    encoded: EncodedTexts,
+    batchTokens: number,
+    signal?: AbortSignal,
+  ): Promise<{ logits: Values; batches: number }> {
     const { session } = this;
     throwIfAborted(signal);
     const dataset = datasetOf(encoded);
-    if (encoded.offsets.length === 1) return new Float32Array(0);
-    const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), batchTokens);
-    if (batches.starts.length === 2) return session.use((native) => predictBatch(native, dataset, batches));
-    return session.withDataset(dataset, (handle, native) => forwardBatches(native, handle, batches, signal));
+    const plan = packBatches(encoded.offsets, longestFirst(encoded.offsets), batchTokens);
+    const batches = plan.starts.length - 1;
+    if (batches === 0) return { logits: new Float32Array(0), batches };
+    const logits = await (batches === 1
+      ? session.use((native) => predictBatch(native, dataset, plan))
+      : session.withDataset(dataset, (handle, native) => forwardBatches(native, handle, plan, signal)));
+    return { logits, batches };
   }
 
   /**

@@ -10,7 +10,7 @@ import { listLabels } from '../tasks/labels.js';
 import { expectFiniteLogits, type Output, thresholdsOf } from '../tasks/prediction.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
-import { type BatchPlan, longestFirst, packBatches } from './batches.js';
+import type { BatchPlan } from './batches.js';
 import type { AnyClassifier } from './classifier.js';
 import { forwardBatches } from './forward.js';
 import { flattened, type LogitsOptions, withLogits } from './logits.js';
@@ -105,14 +105,17 @@ export async function evaluateModel(
 ): Promise<EvaluateResult> {
   const output = model.adapters.find(({ name }) => name === adapter) ?? model;
   const own = expectTaskSplit('split', split, output);
-  const { batchTokens, signal } = options;
+  const { signal } = options;
   const adapters = new Array<string | null>(own.split.texts.length).fill(adapter);
   return withLogits(model, own.split, { ...options, adapters }, async (rows) => {
-    const { offsets, truncated } = rows.encoded;
-    const batches = packBatches(offsets, longestFirst(offsets), batchTokens).starts.length - 1;
+    const { batches, encoded } = rows;
     const began = performance.now() - 1000 * rows.runtime;
     const { logits } = await flattened(rows, signal);
-    return measure(logits, own, thresholdsOf(output, threshold), loss, { began, batches, truncated });
+    return measure(logits, own, thresholdsOf(output, threshold), loss, {
+      began,
+      batches,
+      truncated: encoded.truncated,
+    });
   });
 }
 

@@ -131,7 +131,7 @@ interface MixedBase {
  * @param native the session that the adapters are in
  * @param adapters of each text (N), held; null: the model as it was loaded
  * @param batchTokens tokens a batch
- * @returns a row a text (N), as long as its adapter has classes
+ * @returns a row a text (N), as long as its adapter has classes, and how many batches they made
  * @throws BertuneError ABORTED, OUT_OF_MEMORY
  */
 export async function forwardMixed(
@@ -141,7 +141,7 @@ export async function forwardMixed(
   encoded: EncodedTexts,
   batchTokens: number,
   signal: AbortSignal | undefined,
-): Promise<Values[]> {
+): Promise<{ rows: Values[]; batches: number }> {
   throwIfAborted(signal);
   const handles = Int32Array.from(adapters, (adapter) => adapter?.handle ?? 0);
   const classes = Int32Array.from(adapters, (adapter) => (adapter?.labels ?? labels).length);
@@ -151,9 +151,10 @@ export async function forwardMixed(
   const keys = Int32Array.from(handles, (handle, i) => (groups[i] === 0 ? handle : most + groups[i]!));
   const order = groupedLongestFirst(encoded.offsets, keys);
   const batches = packBatches(encoded.offsets, order, batchTokens, groups);
-  return withDatasetOn(native, datasetOf(encoded), (handle) =>
+  const rows = await withDatasetOn(native, datasetOf(encoded), (handle) =>
     forwardMixedBatches(native, handle, batches, handles, classes, signal),
   );
+  return { rows, batches: batches.starts.length - 1 };
 }
 
 /** Which texts a batch may hold together: a number for each prefix that stands in front of them, 0 for none. */

@@ -40,6 +40,8 @@ export interface LogitsOptions {
 export interface Rows extends LogitRows {
   flat: Logits | null;
   encoded: EncodedTexts;
+  /** How many they made. */
+  batches: number;
   /** Seconds that the model took, without those of the tokenizer. */
   runtime: number;
 }
@@ -66,9 +68,9 @@ export async function withLogits<T>(
     if (textKind === 'trained') expectTrainedKind(model, inputs);
     const encoded = await encodeTexts(model, inputs, longest, signal);
     const began = performance.now();
-    const logits = await model.forward(encoded, batchTokens, signal);
+    const { logits, batches } = await model.forward(encoded, batchTokens, signal);
     return finish({
-      ...{ count, encoded, flat: { logits, classes, labels: model.labels } },
+      ...{ count, encoded, batches, flat: { logits, classes, labels: model.labels } },
       row: (text) => logits.subarray(text * classes, (text + 1) * classes),
       outputOf: () => model,
       runtime: (performance.now() - began) / 1000,
@@ -81,9 +83,10 @@ export async function withLogits<T>(
     if (options.sameLabels) expectSameLabels(count, outputOf);
     const encoded = await encodeTexts(model, inputs, textLimits(model, adapters, maxLength, plan), signal);
     const began = performance.now();
-    const rows = await forwardMixed(native, { plan, labels: model.labels }, adapters, encoded, batchTokens, signal);
+    const base = { plan, labels: model.labels };
+    const { rows, batches } = await forwardMixed(native, base, adapters, encoded, batchTokens, signal);
     const runtime = (performance.now() - began) / 1000;
-    return finish({ count, encoded, flat: null, row: (text) => rows[text]!, outputOf, runtime });
+    return finish({ count, encoded, batches, flat: null, row: (text) => rows[text]!, outputOf, runtime });
   });
 }
 

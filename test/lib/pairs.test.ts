@@ -51,9 +51,9 @@ describe('pairs of texts', () => {
     const { logits } = await model.logits([['good', 'bad']]);
     const encoded = await encodeTexts(model, { texts: ['good'], pairs: ['bad'] }, 64);
     expect([...encoded.typeIds!]).to.deep.equal([0, 0, 0, 1, 1]);
-    expect(await model.forward(encoded, 64)).to.deep.equal(logits);
+    expect((await model.forward(encoded, 64)).logits).to.deep.equal(logits);
     const { typeIds: _, ...without } = encoded;
-    expect(await model.forward(without, 64)).to.not.deep.equal(logits);
+    expect((await model.forward(without, 64)).logits).to.not.deep.equal(logits);
   });
 
   it('are refused where they are none, or the model has one token type', async () => {

@@ -32,11 +32,11 @@ function expectLogits(actual: ArrayLike<number>, expected: readonly (readonly nu
 }
 
 /** Logits of token ids, without a tokenizer. */
-function logitsOfIds(model: TextClassifier, sequences: readonly (readonly number[])[]) {
+async function logitsOfIds(model: TextClassifier, sequences: readonly (readonly number[])[]) {
   const offsets = [0];
   for (const ids of sequences) offsets.push(offsets.at(-1)! + ids.length);
   const encoded = { ids: Int32Array.from(sequences.flat()), offsets: Int32Array.from(offsets), truncated: 0 };
-  return model.forward(encoded, 1024);
+  return (await model.forward(encoded, 1024)).logits;
 }
 
 /** The names of all files in two folders, which must hold the same. */

@@ -273,12 +273,12 @@ export class PredictionService<Kind extends TaskKind = 'single-label'> implement
     if (adapters !== null) {
       const { session } = this.#model;
       const { plan } = session;
-      const rows = await session.use((native) =>
+      const { rows } = await session.use((native) =>
         forwardMixed(native, { plan, labels }, adapters, encoded, maxBatchTokens, undefined),
       );
       return (text) => rows[text]!;
     }
-    const logits = await this.#model.forward(encoded, maxBatchTokens);
+    const { logits } = await this.#model.forward(encoded, maxBatchTokens);
     return (text) => logits.subarray(text * labels.length, (text + 1) * labels.length);
   }
 
