@@ -45,6 +45,11 @@ export function formatSetting(value: number): string {
   return value !== 0 && Math.abs(value) < 1e-2 ? value.toExponential() : String(value);
 }
 
+/** A number in three digits, which tell losses and shares apart: `0.0123`. */
+export function formatShort(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
 /** A span of time as a clock shows it: `0:07`, `12:05`, `1:02:03`; `-:--` where it is not known. */
 export function formatClock(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds) || seconds < 0) return '-:--';

@@ -100,6 +100,9 @@ export {
   type ValuePrediction,
 } from './model/classifier.js';
 export type { Device, DeviceOptions, Precision } from './model/device.js';
+export type { MemoryReport, Values } from './model/session.js';
+export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
+export { type TensorBoardLog, tensorBoard } from './report/tensorboard.js';
 export type {
   EvaluatePass,
   EvaluateResult,
@@ -107,11 +110,8 @@ export type {
   MultiLabelEvaluation,
   RegressionEvaluation,
   SingleLabelEvaluation,
-} from './model/evaluation.js';
-export type { MemoryReport, Values } from './model/session.js';
-export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
-export { type TensorBoardLog, tensorBoard } from './report/tensorboard.js';
-export { type MetricName, TASK_KINDS, type TaskKind } from './tasks/index.js';
+} from './tasks/evaluation.js';
+export { type DefaultTask, type MetricName, TASK_KINDS, type TaskKind } from './tasks/index.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer/index.js';
 export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';

@@ -13,7 +13,6 @@ import {
   type TextClassifier,
 } from '../model/classifier.js';
 import {
-  type EvaluateResult,
   evaluateModel,
   evaluateSplit,
   expectTaskSplit,
@@ -27,7 +26,8 @@ import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js'
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
 import { expectAbortSignal, expectObject, expectPath } from '../options/validation.js';
-import type { LossOptions, TaskKind } from '../tasks/index.js';
+import type { EvaluateResult } from '../tasks/evaluation.js';
+import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
 import { thresholdsOf } from '../tasks/prediction.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import { adviceText, advise } from '../training/advice.js';
@@ -78,7 +78,7 @@ interface TrainingTask {
  *
  * Events: 'start', 'log', 'progress', 'evaluate', 'epoch', 'save'; see TrainerEvents. What a listener throws ends the run.
  */
-export class Trainer<Kind extends TaskKind = 'single-label'> extends EventEmitter<TrainerEvents> {
+export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<TrainerEvents> {
   readonly #model: AnyClassifier;
   readonly #given: TrainerSettings;
   #settings: TrainerSettings;

@@ -9,9 +9,9 @@ import { TextClassifier } from '../model/classifier.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { printableJson } from '../printable.js';
 import { environmentRecord } from '../report/environment.js';
-import { labelTable, metricsTable } from '../report/metrics.js';
+import { metricsTable } from '../report/metrics.js';
 import { taskLines } from '../report/run-lines.js';
-import { confusionSections, sectionText } from '../report/sections.js';
+import { confusionSections, labelSection, sectionText } from '../report/sections.js';
 import type { TaskKind } from '../tasks/index.js';
 import {
   addDataOptions,
@@ -118,7 +118,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     const { bold } = colorsFor(process.stdout);
     const sections = [
       { title: split.source, table: metricsTable(metrics) },
-      { title: metrics.task === 'regression' ? 'By value' : 'By label', table: labelTable(metrics) },
+      labelSection(metrics),
       ...confusionSections(metrics, resultWidth()),
     ];
     await writeResult(sections.map((section) => sectionText(section, bold, resultWidth())).join(''));

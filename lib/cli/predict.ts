@@ -139,17 +139,18 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
 }
 
 /** @throws BertuneError INVALID_OPTION for options that mean nothing to the model's task */
-function expectTaskArguments({ task }: AnyClassifier, { topK, scores, threshold }: PredictArguments): void {
+function expectTaskArguments(model: AnyClassifier, { topK, scores, threshold }: PredictArguments): void {
+  const task = taskOf(model.task);
   const odd = [
-    ...(topK !== undefined && task === 'regression' ? ['--top-k'] : []),
-    ...(scores !== undefined && task === 'regression' ? ['--scores'] : []),
-    ...(threshold !== undefined && task !== 'multi-label' ? ['--threshold'] : []),
+    ...(topK !== undefined && task.labels === 'values' ? ['--top-k'] : []),
+    ...(scores !== undefined && task.labels === 'values' ? ['--scores'] : []),
+    ...(threshold !== undefined && task.labels !== 'classes' ? ['--threshold'] : []),
   ];
   if (odd.length === 0) return;
   const verb = odd.length === 1 ? 'means' : 'mean';
   throw new BertuneError(
     'INVALID_OPTION',
-    `${odd.join(' and ')} ${verb} nothing to a model for ${taskOf(task).title}; leave it out`,
+    `${odd.join(' and ')} ${verb} nothing to a model for ${task.title}; leave it out`,
   );
 }
 

@@ -12,7 +12,7 @@ import {
   invalidOption,
   isArray,
 } from '../options/validation.js';
-import { TASK_KINDS, type TaskKind, taskOf } from '../tasks/index.js';
+import { TASK_KINDS, type TaskKind, taskOf, usualTask } from '../tasks/index.js';
 import { atOnce, inSlices, type Slices } from '../time-slice.js';
 import { expectEncoding } from './encoding.js';
 import { readExamples } from './examples.js';
@@ -243,7 +243,7 @@ function expectLabelSource(
     const one = taskReason ?? `${option('task', task)} takes one label a row`;
     throw new BertuneError(
       'INVALID_OPTION',
-      `${one}, and ${several} is for several: leave it out, or set ${option('task', 'multi-label')}`,
+      `${one}, and ${several} is for several: leave it out, or set ${option('task', usualTask('classes'))}`,
     );
   }
   return columns;
@@ -303,7 +303,7 @@ function collectRows(name: SplitName, rows: readonly TextRow[], task: TaskKind |
   if (collected.areLists && kind === 'class') {
     throw new BertuneError(
       'INVALID_DATA',
-      `Found lists of labels in ${collected.source}: give each row one label, or set ${option('task', 'multi-label')}`,
+      `Found lists of labels in ${collected.source}: give each row one label, or set ${option('task', usualTask('classes'))}`,
     );
   }
   collected.end(undefined, { asWritten: areAsWritten({ task }) });

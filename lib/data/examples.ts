@@ -1,7 +1,7 @@
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import { show } from '../options/validation.js';
-import { type LabelKind, taskOf } from '../tasks/index.js';
+import { type LabelKind, taskOf, usualTask } from '../tasks/index.js';
 import { chooseColumns } from './columns.js';
 import { severalRows } from './delimited.js';
 import { placeUnit, readRecords } from './readers.js';
@@ -34,7 +34,7 @@ interface Doubt {
 export async function readExamples(path: string, rows: Rows, options: ReadOptions): Promise<void> {
   rows.begin(path, placeUnit(path));
   const kind = options.task && taskOf(options.task).labels;
-  const how = { kind, separator: options.labelSeparator, reason: options.taskReason };
+  const how = { kind, separator: options.labelSeparator, reason: options.taskReason ?? `the task is ${options.task}` };
   let columns: Columns | undefined;
   let labelIndex = -1;
   const doubts: Doubt[] = [];
@@ -95,7 +95,7 @@ interface LabelReading {
   /** What separates several in a text; undefined where nothing does. */
   readonly separator: string | undefined;
   /** Why there is one label a row, in words. */
-  readonly reason: string | undefined;
+  readonly reason: string;
 }
 
 function readExample(path: string, record: DataRecord, columns: Columns, how: LabelReading): Example | InvalidRow {
@@ -117,7 +117,7 @@ function readLabels(
   path: string,
   record: DataRecord,
   column: string | undefined,
-  { kind, separator, reason = 'the task is single-label' }: LabelReading,
+  { kind, separator, reason }: LabelReading,
 ): WrittenLabel | InvalidRow {
   const value = column === undefined ? null : record.get(column);
   if (Array.isArray(value)) {
@@ -140,7 +140,7 @@ function readLabels(
   return kind === 'classes' ? [name] : name;
 }
 
-const oneLabelAdvice = () => `give each row one label, or set ${option('task', 'multi-label')}`;
+const oneLabelAdvice = () => `give each row one label, or set ${option('task', usualTask('classes'))}`;
 
 /** What a column for each label, or for each value, says of a row. */
 function readColumns(
@@ -178,7 +178,7 @@ function mixed(path: string, record: DataRecord, { label }: Columns, { areLists,
   return new BertuneError(
     'INVALID_DATA',
     `Expected ${expected} in ${placeOf(path, record)}, as in ${before}, but found ${found(value)}: write all labels as ` +
-      `lists, or set ${option('task', 'multi-label')}`,
+      `lists, or set ${option('task', usualTask('classes'))}`,
   );
 }
 

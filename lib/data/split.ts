@@ -10,7 +10,7 @@ import {
   isArray,
   isString,
 } from '../options/validation.js';
-import { type LabelKind, TASK_KINDS, taskOf } from '../tasks/index.js';
+import { DEFAULT_TASK, type LabelKind, TASK_KINDS, taskOf } from '../tasks/index.js';
 import { areNumbers, isIndex, likelyLabels, listLabels, matchLabels } from '../tasks/labels.js';
 import { SPLIT_NAMES, type Split } from './types.js';
 
@@ -24,7 +24,7 @@ import { SPLIT_NAMES, type Split } from './types.js';
 export function expectSplit(name: string, value: unknown): Split {
   expectOneSplit(name, value);
   const split = expectObject(name, value, ['name', 'task', 'texts', 'pairs', 'labels', 'labelNames', 'source']);
-  const task = split.task === undefined ? 'single-label' : expectOneOf(`${name}.task`, split.task, TASK_KINDS);
+  const task = split.task === undefined ? DEFAULT_TASK : expectOneOf(`${name}.task`, split.task, TASK_KINDS);
   const kind = taskOf(task).labels;
   const labels = expectLabels(`${name}.labels`, split.labels, kind);
   if (!isArray(split.texts)) throw invalidOption(`${name}.texts`, 'an array of strings', split.texts);

@@ -8,7 +8,7 @@ import {
   isArray,
   isString,
 } from '../options/validation.js';
-import { type TaskKind, taskOf } from '../tasks/index.js';
+import { DEFAULT_TASK, type TaskKind, taskOf } from '../tasks/index.js';
 import { inSlices } from '../time-slice.js';
 import { isTokenizer, type Tokenizer } from '../tokenizer/index.js';
 import { type Finding, findingsOf } from './quality.js';
@@ -126,7 +126,7 @@ function expectDataset(value: unknown): TextDataset {
     const path = `data.${name}`;
     return [name, alignSplit(path, expectSplit(path, split), names).split] as const;
   });
-  const task = checked[0]?.[1].task ?? 'single-label';
+  const task = checked[0]?.[1].task ?? DEFAULT_TASK;
   return { task, labels: names, notes: items, ...Object.fromEntries(checked) };
 }
 

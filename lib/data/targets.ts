@@ -1,6 +1,6 @@
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
-import { type TaskKind, taskOf } from '../tasks/index.js';
+import { type TaskKind, taskOf, usualTask } from '../tasks/index.js';
 import { genericLabels, likelyLabels, listLabels, matchLabels } from '../tasks/labels.js';
 import { isInteger, isNumber, isReal, type Rows } from './rows.js';
 import type { DatasetOptions, Split } from './types.js';
@@ -31,7 +31,7 @@ export interface TargetOptions extends Pick<DatasetOptions, 'task' | 'labels' | 
 export function targetsOf(splits: readonly Rows[], training: boolean, options: TargetOptions): Targets {
   expectOneKind(splits);
   const { task, notes } = chooseTask(splits, options);
-  if (taskOf(task).labels === 'values') return { task, notes, ...valuesOf(splits, options) };
+  if (taskOf(task).labels === 'values') return { task, notes, ...valuesOf(splits, { ...options, task }) };
   const { labels: given, labelColumns } = options;
   const classes = given ?? splits[0]!.classes ?? labelColumns ?? impliedClasses(training ? splits.slice(0, 1) : splits);
   const { tables, notes: read } = labelIndices(splits, classes, { given: given !== undefined });
@@ -51,7 +51,7 @@ function expectOneKind(splits: readonly Rows[]): void {
   throw new BertuneError(
     'INVALID_DATA',
     `Expected lists of labels in ${single.source}, as in ${lists.source}, but found one label a row: write all labels as ` +
-      `lists, or set ${option('task', 'multi-label')}`,
+      `lists, or set ${option('task', usualTask('classes'))}`,
   );
 }
 
@@ -66,17 +66,18 @@ function chooseTask(
       throw new BertuneError(
         'INVALID_DATA',
         `${taskReason}, but the labels of ${splits[0]!.source} are numbers, not all of them integers (${fraction}): set ` +
-          `${option('task', 'regression')} to train a new head for them, or name another column with ${option('labelColumn')}`,
+          `${option('task', usualTask('values'))} to train a new head for them, or name another column with ${option('labelColumn')}`,
       );
     }
     return { task, notes: [] };
   }
   if (fraction !== undefined && labels === undefined) {
-    const why = `The labels are numbers, not all of them integers (${fraction}), so the task is regression`;
-    return { task: 'regression', notes: [`${why}; if they are classes, set ${option('task', 'single-label')}.`] };
+    const usual = usualTask('values');
+    const why = `The labels are numbers, not all of them integers (${fraction}), so the task is ${usual}`;
+    return { task: usual, notes: [`${why}; if they are classes, set ${option('task', usualTask('class'))}.`] };
   }
-  if (labelColumns !== undefined || labelSeparator !== undefined) return { task: 'multi-label', notes: [] };
-  return { task: splits[0]!.areLists ? 'multi-label' : 'single-label', notes: [] };
+  const areLists = labelColumns !== undefined || labelSeparator !== undefined || splits[0]!.areLists;
+  return { task: usualTask(areLists ? 'classes' : 'class'), notes: [] };
 }
 
 /** Where all labels are numbers, one of those that are no integers; undefined for other labels. */
@@ -144,14 +145,19 @@ function valuesOf(splits: readonly Rows[], options: TargetOptions): { labelNames
   return { labelNames, labels };
 }
 
-function numberOf(name: string, place: string, column: string, { labelColumns, taskReason }: TargetOptions): number {
+function numberOf(
+  name: string,
+  place: string,
+  column: string,
+  { task, labelColumns, taskReason }: TargetOptions,
+): number {
   const value = isReal(name) ? Math.fround(Number(name)) : Number.NaN;
   if (Number.isFinite(value)) return value;
   const what = labelColumns === undefined ? column : listLabels(labelColumns);
-  const advice = labelColumns === undefined ? `; if labels are classes, set ${option('task', 'single-label')}` : '';
+  const advice = labelColumns === undefined ? `; if labels are classes, set ${option('task', usualTask('class'))}` : '';
   throw new BertuneError(
     'INVALID_DATA',
-    `Expected a number for ${what} in ${place}, but found ${JSON.stringify(name)}. ${taskReason ?? 'The task is regression'}: ` +
+    `Expected a number for ${what} in ${place}, but found ${JSON.stringify(name)}. ${taskReason ?? `The task is ${task}`}: ` +
       `name a column of numbers with ${option(labelColumns === undefined ? 'labelColumn' : 'labelColumns')}${advice}`,
   );
 }

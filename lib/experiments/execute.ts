@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { RunRecord } from '../report/records.js';
 import { epochLine, rateWords, stepsWords } from '../report/run-lines.js';
 import { type TensorBoardLog, tensorBoard } from '../report/tensorboard.js';
-import type { TaskKind } from '../tasks/index.js';
+import { type TaskKind, taskOf } from '../tasks/index.js';
 import type { Progress } from '../training/events.js';
 import type { Experiment } from './experiment.js';
 import { errorRecord, failedRun, Run } from './run.js';
@@ -78,6 +78,6 @@ export interface RunProgress {
 /** A trainer's progress as people are shown it. */
 export function runProgress(progress: Progress, task: TaskKind): RunProgress {
   const { step, totalSteps, epoch, epochs, loss, accuracy, secondsLeft } = progress;
-  const right = task === 'regression' ? {} : { accuracy };
+  const right = taskOf(task).labels === 'values' ? {} : { accuracy };
   return { done: step, total: totalSteps, epoch, epochs, loss, ...right, secondsLeft };
 }

@@ -5,7 +5,6 @@ import type { TextDataset } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { Method } from '../methods/index.js';
 import { type AnyClassifier, TextClassifier } from '../model/classifier.js';
-import type { EvaluateResult } from '../model/evaluation.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { processPeakMemory } from '../model/session.js';
 import type {
@@ -16,6 +15,7 @@ import type {
   MetricsRecord,
   RunRecord,
 } from '../report/records.js';
+import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
 import { adviceText, advise } from '../training/advice.js';
 import { defaultSteps } from '../training/defaults.js';
@@ -213,28 +213,15 @@ export function failedRun(experiment: Experiment, error: NonNullable<RunRecord['
 
 /** An evaluation as results.json holds it. */
 export function metricsRecord(result: EvaluateResult): MetricsRecord {
-  const { task, examples, loss, runtime, samplesPerSecond } = result;
-  const scores = Object.fromEntries(taskOf(task).metrics.map(({ name }) => [name, result[name]]));
+  const { examples, loss, runtime, samplesPerSecond } = result;
+  const task = taskOf(result.task);
+  const scores = Object.fromEntries(task.metrics.map(({ name }) => [name, result[name]]));
   return {
-    ...{ task, examples, loss },
+    ...{ task: result.task, examples, loss },
     ...scores,
     ...{ runtime, samples_per_second: samplesPerSecond },
-    ...metricDetails(result),
+    ...task.detailsOf(result.metrics),
   };
-}
-
-/** What there is beside the figures of a task. */
-function metricDetails({ task, metrics }: EvaluateResult): Partial<MetricsRecord> {
-  switch (task) {
-    case 'single-label':
-      return { labels: metrics.perClass, confusion: metrics.confusion };
-    case 'multi-label': {
-      const { micro, macro, weighted, samples } = metrics;
-      return { labels: metrics.perClass, averages: { micro, macro, weighted, samples } };
-    }
-    case 'regression':
-      return { columns: metrics.perColumn, pairs: metrics.pairs };
-  }
 }
 
 function trainedRecord(trained: TrainResult) {

@@ -9,7 +9,7 @@ import { type Adapter, fitAdapter, formatOf, readAdapter } from '../methods/adap
 import { type AdapterHead, adapterHead } from '../methods/adapter/head.js';
 import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native/index.js';
 import { copyArray, invalidOption, isArray, nearest, shorten } from '../options/validation.js';
-import type { TaskKind } from '../tasks/index.js';
+import { DEFAULT_TASK, type TaskKind } from '../tasks/index.js';
 import { areNumbers } from '../tasks/labels.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { ModelParts } from './load.js';
@@ -184,7 +184,7 @@ export async function readForModel(
       kind: adapter.kind,
       labels: head.labels,
       pairs: adapterOwn ? (adapter.pairs ?? null) : model.pairs,
-      task: adapterOwn ? (adapter.task ?? baseTask ?? 'single-label') : model.task,
+      task: adapterOwn ? (adapter.task ?? baseTask ?? DEFAULT_TASK) : model.task,
       thresholds: adapterOwn ? (adapter.thresholds ?? null) : model.thresholds,
       virtualTokens: prefix?.virtualTokens ?? 0,
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),

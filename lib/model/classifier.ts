@@ -13,7 +13,8 @@ import {
   expectString,
   invalidOption,
 } from '../options/validation.js';
-import { type TaskKind, taskOf } from '../tasks/index.js';
+import type { EvaluateResult } from '../tasks/evaluation.js';
+import { type DefaultTask, type TaskKind, taskOf } from '../tasks/index.js';
 import { expectThreshold, type Prediction, predictionsOf } from '../tasks/prediction.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts, Tokenizer } from '../tokenizer/index.js';
@@ -28,7 +29,7 @@ import {
 import type { Base } from './base.js';
 import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from './batches.js';
 import type { Device, Precision, ResolvedDevice } from './device.js';
-import { type EvaluateResult, evaluateModel } from './evaluation.js';
+import { evaluateModel } from './evaluation.js';
 import { forwardBatches, predictBatch } from './forward.js';
 import { type LoadOptions, loadModel, type ModelParts } from './load.js';
 import { flattened, type Logits, type LogitsOptions, withLogits } from './logits.js';
@@ -94,7 +95,7 @@ export interface EvaluateOptions extends Omit<PredictOptions, 'adapter'> {
  * A text classifier, or a regression model of texts: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
  * outside JavaScript's heap: call `dispose()` or declare it with `await using`.
  */
-export class TextClassifier<Kind extends TaskKind = 'single-label'> implements AsyncDisposable {
+export class TextClassifier<Kind extends TaskKind = DefaultTask> implements AsyncDisposable {
   /** Names of the classes, in the order of the logits. */
   readonly labels: readonly string[];
   /** The model's dimensions and what else its config.json says. */
@@ -146,7 +147,7 @@ export class TextClassifier<Kind extends TaskKind = 'single-label'> implements A
    * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; HUB_UNAVAILABLE, HUB_ACCESS,
    *   OUTPUT_REFUSED (the cache) for the hub; INVALID_OPTION; ABORTED; CUDA_UNAVAILABLE; OUT_OF_MEMORY; NATIVE_UNAVAILABLE
    */
-  static async load<Kind extends TaskKind = 'single-label'>(
+  static async load<Kind extends TaskKind = DefaultTask>(
     source: string,
     options: LoadOptions<Kind> = {},
   ): Promise<TextClassifier<Kind>> {

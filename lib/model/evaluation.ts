@@ -1,11 +1,11 @@
 import { type AlignedSplit, alignSplit, expectSplit } from '../data/split.js';
 import { BertuneError } from '../errors.js';
-import { bestThresholds, type MultiLabelMetrics } from '../metrics/multi-label.js';
-import type { RegressionMetrics } from '../metrics/regression.js';
-import { type ClassificationMetrics, sigmoid } from '../metrics/single-label.js';
+import { bestThresholds } from '../metrics/multi-label.js';
+import { sigmoid } from '../metrics/single-label.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
-import { type LossOptions, type MetricName, type Numbers, type Task, type TaskKind, taskOf } from '../tasks/index.js';
+import type { EvaluateResult } from '../tasks/evaluation.js';
+import { type LossOptions, type Numbers, type Task, taskOf, usualTask } from '../tasks/index.js';
 import { listLabels } from '../tasks/labels.js';
 import { expectFiniteLogits, type Output, thresholdsOf } from '../tasks/prediction.js';
 import { TimeSlice } from '../time-slice.js';
@@ -15,66 +15,6 @@ import type { AnyClassifier } from './classifier.js';
 import { forwardBatches } from './forward.js';
 import { flattened, type LogitsOptions, withLogits } from './logits.js';
 import type { Values } from './session.js';
-
-/** What every evaluation gives. */
-export interface EvaluatePass {
-  /** Mean loss over the examples, with the trainer's label smoothing and weights: cross-entropy, binary cross-entropy or mean squared error. */
-  loss: number;
-  /** Seconds. */
-  runtime: number;
-  samplesPerSecond: number;
-  /** Batches a second. */
-  stepsPerSecond: number;
-  examples: number;
-  /** Texts that were longer than allowed and were cut. */
-  truncated: number;
-  /** How the split's labels were matched with the model's, where names differ in case or spaces or are numbers; what is not defined, and why. */
-  notes: readonly string[];
-}
-
-/** Each metric of a task; there are no others. */
-type Scores<Name extends MetricName> = Record<Name, number> & Partial<Record<Exclude<MetricName, Name>, undefined>>;
-
-/** How a single-label model does. Precision, recall and f1_macro are macro averages, as scikit-learn's. */
-export interface SingleLabelEvaluation
-  extends EvaluatePass,
-    Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted'> {
-  task: 'single-label';
-  /** All averages, each class, and the confusion matrix. */
-  metrics: ClassificationMetrics;
-}
-
-/**
- * How a multi-label model does. `accuracy` is the share of examples whose every label is right; precision, recall and f1_macro
- * are macro averages, as scikit-learn's.
- */
-export interface MultiLabelEvaluation
-  extends EvaluatePass,
-    Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted' | 'f1_samples'> {
-  task: 'multi-label';
-  /** All averages, and each label. */
-  metrics: MultiLabelMetrics;
-}
-
-/** How a regression model does; null is what is not defined, e.g. a correlation of values that are all the same. */
-export interface RegressionEvaluation
-  extends EvaluatePass,
-    Omit<Scores<'mse' | 'mae' | 'r2' | 'pearson' | 'spearman'>, 'r2' | 'pearson' | 'spearman'>,
-    Record<'r2' | 'pearson' | 'spearman', number | null> {
-  task: 'regression';
-  /** The same by column, and some pairs of values. */
-  metrics: RegressionMetrics;
-}
-
-/** How a model does on a split, by its task. */
-export interface Evaluations {
-  'single-label': SingleLabelEvaluation;
-  'multi-label': MultiLabelEvaluation;
-  regression: RegressionEvaluation;
-}
-
-/** How a model does on a split. */
-export type EvaluateResult<Kind extends TaskKind = TaskKind> = Evaluations[Kind];
 
 /** A split as token ids, in a session. */
 export interface LoadedSplit extends AlignedSplit {
@@ -129,11 +69,12 @@ export function expectTaskSplit(name: string, split: unknown, { task, labels }: 
   expectTrainable(task, labels);
   const own = expectSplit(name, split);
   if (own.task !== task) {
-    const { title } = taskOf(own.task);
+    const [mine, theirs] = [taskOf(task), taskOf(own.task)];
+    const needsNew = mine.labels === 'class' || theirs.labels === 'class';
     throw new BertuneError(
       'INVALID_DATA',
-      `The model is for ${taskOf(task).title}, but ${name} is for ${title}; load the model with ` +
-        `${option('task', own.task)}${own.task === 'single-label' || task === 'single-label' ? ` and ${option('head', 'new')}` : ''}`,
+      `The model is for ${mine.title}, but ${name} is for ${theirs.title}; load the model with ` +
+        `${option('task', own.task)}${needsNew ? ` and ${option('head', 'new')}` : ''}`,
     );
   }
   return alignSplit(name, own, labels);
@@ -177,11 +118,11 @@ export async function tuneThresholds(
 
 /** One class by itself has a score, and nothing to tell it from. @throws BertuneError INVALID_OPTION */
 export function expectTrainable(task: Output['task'], labels: readonly string[]): void {
-  if (labels.length > 1 || task !== 'single-label') return;
+  if (labels.length > 1 || taskOf(task).labels !== 'class') return;
   throw new BertuneError(
     'INVALID_OPTION',
     `A model of one class (${listLabels(labels)}) gives a score and cannot be trained or evaluated as a classifier; ` +
-      `use two labels or more, or load it with ${option('task', 'regression')}`,
+      `use two labels or more, or load it with ${option('task', usualTask('values'))}`,
   );
 }
 

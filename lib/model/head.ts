@@ -6,7 +6,7 @@ import type { Tensor } from '../formats/tensor.js';
 import type { Adapter } from '../methods/adapter/files.js';
 import { adapterHead } from '../methods/adapter/head.js';
 import { option } from '../options/names.js';
-import { type TaskKind, taskOf, taskOfProblemType } from '../tasks/index.js';
+import { DEFAULT_TASK, type TaskKind, taskOf, taskOfProblemType } from '../tasks/index.js';
 import { areNumbers, genericLabels, listLabels, matchLabels } from '../tasks/labels.js';
 
 export const HEAD_CHOICES = ['keep', 'fit', 'name', 'new'] as const satisfies readonly HeadChoice[];
@@ -51,14 +51,15 @@ export function modelHead(
   const isNew = choice === 'new' || !trained;
   const trainedTask =
     adapter?.task ?? (isNew ? knownTask(checkpoint.config) : taskOfConfig(checkpoint.config, checkpoint.directory));
-  const task = wantedTask ?? trainedTask ?? 'single-label';
+  const task = wantedTask ?? trainedTask ?? DEFAULT_TASK;
   const isTask = (trainedTask ?? task) === task;
   if (trained && choice === 'keep' && !isTask) throw otherTask(trainedTask!, task);
+  const hasValues = taskOf(task).labels === 'values';
   // Of values the names are only words.
-  const takesNames = choice === 'name' || task === 'regression';
+  const takesNames = choice === 'name' || hasValues;
   const names = takesNames && trained && wanted && canName(trained, wanted);
   // Values are told by their places as well as by the names of columns.
-  const areValues = isTask && taskOf(task).labels === 'values' && wanted?.length === trained?.labels.length;
+  const areValues = isTask && hasValues && wanted?.length === trained?.labels.length;
   const fits =
     !wanted || !trained || names || areValues || !matchLabels(wanted, trained.labels).rows.includes(undefined);
   if (!trained || choice === 'new' || (choice !== 'keep' && !(fits && isTask))) {

@@ -13,7 +13,7 @@ import { type Method, type MethodPlan, methodPlan } from '../methods/index.js';
 import { loadNative } from '../native/index.js';
 import { option } from '../options/names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options/validation.js';
-import { TASK_KINDS, type TaskKind } from '../tasks/index.js';
+import { type DefaultTask, TASK_KINDS, type TaskKind } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import { Tokenizer } from '../tokenizer/index.js';
 import { type Base, findBase, findSettled } from './base.js';
@@ -22,7 +22,7 @@ import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */
-export interface LoadOptions<Kind extends TaskKind = 'single-label'> extends DeviceOptions {
+export interface LoadOptions<Kind extends TaskKind = DefaultTask> extends DeviceOptions {
   /**
    * Names of the classes, in the order that the logits will have. A trained classifier must have the same names, whose
    * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,

@@ -14,7 +14,7 @@ import { definitionOf, type Method, type MethodPlan } from '../methods/index.js'
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
 import { expectBoolean, expectObject, expectPath } from '../options/validation.js';
-import { taskOf } from '../tasks/index.js';
+import { DEFAULT_TASK, taskOf } from '../tasks/index.js';
 import { haveSameNames } from '../tasks/labels.js';
 import { TimeSlice } from '../time-slice.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
@@ -145,7 +145,7 @@ async function filesAlone({ config, labels, pairs, task, thresholds, base }: Any
     tensors.set(name, await tensorOf(name, values, rows.get(name)!.shape));
   }
   // transformers refuses this one for one class, whose score is a sigmoid.
-  const problemType = labels.length === 1 && task === 'single-label' ? null : taskOf(task).problemType;
+  const problemType = labels.length === 1 && taskOf(task).labels === 'class' ? null : taskOf(task).problemType;
   return checkpointFiles({
     config: { ...config, pairs, problemType, thresholds },
     labels,
@@ -172,7 +172,7 @@ function adapterOf(
   base: BaseName,
 ): Promise<Adapter> {
   // What the base says of its task is that of an adapter without a word on it.
-  const isSaid = task !== 'single-label' || config.problemType !== null;
+  const isSaid = task !== DEFAULT_TASK || config.problemType !== null;
   return definitionOf(method.kind).adapter!.ofModel(method, {
     config,
     plan,

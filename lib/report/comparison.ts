@@ -7,13 +7,13 @@ import {
   formatShare,
   NO_VALUE,
 } from '../format.js';
-import { type Metric, taskOf } from '../tasks/index.js';
+import { DEFAULT_TASK, type Metric, taskOf } from '../tasks/index.js';
 import { measuredOn, shownMetrics, taskOfRuns } from './metrics.js';
 import type { ReferenceRecord, RunRecord } from './records.js';
 import { type Column, right, type Table } from './table.js';
 
 /** Columns that the notebook's table has. */
-const NOTEBOOK_METRICS = shownMetrics(taskOf('single-label'));
+const NOTEBOOK_METRICS = shownMetrics(taskOf(DEFAULT_TASK));
 const SIZE_COLUMNS = ['trainable parameters', '% of all'].map(right);
 const COST_COLUMNS = ['peak memory MiB', 'process MiB', 'time s'].map(right);
 

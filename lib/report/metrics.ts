@@ -1,7 +1,8 @@
 import { formatCount, formatFixed, formatMetric } from '../format.js';
+import type { RegressionScores } from '../metrics/regression.js';
 import type { Averages } from '../metrics/single-label.js';
 import { type Metric, type MetricName, type Task, type TaskKind, taskOf } from '../tasks/index.js';
-import type { ColumnRecord, MetricsRecord, RunRecord } from './records.js';
+import type { MetricsRecord, RunRecord } from './records.js';
 import { right, type Table } from './table.js';
 
 /** The split that a run was measured on, and how it did. */
@@ -18,7 +19,7 @@ export function measuredOn({ test, validation }: Pick<RunRecord, 'test' | 'valid
 
 /** The task of runs that are side by side, which share one. */
 export function taskOfRuns(runs: readonly Pick<RunRecord, 'task'>[]): Task {
-  return taskOf(runs.find(({ task }) => task !== undefined)?.task ?? 'single-label');
+  return taskOf(runs.find(({ task }) => task !== undefined)?.task);
 }
 
 /** The metrics of a task that tables have. */
@@ -31,7 +32,7 @@ export function headlineOf(
   task: TaskKind | undefined,
   values: { readonly [Name in MetricName]?: number | null | undefined },
 ): string[] {
-  const { headline, metrics } = taskOf(task ?? 'single-label');
+  const { headline, metrics } = taskOf(task);
   return headline.map(
     (name) => `${metrics.find((metric) => metric.name === name)!.title} ${formatMetric(values[name])}`,
   );
@@ -39,7 +40,7 @@ export function headlineOf(
 
 /** The metrics of one split in one line. */
 export function metricsTable(metrics: MetricsRecord): Table {
-  const shown = shownMetrics(taskOf(metrics.task ?? 'single-label'));
+  const shown = shownMetrics(taskOf(metrics.task));
   return {
     columns: ['examples', 'loss', ...shown.map(({ title }) => title)].map(right),
     rows: [
@@ -51,8 +52,9 @@ export function metricsTable(metrics: MetricsRecord): Table {
 /** Precision, recall and F1 by label, then their averages; in regression the metrics of each column. */
 export function labelTable(metrics: MetricsRecord): Table {
   const { columns = [], labels = [] } = metrics;
-  if (metrics.task === 'regression') {
-    const shown = shownMetrics(taskOf('regression')) as { name: keyof Omit<ColumnRecord, 'label'>; title: string }[];
+  const task = taskOf(metrics.task);
+  if (task.labels === 'values') {
+    const shown = shownMetrics(task) as { name: keyof RegressionScores; title: string }[];
     return {
       columns: [{ title: 'value' }, ...shown.map(({ title }) => right(title))],
       rows: columns.map((row) => [row.label, ...shown.map(({ name }) => formatMetric(row[name]))]),
@@ -126,7 +128,7 @@ export function epochTable({
   epoch_history,
   log_history,
 }: Pick<RunRecord, 'task' | 'epoch_history' | 'log_history'>): Table {
-  const metrics = shownMetrics(taskOf(task ?? 'single-label'));
+  const metrics = shownMetrics(taskOf(task));
   // The first evaluation at a step.
   const evaluations = new Map(
     log_history

@@ -1,8 +1,7 @@
 import type { DatasetSummary } from '../data/summary.js';
 import type { HeldOut } from '../data/types.js';
 import type { MethodKind } from '../methods/index.js';
-import type { Averages } from '../metrics/single-label.js';
-import type { MetricName, TaskKind } from '../tasks/index.js';
+import type { MetricDetails, MetricName, TaskKind } from '../tasks/index.js';
 
 /*
  * What a run leaves behind, as results.json holds it: plain data, sizes in bytes, times in seconds, names as Hugging
@@ -27,43 +26,14 @@ export interface EpochRecord {
   readonly train_accuracy: number;
 }
 
-/** Precision, recall and F1 of one label. */
-export interface LabelRecord {
-  readonly label: string;
-  readonly precision: number;
-  readonly recall: number;
-  readonly f1: number;
-  readonly support: number;
-}
-
-/** How near the values of a column are. */
-export interface ColumnRecord {
-  readonly label: string;
-  readonly mse: number;
-  readonly mae: number;
-  /** null: it is not defined, and so for the others. */
-  readonly r2: number | null;
-  readonly pearson: number | null;
-  readonly spearman: number | null;
-}
-
 /** How a model does on a split, with the metrics of its task. Precision, recall and f1_macro are macro averages. */
-export interface MetricsRecord extends Readonly<Partial<Record<MetricName, number | null>>> {
+export interface MetricsRecord extends Readonly<Partial<Record<MetricName, number | null>>>, MetricDetails {
   /** Absent in files from before there were others: single-label. */
   readonly task?: TaskKind;
   readonly examples: number;
   readonly loss: number;
   readonly runtime: number;
   readonly samples_per_second: number;
-  /** Of a classifier. */
-  readonly labels?: readonly LabelRecord[];
-  /** Single-label: confusion[true][predicted], in the order of `labels` of the run's data. */
-  readonly confusion?: readonly (readonly number[])[];
-  /** Multi-label: the averages by their names. */
-  readonly averages?: Readonly<Record<'micro' | 'macro' | 'weighted' | 'samples', Averages>>;
-  /** Regression: each column, and true and predicted values of some examples. */
-  readonly columns?: readonly ColumnRecord[];
-  readonly pairs?: readonly { readonly label: string; readonly target: number; readonly predicted: number }[];
 }
 
 /** Memory of a run in bytes. */

@@ -1,6 +1,6 @@
 import type { DatasetSummary, LabelShare, SplitSummary, TokenLengths, ValueSummary } from '../data/summary.js';
 import { formatCount, formatFixed, formatMetric, formatSetting, formatShare } from '../format.js';
-import { type TaskKind, taskOf } from '../tasks/index.js';
+import { DEFAULT_TASK, type TaskKind, taskOf } from '../tasks/index.js';
 import { defaultEpochsReason } from '../training/defaults.js';
 import type { EpochSummary, TrainingPlan } from '../training/events.js';
 import type { TrainerOptions, TrainerSettings } from '../training/options.js';
@@ -21,7 +21,7 @@ export function summaryLines({ task, splits, findings, notes }: DatasetSummary):
 
 /** A line on the task, unless it is the usual one. */
 export function taskLines(task: TaskKind): string[] {
-  return task === 'single-label' ? [] : [`task: ${taskOf(task).title}`];
+  return task === DEFAULT_TASK ? [] : [`task: ${taskOf(task).title}`];
 }
 
 function splitLines(name: string, { rows, pairs, labels, values, tokens }: SplitSummary): string[] {

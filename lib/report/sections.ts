@@ -1,6 +1,7 @@
 import { formatCount, formatShare } from '../format.js';
 import { option } from '../options/names.js';
 import { printable } from '../printable.js';
+import { taskOf } from '../tasks/index.js';
 import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
 import { confusedPairs, confusionTable, epochTable, labelTable, measuredOn, metricsTable } from './metrics.js';
 import type { ComparisonRecord, MetricsRecord, RunRecord } from './records.js';
@@ -46,10 +47,12 @@ export function measuredSections(run: Pick<RunRecord, 'test' | 'validation'>): S
   const measured = measuredOn(run);
   if (measured === undefined) return [];
   const { split, metrics } = measured;
-  return [
-    { title: split === 'test' ? 'Test' : 'Validation', table: metricsTable(metrics) },
-    { title: metrics.task === 'regression' ? 'By value' : 'By label', table: labelTable(metrics) },
-  ];
+  return [{ title: split === 'test' ? 'Test' : 'Validation', table: metricsTable(metrics) }, labelSection(metrics)];
+}
+
+/** How a model does on a split by label, or by value. */
+export function labelSection(metrics: MetricsRecord): Section {
+  return { title: taskOf(metrics.task).labels === 'values' ? 'By value' : 'By label', table: labelTable(metrics) };
 }
 
 /** What helps where a run has neither a test nor a validation split. */

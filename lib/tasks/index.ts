@@ -1,18 +1,20 @@
 import { multiLabel } from './multi-label.js';
 import { regression } from './regression.js';
 import { singleLabel } from './single-label.js';
-import type { Task } from './task.js';
+import type { LabelKind, Task } from './task.js';
 
 export {
   BEST_METRICS,
   type BestMetric,
   type ClassPrediction,
+  type HeadlineMetric,
   higherIsBetter,
   type LabelKind,
   type LabelsPrediction,
   type LossOptions,
   type Measurement,
   type Metric,
+  type MetricDetails,
   type MetricName,
   type Numbers,
   type Predictions,
@@ -29,9 +31,19 @@ const ALL = [singleLabel, multiLabel, regression] as const satisfies readonly (T
 /** The names of the tasks, in the order in which messages list them. */
 export const TASK_KINDS: readonly TaskKind[] = Object.freeze(ALL.map(({ kind }) => kind));
 
-/** The task of a name. */
-export function taskOf(kind: TaskKind): Task {
+/** The name of the task where nothing says another. */
+export type DefaultTask = 'single-label';
+/** It as a value, e.g. for files from before there were others. */
+export const DEFAULT_TASK: DefaultTask = singleLabel.kind;
+
+/** The task of a name; the default one of none. */
+export function taskOf(kind: TaskKind = DEFAULT_TASK): Task {
   return ALL.find((task) => task.kind === kind)!;
+}
+
+/** The task for labels of a kind where only they are known: the first there is. */
+export function usualTask(labels: LabelKind): TaskKind {
+  return ALL.find((task) => task.labels === labels)!.kind;
 }
 
 /** The task of a config.json's problem_type; undefined for a name that is none. */

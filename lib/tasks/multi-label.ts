@@ -1,4 +1,4 @@
-import { multiLabelMetrics } from '../metrics/multi-label.js';
+import { type MultiLabelMetrics, multiLabelMetrics } from '../metrics/multi-label.js';
 import { binaryCrossEntropy, sigmoid } from '../metrics/single-label.js';
 import { singleLabel } from './single-label.js';
 import { hidden, shown, type Task } from './task.js';
@@ -26,6 +26,7 @@ export const multiLabel = {
   headline: ['f1_micro', 'f1_macro'],
   // As transformers' run_classification.py has it.
   bestMetric: 'f1_micro',
+  tellingMetric: 'f1_micro',
   lossOptions: ['classWeights', 'positiveWeights'],
   sumLoss(logits, labels, classes, weights) {
     return { total: labels.length * binaryCrossEntropy(logits, labels, classes, weights), weight: labels.length };
@@ -41,6 +42,12 @@ export const multiLabel = {
     };
     return { scores, metrics, notes: [] };
   },
+  detailsOf: ({ perClass, micro, macro, weighted, samples }: MultiLabelMetrics) => ({
+    labels: perClass,
+    averages: { micro, macro, weighted, samples },
+  }),
+  noBetterThan: ({ micro, perClass }: MultiLabelMetrics) =>
+    micro.f1 > 0 || perClass.every(({ support }) => support === 0) ? null : 'No label is ever predicted right',
   predict(logits, labels, thresholds) {
     // Of one label there is a score, whatever the task is called.
     if (labels.length === 1) return singleLabel.predict(logits, labels);

@@ -1,4 +1,13 @@
-import { argmaxRows, classificationMetrics, crossEntropy, sigmoid, softmax } from '../metrics/single-label.js';
+import { formatShort } from '../format.js';
+import {
+  argmaxRows,
+  type ClassificationMetrics,
+  classificationMetrics,
+  crossEntropy,
+  sigmoid,
+  softmax,
+} from '../metrics/single-label.js';
+import { listLabels } from './labels.js';
 import { hidden, shown, type Task } from './task.js';
 
 /** Precision, recall and F1 macro are means over the labels. */
@@ -22,6 +31,7 @@ export const singleLabel = {
   metrics: METRICS,
   headline: ['accuracy', 'f1_macro'],
   bestMetric: 'f1_macro',
+  tellingMetric: 'accuracy',
   lossOptions: ['labelSmoothing', 'classWeights'],
   sumLoss(logits, labels, classes, { labelSmoothing, classWeights }) {
     let weight = 0;
@@ -40,6 +50,20 @@ export const singleLabel = {
       ...{ f1_macro: macro.f1, f1_micro: micro.f1, f1_weighted: weighted.f1 },
     };
     return { scores, metrics, notes: [] };
+  },
+  detailsOf: ({ perClass, confusion }: ClassificationMetrics) => ({ labels: perClass, confusion }),
+  noBetterThan({ accuracy, perClass }: ClassificationMetrics) {
+    const occurring = perClass.filter(({ support }) => support > 0).length;
+    if (occurring < 2) return null;
+    const examples = perClass.reduce((sum, { support }) => sum + support, 0);
+    const most = perClass.reduce((a, b) => (b.support > a.support ? b : a));
+    const share = most.support / examples;
+    const chance = Math.sqrt((share * (1 - share)) / examples);
+    // A model that always gives one answer has a mean recall of 1 / classes.
+    const recall = perClass.reduce((sum, row) => sum + row.recall, 0) / occurring;
+    if (accuracy > share + chance || recall > 1.2 / occurring) return null;
+    const [reached, guessed] = [accuracy, share].map(formatShort);
+    return `An accuracy of ${reached} is no better than always answering ${listLabels([most.label])} (${guessed})`;
   },
   /** The score of one class by itself is a sigmoid, as in transformers' pipeline. */
   predict(logits, labels) {

@@ -1,6 +1,6 @@
 import type { MultiLabelMetrics } from '../metrics/multi-label.js';
-import type { RegressionMetrics } from '../metrics/regression.js';
-import type { ClassificationMetrics } from '../metrics/single-label.js';
+import type { ColumnReport, RegressionMetrics } from '../metrics/regression.js';
+import type { Averages, ClassificationMetrics, ClassReport } from '../metrics/single-label.js';
 
 /** What the labels of an example are: one class, any number of classes, or numbers. */
 export type LabelKind = 'class' | 'classes' | 'values';
@@ -22,9 +22,11 @@ export interface Task {
   /** What is measured beside the loss, in the order of reports. */
   readonly metrics: readonly Metric[];
   /** The two that sum it up, the one to choose by first. */
-  readonly headline: readonly [MetricName, MetricName];
+  readonly headline: readonly [HeadlineMetric, HeadlineMetric];
   /** What the best epoch is told by, where nobody says. */
   readonly bestMetric: BestMetric;
+  /** What is higher of the better of two epochs, whatever their losses. */
+  readonly tellingMetric: MetricName;
   /** Options of the loss that mean something. */
   readonly lossOptions: readonly (keyof LossOptions)[];
 
@@ -47,6 +49,12 @@ export interface Task {
 
   /** Measures predictions, in the form that `decide` gives them. */
   measure(labels: Numbers, predictions: Numbers, names: readonly string[]): Measurement;
+
+  /** What results.json holds of metrics that `measure` gave, beside the scores. */
+  detailsOf(metrics: Measurement['metrics']): MetricDetails;
+
+  /** What a model does that has learnt nothing, in words, by metrics that `measure` gave; null: it has learnt something. */
+  noBetterThan(metrics: Measurement['metrics']): string | null;
 
   /**
    * What a model makes of a text.
@@ -78,6 +86,19 @@ export interface Measurement {
   metrics: ClassificationMetrics | MultiLabelMetrics | RegressionMetrics;
   /** What is not defined, and why, in sentences. */
   notes: readonly string[];
+}
+
+/** What results.json holds of an evaluation beside its scores. */
+export interface MetricDetails {
+  /** Of a classifier. */
+  readonly labels?: readonly Readonly<ClassReport>[];
+  /** Single-label: confusion[true][predicted], in the order of `labels`. */
+  readonly confusion?: readonly (readonly number[])[];
+  /** Multi-label: the averages by their names. */
+  readonly averages?: Readonly<Record<'micro' | 'macro' | 'weighted' | 'samples', Averages>>;
+  /** Regression: each column, and true and predicted values of some examples. */
+  readonly columns?: readonly Readonly<ColumnReport>[];
+  readonly pairs?: readonly Readonly<RegressionMetrics['pairs'][number]>[];
 }
 
 /** The likeliest class of a text, or the score of a model of one class. */
@@ -138,6 +159,9 @@ export type MetricName =
   | 'r2'
   | 'pearson'
   | 'spearman';
+
+/** A metric that a task may be summed up by: reports have words for it. */
+export type HeadlineMetric = 'accuracy' | 'f1_macro' | 'f1_micro' | 'mse' | 'pearson';
 
 /** What reports say of a metric. */
 export interface Metric {

@@ -1,6 +1,7 @@
-import type { EvaluateResult } from '../model/evaluation.js';
+import { formatShort } from '../format.js';
 import { option } from '../options/names.js';
-import type { TaskKind } from '../tasks/index.js';
+import type { EvaluateResult } from '../tasks/evaluation.js';
+import { type TaskKind, taskOf } from '../tasks/index.js';
 import { listLabels } from '../tasks/labels.js';
 import { defaultLearningRate } from './defaults.js';
 import type { TrainerOptions, TrainerSettings } from './options.js';
@@ -62,12 +63,6 @@ const OVERFITTED = 1.25;
 /** Differences of loss, and of accuracy, that mean nothing. */
 const LOSS_NOISE = 0.05;
 const ACCURACY_NOISE = 0.005;
-/** Scores that say whether a model of a higher loss is a better one all the same. */
-const TELLING_SCORES = {
-  'single-label': 'eval_accuracy',
-  'multi-label': 'eval_f1_micro',
-  regression: 'eval_r2',
-} as const;
 
 /** A run of fewer steps tells nothing but that it was short. */
 const FEW_STEPS = 30;
@@ -112,7 +107,8 @@ function divergence(seen: SeenRun): Advice[] {
   const losses = trainingLosses(seen);
   const last = losses?.last ?? epochs.at(-1)?.train_loss ?? 0;
   // Values may be far from the 0 that a new model answers: their first loss tells nothing.
-  const isFar = task !== 'regression' && last > (steps < FIRST_STEPS ? DIVERGED_AT_ONCE : DIVERGED) * guessing;
+  const isFar =
+    taskOf(task).labels !== 'values' && last > (steps < FIRST_STEPS ? DIVERGED_AT_ONCE : DIVERGED) * guessing;
   const hasRisen = losses !== null && last > 1.1 * guessing && last > 2 * losses.first;
   if (!isFar && !hasRisen) return [];
   const { learningRate } = settings;
@@ -121,7 +117,7 @@ function divergence(seen: SeenRun): Advice[] {
     {
       code: 'DIVERGED',
       text:
-        `The training diverged: its loss is ${short(last)}, and a model that guesses has ${short(guessing)}. Do not use this model; ` +
+        `The training diverged: its loss is ${formatShort(last)}, and a model that guesses has ${formatShort(guessing)}. Do not use this model; ` +
         'train again with a lower learning rate',
       options: { learningRate: learningRate > usual ? usual : Number((learningRate / 10).toPrecision(2)) },
     },
@@ -149,7 +145,7 @@ function stillFalling(seen: SeenRun): Advice[] {
     {
       code: 'STILL_FALLING',
       text:
-        `The ${isMeasured ? 'validation' : 'training'} loss is still falling at the end (${short(last)}, ${short(before)} shortly before): ` +
+        `The ${isMeasured ? 'validation' : 'training'} loss is still falling at the end (${formatShort(last)}, ${formatShort(before)} shortly before): ` +
         `${longer.words}${isLow ? ', or train with a higher learning rate' : ''}`,
       options: { ...longer.options, ...(isLow && { learningRate: usual }) },
     },
@@ -163,7 +159,7 @@ function overfitting({ task, settings, logHistory, epochs }: SeenRun): Advice[] 
   const best = rows.reduce((a, b) => (b.eval_loss < a.eval_loss ? b : a));
   const trainLoss = (step: number) => epochs.find((row) => row.step === step)?.train_loss ?? Number.NaN;
   const hasRisen = last.eval_loss > OVERFITTED * best.eval_loss && last.eval_loss - best.eval_loss > LOSS_NOISE;
-  const score = (row: EvaluateRow) => row[TELLING_SCORES[task]] ?? Number.NaN;
+  const score = (row: EvaluateRow) => row[`eval_${taskOf(task).tellingMetric}`] ?? Number.NaN;
   const gotBetter = score(last) > score(best) + ACCURACY_NOISE;
   if (!hasRisen || gotBetter || !(trainLoss(last.step) < trainLoss(best.step))) return [];
   const epoch = Number(best.epoch.toFixed(2));
@@ -171,7 +167,7 @@ function overfitting({ task, settings, logHistory, epochs }: SeenRun): Advice[] 
     {
       code: 'OVERFITTING',
       text:
-        `The validation loss was lowest after epoch ${epoch} (${short(best.eval_loss)}) and has risen to ${short(last.eval_loss)} ` +
+        `The validation loss was lowest after epoch ${epoch} (${formatShort(best.eval_loss)}) and has risen to ${formatShort(last.eval_loss)} ` +
         'since, while the training loss fell: train for less, or keep the best epoch',
       options: { epochs: epoch, loadBestModel: true },
     },
@@ -180,9 +176,9 @@ function overfitting({ task, settings, logHistory, epochs }: SeenRun): Advice[] 
 
 /** A run that tells nothing apart on texts it was not trained on, where nothing else explains it. */
 function atChance(seen: SeenRun): Advice[] {
-  const guess = noBetterThan(seen);
+  const { settings, steps, evaluation } = seen;
+  const guess = evaluation && taskOf(evaluation.task).noBetterThan(evaluation.metrics);
   if (guess === null) return [];
-  const { settings, steps } = seen;
   const longer = trainLonger(seen);
   if (steps < FEW_STEPS) {
     const text = `${steps === 1 ? 'One step is' : `${steps} steps are`} too few to learn from: ${longer.words}`;
@@ -205,36 +201,12 @@ function atChance(seen: SeenRun): Advice[] {
   return [{ code: 'AT_CHANCE', text, options: longer.options }];
 }
 
-/** What a model does that has learnt nothing, in words; null where this one has learnt something. */
-function noBetterThan({ labels, evaluation }: SeenRun): string | null {
-  if (evaluation === null) return null;
-  if (evaluation.task === 'regression') {
-    const { r2 } = evaluation;
-    return r2 === null || r2 > 0 ? null : `An R² of ${short(r2)} is no better than always answering the mean`;
-  }
-  const { accuracy, f1_micro, metrics } = evaluation;
-  const supports = metrics.perClass.map(({ support }) => support);
-  if (evaluation.task === 'multi-label') {
-    return f1_micro > 0 || supports.every((count) => count === 0) ? null : 'No label is ever predicted right';
-  }
-  const occurring = supports.filter((count) => count > 0).length;
-  if (occurring < 2) return null;
-  const examples = supports.reduce((sum, count) => sum + count, 0);
-  const most = supports.indexOf(Math.max(...supports));
-  const share = supports[most]! / examples;
-  const chance = Math.sqrt((share * (1 - share)) / examples);
-  // A model that always gives one answer has a mean recall of 1 / classes.
-  const recall = metrics.perClass.reduce((sum, row) => sum + row.recall, 0) / occurring;
-  if (accuracy > share + chance || recall > 1.2 / occurring) return null;
-  return `An accuracy of ${short(accuracy)} is no better than always answering ${listLabels([labels[most]!])} (${short(share)})`;
-}
-
 /** Classes that were trained on too few examples, and are missed. */
 function fewExamples({ evaluation, counts, labels }: SeenRun): Advice[] {
-  if (evaluation === null || evaluation.task === 'regression') return [];
+  if (evaluation === null || !('perClass' in evaluation.metrics)) return [];
+  const { micro, perClass } = evaluation.metrics;
   // Where no label is learnt, it is not for want of examples of one.
-  if (evaluation.f1_micro === 0) return [];
-  const { perClass } = evaluation.metrics;
+  if (micro.f1 === 0) return [];
   const missed = labels.filter((_, i) => {
     const { support, recall } = perClass[i]!;
     return counts[i]! < FEW_EXAMPLES && support > 0 && recall < 0.5;
@@ -249,8 +221,9 @@ function fewExamples({ evaluation, counts, labels }: SeenRun): Advice[] {
 /** Rare classes that a model never answers, though there was something to learn from. */
 function neverPredicted({ settings, evaluation, counts, labels }: SeenRun): Advice[] {
   const isWeighted = settings.classWeights !== null || settings.positiveWeights !== null || settings.tuneThresholds;
-  if (evaluation === null || evaluation.task === 'regression' || isWeighted) return [];
-  const { task, metrics } = evaluation;
+  if (evaluation === null || !('perClass' in evaluation.metrics) || isWeighted) return [];
+  const { metrics } = evaluation;
+  const isOneClass = taskOf(evaluation.task).labels === 'class';
   const all = counts.reduce((sum, count) => sum + count, 0);
   const isRare = (count: number) => count >= FEW_EXAMPLES && count < all / (2 * labels.length);
   const isPredicted = (i: number) =>
@@ -262,10 +235,9 @@ function neverPredicted({ settings, evaluation, counts, labels }: SeenRun): Advi
     {
       code: 'NEVER_PREDICTED',
       text:
-        `${listLabels(missed)} ${missed.length === 1 ? 'is' : 'are'} never predicted${task === 'single-label' ? '' : ' right'}, being ${sum} of ${all} training examples: ` +
+        `${listLabels(missed)} ${missed.length === 1 ? 'is' : 'are'} never predicted${isOneClass ? '' : ' right'}, being ${sum} of ${all} training examples: ` +
         'give rare classes more weight',
-      options:
-        task === 'single-label' ? { classWeights: 'balanced' } : { positiveWeights: 'balanced', tuneThresholds: true },
+      options: isOneClass ? { classWeights: 'balanced' } : { positiveWeights: 'balanced', tuneThresholds: true },
     },
   ];
 }
@@ -285,11 +257,6 @@ function trainLonger(seen: SeenRun): { words: string; options: Advice['options']
   }
   const longer = name === 'maxSteps' ? 2 * steps : 2 * Math.ceil(epochs.at(-1)?.epoch ?? 1);
   return { words: 'train longer', options: { [name]: longer } };
-}
-
-/** Three digits tell losses and shares apart. */
-function short(value: number): string {
-  return String(Number(value.toPrecision(3)));
 }
 
 /** Advice as a sentence, with its options as whoever called writes them: `learningRate: 3e-4`, `--learning-rate 3e-4`. */

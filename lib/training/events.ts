@@ -1,5 +1,5 @@
-import type { EvaluateResult } from '../model/evaluation.js';
 import type { MemoryReport } from '../model/session.js';
+import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { TaskKind } from '../tasks/index.js';
 import type { EpochRow } from './position.js';
 import type { EvaluateRow, LogHistoryRow, LogRow, TrainerState } from './state.js';

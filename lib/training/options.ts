@@ -239,7 +239,7 @@ export function resolveTrainerOptions(given: TrainerOptions, model: TrainedModel
   const method = settings.method ?? model.method ?? full();
   expectCheckpointPlace(settings);
   expectEvaluations(settings);
-  const task = taskOf(model.task ?? 'single-label');
+  const task = taskOf(model.task);
   expectTaskOptions(settings, task);
   const hasOwnRate = settings.learningRate !== undefined;
   // A rate that was given is the caller's, and so is how it is reached.

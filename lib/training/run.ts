@@ -1,9 +1,10 @@
 import type { EventEmitter } from 'node:events';
 import { BertuneError } from '../errors.js';
 import { Pace } from '../model/batches.js';
-import { type EvaluateResult, evaluateSplit, type LoadedSplit } from '../model/evaluation.js';
+import { evaluateSplit, type LoadedSplit } from '../model/evaluation.js';
 import type { NativeSession, NativeTrainResult } from '../native/index.js';
 import { option } from '../options/names.js';
+import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { LossOptions } from '../tasks/index.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';

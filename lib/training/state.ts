@@ -1,6 +1,6 @@
 import { readJsonObject } from '../files/input.js';
 import { JsonFields } from '../files/json.js';
-import type { EvaluateResult } from '../model/evaluation.js';
+import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type MetricName, taskOf } from '../tasks/index.js';
 
 /** The file beside a model or in a checkpoint that holds the state of its training. */

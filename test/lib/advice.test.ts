@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { full, type Method } from '../../lib/methods/index.js';
 import { classificationMetrics } from '../../lib/metrics/single-label.js';
-import type { EvaluateResult } from '../../lib/model/evaluation.js';
+import type { EvaluateResult } from '../../lib/tasks/evaluation.js';
 import { type Advice, adviceText, advise, type SeenRun } from '../../lib/training/advice.js';
 import { resolveTrainerOptions, settleSettings, type TrainerOptions } from '../../lib/training/options.js';
 import type { EvaluateRow, LogHistoryRow } from '../../lib/training/state.js';

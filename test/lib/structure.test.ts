@@ -3,6 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { ARCHITECTURES } from '../../lib/architectures/index.js';
+import { TASK_KINDS } from '../../lib/tasks/index.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const LIB = join(ROOT, 'lib');
@@ -93,15 +94,25 @@ describe('the structure of the sources', () => {
 
   it('names an architecture in a file of its own and in the registry', () => {
     for (const { prefix } of ARCHITECTURES.filter(({ modelTypes }) => !('bert' in modelTypes))) {
-      const code = (path: string) => readFileSync(path, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
       const named = [...sources.map((file) => join(LIB, file)), ...nativeSources()]
         .filter((path) => !path.includes('/tokenizer/') && !path.endsWith('/foreign.ts'))
-        .filter((path) => new RegExp(prefix, 'i').test(code(path)));
+        .filter((path) => new RegExp(prefix, 'i').test(codeOf(path)));
       expect(named.map((path) => relative(ROOT, path))).to.have.members([
         `lib/architectures/${prefix}.ts`,
         'lib/architectures/index.ts',
       ]);
     }
+  });
+
+  it('names a task among the tasks, and in the help of options that only it has', () => {
+    const kind = new RegExp(`\\b(${TASK_KINDS.join('|')})\\b`);
+    const named = sources
+      .filter((file) => placeOf(file) !== 'tasks')
+      .filter((file) => kind.test(codeOf(join(LIB, file)).replace(/ from '[^']*'/g, '')));
+    // --threshold; positiveWeights, tuneThresholds, and the default of metricForBest by task.
+    expect(named).to.have.members([
+      ...['cli/arguments.ts', 'cli/evaluate.ts', 'cli/predict.ts', 'training/options.ts'],
+    ]);
   });
 
   it('names an operation in at most five files beside the model that calls it', () => {
@@ -119,6 +130,11 @@ describe('the structure of the sources', () => {
     }
   });
 });
+
+/** A file without its comments. */
+function codeOf(path: string): string {
+  return readFileSync(path, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+}
 
 function nativeSources(): string[] {
   const native = join(ROOT, 'native');

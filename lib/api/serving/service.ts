@@ -12,7 +12,7 @@ import {
   textLimits,
 } from '../../model/texts.js';
 import { expectObject, expectOneOf, expectPositiveInteger, shorten } from '../../options/validation.js';
-import type { TaskKind } from '../../tasks/index.js';
+import type { DefaultTask, TaskKind } from '../../tasks/index.js';
 import { type Prediction, predictionsOf } from '../../tasks/prediction.js';
 import { throwIfAborted } from '../../time-slice.js';
 import type { EncodedTexts } from '../../tokenizer/index.js';
@@ -40,7 +40,7 @@ import { type BatchFigures, type ServiceStatistics, Statistics } from './statist
  *     await using service = new PredictionService(classifier);
  *     const [prediction] = await service.predict('i feel great', { signal, timeout: 1000 });
  */
-export class PredictionService<Kind extends TaskKind = 'single-label'> implements AsyncDisposable {
+export class PredictionService<Kind extends TaskKind = DefaultTask> implements AsyncDisposable {
   readonly #model: AnyClassifier;
   readonly #settings: ServiceSettings;
   readonly #queue = new CallQueue();

@@ -1,7 +1,7 @@
 import { BertuneError } from '../../errors.js';
 import { METHOD_KINDS } from '../../methods/index.js';
-import { TASK_KINDS } from '../../tasks/index.js';
-import type { ComparisonRecord, LabelRecord, LogRecord, MethodRecord, MetricsRecord, RunRecord } from '../records.js';
+import { DEFAULT_TASK, TASK_KINDS } from '../../tasks/index.js';
+import type { ComparisonRecord, LogRecord, MethodRecord, MetricsRecord, RunRecord } from '../records.js';
 
 /** What a report is drawn from: a comparison, or a run by itself as a comparison of one. */
 export interface ReportInput extends Omit<ComparisonRecord, 'preset' | 'environment'> {
@@ -96,7 +96,7 @@ function runRecord(run: Fields): RunRecord {
     name,
     title: text(run.title, name),
     method: { ...options, ...numbers({ rank, alpha }), kind: oneOf(kind, KINDS, 'none') } as MethodRecord,
-    task: oneOf(run.task, TASK_KINDS, 'single-label'),
+    task: oneOf(run.task, TASK_KINDS, DEFAULT_TASK),
     status: oneOf(run.status, STATUSES, 'done'),
     settings: few(fields(run.settings)),
     ...optional,
@@ -114,8 +114,8 @@ function metricsRecord(test: Fields): MetricsRecord {
   const { micro, macro, weighted, samples } = fields(averages);
   return {
     ...(numbers({ ...values, examples: values.examples ?? 0 }) as unknown as MetricsRecord),
-    task: oneOf(task, TASK_KINDS, 'single-label'),
-    labels: named(labels, { support: 0 }) as unknown as LabelRecord[],
+    task: oneOf(task, TASK_KINDS, DEFAULT_TASK),
+    labels: named(labels, { support: 0 }) as unknown as NonNullable<MetricsRecord['labels']>,
     ...(Array.isArray(confusion) && {
       confusion: confusion.map((row) => list(row).map((count) => (isNumber(count) ? count : 0))),
     }),

@@ -1,5 +1,5 @@
 import { formatCount, formatMetric, formatSeconds } from '../../format.js';
-import { higherIsBetter, type MetricName, taskOf } from '../../tasks/index.js';
+import { type HeadlineMetric, higherIsBetter, taskOf } from '../../tasks/index.js';
 import { headlineOf, measuredOn, taskOfRuns } from '../metrics.js';
 import type { MetricsRecord, RunRecord } from '../records.js';
 
@@ -10,7 +10,7 @@ const NEAR_ERROR = 0.1;
 type Measured = RunRecord & { readonly test: NonNullable<RunRecord['test']> };
 
 /** What metrics are called in a sentence, and what a run is that is best by one. */
-const WORDS: Readonly<Partial<Record<MetricName, { a: string; best: string }>>> = {
+const WORDS: Readonly<Record<HeadlineMetric, { a: string; best: string }>> = {
   accuracy: { a: 'an accuracy', best: 'is the most accurate' },
   f1_macro: { a: 'a macro F1', best: 'has the highest macro F1' },
   f1_micro: { a: 'a micro F1', best: 'has the highest micro F1' },
@@ -35,7 +35,7 @@ export function verdict(runs: readonly RunRecord[]): string {
   if (trained.length === 1) return `${only.title} reaches ${reached(only.task, only.test)}.`;
   const sign = higherIsBetter(main) ? 1 : -1;
   const best = trained.reduce((a, b) => (sign * value(b) > sign * value(a) ? b : a));
-  const parts = [`${best.title} ${WORDS[main]!.best} (${shown(best)})`];
+  const parts = [`${best.title} ${WORDS[main].best} (${shown(best)})`];
   const room = sign > 0 ? NEAR : NEAR_ERROR * value(best);
   const within = sign > 0 ? String(NEAR) : `${100 * NEAR_ERROR} %`;
   const near = trained.filter((run) => run.parameters && sign * value(run) >= sign * value(best) - room);
@@ -60,8 +60,8 @@ export function verdict(runs: readonly RunRecord[]): string {
 
 /** `an accuracy of 0.9300 and a macro F1 of 0.8900` */
 function reached(task: RunRecord['task'], metrics: MetricsRecord): string {
-  const { headline } = taskOf(task ?? 'single-label');
-  return headline.map((name) => `${WORDS[name]!.a} of ${formatMetric(metrics[name])}`).join(' and ');
+  const { headline } = taskOf(task);
+  return headline.map((name) => `${WORDS[name].a} of ${formatMetric(metrics[name])}`).join(' and ');
 }
 
 /** What is known without a test split. */

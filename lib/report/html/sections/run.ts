@@ -1,4 +1,5 @@
 import { formatCount, formatShare } from '../../../format.js';
+import { taskOf } from '../../../tasks/index.js';
 import { epochTable, headlineOf, labelTable, measuredOn } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
 import { failure } from '../../sections.js';
@@ -68,11 +69,11 @@ function testOf(run: RunRecord): string {
   if (measured === undefined) return '';
   const { split, metrics } = measured;
   const table = labelTable(metrics);
-  const isRegression = metrics.task === 'regression';
-  if ((isRegression ? metrics.columns : metrics.labels)?.length === undefined || table.rows.length === 0) return '';
-  const heading = `By ${isRegression ? 'value' : 'label'}${split === 'test' ? '' : ', on the validation split'}`;
-  const labels = `<div><h3>${heading}</h3>${htmlTable(table, `${isRegression ? 'Values' : 'Labels'} of ${title}`)}</div>`;
-  if (isRegression) return labels + figures(valueCharts(metrics, title));
+  const areValues = taskOf(metrics.task).labels === 'values';
+  if ((areValues ? metrics.columns : metrics.labels)?.length === undefined || table.rows.length === 0) return '';
+  const heading = `By ${areValues ? 'value' : 'label'}${split === 'test' ? '' : ', on the validation split'}`;
+  const labels = `<div><h3>${heading}</h3>${htmlTable(table, `${areValues ? 'Values' : 'Labels'} of ${title}`)}</div>`;
+  if (areValues) return labels + figures(valueCharts(metrics, title));
   const matrix = confusionMatrix(metrics, title);
   if (matrix === '') return labels;
   const note = paragraphs(['Rows are the true labels; counts, with their share of the row.']);
