@@ -49,7 +49,10 @@ const imports: Import[] = sources.flatMap((file) => {
 
 const placeOf = (file: string) => file.replace(/\.ts$/, '').split('/')[0]!;
 
-/** A circle of imports that are there when the program runs; undefined where there is none. */
+/** The type that the parts of a class are given the class by: it is the one that may be imported in a circle. */
+const isOfWhole = ({ isType, target }: Import) => isType && target === 'model/classifier.ts';
+
+/** A circle of imports, types as well; undefined where there is none. */
 function circle(): string[] | undefined {
   const state = new Map<string, 'open' | 'done'>();
   const path: string[] = [];
@@ -58,7 +61,7 @@ function circle(): string[] | undefined {
     if (state.get(file) === 'open') return [...path.slice(path.indexOf(file)), file];
     state.set(file, 'open');
     path.push(file);
-    for (const { target } of imports.filter((each) => each.file === file && !each.isType)) {
+    for (const { target } of imports.filter((each) => each.file === file && !isOfWhole(each))) {
       const found = visit(target);
       if (found) return found;
     }
@@ -109,7 +112,7 @@ describe('the structure of the sources', () => {
     const named = sources
       .filter((file) => placeOf(file) !== 'tasks')
       .filter((file) => kind.test(codeOf(join(LIB, file)).replace(/ from '[^']*'/g, '')));
-    // --threshold; positiveWeights, tuneThresholds, and the default of metricForBest by task.
+    // --label-columns, --threshold; positiveWeights, tuneThresholds, and what metricForBest is for each task.
     expect(named).to.have.members([
       ...['cli/arguments.ts', 'cli/evaluate.ts', 'cli/predict.ts', 'training/options.ts'],
     ]);
