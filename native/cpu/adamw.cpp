@@ -7,7 +7,11 @@
 //   v = v · beta2 + (1 − beta2) · g · g
 //   p = p − lr / (1 − beta1^t) · m / (√v / √(1 − beta2^t) + eps)
 //
-// The norm is summed over fixed blocks of elements in order, so it does not depend on the number of threads.
+// The norm is summed over fixed blocks of elements in order, so it does not depend on the number of threads. Of an
+// embedding table only the rows that tokens met are summed and updated: the others' gradients are 0, and lazy_rows.h
+// updates them later.
+#include "cpu/adamw.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -54,14 +58,42 @@ T sum_of_squares(const T* values, int64_t count) {
   return sum;
 }
 
-// The formula's scalars, the same for all elements of a segment.
+// The segment whose gradient is a table's of which the rows that tokens met are known; `count` where none is.
+int find_table(const MetRows& met, const OptimizerSegment* segments, int count) {
+  int s = 0;
+  while (s < count && !met.know(segments[s].grad, segments[s].count)) ++s;
+  return s;
+}
+
+// The sums of a table's blocks; those without a row that was met are 0. A block belongs to its first row that was met.
 template <typename T>
-struct AdamwScalars {
-  T clip, decay, beta2, one_minus_beta1, one_minus_beta2, root_correction2, eps, step_size;
-};
+void sum_table(const MetRows& met, int threads, int thread, const OptimizerSegment& segment, T* sums) {
+  const auto first_block = [&](int32_t row) { return static_cast<int64_t>(row) * met.C() / kBlock; };
+  const auto end_block = [&](int32_t row) { return ((static_cast<int64_t>(row) + 1) * met.C() - 1) / kBlock + 1; };
+  const std::vector<int32_t>& rows = met.list();
+  const Range share = even_split(static_cast<int>(rows.size()), threads, thread);
+  for (int i = share.begin; i < share.end; ++i) {
+    const int64_t done = i > 0 ? end_block(rows[i - 1]) : 0;
+    for (int64_t block = std::max(first_block(rows[i]), done); block < end_block(rows[i]); ++block) {
+      const int64_t begin = block * kBlock;
+      sums[block] = sum_of_squares(scalars<T>(segment.grad) + begin, std::min(kBlock, segment.count - begin));
+    }
+  }
+}
+
+// Before the segment is updated as a whole.
+template <typename T>
+void settle(LazyRows& lazy, const OptimizerSegment& segment) {
+  const size_t bytes = static_cast<size_t>(segment.count) * sizeof(T);
+  lazy.settle<T>({segment.weight, bytes});
+  lazy.settle<T>({segment.m, bytes});
+  lazy.settle<T>({segment.v, bytes});
+}
+
+}  // namespace
 
 template <typename T>
-void update(const AdamwScalars<T>& s, int64_t count, const T* grad, T* p, T* m, T* v) {
+void adamw_update(const AdamwScalars<T>& s, int64_t count, const T* grad, T* p, T* m, T* v) {
   // The moment of a row that is not met any more fades and would stay subnormal for good, at a third of the speed.
   constexpr T kFaded = std::numeric_limits<T>::min() * T(1e8);
 #pragma omp simd
@@ -76,17 +108,28 @@ void update(const AdamwScalars<T>& s, int64_t count, const T* grad, T* p, T* m, 
   }
 }
 
-}  // namespace
-
 template <typename T>
 void grad_norm(Context& context, const GradNorm& args) {
   const int64_t blocks = count_blocks(args.segments, args.count);
   T* sums = context.shared_scratch<T>(blocks);
+  const int table = find_table(context.met_rows, args.segments, args.count);
+  T* table_sums = sums + count_blocks(args.segments, table);
+  T* later_sums = table_sums;
+  if (table < args.count) {
+    later_sums += blocks_of(args.segments[table]);
+    std::fill(table_sums, later_sums, T(0));
+  }
   context.pool.run([&](int thread) {
-    for_blocks(args.segments, args.count, context.threads(), thread,
-               [&](int64_t block, const OptimizerSegment& segment, int64_t begin, int64_t length) {
-                 sums[block] = sum_of_squares(scalars<T>(segment.grad) + begin, length);
-               });
+    const auto sum_segments = [&](int begin, int end, T* to) {
+      for_blocks(args.segments + begin, end - begin, context.threads(), thread,
+                 [&](int64_t block, const OptimizerSegment& segment, int64_t begin, int64_t length) {
+                   to[block] = sum_of_squares(scalars<T>(segment.grad) + begin, length);
+                 });
+    };
+    sum_segments(0, table, sums);
+    if (table == args.count) return;
+    sum_table(context.met_rows, context.threads(), thread, args.segments[table], table_sums);
+    sum_segments(table + 1, args.count, later_sums);
   });
   double total = 0;
   for (int64_t block = 0; block < blocks; ++block) total += sums[block];
@@ -112,20 +155,36 @@ void adamw(Context& context, const AdamW& args) {
   plain.step_size = T(lr / (1 - std::pow(settings.beta1, t)));
   AdamwScalars<T> decayed = plain;
   decayed.decay = T(1 - lr * settings.weight_decay);
+  const auto scalars_of = [&](const OptimizerSegment& segment) { return segment.decay ? decayed : plain; };
+
+  int table = find_table(context.met_rows, args.segments, args.count);
+  LazyRows& lazy = context.lazy_rows;
+  if (table < args.count && !lazy.begin(args.segments[table], context.met_rows, scalars_of(args.segments[table]))) {
+    table = args.count;
+  }
   for (int s = 0; s < args.count; ++s) {
     const T* weight = scalars<T>(args.segments[s].weight);
     context.products.trained(weight, weight + args.segments[s].count);
+    if (s != table) settle<T>(lazy, args.segments[s]);
   }
   context.pool.run([&](int thread) {
-    for_blocks(args.segments, args.count, context.threads(), thread,
-               [&](int64_t, const OptimizerSegment& segment, int64_t begin, int64_t length) {
-                 update(segment.decay ? decayed : plain, length, scalars<T>(segment.grad) + begin,
-                        scalars<T>(segment.weight) + begin, scalars<T>(segment.m) + begin,
-                        scalars<T>(segment.v) + begin);
-               });
+    const auto update_segments = [&](int begin, int end) {
+      for_blocks(args.segments + begin, end - begin, context.threads(), thread,
+                 [&](int64_t, const OptimizerSegment& segment, int64_t begin, int64_t length) {
+                   adamw_update(scalars_of(segment), length, scalars<T>(segment.grad) + begin,
+                                scalars<T>(segment.weight) + begin, scalars<T>(segment.m) + begin,
+                                scalars<T>(segment.v) + begin);
+                 });
+    };
+    update_segments(0, table);
+    if (table == args.count) return;
+    lazy.update<T>(thread, args.segments[table], context.met_rows);
+    update_segments(table + 1, args.count);
   });
 }
 
+template void adamw_update<float>(const AdamwScalars<float>&, int64_t, const float*, float*, float*, float*);
+template void adamw_update<double>(const AdamwScalars<double>&, int64_t, const double*, double*, double*, double*);
 template void grad_norm<float>(Context&, const GradNorm&);
 template void grad_norm<double>(Context&, const GradNorm&);
 template void adamw<float>(Context&, const AdamW&);

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "cpu/lazy_rows.h"
+#include "cpu/met_rows.h"
 #include "cpu/parallel.h"
 #include "cpu/weight_product.h"
 
@@ -91,6 +93,8 @@ class Context {
   WeightProducts products;
   Batch batch;
   StepState step{};
+  MetRows met_rows;  // of the last embedding_backward's dword
+  LazyRows lazy_rows{pool};
   double grad_norm = 0.0;  // of the last grad_norm, for adamw
   bool halted = false;     // a loss or norm was not finite: no weight changes any more until start_run
 

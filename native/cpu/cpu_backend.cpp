@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "core/error.h"
 #include "cpu/blas_memory.h"
@@ -12,6 +14,23 @@
 
 namespace bertune {
 namespace {
+
+// Memory of a backend, which is told before it goes.
+template <typename T>
+class ContextMemory final : public Memory {
+ public:
+  ContextMemory(std::unique_ptr<Memory> memory, Context& context) : memory_(std::move(memory)), context_(context) {}
+  ~ContextMemory() override {
+    context_.met_rows.forget({data(), bytes()});
+    context_.lazy_rows.release<T>({data(), bytes()});
+  }
+  void* data() const override { return memory_->data(); }
+  size_t bytes() const override { return memory_->bytes(); }
+
+ private:
+  std::unique_ptr<Memory> memory_;
+  Context& context_;
+};
 
 template <typename T>
 class CpuBackend final : public Backend {
@@ -24,10 +43,19 @@ class CpuBackend final : public Backend {
   bool weights_are_master() const override { return true; }
   int max_head_size() const override { return 0; }
 
-  Memory* allocate(size_t bytes, const char* what) override { return allocate_memory(bytes, what); }
-  void copy_in(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
-  void copy_out(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
+  Memory* allocate(size_t bytes, const char* what) override {
+    return new ContextMemory<T>(std::unique_ptr<Memory>(allocate_memory(bytes, what)), context_);
+  }
+  void copy_in(void* device, const void* host, size_t bytes) override {
+    prepare_write(device, bytes);
+    std::memcpy(device, host, bytes);
+  }
+  void copy_out(void* host, const void* device, size_t bytes) override {
+    prepare_read(device, bytes);
+    std::memcpy(host, device, bytes);
+  }
   void zero(void* device, size_t bytes) override {
+    prepare_write(device, bytes);
     context_.pool.run([&](int thread) {
       const size_t begin = bytes / context_.threads() * thread;
       const size_t end = thread + 1 == context_.threads() ? bytes : bytes / context_.threads() * (thread + 1);
@@ -35,19 +63,24 @@ class CpuBackend final : public Backend {
     });
   }
   void write_weight(Real* weight, Master*, const void* host, Dtype dtype, int64_t count) override {
+    prepare_write(weight, count * sizeof(T));
     read_elements(host, dtype, count, scalars<T>(weight));
     context_.products.written(weight, scalars<T>(weight) + count);
   }
   void read_weight(void* host, Dtype dtype, const Real* weight, const Master*, int64_t count) override {
+    prepare_read(weight, count * sizeof(T));
     write_elements(scalars<T>(weight), count, dtype, host);
   }
   void write_acc(Acc* device, const void* host, Dtype dtype, int64_t count) override {
+    prepare_write(device, count * sizeof(T));
     read_elements(host, dtype, count, scalars<T>(device));
   }
   void read_acc(void* host, Dtype dtype, const Acc* device, int64_t count) override {
+    prepare_read(device, count * sizeof(T));
     write_elements(scalars<T>(device), count, dtype, host);
   }
   void read_real(void* host, Dtype dtype, const Real* device, int64_t count) override {
+    prepare_read(device, count * sizeof(T));
     write_elements(scalars<T>(device), count, dtype, host);
   }
 
@@ -72,6 +105,13 @@ class CpuBackend final : public Backend {
 #undef BERTUNE_OPERATION
 
  private:
+  // Before anybody but an operation reads or writes memory.
+  void prepare_read(const void* memory, size_t bytes) { context_.lazy_rows.settle<T>({memory, bytes}); }
+  void prepare_write(const void* memory, size_t bytes) {
+    prepare_read(memory, bytes);
+    context_.met_rows.forget({memory, bytes});
+  }
+
   BlasMemory blas_memory_;
   Context context_;
 };

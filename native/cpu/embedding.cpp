@@ -3,7 +3,8 @@
 // Tables (V,C), (types,C) or none, (positions,C) → (T,C). Saved: sum (T,C), mean and rstd (T).
 // Backward: dsum is LayerNorm's backward of the dropout of dout; each row of a table's gradient is the sum of dsum over
 // the tokens that met it, in token order. Threads take whole segments of equal ids or positions, so that the sums do
-// not depend on their number.
+// not depend on their number. What is not zero in dword is known (met_rows.h), so that a step need not clear all of it;
+// the table's own rows are brought up to date before they are read (lazy_rows.h).
 #include <algorithm>
 
 #include "cpu/dropout.h"
@@ -26,6 +27,13 @@ void zero_share(int threads, int thread, int rows, int C, T* table) {
   if (table == nullptr) return;
   const Range share = even_split(rows, threads, thread);
   std::fill_n(table + static_cast<size_t>(share.begin) * C, static_cast<size_t>(share.size()) * C, T(0));
+}
+
+// The same for some rows of it.
+template <typename T>
+void zero_rows(int threads, int thread, const std::vector<int32_t>& rows, int C, T* table) {
+  const Range share = even_split(static_cast<int>(rows.size()), threads, thread);
+  for (int i = share.begin; i < share.end; ++i) std::fill_n(table + static_cast<size_t>(rows[i]) * C, C, T(0));
 }
 
 // Adds dsum (T,C) to the rows key(token) of a table's gradient, but for the row `skip`. `tokens` (T) is sorted by key;
@@ -60,6 +68,7 @@ void embedding_forward(Context& context, const EmbeddingForward& args) {
   T* rstd = scalars<T>(args.rstd);
   T* out = scalars<T>(args.out);
   const size_t C = args.C;
+  context.lazy_rows.catch_up(word, args.V, args.C, batch.ids, batch.T);
   context.for_rows({RowKind::kTokens, batch.T}, [&](int, Range tokens) {
     for (int t = tokens.begin; t < tokens.end; ++t) {
       const T* w = word + batch.ids[t] * C;
@@ -96,9 +105,16 @@ void embedding_backward(Context& context, const EmbeddingBackward& args) {
   const bool affine = args.dgamma != nullptr || args.dbeta != nullptr;
   T* partials = affine ? affine_partials<T>(context, C) : nullptr;
 
+  MetRows& met = context.met_rows;
+  const bool is_known = met.know(dword, args.V, C);
+
   context.pool.run([&](int thread) {
     if (!args.accumulate) {
-      zero_share(threads, thread, args.V, C, dword);
+      if (is_known) {
+        zero_rows(threads, thread, met.list(), C, dword);
+      } else {
+        zero_share(threads, thread, args.V, C, dword);
+      }
       zero_share(threads, thread, args.types, C, dtoken_type);
       zero_share(threads, thread, args.positions, C, dposition);
     }
@@ -112,6 +128,10 @@ void embedding_backward(Context& context, const EmbeddingBackward& args) {
     }
   });
 
+  if (dword != nullptr) {
+    if (!args.accumulate) met.assign(dword, args.V, C);
+    if (!args.accumulate || is_known) met.add(batch, args.padding_id);
+  }
   context.pool.run([&](int thread) {
     if (dword != nullptr) {
       const auto id = [&](int token) { return batch.ids[token]; };

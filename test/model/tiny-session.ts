@@ -34,7 +34,11 @@ const EVERY_LINEAR = [
 ];
 
 /** A method at the native boundary. */
-export type Shape = Pick<SessionShape, 'head' | 'lora' | 'prefix'> & { trains: (name: string) => boolean };
+export type Shape = Pick<SessionShape, 'head' | 'lora' | 'prefix'> & {
+  trains: (name: string) => boolean;
+  /** Defaults to none. */
+  decays?: (name: string) => boolean;
+};
 
 const isHead = (name: string): boolean => name.startsWith('classifier.');
 
@@ -117,7 +121,9 @@ export async function makeSession(
     await probe.dispose();
     return all;
   })();
-  const session = await native.createSession(nativeConfig({ ...config, trainable: names.filter(shape.trains) }));
+  const trainable = names.filter(shape.trains);
+  const decay = shape.decays ? names.filter(shape.decays) : [];
+  const session = await native.createSession(nativeConfig({ ...config, trainable, decay }));
   for (const name of names) {
     const isGain = /LayerNorm\.weight|classifier\.[04]\.weight/.test(name);
     await session.initialize(name, { distribution: 'normal', scale: isGain ? 1 : 0.3, seed: 5 });

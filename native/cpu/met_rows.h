@@ -1,0 +1,48 @@
+// The rows of an embedding table's gradient that may be other than zero: those that tokens met since it was assigned.
+//
+// A step meets some hundred rows of a vocabulary's. Where they are known, nobody has to zero, sum or apply the others.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/backend.h"
+#include "cpu/memory_range.h"
+
+namespace bertune {
+
+class MetRows {
+ public:
+  // Whether they are known of this gradient (rows,C), or of one that begins here and has `count` elements.
+  bool know(const void* grad, int rows, int C) const { return knows(grad) && rows == rows_ && C == C_; }
+  bool know(const void* grad, int64_t count) const { return knows(grad) && count == static_cast<int64_t>(rows_) * C_; }
+
+  // All rows of the gradient (rows,C) are zero now.
+  template <typename T>
+  void assign(const T* grad, int rows, int C) {
+    assign({grad, static_cast<size_t>(rows) * C * sizeof(T)}, rows, C);
+  }
+  // The batch, its tokens sorted by id, is about to be added to what was assigned, but for the row `skip`.
+  void add(const Batch& batch, int skip);
+  // Somebody else may write to this memory: of a gradient in it nothing is known any more.
+  void forget(MemoryRange memory) {
+    if (memory.overlaps(grad_)) grad_ = {};
+  }
+
+  int rows() const { return rows_; }
+  int C() const { return C_; }
+  const std::vector<int32_t>& list() const { return list_; }  // ascending
+  bool has(int row) const { return is_met_[row] != 0; }
+
+ private:
+  bool knows(const void* grad) const { return grad != nullptr && grad == grad_.begin; }
+  void assign(MemoryRange grad, int rows, int C);
+
+  MemoryRange grad_;  // empty: nothing is known
+  int rows_ = 0, C_ = 0;
+  std::vector<int32_t> list_;
+  std::vector<uint8_t> is_met_;  // (rows)
+};
+
+}  // namespace bertune
