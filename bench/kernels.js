@@ -170,7 +170,7 @@ async function measurePrecision(setting, trials) {
 async function main() {
   const { values } = parseArgs({ options: OPTIONS });
   const { scale } = values;
-  if (!SCALES.includes(scale)) throw new Error(`Expected ${SCALES.join(' or ')} for --scale but received ${scale}`);
+  if (!SCALES.includes(scale)) throw new Error(`Expected ${SCALES.join(', ')} for --scale but received ${scale}`);
   const device = findDevice(values.device);
   const threads = device.device === 'cpu' ? Number(values.threads) : 1;
   const kind = device.device === 'cpu' ? 'cpu' : 'cuda';

@@ -109,7 +109,7 @@ async function runRow(name, where, { config, texts, batchSize, amounts, node }) 
 async function main() {
   const { values } = parseArgs({ options: OPTIONS });
   const { scale, plan } = values;
-  if (!SCALES.includes(scale)) throw new Error(`Expected ${SCALES.join(' or ')} for --scale but received ${scale}`);
+  if (!SCALES.includes(scale)) throw new Error(`Expected ${SCALES.join(', ')} for --scale but received ${scale}`);
   const device = findDevice(values.device);
   const threads = device.device === 'cpu' ? Number(values.threads) : 1;
   const methods = chosenMethods(values.method.split(','));

@@ -1,22 +1,26 @@
-// The models that benches run: BERT-base, and one that takes a moment anywhere.
+// The models that benches run: BERT-base, BERT-mini, and one that takes a moment anywhere.
 import { load } from './library.js';
 
 const { parseConfig } = await load('formats/checkpoint/config');
 
 export const LABELS = ['sadness', 'joy', 'love', 'anger', 'fear', 'surprise'];
 
-const TINY = {
-  vocab_size: 211,
-  hidden_size: 64,
-  num_hidden_layers: 2,
-  num_attention_heads: 2,
-  intermediate_size: 128,
-  max_position_embeddings: 128,
+/** What differs from BERT-base, which config.json's defaults are. */
+const CHANGES = {
+  base: {},
+  mini: { hidden_size: 256, num_hidden_layers: 4, num_attention_heads: 4, intermediate_size: 1024 },
+  tiny: {
+    vocab_size: 211,
+    hidden_size: 64,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    intermediate_size: 128,
+    max_position_embeddings: 128,
+  },
 };
 
-export const SCALES = ['base', 'tiny'];
+export const SCALES = Object.keys(CHANGES);
 
-/** config.json's defaults are BERT-base's. */
 export function modelConfig(scale) {
-  return parseConfig({ model_type: 'bert', ...(scale === 'tiny' && TINY) });
+  return parseConfig({ model_type: 'bert', ...CHANGES[scale] });
 }
