@@ -71,7 +71,7 @@ class Product {
   template <typename Finish>
   void multiply(int thread, Range rows, Range columns, const float* a, size_t lda, float* c, size_t ldc,
                 Finish&& finish) {
-    const bool is_dense = ldc == static_cast<size_t>(direction_ == Direction::kForward ? n_ : k_);
+    const bool is_dense = ldc == static_cast<size_t>(columns.size());
     const int most = WeightProducts::most_rows(*forms_, direction_);
     const int parts = (rows.size() + most - 1) / most;
     for (int part = 0; part < parts; ++part) {

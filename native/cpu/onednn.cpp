@@ -145,27 +145,33 @@ std::string version() {
 
 struct Packed::Memory {
   std::unique_ptr<bertune::Memory> block;
-  memory b;
+  memory from, b;
+  dnnl::reorder pack;
+  dnnl::stream stream{engine()};
 };
 
-Packed::Packed(Element element, int n, int k, Layout layout, const void* b, int ldb) {
+Packed::Packed(Element element, int n, int k, Layout layout, int ldb) {
   memory_ = translated([&] {
     auto packed = std::make_unique<Memory>();
     const memory::desc to = packed_layout(element, n, k);
     packed->block.reset(allocate_memory(to.get_size(), "weights laid out for products"));
     packed->b = memory(to, engine(), packed->block->data());
     const Type type = element == Element::kInt8 ? Type::s8 : Type::f32;
-    memory from(matrix(type, k, n, layout == Layout::kColumns, ldb), engine(), const_cast<void*>(b));
-    dnnl::stream stream(engine());
-    dnnl::reorder(from, packed->b).execute(stream, from, packed->b);
-    stream.wait();
+    packed->from = memory(matrix(type, k, n, layout == Layout::kColumns, ldb), engine(), nullptr);
+    packed->pack = dnnl::reorder(packed->from, packed->b);
     return packed;
   });
 }
 
 Packed::~Packed() = default;
-Packed::Packed(Packed&&) noexcept = default;
-Packed& Packed::operator=(Packed&&) noexcept = default;
+
+void Packed::fill(const void* b) {
+  translated([&] {
+    memory_->from.set_data_handle(const_cast<void*>(b));
+    memory_->pack.execute(memory_->stream, memory_->from, memory_->b);
+    memory_->stream.wait();
+  });
+}
 
 struct Products::Code {
   dnnl::stream stream{engine()};
@@ -226,10 +232,9 @@ bool is_fast(Element) { return false; }
 std::string version() { return ""; }
 
 struct Packed::Memory {};
-Packed::Packed(Element, int, int, Layout, const void*, int) {}
+Packed::Packed(Element, int, int, Layout, int) {}
 Packed::~Packed() = default;
-Packed::Packed(Packed&&) noexcept = default;
-Packed& Packed::operator=(Packed&&) noexcept = default;
+void Packed::fill(const void*) {}
 
 struct Products::Code {};
 Products::Products() = default;

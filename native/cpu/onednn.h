@@ -31,11 +31,12 @@ std::string version();
 // b, laid out for products of any m.
 class Packed {
  public:
-  // From b in `layout`, its rows `ldb` apart: float for kF32 and kBF16, int8 for kInt8. Throws OUT_OF_MEMORY.
-  Packed(Element element, int n, int k, Layout layout, const void* b, int ldb);
+  // Room for a b (k,n) that comes in `layout`, its rows `ldb` apart. Throws OUT_OF_MEMORY.
+  Packed(Element element, int n, int k, Layout layout, int ldb);
   ~Packed();
-  Packed(Packed&&) noexcept;
-  Packed& operator=(Packed&&) noexcept;
+
+  // Takes b: float for kF32 and kBF16, int8 for kInt8.
+  void fill(const void* b);
 
  private:
   friend class Products;

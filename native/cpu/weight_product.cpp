@@ -14,6 +14,9 @@ using onednn::Layout;
 
 // Sizes of an operand from which on oneDNN is ahead of the BLAS: bench/kernels.js.
 constexpr int kLeastColumns = 64;
+// Rows from which on a weight that trains is multiplied as it is, by its rows; oneDNN has other code, and sums in another
+// order, for fewer. By its columns only all of them are multiplied, which threads can then share by rows alone.
+constexpr int kLeastPlainRows = 4;
 
 int columns_of(const WeightForms& forms, Direction direction) {
   return direction == Direction::kForward ? forms.n : forms.k;
@@ -49,6 +52,19 @@ void quantize_row(int count, const float* x, RowRange range, uint8_t* q) {
   }
 }
 
+// q (count) of a weight's row, their sum, and its scale.
+float quantize_weight(int count, const float* w, int8_t* q, int32_t* sum) {
+  float most = 0;
+  for (int i = 0; i < count; ++i) most = std::max(most, std::fabs(w[i]));
+  const float scale = most / 127;
+  *sum = 0;
+  for (int i = 0; i < count; ++i) {
+    q[i] = static_cast<int8_t>(scale > 0 ? std::lround(w[i] / scale) : 0);
+    *sum += q[i];
+  }
+  return scale;
+}
+
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
@@ -74,7 +90,7 @@ bool WeightProducts::takes(Direction direction, int n, int k) const {
 Range WeightProducts::slab(int columns, int thread) const { return even_split(columns, threads_, thread, 64); }
 
 int WeightProducts::most_rows(const WeightForms& forms, Direction direction) {
-  return forms.slabs[static_cast<int>(direction)].empty() ? onednn::kPlainRows : onednn::kPackedRows;
+  return forms.form(direction).is_packed ? onednn::kPackedRows : onednn::kPlainRows;
 }
 
 WeightForms& WeightProducts::find(const float* weight, int n, int k) {
@@ -92,63 +108,55 @@ WeightForms& WeightProducts::find(const float* weight, int n, int k) {
 const WeightForms& WeightProducts::prepare(Context& context, Direction direction, const float* weight, int n, int k,
                                            int rows) {
   WeightForms& forms = find(weight, n, k);
-  const int d = static_cast<int>(direction);
-  if (!forms.slabs[d].empty()) return forms;
-  const bool pays = !forms.trains || forms.is_used[d] || rows < kFewRows * threads_ || element_ == Element::kInt8;
-  forms.is_used[d] = true;
+  WeightForms::Form& form = direction == Direction::kForward ? forms.forward : forms.backward;
+  if (form.is_packed) return forms;
+  const int least = direction == Direction::kForward ? kLeastPlainRows : kFewRows * threads_;
+  const bool pays = !forms.trains || form.is_used || rows < least || element_ == Element::kInt8;
+  form.is_used = true;
   if (pays) {
     pack(context, forms, direction);
-  } else if (element_ == Element::kBF16 && forms.bf16.empty()) {
-    forms.bf16.resize(static_cast<size_t>(n) * k);
-    context.pool.run([&](int thread) {
-      const Range range = even_split(n, threads_, thread);
-      const size_t begin = static_cast<size_t>(range.begin) * k;
-      to_bfloat_row(range.size() * k, weight + begin, forms.bf16.data() + begin);
-    });
+    form.is_packed = true;
+  } else if (element_ == Element::kBF16 && !forms.is_rounded) {
+    round(context, forms);
+    forms.is_rounded = true;
   }
   return forms;
 }
 
+void WeightProducts::round(Context& context, WeightForms& forms) {
+  forms.bf16.resize(static_cast<size_t>(forms.n) * forms.k);
+  context.pool.run([&](int thread) {
+    const Range range = even_split(forms.n, threads_, thread);
+    const size_t begin = static_cast<size_t>(range.begin) * forms.k;
+    to_bfloat_row(range.size() * forms.k, forms.weight + begin, forms.bf16.data() + begin);
+  });
+}
+
 void WeightProducts::pack(Context& context, WeightForms& forms, Direction direction) {
-  if (element_ == Element::kInt8) return quantize(context, forms);
-  std::vector<std::unique_ptr<onednn::Packed>> packed(threads_);
+  WeightForms::Form& form = direction == Direction::kForward ? forms.forward : forms.backward;
+  form.slabs.resize(threads_);
+  if (element_ == Element::kInt8) {
+    forms.scales.resize(forms.n);
+    forms.sums.resize(forms.n);
+  }
   context.pool.run([&](int thread) {
     const Range columns = slab(columns_of(forms, direction), thread);
     if (columns.empty()) return;
-    packed[thread] =
-        std::make_unique<onednn::Packed>(element_, columns.size(), depth_of(forms, direction), layout_of(direction),
-                                         forms.weight + offset_of(forms, direction, columns.begin), forms.k);
-  });
-  forms.slabs[static_cast<int>(direction)] = std::move(packed);
-}
-
-void WeightProducts::quantize(Context& context, WeightForms& forms) {
-  const int k = forms.k;
-  forms.scales.resize(forms.n);
-  forms.sums.resize(forms.n);
-  std::vector<std::unique_ptr<onednn::Packed>> packed(threads_);
-  context.pool.run([&](int thread) {
-    const Range rows = slab(forms.n, thread);
-    if (rows.empty()) return;
-    std::vector<int8_t> bytes(static_cast<size_t>(rows.size()) * k);
-    for (int row = rows.begin; row < rows.end; ++row) {
-      const float* w = forms.weight + static_cast<size_t>(row) * k;
-      int8_t* q = bytes.data() + static_cast<size_t>(row - rows.begin) * k;
-      float most = 0;
-      for (int i = 0; i < k; ++i) most = std::max(most, std::fabs(w[i]));
-      const float scale = most / 127;
-      int32_t sum = 0;
-      for (int i = 0; i < k; ++i) {
-        q[i] = static_cast<int8_t>(scale > 0 ? std::lround(w[i] / scale) : 0);
-        sum += q[i];
-      }
-      forms.scales[row] = scale;
-      forms.sums[row] = sum;
+    std::unique_ptr<onednn::Packed>& packed = form.slabs[thread];
+    if (!packed) {
+      packed = std::make_unique<onednn::Packed>(element_, columns.size(), depth_of(forms, direction),
+                                                layout_of(direction), forms.k);
     }
-    packed[thread] =
-        std::make_unique<onednn::Packed>(Element::kInt8, rows.size(), k, Layout::kColumns, bytes.data(), k);
+    const float* weight = forms.weight + offset_of(forms, direction, columns.begin);
+    if (element_ != Element::kInt8) return packed->fill(weight);
+    std::vector<int8_t> bytes(static_cast<size_t>(columns.size()) * forms.k);
+    for (int row = 0; row < columns.size(); ++row) {
+      const size_t begin = static_cast<size_t>(row) * forms.k;
+      const int at = columns.begin + row;
+      forms.scales[at] = quantize_weight(forms.k, weight + begin, bytes.data() + begin, &forms.sums[at]);
+    }
+    packed->fill(bytes.data());
   });
-  forms.slabs[static_cast<int>(Direction::kForward)] = std::move(packed);
 }
 
 WeightProducts::Operand WeightProducts::take_in(Context& context, int thread, int rows, int depth, int most_columns,
@@ -188,7 +196,7 @@ void WeightProducts::multiply_slab(int thread, const WeightForms& forms, Directi
                                    const Operand& operand) {
   const int depth = depth_of(forms, direction);
   const Range columns = slab(columns_of(forms, direction), part);
-  const auto& slabs = forms.slabs[static_cast<int>(direction)];
+  const auto& slabs = forms.form(direction).slabs;
   const int n = columns.size();
   const onednn::Product product{element_, rows, n, depth, false, false};
   onednn::Products& products = products_[thread];
@@ -210,12 +218,13 @@ void WeightProducts::multiply_slab(int thread, const WeightForms& forms, Directi
   }
 }
 
-void WeightProducts::multiply_plain(int thread, const WeightForms& forms, Direction direction, int rows, const void* a,
-                                    float* c) {
-  const void* weight =
-      element_ == Element::kBF16 ? static_cast<const void*>(forms.bf16.data()) : static_cast<const void*>(forms.weight);
-  products_[thread].multiply({element_, rows, columns_of(forms, direction), depth_of(forms, direction), false, false},
-                             a, layout_of(direction), weight, forms.k, c);
+void WeightProducts::multiply_plain(int thread, const WeightForms& forms, Direction direction, int rows, Range columns,
+                                    const void* a, float* c) {
+  const size_t begin = offset_of(forms, direction, columns.begin);
+  const void* weight = element_ == Element::kBF16 ? static_cast<const void*>(forms.bf16.data() + begin)
+                                                  : static_cast<const void*>(forms.weight + begin);
+  products_[thread].multiply({element_, rows, columns.size(), depth_of(forms, direction), false, false}, a,
+                             layout_of(direction), weight, forms.k, c);
 }
 
 void WeightProducts::written(const void* begin, const void* end) {
@@ -232,11 +241,11 @@ void WeightProducts::trained(const void* begin, const void* end) {
       continue;
     }
     each->trains = true;
-    for (const int d : {0, 1}) {
-      each->is_used[d] = false;
-      each->slabs[d].clear();
+    each->is_rounded = false;
+    for (WeightForms::Form* form : {&each->forward, &each->backward}) {
+      form->is_used = false;
+      form->is_packed = false;
     }
-    each->bf16.clear();
   }
 }
 

@@ -31,15 +31,24 @@ enum class Direction { kForward, kBackward };
 
 // A weight in the forms that products want it in.
 struct WeightForms {
+  // For the products of one direction.
+  struct Form {
+    bool is_used = false;    // since the weight changed
+    bool is_packed = false;  // so that the slabs hold it
+    // Each thread's slab of the columns by itself; null where that is empty.
+    std::vector<std::unique_ptr<onednn::Packed>> slabs;
+  };
+
   const float* weight = nullptr;  // (n,k)
   int n = 0, k = 0;
-  bool trains = false;   // adamw has changed it
-  bool is_used[2] = {};  // since it changed, by direction
-  // By direction: packed, each thread's slab of the columns by itself; empty where it is not.
-  std::vector<std::unique_ptr<onednn::Packed>> slabs[2];
+  bool trains = false;  // adamw has changed it
+  Form forward, backward;
+  bool is_rounded = false;     // so that bf16 holds it
   std::vector<uint16_t> bf16;  // (n,k) or empty
   std::vector<float> scales;   // (n) t of bytes
   std::vector<int32_t> sums;   // (n) Σ p of bytes
+
+  const Form& form(Direction direction) const { return direction == Direction::kForward ? forward : backward; }
 };
 
 // A row of activations in bytes: x ≈ scale · (q − zero).
@@ -90,11 +99,12 @@ class WeightProducts {
   Operand take_in(Context& context, int thread, int rows, int depth, int most_columns, const float* a, int lda);
   void multiply_slab(int thread, const WeightForms& forms, Direction direction, int rows, int part,
                      const Operand& operand);
-  // With all of a weight that is not packed.
-  void multiply_plain(int thread, const WeightForms& forms, Direction direction, int rows, const void* a, float* c);
+  // With columns of a weight that is not packed; backward with all of them.
+  void multiply_plain(int thread, const WeightForms& forms, Direction direction, int rows, Range columns, const void* a,
+                      float* c);
   WeightForms& find(const float* weight, int n, int k);
   void pack(Context& context, WeightForms& forms, Direction direction);
-  void quantize(Context& context, WeightForms& forms);
+  void round(Context& context, WeightForms& forms);
 
   onednn::Element element_;
   bool is_fast_;
@@ -108,14 +118,14 @@ void WeightProducts::multiply(Context& context, int thread, const WeightForms& f
                               Range columns, const float* a, int lda, float* c, Finish&& finish) {
   const bool forward = direction == Direction::kForward;
   const int all = forward ? forms.n : forms.k, depth = forward ? forms.k : forms.n;
-  const bool is_packed = !forms.slabs[static_cast<int>(direction)].empty();
-  int widest = is_packed || c ? 0 : all;
+  const bool is_packed = forms.form(direction).is_packed;
+  int widest = is_packed || c ? 0 : columns.size();
   for (int part = 0; is_packed && part < threads_; ++part) widest = std::max(widest, slab(all, part).size());
   const Operand operand = take_in(context, thread, rows, depth, widest, a, lda);
   if (!is_packed) {
     float* to = c ? c : operand.tile;
-    multiply_plain(thread, forms, direction, rows, operand.rows, to);
-    return finish(Range{0, all}, static_cast<const float*>(to));
+    multiply_plain(thread, forms, direction, rows, columns, operand.rows, to);
+    return finish(columns, static_cast<const float*>(to));
   }
   for (int part = 0; part < threads_; ++part) {
     const Range here = slab(all, part);
