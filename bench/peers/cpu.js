@@ -3,6 +3,7 @@
 //
 //   node bench/peers/cpu.js --python .venv/bin/python        (needs bench/peers/requirements.txt there, and npm run build)
 //   ... --threads 2 --blocks 7 --steps 40 --data assets/data/goemotions6 --json results.json
+//   ... --precision bf16     both in bf16, PyTorch by autocast (default: fp32)
 //
 // Both sides get token ids and start their clocks behind tokenizing. PyTorch pads each batch to its longest text, as
 // Trainer does, before its clock starts; Bertune packs while its own runs.
@@ -52,14 +53,14 @@ function batchesFile({ ids, offsets, labels, names }) {
 
 /** One method on a model of its own. Block n runs batches n·steps onward, from the start again after the last. */
 class Runner {
-  static async create(method, { model, threads, steps }, examples) {
+  static async create(method, { model, threads, steps, precision }, examples) {
     const runner = new Runner();
     runner.method = method;
     runner.steps = steps;
     runner.batches = examples.labels.length / BATCH_SIZE;
     runner.next = 0;
     runner.done = 0;
-    runner.classifier = await TextClassifier.load(model, { labels: examples.names, device: 'cpu', threads });
+    runner.classifier = await TextClassifier.load(model, { labels: examples.names, device: 'cpu', threads, precision });
     const { classifier } = runner;
     if (method !== 'predict') {
       const chosen = method === 'full' ? full() : lora({ rank: 32, alpha: 128, dropout: 0.1 });
@@ -115,9 +116,10 @@ class Runner {
 
 /** torch_cpu.py under its --interactive protocol: a method's name in, a line of JSON out. */
 class Peer {
-  constructor(python, file, { model, threads, steps }) {
+  constructor(python, file, { model, threads, steps, precision }) {
     const script = path.join(ROOT, 'bench/peers/torch_cpu.py');
     const options = ['--interactive', '--batches', file, '--threads', threads, '--steps', steps, '--model', model];
+    options.push('--precision', precision);
     this.process = spawn(python, [script, ...options.map(String)], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
   }
@@ -191,10 +193,12 @@ async function main() {
       threads: { type: 'string', default: String(os.availableParallelism()) },
       blocks: { type: 'string', default: '7' },
       steps: { type: 'string', default: '40' },
+      precision: { type: 'string', default: 'fp32' },
       json: { type: 'string' },
     },
   });
-  const options = { model: values.model, threads: Number(values.threads), steps: Number(values.steps) };
+  const { model, precision } = values;
+  const options = { model, threads: Number(values.threads), steps: Number(values.steps), precision };
   const examples = await readExamples(options.model, values.data);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'bertune-peers-'));
   const file = path.join(folder, 'batches.json');

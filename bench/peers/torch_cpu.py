@@ -75,10 +75,11 @@ def pad(batch):
 
 
 class Runner:
-    """One method on a model of its own."""
+    """One method on a model of its own; in bf16 by autocast, as Trainer does it."""
 
-    def __init__(self, method, folder, labels):
+    def __init__(self, method, folder, labels, precision):
         torch.manual_seed(0)
+        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
         self.method = method
         self.model = transformers.BertForSequenceClassification.from_pretrained(
             folder, num_labels=labels, dtype=torch.float32
@@ -95,10 +96,12 @@ class Runner:
     def step(self, batch):
         """Trains on a batch, or predicts it."""
         if self.method == "predict":
-            with torch.inference_mode():
+            with torch.inference_mode(), self.autocast:
                 self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.tolist()
             return
-        self.model(**batch).loss.backward()
+        with self.autocast:
+            loss = self.model(**batch).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRAD_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -133,6 +136,7 @@ def describe(options):
         "peft": peft.__version__,
         "model": str(options.model),
         "steps": options.steps,
+        "precision": options.precision,
     }
 
 
@@ -156,6 +160,7 @@ def parse_options():
     parser.add_argument("--data", default=ROOT / "assets/data/goemotions6/train.csv", help="CSV with text and label")
     parser.add_argument("--batch-size", type=int, default=16, help="texts a batch, with --data")
     parser.add_argument("--seed", type=int, default=42, help="seed of the order, with --data")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16 by autocast")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--methods", type=lambda names: names.split(","), default=METHODS, help="of full,lora,predict")
     parser.add_argument("--steps", type=int, default=40, help="batches a block")
@@ -180,7 +185,7 @@ def main():
     else:
         batches, labels = make_batches(options.data, options.model, options.batch_size, options.seed)
     batches = [pad(batch) for batch in batches]
-    runners = {method: Runner(method, options.model, labels) for method in options.methods}
+    runners = {method: Runner(method, options.model, labels, options.precision) for method in options.methods}
     for runner in runners.values():
         run_block(runner, batches[: options.warm_up])
     emit({"ready": describe(options)})

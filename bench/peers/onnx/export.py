@@ -1,4 +1,5 @@
-"""Writes a BERT checkpoint with a classifier as transformers.js reads it: tokenizer, config.json, onnx/model.onnx (float32).
+"""Writes a BERT checkpoint with a classifier as transformers.js reads it: tokenizer, config.json, onnx/model.onnx (float32)
+and onnx/model_quantized.onnx (int8, by onnxruntime's dynamic quantisation).
 
     python export.py CHECKPOINT OUT
 """
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import AutoModelForSequenceClassification
 
 
@@ -39,6 +41,8 @@ def main(checkpoint: str, out: str) -> None:
         opset_version=17,
         dynamo=False,
     )
+    model_file, quantized = (str(folder / "onnx" / name) for name in ("model.onnx", "model_quantized.onnx"))
+    quantize_dynamic(model_file, quantized, per_channel=True, weight_type=QuantType.QInt8)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ function softmax(logits) {
  *
  * @param {string} modules a folder with bench/peers/onnx/package.json installed
  * @param {string} directory what export.py wrote
+ * @param {string} file its model: model.onnx, or model_quantized.onnx
  */
-export async function createPeer(modules, directory, threads) {
+export async function createPeer(modules, directory, threads, file = 'model.onnx') {
   const require = createRequire(path.join(modules, 'package.json'));
   const { AutoTokenizer, env, pipeline } = await import(
     pathToFileURL(path.join(modules, 'node_modules/@huggingface/transformers/dist/transformers.node.mjs')).href
@@ -29,9 +30,9 @@ export async function createPeer(modules, directory, threads) {
   const name = path.basename(directory);
   const options = { intraOpNumThreads: threads, interOpNumThreads: 1, graphOptimizationLevel: 'all' };
   const tokenizer = await AutoTokenizer.from_pretrained(name);
-  const session = await onnx.InferenceSession.create(path.join(directory, 'onnx/model.onnx'), options);
+  const session = await onnx.InferenceSession.create(path.join(directory, 'onnx', file), options);
   const classify = await pipeline('text-classification', name, {
-    dtype: 'fp32',
+    dtype: file === 'model.onnx' ? 'fp32' : 'q8',
     device: 'cpu',
     session_options: options,
   });
