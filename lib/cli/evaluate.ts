@@ -5,11 +5,12 @@ import { type EvaluationData, fileToMeasure, splitToMeasure } from '../experimen
 import { metricsRecord } from '../experiments/run.js';
 import { statedTask } from '../experiments/task.js';
 import type { FindOptions } from '../hub/index.js';
-import { TextClassifier } from '../model/classifier.js';
+import { type EvaluateOptions, TextClassifier } from '../model/classifier.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
 import { printableJson } from '../printable.js';
 import { environmentRecord } from '../report/environment.js';
-import { metricsTable } from '../report/metrics.js';
+import { differenceTable, headlineRecord, metricsTable } from '../report/metrics.js';
+import type { MetricsRecord } from '../report/records.js';
 import { taskLines } from '../report/run-lines.js';
 import { confusionSections, labelSection, sectionText } from '../report/sections.js';
 import type { TaskKind } from '../tasks/index.js';
@@ -92,17 +93,19 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     for (const note of model.notes) progress.note(`note: ${note}`);
     for (const line of taskLines(split.task)) progress.note(line);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
-    const result = await model.evaluate(split, {
+    const settings = {
       ...given({ maxLength: options.maxLength, threshold: options.threshold }),
       signal,
-      textKind: 'any',
-    });
+      textKind: 'any' as const,
+    };
+    const result = await model.evaluate(split, settings);
     for (const note of [...notes, ...result.notes]) progress.note(`note: ${note}`);
     if (result.truncated > 0) {
       const cut = result.truncated === 1 ? '1 text was longer' : `${result.truncated} texts were longer`;
       progress.note(`note: ${cut} than the model takes and cut`);
     }
     const metrics = metricsRecord(result);
+    const exact = model.precision === 'int8' ? await inSingle(options, split, settings, find) : undefined;
     if (options.json) {
       const { parameters: _, ...memory } = model.memory();
       const record = {
@@ -111,6 +114,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
         environment: environmentRecord(model),
         memory,
         ...metrics,
+        ...given({ fp32: exact && headlineRecord(exact) }),
       };
       await writeResult(`${printableJson(record, 2)}\n`);
       return;
@@ -118,11 +122,29 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     const { bold } = colorsFor(process.stdout);
     const sections = [
       { title: split.source, table: metricsTable(metrics) },
+      ...(exact === undefined ? [] : [{ title: 'int8 beside fp32', table: differenceTable(metrics, exact) }]),
       labelSection(metrics),
       ...confusionSections(metrics, resultWidth()),
     ];
     await writeResult(sections.map((section) => sectionText(section, bold, resultWidth())).join(''));
   });
+}
+
+/** What the model does in fp32, for what int8 loses. */
+async function inSingle(
+  options: EvaluateArguments,
+  split: Split,
+  settings: EvaluateOptions,
+  find: FindOptions,
+): Promise<MetricsRecord> {
+  await using model = await TextClassifier.load<TaskKind>(options.model, {
+    ...given({ base: options.base, labels: options.labels }),
+    task: split.task,
+    ...deviceOptions(options),
+    precision: 'fp32',
+    ...find,
+  });
+  return metricsRecord(await model.evaluate(split, settings));
 }
 
 /** @throws BertuneError INVALID_DATA for pairs where the model was trained on single texts, or the reverse */

@@ -38,6 +38,27 @@ export function headlineOf(
   );
 }
 
+/** The loss, and the metrics that sum an evaluation up. */
+export function headlineRecord(metrics: MetricsRecord): { [name: string]: number | null | undefined } {
+  const { headline } = taskOf(metrics.task);
+  return { loss: metrics.loss, ...Object.fromEntries(headline.map((name) => [name, metrics[name]])) };
+}
+
+/** What a model in int8 loses or wins beside itself in fp32. */
+export function differenceTable(int8: MetricsRecord, fp32: MetricsRecord): Table {
+  const [found, exact] = [headlineRecord(int8), headlineRecord(fp32)];
+  const { metrics } = taskOf(int8.task);
+  const titleOf = (name: string) => metrics.find((metric) => metric.name === name)?.title ?? name;
+  return {
+    columns: [{ title: 'metric' }, ...['int8', 'fp32', 'difference'].map(right)],
+    rows: Object.keys(found).map((name) => {
+      const [a, b] = [found[name], exact[name]];
+      const difference = typeof a === 'number' && typeof b === 'number' ? a - b : null;
+      return [titleOf(name), ...[a, b, difference].map(formatMetric)];
+    }),
+  };
+}
+
 /** The metrics of one split in one line. */
 export function metricsTable(metrics: MetricsRecord): Table {
   const shown = shownMetrics(taskOf(metrics.task));

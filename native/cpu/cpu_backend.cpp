@@ -86,7 +86,7 @@ class CpuBackend final : public Backend {
 
   // Threads share one address space with the model: no workspace, nothing padded, recorded or run ahead.
   void reserve_workspace(const BatchShape&, int, int64_t) override {}
-  size_t workspace_bytes() const override { return 0; }
+  size_t workspace_bytes() const override { return context_.products.bytes(); }
   DeviceMemory device_memory() override { return {0, 0}; }
   BatchShape pad(const BatchShape& shape) const override { return shape; }
   bool replay(const RecordingKey&) override { return false; }

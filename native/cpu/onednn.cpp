@@ -165,6 +165,8 @@ Packed::Packed(Element element, int n, int k, Layout layout, int ldb) {
 
 Packed::~Packed() = default;
 
+size_t Packed::bytes() const { return memory_->block->bytes(); }
+
 void Packed::fill(const void* b) {
   translated([&] {
     memory_->from.set_data_handle(const_cast<void*>(b));
@@ -234,6 +236,7 @@ std::string version() { return ""; }
 struct Packed::Memory {};
 Packed::Packed(Element, int, int, Layout, int) {}
 Packed::~Packed() = default;
+size_t Packed::bytes() const { return 0; }
 void Packed::fill(const void*) {}
 
 struct Products::Code {};

@@ -35,6 +35,7 @@ class Packed {
   Packed(Element element, int n, int k, Layout layout, int ldb);
   ~Packed();
 
+  size_t bytes() const;
   // Takes b: float for kF32 and kBF16, int8 for kInt8.
   void fill(const void* b);
 

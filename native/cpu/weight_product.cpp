@@ -227,6 +227,17 @@ void WeightProducts::multiply_plain(int thread, const WeightForms& forms, Direct
                              layout_of(direction), weight, forms.k, c);
 }
 
+size_t WeightProducts::bytes() const {
+  size_t bytes = 0;
+  for (const auto& each : forms_) {
+    bytes += each->bf16.capacity() * sizeof(uint16_t) + each->scales.size() * (sizeof(float) + sizeof(int32_t));
+    for (const WeightForms::Form* form : {&each->forward, &each->backward}) {
+      for (const auto& slab : form->slabs) bytes += slab ? slab->bytes() : 0;
+    }
+  }
+  return bytes;
+}
+
 void WeightProducts::written(const void* begin, const void* end) {
   std::erase_if(forms_, [&](const auto& each) {
     return begin < static_cast<const void*>(each->weight + static_cast<size_t>(each->n) * each->k) &&

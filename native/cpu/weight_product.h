@@ -83,6 +83,9 @@ class WeightProducts {
   // The columns of a thread: the same split for all of a session's products with an operand of that many.
   Range slab(int columns, int thread) const;
 
+  // What the forms of the weights take.
+  size_t bytes() const;
+
   // The weights in [begin, end) have been written, or trained.
   void written(const void* begin, const void* end);
   void trained(const void* begin, const void* end);
