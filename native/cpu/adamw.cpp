@@ -163,8 +163,7 @@ void adamw(Context& context, const AdamW& args) {
     table = args.count;
   }
   for (int s = 0; s < args.count; ++s) {
-    const T* weight = scalars<T>(args.segments[s].weight);
-    context.products.trained(weight, weight + args.segments[s].count);
+    context.products.trained({args.segments[s].weight, args.segments[s].count * sizeof(T)});
     if (s != table) settle<T>(lazy, args.segments[s]);
   }
   context.pool.run([&](int thread) {

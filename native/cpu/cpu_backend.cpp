@@ -23,6 +23,7 @@ class ContextMemory final : public Memory {
   ~ContextMemory() override {
     context_.met_rows.forget({data(), bytes()});
     context_.lazy_rows.release<T>({data(), bytes()});
+    context_.products.written({data(), bytes()});
   }
   void* data() const override { return memory_->data(); }
   size_t bytes() const override { return memory_->bytes(); }
@@ -65,7 +66,6 @@ class CpuBackend final : public Backend {
   void write_weight(Real* weight, Master*, const void* host, Dtype dtype, int64_t count) override {
     prepare_write(weight, count * sizeof(T));
     read_elements(host, dtype, count, scalars<T>(weight));
-    context_.products.written(weight, scalars<T>(weight) + count);
   }
   void read_weight(void* host, Dtype dtype, const Real* weight, const Master*, int64_t count) override {
     prepare_read(weight, count * sizeof(T));
@@ -84,7 +84,8 @@ class CpuBackend final : public Backend {
     write_elements(scalars<T>(device), count, dtype, host);
   }
 
-  // Threads share one address space with the model: no workspace, nothing padded, recorded or run ahead.
+  // Threads share one address space with the model: nothing is reserved, padded, recorded or run ahead. Weights are laid
+  // out for products when these first meet them.
   void reserve_workspace(const BatchShape&, int, int64_t) override {}
   size_t workspace_bytes() const override { return context_.products.bytes(); }
   DeviceMemory device_memory() override { return {0, 0}; }
@@ -110,6 +111,7 @@ class CpuBackend final : public Backend {
   void prepare_write(const void* memory, size_t bytes) {
     prepare_read(memory, bytes);
     context_.met_rows.forget({memory, bytes});
+    context_.products.written({memory, bytes});
   }
 
   BlasMemory blas_memory_;

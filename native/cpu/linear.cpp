@@ -198,7 +198,8 @@ void bfloat_weight_gradient(Context& context, const LinearBackwardWeight& args) 
 // Whether the above is what a gradient is made by.
 template <typename T>
 bool takes_bfloat_gradient(const Context& context, const LinearBackwardWeight& args) {
-  return std::is_same_v<T, float> && args.dweight != nullptr && context.products.element() == onednn::Element::kBF16 &&
+  return std::is_same_v<T, float> && args.dweight != nullptr && args.rows.count > 0 &&
+         context.products.element() == onednn::Element::kBF16 &&
          context.products.takes(Direction::kBackward, args.n, args.k);
 }
 

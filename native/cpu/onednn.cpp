@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "cpu/memory.h"
+#include "cpu/scratch.h"
 
 namespace bertune::onednn {
 namespace {
@@ -18,24 +19,34 @@ using dnnl::matmul;
 using dnnl::memory;
 using Type = memory::data_type;
 
+// The most products that a thread keeps the code of.
+constexpr size_t kMostCompiled = 1024;
+
+// Never destroyed: a session may still compute while the process ends.
 const dnnl::engine& engine() {
-  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
-  return cpu;
+  static const dnnl::engine* cpu = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  return *cpu;
 }
 
-// Threads take rows, so each wants an oneDNN that stays on its own core: the OpenMP of the thread that calls is told so,
-// and no other.
-void stay_on_this_thread() {
+// Threads take rows, so each wants an oneDNN that stays on its own core: the OpenMP of the thread that calls has one
+// thread meanwhile. The thread may be somebody else's.
+class OneThread {
 #if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
-  static thread_local const bool once = (omp_set_num_threads(1), true);
-  static_cast<void>(once);
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
 #endif
-}
+};
 
 // Runs what calls oneDNN, whose errors become ours.
 template <typename Work>
 auto translated(Work&& work) {
-  stay_on_this_thread();
+  [[maybe_unused]] const OneThread one;
   try {
     return work();
   } catch (const dnnl::error& error) {
@@ -55,19 +66,21 @@ memory::desc matrix(Type type, int rows, int columns, bool transposed, int strid
   return {{rows, columns}, type, transposed ? memory::dims{1, stride} : memory::dims{stride, 1}};
 }
 
+// Empty where there is no such product on this processor.
 matmul::primitive_desc describe(const Product& x, const memory::desc& b) {
   const memory::desc a = matrix(type_of_a(x.element), x.m, x.k, x.transpose_a, x.transpose_a ? x.m : x.k);
   const memory::desc c = matrix(type_of_c(x.element), x.m, x.n, false, x.n);
   dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (x.add) {
     dnnl::post_ops sum;
     sum.append_sum();
     attributes.set_post_ops(sum);
   }
 #if DNNL_VERSION_MAJOR < 3
-  return {matmul::desc(a, b, c), attributes, engine()};
+  return {matmul::desc(a, b, c), attributes, engine(), true};
 #else
-  return {engine(), a, b, c, attributes};
+  return {engine(), a, b, c, attributes, true};
 #endif
 }
 
@@ -77,11 +90,21 @@ memory::desc packed_layout(Element element, int n, int k) {
   return describe({element, kPackedRows, n, k, false, false}, any).weights_desc();
 }
 
+bool has_byte_instructions() {
+  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto has = [&](dnnl::cpu_isa wanted) {
+    return (isa & static_cast<unsigned>(wanted)) == static_cast<unsigned>(wanted);
+  };
+  return has(dnnl::cpu_isa::avx512_core_vnni) || has(dnnl::cpu_isa::avx2_vnni);
+}
+
 bool find_fast(Element element) {
   return translated([&] {
     const memory::desc any({128, 128}, type_of_b(element), memory::format_tag::any);
-    const std::string code = describe({element, kPackedRows, 128, 128, false, false}, any).impl_info_str();
-    return code.rfind("brg", 0) == 0;
+    const matmul::primitive_desc found = describe({element, kPackedRows, 128, 128, false, false}, any);
+    // Without instructions for bytes, sums of two products may not fit the 16 bits that they are made in.
+    const bool is_exact = element != Element::kInt8 || has_byte_instructions();
+    return found && is_exact && std::string(found.impl_info_str()).rfind("brg", 0) == 0;
   });
 }
 
@@ -127,7 +150,8 @@ struct Hash {
 
 struct Compiled {
   matmul product;
-  memory a, b, c;
+  memory a, b, c, scratch;
+  size_t scratch_bytes;
 };
 
 }  // namespace
@@ -178,6 +202,7 @@ void Packed::fill(const void* b) {
 struct Products::Code {
   dnnl::stream stream{engine()};
   std::unordered_map<Key, Compiled, Hash> compiled;
+  Scratch scratch;  // of one product at a time
 
   Compiled& find(const Key& key) {
     const auto known = compiled.find(key);
@@ -187,11 +212,15 @@ struct Products::Code {
                                     ? packed_layout(x.element, x.n, x.k)
                                     : matrix(type_of_b(x.element), x.k, x.n, key.layout == Layout::kColumns, key.ldb);
     const matmul::primitive_desc description = describe(x, layout);
+    if (!description) throw Error("INTERNAL", "oneDNN has no such product");
+    if (compiled.size() >= kMostCompiled) compiled.clear();
     const bool packed = key.layout == Layout::kPacked;
     return compiled
         .emplace(key, Compiled{matmul(description), memory(description.src_desc(), engine(), nullptr),
                                packed ? memory() : memory(description.weights_desc(), engine(), nullptr),
-                               memory(description.dst_desc(), engine(), nullptr)})
+                               memory(description.dst_desc(), engine(), nullptr),
+                               memory(description.scratchpad_desc(), engine(), nullptr),
+                               description.scratchpad_desc().get_size()})
         .first->second;
   }
 
@@ -200,10 +229,14 @@ struct Products::Code {
     code.a.set_data_handle(const_cast<void*>(a));
     code.c.set_data_handle(c);
     if (!packed) code.b.set_data_handle(const_cast<void*>(b));
+    if (code.scratch_bytes > 0) code.scratch.set_data_handle(scratch.reserve<char>(code.scratch_bytes));
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, code.a.get()},
                                          {DNNL_ARG_WEIGHTS, packed ? packed->get() : code.b.get()},
-                                         {DNNL_ARG_DST, code.c.get()}};
-    dnnl::error::wrap_c_api(dnnl_primitive_execute(code.product.get(), stream.get(), 3, arguments), "a product failed");
+                                         {DNNL_ARG_DST, code.c.get()},
+                                         {DNNL_ARG_SCRATCHPAD, code.scratch.get()}};
+    const int count = code.scratch_bytes > 0 ? 4 : 3;
+    dnnl::error::wrap_c_api(dnnl_primitive_execute(code.product.get(), stream.get(), count, arguments),
+                            "a product failed");
   }
 };
 

@@ -5,9 +5,9 @@
 // a and b are float, bfloat16, or unsigned and signed bytes; c is float, or int32 for bytes. a and c have no gaps between
 // rows: code for those that do is slow.
 //
-// Code for a product is generated the first time that its sizes are met, and kept. Sums over k run in an order that
-// depends on n and k alone, so a row of c has the same bits in a product of any number of rows, and with b packed or not
-// (test/operations/products.test.ts).
+// Code for a product is generated the first time that its sizes are met, and kept. On the processors that is_fast knows,
+// sums over k run in an order that depends on n and k alone: a row of c has the same bits in a product of any number of
+// rows and with b packed or not (in fp32; test/operations/products.test.ts and test/model/products.test.ts).
 #pragma once
 
 #include <cstddef>
@@ -59,7 +59,7 @@ struct Product {
 constexpr int kPackedRows = 64;
 constexpr int kPlainRows = 256;
 
-// The products of one thread, which keep their code.
+// Products that keep their code; for one thread at a time.
 class Products {
  public:
   Products();

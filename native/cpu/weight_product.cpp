@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "cpu/context.h"
 
@@ -14,6 +15,8 @@ using onednn::Layout;
 
 // Sizes of an operand from which on oneDNN is ahead of the BLAS: bench/kernels.js.
 constexpr int kLeastColumns = 64;
+// The most products of bytes whose sum, and the zero's part of it, fit int32.
+constexpr int kMostBytes = 32768;
 // Rows from which on a weight that trains is multiplied as it is, by its rows; oneDNN has other code, and sums in another
 // order, for fewer. By its columns only all of them are multiplied, which threads can then share by rows alone.
 constexpr int kLeastPlainRows = 4;
@@ -32,14 +35,17 @@ size_t offset_of(const WeightForms& forms, Direction direction, int column) {
 }
 
 RowRange range_of(int count, const float* x) {
-  float low = 0, high = 0;
-#pragma omp simd reduction(min : low) reduction(max : high)
+  float low = 0, high = 0, odd = 0;
+#pragma omp simd reduction(min : low) reduction(max : high) reduction(+ : odd)
   for (int i = 0; i < count; ++i) {
     low = x[i] < low ? x[i] : low;
     high = x[i] > high ? x[i] : high;
+    odd += x[i] - x[i];  // 0, or NaN for what is not finite
   }
-  if (!(high > low)) return {0, 0, 0};
+  const bool is_finite = odd == 0;
   const float scale = (high - low) / 255;
+  if (!is_finite || !std::isfinite(scale)) return {std::numeric_limits<float>::quiet_NaN(), 0, 0};
+  if (scale < std::numeric_limits<float>::min()) return {0, 0, 0};
   return {scale, 1 / scale, static_cast<int32_t>(std::lround(-low / scale))};
 }
 
@@ -48,18 +54,25 @@ void quantize_row(int count, const float* x, RowRange range, uint8_t* q) {
 #pragma omp simd
   for (int i = 0; i < count; ++i) {
     const float value = x[i] * range.inverse + zero + 0.5f;
-    q[i] = static_cast<uint8_t>(static_cast<int32_t>(value < 0 ? 0 : value > 255.5f ? 255.f : value));
+    q[i] = static_cast<uint8_t>(static_cast<int32_t>(value > 0 ? (value < 255.f ? value : 255.f) : 0.f));
   }
 }
 
 // q (count) of a weight's row, their sum, and its scale.
 float quantize_weight(int count, const float* w, int8_t* q, int32_t* sum) {
-  float most = 0;
-  for (int i = 0; i < count; ++i) most = std::max(most, std::fabs(w[i]));
-  const float scale = most / 127;
-  *sum = 0;
+  float most = 0, odd = 0;
   for (int i = 0; i < count; ++i) {
-    q[i] = static_cast<int8_t>(scale > 0 ? std::lround(w[i] / scale) : 0);
+    most = std::max(most, std::fabs(w[i]));
+    odd += w[i] - w[i];  // 0, or NaN for what is not finite
+  }
+  *sum = 0;
+  const float scale = most / 127;
+  if (odd != 0 || scale < std::numeric_limits<float>::min()) {
+    std::fill_n(q, count, int8_t{0});
+    return odd == 0 ? 0 : std::numeric_limits<float>::quiet_NaN();
+  }
+  for (int i = 0; i < count; ++i) {
+    q[i] = static_cast<int8_t>(std::lround(w[i] / scale));
     *sum += q[i];
   }
   return scale;
@@ -83,7 +96,7 @@ WeightProducts::WeightProducts(Element element, int threads)
     : element_(element), is_fast_(onednn::is_fast(element)), threads_(threads), products_(threads) {}
 
 bool WeightProducts::takes(Direction direction, int n, int k) const {
-  if (element_ == Element::kInt8 && direction == Direction::kBackward) return false;
+  if (element_ == Element::kInt8 && (direction == Direction::kBackward || k > kMostBytes)) return false;
   return is_fast_ && std::min(n, k) >= kLeastColumns;
 }
 
@@ -112,7 +125,6 @@ const WeightForms& WeightProducts::prepare(Context& context, Direction direction
   if (form.is_packed) return forms;
   const int least = direction == Direction::kForward ? kLeastPlainRows : kFewRows * threads_;
   const bool pays = !forms.trains || form.is_used || rows < least || element_ == Element::kInt8;
-  form.is_used = true;
   if (pays) {
     pack(context, forms, direction);
     form.is_packed = true;
@@ -120,6 +132,7 @@ const WeightForms& WeightProducts::prepare(Context& context, Direction direction
     round(context, forms);
     forms.is_rounded = true;
   }
+  form.is_used = true;
   return forms;
 }
 
@@ -128,7 +141,9 @@ void WeightProducts::round(Context& context, WeightForms& forms) {
   context.pool.run([&](int thread) {
     const Range range = even_split(forms.n, threads_, thread);
     const size_t begin = static_cast<size_t>(range.begin) * forms.k;
-    to_bfloat_row(range.size() * forms.k, forms.weight + begin, forms.bf16.data() + begin);
+    for (size_t row = 0; row < static_cast<size_t>(range.size()); ++row) {
+      to_bfloat_row(forms.k, forms.weight + begin + row * forms.k, forms.bf16.data() + begin + row * forms.k);
+    }
   });
 }
 
@@ -162,21 +177,21 @@ void WeightProducts::pack(Context& context, WeightForms& forms, Direction direct
 WeightProducts::Operand WeightProducts::take_in(Context& context, int thread, int rows, int depth, int most_columns,
                                                 const float* a, int lda) {
   // oneDNN has fast code for matrices without gaps.
-  const bool is_taken = element_ == Element::kF32 && lda == depth;
+  const bool in_place = element_ == Element::kF32 && lda == depth;
   const size_t item = element_ == Element::kF32 ? 4 : element_ == Element::kBF16 ? 2 : 1;
-  const size_t operand_bytes = is_taken ? 0 : aligned(item * rows * depth);
+  const size_t operand_bytes = in_place ? 0 : aligned(item * rows * depth);
   const size_t tile_bytes = aligned(sizeof(float) * rows * most_columns);
   const bool is_bytes = element_ == Element::kInt8;
   char* scratch = context.scratch<char>(
       thread, operand_bytes + tile_bytes + (is_bytes ? tile_bytes + aligned(sizeof(RowRange) * rows) : 0));
   Operand operand;
   operand.tile = reinterpret_cast<float*>(scratch + operand_bytes);
-  operand.rows = is_taken ? static_cast<const void*>(a) : scratch;
+  operand.rows = in_place ? static_cast<const void*>(a) : scratch;
   if (is_bytes) {
     operand.sums = reinterpret_cast<int32_t*>(scratch + operand_bytes + tile_bytes);
     operand.ranges = reinterpret_cast<RowRange*>(scratch + operand_bytes + 2 * tile_bytes);
   }
-  if (is_taken) return operand;
+  if (in_place) return operand;
   for (int row = 0; row < rows; ++row) {
     const float* x = a + static_cast<size_t>(row) * lda;
     char* to = scratch + item * row * depth;
@@ -238,19 +253,13 @@ size_t WeightProducts::bytes() const {
   return bytes;
 }
 
-void WeightProducts::written(const void* begin, const void* end) {
-  std::erase_if(forms_, [&](const auto& each) {
-    return begin < static_cast<const void*>(each->weight + static_cast<size_t>(each->n) * each->k) &&
-           static_cast<const void*>(each->weight) < end;
-  });
+void WeightProducts::written(MemoryRange memory) {
+  std::erase_if(forms_, [&](const auto& each) { return each->memory().overlaps(memory); });
 }
 
-void WeightProducts::trained(const void* begin, const void* end) {
+void WeightProducts::trained(MemoryRange memory) {
   for (const auto& each : forms_) {
-    if (begin >= static_cast<const void*>(each->weight + static_cast<size_t>(each->n) * each->k) ||
-        static_cast<const void*>(each->weight) >= end) {
-      continue;
-    }
+    if (!each->memory().overlaps(memory)) continue;
     each->trains = true;
     each->is_rounded = false;
     for (WeightForms::Form* form : {&each->forward, &each->backward}) {

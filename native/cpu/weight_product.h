@@ -17,6 +17,7 @@
 #include <memory>
 #include <vector>
 
+#include "cpu/memory_range.h"
 #include "cpu/onednn.h"
 #include "cpu/parallel.h"
 
@@ -48,6 +49,7 @@ struct WeightForms {
   std::vector<float> scales;   // (n) t of bytes
   std::vector<int32_t> sums;   // (n) Σ p of bytes
 
+  MemoryRange memory() const { return {weight, sizeof(float) * n * k}; }
   const Form& form(Direction direction) const { return direction == Direction::kForward ? forward : backward; }
 };
 
@@ -86,9 +88,9 @@ class WeightProducts {
   // What the forms of the weights take.
   size_t bytes() const;
 
-  // The weights in [begin, end) have been written, or trained.
-  void written(const void* begin, const void* end);
-  void trained(const void* begin, const void* end);
+  // Weights there have been written, or are gone; adamw changes them.
+  void written(MemoryRange memory);
+  void trained(MemoryRange memory);
 
  private:
   // Rows of activations as products take them, and where a product goes: a thread's scratch.

@@ -65,6 +65,17 @@ describe('--precision on the CPU', function () {
     });
   });
 
+  it('is fp32 on a processor without AVX-512, which computes as before', async () => {
+    await withFolder(async (folder) => {
+      const environment = { ONEDNN_MAX_CPU_ISA: 'AVX2' };
+      const { stdout } = await runCli(['inspect', '--json'], { environment });
+      const found = JSON.parse(stdout).devices.find(({ device }: { device: string }) => device === 'cpu');
+      expect(found.precisions).to.deep.equal(['fp32', 'fp64']);
+      const run = await runCli([...train, '--output', join(folder, 'out')], { environment });
+      expect(run.status, run.stderr).to.equal(0);
+    });
+  });
+
   it('is one that the processor has', async () => {
     const refused = await runCli([...train, '--precision', 'tf32', '--output', 'none']);
     expect(refused.status).to.equal(2);

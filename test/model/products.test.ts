@@ -25,8 +25,8 @@ describe('the embedded model on the CPU', () => {
   const directory = useTemporaryDirectory();
   const data = loadDataset('assets/data/goemotions6');
 
-  const load = async (model: string, precision: Precision) =>
-    TextClassifier.load(model, { labels: (await data).labels, device: 'cpu', threads: 2, precision });
+  const load = async (model: string, precision: Precision, threads = 2) =>
+    TextClassifier.load(model, { labels: (await data).labels, device: 'cpu', threads, precision });
   const texts = async (count: number) => (await data).test!.texts.slice(0, count);
   const train = async (model: TextClassifier, method: FullMethod | LoraMethod = full()) => {
     const { train } = await data;
@@ -51,6 +51,22 @@ describe('the embedded model on the CPU', () => {
       expect(await again.logits(many)).to.deep.equal(anew);
       const alone = (await again.logits(few)).logits;
       if (precision !== 'bf16') expect(alone).to.deep.equal(anew.logits.slice(0, alone.length));
+    });
+  }
+
+  for (const threads of [1, 3]) {
+    it(`gives few and many texts the same bits, first and again, on ${threads} threads`, async () => {
+      await using model = await load(MODEL, 'fp32', threads);
+      await train(model);
+      const some = await texts(40);
+      // Rows of the products: tokens of a text, and one a text. Each is first met with weights as training left them.
+      for (const count of [40, 9, 4, 3, 1]) {
+        await train(model);
+        const { logits } = await model.logits(some.slice(0, count));
+        expect((await model.logits(some.slice(0, count))).logits, `${count} texts again`).to.deep.equal(logits);
+        const whole = (await model.logits(some)).logits;
+        expect(logits, `${count} texts of 40`).to.deep.equal(whole.slice(0, logits.length));
+      }
     });
   }
 

@@ -143,13 +143,18 @@ describe('products on the CPU', () => {
 
   it('let what is not finite through', async () => {
     const shape = { rows: 3, n: 64, k: 64 };
-    for (const precision of (['fp32', 'bf16'] as const).filter(has)) {
+    for (const precision of (['fp32', 'bf16', 'int8'] as const).filter(has)) {
       for (const odd of [Number.NaN, Number.POSITIVE_INFINITY]) {
         const given = draw(shape);
         given.inp[64 + 5] = odd;
         const { out } = await forward(place(precision, 1), shape, given);
         const finite = Array.from({ length: 3 }, (_, row) => Number.isFinite(out![row * 64]!));
         expect(finite, `${odd} in ${precision}`).to.deep.equal([true, false, true]);
+        const weights = draw(shape);
+        weights.weight[64 * 7 + 3] = odd;
+        const columns = (await forward(place(precision, 1), shape, weights)).out!;
+        const columnFinite = Array.from({ length: 9 }, (_, column) => Number.isFinite(columns[column]!));
+        expect(columnFinite.indexOf(false), `${odd} in a weight in ${precision}`).to.equal(7);
       }
     }
   });
