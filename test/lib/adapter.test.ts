@@ -171,6 +171,20 @@ describe('adapter', () => {
         expect(comparable((await readAdapter(target)).tensors)).to.deep.equal(expected);
       }
     });
+
+    it('takes what PEFT adds of a head of two layers where biases are saved', async () => {
+      const source = fixture('families', 'lora', 'roberta');
+      const expected = comparable((await readAdapter(source)).tensors);
+      const target = await withTensors(source, (tensors) => {
+        for (const [name, tensor] of [...tensors]) {
+          const [before, after] = name.split('classifier.');
+          if (after === undefined || !name.endsWith('.bias')) continue;
+          tensors.set(`${before}classifier.modules_to_save.default.${after}`, tensor);
+          tensors.set(`${before}classifier.original_module.${after}`, { ...tensor, shape: [...tensor.shape] });
+        }
+      });
+      expect(comparable((await readAdapter(target)).tensors)).to.deep.equal(expected);
+    });
   });
 
   describe('target_modules as one string', () => {

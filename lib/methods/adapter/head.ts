@@ -29,6 +29,12 @@ export function hasHead({ tensors }: Pick<Adapter, 'tensors'>): boolean {
   return headOf(tensors) !== null;
 }
 
+/** A tensor's name without what PEFT wraps a trained module in, or null for its copy of the untrained one. */
+export function plainName(inFile: string): string | null {
+  if (inFile.includes('.original_module.')) return null;
+  return inFile.replace(/\.modules_to_save\.(default\.)?/, '.').replace(/\.default\.(?=weight$|bias$)/, '.');
+}
+
 /** Whether a tensor is part of some architecture's head. */
 export function isHeadName(name: string): boolean {
   return ARCHITECTURES.some((architecture) => headNames(architecture).includes(name));

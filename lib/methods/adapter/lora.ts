@@ -6,7 +6,7 @@ import type { Safetensors } from '../../formats/safetensors.js';
 import type { Tensor } from '../../formats/tensor.js';
 import { option } from '../../options/names.js';
 import { expectNumberInRange, expectPositiveInteger, invalidOption } from '../../options/validation.js';
-import { checkHead, fitHead, isHeadName } from './head.js';
+import { checkHead, fitHead, isHeadName, plainName } from './head.js';
 import { adapterMetadata, readMetadata } from './metadata.js';
 import type { AdapterSettings } from './settings.js';
 import {
@@ -273,12 +273,7 @@ function adapterName(inFile: string, where: string): string | null {
       `Expected names that start with ${PREFIX} in ${where}, found ${inFile}`,
     );
   }
-  if (inFile.includes('.original_module.')) return null;
-  return inFile
-    .slice(PREFIX.length)
-    .replace('.modules_to_save.', '.')
-    .replace(/\.base_layer\.bias$/, '.bias')
-    .replace(/\.default\.(?=weight$|bias$)/, '.');
+  return plainName(inFile.slice(PREFIX.length))?.replace(/\.base_layer\.bias$/, '.bias') ?? null;
 }
 
 /**

@@ -4,7 +4,7 @@ import { checkParameter } from '../../formats/checkpoint/weights.js';
 import type { Safetensors } from '../../formats/safetensors.js';
 import type { Tensor } from '../../formats/tensor.js';
 import { expectPositiveInteger } from '../../options/validation.js';
-import { checkHead, fitHead, isHeadName } from './head.js';
+import { checkHead, fitHead, isHeadName, plainName } from './head.js';
 import { adapterMetadata, readMetadata } from './metadata.js';
 import type { AdapterSettings } from './settings.js';
 import type { PrefixAdapter } from './types.js';
@@ -31,8 +31,8 @@ export function readPrefix(settings: AdapterSettings, file: Safetensors, where: 
   }
   const tensors = new Map<string, Tensor>();
   for (const [inFile, tensor] of file.tensors) {
-    if (inFile === EMBEDDINGS || inFile.includes('.original_module.')) continue;
-    const name = inFile.replace('.modules_to_save.', '.').replace(/\.default\.(?=weight$|bias$)/, '.');
+    const name = plainName(inFile);
+    if (inFile === EMBEDDINGS || name === null) continue;
     if (!name.startsWith(PREFIX) || !isHeadName(name.slice(PREFIX.length))) {
       throw new BertuneError(
         'CHECKPOINT_INVALID',
