@@ -107,6 +107,15 @@ describe('the structure of the sources', () => {
     }
   });
 
+  it('names a method that adds no parameters in a file of its own, the registry and the public face', () => {
+    const named = [...sources.map((file) => join(LIB, file)), ...nativeSources()].filter((path) =>
+      /bitfit/i.test(codeOf(path)),
+    );
+    expect(named.map((path) => relative(ROOT, path))).to.have.members([
+      ...['lib/methods/bitfit.ts', 'lib/methods/registry.ts', 'lib/index.ts'],
+    ]);
+  });
+
   it('names a task among the tasks, and in the help of options that only it has', () => {
     const kind = new RegExp(`\\b(${TASK_KINDS.join('|')})\\b`);
     const named = sources
