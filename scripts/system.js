@@ -23,11 +23,15 @@ const headerFolders = [
 
 const triplets = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu', ppc64: 'powerpc64le-linux-gnu' };
 
+/** Folders that the user names: a library's own, and CMake's. */
+const ownPrefixes = (home) => [home, ...(process.env.CMAKE_PREFIX_PATH ?? '').split(path.delimiter)].filter(Boolean);
+
 function hasOpenBlas() {
   if (process.platform === 'darwin') return true; // Accelerate is part of the system
-  const own = [process.env.OpenBLAS_HOME, ...(process.env.CMAKE_PREFIX_PATH ?? '').split(path.delimiter)]
-    .filter(Boolean)
-    .flatMap((prefix) => [path.join(prefix, 'include'), path.join(prefix, 'include', 'openblas')]);
+  const own = ownPrefixes(process.env.OpenBLAS_HOME).flatMap((prefix) => [
+    path.join(prefix, 'include'),
+    path.join(prefix, 'include', 'openblas'),
+  ]);
   const triplet = triplets[process.arch] ?? `${process.arch}-linux-gnu`;
   const folders = [...own, ...headerFolders.map((folder) => folder.replace('{triplet}', triplet))];
   const header = folders.map((folder) => path.join(folder, 'cblas.h')).filter((file) => existsSync(file));
@@ -36,9 +40,9 @@ function hasOpenBlas() {
 }
 
 const hasOneDnn = () =>
-  [process.env.DNNLROOT, '/usr', '/usr/local']
-    .filter(Boolean)
-    .some((prefix) => existsSync(path.join(prefix, 'include/oneapi/dnnl/dnnl.hpp')));
+  [...ownPrefixes(process.env.DNNLROOT), '/usr', '/usr/local'].some((prefix) =>
+    existsSync(path.join(prefix, 'include/oneapi/dnnl/dnnl.hpp')),
+  );
 
 function hasCompiler() {
   return Boolean(process.env.CXX) || ['c++', 'g++', 'clang++'].some(onPath);

@@ -78,12 +78,7 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
   await interruptibly(progress, async (signal) => {
     const find = { signal, onProgress: downloadProgress(progress) };
     const { split, notes } = await rowsToMeasure(options, find);
-    await using model = await TextClassifier.load<TaskKind>(options.model, {
-      ...given({ base: options.base, labels: options.labels }),
-      task: split.task,
-      ...deviceOptions(options),
-      ...find,
-    });
+    await using model = await loadFor(split, options, find);
     if (options.labels === undefined && model.notes.includes(NEW_CLASSIFIER)) {
       throw new BertuneError(
         'INVALID_OPTION',
@@ -130,6 +125,16 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
   });
 }
 
+/** The model, with the split's task. */
+function loadFor(split: Split, options: EvaluateArguments, find: FindOptions): Promise<TextClassifier<TaskKind>> {
+  return TextClassifier.load<TaskKind>(options.model, {
+    ...given({ base: options.base, labels: options.labels }),
+    task: split.task,
+    ...deviceOptions(options),
+    ...find,
+  });
+}
+
 /** What the model does in fp32, for what int8 loses. */
 async function inSingle(
   options: EvaluateArguments,
@@ -137,13 +142,7 @@ async function inSingle(
   settings: EvaluateOptions,
   find: FindOptions,
 ): Promise<MetricsRecord> {
-  await using model = await TextClassifier.load<TaskKind>(options.model, {
-    ...given({ base: options.base, labels: options.labels }),
-    task: split.task,
-    ...deviceOptions(options),
-    precision: 'fp32',
-    ...find,
-  });
+  await using model = await loadFor(split, { ...options, precision: 'fp32' }, find);
   return metricsRecord(await model.evaluate(split, settings));
 }
 

@@ -1,10 +1,10 @@
 #include "cpu/weight_product.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 
+#include "core/elements.h"
 #include "cpu/context.h"
 
 namespace bertune {
@@ -13,7 +13,7 @@ namespace {
 using onednn::Element;
 using onednn::Layout;
 
-// Sizes of an operand from which on oneDNN is ahead of the BLAS: bench/kernels.js.
+// Inputs and outputs from which on oneDNN is asked: it was ahead of the BLAS wherever both were 64 or more.
 constexpr int kLeastColumns = 64;
 // The most products of bytes whose sum, and the zero's part of it, fit int32.
 constexpr int kMostBytes = 32768;
@@ -84,12 +84,7 @@ size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 void to_bfloat_row(int count, const float* inp, uint16_t* out) {
 #pragma omp simd
-  for (int i = 0; i < count; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(inp[i]);
-    const uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
-    const uint32_t nan = bits >> 16 | 0x40u;
-    out[i] = static_cast<uint16_t>((bits & 0x7FFFFFFFu) > 0x7F800000u ? nan : rounded);
-  }
+  for (int i = 0; i < count; ++i) out[i] = to_bfloat(inp[i]);
 }
 
 WeightProducts::WeightProducts(Element element, int threads)
@@ -121,7 +116,7 @@ WeightForms& WeightProducts::find(const float* weight, int n, int k) {
 const WeightForms& WeightProducts::prepare(Context& context, Direction direction, const float* weight, int n, int k,
                                            int rows) {
   WeightForms& forms = find(weight, n, k);
-  WeightForms::Form& form = direction == Direction::kForward ? forms.forward : forms.backward;
+  WeightForms::Form& form = forms.form(direction);
   if (form.is_packed) return forms;
   const int least = direction == Direction::kForward ? kLeastPlainRows : kFewRows * threads_;
   const bool pays = !forms.trains || form.is_used || rows < least || element_ == Element::kInt8;
@@ -148,7 +143,7 @@ void WeightProducts::round(Context& context, WeightForms& forms) {
 }
 
 void WeightProducts::pack(Context& context, WeightForms& forms, Direction direction) {
-  WeightForms::Form& form = direction == Direction::kForward ? forms.forward : forms.backward;
+  WeightForms::Form& form = forms.form(direction);
   form.slabs.resize(threads_);
   if (element_ == Element::kInt8) {
     forms.scales.resize(forms.n);

@@ -50,6 +50,7 @@ struct WeightForms {
   std::vector<int32_t> sums;   // (n) Σ p of bytes
 
   MemoryRange memory() const { return {weight, sizeof(float) * n * k}; }
+  Form& form(Direction direction) { return direction == Direction::kForward ? forward : backward; }
   const Form& form(Direction direction) const { return direction == Direction::kForward ? forward : backward; }
 };
 
