@@ -27,15 +27,17 @@ export function shownMetrics({ metrics }: Task): Metric[] {
   return metrics.filter(({ isShown }) => isShown);
 }
 
+/** What tables call a metric, or the loss. */
+function titleOf(task: TaskKind | undefined, name: string): string {
+  return taskOf(task).metrics.find((metric) => metric.name === name)?.title ?? name;
+}
+
 /** The metrics that sum an evaluation up, with their names: `accuracy 0.9300`. */
 export function headlineOf(
   task: TaskKind | undefined,
   values: { readonly [Name in MetricName]?: number | null | undefined },
 ): string[] {
-  const { headline, metrics } = taskOf(task);
-  return headline.map(
-    (name) => `${metrics.find((metric) => metric.name === name)!.title} ${formatMetric(values[name])}`,
-  );
+  return taskOf(task).headline.map((name) => `${titleOf(task, name)} ${formatMetric(values[name])}`);
 }
 
 /** The loss, and the metrics that sum an evaluation up. */
@@ -47,14 +49,12 @@ export function headlineRecord(metrics: MetricsRecord): { [name: string]: number
 /** What a model in int8 loses or wins beside itself in fp32. */
 export function differenceTable(int8: MetricsRecord, fp32: MetricsRecord): Table {
   const [found, exact] = [headlineRecord(int8), headlineRecord(fp32)];
-  const { metrics } = taskOf(int8.task);
-  const titleOf = (name: string) => metrics.find((metric) => metric.name === name)?.title ?? name;
   return {
     columns: [{ title: 'metric' }, ...['int8', 'fp32', 'difference'].map(right)],
     rows: Object.keys(found).map((name) => {
       const [a, b] = [found[name], exact[name]];
       const difference = typeof a === 'number' && typeof b === 'number' ? a - b : null;
-      return [titleOf(name), ...[a, b, difference].map(formatMetric)];
+      return [titleOf(int8.task, name), ...[a, b, difference].map(formatMetric)];
     }),
   };
 }

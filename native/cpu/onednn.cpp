@@ -4,6 +4,7 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
+#include <utility>
 #if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
 #include <omp.h>
 #endif
@@ -109,24 +110,18 @@ bool find_fast(Element element) {
 }
 
 std::string isa_name(dnnl::cpu_isa isa) {
-  switch (isa) {
-    case dnnl::cpu_isa::sse41:
-      return "sse41";
-    case dnnl::cpu_isa::avx:
-      return "avx";
-    case dnnl::cpu_isa::avx2:
-      return "avx2";
-    case dnnl::cpu_isa::avx2_vnni:
-      return "avx2_vnni";
-    case dnnl::cpu_isa::avx512_core:
-      return "avx512_core";
-    case dnnl::cpu_isa::avx512_core_vnni:
-      return "avx512_core_vnni";
-    case dnnl::cpu_isa::avx512_core_bf16:
-      return "avx512_core_bf16";
-    default:
-      return static_cast<int>(isa) > static_cast<int>(dnnl::cpu_isa::avx512_core_bf16) ? "avx512_core_amx" : "";
+  using Isa = dnnl::cpu_isa;
+  const std::pair<Isa, const char*> names[] = {{Isa::sse41, "sse41"},
+                                               {Isa::avx, "avx"},
+                                               {Isa::avx2, "avx2"},
+                                               {Isa::avx2_vnni, "avx2_vnni"},
+                                               {Isa::avx512_core, "avx512_core"},
+                                               {Isa::avx512_core_vnni, "avx512_core_vnni"},
+                                               {Isa::avx512_core_bf16, "avx512_core_bf16"}};
+  for (const auto& [known, name] : names) {
+    if (isa == known) return name;
   }
+  return isa > Isa::avx512_core_bf16 ? "avx512_core_amx" : "";
 }
 
 // One product of fixed sizes.
