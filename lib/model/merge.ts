@@ -1,6 +1,7 @@
 import { moduleOf } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { type MethodPlan, methodPlan } from '../methods/index.js';
+import { option } from '../options/names.js';
 import { TimeSlice } from '../time-slice.js';
 import type { AnyClassifier } from './classifier.js';
 import { withoutTraining } from './load.js';
@@ -13,10 +14,18 @@ export interface Unmerged {
   values: ReadonlyMap<string, Values>;
 }
 
+/** Refuses what needs the weights of a model that has only their bytes. @throws BertuneError INVALID_OPTION */
+export function expectWeights({ precision }: AnyClassifier): void {
+  if (precision !== 'int8') return;
+  const advice = `load it with ${option('precision', 'fp32')} to save, export or merge it`;
+  throw new BertuneError('INVALID_OPTION', `A model in int8 does not keep its weights; ${advice}`);
+}
+
 /** Folds a LoRA adapter into the weights. Errors as TextClassifier.merge. */
 export function mergeAdapter(model: AnyClassifier): Promise<void> {
   return model.exclusively(async () => {
     if (model.unmerged) return;
+    expectWeights(model);
     const { plan } = model.session;
     if (!plan.lora) throw noLora(model);
     if (model.adapters.length > 0) {

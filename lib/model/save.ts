@@ -19,7 +19,7 @@ import { haveSameNames } from '../tasks/labels.js';
 import { TimeSlice } from '../time-slice.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
 import type { AnyClassifier } from './classifier.js';
-import { mergedWeights, type ReadParameter } from './merge.js';
+import { expectWeights, mergedWeights, type ReadParameter } from './merge.js';
 import type { Values } from './session.js';
 
 /** Where a model is written, and whether over what is there. */
@@ -70,6 +70,7 @@ async function write(
   expectPath('directory', directory);
   const given = expectObject('options', options, ['overwrite']);
   const overwrite = expectBoolean('overwrite', given.overwrite ?? false);
+  expectWeights(model);
   await withSource(model, (source) =>
     withOutputDirectory(directory, { overwrite }, async () => {
       const work = async () => {

@@ -43,6 +43,7 @@ void SessionCore::update_figures() {
   }
   for (const auto& [handle, dataset] : datasets) figures_.datasets += dataset->bytes();
   if (backend) {
+    figures_.parameters -= backend->released_bytes();
     figures_.workspace = backend->workspace_bytes();
     figures_.device = std::max(figures_.device, static_cast<size_t>(backend->device_memory().used));
   }

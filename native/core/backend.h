@@ -548,6 +548,8 @@ class Backend {
   // this many columns are allocated by reserve_workspace. Throws OUT_OF_MEMORY.
   virtual void reserve_workspace(const BatchShape& largest, int columns, int64_t trainable) = 0;
   virtual size_t workspace_bytes() const = 0;
+  // What of the allocated memory is given back to the system for now, as a workspace holds the same.
+  virtual size_t released_bytes() const { return 0; }
   virtual DeviceMemory device_memory() = 0;
 
   // The sizes that batches of this shape are planned and run at: no smaller.

@@ -88,6 +88,7 @@ class CpuBackend final : public Backend {
   // out for products when these first meet them.
   void reserve_workspace(const BatchShape&, int, int64_t) override {}
   size_t workspace_bytes() const override { return context_.products.bytes(); }
+  size_t released_bytes() const override { return context_.products.released_bytes(); }
   DeviceMemory device_memory() override { return {0, 0}; }
   BatchShape pad(const BatchShape& shape) const override { return shape; }
   bool replay(const RecordingKey&) override { return false; }
@@ -107,9 +108,12 @@ class CpuBackend final : public Backend {
 
  private:
   // Before anybody but an operation reads or writes memory.
-  void prepare_read(const void* memory, size_t bytes) { context_.lazy_rows.settle<T>({memory, bytes}); }
+  void prepare_read(const void* memory, size_t bytes) {
+    context_.lazy_rows.settle<T>({memory, bytes});
+    context_.products.read({memory, bytes});
+  }
   void prepare_write(const void* memory, size_t bytes) {
-    prepare_read(memory, bytes);
+    context_.lazy_rows.settle<T>({memory, bytes});
     context_.met_rows.forget({memory, bytes});
     context_.products.written({memory, bytes});
   }

@@ -41,6 +41,8 @@ class Product {
     if constexpr (std::is_same_v<T, float>) {
       if (context.products.takes(direction, n, k)) {
         forms_ = &context.products.prepare(context, direction, weight, n, k, rows.count);
+      } else {
+        context.products.restore({weight, sizeof(T) * n * k});
       }
     }
   }

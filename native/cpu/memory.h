@@ -5,10 +5,15 @@
 
 #include "core/backend.h"
 #include "core/elements.h"
+#include "cpu/memory_range.h"
 
 namespace bertune {
 
 // Zero-filled and aligned to 64 bytes. Throws OUT_OF_MEMORY, naming `what`. The caller owns it.
 Memory* allocate_memory(size_t bytes, const char* what);
+
+// Gives the whole pages in there back to the system, which hands out zeros when they are next touched. Returns their
+// bytes: 0 where a system has no such call.
+size_t release_pages(MemoryRange memory);
 
 }  // namespace bertune

@@ -14,6 +14,10 @@ struct MemoryRange {
     const auto from = reinterpret_cast<uintptr_t>(begin), other_from = reinterpret_cast<uintptr_t>(other.begin);
     return from < other_from + other.bytes && other_from < from + bytes;
   }
+  bool covers(const MemoryRange& other) const {
+    const auto from = reinterpret_cast<uintptr_t>(begin), other_from = reinterpret_cast<uintptr_t>(other.begin);
+    return from <= other_from && other_from + other.bytes <= from + bytes;
+  }
 };
 
 }  // namespace bertune

@@ -194,6 +194,14 @@ void Packed::fill(const void* b) {
   });
 }
 
+void Packed::read(void* b) const {
+  translated([&] {
+    memory_->from.set_data_handle(b);
+    dnnl::reorder(memory_->b, memory_->from).execute(memory_->stream, memory_->b, memory_->from);
+    memory_->stream.wait();
+  });
+}
+
 struct Products::Code {
   dnnl::stream stream{engine()};
   std::unordered_map<Key, Compiled, Hash> compiled;
@@ -266,6 +274,7 @@ Packed::Packed(Element, int, int, Layout, int) {}
 Packed::~Packed() = default;
 size_t Packed::bytes() const { return 0; }
 void Packed::fill(const void*) {}
+void Packed::read(void*) const {}
 
 struct Products::Code {};
 Products::Products() = default;

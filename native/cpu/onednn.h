@@ -38,6 +38,8 @@ class Packed {
   size_t bytes() const;
   // Takes b: float for kF32 and kBF16, int8 for kInt8.
   void fill(const void* b);
+  // Gives it back, exactly where it was not rounded: not for kBF16.
+  void read(void* b) const;
 
  private:
   friend class Products;

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "core/elements.h"
+#include "core/error.h"
 #include "cpu/context.h"
+#include "cpu/memory.h"
 
 namespace bertune {
 namespace {
@@ -58,6 +61,15 @@ void quantize_row(int count, const float* x, RowRange range, uint8_t* q) {
   }
 }
 
+// Rounded to 17 significant bits, so that its products with −127 .. 127 are exact: q · scale comes to the same q again.
+float short_scale(float scale) {
+  uint32_t bits;
+  std::memcpy(&bits, &scale, sizeof bits);
+  bits = (bits + 64) & ~uint32_t{127};
+  std::memcpy(&scale, &bits, sizeof bits);
+  return scale;
+}
+
 // q (count) of a weight's row, their sum, and its scale.
 float quantize_weight(int count, const float* w, int8_t* q, int32_t* sum) {
   float most = 0, odd = 0;
@@ -66,13 +78,13 @@ float quantize_weight(int count, const float* w, int8_t* q, int32_t* sum) {
     odd += w[i] - w[i];  // 0, or NaN for what is not finite
   }
   *sum = 0;
-  const float scale = most / 127;
+  const float scale = short_scale(most / 127);
   if (odd != 0 || scale < std::numeric_limits<float>::min()) {
     std::fill_n(q, count, int8_t{0});
     return odd == 0 ? 0 : std::numeric_limits<float>::quiet_NaN();
   }
   for (int i = 0; i < count; ++i) {
-    q[i] = static_cast<int8_t>(std::lround(w[i] / scale));
+    q[i] = static_cast<int8_t>(std::clamp(std::lround(w[i] / scale), -127L, 127L));
     *sum += q[i];
   }
   return scale;
@@ -118,11 +130,14 @@ const WeightForms& WeightProducts::prepare(Context& context, Direction direction
   WeightForms& forms = find(weight, n, k);
   WeightForms::Form& form = forms.form(direction);
   if (form.is_packed) return forms;
-  const int least = direction == Direction::kForward ? kLeastPlainRows : kFewRows * threads_;
-  const bool pays = !forms.trains || form.is_used || rows < least || element_ == Element::kInt8;
-  if (pays) {
+  restore(forms.memory());
+  const bool is_short = rows < kFewRows * threads_;
+  const bool must = direction == Direction::kForward ? rows < kLeastPlainRows : is_short;
+  const bool pays = is_short && (must || !forms.trains || form.is_used);
+  if (pays || element_ == Element::kInt8) {
     pack(context, forms, direction);
     form.is_packed = true;
+    if (direction == Direction::kForward) release(forms);
   } else if (element_ == Element::kBF16 && !forms.is_rounded) {
     round(context, forms);
     forms.is_rounded = true;
@@ -167,6 +182,54 @@ void WeightProducts::pack(Context& context, WeightForms& forms, Direction direct
     }
     packed->fill(bytes.data());
   });
+}
+
+void WeightProducts::release(WeightForms& forms) {
+  if (element_ == Element::kBF16 || forms.trains || forms.is_wanted) return;
+  forms.released = release_pages(forms.memory());
+  released_ += forms.released;
+  if (element_ == Element::kInt8 && forms.released > 0) quantized_.push_back(forms.memory());
+}
+
+void WeightProducts::restore(WeightForms& forms) {
+  // The weight is the session's, which lets nobody else write it.
+  auto* weight = const_cast<float*>(forms.weight);
+  std::vector<int8_t> bytes;
+  for (int part = 0; part < threads_; ++part) {
+    const Range rows = slab(forms.n, part);
+    if (rows.empty()) continue;
+    float* to = weight + static_cast<size_t>(rows.begin) * forms.k;
+    if (element_ != Element::kInt8) {
+      forms.forward.slabs[part]->read(to);
+      continue;
+    }
+    bytes.resize(static_cast<size_t>(rows.size()) * forms.k);
+    forms.forward.slabs[part]->read(bytes.data());
+    for (int row = 0; row < rows.size(); ++row) {
+      const float scale = forms.scales[rows.begin + row];
+      const size_t begin = static_cast<size_t>(row) * forms.k;
+      for (size_t i = begin; i < begin + forms.k; ++i) to[i] = scale * static_cast<float>(bytes[i]);
+    }
+  }
+  released_ -= forms.released;
+  forms.released = 0;
+  forms.is_wanted = true;
+}
+
+void WeightProducts::restore(MemoryRange memory) {
+  if (released_ == 0) return;
+  for (const auto& each : forms_) {
+    if (each->released > 0 && each->memory().overlaps(memory)) restore(*each);
+  }
+}
+
+void WeightProducts::read(MemoryRange memory) {
+  for (const MemoryRange& each : quantized_) {
+    if (each.overlaps(memory)) {
+      throw Error("INVALID_OPTION", "A model in int8 does not keep its weights; load it in fp32 to read them");
+    }
+  }
+  restore(memory);
 }
 
 WeightProducts::Operand WeightProducts::take_in(Context& context, int thread, int rows, int depth, int most_columns,
@@ -249,12 +312,22 @@ size_t WeightProducts::bytes() const {
 }
 
 void WeightProducts::written(MemoryRange memory) {
+  for (const auto& each : forms_) {
+    if (each->released == 0 || !each->memory().overlaps(memory)) continue;
+    if (memory.covers(each->memory())) {
+      released_ -= each->released;
+    } else {
+      restore(*each);
+    }
+  }
   std::erase_if(forms_, [&](const auto& each) { return each->memory().overlaps(memory); });
+  std::erase_if(quantized_, [&](const MemoryRange& each) { return memory.covers(each); });
 }
 
 void WeightProducts::trained(MemoryRange memory) {
   for (const auto& each : forms_) {
     if (!each->memory().overlaps(memory)) continue;
+    if (each->released > 0) restore(*each);
     each->trains = true;
     each->is_rounded = false;
     for (WeightForms::Form* form : {&each->forward, &each->backward}) {

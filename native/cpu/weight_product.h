@@ -3,13 +3,18 @@
 //   forward    out (rows,n) = inp (rows,k) · Wᵀ
 //   backward   dinp (rows,k) = dout (rows,n) · W, or dinp +=
 //
-// They are oneDNN's where it is there and fast, and the BLAS's otherwise. oneDNN is faster with a weight laid out for it,
-// which is done once for a weight that does not change. A weight that trains is different in each step: laying it out
-// would cost more than it saves, so it is multiplied as it is, or from a copy in the element type of products.
+// They are oneDNN's where it is there and fast, and the BLAS's otherwise. Products of few rows are faster with a weight
+// laid out for them, which is done once for a weight that does not change; of many rows, oneDNN lays out what it needs on
+// the way. A weight that trains is different in each step: laying it out would cost more than it saves, so it is
+// multiplied as it is, or from a copy in the element type of products.
+//
+// A weight that is laid out need not be there twice: the pages of the weight itself go back to the system, and are filled
+// again when somebody reads or changes the weight. In bytes a weight does not come back as it was, so reading it is an
+// error then.
 //
 // Element types: float; bfloat16, with sums in float; or bytes, with sums in int32, for prediction alone:
 //   a row x of activations is x ≈ s · (q − z), q in 0 .. 255 by the row's own range; a row w of the weight is w ≈ t · p,
-//   p in −127 .. 127:   x · w ≈ s · t · (Σ q · p − z · Σ p)
+//   p in −127 .. 127 and t of 17 bits, so that t · p is exact:   x · w ≈ s · t · (Σ q · p − z · Σ p)
 #pragma once
 
 #include <algorithm>
@@ -42,7 +47,9 @@ struct WeightForms {
 
   const float* weight = nullptr;  // (n,k)
   int n = 0, k = 0;
-  bool trains = false;  // adamw has changed it
+  bool trains = false;    // adamw has changed it
+  size_t released = 0;    // bytes of its pages, which forward's slabs stand for
+  bool is_wanted = false;  // somebody has wanted it as it is since it was released
   Form forward, backward;
   bool is_rounded = false;     // so that bf16 holds it
   std::vector<uint16_t> bf16;  // (n,k) or empty
@@ -86,12 +93,17 @@ class WeightProducts {
   // The columns of a thread: the same split for all of a session's products with an operand of that many.
   Range slab(int columns, int thread) const;
 
-  // What the forms of the weights take.
+  // What the forms of the weights take, and what of the weights themselves has been given back for it.
   size_t bytes() const;
+  size_t released_bytes() const { return released_; }
 
-  // Weights there have been written, or are gone; adamw changes them.
+  // What is there is about to be read outside of products. Throws INVALID_OPTION where bytes have taken its place.
+  void read(MemoryRange memory);
+  // Weights there are about to be written, or are gone; adamw is about to change them.
   void written(MemoryRange memory);
   void trained(MemoryRange memory);
+  // Makes weights there readable, within what bytes keep of them.
+  void restore(MemoryRange memory);
 
  private:
   // Rows of activations as products take them, and where a product goes: a thread's scratch.
@@ -111,12 +123,16 @@ class WeightProducts {
   WeightForms& find(const float* weight, int n, int k);
   void pack(Context& context, WeightForms& forms, Direction direction);
   void round(Context& context, WeightForms& forms);
+  void release(WeightForms& forms);
+  void restore(WeightForms& forms);
 
   onednn::Element element_;
   bool is_fast_;
   int threads_;
   std::vector<onednn::Products> products_;  // one a thread
   std::vector<std::unique_ptr<WeightForms>> forms_;
+  size_t released_ = 0;                 // of all forms
+  std::vector<MemoryRange> quantized_;  // weights that bytes have taken the place of
 };
 
 template <typename Finish>

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import {
   type FullMethod,
@@ -95,5 +97,59 @@ describe('the embedded model on the CPU', () => {
       expect(found.logits[i], `logit ${i}`).to.be.closeTo(x, 0.05 * largest);
     });
     await expectRefusal(() => new Trainer(bytes), 'INVALID_OPTION', /int8 predicts/);
+  });
+
+  // The embedded model's largest weights are its 24 products'; the rest are embeddings.
+  for (const [precision, most] of [
+    ['fp32', 1.02],
+    ['int8', 0.6],
+  ] as const) {
+    it(`holds a weight once, in ${precision}`, async function () {
+      if (!has(precision)) this.skip();
+      await using model = await load(MODEL, precision);
+      const { parameters: whole } = model.memory();
+      const one = await texts(1);
+      const first = await model.logits(one);
+      const { parameters, workspace } = model.memory();
+      expect(parameters).to.be.below(0.5 * whole);
+      expect(parameters + workspace)
+        .to.be.below(most * whole)
+        .and.above(parameters);
+      // Of many tokens: from the weights laid out, which nothing has to be laid out again for.
+      await model.logits(await texts(64));
+      expect(model.memory().workspace).to.equal(workspace);
+      expect(await model.logits(one)).to.deep.equal(first);
+    });
+  }
+
+  it('reads, saves and trains weights that were laid out as if they had not been', async () => {
+    const paths = [directory.path('asked'), directory.path('not-asked')] as const;
+    await using asked = await load(MODEL, 'fp32');
+    await using other = await load(MODEL, 'fp32');
+    await asked.logits(await texts(1));
+    await asked.save(paths[0]);
+    await other.save(paths[1]);
+    const [saved, expected] = await Promise.all(paths.map((path) => readFile(`${path}/model.safetensors`)));
+    expect(saved!.equals(expected!)).to.equal(true);
+    for (let run = 0; run < 2; run++) {
+      await asked.logits(await texts(1));
+      expect(await train(asked)).to.deep.equal(await train(other));
+    }
+    const some = await texts(20);
+    expect(await asked.logits(some)).to.deep.equal(await other.logits(some));
+  });
+
+  it('refuses to save, export and merge a model in int8', async function () {
+    if (!has('int8')) this.skip();
+    const path = directory.path('adapter');
+    await using model = await load(MODEL, 'fp32');
+    await train(model, lora({ rank: 4 }));
+    await model.save(path);
+    await using bytes = await load(path, 'int8');
+    const target = directory.path('nothing');
+    for (const work of [() => bytes.save(target), () => bytes.export(target), () => bytes.merge()]) {
+      await expectRefusal(work, 'INVALID_OPTION', /int8 does not keep its weights; load it with/);
+    }
+    expect(existsSync(target)).to.equal(false);
   });
 });

@@ -60,13 +60,20 @@ function multiply(rows: number, columns: number, depth: number, a: Float64Array,
 const transposed = (rows: number, columns: number, values: Float64Array) =>
   Float64Array.from({ length: rows * columns }, (_, at) => values[(at % rows) * columns + Math.floor(at / rows)]!);
 
+/** With 17 significant bits. */
+const short = (scale: number) => {
+  const bits = new Int32Array(Float32Array.of(scale).buffer);
+  bits[0] = (bits[0]! + 64) & ~127;
+  return new Float32Array(bits.buffer)[0]!;
+};
+
 /** The nearest values that bytes can tell, for each row by its own range. */
 function throughBytes(rows: number, columns: number, values: Float64Array, isWeight: boolean): Float64Array {
   const out = zeros(rows * columns);
   for (let row = 0; row < rows; row++) {
     const of = values.subarray(row * columns, (row + 1) * columns);
     const [low, high] = [Math.min(0, ...of), Math.max(0, ...of)];
-    const scale = isWeight ? Math.max(high, -low) / 127 : (high - low) / 255;
+    const scale = isWeight ? short(Math.max(high, -low) / 127) : (high - low) / 255;
     const zero = isWeight ? 0 : Math.round(-low / scale);
     for (let i = 0; i < columns; i++) out[row * columns + i] = scale * (Math.round(of[i]! / scale + zero) - zero);
   }
