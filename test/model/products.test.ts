@@ -122,6 +122,24 @@ describe('the embedded model on the CPU', () => {
     });
   }
 
+  for (const precision of ['fp32', 'int8'] as const) {
+    it(`shares a weight among products of other sizes, in ${precision}`, async function () {
+      if (!has(precision)) this.skip();
+      await using asked = await load(MODEL, precision);
+      await using other = await load(MODEL, precision);
+      // A prediction multiplies the last layer's queries alone, hidden states all three projections together.
+      const [ids, offsets, order] = [Int32Array.of(2, 45, 500, 3), Int32Array.of(0, 4), Int32Array.of(0)];
+      const states = (model: TextClassifier) =>
+        model.session.use(async (native) => native.hiddenStates(await native.addDataset({ ids, offsets }), order));
+      const one = await texts(1);
+      const logits = await asked.logits(one);
+      const found = await states(asked);
+      expect(found).to.deep.equal(await states(other));
+      expect(await other.logits(one)).to.deep.equal(logits);
+      expect(await asked.logits(one)).to.deep.equal(logits);
+    });
+  }
+
   it('reads, saves and trains weights that were laid out as if they had not been', async () => {
     const paths = [directory.path('asked'), directory.path('not-asked')] as const;
     await using asked = await load(MODEL, 'fp32');
