@@ -1,4 +1,4 @@
-// Attention over packed sequences. Threads take sequences; a sequence goes head by head, a head in tiles of queries:
+// Attention over packed sequences. Threads take heads of sequences, a head goes in tiles of queries:
 //
 //   q (n,HS) → qᵀ (HS,n);  k (S,HS) · qᵀ → scoresᵀ (S,n) → softmax over the rows, dropout → probsᵀ
 //   out (n,HS) = probs · v (S,HS)
@@ -206,10 +206,10 @@ void for_tiles(int n, Visit visit) {
   }
 }
 
-// The sequence of the range that needs most scratch is its longest.
-int longest(const Batch& batch, Range sequences) {
+// The head that needs most scratch is one of the longest sequence.
+int longest(const Batch& batch, int NH, Range heads) {
   int length = 0;
-  for (int b = sequences.begin; b < sequences.end; ++b) {
+  for (int b = heads.begin / NH; b * NH < heads.end; ++b) {
     length = std::max(length, batch.cu_seqlens[b + 1] - batch.cu_seqlens[b]);
   }
   return length;
@@ -346,14 +346,13 @@ template <typename T>
 void attention_forward(Context& context, const AttentionForward& args) {
   BERTUNE_CHECK(args.NH > 0 && args.C % args.NH == 0);
   const Batch& batch = context.batch;
-  context.for_sequences([&](int thread, Range sequences) {
-    const int length = longest(batch, sequences);
+  context.for_heads(args.NH, [&](int thread, Range heads) {
+    const int length = longest(batch, args.NH, heads);
     const size_t lanes = widest_tile(args.first_only ? 1 : length);
     T* scratch = context.scratch<T>(thread, (args.C / args.NH + args.P + length) * lanes);
-    for (int sequence = sequences.begin; sequence < sequences.end; ++sequence) {
-      for (int head = 0; head < args.NH; ++head) {
-        forward_head(args, head_of<T>(args, batch, sequence, head), mask_of(context, args, head), scratch);
-      }
+    for (int i = heads.begin; i < heads.end; ++i) {
+      const int sequence = i / args.NH, head = i % args.NH;
+      forward_head(args, head_of<T>(args, batch, sequence, head), mask_of(context, args, head), scratch);
     }
   });
 }
@@ -365,25 +364,23 @@ void attention_backward(Context& context, const AttentionBackward& args) {
   const int C = forward.C, P = forward.P, HS = C / forward.NH;
   const Batch& batch = context.batch;
   T* partials = scalars<T>(args.prefix_partials);
-  context.for_sequences([&](int thread, Range sequences) {
-    const int length = longest(batch, sequences);
+  context.for_heads(forward.NH, [&](int thread, Range heads) {
+    const int length = longest(batch, forward.NH, heads);
     const size_t lanes = widest_tile(forward.first_only ? 1 : length);
     T* scratch = context.scratch<T>(thread, 2 * (HS + P + length) * lanes);
-    for (int sequence = sequences.begin; sequence < sequences.end; ++sequence) {
+    for (int i = heads.begin; i < heads.end; ++i) {
+      const int sequence = i / forward.NH, head = i % forward.NH;
       const int64_t first_row = static_cast<int64_t>(batch.cu_seqlens[sequence]) * forward.kv_stride;
-      for (int head = 0; head < forward.NH; ++head) {
-        const int64_t column = static_cast<int64_t>(head) * HS;
-        const KeyGradients<T> own{args.dk ? scalars<T>(args.dk) + first_row + column : nullptr,
-                                  args.dv ? scalars<T>(args.dv) + first_row + column : nullptr, forward.kv_stride};
-        KeyGradients<T> prefix{nullptr, nullptr, 2 * C};
-        if (partials) {
-          prefix.dk = partials + 2LL * P * C * sequence + column;
-          prefix.dv = prefix.dk + C;
-        }
-        const KeyGradients<T> grads[2] = {P > 0 ? prefix : own, own};
-        backward_head(args, head_of<T>(forward, batch, sequence, head), mask_of(context, forward, head), grads,
-                      scratch);
+      const int64_t column = static_cast<int64_t>(head) * HS;
+      const KeyGradients<T> own{args.dk ? scalars<T>(args.dk) + first_row + column : nullptr,
+                                args.dv ? scalars<T>(args.dv) + first_row + column : nullptr, forward.kv_stride};
+      KeyGradients<T> prefix{nullptr, nullptr, 2 * C};
+      if (partials) {
+        prefix.dk = partials + 2LL * P * C * sequence + column;
+        prefix.dv = prefix.dk + C;
       }
+      const KeyGradients<T> grads[2] = {P > 0 ? prefix : own, own};
+      backward_head(args, head_of<T>(forward, batch, sequence, head), mask_of(context, forward, head), grads, scratch);
     }
   });
   if (!partials || P == 0) return;

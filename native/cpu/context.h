@@ -38,6 +38,15 @@ class Context {
     });
   }
 
+  // Calls work(thread, heads) on each thread that has heads of sequences of the current batch: see Partition::heads.
+  template <typename Work>
+  void for_heads(int NH, Work&& work) {
+    pool.run([&](int thread) {
+      const Range range = partition.heads(NH, thread);
+      if (!range.empty()) work(thread, range);
+    });
+  }
+
   // Calls work(thread, columns) on each thread: [0, count) split evenly, in multiples of a cache line.
   template <typename Work>
   void for_columns(int count, Work&& work) {

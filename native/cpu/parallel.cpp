@@ -9,6 +9,9 @@
 namespace bertune {
 namespace {
 
+// What a token of attention takes beside its products with each of the keys, in such products.
+constexpr int64_t kWorkOfToken = 64;
+
 // Polls before a thread sleeps.
 constexpr int kSpins = 2000;
 
@@ -118,6 +121,11 @@ void Pool::work_until_stopped(int thread) {
 void Partition::assign(int B, const int32_t* cu_seqlens) {
   const int threads = static_cast<int>(sequences_.size());
   const int64_t T = cu_seqlens[B];
+  work_.assign(1, 0);
+  for (int b = 0; b < B; ++b) {
+    const int64_t length = cu_seqlens[b + 1] - cu_seqlens[b];
+    work_.push_back(work_.back() + length * (length + kWorkOfToken));
+  }
   int begin = 0;
   for (int thread = 0; thread < threads; ++thread) {
     // The sequence boundary nearest to this thread's even share of tokens.
@@ -130,6 +138,17 @@ void Partition::assign(int B, const int32_t* cu_seqlens) {
     tokens_[thread] = {cu_seqlens[begin], cu_seqlens[end]};
     begin = end;
   }
+}
+
+int Partition::first_head(int NH, int thread) const {
+  const int threads = static_cast<int>(sequences_.size());
+  const int B = static_cast<int>(work_.size()) - 1;
+  if (thread == threads) return B * NH;
+  const int64_t target = work_.back() * NH / threads * thread;
+  const int sequence = static_cast<int>(std::upper_bound(work_.begin(), work_.end(), target / NH) - work_.begin()) - 1;
+  if (sequence >= B) return B * NH;
+  const int64_t left = target - work_[sequence] * NH, each = work_[sequence + 1] - work_[sequence];
+  return sequence * NH + static_cast<int>((left + each / 2) / each);
 }
 
 Range Partition::rows(Rows rows, int thread) const {

@@ -73,26 +73,32 @@ class Pool {
   std::vector<std::thread> workers_;
 };
 
-// How one batch is shared out: whole sequences for attention, tokens for everything that works row by row.
+// How one batch is shared out: heads of sequences for attention, tokens for everything that works row by row.
 class Partition {
  public:
   explicit Partition(int threads) : sequences_(threads), tokens_(threads) {}
 
-  // Splits B sequences with starts cu_seqlens (B + 1) so that the threads' token counts are as even as sequence
-  // boundaries allow.
+  // Splits B sequences with starts cu_seqlens (B + 1): whole sequences so that the threads' token counts are as even as
+  // sequence boundaries allow, their heads so that the threads' work is.
   void assign(int B, const int32_t* cu_seqlens);
 
   // The sequences of a thread, and the range of their tokens.
   Range sequences(int thread) const { return sequences_[thread]; }
   Range tokens(int thread) const { return tokens_[thread]; }
 
+  // The heads of a thread, of NH a sequence: number `sequence · NH + head`.
+  Range heads(int NH, int thread) const { return {first_head(NH, thread), first_head(NH, thread + 1)}; }
+
   // The rows of a thread, for operations that work row by row. Tokens are split evenly, in fours, and not at sequence
   // boundaries: each operation waits for its slowest thread, and short batches split at boundaries are some 5 % uneven.
   Range rows(Rows rows, int thread) const;
 
  private:
+  int first_head(int NH, int thread) const;
+
   std::vector<Range> sequences_;
   std::vector<Range> tokens_;
+  std::vector<int64_t> work_ = {0};  // (B + 1) of one head in the sequences before
 };
 
 }  // namespace bertune
