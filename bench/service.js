@@ -1,7 +1,7 @@
 // The service of examples/service under load: requests a second, latency, errors, memory over time.
 //
 //   node bench/service.js --model CHECKPOINT                  (needs npm run build)
-//   ... --clients 1,8,64,512 --seconds 20 --threads 2 --json results.json
+//   ... --clients 1,8,64,512 --seconds 20 --threads 2 --precision int8 --json results.json
 //   ... --minutes 10 --clients 64                             the soak: memory every second, and its slope
 //
 // The service and the load (autocannon) are processes of their own, on the loopback. Each request is one text.
@@ -130,6 +130,7 @@ await runMain(async () => {
       seconds: { type: 'string', default: '20' },
       minutes: { type: 'string' },
       threads: { type: 'string', default: String(os.availableParallelism()) },
+      precision: { type: 'string', default: 'fp32' },
       json: { type: 'string' },
     },
   });
@@ -139,7 +140,8 @@ await runMain(async () => {
   writeFileSync(textsFile, JSON.stringify(test.texts));
   // Another server with the same routes can be measured in its place.
   const cwd = install(folder);
-  const own = ['--model', path.resolve(values.model), '--threads', values.threads, '--port', '0', '--device', 'cpu'];
+  const where = ['--device', 'cpu', '--threads', values.threads, '--precision', values.precision];
+  const own = ['--model', path.resolve(values.model), ...where, '--port', '0'];
   const extra = values['server-args'].split(' ').filter(Boolean);
   const script = values.server ? path.resolve(values.server) : 'main.js';
   const { child, address } = await start(

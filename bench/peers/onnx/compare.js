@@ -3,6 +3,7 @@
 //
 //   node bench/peers/onnx/compare.js --model CHECKPOINT --onnx EXPORTED --modules FOLDER     (see bench/peers/README.md)
 //   ... --threads 2 --blocks 7 --seconds 1.5 --json results.json
+//   ... --batches 1,16 --words 100     texts of 100 words each (default: the data's own)
 //   ... --precision int8     ours in int8 and theirs as export.py quantised it; bf16: ours alone (default: fp32)
 import { readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -11,9 +12,13 @@ import { parseArgs } from 'node:util';
 import { loadDataset, TextClassifier } from '../../../dist/index.js';
 import { runMain } from '../../support/main.js';
 import { median } from '../../support/statistics.js';
-import { createPeer } from './peer.js';
+import { createPeer, fileOf } from './peer.js';
 
-const BATCHES = [1, 16, 256];
+/** As many texts, of so many words each. */
+function ofWords(texts, count) {
+  const words = texts.join(' ').split(/\s+/);
+  return texts.map((_, i) => Array.from({ length: count }, (_, w) => words[(i * count + w) % words.length]).join(' '));
+}
 
 /** Runs consecutive batches for some seconds; texts a second. */
 async function block(side, texts, size, seconds) {
@@ -58,6 +63,8 @@ await runMain(async () => {
       data: { type: 'string', default: 'assets/data/goemotions6' },
       threads: { type: 'string', default: '2' },
       precision: { type: 'string', default: 'fp32' },
+      batches: { type: 'string', default: '1,16,256' },
+      words: { type: 'string' },
       blocks: { type: 'string', default: '7' },
       seconds: { type: 'string', default: '1.5' },
       json: { type: 'string' },
@@ -66,11 +73,12 @@ await runMain(async () => {
   for (const name of ['model', 'onnx', 'modules']) if (!values[name]) throw new Error(`Expected --${name}`);
   const threads = Number(values.threads);
   const { test } = await loadDataset(values.data);
+  const texts = values.words ? ofWords(test.texts, Number(values.words)) : test.texts;
   const { precision } = values;
   const classifier = await TextClassifier.load(values.model, { device: 'cpu', threads, precision });
-  const file = precision === 'int8' ? 'model_quantized.onnx' : 'model.onnx';
-  const peer = await createPeer(path.resolve(values.modules), path.resolve(values.onnx), threads, file);
-  const most = await difference(classifier, peer, test.texts);
+  const folders = [path.resolve(values.modules), path.resolve(values.onnx)];
+  const peer = await createPeer(...folders, threads, fileOf(precision));
+  const most = await difference(classifier, peer, texts.slice(0, 256));
   if (precision === 'fp32' && !(most < 1e-4))
     throw new Error(`Expected the same logits within 1e-4 but they differ by ${most}`);
   console.log(`logits differ by at most ${most.toExponential(1)}; load average ${os.loadavg()[0].toFixed(2)}\n`);
@@ -78,8 +86,8 @@ await runMain(async () => {
   console.log('batch   Bertune      ONNX   ratio     pipeline   ratio');
   const settings = { blocks: Number(values.blocks), seconds: Number(values.seconds) };
   const rows = [];
-  for (const size of BATCHES) {
-    const [ours, session, pipeline] = await compare([classifier, peer, peer.pipeline], test.texts, size, settings);
+  for (const size of values.batches.split(',').map(Number)) {
+    const [ours, session, pipeline] = await compare([classifier, peer, peer.pipeline], texts, size, settings);
     const ratios = (theirs) => ours.map((rate, i) => rate / theirs[i]);
     const range = (list) => `(${Math.min(...list).toFixed(2)}–${Math.max(...list).toFixed(2)})`;
     const cells = [median(ours), median(session)].map((rate) => rate.toFixed(0).padStart(9));

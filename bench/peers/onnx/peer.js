@@ -11,15 +11,18 @@ function softmax(logits) {
   return powers.map((power) => power / sum);
 }
 
+/** What export.py wrote for a precision. */
+export const fileOf = (precision) => (precision === 'int8' ? 'model_quantized.onnx' : 'model.onnx');
+
 /**
  * The same model three ways: `logits`, `predict` (tokenizer and session, the fastest) and `pipeline.predict`
  * (text-classification, the usual way). Batches are padded to their longest text.
  *
  * @param {string} modules a folder with bench/peers/onnx/package.json installed
  * @param {string} directory what export.py wrote
- * @param {string} file its model: model.onnx, or model_quantized.onnx
+ * @param {string} file its model: see fileOf
  */
-export async function createPeer(modules, directory, threads, file = 'model.onnx') {
+export async function createPeer(modules, directory, threads, file) {
   const require = createRequire(path.join(modules, 'package.json'));
   const { AutoTokenizer, env, pipeline } = await import(
     pathToFileURL(path.join(modules, 'node_modules/@huggingface/transformers/dist/transformers.node.mjs')).href

@@ -1,21 +1,27 @@
 // POST /predict as examples/service has it, with transformers.js behind it: what bench/service.js measures by
-//   node bench/service.js --server bench/peers/onnx/server.js --server-args='--onnx EXPORTED --modules FOLDER [--batching]'
+//   node bench/service.js --server bench/peers/onnx/server.js --server-args='--onnx EXPORTED --modules FOLDER [--precision int8] [--batching]'
 // Each request is a call of the pipeline; with --batching, what arrives while one call computes makes the next one.
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import Fastify from 'fastify';
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import { createPeer } from './peer.js';
+import { createPeer, fileOf } from './peer.js';
 
 const { values } = parseArgs({
   options: {
     onnx: { type: 'string' },
     modules: { type: 'string' },
     threads: { type: 'string' },
+    precision: { type: 'string', default: 'fp32' },
     batching: { type: 'boolean', default: false },
   },
 });
-const peer = await createPeer(path.resolve(values.modules), path.resolve(values.onnx), Number(values.threads));
+const peer = await createPeer(
+  path.resolve(values.modules),
+  path.resolve(values.onnx),
+  Number(values.threads),
+  fileOf(values.precision),
+);
 
 /** Texts a call at most. */
 const MAX_TEXTS = 64;
