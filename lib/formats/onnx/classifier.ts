@@ -77,10 +77,11 @@ class ClassifierGraph {
   /** word[id] + position + token type, → LayerNorm → a Linear where the embeddings are narrower: (B, T, C). */
   #embeddings(ids: Value): Value {
     const graph = this.#graph;
-    const { layerNormEps } = this.#model.config;
+    const { layerNormEps, embeddingSize } = this.#model.config;
     let x = graph.node('Add', [this.#words(ids), this.#positions(ids)]);
     const types = this.#tokenTypes();
     if (types !== null) x = graph.node('Add', [x, types]);
+    graph.describe(x, 'float', ['batch', 'sequence', embeddingSize]);
     x = this.#layerNorm(x, 'embedding_norm', NO_LAYER, layerNormEps);
     return this.#has('embedding_projection') ? this.#linear(x, 'embedding_projection', NO_LAYER) : x;
   }
@@ -91,10 +92,7 @@ class ClassifierGraph {
     if (this.#weights === 'fp32') return graph.node('Gather', [this.#parameter('word'), ids]);
     const { bytes, scales } = this.#inBytes('word', NO_LAYER, MOST_IN_TABLE, 'rows');
     const rows = graph.node('Cast', [graph.node('Gather', [bytes, ids])], { to: DTYPES.float });
-    return graph.node('Mul', [
-      rows,
-      graph.node('Unsqueeze', [graph.node('Gather', [scales, ids]), graph.integers([-1])]),
-    ]);
+    return graph.node('Mul', [rows, graph.node('Unsqueeze', [graph.node('Gather', [scales, ids])], { axes: [-1] })]);
   }
 
   /** Rows of the table of positions: (T, E) where they count a text's tokens, (B, T, E) where padding is not counted. */
@@ -104,7 +102,7 @@ class ClassifierGraph {
     const table = this.#parameter('position');
     const virtualTokens = prefix?.virtualTokens ?? 0;
     if (!architectureOf(config).positionsFollowPadding) {
-      const length = graph.node('Shape', [ids], { start: 1 });
+      const length = graph.node('Gather', [graph.node('Shape', [ids]), graph.integers([1])]);
       const end = virtualTokens === 0 ? length : graph.node('Add', [length, graph.integers([virtualTokens])]);
       return graph.node('Slice', [table, graph.integers([virtualTokens]), end, graph.integers([0])]);
     }
@@ -130,7 +128,7 @@ class ClassifierGraph {
   /** (B, T) of 1 and 0 → (B, 1, 1, P + T), to be added to scores. */
   #maskBias(mask: Value): Value {
     const graph = this.#graph;
-    const wide = graph.node('Unsqueeze', [graph.node('Unsqueeze', [mask, graph.integers([1])]), graph.integers([2])]);
+    const wide = graph.node('Unsqueeze', [graph.node('Unsqueeze', [mask], { axes: [1] })], { axes: [2] });
     const padding = graph.node('Sub', [graph.float(1), graph.node('Cast', [wide], { to: DTYPES.float })]);
     const bias = graph.node('Mul', [padding, graph.float(MASKED)]);
     const { prefix } = this.#model;
@@ -179,7 +177,9 @@ class ClassifierGraph {
     const { config, prefix } = this.#model;
     if (prefix === null) return null;
     const rest = graph.integers([config.heads, prefix.virtualTokens, config.hiddenSize / config.heads]);
-    return graph.node('Concat', [graph.node('Shape', [ids], { end: 1 }), rest], { axis: 0 });
+    return graph.node('Concat', [graph.node('Gather', [graph.node('Shape', [ids]), graph.integers([0])]), rest], {
+      axis: 0,
+    });
   }
 
   /** Keys and values of the virtual tokens of a layer, the same for each text (B, NH, P, HS). */
@@ -224,9 +224,16 @@ class ClassifierGraph {
     return ACTIVATIONS[activation](this.#graph, x);
   }
 
+  /** (x − mean) / √(variance + eps) · weight + bias, over the last axis. */
   #layerNorm(x: Value, role: Role, layer: number, eps: number): Value {
-    const inputs = [x, this.#parameter(role, layer), this.#parameter(role, layer, 'bias')];
-    return this.#graph.node('LayerNormalization', inputs, { axis: -1, epsilon: { float: eps } });
+    const graph = this.#graph;
+    const mean = (value: Value) => graph.node('ReduceMean', [value], { axes: [-1], keepdims: 1 });
+    const centred = graph.node('Sub', [x, mean(x)]);
+    const variance = mean(graph.node('Pow', [centred, graph.float(2)]));
+    const deviation = graph.node('Sqrt', [graph.node('Add', [variance, graph.float(eps)])]);
+    const normed = graph.node('Div', [centred, deviation]);
+    const scaled = graph.node('Mul', [normed, this.#parameter(role, layer)]);
+    return graph.node('Add', [scaled, this.#parameter(role, layer, 'bias')]);
   }
 
   /** inp (B, T, in) → (B, T, out), in the arithmetic of the weights. */

@@ -19,9 +19,12 @@ export const DTYPES = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as con
 
 export type OnnxDtype = keyof typeof DTYPES;
 
-/** Version 17 is the first with LayerNormalization; version 8 of the format is that of its time. */
-const OPSET = 17;
-const IR_VERSION = 8;
+/**
+ * The last version of the operators in which ONNX Runtime (1.30) fuses attention: its AttentionFusion knows Unsqueeze up to
+ * version 11 alone. The version of the format is that of its time.
+ */
+const OPSET = 12;
+const IR_VERSION = 7;
 
 /** A message of protobuf, and so a file, has fewer bytes. */
 const MOST_MESSAGE_BYTES = 2 ** 31 - 1;
@@ -52,7 +55,7 @@ interface Initializer {
   read(): Promise<ArrayBufferView>;
 }
 
-/** An input or output of the graph: its extents are numbers, or names of those that vary. */
+/** An input, an output or a value of the graph: its extents are numbers, or names of those that vary. */
 interface Port {
   name: Value;
   dtype: OnnxDtype;
@@ -68,6 +71,7 @@ export class GraphBuilder {
   readonly #initializers = new Map<string, Initializer>();
   readonly #inputs: Port[] = [];
   readonly #outputs: Port[] = [];
+  readonly #described: Port[] = [];
 
   input(name: string, dtype: OnnxDtype, shape: Port['shape']): Value {
     this.#inputs.push({ name, dtype, shape });
@@ -76,6 +80,12 @@ export class GraphBuilder {
 
   output(name: Value, dtype: OnnxDtype, shape: Port['shape']): void {
     this.#outputs.push({ name, dtype, shape });
+  }
+
+  /** Says what a value is, where that cannot be told from the nodes before it. */
+  describe(name: Value, dtype: OnnxDtype, shape: Port['shape']): Value {
+    this.#described.push({ name, dtype, shape });
+    return name;
   }
 
   /**
@@ -166,6 +176,7 @@ export class GraphBuilder {
       pbf.writeStringField(GRAPH.name, 'classifier');
       for (const port of this.#inputs) pbf.writeMessage(GRAPH.input, writePort, port);
       for (const port of this.#outputs) pbf.writeMessage(GRAPH.output, writePort, port);
+      for (const port of this.#described) pbf.writeMessage(GRAPH.valueInfo, writePort, port);
     });
     const graphBytes = lengthOf([graph, ...tensors]);
     const head = message((pbf) => {
@@ -201,7 +212,7 @@ async function writePieces(file: OpenFile, pieces: readonly Piece[]): Promise<vo
 const BYTES = 2;
 
 const MODEL = { irVersion: 1, producerName: 2, producerVersion: 3, graph: 7, opsetImport: 8 };
-const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12 };
+const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, valueInfo: 13 };
 
 function message(write: (pbf: PbfWriter) => void): Uint8Array {
   const pbf = new PbfWriter();
