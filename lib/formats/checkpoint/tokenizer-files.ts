@@ -6,6 +6,7 @@ import { SPECIAL_TOKENS } from '../../tokenizer/files/arguments.js';
 import { type ClassName, chooseClass } from '../../tokenizer/files/classes.js';
 import { readDefinition } from '../../tokenizer/files/read-definition.js';
 import { FILES, readFiles, TOKENIZER_FILES } from '../../tokenizer/files/source.js';
+import { withoutNmt } from '../../tokenizer/normalizers.js';
 
 /** Far above any tokenizer's. */
 const MAX_FILE_BYTES = 64 * 2 ** 20;
@@ -50,7 +51,7 @@ export async function plainTokenizerFiles(directory: string, maxLength: number) 
   const settings = { ...config, ...tokens, tokenizer_class: nameOfClass(className), model_max_length: maxLength };
   return filesOf(
     new Map([
-      [FILES.definition, formatDefinition(definition)],
+      [FILES.definition, formatDefinition({ ...definition, normalizer: withoutNmt(definition.normalizer) })],
       [FILES.config, formatJson(settings)],
       [FILES.specialTokens, formatJson(tokens)],
     ]),
