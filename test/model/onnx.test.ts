@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Tokenizer as PlainTokenizer } from '@huggingface/tokenizers';
 import { expect } from 'chai';
@@ -242,6 +242,28 @@ describe('export for ONNX Runtime', function () {
       await writeFile(out('notes.txt'), 'mine');
       await expectRefusal(model.exportOnnx(out()), 'OUTPUT_REFUSED', 'not empty');
       expect(await readdir(out())).to.deep.equal(['notes.txt']);
+    });
+
+    it('follows no link in the place of its graphs, and leaves nothing behind', async () => {
+      await using model = await TextClassifier.load(base('distilbert'), { device: 'cpu' });
+      await mkdir(directory.path('elsewhere'));
+      await mkdir(out());
+      await symlink(directory.path('elsewhere'), out('onnx'));
+      await expectRefusal(model.exportOnnx(out(), { overwrite: true }), 'OUTPUT_REFUSED', out('onnx'));
+      expect(await readdir(directory.path('elsewhere'))).to.deep.equal([]);
+      expect(await readdir(out())).to.deep.equal(['onnx']);
+    });
+
+    it('is the new one as a whole where it replaces another', async () => {
+      await using model = await TextClassifier.load(base('distilbert'), { device: 'cpu' });
+      await model.exportOnnx(out());
+      await using other = await TextClassifier.load(base('electra'), { device: 'cpu' });
+      await other.exportOnnx(out(), { overwrite: true });
+      await other.exportOnnx(directory.path('alone'));
+      for (const name of [...(await readdir(out())).filter((each) => each !== 'onnx'), 'onnx/model.onnx']) {
+        const alone = await readFile(directory.path('alone', name));
+        expect(alone.equals(await readFile(out(name))), name).to.equal(true);
+      }
     });
 
     it('refuses weights that there are none of, and a model that is gone', async () => {
