@@ -330,7 +330,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
    * LoRA adapter is added to the weights, a prefix becomes part of the graph. The model itself stays as it is.
    *
    * The graph takes input_ids, attention_mask and, of models that tell segments apart, token_type_ids, (texts, tokens) int64 each,
-   * padded where texts differ in length; it gives logits (texts, labels), which in fp32 are those of `logits` within 1e-5.
+   * padded where texts differ in length; it gives logits (texts, labels), which in fp32 are those of `logits` within rounding.
    *
    * @param directory made where needed
    * @throws BertuneError OUTPUT_REFUSED, also where a checkpoint or an adapter is in the directory; INVALID_OPTION, DISPOSED

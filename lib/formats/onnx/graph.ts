@@ -15,7 +15,8 @@ import { packageVersion } from '../../native/package.js';
 export type Value = string;
 
 /** Numbers of TensorProto.DataType. */
-export const DTYPES = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const;
+export const DTYPES = { float: 1, int8: 3, int64: 7 } as const;
+const BYTES_OF = { float: 4, int8: 1, int64: 8 } as const;
 
 export type OnnxDtype = keyof typeof DTYPES;
 
@@ -33,10 +34,10 @@ const MOST_MESSAGE_BYTES = 2 ** 31 - 1;
 const LEAST_EXTERNAL_BYTES = 1024;
 
 /** Numbers of AttributeProto.AttributeType. */
-const ATTRIBUTE = { float: 1, int: 2, ints: 7 } as const;
+const ATTRIBUTE = { int: 2, ints: 7 } as const;
 
-/** An attribute of a node. Numbers are integers unless they are marked. */
-export type Attribute = number | readonly number[] | { readonly float: number };
+/** An attribute of a node: an integer, or several. */
+type Attribute = number | readonly number[];
 
 interface Node {
   op: string;
@@ -94,8 +95,7 @@ export class GraphBuilder {
    * @param read gives elements of `dtype`, as many as the shape says
    */
   tensor(name: string, dtype: OnnxDtype, shape: readonly number[], read: () => Promise<Elements>): Value {
-    const size = { float: 4, uint8: 1, int8: 1, int32: 4, int64: 8 }[dtype];
-    const bytes = shape.reduce((product, extent) => product * extent, size);
+    const bytes = shape.reduce<number>((product, extent) => product * extent, BYTES_OF[dtype]);
     this.#initializers.set(name, { name, dtype, shape, bytes, read });
     return name;
   }
@@ -278,9 +278,6 @@ function writeAttribute([name, value]: [string, Attribute], pbf: PbfWriter): voi
   if (typeof value === 'number') {
     pbf.writeVarintField(3, value);
     pbf.writeVarintField(20, ATTRIBUTE.int);
-  } else if ('float' in value) {
-    pbf.writeFloatField(2, value.float);
-    pbf.writeVarintField(20, ATTRIBUTE.float);
   } else {
     pbf.writePackedVarint(8, [...value]);
     pbf.writeVarintField(20, ATTRIBUTE.ints);
