@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { isFile, readBytes } from '../../files/input.js';
 import { dataFile, formatJson, type OutputFile } from '../../files/output.js';
 import type { TokenizerDefinition } from '../../tokenizer/definition.js';
-import { SPECIAL_TOKENS } from '../../tokenizer/files/arguments.js';
 import { type ClassName, chooseClass } from '../../tokenizer/files/classes.js';
 import { readDefinition } from '../../tokenizer/files/read-definition.js';
 import { FILES, readFiles, TOKENIZER_FILES } from '../../tokenizer/files/source.js';
@@ -47,13 +46,12 @@ export async function tokenizerFiles(directory: string): Promise<{ files: Output
 export async function plainTokenizerFiles(directory: string, maxLength: number) {
   const { definition, className, special } = await readDefinition(directory);
   const { config } = await readFiles(directory);
-  const tokens = Object.fromEntries(SPECIAL_TOKENS.map((name) => [name, special.get(name)]));
-  const settings = { ...config, ...tokens, tokenizer_class: nameOfClass(className), model_max_length: maxLength };
+  const settings = { ...config, ...special, tokenizer_class: nameOfClass(className), model_max_length: maxLength };
   return filesOf(
     new Map([
       [FILES.definition, formatDefinition({ ...definition, normalizer: withoutNmt(definition.normalizer) })],
       [FILES.config, formatJson(settings)],
-      [FILES.specialTokens, formatJson(tokens)],
+      [FILES.specialTokens, formatJson(special)],
     ]),
   );
 }
