@@ -39,11 +39,11 @@ async function onnxLogits(
   model: TextClassifier<TaskKind>,
   file: string,
   texts: readonly string[],
-  options: ort.InferenceSession.SessionOptions = {},
+  { pairs, ...options }: ort.InferenceSession.SessionOptions & { pairs?: readonly string[] } = {},
 ): Promise<number[]> {
   ort.env.wasm.numThreads = 1;
   const session = await ort.InferenceSession.create(await readFile(file), { logSeverityLevel: 3, ...options });
-  const { ids, offsets } = await model.tokenizer.encodeTexts(texts, model.maxLength);
+  const { ids, offsets, typeIds } = await model.tokenizer.encodeTexts(texts, model.maxLength, pairs && { pairs });
   const [B, T] = [texts.length, Math.max(...texts.map((_, i) => offsets[i + 1]! - offsets[i]!))];
   const inputs: Record<string, BigInt64Array> = {
     input_ids: new BigInt64Array(B * T).fill(BigInt(Math.max(0, model.tokenizer.padTokenId))),
@@ -54,6 +54,7 @@ async function onnxLogits(
     for (let token = 0; token < offsets[text + 1]! - offsets[text]!; token++) {
       inputs.input_ids![text * T + token] = BigInt(ids[offsets[text]! + token]!);
       inputs.attention_mask![text * T + token] = 1n;
+      inputs.token_type_ids![text * T + token] = BigInt(typeIds?.[offsets[text]! + token] ?? 0);
     }
   }
   const feeds = session.inputNames.map((name) => [name, new ort.Tensor('int64', inputs[name]!, [B, T])] as const);
@@ -139,6 +140,25 @@ describe('export for ONNX Runtime', function () {
       const { ids } = await model.tokenizer.encodeTexts(texts, 64);
       expect([...ids]).to.include(model.tokenizer.padTokenId);
       expect(await difference(model, graph(), [texts])).to.be.below(TOLERANCE);
+    });
+
+    it('tells the two texts of a pair apart', async () => {
+      for (const family of ['bert-multi', 'electra', 'roberta']) {
+        await using model = await TextClassifier.load(base(family), { device: 'cpu' });
+        await model.exportOnnx(out(), { overwrite: true });
+        const [texts, pairs] = [
+          ['a good film', 'dull'],
+          ['we left', 'never early !'],
+        ] as const;
+        const { logits } = await model.logits(
+          texts.map((text, i) => [text, pairs[i]!] as const),
+          { textKind: 'any' },
+        );
+        const found = await onnxLogits(model, graph(), texts, { pairs });
+        found.forEach((value, i) => {
+          expect(value, family).to.be.closeTo(logits[i]!, TOLERANCE);
+        });
+      }
     });
 
     it('takes the longest text, behind a prefix as well', async () => {
