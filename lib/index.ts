@@ -90,6 +90,7 @@ export {
   type LoadAdapterOptions,
   type LoadOptions,
   type Logits,
+  type OnnxOptions,
   type Prediction,
   type Predictions,
   type PredictOptions,

@@ -115,7 +115,10 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'bertune compare --data reviews/ --methods full,lora8,lora32 --epochs 5',
   ],
   report: ['bertune report my-model', 'bertune report results/quick/results.json --output comparison.html'],
-  export: ['bertune export --model my-adapter --output merged'],
+  export: [
+    'bertune export --model my-adapter --output merged',
+    'bertune export --model my-adapter --output web/my-model --format onnx',
+  ],
   inspect: ['bertune inspect', 'bertune inspect my-model --tensors'],
   build: ['bertune build', 'bertune build --cuda'],
 };

@@ -21,8 +21,18 @@ export const MODEL_FILES: readonly string[] = [
 /** Where `save` puts the weights under an adapter that are not those of its base. */
 export const OWN_BASE = 'base';
 
-/** Whether a name is that of one of these files, in the directory or in `base/`. */
+/** The graphs of a folder for ONNX Runtime by their weights, and what one leaves to a file of its own where it is too large. */
+export const ONNX_FILES = { fp32: 'onnx/model.onnx', int8: 'onnx/model_quantized.onnx' } as const;
+export const onnxDataFile = (name: string): string => `${name}_data`;
+
+export const ALL_ONNX_FILES: readonly string[] = Object.values(ONNX_FILES).flatMap((name) => [
+  name,
+  onnxDataFile(name),
+]);
+
+/** Whether a name is that of one of these files, in the directory or in `base/`, or of a graph. */
 export function isModelFile(name: unknown): name is string {
   if (typeof name !== 'string') return false;
+  if (ALL_ONNX_FILES.includes(name)) return true;
   return MODEL_FILES.includes(name.startsWith(`${OWN_BASE}/`) ? name.slice(OWN_BASE.length + 1) : name);
 }

@@ -34,7 +34,7 @@ import { forwardBatches, predictBatch } from './forward.js';
 import { type LoadOptions, loadModel, type ModelParts } from './load.js';
 import { flattened, type Logits, type LogitsOptions, withLogits } from './logits.js';
 import { mergeAdapter, type Unmerged, unmergeAdapter } from './merge.js';
-import { exportModel, type SaveOptions, saveModel } from './save.js';
+import { exportModel, exportOnnx, type OnnxOptions, type SaveOptions, saveModel } from './save.js';
 import { datasetOf, type MemoryReport, memoryReport, Session, type Values } from './session.js';
 import { expectTextKind, expectTexts, longestText, type TextInput, type TextKind } from './texts.js';
 
@@ -44,7 +44,7 @@ export type { AdapterChoice, AdapterInfo } from './adapters.js';
 export type { HeadChoice } from './head.js';
 export type { LoadOptions } from './load.js';
 export type { Logits } from './logits.js';
-export type { SaveOptions } from './save.js';
+export type { OnnxOptions, SaveOptions } from './save.js';
 export type { TextInput, TextKind } from './texts.js';
 
 /** Options of `predict` and `logits`. */
@@ -322,6 +322,21 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
    */
   async export(directory: string, options: SaveOptions = {}): Promise<void> {
     await exportModel(this, directory, options).catch(keptInMemory);
+  }
+
+  /**
+   * Writes the model for ONNX Runtime, in the folder that transformers.js loads, in browsers and in Node: onnx/model.onnx
+   * (fp32) and onnx/model_quantized.onnx (int8), tokenizer.json, tokenizer_config.json, special_tokens_map.json, config.json. A
+   * LoRA adapter is added to the weights, a prefix becomes part of the graph. The model itself stays as it is.
+   *
+   * The graph takes input_ids, attention_mask and, of models that tell segments apart, token_type_ids, (texts, tokens) int64 each,
+   * padded where texts differ in length; it gives logits (texts, labels), which in fp32 are those of `logits` within rounding.
+   *
+   * @param directory made where needed
+   * @throws BertuneError OUTPUT_REFUSED, also where a checkpoint or an adapter is in the directory; INVALID_OPTION, DISPOSED
+   */
+  async exportOnnx(directory: string, options: OnnxOptions = {}): Promise<void> {
+    await exportOnnx(this, directory, options).catch(keptInMemory);
   }
 
   /** Whether a LoRA adapter is folded into the weights. */

@@ -3,16 +3,20 @@ import type { ModelConfig } from '../architectures/index.js';
 import { type ParameterRow, PROMPT_EMBEDDINGS } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
+import { isFile } from '../files/input.js';
 import { withDirectoryLock } from '../files/lock.js';
-import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
+import { INDEX_FILE, MODEL_FILES, OWN_BASE, WEIGHTS_FILE } from '../files/model-files.js';
 import { removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files/output.js';
 import { arrangeHead, outputName } from '../formats/checkpoint/head.js';
 import { checkpointFiles, modelRows } from '../formats/checkpoint.js';
+import type { OnnxClassifier, OnnxWeights } from '../formats/onnx/classifier.js';
+import { onnxFiles } from '../formats/onnx/folder.js';
 import { fromFloat32, type Tensor } from '../formats/tensor.js';
-import { type Adapter, writeAdapter } from '../methods/adapter/files.js';
+import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, type Adapter, writeAdapter } from '../methods/adapter/files.js';
 import { definitionOf, type Method, type MethodPlan } from '../methods/index.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
+import { expectTable, flag, type OptionsOf, oneOf } from '../options/table.js';
 import { expectBoolean, expectObject, expectPath } from '../options/validation.js';
 import { DEFAULT_TASK, taskOf } from '../tasks/index.js';
 import { haveSameNames } from '../tasks/labels.js';
@@ -21,12 +25,27 @@ import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
 import type { AnyClassifier } from './classifier.js';
 import { expectWeights, mergedWeights, type ReadParameter } from './merge.js';
 import type { Values } from './session.js';
+import { longestText } from './texts.js';
 
 /** Where a model is written, and whether over what is there. */
 export interface SaveOptions {
   /** Whether a directory that is not empty will do. Defaults to false. */
   overwrite?: boolean | undefined;
 }
+
+/** The options of `exportOnnx`. */
+export const ONNX_OPTIONS = {
+  /**
+   * What the weights are written in: 'fp32' (onnx/model.onnx), 'int8' (onnx/model_quantized.onnx, a quarter of the size, and
+   * what transformers.js takes in browsers unless told otherwise), or 'both'. Defaults to 'both'.
+   */
+  weights: oneOf(['both', 'fp32', 'int8'], { words: 'weights of the ONNX graphs', default: 'both' }),
+  /** Whether a directory that is not empty will do. Defaults to false. */
+  overwrite: flag({ words: 'write into a directory that is not empty', default: false }),
+};
+
+/** Options of `exportOnnx`. */
+export interface OnnxOptions extends OptionsOf<typeof ONNX_OPTIONS> {}
 
 /** A model as it is saved: its parameters by name, an adapter apart from the weights under it. */
 interface Source {
@@ -59,6 +78,36 @@ export async function exportModel(model: AnyClassifier, directory: string, optio
     );
   }
   await write(model, directory, options, (source) => saveAlone(model, source, directory));
+}
+
+/** Writes a model as a folder for ONNX Runtime. Parameters and errors as TextClassifier.exportOnnx. */
+export async function exportOnnx(model: AnyClassifier, directory: string, options: OnnxOptions): Promise<void> {
+  const { weights, overwrite } = expectTable('options', options, ONNX_OPTIONS);
+  await write(model, directory, { overwrite }, async (source) => {
+    await expectNoModel(directory);
+    const { files, remove } = await onnxFiles({
+      config: configOf(model),
+      labels: model.labels,
+      head: source.plan.head,
+      ...(await weightsAlone(model, source)),
+      prefix: await prefixOf(source),
+      tokenizerFrom: model.base.directory,
+      maxLength: longestText(model, source.plan),
+      weights: weights === 'both' ? (['fp32', 'int8'] satisfies OnnxWeights[]) : [weights],
+    });
+    await writeFilesAtomic(directory, files, { remove });
+  });
+}
+
+/** A folder for ONNX Runtime has a config.json and a tokenizer of its own, which are not those of another model beside it. */
+async function expectNoModel(directory: string): Promise<void> {
+  for (const name of [WEIGHTS_FILE, INDEX_FILE, ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE]) {
+    if (!(await isFile(join(directory, name)))) continue;
+    throw new BertuneError(
+      'OUTPUT_REFUSED',
+      `Expected a directory without a model but found ${name} in ${directory}; choose another for ONNX`,
+    );
+  }
 }
 
 async function write(
@@ -138,22 +187,38 @@ function inOrderOf(base: readonly string[] | null, adapter: Adapter, config: Mod
 }
 
 /** The files of a checkpoint: the weights with the updates of the plan's LoRA, if it has one, added. */
-async function filesAlone({ config, labels, pairs, task, thresholds, base }: AnyClassifier, { plan, read }: Source) {
-  const { head } = plan;
-  const rows = modelRows(config, head, labels.length);
-  const tensors = await readTensors(read, [...rows.values()]);
-  for await (const [name, values] of mergedWeights(plan, read)) {
-    tensors.set(name, await tensorOf(name, values, rows.get(name)!.shape));
-  }
+async function filesAlone(model: AnyClassifier, source: Source) {
+  const { rows, values } = await weightsAlone(model, source);
+  return checkpointFiles({
+    config: configOf(model),
+    labels: model.labels,
+    tensors: new Map(rows.map(({ name, shape }) => [name, fromFloat32(values.get(name)!, shape)])),
+    head: source.plan.head,
+    tokenizerFrom: model.base.directory,
+  });
+}
+
+/** What config.json says of a model. */
+function configOf({ config, labels, pairs, task, thresholds }: AnyClassifier): ModelConfig {
   // transformers refuses this one for one class, whose score is a sigmoid.
   const problemType = labels.length === 1 && taskOf(task).labels === 'class' ? null : taskOf(task).problemType;
-  return checkpointFiles({
-    config: { ...config, pairs, problemType, thresholds },
-    labels,
-    tensors,
-    head,
-    tokenizerFrom: base.directory,
-  });
+  return { ...config, pairs, problemType, thresholds };
+}
+
+/** The encoder's and the head's parameters, with the updates of the plan's LoRA, if it has one, added. */
+async function weightsAlone({ config, labels }: AnyClassifier, { plan, read }: Source) {
+  const rows = [...modelRows(config, plan.head, labels.length).values()];
+  const values = new Map<string, Float32Array>();
+  for (const { name } of rows) values.set(name, await floatsOf(name, await read(name)));
+  for await (const [name, merged] of mergedWeights(plan, read)) values.set(name, await floatsOf(name, merged));
+  return { rows, values };
+}
+
+/** Keys and values of a plan's virtual tokens (P, 2LC); null where it has none. */
+async function prefixOf({ native, plan: { prefix } }: Source): Promise<OnnxClassifier['prefix']> {
+  if (prefix === null) return null;
+  const values = await floatsOf(PROMPT_EMBEDDINGS, await native.promptEmbeddings());
+  return { virtualTokens: prefix.virtualTokens, values };
 }
 
 /** Files in a `base/` of an earlier save that would be read in place of a base that has the same name elsewhere. */
@@ -189,11 +254,15 @@ async function readTensors(read: ReadParameter, rows: readonly ParameterRow[]): 
   return tensors;
 }
 
-/** Files are F32 whatever the session computes in. @throws BertuneError NON_FINITE_LOSS */
 async function tensorOf(name: string, values: Values, shape: readonly number[]): Promise<Tensor> {
+  return fromFloat32(await floatsOf(name, values), shape);
+}
+
+/** Files are F32 whatever the session computes in. @throws BertuneError NON_FINITE_LOSS */
+async function floatsOf(name: string, values: Values): Promise<Float32Array> {
   const floats = values instanceof Float32Array ? values : Float32Array.from(values);
   await expectFinite(name, floats);
-  return fromFloat32(floats, [...shape]);
+  return floats;
 }
 
 /** Values between looks at the clock: about a millisecond's work. */

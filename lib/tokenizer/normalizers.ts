@@ -131,6 +131,20 @@ const nmt: Normalizer = local((text) => text.replace(NMT_REMOVED, '').replace(NM
 // biome-ignore-start lint/suspicious/noControlCharactersInRegex: these are the characters that are meant
 const NMT_REMOVED = /[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g;
 const NMT_SPACES = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
+
+/** A normaliser without Nmt, which transformers.js does not know: two of Replace do the same. */
+export function withoutNmt(component: Component | null): Component | null {
+  if (component?.type === 'Nmt') {
+    const replacement = ({ source: Regex }: RegExp, content: string) => ({
+      type: 'Replace',
+      pattern: { Regex },
+      content,
+    });
+    return { type: 'Sequence', normalizers: [replacement(NMT_REMOVED, ''), replacement(NMT_SPACES, ' ')] };
+  }
+  if (component?.type !== 'Sequence') return component;
+  return { ...component, normalizers: (component.normalizers as Component[]).map(withoutNmt) };
+}
 // biome-ignore-end lint/suspicious/noControlCharactersInRegex: these are the characters that are meant
 
 /** Removes white space at the start or the end of a piece. */

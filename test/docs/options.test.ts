@@ -5,6 +5,7 @@ import { FULL_OPTIONS } from '../../lib/methods/full.js';
 import { LINEAR_OPTIONS } from '../../lib/methods/linear.js';
 import { LORA_OPTIONS } from '../../lib/methods/lora.js';
 import { PREFIX_OPTIONS } from '../../lib/methods/prefix.js';
+import { ONNX_OPTIONS } from '../../lib/model/save.js';
 import type { OptionTable } from '../../lib/options/table.js';
 import { TRAINER_OPTIONS } from '../../lib/training/options.js';
 import { ROOT } from './project.js';
@@ -16,6 +17,7 @@ const TABLES: Readonly<Record<string, OptionTable>> = {
   LinearOptions: LINEAR_OPTIONS,
   PrefixOptions: PREFIX_OPTIONS,
   LoraOptions: LORA_OPTIONS,
+  OnnxOptions: ONNX_OPTIONS,
 };
 
 /** What a user's editor shows of every option, by type: from the declarations that the package ships. */

@@ -44,6 +44,7 @@ describe('dispose', () => {
     },
     save: (model) => model.save(directory.path(`save-${saves++}`)),
     export: (model) => model.export(directory.path(`save-${saves++}`)),
+    exportOnnx: (model) => model.exportOnnx(directory.path(`save-${saves++}`)),
     parameter: (model) => model.parameter('classifier.weight'),
     unmerge: (model) => model.unmerge(),
     serve: (_model, service) => Promise.all(texts.slice(0, 40).map((text) => service.predict(text))),

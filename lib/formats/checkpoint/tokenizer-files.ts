@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import { isFile, readBytes } from '../../files/input.js';
 import { dataFile, formatJson, type OutputFile } from '../../files/output.js';
 import type { TokenizerDefinition } from '../../tokenizer/definition.js';
-import { chooseClass } from '../../tokenizer/files/classes.js';
+import { type ClassName, chooseClass } from '../../tokenizer/files/classes.js';
 import { readDefinition } from '../../tokenizer/files/read-definition.js';
 import { FILES, readFiles, TOKENIZER_FILES } from '../../tokenizer/files/source.js';
+import { withoutNmt } from '../../tokenizer/normalizers.js';
 
 /** Far above any tokenizer's. */
 const MAX_FILE_BYTES = 64 * 2 ** 20;
@@ -28,15 +29,43 @@ export async function tokenizerFiles(directory: string): Promise<{ files: Output
   const source = await readFiles(directory);
   const alone = chooseClass({ ...source, model: { type: undefined, tokenizerClass: undefined } });
   if (alone.name !== className || !alone.named) {
-    // The name that versions before 5 know as well.
-    const tokenizer_class = className === 'TokenizersBackend' ? 'PreTrainedTokenizerFast' : className;
-    contents.set(FILES.config, formatJson({ ...source.config, tokenizer_class }));
+    contents.set(FILES.config, formatJson({ ...source.config, tokenizer_class: nameOfClass(className) }));
   }
   if (source.definition === undefined) contents.set(FILES.definition, formatDefinition(definition));
+  return filesOf(contents);
+}
+
+/**
+ * The tokenizer of a directory for programs that know no classes of transformers, as transformers.js: tokenizer.json says all
+ * that it does, and tokenizer_config.json names its special tokens and the longest text.
+ *
+ * @param maxLength tokens of the longest text, special ones included
+ * @returns as tokenizerFiles
+ * @throws BertuneError as tokenizerFiles
+ */
+export async function plainTokenizerFiles(directory: string, maxLength: number) {
+  const { definition, className, special } = await readDefinition(directory);
+  const { config } = await readFiles(directory);
+  const settings = { ...config, ...special, tokenizer_class: nameOfClass(className), model_max_length: maxLength };
+  return filesOf(
+    new Map([
+      [FILES.definition, formatDefinition({ ...definition, normalizer: withoutNmt(definition.normalizer) })],
+      [FILES.config, formatJson(settings)],
+      [FILES.specialTokens, formatJson(special)],
+    ]),
+  );
+}
+
+function filesOf(contents: ReadonlyMap<string, string | Uint8Array>): { files: OutputFile[]; remove: string[] } {
   return {
     files: [...contents].map(([name, data]) => dataFile(name, data)),
     remove: TOKENIZER_FILES.filter((name) => !contents.has(name)),
   };
+}
+
+/** By a name that versions of transformers before 5 know as well. */
+function nameOfClass(className: ClassName): string {
+  return className === 'TokenizersBackend' ? 'PreTrainedTokenizerFast' : className;
 }
 
 /** tokenizer.json. The tokens that its class adds by itself behind all others are left to it. */

@@ -4,7 +4,7 @@ import { invalidValue } from '../../files/errors.js';
 import { isObject } from '../../files/json.js';
 import type { Component, TokenizerDefinition, TokenizerSettings } from '../definition.js';
 import { addTokens } from './added-vocabulary.js';
-import { Arguments, definedTokens, SPECIAL_TOKENS } from './arguments.js';
+import { Arguments, definedTokens, SPECIAL_TOKENS, type SpecialName } from './arguments.js';
 import { tokenizersBackend } from './backend.js';
 import { bertJapaneseTokenizer, bertTokenizer, distilBertTokenizer, mpnetTokenizer } from './bert.js';
 import { type ClassName, chooseClass } from './classes.js';
@@ -32,13 +32,17 @@ const CLASSES: Readonly<Record<ClassName, TokenizerClass>> = {
  * settings of tokenizer_config.json or their own; only TokenizersBackend (PreTrainedTokenizerFast) takes tokenizer.json
  * as it is. A vocab.txt that no other file says anything of is BERT's, where transformers would give up.
  *
- * @returns `definition`, what the tokenizer does, with all added tokens; `settings`, how it is used; `className`
+ * @returns `definition`, what the tokenizer does, with all added tokens; `settings`, how it is used; `className`; `special`,
+ *   its special tokens by name
  * @throws NOT_FOUND when the files of its class are not there, CHECKPOINT_INVALID when one is broken or the class is none
  *   that can be reproduced
  */
-export async function readDefinition(
-  directory: string,
-): Promise<{ definition: TokenizerDefinition; settings: TokenizerSettings; className: ClassName }> {
+export async function readDefinition(directory: string): Promise<{
+  definition: TokenizerDefinition;
+  settings: TokenizerSettings;
+  className: ClassName;
+  special: Readonly<Partial<Record<SpecialName, string>>>;
+}> {
   const files = await readFiles(directory);
   const className = await classOf(files);
   const kind = CLASSES[className];
@@ -58,6 +62,7 @@ export async function readDefinition(
     definition: { ...parts, added_tokens: added.list(), post_processor },
     settings: readSettings(files, given, kind, special),
     className,
+    special: Object.fromEntries(SPECIAL_TOKENS.map((name) => [name, special.get(name)])),
   };
 }
 
