@@ -1,4 +1,4 @@
-// Columns of d are made in tiles: the stand-in's d is a row-major matrix to whoever calls it, so a tile is rows of that.
+// In tiles of dᵀ, which is what callers with row-major matrices call their output.
 #include "product.h"
 
 #include <algorithm>
