@@ -74,7 +74,8 @@ async function refusal(environment: Record<string, string>): Promise<BertuneErro
 }
 
 if (gpus().some(({ device }) => device === EMULATED)) {
-  describe('the way around a failure on a GPU', () => {
+  describe('the way around a failure on a GPU', function () {
+    this.timeout(300_000); // in the emulator's stricter builds
     let undisturbed: Run;
     let ownProducts: Run;
     before(async () => {
@@ -143,13 +144,14 @@ if (gpus().some(({ device }) => device === EMULATED)) {
       });
     }
 
-    it('runs kernel by kernel where a product fails while it is captured', async () => {
-      const environment = { BERTUNE_EMULATED_CUBLASLT: 'fails=capture' };
-      const reason = /CUBLAS_STATUS_INTERNAL_ERROR from cublasLtMatmul/;
-      expectEager(await run({ environment }), undisturbed, reason);
-      const method = 'prefix with projection';
-      expectEager(await run({ method, environment }), await run({ method }), reason);
-    });
+    for (const method of ['full', 'prefix with projection']) {
+      it(`runs kernel by kernel where a product fails while it is captured: ${method}`, async () => {
+        const environment = { BERTUNE_EMULATED_CUBLASLT: 'fails=capture' };
+        const expected = method === 'full' ? undisturbed : await run({ method });
+        const found = await run({ method, environment });
+        expectEager(found, expected, /CUBLAS_STATUS_INTERNAL_ERROR from cublasLtMatmul/);
+      });
+    }
 
     const OWN: [what: string, setting: string][] = [
       ['knows no algorithm that does with its workspace', 'workspace=67108864'],
