@@ -298,6 +298,8 @@ export interface NativeAddon {
   version: string;
   /** Gives the addon the constructor of the errors that it throws and rejects with. */
   setErrorFactory(factory: (code: ErrorCode, message: string) => Error): void;
+  /** Gives the addon what hears of work that was done in a slower way than it is meant to be: after the call that did it. */
+  setWarningHandler(handler: (message: string) => void): void;
   /**
    * Names the library that holds a device's backend (native/core/library.h), for the whole process; that of 'cuda' is opened
    * where none lies beside the addon. To be called before anything asks for devices.
@@ -312,6 +314,14 @@ export interface NativeAddon {
    */
   lockFile(fd: number): boolean;
   createSession(config: NativeSessionConfig): Promise<NativeSession>;
+}
+
+const warnings = new Set<string>();
+
+function warnOnce(message: string): void {
+  if (warnings.has(message)) return;
+  warnings.add(message);
+  process.emitWarning(message, 'BertuneWarning');
 }
 
 let loaded: NativeAddon | undefined;
@@ -357,6 +367,7 @@ function open({ path, cudaLibrary, remedy }: FoundAddon): NativeAddon {
     );
   }
   addon.setErrorFactory((code, message) => new BertuneError(code, message));
+  addon.setWarningHandler(warnOnce);
   if (cudaLibrary !== undefined) addon.addDevice('cuda', cudaLibrary);
   return addon;
 }

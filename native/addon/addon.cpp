@@ -31,6 +31,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("devices", Napi::Function::New(env, devices));
   exports.Set("blas", Napi::Function::New(env, blas));
   exports.Set("setErrorFactory", Napi::Function::New(env, set_error_factory));
+  exports.Set("setWarningHandler", Napi::Function::New(env, set_warning_handler));
   exports.Set("addDevice", Napi::Function::New(env, add_device));
   exports.Set("lockFile", Napi::Function::New(env, lock_file));
   exports.Set("createSession", Napi::Function::New(env, Session::create));

@@ -65,13 +65,31 @@ Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value&
   }
 }
 
-Napi::Value set_error_factory(const Napi::CallbackInfo& info) {
+namespace {
+
+Napi::Value set_function(const Napi::CallbackInfo& info, Napi::FunctionReference AddonState::* member,
+                         const char* name) {
   const Napi::Env env = info.Env();
   return translate_errors(env, [&]() -> Napi::Value {
-    if (!info[0].IsFunction()) throw Napi::TypeError::New(env, "Expected a function for factory");
-    AddonState::of(env).error_factory = Napi::Persistent(info[0].As<Napi::Function>());
+    if (!info[0].IsFunction()) throw Napi::TypeError::New(env, std::string("Expected a function for ") + name);
+    AddonState::of(env).*member = Napi::Persistent(info[0].As<Napi::Function>());
     return env.Undefined();
   });
+}
+
+}  // namespace
+
+Napi::Value set_error_factory(const Napi::CallbackInfo& info) {
+  return set_function(info, &AddonState::error_factory, "factory");
+}
+
+Napi::Value set_warning_handler(const Napi::CallbackInfo& info) {
+  return set_function(info, &AddonState::warning_handler, "handler");
+}
+
+void emit_warning(Napi::Env env, const std::string& message) {
+  const AddonState& state = AddonState::of(env);
+  if (!state.warning_handler.IsEmpty()) state.warning_handler.Call({Napi::String::New(env, message)});
 }
 
 }  // namespace bertune

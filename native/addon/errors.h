@@ -12,7 +12,8 @@ namespace bertune {
 
 // Per environment: nothing is global.
 struct AddonState {
-  Napi::FunctionReference error_factory;  // (code, message) => Error
+  Napi::FunctionReference error_factory;    // (code, message) => Error
+  Napi::FunctionReference warning_handler;  // (message) => void
   Napi::FunctionReference session_constructor;
   Napi::FunctionReference array_buffer;  // ArrayBuffer, which says no with an exception; Node-API's ends the process
 
@@ -32,8 +33,12 @@ Failure describe_current_exception() noexcept;
 // one. Empty: none. Throws nothing but Napi::Error; without memory for its words, the error says that alone.
 Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value& origin = Napi::Value());
 
-// setErrorFactory(factory) of lib/native/index.ts.
+// setErrorFactory(factory) and setWarningHandler(handler) of lib/native/index.ts.
 Napi::Value set_error_factory(const Napi::CallbackInfo& info);
+Napi::Value set_warning_handler(const Napi::CallbackInfo& info);
+
+// Hands a warning to the handler, where there is one.
+void emit_warning(Napi::Env env, const std::string& message);
 
 // Runs a synchronous function of the addon; a native exception becomes a JavaScript one.
 template <typename Function>

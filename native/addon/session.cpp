@@ -109,10 +109,16 @@ void Session::Finalize(Napi::Env env) {
 Napi::Value Session::submit(const Napi::CallbackInfo& info, Work work, Finish finish, std::vector<Napi::Value> held) {
   if (disposed_) refuse_disposed();
   held.push_back(info.This());
+  auto warning = std::make_shared<std::string>();
   return queue_->submit(
-      info.Env(), [core = core_, work = std::move(work)] { work(*core); },
-      [this, finish = std::move(finish)](Napi::Env env) {
+      info.Env(),
+      [core = core_, warning, work = std::move(work)] {
+        work(*core);
+        *warning = core->take_warning();
+      },
+      [this, warning, finish = std::move(finish)](Napi::Env env) {
         report_external_memory(env);
+        if (!warning->empty()) emit_warning(env, *warning);
         return finish ? finish(env) : env.Undefined();
       },
       held);

@@ -30,6 +30,11 @@ void SessionCore::release() {
   update_figures();
 }
 
+std::string SessionCore::take_warning() {
+  const char* warning = backend ? backend->take_warning() : nullptr;
+  return warning != nullptr ? warning : "";
+}
+
 void SessionCore::update_figures() {
   const std::lock_guard<std::mutex> lock(figures_mutex_);
   figures_.parameters = figures_.gradients = figures_.optimizer = figures_.activations = figures_.datasets = 0;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -73,6 +74,9 @@ struct SessionCore {
 
   // Makes one batch of the examples.
   Activations& gather_for_inference(const Dataset& data, const std::vector<int32_t>& order);
+
+  // The backend's warning, once; empty: none. On the session's thread.
+  std::string take_warning();
 
   // Takes new figures; on the session's thread, after anything was allocated or freed.
   void update_figures();

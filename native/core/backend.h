@@ -558,11 +558,16 @@ class Backend {
   // Operations may be recorded: between replay and end_recording, only operations are called. replay returns true when
   // they were recorded under this key and have been launched again; they are then not to be called, nor end_recording.
   virtual bool replay(const RecordingKey& key) = 0;
-  virtual void end_recording() = 0;
+  // `failure`: what an operation threw, or null. Returns false where operations were recorded and the recording came to
+  // nothing: none of them has run, and they are to be called again. Nothing is recorded from then on.
+  virtual bool end_recording(const char* failure) = 0;
   // To be called when an array or a setting that is not in the key has changed.
   virtual void forget_recordings() = 0;
   // Kernels and copies of the recording that was launched last; 0 where there are no recordings.
   virtual size_t last_recording_nodes() const = 0;
+  // What the backend had to do in a slower way than it was meant to, in words for the user, once; null: nothing. Valid
+  // until the next call.
+  virtual const char* take_warning() = 0;
 
   // Steps that may be under way before the host reads their results.
   virtual int run_ahead() const = 0;

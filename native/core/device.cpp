@@ -51,7 +51,7 @@ DeviceInfo describe(const std::string& device) {
     info.reason = found.blas_missing;
     return info;
   }
-  info.libraries += std::string(", cuBLASLt ") + found.blas_version;
+  info.libraries += std::string(", ") + found.blas_version;
   info.available = true;
   info.precisions = {"fp32", "tf32", "bf16"};
   return info;

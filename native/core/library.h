@@ -23,7 +23,7 @@ struct LibraryDevice {
   int capability;          // 10 · major + minor
   int driver_version;      // of CUDA, 1000 · major + 10 · minor
   int runtime_version;     // the same
-  char blas_version[64];   // "" where the library is missing
+  char blas_version[64];   // what multiplies, with its version; "" where it is missing
   char blas_missing[512];  // where it was looked for, then
 };
 
@@ -53,6 +53,7 @@ struct MemoryHandle;   // opaque: a Memory of the library
   X(end_recording)        \
   X(forget_recordings)    \
   X(last_recording_nodes) \
+  X(take_warning)         \
   X(run_ahead)            \
   X(start_run)            \
   X(begin_step)           \
@@ -87,7 +88,7 @@ struct LibraryTable {
 };
 
 // Raised whenever the table or a struct that it passes changes its meaning but not its size.
-constexpr uint32_t kLibraryVersion = 2;
+constexpr uint32_t kLibraryVersion = 3;
 
 // The sizes of all structs that cross, folded into one number: two builds that disagree on it do not fit.
 constexpr uint64_t library_layout() {

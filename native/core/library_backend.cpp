@@ -68,9 +68,10 @@ class LibraryBackend final : public Backend {
   DeviceMemory device_memory() override { return call(table_.device_memory); }
   BatchShape pad(const BatchShape& shape) const override { return call(table_.pad, shape); }
   bool replay(const RecordingKey& key) override { return call(table_.replay, key); }
-  void end_recording() override { call(table_.end_recording); }
+  bool end_recording(const char* failure) override { return call(table_.end_recording, failure); }
   void forget_recordings() override { call(table_.forget_recordings); }
   size_t last_recording_nodes() const override { return call(table_.last_recording_nodes); }
+  const char* take_warning() override { return call(table_.take_warning); }
   int run_ahead() const override { return call(table_.run_ahead); }
   void start_run() override { call(table_.start_run); }
   void begin_step(const StepState& state) override { call(table_.begin_step, state); }

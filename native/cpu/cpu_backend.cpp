@@ -92,9 +92,10 @@ class CpuBackend final : public Backend {
   DeviceMemory device_memory() override { return {0, 0}; }
   BatchShape pad(const BatchShape& shape) const override { return shape; }
   bool replay(const RecordingKey&) override { return false; }
-  void end_recording() override {}
+  bool end_recording(const char*) override { return true; }
   void forget_recordings() override {}
   size_t last_recording_nodes() const override { return 0; }
+  const char* take_warning() override { return nullptr; }
   int run_ahead() const override { return 1; }
 
   void start_run() override { context_.halted = false; }

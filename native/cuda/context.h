@@ -8,6 +8,7 @@
 #include "cuda/check.h"
 #include "cuda/device_state.h"
 #include "cuda/scratch.h"
+#include "cuda/shared_memory.h"
 #include "cuda/simt.h"
 
 namespace bertune::cuda {
@@ -24,6 +25,7 @@ struct Context {
   Gemm* gemm = nullptr;
   const Recordings* recordings = nullptr;
   std::unique_ptr<SegmentTable> segments;  // those that the optimiser met last
+  SharedMemoryLimits shared_memory;
   int multiprocessors = 0;
 
   RowCount rows(Rows rows) const {
@@ -43,8 +45,8 @@ struct Context {
 
   // Launches on the context's stream and checks the launch.
   template <typename... Parameters, typename... Arguments>
-  void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
-              Arguments&&... arguments) const {
+  void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Arguments&&... arguments) {
+    shared_memory.allow(reinterpret_cast<const void*>(kernel), shared_bytes);
     BERTUNE_CUDA(simt::launch(kernel, grid, block, shared_bytes, stream, std::forward<Arguments>(arguments)...));
   }
 };

@@ -6,6 +6,11 @@
 #include "core/error.h"
 #include "cuda/cublaslt_library.h"
 
+// What the loader is asked for. The emulated build names itself: see test/simt/cublaslt.
+#if !defined(BERTUNE_CUBLASLT_NAMES)
+#define BERTUNE_CUBLASLT_NAMES "libcublasLt.so.13", "libcublasLt.so.12"
+#endif
+
 namespace bertune::cuda {
 namespace {
 
@@ -22,7 +27,7 @@ std::string environment(const char* name) {
 std::vector<std::string> candidates() {
   const std::string chosen = environment("BERTUNE_CUBLASLT");
   if (!chosen.empty()) return {chosen};
-  const char* const names[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
+  const char* const names[] = {BERTUNE_CUBLASLT_NAMES};
   std::vector<std::string> all(std::begin(names), std::end(names));
   for (const std::string& toolkit :
        {environment("CUDA_HOME"), environment("CUDA_PATH"), std::string("/usr/local/cuda")}) {
@@ -67,10 +72,10 @@ void CublasLtLibrary::open() {
       return;
     }
     const char* reason = dlerror();
-    tried += "\n  " + path + ": " + (reason ? reason : "unknown error");
+    tried += (tried.empty() ? "" : "; ") + (reason ? std::string(reason) : path + ": unknown error");
   }
   throw Error("CUDA_UNAVAILABLE", "cuBLASLt, which multiplies matrices on the GPU, was not found. " +
-                                      std::string(kAdvice) + ". Looked for:" + tried);
+                                      std::string(kAdvice) + ". Looked for: " + tried);
 }
 
 template <typename Function>

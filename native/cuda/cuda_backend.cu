@@ -4,6 +4,7 @@
 
 #include "cuda/attention.h"
 #include "cuda/cuda_backend.h"
+#include "cuda/environment.h"
 #include "cuda/gemm.h"
 #include "cuda/memory.h"
 #include "cuda/operations.h"
@@ -46,7 +47,8 @@ class Stream {
 template <typename T>
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(bool tf32) : recordings_(stream_.get()), gemm_(make_gemm(tf32)) {
+  explicit CudaBackend(bool tf32)
+      : recordings_(stream_.get(), !graphs_are_off()), gemm_(gemm_is_own() ? nullptr : make_gemm(tf32)) {
     cudaDeviceProp properties;
     BERTUNE_CUDA(cudaGetDeviceProperties(&properties, 0));
     context_.stream = stream_.get();
@@ -123,13 +125,13 @@ class CudaBackend final : public Backend {
   }
 
   bool replay(const RecordingKey& key) override { return recordings_.replay(key); }
-  void end_recording() override { recordings_.end(); }
+  bool end_recording(const char* failure) override { return recordings_.end(failure); }
   void forget_recordings() override {
-    // What is under way may use what is about to change.
-    if (!recordings_.capturing()) synchronize();
+    synchronize();  // what is under way may use what is about to change
     recordings_.forget();
   }
   size_t last_recording_nodes() const override { return recordings_.last_nodes(); }
+  const char* take_warning() override { return recordings_.take_warning(); }
 
   int run_ahead() const override { return kRunAhead; }
   void start_run() override { cuda::start_run(context_); }

@@ -7,16 +7,14 @@ namespace {
 // Multiply-adds below which one launch of ours takes no longer than the library's (and often less: it splits a small
 // product with a long k into two launches).
 constexpr int64_t kLibraryProducts = int64_t{1} << 20;
-// What the library's fast kernels want pointers and rows to be a multiple of.
-constexpr size_t kLibraryBytes = 16;
 
 bool is_aligned(const void* pointer, int64_t stride, Element element) {
-  return reinterpret_cast<uintptr_t>(pointer) % kLibraryBytes == 0 &&
-         stride * element_bytes(element) % kLibraryBytes == 0;
+  return reinterpret_cast<uintptr_t>(pointer) % kLibraryAlignment == 0 &&
+         stride * element_bytes(element) % kLibraryAlignment == 0;
 }
 
 bool suits_library(const GemmArgs& args) {
-  const int64_t unit = static_cast<int64_t>(kLibraryBytes / element_bytes(args.inp));
+  const int64_t unit = static_cast<int64_t>(kLibraryAlignment / element_bytes(args.inp));
   return static_cast<int64_t>(args.m) * args.n * args.k >= kLibraryProducts && args.n % unit == 0 &&
          args.k % unit == 0 && is_aligned(args.a, args.a_stride, args.inp) &&
          is_aligned(args.b, args.b_stride, args.inp) && is_aligned(args.out, args.out_stride, args.out_type) &&

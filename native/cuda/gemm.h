@@ -1,5 +1,5 @@
 // Matrix products on the device: cuBLASLt where it is good at them, our own kernel for shapes that are small or not
-// aligned (gemm.cpp decides). Row-major.
+// aligned (gemm.cu decides). Row-major.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,9 @@
 namespace bertune::cuda {
 
 enum class Element { kFloat, kBf16 };
+
+// What the library's fast kernels want pointers and rows to be a multiple of, in bytes: it is given no others.
+constexpr size_t kLibraryAlignment = 16;
 
 inline size_t element_bytes(Element element) { return element == Element::kBf16 ? 2 : 4; }
 
@@ -33,18 +36,18 @@ struct GemmArgs {
 class Gemm {
  public:
   virtual ~Gemm() = default;
-  // Runs on the context's stream. Returns false where the library has no algorithm for the arguments.
+  // Runs on the context's stream. Returns false where the library has no algorithm for the arguments. While operations
+  // are captured it may be given what it was given before alone.
   virtual bool run(const Context& context, const GemmArgs& args) = 0;
   virtual size_t workspace_bytes() const = 0;
 };
 
-// cuBLASLt, or a plain loop in the emulator. `tf32`: floats are multiplied as tf32. Throws CUDA_UNAVAILABLE where the
-// library is missing.
+// cuBLASLt. `tf32`: floats are multiplied as tf32. Throws CUDA_UNAVAILABLE where the library is missing.
 std::unique_ptr<Gemm> make_gemm(bool tf32);
 
 // The library that make_gemm would use: its version, or where it was looked for.
 struct BlasLibrary {
-  std::string version;  // "" where it is missing
+  std::string version;  // with its name; "" where it is missing
   std::string missing;
 };
 BlasLibrary find_blas();

@@ -12,7 +12,7 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr const char* kFormat = "bertune gemm choices, format 1";
+constexpr const char* kFormat = "bertune gemm choices, format 2";
 
 std::string to_hex(const std::string& bytes) {
   constexpr char digits[] = "0123456789abcdef";

@@ -1,13 +1,38 @@
 #include <algorithm>
+#include <utility>
 
 #include "cuda/recordings.h"
 
 namespace bertune::cuda {
+namespace {
+
+// A graph that was captured, which is of no more use once it is instantiated.
+class Captured {
+ public:
+  explicit Captured(cudaStream_t stream) { BERTUNE_CUDA(cudaStreamEndCapture(stream, &graph_)); }
+  ~Captured() { cudaGraphDestroy(graph_); }
+  Captured(const Captured&) = delete;
+  Captured& operator=(const Captured&) = delete;
+  cudaGraph_t get() const { return graph_; }
+
+ private:
+  cudaGraph_t graph_ = nullptr;
+};
+
+}  // namespace
 
 bool Recordings::replay(const RecordingKey& key) {
   BERTUNE_CHECK(!capturing_);
   const auto found =
       std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& r) { return r.key == key; });
+  if (found != recordings_.end()) {
+    recordings_.splice(recordings_.begin(), recordings_, found);
+    if (found->graph) {
+      launch(*found);
+      return true;
+    }
+  }
+  if (!records_) return false;
   if (found == recordings_.end()) {
     if (recordings_.size() == kMost) {
       if (recordings_.back().graph) cudaGraphExecDestroy(recordings_.back().graph);
@@ -16,44 +41,60 @@ bool Recordings::replay(const RecordingKey& key) {
     recordings_.push_front({key, nullptr, 0});
     return false;
   }
-  recordings_.splice(recordings_.begin(), recordings_, found);
-  if (found->graph) {
-    BERTUNE_CUDA(cudaGraphLaunch(found->graph, stream_));
-    last_nodes_ = found->nodes;
-    return true;
+  try {
+    // Relaxed: what another session's thread does meanwhile is its own affair.
+    BERTUNE_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed));
+    capturing_ = true;
+  } catch (const Error& error) {
+    give_up(error.what());
   }
-  BERTUNE_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
-  capturing_ = true;
   return false;
 }
 
-void Recordings::end() {
-  if (!capturing_) return;
+bool Recordings::end(const char* failure) {
+  if (!capturing_) return true;
   capturing_ = false;
-  cudaGraph_t graph = nullptr;
-  BERTUNE_CUDA(cudaStreamEndCapture(stream_, &graph));
   Recording& recording = recordings_.front();
-  const cudaError_t status = cudaGraphInstantiate(&recording.graph, graph, 0);
-  if (status == cudaSuccess) cudaGraphGetNodes(graph, nullptr, &recording.nodes);
-  cudaGraphDestroy(graph);
-  BERTUNE_CUDA(status);
+  std::string reason = failure != nullptr ? failure : "";
+  try {
+    const Captured captured(stream_);
+    if (reason.empty()) {
+      BERTUNE_CUDA(cudaGraphInstantiate(&recording.graph, captured.get(), 0));
+      BERTUNE_CUDA(cudaGraphGetNodes(captured.get(), nullptr, &recording.nodes));
+      launch(recording);
+      return true;
+    }
+  } catch (const Error& error) {
+    if (reason.empty()) reason = error.what();
+  }
+  give_up(reason);
+  if (recording.graph) cudaGraphExecDestroy(std::exchange(recording.graph, nullptr));
+  return false;
+}
+
+void Recordings::launch(const Recording& recording) {
   BERTUNE_CUDA(cudaGraphLaunch(recording.graph, stream_));
   last_nodes_ = recording.nodes;
 }
 
+void Recordings::give_up(const std::string& reason) {
+  records_ = false;
+  warning_ =
+      "A step could not be recorded as a CUDA graph, so steps run one kernel at a time from now on: slower, with the "
+      "same results. BERTUNE_CUDA_GRAPHS=off does so from the start. The reason: " +
+      reason;
+}
+
 void Recordings::forget() {
-  if (capturing_) {
-    // An operation failed half-way: what was captured of the step is dropped.
-    capturing_ = false;
-    cudaGraph_t graph = nullptr;
-    cudaStreamEndCapture(stream_, &graph);
-    if (graph) cudaGraphDestroy(graph);
-    cudaGetLastError();
-  }
   for (const Recording& recording : recordings_) {
     if (recording.graph) cudaGraphExecDestroy(recording.graph);
   }
   recordings_.clear();
+}
+
+const char* Recordings::take_warning() {
+  taken_ = std::exchange(warning_, {});
+  return taken_.empty() ? nullptr : taken_.c_str();
 }
 
 }  // namespace bertune::cuda

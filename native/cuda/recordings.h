@@ -1,9 +1,11 @@
 // Steps as CUDA graphs. The first time that a key is met its operations run one by one, which also lets GEMMs choose
-// their algorithms; the second time they are captured; from then on one launch replays them.
+// their algorithms; the second time they are captured; from then on one launch replays them. Where a capture fails,
+// operations run one by one from then on.
 #pragma once
 
 #include <cstddef>
 #include <list>
+#include <string>
 
 #include "core/backend.h"
 #include "cuda/context.h"
@@ -12,15 +14,17 @@ namespace bertune::cuda {
 
 class Recordings {
  public:
-  explicit Recordings(cudaStream_t stream) : stream_(stream) {}
+  // `records`: whether anything is captured at all.
+  Recordings(cudaStream_t stream, bool records) : stream_(stream), records_(records) {}
   ~Recordings() { forget(); }
   Recordings(const Recordings&) = delete;
   Recordings& operator=(const Recordings&) = delete;
 
-  // As Backend::replay, end_recording and forget_recordings.
+  // As Backend::replay, end_recording, forget_recordings and take_warning.
   bool replay(const RecordingKey& key);
-  void end();
+  bool end(const char* failure);
   void forget();
+  const char* take_warning();
 
   // Operations are being captured: nothing may be allocated or waited for.
   bool capturing() const { return capturing_; }
@@ -34,13 +38,18 @@ class Recordings {
     size_t nodes;
   };
 
+  void launch(const Recording& recording);
+  void give_up(const std::string& reason);
+
   // Graphs that are kept; the one used longest ago goes first.
   static constexpr size_t kMost = 256;
 
   cudaStream_t stream_;
+  bool records_;
   std::list<Recording> recordings_;  // the one used last comes first
   bool capturing_ = false;
   size_t last_nodes_ = 0;
+  std::string warning_, taken_;  // to be taken, and taken last
 };
 
 }  // namespace bertune::cuda

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "model/recorded.h"
+#include "core/recorded.h"
 
 namespace bertune {
 namespace {

@@ -29,10 +29,15 @@ void Prefix::cut(Cutter& cutter, bool training) {
 }
 
 void Prefix::forward(const Pass& pass) {
-  if (!first_ || fresh_) return;
+  if (!first_) return;
   const Matrix hidden{buffers_.hidden, C_};
   first_->forward(pass, rows(), {embedding_->weight, C_}, hidden, Activation::kTanh, nullptr, {});
   second_->forward(pass, rows(), hidden, {buffers_.prompt, columns_}, Activation::kNone, nullptr, {});
+}
+
+void Prefix::refresh(const Pass& pass) {
+  if (fresh_) return;
+  forward(pass);
   fresh_ = true;
 }
 

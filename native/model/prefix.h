@@ -31,8 +31,10 @@ class Prefix {
   bool trains() const;
 
   void cut(Cutter& cutter, bool training);
-  // Makes the prompt from the weights, once until `weights_changed`.
+  // Makes the prompt from the weights.
   void forward(const Pass& pass);
+  // The same once until `weights_changed`, so never in a recording.
+  void refresh(const Pass& pass);
   void weights_changed() { fresh_ = false; }
   // Gradients of the layers' keys and values, gathered in dprompt → gradients of the network.
   void backward(const Pass& pass);

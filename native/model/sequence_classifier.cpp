@@ -185,7 +185,6 @@ Real* SequenceClassifier::layer_input(const Activations& a, int layer) const {
 
 void SequenceClassifier::run_layers(const Pass& pass, Activations& a, bool first_only_last,
                                     const std::function<void(const Real*)>& show) {
-  if (prefix_ && !pass.mix) prefix_->forward(pass);
   embeddings_.forward(pass, a.embeddings, a.lora);
   if (show) show(a.embeddings.out);
   for (int l = 0; l < model_.L; ++l) {
@@ -213,6 +212,7 @@ void SequenceClassifier::backward(Activations& a, bool accumulate) {
 }
 
 void SequenceClassifier::hidden_states(Activations& a, const std::function<void(const Real*)>& show) {
+  prepare_inference();
   const Pass pass{backend_, a.batch, false};
   run_layers(pass, a, false, show);
 }
@@ -220,8 +220,7 @@ void SequenceClassifier::hidden_states(Activations& a, const std::function<void(
 const Real* SequenceClassifier::prompt_embeddings() {
   if (!prefix_) throw Error("INVALID_OPTION", "Expected a model with a prefix, but this one has none");
   if (!arena_.data()) reserve({}, {1, 1});
-  const Pass pass{backend_, inference_.batch, false};
-  prefix_->forward(pass);
+  prepare_inference();
   return prefix_->prompt();
 }
 
@@ -230,7 +229,11 @@ void SequenceClassifier::weights_changed() {
 }
 
 void SequenceClassifier::prepare_inference() {
-  if (prefix_) prefix_->forward({backend_, inference_.batch, false});
+  if (prefix_) prefix_->refresh({backend_, inference_.batch, false});
+}
+
+void SequenceClassifier::make_prompt() {
+  if (prefix_) prefix_->forward({backend_, training_.batch, true, false});
 }
 
 }  // namespace bertune

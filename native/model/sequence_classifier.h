@@ -87,6 +87,8 @@ class SequenceClassifier {
   void weights_changed();
   // Makes what depends on the weights alone, outside of any recording. To be called before an inference pass.
   void prepare_inference();
+  // Makes the prompt of prefix tuning, which a training step does once before its forward passes.
+  void make_prompt();
 
  private:
   void plan(BatchLimits training, BatchLimits inference);

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "model/recorded.h"
+#include "core/recorded.h"
 
 namespace bertune {
 namespace {
@@ -99,8 +99,6 @@ void TrainingRun::run(const MicroBatch& micro_batch) {
   Activations& a = classifier_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
   state.T = a.live.T;
   backend.begin_step(state);
-  // The prompt is made in the step, as its weights have changed in the one before.
-  if (micro_batch.first()) classifier_.weights_changed();
   run_recorded(backend, key_of(a, micro_batch), [&] { run_operations(a, micro_batch); });
 }
 
@@ -108,6 +106,8 @@ void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) 
   Backend& backend = classifier_.backend();
   const double scale = 1.0 / micro_batch.count;
   classifier_.gather(a, dataset_, true);
+  // In the step, as its weights have changed in the one before.
+  if (micro_batch.first()) classifier_.make_prompt();
   classifier_.forward(a, true);
   run_loss(a, scale);
   classifier_.backward(a, !micro_batch.first());

@@ -11,6 +11,7 @@
 #include "addon/devices.h"
 #include "addon/errors.h"
 #include "core/device.h"
+#include "core/recorded.h"
 #include "operations/table.h"
 
 namespace bertune {
@@ -91,13 +92,13 @@ class Arrays {
 // Seconds of `repeat` runs. Where a backend records, it is the replay of a recording that is timed, as in training.
 double time_runs(Backend& backend, const std::function<void()>& run, int repeat) {
   const bool records = repeat > 1 && backend.run_ahead() > 1;
+  const auto all = [&] {
+    for (int i = 0; i < repeat; ++i) run();
+  };
   double seconds = 0;
   for (int pass = 0; pass < (records ? 3 : 1); ++pass) {  // run, recorded, replayed
     const auto start = std::chrono::steady_clock::now();
-    if (!records || !backend.replay({})) {
-      for (int i = 0; i < repeat; ++i) run();
-      if (records) backend.end_recording();
-    }
+    records ? run_recorded(backend, {}, all) : all();
     backend.synchronize();
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }

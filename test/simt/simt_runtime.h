@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "simt_types.h"
 
@@ -194,7 +195,10 @@ struct Config {
   size_t memory_limit = size_t(4) << 30;        // BERTUNE_EMULATED_MEMORY, in bytes
   long fail_allocation = -1;                    // BERTUNE_EMULATED_FAIL_ALLOCATION: the n-th from now, counted from 0
   size_t shared_memory_per_block = 227 * 1024;  // what a launch may ask for
+  std::string fail_graphs;                      // BERTUNE_EMULATED_FAIL_GRAPHS. The call of graphs that fails: capture,
+                                                // end, instantiate or launch
   bool quiet = false;                           // failures are not printed to stderr
+  std::function<void()> after_attribute;        // called once a function's attribute is set, as another thread might be
 };
 Config& config();
 
@@ -205,6 +209,11 @@ cudaError_t host_task(cudaStream_t stream, std::function<void()> task, const cha
 // is not inside one live allocation. In the race build a range that is read has to be initialised, and one that is
 // written counts as initialised from then on. Does not return to a task that failed.
 void check_device_range(const void* pointer, size_t bytes, bool write);
+
+// Time on the device passes only by this, in a task: that of kernels is not the GPU's. Events measure it.
+void pass_time(double microseconds);
+// Whether the calling thread has begun a recording that goes on.
+bool this_thread_captures();
 
 const char* last_report();  // of the last failure on the device, "" if there was none
 void clear_report();        // and the error that sticks

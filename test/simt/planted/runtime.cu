@@ -2,11 +2,13 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "cuda/shared_memory.h"
 #include "cuda/simt.h"
 #include "sanitizers.h"
 
@@ -240,6 +242,24 @@ void recording_refuses_to_wait() {
   cudaGetLastError();
 }
 
+// In relaxed mode, where only what can never be recorded is refused.
+void relaxed_recording_allows_other_calls() {
+  Stream stream;
+  Array out;
+  OK(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeRelaxed));
+  void* block = nullptr;
+  OK(cudaMalloc(&block, 16));
+  OK(cudaFree(block));
+  OK(cudaDeviceSynchronize());
+  launch_add(stream, out.data, 1);
+  FAILS(cudaStreamSynchronize(stream.handle), cudaErrorStreamCaptureUnsupported);
+  FAILS(simt::launch(&add, 1, kCount, 0, stream.handle, out.data, 1.f), cudaErrorStreamCaptureInvalidated);
+  cudaGraph_t graph;
+  FAILS(cudaStreamEndCapture(stream.handle, &graph), cudaErrorStreamCaptureInvalidated);
+  out.expect_all(0);
+  cudaGetLastError();
+}
+
 void recording_leaves_other_threads_alone() {
   Stream stream;
   begin_capture(stream);
@@ -290,12 +310,12 @@ void events_measure_time() {
   OK(cudaEventCreate(&start));
   OK(cudaEventCreate(&end));
   OK(cudaEventRecord(start, stream.handle));
-  OK(simt::host_task(stream.handle, [] { std::this_thread::sleep_for(std::chrono::milliseconds(5)); }));
+  OK(simt::host_task(stream.handle, [] { simt::pass_time(5000); }));
   OK(cudaEventRecord(end, stream.handle));
   OK(cudaEventQuery(end));
   float milliseconds = 0;
   OK(cudaEventElapsedTime(&milliseconds, start, end));
-  expect(milliseconds >= 5 && milliseconds < 5000, "5 ms were " + std::to_string(milliseconds));
+  expect(milliseconds == 5, "5 ms were " + std::to_string(milliseconds));
   OK(cudaEventDestroy(start));
   OK(cudaEventDestroy(end));
 }
@@ -438,10 +458,106 @@ void launches_check_their_sizes() {
   Array out;
   FAILS(simt::launch(&add, 0, kCount, 0, stream.handle, out.data, 1.f), cudaErrorInvalidConfiguration);
   FAILS(simt::launch(&add, 1, 1025, 0, stream.handle, out.data, 1.f), cudaErrorInvalidConfiguration);
-  FAILS(simt::launch(&add, 1, kCount, 1 << 20, stream.handle, out.data, 1.f), cudaErrorInvalidConfiguration);
   FAILS(simt::launch(&add, dim3(1, 65536), kCount, 0, stream.handle, out.data, 1.f), cudaErrorInvalidConfiguration);
   cudaGetLastError();
   out.expect_all(0);
+}
+
+// ---- limits of shared memory ----
+
+constexpr size_t kLarge = 96 << 10, kSmaller = 56 << 10;  // both above what needs no asking
+
+__global__ void add_with_static(float* out) {
+  SHARED(values, float[1024]);
+  values[threadIdx.x] = 1.f;
+  out[threadIdx.x] += values[threadIdx.x];
+}
+
+cudaError_t set_limit(void (*kernel)(float*, float), size_t bytes) {
+  return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              static_cast<int>(bytes));
+}
+
+// For checks that share kernels.
+void forget_limits() { OK(set_limit(&add, 48 << 10)); }
+
+cudaError_t launch_with(const Stream& stream, const Array& out, size_t shared_bytes) {
+  return simt::launch(&add, 1, kCount, shared_bytes, stream.handle, out.data, 1.f);
+}
+
+void kernels_have_limits_of_shared_memory() {
+  Stream stream;
+  Array out;
+  OK(launch_with(stream, out, 48 << 10));
+  FAILS(launch_with(stream, out, kLarge), cudaErrorInvalidValue);
+  OK(set_limit(&add, kLarge));
+  OK(launch_with(stream, out, kLarge));
+  FAILS(launch_with(stream, out, kLarge + 1), cudaErrorInvalidValue);
+  FAILS(simt::launch(&add_array, 1, kCount, kLarge, stream.handle, out.data, out.data), cudaErrorInvalidValue);
+  OK(set_limit(&add, kSmaller));
+  FAILS(launch_with(stream, out, kLarge), cudaErrorInvalidValue);
+  FAILS(set_limit(&add, simt::config().shared_memory_per_block + 1), cudaErrorInvalidValue);
+  cudaGetLastError();
+  forget_limits();
+  out.expect_all(2);
+}
+
+void static_shared_memory_counts() {
+  expect_failure_of_stream("over the limit", [](Stream& stream, Array& out) {
+    OK(simt::launch(&add_with_static, 1, kCount, 46 << 10, stream.handle, out.data));
+  });
+}
+
+void launch_in_another_thread(const std::function<void()>& launch) {
+  std::exception_ptr failure;
+  std::thread([&] {
+    try {
+      launch();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }).join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+// What another session does between a session's cudaFuncSetAttribute and the launch that it was for.
+void interrupt_once(const std::function<void()>& other) {
+  simt::config().after_attribute = [other] {
+    simt::config().after_attribute = nullptr;
+    launch_in_another_thread(other);
+  };
+}
+
+void sessions_leave_each_other_their_shared_memory() {
+  Stream first, second;
+  Array out, other_out;
+  // Limits as large as each launch, set before each: the second session lowers the first one's.
+  const auto set_and_launch = [](const Stream& stream, const Array& to, size_t bytes) {
+    OK(set_limit(&add, bytes));
+    return launch_with(stream, to, bytes);
+  };
+  interrupt_once([&] { OK(set_and_launch(second, other_out, kSmaller)); });
+  FAILS(set_and_launch(first, out, kLarge), cudaErrorInvalidValue);
+  cudaGetLastError();
+  forget_limits();
+
+  // As native/cuda launches.
+  bertune::cuda::SharedMemoryLimits limits, other_limits;
+  const auto allow_and_launch = [](bertune::cuda::SharedMemoryLimits& allowed, const Stream& stream, const Array& to,
+                                   size_t bytes) {
+    allowed.allow(reinterpret_cast<const void*>(&add), bytes);
+    OK(launch_with(stream, to, bytes));
+  };
+  interrupt_once([&] { allow_and_launch(other_limits, second, other_out, kSmaller); });
+  allow_and_launch(limits, first, out, kLarge);
+  expect(!simt::config().after_attribute, "no limit was raised");
+  allow_and_launch(other_limits, second, other_out, kLarge);
+  allow_and_launch(limits, first, out, kSmaller);
+  OK(cudaStreamSynchronize(first.handle));
+  OK(cudaStreamSynchronize(second.handle));
+  out.expect_all(2);
+  other_out.expect_all(3);
+  forget_limits();
 }
 
 // ---- the device ----
@@ -526,6 +642,7 @@ const Check kChecks[] = {
     CHECK(graph_with_an_open_branch_is_refused),
     CHECK(graph_may_be_destroyed_while_it_waits),
     CHECK(recording_refuses_to_wait),
+    CHECK(relaxed_recording_allows_other_calls),
     CHECK(recording_leaves_other_threads_alone),
     CHECK(lazy_streams_wait),
     CHECK(events_measure_time),
@@ -538,6 +655,9 @@ const Check kChecks[] = {
     CHECK(failures_last_as_long_as_streams),
     CHECK(host_tasks_check_their_ranges),
     CHECK(launches_check_their_sizes),
+    CHECK(kernels_have_limits_of_shared_memory),
+    CHECK(static_shared_memory_counts),
+    CHECK(sessions_leave_each_other_their_shared_memory),
     CHECK(device_describes_itself),
     CHECK(tensor_cores_multiply),
     CHECK(async_copies_land_when_waited_for),

@@ -130,6 +130,7 @@ struct Launch {
   size_t argument_bytes;
   dim3 grid, block;
   size_t shared_bytes;
+  size_t shared_limit;  // of dynamic and static shared memory together
 };
 
 }  // namespace simt

@@ -17,8 +17,8 @@ namespace {
 
 constexpr size_t kAlignment = 256;                 // of what cudaMalloc returns
 constexpr size_t kGuard = 256;                     // between blocks, never valid
-constexpr size_t kPoisonWhole = size_t(64) << 20;  // larger blocks are poisoned at their ends only
-constexpr size_t kPoisonEnd = size_t(1) << 20;
+constexpr size_t kPoisonWhole = size_t(16) << 20;  // larger blocks are poisoned at their ends only
+constexpr size_t kPoisonEnd = size_t(64) << 10;
 constexpr size_t kReleaseFrom = size_t(1) << 20;  // pages of freed blocks this large go back to the system
 constexpr unsigned char kPoison = 0xff;           // NaN as fp32, bf16 and fp16
 

@@ -82,6 +82,12 @@ Capture* find_capture(uint64_t id) {
   return nullptr;
 }
 
+bool this_thread_captures() {
+  const Lock lock(mutex());
+  return std::any_of(active().begin(), active().end(),
+                     [](const Capture* capture) { return capture->thread == std::this_thread::get_id(); });
+}
+
 void invalidate(Capture* capture) { capture->invalid = true; }
 
 void record(CUstream_st* stream, Task task) {
@@ -149,7 +155,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mo
   const Lock lock(mutex());
   static uint64_t last_id = 0;
   if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
-  if (!stream) return remember(cudaErrorStreamCaptureUnsupported);
+  if (!stream || config().fail_graphs == "capture") return remember(cudaErrorStreamCaptureUnsupported);
   if (stream->capture) return remember(cudaErrorInvalidValue);
   auto* capture = new Capture{++last_id, stream, mode, std::this_thread::get_id()};
   join(stream, capture);
@@ -165,6 +171,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (capture->origin != stream) return remember(cudaErrorStreamCaptureUnmatched);
   const bool other_thread = capture->thread != std::this_thread::get_id();
   if (capture->mode != cudaStreamCaptureModeRelaxed && other_thread) return remember(cudaErrorStreamCaptureWrongThread);
+  if (config().fail_graphs == "end") invalidate(capture);
   const cudaError_t error = capture->invalid       ? cudaErrorStreamCaptureInvalidated
                             : !is_joined(*capture) ? cudaErrorStreamCaptureUnjoined
                                                    : cudaSuccess;
@@ -191,12 +198,14 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   *executable = nullptr;
   if (!graph) return remember(cudaErrorInvalidValue);
   if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
+  if (config().fail_graphs == "instantiate") return remember(cudaErrorMemoryAllocation);
   *executable = new CUgraphExec_st{graph->nodes};
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   if (!executable) return remember(cudaErrorInvalidValue);
+  if (config().fail_graphs == "launch") return remember(cudaErrorMemoryAllocation);
   return enqueue(stream, [nodes = executable->nodes] { run_nodes(*nodes); });
 }
 

@@ -5,6 +5,7 @@
 #include "fault.h"
 #include "race.h"
 #include "scheduler.h"
+#include "shared_memory.h"
 #include "state.h"
 #include "stream.h"
 
@@ -38,10 +39,11 @@ bool is_valid_grid(dim3 grid) {
 
 cudaError_t launch_raw(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream) {
   const std::shared_ptr<void> arguments(call.arguments, call.drop);
-  const bool valid = is_valid_block(block) && is_valid_grid(grid) && call.argument_bytes <= kArgumentLimit &&
-                     shared_bytes <= config().shared_memory_per_block;
+  const bool valid = is_valid_block(block) && is_valid_grid(grid) && call.argument_bytes <= kArgumentLimit;
   if (!valid) return remember(cudaErrorInvalidConfiguration);
-  const Launch launch{call.kernel, call.thunk, nullptr, call.argument_bytes, grid, block, shared_bytes};
+  const size_t shared_limit = shared_memory_limit(call.kernel);
+  if (shared_bytes > shared_limit) return remember(cudaErrorInvalidValue);
+  const Launch launch{call.kernel, call.thunk, nullptr, call.argument_bytes, grid, block, shared_bytes, shared_limit};
   return enqueue(stream, [launch, arguments] {
     Launch now = launch;
     now.arguments = arguments.get();

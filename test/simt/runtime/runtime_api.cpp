@@ -7,15 +7,15 @@
 #include "device_memory.h"
 #include "fault.h"
 #include "race.h"
+#include "shared_memory.h"
 #include "state.h"
 #include "stream.h"
 
 namespace simt {
 namespace {
 
-constexpr size_t kStaticSharedLimit = 48 * 1024;
 constexpr int kMultiprocessors = 4;
-constexpr int kCacheBytes = 50 << 20;
+constexpr int kCacheBytes = 256 << 10;  // small: that of a GPU is filled to time products
 
 cudaMemcpyKind infer_kind(const void* out, const void* inp, size_t bytes) {
   const bool to_device = is_device_range(out, bytes), from_device = is_device_range(inp, bytes);
@@ -61,7 +61,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {};
   snprintf(properties->name, sizeof properties->name, "SIMT emulator (%s)", build_kind());
   properties->totalGlobalMem = config().memory_limit;
-  properties->sharedMemPerBlock = kStaticSharedLimit;
+  properties->sharedMemPerBlock = kSharedWithoutAsking;
   properties->sharedMemPerBlockOptin = config().shared_memory_per_block;
   properties->multiProcessorCount = kMultiprocessors;
   properties->major = 9;
@@ -209,19 +209,20 @@ cudaError_t cudaMemset(void* out, int value, size_t bytes) {
   return error != cudaSuccess ? error : sticky_error();
 }
 
-cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute attribute, int value) {
-  const Lock lock(mutex());
-  const bool is_shared = attribute == cudaFuncAttributeMaxDynamicSharedMemorySize;
-  if (is_shared && static_cast<size_t>(value) > config().shared_memory_per_block)
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
+  if (value < 0 || static_cast<size_t>(value) > config().shared_memory_per_block)
     return remember(cudaErrorInvalidValue);
+  set_shared_memory_limit(function, static_cast<size_t>(value));
+  if (const auto hook = config().after_attribute) hook();
   return cudaSuccess;
 }
 
-cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* function) {
   *attributes = {};
   attributes->maxThreadsPerBlock = 1024;
   attributes->ptxVersion = attributes->binaryVersion = 90;
-  attributes->maxDynamicSharedSizeBytes = static_cast<int>(config().shared_memory_per_block);
+  attributes->maxDynamicSharedSizeBytes = static_cast<int>(shared_memory_limit(function));
   return cudaSuccess;
 }
 

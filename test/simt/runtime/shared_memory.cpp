@@ -1,11 +1,13 @@
 #include "shared_memory.h"
 
 #include <cstring>
+#include <unordered_map>
 
 #include "device_memory.h"
 #include "race.h"
 #include "report.h"
 #include "scheduler.h"
+#include "state.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -14,7 +16,6 @@
 namespace simt {
 namespace {
 
-constexpr size_t kStaticLimit = 48 * 1024;
 constexpr size_t kAlignment = 128;
 constexpr size_t kGuard = 64;            // after each array, never valid
 constexpr unsigned char kPoison = 0xff;  // NaN as fp32, bf16 and fp16
@@ -42,7 +43,23 @@ char* allocate(Block& block, size_t bytes) {
   return data;
 }
 
+std::unordered_map<const void*, size_t>& limits() {
+  static auto& limits = *new std::unordered_map<const void*, size_t>;
+  return limits;
+}
+
 }  // namespace
+
+size_t shared_memory_limit(const void* kernel) {
+  const Lock lock(mutex());
+  const auto found = limits().find(kernel);
+  return found == limits().end() ? kSharedWithoutAsking : found->second;
+}
+
+void set_shared_memory_limit(const void* kernel, size_t bytes) {
+  const Lock lock(mutex());
+  limits()[kernel] = bytes;
+}
 
 void clear_shared_memory(Block& block) {
   forbid(slot(block), block.used > 0 ? block.used : kSharedSlotBytes);
@@ -62,8 +79,12 @@ void* shared_static(const void* key, size_t bytes, const char* name) {
     if (array.key == key) return array.data;
   }
   block.static_bytes += round_up(bytes, 16);
-  if (block.static_bytes > kStaticLimit) {
+  if (block.static_bytes > kSharedWithoutAsking) {
     device_fail("static shared memory over 48 KB (%zu bytes with %s)", block.static_bytes, name);
+  }
+  if (block.static_bytes + current_launch->shared_bytes > current_launch->shared_limit) {
+    device_fail("%zu bytes of static shared memory with %s and %zu of dynamic, over the limit of %zu",
+                block.static_bytes, name, current_launch->shared_bytes, current_launch->shared_limit);
   }
   char* data = allocate(block, bytes);
   block.static_arrays.push_back({key, data, bytes});

@@ -1,7 +1,6 @@
 // Streams: queues of work that is done at once, or (lazy_streams) when something waits for it.
 #pragma once
 
-#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -18,7 +17,7 @@ struct Capture;
 struct Mark {
   CUstream_st* stream;
   bool done = false;
-  std::chrono::steady_clock::time_point time{};
+  double time = 0;  // of the device, in microseconds
 };
 
 cudaError_t enqueue(cudaStream_t stream, Task task);

@@ -1,0 +1,23 @@
+// Operations that the backend may record and replay: see Backend::replay.
+#pragma once
+
+#include <exception>
+
+#include "core/backend.h"
+
+namespace bertune {
+
+// `operations` may be run twice, so they change no state of the host that they read.
+template <typename Operations>
+void run_recorded(Backend& backend, const RecordingKey& key, const Operations& operations) {
+  if (backend.replay(key)) return;
+  try {
+    operations();
+    if (backend.end_recording(nullptr)) return;
+  } catch (const std::exception& error) {
+    if (backend.end_recording(error.what())) throw;
+  }
+  operations();  // nothing of what was recorded has run
+}
+
+}  // namespace bertune

@@ -1,0 +1,33 @@
+// The dynamic shared memory that kernels may be launched with.
+#pragma once
+
+#include <unordered_set>
+
+#include "cuda/check.h"
+
+namespace bertune::cuda {
+
+// A kernel's limit belongs to the CUDA context, which the threads of all sessions share. So it is raised to the most
+// that there is, and never lowered: no session takes away what another is about to launch with.
+class SharedMemoryLimits {
+ public:
+  // Lets launches of the kernel take `bytes`. Throws CUDA_ERROR where the device has not got as much.
+  void allow(const void* kernel, size_t bytes) {
+    if (bytes <= kAlwaysAllowed || raised_.count(kernel) > 0) return;
+    int device = 0, most = 0;
+    cudaFuncAttributes attributes;
+    BERTUNE_CUDA(cudaGetDevice(&device));
+    BERTUNE_CUDA(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+    BERTUNE_CUDA(cudaFuncGetAttributes(&attributes, kernel));
+    BERTUNE_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      most - static_cast<int>(attributes.sharedSizeBytes)));
+    raised_.insert(kernel);
+  }
+
+ private:
+  static constexpr size_t kAlwaysAllowed = 48 * 1024;
+
+  std::unordered_set<const void*> raised_;
+};
+
+}  // namespace bertune::cuda
