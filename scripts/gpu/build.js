@@ -1,0 +1,59 @@
+// Builds the CUDA backend for the GPU that is here, with all cores, and the addon with it. Where the addon cannot be built (OpenBLAS
+// has no headers there), the one that is there is kept, and the kernels are built beside it.
+//   node scripts/gpu/build.js [NAME=VALUE...]     definitions for CMake
+import { existsSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { addonCommands } from '../cmake.js';
+import { main, root, SetupError, say } from '../console.js';
+import { withLock } from '../lock.js';
+import { capture } from '../process.js';
+import { missingForBuild } from '../system.js';
+
+const RELEASE = path.join(root, 'build/Release');
+const parallel = os.availableParallelism();
+
+/** The commands for addon and kernels. What CMake settled before there was a GPU is forgotten. */
+function forBoth(definitions) {
+  if (!existsSync(path.join(RELEASE, 'libbertune_cuda.so'))) {
+    for (const name of ['CMakeCache.txt', 'CMakeFiles'])
+      rmSync(path.join(root, 'build', name), { recursive: true, force: true });
+  }
+  return addonCommands('build', { definitions: ['BERTUNE_CUDA=ON', ...definitions], parallel });
+}
+
+/** The commands for the kernels alone. */
+function forKernels(definitions) {
+  const folder = 'build/cuda-gpu';
+  const defined = [`CMAKE_LIBRARY_OUTPUT_DIRECTORY=${RELEASE}`, ...definitions].map((definition) => `-D${definition}`);
+  return [
+    ['-S', 'native/cuda', '-B', folder, ...defined],
+    ['--build', folder, '--parallel', String(parallel)],
+  ];
+}
+
+/**
+ * @param {string[]} more definitions for CMake, NAME=VALUE each
+ * @throws where the build fails, once what CMake said has been shown
+ */
+export async function buildForGpu(more) {
+  const missing = missingForBuild();
+  const addonIsThere = existsSync(path.join(RELEASE, 'bertune.node'));
+  if (missing !== '' && addonIsThere) say(`missing: ${missing}. The addon that is there is kept`);
+  const definitions = ['CMAKE_CUDA_ARCHITECTURES=native', ...more];
+  for (const args of missing !== '' && addonIsThere ? forKernels(definitions) : forBoth(definitions)) {
+    const began = performance.now();
+    const { status, text } = await capture('cmake', args);
+    if (status !== 0) {
+      process.stderr.write(text);
+      throw new SetupError('the build failed; what CMake said stands above');
+    }
+    const part = args[0] === '--build' ? 'build' : 'configure';
+    say(`${part}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  await main(() => withLock(() => buildForGpu(process.argv.slice(2))));
+}
