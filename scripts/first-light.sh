@@ -12,6 +12,7 @@
 # terminal; all that was printed is in $OUT/first-light.log, beside the measurements. OUT defaults to build/first-light/out.
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 script=scripts/first-light.sh bundle=build/first-light
+# shellcheck source=scripts/gpu/stages.sh
 . scripts/gpu/stages.sh
 
 # What is tried in turn where hello or step fails. The last is only looked at.
@@ -25,6 +26,8 @@ rungs=(
   FIRST_LIGHT_MEMCHECK=1
 )
 rung_seconds=15
+# Of each stage, what came last: a library that traces its calls writes more than anyone can take along.
+log_bytes=600000
 
 say() { echo "$*" | tee -a "$OUT/summary.txt"; }
 
@@ -58,7 +61,7 @@ run_stage() { # NAME SECONDS SETTING...
   env "${@:3}" FIRST_LIGHT_STAGE="$name" FIRST_LIGHT_WORK="$work" \
     timeout --kill-after=5 $((seconds < left ? seconds : left)) bash "$script" --device "$device" >"$log" 2>&1 </dev/null
   status=$?
-  { echo "==== $title: status $status" && cat "$log" && echo; } >>"$OUT/first-light.log"
+  { echo "==== $title: status $status" && tail -c $log_bytes "$log" && echo; } >>"$OUT/first-light.log"
   summarise "$title" $status $((SECONDS - began)) "$log"
   return $status
 }

@@ -25,6 +25,12 @@ const UNITS = {
   '%': 1,
 };
 
+/** A kernel's name without its namespaces, arguments and what it is a template of. */
+function plainName(name) {
+  const named = name.replace(/(\(anonymous namespace\)|<unnamed>)::/g, '');
+  return named.replace(/[<(].*$/s, '').replace(/^.*(::| )/, '');
+}
+
 /** The kernels: name, time in ns, bytes, share of warps that are active in per cent. */
 function readKernels(file) {
   const text = readFileSync(file, 'utf8');
@@ -37,8 +43,7 @@ function readKernels(file) {
   };
   const scales = Object.fromEntries(Object.entries(METRICS).map(([key, name]) => [key, scale(name)]));
   return rows.map((row) => ({
-    // Without its arguments and what it is a template of.
-    name: row['Kernel Name'].replace(/[<(].*$/s, '').replace(/^.*(::| )/, ''),
+    name: plainName(row['Kernel Name']),
     ...Object.fromEntries(
       Object.entries(METRICS).map(([key, name]) => [key, Number(row[name].replaceAll(',', '')) * scales[key]]),
     ),

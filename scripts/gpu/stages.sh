@@ -204,11 +204,14 @@ stage_models() { tests models.txt --only goldens,cuda; }
 stage_sanitizer() {
   emulated && skip 'the emulated device checks by itself'
   need compute-sanitizer
-  local checking status=0
+  local status=0 each
+  local -a checks
   tests memcheck.txt --only sanitizer --tools memcheck --files attention,lora,embedding,layernorm &
-  checking=$!
-  (tests racecheck.txt --only sanitizer --tools racecheck --files attention) || status=1
-  wait $checking || status=1
+  checks+=($!)
+  tests racecheck.txt --only sanitizer --tools racecheck --files attention &
+  checks+=($!)
+  trap 'trap "" TERM; wait; exit 143' TERM
+  for each in "${checks[@]}"; do wait "$each" || status=1; done
   return $status
 }
 

@@ -129,6 +129,36 @@ describe('scripts/first-light.sh', function () {
   });
 });
 
+describe('scripts/gpu/counters.js', () => {
+  it('adds up what Nsight Compute counted, by kernel', () => {
+    const names = ['dram__bytes.sum', 'gpu__time_duration.sum', 'sm__warps_active.avg.pct_of_peak_sustained_active'];
+    const rows = [
+      ['ID', 'Kernel Name', ...names],
+      ['', '', 'Mbyte', 'us', '%'],
+      ['0', 'void bertune::cuda::(anonymous namespace)::adamw_kernel<float>(int, float *)', '1,200.5', '250.25', '80'],
+      ['1', 'void bertune::cuda::<unnamed>::adamw_kernel<float>(int, float *)', '0.5', '10', '40'],
+      ['2', 'nvjet_hsh_64x8', '5', '20', '30'],
+    ];
+    const folder = mkdtempSync(join(tmpdir(), 'bertune-counters-'));
+    try {
+      const table = rows.map((row) => row.map((cell) => `"${cell}"`).join(',')).join('\n');
+      const file = join(folder, 'counters.csv');
+      writeFileSync(file, `==PROF== Connected to process 12\n${table}\n`);
+      const printed = execFileSync(process.execPath, ['scripts/gpu/counters.js', file], {
+        cwd: ROOT,
+        encoding: 'utf8',
+      });
+      expect(printed.trim().split('\n')).to.deep.equal([
+        'all 3×: 280 µs, 1206 MB, warps 50.0 %',
+        'adamw_kernel 2×: 260 µs, 1201 MB, warps 60.0 %',
+        'nvjet_hsh_64x8 1×: 20.0 µs, 5.00 MB, warps 30.0 %',
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
 describe('scripts/gpu/locales.js', () => {
   it('leaves a Node.js that sorts, folds and formats in English', function () {
     const folder = mkdtempSync(join(tmpdir(), 'bertune-locales-'));
