@@ -277,6 +277,7 @@ class Product {
 
 // The word that most statuses begin with is left out.
 std::string word(const CublasLtLibrary& library, cublasStatus_t status) {
+  if (status == CUBLAS_STATUS_SUCCESS) return "SUCCESS";
   const std::string name = library.get_status_name(status), usual = "CUBLAS_STATUS_";
   return name.rfind(usual, 0) == 0 ? name.substr(usual.size()) : name;
 }
