@@ -162,7 +162,10 @@ stage_step() {
 stage_repeat() {
   local each first digests status=0
   for each in first again 'without graphs'; do
-    BERTUNE_CUDA_GRAPHS=$([ "$each" = 'without graphs' ] && echo off || echo "${BERTUNE_CUDA_GRAPHS:-}") steps 20 64 >"$work/$each.txt" 2>&1 &
+    (
+      [ "$each" = 'without graphs' ] && export BERTUNE_CUDA_GRAPHS=off
+      steps 20 64
+    ) >"$work/$each.txt" 2>&1 &
   done
   wait
   for each in first again 'without graphs'; do
