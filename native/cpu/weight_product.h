@@ -47,8 +47,8 @@ struct WeightForms {
 
   const float* weight = nullptr;  // (n,k)
   int n = 0, k = 0;
-  bool trains = false;    // adamw has changed it
-  size_t released = 0;    // bytes of its pages, which forward's slabs stand for
+  bool trains = false;     // adamw has changed it
+  size_t released = 0;     // bytes of its pages, which forward's slabs stand for
   bool is_wanted = false;  // somebody has wanted it as it is since it was released
   Form forward, backward;
   bool is_rounded = false;     // so that bf16 holds it
