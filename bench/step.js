@@ -8,6 +8,7 @@
 //            as long as the others of its call (about 0.15 s of steps)
 // eval       texts a second through the same session, dropout off, packed into batches of 1024 tokens
 // nodes      kernels and copies of a step's graph
+// losses     of the first step and of the last; `digest` is of all of them, the same where all are to the bit
 // idle       an estimate of the share of a step in which no kernel runs: nodes × the time of a node that does next to
 //            nothing (a cast of one element, replayed many times) ÷ the step's time. Kernels that overlap, and gaps that
 //            are hidden or longer than those of such a node, are not in it.

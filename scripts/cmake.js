@@ -16,11 +16,14 @@ function headers() {
  * The arguments of the two runs of CMake that build the addon: configuration, build.
  *
  * @param {string} folder where to build, relative to the root
- * @param {{ output?: string, definitions?: string[], parallel?: number, config?: string }} [options] output: the folder of
+ * @param {{ output?: string, definitions?: string[], parallel?: number, targets?: string[] }} [options] output: the folder of
  *   bertune.node, relative to the root; defaults to Release below `folder`. definitions: NAME=VALUE each. parallel:
- *   compilers at once; defaults to one a core, two at most.
+ *   compilers at once; defaults to one a core, two at most. targets: some of the build's; defaults to all.
  */
-export function addonCommands(folder, { output = `${folder}/Release`, definitions = [], parallel = jobs } = {}) {
+export function addonCommands(
+  folder,
+  { output = `${folder}/Release`, definitions = [], parallel = jobs, targets = ['all'] } = {},
+) {
   const defined = [
     'CMAKE_BUILD_TYPE=Release',
     `CMAKE_LIBRARY_OUTPUT_DIRECTORY=${path.join(root, output)}`,
@@ -30,6 +33,6 @@ export function addonCommands(folder, { output = `${folder}/Release`, definition
   const generator = onPath('ninja') ? 'Ninja' : 'Unix Makefiles';
   return [
     ['-S', '.', '-B', folder, '-G', generator, '--log-level=NOTICE', '--no-warn-unused-cli', ...defined],
-    ['--build', folder, '--parallel', String(parallel)],
+    ['--build', folder, '--parallel', String(parallel), '--target', ...targets],
   ];
 }

@@ -63,6 +63,9 @@ async function cublasHeaders() {
   return header() && path.join(root, path.dirname(header()));
 }
 
+/** Without source lines, compressed as well as can be. */
+const SMALL = ['BERTUNE_CUDA_LINES=OFF', 'CMAKE_CUDA_FLAGS=--compress-mode=size', 'CMAKE_SHARED_LINKER_FLAGS=-s'];
+
 /** What is built by nvcc: a folder for the library and the compiler's report, report.txt, and what CMake is told. */
 export const CUDA_BUILDS = {
   /**
@@ -70,10 +73,15 @@ export const CUDA_BUILDS = {
    * the day stands for the six; the package's build reads the report of them all.
    */
   tests: { folder: 'build/cuda', definitions: ['CMAKE_CUDA_ARCHITECTURES=90-real'] },
-  /** Every architecture, small: without source lines, compressed as well as can be. */
+  /** What a machine with a data centre's GPU falls back on where it cannot build its own: see scripts/gpu/pack.js. */
+  firstLight: {
+    folder: 'build/cuda-first-light',
+    definitions: ['CMAKE_CUDA_ARCHITECTURES=80-real;90-real', ...SMALL],
+  },
+  /** Every architecture. */
   package: {
     folder: 'build/cuda-package',
-    definitions: ['BERTUNE_CUDA_LINES=OFF', 'CMAKE_CUDA_FLAGS=--compress-mode=size', 'CMAKE_SHARED_LINKER_FLAGS=-s'],
+    definitions: SMALL,
   },
 };
 

@@ -14,7 +14,7 @@ await main(async () => {
     '--linter-enabled=false',
     ...(write ? ['--write'] : []),
   ]);
-  const sources = listFiles(['native', 'test'], /\.(?:h|cpp|cu|cuh)$/);
+  const sources = listFiles(['native', 'scripts', 'test'], /\.(?:h|cpp|cu|cuh)$/);
   const clang =
     sources.length && (await run(clangFormatPath, [...(write ? ['-i'] : ['--dry-run', '-Werror']), ...sources]));
   return biome || clang;

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { root, say } from './console.js';
 import { listFiles, readJsonLines } from './files.js';
-import { run } from './process.js';
+import { run, sideBySide } from './process.js';
 
 /** Of this process, so that several may run at once. */
 const tally = path.join(root, `build/.tally-${process.pid}`);
@@ -56,17 +56,13 @@ export function mocha(files, { args = [], env = {}, output, through = [] } = {})
  */
 export async function mochaEach(files, atOnce, { forMocha = [], args = [], ...options }) {
   const all = [...args, ...(forMocha.length > 0 ? ['--no-fail-zero', ...forMocha] : [])];
-  const left = [...files];
   let highest = 0;
-  async function runRest() {
-    for (let file = left.shift(); file !== undefined; file = left.shift()) {
-      const start = performance.now();
-      const status = await mocha([file], { ...options, args: all, output: 'after' });
-      say(`${file}: ${status === 0 ? 'done' : 'failed'} in ${((performance.now() - start) / 1000).toFixed(0)} s`);
-      highest = Math.max(highest, status);
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(atOnce, files.length) }, runRest));
+  await sideBySide(files, atOnce, async (file) => {
+    const start = performance.now();
+    const status = await mocha([file], { ...options, args: all, output: 'after' });
+    say(`${file}: ${status === 0 ? 'done' : 'failed'} in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+    highest = Math.max(highest, status);
+  });
   return highest;
 }
 

@@ -72,3 +72,12 @@ export function onPath(program) {
     }
   });
 }
+
+/** Calls `visit` with every item in turn, `atOnce` calls at a time. */
+export async function sideBySide(items, atOnce, visit) {
+  const left = [...items];
+  async function visitRest() {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await visit(item);
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, visitRest));
+}

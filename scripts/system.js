@@ -67,6 +67,9 @@ const oneDnn = { name: 'oneDNN with its headers', present: hasOneDnn, apt: 'libd
 const missing = () => requirements.filter((requirement) => !requirement.present());
 const names = (list) => list.map(({ name }) => name).join(', ');
 
+/** What the addon cannot be built without and is not here, as words; empty where all is. */
+export const missingForBuild = () => names(missing());
+
 /** The command a person would type to install what is missing. */
 function advice(list) {
   const packages = (manager) => list.flatMap((requirement) => requirement[manager] ?? []).join(' ');

@@ -1,33 +1,33 @@
 // What `npm run test:gpu` runs on a machine with a GPU: what npm test does for the CUDA backend, and more.
 //
-//   build       the addon and the kernels for the GPU that is here (CMake, with all cores)
-//   device      the GPU can be used
+//   build       the kernels for the GPU that is here, and the addon where it can be built (scripts/gpu/build.js)
+//   hello       the GPU can be used, and multiplies (scripts/gpu/hello.js)
 //   operations  every operation against its formula
 //   goldens     whole models against their references, runs against Trainer's
+//   cuda        training runs against the CPU's, recorded steps, the backend's library
 //   sanitizer   the operations under compute-sanitizer: memcheck, racecheck, initcheck, synccheck (where it is installed)
 //
-// Each stage says `N passed, N failed`; the exit status is that of all. Options:
-//   --only goldens,operations,sanitizer     some of the stages, behind build and device
+// Each stage says `N passed, N failed` and the titles that failed; the exit status is that of all. Options:
+//   --only goldens,operations,sanitizer     some of the stages, behind build and hello
 //   --no-build                              tests what was built before
+//   --files attention,lora                  of each stage's files those whose names begin so
+//   --processes 4                           files of tests side by side; defaults to 4, or one a core where there are fewer
 //   --tools memcheck,racecheck              some of compute-sanitizer's
 //   --grep PATTERN                          some of the tests, as mocha takes it
 //   --cmake NAME=VALUE                      for the build, e.g. BERTUNE_CUBLAS_INCLUDE_DIR=/folder; may be repeated
 //   --device cuda-emulated                  tries the script where there is no GPU
 import { spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { addonCommands } from './cmake.js';
 import { main, root, SetupError, say } from './console.js';
+import { listFiles } from './files.js';
+import { buildForGpu } from './gpu/build.js';
 import { withLock } from './lock.js';
-import { onPath } from './process.js';
+import { onPath, runNode, sideBySide } from './process.js';
 
 const MOCHA = 'node_modules/mocha/bin/mocha.js';
-const STAGES = {
-  operations: ['test/operations/*.test.ts'],
-  goldens: ['test/model/*.test.ts'],
-};
+const STAGES = { operations: 'test/operations', goldens: 'test/model', cuda: 'test/cuda' };
 const TOOLS = ['memcheck', 'racecheck', 'initcheck', 'synccheck'];
 /** What compute-sanitizer ends with when it found something; mocha ends with the number of failures, at most 255. */
 const SANITIZER_STATUS = 99;
@@ -38,6 +38,8 @@ const { values: options } = parseArgs({
   options: {
     only: { type: 'string' },
     'no-build': { type: 'boolean', default: false },
+    files: { type: 'string', default: '' },
+    processes: { type: 'string', default: String(Math.min(4, os.availableParallelism())) },
     tools: { type: 'string', default: TOOLS.join(',') },
     grep: { type: 'string' },
     cmake: { type: 'string', multiple: true, default: [] },
@@ -45,112 +47,73 @@ const { values: options } = parseArgs({
   },
 });
 
-/** Runs a program in the root and keeps what it prints, which is shown as it comes, or `quiet`: once it has failed. */
-function runAndRead(command, args, { env = {}, quiet = false } = {}) {
+/** What running programs have printed so far. */
+const unfinished = new Set();
+
+/** Runs a program in the root on the device alone, shows what it printed once it has ended, and keeps it. */
+function runAndRead(command, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      cwd: root,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const env = { ...process.env, BERTUNE_TEST_DEVICES: options.device };
+    const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
     const chunks = [];
-    for (const [stream, target] of [
-      [child.stdout, process.stdout],
-      [child.stderr, process.stderr],
-    ]) {
-      stream.on('data', (chunk) => {
-        chunks.push(chunk);
-        if (!quiet) target.write(chunk);
-      });
-    }
+    unfinished.add(chunks);
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => chunks.push(chunk));
     child.once('error', reject);
     child.once('close', (code) => {
+      unfinished.delete(chunks);
       const output = Buffer.concat(chunks).toString();
-      if (quiet && code !== 0) process.stderr.write(output);
+      process.stdout.write(output);
       resolve({ status: code ?? 128, output });
     });
   });
 }
 
-/** Builds addon and kernels. What CMake settled before there was a GPU is forgotten. */
-async function build() {
-  const library = path.join(root, 'build/Release/libbertune_cuda.so');
-  if (!existsSync(library)) {
-    for (const name of ['CMakeCache.txt', 'CMakeFiles'])
-      rmSync(path.join(root, 'build', name), { recursive: true, force: true });
-  }
-  const definitions = ['BERTUNE_CUDA=ON', 'CMAKE_CUDA_ARCHITECTURES=native', ...options.cmake];
-  for (const args of addonCommands('build', { definitions, parallel: os.availableParallelism() })) {
-    const began = performance.now();
-    const { status } = await runAndRead('cmake', args, { quiet: true });
-    const part = args[0] === '--build' ? 'build' : 'configure';
-    say(`${part}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
-    if (status !== 0) throw new SetupError('the build failed; what CMake said stands above');
-  }
-}
-
-/** What the addon says of the device. In a process of its own: this one keeps no GPU. */
-async function describeDevice() {
-  const program = `
-    import { createRequire } from 'node:module';
-    import { withEmulator } from './bench/support/operations.js';
-    const addon = createRequire(process.cwd() + '/')('./build/Release/bertune.node');
-    console.log('DEVICES ' + JSON.stringify(withEmulator(addon).devices()))`;
-  const { output } = await runAndRead(process.execPath, ['--input-type=module', '-e', program], { quiet: true });
-  const line = output.split('\n').find((text) => text.startsWith('DEVICES '));
-  if (!line) throw new SetupError('the addon could not be loaded; the reason stands above');
-  const device = JSON.parse(line.slice('DEVICES '.length)).find((item) => item.device === options.device);
-  if (!device) throw new SetupError(`the addon knows no device ${options.device}`);
-  if (!device.available) throw new SetupError(`${options.device} cannot be used: ${device.reason}`);
-  say(`${device.name}, ${Math.round(device.totalMemory / 2 ** 20)} MiB, ${device.libraries}`);
-}
-
-function mochaArguments(files, more = []) {
-  const grep = options.grep === undefined ? [] : ['--grep', options.grep];
-  return [MOCHA, '--fail-zero', '--reporter', 'scripts/reporter.cjs', ...more, ...files, ...grep];
-}
-
-/** The counts of mocha's closing line; a run that never came to it failed. */
+/** The counts of mocha's closing line and the titles above it; a run that never came to it failed. */
 function countsOf({ status, output }) {
   const line = [...output.matchAll(/^(\d+) passed, (\d+) failed/gm)].at(-1);
-  if (!line) return { passed: 0, failed: 1, note: `ended with status ${status} before its closing line` };
+  if (!line) return { passed: 0, failed: 1, notes: [`ended with status ${status} before its closing line`] };
   const [passed, failed] = [Number(line[1]), Number(line[2])];
-  return status === 0 || failed > 0 ? { passed, failed } : { passed, failed: 1, note: `ended with status ${status}` };
+  const notes = [...output.matchAll(/^failed: .*$/gm)].map(([title]) => title);
+  return status === 0 || failed > 0
+    ? { passed, failed, notes }
+    : { passed, failed: 1, notes: [`ended with status ${status}`] };
 }
 
-const testing = { env: { BERTUNE_TEST_DEVICES: options.device } };
-
-async function test(name) {
-  return countsOf(await runAndRead(process.execPath, mochaArguments(STAGES[name]), testing));
-}
-
-/** The operations under one of compute-sanitizer's tools. What it finds is a failure of its own. */
-async function sanitize(tool) {
-  const mocha = mochaArguments(STAGES.operations, ['--timeout', String(SANITIZER_TIMEOUT_MS)]);
-  const args = [
-    '--tool',
-    tool,
-    '--target-processes',
-    'all',
-    '--require-cuda-init',
-    'no',
-    '--error-exitcode',
-    String(SANITIZER_STATUS),
-  ];
-  const result = await runAndRead('compute-sanitizer', [...args, process.execPath, ...mocha], testing);
+/** What compute-sanitizer found is a failure of its own. */
+function sanitizedCounts(tool, result) {
   const counts = countsOf(result);
   const errors = [...result.output.matchAll(/(?:ERROR|RACECHECK) SUMMARY: (\d+) (?:errors?|hazards?)/g)].map((match) =>
     Number(match[1]),
   );
   const found = errors.reduce((total, count) => total + count, 0);
-  if (errors.length === 0) return { ...counts, failed: counts.failed + 1, note: `${tool} printed no summary` };
-  if (found === 0 && result.status !== SANITIZER_STATUS) return counts;
-  return { ...counts, failed: Math.max(1, counts.failed), note: `${tool} found ${found} errors` };
+  const failing = (note) => ({ ...counts, failed: Math.max(1, counts.failed), notes: [...counts.notes, note] });
+  if (errors.length === 0) return failing(`${tool} printed no summary`);
+  return found === 0 && result.status !== SANITIZER_STATUS ? counts : failing(`${tool} found ${found} errors`);
 }
 
-/** The stages to run, each with a name and a function to its counts. */
+/** Runs a file of tests, through compute-sanitizer's tool where one is named. */
+async function testFile(file, tool) {
+  const grep = options.grep === undefined ? [] : ['--no-fail-zero', '--grep', options.grep];
+  const patience = tool ? ['--timeout', String(SANITIZER_TIMEOUT_MS)] : [];
+  const mocha = [MOCHA, '--fail-zero', '--reporter', 'scripts/reporter.cjs', ...patience, file, ...grep];
+  if (!tool) return countsOf(await runAndRead(process.execPath, mocha));
+  const all = ['--target-processes', 'all', '--require-cuda-init', 'no', '--error-exitcode', String(SANITIZER_STATUS)];
+  return sanitizedCounts(
+    tool,
+    await runAndRead('compute-sanitizer', ['--tool', tool, ...all, process.execPath, ...mocha]),
+  );
+}
+
+/** The files of a stage that were asked for. */
+function filesOf(stage) {
+  const beginnings = options.files.split(',');
+  const wanted = (file) => beginnings.some((beginning) => path.basename(file).startsWith(beginning));
+  return listFiles([STAGES[stage]], /\.test\.ts$/).filter(wanted);
+}
+
+/** The stages to run: a name, files, and one of compute-sanitizer's tools or none. */
 function plan() {
-  const wanted = options.only?.split(',') ?? ['operations', 'goldens', 'sanitizer'];
+  const wanted = options.only?.split(',') ?? [...Object.keys(STAGES), 'sanitizer'];
   const tools = options.tools.split(',');
   for (const [chosen, known] of [
     [wanted, [...Object.keys(STAGES), 'sanitizer']],
@@ -161,32 +124,62 @@ function plan() {
   }
   const stages = Object.keys(STAGES)
     .filter((name) => wanted.includes(name))
-    .map((name) => ({ name, run: () => test(name) }));
+    .map((name) => ({ name, files: filesOf(name) }));
   if (!wanted.includes('sanitizer')) return stages;
   if (!onPath('compute-sanitizer')) {
     say('compute-sanitizer is not on the PATH: its stages are left out');
     return stages;
   }
-  return [...stages, ...tools.map((tool) => ({ name: `sanitizer ${tool}`, run: () => sanitize(tool) }))];
+  return [...stages, ...tools.map((tool) => ({ name: `sanitizer ${tool}`, files: filesOf('operations'), tool }))];
+}
+
+/** Runs a stage, and keeps its counts up to date. */
+async function runStage({ files, tool }, counts) {
+  await sideBySide(files, Number(options.processes), async (file) => {
+    const began = performance.now();
+    const { passed, failed, notes } = await testFile(file, tool);
+    counts.passed += passed;
+    counts.failed += failed;
+    counts.notes.push(...notes.map((note) => `${path.basename(file, '.test.ts')}: ${note}`));
+    say(`${file}: ${passed} passed, ${failed} failed in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  });
+  if (counts.passed + counts.failed === 0) {
+    counts.failed = 1;
+    counts.notes.push('no test was run');
+  }
+}
+
+/** What is known when the time that someone gave is over is shown, what was running first. */
+function summariseWhenStopped(results) {
+  process.once('SIGTERM', () => {
+    for (const chunks of unfinished) process.stdout.write(Buffer.concat(chunks));
+    say('stopped');
+    printSummary(results);
+    process.exit(143);
+  });
+}
+
+function printSummary(results) {
+  for (const { name, began, ended = performance.now(), passed, failed, notes } of results) {
+    const seconds = ((ended - began) / 1000).toFixed(0);
+    console.log(`\n${name.padEnd(20)} ${passed} passed, ${failed} failed (${seconds} s)`);
+    for (const note of notes) console.log(`  ${note}`);
+  }
 }
 
 await main(async () => {
   const stages = plan();
-  await withLock(async () => {
-    if (!options['no-build']) await build();
-  });
-  await describeDevice();
-  const lines = [];
-  let failures = 0;
-  for (const { name, run } of stages) {
-    say(name);
-    const began = performance.now();
-    const { passed, failed, note } = await run();
-    failures += failed;
-    const seconds = ((performance.now() - began) / 1000).toFixed(0);
-    lines.push(`${name.padEnd(20)} ${passed} passed, ${failed} failed (${seconds} s)${note ? `: ${note}` : ''}`);
-    say(lines.at(-1));
+  if (!options['no-build']) await withLock(() => buildForGpu(options.cmake));
+  if ((await runNode('scripts/gpu/hello.js', ['--device', options.device], { output: 'stderr' })) !== 0) return 1;
+  const results = [];
+  summariseWhenStopped(results);
+  for (const stage of stages) {
+    say(stage.name);
+    const counts = { name: stage.name, began: performance.now(), passed: 0, failed: 0, notes: [] };
+    results.push(counts);
+    await runStage(stage, counts);
+    counts.ended = performance.now();
   }
-  console.log(`\n${lines.join('\n')}`);
-  return failures > 0 || stages.length === 0 ? 1 : 0;
+  printSummary(results);
+  return results.some(({ failed }) => failed > 0) || stages.length === 0 ? 1 : 0;
 });

@@ -1,4 +1,5 @@
 // Training steps and evaluation, through the calls that Trainer makes.
+import { createHash } from 'node:crypto';
 import { load } from '../support/library.js';
 import { median, sum } from '../support/statistics.js';
 import { epochOrder } from './data.js';
@@ -82,6 +83,7 @@ export async function measureTraining(session, texts, { batchSize, steps, warmUp
       tokens_per_step: sum(Array.from(order, (i) => texts.offsets[i + 1] - texts.offsets[i])) / steps,
       first_loss: losses[0],
       last_loss: losses.at(-1),
+      loss_digest: createHash('sha256').update(Float64Array.from(losses)).digest('hex').slice(0, 8),
       recording_nodes: nodes,
       memory: session.memory(),
     };

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "cuda/cublaslt_library.h"
+#include "cuda/pip_files.h"
 
 // What the loader is asked for. The emulated build names itself: see test/simt/cublaslt.
 #if !defined(BERTUNE_CUBLASLT_NAMES)
@@ -15,8 +16,8 @@ namespace bertune::cuda {
 namespace {
 
 constexpr const char* kAdvice =
-    "Install the CUDA toolkit (package libcublas), or `pip install nvidia-cublas` and set BERTUNE_CUBLASLT to its "
-    "libcublasLt.so.13";
+    "Install the CUDA toolkit (package libcublas), or `pip install nvidia-cublas` and put that Python on the PATH, or "
+    "set BERTUNE_CUBLASLT to a libcublasLt.so.13";
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -33,6 +34,9 @@ std::vector<std::string> candidates() {
        {environment("CUDA_HOME"), environment("CUDA_PATH"), std::string("/usr/local/cuda")}) {
     if (toolkit.empty()) continue;
     for (const char* name : names) all.push_back(toolkit + "/lib64/" + name);
+  }
+  for (const char* name : names) {
+    for (const std::string& file : pip_files(name)) all.push_back(file);
   }
   return all;
 }

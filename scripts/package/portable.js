@@ -14,18 +14,31 @@ const SYSTEM = ['libm.so.6', 'libc.so.6', 'ld-linux-x86-64.so.2', 'libdl.so.2', 
 
 const EXPORTED = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 
+const OPERATIONS = 'bertune_operations';
+
 /**
  * Builds the addon for any x86-64 processor with AVX2 (x86-64-v3), with everything linked in but the C library.
  *
+ * @param {{ operations?: boolean }} [options] operations: bertune_operations.node as well, beside it, for tests elsewhere
  * @returns {Promise<{ file: string, glibc: string }>} the addon, and the least version of the C library that it runs on
  */
-export async function buildPortable() {
-  const sources = listFiles(['CMakeLists.txt', 'cmake', 'native/addon', 'native/core', 'native/cpu', 'native/model']);
-  const stamp = fingerprint([...sources, 'package-lock.json'], ...definitions, root);
-  const file = path.join(root, folder, 'Release/bertune.node');
-  if (readStamp(`${folder}/.stamp`) !== stamp || !existsSync(file)) {
-    await step('building the portable addon', 'cmake', addonCommands(folder, { definitions }), false);
-    writeStamp(`${folder}/.stamp`, stamp);
+export async function buildPortable({ operations = false } = {}) {
+  const sources = listFiles([
+    'CMakeLists.txt',
+    'cmake',
+    ...['addon', 'core', 'cpu', 'model'].map((name) => `native/${name}`),
+  ]);
+  const targets = ['bertune', ...(operations ? [OPERATIONS] : [])];
+  const stamp = fingerprint(
+    [...sources, ...(operations ? listFiles(['native/operations']) : []), 'package-lock.json'],
+    ...definitions,
+    root,
+  );
+  const [file, ...more] = targets.map((name) => path.join(root, folder, `Release/${name}.node`));
+  const stampFile = `${folder}/.stamp-${targets.at(-1)}`;
+  if (readStamp(stampFile) !== stamp || ![file, ...more].every((made) => existsSync(made))) {
+    await step('building the portable addon', 'cmake', addonCommands(folder, { definitions, targets }), false);
+    writeStamp(stampFile, stamp);
   }
   return { file, glibc: checkBinary(file, EXPORTED) };
 }

@@ -1,0 +1,128 @@
+// What `scripts/first-light.sh --pack` runs: packs what that script needs on a machine that has a GPU, no Node.js and no network.
+//
+//   node.tar.xz       this Node.js, without its symbols and languages
+//   packages.tar.xz   the npm packages that the library, its tests and its benches run on; dist
+//   addon.tar.xz      the addon and its operations for any x86-64 with AVX2, and the CUDA backend's kernels for sm_80 and sm_90,
+//                     which serve where they cannot be built there
+//
+//   node scripts/gpu/pack.js [--device cuda-emulated]     the emulated device in place of the kernels
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildTypeScript } from '../build.js';
+import { main, root, SetupError, say } from '../console.js';
+import { buildCuda, buildEmulator, CUDA_BUILDS } from '../cuda.js';
+import { fingerprint, readStamp, writeStamp } from '../files.js';
+import { withLock } from '../lock.js';
+import { ownManifest } from '../package/manifest.js';
+import { buildPortable } from '../package/portable.js';
+import { zeroLocales } from './locales.js';
+
+const FOLDER = 'build/first-light';
+/** What tests need beside what the library needs. */
+const FOR_TESTS = ['chai', 'mocha', 'tsx'];
+/** Of packages; nothing that runs reads them. */
+const LEFT_OUT = ['*.map', '*.md', '*.d.ts', '*.d.cts', '*.d.mts'];
+
+/** Folders of the packages, and of those that they need, as Node.js finds them. */
+function packageFolders(roots) {
+  const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
+  const find = (name, from) => {
+    const folder = `${from}node_modules/${name}`;
+    if (packages[folder]) return folder;
+    return from === '' ? undefined : find(name, from.slice(0, from.lastIndexOf('node_modules/')));
+  };
+  const found = new Set();
+  const visit = (name, from) => {
+    const folder = find(name, from);
+    if (!folder || found.has(folder) || !existsSync(path.join(root, folder))) return;
+    found.add(folder);
+    const { dependencies, optionalDependencies } = packages[folder];
+    for (const needed of Object.keys({ ...dependencies, ...optionalDependencies })) visit(needed, `${folder}/`);
+  };
+  for (const name of roots) visit(name, '');
+  return [...found].sort();
+}
+
+/** Packs files of a folder, unless a packing of the same is there. */
+function archive(name, from, files, { leftOut = [], key = '', xz = 'xz -9' } = {}) {
+  const file = path.join(root, FOLDER, `${name}.tar.xz`);
+  const stamp = `${FOLDER}/.${name}`;
+  if (key === '' || readStamp(stamp) !== key || !existsSync(file)) {
+    const skipped = leftOut.map((pattern) => `--exclude=${pattern}`);
+    const args = ['--create', '--file', file, `--use-compress-program=${xz}`, '-C', from, ...skipped, ...files];
+    const { status, stderr } = spawnSync('tar', args, { encoding: 'utf8' });
+    if (status !== 0) throw new SetupError(`tar could not pack ${name}: ${stderr}`);
+    if (key !== '') writeStamp(stamp, key);
+  }
+  const { size } = statSync(file);
+  say(`${FOLDER}/${name}.tar.xz: ${(size / 2 ** 20).toFixed(1)} MiB`);
+  return size;
+}
+
+function packNode(scratch) {
+  const stripped = path.join(scratch, 'bin/node');
+  mkdirSync(path.dirname(stripped));
+  copyFileSync(process.execPath, stripped);
+  spawnSync('strip', [stripped]); // where there is no strip it is only larger
+  const program = readFileSync(stripped);
+  zeroLocales(program);
+  writeFileSync(stripped, program);
+  const key = createHash('sha256').update(program).digest('hex');
+  return archive('node', scratch, ['bin/node'], { key, xz: 'xz --x86 --lzma2=preset=9e' });
+}
+
+function packPackages() {
+  const folders = packageFolders([...Object.keys(ownManifest().dependencies), ...FOR_TESTS]);
+  const key = `${fingerprint(['package-lock.json', 'scripts/gpu/pack.js'])} ${readStamp('dist/.stamp')}`;
+  return archive('packages', root, [...folders, 'dist'], { leftOut: LEFT_OUT, key });
+}
+
+/** @returns the file of the CUDA backend, emulated or compiled by nvcc; undefined where there is no nvcc */
+async function buildBackend(device) {
+  if (device === 'cuda-emulated') {
+    await buildEmulator();
+    return path.join(root, 'build/Release/libbertune_cuda_emulated.so');
+  }
+  if (await buildCuda(CUDA_BUILDS.firstLight))
+    return path.join(root, CUDA_BUILDS.firstLight.folder, 'libbertune_cuda.so');
+  return undefined;
+}
+
+async function packAddon(scratch, device) {
+  const { file } = await buildPortable({ operations: true });
+  const backend = await buildBackend(device);
+  const files = [file, path.join(path.dirname(file), 'bertune_operations.node'), ...(backend ? [backend] : [])];
+  const folder = path.join(scratch, 'build/Release');
+  mkdirSync(folder, { recursive: true });
+  for (const each of files) copyFileSync(each, path.join(folder, path.basename(each)));
+  return archive('addon', scratch, ['build/Release']);
+}
+
+const { values: options } = parseArgs({ options: { device: { type: 'string', default: 'cuda' } } });
+
+await main(() =>
+  withLock(async () => {
+    mkdirSync(path.join(root, FOLDER), { recursive: true });
+    await buildTypeScript();
+    const scratch = mkdtempSync(path.join(os.tmpdir(), 'bertune-pack-'));
+    try {
+      const sizes = [await packAddon(scratch, options.device), packNode(scratch), packPackages()];
+      say(`${FOLDER}: ${(sizes.reduce((all, size) => all + size, 0) / 2 ** 20).toFixed(1)} MiB`);
+    } finally {
+      rmSync(scratch, { recursive: true });
+    }
+  }),
+);

@@ -1,0 +1,19 @@
+// Training steps in full at BERT-base's dimensions and nothing else, for a profiler to look at: so many twice, the first time to warm up.
+//   node scripts/gpu/steps.js STEPS
+import { readTexts } from '../../bench/step/data.js';
+import { measureTraining } from '../../bench/step/measure.js';
+import { createSession, initialise } from '../../bench/step/session.js';
+import { modelConfig } from '../../bench/support/dimensions.js';
+import { runMain } from '../../bench/support/main.js';
+import { METHODS } from '../../bench/support/methods.js';
+
+await runMain(async () => {
+  const steps = Number(process.argv[2]);
+  const config = modelConfig('base');
+  const texts = await readTexts({ config });
+  const session = await createSession(METHODS.full, config, { device: 'cuda', precision: 'bf16', threads: 1 });
+  await initialise(session);
+  const { recording_nodes } = await measureTraining(session, texts.train, { batchSize: 16, steps, warmUp: steps });
+  console.log(`${recording_nodes} nodes a step`);
+  await session.retire();
+});
