@@ -50,8 +50,9 @@ void for_blocks(const OptimizerSegment* segments, int count, int threads, int th
   }
 }
 
+// One copy: compilers may sum in another order where they inline it elsewhere.
 template <typename T>
-T sum_of_squares(const T* values, int64_t count) {
+[[gnu::noinline]] T sum_of_squares(const T* values, int64_t count) {
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < count; ++i) sum += values[i] * values[i];
