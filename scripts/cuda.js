@@ -12,14 +12,17 @@ const output = path.join(root, 'build/Release');
 const backendSources = () => listFiles(['native/core', 'native/cuda']);
 
 /** Runs a CMake project's configuration and build; what they print goes to `log`, and is shown when one fails. */
-async function cmake(title, source, folder, definitions, log) {
+async function cmake(title, source, folder, { definitions, targets = [], log }) {
   say(title);
   const start = performance.now();
   const printed = [];
   for (const args of [
     ['-S', source, '-B', folder, ...definitions],
     // A report is of the whole library, so nothing that was compiled before may be left out of it.
-    ['--build', folder, '--parallel', String(jobs), ...(log ? ['--clean-first'] : [])],
+    [
+      ...['--build', folder, '--parallel', String(jobs), ...(log ? ['--clean-first'] : [])],
+      ...targets.flatMap((target) => ['--target', target]),
+    ],
   ]) {
     const { status, text } = await capture('cmake', args);
     printed.push(text);
@@ -32,13 +35,20 @@ async function cmake(title, source, folder, definitions, log) {
   say(`${title}: done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
 
-/** Builds the emulated libraries and the emulator's own test programs beside the addon. */
-export async function buildEmulator() {
+/**
+ * Builds the emulated library and the emulator's own test programs beside the addon.
+ *
+ * @param {{ strict?: boolean }} [options] strict: the race and asan builds of the library as well
+ */
+export async function buildEmulator({ strict = false } = {}) {
   const stamp = fingerprint([...backendSources(), ...listFiles(['test/simt'], /\.(cpp|h|cu|txt|map)$/)]);
   const folder = 'build/emulated';
-  if (readStamp(`${folder}/.stamp`) === stamp) return;
-  await cmake('building the emulated CUDA backend', 'test/simt', folder, [`-DBERTUNE_EMULATED_OUTPUT=${output}`]);
-  writeStamp(`${folder}/.stamp`, stamp);
+  const stampFile = `${folder}/.stamp${strict ? '-strict' : ''}`;
+  if (readStamp(stampFile) === stamp) return;
+  const definitions = [`-DBERTUNE_EMULATED_OUTPUT=${output}`];
+  const targets = strict ? [] : ['fast'];
+  await cmake('building the emulated CUDA backend', 'test/simt', folder, { definitions, targets });
+  writeStamp(stampFile, stamp);
 }
 
 /** The toolkit's nvcc, or undefined. */
@@ -101,8 +111,8 @@ export async function buildCuda({ folder, definitions } = CUDA_BUILDS.tests) {
   const own = existsSync('/usr/local/cuda/include/cublasLt.h') || existsSync(toolkit);
   const headers = own ? '' : await cublasHeaders();
   if (headers === undefined) return missing('no headers of cuBLAS');
-  const defined = [`BERTUNE_CUBLAS_INCLUDE_DIR=${headers}`, ...definitions].map((definition) => `-D${definition}`);
-  await cmake('compiling the CUDA backend', 'native/cuda', folder, defined, `${folder}/report.txt`);
+  const all = [`BERTUNE_CUBLAS_INCLUDE_DIR=${headers}`, ...definitions].map((definition) => `-D${definition}`);
+  await cmake('compiling the CUDA backend', 'native/cuda', folder, { definitions: all, log: `${folder}/report.txt` });
   writeStamp(`${folder}/.stamp`, stamp);
   return true;
 }

@@ -87,7 +87,7 @@ await main(async () => {
       `Expected address or thread but received ${kind}; e.g. node scripts/test-sanitized.js address`,
     );
   }
-  await buildEmulator();
+  await buildEmulator({ strict: true });
   const folder = `build/sanitized-${kind}`;
   const addon = await build(kind, folder);
   const reports = path.join(root, folder, 'reports');

@@ -1,10 +1,10 @@
-// What `npm test` runs once the set-up is done: format, lint, types, the builds that only tests need, tests; then the CUDA
-// operations once more under the emulator's stricter builds. Stops at the first that fails.
+// What `npm test` runs once the set-up is done: format, lint, types, the builds that only tests need, tests. Stops at the first
+// that fails.
 // Arguments go to mocha, which is then run once: npm test -- --grep LoRA
 import { main, say } from './console.js';
 import { buildCuda, buildEmulator } from './cuda.js';
 import { closingLine, mocha, resetTally } from './mocha.js';
-import { capture, runNode } from './process.js';
+import { runNode } from './process.js';
 
 const forMocha = process.argv.slice(2);
 
@@ -32,33 +32,15 @@ async function tests() {
   return Math.max(...sideBySide.flat(), alone);
 }
 
-/** The operation tests on the emulated device alone, under one of the emulator's builds: see test/simt/README.md. */
-const emulated = (build, env = {}) =>
-  mocha(['test/operations/*.test.ts'], {
-    env: { BERTUNE_EMULATOR: build, BERTUNE_TEST_DEVICES: 'cuda-emulated', ...env },
-    output: 'failure',
-  });
-
-/** Both stricter builds side by side, as each keeps one core busy. */
-async function strictlyEmulated() {
-  // Node itself is not built with AddressSanitizer, so its library comes first.
-  const { text } = await capture('g++', ['-print-file-name=libasan.so']);
-  const sanitizer = { LD_PRELOAD: text.trim(), ASAN_OPTIONS: 'detect_leaks=0' };
-  const statuses = await Promise.all([emulated('race'), emulated('asan', sanitizer)]);
-  return Math.max(...statuses);
-}
-
 function stages() {
-  const once = [
+  return [
     script('format', 'scripts/format.js', [], 'npm run format mends it'),
     script('lint', 'node_modules/@biomejs/biome/bin/biome', ['lint', '--error-on-warnings']),
     script('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.test.json']),
-    { name: 'emulator', run: buildEmulator },
+    { name: 'emulator', run: () => buildEmulator() },
     { name: 'nvcc', run: async () => void (await buildCuda()) },
     { name: 'tests', run: forMocha.length > 0 ? () => mocha(ALL, { args: forMocha }) : tests },
   ];
-  if (forMocha.length > 0) return once;
-  return [...once, { name: "tests: CUDA operations, the emulator's race and asan builds", run: strictlyEmulated }];
 }
 
 await main(async () => {
