@@ -91,12 +91,15 @@ memory::desc packed_layout(Element element, int n, int k) {
   return describe({element, kPackedRows, n, k, false, false}, any).weights_desc();
 }
 
+using Isa = dnnl::cpu_isa;
+
+bool includes(Isa isa, Isa part) {
+  return (static_cast<unsigned>(isa) & static_cast<unsigned>(part)) == static_cast<unsigned>(part);
+}
+
 bool has_byte_instructions() {
-  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-  const auto has = [&](dnnl::cpu_isa wanted) {
-    return (isa & static_cast<unsigned>(wanted)) == static_cast<unsigned>(wanted);
-  };
-  return has(dnnl::cpu_isa::avx512_core_vnni) || has(dnnl::cpu_isa::avx2_vnni);
+  const Isa isa = dnnl::get_effective_cpu_isa();
+  return includes(isa, Isa::avx512_core_vnni) || includes(isa, Isa::avx2_vnni);
 }
 
 bool find_fast(Element element) {
@@ -109,19 +112,26 @@ bool find_fast(Element element) {
   });
 }
 
-std::string isa_name(dnnl::cpu_isa isa) {
-  using Isa = dnnl::cpu_isa;
-  const std::pair<Isa, const char*> names[] = {{Isa::sse41, "sse41"},
-                                               {Isa::avx, "avx"},
-                                               {Isa::avx2, "avx2"},
-                                               {Isa::avx2_vnni, "avx2_vnni"},
-                                               {Isa::avx512_core, "avx512_core"},
+std::string isa_name(Isa isa) {
+  // What includes others comes before them.
+  const std::pair<Isa, const char*> names[] = {{Isa::avx512_core_amx, "avx512_core_amx"},
+#if DNNL_VERSION_MAJOR >= 3
+                                               {Isa::avx512_core_fp16, "avx512_core_fp16"},
+#endif
+                                               {Isa::avx512_core_bf16, "avx512_core_bf16"},
                                                {Isa::avx512_core_vnni, "avx512_core_vnni"},
-                                               {Isa::avx512_core_bf16, "avx512_core_bf16"}};
+                                               {Isa::avx512_core, "avx512_core"},
+#if DNNL_VERSION_MAJOR >= 3
+                                               {Isa::avx2_vnni_2, "avx2_vnni_2"},
+#endif
+                                               {Isa::avx2_vnni, "avx2_vnni"},
+                                               {Isa::avx2, "avx2"},
+                                               {Isa::avx, "avx"},
+                                               {Isa::sse41, "sse41"}};
   for (const auto& [known, name] : names) {
-    if (isa == known) return name;
+    if (includes(isa, known)) return name;
   }
-  return isa > Isa::avx512_core_bf16 ? "avx512_core_amx" : "";
+  return "";
 }
 
 // One product of fixed sizes.
