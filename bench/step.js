@@ -7,7 +7,7 @@
 // steps/s    over the whole run after a warm-up of the same batches; `median ms` is of the single steps, each taken to be
 //            as long as the others of its call (about 0.15 s of steps)
 // eval       texts a second through the same session, dropout off, packed into batches of 1024 tokens
-// nodes      kernels and copies of a step's graph
+// nodes      kernels and copies of a step's graph; without a GPU: --device cuda-emulated --scale deep --steps 4 counts BERT-base's
 // losses     of the first step and of the last; `digest` is of all of them, the same where all are to the bit
 // idle       an estimate of the share of a step in which no kernel runs: nodes × the time of a node that does next to
 //            nothing (a cast of one element, replayed many times) ÷ the step's time. Kernels that overlap, and gaps that

@@ -251,7 +251,7 @@ const LOSS_TRIALS = [
     operation: 'keep_logits',
     over: 'texts',
     sizes: { NC: 'NC' },
-    arrays: { ...BATCH, logits: 'real B,NC read', out: 'acc B,NC write' },
+    arrays: { ...BATCH, logits: 'real B,NC read', kept_logits: 'acc B,NC write' },
   },
 ];
 

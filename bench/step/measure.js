@@ -61,7 +61,6 @@ export async function measureTraining(session, texts, { batchSize, steps, warmUp
     const pace = new Pace(CALL_SECONDS);
     const calls = [];
     const losses = [];
-    let nodes = 0;
     for (let step = 0; step < steps; ) {
       const count = Math.min(pace.next(), steps - step);
       const began = performance.now();
@@ -71,7 +70,6 @@ export async function measureTraining(session, texts, { batchSize, steps, warmUp
       pace.measured(count, seconds);
       calls.push({ count, seconds });
       losses.push(...result.losses);
-      nodes = result.recordingNodes;
       step += count;
     }
     const seconds = sum(calls.map((call) => call.seconds));
@@ -84,7 +82,7 @@ export async function measureTraining(session, texts, { batchSize, steps, warmUp
       first_loss: losses[0],
       last_loss: losses.at(-1),
       loss_digest: createHash('sha256').update(Float64Array.from(losses)).digest('hex').slice(0, 8),
-      recording_nodes: nodes,
+      recording_nodes: (await native.recordings()).nodes,
       memory: session.memory(),
     };
   });
@@ -103,6 +101,7 @@ export async function measureEvaluation(session, { ids, offsets }, count) {
     await forwardBatches(native, handle, batches, undefined);
     const began = performance.now();
     await forwardBatches(native, handle, batches, undefined);
-    return { texts: count, texts_per_s: count / ((performance.now() - began) / 1000) };
+    const seconds = (performance.now() - began) / 1000;
+    return { texts: count, texts_per_s: count / seconds, recording_nodes: (await native.recordings()).nodes };
   });
 }

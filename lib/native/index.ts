@@ -185,8 +185,18 @@ export interface NativeTrainResult {
   examples: number;
   /** 'non-finite': the loss or norm of step `steps` was not finite, its update was not applied. */
   stopped: 'done' | 'aborted' | 'non-finite';
-  /** Kernels and copies of the last step that was replayed from a recording; 0 where none was, and on the CPU. */
-  recordingNodes: number;
+}
+
+/** Of a session since it was made: what its device recorded of training and inference, to launch it again at once. 0 on the CPU. */
+export interface NativeRecordings {
+  /** Recordings that can be replayed now: at most 256. */
+  kept: number;
+  /** Steps and batches that were recorded. */
+  recorded: number;
+  /** Steps and batches that were replayed from a recording. */
+  replayed: number;
+  /** Kernels and copies of the recording that was launched last. */
+  nodes: number;
 }
 
 /** Bytes by arena. `peak` is the highest sum since the session was made. */
@@ -263,6 +273,7 @@ export interface NativeSession {
   ): Promise<Float32Array | Float64Array>;
   /** `forward` over examples that are put on the device for this call only: one job, and nothing to remove after it. */
   predict(dataset: NativeDataset, order: Int32Array, starts: Int32Array): Promise<Float32Array | Float64Array>;
+  recordings(): Promise<NativeRecordings>;
   /** Hidden states of one batch, dropout off: the embedding output and each layer's output, (T, C) each, L + 1 of them. */
   hiddenStates(dataset: number, order: Int32Array): Promise<(Float32Array | Float64Array)[]>;
   /** The prefix as every layer sees it, (P, 2LC): what PEFT stores as prompt_embeddings. */

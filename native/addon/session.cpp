@@ -52,6 +52,7 @@ void Session::define(Napi::Env env) {
                                                      InstanceMethod<&Session::forward>("forward"),
                                                      InstanceMethod<&Session::forward_mixed>("forwardMixed"),
                                                      InstanceMethod<&Session::predict>("predict"),
+                                                     InstanceMethod<&Session::recordings>("recordings"),
                                                      InstanceMethod<&Session::hidden_states>("hiddenStates"),
                                                      InstanceMethod<&Session::prompt_embeddings>("promptEmbeddings"),
                                                      InstanceMethod<&Session::abort>("abort"),
@@ -266,7 +267,8 @@ Napi::Value Session::add_dataset(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=](SessionCore& core) {
-          auto dataset = std::make_unique<Dataset>(*core.backend, arrays->view(), core.config.model);
+          auto dataset = std::make_unique<Dataset>(*core.backend, core.config.model);
+          dataset->assign(arrays->view());
           *handle = core.next_dataset++;
           core.datasets[*handle] = std::move(dataset);
           core.update_figures();
@@ -282,7 +284,7 @@ Napi::Value Session::remove_dataset(const Napi::CallbackInfo& info) {
         info,
         [=](SessionCore& core) {
           core.dataset(handle);
-          core.backend->forget_recordings();  // those that read it
+          core.backend->synchronize();  // what is under way may read it
           core.datasets.erase(handle);
           core.update_figures();
         },
@@ -347,7 +349,6 @@ Napi::Value Session::train(const Napi::CallbackInfo& info) {
           result.Set("correct", static_cast<double>(outcome->correct));
           result.Set("examples", static_cast<double>(outcome->examples));
           result.Set("stopped", outcome->stopped);
-          result.Set("recordingNodes", static_cast<double>(outcome->recording_nodes));
           return result;
         });
   });
@@ -415,17 +416,25 @@ Napi::Value Session::predict(const Napi::CallbackInfo& info) {
     const Napi::TypedArray array =
         make_float_array(info.Env(), order->size() * core_->config.model.NC, core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array), proceed = may_proceed()](SessionCore& core) {
-      const Dataset dataset(*core.backend, arrays->view(), core.config.model);
-      dataset.check_order(order->data(), static_cast<int64_t>(order->size()));
-      try {
-        infer(*core.classifier, dataset, *order, *starts, nullptr, core.host_dtype(), out, proceed);
-      } catch (...) {
-        core.backend->forget_recordings();  // those that read the dataset
-        throw;
-      }
-      core.backend->forget_recordings();
+      core.predict(arrays->view(), *order, *starts, out, proceed);
       core.update_figures();
     });
+  });
+}
+
+Napi::Value Session::recordings(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    auto counts = std::make_shared<RecordingCounts>();
+    return submit(
+        info, [counts](SessionCore& core) { *counts = core.backend->recordings(); },
+        [counts](Napi::Env env) {
+          const Napi::Object result = Napi::Object::New(env);
+          result.Set("kept", static_cast<double>(counts->kept));
+          result.Set("recorded", static_cast<double>(counts->recorded));
+          result.Set("replayed", static_cast<double>(counts->replayed));
+          result.Set("nodes", static_cast<double>(counts->nodes));
+          return result;
+        });
   });
 }
 

@@ -43,6 +43,7 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value forward_mixed(const Napi::CallbackInfo& info);
   Napi::Value predict(const Napi::CallbackInfo& info);
+  Napi::Value recordings(const Napi::CallbackInfo& info);
   Napi::Value hidden_states(const Napi::CallbackInfo& info);
   Napi::Value prompt_embeddings(const Napi::CallbackInfo& info);
   Napi::Value abort(const Napi::CallbackInfo& info);

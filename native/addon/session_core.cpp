@@ -25,6 +25,7 @@ void SessionCore::build() {
 
 void SessionCore::release() {
   datasets.clear();
+  staging.reset();
   classifier.reset();
   backend.reset();
   update_figures();
@@ -47,6 +48,7 @@ void SessionCore::update_figures() {
     figures_.adapters = classifier->adapters().bytes();
   }
   for (const auto& [handle, dataset] : datasets) figures_.datasets += dataset->bytes();
+  if (staging) figures_.datasets += staging->bytes();
   if (backend) {
     figures_.parameters -= backend->released_bytes();
     figures_.workspace = backend->workspace_bytes();
@@ -80,6 +82,14 @@ std::vector<int32_t> starts_of(size_t count, int batch_size) {
 
 }  // namespace
 
+void SessionCore::predict(const DatasetView& view, const std::vector<int32_t>& order,
+                          const std::vector<int32_t>& starts, void* logits, const std::function<bool()>& proceed) {
+  if (!staging) staging = std::make_unique<Dataset>(*backend, config.model);
+  staging->assign(view);
+  staging->check_order(order.data(), static_cast<int64_t>(order.size()));
+  infer(*classifier, *staging, order, starts, nullptr, host_dtype(), logits, proceed);
+}
+
 std::vector<uint8_t> SessionCore::forward_mixed(const Dataset& data, const std::vector<int32_t>& order,
                                                 const std::vector<int32_t>& starts, const std::vector<int32_t>& handles,
                                                 const std::function<bool()>& proceed) {
@@ -99,15 +109,15 @@ Activations& SessionCore::gather_for_inference(const Dataset& data, const std::v
   if (order.empty()) throw Error("INVALID_DATA", "Expected at least one example in order");
   const int count = static_cast<int>(order.size());
   classifier->reserve({}, largest_batch(data, order, {0, count}));
-  classifier->run().reserve(count, 0, false);
   classifier->run().write_order(order.data(), count);
   update_figures();
   Activations& activations = classifier->size_batch(data, order.data(), count, false);
   StepState state{};
   state.B = activations.live.B;
   state.T = activations.live.T;
+  state.examples = data.in_order(classifier->run().order());
   backend->begin_step(state);
-  classifier->gather(activations, data, false);
+  classifier->gather(activations, false);
   return activations;
 }
 
@@ -141,7 +151,6 @@ TrainOutcome SessionCore::train(const TrainPlan& plan, const std::function<bool(
     given = 0;
   }
   add_results(run, outcome);
-  outcome.recording_nodes = backend->last_recording_nodes();
   return outcome;
 }
 

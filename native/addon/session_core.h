@@ -38,7 +38,6 @@ struct TrainOutcome {
   std::vector<double> losses, grad_norms;
   int64_t steps = 0, correct = 0, examples = 0;
   const char* stopped = "done";
-  size_t recording_nodes = 0;  // see Backend::last_recording_nodes
 };
 
 struct GradientOutcome {
@@ -51,6 +50,7 @@ struct SessionCore {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<SequenceClassifier> classifier;
   std::unordered_map<int32_t, std::unique_ptr<Dataset>> datasets;
+  std::unique_ptr<Dataset> staging;  // the examples of predict, whose memory is kept from call to call
   int32_t next_dataset = 1;
 
   // Every abort() raises the count; a job that was submitted under a lower one stops.
@@ -66,8 +66,13 @@ struct SessionCore {
   // Gradients of the plan's first micro-batch, without an update.
   GradientOutcome gradients(const TrainPlan& plan);
 
+  // Logits (N,NC) of the examples in `order`, which are on the device for this call only, as `host_dtype`. `starts`: of
+  // its batches, and the end.
+  void predict(const DatasetView& view, const std::vector<int32_t>& order, const std::vector<int32_t>& starts,
+               void* logits, const std::function<bool()>& proceed);
+
   // Logits of the examples in `order`, as `host_dtype`: (N,NC), or with `handles` (N) of adapters rows of as many
-  // elements as the most classes of any. `starts`: of its batches, and the end.
+  // elements as the most classes of any.
   std::vector<uint8_t> forward_mixed(const Dataset& data, const std::vector<int32_t>& order,
                                      const std::vector<int32_t>& starts, const std::vector<int32_t>& handles,
                                      const std::function<bool()>& proceed);

@@ -76,6 +76,21 @@ class Arena {
     layout(cut);
   }
 
+  // The same in the memory that there is, where that is enough and what lies in it need not be zero. Where it is not,
+  // there is half as much again as before, at least, so that a layout that grows bit by bit is seldom moved.
+  void fit(Backend& backend, const char* what, const Layout& layout) {
+    Cutter measure(backend, nullptr);
+    layout(measure);
+    if (measure.used() > bytes()) {
+      const size_t grown = bytes() + bytes() / 2;
+      backend.synchronize();  // what is under way may read the old memory
+      memory_.reset();
+      memory_.reset(backend.allocate(std::max(measure.used(), grown), what));
+    }
+    Cutter cut(backend, data());
+    layout(cut);
+  }
+
   void clear() { memory_.reset(); }
 
   size_t bytes() const { return memory_ ? memory_->bytes() : 0; }

@@ -35,8 +35,19 @@ struct Master;
 // Element types of host buffers that cross into device memory.
 enum class Dtype { kF64, kF32, kF16, kBF16 };
 
+// A data set on the device, and the order in which a run takes its examples.
+struct Examples {
+  const int32_t* ids = nullptr;          // (Σ lengths)
+  const int32_t* token_types = nullptr;  // (Σ lengths) or null: all 0
+  const int32_t* positions = nullptr;    // (Σ lengths), −1 or more, or null: the place within the sequence
+  const int32_t* offsets = nullptr;      // (N + 1)
+  const int32_t* labels = nullptr;       // (N) or null
+  const Acc* targets = nullptr;          // (N,NC) or null
+  const int32_t* order = nullptr;        // (order_begin + B) example indices
+};
+
 // What a micro-batch needs to know on the device; written by the backend before its operations run. All that differs
-// between two runs of one recording is here.
+// between two runs of one recording is here, so a recording serves any data set and any run.
 struct StepState {
   uint64_t seed;          // dropout key
   uint32_t dropout_step;  // dropout counter: one a micro-batch
@@ -45,6 +56,8 @@ struct StepState {
   int32_t order_begin;  // its examples are GatherBatch.order[order_begin .. order_begin + B)
   int32_t B, T;         // its sequences and tokens; those of Batch may be padded
   int32_t slot;         // where keep_step writes
+  Acc* kept_logits;     // (examples of the order, NC) where keep_logits writes
+  Examples examples;    // what gather_batch reads
 };
 
 struct Dropout {
@@ -83,18 +96,11 @@ struct Rows {
 // kGelu is exact (erf); kGeluTanh is its tanh approximation, GPT-2's "gelu_new".
 enum class Activation { kNone, kGelu, kTanh, kRelu, kGeluTanh, kSilu };
 
-// Picks sequences `order[order_begin .. order_begin + B)` of the dataset, B the step's, packs them into the batch's
-// arrays and makes the batch current. Its sizes are the caller's, who knows the lengths.
+// Picks sequences `order[order_begin .. order_begin + B)` of the step's examples, packs them into the batch's arrays
+// and makes the batch current. Its sizes are the caller's, who knows the lengths.
 struct GatherBatch {
-  const int32_t* dataset_ids;          // (Σ lengths)
-  const int32_t* dataset_token_types;  // (Σ lengths) or null: all 0
-  const int32_t* dataset_positions;    // (Σ lengths), −1 or more, or null: the place within the sequence
-  const int32_t* dataset_offsets;      // (N + 1)
-  const int32_t* dataset_labels;       // (N) or null
-  const Acc* dataset_targets;          // (N,NC) or null
-  int NC;                              // read only with dataset_targets
-  const int32_t* order;                // (order_begin + B) example indices
-  bool sort_tokens;                    // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
+  int NC;            // of targets, which are taken where both the examples and the batch have them
+  bool sort_tokens;  // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
   Batch batch{};
 };
 
@@ -397,11 +403,10 @@ struct KeepStep {
   Acc* norms;                  // (slots)
   int32_t* correct;            // (slots)
 };
-// Keeps logits until the host reads them: out[order_begin + b] = logits[b]
+// Keeps logits until the host reads them: kept_logits[order_begin + b] = logits[b], both the step's
 struct KeepLogits {
   int NC;
   const Real* logits;  // (B,NC)
-  Acc* out;            // (examples of the order, NC)
 };
 
 // out = inp, from statistics' scalar to compute scalar.
@@ -500,7 +505,6 @@ struct RecordingKey {
   enum class Pass { kInference, kMixedInference, kTraining };
 
   Pass pass = Pass::kInference;
-  const void* dataset = nullptr;
   BatchShape batch{};  // padded
   int prefix = 0;      // of mixed inference: whose prefix the batch has
 
@@ -510,6 +514,14 @@ struct RecordingKey {
   uint64_t settings = 0;  // their hash
 
   bool operator==(const RecordingKey&) const = default;
+};
+
+// Of a backend since it was made; all 0 where nothing is recorded.
+struct RecordingCounts {
+  uint64_t kept;      // recordings that can be replayed now
+  uint64_t recorded;  // times that operations were recorded
+  uint64_t replayed;  // times that a recording was launched again
+  uint64_t nodes;     // kernels and copies of the recording that was launched last
 };
 
 // Bytes of the device that a backend runs on; 0 where they are not known.
@@ -563,8 +575,7 @@ class Backend {
   virtual bool end_recording(const char* failure) = 0;
   // To be called when an array or a setting that is not in the key has changed.
   virtual void forget_recordings() = 0;
-  // Kernels and copies of the recording that was launched last; 0 where there are no recordings.
-  virtual size_t last_recording_nodes() const = 0;
+  virtual RecordingCounts recordings() const = 0;
   // What the backend had to do in a slower way than it was meant to, in words for the user, once; null: nothing. Valid
   // until the next call.
   virtual const char* take_warning() = 0;

@@ -31,32 +31,32 @@ struct BackendHandle;  // opaque: a Backend of the library
 struct MemoryHandle;   // opaque: a Memory of the library
 
 // The calls of Backend, beside its operations, that the table passes on as they are.
-#define BERTUNE_CALLS(X)  \
-  X(real_size)            \
-  X(acc_size)             \
-  X(master_size)          \
-  X(weights_are_master)   \
-  X(max_head_size)        \
-  X(copy_in)              \
-  X(copy_out)             \
-  X(zero)                 \
-  X(write_weight)         \
-  X(read_weight)          \
-  X(write_acc)            \
-  X(read_acc)             \
-  X(read_real)            \
-  X(reserve_workspace)    \
-  X(workspace_bytes)      \
-  X(device_memory)        \
-  X(pad)                  \
-  X(replay)               \
-  X(end_recording)        \
-  X(forget_recordings)    \
-  X(last_recording_nodes) \
-  X(take_warning)         \
-  X(run_ahead)            \
-  X(start_run)            \
-  X(begin_step)           \
+#define BERTUNE_CALLS(X) \
+  X(real_size)           \
+  X(acc_size)            \
+  X(master_size)         \
+  X(weights_are_master)  \
+  X(max_head_size)       \
+  X(copy_in)             \
+  X(copy_out)            \
+  X(zero)                \
+  X(write_weight)        \
+  X(read_weight)         \
+  X(write_acc)           \
+  X(read_acc)            \
+  X(read_real)           \
+  X(reserve_workspace)   \
+  X(workspace_bytes)     \
+  X(device_memory)       \
+  X(pad)                 \
+  X(replay)              \
+  X(end_recording)       \
+  X(forget_recordings)   \
+  X(recordings)          \
+  X(take_warning)        \
+  X(run_ahead)           \
+  X(start_run)           \
+  X(begin_step)          \
   X(synchronize)
 
 // The plain function for a member of Backend: the same parameters behind the backend and where to report a failure.
@@ -88,15 +88,15 @@ struct LibraryTable {
 };
 
 // Raised whenever the table or a struct that it passes changes its meaning but not its size.
-constexpr uint32_t kLibraryVersion = 3;
+constexpr uint32_t kLibraryVersion = 4;
 
 // The sizes of all structs that cross, folded into one number: two builds that disagree on it do not fit.
 constexpr uint64_t library_layout() {
   uint64_t hash = 14695981039346656037ull;  // FNV-1a over the sizes
   const auto fold = [&hash](size_t size) { hash = (hash ^ size) * 1099511628211ull; };
-  for (const size_t size :
-       {sizeof(LibraryFailure), sizeof(LibraryDevice), sizeof(BatchShape), sizeof(DeviceMemory), sizeof(RecordingKey),
-        sizeof(StepState), sizeof(OptimizerSegment), sizeof(LowRankFactors), sizeof(LinearFactors)}) {
+  for (const size_t size : {sizeof(LibraryFailure), sizeof(LibraryDevice), sizeof(BatchShape), sizeof(DeviceMemory),
+                            sizeof(RecordingKey), sizeof(StepState), sizeof(RecordingCounts), sizeof(OptimizerSegment),
+                            sizeof(LowRankFactors), sizeof(LinearFactors)}) {
     fold(size);
   }
 #define BERTUNE_FOLD(name, Arguments) fold(sizeof(Arguments));

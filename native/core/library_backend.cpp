@@ -70,7 +70,7 @@ class LibraryBackend final : public Backend {
   bool replay(const RecordingKey& key) override { return call(table_.replay, key); }
   bool end_recording(const char* failure) override { return call(table_.end_recording, failure); }
   void forget_recordings() override { call(table_.forget_recordings); }
-  size_t last_recording_nodes() const override { return call(table_.last_recording_nodes); }
+  RecordingCounts recordings() const override { return call(table_.recordings); }
   const char* take_warning() override { return call(table_.take_warning); }
   int run_ahead() const override { return call(table_.run_ahead); }
   void start_run() override { call(table_.start_run); }

@@ -94,7 +94,7 @@ class CpuBackend final : public Backend {
   bool replay(const RecordingKey&) override { return false; }
   bool end_recording(const char*) override { return true; }
   void forget_recordings() override {}
-  size_t last_recording_nodes() const override { return 0; }
+  RecordingCounts recordings() const override { return {}; }
   const char* take_warning() override { return nullptr; }
   int run_ahead() const override { return 1; }
 

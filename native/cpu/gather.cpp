@@ -1,4 +1,4 @@
-// Packs sequences order[0..B) of a dataset into the batch's arrays, and makes the batch the context's current one.
+// Packs sequences order[0..B) of the step's examples into the batch's arrays, and makes the batch the context's current one.
 //
 //   ids, token_types, positions (T), labels (B), targets (B,NC), cu_seqlens (B + 1)
 //   tokens_by_id, tokens_by_position (T): token indices sorted by (id, index) and (position, index)
@@ -37,35 +37,36 @@ void sort_by_place(const Batch& batch) {
 template <typename T>
 void gather_batch(Context& context, const GatherBatch& args) {
   const Batch& batch = args.batch;
-  const int32_t* order = args.order + context.step.order_begin;
+  const Examples& examples = context.step.examples;
+  const int32_t* order = examples.order + context.step.order_begin;
   batch.cu_seqlens[0] = 0;
   for (int b = 0; b < batch.B; ++b) {
-    const int32_t* offset = args.dataset_offsets + order[b];
+    const int32_t* offset = examples.offsets + order[b];
     const int length = offset[1] - offset[0];
     const int start = batch.cu_seqlens[b];
     BERTUNE_CHECK(length <= batch.max_length && start + length <= batch.T);
-    std::copy_n(args.dataset_ids + offset[0], length, batch.ids + start);
-    if (args.dataset_token_types != nullptr) {
-      std::copy_n(args.dataset_token_types + offset[0], length, batch.token_types + start);
+    std::copy_n(examples.ids + offset[0], length, batch.ids + start);
+    if (examples.token_types != nullptr) {
+      std::copy_n(examples.token_types + offset[0], length, batch.token_types + start);
     } else {
       std::fill_n(batch.token_types + start, length, 0);
     }
-    if (args.dataset_positions != nullptr) {
-      std::copy_n(args.dataset_positions + offset[0], length, batch.positions + start);
+    if (examples.positions != nullptr) {
+      std::copy_n(examples.positions + offset[0], length, batch.positions + start);
     } else {
       std::iota(batch.positions + start, batch.positions + start + length, 0);
     }
-    if (args.dataset_labels != nullptr) batch.labels[b] = args.dataset_labels[order[b]];
-    if (args.dataset_targets != nullptr) {
+    if (examples.labels != nullptr) batch.labels[b] = examples.labels[order[b]];
+    if (examples.targets != nullptr && batch.targets != nullptr) {
       const size_t NC = args.NC;
-      std::copy_n(scalars<T>(args.dataset_targets) + order[b] * NC, NC, scalars<T>(batch.targets) + b * NC);
+      std::copy_n(scalars<T>(examples.targets) + order[b] * NC, NC, scalars<T>(batch.targets) + b * NC);
     }
     batch.cu_seqlens[b + 1] = start + length;
   }
   BERTUNE_CHECK(batch.cu_seqlens[batch.B] == batch.T);
   if (args.sort_tokens) {
     sort_tokens(context, batch.T, batch.ids, batch.tokens_by_id);
-    if (args.dataset_positions != nullptr) {
+    if (examples.positions != nullptr) {
       sort_tokens(context, batch.T, batch.positions, batch.tokens_by_position);
     } else {
       sort_by_place(batch);

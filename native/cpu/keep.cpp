@@ -22,8 +22,9 @@ void keep_step(Context& context, const KeepStep& args) {
 
 template <typename T>
 void keep_logits(Context& context, const KeepLogits& args) {
+  const StepState& step = context.step;
   const size_t NC = args.NC;
-  std::copy_n(scalars<T>(args.logits), context.step.B * NC, scalars<T>(args.out) + context.step.order_begin * NC);
+  std::copy_n(scalars<T>(args.logits), step.B * NC, scalars<T>(step.kept_logits) + step.order_begin * NC);
 }
 
 template void keep_step<float>(Context&, const KeepStep&);

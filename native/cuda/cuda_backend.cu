@@ -130,7 +130,7 @@ class CudaBackend final : public Backend {
     synchronize();  // what is under way may use what is about to change
     recordings_.forget();
   }
-  size_t last_recording_nodes() const override { return recordings_.last_nodes(); }
+  RecordingCounts recordings() const override { return recordings_.counts(); }
   const char* take_warning() override { return recordings_.take_warning(); }
 
   int run_ahead() const override { return kRunAhead; }

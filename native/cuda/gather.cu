@@ -1,4 +1,4 @@
-// Packs the step's batch, examples order[order_begin .. order_begin + B) of the resident data set, end to end.
+// Packs the step's batch, examples order[order_begin .. order_begin + B) of its data set, end to end.
 //
 //   cu_seqlens[b + 1] = cu_seqlens[b] + length of example b;  token t is place t − cu_seqlens[b] of its sequence b
 //   labels (B) and targets (B,NC) are those of the examples, zero behind them
@@ -22,16 +22,18 @@ constexpr int kTokens = kThreads / kLanes;
 constexpr int kTile = 512;            // ids or positions in shared memory at a time
 constexpr int kMostSequences = 2048;  // whose starts fit shared memory
 
-struct Examples {
-  const DeviceState* state;
-  const int32_t* order;    // (order_begin + B)
-  const int32_t* offsets;  // (N + 1)
+// The step's examples: all that is read of the step, once.
+struct Source : Examples {
+  int B;
+  const int32_t* own;  // (B) the part of `order` that the step takes
 
-  __device__ __forceinline__ int32_t example(int b) const { return order[state->step.order_begin + b]; }
+  __device__ __forceinline__ explicit Source(const DeviceState* state)
+      : Examples(state->step.examples), B(state->step.B), own(order + state->step.order_begin) {}
 };
 
-// starts[b] = Σ lengths of the examples before b, for b ≤ padded; examples from `live` on are empty. By a whole block.
-__device__ __forceinline__ void add_lengths(const Examples& examples, int live, int padded, int32_t* starts) {
+// starts[b] = Σ lengths of the examples before b, for b ≤ padded; examples behind the live ones are empty. By a whole
+// block.
+__device__ __forceinline__ void add_lengths(const Source& source, int padded, int32_t* starts) {
   SHARED(totals, int32_t[kWarps]);
   const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, warp = thread >> 5;
   int32_t before = 0;
@@ -39,8 +41,8 @@ __device__ __forceinline__ void add_lengths(const Examples& examples, int live, 
   for (int first = 0; first < padded; first += kThreads) {
     const int b = first + thread;
     int32_t sum = 0;
-    if (b < live) {
-      const int32_t* offset = examples.offsets + examples.example(b);
+    if (b < source.B) {
+      const int32_t* offset = source.offsets + source.own[b];
       sum = offset[1] - offset[0];
     }
 #pragma unroll
@@ -64,8 +66,8 @@ __device__ __forceinline__ void add_lengths(const Examples& examples, int live, 
 }
 
 // Grid: 1; block: 256.
-__global__ void add_lengths_kernel(Examples examples, int padded, int32_t* cu_seqlens /* (padded + 1) */) {
-  add_lengths(examples, examples.state->step.B, padded, cu_seqlens);
+__global__ void add_lengths_kernel(const DeviceState* state, int padded, int32_t* cu_seqlens /* (padded + 1) */) {
+  add_lengths(Source(state), padded, cu_seqlens);
 }
 
 // The sequence of token t < starts[B].
@@ -91,37 +93,38 @@ __device__ __forceinline__ int sum_of_lanes(int count) {
 // Grid: ceil(batch.T / 32), at least 1; block: 256, 8 lanes a token. Shared memory: batch.B + 1 starts, or none where
 // cu_seqlens is filled already.
 template <bool kHasStarts>
-__global__ void pack_kernel(Examples examples, GatherBatch args) {
+__global__ void pack_kernel(const DeviceState* state, GatherBatch args) {
   const Batch& batch = args.batch;
   DYN_SHARED(shared);
   SHARED(tile, int32_t[kTile]);
   const int thread = static_cast<int>(threadIdx.x);
-  const int B = examples.state->step.B;
+  const Source source(state);
+  const int B = source.B;
   int32_t* starts = batch.cu_seqlens;
   if constexpr (!kHasStarts) {
     starts = shared.take<int32_t>(batch.B + 1);
-    add_lengths(examples, B, batch.B, starts);
+    add_lengths(source, batch.B, starts);
   }
   if (blockIdx.x == 0) {
     for (int b = thread; b <= batch.B; b += kThreads) {
       if constexpr (!kHasStarts) batch.cu_seqlens[b] = starts[b];
-      if (args.dataset_labels && b < batch.B) batch.labels[b] = b < B ? args.dataset_labels[examples.example(b)] : 0;
+      if (source.labels && b < batch.B) batch.labels[b] = b < B ? source.labels[source.own[b]] : 0;
     }
   }
 
-  if (args.dataset_targets) {
-    const float* dataset_targets = floats(args.dataset_targets);
+  if (source.targets && batch.targets) {
+    const float* all_targets = floats(source.targets);
     float* targets = floats(batch.targets);
     const int64_t NC = args.NC, step = static_cast<int64_t>(gridDim.x) * kThreads;
     for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + thread; i < batch.B * NC; i += step) {
       const int b = static_cast<int>(i / NC);
-      targets[i] = b < B ? dataset_targets[examples.example(b) * NC + i % NC] : 0.f;
+      targets[i] = b < B ? all_targets[source.own[b] * NC + i % NC] : 0.f;
     }
   }
 
   const int T = starts[B];
   // Where the token is in the data set.
-  const auto source_of = [&](int t, int b) { return examples.offsets[examples.example(b)] + t - starts[b]; };
+  const auto place_of = [&](int t, int b) { return source.offsets[source.own[b]] + t - starts[b]; };
   const int t = static_cast<int>(blockIdx.x) * kTokens + thread / kLanes, lane = thread % kLanes;
   const bool live = t < T;
   int sequence = 0, place = 0;
@@ -129,12 +132,12 @@ __global__ void pack_kernel(Examples examples, GatherBatch args) {
   if (live) {
     sequence = sequence_of(t, B, starts);
     place = t - starts[sequence];
-    const int source = source_of(t, sequence);
-    id = args.dataset_ids[source];
-    position = args.dataset_positions ? args.dataset_positions[source] : place;
+    const int from = place_of(t, sequence);
+    id = source.ids[from];
+    position = source.positions ? source.positions[from] : place;
     if (lane == 0) {
       batch.ids[t] = id;
-      batch.token_types[t] = args.dataset_token_types ? args.dataset_token_types[source] : 0;
+      batch.token_types[t] = source.token_types ? source.token_types[from] : 0;
       batch.positions[t] = position;
     }
   } else if (t < batch.T && lane == 0) {
@@ -151,7 +154,7 @@ __global__ void pack_kernel(Examples examples, GatherBatch args) {
       __syncthreads();  // the tile before may still be read
       for (int i = thread; i < count; i += kThreads) {
         const int other = first + i;
-        tile[i] = values[source_of(other, sequence_of(other, B, starts))];
+        tile[i] = values[place_of(other, sequence_of(other, B, starts))];
       }
       __syncthreads();
       // Of equal values, those of tokens before t are smaller.
@@ -162,8 +165,8 @@ __global__ void pack_kernel(Examples examples, GatherBatch args) {
   };
 
   int lower = 0;
-  if (args.dataset_positions) {
-    lower = tokens_before(args.dataset_positions, position);
+  if (source.positions) {
+    lower = tokens_before(source.positions, position);
   } else {
     for (int b = lane; b < B; b += kLanes) {
       const int length = starts[b + 1] - starts[b];
@@ -173,7 +176,7 @@ __global__ void pack_kernel(Examples examples, GatherBatch args) {
   }
   if (live && lane == 0) batch.tokens_by_position[lower] = t;
 
-  const int smaller = tokens_before(args.dataset_ids, id);
+  const int smaller = tokens_before(source.ids, id);
   if (live && lane == 0) batch.tokens_by_id[smaller] = t;
 }
 
@@ -182,13 +185,12 @@ __global__ void pack_kernel(Examples examples, GatherBatch args) {
 template <typename T>
 void gather_batch(Context& context, const GatherBatch& args) {
   const Batch& batch = args.batch;
-  const Examples examples{context.state, args.order, args.dataset_offsets};
   const unsigned blocks = ceil_div(batch.T > 0 ? batch.T : 1, kTokens);
   if (batch.B <= kMostSequences) {
-    context.launch(pack_kernel<false>, blocks, kThreads, simt::smem_bytes<int32_t>(batch.B + 1), examples, args);
+    context.launch(pack_kernel<false>, blocks, kThreads, simt::smem_bytes<int32_t>(batch.B + 1), context.state, args);
   } else {
-    context.launch(add_lengths_kernel, 1, kThreads, 0, examples, batch.B, batch.cu_seqlens);
-    context.launch(pack_kernel<true>, blocks, kThreads, 0, examples, args);
+    context.launch(add_lengths_kernel, 1, kThreads, 0, context.state, batch.B, batch.cu_seqlens);
+    context.launch(pack_kernel<true>, blocks, kThreads, 0, context.state, args);
   }
   context.batch = batch;
 }

@@ -41,14 +41,13 @@ __global__ void __launch_bounds__(kThreads) keep_step_kernel(Kept kept, const De
   if (kept.norm != nullptr) kept.norms[slot] = *kept.norm;
 }
 
-// Grid: a block for each kThreads of (padded B) · NC elements; block: kThreads. logits (padded B,NC), out
-// (examples,NC).
+// Grid: a block for each kThreads of (padded B) · NC elements; block: kThreads. logits (padded B,NC).
 template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    keep_logits_kernel(int NC, const T* logits, float* out, const DeviceState* state) {
+__global__ void __launch_bounds__(kThreads) keep_logits_kernel(int NC, const T* logits, const DeviceState* state) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t live = static_cast<int64_t>(state->step.B) * NC;
-  if (i < live) out[static_cast<int64_t>(state->step.order_begin) * NC + i] = to_float(logits[i]);
+  float* kept = floats(state->step.kept_logits) + static_cast<int64_t>(state->step.order_begin) * NC;
+  if (i < live) kept[i] = to_float(logits[i]);
 }
 
 }  // namespace
@@ -74,7 +73,7 @@ void keep_logits(Context& context, const KeepLogits& args) {
   const int64_t count = static_cast<int64_t>(context.batch.B) * args.NC;
   if (count == 0) return;
   context.launch(&keep_logits_kernel<T>, ceil_div(count, kThreads), kThreads, 0, args.NC, scalars<T>(args.logits),
-                 floats(args.out), context.state);
+                 context.state);
 }
 
 template void keep_step<float>(Context&, const KeepStep&);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "cuda/recordings.h"
@@ -29,18 +30,17 @@ bool Recordings::replay(const RecordingKey& key) {
     recordings_.splice(recordings_.begin(), recordings_, found);
     if (found->graph) {
       launch(*found);
+      ++counts_.replayed;
       return true;
     }
   }
   if (!records_) return false;
   if (found == recordings_.end()) {
-    if (recordings_.size() == kMost) {
-      if (recordings_.back().graph) cudaGraphExecDestroy(recordings_.back().graph);
-      recordings_.pop_back();
-    }
+    make_room(false, kMostMetOnce);
     recordings_.push_front({key, nullptr, 0});
     return false;
   }
+  make_room(true, kMostGraphs);
   try {
     // Relaxed: what another session's thread does meanwhile is its own affair.
     BERTUNE_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed));
@@ -52,7 +52,11 @@ bool Recordings::replay(const RecordingKey& key) {
 }
 
 bool Recordings::end(const char* failure) {
-  if (!capturing_) return true;
+  if (!capturing_) {
+    // Operations that did not all run may not have met all of their products, so the key counts as not met.
+    if (failure != nullptr && !recordings_.empty() && !recordings_.front().graph) recordings_.pop_front();
+    return true;
+  }
   capturing_ = false;
   Recording& recording = recordings_.front();
   std::string reason = failure != nullptr ? failure : "";
@@ -62,6 +66,7 @@ bool Recordings::end(const char* failure) {
       BERTUNE_CUDA(cudaGraphInstantiate(&recording.graph, captured.get(), 0));
       BERTUNE_CUDA(cudaGraphGetNodes(captured.get(), nullptr, &recording.nodes));
       launch(recording);
+      ++counts_.recorded;
       return true;
     }
   } catch (const Error& error) {
@@ -74,7 +79,22 @@ bool Recordings::end(const char* failure) {
 
 void Recordings::launch(const Recording& recording) {
   BERTUNE_CUDA(cudaGraphLaunch(recording.graph, stream_));
-  last_nodes_ = recording.nodes;
+  counts_.nodes = recording.nodes;
+}
+
+void Recordings::make_room(bool with_graph, size_t most) {
+  const auto counts = [&](const Recording& recording) { return (recording.graph != nullptr) == with_graph; };
+  if (static_cast<size_t>(std::count_if(recordings_.begin(), recordings_.end(), counts)) < most) return;
+  const auto oldest = std::find_if(recordings_.rbegin(), recordings_.rend(), counts);
+  if (oldest->graph) cudaGraphExecDestroy(oldest->graph);
+  recordings_.erase(std::prev(oldest.base()));
+}
+
+RecordingCounts Recordings::counts() const {
+  RecordingCounts counts = counts_;
+  counts.kept = static_cast<uint64_t>(
+      std::count_if(recordings_.begin(), recordings_.end(), [](const Recording& r) { return r.graph != nullptr; }));
+  return counts;
 }
 
 void Recordings::give_up(const std::string& reason) {

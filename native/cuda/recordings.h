@@ -28,8 +28,7 @@ class Recordings {
 
   // Operations are being captured: nothing may be allocated or waited for.
   bool capturing() const { return capturing_; }
-  // Kernels and copies of the graph that was launched last; 0 where none was.
-  size_t last_nodes() const { return last_nodes_; }
+  RecordingCounts counts() const;
 
  private:
   struct Recording {
@@ -38,17 +37,19 @@ class Recordings {
     size_t nodes;
   };
 
+  // Graphs that are kept, and keys that were met once; of each the one used longest ago goes first.
+  static constexpr size_t kMostGraphs = 256, kMostMetOnce = 1024;
+
   void launch(const Recording& recording);
   void give_up(const std::string& reason);
-
-  // Graphs that are kept; the one used longest ago goes first.
-  static constexpr size_t kMost = 256;
+  // Makes room for one more of those that have a graph, or have none.
+  void make_room(bool with_graph, size_t most);
 
   cudaStream_t stream_;
   bool records_;
   std::list<Recording> recordings_;  // the one used last comes first
   bool capturing_ = false;
-  size_t last_nodes_ = 0;
+  RecordingCounts counts_{};
   std::string warning_, taken_;  // to be taken, and taken last
 };
 

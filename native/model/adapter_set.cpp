@@ -65,7 +65,8 @@ void AdapterSet::replace(Tables&& tables, std::vector<const Adapter*>&& rows) {
   tables_ = std::move(tables);
   rows_ = std::move(rows);
   arena_.clear();
-  examples_ = tokens_ = sequences_ = 0;
+  slot_memory_.clear();
+  tokens_ = sequences_ = 0;
   rank_ = 0;
   classes_ = model_.NC;
   for (const auto& [weight, update] : own_) rank_ = std::max(rank_, static_cast<int>(update.r));
@@ -114,30 +115,29 @@ int32_t AdapterSet::slot(int32_t handle) const {
 }
 
 size_t AdapterSet::bytes() const {
-  size_t bytes = tables_.arena.bytes() + arena_.bytes();
+  size_t bytes = tables_.arena.bytes() + arena_.bytes() + slot_memory_.bytes();
   for (const auto& [handle, adapter] : adapters_) bytes += adapter->bytes();
   return bytes;
 }
 
-void AdapterSet::reserve(int64_t examples, int tokens, int sequences) {
-  examples = std::max(examples, examples_);
+void AdapterSet::reserve(int tokens, int sequences) {
   tokens = std::max({tokens, sequences, tokens_});
   sequences = std::max(sequences, sequences_);
-  if (examples == examples_ && tokens == tokens_ && sequences == sequences_) return;
+  if (tokens == tokens_ && sequences == sequences_) return;
   backend_.forget_recordings();
-  examples_ = tokens_ = sequences_ = 0;
+  tokens_ = sequences_ = 0;
   arena_.lay_out(backend_, "batches of several adapters", [&](Cutter& cutter) {
-    slots_ = cutter.ints(examples);
-    kept_ = cutter.acc(examples * classes_);
     h_ = cutter.real(static_cast<int64_t>(tokens) * rounded_rank(rank_));
     logits_ = cutter.real(static_cast<int64_t>(sequences) * classes_);
   });
-  examples_ = examples;
   tokens_ = tokens;
   sequences_ = sequences;
 }
 
 void AdapterSet::write_slots(const int32_t* slots, int64_t count) {
+  const int32_t* before = slots_;
+  slot_memory_.fit(backend_, "the adapters of examples", [&](Cutter& cutter) { slots_ = cutter.ints(count); });
+  if (slots_ != before) backend_.forget_recordings();  // those that read the old ones
   backend_.copy_in(slots_, slots, static_cast<size_t>(count) * sizeof(int32_t));
 }
 

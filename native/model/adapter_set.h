@@ -37,13 +37,12 @@ class AdapterSet {
   // Of weights, tables and the buffers of mixed batches; 0 without adapters.
   size_t bytes() const;
 
-  // Plans memory for a call over so many examples, in batches of at most so many rows; grows. Throws OUT_OF_MEMORY.
-  void reserve(int64_t examples, int tokens, int sequences);
-  // Of each example of the call's order.
+  // Plans memory for batches of at most so many rows; grows. Throws OUT_OF_MEMORY.
+  void reserve(int tokens, int sequences);
+  // Of each example of a call's order. Throws OUT_OF_MEMORY.
   void write_slots(const int32_t* slots, int64_t count);
   // What a pass needs to know; `prefix` is the slot of an adapter with a prefix that the whole batch has, or 0.
   AdapterMix mix(int32_t prefix) const;
-  Acc* kept_logits() const { return kept_; }  // (examples, classes)
 
  private:
   using Adapters = std::map<int32_t, std::unique_ptr<Adapter>>;
@@ -70,11 +69,9 @@ class AdapterSet {
   int rank_ = 0, classes_ = 0;  // the most of any
 
   // Buffers of mixed batches.
-  Arena arena_;
-  int64_t examples_ = 0;
+  Arena arena_, slot_memory_;
   int tokens_ = 0, sequences_ = 0;
   int32_t* slots_ = nullptr;
-  Acc* kept_ = nullptr;
   Real* h_ = nullptr;
   Real* logits_ = nullptr;
 };

@@ -63,11 +63,11 @@ void check(const DatasetView& view, const ModelConfig& model) {
 
 }  // namespace
 
-Dataset::Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model) : NC_(model.NC) {
-  check(view, model);
+void Dataset::assign(const DatasetView& view) {
+  check(view, model_);
   offsets_.assign(view.offsets, view.offsets + view.examples + 1);
-  const int64_t tokens = offsets_.back(), targets = view.examples * NC_;
-  arena_.lay_out(backend, "a data set", [&](Cutter& cut) {
+  const int64_t tokens = offsets_.back(), targets = view.examples * model_.NC;
+  arena_.fit(backend_, "a data set", [&](Cutter& cut) {
     ids_ = cut.ints(tokens);
     token_types_ = view.token_types ? cut.ints(tokens) : nullptr;
     positions_ = view.positions ? cut.ints(tokens) : nullptr;
@@ -75,12 +75,12 @@ Dataset::Dataset(Backend& backend, const DatasetView& view, const ModelConfig& m
     labels_ = view.labels ? cut.ints(view.examples) : nullptr;
     targets_ = view.targets ? cut.acc(targets) : nullptr;
   });
-  backend.copy_in(ids_, view.ids, tokens * sizeof(int32_t));
-  if (token_types_) backend.copy_in(token_types_, view.token_types, tokens * sizeof(int32_t));
-  if (positions_) backend.copy_in(positions_, view.positions, tokens * sizeof(int32_t));
-  backend.copy_in(device_offsets_, view.offsets, (view.examples + 1) * sizeof(int32_t));
-  if (labels_) backend.copy_in(labels_, view.labels, view.examples * sizeof(int32_t));
-  if (targets_) backend.write_acc(targets_, view.targets, Dtype::kF32, targets);
+  backend_.copy_in(ids_, view.ids, tokens * sizeof(int32_t));
+  if (token_types_) backend_.copy_in(token_types_, view.token_types, tokens * sizeof(int32_t));
+  if (positions_) backend_.copy_in(positions_, view.positions, tokens * sizeof(int32_t));
+  backend_.copy_in(device_offsets_, view.offsets, (view.examples + 1) * sizeof(int32_t));
+  if (labels_) backend_.copy_in(labels_, view.labels, view.examples * sizeof(int32_t));
+  if (targets_) backend_.write_acc(targets_, view.targets, Dtype::kF32, targets);
 }
 
 void Dataset::check_loss(Loss loss) const {

@@ -1,4 +1,4 @@
-// Tokenised examples, uploaded once: one flat id array and offsets. A step takes only indices of examples.
+// Tokenised examples on the device: one flat id array and offsets. A step takes only indices of examples.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,12 @@ struct DatasetView {
 
 class Dataset {
  public:
-  // Checks every id, label, target, type, position and length against the model (INVALID_DATA), then uploads.
-  Dataset(Backend& backend, const DatasetView& view, const ModelConfig& model);
+  // Without examples.
+  Dataset(Backend& backend, const ModelConfig& model) : backend_(backend), model_(model) {}
+
+  // Checks every id, label, target, type, position and length against the model (INVALID_DATA), then uploads them in
+  // place of what there was, and keeps the memory where they fit.
+  void assign(const DatasetView& view);
 
   int64_t size() const { return static_cast<int64_t>(offsets_.size()) - 1; }
   int length(int example) const { return offsets_[example + 1] - offsets_[example]; }
@@ -35,21 +39,20 @@ class Dataset {
   // Throws INVALID_DATA for an index that is none of the examples.
   void check_order(const int32_t* order, int64_t count) const;
 
-  // Arguments of gather_batch, but for the order.
-  GatherBatch gather() const {
-    return {.dataset_ids = ids_,
-            .dataset_token_types = token_types_,
-            .dataset_positions = positions_,
-            .dataset_offsets = device_offsets_,
-            .dataset_labels = labels_,
-            .dataset_targets = targets_,
-            .NC = NC_,
-            .order = nullptr,
-            .sort_tokens = false};
+  // What gather_batch reads of a step that takes examples in this order (device memory).
+  Examples in_order(const int32_t* order) const {
+    return {.ids = ids_,
+            .token_types = token_types_,
+            .positions = positions_,
+            .offsets = device_offsets_,
+            .labels = labels_,
+            .targets = targets_,
+            .order = order};
   }
 
  private:
-  const int NC_;
+  Backend& backend_;
+  const ModelConfig& model_;
   std::vector<int32_t> offsets_;
   Arena arena_;
   int32_t* ids_ = nullptr;

@@ -80,16 +80,15 @@ void infer(SequenceClassifier& classifier, const Dataset& dataset, const std::ve
   if (slots) check_lengths(classifier, dataset, order, *slots);
   classifier.reserve({}, largest_batch(dataset, order, starts));
   RunMemory& run = classifier.run();
-  run.reserve(count, 0, !slots);
+  const int classes = slots ? adapters.classes() : classifier.config().NC;
+  run.reserve_logits(count * classes);
   run.write_order(order.data(), count);
   if (slots) {
     const BatchLimits planned = classifier.inference_limits();
-    adapters.reserve(count, planned.tokens, planned.sequences);
+    adapters.reserve(planned.tokens, planned.sequences);
     adapters.write_slots(slots->data(), count);
   }
   classifier.prepare_inference();
-  const int classes = slots ? adapters.classes() : classifier.config().NC;
-  Acc* kept = slots ? adapters.kept_logits() : run.logits();
   for (size_t batch = 0; batch + 1 < starts.size(); ++batch) {
     if (!proceed()) throw Error("ABORTED", "The work was aborted");
     const int32_t begin = starts[batch];
@@ -102,23 +101,24 @@ void infer(SequenceClassifier& classifier, const Dataset& dataset, const std::ve
                         .order_begin = begin,
                         .B = a.live.B,
                         .T = a.live.T,
-                        .slot = 0});
+                        .slot = 0,
+                        .kept_logits = run.logits(),
+                        .examples = dataset.in_order(run.order())});
     const int32_t prefix = slots ? common_prefix(classifier, slots->data() + begin, size) : kNoPrefix;
     const AdapterMix mix = slots ? mix_of(classifier, prefix) : AdapterMix{};
     const RecordingKey key{.pass = slots ? RecordingKey::Pass::kMixedInference : RecordingKey::Pass::kInference,
-                           .dataset = &dataset,
                            .batch = {a.batch.B, a.batch.T, a.batch.max_length},
                            .prefix = prefix};
     run_recorded(backend, key, [&] {
-      classifier.gather(a, dataset, false);
+      classifier.gather(a, false);
       classifier.forward(a, false, slots ? &mix : nullptr);
-      backend.keep_logits({classes, slots ? mix.logits : a.head.logits, kept});
+      backend.keep_logits({classes, slots ? mix.logits : a.head.logits});
     });
     // The host stays close enough to the device that an abort is seen soon.
     if ((batch + 1) % static_cast<size_t>(backend.run_ahead()) == 0) backend.synchronize();
   }
   backend.synchronize();
-  backend.read_acc(logits, dtype, kept, count * classes);
+  backend.read_acc(logits, dtype, run.logits(), count * classes);
 }
 
 }  // namespace bertune

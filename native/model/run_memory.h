@@ -7,25 +7,26 @@ namespace bertune {
 
 class RunMemory {
  public:
-  RunMemory(Backend& backend, int labels) : backend_(backend), labels_(labels) {}
+  explicit RunMemory(Backend& backend) : backend_(backend) {}
 
-  // Memory for an order of `examples`, `slots` steps' results and, where wanted, each example's logits. Grows, never
-  // shrinks; what was recorded with the old memory is forgotten. Throws OUT_OF_MEMORY, and is then empty.
-  void reserve(int64_t examples, int64_t slots, bool logits);
+  // Memory for the results of so many steps. Grows, never shrinks; what was recorded with the old memory is forgotten.
+  // Throws OUT_OF_MEMORY, and then has none.
+  void reserve_results(int64_t steps);
+  // Memory for so many logits; as reserve_results, but recordings do not mind.
+  void reserve_logits(int64_t count);
   void write_order(const int32_t* order, int64_t count);
 
   const int32_t* order() const { return order_; }  // (examples)
-  Acc* losses() const { return losses_; }          // (slots)
-  Acc* norms() const { return norms_; }            // (slots)
-  int32_t* correct() const { return correct_; }    // (slots)
-  Acc* logits() const { return logits_; }          // (examples, NC)
-  size_t bytes() const { return arena_.bytes(); }
+  Acc* losses() const { return losses_; }          // (steps)
+  Acc* norms() const { return norms_; }            // (steps)
+  int32_t* correct() const { return correct_; }    // (steps)
+  Acc* logits() const { return logits_; }          // (examples, classes)
+  size_t bytes() const { return order_memory_.bytes() + result_memory_.bytes() + logit_memory_.bytes(); }
 
  private:
   Backend& backend_;
-  const int labels_;
-  int64_t examples_ = 0, slots_ = 0, logit_rows_ = 0;
-  Arena arena_;
+  int64_t steps_ = 0;
+  Arena order_memory_, result_memory_, logit_memory_;
   int32_t* order_ = nullptr;
   Acc* losses_ = nullptr;
   Acc* norms_ = nullptr;

@@ -39,7 +39,7 @@ SequenceClassifier::SequenceClassifier(Backend& backend, const ModelConfig& mode
       lora_(lora),
       parameters_(rows),
       embeddings_(parameters_, model_, lora_),
-      run_(backend, model.NC) {
+      run_(backend) {
   const int head_size = model_.C / model_.heads;
   if (backend_.max_head_size() > 0 && head_size > backend_.max_head_size()) {
     throw Error("INVALID_OPTION", "Expected heads of at most " + std::to_string(backend_.max_head_size()) +
@@ -161,13 +161,8 @@ Activations& SequenceClassifier::size_batch(const Dataset& dataset, const int32_
   return a;
 }
 
-void SequenceClassifier::gather(Activations& a, const Dataset& dataset, bool training) {
-  GatherBatch args = dataset.gather();
-  args.order = run_.order();
-  if (!a.batch.targets) args.dataset_targets = nullptr;
-  args.sort_tokens = training && embeddings_.tables_train();
-  args.batch = a.batch;
-  backend_.gather_batch(args);
+void SequenceClassifier::gather(Activations& a, bool training) {
+  backend_.gather_batch({.NC = model_.NC, .sort_tokens = training && embeddings_.tables_train(), .batch = a.batch});
 }
 
 PrefixView SequenceClassifier::prefix_view(const Pass& pass, int layer) const {

@@ -65,8 +65,8 @@ class SequenceClassifier {
 
   // Sets the sizes of the next batch to those of the examples order[0..count), which is host memory.
   Activations& size_batch(const Dataset& dataset, const int32_t* order, int count, bool training);
-  // Gathers the examples of the step's part of run().order() into the batch.
-  void gather(Activations& activations, const Dataset& dataset, bool training);
+  // Gathers the step's examples into the batch.
+  void gather(Activations& activations, bool training);
 
   // logits (B,NC) of the gathered batch, in activations.head.logits; of a batch of several adapters in mix->logits.
   void forward(Activations& activations, bool training, const AdapterMix* mix = nullptr);

@@ -51,7 +51,7 @@ TrainingRun::TrainingRun(SequenceClassifier& classifier, const Dataset& dataset,
       settings_hash_(hash_of(settings)) {
   BERTUNE_CHECK(count > 0);
   Backend& backend = classifier.backend();
-  classifier.run().reserve(count, run_ahead(), false);
+  classifier.run().reserve_results(run_ahead());
   classifier.run().write_order(order, count);
   const auto upload = [&](const std::vector<double>& weights, Acc* device) {
     if (!weights.empty()) backend.write_acc(device, weights.data(), Dtype::kF64, classifier.config().NC);
@@ -84,7 +84,9 @@ void TrainingRun::give(int64_t index, int64_t step, double learning_rate, bool u
                          .order_begin = static_cast<int32_t>(begin + offset),
                          .B = std::min(settings_.batch_size, count - offset),
                          .T = 0,
-                         .slot = static_cast<int32_t>(examples_.size())};
+                         .slot = static_cast<int32_t>(examples_.size()),
+                         .kept_logits = nullptr,
+                         .examples = dataset_.in_order(classifier_.run().order())};
     micro_batch.index = micro;
     micro_batch.count = micro_batches;
     micro_batch.update = update;
@@ -105,7 +107,7 @@ void TrainingRun::run(const MicroBatch& micro_batch) {
 void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) {
   Backend& backend = classifier_.backend();
   const double scale = 1.0 / micro_batch.count;
-  classifier_.gather(a, dataset_, true);
+  classifier_.gather(a, true);
   // In the step, as its weights have changed in the one before.
   if (micro_batch.first()) classifier_.make_prompt();
   classifier_.forward(a, true);
@@ -162,7 +164,6 @@ void TrainingRun::run_loss(Activations& a, double scale) {
 
 RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_batch) const {
   return {.pass = RecordingKey::Pass::kTraining,
-          .dataset = &dataset_,
           .batch = {a.batch.B, a.batch.T, a.batch.max_length},
           .first = micro_batch.first(),
           .last = micro_batch.last(),

@@ -324,7 +324,7 @@ void Fields::make_batch_of_rows() {
   live(std::move(cu_seqlens));
 }
 
-void Fields::make_current(int order_begin) {
+void Fields::make_current() {
   Batch current = batch();
   current.ids = workspace<int32_t>(current.T);
   current.token_types = workspace<int32_t>(current.T);
@@ -335,19 +335,17 @@ void Fields::make_current(int order_begin) {
   current.tokens_by_id = workspace<int32_t>(current.T);
   current.tokens_by_position = workspace<int32_t>(current.T);
   ids_.resize(live_T_);
-  std::vector<int32_t> order(static_cast<size_t>(order_begin) + live_B_);
-  std::iota(order.begin() + order_begin, order.end(), 0);
-  const GatherBatch args{.dataset_ids = upload_integers(ids_),
-                         .dataset_token_types = token_types_.empty() ? nullptr : upload_integers(token_types_),
-                         .dataset_positions = positions_.empty() ? nullptr : upload_integers(positions_),
-                         .dataset_offsets = upload_integers(cu_seqlens_),
-                         .dataset_labels = labels_.empty() ? nullptr : upload_integers(labels_),
-                         .dataset_targets = targets_,
-                         .NC = NC_,
-                         .order = upload_integers(order),
-                         .sort_tokens = true,
-                         .batch = current};
-  backend_.gather_batch(args);
+  std::vector<int32_t> order(static_cast<size_t>(step_.order_begin) + live_B_);
+  std::iota(order.begin() + step_.order_begin, order.end(), 0);
+  step_.examples = {.ids = upload_integers(ids_),
+                    .token_types = token_types_.empty() ? nullptr : upload_integers(token_types_),
+                    .positions = positions_.empty() ? nullptr : upload_integers(positions_),
+                    .offsets = upload_integers(cu_seqlens_),
+                    .labels = labels_.empty() ? nullptr : upload_integers(labels_),
+                    .targets = targets_,
+                    .order = upload_integers(order)};
+  backend_.begin_step(step_);
+  backend_.gather_batch({.NC = NC_, .sort_tokens = true, .batch = current});
 }
 
 void Fields::refuse_unused() const {
@@ -359,21 +357,23 @@ void Fields::refuse_unused() const {
 
 void Fields::prepare() {
   const double zero = 0, one = 1;
-  StepState step{};
-  step.seed = static_cast<uint64_t>(integer("seed", 0, kMostSeed, &zero));
-  step.dropout_step = static_cast<uint32_t>(integer("dropout_step", 0, kMostUint, &zero));
-  step.step = static_cast<uint32_t>(integer("step", 1, kMostUint, &one));
-  step.learning_rate = find_number("learning_rate", &zero);
-  step.slot = slot();
-  step.order_begin = order_begin();
+  step_.seed = static_cast<uint64_t>(integer("seed", 0, kMostSeed, &zero));
+  step_.dropout_step = static_cast<uint32_t>(integer("dropout_step", 0, kMostUint, &zero));
+  step_.step = static_cast<uint32_t>(integer("step", 1, kMostUint, &one));
+  step_.learning_rate = find_number("learning_rate", &zero);
+  step_.slot = slot();
+  step_.order_begin = order_begin();
   if (cu_seqlens_.empty() && rows_.count > 0 && rows_.kind != RowKind::kPrefix) make_batch_of_rows();
   padding_tokens();  // taken, as the names above, where nothing has padding as well
   padding_sequences();
   refuse_unused();
-  step.B = live_B_;
-  step.T = live_T_;
-  backend_.begin_step(step);
-  if (!cu_seqlens_.empty()) make_current(step.order_begin);
+  step_.B = live_B_;
+  step_.T = live_T_;
+  if (cu_seqlens_.empty()) {
+    backend_.begin_step(step_);
+  } else {
+    make_current();
+  }
   backend_.synchronize();
 }
 

@@ -112,6 +112,8 @@ class Fields {
   // Of StepState: where results are kept, and where the batch lies in the order.
   int slot();
   int order_begin();
+  // What an operation reads of the step beside that; the numbers in it are set by prepare.
+  StepState& step() { return step_; }
   // The step's sequences and tokens, of an operation that brings a batch of its own.
   void live(int B, int T);
   // What the batch carries beside its lengths: ids below V, token types below `types`, labels below NC.
@@ -166,7 +168,7 @@ class Fields {
   int optional_count(const char* name);
   void live(std::vector<int32_t> cu_seqlens);
   void make_batch_of_rows();
-  void make_current(int order_begin);
+  void make_current();
   void refuse_unused() const;
 
   Backend& backend_;
@@ -182,6 +184,7 @@ class Fields {
   std::vector<int32_t> cu_seqlens_, ids_, token_types_, positions_, labels_;  // without padding
   const Acc* targets_ = nullptr;                                              // (B,NC) without padding
   int NC_ = 0;
+  StepState step_{};
 };
 
 }  // namespace bertune

@@ -400,7 +400,8 @@ void fill(Fields& f, KeepLogits& args) {
   const Batch batch = f.batch();
   f.size("NC", args.NC);
   f.inp("logits", args.logits, area(batch.B, args.NC));
-  f.out("out", args.out, area(static_cast<double>(f.order_begin()) + batch.B - f.padding_sequences(), args.NC));
+  const double kept = static_cast<double>(f.order_begin()) + batch.B - f.padding_sequences();
+  f.out("kept_logits", f.step().kept_logits, area(kept, args.NC));
 }
 
 void fill(Fields& f, CastToReal& args) {
@@ -434,15 +435,16 @@ void fill(Fields& f, GatherBatch& args) {
   batch.B += f.padding_sequences();
   batch.T += f.padding_tokens();
   f.flag("sort_tokens", args.sort_tokens);
-  f.inp("dataset_ids", args.dataset_ids, offsets.back());
-  f.optional_inp("dataset_token_types", args.dataset_token_types, offsets.back());
-  f.optional_inp("dataset_positions", args.dataset_positions, offsets.back());
-  f.inp("dataset_offsets", args.dataset_offsets, examples + 1.0);
-  f.optional_inp("dataset_labels", args.dataset_labels, examples);
+  Examples& from = f.step().examples;
+  f.inp("dataset_ids", from.ids, offsets.back());
+  f.optional_inp("dataset_token_types", from.token_types, offsets.back());
+  f.optional_inp("dataset_positions", from.positions, offsets.back());
+  f.inp("dataset_offsets", from.offsets, examples + 1.0);
+  f.optional_inp("dataset_labels", from.labels, examples);
   const bool has_targets = f.length("dataset_targets") > 0;
   if (has_targets) f.size("NC", args.NC);
-  f.optional_inp("dataset_targets", args.dataset_targets, area(examples, args.NC));
-  f.inp("order", args.order, 1);
+  f.optional_inp("dataset_targets", from.targets, area(examples, args.NC));
+  f.inp("order", from.order, 1);
   f.out("ids", batch.ids, batch.T);
   f.out("token_types", batch.token_types, batch.T);
   f.out("positions", batch.positions, batch.T);

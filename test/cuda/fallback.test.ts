@@ -50,11 +50,12 @@ async function run({ method = 'full', precision = 'bf16', environment = {} }: Se
           maxGradNorm: 1,
         }),
       );
+      const { nodes } = await session.recordings();
       const numbers: Run['numbers'] = { losses: trained.losses, norms: trained.gradNorms };
       for (const { name } of session.parameters()) numbers[name] = await session.read(name, 'value');
       for (const time of ['first', 'second', 'third'])
         numbers[`${time} logits`] = await session.forward(dataset, Int32Array.of(4, 1), startsOf(2));
-      return { numbers, losses: trained.losses, nodes: trained.recordingNodes, warnings: [...warnings] };
+      return { numbers, losses: trained.losses, nodes, warnings: [...warnings] };
     } finally {
       await session.dispose();
     }

@@ -135,8 +135,8 @@ describe('runOperation', () => {
     };
     await expectRefused('keep_step', kept, { slot: 3 }, /at least 4 elements for losses/);
     await expectRefused('keep_step', { ...kept, correct: new Int32Array(2) }, { slot: 2 }, /at least 3 .* for correct/);
-    const logits = { cu_seqlens: starts([1, 1]), logits: new Float64Array(6), out: new Float64Array(9) };
-    await expectRefused('keep_logits', logits, { NC: 3, order_begin: 2 }, /at least 12 elements for out/);
+    const logits = { cu_seqlens: starts([1, 1]), logits: new Float64Array(6), kept_logits: new Float64Array(9) };
+    await expectRefused('keep_logits', logits, { NC: 3, order_begin: 2 }, /at least 12 elements for kept_logits/);
   });
 
   it('refuses indices that point outside', async () => {

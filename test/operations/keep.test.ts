@@ -25,9 +25,9 @@ const keepStep: Operation = {
 const keepLogits: Operation = {
   name: 'keep_logits',
   formula(args) {
-    const out = args.output('out', 0);
-    out.set(args.floats('logits'), args.size('order_begin', 0) * args.size('NC'));
-    return { out };
+    const kept = args.output('kept_logits', 0);
+    kept.set(args.floats('logits'), args.size('order_begin', 0) * args.size('NC'));
+    return { kept_logits: kept };
   },
 };
 
@@ -76,7 +76,7 @@ function logitsCase(title: string, B: number, NC: number, sizes: Sizes = {}): Ca
     tensors: {
       cu_seqlens: starts(new Array(B).fill(1)),
       logits: random.normal(B * NC),
-      out: random.normal((B + 9) * NC),
+      kept_logits: random.normal((B + 9) * NC),
     },
     sizes: { NC, ...sizes },
   };
@@ -114,11 +114,12 @@ for (const device of devices().filter(({ device: name }) => name !== 'cpu')) {
       for (const where of places(device)) {
         const { tensors } = logitsCase('', 17, 6);
         tensors.logits = new Random(1).normal(32 * 6).map((x) => Math.round(x * 64) / 64);
-        tensors.out = new Float64Array(40 * 6).fill(0.25);
-        const { out } = await run('keep_logits', where, tensors, { NC: 6, order_begin: 2, padding_sequences: 15 });
-        const expected = tensors.out.slice();
+        tensors.kept_logits = new Float64Array(40 * 6).fill(0.25);
+        const sizes = { NC: 6, order_begin: 2, padding_sequences: 15 };
+        const { kept_logits: kept } = await run('keep_logits', where, tensors, sizes);
+        const expected = tensors.kept_logits.slice();
         expected.set(tensors.logits.subarray(0, 17 * 6), 2 * 6);
-        expect(out).to.deep.equal(expected);
+        expect(kept).to.deep.equal(expected);
       }
     });
   });
