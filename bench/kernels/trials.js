@@ -333,6 +333,16 @@ const ATTENTION_TRIALS = [
   ];
 });
 
+const PREFIX_SUM_TRIALS = [
+  {
+    name: "every layer's prefix",
+    operation: 'sum_prefix_partials',
+    over: 'texts',
+    sizes: { L: 'L', P: 'P', C: 'C' },
+    arrays: { ...BATCH, partials: 'acc L,B,P,2,C read', dprefix: 'acc P,2,L,C write' },
+  },
+];
+
 const LORA_TRIALS = [4, 8, 16, 32].flatMap((r) => [
   {
     name: `LoRA r=${r}`,
@@ -368,6 +378,38 @@ const LORA_TRIALS = [4, 8, 16, 32].flatMap((r) => [
     },
   },
 ]);
+
+/** The biases and LayerNorms of an encoder layer. */
+const SUM_TRIALS = [
+  {
+    name: "a layer's biases and LayerNorms",
+    operation: 'sum_rows',
+    over: 'tokens',
+    sizes: { sums: 6, 'n.0': 'C', 'n.1': 'C', 'n.2': 'C', 'n.3': 'C', 'n.4': 'F', 'n.5': '3C' },
+    arrays: {
+      ...BATCH,
+      ...Object.assign(
+        {},
+        ...[0, 1].map((i) => ({
+          [`dout.${i}`]: 'real T,C read',
+          [`sum.${i}`]: 'real T,C read',
+          [`mean.${i}`]: 'acc T read',
+          [`rstd.${i}`]: 'acc T read',
+          [`dgamma.${i}`]: 'acc C write',
+          [`dbeta.${i}`]: 'acc C write',
+        })),
+      ),
+      'dout.2': 'real T,C read',
+      'dbeta.2': 'acc C write',
+      'dout.3': 'real T,C read',
+      'dbeta.3': 'acc C write',
+      'dout.4': 'real T,F read',
+      'dbeta.4': 'acc F write',
+      'dout.5': 'real T,3C read',
+      'dbeta.5': 'acc 3C write',
+    },
+  },
+];
 
 /** Arrays or sizes of each adapter in a batch of several. */
 const eachAdapter = (make) =>
@@ -442,6 +484,8 @@ export const TRIALS = [
   ...NORM_TRIALS,
   ...ELEMENTWISE_TRIALS,
   ...LORA_TRIALS,
+  ...PREFIX_SUM_TRIALS,
+  ...SUM_TRIALS,
   ...MIXED_TRIALS,
   ...ROW_TRIALS,
   ...LOSS_TRIALS,

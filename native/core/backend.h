@@ -218,7 +218,8 @@ struct DropoutResidualLayernormForward {
   Acc* rstd;             // (rows) saved
   Real* out;             // (rows,C)
 };
-// dresidual = dsum;  dinp = dropout mask of dsum. They may be the same buffer when dropout.p is 0.
+// dresidual = dsum;  dinp = dropout mask of dsum. They may be the same buffer when dropout.p is 0. Where both are null,
+// only the gradients of the parameters are made.
 struct DropoutResidualLayernormBackward {
   Rows rows;
   int C;
@@ -229,10 +230,30 @@ struct DropoutResidualLayernormBackward {
   const Acc* mean;    // (rows)
   const Acc* rstd;    // (rows)
   const Real* gamma;  // (C)
-  Real* dresidual;    // (rows,C) dsum; may be dout
+  Real* dresidual;    // (rows,C) dsum; may be dout; null only where dinp is
   Real* dinp;         // (rows,C) or null
   Acc* dgamma;        // (C) or null
   Acc* dbeta;         // (C) or null
+};
+
+// Gradients that are sums over rows: of a bias, or of a LayerNorm's parameters.
+struct RowSum {
+  Rows rows;
+  int n, dout_stride;
+  const Real* dout;  // (rows,n)
+  // What the LayerNorm saved; null for a bias
+  const Real* sum;  // (rows,n)
+  const Acc* mean;  // (rows)
+  const Acc* rstd;  // (rows)
+  Acc* dgamma;      // (n) Σ dout · (sum − mean) · rstd; null for a bias, or not wanted
+  Acc* dbeta;       // (n) Σ dout, a bias's gradient as well; or null
+};
+// Sums that need nothing of each other, with the bits that they have where linear_backward_weight and
+// dropout_residual_layernorm_backward make them.
+struct SumRows {
+  const RowSum* sums;  // (count) host
+  int count;
+  bool accumulate;
 };
 
 // Per sequence and head: probs = softmax(q · [prefix_k; k]ᵀ / √HS), out = dropout(probs) · [prefix_v; v].
@@ -257,47 +278,74 @@ struct AttentionBackward {
   AttentionForward forward;
   bool accumulate;  // into dprefix_k and dprefix_v
   int dprefix_stride;
-  const Real* dout;      // (T,C) or (B,C), dense
-  Real* dq;              // like q
-  Real* dk;              // like k
-  Real* dv;              // like v
-  Acc* prefix_partials;  // (B,P,2C) workspace; null when dprefix_k is
-  Acc* dprefix_k;        // (P,C) or null: Σ over sequences, in order
-  Acc* dprefix_v;        // (P,C) or null
+  const Real* dout;  // (T,C) or (B,C), dense
+  Real* dq;          // like q
+  Real* dk;          // like k
+  Real* dv;          // like v
+  // (B,P,2C) each sequence's share of dprefix_k and dprefix_v, side by side. A workspace; without those two, what
+  // sum_prefix_partials takes. Null where no gradient of the prefix is wanted.
+  Acc* prefix_partials;
+  Acc* dprefix_k;  // (P,C) or null: Σ over sequences, in order
+  Acc* dprefix_v;  // (P,C) or null
 };
 
-// h = dropout(inp) · Aᵀ (rows,r);  out += scaling · h · Bᵀ (rows,n)
-struct LoraForwardAdd {
-  Rows rows;
-  int n, k, r;
-  int inp_stride, out_stride;
+// dprefix[p][l] = Σ over sequences, in order, of partials[l][·][p], of all layers at once.
+struct SumPrefixPartials {
+  int L, P, C;
+  bool accumulate;
+  const Acc* partials;  // (L,B,P,2C)
+  Acc* dprefix;         // (P,L,2C)
+};
+
+// The most low-rank updates of one operation: those of query, key and value, which share their input.
+constexpr int kMostLoraUpdates = 3;
+
+struct LoraForwardUpdate {
+  int n, r;
+  int out_stride;
   double scaling;
   Dropout dropout;
-  const Real* inp;  // (rows,k)
-  const Real* a;    // (r,k)
-  const Real* b;    // (n,r)
-  Real* dropped;    // (rows,k) workspace; unused when dropout.p is 0
-  Real* h;          // (rows,r) saved
-  Real* out;        // (rows,n)
+  const Real* a;  // (r,k)
+  const Real* b;  // (n,r)
+  Real* h;        // (rows,r) saved
+  Real* out;      // (rows,n)
 };
-// dh = scaling · dout · B;  db = scaling · doutᵀ · h;  da = dhᵀ · dropout(inp);  dinp += dropout mask of dh · A
-struct LoraBackward {
+// For each update: h = dropout(inp) · Aᵀ (rows,r);  out += scaling · h · Bᵀ (rows,n)
+struct LoraForwardAdd {
   Rows rows;
-  int n, k, r;
-  int inp_stride, dout_stride, dinp_stride;
-  bool accumulate;
+  int k;
+  int inp_stride;
+  const Real* inp;  // (rows,k)
+  Real* dropped;    // (rows,k) workspace; unused where no dropout.p is above 0
+  int count;        // of updates, 1 or more
+  LoraForwardUpdate updates[kMostLoraUpdates];
+};
+
+struct LoraBackwardUpdate {
+  int n, r;
+  int dout_stride;
   double scaling;
   Dropout dropout;
   const Real* dout;  // (rows,n)
-  const Real* inp;   // (rows,k)
   const Real* h;     // (rows,r)
   const Real* a;     // (r,k)
   const Real* b;     // (n,r)
-  Real* dropped;     // (rows,k) workspace; unused when dropout.p is 0
   Real* dh;          // (rows,r) workspace
   Acc* da;           // (r,k) or null
   Acc* db;           // (n,r) or null
-  Real* dinp;        // (rows,k) added to, or null
+};
+// For each update: dh = scaling · dout · B;  db = scaling · doutᵀ · h;  da = dhᵀ · dropout(inp);
+//                  dinp += dropout mask of dh · A
+struct LoraBackward {
+  Rows rows;
+  int k;
+  int inp_stride, dinp_stride;
+  bool accumulate;
+  const Real* inp;  // (rows,k)
+  Real* dropped;    // (rows,k) workspace; unused where no dropout.p is above 0
+  Real* dinp;       // (rows,k) added to, or null
+  int count;        // of updates, 1 or more
+  LoraBackwardUpdate updates[kMostLoraUpdates];
 };
 
 // The low-rank update of one module by one adapter; r = 0: the adapter leaves the module alone.
@@ -468,8 +516,10 @@ struct AdamW {
   X(dropout_apply, DropoutApply)                                           \
   X(dropout_residual_layernorm_forward, DropoutResidualLayernormForward)   \
   X(dropout_residual_layernorm_backward, DropoutResidualLayernormBackward) \
+  X(sum_rows, SumRows)                                                     \
   X(attention_forward, AttentionForward)                                   \
   X(attention_backward, AttentionBackward)                                 \
+  X(sum_prefix_partials, SumPrefixPartials)                                \
   X(lora_forward_add, LoraForwardAdd)                                      \
   X(lora_backward, LoraBackward)                                           \
   X(mixed_lora_forward_add, MixedLoraForwardAdd)                           \
@@ -580,6 +630,9 @@ class Backend {
   // until the next call.
   virtual const char* take_warning() = 0;
 
+  // Launches cost more than memory, so that sums are best put off and made together, by sum_rows and
+  // sum_prefix_partials.
+  virtual bool sums_together() const = 0;
   // Steps that may be under way before the host reads their results.
   virtual int run_ahead() const = 0;
   // Lets adamw change weights again, after a loss or norm that was not finite.

@@ -54,6 +54,7 @@ struct MemoryHandle;   // opaque: a Memory of the library
   X(forget_recordings)   \
   X(recordings)          \
   X(take_warning)        \
+  X(sums_together)       \
   X(run_ahead)           \
   X(start_run)           \
   X(begin_step)          \
@@ -96,7 +97,7 @@ constexpr uint64_t library_layout() {
   const auto fold = [&hash](size_t size) { hash = (hash ^ size) * 1099511628211ull; };
   for (const size_t size : {sizeof(LibraryFailure), sizeof(LibraryDevice), sizeof(BatchShape), sizeof(DeviceMemory),
                             sizeof(RecordingKey), sizeof(StepState), sizeof(RecordingCounts), sizeof(OptimizerSegment),
-                            sizeof(LowRankFactors), sizeof(LinearFactors)}) {
+                            sizeof(LowRankFactors), sizeof(LinearFactors), sizeof(RowSum)}) {
     fold(size);
   }
 #define BERTUNE_FOLD(name, Arguments) fold(sizeof(Arguments));

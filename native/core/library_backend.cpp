@@ -72,6 +72,7 @@ class LibraryBackend final : public Backend {
   void forget_recordings() override { call(table_.forget_recordings); }
   RecordingCounts recordings() const override { return call(table_.recordings); }
   const char* take_warning() override { return call(table_.take_warning); }
+  bool sums_together() const override { return call(table_.sums_together); }
   int run_ahead() const override { return call(table_.run_ahead); }
   void start_run() override { call(table_.start_run); }
   void begin_step(const StepState& state) override { call(table_.begin_step, state); }

@@ -390,6 +390,27 @@ void attention_backward(Context& context, const AttentionBackward& args) {
   });
 }
 
+template <typename T>
+void sum_prefix_partials(Context& context, const SumPrefixPartials& args) {
+  const int C2 = 2 * args.C, B = context.batch.B;
+  const int64_t sequence = static_cast<int64_t>(args.P) * C2;
+  const T* partials = scalars<T>(args.partials);
+  T* dprefix = scalars<T>(args.dprefix);
+  context.for_columns(args.P * args.L, [&](int, Range rows) {
+    for (int row = rows.begin; row < rows.end; ++row) {
+      const int p = row / args.L, l = row % args.L;
+      const T* from = partials + l * B * sequence + static_cast<int64_t>(p) * C2;
+      T* to = dprefix + static_cast<int64_t>(row) * C2;
+      if (!args.accumulate) std::fill_n(to, C2, T(0));
+      for (int b = 0; b < B; ++b, from += sequence) {
+        for (int i = 0; i < C2; ++i) to[i] += from[i];
+      }
+    }
+  });
+}
+
+template void sum_prefix_partials<float>(Context&, const SumPrefixPartials&);
+template void sum_prefix_partials<double>(Context&, const SumPrefixPartials&);
 template void attention_forward<float>(Context&, const AttentionForward&);
 template void attention_forward<double>(Context&, const AttentionForward&);
 template void attention_backward<float>(Context&, const AttentionBackward&);

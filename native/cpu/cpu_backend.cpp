@@ -96,6 +96,7 @@ class CpuBackend final : public Backend {
   void forget_recordings() override {}
   RecordingCounts recordings() const override { return {}; }
   const char* take_warning() override { return nullptr; }
+  bool sums_together() const override { return false; }
   int run_ahead() const override { return 1; }
 
   void start_run() override { context_.halted = false; }

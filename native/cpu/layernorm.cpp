@@ -53,6 +53,7 @@ void layernorm_row_backward(int C, const T* dout, const T* sum, T mean, T rstd, 
       dbeta[i] += dout[i];
     }
   }
+  if (dsum == nullptr) return;
   total /= T(C);
   projection /= T(C);
 #pragma omp simd
@@ -126,7 +127,8 @@ void dropout_residual_layernorm_backward(Context& context, const DropoutResidual
     T* dbeta = affine ? dgamma + C : nullptr;
     for (int row = rows.begin; row < rows.end; ++row) {
       const size_t at = static_cast<size_t>(row) * C;
-      layernorm_row_backward(C, dout + at, sum + at, mean[row], rstd[row], gamma, dresidual + at, dgamma, dbeta);
+      layernorm_row_backward(C, dout + at, sum + at, mean[row], rstd[row], gamma,
+                             dresidual != nullptr ? dresidual + at : nullptr, dgamma, dbeta);
       if (dinp != nullptr) dropout_row(context.step, args.dropout, row, C, dresidual + at, dinp + at);
     }
   });

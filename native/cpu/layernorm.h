@@ -11,7 +11,7 @@ template <typename T>
 void layernorm_row(int C, T eps, const T* sum /* (C) */, const T* gamma /* (C) */, const T* beta /* (C) */,
                    T* mean /* (1) */, T* rstd /* (1) */, T* out /* (C) */);
 
-// One row's backward: writes dsum, which may be dout, and adds to dgamma and dbeta unless dgamma is null.
+// One row's backward: writes dsum, which may be dout or null, and adds to dgamma and dbeta unless dgamma is null.
 template <typename T>
 void layernorm_row_backward(int C, const T* dout /* (C) */, const T* sum /* (C) */, T mean, T rstd,
                             const T* gamma /* (C) */, T* dsum /* (C) */, T* dgamma /* (C) */, T* dbeta /* (C) */);

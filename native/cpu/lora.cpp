@@ -46,14 +46,12 @@ void mask_row(const StepState& step, const Dropout& dropout, uint32_t row, int k
   }
 }
 
-}  // namespace
-
 template <typename T>
-void lora_forward_add(Context& context, const LoraForwardAdd& args) {
-  const int n = args.n, k = args.k, r = args.r;
-  const bool drops = args.dropout.p > 0.0;
-  const T* a = scalars<T>(args.a);
-  const T* b = scalars<T>(args.b);
+void add_update(Context& context, const LoraForwardAdd& args, const LoraForwardUpdate& update) {
+  const int n = update.n, k = args.k, r = update.r;
+  const bool drops = update.dropout.p > 0.0;
+  const T* a = scalars<T>(update.a);
+  const T* b = scalars<T>(update.b);
   T* dropped = scalars<T>(args.dropped);
   context.for_rows(args.rows, [&](int, Range rows) {
     for_blocks(rows, [&](Range block) {
@@ -62,31 +60,31 @@ void lora_forward_add(Context& context, const LoraForwardAdd& args) {
       if (drops) {
         T* to = dropped + static_cast<int64_t>(block.begin) * k;
         for (int i = 0; i < block.size(); ++i) {
-          dropout_row(context.step, args.dropout, static_cast<uint32_t>(block.begin + i), k,
+          dropout_row(context.step, update.dropout, static_cast<uint32_t>(block.begin + i), k,
                       inp + static_cast<int64_t>(i) * inp_stride, to + static_cast<int64_t>(i) * k);
         }
         inp = to;
         inp_stride = k;
       }
-      T* h = scalars<T>(args.h) + static_cast<int64_t>(block.begin) * r;
-      T* out = scalars<T>(args.out) + static_cast<int64_t>(block.begin) * args.out_stride;
+      T* h = scalars<T>(update.h) + static_cast<int64_t>(block.begin) * r;
+      T* out = scalars<T>(update.out) + static_cast<int64_t>(block.begin) * update.out_stride;
       gemm(false, true, block.size(), r, k, T(1), inp, inp_stride, a, k, T(0), h, r);
-      gemm(false, true, block.size(), n, r, static_cast<T>(args.scaling), h, r, b, r, T(1), out, args.out_stride);
+      gemm(false, true, block.size(), n, r, static_cast<T>(update.scaling), h, r, b, r, T(1), out, update.out_stride);
     });
   });
 }
 
 template <typename T>
-void lora_backward(Context& context, const LoraBackward& args) {
-  const int n = args.n, k = args.k, r = args.r;
-  const bool drops = args.dropout.p > 0.0;
-  const T scaling = static_cast<T>(args.scaling);
+void backward_update(Context& context, const LoraBackward& args, const LoraBackwardUpdate& update) {
+  const int n = update.n, k = args.k, r = update.r;
+  const bool drops = update.dropout.p > 0.0;
+  const T scaling = static_cast<T>(update.scaling);
   const T* inp = scalars<T>(args.inp);
-  const T* dout = scalars<T>(args.dout);
-  const T* a = scalars<T>(args.a);
-  T* da = scalars<T>(args.da);
-  T* db = scalars<T>(args.db);
-  T* dh = scalars<T>(args.dh);
+  const T* dout = scalars<T>(update.dout);
+  const T* a = scalars<T>(update.a);
+  T* da = scalars<T>(update.da);
+  T* db = scalars<T>(update.db);
+  T* dh = scalars<T>(update.dh);
   T* dropped = da && drops ? scalars<T>(args.dropped) : nullptr;
 
   if (da || args.dinp) {
@@ -96,14 +94,14 @@ void lora_backward(Context& context, const LoraBackward& args) {
         const int64_t first = block.begin;
         T* block_dh = dh + first * r;
         T* dinp = args.dinp ? scalars<T>(args.dinp) + first * args.dinp_stride : nullptr;
-        gemm(false, false, block.size(), r, n, scaling, dout + first * args.dout_stride, args.dout_stride,
-             scalars<T>(args.b), r, T(0), block_dh, r);
+        gemm(false, false, block.size(), r, n, scaling, dout + first * update.dout_stride, update.dout_stride,
+             scalars<T>(update.b), r, T(0), block_dh, r);
         if (dinp && !drops) {
           gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(1), dinp, args.dinp_stride);
         }
         if (masked) gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(0), masked, k);
         for (int64_t i = 0; drops && i < block.size(); ++i) {
-          mask_row(context.step, args.dropout, static_cast<uint32_t>(first + i), k,
+          mask_row(context.step, update.dropout, static_cast<uint32_t>(first + i), k,
                    dropped ? inp + (first + i) * args.inp_stride : nullptr,
                    dropped ? dropped + (first + i) * k : nullptr, masked ? masked + i * k : nullptr,
                    masked ? dinp + i * args.dinp_stride : nullptr);
@@ -118,7 +116,7 @@ void lora_backward(Context& context, const LoraBackward& args) {
   context.pool.run([&](int thread) {
     if (db) {
       const Range range = even_split(n, context.threads(), thread, 16);
-      gemm(true, false, range.size(), r, rows, scaling, dout + range.begin, args.dout_stride, scalars<T>(args.h), r,
+      gemm(true, false, range.size(), r, rows, scaling, dout + range.begin, update.dout_stride, scalars<T>(update.h), r,
            beta, db + static_cast<int64_t>(range.begin) * r, r);
     }
     if (da) {
@@ -127,6 +125,18 @@ void lora_backward(Context& context, const LoraBackward& args) {
            drops ? k : args.inp_stride, beta, da + range.begin, k);
     }
   });
+}
+
+}  // namespace
+
+template <typename T>
+void lora_forward_add(Context& context, const LoraForwardAdd& args) {
+  for (int i = 0; i < args.count; ++i) add_update<T>(context, args, args.updates[i]);
+}
+
+template <typename T>
+void lora_backward(Context& context, const LoraBackward& args) {
+  for (int i = 0; i < args.count; ++i) backward_update<T>(context, args, args.updates[i]);
 }
 
 template void lora_forward_add<float>(Context&, const LoraForwardAdd&);

@@ -347,6 +347,22 @@ __global__ void __launch_bounds__(128)
   *to = sum;
 }
 
+// The same of all layers at once: dprefix (P,L,2C), partials (L,B,P,2C).
+// grid ceil(P · L · 2C / 128), block 128
+__global__ void __launch_bounds__(128) sum_all_prefix_partials_kernel(SumPrefixPartials args, int B) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int C2 = 2 * args.C;
+  const int64_t row = i / C2, sequence = static_cast<int64_t>(args.P) * C2;
+  const int c = static_cast<int>(i % C2), p = static_cast<int>(row / args.L), l = static_cast<int>(row % args.L);
+  if (p >= args.P) return;
+  float* to = floats(args.dprefix) + i;
+  const float* from = floats(args.partials) + l * B * sequence + static_cast<int64_t>(p) * C2 + c;
+  float sum = args.accumulate ? *to : 0.f;
+#pragma unroll 8
+  for (int b = 0; b < B; ++b) sum += from[b * sequence];
+  *to = sum;
+}
+
 template <typename T>
 void launch_heads(Context& context, const AttentionBackward& args, float* partials) {
   const AttentionForward& forward = args.forward;
@@ -398,12 +414,21 @@ void attention_backward(Context& context, const AttentionBackward& args) {
   } else {
     launch_heads<T>(context, args, partials);
   }
-  if (!partials) return;
+  if (!partials || (!args.dprefix_k && !args.dprefix_v)) return;
   context.launch(sum_prefix_partials_kernel, dim3(ceil_div(static_cast<int64_t>(P) * C, 128), 2), dim3(128), 0,
                  partials, context.batch.B, P, C, args.accumulate, args.dprefix_stride, floats(args.dprefix_k),
                  floats(args.dprefix_v));
 }
 
+template <typename T>
+void sum_prefix_partials(Context& context, const SumPrefixPartials& args) {
+  const int64_t count = 2LL * args.P * args.L * args.C;
+  if (count == 0) return;
+  context.launch(sum_all_prefix_partials_kernel, dim3(ceil_div(count, 128)), dim3(128), 0, args, context.batch.B);
+}
+
+template void sum_prefix_partials<float>(Context&, const SumPrefixPartials&);
+template void sum_prefix_partials<bf16>(Context&, const SumPrefixPartials&);
 template void attention_backward<float>(Context&, const AttentionBackward&);
 template void attention_backward<bf16>(Context&, const AttentionBackward&);
 

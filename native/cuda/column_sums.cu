@@ -2,8 +2,13 @@
 //
 //   column_sums               dbias = Σ dout
 //   layernorm_parameter_sums  dgamma = Σ dout · (sum − mean) · rstd,  dbeta = Σ dout          over live rows
+//   sum_rows                  any number of both, in one launch
+#include <algorithm>
+
 #include "cuda/column_sums.cuh"
 #include "cuda/column_sums.h"
+#include "cuda/operations.h"
+#include "cuda/pick.cuh"
 
 namespace bertune::cuda {
 namespace {
@@ -61,7 +66,153 @@ struct LayernormSource {
   }
 };
 
+// A bias's gradient, or a LayerNorm's where `sum` is not null. kSums is that of the latter: a bias's is the second.
+template <typename T, int N>
+struct RowSumSource {
+  static constexpr int kSums = 2;
+  int stride;
+  const T* dout;      // (rows,n)
+  const T* sum;       // (rows,n) or null
+  const float* mean;  // (rows)
+  const float* rstd;  // (rows)
+
+  struct Raw {
+    float dout[N], sum[N], mean, rstd;
+  };
+
+  __device__ __forceinline__ void load(Raw& raw, int row, int column, int n) const {
+    load_floats<N>(raw.dout, dout + static_cast<size_t>(row) * stride + column);
+    if (!sum) return;
+    load_floats<N>(raw.sum, sum + static_cast<size_t>(row) * n + column);
+    raw.mean = mean[row];
+    raw.rstd = rstd[row];
+  }
+  __device__ __forceinline__ void add(float (&sums)[kSums][N], const Raw& raw, int, int) const {
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      if (sum) sums[0][i] += raw.dout[i] * ((raw.sum[i] - raw.mean) * raw.rstd);
+      sums[1][i] += raw.dout[i];
+    }
+  }
+};
+
+// A sum of one launch.
+struct SumJob {
+  int first_block;
+  int n, stride, stripes, slices, slice_rows;
+  RowCount rows;
+  const void* dout;
+  const void* sum;
+  const float* mean;
+  const float* rstd;
+  float* dgamma;
+  float* dbeta;
+  float* partials;
+  unsigned* tickets;
+
+  // Of what LayerNorms and biases have, the bias has one.
+  int sums() const { return sum ? 2 : 1; }
+};
+
+constexpr int kMostJobs = 8;
+struct SumJobs {
+  int count;
+  bool accumulate;
+  SumJob job[kMostJobs];
+};
+
+// Grid: stripes · slices of all jobs; block: 512.
+template <typename T, int N>
+__global__ void __launch_bounds__(kSumThreads, 1) sum_rows_kernel(SumJobs jobs) {
+  const int block = static_cast<int>(blockIdx.x);
+  int which = 0;
+#pragma unroll
+  for (int i = 1; i < kMostJobs; ++i) which = i < jobs.count && block >= jobs.job[i].first_block ? i : which;
+  const SumJob job = pick(jobs.job, which);
+  const int own = block - job.first_block, column = own % job.stripes;
+  const Stripe stripe{.first_column = column * kStripe,
+                      .slice = own / job.stripes,
+                      .slices = job.slices,
+                      .slice_rows = job.slice_rows,
+                      .first_sum = job.sum ? 0 : 1,
+                      .partials = job.partials,
+                      .ticket = job.tickets ? job.tickets + column : nullptr};
+  const RowSumSource<T, N> source{job.stride, static_cast<const T*>(job.dout), static_cast<const T*>(job.sum), job.mean,
+                                  job.rstd};
+  sum_stripe<N>(job.rows, job.n, stripe, source, {{job.dgamma, job.dbeta}, jobs.accumulate});
+}
+
+// At most kMostJobs.
+template <typename T, int N>
+void launch_jobs(Context& context, SumJobs& jobs) {
+  size_t partials = 0, tickets = 0;
+  int blocks = 0;
+  for (int i = 0; i < jobs.count; ++i) {
+    SumJob& job = jobs.job[i];
+    job.stripes = ceil_div(job.n, kStripe);
+    const bool sliced = is_sliced(job.rows, job.stripes);
+    job.slices = sliced ? ceil_div(job.rows.padded, kSliceRows) : 1;
+    job.slice_rows = sliced ? kSliceRows : job.rows.padded;
+    job.first_block = blocks;
+    blocks += job.stripes * job.slices;
+    if (!sliced) continue;
+    partials += static_cast<size_t>(job.slices) * job.sums() * job.n;
+    tickets += job.stripes;
+  }
+  if (blocks == 0) return;
+  float* next_partials = partials > 0 ? context.scratch.floats(partials) : nullptr;
+  unsigned* next_tickets = tickets > 0 ? context.scratch.tickets(tickets) : nullptr;
+  for (int i = 0; i < jobs.count; ++i) {
+    SumJob& job = jobs.job[i];
+    if (job.slices == 1) continue;
+    job.partials = next_partials;
+    job.tickets = next_tickets;
+    next_partials += static_cast<size_t>(job.slices) * job.sums() * job.n;
+    next_tickets += job.stripes;
+  }
+  context.launch(sum_rows_kernel<T, N>, dim3(blocks), dim3(kSumThreads), 0, jobs);
+}
+
 }  // namespace
+
+template <typename T>
+void sum_rows(Context& context, const SumRows& args) {
+  constexpr int N = kVectorColumns<T>;
+  // Vectors and single columns are summed in other orders, so each sum has the one that it has by itself.
+  SumJobs vectors{}, singles{};
+  vectors.accumulate = singles.accumulate = args.accumulate;
+  const auto launch = [&](SumJobs& jobs) {
+    if (jobs.count > 0) &jobs == &vectors ? launch_jobs<T, N>(context, jobs) : launch_jobs<T, 1>(context, jobs);
+    jobs.count = 0;
+  };
+  for (int i = 0; i < args.count; ++i) {
+    const RowSum& sum = args.sums[i];
+    if (!sum.dgamma && !sum.dbeta) continue;
+    const T* dout = scalars<T>(sum.dout);
+    const T* normed = scalars<T>(sum.sum);
+    const bool vectorizable =
+        is_vectorizable<N>(dout, sum.n, sum.dout_stride) && is_vectorizable<N>(normed, sum.n, sum.n);
+    SumJobs& jobs = vectorizable ? vectors : singles;
+    if (jobs.count == kMostJobs) launch(jobs);
+    jobs.job[jobs.count++] = {.first_block = 0,
+                              .n = sum.n,
+                              .stride = sum.dout_stride,
+                              .stripes = 0,
+                              .slices = 0,
+                              .slice_rows = 0,
+                              .rows = context.rows(sum.rows),
+                              .dout = dout,
+                              .sum = normed,
+                              .mean = floats(sum.mean),
+                              .rstd = floats(sum.rstd),
+                              .dgamma = floats(sum.dgamma),
+                              .dbeta = floats(sum.dbeta),
+                              .partials = nullptr,
+                              .tickets = nullptr};
+  }
+  launch(vectors);
+  launch(singles);
+}
 
 template <typename T>
 void column_sums(Context& context, RowCount rows, int n, int stride, bool accumulate, const T* dout, float* dbias) {
@@ -99,6 +250,7 @@ void layernorm_parameter_sums(Context& context, RowCount rows, int C, bool accum
 }
 
 #define BERTUNE_INSTANTIATE(T)                                                                                     \
+  template void sum_rows<T>(Context&, const SumRows&);                                                             \
   template void column_sums<T>(Context&, RowCount, int, int, bool, const T*, float*);                              \
   template void layernorm_parameter_sums<T>(Context&, RowCount, int, bool, const T*, const T*, const float*,       \
                                             const float*, float*, float*);                                         \

@@ -18,28 +18,36 @@ constexpr int kUnslicedRows = 1024;  // up to here one block sums all rows
 constexpr int kSliceRows = 512;
 constexpr unsigned kMostSlicedStripes = 512;
 
-// Gradients of n columns each, or null; of `blockIdx.z` those from z · n on.
+// Gradients of n columns each, or null.
 template <int kSums>
 struct SumOutputs {
   float* gradient[kSums];
   bool accumulate;
 };
 
+// What a block sums.
+struct Stripe {
+  int first_column;
+  int slice, slices, slice_rows;
+  int first_sum;     // of the source's sums, those before it are not made
+  float* partials;   // (slices, kSums − first_sum, n), where there are several slices
+  unsigned* ticket;  // of the stripe
+};
+
 // Source: kSums sums at once. load(raw, row, column, n) reads N columns, add(sums, raw, row, column) adds them.
-// Grid: (ceil(n / 32), slices, any); block: 512.
+// Writes sum s to gradient[s] (n), by a block of kSumThreads.
 template <int N, typename Source>
-__global__ void __launch_bounds__(kSumThreads)
-    column_sums_kernel(RowCount rows, int slice_rows, int n, Source source, SumOutputs<Source::kSums> outputs,
-                       float* partials /* (z,slices,kSums,n) */, unsigned* tickets /* (z,stripes) */) {
+__device__ __forceinline__ void sum_stripe(RowCount rows, int n, const Stripe& stripe, Source source,
+                                           const SumOutputs<Source::kSums>& outputs) {
   constexpr int kSums = Source::kSums, kAcross = kStripe / N, kGroups = kSumThreads / kAcross;
   constexpr int kWarps = kSumThreads / 32;
   static_assert(kGroups == kWarps * N, "a warp has N groups");
   SHARED(partial, float[kSums][kGroups][kStripe]);
   SHARED(is_last, bool);
   const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, warp = thread >> 5;
-  const int group = thread / kAcross, column = static_cast<int>(blockIdx.x) * kStripe + thread % kAcross * N;
-  const int begin = static_cast<int>(blockIdx.y) * slice_rows;
-  const int end = min(begin + slice_rows, rows.padded), live = rows.count();
+  const int group = thread / kAcross, column = stripe.first_column + thread % kAcross * N;
+  const int begin = stripe.slice * stripe.slice_rows;
+  const int end = min(begin + stripe.slice_rows, rows.padded), live = rows.count();
 
   float sums[kSums][N] = {};
   for (int first = begin + group; first < end && column < n; first += kGroups * kSumRows) {
@@ -69,33 +77,32 @@ __global__ void __launch_bounds__(kSumThreads)
     partial[s][warp * N][lane] = sum;
   }
   __syncthreads();
-  const int own = static_cast<int>(blockIdx.x) * kStripe + lane;
-  const bool sums_up = warp < kSums && own < n;  // warp s finishes sum s
+  const int own = stripe.first_column + lane;
+  const bool sums_up = warp >= stripe.first_sum && warp < kSums && own < n;  // warp s finishes sum s
   float sum = 0.f;
   if (sums_up) {
 #pragma unroll
     for (int i = 0; i < kWarps; ++i) sum += partial[warp][i * N][lane];
   }
 
-  if (gridDim.y > 1) {
-    const size_t slices = gridDim.y;
-    float* slice = partials + ((blockIdx.z * slices + blockIdx.y) * kSums + warp) * n + own;
-    if (sums_up) *slice = sum;
+  if (stripe.slices > 1) {
+    const int sums_made = kSums - stripe.first_sum;
+    const size_t slice_floats = static_cast<size_t>(sums_made) * n;
+    float* partials = stripe.partials + static_cast<int64_t>(warp - stripe.first_sum) * n + own;
+    if (sums_up) partials[stripe.slice * slice_floats] = sum;
     __threadfence();
     __syncthreads();
     if (thread == 0) {
-      unsigned* ticket = tickets + blockIdx.z * gridDim.x + blockIdx.x;
-      is_last = atomicAdd(ticket, 1u) == gridDim.y - 1;
-      if (is_last) *ticket = 0;
+      is_last = atomicAdd(stripe.ticket, 1u) == static_cast<unsigned>(stripe.slices) - 1;
+      if (is_last) *stripe.ticket = 0;
     }
     __syncthreads();
     if (!is_last) return;
     __threadfence();
     if (sums_up) {
-      const float* from = partials + (blockIdx.z * slices * kSums + warp) * n + own;
       sum = 0.f;
 #pragma unroll 8
-      for (unsigned i = 0; i < gridDim.y; ++i) sum += from[static_cast<size_t>(i) * kSums * n];
+      for (int i = 0; i < stripe.slices; ++i) sum += partials[i * slice_floats];
     }
   }
   if (!sums_up) return;
@@ -103,8 +110,33 @@ __global__ void __launch_bounds__(kSumThreads)
 #pragma unroll
   for (int s = 1; s < kSums; ++s) gradient = warp == s ? outputs.gradient[s] : gradient;
   if (!gradient) return;
-  gradient += static_cast<size_t>(blockIdx.z) * n + own;
+  gradient += own;
   *gradient = outputs.accumulate ? *gradient + sum : sum;
+}
+
+// Grid: (ceil(n / 32), slices, any); block: 512. Gradients are n columns each, or null; of `blockIdx.z` those from
+// z · n on.
+template <int N, typename Source>
+__global__ void __launch_bounds__(kSumThreads, 1)
+    column_sums_kernel(RowCount rows, int slice_rows, int n, Source source, SumOutputs<Source::kSums> outputs,
+                       float* partials /* (z,slices,kSums,n) */, unsigned* tickets /* (z,stripes) */) {
+  const size_t layer = blockIdx.z;
+#pragma unroll
+  for (int s = 0; s < Source::kSums; ++s) {
+    if (outputs.gradient[s]) outputs.gradient[s] += layer * n;
+  }
+  const Stripe stripe{.first_column = static_cast<int>(blockIdx.x) * kStripe,
+                      .slice = static_cast<int>(blockIdx.y),
+                      .slices = static_cast<int>(gridDim.y),
+                      .slice_rows = slice_rows,
+                      .first_sum = 0,
+                      .partials = partials ? partials + layer * gridDim.y * Source::kSums * n : nullptr,
+                      .ticket = tickets ? tickets + layer * gridDim.x + blockIdx.x : nullptr};
+  sum_stripe<N>(rows, n, stripe, source, outputs);
+}
+
+inline bool is_sliced(RowCount rows, unsigned stripes) {
+  return rows.padded > kUnslicedRows && stripes <= kMostSlicedStripes;
 }
 
 // `layers`: what blockIdx.z counts.
@@ -113,7 +145,7 @@ void launch_column_sums(Context& context, RowCount rows, int n, int layers, cons
                         const SumOutputs<Source::kSums>& outputs) {
   const unsigned stripes = ceil_div(n, kStripe);
   // Many sums at once have blocks enough, and reserve_workspace plans for partials of no more than these.
-  const bool sliced = rows.padded > kUnslicedRows && layers * Source::kSums <= 2 && stripes <= kMostSlicedStripes;
+  const bool sliced = layers * Source::kSums <= 2 && is_sliced(rows, stripes);
   const unsigned slices = sliced ? ceil_div(rows.padded, kSliceRows) : 1;
   float* partials = nullptr;
   unsigned* tickets = nullptr;

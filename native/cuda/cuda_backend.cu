@@ -133,6 +133,7 @@ class CudaBackend final : public Backend {
   RecordingCounts recordings() const override { return recordings_.counts(); }
   const char* take_warning() override { return recordings_.take_warning(); }
 
+  bool sums_together() const override { return true; }
   int run_ahead() const override { return kRunAhead; }
   void start_run() override { cuda::start_run(context_); }
   void begin_step(const StepState& state) override { cuda::begin_step(context_, state); }

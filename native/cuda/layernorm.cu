@@ -96,7 +96,7 @@ void dropout_residual_layernorm_backward(Context& context, const DropoutResidual
   const RowCount rows = context.rows(args.rows);
   layernorm_parameter_sums(context, rows, C, args.accumulate, norm.dout, norm.sum, norm.mean, norm.rstd,
                            floats(args.dgamma), floats(args.dbeta));
-  if (args.rows.count == 0) return;
+  if (args.rows.count == 0 || norm.dsum == nullptr) return;
   const bool vectorizable =
       is_vectorizable<kRowVector>(norm.dout, C, C) && is_vectorizable<kRowVector>(norm.sum, C, C) &&
       is_vectorizable<kRowVector>(norm.gamma, C, C) && is_vectorizable<kRowVector>(norm.dsum, C, C) &&

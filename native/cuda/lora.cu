@@ -8,7 +8,8 @@
 //
 // Each is a product in which one of three sizes is the rank, so that reading the wide factor once is all the work.
 // inp is dropped as it is read: nothing of it is stored. Two launches forward; two backward, as up and outer, which
-// need nothing of each other, are blocks of one launch. Ranks are cut into tiles of 16 or 32.
+// need nothing of each other, are blocks of one launch. Updates that share an input share the launches: each has blocks
+// of its own, but for the rows of dinp, to which a block of up adds them in turn. Ranks are cut into tiles of 16 or 32.
 #include <algorithm>
 
 #include "cuda/lora_tiles.cuh"
@@ -20,6 +21,8 @@ namespace {
 
 using namespace low_rank;
 
+// The second launch bounds below, of blocks a multiprocessor, keep the compiler from spilling registers for the sake of
+// more.
 constexpr int kWide = 32;  // columns of the wide factor in a tile of outer
 // Rows that one block of outer sums up; where there are more, blocks share a tile and the last one adds their sums up,
 // as long as a multiprocessor has no more than so many blocks.
@@ -28,10 +31,17 @@ constexpr int kOuterBlocks = 4;
 
 // ---- down: out (rows,r) = scaling · dropout(inp) (rows,k) · weight (k,r)
 
-// Grid (tiles of kRows rows, tiles of kRank ranks), block kThreads.
+template <typename T>
+struct Downs {
+  Down<T> of[kMostLoraUpdates];
+};
+
+// Grid (tiles of kRows rows, tiles of kRank ranks, updates), block kThreads.
 template <typename T, Factor kWeight, int kRank, bool kVector>
-__global__ void __launch_bounds__(kThreads, 1) down(Down<T> args) {
+__global__ void __launch_bounds__(kThreads, 1) down(Downs<T> downs) {
   using L = DownLayout<T, kWeight, kRank>;
+  const Down<T> args = pick(downs.of, blockIdx.z);
+  if (static_cast<int>(blockIdx.y) * kRank >= args.r) return;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
   float* sums = memory.take<float>(L::kSums);
@@ -40,10 +50,17 @@ __global__ void __launch_bounds__(kThreads, 1) down(Down<T> args) {
 
 // ---- up: out (rows,n) += scaling · mask of inp (rows,r) · weight (r,n)
 
-// Grid (tiles of kUpColumns columns, tiles of kRows rows), block kThreads.
+template <typename T>
+struct Ups {
+  Up<T> of[kMostLoraUpdates];
+};
+
+// Grid (tiles of kUpColumns columns, tiles of kRows rows, updates), block kThreads.
 template <typename T, Factor kWeight, int kRank, bool kVector>
-__global__ void __launch_bounds__(kThreads) up(Up<T> args) {
+__global__ void __launch_bounds__(kThreads, kVector ? 2 : 1) up(Ups<T> ups) {
   using L = UpLayout<T, kWeight, kRank>;
+  const Up<T> args = pick(ups.of, blockIdx.z);
+  if (static_cast<int>(blockIdx.x) * kUpColumns >= args.n) return;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
   float* sums = memory.take<float>(L::kSums);
@@ -54,7 +71,8 @@ __global__ void __launch_bounds__(kThreads) up(Up<T> args) {
 
 template <typename T>
 struct Outer {
-  int w, wide_stride;
+  int first_tile;  // of the launch
+  int w, wide_stride, r;
   bool transposed;
   float scaling;
   DropoutMask mask;
@@ -63,19 +81,25 @@ struct Outer {
   float* out;       // (w,r) or (r,w)
 };
 
-// The outer products of one launch.
+// The outer products of one launch: db and da of each update.
 template <typename T>
 struct Outers {
+  static constexpr int kMost = 2 * kMostLoraUpdates;
   RowCount rows;
-  int r;
   bool accumulate;
-  int splits;       // of the rows, kOuterRows or more each
-  int tiles;        // of both products: those of the first, then those of the second
-  int first_tiles;  // of the first
+  int splits;  // of the rows, kOuterRows or more each
+  int tiles;   // of all products, one behind the other
   int rank_tiles;
   float* partials;    // (tiles, rank_tiles, splits, kRank · kWide), where splits > 1
   unsigned* tickets;  // (tiles, rank_tiles)
-  Outer<T> product[2];
+  int count;
+  Outer<T> product[kMost];
+
+  void add(const Outer<T>& outer) {
+    product[count] = outer;
+    product[count++].first_tile = tiles;
+    tiles += ceil_div(outer.w, kWide);
+  }
 };
 
 template <typename T, int kRank>
@@ -95,10 +119,13 @@ __device__ __forceinline__ void outer_tile(const Outers<T>& args, int index, T* 
   constexpr int kWideAccess = Access<T, kVector>::kWide, kRankAccess = Access<T, kVector>::kRank;
   const int split = index % args.splits, group = index / args.splits;
   const int rank_tile = group % args.rank_tiles, tile = group / args.rank_tiles;
-  const bool second = tile >= args.first_tiles;
-  const Outer<T>& product = second ? args.product[1] : args.product[0];
-  const int column0 = (second ? tile - args.first_tiles : tile) * kWide, rank0 = rank_tile * kRank;
-  const int columns = product.w - column0, ranks = args.r - rank0;
+  int which = 0;
+#pragma unroll
+  for (int i = 1; i < Outers<T>::kMost; ++i) which = i < args.count && tile >= args.product[i].first_tile ? i : which;
+  const Outer<T> product = pick(args.product, which);
+  const int column0 = (tile - product.first_tile) * kWide, rank0 = rank_tile * kRank;
+  const int columns = product.w - column0, ranks = product.r - rank0;
+  if (ranks <= 0) return;
   const int warp = threadIdx.x >> 5;
 
   // Rows of the split, cut where live rows end.
@@ -113,7 +140,7 @@ __device__ __forceinline__ void outer_tile(const Outers<T>& args, int index, T* 
   auto load = [&](int row) {
     wide_tile.load(product.wide + static_cast<int64_t>(row) * product.wide_stride + column0, product.wide_stride,
                    end - row, columns);
-    narrow_tile.load(product.narrow + static_cast<int64_t>(row) * args.r + rank0, args.r, end - row, ranks);
+    narrow_tile.load(product.narrow + static_cast<int64_t>(row) * product.r + rank0, product.r, end - row, ranks);
   };
   float left[kRank / 8][4], right[kRank / 8][4];  // of columns 0..15 and 16..31
   clear(left);
@@ -176,7 +203,7 @@ __device__ __forceinline__ void outer_tile(const Outers<T>& args, int index, T* 
     const int rank = rank_of(i), column = column_of(i);
     if (rank >= ranks || column >= columns) continue;
     const int64_t at = product.transposed ? static_cast<int64_t>(rank0 + rank) * product.w + column0 + column
-                                          : static_cast<int64_t>(column0 + column) * args.r + rank0 + rank;
+                                          : static_cast<int64_t>(column0 + column) * product.r + rank0 + rank;
     const float sum = product.scaling * value[o];
     product.out[at] = args.accumulate ? product.out[at] + sum : sum;
   }
@@ -192,7 +219,8 @@ struct OuterAndUpLayout {
 
 // Grid (outer_blocks + blocks of up), block kThreads.
 template <typename T, int kRank, bool kVector>
-__global__ void __launch_bounds__(kThreads) outer_and_up(Outers<T> outers, int outer_blocks, Up<T> up, int up_columns) {
+__global__ void __launch_bounds__(kThreads, kVector ? 2 : 1)
+    outer_and_up(Outers<T> outers, int outer_blocks, Up<T, DropoutMask, kMostLoraUpdates> up, int up_columns) {
   using L = OuterAndUpLayout<T, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
@@ -209,23 +237,33 @@ __global__ void __launch_bounds__(kThreads) outer_and_up(Outers<T> outers, int o
 
 // ---- launchers
 
-template <typename T, Factor kWeight, int kRank, bool kVector>
-void launch_down(Context& context, const Down<T>& args) {
-  const dim3 grid(ceil_div(args.rows.padded, kRows), ceil_div(args.r, kRank));
-  using L = DownLayout<T, kWeight, kRank>;
-  context.launch(down<T, kWeight, kRank, kVector>, grid, dim3(kThreads), shared_bytes<T>(L::kStaged, L::kSums), args);
+// The largest of a size of the first `count` elements.
+template <typename Element>
+int most_of(const Element* elements, int count, int Element::* size) {
+  int most = 0;
+  for (int i = 0; i < count; ++i) most = std::max(most, elements[i].*size);
+  return most;
 }
 
 template <typename T, Factor kWeight, int kRank, bool kVector>
-void launch_up(Context& context, const Up<T>& args) {
-  const dim3 grid(ceil_div(args.n, kUpColumns), ceil_div(args.rows.padded, kRows));
+void launch_down(Context& context, const Downs<T>& downs, int count) {
+  const int r = most_of(downs.of, count, &Down<T>::r);
+  const dim3 grid(ceil_div(downs.of[0].rows.padded, kRows), ceil_div(r, kRank), count);
+  using L = DownLayout<T, kWeight, kRank>;
+  context.launch(down<T, kWeight, kRank, kVector>, grid, dim3(kThreads), shared_bytes<T>(L::kStaged, L::kSums), downs);
+}
+
+template <typename T, Factor kWeight, int kRank, bool kVector>
+void launch_up(Context& context, const Ups<T>& ups, int count) {
+  const int n = most_of(ups.of, count, &Up<T>::n);
+  const dim3 grid(ceil_div(n, kUpColumns), ceil_div(ups.of[0].rows.padded, kRows), count);
   using L = UpLayout<T, kWeight, kRank>;
-  context.launch(up<T, kWeight, kRank, kVector>, grid, dim3(kThreads), shared_bytes<T>(L::kStaged, L::kSums), args);
+  context.launch(up<T, kWeight, kRank, kVector>, grid, dim3(kThreads), shared_bytes<T>(L::kStaged, L::kSums), ups);
 }
 
 template <typename T, int kRank, bool kVector>
-void launch_outer_and_up(Context& context, Outers<T> outers, const Up<T>& up) {
-  outers.rank_tiles = ceil_div(outers.r, kRank);
+void launch_outer_and_up(Context& context, Outers<T> outers, const Up<T, DropoutMask, kMostLoraUpdates>& up) {
+  outers.rank_tiles = ceil_div(most_of(outers.product, outers.count, &Outer<T>::r), kRank);
   const int groups = outers.tiles * outers.rank_tiles;
   outers.splits = 1;
   if (groups > 0) {
@@ -268,56 +306,74 @@ bool is_ranks(const T* pointer, int r) {
 
 template <typename T>
 void lora_forward_add(Context& context, const LoraForwardAdd& args) {
-  const int n = args.n, k = args.k, r = args.r;
+  const int k = args.k;
   const RowCount rows = context.rows(args.rows);
   if (rows.padded == 0) return;
   const T* inp = scalars<T>(args.inp);
-  const T* a = scalars<T>(args.a);
-  const T* b = scalars<T>(args.b);
-  T* h = scalars<T>(args.h);
-  T* out = scalars<T>(args.out);
-  const bool vectors = is_wide(inp, k, args.inp_stride) && is_wide(a, k, k) && is_wide(out, n, args.out_stride) &&
-                       is_ranks(b, r) && is_ranks(h, r);
-  const Down<T> down{rows, k, r, args.inp_stride, 1.f, context.dropout(args.dropout), inp, a, h};
-  const Up<T> up{rows, n, r, args.out_stride, static_cast<float>(args.scaling), context.dropout({}), h, b, out};
-  with_shape(r, vectors, [&]<int kRank, bool kVector>() {
-    launch_down<T, Factor::kAlongK, kRank, kVector>(context, down);
-    launch_up<T, Factor::kAlongK, kRank, kVector>(context, up);
+  bool vectors = is_wide(inp, k, args.inp_stride);
+  int most_r = 0;
+  Downs<T> downs{};
+  Ups<T> ups{};
+  for (int i = 0; i < args.count; ++i) {
+    const LoraForwardUpdate& update = args.updates[i];
+    const int n = update.n, r = update.r, out_stride = update.out_stride;
+    const T* a = scalars<T>(update.a);
+    const T* b = scalars<T>(update.b);
+    T* h = scalars<T>(update.h);
+    T* out = scalars<T>(update.out);
+    vectors = vectors && is_wide(a, k, k) && is_wide(out, n, out_stride) && is_ranks(b, r) && is_ranks(h, r);
+    most_r = std::max(most_r, r);
+    downs.of[i] = {rows, k, r, args.inp_stride, 1.f, context.dropout(update.dropout), inp, a, h};
+    ups.of[i] = {rows, n, out_stride, out, 1, {{r, static_cast<float>(update.scaling), context.dropout({}), h, b}}};
+  }
+  with_shape(most_r, vectors, [&]<int kRank, bool kVector>() {
+    launch_down<T, Factor::kAlongK, kRank, kVector>(context, downs, args.count);
+    launch_up<T, Factor::kAlongK, kRank, kVector>(context, ups, args.count);
   });
 }
 
 template <typename T>
 void lora_backward(Context& context, const LoraBackward& args) {
-  const int n = args.n, k = args.k, r = args.r;
+  const int k = args.k;
   const RowCount rows = context.rows(args.rows);
   if (rows.padded == 0) return;
-  const T* dout = scalars<T>(args.dout);
   const T* inp = scalars<T>(args.inp);
-  const T* h = scalars<T>(args.h);
-  const T* a = scalars<T>(args.a);
-  const T* b = scalars<T>(args.b);
-  T* dh = scalars<T>(args.dh);
   T* dinp = scalars<T>(args.dinp);
-  float* da = floats(args.da);
-  float* db = floats(args.db);
-  const float scaling = static_cast<float>(args.scaling);
-  const DropoutMask mask = context.dropout(args.dropout), no_mask = context.dropout({});
-  const bool vectors = is_wide(dout, n, args.dout_stride) && is_ranks(b, r) && is_ranks(h, r) && is_ranks(dh, r) &&
-                       (da == nullptr || is_wide(inp, k, args.inp_stride)) &&
-                       (dinp == nullptr || (is_wide(dinp, k, args.dinp_stride) && is_wide(a, k, k)));
-
-  const Down<T> down{rows, n, r, args.dout_stride, scaling, no_mask, dout, b, dh};
-  const Up<T> up{rows, k, r, args.dinp_stride, 1.f, mask, dh, a, dinp};
+  const DropoutMask no_mask = context.dropout({});
+  bool vectors = dinp == nullptr || is_wide(dinp, k, args.dinp_stride);
+  int most_r = 0, count = 0;  // `count`: of updates whose dh is wanted
+  Downs<T> downs{};
+  Up<T, DropoutMask, kMostLoraUpdates> up{};
+  up.rows = rows;
+  up.n = k;
+  up.out_stride = args.dinp_stride;
+  up.out = dinp;
   Outers<T> outers{};
   outers.rows = rows;
-  outers.r = r;
   outers.accumulate = args.accumulate;
-  outers.first_tiles = db != nullptr ? ceil_div(n, kWide) : 0;
-  outers.tiles = outers.first_tiles + (da != nullptr ? ceil_div(k, kWide) : 0);
-  outers.product[0] = {n, args.dout_stride, false, scaling, no_mask, dout, h, db};
-  outers.product[1] = {k, args.inp_stride, true, 1.f, mask, inp, dh, da};
-  with_shape(r, vectors, [&]<int kRank, bool kVector>() {
-    if (da != nullptr || dinp != nullptr) launch_down<T, Factor::kAcrossK, kRank, kVector>(context, down);
+  for (int i = 0; i < args.count; ++i) {
+    const LoraBackwardUpdate& update = args.updates[i];
+    const int n = update.n, r = update.r;
+    const T* dout = scalars<T>(update.dout);
+    const T* h = scalars<T>(update.h);
+    const T* a = scalars<T>(update.a);
+    const T* b = scalars<T>(update.b);
+    T* dh = scalars<T>(update.dh);
+    const float scaling = static_cast<float>(update.scaling);
+    const DropoutMask mask = context.dropout(update.dropout);
+    vectors = vectors && is_wide(dout, n, update.dout_stride) && is_ranks(b, r) && is_ranks(h, r) && is_ranks(dh, r) &&
+              (update.da == nullptr || is_wide(inp, k, args.inp_stride)) && (dinp == nullptr || is_wide(a, k, k));
+    most_r = std::max(most_r, r);
+    if (update.db != nullptr)
+      outers.add({0, n, update.dout_stride, r, false, scaling, no_mask, dout, h, floats(update.db)});
+    if (update.da != nullptr) outers.add({0, k, args.inp_stride, r, true, 1.f, mask, inp, dh, floats(update.da)});
+    if (update.da == nullptr && dinp == nullptr) continue;
+    up.factors[count] = {r, 1.f, mask, dh, a};
+    downs.of[count++] = {rows, n, r, update.dout_stride, scaling, no_mask, dout, b, dh};
+  }
+  up.count = count;
+  with_shape(most_r, vectors, [&]<int kRank, bool kVector>() {
+    if (count > 0) launch_down<T, Factor::kAcrossK, kRank, kVector>(context, downs, count);
     if (outers.tiles > 0 || dinp != nullptr) launch_outer_and_up<T, kRank, kVector>(context, outers, up);
   });
 }

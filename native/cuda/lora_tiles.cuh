@@ -6,6 +6,7 @@
 
 #include "cuda/context.h"
 #include "cuda/mma.cuh"
+#include "cuda/pick.cuh"
 
 namespace bertune::cuda::low_rank {
 
@@ -176,17 +177,25 @@ __device__ __forceinline__ void down_tile(const Down<T, Mask>& args, int row0, i
   }
 }
 
-// ---- up: out (rows,n) += scaling · mask of inp (rows,r) · weight (r,n)
+// ---- up: out (rows,n) += scaling · mask of inp (rows,r) · weight (r,n), for each of the factors in turn
 
 template <typename T, typename Mask = DropoutMask>
-struct Up {
-  RowCount rows;
-  int n, r, out_stride;
+struct UpFactors {
+  int r;
   float scaling;
   Mask mask;
   const T* inp;     // (rows,r)
   const T* weight;  // (n,r) where kAlongK, else (r,n)
-  T* out;           // (rows,n)
+};
+
+// kMost: how many factors there may be.
+template <typename T, typename Mask = DropoutMask, int kMost = 1>
+struct Up {
+  RowCount rows;
+  int n, out_stride;
+  T* out;  // (rows,n)
+  int count;
+  UpFactors<T, Mask> factors[kMost];
 };
 
 template <typename T, Factor kWeight, int kRank>
@@ -202,8 +211,8 @@ struct UpLayout {
 
 // The tile of kRows rows and kUpColumns columns from (row0, column0) on, by one block. staged: L::kStaged elements,
 // sums: L::kSums.
-template <typename T, Factor kWeight, int kRank, bool kVector, typename Mask>
-__device__ __forceinline__ void up_tile(const Up<T, Mask>& args, int row0, int column0, T* staged, float* sums) {
+template <typename T, Factor kWeight, int kRank, bool kVector, typename Mask, int kMost>
+__device__ __forceinline__ void up_tile(const Up<T, Mask, kMost>& args, int row0, int column0, T* staged, float* sums) {
   using L = UpLayout<T, kWeight, kRank>;
   constexpr bool kAlong = kWeight == Factor::kAlongK;
   constexpr int kWideAccess = Access<T, kVector>::kWide, kRankAccess = Access<T, kVector>::kRank;
@@ -233,46 +242,58 @@ __device__ __forceinline__ void up_tile(const Up<T, Mask>& args, int row0, int c
   T* inp = staged + warp * (L::kInpCount + L::kWeightCount);
   T* weight = inp + L::kInpCount;
   const int warp_column = column0 + warp * 16;
-  float acc[2][4];
-  clear(acc);
-  for (int rank0 = 0; rank0 < args.r; rank0 += kRank) {
-    const int left = args.r - rank0, columns = args.n - warp_column;
-    WarpTile<T, kRows, kRank, kRankAccess> inp_tile;
-    inp_tile.load(args.inp + static_cast<int64_t>(row0) * args.r + rank0, args.r, rows, left);
-    WarpTile<T, kAlong ? 16 : kRank, kAlong ? kRank : 16, kAlong ? kRankAccess : kWideAccess> weight_tile;
-    if constexpr (kAlong) {
-      weight_tile.load(args.weight + static_cast<int64_t>(warp_column) * args.r + rank0, args.r, columns, left);
-    } else {
-      weight_tile.load(args.weight + static_cast<int64_t>(rank0) * args.n + warp_column, args.n, left, columns);
-    }
-    __syncwarp();  // the previous ranks' tiles have been read
-    inp_tile.store(inp, L::kInpPitch);
-    weight_tile.store(weight, L::kWeightPitch);
-    __syncwarp();
-    tile_mma<Factor::kAlongK, kWeight>(acc, inp, L::kInpPitch, weight, L::kWeightPitch, kRank);
-  }
-  spill(acc, sums + warp * 16, L::kSumPitch, 1);
-  __syncthreads();
-  if (!writes) return;
-
   const float* sum = sums + row * L::kSumPitch;
-  if constexpr (kVector) {
-#pragma unroll
-    for (int i = 0; i < kNeighbours; i += 4) {
-      const float4 factors = args.mask.factors(row0 + row, (column0 + first + i) / 4);
-      value[i] += factors.x * (args.scaling * sum[first + i]);
-      value[i + 1] += factors.y * (args.scaling * sum[first + i + 1]);
-      value[i + 2] += factors.z * (args.scaling * sum[first + i + 2]);
-      value[i + 3] += factors.w * (args.scaling * sum[first + i + 3]);
+  for (int f = 0; f < args.count; ++f) {
+    const UpFactors<T, Mask> factors = pick(args.factors, f);
+    float acc[2][4];
+    clear(acc);
+    for (int rank0 = 0; rank0 < factors.r; rank0 += kRank) {
+      const int left = factors.r - rank0, columns = args.n - warp_column;
+      WarpTile<T, kRows, kRank, kRankAccess> inp_tile;
+      inp_tile.load(factors.inp + static_cast<int64_t>(row0) * factors.r + rank0, factors.r, rows, left);
+      WarpTile<T, kAlong ? 16 : kRank, kAlong ? kRank : 16, kAlong ? kRankAccess : kWideAccess> weight_tile;
+      if constexpr (kAlong) {
+        weight_tile.load(factors.weight + static_cast<int64_t>(warp_column) * factors.r + rank0, factors.r, columns,
+                         left);
+      } else {
+        weight_tile.load(factors.weight + static_cast<int64_t>(rank0) * args.n + warp_column, args.n, left, columns);
+      }
+      __syncwarp();  // the previous ranks' tiles have been read
+      inp_tile.store(inp, L::kInpPitch);
+      weight_tile.store(weight, L::kWeightPitch);
+      __syncwarp();
+      tile_mma<Factor::kAlongK, kWeight>(acc, inp, L::kInpPitch, weight, L::kWeightPitch, kRank);
     }
+    if (f > 0) __syncthreads();  // the sums of the factors before have been read
+    spill(acc, sums + warp * 16, L::kSumPitch, 1);
+    __syncthreads();
+    if (!writes) continue;
+    if constexpr (kVector) {
+#pragma unroll
+      for (int i = 0; i < kNeighbours; i += 4) {
+        const float4 mask = factors.mask.factors(row0 + row, (column0 + first + i) / 4);
+        value[i] += mask.x * (factors.scaling * sum[first + i]);
+        value[i + 1] += mask.y * (factors.scaling * sum[first + i + 1]);
+        value[i + 2] += mask.z * (factors.scaling * sum[first + i + 2]);
+        value[i + 3] += mask.w * (factors.scaling * sum[first + i + 3]);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kNeighbours; ++i) {
+        const int column = first + i * step;
+        if (column0 + column >= args.n) continue;
+        value[i] += factors.mask.factor(row0 + row, column0 + column) * (factors.scaling * sum[column]);
+      }
+    }
+  }
+  if (!writes) return;
+  if constexpr (kVector) {
     store_floats<kNeighbours>(out + first, value);
   } else {
 #pragma unroll
     for (int i = 0; i < kNeighbours; ++i) {
       const int column = first + i * step;
-      if (column0 + column >= args.n) continue;
-      const float factor = args.mask.factor(row0 + row, column0 + column);
-      out[column] = from_float<T>(value[i] + factor * (args.scaling * sum[column]));
+      if (column0 + column < args.n) out[column] = from_float<T>(value[i]);
     }
   }
 }

@@ -128,15 +128,13 @@ __global__ void __launch_bounds__(kThreads, 1) mixed_up(MixedLora<T> args) {
     const LowRankFactors update = args.updates[slot];
     if (update.r == 0) return;
     const T* b = elements<T>(update.b);
-    const Up<T, NoMask> up{{rows, nullptr},
-                           args.n,
-                           update.r,
-                           args.out_stride,
-                           static_cast<float>(update.scaling),
-                           {},
-                           args.h + static_cast<int64_t>(row) * args.r,
-                           b,
-                           args.out + static_cast<int64_t>(row) * args.out_stride};
+    const Up<T, NoMask> up{
+        {rows, nullptr},
+        args.n,
+        args.out_stride,
+        args.out + static_cast<int64_t>(row) * args.out_stride,
+        1,
+        {{update.r, static_cast<float>(update.scaling), {}, args.h + static_cast<int64_t>(row) * args.r, b}}};
     const int column0 = blockIdx.x * kUpColumns;
     if (kVector && update.r % 4 == 0 && is_aligned<4>(b)) {
       up_tile<T, Factor::kAlongK, kRank, kVector>(up, 0, column0, staged, sums);

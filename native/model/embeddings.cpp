@@ -52,7 +52,7 @@ void Embeddings::forward(const Pass& pass, const EmbeddingBuffers& b, const Lora
                                   .rstd = b.rstd,
                                   .out = b.embedded});
   if (!projection_) return;
-  projection_->forward(pass, pass.tokens(), {b.embedded, E}, {b.out, C}, Activation::kNone, nullptr, lora.with_h(b.h));
+  projection_->forward(pass, pass.tokens(), {b.embedded, E}, {b.out, C}, Activation::kNone, nullptr, lora.of(0, b.h));
 }
 
 void Embeddings::backward(const Pass& pass, const EmbeddingBuffers& b, Real* dout, const LoraBuffers& lora) {
@@ -61,7 +61,7 @@ void Embeddings::backward(const Pass& pass, const EmbeddingBuffers& b, Real* dou
     const Matrix inp{b.embedded, E}, dinp{b.dembedded, E};
     projection_->backward_weight(pass, pass.tokens(), {dout, C}, inp);
     if (tables_train()) projection_->backward_input(pass, pass.tokens(), {dout, C}, dinp, false);
-    projection_->lora_backward(pass, pass.tokens(), {dout, C}, inp, dinp, lora.with_h(b.h));
+    projection_->lora_backward(pass, pass.tokens(), {dout, C}, inp, dinp, lora.of(0, b.h));
   }
   if (!tables_train()) return;
   pass.backend.embedding_backward({.V = model_.V,

@@ -1,5 +1,7 @@
 #include "model/encoder_layer.h"
 
+#include "model/row_sums.h"
+
 namespace bertune {
 
 EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora,
@@ -23,6 +25,14 @@ EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model,
   reaches_.layer = reaches_.output || layernorm2_.trains();
 }
 
+bool EncoderLayer::sums_rows() const {
+  bool sums = layernorm1_.trains() || layernorm2_.trains();
+  for (const Linear* linear : {&query_, &key_, &value_, &attention_output_, &intermediate_, &output_}) {
+    sums |= linear->bias()->trainable;
+  }
+  return sums;
+}
+
 LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bool training, bool out_is_read,
                                SharedBuffers& shared) const {
   const int C = model_.C;
@@ -36,9 +46,11 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
   const auto acc = [&](bool read, int64_t count, Acc* (SharedBuffers::*other)()) {
     return training && read ? cutter.acc(count) : (shared.*other)();
   };
-  const auto low_rank = [&](const Linear& linear, int count) -> Real* {
+  // `place`: among the updates that are made together.
+  const auto low_rank = [&](const Linear& linear, int count, int place = 0) -> Real* {
     if (!linear.lora()) return nullptr;
-    return real(linear.reads_h(), static_cast<int64_t>(count) * linear.lora()->r, &SharedBuffers::h);
+    const int64_t elements = static_cast<int64_t>(count) * linear.lora()->r;
+    return training && linear.reads_h() ? cutter.real(elements) : shared.h(place);
   };
 
   LayerBuffers b{};
@@ -62,8 +74,8 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
   b.norm2.rstd = acc(reaches_.layer, rows, &SharedBuffers::rstd);
   b.out = first_only ? cutter.real(narrow) : real(out_is_read, narrow, &SharedBuffers::out);
   b.h_query = low_rank(query_, rows);
-  b.h_key = low_rank(key_, T);
-  b.h_value = low_rank(value_, T);
+  b.h_key = low_rank(key_, T, 1);
+  b.h_value = low_rank(value_, T, 2);
   b.h_attention_output = low_rank(attention_output_, rows);
   b.h_intermediate = low_rank(intermediate_, rows);
   b.h_output = low_rank(output_, rows);
@@ -116,13 +128,14 @@ void EncoderLayer::project_inputs(const Pass& pass, Real* x, const LayerBuffers&
                                .bias = joined.bias()->weight,
                                .preactivation = nullptr,
                                .out = out.data});
-  key_.lora_forward(pass, pass.tokens(), inp, b.k, lora.with_h(b.h_key));
-  value_.lora_forward(pass, pass.tokens(), inp, b.v, lora.with_h(b.h_value));
+  const LoraPart query{&query_, b.q, lora.of(0, b.h_query)};
+  const LoraPart key{&key_, b.k, lora.of(0, b.h_key)}, value{&value_, b.v, lora.of(0, b.h_value)};
   if (first_only) {
+    lora_forward(pass, pass.tokens(), inp, {key, value});
     pass.backend.first_rows_forward({C, C, x, b.first});
-    query_.forward(pass, pass.sequences(), {b.first, C}, b.q, Activation::kNone, nullptr, lora.with_h(b.h_query));
+    query_.forward(pass, pass.sequences(), {b.first, C}, b.q, Activation::kNone, nullptr, query.buffers);
   } else {
-    query_.lora_forward(pass, pass.tokens(), inp, b.q, lora.with_h(b.h_query));
+    lora_forward(pass, pass.tokens(), inp, {query, key, value});
   }
 }
 
@@ -134,50 +147,57 @@ void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, con
   pass.backend.attention_forward(attention(pass, b, prefix, first_only));
 
   attention_output_.forward(pass, rows, {b.att, C}, {b.norm1.sum, C}, Activation::kNone, nullptr,
-                            lora.with_h(b.h_attention_output));
+                            lora.of(0, b.h_attention_output));
   layernorm1_.forward(pass, rows, attention_output_dropout(pass), b.norm1.sum, first_only ? b.first : x, b.norm1, b.x1);
 
   Real* preactivation = b.pre == b.act && !intermediate_.lora() ? nullptr : b.pre;
   intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, model_.activation, preactivation,
-                        lora.with_h(b.h_intermediate));
-  output_.forward(pass, rows, {b.act, F}, {b.norm2.sum, C}, Activation::kNone, nullptr, lora.with_h(b.h_output));
+                        lora.of(0, b.h_intermediate));
+  output_.forward(pass, rows, {b.act, F}, {b.norm2.sum, C}, Activation::kNone, nullptr, lora.of(0, b.h_output));
   layernorm2_.forward(pass, rows, output_dropout(pass), b.norm2.sum, b.x1, b.norm2, b.out);
 }
 
 void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix, bool first_only,
                             const BackwardBuffers& grads, const LoraBuffers& lora) {
+  backward_all(pass, x, b, prefix, first_only, grads, lora);
+  if (pass.row_sums) pass.row_sums->run();
+}
+
+void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix,
+                                bool first_only, const BackwardBuffers& grads, const LoraBuffers& lora) {
   const int C = model_.C, F = model_.F;
   const Rows rows = first_only ? pass.sequences() : pass.tokens();
-  Real* dresidual = first_only ? grads.dfirst : grads.dx;  // of out, then of x1, then of x
-  const Matrix dbranch{grads.dbranch, C}, dact{grads.dwide, F}, datt{grads.dwide, C};
+  const ResidualGradients& residual = first_only ? grads.first : grads.tokens;
+  const Matrix dbranch{grads.dbranch, C}, dattention{grads.dattention, C};
+  const Matrix dact{grads.dwide, F}, datt{grads.datt, C};
 
-  layernorm2_.backward(pass, rows, output_dropout(pass), dresidual, b.norm2, dresidual,
+  layernorm2_.backward(pass, rows, output_dropout(pass), residual.out, b.norm2, residual.x1,
                        reaches_.output ? grads.dbranch : nullptr);
   if (!reaches_.output) return;
 
   output_.backward_weight(pass, rows, dbranch, {b.act, F});
   if (!reaches_.intermediate) {
-    output_.lora_backward(pass, rows, dbranch, {b.act, F}, {nullptr, F}, lora.with_h(b.h_output));
+    output_.lora_backward(pass, rows, dbranch, {b.act, F}, {nullptr, F}, lora.of(0, b.h_output));
     return;
   }
   output_.backward_input(pass, rows, dbranch, dact, false);
-  output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.with_h(b.h_output));
+  output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.of(0, b.h_output));
   pass.backend.activation_backward({rows, F, model_.activation, b.pre, dact.data, dact.data});
 
-  const Matrix dx1{reaches_.layernorm1 ? dresidual : nullptr, C};
+  const Matrix dx1{reaches_.layernorm1 ? residual.x1 : nullptr, C};
   intermediate_.backward_weight(pass, rows, dact, {b.x1, C});
   if (reaches_.layernorm1) intermediate_.backward_input(pass, rows, dact, dx1, true);
-  intermediate_.lora_backward(pass, rows, dact, {b.x1, C}, dx1, lora.with_h(b.h_intermediate));
+  intermediate_.lora_backward(pass, rows, dact, {b.x1, C}, dx1, lora.of(0, b.h_intermediate));
   if (!reaches_.layernorm1) return;
 
-  layernorm1_.backward(pass, rows, attention_output_dropout(pass), dresidual, b.norm1, dresidual,
-                       reaches_.attention_output ? grads.dbranch : nullptr);
+  layernorm1_.backward(pass, rows, attention_output_dropout(pass), residual.x1, b.norm1, residual.x,
+                       reaches_.attention_output ? grads.dattention : nullptr);
   if (!reaches_.attention_output) return;
 
-  attention_output_.backward_weight(pass, rows, dbranch, {b.att, C});
-  if (reaches_.attention) attention_output_.backward_input(pass, rows, dbranch, datt, false);
-  attention_output_.lora_backward(pass, rows, dbranch, {b.att, C}, {reaches_.attention ? datt.data : nullptr, C},
-                                  lora.with_h(b.h_attention_output));
+  attention_output_.backward_weight(pass, rows, dattention, {b.att, C});
+  if (reaches_.attention) attention_output_.backward_input(pass, rows, dattention, datt, false);
+  attention_output_.lora_backward(pass, rows, dattention, {b.att, C}, {reaches_.attention ? datt.data : nullptr, C},
+                                  lora.of(0, b.h_attention_output));
   if (!reaches_.attention) return;
 
   // Gradients of q, k, v lie in dqkv as q, k, v lie in theirs: (T,3C), or q (B,C) followed by k, v (T,2C).
@@ -190,7 +210,7 @@ void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, co
                               .dq = grads.dqkv,
                               .dk = dk,
                               .dv = offset(backend, dk, C),
-                              .prefix_partials = prefix.dkey ? grads.prefix_partials : nullptr,
+                              .prefix_partials = prefix.partials,
                               .dprefix_k = prefix.dkey,
                               .dprefix_v = prefix.dvalue});
   if (first_only) {
@@ -205,12 +225,26 @@ void EncoderLayer::backward_projections(const Pass& pass, Real* x, const LayerBu
   const int C = model_.C;
   Backend& backend = pass.backend;
   const Rows rows = pass.tokens();
-  const Matrix inp{x, C}, dinp{reaches_.below ? grads.dx : nullptr, C};
+  const Matrix inp{x, C}, dinp{reaches_.below ? grads.tokens.x : nullptr, C};
   Linear* linears[] = {&query_, &key_, &value_};
-  Real* const h[] = {b.h_query, b.h_key, b.h_value};
+  const auto dout_of = [&](int part) {
+    return Matrix{offset(backend, grads.dqkv, static_cast<int64_t>(part) * C), 3 * C};
+  };
 
   const bool all_train = query_.weight()->trainable && key_.weight()->trainable && value_.weight()->trainable &&
                          query_.bias()->trainable && key_.bias()->trainable && value_.bias()->trainable;
+  const bool later = pass.row_sums != nullptr;
+  if (all_train && later) {
+    pass.row_sums->add({.rows = rows,
+                        .n = 3 * C,
+                        .dout_stride = 3 * C,
+                        .dout = grads.dqkv,
+                        .sum = nullptr,
+                        .mean = nullptr,
+                        .rstd = nullptr,
+                        .dgamma = nullptr,
+                        .dbeta = query_.bias()->grad});
+  }
   if (all_train) {
     backend.linear_backward_weight({.rows = rows,
                                     .n = 3 * C,
@@ -221,7 +255,7 @@ void EncoderLayer::backward_projections(const Pass& pass, Real* x, const LayerBu
                                     .dout = grads.dqkv,
                                     .inp = x,
                                     .dweight = query_.weight()->grad,
-                                    .dbias = query_.bias()->grad});
+                                    .dbias = later ? nullptr : query_.bias()->grad});
   }
   if (dinp.data) {
     backend.linear_backward_input({.rows = rows,
@@ -234,11 +268,11 @@ void EncoderLayer::backward_projections(const Pass& pass, Real* x, const LayerBu
                                    .weight = query_.weight()->weight,
                                    .dinp = dinp.data});
   }
-  for (int part = 0; part < 3; ++part) {
-    const Matrix dout{offset(backend, grads.dqkv, static_cast<int64_t>(part) * C), 3 * C};
-    if (!all_train) linears[part]->backward_weight(pass, rows, dout, inp);
-    linears[part]->lora_backward(pass, rows, dout, inp, dinp, lora.with_h(h[part]));
-  }
+  for (int part = 0; !all_train && part < 3; ++part) linears[part]->backward_weight(pass, rows, dout_of(part), inp);
+  lora_backward(pass, rows, inp, dinp,
+                {{&query_, dout_of(0), lora.of(0, b.h_query)},
+                 {&key_, dout_of(1), lora.of(1, b.h_key)},
+                 {&value_, dout_of(2), lora.of(2, b.h_value)}});
 }
 
 void EncoderLayer::backward_projections_first(const Pass& pass, Real* x, const LayerBuffers& b,
@@ -249,7 +283,7 @@ void EncoderLayer::backward_projections_first(const Pass& pass, Real* x, const L
   const Matrix dk{offset(backend, grads.dqkv, static_cast<int64_t>(pass.batch.B) * C), 2 * C};
   const Matrix dv{offset(backend, dk.data, C), 2 * C};
   const Matrix inp{x, C}, first{b.first, C};
-  const Matrix dinp{reaches_.below ? grads.dx : nullptr, C}, dfirst{reaches_.below ? grads.dfirst : nullptr, C};
+  const Matrix dinp{reaches_.below ? grads.tokens.x : nullptr, C}, dfirst{reaches_.below ? grads.first.x : nullptr, C};
 
   query_.backward_weight(pass, pass.sequences(), dq, first);
   key_.backward_weight(pass, pass.tokens(), dk, inp);
@@ -266,9 +300,9 @@ void EncoderLayer::backward_projections_first(const Pass& pass, Real* x, const L
                                    .weight = key_.weight()->weight,
                                    .dinp = dinp.data});
   }
-  query_.lora_backward(pass, pass.sequences(), dq, first, dfirst, lora.with_h(b.h_query));
-  key_.lora_backward(pass, pass.tokens(), dk, inp, dinp, lora.with_h(b.h_key));
-  value_.lora_backward(pass, pass.tokens(), dv, inp, dinp, lora.with_h(b.h_value));
+  query_.lora_backward(pass, pass.sequences(), dq, first, dfirst, lora.of(0, b.h_query));
+  lora_backward(pass, pass.tokens(), inp, dinp,
+                {{&key_, dk, lora.of(0, b.h_key)}, {&value_, dv, lora.of(1, b.h_value)}});
   if (reaches_.below) backend.first_rows_backward({C, true, dfirst.data, dinp.data});
 }
 

@@ -30,14 +30,24 @@ struct LayerBuffers {
   Real *h_query, *h_key, *h_value, *h_attention_output, *h_intermediate, *h_output;
 };
 
+// The gradient that goes down the residual branches: of a layer's output, of x1 and of its input. All are one buffer, but
+// where sums over rows are put off to the layer's end.
+struct ResidualGradients {
+  Real *out, *x1, *x;
+};
+
 // Scratch of the backward pass, shared by all layers.
 struct BackwardBuffers {
-  Real* dx;              // (T,C) gradient of a layer's output on entry, of its input on return
-  Real* dfirst;          // (B,C) the same for the rows of a first_only layer
-  Real* dbranch;         // (T,C) gradient of a dense output, behind dropout
-  Real* dwide;           // (T,F) gradient of act and pre, then of att
-  Real* dqkv;            // (T,3C)
-  Acc* prefix_partials;  // (B,P,2C)
+  ResidualGradients tokens;  // (T,C) out on entry, x on return
+  ResidualGradients first;   // (B,C) the same for the rows of a first_only layer
+  Real* dbranch;             // (T,C) gradient of output's result, behind dropout
+  Real* dattention;          // (T,C) of attention_output's; may be dbranch, as above
+  Real* dwide;               // (T,F) gradient of act and pre
+  Real* datt;                // (T,C) of att; may be dwide, as above
+  Real* dqkv;                // (T,3C)
+
+  // The layer below takes the gradient of this one's input as that of its output.
+  void step_down() { tokens = {tokens.x, tokens.out, tokens.x1}; }
 };
 
 // The keys and values of the virtual tokens for one layer; P = 0 without.
@@ -46,8 +56,9 @@ struct PrefixView {
   int stride = 0;
   const Real* key = nullptr;    // (P,C)
   const Real* value = nullptr;  // (P,C)
-  Acc* dkey = nullptr;          // null where the prefix does not train
+  Acc* dkey = nullptr;          // null where the prefix does not train, or `partials` are wanted
   Acc* dvalue = nullptr;
+  Acc* partials = nullptr;  // (B,P,2C) of the gradients, a workspace where dkey is not null
   bool accumulate = false;
 };
 
@@ -60,6 +71,9 @@ class EncoderLayer {
   // Something in the layer or below it trains: backward comes through here.
   bool reached() const { return reaches_.layer; }
 
+  // Biases or LayerNorms of the layer train.
+  bool sums_rows() const;
+
   // Backward reads the layer's input.
   bool reads_input() const { return query_.reads_input() || key_.reads_input() || value_.reads_input(); }
 
@@ -71,12 +85,15 @@ class EncoderLayer {
   // x (T,C) → buffers.out (T,C), or (B,C) when first_only.
   void forward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,
                const LoraBuffers& lora);
-  // Gradient of out in grads.dx (grads.dfirst when first_only) → gradient of x in grads.dx, if anything below trains.
+  // Gradient of out in grads.tokens.out (grads.first.out when first_only) → gradient of x in grads.tokens.x, if anything
+  // below trains.
   void backward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,
                 const BackwardBuffers& grads, const LoraBuffers& lora);
 
  private:
   void project_inputs(const Pass&, Real* x, const LayerBuffers&, bool first_only, const LoraBuffers&);
+  void backward_all(const Pass&, Real* x, const LayerBuffers&, const PrefixView&, bool first_only,
+                    const BackwardBuffers&, const LoraBuffers&);
   void backward_projections(const Pass&, Real* x, const LayerBuffers&, const BackwardBuffers&, const LoraBuffers&);
   void backward_projections_first(const Pass&, Real* x, const LayerBuffers&, const BackwardBuffers&,
                                   const LoraBuffers&);

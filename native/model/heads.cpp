@@ -46,6 +46,7 @@ HeadBuffers Heads::cut(Cutter& cutter, int B) const {
   b.relu_dropped = cutter.real(inner);
   b.output_norm = {b.relu_dropped, cutter.acc(B), cutter.acc(B)};
   b.renormed = cutter.real(inner);
+  b.drenormed = cutter.real(inner);
   b.dhidden = cutter.real(inner);
   b.dnormed = cutter.real(wide);
   return b;
@@ -79,7 +80,7 @@ Real* Heads::dense_forward(const Pass& pass, Real* first, const HeadBuffers& b, 
   }
   if (!pass.mix || !pass.mix->head_dense) {
     Real* preactivation = dense_->lora() || !reads_output(model_.head_activation) ? b.preactivation : nullptr;
-    dense_->forward(pass, rows, {inp, C}, {b.dense, C}, model_.head_activation, preactivation, lora.with_h(b.h_dense));
+    dense_->forward(pass, rows, {inp, C}, {b.dense, C}, model_.head_activation, preactivation, lora.of(0, b.h_dense));
     return b.dense;
   }
   // Each adapter has a head of its own.
@@ -130,22 +131,22 @@ void Heads::dense_backward(const Pass& pass, Real* first, const HeadBuffers& b, 
   const Matrix dinp{trains_below_ ? dfirst : nullptr, C};
   dense_->backward_weight(pass, rows, ddense, inp);
   if (trains_below_) dense_->backward_input(pass, rows, ddense, dinp, false);
-  dense_->lora_backward(pass, rows, ddense, inp, dinp, lora.with_h(b.h_dense));
+  dense_->lora_backward(pass, rows, ddense, inp, dinp, lora.of(0, b.h_dense));
   if (trains_below_ && b.dense_inp) pass.backend.dropout_apply({rows, C, input_dropout(pass), dfirst, dfirst});
 }
 
 void Heads::probe_backward(const Pass& pass, const HeadBuffers& b, bool reaches_features) {
   const int C = model_.C, H = probe_->dense.n();
   const Rows rows = pass.sequences();
-  const Matrix dlogits{b.dlogits, model_.NC}, dhidden{b.dhidden, H}, dnormed{b.dnormed, C};
+  const Matrix dlogits{b.dlogits, model_.NC}, drenormed{b.drenormed, H}, dhidden{b.dhidden, H}, dnormed{b.dnormed, C};
   classifier_.backward_weight(pass, rows, dlogits, {b.renormed, H});
-  classifier_.backward_input(pass, rows, dlogits, dhidden, false);
-  probe_->output_norm.backward(pass, rows, {}, b.dhidden, b.output_norm, b.dhidden, nullptr);
+  classifier_.backward_input(pass, rows, dlogits, drenormed, false);
+  probe_->output_norm.backward(pass, rows, {}, b.drenormed, b.output_norm, b.dhidden, nullptr);
   pass.backend.dropout_apply({rows, H, pass.dropout(model_.probe_dropout, kProbeSite), b.dhidden, b.dhidden});
   pass.backend.activation_backward({rows, H, Activation::kRelu, b.relu, b.dhidden, b.dhidden});
   probe_->dense.backward_weight(pass, rows, dhidden, {b.normed, C});
   probe_->dense.backward_input(pass, rows, dhidden, dnormed, false);
-  probe_->norm.backward(pass, rows, {}, b.dnormed, b.norm, reaches_features ? b.dfeatures : b.dnormed, nullptr);
+  probe_->norm.backward(pass, rows, {}, b.dnormed, b.norm, reaches_features ? b.dfeatures : nullptr, nullptr);
 }
 
 }  // namespace bertune

@@ -30,7 +30,8 @@ struct HeadBuffers {
   Real* relu_dropped;            // (B,H)
   LayerNormBuffers output_norm;  // of relu_dropped
   Real* renormed;                // (B,H)
-  Real *dhidden, *dnormed;       // (B,H), (B,C)
+  Real *drenormed, *dhidden;     // (B,H)
+  Real* dnormed;                 // (B,C)
 };
 
 // What a probe has in front of its classifier.

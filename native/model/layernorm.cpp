@@ -1,5 +1,7 @@
 #include "model/layernorm.h"
 
+#include "model/row_sums.h"
+
 namespace bertune {
 
 void LayerNorm::forward(const Pass& pass, Rows rows, Dropout dropout, const Real* inp, const Real* residual,
@@ -20,6 +22,19 @@ void LayerNorm::forward(const Pass& pass, Rows rows, Dropout dropout, const Real
 
 void LayerNorm::backward(const Pass& pass, Rows rows, Dropout dropout, const Real* dout,
                          const LayerNormBuffers& buffers, Real* dresidual, Real* dinp) const {
+  const bool later = pass.row_sums != nullptr;
+  if (later) {
+    pass.row_sums->add({.rows = rows,
+                        .n = size(),
+                        .dout_stride = size(),
+                        .dout = dout,
+                        .sum = buffers.sum,
+                        .mean = buffers.mean,
+                        .rstd = buffers.rstd,
+                        .dgamma = gamma_->grad,
+                        .dbeta = beta_->grad});
+    if (!dresidual) return;
+  }
   pass.backend.dropout_residual_layernorm_backward({.rows = rows,
                                                     .C = size(),
                                                     .accumulate = pass.accumulate,
@@ -31,8 +46,8 @@ void LayerNorm::backward(const Pass& pass, Rows rows, Dropout dropout, const Rea
                                                     .gamma = gamma_->weight,
                                                     .dresidual = dresidual,
                                                     .dinp = dinp,
-                                                    .dgamma = gamma_->grad,
-                                                    .dbeta = beta_->grad});
+                                                    .dgamma = later ? nullptr : gamma_->grad,
+                                                    .dbeta = later ? nullptr : beta_->grad});
 }
 
 }  // namespace bertune

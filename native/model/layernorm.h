@@ -28,7 +28,8 @@ class LayerNorm {
   // `residual` may be null; inp may be buffers.sum.
   void forward(const Pass& pass, Rows rows, Dropout dropout, const Real* inp, const Real* residual,
                const LayerNormBuffers& buffers, Real* out) const;
-  // dout → dresidual (may be dout), and dinp behind the dropout where it is not null.
+  // dout → dresidual, and dinp behind the dropout where it is not null. dresidual may be dout unless pass.row_sums takes
+  // the sums, and null: only the gradients of gamma and beta are wanted.
   void backward(const Pass& pass, Rows rows, Dropout dropout, const Real* dout, const LayerNormBuffers& buffers,
                 Real* dresidual, Real* dinp) const;
 

@@ -1,6 +1,7 @@
 #include "model/linear.h"
 
 #include "core/error.h"
+#include "model/row_sums.h"
 
 namespace bertune {
 namespace {
@@ -63,6 +64,19 @@ void Linear::mixed_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, 
 
 void Linear::backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix inp) {
   if (!base_trains()) return;
+  const bool later = pass.row_sums != nullptr;
+  if (later) {
+    pass.row_sums->add({.rows = rows,
+                        .n = n(),
+                        .dout_stride = dout.stride,
+                        .dout = dout.data,
+                        .sum = nullptr,
+                        .mean = nullptr,
+                        .rstd = nullptr,
+                        .dgamma = nullptr,
+                        .dbeta = bias_->grad});
+    if (!weight_->grad) return;
+  }
   pass.backend.linear_backward_weight({.rows = rows,
                                        .n = n(),
                                        .k = k(),
@@ -72,7 +86,7 @@ void Linear::backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix in
                                        .dout = dout.data,
                                        .inp = inp.data,
                                        .dweight = weight_->grad,
-                                       .dbias = bias_->grad});
+                                       .dbias = later ? nullptr : bias_->grad});
 }
 
 void Linear::backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add) {

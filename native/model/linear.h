@@ -3,6 +3,7 @@
 //   out = activation(inp · Wᵀ + b + scaling · dropout(inp) · Aᵀ · Bᵀ)      inp (rows,k) → out (rows,n)
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 
 #include "model/config.h"
@@ -30,11 +31,12 @@ struct LowRank {
 // What a low-rank update writes: `h` is saved for backward where that reads it, the rest is scratch that all updates
 // share.
 struct LoraBuffers {
-  Real* h = nullptr;        // (rows,r)
-  Real* dropped = nullptr;  // (rows,k)
-  Real* dh = nullptr;       // (rows,r)
+  Real* h = nullptr;                // (rows,r)
+  Real* dropped = nullptr;          // (rows,k)
+  Real* dh[kMostLoraUpdates] = {};  // (rows,r) of each update that is made together with others
 
-  LoraBuffers with_h(Real* own) const { return {own, dropped, dh}; }
+  // Those of the update that is `place` among the ones made together.
+  LoraBuffers of(int place, Real* own_h) const { return {own_h, dropped, {dh[place]}}; }
 };
 
 class Linear {
@@ -65,16 +67,29 @@ class Linear {
   void backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix inp);
   // dinp = or += dout · W
   void backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add);
-  // The low-rank update alone: out += ..., and its gradients with dinp += ... (dinp.data null: not wanted).
+  // The low-rank update alone: out += ..., and its gradients with dinp += ... (dinp.data null: not wanted). See
+  // lora_forward and lora_backward below for several.
   void lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers);
   void lora_backward(const Pass& pass, Rows rows, Matrix dout, Matrix inp, Matrix dinp, const LoraBuffers& buffers);
 
- private:
-  void mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out);
+  // In a batch of several adapters.
+  void mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out) const;
 
+ private:
   Parameter* weight_;
   Parameter* bias_;
   std::optional<LowRank> lora_;
 };
+
+// A linear module, what its low-rank update adds to or the gradient of that, and what the update writes.
+struct LoraPart {
+  const Linear* linear;
+  Matrix out;
+  LoraBuffers buffers;
+};
+// The low-rank updates of modules that share an input, in one operation: of those that have one, at most
+// kMostLoraUpdates.
+void lora_forward(const Pass& pass, Rows rows, Matrix inp, std::initializer_list<LoraPart> parts);
+void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::initializer_list<LoraPart> parts);
 
 }  // namespace bertune

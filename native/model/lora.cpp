@@ -5,26 +5,69 @@
 
 namespace bertune {
 
-void Linear::lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers) {
-  if (pass.mix) return mixed_lora_forward(pass, rows, inp, out);
-  if (!lora_) return;
-  pass.backend.lora_forward_add({.rows = rows,
-                                 .n = n(),
-                                 .k = k(),
-                                 .r = lora_->r,
-                                 .inp_stride = inp.stride,
-                                 .out_stride = out.stride,
-                                 .scaling = lora_->scaling,
-                                 .dropout = pass.dropout(lora_->dropout_p, lora_->site),
-                                 .inp = inp.data,
-                                 .a = lora_->a->weight,
-                                 .b = lora_->b->weight,
-                                 .dropped = buffers.dropped,
-                                 .h = buffers.h,
-                                 .out = out.data});
+void lora_forward(const Pass& pass, Rows rows, Matrix inp, std::initializer_list<LoraPart> parts) {
+  LoraForwardAdd args{};
+  args.rows = rows;
+  args.inp_stride = inp.stride;
+  args.inp = inp.data;
+  for (const auto& [linear, out, buffers] : parts) {
+    if (pass.mix) linear->mixed_lora_forward(pass, rows, inp, out);
+    if (pass.mix || !linear->lora()) continue;
+    const LowRank& lora = *linear->lora();
+    args.k = linear->k();
+    args.dropped = buffers.dropped;
+    args.updates[args.count++] = {.n = linear->n(),
+                                  .r = lora.r,
+                                  .out_stride = out.stride,
+                                  .scaling = lora.scaling,
+                                  .dropout = pass.dropout(lora.dropout_p, lora.site),
+                                  .a = lora.a->weight,
+                                  .b = lora.b->weight,
+                                  .h = buffers.h,
+                                  .out = out.data};
+  }
+  if (args.count > 0) pass.backend.lora_forward_add(args);
 }
 
-void Linear::mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out) {
+void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::initializer_list<LoraPart> parts) {
+  LoraBackward args{};
+  args.rows = rows;
+  args.inp_stride = inp.stride;
+  args.dinp_stride = dinp.stride;
+  args.accumulate = pass.accumulate;
+  args.inp = inp.data;
+  args.dinp = dinp.data;
+  for (const auto& [linear, dout, buffers] : parts) {
+    if (!linear->lora()) continue;
+    const LowRank& lora = *linear->lora();
+    args.k = linear->k();
+    args.dropped = buffers.dropped;
+    args.updates[args.count++] = {.n = linear->n(),
+                                  .r = lora.r,
+                                  .dout_stride = dout.stride,
+                                  .scaling = lora.scaling,
+                                  .dropout = pass.dropout(lora.dropout_p, lora.site),
+                                  .dout = dout.data,
+                                  .h = buffers.h,
+                                  .a = lora.a->weight,
+                                  .b = lora.b->weight,
+                                  .dh = buffers.dh[0],
+                                  .da = lora.a->grad,
+                                  .db = lora.b->grad};
+  }
+  if (args.count > 0) pass.backend.lora_backward(args);
+}
+
+void Linear::lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers) {
+  bertune::lora_forward(pass, rows, inp, {{this, out, buffers}});
+}
+
+void Linear::lora_backward(const Pass& pass, Rows rows, Matrix dout, Matrix inp, Matrix dinp,
+                           const LoraBuffers& buffers) {
+  bertune::lora_backward(pass, rows, inp, dinp, {{this, dout, buffers}});
+}
+
+void Linear::mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out) const {
   const LowRankFactors* updates = pass.mix->updates_of(weight_);
   if (!updates) return;
   pass.backend.mixed_lora_forward_add({.rows = rows,
@@ -38,31 +81,6 @@ void Linear::mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix 
                                        .inp = inp.data,
                                        .h = pass.mix->h,
                                        .out = out.data});
-}
-
-void Linear::lora_backward(const Pass& pass, Rows rows, Matrix dout, Matrix inp, Matrix dinp,
-                           const LoraBuffers& buffers) {
-  if (!lora_) return;
-  pass.backend.lora_backward({.rows = rows,
-                              .n = n(),
-                              .k = k(),
-                              .r = lora_->r,
-                              .inp_stride = inp.stride,
-                              .dout_stride = dout.stride,
-                              .dinp_stride = dinp.stride,
-                              .accumulate = pass.accumulate,
-                              .scaling = lora_->scaling,
-                              .dropout = pass.dropout(lora_->dropout_p, lora_->site),
-                              .dout = dout.data,
-                              .inp = inp.data,
-                              .h = buffers.h,
-                              .a = lora_->a->weight,
-                              .b = lora_->b->weight,
-                              .dropped = buffers.dropped,
-                              .dh = buffers.dh,
-                              .da = lora_->a->grad,
-                              .db = lora_->b->grad,
-                              .dinp = dinp.data});
 }
 
 }  // namespace bertune

@@ -8,6 +8,7 @@
 namespace bertune {
 
 struct Parameter;
+class RowSums;
 
 // What a pass over a batch of several adapters needs to know of them (adapter_set.h). It takes nothing of the model's
 // own adapter but through the tables, where slot 0 is the model.
@@ -35,6 +36,10 @@ struct Pass {
   bool training;                    // dropout is on
   bool accumulate = false;          // parameter gradients add to those of earlier micro-batches
   const AdapterMix* mix = nullptr;  // of a batch of several adapters; inference
+  RowSums* row_sums = nullptr;      // takes the gradients of biases and LayerNorms; null: each is made at once
+
+  // The same with sums that `sums` takes, or with none that are put off.
+  Pass with(RowSums* sums) const { return {backend, batch, training, accumulate, mix, sums}; }
 
   Rows tokens() const { return {RowKind::kTokens, batch.T}; }
   Rows sequences() const { return {RowKind::kSequences, batch.B}; }

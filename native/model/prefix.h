@@ -19,6 +19,7 @@ struct PrefixBuffers {
   Real* dprompt_real;  // (P,2LC)
   Real* dhidden;       // (P,C)
   Real* dembedding;    // (P,C)
+  Acc* partials;       // (B,P,2C) each sequence's share of dprompt, or (L,B,P,2C)
 };
 
 // Layer `layer`'s part of a prompt (P,2LC), as inference needs it.
@@ -31,12 +32,14 @@ class Prefix {
   bool trains() const;
 
   void cut(Cutter& cutter, bool training);
+  // What backward needs for batches of B sequences, and no other pass.
+  void cut_partials(Cutter& cutter, const Backend& backend, int B);
   // Makes the prompt from the weights.
   void forward(const Pass& pass);
   // The same once until `weights_changed`, so never in a recording.
   void refresh(const Pass& pass);
   void weights_changed() { fresh_ = false; }
-  // Gradients of the layers' keys and values, gathered in dprompt → gradients of the network.
+  // Gradients of the layers' keys and values → gradients of the network.
   void backward(const Pass& pass);
 
   PrefixView view(const Pass& pass, int layer) const;
@@ -44,12 +47,16 @@ class Prefix {
   const Real* prompt() const;
 
  private:
+  // All layers' partials are kept and summed together.
+  bool sums_together(const Backend& backend, int B) const;
+  Acc* gradient() const { return first_ ? buffers_.dprompt : embedding_->grad; }  // (P,2LC) of the prompt
   Rows rows() const { return {RowKind::kPrefix, P_}; }
 
   int P_, C_, columns_;
   Parameter* embedding_;
   std::unique_ptr<Linear> first_, second_;  // the projection, where there is one
   PrefixBuffers buffers_{};
+  int most_sequences_ = 0;  // that the partials are for
   bool fresh_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "model/row_sums.h"
 
 namespace bertune {
 namespace {
@@ -131,15 +132,25 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   if (!training) a.last_layer_full = layers_.back().cut(cutter, T, B, false, false, false, shared);
   a.head = heads_->cut(cutter, B);
   a.lora.dropped = cutter.real(T * most_of_lora_a(parameters_, lora_, 1));
-  a.lora.dh = cutter.real(static_cast<int64_t>(T) * rank);
+  for (Real*& dh : a.lora.dh) dh = cutter.real(static_cast<int64_t>(T) * rank);
   if (!training || !heads_->reaches_encoder()) return;
-  a.grads.dx = cutter.real(static_cast<int64_t>(T) * C);
-  a.grads.dfirst = cutter.real(static_cast<int64_t>(B) * C);
-  a.grads.dbranch = cutter.real(static_cast<int64_t>(T) * C);
-  a.grads.dwide = cutter.real(static_cast<int64_t>(T) * std::max(model_.F, C));
+  // What sums over rows are made of stays until a layer's end where they are put off to it.
+  const bool apart = backend_.sums_together() && sums_rows();
+  const auto residual = [&](int64_t rows) {
+    ResidualGradients gradients{};
+    gradients.out = gradients.x1 = gradients.x = cutter.real(rows * C);
+    if (apart) gradients.x1 = cutter.real(rows * C);
+    if (apart) gradients.x = cutter.real(rows * C);
+    return gradients;
+  };
+  a.grads.tokens = residual(T);
+  a.grads.first = residual(B);
+  a.grads.dbranch = a.grads.dattention = cutter.real(static_cast<int64_t>(T) * C);
+  a.grads.dwide = a.grads.datt = cutter.real(static_cast<int64_t>(T) * std::max(model_.F, C));
+  if (apart) a.grads.dattention = cutter.real(static_cast<int64_t>(T) * C);
+  if (apart) a.grads.datt = cutter.real(static_cast<int64_t>(T) * C);
   a.grads.dqkv = cutter.real(3LL * T * C);
-  // B and P·2LC are below 2^31 each.
-  a.grads.prefix_partials = cutter.acc(B * (2LL * model_.P * C));
+  if (prefix_) prefix_->cut_partials(cutter, backend_, B);
 }
 
 Activations& SequenceClassifier::size_batch(const Dataset& dataset, const int32_t* order, int count, bool training) {
@@ -198,12 +209,24 @@ void SequenceClassifier::forward(Activations& a, bool training, const AdapterMix
 
 void SequenceClassifier::backward(Activations& a, bool accumulate) {
   const Pass pass{backend_, a.batch, true, accumulate};
-  heads_->backward(pass, a.layers.back().out, a.head, a.grads.dfirst, a.lora);
+  RowSums sums(backend_, accumulate);
+  const bool together = backend_.sums_together();
+  const Pass summing = pass.with(together ? &sums : nullptr);
+  heads_->backward(summing, a.layers.back().out, a.head, a.grads.first.out, a.lora);
+  BackwardBuffers grads = a.grads;
+  const Pass layer_pass = sums_rows() ? summing : pass;
   for (int l = model_.L - 1; l >= 0 && layers_[l].reached(); --l) {
-    layers_[l].backward(pass, layer_input(a, l), a.layers[l], prefix_view(pass, l), l + 1 == model_.L, a.grads, a.lora);
+    layers_[l].backward(layer_pass, layer_input(a, l), a.layers[l], prefix_view(pass, l), l + 1 == model_.L, grads,
+                        a.lora);
+    grads.step_down();
   }
-  if (embeddings_.trains()) embeddings_.backward(pass, a.embeddings, a.grads.dx, a.lora);
-  if (prefix_) prefix_->backward(pass);
+  if (embeddings_.trains()) embeddings_.backward(pass, a.embeddings, grads.tokens.out, a.lora);
+  if (prefix_) prefix_->backward(summing);
+  sums.run();
+}
+
+bool SequenceClassifier::sums_rows() const {
+  return std::any_of(layers_.begin(), layers_.end(), [](const EncoderLayer& layer) { return layer.sums_rows(); });
 }
 
 void SequenceClassifier::hidden_states(Activations& a, const std::function<void(const Real*)>& show) {

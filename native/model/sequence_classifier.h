@@ -95,6 +95,8 @@ class SequenceClassifier {
   void lay_out(Cutter& cutter, Activations& activations, bool training);
   void run_layers(const Pass& pass, Activations& activations, bool first_only_last,
                   const std::function<void(const Real*)>& show);
+  // Biases or LayerNorms of layers train.
+  bool sums_rows() const;
   PrefixView prefix_view(const Pass& pass, int layer) const;
   Real* layer_input(const Activations& activations, int layer) const;
 

@@ -18,7 +18,7 @@ class SharedBuffers {
         x1_{static_cast<int64_t>(T) * model.C},
         inner_{static_cast<int64_t>(T) * model.F},
         out_{static_cast<int64_t>(T) * model.C},
-        h_{static_cast<int64_t>(T) * r},
+        h_{{static_cast<int64_t>(T) * r}, {static_cast<int64_t>(T) * r}, {static_cast<int64_t>(T) * r}},
         lse_{static_cast<int64_t>(T) * model.heads},
         mean_{T},
         rstd_{T} {}
@@ -29,10 +29,11 @@ class SharedBuffers {
   Real* x1() { return take(x1_); }        // (T,C)
   Real* inner() { return take(inner_); }  // (T,F) the activation's input, and its output in place
   Real* out() { return take(out_); }      // (T,C) of every layer, and its input
-  Real* h() { return take(h_); }          // (T,r) of all low-rank updates
-  Acc* lse() { return take(lse_); }       // (T,NH)
-  Acc* mean() { return take(mean_); }     // (T)
-  Acc* rstd() { return take(rstd_); }     // (T)
+  // (T,r) of all low-rank updates that are `place` among those made together
+  Real* h(int place) { return take(h_[place]); }
+  Acc* lse() { return take(lse_); }    // (T,NH)
+  Acc* mean() { return take(mean_); }  // (T)
+  Acc* rstd() { return take(rstd_); }  // (T)
 
  private:
   template <typename Scalar>
@@ -54,7 +55,7 @@ class SharedBuffers {
   }
 
   Cutter& cutter_;
-  Buffer<Real> qkv_, att_, sum_, x1_, inner_, out_, h_;
+  Buffer<Real> qkv_, att_, sum_, x1_, inner_, out_, h_[kMostLoraUpdates];
   Buffer<Acc> lse_, mean_, rstd_;
 };
 

@@ -160,8 +160,8 @@ void fill(Fields& f, DropoutResidualLayernormBackward& args) {
   f.inp("mean", args.mean, args.rows.count);
   f.inp("rstd", args.rstd, args.rows.count);
   f.inp("gamma", args.gamma, args.C);
-  f.out("dresidual", args.dresidual, count);
-  f.optional_out("dinp", args.dinp, count);
+  f.optional_out("dresidual", args.dresidual, count);
+  if (args.dresidual) f.optional_out("dinp", args.dinp, count);
   f.optional_out("dgamma", args.dgamma, args.C);
   f.optional_out("dbeta", args.dbeta, args.C);
 }
@@ -216,47 +216,79 @@ void fill(Fields& f, AttentionBackward& args) {
   if (P == 0) return;
   f.optional_out("dprefix_k", args.dprefix_k, Fields::strided(P, C, args.dprefix_stride));
   f.optional_out("dprefix_v", args.dprefix_v, Fields::strided(P, C, args.dprefix_stride));
-  if (args.dprefix_k || args.dprefix_v) args.prefix_partials = f.workspace<Acc>(area(batch.B, area(P, 2.0 * C)));
+  const double partials = area(batch.B, area(P, 2.0 * C));
+  f.optional_out("prefix_partials", args.prefix_partials, partials);
+  if (!args.prefix_partials && (args.dprefix_k || args.dprefix_v)) args.prefix_partials = f.workspace<Acc>(partials);
+}
+
+void fill(Fields& f, SumPrefixPartials& args) {
+  const Batch batch = f.batch();
+  f.size("L", args.L);
+  f.size("P", args.P);
+  f.size("C", args.C);
+  f.flag("accumulate", args.accumulate);
+  const double prefix = area(args.P, area(args.L, 2.0 * args.C));
+  f.inp("partials", args.partials, area(batch.B, prefix));
+  f.out("dprefix", args.dprefix, prefix);
+}
+
+// The field of the i-th of several updates that share an input: the first's is the name itself.
+std::string of_update(const char* name, int i) { return i == 0 ? name : numbered(name, static_cast<size_t>(i)); }
+
+int count_updates(const Fields& f) {
+  int count = 1;
+  while (count < kMostLoraUpdates && f.length(of_update("a", count)) > 0) ++count;
+  return count;
+}
+
+// What both directions have of update i. Its dropout is at the site behind that of the one before.
+template <typename Update>
+void fill_update(Fields& f, int i, int k, Update& update) {
+  f.size(of_update("n", i), update.n);
+  f.size(of_update("r", i), update.r);
+  f.number(of_update("scaling", i), update.scaling);
+  f.dropout(update.dropout);
+  update.dropout.site += static_cast<uint32_t>(i);
+  f.inp(of_update("a", i), update.a, area(update.r, k));
+  f.inp(of_update("b", i), update.b, area(update.n, update.r));
 }
 
 void fill(Fields& f, LoraForwardAdd& args) {
   f.rows(args.rows);
-  f.size("n", args.n);
   f.size("k", args.k);
-  f.size("r", args.r);
   f.stride("inp_stride", args.inp_stride, args.k);
-  f.stride("out_stride", args.out_stride, args.n);
-  f.number("scaling", args.scaling);
-  f.dropout(args.dropout);
   f.inp("inp", args.inp, Fields::strided(args.rows.count, args.k, args.inp_stride));
-  f.inp("a", args.a, area(args.r, args.k));
-  f.inp("b", args.b, area(args.n, args.r));
-  f.out("h", args.h, area(args.rows.count, args.r));
-  f.out("out", args.out, Fields::strided(args.rows.count, args.n, args.out_stride));
   args.dropped = f.workspace<Real>(area(args.rows.count, args.k));
+  args.count = count_updates(f);
+  for (int i = 0; i < args.count; ++i) {
+    LoraForwardUpdate& update = args.updates[i];
+    fill_update(f, i, args.k, update);
+    f.stride(of_update("out_stride", i), update.out_stride, update.n);
+    f.out(of_update("h", i), update.h, area(args.rows.count, update.r));
+    f.out(of_update("out", i), update.out, Fields::strided(args.rows.count, update.n, update.out_stride));
+  }
 }
 
 void fill(Fields& f, LoraBackward& args) {
   f.rows(args.rows);
-  f.size("n", args.n);
   f.size("k", args.k);
-  f.size("r", args.r);
   f.stride("inp_stride", args.inp_stride, args.k);
-  f.stride("dout_stride", args.dout_stride, args.n);
   f.stride("dinp_stride", args.dinp_stride, args.k);
   f.flag("accumulate", args.accumulate);
-  f.number("scaling", args.scaling);
-  f.dropout(args.dropout);
-  f.inp("dout", args.dout, Fields::strided(args.rows.count, args.n, args.dout_stride));
   f.inp("inp", args.inp, Fields::strided(args.rows.count, args.k, args.inp_stride));
-  f.inp("h", args.h, area(args.rows.count, args.r));
-  f.inp("a", args.a, area(args.r, args.k));
-  f.inp("b", args.b, area(args.n, args.r));
-  f.optional_out("da", args.da, area(args.r, args.k));
-  f.optional_out("db", args.db, area(args.n, args.r));
-  f.optional_out("dinp", args.dinp, Fields::strided(args.rows.count, args.k, args.dinp_stride));
   args.dropped = f.workspace<Real>(area(args.rows.count, args.k));
-  args.dh = f.workspace<Real>(area(args.rows.count, args.r));
+  f.optional_out("dinp", args.dinp, Fields::strided(args.rows.count, args.k, args.dinp_stride));
+  args.count = count_updates(f);
+  for (int i = 0; i < args.count; ++i) {
+    LoraBackwardUpdate& update = args.updates[i];
+    fill_update(f, i, args.k, update);
+    f.stride(of_update("dout_stride", i), update.dout_stride, update.n);
+    f.inp(of_update("dout", i), update.dout, Fields::strided(args.rows.count, update.n, update.dout_stride));
+    f.inp(of_update("h", i), update.h, area(args.rows.count, update.r));
+    f.optional_out(of_update("da", i), update.da, area(update.r, args.k));
+    f.optional_out(of_update("db", i), update.db, area(update.n, update.r));
+    update.dh = f.workspace<Real>(area(args.rows.count, update.r));
+  }
 }
 
 // How many of the arrays name.0, name.1, ... there are.
@@ -461,6 +493,31 @@ std::function<void()> bind(Fields& f, void (Backend::*run)(const Args&)) {
   Args args{};
   fill(f, args);
   return [run, &backend = f.backend(), args] { (backend.*run)(args); };
+}
+
+// The arrays of sum i are named dout.i, dbeta.i, and of a LayerNorm sum.i, mean.i, rstd.i and dgamma.i.
+std::function<void()> bind(Fields& f, void (Backend::*run)(const SumRows&)) {
+  int count = 0;
+  f.size("sums", count);
+  const auto sums = std::make_shared<std::vector<RowSum>>(static_cast<size_t>(count));
+  SumRows args{sums->data(), count, false};
+  f.flag("accumulate", args.accumulate);
+  Rows rows{};
+  f.rows(rows);
+  for (size_t i = 0; i < sums->size(); ++i) {
+    RowSum& sum = (*sums)[i];
+    sum.rows = rows;
+    f.size(numbered("n", i), sum.n);
+    f.stride(numbered("dout_stride", i), sum.dout_stride, sum.n);
+    f.inp(numbered("dout", i), sum.dout, Fields::strided(rows.count, sum.n, sum.dout_stride));
+    f.optional_out(numbered("dbeta", i), sum.dbeta, sum.n);
+    if (f.length(numbered("sum", i)) == 0) continue;
+    f.inp(numbered("sum", i), sum.sum, area(rows.count, sum.n));
+    f.inp(numbered("mean", i), sum.mean, rows.count);
+    f.inp(numbered("rstd", i), sum.rstd, rows.count);
+    f.optional_out(numbered("dgamma", i), sum.dgamma, sum.n);
+  }
+  return [run, &backend = f.backend(), sums, args] { (backend.*run)(args); };
 }
 
 // The arrays of segment i are named grad.i, m.i, v.i, master.i (the weight as precise as it is kept) and weight.i (as

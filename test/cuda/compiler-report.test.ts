@@ -46,6 +46,7 @@ const STEP = [
   'layernorm_forward_kernel',
   'layernorm_backward_kernel',
   'column_sums_kernel',
+  'sum_rows_kernel',
   'attention_forward_kernel',
   'attention_backward_short_kernel',
   'attention_backward_long_kernel',

@@ -494,3 +494,40 @@ for (const device of devices()) {
     });
   });
 }
+
+/** Of all layers: (L,B,P,2C) → (P,L,2C). */
+const sumPrefixPartials: Operation = {
+  name: 'sum_prefix_partials',
+  formula(args, round) {
+    const [L, P, C2] = [args.size('L'), args.size('P'), 2 * args.size('C')];
+    const B = args.ints('cu_seqlens').length - 1;
+    const partials = args.floats('partials');
+    const accumulate = args.size('accumulate', 0) === 1;
+    const dprefix = args.output('dprefix', P * L * C2).map((before, at) => {
+      const [p, l, c] = [Math.floor(at / (L * C2)), Math.floor(at / C2) % L, at % C2];
+      let sum = accumulate ? before : 0;
+      for (let b = 0; b < B; b++) sum = round(sum + partials[((l * B + b) * P + p) * C2 + c]!);
+      return sum;
+    });
+    return { dprefix };
+  },
+};
+
+function partialsCase(title: string, L: number, B: number, P: number, C: number, accumulate = 0): Case {
+  const random = new Random(L + B + P + C);
+  return {
+    title,
+    tensors: {
+      cu_seqlens: starts(new Array(B).fill(2)),
+      partials: random.normal(L * B * P * 2 * C),
+      dprefix: accumulate ? random.normal(P * L * 2 * C) : garbage(P * L * 2 * C),
+    },
+    sizes: { L, P, C, accumulate },
+  };
+}
+
+proveValues(sumPrefixPartials, [
+  partialsCase('one of all', 1, 1, 1, 1),
+  partialsCase('some of all', 3, 5, 4, 6),
+  partialsCase('accumulated', 2, 17, 3, 40, 1),
+]);

@@ -132,6 +132,7 @@ const backwardCases = [
   backwardCase('without dgamma', 17, 63, {}, ['dgamma']),
   backwardCase('without dbeta', 17, 63, {}, ['dbeta']),
   backwardCase('of the input alone', 17, 63, {}, ['dgamma', 'dbeta', 'dinp']),
+  backwardCase('of the parameters alone', 17, 63, {}, ['dresidual', 'dinp']),
   backwardCase('a row a sequence', 17, 63, { dropout_p: 0.1, row_kind: 1 }),
   ownGradient,
   oneBuffer,

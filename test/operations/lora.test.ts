@@ -3,6 +3,7 @@ import {
   type Case,
   copyTensors,
   devices,
+  expectClose,
   expectSameBits,
   garbage,
   type Operation,
@@ -239,6 +240,104 @@ proveGradients(
     forwardCase('rows apart with dropout', middle, { inp_stride: 40, out_stride: 35, dropout_p: 0.1 }),
   ],
 );
+
+/** Arrays and sizes of the i-th update that shares its input with others; those in `shared` are of all. */
+function asUpdate(item: Case, i: number, shared: readonly string[]): Case {
+  const rename = <Value>(values: Record<string, Value>): Record<string, Value> =>
+    Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [shared.includes(name) || i === 0 ? name : `${name}.${i}`, value]),
+    );
+  return { title: '', tensors: rename(item.tensors), sizes: rename(item.sizes) };
+}
+
+const SHARED = ['rows', 'k', 'inp', 'inp_stride', 'dinp', 'dinp_stride', 'accumulate'].concat([
+  'dropout_p',
+  'dropout_site',
+  'seed',
+  'dropout_step',
+  'row_kind',
+]);
+
+// An update that shares its input with others has the numbers that it has by itself. Of dinp, to which all add, bf16
+// rounds the sum, not each of its terms.
+for (const device of devices()) {
+  describe(`several updates of one input on ${device.device}`, () => {
+    for (const [title, rows, k, updates] of [
+      [
+        'two of one size',
+        37,
+        40,
+        [
+          [48, 8],
+          [48, 8],
+        ],
+      ],
+      [
+        'three of different sizes',
+        70,
+        304,
+        [
+          [136, 8],
+          [40, 32],
+          [264, 4],
+        ],
+      ],
+      [
+        'three of odd sizes',
+        35,
+        33,
+        [
+          [31, 3],
+          [48, 40],
+          [5, 17],
+        ],
+      ],
+      [
+        'two over many rows',
+        530,
+        24,
+        [
+          [8, 4],
+          [16, 8],
+        ],
+      ],
+    ] as const) {
+      it(title, async () => {
+        for (const where of places(device)) {
+          const forwards = updates.map(([n, r]) => forwardCase('', [rows, n, k, r], { dropout_p: 0.1, inp_stride: k }));
+          const backwards = updates.map(([n, r]) => backwardCase('', [rows, n, k, r], { dropout_p: 0.1 }));
+          for (const [name, items] of [
+            [FORWARD, forwards],
+            [BACKWARD, backwards],
+          ] as const) {
+            const together = items.map((item, i) => asUpdate(item, i, SHARED));
+            const first = together[0]!;
+            const tensors = Object.assign({}, ...together.map((item) => item.tensors), {
+              inp: first.tensors.inp,
+              ...(first.tensors.dinp && { dinp: first.tensors.dinp }),
+            });
+            const found = await run(name, where, tensors, Object.assign({}, ...together.map((item) => item.sizes)));
+            let dinp = first.tensors.dinp;
+            for (const [i, item] of items.entries()) {
+              const own = { ...item.tensors, inp: first.tensors.inp!, ...(dinp && { dinp }) };
+              const sizes = { ...item.sizes, dropout_site: item.sizes.dropout_site! + i };
+              const expected = await run(name, where, own, sizes);
+              for (const output of name === FORWARD ? ['h', 'out'] : ['da', 'db']) {
+                const what = `update ${i} in ${where.precision}`;
+                const stored = found[i === 0 ? output : `${output}.${i}`]!;
+                expectSameBits({ [output]: stored }, { [output]: expected[output]! }, what);
+              }
+              dinp = expected.dinp;
+            }
+            if (!dinp) continue;
+            if (where.precision === 'bf16') expectClose(found.dinp!, dinp, 2 ** -7, 'dinp');
+            else expectSameBits({ dinp: found.dinp! }, { dinp }, where.precision);
+          }
+        }
+      });
+    }
+  });
+}
 
 /** The case with NaN in `padding` more rows of each array of `columns`. */
 function padded(item: Case, padding: number, columns: Record<string, number>): Case {

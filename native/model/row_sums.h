@@ -1,0 +1,30 @@
+// Gradients that are sums over rows, of biases and of LayerNorm's parameters, put off until all of a layer are made
+// together. What they are summed of must stay as it is until then.
+#pragma once
+
+#include <vector>
+
+#include "core/backend.h"
+
+namespace bertune {
+
+class RowSums {
+ public:
+  RowSums(Backend& backend, bool accumulate) : backend_(backend), accumulate_(accumulate) {}
+
+  void add(const RowSum& sum) {
+    if (sum.dgamma || sum.dbeta) sums_.push_back(sum);
+  }
+  // Makes all that were added since.
+  void run() {
+    if (!sums_.empty()) backend_.sum_rows({sums_.data(), static_cast<int>(sums_.size()), accumulate_});
+    sums_.clear();
+  }
+
+ private:
+  Backend& backend_;
+  const bool accumulate_;
+  std::vector<RowSum> sums_;
+};
+
+}  // namespace bertune
