@@ -28,28 +28,30 @@ interface Run {
 interface Setting {
   method?: string;
   precision?: NativePrecision;
+  /** The code of the error that training ends with first, before it starts anew. */
+  failsFirst?: string;
   environment?: Record<string, string>;
 }
 
 const warnings: string[] = [];
 
 /** Trains and predicts, each often enough to be recorded and replayed. */
-async function run({ method = 'full', precision = 'bf16', environment = {} }: Setting = {}): Promise<Run> {
+async function run({ method = 'full', precision = 'bf16', failsFirst, environment = {} }: Setting = {}): Promise<Run> {
   Object.assign(process.env, environment);
   warnings.length = 0;
   try {
     const session = await makeSession(METHODS[method]!, 1, LARGE, { device: EMULATED, precision });
     try {
       const dataset = await addExamples(session);
-      const trained = await session.train(
-        makePlan(dataset, {
-          order: Int32Array.from({ length: 2 * STEPS }, (_, i) => (i % 2 === 0 ? 2 : i % 5)),
-          batchSize: 2,
-          learningRates: new Float64Array(STEPS).fill(1e-3),
-          firstStep: 0,
-          maxGradNorm: 1,
-        }),
-      );
+      const plan = makePlan(dataset, {
+        order: Int32Array.from({ length: 2 * STEPS }, (_, i) => (i % 2 === 0 ? 2 : i % 5)),
+        batchSize: 2,
+        learningRates: new Float64Array(STEPS).fill(1e-3),
+        firstStep: 0,
+        maxGradNorm: 1,
+      });
+      if (failsFirst) expect((await session.train(plan).catch((error) => error)).code).to.equal(failsFirst);
+      const trained = await session.train(plan);
       const { nodes } = await session.recordings();
       const numbers: Run['numbers'] = { losses: trained.losses, norms: trained.gradNorms };
       for (const { name } of session.parameters()) numbers[name] = await session.read(name, 'value');
@@ -153,6 +155,14 @@ if (gpus().some(({ device }) => device === EMULATED)) {
         expectEager(found, expected, /CUBLAS_STATUS_INTERNAL_ERROR from cublasLtMatmul/);
       });
     }
+
+    it('records steps whose sizes were first met by one that failed', async () => {
+      const environment = { BERTUNE_EMULATED_CUBLASLT: 'fails=first' };
+      const found = await run({ environment, failsFirst: 'CUDA_ERROR' });
+      expect(found.warnings).to.deep.equal([]);
+      expect(found.nodes).to.equal(undisturbed.nodes);
+      expect(found.numbers).to.deep.equal(undisturbed.numbers);
+    });
 
     const OWN: [what: string, setting: string][] = [
       ['knows no algorithm that does with its workspace', 'workspace=67108864'],

@@ -15,7 +15,9 @@ struct Settings {
   double faster = 0;     // the one in the middle takes so many % less time than the others
   unsigned seed = 7;     // of the noise
   bool computes = true;  // computes=0: products leave what is there, for tests of times alone
-  std::string fails;     // heuristic, check, product or capture (a product while it is captured): an internal error
+  // An internal error of: heuristic, check, product, first (the first product alone) or capture (a product while it is
+  // captured).
+  std::string fails;
 };
 
 Settings read_settings();

@@ -8,6 +8,7 @@
 #include <new>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "product.h"
 #include "settings.h"
@@ -27,6 +28,7 @@ struct cublasLtContext {
   std::mt19937_64 random{settings.seed};
   uint64_t last_algorithm = ~uint64_t{0};
   double slowness = 1;
+  bool is_first = true;  // no product has been asked for
 
   double microseconds(uint64_t algorithm) {
     if (algorithm != last_algorithm) slowness = 1 + settings.noise / 100 * std::normal_distribution<double>()(random);
@@ -228,7 +230,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algorithm, void* workspace,
                               size_t workspace_bytes, cudaStream_t stream) {
   const Settings& settings = handle->settings;
-  const bool fails = settings.fails == "product" || (settings.fails == "capture" && simt::this_thread_captures());
+  const bool is_first = std::exchange(handle->is_first, false);
+  const bool fails = settings.fails == "product" || (settings.fails == "first" && is_first) ||
+                     (settings.fails == "capture" && simt::this_thread_captures());
   if (fails) return CUBLAS_STATUS_INTERNAL_ERROR;
   const Problem problem{*desc, a_layout->matrix, b_layout->matrix, c_layout->matrix, d_layout->matrix};
   if (const cublasStatus_t status = check(problem)) return status;
