@@ -97,6 +97,7 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
     ],
     hiddenStates: [(value) => session.hiddenStates(value, ORDER), (value) => session.hiddenStates(handle, value)],
     promptEmbeddings: [(value) => (session.promptEmbeddings as Call)(value)],
+    recordings: [(value) => (session.recordings as Call)(value)],
     abort: [(value) => (session.abort as Call)(value)],
   };
 }
