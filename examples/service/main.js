@@ -1,7 +1,7 @@
 // Serves a text classifier over HTTP until SIGTERM or SIGINT.
 //
 //   node main.js --model ../../assets/models/bert-mini --port 8080
-//   ... --host 127.0.0.1 --threads 2 --device auto --precision auto --labels sad,happy --max-batch-tokens 1024 --max-queued-texts 16384
+//   ... --host 127.0.0.1 --threads 2 --device auto --precision fp32 --labels sad,happy --max-batch-tokens 1024 --max-queued-texts 16384
 //   ... --max-queue-time 250 --max-wait 0 --timeout 10000 --drain-seconds 20
 //   ... --headers-timeout 5000 --request-timeout 10000 --keep-alive-timeout 65000 --idle-timeout 15000 --connections 2048
 import { parseArgs } from 'node:util';
@@ -15,7 +15,7 @@ const { values } = parseArgs({
     port: { type: 'string', default: '8080' },
     device: { type: 'string', default: 'auto' },
     threads: { type: 'string' },
-    precision: { type: 'string', default: 'auto' },
+    precision: { type: 'string', default: 'fp32' },
     labels: { type: 'string' },
     'max-batch-tokens': { type: 'string' },
     'max-queued-texts': { type: 'string' },
