@@ -14,6 +14,7 @@
 #include "cpu/activation.h"
 #include "cpu/gemm.h"
 #include "cpu/operations.h"
+#include "cpu/row_sums.h"
 #include "cpu/scalar.h"
 
 namespace bertune {
@@ -213,7 +214,7 @@ void linear_backward_weight(Context& context, const LinearBackwardWeight& args) 
   const T* inp = scalars<T>(args.inp);
   T* dweight = scalars<T>(args.dweight);
   T* dbias = scalars<T>(args.dbias);
-  const size_t dout_stride = args.dout_stride, k = args.k;
+  const size_t k = args.k;
   const bool is_made = takes_bfloat_gradient<T>(context, args);
   if (is_made) bfloat_weight_gradient(context, args);
   context.for_columns(args.n, [&](int, Range columns) {
@@ -221,13 +222,7 @@ void linear_backward_weight(Context& context, const LinearBackwardWeight& args) 
       gemm<T>(true, false, columns.size(), args.k, args.rows.count, 1, dout + columns.begin, args.dout_stride, inp,
               args.inp_stride, args.accumulate ? 1 : 0, dweight + columns.begin * k, args.k);
     }
-    if (dbias == nullptr) return;
-    if (!args.accumulate) std::fill(dbias + columns.begin, dbias + columns.end, T(0));
-    for (int row = 0; row < args.rows.count; ++row) {
-      const T* d = dout + row * dout_stride;
-#pragma omp simd
-      for (int i = columns.begin; i < columns.end; ++i) dbias[i] += d[i];
-    }
+    if (dbias != nullptr) sum_columns(columns, args.rows.count, dout, args.dout_stride, args.accumulate, dbias);
   });
 }
 

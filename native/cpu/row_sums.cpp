@@ -4,7 +4,7 @@
 //
 // In the order in which they are summed beside other gradients: a bias's over all rows, by the thread of its column; a
 // LayerNorm's over each thread's rows, then over the threads.
-#include <algorithm>
+#include "cpu/row_sums.h"
 
 #include "cpu/layernorm.h"
 #include "cpu/operations.h"
@@ -15,16 +15,8 @@ namespace {
 
 template <typename T>
 void sum_bias(Context& context, const RowSum& args, bool accumulate) {
-  const T* dout = scalars<T>(args.dout);
-  T* dbias = scalars<T>(args.dbeta);
-  const size_t stride = args.dout_stride;
   context.for_columns(args.n, [&](int, Range columns) {
-    if (!accumulate) std::fill(dbias + columns.begin, dbias + columns.end, T(0));
-    for (int row = 0; row < args.rows.count; ++row) {
-      const T* d = dout + row * stride;
-#pragma omp simd
-      for (int i = columns.begin; i < columns.end; ++i) dbias[i] += d[i];
-    }
+    sum_columns(columns, args.rows.count, scalars<T>(args.dout), args.dout_stride, accumulate, scalars<T>(args.dbeta));
   });
 }
 
