@@ -6,9 +6,11 @@
 #include <cblas.h>
 #endif
 
+#include <cstdint>
 #include <type_traits>
 
 #include "core/device.h"
+#include "cpu/onednn.h"
 
 namespace bertune {
 namespace {
@@ -21,12 +23,22 @@ void use_one_blas_thread() {
 #endif
 }
 
+// Multiplications from which oneDNN is faster than OpenBLAS. Measured on an AVX-512 core (Zen 5) in float, GFLOP/s:
+// (768,275)·256 109 in place of 104, (32,275)·256 106 in place of 83, (64,32)·64 68 in place of 75; and 26 by an OpenBLAS
+// that is older than the processor.
+constexpr int64_t kFewMultiplications = 1 << 18;
+
 }  // namespace
 
 template <typename T>
 void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, const T* a, int lda, const T* b, int ldb,
           T beta, T* c, int ldc) {
   if (m == 0 || n == 0) return;
+  if constexpr (std::is_same_v<T, float>) {
+    if (int64_t{m} * n * k >= kFewMultiplications && onednn::is_fast(onednn::Element::kF32)) {
+      return onednn::sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    }
+  }
   use_one_blas_thread();
   const CBLAS_TRANSPOSE op_a = transpose_a ? CblasTrans : CblasNoTrans;
   const CBLAS_TRANSPOSE op_b = transpose_b ? CblasTrans : CblasNoTrans;

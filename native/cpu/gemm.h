@@ -1,4 +1,4 @@
-// Matrix products over the system's BLAS, on the calling thread alone.
+// Matrix products by the system's BLAS, or by oneDNN where that is faster, on the calling thread alone.
 //
 //   c (m,n) = alpha · op(a) (m,k) · op(b) (k,n) + beta · c
 //

@@ -270,6 +270,15 @@ void Products::multiply(const Product& product, const void* a, Layout layout, co
   });
 }
 
+void sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float* a, int lda,
+           const float* b, int ldb, float beta, float* c, int ldc) {
+  translated([&] {
+    dnnl::error::wrap_c_api(
+        dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc),
+        "a product failed");
+  });
+}
+
 }  // namespace bertune::onednn
 
 #else
@@ -291,6 +300,8 @@ Products::Products() = default;
 Products::~Products() = default;
 void Products::multiply(const Product&, const void*, const Packed&, void*) {}
 void Products::multiply(const Product&, const void*, Layout, const void*, int, void*) {}
+
+void sgemm(bool, bool, int, int, int, float, const float*, int, const float*, int, float, float*, int) {}
 
 }  // namespace bertune::onednn
 
