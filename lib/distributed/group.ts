@@ -5,6 +5,12 @@ import { BertuneError } from '../errors.js';
 import { type NativeSession, nativeOrigin } from '../native/index.js';
 import type { Ranks } from './ranks.js';
 
+/**
+ * What MPIs read as they are loaded. They would take over the C library's calls that map memory, and signals, of which V8 makes its
+ * own use: processes crash now and then.
+ */
+const MANNERS = { UCX_MEM_EVENTS: 'no', UCX_HANDLE_ERRORS: 'none', OMPI_MCA_memory: '^patcher' };
+
 /** Bytes of a digest that ranks compare. */
 const DIGEST_BYTES = 6;
 
@@ -44,6 +50,7 @@ export class RankGroup {
           `${remedy} and run \`npx bertune build\``,
       );
     }
+    for (const [name, value] of Object.entries(MANNERS)) process.env[name] ??= value;
     const found = await native.joinRanks(library, limit);
     if (found.size !== size || found.rank !== ranks.rank) {
       throw unavailable(

@@ -132,8 +132,7 @@ async function splitLogits(
   const { rank, size } = group.ranks;
   const examples = batches.order.length;
   const own = await forwardBatches(native, handle, everyNth(batches, rank, size), undefined, examples);
-  const sums = await group.sum(own.length > 0 ? Float64Array.from(own) : new Float64Array(examples * classes));
-  return own instanceof Float64Array ? sums : Float32Array.from(sums);
+  return group.sum(own.length > 0 ? Float64Array.from(own) : new Float64Array(examples * classes));
 }
 
 /** One class by itself has a score, and nothing to tell it from. @throws BertuneError INVALID_OPTION */

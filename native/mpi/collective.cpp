@@ -122,15 +122,7 @@ void leave() {
   if (world.is_done && !world.is_broken) MPI_Finalize();
 }
 
-// MPIs take over calls of the C library that map memory, and signals: in a process with V8 they must leave both alone.
-void keep_to_itself() {
-  setenv("UCX_MEM_EVENTS", "no", 0);
-  setenv("UCX_HANDLE_ERRORS", "none", 0);
-  setenv("OMPI_MCA_memory", "^patcher", 0);
-}
-
 void start() {
-  keep_to_itself();
   int provided = 0;
   if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS ||
       provided < MPI_THREAD_SERIALIZED) {
