@@ -205,7 +205,8 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const model = this.#model;
     // Before the work: what cannot be gone on from costs nothing.
     const found = resume === undefined ? null : await findCheckpoint(resume, given.outputDirectory);
-    if (found === null && given.outputDirectory !== null && lock !== null) await expectNoCheckpoints(given.outputDirectory);
+    if (found === null && given.outputDirectory !== null && lock !== null)
+      await expectNoCheckpoints(given.outputDirectory);
     const methodPlan = planFor(model, given.method);
     const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
     const encoded = await encodeTexts(model, train, maxLength, signal);
@@ -239,7 +240,8 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       const { position, resumption, checkpoints } = await placeRun(placed, found);
       const group = ranks && (await joinGroup(ranks, placed, position));
       const { outputDirectory } = settings;
-      if (outputDirectory !== null && lock !== null) await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
+      if (outputDirectory !== null && lock !== null)
+        await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
       const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
       this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
       const trainable = trainedNames(methodPlan);

@@ -29,6 +29,11 @@ const LAUNCHERS: readonly (Pick<Ranks, 'launcher' | 'mpi'> & { rank: string; siz
   { launcher: 'torchrun', mpi: null, rank: 'RANK', size: 'WORLD_SIZE', localSize: 'LOCAL_WORLD_SIZE' },
 ];
 
+/** What this process starts, and does from now on, is nobody's rank. */
+export function forgetRanks(): void {
+  for (const { rank } of LAUNCHERS) delete process.env[rank];
+}
+
 /**
  * The processes that mpirun, mpiexec, srun (with `--mpi=pmix` or `pmi2`) or torchrun started together with this one.
  *

@@ -1,6 +1,6 @@
 import { RankGroup } from '../distributed/group.js';
 import type { Ranks } from '../distributed/ranks.js';
-import { type ErrorCode, BertuneError } from '../errors.js';
+import { BertuneError, type ErrorCode } from '../errors.js';
 import type { AnyClassifier } from '../model/classifier.js';
 import { packageVersion } from '../native/package.js';
 import { option } from '../options/names.js';

@@ -249,7 +249,8 @@ export class TrainingRun {
 
   #rankLost(cause: BertuneError): BertuneError {
     const saved = this.#parts.checkpoints?.lastSaved ?? null;
-    const kept = saved === null ? '' : `; the last checkpoint is that of step ${saved}: start again with ${option('resume')}`;
+    const kept =
+      saved === null ? '' : `; the last checkpoint is that of step ${saved}: start again with ${option('resume')}`;
     const message = `${cause.message}, at step ${this.#position.step + 1} or soon after${kept}`;
     return new BertuneError('RANK_LOST', message, { cause });
   }

@@ -62,8 +62,8 @@ struct StepState {
   int32_t slot;         // where keep_step writes
   // What stands before it in the micro-batch where several processes share that: dropout goes by an element's place in all.
   uint32_t tokens_before = 0, sequences_before = 0;
-  Acc* kept_logits;     // (examples of the order, NC) where keep_logits writes
-  Examples examples;    // what gather_batch reads
+  Acc* kept_logits;   // (examples of the order, NC) where keep_logits writes
+  Examples examples;  // what gather_batch reads
 };
 
 struct Dropout {

@@ -117,7 +117,8 @@ void TrainingRun::take_share(MicroBatch& micro_batch) const {
     begin = std::min(begin, B - 1);
     end = begin + 1;
   }
-  micro_batch.share = has_none ? 0 : weight_of(state.order_begin + begin, end - begin) / weight_of(state.order_begin, B);
+  micro_batch.share =
+      has_none ? 0 : weight_of(state.order_begin + begin, end - begin) / weight_of(state.order_begin, B);
   state.order_begin += begin;
   state.B = end - begin;
   state.tokens_before = static_cast<uint32_t>(tokens[begin]);

@@ -28,15 +28,22 @@ const STARTERS: Record<Mpi, { program: string; args: string[] }> = {
 /** The MPIs that are here. */
 export const MPIS = (Object.keys(STARTERS) as Mpi[]).filter((mpi) => onPath(STARTERS[mpi].program));
 
-/** Starts processes of the program; null: one, by itself. */
+/** Starts processes of Node.js; null: one, by itself. */
+export function startNode(args: readonly string[], mpi: Mpi | null, processes = 1): ChildProcess {
+  if (mpi === null) return spawn(process.execPath, args);
+  const { program, args: own } = STARTERS[mpi];
+  return spawn(program, [...own, String(processes), process.execPath, ...args]);
+}
+
+/** Starts processes of the program. */
 export function start(program: Program, mpi: Mpi | null, processes = 1): ChildProcess {
-  const command = [process.execPath, '--import', 'tsx', PROGRAM, JSON.stringify(program)];
-  const { program: starter, args } = mpi === null ? { program: command.shift()!, args: [] } : STARTERS[mpi];
-  return spawn(starter, [...args, ...(mpi === null ? [] : [String(processes)]), ...command]);
+  return startNode(['--import', 'tsx', PROGRAM, JSON.stringify(program)], mpi, processes);
 }
 
 /** What the ranks printed, by runs and ranks, and how it ended. */
-export async function ended(child: ChildProcess): Promise<{ outcomes: Outcome[]; errors: string; code: number | null }> {
+export async function ended(
+  child: ChildProcess,
+): Promise<{ outcomes: Outcome[]; errors: string; code: number | null }> {
   let [output, errors] = ['', ''];
   child.stdout!.on('data', (chunk) => {
     output += chunk;

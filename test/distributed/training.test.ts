@@ -1,11 +1,15 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
-import { ended, MPIS, run, start } from './launch.js';
+import { ended, MPIS, run, start, startNode } from './launch.js';
+import { isAlive, ranksOf } from './processes.js';
 import type { Outcome, Program } from './program.js';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** 46 examples in batches of 6: the last one has 4, of which 4 ranks may have one each or none. */
 const RUNS: Program['runs'] = [
@@ -40,11 +44,7 @@ for (const mpi of MPIS) {
 
     for (const processes of [2, 4]) {
       it(`train as one does: ${processes} of them, every method`, async () => {
-        const { outcomes, errors, code } = await run(
-          { model: base, precision: 'fp64', runs: RUNS },
-          mpi,
-          processes,
-        );
+        const { outcomes, errors, code } = await run({ model: base, precision: 'fp64', runs: RUNS }, mpi, processes);
         expect(code, errors).to.equal(0);
         for (const [i, one] of alone.entries()) {
           for (let rank = 0; rank < processes; rank++) {
@@ -82,7 +82,10 @@ for (const mpi of MPIS) {
         runs: [{ method: 'full', options: { ...options, maxSteps }, ...(resume === undefined ? {} : { resume }) }],
       });
       const whole = await run(
-        { ...program(14), runs: [{ method: 'full', options: { maxSteps: 14, loggingSteps: 1, schedule: 'constant' } }] },
+        {
+          ...program(14),
+          runs: [{ method: 'full', options: { maxSteps: 14, loggingSteps: 1, schedule: 'constant' } }],
+        },
         null,
       );
       const constant = (step: Program) => {
@@ -95,6 +98,24 @@ for (const mpi of MPIS) {
       const second = await run(constant(program(14, 'latest')), mpi, 3);
       expect(second.code, second.errors).to.equal(0);
       expectClose(second.outcomes[0]!.losses, whole.outcomes[0]!.losses, 1e-12);
+    });
+
+    it('run the command line as one process does: the first alone speaks and writes', async () => {
+      const args = (output: string) => [
+        ...[join(ROOT, 'dist/cli/main.js'), 'train', '--model', base, '--data', 'goemotions6', '--max-length', '40'],
+        ...['--max-steps', '12', '--precision', 'fp64', '--logging-steps', '3', '--threads', '1', '--output', output],
+      ];
+      const state = (output: string) => JSON.parse(readFileSync(join(output, 'trainer_state.json'), 'utf8'));
+      const places = [directory.path('one'), directory.path('two')] as const;
+      const one = await ended(startNode(args(places[0]), null));
+      const two = await ended(startNode(args(places[1]), mpi, 2));
+      expect(one.code, one.errors).to.equal(0);
+      expect(two.code, two.errors).to.equal(0);
+      expect(two.errors.match(/^processes +2, started by /gm)).to.have.length(1);
+      expect(two.errors.match(/^saved in /gm)).to.have.length(1);
+      const losses = (output: string) => state(output).log_history.map((row: { loss?: number }) => row.loss ?? 0);
+      expectClose(losses(places[1]), losses(places[0]), 1e-12);
+      expect(readdirSync(places[1]).sort()).to.deep.equal(readdirSync(places[0]).sort());
     });
 
     it('refuse to begin where one has other data, and say so', async () => {
@@ -138,33 +159,4 @@ for (const mpi of MPIS) {
       for (const { pid } of ranks) expect(isAlive(pid), `process ${pid}`).to.equal(false);
     });
   });
-}
-
-/** Processes of ranks below one. */
-function ranksOf(launcher: number): { pid: number; rank: number }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const environment = readFileSync(`/proc/${name}/environ`, 'utf8');
-        const parents = ancestors(Number(name));
-        const rank = /\0(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=(\d+)/.exec(environment)?.[1];
-        return rank !== undefined && parents.includes(launcher) ? [{ pid: Number(name), rank: Number(rank) }] : [];
-      } catch {
-        return [];
-      }
-    });
-}
-
-function ancestors(pid: number): number[] {
-  const parent = Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? 0);
-  return parent > 1 ? [parent, ...ancestors(parent)] : [parent];
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
 }
