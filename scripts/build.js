@@ -11,7 +11,7 @@ import { main, root, SetupError, say, sayWhile } from './console.js';
 import { fingerprint, listFiles, readStamp, writeStamp } from './files.js';
 import { withLock } from './lock.js';
 import { run } from './process.js';
-import { checkNode, ensureSystemPackages } from './system.js';
+import { checkNode, ensureSystemPackages, foundMpis } from './system.js';
 
 const tsc = 'node_modules/typescript/bin/tsc';
 
@@ -47,7 +47,7 @@ export async function step(title, program, commands, verbose) {
 export async function buildNative({ force = false, verbose = false, cuda = false } = {}) {
   const host = `${machine()}${cuda ? '+cuda' : ''}`;
   const sources = listFiles(['CMakeLists.txt', 'cmake', 'native']);
-  const stamp = `${host} ${fingerprint(sources)}`;
+  const stamp = `${host} ${fingerprint(sources, ...foundMpis())}`;
   const file = 'build/.stamp';
   const before = readStamp(file);
   if (!force && before === stamp && existsSync(path.join(root, 'build/Release/bertune.node'))) return;

@@ -64,6 +64,16 @@ const requirements = [
 /** What a build is faster with, and has bf16 and int8 by, and does without. */
 const oneDnn = { name: 'oneDNN with its headers', present: hasOneDnn, apt: 'libdnnl-dev', dnf: 'onednn-devel' };
 
+/** What trains one model with several processes, of which a build takes what is there; tests take both. */
+const mpis = [
+  {
+    name: 'Open MPI',
+    present: () => onPath('mpicc.openmpi') && onPath('mpirun.openmpi'),
+    apt: ['libopenmpi-dev', 'openmpi-bin'],
+  },
+  { name: 'MPICH', present: () => onPath('mpicc.mpich') && onPath('mpiexec.mpich'), apt: ['libmpich-dev', 'mpich'] },
+];
+
 const missing = () => requirements.filter((requirement) => !requirement.present());
 const names = (list) => list.map(({ name }) => name).join(', ');
 
@@ -91,24 +101,42 @@ function aptPrefix() {
   return onPath('sudo') && succeeds('sudo', ['-n', 'true']) ? ['sudo', '-n'] : undefined;
 }
 
-/** Installs oneDNN where that can be done without asking anyone. macOS multiplies by Accelerate. */
-async function ensureOneDnn(install) {
-  if (process.platform === 'darwin' || oneDnn.present()) return;
+/** Installs what a build does without, where that can be done without asking anyone; else says what is left out. */
+async function ensureOptional(list, install, leftOut) {
+  const wanted = list.filter((requirement) => !requirement.present());
+  if (wanted.length === 0) return;
   const prefix = install ? aptPrefix() : undefined;
   try {
-    if (prefix) return await aptInstall(prefix, [oneDnn]);
+    if (prefix) return await aptInstall(prefix, wanted);
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
   }
-  say(`note: without oneDNN the CPU is slower, and has no bf16 and no int8. To have it: ${advice([oneDnn])}`);
+  say(`note: ${leftOut}. To have it: ${advice(wanted)}`);
 }
+
+/** oneDNN; macOS multiplies by Accelerate. */
+async function ensureOneDnn(install) {
+  if (process.platform === 'darwin') return;
+  await ensureOptional([oneDnn], install, 'without oneDNN the CPU is slower, and has no bf16 and no int8');
+}
+
+/** The MPIs that tests take. */
+export const ensureMpi = () =>
+  ensureOptional(
+    mpis,
+    true,
+    `without ${names(mpis.filter(({ present }) => !present()))}, tests with several processes are left out`,
+  );
+
+/** The compilers of MPI that a build would find. */
+export const foundMpis = () => ['mpicc.openmpi', 'mpicc.mpich', 'mpicc'].filter(onPath);
 
 async function aptInstall(prefix, list) {
   const apt = async (...args) => {
     const [command, ...rest] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', ...args];
     return (await run(command, rest, { output: 'failure' })) === 0;
   };
-  const packages = list.map((requirement) => requirement.apt);
+  const packages = list.flatMap((requirement) => requirement.apt);
   say(`installing ${packages.join(' ')} with apt-get, for ${names(list)}`);
   await apt('update'); // one broken source need not keep the packages away: the next line tells
   if (!(await apt('install', '-y', '--no-install-recommends', ...packages))) {

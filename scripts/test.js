@@ -1,10 +1,13 @@
 // What `npm test` runs once the set-up is done: format, lint, types, the builds that only tests need, tests. Stops at the first
 // that fails.
 // Arguments go to mocha, which is then run once: npm test -- --grep LoRA
+import { buildNative } from './build.js';
 import { main, say } from './console.js';
 import { buildCuda, buildEmulator } from './cuda.js';
+import { withLock } from './lock.js';
 import { closingLine, mocha, resetTally } from './mocha.js';
 import { runNode } from './process.js';
+import { ensureMpi } from './system.js';
 
 const forMocha = process.argv.slice(2);
 
@@ -32,11 +35,18 @@ async function tests() {
   return Math.max(...sideBySide.flat(), alone);
 }
 
+/** What tests with several processes need. */
+async function buildWithMpi() {
+  await ensureMpi();
+  await withLock(() => buildNative());
+}
+
 function stages() {
   return [
     script('format', 'scripts/format.js', [], 'npm run format mends it'),
     script('lint', 'node_modules/@biomejs/biome/bin/biome', ['lint', '--error-on-warnings']),
     script('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.test.json']),
+    { name: 'MPI', run: buildWithMpi },
     { name: 'emulator', run: () => buildEmulator() },
     { name: 'nvcc', run: async () => void (await buildCuda()) },
     { name: 'tests', run: forMocha.length > 0 ? () => mocha(ALL, { args: forMocha }) : tests },

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Split } from '../data/dataset.js';
 import { type AlignedSplit, labelCounts } from '../data/split.js';
+import { findRanks, type Ranks } from '../distributed/ranks.js';
 import { BertuneError } from '../errors.js';
 import { type DirectoryLock, withDirectoryLock } from '../files/lock.js';
 import { removeLeftovers, withOutputDirectory } from '../files/output.js';
@@ -35,6 +36,7 @@ import { BestModel } from '../training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
 import { placeRun } from '../training/checkpoint/resume.js';
 import type { Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
+import { asGroup, expectCpu, joinGroup } from '../training/group.js';
 import {
   needingEvaluations,
   resolveTrainerOptions,
@@ -70,6 +72,8 @@ interface TrainingTask {
   validation: AlignedSplit | null;
   signal: AbortSignal | undefined;
   resume: string | undefined;
+  /** null: this process trains alone. */
+  ranks: Ranks | null;
 }
 
 /**
@@ -141,10 +145,12 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const split = this.#expectSplit('train', train);
     const validation = this.#expectValidation(given.validation);
     if (validation) expectSameKind(split.split, validation.split);
-    const { outputDirectory } = this.settings;
+    const { outputDirectory, distributed } = this.settings;
+    const ranks = distributed === 'auto' ? findRanks() : null;
+    if (ranks !== null) expectCpu(this.#model, ranks);
     return this.#model.exclusively(async () => {
-      const task = { train: split, validation, signal, resume };
-      if (outputDirectory === null) return this.#train(task, null);
+      const task = { train: split, validation, signal, resume, ranks };
+      if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(task, null);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {
           await lock.inTurn(() => removeLeftovers(outputDirectory));
@@ -190,16 +196,17 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     }) as Promise<EvaluateResult<Kind>>;
   }
 
-  /** @param lock of the output directory; null without one */
+  /** @param lock of the output directory; null without one, and where another rank has it */
   async #train(
-    { train: { split: train, notes }, validation, signal, resume }: TrainingTask,
+    { train: { split: train, notes }, validation, signal, resume, ranks }: TrainingTask,
     lock: DirectoryLock | null,
   ): Promise<TrainResult<Kind>> {
     const given = this.#given;
     const model = this.#model;
     // Before the work: what cannot be gone on from costs nothing.
     const found = resume === undefined ? null : await findCheckpoint(resume, given.outputDirectory);
-    if (found === null && given.outputDirectory !== null) await expectNoCheckpoints(given.outputDirectory);
+    if (found === null && given.outputDirectory !== null && lock !== null)
+      await expectNoCheckpoints(given.outputDirectory);
     const methodPlan = planFor(model, given.method);
     const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
     const encoded = await encodeTexts(model, train, maxLength, signal);
@@ -225,16 +232,16 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
         const { tokens, sequences } = evaluated.batches;
         await native.reserve({ tokens, sequences, training: false });
       }
-      const { position, resumption, checkpoints } = await placeRun(
-        {
-          ...{ model, native, methodPlan, given, lock, plan, state, best },
-          train: { encoded, labels: train.labels },
-          validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
-        },
-        found,
-      );
+      const placed = {
+        ...{ model, native, methodPlan, given, lock, plan, state, best },
+        train: { encoded, labels: train.labels },
+        validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
+      };
+      const { position, resumption, checkpoints } = await placeRun(placed, found);
+      const group = ranks && (await joinGroup(ranks, placed, position));
       const { outputDirectory } = settings;
-      if (outputDirectory !== null) await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
+      if (outputDirectory !== null && lock !== null)
+        await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
       const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
       this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
       const trainable = trainedNames(methodPlan);
@@ -242,18 +249,14 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       const loss = this.#loss;
       const thresholds = thresholdsOf(model);
       const parts = { native, plan, dataset, validation: evaluated, thresholds, loss, trainable, best, state };
-      const outcome = await new TrainingRun({
-        ...parts,
-        position,
-        checkpoints,
-        signal,
-        expectUsable,
-        events: this,
-      }).run();
-      if (!settings.tuneThresholds || !evaluated) return { ...outcome, epochs: position.epochs };
-      model.keepThresholds(await tuneThresholds(native, evaluated, signal));
-      const evaluation = await evaluateSplit(native, evaluated, thresholdsOf(model), loss, signal);
-      return { ...outcome, evaluation, epochs: position.epochs };
+      const training = new TrainingRun({ ...parts, position, checkpoints, signal, group, expectUsable, events: this });
+      return asGroup(group, async () => {
+        const outcome = { ...(await training.run()), epochs: position.epochs };
+        if (!settings.tuneThresholds || !evaluated) return outcome;
+        model.keepThresholds(await tuneThresholds(native, evaluated, signal, group));
+        const evaluation = await evaluateSplit(native, evaluated, thresholdsOf(model), loss, signal, group);
+        return { ...outcome, evaluation };
+      });
     };
     const { stopped, summary, evaluation, epochs } = await session.withDataset(
       datasetOf(encoded, train.labels),

@@ -1,3 +1,4 @@
+import { findRanks } from '../distributed/ranks.js';
 import { sourceWords } from '../experiments/experiment.js';
 import type { Run } from '../experiments/run.js';
 import { formatCount, formatSetting } from '../format.js';
@@ -17,6 +18,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
   const { settings } = trainer;
   const { options } = run.experiment;
   const planned = { settings, options, hiddenSize: model.config.hiddenSize, plan };
+  const ranks = settings.distributed === 'none' ? null : findRanks();
   const splitWords = Object.entries(splits).map(([name, examples]) => `${name} ${formatCount(examples)}`);
   const rows: [string, string][] = [
     [
@@ -28,6 +30,9 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     ['method', definitionOf(settings.method.kind).words(settings.method)],
     ['parameters', `${formatCount(plan.trainableParameters)} of ${formatCount(plan.totalParameters)} train`],
     ['device', `${model.device} ${model.precision}, ${model.threads} thread${model.threads === 1 ? '' : 's'}`],
+    ...(ranks === null
+      ? []
+      : [['processes', `${ranks.size}, started by ${ranks.launcher}`] satisfies [string, string]]),
     ['steps', stepsWords(planned)],
     ['learning rate', rateWords(planned)],
     [

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { findRanks } from '../distributed/ranks.js';
 import { BertuneError } from '../errors.js';
 import { logOf, runProgress } from '../experiments/execute.js';
 import { type DataSource, type Experiment, sourceWords } from '../experiments/experiment.js';
@@ -20,7 +21,7 @@ import { epochLine, logLine, summaryLines } from '../report/run-lines.js';
 import { measuredSections, notMeasured, runSection, sectionText } from '../report/sections.js';
 import { removeCheckpoints } from '../training/checkpoint/directories.js';
 import type { TrainResult } from '../training/events.js';
-import { TRAINER_OPTIONS } from '../training/options.js';
+import { TRAINER_OPTIONS, type TrainerOptions } from '../training/options.js';
 import { STATE_FILE } from '../training/state.js';
 import {
   addDataOptions,
@@ -54,6 +55,7 @@ interface TrainArguments extends DataArguments, MethodArguments, CheckpointArgum
   model: string;
   base?: string;
   tensorboard?: string;
+  distributed?: TrainerOptions['distributed'];
   overwrite?: true;
   quiet?: true;
   json?: true;
@@ -98,8 +100,10 @@ export function trainCommand(program: Command): void {
 }
 
 async function train(options: TrainArguments): Promise<void> {
-  const progress = new Progress({ quiet: options.quiet ?? false });
   const data = trainingSource(options);
+  const ranks = options.distributed === 'none' ? null : findRanks();
+  if (ranks !== null && ranks.rank > 0) return follow(options, data);
+  const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
     const find = { signal, onProgress: downloadProgress(progress) };
     // Before the work, not after it: a refusal must cost neither a transfer nor a trained model.
@@ -128,6 +132,14 @@ async function train(options: TrainArguments): Promise<void> {
         if (saved.refusal !== null) throw saved.refusal;
       });
     });
+  });
+}
+
+/** Trains along with the process that leads, which says and writes everything. */
+async function follow(options: TrainArguments, data: DataSource): Promise<void> {
+  await interruptibly(new Progress({ quiet: true }), async (signal) => {
+    await using run = await Run.open(await experimentOf(options, data, { signal }), signal);
+    await run.train(signal, resumeOf(options));
   });
 }
 

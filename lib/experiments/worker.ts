@@ -1,3 +1,4 @@
+import { forgetRanks } from '../distributed/ranks.js';
 import { nameOptionsByFlags } from '../options/names.js';
 import { executeRun } from './execute.js';
 import type { Report, Request } from './runner.js';
@@ -9,6 +10,9 @@ import type { Report, Request } from './runner.js';
 
 /** Progress is for people: more often than this is not seen. */
 const PROGRESS_MILLISECONDS = 100;
+
+// Its run is its own, whatever started the parent.
+forgetRanks();
 
 const controller = new AbortController();
 

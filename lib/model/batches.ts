@@ -60,6 +60,17 @@ export function groupedLongestFirst(offsets: Int32Array, keys: Int32Array): Int3
   return order;
 }
 
+/** The batches first, first + step, ... of a plan. */
+export function everyNth({ starts, order, tokens, sequences }: BatchPlan, first: number, step: number): BatchPlan {
+  const ownStarts: number[] = [0];
+  const examples: number[] = [];
+  for (let batch = first; batch + 1 < starts.length; batch += step) {
+    examples.push(...order.subarray(starts[batch], starts[batch + 1]));
+    ownStarts.push(examples.length);
+  }
+  return { starts: Int32Array.from(ownStarts), order: Int32Array.from(examples), tokens, sequences };
+}
+
 /**
  * Packs examples into batches in the given order: each takes what comes next as long as it fits.
  *

@@ -1,4 +1,5 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
+import { findRanks } from '../distributed/ranks.js';
 import { BertuneError } from '../errors.js';
 import { loadNative, type NativeDevice, type NativeDeviceInfo, type NativePrecision } from '../native/index.js';
 import { option } from '../options/names.js';
@@ -19,7 +20,7 @@ export interface DeviceOptions {
   device?: Device | undefined;
   /** 'auto': bf16 where it is fast, otherwise fp32. Defaults to 'bf16' on the GPU and 'fp32' on the CPU. */
   precision?: Precision | 'auto' | undefined;
-  /** Worker threads on the CPU, at most 1,024. Defaults to the processors available to the process. */
+  /** Worker threads on the CPU, at most 1,024. Defaults to the processors available to the process; to its share of them where mpirun started several. */
   threads?: number | undefined;
 }
 
@@ -49,7 +50,7 @@ export function resolveDevice(options: DeviceOptions, devices: () => NativeDevic
   // A device that was added to the addon is taken by its name.
   const added = DEVICES.includes(asked) ? [] : known.map(({ device }) => device);
   const wanted = expectOneOf('device', asked, [...new Set([...DEVICES, ...added])]);
-  const usualThreads = Math.min(availableParallelism(), MOST_THREADS);
+  const usualThreads = Math.min(ownProcessors(), MOST_THREADS);
   const threads = expectPositiveInteger('threads', options.threads ?? usualThreads, MOST_THREADS);
   const name = wanted === 'auto' ? 'cuda' : wanted;
   const gpu = name === 'cpu' ? undefined : known.find(({ device }) => device === name);
@@ -68,6 +69,15 @@ export function resolveDevice(options: DeviceOptions, devices: () => NativeDevic
     throw invalidOption('precision', `one of ${found.precisions.join(', ')} on ${found.device}`, precision);
   }
   return { device: found.device, precision, threads };
+}
+
+/** The processors that are available to this process, less those of the ranks on the same machine. */
+function ownProcessors(): number {
+  const available = availableParallelism();
+  const ranks = findRanks();
+  // Fewer than there are: what started the ranks has shared them out already.
+  if (ranks === null || available < cpus().length) return available;
+  return Math.max(1, Math.floor(available / ranks.localSize));
 }
 
 function listDevices(): NativeDeviceInfo[] {

@@ -1,4 +1,5 @@
 import { type AlignedSplit, alignSplit, expectSplit } from '../data/split.js';
+import type { RankGroup } from '../distributed/group.js';
 import { BertuneError } from '../errors.js';
 import { bestThresholds } from '../metrics/multi-label.js';
 import { sigmoid } from '../metrics/single-label.js';
@@ -10,7 +11,7 @@ import { listLabels } from '../tasks/labels.js';
 import { expectFiniteLogits, type Output, thresholdsOf } from '../tasks/prediction.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
-import type { BatchPlan } from './batches.js';
+import { type BatchPlan, everyNth } from './batches.js';
 import type { AnyClassifier } from './classifier.js';
 import { forwardBatches } from './forward.js';
 import { flattened, type LogitsOptions, withLogits } from './logits.js';
@@ -85,6 +86,7 @@ export function expectTaskSplit(name: string, split: unknown, { task, labels }: 
  *
  * @param thresholds of each label (NC)
  * @param signal looked at several times a second
+ * @param group the ranks that share the split; null: this process takes all of it
  * @throws BertuneError NON_FINITE_LOGITS naming the text; ABORTED, OUT_OF_MEMORY
  */
 export async function evaluateSplit(
@@ -93,9 +95,10 @@ export async function evaluateSplit(
   thresholds: readonly number[],
   options: LossOptions,
   signal: AbortSignal | undefined,
+  group: RankGroup | null = null,
 ): Promise<EvaluateResult> {
   const began = performance.now();
-  const logits = await forwardBatches(native, handle, batches, signal);
+  const logits = await splitLogits(native, { handle, batches }, thresholds.length, signal, group);
   const { truncated } = encoded;
   return measure(logits, split, thresholds, options, { began, batches: batches.starts.length - 1, truncated });
 }
@@ -110,10 +113,26 @@ export async function tuneThresholds(
   native: NativeSession,
   { split: { labels, labelNames }, handle, batches }: LoadedSplit,
   signal: AbortSignal | undefined,
+  group: RankGroup | null = null,
 ): Promise<Record<string, number>> {
-  const scores = sigmoid(await forwardBatches(native, handle, batches, signal));
+  const scores = sigmoid(await splitLogits(native, { handle, batches }, labelNames.length, signal, group));
   const best = bestThresholds(scores, labels, labelNames.length);
   return Object.fromEntries(labelNames.map((label, c) => [label, best[c]!]));
+}
+
+/** Logits (N, NC) of a split. Ranks take turns at its batches, and each gets all. */
+async function splitLogits(
+  native: NativeSession,
+  { handle, batches }: Pick<LoadedSplit, 'handle' | 'batches'>,
+  classes: number,
+  signal: AbortSignal | undefined,
+  group: RankGroup | null,
+): Promise<Values> {
+  if (group === null) return forwardBatches(native, handle, batches, signal);
+  const { rank, size } = group.ranks;
+  const examples = batches.order.length;
+  const own = await forwardBatches(native, handle, everyNth(batches, rank, size), undefined, examples);
+  return group.sum(own.length > 0 ? Float64Array.from(own) : new Float64Array(examples * classes));
 }
 
 /** One class by itself has a score, and nothing to tell it from. @throws BertuneError INVALID_OPTION */

@@ -14,9 +14,10 @@ const CALL_SECONDS = 0.1;
  *
  * @param native the session
  * @param handle of the dataset in it
- * @param batches over all its examples
+ * @param batches of its examples
  * @param signal looked at several times a second
- * @returns (N, NC), in the order of the dataset
+ * @param examples of the dataset (N), where the batches are not over all. Defaults to those of the batches.
+ * @returns (N, NC), in the order of the dataset; 0 for examples of no batch
  * @throws BertuneError ABORTED, OUT_OF_MEMORY
  */
 export async function forwardBatches(
@@ -24,6 +25,7 @@ export async function forwardBatches(
   handle: number,
   batches: BatchPlan,
   signal: AbortSignal | undefined,
+  examples = batches.order.length,
 ): Promise<Values> {
   const { starts, order } = batches;
   await planMemory(native, batches);
@@ -32,13 +34,13 @@ export async function forwardBatches(
   for (let batch = 0; batch + 1 < starts.length; ) {
     throwIfAborted(signal);
     const count = Math.min(pace.next(), starts.length - 1 - batch);
-    const examples = order.slice(starts[batch], starts[batch + count]);
+    const own = order.slice(starts[batch], starts[batch + count]);
     const began = performance.now();
-    const rows = await native.forward(handle, examples, startsOf(batches, batch, count));
+    const rows = await native.forward(handle, own, startsOf(batches, batch, count));
     pace.measured(count, (performance.now() - began) / 1000);
-    const classes = rows.length / examples.length;
-    if (batch === 0) logits = new (rows instanceof Float64Array ? Float64Array : Float32Array)(order.length * classes);
-    await scatterRows(rows, examples, classes, logits);
+    const classes = rows.length / own.length;
+    if (batch === 0) logits = new (rows instanceof Float64Array ? Float64Array : Float32Array)(examples * classes);
+    await scatterRows(rows, own, classes, logits);
     batch += count;
   }
   return logits;

@@ -278,6 +278,16 @@ export interface NativeSession {
   hiddenStates(dataset: number, order: Int32Array): Promise<(Float32Array | Float64Array)[]>;
   /** The prefix as every layer sees it, (P, 2LC): what PEFT stores as prompt_embeddings. */
   promptEmbeddings(): Promise<Float32Array | Float64Array>;
+  /**
+   * Joins the other ranks of a run through a library (native/core/collective.h): from then on `train` takes a share of each
+   * micro-batch, and all ranks have the results of the whole. Every rank is to make the same calls of `train`, `allReduce` and
+   * `leaveRanks` in the same order. Rejects with RANK_LOST, as those do, where another rank does not come within `limit` seconds.
+   */
+  joinRanks(library: string, limit: number): Promise<{ rank: number; size: number }>;
+  /** Resolves to the sums over the ranks, element by element. */
+  allReduce(values: Float64Array): Promise<Float64Array>;
+  /** Nothing is to be exchanged any more. A process that ends before is taken for lost by what started the ranks. */
+  leaveRanks(): Promise<void>;
   /** Stops the running train or forward after its current step or batch. Does nothing when idle. */
   abort(): void;
   /** Frees everything once what runs has ended. Safe to call twice. */

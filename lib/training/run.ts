@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type { RankGroup } from '../distributed/group.js';
 import { BertuneError } from '../errors.js';
 import { Pace } from '../model/batches.js';
 import { evaluateSplit, type LoadedSplit } from '../model/evaluation.js';
@@ -42,6 +43,8 @@ export interface RunParts {
   /** null: nothing is saved on the way. */
   checkpoints: CheckpointSaver | null;
   signal: AbortSignal | undefined;
+  /** null: this process trains alone. */
+  group: RankGroup | null;
   /** @throws BertuneError DISPOSED once the model is disposed */
   expectUsable: () => void;
   events: EventEmitter<TrainerEvents>;
@@ -92,6 +95,7 @@ export class TrainingRun {
       return { stopped, summary, evaluation: this.#evaluation };
     } catch (cause) {
       if (cause instanceof BertuneError && cause.code === 'ABORTED') await this.#saveStopped();
+      if (cause instanceof BertuneError && cause.code === 'RANK_LOST') throw this.#rankLost(cause);
       throw cause;
     }
   }
@@ -113,8 +117,8 @@ export class TrainingRun {
     const firstStep = epoch * plan.stepsPerEpoch;
     const lastStep = Math.min(plan.totalSteps, firstStep + plan.stepsPerEpoch);
     while (position.step < lastStep) {
-      this.#expectGoing();
-      await this.#runSteps(order, position.step - firstStep, this.#callSteps(lastStep));
+      const steps = await this.#agreed(this.#callSteps(lastStep));
+      await this.#runSteps(order, position.step - firstStep, steps);
       this.#showProgress();
       // At the epoch's end the evaluation comes first.
       if (position.step < lastStep && checkpoints?.isDue(position.step)) await this.#save();
@@ -138,10 +142,24 @@ export class TrainingRun {
     if (checkpoints?.isDue(position.step, { epochEnd: true })) await this.#save();
   }
 
-  /** Looks whether to go on. */
-  #expectGoing(): void {
-    throwIfAborted(this.#parts.signal);
-    this.#parts.expectUsable();
+  /**
+   * Looks whether to go on.
+   *
+   * @param steps that this rank would run next
+   * @returns those that all run
+   * @throws BertuneError ABORTED where any of them is asked to stop, DISPOSED, RANK_LOST
+   */
+  async #agreed(steps = 0): Promise<number> {
+    const { group, signal, expectUsable } = this.#parts;
+    expectUsable();
+    if (group === null) {
+      throwIfAborted(signal);
+      return steps;
+    }
+    const agreed = await group.agree(signal?.aborted ?? false, steps);
+    if (!agreed.stop) return agreed.steps;
+    throwIfAborted(signal);
+    throw new BertuneError('ABORTED', 'Another process of the run was stopped');
   }
 
   /** Steps of the next call: up to the epoch's end, the next row of the log or the next checkpoint. */
@@ -229,6 +247,14 @@ export class TrainingRun {
     );
   }
 
+  #rankLost(cause: BertuneError): BertuneError {
+    const saved = this.#parts.checkpoints?.lastSaved ?? null;
+    const kept =
+      saved === null ? '' : `; the last checkpoint is that of step ${saved}: start again with ${option('resume')}`;
+    const message = `${cause.message}, at step ${this.#position.step + 1} or soon after${kept}`;
+    return new BertuneError('RANK_LOST', message, { cause });
+  }
+
   #log(): void {
     const { state, plan, events } = this.#parts;
     const { step, unlogged, last_grad_norm } = this.#position;
@@ -266,12 +292,12 @@ export class TrainingRun {
   }
 
   async #evaluate(): Promise<EvaluateResult | null> {
-    const { native, validation, thresholds, loss, signal, state, best, plan, events, trainable } = this.#parts;
+    const { native, validation, thresholds, loss, signal, state, best, plan, events, trainable, group } = this.#parts;
     const { metricForBest } = plan.settings;
     const { step } = this.#position;
     if (!validation) return null;
-    this.#expectGoing();
-    const result = await evaluateSplit(native, validation, thresholds, loss, signal);
+    await this.#agreed();
+    const result = await evaluateSplit(native, validation, thresholds, loss, signal, group);
     this.#evaluationSeconds = result.runtime;
     const row = evaluateRow(result, state.epoch, step);
     state.log_history.push(row);

@@ -55,6 +55,9 @@ void Session::define(Napi::Env env) {
                                                      InstanceMethod<&Session::recordings>("recordings"),
                                                      InstanceMethod<&Session::hidden_states>("hiddenStates"),
                                                      InstanceMethod<&Session::prompt_embeddings>("promptEmbeddings"),
+                                                     InstanceMethod<&Session::join_ranks>("joinRanks"),
+                                                     InstanceMethod<&Session::all_reduce>("allReduce"),
+                                                     InstanceMethod<&Session::leave_ranks>("leaveRanks"),
                                                      InstanceMethod<&Session::abort>("abort"),
                                                      InstanceMethod<&Session::dispose>("dispose"),
                                                  });

@@ -46,6 +46,9 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value recordings(const Napi::CallbackInfo& info);
   Napi::Value hidden_states(const Napi::CallbackInfo& info);
   Napi::Value prompt_embeddings(const Napi::CallbackInfo& info);
+  Napi::Value join_ranks(const Napi::CallbackInfo& info);
+  Napi::Value all_reduce(const Napi::CallbackInfo& info);
+  Napi::Value leave_ranks(const Napi::CallbackInfo& info);
   Napi::Value abort(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 

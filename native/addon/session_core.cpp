@@ -24,6 +24,7 @@ void SessionCore::build() {
 }
 
 void SessionCore::release() {
+  ranks.reset();
   datasets.clear();
   staging.reset();
   classifier.reset();
@@ -135,7 +136,8 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
 
 TrainOutcome SessionCore::train(const TrainPlan& plan, const std::function<bool()>& proceed) {
   const Dataset& data = prepare(plan);
-  TrainingRun run(*classifier, data, plan.order.data(), static_cast<int64_t>(plan.order.size()), plan.settings);
+  TrainingRun run(*classifier, data, plan.order.data(), static_cast<int64_t>(plan.order.size()), plan.settings,
+                  ranks.get());
   update_figures();
   TrainOutcome outcome;
   const auto steps = static_cast<int64_t>(plan.learning_rates.size());

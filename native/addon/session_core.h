@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "addon/session_config.h"
+#include "core/collective.h"
 #include "model/sequence_classifier.h"
 #include "model/training_step.h"
 
@@ -49,6 +50,7 @@ struct SessionCore {
   SessionConfig config;
   std::unique_ptr<Backend> backend;
   std::unique_ptr<SequenceClassifier> classifier;
+  std::unique_ptr<Collective> ranks;  // null: this process alone
   std::unordered_map<int32_t, std::unique_ptr<Dataset>> datasets;
   std::unique_ptr<Dataset> staging;  // the examples of predict, whose memory is kept from call to call
   int32_t next_dataset = 1;

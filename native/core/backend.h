@@ -24,7 +24,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/error.h"
+
 namespace bertune {
+
+class Collective;  // collective.h
 
 struct Real;  // opaque: compute scalar
 struct Acc;   // opaque: statistics, gradients, moments
@@ -56,8 +60,10 @@ struct StepState {
   int32_t order_begin;  // its examples are GatherBatch.order[order_begin .. order_begin + B)
   int32_t B, T;         // its sequences and tokens; those of Batch may be padded
   int32_t slot;         // where keep_step writes
-  Acc* kept_logits;     // (examples of the order, NC) where keep_logits writes
-  Examples examples;    // what gather_batch reads
+  // What stands before it in the micro-batch where several processes share that: dropout goes by an element's place in all.
+  uint32_t tokens_before = 0, sequences_before = 0;
+  Acc* kept_logits;   // (examples of the order, NC) where keep_logits writes
+  Examples examples;  // what gather_batch reads
 };
 
 struct Dropout {
@@ -639,6 +645,11 @@ class Backend {
   virtual void start_run() = 0;
   // Before the operations of a micro-batch.
   virtual void begin_step(const StepState& state) = 0;
+  // The gradients of the segments become their sums over the ranks, and what is not finite of their losses (1) is so on
+  // all. Throws INVALID_OPTION where the backend cannot, RANK_LOST.
+  virtual void all_reduce(Collective& /*ranks*/, const OptimizerSegment* /*segments*/, int /*count*/, Acc* /*loss*/) {
+    throw Error("INVALID_OPTION", "Expected one process, as several train one model on the CPU alone");
+  }
   // Waits for all operations. Host reads of results go through copy_out or read_* after it.
   virtual void synchronize() = 0;
 

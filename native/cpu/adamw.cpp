@@ -59,13 +59,6 @@ template <typename T>
   return sum;
 }
 
-// The segment whose gradient is a table's of which the rows that tokens met are known; `count` where none is.
-int find_table(const MetRows& met, const OptimizerSegment* segments, int count) {
-  int s = 0;
-  while (s < count && !met.know(segments[s].grad, segments[s].count)) ++s;
-  return s;
-}
-
 // The sums of a table's blocks; those without a row that was met are 0. A block belongs to its first row that was met.
 template <typename T>
 void sum_table(const MetRows& met, int threads, int thread, const OptimizerSegment& segment, T* sums) {
@@ -113,7 +106,7 @@ template <typename T>
 void grad_norm(Context& context, const GradNorm& args) {
   const int64_t blocks = count_blocks(args.segments, args.count);
   T* sums = context.shared_scratch<T>(blocks);
-  const int table = find_table(context.met_rows, args.segments, args.count);
+  const int table = context.met_rows.find(args.segments, args.count);
   T* table_sums = sums + count_blocks(args.segments, table);
   T* later_sums = table_sums;
   if (table < args.count) {
@@ -158,7 +151,7 @@ void adamw(Context& context, const AdamW& args) {
   decayed.decay = T(1 - lr * settings.weight_decay);
   const auto scalars_of = [&](const OptimizerSegment& segment) { return segment.decay ? decayed : plain; };
 
-  int table = find_table(context.met_rows, args.segments, args.count);
+  int table = context.met_rows.find(args.segments, args.count);
   LazyRows& lazy = context.lazy_rows;
   if (table < args.count && !lazy.begin(args.segments[table], context.met_rows, scalars_of(args.segments[table]))) {
     table = args.count;

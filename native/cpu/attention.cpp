@@ -38,12 +38,13 @@ struct Mask {
   uint32_t site;
   uint32_t threshold;
   uint32_t NH, head;
+  uint32_t first_row;  // of the batch's queries
 
   // The words of keys 4·group .. 4·group + 3 for the queries from `query_row` on.
   void words(uint32_t query_row, int group, uint32_t (&words)[4][kLanes]) const {
 #pragma omp simd
     for (int i = 0; i < kLanes; ++i) {
-      const uint32_t row = (query_row + static_cast<uint32_t>(i)) * NH + head;
+      const uint32_t row = (first_row + query_row + static_cast<uint32_t>(i)) * NH + head;
       const PhiloxWords four = dropout_words(step.seed, step.dropout_step, site, row, static_cast<uint32_t>(group));
       words[0][i] = four.word[0];
       words[1][i] = four.word[1];
@@ -318,8 +319,12 @@ void backward_head(const AttentionBackward& args, const Head<T>& head, const Mas
 }
 
 Mask mask_of(const Context& context, const AttentionForward& args, int head) {
-  return {context.step, args.dropout.site, dropout_threshold(args.dropout.p), static_cast<uint32_t>(args.NH),
-          static_cast<uint32_t>(head)};
+  return {.step = context.step,
+          .site = args.dropout.site,
+          .threshold = dropout_threshold(args.dropout.p),
+          .NH = static_cast<uint32_t>(args.NH),
+          .head = static_cast<uint32_t>(head),
+          .first_row = context.first_row(args.first_only ? RowKind::kSequences : RowKind::kTokens)};
 }
 
 // dprefix (P,C) = Σ over sequences of partials (B,P,2C), or += where `accumulate`: elements [begin, end) of P·C.

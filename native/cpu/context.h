@@ -56,6 +56,11 @@ class Context {
     });
   }
 
+  // The number of the batch's first row of a kind in a micro-batch that several processes share, for dropout.
+  uint32_t first_row(RowKind kind) const {
+    return kind == RowKind::kTokens ? step.tokens_before : kind == RowKind::kSequences ? step.sequences_before : 0;
+  }
+
   // Scratch of one thread, to be asked for by that thread: `count` elements, aligned to 64 bytes, not initialised.
   // One block an operation: the next call takes it back.
   template <typename T>

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "cpu/all_reduce.h"
 #include "cpu/blas_memory.h"
 #include "cpu/context.h"
 #include "cpu/memory.h"
@@ -101,6 +102,9 @@ class CpuBackend final : public Backend {
 
   void start_run() override { context_.halted = false; }
   void begin_step(const StepState& state) override { context_.step = state; }
+  void all_reduce(Collective& ranks, const OptimizerSegment* segments, int count, Acc* loss) override {
+    bertune::all_reduce(context_, ranks, segments, count, scalars<T>(loss));
+  }
   void synchronize() override {}
 
 #define BERTUNE_OPERATION(name, Arguments) \

@@ -53,6 +53,7 @@ void add_update(Context& context, const LoraForwardAdd& args, const LoraForwardU
   const T* a = scalars<T>(update.a);
   const T* b = scalars<T>(update.b);
   T* dropped = scalars<T>(args.dropped);
+  const uint32_t first_row = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int, Range rows) {
     for_blocks(rows, [&](Range block) {
       const T* inp = scalars<T>(args.inp) + static_cast<int64_t>(block.begin) * args.inp_stride;
@@ -60,7 +61,7 @@ void add_update(Context& context, const LoraForwardAdd& args, const LoraForwardU
       if (drops) {
         T* to = dropped + static_cast<int64_t>(block.begin) * k;
         for (int i = 0; i < block.size(); ++i) {
-          dropout_row(context.step, update.dropout, static_cast<uint32_t>(block.begin + i), k,
+          dropout_row(context.step, update.dropout, first_row + static_cast<uint32_t>(block.begin + i), k,
                       inp + static_cast<int64_t>(i) * inp_stride, to + static_cast<int64_t>(i) * k);
         }
         inp = to;
@@ -88,6 +89,7 @@ void backward_update(Context& context, const LoraBackward& args, const LoraBackw
   T* dropped = da && drops ? scalars<T>(args.dropped) : nullptr;
 
   if (da || args.dinp) {
+    const uint32_t first_row = context.first_row(args.rows.kind);
     context.for_rows(args.rows, [&](int thread, Range rows) {
       T* masked = drops && args.dinp ? context.scratch<T>(thread, static_cast<size_t>(kBlockRows) * k) : nullptr;
       for_blocks(rows, [&](Range block) {
@@ -101,7 +103,7 @@ void backward_update(Context& context, const LoraBackward& args, const LoraBackw
         }
         if (masked) gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(0), masked, k);
         for (int64_t i = 0; drops && i < block.size(); ++i) {
-          mask_row(context.step, update.dropout, static_cast<uint32_t>(first + i), k,
+          mask_row(context.step, update.dropout, first_row + static_cast<uint32_t>(first + i), k,
                    dropped ? inp + (first + i) * args.inp_stride : nullptr,
                    dropped ? dropped + (first + i) * k : nullptr, masked ? masked + i * k : nullptr,
                    masked ? dinp + i * args.dinp_stride : nullptr);

@@ -21,11 +21,20 @@ void MetRows::add(const Batch& batch, int skip) {
   list_.reserve(list_.size() + batch.T);
   for (int i = 0; i < batch.T; ++i) {
     const int32_t row = batch.ids[batch.tokens_by_id[i]];
-    if (row == skip || is_met_[row] != 0) continue;
-    is_met_[row] = 1;
-    list_.push_back(row);
+    if (row != skip) meet(row);
   }
   std::sort(list_.begin(), list_.end());
+}
+
+void MetRows::add(const std::vector<int32_t>& rows) {
+  for (const int32_t row : rows) meet(row);
+  std::sort(list_.begin(), list_.end());
+}
+
+void MetRows::meet(int32_t row) {
+  if (is_met_[row] != 0) return;
+  is_met_[row] = 1;
+  list_.push_back(row);
 }
 
 }  // namespace bertune

@@ -25,6 +25,14 @@ class MetRows {
   }
   // The batch, its tokens sorted by id, is about to be added to what was assigned, but for the row `skip`.
   void add(const Batch& batch, int skip);
+  // Tokens of other ranks met these as well.
+  void add(const std::vector<int32_t>& rows);
+  // The segment whose gradient they are known of; `count` where none is.
+  int find(const OptimizerSegment* segments, int count) const {
+    int s = 0;
+    while (s < count && !know(segments[s].grad, segments[s].count)) ++s;
+    return s;
+  }
   // Somebody else may write to this memory: of a gradient in it nothing is known any more.
   void forget(MemoryRange memory) {
     if (memory.overlaps(grad_)) grad_ = {};
@@ -38,6 +46,7 @@ class MetRows {
  private:
   bool knows(const void* grad) const { return grad != nullptr && grad == grad_.begin; }
   void assign(MemoryRange grad, int rows, int C);
+  void meet(int32_t row);
 
   MemoryRange grad_;  // empty: nothing is known
   int rows_ = 0, C_ = 0;

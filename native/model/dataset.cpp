@@ -66,6 +66,7 @@ void check(const DatasetView& view, const ModelConfig& model) {
 void Dataset::assign(const DatasetView& view) {
   check(view, model_);
   offsets_.assign(view.offsets, view.offsets + view.examples + 1);
+  host_labels_.assign(view.labels, view.labels ? view.labels + view.examples : nullptr);
   const int64_t tokens = offsets_.back(), targets = view.examples * model_.NC;
   arena_.fit(backend_, "a data set", [&](Cutter& cut) {
     ids_ = cut.ints(tokens);

@@ -32,6 +32,8 @@ class Dataset {
 
   int64_t size() const { return static_cast<int64_t>(offsets_.size()) - 1; }
   int length(int example) const { return offsets_[example + 1] - offsets_[example]; }
+  // Of a data set that check_loss takes for cross-entropy.
+  int label(int example) const { return host_labels_[example]; }
   size_t bytes() const { return arena_.bytes(); }
 
   // Throws INVALID_DATA if the loss needs labels or targets that the data set lacks.
@@ -54,6 +56,7 @@ class Dataset {
   Backend& backend_;
   const ModelConfig& model_;
   std::vector<int32_t> offsets_;
+  std::vector<int32_t> host_labels_;  // (N) or empty
   Arena arena_;
   int32_t* ids_ = nullptr;
   int32_t* token_types_ = nullptr;

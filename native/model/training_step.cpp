@@ -36,18 +36,21 @@ struct TrainingRun::MicroBatch {
   StepState state;
   int index, count;  // its place among the micro-batches of its step
   bool update;
+  double share = 1;  // of this rank in its loss
 
   bool first() const { return index == 0; }
   bool last() const { return index + 1 == count; }
+  double scale() const { return share / count; }
 };
 
 TrainingRun::TrainingRun(SequenceClassifier& classifier, const Dataset& dataset, const int32_t* order, int64_t count,
-                         const StepSettings& settings)
+                         const StepSettings& settings, Collective* ranks)
     : classifier_(classifier),
       dataset_(dataset),
       order_(order),
       count_(count),
       settings_(settings),
+      ranks_(ranks),
       settings_hash_(hash_of(settings)) {
   BERTUNE_CHECK(count > 0);
   Backend& backend = classifier.backend();
@@ -90,9 +93,44 @@ void TrainingRun::give(int64_t index, int64_t step, double learning_rate, bool u
     micro_batch.index = micro;
     micro_batch.count = micro_batches;
     micro_batch.update = update;
+    if (ranks_) take_share(micro_batch);
     run(micro_batch);
   }
   examples_.push_back(count);
+}
+
+void TrainingRun::take_share(MicroBatch& micro_batch) const {
+  StepState& state = micro_batch.state;
+  const int32_t* order = order_ + state.order_begin;
+  const int B = state.B, rank = ranks_->rank(), size = ranks_->size();
+  std::vector<int64_t> tokens(B + 1, 0);  // before each example
+  for (int i = 0; i < B; ++i) tokens[i + 1] = tokens[i] + dataset_.length(order[i]);
+  const auto begin_of = [&](int part) {  // an example is of the rank that its middle falls to
+    int i = 0;
+    while (i < B && (tokens[i] + tokens[i + 1]) * size < 2 * part * tokens[B]) ++i;
+    return i;
+  };
+  int begin = begin_of(rank), end = rank + 1 == size ? B : begin_of(rank + 1);
+  const bool has_none = begin == end;
+  if (has_none) {
+    // It goes along with an example that counts for nothing.
+    begin = std::min(begin, B - 1);
+    end = begin + 1;
+  }
+  micro_batch.share =
+      has_none ? 0 : weight_of(state.order_begin + begin, end - begin) / weight_of(state.order_begin, B);
+  state.order_begin += begin;
+  state.B = end - begin;
+  state.tokens_before = static_cast<uint32_t>(tokens[begin]);
+  state.sequences_before = static_cast<uint32_t>(begin);
+}
+
+double TrainingRun::weight_of(int begin, int count) const {
+  const std::vector<double>& weights = settings_.loss.class_weights;
+  if (weights.empty() || classifier_.config().loss != Loss::kCrossEntropy) return count;
+  double sum = 0;
+  for (int i = begin; i < begin + count; ++i) sum += weights[dataset_.label(order_[i])];
+  return sum;
 }
 
 void TrainingRun::run(const MicroBatch& micro_batch) {
@@ -106,7 +144,7 @@ void TrainingRun::run(const MicroBatch& micro_batch) {
 
 void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) {
   Backend& backend = classifier_.backend();
-  const double scale = 1.0 / micro_batch.count;
+  const double scale = micro_batch.scale();
   classifier_.gather(a, true);
   // In the step, as its weights have changed in the one before.
   if (micro_batch.first()) classifier_.make_prompt();
@@ -116,14 +154,16 @@ void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) 
 
   const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments();
   const int count = static_cast<int>(segments.size());
+  if (micro_batch.last() && ranks_) backend.all_reduce(*ranks_, segments.data(), count, a.loss);
   if (micro_batch.last()) backend.grad_norm({segments.data(), count, a.grad_norm});
   const RunMemory& run = classifier_.run();
   const Loss loss = classifier_.config().loss;
+  const bool counts = micro_batch.share > 0;
   backend.keep_step({.add = !micro_batch.first(),
                      .scale = scale,
                      .loss = a.loss,
-                     .predictions = loss == Loss::kCrossEntropy ? a.predictions : nullptr,
-                     .right = loss == Loss::kBinaryCrossEntropy ? a.predictions : nullptr,
+                     .predictions = counts && loss == Loss::kCrossEntropy ? a.predictions : nullptr,
+                     .right = counts && loss == Loss::kBinaryCrossEntropy ? a.predictions : nullptr,
                      .norm = micro_batch.last() ? a.grad_norm : nullptr,
                      .losses = run.losses(),
                      .norms = run.norms(),
@@ -184,6 +224,13 @@ std::vector<StepResult> TrainingRun::collect() {
   backend.read_acc(losses.data(), Dtype::kF64, run.losses(), count);
   backend.read_acc(norms.data(), Dtype::kF64, run.norms(), count);
   backend.copy_out(correct.data(), run.correct(), correct.size() * sizeof(int32_t));
+  if (ranks_) {
+    std::vector<double> sums = losses;
+    sums.insert(sums.end(), correct.begin(), correct.end());
+    ranks_->all_reduce(sums.data(), static_cast<int64_t>(sums.size()), Dtype::kF64);
+    std::copy_n(sums.begin(), results.size(), losses.begin());
+    std::copy(sums.begin() + count, sums.end(), correct.begin());
+  }
   for (size_t i = 0; i < results.size(); ++i) results[i] = {losses[i], norms[i], correct[i], examples_[i]};
   examples_.clear();
   return results;

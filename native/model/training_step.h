@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/collective.h"
 #include "model/sequence_classifier.h"
 
 namespace bertune {
@@ -36,11 +37,16 @@ struct StepResult {
 };
 
 // The steps of one call over the examples order[0..count), which a step takes `step_size` at a time.
+//
+// Several processes share each micro-batch: every rank takes some of its examples, one after the other, and about as many
+// tokens as the others. Its part of the loss is then the share of the whole mean that its examples have, gradients are
+// summed over the ranks before the update, and so are losses when they are collected: all ranks have the same results.
 class TrainingRun {
  public:
-  // Uploads the order. The arrays and settings stay the caller's and outlive the run.
+  // Uploads the order. The arrays and settings stay the caller's and outlive the run, as do the ranks; null: this process
+  // alone.
   TrainingRun(SequenceClassifier& classifier, const Dataset& dataset, const int32_t* order, int64_t count,
-              const StepSettings& settings);
+              const StepSettings& settings, Collective* ranks = nullptr);
 
   // Gives the device its next step to do: the run's step `index`, which is step `step` of the training. Nothing is
   // updated where loss or norm is not finite, nor by any step after it.
@@ -56,6 +62,10 @@ class TrainingRun {
  private:
   struct MicroBatch;
 
+  // Narrows a micro-batch to what this rank takes of it.
+  void take_share(MicroBatch& micro_batch) const;
+  // Examples of the order weigh so much in the mean of their losses.
+  double weight_of(int begin, int count) const;
   void give(int64_t index, int64_t step, double learning_rate, bool update);
   void run(const MicroBatch& micro_batch);
   void run_operations(Activations& activations, const MicroBatch& micro_batch);
@@ -67,6 +77,7 @@ class TrainingRun {
   const int32_t* order_;
   const int64_t count_;
   const StepSettings& settings_;
+  Collective* const ranks_;
   const uint64_t settings_hash_;  // of what recorded operations were given as arguments
   std::vector<int> examples_;     // of each step given
 };

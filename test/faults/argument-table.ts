@@ -292,6 +292,8 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('seed', [...POSITIVE, '-0']),
       trainerOption('loggingSteps', POSITIVE),
       trainerOption('evaluationStrategy', NONE),
+      trainerOption('distributed', NONE),
+      trainerOption('collectiveTimeout', [...POSITIVE, '0.5']),
       trainerOption('loadBestModel', NONE),
       trainerOption('metricForBest', NONE),
       trainerOption('earlyStoppingPatience', NONE),

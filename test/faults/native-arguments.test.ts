@@ -98,6 +98,9 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
     hiddenStates: [(value) => session.hiddenStates(value, ORDER), (value) => session.hiddenStates(handle, value)],
     promptEmbeddings: [(value) => (session.promptEmbeddings as Call)(value)],
     recordings: [(value) => (session.recordings as Call)(value)],
+    joinRanks: [(value) => session.joinRanks(value, 1), (value) => session.joinRanks('libnone.so', value)],
+    allReduce: [(value) => session.allReduce(value)],
+    leaveRanks: [(value) => (session.leaveRanks as Call)(value)],
     abort: [(value) => (session.abort as Call)(value)],
   };
 }

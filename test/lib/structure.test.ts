@@ -14,7 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['errors'],
   ['address-space', 'options', 'time-slice'],
   ['metrics', 'native', 'order'],
-  ['architectures', 'files', 'tasks'],
+  ['architectures', 'distributed', 'files', 'tasks'],
   ['tokenizer'],
   ['formats'],
   ['methods'],

@@ -21,6 +21,8 @@ describe('trainer options', () => {
       adamBeta1: 0.9,
       adamBeta2: 0.999,
       adamEps: 1e-8,
+      distributed: 'auto',
+      collectiveTimeout: 30,
       schedule: 'linear',
       warmupSteps: null,
       warmupRatio: 0,

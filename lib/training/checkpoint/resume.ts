@@ -34,7 +34,7 @@ interface Examples {
 }
 
 /** A run that is about to begin, or to go on. */
-interface PlacedRun {
+export interface PlacedRun {
   model: AnyClassifier;
   native: NativeSession;
   methodPlan: MethodPlan;
@@ -91,7 +91,8 @@ export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): P
   };
 }
 
-async function identityOf({
+/** What a run is, to tell it from others. */
+export async function identityOf({
   model,
   native,
   methodPlan,
@@ -101,14 +102,14 @@ async function identityOf({
   validation,
 }: PlacedRun): Promise<RunIdentity> {
   const { outputDirectory: _, saveStrategy: _when, saveSteps: _steps, saveTotalLimit: _limit, ...training } = given;
-  // However it was said, a run is as long as its steps.
-  const { epochs: _epochs, maxSteps: _most, ...deciding } = training;
+  // However it was said, a run is as long as its steps; and what it comes to does not depend on how many processes share them.
+  const { epochs: _epochs, maxSteps: _most, distributed: _group, collectiveTimeout: _wait, ...deciding } = training;
   return {
     settings: deciding,
     total_steps: plan.totalSteps,
     labels: model.labels,
     precision: model.precision,
-    frozen: await frozenDigest(native, methodPlan),
+    frozen: await parametersDigest(native, methodPlan, false),
     train: await dataDigest(train.encoded, train.labels),
     validation: validation && (await dataDigest(validation.encoded, validation.labels)),
   };
@@ -214,11 +215,11 @@ async function dataDigest({ ids, offsets, typeIds }: EncodedTexts, labels: Int32
   return hash.digest('hex');
 }
 
-/** SHA-256, in hexadecimal, of the parameters that do not train, with their names. */
-async function frozenDigest(native: NativeSession, plan: MethodPlan): Promise<string> {
+/** SHA-256, in hexadecimal, of the parameters that train, or of those that do not, with their names. */
+export async function parametersDigest(native: NativeSession, plan: MethodPlan, trained: boolean): Promise<string> {
   const hash = createHash('sha256');
   for (const { name, trainable } of plan.parameters) {
-    if (trainable) continue;
+    if (trainable !== trained) continue;
     hash.update(`${name};`);
     await update(hash, await native.read(name, 'value'));
   }

@@ -1,0 +1,55 @@
+/** The MPI whose program interface the processes share; each has its own. */
+export type Mpi = 'openmpi' | 'mpich';
+
+/** What this process is among those that were started together. */
+export interface Ranks {
+  /** From 0 to size − 1. */
+  rank: number;
+  /** Processes. */
+  size: number;
+  /** Those on this machine. */
+  localSize: number;
+  /** What started them. */
+  launcher: string;
+  /** Through what they find each other; null: nothing that a CPU can use. */
+  mpi: Mpi | null;
+}
+
+/** Variables of the environment, by what sets them. */
+const LAUNCHERS: readonly (Pick<Ranks, 'launcher' | 'mpi'> & { rank: string; size: string; localSize?: string })[] = [
+  {
+    launcher: 'mpirun of Open MPI',
+    mpi: 'openmpi',
+    rank: 'OMPI_COMM_WORLD_RANK',
+    size: 'OMPI_COMM_WORLD_SIZE',
+    localSize: 'OMPI_COMM_WORLD_LOCAL_SIZE',
+  },
+  { launcher: 'mpiexec of MPICH', mpi: 'mpich', rank: 'PMI_RANK', size: 'PMI_SIZE', localSize: 'MPI_LOCALNRANKS' },
+  { launcher: 'srun', mpi: 'openmpi', rank: 'PMIX_RANK', size: 'SLURM_NTASKS', localSize: 'SLURM_NTASKS_PER_NODE' },
+  { launcher: 'torchrun', mpi: null, rank: 'RANK', size: 'WORLD_SIZE', localSize: 'LOCAL_WORLD_SIZE' },
+];
+
+/** What this process starts, and does from now on, is nobody's rank. */
+export function forgetRanks(): void {
+  for (const { rank } of LAUNCHERS) delete process.env[rank];
+}
+
+/**
+ * The processes that mpirun, mpiexec, srun (with `--mpi=pmix` or `pmi2`) or torchrun started together with this one.
+ *
+ * @param environment defaults to this process's
+ * @returns null where it runs alone
+ */
+export function findRanks(environment: NodeJS.ProcessEnv = process.env): Ranks | null {
+  const count = (name: string | undefined) => {
+    const text = name === undefined ? undefined : environment[name];
+    return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+  };
+  for (const { launcher, mpi, ...names } of LAUNCHERS) {
+    const [rank, size] = [count(names.rank), count(names.size)];
+    if (rank === undefined || size === undefined || rank >= size) continue;
+    const localSize = Math.max(1, Math.min(size, count(names.localSize) ?? 1));
+    return size > 1 ? { rank, size, localSize, launcher, mpi } : null;
+  }
+  return null;
+}

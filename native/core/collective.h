@@ -1,0 +1,50 @@
+// Processes that train one model together, each on its share of every batch. A process is a rank, from 0 to size − 1.
+//
+// What they exchange goes through a library of its own (native/mpi), which is opened where a run asks for it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+#include "core/library.h"
+
+namespace bertune {
+
+// Calls meet: every rank makes the same ones in the same order, from one thread at a time. Where another rank does not come
+// within the time limit, they throw RANK_LOST, which names it; nothing can be exchanged from then on.
+class Collective {
+ public:
+  virtual ~Collective() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // values (count) = Σ over the ranks: the same bits on each of them. Float or double, in host memory.
+  virtual void all_reduce(void* values, int64_t count, Dtype dtype) = 0;
+  // The bytes of every rank, by rank.
+  virtual std::vector<std::vector<uint8_t>> all_gather(const void* bytes, size_t count) = 0;
+  // Nothing is to be exchanged any more: the process may end. One that ends before is taken for lost.
+  virtual void done() = 0;
+};
+
+// The contract with the library: plain functions, as in core/library.h.
+struct CollectiveTable {
+  uint32_t version;  // kCollectiveVersion
+  // Joins the other ranks, once a process; later calls return what the first one did. `seconds`: of the time limit.
+  void (*join)(LibraryFailure* failure, double seconds, int* rank, int* size);
+  void (*all_reduce)(LibraryFailure* failure, void* values, int64_t count, Dtype dtype);
+  // counts (size): bytes of each rank; then bytes (Σ counts) of all.
+  void (*all_gather_counts)(LibraryFailure* failure, uint64_t count, uint64_t* counts);
+  void (*all_gather)(LibraryFailure* failure, const void* bytes, const uint64_t* counts, void* all);
+  void (*done)();
+};
+
+constexpr uint32_t kCollectiveVersion = 1;
+constexpr const char* kCollectiveSymbol = "bertune_collective_library";
+using CollectiveEntry = const CollectiveTable* (*)();
+
+// Joins the ranks through the library at `path`. Throws COLLECTIVE_UNAVAILABLE where it cannot be opened or used.
+std::unique_ptr<Collective> join_collective(const std::string& path, double seconds);
+
+}  // namespace bertune

@@ -1,0 +1,73 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { ended, MPIS, run, start } from '../distributed/launch.js';
+import { isAlive, ranksOf } from '../distributed/processes.js';
+import type { Program } from '../distributed/program.js';
+import { useTemporaryDirectory } from '../lib/files.js';
+import { randomNumbers, writeTinyCheckpoint } from '../lib/tiny-model.js';
+import { note, scaled } from './scale.js';
+
+/** Seconds that ranks wait for each other, and in which all must have ended: launchers take some to end the rest. */
+const LIMIT = 2;
+const MOST_SECONDS = 25;
+
+describe('ranks that are lost', () => {
+  const directory = useTemporaryDirectory();
+  const base = mkdtempSync(join(tmpdir(), 'bertune-ranks-'));
+  const trials = scaled(2, 50);
+
+  before(() => writeTinyCheckpoint(base, { dropout: 0.1 }));
+  after(() => rmSync(base, { recursive: true }));
+
+  for (const mpi of MPIS) {
+    it(`end the others in time, and the run goes on to the same bits, under ${mpi}`, async function () {
+      this.timeout(60_000 * trials);
+      const program = (output: string, resume?: string): Program => ({
+        model: base,
+        precision: 'fp32',
+        runs: [
+          {
+            method: 'full',
+            options: {
+              ...{ maxSteps: 120, collectiveTimeout: LIMIT, outputDirectory: output },
+              ...{ saveStrategy: 'steps', saveSteps: 10, saveTotalLimit: 2 },
+            },
+            ...(resume === undefined ? {} : { resume }),
+          },
+        ],
+      });
+      const { outcomes } = await run(program(directory.path('whole')), mpi, 2);
+      const whole = outcomes[0]!.digest;
+      const random = randomNumbers(11);
+      let [stopped, killed] = [0, 0];
+      for (let trial = 0; trial < trials; trial++) {
+        const output = directory.path(`run-${trial}`);
+        const child = start(program(output), mpi, 2);
+        const ending = ended(child);
+        await new Promise<void>((resolve) => {
+          child.stderr!.on('data', (chunk) => /step \d/.test(chunk) && resolve());
+          child.on('close', () => resolve());
+        });
+        await new Promise((resolve) => setTimeout(resolve, 800 * random()));
+        const ranks = ranksOf(child.pid!);
+        const victim = ranks.find(({ rank }) => rank === Math.floor(2 * random()));
+        const signal = random() < 0.5 ? 'SIGKILL' : 'SIGSTOP';
+        const began = performance.now();
+        if (victim && isAlive(victim.pid)) {
+          process.kill(victim.pid, signal);
+          if (signal === 'SIGKILL') killed += 1;
+          else stopped += 1;
+        }
+        const { code } = await ending;
+        expect((performance.now() - began) / 1000, 'seconds until all had ended').to.be.below(MOST_SECONDS);
+        for (const { pid } of ranks) expect(isAlive(pid), `process ${pid}`).to.equal(false);
+        const last = await run(program(output, 'latest'), mpi, 2);
+        expect(last.code, `${last.errors} after ${signal}, which ended with ${code}`).to.equal(0);
+        expect(last.outcomes.map(({ digest }) => digest)).to.deep.equal([whole, whole]);
+      }
+      note(`ranks of ${mpi} killed or stopped, then resumed to the same bits`, killed + stopped);
+    });
+  }
+});
