@@ -17,8 +17,8 @@ import {
   evaluateSplit,
   expectTaskSplit,
   expectTrainable,
+  fitDecision,
   type LoadedSplit,
-  tuneThresholds,
 } from '../model/evaluation.js';
 import { planFor, retarget } from '../model/retarget.js';
 import { datasetOf, memoryReport } from '../model/session.js';
@@ -28,7 +28,7 @@ import { option } from '../options/names.js';
 import { expectAbortSignal, expectObject, expectPath } from '../options/validation.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
-import { thresholdsOf } from '../tasks/prediction.js';
+import { decisionOf } from '../tasks/prediction.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import { adviceText, advise } from '../training/advice.js';
 import { BestModel } from '../training/best-model.js';
@@ -240,8 +240,8 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       const trainable = trainedNames(methodPlan);
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss;
-      const thresholds = thresholdsOf(model);
-      const parts = { native, plan, dataset, validation: evaluated, thresholds, loss, trainable, best, state };
+      const decision = decisionOf(model);
+      const parts = { native, plan, dataset, validation: evaluated, decision, loss, trainable, best, state };
       const outcome = await new TrainingRun({
         ...parts,
         position,
@@ -250,12 +250,15 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
         expectUsable,
         events: this,
       }).run();
-      if (!settings.tuneThresholds || !evaluated) return { ...outcome, epochs: position.epochs };
-      model.keepThresholds(await tuneThresholds(native, evaluated, signal));
-      const evaluation = await evaluateSplit(native, evaluated, thresholdsOf(model), loss, signal);
-      return { ...outcome, evaluation, epochs: position.epochs };
+      if (!evaluated || (!settings.tuneThresholds && !settings.calibrate)) {
+        return { ...outcome, calibration: null, epochs: position.epochs };
+      }
+      const { calibration, thresholds } = await fitDecision(native, evaluated, settings, signal);
+      model.keepDecision({ thresholds, temperature: calibration?.temperature ?? null });
+      const evaluation = await evaluateSplit(native, evaluated, decisionOf(model), loss, signal);
+      return { ...outcome, calibration, evaluation, epochs: position.epochs };
     };
-    const { stopped, summary, evaluation, epochs } = await session.withDataset(
+    const { stopped, summary, evaluation, calibration, epochs } = await session.withDataset(
       datasetOf(encoded, train.labels),
       (dataset, native) => {
         if (!validation || !encodedValidation) return run(native, dataset, null);
@@ -264,6 +267,22 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
         );
       },
     );
+    const { learningRate, schedule, warmupSteps, batchSize, gradientAccumulation, weightDecay, seed } = settings;
+    model.keepTraining({
+      facts: {
+        settings: {
+          learningRate,
+          schedule,
+          warmupSteps: warmupSteps!,
+          batchSize,
+          gradientAccumulation,
+          weightDecay,
+          seed,
+        },
+        ...{ examples: plan.examples, steps: summary.step, epochs: summary.epoch },
+      },
+      measured: evaluation && { split: 'validation', result: evaluation },
+    });
     const advice = advise({
       ...{ task: model.task, settings, hiddenSize: model.config.hiddenSize, labels: model.labels },
       ...{ counts: classCounts, guessing: guessingLoss(train) },
@@ -292,6 +311,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       totalParameters: counts.total,
       best: best?.best ?? null,
       evaluation: evaluation as EvaluateResult<Kind> | null,
+      calibration,
       classCounts,
       advice: advice.map((each) => adviceText(each)),
     };

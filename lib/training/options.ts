@@ -102,6 +102,10 @@ export const TRAINER_OPTIONS = {
     { min: 0, max: 1 },
     { words: 'the same as a share of all steps', default: 0, byDefault: null, insteadOf: 'warmupSteps' },
   ),
+  /** How often the schedule 'cosine_with_restarts' starts at the highest rate. Defaults to 1. */
+  scheduleCycles: positiveInteger({ words: 'times that cosine_with_restarts starts anew', default: 1 }),
+  /** The power of what is left by which the schedule 'polynomial' falls. Defaults to 1, a straight line. */
+  schedulePower: number({ min: 0, minExclusive: true }, { words: 'power by which polynomial falls', default: 1 }),
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
   weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
   /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
@@ -163,6 +167,12 @@ export const TRAINER_OPTIONS = {
    * end. They are saved with the model. Needs a validation split. Defaults to false: 0.5 for all.
    */
   tuneThresholds: flag({ words: 'multi-label: choose thresholds on validation', default: false }),
+  /**
+   * Whether to fit, at the end and on the validation split, the temperature that logits are divided by so that a score of 0.8 is right
+   * eight times of ten (Guo et al., 2017). It is saved with the model and used from then on, also in ONNX; thresholds are tuned
+   * after it. Needs a validation split; regression takes none. Defaults to false.
+   */
+  calibrate: flag({ words: 'fit scores to how often they are right, on validation', default: false }),
   /** Evaluations in a row without a better metric after which training stops. Needs a validation split. Defaults to never. */
   earlyStoppingPatience: positiveInteger({
     words: 'stop after so many epochs that are no better',
@@ -277,7 +287,7 @@ export function settleSettings(
 
 /** @throws BertuneError INVALID_OPTION for what means nothing in the task */
 function expectTaskOptions(settings: TrainerSettings, task: Task): void {
-  const { labelSmoothing, classWeights, positiveWeights, metricForBest, tuneThresholds } = settings;
+  const { labelSmoothing, classWeights, positiveWeights, metricForBest, tuneThresholds, calibrate } = settings;
   const used = [
     ...(labelSmoothing > 0 ? (['labelSmoothing'] as const) : []),
     ...(classWeights === null ? [] : (['classWeights'] as const)),
@@ -285,7 +295,8 @@ function expectTaskOptions(settings: TrainerSettings, task: Task): void {
   ];
   const odd =
     used.find((name) => !task.lossOptions.includes(name)) ??
-    (tuneThresholds && task.labels !== 'classes' ? 'tuneThresholds' : undefined);
+    (tuneThresholds && task.labels !== 'classes' ? 'tuneThresholds' : undefined) ??
+    (calibrate && task.labels === 'values' ? 'calibrate' : undefined);
   if (odd !== undefined)
     throw new BertuneError('INVALID_OPTION', `${option(odd)} means nothing in ${task.title}; leave it out`);
   const names = task.metrics.map(({ name }) => name);
@@ -320,8 +331,10 @@ export function needingEvaluations({
   loadBestModel,
   earlyStoppingPatience,
   tuneThresholds,
+  calibrate,
 }: TrainerSettings): keyof TrainerSettings | undefined {
   if (loadBestModel) return 'loadBestModel';
   if (earlyStoppingPatience !== null) return 'earlyStoppingPatience';
-  return tuneThresholds ? 'tuneThresholds' : undefined;
+  if (tuneThresholds) return 'tuneThresholds';
+  return calibrate ? 'calibrate' : undefined;
 }

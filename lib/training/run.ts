@@ -6,6 +6,7 @@ import type { NativeSession, NativeTrainResult } from '../native/index.js';
 import { option } from '../options/names.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { LossOptions } from '../tasks/index.js';
+import type { Decision } from '../tasks/prediction.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';
 import type { CheckpointSaver } from './checkpoint/saver.js';
@@ -28,8 +29,8 @@ export interface RunParts {
   dataset: number;
   /** null: nothing is evaluated. */
   validation: LoadedSplit | null;
-  /** Of each label (NC), in evaluations. */
-  thresholds: readonly number[];
+  /** In evaluations. */
+  decision: Decision;
   loss: LossOptions;
   /** Names of the parameters that train. */
   trainable: readonly string[];
@@ -266,12 +267,12 @@ export class TrainingRun {
   }
 
   async #evaluate(): Promise<EvaluateResult | null> {
-    const { native, validation, thresholds, loss, signal, state, best, plan, events, trainable } = this.#parts;
+    const { native, validation, decision, loss, signal, state, best, plan, events, trainable } = this.#parts;
     const { metricForBest } = plan.settings;
     const { step } = this.#position;
     if (!validation) return null;
     this.#expectGoing();
-    const result = await evaluateSplit(native, validation, thresholds, loss, signal);
+    const result = await evaluateSplit(native, validation, decision, loss, signal);
     this.#evaluationSeconds = result.runtime;
     const row = evaluateRow(result, state.epoch, step);
     state.log_history.push(row);

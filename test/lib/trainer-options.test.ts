@@ -22,6 +22,8 @@ describe('trainer options', () => {
       adamBeta2: 0.999,
       adamEps: 1e-8,
       schedule: 'linear',
+      scheduleCycles: 1,
+      schedulePower: 1,
       warmupSteps: null,
       warmupRatio: 0,
       labelSmoothing: 0,
@@ -40,6 +42,7 @@ describe('trainer options', () => {
       saveSteps: 500,
       saveTotalLimit: null,
       tuneThresholds: false,
+      calibrate: false,
     });
   });
 
