@@ -48,7 +48,7 @@ import { createTrainerState, type TrainerState } from '../training/state.js';
 
 /** Options of `Trainer.train`. */
 export interface TrainOptions {
-  /** Evaluated after each epoch. Defaults to none. */
+  /** Evaluated after each epoch, or as `evaluationStrategy` says. Defaults to none. */
   validation?: Split | undefined;
   /**
    * Stops training after a step, within a fraction of a second where steps are short; with an `outputDirectory` a
@@ -328,7 +328,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (validation === undefined && name !== undefined) {
       throw new BertuneError(
         'INVALID_OPTION',
-        `${option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
+        `${name === 'saveStrategy' ? option(name, 'best') : option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
           `training rows with ${option('split.validation', 0.1)}`,
       );
     }
@@ -337,8 +337,9 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
   }
 
   #bestModel(evaluates: boolean): BestModel | null {
-    const { loadBestModel, earlyStoppingPatience, earlyStoppingThreshold, metricForBest } = this.settings;
-    if (!evaluates || (!loadBestModel && earlyStoppingPatience === null)) return null;
+    const { loadBestModel, earlyStoppingPatience, earlyStoppingThreshold, metricForBest, saveStrategy } = this.settings;
+    const isAsked = loadBestModel || earlyStoppingPatience !== null || saveStrategy === 'best';
+    if (!evaluates || !isAsked) return null;
     return new BestModel({
       metric: metricForBest,
       keep: loadBestModel,

@@ -31,7 +31,7 @@ import { SCHEDULES } from './schedule.js';
 export { BEST_METRICS, type BestMetric } from '../tasks/index.js';
 
 /** When a run saves checkpoints. */
-export const SAVE_STRATEGIES = Object.freeze(['no', 'epoch', 'steps'] as const);
+export const SAVE_STRATEGIES = Object.freeze(['no', 'epoch', 'steps', 'best'] as const);
 /** When a run saves checkpoints. */
 export type SaveStrategy = (typeof SAVE_STRATEGIES)[number];
 
@@ -146,12 +146,17 @@ export const TRAINER_OPTIONS = {
     { words: 'steps between rows of the log, or epoch', default: 'auto', byDefault: '30 to 50 rows a run' },
     ['auto'],
   ),
-  /** Whether to evaluate on the validation split after each epoch. Defaults to 'epoch'. */
-  evaluationStrategy: oneOf(['epoch', 'no'], {
+  /**
+   * When to evaluate on the validation split: after each epoch, or every `evalSteps` steps and at the end. What is said of the best epoch
+   * is then of the best evaluation. Defaults to 'epoch'.
+   */
+  evaluationStrategy: oneOf(['epoch', 'steps', 'no'], {
     words: 'when to use the validation split',
     default: 'epoch',
     flag: '--eval',
   }),
+  /** Steps between two evaluations with the strategy 'steps'. Defaults to 500. */
+  evalSteps: positiveInteger({ words: 'steps between evaluations, with --eval steps', default: 500 }),
   /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
   loadBestModel: flag({ words: 'put back the best epoch at the end', default: false, flag: '--load-best' }),
   /**
@@ -175,7 +180,7 @@ export const TRAINER_OPTIONS = {
   calibrate: flag({ words: 'fit scores to how often they are right, on validation', default: false }),
   /** Evaluations in a row without a better metric after which training stops. Needs a validation split. Defaults to never. */
   earlyStoppingPatience: positiveInteger({
-    words: 'stop after so many epochs that are no better',
+    words: 'stop after so many evaluations that are no better',
     default: null,
     flag: '--early-stopping',
   }),
@@ -186,7 +191,10 @@ export const TRAINER_OPTIONS = {
    * Its disk needs room for them and for the model. Defaults to none.
    */
   outputDirectory: path({ words: 'directory of checkpoints', default: null, flag: null }),
-  /** When to save a checkpoint: after each epoch and its evaluation, or every `saveSteps` steps. Defaults to 'no'. */
+  /**
+   * When to save a checkpoint: after each epoch and its evaluation, every `saveSteps` steps, or after each evaluation that is the best so
+   * far. Defaults to 'no'.
+   */
   saveStrategy: oneOf(SAVE_STRATEGIES, {
     words: 'when to save a checkpoint in --output',
     default: 'no',
@@ -322,7 +330,7 @@ function expectEvaluations(settings: TrainerSettings): void {
   if (settings.evaluationStrategy !== 'no' || name === undefined) return;
   throw new BertuneError(
     'INVALID_OPTION',
-    `${option(name)} needs an evaluation after each epoch; leave out ${option('evaluationStrategy', 'no')}`,
+    `${name === 'saveStrategy' ? option(name, 'best') : option(name)} needs evaluations; leave out ${option('evaluationStrategy', 'no')}`,
   );
 }
 
@@ -332,9 +340,11 @@ export function needingEvaluations({
   earlyStoppingPatience,
   tuneThresholds,
   calibrate,
+  saveStrategy,
 }: TrainerSettings): keyof TrainerSettings | undefined {
   if (loadBestModel) return 'loadBestModel';
   if (earlyStoppingPatience !== null) return 'earlyStoppingPatience';
   if (tuneThresholds) return 'tuneThresholds';
+  if (saveStrategy === 'best') return 'saveStrategy';
   return calibrate ? 'calibrate' : undefined;
 }

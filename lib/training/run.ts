@@ -106,22 +106,29 @@ export class TrainingRun {
     return 'done';
   }
 
-  /** An epoch, or what is left of it. */
+  /** An epoch, or what is left of it. One that early stopping ends half-way counts as none. */
   async #runEpoch(epoch: number): Promise<void> {
-    const { plan, events, checkpoints } = this.#parts;
+    const { plan, events, checkpoints, best } = this.#parts;
     const position = this.#position;
     const order = plan.orderOf(epoch);
     const firstStep = epoch * plan.stepsPerEpoch;
     const lastStep = Math.min(plan.totalSteps, firstStep + plan.stepsPerEpoch);
+    // A run that was stopped before the evaluation of its last step makes up for it.
+    if (position.step > firstStep && position.step < lastStep && this.#isEvaluationDue() && !this.#isEvaluated()) {
+      await this.#evaluate();
+    }
     while (position.step < lastStep) {
       this.#expectGoing();
       await this.#runSteps(order, position.step - firstStep, this.#callSteps(lastStep));
       this.#showProgress();
       // At the epoch's end the evaluation comes first.
-      if (position.step < lastStep && checkpoints?.isDue(position.step)) await this.#save();
+      if (position.step === lastStep) break;
+      if (this.#isEvaluationDue()) await this.#evaluate();
+      if (checkpoints?.isDue(position.step, { isBest: this.#isBest() })) await this.#save();
+      if (best?.exhausted) return;
     }
     if (plan.settings.loggingSteps === 'epoch') this.#log();
-    const evaluation = await this.#evaluate();
+    const evaluation = this.#isEvaluationDue({ epochEnd: true }) ? await this.#evaluate() : null;
     const totals = position.epoch_totals;
     const summary: EpochSummary = {
       epoch: this.#parts.state.epoch,
@@ -136,7 +143,26 @@ export class TrainingRun {
     position.epoch_totals = emptyTotals();
     position.epochs_done = epoch + 1;
     events.emit('epoch', summary);
-    if (checkpoints?.isDue(position.step, { epochEnd: true })) await this.#save();
+    if (checkpoints?.isDue(position.step, { epochEnd: true, isBest: this.#isBest() })) await this.#save();
+  }
+
+  /** Whether to evaluate after the step that was done last. */
+  #isEvaluationDue({ epochEnd = false } = {}): boolean {
+    const { plan } = this.#parts;
+    const { evaluationStrategy, evalSteps } = plan.settings;
+    const { step } = this.#position;
+    if (evaluationStrategy !== 'steps') return epochEnd;
+    return step % evalSteps === 0 || step === plan.totalSteps;
+  }
+
+  /** Whether what was done last was evaluated. */
+  #isEvaluated(): boolean {
+    return this.#parts.state.log_history.some((row) => 'eval_loss' in row && row.step === this.#position.step);
+  }
+
+  /** Whether the step that was done last is the best so far. */
+  #isBest(): boolean {
+    return this.#parts.state.best_global_step === this.#position.step;
   }
 
   /** Looks whether to go on. */
@@ -145,13 +171,15 @@ export class TrainingRun {
     this.#parts.expectUsable();
   }
 
-  /** Steps of the next call: up to the epoch's end, the next row of the log or the next checkpoint. */
+  /** Steps of the next call: up to the epoch's end, the next row of the log, the next evaluation or checkpoint. */
   #callSteps(lastStep: number): number {
     const { plan, checkpoints } = this.#parts;
-    const { loggingSteps } = plan.settings;
+    const { loggingSteps, evaluationStrategy, evalSteps } = plan.settings;
     const { step } = this.#position;
     const untilLog = loggingSteps === 'epoch' ? Infinity : loggingSteps - (step % loggingSteps);
-    return Math.min(this.#pace.next(), lastStep - step, untilLog, checkpoints?.stepsUntilDue(step) ?? Infinity);
+    const untilEvaluation = evaluationStrategy === 'steps' ? evalSteps - (step % evalSteps) : Infinity;
+    const untilSave = checkpoints?.stepsUntilDue(step) ?? Infinity;
+    return Math.min(this.#pace.next(), lastStep - step, untilLog, untilEvaluation, untilSave);
   }
 
   /**
@@ -250,7 +278,9 @@ export class TrainingRun {
     const { plan, state, events, validation } = this.#parts;
     const { step, examples, step_seconds, last_grad_norm } = this.#position;
     const stepsLeft = plan.totalSteps - step;
-    const evaluationsLeft = validation ? plan.epochs - Math.floor(state.epoch) : 0;
+    const { evaluationStrategy, evalSteps } = plan.settings;
+    const planned = evaluationStrategy === 'steps' ? stepsLeft / evalSteps : plan.epochs - Math.floor(state.epoch);
+    const evaluationsLeft = validation ? Math.ceil(planned) : 0;
     events.emit('progress', {
       step,
       totalSteps: plan.totalSteps,

@@ -295,6 +295,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('seed', [...POSITIVE, '-0']),
       trainerOption('loggingSteps', POSITIVE),
       trainerOption('evaluationStrategy', NONE),
+      trainerOption('evalSteps', POSITIVE),
       trainerOption('loadBestModel', NONE),
       trainerOption('metricForBest', NONE),
       trainerOption('earlyStoppingPatience', NONE),
