@@ -16,8 +16,9 @@ import {
   type SettingsOf,
   seed,
 } from '../options/table.js';
-import { MOST_INT32 } from '../options/validation.js';
-import { BEST_METRICS, type Task, type TaskKind, taskOf } from '../tasks/index.js';
+import { expectString, invalidOption, MOST_INT32 } from '../options/validation.js';
+import { BEST_METRICS, type BestMetric, type Task, type TaskKind, taskOf } from '../tasks/index.js';
+import { listLabels, matchLabels } from '../tasks/labels.js';
 import { classWeights } from './class-weights.js';
 import {
   defaultEpochs,
@@ -43,6 +44,21 @@ const method: OptionRow<Method> = {
   placeholder: null,
   expect: expectMethod,
   read: expectMethod,
+};
+
+/** Its check depends on the model's labels. */
+const labelForBest: OptionRow<string, string | null> = {
+  words: 'the one label that tells the best epoch',
+  default: null,
+  byDefault: 'all',
+  placeholder: '<label>',
+  expect(name, value, context) {
+    const { labels } = context as { labels: readonly string[] };
+    const [row] = matchLabels([expectString(name, value)], labels).rows;
+    if (row !== undefined) return labels[row]!;
+    throw invalidOption(name, `one of the model's labels (${listLabels(labels)})`, value);
+  },
+  read: expectString,
 };
 
 /** What the addon takes of a micro-batch and of a step. */
@@ -167,6 +183,11 @@ export const TRAINER_OPTIONS = {
     words: 'what the best epoch is told by',
     byDefault: 'f1_macro; multi-label f1_micro, regression mse',
   }),
+  /**
+   * The label whose own precision, recall or F1 the best epoch is told by, where it alone matters: by `metricForBest`, of which 'f1_macro'
+   * and 'f1_micro' are then the F1 of this label. Regression has none. Defaults to none: all labels count.
+   */
+  labelForBest,
   /**
    * Multi-label models: whether to choose for each label the threshold that gives it the highest F1 on the validation split, at the
    * end. They are saved with the model. Needs a validation split. Defaults to false: 0.5 for all.
@@ -307,12 +328,31 @@ function expectTaskOptions(settings: TrainerSettings, task: Task): void {
     (calibrate && task.labels === 'values' ? 'calibrate' : undefined);
   if (odd !== undefined)
     throw new BertuneError('INVALID_OPTION', `${option(odd)} means nothing in ${task.title}; leave it out`);
+  if (settings.labelForBest !== null) expectLabelMetric(metricForBest ?? task.bestMetric, task);
   const names = task.metrics.map(({ name }) => name);
   if (metricForBest === undefined || metricForBest === 'loss' || names.includes(metricForBest)) return;
   throw new BertuneError(
     'INVALID_OPTION',
     `${option('metricForBest', metricForBest)} is no metric of ${task.title}; choose one of loss, ${names.join(', ')}`,
   );
+}
+
+/** @throws BertuneError INVALID_OPTION for a metric that one label by itself does not have */
+function expectLabelMetric(metric: BestMetric, { title, labels }: Task): void {
+  if (labels === 'values') {
+    throw new BertuneError('INVALID_OPTION', `${option('labelForBest')} means nothing in ${title}; leave it out`);
+  }
+  if (labelMetric(metric) !== null) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `${option('metricForBest', metric)} is of all labels, but ${option('labelForBest')} names one; choose precision, recall or f1_macro`,
+  );
+}
+
+/** What a metric is called of one label by itself; null where one has none. */
+export function labelMetric(metric: BestMetric): 'precision' | 'recall' | 'f1' | null {
+  if (metric === 'precision' || metric === 'recall') return metric;
+  return metric === 'f1_macro' || metric === 'f1_micro' ? 'f1' : null;
 }
 
 /** @throws BertuneError INVALID_OPTION for checkpoints without a directory */

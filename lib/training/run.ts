@@ -5,12 +5,13 @@ import { evaluateSplit, type LoadedSplit } from '../model/evaluation.js';
 import type { NativeSession, NativeTrainResult } from '../native/index.js';
 import { option } from '../options/names.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
-import type { LossOptions } from '../tasks/index.js';
+import type { BestMetric, LossOptions } from '../tasks/index.js';
 import type { Decision } from '../tasks/prediction.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';
 import type { CheckpointSaver } from './checkpoint/saver.js';
 import type { EpochSummary, TrainerEvents } from './events.js';
+import { labelMetric } from './options.js';
 import type { RunPlan } from './plan.js';
 import { emptyTotals, RecentSteps, type RunPosition } from './position.js';
 import { evaluateRow, type LogHistoryRow, roundTo, type TrainerState, type TrainSummaryRow } from './state.js';
@@ -46,6 +47,13 @@ export interface RunParts {
   /** @throws BertuneError DISPOSED once the model is disposed */
   expectUsable: () => void;
   events: EventEmitter<TrainerEvents>;
+}
+
+/** What the best epoch is told by; NaN where it is not defined. */
+function bestMetricOf(result: EvaluateResult, metric: BestMetric, label: string | null): number {
+  if (label === null || !('perClass' in result.metrics)) return result[metric] ?? Number.NaN;
+  const own = result.metrics.perClass.find((each) => each.label === label);
+  return own?.[labelMetric(metric)!] ?? Number.NaN;
 }
 
 /** What a run came to. */
@@ -298,7 +306,7 @@ export class TrainingRun {
 
   async #evaluate(): Promise<EvaluateResult | null> {
     const { native, validation, decision, loss, signal, state, best, plan, events, trainable } = this.#parts;
-    const { metricForBest } = plan.settings;
+    const { metricForBest, labelForBest } = plan.settings;
     const { step } = this.#position;
     if (!validation) return null;
     this.#expectGoing();
@@ -307,7 +315,7 @@ export class TrainingRun {
     const row = evaluateRow(result, state.epoch, step);
     state.log_history.push(row);
     const at = { step, epoch: state.epoch };
-    const metric = result[metricForBest] ?? Number.NaN;
+    const metric = bestMetricOf(result, metricForBest, labelForBest);
     const isBest = await best?.consider(metric, at, native, trainable);
     if (isBest || !best?.keeps) this.#evaluation = result;
     if (isBest) {

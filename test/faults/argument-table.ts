@@ -298,6 +298,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('evalSteps', POSITIVE),
       trainerOption('loadBestModel', NONE),
       trainerOption('metricForBest', NONE),
+      trainerOption('labelForBest', NONE),
       trainerOption('earlyStoppingPatience', NONE),
       trainerOption('earlyStoppingThreshold', [...POSITIVE, '-0', '0.5', '2^53', '1e308', '5e-324']),
       trainerOption('maxLength', NONE),

@@ -20,8 +20,8 @@ describe('evaluation by steps', () => {
     trainer.on('progress', ({ step }) => {
       if (step === 6) stop?.();
     });
-    const epochs: (number | null)[] = [];
-    trainer.on('epoch', ({ evaluation }) => epochs.push(evaluation && evaluation.loss));
+    const epochs: (number | undefined)[] = [];
+    trainer.on('epoch', ({ evaluation }) => epochs.push(evaluation?.loss));
     const result = await trainer.train(train, { validation, ...rest });
     const rows = result.logHistory.flatMap((row) => ('eval_loss' in row ? [row] : []));
     const classifier = await model.parameter('classifier.weight');
@@ -31,7 +31,7 @@ describe('evaluation by steps', () => {
   it('comes every so many steps, and at the end', async () => {
     const { rows, epochOf, evaluation } = await run({ evalSteps: 3 });
     expect(rows.map(({ step }) => step)).to.deep.equal([3, 6, 9, 12, 15, 16]);
-    expect(epochOf).to.deep.equal([null, rows.at(-1)!.eval_loss]);
+    expect(epochOf).to.deep.equal([undefined, rows.at(-1)!.eval_loss]);
     expect(evaluation!.loss).to.equal(rows.at(-1)!.eval_loss);
     const { rows: whole } = await run({ evalSteps: 8 });
     expect(whole.map(({ step }) => step)).to.deep.equal([8, 16]);
@@ -60,6 +60,29 @@ describe('evaluation by steps', () => {
     expect(state.best_model_checkpoint).to.contain(`checkpoint-${best!.step}`);
     await using model = await TextClassifier.load(directory.path('out', `checkpoint-${best!.step}`), { device: 'cpu' });
     expect((await model.evaluate(validation)).loss).to.be.closeTo(lowest, 1e-5);
+  });
+
+  it('is told by one label where that alone matters', async () => {
+    const options = { evalSteps: 2, loadBestModel: true, labelForBest: 'Maybe', metricForBest: 'recall' } as const;
+    const { best, evaluation } = await run(options);
+    const own = evaluation!.metrics.perClass.find(({ label }) => label === 'maybe')!;
+    expect(best!.metric).to.equal(own.recall);
+    const { best: byF1, evaluation: atF1 } = await run({ ...options, metricForBest: 'f1_macro' });
+    expect(byF1!.metric).to.equal(atF1!.metrics.perClass.find(({ label }) => label === 'maybe')!.f1);
+    await using model = await TextClassifier.load(directory.path('base'), { device: 'cpu' });
+    const odd = (given: TrainerOptions) => () => new Trainer(model, given);
+    await expectRefusal(odd({ labelForBest: 'joy' }), 'INVALID_OPTION', 'labelForBest', 'no, maybe, yes');
+    await expectRefusal(odd({ labelForBest: 'no', metricForBest: 'loss' }), 'INVALID_OPTION', 'precision, recall');
+    await using values = await TextClassifier.load(directory.path('base'), {
+      device: 'cpu',
+      task: 'regression',
+      head: 'new',
+    });
+    await expectRefusal(
+      () => new Trainer(values, { labelForBest: 'no' }),
+      'INVALID_OPTION',
+      'means nothing in regression',
+    );
   });
 
   it('ends a run inside an epoch', async () => {

@@ -42,6 +42,7 @@ describe('trainer options', () => {
       saveStrategy: 'no',
       saveSteps: 500,
       saveTotalLimit: null,
+      labelForBest: null,
       tuneThresholds: false,
       calibrate: false,
     });
