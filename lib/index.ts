@@ -45,6 +45,7 @@ export {
   findModel,
   type HubProgress,
 } from './hub/index.js';
+export { type Pushed, type PushOptions, type PushProgress, pushModel } from './hub/push.js';
 export {
   type BitfitMethod,
   type BitfitOptions,
@@ -83,24 +84,32 @@ export {
 export {
   type AdapterChoice,
   type AdapterInfo,
+  type CardOptions,
   type ClassPrediction,
+  type EmbedOptions,
   type EvaluateOptions,
   type HeadChoice,
   type LabelsPrediction,
   type LoadAdapterOptions,
   type LoadOptions,
   type Logits,
+  type LogitsCallOptions,
   type OnnxOptions,
+  type OwnPredictOptions,
   type Prediction,
+  type PredictionExtras,
   type Predictions,
   type PredictOptions,
+  type RankedLabel,
   type SaveOptions,
+  type StreamOptions,
   TextClassifier,
   type TextInput,
   type TextKind,
   type ValuePrediction,
 } from './model/classifier.js';
 export type { Device, DeviceOptions, Precision } from './model/device.js';
+export type { Calibration } from './model/evaluation.js';
 export type { MemoryReport, Values } from './model/session.js';
 export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
 export { type TensorBoardLog, tensorBoard } from './report/tensorboard.js';

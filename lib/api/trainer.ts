@@ -18,8 +18,8 @@ import {
   evaluateSplit,
   expectTaskSplit,
   expectTrainable,
+  fitDecision,
   type LoadedSplit,
-  tuneThresholds,
 } from '../model/evaluation.js';
 import { planFor, retarget } from '../model/retarget.js';
 import { datasetOf, memoryReport } from '../model/session.js';
@@ -29,7 +29,7 @@ import { option } from '../options/names.js';
 import { expectAbortSignal, expectObject, expectPath } from '../options/validation.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
-import { thresholdsOf } from '../tasks/prediction.js';
+import { decisionOf } from '../tasks/prediction.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import { adviceText, advise } from '../training/advice.js';
 import { BestModel } from '../training/best-model.js';
@@ -50,7 +50,7 @@ import { createTrainerState, type TrainerState } from '../training/state.js';
 
 /** Options of `Trainer.train`. */
 export interface TrainOptions {
-  /** Evaluated after each epoch. Defaults to none. */
+  /** Evaluated after each epoch, or as `evaluationStrategy` says. Defaults to none. */
   validation?: Split | undefined;
   /**
    * Stops training after a step, within a fraction of a second where steps are short; with an `outputDirectory` a
@@ -247,18 +247,19 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       const trainable = trainedNames(methodPlan);
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss;
-      const thresholds = thresholdsOf(model);
-      const parts = { native, plan, dataset, validation: evaluated, thresholds, loss, trainable, best, state };
+      const decision = decisionOf(model);
+      const parts = { native, plan, dataset, validation: evaluated, decision, loss, trainable, best, state };
       const training = new TrainingRun({ ...parts, position, checkpoints, signal, group, expectUsable, events: this });
       return asGroup(group, async () => {
-        const outcome = { ...(await training.run()), epochs: position.epochs };
-        if (!settings.tuneThresholds || !evaluated) return outcome;
-        model.keepThresholds(await tuneThresholds(native, evaluated, signal, group));
-        const evaluation = await evaluateSplit(native, evaluated, thresholdsOf(model), loss, signal, group);
-        return { ...outcome, evaluation };
+        const outcome = { ...(await training.run()), calibration: null, epochs: position.epochs };
+        if (!evaluated || (!settings.tuneThresholds && !settings.calibrate)) return outcome;
+        const { calibration, thresholds } = await fitDecision(native, evaluated, settings, signal, group);
+        model.keepDecision({ thresholds, temperature: calibration?.temperature ?? null });
+        const evaluation = await evaluateSplit(native, evaluated, decisionOf(model), loss, signal, group);
+        return { ...outcome, calibration, evaluation };
       });
     };
-    const { stopped, summary, evaluation, epochs } = await session.withDataset(
+    const { stopped, summary, evaluation, calibration, epochs } = await session.withDataset(
       datasetOf(encoded, train.labels),
       (dataset, native) => {
         if (!validation || !encodedValidation) return run(native, dataset, null);
@@ -267,6 +268,22 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
         );
       },
     );
+    const { learningRate, schedule, warmupSteps, batchSize, gradientAccumulation, weightDecay, seed } = settings;
+    model.keepTraining({
+      facts: {
+        settings: {
+          learningRate,
+          schedule,
+          warmupSteps: warmupSteps!,
+          batchSize,
+          gradientAccumulation,
+          weightDecay,
+          seed,
+        },
+        ...{ examples: plan.examples, steps: summary.step, epochs: summary.epoch },
+      },
+      measured: evaluation && { split: 'validation', result: evaluation },
+    });
     const advice = advise({
       ...{ task: model.task, settings, hiddenSize: model.config.hiddenSize, labels: model.labels },
       ...{ counts: classCounts, guessing: guessingLoss(train) },
@@ -295,6 +312,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       totalParameters: counts.total,
       best: best?.best ?? null,
       evaluation: evaluation as EvaluateResult<Kind> | null,
+      calibration,
       classCounts,
       advice: advice.map((each) => adviceText(each)),
     };
@@ -311,7 +329,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (validation === undefined && name !== undefined) {
       throw new BertuneError(
         'INVALID_OPTION',
-        `${option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
+        `${name === 'saveStrategy' ? option(name, 'best') : option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
           `training rows with ${option('split.validation', 0.1)}`,
       );
     }
@@ -320,8 +338,9 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
   }
 
   #bestModel(evaluates: boolean): BestModel | null {
-    const { loadBestModel, earlyStoppingPatience, earlyStoppingThreshold, metricForBest } = this.settings;
-    if (!evaluates || (!loadBestModel && earlyStoppingPatience === null)) return null;
+    const { loadBestModel, earlyStoppingPatience, earlyStoppingThreshold, metricForBest, saveStrategy } = this.settings;
+    const isAsked = loadBestModel || earlyStoppingPatience !== null || saveStrategy === 'best';
+    if (!evaluates || !isAsked) return null;
     return new BestModel({
       metric: metricForBest,
       keep: loadBestModel,

@@ -43,6 +43,8 @@ export interface ModelConfig {
   problemType: string | null;
   /** Scores above which a label is predicted, by its name, as they were tuned; null: none was. */
   thresholds: Readonly<Record<string, number>> | null;
+  /** What logits are divided by before they become scores, as it was calibrated; null: nothing. */
+  temperature: number | null;
   /** Everything the file holds, so that keys unknown here survive a round trip. */
   raw: Record<string, unknown>;
 }

@@ -37,6 +37,7 @@ interface PredictArguments extends DeviceArguments, ReadingArguments, InputArgum
   output?: string;
   overwrite?: true;
   topK?: number;
+  uncertainty?: true;
   threshold?: number;
   scores?: true;
   prefix: string;
@@ -76,6 +77,7 @@ export function predictCommand(program: Command): void {
     .option('--overwrite', 'replace --output where it is there')
     .addOption(positiveInteger('--top-k <n>', 'list the best n labels with their scores'))
     .option('--scores', "write every label's score")
+    .option('--uncertainty', 'write margin and entropy, to choose what to label next')
     .addOption(
       number('--threshold <x>', 'multi-label: score above which a label is predicted (default: as tuned, or 0.5)', {
         min: 0,
@@ -92,7 +94,6 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
   expectInputArguments(texts, options);
   const { output } = options;
   const columns: ColumnOptions = {
-    topK: options.topK ?? null,
     scores: options.scores ?? false,
     text: options.text,
     prefix: options.prefix,
@@ -125,6 +126,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
     const kind = options.textKind === 'any' ? null : model.pairs;
     const settings = {
       ...given({ maxLength: options.maxLength, threshold: options.threshold }),
+      ...given({ topK: options.topK, uncertainty: options.uncertainty }),
       textKind: 'any' as const,
       signal,
     };
@@ -139,11 +141,12 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
 }
 
 /** @throws BertuneError INVALID_OPTION for options that mean nothing to the model's task */
-function expectTaskArguments(model: AnyClassifier, { topK, scores, threshold }: PredictArguments): void {
+function expectTaskArguments(model: AnyClassifier, { topK, scores, uncertainty, threshold }: PredictArguments): void {
   const task = taskOf(model.task);
   const odd = [
     ...(topK !== undefined && task.labels === 'values' ? ['--top-k'] : []),
     ...(scores !== undefined && task.labels === 'values' ? ['--scores'] : []),
+    ...(uncertainty !== undefined && task.labels === 'values' ? ['--uncertainty'] : []),
     ...(threshold !== undefined && task.labels !== 'classes' ? ['--threshold'] : []),
   ];
   if (odd.length === 0) return;

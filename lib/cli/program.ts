@@ -12,6 +12,7 @@ import { exportCommand } from './export.js';
 import { flagsOf } from './flags.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
+import { pushCommand } from './push.js';
 import { reportCommand } from './report.js';
 import { colorsFor, writeResult } from './terminal.js';
 import { trainCommand } from './train.js';
@@ -23,6 +24,7 @@ const COMMANDS = [
   compareCommand,
   reportCommand,
   exportCommand,
+  pushCommand,
   inspectCommand,
   buildCommand,
   helpCommand,
@@ -119,6 +121,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'bertune export --model my-adapter --output merged',
     'bertune export --model my-adapter --output web/my-model --format onnx',
   ],
+  push: ['bertune push my-model org/my-model', 'bertune push my-adapter org/my-adapter --revision v2 --public'],
   inspect: ['bertune inspect', 'bertune inspect my-model --tensors'],
   build: ['bertune build', 'bertune build --cuda'],
 };

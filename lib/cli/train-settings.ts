@@ -82,6 +82,12 @@ function weightWords(labels: readonly string[], weights: readonly number[]): str
 }
 
 function checkpointWords({ saveStrategy, saveSteps, saveTotalLimit }: TrainerSettings): string {
-  const when = saveStrategy === 'epoch' ? 'every epoch' : `every ${formatCount(saveSteps)} steps`;
+  const times = {
+    no: '',
+    epoch: 'every epoch',
+    steps: `every ${formatCount(saveSteps)} steps`,
+    best: 'after the best evaluation',
+  };
+  const when = times[saveStrategy];
   return saveTotalLimit === null ? when : `${when}, at most ${formatCount(saveTotalLimit)} kept`;
 }

@@ -11,8 +11,11 @@ import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { expectFilePlaces, withOutputDirectory, writeJson } from '../files/output.js';
 import { embeddedPath } from '../hub/embedded.js';
 import { type FindOptions, isRemote, modelDirectory } from '../hub/index.js';
+import { expectPushable, expectRepository } from '../hub/push.js';
 import { definitionOf } from '../methods/index.js';
+import { CARD_FILE, writeCard } from '../model/card-file.js';
 import { saveModel as saveModelTo } from '../model/save.js';
+import { option } from '../options/names.js';
 import { printableJson } from '../printable.js';
 import { environmentRecord } from '../report/environment.js';
 import type { DataRecord, RunRecord } from '../report/records.js';
@@ -37,6 +40,7 @@ import {
 import { interruptibly } from './exit.js';
 import { addRows, rowValues } from './flags.js';
 import { downloadProgress, Progress } from './progress.js';
+import { pushing } from './push.js';
 import { type Saved, savedElsewhere, saveSomewhere } from './rescue.js';
 import { colorsFor, resultWidth, writeResult } from './terminal.js';
 import {
@@ -56,6 +60,8 @@ interface TrainArguments extends DataArguments, MethodArguments, CheckpointArgum
   base?: string;
   tensorboard?: string;
   distributed?: TrainerOptions['distributed'];
+  push?: string;
+  public?: true;
   overwrite?: true;
   quiet?: true;
   json?: true;
@@ -64,7 +70,7 @@ interface TrainArguments extends DataArguments, MethodArguments, CheckpointArgum
 const RESULTS_FILE = 'results.json';
 
 /** What a run may write or remove in --output ... */
-const OUTPUT_FILES = [...MODEL_FILES, STATE_FILE, TRAINING_ROWS_FILE, RESULTS_FILE, REPORT_FILE];
+const OUTPUT_FILES = [...MODEL_FILES, STATE_FILE, TRAINING_ROWS_FILE, RESULTS_FILE, REPORT_FILE, CARD_FILE];
 
 /** ... and where an adapter brings the weights under it. */
 const OWN_BASE_FILES = MODEL_FILES.map((name) => `${OWN_BASE}/${name}`);
@@ -94,6 +100,8 @@ export function trainCommand(program: Command): void {
       '--overwrite',
       'write to --output although it is not empty; checkpoints of an earlier run there are removed',
     )
+    .option('--push <name>', 'push the model to the Hugging Face hub at the end, as org/name; private')
+    .option('--public', 'with --push: let everybody read it')
     .option('--quiet', 'nothing on stderr but errors')
     .option('--json', 'write results.json to stdout instead of tables')
     .action(train);
@@ -103,6 +111,11 @@ async function train(options: TrainArguments): Promise<void> {
   const data = trainingSource(options);
   const ranks = options.distributed === 'none' ? null : findRanks();
   if (ranks !== null && ranks.rank > 0) return follow(options, data);
+  if (options.public && options.push === undefined) {
+    throw new BertuneError('INVALID_OPTION', `${option('public')} is for ${option('push')} alone`);
+  }
+  // A name or a token that will not do is known before the work.
+  if (options.push !== undefined) await expectPushable(expectRepository(options.push, option('push')));
   const progress = new Progress({ quiet: options.quiet ?? false });
   await interruptibly(progress, async (signal) => {
     const find = { signal, onProgress: downloadProgress(progress) };
@@ -129,6 +142,7 @@ async function train(options: TrainArguments): Promise<void> {
           // Last, where it is seen: it may say that the model is of no use.
           for (const line of record.advice ?? []) progress.note(`advice: ${line}`);
         }
+        if (options.push !== undefined) await pushTrained(saved, options.push, options, progress, signal);
         if (saved.refusal !== null) throw saved.refusal;
       });
     });
@@ -231,8 +245,10 @@ async function carryOut(
     trained = await run.train(signal, resumeOf(options));
     progress.clear();
     saved = await saveModel(run, output, progress);
+    const measured = await run.measure(signal);
+    await writeCardOf(run, saved.directory, measured, progress);
     const status = trained.stopped === 'early' ? 'stopped' : 'done';
-    const record = run.record({ status, trained, ...(await run.measure(signal)) });
+    const record = run.record({ status, trained, ...measured });
     await writeResults(run, data, record, saved.directory);
     return { record, saved };
   } catch (cause) {
@@ -247,12 +263,44 @@ async function carryOut(
 /** The model or adapter and its training state; where the directory cannot be written, elsewhere. */
 async function saveModel(run: Run, output: string, progress: Progress): Promise<Saved> {
   const saved = await saveSomewhere(output, async (directory) => {
-    await saveModelTo(run.model, directory, { overwrite: directory === output });
+    await saveModelTo(run.model, directory, { overwrite: directory === output, card: false });
     await writeJson(join(directory, STATE_FILE), run.trainer.state);
     await writeTrainingRows(run.data, directory);
   });
   if (saved.refusal !== null) progress.note(`note: ${output} cannot be written: the model goes to ${saved.directory}`);
   return saved;
+}
+
+/** The card of a model that was measured; that it cannot be written costs nobody a model. */
+async function writeCardOf(
+  { model, experiment: { data } }: Run,
+  directory: string,
+  { test, validation }: Awaited<ReturnType<Run['measure']>>,
+  progress: Progress,
+): Promise<void> {
+  const evaluation = test ?? validation;
+  const dataset = typeof data === 'string' && (await isRemote('dataset', data)) ? data : undefined;
+  const measured = evaluation && { evaluation, split: test ? 'test' : 'validation' };
+  const { head } = model.session.plan;
+  await writeCard(model, directory, { files: 'as trained', head }, { ...given({ dataset }), ...measured }).catch(
+    (cause) => progress.note(`note: ${errorRecord(cause).message}`),
+  );
+}
+
+/** @throws BertuneError as pushModel, with where the model is and how to push it again */
+async function pushTrained(
+  { directory }: Saved,
+  name: string,
+  options: TrainArguments,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const settings = { ...given({ public: options.public }), signal };
+  await pushing(directory, name, progress, settings).catch((cause: unknown) => {
+    if (!(cause instanceof BertuneError)) throw cause;
+    const again = `the model is saved in ${directory}; bertune push ${directory} ${name}${options.public ? ' --public' : ''} pushes it`;
+    throw new BertuneError(cause.code, `${cause.message}; ${again}`, { cause });
+  });
 }
 
 /** How far a run had come when it failed. */

@@ -44,8 +44,7 @@ const UNNAMED = 'default';
  *   than 100, or with more than 1,000 aliases
  */
 export function readCard(text: string, source = 'README.md'): Card {
-  const matter = /^\ufeff?---[ \t]*\r?\n([\s\S]*?)\r?\n---[ \t]*(?:\r?\n|$)/.exec(text)?.[1];
-  const values = matter === undefined ? {} : asObject(parseYaml(matter, source));
+  const values = frontMatterOf(text, source);
   return {
     configs: asList(values.configs).map((config) => readConfig(asObject(config))),
     classNames: asList(values.dataset_info).map((info) => {
@@ -53,6 +52,12 @@ export function readCard(text: string, source = 'README.md'): Card {
       return { config: typeof config_name === 'string' ? config_name : null, columns: readFeatures(features) };
     }),
   };
+}
+
+/** The front matter of a README.md; empty where there is none. Errors as readCard. */
+export function frontMatterOf(text: string, source = 'README.md'): Record<string, unknown> {
+  const matter = /^\ufeff?---[ \t]*\r?\n([\s\S]*?)\r?\n---[ \t]*(?:\r?\n|$)/.exec(text)?.[1];
+  return matter === undefined ? {} : asObject(parseYaml(matter, source));
 }
 
 /**

@@ -225,7 +225,15 @@ export function metricsRecord(result: EvaluateResult): MetricsRecord {
 }
 
 function trainedRecord(trained: TrainResult) {
+  const { calibration } = trained;
   return {
+    ...(calibration && {
+      calibration: {
+        temperature: calibration.temperature,
+        ece_before: calibration.eceBefore,
+        ece_after: calibration.eceAfter,
+      },
+    }),
     train_runtime: trained.runtime,
     steps: trained.steps,
     epochs: trained.epochs,

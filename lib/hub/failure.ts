@@ -51,7 +51,8 @@ function proxyAdvice(): string {
   return ' (HTTPS_PROXY is set: Node.js 22.21 or 24.5 and later heeds it with NODE_USE_ENV_PROXY=1, earlier ones do not)';
 }
 
-const TRANSIENT = [408, 425, 429, 500, 502, 503, 504];
+/** Statuses of answers that may be others the next time. */
+export const TRANSIENT: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
 
 /**
  * What an answer that is no success means.
@@ -74,7 +75,7 @@ export function failureOf(
   if (TRANSIENT.includes(status)) {
     return new TransientFailure(
       `status ${status}${said === undefined ? '' : `, ${said.slice(0, 300)}`}`,
-      retryAfter(headers['retry-after']),
+      waitOf(headers['retry-after']),
     );
   }
   if (code === 'GatedRepo') {
@@ -118,7 +119,7 @@ export function failureOf(
 }
 
 /** Retry-After in seconds or as a date, in milliseconds from now. */
-function retryAfter(value: string | undefined): number | null {
+export function waitOf(value: string | undefined): number | null {
   if (value === undefined) return null;
   const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isFinite(wait) ? Math.max(0, wait) : null;

@@ -28,6 +28,8 @@ export interface AdapterInfo {
   task: TaskKind;
   /** Scores above which a label is predicted, by its name, as they were tuned; null: none was. */
   thresholds: Readonly<Record<string, number>> | null;
+  /** What logits are divided by before they become scores, as it was calibrated; null: nothing. */
+  temperature: number | null;
   /** P, virtual tokens of a prefix; 0 for LoRA. */
   virtualTokens: number;
   /** Of its weights, as its file holds them. */
@@ -48,7 +50,10 @@ export interface NamedAdapter extends AdapterInfo {
 }
 
 /** The model that an adapter is put beside. */
-type Carrier = Pick<ModelParts, 'config' | 'labels' | 'base' | 'pairs' | 'task' | 'thresholds' | 'session'>;
+type Carrier = Pick<
+  ModelParts,
+  'config' | 'labels' | 'base' | 'pairs' | 'task' | 'thresholds' | 'temperature' | 'session'
+>;
 
 /** An adapter that was read and checked against its base. */
 export interface ReadAdapter {
@@ -186,6 +191,7 @@ export async function readForModel(
       pairs: adapterOwn ? (adapter.pairs ?? null) : model.pairs,
       task: adapterOwn ? (adapter.task ?? baseTask ?? DEFAULT_TASK) : model.task,
       thresholds: adapterOwn ? (adapter.thresholds ?? null) : model.thresholds,
+      temperature: adapterOwn ? (adapter.temperature ?? null) : model.temperature,
       virtualTokens: prefix?.virtualTokens ?? 0,
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
       notes: [...own.notes, ...head.notes],

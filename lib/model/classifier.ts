@@ -15,7 +15,13 @@ import {
 } from '../options/validation.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type DefaultTask, type TaskKind, taskOf } from '../tasks/index.js';
-import { expectThreshold, type Prediction, predictionsOf } from '../tasks/prediction.js';
+import {
+  expectScores,
+  type Prediction,
+  type PredictionSettings,
+  predictionSettings,
+  predictionsOf,
+} from '../tasks/prediction.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts, Tokenizer } from '../tokenizer/index.js';
 import {
@@ -28,7 +34,9 @@ import {
 } from './adapters.js';
 import type { Base } from './base.js';
 import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from './batches.js';
+import type { MeasuredFacts, TrainingFacts } from './card.js';
 import type { Device, Precision, ResolvedDevice } from './device.js';
+import { type EmbedOptions, embedTexts } from './embedding.js';
 import { evaluateModel } from './evaluation.js';
 import { forwardBatches, predictBatch } from './forward.js';
 import { type LoadOptions, loadModel, type ModelParts } from './load.js';
@@ -36,18 +44,35 @@ import { flattened, type Logits, type LogitsOptions, withLogits } from './logits
 import { mergeAdapter, type Unmerged, unmergeAdapter } from './merge.js';
 import { exportModel, exportOnnx, type OnnxOptions, type SaveOptions, saveModel } from './save.js';
 import { datasetOf, type MemoryReport, memoryReport, Session, type Values } from './session.js';
+import { type StreamOptions, streamBatches, streamOptions } from './stream.js';
 import { expectTextKind, expectTexts, longestText, type TextInput, type TextKind } from './texts.js';
 
-export type { ClassPrediction, LabelsPrediction, Predictions, ValuePrediction } from '../tasks/index.js';
+export type {
+  ClassPrediction,
+  LabelsPrediction,
+  PredictionExtras,
+  Predictions,
+  RankedLabel,
+  ValuePrediction,
+} from '../tasks/index.js';
 export type { Prediction } from '../tasks/prediction.js';
 export type { AdapterChoice, AdapterInfo } from './adapters.js';
+export type { CardOptions } from './card-file.js';
+export type { EmbedOptions } from './embedding.js';
 export type { HeadChoice } from './head.js';
 export type { LoadOptions } from './load.js';
 export type { Logits } from './logits.js';
 export type { OnnxOptions, SaveOptions } from './save.js';
+export type { StreamOptions } from './stream.js';
 export type { TextInput, TextKind } from './texts.js';
 
-/** Options of `predict` and `logits`. */
+/** What a model's card says of its training. */
+interface TrainedFacts {
+  facts: TrainingFacts;
+  measured: MeasuredFacts | null;
+}
+
+/** Options of `predict`. */
 export interface PredictOptions {
   /** Tokens a batch. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
   batchTokens?: number | undefined;
@@ -71,6 +96,19 @@ export interface PredictOptions {
    * and to 0.5 where none were.
    */
   threshold?: number | undefined;
+  /** So many labels, the likeliest first, as `top` of each prediction. Regression has none. Defaults to none. */
+  topK?: number | undefined;
+  /** Whether each prediction has its `margin` and `entropy`, to choose what to label next. Regression has none. Defaults to false. */
+  uncertainty?: boolean | undefined;
+}
+
+/** Options of `logits`. */
+export interface LogitsCallOptions extends Omit<PredictOptions, 'threshold' | 'topK' | 'uncertainty'> {}
+
+/** Options of `predict` for the model itself, whose labels TypeScript may know. */
+export interface OwnPredictOptions extends PredictOptions {
+  /** No adapter beside it. */
+  adapter?: null | undefined;
 }
 
 /** Options of `loadAdapter`. */
@@ -86,7 +124,7 @@ export interface LoadAdapterOptions {
 }
 
 /** Options of `TextClassifier.evaluate`. */
-export interface EvaluateOptions extends Omit<PredictOptions, 'adapter'> {
+export interface EvaluateOptions extends Omit<PredictOptions, 'adapter' | 'topK' | 'uncertainty'> {
   /** Name of the adapter to measure, of those that `loadAdapter` loaded. Defaults to the model as it was loaded. */
   adapter?: string | null | undefined;
 }
@@ -94,10 +132,15 @@ export interface EvaluateOptions extends Omit<PredictOptions, 'adapter'> {
 /**
  * A text classifier, or a regression model of texts: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
  * outside JavaScript's heap: call `dispose()` or declare it with `await using`.
+ *
+ * @typeParam Kind the task
+ * @typeParam Label the names of the labels
  */
-export class TextClassifier<Kind extends TaskKind = DefaultTask> implements AsyncDisposable {
+export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends string = string>
+  implements AsyncDisposable
+{
   /** Names of the classes, in the order of the logits. */
-  readonly labels: readonly string[];
+  readonly labels: readonly Label[];
   /** The model's dimensions and what else its config.json says. */
   readonly config: ModelConfig;
   /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
@@ -115,6 +158,8 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
   #method: Method | null;
   #pairs: boolean | null;
   #thresholds: Readonly<Record<string, number>> | null;
+  #temperature: number | null;
+  #training: TrainedFacts | null = null;
   #session: Session;
   #unmerged: Unmerged | null = null;
   /** Of the session, and gone with it. */
@@ -123,7 +168,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
   #disposal: Promise<void> | undefined;
 
   private constructor(parts: ModelParts) {
-    this.labels = parts.labels;
+    this.labels = parts.labels as readonly Label[];
     this.config = Object.freeze(parts.config);
     this.notes = parts.notes;
     this.task = parts.task as Kind;
@@ -133,6 +178,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
     this.#method = parts.method;
     this.#pairs = parts.pairs;
     this.#thresholds = parts.thresholds;
+    this.#temperature = parts.temperature;
     this.#session = parts.session;
     this.#adapters = new NamedAdapters(parts.session);
   }
@@ -144,9 +190,21 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
    *   of either on the Hugging Face hub: `name`, `org/name` or `org/name@revision`
    * @typeParam Kind the task, for the types of predictions and evaluations. TypeScript takes it from `options.task`; otherwise it is
    *   taken for single-label
+   * @typeParam Label the names of the labels, for the types of predictions. TypeScript takes them from `options.labels` where they are
+   *   written there or `as const`; otherwise they are any strings
    * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; HUB_UNAVAILABLE, HUB_ACCESS,
    *   OUTPUT_REFUSED (the cache) for the hub; INVALID_OPTION; ABORTED; CUDA_UNAVAILABLE; OUT_OF_MEMORY; NATIVE_UNAVAILABLE
    */
+  static load<Kind extends TaskKind = DefaultTask, const Label extends string = string>(
+    source: string,
+    options?: LoadOptions<Kind, Label> & {
+      /** These leave the labels as they are given. */ head?: 'keep' | 'new' | undefined;
+    },
+  ): Promise<TextClassifier<Kind, Label>>;
+  static load<Kind extends TaskKind = DefaultTask>(
+    source: string,
+    options?: LoadOptions<Kind>,
+  ): Promise<TextClassifier<Kind>>;
   static async load<Kind extends TaskKind = DefaultTask>(
     source: string,
     options: LoadOptions<Kind> = {},
@@ -184,12 +242,18 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
     return this.#thresholds;
   }
 
+  /** What logits are divided by before they become scores, as `calibrate` fitted it in training; null: nothing. */
+  get temperature(): number | null {
+    return this.#temperature;
+  }
+
   /** Longest text in tokens that it takes, special ones included; longer ones are cut. */
   get maxLength(): number {
     return longestText(this, this.session.plan);
   }
 
   /** Classifies a text, as one of several. */
+  predict(text: string, options?: OwnPredictOptions): Promise<[Prediction<Kind, Label>]>;
   predict(text: string, options?: PredictOptions): Promise<[Prediction<Kind>]>;
   /**
    * Classifies texts. Calls may overlap, also with training.
@@ -199,26 +263,72 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
    * @throws BertuneError INVALID_OPTION; INVALID_DATA for single texts where pairs were trained on, or the reverse;
    *   NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
+  predict(texts: string | readonly TextInput[], options?: OwnPredictOptions): Promise<Prediction<Kind, Label>[]>;
   predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction<Kind>[]>;
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction<Kind>[]> {
     const inputs = expectTexts(texts);
     const given = logitsOptions(options, inputs.texts.length);
-    const predictions = withLogits(this, inputs, given, (rows) => predictionsOf(rows, given.threshold, given.signal));
+    const predictions = withLogits(this, inputs, given, (rows) => predictionsOf(rows, given, given.signal));
     return predictions as Promise<Prediction<Kind>[]>;
   }
 
   /**
-   * Scores of texts before softmax or sigmoid; of a regression model its values. Calls may overlap, also with training.
+   * Classifies a stream of texts, of any length: `for await (const prediction of model.predictStream(texts))`. Texts are read
+   * a batch at a time, and the next batch only once the predictions before it were taken, so that memory holds one batch and a slow
+   * reader holds its source back. A loop that is left closes the source.
+   *
+   * @param texts an array, a generator, or any other source of texts or pairs
+   * @returns one prediction a text, in their order
+   * @throws BertuneError as `predict`, with the place of the text in the stream; what the source throws
+   */
+  predictStream(
+    texts: Iterable<TextInput> | AsyncIterable<TextInput>,
+    options?: StreamOptions,
+  ): AsyncGenerator<Prediction<Kind, Label>, void, undefined>;
+  async *predictStream(
+    texts: Iterable<TextInput> | AsyncIterable<TextInput>,
+    options: StreamOptions = {},
+  ): AsyncGenerator<Prediction<Kind>, void, undefined> {
+    const { batchSize, onProgress, ...others } = streamOptions(options, PREDICT_OPTIONS);
+    const given = logitsOptions(others, 1);
+    expectScores(this, given);
+    for await (const { inputs, first } of streamBatches(texts, batchSize, given.signal)) {
+      const adapters = inputs.texts.map(() => given.adapters[0]!);
+      const predictions = await withLogits(this, inputs, { ...given, adapters }, (rows) =>
+        predictionsOf({ ...rows, first }, given, given.signal),
+      );
+      yield* predictions as Prediction<Kind>[];
+      onProgress?.({ texts: first + predictions.length });
+    }
+  }
+
+  /**
+   * Scores of texts before temperature, softmax and sigmoid; of a regression model its values. Calls may overlap, also with training.
    *
    * @param texts as in `predict`
    * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of other classes or of another order of them;
    *   INVALID_DATA as in `predict`; NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED,
    *   DISPOSED, OUT_OF_MEMORY
    */
-  async logits(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Logits> {
+  async logits(texts: string | readonly TextInput[], options: LogitsCallOptions = {}): Promise<Logits> {
     const inputs = expectTexts(texts);
-    const given = logitsOptions(options, inputs.texts.length);
+    const given = logitsOptions(expectObject('options', options, LOGITS_OPTIONS), inputs.texts.length);
     return withLogits(this, inputs, { ...given, sameLabels: true }, (rows) => flattened(rows, given.signal));
+  }
+
+  /** Embeds a text, as one of several. */
+  embed(text: string, options?: EmbedOptions): Promise<[Float32Array]>;
+  /**
+   * Embeds texts: what the encoder, with the model's own adapter, makes of their tokens, pooled to a vector a text. In fp32 it is
+   * transformers' `last_hidden_state` pooled over the attention mask, within 1e-5. Calls may overlap, also with training.
+   *
+   * @param texts as in `predict`, of any kind
+   * @returns a row of `config.hiddenSize` values a text, in their order
+   * @throws BertuneError INVALID_OPTION, INVALID_DATA, ABORTED, DISPOSED, OUT_OF_MEMORY
+   */
+  embed(texts: string | readonly TextInput[], options?: EmbedOptions): Promise<Float32Array[]>;
+  async embed(texts: string | readonly TextInput[], options: EmbedOptions = {}): Promise<Float32Array[]> {
+    return embedTexts(this, expectTexts(texts), options);
   }
 
   /**
@@ -233,7 +343,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
   async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult<Kind>> {
     const { adapter = null } = options ?? {};
     if (adapter !== null) expectString('adapter', adapter);
-    const given = logitsOptions({ ...expectObject('options', options, PREDICT_OPTIONS), adapter }, 1);
+    const given = logitsOptions({ ...expectObject('options', options, EVALUATE_OPTIONS), adapter }, 1);
     return evaluateModel(this, split, { ...given, adapter }) as Promise<EvaluateResult<Kind>>;
   }
 
@@ -305,6 +415,9 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
    * A model in training can be saved into its run's `outputDirectory`, in turn with the run's checkpoints; a directory that
    * is in use by anything else is refused.
    *
+   * A card is saved beside it, README.md, with what is known of base, method, settings and metrics. One that somebody else wrote, or
+   * changed, stays: those written here end with a hash of what they say.
+   *
    * @param directory made where needed
    * @throws BertuneError OUTPUT_REFUSED, INVALID_OPTION, DISPOSED
    */
@@ -330,7 +443,8 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
    * LoRA adapter is added to the weights, a prefix becomes part of the graph. The model itself stays as it is.
    *
    * The graph takes input_ids, attention_mask and, of models that tell segments apart, token_type_ids, (texts, tokens) int64 each,
-   * padded where texts differ in length; it gives logits (texts, labels), which in fp32 are those of `logits` within rounding.
+   * padded where texts differ in length; it gives logits (texts, labels), which in fp32 are those of `logits`, divided by the
+   * `temperature` where there is one, within rounding: their softmax or sigmoid is what `predict` gives.
    *
    * @param directory made where needed
    * @throws BertuneError OUTPUT_REFUSED, also where a checkpoint or an adapter is in the directory; INVALID_OPTION, DISPOSED
@@ -414,9 +528,20 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
     return this.#unmerged;
   }
 
-  /** @internal Takes thresholds that were tuned for its parameters as they are. */
-  keepThresholds(thresholds: Readonly<Record<string, number>>): void {
+  /** @internal How it was trained here last, for its card; null: it was not. */
+  get training(): TrainedFacts | null {
+    return this.#training;
+  }
+
+  /** @internal Takes what its card is to say of how it was trained. */
+  keepTraining(training: TrainedFacts): void {
+    this.#training = training;
+  }
+
+  /** @internal Takes thresholds and a temperature that were fitted to its parameters as they are. */
+  keepDecision({ thresholds, temperature }: Pick<ModelParts, 'thresholds' | 'temperature'>): void {
     this.#thresholds = thresholds;
+    this.#temperature = temperature;
   }
 
   /** @internal @throws BertuneError DISPOSED */
@@ -519,7 +644,8 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask> implements Asyn
     } else {
       this.#method = becomes.method;
       this.#pairs = becomes.pairs;
-      this.#thresholds = null;
+      this.keepDecision({ thresholds: null, temperature: null });
+      this.#training = null;
       const isInAdapter = definitionOf(becomes.method.kind).adapter !== null;
       const trainsEncoder = plan.parameters.some(({ group, trainable }) => trainable && group === 'encoder');
       if (trainsEncoder && !isInAdapter) this.base.intact = false;
@@ -547,11 +673,13 @@ export function expectClassifier(name: string, value: unknown): AnyClassifier {
   throw invalidOption(name, 'a TextClassifier', value);
 }
 
-const PREDICT_OPTIONS = ['batchTokens', 'maxLength', 'signal', 'adapter', 'textKind', 'threshold'] as const;
+const LOGITS_OPTIONS = ['batchTokens', 'maxLength', 'signal', 'adapter', 'textKind'] as const;
+const EVALUATE_OPTIONS = [...LOGITS_OPTIONS, 'threshold'] as const;
+const PREDICT_OPTIONS = [...EVALUATE_OPTIONS, 'topK', 'uncertainty'] as const;
 
 /** @param texts how many there are @throws BertuneError INVALID_OPTION */
-function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & { threshold: number | null } {
-  const { threshold, ...options } = expectObject('options', given, PREDICT_OPTIONS);
+function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & PredictionSettings {
+  const options = expectObject('options', given, PREDICT_OPTIONS);
   const { batchTokens, maxLength, signal, adapter, textKind } = options;
   return {
     batchTokens: expectPositiveInteger('batchTokens', batchTokens ?? DEFAULT_BATCH_TOKENS),
@@ -559,7 +687,7 @@ function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & { 
     signal: signal === undefined ? undefined : expectAbortSignal('signal', signal),
     adapters: expectAdapterNames(adapter ?? null, texts),
     textKind: expectTextKind(textKind),
-    threshold: expectThreshold(threshold),
+    ...predictionSettings(options),
   };
 }
 

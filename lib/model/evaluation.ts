@@ -1,14 +1,15 @@
 import { type AlignedSplit, alignSplit, expectSplit } from '../data/split.js';
 import type { RankGroup } from '../distributed/group.js';
 import { BertuneError } from '../errors.js';
+import { calibrationError, fitTemperature } from '../metrics/calibration.js';
 import { bestThresholds } from '../metrics/multi-label.js';
-import { sigmoid } from '../metrics/single-label.js';
+import { argmaxRows, sigmoid, softmax } from '../metrics/single-label.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type LossOptions, type Numbers, type Task, taskOf, usualTask } from '../tasks/index.js';
 import { listLabels } from '../tasks/labels.js';
-import { expectFiniteLogits, type Output, thresholdsOf } from '../tasks/prediction.js';
+import { calibrated, type Decision, decisionOf, expectFiniteLogits, type Output } from '../tasks/prediction.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import { type BatchPlan, everyNth } from './batches.js';
@@ -52,7 +53,7 @@ export async function evaluateModel(
     const { batches, encoded } = rows;
     const began = performance.now() - 1000 * rows.runtime;
     const { logits } = await flattened(rows, signal);
-    return measure(logits, own, thresholdsOf(output, threshold), loss, {
+    return measure(logits, own, decisionOf(output, threshold), loss, {
       began,
       batches,
       truncated: encoded.truncated,
@@ -84,7 +85,6 @@ export function expectTaskSplit(name: string, split: unknown, { task, labels }: 
 /**
  * Runs a split through a session and measures the outcome.
  *
- * @param thresholds of each label (NC)
  * @param signal looked at several times a second
  * @param group the ranks that share the split; null: this process takes all of it
  * @throws BertuneError NON_FINITE_LOGITS naming the text; ABORTED, OUT_OF_MEMORY
@@ -92,32 +92,67 @@ export function expectTaskSplit(name: string, split: unknown, { task, labels }: 
 export async function evaluateSplit(
   native: NativeSession,
   { encoded, handle, batches, ...split }: LoadedSplit,
-  thresholds: readonly number[],
+  decision: Decision,
   options: LossOptions,
   signal: AbortSignal | undefined,
   group: RankGroup | null = null,
 ): Promise<EvaluateResult> {
   const began = performance.now();
-  const logits = await splitLogits(native, { handle, batches }, thresholds.length, signal, group);
+  const logits = await splitLogits(native, { handle, batches }, decision.thresholds.length, signal, group);
   const { truncated } = encoded;
-  return measure(logits, split, thresholds, options, { began, batches: batches.starts.length - 1, truncated });
+  return measure(logits, split, decision, options, { began, batches: batches.starts.length - 1, truncated });
+}
+
+/** What scores were before and after they were calibrated, on the validation split. */
+export interface Calibration {
+  /** What logits are divided by. Above 1 the model was too sure of itself, below 1 not sure enough. */
+  temperature: number;
+  /** Expected calibration error as trained, in [0, 1]. */
+  eceBefore: number;
+  /** The same with the temperature. */
+  eceAfter: number;
+}
+
+/** What was fitted to a split after training. */
+interface Fitted {
+  /** null: not asked for. */
+  calibration: Calibration | null;
+  /** By label; null: not asked for. */
+  thresholds: Record<string, number> | null;
 }
 
 /**
- * Chooses for each label the threshold that gives it the highest F1 on a split; see `bestThresholds`.
+ * Fits to a split what turns logits into decisions: the temperature, then for each label the threshold that gives it the highest
+ * F1 of the calibrated scores; see `fitTemperature` and `bestThresholds`.
  *
- * @returns by label
  * @throws BertuneError ABORTED, OUT_OF_MEMORY
  */
-export async function tuneThresholds(
+export async function fitDecision(
   native: NativeSession,
-  { split: { labels, labelNames }, handle, batches }: LoadedSplit,
+  { split: { task, labels, labelNames }, handle, batches }: LoadedSplit,
+  wish: { calibrate: boolean; tuneThresholds: boolean },
   signal: AbortSignal | undefined,
   group: RankGroup | null = null,
-): Promise<Record<string, number>> {
-  const scores = sigmoid(await splitLogits(native, { handle, batches }, labelNames.length, signal, group));
+): Promise<Fitted> {
+  const logits = await splitLogits(native, { handle, batches }, labelNames.length, signal, group);
+  const calibration = wish.calibrate ? calibrate(logits, labels, labelNames.length, taskOf(task)) : null;
+  if (!wish.tuneThresholds) return { calibration, thresholds: null };
+  const scores = sigmoid(calibrated(logits, calibration?.temperature ?? null));
   const best = bestThresholds(scores, labels, labelNames.length);
-  return Object.fromEntries(labelNames.map((label, c) => [label, best[c]!]));
+  return { calibration, thresholds: Object.fromEntries(labelNames.map((label, c) => [label, best[c]!])) };
+}
+
+function calibrate(logits: Values, labels: Numbers, classes: number, { activation }: Task): Calibration {
+  const isOneClass = activation === 'softmax';
+  const temperature = fitTemperature(logits, { activation: isOneClass ? 'softmax' : 'sigmoid', classes, labels });
+  const errorOf = (rows: Values) => {
+    if (!isOneClass) return calibrationError(sigmoid(rows), (i) => labels[i] !== 0);
+    const best = argmaxRows(rows, classes);
+    const scores = softmax(rows, classes);
+    const confidences = Float64Array.from(best, (label, i) => scores[i * classes + label]!);
+    return calibrationError(confidences, (i) => labels[i] === best[i]);
+  };
+  return { temperature, eceBefore: errorOf(logits), eceAfter: errorOf(calibrated(logits, temperature)) };
 }
 
 /** Logits (N, NC) of a split. Ranks take turns at its batches, and each gets all. */
@@ -151,13 +186,13 @@ const PLAIN_LOSS: LossOptions = { labelSmoothing: 0, classWeights: null, positiv
 async function measure(
   logits: Values,
   { split, notes }: AlignedSplit,
-  thresholds: readonly number[],
+  decision: Decision,
   options: LossOptions,
   pass: { began: number; batches: number; truncated: number },
 ): Promise<EvaluateResult> {
   const task = taskOf(split.task);
-  const { loss, predictions } = await passOver(logits, split.labels, task, thresholds, options);
-  const { scores, metrics, notes: undefinedOnes } = task.measure(split.labels, predictions, split.labelNames);
+  const { loss, predictions, scores: all } = await passOver(logits, split.labels, task, decision, options);
+  const { scores, metrics, notes: undefinedOnes } = task.measure(split.labels, predictions, split.labelNames, all);
   const examples = split.texts.length;
   const runtime = (performance.now() - pass.began) / 1000;
   return {
@@ -172,7 +207,7 @@ async function measure(
 }
 
 /**
- * The mean loss over all examples, and what is predicted of each, in slices of time.
+ * The mean loss over all examples, of the logits as they are, and scores and predictions of each, in slices of time.
  *
  * @throws BertuneError NON_FINITE_LOGITS
  */
@@ -180,14 +215,15 @@ async function passOver(
   logits: Values,
   labels: Numbers,
   task: Task,
-  thresholds: readonly number[],
+  { thresholds, temperature }: Decision,
   options: LossOptions,
-): Promise<{ loss: number; predictions: Numbers }> {
+): Promise<{ loss: number; predictions: Numbers; scores: Float64Array }> {
   const classes = thresholds.length;
   const examples = logits.length / classes;
   const width = labels.length / examples;
   const slice = new TimeSlice();
   const predictions = task.labels === 'values' ? new Float64Array(labels.length) : new Int32Array(labels.length);
+  const scores = new Float64Array(logits.length);
   let [total, weights] = [0, 0];
   for (let start = 0; start < examples; start += BLOCK) {
     const end = Math.min(examples, start + BLOCK);
@@ -196,8 +232,16 @@ async function passOver(
     const part = task.sumLoss(rows, labels.subarray(start * width, end * width), classes, options);
     total += part.total;
     weights += part.weight;
-    predictions.set(task.decide(rows, classes, thresholds), start * width);
+    const scaled = calibrated(rows, temperature);
+    predictions.set(task.decide(scaled, classes, thresholds), start * width);
+    scores.set(scoresOf(task, scaled, classes), start * classes);
     if (slice.isOver) await slice.next();
   }
-  return { loss: total / weights, predictions };
+  return { loss: total / weights, predictions, scores };
+}
+
+/** Logits (n, NC) through the activation of a task. */
+function scoresOf({ activation }: Task, logits: Values, classes: number): ArrayLike<number> {
+  if (activation === 'identity') return logits;
+  return activation === 'softmax' ? softmax(logits, classes) : sigmoid(logits);
 }

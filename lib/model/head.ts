@@ -27,6 +27,8 @@ export interface ModelHead {
   task: TaskKind;
   /** As they were tuned, by label; null: none was. */
   thresholds: Readonly<Record<string, number>> | null;
+  /** As it was calibrated; null: it was not. */
+  temperature: number | null;
   notes: readonly string[];
 }
 
@@ -73,11 +75,14 @@ export function modelHead(
       pairs: null,
       task,
       thresholds: null,
+      temperature: null,
       notes,
     };
   }
-  const { pairs = null, thresholds = null } = own ? adapter! : checkpoint.config;
-  if (!wanted || (choice !== 'keep' && !names)) return { ...trained, baseLabels: named, pairs, task, thresholds };
+  const { pairs = null, thresholds = null, temperature = null } = own ? adapter! : checkpoint.config;
+  if (!wanted || (choice !== 'keep' && !names)) {
+    return { ...trained, baseLabels: named, pairs, task, thresholds, temperature };
+  }
   const arranged = arrangeHead(trained, wanted);
   // Where no row moved, the labels are the rows' names, maybe new ones.
   const inPlace = own === null && arranged.tensors === trained.tensors;
@@ -87,6 +92,7 @@ export function modelHead(
     pairs,
     task,
     thresholds: arranged.labels.every((label) => label in (thresholds ?? {})) ? thresholds : null,
+    temperature,
     notes: [...trained.notes, ...arranged.notes],
   };
 }

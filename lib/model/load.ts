@@ -22,13 +22,13 @@ import { HEAD_CHOICES, type HeadChoice, type ModelHead, modelHead } from './head
 import { Session } from './session.js';
 
 /** Options of `TextClassifier.load`. */
-export interface LoadOptions<Kind extends TaskKind = DefaultTask> extends DeviceOptions {
+export interface LoadOptions<Kind extends TaskKind = DefaultTask, Label extends string = string> extends DeviceOptions {
   /**
    * Names of the classes, in the order that the logits will have. A trained classifier must have the same names, whose
    * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,
    * these become their names, in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1.
    */
-  labels?: readonly string[] | undefined;
+  labels?: readonly Label[] | undefined;
   /**
    * What becomes of a trained classifier. 'keep': it stays, and `labels` that are not its classes are refused. 'fit': it
    * stays, with its own labels, where it has all of `labels`; otherwise a new one takes its place, with a note. 'name': as
@@ -83,6 +83,7 @@ export interface ModelParts {
   pairs: boolean | null;
   task: TaskKind;
   thresholds: Readonly<Record<string, number>> | null;
+  temperature: number | null;
   session: Session;
   notes: readonly string[];
 }
@@ -142,6 +143,7 @@ export async function loadModel(source: string, given: LoadOptions<TaskKind>): P
       pairs: head.pairs,
       task: head.task,
       thresholds: head.thresholds,
+      temperature: head.temperature,
       session,
       notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)],
     };

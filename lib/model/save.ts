@@ -22,6 +22,7 @@ import { DEFAULT_TASK, taskOf } from '../tasks/index.js';
 import { haveSameNames } from '../tasks/labels.js';
 import { TimeSlice } from '../time-slice.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
+import { type CardOptions, expectCard, writeCard } from './card-file.js';
 import type { AnyClassifier } from './classifier.js';
 import { expectWeights, mergedWeights, type ReadParameter } from './merge.js';
 import type { Values } from './session.js';
@@ -31,6 +32,8 @@ import { longestText } from './texts.js';
 export interface SaveOptions {
   /** Whether a directory that is not empty will do. Defaults to false. */
   overwrite?: boolean | undefined;
+  /** What the card, README.md, says beside what the model knows of itself; false: there is none. Defaults to that alone. */
+  card?: CardOptions | false | undefined;
 }
 
 /** The options of `exportOnnx`. */
@@ -56,7 +59,10 @@ interface Source {
 
 /** Writes a model to a directory. Parameters and errors as TextClassifier.save. */
 export function saveModel(model: AnyClassifier, directory: string, options: SaveOptions): Promise<void> {
-  return write(model, directory, options, (source) => saveAsTrained(model, source, directory, directory));
+  return write(model, directory, options, async (source, card) => {
+    await saveAsTrained(model, source, directory, directory);
+    if (card) await writeCard(model, directory, { files: 'as trained', head: source.plan.head }, card);
+  });
 }
 
 /**
@@ -77,7 +83,10 @@ export async function exportModel(model: AnyClassifier, directory: string, optio
       'A prefix adapter cannot be exported: it is no part of a plain checkpoint. Save it as the adapter it is',
     );
   }
-  await write(model, directory, options, (source) => saveAlone(model, source, directory));
+  await write(model, directory, options, async (source, card) => {
+    await saveAlone(model, source, directory);
+    if (card) await writeCard(model, directory, { files: 'alone', head: source.plan.head }, card);
+  });
 }
 
 /** Writes a model as a folder for ONNX Runtime. Parameters and errors as TextClassifier.exportOnnx. */
@@ -86,10 +95,11 @@ export async function exportOnnx(model: AnyClassifier, directory: string, option
   await write(model, directory, { overwrite }, async (source) => {
     await expectNoModel(directory);
     const { files, remove } = await onnxFiles({
-      config: configOf(model),
+      // What reads a graph takes its softmax or sigmoid, and knows no temperature: the logits have it in them.
+      config: { ...configOf(model), temperature: null },
       labels: model.labels,
       head: source.plan.head,
-      ...(await weightsAlone(model, source)),
+      ...calibratedHead(model, await weightsAlone(model, source)),
       prefix: await prefixOf(source),
       tokenizerFrom: model.base.directory,
       maxLength: longestText(model, source.plan),
@@ -114,17 +124,18 @@ async function write(
   model: AnyClassifier,
   directory: string,
   options: SaveOptions,
-  save: (source: Source) => Promise<void>,
+  save: (source: Source, card: CardOptions | false) => Promise<void>,
 ): Promise<void> {
   expectPath('directory', directory);
-  const given = expectObject('options', options, ['overwrite']);
+  const given = expectObject('options', options, ['overwrite', 'card']);
+  const card = expectCard(given.card);
   const overwrite = expectBoolean('overwrite', given.overwrite ?? false);
   expectWeights(model);
   await withSource(model, (source) =>
     withOutputDirectory(directory, { overwrite }, async () => {
       const work = async () => {
         await removeLeftovers(directory);
-        await save(source);
+        await save(source, card);
       };
       // Into the directory of the run that trains it, in turn with what the run saves; anyone else's is refused.
       const { outputLock } = model;
@@ -199,10 +210,10 @@ async function filesAlone(model: AnyClassifier, source: Source) {
 }
 
 /** What config.json says of a model. */
-function configOf({ config, labels, pairs, task, thresholds }: AnyClassifier): ModelConfig {
+function configOf({ config, labels, pairs, task, thresholds, temperature }: AnyClassifier): ModelConfig {
   // transformers refuses this one for one class, whose score is a sigmoid.
   const problemType = labels.length === 1 && taskOf(task).labels === 'class' ? null : taskOf(task).problemType;
-  return { ...config, pairs, problemType, thresholds };
+  return { ...config, pairs, problemType, thresholds, temperature };
 }
 
 /** The encoder's and the head's parameters, with the updates of the plan's LoRA, if it has one, added. */
@@ -212,6 +223,15 @@ async function weightsAlone({ config, labels }: AnyClassifier, { plan, read }: S
   for (const { name } of rows) values.set(name, await floatsOf(name, await read(name)));
   for await (const [name, merged] of mergedWeights(plan, read)) values.set(name, await floatsOf(name, merged));
   return { rows, values };
+}
+
+/** The weights of `weightsAlone`, the classifier's divided by the temperature, so that its logits are. */
+function calibratedHead({ temperature }: AnyClassifier, { rows, values }: Awaited<ReturnType<typeof weightsAlone>>) {
+  if (temperature === null) return { rows, values };
+  const scaled = rows
+    .filter(({ role }) => role === 'classifier')
+    .map(({ name }) => [name, values.get(name)!.map((value) => value / temperature)] as const);
+  return { rows, values: new Map([...values, ...scaled]) };
 }
 
 /** Keys and values of a plan's virtual tokens (P, 2LC); null where it has none. */
@@ -232,7 +252,7 @@ async function strayBase(directory: string, { directory: under }: AnyClassifier[
 }
 
 function adapterOf(
-  { config, labels, pairs, task, thresholds }: AnyClassifier,
+  { config, labels, pairs, task, thresholds, temperature }: AnyClassifier,
   { native, plan, read }: Source,
   method: Method,
   base: BaseName,
@@ -242,7 +262,7 @@ function adapterOf(
   return definitionOf(method.kind).adapter!.ofModel(method, {
     config,
     plan,
-    common: { ...base, labels, pairs, task: isSaid ? task : null, thresholds },
+    common: { ...base, labels, pairs, task: isSaid ? task : null, thresholds, temperature },
     read: (rows) => readTensors(read, rows),
     readPrompt: async (shape) => tensorOf(PROMPT_EMBEDDINGS, await native.promptEmbeddings(), shape),
   });

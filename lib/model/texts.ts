@@ -56,6 +56,18 @@ export function expectTexts(inputs: unknown): TextInputs {
   return { texts, pairs };
 }
 
+/**
+ * @param name what it is called in messages
+ * @returns the text, and the second one of a pair
+ * @throws BertuneError INVALID_OPTION unless it is a text or a pair
+ */
+export function expectTextInput(name: string, input: unknown): readonly [text: string, pair?: string] {
+  if (typeof input === 'string') return [input];
+  const { items } = isArray(input) && input.length === 2 ? copyArray(input, isString) : { items: [] };
+  if (items.length !== 2) throw invalidOption(name, 'a string or a pair of strings', input);
+  return [items[0]!, items[1]!];
+}
+
 /** Which texts a model takes: single ones or pairs as it was trained on, or any. */
 export type TextKind = 'trained' | 'any';
 

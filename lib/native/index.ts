@@ -274,8 +274,12 @@ export interface NativeSession {
   /** `forward` over examples that are put on the device for this call only: one job, and nothing to remove after it. */
   predict(dataset: NativeDataset, order: Int32Array, starts: Int32Array): Promise<Float32Array | Float64Array>;
   recordings(): Promise<NativeRecordings>;
-  /** Hidden states of one batch, dropout off: the embedding output and each layer's output, (T, C) each, L + 1 of them. */
-  hiddenStates(dataset: number, order: Int32Array): Promise<(Float32Array | Float64Array)[]>;
+  /**
+   * Hidden states of one batch, dropout off: the embedding output and each layer's output, (T, C) each, L + 1 of them.
+   *
+   * @param lastAlone gives the last layer's output alone. Defaults to false.
+   */
+  hiddenStates(dataset: number, order: Int32Array, lastAlone?: boolean): Promise<Values[]>;
   /** The prefix as every layer sees it, (P, 2LC): what PEFT stores as prompt_embeddings. */
   promptEmbeddings(): Promise<Float32Array | Float64Array>;
   /**

@@ -77,6 +77,8 @@ export interface RunRecord {
   readonly train_loss?: number;
   readonly train_samples_per_second?: number;
   readonly train_steps_per_second?: number;
+  /** What `calibrate` came to, on the validation split; absent where it was not asked for. */
+  readonly calibration?: { readonly temperature: number; readonly ece_before: number; readonly ece_after: number };
   /** What to do differently next time, in sentences; absent where there is nothing to say. */
   readonly advice?: readonly string[];
   /** The split that the comparison is made on. */

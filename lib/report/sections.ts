@@ -1,4 +1,4 @@
-import { formatCount, formatShare } from '../format.js';
+import { formatCount, formatFixed, formatShare } from '../format.js';
 import { option } from '../options/names.js';
 import { printable } from '../printable.js';
 import { taskOf } from '../tasks/index.js';
@@ -38,8 +38,18 @@ export function runSection(run: RunRecord): Section {
           ],
         }),
     table: epochTable(run),
-    ...(run.error === undefined ? {} : { notes: [failure(run)] }),
+    notes: [...calibrationLines(run), ...(run.error === undefined ? [] : [failure(run)])],
   };
+}
+
+/** A line on how far scores were from what is right, before and after they were calibrated; none where they were not. */
+export function calibrationLines({ calibration }: RunRecord): string[] {
+  if (calibration === undefined) return [];
+  const { temperature, ece_before, ece_after } = calibration;
+  return [
+    `Scores calibrated on the validation split: temperature ${formatFixed(temperature, 3)}, expected calibration error ` +
+      `${formatFixed(ece_before, 4)} before, ${formatFixed(ece_after, 4)} after`,
+  ];
 }
 
 /** How a run does on its test split, or on its validation split: in one line, and by label; none where on neither. */

@@ -22,22 +22,39 @@ export interface EvaluatePass {
 /** Each metric of a task; there are no others. */
 type Scores<Name extends MetricName> = Record<Name, number> & Partial<Record<Exclude<MetricName, Name>, undefined>>;
 
-/** How a single-label model does. Precision, recall and f1_macro are macro averages, as scikit-learn's. */
+/** Metrics that are not defined where a split lacks labels, or has nothing else. */
+type Undefinable<Name extends MetricName> = Record<Name, number | null>;
+
+/**
+ * How a single-label model does. Precision, recall, f1_macro, auroc and average_precision are macro averages, as scikit-learn's, the
+ * last two each label against the others, over the labels that occur. `ece` is the calibration error of the likeliest class.
+ */
 export interface SingleLabelEvaluation
   extends EvaluatePass,
-    Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted'> {
+    Omit<
+      Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted' | 'ece'>,
+      'auroc' | 'average_precision'
+    >,
+    Undefinable<'auroc' | 'average_precision'> {
   task: 'single-label';
   /** All averages, each class, and the confusion matrix. */
   metrics: ClassificationMetrics;
 }
 
+type RankingMetric = 'auroc' | 'auroc_micro' | 'average_precision' | 'average_precision_micro';
+
 /**
  * How a multi-label model does. `accuracy` is the share of examples whose every label is right; precision, recall and f1_macro
- * are macro averages, as scikit-learn's.
+ * are macro averages, as scikit-learn's, and so are auroc and average_precision, over the labels that occur. `ece` is the calibration
+ * error of every label's score.
  */
 export interface MultiLabelEvaluation
   extends EvaluatePass,
-    Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted' | 'f1_samples'> {
+    Omit<
+      Scores<'accuracy' | 'precision' | 'recall' | 'f1_macro' | 'f1_micro' | 'f1_weighted' | 'f1_samples' | 'ece'>,
+      RankingMetric
+    >,
+    Undefinable<RankingMetric> {
   task: 'multi-label';
   /** All averages, and each label. */
   metrics: MultiLabelMetrics;
@@ -47,7 +64,7 @@ export interface MultiLabelEvaluation
 export interface RegressionEvaluation
   extends EvaluatePass,
     Omit<Scores<'mse' | 'mae' | 'r2' | 'pearson' | 'spearman'>, 'r2' | 'pearson' | 'spearman'>,
-    Record<'r2' | 'pearson' | 'spearman', number | null> {
+    Undefinable<'r2' | 'pearson' | 'spearman'> {
   task: 'regression';
   /** The same by column, and some pairs of values. */
   metrics: RegressionMetrics;

@@ -17,7 +17,9 @@ export {
   type MetricDetails,
   type MetricName,
   type Numbers,
+  type PredictionExtras,
   type Predictions,
+  type RankedLabel,
   type Task,
   type ValuePrediction,
 } from './task.js';

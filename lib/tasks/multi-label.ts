@@ -1,9 +1,11 @@
+import { calibrationError } from '../metrics/calibration.js';
 import { type MultiLabelMetrics, multiLabelMetrics } from '../metrics/multi-label.js';
+import { rankingReport } from '../metrics/ranking.js';
 import { binaryCrossEntropy, sigmoid } from '../metrics/single-label.js';
 import { singleLabel } from './single-label.js';
 import { hidden, shown, type Task } from './task.js';
 
-/** The accuracy is that of whole sets of labels; precision and recall are means over the labels. */
+/** The accuracy is that of whole sets of labels; precision, recall, AUROC and average precision are means over the labels. */
 const METRICS = [
   shown('f1_micro', 'F1 micro'),
   shown('f1_macro', 'F1 macro'),
@@ -12,6 +14,11 @@ const METRICS = [
   shown('recall', 'recall'),
   shown('accuracy', 'subset accuracy'),
   hidden('f1_weighted', 'F1 weighted'),
+  hidden('auroc', 'AUROC'),
+  hidden('auroc_micro', 'AUROC micro'),
+  hidden('average_precision', 'average precision'),
+  hidden('average_precision_micro', 'average precision micro'),
+  hidden('ece', 'calibration error'),
 ];
 
 /** Any number of labels, or none: each is a question of its own. */
@@ -33,12 +40,17 @@ export const multiLabel = {
   },
   decide: (logits, classes, thresholds) =>
     Int32Array.from(sigmoid(logits), (score, i) => Number(score > thresholds[i % classes]!)),
-  measure(labels, predictions, names) {
+  measure(labels, predictions, names, all) {
     const metrics = multiLabelMetrics(labels, predictions, names);
+    const ranking = rankingReport(all, names.length, (i, c) => labels[i * names.length + c] !== 0);
     const { accuracy, macro, micro, weighted, samples } = metrics;
     const scores = {
       ...{ accuracy, precision: macro.precision, recall: macro.recall },
       ...{ f1_macro: macro.f1, f1_micro: micro.f1, f1_weighted: weighted.f1, f1_samples: samples.f1 },
+      ...{ auroc: ranking.macro.auroc, auroc_micro: ranking.micro.auroc },
+      average_precision: ranking.macro.averagePrecision,
+      average_precision_micro: ranking.micro.averagePrecision,
+      ece: calibrationError(all, (i) => labels[i] !== 0),
     };
     return { scores, metrics, notes: [] };
   },

@@ -1,4 +1,6 @@
 import { formatShort } from '../format.js';
+import { calibrationError } from '../metrics/calibration.js';
+import { rankingReport } from '../metrics/ranking.js';
 import {
   argmaxRows,
   type ClassificationMetrics,
@@ -10,7 +12,7 @@ import {
 import { listLabels } from './labels.js';
 import { hidden, shown, type Task } from './task.js';
 
-/** Precision, recall and F1 macro are means over the labels. */
+/** Precision, recall, F1 macro, AUROC and average precision are means over the labels. */
 const METRICS = [
   shown('accuracy', 'accuracy'),
   shown('precision', 'precision'),
@@ -18,6 +20,9 @@ const METRICS = [
   shown('f1_macro', 'F1 macro'),
   hidden('f1_micro', 'F1 micro'),
   hidden('f1_weighted', 'F1 weighted'),
+  hidden('auroc', 'AUROC'),
+  hidden('average_precision', 'average precision'),
+  hidden('ece', 'calibration error'),
 ];
 
 /** Exactly one of several classes. */
@@ -42,12 +47,17 @@ export const singleLabel = {
     return { total: weight * crossEntropy(logits, labels, classes, options), weight };
   },
   decide: (logits, classes) => argmaxRows(logits, classes),
-  measure(labels, predictions, names) {
+  measure(labels, predictions, names, all) {
     const metrics = classificationMetrics(labels, predictions, names);
+    const classes = names.length;
+    const ranking = rankingReport(all, classes, (i, c) => labels[i] === c).macro;
+    const confidences = Float64Array.from(predictions, (label, i) => all[i * classes + label]!);
     const { accuracy, macro, micro, weighted } = metrics;
     const scores = {
       ...{ accuracy, precision: macro.precision, recall: macro.recall },
       ...{ f1_macro: macro.f1, f1_micro: micro.f1, f1_weighted: weighted.f1 },
+      ...{ auroc: ranking.auroc, average_precision: ranking.averagePrecision },
+      ece: calibrationError(confidences, (i) => labels[i] === predictions[i]),
     };
     return { scores, metrics, notes: [] };
   },

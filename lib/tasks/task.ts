@@ -47,8 +47,12 @@ export interface Task {
    */
   decide(logits: Numbers, classes: number, thresholds: readonly number[]): Numbers;
 
-  /** Measures predictions, in the form that `decide` gives them. */
-  measure(labels: Numbers, predictions: Numbers, names: readonly string[]): Measurement;
+  /**
+   * Measures predictions, in the form that `decide` gives them.
+   *
+   * @param scores (N, NC), row-major: logits through the activation
+   */
+  measure(labels: Numbers, predictions: Numbers, names: readonly string[], scores: Float64Array): Measurement;
 
   /** What results.json holds of metrics that `measure` gave, beside the scores. */
   detailsOf(metrics: Measurement['metrics']): MetricDetails;
@@ -101,48 +105,82 @@ export interface MetricDetails {
   readonly pairs?: readonly Readonly<RegressionMetrics['pairs'][number]>[];
 }
 
-/** The likeliest class of a text, or the score of a model of one class. */
-export interface ClassPrediction {
+/** A label and its score. */
+export interface RankedLabel<Label extends string = string> {
+  label: Label;
+  score: number;
+}
+
+/** What a prediction has where it was asked for. */
+export interface PredictionExtras<Label extends string = string> {
+  /** With `topK`: so many labels, the likeliest first. */
+  top?: RankedLabel<Label>[];
+  /**
+   * With `uncertainty`: how near the decision was. Of one class the gap between the two highest scores, of several labels the
+   * smallest distance of a score from its threshold. The lower, the more a person's answer teaches.
+   */
+  margin?: number;
+  /** With `uncertainty`: in nats, of the classes' distribution, or the sum over the labels, each by itself. */
+  entropy?: number;
+}
+
+/**
+ * The likeliest class of a text, or the score of a model of one class.
+ *
+ * @typeParam Label the names of the classes, where TypeScript knows them
+ */
+export interface ClassPrediction<Label extends string = string> extends PredictionExtras<Label> {
   /** The likeliest class. */
-  label: string;
+  label: Label;
   /** Its probability. */
   score: number;
   /** The probability of every class; they sum to 1, unless there is one class, whose score is a sigmoid of its logit. */
-  scores: Record<string, number>;
+  scores: Record<Label, number>;
   labels?: undefined;
   value?: undefined;
   values?: undefined;
 }
 
-/** The labels of a text, of a multi-label model. */
-export interface LabelsPrediction {
+/**
+ * The labels of a text, of a multi-label model.
+ *
+ * @typeParam Label the names of the labels, where TypeScript knows them
+ */
+export interface LabelsPrediction<Label extends string = string> extends PredictionExtras<Label> {
   /** Those whose score is above their threshold, in the model's order; there may be none. */
-  labels: string[];
+  labels: Label[];
   /** The probability of every label, each by itself. */
-  scores: Record<string, number>;
+  scores: Record<Label, number>;
   label?: undefined;
   score?: undefined;
   value?: undefined;
   values?: undefined;
 }
 
-/** What a regression model makes of a text. */
-export interface ValuePrediction {
+/**
+ * What a regression model makes of a text.
+ *
+ * @typeParam Label the names of the values, where TypeScript knows them
+ */
+export interface ValuePrediction<Label extends string = string> {
   /** Of a model of one value. */
   value?: number;
   /** Of a model of several, by their names. */
-  values?: Record<string, number>;
+  values?: Record<Label, number>;
   label?: undefined;
   score?: undefined;
   scores?: undefined;
   labels?: undefined;
+  top?: undefined;
+  margin?: undefined;
+  entropy?: undefined;
 }
 
 /** What a model makes of a text, by its task. */
-export interface Predictions {
-  'single-label': ClassPrediction;
-  'multi-label': LabelsPrediction;
-  regression: ValuePrediction;
+export interface Predictions<Label extends string = string> {
+  'single-label': ClassPrediction<Label>;
+  'multi-label': LabelsPrediction<Label>;
+  regression: ValuePrediction<Label>;
 }
 
 /** A number that an evaluation gives, by its name in results.json; `eval_` stands before it in a log. */
@@ -154,6 +192,11 @@ export type MetricName =
   | 'f1_micro'
   | 'f1_weighted'
   | 'f1_samples'
+  | 'auroc'
+  | 'auroc_micro'
+  | 'average_precision'
+  | 'average_precision_micro'
+  | 'ece'
   | 'mse'
   | 'mae'
   | 'r2'
@@ -173,7 +216,7 @@ export interface Metric {
 }
 
 /** Of which less is better. */
-const LOWER_IS_BETTER: readonly string[] = ['loss', 'mse', 'mae'];
+const LOWER_IS_BETTER: readonly string[] = ['loss', 'mse', 'mae', 'ece'];
 
 /** Whether a higher value of a metric, or of the loss, is the better one. */
 export function higherIsBetter(name: MetricName | 'loss'): boolean {
@@ -195,6 +238,11 @@ export const BEST_METRICS = Object.freeze([
   'f1_micro',
   'f1_weighted',
   'f1_samples',
+  'auroc',
+  'auroc_micro',
+  'average_precision',
+  'average_precision_micro',
+  'ece',
   'mse',
   'mae',
   'r2',

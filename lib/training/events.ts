@@ -1,3 +1,4 @@
+import type { Calibration } from '../model/evaluation.js';
 import type { MemoryReport } from '../model/session.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { TaskKind } from '../tasks/index.js';
@@ -74,6 +75,8 @@ export interface TrainResult<Kind extends TaskKind = TaskKind> {
    * the run began, or went on.
    */
   evaluation: EvaluateResult<Kind> | null;
+  /** What `calibrate` came to, on the validation split; null where it was not asked for. */
+  calibration: Calibration | null;
   /** Training examples that have each label (NC), in the order of the model's; of values, how many there are. */
   classCounts: readonly number[];
   /**

@@ -16,8 +16,9 @@ import {
   type SettingsOf,
   seed,
 } from '../options/table.js';
-import { MOST_INT32 } from '../options/validation.js';
-import { BEST_METRICS, type Task, type TaskKind, taskOf } from '../tasks/index.js';
+import { expectString, invalidOption, MOST_INT32 } from '../options/validation.js';
+import { BEST_METRICS, type BestMetric, type Task, type TaskKind, taskOf } from '../tasks/index.js';
+import { listLabels, matchLabels } from '../tasks/labels.js';
 import { classWeights } from './class-weights.js';
 import {
   defaultEpochs,
@@ -31,7 +32,7 @@ import { SCHEDULES } from './schedule.js';
 export { BEST_METRICS, type BestMetric } from '../tasks/index.js';
 
 /** When a run saves checkpoints. */
-export const SAVE_STRATEGIES = Object.freeze(['no', 'epoch', 'steps'] as const);
+export const SAVE_STRATEGIES = Object.freeze(['no', 'epoch', 'steps', 'best'] as const);
 /** When a run saves checkpoints. */
 export type SaveStrategy = (typeof SAVE_STRATEGIES)[number];
 
@@ -43,6 +44,21 @@ const method: OptionRow<Method> = {
   placeholder: null,
   expect: expectMethod,
   read: expectMethod,
+};
+
+/** Its check depends on the model's labels. */
+const labelForBest: OptionRow<string, string | null> = {
+  words: 'the one label that tells the best epoch',
+  default: null,
+  byDefault: 'all',
+  placeholder: '<label>',
+  expect(name, value, context) {
+    const { labels } = context as { labels: readonly string[] };
+    const [row] = matchLabels([expectString(name, value)], labels).rows;
+    if (row !== undefined) return labels[row]!;
+    throw invalidOption(name, `one of the model's labels (${listLabels(labels)})`, value);
+  },
+  read: expectString,
 };
 
 /** What the addon takes of a micro-batch and of a step. */
@@ -102,6 +118,10 @@ export const TRAINER_OPTIONS = {
     { min: 0, max: 1 },
     { words: 'the same as a share of all steps', default: 0, byDefault: null, insteadOf: 'warmupSteps' },
   ),
+  /** How often the schedule 'cosine_with_restarts' starts at the highest rate. Defaults to 1. */
+  scheduleCycles: positiveInteger({ words: 'times that cosine_with_restarts starts anew', default: 1 }),
+  /** The power of what is left by which the schedule 'polynomial' falls. Defaults to 1, a straight line. */
+  schedulePower: number({ min: 0, minExclusive: true }, { words: 'power by which polynomial falls', default: 1 }),
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
   weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
   /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
@@ -142,12 +162,17 @@ export const TRAINER_OPTIONS = {
     { words: 'steps between rows of the log, or epoch', default: 'auto', byDefault: '30 to 50 rows a run' },
     ['auto'],
   ),
-  /** Whether to evaluate on the validation split after each epoch. Defaults to 'epoch'. */
-  evaluationStrategy: oneOf(['epoch', 'no'], {
+  /**
+   * When to evaluate on the validation split: after each epoch, or every `evalSteps` steps and at the end. What is said of the best epoch
+   * is then of the best evaluation. Defaults to 'epoch'.
+   */
+  evaluationStrategy: oneOf(['epoch', 'steps', 'no'], {
     words: 'when to use the validation split',
     default: 'epoch',
     flag: '--eval',
   }),
+  /** Steps between two evaluations with the strategy 'steps'. Defaults to 500. */
+  evalSteps: positiveInteger({ words: 'steps between evaluations, with --eval steps', default: 500 }),
   /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
   loadBestModel: flag({ words: 'put back the best epoch at the end', default: false, flag: '--load-best' }),
   /**
@@ -159,13 +184,24 @@ export const TRAINER_OPTIONS = {
     byDefault: 'f1_macro; multi-label f1_micro, regression mse',
   }),
   /**
+   * The label whose own precision, recall or F1 the best epoch is told by, where it alone matters: by `metricForBest`, of which 'f1_macro'
+   * and 'f1_micro' are then the F1 of this label. Regression has none. Defaults to none: all labels count.
+   */
+  labelForBest,
+  /**
    * Multi-label models: whether to choose for each label the threshold that gives it the highest F1 on the validation split, at the
    * end. They are saved with the model. Needs a validation split. Defaults to false: 0.5 for all.
    */
   tuneThresholds: flag({ words: 'multi-label: choose thresholds on validation', default: false }),
+  /**
+   * Whether to fit, at the end and on the validation split, the temperature that logits are divided by so that a score of 0.8 is right
+   * eight times of ten (Guo et al., 2017). It is saved with the model and used from then on, also in ONNX; thresholds are tuned
+   * after it. Needs a validation split; regression takes none. Defaults to false.
+   */
+  calibrate: flag({ words: 'fit scores to how often they are right, on validation', default: false }),
   /** Evaluations in a row without a better metric after which training stops. Needs a validation split. Defaults to never. */
   earlyStoppingPatience: positiveInteger({
-    words: 'stop after so many epochs that are no better',
+    words: 'stop after so many evaluations that are no better',
     default: null,
     flag: '--early-stopping',
   }),
@@ -189,7 +225,10 @@ export const TRAINER_OPTIONS = {
    * Its disk needs room for them and for the model. Defaults to none.
    */
   outputDirectory: path({ words: 'directory of checkpoints', default: null, flag: null }),
-  /** When to save a checkpoint: after each epoch and its evaluation, or every `saveSteps` steps. Defaults to 'no'. */
+  /**
+   * When to save a checkpoint: after each epoch and its evaluation, every `saveSteps` steps, or after each evaluation that is the best so
+   * far. Defaults to 'no'.
+   */
   saveStrategy: oneOf(SAVE_STRATEGIES, {
     words: 'when to save a checkpoint in --output',
     default: 'no',
@@ -290,7 +329,7 @@ export function settleSettings(
 
 /** @throws BertuneError INVALID_OPTION for what means nothing in the task */
 function expectTaskOptions(settings: TrainerSettings, task: Task): void {
-  const { labelSmoothing, classWeights, positiveWeights, metricForBest, tuneThresholds } = settings;
+  const { labelSmoothing, classWeights, positiveWeights, metricForBest, tuneThresholds, calibrate } = settings;
   const used = [
     ...(labelSmoothing > 0 ? (['labelSmoothing'] as const) : []),
     ...(classWeights === null ? [] : (['classWeights'] as const)),
@@ -298,15 +337,35 @@ function expectTaskOptions(settings: TrainerSettings, task: Task): void {
   ];
   const odd =
     used.find((name) => !task.lossOptions.includes(name)) ??
-    (tuneThresholds && task.labels !== 'classes' ? 'tuneThresholds' : undefined);
+    (tuneThresholds && task.labels !== 'classes' ? 'tuneThresholds' : undefined) ??
+    (calibrate && task.labels === 'values' ? 'calibrate' : undefined);
   if (odd !== undefined)
     throw new BertuneError('INVALID_OPTION', `${option(odd)} means nothing in ${task.title}; leave it out`);
+  if (settings.labelForBest !== null) expectLabelMetric(metricForBest ?? task.bestMetric, task);
   const names = task.metrics.map(({ name }) => name);
   if (metricForBest === undefined || metricForBest === 'loss' || names.includes(metricForBest)) return;
   throw new BertuneError(
     'INVALID_OPTION',
     `${option('metricForBest', metricForBest)} is no metric of ${task.title}; choose one of loss, ${names.join(', ')}`,
   );
+}
+
+/** @throws BertuneError INVALID_OPTION for a metric that one label by itself does not have */
+function expectLabelMetric(metric: BestMetric, { title, labels }: Task): void {
+  if (labels === 'values') {
+    throw new BertuneError('INVALID_OPTION', `${option('labelForBest')} means nothing in ${title}; leave it out`);
+  }
+  if (labelMetric(metric) !== null) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `${option('metricForBest', metric)} is of all labels, but ${option('labelForBest')} names one; choose precision, recall or f1_macro`,
+  );
+}
+
+/** What a metric is called of one label by itself; null where one has none. */
+export function labelMetric(metric: BestMetric): 'precision' | 'recall' | 'f1' | null {
+  if (metric === 'precision' || metric === 'recall') return metric;
+  return metric === 'f1_macro' || metric === 'f1_micro' ? 'f1' : null;
 }
 
 /** @throws BertuneError INVALID_OPTION for checkpoints without a directory */
@@ -324,7 +383,7 @@ function expectEvaluations(settings: TrainerSettings): void {
   if (settings.evaluationStrategy !== 'no' || name === undefined) return;
   throw new BertuneError(
     'INVALID_OPTION',
-    `${option(name)} needs an evaluation after each epoch; leave out ${option('evaluationStrategy', 'no')}`,
+    `${name === 'saveStrategy' ? option(name, 'best') : option(name)} needs evaluations; leave out ${option('evaluationStrategy', 'no')}`,
   );
 }
 
@@ -333,8 +392,12 @@ export function needingEvaluations({
   loadBestModel,
   earlyStoppingPatience,
   tuneThresholds,
+  calibrate,
+  saveStrategy,
 }: TrainerSettings): keyof TrainerSettings | undefined {
   if (loadBestModel) return 'loadBestModel';
   if (earlyStoppingPatience !== null) return 'earlyStoppingPatience';
-  return tuneThresholds ? 'tuneThresholds' : undefined;
+  if (tuneThresholds) return 'tuneThresholds';
+  if (saveStrategy === 'best') return 'saveStrategy';
+  return calibrate ? 'calibrate' : undefined;
 }

@@ -72,7 +72,11 @@ export async function planRun(
     usualSteps: defaultSteps(settings.method.kind, { stepsPerEpoch, meanTokens }),
     epochs,
     warmupSteps,
-    learningRate: createSchedule(settings.schedule, { learningRate, totalSteps, warmupSteps }),
+    learningRate: createSchedule(settings.schedule, {
+      ...{ learningRate, totalSteps, warmupSteps },
+      cycles: settings.scheduleCycles,
+      power: settings.schedulePower,
+    }),
     tokens,
     orderOf,
   };

@@ -6,11 +6,13 @@ import { evaluateSplit, type LoadedSplit } from '../model/evaluation.js';
 import type { NativeSession, NativeTrainResult } from '../native/index.js';
 import { option } from '../options/names.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
-import type { LossOptions } from '../tasks/index.js';
+import type { BestMetric, LossOptions } from '../tasks/index.js';
+import type { Decision } from '../tasks/prediction.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { BestModel } from './best-model.js';
 import type { CheckpointSaver } from './checkpoint/saver.js';
 import type { EpochSummary, TrainerEvents } from './events.js';
+import { labelMetric } from './options.js';
 import type { RunPlan } from './plan.js';
 import { emptyTotals, RecentSteps, type RunPosition } from './position.js';
 import { evaluateRow, type LogHistoryRow, roundTo, type TrainerState, type TrainSummaryRow } from './state.js';
@@ -29,8 +31,8 @@ export interface RunParts {
   dataset: number;
   /** null: nothing is evaluated. */
   validation: LoadedSplit | null;
-  /** Of each label (NC), in evaluations. */
-  thresholds: readonly number[];
+  /** In evaluations. */
+  decision: Decision;
   loss: LossOptions;
   /** Names of the parameters that train. */
   trainable: readonly string[];
@@ -48,6 +50,13 @@ export interface RunParts {
   /** @throws BertuneError DISPOSED once the model is disposed */
   expectUsable: () => void;
   events: EventEmitter<TrainerEvents>;
+}
+
+/** What the best epoch is told by; NaN where it is not defined. */
+function bestMetricOf(result: EvaluateResult, metric: BestMetric, label: string | null): number {
+  if (label === null || !('perClass' in result.metrics)) return result[metric] ?? Number.NaN;
+  const own = result.metrics.perClass.find((each) => each.label === label);
+  return own?.[labelMetric(metric)!] ?? Number.NaN;
 }
 
 /** What a run came to. */
@@ -109,22 +118,29 @@ export class TrainingRun {
     return 'done';
   }
 
-  /** An epoch, or what is left of it. */
+  /** An epoch, or what is left of it. One that early stopping ends half-way counts as none. */
   async #runEpoch(epoch: number): Promise<void> {
-    const { plan, events, checkpoints } = this.#parts;
+    const { plan, events, checkpoints, best } = this.#parts;
     const position = this.#position;
     const order = plan.orderOf(epoch);
     const firstStep = epoch * plan.stepsPerEpoch;
     const lastStep = Math.min(plan.totalSteps, firstStep + plan.stepsPerEpoch);
+    // A run that was stopped before the evaluation of its last step makes up for it.
+    if (position.step > firstStep && position.step < lastStep && this.#isEvaluationDue() && !this.#isEvaluated()) {
+      await this.#evaluate();
+    }
     while (position.step < lastStep) {
       const steps = await this.#agreed(this.#callSteps(lastStep));
       await this.#runSteps(order, position.step - firstStep, steps);
       this.#showProgress();
       // At the epoch's end the evaluation comes first.
-      if (position.step < lastStep && checkpoints?.isDue(position.step)) await this.#save();
+      if (position.step === lastStep) break;
+      if (this.#isEvaluationDue()) await this.#evaluate();
+      if (checkpoints?.isDue(position.step, { isBest: this.#isBest() })) await this.#save();
+      if (best?.exhausted) return;
     }
     if (plan.settings.loggingSteps === 'epoch') this.#log();
-    const evaluation = await this.#evaluate();
+    const evaluation = this.#isEvaluationDue({ epochEnd: true }) ? await this.#evaluate() : null;
     const totals = position.epoch_totals;
     const summary: EpochSummary = {
       epoch: this.#parts.state.epoch,
@@ -139,7 +155,26 @@ export class TrainingRun {
     position.epoch_totals = emptyTotals();
     position.epochs_done = epoch + 1;
     events.emit('epoch', summary);
-    if (checkpoints?.isDue(position.step, { epochEnd: true })) await this.#save();
+    if (checkpoints?.isDue(position.step, { epochEnd: true, isBest: this.#isBest() })) await this.#save();
+  }
+
+  /** Whether to evaluate after the step that was done last. */
+  #isEvaluationDue({ epochEnd = false } = {}): boolean {
+    const { plan } = this.#parts;
+    const { evaluationStrategy, evalSteps } = plan.settings;
+    const { step } = this.#position;
+    if (evaluationStrategy !== 'steps') return epochEnd;
+    return step % evalSteps === 0 || step === plan.totalSteps;
+  }
+
+  /** Whether what was done last was evaluated. */
+  #isEvaluated(): boolean {
+    return this.#parts.state.log_history.some((row) => 'eval_loss' in row && row.step === this.#position.step);
+  }
+
+  /** Whether the step that was done last is the best so far. */
+  #isBest(): boolean {
+    return this.#parts.state.best_global_step === this.#position.step;
   }
 
   /**
@@ -162,13 +197,15 @@ export class TrainingRun {
     throw new BertuneError('ABORTED', 'Another process of the run was stopped');
   }
 
-  /** Steps of the next call: up to the epoch's end, the next row of the log or the next checkpoint. */
+  /** Steps of the next call: up to the epoch's end, the next row of the log, the next evaluation or checkpoint. */
   #callSteps(lastStep: number): number {
     const { plan, checkpoints } = this.#parts;
-    const { loggingSteps } = plan.settings;
+    const { loggingSteps, evaluationStrategy, evalSteps } = plan.settings;
     const { step } = this.#position;
     const untilLog = loggingSteps === 'epoch' ? Infinity : loggingSteps - (step % loggingSteps);
-    return Math.min(this.#pace.next(), lastStep - step, untilLog, checkpoints?.stepsUntilDue(step) ?? Infinity);
+    const untilEvaluation = evaluationStrategy === 'steps' ? evalSteps - (step % evalSteps) : Infinity;
+    const untilSave = checkpoints?.stepsUntilDue(step) ?? Infinity;
+    return Math.min(this.#pace.next(), lastStep - step, untilLog, untilEvaluation, untilSave);
   }
 
   /**
@@ -275,7 +312,9 @@ export class TrainingRun {
     const { plan, state, events, validation } = this.#parts;
     const { step, examples, step_seconds, last_grad_norm } = this.#position;
     const stepsLeft = plan.totalSteps - step;
-    const evaluationsLeft = validation ? plan.epochs - Math.floor(state.epoch) : 0;
+    const { evaluationStrategy, evalSteps } = plan.settings;
+    const planned = evaluationStrategy === 'steps' ? stepsLeft / evalSteps : plan.epochs - Math.floor(state.epoch);
+    const evaluationsLeft = validation ? Math.ceil(planned) : 0;
     events.emit('progress', {
       step,
       totalSteps: plan.totalSteps,
@@ -292,17 +331,17 @@ export class TrainingRun {
   }
 
   async #evaluate(): Promise<EvaluateResult | null> {
-    const { native, validation, thresholds, loss, signal, state, best, plan, events, trainable, group } = this.#parts;
-    const { metricForBest } = plan.settings;
+    const { native, validation, decision, loss, signal, state, best, plan, events, trainable, group } = this.#parts;
+    const { metricForBest, labelForBest } = plan.settings;
     const { step } = this.#position;
     if (!validation) return null;
     await this.#agreed();
-    const result = await evaluateSplit(native, validation, thresholds, loss, signal, group);
+    const result = await evaluateSplit(native, validation, decision, loss, signal, group);
     this.#evaluationSeconds = result.runtime;
     const row = evaluateRow(result, state.epoch, step);
     state.log_history.push(row);
     const at = { step, epoch: state.epoch };
-    const metric = result[metricForBest] ?? Number.NaN;
+    const metric = bestMetricOf(result, metricForBest, labelForBest);
     const isBest = await best?.consider(metric, at, native, trainable);
     if (isBest || !best?.keeps) this.#evaluation = result;
     if (isBest) {

@@ -83,11 +83,14 @@ function optimizerBytes({ model, methodPlan }: SavedRun): number {
 
 /** How many more checkpoints there will be at most: one more than are kept, as it is written before an old one goes. */
 async function checkpointsAtOnce(directory: string, { settings, plan, position }: SavedRun): Promise<number> {
-  const { saveStrategy, saveSteps, saveTotalLimit } = settings;
+  const { saveStrategy, saveSteps, saveTotalLimit, evaluationStrategy, evalSteps } = settings;
+  const epochs = plan.epochs - position.epochs_done;
+  const every = (steps: number) => Math.floor(plan.totalSteps / steps) - Math.floor(position.step / steps);
   const due = {
     no: 0,
-    epoch: plan.epochs - position.epochs_done,
-    steps: Math.floor(plan.totalSteps / saveSteps) - Math.floor(position.step / saveSteps),
+    epoch: epochs,
+    steps: every(saveSteps),
+    best: evaluationStrategy === 'steps' ? every(evalSteps) + 1 : epochs,
   }[saveStrategy];
   if (saveTotalLimit === null) return due;
   const there = (await checkpointSteps(directory)).length;

@@ -445,12 +445,15 @@ Napi::Value Session::hidden_states(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     const int32_t handle = to_handle(info[0], "dataset");
     auto order = std::make_shared<std::vector<int32_t>>(copy_ints(info[1], "order"));
+    const bool last_alone = to_flag(info[2], "lastAlone");
     auto states = std::make_shared<std::vector<std::vector<uint8_t>>>();
     return submit(
         info,
         [=](SessionCore& core) {
           Activations& activations = core.gather_for_inference(core.dataset(handle), *order);
+          int left = core.config.model.L;
           core.classifier->hidden_states(activations, [&](const Real* hidden) {
+            if (left-- > 0 && last_alone) return;
             core.backend->synchronize();
             const int64_t elements = static_cast<int64_t>(activations.live.T) * core.config.model.C;
             states->emplace_back(elements * core.host_size());

@@ -78,16 +78,16 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: 'the best epoch without evaluations',
     code: () => trainer({ loadBestModel: true, evaluationStrategy: 'no' }),
-    says: "loadBestModel needs an evaluation after each epoch; leave out evaluationStrategy: 'no'",
+    says: "loadBestModel needs evaluations; leave out evaluationStrategy: 'no'",
     args: () => ['--train-file', train, '--load-best', '--eval', 'no'],
-    shows: '--load-best needs an evaluation after each epoch; leave out --eval no',
+    shows: '--load-best needs evaluations; leave out --eval no',
   },
   {
     what: 'early stopping without evaluations',
     code: () => trainer({ earlyStoppingPatience: 2, evaluationStrategy: 'no' }),
-    says: "earlyStoppingPatience needs an evaluation after each epoch; leave out evaluationStrategy: 'no'",
+    says: "earlyStoppingPatience needs evaluations; leave out evaluationStrategy: 'no'",
     args: () => ['--train-file', train, '--early-stopping', '2', '--eval', 'no'],
-    shows: '--early-stopping needs an evaluation after each epoch; leave out --eval no',
+    shows: '--early-stopping needs evaluations; leave out --eval no',
   },
   {
     what: 'an output directory that is not empty',

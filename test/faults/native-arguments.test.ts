@@ -95,7 +95,11 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
       (value) => session.predict(dataset(), ORDER, value),
       ...fields(dataset(), (whole) => session.predict(whole, ORDER, STARTS)),
     ],
-    hiddenStates: [(value) => session.hiddenStates(value, ORDER), (value) => session.hiddenStates(handle, value)],
+    hiddenStates: [
+      (value) => session.hiddenStates(value, ORDER),
+      (value) => session.hiddenStates(handle, value),
+      (value) => session.hiddenStates(handle, ORDER, value),
+    ],
     promptEmbeddings: [(value) => (session.promptEmbeddings as Call)(value)],
     recordings: [(value) => (session.recordings as Call)(value)],
     joinRanks: [(value) => session.joinRanks(value, 1), (value) => session.joinRanks('libnone.so', value)],

@@ -217,6 +217,7 @@ describe('adapters beside a model', () => {
         pairs: null,
         task: 'single-label',
         thresholds: null,
+        temperature: null,
         virtualTokens: 0,
         bytes,
         notes: [],

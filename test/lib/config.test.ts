@@ -34,6 +34,7 @@ describe('config.json', () => {
       pairs: null,
       problemType: null,
       thresholds: null,
+      temperature: null,
     });
     expect(raw).to.have.property('transformers_version', '5.17.0');
   });
@@ -146,6 +147,7 @@ describe('config.json', () => {
       ['one name for two classes', { id2label: { 0: 'a', 1: 'a' } }, 'distinct names for id2label'],
       ['classes without end', { num_labels: 1e15 }, 'num_labels'],
       ['a problem_type that is no text', { problem_type: 1 }, 'problem_type'],
+      ['a temperature that is none', { bertune: { temperature: 0 } }, 'a positive number for temperature'],
       ['thresholds that are no shares', { bertune: { thresholds: { a: 2 } } }, 'numbers from 0 to 1 for thresholds'],
     ];
     for (const [what, change, message] of refused) {

@@ -11,15 +11,23 @@ import { BertuneError } from '../../lib/errors.js';
 import { jsonMembers } from '../../lib/files/json.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
 import type { TextInput } from '../../lib/model/texts.js';
+import type { ClassPrediction } from '../../lib/tasks/index.js';
 import type { Prediction } from '../../lib/tasks/prediction.js';
+import { ranked } from '../../lib/tasks/uncertainty.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { LABELS, writeTinyCheckpoint } from './tiny-model.js';
 
-const COLUMNS: ColumnOptions = { topK: null, scores: false, text: true, prefix: 'predicted_' };
+const COLUMNS: ColumnOptions = { scores: false, text: true, prefix: 'predicted_' };
 const SCORES = { no: 0.25, maybe: 0.5, yes: 0.25 };
 
 /** What a model makes of every text. */
 const always: Predict = async (texts) => texts.map((): Prediction => ({ label: 'maybe', score: 0.5, scores: SCORES }));
+
+/** The same with the likeliest labels. */
+const withTop =
+  (predict: Predict, count: number): Predict =>
+  async (texts) =>
+    (await predict(texts)).map((each) => ({ ...each, top: ranked(each as ClassPrediction, count) }) as Prediction);
 
 describe('predictions for files', () => {
   const directory = useTemporaryDirectory();
@@ -58,13 +66,11 @@ describe('predictions for files', () => {
     expect(await predictFile('in.csv', 'out.csv', { predict: labels })).to.equal(
       'text,predicted_labels\none,joy|fear\ntwo,\n',
     );
-    expect(await predictFile('in.csv', 'out.tsv', { predict: labels, columns: { topK: 1, scores: true } })).to.equal(
+    expect(await predictFile('in.csv', 'out.tsv', { predict: withTop(labels, 1), columns: { scores: true } })).to.equal(
       'text\tpredicted_labels\tpredicted_label\tpredicted_score\tpredicted_scores.joy\tpredicted_scores.anger\tpredicted_scores.fear\n' +
         'one\tjoy|fear\tjoy\t0.75\t0.75\t0.25\t0.625\ntwo\t\tanger\t0.25\t0.125\t0.25\t0\n',
     );
-    expect(
-      objects(await predictFile('in.csv', 'out.jsonl', { predict: labels, columns: { topK: 1 } }))[0],
-    ).to.deep.equal({
+    expect(objects(await predictFile('in.csv', 'out.jsonl', { predict: withTop(labels, 1) }))[0]).to.deep.equal({
       text: 'one',
       predicted_labels: ['joy', 'fear'],
       predicted_top: [{ label: 'joy', score: 0.75 }],
@@ -167,8 +173,8 @@ describe('predictions for files', () => {
 
   it('have the best labels, every score, other names or no texts where asked', async () => {
     await writeFile(directory.path('in.csv'), 'text,n\nfine,1\n');
-    const columns = { topK: 2, scores: true, text: false, prefix: 'our_' };
-    expect(objects(await predictFile('in.csv', 'out.jsonl', { columns }))).to.deep.equal([
+    const asked = { columns: { scores: true, text: false, prefix: 'our_' }, predict: withTop(always, 2) };
+    expect(objects(await predictFile('in.csv', 'out.jsonl', asked))).to.deep.equal([
       {
         n: '1',
         our_label: 'maybe',
@@ -180,7 +186,7 @@ describe('predictions for files', () => {
         our_scores: SCORES,
       },
     ]);
-    expect(await predictFile('in.csv', 'out.csv', { columns })).to.equal(
+    expect(await predictFile('in.csv', 'out.csv', asked)).to.equal(
       'n,our_label,our_score,our_label_2,our_score_2,our_scores.no,our_scores.maybe,our_scores.yes\n' +
         '1,maybe,0.5,no,0.25,0.25,0.5,0.25\n',
     );

@@ -8,16 +8,24 @@ interface ScheduleCase {
   peak: number;
   steps: number;
   warmup_steps: number;
+  power?: number;
+  num_cycles?: number;
   rates: number[];
 }
 
 describe('schedule', () => {
   const { cases } = JSON.parse(readFileSync(fixture('schedule.json'), 'utf8')) as { cases: ScheduleCase[] };
 
-  for (const { name, peak, steps, warmup_steps: warmupSteps, rates } of cases) {
-    it(`equals transformers' ${name} over ${steps} steps, ${warmupSteps} of them warm-up`, () => {
+  for (const { name, peak, steps, warmup_steps: warmupSteps, power, num_cycles: cycles, rates } of cases) {
+    it(`equals transformers' ${name} over ${steps} steps, ${warmupSteps} of them warm-up, ${power ?? cycles ?? 1}`, () => {
       const shape = name.replace('_with_warmup', '') as ScheduleName;
-      const schedule = createSchedule(shape, { learningRate: peak, totalSteps: steps, warmupSteps });
+      const schedule = createSchedule(shape, {
+        learningRate: peak,
+        totalSteps: steps,
+        warmupSteps,
+        ...(power && { power }),
+        ...(cycles && { cycles }),
+      });
       rates.forEach((rate, step) => {
         expect(schedule(step), `step ${step}`).to.be.closeTo(rate, 1e-15 * peak);
       });
@@ -41,12 +49,18 @@ describe('schedule', () => {
 
   it('refuses what it cannot use', async () => {
     const options = { learningRate: 1e-3, totalSteps: 10 };
-    await expectRefusal(() => createSchedule('poly' as ScheduleName, options), 'INVALID_OPTION', 'linear, constant');
+    await expectRefusal(() => createSchedule('step' as ScheduleName, options), 'INVALID_OPTION', 'linear, constant');
     await expectRefusal(
       () => createSchedule('linear', { ...options, learningRate: -1e-5 }),
       'INVALID_OPTION',
       'Expected a number of at least 0 for learningRate but received -0.00001',
     );
+    await expectRefusal(
+      () => createSchedule('polynomial', { ...options, learningRate: 1e-7 }),
+      'INVALID_OPTION',
+      '1e-7',
+    );
+    await expectRefusal(() => createSchedule('polynomial', { ...options, power: 0 }), 'INVALID_OPTION', 'power');
     await expectRefusal(() => createSchedule('linear', { ...options, totalSteps: 0 }), 'INVALID_OPTION', 'totalSteps');
     await expectRefusal(() => createSchedule('cosine', { ...options, warmupSteps: -1 }), 'INVALID_OPTION', 'warmup');
   });

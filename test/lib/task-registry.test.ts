@@ -35,7 +35,8 @@ describe('the registry of tasks', () => {
     const judge = (kind: TaskKind, names: string[], labels: number[], predictions: number[]) => {
       const task = taskOf(kind);
       const [own, guesses] = [labels, predictions].map((values) => Float64Array.from(values));
-      return task.noBetterThan(task.measure(own!, guesses!, names).metrics);
+      const scores = new Float64Array(4 * names.length);
+      return task.noBetterThan(task.measure(own!, guesses!, names, scores).metrics);
     };
     const guess = 'An accuracy of 0.75 is no better than always answering a (0.75)';
     expect(judge('single-label', ['a', 'b'], [0, 0, 0, 1], [0, 0, 0, 0])).to.equal(guess);

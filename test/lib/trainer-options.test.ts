@@ -24,6 +24,8 @@ describe('trainer options', () => {
       distributed: 'auto',
       collectiveTimeout: 30,
       schedule: 'linear',
+      scheduleCycles: 1,
+      schedulePower: 1,
       warmupSteps: null,
       warmupRatio: 0,
       labelSmoothing: 0,
@@ -32,6 +34,7 @@ describe('trainer options', () => {
       seed: 42,
       loggingSteps: 'auto',
       evaluationStrategy: 'epoch',
+      evalSteps: 500,
       loadBestModel: false,
       metricForBest: 'f1_macro',
       earlyStoppingPatience: null,
@@ -41,7 +44,9 @@ describe('trainer options', () => {
       saveStrategy: 'no',
       saveSteps: 500,
       saveTotalLimit: null,
+      labelForBest: null,
       tuneThresholds: false,
+      calibrate: false,
     });
   });
 
@@ -133,7 +138,7 @@ describe('trainer options', () => {
     [{ earlyStoppingPatience: 2, evaluationStrategy: 'no' }, 'evaluationStrategy'],
     [{ maxLength: 0 }, 'maxLength'],
     [{ saveStrategy: 'epoch' }, "saveStrategy: 'epoch' needs outputDirectory"],
-    [{ saveStrategy: 'always' as 'epoch', outputDirectory: 'out' }, 'one of no, epoch, steps'],
+    [{ saveStrategy: 'always' as 'epoch', outputDirectory: 'out' }, 'one of no, epoch, steps, best'],
     [{ saveSteps: 0, outputDirectory: 'out' }, 'saveSteps'],
     [{ saveTotalLimit: 0, outputDirectory: 'out' }, 'saveTotalLimit'],
     [{ outputDirectory: '' }, 'outputDirectory'],

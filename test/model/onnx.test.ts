@@ -11,6 +11,7 @@ import { modelRows } from '../../lib/formats/checkpoint.js';
 import { onnxFiles } from '../../lib/formats/onnx/folder.js';
 import { quantised, transposed } from '../../lib/formats/onnx/weights.js';
 import { bitfit, full, linear, lora, type Method, prefix } from '../../lib/methods/index.js';
+import { softmax } from '../../lib/metrics/single-label.js';
 import { type OnnxOptions, TextClassifier } from '../../lib/model/classifier.js';
 import { TASK_KINDS, type TaskKind } from '../../lib/tasks/index.js';
 import { runCli } from '../cli/run-cli.js';
@@ -119,6 +120,23 @@ describe('export for ONNX Runtime', function () {
         });
       }
     }
+  }
+
+  for (const method of [full(), linear(), lora({ rank: 2 })]) {
+    it(`has the temperature in its logits: ${method.kind}`, async () => {
+      await using model = await trained(base('roberta'), 'single-label', method, randomNumbers(3));
+      model.keepDecision({ thresholds: null, temperature: 1.7 });
+      await model.exportOnnx(out());
+      const texts = ['a good film', 'dull', 'we left early !'];
+      const logits = await onnxLogits(model, graph(), texts);
+      const predictions = await model.predict(texts);
+      const scores = softmax(logits, LABELS.length);
+      predictions.forEach(({ scores: own }, i) => {
+        for (const [c, label] of LABELS.entries()) expect(own![label]).to.be.closeTo(scores[3 * i + c]!, TOLERANCE);
+      });
+      // It would be applied twice by who reads it.
+      expect((await readJson(out('config.json'))).bertune ?? {}).not.to.have.property('temperature');
+    });
   }
 
   describe('of a graph', () => {

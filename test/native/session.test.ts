@@ -193,7 +193,7 @@ describe('the native boundary', () => {
   it('removeDataset', () => abuse([2 ** 31 - 1], method('removeDataset')));
   it('reserve', () => abuse([{ tokens: 64, sequences: 8, training: true }], method('reserve')));
   it('gradients', () => abuse([trainPlan(handle)], method('gradients')));
-  it('hiddenStates', () => abuse([handle, Int32Array.of(0, 3)], method('hiddenStates')));
+  it('hiddenStates', () => abuse([handle, Int32Array.of(0, 3), true], method('hiddenStates')));
   it('forward', () => abuse([handle, Int32Array.of(0, 3), startsOf(2, 1)], method('forward')));
 
   it('addAdapter', async () => {

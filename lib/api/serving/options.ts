@@ -7,7 +7,7 @@ import {
   expectObject,
   expectPositiveInteger,
 } from '../../options/validation.js';
-import { expectThreshold } from '../../tasks/prediction.js';
+import { type PredictionSettings, predictionSettings } from '../../tasks/prediction.js';
 import type { BatchFigures } from './statistics.js';
 
 /** Options of a PredictionService. */
@@ -55,6 +55,10 @@ export interface ServicePredictOptions {
   textKind?: TextKind | undefined;
   /** As in `TextClassifier.predict`: the score above which a label is predicted. Defaults to the model's thresholds, or 0.5. */
   threshold?: number | undefined;
+  /** As in `TextClassifier.predict`: so many labels, the likeliest first, as `top`. Defaults to none. */
+  topK?: number | undefined;
+  /** As in `TextClassifier.predict`: whether predictions have `margin` and `entropy`. Defaults to false. */
+  uncertainty?: boolean | undefined;
 }
 
 /** Options of a PredictionService's `dispose`. */
@@ -99,7 +103,7 @@ export function serviceSettings(given: ServiceOptions): ServiceSettings {
 }
 
 /** What a call asked for, checked. */
-export interface CallSettings {
+export interface CallSettings extends PredictionSettings {
   /** null: what the model, or each text's adapter, takes. */
   maxLength: number | null;
   signal: AbortSignal | undefined;
@@ -107,8 +111,6 @@ export interface CallSettings {
   /** Of each text (N). */
   adapters: readonly (string | null)[];
   textKind: TextKind;
-  /** null: each model's own. */
-  threshold: number | null;
 }
 
 /** @throws BertuneError INVALID_OPTION */
@@ -120,11 +122,13 @@ export function callSettings(given: ServicePredictOptions, texts: number): CallS
     'adapter',
     'textKind',
     'threshold',
+    'topK',
+    'uncertainty',
   ]);
   const { maxLength = null, signal, timeout, adapter = null } = options;
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (timeout !== undefined) expectNumberInRange('timeout', timeout, { min: 0, max: MOST_MILLISECONDS });
   const textKind = expectTextKind(options.textKind);
   const adapters = expectAdapterNames(adapter, texts);
-  return { maxLength, signal, timeout, adapters, textKind, threshold: expectThreshold(options.threshold) };
+  return { maxLength, signal, timeout, adapters, textKind, ...predictionSettings(options) };
 }

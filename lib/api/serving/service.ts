@@ -13,7 +13,7 @@ import {
 } from '../../model/texts.js';
 import { expectObject, expectOneOf, expectPositiveInteger, shorten } from '../../options/validation.js';
 import type { DefaultTask, TaskKind } from '../../tasks/index.js';
-import { type Prediction, predictionsOf } from '../../tasks/prediction.js';
+import { expectScores, type Prediction, type PredictionSettings, predictionsOf } from '../../tasks/prediction.js';
 import { throwIfAborted } from '../../time-slice.js';
 import type { EncodedTexts } from '../../tokenizer/index.js';
 import { Admission, type Before, type Request } from './admission.js';
@@ -110,10 +110,13 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
 
   async #predict(
     work: Work,
-    { signal, timeout, threshold }: Pick<CallSettings, 'signal' | 'timeout' | 'threshold'>,
+    settings: PredictionSettings & Pick<CallSettings, 'signal' | 'timeout'>,
   ): Promise<Prediction<Kind>[]> {
     const { inputs, longest, adapters } = work;
+    const { signal, timeout } = settings;
     const count = inputs.texts.length;
+    const outputOf = (text: number) => adapters?.[text] ?? this.#model;
+    for (const output of new Set(inputs.texts.map((_, text) => outputOf(text)))) expectScores(output, settings);
     const tokens = this.#estimate.tokensOf(inputs, longest);
     this.#admission.expectRoom({ texts: count, tokens, timeout, elapsed: 0 }, this.#before(this.#demand));
     const call = new Call(count, tokens, adapters, {
@@ -126,8 +129,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     this.#tokenizing.count(call);
     this.#encode(call, work).catch((error) => call.reject(error));
     const rows = await call.rows;
-    const outputOf = (text: number) => adapters?.[text] ?? this.#model;
-    const predictions = predictionsOf({ count, row: (text) => rows[text]!, outputOf }, threshold, signal);
+    const predictions = predictionsOf({ count, row: (text) => rows[text]!, outputOf }, settings, signal);
     return predictions as Promise<Prediction<Kind>[]>;
   }
 

@@ -8,8 +8,6 @@ import type { Predicted, PredictionInput } from './predictions.js';
 
 /** What is written of a prediction. */
 export interface ColumnOptions {
-  /** The best labels to list, with their scores; null: the best one alone. */
-  topK: number | null;
   /** Whether every label's score is written. */
   scores: boolean;
   /** Whether the texts are. */
@@ -51,9 +49,6 @@ interface ValueWriter<Value> {
   json(text: string): Value;
 }
 
-/** A label and its score. */
-type Ranked = readonly [label: string, score: number];
-
 /** What new columns are called: those of a text by itself have plain names. */
 function prefixOf({ row }: PredictionInput, { prefix }: ColumnOptions): string {
   return row === undefined ? '' : prefix;
@@ -82,13 +77,6 @@ function inputColumns<Value>(
   if (options.text) return all;
   const texts = [columns.text, columns.pair].map((path) => path && columnOf(path, record.columns));
   return all.filter(([name]) => !texts.includes(name));
-}
-
-/** The labels of a prediction that are listed, the best first. */
-function ranking({ prediction }: Predicted, topK: number): Ranked[] {
-  return Object.entries(prediction.scores ?? {})
-    .sort(([a, x], [b, y]) => y - x || Number(b === prediction.label) - Number(a === prediction.label))
-    .slice(0, topK);
 }
 
 /**
@@ -145,21 +133,20 @@ class DelimitedFormat {
   }
 
   #added(row: Predicted): [string, CsvValue][] {
-    const { topK, scores } = this.#options;
+    const { scores } = this.#options;
     const prefix = prefixOf(row.input, this.#options);
-    const { label, score, scores: all = {}, labels, value, values = {} } = row.prediction;
-    const best = label === undefined ? [] : [[label, score] as const];
-    const ranked = topK === null ? best : ranking(row, topK);
+    const { label, score, scores: all = {}, labels, value, values = {}, top, margin, entropy } = row.prediction;
+    const ranked = top ?? (label === undefined ? [] : [{ label, score }]);
     const columns: [string, CsvValue][] = [
       ...(labels === undefined ? [] : [['labels', labels.join(LABEL_SEPARATOR)] as [string, CsvValue]]),
-      ...ranked.flatMap(([name, its], i): [string, CsvValue][] => {
+      ...ranked.flatMap(({ label: name, score: its }, i): [string, CsvValue][] => {
         const rank = i === 0 ? '' : `_${i + 1}`;
         return [
           [`label${rank}`, name],
           [`score${rank}`, its],
         ];
       }),
-      ...(value === undefined ? [] : [['value', value] as [string, CsvValue]]),
+      ...Object.entries({ margin, entropy, value }).filter(([, its]) => its !== undefined),
       ...Object.entries(values).map(([name, its]): [string, CsvValue] => [`values.${name}`, its]),
       ...(scores ? Object.entries(all).map(([name, its]): [string, CsvValue] => [`scores.${name}`, its]) : []),
     ];
@@ -210,14 +197,13 @@ export class JsonLinesFormat {
   }
 
   #added(row: Predicted): [string, string][] {
-    const { topK, scores } = this.#options;
-    const { scores: all, ...answer } = row.prediction;
-    const top = topK === null ? null : ranking(row, topK).map(([best, its]) => ({ label: best, score: its }));
+    const { scores } = this.#options;
+    const { scores: all, top, ...answer } = row.prediction;
     const isAlone = row.input.row === undefined;
     const added: [string, unknown][] = [
       ...Object.entries(answer),
-      ...(top === null ? [] : [['top', top] as [string, unknown]]),
-      ...(all && (scores || (isAlone && top === null)) ? [['scores', all] as [string, unknown]] : []),
+      ...(top === undefined ? [] : [['top', top] as [string, unknown]]),
+      ...(all && (scores || (isAlone && top === undefined)) ? [['scores', all] as [string, unknown]] : []),
     ];
     const prefix = prefixOf(row.input, this.#options);
     return added.map(([name, value]) => [prefix + name, JSON.stringify(value)]);

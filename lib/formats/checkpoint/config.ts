@@ -87,6 +87,7 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
     pairs: read.pairs(),
     problemType: read.text('problem_type'),
     thresholds: read.thresholds(),
+    temperature: read.temperature(),
     raw,
   };
   if (config.hiddenSize % config.heads !== 0) {
@@ -102,8 +103,8 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
  * The contents of config.json for a classifier, as transformers writes them.
  *
  * @param labels names of the classes in order
- * @param head a probe is marked by the key `bertune`, which other readers pass over, and so is what `config.pairs` and
- *   `config.thresholds` say
+ * @param head a probe is marked by the key `bertune`, which other readers pass over, and so is what `config.pairs`,
+ *   `config.thresholds` and `config.temperature` say
  * @param dtype the weights' type in torch's words, e.g. 'float32'
  * @returns an object to be written with sorted keys
  */
@@ -134,11 +135,12 @@ export function configToJson(
 }
 
 /** What only this library asks of a classifier. */
-function ownKey(head: HeadKind, { pairs, thresholds }: ModelConfig): Record<string, unknown> {
+function ownKey(head: HeadKind, { pairs, thresholds, temperature }: ModelConfig): Record<string, unknown> {
   const own = {
     ...(head === 'probe' && { head }),
     ...(pairs !== null && { pairs }),
     ...(thresholds && { thresholds }),
+    ...(temperature !== null && { temperature }),
   };
   return Object.keys(own).length === 0 ? {} : { bertune: own };
 }
@@ -241,9 +243,21 @@ class Reader {
     throw this.invalid('bertune', 'numbers from 0 to 1 for thresholds');
   }
 
+  temperature(): number | null {
+    const { bertune } = this.#raw;
+    const temperature = isObject(bertune) ? (bertune.temperature ?? null) : null;
+    if (temperature === null || isTemperature(temperature)) return temperature;
+    throw this.invalid('bertune', 'a positive number for temperature');
+  }
+
   invalid(key: string, expected: string): BertuneError {
     return invalidValue(this.#source, key, expected, this.#raw[key]);
   }
+}
+
+/** Whether a value of a file can divide logits. */
+export function isTemperature(value: unknown): value is number {
+  return typeof value === 'number' && value > 0 && Number.isFinite(value);
 }
 
 /** Whether a value of a file is a threshold a label. */

@@ -1,11 +1,11 @@
 import { BertuneError } from '../../errors.js';
-import { isThresholds } from '../../formats/checkpoint/config.js';
+import { isTemperature, isThresholds } from '../../formats/checkpoint/config.js';
 import { expectNames, invalidOption } from '../../options/validation.js';
 import { TASK_KINDS, type TaskKind } from '../../tasks/index.js';
 import { type AdapterCommon, BASE_KINDS, type BaseKind } from './types.js';
 
 /** What an adapter's file says in its metadata, which PEFT passes over. */
-type AdapterFacts = Pick<AdapterCommon, 'labels' | 'pairs' | 'task' | 'thresholds' | 'baseKind'>;
+type AdapterFacts = Pick<AdapterCommon, 'labels' | 'pairs' | 'task' | 'thresholds' | 'temperature' | 'baseKind'>;
 
 /** Metadata key under which the names of the classes are kept. */
 const LABELS_KEY = 'bertune.labels';
@@ -13,9 +13,10 @@ const LABELS_KEY = 'bertune.labels';
 /** Metadata key that says `true` of an adapter that was trained on pairs of texts, `false` of one of single texts. */
 const PAIRS_KEY = 'bertune.pairs';
 
-/** Metadata keys of an adapter's task, by its name in options, and of its thresholds as JSON. */
+/** Metadata keys of an adapter's task, by its name in options, and of its thresholds and its temperature as JSON. */
 const TASK_KEY = 'bertune.task';
 const THRESHOLDS_KEY = 'bertune.thresholds';
+const TEMPERATURE_KEY = 'bertune.temperature';
 
 /** Metadata key of the kind of its base. */
 const BASE_KEY = 'bertune.base';
@@ -47,7 +48,7 @@ export function readMetadata(
  *   labels are not one distinct name a class
  */
 export function adapterMetadata(
-  { labels, pairs, task, thresholds, baseKind }: AdapterFacts,
+  { labels, pairs, task, thresholds, temperature, baseKind }: AdapterFacts,
   classes: number | null,
 ): Record<string, string> {
   if (classes === null) {
@@ -64,6 +65,7 @@ export function adapterMetadata(
     ...(typeof pairs === 'boolean' && { [PAIRS_KEY]: String(pairs) }),
     ...(task && { [TASK_KEY]: task }),
     ...(thresholds && { [THRESHOLDS_KEY]: JSON.stringify(thresholds) }),
+    ...(typeof temperature === 'number' && { [TEMPERATURE_KEY]: JSON.stringify(temperature) }),
     ...(labels && { [LABELS_KEY]: JSON.stringify(labels) }),
     ...(baseKind && { [BASE_KEY]: baseKind }),
   };
@@ -121,9 +123,10 @@ function readPairs(metadata: Readonly<Record<string, string>>, where: string): b
 function readTask(
   metadata: Readonly<Record<string, string>>,
   where: string,
-): Required<Pick<AdapterFacts, 'task' | 'thresholds'>> {
+): Required<Pick<AdapterFacts, 'task' | 'thresholds' | 'temperature'>> {
   const task = Object.hasOwn(metadata, TASK_KEY) ? metadata[TASK_KEY]! : null;
   const thresholds = Object.hasOwn(metadata, THRESHOLDS_KEY) ? parsed(metadata[THRESHOLDS_KEY]!) : null;
+  const temperature = Object.hasOwn(metadata, TEMPERATURE_KEY) ? parsed(metadata[TEMPERATURE_KEY]!) : null;
   const isTask = (value: string): value is TaskKind => (TASK_KINDS as readonly string[]).includes(value);
   if (task !== null && !isTask(task)) {
     throw new BertuneError(
@@ -137,7 +140,13 @@ function readTask(
       `Expected numbers from 0 to 1 by label in the metadata ${THRESHOLDS_KEY} of ${where}`,
     );
   }
-  return { task, thresholds };
+  if (temperature !== null && !isTemperature(temperature)) {
+    throw new BertuneError(
+      'CHECKPOINT_INVALID',
+      `Expected a positive number in the metadata ${TEMPERATURE_KEY} of ${where} but found ${metadata[TEMPERATURE_KEY]!.slice(0, 200)}`,
+    );
+  }
+  return { task, thresholds, temperature };
 }
 
 /** The kind of base; null where the metadata say nothing, as in PEFT's files. */

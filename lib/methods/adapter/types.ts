@@ -27,6 +27,8 @@ export interface AdapterCommon {
   task?: TaskKind | null;
   /** Scores above which a label is predicted, by its name, kept as the names are. Defaults to null: none was tuned. */
   thresholds?: Readonly<Record<string, number>> | null;
+  /** What logits are divided by before they become scores, kept as the names are. Defaults to null: nothing. */
+  temperature?: number | null;
 }
 
 /** Values for the modules whose names a regular expression matches from a dot on; the first that does counts, as in PEFT. */

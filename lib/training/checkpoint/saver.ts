@@ -53,9 +53,10 @@ export class CheckpointSaver {
   }
 
   /** Whether a checkpoint is to be saved after so many steps. */
-  isDue(step: number, { epochEnd = false } = {}): boolean {
+  isDue(step: number, { epochEnd = false, isBest = false } = {}): boolean {
     const { saveStrategy, saveSteps } = this.#parts.plan.settings;
     if (this.#lastSaved === step) return false;
+    if (saveStrategy === 'best') return isBest;
     return saveStrategy === 'epoch' ? epochEnd : saveStrategy === 'steps' && step % saveSteps === 0;
   }
 

@@ -2,7 +2,7 @@ import { formatCount, formatShare } from '../../../format.js';
 import { taskOf } from '../../../tasks/index.js';
 import { epochTable, headlineOf, labelTable, measuredOn } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
-import { failure } from '../../sections.js';
+import { calibrationLines, failure } from '../../sections.js';
 import { lineChart } from '../charts/line.js';
 import { logPoints, markOf } from '../charts/series.js';
 import { valueCharts } from '../charts/values.js';
@@ -35,7 +35,10 @@ function leadOf(run: RunRecord): string {
           `${formatCount(parameters.trainable)} of ${formatCount(parameters.total)} parameters trained ` +
             `(${formatShare(parameters.trainable, parameters.total)})`,
         ];
-  return paragraphs(lines) + (error === undefined ? '' : paragraphs([failure(run)], 'failure'));
+  return (
+    paragraphs([...lines, ...calibrationLines(run)]) +
+    (error === undefined ? '' : paragraphs([failure(run)], 'failure'))
+  );
 }
 
 function adviceOf({ advice = [] }: RunRecord): string {
