@@ -25,7 +25,7 @@ import { datasetOf, memoryReport } from '../model/session.js';
 import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
-import { expectAbortSignal, expectObject, expectPath } from '../options/validation.js';
+import { expectAbortSignal, expectFunction, expectObject, expectPath } from '../options/validation.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
 import { thresholdsOf } from '../tasks/prediction.js';
@@ -34,7 +34,7 @@ import { adviceText, advise } from '../training/advice.js';
 import { BestModel } from '../training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
 import { placeRun } from '../training/checkpoint/resume.js';
-import type { Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
+import type { EpochSummary, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
 import {
   needingEvaluations,
   resolveTrainerOptions,
@@ -62,6 +62,11 @@ export interface TrainOptions {
    * that has ended: its learning rate then follows the longer schedule. Defaults to none: the run starts at the beginning.
    */
   resume?: string | undefined;
+  /**
+   * Asked after each epoch but the last, its evaluation and its checkpoint, whether the run ends there, as early stopping
+   * ends it. Defaults to never.
+   */
+  stopWhen?: ((epoch: EpochSummary) => boolean | Promise<boolean>) | undefined;
 }
 
 /** What `Trainer.train` is given, checked. */
@@ -70,6 +75,7 @@ interface TrainingTask {
   validation: AlignedSplit | null;
   signal: AbortSignal | undefined;
   resume: string | undefined;
+  stopWhen: TrainOptions['stopWhen'];
 }
 
 /**
@@ -135,15 +141,17 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
    *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult<Kind>> {
-    const given = expectObject('options', options, ['validation', 'signal', 'resume']);
+    const given = expectObject('options', options, ['validation', 'signal', 'resume', 'stopWhen']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const resume = given.resume === undefined ? undefined : expectPath('resume', given.resume);
+    if (given.stopWhen !== undefined) expectFunction('stopWhen', given.stopWhen);
+    const { stopWhen } = given;
     const split = this.#expectSplit('train', train);
     const validation = this.#expectValidation(given.validation);
     if (validation) expectSameKind(split.split, validation.split);
     const { outputDirectory } = this.settings;
     return this.#model.exclusively(async () => {
-      const task = { train: split, validation, signal, resume };
+      const task = { train: split, validation, signal, resume, stopWhen };
       if (outputDirectory === null) return this.#train(task, null);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {
@@ -192,7 +200,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
 
   /** @param lock of the output directory; null without one */
   async #train(
-    { train: { split: train, notes }, validation, signal, resume }: TrainingTask,
+    { train: { split: train, notes }, validation, signal, resume, stopWhen }: TrainingTask,
     lock: DirectoryLock | null,
   ): Promise<TrainResult<Kind>> {
     const given = this.#given;
@@ -247,6 +255,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
         position,
         checkpoints,
         signal,
+        stopWhen,
         expectUsable,
         events: this,
       }).run();

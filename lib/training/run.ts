@@ -42,6 +42,8 @@ export interface RunParts {
   /** null: nothing is saved on the way. */
   checkpoints: CheckpointSaver | null;
   signal: AbortSignal | undefined;
+  /** Asked after each epoch whether it was the last. */
+  stopWhen: ((epoch: EpochSummary) => boolean | Promise<boolean>) | undefined;
   /** @throws BertuneError DISPOSED once the model is disposed */
   expectUsable: () => void;
   events: EventEmitter<TrainerEvents>;
@@ -97,16 +99,17 @@ export class TrainingRun {
   }
 
   async #runEpochs(): Promise<RunOutcome['stopped']> {
-    const { plan, best } = this.#parts;
+    const { plan, best, stopWhen } = this.#parts;
+    let summary: EpochSummary | undefined;
     while (this.#position.epochs_done < plan.epochs) {
-      if (best?.exhausted) return 'early';
-      await this.#runEpoch(this.#position.epochs_done);
+      if (best?.exhausted || (summary && (await stopWhen?.(summary)))) return 'early';
+      summary = await this.#runEpoch(this.#position.epochs_done);
     }
     return 'done';
   }
 
   /** An epoch, or what is left of it. */
-  async #runEpoch(epoch: number): Promise<void> {
+  async #runEpoch(epoch: number): Promise<EpochSummary> {
     const { plan, events, checkpoints } = this.#parts;
     const position = this.#position;
     const order = plan.orderOf(epoch);
@@ -136,6 +139,7 @@ export class TrainingRun {
     position.epochs_done = epoch + 1;
     events.emit('epoch', summary);
     if (checkpoints?.isDue(position.step, { epochEnd: true })) await this.#save();
+    return summary;
   }
 
   /** Looks whether to go on. */
