@@ -36,6 +36,9 @@ export interface CellStates {
 const ORPHAN_SECONDS = 30;
 const POLL_MILLISECONDS = 100;
 
+/** Settings that are of how a cell is run, and of no consequence for what it comes to. */
+const SAVING = ['output_directory', 'save_strategy', 'save_steps', 'save_total_limit'];
+
 /** How many files are read at a time. */
 const READERS = 32;
 
@@ -122,7 +125,7 @@ export class Ledger {
   /** Keeps what a cell has come to, whole, and gives it back. @throws BertuneError OUTPUT_REFUSED */
   async keep({ cell, lease }: TakenCell, run: RunRecord, environment: EnvironmentRecord): Promise<void> {
     if (!(await lease.renew())) return lease.release();
-    const { output_directory: _, ...settings } = run.settings;
+    const settings = Object.fromEntries(Object.entries(run.settings).filter(([name]) => !SAVING.includes(name)));
     const result: CellResult = {
       finished: new Date().toISOString(),
       environment,
