@@ -27,6 +27,10 @@ export interface FoundLease {
   readonly holder: LeaseHolder | undefined;
   /** Whether nobody has the work: it was given up, or its owner is dead. */
   readonly isFree: boolean;
+  /** Whether the owner is on this machine, so that its death is known at once. */
+  readonly isNear: boolean;
+  /** When it was written, in milliseconds by the clock of the file server. */
+  readonly written: number;
 }
 
 /** A link is not followed, and opening a pipe does not wait. */
@@ -92,10 +96,11 @@ export class Leases {
     try {
       const status = await file.stat();
       const holder = await readHolder(file);
-      if (holder?.released) return { holder, isFree: true };
       const isNear = holder !== undefined && holder.boot !== null && holder.boot === bootId();
+      const found = { holder, isNear, written: status.mtimeMs };
+      if (holder?.released) return { ...found, isFree: true };
       const isFree = isNear ? lock(file) : (await this.#now()) - status.mtimeMs > 1000 * this.#seconds;
-      return { holder, isFree };
+      return { ...found, isFree };
     } finally {
       await file.close();
     }

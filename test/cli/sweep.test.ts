@@ -252,6 +252,25 @@ describe('bertune sweep', function () {
     expect(Number(first)).to.be.greaterThan(3);
   });
 
+  it('leaves cells to a worker elsewhere that is alive, and takes them from one that is not', async () => {
+    await folder.plan('elsewhere', [...SHORT, '--method', 'linear', '--seed', '1,2']);
+    expect((await folder.sweep('run', ['elsewhere', '--cell', '2'])).stdout).to.equal('1 cell: 1 done\n');
+    const { cells } = JSON.parse(await readFile(join(root, 'elsewhere/sweep.json'), 'utf8'));
+    const lease = join(root, 'elsewhere/leases', `${cells[0].id}.1`);
+    const holder = { token: 'x', host: 'node7', pid: 7, boot: 'another', since: '2030', progress: '', released: false };
+    const write = () => writeFile(lease, JSON.stringify(holder));
+    await write();
+    const beats = setInterval(() => void write(), 300);
+    const first = await folder.sweep('run', ['elsewhere', '--lease', '3']);
+    expect(first.stdout).to.equal('2 cells: 1 done, 1 running\n');
+    expect((await folder.sweep('status', ['elsewhere'])).stdout).to.contain('node7');
+    clearInterval(beats);
+    const second = await folder.sweep('run', ['elsewhere', '--lease', '3']);
+    expect(second.stderr).to.contain('waiting to see whether the workers of cells elsewhere are alive (1)');
+    expect(second.stdout).to.equal('2 cells: 2 done\n');
+    expect(begun(second)).to.deep.equal(['linear probing, seed 1']);
+  });
+
   it('ends what is worse than the others, and says so', async () => {
     const rates = '3e-2,2e-2,1e-2,1e-9';
     await folder.plan('median', ['--epochs', '6', '--method', 'linear', '--learning-rate', rates, '--stop', 'median']);

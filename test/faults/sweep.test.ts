@@ -49,7 +49,10 @@ describe('sweeps whose workers are killed', function () {
         },
       });
       if (isVictim && kills < KILLS) {
-        const ended = await Promise.race([run.then(() => true), sleep(1500 + scaled(2000, 6000) * random()).then(() => false)]);
+        const ended = await Promise.race([
+          run.then(() => true),
+          sleep(1500 + scaled(2000, 6000) * random()).then(() => false),
+        ]);
         if (!ended && child?.kill('SIGKILL')) kills++;
       }
       const result = await run;

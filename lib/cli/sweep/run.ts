@@ -154,7 +154,12 @@ class Worker {
   async *#work(slot: Slot, signal: AbortSignal): AsyncGenerator<Work> {
     while (!signal.aborted) {
       const taken = await this.#ledger.takeOne(this.#cells, this.#again);
-      if (taken === undefined) return;
+      if (taken === undefined) {
+        const onWait = (count: number) =>
+          this.#progress.note(`waiting to see whether the workers of cells elsewhere are alive (${count})`);
+        if (await this.#ledger.findDead(this.#cells, signal, onWait)) continue;
+        return;
+      }
       try {
         yield* this.#tries(taken, slot, signal);
       } finally {

@@ -97,6 +97,40 @@ export class Ledger {
     return undefined;
   }
 
+  /**
+   * Waits until it is known of every cell that a worker elsewhere runs whether that one is alive: for `seconds` at most.
+   *
+   * @param onWait told how many cells it is about, before anything is waited for
+   * @returns whether one of them is dead, so that there is a cell to take
+   * @throws BertuneError OUTPUT_REFUSED
+   */
+  async findDead(
+    cells: readonly PlannedCell[],
+    signal: AbortSignal,
+    onWait: (cells: number) => void,
+  ): Promise<boolean> {
+    const { finished, leases } = await this.states();
+    const seen = new Map<string, number>();
+    let rounds = 0;
+    while (!signal.aborted) {
+      let unknown = 0;
+      for (const { id } of cells) {
+        const number = leases.get(id);
+        if (number === undefined || finished.has(id)) continue;
+        const found = await this.find(id, number);
+        if (found === undefined || found.isNear) continue;
+        if (found.isFree) return true;
+        const before = seen.get(id) ?? found.written;
+        seen.set(id, before);
+        if (before === found.written) unknown++;
+      }
+      if (unknown === 0) break;
+      if (rounds++ === 0) onWait(unknown);
+      await sleep(POLL_MILLISECONDS * 5, undefined, { signal }).catch(() => undefined);
+    }
+    return false;
+  }
+
   /** Whether a cell that is ours has no result, or none but the one that is to be replaced. */
   async #isOpen(id: string, again: Map<string, string>): Promise<boolean> {
     if (!(await isThere(this.#resultPath(id)))) return true;
