@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { copyFile, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -250,6 +250,32 @@ describe('bertune sweep', function () {
     expect(next.stderr).to.match(/epoch \d+\/400/);
     const [, first] = /epoch (\d+)\/400/.exec(next.stderr) ?? [];
     expect(Number(first)).to.be.greaterThan(3);
+  });
+
+  it('begins a cell again whose process was killed, and gives it up the third time', async function () {
+    // Its processes are found in /proc.
+    if (process.platform !== 'linux') this.skip();
+    await folder.plan('oom', ['--epochs', '400', '--method', 'lora', '--seed', '1']);
+    let kills = 0;
+    const run = await folder.sweep('run', ['oom'], {
+      during: (child) => {
+        const kill = () => {
+          const own = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
+            .trim()
+            .split(' ')
+            .map(Number);
+          for (const pid of own) process.kill(pid, 'SIGKILL');
+          kills += 1;
+          if (kills < 3) onceItSays(child, /epoch \d+\/400/, kill);
+        };
+        onceItSays(child, /epoch 2\/400/, kill);
+      },
+    });
+    expect(kills).to.equal(3);
+    expect(run.status, run.stderr).to.equal(1);
+    expect(run.stderr.match(/ended by SIGKILL; once more, from its last checkpoint/g)).to.have.lengthOf(2);
+    expect(run.stderr).to.contain('failed: error [INTERNAL]: The process of this run was ended by SIGKILL');
+    expect(run.stdout).to.equal('1 cell: 1 failed\n');
   });
 
   it('leaves cells to a worker elsewhere that is alive, and takes them from one that is not', async () => {

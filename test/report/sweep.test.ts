@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { parseHTML } from 'linkedom';
+import { renderReport } from '../../lib/report/html/page.js';
 import type { CellRecord } from '../../lib/report/records.js';
 import {
   cellNotes,
@@ -10,6 +12,13 @@ import {
   sweepTable,
 } from '../../lib/report/sweep.js';
 import { taskOf } from '../../lib/tasks/index.js';
+import { comparisonOf, HOSTILE } from './html-records.js';
+
+interface Found {
+  textContent: string;
+  getAttribute(name: string): string | null;
+  querySelectorAll(selector: string): ArrayLike<Found>;
+}
 
 const cell = (group: string, seed: number, others: Partial<CellRecord>): CellRecord => ({
   id: `${group}${seed}`,
@@ -74,5 +83,37 @@ describe('the record of a sweep', () => {
   it('has no spread of nothing', () => {
     expect(spreadOf([undefined, Number.NaN])).to.equal(undefined);
     expect(spreadOf([1, 2, 3, 4])).to.deep.equal({ mean: 2.5, deviation: Math.sqrt(5 / 3), n: 4 });
+  });
+
+  it('is a part of the report, with a chart of each setting that varies', () => {
+    const record = sweepRecord(['learning rate', 'rank', HOSTILE[0]!], 'f1_macro', [
+      ...CELLS.map((each, i) => ({ ...each, values: { ...each.values, rank: 8, [HOSTILE[0]!]: HOSTILE[i]! } })),
+    ]);
+    const html = renderReport(JSON.parse(JSON.stringify({ ...comparisonOf(['a', 'b']), sweep: record })));
+    const { document } = parseHTML(html) as unknown as {
+      document: { querySelectorAll(selector: string): Iterable<Found> };
+    };
+    const all = (selector: string) => [...document.querySelectorAll(selector)];
+    expect(all('title')[0]?.textContent).to.equal('Sweep: 6 cells');
+    expect(all('#sweep tbody tr').map((row) => row.textContent.slice(0, 1))).to.deep.equal(['b', 'a', 'c', 'd']);
+    const charts = all('#sweep svg').map((chart) => chart.getAttribute('aria-label'));
+    // Rank takes one value.
+    expect(charts).to.have.lengthOf(2);
+    expect(charts[0]).to.equal('validation F1 macro by learning rate');
+    // The runs that are done: three dots, and a square for the mean of each value.
+    expect(all('#sweep svg')[0]?.querySelectorAll('[aria-label="dot"] > *')).to.have.lengthOf(5);
+    expect(html).to.contain('it was NaN').and.not.contain('<script');
+  });
+
+  it('is drawn from a file that anybody may have written', () => {
+    const odd = {
+      axes: [1, null, 'x'],
+      metric: 'none',
+      cells: [1, null, { values: [], status: {}, score: 'x', stop: 3, metrics: [] }],
+    };
+    for (const sweep of [odd, { cells: 'none' }, {}, { ...odd, axes: 'x' }]) {
+      expect(renderReport({ ...comparisonOf(['a', 'b']), sweep })).to.contain('<section id="sweep">');
+    }
+    expect(renderReport({ ...comparisonOf(['a', 'b']), sweep: [] })).not.to.contain('<section id="sweep">');
   });
 });

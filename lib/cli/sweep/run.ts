@@ -189,7 +189,9 @@ class Worker {
         },
         keep: async (run) => {
           if (killed !== undefined && tries < TRIES)
-            this.#progress.note(`its process was ended by ${killed}: once more`);
+            this.#progress.note(
+              `${cell.title}: its process was ended by ${killed}; once more, from its last checkpoint`,
+            );
           // A cell that was stopped goes on the next time.
           else if (run.status !== 'stopped' || run.stop) {
             await this.#ledger.keep(taken, run, environmentRecord(resolveDevice(slot.where)));

@@ -34,7 +34,7 @@ class Slurm {
       ...[`StateSaveLocation=${folder}`, `SlurmdSpoolDir=${folder}`, 'SlurmctldPort=26817', 'SlurmdPort=26818'],
       ...[`SlurmctldPidFile=${path('slurmctld.pid')}`, `SlurmctldLogFile=${path('slurmctld.log')}`],
       ...[`SlurmdPidFile=${path('slurmd.pid')}`, `SlurmdLogFile=${path('slurmd.log')}`],
-      ...['ProctrackType=proctrack/linuxproc', 'TaskPlugin=task/none', 'ReturnToService=2', 'KillWait=20'],
+      ...['ProctrackType=proctrack/pgid', 'TaskPlugin=task/none', 'ReturnToService=2', 'KillWait=20'],
       ...['SelectType=select/cons_tres', 'SelectTypeParameters=CR_CPU', 'SchedulerType=sched/backfill'],
       `NodeName=${HOST} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN`,
       `PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP`,
