@@ -12,7 +12,7 @@ const SHIFT_SIZE = 397;
 const WIDE_LENGTH = Math.floor(0xffffffff / 20);
 
 /** The 32-bit Mersenne Twister (Matsumoto and Nishimura, 1998), as std::mt19937 and torch's CPU generator. */
-class MersenneTwister {
+export class MersenneTwister {
   private readonly state = new Uint32Array(STATE_SIZE);
   private index = STATE_SIZE;
 

@@ -26,7 +26,7 @@ import { datasetOf, memoryReport } from '../model/session.js';
 import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
-import { expectAbortSignal, expectObject, expectPath } from '../options/validation.js';
+import { expectAbortSignal, expectFunction, expectObject, expectPath } from '../options/validation.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
 import { decisionOf } from '../tasks/prediction.js';
@@ -35,7 +35,7 @@ import { adviceText, advise } from '../training/advice.js';
 import { BestModel } from '../training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
 import { placeRun } from '../training/checkpoint/resume.js';
-import type { Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
+import type { EpochSummary, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
 import { asGroup, expectCpu, joinGroup } from '../training/group.js';
 import {
   needingEvaluations,
@@ -64,6 +64,11 @@ export interface TrainOptions {
    * that has ended: its learning rate then follows the longer schedule. Defaults to none: the run starts at the beginning.
    */
   resume?: string | undefined;
+  /**
+   * Asked after each epoch but the last, its evaluation and its checkpoint, whether the run ends there, as early stopping
+   * ends it. Defaults to never.
+   */
+  stopWhen?: ((epoch: EpochSummary) => boolean | Promise<boolean>) | undefined;
 }
 
 /** What `Trainer.train` is given, checked. */
@@ -74,6 +79,7 @@ interface TrainingTask {
   resume: string | undefined;
   /** null: this process trains alone. */
   ranks: Ranks | null;
+  stopWhen: TrainOptions['stopWhen'];
 }
 
 /**
@@ -139,9 +145,11 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
    *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult<Kind>> {
-    const given = expectObject('options', options, ['validation', 'signal', 'resume']);
+    const given = expectObject('options', options, ['validation', 'signal', 'resume', 'stopWhen']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const resume = given.resume === undefined ? undefined : expectPath('resume', given.resume);
+    if (given.stopWhen !== undefined) expectFunction('stopWhen', given.stopWhen);
+    const { stopWhen } = given;
     const split = this.#expectSplit('train', train);
     const validation = this.#expectValidation(given.validation);
     if (validation) expectSameKind(split.split, validation.split);
@@ -149,7 +157,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const ranks = distributed === 'auto' ? findRanks() : null;
     if (ranks !== null) expectCpu(this.#model, ranks);
     return this.#model.exclusively(async () => {
-      const task = { train: split, validation, signal, resume, ranks };
+      const task = { train: split, validation, signal, resume, stopWhen, ranks };
       if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(task, null);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {
@@ -198,7 +206,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
 
   /** @param lock of the output directory; null without one, and where another rank has it */
   async #train(
-    { train: { split: train, notes }, validation, signal, resume, ranks }: TrainingTask,
+    { train: { split: train, notes }, validation, signal, resume, stopWhen, ranks }: TrainingTask,
     lock: DirectoryLock | null,
   ): Promise<TrainResult<Kind>> {
     const given = this.#given;
@@ -249,7 +257,8 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       const loss = this.#loss;
       const decision = decisionOf(model);
       const parts = { native, plan, dataset, validation: evaluated, decision, loss, trainable, best, state };
-      const training = new TrainingRun({ ...parts, position, checkpoints, signal, group, expectUsable, events: this });
+      const control = { position, checkpoints, signal, stopWhen, group, expectUsable, events: this };
+      const training = new TrainingRun({ ...parts, ...control });
       return asGroup(group, async () => {
         const outcome = { ...(await training.run()), calibration: null, epochs: position.epochs };
         if (!evaluated || (!settings.tuneThresholds && !settings.calibrate)) return outcome;

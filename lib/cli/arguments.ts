@@ -27,7 +27,7 @@ export function positiveInteger(flags: string, description: string): Option {
 }
 
 /** `--seed <n>`: an integer from 0 to 2^32 − 1. */
-function seedNumber(flags: string, description: string): Option {
+export function seedNumber(flags: string, description: string): Option {
   return own(flags, description, rows.seed({ words: description }).read);
 }
 
@@ -64,7 +64,13 @@ export function expectOptions(command: Command): void {
   );
   if (missing.length === 0) return;
   const names = missing.map(({ flags }) => flags).join(' and ');
-  throw new BertuneError('INVALID_OPTION', `bertune ${command.name()} needs ${names}`);
+  throw new BertuneError('INVALID_OPTION', `bertune ${fullName(command)} needs ${names}`);
+}
+
+/** A command's name with those that it belongs to, but for the program's: `sweep plan`. */
+export function fullName(command: Command): string {
+  const { parent } = command;
+  return parent?.parent ? `${fullName(parent)} ${command.name()}` : command.name();
 }
 
 /** An object without its undefined members, so that "not given" stays "not there". */

@@ -1,28 +1,21 @@
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { expectClasses } from '../data/quality.js';
-import { type DatasetSummary, summarize } from '../data/summary.js';
 import { BertuneError } from '../errors.js';
 import { comparedWords, comparisonExperiments, type Overrides, settle } from '../experiments/comparison.js';
-import { embeddedModelNotes } from '../experiments/embedded-limits.js';
-import { type Experiment, sourceWords } from '../experiments/experiment.js';
+import { sourceWords } from '../experiments/experiment.js';
+import { prepareData } from '../experiments/prepare.js';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../experiments/presets.js';
-import { dataRecord } from '../experiments/run.js';
-import { runInProcess } from '../experiments/runner.js';
-import { datasetFor, statedTask } from '../experiments/task.js';
 import { lstat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { withOutputDirectory } from '../files/output.js';
-import { formatSeconds } from '../format.js';
 import { METHOD_KINDS, type MethodKind } from '../methods/index.js';
 import { resolveDevice } from '../model/device.js';
 import { printableJson } from '../printable.js';
 import { environmentLine, environmentRecord } from '../report/environment.js';
-import { headlineOf } from '../report/metrics.js';
-import type { ComparisonRecord, DataRecord, RunRecord } from '../report/records.js';
+import type { ComparisonRecord, RunRecord } from '../report/records.js';
 import { COMPARISON_FILES, writeComparison } from '../report/results.js';
 import { summaryLines } from '../report/run-lines.js';
-import { beforeSection, closingSections, runSection, type Section, sectionText } from '../report/sections.js';
+import { beforeSection, closingSections, runSection } from '../report/sections.js';
 import { throwIfAborted } from '../time-slice.js';
 import { TRAINER_OPTIONS } from '../training/options.js';
 import {
@@ -40,7 +33,8 @@ import {
 import { EXIT_ERROR, interruptibly } from './exit.js';
 import { rowOption } from './flags.js';
 import { downloadProgress, Progress } from './progress.js';
-import { colorsFor, resultWidth, writeResult } from './terminal.js';
+import { runEach } from './runs.js';
+import { sectionsText, writeResult } from './terminal.js';
 
 /** The name of the learning rate for a kind of method, e.g. `learningRateLora`. */
 const rateOf = (kind: MethodKind) => `learningRate${kind.charAt(0).toUpperCase()}${kind.slice(1)}` as RateName;
@@ -116,31 +110,29 @@ async function compare(options: CompareArguments): Promise<void> {
     exclusively(async () => {
       const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
       const experiments = await settle(named, { signal, onProgress: downloadProgress(progress) });
-      const data = await loadData(experiments[0], sourceWords(named[0].data), signal);
+      const { record: data } = await prepareData(experiments[0], sourceWords(named[0].data), signal);
       progress.note(environmentLine(environment));
       for (const line of summaryLines(data.summary)) progress.note(line);
 
-      const noted = new Set<string>();
-      const onNote = (text: string) => {
-        // Every run starts from the same model: what is to be said of it is said once.
-        if (!noted.has(text)) progress.note(`note: ${text}`);
-        noted.add(text);
-      };
       // A table that nobody takes must not cost the runs: that is told once all is saved.
       let refused: unknown;
       const print = async (text: string) => {
         if (refused === undefined) await writeResult(text).catch((cause) => (refused = cause));
       };
       const runs: RunRecord[] = [];
-      for (const [index, experiment] of experiments.entries()) {
-        if (signal.aborted) break;
-        const title = `${experiment.title} (${index + 1}/${experiments.length})`;
-        const run = await carryOut(experiment, title, progress, signal, onNote);
+      const keep = async (run: RunRecord) => {
         runs.push(run);
         // Of what was stopped before it had begun there is nothing to tell.
         if (signal.aborted && runs.every((each) => each.status === 'stopped' && !each.steps)) throwIfAborted(signal);
-        if (!options.json) await print(textOf([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]));
-      }
+        if (!options.json)
+          await print(sectionsText([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]));
+      };
+      const work = experiments.map((experiment, index) => ({
+        experiment,
+        title: `${experiment.title} (${index + 1}/${experiments.length})`,
+        keep,
+      }));
+      await runEach(work, progress, signal);
 
       const comparison: ComparisonRecord = {
         preset: preset.name,
@@ -152,17 +144,12 @@ async function compare(options: CompareArguments): Promise<void> {
         ...(preset.reference && { reference: preset.reference }),
       };
       await writeComparison(output, comparison);
-      await print(options.json ? `${printableJson(comparison, 2)}\n` : textOf(closingSections(comparison)));
+      await print(options.json ? `${printableJson(comparison, 2)}\n` : sectionsText(closingSections(comparison)));
       progress.note(`saved ${COMPARISON_FILES.join(', ')} in ${output}`);
       if (runs.some(({ status }) => status === 'failed')) process.exitCode = EXIT_ERROR;
       if (refused !== undefined) throw refused;
     }),
   );
-}
-
-function textOf(sections: readonly Section[]): string {
-  const { bold } = colorsFor(process.stdout);
-  return sections.map((section) => sectionText(section, bold, resultWidth())).join('');
 }
 
 /** Nobody named it: a link that came with somebody else's folder must not lead to files that are then written over. */
@@ -199,53 +186,4 @@ function overridesOf(options: CompareArguments): Overrides {
     dataset: datasetOptions(options),
     where: deviceOptions(options),
   };
-}
-
-/** Reads the data once before any process starts, so that what is wrong with them is said once. */
-async function loadData(
-  experiment: Experiment,
-  source: string,
-  signal: AbortSignal,
-): Promise<DataRecord & { summary: DatasetSummary }> {
-  const stated = await statedTask(experiment, { signal });
-  const data = await datasetFor(experiment.data, { ...experiment.dataset, signal }, stated);
-  for (const name of ['train', 'test'] as const) {
-    if (data[name] !== undefined) continue;
-    const advice =
-      name === 'test' ? ': name a --test-file, or take one out of the training rows with --test-fraction 0.1' : '';
-    const why = data.notes === undefined ? '' : ` (${data.notes.join('; ')})`;
-    throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none${why}${advice}`);
-  }
-  expectClasses(data);
-  const summary = await summarize(data, { signal });
-  const limits = await embeddedModelNotes(experiment.model, data.train!, signal);
-  return dataRecord(data, source, { ...summary, notes: [...summary.notes, ...limits] });
-}
-
-async function carryOut(
-  experiment: Experiment,
-  title: string,
-  progress: Progress,
-  signal: AbortSignal,
-  onNote: (text: string) => void,
-): Promise<RunRecord> {
-  if (!progress.interactive) progress.note(title);
-  const start = performance.now();
-  const run = await runInProcess(experiment, {
-    signal,
-    onPlan: (lines) => {
-      for (const line of lines) progress.note(`${experiment.title}: ${line}`);
-    },
-    onProgress: (state) => progress.update(title, state),
-    onEpoch: (line) => {
-      if (!progress.interactive) progress.note(line);
-    },
-    onNote,
-  });
-  progress.clear();
-  const seconds = formatSeconds((performance.now() - start) / 1000);
-  const outcome = run.error ? `${run.status} [${run.error.code}]` : headlineOf(run.task, run.test ?? {})[0];
-  progress.note(`${title}: ${outcome}, ${seconds} s`);
-  for (const line of run.advice ?? []) progress.note(`${experiment.title}: advice: ${line}`);
-  return run;
 }

@@ -4,7 +4,7 @@ import { packageVersion } from '../native/package.js';
 import { nameOptionsByFlags } from '../options/names.js';
 import { nearest, shorten } from '../options/validation.js';
 import { printableLines } from '../printable.js';
-import { expectOptions } from './arguments.js';
+import { expectOptions, fullName } from './arguments.js';
 import { buildCommand } from './build.js';
 import { compareCommand } from './compare.js';
 import { evaluateCommand } from './evaluate.js';
@@ -14,6 +14,7 @@ import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
 import { pushCommand } from './push.js';
 import { reportCommand } from './report.js';
+import { sweepCommand } from './sweep.js';
 import { colorsFor, writeResult } from './terminal.js';
 import { trainCommand } from './train.js';
 
@@ -22,6 +23,7 @@ const COMMANDS = [
   evaluateCommand,
   predictCommand,
   compareCommand,
+  sweepCommand,
   reportCommand,
   exportCommand,
   pushCommand,
@@ -36,12 +38,16 @@ function helpCommand(program: Command): void {
   program
     .command('help')
     .description('show help for a command')
-    .argument('[command]')
-    .action((name?: string) => {
-      const names = program.commands.map((command) => command.name());
-      const found = name === undefined ? program : program.commands[names.indexOf(name)];
-      if (found !== undefined) return found.outputHelp();
-      throw noCommand(name!, names);
+    .argument('[command...]')
+    .action((path: string[]) => {
+      let found = program;
+      for (const name of path) {
+        const names = found.commands.map((command) => command.name());
+        const next = found.commands[names.indexOf(name)];
+        if (next === undefined) throw noCommand(name, names);
+        found = next;
+      }
+      found.outputHelp();
     });
 }
 
@@ -93,8 +99,13 @@ export function createProgram(onError: (error: unknown) => void): Command {
     );
   program.on('beforeAllHelp', () => expectCommand(program));
   for (const add of COMMANDS) add(program);
-  for (const command of program.commands) command.addHelpText('after', exampleText(command.name()));
+  for (const command of allCommands(program)) command.addHelpText('after', exampleText(fullName(command)));
   return program;
+}
+
+/** Every command of a program, those of a command behind it. */
+export function allCommands(program: Command): Command[] {
+  return program.commands.flatMap((command) => [command, ...allCommands(command)]);
 }
 
 /** Command lines that are shown at the end of a command's help. */
@@ -116,6 +127,14 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'bertune compare --data reviews/',
     'bertune compare --data reviews/ --methods full,lora8,lora32 --epochs 5',
   ],
+  'sweep plan': [
+    'bertune sweep plan my-sweep --data reviews/ --method full,lora --rank 4,8 --learning-rate 1e-4,3e-4 --seed 1,2,3',
+    'bertune sweep plan my-sweep --data reviews/ --method lora --learning-rate 1e-5..1e-3 --rank 4,8,16 --random 20',
+    'bertune sweep plan my-sweep --file sweep.yaml',
+  ],
+  'sweep run': ['bertune sweep run my-sweep --jobs 2', 'bertune sweep run my-sweep --cell 3/24'],
+  'sweep status': ['bertune sweep status my-sweep'],
+  'sweep merge': ['bertune sweep merge my-sweep'],
   report: ['bertune report my-model', 'bertune report results/quick/results.json --output comparison.html'],
   export: [
     'bertune export --model my-adapter --output merged',

@@ -1,5 +1,6 @@
 import picocolors from 'picocolors';
 import { BertuneError } from '../errors.js';
+import { type Section, sectionText } from '../report/sections.js';
 import { USUAL_WIDTH } from '../report/table.js';
 
 type Colors = ReturnType<typeof picocolors.createColors>;
@@ -25,6 +26,12 @@ export function colorsFor(stream: OutputStream, environment: NodeJS.ProcessEnv =
 /** Columns that results may take: the terminal's, or as many as fit most where they go to a file or a pipe. */
 export function resultWidth(): number {
   return process.stdout.columns ?? USUAL_WIDTH;
+}
+
+/** Sections for stdout. */
+export function sectionsText(sections: readonly Section[]): string {
+  const { bold } = colorsFor(process.stdout);
+  return sections.map((section) => sectionText(section, bold, resultWidth())).join('');
 }
 
 /** Nobody reads stdout any more, as in `bertune predict ... | head -1`: the command ends, but quietly. */

@@ -19,14 +19,14 @@ export interface MethodArguments {
 }
 
 /** A flag of one method alone, or of several that have the same. */
-interface MethodFlag {
+export interface MethodFlag {
   name: string;
   row: OptionRow<unknown, unknown>;
   kinds: MethodKind[];
 }
 
 /** Every flag of a method's own options. */
-function methodFlags(): MethodFlag[] {
+export function methodFlags(): MethodFlag[] {
   const flags = new Map<string, MethodFlag>();
   for (const kind of METHOD_KINDS) {
     const { options } = definitionOf(kind);

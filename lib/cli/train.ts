@@ -21,7 +21,7 @@ import { environmentRecord } from '../report/environment.js';
 import type { DataRecord, RunRecord } from '../report/records.js';
 import { REPORT_FILE, writeReport } from '../report/results.js';
 import { epochLine, logLine, summaryLines } from '../report/run-lines.js';
-import { measuredSections, notMeasured, runSection, sectionText } from '../report/sections.js';
+import { measuredSections, notMeasured, runSection } from '../report/sections.js';
 import { removeCheckpoints } from '../training/checkpoint/directories.js';
 import type { TrainResult } from '../training/events.js';
 import { TRAINER_OPTIONS, type TrainerOptions } from '../training/options.js';
@@ -42,7 +42,7 @@ import { addRows, rowValues } from './flags.js';
 import { downloadProgress, Progress } from './progress.js';
 import { pushing } from './push.js';
 import { type Saved, savedElsewhere, saveSomewhere } from './rescue.js';
-import { colorsFor, resultWidth, writeResult } from './terminal.js';
+import { sectionsText, writeResult } from './terminal.js';
 import {
   addCheckpointOptions,
   addMethodOptions,
@@ -242,7 +242,7 @@ async function carryOut(
   let trained: TrainResult | undefined;
   let saved: Saved | undefined;
   try {
-    trained = await run.train(signal, resumeOf(options));
+    trained = await run.train({ signal, resume: resumeOf(options) });
     progress.clear();
     saved = await saveModel(run, output, progress);
     const measured = await run.measure(signal);
@@ -371,8 +371,5 @@ async function writeResults(run: Run, data: DataRecord, record: RunRecord, outpu
 }
 
 function resultText(record: RunRecord): string {
-  const { bold } = colorsFor(process.stdout);
-  return [runSection(record), ...measuredSections(record)]
-    .map((section) => sectionText(section, bold, resultWidth()))
-    .join('');
+  return sectionsText([runSection(record), ...measuredSections(record)]);
 }

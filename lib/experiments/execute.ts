@@ -5,6 +5,7 @@ import { type TensorBoardLog, tensorBoard } from '../report/tensorboard.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
 import type { Progress } from '../training/events.js';
 import type { Experiment } from './experiment.js';
+import { MedianRule } from './median.js';
 import { errorRecord, failedRun, Run } from './run.js';
 
 /** What happens while a run is carried out. */
@@ -16,6 +17,8 @@ export interface RunEvents {
   readonly onNote?: (text: string) => void;
   /** Given what the run is going to do, a line each. */
   readonly onPlan?: (lines: readonly string[]) => void;
+  /** Told of the process of the run that a signal has ended it. */
+  readonly onKilled?: (signal: NodeJS.Signals) => void;
 }
 
 /**
@@ -44,7 +47,15 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
       return run.record({ status: 'done', ...measured });
     }
     log = await logOf(run);
-    const trained = await run.train(events.signal);
+    const { stop } = experiment;
+    const rule = stop && (await MedianRule.of(stop, experiment.name, trainer.settings.metricForBest));
+    const trained = await run.train({
+      signal: events.signal,
+      resume: experiment.resume,
+      stopWhen: rule && ((epoch) => rule.ends(epoch)),
+    });
+    // What was given up is not measured on texts that it could still be chosen by.
+    if (rule?.ended) return run.record({ status: 'stopped', stop: rule.ended, trained });
     return run.record({ status: 'done', trained, ...(await run.measure(events.signal)) });
   } catch (cause) {
     const error = errorRecord(cause);

@@ -28,6 +28,28 @@ export interface Experiment {
   readonly where: DeviceOptions;
   /** Directory of a log for TensorBoard, in a sub-folder of the run's name. Defaults to none. */
   readonly tensorboard?: string;
+  /** As TrainOptions.resume. */
+  readonly resume?: string;
+  /** What model and data have to be. Defaults to whatever they are. */
+  readonly identity?: RunSources;
+  /** When it is given up for others that do better. Defaults to never. */
+  readonly stop?: MedianStop;
+}
+
+/** What a run begins with: digests as lib/experiments/identity.ts makes them. */
+export interface RunSources {
+  readonly model: string;
+  readonly data: string;
+}
+
+/** Ends a run whose metric on the validation split, after an epoch, is worse than the median of the others' then. */
+export interface MedianStop {
+  /** Directory where every run leaves its metrics. */
+  readonly curves: string;
+  /** Of runs that are compared: those on the same data. */
+  readonly group: string;
+  /** Epochs after which no run ends. */
+  readonly grace: number;
 }
 
 /** Where the data are, in words. */

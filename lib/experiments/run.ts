@@ -1,4 +1,4 @@
-import { Trainer } from '../api/trainer.js';
+import { Trainer, type TrainOptions } from '../api/trainer.js';
 import { expectClasses } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
 import type { TextDataset } from '../data/types.js';
@@ -23,6 +23,7 @@ import type { TrainResult } from '../training/events.js';
 import { guessingLoss } from '../training/plan.js';
 import { embeddedModelNotes } from './embedded-limits.js';
 import type { Experiment } from './experiment.js';
+import { expectSources } from './identity.js';
 import { datasetFor, statedTask } from './task.js';
 
 /** A run made ready: data, model and trainer. */
@@ -66,6 +67,7 @@ export class Run implements AsyncDisposable {
     }
     if (experiment.method !== null) expectClasses(data);
     const { adapter, base, options, where } = experiment;
+    await expectSources(experiment, data, signal);
     const model = await TextClassifier.load(experiment.model, {
       labels: data.labels,
       task: data.task,
@@ -110,19 +112,11 @@ export class Run implements AsyncDisposable {
     return { ...summary, notes: [...summary.notes, ...limits] };
   }
 
-  /**
-   * Trains on the training split, evaluating on the validation split where there is one.
-   *
-   * @param resume as TrainOptions.resume
-   */
-  train(signal?: AbortSignal, resume?: string): Promise<TrainResult> {
+  /** Trains on the training split, evaluating on the validation split where there is one. */
+  train(options: Omit<TrainOptions, 'validation'>): Promise<TrainResult> {
     const { train, validation } = this.data;
     if (train === undefined) throw new BertuneError('INTERNAL', 'Expected a run with a training split');
-    return this.trainer.train(train, {
-      ...(validation && { validation }),
-      ...(signal && { signal }),
-      ...(resume === undefined ? {} : { resume }),
-    });
+    return this.trainer.train(train, { ...options, validation });
   }
 
   /** Evaluates on the test split, or the validation split where there is no other; on nothing where there is neither. */
@@ -138,11 +132,12 @@ export class Run implements AsyncDisposable {
   record(outcome: {
     status: RunRecord['status'];
     error?: RunRecord['error'];
+    stop?: RunRecord['stop'];
     trained?: TrainResult;
     test?: EvaluateResult;
     validation?: EvaluateResult;
   }): RunRecord {
-    const { status, error, trained, test, validation } = outcome;
+    const { status, error, stop, trained, test, validation } = outcome;
     const { method } = this.experiment;
     const state = this.trainer.state;
     const { trainable, total } = this.model.countParameters();
@@ -153,6 +148,7 @@ export class Run implements AsyncDisposable {
       task: this.model.task,
       status,
       ...(error && { error }),
+      ...(stop && { stop }),
       settings: method === null ? {} : snakeCase(settingsOf(this.trainer.settings, this.model.labels)),
       parameters: { trainable: method === null ? 0 : trainable, total },
       memory: this.#memory(),

@@ -31,11 +31,18 @@ const WORKER = fileURLToPath(new URL(import.meta.url.replace(/runner(\.\w+)$/, '
 /**
  * Carries a run out in a process of its own, so that its peak memory and its time are its own.
  *
+ * @param environment variables that its process has beside ours. Defaults to none
+
  * @returns the run's record; one with status 'failed' where the run, or its process, failed. Never rejects.
  */
-export async function runInProcess(experiment: Experiment, events: RunEvents = {}): Promise<RunRecord> {
+export async function runInProcess(
+  experiment: Experiment,
+  events: RunEvents = {},
+  environment: NodeJS.ProcessEnv = {},
+): Promise<RunRecord> {
+  const env = { ...process.env, ...environment };
   // Stdout is for results: whatever a library prints goes to stderr.
-  const child = fork(WORKER, { stdio: ['ignore', 2, 2, 'ipc'], serialization: 'advanced' });
+  const child = fork(WORKER, { stdio: ['ignore', 2, 2, 'ipc'], serialization: 'advanced', env });
   const kill = () => child.kill('SIGKILL');
   const abort = () => send(child, { type: 'abort' });
   process.once('exit', kill);
@@ -68,6 +75,7 @@ function follow(child: ChildProcess, experiment: Experiment, events: RunEvents):
     });
     child.on('error', (error) => resolve(record ?? failedRun(experiment, errorRecord(error))));
     child.on('close', (status, signal) => {
+      if (record === undefined && signal !== null) events.onKilled?.(signal);
       const how = signal === null ? `with status ${status}` : `by ${signal}`;
       resolve(
         record ??

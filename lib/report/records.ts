@@ -54,6 +54,19 @@ export interface MethodRecord {
   readonly [option: string]: unknown;
 }
 
+/** Why a run was ended before its last epoch: the others did better. */
+export interface StopRecord {
+  readonly rule: 'median';
+  /** Epochs done. */
+  readonly epoch: number;
+  /** On the validation split, after that epoch. */
+  readonly metric: string;
+  readonly value: number;
+  /** Of the others', and of how many. */
+  readonly median: number;
+  readonly of: number;
+}
+
 /** One run from its settings to its test metrics. */
 export interface RunRecord {
   /** Its name in options and files, e.g. `lora-8`. */
@@ -66,6 +79,8 @@ export interface RunRecord {
   /** 'stopped': early, at the user's wish; 'failed': see `error`. */
   readonly status: 'done' | 'stopped' | 'failed';
   readonly error?: { readonly code: string; readonly message: string };
+  /** Of a run that was given up for others; its status is 'stopped'. */
+  readonly stop?: StopRecord;
   /** Hyper-parameters as used, defaults filled in. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly parameters?: { readonly trainable: number; readonly total: number };
@@ -123,6 +138,64 @@ export interface ComparisonRecord {
   readonly runs: readonly RunRecord[];
   /** Numbers published for the same settings, where there are any. */
   readonly reference?: readonly ReferenceRecord[];
+  /** Of a sweep, whose `runs` are the best alone. */
+  readonly sweep?: SweepRecord;
+}
+
+/** Where a cell of a sweep stands: as RunRecord.status, or under way, or not begun. */
+export type CellStatus = RunRecord['status'] | 'running' | 'waiting';
+
+/** A cell of a sweep: one run. */
+export interface CellRecord {
+  readonly id: string;
+  /** e.g. `LoRA r=4, learning rate 1e-4, seed 1`. */
+  readonly title: string;
+  /** The same without the seed. */
+  readonly group: string;
+  /** What it has of the settings that vary, by their names. */
+  readonly values: Readonly<Record<string, CellValue>>;
+  readonly seed?: number;
+  readonly status: CellStatus;
+  readonly stop?: StopRecord;
+  readonly error?: { readonly code: string; readonly message: string };
+  /** What cells are ranked by; absent where it has none. */
+  readonly score?: number;
+  readonly metrics?: Readonly<Partial<Record<MetricName, number | null>>>;
+  /** Seconds of training. */
+  readonly runtime?: number;
+}
+
+/** A value of a setting that varies. */
+export type CellValue = string | number | boolean;
+
+/** Values of several seeds. */
+export interface Spread {
+  readonly mean: number;
+  /** Of a sample: with n − 1; null for one value. */
+  readonly deviation: number | null;
+  readonly n: number;
+}
+
+/** The cells that differ in their seed alone. */
+export interface GroupRecord {
+  readonly title: string;
+  readonly values: Readonly<Record<string, CellValue>>;
+  readonly cells: Readonly<Record<CellStatus, number>>;
+  /** Of the cells that are done. */
+  readonly score?: Spread;
+  readonly metrics: Readonly<Partial<Record<MetricName, Spread>>>;
+  readonly runtime?: Spread;
+}
+
+/** A sweep: all its cells, and what they come to. */
+export interface SweepRecord {
+  /** The names of the settings that vary, e.g. `learning rate`; the seed is none of them. */
+  readonly axes: readonly string[];
+  /** What cells are ranked by. */
+  readonly metric: { readonly name: string; readonly title: string; readonly isHigherBetter: boolean };
+  readonly cells: readonly CellRecord[];
+  /** The best first; those without a score last. */
+  readonly groups: readonly GroupRecord[];
 }
 
 /** A row of a published table, to be held against the run of the same name. */

@@ -8,6 +8,7 @@ import { expectResults } from './html/input.js';
 import { shownMetrics, taskOfRuns } from './metrics.js';
 import type { ComparisonRecord, RunRecord } from './records.js';
 import { beforeSection, closingSections, runSection, sectionMarkdown } from './sections.js';
+import { sweepRows } from './sweep.js';
 import { markdownText } from './table.js';
 
 /** The report's name in an output directory. */
@@ -49,10 +50,12 @@ export function resultsCsv(runs: readonly RunRecord[]): string {
 export function resultsMarkdown(comparison: ComparisonRecord): string {
   const { preset, created, model, data, environment, runs } = comparison;
   const splits = Object.entries(data.splits).map(([name, examples]) => `${name} ${formatCount(examples)}`);
-  const before = runs.filter((run) => run.method.kind === 'none').map(beforeSection);
-  const trained = runs.filter((run) => run.method.kind !== 'none').map(runSection);
+  // Of a sweep each run is in the report.
+  const shown = comparison.sweep === undefined ? runs : [];
+  const before = shown.filter((run) => run.method.kind === 'none').map(beforeSection);
+  const trained = shown.filter((run) => run.method.kind !== 'none').map(runSection);
   const head = [
-    `# Comparison: ${preset}`,
+    comparison.sweep === undefined ? `# Comparison: ${preset}` : '# Sweep',
     `- model: ${markdownText(model)}\n- data: ${markdownText(data.source)} (${splits.join(', ')}; ${data.labels.length} labels)\n` +
       `- ${markdownText(environmentLine(environment))}\n- ${created}`,
   ];
@@ -61,13 +64,15 @@ export function resultsMarkdown(comparison: ComparisonRecord): string {
     .concat('\n');
 }
 
-/** The files that a comparison leaves in its output directory. */
+/** The files that a comparison, or a sweep, leaves in its output directory. */
 export const COMPARISON_FILES = ['results.json', 'results.csv', 'results.md', REPORT_FILE] as const;
 
 /** Writes results.json, results.csv, results.md and report.html. */
 export async function writeComparison(directory: string, comparison: ComparisonRecord): Promise<void> {
   await writeJson(join(directory, 'results.json'), comparison);
-  await writeFileAtomic(join(directory, 'results.csv'), resultsCsv(comparison.runs));
+  const { runs, sweep } = comparison;
+  const table = sweep === undefined ? resultsCsv(runs) : csv(...sweepRows(sweep, taskOfRuns(runs)));
+  await writeFileAtomic(join(directory, 'results.csv'), table);
   await writeFileAtomic(join(directory, 'results.md'), resultsMarkdown(comparison));
   await writeReport(join(directory, REPORT_FILE), comparison);
 }

@@ -1,10 +1,19 @@
 import { formatCount, formatFixed, formatShare } from '../format.js';
 import { option } from '../options/names.js';
 import { printable } from '../printable.js';
-import { taskOf } from '../tasks/index.js';
+import { type Task, taskOf } from '../tasks/index.js';
 import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
-import { confusedPairs, confusionTable, epochTable, labelTable, measuredOn, metricsTable } from './metrics.js';
-import type { ComparisonRecord, MetricsRecord, RunRecord } from './records.js';
+import {
+  confusedPairs,
+  confusionTable,
+  epochTable,
+  labelTable,
+  measuredOn,
+  metricsTable,
+  taskOfRuns,
+} from './metrics.js';
+import type { ComparisonRecord, MetricsRecord, RunRecord, SweepRecord } from './records.js';
+import { cellNotes, countCells, countWords, SWEEP_NOTE, sweepTable } from './sweep.js';
 import { markdownTable, markdownText, type Table, tableWidth, textTable, USUAL_WIDTH } from './table.js';
 
 /** Pairs of labels that are listed where the matrix is too wide. */
@@ -84,11 +93,22 @@ function confusionSection(metrics: MetricsRecord, width: number): Section {
   return { title: 'Largest confusions', table: most, notes: [rest] };
 }
 
-/** What comes after the runs: LoRA by rank, the comparison, the published numbers beside ours. */
+/** A sweep: how many cells are done, and what each combination of settings comes to. */
+export function sweepSection(sweep: SweepRecord, task: Task): Section {
+  return {
+    title: 'Sweep',
+    lead: [countWords(countCells(sweep.cells))],
+    table: sweepTable(sweep, task),
+    notes: [...cellNotes(sweep.cells), SWEEP_NOTE],
+  };
+}
+
+/** What comes after the runs, or of a sweep: LoRA by rank, the comparison, the published numbers beside ours. */
 export function closingSections(
-  comparison: Pick<ComparisonRecord, 'model' | 'data' | 'runs' | 'reference'>,
+  comparison: Pick<ComparisonRecord, 'model' | 'data' | 'runs' | 'reference' | 'sweep'>,
 ): Section[] {
-  const { model, data, runs, reference } = comparison;
+  const { model, data, runs, reference, sweep } = comparison;
+  if (sweep !== undefined) return [sweepSection(sweep, taskOfRuns(runs))];
   const lora = loraTable(runs);
   const failures = runs.filter((run) => run.error !== undefined).map(failure);
   return [

@@ -47,6 +47,8 @@ export interface RunParts {
   signal: AbortSignal | undefined;
   /** null: this process trains alone. */
   group: RankGroup | null;
+  /** Asked after each epoch whether it was the last. */
+  stopWhen: ((epoch: EpochSummary) => boolean | Promise<boolean>) | undefined;
   /** @throws BertuneError DISPOSED once the model is disposed */
   expectUsable: () => void;
   events: EventEmitter<TrainerEvents>;
@@ -110,16 +112,17 @@ export class TrainingRun {
   }
 
   async #runEpochs(): Promise<RunOutcome['stopped']> {
-    const { plan, best } = this.#parts;
+    const { plan, best, stopWhen } = this.#parts;
+    let summary: EpochSummary | undefined;
     while (this.#position.epochs_done < plan.epochs) {
-      if (best?.exhausted) return 'early';
-      await this.#runEpoch(this.#position.epochs_done);
+      if (best?.exhausted || (summary && (await stopWhen?.(summary)))) return 'early';
+      summary = await this.#runEpoch(this.#position.epochs_done);
     }
     return 'done';
   }
 
   /** An epoch, or what is left of it. One that early stopping ends half-way counts as none. */
-  async #runEpoch(epoch: number): Promise<void> {
+  async #runEpoch(epoch: number): Promise<EpochSummary | undefined> {
     const { plan, events, checkpoints, best } = this.#parts;
     const position = this.#position;
     const order = plan.orderOf(epoch);
@@ -137,7 +140,7 @@ export class TrainingRun {
       if (position.step === lastStep) break;
       if (this.#isEvaluationDue()) await this.#evaluate();
       if (checkpoints?.isDue(position.step, { isBest: this.#isBest() })) await this.#save();
-      if (best?.exhausted) return;
+      if (best?.exhausted) return undefined;
     }
     if (plan.settings.loggingSteps === 'epoch') this.#log();
     const evaluation = this.#isEvaluationDue({ epochEnd: true }) ? await this.#evaluate() : null;
@@ -156,6 +159,7 @@ export class TrainingRun {
     position.epochs_done = epoch + 1;
     events.emit('epoch', summary);
     if (checkpoints?.isDue(position.step, { epochEnd: true, isBest: this.#isBest() })) await this.#save();
+    return summary;
   }
 
   /** Whether to evaluate after the step that was done last. */

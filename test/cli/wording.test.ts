@@ -1,8 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { fullName } from '../../lib/cli/arguments.js';
 import { flagsOf } from '../../lib/cli/flags.js';
-import { createProgram, EXAMPLES } from '../../lib/cli/program.js';
+import { allCommands, createProgram, EXAMPLES } from '../../lib/cli/program.js';
 import { BertuneError } from '../../lib/errors.js';
 import {
   datasetFromRows,
@@ -22,7 +23,7 @@ const adapter = inRepository('test/fixtures/parity/lora-init');
 const train = inRepository('test/fixtures/parity/train.csv');
 
 const quiet = () => createProgram((error) => expect.fail(String(error)));
-const commands = quiet().commands;
+const commands = allCommands(quiet());
 
 /** Names of options that a program writes and a shell does not: those that are no words, and those with a value. */
 const apiNames = new Set(
@@ -191,7 +192,7 @@ describe('how messages name options', () => {
   it('takes the flags of every command from its options', () => {
     for (const command of commands) {
       const flags = new Set(command.options.map(({ long }) => long));
-      for (const flag of Object.values(flagsOf(command))) expect(flags, command.name()).to.include(flag);
+      for (const flag of Object.values(flagsOf(command))) expect(flags, fullName(command)).to.include(flag);
     }
     const own = flagsOf(commands.find((command) => command.name() === 'train')!);
     expect(own).to.include({
@@ -207,14 +208,16 @@ describe('how messages name options', () => {
   for (const command of commands) {
     const options = command.options.filter(({ required, optional }) => required || optional);
     if (options.length === 0) continue;
-    it(`refuses bad values of ${command.name()} by their flags`, async () => {
+    it(`refuses bad values of ${fullName(command)} by their flags`, async () => {
       for (const { long } of options) {
         const program = quiet().configureOutput({ writeErr: () => {} });
-        program.commands.forEach((each) => {
+        allCommands(program).forEach((each) => {
           each.configureOutput({ writeErr: () => {}, outputError: () => {} });
         });
         const error = await program
-          .parseAsync([command.name(), ...(command.name() === 'report' ? ['x'] : []), `${long}=`], { from: 'user' })
+          .parseAsync([...fullName(command).split(' '), ...command.registeredArguments.map(() => 'x'), `${long}=`], {
+            from: 'user',
+          })
           .then(
             () => expect.fail(`${long} accepts nothing`),
             (cause: Error) => cause,
@@ -273,11 +276,12 @@ describe('how messages name options', () => {
 
 describe('examples in the help', () => {
   for (const command of commands) {
-    it(`can be run: ${command.name()}`, () => {
-      for (const line of EXAMPLES[command.name()] ?? []) {
-        const [program, name, ...rest] = line.split(' ');
-        expect([program, name]).to.deep.equal(['bertune', command.name()]);
-        const flags = rest.filter((word) => word.startsWith('--'));
+    it(`can be run: ${fullName(command)}`, () => {
+      for (const line of EXAMPLES[fullName(command)] ?? []) {
+        expect(line.startsWith(`bertune ${fullName(command)} `) || line === `bertune ${fullName(command)}`).to.equal(
+          true,
+        );
+        const flags = line.split(' ').filter((word) => word.startsWith('--'));
         expect(command.options.map(({ long }) => long)).to.include.members(flags);
         expect(command.options.some(({ mandatory }) => mandatory)).to.equal(false);
       }

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { expect } from 'chai';
-import { Trainer } from '../../lib/api/trainer.js';
+import { Trainer, type TrainOptions } from '../../lib/api/trainer.js';
 import type { Split } from '../../lib/data/dataset.js';
 import { labelCounts } from '../../lib/data/split.js';
 import { full, linear, lora, prefix } from '../../lib/methods/index.js';
 import { classificationMetrics, crossEntropy } from '../../lib/metrics/single-label.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
+import type { EpochSummary } from '../../lib/training/events.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { balancedWeights } from '../../lib/training/plan.js';
 import type { EvaluateRow, LogHistoryRow, LogRow } from '../../lib/training/state.js';
@@ -48,12 +49,11 @@ describe('Trainer', () => {
       trainer: Trainer;
       result: Awaited<ReturnType<Trainer['train']>>;
     }) => Promise<T> | T,
-    splits: { train?: Split; validation?: Split } = {},
+    { train: own = train, ...others }: { train?: Split } & TrainOptions = {},
   ): Promise<T> {
     await using model = await load();
     const trainer = new Trainer(model, { ...FAST, ...options });
-    const { validation: held } = splits;
-    const result = await trainer.train(splits.train ?? train, held ? { validation: held } : {});
+    const result = await trainer.train(own, others);
     return await use({ model, trainer, result });
   }
 
@@ -431,6 +431,22 @@ describe('Trainer', () => {
           expect(result.best?.epoch).to.equal(1);
         },
         { validation },
+      );
+    });
+
+    it('ends training where the caller says so', async () => {
+      const asked: number[] = [];
+      const stopWhen = async ({ epoch, evaluation }: EpochSummary) => {
+        expect(evaluation?.accuracy).to.be.a('number');
+        return asked.push(epoch) === 3;
+      };
+      await trained(
+        { epochs: 9 },
+        ({ result }) => {
+          expect(result).to.include({ stopped: 'early', epochs: 3 });
+          expect(asked).to.deep.equal([1, 2, 3]);
+        },
+        { validation, stopWhen },
       );
     });
 

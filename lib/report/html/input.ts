@@ -2,6 +2,20 @@ import { BertuneError } from '../../errors.js';
 import { METHOD_KINDS } from '../../methods/index.js';
 import { DEFAULT_TASK, TASK_KINDS } from '../../tasks/index.js';
 import type { ComparisonRecord, LogRecord, MethodRecord, MetricsRecord, RunRecord } from '../records.js';
+import {
+  type Fields,
+  few,
+  fields,
+  isFields,
+  isNumber,
+  list,
+  MOST_FIELDS,
+  numbers,
+  oneOf,
+  simple,
+  text,
+} from './fields.js';
+import { sweepInput } from './sweep-input.js';
 
 /** What a report is drawn from: a comparison, or a run by itself as a comparison of one. */
 export interface ReportInput extends Omit<ComparisonRecord, 'preset' | 'environment'> {
@@ -12,16 +26,10 @@ export interface ReportInput extends Omit<ComparisonRecord, 'preset' | 'environm
   readonly summary?: unknown;
 }
 
-type Fields = Record<string, unknown>;
-
 /** Every run is drawn in every chart, and is a column or a row of every table. */
 const MOST_RUNS = 100;
-/** Settings, figures or facts of one kind: those that follow are left out. */
-const MOST_FIELDS = 100;
 /** Points of a chart of true and predicted values. */
 const MOST_PAIRS = 1000;
-/** The longest text, in characters: the rest is cut, as a title stands in many places. */
-const MOST_CHARACTERS = 500;
 
 const KINDS = ['none', ...METHOD_KINDS] as const;
 const STATUSES = ['done', 'stopped', 'failed'] as const;
@@ -50,6 +58,7 @@ export function reportInput(results: unknown): ReportInput {
     environment: simple(fields(results.environment)),
     runs: runs.map(runRecord),
     ...(reference.length > 0 && { reference }),
+    ...(isFields(results.sweep) && { sweep: sweepInput(results.sweep) }),
     ...(summary !== undefined && summary !== null && { summary }),
   };
 }
@@ -139,43 +148,4 @@ function referenceRecord(row: Fields): NonNullable<ComparisonRecord['reference']
   const values = numbers(row);
   const empty = { trainable: null, time_s: null };
   return { ...empty, ...values, name: text(row.name) } as unknown as NonNullable<ComparisonRecord['reference']>[number];
-}
-
-/** The members that are one word or number. An object may not even have a text. */
-function simple(values: Fields): Fields {
-  return Object.fromEntries(Object.entries(few(values)).filter(([, value]) => typeof value !== 'object'));
-}
-
-/** The first members of so many. */
-function few(values: Fields): Fields {
-  return Object.fromEntries(Object.entries(values).slice(0, MOST_FIELDS));
-}
-
-/** The members that are numbers. */
-function numbers(values: Fields): Record<string, number> {
-  return Object.fromEntries(Object.entries(values).filter((entry): entry is [string, number] => isNumber(entry[1])));
-}
-
-function isNumber(value: unknown): value is number {
-  return typeof value === 'number';
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function fields(value: unknown): Fields {
-  return isFields(value) ? value : {};
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function text(value: unknown, otherwise = ''): string {
-  return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, MOST_CHARACTERS) : otherwise;
-}
-
-function oneOf<const Choice extends string>(value: unknown, choices: readonly Choice[], otherwise: Choice): Choice {
-  return choices.find((choice) => choice === value) ?? otherwise;
 }

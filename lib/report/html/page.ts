@@ -1,3 +1,5 @@
+import { formatCount } from '../../format.js';
+import { taskOfRuns } from '../metrics.js';
 import { escapeHtml, pairsTable, paragraphs, section } from './elements.js';
 import { type ReportInput, reportInput } from './input.js';
 import { shadeStyles } from './matrix.js';
@@ -14,6 +16,7 @@ import {
 import { dataSection } from './sections/data.js';
 import { referenceSection } from './sections/reference.js';
 import { runDetails } from './sections/run.js';
+import { sweepSection } from './sections/sweep.js';
 import { styles } from './styles.js';
 import { verdict } from './verdict.js';
 
@@ -32,7 +35,12 @@ export function renderReport(results: unknown): string {
   const input = reportInput(results);
   const { runs } = input;
   const sections = [
-    { id: 'comparison', title: 'Comparison', content: comparisonSection(runs) },
+    { id: 'sweep', title: 'Sweep', content: sweepSection(input.sweep, taskOfRuns(runs)) },
+    {
+      id: 'comparison',
+      title: input.sweep === undefined ? 'Comparison' : 'The best runs',
+      content: comparisonSection(runs),
+    },
     { id: 'reference', title: 'Beside the notebook', content: referenceSection(input) },
     { id: 'curves', title: 'Training', content: curvesSection(runs) },
     { id: 'size', title: sizeTitle(runs), content: sizeSection(runs) },
@@ -71,7 +79,8 @@ export function renderReport(results: unknown): string {
   ].join('\n');
 }
 
-function titleOf({ preset, runs }: ReportInput): string {
+function titleOf({ preset, runs, sweep }: ReportInput): string {
+  if (sweep !== undefined) return `Sweep: ${formatCount(sweep.cells.length)} cells`;
   return preset === undefined ? `Training: ${runs[0]?.title ?? 'a run'}` : `Comparison: ${preset}`;
 }
 
