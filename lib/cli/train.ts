@@ -153,7 +153,7 @@ async function train(options: TrainArguments): Promise<void> {
 async function follow(options: TrainArguments, data: DataSource): Promise<void> {
   await interruptibly(new Progress({ quiet: true }), async (signal) => {
     await using run = await Run.open(await experimentOf(options, data, { signal }), signal);
-    await run.train(signal, resumeOf(options));
+    await run.train({ signal, resume: resumeOf(options) });
   });
 }
 
