@@ -7,6 +7,8 @@
 // that follows have B rows, while keys and values keep T.
 #pragma once
 
+#include <utility>
+
 #include "core/arena.h"
 #include "model/layernorm.h"
 #include "model/linear.h"
@@ -31,7 +33,7 @@ struct LayerBuffers {
 };
 
 // The gradient that goes down the residual branches: of a layer's output, of x1 and of its input. All are one buffer, but
-// where sums over rows are put off to the layer's end.
+// where a layer's sums over rows are put off to its end.
 struct ResidualGradients {
   Real *out, *x1, *x;
 };
@@ -41,13 +43,17 @@ struct BackwardBuffers {
   ResidualGradients tokens;  // (T,C) out on entry, x on return
   ResidualGradients first;   // (B,C) the same for the rows of a first_only layer
   Real* dbranch;             // (T,C) gradient of output's result, behind dropout
-  Real* dattention;          // (T,C) of attention_output's; may be dbranch, as above
+  Real* dattention;          // (T,C) of attention_output's; may be dbranch where no sums are put off
   Real* dwide;               // (T,F) gradient of act and pre
   Real* datt;                // (T,C) of att; may be dwide, as above
   Real* dqkv;                // (T,3C)
+  Real* other_dqkv;          // (T,3C) the layer above's, of which sums may be put off; else may be dqkv
 
   // The layer below takes the gradient of this one's input as that of its output.
-  void step_down() { tokens = {tokens.x, tokens.out, tokens.x1}; }
+  void step_down() {
+    tokens = {tokens.x, tokens.out, tokens.x1};
+    std::swap(dqkv, other_dqkv);
+  }
 };
 
 // The keys and values of the virtual tokens for one layer; P = 0 without.
