@@ -223,6 +223,7 @@ struct DropoutResidualLayernormForward {
   Acc* mean;             // (rows) saved
   Acc* rstd;             // (rows) saved
   Real* out;             // (rows,C)
+  Real* first;           // (B,C) as first_rows_forward of out, where rows are tokens; or null
 };
 // dresidual = dsum;  dinp = dropout mask of dsum. They may be the same buffer when dropout.p is 0. Where both are null,
 // only the gradients of the parameters are made.

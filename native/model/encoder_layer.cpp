@@ -133,7 +133,7 @@ void EncoderLayer::project_inputs(const Pass& pass, Real* x, const LayerBuffers&
   const LoraPart key{&key_, b.k, lora.of(0, b.h_key)}, value{&value_, b.v, lora.of(0, b.h_value)};
   if (first_only) {
     lora_forward(pass, pass.tokens(), inp, {key, value});
-    pass.backend.first_rows_forward({C, C, x, b.first});
+    if (index_ == 0) pass.backend.first_rows_forward({C, C, x, b.first});
     query_.forward(pass, pass.sequences(), {b.first, C}, b.q, Activation::kNone, nullptr, query.buffers);
   } else {
     lora_forward(pass, pass.tokens(), inp, {query, key, value});
@@ -141,7 +141,7 @@ void EncoderLayer::project_inputs(const Pass& pass, Real* x, const LayerBuffers&
 }
 
 void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix, bool first_only,
-                           const LoraBuffers& lora) {
+                           const LoraBuffers& lora, Real* next_first) {
   const int C = model_.C, F = model_.F;
   const Rows rows = first_only ? pass.sequences() : pass.tokens();
   project_inputs(pass, x, b, first_only, lora);
@@ -155,7 +155,7 @@ void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, con
   intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, model_.activation, preactivation,
                         lora.of(0, b.h_intermediate));
   output_.forward(pass, rows, {b.act, F}, {b.norm2.sum, C}, Activation::kNone, nullptr, lora.of(0, b.h_output));
-  layernorm2_.forward(pass, rows, output_dropout(pass), b.norm2.sum, b.x1, b.norm2, b.out);
+  layernorm2_.forward(pass, rows, output_dropout(pass), b.norm2.sum, b.x1, b.norm2, b.out, next_first);
 }
 
 void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix, bool first_only,

@@ -19,7 +19,7 @@ namespace bertune {
 // What a layer writes in forward. What backward reads is the layer's own; the rest is shared by all layers.
 struct LayerBuffers {
   Matrix q, k, v;  // parts of (T,3C); first_only: q (B,C), k and v parts of (T,2C)
-  Real* first;     // (B,C) the rows of x that go on; first_only
+  Real* first;     // (B,C) the rows of x that go on, written by the layer below; first_only
   Real* att;       // (rows,C)
   Acc* lse;        // (rows,NH)
   LayerNormBuffers norm1;
@@ -88,9 +88,9 @@ class EncoderLayer {
   LayerBuffers cut(Cutter& cutter, int T, int B, bool first_only, bool training, bool out_is_read,
                    SharedBuffers& shared) const;
 
-  // x (T,C) → buffers.out (T,C), or (B,C) when first_only.
+  // x (T,C) → buffers.out (T,C), or (B,C) when first_only. `next_first`: the `first` of the layer above, or null.
   void forward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,
-               const LoraBuffers& lora);
+               const LoraBuffers& lora, Real* next_first);
   // Gradient of out in grads.tokens.out (grads.first.out when first_only) → gradient of x in grads.tokens.x, if anything
   // below trains.
   void backward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,

@@ -202,7 +202,9 @@ void SequenceClassifier::run_layers(const Pass& pass, Activations& a, bool first
   for (int l = 0; l < model_.L; ++l) {
     const bool last = l + 1 == model_.L;
     const LayerBuffers& buffers = last && !first_only_last ? a.last_layer_full : a.layers[l];
-    layers_[l].forward(pass, layer_input(a, l), buffers, prefix_view(pass, l), last && first_only_last, a.lora);
+    Real* next_first = l + 2 == model_.L && first_only_last ? a.layers.back().first : nullptr;
+    layers_[l].forward(pass, layer_input(a, l), buffers, prefix_view(pass, l), last && first_only_last, a.lora,
+                       next_first);
     if (show) show(buffers.out);
   }
 }

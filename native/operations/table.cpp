@@ -151,6 +151,7 @@ void fill(Fields& f, DropoutResidualLayernormForward& args) {
   f.out("mean", args.mean, args.rows.count);
   f.out("rstd", args.rstd, args.rows.count);
   f.out("out", args.out, count);
+  if (f.length("first") > 0) f.out("first", args.first, area(f.batch().B, args.C));
 }
 
 void fill(Fields& f, DropoutResidualLayernormBackward& args) {
