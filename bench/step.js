@@ -2,6 +2,7 @@
 //
 //   node bench/step.js --device cuda --data assets/data/goemotions6              (needs npm run build)
 //   ... --method full,lora,prefix,linear --precision bf16,tf32,fp32 --batch 16 --steps 500 --json step.json
+//   ... --kernels       what the nodes of a step's graph are, a kernel a line; on the emulated device
 //   ... --plan          only makes the sessions, reserves memory for the largest batch of 15 epochs and shows what it is
 //
 // steps/s    over the whole run after a warm-up of the same batches; `median ms` is of the single steps, each taken to be
@@ -21,6 +22,7 @@ import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { largestBatch, readTexts, statistics } from './step/data.js';
+import { KernelList, printKernels } from './step/kernels.js';
 import { measureEvaluation, measureTraining } from './step/measure.js';
 import { nodeSeconds } from './step/nodes.js';
 import { printMemory, printRates, printRatesHead } from './step/report.js';
@@ -43,6 +45,7 @@ const OPTIONS = {
   scale: { type: 'string', default: 'base' },
   data: { type: 'string' },
   tokenizer: { type: 'string', default: fileURLToPath(new URL('../test/fixtures/bert-base-uncased', import.meta.url)) },
+  kernels: { type: 'boolean', default: false },
   plan: { type: 'boolean', default: false },
   json: { type: 'string' },
 };
@@ -85,11 +88,12 @@ async function planRow(name, where, { config, texts, batchSize }) {
   }
 }
 
-async function runRow(name, where, { config, texts, batchSize, amounts, node }) {
+async function runRow(name, where, { config, texts, batchSize, amounts, node, list }) {
   const session = await createSession(METHODS[name], config, where);
   try {
     await initialise(session);
     const training = await measureTraining(session, texts.train, { ...amounts, batchSize });
+    const kernels = list?.counts();
     const count = Math.min(amounts.texts, texts.test.offsets.length - 1);
     const evaluation = await measureEvaluation(session, texts.test, count);
     const stepSeconds = training.seconds / training.steps;
@@ -98,6 +102,7 @@ async function runRow(name, where, { config, texts, batchSize, amounts, node }) 
       precision: where.precision,
       batch_size: batchSize,
       ...training,
+      ...(kernels && { kernels }),
       evaluation,
       ...(node !== undefined && { idle_share_estimate: (training.recording_nodes * node) / stepSeconds }),
       peak_with_evaluation: session.memory().peak,
@@ -110,6 +115,9 @@ async function runRow(name, where, { config, texts, batchSize, amounts, node }) 
 async function main() {
   const { values } = parseArgs({ options: OPTIONS });
   const { scale, plan } = values;
+  if (values.kernels && values.device !== 'cuda-emulated') {
+    throw new Error(`Expected --device cuda-emulated with --kernels but received ${values.device}`);
+  }
   if (!SCALES.includes(scale)) throw new Error(`Expected ${SCALES.join(', ')} for --scale but received ${scale}`);
   const device = findDevice(values.device);
   const threads = device.device === 'cpu' ? Number(values.threads) : 1;
@@ -129,6 +137,7 @@ async function main() {
     ...machine,
     data: `${data.source}: ${data.texts} texts of ${data.least} to ${data.most} tokens, ${digits(data.mean)} on average`,
   });
+  const list = values.kernels ? new KernelList() : undefined;
   const rows = [];
   const places = findPrecisions(device, values.precision).map((precision) => ({
     device: device.device,
@@ -146,13 +155,15 @@ async function main() {
   for (const where of places) {
     for (const batchSize of values.batch.split(',').map(Number)) {
       for (const name of methods) {
-        const setting = { config, texts, batchSize, amounts, node: nodes.get(where) };
+        const setting = { config, texts, batchSize, amounts, node: nodes.get(where), list };
         rows.push(await (plan ? planRow : runRow)(name, where, setting));
         if (!plan) printRates(rows.at(-1), { device: device.device, scale });
         if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, scale, data, rows }, null, 1)}\n`);
       }
     }
   }
+  list?.close();
+  for (const row of rows) if (row.kernels) printKernels(row, config.layers);
   if (!plan) console.log('\nMiB by arena\n');
   printMemory(rows, { scale });
 }

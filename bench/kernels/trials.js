@@ -156,13 +156,6 @@ const ELEMENTWISE_TRIALS = [
     over: 'once',
     arrays: { inp: 'acc P,2,L,C read', out: 'real P,2,L,C write' },
   },
-  {
-    name: 'prompt to gradient',
-    operation: 'cast_to_acc',
-    over: 'once',
-    sizes: { accumulate: 1 },
-    arrays: { inp: 'real P,C read', out: 'acc P,C update' },
-  },
 ];
 
 const ROW_TRIALS = [

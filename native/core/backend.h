@@ -160,15 +160,20 @@ struct LinearForward {
   Real* preactivation;  // (rows,n) dense: saved for backward, or null
   Real* out;            // (rows,n)
 };
-// dinp = dout · weight, or dinp += where add_to_dinp
+// dinp = (dout · weight) · activation'(·), or dinp += dout · weight where add_to_dinp, without an activation then. `saved`
+// as in ActivationBackward: of the activation that the linear's input came from. Where the input is a parameter, its
+// `gradient` takes the place of dinp, without an activation.
 struct LinearBackwardInput {
   Rows rows;
   int n, k;
   int dout_stride, dinp_stride;
   bool add_to_dinp;
+  Activation activation;
   const Real* dout;    // (rows,n)
   const Real* weight;  // (n,k)
+  const Real* saved;   // (rows,k) dense; null where there is no activation
   Real* dinp;          // (rows,k)
+  Acc* gradient;       // (rows,k) dense, or null
 };
 // dweight = doutᵀ · inp;  dbias = column sums of dout
 struct LinearBackwardWeight {
@@ -189,7 +194,7 @@ struct ActivationForward {
   const Real* inp;  // (rows,n)
   Real* out;        // (rows,n); may be inp
 };
-// dinp = dout · activation'(·), in place where dinp == dout. `saved` is the preactivation for GELU (both) and SiLU, the
+// dinp = dropout(dout) · activation'(·), in place where dinp == dout: the activation's output was dropped. `saved` is the preactivation for GELU (both) and SiLU, the
 // output for tanh; for ReLU it may be either, with the same bits. Dense (rows,n).
 struct ActivationBackward {
   Rows rows;
@@ -198,6 +203,7 @@ struct ActivationBackward {
   const Real* saved;  // (rows,n)
   const Real* dout;   // (rows,n)
   Real* dinp;         // (rows,n)
+  Dropout dropout;
 };
 
 // out = dropout(inp), dense (rows,n); in place where out == inp. Its backward is itself on the gradient.
@@ -223,6 +229,7 @@ struct DropoutResidualLayernormForward {
   Acc* mean;             // (rows) saved
   Acc* rstd;             // (rows) saved
   Real* out;             // (rows,C)
+  Real* first;           // (B,C) as first_rows_forward of out, where rows are tokens; or null
 };
 // dresidual = dsum;  dinp = dropout mask of dsum. They may be the same buffer when dropout.p is 0. Where both are null,
 // only the gradients of the parameters are made.
@@ -301,6 +308,7 @@ struct SumPrefixPartials {
   bool accumulate;
   const Acc* partials;  // (L,B,P,2C)
   Acc* dprefix;         // (P,L,2C)
+  Real* dprefix_real;   // (P,L,2C) the same, or null
 };
 
 // The most low-rank updates of one operation: those of query, key and value, which share their input.
@@ -350,8 +358,12 @@ struct LoraBackward {
   const Real* inp;  // (rows,k)
   Real* dropped;    // (rows,k) workspace; unused where no dropout.p is above 0
   Real* dinp;       // (rows,k) added to, or null
-  int count;        // of updates, 1 or more
+  int count;        // of updates; 0: `earlier` is all there is to do
   LoraBackwardUpdate updates[kMostLoraUpdates];
+  // Sums over rows may be put off: with `later`, da and db are not made, but by a call that has this one's arguments as
+  // its `earlier`. Until then inp, and each dout, h and dh stay as they are.
+  bool later;
+  const LoraBackward* earlier;  // host, or null
 };
 
 // The low-rank update of one module by one adapter; r = 0: the adapter leaves the module alone.
@@ -469,14 +481,6 @@ struct CastToReal {
   const Acc* inp;
   Real* out;
 };
-// out = inp, or out += inp where accumulate, from compute scalar to statistics' scalar.
-struct CastToAcc {
-  int64_t count;
-  bool accumulate;
-  const Real* inp;
-  Acc* out;
-};
-
 // One parameter's share of the optimiser's work. `decay`: weight decay applies.
 struct OptimizerSegment {
   int64_t count;
@@ -495,7 +499,8 @@ struct OptimizerSettings {
 struct GradNorm {
   const OptimizerSegment* segments;  // (count) host
   int count;
-  Acc* norm;  // (1)
+  Acc* norm;             // (1)
+  const KeepStep* keep;  // host, or null: keep_step as well, of this norm
 };
 // Clip by the last grad_norm, then AdamW (Loshchilov & Hutter, 2019) as torch.optim.AdamW:
 //   g *= min(1, max_grad_norm / (norm + 1e-6));  p *= 1 − lr·wd;  m, v moments;
@@ -538,7 +543,6 @@ struct AdamW {
   X(keep_step, KeepStep)                                                   \
   X(keep_logits, KeepLogits)                                               \
   X(cast_to_real, CastToReal)                                              \
-  X(cast_to_acc, CastToAcc)                                                \
   X(grad_norm, GradNorm)                                                   \
   X(adamw, AdamW)
 

@@ -1,7 +1,7 @@
 // GELU(x) = x · Φ(x) with the exact normal distribution (erf) or its tanh approximation, tanh, ReLU and SiLU.
 //
 //   forward    out = f(inp)            (rows,n)
-//   backward   dinp = dout · f'        (rows,n), from what was saved, x the preactivation and y the output:
+//   backward   dinp = dropout(dout) · f'   (rows,n), from what was saved, x the preactivation and y the output:
 //              GELU, erf    x · Φ(x)         Φ(x) + x · φ(x)                        x
 //              GELU, tanh   x · σ(2u(x))     σ + 2x · σ · (1 − σ) · u'(x)           x
 //              tanh         tanh(x)          1 − y²                                 y
@@ -14,6 +14,7 @@
 
 #include <algorithm>
 
+#include "cpu/dropout.h"
 #include "cpu/operations.h"
 #include "cpu/scalar.h"
 #include "cpu/vector_math.h"
@@ -95,25 +96,6 @@ void slope_row(int n, const T* saved, const T* dout, T* dinp) {
   for (int i = 0; i < n; ++i) dinp[i] = dout[i] * F::slope(saved[i]);
 }
 
-template <typename T>
-void activation_row_backward(Activation activation, int n, const T* saved, const T* dout, T* dinp) {
-  switch (activation) {
-    case Activation::kNone:
-      if (dinp != dout) std::copy_n(dout, n, dinp);
-      return;
-    case Activation::kGelu:
-      return slope_row<Gelu<T>>(n, saved, dout, dinp);
-    case Activation::kTanh:
-      return slope_row<Tanh<T>>(n, saved, dout, dinp);
-    case Activation::kRelu:
-      return slope_row<Relu<T>>(n, saved, dout, dinp);
-    case Activation::kGeluTanh:
-      return slope_row<GeluTanh<T>>(n, saved, dout, dinp);
-    case Activation::kSilu:
-      return slope_row<Silu<T>>(n, saved, dout, dinp);
-  }
-}
-
 }  // namespace
 
 template <typename T>
@@ -136,6 +118,25 @@ void activation_row(Activation activation, int n, const T* inp, T* out) {
 }
 
 template <typename T>
+void activation_row_backward(Activation activation, int n, const T* saved, const T* dout, T* dinp) {
+  switch (activation) {
+    case Activation::kNone:
+      if (dinp != dout) std::copy_n(dout, n, dinp);
+      return;
+    case Activation::kGelu:
+      return slope_row<Gelu<T>>(n, saved, dout, dinp);
+    case Activation::kTanh:
+      return slope_row<Tanh<T>>(n, saved, dout, dinp);
+    case Activation::kRelu:
+      return slope_row<Relu<T>>(n, saved, dout, dinp);
+    case Activation::kGeluTanh:
+      return slope_row<GeluTanh<T>>(n, saved, dout, dinp);
+    case Activation::kSilu:
+      return slope_row<Silu<T>>(n, saved, dout, dinp);
+  }
+}
+
+template <typename T>
 void activation_forward(Context& context, const ActivationForward& args) {
   const T* inp = scalars<T>(args.inp);
   T* out = scalars<T>(args.out);
@@ -153,15 +154,23 @@ void activation_backward(Context& context, const ActivationBackward& args) {
   const T* dout = scalars<T>(args.dout);
   T* dinp = scalars<T>(args.dinp);
   const size_t n = args.n;
+  const uint32_t first = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int, Range rows) {
     for (size_t row = rows.begin; row < static_cast<size_t>(rows.end); ++row) {
-      activation_row_backward(args.activation, args.n, saved + row * n, dout + row * n, dinp + row * n);
+      const T* gradient = dout + row * n;
+      if (args.dropout.p > 0) {
+        dropout_row(context.step, args.dropout, first + static_cast<uint32_t>(row), args.n, gradient, dinp + row * n);
+        gradient = dinp + row * n;
+      }
+      activation_row_backward(args.activation, args.n, saved + row * n, gradient, dinp + row * n);
     }
   });
 }
 
 template void activation_row(Activation, int, const float*, float*);
 template void activation_row(Activation, int, const double*, double*);
+template void activation_row_backward(Activation, int, const float*, const float*, float*);
+template void activation_row_backward(Activation, int, const double*, const double*, double*);
 template void activation_forward<float>(Context&, const ActivationForward&);
 template void activation_forward<double>(Context&, const ActivationForward&);
 template void activation_backward<float>(Context&, const ActivationBackward&);

@@ -10,4 +10,9 @@ namespace bertune {
 template <typename T>
 void activation_row(Activation activation, int n, const T* inp /* (n) */, T* out /* (n) */);
 
+// dinp = dout · f'(·) for one row, `saved` as in ActivationBackward; in place where dinp == dout.
+template <typename T>
+void activation_row_backward(Activation activation, int n, const T* saved /* (n) */, const T* dout /* (n) */,
+                             T* dinp /* (n) */);
+
 }  // namespace bertune

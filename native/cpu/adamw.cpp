@@ -129,6 +129,7 @@ void grad_norm(Context& context, const GradNorm& args) {
   for (int64_t block = 0; block < blocks; ++block) total += sums[block];
   context.grad_norm = std::sqrt(total);
   *scalars<T>(args.norm) = static_cast<T>(context.grad_norm);
+  if (args.keep) keep_step<T>(context, *args.keep);
 }
 
 template <typename T>

@@ -410,6 +410,7 @@ void sum_prefix_partials(Context& context, const SumPrefixPartials& args) {
       for (int b = 0; b < B; ++b, from += sequence) {
         for (int i = 0; i < C2; ++i) to[i] += from[i];
       }
+      if (args.dprefix_real) std::copy_n(to, C2, scalars<T>(args.dprefix_real) + static_cast<int64_t>(row) * C2);
     }
   });
 }

@@ -109,6 +109,7 @@ void dropout_residual_layernorm_forward(Context& context, const DropoutResidualL
       layernorm_row(C, T(args.eps), sum + at, gamma, beta, mean + row, rstd + row, out + at);
     }
   });
+  if (args.first) first_rows_forward<T>(context, {C, C, args.out, args.first});
 }
 
 template <typename T>

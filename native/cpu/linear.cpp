@@ -1,10 +1,8 @@
 // out = activation(inp · weightᵀ + bias)
 //
 //   forward           inp (rows,k), weight (n,k), bias (n) → out (rows,n); the preactivation is saved where asked for
-//   backward_input    dinp = dout · weight      (rows,n) (n,k) → (rows,k)
+//   backward_input    dinp = (dout · weight) · activation'(saved)      (rows,n) (n,k) → (rows,k)
 //   backward_weight   dweight = doutᵀ · inp     (rows,n) (rows,k) → (n,k);   dbias = Σ rows of dout (n)
-//
-// The backward of the activation is activation.h's.
 //
 // Threads take rows of the result where there are many and columns where there are few, and all rows of a column block
 // for the weight gradient, so every sum over k, n or rows is made by one thread.
@@ -140,12 +138,19 @@ void linear_forward(Context& context, const LinearForward& args) {
 
 template <typename T>
 void linear_backward_input(Context& context, const LinearBackwardInput& args) {
-  T* dinp = scalars<T>(args.dinp);
-  const size_t dinp_stride = args.dinp_stride;
+  T* dinp = args.gradient ? scalars<T>(args.gradient) : scalars<T>(args.dinp);
+  const T* saved = scalars<T>(args.saved);
+  const size_t dinp_stride = args.gradient ? args.k : args.dinp_stride;
   Product<T>(context, Direction::kBackward, args.rows, scalars<T>(args.weight), args.n, args.k)
       .run(scalars<T>(args.dout), args.dout_stride, args.add_to_dinp, dinp, dinp_stride,
            [&](Range rows, Range columns, const T* product, size_t stride) {
-             put(rows, columns, product, stride, args.add_to_dinp, dinp, dinp_stride);
+             if (args.activation == Activation::kNone) {
+               return put(rows, columns, product, stride, args.add_to_dinp, dinp, dinp_stride);
+             }
+             for (size_t row = rows.begin; row < static_cast<size_t>(rows.end); ++row, product += stride) {
+               activation_row_backward(args.activation, columns.size(), saved + row * args.k + columns.begin, product,
+                                       dinp + row * dinp_stride + columns.begin);
+             }
            });
 }
 

@@ -75,55 +75,72 @@ void add_update(Context& context, const LoraForwardAdd& args, const LoraForwardU
   });
 }
 
+// dh and dinp; with `drop`, dropped is made beside them.
 template <typename T>
-void backward_update(Context& context, const LoraBackward& args, const LoraBackwardUpdate& update) {
+void backward_rows(Context& context, const LoraBackward& args, const LoraBackwardUpdate& update, bool drop) {
   const int n = update.n, k = args.k, r = update.r;
   const bool drops = update.dropout.p > 0.0;
   const T scaling = static_cast<T>(update.scaling);
   const T* inp = scalars<T>(args.inp);
   const T* dout = scalars<T>(update.dout);
   const T* a = scalars<T>(update.a);
+  T* dh = scalars<T>(update.dh);
+  T* dropped = drop && drops ? scalars<T>(args.dropped) : nullptr;
+  const uint32_t first_row = context.first_row(args.rows.kind);
+  context.for_rows(args.rows, [&](int thread, Range rows) {
+    T* masked = drops && args.dinp ? context.scratch<T>(thread, static_cast<size_t>(kBlockRows) * k) : nullptr;
+    for_blocks(rows, [&](Range block) {
+      const int64_t first = block.begin;
+      T* block_dh = dh + first * r;
+      T* dinp = args.dinp ? scalars<T>(args.dinp) + first * args.dinp_stride : nullptr;
+      gemm(false, false, block.size(), r, n, scaling, dout + first * update.dout_stride, update.dout_stride,
+           scalars<T>(update.b), r, T(0), block_dh, r);
+      if (dinp && !drops) {
+        gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(1), dinp, args.dinp_stride);
+      }
+      if (masked) gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(0), masked, k);
+      for (int64_t i = 0; drops && i < block.size(); ++i) {
+        mask_row(context.step, update.dropout, first_row + static_cast<uint32_t>(first + i), k,
+                 dropped ? inp + (first + i) * args.inp_stride : nullptr, dropped ? dropped + (first + i) * k : nullptr,
+                 masked ? masked + i * k : nullptr, masked ? dinp + i * args.dinp_stride : nullptr);
+      }
+    });
+  });
+}
+
+template <typename T>
+void drop_rows(Context& context, const LoraBackward& args, const LoraBackwardUpdate& update) {
+  const T* inp = scalars<T>(args.inp);
+  T* dropped = scalars<T>(args.dropped);
+  const uint32_t first_row = context.first_row(args.rows.kind);
+  context.for_rows(args.rows, [&](int, Range rows) {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      dropout_row(context.step, update.dropout, first_row + static_cast<uint32_t>(row), args.k, inp + row * args.inp_stride,
+                  dropped + row * args.k);
+    }
+  });
+}
+
+// da and db, of dropped where anything is.
+template <typename T>
+void sum_update(Context& context, const LoraBackward& args, const LoraBackwardUpdate& update) {
+  const int n = update.n, k = args.k, r = update.r;
+  const bool drops = update.dropout.p > 0.0;
+  const T* wide = scalars<T>(drops ? args.dropped : args.inp);
   T* da = scalars<T>(update.da);
   T* db = scalars<T>(update.db);
-  T* dh = scalars<T>(update.dh);
-  T* dropped = da && drops ? scalars<T>(args.dropped) : nullptr;
-
-  if (da || args.dinp) {
-    const uint32_t first_row = context.first_row(args.rows.kind);
-    context.for_rows(args.rows, [&](int thread, Range rows) {
-      T* masked = drops && args.dinp ? context.scratch<T>(thread, static_cast<size_t>(kBlockRows) * k) : nullptr;
-      for_blocks(rows, [&](Range block) {
-        const int64_t first = block.begin;
-        T* block_dh = dh + first * r;
-        T* dinp = args.dinp ? scalars<T>(args.dinp) + first * args.dinp_stride : nullptr;
-        gemm(false, false, block.size(), r, n, scaling, dout + first * update.dout_stride, update.dout_stride,
-             scalars<T>(update.b), r, T(0), block_dh, r);
-        if (dinp && !drops) {
-          gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(1), dinp, args.dinp_stride);
-        }
-        if (masked) gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(0), masked, k);
-        for (int64_t i = 0; drops && i < block.size(); ++i) {
-          mask_row(context.step, update.dropout, first_row + static_cast<uint32_t>(first + i), k,
-                   dropped ? inp + (first + i) * args.inp_stride : nullptr,
-                   dropped ? dropped + (first + i) * k : nullptr, masked ? masked + i * k : nullptr,
-                   masked ? dinp + i * args.dinp_stride : nullptr);
-        }
-      });
-    });
-  }
   if (!da && !db) return;
-
   const T beta = args.accumulate ? T(1) : T(0);
   const int rows = args.rows.count;
   context.pool.run([&](int thread) {
     if (db) {
       const Range range = even_split(n, context.threads(), thread, 16);
-      gemm(true, false, range.size(), r, rows, scaling, dout + range.begin, update.dout_stride, scalars<T>(update.h), r,
-           beta, db + static_cast<int64_t>(range.begin) * r, r);
+      gemm(true, false, range.size(), r, rows, static_cast<T>(update.scaling), scalars<T>(update.dout) + range.begin,
+           update.dout_stride, scalars<T>(update.h), r, beta, db + static_cast<int64_t>(range.begin) * r, r);
     }
     if (da) {
       const Range range = even_split(k, context.threads(), thread, 16);
-      gemm(true, false, r, range.size(), rows, T(1), dh, r, (drops ? dropped : inp) + range.begin,
+      gemm(true, false, r, range.size(), rows, T(1), scalars<T>(update.dh), r, wide + range.begin,
            drops ? k : args.inp_stride, beta, da + range.begin, k);
     }
   });
@@ -138,7 +155,17 @@ void lora_forward_add(Context& context, const LoraForwardAdd& args) {
 
 template <typename T>
 void lora_backward(Context& context, const LoraBackward& args) {
-  for (int i = 0; i < args.count; ++i) backward_update<T>(context, args, args.updates[i]);
+  for (int i = 0; args.earlier && i < args.earlier->count; ++i) {
+    const LoraBackwardUpdate& update = args.earlier->updates[i];
+    if (update.da && update.dropout.p > 0.0) drop_rows<T>(context, *args.earlier, update);
+    sum_update<T>(context, *args.earlier, update);
+  }
+  for (int i = 0; i < args.count; ++i) {
+    const LoraBackwardUpdate& update = args.updates[i];
+    const bool sums = !args.later;
+    if (update.da || args.dinp) backward_rows<T>(context, args, update, sums && update.da);
+    if (sums) sum_update<T>(context, args, update);
+  }
 }
 
 template void lora_forward_add<float>(Context&, const LoraForwardAdd&);

@@ -14,6 +14,7 @@
 #include <cfloat>
 #include <cmath>
 
+#include "cuda/kept.cuh"
 #include "cuda/master.cuh"
 #include "cuda/operations.h"
 #include "cuda/scalar.cuh"
@@ -90,10 +91,11 @@ __device__ __forceinline__ double block_sum_of_doubles(double value, double* sha
 }
 
 // Grid: as many blocks as fit at once, at most one a chunk; block: kThreads. Block b sums the squares of chunks b,
-// b + blocks, ... into partials (blocks); the last block to finish adds these in order. ticket (1) zero, norm (1).
+// b + blocks, ... into partials (blocks); the last block to finish adds these in order, and keeps what is to be kept.
+// ticket (1) zero, norm (1).
 __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
     grad_norm_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int chunks, double* partials,
-                     unsigned* ticket, float* norm, DeviceState* state) {
+                     unsigned* ticket, float* norm, Kept kept, DeviceState* state) {
   SHARED(shared, double[kThreads]);
   SHARED(is_last, bool);
   const int thread = static_cast<int>(threadIdx.x), blocks = static_cast<int>(gridDim.x);
@@ -114,10 +116,12 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
   double rest = 0;
   for (int i = thread; i < blocks; i += kThreads) rest += partials[i];
   const double total = block_sum_of_doubles(rest, shared);
-  if (thread != 0) return;
-  *ticket = 0;
-  state->grad_norm = static_cast<float>(sqrt(total));
-  *norm = state->grad_norm;
+  if (thread == 0) {
+    *ticket = 0;
+    state->grad_norm = static_cast<float>(sqrt(total));
+    *norm = state->grad_norm;
+  }
+  if (kept.losses != nullptr) keep(kept, state->step);
 }
 
 // AdamW
@@ -288,7 +292,8 @@ void grad_norm(Context& context, const GradNorm& args) {
   // Doubles in the scratch of floats, which is aligned for them.
   double* partials = reinterpret_cast<double*>(context.scratch.floats(2 * static_cast<size_t>(blocks)));
   context.launch(&grad_norm_kernel, blocks, kThreads, 0, segments.segments(), segments.chunk_segments(),
-                 segments.chunks(), partials, context.scratch.tickets(1), floats(args.norm), context.state);
+                 segments.chunks(), partials, context.scratch.tickets(1), floats(args.norm),
+                 args.keep ? kept_of(context, *args.keep) : Kept{}, context.state);
 }
 
 template <typename T>

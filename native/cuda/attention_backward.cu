@@ -349,7 +349,8 @@ __global__ void __launch_bounds__(128)
 
 // The same of all layers at once: dprefix (P,L,2C), partials (L,B,P,2C).
 // grid ceil(P · L · 2C / 128), block 128
-__global__ void __launch_bounds__(128) sum_all_prefix_partials_kernel(SumPrefixPartials args, int B) {
+template <typename T>
+__global__ void __launch_bounds__(128) sum_all_prefix_partials_kernel(SumPrefixPartials args, int B, T* real) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const int C2 = 2 * args.C;
   const int64_t row = i / C2, sequence = static_cast<int64_t>(args.P) * C2;
@@ -361,6 +362,7 @@ __global__ void __launch_bounds__(128) sum_all_prefix_partials_kernel(SumPrefixP
 #pragma unroll 8
   for (int b = 0; b < B; ++b) sum += from[b * sequence];
   *to = sum;
+  if (real) real[i] = from_float<T>(sum);
 }
 
 template <typename T>
@@ -424,7 +426,8 @@ template <typename T>
 void sum_prefix_partials(Context& context, const SumPrefixPartials& args) {
   const int64_t count = 2LL * args.P * args.L * args.C;
   if (count == 0) return;
-  context.launch(sum_all_prefix_partials_kernel, dim3(ceil_div(count, 128)), dim3(128), 0, args, context.batch.B);
+  context.launch(sum_all_prefix_partials_kernel<T>, dim3(ceil_div(count, 128)), dim3(128), 0, args, context.batch.B,
+                 scalars<T>(args.dprefix_real));
 }
 
 template void sum_prefix_partials<float>(Context&, const SumPrefixPartials&);

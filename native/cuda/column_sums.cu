@@ -99,6 +99,7 @@ struct RowSumSource {
 // A sum of one launch.
 struct SumJob {
   int first_block;
+  bool vectors;  // of kVectorColumns; else columns one by one, which are summed in another order
   int n, stride, stripes, slices, slice_rows;
   RowCount rows;
   const void* dout;
@@ -121,8 +122,15 @@ struct SumJobs {
   SumJob job[kMostJobs];
 };
 
-// Grid: stripes · slices of all jobs; block: 512.
 template <typename T, int N>
+__device__ __forceinline__ void sum_job(const SumJob& job, const Stripe& stripe, bool accumulate) {
+  const RowSumSource<T, N> source{job.stride, static_cast<const T*>(job.dout), static_cast<const T*>(job.sum), job.mean,
+                                  job.rstd};
+  sum_stripe<N>(job.rows, job.n, stripe, source, {{job.dgamma, job.dbeta}, accumulate});
+}
+
+// Grid: stripes · slices of all jobs; block: 512.
+template <typename T>
 __global__ void __launch_bounds__(kSumThreads, 1) sum_rows_kernel(SumJobs jobs) {
   const int block = static_cast<int>(blockIdx.x);
   int which = 0;
@@ -137,13 +145,12 @@ __global__ void __launch_bounds__(kSumThreads, 1) sum_rows_kernel(SumJobs jobs) 
                       .first_sum = job.sum ? 0 : 1,
                       .partials = job.partials,
                       .ticket = job.tickets ? job.tickets + column : nullptr};
-  const RowSumSource<T, N> source{job.stride, static_cast<const T*>(job.dout), static_cast<const T*>(job.sum), job.mean,
-                                  job.rstd};
-  sum_stripe<N>(job.rows, job.n, stripe, source, {{job.dgamma, job.dbeta}, jobs.accumulate});
+  job.vectors ? sum_job<T, kVectorColumns<T>>(job, stripe, jobs.accumulate)
+              : sum_job<T, 1>(job, stripe, jobs.accumulate);
 }
 
 // At most kMostJobs.
-template <typename T, int N>
+template <typename T>
 void launch_jobs(Context& context, SumJobs& jobs) {
   size_t partials = 0, tickets = 0;
   int blocks = 0;
@@ -170,7 +177,7 @@ void launch_jobs(Context& context, SumJobs& jobs) {
     next_partials += static_cast<size_t>(job.slices) * job.sums() * job.n;
     next_tickets += job.stripes;
   }
-  context.launch(sum_rows_kernel<T, N>, dim3(blocks), dim3(kSumThreads), 0, jobs);
+  context.launch(sum_rows_kernel<T>, dim3(blocks), dim3(kSumThreads), 0, jobs);
 }
 
 }  // namespace
@@ -178,40 +185,36 @@ void launch_jobs(Context& context, SumJobs& jobs) {
 template <typename T>
 void sum_rows(Context& context, const SumRows& args) {
   constexpr int N = kVectorColumns<T>;
-  // Vectors and single columns are summed in other orders, so each sum has the one that it has by itself.
-  SumJobs vectors{}, singles{};
-  vectors.accumulate = singles.accumulate = args.accumulate;
-  const auto launch = [&](SumJobs& jobs) {
-    if (jobs.count > 0) &jobs == &vectors ? launch_jobs<T, N>(context, jobs) : launch_jobs<T, 1>(context, jobs);
-    jobs.count = 0;
-  };
+  SumJobs jobs{};
+  jobs.accumulate = args.accumulate;
   for (int i = 0; i < args.count; ++i) {
     const RowSum& sum = args.sums[i];
     if (!sum.dgamma && !sum.dbeta) continue;
     const T* dout = scalars<T>(sum.dout);
     const T* normed = scalars<T>(sum.sum);
-    const bool vectorizable =
-        is_vectorizable<N>(dout, sum.n, sum.dout_stride) && is_vectorizable<N>(normed, sum.n, sum.n);
-    SumJobs& jobs = vectorizable ? vectors : singles;
-    if (jobs.count == kMostJobs) launch(jobs);
-    jobs.job[jobs.count++] = {.first_block = 0,
-                              .n = sum.n,
-                              .stride = sum.dout_stride,
-                              .stripes = 0,
-                              .slices = 0,
-                              .slice_rows = 0,
-                              .rows = context.rows(sum.rows),
-                              .dout = dout,
-                              .sum = normed,
-                              .mean = floats(sum.mean),
-                              .rstd = floats(sum.rstd),
-                              .dgamma = floats(sum.dgamma),
-                              .dbeta = floats(sum.dbeta),
-                              .partials = nullptr,
-                              .tickets = nullptr};
+    if (jobs.count == kMostJobs) {
+      launch_jobs<T>(context, jobs);
+      jobs.count = 0;
+    }
+    jobs.job[jobs.count++] = {
+        .first_block = 0,
+        .vectors = is_vectorizable<N>(dout, sum.n, sum.dout_stride) && is_vectorizable<N>(normed, sum.n, sum.n),
+        .n = sum.n,
+        .stride = sum.dout_stride,
+        .stripes = 0,
+        .slices = 0,
+        .slice_rows = 0,
+        .rows = context.rows(sum.rows),
+        .dout = dout,
+        .sum = normed,
+        .mean = floats(sum.mean),
+        .rstd = floats(sum.rstd),
+        .dgamma = floats(sum.dgamma),
+        .dbeta = floats(sum.dbeta),
+        .partials = nullptr,
+        .tickets = nullptr};
   }
-  launch(vectors);
-  launch(singles);
+  if (jobs.count > 0) launch_jobs<T>(context, jobs);
 }
 
 template <typename T>

@@ -31,7 +31,11 @@ ProductKey::ProductKey(const GemmArgs& args, bool tf32)
       tf32(tf32 && args.inp == Element::kFloat),
       inp(args.inp),
       out_type(args.out_type),
-      bias(args.bias) {}
+      bias(args.bias),
+      activation(args.activation),
+      activates(args.activates()),
+      in_place(args.activated == args.out),
+      is_slope(args.saved != nullptr) {}
 
 std::string ProductKey::text() const {
   char text[256];
@@ -39,6 +43,11 @@ std::string ProductKey::text() const {
                 tf32 ? "-tf32" : "", m, n, k, transpose_a ? "t" : "n", transpose_b ? "t" : "n", add ? "-add" : "",
                 bias != nullptr ? "-bias" : "", a_stride, b_stride, out_stride);
   return text;
+}
+
+std::string ProductKey::activation_text() const {
+  const char* kind = is_slope ? "slope" : in_place ? "in-place" : "activation";
+  return text() + "," + kind + "-" + std::to_string(static_cast<int>(activation));
 }
 
 Problem::Problem(const CublasLtLibrary& library, const ProductKey& key)

@@ -36,12 +36,17 @@ struct ProductKey {
   bool transpose_a, transpose_b, add, tf32;
   Element inp, out_type;
   const void* bias;
+  // Of its activation: see GemmArgs.
+  Activation activation;
+  bool activates, in_place, is_slope;
 
   ProductKey(const GemmArgs& args, bool tf32);
   auto operator<=>(const ProductKey&) const = default;
 
-  // Of the choice, which no pointer matters to; without white space.
+  // Of the choice of an algorithm, which no pointer and no activation matters to; without white space.
   std::string text() const;
+  // Of the choice between it and our own kernel.
+  std::string activation_text() const;
 };
 
 // Descriptors. The library multiplies `first` by `second`: see gemm_cublaslt.cu.

@@ -30,15 +30,26 @@ struct GemmArgs {
   void* out;
   const void* bias;                    // (n) of out's type, or null
   int a_stride, b_stride, out_stride;  // elements between stored rows
+  // Then, with types all one, and zeros in rows that are not live:
+  //   activated = activation(out), where `activated` is not null; it may be out
+  //   out = out · activation'(saved), where `saved` is not null
+  Activation activation = Activation::kNone;
+  Rows rows{};
+  void* activated = nullptr;  // (m,n)
+  int activated_stride = 0;
+  const void* saved = nullptr;  // (m,n) dense
+
+  bool activates() const { return activated != nullptr || saved != nullptr; }
 };
 
 // The library behind large products. One a backend.
 class Gemm {
  public:
   virtual ~Gemm() = default;
-  // Runs on the context's stream. Returns false where the library has no algorithm for the arguments. While operations
-  // are captured it may be given what it was given before alone.
-  virtual bool run(const Context& context, const GemmArgs& args) = 0;
+  // Runs on the context's stream, an activation as a kernel behind the product. Returns false where the library has no
+  // algorithm for the arguments, or our own kernel, which has the activation in it, is faster. While operations are
+  // captured it may be given what it was given before alone.
+  virtual bool run(Context& context, const GemmArgs& args) = 0;
   virtual size_t workspace_bytes() const = 0;
 };
 
@@ -57,5 +68,8 @@ void gemm(Context& context, const GemmArgs& args);
 
 // The product by our own kernel: any shape, any alignment.
 void small_gemm(Context& context, const GemmArgs& args);
+
+// The activation of a product that has been made; matrices are dense.
+void activate(Context& context, const GemmArgs& args);
 
 }  // namespace bertune::cuda

@@ -6,6 +6,9 @@
 //
 // with b as its first factor and a as its second. The bias, a value for each of its n rows, is part of the epilogue.
 //
+// An activation is a kernel of its own behind the product. Our own product has it inside, and takes the library's place
+// for those products where both together are slower.
+//
 // Descriptors and the algorithm of a product are made when it is first met, outside of recordings: while operations are
 // captured, the library is asked for nothing but the product.
 #include <algorithm>
@@ -32,6 +35,8 @@ constexpr int kCandidates = 16;  // algorithms that the heuristic is asked for
 constexpr int kLeastLaunches = 4, kMostLaunches = 64;
 constexpr size_t kLargeWorkspace = size_t{32} << 20, kSmallWorkspace = size_t{8} << 20;
 constexpr size_t kPieceAlignment = 256;
+// A choice between the library and our own kernel.
+const std::string kOwn = "own", kLibrary = "library";
 
 // A configured algorithm. (nvcc 13.0 cannot destroy a vector of the library's struct, which has no name of its own.)
 struct Algorithm {
@@ -66,6 +71,68 @@ class Buffer {
   void* data_ = nullptr;
 };
 
+// A product as it is timed: into memory of its own, each time of another copy of the weight, as a product finds it in a
+// step, where its weight was last read a step ago.
+class Trial {
+ public:
+  Trial(cudaStream_t stream, const GemmArgs& args, int l2_bytes)
+      : args_(args),
+        weight_bytes_(stored_bytes(args.transpose_b ? args.n : args.k, args.transpose_b ? args.k : args.n,
+                                   args.b_stride, args.inp)),
+        piece_((weight_bytes_ + kPieceAlignment - 1) / kPieceAlignment * kPieceAlignment),
+        launches_(std::clamp(static_cast<int>(l2_bytes / piece_) + 1, kLeastLaunches, kMostLaunches)),
+        out_bytes_(stored_bytes(args.m, args.n, args.out_stride, args.out_type)),
+        out_(out_bytes_),
+        activated_(is_apart(args) ? out_bytes_ : 0),
+        weights_(launches_ * piece_) {
+    if (!has_memory()) return;
+    BERTUNE_CUDA(cudaMemsetAsync(out_.data(), 0, out_bytes_, stream));
+    for (int i = 0; i < launches_; ++i) {
+      BERTUNE_CUDA(
+          cudaMemcpyAsync(weights_.data() + i * piece_, args.b, weight_bytes_, cudaMemcpyDeviceToDevice, stream));
+    }
+  }
+
+  bool has_memory() const {
+    return out_.data() != nullptr && weights_.data() != nullptr && (!is_apart(args_) || activated_.data() != nullptr);
+  }
+
+  // Launches of launch(args), which says whether it could.
+  template <typename Launch>
+  std::unique_ptr<TimedGraph> capture(cudaStream_t stream, const Launch& launch) const {
+    return TimedGraph::capture(stream, launches_, [&](int i) {
+      GemmArgs args = args_;
+      args.b = weights_.data() + i * piece_;
+      args.out = out_.data();
+      if (args.activated != nullptr) args.activated = is_apart(args_) ? activated_.data() : out_.data();
+      return launch(args);
+    });
+  }
+
+ private:
+  // What is activated has memory of its own.
+  static bool is_apart(const GemmArgs& args) { return args.activated != nullptr && args.activated != args.out; }
+  static size_t stored_bytes(int rows, int columns, int stride, Element element) {
+    return (static_cast<size_t>(rows - 1) * stride + columns) * element_bytes(element);
+  }
+
+  const GemmArgs args_;
+  const size_t weight_bytes_, piece_;
+  const int launches_;
+  const size_t out_bytes_;
+  const Buffer out_, activated_, weights_;
+};
+
+size_t find_fastest_graph(cudaStream_t stream, const std::vector<std::unique_ptr<TimedGraph>>& graphs) {
+  const size_t fastest = find_fastest(graphs.size(), [&](const std::vector<size_t>& order) {
+    std::vector<const TimedGraph*> round;
+    for (const size_t candidate : order) round.push_back(graphs[candidate].get());
+    return time_graphs(stream, round);
+  });
+  BERTUNE_CUDA(cudaStreamSynchronize(stream));
+  return fastest;
+}
+
 // A product that was met: how the library takes it, and the algorithm for it; none where our own kernel is to do it.
 struct Product {
   Product(const CublasLtLibrary& library, const ProductKey& key) : problem(library, key) {}
@@ -90,37 +157,39 @@ class CublasLtGemm : public Gemm {
     choices_ = std::make_unique<GemmChoices>(GemmChoices::default_path(properties.name, version));
   }
 
-  bool run(const Context& context, const GemmArgs& args) override {
+  bool run(Context& context, const GemmArgs& args) override {
     const bool capturing = context.recordings->capturing();
-    Product& product = find_product(context.stream, args, capturing);
+    Product& product = find_product(context, args, capturing);
     if (!product.algorithm) return false;
-    const cublasStatus_t status = multiply(context.stream, product.problem, args, *product.algorithm, args.b, args.out);
+    const cublasStatus_t status = multiply(context.stream, product.problem, args, *product.algorithm);
     if (is_refusal(status) && !capturing) {
       product.algorithm.reset();
       return false;
     }
     check_blas(library_, status, "cublasLtMatmul");
+    if (args.activates()) activate(context, args);
     return true;
   }
 
   size_t workspace_bytes() const override { return workspace_bytes_; }
 
  private:
-  cublasStatus_t multiply(cudaStream_t stream, const Problem& problem, const GemmArgs& args, const Algorithm& algorithm,
-                          const void* b, void* out) const {
+  cublasStatus_t multiply(cudaStream_t stream, const Problem& problem, const GemmArgs& args,
+                          const Algorithm& algorithm) const {
     const float alpha = 1.f, beta = args.add ? 1.f : 0.f;
-    return library_.matmul(handle_.get(), problem.desc(), &alpha, b, problem.first(), args.a, problem.second(), &beta,
-                           out, problem.out(), out, problem.out(), &algorithm.config, workspace_->data(),
-                           workspace_bytes_, stream);
+    return library_.matmul(handle_.get(), problem.desc(), &alpha, args.b, problem.first(), args.a, problem.second(),
+                           &beta, args.out, problem.out(), args.out, problem.out(), &algorithm.config,
+                           workspace_->data(), workspace_bytes_, stream);
   }
 
-  Product& find_product(cudaStream_t stream, const GemmArgs& args, bool capturing) {
+  Product& find_product(Context& context, const GemmArgs& args, bool capturing) {
     const ProductKey key(args, tf32_);
     const auto found = products_.find(key);
     if (found != products_.end()) return *found->second;
     if (capturing) throw Error("INTERNAL", "A product was met that is not known, while it was recorded: " + key.text());
     auto product = std::make_unique<Product>(library_, key);
-    product->algorithm = choose(stream, key, product->problem, args);
+    product->algorithm = choose(context.stream, key, product->problem, args);
+    if (product->algorithm && is_own_faster(context, key, *product, args)) product->algorithm.reset();
     return *products_.emplace(key, std::move(product)).first->second;
   }
 
@@ -192,45 +261,46 @@ class CublasLtGemm : public Gemm {
     return algorithms;
   }
 
-  // Times each over copies of the weight, as a product finds it in a step, where its weight was last read a step ago;
-  // into an output of its own. None where there is no memory for it, or no algorithm can be captured.
+  // The fastest. None where there is no memory to time them, or no algorithm can be captured.
   std::optional<Algorithm> time_candidates(cudaStream_t stream, const Problem& problem, const GemmArgs& args,
                                            const std::vector<Algorithm>& algorithms) const {
-    const size_t weight_bytes =
-        stored_bytes(args.transpose_b ? args.n : args.k, args.transpose_b ? args.k : args.n, args.b_stride, args.inp);
-    const size_t piece = (weight_bytes + kPieceAlignment - 1) / kPieceAlignment * kPieceAlignment;
-    const int launches = std::clamp(static_cast<int>(l2_bytes_ / piece) + 1, kLeastLaunches, kMostLaunches);
-    const size_t out_bytes = stored_bytes(args.m, args.n, args.out_stride, args.out_type);
-    const Buffer out(out_bytes), weights(launches * piece);
-    if (out.data() == nullptr || weights.data() == nullptr) return std::nullopt;
-    BERTUNE_CUDA(cudaMemsetAsync(out.data(), 0, out_bytes, stream));
-    for (int i = 0; i < launches; ++i) {
-      BERTUNE_CUDA(cudaMemcpyAsync(weights.data() + i * piece, args.b, weight_bytes, cudaMemcpyDeviceToDevice, stream));
-    }
-
+    const Trial trial(stream, args, l2_bytes_);
+    if (!trial.has_memory()) return std::nullopt;
     std::vector<Algorithm> timed;
     std::vector<std::unique_ptr<TimedGraph>> graphs;
     for (const Algorithm& algorithm : algorithms) {
-      auto graph = TimedGraph::capture(stream, launches, [&](int i) {
-        return multiply(stream, problem, args, algorithm, weights.data() + i * piece, out.data()) ==
-               CUBLAS_STATUS_SUCCESS;
+      auto graph = trial.capture(stream, [&](const GemmArgs& args) {
+        return multiply(stream, problem, args, algorithm) == CUBLAS_STATUS_SUCCESS;
       });
       if (!graph) continue;
       timed.push_back(algorithm);
       graphs.push_back(std::move(graph));
     }
     if (timed.empty()) return std::nullopt;
-    const size_t fastest = find_fastest(timed.size(), [&](const std::vector<size_t>& order) {
-      std::vector<const TimedGraph*> round;
-      for (const size_t candidate : order) round.push_back(graphs[candidate].get());
-      return time_graphs(stream, round);
-    });
-    BERTUNE_CUDA(cudaStreamSynchronize(stream));
-    return timed[fastest];
+    return timed[find_fastest_graph(stream, graphs)];
   }
 
-  static size_t stored_bytes(int rows, int columns, int stride, Element element) {
-    return (static_cast<size_t>(rows - 1) * stride + columns) * element_bytes(element);
+  // Whether our own product with its activation takes less time than the library's and a kernel behind it.
+  bool is_own_faster(Context& context, const ProductKey& key, const Product& product, const GemmArgs& args) const {
+    if (!args.activates()) return false;
+    const std::string text = key.activation_text();
+    if (const std::string* chosen = choices_->find(text)) return *chosen == kOwn;
+    if (!tunes_) return false;
+    const Trial trial(context.stream, args, l2_bytes_);
+    if (!trial.has_memory()) return false;
+    std::vector<std::unique_ptr<TimedGraph>> graphs;
+    graphs.push_back(trial.capture(context.stream, [&](const GemmArgs& args) {
+      const cublasStatus_t status = multiply(context.stream, product.problem, args, *product.algorithm);
+      if (status == CUBLAS_STATUS_SUCCESS) activate(context, args);
+      return status == CUBLAS_STATUS_SUCCESS;
+    }));
+    graphs.push_back(trial.capture(context.stream, [&](const GemmArgs& args) {
+      small_gemm(context, args);
+      return true;
+    }));
+    if (!graphs[0] || !graphs[1]) return false;
+    choices_->keep(text, find_fastest_graph(context.stream, graphs) == 1 ? kOwn : kLibrary);
+    return *choices_->find(text) == kOwn;
   }
 
   bool tf32_;

@@ -1,10 +1,12 @@
 // Our own matrix product, for shapes and alignments that cuBLASLt is not good at:
 //
-//   out (m,n) = [out +] a (m,k) · b (k,n) [+ bias (n)],  a and b each stored either way round
+//   out (m,n) = [out +] a (m,k) · b (k,n) [+ bias (n)],  a and b each stored either way round, and where a is stored as
+//   (m,k) an activation of it, or the slope of one in it: see gemm.h
 //
 // A block makes one tile of out. Its warps share the tile's rows and, for small tiles, cut every step of k into slices,
 // so that a few outputs with a long k keep a block busy too; the slices' sums are added up at the end, in order.
-// Factors pass through two stages of shared memory, the way round they are stored, zeros where they end.
+// Factors pass through a few stages of shared memory, the way round they are stored, zeros where they end.
+#include "cuda/functions.cuh"
 #include "cuda/gemm.h"
 #include "cuda/mma.cuh"
 
@@ -16,15 +18,15 @@ template <int kTile>
 struct Shape;
 template <>
 struct Shape<64> {
-  static constexpr int kSlices = 1, kSliceBytes = 64;
+  static constexpr int kSlices = 1, kSliceBytes = 64, kStages = 4;
 };
 template <>
 struct Shape<32> {
-  static constexpr int kSlices = 2, kSliceBytes = 64;
+  static constexpr int kSlices = 2, kSliceBytes = 64, kStages = 4;
 };
 template <>
 struct Shape<16> {
-  static constexpr int kSlices = 8, kSliceBytes = 64;
+  static constexpr int kSlices = 8, kSliceBytes = 64, kStages = 2;
 };
 
 // One way round of a factor's tile in shared memory: kTile of its m or n, kDepth of its k.
@@ -45,8 +47,9 @@ struct Layout {
   using A = Staged<T, kTile, kDepth, kA>;
   using B = Staged<T, kTile, kDepth, kB>;
   static constexpr int kStage = A::kCount + B::kCount;
+  static constexpr int kStages = Shape<kTile>::kStages;
   static constexpr int kSumPitch = kTile + 4;  // of the slices' sums, which take the stages' memory in the end
-  static constexpr size_t kStageBytes = 2 * kStage * sizeof(T);
+  static constexpr size_t kStageBytes = kStages * kStage * sizeof(T);
   static constexpr size_t kSumBytes = kSlices * kTile * kSumPitch * sizeof(float);
   static constexpr size_t kBytes = kStageBytes > kSumBytes ? kStageBytes : kSumBytes;
 };
@@ -65,6 +68,15 @@ struct Output {
   int64_t stride;
   bool is_float;
   bool add;
+  bool vectors;  // of kNeighbours, of all that is read and written
+  // As in GemmArgs; data is null where `activated` is in its place.
+  bool activates;
+  Activation activation;
+  RowCount rows;
+  void* activated;
+  int64_t activated_stride;
+  const void* saved;  // (m,n) dense
+  int n;
 };
 
 // Copies the tile from (first, depth) on to shared memory, zeros past `count` and past `k`. Of the tile's k only what
@@ -95,12 +107,43 @@ __device__ __forceinline__ void stage(T* shared, const Operand<T>& operand, int 
   }
 }
 
-template <typename Out>
-__device__ __forceinline__ void write(const Output& output, int row, int column, float value) {
+constexpr int kNeighbours = 4;  // that a thread writes together
+
+// `value`: of the product, from (row, column) on.
+template <typename Out, bool kActivates, int N>
+__device__ __forceinline__ void write(const Output& output, int row, int column, float (&value)[N]) {
   Out* out = static_cast<Out*>(output.data) + row * output.stride + column;
-  if (output.add) value += to_float(*out);
-  if (output.bias != nullptr) value += to_float(static_cast<const Out*>(output.bias)[column]);
-  *out = from_float<Out>(value);
+  float other[N];
+  if (output.add) {
+    load_floats<N>(other, out);
+#pragma unroll
+    for (int i = 0; i < N; ++i) value[i] += other[i];
+  }
+  if (output.bias != nullptr) {
+    load_floats<N>(other, static_cast<const Out*>(output.bias) + column);
+#pragma unroll
+    for (int i = 0; i < N; ++i) value[i] += other[i];
+  }
+  if (!kActivates || !output.activates) return store_floats<N>(out, value);
+
+  // Of what a product by itself would leave.
+#pragma unroll
+  for (int i = 0; i < N; ++i) value[i] = rounded<Out>(value[i]);
+  const bool live = row < output.rows.count();
+  if (output.saved != nullptr) {
+    load_floats<N>(other, static_cast<const Out*>(output.saved) + static_cast<int64_t>(row) * output.n + column);
+    with_activation(output.activation, [&](auto function) {
+#pragma unroll
+      for (int i = 0; i < N; ++i) value[i] = live ? value[i] * decltype(function)::slope(other[i]) : 0.f;
+    });
+    return store_floats<N>(out, value);
+  }
+  if (output.data != nullptr) store_floats<N>(out, value);
+  with_activation(output.activation, [&](auto function) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) value[i] = live ? decltype(function)::value(value[i]) : 0.f;
+  });
+  store_floats<N>(static_cast<Out*>(output.activated) + row * output.activated_stride + column, value);
 }
 
 // Grid (tiles of n, tiles of m), block Layout::kThreads.
@@ -117,7 +160,7 @@ __global__ void __launch_bounds__(Layout<T, kTile, kA, kB>::kThreads)
 
   auto fetch = [&](int step) {
     if (step < steps) {
-      T* shared = stages + (step & 1) * L::kStage;
+      T* shared = stages + step % L::kStages * L::kStage;
       stage<typename L::A, T, kA, L::kSlice, L::kThreads>(shared, a, row0, m, step * L::kDepth, k);
       stage<typename L::B, T, kB, L::kSlice, L::kThreads>(shared + L::A::kCount, b, column0, n, step * L::kDepth, k);
     }
@@ -126,21 +169,22 @@ __global__ void __launch_bounds__(Layout<T, kTile, kA, kB>::kThreads)
 
   float acc[kTile / 8][4];
   clear(acc);
-  fetch(0);
+#pragma unroll
+  for (int step = 0; step < L::kStages - 1; ++step) fetch(step);
   for (int step = 0; step < steps; ++step) {
-    fetch(step + 1);
-    simt::cp_async_wait<1>();
-    __syncthreads();
+    simt::cp_async_wait<L::kStages - 2>();
+    __syncthreads();  // the step's factors are there, and those of the one before have been read
+    fetch(step + L::kStages - 1);
     if (step * L::kDepth + slice * L::kSlice < k) {
-      const T* tile_a = stages + (step & 1) * L::kStage;
+      const T* tile_a = stages + step % L::kStages * L::kStage;
       const T* tile_b = tile_a + L::A::kCount;
       tile_a += kA == Factor::kAlongK ? warp_row * L::A::kPitch + slice * L::kSlice
                                       : slice * L::kSlice * L::A::kPitch + warp_row;
       tile_b += kB == Factor::kAlongK ? slice * L::kSlice : slice * L::kSlice * L::B::kPitch;
       tile_mma<kA, kB>(acc, tile_a, L::A::kPitch, tile_b, L::B::kPitch, L::kSlice);
     }
-    __syncthreads();  // the stage is filled again
   }
+  __syncthreads();  // sums take the stages' memory
 
   // (kSlices, kTile, kTile) sums, then outputs in rows.
   float* sums = reinterpret_cast<float*>(bytes);
@@ -154,17 +198,30 @@ __global__ void __launch_bounds__(Layout<T, kTile, kA, kB>::kThreads)
     own[8 * j + 8 * L::kSumPitch + 1] = acc[j][3];
   }
   __syncthreads();
-  for (int i = threadIdx.x; i < kTile * kTile; i += L::kThreads) {
-    const int row = i / kTile, column = i % kTile;
-    if (row0 + row >= m || column0 + column >= n) continue;
-    float value = 0.f;
+  const auto finish = [&]<int N>(int i) {
+    const int row = i * N / kTile, column = i * N % kTile;
+    if (row0 + row >= m || column0 + column >= n) return;
+    float value[N] = {};
 #pragma unroll
-    for (int s = 0; s < L::kSlices; ++s) value += sums[(s * kTile + row) * L::kSumPitch + column];
-    if (output.is_float) {
-      write<float>(output, row0 + row, column0 + column, value);
-    } else {
-      write<bf16>(output, row0 + row, column0 + column, value);
+    for (int s = 0; s < L::kSlices; ++s) {
+      float part[N];
+      load_floats<N>(part, &sums[(s * kTile + row) * L::kSumPitch + column]);
+#pragma unroll
+      for (int j = 0; j < N; ++j) value[j] += part[j];
     }
+    constexpr bool kActivates = kA == Factor::kAlongK;
+    if (output.is_float) {
+      write<float, kActivates>(output, row0 + row, column0 + column, value);
+    } else {
+      write<bf16, kActivates>(output, row0 + row, column0 + column, value);
+    }
+  };
+  if (output.vectors) {
+    for (int i = threadIdx.x; i < kTile * kTile / kNeighbours; i += L::kThreads) {
+      finish.template operator()<kNeighbours>(i);
+    }
+  } else {
+    for (int i = threadIdx.x; i < kTile * kTile; i += L::kThreads) finish.template operator()<1>(i);
   }
 }
 
@@ -174,6 +231,28 @@ Operand<T> operand(const void* data, int columns, int stride) {
   return {pointer, stride, is_vectorizable<16 / sizeof(T)>(pointer, columns, stride)};
 }
 
+// Out: the type of all that is read and written.
+template <typename Out>
+Output output_of(const Context& context, const GemmArgs& args) {
+  const auto fits = [&](const void* pointer, int64_t stride) {
+    return is_vectorizable<kNeighbours>(static_cast<const Out*>(pointer), args.n, stride);
+  };
+  return {args.activated == args.out ? nullptr : args.out,
+          args.bias,
+          args.out_stride,
+          args.out_type == Element::kFloat,
+          args.add,
+          fits(args.out, args.out_stride) && fits(args.bias, 0) && fits(args.saved, 0) &&
+              fits(args.activated, args.activated_stride),
+          args.activates(),
+          args.activation,
+          args.activates() ? context.rows(args.rows) : RowCount{},
+          args.activated,
+          args.activated_stride,
+          args.saved,
+          args.n};
+}
+
 template <typename T, int kTile, Factor kA, Factor kB>
 void launch_product(Context& context, const GemmArgs& args) {
   using L = Layout<T, kTile, kA, kB>;
@@ -181,7 +260,7 @@ void launch_product(Context& context, const GemmArgs& args) {
   context.launch(product<T, kTile, kA, kB>, grid, dim3(L::kThreads), L::kBytes, args.m, args.n, args.k,
                  operand<T>(args.a, args.transpose_a ? args.m : args.k, args.a_stride),
                  operand<T>(args.b, args.transpose_b ? args.k : args.n, args.b_stride),
-                 Output{args.out, args.bias, args.out_stride, args.out_type == Element::kFloat, args.add});
+                 args.out_type == Element::kFloat ? output_of<float>(context, args) : output_of<bf16>(context, args));
 }
 
 template <typename T, int kTile>

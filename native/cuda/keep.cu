@@ -2,6 +2,7 @@
 // their example's place. Both read from device memory where that is, so that a recorded step can be replayed.
 #include <algorithm>
 
+#include "cuda/kept.cuh"
 #include "cuda/operations.h"
 #include "cuda/scalar.cuh"
 
@@ -10,35 +11,9 @@ namespace {
 
 constexpr int kThreads = 256;
 
-struct Kept {
-  bool add;
-  float scale;
-  const float* loss;           // (1)
-  const int32_t* predictions;  // (B) or null
-  const int32_t* labels;       // (B)
-  const int32_t* right;        // (B) or null
-  const float* norm;           // (1) or null
-  float* losses;               // (slots)
-  float* norms;                // (slots)
-  int32_t* correct;            // (slots)
-};
-
 // Grid: one block of kThreads at most, a multiple of 32.
 __global__ void __launch_bounds__(kThreads) keep_step_kernel(Kept kept, const DeviceState* state) {
-  const int B = state->step.B, slot = state->step.slot;
-  const int threads = static_cast<int>(blockDim.x), thread = static_cast<int>(threadIdx.x);
-  int right = 0;
-  for (int first = 0; first < B; first += threads) {
-    const int b = first + thread;
-    const bool counts = b < B && (kept.predictions ? kept.predictions[b] == kept.labels[b]
-                                                   : kept.right != nullptr && kept.right[b] != 0);
-    right += __syncthreads_count(counts);
-  }
-  if (thread != 0) return;
-  const float loss = kept.scale * *kept.loss;
-  kept.losses[slot] = kept.add ? kept.losses[slot] + loss : loss;
-  kept.correct[slot] = kept.add ? kept.correct[slot] + right : right;
-  if (kept.norm != nullptr) kept.norms[slot] = *kept.norm;
+  keep(kept, state->step);
 }
 
 // Grid: a block for each kThreads of (padded B) · NC elements; block: kThreads. logits (padded B,NC).
@@ -54,18 +29,8 @@ __global__ void __launch_bounds__(kThreads) keep_logits_kernel(int NC, const T* 
 
 template <typename T>
 void keep_step(Context& context, const KeepStep& args) {
-  const Kept kept = {.add = args.add,
-                     .scale = static_cast<float>(args.scale),
-                     .loss = floats(args.loss),
-                     .predictions = args.predictions,
-                     .labels = context.batch.labels,
-                     .right = args.right,
-                     .norm = floats(args.norm),
-                     .losses = floats(args.losses),
-                     .norms = floats(args.norms),
-                     .correct = args.correct};
   const unsigned threads = std::clamp(ceil_div(context.batch.B, 32) * 32, 32u, unsigned{kThreads});
-  context.launch(&keep_step_kernel, 1, threads, 0, kept, context.state);
+  context.launch(&keep_step_kernel, 1, threads, 0, kept_of(context, args), context.state);
 }
 
 template <typename T>

@@ -1,7 +1,7 @@
 // Linear layers, on padded rows:
 //
 //   forward          out = activation(inp (rows,k) · weightᵀ (k,n) + bias)
-//   backward input   dinp (rows,k) = [dinp +] dout (rows,n) · weight (n,k)
+//   backward input   dinp (rows,k) = [dinp +] dout (rows,n) · weight (n,k), or (dout · weight) · activation'(saved)
 //   backward weight  dweight (n,k) = [dweight +] doutᵀ (n,rows) · inp (rows,k),  dbias (n): column sums of dout
 //
 // Rows past the live ones: those of dout are zero, so sums over rows may run over all of them; those of out become the
@@ -19,15 +19,6 @@ constexpr Element element() {
   return sizeof(T) == 2 ? Element::kBf16 : Element::kFloat;
 }
 
-// out rows, `stride` apart, = inp (rows,n). Grid (rows, blocks of columns), block kThreads.
-constexpr int kThreads = 128;
-template <typename T>
-__global__ void copy_rows(int n, int stride, const T* inp, T* out) {
-  const int64_t row = blockIdx.x;
-  const int column = blockIdx.y * kThreads + threadIdx.x;
-  if (column < n) out[row * stride + column] = inp[row * n + column];
-}
-
 }  // namespace
 
 template <typename T>
@@ -36,12 +27,6 @@ void linear_forward(Context& context, const LinearForward& args) {
   if (rows == 0) return;
   // The product goes where the preactivation is wanted, and otherwise straight to the output.
   const bool saves = args.preactivation != nullptr;
-  // Activations are of dense rows; no model has any that are not.
-  Real* dense = args.out;
-  if (args.out_stride != args.n && (saves || args.activation != Activation::kNone)) {
-    dense = reinterpret_cast<Real*>(context.scratch.floats(static_cast<size_t>(rows) * args.n));
-  }
-  Real* product = saves ? args.preactivation : dense;
   gemm(context, {.m = rows,
                  .n = args.n,
                  .k = args.k,
@@ -52,17 +37,15 @@ void linear_forward(Context& context, const LinearForward& args) {
                  .out_type = element<T>(),
                  .a = args.inp,
                  .b = args.weight,
-                 .out = product,
+                 .out = saves ? args.preactivation : args.out,
                  .bias = args.bias,
                  .a_stride = args.inp_stride,
                  .b_stride = args.k,
-                 .out_stride = product == args.out ? args.out_stride : args.n});
-  if (!saves && args.activation == Activation::kNone) return;
-  activation_forward<T>(context, {args.rows, args.n, args.activation, product, dense});
-  if (dense != args.out) {
-    context.launch(copy_rows<T>, dim3(rows, ceil_div(args.n, kThreads)), dim3(kThreads), 0, args.n, args.out_stride,
-                   scalars<T>(dense), scalars<T>(args.out));
-  }
+                 .out_stride = saves ? args.n : args.out_stride,
+                 .activation = args.activation,
+                 .rows = args.rows,
+                 .activated = saves || args.activation != Activation::kNone ? args.out : nullptr,
+                 .activated_stride = args.out_stride});
 }
 
 template <typename T>
@@ -74,14 +57,17 @@ void linear_backward_input(Context& context, const LinearBackwardInput& args) {
                  .transpose_b = false,
                  .add = args.add_to_dinp,
                  .inp = element<T>(),
-                 .out_type = element<T>(),
+                 .out_type = args.gradient ? Element::kFloat : element<T>(),
                  .a = args.dout,
                  .b = args.weight,
-                 .out = args.dinp,
+                 .out = args.gradient ? static_cast<void*>(args.gradient) : args.dinp,
                  .bias = nullptr,
                  .a_stride = args.dout_stride,
                  .b_stride = args.k,
-                 .out_stride = args.dinp_stride});
+                 .out_stride = args.gradient ? args.k : args.dinp_stride,
+                 .activation = args.activation,
+                 .rows = args.rows,
+                 .saved = args.saved});
 }
 
 template <typename T>

@@ -7,9 +7,10 @@
 //             outer  db (n,r) = scaling · doutᵀ · h,  da (r,k) = dhᵀ · dropout(inp)
 //
 // Each is a product in which one of three sizes is the rank, so that reading the wide factor once is all the work.
-// inp is dropped as it is read: nothing of it is stored. Two launches forward; two backward, as up and outer, which
-// need nothing of each other, are blocks of one launch. Updates that share an input share the launches: each has blocks
-// of its own, but for the rows of dinp, to which a block of up adds them in turn. Ranks are cut into tiles of 16 or 32.
+// inp is dropped as it is read: nothing of it is stored. A block does down and then up of its rows, so that a direction
+// is one launch; outer, which sums over all rows, is blocks of the launch after it: the next call's, where it is put
+// off, or one of its own. Updates that share an input share the launches: each has blocks of its own, but for the rows
+// of dinp, to which a block adds them in turn. Ranks are cut into tiles of 16 or 32.
 #include <algorithm>
 
 #include "cuda/lora_tiles.cuh"
@@ -23,54 +24,57 @@ using namespace low_rank;
 
 // The second launch bounds below, of blocks a multiprocessor, keep the compiler from spilling registers for the sake of
 // more.
+
+// down and up of one tile of rows share memory.
+template <typename T, Factor kWeight, int kRank>
+struct DownAndUpLayout {
+  using DownL = DownLayout<T, kWeight, kRank>;
+  using UpL = UpLayout<T, kWeight, kRank>;
+  static constexpr int kStaged = DownL::kStaged > UpL::kStaged ? DownL::kStaged : UpL::kStaged;
+  static constexpr int kSums = DownL::kSums > UpL::kSums ? DownL::kSums : UpL::kSums;
+};
+
+// All ranks of down's tile of rows from row0 on. What it writes the block may read when this returns.
+template <typename T, Factor kWeight, int kRank, bool kVector>
+__device__ __forceinline__ void down_ranks(const Down<T>& args, int row0, T* staged, float* sums) {
+  for (int rank0 = 0; rank0 < args.r; rank0 += kRank) {
+    down_tile<T, kWeight, kRank, kVector>(args, row0, rank0, staged, sums);
+    __syncthreads();
+  }
+}
+
 constexpr int kWide = 32;  // columns of the wide factor in a tile of outer
 // Rows that one block of outer sums up; where there are more, blocks share a tile and the last one adds their sums up,
 // as long as a multiprocessor has no more than so many blocks.
 constexpr int kOuterRows = 512;
 constexpr int kOuterBlocks = 4;
 
-// ---- down: out (rows,r) = scaling · dropout(inp) (rows,k) · weight (k,r)
+// ---- forward
 
 template <typename T>
-struct Downs {
-  Down<T> of[kMostLoraUpdates];
+struct Forward {
+  Down<T> down[kMostLoraUpdates];
+  Up<T> up[kMostLoraUpdates];
 };
 
-// Grid (tiles of kRows rows, tiles of kRank ranks, updates), block kThreads.
-template <typename T, Factor kWeight, int kRank, bool kVector>
-__global__ void __launch_bounds__(kThreads, 1) down(Downs<T> downs) {
-  using L = DownLayout<T, kWeight, kRank>;
-  const Down<T> args = pick(downs.of, blockIdx.z);
-  if (static_cast<int>(blockIdx.y) * kRank >= args.r) return;
+// Grid (tiles of kRows rows, updates), block kThreads.
+template <typename T, int kRank, bool kVector>
+__global__ void __launch_bounds__(kThreads, kVector ? 2 : 1) forward(Forward<T> args) {
+  using L = DownAndUpLayout<T, Factor::kAlongK, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
   float* sums = memory.take<float>(L::kSums);
-  down_tile<T, kWeight, kRank, kVector>(args, blockIdx.x * kRows, blockIdx.y * kRank, staged, sums);
-}
-
-// ---- up: out (rows,n) += scaling · mask of inp (rows,r) · weight (r,n)
-
-template <typename T>
-struct Ups {
-  Up<T> of[kMostLoraUpdates];
-};
-
-// Grid (tiles of kUpColumns columns, tiles of kRows rows, updates), block kThreads.
-template <typename T, Factor kWeight, int kRank, bool kVector>
-__global__ void __launch_bounds__(kThreads, kVector ? 2 : 1) up(Ups<T> ups) {
-  using L = UpLayout<T, kWeight, kRank>;
-  const Up<T> args = pick(ups.of, blockIdx.z);
-  if (static_cast<int>(blockIdx.x) * kUpColumns >= args.n) return;
-  DYN_SHARED(memory);
-  T* staged = memory.take<T>(L::kStaged);
-  float* sums = memory.take<float>(L::kSums);
-  up_tile<T, kWeight, kRank, kVector>(args, blockIdx.y * kRows, blockIdx.x * kUpColumns, staged, sums);
+  const int row0 = blockIdx.x * kRows;
+  down_ranks<T, Factor::kAlongK, kRank, kVector>(pick(args.down, blockIdx.y), row0, staged, sums);
+  const Up<T> up = pick(args.up, blockIdx.y);
+  up_rows<T, Factor::kAlongK, kRank, kVector>(up, row0, 0, up.n, staged, sums);
 }
 
 // ---- outer: out (w,r), or (r,w) where transposed, = scaling · dropout(wide)ᵀ (w,rows) · narrow (rows,r)
 
 template <typename T>
 struct Outer {
+  RowCount rows;
   int first_tile;  // of the launch
   int w, wide_stride, r;
   bool transposed;
@@ -85,7 +89,6 @@ struct Outer {
 template <typename T>
 struct Outers {
   static constexpr int kMost = 2 * kMostLoraUpdates;
-  RowCount rows;
   bool accumulate;
   int splits;  // of the rows, kOuterRows or more each
   int tiles;   // of all products, one behind the other
@@ -96,6 +99,7 @@ struct Outers {
   Outer<T> product[kMost];
 
   void add(const Outer<T>& outer) {
+    if (outer.out == nullptr) return;
     product[count] = outer;
     product[count++].first_tile = tiles;
     tiles += ceil_div(outer.w, kWide);
@@ -129,9 +133,9 @@ __device__ __forceinline__ void outer_tile(const Outers<T>& args, int index, T* 
   const int warp = threadIdx.x >> 5;
 
   // Rows of the split, cut where live rows end.
-  const int share = (args.rows.padded + args.splits - 1) / args.splits;
+  const int share = (product.rows.padded + args.splits - 1) / args.splits;
   const int begin = split * share;
-  const int end = min(begin + share, args.rows.count());
+  const int end = min(begin + share, product.rows.count());
 
   T* wide = staged + warp * (L::kWideCount + L::kNarrowCount);
   T* narrow = wide + L::kWideCount;
@@ -209,77 +213,67 @@ __device__ __forceinline__ void outer_tile(const Outers<T>& args, int index, T* 
   }
 }
 
-template <typename T, int kRank>
-struct OuterAndUpLayout {
-  using UpL = UpLayout<T, Factor::kAcrossK, kRank>;
-  using OuterL = OuterLayout<T, kRank>;
-  static constexpr int kStaged = OuterL::kStaged > UpL::kStaged ? OuterL::kStaged : UpL::kStaged;
-  static constexpr int kSums = OuterL::kSums > UpL::kSums ? OuterL::kSums : UpL::kSums;
+// ---- backward: down and up of each tile of rows, and outer of the call before
+
+template <typename T>
+struct Backward {
+  int count;  // of updates whose dh is made
+  Down<T> down[kMostLoraUpdates];
+  Up<T, DropoutMask, kMostLoraUpdates> up;  // out is null where dinp is not wanted
 };
 
-// Grid (outer_blocks + blocks of up), block kThreads.
+template <typename T, int kRank>
+struct BackwardLayout {
+  using RowsL = DownAndUpLayout<T, Factor::kAcrossK, kRank>;
+  using OuterL = OuterLayout<T, kRank>;
+  static constexpr int kStaged = OuterL::kStaged > RowsL::kStaged ? OuterL::kStaged : RowsL::kStaged;
+  static constexpr int kSums = OuterL::kSums > RowsL::kSums ? OuterL::kSums : RowsL::kSums;
+};
+
+// Grid (row_tiles + blocks of outer), block kThreads. Tiles of rows come first: what follows the launch waits for them.
 template <typename T, int kRank, bool kVector>
 __global__ void __launch_bounds__(kThreads, kVector ? 2 : 1)
-    outer_and_up(Outers<T> outers, int outer_blocks, Up<T, DropoutMask, kMostLoraUpdates> up, int up_columns) {
-  using L = OuterAndUpLayout<T, kRank>;
+    backward(Backward<T> args, int row_tiles, Outers<T> outers) {
+  using L = BackwardLayout<T, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
   float* sums = memory.take<float>(L::kSums);
   const int index = blockIdx.x;
-  if (index < outer_blocks) {
-    outer_tile<T, kRank, kVector>(outers, index, staged, sums);
-  } else {
-    const int tile = index - outer_blocks;
-    up_tile<T, Factor::kAcrossK, kRank, kVector>(up, tile / up_columns * kRows, tile % up_columns * kUpColumns, staged,
-                                                 sums);
+  if (index >= row_tiles) return outer_tile<T, kRank, kVector>(outers, index - row_tiles, staged, sums);
+  for (int i = 0; i < args.count; ++i) {
+    down_ranks<T, Factor::kAcrossK, kRank, kVector>(pick(args.down, i), index * kRows, staged, sums);
   }
+  if (args.up.out == nullptr) return;
+  up_rows<T, Factor::kAcrossK, kRank, kVector>(args.up, index * kRows, 0, args.up.n, staged, sums);
 }
 
 // ---- launchers
 
-// The largest of a size of the first `count` elements.
-template <typename Element>
-int most_of(const Element* elements, int count, int Element::* size) {
-  int most = 0;
-  for (int i = 0; i < count; ++i) most = std::max(most, elements[i].*size);
-  return most;
-}
-
-template <typename T, Factor kWeight, int kRank, bool kVector>
-void launch_down(Context& context, const Downs<T>& downs, int count) {
-  const int r = most_of(downs.of, count, &Down<T>::r);
-  const dim3 grid(ceil_div(downs.of[0].rows.padded, kRows), ceil_div(r, kRank), count);
-  using L = DownLayout<T, kWeight, kRank>;
-  context.launch(down<T, kWeight, kRank, kVector>, grid, dim3(kThreads), shared_bytes<T>(L::kStaged, L::kSums), downs);
-}
-
-template <typename T, Factor kWeight, int kRank, bool kVector>
-void launch_up(Context& context, const Ups<T>& ups, int count) {
-  const int n = most_of(ups.of, count, &Up<T>::n);
-  const dim3 grid(ceil_div(n, kUpColumns), ceil_div(ups.of[0].rows.padded, kRows), count);
-  using L = UpLayout<T, kWeight, kRank>;
-  context.launch(up<T, kWeight, kRank, kVector>, grid, dim3(kThreads), shared_bytes<T>(L::kStaged, L::kSums), ups);
-}
-
+// Where there is one: the tiles of rows, and the outer products.
 template <typename T, int kRank, bool kVector>
-void launch_outer_and_up(Context& context, Outers<T> outers, const Up<T, DropoutMask, kMostLoraUpdates>& up) {
-  outers.rank_tiles = ceil_div(most_of(outers.product, outers.count, &Outer<T>::r), kRank);
+void launch_backward(Context& context, const Backward<T>& args, Outers<T> outers) {
+  int most_r = 0, most_rows = 0;
+  for (int i = 0; i < outers.count; ++i) {
+    most_r = std::max(most_r, outers.product[i].r);
+    most_rows = std::max(most_rows, outers.product[i].rows.padded);
+  }
+  outers.rank_tiles = ceil_div(most_r, kRank);
   const int groups = outers.tiles * outers.rank_tiles;
   outers.splits = 1;
   if (groups > 0) {
     const int most = std::max(1u, ceil_div(kOuterBlocks * context.multiprocessors, groups));
-    outers.splits = std::min<int>(ceil_div(outers.rows.padded, kOuterRows), most);
+    outers.splits = std::clamp<int>(ceil_div(most_rows, kOuterRows), 1, most);
   }
   if (outers.splits > 1) {
     outers.partials = context.scratch.floats(static_cast<size_t>(groups) * outers.splits * kRank * kWide);
     outers.tickets = context.scratch.tickets(groups);
   }
-  const int outer_blocks = groups * outers.splits;
-  const int up_columns = up.out != nullptr ? ceil_div(up.n, kUpColumns) : 0;
-  const int blocks = outer_blocks + up_columns * ceil_div(outers.rows.padded, kRows);
-  using L = OuterAndUpLayout<T, kRank>;
-  context.launch(outer_and_up<T, kRank, kVector>, dim3(blocks), dim3(kThreads), shared_bytes<T>(L::kStaged, L::kSums),
-                 outers, outer_blocks, up, up_columns);
+  const int row_tiles = args.count > 0 ? ceil_div(args.up.rows.padded, kRows) : 0;
+  const int blocks = row_tiles + groups * outers.splits;
+  if (blocks == 0) return;
+  using L = BackwardLayout<T, kRank>;
+  context.launch(backward<T, kRank, kVector>, dim3(blocks), dim3(kThreads), shared_bytes<T>(L::kStaged, L::kSums), args,
+                 row_tiles, outers);
 }
 
 // Calls launch.operator()<kRank, kVector>().
@@ -302,6 +296,68 @@ bool is_ranks(const T* pointer, int r) {
   return is_vectorizable<4>(pointer, r, r);
 }
 
+// What a launch is given, with the shape of kernel that it takes.
+template <typename T>
+struct BackwardLaunch {
+  Backward<T> backward{};
+  Outers<T> outers{};
+  bool vectors = true;
+  int most_r = 0;
+
+  // db and da of the updates.
+  void add_outers(const Context& context, const LoraBackward& args) {
+    const RowCount rows = context.rows(args.rows);
+    const T* inp = scalars<T>(args.inp);
+    outers.accumulate = args.accumulate;
+    for (int i = 0; i < args.count; ++i) {
+      const LoraBackwardUpdate& update = args.updates[i];
+      const int n = update.n, r = update.r;
+      const T* dout = scalars<T>(update.dout);
+      const T* h = scalars<T>(update.h);
+      const T* dh = scalars<T>(update.dh);
+      const float scaling = static_cast<float>(update.scaling);
+      vectors = vectors && is_wide(dout, n, update.dout_stride) && is_ranks(h, r) && is_ranks(dh, r) &&
+                (update.da == nullptr || is_wide(inp, args.k, args.inp_stride));
+      most_r = std::max(most_r, r);
+      outers.add({rows, 0, n, update.dout_stride, r, false, scaling, context.dropout({}), dout, h, floats(update.db)});
+      outers.add({rows, 0, args.k, args.inp_stride, r, true, 1.f, context.dropout(update.dropout), inp, dh,
+                  floats(update.da)});
+    }
+  }
+
+  // dh and dinp of the updates.
+  void add_rows(const Context& context, const LoraBackward& args) {
+    const RowCount rows = context.rows(args.rows);
+    T* dinp = scalars<T>(args.dinp);
+    backward.up.rows = rows;
+    backward.up.n = args.k;
+    backward.up.out_stride = args.dinp_stride;
+    backward.up.out = dinp;
+    vectors = vectors && (dinp == nullptr || is_wide(dinp, args.k, args.dinp_stride));
+    for (int i = 0; i < args.count; ++i) {
+      const LoraBackwardUpdate& update = args.updates[i];
+      if (update.da == nullptr && dinp == nullptr) continue;
+      const int n = update.n, r = update.r;
+      const T* dout = scalars<T>(update.dout);
+      const T* a = scalars<T>(update.a);
+      const T* b = scalars<T>(update.b);
+      T* dh = scalars<T>(update.dh);
+      vectors = vectors && is_wide(dout, n, update.dout_stride) && is_ranks(b, r) && is_ranks(dh, r) &&
+                (dinp == nullptr || is_wide(a, args.k, args.k));
+      most_r = std::max(most_r, r);
+      backward.up.factors[backward.count] = {r, 1.f, context.dropout(update.dropout), dh, a};
+      backward.down[backward.count++] = {
+          rows, n, r, update.dout_stride, static_cast<float>(update.scaling), context.dropout({}), dout, b, dh};
+    }
+    backward.up.count = backward.count;
+  }
+
+  void run(Context& context) const {
+    with_shape(most_r, vectors,
+               [&]<int kRank, bool kVector>() { launch_backward<T, kRank, kVector>(context, backward, outers); });
+  }
+};
+
 }  // namespace
 
 template <typename T>
@@ -312,8 +368,7 @@ void lora_forward_add(Context& context, const LoraForwardAdd& args) {
   const T* inp = scalars<T>(args.inp);
   bool vectors = is_wide(inp, k, args.inp_stride);
   int most_r = 0;
-  Downs<T> downs{};
-  Ups<T> ups{};
+  Forward<T> all{};
   for (int i = 0; i < args.count; ++i) {
     const LoraForwardUpdate& update = args.updates[i];
     const int n = update.n, r = update.r, out_stride = update.out_stride;
@@ -323,59 +378,26 @@ void lora_forward_add(Context& context, const LoraForwardAdd& args) {
     T* out = scalars<T>(update.out);
     vectors = vectors && is_wide(a, k, k) && is_wide(out, n, out_stride) && is_ranks(b, r) && is_ranks(h, r);
     most_r = std::max(most_r, r);
-    downs.of[i] = {rows, k, r, args.inp_stride, 1.f, context.dropout(update.dropout), inp, a, h};
-    ups.of[i] = {rows, n, out_stride, out, 1, {{r, static_cast<float>(update.scaling), context.dropout({}), h, b}}};
+    all.down[i] = {rows, k, r, args.inp_stride, 1.f, context.dropout(update.dropout), inp, a, h};
+    all.up[i] = {rows, n, out_stride, out, 1, {{r, static_cast<float>(update.scaling), context.dropout({}), h, b}}};
   }
   with_shape(most_r, vectors, [&]<int kRank, bool kVector>() {
-    launch_down<T, Factor::kAlongK, kRank, kVector>(context, downs, args.count);
-    launch_up<T, Factor::kAlongK, kRank, kVector>(context, ups, args.count);
+    using L = DownAndUpLayout<T, Factor::kAlongK, kRank>;
+    context.launch(forward<T, kRank, kVector>, dim3(ceil_div(rows.padded, kRows), args.count), dim3(kThreads),
+                   shared_bytes<T>(L::kStaged, L::kSums), all);
   });
 }
 
 template <typename T>
 void lora_backward(Context& context, const LoraBackward& args) {
-  const int k = args.k;
-  const RowCount rows = context.rows(args.rows);
-  if (rows.padded == 0) return;
-  const T* inp = scalars<T>(args.inp);
-  T* dinp = scalars<T>(args.dinp);
-  const DropoutMask no_mask = context.dropout({});
-  bool vectors = dinp == nullptr || is_wide(dinp, k, args.dinp_stride);
-  int most_r = 0, count = 0;  // `count`: of updates whose dh is wanted
-  Downs<T> downs{};
-  Up<T, DropoutMask, kMostLoraUpdates> up{};
-  up.rows = rows;
-  up.n = k;
-  up.out_stride = args.dinp_stride;
-  up.out = dinp;
-  Outers<T> outers{};
-  outers.rows = rows;
-  outers.accumulate = args.accumulate;
-  for (int i = 0; i < args.count; ++i) {
-    const LoraBackwardUpdate& update = args.updates[i];
-    const int n = update.n, r = update.r;
-    const T* dout = scalars<T>(update.dout);
-    const T* h = scalars<T>(update.h);
-    const T* a = scalars<T>(update.a);
-    const T* b = scalars<T>(update.b);
-    T* dh = scalars<T>(update.dh);
-    const float scaling = static_cast<float>(update.scaling);
-    const DropoutMask mask = context.dropout(update.dropout);
-    vectors = vectors && is_wide(dout, n, update.dout_stride) && is_ranks(b, r) && is_ranks(h, r) && is_ranks(dh, r) &&
-              (update.da == nullptr || is_wide(inp, k, args.inp_stride)) && (dinp == nullptr || is_wide(a, k, k));
-    most_r = std::max(most_r, r);
-    if (update.db != nullptr)
-      outers.add({0, n, update.dout_stride, r, false, scaling, no_mask, dout, h, floats(update.db)});
-    if (update.da != nullptr) outers.add({0, k, args.inp_stride, r, true, 1.f, mask, inp, dh, floats(update.da)});
-    if (update.da == nullptr && dinp == nullptr) continue;
-    up.factors[count] = {r, 1.f, mask, dh, a};
-    downs.of[count++] = {rows, n, r, update.dout_stride, scaling, no_mask, dout, b, dh};
-  }
-  up.count = count;
-  with_shape(most_r, vectors, [&]<int kRank, bool kVector>() {
-    if (count > 0) launch_down<T, Factor::kAcrossK, kRank, kVector>(context, downs, count);
-    if (outers.tiles > 0 || dinp != nullptr) launch_outer_and_up<T, kRank, kVector>(context, outers, up);
-  });
+  BackwardLaunch<T> own;
+  if (args.earlier) own.add_outers(context, *args.earlier);
+  own.add_rows(context, args);
+  own.run(context);
+  if (args.later) return;
+  BackwardLaunch<T> rest;
+  rest.add_outers(context, args);
+  rest.run(context);
 }
 
 template void lora_forward_add<float>(Context&, const LoraForwardAdd&);

@@ -11,8 +11,9 @@
 namespace bertune::cuda::low_rank {
 
 constexpr int kWarps = 8, kThreads = 32 * kWarps;
-constexpr int kRows = 16;        // of a tile of down and up, and of a warp's step of outer
-constexpr int kUpColumns = 128;  // of a tile of up: 16 a warp
+constexpr int kRows = 16;         // of a tile of down and up, and of a warp's step of outer
+constexpr int kWarpColumns = 16;  // of a warp's step of up
+constexpr int kUpColumns = kWarps * kWarpColumns;
 
 // In place of a DropoutMask where nothing is ever dropped: its code falls away.
 struct NoMask {
@@ -201,100 +202,122 @@ struct Up {
 template <typename T, Factor kWeight, int kRank>
 struct UpLayout {
   static constexpr int kInpPitch = shared_pitch<T>(kRank);
-  static constexpr int kWeightPitch = shared_pitch<T>(kWeight == Factor::kAlongK ? kRank : 16);
+  static constexpr int kWeightPitch = shared_pitch<T>(kWeight == Factor::kAlongK ? kRank : kWarpColumns);
   static constexpr int kInpCount = kRows * kInpPitch;
-  static constexpr int kWeightCount = (kWeight == Factor::kAlongK ? 16 : kRank) * kWeightPitch;  // of a warp
+  static constexpr int kWeightCount = (kWeight == Factor::kAlongK ? kWarpColumns : kRank) * kWeightPitch;
   static constexpr int kStaged = kWarps * (kInpCount + kWeightCount);
-  static constexpr int kSumPitch = kUpColumns + 4;
-  static constexpr int kSums = kRows * kSumPitch;
+  static constexpr int kSumPitch = kWarpColumns + 4;
+  static constexpr int kWarpSums = kRows * kSumPitch;
+  static constexpr int kSums = kWarps * kWarpSums;
 };
 
-// The tile of kRows rows and kUpColumns columns from (row0, column0) on, by one block. staged: L::kStaged elements,
-// sums: L::kSums.
+// Columns begin .. end of kRows rows from row0 on, by one block, kWarpColumns a warp at a time; warps do not meet.
+// staged: L::kStaged elements, sums: L::kSums.
 template <typename T, Factor kWeight, int kRank, bool kVector, typename Mask, int kMost>
-__device__ __forceinline__ void up_tile(const Up<T, Mask, kMost>& args, int row0, int column0, T* staged, float* sums) {
+__device__ __forceinline__ void up_rows(const Up<T, Mask, kMost>& args, int row0, int begin, int end, T* staged,
+                                        float* sums) {
   using L = UpLayout<T, kWeight, kRank>;
   constexpr bool kAlong = kWeight == Factor::kAlongK;
   constexpr int kWideAccess = Access<T, kVector>::kWide, kRankAccess = Access<T, kVector>::kRank;
-  constexpr int kNeighbours = kUpColumns * kRows / kThreads;  // 8 outputs a thread
-  const int warp = threadIdx.x >> 5;
+  constexpr int kOwn = kRows * kWarpColumns / 32;  // 8 outputs a lane
+  const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
   const int rows = args.rows.count() - row0;
-  if (rows <= 0) return;
-
-  // The thread's outputs: neighbours, or where vectors are not possible every 16th of a row.
-  const int row = threadIdx.x / 16, lane = threadIdx.x % 16;
-  const int first = kVector ? lane * kNeighbours : lane, step = kVector ? 1 : 16;
-  T* out = args.out + static_cast<int64_t>(row0 + row) * args.out_stride + column0;
-  const bool writes = row < rows && (!kVector || column0 + first < args.n);
-  float value[kNeighbours];
-  if (writes) {
-    if constexpr (kVector) {
-      load_floats<kNeighbours>(value, out + first);
-    } else {
-#pragma unroll
-      for (int i = 0; i < kNeighbours; ++i) {
-        const int column = first + i * step;
-        value[i] = column0 + column < args.n ? to_float(out[column]) : 0.f;
-      }
-    }
-  }
+  int column = begin + warp * kWarpColumns;
+  if (rows <= 0 || column >= end) return;
 
   T* inp = staged + warp * (L::kInpCount + L::kWeightCount);
   T* weight = inp + L::kInpCount;
-  const int warp_column = column0 + warp * 16;
+  sums += warp * L::kWarpSums;
+  // The lane's outputs: neighbours, or where vectors are not possible every other one of half a row's.
+  const int row = lane / 2, first = kVector ? lane % 2 * kOwn : lane % 2, step = kVector ? 1 : 2;
+  T* out = args.out + static_cast<int64_t>(row0 + row) * args.out_stride;
   const float* sum = sums + row * L::kSumPitch;
-  for (int f = 0; f < args.count; ++f) {
-    const UpFactors<T, Mask> factors = pick(args.factors, f);
-    float acc[2][4];
-    clear(acc);
-    for (int rank0 = 0; rank0 < factors.r; rank0 += kRank) {
-      const int left = factors.r - rank0, columns = args.n - warp_column;
-      WarpTile<T, kRows, kRank, kRankAccess> inp_tile;
-      inp_tile.load(factors.inp + static_cast<int64_t>(row0) * factors.r + rank0, factors.r, rows, left);
-      WarpTile<T, kAlong ? 16 : kRank, kAlong ? kRank : 16, kAlong ? kRankAccess : kWideAccess> weight_tile;
-      if constexpr (kAlong) {
-        weight_tile.load(factors.weight + static_cast<int64_t>(warp_column) * factors.r + rank0, factors.r, columns,
-                         left);
-      } else {
-        weight_tile.load(factors.weight + static_cast<int64_t>(rank0) * args.n + warp_column, args.n, left, columns);
-      }
-      __syncwarp();  // the previous ranks' tiles have been read
-      inp_tile.store(inp, L::kInpPitch);
-      weight_tile.store(weight, L::kWeightPitch);
-      __syncwarp();
-      tile_mma<Factor::kAlongK, kWeight>(acc, inp, L::kInpPitch, weight, L::kWeightPitch, kRank);
-    }
-    if (f > 0) __syncthreads();  // the sums of the factors before have been read
-    spill(acc, sums + warp * 16, L::kSumPitch, 1);
-    __syncthreads();
-    if (!writes) continue;
+
+  const auto load_outputs = [&](float (&value)[kOwn], int column) {
+    if (row >= rows) return;
     if constexpr (kVector) {
-#pragma unroll
-      for (int i = 0; i < kNeighbours; i += 4) {
-        const float4 mask = factors.mask.factors(row0 + row, (column0 + first + i) / 4);
-        value[i] += mask.x * (factors.scaling * sum[first + i]);
-        value[i + 1] += mask.y * (factors.scaling * sum[first + i + 1]);
-        value[i + 2] += mask.z * (factors.scaling * sum[first + i + 2]);
-        value[i + 3] += mask.w * (factors.scaling * sum[first + i + 3]);
-      }
+      if (column + first < end) load_floats<kOwn>(value, out + column + first);
     } else {
 #pragma unroll
-      for (int i = 0; i < kNeighbours; ++i) {
-        const int column = first + i * step;
-        if (column0 + column >= args.n) continue;
-        value[i] += factors.mask.factor(row0 + row, column0 + column) * (factors.scaling * sum[column]);
+      for (int i = 0; i < kOwn; ++i) {
+        const int at = column + first + i * step;
+        value[i] = at < end ? to_float(out[at]) : 0.f;
       }
     }
-  }
-  if (!writes) return;
-  if constexpr (kVector) {
-    store_floats<kNeighbours>(out + first, value);
-  } else {
-#pragma unroll
-    for (int i = 0; i < kNeighbours; ++i) {
-      const int column = first + i * step;
-      if (column0 + column < args.n) out[column] = from_float<T>(value[i]);
+  };
+  WarpTile<T, kRows, kRank, kRankAccess> inp_tile;
+  WarpTile<T, kAlong ? kWarpColumns : kRank, kAlong ? kRank : kWarpColumns, kAlong ? kRankAccess : kWideAccess>
+      weight_tile;
+  const auto load_factors = [&](int f, int rank0, int column) {
+    const UpFactors<T, Mask> factors = pick(args.factors, f);
+    const int left = factors.r - rank0, columns = end - column;
+    inp_tile.load(factors.inp + static_cast<int64_t>(row0) * factors.r + rank0, factors.r, rows, left);
+    if constexpr (kAlong) {
+      weight_tile.load(factors.weight + static_cast<int64_t>(column) * factors.r + rank0, factors.r, columns, left);
+    } else {
+      weight_tile.load(factors.weight + static_cast<int64_t>(rank0) * args.n + column, args.n, left, columns);
     }
+  };
+
+  int f = 0, rank0 = 0;
+  float value[kOwn] = {}, acc[kWarpColumns / 8][4];
+  clear(acc);
+  load_outputs(value, column);
+  load_factors(f, rank0, column);
+  while (true) {
+    const UpFactors<T, Mask> factors = pick(args.factors, f);
+    const bool last_ranks = rank0 + kRank >= factors.r, last_factors = last_ranks && f + 1 == args.count;
+    const int next_rank0 = last_ranks ? 0 : rank0 + kRank;
+    const int next_f = last_factors ? 0 : last_ranks ? f + 1 : f;
+    const int next_column = last_factors ? column + kUpColumns : column;
+    __syncwarp();  // what was staged before has been read
+    inp_tile.store(inp, L::kInpPitch);
+    weight_tile.store(weight, L::kWeightPitch);
+    __syncwarp();
+    float next_value[kOwn] = {};
+    if (next_column < end) {  // under way while this step is multiplied
+      load_factors(next_f, next_rank0, next_column);
+      if (last_factors) load_outputs(next_value, next_column);
+    }
+    tile_mma<Factor::kAlongK, kWeight>(acc, inp, L::kInpPitch, weight, L::kWeightPitch, kRank);
+    if (last_ranks) {
+      spill(acc, sums, L::kSumPitch, 1);
+      clear(acc);
+      __syncwarp();
+      if constexpr (kVector) {
+#pragma unroll
+        for (int i = 0; i < kOwn; i += 4) {
+          const float4 mask = factors.mask.factors(row0 + row, (column + first + i) / 4);
+          value[i] += mask.x * (factors.scaling * sum[first + i]);
+          value[i + 1] += mask.y * (factors.scaling * sum[first + i + 1]);
+          value[i + 2] += mask.z * (factors.scaling * sum[first + i + 2]);
+          value[i + 3] += mask.w * (factors.scaling * sum[first + i + 3]);
+        }
+      } else {
+#pragma unroll
+        for (int i = 0; i < kOwn; ++i) {
+          const int at = first + i * step;
+          value[i] += factors.mask.factor(row0 + row, column + at) * (factors.scaling * sum[at]);
+        }
+      }
+    }
+    if (last_factors) {
+      if constexpr (kVector) {
+        if (row < rows && column + first < end) store_floats<kOwn>(out + column + first, value);
+      } else {
+#pragma unroll
+        for (int i = 0; i < kOwn; ++i) {
+          const int at = column + first + i * step;
+          if (row < rows && at < end) out[at] = from_float<T>(value[i]);
+        }
+      }
+      if (next_column >= end) return;
+#pragma unroll
+      for (int i = 0; i < kOwn; ++i) value[i] = next_value[i];
+    }
+    f = next_f;
+    rank0 = next_rank0;
+    column = next_column;
   }
 }
 

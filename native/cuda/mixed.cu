@@ -135,13 +135,12 @@ __global__ void __launch_bounds__(kThreads, 1) mixed_up(MixedLora<T> args) {
         args.out + static_cast<int64_t>(row) * args.out_stride,
         1,
         {{update.r, static_cast<float>(update.scaling), {}, args.h + static_cast<int64_t>(row) * args.r, b}}};
-    const int column0 = blockIdx.x * kUpColumns;
+    const int begin = blockIdx.x * kUpColumns, end = min(begin + kUpColumns, args.n);
     if (kVector && update.r % 4 == 0 && is_aligned<4>(b)) {
-      up_tile<T, Factor::kAlongK, kRank, kVector>(up, 0, column0, staged, sums);
+      up_rows<T, Factor::kAlongK, kRank, kVector>(up, 0, begin, end, staged, sums);
     } else {
-      up_tile<T, Factor::kAlongK, kRank, false>(up, 0, column0, staged, sums);
+      up_rows<T, Factor::kAlongK, kRank, false>(up, 0, begin, end, staged, sums);
     }
-    __syncthreads();
   });
 }
 

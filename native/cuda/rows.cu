@@ -3,8 +3,8 @@
 //   forward    out[b] = inp[cu_seqlens[b]]                                   inp (T,C) → out (B,C)
 //   backward   dinp[cu_seqlens[b]] = or += dout[b], other rows 0 or as they are
 #include "cuda/columns.cuh"
+#include "cuda/first_rows.cuh"
 #include "cuda/operations.h"
-#include "cuda/reduce.cuh"
 
 namespace bertune::cuda {
 namespace {
@@ -51,16 +51,6 @@ __global__ void add_first_rows_kernel(RowCount sequences, int C, const int32_t* 
 #pragma unroll
   for (int i = 0; i < N; ++i) sum[i] += gradient[i];
   store_columns<kVector>(to, column, C, sum);
-}
-
-// The sequence that starts at token t, or −1. The lanes of a warp look at 32 sequences at a time.
-__device__ __forceinline__ int sequence_from(int t, int B, const int32_t* cu_seqlens) {
-  for (int first = 0; first < B; first += 32) {
-    const int b = first + static_cast<int>(threadIdx.x);
-    const unsigned starts = __ballot_sync(kAllLanes, b < B && cu_seqlens[b] == t);
-    if (starts != 0) return first + __ffs(static_cast<int>(starts)) - 1;
-  }
-  return -1;
 }
 
 // Grid: (ceil(T / 4), ceil(C / (32 · N))); block: (32,4).

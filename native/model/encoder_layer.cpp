@@ -1,5 +1,6 @@
 #include "model/encoder_layer.h"
 
+#include "model/lora_sums.h"
 #include "model/row_sums.h"
 
 namespace bertune {
@@ -132,7 +133,7 @@ void EncoderLayer::project_inputs(const Pass& pass, Real* x, const LayerBuffers&
   const LoraPart key{&key_, b.k, lora.of(0, b.h_key)}, value{&value_, b.v, lora.of(0, b.h_value)};
   if (first_only) {
     lora_forward(pass, pass.tokens(), inp, {key, value});
-    pass.backend.first_rows_forward({C, C, x, b.first});
+    if (index_ == 0) pass.backend.first_rows_forward({C, C, x, b.first});
     query_.forward(pass, pass.sequences(), {b.first, C}, b.q, Activation::kNone, nullptr, query.buffers);
   } else {
     lora_forward(pass, pass.tokens(), inp, {query, key, value});
@@ -140,7 +141,7 @@ void EncoderLayer::project_inputs(const Pass& pass, Real* x, const LayerBuffers&
 }
 
 void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix, bool first_only,
-                           const LoraBuffers& lora) {
+                           const LoraBuffers& lora, Real* next_first) {
   const int C = model_.C, F = model_.F;
   const Rows rows = first_only ? pass.sequences() : pass.tokens();
   project_inputs(pass, x, b, first_only, lora);
@@ -154,13 +155,16 @@ void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, con
   intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, model_.activation, preactivation,
                         lora.of(0, b.h_intermediate));
   output_.forward(pass, rows, {b.act, F}, {b.norm2.sum, C}, Activation::kNone, nullptr, lora.of(0, b.h_output));
-  layernorm2_.forward(pass, rows, output_dropout(pass), b.norm2.sum, b.x1, b.norm2, b.out);
+  layernorm2_.forward(pass, rows, output_dropout(pass), b.norm2.sum, b.x1, b.norm2, b.out, next_first);
 }
 
 void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix, bool first_only,
                             const BackwardBuffers& grads, const LoraBuffers& lora) {
   backward_all(pass, x, b, prefix, first_only, grads, lora);
   if (pass.row_sums) pass.row_sums->run();
+  // Of what a layer leaves, the gradients of q, k and v alone outlast the work of the one below.
+  const bool ends_in_projections = query_.lora() || key_.lora() || value_.lora();
+  if (pass.lora_sums && !ends_in_projections) pass.lora_sums->finish();
 }
 
 void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b, const PrefixView& prefix,
@@ -180,9 +184,13 @@ void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b
     output_.lora_backward(pass, rows, dbranch, {b.act, F}, {nullptr, F}, lora.of(0, b.h_output));
     return;
   }
-  output_.backward_input(pass, rows, dbranch, dact, false);
-  output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.of(0, b.h_output));
-  pass.backend.activation_backward({rows, F, model_.activation, b.pre, dact.data, dact.data});
+  if (output_.lora()) {
+    output_.backward_input(pass, rows, dbranch, dact, false);
+    output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.of(0, b.h_output));
+    pass.backend.activation_backward({rows, F, model_.activation, b.pre, dact.data, dact.data, {}});
+  } else {
+    output_.backward_input(pass, rows, dbranch, dact, false, model_.activation, b.pre);
+  }
 
   const Matrix dx1{reaches_.layernorm1 ? residual.x1 : nullptr, C};
   intermediate_.backward_weight(pass, rows, dact, {b.x1, C});
@@ -264,9 +272,12 @@ void EncoderLayer::backward_projections(const Pass& pass, Real* x, const LayerBu
                                    .dout_stride = 3 * C,
                                    .dinp_stride = C,
                                    .add_to_dinp = true,
+                                   .activation = Activation::kNone,
                                    .dout = grads.dqkv,
                                    .weight = query_.weight()->weight,
-                                   .dinp = dinp.data});
+                                   .saved = nullptr,
+                                   .dinp = dinp.data,
+                                   .gradient = nullptr});
   }
   for (int part = 0; !all_train && part < 3; ++part) linears[part]->backward_weight(pass, rows, dout_of(part), inp);
   lora_backward(pass, rows, inp, dinp,
@@ -296,9 +307,12 @@ void EncoderLayer::backward_projections_first(const Pass& pass, Real* x, const L
                                    .dout_stride = 2 * C,
                                    .dinp_stride = C,
                                    .add_to_dinp = false,
+                                   .activation = Activation::kNone,
                                    .dout = dk.data,
                                    .weight = key_.weight()->weight,
-                                   .dinp = dinp.data});
+                                   .saved = nullptr,
+                                   .dinp = dinp.data,
+                                   .gradient = nullptr});
   }
   query_.lora_backward(pass, pass.sequences(), dq, first, dfirst, lora.of(0, b.h_query));
   lora_backward(pass, pass.tokens(), inp, dinp,

@@ -7,6 +7,8 @@
 // that follows have B rows, while keys and values keep T.
 #pragma once
 
+#include <utility>
+
 #include "core/arena.h"
 #include "model/layernorm.h"
 #include "model/linear.h"
@@ -17,7 +19,7 @@ namespace bertune {
 // What a layer writes in forward. What backward reads is the layer's own; the rest is shared by all layers.
 struct LayerBuffers {
   Matrix q, k, v;  // parts of (T,3C); first_only: q (B,C), k and v parts of (T,2C)
-  Real* first;     // (B,C) the rows of x that go on; first_only
+  Real* first;     // (B,C) the rows of x that go on, written by the layer below; first_only
   Real* att;       // (rows,C)
   Acc* lse;        // (rows,NH)
   LayerNormBuffers norm1;
@@ -31,7 +33,7 @@ struct LayerBuffers {
 };
 
 // The gradient that goes down the residual branches: of a layer's output, of x1 and of its input. All are one buffer, but
-// where sums over rows are put off to the layer's end.
+// where a layer's sums over rows are put off to its end.
 struct ResidualGradients {
   Real *out, *x1, *x;
 };
@@ -41,13 +43,17 @@ struct BackwardBuffers {
   ResidualGradients tokens;  // (T,C) out on entry, x on return
   ResidualGradients first;   // (B,C) the same for the rows of a first_only layer
   Real* dbranch;             // (T,C) gradient of output's result, behind dropout
-  Real* dattention;          // (T,C) of attention_output's; may be dbranch, as above
+  Real* dattention;          // (T,C) of attention_output's; may be dbranch where no sums are put off
   Real* dwide;               // (T,F) gradient of act and pre
   Real* datt;                // (T,C) of att; may be dwide, as above
   Real* dqkv;                // (T,3C)
+  Real* other_dqkv;          // (T,3C) the layer above's, of which sums may be put off; else may be dqkv
 
   // The layer below takes the gradient of this one's input as that of its output.
-  void step_down() { tokens = {tokens.x, tokens.out, tokens.x1}; }
+  void step_down() {
+    tokens = {tokens.x, tokens.out, tokens.x1};
+    std::swap(dqkv, other_dqkv);
+  }
 };
 
 // The keys and values of the virtual tokens for one layer; P = 0 without.
@@ -82,9 +88,9 @@ class EncoderLayer {
   LayerBuffers cut(Cutter& cutter, int T, int B, bool first_only, bool training, bool out_is_read,
                    SharedBuffers& shared) const;
 
-  // x (T,C) → buffers.out (T,C), or (B,C) when first_only.
+  // x (T,C) → buffers.out (T,C), or (B,C) when first_only. `next_first`: the `first` of the layer above, or null.
   void forward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,
-               const LoraBuffers& lora);
+               const LoraBuffers& lora, Real* next_first);
   // Gradient of out in grads.tokens.out (grads.first.out when first_only) → gradient of x in grads.tokens.x, if anything
   // below trains.
   void backward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,

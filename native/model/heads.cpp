@@ -118,8 +118,8 @@ void Heads::backward(const Pass& pass, Real* first, const HeadBuffers& b, Real* 
     if (reaches_features) classifier_.backward_input(pass, rows, dlogits, {b.dfeatures, C}, false);
   }
   if (!reaches_features) return;
-  pass.backend.dropout_apply({rows, C, head_dropout(pass), b.dfeatures, dense_ ? b.dfeatures : dfirst});
-  if (dense_) dense_backward(pass, first, b, dfirst, lora);
+  if (dense_) return dense_backward(pass, first, b, dfirst, lora);
+  pass.backend.dropout_apply({rows, C, head_dropout(pass), b.dfeatures, dfirst});
 }
 
 void Heads::dense_backward(const Pass& pass, Real* first, const HeadBuffers& b, Real* dfirst, const LoraBuffers& lora) {
@@ -127,7 +127,8 @@ void Heads::dense_backward(const Pass& pass, Real* first, const HeadBuffers& b, 
   const Rows rows = pass.sequences();
   const Matrix ddense{b.dfeatures, C}, inp{b.dense_inp ? b.dense_inp : first, C};
   const Real* saved = reads_output(model_.head_activation) ? b.dense : b.preactivation;
-  pass.backend.activation_backward({rows, C, model_.head_activation, saved, b.dfeatures, b.dfeatures});
+  pass.backend.activation_backward(
+      {rows, C, model_.head_activation, saved, b.dfeatures, b.dfeatures, head_dropout(pass)});
   const Matrix dinp{trains_below_ ? dfirst : nullptr, C};
   dense_->backward_weight(pass, rows, ddense, inp);
   if (trains_below_) dense_->backward_input(pass, rows, ddense, dinp, false);
@@ -142,8 +143,8 @@ void Heads::probe_backward(const Pass& pass, const HeadBuffers& b, bool reaches_
   classifier_.backward_weight(pass, rows, dlogits, {b.renormed, H});
   classifier_.backward_input(pass, rows, dlogits, drenormed, false);
   probe_->output_norm.backward(pass, rows, {}, b.drenormed, b.output_norm, b.dhidden, nullptr);
-  pass.backend.dropout_apply({rows, H, pass.dropout(model_.probe_dropout, kProbeSite), b.dhidden, b.dhidden});
-  pass.backend.activation_backward({rows, H, Activation::kRelu, b.relu, b.dhidden, b.dhidden});
+  pass.backend.activation_backward(
+      {rows, H, Activation::kRelu, b.relu, b.dhidden, b.dhidden, pass.dropout(model_.probe_dropout, kProbeSite)});
   probe_->dense.backward_weight(pass, rows, dhidden, {b.normed, C});
   probe_->dense.backward_input(pass, rows, dhidden, dnormed, false);
   probe_->norm.backward(pass, rows, {}, b.dnormed, b.norm, reaches_features ? b.dfeatures : nullptr, nullptr);

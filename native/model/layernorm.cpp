@@ -5,7 +5,7 @@
 namespace bertune {
 
 void LayerNorm::forward(const Pass& pass, Rows rows, Dropout dropout, const Real* inp, const Real* residual,
-                        const LayerNormBuffers& buffers, Real* out) const {
+                        const LayerNormBuffers& buffers, Real* out, Real* first) const {
   pass.backend.dropout_residual_layernorm_forward({.rows = rows,
                                                    .C = size(),
                                                    .eps = eps_,
@@ -17,7 +17,8 @@ void LayerNorm::forward(const Pass& pass, Rows rows, Dropout dropout, const Real
                                                    .sum = buffers.sum,
                                                    .mean = buffers.mean,
                                                    .rstd = buffers.rstd,
-                                                   .out = out});
+                                                   .out = out,
+                                                   .first = first});
 }
 
 void LayerNorm::backward(const Pass& pass, Rows rows, Dropout dropout, const Real* dout,

@@ -89,16 +89,35 @@ void Linear::backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix in
                                        .dbias = later ? nullptr : bias_->grad});
 }
 
-void Linear::backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add) {
+void Linear::backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add, Activation activation,
+                            const Real* saved) {
   pass.backend.linear_backward_input({.rows = rows,
                                       .n = n(),
                                       .k = k(),
                                       .dout_stride = dout.stride,
                                       .dinp_stride = dinp.stride,
                                       .add_to_dinp = add,
+                                      .activation = activation,
                                       .dout = dout.data,
                                       .weight = weight_->weight,
-                                      .dinp = dinp.data});
+                                      .saved = saved,
+                                      .dinp = dinp.data,
+                                      .gradient = nullptr});
+}
+
+void Linear::backward_parameter(const Pass& pass, Rows rows, Matrix dout, Acc* gradient) {
+  pass.backend.linear_backward_input({.rows = rows,
+                                      .n = n(),
+                                      .k = k(),
+                                      .dout_stride = dout.stride,
+                                      .dinp_stride = k(),
+                                      .add_to_dinp = pass.accumulate,
+                                      .activation = Activation::kNone,
+                                      .dout = dout.data,
+                                      .weight = weight_->weight,
+                                      .saved = nullptr,
+                                      .dinp = nullptr,
+                                      .gradient = gradient});
 }
 
 }  // namespace bertune

@@ -31,12 +31,12 @@ struct LowRank {
 // What a low-rank update writes: `h` is saved for backward where that reads it, the rest is scratch that all updates
 // share.
 struct LoraBuffers {
-  Real* h = nullptr;                // (rows,r)
-  Real* dropped = nullptr;          // (rows,k)
-  Real* dh[kMostLoraUpdates] = {};  // (rows,r) of each update that is made together with others
+  Real* h = nullptr;                   // (rows,r)
+  Real* dropped = nullptr;             // (rows,k)
+  Real* dh[2][kMostLoraUpdates] = {};  // (rows,r) of each update made together with others; two sets that take turns
 
   // Those of the update that is `place` among the ones made together.
-  LoraBuffers of(int place, Real* own_h) const { return {own_h, dropped, {dh[place]}}; }
+  LoraBuffers of(int place, Real* own_h) const { return {own_h, dropped, {{dh[0][place]}, {dh[1][place]}}}; }
 };
 
 class Linear {
@@ -65,8 +65,11 @@ class Linear {
   void mixed_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation);
   // Gradients of the weights.
   void backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix inp);
-  // dinp = or += dout · W
-  void backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add);
+  // dinp = or += dout · W. Where the input came from an activation, its backward as well, with what it `saved` (rows,k).
+  void backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add,
+                      Activation activation = Activation::kNone, const Real* saved = nullptr);
+  // The same where the input is a parameter (rows,k): into its gradient.
+  void backward_parameter(const Pass& pass, Rows rows, Matrix dout, Acc* gradient);
   // The low-rank update alone: out += ..., and its gradients with dinp += ... (dinp.data null: not wanted). See
   // lora_forward and lora_backward below for several.
   void lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers);

@@ -2,6 +2,7 @@
 //   h = dropout(inp) · Aᵀ,  out += scaling · h · Bᵀ      inp (rows,k) → h (rows,r) → out (rows,n)
 // h is saved where backward reads it; the dropped input is made again from the same mask.
 #include "model/linear.h"
+#include "model/lora_sums.h"
 
 namespace bertune {
 
@@ -51,11 +52,12 @@ void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::in
                                   .h = buffers.h,
                                   .a = lora.a->weight,
                                   .b = lora.b->weight,
-                                  .dh = buffers.dh[0],
+                                  .dh = buffers.dh[pass.lora_sums ? pass.lora_sums->parity() : 0][0],
                                   .da = lora.a->grad,
                                   .db = lora.b->grad};
   }
-  if (args.count > 0) pass.backend.lora_backward(args);
+  if (args.count == 0) return;
+  pass.lora_sums ? pass.lora_sums->run(args) : pass.backend.lora_backward(args);
 }
 
 void Linear::lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers) {

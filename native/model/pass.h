@@ -8,6 +8,7 @@
 namespace bertune {
 
 struct Parameter;
+class LoraSums;
 class RowSums;
 
 // What a pass over a batch of several adapters needs to know of them (adapter_set.h). It takes nothing of the model's
@@ -36,10 +37,11 @@ struct Pass {
   bool training;                    // dropout is on
   bool accumulate = false;          // parameter gradients add to those of earlier micro-batches
   const AdapterMix* mix = nullptr;  // of a batch of several adapters; inference
+  LoraSums* lora_sums = nullptr;    // puts off sums of low-rank updates; null: each is made at once
   RowSums* row_sums = nullptr;      // takes the gradients of biases and LayerNorms; null: each is made at once
 
   // The same with sums that `sums` takes, or with none that are put off.
-  Pass with(RowSums* sums) const { return {backend, batch, training, accumulate, mix, sums}; }
+  Pass with(RowSums* sums) const { return {backend, batch, training, accumulate, mix, lora_sums, sums}; }
 
   Rows tokens() const { return {RowKind::kTokens, batch.T}; }
   Rows sequences() const { return {RowKind::kSequences, batch.B}; }

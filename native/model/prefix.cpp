@@ -33,7 +33,6 @@ void Prefix::cut(Cutter& cutter, bool training) {
   buffers_.dprompt = cutter.acc(static_cast<int64_t>(P_) * columns_);
   buffers_.dprompt_real = cutter.real(static_cast<int64_t>(P_) * columns_);
   buffers_.dhidden = cutter.real(static_cast<int64_t>(P_) * C_);
-  buffers_.dembedding = cutter.real(static_cast<int64_t>(P_) * C_);
 }
 
 bool Prefix::sums_together(const Backend& backend, int B) const {
@@ -69,20 +68,19 @@ void Prefix::backward(const Pass& pass) {
                                  .C = C_,
                                  .accumulate = !first_ && pass.accumulate,
                                  .partials = buffers_.partials,
-                                 .dprefix = gradient()});
+                                 .dprefix = gradient(),
+                                 .dprefix_real = buffers_.dprompt_real});
+  } else if (first_) {
+    backend.cast_to_real({static_cast<int64_t>(P_) * columns_, buffers_.dprompt, buffers_.dprompt_real});
   }
   if (!first_) return;
   const Matrix hidden{buffers_.hidden, C_}, dhidden{buffers_.dhidden, C_};
   const Matrix dprompt{buffers_.dprompt_real, columns_};
-  backend.cast_to_real({static_cast<int64_t>(P_) * columns_, buffers_.dprompt, buffers_.dprompt_real});
   second_->backward_weight(pass, rows(), dprompt, hidden);
   if (!embedding_->trainable && !first_->trains()) return;
-  second_->backward_input(pass, rows(), dprompt, dhidden, false);
-  backend.activation_backward({rows(), C_, Activation::kTanh, buffers_.hidden, buffers_.dhidden, buffers_.dhidden});
+  second_->backward_input(pass, rows(), dprompt, dhidden, false, Activation::kTanh, buffers_.hidden);
   first_->backward_weight(pass, rows(), dhidden, {embedding_->weight, C_});
-  if (!embedding_->trainable) return;
-  first_->backward_input(pass, rows(), dhidden, {buffers_.dembedding, C_}, false);
-  backend.cast_to_acc({static_cast<int64_t>(P_) * C_, pass.accumulate, buffers_.dembedding, embedding_->grad});
+  if (embedding_->trainable) first_->backward_parameter(pass, rows(), dhidden, embedding_->grad);
 }
 
 const Real* Prefix::prompt() const { return first_ ? buffers_.prompt : embedding_->weight; }

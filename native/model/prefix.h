@@ -18,7 +18,6 @@ struct PrefixBuffers {
   Acc* dprompt;        // (P,2LC)
   Real* dprompt_real;  // (P,2LC)
   Real* dhidden;       // (P,C)
-  Real* dembedding;    // (P,C)
   Acc* partials;       // (B,P,2C) each sequence's share of dprompt, or (L,B,P,2C)
 };
 

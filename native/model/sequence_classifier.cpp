@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "model/lora_sums.h"
 #include "model/row_sums.h"
 
 namespace bertune {
@@ -132,10 +133,13 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   if (!training) a.last_layer_full = layers_.back().cut(cutter, T, B, false, false, false, shared);
   a.head = heads_->cut(cutter, B);
   a.lora.dropped = cutter.real(T * most_of_lora_a(parameters_, lora_, 1));
-  for (Real*& dh : a.lora.dh) dh = cutter.real(static_cast<int64_t>(T) * rank);
+  // What sums are made of stays until they are made, where they are put off.
+  const bool puts_off = backend_.sums_together(), apart = puts_off && sums_rows();
+  for (auto& set : a.lora.dh) {
+    for (Real*& dh : set) dh = cutter.real(static_cast<int64_t>(T) * rank);
+    if (!puts_off) break;
+  }
   if (!training || !heads_->reaches_encoder()) return;
-  // What sums over rows are made of stays until a layer's end where they are put off to it.
-  const bool apart = backend_.sums_together() && sums_rows();
   const auto residual = [&](int64_t rows) {
     ResidualGradients gradients{};
     gradients.out = gradients.x1 = gradients.x = cutter.real(rows * C);
@@ -147,9 +151,11 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   a.grads.first = residual(B);
   a.grads.dbranch = a.grads.dattention = cutter.real(static_cast<int64_t>(T) * C);
   a.grads.dwide = a.grads.datt = cutter.real(static_cast<int64_t>(T) * std::max(model_.F, C));
-  if (apart) a.grads.dattention = cutter.real(static_cast<int64_t>(T) * C);
-  if (apart) a.grads.datt = cutter.real(static_cast<int64_t>(T) * C);
-  a.grads.dqkv = cutter.real(3LL * T * C);
+  const bool branches_apart = apart || (puts_off && lora_);
+  if (branches_apart) a.grads.dattention = cutter.real(static_cast<int64_t>(T) * C);
+  if (branches_apart) a.grads.datt = cutter.real(static_cast<int64_t>(T) * C);
+  a.grads.dqkv = a.grads.other_dqkv = cutter.real(3LL * T * C);
+  if (puts_off && lora_) a.grads.other_dqkv = cutter.real(3LL * T * C);
   if (prefix_) prefix_->cut_partials(cutter, backend_, B);
 }
 
@@ -196,7 +202,9 @@ void SequenceClassifier::run_layers(const Pass& pass, Activations& a, bool first
   for (int l = 0; l < model_.L; ++l) {
     const bool last = l + 1 == model_.L;
     const LayerBuffers& buffers = last && !first_only_last ? a.last_layer_full : a.layers[l];
-    layers_[l].forward(pass, layer_input(a, l), buffers, prefix_view(pass, l), last && first_only_last, a.lora);
+    Real* next_first = l + 2 == model_.L && first_only_last ? a.layers.back().first : nullptr;
+    layers_[l].forward(pass, layer_input(a, l), buffers, prefix_view(pass, l), last && first_only_last, a.lora,
+                       next_first);
     if (show) show(buffers.out);
   }
 }
@@ -208,9 +216,10 @@ void SequenceClassifier::forward(Activations& a, bool training, const AdapterMix
 }
 
 void SequenceClassifier::backward(Activations& a, bool accumulate) {
-  const Pass pass{backend_, a.batch, true, accumulate};
   RowSums sums(backend_, accumulate);
+  LoraSums lora_sums(backend_);
   const bool together = backend_.sums_together();
+  const Pass pass{backend_, a.batch, true, accumulate, nullptr, together ? &lora_sums : nullptr};
   const Pass summing = pass.with(together ? &sums : nullptr);
   heads_->backward(summing, a.layers.back().out, a.head, a.grads.first.out, a.lora);
   BackwardBuffers grads = a.grads;
@@ -223,6 +232,7 @@ void SequenceClassifier::backward(Activations& a, bool accumulate) {
   if (embeddings_.trains()) embeddings_.backward(pass, a.embeddings, grads.tokens.out, a.lora);
   if (prefix_) prefix_->backward(summing);
   sums.run();
+  lora_sums.finish();
 }
 
 bool SequenceClassifier::sums_rows() const {

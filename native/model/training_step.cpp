@@ -154,21 +154,22 @@ void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) 
 
   const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments();
   const int count = static_cast<int>(segments.size());
-  if (micro_batch.last() && ranks_) backend.all_reduce(*ranks_, segments.data(), count, a.loss);
-  if (micro_batch.last()) backend.grad_norm({segments.data(), count, a.grad_norm});
   const RunMemory& run = classifier_.run();
   const Loss loss = classifier_.config().loss;
   const bool counts = micro_batch.share > 0;
-  backend.keep_step({.add = !micro_batch.first(),
-                     .scale = scale,
-                     .loss = a.loss,
-                     .predictions = counts && loss == Loss::kCrossEntropy ? a.predictions : nullptr,
-                     .right = counts && loss == Loss::kBinaryCrossEntropy ? a.predictions : nullptr,
-                     .norm = micro_batch.last() ? a.grad_norm : nullptr,
-                     .losses = run.losses(),
-                     .norms = run.norms(),
-                     .correct = run.correct()});
-  if (micro_batch.last() && micro_batch.update) backend.adamw({segments.data(), count, settings_.optimizer, a.loss});
+  const KeepStep keep{.add = !micro_batch.first(),
+                      .scale = scale,
+                      .loss = a.loss,
+                      .predictions = counts && loss == Loss::kCrossEntropy ? a.predictions : nullptr,
+                      .right = counts && loss == Loss::kBinaryCrossEntropy ? a.predictions : nullptr,
+                      .norm = micro_batch.last() ? a.grad_norm : nullptr,
+                      .losses = run.losses(),
+                      .norms = run.norms(),
+                      .correct = run.correct()};
+  if (!micro_batch.last()) return backend.keep_step(keep);
+  if (ranks_) backend.all_reduce(*ranks_, segments.data(), count, a.loss);
+  backend.grad_norm({segments.data(), count, a.grad_norm, &keep});
+  if (micro_batch.update) backend.adamw({segments.data(), count, settings_.optimizer, a.loss});
 }
 
 void TrainingRun::run_loss(Activations& a, double scale) {

@@ -89,9 +89,12 @@ void fill(Fields& f, LinearBackwardInput& args) {
   f.stride("dout_stride", args.dout_stride, args.n);
   f.stride("dinp_stride", args.dinp_stride, args.k);
   f.flag("add_to_dinp", args.add_to_dinp);
+  f.activation(args.activation);
   f.inp("dout", args.dout, Fields::strided(args.rows.count, args.n, args.dout_stride));
   f.inp("weight", args.weight, area(args.n, args.k));
-  f.out("dinp", args.dinp, Fields::strided(args.rows.count, args.k, args.dinp_stride));
+  if (args.activation != Activation::kNone) f.inp("saved", args.saved, area(args.rows.count, args.k));
+  f.optional_out("gradient", args.gradient, area(args.rows.count, args.k));
+  if (!args.gradient) f.out("dinp", args.dinp, Fields::strided(args.rows.count, args.k, args.dinp_stride));
 }
 
 void fill(Fields& f, LinearBackwardWeight& args) {
@@ -123,6 +126,7 @@ void fill(Fields& f, ActivationBackward& args) {
   f.inp("saved", args.saved, area(args.rows.count, args.n));
   f.inp("dout", args.dout, area(args.rows.count, args.n));
   f.out("dinp", args.dinp, area(args.rows.count, args.n));
+  f.dropout(args.dropout);
 }
 
 void fill(Fields& f, DropoutApply& args) {
@@ -147,6 +151,7 @@ void fill(Fields& f, DropoutResidualLayernormForward& args) {
   f.out("mean", args.mean, args.rows.count);
   f.out("rstd", args.rstd, args.rows.count);
   f.out("out", args.out, count);
+  if (f.length("first") > 0) f.out("first", args.first, area(f.batch().B, args.C));
 }
 
 void fill(Fields& f, DropoutResidualLayernormBackward& args) {
@@ -230,6 +235,7 @@ void fill(Fields& f, SumPrefixPartials& args) {
   const double prefix = area(args.P, area(args.L, 2.0 * args.C));
   f.inp("partials", args.partials, area(batch.B, prefix));
   f.out("dprefix", args.dprefix, prefix);
+  f.optional_out("dprefix_real", args.dprefix_real, prefix);
 }
 
 // The field of the i-th of several updates that share an input: the first's is the name itself.
@@ -442,13 +448,6 @@ void fill(Fields& f, CastToReal& args) {
   f.out("out", args.out, static_cast<double>(args.count));
 }
 
-void fill(Fields& f, CastToAcc& args) {
-  args.count = static_cast<int64_t>(f.length("inp"));
-  f.flag("accumulate", args.accumulate);
-  f.inp("inp", args.inp, 0);
-  f.out("out", args.out, static_cast<double>(args.count));
-}
-
 // Packs examples order[order_begin ..] of a data set; the outputs are the arrays of Batch.
 void fill(Fields& f, GatherBatch& args) {
   Batch& batch = args.batch;
@@ -495,6 +494,28 @@ std::function<void()> bind(Fields& f, void (Backend::*run)(const Args&)) {
   return [run, &backend = f.backend(), args] { (backend.*run)(args); };
 }
 
+// With `put_off` each update has a call of its own, which leaves its sums to the next, and a call at the end has the last.
+std::function<void()> bind(Fields& f, void (Backend::*run)(const LoraBackward&)) {
+  LoraBackward args{};
+  fill(f, args);
+  bool put_off = false;
+  f.flag("put_off", put_off);
+  if (!put_off) return [run, &backend = f.backend(), args] { (backend.*run)(args); };
+  std::vector<LoraBackward> calls(static_cast<size_t>(args.count), args);
+  for (size_t i = 0; i < calls.size(); ++i) {
+    calls[i].count = 1;
+    calls[i].updates[0] = args.updates[i];
+    calls[i].later = true;
+  }
+  return [run, &backend = f.backend(), calls = std::move(calls)]() mutable {
+    LoraBackward last{};
+    for (size_t i = 0; i < calls.size(); ++i) calls[i].earlier = i > 0 ? &calls[i - 1] : nullptr;
+    for (const LoraBackward& call : calls) (backend.*run)(call);
+    last.earlier = &calls.back();
+    (backend.*run)(last);
+  };
+}
+
 // The arrays of sum i are named dout.i, dbeta.i, and of a LayerNorm sum.i, mean.i, rstd.i and dgamma.i.
 std::function<void()> bind(Fields& f, void (Backend::*run)(const SumRows&)) {
   int count = 0;
@@ -537,15 +558,20 @@ std::vector<OptimizerSegment> gradient_segments(Fields& f) {
 }
 
 GradNorm grad_norm_of(Fields& f, const std::vector<OptimizerSegment>& segments) {
-  GradNorm args{segments.data(), static_cast<int>(segments.size()), nullptr};
+  GradNorm args{segments.data(), static_cast<int>(segments.size()), nullptr, nullptr};
   f.out("norm", args.norm, 1);
   return args;
 }
 
 std::function<void()> bind(Fields& f, void (Backend::*run)(const GradNorm&)) {
   const auto segments = std::make_shared<const std::vector<OptimizerSegment>>(gradient_segments(f));
-  const GradNorm args = grad_norm_of(f, *segments);
-  return [run, &backend = f.backend(), segments, args] { (backend.*run)(args); };
+  GradNorm args = grad_norm_of(f, *segments);
+  const auto keep = std::make_shared<KeepStep>();
+  if (f.length("losses") > 0) {
+    fill(f, *keep);
+    args.keep = keep.get();
+  }
+  return [run, &backend = f.backend(), segments, keep, args] { (backend.*run)(args); };
 }
 
 // The gradients' norm, which AdamW clips by, and AdamW. Where `earlier_loss` is given, first an update with that loss,

@@ -27,7 +27,7 @@ describe('scripts/test-gpu.js', function () {
       '--files',
       'cast',
       '--grep',
-      'cast_to_acc',
+      'cast_to_real',
     ];
     const { status, stdout, stderr } = await runProgram('scripts/test-gpu.js', args);
     expect(status, stdout + stderr).to.equal(0);

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -34,26 +34,33 @@ if (gpus().some(({ device }) => device === EMULATED)) {
     });
 
     /** out = inp · weightᵀ (128, n) with k = 96, all ones, under a stand-in of this kind. */
-    async function multiply(n: number, settings: string): Promise<Float64Array> {
+    async function multiply(n: number, settings: string, activation = 0): Promise<Float64Array> {
       process.env.BERTUNE_EMULATED_CUBLASLT = `algorithms=${ALGORITHMS} ${settings}`;
       const [rows, k] = [128, 96];
       const out = new Float64Array(rows * n);
       const tensors = { inp: new Float64Array(rows * k).fill(1), weight: new Float64Array(n * k).fill(1), out };
-      await loadOperations().runOperation('linear_forward', where, tensors, { rows, n, k }, 1);
+      await loadOperations().runOperation('linear_forward', where, tensors, { rows, n, k, activation }, 1);
       return out;
+    }
+
+    async function keptFiles(): Promise<string[]> {
+      const files = await readdir(join(cache, 'bertune')).catch(() => []);
+      return files.map((file) => join(cache, 'bertune', file));
+    }
+
+    /** What was kept, by product. */
+    async function keptBytes(): Promise<[string, Buffer][]> {
+      const texts = await Promise.all((await keptFiles()).map((file) => readFile(file, 'utf8')));
+      const lines = texts.flatMap((text) => text.trimEnd().split('\n').slice(1));
+      return lines.map((line) => {
+        const [product, bytes] = line.split(' ') as [string, string];
+        return [product, Buffer.from(bytes, 'hex')];
+      });
     }
 
     /** The numbers of the algorithms that were kept, by product. */
     async function kept(): Promise<Map<string, number>> {
-      const files = await readdir(join(cache, 'bertune')).catch(() => []);
-      const lines = await Promise.all(files.map((file) => readFile(join(cache, 'bertune', file), 'utf8')));
-      const choices = lines.flatMap((text) => text.trimEnd().split('\n').slice(1));
-      return new Map(
-        choices.map((line) => {
-          const [product, bytes] = line.split(' ') as [string, string];
-          return [product, Buffer.from(bytes, 'hex').readUInt8(8)];
-        }),
-      );
+      return new Map((await keptBytes()).map(([product, bytes]) => [product, bytes.readUInt8(8)]));
     }
 
     /** Of many products, each with a noise of its own. */
@@ -87,6 +94,22 @@ if (gpus().some(({ device }) => device === EMULATED)) {
       expect([...(await kept()).values()]).to.deep.equal([FASTER]);
       await multiply(96, 'noise=0 computes=0');
       expect([...(await kept()).values()]).to.deep.equal([FASTER]);
+    });
+
+    it('is the own kernel, with the activation inside, where that takes less time, and is made once', async () => {
+      const GELU = 1;
+      // No time passes in the own kernel. What the library multiplies stays zero.
+      const own = await multiply(96, 'computes=0', GELU);
+      expect(own).to.deep.equal(new Float64Array(128 * 96).fill(96));
+      const key = 'bf16-bf16,128,96,96,nt,96,96,96,in-place-1';
+      const [file] = await keptFiles();
+      expect((await keptBytes()).map(([name, bytes]) => [name, bytes.toString()])).to.deep.include([key, 'own']);
+      const hex = (word: string) => Buffer.from(word).toString('hex');
+      await writeFile(file!, (await readFile(file!, 'utf8')).replace(hex('own'), hex('library')));
+      expect(await multiply(96, 'computes=0', GELU)).to.deep.equal(new Float64Array(128 * 96));
+      process.env.BERTUNE_GEMM_TUNING = 'off';
+      const untuned = await multiply(104, 'computes=0', GELU).finally(() => delete process.env.BERTUNE_GEMM_TUNING);
+      expect(untuned).to.deep.equal(new Float64Array(128 * 104));
     });
 
     it('is not made, and nothing is kept, where tuning or recordings are off', async () => {

@@ -13,42 +13,7 @@ import {
   run,
   unaligned,
 } from './harness.js';
-import {
-  activate,
-  cumulative,
-  GELU,
-  GELU_TANH,
-  geluArgument,
-  NONE,
-  RELU,
-  type Round,
-  SILU,
-  sigmoid,
-  TANH,
-} from './reference.js';
-
-/** Activations whose backward takes their output; it takes the input of the others. */
-const SAVES_OUTPUT = [TANH, RELU];
-
-/** The slope at `saved`. */
-function slope(activation: number, saved: number, round: Round): number {
-  if (activation === TANH) return round(1 - round(saved * saved));
-  if (activation === RELU) return saved > 0 ? 1 : 0;
-  if (activation === NONE) return 1;
-  if (activation === SILU) {
-    const s = sigmoid(saved, round);
-    return round(s * round(1 + round(saved * round(1 - s))));
-  }
-  if (activation === GELU_TANH) {
-    const t = round(Math.tanh(geluArgument(saved, round)));
-    const square = round(saved * saved);
-    const inner = round(round(Math.sqrt(2 / Math.PI)) * round(1 + round(round(3 * 0.044715) * square)));
-    const curved = round(round(1 - round(t * t)) * inner);
-    return round(round(0.5 * round(1 + t)) + round(round(0.5 * saved) * curved));
-  }
-  const density = round(round(Math.exp(round(-0.5 * round(saved * saved)))) * round(1 / Math.sqrt(2 * Math.PI)));
-  return round(cumulative(saved, round) + round(saved * density));
-}
+import { activate, dropoutFactor, GELU, GELU_TANH, NONE, RELU, SAVES_OUTPUT, SILU, slope, TANH } from './reference.js';
 
 const activationForward: Operation = {
   name: 'activation_forward',
@@ -60,7 +25,9 @@ const activationBackward: Operation = {
   formula(args, round) {
     const dout = args.floats('dout');
     const activation = args.size('activation');
-    return { dinp: args.floats('saved').map((x, i) => round(dout[i]! * slope(activation, x, round))) };
+    const [n, factor] = [args.size('n'), dropoutFactor(args.dropout, round)];
+    const dropped = (i: number) => round(dout[i]! * factor(Math.floor(i / n), i % n));
+    return { dinp: args.floats('saved').map((x, i) => round(dropped(i) * slope(activation, x, round))) };
   },
 };
 
@@ -155,8 +122,13 @@ const backwardCases = forwardCases.map(({ title, tensors, sizes }): Case => {
   return { title, tensors: { saved, dout, dinp }, sizes };
 });
 
+const DROPOUT = { dropout_p: 0.1, dropout_site: 19, seed: 8, dropout_step: 1 };
+const droppedCases = backwardCases
+  .filter(({ title }) => title !== 'in place')
+  .map(({ title, tensors, sizes }) => ({ title: `${title}, dropped`, tensors, sizes: { ...sizes, ...DROPOUT } }));
+
 proveValues(activationForward, forwardCases);
-proveValues(activationBackward, backwardCases);
+proveValues(activationBackward, [...backwardCases, ...droppedCases]);
 proveGradients(
   {
     forward: 'activation_forward',

@@ -509,7 +509,7 @@ const sumPrefixPartials: Operation = {
       for (let b = 0; b < B; b++) sum = round(sum + partials[((l * B + b) * P + p) * C2 + c]!);
       return sum;
     });
-    return { dprefix };
+    return { dprefix, dprefix_real: dprefix };
   },
 };
 
@@ -521,6 +521,7 @@ function partialsCase(title: string, L: number, B: number, P: number, C: number,
       cu_seqlens: starts(new Array(B).fill(2)),
       partials: random.normal(L * B * P * 2 * C),
       dprefix: accumulate ? random.normal(P * L * 2 * C) : garbage(P * L * 2 * C),
+      ...(P > 1 && { dprefix_real: garbage(P * L * 2 * C) }),
     },
     sizes: { L, P, C, accumulate },
   };

@@ -1,5 +1,16 @@
 import { expect } from 'chai';
-import { type Case, devices, type Operation, places, proveValues, Random, run, type Sizes, starts } from './harness.js';
+import {
+  type Case,
+  devices,
+  expectSameBits,
+  type Operation,
+  places,
+  proveValues,
+  Random,
+  run,
+  type Sizes,
+  starts,
+} from './harness.js';
 
 const keepStep: Operation = {
   name: 'keep_step',
@@ -88,6 +99,22 @@ proveValues(keepLogits, [
   logitsCase('the last batch', 17, 3, { order_begin: 9 }),
   logitsCase('many', 200, 6, { order_begin: 1 }),
 ]);
+
+for (const device of devices()) {
+  it(`grad_norm on ${device.device} keeps what keep_step keeps of its norm`, async () => {
+    for (const where of places(device)) {
+      for (const B of [1, 17, 600]) {
+        const { tensors } = stepCase('', B);
+        const sizes = { slot: 3, add: 1, scale: 0.25 };
+        const gradient = { 'grad.0': new Random(B).normal(10_000), norm: new Float64Array(1) };
+        const found = await run('grad_norm', where, { ...tensors, ...gradient }, { ...sizes, segments: 1 });
+        const kept = await run('keep_step', where, { ...tensors, norm: found.norm! }, sizes);
+        const { losses, norms, correct } = kept;
+        expectSameBits(found, { losses: losses!, norms: norms!, correct: correct! }, `${B} in ${where.precision}`);
+      }
+    }
+  });
+}
 
 // The CPU pads nothing.
 for (const device of devices().filter(({ device: name }) => name !== 'cpu')) {

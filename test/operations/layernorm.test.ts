@@ -6,6 +6,7 @@ import {
   proveValues,
   Random,
   type Sizes,
+  starts,
   unalignedCases,
 } from './harness.js';
 import { dropoutFactor, layernorm, layernormBackward } from './reference.js';
@@ -24,7 +25,12 @@ const forward: Operation = {
       return args.has('residual') ? round(args.floats('residual')[i]! + dropped) : dropped;
     });
     const normed = layernorm(sum, rows, C, args.size('eps'), args.floats('gamma'), args.floats('beta'), round);
-    return { sum, ...normed };
+    const first = args.has('first') ? [...args.ints('cu_seqlens')].slice(0, -1) : [];
+    return {
+      sum,
+      ...normed,
+      first: Float64Array.from(first.flatMap((t) => [...normed.out.subarray(t * C, t * C + C)])),
+    };
   },
 };
 
@@ -78,6 +84,13 @@ function forwardCase(title: string, rows: number, C: number, sizes: Sizes = {}, 
   return { title, tensors, sizes: { rows, C, eps: 1e-12, seed: 5, dropout_step: 2, dropout_site: 9, ...sizes } };
 }
 
+/** The case of tokens, with the first rows of their sequences beside them. */
+function withFirst(rows: number, C: number, lengths: readonly number[]): Case {
+  const item = forwardCase(`(${rows}, ${C}) with first rows`, rows, C, { dropout_p: 0.1 });
+  Object.assign(item.tensors, { cu_seqlens: starts(lengths), first: garbage(lengths.length * C) });
+  return item;
+}
+
 const offset = forwardCase('values far from zero', 9, 64);
 offset.tensors.inp = (offset.tensors.inp as Float64Array).map((x) => x + 1000);
 const constant = forwardCase('equal values, where eps decides', 4, 32, { eps: 1e-5 }, ['residual']);
@@ -93,6 +106,9 @@ const forwardCases = [
   forwardCase('without a residual', 5, 72, { dropout_p: 0.1 }, ['residual']),
   forwardCase('without a residual', 17, 63, { dropout_p: 0.1 }, ['residual']),
   forwardCase('a row a sequence', 17, 63, { dropout_p: 0.1, row_kind: 1 }),
+  withFirst(17, 64, [3, 1, 13]),
+  withFirst(17, 63, [1, 1, 15]),
+  withFirst(40, 264, new Array(40).fill(1)),
   offset,
   constant,
   inPlace,

@@ -8,7 +8,7 @@ import {
   type Sizes,
   unalignedCases,
 } from './harness.js';
-import { activate, dot } from './reference.js';
+import { activate, dot, GELU, GELU_TANH, RELU, SILU, slope, TANH } from './reference.js';
 
 const linearForward: Operation = {
   name: 'linear_forward',
@@ -45,7 +45,7 @@ const linearBackwardInput: Operation = {
     const dinpStride = args.size('dinp_stride', k);
     const dout = args.floats('dout');
     const weight = args.floats('weight');
-    const dinp = args.output('dinp', 0);
+    const dinp = args.output(args.has('gradient') ? 'gradient' : 'dinp', 0);
     for (let row = 0; row < rows; row++) {
       for (let p = 0; p < k; p++) {
         const i = row * dinpStride + p;
@@ -55,10 +55,12 @@ const linearBackwardInput: Operation = {
           (j) => weight[j * k + p]!,
           round,
         );
-        dinp[i] = args.size('add_to_dinp', 0) ? round(dinp[i]! + sum) : sum;
+        const activation = args.size('activation', 0);
+        if (activation) dinp[i] = round(sum * slope(activation, args.floats('saved')[row * k + p]!, round));
+        else dinp[i] = args.size('add_to_dinp', 0) ? round(dinp[i]! + sum) : sum;
       }
     }
-    return { dinp };
+    return { dinp, gradient: dinp };
   },
 };
 
@@ -146,6 +148,10 @@ const forwardCases = [
     unalignedCases(forwardCase(`(${shape.join(', ')})`, shape, {}), ['inp', 'weight', 'bias', 'preactivation', 'out']),
   ),
   ...[1, 2, 3, 4, 5].map((activation) => forwardCase(`activation ${activation}`, [33, 17, 20], { activation })),
+  ...[...tiled, ...large].flatMap((shape) => [
+    forwardCase(`(${shape.join(', ')}) with GELU`, shape, { activation: GELU }),
+    forwardCase(`(${shape.join(', ')}) with GELU alone`, shape, { activation: GELU }, ['preactivation']),
+  ]),
   forwardCase('without a bias', [33, 17, 20], {}, ['bias']),
   ...[1, 3, 4, 5].map((activation) =>
     forwardCase(`activation ${activation} without a preactivation`, [33, 17, 20], { activation }, ['preactivation']),
@@ -170,9 +176,16 @@ function backwardInputCase(title: string, [rows, n, k]: readonly number[], sizes
       dout: random.normal(spread(rows!, n!, sizes.dout_stride ?? n!)),
       weight: random.normal(n! * k!, 0.5),
       dinp: sizes.add_to_dinp ? random.normal(length) : garbage(length),
+      ...(sizes.activation && { saved: random.normal(rows! * k!) }),
     },
     sizes: { rows: rows!, n: n!, k: k!, ...sizes },
   };
+}
+
+/** The case of an input that is a parameter. */
+function ofParameter(item: Case): Case {
+  const { dinp, ...tensors } = item.tensors;
+  return { ...item, title: `${item.title}, of a parameter`, tensors: { ...tensors, gradient: dinp! } };
 }
 
 const backwardInputCases = [
@@ -184,8 +197,24 @@ const backwardInputCases = [
     backwardInputCase(`(${shape.join(', ')}), added to`, shape, { add_to_dinp: 1 }),
   ),
   backwardInputCase('added to', [33, 17, 20], { add_to_dinp: 1 }),
+  ...[
+    [33, 17, 20],
+    [128, 96, 96],
+  ].flatMap((shape) =>
+    [0, 1].map((add_to_dinp) =>
+      ofParameter(backwardInputCase(`(${shape.join(', ')})${add_to_dinp ? ', added to' : ''}`, shape, { add_to_dinp })),
+    ),
+  ),
   backwardInputCase('rows apart', [33, 17, 20], { dout_stride: 18, dinp_stride: 31 }),
   backwardInputCase('rows apart, added to', [33, 17, 20], { dout_stride: 18, dinp_stride: 31, add_to_dinp: 1 }),
+  ...[GELU, TANH, RELU, GELU_TANH, SILU].map((activation) =>
+    backwardInputCase(`activation ${activation}`, [33, 17, 20], { activation }),
+  ),
+  ...[...tiled, ...large].map((shape) =>
+    backwardInputCase(`(${shape.join(', ')}) from GELU`, shape, { activation: GELU }),
+  ),
+  ...unalignedCases(backwardInputCase('(40, 72, 96) from GELU', whole, { activation: GELU }), ['saved', 'dinp']),
+  backwardInputCase('rows apart from GELU', [33, 17, 20], { dout_stride: 18, dinp_stride: 31, activation: GELU }),
 ];
 
 function backwardWeightCase(title: string, [rows, n, k]: readonly number[], sizes: Sizes, omit: string[] = []): Case {

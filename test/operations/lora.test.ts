@@ -198,6 +198,10 @@ const backwardCases = [
   ...[0, 0.1].flatMap((dropout_p) => [
     backwardCase(`rows apart, p ${dropout_p}`, middle, { inp_stride: 40, dout_stride: 35, dinp_stride: 50, dropout_p }),
     backwardCase(`accumulated, p ${dropout_p}`, middle, { accumulate: 1, dropout_p }),
+    backwardCase(`sums put off, p ${dropout_p}`, middle, { put_off: 1, accumulate: 1, dropout_p }),
+    backwardCase(`sums put off over many rows, p ${dropout_p}`, [1050, 33, 5, 3], { put_off: 1, dropout_p }),
+    backwardCase(`sums put off without dinp, p ${dropout_p}`, middle, { put_off: 1, dropout_p }, ['dinp']),
+    backwardCase(`sums put off without da, p ${dropout_p}`, middle, { put_off: 1, dropout_p }, ['da']),
     ...[['da'], ['db'], ['dinp'], ['da', 'db'], ['da', 'dinp'], ['db', 'dinp']].map((omit) =>
       backwardCase(`without ${omit.join(' and ')}, p ${dropout_p}`, middle, { dropout_p }, omit),
     ),
@@ -316,7 +320,13 @@ for (const device of devices()) {
               inp: first.tensors.inp,
               ...(first.tensors.dinp && { dinp: first.tensors.dinp }),
             });
-            const found = await run(name, where, tensors, Object.assign({}, ...together.map((item) => item.sizes)));
+            const sizes: Sizes = Object.assign({}, ...together.map((item) => item.sizes));
+            const found = await run(name, where, tensors, sizes);
+            if (name === BACKWARD) {
+              const { dinp: _, ...later } = await run(name, where, tensors, { ...sizes, put_off: 1 });
+              const { dinp: __, ...atOnce } = found;
+              expectSameBits(later, atOnce, `sums put off in ${where.precision}`);
+            }
             let dinp = first.tensors.dinp;
             for (const [i, item] of items.entries()) {
               const own = { ...item.tensors, inp: first.tensors.inp!, ...(dinp && { dinp }) };

@@ -53,6 +53,17 @@ function layernormForward(rows: number, C: number): Padded {
   };
 }
 
+function layernormOfFirst(C: number): Padded {
+  const { tensors, ...item } = layernormForward(T, C);
+  const first = garbage(B * C);
+  return {
+    ...item,
+    title: `${item.title} with first rows`,
+    tensors: { ...tensors, cu_seqlens: starts(lengths), first },
+    sequences: { first: C },
+  };
+}
+
 function layernormBackward(rows: number, C: number): Padded {
   const n = rows * C;
   return {
@@ -189,6 +200,8 @@ function gather(title: string, own: Tensors = {}, NC?: number): Padded {
 const cases = [
   ...[63, 264].flatMap((C) => [layernormForward(7, C), layernormBackward(7, C)]),
   layernormForward(8, 1028),
+  layernormOfFirst(63),
+  layernormOfFirst(264),
   layernormBackward(8, 1028),
   ...[31, 264].flatMap((C) => [embeddingForward(C), embeddingBackward(C)]),
   ...[17, 64].flatMap((n) => [

@@ -132,6 +132,29 @@ export function activate(activation: number, x: number, round: Round): number {
   return activation === RELU ? Math.max(x, 0) : x;
 }
 
+/** Activations whose backward takes their output; it takes the input of the others. */
+export const SAVES_OUTPUT = [TANH, RELU];
+
+/** The slope of an activation at what it saved. */
+export function slope(activation: number, saved: number, round: Round): number {
+  if (activation === TANH) return round(1 - round(saved * saved));
+  if (activation === RELU) return saved > 0 ? 1 : 0;
+  if (activation === NONE) return 1;
+  if (activation === SILU) {
+    const s = sigmoid(saved, round);
+    return round(s * round(1 + round(saved * round(1 - s))));
+  }
+  if (activation === GELU_TANH) {
+    const t = round(Math.tanh(geluArgument(saved, round)));
+    const square = round(saved * saved);
+    const inner = round(round(Math.sqrt(2 / Math.PI)) * round(1 + round(round(3 * 0.044715) * square)));
+    const curved = round(round(1 - round(t * t)) * inner);
+    return round(round(0.5 * round(1 + t)) + round(round(0.5 * saved) * curved));
+  }
+  const density = round(round(Math.exp(round(-0.5 * round(saved * saved)))) * round(1 / Math.sqrt(2 * Math.PI)));
+  return round(cumulative(saved, round) + round(saved * density));
+}
+
 /** Σ a(p) · b(p) for p < k, in order. */
 export function dot(k: number, a: (p: number) => number, b: (p: number) => number, round: Round): number {
   let sum = 0;

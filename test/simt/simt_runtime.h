@@ -197,6 +197,8 @@ struct Config {
   size_t shared_memory_per_block = 227 * 1024;  // what a launch may ask for
   std::string fail_graphs;                      // BERTUNE_EMULATED_FAIL_GRAPHS. The call of graphs that fails: capture,
                                                 // end, instantiate or launch
+  std::string list_graphs;                      // BERTUNE_EMULATED_LIST_GRAPHS. A file for the names of the nodes of
+                                                // the graph that was instantiated last
   bool quiet = false;                           // failures are not printed to stderr
   std::function<void()> after_attribute;        // called once a function's attribute is set, as another thread might be
 };

@@ -1,8 +1,11 @@
 #include "graph.h"
 
 #include <algorithm>
+#include <fstream>
+#include <map>
 
 #include "fault.h"
+#include "report.h"
 
 namespace simt {
 namespace {
@@ -71,6 +74,17 @@ void run_nodes(const std::vector<Node>& nodes) {
   }
 }
 
+// Writes what the nodes are called, in order, over what was listed before.
+void list_nodes(const std::vector<Node>& nodes, const std::string& file) {
+  static auto& kernels = *new std::map<const void*, std::string>;
+  std::ofstream list(file);
+  for (const auto& [task, name, after] : nodes) {
+    std::string& kernel = kernels[name.kernel];
+    if (name.kernel && kernel.empty()) kernel = kernel_name(name.kernel);
+    list << (name.kernel ? kernel : name.text) << '\n';
+  }
+}
+
 }  // namespace
 
 const std::vector<Capture*>& captures() { return active(); }
@@ -90,9 +104,9 @@ bool this_thread_captures() {
 
 void invalidate(Capture* capture) { capture->invalid = true; }
 
-void record(CUstream_st* stream, Task task) {
+void record(CUstream_st* stream, Task task, TaskName name) {
   Capture& capture = *stream->capture;
-  capture.nodes.push_back({std::move(task), stream->tail});
+  capture.nodes.push_back({std::move(task), name, stream->tail});
   stream->tail = {static_cast<int>(capture.nodes.size()) - 1};
 }
 
@@ -199,6 +213,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   if (!graph) return remember(cudaErrorInvalidValue);
   if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
   if (config().fail_graphs == "instantiate") return remember(cudaErrorMemoryAllocation);
+  if (!config().list_graphs.empty()) list_nodes(*graph->nodes, config().list_graphs);
   *executable = new CUgraphExec_st{graph->nodes};
   return cudaSuccess;
 }

@@ -11,6 +11,7 @@ namespace simt {
 
 struct Node {
   Task task;
+  TaskName name;
   std::vector<int> after;  // earlier nodes
 };
 
@@ -24,7 +25,7 @@ struct Capture {
   std::vector<CUstream_st*> streams{};  // origin, and those that joined it
 };
 
-void record(CUstream_st* stream, Task task);
+void record(CUstream_st* stream, Task task, TaskName name);
 void forget_stream(CUstream_st* stream);  // that is destroyed
 cudaError_t record_event(CUstream_st* stream, CUevent_st* event);
 cudaError_t wait_event(CUstream_st* stream, CUevent_st* event);

@@ -44,23 +44,27 @@ cudaError_t launch_raw(const KernelCall& call, dim3 grid, dim3 block, size_t sha
   const size_t shared_limit = shared_memory_limit(call.kernel);
   if (shared_bytes > shared_limit) return remember(cudaErrorInvalidValue);
   const Launch launch{call.kernel, call.thunk, nullptr, call.argument_bytes, grid, block, shared_bytes, shared_limit};
-  return enqueue(stream, [launch, arguments] {
-    Launch now = launch;
-    now.arguments = arguments.get();
-    run_launch(now);
-  });
+  return enqueue(stream,
+                 [launch, arguments] {
+                   Launch now = launch;
+                   now.arguments = arguments.get();
+                   run_launch(now);
+                 },
+                 {nullptr, call.kernel});
 }
 
 cudaError_t host_task(cudaStream_t stream, std::function<void()> task, const char* name) {
-  return enqueue(stream, [task = std::move(task), name] {
-    if (!device_works()) return;
-    current_task = name;
-    try {
-      task();
-    } catch (const TaskFailed&) {  // it is reported
-    }
-    current_task = nullptr;
-  });
+  return enqueue(stream,
+                 [task = std::move(task), name] {
+                   if (!device_works()) return;
+                   current_task = name;
+                   try {
+                     task();
+                   } catch (const TaskFailed&) {  // it is reported
+                   }
+                   current_task = nullptr;
+                 },
+                 {name});
 }
 
 void check_device_range(const void* pointer, size_t bytes, bool write) {

@@ -180,7 +180,7 @@ cudaError_t cudaMemcpyAsync(void* out, const void* inp, size_t bytes, cudaMemcpy
     const auto* first = static_cast<const char*>(inp);
     return enqueue(stream, [=, staged = std::vector<char>(first, first + bytes)] { copy(out, staged.data(), bytes); });
   }
-  const cudaError_t error = enqueue(stream, [=] { copy(out, inp, bytes); });
+  const cudaError_t error = enqueue(stream, [=] { copy(out, inp, bytes); }, {"memcpy"});
   // Pageable memory is written before the call returns.
   if (error == cudaSuccess && !recording && stream && kind == cudaMemcpyDeviceToHost && !is_pinned_range(out, bytes)) {
     drain(stream);
@@ -197,11 +197,13 @@ cudaError_t cudaMemsetAsync(void* out, int value, size_t bytes, cudaStream_t str
   if (bytes == 0) return cudaSuccess;
   const Lock lock(mutex());
   if (!is_device_range(out, bytes)) return remember(cudaErrorInvalidValue);
-  return enqueue(stream, [=] {
-    if (!device_works()) return;
-    memset(out, value, bytes);
-    race_host_wrote(out, bytes);
-  });
+  return enqueue(stream,
+                 [=] {
+                   if (!device_works()) return;
+                   memset(out, value, bytes);
+                   race_host_wrote(out, bytes);
+                 },
+                 {"memset"});
 }
 
 cudaError_t cudaMemset(void* out, int value, size_t bytes) {

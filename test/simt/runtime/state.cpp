@@ -49,12 +49,14 @@ void read_environment() {
   static Variable& lazy = *new Variable{"BERTUNE_EMULATED_LAZY", ""};
   static Variable& failing = *new Variable{"BERTUNE_EMULATED_FAIL_ALLOCATION", ""};
   static Variable& graphs = *new Variable{"BERTUNE_EMULATED_FAIL_GRAPHS", ""};
+  static Variable& list = *new Variable{"BERTUNE_EMULATED_LIST_GRAPHS", ""};
   const Config standard;
   Config& config = state().config;
   if (memory.changed()) config.memory_limit = static_cast<size_t>(memory.number(standard.memory_limit));
   if (seed.changed()) config.seed = static_cast<uint64_t>(seed.number(static_cast<long long>(standard.seed)));
   if (lazy.changed()) config.lazy_streams = lazy.number(0) != 0;
   if (graphs.changed()) config.fail_graphs = graphs.seen;
+  if (list.changed()) config.list_graphs = list.seen;
   if (failing.changed()) config.fail_allocation = static_cast<long>(failing.number(standard.fail_allocation));
 }
 

@@ -77,7 +77,7 @@ cudaError_t refuse_while_capturing(cudaStream_t stream) {
   return refused ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 
-cudaError_t enqueue(cudaStream_t stream, Task task) {
+cudaError_t enqueue(cudaStream_t stream, Task task, TaskName name) {
   const Lock lock(mutex());
   if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
   if (!stream) {  // the legacy stream waits for all the others
@@ -88,7 +88,7 @@ cudaError_t enqueue(cudaStream_t stream, Task task) {
   }
   if (stream->capture) {
     if (stream->capture->invalid) return remember(cudaErrorStreamCaptureInvalidated);
-    record(stream, std::move(task));
+    record(stream, std::move(task), name);
     return cudaSuccess;
   }
   stream->queue.push_back(std::move(task));

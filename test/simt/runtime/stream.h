@@ -11,6 +11,13 @@
 namespace simt {
 
 using Task = std::function<void()>;
+
+// What a task is called in a list of a recording's nodes.
+struct TaskName {
+  const char* text = "host function";
+  const void* kernel = nullptr;  // whose name it is, in place of the text
+};
+
 struct Capture;
 
 // A point in a stream that an event stands for.
@@ -20,7 +27,7 @@ struct Mark {
   double time = 0;  // of the device, in microseconds
 };
 
-cudaError_t enqueue(cudaStream_t stream, Task task);
+cudaError_t enqueue(cudaStream_t stream, Task task, TaskName name = {});
 
 void run_until(const Mark& mark);
 void drain(CUstream_st* stream);
