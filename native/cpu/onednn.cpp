@@ -102,13 +102,22 @@ bool has_byte_instructions() {
   return includes(isa, Isa::avx512_core_vnni) || includes(isa, Isa::avx2_vnni);
 }
 
+// Whether the process may run code that it generates; a hardened system forbids it.
+bool may_generate(const matmul::primitive_desc& description) {
+  try {
+    return bool{matmul(description)};
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
 bool find_fast(Element element) {
   return translated([&] {
     const memory::desc any({128, 128}, type_of_b(element), memory::format_tag::any);
     const matmul::primitive_desc found = describe({element, kPackedRows, 128, 128, false, false}, any);
     // Without instructions for bytes, sums of two products may not fit the 16 bits that they are made in.
     const bool is_exact = element != Element::kInt8 || has_byte_instructions();
-    return found && is_exact && std::string(found.impl_info_str()).rfind("brg", 0) == 0;
+    return found && is_exact && std::string(found.impl_info_str()).rfind("brg", 0) == 0 && may_generate(found);
   });
 }
 
