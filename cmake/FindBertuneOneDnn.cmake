@@ -1,18 +1,24 @@
 # Finds oneDNN, which multiplies faster than a BLAS where weights can be laid out beforehand, and in bfloat16 and bytes, and offers
 # it as the target bertune_onednn. Defines BERTUNE_HAS_ONEDNN where it is found; products are the BLAS's alone where it is not.
-# A copy outside the system's folders is named by DNNLROOT (environment) or CMAKE_PREFIX_PATH.
-# BERTUNE_STATIC does without: its addon needs the C library alone.
+# BERTUNE_STATIC takes oneDNN's archive, libdnnl.a, which must be built without threads of its own.
+# A copy outside the system's folders is named by DNNLROOT (environment) or CMAKE_PREFIX_PATH. BERTUNE_ONEDNN_LIBRARY=OFF does
+# without.
 add_library(bertune_onednn INTERFACE)
-if(BERTUNE_STATIC OR APPLE)
+if(APPLE)
   return()
 endif()
+if(BERTUNE_STATIC)
+  set(names libdnnl.a)
+else()
+  set(names dnnl)
+endif()
 find_path(BERTUNE_ONEDNN_INCLUDE_DIR oneapi/dnnl/dnnl.hpp HINTS "$ENV{DNNLROOT}" PATH_SUFFIXES include)
-find_library(BERTUNE_ONEDNN_LIBRARY dnnl HINTS "$ENV{DNNLROOT}" PATH_SUFFIXES lib lib64)
+find_library(BERTUNE_ONEDNN_LIBRARY NAMES ${names} HINTS "$ENV{DNNLROOT}" PATH_SUFFIXES lib lib64)
 mark_as_advanced(BERTUNE_ONEDNN_INCLUDE_DIR BERTUNE_ONEDNN_LIBRARY)
 if(BERTUNE_ONEDNN_INCLUDE_DIR)
   # Its threads are OpenMP's, and can then be kept at one, or there are none.
   file(STRINGS "${BERTUNE_ONEDNN_INCLUDE_DIR}/oneapi/dnnl/dnnl_config.h" runtime REGEX "#define DNNL_CPU_THREADING_RUNTIME ")
-  if(runtime MATCHES "DNNL_RUNTIME_OMP")
+  if(runtime MATCHES "DNNL_RUNTIME_OMP" AND NOT BERTUNE_STATIC)
     find_package(OpenMP QUIET COMPONENTS CXX)
   endif()
 endif()

@@ -6,6 +6,9 @@ import { onPath } from './process.js';
 
 export const jobs = Math.max(1, Math.min(2, os.availableParallelism()));
 
+/** CMake's name of the tool that it writes build files for. */
+export const generator = () => (onPath('ninja') ? 'Ninja' : 'Unix Makefiles');
+
 /** The folders of the headers that the addon is compiled with: of the Node-API and of its C++ wrapper. */
 function headers() {
   const find = createRequire(path.join(root, 'package.json'));
@@ -30,9 +33,8 @@ export function addonCommands(
     `CMAKE_JS_INC=${headers().join(';')}`,
     ...definitions,
   ].map((definition) => `-D${definition}`);
-  const generator = onPath('ninja') ? 'Ninja' : 'Unix Makefiles';
   return [
-    ['-S', '.', '-B', folder, '-G', generator, '--log-level=NOTICE', '--no-warn-unused-cli', ...defined],
+    ['-S', '.', '-B', folder, '-G', generator(), '--log-level=NOTICE', '--no-warn-unused-cli', ...defined],
     ['--build', folder, '--parallel', String(parallel), '--target', ...targets],
   ];
 }

@@ -2,6 +2,7 @@
 
 #if defined(BERTUNE_HAS_ONEDNN)
 
+#include <algorithm>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 #include <utility>
@@ -102,13 +103,30 @@ bool has_byte_instructions() {
   return includes(isa, Isa::avx512_core_vnni) || includes(isa, Isa::avx2_vnni);
 }
 
+// Whether the process may run code that it generates; a hardened system forbids it.
+bool may_generate(const matmul::primitive_desc& description) {
+  try {
+    return bool{matmul(description)};
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
+// Every kind of product has to have fast code: with b packed; with b as it is, in fp32 and bf16; and, in bf16, a weight's
+// gradient.
 bool find_fast(Element element) {
+  constexpr int kSize = 128;
+  const auto has_code = [&](const memory::desc& b, bool is_gradient) {
+    const matmul::primitive_desc found = describe({element, kPackedRows, kSize, kSize, is_gradient, is_gradient}, b);
+    return found && std::string(found.impl_info_str()).rfind("brg", 0) == 0 && may_generate(found);
+  };
+  const auto plain = [&](bool transposed) { return matrix(type_of_b(element), kSize, kSize, transposed, kSize); };
   return translated([&] {
-    const memory::desc any({128, 128}, type_of_b(element), memory::format_tag::any);
-    const matmul::primitive_desc found = describe({element, kPackedRows, 128, 128, false, false}, any);
+    const memory::desc any({kSize, kSize}, type_of_b(element), memory::format_tag::any);
     // Without instructions for bytes, sums of two products may not fit the 16 bits that they are made in.
-    const bool is_exact = element != Element::kInt8 || has_byte_instructions();
-    return found && is_exact && std::string(found.impl_info_str()).rfind("brg", 0) == 0;
+    if (element == Element::kInt8) return has_byte_instructions() && has_code(any, false);
+    return has_code(any, false) && has_code(plain(false), false) && has_code(plain(true), false) &&
+           (element != Element::kBF16 || has_code(plain(false), true));
   });
 }
 
@@ -132,6 +150,17 @@ std::string isa_name(Isa isa) {
     if (includes(isa, known)) return name;
   }
   return "";
+}
+
+// Whether the code for a single row would sum in another order than that for several: oneDNN 3 takes the row for a column,
+// which it cuts into shorter parts where k is more than 1024.
+bool sums_otherwise(const Product& x) {
+#if DNNL_VERSION_MAJOR < 3
+  static_cast<void>(x);
+  return false;
+#else
+  return x.element == Element::kF32 && x.m == 1 && x.k > 1024 && !x.add;
+#endif
 }
 
 // One product of fixed sizes.
@@ -216,6 +245,7 @@ struct Products::Code {
   dnnl::stream stream{engine()};
   std::unordered_map<Key, Compiled, Hash> compiled;
   Scratch scratch;  // of one product at a time
+  Scratch twice;
 
   Compiled& find(const Key& key) {
     const auto known = compiled.find(key);
@@ -235,6 +265,19 @@ struct Products::Code {
                                memory(description.scratchpad_desc(), engine(), nullptr),
                                description.scratchpad_desc().get_size()})
         .first->second;
+  }
+
+  void multiply(Key key, const void* a, const memory* packed, const void* b, void* c) {
+    if (!sums_otherwise(key.product)) return run(key, a, packed, b, c);
+    // The row is multiplied twice, as two rows.
+    const size_t n = key.product.n, k = key.product.k;
+    float* rows = twice.reserve<float>(2 * (k + n));
+    float* products = rows + 2 * k;
+    std::copy_n(static_cast<const float*>(a), k, rows);
+    std::copy_n(rows, k, rows + k);
+    key.product.m = 2;
+    run(key, rows, packed, b, products);
+    std::copy_n(products, n, static_cast<float*>(c));
   }
 
   void run(const Key& key, const void* a, const memory* packed, const void* b, void* c) {
@@ -259,14 +302,14 @@ Products::~Products() = default;
 void Products::multiply(const Product& product, const void* a, const Packed& b, void* c) {
   translated([&] {
     if (!code_) code_ = std::make_unique<Code>();
-    code_->run({product, Layout::kPacked, 0}, a, &b.memory_->b, nullptr, c);
+    code_->multiply({product, Layout::kPacked, 0}, a, &b.memory_->b, nullptr, c);
   });
 }
 
 void Products::multiply(const Product& product, const void* a, Layout layout, const void* b, int ldb, void* c) {
   translated([&] {
     if (!code_) code_ = std::make_unique<Code>();
-    code_->run({product, layout, ldb}, a, nullptr, b, c);
+    code_->multiply({product, layout, ldb}, a, nullptr, b, c);
   });
 }
 

@@ -7,7 +7,7 @@
 //
 // Code for a product is generated the first time that its sizes are met, and kept. On the processors that is_fast knows,
 // sums over k run in an order that depends on n and k alone: a row of c has the same bits in a product of any number of
-// rows and with b packed or not (in fp32; test/operations/products.test.ts and test/model/products.test.ts).
+// rows and with b packed or not (in fp32, with oneDNN 2 and 3; test/operations/products.test.ts and test/model/products.test.ts).
 #pragma once
 
 #include <cstddef>

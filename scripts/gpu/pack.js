@@ -27,6 +27,7 @@ import { buildCuda, buildEmulator, CUDA_BUILDS } from '../cuda.js';
 import { fingerprint, readStamp, writeStamp } from '../files.js';
 import { withLock } from '../lock.js';
 import { ownManifest } from '../package/manifest.js';
+import { builtOneDnn } from '../package/onednn.js';
 import { buildPortable } from '../package/portable.js';
 import { zeroLocales } from './locales.js';
 
@@ -102,7 +103,7 @@ async function buildBackend(device) {
 }
 
 async function packAddon(scratch, device) {
-  const { file } = await buildPortable({ operations: true });
+  const { file } = await buildPortable({ oneDnn: builtOneDnn(), operations: true });
   const backend = await buildBackend(device);
   const files = [file, path.join(path.dirname(file), 'bertune_operations.node'), ...(backend ? [backend] : [])];
   const folder = path.join(scratch, 'build/Release');

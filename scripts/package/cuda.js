@@ -28,7 +28,7 @@ export async function stageCuda(output) {
   });
   if (status !== 0) throw new SetupError("the compiler's report of the CUDA backend is not as wanted");
   const file = path.join(built, 'libbertune_cuda.so');
-  const glibc = checkBinary(file, EXPORTED);
+  const glibc = checkBinary(file, { exports: EXPORTED });
   say(`the CUDA backend runs on the GNU C library ${glibc} and later`);
   const files = ['libbertune_cuda.so', 'NOTICE'];
   const folder = makeFolder(output, platformManifest(CUDA_PACKAGE, 'CUDA backend of bertune', files, glibc));

@@ -1,8 +1,10 @@
 // Makes what is published, as folders and .tgz files in build/package:
 //   bertune                     TypeScript's output, assets, and the sources for `bertune build`
-//   @bertune/linux-x64          the addon, portable, with OpenBLAS linked in
+//   @bertune/linux-x64          the addon, portable, with oneDNN and OpenBLAS linked in
 //   @bertune/linux-x64-cuda     the CUDA backend, with --cuda
-// node scripts/package/index.js [--cuda] [--output FOLDER]
+// node scripts/package/index.js [--cuda] [--output FOLDER] [--onednn-source FILE | --without-onednn]
+//   --onednn-source     the archive of oneDNN's sources, which is fetched otherwise
+//   --without-onednn    for tests, in a clone that has built no oneDNN yet
 // Nothing is published here: `npm publish build/package/<file>.tgz` does it, platform packages first.
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -14,12 +16,15 @@ import { withLock } from '../lock.js';
 import { stageAddon } from './addon.js';
 import { stageCuda } from './cuda.js';
 import { stageMain } from './main.js';
+import { buildOneDnn } from './onednn.js';
 import { pack } from './pack.js';
 import { buildPortable } from './portable.js';
 
 const { values: options } = parseArgs({
   options: {
     cuda: { type: 'boolean', default: false },
+    'onednn-source': { type: 'string' },
+    'without-onednn': { type: 'boolean', default: false },
     output: { type: 'string', default: 'build/package' },
   },
 });
@@ -29,12 +34,13 @@ async function makePackages() {
   if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new SetupError(`packages are made on linux-x64, this is ${process.platform}-${process.arch}`);
   await buildTypeScript();
-  const addon = await buildPortable();
+  const oneDnn = options['without-onednn'] ? undefined : await buildOneDnn(options['onednn-source']);
+  const addon = await buildPortable({ oneDnn });
   const output = path.resolve(root, options.output);
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   const stages = [
-    () => stageAddon(output, addon),
+    () => stageAddon(output, { ...addon, oneDnn }),
     ...(options.cuda ? [() => stageCuda(output)] : []),
     () => stageMain(output),
   ];

@@ -7,22 +7,31 @@ import { fingerprint, listFiles, readStamp, writeStamp } from '../files.js';
 import { binaryNeeds } from './binary.js';
 
 const folder = 'build/portable';
-const definitions = ['BERTUNE_STATIC=ON', 'BERTUNE_NATIVE_ARCH=OFF', 'BERTUNE_CUDA=OFF'];
+const DEFINITIONS = ['BERTUNE_STATIC=ON', 'BERTUNE_NATIVE_ARCH=OFF', 'BERTUNE_CUDA=OFF'];
 
 /** Libraries that every system with the GNU C library has. */
 const SYSTEM = ['libm.so.6', 'libc.so.6', 'ld-linux-x86-64.so.2', 'libdl.so.2', 'libpthread.so.0', 'librt.so.1'];
 
 const EXPORTED = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 
+/** Names that Node.js has for every addon. */
+const NODE_API = /^(?:napi|node_api)_/;
+
 const OPERATIONS = 'bertune_operations';
 
 /**
  * Builds the addon for any x86-64 processor with AVX2 (x86-64-v3), with everything linked in but the C library.
  *
- * @param {{ operations?: boolean }} [options] operations: bertune_operations.node as well, beside it, for tests elsewhere
+ * @param {{ oneDnn?: string, operations?: boolean }} [options] oneDnn: the folder of the one that is linked in; none by default.
+ *   operations: bertune_operations.node as well, beside it, for tests
  * @returns {Promise<{ file: string, glibc: string }>} the addon, and the least version of the C library that it runs on
  */
-export async function buildPortable({ operations = false } = {}) {
+export async function buildPortable({ oneDnn, operations = false } = {}) {
+  const definitions = [
+    ...DEFINITIONS,
+    `BERTUNE_ONEDNN_LIBRARY=${oneDnn ? path.join(oneDnn, 'lib/libdnnl.a') : 'OFF'}`,
+    ...(oneDnn ? [`BERTUNE_ONEDNN_INCLUDE_DIR=${path.join(oneDnn, 'include')}`] : []),
+  ];
   const sources = listFiles([
     'CMakeLists.txt',
     'cmake',
@@ -40,7 +49,7 @@ export async function buildPortable({ operations = false } = {}) {
     await step('building the portable addon', 'cmake', addonCommands(folder, { definitions, targets }), false);
     writeStamp(stampFile, stamp);
   }
-  return { file, glibc: checkBinary(file, EXPORTED) };
+  return { file, glibc: checkBinary(file, { exports: EXPORTED, imports: NODE_API }) };
 }
 
 /**
@@ -48,15 +57,18 @@ export async function buildPortable({ operations = false } = {}) {
  * names the folder in which it was built.
  *
  * @param {string} file
- * @param {string[]} mayExport the names that it may show
+ * @param {{ exports: string[], imports?: RegExp }} names exports: the ones that it may show. imports: those that it may leave
+ *   to others, beside the system's libraries; none by default.
  * @returns {string} the least version of the GNU C library that it runs on
  */
-export function checkBinary(file, mayExport) {
-  const { libraries, glibc, exported } = binaryNeeds(file);
+export function checkBinary(file, { exports, imports = /^$/ }) {
+  const { libraries, glibc, exported, imported } = binaryNeeds(file);
   const more = libraries.filter((name) => !SYSTEM.includes(name));
   if (more.length > 0) throw new SetupError(`${file} must not need ${more.join(', ')}`);
-  const seen = exported.filter((name) => !mayExport.includes(name));
+  const seen = exported.filter((name) => !exports.includes(name));
   if (seen.length > 0) throw new SetupError(`${file} must not export ${seen.join(', ')}`);
+  const lacking = imported.filter((name) => !imports.test(name));
+  if (lacking.length > 0) throw new SetupError(`${file} must not lack ${lacking.join(', ')}`);
   if (readFileSync(file).includes(path.join(root, 'native'))) throw new SetupError(`${file} must not name ${root}`);
   return glibc;
 }

@@ -1,68 +1,36 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { writeConsumer } from './consumer.js';
+import { BUILD_TIMEOUT_MS, installedProject, onLinux, type Project, ROOT } from './project.js';
 
 /*
  * The packages as they are published: made, installed into an empty project without install scripts, and used there.
  */
 
 const run = promisify(execFile);
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const inRoot = (path: string) => join(ROOT, path);
 const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
-/** Building the portable addon takes a minute of both cores. */
-const BUILD_TIMEOUT_MS = 600_000;
-
-interface Outcome {
-  status: number;
-  stdout: string;
-  stderr: string;
-}
 
 const MODEL = `require('node:path').join(require.resolve('bertune/package.json'), '../assets/models/bert-mini')`;
 
-(process.platform === 'linux' && process.arch === 'x64' ? describe : describe.skip)('the published packages', () => {
-  let folder: string;
-  let packages: string;
-  let project: string;
-  const addonFolder = () => join(project, 'node_modules/@bertune/linux-x64');
-  const mainFolder = () => join(project, 'node_modules/bertune');
-
-  /** Runs a program in the project; what a test of this repository is told in variables is not told to it. */
-  async function execute(program: string, args: string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
-    const { NODE_OPTIONS: _, BERTUNE_ADDON: __, ...inherited } = process.env;
-    const options = { cwd: project, env: { ...inherited, ...environment } };
-    try {
-      return { status: 0, ...(await run(program, args, options)) };
-    } catch (error) {
-      const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-      return { status: code, stdout, stderr };
-    }
-  }
-  const bertune = (args: string[], environment?: NodeJS.ProcessEnv) =>
-    execute(join(project, 'node_modules/.bin/bertune'), args, environment);
-
+(onLinux ? describe : describe.skip)('the published packages', () => {
+  let project: Project;
   before(async function () {
     this.timeout(BUILD_TIMEOUT_MS);
-    folder = await mkdtemp(join(tmpdir(), 'bertune-package-'));
-    packages = join(folder, 'packages');
-    project = join(folder, 'project');
-    await run(process.execPath, [inRoot('scripts/package/index.js'), '--output', packages]);
-    await mkdir(project);
-    await writeConsumer(project, packages);
-    await run('npm', ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'], { cwd: project });
+    project = await installedProject();
   });
-  after(() => rm(folder, { recursive: true, force: true }));
+  const inProject = (...path: string[]) => join(project.folder, ...path);
+  const addonFolder = () => inProject('node_modules/@bertune/linux-x64');
+  const mainFolder = () => inProject('node_modules/bertune');
+  const execute: Project['execute'] = (...given) => project.execute(...given);
+  const bertune: Project['bertune'] = (...given) => project.bertune(...given);
 
   describe('hold what they should', () => {
     const filesOf = async (name: string) =>
-      (await readdir(join(project, 'node_modules', name), { recursive: true })).sort();
+      (await readdir(inProject('node_modules', name), { recursive: true })).sort();
 
     it('the main package: what runs and what builds, and nothing else', async () => {
       const files = await filesOf('bertune');
@@ -123,7 +91,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
   describe('work', () => {
     it('for ECMAScript modules: a model is loaded, trained for a step, asked', async () => {
       await writeFile(
-        join(project, 'train.mjs'),
+        inProject('train.mjs'),
         `import { createRequire } from 'node:module';
         import { datasetFromRows, lora, TextClassifier, Trainer } from 'bertune';
         const require = createRequire(import.meta.url);
@@ -147,7 +115,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
 
     it('for CommonJS: require gives the module itself', async () => {
       await writeFile(
-        join(project, 'predict.cjs'),
+        inProject('predict.cjs'),
         `const { TextClassifier } = require('bertune');
         (async () => {
           const model = await TextClassifier.load(${MODEL}, { labels: ['a', 'b'], device: 'cpu' });
@@ -171,7 +139,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
     });
 
     (existsSync(EMULATED) ? it : it.skip)('with the package of CUDA backends where that is installed', async () => {
-      const cuda = join(project, 'node_modules/@bertune/linux-x64-cuda');
+      const cuda = inProject('node_modules/@bertune/linux-x64-cuda');
       await mkdir(cuda);
       try {
         const manifest = JSON.parse(await readFile(join(addonFolder(), 'package.json'), 'utf8'));
@@ -205,7 +173,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
 
     it('say what a build takes where it is missing', async () => {
       const { status, stderr } = await execute(process.execPath, [join(mainFolder(), 'dist/cli/main.js'), 'build'], {
-        PATH: folder,
+        PATH: project.folder,
         CXX: '',
       });
       expect(status).to.equal(1);
@@ -213,7 +181,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
     });
 
     it('are given an addon by `bertune build`, from sources and headers that are installed', async () => {
-      const tools = join(folder, 'tools');
+      const tools = inProject('tools');
       await mkdir(tools);
       // In CMake's place: the real one takes a minute. It is told where sources and headers are, and copies what was built before.
       await writeFile(
@@ -255,7 +223,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
       ['preserve', ['main.ts']], // a bundler's
     ] as const) {
       it(`for module ${module}, library files checked as well`, async () => {
-        for (const file of files) await writeFile(join(project, file), SOURCE);
+        for (const file of files) await writeFile(inProject(file), SOURCE);
         const types = ['--types', 'node', '--typeRoots', inRoot('node_modules/@types')];
         const options = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--module', module];
         const tsc = inRoot('node_modules/typescript/bin/tsc');
@@ -267,8 +235,8 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
 
   describe('are clean to', () => {
     const tarball = async () => {
-      const name = (await readdir(packages)).find((file) => /^bertune-\d.*\.tgz$/.test(file));
-      return join(packages, name!);
+      const name = (await readdir(project.packages)).find((file) => /^bertune-\d.*\.tgz$/.test(file));
+      return join(project.packages, name!);
     };
 
     it('publint', async () => {

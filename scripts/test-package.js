@@ -1,0 +1,34 @@
+// npm run test:package: the packages with oneDNN, which is built once, in some minutes; then the tests of products over the
+// published addon, since its oneDNN is another than the system's. Files and arguments for mocha may follow, in place of those.
+import { main, say } from './console.js';
+import { withLock } from './lock.js';
+import { closingLine, mocha, resetTally } from './mocha.js';
+import { buildOneDnn } from './package/onednn.js';
+import { buildPortable } from './package/portable.js';
+
+/** Where products are made, and promises about their bits are kept. */
+const PRODUCTS = [
+  'test/operations/**/*.test.ts',
+  ...['goldens', 'lazy-rows', 'parity', 'products'].map((name) => `test/model/${name}.test.ts`),
+  'test/cli/precision.test.ts',
+  'test/native/lifetime.test.ts',
+  'test/faults/{generated-code,workers}.test.ts',
+];
+
+await main(async () => {
+  const given = process.argv.slice(2);
+  const { file } = await withLock(async () => buildPortable({ oneDnn: await buildOneDnn(), operations: true }));
+  resetTally();
+  const env = { BERTUNE_ADDON: file, BERTUNE_TEST_DEVICES: 'cpu' };
+  if (given.length > 0) {
+    const status = await mocha(given, { env });
+    console.log(closingLine());
+    return status;
+  }
+  say('the packages');
+  const packages = await mocha(['test/package/**/*.test.ts']);
+  say('products of the published addon');
+  const products = await mocha(PRODUCTS, { env });
+  console.log(closingLine());
+  return Math.max(packages, products);
+});
