@@ -13,9 +13,17 @@ import { closingLine, mochaEach, resetTally, testsAndArguments } from './mocha.j
 const figures = path.join(root, 'build/.fault-figures');
 const folder = 'test/faults';
 /** Those that take longest come first, so that none is left over at the end. */
-const LONGEST = ['disk/kills', 'allocation', 'workers', 'exit', 'fuzz/tokenizer', 'fuzz/results', 'fuzz/parquet'].map(
-  (name) => `${folder}/${name}.test.ts`,
-);
+const LONGEST = [
+  'disk/kills',
+  'clusters/slurm',
+  'sweep',
+  'allocation',
+  'workers',
+  'exit',
+  'fuzz/tokenizer',
+  'fuzz/results',
+  'fuzz/parquet',
+].map((name) => `${folder}/${name}.test.ts`);
 const measuresTime = (file) => file.startsWith(`${folder}/service/`);
 
 function table() {

@@ -57,11 +57,12 @@ function noCommand(name: string, names: readonly string[]): BertuneError {
   return new BertuneError('INVALID_OPTION', `There is no command ${shorten(name)}: ${advice}`);
 }
 
-/** Refuses `bertune NAME --help` for a name that is no command, where commander's own shows the help of the program. */
-function expectCommand(program: Command): void {
-  const [name] = program.args;
-  const names = program.commands.map((command) => command.name());
-  if (name !== undefined && !name.startsWith('-') && !names.includes(name)) throw noCommand(name, names);
+/** Refuses `bertune NAME --help` for a name that is no command, where commander's own shows the help of what is before it. */
+function expectCommand({ args, commands }: Command): void {
+  const [name] = args;
+  const names = commands.map((command) => command.name());
+  if (names.length > 0 && name !== undefined && !name.startsWith('-') && !names.includes(name))
+    throw noCommand(name, names);
 }
 
 function versionCommand(program: Command): void {
@@ -97,7 +98,7 @@ export function createProgram(onError: (error: unknown) => void): Command {
       '\nResults go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage, 130 stopped\n' +
         'by Ctrl-C. Colours follow NO_COLOR; DEBUG=1 shows the stack of an error.',
     );
-  program.on('beforeAllHelp', () => expectCommand(program));
+  program.on('beforeAllHelp', ({ command }: { command: Command }) => expectCommand(command));
   for (const add of COMMANDS) add(program);
   for (const command of allCommands(program)) command.addHelpText('after', exampleText(fullName(command)));
   return program;

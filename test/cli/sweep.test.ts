@@ -291,7 +291,9 @@ describe('bertune sweep', function () {
     expect(first.stdout).to.equal('2 cells: 1 done, 1 running\n');
     expect((await folder.sweep('status', ['elsewhere'])).stdout).to.contain('node7');
     clearInterval(beats);
-    const second = await folder.sweep('run', ['elsewhere', '--lease', '3']);
+    await write();
+    // Longer than a process takes to start on a machine that is busy.
+    const second = await folder.sweep('run', ['elsewhere', '--lease', '12']);
     expect(second.stderr).to.contain('waiting to see whether the workers of cells elsewhere are alive (1)');
     expect(second.stdout).to.equal('2 cells: 2 done\n');
     expect(begun(second)).to.deep.equal(['linear probing, seed 1']);

@@ -23,6 +23,8 @@ describe('usage of the command line', () => {
 
   for (const [what, args, words] of [
     ['an unknown command', ['tarin'], /Did you mean train/],
+    ['an unknown command of a command', ['sweep', 'paln'], /Did you mean plan/],
+    ['no folder', ['sweep', 'run'], /missing required argument 'folder'/],
     ['an unknown option', ['inspect', '--jsn'], /unknown option '--jsn'/],
     ['a missing option', ['predict', 'text'], /--model/],
     ['a value that is no number', ['train', '--rank', 'eight'], /--rank/],

@@ -47,7 +47,8 @@ function listOption(name: string, row: AnyRow): Option {
   const { flags, long, description } = rowOption(name, row);
   if (row.placeholder === null) return new Option(flags, description);
   const isList = SINGLE.includes(row.placeholder);
-  const option = new Option(isList ? flags.replace(/>$/, ',...>') : flags, description);
+  const choices = row.choices === undefined ? '' : ` (choices: ${row.choices.map((name) => `"${name}"`).join(', ')})`;
+  const option = new Option(isList ? flags.replace(/>$/, ',...>') : flags, description + choices);
   return option.argParser((text: string) => readValues(long ?? flags, row, text));
 }
 

@@ -188,15 +188,16 @@ class Worker {
           killed = name;
         },
         keep: async (run) => {
-          if (killed !== undefined && tries < TRIES)
+          if (killed !== undefined && tries < TRIES) {
             this.#progress.note(
               `${cell.title}: its process was ended by ${killed}; once more, from its last checkpoint`,
             );
-          // A cell that was stopped goes on the next time.
-          else if (run.status !== 'stopped' || run.stop) {
-            await this.#ledger.keep(taken, run, environmentRecord(resolveDevice(slot.where)));
-            this.#done += 1;
+            return;
           }
+          // A cell that was stopped goes on the next time.
+          if (run.status === 'stopped' && !run.stop) return;
+          await this.#ledger.keep(taken, run, environmentRecord(resolveDevice(slot.where)));
+          this.#done += 1;
         },
       };
       if (killed === undefined || tries >= TRIES || signal.aborted || lease.lost.aborted) return;

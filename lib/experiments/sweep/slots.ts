@@ -9,25 +9,37 @@ export interface Slot {
   readonly environment: NodeJS.ProcessEnv;
 }
 
+/** What workers share. */
+interface Machine {
+  readonly device: string;
+  /** The names of its GPUs in CUDA_VISIBLE_DEVICES; none where they are not known. */
+  readonly gpus: readonly string[];
+}
+
 /**
- * Shares a machine among workers: GPUs in turn where there are some, else the threads.
+ * Shares a machine among workers: GPUs in turn where there are several, and the threads.
  *
- * @param gpus their names in CUDA_VISIBLE_DEVICES. Defaults to those that are there
+ * @param machine Defaults to this one
  * @throws BertuneError as resolveDevice
  */
-export function slotsOf(jobs: number, where: DeviceOptions, gpus = () => gpuNames(process.env)): Slot[] {
-  const { device } = resolveDevice(where);
-  const names = device === 'cpu' ? [] : gpus();
+export function slotsOf(jobs: number, where: DeviceOptions, machine = machineOf(where)): Slot[] {
+  const { device, gpus } = machine;
   const threads = Math.max(1, Math.floor(availableParallelism() / jobs));
+  const isShared = device !== 'cpu' && gpus.length > 1;
   return Array.from({ length: jobs }, (_, job) => ({
     where: jobs > 1 && where.threads === undefined ? { ...where, threads } : where,
-    environment: names.length > 1 ? { CUDA_VISIBLE_DEVICES: names[job % names.length] } : {},
+    environment: isShared ? { CUDA_VISIBLE_DEVICES: gpus[job % gpus.length] } : {},
   }));
 }
 
+function machineOf(where: DeviceOptions): Machine {
+  const { device } = resolveDevice(where);
+  return { device, gpus: device === 'cpu' ? [] : gpuNames(process.env) };
+}
+
 /** The GPUs that processes here may use; none where it cannot be found out. */
-function gpuNames({ CUDA_VISIBLE_DEVICES: visible }: NodeJS.ProcessEnv): string[] {
-  if (visible !== undefined) return visible.split(',').filter((name) => name.trim() !== '');
+export function gpuNames({ CUDA_VISIBLE_DEVICES: visible }: NodeJS.ProcessEnv): string[] {
+  if (visible !== undefined) return visible.split(',').flatMap((name) => name.trim() || []);
   const { stdout } = spawnSync('nvidia-smi', ['--query-gpu=index', '--format=csv,noheader'], { encoding: 'utf8' });
   return (stdout ?? '').split('\n').filter((line) => /^\d+$/.test(line));
 }

@@ -57,7 +57,7 @@ export function gridOf(axes: readonly Axis[]): Point[] {
     }
     count *= values.length;
   }
-  if (count > MOST_CELLS) throw tooMany(count);
+  expectFew(count);
   let points: Map<Axis, unknown>[] = [new Map()];
   for (const axis of axes) {
     points = points.flatMap((point) =>
@@ -67,13 +67,10 @@ export function gridOf(axes: readonly Axis[]): Point[] {
   return points;
 }
 
-/** The points of a grid of so many cells at most. */
+/** @throws BertuneError INVALID_OPTION for more cells than anybody runs */
 export function expectFew(count: number): void {
-  if (count > MOST_CELLS) throw tooMany(count);
-}
-
-function tooMany(count: number): BertuneError {
-  return new BertuneError('INVALID_OPTION', `Expected at most ${MOST_CELLS} cells but the values come to ${count}`);
+  if (count <= MOST_CELLS) return;
+  throw new BertuneError('INVALID_OPTION', `Expected at most ${MOST_CELLS} cells but the values come to ${count}`);
 }
 
 /** Points drawn at random, without end: each value of a list as likely as the others. */

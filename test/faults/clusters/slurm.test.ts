@@ -72,6 +72,8 @@ describe('a sweep on SLURM', function () {
     while (!/idle/.test((await project.shell('sinfo').catch(() => ({ stdout: '' }))).stdout)) await sleep(200);
   });
   after(async () => {
+    // A daemon that is killed leaves the processes of its jobs.
+    await project?.shell('scancel --user=root; while squeue --noheader | grep -q .; do sleep 0.2; done');
     await slurm?.stop();
     await project?.remove();
   });

@@ -1,0 +1,27 @@
+import { availableParallelism } from 'node:os';
+import { expect } from 'chai';
+import { gpuNames, slotsOf } from '../../lib/experiments/sweep/slots.js';
+
+const GPUS = { device: 'cuda', gpus: ['2', 'GPU-5'] };
+const CPU = { device: 'cpu', gpus: [] };
+
+describe('what the workers of a machine compute on', () => {
+  it('are its GPUs in turn', () => {
+    const visible = slotsOf(3, {}, GPUS).map(({ environment }) => environment.CUDA_VISIBLE_DEVICES);
+    expect(visible).to.deep.equal(['2', 'GPU-5', '2']);
+    expect(slotsOf(1, {}, { device: 'cuda', gpus: ['0'] })).to.deep.equal([{ where: {}, environment: {} }]);
+  });
+
+  it('are its threads, unless the plan says how many', () => {
+    const each = Math.max(1, Math.floor(availableParallelism() / 2));
+    expect(slotsOf(2, {}, CPU).map(({ where }) => where.threads)).to.deep.equal([each, each]);
+    expect(slotsOf(1000, {}, CPU)[999]?.where.threads).to.equal(1);
+    expect(slotsOf(2, { threads: 7 }, CPU)[1]?.where.threads).to.equal(7);
+    expect(slotsOf(1, {}, CPU)).to.deep.equal([{ where: {}, environment: {} }]);
+  });
+
+  it('are the GPUs that the environment shows', () => {
+    expect(gpuNames({ CUDA_VISIBLE_DEVICES: '3, 1' })).to.deep.equal(['3', '1']);
+    expect(gpuNames({ CUDA_VISIBLE_DEVICES: '' })).to.deep.equal([]);
+  });
+});
