@@ -26,6 +26,7 @@ import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js'
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
 import { expectAbortSignal, expectObject, expectPath } from '../options/validation.js';
+import { expectMetrics, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
 import { decisionOf } from '../tasks/prediction.js';
@@ -50,6 +51,8 @@ import { createTrainerState, type TrainerState } from '../training/state.js';
 export interface TrainOptions {
   /** Evaluated after each epoch, or as `evaluationStrategy` says. Defaults to none. */
   validation?: Split | undefined;
+  /** Metrics of your own on the validation split, by name: the log has them as `eval_NAME`, evaluations under `custom`. Defaults to none. */
+  metrics?: MetricFunctions | undefined;
   /**
    * Stops training after a step, within a fraction of a second where steps are short; with an `outputDirectory` a
    * checkpoint of that step is saved first. Defaults to none.
@@ -68,6 +71,7 @@ export interface TrainOptions {
 interface TrainingTask {
   train: AlignedSplit;
   validation: AlignedSplit | null;
+  metrics: MetricFunctions | undefined;
   signal: AbortSignal | undefined;
   resume: string | undefined;
 }
@@ -135,7 +139,8 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
    *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult<Kind>> {
-    const given = expectObject('options', options, ['validation', 'signal', 'resume']);
+    const given = expectObject('options', options, ['validation', 'metrics', 'signal', 'resume']);
+    const metrics = expectMetrics(given.metrics);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const resume = given.resume === undefined ? undefined : expectPath('resume', given.resume);
     const split = this.#expectSplit('train', train);
@@ -143,7 +148,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (validation) expectSameKind(split.split, validation.split);
     const { outputDirectory } = this.settings;
     return this.#model.exclusively(async () => {
-      const task = { train: split, validation, signal, resume };
+      const task = { train: split, validation, metrics, signal, resume };
       if (outputDirectory === null) return this.#train(task, null);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {
@@ -192,7 +197,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
 
   /** @param lock of the output directory; null without one */
   async #train(
-    { train: { split: train, notes }, validation, signal, resume }: TrainingTask,
+    { train: { split: train, notes }, validation, metrics, signal, resume }: TrainingTask,
     lock: DirectoryLock | null,
   ): Promise<TrainResult<Kind>> {
     const given = this.#given;
@@ -263,7 +268,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       (dataset, native) => {
         if (!validation || !encodedValidation) return run(native, dataset, null);
         return session.withDataset(datasetOf(encodedValidation), (handle) =>
-          run(native, dataset, this.#loaded(validation, encodedValidation, handle)),
+          run(native, dataset, { ...this.#loaded(validation, encodedValidation, handle), metrics }),
         );
       },
     );
