@@ -42,7 +42,7 @@ import {
   type TrainerOptions,
   type TrainerSettings,
 } from '../training/options.js';
-import { guessingLoss, lossOptions, planRun, type RunPlan } from '../training/plan.js';
+import { guessingLoss, lossOptions, planRun, type RunPlan, samplingWeights } from '../training/plan.js';
 import { TrainingRun } from '../training/run.js';
 import { expectRoom } from '../training/space.js';
 import { createTrainerState, type TrainerState } from '../training/state.js';
@@ -209,10 +209,12 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
     const encoded = await encodeTexts(model, train, maxLength, signal);
     const encodedValidation = validation && (await encodeTexts(model, validation.split, maxLength, signal));
-    const plan = await planRun(encoded.offsets, given, signal);
+    const classCounts = [...labelCounts(train)];
+    const isBalanced = given.sampling === 'balanced';
+    const weights = isBalanced ? samplingWeights(train.labels as Int32Array, classCounts) : null;
+    const plan = await planRun(encoded.offsets, given, signal, weights);
     const { settings } = plan;
     this.#settings = settings;
-    const classCounts = [...labelCounts(train)];
     this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
