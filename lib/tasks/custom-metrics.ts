@@ -1,13 +1,13 @@
 import { BertuneError } from '../errors.js';
 import { expectFunction, expectObject, invalidOption, show } from '../options/validation.js';
-import { BEST_METRICS, type Numbers } from './task.js';
+import { BEST_METRICS } from './task.js';
 
 /** What a metric function is given: arrays of its own, in the order of the split. */
 export interface MeasuredSplit {
   /** True labels, in the form of a Split's: (N), or (N, NC). */
-  readonly labels: Numbers;
+  readonly labels: Int32Array | Float32Array | Float64Array;
   /** What is predicted, in the same form. */
-  readonly predictions: Numbers;
+  readonly predictions: Int32Array | Float32Array | Float64Array;
   /** (N, NC), row-major: probabilities, calibrated where the model is; of regression its values. */
   readonly scores: Float64Array;
   /** NC */
