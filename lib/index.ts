@@ -113,6 +113,7 @@ export type { Calibration } from './model/evaluation.js';
 export type { MemoryReport, Values } from './model/session.js';
 export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
 export { type TensorBoardLog, tensorBoard } from './report/tensorboard.js';
+export type { MeasuredSplit, MetricFunctions } from './tasks/custom-metrics.js';
 export type {
   EvaluatePass,
   EvaluateResult,

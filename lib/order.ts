@@ -48,6 +48,33 @@ export class MersenneTwister {
 }
 
 /**
+ * Draws from 0..n−1 with replacement, each number as often as its weight says.
+ *
+ * @param seed a non-negative integer; only its lowest 32 bits count
+ * @param weights (n), at least 0, of which one is above 0
+ * @returns as many draws as there are weights (n)
+ */
+export function weightedOrder(seed: number, weights: Float64Array): Int32Array {
+  const generator = new MersenneTwister(expectNonNegativeInteger('seed', seed));
+  const sums = new Float64Array(weights.length);
+  let total = 0;
+  weights.forEach((weight, i) => {
+    total += weight;
+    sums[i] = total;
+  });
+  return Int32Array.from(weights, () => {
+    const draw = (generator.next() / 2 ** 32) * total;
+    let [low, high] = [0, sums.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sums[middle]! > draw) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  });
+}
+
+/**
  * A random permutation of 0..n−1, equal to `torch.randperm(n, generator=torch.Generator().manual_seed(seed))`.
  *
  * Epoch e of a run seeded `seed` uses `randomOrder(seed + e, examples)`.

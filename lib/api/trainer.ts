@@ -27,6 +27,7 @@ import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js'
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
 import { expectAbortSignal, expectFunction, expectObject, expectPath } from '../options/validation.js';
+import { expectMetrics, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
 import { decisionOf } from '../tasks/prediction.js';
@@ -43,7 +44,7 @@ import {
   type TrainerOptions,
   type TrainerSettings,
 } from '../training/options.js';
-import { guessingLoss, lossOptions, planRun, type RunPlan } from '../training/plan.js';
+import { guessingLoss, lossOptions, planRun, type RunPlan, samplingWeights } from '../training/plan.js';
 import { TrainingRun } from '../training/run.js';
 import { expectRoom } from '../training/space.js';
 import { createTrainerState, type TrainerState } from '../training/state.js';
@@ -52,6 +53,8 @@ import { createTrainerState, type TrainerState } from '../training/state.js';
 export interface TrainOptions {
   /** Evaluated after each epoch, or as `evaluationStrategy` says. Defaults to none. */
   validation?: Split | undefined;
+  /** Metrics of your own on the validation split, by name: the log has them as `eval_NAME`, evaluations under `custom`. Defaults to none. */
+  metrics?: MetricFunctions | undefined;
   /**
    * Stops training after a step, within a fraction of a second where steps are short; with an `outputDirectory` a
    * checkpoint of that step is saved first. Defaults to none.
@@ -75,6 +78,7 @@ export interface TrainOptions {
 interface TrainingTask {
   train: AlignedSplit;
   validation: AlignedSplit | null;
+  metrics: MetricFunctions | undefined;
   signal: AbortSignal | undefined;
   resume: string | undefined;
   /** null: this process trains alone. */
@@ -145,7 +149,8 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
    *   reason as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult<Kind>> {
-    const given = expectObject('options', options, ['validation', 'signal', 'resume', 'stopWhen']);
+    const given = expectObject('options', options, ['validation', 'metrics', 'signal', 'resume', 'stopWhen']);
+    const metrics = expectMetrics(given.metrics);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const resume = given.resume === undefined ? undefined : expectPath('resume', given.resume);
     if (given.stopWhen !== undefined) expectFunction('stopWhen', given.stopWhen);
@@ -157,7 +162,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const ranks = distributed === 'auto' ? findRanks() : null;
     if (ranks !== null) expectCpu(this.#model, ranks);
     return this.#model.exclusively(async () => {
-      const task = { train: split, validation, signal, resume, stopWhen, ranks };
+      const task = { train: split, validation, metrics, signal, resume, stopWhen, ranks };
       if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(task, null);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {
@@ -206,7 +211,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
 
   /** @param lock of the output directory; null without one, and where another rank has it */
   async #train(
-    { train: { split: train, notes }, validation, signal, resume, stopWhen, ranks }: TrainingTask,
+    { train: { split: train, notes }, validation, metrics, signal, resume, stopWhen, ranks }: TrainingTask,
     lock: DirectoryLock | null,
   ): Promise<TrainResult<Kind>> {
     const given = this.#given;
@@ -219,10 +224,12 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
     const encoded = await encodeTexts(model, train, maxLength, signal);
     const encodedValidation = validation && (await encodeTexts(model, validation.split, maxLength, signal));
-    const plan = await planRun(encoded.offsets, given, signal);
+    const classCounts = [...labelCounts(train)];
+    const isBalanced = given.sampling === 'balanced';
+    const weights = isBalanced ? samplingWeights(train.labels as Int32Array, classCounts) : null;
+    const plan = await planRun(encoded.offsets, given, signal, weights);
     const { settings } = plan;
     this.#settings = settings;
-    const classCounts = [...labelCounts(train)];
     this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
@@ -273,7 +280,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       (dataset, native) => {
         if (!validation || !encodedValidation) return run(native, dataset, null);
         return session.withDataset(datasetOf(encodedValidation), (handle) =>
-          run(native, dataset, this.#loaded(validation, encodedValidation, handle)),
+          run(native, dataset, { ...this.#loaded(validation, encodedValidation, handle), metrics }),
         );
       },
     );

@@ -13,6 +13,7 @@ import {
   expectString,
   invalidOption,
 } from '../options/validation.js';
+import { expectMetrics, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type DefaultTask, type TaskKind, taskOf } from '../tasks/index.js';
 import {
@@ -127,6 +128,8 @@ export interface LoadAdapterOptions {
 export interface EvaluateOptions extends Omit<PredictOptions, 'adapter' | 'topK' | 'uncertainty'> {
   /** Name of the adapter to measure, of those that `loadAdapter` loaded. Defaults to the model as it was loaded. */
   adapter?: string | null | undefined;
+  /** Metrics of your own, by name, which the result has under `custom`. Defaults to none. */
+  metrics?: MetricFunctions | undefined;
 }
 
 /**
@@ -341,10 +344,12 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
    *   DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult<Kind>> {
-    const { adapter = null } = options ?? {};
+    const { adapter = null, metrics, ...others } = options ?? {};
     if (adapter !== null) expectString('adapter', adapter);
-    const given = logitsOptions({ ...expectObject('options', options, EVALUATE_OPTIONS), adapter }, 1);
-    return evaluateModel(this, split, { ...given, adapter }) as Promise<EvaluateResult<Kind>>;
+    const given = logitsOptions({ ...expectObject('options', others, EVALUATE_OPTIONS), adapter }, 1);
+    return evaluateModel(this, split, { ...given, adapter, metrics: expectMetrics(metrics) }) as Promise<
+      EvaluateResult<Kind>
+    >;
   }
 
   /** The adapters that `loadAdapter` loaded, in that order. Empty once the model is disposed. */

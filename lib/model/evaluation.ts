@@ -6,6 +6,7 @@ import { bestThresholds } from '../metrics/multi-label.js';
 import { argmaxRows, sigmoid, softmax } from '../metrics/single-label.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
+import { customScores, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type LossOptions, type Numbers, type Task, taskOf, usualTask } from '../tasks/index.js';
 import { listLabels } from '../tasks/labels.js';
@@ -24,6 +25,8 @@ export interface LoadedSplit extends AlignedSplit {
   /** Of the dataset in the session. */
   handle: number;
   batches: BatchPlan;
+  /** Of the caller's. Defaults to none. */
+  metrics?: MetricFunctions | undefined;
 }
 
 /** Rows at a time between two looks at the clock. */
@@ -37,13 +40,15 @@ export interface EvaluationOptions extends Omit<LogitsOptions, 'adapters'> {
   threshold: number | null;
   /** Defaults to neither smoothing nor weights. */
   loss?: LossOptions;
+  /** Of the caller's. Defaults to none. */
+  metrics?: MetricFunctions | undefined;
 }
 
 /** Measures a model, or an adapter beside it, on a split. Errors as TextClassifier.evaluate. */
 export async function evaluateModel(
   model: AnyClassifier,
   split: unknown,
-  { adapter, threshold, loss = PLAIN_LOSS, ...options }: EvaluationOptions,
+  { adapter, threshold, loss = PLAIN_LOSS, metrics, ...options }: EvaluationOptions,
 ): Promise<EvaluateResult> {
   const output = model.adapters.find(({ name }) => name === adapter) ?? model;
   const own = expectTaskSplit('split', split, output);
@@ -53,7 +58,7 @@ export async function evaluateModel(
     const { batches, encoded } = rows;
     const began = performance.now() - 1000 * rows.runtime;
     const { logits } = await flattened(rows, signal);
-    return measure(logits, own, decisionOf(output, threshold), loss, {
+    return measure(logits, { ...own, metrics }, decisionOf(output, threshold), loss, {
       began,
       batches,
       truncated: encoded.truncated,
@@ -185,7 +190,7 @@ const PLAIN_LOSS: LossOptions = { labelSmoothing: 0, classWeights: null, positiv
 /** @param pass when it began, by performance.now(), and what it went over */
 async function measure(
   logits: Values,
-  { split, notes }: AlignedSplit,
+  { split, notes, metrics: own }: AlignedSplit & Pick<LoadedSplit, 'metrics'>,
   decision: Decision,
   options: LossOptions,
   pass: { began: number; batches: number; truncated: number },
@@ -193,6 +198,8 @@ async function measure(
   const task = taskOf(split.task);
   const { loss, predictions, scores: all } = await passOver(logits, split.labels, task, decision, options);
   const { scores, metrics, notes: undefinedOnes } = task.measure(split.labels, predictions, split.labelNames, all);
+  const { labels, labelNames } = split;
+  const custom = own && customScores(own, { labels, predictions, scores: all, labelNames });
   const examples = split.texts.length;
   const runtime = (performance.now() - pass.began) / 1000;
   return {
@@ -203,6 +210,7 @@ async function measure(
     examples,
     truncated: pass.truncated,
     notes: [...notes, ...undefinedOnes],
+    ...(custom && { custom }),
   } as unknown as EvaluateResult;
 }
 

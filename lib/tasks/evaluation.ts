@@ -17,6 +17,8 @@ export interface EvaluatePass {
   truncated: number;
   /** How the split's labels were matched with the model's, where names differ in case or spaces or are numbers; what is not defined, and why. */
   notes: readonly string[];
+  /** What `metrics` gave, by their names; absent where there were none. */
+  custom?: Readonly<Record<string, number>>;
 }
 
 /** Each metric of a task; there are no others. */

@@ -149,6 +149,11 @@ export const TRAINER_OPTIONS = {
     ...classWeights,
     words: 'multi-label: the same for examples that have it',
   },
+  /**
+   * How the examples of an epoch are chosen. 'random': each once, in random order. 'balanced': as many are drawn with replacement, of
+   * every class as often, so that rare ones come several times; of models of one class a text alone. Defaults to 'random'.
+   */
+  sampling: oneOf(['random', 'balanced'], { words: 'how the examples of an epoch are chosen', default: 'random' }),
   /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
   maxLength: positiveInteger({ words: 'longest text in tokens', default: null, byDefault: 'what the model takes' }),
   /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
@@ -337,6 +342,7 @@ function expectTaskOptions(settings: TrainerSettings, task: Task): void {
   ];
   const odd =
     used.find((name) => !task.lossOptions.includes(name)) ??
+    (settings.sampling === 'balanced' && task.labels !== 'class' ? 'sampling' : undefined) ??
     (tuneThresholds && task.labels !== 'classes' ? 'tuneThresholds' : undefined) ??
     (calibrate && task.labels === 'values' ? 'calibrate' : undefined);
   if (odd !== undefined)

@@ -1,7 +1,7 @@
 import type { Split } from '../data/types.js';
 import { longestFirst, mostTokens } from '../model/batches.js';
 import { expectPositiveInteger, MOST_INT32 } from '../options/validation.js';
-import { randomOrder } from '../order.js';
+import { randomOrder, weightedOrder } from '../order.js';
 import { type LossOptions, taskOf } from '../tasks/index.js';
 import { TimeSlice } from '../time-slice.js';
 import { defaultSteps } from './defaults.js';
@@ -38,12 +38,14 @@ const LOOKED_AT = 1000;
  * Plans a run as Hugging Face's Trainer does.
  *
  * @param offsets where each training text starts, (N + 1)
+ * @param weights by which an epoch's examples are drawn (N). Defaults to none: each comes once
  * @throws BertuneError ABORTED; INVALID_OPTION for more steps than can be counted
  */
 export async function planRun(
   offsets: Int32Array,
   given: TrainerSettings,
   signal: AbortSignal | undefined,
+  weights: Float64Array | null = null,
 ): Promise<RunPlan> {
   const { batchSize, gradientAccumulation, learningRate, seed } = given;
   const examples = offsets.length - 1;
@@ -55,14 +57,19 @@ export async function planRun(
   const epochs = Math.ceil(totalSteps / stepsPerEpoch);
   expectPositiveInteger(`${given.maxSteps === null ? 'epochs' : 'maxSteps'} in steps`, totalSteps, MOST_INT32);
 
-  const orderOf = (epoch: number) => randomOrder(seed + epoch, examples);
+  const orderOf = (epoch: number) =>
+    weights === null ? randomOrder(seed + epoch, examples) : weightedOrder(seed + epoch, weights);
   const slice = new TimeSlice(signal);
   let tokens = 0;
   for (let epoch = 0; epoch < Math.min(epochs, LOOKED_AT); epoch++) {
     tokens = Math.max(tokens, mostTokens(offsets, orderOf(epoch), batchSize));
     if (slice.isOver) await slice.next();
   }
-  if (epochs > LOOKED_AT) tokens = mostTokens(offsets, longestFirst(offsets), batchSize);
+  if (epochs > LOOKED_AT) {
+    const longest = longestFirst(offsets);
+    // With replacement a batch may be of the longest text alone.
+    tokens = mostTokens(offsets, weights === null ? longest : new Int32Array(batchSize).fill(longest[0]!), batchSize);
+  }
   return {
     settings,
     examples,
@@ -80,6 +87,11 @@ export async function planRun(
     tokens,
     orderOf,
   };
+}
+
+/** Weights by which every class that occurs is drawn equally often (N). */
+export function samplingWeights(labels: Int32Array, counts: readonly number[]): Float64Array {
+  return Float64Array.from(labels, (label) => 1 / counts[label]!);
 }
 
 /** The loss of a model that has learnt nothing: of all classes alike, of a coin a label, or of the mean of the values. */

@@ -119,6 +119,7 @@ export function evaluateRow(result: EvaluateResult, epoch: number, step: number)
   return {
     eval_loss: result.loss,
     ...Object.fromEntries(scores),
+    ...Object.fromEntries(Object.entries(result.custom ?? {}).map(([name, value]) => [`eval_${name}`, value])),
     eval_runtime: roundTo(result.runtime, 4),
     eval_samples_per_second: roundTo(result.samplesPerSecond, 3),
     eval_steps_per_second: roundTo(result.stepsPerSecond, 3),

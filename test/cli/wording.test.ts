@@ -209,19 +209,17 @@ describe('how messages name options', () => {
     const options = command.options.filter(({ required, optional }) => required || optional);
     if (options.length === 0) continue;
     it(`refuses bad values of ${fullName(command)} by their flags`, async () => {
+      const needed = command.registeredArguments.filter(({ required }) => required).map(() => 'x');
       for (const { long } of options) {
         const program = quiet().configureOutput({ writeErr: () => {} });
         allCommands(program).forEach((each) => {
           each.configureOutput({ writeErr: () => {}, outputError: () => {} });
         });
-        const error = await program
-          .parseAsync([...fullName(command).split(' '), ...command.registeredArguments.map(() => 'x'), `${long}=`], {
-            from: 'user',
-          })
-          .then(
-            () => expect.fail(`${long} accepts nothing`),
-            (cause: Error) => cause,
-          );
+        const args = [...fullName(command).split(' '), ...needed, `${long}=`];
+        const error = await program.parseAsync(args, { from: 'user' }).then(
+          () => expect.fail(`${long} accepts nothing`),
+          (cause: Error) => cause,
+        );
         expect(error.message, long!).to.contain(long!);
         expect(error.message).not.to.match(API_WORDS);
       }

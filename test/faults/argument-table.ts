@@ -290,6 +290,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('labelSmoothing', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('classWeights', [...NONE, 'a throwing iterator']),
       trainerOption('positiveWeights', NONE),
+      trainerOption('sampling', NONE),
       trainerOption('tuneThresholds', NONE),
       trainerOption('calibrate', NONE),
       trainerOption('seed', [...POSITIVE, '-0']),

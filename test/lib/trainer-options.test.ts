@@ -39,6 +39,7 @@ describe('trainer options', () => {
       metricForBest: 'f1_macro',
       earlyStoppingPatience: null,
       earlyStoppingThreshold: 0,
+      sampling: 'random',
       maxLength: null,
       outputDirectory: null,
       saveStrategy: 'no',
