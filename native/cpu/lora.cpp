@@ -115,8 +115,8 @@ void drop_rows(Context& context, const LoraBackward& args, const LoraBackwardUpd
   const uint32_t first_row = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int, Range rows) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
-      dropout_row(context.step, update.dropout, first_row + static_cast<uint32_t>(row), args.k, inp + row * args.inp_stride,
-                  dropped + row * args.k);
+      dropout_row(context.step, update.dropout, first_row + static_cast<uint32_t>(row), args.k,
+                  inp + row * args.inp_stride, dropped + row * args.k);
     }
   });
 }
