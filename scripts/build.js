@@ -11,7 +11,7 @@ import { main, root, SetupError, say, sayWhile } from './console.js';
 import { fingerprint, listFiles, readStamp, writeStamp } from './files.js';
 import { withLock } from './lock.js';
 import { run } from './process.js';
-import { checkNode, ensureSystemPackages, foundMpis } from './system.js';
+import { checkNode, ensureMpi, ensureSystemPackages, foundMpis } from './system.js';
 
 const tsc = 'node_modules/typescript/bin/tsc';
 
@@ -63,6 +63,12 @@ export async function buildNative({ force = false, verbose = false, cuda = false
   const definitions = cuda ? cudaDefinitions() : [];
   await step('building the addon', 'cmake', addonCommands('build', { definitions }), verbose);
   writeStamp(file, stamp);
+}
+
+/** The same with each MPI, which tests with several processes need; they are left out where it cannot be had. */
+export async function buildWithMpi() {
+  await ensureMpi();
+  await withLock(() => buildNative());
 }
 
 /** Where a GPU is, its kernels alone are compiled; where none is, those of every architecture. */

@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { buildWithMpi } from './build.js';
 import { main, root, say } from './console.js';
 import { buildEmulator } from './cuda.js';
 import { readJsonLines } from './files.js';
@@ -34,6 +35,7 @@ function table() {
 }
 
 await main(async () => {
+  await buildWithMpi();
   await buildEmulator();
   rmSync(figures, { force: true });
   resetTally();

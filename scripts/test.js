@@ -1,13 +1,11 @@
 // What `npm test` runs once the set-up is done: format, lint, types, the builds that only tests need, tests. Stops at the first
 // that fails.
 // Arguments go to mocha, which is then run once: npm test -- --grep LoRA
-import { buildNative } from './build.js';
+import { buildWithMpi } from './build.js';
 import { main, say } from './console.js';
 import { buildCuda, buildEmulator } from './cuda.js';
-import { withLock } from './lock.js';
 import { closingLine, mocha, resetTally } from './mocha.js';
 import { runNode } from './process.js';
-import { ensureMpi } from './system.js';
 
 const forMocha = process.argv.slice(2);
 
@@ -33,12 +31,6 @@ async function tests() {
   const sideBySide = await Promise.all([first(), second]);
   const alone = await mocha(TIMED);
   return Math.max(...sideBySide.flat(), alone);
-}
-
-/** What tests with several processes need. */
-async function buildWithMpi() {
-  await ensureMpi();
-  await withLock(() => buildNative());
 }
 
 function stages() {
