@@ -95,7 +95,7 @@ describe('files that Bertune saved', () => {
         await cp(interop(), directory.path('models'), { recursive: true });
         const again = directory.path('models', 'again');
         await using model = await TextClassifier.load(directory.path('models', name), CPU);
-        await model.save(again);
+        await model.save(again, { card: false });
         for (const file of await sameNames(interop(name), again)) {
           const [before, after] = [await readFile(interop(name, file)), await readFile(join(again, file))];
           if (name.startsWith('prefix') && file === 'adapter_config.json') {
@@ -298,7 +298,13 @@ describe('the tokenizer of what is saved', () => {
     await using again = await TextClassifier.load(target, CPU);
     expect((await again.logits('Good day')).logits).to.deep.equal((await model.logits('Good day')).logits);
     const json = ['tokenizer.json', 'tokenizer_config.json'];
-    expect((await readdir(target)).sort()).to.deep.equal(['config.json', 'model.safetensors', ...json, 'vocab.txt']);
+    expect((await readdir(target)).sort()).to.deep.equal([
+      'README.md',
+      'config.json',
+      'model.safetensors',
+      ...json,
+      'vocab.txt',
+    ]);
     expect(await readJson(target, json[1]!)).to.deep.equal({ tokenizer_class: 'BertTokenizer' });
   });
 
