@@ -153,6 +153,8 @@ async function train(options: TrainArguments): Promise<void> {
 async function follow(options: TrainArguments, data: DataSource): Promise<void> {
   await interruptibly(new Progress({ quiet: true }), async (signal) => {
     await using run = await Run.open(await experimentOf(options, data, { signal }), signal);
+    // As the leader does, so that all come to train at about the same time.
+    await run.summary(signal);
     await run.train({ signal, resume: resumeOf(options) });
   });
 }

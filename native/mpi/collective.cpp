@@ -10,9 +10,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <mutex>
+#include <thread>
 
 #include "core/error.h"
 
@@ -23,6 +27,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kRollCall = 1;  // tag of messages that ask and answer who is there
 constexpr std::chrono::seconds kAnswerTime{2};
+// In which all ranks come at least: they load model and data before.
+constexpr std::chrono::duration<double> kStartTime{30};
 
 struct World {
   MPI_Comm comm = MPI_COMM_NULL;
@@ -34,6 +40,12 @@ struct World {
 };
 
 World world;  // of the process
+
+std::string seconds_of(std::chrono::duration<double> time) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", time.count());
+  return text;
+}
 
 void check(int status) {
   if (status == MPI_SUCCESS) return;
@@ -94,10 +106,9 @@ std::vector<int> missing_ranks() {
   for (const int rank : missing_ranks()) {
     names += (names.empty() ? "rank " : ", rank ") + std::to_string(rank) + " on " + world.hosts[rank];
   }
-  char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%g", world.limit.count());
-  throw Error("RANK_LOST", names.empty() ? std::string("The ranks did not meet within ") + seconds + " s"
-                                         : "Waited " + std::string(seconds) + " s for " + names);
+  const std::string seconds = seconds_of(world.limit);
+  throw Error("RANK_LOST", names.empty() ? "The ranks did not meet within " + seconds + " s"
+                                         : "Waited " + seconds + " s for " + names);
 }
 
 void wait(MPI_Request request) {
@@ -122,12 +133,34 @@ void leave() {
   if (world.is_done && !world.is_broken) MPI_Finalize();
 }
 
-void start() {
-  int provided = 0;
-  if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS ||
-      provided < MPI_THREAD_SERIALIZED) {
-    throw Error("COLLECTIVE_UNAVAILABLE", "MPI does not start, or not for threads");
+// MPI_Init waits for all, also for a rank that has ended before it came here: it does so on a thread of its own.
+void initialize() {
+  struct Start {
+    std::mutex mutex;
+    std::condition_variable ended;
+    bool is_over = false, is_good = false;
+  };
+  const auto start = std::make_shared<Start>();
+  std::thread([start] {
+    int provided = 0;
+    const int status = MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
+    const std::lock_guard<std::mutex> lock(start->mutex);
+    start->is_over = true;
+    start->is_good = status == MPI_SUCCESS && provided >= MPI_THREAD_SERIALIZED;
+    start->ended.notify_all();
+  }).detach();
+  std::unique_lock<std::mutex> lock(start->mutex);
+  const auto limit = std::max(world.limit, kStartTime);
+  if (!start->ended.wait_for(lock, limit, [&] { return start->is_over; })) {
+    world.is_broken = true;
+    throw Error("RANK_LOST", "Not all processes came to train within " + seconds_of(limit) +
+                                 " s: one has ended before, or is slower to load model and data");
   }
+  if (!start->is_good) throw Error("COLLECTIVE_UNAVAILABLE", "MPI does not start, or not for threads");
+}
+
+void start() {
+  initialize();
   MPI_Comm_dup(MPI_COMM_WORLD, &world.comm);
   MPI_Comm_set_errhandler(world.comm, MPI_ERRORS_RETURN);
   MPI_Comm_rank(world.comm, &world.rank);

@@ -22,6 +22,8 @@ export interface Program {
     /** Of the training rows; that of ranks above 0 is one more where `differs`. */
     seed?: number;
     differs?: boolean;
+    /** The rank of this number ends before it trains. */
+    absent?: number;
     /** Milliseconds after which the rank of this number stops the run. */
     stop?: { rank: number; after: number };
   }[];
@@ -51,7 +53,8 @@ const METHODS = {
 const { model: directory, precision, runs } = JSON.parse(process.argv[2]!) as Program;
 const rank = Number(process.env.OMPI_COMM_WORLD_RANK ?? process.env.PMI_RANK ?? 0);
 
-for (const { method, options, resume, seed = 3, differs = false, stop } of runs) {
+for (const { method, options, resume, seed = 3, differs = false, absent, stop } of runs) {
+  if (absent === rank) process.exit(1);
   await using model = await TextClassifier.load(directory, { device: 'cpu', threads: 1, precision });
   const trainer = new Trainer(model, { learningRate: 3e-3, batchSize: 6, ...options, method: METHODS[method]() });
   const outcome: Outcome = { rank, method, losses: [], gradNorms: [], evaluations: [], accuracy: [], digest: '' };

@@ -22,6 +22,18 @@ describe('ranks that are lost', () => {
   after(() => rmSync(base, { recursive: true }));
 
   for (const mpi of MPIS) {
+    it(`end the others in time where they never came, under ${mpi}`, async function () {
+      this.timeout(90_000);
+      const runs: Program['runs'] = [{ method: 'full', options: { maxSteps: 5 }, absent: 1 }];
+      const began = performance.now();
+      const { outcomes, code } = await run({ model: base, precision: 'fp32', runs }, mpi, 2);
+      expect((performance.now() - began) / 1000).to.be.below(60);
+      expect(code).to.not.equal(0);
+      // Where the launcher has not ended it before.
+      for (const { error } of outcomes)
+        expect(error?.message).to.match(/^Not all processes came to train within 30 s: /);
+    });
+
     it(`end the others in time, and the run goes on to the same bits, under ${mpi}`, async function () {
       this.timeout(60_000 * trials);
       const program = (output: string, resume?: string): Program => ({
