@@ -35,7 +35,7 @@ void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, cons
           T beta, T* c, int ldc) {
   if (m == 0 || n == 0) return;
   if constexpr (std::is_same_v<T, float>) {
-    if (int64_t{m} * n * k >= kFewMultiplications && onednn::is_fast(onednn::Element::kF32)) {
+    if (int64_t{m} * n * k >= kFewMultiplications && onednn::has_sgemm()) {
       return onednn::sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     }
   }

@@ -313,6 +313,9 @@ void Products::multiply(const Product& product, const void* a, Layout layout, co
   });
 }
 
+#if defined(BERTUNE_HAS_ONEDNN_SGEMM)
+bool has_sgemm() { return is_fast(Element::kF32); }
+
 void sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float* a, int lda,
            const float* b, int ldb, float beta, float* c, int ldc) {
   translated([&] {
@@ -321,6 +324,7 @@ void sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha,
         "a product failed");
   });
 }
+#endif
 
 }  // namespace bertune::onednn
 
@@ -344,8 +348,15 @@ Products::~Products() = default;
 void Products::multiply(const Product&, const void*, const Packed&, void*) {}
 void Products::multiply(const Product&, const void*, Layout, const void*, int, void*) {}
 
+}  // namespace bertune::onednn
+
+#endif
+
+#if !defined(BERTUNE_HAS_ONEDNN_SGEMM)
+namespace bertune::onednn {
+
+bool has_sgemm() { return false; }
 void sgemm(bool, bool, int, int, int, float, const float*, int, const float*, int, float, float*, int) {}
 
 }  // namespace bertune::onednn
-
 #endif

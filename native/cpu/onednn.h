@@ -76,6 +76,8 @@ class Products {
   std::unique_ptr<Code> code_;
 };
 
+// Whether there is a fast sgemm.
+bool has_sgemm();
 // c (m,n) = alpha · op(a) · op(b) + beta · c in float, as gemm.h has it: with gaps between rows, and without code to keep.
 void sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float* a, int lda,
            const float* b, int ldb, float beta, float* c, int ldc);
