@@ -1,7 +1,9 @@
 import { join, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
 import { BertuneError } from '../errors.js';
-import { lstat } from '../files/fs.js';
+import { TRAINING_ROWS_FILE } from '../experiments/training-rows.js';
+import { lstat, readdir } from '../files/fs.js';
+import { LOCK_FILE } from '../files/lock.js';
 import { type FindOptions, modelDirectory } from '../hub/index.js';
 import { formatOf, isAdapter, readAdapter } from '../methods/adapter/files.js';
 import { definitionOf, expectMethod, METHOD_KINDS, type Method, type MethodKind } from '../methods/index.js';
@@ -120,11 +122,18 @@ export async function expectResumable(options: CheckpointArguments): Promise<voi
   );
 }
 
+/** Whether a directory holds nothing but what a run writes before its first checkpoint. */
+async function isBegun(directory: string): Promise<boolean> {
+  const names: string[] = await readdir(directory).catch(() => []);
+  const own = [TRAINING_ROWS_FILE, LOCK_FILE];
+  return names.includes(TRAINING_ROWS_FILE) && names.every((name) => own.includes(name));
+}
+
 /** Whether --output is where the run that goes on had begun: then it may hold files. */
 export async function continuesInOutput(options: CheckpointArguments): Promise<boolean> {
   const resume = resumeOf(options);
   if (resume === undefined) return false;
-  if (resume === 'latest') return (await checkpointSteps(options.output)).length > 0;
+  if (resume === 'latest') return (await checkpointSteps(options.output)).length > 0 || (await isBegun(options.output));
   const output = resolve(options.output);
   return resolve(resume) === output || resolve(resume).startsWith(output + sep);
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { contentsOf, expectSame } from '../faults/disk/contents.js';
@@ -71,6 +71,17 @@ describe('bertune train with checkpoints', function () {
       expect(shorter.status, shorter.stderr).to.equal(0);
       const names = (await readdir(join(folder, 'run'))).filter((name) => name.startsWith('checkpoint-'));
       expect(names).to.deep.equal(['checkpoint-3']);
+    }));
+
+  it('starts at the beginning where a run was killed before its first checkpoint', () =>
+    withRun(async (folder, train) => {
+      const first = await train('run', ['--max-steps', '4', '--save-strategy', 'epoch']);
+      expect(first.status, first.stderr).to.equal(0);
+      for (const name of await readdir(join(folder, 'run'))) {
+        if (name !== 'training_rows.json') await rm(join(folder, 'run', name), { recursive: true });
+      }
+      const again = await train('run', ['--max-steps', '4', '--save-strategy', 'epoch', '--resume']);
+      expect(again.status, again.stderr).to.equal(0);
     }));
 
   it('makes a finished run longer where it left checkpoints, and says how to go on where it left none', () =>

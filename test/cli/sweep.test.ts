@@ -116,10 +116,10 @@ describe('bertune sweep', function () {
   for (const [what, args, words] of [
     ['no data', [], /--data or --train-file/],
     ['an option of another method', ['--data', 'data.csv', '--rank', '4'], /--rank is an option of --method lora/],
-    ['a range without a draw', ['--data', 'data.csv', '--learning-rate', '1e-5..1e-3'], /draw with --random 20/],
+    ['a range without a draw', ['--data', 'data.csv', '--learning-rate', '1e-5..1e-3'], /draw some with --random 20/],
     ['a range upside down', ['--data', 'data.csv', '--learning-rate', '1..0'], /a larger one for --learning-rate/],
     ['a value twice', ['--data', 'data.csv', '--seed', '1,1'], /every value once for --seed/],
-    ['a grace without a rule', ['--data', 'data.csv', '--grace', '1'], /--grace is of --stop median/],
+    ['a grace without a rule', ['--data', 'data.csv', '--grace', '1'], /--grace only applies with --stop median/],
     [
       'a rule without validation',
       ['--data', 'data.csv', '--stop', 'median', '--test-fraction', '0.2'],
@@ -171,6 +171,32 @@ describe('bertune sweep', function () {
     expect(started.sort()).to.deep.equal([1, 2, 3].map((seed) => `full, seed ${seed}`));
     expect((await folder.sweep('status', ['moved'])).stdout).to.contain('3 cells: 3 done');
     for (const { attempts } of (await folder.results('moved')).values()) expect(attempts).to.equal(2);
+  });
+
+  it('takes a result that cannot be read for a run that failed, and goes on', async () => {
+    await folder.plan('torn', [...SHORT, '--seed', '1,2']);
+    expect((await folder.sweep('run', ['torn'])).stdout).to.equal('2 cells: 2 done\n');
+    const [id] = [...(await folder.results('torn')).keys()];
+    await writeFile(join(root, 'torn/results', `${id}.json`), '{"half');
+    const { sweep } = await folder.merge('torn');
+    expect(sweep.cells.map(({ status }) => status).sort()).to.deep.equal(['done', 'failed']);
+    const run = await folder.sweep('run', ['torn']);
+    expect(run.status).to.equal(1);
+    expect(run.stderr).to.match(
+      /failed: error \[INVALID_DATA\]: Expected JSON in .*; --retry-failed runs the cell again/,
+    );
+    expect((await folder.sweep('run', ['torn', '--retry-failed'])).stdout).to.equal('2 cells: 2 done\n');
+  });
+
+  it('refuses a cell that was changed in the plan', async () => {
+    await folder.plan('edited', SHORT);
+    const file = join(root, 'edited/sweep.json');
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replace('"maxSteps": 4', '"maxSteps": 5'));
+    expect(await readFile(file, 'utf8')).to.not.equal(text);
+    const run = await folder.sweep('run', ['edited']);
+    expect(run.status).to.equal(1);
+    expect(run.stderr).to.match(/\[INVALID_DATA\]: Cell [0-9a-f]{16} of .*sweep.json was changed after it was planned/);
   });
 
   it('refuses data that have changed since', async () => {

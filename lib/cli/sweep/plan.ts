@@ -75,10 +75,10 @@ async function plan(folder: string, _options: PlanArguments, command: Command): 
   const options = command.opts<PlanArguments>();
   const progress = new Progress({ quiet: options.quiet ?? false });
   if (options.grace !== undefined && options.stop === undefined) {
-    throw new BertuneError('INVALID_OPTION', '--grace is of --stop median; leave it out');
+    throw new BertuneError('INVALID_OPTION', '--grace only applies with --stop median; leave it out');
   }
   if (options.randomSeed !== undefined && options.random === undefined) {
-    throw new BertuneError('INVALID_OPTION', '--random-seed is of the draw of --random; leave it out');
+    throw new BertuneError('INVALID_OPTION', '--random-seed only applies with --random; leave it out');
   }
   const axes = axesOf(options);
   await interruptibly(progress, async (signal) => {

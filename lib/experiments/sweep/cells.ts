@@ -2,10 +2,9 @@ import { BertuneError } from '../../errors.js';
 import { formatSetting } from '../../format.js';
 import { definitionOf, expectMethod, type MethodKind } from '../../methods/index.js';
 import type { DeviceOptions } from '../../model/device.js';
-import { expectTable } from '../../options/table.js';
 import type { CellValue } from '../../report/records.js';
-import { resolveTrainerOptions, TRAINER_OPTIONS, type TrainerOptions } from '../../training/options.js';
-import { digestOf, NUMERICS } from '../identity.js';
+import type { TrainerOptions } from '../../training/options.js';
+import { cellId } from './cell-id.js';
 import type { PlannedCell, PlannedData, PlannedModel } from './plan.js';
 import { type Axis, drawsOf, expectFew, gridOf, isSeed, isSpan, type Point } from './space.js';
 
@@ -72,22 +71,8 @@ function cellOf(point: Point, parts: SweepParts): PlannedCell {
     );
   const method = expectMethod('method', { kind, ...named('options') });
   const options: Omit<TrainerOptions, 'method'> = named('trainer');
-  const { labels } = parts.data[data]!.record;
-  const task = parts.data[data]!.record.summary?.task;
-  const context = { labels, ...(task && { task }), hiddenSize: 1 };
-  resolveTrainerOptions({ ...options, method }, context);
-  const {
-    outputDirectory: _,
-    saveStrategy: _when,
-    saveSteps: _steps,
-    saveTotalLimit: _limit,
-    ...settings
-  } = expectTable('options', options, TRAINER_OPTIONS, context);
-  const id = digestOf({
-    numerics: NUMERICS,
-    ...{ model: parts.models[model]!.digest, data: parts.data[data]!.digest },
-    ...{ method, settings, where: parts.where, grace: parts.grace },
-  }).slice(0, 16);
+  const { where, grace } = parts;
+  const id = cellId({ model: parts.models[model]!.digest, data: parts.data[data]!, method, options, where, grace });
   const definition = definitionOf(kind);
   const varied = variedAxes(parts.axes).filter((axis) => own.has(axis));
   const text = (axis: Axis) => valueText(axis, own.get(axis), parts);

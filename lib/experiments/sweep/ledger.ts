@@ -8,6 +8,8 @@ import { isObject } from '../../files/json.js';
 import { type FoundLease, type Lease, Leases } from '../../files/lease.js';
 import { DirectoryLock } from '../../files/lock.js';
 import { writeJson } from '../../files/output.js';
+import { resolveDevice } from '../../model/device.js';
+import { environmentRecord } from '../../report/environment.js';
 import type { EnvironmentRecord, RunRecord } from '../../report/records.js';
 import { PLACES, type PlannedCell } from './plan.js';
 
@@ -172,18 +174,13 @@ export class Ledger {
     await lease.finish();
   }
 
-  /** The results of cells, by their ids. @throws BertuneError INVALID_DATA */
+  /** The results of cells, by their ids. One whose file cannot be read is that of a run that has failed. */
   async results(ids: Iterable<string>): Promise<Map<string, CellResult>> {
     const waiting = [...ids];
     const results = new Map<string, CellResult>();
     const read = async () => {
       for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-        const path = this.#resultPath(id);
-        const json = await readJsonObject(path, 'INVALID_DATA');
-        if (!isObject(json.run) || !isObject(json.environment)) {
-          throw new BertuneError('INVALID_DATA', `Expected the result of a run in ${path}`);
-        }
-        results.set(id, json as unknown as CellResult);
+        results.set(id, await readResult(id, this.#resultPath(id)));
       }
     };
     await Promise.all(Array.from({ length: READERS }, read));
@@ -197,6 +194,20 @@ export class Ledger {
 
   #resultPath(id: string): string {
     return join(this.#folder, PLACES.results, `${id}.json`);
+  }
+}
+
+async function readResult(id: string, path: string): Promise<CellResult> {
+  try {
+    const json = await readJsonObject(path, 'INVALID_DATA');
+    if (isObject(json.run) && isObject(json.environment)) return json as unknown as CellResult;
+    throw new BertuneError('INVALID_DATA', `Expected the result of a run in ${path}`);
+  } catch (cause) {
+    if (!(cause instanceof BertuneError)) throw cause;
+    const error = { code: cause.code, message: `${cause.message}; --retry-failed runs the cell again` };
+    const nothing = { settings: {}, epoch_history: [], log_history: [] };
+    const run: RunRecord = { name: id, title: id, method: { kind: 'none' }, status: 'failed', error, ...nothing };
+    return { finished: '', environment: environmentRecord(resolveDevice({ device: 'cpu' })), attempts: 0, run };
   }
 }
 

@@ -11,6 +11,7 @@ import type { BestMetric } from '../../tasks/index.js';
 import type { TrainerOptions } from '../../training/options.js';
 import type { DataSource, Experiment } from '../experiment.js';
 import { NUMERICS } from '../identity.js';
+import { cellId } from './cell-id.js';
 
 /* The folder of a sweep: sweep.json says what is to be run; what was run lies beside it. */
 
@@ -132,17 +133,25 @@ function expectCell(cell: unknown, { models, data }: SweepPlan, path: string): v
  * The run of a cell.
  *
  * @param saveSteps steps between its checkpoints; undefined: one an epoch
- * @throws BertuneError INVALID_OPTION
+ * @throws BertuneError INVALID_OPTION; INVALID_DATA for a cell that is not what it was planned to be
  */
 export function experimentOf(folder: string, plan: SweepPlan, cell: PlannedCell, saveSteps?: number): Experiment {
   const [model, data] = [plan.models[cell.model]!, plan.data[cell.data]!];
+  const { where, grace } = plan;
+  const method = expectMethod('method', cell.method);
+  if (cellId({ model: model.digest, data, method, options: cell.options, where, grace }) !== cell.id) {
+    throw new BertuneError(
+      'INVALID_DATA',
+      `Cell ${cell.id} of ${join(folder, PLAN_FILE)} was changed after it was planned; plan the sweep again, in another folder`,
+    );
+  }
   return {
     name: cell.id,
     title: cell.title,
     model: model.name,
     data: data.source,
     dataset: plan.dataset,
-    method: expectMethod('method', cell.method),
+    method,
     options: {
       ...cell.options,
       outputDirectory: join(resolve(folder), PLACES.runs, cell.id),

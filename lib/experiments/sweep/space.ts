@@ -52,7 +52,7 @@ export function gridOf(axes: readonly Axis[]): Point[] {
     if (isSpan(values)) {
       throw new BertuneError(
         'INVALID_OPTION',
-        `${flag} is a range, of which a grid has no end: name its values, or draw with ${option('random', 20)}`,
+        `${flag} is a range, from which a grid cannot take every value: list the values, or draw some with ${option('random', 20)}`,
       );
     }
     count *= values.length;
