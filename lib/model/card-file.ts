@@ -3,7 +3,7 @@ import type { HeadKind } from '../architectures/rows.js';
 import { frontMatterOf } from '../data/card.js';
 import { lstat } from '../files/fs.js';
 import { readText } from '../files/input.js';
-import { writeFileAtomic } from '../files/output.js';
+import { dataFile, type OutputFile, writeFilesAtomic } from '../files/output.js';
 import { EMBEDDED_MODEL, embeddedModel } from '../hub/embedded.js';
 import { parseHubId } from '../hub/id.js';
 import { definitionOf } from '../methods/index.js';
@@ -42,20 +42,30 @@ export function expectCard(value: unknown): CardOptions | false {
   return given;
 }
 
-/**
- * Writes a model's card to the directory that it was saved in, unless a README.md that somebody else wrote, or changed, is there.
- *
- * @returns whether it was written
- * @throws BertuneError OUTPUT_REFUSED
- */
+/** What a model is saved as. */
+interface SavedAs {
+  files: 'as trained' | 'alone';
+  head: HeadKind;
+}
+
+/** Writes a model's card to the directory that it was saved in, as `cardFiles` has it. @throws BertuneError OUTPUT_REFUSED */
 export async function writeCard(
   model: AnyClassifier,
   directory: string,
-  { files, head }: { files: 'as trained' | 'alone'; head: HeadKind },
+  as: SavedAs,
   options: CardOptions,
-): Promise<boolean> {
-  const path = join(directory, CARD_FILE);
-  if (!(await mayReplace(path))) return false;
+): Promise<void> {
+  await writeFilesAtomic(directory, await cardFiles(model, directory, as, options));
+}
+
+/** A model's card, for writeFilesAtomic; none where a README.md that somebody else wrote, or changed, is in the directory. */
+export async function cardFiles(
+  model: AnyClassifier,
+  directory: string,
+  { files, head }: SavedAs,
+  options: CardOptions,
+): Promise<OutputFile[]> {
+  if (!(await mayReplace(join(directory, CARD_FILE)))) return [];
   const { base, method, labels, task, temperature, training } = model;
   const { evaluation, split = 'test', dataset } = options;
   const measured = evaluation ? { split, result: evaluation } : (training?.measured ?? null);
@@ -73,8 +83,7 @@ export async function writeCard(
     files: isAdapter ? 'adapter' : head === 'probe' ? 'probe' : 'checkpoint',
     training: training?.facts ?? null,
   });
-  await writeFileAtomic(path, card);
-  return true;
+  return [dataFile(CARD_FILE, card)];
 }
 
 /** Whether there is no such file, or one that was written here and is as it was. */

@@ -344,9 +344,10 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
    *   DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult<Kind>> {
-    const { adapter = null, metrics, ...others } = options ?? {};
+    const all = expectObject('options', options, [...EVALUATE_OPTIONS, 'metrics']);
+    const { adapter = null, metrics, ...others } = all;
     if (adapter !== null) expectString('adapter', adapter);
-    const given = logitsOptions({ ...expectObject('options', others, EVALUATE_OPTIONS), adapter }, 1);
+    const given = logitsOptions({ ...others, adapter }, 1);
     return evaluateModel(this, split, { ...given, adapter, metrics: expectMetrics(metrics) }) as Promise<
       EvaluateResult<Kind>
     >;

@@ -6,7 +6,7 @@ import { stat } from '../files/fs.js';
 import { isFile } from '../files/input.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { INDEX_FILE, MODEL_FILES, OWN_BASE, WEIGHTS_FILE } from '../files/model-files.js';
-import { removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files/output.js';
+import { type OutputFile, removeLeftovers, withOutputDirectory, writeFilesAtomic } from '../files/output.js';
 import { arrangeHead, outputName } from '../formats/checkpoint/head.js';
 import { checkpointFiles, modelRows } from '../formats/checkpoint.js';
 import type { OnnxClassifier, OnnxWeights } from '../formats/onnx/classifier.js';
@@ -22,7 +22,7 @@ import { DEFAULT_TASK, taskOf } from '../tasks/index.js';
 import { haveSameNames } from '../tasks/labels.js';
 import { TimeSlice } from '../time-slice.js';
 import { type BaseName, nameOfBase, nameOfOwnBase } from './base.js';
-import { type CardOptions, expectCard, writeCard } from './card-file.js';
+import { type CardOptions, cardFiles, expectCard } from './card-file.js';
 import type { AnyClassifier } from './classifier.js';
 import { expectWeights, mergedWeights, type ReadParameter } from './merge.js';
 import type { Values } from './session.js';
@@ -60,8 +60,9 @@ interface Source {
 /** Writes a model to a directory. Parameters and errors as TextClassifier.save. */
 export function saveModel(model: AnyClassifier, directory: string, options: SaveOptions): Promise<void> {
   return write(model, directory, options, async (source, card) => {
-    await saveAsTrained(model, source, directory, directory);
-    if (card) await writeCard(model, directory, { files: 'as trained', head: source.plan.head }, card);
+    const as = { files: 'as trained', head: source.plan.head } as const;
+    const beside = card ? await cardFiles(model, directory, as, card) : [];
+    await saveAsTrained(model, source, directory, directory, beside);
   });
 }
 
@@ -84,8 +85,8 @@ export async function exportModel(model: AnyClassifier, directory: string, optio
     );
   }
   await write(model, directory, options, async (source, card) => {
-    await saveAlone(model, source, directory);
-    if (card) await writeCard(model, directory, { files: 'alone', head: source.plan.head }, card);
+    const as = { files: 'alone', head: source.plan.head } as const;
+    await saveAlone(model, source, directory, card ? await cardFiles(model, directory, as, card) : []);
   });
 }
 
@@ -153,17 +154,33 @@ function withSource(model: AnyClassifier, save: (source: Source) => Promise<void
   });
 }
 
-/** As an adapter where it was trained as one, and as a checkpoint otherwise. */
-function saveAsTrained(model: AnyClassifier, source: Source, directory: string, as: string): Promise<void> {
+/**
+ * As an adapter where it was trained as one, and as a checkpoint otherwise.
+ *
+ * @param beside files that are written with it, all or none
+ */
+function saveAsTrained(
+  model: AnyClassifier,
+  source: Source,
+  directory: string,
+  as: string,
+  beside: readonly OutputFile[] = [],
+): Promise<void> {
   const { method } = model;
   const isAdapter = method !== null && definitionOf(method.kind).adapter !== null;
-  return isAdapter ? saveAdapter(model, source, method, directory, as) : saveAlone(model, source, directory);
+  if (isAdapter) return saveAdapter(model, source, method, directory, as, beside);
+  return saveAlone(model, source, directory, beside);
 }
 
 /** A checkpoint, and no adapter beside it. */
-async function saveAlone(model: AnyClassifier, source: Source, directory: string): Promise<void> {
+async function saveAlone(
+  model: AnyClassifier,
+  source: Source,
+  directory: string,
+  beside: readonly OutputFile[],
+): Promise<void> {
   const { files, remove } = await filesAlone(model, source);
-  await writeFilesAtomic(directory, files, { remove });
+  await writeFilesAtomic(directory, [...beside, ...files], { remove });
 }
 
 async function saveAdapter(
@@ -172,6 +189,7 @@ async function saveAdapter(
   method: Method,
   directory: string,
   as: string,
+  beside: readonly OutputFile[],
 ): Promise<void> {
   const { intact, directory: tokenizerFrom } = model.base;
   const ownBase = intact ? null : await filesAlone(model, { ...source, plan: { ...source.plan, lora: null } });
@@ -180,7 +198,7 @@ async function saveAdapter(
   const arranged = intact ? inOrderOf(model.base.labels, adapter, model.config) : adapter;
   await writeAdapter(directory, arranged, {
     tokenizerFrom,
-    beside: (ownBase?.files ?? []).map((file) => ({ ...file, name: `${OWN_BASE}/${file.name}` })),
+    beside: [...beside, ...(ownBase?.files ?? []).map((file) => ({ ...file, name: `${OWN_BASE}/${file.name}` }))],
     remove: (ownBase?.remove ?? (await strayBase(directory, model.base))).map((file) => `${OWN_BASE}/${file}`),
   });
 }

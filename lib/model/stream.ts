@@ -43,7 +43,7 @@ export async function* streamBatches(
   batchSize: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ inputs: TextInputs; first: number }> {
-  if (typeof source === 'string' || !isIterable(source)) {
+  if (typeof source === 'string' || source instanceof String || ArrayBuffer.isView(source) || !isIterable(source)) {
     throw invalidOption('texts', 'an iterable of texts or pairs', source);
   }
   let [texts, pairs]: [string[], string[]] = [[], []];

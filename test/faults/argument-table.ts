@@ -47,6 +47,10 @@ const TEXTS = ["''", 'a NUL', 'a lone surrogate', "'__proto__'", "'constructor'"
 const NAME = TEXTS.filter((text) => text !== "''");
 const LISTS_OF_TEXTS = [...NAMES, 'an empty array'];
 const POSITIVE = [...NONE, '2^31'];
+async function drain(predictions: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of predictions);
+}
+
 /** Strings that a folder of the working directory may be called. */
 const PLACES: Record<string, string> = {
   'a lone surrogate': '\ud800',
@@ -239,6 +243,19 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         (weights) => save((to) => model.exportOnnx(to, { weights }), out),
         [...NONE, 'int4'],
       ),
+      argument('embed texts', 'texts', (value) => model.embed(value), [...TEXTS, ...LISTS_OF_TEXTS]),
+      argument('embed options', 'options', (value) => model.embed('a text', value), EMPTY_OPTIONS),
+      argument('predictStream texts', 'texts', (value) => drain(model.predictStream(value)), [
+        ...LISTS_OF_TEXTS,
+        'a Set',
+        'a changing array',
+      ]),
+      argument(
+        'predictStream options',
+        'options',
+        (value) => drain(model.predictStream(['a text'], value)),
+        EMPTY_OPTIONS,
+      ),
       argument('evaluate split', 'split', (value) => model.evaluate(value), []),
       argument('evaluate options', 'options', (value) => model.evaluate(split, value), EMPTY_OPTIONS),
       argument('evaluate options.adapter', 'adapter', (adapter) => model.evaluate(split, { adapter }), NONE),
@@ -297,7 +314,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('loggingSteps', POSITIVE),
       trainerOption('evaluationStrategy', NONE),
       trainerOption('distributed', NONE),
-      trainerOption('collectiveTimeout', [...POSITIVE, '0.5']),
+      trainerOption('collectiveTimeout', [...POSITIVE, '0.5', '5e-324']),
       trainerOption('evalSteps', POSITIVE),
       trainerOption('loadBestModel', NONE),
       trainerOption('metricForBest', NONE),
@@ -507,6 +524,20 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
           (value) =>
             bertune.datasetFromRows({ train: rows }, { split: { validation: 0.25, test: 0.25, [key]: value } }),
           key === 'seed' ? [...POSITIVE, '-0'] : key === 'stratify' ? [...NONE, 'true'] : [...NONE, '0.5'],
+        ),
+      ),
+    ],
+    // Of a folder that is not there, so that whatever is taken goes nowhere.
+    pushModel: [
+      argument('pushModel directory', 'directory|Expected', (value) => bertune.pushModel(value, 'org/name'), []),
+      argument('pushModel name', 'name', (value) => bertune.pushModel('nowhere', value), []),
+      argument('pushModel options', 'options|nowhere', (value) => bertune.pushModel('nowhere', 'org/name', value), []),
+      ...(['public', 'revision', 'message', 'signal', 'onProgress'] as const).map((name) =>
+        argument(
+          `pushModel options.${name}`,
+          `${name}|nowhere`,
+          (value) => bertune.pushModel('nowhere', 'org/name', { [name]: value }),
+          [],
         ),
       ),
     ],

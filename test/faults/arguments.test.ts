@@ -26,7 +26,8 @@ const CODES = [
 const HOME = process.cwd();
 
 /** What callers cannot name: the constructor, and what only the library's own modules call. */
-const NOT_PUBLIC = 'constructor exchange exclusively expectUsable forward has keepThresholds withAdapters'.split(' ');
+const NOT_PUBLIC =
+  'constructor exchange exclusively expectUsable forward has keepDecision keepTraining withAdapters'.split(' ');
 
 describe('hostile arguments', () => {
   const directory = useTemporaryDirectory();
