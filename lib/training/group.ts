@@ -34,7 +34,7 @@ export async function joinGroup(ranks: Ranks, run: PlacedRun, position: RunPosit
     'training data': identity.train,
     'validation data': String(identity.validation),
     options: JSON.stringify([identity.settings, identity.total_steps]),
-    checkpoint: JSON.stringify(position.step),
+    checkpoint: String(position.step),
     weights: identity.frozen + trained,
   });
   return group;

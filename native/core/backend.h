@@ -194,8 +194,9 @@ struct ActivationForward {
   const Real* inp;  // (rows,n)
   Real* out;        // (rows,n); may be inp
 };
-// dinp = dropout(dout) · activation'(·), in place where dinp == dout: the activation's output was dropped. `saved` is the preactivation for GELU (both) and SiLU, the
-// output for tanh; for ReLU it may be either, with the same bits. Dense (rows,n).
+// dinp = dropout(dout) · activation'(·), in place where dinp == dout: the activation's output was dropped. `saved` is the
+// preactivation for GELU (both) and SiLU, the output for tanh; for ReLU it may be either, with the same bits. Dense
+// (rows,n).
 struct ActivationBackward {
   Rows rows;
   int n;

@@ -21,17 +21,15 @@ constexpr Dtype kDtype = std::is_same_v<T, float> ? Dtype::kF32 : Dtype::kF64;
 // Segments begin .. end, whose gradients follow one another but for gaps of zeros.
 template <typename T>
 void reduce_segments(Collective& ranks, const OptimizerSegment* segments, int begin, int end) {
+  constexpr int64_t kGap = 64 / sizeof(T);
+  const auto grad = [&](int s) { return scalars<T>(segments[s].grad); };
   for (int s = begin; s < end;) {
-    T* first = scalars<T>(segments[s].grad);
+    T* first = grad(s);
     T* last = first;
-    constexpr int64_t kGap = 64 / sizeof(T);
-    for (; s < end; ++s) {
-      T* grad = scalars<T>(segments[s].grad);
-      if (grad < last || grad - last >= kGap) {
-        if (last != first) break;
-      }
-      last = grad + segments[s].count;
-    }
+    do {
+      last = grad(s) + segments[s].count;
+      ++s;
+    } while (s < end && grad(s) >= last && grad(s) - last < kGap);
     ranks.all_reduce(first, last - first, kDtype<T>);
   }
 }

@@ -169,7 +169,7 @@ void start() {
   char name[MPI_MAX_PROCESSOR_NAME] = "";
   int length = 0;
   MPI_Get_processor_name(name, &length);
-  world.hosts.assign(world.size, std::string(MPI_MAX_PROCESSOR_NAME, '\0'));
+  world.hosts.resize(world.size);
   std::vector<char> names(static_cast<size_t>(world.size) * sizeof name);
   MPI_Request request;
   check(MPI_Iallgather(name, sizeof name, MPI_CHAR, names.data(), sizeof name, MPI_CHAR, world.comm, &request));
