@@ -29,7 +29,7 @@ const OPTIONS = {
   latency: { type: 'string', default: '8e-6' },
 };
 
-/** BERT's sizes without word embeddings, whose rows are few; tokens a second as published for H100 at 384 tokens a text. */
+/** BERT's sizes without word embeddings, whose rows are few; tokens a second as published for H100 at 384 tokens per text. */
 const MODELS = [
   { name: 'BERT-base, full', parameters: 86e6, tokensPerSecond: 1.05e6, layers: 12 },
   { name: 'BERT-large, full', parameters: 303e6, tokensPerSecond: 334e3, layers: 24 },
@@ -72,7 +72,7 @@ await runMain(() => {
   const networks = values.bandwidth
     ? [{ name: `${values.bandwidth} bytes/s`, within: Number(values.bandwidth), between: Number(values.bandwidth) }]
     : NETWORKS;
-  console.log(`${batchTokens} tokens a step and processor`);
+  console.log(`${batchTokens} tokens per step and processor`);
   for (const { name, ...model } of models) {
     for (const network of networks) {
       const rows = PROCESSORS.map((processors) => {

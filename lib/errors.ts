@@ -13,20 +13,20 @@ const END_CHARACTERS = 300;
  * - `SHAPE_MISMATCH`: a tensor or array does not have the shape that is needed.
  * - `CHECKPOINT_INVALID`: a model, adapter or tokenizer file is broken, incomplete or of a kind not supported.
  * - `NOT_FOUND`: a file, directory, column, parameter or name does not exist.
- * - `OUTPUT_REFUSED`: an output directory cannot be written, or is not empty and overwriting was not asked for.
+ * - `OUTPUT_REFUSED`: an output directory cannot be written, or is not empty and `overwrite` was not set.
  * - `NON_FINITE_LOSS`: the loss or the gradient norm became NaN or infinite; the parameters are those of the last good step.
  *   Or a parameter did, which shows when it is saved; nothing is.
  * - `NON_FINITE_LOGITS`: the model's scores for a text are NaN or infinite: weights are damaged, or too large to compute with.
  * - `ABORTED`: an AbortSignal stopped the work.
  * - `RANK_LOST`: another process of the same training run ended, hangs or is too slow; the message names it.
- * - `COLLECTIVE_UNAVAILABLE`: the processes of a training run cannot find each other, for want of MPI or because of how they were started.
+ * - `COLLECTIVE_UNAVAILABLE`: the processes of a training run cannot find each other: MPI is missing, or they were started differently.
  * - `TIMED_OUT`: the work was not done within the time it was given.
- * - `QUEUE_FULL`: a service has as much waiting as it may; `retryAfter` says when to try again.
+ * - `QUEUE_FULL`: a service's queue is full; `retryAfter` says when to try again.
  * - `DISPOSED`: the object was disposed before the call.
- * - `OUT_OF_MEMORY`: memory could not be had; the message says how much was wanted.
+ * - `OUT_OF_MEMORY`: memory could not be allocated; the message says how much was needed.
  * - `CUDA_UNAVAILABLE`, `CUDA_ERROR`: no usable GPU, or a GPU call failed.
  * - `NATIVE_UNAVAILABLE`: the native addon is not built or cannot be loaded.
- * - `HUB_UNAVAILABLE`: the Hugging Face hub cannot be reached or gave no sound answer, and the cache does not hold what is needed.
+ * - `HUB_UNAVAILABLE`: the Hugging Face hub cannot be reached or gave an invalid answer, and the cache lacks what is needed.
  * - `HUB_ACCESS`: the hub refuses access: a private or gated repository, or a token that is missing or wrong.
  * - `INTERNAL`: a check inside the library failed; please report it.
  */

@@ -1,7 +1,9 @@
 /// <reference types="node" preserve="true" />
 
-/*
- * Bertune's public face.
+/**
+ * Everything that `import ... from 'bertune'` offers.
+ *
+ * @module API
  */
 
 export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './api/serving/options.js';

@@ -84,11 +84,13 @@ function cudaDefinitions() {
 /** Builds dist when the TypeScript sources, their settings or the compiler changed. */
 export async function buildTypeScript({ force = false, verbose = false } = {}) {
   const { version } = JSON.parse(readFileSync(path.join(root, 'node_modules/typescript/package.json'), 'utf8'));
-  const stamp = fingerprint(listFiles(['lib', 'tsconfig.json']), version);
+  const stamp = fingerprint(listFiles(['lib', 'tsconfig.json', 'scripts/declarations.js']), version);
   const file = 'dist/.stamp';
   if (!force && readStamp(file) === stamp) return;
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   await step('compiling TypeScript', process.execPath, [[path.join(root, tsc), '-p', 'tsconfig.json']], verbose);
+  const { writeCommonJsDeclarations } = await import('./declarations.js'); // not part of the published package
+  writeCommonJsDeclarations(path.join(root, 'dist'));
   writeStamp(file, stamp);
 }
 

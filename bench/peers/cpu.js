@@ -171,7 +171,7 @@ function summarise(rates) {
 }
 
 function print(rows) {
-  console.log('median of steps a second (16 texts a step); ratio: median, least and most of the pairs of blocks\n');
+  console.log('median of steps a second (16 texts per step); ratio: median, least and most of the pairs of blocks\n');
   console.log('method     Bertune   PyTorch   ratio');
   for (const { method, bertune, pytorch, ratio, least, most } of rows) {
     const cells = [

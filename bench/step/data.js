@@ -70,7 +70,7 @@ export function largestBatch(texts, batchSize, epochs) {
   return { tokens, sequences: batchSize };
 }
 
-/** Tokens a text. */
+/** Tokens per text. */
 export function statistics({ offsets }) {
   const lengths = Array.from(offsets.subarray(1), (end, i) => end - offsets[i]);
   return {

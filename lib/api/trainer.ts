@@ -56,20 +56,20 @@ export interface TrainOptions {
   /** Metrics of your own on the validation split, by name: the log has them as `eval_NAME`, evaluations under `custom`. Defaults to none. */
   metrics?: MetricFunctions | undefined;
   /**
-   * Stops training after a step, within a fraction of a second where steps are short; with an `outputDirectory` a
+   * Stops training after the current step; with an `outputDirectory`, a
    * checkpoint of that step is saved first. Defaults to none.
    */
   signal?: AbortSignal | undefined;
   /**
-   * Goes on from a checkpoint of the same run, and ends as if it had never stopped, to the last bit: `'latest'` is the
-   * newest whole one in `outputDirectory` (where there is none yet, the run starts at the beginning); otherwise the
-   * directory of a checkpoint, or of checkpoints. With more `epochs` or `maxSteps` than it had, a run becomes longer, also one
-   * that has ended: its learning rate then follows the longer schedule. Defaults to none: the run starts at the beginning.
+   * Continues from a checkpoint of the same run, and ends exactly as if it had never stopped, to the last bit. `'latest'` is the
+   * newest complete one in `outputDirectory` (if there is none yet, the run starts from the beginning); otherwise this is the
+   * directory of a checkpoint, or of checkpoints. More `epochs` or `maxSteps` extend a run, even a finished one:
+   * its learning rate then follows the longer schedule. Defaults to none: the run starts from the beginning.
    */
   resume?: string | undefined;
   /**
-   * Asked after each epoch but the last, its evaluation and its checkpoint, whether the run ends there, as early stopping
-   * ends it. Defaults to never.
+   * Called after each epoch but the last, with its evaluation and checkpoint done; returns whether to end the run, as early
+   * stopping does. Defaults to never.
    */
   stopWhen?: ((epoch: EpochSummary) => boolean | Promise<boolean>) | undefined;
 }
@@ -87,10 +87,10 @@ interface TrainingTask {
 }
 
 /**
- * Trains a TextClassifier in place and measures it. Steps, schedule, order of examples and log are those of Hugging
+ * Trains a TextClassifier in place and measures it. Steps, schedule, order of examples and log match Hugging
  * Face's Trainer: the same run there logs the same numbers.
  *
- * Events: 'start', 'log', 'progress', 'evaluate', 'epoch', 'save'; see TrainerEvents. What a listener throws ends the run.
+ * Events: 'start', 'log', 'progress', 'evaluate', 'epoch', 'save'; see TrainerEvents. An error thrown by a listener ends the run.
  */
 export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<TrainerEvents> {
   readonly #model: AnyClassifier;
@@ -101,7 +101,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
   #loss: LossOptions;
 
   /**
-   * @param model what is trained; it stays usable for predictions all the while
+   * @param model the model to train; it remains usable for predictions meanwhile
    * @param options see TrainerOptions
    * @throws BertuneError INVALID_OPTION, also for a model of one class
    */
@@ -125,13 +125,13 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
 
   /**
    * The options with every default filled in. Those that depend on the number of examples (`epochs`, `warmupSteps`,
-   * `loggingSteps`) are of the run that is under way or was last, and open before the first.
+   * `loggingSteps`) are those of the current or latest run, and open before the first.
    */
   get settings(): TrainerSettings {
     return this.#settings;
   }
 
-  /** What trainer_state.json holds, of the run that is under way or was last; null before the first. */
+  /** The contents of trainer_state.json for the current or latest run; null before the first. */
   get state(): TrainerState | null {
     return this.#state;
   }

@@ -118,20 +118,18 @@ export function addDataOptions(command: Command, { training }: { training: boole
         number('--validation-fraction <x>', 'share of the training rows, instead of --validation-file', FRACTION),
       )
       .addOption(number('--test-fraction <x>', 'share of the training rows to keep for the end', FRACTION))
-      .addOption(seedNumber('--split-seed <n>', 'of the rows that are drawn (default: 42)'))
-      .option('--no-holdout', 'do not hold out a tenth of the training rows for each split that the data lack');
+      .addOption(seedNumber('--split-seed <n>', 'seed for drawing the held-out rows (default: 42)'))
+      .option('--no-holdout', 'do not hold out a tenth of the training rows for each split that is missing');
   }
   command
     .option('--test-file <file>', training ? 'file to evaluate on at the end' : 'file to evaluate on')
     .option('--text-column <name>', 'column of the texts (default: text, sentence, content, ...)')
     .option('--text-pair-column <name>', 'column of the second texts, for pairs (default: none, or a usual pair)')
     .option('--label-column <name>', 'column of the labels (default: label, labels, ...)')
-    .addOption(
-      names('--label-columns <names>', 'a column of 0 and 1 for each label, or with regression one for each value'),
-    )
-    .option('--label-separator <text>', 'what separates several labels in the column, e.g. |')
-    .addOption(choice('--task <name>', 'what labels are for (default: as the model says, else the data)', TASK_KINDS))
-    .addOption(names('--labels <names>', 'names of the labels 0, 1, ... where data or model only number them'));
+    .addOption(names('--label-columns <names>', 'one 0/1 column per label, or with regression one column per value'))
+    .option('--label-separator <text>', 'separator of several labels in the column, e.g. |')
+    .addOption(choice('--task <name>', 'what labels are for (default: from the model, else from the data)', TASK_KINDS))
+    .addOption(names('--labels <names>', 'names of the labels 0, 1, ... if data or model only number them'));
   return addReadingOptions(command).option('--config <name>', "configuration of --data (default: its card's own)");
 }
 
@@ -148,10 +146,12 @@ export interface ReadingArguments {
 export function addReadingOptions(command: Command): Command {
   return command
     .addOption(own('--encoding <name>', 'encoding of text files (default: utf-8)', expectEncoding))
-    .option('--no-header', 'columns have no names in a first line, but are numbered: --text-column 1')
-    .option('--skip-invalid', 'leave out rows that would be refused, and count them')
-    .option('--delimiter <character>', 'delimiter of columns (default: found out from the header line)')
-    .addOption(choice('--quoting <name>', 'quotes around columns; none: as characters (default: auto)', QUOTINGS));
+    .option('--no-header', 'the file has no header line; columns are numbered: --text-column 1')
+    .option('--skip-invalid', 'skip invalid rows, and count them')
+    .option('--delimiter <character>', 'delimiter of columns (default: detected from the header line)')
+    .addOption(
+      choice('--quoting <name>', 'quoting of columns; none: quotes are ordinary characters (default: auto)', QUOTINGS),
+    );
 }
 
 /** How a data file is read, as the arguments say. */
@@ -190,10 +190,7 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
   const isDivided = Object.keys(fractions).length > 0;
   const isHeldOut = !isDivided && holdsOut(options);
   if (!isDivided && !isHeldOut && splitSeed !== undefined) {
-    throw new BertuneError(
-      'INVALID_OPTION',
-      '--split-seed is of rows that are taken out of the training rows, and none are; leave it out',
-    );
+    throw new BertuneError('INVALID_OPTION', '--split-seed has no effect because no rows are held out; leave it out');
   }
   return {
     ...given({ textColumn, textPairColumn, labelColumn, labelColumns, labelSeparator, task }),
@@ -211,10 +208,11 @@ function holdsOut({ holdout = false, validationFile, testFile }: DataArguments):
 
 /** `--text-kind <kind>`: whether single texts or pairs have to be what the model was trained on. */
 export function textKindOption(): Option {
-  return choice('--text-kind <kind>', 'any: single texts for a model of pairs, or the reverse (default: trained)', [
-    'trained',
-    'any',
-  ]);
+  return choice(
+    '--text-kind <kind>',
+    'any: allow single texts for a model of pairs, and the reverse (default: trained)',
+    ['trained', 'any'],
+  );
 }
 
 /** What the options about where arithmetic runs say. */
@@ -233,9 +231,9 @@ export function addDeviceOptions(command: Command): Command {
     .addOption(
       choice(
         '--precision <name>',
-        'arithmetic; int8: to predict on the CPU (default: bf16 on a GPU, fp32 on the CPU)',
+        'arithmetic; int8 is for prediction on the CPU (default: bf16 on a GPU, fp32 on the CPU)',
         ['auto', 'fp32', 'fp64', 'tf32', 'bf16', 'int8'],
       ),
     )
-    .addOption(positiveInteger('--threads <n>', 'threads on the CPU (default: one a core)'));
+    .addOption(positiveInteger('--threads <n>', 'threads on the CPU (default: one per core)'));
 }

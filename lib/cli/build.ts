@@ -14,22 +14,19 @@ export function buildCommand(program: Command): void {
   program
     .command('build')
     .description('build the native addon from source, for the processor of this machine')
-    .option('--cuda', 'with the CUDA backend: for the GPU that is here, or for every architecture; takes nvcc')
-    .option('--force', 'build everything anew')
+    .option('--cuda', "with the CUDA backend, for this machine's GPU or else for every architecture; requires nvcc")
+    .option('--force', 'rebuild everything')
     .addHelpText(
       'after',
-      '\nTakes a C++20 compiler, CMake, make or ninja, and OpenBLAS with its headers; where some are missing it says how to\n' +
-        'install them. What was built is used in place of a prebuilt addon. For --cuda, BERTUNE_CUBLAS_INCLUDE_DIR names the\n' +
-        'folder of cublasLt.h where the CUDA toolkit has none.',
+      '\nRequires a C++20 compiler, CMake, make or ninja, and OpenBLAS with its headers; if any is missing, the command says\n' +
+        'how to install it. The result replaces the prebuilt addon. With --cuda, BERTUNE_CUBLAS_INCLUDE_DIR names the folder\n' +
+        'of cublasLt.h if the CUDA toolkit lacks it.',
     )
     .action(async (options: BuildArguments) => {
       const flags = ['--native', ...(options.cuda ? ['--cuda'] : []), ...(options.force ? ['--force'] : [])];
       const status = await runScript(join(packageRoot(), 'scripts', 'build.js'), flags);
       if (status !== 0) {
-        throw new BertuneError(
-          'NATIVE_UNAVAILABLE',
-          'Expected the native addon to build but it failed; the reason stands above',
-        );
+        throw new BertuneError('NATIVE_UNAVAILABLE', 'The native addon could not be built; the reason is shown above');
       }
     });
 }

@@ -62,22 +62,22 @@ interface CompareArguments extends DataArguments, DeviceArguments, Partial<Recor
 export function compareCommand(program: Command): void {
   const command = program
     .command('compare')
-    .description('train with every method, each in a process of its own, and lay the results side by side')
+    .description('train with several methods, each in its own process, and compare the results')
     .addOption(
       choice(
         '--preset <name>',
-        'quick: settings by method, model and data; notebook: those of the notebook, whatever model and data',
+        'quick: settings chosen by method, model and data; notebook: the fixed settings of the notebook',
         PRESET_NAMES,
       ).default('quick'),
     )
     .option('--model <model>', "folder or Hugging Face id of a checkpoint (default: the preset's)")
-    .option('--base <model>', 'checkpoint under the adapter, where --model is one')
+    .option('--base <model>', 'base checkpoint of the adapter, if --model is one')
     .addOption(names('--methods <names>', `${comparedWords(', ')} (default: the seven of the preset)`));
   addDataOptions(command, { training: true }).optionsGroup('Training:');
   const row = (name: keyof typeof TRAINER_OPTIONS, words: string) =>
     command.addOption(rowOption(name, TRAINER_OPTIONS[name], words));
   row('epochs', 'passes over the training data (default: 3, more on small data; notebook: 15)');
-  row('batchSize', "examples a batch (default: the preset's)");
+  row('batchSize', "examples per batch (default: the preset's)");
   row('learningRate', 'for every method (default: by method and size of the model; notebook: 2e-5)');
   for (const kind of METHOD_KINDS) {
     command.addOption(rowOption(rateOf(kind), TRAINER_OPTIONS.learningRate, `for ${kind}`));
@@ -90,9 +90,9 @@ export function compareCommand(program: Command): void {
       '--output <dir>',
       'where results.json, .csv, .md and report.html go (default: results/<preset>, written over)',
     )
-    .option('--tensorboard <dir>', 'also log every run for TensorBoard, in a sub-folder each')
-    .option('--overwrite', 'write to --output although it is not empty')
-    .option('--quiet', 'nothing on stderr but errors')
+    .option('--tensorboard <dir>', 'also log every run for TensorBoard, each in its own subfolder')
+    .option('--overwrite', 'write to --output even if it is not empty')
+    .option('--quiet', 'print only errors to stderr')
     .option('--json', 'write results.json to stdout instead of tables')
     .action(compare);
 }

@@ -48,9 +48,9 @@ interface EvaluateArguments extends DataArguments, DeviceArguments {
 export function evaluateCommand(program: Command): void {
   const command = program
     .command('evaluate')
-    .description('measure a model on labelled texts')
+    .description('measure a model on labeled texts')
     .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
-    .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)');
+    .option('--base <model>', 'base checkpoint of the adapter (default: the one it names)');
   addDataOptions(command, { training: false })
     .addOption(
       choice(
@@ -68,7 +68,7 @@ export function evaluateCommand(program: Command): void {
   );
   addDeviceOptions(command)
     .optionsGroup('Output:')
-    .option('--quiet', 'nothing on stderr but errors')
+    .option('--quiet', 'print only errors to stderr')
     .option('--json', 'write JSON')
     .action(evaluate);
 }

@@ -23,16 +23,16 @@ export function exportCommand(program: Command): void {
   program
     .command('export')
     .description(
-      'save a model as a plain checkpoint, or for ONNX Runtime and browsers; an adapter is added to the weights',
+      'save a model as a plain checkpoint, or for ONNX Runtime and browsers; adapters are merged into the weights',
     )
     .addOption(required('--model <dir>', 'checkpoint or adapter'))
-    .option('--base <dir>', 'checkpoint under the adapter (default: where the adapter says)')
+    .option('--base <dir>', 'base checkpoint of the adapter (default: the one it names)')
     .optionsGroup('Output:')
     .addOption(required('--output <dir>', 'directory to write'))
     .addOption(choice('--format <name>', 'what to write (default: checkpoint)', ['checkpoint', 'onnx']))
     .addOption(rowOption('weights', ONNX_OPTIONS.weights))
     .option('--overwrite', 'write into a directory that is not empty')
-    .option('--quiet', 'nothing on stderr but errors')
+    .option('--quiet', 'print only errors to stderr')
     .action(exportModel);
 }
 

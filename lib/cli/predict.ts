@@ -53,14 +53,14 @@ export function predictCommand(program: Command): void {
     .description(
       'classify texts; writes one JSON object per line: text, label, score, scores (by task also labels, or value)',
     )
-    .argument('[text...]', 'texts (default: stdin, one a line)')
+    .argument('[text...]', 'texts (default: stdin, one per line)')
     .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
-    .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)')
-    .addOption(names('--labels <names>', 'names of the classes 0, 1, ... where the model only numbers them'))
+    .option('--base <model>', 'base checkpoint of the adapter (default: the one it names)')
+    .addOption(names('--labels <names>', 'names of the classes 0, 1, ... if the model only numbers them'))
     .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
     .addOption(textKindOption())
     .optionsGroup('Texts:')
-    .option('--text-pair <text>', 'second text of a pair, beside one text')
+    .option('--text-pair <text>', 'second text of a pair, with one text')
     .addOption(
       choice('--input-format <name>', 'lines of stdin; jsonl: "text", ["text", "pair"] or objects (default: text)', [
         'text',
@@ -74,7 +74,7 @@ export function predictCommand(program: Command): void {
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .option('--output <file>', 'file to write (.csv .tsv .jsonl) instead of JSON lines to stdout')
-    .option('--overwrite', 'replace --output where it is there')
+    .option('--overwrite', 'replace --output if it exists')
     .addOption(positiveInteger('--top-k <n>', 'list the best n labels with their scores'))
     .option('--scores', "write every label's score")
     .option('--uncertainty', 'write margin and entropy, to choose what to label next')
@@ -84,9 +84,9 @@ export function predictCommand(program: Command): void {
         max: 1,
       }),
     )
-    .option('--prefix <text>', 'what the names of new columns begin with, beside those of a file', 'predicted_')
-    .option('--no-text', 'leave the texts out')
-    .option('--quiet', 'nothing on stderr but errors')
+    .option('--prefix <text>', 'prefix of the new columns', 'predicted_')
+    .option('--no-text', 'leave out the texts')
+    .option('--quiet', 'print only errors to stderr')
     .action(predict);
 }
 

@@ -79,7 +79,7 @@ function versionCommand(program: Command): void {
  */
 export function createProgram(onError: (error: unknown) => void): Command {
   const program = new Command('bertune')
-    .description('Fine-tune BERT text classifiers: full, linear probing, prefix tuning and LoRA, side by side.')
+    .description('Fine-tune, compare and serve BERT-family text classifiers.')
     .version(packageVersion(), '-v, --version')
     .helpCommand(false)
     .exitOverride()
@@ -95,8 +95,8 @@ export function createProgram(onError: (error: unknown) => void): Command {
     })
     .addHelpText(
       'after',
-      '\nResults go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage, 130 stopped\n' +
-        'by Ctrl-C. Colours follow NO_COLOR; DEBUG=1 shows the stack of an error.',
+      '\nResults go to stdout, everything else to stderr. Exit status: 0 success, 1 error, 2 wrong usage, 130 stopped\n' +
+        'by Ctrl-C. NO_COLOR turns colors off; DEBUG=1 shows the stack of an error.',
     );
   program.on('beforeAllHelp', ({ command }: { command: Command }) => expectCommand(command));
   for (const add of COMMANDS) add(program);

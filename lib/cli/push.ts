@@ -16,13 +16,13 @@ interface PushArguments {
 export function pushCommand(program: Command): void {
   program
     .command('push')
-    .description('push a saved model to the Hugging Face hub, private unless asked otherwise; prints its page')
+    .description('push a saved model to the Hugging Face hub, private unless --public, and print its address')
     .argument('<dir>', 'folder that train or export wrote')
-    .argument('<name>', 'repository, org/name; made where there is none')
+    .argument('<name>', 'repository, org/name; created if it does not exist')
     .option('--revision <branch>', 'branch to push to', 'main')
     .option('--message <text>', 'message of the commit (default: Upload model with Bertune)')
-    .option('--public', 'let everybody read a new repository, or push to one that everybody reads')
-    .option('--quiet', 'nothing on stderr but errors')
+    .option('--public', 'make a new repository public, or allow pushing to a public one')
+    .option('--quiet', 'print only errors to stderr')
     .action(push);
 }
 

@@ -13,10 +13,10 @@ interface ReportArguments {
 export function reportCommand(program: Command): void {
   program
     .command('report')
-    .description('draw report.html again from the results.json of train or compare')
+    .description('rebuild report.html from the results.json of train or compare')
     .argument('<results>', 'results.json, or the folder it is in')
     .option('--output <file>', 'where the report goes (default: report.html beside results.json, written over)')
-    .option('--quiet', 'nothing on stderr but errors')
+    .option('--quiet', 'print only errors to stderr')
     .action(report);
 }
 

@@ -45,8 +45,8 @@ export function methodFlags(): MethodFlag[] {
 export function addMethodOptions(command: Command): Command {
   command
     .optionsGroup('Method:')
-    .addOption(choice('--method <name>', 'how to train (default: full, or as the adapter was)', METHOD_KINDS))
-    .option('--adapter <adapter>', 'go on with this LoRA or prefix adapter on the model');
+    .addOption(choice('--method <name>', "how to train (default: full, or the adapter's own)", METHOD_KINDS))
+    .option('--adapter <adapter>', 'continue with this LoRA or prefix adapter on top of the model');
   for (const { name, row, kinds } of methodFlags()) {
     const labels = kinds.map((kind) => definitionOf(kind).label).join(', ');
     command.addOption(rowOption(name, { ...row, words: `${labels}: ${row.words}` }));

@@ -82,10 +82,10 @@ export function trainCommand(program: Command): void {
     .description('train a classifier and save it with its log and results')
     .option(
       '--model <model>',
-      'folder or Hugging Face id of a checkpoint, or of an adapter to go on with; the default is built in',
+      'folder or Hugging Face id of a checkpoint, or of an adapter to continue with',
       'bert-mini',
     )
-    .option('--base <model>', 'checkpoint under the adapter, where --model is one');
+    .option('--base <model>', 'base checkpoint of the adapter, if --model is one');
   addDataOptions(command, { training: true });
   addMethodOptions(command);
   addRows(command, TRAINER_OPTIONS, 'Training');
@@ -95,14 +95,11 @@ export function trainCommand(program: Command): void {
     .addOption(
       required('--output <dir>', 'where the model or adapter, trainer_state.json, results.json and report.html go'),
     )
-    .option('--tensorboard <dir>', "also log for TensorBoard, in a sub-folder of the method's name")
-    .option(
-      '--overwrite',
-      'write to --output although it is not empty; checkpoints of an earlier run there are removed',
-    )
+    .option('--tensorboard <dir>', 'also log for TensorBoard, in a subfolder named after the method')
+    .option('--overwrite', 'write to --output even if it is not empty; checkpoints of an earlier run are removed')
     .option('--push <name>', 'push the model to the Hugging Face hub at the end, as org/name; private')
-    .option('--public', 'with --push: let everybody read it')
-    .option('--quiet', 'nothing on stderr but errors')
+    .option('--public', 'with --push: make the repository public')
+    .option('--quiet', 'print only errors to stderr')
     .option('--json', 'write results.json to stdout instead of tables')
     .action(train);
 }

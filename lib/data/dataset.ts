@@ -70,7 +70,7 @@ type Given<Splits> = {
  * Reads a data set for text classification, of single texts or of pairs.
  *
  * Files are .csv, .tsv or .txt (a header line; columns divided by comma, semicolon, bar or tab, quoted as RFC 4180 says),
- * .jsonl or .ndjson (one JSON object a line) or .json (an array of objects, alone or in an object, or JSON lines), all in
+ * .jsonl or .ndjson (one JSON object per line) or .json (an array of objects, alone or in an object, or JSON lines), all in
  * UTF-8 or the `encoding` given and perhaps compressed by gzip (.csv.gz), or .parquet. A column inside of another is named
  * by its path, `review.body`. In a folder the splits are what the configuration of its card (README.md)
  * says, or else the files or folders named `train`, `validation` (or `valid`, `val`, `dev`) and `test`, in parts like

@@ -6,7 +6,7 @@ import { type DataRecord, nestedPaths, type RecordOptions, valueAt } from './rec
 import { readTextFile } from './text-file.js';
 
 /**
- * Reads a file with one JSON object a line (.jsonl, .ndjson). Empty lines are skipped.
+ * Reads a file with one JSON object per line (.jsonl, .ndjson). Empty lines are skipped.
  *
  * @param path the file
  * @param options what to do with its columns and with lines that are no objects

@@ -164,7 +164,7 @@ function alignValues(name: string, split: Split, names: readonly string[]): Alig
   if (labelNames.length !== names.length) {
     throw new BertuneError(
       'INVALID_DATA',
-      `Expected ${names.length} value${names.length === 1 ? '' : 's'} a row (${listLabels(names)}) in ` +
+      `Expected ${names.length} value${names.length === 1 ? '' : 's'} per row (${listLabels(names)}) in ` +
         `${splitWords(name, split)} but found ${labelNames.length} (${listLabels(labelNames)})`,
     );
   }

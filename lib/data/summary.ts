@@ -85,7 +85,7 @@ const SAMPLE = 2000;
 const USUAL_MAX_LENGTH = 512;
 
 /**
- * What is in a data set: rows and labels of each split, lengths in tokens (of at most 2,000 texts a split, evenly spread),
+ * What is in a data set: rows and labels of each split, lengths in tokens (of at most 2,000 texts per split, evenly spread),
  * and what is worth a second look, such as texts that training and test share.
  *
  * @throws BertuneError INVALID_OPTION, ABORTED

@@ -80,7 +80,7 @@ function explain(path: string, error: unknown, decoded: Place | string | undefin
     return new BertuneError('INVALID_DATA', message, { cause: error });
   }
   if (code === 'Z_BUF_ERROR') {
-    return new BertuneError('INVALID_DATA', `Expected a whole gzip file at ${path} but it is cut short`, {
+    return new BertuneError('INVALID_DATA', `Expected a complete gzip file at ${path} but it is cut short`, {
       cause: error,
     });
   }

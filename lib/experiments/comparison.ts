@@ -23,7 +23,7 @@ export interface Overrides {
   /** For the methods of a kind; goes before `learningRate`. */
   readonly learningRates?: Partial<Record<MethodKind, number>>;
   readonly where?: DeviceOptions;
-  /** Directory of logs for TensorBoard, one sub-folder a run. */
+  /** Directory of logs for TensorBoard, one sub-folder per run. */
   readonly tensorboard?: string;
 }
 

@@ -17,7 +17,7 @@ type Curve = readonly (number | null)[];
 
 /**
  * Median stopping (Golovin et al., 2017), with the metric of the epoch itself: a run ends after an epoch where its metric is
- * worse than the median of the others' after that epoch. Runs tell each other their metrics in files, one a run.
+ * worse than the median of the others' after that epoch. Runs tell each other their metrics in files, one per run.
  */
 export class MedianRule {
   readonly #stop: MedianStop;

@@ -13,7 +13,7 @@ export interface MultiLabelMetrics {
   weighted: Averages;
   /** Means over the examples, each measured by its own labels. */
   samples: Averages;
-  /** One entry a label, in the order of `labelNames`. */
+  /** One entry per label, in the order of `labelNames`. */
   perClass: ClassReport[];
   examples: number;
 }

@@ -22,7 +22,7 @@ export interface ColumnReport extends RegressionScores {
 
 /** What is measured of predicted values: the means over the columns, those without a value left out. */
 export interface RegressionMetrics extends RegressionScores {
-  /** One entry a column, in the order of `labelNames`. */
+  /** One entry per column, in the order of `labelNames`. */
   perColumn: ColumnReport[];
   /** True and predicted values of some examples, to be drawn: at most 1,000, evenly over the split. */
   pairs: { label: string; target: number; predicted: number }[];

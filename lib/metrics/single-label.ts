@@ -28,7 +28,7 @@ export interface ClassificationMetrics {
   micro: Averages;
   /** Means over the same classes, weighted by support. */
   weighted: Averages;
-  /** One entry a class, in the order of `labelNames`; classes that do not occur have zeros. */
+  /** One entry per class, in the order of `labelNames`; classes that do not occur have zeros. */
   perClass: ClassReport[];
   /** `confusion[t][p]`: the examples of class t that were predicted as class p. */
   confusion: number[][];
@@ -115,7 +115,7 @@ export function argmaxRows(values: ArrayLike<number>, classes: number): Int32Arr
 
 /** What `crossEntropy` can vary. */
 export interface CrossEntropyOptions {
-  /** A weight a class (NC); the mean is then over the weights of the labels. Defaults to 1 for each. */
+  /** A weight per class (NC); the mean is then over the weights of the labels. Defaults to 1 for each. */
   classWeights?: ArrayLike<number>;
   /** The share of the target that is spread evenly over all classes, in [0, 1]. Defaults to 0. */
   labelSmoothing?: number;

@@ -247,7 +247,7 @@ export type AdapterChoice = string | null | readonly (string | null)[];
 /**
  * The adapter of each text.
  *
- * @param choice one for all, or one a text
+ * @param choice one for all, or one per text
  * @throws BertuneError INVALID_OPTION
  */
 export function expectAdapterNames(choice: unknown, texts: number): readonly (string | null)[] {

@@ -5,7 +5,7 @@ import { JOURNAL_FILE, readJournal } from '../files/journal.js';
 import { OWN_BASE } from '../files/model-files.js';
 import { realPlace } from '../files/paths.js';
 import { isCheckpoint } from '../formats/checkpoint.js';
-import { EMBEDDED_MODEL, embeddedModel, wasEmbeddedModel } from '../hub/embedded.js';
+import { EMBEDDED_MODEL, embeddedModel, howToInstall, wasEmbeddedModel } from '../hub/embedded.js';
 import { parseHubId } from '../hub/id.js';
 import { type FindOptions, type Found, findModel } from '../hub/index.js';
 import { type Adapter, isAdapter } from '../methods/adapter/files.js';
@@ -45,7 +45,8 @@ const howToNameIt = () => `say where it is with ${option('base')}: a folder, or 
 export async function nameOfBase({ name, onHub, revision, directory: base }: Base, directory: string) {
   if (onHub) return { baseModel: name, baseRevision: revision, baseKind: 'hub' } satisfies BaseName;
   const place = await realPlace(base);
-  if (place === (await realPlace(embeddedModel()))) {
+  const embedded = embeddedModel();
+  if (embedded !== undefined && place === (await realPlace(embedded))) {
     return { baseModel: EMBEDDED_MODEL, baseRevision: null, baseKind: 'built-in' } satisfies BaseName;
   }
   return pathOfBase(place, await realPlace(directory));
@@ -90,6 +91,12 @@ export async function findBase(directory: string, adapter: Adapter, options: Fin
       named !== null && named !== EMBEDDED_MODEL && place === embeddedModel() && !(await isDirectory(named));
     return moved ? { ...found, notes: [...found.notes, takenForEmbedded(directory, named)] } : found;
   }
+  if (baseKind === 'built-in') {
+    throw new BertuneError(
+      'NOT_FOUND',
+      `The base model of the adapter ${directory} is ${EMBEDDED_MODEL}, which is part of ${howToInstall()}; or ${howToNameIt()}`,
+    );
+  }
   if (named === null || looksLikePath(named) || parseHubId(named) === null) {
     throw new BertuneError(
       'NOT_FOUND',
@@ -120,7 +127,7 @@ export async function findBase(directory: string, adapter: Adapter, options: Fin
 async function placesOf(directory: string, { baseModel: named, baseKind }: Adapter): Promise<string[]> {
   const own = resolve(directory, OWN_BASE);
   if (named === null) return [own];
-  if (baseKind === 'built-in') return [embeddedModel()];
+  if (baseKind === 'built-in') return embeddedPlaces();
   // A folder of the id in the working directory goes before the hub, as everywhere.
   if (baseKind === 'hub') return [resolve(named)];
   const places = isAnyAbsolute(named)
@@ -131,9 +138,15 @@ async function placesOf(directory: string, { baseModel: named, baseKind }: Adapt
     // adapter goes first: where its path led, another may be by now.
     if (basename(named.replaceAll('\\', '/')) === OWN_BASE) places.unshift(own);
     if (!isAnyAbsolute(named)) places.push(resolve(named));
-    if (named === EMBEDDED_MODEL || wasEmbeddedModel(named)) places.push(embeddedModel());
+    if (named === EMBEDDED_MODEL || wasEmbeddedModel(named)) places.push(...embeddedPlaces());
   }
   return [...new Set(places)];
+}
+
+/** Where the sample model is: nowhere, where it is not installed. */
+function embeddedPlaces(): string[] {
+  const place = embeddedModel();
+  return place === undefined ? [] : [place];
 }
 
 /** Whether a name is a path and no id, on whatever system it was written. */

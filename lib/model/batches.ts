@@ -3,7 +3,7 @@
  * costs is its tokens.
  */
 
-/** Tokens a batch where nothing is trained: enough rows to keep every thread's matrix products efficient. */
+/** Tokens per batch where nothing is trained: enough rows to keep every thread's matrix products efficient. */
 export const DEFAULT_BATCH_TOKENS = 1024;
 
 /** Sequences a batch at most where nothing is trained. */
@@ -76,7 +76,7 @@ export function everyNth({ starts, order, tokens, sequences }: BatchPlan, first:
  *
  * @param offsets where each example starts, (N + 1)
  * @param order example indices
- * @param limit tokens a batch; one longer example makes a batch of its own
+ * @param limit tokens per batch; one longer example makes a batch of its own
  * @param groups of each example (N): no batch has examples of two. Defaults to one group.
  */
 export function packBatches(offsets: Int32Array, order: Int32Array, limit: number, groups?: Int32Array): BatchPlan {

@@ -70,7 +70,7 @@ export async function cardFiles(
   const { evaluation, split = 'test', dataset } = options;
   const measured = evaluation ? { split, result: evaluation } : (training?.measured ?? null);
   const isAdapter = method !== null && definitionOf(method.kind).adapter !== null && files === 'as trained';
-  const isEmbedded = resolve(base.directory) === resolve(embeddedModel());
+  const isEmbedded = resolve(base.directory) === embeddedModel();
   const words = base.onHub ? base.name : isEmbedded ? EMBEDDED_MODEL : basename(base.directory);
   const card = modelCard({
     // Wherever a model is saved, its files are the same.

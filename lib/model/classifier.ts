@@ -75,31 +75,31 @@ interface TrainedFacts {
 
 /** Options of `predict`. */
 export interface PredictOptions {
-  /** Tokens a batch. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
+  /** Tokens per batch. Affects speed and memory, and only the last bits of results. Defaults to 1024. */
   batchTokens?: number | undefined;
-  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
+  /** Longest text in tokens, including special ones; the rest is truncated. Defaults to the model's limit. */
   maxLength?: number | undefined;
   /** Stops the work within a fraction of a second. Defaults to none. */
   signal?: AbortSignal | undefined;
   /**
-   * Adapters to predict with, of those that `loadAdapter` loaded: one name for all texts, or one a text; null is the model
-   * as it was loaded. A batch mixes LoRA adapters and the model itself; texts of a prefix adapter make batches of their
-   * own. Defaults to the model as it was loaded.
+   * Adapters to predict with, by the names given to `loadAdapter`: one for all texts, or one per text; null is the model
+   * as it was loaded. A batch can mix LoRA adapters and the model itself; texts for a prefix adapter form their own
+   * batches. Defaults to the model as it was loaded.
    */
   adapter?: AdapterChoice | undefined;
   /**
-   * 'trained': texts have to be of the kind, single ones or pairs, that the model or the adapter was trained on, where that
-   * is known; scores of the others mean nothing. 'any': others will do. Defaults to 'trained'.
+   * 'trained': texts must be of the kind, single or pairs, that the model or the adapter was trained on, if that
+   * is known; scores of the other kind are meaningless. 'any': no check. Defaults to 'trained'.
    */
   textKind?: TextKind | undefined;
   /**
-   * Multi-label models: the score above which a label is predicted, in [0, 1], whatever thresholds were tuned. Defaults to those,
-   * and to 0.5 where none were.
+   * Multi-label models: the score above which a label is predicted, in [0, 1]; overrides tuned thresholds. Defaults to those,
+   * or to 0.5 if none were tuned.
    */
   threshold?: number | undefined;
-  /** So many labels, the likeliest first, as `top` of each prediction. Regression has none. Defaults to none. */
+  /** How many labels to list in `top` of each prediction, most likely first. Not for regression. Defaults to none. */
   topK?: number | undefined;
-  /** Whether each prediction has its `margin` and `entropy`, to choose what to label next. Regression has none. Defaults to false. */
+  /** Whether to add `margin` and `entropy` to each prediction, to choose what to label next. Not for regression. Defaults to false. */
   uncertainty?: boolean | undefined;
 }
 
@@ -108,16 +108,16 @@ export interface LogitsCallOptions extends Omit<PredictOptions, 'threshold' | 't
 
 /** Options of `predict` for the model itself, whose labels TypeScript may know. */
 export interface OwnPredictOptions extends PredictOptions {
-  /** No adapter beside it. */
+  /** No adapter. */
   adapter?: null | undefined;
 }
 
 /** Options of `loadAdapter`. */
 export interface LoadAdapterOptions {
   /**
-   * Names of the adapter's classes, in the order to have them in: the names it was saved with, else the base's, whose rows go
-   * along; or new names for rows that neither file names. Defaults to those it was saved with, else to the base's, in the
-   * order of its file, where there are as many, else LABEL_0, LABEL_1, ...
+   * Names of the adapter's classes, in the order you want: the names it was saved with, or else the base's (its rows are
+   * reordered to match); or new names for rows that neither file names. Defaults to the names it was saved with, or else to the
+   * base's, in the order of its file, if the number matches, or else to LABEL_0, LABEL_1, ...
    */
   labels?: readonly string[] | undefined;
   /** Stops the loading. Defaults to none. */
@@ -126,7 +126,7 @@ export interface LoadAdapterOptions {
 
 /** Options of `TextClassifier.evaluate`. */
 export interface EvaluateOptions extends Omit<PredictOptions, 'adapter' | 'topK' | 'uncertainty'> {
-  /** Name of the adapter to measure, of those that `loadAdapter` loaded. Defaults to the model as it was loaded. */
+  /** Name of the adapter to measure, as given to `loadAdapter`. Defaults to the model as it was loaded. */
   adapter?: string | null | undefined;
   /** Metrics of your own, by name, which the result has under `custom`. Defaults to none. */
   metrics?: MetricFunctions | undefined;
@@ -187,14 +187,14 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   }
 
   /**
-   * Loads a checkpoint, or an adapter with the checkpoint it belongs on.
+   * Loads a checkpoint, or an adapter together with its base checkpoint.
    *
    * @param source directory of a Hugging Face checkpoint, or of a LoRA or prefix adapter in PEFT's format; or the id
    *   of either on the Hugging Face hub: `name`, `org/name` or `org/name@revision`
-   * @typeParam Kind the task, for the types of predictions and evaluations. TypeScript takes it from `options.task`; otherwise it is
-   *   taken for single-label
-   * @typeParam Label the names of the labels, for the types of predictions. TypeScript takes them from `options.labels` where they are
-   *   written there or `as const`; otherwise they are any strings
+   * @typeParam Kind the task, for the types of predictions and evaluations. TypeScript infers it from `options.task`; otherwise it
+   *   assumes single-label
+   * @typeParam Label the names of the labels, for the types of predictions. TypeScript infers them from `options.labels` if they are
+   *   written in the call or `as const`; otherwise they are any strings
    * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; HUB_UNAVAILABLE, HUB_ACCESS,
    *   OUTPUT_REFUSED (the cache) for the hub; INVALID_OPTION; ABORTED; CUDA_UNAVAILABLE; OUT_OF_MEMORY; NATIVE_UNAVAILABLE
    */
@@ -215,7 +215,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     return new TextClassifier(await loadModel(source, options));
   }
 
-  /** Where it computes. */
+  /** The device it computes on. */
   get device(): Exclude<Device, 'auto'> {
     return this.where.device === 'cpu' ? 'cpu' : 'cuda';
   }
@@ -240,30 +240,30 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     return this.#pairs;
   }
 
-  /** Scores above which a label is predicted, by its name, as training tuned them; null: none was, and 0.5 is meant. */
+  /** Scores above which a label is predicted, by label, as tuned in training; null if none were, which means 0.5. */
   get thresholds(): Readonly<Record<string, number>> | null {
     return this.#thresholds;
   }
 
-  /** What logits are divided by before they become scores, as `calibrate` fitted it in training; null: nothing. */
+  /** The temperature that logits are divided by before they become scores, as fitted by `calibrate`; null if there is none. */
   get temperature(): number | null {
     return this.#temperature;
   }
 
-  /** Longest text in tokens that it takes, special ones included; longer ones are cut. */
+  /** Longest text in tokens, including special ones; longer texts are truncated. */
   get maxLength(): number {
     return longestText(this, this.session.plan);
   }
 
-  /** Classifies a text, as one of several. */
+  /** Classifies one text. */
   predict(text: string, options?: OwnPredictOptions): Promise<[Prediction<Kind, Label>]>;
   predict(text: string, options?: PredictOptions): Promise<[Prediction<Kind>]>;
   /**
    * Classifies texts. Calls may overlap, also with training.
    *
-   * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than the model takes are cut
-   * @returns one prediction a text, in their order; of the classes of its adapter
-   * @throws BertuneError INVALID_OPTION; INVALID_DATA for single texts where pairs were trained on, or the reverse;
+   * @param texts one or several, or an array of pairs `[[text, pair], ...]`; texts beyond the model's limit are truncated
+   * @returns one prediction per text, in order, with the classes of its adapter
+   * @throws BertuneError INVALID_OPTION; INVALID_DATA for single texts if the model was trained on pairs, or the reverse;
    *   NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   predict(texts: string | readonly TextInput[], options?: OwnPredictOptions): Promise<Prediction<Kind, Label>[]>;
@@ -276,12 +276,12 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   }
 
   /**
-   * Classifies a stream of texts, of any length: `for await (const prediction of model.predictStream(texts))`. Texts are read
-   * a batch at a time, and the next batch only once the predictions before it were taken, so that memory holds one batch and a slow
-   * reader holds its source back. A loop that is left closes the source.
+   * Classifies a stream of texts of any length: `for await (const prediction of model.predictStream(texts))`. Texts are read
+   * one batch at a time, and the next batch only once the previous predictions have been consumed, so that memory holds one batch and a
+   * slow reader slows its source down. Leaving the loop closes the source.
    *
    * @param texts an array, a generator, or any other source of texts or pairs
-   * @returns one prediction a text, in their order
+   * @returns one prediction per text, in order
    * @throws BertuneError as `predict`, with the place of the text in the stream; what the source throws
    */
   predictStream(
@@ -306,10 +306,10 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   }
 
   /**
-   * Scores of texts before temperature, softmax and sigmoid; of a regression model its values. Calls may overlap, also with training.
+   * Scores of texts before temperature, softmax and sigmoid; for a regression model, its values. Calls may overlap, also with training.
    *
    * @param texts as in `predict`
-   * @throws BertuneError INVALID_OPTION, also where texts are given to adapters of other classes or of another order of them;
+   * @throws BertuneError INVALID_OPTION, also if the texts' adapters have different classes or a different order of them;
    *   INVALID_DATA as in `predict`; NOT_FOUND for an adapter that is not loaded; NON_FINITE_LOGITS naming the text; ABORTED,
    *   DISPOSED, OUT_OF_MEMORY
    */
@@ -319,14 +319,14 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     return withLogits(this, inputs, { ...given, sameLabels: true }, (rows) => flattened(rows, given.signal));
   }
 
-  /** Embeds a text, as one of several. */
+  /** Embeds one text. */
   embed(text: string, options?: EmbedOptions): Promise<[Float32Array]>;
   /**
-   * Embeds texts: what the encoder, with the model's own adapter, makes of their tokens, pooled to a vector a text. In fp32 it is
+   * Embeds texts: the encoder's output for their tokens, with the model's own adapter, pooled to one vector per text. In fp32 it is
    * transformers' `last_hidden_state` pooled over the attention mask, within 1e-5. Calls may overlap, also with training.
    *
    * @param texts as in `predict`, of any kind
-   * @returns a row of `config.hiddenSize` values a text, in their order
+   * @returns one array of `config.hiddenSize` values per text, in order
    * @throws BertuneError INVALID_OPTION, INVALID_DATA, ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   embed(texts: string | readonly TextInput[], options?: EmbedOptions): Promise<Float32Array[]>;
@@ -335,12 +335,12 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   }
 
   /**
-   * Measures the model, or an adapter beside it, on a split, whose labels are matched with its own by name, whatever the
-   * order of either. The loss is the plain one: a Trainer's `evaluate` has its class weights and label smoothing in it.
+   * Measures the model, or one of its loaded adapters, on a split. Labels are matched by name, in whatever
+   * order either has them. The loss is the plain one; that of a Trainer's `evaluate` includes its class weights and label smoothing.
    *
-   * @param split one that is there: `data.test` may not be, and undefined is refused with the ways to have one
-   * @throws BertuneError INVALID_DATA, also for labels that the model does not have, and for pairs where it was trained on
-   *   single texts or the reverse; NOT_FOUND for an adapter that is not loaded; INVALID_OPTION, NON_FINITE_LOGITS, ABORTED,
+   * @param split the split to measure; undefined, as `data.test` can be, is refused with advice on how to get one
+   * @throws BertuneError INVALID_DATA, also for labels that the model does not have, and for pairs if it was trained on
+   *   single texts, or the reverse; NOT_FOUND for an adapter that is not loaded; INVALID_OPTION, NON_FINITE_LOGITS, ABORTED,
    *   DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult<Kind>> {
@@ -353,21 +353,21 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     >;
   }
 
-  /** The adapters that `loadAdapter` loaded, in that order. Empty once the model is disposed. */
+  /** The loaded adapters, in the order of loading. Empty once the model is disposed. */
   get adapters(): AdapterInfo[] {
     return this.#disposal ? [] : this.#adapters.list;
   }
 
   /**
-   * Loads a LoRA or prefix adapter beside the model, for `predict` and `logits` to use by its name: many adapters share one
-   * base, and a batch may mix them. An adapter without a classifier takes the model's. It changes nothing of the model;
-   * a Trainer that trains the model neither uses nor trains it, and releases it when it begins.
+   * Loads a LoRA or prefix adapter on top of the model, for `predict` and `logits` to use by name: many adapters share one
+   * base, and a batch can mix them. An adapter without a classifier uses the model's. The model itself does not change;
+   * a Trainer neither uses nor trains the adapter, and releases it when training begins.
    *
-   * @param name to be used by
-   * @param directory of an adapter in PEFT's format, or its id on the hub; for a base of this model's dimensions. That it was trained on this
-   *   very base cannot be checked.
-   * @returns what it is
-   * @throws BertuneError INVALID_OPTION, also where the name is taken or the model is in training; NOT_FOUND,
+   * @param name the name to use it by
+   * @param directory of an adapter in PEFT's format, or its id on the hub; for a base of this model's dimensions. Whether it
+   *   was trained on this very base cannot be checked.
+   * @returns a description of the adapter
+   * @throws BertuneError INVALID_OPTION, also if the name is taken or the model is in training; NOT_FOUND,
    *   CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; ABORTED, DISPOSED, OUT_OF_MEMORY
    */
   async loadAdapter(name: string, directory: string, options: LoadAdapterOptions = {}): Promise<AdapterInfo> {
@@ -382,7 +382,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     if (this.#unmerged) {
       throw new BertuneError(
         'INVALID_OPTION',
-        "Expected a model whose own adapter is not merged into the others' base; call unmerge() first",
+        "The model's own adapter is merged into the base that other adapters need; call unmerge() first",
       );
     }
     const bias = this.session.plan.lora?.bias ?? 'none';
@@ -404,10 +404,10 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   }
 
   /**
-   * Takes an adapter away. Its name is free at once; its memory is given back when the calls that use it have ended, which
+   * Unloads an adapter. Its name is free at once; its memory is freed when the calls that use it have ended, which
    * the promise waits for.
    *
-   * @throws BertuneError NOT_FOUND listing the adapters there are; INVALID_OPTION, DISPOSED
+   * @throws BertuneError NOT_FOUND listing the loaded adapters; INVALID_OPTION, DISPOSED
    */
   async unloadAdapter(name: string): Promise<void> {
     expectString('name', name);
@@ -417,14 +417,14 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
 
   /**
    * Saves the model with its tokenizer: as a PEFT adapter after lora or prefix, as a Hugging Face checkpoint otherwise.
-   * Where the weights under an adapter are not those of the base it was loaded from, they are saved beside it in `base/`.
-   * A model in training can be saved into its run's `outputDirectory`, in turn with the run's checkpoints; a directory that
-   * is in use by anything else is refused.
+   * If the weights under an adapter are not those of the base it was loaded from, they are saved with it, in `base/`.
+   * A model in training can be saved into its run's `outputDirectory`, taking turns with the run's checkpoints; a directory
+   * in use by anything else is refused.
    *
-   * A card is saved beside it, README.md, with what is known of base, method, settings and metrics. One that somebody else wrote, or
-   * changed, stays: those written here end with a hash of what they say.
+   * A card, README.md, is saved with it: base, method, settings and metrics, as far as they are known. A card that you wrote or
+   * edited stays as it is: generated ones end with a hash of their contents.
    *
-   * @param directory made where needed
+   * @param directory created if it does not exist
    * @throws BertuneError OUTPUT_REFUSED, INVALID_OPTION, DISPOSED
    */
   async save(directory: string, options: SaveOptions = {}): Promise<void> {
@@ -433,10 +433,10 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
 
   /**
    * Saves the model as a plain Hugging Face checkpoint, which needs no adapter and no base: the updates of a LoRA adapter
-   * are added to the weights. The model itself stays as it is.
+   * are added to the weights. The model itself does not change.
    *
-   * @param directory made where needed
-   * @throws BertuneError INVALID_OPTION for a model with a prefix adapter, which no plain checkpoint can hold;
+   * @param directory created if it does not exist
+   * @throws BertuneError INVALID_OPTION for a model with a prefix adapter, which a plain checkpoint cannot contain;
    *   OUTPUT_REFUSED, DISPOSED
    */
   async export(directory: string, options: SaveOptions = {}): Promise<void> {
@@ -446,14 +446,14 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   /**
    * Writes the model for ONNX Runtime, in the folder that transformers.js loads, in browsers and in Node: onnx/model.onnx
    * (fp32) and onnx/model_quantized.onnx (int8), tokenizer.json, tokenizer_config.json, special_tokens_map.json, config.json. A
-   * LoRA adapter is added to the weights, a prefix becomes part of the graph. The model itself stays as it is.
+   * LoRA adapter is added to the weights, a prefix becomes part of the graph. The model itself does not change.
    *
-   * The graph takes input_ids, attention_mask and, of models that tell segments apart, token_type_ids, (texts, tokens) int64 each,
-   * padded where texts differ in length; it gives logits (texts, labels), which in fp32 are those of `logits`, divided by the
-   * `temperature` where there is one, within rounding: their softmax or sigmoid is what `predict` gives.
+   * The graph's inputs are input_ids, attention_mask and, for models with segments, token_type_ids, each (texts, tokens) int64 and
+   * padded to the longest text. Its output is logits (texts, labels): in fp32 those of `logits`, divided by the
+   * `temperature` if there is one, within rounding, so that their softmax or sigmoid is what `predict` returns.
    *
-   * @param directory made where needed
-   * @throws BertuneError OUTPUT_REFUSED, also where a checkpoint or an adapter is in the directory; INVALID_OPTION, DISPOSED
+   * @param directory created if it does not exist
+   * @throws BertuneError OUTPUT_REFUSED, also if the directory holds a checkpoint or an adapter; INVALID_OPTION, DISPOSED
    */
   async exportOnnx(directory: string, options: OnnxOptions = {}): Promise<void> {
     await exportOnnx(this, directory, options).catch(keptInMemory);
@@ -465,20 +465,20 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   }
 
   /**
-   * Folds the LoRA adapter into the weights, W + alpha / rank · B A, so that predictions cost what the base alone does.
-   * `save` still writes the adapter; training needs `unmerge` first. Keeps the weights that it changes in JavaScript's
-   * memory, and for the moment of the change a second copy of the model. Does nothing where it is merged already.
+   * Folds the LoRA adapter into the weights, W + alpha / rank · B A, so that predictions cost no more than the base alone.
+   * `save` still writes the adapter; training needs `unmerge` first. Keeps a copy of the changed weights in JavaScript's
+   * memory, and briefly a second copy of the model. Does nothing if it is merged already.
    *
    * Predictions stay within rounding: 1e-5 in fp32. In bf16 the merged weights are rounded to bf16.
    *
-   * @throws BertuneError INVALID_OPTION without a LoRA adapter, with others beside the model, or in training; OUT_OF_MEMORY, DISPOSED
+   * @throws BertuneError INVALID_OPTION without a LoRA adapter, with other adapters loaded, or in training; OUT_OF_MEMORY, DISPOSED
    */
   async merge(): Promise<void> {
     await mergeAdapter(this);
   }
 
   /**
-   * Takes a merged adapter out again; every weight is, bit for bit, what it was. Does nothing where none is merged.
+   * Takes a merged adapter out again; every weight is restored bit for bit. Does nothing if none is merged.
    *
    * @throws BertuneError INVALID_OPTION in training, OUT_OF_MEMORY, DISPOSED
    */
@@ -486,7 +486,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     await unmergeAdapter(this);
   }
 
-  /** Bytes that the model takes now, by kind, and at most so far. */
+  /** Bytes in use by the model, by kind, and the peak so far. */
   memory(): MemoryReport {
     return memoryReport(this.session);
   }
@@ -552,7 +552,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
 
   /** @internal @throws BertuneError DISPOSED */
   expectUsable(): void {
-    if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a model in use but it has been disposed');
+    if (this.#disposal) throw new BertuneError('DISPOSED', 'The model has been disposed; load it again');
   }
 
   /**
@@ -584,7 +584,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
    * trained or disposed meanwhile.
    *
    * @param names of each text's adapter (N); null: the model as it was loaded
-   * @throws BertuneError NOT_FOUND listing the adapters there are; DISPOSED; what `work` throws
+   * @throws BertuneError NOT_FOUND listing the loaded adapters; DISPOSED; what `work` throws
    */
   async withAdapters<T>(
     names: readonly (string | null)[],
@@ -609,7 +609,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     if (this.#busy) {
       throw new BertuneError(
         'INVALID_OPTION',
-        'Expected a model that is not in training, nor being merged or unmerged: one at a time',
+        'The model is being trained, merged or unmerged; wait until that is done',
       );
     }
     this.#busy = true;
@@ -663,10 +663,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   /** @throws BertuneError INVALID_OPTION while the model trains, or once it has since `adapters` were its own */
   #expectIdle(adapters: NamedAdapters): void {
     if (!this.#busy && this.#adapters === adapters) return;
-    throw new BertuneError(
-      'INVALID_OPTION',
-      'Expected a model that is not in training: adapters are loaded before it or after it',
-    );
+    throw new BertuneError('INVALID_OPTION', 'The model is being trained; load adapters before or after that');
   }
 }
 

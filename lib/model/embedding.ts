@@ -24,7 +24,7 @@ export interface EmbedOptions {
   pooling?: (typeof POOLINGS)[number] | undefined;
   /** Whether rows are divided by their length, so that a product of two is their cosine. Defaults to false. */
   normalize?: boolean | undefined;
-  /** Tokens a batch. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
+  /** Tokens per batch. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
   batchTokens?: number | undefined;
   /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
   maxLength?: number | undefined;

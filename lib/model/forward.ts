@@ -132,8 +132,8 @@ interface MixedBase {
  *
  * @param native the session that the adapters are in
  * @param adapters of each text (N), held; null: the model as it was loaded
- * @param batchTokens tokens a batch
- * @returns a row a text (N), as long as its adapter has classes, and how many batches they made
+ * @param batchTokens tokens per batch
+ * @returns a row per text (N), as long as its adapter has classes, and how many batches they made
  * @throws BertuneError ABORTED, OUT_OF_MEMORY
  */
 export async function forwardMixed(

@@ -16,7 +16,7 @@ export type HeadChoice = 'keep' | 'fit' | 'name' | 'new';
 /** The classifier that a model begins with. */
 export interface ModelHead {
   kind: HeadKind;
-  /** Names of the classes, one a row. */
+  /** Names of the classes, one per row. */
   labels: readonly string[];
   /** Canonical names, maybe of others too; empty: it is new. */
   tensors: ReadonlyMap<string, Tensor>;

@@ -26,7 +26,7 @@ export interface Logits {
 
 /** How logits are computed. */
 export interface LogitsOptions {
-  /** Tokens a batch. */
+  /** Tokens per batch. */
   batchTokens: number;
   /** null: what the model takes. */
   maxLength: number | null;

@@ -19,10 +19,7 @@ import type { Session } from './session.js';
  */
 export function planFor(model: AnyClassifier, method: Method): MethodPlan {
   if (model.merged) {
-    throw new BertuneError(
-      'INVALID_OPTION',
-      'Expected a model whose adapter is not merged; call unmerge() to train it',
-    );
+    throw new BertuneError('INVALID_OPTION', 'The adapter is merged into the model; call unmerge() to train it');
   }
   const current = model.session.plan;
   const next = methodPlan(method, model.config, model.labels.length, current.head);

@@ -327,7 +327,7 @@ export async function expectFinite(name: string, values: Values): Promise<void> 
   if (odd < 0) return;
   throw new BertuneError(
     'NON_FINITE_LOSS',
-    `Element ${odd} of ${name} is ${values[odd]}: the training diverged in its last steps, and what it left is not saved. ` +
+    `Element ${odd} of ${name} is ${values[odd]}: training diverged in its last steps, so the model is not saved. ` +
       `Train again with a lower ${option('learningRate')}, from the start or from an earlier checkpoint`,
   );
 }

@@ -77,7 +77,7 @@ export class Session {
    * @throws BertuneError DISPOSED once the session is retired, and whatever the work throws
    */
   async use<T>(work: (native: NativeSession) => Promise<T>): Promise<T> {
-    if (this.#retirement) throw new BertuneError('DISPOSED', 'Expected a model in use but it has been disposed');
+    if (this.#retirement) throw new BertuneError('DISPOSED', 'The model has been disposed; load it again');
     this.#users += 1;
     try {
       return await work(this.#native);

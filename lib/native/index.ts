@@ -148,9 +148,9 @@ export interface NativeTrainPlan {
   /** Example indices; consecutive runs of batchSize make the micro-batches; the last may be shorter. */
   order: Int32Array;
   batchSize: number;
-  /** Micro-batches a step. steps = ceil(ceil(order.length / batchSize) / accumulation) */
+  /** Micro-batches per step. steps = ceil(ceil(order.length / batchSize) / accumulation) */
   accumulation: number;
-  /** One a step. */
+  /** One per step. */
   learningRates: Float64Array;
   /** Steps already done: AdamW's t is firstStep + 1 in the first step of this call; dropout masks depend on it too. */
   firstStep: number;

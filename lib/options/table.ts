@@ -243,7 +243,7 @@ export function path<Default extends string | null = string>(words: Row<Default>
  *
  * @param name what the object is called in messages, e.g. `options`
  * @param context passed on to the checks of the rows
- * @returns a setting a row, in the order of the table
+ * @returns a setting per row, in the order of the table
  * @throws BertuneError INVALID_OPTION
  */
 export function expectTable<Table extends OptionTable>(

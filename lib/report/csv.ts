@@ -17,7 +17,7 @@ function field(value: CsvValue, isGuarded: boolean): string {
  * apostrophe in front; numbers are written as they are.
  *
  * @param header names of the columns
- * @param rows one array of values a line
+ * @param rows one array of values per line
  * @returns the file's text, its last line ended
  */
 export function csv(header: readonly string[], rows: readonly (readonly CsvValue[])[]): string {

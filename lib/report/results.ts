@@ -36,7 +36,7 @@ const CSV_COLUMNS: readonly CsvColumn[] = [
   ['test_loss', (run) => run.test?.loss],
 ];
 
-/** results.csv of a comparison: a line a run. */
+/** results.csv of a comparison: a line per run. */
 export function resultsCsv(runs: readonly RunRecord[]): string {
   const metrics = shownMetrics(taskOfRuns(runs)).map(({ name }): CsvColumn => [name, (run) => run.test?.[name]]);
   const columns = [...CSV_COLUMNS, ...metrics];

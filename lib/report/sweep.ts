@@ -166,7 +166,7 @@ export function cellNotes(cells: readonly CellRecord[]): string[] {
   });
 }
 
-/** results.csv of a sweep: a line a cell. */
+/** results.csv of a sweep: a line per cell. */
 export function sweepRows({ axes, metric, cells }: SweepRecord, task: Task): [string[], CsvValue[][]] {
   const names = shownMetrics(task).map(({ name }) => name);
   const header = [

@@ -16,7 +16,7 @@ export function right(title: string): Column {
   return { title, align: 'right' };
 }
 
-/** A table of finished text, ready to be laid out. Every row has one cell a column. */
+/** A table of finished text, ready to be laid out. Every row has one cell per column. */
 export interface Table {
   readonly columns: readonly Column[];
   readonly rows: readonly (readonly string[])[];

@@ -32,7 +32,7 @@ export interface PredictionSettings {
   uncertainty: boolean;
 }
 
-/** Logits, a row a text, each of the labels of its adapter. */
+/** Logits, a row per text, each of the labels of its adapter. */
 export interface LogitRows {
   /** N */
   count: number;

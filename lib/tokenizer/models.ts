@@ -5,7 +5,7 @@ import { Unigram } from './models/unigram.js';
 import { WordPiece } from './models/word-piece.js';
 import type { Steps } from './steps.js';
 
-/** A token a word. */
+/** A token per word. */
 class WordLevel implements Model {
   readonly size: number;
   readonly idLimit: number;

@@ -9,7 +9,7 @@ export type ClassWeights = Readonly<Record<string, number>> | readonly number[] 
 
 /** The row of `classWeights`; its check depends on the model's labels. */
 export const classWeights: OptionRow<ClassWeights, readonly number[] | 'balanced' | null> = {
-  words: 'balanced, or a weight a label: good=1,bad=2.5',
+  words: 'balanced, or one weight per label: good=1,bad=2.5',
   default: null,
   byDefault: 'none',
   placeholder: '<w>',

@@ -48,7 +48,7 @@ const method: OptionRow<Method> = {
 
 /** Its check depends on the model's labels. */
 const labelForBest: OptionRow<string, string | null> = {
-  words: 'the one label that tells the best epoch',
+  words: 'choose the best epoch by this label alone',
   default: null,
   byDefault: 'all',
   placeholder: '<label>',
@@ -73,103 +73,103 @@ const SMALLEST_FLOAT = 2 ** -126;
 
 /** Every option of a Trainer, in the order of the help. A setting of null is open until a run knows it, or off. */
 export const TRAINER_OPTIONS = {
-  /** How to train. Defaults to going on with the model's adapter where it has one, and to `full()` otherwise. */
+  /** How to train. Defaults to continuing with the model's adapter if it has one, and to `full()` otherwise. */
   method,
-  /** The highest learning rate. Defaults to `defaultLearningRate` of the method and the model's hidden size. */
+  /** The peak learning rate. Defaults to `defaultLearningRate` of the method and the model's hidden size. */
   learningRate: number(NOT_NEGATIVE, {
-    words: 'highest learning rate',
+    words: 'peak learning rate',
     byDefault: 'by method and size of the model',
   }),
   /**
-   * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, at most 100, as come
-   * to 600 steps (prefix: 2,500; linear: 2,000; other methods than full: 1,200), or to fewer where texts are longer than 128 tokens.
+   * Passes over the training data; may be fractional. Defaults to 3, and on small data to as many, up to 100, as make
+   * 600 steps (prefix: 2,500; linear: 2,000; methods other than full: 1,200), or to fewer if texts are longer than 128 tokens.
    */
   epochs: number(
     { min: 0, minExclusive: true },
     { words: 'passes over the training data', default: null, byDefault: '3, more on small data' },
   ),
-  /** Optimiser steps, in place of `epochs`, at most 2^31 − 1. Defaults to what the epochs come to. */
+  /** Optimizer steps, instead of `epochs`, at most 2^31 − 1. Defaults to the number of steps in `epochs`. */
   maxSteps: positiveInteger({
-    words: 'optimiser steps, in place of --epochs',
+    words: 'optimizer steps, instead of --epochs',
     most: MOST_INT32,
     default: null,
     insteadOf: 'epochs',
   }),
-  /** Examples a micro-batch, at most 2^20. Defaults to 16. */
-  batchSize: positiveInteger({ words: 'examples a batch', most: MOST_EXAMPLES, default: 16 }),
+  /** Examples per micro-batch, at most 2^20. Defaults to 16. */
+  batchSize: positiveInteger({ words: 'examples per batch', most: MOST_EXAMPLES, default: 16 }),
   /**
-   * Micro-batches an optimiser step, at most 1,024; its loss is the mean of theirs. (transformers 5's Trainer adds them up
-   * for models that take `num_items_in_batch`, as BERT does: its losses and gradients are this many times as large.)
+   * Micro-batches per optimizer step, at most 1,024; its loss is the mean of theirs. (transformers 5's Trainer adds them up
+   * for models that accept `num_items_in_batch`, as BERT does: its losses and gradients are this many times as large.)
    * Defaults to 1.
    */
-  gradientAccumulation: positiveInteger({ words: 'batches a step', most: MOST_BATCHES, default: 1 }),
-  /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
-  evalBatchTokens: positiveInteger({ words: 'tokens a batch when evaluating', default: DEFAULT_BATCH_TOKENS }),
+  gradientAccumulation: positiveInteger({ words: 'batches per optimizer step', most: MOST_BATCHES, default: 1 }),
+  /** Tokens per batch in evaluation. Affects speed and memory, and only the last bits of results. Defaults to 1024. */
+  evalBatchTokens: positiveInteger({ words: 'tokens per batch in evaluation', default: DEFAULT_BATCH_TOKENS }),
   /** How the learning rate falls after the warm-up. Defaults to 'linear'. */
   schedule: oneOf(SCHEDULES, { words: 'how the learning rate falls', default: 'linear' }),
-  /** Steps over which the learning rate rises from 0. Defaults to 0, and beside a default `learningRate` to a tenth of all. */
+  /** Steps over which the learning rate rises from 0. Defaults to 0, and with a default `learningRate` to a tenth of all steps. */
   warmupSteps: nonNegativeInteger({
-    words: 'steps over which it rises first',
+    words: 'warm-up steps',
     default: null,
     byDefault: '0; a tenth with the default learning rate',
   }),
-  /** The same as a share of all steps, in place of `warmupSteps`. Defaults to what is said there. */
+  /** Warm-up as a share of all steps, instead of `warmupSteps`. Defaults to the same as `warmupSteps`. */
   warmupRatio: number(
     { min: 0, max: 1 },
-    { words: 'the same as a share of all steps', default: 0, byDefault: null, insteadOf: 'warmupSteps' },
+    { words: 'warm-up as a share of all steps', default: 0, byDefault: null, insteadOf: 'warmupSteps' },
   ),
-  /** How often the schedule 'cosine_with_restarts' starts at the highest rate. Defaults to 1. */
-  scheduleCycles: positiveInteger({ words: 'times that cosine_with_restarts starts anew', default: 1 }),
-  /** The power of what is left by which the schedule 'polynomial' falls. Defaults to 1, a straight line. */
-  schedulePower: number({ min: 0, minExclusive: true }, { words: 'power by which polynomial falls', default: 1 }),
+  /** How often the schedule 'cosine_with_restarts' starts at the peak rate. Defaults to 1. */
+  scheduleCycles: positiveInteger({ words: 'cycles of cosine_with_restarts', default: 1 }),
+  /** The power of the schedule 'polynomial'. Defaults to 1, a straight line. */
+  schedulePower: number({ min: 0, minExclusive: true }, { words: 'power of the polynomial schedule', default: 1 }),
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
   weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
   /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
   maxGradNorm: number(NOT_NEGATIVE, { words: 'gradient norm to clip to, 0 for none', default: 1 }),
-  /** AdamW's decay of the mean of gradients, in [0, 1). Defaults to 0.9. */
-  adamBeta1: number(BELOW_ONE, { words: "AdamW's decay of the mean of gradients", default: 0.9 }),
-  /** AdamW's decay of the mean of their squares, in [0, 1). Defaults to 0.999. */
-  adamBeta2: number(BELOW_ONE, { words: 'the same of their squares', default: 0.999 }),
+  /** AdamW's decay of the mean gradient, in [0, 1). Defaults to 0.9. */
+  adamBeta1: number(BELOW_ONE, { words: "AdamW's decay of the mean gradient", default: 0.9 }),
+  /** AdamW's decay of the mean squared gradient, in [0, 1). Defaults to 0.999. */
+  adamBeta2: number(BELOW_ONE, { words: "AdamW's decay of the mean squared gradient", default: 0.999 }),
   /** Added to AdamW's denominator; at least the smallest normal float, 2^-126. Defaults to 1e-8. */
   adamEps: number({ min: SMALLEST_FLOAT }, { words: "added to AdamW's denominator", default: 1e-8 }),
-  /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
+  /** Share of the target spread evenly over all classes, in [0, 1). Also applied in evaluation. Defaults to 0. */
   labelSmoothing: number(BELOW_ONE, { words: 'share of the target spread over all labels', default: 0 }),
   /**
-   * A weight a class: by its name (1 for a class that is not named), or of all in the order of the model's labels (NC); or
+   * One weight per class: by name (1 for a class that is not named), or for all in the order of the model's labels (NC); or
    * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
-   * for a class that does not occur). Applied when evaluating as well. Of a multi-label model they weigh each label's part of
-   * the loss; regression takes none. Defaults to none.
+   * for a class that does not occur). Also applied in evaluation. In a multi-label model they weigh each label's part of
+   * the loss; regression has none. Defaults to none.
    */
   classWeights,
   /**
-   * Multi-label models: a weight a label of the examples that have it, `pos_weight` of torch's BCEWithLogitsLoss, in the forms of
-   * `classWeights`; 'balanced': the examples without a label for each that has it. Defaults to none.
+   * Multi-label models: for each label, the weight of the examples that have it, `pos_weight` of torch's BCEWithLogitsLoss, in the
+   * forms of `classWeights`; 'balanced': the ratio of examples without the label to those with it. Defaults to none.
    */
   positiveWeights: {
     ...classWeights,
-    words: 'multi-label: the same for examples that have it',
+    words: 'multi-label: the same for the examples that have the label',
   },
   /**
-   * How the examples of an epoch are chosen. 'random': each once, in random order. 'balanced': as many are drawn with replacement, of
-   * every class as often, so that rare ones come several times; of models of one class a text alone. Defaults to 'random'.
+   * How the examples of an epoch are chosen. 'random': each once, in random order. 'balanced': the same number, drawn with replacement
+   * and from every class equally often, so that rare ones repeat; only for models of one class per text. Defaults to 'random'.
    */
   sampling: oneOf(['random', 'balanced'], { words: 'how the examples of an epoch are chosen', default: 'random' }),
-  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
-  maxLength: positiveInteger({ words: 'longest text in tokens', default: null, byDefault: 'what the model takes' }),
-  /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
-  seed: seed({ words: 'of new weights, order and dropout', default: 42 }),
+  /** Longest text in tokens, including special ones; the rest is truncated. Defaults to the model's limit. */
+  maxLength: positiveInteger({ words: 'longest text in tokens', default: null, byDefault: "the model's limit" }),
+  /** Seed of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
+  seed: seed({ words: 'seed of new weights, example order and dropout', default: 42 }),
   /**
-   * Steps between two 'log' events; 'epoch': one at the end of each epoch; 'auto': so many that a run of any length has 50
-   * events at most, and seldom fewer than 30. Defaults to 'auto'.
+   * Steps between two 'log' events; 'epoch': one at the end of each epoch; 'auto': at most 50 events per run of any length, and
+   * rarely fewer than 30. Defaults to 'auto'.
    */
   loggingSteps: positiveIntegerOr(
     ['epoch', 'auto'],
-    { words: 'steps between rows of the log, or epoch', default: 'auto', byDefault: '30 to 50 rows a run' },
+    { words: 'steps between log rows, or epoch', default: 'auto', byDefault: '30 to 50 rows per run' },
     ['auto'],
   ),
   /**
-   * When to evaluate on the validation split: after each epoch, or every `evalSteps` steps and at the end. What is said of the best epoch
-   * is then of the best evaluation. Defaults to 'epoch'.
+   * When to evaluate on the validation split: after each epoch, or every `evalSteps` steps and at the end. With
+   * steps, the best evaluation takes the place of the best epoch. Defaults to 'epoch'.
    */
   evaluationStrategy: oneOf(['epoch', 'steps', 'no'], {
     words: 'when to use the validation split',
@@ -178,40 +178,40 @@ export const TRAINER_OPTIONS = {
   }),
   /** Steps between two evaluations with the strategy 'steps'. Defaults to 500. */
   evalSteps: positiveInteger({ words: 'steps between evaluations, with --eval steps', default: 500 }),
-  /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
-  loadBestModel: flag({ words: 'put back the best epoch at the end', default: false, flag: '--load-best' }),
+  /** Whether to restore the parameters of the best epoch at the end. Needs a validation split. Defaults to false. */
+  loadBestModel: flag({ words: 'restore the best epoch at the end', default: false, flag: '--load-best' }),
   /**
-   * What the best epoch is told by, on the validation split: a metric of the task, or the loss. Of the loss, the MSE and the MAE
-   * less is better. Defaults to 'f1_macro', of a multi-label model to 'f1_micro', of regression to 'mse'.
+   * What decides which epoch is best, on the validation split: a metric of the task, or the loss. For the loss, MSE and MAE,
+   * lower is better. Defaults to 'f1_macro', for a multi-label model to 'f1_micro', for regression to 'mse'.
    */
   metricForBest: oneOf(BEST_METRICS, {
-    words: 'what the best epoch is told by',
+    words: 'metric that decides which epoch is best',
     byDefault: 'f1_macro; multi-label f1_micro, regression mse',
   }),
   /**
-   * The label whose own precision, recall or F1 the best epoch is told by, where it alone matters: by `metricForBest`, of which 'f1_macro'
-   * and 'f1_micro' are then the F1 of this label. Regression has none. Defaults to none: all labels count.
+   * The one label whose precision, recall or F1 decides which epoch is best: which of them is `metricForBest`, where 'f1_macro'
+   * and 'f1_micro' then mean the F1 of this label. Not for regression. Defaults to none: all labels count.
    */
   labelForBest,
   /**
-   * Multi-label models: whether to choose for each label the threshold that gives it the highest F1 on the validation split, at the
-   * end. They are saved with the model. Needs a validation split. Defaults to false: 0.5 for all.
+   * Multi-label models: whether to choose, at the end, the threshold with the highest F1 on the validation split for each
+   * label. They are saved with the model. Needs a validation split. Defaults to false: 0.5 for all.
    */
-  tuneThresholds: flag({ words: 'multi-label: choose thresholds on validation', default: false }),
+  tuneThresholds: flag({ words: 'multi-label: tune thresholds on the validation split', default: false }),
   /**
-   * Whether to fit, at the end and on the validation split, the temperature that logits are divided by so that a score of 0.8 is right
-   * eight times of ten (Guo et al., 2017). It is saved with the model and used from then on, also in ONNX; thresholds are tuned
-   * after it. Needs a validation split; regression takes none. Defaults to false.
+   * Whether to fit, at the end and on the validation split, a temperature to divide logits by, so that a score of 0.8 is right
+   * eight times out of ten (Guo et al., 2017). It is saved with the model and used from then on, also in ONNX; thresholds are tuned
+   * after it. Needs a validation split; not for regression. Defaults to false.
    */
-  calibrate: flag({ words: 'fit scores to how often they are right, on validation', default: false }),
+  calibrate: flag({ words: 'calibrate scores on the validation split', default: false }),
   /** Evaluations in a row without a better metric after which training stops. Needs a validation split. Defaults to never. */
   earlyStoppingPatience: positiveInteger({
-    words: 'stop after so many evaluations that are no better',
+    words: 'stop after this many evaluations without improvement',
     default: null,
     flag: '--early-stopping',
   }),
-  /** How much better counts as better for early stopping. Defaults to 0. */
-  earlyStoppingThreshold: number(NOT_NEGATIVE, { words: 'how much better counts as better', default: 0 }),
+  /** The smallest change that counts as an improvement for early stopping. Defaults to 0. */
+  earlyStoppingThreshold: number(NOT_NEGATIVE, { words: 'smallest change that counts as an improvement', default: 0 }),
   /**
    * Whether processes that mpirun, mpiexec or srun started together train one model: each takes a part of every batch, and all
    * come to the same model and results. The first alone writes. 'none': each is a run by itself. Defaults to 'auto'.
@@ -223,7 +223,7 @@ export const TRAINER_OPTIONS = {
   /** Seconds that these processes wait for each other before a run ends with RANK_LOST. Defaults to 30. */
   collectiveTimeout: number(
     { min: 0, minExclusive: true, max: 1e6 },
-    { words: 'seconds that they wait for each other', default: 30 },
+    { words: 'seconds that these processes wait for each other', default: 30 },
   ),
   /**
    * Directory of the run's checkpoints, in `checkpoint-N` of step N. A run that is stopped by its signal leaves one too.
@@ -245,9 +245,9 @@ export const TRAINER_OPTIONS = {
     default: 500,
     group: 'Checkpoints',
   }),
-  /** Checkpoints to keep: the latest, and that of the best epoch beside them. Defaults to all. */
+  /** Checkpoints to keep: the latest ones, and besides them that of the best epoch. Defaults to all. */
   saveTotalLimit: positiveInteger({
-    words: "checkpoints to keep, beside the best epoch's",
+    words: 'checkpoints to keep, besides that of the best epoch',
     default: null,
     byDefault: 'all',
     group: 'Checkpoints',
@@ -256,7 +256,7 @@ export const TRAINER_OPTIONS = {
 
 /**
  * Options of a Trainer. Names follow Hugging Face's TrainingArguments where those have them, and so do the defaults of the
- * arithmetic, but for `batchSize` (8 there), `weightDecay` (0 there), `learningRate` (5e-5 there for every method and model,
+ * arithmetic, except for `batchSize` (8 there), `weightDecay` (0 there), `learningRate` (5e-5 there for every method and model,
  * without a warm-up) and `epochs` (3 there).
  */
 export interface TrainerOptions extends OptionsOf<typeof TRAINER_OPTIONS> {}
@@ -332,7 +332,7 @@ export function settleSettings(
   };
 }
 
-/** @throws BertuneError INVALID_OPTION for what means nothing in the task */
+/** @throws BertuneError INVALID_OPTION for what has no effect in the task */
 function expectTaskOptions(settings: TrainerSettings, task: Task): void {
   const { labelSmoothing, classWeights, positiveWeights, metricForBest, tuneThresholds, calibrate } = settings;
   const used = [
@@ -346,7 +346,7 @@ function expectTaskOptions(settings: TrainerSettings, task: Task): void {
     (tuneThresholds && task.labels !== 'classes' ? 'tuneThresholds' : undefined) ??
     (calibrate && task.labels === 'values' ? 'calibrate' : undefined);
   if (odd !== undefined)
-    throw new BertuneError('INVALID_OPTION', `${option(odd)} means nothing in ${task.title}; leave it out`);
+    throw new BertuneError('INVALID_OPTION', `${option(odd)} has no effect in ${task.title}; leave it out`);
   if (settings.labelForBest !== null) expectLabelMetric(metricForBest ?? task.bestMetric, task);
   const names = task.metrics.map(({ name }) => name);
   if (metricForBest === undefined || metricForBest === 'loss' || names.includes(metricForBest)) return;
@@ -359,7 +359,7 @@ function expectTaskOptions(settings: TrainerSettings, task: Task): void {
 /** @throws BertuneError INVALID_OPTION for a metric that one label by itself does not have */
 function expectLabelMetric(metric: BestMetric, { title, labels }: Task): void {
   if (labels === 'values') {
-    throw new BertuneError('INVALID_OPTION', `${option('labelForBest')} means nothing in ${title}; leave it out`);
+    throw new BertuneError('INVALID_OPTION', `${option('labelForBest')} has no effect in ${title}; leave it out`);
   }
   if (labelMetric(metric) !== null) return;
   throw new BertuneError(

@@ -94,7 +94,7 @@ export function samplingWeights(labels: Int32Array, counts: readonly number[]): 
   return Float64Array.from(labels, (label) => 1 / counts[label]!);
 }
 
-/** The loss of a model that has learnt nothing: of all classes alike, of a coin a label, or of the mean of the values. */
+/** The loss of a model that has learnt nothing: of all classes alike, of a coin per label, or of the mean of the values. */
 export function guessingLoss({ task, labels, labelNames }: Split): number {
   const { labels: kind } = taskOf(task);
   const columns = labelNames.length;

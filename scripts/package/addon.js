@@ -1,12 +1,18 @@
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { say } from '../console.js';
 import { ADDON_PACKAGE, platformManifest } from './manifest.js';
-import { makeFolder, writeNotice } from './stage.js';
+import { makeFolder, textOf, writeNotice } from './stage.js';
 
-const readme = (libraries) => `# ${ADDON_PACKAGE}
+const readme = (libraries, glibc) => `# ${ADDON_PACKAGE}
 
-The native addon of [bertune](https://www.npmjs.com/package/bertune) for Linux on x86-64 with AVX2, which installs it by itself. ${libraries} linked in.
+The native addon of [Bertune](https://www.npmjs.com/package/bertune) for Linux on x86-64. You do not install it yourself: \`npm install bertune\` does,
+as an optional dependency for this platform.
+
+It needs glibc ${glibc} or later and a processor with AVX2, and no other library: ${libraries} linked in. If npm left it out (\`--omit=optional\`, or a lock file
+written on another platform), run \`npm install ${ADDON_PACKAGE}\` with the version of your bertune.
+
+Apache-2.0. NOTICE has the licenses of what is linked in.
 `;
 
 /**
@@ -20,13 +26,13 @@ export function stageAddon(output, { file, glibc, oneDnn }) {
   const files = ['bertune.node', 'NOTICE'];
   const folder = makeFolder(output, platformManifest(ADDON_PACKAGE, 'bertune for Linux on x86-64', files, glibc));
   copyFileSync(file, path.join(folder, 'bertune.node'));
-  writeFileSync(path.join(folder, 'README.md'), readme(oneDnn ? 'oneDNN and OpenBLAS are' : 'OpenBLAS is'));
+  writeFileSync(path.join(folder, 'README.md'), readme(oneDnn ? 'oneDNN and OpenBLAS are' : 'OpenBLAS is', glibc));
   writeNotice(folder, [
-    ...(oneDnn ? ['scripts/package/notices/oneDNN.txt', path.join(oneDnn, 'share/doc/dnnl/THIRD-PARTY-PROGRAMS')] : []),
-    'scripts/package/notices/OpenBLAS.txt',
-    'scripts/package/notices/GCC.txt',
-    'node_modules/node-addon-api/LICENSE.md',
-    'node_modules/node-api-headers/LICENSE',
+    ...['OpenBLAS', 'GCC'].map((name) => textOf(`scripts/package/notices/${name}.txt`)),
+    ...['node-addon-api/LICENSE.md', 'node-api-headers/LICENSE'].map((name) => textOf(`node_modules/${name}`)),
+    ...(oneDnn ? [textOf('scripts/package/notices/oneDNN.txt'), oneDnnNotices(oneDnn)] : []),
   ]);
   return folder;
 }
+
+const oneDnnNotices = (folder) => readFileSync(path.join(folder, 'share/doc/dnnl/THIRD-PARTY-PROGRAMS'), 'utf8').trim();

@@ -5,7 +5,7 @@ import { buildCuda, CUDA_BUILDS } from '../cuda.js';
 import { runNode } from '../process.js';
 import { CUDA_PACKAGE, platformManifest } from './manifest.js';
 import { checkBinary } from './portable.js';
-import { makeFolder, writeNotice } from './stage.js';
+import { makeFolder, textOf, writeNotice } from './stage.js';
 
 /** The name that native/cuda/exports.map lets through. */
 const EXPORTED = ['bertune_cuda_library'];
@@ -13,8 +13,15 @@ const ARCHITECTURES = 'sm_80,sm_86,sm_89,sm_90,sm_100,sm_120';
 
 const README = `# ${CUDA_PACKAGE}
 
-The CUDA backend of [bertune](https://www.npmjs.com/package/bertune) for Linux on x86-64, for NVIDIA GPUs of compute capability 8.0 and later.
-Install it beside bertune, in the same version. It takes a driver and cuBLASLt, which comes with the CUDA toolkit.
+The CUDA backend of [Bertune](https://www.npmjs.com/package/bertune) for Linux on x86-64, for NVIDIA GPUs of compute capability 8.0 and later (Ampere).
+
+    npm install bertune ${CUDA_PACKAGE}
+    npx bertune inspect
+
+Both packages need the same version. Also required: an NVIDIA driver, and cuBLASLt, which comes with the CUDA toolkit (12 or 13) and with
+\`pip install nvidia-cublas\`. \`npx bertune inspect\` says what was found, or why there is no GPU.
+
+Apache-2.0. NOTICE has the licenses of what is linked in.
 `;
 
 /** Makes the folder of the package that holds the CUDA backend, from a library that spills nowhere. */
@@ -34,6 +41,9 @@ export async function stageCuda(output) {
   const folder = makeFolder(output, platformManifest(CUDA_PACKAGE, 'CUDA backend of bertune', files, glibc));
   copyFileSync(file, path.join(folder, 'libbertune_cuda.so'));
   writeFileSync(path.join(folder, 'README.md'), README);
-  writeNotice(folder, ['scripts/package/notices/CUDA.txt', 'scripts/package/notices/GCC.txt']);
+  writeNotice(
+    folder,
+    ['CUDA', 'GCC'].map((name) => textOf(`scripts/package/notices/${name}.txt`)),
+  );
   return folder;
 }

@@ -1,11 +1,12 @@
 // Makes what is published, as folders and .tgz files in build/package:
-//   bertune                     TypeScript's output, assets, and the sources for `bertune build`
+//   bertune                     TypeScript's output with some libraries bundled, and the sources for `bertune build`
+//   @bertune/samples            bert-mini and goemotions6
 //   @bertune/linux-x64          the addon, portable, with oneDNN and OpenBLAS linked in
 //   @bertune/linux-x64-cuda     the CUDA backend, with --cuda
 // node scripts/package/index.js [--cuda] [--output FOLDER] [--onednn-source FILE | --without-onednn]
 //   --onednn-source     the archive of oneDNN's sources, which is fetched otherwise
 //   --without-onednn    for tests, in a clone that has built no oneDNN yet
-// Nothing is published here: `npm publish build/package/<file>.tgz` does it, platform packages first.
+// Nothing is published here: .github/workflows/release.yml does that.
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -15,7 +16,7 @@ import { main, root, SetupError, say } from '../console.js';
 import { withLock } from '../lock.js';
 import { stageAddon } from './addon.js';
 import { stageCuda } from './cuda.js';
-import { stageMain } from './main.js';
+import { stageMain, stageSamples } from './main.js';
 import { buildOneDnn } from './onednn.js';
 import { pack } from './pack.js';
 import { buildPortable } from './portable.js';
@@ -42,6 +43,7 @@ async function makePackages() {
   const stages = [
     () => stageAddon(output, { ...addon, oneDnn }),
     ...(options.cuda ? [() => stageCuda(output)] : []),
+    () => stageSamples(output),
     () => stageMain(output),
   ];
   for (const stage of stages) {

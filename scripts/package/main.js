@@ -1,15 +1,40 @@
-import { cpSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { root } from '../console.js';
-import { mainManifest } from './manifest.js';
-import { makeFolder } from './stage.js';
+import { bundleDependencies } from './bundle.js';
+import { mainManifest, samplesManifest } from './manifest.js';
+import { makeFolder, writeNotice } from './stage.js';
 
-/** Makes the folder of the main package: what package.json's `files` names, and its documents. */
-export function stageMain(output) {
+/** Makes the folder of the main package: what package.json's `files` names, its documents, and the libraries that are bundled. */
+export async function stageMain(output) {
   const manifest = mainManifest();
-  const folder = makeFolder(output, manifest);
-  for (const name of [...manifest.files, 'README.md']) {
+  const folder = makeFolder(output, { ...manifest, files: [...manifest.files, 'NOTICE'] });
+  for (const name of manifest.files) {
     if (!name.startsWith('!')) cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   }
+  writeFileSync(path.join(folder, 'README.md'), publishedReadme(manifest));
+  writeNotice(folder, await bundleDependencies(path.join(folder, 'dist'), Object.keys(manifest.dependencies)));
+  return folder;
+}
+
+/** README.md as npm's page shows it, where links to files of the repository, and pictures, would lead nowhere. */
+function publishedReadme({ repository, version }) {
+  const files = `${repository.url.replace(/^git\+|\.git$/g, '')}/blob/v${version}/`;
+  const absolute = (text) =>
+    text
+      .replace(/\]\((?![a-z]+:|#)([^)]+)\)/g, (_, link) => `](${files}${link})`)
+      .replace(
+        /\b(src|srcset)="(?!https?:)([^"]+)"/g,
+        (_, name, link) => `${name}="${files.replace('/blob/', '/raw/')}${link}"`,
+      );
+  return absolute(readFileSync(path.join(root, 'README.md'), 'utf8'));
+}
+
+/** Makes the folder of the package with the model and the data to try things with. */
+export function stageSamples(output) {
+  const manifest = samplesManifest();
+  const folder = makeFolder(output, manifest);
+  for (const name of [...manifest.files, 'README.md'])
+    cpSync(path.join(root, 'assets', name), path.join(folder, name), { recursive: true });
   return folder;
 }

@@ -8,6 +8,15 @@ export const ownManifest = () => JSON.parse(readFileSync(path.join(root, 'packag
 export const ADDON_PACKAGE = '@bertune/linux-x64';
 export const CUDA_PACKAGE = '@bertune/linux-x64-cuda';
 
+/** Where every package is published. Provenance needs the release workflow: nothing is published from anybody's own machine. */
+const PUBLISH = { publishConfig: { access: 'public', provenance: true } };
+
+/** What every package says of the project. */
+function projectFields() {
+  const { homepage, bugs, repository, author } = ownManifest();
+  return { homepage, bugs, repository, author, ...PUBLISH };
+}
+
 /**
  * Abilities of the processor that are checked before the addon is opened, as Linux names them in /proc/cpuinfo. x86-64-v3, which
  * the addon is compiled for, has more; every processor with these has them all, while sandboxes do not always list them all.
@@ -17,14 +26,15 @@ const CPU = ['avx2', 'bmi2', 'fma'];
 /**
  * The package.json of the main package as it is published: the repository's, without what serves development alone, and with
  * the platform packages in their exact versions. Those stand here alone: the repository builds its own binaries, and a lock file
- * cannot hold packages of a version that is yet to be published.
+ * cannot hold packages of a version that is yet to be published. `private` keeps `npm publish` away from the clone itself.
  */
 export function mainManifest() {
   const { private: _, scripts: __, devDependencies: ___, allowScripts: ____, ...manifest } = ownManifest();
   return {
     ...manifest,
+    ...PUBLISH,
     optionalDependencies: { [ADDON_PACKAGE]: manifest.version },
-    // Only who has a GPU installs it, by name; it then has to be of the same version.
+    // Installed by name where there is a GPU; its version has to be the same.
     peerDependencies: { ...manifest.peerDependencies, [CUDA_PACKAGE]: manifest.version },
     peerDependenciesMeta: { ...manifest.peerDependenciesMeta, [CUDA_PACKAGE]: { optional: true } },
   };
@@ -44,6 +54,7 @@ export function platformManifest(name, description, files, glibc) {
     name,
     version,
     description,
+    ...projectFields(),
     license,
     engines,
     os: ['linux'],
@@ -53,4 +64,10 @@ export function platformManifest(name, description, files, glibc) {
     ...(files[0].endsWith('.node') ? { main: files[0] } : {}),
     bertune: { glibc, cpu: CPU },
   };
+}
+
+/** The package.json of the samples, which have a version of their own: they change less often than the code. */
+export function samplesManifest() {
+  const manifest = JSON.parse(readFileSync(path.join(root, 'assets/package.json'), 'utf8'));
+  return { ...manifest, ...projectFields() };
 }

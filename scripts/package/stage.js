@@ -11,8 +11,10 @@ export function makeFolder(output, manifest) {
   return folder;
 }
 
-/** Writes the licenses of what a binary contains, one behind the other, into NOTICE. Files are relative to the root. */
-export function writeNotice(folder, files) {
-  const texts = files.map((file) => readFileSync(path.resolve(root, file), 'utf8').trim());
+/** A file of the repository, as text. */
+export const textOf = (file) => readFileSync(path.join(root, file), 'utf8').trim();
+
+/** Writes the licenses of what a package contains, one behind the other, into NOTICE. */
+export function writeNotice(folder, texts) {
   writeFileSync(path.join(folder, 'NOTICE'), `${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`);
 }

@@ -5,13 +5,23 @@ import { type Block, blocksOf, fileName } from './blocks.js';
 import { ROOT, UserProject } from './project.js';
 
 /** Languages of blocks that show what is printed or sent, and run nothing. */
-const SHOWN = ['text', 'json', 'html'];
+const SHOWN = ['text', 'json', 'html', 'python'];
 
-const documents = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.md') && !name.startsWith('api'))
-  .sort();
+const guides = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+  name.endsWith('.md'),
+);
+const documents = ['README.md', 'examples/README.md', ...guides.map((name) => join('docs', name)).sort()];
 
-const read = (document: string) => readFileSync(join(ROOT, 'docs', document), 'utf8');
+const read = (document: string) => readFileSync(join(ROOT, document), 'utf8');
+
+/** What a heading can be linked by. */
+const anchorsOf = (markdown: string) =>
+  [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
 
 /** Runs a block as it is written; one that is a file is written for a later one to run. */
 async function runBlock(project: UserProject, block: Block, number: number): Promise<void> {
@@ -30,12 +40,31 @@ async function runBlock(project: UserProject, block: Block, number: number): Pro
 }
 
 describe('the guides', () => {
+  it('are all pages of the site', () => {
+    const { projectDocuments } = JSON.parse(read('typedoc.json')) as { projectDocuments: string[] };
+    expect(projectDocuments).to.include.members(guides.map((name) => join('docs', name)));
+  });
+
+  it('have a line for every error code', () => {
+    const codes = [...read('lib/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code);
+    const rows = [...read('docs/guide/errors.md').matchAll(/^\| `(\w+)` \| \S.* \| \S.* \|$/gm)].map(
+      ([, code]) => code,
+    );
+    expect(codes.length).to.be.greaterThan(20);
+    expect(rows).to.deep.equal(codes);
+  });
+
   for (const document of documents) {
     const blocks = blocksOf(read(document)).filter(({ language }) => !SHOWN.includes(language));
 
     it(`lead to files that there are: ${document}`, () => {
-      const links = [...read(document).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map((match) => match[1] ?? '');
-      for (const link of links) expect(existsSync(join(ROOT, 'docs', dirname(document), link)), link).to.equal(true);
+      for (const [, link = '', anchor] of read(document).matchAll(
+        /(?:\]\(|src(?:set)?=")([^)#:"]*)(?:#([^)"]*))?[)"]/g,
+      )) {
+        const file = link === '' ? document : join(dirname(document), link);
+        expect(existsSync(join(ROOT, file)), link).to.equal(true);
+        if (anchor !== undefined) expect(anchorsOf(read(file)), `${link}#${anchor}`).to.include(anchor);
+      }
     });
 
     if (blocks.length === 0) continue;

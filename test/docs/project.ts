@@ -32,7 +32,9 @@ export class UserProject {
     // As npm installs it: a command that can be run, which the compiler's output is not.
     const command = `#!/bin/sh\nexec node ${JSON.stringify(join(ROOT, 'dist/cli/main.js'))} "$@"\n`;
     await writeFile(join(modules, '.bin/bertune'), command, { mode: 0o755 });
-    await symlink(join(ROOT, 'node_modules/.bin/tsc'), join(modules, '.bin/tsc'));
+    for (const name of ['tsc', 'esbuild']) {
+      await symlink(join(ROOT, 'node_modules/.bin', name), join(modules, '.bin', name));
+    }
     await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n');
     return new UserProject(folder, environment);
   }

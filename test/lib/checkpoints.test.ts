@@ -361,7 +361,7 @@ describe('Checkpoints', function () {
       await expectRefusal(
         resume('latest'),
         'CHECKPOINT_INVALID',
-        /Expected a whole checkpoint in .*checkpoint-12.*checkpoint-4/,
+        /Expected a complete checkpoint in .*checkpoint-12.*checkpoint-4/,
       );
       await expectRefusal(resume(output('nowhere')), 'NOT_FOUND', /Expected a checkpoint of a run at .*nowhere/);
       await mkdir(output('other'));

@@ -300,7 +300,7 @@ describe('labels of the tasks', () => {
     expect(() => alignSplit('train', train, ['y', 'z'])).to.throw('no class for the labels x of the train split');
     const values = datasetFromRows({ train: [{ text: 'a', label: 0.5 }] }).train;
     expect(alignSplit('train', values, ['LABEL_0']).split).to.deep.include({ labelNames: ['LABEL_0'] });
-    expect(() => alignSplit('train', values, ['a', 'b'])).to.throw('Expected 2 values a row (a, b)');
+    expect(() => alignSplit('train', values, ['a', 'b'])).to.throw('Expected 2 values per row (a, b)');
   });
 
   describe('that are summarized', () => {

@@ -207,9 +207,9 @@ describe('tasks', () => {
     await using values = await load('regression');
     const refused = (make: () => unknown, message: string) =>
       expectRefusal(async () => make(), 'INVALID_OPTION', message);
-    await refused(() => new Trainer(labels, { labelSmoothing: 0.1 }), 'labelSmoothing means nothing in multi-label');
-    await refused(() => new Trainer(values, { classWeights: 'balanced' }), 'classWeights means nothing in regression');
-    await refused(() => new Trainer(values, { tuneThresholds: true }), 'tuneThresholds means nothing in regression');
+    await refused(() => new Trainer(labels, { labelSmoothing: 0.1 }), 'labelSmoothing has no effect in multi-label');
+    await refused(() => new Trainer(values, { classWeights: 'balanced' }), 'classWeights has no effect in regression');
+    await refused(() => new Trainer(values, { tuneThresholds: true }), 'tuneThresholds has no effect in regression');
     await refused(() => new Trainer(values, { metricForBest: 'accuracy' }), 'choose one of loss, mse, mae, r2');
     await using classes = await TextClassifier.load(directory.path('base'), CPU);
     await refused(() => new Trainer(classes, { positiveWeights: 'balanced' }), 'positiveWeights means nothing');

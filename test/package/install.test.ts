@@ -14,8 +14,6 @@ const run = promisify(execFile);
 const inRoot = (path: string) => join(ROOT, path);
 const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
 
-const MODEL = `require('node:path').join(require.resolve('bertune/package.json'), '../assets/models/bert-mini')`;
-
 (onLinux ? describe : describe.skip)('the published packages', () => {
   let project: Project;
   before(async function () {
@@ -43,14 +41,10 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
         'scripts/build.js',
       ])
         expect(files).to.include(name);
-      for (const name of [
-        'native/cuda/exports.map',
-        'native/addon/addon.cpp',
-        'assets/models/bert-mini/model.safetensors',
-      ])
+      for (const name of ['native/cuda/exports.map', 'native/addon/addon.cpp', 'NOTICE'])
         expect(files).to.include(name);
       const useless =
-        /^(?:test|bench|lib|build|node_modules|native\/operations)\b|\.map$(?<!exports\.map)|\.stamp$|scripts\/(?:test|package)/;
+        /^(?:test|bench|lib|build|assets|node_modules|native\/operations)\b|\.map$(?<!exports\.map)|\.stamp$|scripts\/(?:test|package)/;
       expect(files.filter((name) => useless.test(name))).to.deep.equal([]);
     });
 
@@ -58,10 +52,42 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
       const manifest = JSON.parse(await readFile(join(mainFolder(), 'package.json'), 'utf8'));
       const { version } = manifest;
       expect(manifest.optionalDependencies).to.deep.equal({ '@bertune/linux-x64': version });
-      expect(manifest.peerDependencies).to.deep.equal({ '@types/node': '>=20', '@bertune/linux-x64-cuda': version });
+      expect(manifest.peerDependencies).to.deep.equal({
+        '@bertune/samples': '^1.0.0',
+        '@types/node': '>=20',
+        '@bertune/linux-x64-cuda': version,
+      });
       expect(manifest.peerDependenciesMeta['@bertune/linux-x64-cuda']).to.deep.equal({ optional: true });
       expect(manifest).not.to.have.any.keys('scripts', 'devDependencies', 'private');
       expect(manifest.dependencies).not.to.have.any.keys('cmake-js', 'typescript');
+    });
+
+    it('every package names its project, and is published for everybody, with provenance', async () => {
+      for (const name of ['bertune', '@bertune/linux-x64', '@bertune/samples']) {
+        const manifest = JSON.parse(await readFile(inProject('node_modules', name, 'package.json'), 'utf8'));
+        for (const field of ['homepage', 'bugs', 'repository', 'author', 'license', 'description'])
+          expect(manifest, name).to.have.property(field);
+        expect(manifest.publishConfig).to.deep.equal({ access: 'public', provenance: true });
+        expect(await readFile(inProject('node_modules', name, 'README.md'), 'utf8')).to.match(/^# /);
+      }
+    });
+
+    it('few packages come along: charts and the hub are bundled, with their licenses', async () => {
+      const folders = await readdir(inProject('node_modules'), { recursive: true });
+      const installed = folders.filter((name) =>
+        /^(?:.*node_modules\/)?(?:@[^/]+\/)?[^/@]+\/package\.json$/.test(name),
+      );
+      expect(installed.length).to.be.at.most(15);
+      expect(installed.join()).not.to.match(/d3|plot|linkedom|huggingface|pbf/);
+      const notice = await readFile(join(mainFolder(), 'NOTICE'), 'utf8');
+      for (const name of ['@observablehq/plot', 'd3-scale', 'linkedom', '@huggingface/hub'])
+        expect(notice).to.match(new RegExp(`^${name} \\d`, 'm'));
+    });
+
+    it("the README's links lead to the repository, as npm has none of its files", async () => {
+      const readme = await readFile(join(mainFolder(), 'README.md'), 'utf8');
+      expect(readme).to.match(/\]\(https:\/\/github\.com\/.*\/blob\/v\d.*\.md\)/);
+      expect(readme).not.to.match(/\]\((?!https?:|#)|(?:src|srcset)="(?!https?:)/);
     });
 
     it('the platform package says where it runs, and carries the licenses of what is linked in', async () => {
@@ -92,12 +118,10 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
     it('for ECMAScript modules: a model is loaded, trained for a step, asked', async () => {
       await writeFile(
         inProject('train.mjs'),
-        `import { createRequire } from 'node:module';
-        import { datasetFromRows, lora, TextClassifier, Trainer } from 'bertune';
-        const require = createRequire(import.meta.url);
+        `import { datasetFromRows, lora, TextClassifier, Trainer } from 'bertune';
         const rows = [{ text: 'i feel great', label: 'joy' }, { text: 'leave me alone', label: 'anger' }];
         const data = datasetFromRows({ train: rows });
-        const model = await TextClassifier.load(${MODEL}, { labels: data.labels, device: 'cpu' });
+        const model = await TextClassifier.load('bert-mini', { labels: data.labels, device: 'cpu' });
         const trainer = new Trainer(model, { method: lora({ rank: 2 }), epochs: 1, batchSize: 2, loggingSteps: 1 });
         const rates = [];
         trainer.on('log', ({ loss }) => rates.push(loss));
@@ -118,7 +142,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
         inProject('predict.cjs'),
         `const { TextClassifier } = require('bertune');
         (async () => {
-          const model = await TextClassifier.load(${MODEL}, { labels: ['a', 'b'], device: 'cpu' });
+          const model = await TextClassifier.load('bert-mini', { labels: ['a', 'b'], device: 'cpu' });
           console.log(JSON.stringify(await model.predict(['hello'])));
           await model.dispose();
         })();`,
@@ -136,6 +160,33 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
       expect(facts.addon_path).to.match(/@bertune\/linux-x64\/bertune\.node$/);
       expect(facts.blas.library).to.equal('OpenBLAS');
       expect(facts.glibc).to.match(/^2\.\d+/);
+    });
+
+    it('with the libraries that are bundled: a run with its report, and the hub', async () => {
+      const run = ['train', '--data', 'goemotions6', '--method', 'linear', '--max-steps', '2', '--output', 'run'];
+      const { status, stderr } = await bertune([...run, '--device', 'cpu', '--quiet']);
+      expect(status, stderr).to.equal(0);
+      expect(await readFile(inProject('run/report.html'), 'utf8')).to.include('<svg');
+      const nowhere = { HF_ENDPOINT: 'http://127.0.0.1:1', HF_HUB_CACHE: inProject('cache'), HF_HUB_OFFLINE: '' };
+      expect((await bertune(['inspect', 'someone/model'], nowhere)).stderr).to.match(/^error \[HUB_UNAVAILABLE\]/m);
+    });
+
+    it('without the samples, whose package is then named', async () => {
+      const samples = inProject('node_modules/@bertune/samples');
+      await rename(samples, `${samples}-aside`);
+      try {
+        for (const names of [
+          ['--data', 'goemotions6'],
+          ['--data', 'some.csv'],
+          ['--model', 'bert-mini', '--data', '.'],
+        ]) {
+          const { status, stderr } = await bertune(['train', ...names, '--output', 'out']);
+          expect(status).to.equal(1);
+          expect(stderr, names.join()).to.include('npm install @bertune/samples');
+        }
+      } finally {
+        await rename(`${samples}-aside`, samples);
+      }
     });
 
     (existsSync(EMULATED) ? it : it.skip)('with the package of CUDA backends where that is installed', async () => {
@@ -219,6 +270,7 @@ const MODEL = `require('node:path').join(require.resolve('bertune/package.json')
 
     for (const [module, files] of [
       ['nodenext', ['main.mts', 'main.cts']],
+      ['node16', ['main.mts', 'main.cts']],
       ['commonjs', ['main.ts']],
       ['preserve', ['main.ts']], // a bundler's
     ] as const) {

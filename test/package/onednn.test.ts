@@ -23,15 +23,13 @@ interface Found {
 
 /** Trains in fp32 and bf16, then predicts with what that came to; in int8 with what fp32 came to. */
 const PROGRAM = `
-import { createRequire } from 'node:module';
 import { loadDataset, TextClassifier, Trainer } from 'bertune';
-const assets = createRequire(import.meta.url).resolve('bertune/package.json').replace('package.json', 'assets/');
-const data = await loadDataset(assets + 'data/goemotions6');
+const data = await loadDataset('goemotions6');
 const load = (path, precision) => TextClassifier.load(path, { labels: data.labels, device: 'cpu', threads: 2, precision });
 const [precisions, trained] = [process.argv[2].split(','), process.argv[3]];
 const found = { losses: {}, logits: {} };
 for (const precision of precisions) {
-  const model = await load(precision === 'int8' ? trained : assets + 'models/bert-mini', precision);
+  const model = await load(precision === 'int8' ? trained : 'bert-mini', precision);
   if (precision !== 'int8') {
     const trainer = new Trainer(model, { maxSteps: 8, learningRate: 3e-4, loggingSteps: 1, seed: 7 });
     const { logHistory } = await trainer.train(data.train);

@@ -12,62 +12,62 @@ import type { BatchFigures } from './statistics.js';
 
 /** Options of a PredictionService. */
 export interface ServiceOptions {
-  /** Tokens a batch at most; one longer text makes a batch of its own. Defaults to 1024. */
+  /** Most tokens per batch; a longer text forms its own batch. Defaults to 1024. */
   maxBatchTokens?: number | undefined;
   /**
-   * How long a batch that is not full waits for more texts, in milliseconds. Defaults to 0: it starts at once, and what
-   * arrives while it computes makes the next one.
+   * How long an incomplete batch waits for more texts, in milliseconds. Defaults to 0: it starts at once, and whatever
+   * arrives meanwhile forms the next one.
    */
   maxWait?: number | undefined;
-  /** Texts that wait at most; a call that would make them more is refused with QUEUE_FULL. Defaults to 16,384. */
+  /** Most texts that wait; a call beyond that is refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number | undefined;
   /**
-   * How long a call may have to wait for its batch because of others, in milliseconds; one that would wait longer, by the
-   * tokens before it and the rate of the last batches, is refused with QUEUE_FULL: at once by an estimate of its tokens, or
-   * once they are counted. What fits into the next batch is always taken. So an accepted call of one text takes about two
-   * full batches and this at most, however much is asked for, also in one tick: 0 with a small `maxBatchTokens` for the
-   * quickest answers under more load than can be served. A call of several texts has a turn for each, and others may come
-   * in between: give it a `timeout`, and none is let in that would make it late. Before the first batch has ended nothing is
-   * known, and only `maxQueuedTexts` counts. Defaults to 10,000; a service that people wait for wants less, e.g. 250.
+   * How long a call may wait for its batch because of others, in milliseconds. A call that would wait longer, judging by the
+   * tokens ahead of it and the speed of the last batches, is refused with QUEUE_FULL: at once by an estimate of its tokens, or
+   * once they are counted. Whatever fits into the next batch is always accepted. So an accepted call of one text takes at most
+   * about two full batches plus this, whatever the load, even if all calls come in one tick: use 0 and a small `maxBatchTokens`
+   * for the quickest answers under overload. The texts of a larger call take turns with others: give it a `timeout`, and no
+   * later call is accepted that would make it late. Until the first batch has finished, only `maxQueuedTexts` counts.
+   * Defaults to 10,000; a service that people wait for should use less, e.g. 250.
    */
   maxQueueTime?: number | undefined;
   /**
-   * Called after each batch, e.g. to observe a histogram. What it throws changes nothing for the calls: the first such
-   * error becomes a warning of the process. Defaults to none.
+   * Called after each batch, e.g. to feed a histogram. Its errors do not affect the calls: the first one
+   * becomes a warning of the process. Defaults to none.
    */
   onBatch?: ((figures: BatchFigures) => void) | undefined;
 }
 
 /** Options of a PredictionService's `predict`. */
 export interface ServicePredictOptions {
-  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
+  /** Longest text in tokens, including special ones; the rest is truncated. Defaults to the model's limit. */
   maxLength?: number | undefined;
-  /** Takes the call's texts out of the queue and rejects with ABORTED at once. Defaults to none. */
+  /** Removes the call's texts from the queue and rejects with ABORTED at once. Defaults to none. */
   signal?: AbortSignal | undefined;
   /**
-   * Milliseconds after which the call rejects with TIMED_OUT; at once where its texts alone would take longer at the best
-   * rate so far. Where others are the reason it is refused with QUEUE_FULL instead. Defaults to no limit.
+   * Milliseconds after which the call rejects with TIMED_OUT; at once if its texts alone would take longer at the best
+   * speed so far. If other calls are the reason, it is refused with QUEUE_FULL instead. Defaults to no limit.
    */
   timeout?: number | undefined;
-  /** Adapters to predict with: one name for all texts, or one a text; null is the model as it was loaded. Defaults to it. */
+  /** Adapters to predict with: one name for all texts, or one per text; null is the model as it was loaded. Defaults to null. */
   adapter?: AdapterChoice | undefined;
-  /** As in `TextClassifier.predict`: whether single texts or pairs have to be what was trained on. Defaults to 'trained'. */
+  /** As in `TextClassifier.predict`: whether texts must be of the kind the model was trained on. Defaults to 'trained'. */
   textKind?: TextKind | undefined;
   /** As in `TextClassifier.predict`: the score above which a label is predicted. Defaults to the model's thresholds, or 0.5. */
   threshold?: number | undefined;
-  /** As in `TextClassifier.predict`: so many labels, the likeliest first, as `top`. Defaults to none. */
+  /** As in `TextClassifier.predict`: how many labels to list in `top`. Defaults to none. */
   topK?: number | undefined;
-  /** As in `TextClassifier.predict`: whether predictions have `margin` and `entropy`. Defaults to false. */
+  /** As in `TextClassifier.predict`: whether to add `margin` and `entropy`. Defaults to false. */
   uncertainty?: boolean | undefined;
 }
 
 /** Options of a PredictionService's `dispose`. */
 export interface ServiceDisposeOptions {
-  /** What becomes of calls that wait: 'finish' computes them, 'drop' rejects them with DISPOSED. Defaults to 'finish'. */
+  /** What happens to waiting calls: 'finish' computes them, 'drop' rejects them with DISPOSED. Defaults to 'finish'. */
   queued?: 'finish' | 'drop' | undefined;
 }
 
-/** Tokens a batch: as where one caller predicts, enough rows to keep every thread's matrix products efficient. */
+/** Tokens per batch: enough rows to keep every thread's matrix products efficient. */
 const DEFAULT_MAX_BATCH_TOKENS = 1024;
 
 const DEFAULT_MAX_QUEUED_TEXTS = 16_384;

@@ -133,7 +133,7 @@ export class Batch {
 export interface Demand {
   texts: number;
   tokens: number;
-  /** Of one turn, in which each call has a text computed: the sum of their mean tokens a text. */
+  /** Of one turn, in which each call has a text computed: the sum of their mean tokens per text. */
   turnTokens: number;
 }
 

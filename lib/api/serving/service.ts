@@ -76,7 +76,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
    * Classifies texts.
    *
    * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than `maxLength` are cut
-   * @returns one prediction a text, in their order; of the classes of its adapter
+   * @returns one prediction per text, in their order; of the classes of its adapter
    * @throws BertuneError QUEUE_FULL, with `retryAfter`; ABORTED, TIMED_OUT; DISPOSED; NOT_FOUND for an adapter that is not
    *   loaded; INVALID_DATA as `TextClassifier.predict`; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
    *   and other failures of a batch with one of its texts
@@ -168,7 +168,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     const queued = expectOneOf('queued', given.queued ?? 'finish', ['finish', 'drop']);
     this.#disposal ??= withResolvers();
     if (queued === 'drop') {
-      const error = new BertuneError('DISPOSED', 'The service was disposed before this call had its turn');
+      const error = new BertuneError('DISPOSED', 'The service was disposed before this call was computed');
       for (const call of this.#calls) if (call.waiting > 0) call.reject(error);
     }
     this.#endIfIdle();
@@ -337,7 +337,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
 
   /** @throws BertuneError DISPOSED */
   #expectUsable(): void {
-    if (this.#disposal) throw new BertuneError('DISPOSED', 'Expected a service in use but it has been disposed');
+    if (this.#disposal) throw new BertuneError('DISPOSED', 'The service has been disposed; create another');
   }
 }
 

@@ -172,7 +172,7 @@ const CSV_WRITER: ValueWriter<CsvValue> = {
   },
 };
 
-/** Writes predictions as a JSON object a line. */
+/** Writes predictions as a JSON object per line. */
 export class JsonLinesFormat {
   readonly #options: ColumnOptions;
   /** The names of a file's columns that were looked at last. */

@@ -97,7 +97,7 @@ interface JsonLineOptions extends Pick<DatasetOptions, 'textColumn' | 'textPairC
 }
 
 /**
- * Takes each line for JSON: a string is a text, an array of two strings a pair, an object a row with a column of texts, and
+ * Takes each line for JSON: a string is a text, an array of two strings a pair, an object per row with a column of texts, and
  * perhaps one of second texts. Empty lines are skipped.
  *
  * @throws BertuneError INVALID_DATA naming the line; NOT_FOUND for a column

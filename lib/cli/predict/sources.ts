@@ -109,7 +109,7 @@ async function* withNote(lines: AsyncIterable<string[]>, onNote: (note: string) 
 /** @throws BertuneError INVALID_DATA for a directory, which Node.js would take for an empty file */
 function standardInput(): NodeJS.ReadStream {
   if (fstatSync(0).isDirectory()) {
-    throw new BertuneError('INVALID_DATA', 'Standard input is a directory; pass a file with one text a line');
+    throw new BertuneError('INVALID_DATA', 'Standard input is a directory; pass a file with one text per line');
   }
   return process.stdin;
 }

@@ -21,9 +21,9 @@ interface MergeArguments {
 export function sweepMergeCommand(sweep: Command): void {
   sweep
     .command('merge')
-    .description('compare the cells that are done, whether others still run or not')
-    .argument('<folder>', 'of the sweep, where results.json, .csv, .md and report.html go')
-    .option('--quiet', 'nothing on stderr but errors')
+    .description('compare the finished cells, even while others still run')
+    .argument('<folder>', 'folder of the sweep, where results.json, .csv, .md and report.html go')
+    .option('--quiet', 'print only errors to stderr')
     .option('--json', 'write results.json to stdout instead of a table')
     .action(merge);
 }

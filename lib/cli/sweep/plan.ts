@@ -46,25 +46,29 @@ interface PlanArguments extends DataArguments, DeviceArguments, Readonly<Record<
 export function sweepPlanCommand(sweep: Command): void {
   const command = sweep
     .command('plan')
-    .description('write a folder with a cell for each combination of settings')
-    .argument('<folder>', 'where the sweep goes')
+    .description('plan a sweep: one cell for each combination of settings')
+    .argument('<folder>', 'folder for the sweep')
     .option('--file <yaml>', 'settings as a YAML file: these flags without dashes, each with a value or a list')
     .addOption(names('--model <models>', `folders or Hugging Face ids of checkpoints (default: ${EMBEDDED_MODEL})`));
   addDataOptions(command, { training: true });
   addSweepFlags(command);
   addDeviceOptions(command)
     .optionsGroup('Sweep:')
-    .addOption(positiveInteger('--random <n>', 'draw so many combinations, each with every seed (default: all)'))
-    .addOption(seedNumber('--random-seed <n>', 'of the draw (default: 42)'))
-    .addOption(choice('--stop <rule>', 'median: end a cell that is worse after an epoch than the others', ['median']))
-    .addOption(positiveInteger('--grace <n>', 'epochs after which no cell ends, with --stop (default: 1)'))
-    .option('--overwrite', 'write to the folder although it is not empty')
-    .option('--quiet', 'nothing on stderr but errors')
+    .addOption(positiveInteger('--random <n>', 'draw this many combinations, each with every seed (default: all)'))
+    .addOption(seedNumber('--random-seed <n>', 'seed of the draw (default: 42)'))
+    .addOption(
+      choice('--stop <rule>', 'median: end a cell that is worse than the median of the others after an epoch', [
+        'median',
+      ]),
+    )
+    .addOption(positiveInteger('--grace <n>', 'epochs before --stop applies (default: 1)'))
+    .option('--overwrite', 'write to the folder even if it is not empty')
+    .option('--quiet', 'print only errors to stderr')
     .addHelpText(
       'after',
-      '\nEvery setting of Method, Training, --model and --data takes one value or several, with commas between them, or a\n' +
-        'range of numbers to draw from: --learning-rate 1e-5..1e-3 --random 20. What has commas itself is one value; a list\n' +
-        'of such values goes into a file.',
+      '\nEvery setting of Method and Training, --model and --data take one value, several separated by commas, or a range of\n' +
+        'numbers to draw from: --learning-rate 1e-5..1e-3 --random 20. A value that contains commas itself counts as one; put\n' +
+        'a list of such values into a file.',
     )
     .action(plan);
 }

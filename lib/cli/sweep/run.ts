@@ -37,27 +37,28 @@ export const LEASE_SECONDS = 60;
 export function sweepRunCommand(sweep: Command): void {
   sweep
     .command('run')
-    .description('run the cells that nobody has run or is running; as often, and on as many machines, as you like')
-    .argument('<folder>', 'of the sweep')
+    .description('run the cells that are still open; start it as often, and on as many machines, as you like')
+    .argument('<folder>', 'folder of the sweep')
     .addOption(
-      new Option('--cell <K/N>', 'every Nth cell alone, from the Kth on; K alone: that cell (default: all)').argParser(
-        (text: string) => readShare('--cell', text),
-      ),
+      new Option(
+        '--cell <K/N>',
+        'every Nth cell, starting with the Kth; K by itself: only that cell (default: all)',
+      ).argParser((text: string) => readShare('--cell', text)),
     )
-    .addOption(positiveInteger('--jobs <n>', 'cells at a time, which share threads or GPUs (default: 1)'))
-    .addOption(positiveInteger('--save-steps <n>', 'steps between checkpoints (default: one an epoch)'))
+    .addOption(positiveInteger('--jobs <n>', 'cells to run at a time; they share threads or GPUs (default: 1)'))
+    .addOption(positiveInteger('--save-steps <n>', 'steps between checkpoints (default: one per epoch)'))
     .addOption(
       positiveInteger(
         '--lease <n>',
         `seconds after which a worker elsewhere counts as dead (default: ${LEASE_SECONDS})`,
       ),
     )
-    .option('--retry-failed', 'run those that have failed again')
-    .option('--quiet', 'nothing on stderr but errors')
+    .option('--retry-failed', 'run failed cells again')
+    .option('--quiet', 'print only errors to stderr')
     .addHelpText(
       'after',
       '\nWithout --cell, a task of a SLURM array (SLURM_ARRAY_TASK_ID) takes its share of the cells, and a pod of an indexed\n' +
-        'Job of Kubernetes (JOB_COMPLETION_INDEX) one cell. Exit status 1: a cell has failed, now or before.',
+        'Kubernetes Job (JOB_COMPLETION_INDEX) one cell. Exit status 1: a cell has failed, now or earlier.',
     )
     .action(run);
 }

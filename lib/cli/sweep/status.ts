@@ -16,9 +16,9 @@ const MOST_LINES = 8;
 export function sweepStatusCommand(sweep: Command): void {
   sweep
     .command('status')
-    .description('how many cells are done, what runs where, what has failed')
-    .argument('<folder>', 'of the sweep')
-    .option('--json', 'as JSON instead of tables')
+    .description('show how many cells are done, what runs where, and what has failed')
+    .argument('<folder>', 'folder of the sweep')
+    .option('--json', 'write JSON instead of tables')
     .action(status);
 }
 

@@ -132,7 +132,7 @@ function expectCell(cell: unknown, { models, data }: SweepPlan, path: string): v
 /**
  * The run of a cell.
  *
- * @param saveSteps steps between its checkpoints; undefined: one an epoch
+ * @param saveSteps steps between its checkpoints; undefined: one per epoch
  * @throws BertuneError INVALID_OPTION; INVALID_DATA for a cell that is not what it was planned to be
  */
 export function experimentOf(folder: string, plan: SweepPlan, cell: PlannedCell, saveSteps?: number): Experiment {

@@ -260,7 +260,7 @@ export function isTemperature(value: unknown): value is number {
   return typeof value === 'number' && value > 0 && Number.isFinite(value);
 }
 
-/** Whether a value of a file is a threshold a label. */
+/** Whether a value of a file is a threshold per label. */
 export function isThresholds(value: unknown): value is Record<string, number> {
   return isObject(value) && Object.values(value).every((each) => typeof each === 'number' && each >= 0 && each <= 1);
 }

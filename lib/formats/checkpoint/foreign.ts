@@ -91,7 +91,7 @@ function invalid(message: string): BertuneError {
   return new BertuneError('CHECKPOINT_INVALID', message);
 }
 
-const ENGLISH = 'for English take google-bert/bert-base-uncased or FacebookAI/roberta-base, or the built-in bert-mini';
+const ENGLISH = 'for English take google-bert/bert-base-uncased or FacebookAI/roberta-base, or bert-mini';
 const MULTILINGUAL = 'for many languages take FacebookAI/xlm-roberta-base';
 const GENERATIVE = `it writes text; to classify, ${ENGLISH}`;
 

@@ -12,7 +12,7 @@ import { checkParameter } from './weights.js';
 /** A trained classifier, and what its rows are called. */
 export interface Head {
   kind: HeadKind;
-  /** Names of the classes, one a row. */
+  /** Names of the classes, one per row. */
   labels: readonly string[];
   /** Whether a file says so, the classifier's own or that of the model under an adapter. Otherwise they number the rows. */
   named: boolean;

@@ -262,7 +262,7 @@ class ClassifierGraph {
     return graph.node('Mul', [graph.node('Cast', [sums], { to: DTYPES.float }), scales]);
   }
 
-  /** A Linear of the head, one row a text: (B, in) → (B, out), always in fp32. */
+  /** A Linear of the head, one row per text: (B, in) → (B, out), always in fp32. */
   #headLinear(inp: Value, role: Role, name?: string): Value {
     const inputs = [inp, this.#parameter(role), this.#parameter(role, NO_LAYER, 'bias')];
     return this.#graph.node('Gemm', inputs, { transB: 1 }, name);

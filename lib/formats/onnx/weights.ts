@@ -1,7 +1,7 @@
 import { TimeSlice } from '../../time-slice.js';
 
 /*
- * Weights (rows, columns) as a graph holds them: transposed for MatMul, or in bytes with a scale a row, which is a word of
+ * Weights (rows, columns) as a graph holds them: transposed for MatMul, or in bytes with a scale per row, which is a word of
  * a table and an output of a Linear.
  */
 

@@ -24,7 +24,7 @@ export function kindMark(kind: RunRecord['method']['kind']): RunMark {
 /** The page's own colours, which the contrasts are measured against. */
 export const PAGE = { light: '#ffffff', dark: '#14171c' } as const;
 
-/** A colour a run, in the order of the runs; the same in every chart. */
+/** A colour per run, in the order of the runs; the same in every chart. */
 export function runColors(runs: readonly RunRecord[]): RunColor[] {
   return runs.map((run) => {
     const { kind } = run.method;

@@ -77,7 +77,7 @@ export function asVocabulary(pieces: readonly ScoredPiece[]): Vocabulary {
   return pieces as unknown as Vocabulary;
 }
 
-/** vocab.txt: a piece a line, its id the number of the line, without the white space at its end. */
+/** vocab.txt: a piece per line, its id the number of the line, without the white space at its end. */
 export async function readPieces(directory: string): Promise<Vocabulary | undefined> {
   const text = await ifThere(readText(join(directory, FILES.vocabulary), MAX_BYTES));
   return text === undefined ? undefined : Object.fromEntries(lines(text).map((line, id) => [trimEnd(line), id]));

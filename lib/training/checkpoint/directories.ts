@@ -155,7 +155,7 @@ export async function findCheckpoint(wish: string, output: string | null): Promi
       damaged.push(cause.message);
     }
   }
-  throw new BertuneError('CHECKPOINT_INVALID', `Expected a whole checkpoint in ${within} but ${damaged.join('; ')}`);
+  throw new BertuneError('CHECKPOINT_INVALID', `Expected a complete checkpoint in ${within} but ${damaged.join('; ')}`);
 }
 
 function temporaryPath(output: string, step: number): string {

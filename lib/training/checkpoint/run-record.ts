@@ -95,7 +95,7 @@ export function expectSameRun(saved: RunIdentity, now: RunIdentity, where: strin
     throw new BertuneError(
       'INVALID_OPTION',
       `Expected at least ${saved.total_steps} steps, as in the run that ${where} is of, but epochs or maxSteps come to ` +
-        `${now.total_steps}; a run that is resumed may become longer, but not shorter`,
+        `${now.total_steps}; a resumed run can become longer, but not shorter`,
     );
   }
   expectSame('labels', saved.labels, now.labels, where);
@@ -139,7 +139,7 @@ function expectSame(name: string, saved: unknown, now: unknown, where: string): 
   throw new BertuneError(
     'INVALID_OPTION',
     `Expected ${show(saved)} for ${option(name)}, as in the run that ${where} is of, but received ${show(now)}; ` +
-      'a run is resumed with the settings it began with',
+      'resume a run with the settings it started with',
   );
 }
 

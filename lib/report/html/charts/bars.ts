@@ -10,7 +10,7 @@ export interface BarOptions extends Described {
   readonly bars: readonly (Mark & { readonly value: number; readonly text: string })[];
 }
 
-/** A bar a run from 0, its name before it and its value behind it. */
+/** A bar per run from 0, its name before it and its value behind it. */
 export function barChart({ bars, ...described }: BarOptions): string {
   const names = bars.map(({ title }) => fitText(title, NAME_PIXELS));
   const marginLeft = Math.max(...names.map(textWidth)) + 10;

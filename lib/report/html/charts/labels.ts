@@ -51,7 +51,7 @@ interface Placed {
  *
  * @param heights the ends of the lines in pixels
  * @param from where the first may stand, `to` the last
- * @returns a height a label; null where there is no room for all
+ * @returns a height per label; null where there is no room for all
  */
 export function spread(heights: readonly number[], from: number, to: number): number[] | null {
   const room = (to - from) / LINE_HEIGHT;

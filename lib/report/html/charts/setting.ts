@@ -24,7 +24,7 @@ export interface SettingOptions extends Described {
   readonly points: readonly SettingPoint[];
 }
 
-/** What a metric is over the values of a setting: a dot a run, and the means of few values. */
+/** What a metric is over the values of a setting: a dot per run, and the means of few values. */
 export function settingChart({ x, points, ...described }: SettingOptions): string {
   const values = [...new Set(points.map((point) => point.x))];
   const isNumeric = values.every((value) => typeof value === 'number');

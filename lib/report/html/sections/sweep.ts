@@ -34,6 +34,6 @@ function chartOf({ cells, metric }: SweepRecord, name: string): string[] {
   if (values.size < 2 || (isNamed && values.size > MOST_NAMES)) return [];
   const title = `${metric.title} by ${name}`;
   const description = `${points.length} runs with ${values.size} values of ${name}`;
-  const note = 'a dot a run; squares: the mean of each value';
+  const note = 'a dot per run; squares: the mean of each value';
   return [figure(title, note, settingChart({ title, description, x: name, points }))];
 }

@@ -1,0 +1,18 @@
+// Declarations for CommonJS callers under TypeScript's `module: node16`, which refuses to `require` those of an ES module: the
+// same files again in dist/commonjs, where a package.json says that they are CommonJS. `require` loads dist/index.js all the same.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** Copies dist/index.d.ts, and every declaration that it leads to, into dist/commonjs. */
+export function writeCommonJsDeclarations(dist) {
+  const output = path.join(dist, 'commonjs');
+  const reached = new Set(['index.d.ts']);
+  for (const file of reached) {
+    const text = readFileSync(path.join(dist, file), 'utf8').replace(/^\/\/# sourceMappingURL=.*\n?/m, '');
+    for (const [, specifier] of text.matchAll(/(?:from |import\()['"](\.[^'"]+)\.js['"]/g))
+      reached.add(path.join(path.dirname(file), `${specifier}.d.ts`));
+    mkdirSync(path.dirname(path.join(output, file)), { recursive: true });
+    writeFileSync(path.join(output, file), text);
+  }
+  writeFileSync(path.join(output, 'package.json'), '{ "type": "commonjs" }\n');
+}

@@ -1,0 +1,29 @@
+// A plugin of typedoc: a page is called as its heading says, not as its file; links to files that are no pages lead to the repository.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Converter, ReflectionKind } from 'typedoc';
+import { root } from './console.js';
+
+const { repository } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+const FILES = `${repository.url.replace(/^git\+|\.git$/g, '')}/blob/main/`;
+
+const HEADING = /^# (.*)\n+/;
+
+/** @param {import('typedoc').Application} app */
+export function load(app) {
+  app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_context, document) => {
+    document.name = HEADING.exec(document.content[0]?.text)?.[1] ?? document.name;
+  });
+  app.converter.on(Converter.EVENT_RESOLVE_END, ({ project }) => {
+    const documents = project.getReflectionsByKind(ReflectionKind.Document);
+    // The page's own title says the same.
+    if (project.readme?.[0]) project.readme[0].text = project.readme[0].text.replace(HEADING, '');
+    for (const part of [project.readme ?? [], ...documents.map(({ content }) => content)].flat()) {
+      const file = part.kind === 'relative-link' && part.target && project.files.resolve(part.target, project);
+      // What is an image is copied.
+      if (typeof file === 'string' && !/\.(?:png|svg)$/.test(file)) {
+        Object.assign(part, { kind: 'text', text: FILES + path.relative(root, file).replaceAll(path.sep, '/') });
+      }
+    }
+  });
+}
