@@ -150,10 +150,10 @@ function expectTaskArguments(model: AnyClassifier, { topK, scores, uncertainty, 
     ...(threshold !== undefined && task.labels !== 'classes' ? ['--threshold'] : []),
   ];
   if (odd.length === 0) return;
-  const verb = odd.length === 1 ? 'means' : 'mean';
+  const verb = odd.length === 1 ? 'has' : 'have';
   throw new BertuneError(
     'INVALID_OPTION',
-    `${odd.join(' and ')} ${verb} nothing to a model for ${task.title}; leave it out`,
+    `${odd.join(' and ')} ${verb} no effect on a model for ${task.title}; leave it out`,
   );
 }
 

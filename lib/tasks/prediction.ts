@@ -97,7 +97,7 @@ export function expectScores({ task }: Pick<Output, 'task'>, { topK, uncertainty
   const odd = [...(topK === null ? [] : ['topK']), ...(uncertainty ? ['uncertainty'] : [])];
   throw new BertuneError(
     'INVALID_OPTION',
-    `${odd.map((name) => option(name)).join(' and ')} ${odd.length === 1 ? 'means' : 'mean'} nothing to a model for ` +
+    `${odd.map((name) => option(name)).join(' and ')} ${odd.length === 1 ? 'has' : 'have'} no effect on a model for ` +
       `${taskOf(task).title}; leave it out`,
   );
 }

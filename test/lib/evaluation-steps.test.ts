@@ -81,7 +81,7 @@ describe('evaluation by steps', () => {
     await expectRefusal(
       () => new Trainer(values, { labelForBest: 'no' }),
       'INVALID_OPTION',
-      'means nothing in regression',
+      'has no effect in regression',
     );
   });
 

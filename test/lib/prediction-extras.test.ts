@@ -52,8 +52,8 @@ describe('what predictions have on request', () => {
   it('is refused of values, before anything is computed', async () => {
     await using model = await TextClassifier.load(directory.path('base'), { ...CPU, task: 'regression', head: 'new' });
     await using service = new PredictionService(model);
-    await expectRefusal(model.predict('a', { topK: 1 }), 'INVALID_OPTION', 'topK means nothing', 'regression');
-    await expectRefusal(service.predict('a', { uncertainty: true }), 'INVALID_OPTION', 'uncertainty means nothing');
+    await expectRefusal(model.predict('a', { topK: 1 }), 'INVALID_OPTION', 'topK has no effect', 'regression');
+    await expectRefusal(service.predict('a', { uncertainty: true }), 'INVALID_OPTION', 'uncertainty has no effect');
   });
 });
 

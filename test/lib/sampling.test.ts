@@ -41,7 +41,7 @@ describe('sampling', () => {
     await expectRefusal(
       () => new Trainer(values, { sampling: 'balanced' }),
       'INVALID_OPTION',
-      'sampling means nothing',
+      'sampling has no effect',
     );
   });
 });

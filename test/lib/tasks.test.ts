@@ -212,7 +212,7 @@ describe('tasks', () => {
     await refused(() => new Trainer(values, { tuneThresholds: true }), 'tuneThresholds has no effect in regression');
     await refused(() => new Trainer(values, { metricForBest: 'accuracy' }), 'choose one of loss, mse, mae, r2');
     await using classes = await TextClassifier.load(directory.path('base'), CPU);
-    await refused(() => new Trainer(classes, { positiveWeights: 'balanced' }), 'positiveWeights means nothing');
+    await refused(() => new Trainer(classes, { positiveWeights: 'balanced' }), 'positiveWeights has no effect');
     await expectRefusal(
       new Trainer(labels, { tuneThresholds: true }).train(train['multi-label']),
       'INVALID_OPTION',
