@@ -9,7 +9,9 @@ const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8');
 describe('README', () => {
   it('names npm scripts that there are', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-    const names = [...read('README.md').matchAll(/(?:^|`)npm (?:run )?(?!install\b)([a-z:]+)/gm)].map(([, name]) => name!);
+    const names = [...read('README.md').matchAll(/(?:^|`)npm (?:run )?(?!install\b)([a-z:]+)/gm)].map(
+      ([, name]) => name!,
+    );
     expect(names).to.include.members(['bench', 'test']);
     for (const name of names) expect(scripts).to.have.property(name);
   });
