@@ -7,13 +7,13 @@ import { type DataSource, type Experiment, sourceWords } from '../experiments/ex
 import { dataRecord, errorRecord, Run } from '../experiments/run.js';
 import { TRAINING_ROWS_FILE, writeTrainingRows } from '../experiments/training-rows.js';
 import { withDirectoryLock } from '../files/lock.js';
-import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
+import { CARD_FILE, MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { expectFilePlaces, withOutputDirectory, writeJson } from '../files/output.js';
 import { embeddedPath } from '../hub/embedded.js';
 import { type FindOptions, isRemote, modelDirectory } from '../hub/index.js';
 import { expectPushable, expectRepository } from '../hub/push.js';
 import { definitionOf } from '../methods/index.js';
-import { CARD_FILE, writeCard } from '../model/card-file.js';
+import { writeCard } from '../model/card-file.js';
 import { saveModel as saveModelTo } from '../model/save.js';
 import { option } from '../options/names.js';
 import { printableJson } from '../printable.js';

@@ -3,6 +3,7 @@ import type { HeadKind } from '../architectures/rows.js';
 import { frontMatterOf } from '../data/card.js';
 import { lstat } from '../files/fs.js';
 import { readText } from '../files/input.js';
+import { CARD_FILE } from '../files/model-files.js';
 import { dataFile, type OutputFile, writeFilesAtomic } from '../files/output.js';
 import { EMBEDDED_MODEL, embeddedModel } from '../hub/embedded.js';
 import { parseHubId } from '../hub/id.js';
@@ -23,8 +24,6 @@ export interface CardOptions {
   /** The split that `evaluation` is of. Defaults to 'test'. */
   split?: string | undefined;
 }
-
-export const CARD_FILE = 'README.md';
 
 /** Much longer than any card. */
 const MOST_CARD_BYTES = 2 ** 20;
