@@ -355,7 +355,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       argument('evaluate split.labels', 'split', (labels) => trainer.evaluate({ ...split, labels }), []),
       argument(
         'evaluate split.labelNames',
-        'split.labelNames',
+        'split.labelNames|labels of',
         (labelNames) => trainer.evaluate({ ...split, labelNames }),
         NAMES,
       ),
