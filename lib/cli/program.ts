@@ -13,6 +13,7 @@ import { flagsOf } from './flags.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
 import { pushCommand } from './push.js';
+import { expectForSeveral, isFollower } from './ranks.js';
 import { reportCommand } from './report.js';
 import { sweepCommand } from './sweep.js';
 import { colorsFor, writeResult } from './terminal.js';
@@ -85,13 +86,16 @@ export function createProgram(onError: (error: unknown) => void): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void writeResult(text).catch(onError),
-      outputError: (text, write) => write(printableLines(text.replace(/^error: /, 'error [INVALID_OPTION]: '))),
+      outputError(text, write) {
+        if (!isFollower()) write(printableLines(text.replace(/^error: /, 'error [INVALID_OPTION]: ')));
+      },
       getOutHasColors: () => colorsFor(process.stdout).isColorSupported,
       getErrHasColors: () => colorsFor(process.stderr).isColorSupported,
     })
     .hook('preAction', (_, command) => {
       nameOptionsByFlags(flagsOf(command));
       expectOptions(command);
+      expectForSeveral(command);
     })
     .addHelpText(
       'after',

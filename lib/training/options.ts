@@ -52,6 +52,7 @@ const labelForBest: OptionRow<string, string | null> = {
   default: null,
   byDefault: 'all',
   placeholder: '<label>',
+  onlyWith: { loadBestModel: true, earlyStoppingPatience: true, saveStrategy: 'best' },
   expect(name, value, context) {
     const { labels } = context as { labels: readonly string[] };
     const [row] = matchLabels([expectString(name, value)], labels).rows;
@@ -119,9 +120,16 @@ export const TRAINER_OPTIONS = {
     { words: 'the same as a share of all steps', default: 0, byDefault: null, insteadOf: 'warmupSteps' },
   ),
   /** How often the schedule 'cosine_with_restarts' starts at the highest rate. Defaults to 1. */
-  scheduleCycles: positiveInteger({ words: 'times that cosine_with_restarts starts anew', default: 1 }),
+  scheduleCycles: positiveInteger({
+    words: 'times that cosine_with_restarts starts anew',
+    default: 1,
+    onlyWith: { schedule: 'cosine_with_restarts' },
+  }),
   /** The power of what is left by which the schedule 'polynomial' falls. Defaults to 1, a straight line. */
-  schedulePower: number({ min: 0, minExclusive: true }, { words: 'power by which polynomial falls', default: 1 }),
+  schedulePower: number(
+    { min: 0, minExclusive: true },
+    { words: 'power by which polynomial falls', default: 1, onlyWith: { schedule: 'polynomial' } },
+  ),
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
   weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
   /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
@@ -177,7 +185,11 @@ export const TRAINER_OPTIONS = {
     flag: '--eval',
   }),
   /** Steps between two evaluations with the strategy 'steps'. Defaults to 500. */
-  evalSteps: positiveInteger({ words: 'steps between evaluations, with --eval steps', default: 500 }),
+  evalSteps: positiveInteger({
+    words: 'steps between evaluations, with --eval steps',
+    default: 500,
+    onlyWith: { evaluationStrategy: 'steps' },
+  }),
   /** Whether the parameters of the best epoch are put back at the end. Needs a validation split. Defaults to false. */
   loadBestModel: flag({ words: 'put back the best epoch at the end', default: false, flag: '--load-best' }),
   /**
@@ -211,7 +223,11 @@ export const TRAINER_OPTIONS = {
     flag: '--early-stopping',
   }),
   /** How much better counts as better for early stopping. Defaults to 0. */
-  earlyStoppingThreshold: number(NOT_NEGATIVE, { words: 'how much better counts as better', default: 0 }),
+  earlyStoppingThreshold: number(NOT_NEGATIVE, {
+    words: 'how much better counts as better',
+    default: 0,
+    onlyWith: { earlyStoppingPatience: true },
+  }),
   /**
    * Whether processes that mpirun, mpiexec or srun started together train one model: each takes a part of every batch, and all
    * come to the same model and results. The first alone writes. 'none': each is a run by itself. Defaults to 'auto'.
@@ -243,6 +259,7 @@ export const TRAINER_OPTIONS = {
   saveSteps: positiveInteger({
     words: 'steps between checkpoints, with --save-strategy steps',
     default: 500,
+    onlyWith: { saveStrategy: 'steps' },
     group: 'Checkpoints',
   }),
   /** Checkpoints to keep: the latest, and that of the best epoch beside them. Defaults to all. */

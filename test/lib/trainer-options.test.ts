@@ -137,6 +137,18 @@ describe('trainer options', () => {
     [{ earlyStoppingPatience: 0 }, 'earlyStoppingPatience'],
     [{ loadBestModel: true, evaluationStrategy: 'no' }, 'evaluationStrategy'],
     [{ earlyStoppingPatience: 2, evaluationStrategy: 'no' }, 'evaluationStrategy'],
+    [{ schedulePower: 2 }, "schedulePower only applies with schedule: 'polynomial'; leave it out"],
+    [
+      { scheduleCycles: 1, schedule: 'polynomial' },
+      "scheduleCycles only applies with schedule: 'cosine_with_restarts'",
+    ],
+    [{ evalSteps: 100 }, "evalSteps only applies with evaluationStrategy: 'steps'"],
+    [{ earlyStoppingThreshold: 0.1 }, 'earlyStoppingThreshold only applies with earlyStoppingPatience'],
+    [
+      { labelForBest: 'a' },
+      "labelForBest only applies with loadBestModel or earlyStoppingPatience or saveStrategy: 'best'; leave it out",
+    ],
+    [{ saveSteps: 5, saveStrategy: 'epoch', outputDirectory: 'out' }, "only applies with saveStrategy: 'steps'"],
     [{ maxLength: 0 }, 'maxLength'],
     [{ saveStrategy: 'epoch' }, "saveStrategy: 'epoch' needs outputDirectory"],
     [{ saveStrategy: 'always' as 'epoch', outputDirectory: 'out' }, 'one of no, epoch, steps, best'],
