@@ -25,6 +25,8 @@ export interface Overrides {
   readonly where?: DeviceOptions;
   /** Directory of logs for TensorBoard, one sub-folder a run. */
   readonly tensorboard?: string;
+  /** As Experiment.mistakes. */
+  readonly mistakes?: number;
 }
 
 /**
@@ -41,6 +43,7 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     where: overrides.where ?? {},
     ...(overrides.base !== undefined && { base: overrides.base }),
     ...(overrides.tensorboard !== undefined && { tensorboard: overrides.tensorboard }),
+    ...(overrides.mistakes !== undefined && { mistakes: overrides.mistakes }),
   };
   const seed = overrides.seed ?? preset.seed;
   const epochs = overrides.epochs ?? preset.epochs;
