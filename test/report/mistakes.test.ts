@@ -71,6 +71,11 @@ describe('the most wrong texts', () => {
     expect(html).to.not.match(/<(img|script|b>second)/i);
   });
 
+  it('of several labels say what was missed and what was wrongly predicted', () => {
+    const { all } = pageOf('multi-label', [{ text: 't', error: 1, labels: two(1) }]);
+    expect(all('#mistakes .tags span')).to.deep.equal(['missed a 0.912', `wrongly predicted ${HOSTILE[0]} 0.05`]);
+  });
+
   it('of a regression are those furthest off', () => {
     const { all } = pageOf('regression', [
       { text: 't', error: 3, labels: [{ label: 'x', target: 4, predicted: 1.00004 }] },

@@ -113,11 +113,12 @@ h2{margin-top:2.25rem}
 .facts dd{margin-bottom:.35rem}
 .tiles{grid-template-columns:1fr 1fr}
 .tiles dd{font-size:1.15rem}
-th,td{padding:.3rem .45rem}
-tbody th,tfoot th{min-width:5.5rem;max-width:7.5rem}
-td.bar{min-width:4.5rem}
+th,td{padding:.3rem .28rem}
+thead th.n{min-width:0}
+tbody th,tfoot th{min-width:5rem;max-width:7rem}
+td.bar{min-width:3.6rem}
 details{padding:0 .6rem}
-.matrix{--head:5.6rem!important;font-size:.7rem!important}
+.matrix{--head:6.8rem!important;font-size:.7rem!important}
 .matrix.upright thead span{max-height:6rem}
 .small.upright thead span{max-height:7rem}
 .middle tbody td{font-size:0;height:1.7rem}

@@ -35,22 +35,26 @@ export function mistakesSection(run: RunRecord): string {
   ].join('');
 }
 
+/** Before a label that an example has, and before one that it has not. */
+const WORDS = { class: ['is', 'predicted'], classes: ['missed', 'wrongly predicted'] } as const;
+
 function item({ text, pair, labels }: MistakeRecord, task: MetricsRecord['task']): string {
   const quotes = [text, ...(pair === undefined ? [] : [pair])].map((each) => {
     const line = each.replaceAll(/\s+/g, ' ').trim();
     return `<blockquote dir="auto">${line === '' ? '<em>empty</em>' : escapeHtml(line)}</blockquote>`;
   });
-  const tags = taskOf(task).labels === 'values' ? valueTags(labels) : labelTags(labels);
+  const kind = taskOf(task).labels;
+  const tags = kind === 'values' ? valueTags(labels) : labelTags(labels, WORDS[kind]);
   return `<li>${quotes.join('')}<p class="tags">${tags.join(' ')}</p></li>`;
 }
 
 /** What is true, then what was predicted in its place. */
-function labelTags(labels: readonly MistakenLabel[]): string[] {
+function labelTags(labels: readonly MistakenLabel[], [right, wrong]: readonly [string, string]): string[] {
   const tag = (kind: string, word: string, { label, predicted }: MistakenLabel) =>
     `<span class="${kind}">${word} <b>${escapeHtml(label)}</b> ${formatShort(Number(predicted.toFixed(3)))}</span>`;
   return [
-    ...labels.filter(({ target }) => target !== 0).map((label) => tag('true', 'is', label)),
-    ...labels.filter(({ target }) => target === 0).map((label) => tag('false', 'predicted', label)),
+    ...labels.filter(({ target }) => target !== 0).map((label) => tag('true', right, label)),
+    ...labels.filter(({ target }) => target === 0).map((label) => tag('false', wrong, label)),
   ];
 }
 

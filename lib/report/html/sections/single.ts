@@ -32,11 +32,10 @@ export function singleSections({ runs }: ReportInput): Section[] {
 function resultOf(run: RunRecord): string {
   const { metrics } = measuredOn(run) ?? {};
   const { train_runtime: time, memory, parameters } = run;
-  const quality = [
-    ...comparedMetrics([run]).map(({ name, title }) => [title, formatMetric(metrics?.[name])] as const),
-    ...(metrics === undefined ? [] : [['loss', formatMetric(metrics.loss)] as const]),
-  ];
+  const quality = comparedMetrics([run]).map(({ name, title }) => [title, formatMetric(metrics?.[name])] as const);
   const cost = [
+    // That of a regression is its mean squared error.
+    ...(metrics === undefined || metrics.loss === metrics.mse ? [] : [['loss', formatMetric(metrics.loss)] as const]),
     ...(time === undefined ? [] : [['training time', `${formatFixed(time, time < 10 ? 2 : 1)} s`] as const]),
     ...(memory?.peak === undefined ? [] : [['peak memory', `${formatFixed(memory.peak / MEBIBYTE, 0)} MiB`] as const]),
     ...(parameters === undefined || parameters.trainable === 0
