@@ -25,7 +25,7 @@ export interface Overrides {
   readonly where?: DeviceOptions;
   /** Directory of logs for TensorBoard, one sub-folder a run. */
   readonly tensorboard?: string;
-  /** As Experiment.mistakes. */
+  /** As Experiment.mistakes, of the methods: what the model gets wrong before it has learnt says nothing. */
   readonly mistakes?: number;
 }
 
@@ -43,7 +43,6 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     where: overrides.where ?? {},
     ...(overrides.base !== undefined && { base: overrides.base }),
     ...(overrides.tensorboard !== undefined && { tensorboard: overrides.tensorboard }),
-    ...(overrides.mistakes !== undefined && { mistakes: overrides.mistakes }),
   };
   const seed = overrides.seed ?? preset.seed;
   const epochs = overrides.epochs ?? preset.epochs;
@@ -64,6 +63,7 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     const rate = learningRates[method.kind] ?? learningRate ?? preset.learningRate;
     return {
       ...common,
+      ...(overrides.mistakes !== undefined && { mistakes: overrides.mistakes }),
       name,
       title,
       method,

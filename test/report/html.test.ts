@@ -239,7 +239,7 @@ describe('report.html', () => {
       );
     const page = renderReport(results);
     expect(cells(page)[0]).to.deep.equal(
-      ['train', '10', '1', '5', '9', '&gt; 64', '25.00 %'].map((cell) => cell.replace('&gt;', '>')),
+      ['train', '10', '5', '9', '&gt; 64', '25.00 %'].map((cell) => cell.replace('&gt;', '>')),
     );
     expect(cells(page)[2]).to.deep.equal([HOSTILE[0], '3', '30.0 %', '3']);
     expect(page)

@@ -66,17 +66,20 @@ export function renderReport(results: unknown, options: ReportOptions = {}): str
   ].join('\n');
 }
 
-/** The parts of a page of several runs, or of a sweep. */
+/** The parts of a page of several runs, or of a sweep: charts of its settings stand for those by method. */
 function comparisonSections(input: ReportInput): Section[] {
   const { runs, sweep } = input;
+  const byMethod = [
+    { id: 'size', title: sizeTitle(runs), content: sizeSection(runs) },
+    { id: 'costs', title: 'Time and memory', content: costsSection(runs) },
+    { id: 'ranks', title: 'LoRA by rank', content: rankSection(runs) },
+  ];
   return [
     { id: 'sweep', title: 'Sweep', content: sweepSection(sweep, taskOfRuns(runs)) },
     { id: 'comparison', title: sweep === undefined ? 'Comparison' : 'The best runs', content: comparisonSection(runs) },
     { id: 'reference', title: 'Beside the notebook', content: referenceSection(input) },
     { id: 'curves', title: 'Training', content: curvesSection(runs) },
-    { id: 'size', title: sizeTitle(runs), content: sizeSection(runs) },
-    { id: 'costs', title: 'Time and memory', content: costsSection(runs) },
-    { id: 'ranks', title: 'LoRA by rank', content: rankSection(runs) },
+    ...(sweep === undefined ? byMethod : []),
     { id: 'runs', title: 'Runs', content: runs.map(runDetails).join('\n') },
     { id: 'settings', title: 'Settings', content: settingsSection(runs) },
   ];

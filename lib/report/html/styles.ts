@@ -116,6 +116,7 @@ h2{margin-top:2.25rem}
 th,td{padding:.3rem .28rem}
 thead th.n{min-width:0}
 tbody th,tfoot th{min-width:5rem;max-width:7rem}
+tbody th:has(.swatch){min-width:7.5rem}
 td.bar{min-width:3.6rem}
 details{padding:0 .6rem}
 .matrix{--head:6.8rem!important;font-size:.7rem!important}

@@ -3,7 +3,7 @@ import { CHART, canvas, type Described, type Drawn, isRange, padded } from './ca
 import { fitText, placeLabels, spread, textWidth } from './labels.js';
 import { averaged, type Series, thinned } from './series.js';
 
-const MARGIN = { top: 26, bottom: 38, left: 52 } as const;
+const MARGIN = { top: 26, bottom: 38, left: 52, right: 20 } as const;
 const RANK_MARGIN = { top: 22, bottom: 38, left: 52, right: 78 } as const;
 const LABEL_PIXELS = 132;
 /** So few points have a dot each. */
@@ -22,7 +22,9 @@ export function lineChart({ x, series, ...described }: LineOptions): Drawn {
     return { ...one, shown: one.isMean ? averaged(points) : thinned(points) };
   });
   const ends = curves.map(({ title }) => fitText(title, LABEL_PIXELS));
-  const marginRight = Math.max(...ends.map(textWidth), 20) + 26;
+  // Names that are cut to the same are told apart by a legend.
+  const isDistinct = new Set(ends).size === new Set(curves.map(({ title }) => title)).size;
+  const marginRight = isDistinct ? Math.max(...ends.map(textWidth), 20) + 26 : MARGIN.right;
   const xs = curves.flatMap(({ shown }) => shown.map((point) => point.x));
   const chart = canvas(described, {
     marginTop: MARGIN.top,
@@ -37,11 +39,8 @@ export function lineChart({ x, series, ...described }: LineOptions): Drawn {
     ]),
   });
   const last = curves.map(({ shown }) => shown.at(-1)!);
-  const places = spread(
-    last.map(({ y }) => chart.y(y)),
-    MARGIN.top - 8,
-    CHART.height - MARGIN.bottom,
-  );
+  const heights = last.map(({ y }) => chart.y(y));
+  const places = isDistinct ? spread(heights, MARGIN.top - 8, CHART.height - MARGIN.bottom) : null;
   places?.forEach((place, index) => {
     const { x: endX, y: endY } = last[index]!;
     const labelX = CHART.width - marginRight + 20;

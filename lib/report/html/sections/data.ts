@@ -43,7 +43,7 @@ function sourceWords({ source, labels }: ReportInput['data'], splits: readonly S
 
 function splitTable(splits: readonly SummarizedSplit[]): Table {
   const measured = splits.some(({ tokens }) => tokens !== undefined);
-  const lengths = ['shortest', 'median', '95\u00a0%\u00a0≤', 'longest', 'cut'].map(right);
+  const lengths = ['median', '95\u00a0%\u00a0≤', 'longest', 'cut'].map(right);
   return {
     columns: [{ title: 'split' }, right('examples'), ...(measured ? lengths : [])],
     rows: splits.map(({ name, rows, tokens }) => [name, formatCount(rows), ...(measured ? lengthCells(tokens) : [])]),
@@ -52,8 +52,8 @@ function splitTable(splits: readonly SummarizedSplit[]): Table {
 
 /** Of texts that are cut it is only known that they are longer. */
 function lengthCells(tokens: SummarizedSplit['tokens'] = {}): string[] {
-  const { min, median, p95, max, cut, maxLength = Number.POSITIVE_INFINITY } = tokens;
-  const shown = [min, median, p95, max].map((length) =>
+  const { median, p95, max, cut, maxLength = Number.POSITIVE_INFINITY } = tokens;
+  const shown = [median, p95, max].map((length) =>
     length === undefined ? NO_VALUE : length > maxLength ? `> ${formatCount(maxLength)}` : formatCount(length),
   );
   return [...shown, cut === undefined ? NO_VALUE : cut === 0 ? 'none' : formatShare(cut, 1)];

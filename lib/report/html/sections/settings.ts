@@ -46,7 +46,7 @@ export function settingsOf({ method, settings }: RunRecord): Map<string, string>
 /** A value of a setting; empty for one that is not set. */
 function settingText(value: unknown): string {
   if (value === null || value === undefined) return '';
-  if (typeof value === 'number') return formatSetting(value);
+  if (typeof value === 'number') return formatSetting(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
   if (Array.isArray(value)) return value.map(settingText).join(', ');
   if (typeof value !== 'object') return String(value);
   return Object.keys(value).length === 0 ? '' : JSON.stringify(value);
