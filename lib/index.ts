@@ -123,6 +123,7 @@ export type {
   SingleLabelEvaluation,
 } from './tasks/evaluation.js';
 export { type DefaultTask, type MetricName, TASK_KINDS, type TaskKind } from './tasks/index.js';
+export type { Mistake, MistakenLabel } from './tasks/mistakes.js';
 export { type EncodedTexts, Tokenizer } from './tokenizer/index.js';
 export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';

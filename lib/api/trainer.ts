@@ -26,7 +26,13 @@ import { datasetOf, memoryReport } from '../model/session.js';
 import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
-import { expectAbortSignal, expectFunction, expectObject, expectPath } from '../options/validation.js';
+import {
+  expectAbortSignal,
+  expectFunction,
+  expectObject,
+  expectPath,
+  expectPositiveInteger,
+} from '../options/validation.js';
 import { expectMetrics, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
@@ -196,15 +202,16 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
    */
   async evaluate(
     split: Split | undefined,
-    options: Pick<EvaluateOptions, 'signal' | 'textKind'> = {},
+    options: Pick<EvaluateOptions, 'signal' | 'textKind' | 'mistakes'> = {},
   ): Promise<EvaluateResult<Kind>> {
-    const given = expectObject('options', options, ['signal', 'textKind']);
+    const given = expectObject('options', options, ['signal', 'textKind', 'mistakes']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const { maxLength, evalBatchTokens: batchTokens } = this.settings;
     const textKind = expectTextKind(given.textKind);
     return evaluateModel(this.#model, split, {
       ...{ maxLength, batchTokens, textKind, signal },
       ...{ adapter: null, threshold: null },
+      mistakes: given.mistakes === undefined ? undefined : expectPositiveInteger('mistakes', given.mistakes),
       loss: this.#loss,
     }) as Promise<EvaluateResult<Kind>>;
   }

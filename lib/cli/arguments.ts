@@ -217,6 +217,18 @@ export function textKindOption(): Option {
   ]);
 }
 
+/** The help of `--no-texts`. */
+export const NO_TEXTS =
+  'keep no texts of the data in results.json and report.html, such as those the model is most wrong about';
+
+/** How many of the texts that a model is most wrong about are kept. */
+const KEPT_MISTAKES = 20;
+
+/** The texts that a run is to keep, as the arguments say. */
+export function mistakesOf({ texts }: { texts: boolean }): { mistakes?: number } {
+  return texts ? { mistakes: KEPT_MISTAKES } : {};
+}
+
 /** What the options about where arithmetic runs say. */
 export interface DeviceArguments extends DeviceOptions {}
 

@@ -28,6 +28,8 @@ import {
   datasetOptions,
   deviceOptions,
   given,
+  mistakesOf,
+  NO_TEXTS,
   names,
 } from './arguments.js';
 import { EXIT_ERROR, interruptibly } from './exit.js';
@@ -53,6 +55,7 @@ interface CompareArguments extends DataArguments, DeviceArguments, Partial<Recor
   learningRate?: number;
   output?: string;
   tensorboard?: string;
+  texts: boolean;
   overwrite?: true;
   quiet?: true;
   json?: true;
@@ -92,6 +95,7 @@ export function compareCommand(program: Command): void {
     )
     .option('--tensorboard <dir>', 'also log every run for TensorBoard, in a sub-folder each')
     .option('--overwrite', 'write to --output although it is not empty')
+    .option('--no-texts', NO_TEXTS)
     .option('--quiet', 'nothing on stderr but errors')
     .option('--json', 'write results.json to stdout instead of tables')
     .action(compare);
@@ -110,7 +114,7 @@ async function compare(options: CompareArguments): Promise<void> {
     exclusively(async () => {
       const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
       const experiments = await settle(named, { signal, onProgress: downloadProgress(progress) });
-      const { record: data } = await prepareData(experiments[0], sourceWords(named[0].data), signal);
+      const { record: data } = await prepareData(experiments[0], sourceWords(named[0].data), signal, options.texts);
       progress.note(environmentLine(environment));
       for (const line of summaryLines(data.summary)) progress.note(line);
 
@@ -185,5 +189,6 @@ function overridesOf(options: CompareArguments): Overrides {
     learningRates: given(Object.fromEntries(METHOD_KINDS.map((kind) => [kind, options[rateOf(kind)]]))),
     dataset: datasetOptions(options),
     where: deviceOptions(options),
+    ...mistakesOf(options),
   };
 }

@@ -35,6 +35,8 @@ import {
   datasetOptions,
   deviceOptions,
   given,
+  mistakesOf,
+  NO_TEXTS,
   required,
 } from './arguments.js';
 import { interruptibly } from './exit.js';
@@ -62,6 +64,7 @@ interface TrainArguments extends DataArguments, MethodArguments, CheckpointArgum
   distributed?: TrainerOptions['distributed'];
   push?: string;
   public?: true;
+  texts: boolean;
   overwrite?: true;
   quiet?: true;
   json?: true;
@@ -102,6 +105,7 @@ export function trainCommand(program: Command): void {
     )
     .option('--push <name>', 'push the model to the Hugging Face hub at the end, as org/name; private')
     .option('--public', 'with --push: let everybody read it')
+    .option('--no-texts', NO_TEXTS)
     .option('--quiet', 'nothing on stderr but errors')
     .option('--json', 'write results.json to stdout instead of tables')
     .action(train);
@@ -131,7 +135,7 @@ async function train(options: TrainArguments): Promise<void> {
         if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
         const summary = await run.summary(signal);
         for (const line of [...summaryLines(summary), ...unmeasured(run.splits, options)]) progress.note(line);
-        const dataWords = dataRecord(run.data, sourceWords(data), summary);
+        const dataWords = dataRecord(run.data, sourceWords(data), summary, options.texts);
         // Those of the run before, once this one is about to begin.
         if (options.overwrite && !continues) await removeCheckpoints(options.output);
         const { record, saved } = await carryOut(run, dataWords, options, progress, signal);
@@ -184,6 +188,7 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
     // A run that is stopped leaves a checkpoint, whatever the options about saving say.
     options: { ...rowValues(TRAINER_OPTIONS, options), outputDirectory: options.output },
     where: deviceOptions(options),
+    ...mistakesOf(options),
   };
 }
 

@@ -25,6 +25,8 @@ export interface Overrides {
   readonly where?: DeviceOptions;
   /** Directory of logs for TensorBoard, one sub-folder a run. */
   readonly tensorboard?: string;
+  /** As Experiment.mistakes, of the methods: what the model gets wrong before it has learnt says nothing. */
+  readonly mistakes?: number;
 }
 
 /**
@@ -61,6 +63,7 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     const rate = learningRates[method.kind] ?? learningRate ?? preset.learningRate;
     return {
       ...common,
+      ...(overrides.mistakes !== undefined && { mistakes: overrides.mistakes }),
       name,
       title,
       method,

@@ -130,6 +130,11 @@ export interface EvaluateOptions extends Omit<PredictOptions, 'adapter' | 'topK'
   adapter?: string | null | undefined;
   /** Metrics of your own, by name, which the result has under `custom`. Defaults to none. */
   metrics?: MetricFunctions | undefined;
+  /**
+   * How many of the examples that the model is most wrong about the result names under `mistakes`, by their rows. Defaults to
+   * none.
+   */
+  mistakes?: number | undefined;
 }
 
 /**
@@ -344,13 +349,14 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
    *   DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult<Kind>> {
-    const all = expectObject('options', options, [...EVALUATE_OPTIONS, 'metrics']);
-    const { adapter = null, metrics, ...others } = all;
+    const all = expectObject('options', options, [...EVALUATE_OPTIONS, 'metrics', 'mistakes']);
+    const { adapter = null, metrics, mistakes, ...others } = all;
     if (adapter !== null) expectString('adapter', adapter);
     const given = logitsOptions({ ...others, adapter }, 1);
-    return evaluateModel(this, split, { ...given, adapter, metrics: expectMetrics(metrics) }) as Promise<
-      EvaluateResult<Kind>
-    >;
+    return evaluateModel(this, split, {
+      ...{ ...given, adapter, metrics: expectMetrics(metrics) },
+      mistakes: mistakes === undefined ? undefined : expectPositiveInteger('mistakes', mistakes),
+    }) as Promise<EvaluateResult<Kind>>;
   }
 
   /** The adapters that `loadAdapter` loaded, in that order. Empty once the model is disposed. */

@@ -10,6 +10,7 @@ import { customScores, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type LossOptions, type Numbers, type Task, taskOf, usualTask } from '../tasks/index.js';
 import { listLabels } from '../tasks/labels.js';
+import { mostMistaken } from '../tasks/mistakes.js';
 import { calibrated, type Decision, decisionOf, expectFiniteLogits, type Output } from '../tasks/prediction.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
@@ -42,13 +43,15 @@ export interface EvaluationOptions extends Omit<LogitsOptions, 'adapters'> {
   loss?: LossOptions;
   /** Of the caller's. Defaults to none. */
   metrics?: MetricFunctions | undefined;
+  /** How many of the examples that the model is most wrong about are told. Defaults to none. */
+  mistakes?: number | undefined;
 }
 
 /** Measures a model, or an adapter beside it, on a split. Errors as TextClassifier.evaluate. */
 export async function evaluateModel(
   model: AnyClassifier,
   split: unknown,
-  { adapter, threshold, loss = PLAIN_LOSS, metrics, ...options }: EvaluationOptions,
+  { adapter, threshold, loss = PLAIN_LOSS, metrics, mistakes, ...options }: EvaluationOptions,
 ): Promise<EvaluateResult> {
   const output = model.adapters.find(({ name }) => name === adapter) ?? model;
   const own = expectTaskSplit('split', split, output);
@@ -58,7 +61,7 @@ export async function evaluateModel(
     const { batches, encoded } = rows;
     const began = performance.now() - 1000 * rows.runtime;
     const { logits } = await flattened(rows, signal);
-    return measure(logits, { ...own, metrics }, decisionOf(output, threshold), loss, {
+    return measure(logits, { ...own, metrics, mistakes }, decisionOf(output, threshold), loss, {
       began,
       batches,
       truncated: encoded.truncated,
@@ -190,7 +193,7 @@ const PLAIN_LOSS: LossOptions = { labelSmoothing: 0, classWeights: null, positiv
 /** @param pass when it began, by performance.now(), and what it went over */
 async function measure(
   logits: Values,
-  { split, notes, metrics: own }: AlignedSplit & Pick<LoadedSplit, 'metrics'>,
+  { split, notes, metrics: own, mistakes: most }: AlignedSplit & Pick<EvaluationOptions, 'metrics' | 'mistakes'>,
   decision: Decision,
   options: LossOptions,
   pass: { began: number; batches: number; truncated: number },
@@ -199,7 +202,9 @@ async function measure(
   const { loss, predictions, scores: all } = await passOver(logits, split.labels, task, decision, options);
   const { scores, metrics, notes: undefinedOnes } = task.measure(split.labels, predictions, split.labelNames, all);
   const { labels, labelNames } = split;
-  const custom = own && customScores(own, { labels, predictions, scores: all, labelNames });
+  const outcome = { labels, predictions, scores: all, labelNames };
+  const custom = own && customScores(own, outcome);
+  const mistakes = most && mostMistaken(outcome, task.labels, most);
   const examples = split.texts.length;
   const runtime = (performance.now() - pass.began) / 1000;
   return {
@@ -211,6 +216,7 @@ async function measure(
     truncated: pass.truncated,
     notes: [...notes, ...undefinedOnes],
     ...(custom && { custom }),
+    ...(mistakes && { mistakes }),
   } as unknown as EvaluateResult;
 }
 

@@ -259,6 +259,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       argument('evaluate split', 'split', (value) => model.evaluate(value), []),
       argument('evaluate options', 'options', (value) => model.evaluate(split, value), EMPTY_OPTIONS),
       argument('evaluate options.adapter', 'adapter', (adapter) => model.evaluate(split, { adapter }), NONE),
+      argument('evaluate options.mistakes', 'mistakes', (mistakes) => model.evaluate(split, { mistakes }), POSITIVE),
       argument('parameter name', 'name|parameter', (value) => model.parameter(value), []),
       // They take none: what is passed all the same changes nothing.
       ...(['memory', 'parameters', 'countParameters', 'unmerge'] as const).map((name) =>
@@ -360,6 +361,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       argument('evaluate split', 'split', (value) => trainer.evaluate(value), []),
       argument('evaluate options', 'options', (value) => trainer.evaluate(split, value), EMPTY_OPTIONS),
       argument('evaluate options.signal', 'signal', (signal) => trainer.evaluate(split, { signal }), NONE),
+      argument('evaluate options.mistakes', 'mistakes', (mistakes) => trainer.evaluate(split, { mistakes }), POSITIVE),
       argument('evaluate split.texts', 'split.texts|split', (texts) => trainer.evaluate({ ...split, texts }), []),
       argument('evaluate split.pairs', 'split.pairs', (pairs) => trainer.evaluate({ ...split, pairs }), NONE),
       argument('evaluate split.labels', 'split', (labels) => trainer.evaluate({ ...split, labels }), []),
