@@ -140,17 +140,22 @@ double TrainingRun::weight_of(int begin, int count) const {
 void TrainingRun::run(const MicroBatch& micro_batch) {
   Backend& backend = classifier_.backend();
   StepState state = micro_batch.state;
-  if (classifier_.looks_ahead()) {
-    if (state.order_begin < featured_.begin || state.order_begin >= featured_.end) make_features(state);
-    Activations& a = classifier_.training_activations();
-    classifier_.use_part(a, static_cast<int>(state.order_begin - featured_.begin), state.B);
-    backend.begin_step(state);
-    return run_recorded(backend, key_of(a, micro_batch), [&] { run_operations(a, micro_batch); });
-  }
-  Activations& a = classifier_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
-  state.T = a.live.T;
+  Activations& a = classifier_.looks_ahead() ? featured_part(state) : batch_of(state);
   backend.begin_step(state);
   run_recorded(backend, key_of(a, micro_batch), [&] { run_operations(a, micro_batch); });
+}
+
+Activations& TrainingRun::batch_of(StepState& state) {
+  Activations& a = classifier_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
+  state.T = a.live.T;
+  return a;
+}
+
+Activations& TrainingRun::featured_part(const StepState& state) {
+  if (state.order_begin < featured_.begin || state.order_begin >= featured_.end) make_features(state);
+  Activations& a = classifier_.training_activations();
+  classifier_.use_part(a, static_cast<int>(state.order_begin - featured_.begin), state.B);
+  return a;
 }
 
 void TrainingRun::make_features(StepState state) {
@@ -161,8 +166,7 @@ void TrainingRun::make_features(StepState state) {
     state.B = static_cast<int>(std::min(most, count_ - state.order_begin));
   }
   featured_ = {state.order_begin, state.order_begin + state.B};
-  Activations& a = classifier_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
-  state.T = a.live.T;
+  Activations& a = batch_of(state);
   backend.begin_step(state);
   const RecordingKey key{.pass = RecordingKey::Pass::kFeatures,
                          .batch = {a.batch.B, a.batch.T, a.batch.max_length},

@@ -73,6 +73,9 @@ class TrainingRun {
   double weight_of(int begin, int count) const;
   void give(int64_t index, int64_t step, double learning_rate, bool update);
   void run(const MicroBatch& micro_batch);
+  // The step's examples as a batch, or as part of one whose features there are then.
+  Activations& batch_of(StepState& state);
+  Activations& featured_part(const StepState& state);
   // The features of the examples from the step's on, for as many micro-batches as it may look ahead.
   void make_features(StepState state);
   void run_operations(Activations& activations, const MicroBatch& micro_batch);
@@ -86,8 +89,8 @@ class TrainingRun {
   const StepSettings& settings_;
   Collective* const ranks_;
   struct {
-    int64_t begin = 0, end = 0;   // examples of the order
-  } featured_;                    // whose features there are
+    int64_t begin = 0, end = 0;
+  } featured_;                    // the examples of the order whose features there are
   const uint64_t settings_hash_;  // of what recorded operations were given as arguments
   std::vector<int> examples_;     // of each step given
 };
