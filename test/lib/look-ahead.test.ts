@@ -14,6 +14,7 @@ describe('features ahead of their steps', () => {
     for (const role of ['query', 'word', 'prompt', 'head_dense']) {
       expect(lookAheadOf(rows([role, true], ['classifier', true]), 'cuda', 1, {}), role).to.equal(1);
     }
+    expect(lookAheadOf(PROBE, 'cpu', 1, {})).to.equal(1);
     expect(lookAheadOf(PROBE, 'cuda', 1, { BERTUNE_LOOK_AHEAD: 'off' })).to.equal(1);
   });
 
