@@ -61,13 +61,13 @@ export function epochOrder(texts, epoch = 0) {
   return randomOrder(SEED + epoch, texts.offsets.length - 1);
 }
 
-/** The most tokens of any batch of a run of `epochs`. */
-export function largestBatch(texts, batchSize, epochs) {
+/** The most tokens of any `together` consecutive batches of a run of `epochs`. */
+export function largestBatch(texts, batchSize, epochs, together) {
   let tokens = 0;
   for (let epoch = 0; epoch < epochs; epoch++) {
-    tokens = Math.max(tokens, mostTokens(texts.offsets, epochOrder(texts, epoch), batchSize));
+    tokens = Math.max(tokens, mostTokens(texts.offsets, epochOrder(texts, epoch), batchSize, together));
   }
-  return { tokens, sequences: batchSize };
+  return { tokens, sequences: together * batchSize };
 }
 
 /** Tokens a text. */

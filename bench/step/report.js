@@ -62,7 +62,7 @@ export function printRates(row, setting) {
     digits(row.steps_per_s),
     digits(row.median_step_ms),
     digits(row.evaluation.texts_per_s),
-    String(row.recording_nodes || '-'),
+    row.nodes_per_step ? digits(row.nodes_per_step) : '-',
     `${row.first_loss.toFixed(3)}→${row.last_loss.toFixed(3)}`,
     row.loss_digest,
     row.idle_share_estimate === undefined ? '-' : `${(100 * row.idle_share_estimate).toFixed(1)} %`,

@@ -44,6 +44,7 @@ import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/dire
 import { placeRun } from '../training/checkpoint/resume.js';
 import type { EpochSummary, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
 import { asGroup, expectCpu, joinGroup } from '../training/group.js';
+import { lookAheadOf, reserveTraining } from '../training/look-ahead.js';
 import {
   needingEvaluations,
   resolveTrainerOptions,
@@ -245,11 +246,8 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const counts = countPlan(methodPlan);
     const best = this.#bestModel(validation !== null);
     const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
-      await native.reserve({
-        tokens: plan.tokens,
-        sequences: Math.min(settings.batchSize, plan.examples),
-        training: true,
-      });
+      const ahead = ranks ? 1 : lookAheadOf(methodPlan, model.where.device, settings.gradientAccumulation);
+      const lookAhead = await reserveTraining(native, plan, ahead);
       if (evaluated) {
         const { tokens, sequences } = evaluated.batches;
         await native.reserve({ tokens, sequences, training: false });
@@ -270,7 +268,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss;
       const decision = decisionOf(model);
-      const parts = { native, plan, dataset, validation: evaluated, decision, loss, trainable, best, state };
+      const parts = { native, plan, dataset, lookAhead, validation: evaluated, decision, loss, trainable, best, state };
       const control = { position, checkpoints, signal, stopWhen, group, expectUsable, events: this };
       const training = new TrainingRun({ ...parts, ...control });
       return asGroup(group, async () => {

@@ -150,6 +150,11 @@ export interface NativeTrainPlan {
   batchSize: number;
   /** Micro-batches a step. steps = ceil(ceil(order.length / batchSize) / accumulation) */
   accumulation: number;
+  /**
+   * Micro-batches whose features are made in one pass where nothing that those are made of trains, the same within the order
+   * of sums; with other processes one. A call that is aborted ends behind such a pass. Defaults to 1.
+   */
+  lookAhead?: number;
   /** One a step. */
   learningRates: Float64Array;
   /** Steps already done: AdamW's t is firstStep + 1 in the first step of this call; dropout masks depend on it too. */
@@ -197,6 +202,8 @@ export interface NativeRecordings {
   replayed: number;
   /** Kernels and copies of the recording that was launched last. */
   nodes: number;
+  /** Kernels and copies of all recordings that were launched, each time. */
+  launched: number;
 }
 
 /** Bytes by arena. `peak` is the highest sum since the session was made. */

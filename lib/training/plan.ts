@@ -25,8 +25,8 @@ export interface RunPlan {
   warmupSteps: number;
   /** Learning rate of a step, counted from 0. */
   learningRate: (step: number) => number;
-  /** Most tokens of any micro-batch of the run. */
-  tokens: number;
+  /** Most tokens of any so many consecutive micro-batches of the run. */
+  tokensOf: (microBatches: number) => Promise<number>;
   /** Order of the examples in an epoch, counted from 0. */
   orderOf: (epoch: number) => Int32Array;
 }
@@ -59,17 +59,21 @@ export async function planRun(
 
   const orderOf = (epoch: number) =>
     weights === null ? randomOrder(seed + epoch, examples) : weightedOrder(seed + epoch, weights);
-  const slice = new TimeSlice(signal);
-  let tokens = 0;
-  for (let epoch = 0; epoch < Math.min(epochs, LOOKED_AT); epoch++) {
-    tokens = Math.max(tokens, mostTokens(offsets, orderOf(epoch), batchSize));
-    if (slice.isOver) await slice.next();
-  }
-  if (epochs > LOOKED_AT) {
-    const longest = longestFirst(offsets);
-    // With replacement a batch may be of the longest text alone.
-    tokens = mostTokens(offsets, weights === null ? longest : new Int32Array(batchSize).fill(longest[0]!), batchSize);
-  }
+  const tokensOf = async (microBatches: number): Promise<number> => {
+    if (epochs > LOOKED_AT) {
+      const longest = longestFirst(offsets);
+      // With replacement a batch may be of the longest text alone.
+      const worst = weights === null ? longest : new Int32Array(microBatches * batchSize).fill(longest[0]!);
+      return mostTokens(offsets, worst, batchSize, microBatches);
+    }
+    const slice = new TimeSlice(signal);
+    let tokens = 0;
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      tokens = Math.max(tokens, mostTokens(offsets, orderOf(epoch), batchSize, microBatches));
+      if (slice.isOver) await slice.next();
+    }
+    return tokens;
+  };
   return {
     settings,
     examples,
@@ -84,7 +88,7 @@ export async function planRun(
       cycles: settings.scheduleCycles,
       power: settings.schedulePower,
     }),
-    tokens,
+    tokensOf,
     orderOf,
   };
 }

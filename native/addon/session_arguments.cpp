@@ -67,6 +67,8 @@ TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config)
   plan.first_step = get_integer(value, "firstStep", 0);
   plan.settings.batch_size = static_cast<int>(get_integer(value, "batchSize", 1, 1 << 20));
   plan.settings.accumulation = static_cast<int>(get_integer(value, "accumulation", 1, 1 << 10));
+  const Napi::Value look_ahead = value.Get("lookAhead");
+  plan.settings.look_ahead = is_present(look_ahead) ? static_cast<int>(get_integer(value, "lookAhead", 1, 1 << 10)) : 1;
   plan.settings.seed = static_cast<uint64_t>(get_integer(value, "seed", 0, (1LL << 53) - 1));
   plan.settings.loss.label_smoothing = get_number(value, "labelSmoothing");
   plan.settings.optimizer = {.beta1 = get_number(value, "beta1"),

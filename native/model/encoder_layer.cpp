@@ -283,7 +283,8 @@ void EncoderLayer::backward_projections(const Pass& pass, Real* x, const LayerBu
   lora_backward(pass, rows, inp, dinp,
                 {{&query_, dout_of(0), lora.of(0, b.h_query)},
                  {&key_, dout_of(1), lora.of(1, b.h_key)},
-                 {&value_, dout_of(2), lora.of(2, b.h_value)}});
+                 {&value_, dout_of(2), lora.of(2, b.h_value)}},
+                dinp.data != nullptr);
 }
 
 void EncoderLayer::backward_projections_first(const Pass& pass, Real* x, const LayerBuffers& b,

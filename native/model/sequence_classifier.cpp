@@ -64,6 +64,7 @@ void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
     const int sequences = std::max(have.sequences, want.sequences);
     return BatchLimits{std::max({have.tokens, want.tokens, sequences}), sequences};
   };
+  if (training.sequences > 0) training.sequences += sequences_behind();
   want_padded(backend_, training);
   want_padded(backend_, inference);
   training = grown(training_.limits, training);
@@ -115,6 +116,10 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   a.batch.cu_seqlens = cutter.ints(static_cast<int64_t>(B) + 1);
   a.batch.tokens_by_id = cutter.ints(T);
   a.batch.tokens_by_position = cutter.ints(T);
+  if (training && looks_ahead()) {
+    a.batch.token_places = cutter.places(T);
+    a.batch.sequence_places = cutter.places(B);
+  }
   a.loss = cutter.acc(1);
   a.grad_norm = cutter.acc(1);
   a.class_weights = cutter.acc(model_.NC);
@@ -170,7 +175,7 @@ Activations& SequenceClassifier::size_batch(const Dataset& dataset, const int32_
   }
   BERTUNE_CHECK(count > 0 && tokens <= a.limits.tokens);
   a.live = {count, static_cast<int>(tokens), longest};
-  const BatchShape padded = backend_.pad(a.live);
+  const BatchShape padded = backend_.pad({count + (training ? sequences_behind() : 0), a.live.T, a.live.max_length});
   BERTUNE_CHECK(padded.B <= a.limits.sequences && padded.T <= a.limits.tokens);
   a.batch.B = padded.B;
   a.batch.T = padded.T;
@@ -212,7 +217,40 @@ void SequenceClassifier::run_layers(const Pass& pass, Activations& a, bool first
 void SequenceClassifier::forward(Activations& a, bool training, const AdapterMix* mix) {
   const Pass pass{backend_, a.batch, training, false, mix};
   run_layers(pass, a, true, nullptr);
-  heads_->forward(pass, a.layers.back().out, a.head, a.lora);
+  heads_->make_features(pass, a.layers.back().out, a.head, a.lora);
+  heads_->classify(pass, a.head);
+}
+
+void SequenceClassifier::make_features(Activations& a, int micro_batch) {
+  backend_.gather_batch({.NC = model_.NC, .sort_tokens = false, .micro_batch = micro_batch, .batch = a.batch});
+  make_prompt();
+  const Pass pass{backend_, a.batch, true};
+  run_layers(pass, a, true, nullptr);
+  heads_->make_features(pass, a.layers.back().out, a.head, a.lora);
+}
+
+void SequenceClassifier::use_part(Activations& a, int begin, int count) {
+  a.part_begin = begin;
+  a.part = {.B = backend_.pad({count, 0, 0}).B,
+            .labels = a.batch.labels + begin,
+            .targets = a.batch.targets ? offset(backend_, a.batch.targets, int64_t{begin} * model_.NC) : nullptr,
+            .cu_seqlens = a.batch.cu_seqlens + begin};
+  backend_.use_batch(a.part);
+}
+
+HeadBuffers SequenceClassifier::head_of_part(const Activations& a) const {
+  HeadBuffers head = a.head;
+  head.features = offset(backend_, head.features, int64_t{a.part_begin} * model_.C);
+  return head;
+}
+
+void SequenceClassifier::classify(Activations& a) { heads_->classify({backend_, a.part, true}, head_of_part(a)); }
+
+void SequenceClassifier::backward_head(Activations& a, bool accumulate) {
+  RowSums sums(backend_, accumulate);
+  const Pass pass{backend_, a.part, true, accumulate};
+  heads_->backward(pass.with(backend_.sums_together() ? &sums : nullptr), nullptr, head_of_part(a), nullptr, a.lora);
+  sums.run();
 }
 
 void SequenceClassifier::backward(Activations& a, bool accumulate) {
@@ -229,6 +267,7 @@ void SequenceClassifier::backward(Activations& a, bool accumulate) {
                         a.lora);
     grads.step_down();
   }
+  lora_sums.release();
   if (embeddings_.trains()) embeddings_.backward(pass, a.embeddings, grads.tokens.out, a.lora);
   if (prefix_) prefix_->backward(summing);
   sums.run();

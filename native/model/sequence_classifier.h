@@ -32,6 +32,8 @@ struct Activations {
   BatchLimits limits;
   Batch batch;      // its sizes padded, as the backend wants them
   BatchShape live;  // the sizes of the examples that were picked
+  Batch part;       // the micro-batch that the head works on, of several whose features were made at once
+  int part_begin;   // its first sequence in the batch
   EmbeddingBuffers embeddings;
   std::vector<LayerBuffers> layers;  // the last one first_only
   LayerBuffers last_layer_full;      // the last one on all tokens; inference
@@ -68,6 +70,19 @@ class SequenceClassifier {
   // Gathers the step's examples into the batch.
   void gather(Activations& activations, bool training);
 
+  // Nothing that the head's features are made of trains, so those of micro-batches to come can be made at once.
+  bool looks_ahead() const { return !heads_->reaches_features(); }
+  // The features of the step's examples, which are micro-batches of `micro_batch` sequences and a last one that may be
+  // smaller; each has the dropout that it has alone. size_batch comes before it.
+  void make_features(Activations& activations, int micro_batch);
+  // Makes `count` sequences of those, from number `begin` on, the current batch: what classify and backward are of.
+  void use_part(Activations& activations, int begin, int count);
+  Activations& training_activations() { return training_; }
+  // logits (B,NC) of the current part
+  void classify(Activations& activations);
+  // The same as backward, of the current part.
+  void backward_head(Activations& activations, bool accumulate);
+
   // logits (B,NC) of the gathered batch, in activations.head.logits; of a batch of several adapters in mix->logits.
   void forward(Activations& activations, bool training, const AdapterMix* mix = nullptr);
   // dlogits (B,NC) in activations.head.dlogits → gradients of every trainable parameter.
@@ -91,6 +106,9 @@ class SequenceClassifier {
   void make_prompt();
 
  private:
+  HeadBuffers head_of_part(const Activations& activations) const;
+  // Sequences behind those of a training batch: parts of it are padded.
+  int sequences_behind() const { return looks_ahead() ? backend_.pad({1, 0, 0}).B - 1 : 0; }
   void plan(BatchLimits training, BatchLimits inference);
   void lay_out(Cutter& cutter, Activations& activations, bool training);
   void run_layers(const Pass& pass, Activations& activations, bool first_only_last,

@@ -34,7 +34,7 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
   const remove = (adapter: Promise<number>) => adapter.then((added) => session.removeAdapter(added));
   const drop = (added: Promise<number>) => added.then((each) => session.removeDataset(each));
   const bytes = new Uint8Array(4 * MODEL.labels);
-  const train = trainPlan(handle);
+  const train = { ...trainPlan(handle), lookAhead: 2 };
   return {
     parameters: [(value) => (session.parameters as Call)(value)],
     memory: [(value) => (session.memory as Call)(value)],

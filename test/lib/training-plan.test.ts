@@ -53,20 +53,21 @@ describe('training plan', () => {
     expect(plan.epochs).to.equal(2);
   });
 
-  it('knows the most tokens of any micro-batch of any epoch', async () => {
+  it('knows the most tokens of any micro-batch of any epoch, and of several together', async () => {
     const plan = await planOf(50, { batchSize: 4, epochs: 3 });
-    let most = 0;
+    const most = [0, 0, 0];
     for (const epoch of [0, 1, 2]) {
       const order = randomOrder(42 + epoch, 50);
       expect([...plan.orderOf(epoch)]).to.deep.equal([...order]);
       for (let i = 0; i < 50; i += 4) {
-        most = Math.max(
-          most,
-          order.subarray(i, i + 4).reduce((sum, example) => sum + example + 1, 0),
-        );
+        for (const together of [1, 3]) {
+          const tokens = order.subarray(i, i + 4 * together).reduce((sum, example) => sum + example + 1, 0);
+          most[together - 1] = Math.max(most[together - 1]!, tokens);
+        }
       }
     }
-    expect(plan.tokens).to.equal(most);
+    expect(await plan.tokensOf(1)).to.equal(most[0]);
+    expect(await plan.tokensOf(3)).to.equal(most[2]);
   });
 
   it('is refused for more steps than the addon counts', async () => {
