@@ -40,7 +40,7 @@ export async function startBalancer(folder, ports) {
   const port = await freePort();
   const file = path.join(folder, 'haproxy.cfg');
   writeFileSync(file, configOf(ports, port));
-  const child = spawn('haproxy', ['-f', file], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn('haproxy', ['-f', file], { stdio: 'ignore' });
   const address = `http://127.0.0.1:${port}`;
   const body = JSON.stringify({ text: 'hello' });
   const headers = { 'content-type': 'application/json' };
