@@ -3,10 +3,10 @@ import { formatSetting } from '../../format.js';
 import { definitionOf, expectMethod, type MethodKind } from '../../methods/index.js';
 import type { DeviceOptions } from '../../model/device.js';
 import type { CellValue } from '../../report/records.js';
-import type { TrainerOptions } from '../../training/options.js';
+import { isOptionOf, type TrainerOptions } from '../../training/options.js';
 import { cellId } from './cell-id.js';
 import type { PlannedCell, PlannedData, PlannedModel } from './plan.js';
-import { type Axis, drawsOf, expectFew, gridOf, isSeed, isSpan, type Point } from './space.js';
+import { type Axis, type AxisTarget, drawsOf, expectFew, gridOf, isSeed, isSpan, type Point } from './space.js';
 
 /** What the cells of a sweep are made of. */
 export interface SweepParts {
@@ -28,7 +28,7 @@ export function variedAxes(axes: readonly Axis[]): Axis[] {
 }
 
 /**
- * The cells of a sweep, each once. An option of one method makes no difference to the others.
+ * The cells of a sweep, each once. An option of one method makes no difference to the others, nor one that a method has no use for.
  *
  * @throws BertuneError INVALID_OPTION
  */
@@ -64,7 +64,7 @@ function cellOf(point: Point, parts: SweepParts): PlannedCell {
   const of = (what: 'model' | 'data' | 'method') => [...point].find(([{ target }]) => target.of === what)?.[1];
   const [model, data] = [Number(of('model') ?? 0), Number(of('data') ?? 0)];
   const kind = (of('method') ?? 'full') as MethodKind;
-  const own = new Map([...point].filter(([{ target }]) => target.of !== 'options' || target.methods.includes(kind)));
+  const own = new Map([...point].filter(([{ target }]) => isOf(target, kind)));
   const named = (what: 'trainer' | 'options') =>
     Object.fromEntries(
       [...own].flatMap(([{ target }, value]) => (target.of === what ? [[target.name, value] as const] : [])),
@@ -88,6 +88,12 @@ function cellOf(point: Point, parts: SweepParts): PlannedCell {
     values: Object.fromEntries(varied.map((axis) => [axis.name, text(axis)])),
     ...{ model, data, method, options },
   };
+}
+
+/** Whether a setting makes a difference to a method. */
+function isOf(target: AxisTarget, kind: MethodKind): boolean {
+  if (target.of === 'options') return target.methods.includes(kind);
+  return target.of !== 'trainer' || isOptionOf(kind, target.name);
 }
 
 function valueText({ target }: Axis, value: unknown, { models, data }: SweepParts): CellValue {
