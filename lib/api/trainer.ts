@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
 import type { Split } from '../data/dataset.js';
 import { type AlignedSplit, labelCounts } from '../data/split.js';
+import type { RankGroup } from '../distributed/group.js';
 import { findRanks, type Ranks } from '../distributed/ranks.js';
 import { BertuneError } from '../errors.js';
 import { type DirectoryLock, withDirectoryLock } from '../files/lock.js';
 import { removeLeftovers, withOutputDirectory } from '../files/output.js';
-import { countPlan, type ParameterCounts, trainedNames } from '../methods/index.js';
+import { countPlan, definitionOf, type ParameterCounts, trainedNames } from '../methods/index.js';
 import { longestFirst, packBatches } from '../model/batches.js';
 import {
   type AnyClassifier,
@@ -14,6 +15,7 @@ import {
   type TextClassifier,
 } from '../model/classifier.js';
 import {
+  type Calibration,
   evaluateModel,
   evaluateSplit,
   expectTaskSplit,
@@ -22,7 +24,7 @@ import {
   type LoadedSplit,
 } from '../model/evaluation.js';
 import { planFor, retarget } from '../model/retarget.js';
-import { datasetOf, memoryReport } from '../model/session.js';
+import { datasetOf, memoryReport, type Session } from '../model/session.js';
 import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
@@ -43,15 +45,19 @@ import { BestModel } from '../training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
 import { placeRun } from '../training/checkpoint/resume.js';
 import type { EpochSummary, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
-import { asGroup, expectCpu, joinGroup } from '../training/group.js';
+import { fitClassifier } from '../training/fit/classifier.js';
+import { concludeFit } from '../training/fit/run.js';
+import { asGroup, expectShared, joinGroup } from '../training/group.js';
 import { lookAheadOf, reserveTraining } from '../training/look-ahead.js';
 import {
   needingEvaluations,
+  optionsOf,
   resolveTrainerOptions,
   type TrainerOptions,
   type TrainerSettings,
 } from '../training/options.js';
 import { guessingLoss, lossOptions, planRun, type RunPlan, samplingWeights } from '../training/plan.js';
+import { startPosition } from '../training/position.js';
 import { TrainingRun } from '../training/run.js';
 import { expectRoom } from '../training/space.js';
 import { createTrainerState, type TrainerState } from '../training/state.js';
@@ -167,7 +173,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (validation) expectSameKind(split.split, validation.split);
     const { outputDirectory, distributed } = this.settings;
     const ranks = distributed === 'auto' ? findRanks() : null;
-    if (ranks !== null) expectCpu(this.#model, ranks);
+    if (ranks !== null) expectShared(this.#model, this.settings.method, ranks);
     return this.#model.exclusively(async () => {
       const task = { train: split, validation, metrics, signal, resume, stopWhen, ranks };
       if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(task, null);
@@ -225,7 +231,9 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const given = this.#given;
     const model = this.#model;
     // Before the work: what cannot be gone on from costs nothing.
+    const { isFitted = false } = definitionOf(given.method.kind);
     const found = resume === undefined ? null : await findCheckpoint(resume, given.outputDirectory);
+    if (found !== null && isFitted) throw nothingToResume(given, found.directory);
     if (found === null && given.outputDirectory !== null && lock !== null)
       await expectNoCheckpoints(given.outputDirectory);
     const methodPlan = planFor(model, given.method);
@@ -242,9 +250,11 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
 
-    const session = await retarget(model, settings.method, methodPlan, settings.seed, train.pairs !== undefined);
     const counts = countPlan(methodPlan);
     const best = this.#bestModel(validation !== null);
+    const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
+    const start = (resumption: Resumption | null) =>
+      this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
     const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
       const ahead = ranks ? 1 : lookAheadOf(methodPlan, model.where.device, settings.gradientAccumulation);
       const lookAhead = await reserveTraining(native, plan, ahead);
@@ -262,8 +272,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       const { outputDirectory } = settings;
       if (outputDirectory !== null && lock !== null)
         await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
-      const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
-      this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
+      start(resumption);
       const trainable = trainedNames(methodPlan);
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss;
@@ -272,35 +281,50 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       const control = { position, checkpoints, signal, stopWhen, group, expectUsable, events: this };
       const training = new TrainingRun({ ...parts, ...control });
       return asGroup(group, async () => {
-        const outcome = { ...(await training.run()), calibration: null, epochs: position.epochs };
-        if (!evaluated || (!settings.tuneThresholds && !settings.calibrate)) return outcome;
-        const { calibration, thresholds } = await fitDecision(native, evaluated, settings, signal, group);
-        model.keepDecision({ thresholds, temperature: calibration?.temperature ?? null });
-        const evaluation = await evaluateSplit(native, evaluated, decisionOf(model), loss, signal, group);
-        return { ...outcome, calibration, evaluation };
+        const outcome = { ...(await training.run()), epochs: position.epochs };
+        return { ...outcome, ...(await this.#decide(native, evaluated, outcome.evaluation, signal, group)) };
       });
     };
-    const { stopped, summary, evaluation, calibration, epochs } = await session.withDataset(
-      datasetOf(encoded, train.labels),
-      (dataset, native) => {
-        if (!validation || !encodedValidation) return run(native, dataset, null);
-        return session.withDataset(datasetOf(encodedValidation), (handle) =>
-          run(native, dataset, { ...this.#loaded(validation, encodedValidation, handle), metrics }),
-        );
-      },
-    );
+    const pairs = train.pairs !== undefined;
+    /** With the validation split in the session. */
+    const withValidation = <T>(session: Session, work: (evaluated: LoadedSplit | null) => Promise<T>): Promise<T> => {
+      if (!validation || !encodedValidation) return work(null);
+      return session.withDataset(datasetOf(encodedValidation), (handle) =>
+        work({ ...this.#loaded(validation, encodedValidation, handle), metrics }),
+      );
+    };
+    const inSteps = async () => {
+      const session = await retarget(model, settings.method, methodPlan, settings.seed, pairs);
+      return session.withDataset(datasetOf(encoded, train.labels), (dataset, native) =>
+        withValidation(session, (evaluated) => run(native, dataset, evaluated)),
+      );
+    };
+    const atOnce = async () => {
+      const began = performance.now();
+      const { outputDirectory } = settings;
+      if (outputDirectory !== null && lock !== null)
+        await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position: startPosition() });
+      start(null);
+      const parts = { plan: methodPlan, settings, encoded, labels: train.labels, pairs, loss: this.#loss, signal };
+      const fit = await fitClassifier(model, parts);
+      this.#settings = Object.freeze({ ...settings, method: fit.method });
+      const { session } = model;
+      return session.use((native) =>
+        withValidation(session, async (evaluated) => {
+          const measured = { native, validation: evaluated, decision: decisionOf(model), loss: this.#loss };
+          const told = { fit, examples: plan.examples, began, state, signal, events: this };
+          const outcome = await concludeFit({ ...told, ...measured });
+          return { ...outcome, ...(await this.#decide(native, evaluated, outcome.evaluation, signal, null)) };
+        }),
+      );
+    };
+    const outcome = await (isFitted ? atOnce() : inSteps());
+    const { stopped, summary, evaluation, calibration, epochs } = outcome;
     const { learningRate, schedule, warmupSteps, batchSize, gradientAccumulation, weightDecay, seed } = settings;
+    const told = { learningRate, schedule, warmupSteps, batchSize, gradientAccumulation, weightDecay, seed };
     model.keepTraining({
       facts: {
-        settings: {
-          learningRate,
-          schedule,
-          warmupSteps: warmupSteps!,
-          batchSize,
-          gradientAccumulation,
-          weightDecay,
-          seed,
-        },
+        settings: optionsOf(settings.method.kind, told),
         ...{ examples: plan.examples, steps: summary.step, epochs: summary.epoch },
       },
       measured: evaluation && { split: 'validation', result: evaluation },
@@ -328,7 +352,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       truncated: encoded.truncated,
       logHistory: state.log_history,
       state,
-      memory: memoryReport(session),
+      memory: memoryReport(model.session),
       trainableParameters: counts.trainable,
       totalParameters: counts.total,
       best: best?.best ?? null,
@@ -337,6 +361,22 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       classCounts,
       advice: advice.map((each) => adviceText(each)),
     };
+  }
+
+  /** Fits to the validation split what turns logits into decisions, where that is asked for, and measures the model with it. */
+  async #decide(
+    native: NativeSession,
+    evaluated: LoadedSplit | null,
+    evaluation: EvaluateResult | null,
+    signal: AbortSignal | undefined,
+    group: RankGroup | null,
+  ): Promise<{ evaluation: EvaluateResult | null; calibration: Calibration | null }> {
+    const { settings } = this;
+    if (!evaluated || (!settings.tuneThresholds && !settings.calibrate)) return { evaluation, calibration: null };
+    const { calibration, thresholds } = await fitDecision(native, evaluated, settings, signal, group);
+    this.#model.keepDecision({ thresholds, temperature: calibration?.temperature ?? null });
+    const decision = decisionOf(this.#model);
+    return { evaluation: await evaluateSplit(native, evaluated, decision, this.#loss, signal, group), calibration };
   }
 
   /** A split whose labels are the model's, matched by name. @throws BertuneError INVALID_OPTION, INVALID_DATA */
@@ -374,6 +414,14 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
     return { ...split, encoded, handle, batches };
   }
+}
+
+/** What is solved for at once leaves no checkpoint to go on from. */
+function nothingToResume({ method }: TrainerSettings, directory: string): BertuneError {
+  return new BertuneError(
+    'INVALID_OPTION',
+    `${option('method', method.kind)} is solved for at once, and ${directory} is of another run; leave out ${option('resume')}`,
+  );
 }
 
 /** @throws BertuneError INVALID_DATA where one split is of pairs and the other of single texts */

@@ -8,7 +8,7 @@ import { PRESET_NAMES, PRESETS, type PresetName } from '../experiments/presets.j
 import { lstat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { withOutputDirectory } from '../files/output.js';
-import { METHOD_KINDS, type MethodKind } from '../methods/index.js';
+import { definitionOf, METHOD_KINDS, type MethodKind } from '../methods/index.js';
 import { resolveDevice } from '../model/device.js';
 import { printableJson } from '../printable.js';
 import { environmentLine, environmentRecord } from '../report/environment.js';
@@ -37,6 +37,9 @@ import { rowOption } from './flags.js';
 import { downloadProgress, Progress } from './progress.js';
 import { runEach } from './runs.js';
 import { sectionsText, writeResult } from './terminal.js';
+
+/** The methods that have a learning rate. */
+const RATED_KINDS = METHOD_KINDS.filter((kind) => !definitionOf(kind).isFitted);
 
 /** The name of the learning rate for a kind of method, e.g. `learningRateLora`. */
 const rateOf = (kind: MethodKind) => `learningRate${kind.charAt(0).toUpperCase()}${kind.slice(1)}` as RateName;
@@ -82,7 +85,7 @@ export function compareCommand(program: Command): void {
   row('epochs', 'passes over the training data (default: 3, more on small data; notebook: 15)');
   row('batchSize', "examples a batch (default: the preset's)");
   row('learningRate', 'for every method (default: by method and size of the model; notebook: 2e-5)');
-  for (const kind of METHOD_KINDS) {
+  for (const kind of RATED_KINDS) {
     command.addOption(rowOption(rateOf(kind), TRAINER_OPTIONS.learningRate, `for ${kind}`));
   }
   row('weightDecay', "AdamW's weight decay (default: the preset's)");
@@ -186,7 +189,7 @@ function overridesOf(options: CompareArguments): Overrides {
       tensorboard,
       data: dataSource(options),
     }),
-    learningRates: given(Object.fromEntries(METHOD_KINDS.map((kind) => [kind, options[rateOf(kind)]]))),
+    learningRates: given(Object.fromEntries(RATED_KINDS.map((kind) => [kind, options[rateOf(kind)]]))),
     dataset: datasetOptions(options),
     where: deviceOptions(options),
     ...mistakesOf(options),

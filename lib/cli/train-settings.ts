@@ -33,8 +33,12 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     ...(ranks === null
       ? []
       : [['processes', `${ranks.size}, started by ${ranks.launcher}`] satisfies [string, string]]),
-    ['steps', stepsWords(planned)],
-    ['learning rate', rateWords(planned)],
+    ...(definitionOf(settings.method.kind).isFitted
+      ? []
+      : ([
+          ['steps', stepsWords(planned)],
+          ['learning rate', rateWords(planned)],
+        ] satisfies [string, string][])),
     [
       'longest text',
       `${settings.maxLength ?? model.maxLength} tokens${options.maxLength === undefined ? ' (default of the model)' : ''}` +

@@ -3,6 +3,7 @@ import { type FindOptions, modelDirectory, pinned } from '../hub/index.js';
 import { definitionOf, METHOD_KINDS, type Method, type MethodKind } from '../methods/index.js';
 import type { DeviceOptions } from '../model/device.js';
 import { invalidOption } from '../options/validation.js';
+import { optionsOf } from '../training/options.js';
 import type { DataSource, Experiment } from './experiment.js';
 import type { Preset } from './presets.js';
 
@@ -67,7 +68,7 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
       name,
       title,
       method,
-      options: { ...options, ...(rate !== undefined && { learningRate: rate }) },
+      options: optionsOf(method.kind, { ...options, ...(rate !== undefined && { learningRate: rate }) }),
     };
   });
   return [before, ...runs];

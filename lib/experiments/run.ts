@@ -22,6 +22,7 @@ import type { Mistake } from '../tasks/mistakes.js';
 import { adviceText, advise } from '../training/advice.js';
 import { defaultSteps } from '../training/defaults.js';
 import type { TrainResult } from '../training/events.js';
+import { optionsOf } from '../training/options.js';
 import { guessingLoss } from '../training/plan.js';
 import { embeddedModelNotes } from './embedded-limits.js';
 import type { Experiment } from './experiment.js';
@@ -147,7 +148,8 @@ export class Run implements AsyncDisposable {
     return {
       name: this.experiment.name,
       title: this.experiment.title,
-      method: methodRecord(method),
+      // With what was chosen on the way.
+      method: methodRecord(method && this.trainer.settings.method),
       task: this.model.task,
       status,
       ...(error && { error }),
@@ -263,7 +265,8 @@ function methodRecord(method: Method | null): MethodRecord {
 }
 
 /** All but the method, which has a place of its own; weights by the names of their labels. */
-function settingsOf({ method: _, ...settings }: Trainer['settings'], labels: readonly string[]): object {
+function settingsOf({ method, ...all }: Trainer['settings'], labels: readonly string[]): object {
+  const settings = optionsOf(method.kind, all);
   const { classWeights, positiveWeights } = settings;
   const named = (weights: typeof classWeights) =>
     typeof weights === 'object' && weights !== null

@@ -17,7 +17,7 @@ export interface Anchor {
 
 /** How the runs of a method are told apart in charts: colours from the first run to the last, and the shape of points. */
 export interface RunMark {
-  readonly symbol: 'circle' | 'square' | 'triangle' | 'diamond' | 'star' | 'wye';
+  readonly symbol: 'circle' | 'square' | 'triangle' | 'diamond' | 'star' | 'wye' | 'cross';
   readonly light: readonly [string, string];
   readonly dark: readonly [string, string];
 }
@@ -39,6 +39,11 @@ export interface MethodDefinition<M extends { readonly kind: string }> {
   /** All that was chosen, e.g. `linear probing, dropout 0.2`. */
   words(method: M): string;
   readonly mark: RunMark;
+  /**
+   * Whether it is solved for at once, on what the frozen encoder makes of the texts, and not trained in steps. It then takes one
+   * step without a rate, and of a Trainer's options those of FITTED_OPTIONS. Defaults to false.
+   */
+  readonly isFitted?: boolean;
   /** Learning rates by hidden size, with a warm-up of a tenth of all steps and a linear decay. */
   rates(method: M): readonly Anchor[];
   /** Optimiser steps that it needs to get somewhere, whatever the size of the data. */

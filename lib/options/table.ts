@@ -170,6 +170,23 @@ export function positiveIntegerOr<const Word extends string>(
   });
 }
 
+/** A number inside a range, or a word. */
+export function numberOr<const Word extends string>(
+  choices: readonly Word[],
+  range: NumberRange,
+  words: Row<number | NoInfer<Word>>,
+) {
+  const isWord = (value: unknown): value is Word => choices.includes(value as Word);
+  return row<number | Word, number | Word>(words, {
+    placeholder: '<x>',
+    expect: (name, value) => (isWord(value) ? value : expectNumberInRange(name, value, range)),
+    read: (flag, text) =>
+      isWord(text)
+        ? text
+        : expectNumberInRange(flag, readNumber(flag, `${choices.join(' or ')} or a number`, text), range),
+  });
+}
+
 /** True or false. The flag takes no value: it stands for the opposite of the default, which makes it a `--no-` flag. */
 export function flag(words: Row<boolean>) {
   return row<boolean, boolean>(words, { placeholder: null, expect: expectBoolean, read: () => !words.default });

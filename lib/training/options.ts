@@ -1,5 +1,5 @@
 import { BertuneError } from '../errors.js';
-import { expectMethod, full, type Method } from '../methods/index.js';
+import { definitionOf, expectMethod, full, type Method, type MethodKind } from '../methods/index.js';
 import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
 import { option } from '../options/names.js';
 import {
@@ -278,6 +278,23 @@ export const TRAINER_OPTIONS = {
  */
 export interface TrainerOptions extends OptionsOf<typeof TRAINER_OPTIONS> {}
 
+/** What means something with a method that is solved for at once, and not trained in steps. */
+export const FITTED_OPTIONS: readonly (keyof TrainerOptions)[] = [
+  ...(['method', 'evalBatchTokens', 'classWeights', 'positiveWeights', 'maxLength', 'seed'] as const),
+  ...(['evaluationStrategy', 'metricForBest', 'labelForBest', 'tuneThresholds', 'calibrate'] as const),
+  ...(['distributed', 'collectiveTimeout', 'outputDirectory'] as const),
+];
+
+/** Whether an option means something with a method. */
+export function isOptionOf(method: MethodKind, name: string): boolean {
+  return !definitionOf(method).isFitted || (FITTED_OPTIONS as readonly string[]).includes(name);
+}
+
+/** Options, or settings, without those that mean nothing with a method. */
+export function optionsOf<T extends object>(method: MethodKind, options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => isOptionOf(method, name))) as T;
+}
+
 /**
  * TrainerOptions with every default filled in. null: `epochs`, `maxSteps` and `warmupSteps` are open until a run knows the
  * number of examples, `maxLength` is what the model takes, and what else is null is off.
@@ -311,6 +328,7 @@ export interface TrainedModel {
 export function resolveTrainerOptions(given: TrainerOptions, model: TrainedModel): TrainerSettings {
   const settings = expectTable('options', given, TRAINER_OPTIONS, model);
   const method = settings.method ?? model.method ?? full();
+  expectMethodOptions(given, method.kind);
   expectCheckpointPlace(settings);
   expectEvaluations(settings);
   const task = taskOf(model.task);
@@ -322,7 +340,7 @@ export function resolveTrainerOptions(given: TrainerOptions, model: TrainedModel
     ...settings,
     method,
     metricForBest: settings.metricForBest ?? task.bestMetric,
-    learningRate: hasOwnRate ? settings.learningRate : defaultLearningRate(method, model.hiddenSize),
+    learningRate: hasOwnRate ? settings.learningRate : usualRate(method, model.hiddenSize),
     warmupSteps: settings.warmupSteps ?? (warmsUp ? null : 0),
   });
 }
@@ -347,6 +365,25 @@ export function settleSettings(
     }),
     totalSteps,
   };
+}
+
+/** The default rate; 0 of a method that has none. */
+function usualRate(method: Method, hiddenSize: number): number {
+  return definitionOf(method.kind).isFitted ? 0 : defaultLearningRate(method, hiddenSize);
+}
+
+/** @throws BertuneError INVALID_OPTION for what means nothing with the method */
+function expectMethodOptions(given: TrainerOptions, kind: MethodKind): void {
+  const odd = (Object.keys(given) as (keyof TrainerOptions)[]).find(
+    (name) => given[name] !== undefined && !isOptionOf(kind, name),
+  );
+  const steps = given.evaluationStrategy === 'steps' && definitionOf(kind).isFitted;
+  if (odd === undefined && !steps) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `${odd === undefined ? option('evaluationStrategy', 'steps') : option(odd)} means nothing with ${option('method', kind)}, ` +
+      'which is solved for at once and not trained in steps; leave it out',
+  );
 }
 
 /** @throws BertuneError INVALID_OPTION for what means nothing in the task */

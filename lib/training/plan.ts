@@ -1,4 +1,5 @@
 import type { Split } from '../data/types.js';
+import { definitionOf } from '../methods/index.js';
 import { longestFirst, mostTokens } from '../model/batches.js';
 import { expectPositiveInteger, MOST_INT32 } from '../options/validation.js';
 import { randomOrder, weightedOrder } from '../order.js';
@@ -49,7 +50,8 @@ export async function planRun(
 ): Promise<RunPlan> {
   const { batchSize, gradientAccumulation, learningRate, seed } = given;
   const examples = offsets.length - 1;
-  const batchesPerEpoch = Math.ceil(examples / batchSize);
+  // What is solved for at once takes one step.
+  const batchesPerEpoch = definitionOf(given.method.kind).isFitted ? 1 : Math.ceil(examples / batchSize);
   const stepsPerEpoch = Math.ceil(batchesPerEpoch / gradientAccumulation);
   const meanTokens = offsets[examples]! / examples;
   const { settings, totalSteps } = settleSettings(given, { stepsPerEpoch, meanTokens });

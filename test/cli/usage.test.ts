@@ -63,7 +63,7 @@ describe('usage of the command line', () => {
       ['train', '--model', checkpoint, '--output', 'x', '--learning-rate', '-1'],
       /--learning-rate.*-1/,
     ],
-    ['an unknown method', ['train', '--method', 'ia3'], /full, linear, prefix, lora, bitfit/],
+    ['an unknown method', ['train', '--method', 'ia3'], /full, linear, prefix, lora, bitfit, logreg/],
     [
       'an option of another method',
       ['train', '--model', checkpoint, '--train-file', train, '--output', 'x', '--rank', '4'],
@@ -73,7 +73,7 @@ describe('usage of the command line', () => {
     [
       'an unknown method to compare',
       ['compare', '--methods', 'full,ia3'],
-      /prefix<virtual tokens>, lora<rank> or bitfit for --methods but received "ia3"/,
+      /prefix<virtual tokens>, lora<rank>, bitfit or logreg for --methods but received "ia3"/,
     ],
   ] as const) {
     it(`ends with status 2 for ${what}`, async () => {

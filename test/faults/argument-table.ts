@@ -96,7 +96,10 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     });
   };
   const trainer = new bertune.Trainer(model, { epochs: 1, learningRate: 0 });
-  const METHODS = { full: bertune.full, linear: bertune.linear, prefix: bertune.prefix, lora: bertune.lora };
+  const METHODS = {
+    ...{ full: bertune.full, linear: bertune.linear, logreg: bertune.logreg },
+    ...{ prefix: bertune.prefix, lora: bertune.lora },
+  };
   const method = (kind: keyof typeof METHODS, key: string, accepts: readonly string[]) =>
     argument(`${kind}.${key}`, key, (value) => METHODS[kind]({ [key]: value } as never), accepts);
   const trainerOption = (
@@ -635,6 +638,10 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     full: [
       argument('full options', 'options', (value) => bertune.full(value), EMPTY_OPTIONS),
       method('full', 'freeze', [...NONE, ...NAMES, 'an empty array']),
+    ],
+    logreg: [
+      argument('logreg options', 'options', (value) => bertune.logreg(value), EMPTY_OPTIONS),
+      method('logreg', 'l2', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324']),
     ],
     linear: [
       argument('linear options', 'options', (value) => bertune.linear(value), EMPTY_OPTIONS),

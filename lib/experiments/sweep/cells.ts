@@ -4,7 +4,7 @@ import { definitionOf, expectMethod, type MethodKind } from '../../methods/index
 import type { DeviceOptions } from '../../model/device.js';
 import { applies } from '../../options/table.js';
 import type { CellValue } from '../../report/records.js';
-import { TRAINER_OPTIONS, type TrainerOptions } from '../../training/options.js';
+import { isOptionOf, TRAINER_OPTIONS, type TrainerOptions } from '../../training/options.js';
 import { cellId } from './cell-id.js';
 import type { PlannedCell, PlannedData, PlannedModel } from './plan.js';
 import { type Axis, drawsOf, expectFew, gridOf, isSeed, isSpan, type Point } from './space.js';
@@ -29,8 +29,8 @@ export function variedAxes(axes: readonly Axis[]): Axis[] {
 }
 
 /**
- * The cells of a sweep, each once. An option of one method makes no difference to the others, nor does one that only applies
- * with another.
+ * The cells of a sweep, each once. An option of one method makes no difference to the others, nor does one that a method has no
+ * use for, or that only applies with another.
  *
  * @throws BertuneError INVALID_OPTION
  */
@@ -96,6 +96,7 @@ function cellOf(point: Point, parts: SweepParts): PlannedCell {
 function isOf({ target }: Axis, kind: MethodKind, point: Point): boolean {
   if (target.of === 'options') return target.methods.includes(kind);
   if (target.of !== 'trainer') return true;
+  if (!isOptionOf(kind, target.name)) return false;
   const settingOf = (name: string) =>
     [...point].find(([{ target: other }]) => other.of === 'trainer' && other.name === name)?.[1] ??
     TRAINER_OPTIONS[name as keyof typeof TRAINER_OPTIONS].default;
