@@ -126,7 +126,8 @@ export const TRAINER_OPTIONS = {
   weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
   /**
    * What the learning rate of a layer is, times that of the layer above: the last layer has this times the run's, the embeddings, the
-   * lowest, its power L + 1 of L layers. The head with its dense layer, and a prefix, learn at the run's own. In (0, 1]. Defaults to 1.
+   * lowest, its power L + 1 of L layers. The head with its dense layer, and a prefix, learn at the run's own; updates of LoRA as their
+   * layers. In (0, 1]. Defaults to 1.
    */
   layerwiseDecay: number(
     { min: 0, minExclusive: true, max: 1 },

@@ -106,7 +106,7 @@ struct Focus {
 template <typename T>
 __device__ __forceinline__ Focus focus_of(const Loss<T>& args, const T* row, int y, float most, float log_sum,
                                           float& surprise) {
-  surprise = most + log_sum - to_float(row[y]);
+  surprise = log_sum - (to_float(row[y]) - most);
   if (args.focal_gamma == 0.f) return {0.f, 0.f, 0.f, 0.f};
   float others = 0.f;
   for (int c = static_cast<int>(threadIdx.x & 31); c < args.NC; c += 32) {
