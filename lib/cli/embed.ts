@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { type EmbedOptions, POOLINGS } from '../model/embedding.js';
+import { NEW_CLASSIFIER } from '../model/load.js';
 import { choice, given } from './arguments.js';
 import {
   addColumnOptions,
@@ -36,6 +37,8 @@ async function embed(texts: string[], options: EmbedArguments): Promise<void> {
         return rows.map((embedding) => ({ embedding }));
       },
       pairs: null,
+      // No classifier is asked.
+      notes: model.notes.filter((note) => note !== NEW_CLASSIFIER),
     }),
   });
 }

@@ -62,6 +62,7 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
       return {
         answer: (batch) => model.predict(batch, settings),
         pairs: options.textKind === 'any' ? null : model.pairs,
+        notes: model.notes,
       };
     },
   });

@@ -87,6 +87,15 @@ export function addColumnOptions(command: Command, prefix?: string): Command {
     .option('--quiet', 'nothing on stderr but errors');
 }
 
+/** What a command does once it has its model. */
+interface BegunWork<Answer> {
+  answer: AnswerTexts<Answer>;
+  /** Whether texts have to be pairs; null: as the first one is. */
+  pairs: boolean | null;
+  /** What to say of the model. */
+  notes: readonly string[];
+}
+
 /** What a command makes of texts. */
 export interface TextWork<Answer extends object> {
   /** Of the command, while it works. */
@@ -94,8 +103,7 @@ export interface TextWork<Answer extends object> {
   formats: OutputFormats<Answer>;
   /** Whether every label's score is written. */
   scores: boolean;
-  /** Given the model, what answers texts, and whether they have to be pairs; null: as the first one is. */
-  begin(model: AnyClassifier, signal: AbortSignal): { answer: AnswerTexts<Answer>; pairs: boolean | null };
+  begin(model: AnyClassifier, signal: AbortSignal): BegunWork<Answer>;
 }
 
 /**
@@ -125,8 +133,8 @@ export async function answerTexts<Answer extends object>(
       signal,
       onProgress: downloadProgress(progress),
     });
-    const { answer, pairs } = begin(model, signal);
-    for (const note of model.notes) progress.note(`note: ${note}`);
+    const { answer, pairs, notes } = begin(model, signal);
+    for (const note of notes) progress.note(`note: ${note}`);
     const count = { rows: 0 };
     const skipped = new SkippedRows();
     const began = performance.now();
