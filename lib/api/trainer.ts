@@ -58,6 +58,7 @@ import {
 } from '../training/options.js';
 import { guessingLoss, lossOptions, planRun, type RunPlan, samplingWeights } from '../training/plan.js';
 import { startPosition } from '../training/position.js';
+import { withLayerwiseDecay } from '../training/rates.js';
 import { TrainingRun } from '../training/run.js';
 import { expectRoom } from '../training/space.js';
 import { createTrainerState, type TrainerState } from '../training/state.js';
@@ -236,7 +237,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (found !== null && isFitted) throw nothingToResume(given, found.directory);
     if (found === null && given.outputDirectory !== null && lock !== null)
       await expectNoCheckpoints(given.outputDirectory);
-    const methodPlan = planFor(model, given.method);
+    const methodPlan = withLayerwiseDecay(planFor(model, given.method), given.layerwiseDecay, model.config.layers);
     const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
     const encoded = await encodeTexts(model, train, maxLength, signal);
     const encodedValidation = validation && (await encodeTexts(model, validation.split, maxLength, signal));
@@ -331,7 +332,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     });
     const advice = advise({
       ...{ task: model.task, settings, hiddenSize: model.config.hiddenSize, labels: model.labels },
-      ...{ counts: classCounts, guessing: guessingLoss(train) },
+      ...{ counts: classCounts, guessing: guessingLoss(train, settings) },
       ...{
         usualSteps: plan.usualSteps,
         stopped,

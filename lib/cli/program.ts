@@ -7,6 +7,7 @@ import { printableLines } from '../printable.js';
 import { expectOptions, fullName } from './arguments.js';
 import { buildCommand } from './build.js';
 import { compareCommand } from './compare.js';
+import { embedCommand } from './embed.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { flagsOf } from './flags.js';
@@ -23,6 +24,7 @@ const COMMANDS = [
   trainCommand,
   evaluateCommand,
   predictCommand,
+  embedCommand,
   compareCommand,
   sweepCommand,
   reportCommand,
@@ -127,6 +129,10 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   predict: [
     "bertune predict --model my-model 'what a lovely day'",
     'bertune predict --model my-model --no-text < texts.txt > predictions.jsonl',
+  ],
+  embed: [
+    "bertune embed --model my-model --normalize 'what a lovely day'",
+    'bertune embed --model my-model --file reviews.csv --text-column review --output reviews.npy',
   ],
   compare: [
     'bertune compare --data reviews/',

@@ -172,7 +172,7 @@ export class Run implements AsyncDisposable {
     const { stopped, steps, logHistory, classCounts } = trained;
     const advice = advise({
       ...{ task: this.model.task, settings: this.trainer.settings, hiddenSize: this.model.config.hiddenSize },
-      ...{ labels: this.model.labels, guessing: guessingLoss(this.data.train!) },
+      ...{ labels: this.model.labels, guessing: guessingLoss(this.data.train!, this.trainer.settings) },
       ...{ counts: classCounts, stopped, steps, usualSteps: this.#usualSteps, epochs: this.#epochs, logHistory },
       evaluation: measured ?? null,
     });

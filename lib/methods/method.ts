@@ -58,6 +58,8 @@ export interface MethodDefinition<M extends { readonly kind: string }> {
   prefix?(method: M): PrefixPlan;
   /** Whether a parameter trains. */
   trains(method: M, row: ParameterRow, lora: LoraPlan | null): boolean;
+  /** What a parameter's learning rate is, times the run's. Defaults to 1. */
+  rate?(method: M, row: ParameterRow): number;
   /** Checks it against the parameters of a model. @throws BertuneError INVALID_OPTION */
   check?(method: M, rows: readonly ParameterRow[], config: ModelConfig): void;
   /** How PEFT stores what it trains; null: the model is saved as a whole. */
@@ -87,6 +89,8 @@ export interface PrefixPlan {
 /** A parameter under a method. */
 export interface PlannedParameter extends ParameterRow {
   trainable: boolean;
+  /** Its learning rate, times the run's. */
+  rate: number;
 }
 
 /** What a method makes of a model: its parts, and its parameters in the order of the model. */

@@ -188,7 +188,7 @@ export function expectTrainable(task: Output['task'], labels: readonly string[])
   );
 }
 
-const PLAIN_LOSS: LossOptions = { labelSmoothing: 0, classWeights: null, positiveWeights: null };
+const PLAIN_LOSS: LossOptions = { labelSmoothing: 0, focalGamma: 0, classWeights: null, positiveWeights: null };
 
 /** @param pass when it began, by performance.now(), and what it went over */
 async function measure(

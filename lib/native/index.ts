@@ -59,6 +59,8 @@ export interface NativeParameter extends NativeModule {
   trainable: boolean;
   /** Whether weight decay applies. */
   decay: boolean;
+  /** Its learning rate, times the step's. Defaults to 1. */
+  rate?: number;
 }
 
 /** Low-rank updates: W x + b + scaling · B(A(dropout(x))), one for each module with rows lora_A and lora_B. */
@@ -168,6 +170,8 @@ export interface NativeTrainPlan {
   maxGradNorm: number;
   /** Of cross-entropy; 0 for the other losses. */
   labelSmoothing: number;
+  /** γ of the focal loss, for which labelSmoothing is 0; 0 for mean squared error. Defaults to 0. */
+  focalGamma?: number;
   /** NC weights of the classes, or for binary cross-entropy of the labels. Not for mean squared error. */
   classWeights?: Float64Array;
   /** NC weights of the positive class of each label, BCE's pos_weight. For binary cross-entropy only. */

@@ -132,6 +132,15 @@ export const TRAINER_OPTIONS = {
   ),
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
   weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
+  /**
+   * What the learning rate of a layer is, times that of the layer above: the last layer has this times the run's, the embeddings, the
+   * lowest, its power L + 1 of L layers. The head with its dense layer, and a prefix, learn at the run's own; updates of LoRA as their
+   * layers. In (0, 1]. Defaults to 1.
+   */
+  layerwiseDecay: number(
+    { min: 0, minExclusive: true, max: 1 },
+    { words: "a layer's learning rate over that of the layer above", default: 1 },
+  ),
   /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
   maxGradNorm: number(NOT_NEGATIVE, { words: 'gradient norm to clip to, 0 for none', default: 1 }),
   /** AdamW's decay of the mean of gradients, in [0, 1). Defaults to 0.9. */
@@ -142,6 +151,12 @@ export const TRAINER_OPTIONS = {
   adamEps: number({ min: SMALLEST_FLOAT }, { words: "added to AdamW's denominator", default: 1e-8 }),
   /** Share of the target spread evenly over all classes, in [0, 1). Applied when evaluating as well. Defaults to 0. */
   labelSmoothing: number(BELOW_ONE, { words: 'share of the target spread over all labels', default: 0 }),
+  /**
+   * γ of the focal loss (Lin et al., 2017), which multiplies each example's loss, or of a multi-label model each label's, by (1 − p)^γ,
+   * where p is the probability of the truth: what is learnt already counts for less. Weights of classes multiply it as well;
+   * smoothed labels it does not take, nor regression. Applied when evaluating as well. Defaults to 0, plain cross-entropy.
+   */
+  focalGamma: number({ min: 0, max: 100 }, { words: 'γ of the focal loss, e.g. 2; 0 for cross-entropy', default: 0 }),
   /**
    * A weight a class: by its name (1 for a class that is not named), or of all in the order of the model's labels (NC); or
    * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
@@ -388,9 +403,11 @@ function expectMethodOptions(given: TrainerOptions, kind: MethodKind): void {
 
 /** @throws BertuneError INVALID_OPTION for what means nothing in the task */
 function expectTaskOptions(settings: TrainerSettings, task: Task): void {
-  const { labelSmoothing, classWeights, positiveWeights, metricForBest, tuneThresholds, calibrate } = settings;
+  const { labelSmoothing, focalGamma, classWeights, positiveWeights, metricForBest, tuneThresholds, calibrate } =
+    settings;
   const used = [
     ...(labelSmoothing > 0 ? (['labelSmoothing'] as const) : []),
+    ...(focalGamma > 0 ? (['focalGamma'] as const) : []),
     ...(classWeights === null ? [] : (['classWeights'] as const)),
     ...(positiveWeights === null ? [] : (['positiveWeights'] as const)),
   ];
@@ -401,6 +418,12 @@ function expectTaskOptions(settings: TrainerSettings, task: Task): void {
     (calibrate && task.labels === 'values' ? 'calibrate' : undefined);
   if (odd !== undefined)
     throw new BertuneError('INVALID_OPTION', `${option(odd)} means nothing in ${task.title}; leave it out`);
+  if (labelSmoothing > 0 && focalGamma > 0) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${option('focalGamma')} is of labels that are certain, and ${option('labelSmoothing')} makes them less so; leave one of them out`,
+    );
+  }
   if (settings.labelForBest !== null) expectLabelMetric(metricForBest ?? task.bestMetric, task);
   const names = task.metrics.map(({ name }) => name);
   if (metricForBest === undefined || metricForBest === 'loss' || names.includes(metricForBest)) return;

@@ -101,11 +101,14 @@ export function samplingWeights(labels: Int32Array, counts: readonly number[]): 
 }
 
 /** The loss of a model that has learnt nothing: of all classes alike, of a coin a label, or of the mean of the values. */
-export function guessingLoss({ task, labels, labelNames }: Split): number {
+export function guessingLoss(
+  { task, labels, labelNames }: Split,
+  { focalGamma }: Pick<TrainerSettings, 'focalGamma'>,
+): number {
   const { labels: kind } = taskOf(task);
   const columns = labelNames.length;
-  if (kind === 'class') return Math.log(columns);
-  if (kind === 'classes') return Math.LN2;
+  if (kind === 'class') return (1 - 1 / columns) ** focalGamma * Math.log(columns);
+  if (kind === 'classes') return 0.5 ** focalGamma * Math.LN2;
   const [sums, squares] = [new Float64Array(columns), new Float64Array(columns)];
   for (const [i, value] of labels.entries()) sums[i % columns]! += value;
   const examples = labels.length / columns;
@@ -120,11 +123,12 @@ export function guessingLoss({ task, labels, labelNames }: Split): number {
  *   weights
  */
 export function lossOptions(
-  { labelSmoothing, classWeights, positiveWeights }: TrainerSettings,
+  { labelSmoothing, focalGamma, classWeights, positiveWeights }: TrainerSettings,
   data: { counts: readonly number[]; examples: number } | null,
 ): LossOptions {
   return {
     labelSmoothing,
+    focalGamma,
     classWeights: classWeights === 'balanced' ? data && balancedWeights(data.counts) : classWeights,
     positiveWeights:
       positiveWeights === 'balanced' ? data && positiveBalance(data.counts, data.examples) : positiveWeights,

@@ -244,6 +244,7 @@ export class TrainingRun {
       eps: settings.adamEps,
       maxGradNorm: settings.maxGradNorm,
       labelSmoothing: loss.labelSmoothing,
+      focalGamma: loss.focalGamma,
       ...(loss.classWeights && { classWeights: Float64Array.from(loss.classWeights) }),
       ...(loss.positiveWeights && { positiveWeights: Float64Array.from(loss.positiveWeights) }),
     });

@@ -435,9 +435,11 @@ struct FirstRowsBackward {
 
 // Cross-entropy with class weights w and label smoothing s, as torch.nn.functional.cross_entropy(reduction="mean"):
 //   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y,   dlogits = loss_scale · ∂loss
+// With γ > 0 it is the focal loss (Lin et al., 2017), which takes no smoothing: Σ_b −w_y (1 − p_y)^γ log p_y / Σ_b w_y.
 struct CrossEntropy {
   int NC;
   double label_smoothing;
+  double focal_gamma;        // γ ≥ 0
   double loss_scale;         // 1 / micro-batches of the step
   const Real* logits;        // (B,NC)
   const Acc* class_weights;  // (NC) or null: all 1
@@ -449,8 +451,10 @@ struct CrossEntropy {
 // Binary cross-entropy of each label by itself, with targets y in [0, 1], class weights w and weights p of the positive
 // class, as torch.nn.BCEWithLogitsLoss(weight, pos_weight):
 //   loss = Σ_b Σ_c w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC),   dlogits = loss_scale · ∂loss
+// With γ > 0 it is the focal loss (Lin et al., 2017): (1 − y) · σ(x)^γ and y · σ(−x)^γ stand in place of 1 − y and y.
 struct BinaryCrossEntropy {
   int NC;
+  double focal_gamma;           // γ ≥ 0
   double loss_scale;            // 1 / micro-batches of the step
   const Real* logits;           // (B,NC) x
   const Acc* class_weights;     // (NC) or null: all 1
@@ -493,10 +497,12 @@ struct CastToReal {
   const Acc* inp;
   Real* out;
 };
-// One parameter's share of the optimiser's work. `decay`: weight decay applies.
+// One parameter's share of the optimiser's work. `decay`: weight decay applies; `rate`: what its learning rate is, times
+// the step's.
 struct OptimizerSegment {
   int64_t count;
   bool decay;
+  double rate = 1;
   Master* master;  // (count)
   Real* weight;    // (count) compute copy; the same memory as master where that is all there is
   Acc* grad;       // (count)

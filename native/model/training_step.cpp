@@ -14,6 +14,7 @@ namespace {
 uint64_t hash_of(const StepSettings& settings) {
   const OptimizerSettings& optimizer = settings.optimizer;
   const double values[] = {settings.loss.label_smoothing,
+                           settings.loss.focal_gamma,
                            settings.loss.class_weights.empty() ? 0.0 : 1.0,
                            settings.loss.positive_weights.empty() ? 0.0 : 1.0,
                            optimizer.beta1,
@@ -219,6 +220,7 @@ void TrainingRun::run_loss(Activations& a, double scale) {
     case Loss::kCrossEntropy:
       return backend.cross_entropy({.NC = NC,
                                     .label_smoothing = settings.label_smoothing,
+                                    .focal_gamma = settings.focal_gamma,
                                     .loss_scale = scale,
                                     .logits = a.head.logits,
                                     .class_weights = class_weights,
@@ -228,6 +230,7 @@ void TrainingRun::run_loss(Activations& a, double scale) {
     case Loss::kBinaryCrossEntropy:
       return backend.binary_cross_entropy(
           {.NC = NC,
+           .focal_gamma = settings.focal_gamma,
            .loss_scale = scale,
            .logits = a.head.logits,
            .class_weights = class_weights,

@@ -10,10 +10,11 @@
 
 namespace bertune {
 
-// What the model's loss (ModelConfig) takes beside logits and labels. Label smoothing is cross-entropy's alone,
-// positive weights are binary cross-entropy's; mean squared error takes none.
+// What the model's loss (ModelConfig) takes beside logits and labels. Label smoothing is cross-entropy's alone and takes
+// no focal γ beside it, positive weights are binary cross-entropy's; mean squared error takes none.
 struct LossSettings {
   double label_smoothing = 0.0;
+  double focal_gamma = 0.0;
   std::vector<double> class_weights;     // (NC) or empty
   std::vector<double> positive_weights;  // (NC) or empty
 };

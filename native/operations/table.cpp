@@ -387,6 +387,7 @@ void fill(Fields& f, CrossEntropy& args) {
   const Batch batch = f.batch();
   f.size("NC", args.NC);
   f.number_or("label_smoothing", args.label_smoothing, 0);
+  f.number_or("focal_gamma", args.focal_gamma, 0);
   f.number_or("loss_scale", args.loss_scale, 1);
   f.batch_labels(args.NC);
   f.inp("logits", args.logits, area(batch.B, args.NC));
@@ -399,6 +400,7 @@ void fill(Fields& f, CrossEntropy& args) {
 void fill(Fields& f, BinaryCrossEntropy& args) {
   const Batch batch = f.batch();
   f.size("NC", args.NC);
+  f.number_or("focal_gamma", args.focal_gamma, 0);
   f.number_or("loss_scale", args.loss_scale, 1);
   f.batch_targets(args.NC);
   f.inp("logits", args.logits, area(batch.B, args.NC));
@@ -604,6 +606,7 @@ std::function<void()> bind(Fields& f, void (Backend::*run)(const AdamW&)) {
     OptimizerSegment& segment = (*segments)[i];
     const double count = static_cast<double>(segment.count);
     f.flag(numbered("decay", i), segment.decay);
+    f.number_or(numbered("rate", i), segment.rate, 1);
     f.weight(numbered("master", i), segment.weight, segment.master, count);
     f.out(numbered("m", i), segment.m, count);
     f.out(numbered("v", i), segment.v, count);

@@ -299,6 +299,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('gradientAccumulation', NONE),
       trainerOption('evalBatchTokens', POSITIVE),
       trainerOption('weightDecay', [...POSITIVE, '-0', '0.5', '2^53', '1e308', '5e-324']),
+      trainerOption('layerwiseDecay', [...NONE, '0.5', '5e-324']),
       trainerOption('maxGradNorm', [...POSITIVE, '-0', '0.5', '2^53', '1e308', '5e-324']),
       trainerOption('adamBeta1', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('adamBeta2', [...NONE, '-0', '0.5', '5e-324']),
@@ -309,6 +310,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('warmupSteps', [...POSITIVE, '-0']),
       trainerOption('warmupRatio', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('labelSmoothing', [...NONE, '-0', '0.5', '5e-324']),
+      trainerOption('focalGamma', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('classWeights', [...NONE, 'a throwing iterator']),
       trainerOption('positiveWeights', NONE),
       trainerOption('sampling', NONE),
@@ -656,6 +658,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     lora: [
       argument('lora options', 'options', (value) => bertune.lora(value), EMPTY_OPTIONS),
       method('lora', 'rank', POSITIVE),
+      method('lora', 'loraPlusRatio', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324']),
       method('lora', 'alpha', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324']),
       method('lora', 'dropout', [...NONE, '-0', '0.5', '5e-324']),
       method('lora', 'targets', [...NONE, ...NAMES]),

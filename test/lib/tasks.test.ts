@@ -209,6 +209,7 @@ describe('tasks', () => {
       expectRefusal(async () => make(), 'INVALID_OPTION', message);
     await refused(() => new Trainer(labels, { labelSmoothing: 0.1 }), 'labelSmoothing means nothing in multi-label');
     await refused(() => new Trainer(values, { classWeights: 'balanced' }), 'classWeights means nothing in regression');
+    await refused(() => new Trainer(values, { focalGamma: 2 }), 'focalGamma means nothing in regression');
     await refused(() => new Trainer(values, { tuneThresholds: true }), 'tuneThresholds means nothing in regression');
     await refused(() => new Trainer(values, { metricForBest: 'accuracy' }), 'choose one of loss, mse, mae, r2');
     await using classes = await TextClassifier.load(directory.path('base'), CPU);
