@@ -3,6 +3,7 @@
 //   node bench/step.js --device cuda --data assets/data/goemotions6              (needs npm run build)
 //   ... --method full,lora,prefix,linear --precision bf16,tf32,fp32 --batch 16 --steps 500 --json step.json
 //   ... --kernels       what the nodes of a step's graph are, a kernel a line; on the emulated device
+//   ... --length 512 --gradient-checkpointing    texts of that length, layers that run again in the backward pass
 //   ... --plan          only makes the sessions, reserves memory for the largest batch of 15 epochs and shows what it is
 //
 // steps/s    over the whole run after a warm-up of the same batches; `median ms` is of the single steps, each taken to be
@@ -44,6 +45,8 @@ const OPTIONS = {
   eval: { type: 'string' },
   scale: { type: 'string', default: 'base' },
   data: { type: 'string' },
+  length: { type: 'string' },
+  'gradient-checkpointing': { type: 'boolean', default: false },
   tokenizer: { type: 'string', default: fileURLToPath(new URL('../test/fixtures/bert-base-uncased', import.meta.url)) },
   kernels: { type: 'boolean', default: false },
   plan: { type: 'boolean', default: false },
@@ -69,10 +72,10 @@ function chosenMethods(names) {
 }
 
 /** The session of a method with memory for every batch that could come. */
-async function planRow(name, where, { config, texts, batchSize }) {
+async function planRow(name, where, { config, texts, batchSize, gradientCheckpointing }) {
   const session = await createSession(METHODS[name], config, where);
   try {
-    const limits = { ...largestBatch(texts.train, batchSize, EPOCHS), training: true };
+    const limits = { ...largestBatch(texts.train, batchSize, EPOCHS), training: true, gradientCheckpointing };
     return await session.withDataset(texts.train, async (_handle, native) => {
       await native.reserve(limits);
       return {
@@ -88,11 +91,11 @@ async function planRow(name, where, { config, texts, batchSize }) {
   }
 }
 
-async function runRow(name, where, { config, texts, batchSize, amounts, node, list }) {
+async function runRow(name, where, { config, texts, batchSize, gradientCheckpointing, amounts, node, list }) {
   const session = await createSession(METHODS[name], config, where);
   try {
     await initialise(session);
-    const training = await measureTraining(session, texts.train, { ...amounts, batchSize });
+    const training = await measureTraining(session, texts.train, { ...amounts, batchSize, gradientCheckpointing });
     const kernels = list?.counts();
     const count = Math.min(amounts.texts, texts.test.offsets.length - 1);
     const evaluation = await measureEvaluation(session, texts.test, count);
@@ -124,7 +127,10 @@ async function main() {
   const methods = chosenMethods(values.method.split(','));
   const config = modelConfig(scale);
   const virtualTokens = methods.includes('prefix') ? METHODS.prefix.virtualTokens : 0;
-  const texts = await readTexts({ data: values.data, tokenizer: values.tokenizer, config, virtualTokens });
+  const { data: source, tokenizer } = values;
+  const length = values.length && Number(values.length);
+  const gradientCheckpointing = values['gradient-checkpointing'];
+  const texts = await readTexts({ data: source, tokenizer, config, virtualTokens, length });
   const standard = AMOUNTS[device.device];
   const amounts = {
     steps: Number(values.steps ?? standard.steps),
@@ -155,7 +161,7 @@ async function main() {
   for (const where of places) {
     for (const batchSize of values.batch.split(',').map(Number)) {
       for (const name of methods) {
-        const setting = { config, texts, batchSize, amounts, node: nodes.get(where), list };
+        const setting = { config, texts, batchSize, gradientCheckpointing, amounts, node: nodes.get(where), list };
         rows.push(await (plan ? planRow : runRow)(name, where, setting));
         if (!plan) printRates(rows.at(-1), { device: device.device, scale });
         if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, scale, data, rows }, null, 1)}\n`);

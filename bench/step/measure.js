@@ -33,11 +33,12 @@ function orderOf(texts, batchSize, steps) {
 }
 
 /** Runs the steps [from, from + count) of an order in one call. */
-function train(native, { dataset, order, batchSize }, from, count) {
+function train(native, { dataset, order, batchSize, gradientCheckpointing }, from, count) {
   return native.train({
     dataset,
     order: order.slice(from * batchSize, (from + count) * batchSize),
     batchSize,
+    gradientCheckpointing,
     learningRates: new Float64Array(count).fill(LEARNING_RATE),
     firstStep: from,
     ...SETTINGS,
@@ -53,10 +54,10 @@ function expectDone({ stopped, losses }) {
  * Trains for `steps` steps in calls of a fraction of a second. The same steps have run before, `warmUp` of them at
  * most, so that what is made at the first batch of a size is there.
  */
-export async function measureTraining(session, texts, { batchSize, steps, warmUp }) {
+export async function measureTraining(session, texts, { batchSize, gradientCheckpointing, steps, warmUp }) {
   const order = orderOf(texts, batchSize, steps);
   return session.withDataset(texts, async (dataset, native) => {
-    const batches = { dataset, order, batchSize };
+    const batches = { dataset, order, batchSize, gradientCheckpointing };
     expectDone(await train(native, batches, 0, Math.min(warmUp, steps)));
     const pace = new Pace(CALL_SECONDS);
     const calls = [];

@@ -23,7 +23,8 @@ import {
 } from '../model/evaluation.js';
 import { planFor, retarget } from '../model/retarget.js';
 import { datasetOf, memoryReport } from '../model/session.js';
-import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js';
+import { encodeTexts, expectTextKind, longTextsOf, textWay } from '../model/texts.js';
+import { windowLabels } from '../model/windows.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
 import { expectAbortSignal, expectFunction, expectObject, expectPath } from '../options/validation.js';
@@ -38,6 +39,7 @@ import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/dire
 import { placeRun } from '../training/checkpoint/resume.js';
 import type { EpochSummary, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
 import { asGroup, expectCpu, joinGroup } from '../training/group.js';
+import { reserveTraining } from '../training/memory.js';
 import {
   needingEvaluations,
   resolveTrainerOptions,
@@ -120,7 +122,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     this.#given = settings;
     this.#settings = settings;
     this.#loss = lossOptions(settings, null);
-    expectMaxLength(this.#model, settings.maxLength, planFor(this.#model, settings.method));
+    textWay(this.#model, this.#model.longTexts, settings, planFor(this.#model, settings.method));
   }
 
   /**
@@ -200,10 +202,10 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
   ): Promise<EvaluateResult<Kind>> {
     const given = expectObject('options', options, ['signal', 'textKind']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
-    const { maxLength, evalBatchTokens: batchTokens } = this.settings;
+    const { evalBatchTokens: batchTokens } = this.settings;
     const textKind = expectTextKind(given.textKind);
     return evaluateModel(this.#model, split, {
-      ...{ maxLength, batchTokens, textKind, signal },
+      ...{ longTexts: this.#given, batchTokens, textKind, signal },
       ...{ adapter: null, threshold: null },
       loss: this.#loss,
     }) as Promise<EvaluateResult<Kind>>;
@@ -221,35 +223,36 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (found === null && given.outputDirectory !== null && lock !== null)
       await expectNoCheckpoints(given.outputDirectory);
     const methodPlan = planFor(model, given.method);
-    const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
-    const encoded = await encodeTexts(model, train, maxLength, signal);
-    const encodedValidation = validation && (await encodeTexts(model, validation.split, maxLength, signal));
+    const way = textWay(model, model.longTexts, given, methodPlan);
+    const { limit, pooling } = way;
+    const encoded = await encodeTexts(model, train, limit, signal);
+    const encodedValidation = validation && (await encodeTexts(model, validation.split, limit, signal));
+    // Each window is an example, with its text's labels.
+    const labels = windowLabels(train.labels, encoded.windows);
     const classCounts = [...labelCounts(train)];
     const isBalanced = given.sampling === 'balanced';
-    const weights = isBalanced ? samplingWeights(train.labels as Int32Array, classCounts) : null;
+    const exampleCounts = [...labelCounts({ ...train, labels })];
+    const weights = isBalanced ? samplingWeights(labels as Int32Array, exampleCounts) : null;
     const plan = await planRun(encoded.offsets, given, signal, weights);
     const { settings } = plan;
     this.#settings = settings;
-    this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
+    this.#loss = lossOptions(settings, { counts: exampleCounts, examples: plan.examples });
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
 
-    const session = await retarget(model, settings.method, methodPlan, settings.seed, train.pairs !== undefined);
+    const becomes = { pairs: train.pairs !== undefined, longTexts: longTextsOf(way) };
+    const session = await retarget(model, settings.method, methodPlan, settings.seed, becomes);
     const counts = countPlan(methodPlan);
     const best = this.#bestModel(validation !== null);
     const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
-      await native.reserve({
-        tokens: plan.tokens,
-        sequences: Math.min(settings.batchSize, plan.examples),
-        training: true,
-      });
+      await reserveTraining(native, plan);
       if (evaluated) {
         const { tokens, sequences } = evaluated.batches;
         await native.reserve({ tokens, sequences, training: false });
       }
       const placed = {
         ...{ model, native, methodPlan, given, lock, plan, state, best },
-        train: { encoded, labels: train.labels },
+        train: { encoded, labels },
         validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
       };
       const { position, resumption, checkpoints } = await placeRun(placed, found);
@@ -276,11 +279,11 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       });
     };
     const { stopped, summary, evaluation, calibration, epochs } = await session.withDataset(
-      datasetOf(encoded, train.labels),
+      datasetOf(encoded, labels),
       (dataset, native) => {
         if (!validation || !encodedValidation) return run(native, dataset, null);
         return session.withDataset(datasetOf(encodedValidation), (handle) =>
-          run(native, dataset, { ...this.#loaded(validation, encodedValidation, handle), metrics }),
+          run(native, dataset, { ...this.#loaded(validation, encodedValidation, handle), pooling, metrics }),
         );
       },
     );
@@ -365,7 +368,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     });
   }
 
-  #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): LoadedSplit {
+  #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): Omit<LoadedSplit, 'pooling'> {
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
     return { ...split, encoded, handle, batches };
   }

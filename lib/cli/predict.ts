@@ -8,11 +8,14 @@ import { type AnyClassifier, TextClassifier } from '../model/classifier.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
 import {
   addDeviceOptions,
+  addLongTextOptions,
   addReadingOptions,
   choice,
   type DeviceArguments,
   deviceOptions,
   given,
+  type LongTextArguments,
+  longTextOptions,
   names,
   number,
   positiveInteger,
@@ -28,11 +31,10 @@ import { expectInputArguments, type InputArguments, inputSource } from './predic
 import { downloadProgress, Progress } from './progress.js';
 import { writeResult } from './terminal.js';
 
-interface PredictArguments extends DeviceArguments, ReadingArguments, InputArguments {
+interface PredictArguments extends DeviceArguments, LongTextArguments, ReadingArguments, InputArguments {
   model: string;
   base?: string;
   labels?: string[];
-  maxLength?: number;
   textKind?: 'trained' | 'any';
   output?: string;
   overwrite?: true;
@@ -57,8 +59,8 @@ export function predictCommand(program: Command): void {
     .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
     .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)')
     .addOption(names('--labels <names>', 'names of the classes 0, 1, ... where the model only numbers them'))
-    .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
-    .addOption(textKindOption())
+    .addOption(textKindOption());
+  addLongTextOptions(command)
     .optionsGroup('Texts:')
     .option('--text-pair <text>', 'second text of a pair, beside one text')
     .addOption(
@@ -125,8 +127,8 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
     });
     const kind = options.textKind === 'any' ? null : model.pairs;
     const settings = {
-      ...given({ maxLength: options.maxLength, threshold: options.threshold }),
-      ...given({ topK: options.topK, uncertainty: options.uncertainty }),
+      ...longTextOptions(options),
+      ...given({ threshold: options.threshold, topK: options.topK, uncertainty: options.uncertainty }),
       textKind: 'any' as const,
       signal,
     };

@@ -40,7 +40,8 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
       `${settings.maxLength ?? model.maxLength} tokens${options.maxLength === undefined ? ' (default of the model)' : ''}` +
         (plan.truncated > 0
           ? `, ${formatCount(plan.truncated)} training ${plan.truncated === 1 ? 'text is' : 'texts are'} cut`
-          : ''),
+          : '') +
+        (plan.examples > splits.train! ? `; ${formatCount(plan.examples)} windows of the training texts` : ''),
     ],
     ...(plan.classWeights === null
       ? []

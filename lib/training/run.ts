@@ -229,6 +229,7 @@ export class TrainingRun {
       order: order.slice(from * perStep, (from + count) * perStep),
       batchSize: settings.batchSize,
       accumulation: settings.gradientAccumulation,
+      gradientCheckpointing: settings.gradientCheckpointing,
       learningRates: Float64Array.from({ length: count }, (_, i) => plan.learningRate(this.#position.step + i)),
       firstStep: this.#position.step,
       seed: settings.seed,

@@ -68,6 +68,7 @@ TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config)
   plan.settings.batch_size = static_cast<int>(get_integer(value, "batchSize", 1, 1 << 20));
   plan.settings.accumulation = static_cast<int>(get_integer(value, "accumulation", 1, 1 << 10));
   plan.settings.seed = static_cast<uint64_t>(get_integer(value, "seed", 0, (1LL << 53) - 1));
+  plan.settings.recompute = to_flag(value.Get("gradientCheckpointing"), "gradientCheckpointing");
   plan.settings.loss.label_smoothing = get_number(value, "labelSmoothing");
   plan.settings.optimizer = {.beta1 = get_number(value, "beta1"),
                              .beta2 = get_number(value, "beta2"),
@@ -155,7 +156,8 @@ DatasetArrays convert_dataset(const Napi::Value& argument, int labels) {
 
 BatchLimits convert_limits(const Napi::Value& argument) {
   const Napi::Object value = get_object(argument, "limits");
-  return {get_int(value, "tokens", 1), get_int(value, "sequences", 1)};
+  return {get_int(value, "tokens", 1), get_int(value, "sequences", 1),
+          to_flag(value.Get("gradientCheckpointing"), "gradientCheckpointing")};
 }
 
 std::vector<int32_t> convert_starts(const Napi::Value& argument, size_t count) {

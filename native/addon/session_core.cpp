@@ -129,7 +129,9 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
   if (classifier->parameters().segments().empty()) {
     throw Error("INVALID_OPTION", "Expected at least one trainable parameter to train");
   }
-  classifier->reserve(largest_batch(data, plan.order, starts_of(plan.order.size(), plan.settings.batch_size)), {});
+  BatchLimits limits = largest_batch(data, plan.order, starts_of(plan.order.size(), plan.settings.batch_size));
+  limits.recompute = plan.settings.recompute;
+  classifier->reserve(limits, {});
   update_figures();
   return data;
 }

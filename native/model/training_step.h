@@ -22,6 +22,7 @@ struct StepSettings {
   int batch_size;    // examples of a micro-batch
   int accumulation;  // micro-batches of a step
   uint64_t seed;
+  bool recompute = false;  // as in BatchLimits
   LossSettings loss;
   OptimizerSettings optimizer;
 
