@@ -163,7 +163,7 @@ async function main() {
       for (const name of methods) {
         const setting = { config, texts, batchSize, gradientCheckpointing, amounts, node: nodes.get(where), list };
         rows.push(await (plan ? planRow : runRow)(name, where, setting));
-        if (!plan) printRates(rows.at(-1), { device: device.device, scale });
+        if (!plan) printRates(rows.at(-1), { device: device.device, scale, length });
         if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, scale, data, rows }, null, 1)}\n`);
       }
     }
@@ -171,7 +171,7 @@ async function main() {
   list?.close();
   for (const row of rows) if (row.kernels) printKernels(row, config.layers);
   if (!plan) console.log('\nMiB by arena\n');
-  printMemory(rows, { scale });
+  printMemory(rows, { scale, length });
 }
 
 await runMain(main);

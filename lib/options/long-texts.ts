@@ -6,14 +6,15 @@ import { expectNonNegativeInteger, expectOneOf } from './validation.js';
  * Texts that are longer than a model takes: they are cut, or read in windows whose logits are pooled.
  */
 
-/** How much of what stays of a text that is cut is from its start. A quarter is 128 of 510 tokens, as in Sun et al., 2019. */
-const SHARES = { head: 1, tail: 0, 'head-tail': 0.25, halves: 0.5 } as const;
-
 /**
  * What stays of a text that is longer than it may be: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from
  * its end (Sun et al., "How to Fine-Tune BERT for Text Classification?", 2019), 'halves' as much from either.
  */
-export type Truncation = keyof typeof SHARES;
+export type Truncation = 'head' | 'tail' | 'head-tail' | 'halves';
+
+/** How much of what stays of a text that is cut is from its start. A quarter is 128 of 510 tokens, as in Sun et al. */
+const SHARES: Readonly<Record<Truncation, number>> = { head: 1, tail: 0, 'head-tail': 0.25, halves: 0.5 };
+
 export const TRUNCATIONS = Object.freeze(Object.keys(SHARES) as Truncation[]);
 
 /** Share of what stays that is from the start, or undefined for the side that the tokenizer cuts. */
@@ -21,9 +22,9 @@ export function shareOf(truncation: Truncation | undefined): number | undefined 
   return truncation && SHARES[truncation];
 }
 
-export const WINDOW_POOLINGS = Object.freeze(['mean', 'max'] as const);
 /** What the logits of a text's windows come to: their mean, or the highest of each label. */
-export type WindowPooling = (typeof WINDOW_POOLINGS)[number];
+export type WindowPooling = 'mean' | 'max';
+export const WINDOW_POOLINGS: readonly WindowPooling[] = Object.freeze(['mean', 'max'] as const);
 
 /** Options that say what becomes of a text that is too long, in the words of whoever predicts. */
 export interface LongTextOptions {

@@ -180,8 +180,8 @@ export const TRAINER_OPTIONS = {
   maxLength: positiveInteger({ words: 'longest text in tokens', default: null, byDefault: 'what the model takes' }),
   /**
    * What of a longer text stays: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from its end (Sun et al., "How to
-   * Fine-Tune BERT for Text Classification?", 2019), 'halves' as much from either. It is saved with the model, which then predicts so. Defaults to
-   * what the model was trained with, else the side that the tokenizer keeps, most often the start.
+   * Fine-Tune BERT for Text Classification?", 2019), 'halves' as much from either. It is saved with the model, which then predicts so.
+   * Defaults to what the model was trained with, else the side that the tokenizer keeps, most often the start.
    */
   truncation,
   /**
