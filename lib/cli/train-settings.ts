@@ -37,7 +37,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     ['learning rate', rateWords(planned)],
     [
       'longest text',
-      `${settings.maxLength ?? model.maxLength} tokens${options.maxLength === undefined ? ' (default of the model)' : ''}` +
+      `${settings.maxLength ?? model.longTexts?.length ?? model.maxLength} tokens${options.maxLength === undefined ? ' (default of the model)' : ''}` +
         (plan.truncated > 0
           ? `, ${formatCount(plan.truncated)} training ${plan.truncated === 1 ? 'text is' : 'texts are'} cut`
           : '') +

@@ -30,7 +30,8 @@ void* allocate_bytes(size_t bytes, const char* what, bool zero) {
     size_t free = 0, total = 0;
     cudaMemGetInfo(&free, &total);
     throw Error("OUT_OF_MEMORY", "Expected " + mebibytes(bytes) + " of device memory for " + what + " but " +
-                                     mebibytes(free) + " of " + mebibytes(total) + " are free");
+                                     mebibytes(free) + " of " + mebibytes(total) +
+                                     " are free; make the batch size or the model smaller, or use device 'cpu'");
   }
   BERTUNE_CUDA(status);
   if (zero) {

@@ -107,7 +107,7 @@ void SequenceClassifier::plan(BatchLimits training, BatchLimits inference) {
 }
 
 void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) {
-  const int T = a.limits.tokens, B = a.limits.sequences, C = model_.C;
+  const int T = a.limits.tokens, B = a.limits.sequences;
   a.batch.ids = cutter.ints(T);
   a.batch.token_types = cutter.ints(T);
   a.batch.positions = cutter.ints(T);
@@ -140,6 +140,7 @@ void SequenceClassifier::lay_out_layers(Cutter& cutter, Activations& a, bool tra
   const int T = a.limits.tokens, B = a.limits.sequences, C = model_.C, last = model_.L - 1;
   const int rank = static_cast<int>(most_of_lora_a(parameters_, lora_, 0));
   std::vector<Real*> outs(layers_.size());
+  // Backward reads a layer's output for the sake of the layer above, whether or not the layer itself trains.
   for (int l = 0; l < last; ++l) {
     outs[l] = training && keeps_input(a.limits, l + 1) ? cutter.real(static_cast<int64_t>(T) * C) : shared.out();
   }

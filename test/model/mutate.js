@@ -45,12 +45,6 @@ const EQUIVALENT = [
     why: 'where attention is not reached it is in the lowest layer that trains: those above keep theirs, so none overwrites it',
   },
   {
-    file: 'sequence_classifier.cpp',
-    operator: 'operand dropped',
-    line: 'heads_->reaches_encoder()',
-    why: 'takes scratch of backward that is not used',
-  },
-  {
     file: 'prefix.cpp',
     operator: 'operand dropped',
     line: 'if (!training || !trains()) return;',
