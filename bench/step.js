@@ -4,6 +4,7 @@
 //   ... --method full,lora,prefix,linear --precision bf16,tf32,fp32 --batch 16 --steps 500 --json step.json
 //   ... --kernels       what the nodes of a step's graph are, a kernel a line; on the emulated device
 //   ... --look-ahead 1  batches whose features linear probing makes at once (default: as Trainer does)
+//   ... --length 512 --gradient-checkpointing    texts of that length, layers that run again in the backward pass
 //   ... --plan          only makes the sessions, reserves memory for the largest batch of 15 epochs and shows what it is
 //
 // steps/s    over the whole run after a warm-up of the same batches; `median ms` is of the single steps, each taken to be
@@ -49,6 +50,8 @@ const OPTIONS = {
   eval: { type: 'string' },
   scale: { type: 'string', default: 'base' },
   data: { type: 'string' },
+  length: { type: 'string' },
+  'gradient-checkpointing': { type: 'boolean', default: false },
   tokenizer: { type: 'string', default: fileURLToPath(new URL('../test/fixtures/bert-base-uncased', import.meta.url)) },
   'look-ahead': { type: 'string' },
   kernels: { type: 'boolean', default: false },
@@ -75,11 +78,11 @@ function chosenMethods(names) {
 }
 
 /** The session of a method with memory for every batch that could come. */
-async function planRow(name, where, { config, texts, batchSize, lookAhead }) {
+async function planRow(name, where, { config, texts, batchSize, gradientCheckpointing, lookAhead }) {
   const session = await createSession(METHODS[name], config, where);
   try {
     const together = lookAhead(session);
-    const limits = { ...largestBatch(texts.train, batchSize, EPOCHS, together), training: true };
+    const limits = { ...largestBatch(texts.train, batchSize, EPOCHS, together), training: true, gradientCheckpointing };
     return await session.withDataset(texts.train, async (_handle, native) => {
       await native.reserve(limits);
       return {
@@ -96,12 +99,13 @@ async function planRow(name, where, { config, texts, batchSize, lookAhead }) {
   }
 }
 
-async function runRow(name, where, { config, texts, batchSize, amounts, node, list, lookAhead }) {
+async function runRow(name, where, setting) {
+  const { config, texts, batchSize, gradientCheckpointing, amounts, node, list, lookAhead } = setting;
   const session = await createSession(METHODS[name], config, where);
   try {
     await initialise(session);
     const training = await measureTraining(session, texts.train, {
-      ...{ ...amounts, batchSize },
+      ...{ ...amounts, batchSize, gradientCheckpointing },
       lookAhead: lookAhead(session),
     });
     const kernels = list?.counts();
@@ -135,7 +139,10 @@ async function main() {
   const methods = chosenMethods(values.method.split(','));
   const config = modelConfig(scale);
   const virtualTokens = methods.includes('prefix') ? METHODS.prefix.virtualTokens : 0;
-  const texts = await readTexts({ data: values.data, tokenizer: values.tokenizer, config, virtualTokens });
+  const { data: source, tokenizer } = values;
+  const length = values.length && Number(values.length);
+  const gradientCheckpointing = values['gradient-checkpointing'];
+  const texts = await readTexts({ data: source, tokenizer, config, virtualTokens, length });
   const standard = AMOUNTS[device.device];
   const amounts = {
     steps: Number(values.steps ?? standard.steps),
@@ -168,9 +175,10 @@ async function main() {
       for (const name of methods) {
         const lookAhead = ({ plan: { parameters } }) =>
           Number(values['look-ahead'] ?? lookAheadOf({ parameters }, device.device, 1));
-        const setting = { config, texts, batchSize, amounts, node: nodes.get(where), list, lookAhead };
+        const batches = { config, texts, batchSize, gradientCheckpointing };
+        const setting = { ...batches, amounts, node: nodes.get(where), list, lookAhead };
         rows.push(await (plan ? planRow : runRow)(name, where, setting));
-        if (!plan) printRates(rows.at(-1), { device: device.device, scale });
+        if (!plan) printRates(rows.at(-1), { device: device.device, scale, length });
         if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, scale, data, rows }, null, 1)}\n`);
       }
     }
@@ -178,7 +186,7 @@ async function main() {
   list?.close();
   for (const row of rows) if (row.kernels) printKernels(row, config.layers);
   if (!plan) console.log('\nMiB by arena\n');
-  printMemory(rows, { scale });
+  printMemory(rows, { scale, length });
 }
 
 await runMain(main);

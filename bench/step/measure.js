@@ -33,12 +33,13 @@ function orderOf(texts, batchSize, steps) {
 }
 
 /** Runs the steps [from, from + count) of an order in one call. */
-function train(native, { dataset, order, batchSize, lookAhead }, from, count) {
+function train(native, { dataset, order, batchSize, lookAhead, gradientCheckpointing }, from, count) {
   return native.train({
     dataset,
     order: order.slice(from * batchSize, (from + count) * batchSize),
     batchSize,
     lookAhead,
+    gradientCheckpointing,
     learningRates: new Float64Array(count).fill(LEARNING_RATE),
     firstStep: from,
     ...SETTINGS,
@@ -56,10 +57,11 @@ function expectDone({ stopped, losses }) {
  *
  * @param options lookAhead: batches whose features are made at once, where nothing of the encoder trains
  */
-export async function measureTraining(session, texts, { batchSize, steps, warmUp, lookAhead }) {
+export async function measureTraining(session, texts, options) {
+  const { batchSize, steps, warmUp, lookAhead, gradientCheckpointing } = options;
   const order = orderOf(texts, batchSize, steps);
   return session.withDataset(texts, async (dataset, native) => {
-    const batches = { dataset, order, batchSize, lookAhead };
+    const batches = { dataset, order, batchSize, lookAhead, gradientCheckpointing };
     expectDone(await train(native, batches, 0, Math.min(warmUp, steps)));
     const pace = new Pace(CALL_SECONDS);
     const calls = [];

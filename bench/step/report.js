@@ -40,8 +40,9 @@ const memories = new Lines([
 ]);
 
 /** The row's targets, where it is what they were set for. */
-function targetOf(row, { device, scale }) {
-  const isTheirs = device === 'cuda' && scale === 'base' && row.precision === 'bf16' && row.batch_size === 16;
+function targetOf(row, { device, scale, length }) {
+  const isTheirs =
+    device === 'cuda' && scale === 'base' && length === undefined && row.precision === 'bf16' && row.batch_size === 16;
   return isTheirs ? TARGETS[row.method] : undefined;
 }
 
@@ -72,11 +73,12 @@ export function printRates(row, setting) {
   ]);
 }
 
-export function printMemory(rows, { scale }) {
+export function printMemory(rows, { scale, length }) {
   memories.printHead();
   for (const row of rows) {
     const { memory, method, precision } = row;
-    const target = scale === 'base' && precision === 'bf16' && row.batch_size === 16 && TARGETS[method].MiB;
+    const isTheirs = scale === 'base' && length === undefined;
+    const target = isTheirs && precision === 'bf16' && row.batch_size === 16 && TARGETS[method].MiB;
     memories.print([
       method,
       precision,

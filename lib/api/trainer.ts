@@ -25,7 +25,8 @@ import {
 } from '../model/evaluation.js';
 import { planFor, retarget } from '../model/retarget.js';
 import { datasetOf, memoryReport, type Session } from '../model/session.js';
-import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js';
+import { encodeTexts, expectTextKind, longTextsOf, textWay } from '../model/texts.js';
+import { windowLabels } from '../model/windows.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
 import {
@@ -48,7 +49,8 @@ import type { EpochSummary, Resumption, TrainerEvents, TrainingPlan, TrainResult
 import { fitClassifier } from '../training/fit/classifier.js';
 import { concludeFit } from '../training/fit/run.js';
 import { asGroup, expectShared, joinGroup } from '../training/group.js';
-import { lookAheadOf, reserveTraining } from '../training/look-ahead.js';
+import { lookAheadOf } from '../training/look-ahead.js';
+import { reserveTraining } from '../training/memory.js';
 import {
   needingEvaluations,
   optionsOf,
@@ -134,7 +136,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     this.#given = settings;
     this.#settings = settings;
     this.#loss = lossOptions(settings, null);
-    expectMaxLength(this.#model, settings.maxLength, planFor(this.#model, settings.method));
+    textWay(this.#model, this.#model.longTexts, settings, planFor(this.#model, settings.method));
   }
 
   /**
@@ -214,10 +216,10 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
   ): Promise<EvaluateResult<Kind>> {
     const given = expectObject('options', options, ['signal', 'textKind', 'mistakes']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
-    const { maxLength, evalBatchTokens: batchTokens } = this.settings;
+    const { evalBatchTokens: batchTokens } = this.settings;
     const textKind = expectTextKind(given.textKind);
     return evaluateModel(this.#model, split, {
-      ...{ maxLength, batchTokens, textKind, signal },
+      ...{ longTexts: this.#given, batchTokens, textKind, signal },
       ...{ adapter: null, threshold: null },
       mistakes: given.mistakes === undefined ? undefined : expectPositiveInteger('mistakes', given.mistakes),
       loss: this.#loss,
@@ -238,16 +240,20 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (found === null && given.outputDirectory !== null && lock !== null)
       await expectNoCheckpoints(given.outputDirectory);
     const methodPlan = withLayerwiseDecay(planFor(model, given.method), given.layerwiseDecay, model.config.layers);
-    const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
-    const encoded = await encodeTexts(model, train, maxLength, signal);
-    const encodedValidation = validation && (await encodeTexts(model, validation.split, maxLength, signal));
+    const way = textWay(model, model.longTexts, given, methodPlan);
+    const { limit, pooling } = way;
+    const encoded = await encodeTexts(model, train, limit, signal);
+    const encodedValidation = validation && (await encodeTexts(model, validation.split, limit, signal));
+    // Each window is an example, with its text's labels.
+    const labels = windowLabels(train.labels, encoded.windows);
     const classCounts = [...labelCounts(train)];
     const isBalanced = given.sampling === 'balanced';
-    const weights = isBalanced ? samplingWeights(train.labels as Int32Array, classCounts) : null;
+    const exampleCounts = [...labelCounts({ ...train, labels })];
+    const weights = isBalanced ? samplingWeights(labels as Int32Array, exampleCounts) : null;
     const plan = await planRun(encoded.offsets, given, signal, weights);
     const { settings } = plan;
     this.#settings = settings;
-    this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
+    this.#loss = lossOptions(settings, { counts: exampleCounts, examples: plan.examples });
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
 
@@ -265,7 +271,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       }
       const placed = {
         ...{ model, native, methodPlan, given, lock, plan, state, best },
-        train: { encoded, labels: train.labels },
+        train: { encoded, labels },
         validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
       };
       const { position, resumption, checkpoints } = await placeRun(placed, found);
@@ -286,17 +292,17 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
         return { ...outcome, ...(await this.#decide(native, evaluated, outcome.evaluation, signal, group)) };
       });
     };
-    const pairs = train.pairs !== undefined;
+    const becomes = { pairs: train.pairs !== undefined, longTexts: longTextsOf(way) };
     /** With the validation split in the session. */
     const withValidation = <T>(session: Session, work: (evaluated: LoadedSplit | null) => Promise<T>): Promise<T> => {
       if (!validation || !encodedValidation) return work(null);
       return session.withDataset(datasetOf(encodedValidation), (handle) =>
-        work({ ...this.#loaded(validation, encodedValidation, handle), metrics }),
+        work({ ...this.#loaded(validation, encodedValidation, handle), pooling, metrics }),
       );
     };
     const inSteps = async () => {
-      const session = await retarget(model, settings.method, methodPlan, settings.seed, pairs);
-      return session.withDataset(datasetOf(encoded, train.labels), (dataset, native) =>
+      const session = await retarget(model, settings.method, methodPlan, settings.seed, becomes);
+      return session.withDataset(datasetOf(encoded, labels), (dataset, native) =>
         withValidation(session, (evaluated) => run(native, dataset, evaluated)),
       );
     };
@@ -306,7 +312,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       if (outputDirectory !== null && lock !== null)
         await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position: startPosition() });
       start(null);
-      const parts = { plan: methodPlan, settings, encoded, labels: train.labels, pairs, loss: this.#loss, signal };
+      const parts = { plan: methodPlan, settings, encoded, labels, becomes, loss: this.#loss, signal };
       const fit = await fitClassifier(model, parts);
       this.#settings = Object.freeze({ ...settings, method: fit.method });
       const { session } = model;
@@ -411,7 +417,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     });
   }
 
-  #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): LoadedSplit {
+  #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): Omit<LoadedSplit, 'pooling'> {
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
     return { ...split, encoded, handle, batches };
   }

@@ -4,6 +4,7 @@ import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { DataSource } from '../experiments/experiment.js';
 import type { DeviceOptions } from '../model/device.js';
+import { type LongTextOptions, TRUNCATIONS, WINDOW_POOLINGS } from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import * as rows from '../options/table.js';
 import { readNames } from '../options/table.js';
@@ -207,6 +208,28 @@ export function datasetOptions(options: DataArguments): DatasetOptions {
 /** Whether splits that the data lack are taken out of the training rows: not where the caller names files of splits. */
 function holdsOut({ holdout = false, validationFile, testFile }: DataArguments): boolean {
   return holdout && validationFile === undefined && testFile === undefined;
+}
+
+/** What the options about texts that are too long say. */
+export interface LongTextArguments extends LongTextOptions {}
+
+/** Adds what becomes of texts that are too long, where a model predicts. */
+export function addLongTextOptions(command: Command): Command {
+  const stride = 'read longer texts in windows that share so many tokens (default: as trained)';
+  return command
+    .addOption(
+      positiveInteger('--max-length <n>', 'longest text in tokens (default: as trained, or what the model takes)'),
+    )
+    .addOption(choice('--truncation <name>', 'what stays of a longer text (default: as trained)', TRUNCATIONS))
+    .addOption(own('--stride <n>', stride, rows.nonNegativeInteger({ words: stride }).read))
+    .addOption(
+      choice('--window-pooling <name>', 'what the logits of windows come to (default: as trained)', WINDOW_POOLINGS),
+    );
+}
+
+/** What becomes of texts that are too long, as the arguments say. */
+export function longTextOptions({ maxLength, truncation, stride, windowPooling }: LongTextArguments): LongTextOptions {
+  return given({ maxLength, truncation, stride, windowPooling });
 }
 
 /** `--text-kind <kind>`: whether single texts or pairs have to be what the model was trained on. */

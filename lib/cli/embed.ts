@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type EmbedOptions, POOLINGS } from '../model/embedding.js';
 import { NEW_CLASSIFIER } from '../model/load.js';
-import { choice, given } from './arguments.js';
+import { choice, given, positiveInteger } from './arguments.js';
 import {
   addColumnOptions,
   addModelOptions,
@@ -12,12 +12,13 @@ import {
 } from './texts/command.js';
 import { EMBEDDING_FORMATS, type Embedding } from './texts/formats.js';
 
-interface EmbedArguments extends TextArguments, Pick<EmbedOptions, 'pooling' | 'normalize'> {}
+interface EmbedArguments extends TextArguments, Pick<EmbedOptions, 'pooling' | 'normalize' | 'maxLength'> {}
 
 /** Adds `bertune embed`. */
 export function embedCommand(program: Command): void {
   const command = program.command('embed').description('embed texts; writes one JSON object per line: text, embedding');
   addModelOptions(command)
+    .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'))
     .addOption(choice('--pooling <name>', "mean of a text's tokens, or the first alone (default: mean)", POOLINGS))
     .option('--normalize', 'divide embeddings by their length, so that a product of two is their cosine');
   addTextOptions(command, 'embed');

@@ -3,7 +3,16 @@ import { BertuneError } from '../errors.js';
 import type { AnyClassifier } from '../model/classifier.js';
 import { taskOf } from '../tasks/index.js';
 import type { Prediction } from '../tasks/prediction.js';
-import { given, names, number, positiveInteger, textKindOption } from './arguments.js';
+import {
+  addLongTextOptions,
+  given,
+  type LongTextArguments,
+  longTextOptions,
+  names,
+  number,
+  positiveInteger,
+  textKindOption,
+} from './arguments.js';
 import {
   addColumnOptions,
   addModelOptions,
@@ -14,7 +23,7 @@ import {
 } from './texts/command.js';
 import { PREDICTION_FORMATS } from './texts/formats.js';
 
-interface PredictArguments extends TextArguments {
+interface PredictArguments extends TextArguments, LongTextArguments {
   textKind?: 'trained' | 'any';
   topK?: number;
   uncertainty?: true;
@@ -32,6 +41,7 @@ export function predictCommand(program: Command): void {
   addModelOptions(command)
     .addOption(names('--labels <names>', 'names of the classes 0, 1, ... where the model only numbers them'))
     .addOption(textKindOption());
+  addLongTextOptions(command);
   addTextOptions(command, 'classify');
   addOutputOptions(command, '.csv .tsv .jsonl')
     .addOption(positiveInteger('--top-k <n>', 'list the best n labels with their scores'))
@@ -54,8 +64,8 @@ async function predict(texts: string[], options: PredictArguments): Promise<void
     begin: (model, signal) => {
       expectTaskArguments(model, options);
       const settings = {
-        ...given({ maxLength: options.maxLength, threshold: options.threshold }),
-        ...given({ topK: options.topK, uncertainty: options.uncertainty }),
+        ...longTextOptions(options),
+        ...given({ threshold: options.threshold, topK: options.topK, uncertainty: options.uncertainty }),
         textKind: 'any' as const,
         signal,
       };

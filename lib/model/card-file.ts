@@ -65,7 +65,7 @@ export async function cardFiles(
   options: CardOptions,
 ): Promise<OutputFile[]> {
   if (!(await mayReplace(join(directory, CARD_FILE)))) return [];
-  const { base, method, labels, task, temperature, training } = model;
+  const { base, method, labels, task, temperature, longTexts, training } = model;
   const { evaluation, split = 'test', dataset } = options;
   const measured = evaluation ? { split, result: evaluation } : (training?.measured ?? null);
   const isAdapter = method !== null && definitionOf(method.kind).adapter !== null && files === 'as trained';
@@ -78,7 +78,7 @@ export async function cardFiles(
     base: { id: base.onHub ? base.name : null, words },
     license: options.license ?? (await licenseOf(base.directory)),
     dataset: dataset === undefined ? null : parseHubId(dataset)!.name,
-    ...{ task, labels, method, temperature, measured },
+    ...{ task, labels, method, temperature, longTexts, measured },
     files: isAdapter ? 'adapter' : head === 'probe' ? 'probe' : 'checkpoint',
     training: training?.facts ?? null,
   });

@@ -5,6 +5,7 @@ import { calibrationError, fitTemperature } from '../metrics/calibration.js';
 import { bestThresholds } from '../metrics/multi-label.js';
 import { argmaxRows, sigmoid, softmax } from '../metrics/single-label.js';
 import type { NativeSession } from '../native/index.js';
+import type { WindowPooling } from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import { customScores, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
@@ -19,6 +20,7 @@ import type { AnyClassifier } from './classifier.js';
 import { forwardBatches } from './forward.js';
 import { flattened, type LogitsOptions, withLogits } from './logits.js';
 import type { Values } from './session.js';
+import { pooledLogits } from './windows.js';
 
 /** A split as token ids, in a session. */
 export interface LoadedSplit extends AlignedSplit {
@@ -26,6 +28,8 @@ export interface LoadedSplit extends AlignedSplit {
   /** Of the dataset in the session. */
   handle: number;
   batches: BatchPlan;
+  /** What the logits of a text's windows come to. */
+  pooling: WindowPooling;
   /** Of the caller's. Defaults to none. */
   metrics?: MetricFunctions | undefined;
 }
@@ -99,16 +103,16 @@ export function expectTaskSplit(name: string, split: unknown, { task, labels }: 
  */
 export async function evaluateSplit(
   native: NativeSession,
-  { encoded, handle, batches, ...split }: LoadedSplit,
+  loaded: LoadedSplit,
   decision: Decision,
   options: LossOptions,
   signal: AbortSignal | undefined,
   group: RankGroup | null = null,
 ): Promise<EvaluateResult> {
   const began = performance.now();
-  const logits = await splitLogits(native, { handle, batches }, decision.thresholds.length, signal, group);
-  const { truncated } = encoded;
-  return measure(logits, split, decision, options, { began, batches: batches.starts.length - 1, truncated });
+  const logits = await splitLogits(native, loaded, decision.thresholds.length, signal, group);
+  const { truncated } = loaded.encoded;
+  return measure(logits, loaded, decision, options, { began, batches: loaded.batches.starts.length - 1, truncated });
 }
 
 /** What scores were before and after they were calibrated, on the validation split. */
@@ -137,12 +141,13 @@ interface Fitted {
  */
 export async function fitDecision(
   native: NativeSession,
-  { split: { task, labels, labelNames }, handle, batches }: LoadedSplit,
+  loaded: LoadedSplit,
   wish: { calibrate: boolean; tuneThresholds: boolean },
   signal: AbortSignal | undefined,
   group: RankGroup | null = null,
 ): Promise<Fitted> {
-  const logits = await splitLogits(native, { handle, batches }, labelNames.length, signal, group);
+  const { task, labels, labelNames } = loaded.split;
+  const logits = await splitLogits(native, loaded, labelNames.length, signal, group);
   const calibration = wish.calibrate ? calibrate(logits, labels, labelNames.length, taskOf(task)) : null;
   if (!wish.tuneThresholds) return { calibration, thresholds: null };
   const scores = sigmoid(calibrated(logits, calibration?.temperature ?? null));
@@ -163,10 +168,22 @@ function calibrate(logits: Values, labels: Numbers, classes: number, { activatio
   return { temperature, eceBefore: errorOf(logits), eceAfter: errorOf(calibrated(logits, temperature)) };
 }
 
-/** Logits (N, NC) of a split. Ranks take turns at its batches, and each gets all. */
+/** Logits (N, NC) of a split. */
 async function splitLogits(
   native: NativeSession,
-  { handle, batches }: Pick<LoadedSplit, 'handle' | 'batches'>,
+  loaded: LoadedSplit,
+  classes: number,
+  signal: AbortSignal | undefined,
+  group: RankGroup | null,
+): Promise<Values> {
+  const logits = await sequenceLogits(native, loaded, classes, signal, group);
+  return pooledLogits(logits, loaded.encoded.windows, classes, loaded.pooling);
+}
+
+/** Those of each of its sequences. Ranks take turns at the batches, and each gets all. */
+async function sequenceLogits(
+  native: NativeSession,
+  { handle, batches }: LoadedSplit,
   classes: number,
   signal: AbortSignal | undefined,
   group: RankGroup | null,

@@ -176,6 +176,17 @@ export interface NativeTrainPlan {
   classWeights?: Float64Array;
   /** NC weights of the positive class of each label, BCE's pos_weight. For binary cross-entropy only. */
   positiveWeights?: Float64Array;
+  /** As in NativeLimits, of the micro-batches. Defaults to false. */
+  gradientCheckpointing?: boolean;
+}
+
+/** What memory is planned for: the most of a batch. */
+export interface NativeLimits {
+  tokens: number;
+  sequences: number;
+  training: boolean;
+  /** In training, a layer keeps its input alone and is run again in the backward pass: less memory, the same bits. Defaults to false. */
+  gradientCheckpointing?: boolean;
 }
 
 export interface NativeTrainResult {
@@ -259,8 +270,11 @@ export interface NativeSession {
   addAdapter(config: NativeAdapterConfig, tensors: NativeTensor[], owned?: boolean): Promise<number>;
   /** Frees an adapter, after the calls that were made before. */
   removeAdapter(handle: number): Promise<void>;
-  /** Plans memory for batches of at most these sizes, so that nothing is allocated inside a step. Grows, never shrinks. */
-  reserve(limits: { tokens: number; sequences: number; training: boolean }): Promise<void>;
+  /**
+   * Plans memory for batches of at most these sizes, so that nothing is allocated inside a step. Grows, and shrinks only where
+   * gradient checkpointing comes or goes.
+   */
+  reserve(limits: NativeLimits): Promise<void>;
   /** Runs steps until done, aborted or not finite. */
   train(plan: NativeTrainPlan): Promise<NativeTrainResult>;
   /** Forward and backward of one batch of at most batchSize examples without an update; gradients can then be read. Resolves to the loss and the logits (B, NC). */

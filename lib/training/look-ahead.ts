@@ -1,8 +1,5 @@
-import { BertuneError } from '../errors.js';
 import type { MethodPlan } from '../methods/index.js';
-import type { NativeSession } from '../native/index.js';
 import type { Role } from '../native/roles.js';
-import type { RunPlan } from './plan.js';
 
 /** What nothing but the head itself is made of. */
 const HEAD: ReadonlySet<Role> = new Set<Role>(['classifier', 'probe_norm', 'probe_dense', 'probe_output_norm']);
@@ -29,28 +26,4 @@ export function lookAheadOf(
   if (batches >= accumulation) return batches - (batches % accumulation);
   while (accumulation % batches !== 0) batches--;
   return batches;
-}
-
-/**
- * Plans memory for training.
- *
- * @param lookAhead micro-batches to make the features of at once, where the memory suffices
- * @returns how many of them it suffices for
- * @throws BertuneError OUT_OF_MEMORY
- */
-export async function reserveTraining(
-  native: Pick<NativeSession, 'reserve'>,
-  plan: Pick<RunPlan, 'settings' | 'examples' | 'tokensOf'>,
-  lookAhead: number,
-): Promise<number> {
-  const { batchSize, gradientAccumulation: accumulation } = plan.settings;
-  const tokens = await plan.tokensOf(lookAhead);
-  try {
-    await native.reserve({ tokens, sequences: Math.min(lookAhead * batchSize, plan.examples), training: true });
-    return lookAhead;
-  } catch (cause) {
-    if (!(cause instanceof BertuneError) || cause.code !== 'OUT_OF_MEMORY' || lookAhead === 1) throw cause;
-  }
-  const half = Math.floor(lookAhead / 2);
-  return reserveTraining(native, plan, half >= accumulation ? half - (half % accumulation) : 1);
 }

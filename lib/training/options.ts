@@ -1,6 +1,13 @@
 import { BertuneError } from '../errors.js';
 import { definitionOf, expectMethod, full, type Method, type MethodKind } from '../methods/index.js';
 import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
+import {
+  expectOneWay,
+  TRUNCATIONS,
+  type Truncation,
+  WINDOW_POOLINGS,
+  type WindowPooling,
+} from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import {
   expectTable,
@@ -62,6 +69,16 @@ const labelForBest: OptionRow<string, string | null> = {
   read: expectString,
 };
 
+/** Null: as the model was trained. */
+const truncation: OptionRow<Truncation, Truncation | null> = {
+  ...oneOf(TRUNCATIONS, { words: 'what stays of a longer text', byDefault: 'its start, or as the tokenizer says' }),
+  default: null,
+};
+const windowPooling: OptionRow<WindowPooling, WindowPooling | null> = {
+  ...oneOf(WINDOW_POOLINGS, { words: 'what the logits of windows come to', byDefault: 'mean' }),
+  default: null,
+};
+
 /** What the addon takes of a micro-batch and of a step. */
 const MOST_EXAMPLES = 2 ** 20;
 const MOST_BATCHES = 2 ** 10;
@@ -104,6 +121,11 @@ export const TRAINER_OPTIONS = {
    * Defaults to 1.
    */
   gradientAccumulation: positiveInteger({ words: 'batches a step', most: MOST_BATCHES, default: 1 }),
+  /**
+   * Whether layers keep their inputs alone in the forward pass, and are run again in the backward pass (Chen et al., "Training Deep Nets with
+   * Sublinear Memory Cost", 2016): less memory and more time, to the same model, bit for bit. Defaults to false.
+   */
+  gradientCheckpointing: flag({ words: 'less memory, more time, the same model', default: false }),
   /** Tokens a batch when evaluating. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
   evalBatchTokens: positiveInteger({ words: 'tokens a batch when evaluating', default: DEFAULT_BATCH_TOKENS }),
   /** How the learning rate falls after the warm-up. Defaults to 'linear'. */
@@ -177,8 +199,25 @@ export const TRAINER_OPTIONS = {
    * every class as often, so that rare ones come several times; of models of one class a text alone. Defaults to 'random'.
    */
   sampling: oneOf(['random', 'balanced'], { words: 'how the examples of an epoch are chosen', default: 'random' }),
-  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
+  /** Longest text in tokens, special ones included; the rest is cut, or read in windows. Defaults to what the model takes. */
   maxLength: positiveInteger({ words: 'longest text in tokens', default: null, byDefault: 'what the model takes' }),
+  /**
+   * What of a longer text stays: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from its end (Sun et al., "How to
+   * Fine-Tune BERT for Text Classification?", 2019), 'halves' as much from either. It is saved with the model, which then predicts so.
+   * Defaults to what the model was trained with, else the side that the tokenizer keeps, most often the start.
+   */
+  truncation,
+  /**
+   * Reads a longer text in windows of `maxLength` tokens, so many of which, at most half, are those of the window before. Each window is an example
+   * with its text's labels; where texts are measured and predicted, the logits of their windows are pooled. Saved with the model. Defaults to none.
+   */
+  stride: nonNegativeInteger({
+    words: 'read longer texts in windows that share so many tokens',
+    default: null,
+    byDefault: 'no windows',
+  }),
+  /** What the logits of a text's windows come to: their mean, or the highest of each label. Saved with the model. Defaults to 'mean'. */
+  windowPooling,
   /** Of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
   seed: seed({ words: 'of new weights, order and dropout', default: 42 }),
   /**
@@ -295,7 +334,8 @@ export interface TrainerOptions extends OptionsOf<typeof TRAINER_OPTIONS> {}
 
 /** What means something with a method that is solved for at once, and not trained in steps. */
 export const FITTED_OPTIONS: readonly (keyof TrainerOptions)[] = [
-  ...(['method', 'evalBatchTokens', 'classWeights', 'positiveWeights', 'maxLength', 'seed'] as const),
+  ...(['method', 'evalBatchTokens', 'classWeights', 'positiveWeights', 'seed'] as const),
+  ...(['maxLength', 'truncation', 'stride', 'windowPooling'] as const),
   ...(['evaluationStrategy', 'metricForBest', 'labelForBest', 'tuneThresholds', 'calibrate'] as const),
   ...(['distributed', 'collectiveTimeout', 'outputDirectory'] as const),
 ];
@@ -346,6 +386,7 @@ export function resolveTrainerOptions(given: TrainerOptions, model: TrainedModel
   expectMethodOptions(given, method.kind);
   expectCheckpointPlace(settings);
   expectEvaluations(settings);
+  expectOneWay(settings);
   const task = taskOf(model.task);
   expectTaskOptions(settings, task);
   const hasOwnRate = settings.learningRate !== undefined;

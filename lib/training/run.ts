@@ -235,6 +235,7 @@ export class TrainingRun {
       batchSize: settings.batchSize,
       accumulation: settings.gradientAccumulation,
       lookAhead: this.#parts.lookAhead,
+      gradientCheckpointing: settings.gradientCheckpointing,
       learningRates: Float64Array.from({ length: count }, (_, i) => plan.learningRate(this.#position.step + i)),
       firstStep: this.#position.step,
       seed: settings.seed,

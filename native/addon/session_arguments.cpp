@@ -72,6 +72,7 @@ TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config)
   const Napi::Value look_ahead = value.Get("lookAhead");
   plan.settings.look_ahead = is_present(look_ahead) ? static_cast<int>(get_integer(value, "lookAhead", 1, 1 << 10)) : 1;
   plan.settings.seed = static_cast<uint64_t>(get_integer(value, "seed", 0, (1LL << 53) - 1));
+  plan.settings.recompute = to_flag(value.Get("gradientCheckpointing"), "gradientCheckpointing");
   plan.settings.loss.label_smoothing = get_number(value, "labelSmoothing");
   plan.settings.loss.focal_gamma = is_present(value.Get("focalGamma")) ? get_number(value, "focalGamma") : 0;
   plan.settings.optimizer = {.beta1 = get_number(value, "beta1"),
@@ -160,7 +161,8 @@ DatasetArrays convert_dataset(const Napi::Value& argument, int labels) {
 
 BatchLimits convert_limits(const Napi::Value& argument) {
   const Napi::Object value = get_object(argument, "limits");
-  return {get_int(value, "tokens", 1), get_int(value, "sequences", 1)};
+  return {get_int(value, "tokens", 1), get_int(value, "sequences", 1),
+          to_flag(value.Get("gradientCheckpointing"), "gradientCheckpointing")};
 }
 
 std::vector<int32_t> convert_starts(const Napi::Value& argument, size_t count) {

@@ -131,7 +131,9 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
   }
   const int micro_batches = classifier->looks_ahead() && !ranks ? plan.settings.look_ahead : 1;
   const std::vector<int32_t> starts = starts_of(plan.order.size(), int64_t{micro_batches} * plan.settings.batch_size);
-  classifier->reserve(largest_batch(data, plan.order, starts), {});
+  BatchLimits limits = largest_batch(data, plan.order, starts);
+  limits.recompute = plan.settings.recompute;
+  classifier->reserve(limits, {});
   update_figures();
   return data;
 }

@@ -24,6 +24,9 @@ namespace bertune {
 struct BatchLimits {
   int tokens = 0;
   int sequences = 0;
+  // Of training: gradient checkpointing (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). A layer keeps
+  // its input alone, and is run again when backward comes to it.
+  bool recompute = false;
   bool operator==(const BatchLimits&) const = default;
 };
 
@@ -60,8 +63,8 @@ class SequenceClassifier {
   AdapterSet& adapters() { return *adapters_; }
   int prefix_tokens() const { return model_.P; }
 
-  // Plans memory for batches of at most these sizes, workspace included; grows, never shrinks. Nothing is allocated
-  // after it. Throws OUT_OF_MEMORY, and is then as it was.
+  // Plans memory for batches of at most these sizes, workspace included; grows, and shrinks only where `recompute` comes
+  // or goes. Nothing is allocated after it. Throws OUT_OF_MEMORY, and is then as it was.
   void reserve(BatchLimits training, BatchLimits inference);
   BatchLimits inference_limits() const { return inference_.limits; }
 
@@ -111,11 +114,15 @@ class SequenceClassifier {
   int sequences_behind() const { return looks_ahead() ? backend_.pad({1, 0, 0}).B - 1 : 0; }
   void plan(BatchLimits training, BatchLimits inference);
   void lay_out(Cutter& cutter, Activations& activations, bool training);
+  void lay_out_layers(Cutter& cutter, Activations& activations, bool training, SharedBuffers& shared);
+  void lay_out_gradients(Cutter& cutter, Activations& activations);
   void run_layers(const Pass& pass, Activations& activations, bool first_only_last,
                   const std::function<void(const Real*)>& show);
   // Biases or LayerNorms of layers train.
   bool sums_rows() const;
   PrefixView prefix_view(const Pass& pass, int layer) const;
+  // Backward finds the layer's input (a layer's output, from 1 on) where forward left it.
+  bool keeps_input(const BatchLimits& limits, int layer) const;
   Real* layer_input(const Activations& activations, int layer) const;
 
   Backend& backend_;

@@ -24,6 +24,7 @@ struct StepSettings {
   int accumulation;  // micro-batches of a step
   int look_ahead;    // micro-batches whose features are made at once, where nothing that they are made of trains
   uint64_t seed;
+  bool recompute = false;  // as in BatchLimits
   LossSettings loss;
   OptimizerSettings optimizer;
 

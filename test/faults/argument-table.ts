@@ -163,6 +163,14 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         POSITIVE,
       ),
       argument('predict options.maxLength', 'maxLength', (maxLength) => model.predict('a', { maxLength }), NONE),
+      argument('predict options.truncation', 'truncation', (truncation) => model.predict('a', { truncation }), NONE),
+      argument('predict options.stride', 'stride', (stride) => model.predict('a', { stride }), [...NONE, '-0']),
+      argument(
+        'predict options.windowPooling',
+        'windowPooling',
+        (windowPooling) => model.predict('a', { windowPooling, stride: 0 }),
+        NONE,
+      ),
       argument('predict options.signal', 'signal', (signal) => model.predict('a', { signal }), NONE),
       argument('predict options.adapter', 'adapter', (value) => model.predict(['a'], { adapter: value }), [
         ...NONE,
@@ -332,7 +340,11 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         (earlyStoppingThreshold) => new bertune.Trainer(model, { earlyStoppingPatience: 1, earlyStoppingThreshold }),
         [...POSITIVE, '-0', '0.5', '2^53', '1e308', '5e-324'],
       ),
+      trainerOption('gradientCheckpointing', NONE),
       trainerOption('maxLength', NONE),
+      trainerOption('truncation', NONE),
+      trainerOption('stride', [...NONE, '-0']),
+      trainerOption('windowPooling', NONE),
       // Any name will do, and each would make a directory: the paths are those of `save`.
       argument('Trainer options.outputDirectory', 'outputDirectory', (value) => optionOnly('outputDirectory', value), [
         ...NONE,

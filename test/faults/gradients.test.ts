@@ -114,6 +114,7 @@ const MODEL: Omit<RandomTraining, 'method'> = {
   order: [2, 0, 1, 1],
   batchSize: 3,
   accumulation: 2,
+  gradientCheckpointing: true,
   threads: 1,
   seed: 3,
 };

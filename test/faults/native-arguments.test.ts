@@ -71,7 +71,9 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
     removeAdapter: [(value) => session.removeAdapter(value)],
     reserve: [
       (value) => session.reserve(value),
-      ...fields({ tokens: 64, sequences: 4, training: true }, (whole) => session.reserve(whole)),
+      ...fields({ tokens: 64, sequences: 4, training: true, gradientCheckpointing: true }, (whole) =>
+        session.reserve(whole),
+      ),
     ],
     train: [(value) => session.train(value), ...fields(train, (whole) => session.train(whole))],
     gradients: [

@@ -40,7 +40,7 @@ describe('a linear model of features', () => {
       const data = {
         ...{ inputs: Float64Array.from(inputs.flat()), task: taskOf(task), classes },
         labels: task === 'single-label' ? Int32Array.from(flat) : Float32Array.from(flat),
-        loss: { labelSmoothing: 0, classWeights: weights, positiveWeights: null },
+        loss: { labelSmoothing: 0, classWeights: weights, positiveWeights: null, focalGamma: 0 },
       };
       const found = await fitLinear(data, { l2, seed: 1 });
       expectClose(found.weights, expected.weights.flat());
@@ -58,7 +58,7 @@ describe('a linear model of features', () => {
       { length: 60 * 20 },
       (_, i) => noise() + (i % 20 === 0 ? 2 * (Math.floor(i / 20) % 2) : 0),
     );
-    const loss = { labelSmoothing: 0, classWeights: null, positiveWeights: null };
+    const loss = { labelSmoothing: 0, classWeights: null, positiveWeights: null, focalGamma: 0 };
     const solved = () =>
       fitLinear(
         { inputs: inputs.slice(), task: taskOf('single-label'), labels, classes: 2, loss },
@@ -99,7 +99,7 @@ describe('logreg', () => {
       const size = model.config.hiddenSize;
       const inputs = Float64Array.from({ length: 30 * size }, (_, i) => before[Math.floor(i / size)]![i % size]!);
       const data = { inputs, task: taskOf('single-label'), labels: train.labels, classes: 3 };
-      const loss = { labelSmoothing: 0, classWeights: null, positiveWeights: null };
+      const loss = { labelSmoothing: 0, classWeights: null, positiveWeights: null, focalGamma: 0 };
       const own = await fitLinear({ ...data, loss }, { l2: 1, seed: 1 });
       const right = [...train.labels].filter((label, i) => {
         const row = own.logits.subarray(3 * i, 3 * i + 3);

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
 import type { PlannedParameter } from '../../lib/methods/method.js';
-import { lookAheadOf, reserveTraining } from '../../lib/training/look-ahead.js';
+import { lookAheadOf } from '../../lib/training/look-ahead.js';
+import { reserveTraining } from '../../lib/training/memory.js';
 
 const rows = (...roles: [role: string, trainable: boolean][]) => ({
   parameters: roles.map(([role, trainable]) => ({ role, trainable }) as PlannedParameter),

@@ -1,5 +1,8 @@
 import { expect } from 'chai';
+import { BertuneError } from '../../lib/errors.js';
+import type { NativeSession } from '../../lib/native/index.js';
 import { randomOrder } from '../../lib/order.js';
+import { reserveTraining } from '../../lib/training/memory.js';
 import { resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
 import { balancedWeights, planRun } from '../../lib/training/plan.js';
 import { expectRefusal } from './files.js';
@@ -78,6 +81,25 @@ describe('training plan', () => {
       '2147483648',
     );
     expect((await planOf(1, { maxSteps: 2 ** 31 - 1, seed: 2 ** 32 - 1 })).totalSteps).to.equal(2 ** 31 - 1);
+  });
+
+  it('says how to train in less memory where it is not to be had', async () => {
+    const native = {
+      reserve: () => Promise.reject(new BertuneError('OUT_OF_MEMORY', 'Expected 9 bytes but there are 8')),
+    } as unknown as NativeSession;
+    const plan = await planOf(50, { batchSize: 4 });
+    await expectRefusal(
+      () => reserveTraining(native, plan, 1),
+      'OUT_OF_MEMORY',
+      'there are 8. This is for training: its largest batch has 4 texts with',
+      'gradientCheckpointing: true, or with batchSize: 2 and gradientAccumulation: 2, or with a lower maxLength',
+    );
+    const saving = await planOf(50, { batchSize: 1, gradientCheckpointing: true });
+    await expectRefusal(
+      () => reserveTraining(native, saving, 1),
+      'OUT_OF_MEMORY',
+      /takes less with a lower maxLength$/,
+    );
   });
 
   it('draws the epochs of the greatest seed', async () => {

@@ -1,6 +1,12 @@
 import { type AdapterChoice, expectAdapterNames } from '../../model/adapters.js';
 import { expectTextKind, type TextKind } from '../../model/texts.js';
 import {
+  LONG_TEXT_OPTIONS,
+  type LongTextOptions,
+  type LongTextWishes,
+  longTextWishes,
+} from '../../options/long-texts.js';
+import {
   expectAbortSignal,
   expectFunction,
   expectNumberInRange,
@@ -19,7 +25,7 @@ export interface ServiceOptions {
    * arrives while it computes makes the next one.
    */
   maxWait?: number | undefined;
-  /** Texts that wait at most; a call that would make them more is refused with QUEUE_FULL. Defaults to 16,384. */
+  /** Texts that wait at most, each window of a long one counted; a call that would make them more is refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number | undefined;
   /**
    * How long a call may have to wait for its batch because of others, in milliseconds; one that would wait longer, by the
@@ -39,9 +45,7 @@ export interface ServiceOptions {
 }
 
 /** Options of a PredictionService's `predict`. */
-export interface ServicePredictOptions {
-  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
-  maxLength?: number | undefined;
+export interface ServicePredictOptions extends LongTextOptions {
   /** Takes the call's texts out of the queue and rejects with ABORTED at once. Defaults to none. */
   signal?: AbortSignal | undefined;
   /**
@@ -104,8 +108,7 @@ export function serviceSettings(given: ServiceOptions): ServiceSettings {
 
 /** What a call asked for, checked. */
 export interface CallSettings extends PredictionSettings {
-  /** null: what the model, or each text's adapter, takes. */
-  maxLength: number | null;
+  longTexts: LongTextWishes;
   signal: AbortSignal | undefined;
   timeout: number | undefined;
   /** Of each text (N). */
@@ -116,7 +119,7 @@ export interface CallSettings extends PredictionSettings {
 /** @throws BertuneError INVALID_OPTION */
 export function callSettings(given: ServicePredictOptions, texts: number): CallSettings {
   const options = expectObject('options', given, [
-    'maxLength',
+    ...LONG_TEXT_OPTIONS,
     'signal',
     'timeout',
     'adapter',
@@ -125,10 +128,10 @@ export function callSettings(given: ServicePredictOptions, texts: number): CallS
     'topK',
     'uncertainty',
   ]);
-  const { maxLength = null, signal, timeout, adapter = null } = options;
+  const { signal, timeout, adapter = null } = options;
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (timeout !== undefined) expectNumberInRange('timeout', timeout, { min: 0, max: MOST_MILLISECONDS });
   const textKind = expectTextKind(options.textKind);
   const adapters = expectAdapterNames(adapter, texts);
-  return { maxLength, signal, timeout, adapters, textKind, ...predictionSettings(options) };
+  return { longTexts: longTextWishes(options), signal, timeout, adapters, textKind, ...predictionSettings(options) };
 }

@@ -9,7 +9,6 @@ import {
   type DeviceArguments,
   deviceOptions,
   given,
-  positiveInteger,
   type ReadingArguments,
   readingOptions,
   required,
@@ -31,7 +30,6 @@ export interface TextArguments extends DeviceArguments, ReadingArguments, InputA
   model: string;
   base?: string;
   labels?: string[];
-  maxLength?: number;
   output?: string;
   overwrite?: true;
   prefix?: string;
@@ -45,8 +43,7 @@ export function addModelOptions(command: Command): Command {
   return command
     .argument('[text...]', 'texts (default: stdin, one a line)')
     .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
-    .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)')
-    .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'));
+    .option('--base <model>', 'checkpoint under the adapter (default: where the adapter says)');
 }
 
 /** Adds the options about texts and device. @param verb what is done with texts */

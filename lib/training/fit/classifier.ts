@@ -4,6 +4,7 @@ import type { Method, MethodPlan } from '../../methods/index.js';
 import { DEFAULT_THRESHOLD } from '../../metrics/multi-label.js';
 import type { AnyClassifier } from '../../model/classifier.js';
 import { headInputs, passThrough } from '../../model/head-inputs.js';
+import type { ModelParts } from '../../model/load.js';
 import { option } from '../../options/names.js';
 import { type LossOptions, type Numbers, type Task, taskOf } from '../../tasks/index.js';
 import { expectFiniteLogits } from '../../tasks/prediction.js';
@@ -21,7 +22,7 @@ export interface FitParts {
   encoded: EncodedTexts;
   /** Of a Split: (N), or (N, NC). */
   labels: Numbers;
-  pairs: boolean;
+  becomes: Pick<ModelParts, 'longTexts'> & { pairs: boolean };
   loss: LossOptions;
   signal: AbortSignal | undefined;
 }
@@ -41,7 +42,7 @@ export interface FitOutcome {
  * @throws BertuneError INVALID_DATA for more texts than memory is meant for; NON_FINITE_LOGITS naming the text; ABORTED, DISPOSED, OUT_OF_MEMORY
  */
 export async function fitClassifier(model: AnyClassifier, parts: FitParts): Promise<FitOutcome> {
-  const { plan, settings, encoded, labels, pairs, loss, signal } = parts;
+  const { plan, settings, encoded, labels, becomes, loss, signal } = parts;
   const { config, task: kind } = model;
   const classes = model.labels.length;
   const task = taskOf(kind);
@@ -66,7 +67,7 @@ export async function fitClassifier(model: AnyClassifier, parts: FitParts): Prom
         else await next.write(name, part === 'bias' ? biases : weights);
       }
     },
-    { method, pairs },
+    { method, ...becomes },
   );
   return { method, loss: total / weight, accuracy: shareRight(task, logits, labels, classes) };
 }
