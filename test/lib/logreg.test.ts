@@ -87,7 +87,12 @@ describe('logreg', () => {
   for (const family of ['bert-multi', 'distilbert', 'electra', 'roberta']) {
     it(`embeds the first token, whatever the head's activation, and saves a plain checkpoint: ${family}`, async () => {
       const base = fixture('families/bases', family);
-      await using model = await TextClassifier.load(base, { ...CPU, labels: LABELS, head: 'new' });
+      await using model = await TextClassifier.load(base, {
+        ...CPU,
+        task: 'single-label',
+        labels: LABELS,
+        head: 'new',
+      });
       const { texts, ...others } = tinySplit('train', 30, 1);
       const train = { ...others, texts };
       const before = await model.embed(texts, { pooling: 'first' });
