@@ -3,6 +3,8 @@
 //   node bench/kernels.js --device cuda                    (needs npm run build)
 //   ... --precision bf16,tf32,fp32 --only attention --tokens 22,352,1408,16x512 --json kernels.json --quick
 //
+//   ... --products                                         (matrix products of one CPU thread by the BLAS and by oneDNN)
+//
 // µs      the median of several repetitions; on a GPU each is the replay of a graph that holds the operation many times,
 //         divided by their number: the gap from a kernel to the next is part of it, the launch from the host is not.
 // MB      what has to be read and written once by the table in bench/kernels/trials.js (of the rows that are there:
@@ -23,6 +25,7 @@ import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { makeArguments } from './kernels/arrays.js';
 import { BATCHES, parseBatch } from './kernels/batches.js';
+import { measureProducts } from './kernels/products.js';
 import { withSegments } from './kernels/segments.js';
 import { PACES, timeOperation } from './kernels/timing.js';
 import { CEILING_SIZES, CEILINGS, TRIALS } from './kernels/trials.js';
@@ -39,6 +42,7 @@ const OPTIONS = {
   tokens: { type: 'string' },
   scale: { type: 'string', default: 'base' },
   quick: { type: 'boolean', default: false },
+  products: { type: 'boolean', default: false },
   json: { type: 'string' },
 };
 
@@ -175,17 +179,25 @@ async function main() {
   const threads = device.device === 'cpu' ? Number(values.threads) : 1;
   const kind = device.device === 'cpu' ? 'cpu' : 'cuda';
   const config = modelConfig(scale);
+  const machine = describeMachine(device, threads);
+  const letters = lettersOf(config, scale);
+  if (values.products) {
+    printRecord(machine);
+    console.log();
+    const products = measureProducts({ letters, seconds: values.quick ? 0.001 : 0.05 });
+    if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, scale, products }, null, 1)}\n`);
+    return;
+  }
   const standard = BATCHES[scale];
   const trials = TRIALS.filter((trial) => isWanted(trial, values.only.split(',')));
   if (trials.length === 0) throw new Error(`Expected --only to name operations or trials but none has ${values.only}`);
   const setting = {
     config,
-    letters: { ...lettersOf(config, scale), ...CEILING_SIZES[kind][scale] },
+    letters: { ...letters, ...CEILING_SIZES[kind][scale] },
     batches: (values.tokens?.split(',') ?? standard.tokens).map((text) => parseBatch(text, kind)),
     lengths: standard.lengths.map((length) => parseBatch(`${standard.texts}x${length}`, kind)),
     pace: values.quick ? PACES.quick : PACES.full,
   };
-  const machine = describeMachine(device, threads);
   printRecord(machine);
   const rows = [];
   let failures = 0;

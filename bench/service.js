@@ -3,6 +3,7 @@
 //   node bench/service.js --model CHECKPOINT                  (needs npm run build)
 //   ... --clients 1,8,64,512 --seconds 20 --threads 2 --precision int8 --json results.json
 //   ... --minutes 10 --clients 64                             the soak: memory every second, and its slope
+//   ... --replicas 2 --threads 1 --clients 64                 several behind HAProxy, which must be installed
 //
 // The service and the load (autocannon) are processes of their own, on the loopback. Each request is one text.
 import { spawn } from 'node:child_process';
@@ -14,6 +15,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { loadDataset } from '../dist/index.js';
+import { startBalancer } from './service/balancer.js';
 import { slope } from './service/slope.js';
 import { runMain } from './support/main.js';
 
@@ -43,8 +45,8 @@ async function start(script, args, cwd) {
 }
 
 /** One run of autocannon in its own process. */
-async function load(address, textsFile, clients, seconds) {
-  const args = [path.join(ROOT, 'bench/service/load.js'), `${address}/predict`, textsFile, clients, seconds];
+async function load(url, textsFile, clients, seconds) {
+  const args = [path.join(ROOT, 'bench/service/load.js'), `${url}/predict`, textsFile, clients, seconds];
   const child = spawn(process.execPath, args.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {
@@ -55,10 +57,11 @@ async function load(address, textsFile, clients, seconds) {
   return JSON.parse(output);
 }
 
-/** Bytes in use by the service, and batches so far, as it says itself. */
-async function readMetrics(address) {
-  const text = await (await fetch(`${address}/metrics`)).text();
-  const value = (name) => Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1]);
+/** Bytes in use by the services, and batches so far, as they say themselves; added up. */
+async function readMetrics(addresses) {
+  const texts = await Promise.all(addresses.map(async (address) => (await fetch(`${address}/metrics`)).text()));
+  const figure = (name, text) => Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1]);
+  const value = (name) => texts.reduce((sum, text) => sum + figure(name, text), 0);
   return {
     rss: value('process_resident_memory_bytes'),
     heap: value('nodejs_heap_size_used_bytes'),
@@ -70,14 +73,14 @@ async function readMetrics(address) {
 
 const MiB = (bytes) => bytes / 2 ** 20;
 
-async function sweep(address, textsFile, clientCounts, seconds) {
+async function sweep(url, addresses, textsFile, clientCounts, seconds) {
   console.log('clients   requests/s    p50 ms    p95 ms    p99 ms   errors   tokens/batch   RSS MiB   load');
   const rows = [];
   for (const clients of clientCounts) {
-    await load(address, textsFile, clients, Math.min(2, seconds));
-    const before = await readMetrics(address);
-    const row = await load(address, textsFile, clients, seconds);
-    const after = await readMetrics(address);
+    await load(url, textsFile, clients, Math.min(2, seconds));
+    const before = await readMetrics(addresses);
+    const row = await load(url, textsFile, clients, seconds);
+    const after = await readMetrics(addresses);
     const tokens = (after.tokens - before.tokens) / (after.batches - before.batches);
     const cells = [
       String(clients).padStart(7),
@@ -94,14 +97,14 @@ async function sweep(address, textsFile, clientCounts, seconds) {
   return rows;
 }
 
-async function soak(address, textsFile, clients, minutes) {
+async function soak(url, addresses, textsFile, clients, minutes) {
   const samples = [];
   const began = performance.now();
   const timer = setInterval(async () => {
-    const { rss, heap } = await readMetrics(address);
+    const { rss, heap } = await readMetrics(addresses);
     samples.push({ minutes: (performance.now() - began) / 60_000, rss: MiB(rss), heap: MiB(heap) });
   }, 1000);
-  const row = await load(address, textsFile, clients, Math.round(minutes * 60));
+  const row = await load(url, textsFile, clients, Math.round(minutes * 60));
   clearInterval(timer);
   // The first fifth is warm-up: code is compiled and pools grow.
   const settled = samples.filter((sample) => sample.minutes > minutes / 5);
@@ -129,6 +132,7 @@ await runMain(async () => {
       clients: { type: 'string', default: '1,8,64,512' },
       seconds: { type: 'string', default: '20' },
       minutes: { type: 'string' },
+      replicas: { type: 'string', default: '1' },
       threads: { type: 'string', default: String(os.availableParallelism()) },
       precision: { type: 'string', default: 'fp32' },
       json: { type: 'string' },
@@ -144,20 +148,24 @@ await runMain(async () => {
   const own = ['--model', path.resolve(values.model), ...where, '--port', '0'];
   const extra = values['server-args'].split(' ').filter(Boolean);
   const script = values.server ? path.resolve(values.server) : 'main.js';
-  const { child, address } = await start(
-    script,
-    [...(values.server ? ['--threads', values.threads] : own), ...extra],
-    cwd,
-  );
+  const args = [...(values.server ? ['--threads', values.threads] : own), ...extra];
+  const replicas = [];
+  for (let i = 0; i < Number(values.replicas); i++) replicas.push(await start(script, args, cwd));
+  const ports = replicas.map(({ address }) => Number(new URL(address).port));
+  const balancer = ports.length > 1 ? await startBalancer(folder, ports) : undefined;
+  const url = (balancer ?? replicas[0]).address;
+  const addresses = replicas.map(({ address }) => address);
   try {
     const clients = values.clients.split(',').map(Number);
     const result = values.minutes
-      ? await soak(address, textsFile, clients[0], Number(values.minutes))
-      : await sweep(address, textsFile, clients, Number(values.seconds));
+      ? await soak(url, addresses, textsFile, clients[0], Number(values.minutes))
+      : await sweep(url, addresses, textsFile, clients, Number(values.seconds));
     if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
   } finally {
-    child.kill('SIGTERM');
-    await once(child, 'exit');
+    for (const { child } of [...(balancer ? [balancer] : []), ...replicas]) {
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    }
     rmSync(folder, { recursive: true });
   }
 });

@@ -3,12 +3,15 @@
 //   node bench/step.js --device cuda --data assets/data/goemotions6              (needs npm run build)
 //   ... --method full,lora,prefix,linear --precision bf16,tf32,fp32 --batch 16 --steps 500 --json step.json
 //   ... --kernels       what the nodes of a step's graph are, a kernel a line; on the emulated device
+//   ... --look-ahead 1  batches whose features linear probing makes at once (default: as Trainer does)
+//   ... --length 512 --gradient-checkpointing    texts of that length, layers that run again in the backward pass
 //   ... --plan          only makes the sessions, reserves memory for the largest batch of 15 epochs and shows what it is
 //
 // steps/s    over the whole run after a warm-up of the same batches; `median ms` is of the single steps, each taken to be
 //            as long as the others of its call (about 0.15 s of steps)
 // eval       texts a second through the same session, dropout off, packed into batches of 1024 tokens
-// nodes      kernels and copies of a step's graph; without a GPU: --device cuda-emulated --scale deep --steps 4 counts BERT-base's
+// nodes      kernels and copies of the graphs that are launched for a step, on average; without a GPU: --device
+//            cuda-emulated --scale deep --steps 4 counts BERT-base's (linear: --steps 16)
 // losses     of the first step and of the last; `digest` is of all of them, the same where all are to the bit
 // idle       an estimate of the share of a step in which no kernel runs: nodes × the time of a node that does next to
 //            nothing (a cast of one element, replayed many times) ÷ the step's time. Kernels that overlap, and gaps that
@@ -28,10 +31,13 @@ import { nodeSeconds } from './step/nodes.js';
 import { printMemory, printRates, printRatesHead } from './step/report.js';
 import { createSession, initialise } from './step/session.js';
 import { modelConfig, SCALES } from './support/dimensions.js';
+import { load } from './support/library.js';
 import { describeMachine, findDevice, findPrecisions } from './support/machine.js';
 import { runMain } from './support/main.js';
 import { METHODS } from './support/methods.js';
 import { digits, printRecord } from './support/print.js';
+
+const { lookAheadOf } = await load('training/look-ahead');
 
 const OPTIONS = {
   device: { type: 'string', default: 'cpu' },
@@ -44,7 +50,10 @@ const OPTIONS = {
   eval: { type: 'string' },
   scale: { type: 'string', default: 'base' },
   data: { type: 'string' },
+  length: { type: 'string' },
+  'gradient-checkpointing': { type: 'boolean', default: false },
   tokenizer: { type: 'string', default: fileURLToPath(new URL('../test/fixtures/bert-base-uncased', import.meta.url)) },
+  'look-ahead': { type: 'string' },
   kernels: { type: 'boolean', default: false },
   plan: { type: 'boolean', default: false },
   json: { type: 'string' },
@@ -69,16 +78,18 @@ function chosenMethods(names) {
 }
 
 /** The session of a method with memory for every batch that could come. */
-async function planRow(name, where, { config, texts, batchSize }) {
+async function planRow(name, where, { config, texts, batchSize, gradientCheckpointing, lookAhead }) {
   const session = await createSession(METHODS[name], config, where);
   try {
-    const limits = { ...largestBatch(texts.train, batchSize, EPOCHS), training: true };
+    const together = lookAhead(session);
+    const limits = { ...largestBatch(texts.train, batchSize, EPOCHS, together), training: true, gradientCheckpointing };
     return await session.withDataset(texts.train, async (_handle, native) => {
       await native.reserve(limits);
       return {
         method: name,
         precision: where.precision,
         batch_size: batchSize,
+        look_ahead: together,
         largest: limits,
         memory: session.memory(),
       };
@@ -88,11 +99,15 @@ async function planRow(name, where, { config, texts, batchSize }) {
   }
 }
 
-async function runRow(name, where, { config, texts, batchSize, amounts, node, list }) {
+async function runRow(name, where, setting) {
+  const { config, texts, batchSize, gradientCheckpointing, amounts, node, list, lookAhead } = setting;
   const session = await createSession(METHODS[name], config, where);
   try {
     await initialise(session);
-    const training = await measureTraining(session, texts.train, { ...amounts, batchSize });
+    const training = await measureTraining(session, texts.train, {
+      ...{ ...amounts, batchSize, gradientCheckpointing },
+      lookAhead: lookAhead(session),
+    });
     const kernels = list?.counts();
     const count = Math.min(amounts.texts, texts.test.offsets.length - 1);
     const evaluation = await measureEvaluation(session, texts.test, count);
@@ -104,7 +119,7 @@ async function runRow(name, where, { config, texts, batchSize, amounts, node, li
       ...training,
       ...(kernels && { kernels }),
       evaluation,
-      ...(node !== undefined && { idle_share_estimate: (training.recording_nodes * node) / stepSeconds }),
+      ...(node !== undefined && { idle_share_estimate: (training.nodes_per_step * node) / stepSeconds }),
       peak_with_evaluation: session.memory().peak,
     };
   } finally {
@@ -124,7 +139,10 @@ async function main() {
   const methods = chosenMethods(values.method.split(','));
   const config = modelConfig(scale);
   const virtualTokens = methods.includes('prefix') ? METHODS.prefix.virtualTokens : 0;
-  const texts = await readTexts({ data: values.data, tokenizer: values.tokenizer, config, virtualTokens });
+  const { data: source, tokenizer } = values;
+  const length = values.length && Number(values.length);
+  const gradientCheckpointing = values['gradient-checkpointing'];
+  const texts = await readTexts({ data: source, tokenizer, config, virtualTokens, length });
   const standard = AMOUNTS[device.device];
   const amounts = {
     steps: Number(values.steps ?? standard.steps),
@@ -155,9 +173,12 @@ async function main() {
   for (const where of places) {
     for (const batchSize of values.batch.split(',').map(Number)) {
       for (const name of methods) {
-        const setting = { config, texts, batchSize, amounts, node: nodes.get(where), list };
+        const lookAhead = ({ plan: { parameters } }) =>
+          Number(values['look-ahead'] ?? lookAheadOf({ parameters }, device.device, 1));
+        const batches = { config, texts, batchSize, gradientCheckpointing };
+        const setting = { ...batches, amounts, node: nodes.get(where), list, lookAhead };
         rows.push(await (plan ? planRow : runRow)(name, where, setting));
-        if (!plan) printRates(rows.at(-1), { device: device.device, scale });
+        if (!plan) printRates(rows.at(-1), { device: device.device, scale, length });
         if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, scale, data, rows }, null, 1)}\n`);
       }
     }
@@ -165,7 +186,7 @@ async function main() {
   list?.close();
   for (const row of rows) if (row.kernels) printKernels(row, config.layers);
   if (!plan) console.log('\nMiB by arena\n');
-  printMemory(rows, { scale });
+  printMemory(rows, { scale, length });
 }
 
 await runMain(main);

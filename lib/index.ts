@@ -58,9 +58,12 @@ export {
   full,
   type LinearMethod,
   type LinearOptions,
+  type LogregMethod,
+  type LogregOptions,
   type LoraMethod,
   type LoraOptions,
   linear,
+  logreg,
   lora,
   METHOD_KINDS,
   type Method,
@@ -114,6 +117,7 @@ export type { Device, DeviceOptions, Precision } from './model/device.js';
 export type { Calibration } from './model/evaluation.js';
 export type { MemoryReport, Values } from './model/session.js';
 export type { NativeParameterInfo as ParameterInfo } from './native/index.js';
+export type { LongTextOptions, LongTexts, Truncation, WindowPooling } from './options/long-texts.js';
 export { type TensorBoardLog, tensorBoard } from './report/tensorboard.js';
 export type { MeasuredSplit, MetricFunctions } from './tasks/custom-metrics.js';
 export type {
@@ -125,7 +129,8 @@ export type {
   SingleLabelEvaluation,
 } from './tasks/evaluation.js';
 export { type DefaultTask, type MetricName, TASK_KINDS, type TaskKind } from './tasks/index.js';
-export { type EncodedTexts, Tokenizer } from './tokenizer/index.js';
+export type { Mistake, MistakenLabel } from './tasks/mistakes.js';
+export { type EncodedTexts, type TextLimit, Tokenizer } from './tokenizer/index.js';
 export type { ClassWeights } from './training/class-weights.js';
 export { defaultLearningRate } from './training/defaults.js';
 export type {

@@ -34,14 +34,19 @@ export function resetTally() {
  * Runs mocha over files, or globs.
  *
  * @param {string[]} files
- * @param {{ args?: string[], env?: Record<string, string>, output?: 'inherit' | 'failure' | 'after', through?: string[] }} [options]
- *   args: more for mocha. env, output: as for `run` of process.js. through: a program, with its arguments, that starts Node.js.
+ * @param {{ args?: string[], env?: Record<string, string>, output?: 'inherit' | 'failure' | 'after', through?: string[], node?: string[] }} [options]
+ *   args: more for mocha. env, output: as for `run` of process.js. through: a program, with its arguments, that starts Node.js. node: a
+ *   program, with its arguments, in place of this Node.js, which may not start processes of its own.
  * @returns {Promise<number>} the exit status
  */
-export function mocha(files, { args = [], env = {}, output, through = [] } = {}) {
+export function mocha(files, { args = [], env = {}, output, through = [], node } = {}) {
   const all = ['--fail-zero', '--reporter', 'scripts/reporter.cjs', ...files, ...args];
-  const node = [process.execPath, path.join(root, 'node_modules/mocha/bin/mocha.js'), ...all];
-  const [program, ...given] = [...through, ...node];
+  const folder = path.join(root, 'node_modules/mocha');
+  // mocha.js starts a process for what .mocharc.json has for Node.js.
+  const start = node
+    ? [...node, '--import', 'tsx', path.join(folder, 'lib/cli/cli.js')]
+    : [process.execPath, path.join(folder, 'bin/mocha.js')];
+  const [program, ...given] = [...through, ...start, ...all];
   return run(program, given, { env: { BERTUNE_TALLY: tally, ...env }, output });
 }
 

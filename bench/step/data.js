@@ -12,13 +12,13 @@ const { Tokenizer } = await load('tokenizer/index');
 const SEED = 42;
 const DRAWN = { train: 16000, test: 2000 };
 
-/** `count` texts of random tokens, as long as emotion's but for those that the model cannot take. */
-function drawTexts(count, { vocabSize, maxPositions }, seed) {
+/** `count` texts of random tokens, all of one length or as long as emotion's, but for those that the model cannot take. */
+function drawTexts(count, { vocabSize, maxPositions }, seed, length) {
   const next = randomNumbers(seed);
   const offsets = new Int32Array(count + 1);
   for (let i = 0; i < count; i++) {
-    const length = EMOTION_LENGTHS[Math.floor(next() * EMOTION_LENGTHS.length)];
-    offsets[i + 1] = offsets[i] + Math.min(length, Math.floor(maxPositions / 2));
+    const drawn = EMOTION_LENGTHS[Math.floor(next() * EMOTION_LENGTHS.length)];
+    offsets[i + 1] = offsets[i] + (length ?? Math.min(drawn, Math.floor(maxPositions / 2)));
   }
   const ids = Int32Array.from({ length: offsets[count] }, () => 1 + Math.floor(next() * (vocabSize - 1)));
   const labels = Int32Array.from({ length: count }, () => Math.floor(next() * LABELS.length));
@@ -33,11 +33,14 @@ async function encode({ texts, labels }, tokenizer, maxLength) {
 /**
  * The training and test texts as the addon takes them.
  *
- * @param options data: a folder, a file or undefined; tokenizer: a folder; virtualTokens: positions to leave free
+ * @param options data: a folder, a file or undefined; tokenizer: a folder; virtualTokens: positions to leave free; length:
+ *   of all drawn texts
  */
-export async function readTexts({ data, tokenizer, config, virtualTokens }) {
+export async function readTexts({ data, tokenizer, config, virtualTokens, length }) {
   if (data === undefined) {
-    return { source: 'drawn', train: drawTexts(DRAWN.train, config, 1), test: drawTexts(DRAWN.test, config, 2) };
+    const most = length && Math.min(length, config.maxPositions - virtualTokens);
+    const [train, test] = [DRAWN.train, DRAWN.test].map((count, i) => drawTexts(count, config, 1 + i, most));
+    return { source: 'drawn', train, test };
   }
   const { train, validation, test, labels } = await loadDataset(data);
   if (labels.length > LABELS.length)
@@ -61,13 +64,13 @@ export function epochOrder(texts, epoch = 0) {
   return randomOrder(SEED + epoch, texts.offsets.length - 1);
 }
 
-/** The most tokens of any batch of a run of `epochs`. */
-export function largestBatch(texts, batchSize, epochs) {
+/** The most tokens of any `together` consecutive batches of a run of `epochs`. */
+export function largestBatch(texts, batchSize, epochs, together) {
   let tokens = 0;
   for (let epoch = 0; epoch < epochs; epoch++) {
-    tokens = Math.max(tokens, mostTokens(texts.offsets, epochOrder(texts, epoch), batchSize));
+    tokens = Math.max(tokens, mostTokens(texts.offsets, epochOrder(texts, epoch), batchSize, together));
   }
-  return { tokens, sequences: batchSize };
+  return { tokens, sequences: together * batchSize };
 }
 
 /** Tokens per text. */

@@ -33,11 +33,13 @@ function orderOf(texts, batchSize, steps) {
 }
 
 /** Runs the steps [from, from + count) of an order in one call. */
-function train(native, { dataset, order, batchSize }, from, count) {
+function train(native, { dataset, order, batchSize, lookAhead, gradientCheckpointing }, from, count) {
   return native.train({
     dataset,
     order: order.slice(from * batchSize, (from + count) * batchSize),
     batchSize,
+    lookAhead,
+    gradientCheckpointing,
     learningRates: new Float64Array(count).fill(LEARNING_RATE),
     firstStep: from,
     ...SETTINGS,
@@ -52,17 +54,21 @@ function expectDone({ stopped, losses }) {
 /**
  * Trains for `steps` steps in calls of a fraction of a second. The same steps have run before, `warmUp` of them at
  * most, so that what is made at the first batch of a size is there.
+ *
+ * @param options lookAhead: batches whose features are made at once, where nothing of the encoder trains
  */
-export async function measureTraining(session, texts, { batchSize, steps, warmUp }) {
+export async function measureTraining(session, texts, options) {
+  const { batchSize, steps, warmUp, lookAhead, gradientCheckpointing } = options;
   const order = orderOf(texts, batchSize, steps);
   return session.withDataset(texts, async (dataset, native) => {
-    const batches = { dataset, order, batchSize };
+    const batches = { dataset, order, batchSize, lookAhead, gradientCheckpointing };
     expectDone(await train(native, batches, 0, Math.min(warmUp, steps)));
     const pace = new Pace(CALL_SECONDS);
     const calls = [];
     const losses = [];
+    const { launched } = await native.recordings();
     for (let step = 0; step < steps; ) {
-      const count = Math.min(pace.next(), steps - step);
+      const count = Math.min(Math.ceil(pace.next() / lookAhead) * lookAhead, steps - step);
       const began = performance.now();
       const result = await train(native, batches, step, count);
       const seconds = (performance.now() - began) / 1000;
@@ -82,7 +88,8 @@ export async function measureTraining(session, texts, { batchSize, steps, warmUp
       first_loss: losses[0],
       last_loss: losses.at(-1),
       loss_digest: createHash('sha256').update(Float64Array.from(losses)).digest('hex').slice(0, 8),
-      recording_nodes: (await native.recordings()).nodes,
+      look_ahead: lookAhead,
+      nodes_per_step: ((await native.recordings()).launched - launched) / steps,
       memory: session.memory(),
     };
   });

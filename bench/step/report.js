@@ -40,8 +40,9 @@ const memories = new Lines([
 ]);
 
 /** The row's targets, where it is what they were set for. */
-function targetOf(row, { device, scale }) {
-  const isTheirs = device === 'cuda' && scale === 'base' && row.precision === 'bf16' && row.batch_size === 16;
+function targetOf(row, { device, scale, length }) {
+  const isTheirs =
+    device === 'cuda' && scale === 'base' && length === undefined && row.precision === 'bf16' && row.batch_size === 16;
   return isTheirs ? TARGETS[row.method] : undefined;
 }
 
@@ -62,7 +63,7 @@ export function printRates(row, setting) {
     digits(row.steps_per_s),
     digits(row.median_step_ms),
     digits(row.evaluation.texts_per_s),
-    String(row.recording_nodes || '-'),
+    row.nodes_per_step ? digits(row.nodes_per_step) : '-',
     `${row.first_loss.toFixed(3)}→${row.last_loss.toFixed(3)}`,
     row.loss_digest,
     row.idle_share_estimate === undefined ? '-' : `${(100 * row.idle_share_estimate).toFixed(1)} %`,
@@ -72,11 +73,12 @@ export function printRates(row, setting) {
   ]);
 }
 
-export function printMemory(rows, { scale }) {
+export function printMemory(rows, { scale, length }) {
   memories.printHead();
   for (const row of rows) {
     const { memory, method, precision } = row;
-    const target = scale === 'base' && precision === 'bf16' && row.batch_size === 16 && TARGETS[method].MiB;
+    const isTheirs = scale === 'base' && length === undefined;
+    const target = isTheirs && precision === 'bf16' && row.batch_size === 16 && TARGETS[method].MiB;
     memories.print([
       method,
       precision,

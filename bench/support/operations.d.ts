@@ -13,6 +13,19 @@ export interface OperationsAddon extends Pick<NativeAddon, 'addDevice' | 'setErr
     sizes: Record<string, number>,
     repeat: number,
   ): Promise<{ seconds: number }>;
+  /**
+   * Seconds of c (m,n) = a (m,k) · b (k,n) on one thread, a stored (k,m) and b (n,k) where transposed; undefined where this
+   * machine lacks the provider (native/operations/products.h). Takes about `seconds`.
+   */
+  timeProduct(
+    provider: 'blas' | 'onednn' | 'plain' | 'packed' | 'bf16' | 'int8',
+    m: number,
+    n: number,
+    k: number,
+    transposeA: boolean,
+    transposeB: boolean,
+    seconds: number,
+  ): number | undefined;
   /** The names runOperation takes. */
   operations(): string[];
 }

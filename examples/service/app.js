@@ -1,16 +1,18 @@
-// The routes: POST /predict, GET /healthz, GET /metrics.
+// The routes: POST /predict, GET /healthz, GET /ready, GET /adapters, GET /metrics.
 import { promisify } from 'node:util';
 import Fastify from 'fastify';
 import { acceptJsonOnly } from './body.js';
 import { answerEverything, expectSound, refuseConnection, signalOf } from './connection.js';
-import { describeFailure, NotReady } from './failure.js';
+import { describeFailure, Refusal } from './failure.js';
 import { bodySchema, DEFAULT_LIMITS, serverOptions } from './limits.js';
 import { createMetrics } from './metrics.js';
 
 /**
  * @typedef {object} State
- * @property {'loading' | 'ready' | 'draining'} phase
+ * @property {'loading' | 'ready' | 'draining' | 'closing'} phase draining: it still takes requests, and says that it is to be sent
+ *   none; closing: it takes none
  * @property {import('bertune').PredictionService} [service] once it is loaded
+ * @property {import('./adapters.js').Adapters} [adapters] beside the model, where there are to be some
  */
 
 /**
@@ -37,32 +39,43 @@ export function createApp(state, options = {}) {
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
   });
   const connections = promisify(app.server.getConnections).bind(app.server);
-  const metrics = createMetrics(() => state.service, connections);
+  const metrics = createMetrics(state, connections);
   app.server.maxConnections = limits.connections;
   answerEverything(app.server);
   acceptJsonOnly(app);
   app.addHook('onRequest', async (request) => expectSound(request));
 
+  const expectOpen = () => {
+    if (state.phase === 'ready' || state.phase === 'draining') return;
+    throw new Refusal(503, 'NOT_READY', `The service is ${state.phase}`);
+  };
+
   /** Refuses before the body is read: under too much load that is most requests, and they must cost little. */
   const expectRoom = async () => {
-    if (state.phase !== 'ready') throw new NotReady(`The service is ${state.phase}`);
+    expectOpen();
     state.service.expectRoom();
   };
 
   app.post('/predict', { onRequest: expectRoom, schema: { body: bodySchema(limits) } }, async (request) => {
     // It may have begun to end while the body came.
-    if (state.phase !== 'ready') throw new NotReady(`The service is ${state.phase}`);
-    const { text, texts = [text] } = request.body;
-    const signal = signalOf(request.raw.socket);
-    return { predictions: await state.service.predict(texts, { signal, timeout: limits.timeout }) };
+    expectOpen();
+    const { text, texts = [text], adapter = null } = request.body;
+    if (adapter !== null && !state.adapters) throw new Refusal(404, 'NOT_FOUND', 'There are no adapters here');
+    const options = { signal: signalOf(request.raw.socket), timeout: limits.timeout };
+    const keys = state.adapters?.keysOf(adapter) ?? null;
+    return { predictions: await state.service.predict(texts, { ...options, adapter: keys }) };
   });
 
-  // 200 once it can predict; 503 while it loads and while it drains, so that nothing is sent to it. A process that does
-  // not answer at all is to be started again.
-  app.get('/healthz', async (_, reply) => {
+  // Whether requests are to be sent to it: once it is warm, until it is told to end.
+  app.get('/ready', async (_, reply) => {
     reply.code(state.phase === 'ready' ? 200 : 503);
-    return { live: true, ready: state.phase === 'ready', phase: state.phase };
+    return { phase: state.phase };
   });
+
+  // Whether it runs: a process that does not answer is to be started again, one that loads or ends is not.
+  app.get('/healthz', async () => ({ phase: state.phase }));
+
+  app.get('/adapters', async () => Object.fromEntries(state.adapters?.sources ?? []));
 
   app.get('/metrics', async (_, reply) => {
     reply.type(metrics.registry.contentType);
@@ -74,9 +87,9 @@ export function createApp(state, options = {}) {
     metrics.observeRequest(route, reply.statusCode, reply.elapsedTime / 1000);
   });
 
-  // A connection that is kept alive would keep the process alive as well.
+  // A connection that is kept alive would keep the process alive as well, and bring requests after it has ended.
   app.addHook('onSend', async (_, reply) => {
-    if (state.phase === 'draining') reply.header('connection', 'close');
+    if (state.phase === 'draining' || state.phase === 'closing') reply.header('connection', 'close');
   });
 
   app.setErrorHandler(answerFailure);

@@ -12,13 +12,12 @@ const STATUS = {
   TIMED_OUT: 504,
   QUEUE_FULL: 503,
   DISPOSED: 503,
-  NOT_READY: 503,
 };
 
 /** Status, code and message of an error, and seconds to wait before another try. */
 export function describeFailure(error) {
-  if (error instanceof BertuneError || error.code === 'NOT_READY') {
-    const status = STATUS[error.code] ?? 500;
+  if (error instanceof BertuneError || error instanceof Refusal) {
+    const status = error.status ?? STATUS[error.code] ?? 500;
     const retryAfter =
       error.retryAfter !== undefined ? Math.max(1, Math.ceil(error.retryAfter / 1000)) : status === 503 ? 1 : undefined;
     return { status, code: error.code, message: error.message, retryAfter };
@@ -38,7 +37,12 @@ export function describeConnectionFailure(error) {
   return describe(400, 'INVALID_REQUEST', 'Expected a request in HTTP/1.1');
 }
 
-/** The model is still loading, or the service is about to end. */
-export class NotReady extends Error {
-  code = 'NOT_READY';
+/** What the service itself refuses. */
+export class Refusal extends Error {
+  /** @param {number} status @param {string} code @param {string} message */
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
 }

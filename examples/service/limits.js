@@ -53,9 +53,15 @@ export function serverOptions(limits) {
 /** What a request to /predict looks like. @param {Limits} limits */
 export function bodySchema({ texts, characters }) {
   const text = { type: 'string', maxLength: characters };
+  const adapter = { type: ['string', 'null'], maxLength: 200 };
   return {
     type: 'object',
-    properties: { text, texts: { type: 'array', items: text, minItems: 1, maxItems: texts } },
+    properties: {
+      text,
+      texts: { type: 'array', items: text, minItems: 1, maxItems: texts },
+      // One for all texts, or one a text; null is the model itself.
+      adapter: { anyOf: [adapter, { type: 'array', items: adapter, maxItems: texts }] },
+    },
     oneOf: [{ required: ['text'] }, { required: ['texts'] }],
     additionalProperties: false,
   };

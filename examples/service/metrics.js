@@ -2,19 +2,37 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 /**
- * @param {() => import('bertune').PredictionService | undefined} service undefined while the model loads
+ * @param {import('./app.js').State} state
  * @param {() => Promise<number>} connections how many there are
  */
-export function createMetrics(service, connections) {
+export function createMetrics(state, connections) {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: 'bertune_ready',
+    help: '1 once it is warm, until it is told to end; else 0',
+    registers,
+    collect() {
+      this.set(state.phase === 'ready' ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'bertune_adapter_info',
+    help: '1 for each adapter that is served, by its name and the version it comes from',
+    labelNames: ['adapter', 'source'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [adapter, source] of state.adapters?.sources ?? []) this.set({ adapter, source }, 1);
+    },
+  });
   new Gauge({
     name: 'bertune_queued_texts',
     help: 'Texts that wait for a batch',
     registers,
     collect() {
-      this.set(service()?.stats().queuedTexts ?? 0);
+      this.set(state.service?.stats().queuedTexts ?? 0);
     },
   });
   new Gauge({
@@ -22,7 +40,7 @@ export function createMetrics(service, connections) {
     help: 'Predictions that were asked for and are not answered yet',
     registers,
     collect() {
-      this.set(service()?.stats().calls ?? 0);
+      this.set(state.service?.stats().calls ?? 0);
     },
   });
   new Gauge({
@@ -38,7 +56,7 @@ export function createMetrics(service, connections) {
     help: 'Time that a request would wait for its batch; refused where it is more than --max-queue-time',
     registers,
     collect() {
-      this.set((service()?.stats().expectedWait ?? 0) / 1000);
+      this.set((state.service?.stats().expectedWait ?? 0) / 1000);
     },
   });
   const requests = new Histogram({
@@ -61,6 +79,17 @@ export function createMetrics(service, connections) {
     registers,
   });
   const texts = new Counter({ name: 'bertune_texts_total', help: 'Texts that were computed', registers });
+  const waited = new Counter({
+    name: 'bertune_text_wait_seconds_total',
+    help: 'Time that these texts waited for their batches, added up',
+    registers,
+  });
+  const changes = new Counter({
+    name: 'bertune_adapter_changes_total',
+    help: 'Changes of the list of adapters that were carried out (done) or could not be (failed)',
+    labelNames: ['outcome'],
+    registers,
+  });
   const errors = new Counter({
     name: 'bertune_errors_total',
     help: 'Requests that ended in an error, by its code',
@@ -70,12 +99,15 @@ export function createMetrics(service, connections) {
   return {
     registry,
     /** @param {import('bertune').BatchFigures} figures */
-    observeBatch({ texts: count, tokens, computeSeconds }) {
+    observeBatch({ texts: count, tokens, waitSeconds, computeSeconds }) {
       texts.inc(count);
+      waited.inc(waitSeconds);
       batchTokens.observe(tokens);
       batchSeconds.observe(computeSeconds);
     },
     observeRequest: (route, status, seconds) => requests.observe({ route, status }, seconds),
     countError: (code) => errors.inc({ code }),
+    /** @param {'done' | 'failed'} outcome */
+    countChange: (outcome) => changes.inc({ outcome }),
   };
 }

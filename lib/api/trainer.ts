@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
 import type { Split } from '../data/dataset.js';
 import { type AlignedSplit, labelCounts } from '../data/split.js';
+import type { RankGroup } from '../distributed/group.js';
 import { findRanks, type Ranks } from '../distributed/ranks.js';
 import { BertuneError } from '../errors.js';
 import { type DirectoryLock, withDirectoryLock } from '../files/lock.js';
 import { removeLeftovers, withOutputDirectory } from '../files/output.js';
-import { countPlan, type ParameterCounts, trainedNames } from '../methods/index.js';
+import { countPlan, definitionOf, type ParameterCounts, trainedNames } from '../methods/index.js';
 import { longestFirst, packBatches } from '../model/batches.js';
 import {
   type AnyClassifier,
@@ -14,6 +15,7 @@ import {
   type TextClassifier,
 } from '../model/classifier.js';
 import {
+  type Calibration,
   evaluateModel,
   evaluateSplit,
   expectTaskSplit,
@@ -22,11 +24,18 @@ import {
   type LoadedSplit,
 } from '../model/evaluation.js';
 import { planFor, retarget } from '../model/retarget.js';
-import { datasetOf, memoryReport } from '../model/session.js';
-import { encodeTexts, expectMaxLength, expectTextKind } from '../model/texts.js';
+import { datasetOf, memoryReport, type Session } from '../model/session.js';
+import { encodeTexts, expectTextKind, longTextsOf, textWay } from '../model/texts.js';
+import { windowLabels } from '../model/windows.js';
 import type { NativeSession } from '../native/index.js';
 import { option } from '../options/names.js';
-import { expectAbortSignal, expectFunction, expectObject, expectPath } from '../options/validation.js';
+import {
+  expectAbortSignal,
+  expectFunction,
+  expectObject,
+  expectPath,
+  expectPositiveInteger,
+} from '../options/validation.js';
 import { expectMetrics, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
@@ -37,14 +46,21 @@ import { BestModel } from '../training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
 import { placeRun } from '../training/checkpoint/resume.js';
 import type { EpochSummary, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
-import { asGroup, expectCpu, joinGroup } from '../training/group.js';
+import { fitClassifier } from '../training/fit/classifier.js';
+import { concludeFit } from '../training/fit/run.js';
+import { asGroup, expectShared, joinGroup } from '../training/group.js';
+import { lookAheadOf } from '../training/look-ahead.js';
+import { reserveTraining } from '../training/memory.js';
 import {
   needingEvaluations,
+  optionsOf,
   resolveTrainerOptions,
   type TrainerOptions,
   type TrainerSettings,
 } from '../training/options.js';
 import { guessingLoss, lossOptions, planRun, type RunPlan, samplingWeights } from '../training/plan.js';
+import { startPosition } from '../training/position.js';
+import { withLayerwiseDecay } from '../training/rates.js';
 import { TrainingRun } from '../training/run.js';
 import { expectRoom } from '../training/space.js';
 import { createTrainerState, type TrainerState } from '../training/state.js';
@@ -120,7 +136,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     this.#given = settings;
     this.#settings = settings;
     this.#loss = lossOptions(settings, null);
-    expectMaxLength(this.#model, settings.maxLength, planFor(this.#model, settings.method));
+    textWay(this.#model, this.#model.longTexts, settings, planFor(this.#model, settings.method));
   }
 
   /**
@@ -160,7 +176,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (validation) expectSameKind(split.split, validation.split);
     const { outputDirectory, distributed } = this.settings;
     const ranks = distributed === 'auto' ? findRanks() : null;
-    if (ranks !== null) expectCpu(this.#model, ranks);
+    if (ranks !== null) expectShared(this.#model, this.settings.method, ranks);
     return this.#model.exclusively(async () => {
       const task = { train: split, validation, metrics, signal, resume, stopWhen, ranks };
       if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(task, null);
@@ -196,15 +212,16 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
    */
   async evaluate(
     split: Split | undefined,
-    options: Pick<EvaluateOptions, 'signal' | 'textKind'> = {},
+    options: Pick<EvaluateOptions, 'signal' | 'textKind' | 'mistakes'> = {},
   ): Promise<EvaluateResult<Kind>> {
-    const given = expectObject('options', options, ['signal', 'textKind']);
+    const given = expectObject('options', options, ['signal', 'textKind', 'mistakes']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
-    const { maxLength, evalBatchTokens: batchTokens } = this.settings;
+    const { evalBatchTokens: batchTokens } = this.settings;
     const textKind = expectTextKind(given.textKind);
     return evaluateModel(this.#model, split, {
-      ...{ maxLength, batchTokens, textKind, signal },
+      ...{ longTexts: this.#given, batchTokens, textKind, signal },
       ...{ adapter: null, threshold: null },
+      mistakes: given.mistakes === undefined ? undefined : expectPositiveInteger('mistakes', given.mistakes),
       loss: this.#loss,
     }) as Promise<EvaluateResult<Kind>>;
   }
@@ -217,39 +234,44 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const given = this.#given;
     const model = this.#model;
     // Before the work: what cannot be gone on from costs nothing.
+    const { isFitted = false } = definitionOf(given.method.kind);
     const found = resume === undefined ? null : await findCheckpoint(resume, given.outputDirectory);
+    if (found !== null && isFitted) throw nothingToResume(given, found.directory);
     if (found === null && given.outputDirectory !== null && lock !== null)
       await expectNoCheckpoints(given.outputDirectory);
-    const methodPlan = planFor(model, given.method);
-    const maxLength = expectMaxLength(model, given.maxLength, methodPlan);
-    const encoded = await encodeTexts(model, train, maxLength, signal);
-    const encodedValidation = validation && (await encodeTexts(model, validation.split, maxLength, signal));
+    const methodPlan = withLayerwiseDecay(planFor(model, given.method), given.layerwiseDecay, model.config.layers);
+    const way = textWay(model, model.longTexts, given, methodPlan);
+    const { limit, pooling } = way;
+    const encoded = await encodeTexts(model, train, limit, signal);
+    const encodedValidation = validation && (await encodeTexts(model, validation.split, limit, signal));
+    // Each window is an example, with its text's labels.
+    const labels = windowLabels(train.labels, encoded.windows);
     const classCounts = [...labelCounts(train)];
     const isBalanced = given.sampling === 'balanced';
-    const weights = isBalanced ? samplingWeights(train.labels as Int32Array, classCounts) : null;
+    const exampleCounts = [...labelCounts({ ...train, labels })];
+    const weights = isBalanced ? samplingWeights(labels as Int32Array, exampleCounts) : null;
     const plan = await planRun(encoded.offsets, given, signal, weights);
     const { settings } = plan;
     this.#settings = settings;
-    this.#loss = lossOptions(settings, { counts: classCounts, examples: plan.examples });
+    this.#loss = lossOptions(settings, { counts: exampleCounts, examples: plan.examples });
     const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
     this.#state = state;
 
-    const session = await retarget(model, settings.method, methodPlan, settings.seed, train.pairs !== undefined);
     const counts = countPlan(methodPlan);
     const best = this.#bestModel(validation !== null);
+    const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
+    const start = (resumption: Resumption | null) =>
+      this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
     const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
-      await native.reserve({
-        tokens: plan.tokens,
-        sequences: Math.min(settings.batchSize, plan.examples),
-        training: true,
-      });
+      const ahead = ranks ? 1 : lookAheadOf(methodPlan, model.where.device, settings.gradientAccumulation);
+      const lookAhead = await reserveTraining(native, plan, ahead);
       if (evaluated) {
         const { tokens, sequences } = evaluated.batches;
         await native.reserve({ tokens, sequences, training: false });
       }
       const placed = {
         ...{ model, native, methodPlan, given, lock, plan, state, best },
-        train: { encoded, labels: train.labels },
+        train: { encoded, labels },
         validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
       };
       const { position, resumption, checkpoints } = await placeRun(placed, found);
@@ -257,52 +279,66 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       const { outputDirectory } = settings;
       if (outputDirectory !== null && lock !== null)
         await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
-      const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
-      this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
+      start(resumption);
       const trainable = trainedNames(methodPlan);
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss;
       const decision = decisionOf(model);
-      const parts = { native, plan, dataset, validation: evaluated, decision, loss, trainable, best, state };
+      const parts = { native, plan, dataset, lookAhead, validation: evaluated, decision, loss, trainable, best, state };
       const control = { position, checkpoints, signal, stopWhen, group, expectUsable, events: this };
       const training = new TrainingRun({ ...parts, ...control });
       return asGroup(group, async () => {
-        const outcome = { ...(await training.run()), calibration: null, epochs: position.epochs };
-        if (!evaluated || (!settings.tuneThresholds && !settings.calibrate)) return outcome;
-        const { calibration, thresholds } = await fitDecision(native, evaluated, settings, signal, group);
-        model.keepDecision({ thresholds, temperature: calibration?.temperature ?? null });
-        const evaluation = await evaluateSplit(native, evaluated, decisionOf(model), loss, signal, group);
-        return { ...outcome, calibration, evaluation };
+        const outcome = { ...(await training.run()), epochs: position.epochs };
+        return { ...outcome, ...(await this.#decide(native, evaluated, outcome.evaluation, signal, group)) };
       });
     };
-    const { stopped, summary, evaluation, calibration, epochs } = await session.withDataset(
-      datasetOf(encoded, train.labels),
-      (dataset, native) => {
-        if (!validation || !encodedValidation) return run(native, dataset, null);
-        return session.withDataset(datasetOf(encodedValidation), (handle) =>
-          run(native, dataset, { ...this.#loaded(validation, encodedValidation, handle), metrics }),
-        );
-      },
-    );
+    const becomes = { pairs: train.pairs !== undefined, longTexts: longTextsOf(way) };
+    /** With the validation split in the session. */
+    const withValidation = <T>(session: Session, work: (evaluated: LoadedSplit | null) => Promise<T>): Promise<T> => {
+      if (!validation || !encodedValidation) return work(null);
+      return session.withDataset(datasetOf(encodedValidation), (handle) =>
+        work({ ...this.#loaded(validation, encodedValidation, handle), pooling, metrics }),
+      );
+    };
+    const inSteps = async () => {
+      const session = await retarget(model, settings.method, methodPlan, settings.seed, becomes);
+      return session.withDataset(datasetOf(encoded, labels), (dataset, native) =>
+        withValidation(session, (evaluated) => run(native, dataset, evaluated)),
+      );
+    };
+    const atOnce = async () => {
+      const began = performance.now();
+      const { outputDirectory } = settings;
+      if (outputDirectory !== null && lock !== null)
+        await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position: startPosition() });
+      start(null);
+      const parts = { plan: methodPlan, settings, encoded, labels, becomes, loss: this.#loss, signal };
+      const fit = await fitClassifier(model, parts);
+      this.#settings = Object.freeze({ ...settings, method: fit.method });
+      const { session } = model;
+      return session.use((native) =>
+        withValidation(session, async (evaluated) => {
+          const measured = { native, validation: evaluated, decision: decisionOf(model), loss: this.#loss };
+          const told = { fit, examples: plan.examples, began, state, signal, events: this };
+          const outcome = await concludeFit({ ...told, ...measured });
+          return { ...outcome, ...(await this.#decide(native, evaluated, outcome.evaluation, signal, null)) };
+        }),
+      );
+    };
+    const outcome = await (isFitted ? atOnce() : inSteps());
+    const { stopped, summary, evaluation, calibration, epochs } = outcome;
     const { learningRate, schedule, warmupSteps, batchSize, gradientAccumulation, weightDecay, seed } = settings;
+    const told = { learningRate, schedule, warmupSteps, batchSize, gradientAccumulation, weightDecay, seed };
     model.keepTraining({
       facts: {
-        settings: {
-          learningRate,
-          schedule,
-          warmupSteps: warmupSteps!,
-          batchSize,
-          gradientAccumulation,
-          weightDecay,
-          seed,
-        },
+        settings: optionsOf(settings.method.kind, told),
         ...{ examples: plan.examples, steps: summary.step, epochs: summary.epoch },
       },
       measured: evaluation && { split: 'validation', result: evaluation },
     });
     const advice = advise({
       ...{ task: model.task, settings, hiddenSize: model.config.hiddenSize, labels: model.labels },
-      ...{ counts: classCounts, guessing: guessingLoss(train) },
+      ...{ counts: classCounts, guessing: guessingLoss(train, settings) },
       ...{
         usualSteps: plan.usualSteps,
         stopped,
@@ -323,7 +359,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       truncated: encoded.truncated,
       logHistory: state.log_history,
       state,
-      memory: memoryReport(session),
+      memory: memoryReport(model.session),
       trainableParameters: counts.trainable,
       totalParameters: counts.total,
       best: best?.best ?? null,
@@ -332,6 +368,22 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       classCounts,
       advice: advice.map((each) => adviceText(each)),
     };
+  }
+
+  /** Fits to the validation split what turns logits into decisions, where that is asked for, and measures the model with it. */
+  async #decide(
+    native: NativeSession,
+    evaluated: LoadedSplit | null,
+    evaluation: EvaluateResult | null,
+    signal: AbortSignal | undefined,
+    group: RankGroup | null,
+  ): Promise<{ evaluation: EvaluateResult | null; calibration: Calibration | null }> {
+    const { settings } = this;
+    if (!evaluated || (!settings.tuneThresholds && !settings.calibrate)) return { evaluation, calibration: null };
+    const { calibration, thresholds } = await fitDecision(native, evaluated, settings, signal, group);
+    this.#model.keepDecision({ thresholds, temperature: calibration?.temperature ?? null });
+    const decision = decisionOf(this.#model);
+    return { evaluation: await evaluateSplit(native, evaluated, decision, this.#loss, signal, group), calibration };
   }
 
   /** A split whose labels are the model's, matched by name. @throws BertuneError INVALID_OPTION, INVALID_DATA */
@@ -365,10 +417,18 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     });
   }
 
-  #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): LoadedSplit {
+  #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): Omit<LoadedSplit, 'pooling'> {
     const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
     return { ...split, encoded, handle, batches };
   }
+}
+
+/** What is solved for at once leaves no checkpoint to go on from. */
+function nothingToResume({ method }: TrainerSettings, directory: string): BertuneError {
+  return new BertuneError(
+    'INVALID_OPTION',
+    `${option('method', method.kind)} is solved for at once, and ${directory} is of another run; leave out ${option('resume')}`,
+  );
 }
 
 /** @throws BertuneError INVALID_DATA where one split is of pairs and the other of single texts */

@@ -1,4 +1,5 @@
 import type { LayerRole } from '../native/roles.js';
+import type { LongTexts } from '../options/long-texts.js';
 
 /** What the config.json of an encoder classifier says. Keys that are absent take the architecture's defaults. */
 export interface ModelConfig {
@@ -45,6 +46,8 @@ export interface ModelConfig {
   thresholds: Readonly<Record<string, number>> | null;
   /** What logits are divided by before they become scores, as it was calibrated; null: nothing. */
   temperature: number | null;
+  /** What was made of long texts in training; null where the file does not say. */
+  longTexts: LongTexts | null;
   /** Everything the file holds, so that keys unknown here survive a round trip. */
   raw: Record<string, unknown>;
 }

@@ -4,6 +4,7 @@ import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { DataSource } from '../experiments/experiment.js';
 import type { DeviceOptions } from '../model/device.js';
+import { type LongTextOptions, TRUNCATIONS, WINDOW_POOLINGS } from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import * as rows from '../options/table.js';
 import { readNames } from '../options/table.js';
@@ -206,6 +207,28 @@ function holdsOut({ holdout = false, validationFile, testFile }: DataArguments):
   return holdout && validationFile === undefined && testFile === undefined;
 }
 
+/** What the options about texts that are too long say. */
+export interface LongTextArguments extends LongTextOptions {}
+
+/** Adds what becomes of texts that are too long, where a model predicts. */
+export function addLongTextOptions(command: Command): Command {
+  const stride = 'read longer texts in windows that share this many tokens (default: as trained)';
+  return command
+    .addOption(
+      positiveInteger('--max-length <n>', 'longest text in tokens (default: as trained, or what the model takes)'),
+    )
+    .addOption(choice('--truncation <name>', 'what is kept of a longer text (default: as trained)', TRUNCATIONS))
+    .addOption(own('--stride <n>', stride, rows.nonNegativeInteger({ words: stride }).read))
+    .addOption(
+      choice('--window-pooling <name>', 'how the logits of windows are pooled (default: as trained)', WINDOW_POOLINGS),
+    );
+}
+
+/** What becomes of texts that are too long, as the arguments say. */
+export function longTextOptions({ maxLength, truncation, stride, windowPooling }: LongTextArguments): LongTextOptions {
+  return given({ maxLength, truncation, stride, windowPooling });
+}
+
 /** `--text-kind <kind>`: whether single texts or pairs have to be what the model was trained on. */
 export function textKindOption(): Option {
   return choice(
@@ -213,6 +236,18 @@ export function textKindOption(): Option {
     'any: allow single texts for a model of pairs, and the reverse (default: trained)',
     ['trained', 'any'],
   );
+}
+
+/** The help of `--no-texts`. */
+export const NO_TEXTS =
+  'keep no texts of the data in results.json and report.html, such as those the model is most wrong about';
+
+/** How many of the texts that a model is most wrong about are kept. */
+const KEPT_MISTAKES = 20;
+
+/** The texts that a run is to keep, as the arguments say. */
+export function mistakesOf({ texts }: { texts: boolean }): { mistakes?: number } {
+  return texts ? { mistakes: KEPT_MISTAKES } : {};
 }
 
 /** What the options about where arithmetic runs say. */

@@ -8,7 +8,7 @@ import { PRESET_NAMES, PRESETS, type PresetName } from '../experiments/presets.j
 import { lstat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { withOutputDirectory } from '../files/output.js';
-import { METHOD_KINDS, type MethodKind } from '../methods/index.js';
+import { definitionOf, METHOD_KINDS, type MethodKind } from '../methods/index.js';
 import { resolveDevice } from '../model/device.js';
 import { printableJson } from '../printable.js';
 import { environmentLine, environmentRecord } from '../report/environment.js';
@@ -28,6 +28,8 @@ import {
   datasetOptions,
   deviceOptions,
   given,
+  mistakesOf,
+  NO_TEXTS,
   names,
 } from './arguments.js';
 import { EXIT_ERROR, interruptibly } from './exit.js';
@@ -35,6 +37,9 @@ import { rowOption } from './flags.js';
 import { downloadProgress, Progress } from './progress.js';
 import { runEach } from './runs.js';
 import { sectionsText, writeResult } from './terminal.js';
+
+/** The methods that have a learning rate. */
+const RATED_KINDS = METHOD_KINDS.filter((kind) => !definitionOf(kind).isFitted);
 
 /** The name of the learning rate for a kind of method, e.g. `learningRateLora`. */
 const rateOf = (kind: MethodKind) => `learningRate${kind.charAt(0).toUpperCase()}${kind.slice(1)}` as RateName;
@@ -53,6 +58,7 @@ interface CompareArguments extends DataArguments, DeviceArguments, Partial<Recor
   learningRate?: number;
   output?: string;
   tensorboard?: string;
+  texts: boolean;
   overwrite?: true;
   quiet?: true;
   json?: true;
@@ -79,7 +85,7 @@ export function compareCommand(program: Command): void {
   row('epochs', 'passes over the training data (default: 3, more on small data; notebook: 15)');
   row('batchSize', "examples per batch (default: the preset's)");
   row('learningRate', 'for every method (default: by method and size of the model; notebook: 2e-5)');
-  for (const kind of METHOD_KINDS) {
+  for (const kind of RATED_KINDS) {
     command.addOption(rowOption(rateOf(kind), TRAINER_OPTIONS.learningRate, `for ${kind}`));
   }
   row('weightDecay', "AdamW's weight decay (default: the preset's)");
@@ -92,6 +98,7 @@ export function compareCommand(program: Command): void {
     )
     .option('--tensorboard <dir>', 'also log every run for TensorBoard, each in its own subfolder')
     .option('--overwrite', 'write to --output even if it is not empty')
+    .option('--no-texts', NO_TEXTS)
     .option('--quiet', 'print only errors to stderr')
     .option('--json', 'write results.json to stdout instead of tables')
     .action(compare);
@@ -110,7 +117,7 @@ async function compare(options: CompareArguments): Promise<void> {
     exclusively(async () => {
       const environment = environmentRecord(resolveDevice(overrides.where ?? {}));
       const experiments = await settle(named, { signal, onProgress: downloadProgress(progress) });
-      const { record: data } = await prepareData(experiments[0], sourceWords(named[0].data), signal);
+      const { record: data } = await prepareData(experiments[0], sourceWords(named[0].data), signal, options.texts);
       progress.note(environmentLine(environment));
       for (const line of summaryLines(data.summary)) progress.note(line);
 
@@ -182,8 +189,9 @@ function overridesOf(options: CompareArguments): Overrides {
       tensorboard,
       data: dataSource(options),
     }),
-    learningRates: given(Object.fromEntries(METHOD_KINDS.map((kind) => [kind, options[rateOf(kind)]]))),
+    learningRates: given(Object.fromEntries(RATED_KINDS.map((kind) => [kind, options[rateOf(kind)]]))),
     dataset: datasetOptions(options),
     where: deviceOptions(options),
+    ...mistakesOf(options),
   };
 }

@@ -17,6 +17,7 @@ import type { TaskKind } from '../tasks/index.js';
 import {
   addDataOptions,
   addDeviceOptions,
+  addLongTextOptions,
   choice,
   type DataArguments,
   type DeviceArguments,
@@ -24,8 +25,9 @@ import {
   datasetOptions,
   deviceOptions,
   given,
+  type LongTextArguments,
+  longTextOptions,
   number,
-  positiveInteger,
   required,
   textKindOption,
 } from './arguments.js';
@@ -33,11 +35,10 @@ import { interruptibly } from './exit.js';
 import { downloadProgress, Progress } from './progress.js';
 import { colorsFor, resultWidth, writeResult } from './terminal.js';
 
-interface EvaluateArguments extends DataArguments, DeviceArguments {
+interface EvaluateArguments extends DataArguments, DeviceArguments, LongTextArguments {
   model: string;
   base?: string;
   split?: 'train' | 'validation' | 'test';
-  maxLength?: number;
   threshold?: number;
   textKind?: 'trained' | 'any';
   quiet?: true;
@@ -51,21 +52,21 @@ export function evaluateCommand(program: Command): void {
     .description('measure a model on labeled texts')
     .addOption(required('--model <model>', 'folder or Hugging Face id of a checkpoint or adapter'))
     .option('--base <model>', 'base checkpoint of the adapter (default: the one it names)');
-  addDataOptions(command, { training: false })
-    .addOption(
-      choice(
-        '--split <name>',
-        'which split of --data (default: test; of one file, the rows held out in training, or all)',
-        ['train', 'validation', 'test'],
-      ),
-    )
-    .addOption(positiveInteger('--max-length <n>', 'longest text in tokens (default: what the model takes)'));
-  command.addOption(textKindOption()).addOption(
-    number('--threshold <x>', 'multi-label: score above which a label is predicted (default: as tuned, or 0.5)', {
-      min: 0,
-      max: 1,
-    }),
+  addDataOptions(command, { training: false }).addOption(
+    choice(
+      '--split <name>',
+      'which split of --data (default: test; of one file, the rows held out in training, or all)',
+      ['train', 'validation', 'test'],
+    ),
   );
+  addLongTextOptions(command)
+    .addOption(textKindOption())
+    .addOption(
+      number('--threshold <x>', 'multi-label: score above which a label is predicted (default: as tuned, or 0.5)', {
+        min: 0,
+        max: 1,
+      }),
+    );
   addDeviceOptions(command)
     .optionsGroup('Output:')
     .option('--quiet', 'print only errors to stderr')
@@ -89,7 +90,8 @@ async function evaluate(options: EvaluateArguments): Promise<void> {
     for (const line of taskLines(split.task)) progress.note(line);
     if (options.textKind !== 'any') expectTrainedKind(model.pairs, split);
     const settings = {
-      ...given({ maxLength: options.maxLength, threshold: options.threshold }),
+      ...longTextOptions(options),
+      ...given({ threshold: options.threshold }),
       signal,
       textKind: 'any' as const,
     };

@@ -2,6 +2,7 @@ import { CommanderError } from 'commander';
 import { BertuneError } from '../errors.js';
 import { printable, printableLines } from '../printable.js';
 import type { Progress } from './progress.js';
+import { errorPrefix } from './ranks.js';
 import { ReaderGone } from './terminal.js';
 
 /** Exit statuses: 0 is done, 130 and 143 are the signals' own. */
@@ -9,19 +10,24 @@ export const EXIT_ERROR = 1;
 const EXIT_USAGE = 2;
 
 /**
- * Says what went wrong in one line on stderr; the stack as well where DEBUG is set.
+ * Says what went wrong in one line on stderr; the stack as well where DEBUG is set. Of several processes the first alone does,
+ * unless the error is one's own.
  *
  * @returns the exit status that belongs to it
  */
-export function reportFailure(error: unknown): number {
-  // Commander has said what it had to say; help and --version end with 0.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-  if (error instanceof ReaderGone) return 0;
-  const code = error instanceof BertuneError ? error.code : 'INTERNAL';
+export async function reportFailure(error: unknown): Promise<number> {
+  if (error instanceof ReaderGone || (error instanceof CommanderError && error.exitCode === 0)) return 0;
+  const own = error instanceof BertuneError ? error.code : undefined;
+  const prefix = await errorPrefix(error instanceof CommanderError ? 'INVALID_OPTION' : own);
+  // Commander has said what it had to say.
+  if (error instanceof CommanderError) return EXIT_USAGE;
+  const code = own ?? 'INTERNAL';
+  const status = code === 'INVALID_OPTION' ? EXIT_USAGE : EXIT_ERROR;
+  if (prefix === null) return status;
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`error [${code}]: ${printable(message)}\n`);
+  process.stderr.write(`error [${code}]: ${printable(prefix + message)}\n`);
   if (process.env.DEBUG) process.stderr.write(`${printableLines(details(error))}\n`);
-  return code === 'INVALID_OPTION' ? EXIT_USAGE : EXIT_ERROR;
+  return status;
 }
 
 function details(error: unknown): string {

@@ -7,15 +7,15 @@ import { outliveReaders } from './terminal.js';
 async function main(): Promise<void> {
   outliveReaders();
   try {
-    await createProgram(endWith).parseAsync();
+    await createProgram((error) => void endWith(error)).parseAsync();
   } catch (error) {
-    endWith(error);
+    await endWith(error);
   }
 }
 
 /** Reports a failure. The status of one that was reported before stays. */
-function endWith(error: unknown): void {
-  process.exitCode = reportFailure(error) || process.exitCode;
+async function endWith(error: unknown): Promise<void> {
+  process.exitCode = (await reportFailure(error)) || process.exitCode;
 }
 
 await main();

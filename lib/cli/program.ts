@@ -7,12 +7,14 @@ import { printableLines } from '../printable.js';
 import { expectOptions, fullName } from './arguments.js';
 import { buildCommand } from './build.js';
 import { compareCommand } from './compare.js';
+import { embedCommand } from './embed.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { flagsOf } from './flags.js';
 import { inspectCommand } from './inspect.js';
 import { predictCommand } from './predict.js';
 import { pushCommand } from './push.js';
+import { expectForSeveral, isFollower } from './ranks.js';
 import { reportCommand } from './report.js';
 import { sweepCommand } from './sweep.js';
 import { colorsFor, writeResult } from './terminal.js';
@@ -22,6 +24,7 @@ const COMMANDS = [
   trainCommand,
   evaluateCommand,
   predictCommand,
+  embedCommand,
   compareCommand,
   sweepCommand,
   reportCommand,
@@ -85,13 +88,16 @@ export function createProgram(onError: (error: unknown) => void): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void writeResult(text).catch(onError),
-      outputError: (text, write) => write(printableLines(text.replace(/^error: /, 'error [INVALID_OPTION]: '))),
+      outputError(text, write) {
+        if (!isFollower()) write(printableLines(text.replace(/^error: /, 'error [INVALID_OPTION]: ')));
+      },
       getOutHasColors: () => colorsFor(process.stdout).isColorSupported,
       getErrHasColors: () => colorsFor(process.stderr).isColorSupported,
     })
     .hook('preAction', (_, command) => {
       nameOptionsByFlags(flagsOf(command));
       expectOptions(command);
+      expectForSeveral(command);
     })
     .addHelpText(
       'after',
@@ -123,6 +129,10 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   predict: [
     "bertune predict --model my-model 'what a lovely day'",
     'bertune predict --model my-model --no-text < texts.txt > predictions.jsonl',
+  ],
+  embed: [
+    "bertune embed --model my-model --normalize 'what a lovely day'",
+    'bertune embed --model my-model --file reviews.csv --text-column review --output reviews.npy',
   ],
   compare: [
     'bertune compare --data reviews/',

@@ -42,7 +42,7 @@ export class ReaderGone extends Error {}
  *
  * @throws ReaderGone where nobody reads on; BertuneError OUTPUT_REFUSED where it cannot be written, e.g. to a full disk
  */
-export function writeResult(text: string): Promise<void> {
+export function writeResult(text: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     process.stdout.write(text, (error) => (error ? reject(refused(error)) : resolve()));
   });

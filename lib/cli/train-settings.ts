@@ -33,14 +33,19 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
     ...(ranks === null
       ? []
       : [['processes', `${ranks.size}, started by ${ranks.launcher}`] satisfies [string, string]]),
-    ['steps', stepsWords(planned)],
-    ['learning rate', rateWords(planned)],
+    ...(definitionOf(settings.method.kind).isFitted
+      ? []
+      : ([
+          ['steps', stepsWords(planned)],
+          ['learning rate', rateWords(planned)],
+        ] satisfies [string, string][])),
     [
       'longest text',
-      `${settings.maxLength ?? model.maxLength} tokens${options.maxLength === undefined ? ' (default of the model)' : ''}` +
+      `${settings.maxLength ?? model.longTexts?.length ?? model.maxLength} tokens${options.maxLength === undefined ? ' (default of the model)' : ''}` +
         (plan.truncated > 0
           ? `, ${formatCount(plan.truncated)} training ${plan.truncated === 1 ? 'text is' : 'texts are'} cut`
-          : ''),
+          : '') +
+        (plan.examples > splits.train! ? `; ${formatCount(plan.examples)} windows of the training texts` : ''),
     ],
     ...(plan.classWeights === null
       ? []

@@ -7,13 +7,13 @@ import { type DataSource, type Experiment, sourceWords } from '../experiments/ex
 import { dataRecord, errorRecord, Run } from '../experiments/run.js';
 import { TRAINING_ROWS_FILE, writeTrainingRows } from '../experiments/training-rows.js';
 import { withDirectoryLock } from '../files/lock.js';
-import { MODEL_FILES, OWN_BASE } from '../files/model-files.js';
+import { CARD_FILE, MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { expectFilePlaces, withOutputDirectory, writeJson } from '../files/output.js';
 import { embeddedPath } from '../hub/embedded.js';
 import { type FindOptions, isRemote, modelDirectory } from '../hub/index.js';
 import { expectPushable, expectRepository } from '../hub/push.js';
 import { definitionOf } from '../methods/index.js';
-import { CARD_FILE, writeCard } from '../model/card-file.js';
+import { writeCard } from '../model/card-file.js';
 import { saveModel as saveModelTo } from '../model/save.js';
 import { option } from '../options/names.js';
 import { printableJson } from '../printable.js';
@@ -35,6 +35,8 @@ import {
   datasetOptions,
   deviceOptions,
   given,
+  mistakesOf,
+  NO_TEXTS,
   required,
 } from './arguments.js';
 import { interruptibly } from './exit.js';
@@ -62,6 +64,7 @@ interface TrainArguments extends DataArguments, MethodArguments, CheckpointArgum
   distributed?: TrainerOptions['distributed'];
   push?: string;
   public?: true;
+  texts: boolean;
   overwrite?: true;
   quiet?: true;
   json?: true;
@@ -99,6 +102,7 @@ export function trainCommand(program: Command): void {
     .option('--overwrite', 'write to --output even if it is not empty; checkpoints of an earlier run are removed')
     .option('--push <name>', 'push the model to the Hugging Face hub at the end, as org/name; private')
     .option('--public', 'with --push: make the repository public')
+    .option('--no-texts', NO_TEXTS)
     .option('--quiet', 'print only errors to stderr')
     .option('--json', 'write results.json to stdout instead of tables')
     .action(train);
@@ -128,7 +132,7 @@ async function train(options: TrainArguments): Promise<void> {
         if (savesOwnBase(run)) await expectFilePlaces(options.output, OWN_BASE_FILES);
         const summary = await run.summary(signal);
         for (const line of [...summaryLines(summary), ...unmeasured(run.splits, options)]) progress.note(line);
-        const dataWords = dataRecord(run.data, sourceWords(data), summary);
+        const dataWords = dataRecord(run.data, sourceWords(data), summary, options.texts);
         // Those of the run before, once this one is about to begin.
         if (options.overwrite && !continues) await removeCheckpoints(options.output);
         const { record, saved } = await carryOut(run, dataWords, options, progress, signal);
@@ -181,6 +185,7 @@ async function experimentOf(options: TrainArguments, data: DataSource, find: Fin
     // A run that is stopped leaves a checkpoint, whatever the options about saving say.
     options: { ...rowValues(TRAINER_OPTIONS, options), outputDirectory: options.output },
     where: deviceOptions(options),
+    ...mistakesOf(options),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Finding } from './quality/finding.js';
 import { textFindings } from './quality/texts.js';
 import type { TextDataset } from './types.js';
 
-export type { Finding, FindingKind } from './quality/finding.js';
+export { type Finding, type FindingKind, withoutQuotes } from './quality/finding.js';
 
 /**
  * What is worth a second look in a data set before it is trained on: classes that are alone, alike, rare or unbalanced,

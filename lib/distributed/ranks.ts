@@ -9,24 +9,51 @@ export interface Ranks {
   size: number;
   /** Those on this machine. */
   localSize: number;
+  /** Which of them this one is, from 0. */
+  localRank: number;
   /** What started them. */
   launcher: string;
+  /** The variable of the environment that says so. */
+  variable: string;
   /** Through what they find each other; null: nothing that a CPU can use. */
   mpi: Mpi | null;
 }
 
 /** Variables of the environment, by what sets them. */
-const LAUNCHERS: readonly (Pick<Ranks, 'launcher' | 'mpi'> & { rank: string; size: string; localSize?: string })[] = [
+const LAUNCHERS: readonly (Pick<Ranks, 'launcher' | 'mpi'> &
+  Record<'rank' | 'size' | 'localSize' | 'localRank', string>)[] = [
   {
     launcher: 'mpirun of Open MPI',
     mpi: 'openmpi',
     rank: 'OMPI_COMM_WORLD_RANK',
     size: 'OMPI_COMM_WORLD_SIZE',
     localSize: 'OMPI_COMM_WORLD_LOCAL_SIZE',
+    localRank: 'OMPI_COMM_WORLD_LOCAL_RANK',
   },
-  { launcher: 'mpiexec of MPICH', mpi: 'mpich', rank: 'PMI_RANK', size: 'PMI_SIZE', localSize: 'MPI_LOCALNRANKS' },
-  { launcher: 'srun', mpi: 'openmpi', rank: 'PMIX_RANK', size: 'SLURM_NTASKS', localSize: 'SLURM_NTASKS_PER_NODE' },
-  { launcher: 'torchrun', mpi: null, rank: 'RANK', size: 'WORLD_SIZE', localSize: 'LOCAL_WORLD_SIZE' },
+  {
+    launcher: 'mpiexec of MPICH',
+    mpi: 'mpich',
+    rank: 'PMI_RANK',
+    size: 'PMI_SIZE',
+    localSize: 'MPI_LOCALNRANKS',
+    localRank: 'MPI_LOCALRANKID',
+  },
+  {
+    launcher: 'srun',
+    mpi: 'openmpi',
+    rank: 'PMIX_RANK',
+    size: 'SLURM_NTASKS',
+    localSize: 'SLURM_NTASKS_PER_NODE',
+    localRank: 'SLURM_LOCALID',
+  },
+  {
+    launcher: 'torchrun',
+    mpi: null,
+    rank: 'RANK',
+    size: 'WORLD_SIZE',
+    localSize: 'LOCAL_WORLD_SIZE',
+    localRank: 'LOCAL_RANK',
+  },
 ];
 
 /** What this process starts, and does from now on, is nobody's rank. */
@@ -41,15 +68,16 @@ export function forgetRanks(): void {
  * @returns null where it runs alone
  */
 export function findRanks(environment: NodeJS.ProcessEnv = process.env): Ranks | null {
-  const count = (name: string | undefined) => {
-    const text = name === undefined ? undefined : environment[name];
+  const count = (name: string) => {
+    const text = environment[name];
     return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
   };
   for (const { launcher, mpi, ...names } of LAUNCHERS) {
     const [rank, size] = [count(names.rank), count(names.size)];
     if (rank === undefined || size === undefined || rank >= size) continue;
     const localSize = Math.max(1, Math.min(size, count(names.localSize) ?? 1));
-    return size > 1 ? { rank, size, localSize, launcher, mpi } : null;
+    const localRank = count(names.localRank) ?? 0;
+    return size > 1 ? { rank, size, localSize, localRank, launcher, variable: names.rank, mpi } : null;
   }
   return null;
 }

@@ -3,6 +3,7 @@ import { type FindOptions, modelDirectory, pinned } from '../hub/index.js';
 import { definitionOf, METHOD_KINDS, type Method, type MethodKind } from '../methods/index.js';
 import type { DeviceOptions } from '../model/device.js';
 import { invalidOption } from '../options/validation.js';
+import { optionsOf } from '../training/options.js';
 import type { DataSource, Experiment } from './experiment.js';
 import type { Preset } from './presets.js';
 
@@ -25,6 +26,8 @@ export interface Overrides {
   readonly where?: DeviceOptions;
   /** Directory of logs for TensorBoard, one sub-folder per run. */
   readonly tensorboard?: string;
+  /** As Experiment.mistakes, of the methods: what the model gets wrong before it has learnt says nothing. */
+  readonly mistakes?: number;
 }
 
 /**
@@ -61,10 +64,11 @@ export function comparisonExperiments(preset: Preset, overrides: Overrides): [Ex
     const rate = learningRates[method.kind] ?? learningRate ?? preset.learningRate;
     return {
       ...common,
+      ...(overrides.mistakes !== undefined && { mistakes: overrides.mistakes }),
       name,
       title,
       method,
-      options: { ...options, ...(rate !== undefined && { learningRate: rate }) },
+      options: optionsOf(method.kind, { ...options, ...(rate !== undefined && { learningRate: rate }) }),
     };
   });
   return [before, ...runs];

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { definitionOf } from '../methods/index.js';
 import type { RunRecord } from '../report/records.js';
 import { epochLine, rateWords, stepsWords } from '../report/run-lines.js';
 import { type TensorBoardLog, tensorBoard } from '../report/tensorboard.js';
@@ -38,7 +39,11 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
     trainer.on('start', (plan) => {
       const { settings } = trainer;
       const planned = { settings, options: experiment.options, hiddenSize: model.config.hiddenSize, plan };
-      events.onPlan?.([`learning rate ${rateWords(planned)}`, `steps ${stepsWords(planned)}`]);
+      events.onPlan?.(
+        definitionOf(settings.method.kind).isFitted
+          ? []
+          : [`learning rate ${rateWords(planned)}`, `steps ${stepsWords(planned)}`],
+      );
       for (const note of plan.notes) events.onNote?.(note);
     });
     if (experiment.method === null) {

@@ -28,6 +28,8 @@ export interface Experiment {
   readonly where: DeviceOptions;
   /** Directory of a log for TensorBoard, in a sub-folder of the run's name. Defaults to none. */
   readonly tensorboard?: string;
+  /** How many of the texts that it is most wrong about its record holds. Defaults to none. */
+  readonly mistakes?: number;
   /** As TrainOptions.resume. */
   readonly resume?: string;
   /** What model and data have to be. Defaults to whatever they are. */

@@ -18,12 +18,14 @@ export interface PreparedData {
  * Reads the data of runs that are to be compared.
  *
  * @param source where they are, in words
+ * @param texts whether the record may quote texts. Defaults to true
  * @throws BertuneError NOT_FOUND where there is no training split, or no test split; INVALID_DATA
  */
 export async function prepareData(
   experiment: Pick<Experiment, 'model' | 'adapter' | 'base' | 'data' | 'dataset'>,
   source: string,
   signal: AbortSignal,
+  texts = true,
 ): Promise<PreparedData> {
   const stated = await statedTask(experiment, { signal });
   const data = await datasetFor(experiment.data, { ...experiment.dataset, signal }, stated);
@@ -37,5 +39,5 @@ export async function prepareData(
   expectClasses(data);
   const summary = await summarize(data, { signal });
   const limits = await embeddedModelNotes(experiment.model, data.train!, signal);
-  return { data, record: dataRecord(data, source, { ...summary, notes: [...summary.notes, ...limits] }) };
+  return { data, record: dataRecord(data, source, { ...summary, notes: [...summary.notes, ...limits] }, texts) };
 }

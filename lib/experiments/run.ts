@@ -1,7 +1,7 @@
 import { Trainer, type TrainOptions } from '../api/trainer.js';
-import { expectClasses } from '../data/quality.js';
+import { expectClasses, withoutQuotes } from '../data/quality.js';
 import { type DatasetSummary, summarize } from '../data/summary.js';
-import type { TextDataset } from '../data/types.js';
+import type { Split, TextDataset } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { Method } from '../methods/index.js';
 import { type AnyClassifier, TextClassifier } from '../model/classifier.js';
@@ -13,13 +13,16 @@ import type {
   MemoryRecord,
   MethodRecord,
   MetricsRecord,
+  MistakeRecord,
   RunRecord,
 } from '../report/records.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
+import type { Mistake } from '../tasks/mistakes.js';
 import { adviceText, advise } from '../training/advice.js';
 import { defaultSteps } from '../training/defaults.js';
 import type { TrainResult } from '../training/events.js';
+import { optionsOf } from '../training/options.js';
 import { guessingLoss } from '../training/plan.js';
 import { embeddedModelNotes } from './embedded-limits.js';
 import type { Experiment } from './experiment.js';
@@ -124,7 +127,8 @@ export class Run implements AsyncDisposable {
     const { test, validation } = this.data;
     const split = test ?? validation;
     if (split === undefined) return {};
-    const result = await this.trainer.evaluate(split, signal ? { signal } : {});
+    const { mistakes } = this.experiment;
+    const result = await this.trainer.evaluate(split, { ...(signal && { signal }), ...(mistakes && { mistakes }) });
     return test === undefined ? { validation: result } : { test: result };
   }
 
@@ -144,7 +148,8 @@ export class Run implements AsyncDisposable {
     return {
       name: this.experiment.name,
       title: this.experiment.title,
-      method: methodRecord(method),
+      // With what was chosen on the way.
+      method: methodRecord(method && this.trainer.settings.method),
       task: this.model.task,
       status,
       ...(error && { error }),
@@ -154,8 +159,9 @@ export class Run implements AsyncDisposable {
       memory: this.#memory(),
       ...(trained && this.#advice(trained, test ?? validation)),
       ...(trained ? trainedRecord(trained) : state && { steps: state.global_step, epochs: state.epoch }),
-      ...(test && { test: metricsRecord(test) }),
-      ...(validation && { validation: metricsRecord(validation) }),
+      ...(this.model.thresholds && { thresholds: this.model.thresholds }),
+      ...(test && { test: metricsRecord(test, this.data.test) }),
+      ...(validation && { validation: metricsRecord(validation, this.data.validation) }),
       epoch_history: this.#epochs,
       log_history: (state?.log_history ?? []).map((row) => ({ ...row })),
     };
@@ -166,7 +172,7 @@ export class Run implements AsyncDisposable {
     const { stopped, steps, logHistory, classCounts } = trained;
     const advice = advise({
       ...{ task: this.model.task, settings: this.trainer.settings, hiddenSize: this.model.config.hiddenSize },
-      ...{ labels: this.model.labels, guessing: guessingLoss(this.data.train!) },
+      ...{ labels: this.model.labels, guessing: guessingLoss(this.data.train!, this.trainer.settings) },
       ...{ counts: classCounts, stopped, steps, usualSteps: this.#usualSteps, epochs: this.#epochs, logHistory },
       evaluation: measured ?? null,
     });
@@ -207,9 +213,23 @@ export function failedRun(experiment: Experiment, error: NonNullable<RunRecord['
   };
 }
 
-/** An evaluation as results.json holds it. */
-export function metricsRecord(result: EvaluateResult): MetricsRecord {
-  const { examples, loss, runtime, samplesPerSecond } = result;
+/** Of a text: they tell which it is. */
+const SHOWN_CHARACTERS = 500;
+
+/** A text that a model is wrong about, as results.json holds it. */
+function mistakeRecord({ row, ...mistake }: Mistake, { texts, pairs }: Split): MistakeRecord {
+  const shown = (text: string) =>
+    text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS - 1).toWellFormed()}…` : text;
+  return { text: shown(texts[row]!), ...(pairs && { pair: shown(pairs[row]!) }), ...mistake };
+}
+
+/**
+ * An evaluation as results.json holds it.
+ *
+ * @param split what was evaluated, for the texts of its mistakes. Defaults to one whose texts are left out
+ */
+export function metricsRecord(result: EvaluateResult, split?: Split): MetricsRecord {
+  const { examples, loss, runtime, samplesPerSecond, mistakes } = result;
   const task = taskOf(result.task);
   const scores = Object.fromEntries(task.metrics.map(({ name }) => [name, result[name]]));
   return {
@@ -217,6 +237,7 @@ export function metricsRecord(result: EvaluateResult): MetricsRecord {
     ...scores,
     ...{ runtime, samples_per_second: samplesPerSecond },
     ...task.detailsOf(result.metrics),
+    ...(split && mistakes && { mistakes: mistakes.map((mistake) => mistakeRecord(mistake, split)) }),
   };
 }
 
@@ -244,7 +265,8 @@ function methodRecord(method: Method | null): MethodRecord {
 }
 
 /** All but the method, which has a place of its own; weights by the names of their labels. */
-function settingsOf({ method: _, ...settings }: Trainer['settings'], labels: readonly string[]): object {
+function settingsOf({ method, ...all }: Trainer['settings'], labels: readonly string[]): object {
+  const settings = optionsOf(method.kind, all);
   const { classWeights, positiveWeights } = settings;
   const named = (weights: typeof classWeights) =>
     typeof weights === 'object' && weights !== null
@@ -263,12 +285,21 @@ function snakeCase(values: object): Record<string, unknown> {
   );
 }
 
-/** Data as results.json holds them. */
+/**
+ * Data as results.json holds them.
+ *
+ * @param texts whether the summary may quote texts
+ */
 export function dataRecord(
   data: TextDataset,
   source: string,
   summary: DatasetSummary,
+  texts: boolean,
 ): DataRecord & { summary: DatasetSummary } {
   const { labels, heldOut } = data;
-  return { source, labels, splits: splitSizes(data), ...(heldOut && { held_out: heldOut }), summary };
+  const findings = texts ? summary.findings : summary.findings.map(withoutQuotes);
+  return {
+    ...{ source, labels, splits: splitSizes(data), ...(heldOut && { held_out: heldOut }) },
+    summary: { ...summary, findings },
+  };
 }

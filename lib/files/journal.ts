@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BertuneError } from '../errors.js';
 import { lstat, type OpenFile, open, rename, stat } from './fs.js';
-import { isModelFile, MODEL_FILES, OWN_BASE } from './model-files.js';
+import { isSavedFile, MODEL_FILES, OWN_BASE } from './model-files.js';
 import { discard, isTemporaryName, temporaryPath } from './places.js';
 
 /*
@@ -97,9 +97,9 @@ async function parseJournal(file: OpenFile): Promise<(Journal & Origin) | undefi
   }
   const { directory, journal, rename: renames, remove } = json ?? {};
   if (typeof directory !== 'string' || typeof journal !== 'string') return undefined;
-  if (!Array.isArray(renames) || !Array.isArray(remove) || !remove.every(isModelFile)) return undefined;
+  if (!Array.isArray(renames) || !Array.isArray(remove) || !remove.every(isSavedFile)) return undefined;
   for (const pair of renames as unknown[]) {
-    if (!Array.isArray(pair) || !isTemporaryName(pair[0]) || !isModelFile(pair[1])) return undefined;
+    if (!Array.isArray(pair) || !isTemporaryName(pair[0]) || !isSavedFile(pair[1])) return undefined;
   }
   return { directory, journal, rename: renames, remove };
 }

@@ -96,7 +96,7 @@ async function renameAll(
   }
 }
 
-/** With a journal. The names are all those of isModelFile, which alone are read back from one. */
+/** With a journal. The names are all those of isSavedFile, which alone are read back from one. */
 async function replaceTogether(
   places: Places,
   staged: readonly StagedFile[],

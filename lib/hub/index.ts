@@ -1,5 +1,6 @@
 import { BertuneError } from '../errors.js';
 import { stat } from '../files/fs.js';
+import { CARD_FILE } from '../files/model-files.js';
 import {
   copyArray,
   expectAbortSignal,
@@ -84,25 +85,23 @@ export async function findDataset(source: string, options: FindDatasetOptions): 
   const choice: Choice = {
     optional: null,
     async choose(paths, read, where) {
-      const hasCard = paths.includes(CARD);
-      const found: unknown = select(paths, hasCard ? await read(CARD) : null);
+      const hasCard = paths.includes(CARD_FILE);
+      const found: unknown = select(paths, hasCard ? await read(CARD_FILE) : null);
       const isPath = (path: unknown): path is string => paths.includes(path as string);
       const { items: chosen, odd } = isArray(found) ? copyArray(found, isPath) : { items: [], odd: 0 };
       if (odd >= 0) {
         const stranger = isArray(found) ? found[odd] : found;
         throw invalidOption('select', 'a function that returns some of the paths', stranger);
       }
-      if (chosen.every((path) => path === CARD)) {
+      if (chosen.every((path) => path === CARD_FILE)) {
         const there = paths.slice(0, 10).join(', ');
         throw new BertuneError('NOT_FOUND', `Expected data files in ${where} but found ${there}`);
       }
-      return hasCard && !chosen.includes(CARD) ? [...chosen, CARD] : chosen;
+      return hasCard && !chosen.includes(CARD_FILE) ? [...chosen, CARD_FILE] : chosen;
     },
   };
   return find('dataset', source, choice, shared);
 }
-
-const CARD = 'README.md';
 
 async function find(kind: RepositoryKind, source: string, choice: Choice, options: FindOptions): Promise<Found> {
   expectPath('source', source);

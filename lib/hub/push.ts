@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import type { CommitOperation } from '@huggingface/hub';
 import { BertuneError } from '../errors.js';
 import { isDirectory, isFile } from '../files/input.js';
-import { ALL_ONNX_FILES, isModelFile, MODEL_FILES, OWN_BASE } from '../files/model-files.js';
+import { ALL_ONNX_FILES, CARD_FILE, isModelFile, MODEL_FILES, OWN_BASE } from '../files/model-files.js';
 import { option } from '../options/names.js';
 import {
   expectAbortSignal,
@@ -53,8 +53,6 @@ export interface Pushed {
   /** What is worth knowing, e.g. that it stays private. */
   notes: readonly string[];
 }
-
-const CARD = 'README.md';
 
 /** A push under way. */
 interface Push {
@@ -144,7 +142,7 @@ async function filesOf(directory: string): Promise<string[]> {
   if (!(await isDirectory(directory))) {
     throw new BertuneError('NOT_FOUND', `Expected the directory of a model at ${directory} but there is none`);
   }
-  const all = [CARD, ...MODEL_FILES, ...MODEL_FILES.map((name) => `${OWN_BASE}/${name}`), ...ALL_ONNX_FILES];
+  const all = [CARD_FILE, ...MODEL_FILES, ...MODEL_FILES.map((name) => `${OWN_BASE}/${name}`), ...ALL_ONNX_FILES];
   const found: string[] = [];
   for (const name of all) if (await isFile(join(directory, name))) found.push(name);
   if (found.includes('config.json') || found.includes('adapter_config.json')) return found;

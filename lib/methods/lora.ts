@@ -64,6 +64,11 @@ export const LORA_OPTIONS = {
    * with 'lora_only'. Such an adapter cannot be mixed with others in a batch. Defaults to 'none'.
    */
   bias: oneOf(LORA_BIASES, { words: 'biases that train as well', default: 'none' }),
+  /**
+   * The learning rate of B, and of all vectors (biases, the classifier's too), over that of A and the other matrices: LoRA+ (Hayou
+   * et al., 2024), in the groups of PEFT's `create_loraplus_optimizer`. Weight decay is the Trainer's. Defaults to 1.
+   */
+  loraPlusRatio: number(POSITIVE, { words: "learning rate of B over A's (LoRA+), e.g. 16", default: 1 }),
   /** Whether the classifier trains as well. Defaults to true. */
   trainHead: TRAIN_HEAD,
 };
@@ -105,9 +110,10 @@ export const loraFormat: AdapterFormat<LoraAdapter, LoraMethod> = {
     rankPattern: adapter.rankPattern ?? {},
     alphaPattern: adapter.alphaPattern ?? {},
     bias: adapter.bias ?? 'none',
+    loraPlusRatio: 1,
     trainHead: true,
   }),
-  ofModel: async ({ kind, targets, trainHead: _, ...method }, { config, plan, common, read }) => ({
+  ofModel: async ({ kind, targets, trainHead: _, loraPlusRatio: __, ...method }, { config, plan, common, read }) => ({
     kind,
     ...method,
     targetModules: [...loraTargets(targets, config)],
@@ -170,11 +176,13 @@ export const loraMethod: MethodDefinition<LoraMethod> = {
   }),
   trains: ({ trainHead }, row, plan) =>
     row.group === 'lora' || (trainHead && isHeadRow(row)) || isAdapterBias(row, plan),
+  rate: ({ loraPlusRatio }, { part, shape }) => (part === 'lora_B' || shape.length === 1 ? loraPlusRatio : 1),
   adapter: loraFormat,
 };
 
 function loraWords(method: LoraMethod): string {
   const { rank, alpha, rslora, dropout, targets, exclude, layers, rankPattern, alphaPattern, bias, trainHead } = method;
+  const { loraPlusRatio } = method;
   const byModule = (pattern: Readonly<Record<string, number>>) =>
     Object.entries(pattern).map(([module, value]) => `${value} on ${module}`);
   return [
@@ -185,6 +193,7 @@ function loraWords(method: LoraMethod): string {
     ...(exclude.length === 0 ? [] : [`without ${exclude.join(', ')}`]),
     ...(layers === null ? [] : [`in layers ${layers.join(', ')}`]),
     ...(bias === 'none' ? [] : [bias === 'all' ? 'all biases' : 'biases of these modules']),
+    ...(loraPlusRatio === 1 ? [] : [`B learning ${formatSetting(loraPlusRatio)} times as fast`]),
     headWords(trainHead),
   ].join(', ');
 }

@@ -17,7 +17,7 @@ export interface Anchor {
 
 /** How the runs of a method are told apart in charts: colours from the first run to the last, and the shape of points. */
 export interface RunMark {
-  readonly symbol: 'circle' | 'square' | 'triangle' | 'diamond' | 'star' | 'wye';
+  readonly symbol: 'circle' | 'square' | 'triangle' | 'diamond' | 'star' | 'wye' | 'cross';
   readonly light: readonly [string, string];
   readonly dark: readonly [string, string];
 }
@@ -39,6 +39,11 @@ export interface MethodDefinition<M extends { readonly kind: string }> {
   /** All that was chosen, e.g. `linear probing, dropout 0.2`. */
   words(method: M): string;
   readonly mark: RunMark;
+  /**
+   * Whether it is solved for at once, on what the frozen encoder makes of the texts, and not trained in steps. It then takes one
+   * step without a rate, and of a Trainer's options those of FITTED_OPTIONS. Defaults to false.
+   */
+  readonly isFitted?: boolean;
   /** Learning rates by hidden size, with a warm-up of a tenth of all steps and a linear decay. */
   rates(method: M): readonly Anchor[];
   /** Optimiser steps that it needs to get somewhere, whatever the size of the data. */
@@ -53,6 +58,8 @@ export interface MethodDefinition<M extends { readonly kind: string }> {
   prefix?(method: M): PrefixPlan;
   /** Whether a parameter trains. */
   trains(method: M, row: ParameterRow, lora: LoraPlan | null): boolean;
+  /** What a parameter's learning rate is, times the run's. Defaults to 1. */
+  rate?(method: M, row: ParameterRow): number;
   /** Checks it against the parameters of a model. @throws BertuneError INVALID_OPTION */
   check?(method: M, rows: readonly ParameterRow[], config: ModelConfig): void;
   /** How PEFT stores what it trains; null: the model is saved as a whole. */
@@ -82,6 +89,8 @@ export interface PrefixPlan {
 /** A parameter under a method. */
 export interface PlannedParameter extends ParameterRow {
   trainable: boolean;
+  /** Its learning rate, times the run's. */
+  rate: number;
 }
 
 /** What a method makes of a model: its parts, and its parameters in the order of the model. */

@@ -54,6 +54,7 @@ export function methodPlan(
   const parameters = rows.map((row) => ({
     ...row,
     trainable: definition?.trains(method!, row, planned.lora) ?? false,
+    rate: definition?.rate?.(method!, row) ?? 1,
   }));
   if (method !== null && !parameters.some(({ trainable }) => trainable)) {
     throw new BertuneError('INVALID_OPTION', `${option('freeze')} matches every parameter; nothing is left to train`);

@@ -2,6 +2,7 @@ import { expectObject, expectOneOf } from '../options/validation.js';
 import { type BitfitMethod, bitfitMethod } from './bitfit.js';
 import { type FullMethod, fullMethod } from './full.js';
 import { type LinearMethod, linearMethod } from './linear.js';
+import { type LogregMethod, logregMethod } from './logreg.js';
 import { type LoraMethod, loraMethod } from './lora.js';
 import type { MethodDefinition } from './method.js';
 import { type PrefixMethod, prefixMethod } from './prefix.js';
@@ -9,11 +10,12 @@ import { type PrefixMethod, prefixMethod } from './prefix.js';
 export * from './bitfit.js';
 export * from './full.js';
 export * from './linear.js';
+export * from './logreg.js';
 export * from './lora.js';
 export * from './prefix.js';
 
 /** A way to train with all its options. */
-export type Method = FullMethod | LinearMethod | PrefixMethod | LoraMethod | BitfitMethod;
+export type Method = FullMethod | LinearMethod | PrefixMethod | LoraMethod | BitfitMethod | LogregMethod;
 
 /** The word for a way to train. */
 export type MethodKind = Method['kind'];
@@ -25,6 +27,7 @@ export const METHODS: { readonly [K in MethodKind]: MethodDefinition<Extract<Met
   prefix: prefixMethod,
   lora: loraMethod,
   bitfit: bitfitMethod,
+  logreg: logregMethod,
 };
 
 /** Every way to train. */

@@ -119,6 +119,8 @@ export interface CrossEntropyOptions {
   classWeights?: ArrayLike<number>;
   /** The share of the target that is spread evenly over all classes, in [0, 1]. Defaults to 0. */
   labelSmoothing?: number;
+  /** γ ≥ 0 of the focal loss (Lin et al., 2017), without label smoothing: it multiplies −log p_y by (1 − p_y)^γ. Defaults to 0. */
+  focalGamma?: number;
 }
 
 /**
@@ -133,7 +135,7 @@ export interface CrossEntropyOptions {
  * @returns the loss, in nats
  * @throws SHAPE_MISMATCH when the lengths do not fit together
  * @throws INVALID_DATA when there are no examples, or a label is not in 0..NC−1
- * @throws INVALID_OPTION when `labelSmoothing` is not in [0, 1]
+ * @throws INVALID_OPTION when `labelSmoothing` is not in [0, 1], or is not 0 beside `focalGamma`
  */
 export function crossEntropy(
   logits: ArrayLike<number>,
@@ -144,6 +146,8 @@ export function crossEntropy(
   const { classWeights } = options;
   const smoothing = expectNumberInRange('labelSmoothing', options.labelSmoothing ?? 0, { min: 0, max: 1 });
   expectLength('labels', labels, countRows(logits, classes));
+  const gamma = expectNumberInRange('focalGamma', options.focalGamma ?? 0, { min: 0 });
+  if (gamma > 0 && smoothing > 0) throw invalidOption('focalGamma', '0 beside labelSmoothing', gamma);
   if (classWeights !== undefined) expectLength('classWeights', classWeights, classes);
   expectClasses('label', labels, classes);
 
@@ -155,13 +159,19 @@ export function crossEntropy(
     const weight = classWeights?.[label] ?? 1;
     const logNorm = logSumExp(logits, start, classes);
     weights += weight;
-    total += (1 - smoothing) * weight * (logNorm - logits[start + label]!);
+    const surprise = logNorm - logits[start + label]!;
+    total += (1 - smoothing) * weight * focus(gamma, Math.exp(-surprise)) * surprise;
     if (smoothing === 0) continue;
     for (let c = 0; c < classes; c++) {
       total += (smoothing / classes) * (classWeights?.[c] ?? 1) * (logNorm - logits[start + c]!);
     }
   }
   return total / weights;
+}
+
+/** (1 − p)^γ, what the focal loss multiplies −log p by. */
+function focus(gamma: number, probability: number): number {
+  return gamma === 0 ? 1 : (1 - probability) ** gamma;
 }
 
 /**
@@ -179,23 +189,32 @@ export function sigmoid(logits: ArrayLike<number>): Float64Array {
  *
  *     loss = 1 / (N·NC) Σ_b Σ_c w_c [p_c y log(1 + exp(−x)) + (1 − y) log(1 + exp(x))]
  *
+ * With γ > 0 the focal loss (Lin et al., 2017), whose two terms have (1 − σ(x))^γ and σ(x)^γ before them.
+ *
  * @param logits (N·NC), row-major
  * @param targets (N·NC), in [0, 1]
- * @param weights of each label (NC), and of its positive examples (NC). Default to 1.
+ * @param options.classWeights weights of each label (NC). Default to 1.
+ * @param options.positiveWeights weights of its positive examples (NC). Default to 1.
+ * @param options.focalGamma γ. Defaults to 0.
  */
 export function binaryCrossEntropy(
   logits: ArrayLike<number>,
   targets: ArrayLike<number>,
   classes: number,
-  weights: { classWeights?: ArrayLike<number> | null; positiveWeights?: ArrayLike<number> | null } = {},
+  options: {
+    classWeights?: ArrayLike<number> | null;
+    positiveWeights?: ArrayLike<number> | null;
+    focalGamma?: number;
+  } = {},
 ): number {
-  const { classWeights, positiveWeights } = weights;
+  const { classWeights, positiveWeights, focalGamma = 0 } = options;
   let total = 0;
   for (let i = 0; i < targets.length; i++) {
     const [logit, target, c] = [logits[i]!, targets[i]!, i % classes];
     const log = Math.log1p(Math.exp(-Math.abs(logit)));
-    const positive = log + Math.max(-logit, 0);
-    const negative = log + Math.max(logit, 0);
+    const [surprise, opposite] = [log + Math.max(-logit, 0), log + Math.max(logit, 0)];
+    const positive = focus(focalGamma, Math.exp(-surprise)) * surprise;
+    const negative = focus(focalGamma, Math.exp(-opposite)) * opposite;
     total += (classWeights?.[c] ?? 1) * ((positiveWeights?.[c] ?? 1) * target * positive + (1 - target) * negative);
   }
   return total / targets.length;

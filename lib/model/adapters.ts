@@ -8,6 +8,7 @@ import { modelDirectory } from '../hub/index.js';
 import { type Adapter, fitAdapter, formatOf, readAdapter } from '../methods/adapter/files.js';
 import { type AdapterHead, adapterHead } from '../methods/adapter/head.js';
 import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native/index.js';
+import type { LongTexts } from '../options/long-texts.js';
 import { copyArray, invalidOption, isArray, nearest, shorten } from '../options/validation.js';
 import { DEFAULT_TASK, type TaskKind } from '../tasks/index.js';
 import { areNumbers } from '../tasks/labels.js';
@@ -30,6 +31,8 @@ export interface AdapterInfo {
   thresholds: Readonly<Record<string, number>> | null;
   /** What logits are divided by before they become scores, as it was calibrated; null: nothing. */
   temperature: number | null;
+  /** What was made of long texts in training; null: they were cut as the tokenizer does, or that is not known. */
+  longTexts: LongTexts | null;
   /** P, virtual tokens of a prefix; 0 for LoRA. */
   virtualTokens: number;
   /** Of its weights, as its file holds them. */
@@ -52,7 +55,7 @@ export interface NamedAdapter extends AdapterInfo {
 /** The model that an adapter is put beside. */
 type Carrier = Pick<
   ModelParts,
-  'config' | 'labels' | 'base' | 'pairs' | 'task' | 'thresholds' | 'temperature' | 'session'
+  'config' | 'labels' | 'base' | 'pairs' | 'task' | 'thresholds' | 'temperature' | 'longTexts' | 'session'
 >;
 
 /** An adapter that was read and checked against its base. */
@@ -192,6 +195,7 @@ export async function readForModel(
       task: adapterOwn ? (adapter.task ?? baseTask ?? DEFAULT_TASK) : model.task,
       thresholds: adapterOwn ? (adapter.thresholds ?? null) : model.thresholds,
       temperature: adapterOwn ? (adapter.temperature ?? null) : model.temperature,
+      longTexts: adapterOwn ? (adapter.longTexts ?? null) : model.longTexts,
       virtualTokens: prefix?.virtualTokens ?? 0,
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
       notes: [...own.notes, ...head.notes],

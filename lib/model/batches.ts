@@ -99,14 +99,17 @@ export function packBatches(offsets: Int32Array, order: Int32Array, limit: numbe
   return { starts: Int32Array.from(starts), order, ...most };
 }
 
-/** The most tokens of any run of `batchSize` examples in `order`. */
-export function mostTokens(offsets: Int32Array, order: Int32Array, batchSize: number): number {
-  let most = 0;
+/** The most tokens of any `together` consecutive batches of `batchSize` examples in `order`. */
+export function mostTokens(offsets: Int32Array, order: Int32Array, batchSize: number, together = 1): number {
+  const batches: number[] = [];
+  let [most, tokens] = [0, 0];
   for (let start = 0; start < order.length; start += batchSize) {
-    let tokens = 0;
+    let own = 0;
     for (let i = start; i < Math.min(order.length, start + batchSize); i++) {
-      tokens += offsets[order[i]! + 1]! - offsets[order[i]!]!;
+      own += offsets[order[i]! + 1]! - offsets[order[i]!]!;
     }
+    batches.push(own);
+    tokens += own - (batches[batches.length - 1 - together] ?? 0);
     most = Math.max(most, tokens);
   }
   return most;

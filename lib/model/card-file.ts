@@ -3,6 +3,7 @@ import type { HeadKind } from '../architectures/rows.js';
 import { frontMatterOf } from '../data/card.js';
 import { lstat } from '../files/fs.js';
 import { readText } from '../files/input.js';
+import { CARD_FILE } from '../files/model-files.js';
 import { dataFile, type OutputFile, writeFilesAtomic } from '../files/output.js';
 import { EMBEDDED_MODEL, embeddedModel } from '../hub/embedded.js';
 import { parseHubId } from '../hub/id.js';
@@ -23,8 +24,6 @@ export interface CardOptions {
   /** The split that `evaluation` is of. Defaults to 'test'. */
   split?: string | undefined;
 }
-
-export const CARD_FILE = 'README.md';
 
 /** Much longer than any card. */
 const MOST_CARD_BYTES = 2 ** 20;
@@ -66,7 +65,7 @@ export async function cardFiles(
   options: CardOptions,
 ): Promise<OutputFile[]> {
   if (!(await mayReplace(join(directory, CARD_FILE)))) return [];
-  const { base, method, labels, task, temperature, training } = model;
+  const { base, method, labels, task, temperature, longTexts, training } = model;
   const { evaluation, split = 'test', dataset } = options;
   const measured = evaluation ? { split, result: evaluation } : (training?.measured ?? null);
   const isAdapter = method !== null && definitionOf(method.kind).adapter !== null && files === 'as trained';
@@ -79,7 +78,7 @@ export async function cardFiles(
     base: { id: base.onHub ? base.name : null, words },
     license: options.license ?? (await licenseOf(base.directory)),
     dataset: dataset === undefined ? null : parseHubId(dataset)!.name,
-    ...{ task, labels, method, temperature, measured },
+    ...{ task, labels, method, temperature, longTexts, measured },
     files: isAdapter ? 'adapter' : head === 'probe' ? 'probe' : 'checkpoint',
     training: training?.facts ?? null,
   });

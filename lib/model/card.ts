@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { dump } from 'js-yaml';
 import { formatCount, formatMetric, formatSetting } from '../format.js';
 import { definitionOf, type Method } from '../methods/index.js';
+import { type LongTexts, wayWords } from '../options/long-texts.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type MetricName, type TaskKind, taskOf } from '../tasks/index.js';
 
@@ -42,6 +43,7 @@ export interface CardFacts {
   /** What its files are: a checkpoint for transformers, one with a head of this library, or an adapter for PEFT. */
   readonly files: 'checkpoint' | 'probe' | 'adapter';
   readonly temperature: number | null;
+  readonly longTexts: LongTexts | null;
   readonly training: TrainingFacts | null;
   readonly measured: MeasuredFacts | null;
 }
@@ -102,7 +104,7 @@ function scoresOf(result: EvaluateResult): { type: string; value: number; name: 
 }
 
 function body(facts: CardFacts): string {
-  const { name, base, dataset, labels, method, training, measured, temperature } = facts;
+  const { name, base, dataset, labels, method, training, measured, temperature, longTexts } = facts;
   const kind =
     method === null ? 'a' : `${code(base.words)}, trained with ${definitionOf(method.kind).title(method)}: a`;
   const rows: [string, string][] = [
@@ -118,6 +120,7 @@ function body(facts: CardFacts): string {
             string,
           ],
         ]),
+    ...(longTexts === null ? [] : [['long texts', wayWords(longTexts)] satisfies [string, string]]),
   ];
   const settings = training === null ? [] : trainingRows(training);
   const scores = measured === null ? [] : scoresOf(measured.result);

@@ -4,6 +4,7 @@ import { BertuneError } from '../errors.js';
 import type { DirectoryLock } from '../files/lock.js';
 import { countPlan, definitionOf, type Method, type MethodPlan, type ParameterCounts } from '../methods/index.js';
 import type { NativeParameterInfo, NativeSession } from '../native/index.js';
+import { LONG_TEXT_OPTIONS, type LongTextOptions, type LongTexts, longTextWishes } from '../options/long-texts.js';
 import {
   expectAbortSignal,
   expectNames,
@@ -74,11 +75,9 @@ interface TrainedFacts {
 }
 
 /** Options of `predict`. */
-export interface PredictOptions {
+export interface PredictOptions extends LongTextOptions {
   /** Tokens per batch. Affects speed and memory, and only the last bits of results. Defaults to 1024. */
   batchTokens?: number | undefined;
-  /** Longest text in tokens, including special ones; the rest is truncated. Defaults to the model's limit. */
-  maxLength?: number | undefined;
   /** Stops the work within a fraction of a second. Defaults to none. */
   signal?: AbortSignal | undefined;
   /**
@@ -130,6 +129,11 @@ export interface EvaluateOptions extends Omit<PredictOptions, 'adapter' | 'topK'
   adapter?: string | null | undefined;
   /** Metrics of your own, by name, which the result has under `custom`. Defaults to none. */
   metrics?: MetricFunctions | undefined;
+  /**
+   * How many of the examples that the model is most wrong about the result names under `mistakes`, by their rows. Defaults to
+   * none.
+   */
+  mistakes?: number | undefined;
 }
 
 /**
@@ -162,6 +166,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   #pairs: boolean | null;
   #thresholds: Readonly<Record<string, number>> | null;
   #temperature: number | null;
+  #longTexts: LongTexts | null;
   #training: TrainedFacts | null = null;
   #session: Session;
   #unmerged: Unmerged | null = null;
@@ -182,6 +187,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     this.#pairs = parts.pairs;
     this.#thresholds = parts.thresholds;
     this.#temperature = parts.temperature;
+    this.#longTexts = parts.longTexts;
     this.#session = parts.session;
     this.#adapters = new NamedAdapters(parts.session);
   }
@@ -250,7 +256,12 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     return this.#temperature;
   }
 
-  /** Longest text in tokens, including special ones; longer texts are truncated. */
+  /** How long texts were read in training, which predictions repeat; null: they are truncated as the tokenizer does. */
+  get longTexts(): LongTexts | null {
+    return this.#longTexts;
+  }
+
+  /** Longest text in tokens, including special ones; longer texts are truncated, or read in windows. */
   get maxLength(): number {
     return longestText(this, this.session.plan);
   }
@@ -344,13 +355,14 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
    *   DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult<Kind>> {
-    const all = expectObject('options', options, [...EVALUATE_OPTIONS, 'metrics']);
-    const { adapter = null, metrics, ...others } = all;
+    const all = expectObject('options', options, [...EVALUATE_OPTIONS, 'metrics', 'mistakes']);
+    const { adapter = null, metrics, mistakes, ...others } = all;
     if (adapter !== null) expectString('adapter', adapter);
     const given = logitsOptions({ ...others, adapter }, 1);
-    return evaluateModel(this, split, { ...given, adapter, metrics: expectMetrics(metrics) }) as Promise<
-      EvaluateResult<Kind>
-    >;
+    return evaluateModel(this, split, {
+      ...{ ...given, adapter, metrics: expectMetrics(metrics) },
+      mistakes: mistakes === undefined ? undefined : expectPositiveInteger('mistakes', mistakes),
+    }) as Promise<EvaluateResult<Kind>>;
   }
 
   /** The loaded adapters, in the order of loading. Empty once the model is disposed. */
@@ -632,7 +644,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   async exchange(
     plan: MethodPlan,
     fill: (next: Session, old: Session) => Promise<void>,
-    becomes: { method: Method; pairs: boolean } | { unmerged: Unmerged | null },
+    becomes: (Pick<ModelParts, 'longTexts'> & { method: Method; pairs: boolean }) | { unmerged: Unmerged | null },
   ): Promise<Session> {
     const old = this.session;
     const next = await Session.create(this.config, plan, this.where, taskOf(this.task).loss);
@@ -650,6 +662,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     } else {
       this.#method = becomes.method;
       this.#pairs = becomes.pairs;
+      this.#longTexts = becomes.longTexts;
       this.keepDecision({ thresholds: null, temperature: null });
       this.#training = null;
       const isInAdapter = definitionOf(becomes.method.kind).adapter !== null;
@@ -676,17 +689,17 @@ export function expectClassifier(name: string, value: unknown): AnyClassifier {
   throw invalidOption(name, 'a TextClassifier', value);
 }
 
-const LOGITS_OPTIONS = ['batchTokens', 'maxLength', 'signal', 'adapter', 'textKind'] as const;
+const LOGITS_OPTIONS = ['batchTokens', ...LONG_TEXT_OPTIONS, 'signal', 'adapter', 'textKind'] as const;
 const EVALUATE_OPTIONS = [...LOGITS_OPTIONS, 'threshold'] as const;
 const PREDICT_OPTIONS = [...EVALUATE_OPTIONS, 'topK', 'uncertainty'] as const;
 
 /** @param texts how many there are @throws BertuneError INVALID_OPTION */
 function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & PredictionSettings {
   const options = expectObject('options', given, PREDICT_OPTIONS);
-  const { batchTokens, maxLength, signal, adapter, textKind } = options;
+  const { batchTokens, signal, adapter, textKind } = options;
   return {
     batchTokens: expectPositiveInteger('batchTokens', batchTokens ?? DEFAULT_BATCH_TOKENS),
-    maxLength: maxLength ?? null,
+    longTexts: longTextWishes(options),
     signal: signal === undefined ? undefined : expectAbortSignal('signal', signal),
     adapters: expectAdapterNames(adapter ?? null, texts),
     textKind: expectTextKind(textKind),

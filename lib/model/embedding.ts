@@ -13,7 +13,8 @@ import type { AnyClassifier } from './classifier.js';
 import { datasetOf, type Values } from './session.js';
 import { encodeTexts, expectMaxLength, type TextInputs } from './texts.js';
 
-const POOLINGS = ['mean', 'first'] as const;
+/** What a text's tokens can come to. */
+export const POOLINGS = ['mean', 'first'] as const;
 
 /** Options of `embed`. */
 export interface EmbedOptions {

@@ -5,11 +5,13 @@ import { calibrationError, fitTemperature } from '../metrics/calibration.js';
 import { bestThresholds } from '../metrics/multi-label.js';
 import { argmaxRows, sigmoid, softmax } from '../metrics/single-label.js';
 import type { NativeSession } from '../native/index.js';
+import type { WindowPooling } from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import { customScores, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type LossOptions, type Numbers, type Task, taskOf, usualTask } from '../tasks/index.js';
 import { listLabels } from '../tasks/labels.js';
+import { mostMistaken } from '../tasks/mistakes.js';
 import { calibrated, type Decision, decisionOf, expectFiniteLogits, type Output } from '../tasks/prediction.js';
 import { TimeSlice } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
@@ -18,6 +20,7 @@ import type { AnyClassifier } from './classifier.js';
 import { forwardBatches } from './forward.js';
 import { flattened, type LogitsOptions, withLogits } from './logits.js';
 import type { Values } from './session.js';
+import { pooledLogits } from './windows.js';
 
 /** A split as token ids, in a session. */
 export interface LoadedSplit extends AlignedSplit {
@@ -25,6 +28,8 @@ export interface LoadedSplit extends AlignedSplit {
   /** Of the dataset in the session. */
   handle: number;
   batches: BatchPlan;
+  /** What the logits of a text's windows come to. */
+  pooling: WindowPooling;
   /** Of the caller's. Defaults to none. */
   metrics?: MetricFunctions | undefined;
 }
@@ -42,13 +47,15 @@ export interface EvaluationOptions extends Omit<LogitsOptions, 'adapters'> {
   loss?: LossOptions;
   /** Of the caller's. Defaults to none. */
   metrics?: MetricFunctions | undefined;
+  /** How many of the examples that the model is most wrong about are told. Defaults to none. */
+  mistakes?: number | undefined;
 }
 
 /** Measures a model, or an adapter beside it, on a split. Errors as TextClassifier.evaluate. */
 export async function evaluateModel(
   model: AnyClassifier,
   split: unknown,
-  { adapter, threshold, loss = PLAIN_LOSS, metrics, ...options }: EvaluationOptions,
+  { adapter, threshold, loss = PLAIN_LOSS, metrics, mistakes, ...options }: EvaluationOptions,
 ): Promise<EvaluateResult> {
   const output = model.adapters.find(({ name }) => name === adapter) ?? model;
   const own = expectTaskSplit('split', split, output);
@@ -58,7 +65,7 @@ export async function evaluateModel(
     const { batches, encoded } = rows;
     const began = performance.now() - 1000 * rows.runtime;
     const { logits } = await flattened(rows, signal);
-    return measure(logits, { ...own, metrics }, decisionOf(output, threshold), loss, {
+    return measure(logits, { ...own, metrics, mistakes }, decisionOf(output, threshold), loss, {
       began,
       batches,
       truncated: encoded.truncated,
@@ -96,16 +103,16 @@ export function expectTaskSplit(name: string, split: unknown, { task, labels }: 
  */
 export async function evaluateSplit(
   native: NativeSession,
-  { encoded, handle, batches, ...split }: LoadedSplit,
+  loaded: LoadedSplit,
   decision: Decision,
   options: LossOptions,
   signal: AbortSignal | undefined,
   group: RankGroup | null = null,
 ): Promise<EvaluateResult> {
   const began = performance.now();
-  const logits = await splitLogits(native, { handle, batches }, decision.thresholds.length, signal, group);
-  const { truncated } = encoded;
-  return measure(logits, split, decision, options, { began, batches: batches.starts.length - 1, truncated });
+  const logits = await splitLogits(native, loaded, decision.thresholds.length, signal, group);
+  const { truncated } = loaded.encoded;
+  return measure(logits, loaded, decision, options, { began, batches: loaded.batches.starts.length - 1, truncated });
 }
 
 /** What scores were before and after they were calibrated, on the validation split. */
@@ -134,12 +141,13 @@ interface Fitted {
  */
 export async function fitDecision(
   native: NativeSession,
-  { split: { task, labels, labelNames }, handle, batches }: LoadedSplit,
+  loaded: LoadedSplit,
   wish: { calibrate: boolean; tuneThresholds: boolean },
   signal: AbortSignal | undefined,
   group: RankGroup | null = null,
 ): Promise<Fitted> {
-  const logits = await splitLogits(native, { handle, batches }, labelNames.length, signal, group);
+  const { task, labels, labelNames } = loaded.split;
+  const logits = await splitLogits(native, loaded, labelNames.length, signal, group);
   const calibration = wish.calibrate ? calibrate(logits, labels, labelNames.length, taskOf(task)) : null;
   if (!wish.tuneThresholds) return { calibration, thresholds: null };
   const scores = sigmoid(calibrated(logits, calibration?.temperature ?? null));
@@ -160,10 +168,22 @@ function calibrate(logits: Values, labels: Numbers, classes: number, { activatio
   return { temperature, eceBefore: errorOf(logits), eceAfter: errorOf(calibrated(logits, temperature)) };
 }
 
-/** Logits (N, NC) of a split. Ranks take turns at its batches, and each gets all. */
+/** Logits (N, NC) of a split. */
 async function splitLogits(
   native: NativeSession,
-  { handle, batches }: Pick<LoadedSplit, 'handle' | 'batches'>,
+  loaded: LoadedSplit,
+  classes: number,
+  signal: AbortSignal | undefined,
+  group: RankGroup | null,
+): Promise<Values> {
+  const logits = await sequenceLogits(native, loaded, classes, signal, group);
+  return pooledLogits(logits, loaded.encoded.windows, classes, loaded.pooling);
+}
+
+/** Those of each of its sequences. Ranks take turns at the batches, and each gets all. */
+async function sequenceLogits(
+  native: NativeSession,
+  { handle, batches }: LoadedSplit,
   classes: number,
   signal: AbortSignal | undefined,
   group: RankGroup | null,
@@ -185,12 +205,12 @@ export function expectTrainable(task: Output['task'], labels: readonly string[])
   );
 }
 
-const PLAIN_LOSS: LossOptions = { labelSmoothing: 0, classWeights: null, positiveWeights: null };
+const PLAIN_LOSS: LossOptions = { labelSmoothing: 0, focalGamma: 0, classWeights: null, positiveWeights: null };
 
 /** @param pass when it began, by performance.now(), and what it went over */
 async function measure(
   logits: Values,
-  { split, notes, metrics: own }: AlignedSplit & Pick<LoadedSplit, 'metrics'>,
+  { split, notes, metrics: own, mistakes: most }: AlignedSplit & Pick<EvaluationOptions, 'metrics' | 'mistakes'>,
   decision: Decision,
   options: LossOptions,
   pass: { began: number; batches: number; truncated: number },
@@ -199,7 +219,9 @@ async function measure(
   const { loss, predictions, scores: all } = await passOver(logits, split.labels, task, decision, options);
   const { scores, metrics, notes: undefinedOnes } = task.measure(split.labels, predictions, split.labelNames, all);
   const { labels, labelNames } = split;
-  const custom = own && customScores(own, { labels, predictions, scores: all, labelNames });
+  const outcome = { labels, predictions, scores: all, labelNames };
+  const custom = own && customScores(own, outcome);
+  const mistakes = most && mostMistaken(outcome, task.labels, most);
   const examples = split.texts.length;
   const runtime = (performance.now() - pass.began) / 1000;
   return {
@@ -211,6 +233,7 @@ async function measure(
     truncated: pass.truncated,
     notes: [...notes, ...undefinedOnes],
     ...(custom && { custom }),
+    ...(mistakes && { mistakes }),
   } as unknown as EvaluateResult;
 }
 

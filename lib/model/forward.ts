@@ -131,9 +131,9 @@ interface MixedBase {
  * texts behind a prefix make batches of their own.
  *
  * @param native the session that the adapters are in
- * @param adapters of each text (N), held; null: the model as it was loaded
+ * @param adapters of each text or window (N), held; null: the model as it was loaded
  * @param batchTokens tokens per batch
- * @returns a row per text (N), as long as its adapter has classes, and how many batches they made
+ * @returns a row per text or window (N), as long as its adapter has classes, and how many batches they made
  * @throws BertuneError ABORTED, OUT_OF_MEMORY
  */
 export async function forwardMixed(

@@ -5,6 +5,7 @@ import type { Checkpoint } from '../formats/checkpoint.js';
 import type { Tensor } from '../formats/tensor.js';
 import type { Adapter } from '../methods/adapter/files.js';
 import { adapterHead } from '../methods/adapter/head.js';
+import type { LongTexts } from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import { DEFAULT_TASK, type TaskKind, taskOf, taskOfProblemType } from '../tasks/index.js';
 import { areNumbers, genericLabels, listLabels, matchLabels } from '../tasks/labels.js';
@@ -29,6 +30,8 @@ export interface ModelHead {
   thresholds: Readonly<Record<string, number>> | null;
   /** As it was calibrated; null: it was not. */
   temperature: number | null;
+  /** What was made of long texts in training; null where that is not known, or it is new. */
+  longTexts: LongTexts | null;
   notes: readonly string[];
 }
 
@@ -76,12 +79,13 @@ export function modelHead(
       task,
       thresholds: null,
       temperature: null,
+      longTexts: null,
       notes,
     };
   }
-  const { pairs = null, thresholds = null, temperature = null } = own ? adapter! : checkpoint.config;
+  const { pairs = null, thresholds = null, temperature = null, longTexts = null } = own ? adapter! : checkpoint.config;
   if (!wanted || (choice !== 'keep' && !names)) {
-    return { ...trained, baseLabels: named, pairs, task, thresholds, temperature };
+    return { ...trained, baseLabels: named, pairs, task, thresholds, temperature, longTexts };
   }
   const arranged = arrangeHead(trained, wanted);
   // Where no row moved, the labels are the rows' names, maybe new ones.
@@ -93,6 +97,7 @@ export function modelHead(
     task,
     thresholds: arranged.labels.every((label) => label in (thresholds ?? {})) ? thresholds : null,
     temperature,
+    longTexts,
     notes: [...trained.notes, ...arranged.notes],
   };
 }

@@ -11,6 +11,7 @@ import { type Adapter, fitAdapter, formatOf, isAdapter, noAdapter, readAdapter }
 import { hasHead } from '../methods/adapter/head.js';
 import { type Method, type MethodPlan, methodPlan } from '../methods/index.js';
 import { loadNative } from '../native/index.js';
+import type { LongTexts } from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import { expectNames, expectObject, expectOneOf, expectPath, expectSeed } from '../options/validation.js';
 import { type DefaultTask, TASK_KINDS, type TaskKind } from '../tasks/index.js';
@@ -84,6 +85,8 @@ export interface ModelParts {
   task: TaskKind;
   thresholds: Readonly<Record<string, number>> | null;
   temperature: number | null;
+  /** What was made of long texts in training; null where that is not known. */
+  longTexts: LongTexts | null;
   session: Session;
   notes: readonly string[];
 }
@@ -144,6 +147,7 @@ export async function loadModel(source: string, given: LoadOptions<TaskKind>): P
       task: head.task,
       thresholds: head.thresholds,
       temperature: head.temperature,
+      longTexts: head.longTexts,
       session,
       notes: [...notes, ...head.notes, ...notesOn(fresh, checkpoint)],
     };

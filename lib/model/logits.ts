@@ -1,18 +1,13 @@
 import { BertuneError } from '../errors.js';
+import type { LongTextWishes } from '../options/long-texts.js';
 import { listLabels } from '../tasks/labels.js';
 import { expectFiniteLogits, type LogitRows } from '../tasks/prediction.js';
 import { TimeSlice, throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import type { AnyClassifier } from './classifier.js';
 import { forwardMixed } from './forward.js';
-import {
-  encodeTexts,
-  expectMaxLength,
-  expectTrainedKind,
-  type TextInputs,
-  type TextKind,
-  textLimits,
-} from './texts.js';
+import { encodeTexts, expectTrainedKind, type TextInputs, type TextKind, textWay } from './texts.js';
+import { ofWindows, pooledLogits, pooledRows } from './windows.js';
 
 /** Scores before softmax. */
 export interface Logits {
@@ -28,8 +23,7 @@ export interface Logits {
 export interface LogitsOptions {
   /** Tokens per batch. */
   batchTokens: number;
-  /** null: what the model takes. */
-  maxLength: number | null;
+  longTexts: LongTextWishes;
   /** Names of each text's adapter (N); null: the model as it was loaded. */
   adapters: readonly (string | null)[];
   textKind: TextKind;
@@ -59,16 +53,17 @@ export async function withLogits<T>(
   options: LogitsOptions & { sameLabels?: boolean },
   finish: (rows: Rows) => Promise<T>,
 ): Promise<T> {
-  const { maxLength, batchTokens, signal, textKind, adapters: names } = options;
+  const { longTexts, batchTokens, signal, textKind, adapters: names } = options;
   const count = inputs.texts.length;
   if (names.every((name) => name === null)) {
     const classes = model.labels.length;
-    const longest = expectMaxLength(model, maxLength, model.session.plan);
+    const { limit, pooling } = textWay(model, model.longTexts, longTexts, model.session.plan);
     throwIfAborted(signal);
     if (textKind === 'trained') expectTrainedKind(model, inputs);
-    const encoded = await encodeTexts(model, inputs, longest, signal);
+    const encoded = await encodeTexts(model, inputs, limit, signal);
     const began = performance.now();
-    const { logits, batches } = await model.forward(encoded, batchTokens, signal);
+    const { logits: rows, batches } = await model.forward(encoded, batchTokens, signal);
+    const logits = pooledLogits(rows, encoded.windows, classes, pooling);
     return finish({
       ...{ count, encoded, batches, flat: { logits, classes, labels: model.labels } },
       row: (text) => logits.subarray(text * classes, (text + 1) * classes),
@@ -81,12 +76,25 @@ export async function withLogits<T>(
     if (textKind === 'trained') expectTrainedKind(model, inputs, adapters);
     const outputOf = (text: number) => adapters[text] ?? model;
     if (options.sameLabels) expectSameLabels(count, outputOf);
-    const encoded = await encodeTexts(model, inputs, textLimits(model, adapters, maxLength, plan), signal);
+    const ways = adapters.map((adapter) => textWay(model, (adapter ?? model).longTexts, longTexts, plan, adapter));
+    const encoded = await encodeTexts(
+      model,
+      inputs,
+      ways.map(({ limit }) => limit),
+      signal,
+    );
+    const { windows } = encoded;
     const began = performance.now();
     const base = { plan, labels: model.labels };
-    const { rows, batches } = await forwardMixed(native, base, adapters, encoded, batchTokens, signal);
+    const owners = ofWindows(adapters, windows);
+    const { rows, batches } = await forwardMixed(native, base, owners, encoded, batchTokens, signal);
     const runtime = (performance.now() - began) / 1000;
-    return finish({ count, encoded, batches, flat: null, row: (text) => rows[text]!, outputOf, runtime });
+    const row = pooledRows(
+      (sequence) => rows[sequence]!,
+      windows,
+      (text) => ways[text]!.pooling,
+    );
+    return finish({ count, encoded, batches, flat: null, row, outputOf, runtime });
   });
 }
 

@@ -8,6 +8,7 @@ import {
   methodPlan,
   type PrefixPlan,
 } from '../methods/index.js';
+import type { LongTexts } from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import type { AnyClassifier } from './classifier.js';
 import type { Session } from './session.js';
@@ -32,7 +33,7 @@ export function planFor(model: AnyClassifier, method: Method): MethodPlan {
  * initialised. On failure the model stays as it was.
  *
  * @param seed of the new parameters
- * @param pairs whether it trains on pairs of texts
+ * @param becomes whether it trains on pairs of texts, and what it makes of long ones
  * @throws BertuneError OUT_OF_MEMORY, DISPOSED
  */
 export function retarget(
@@ -40,7 +41,7 @@ export function retarget(
   method: Method,
   plan: MethodPlan,
   seed: number,
-  pairs: boolean,
+  becomes: { pairs: boolean; longTexts: LongTexts | null },
 ): Promise<Session> {
   const fill = async (next: Session, old: Session) => {
     const shapes = new Map(old.plan.parameters.map(({ name, shape }) => [name, shape.join()]));
@@ -56,7 +57,7 @@ export function retarget(
       }
     }
   };
-  return model.exchange(plan, fill, { method, pairs });
+  return model.exchange(plan, fill, { method, ...becomes });
 }
 
 /**

@@ -228,10 +228,10 @@ async function filesAlone(model: AnyClassifier, source: Source) {
 }
 
 /** What config.json says of a model. */
-function configOf({ config, labels, pairs, task, thresholds, temperature }: AnyClassifier): ModelConfig {
+function configOf({ config, labels, pairs, task, thresholds, temperature, longTexts }: AnyClassifier): ModelConfig {
   // transformers refuses this one for one class, whose score is a sigmoid.
   const problemType = labels.length === 1 && taskOf(task).labels === 'class' ? null : taskOf(task).problemType;
-  return { ...config, pairs, problemType, thresholds, temperature };
+  return { ...config, pairs, problemType, thresholds, temperature, longTexts };
 }
 
 /** The encoder's and the head's parameters, with the updates of the plan's LoRA, if it has one, added. */
@@ -270,7 +270,7 @@ async function strayBase(directory: string, { directory: under }: AnyClassifier[
 }
 
 function adapterOf(
-  { config, labels, pairs, task, thresholds, temperature }: AnyClassifier,
+  { config, labels, pairs, task, thresholds, temperature, longTexts }: AnyClassifier,
   { native, plan, read }: Source,
   method: Method,
   base: BaseName,
@@ -280,7 +280,7 @@ function adapterOf(
   return definitionOf(method.kind).adapter!.ofModel(method, {
     config,
     plan,
-    common: { ...base, labels, pairs, task: isSaid ? task : null, thresholds, temperature },
+    common: { ...base, labels, pairs, task: isSaid ? task : null, thresholds, temperature, longTexts },
     read: (rows) => readTensors(read, rows),
     readPrompt: async (shape) => tensorOf(PROMPT_EMBEDDINGS, await native.promptEmbeddings(), shape),
   });

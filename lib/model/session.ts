@@ -55,8 +55,8 @@ export class Session {
       ...device,
       model: nativeModel(config, probeDropout),
       loss,
-      parameters: parameters.map(({ name, role, layer, part, shape, trainable, decay }) => {
-        return { name, role, layer, part, shape, trainable, decay: trainable && decay };
+      parameters: parameters.map(({ name, role, layer, part, shape, trainable, decay, rate }) => {
+        return { name, role, layer, part, shape, trainable, decay: trainable && decay, rate };
       }),
       lora: lora && {
         dropout: lora.dropout,

@@ -1,6 +1,8 @@
 import { architectureOf, type ModelConfig } from '../architectures/index.js';
 import { BertuneError } from '../errors.js';
 import type { MethodPlan } from '../methods/index.js';
+import { chosenWay, type LongTexts, type LongTextWishes, type WindowPooling } from '../options/long-texts.js';
+import { option } from '../options/names.js';
 import {
   copyArray,
   expectOneOf,
@@ -10,7 +12,7 @@ import {
   isString,
   shorten,
 } from '../options/validation.js';
-import type { EncodedTexts } from '../tokenizer/index.js';
+import type { EncodedTexts, TextLimit } from '../tokenizer/index.js';
 import type { NamedAdapter } from './adapters.js';
 import type { ModelParts } from './load.js';
 
@@ -124,23 +126,61 @@ export function expectMaxLength(model: Encoder, wish: number | null, plan: Metho
   return expectLength(model, wish, longestText(model, plan));
 }
 
+/** How long a text may be, what becomes of a longer one, and what the logits of its windows come to. */
+export interface TextWay {
+  limit: TextLimit;
+  pooling: WindowPooling;
+}
+
 /**
- * The longest text that each adapter takes, or `wish` where all of them take that.
+ * What becomes of texts: as is wished, else as the model, or the adapter, was trained.
  *
- * @param adapters of each text (N); null: the model itself
+ * @param trained null: not known
+ * @param adapter that the text is for; null: the model itself
  * @throws BertuneError INVALID_OPTION
  */
-export function textLimits(
+export function textWay(
   model: Encoder,
-  adapters: readonly (NamedAdapter | null)[],
-  wish: number | null,
+  trained: LongTexts | null,
+  wishes: LongTextWishes,
   plan: MethodPlan,
-): number[] {
-  const longest = longestText(model, plan);
-  return adapters.map((adapter) => {
-    const most = Math.min(longest, model.config.maxTokens - (adapter?.virtualTokens ?? 0));
-    return expectLength(model, wish, most);
-  });
+  adapter: NamedAdapter | null = null,
+): TextWay {
+  const longest = Math.min(longestText(model, plan), model.config.maxTokens - (adapter?.virtualTokens ?? 0));
+  const { truncation, stride, pooling } = chosenWay(wishes, trained);
+  if (wishes.windowPooling !== null && stride === null) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${option('windowPooling')} is of windows; give it with ${option('stride')}`,
+    );
+  }
+  const usual = trained && Math.min(trained.length, longest);
+  const maxLength = expectLength(model, wishes.maxLength ?? usual, longest);
+  return {
+    limit: {
+      maxLength,
+      ...(truncation !== null && { truncation }),
+      ...(stride !== null && { stride: expectStride(model, stride, maxLength) }),
+    },
+    pooling,
+  };
+}
+
+/** What a model is to keep of how it was trained; null: its texts were cut as the tokenizer does. */
+export function longTextsOf({ limit, pooling }: TextWay): LongTexts | null {
+  const { maxLength: length, truncation = null, stride = null } = limit;
+  return truncation === null && stride === null ? null : { length, truncation, stride, pooling };
+}
+
+/** @throws BertuneError INVALID_OPTION */
+function expectStride({ tokenizer }: Encoder, stride: number, maxLength: number): number {
+  const most = Math.floor((maxLength - tokenizer.specialTokens) / 2);
+  if (stride <= most) return stride;
+  throw invalidOption(
+    'stride',
+    `an integer from 0 to ${most}, half of the text in a window of ${maxLength} tokens,`,
+    stride,
+  );
 }
 
 function expectLength({ tokenizer }: Encoder, wish: number | null, longest: number): number {
@@ -155,17 +195,17 @@ function expectLength({ tokenizer }: Encoder, wish: number | null, longest: numb
 /**
  * Token ids of texts, or of pairs of texts.
  *
- * @param maxLength of all, or of each (N)
- * @throws BertuneError INVALID_OPTION where the model has too few token types for pairs; INVALID_DATA, ABORTED
+ * @param limits of all, or of each (N)
+ * @throws BertuneError INVALID_OPTION where the model has too few token types for pairs, and for windows of pairs; INVALID_DATA, ABORTED
  */
 export async function encodeTexts(
   { tokenizer, config }: Encoder,
   { texts, pairs }: TextInputs,
-  maxLength: number | readonly number[],
+  limits: number | TextLimit | readonly TextLimit[],
   signal?: AbortSignal,
 ): Promise<EncodedTexts> {
   const options = { ...(pairs && { pairs }), ...(signal && { signal }) };
-  const encoded = await tokenizer.encodeTexts(texts, maxLength, options);
+  const encoded = await tokenizer.encodeTexts(texts, limits, options);
   const { typeVocabSize, vocabSize } = config;
   const stray = encoded.ids.find((id) => id >= vocabSize);
   if (stray !== undefined) {

@@ -63,6 +63,10 @@ function findPrebuilt(root: string, host: () => Host): FoundAddon {
   const here = host();
   const platform = `${here.platform}-${here.arch}`;
   const name = `@bertune/${platform}`;
+  if (here.platform === 'win32')
+    throw unavailable(
+      'Bertune does not run on Windows itself; run it in WSL 2 (Windows Subsystem for Linux) or in a container',
+    );
   if (!PREBUILT.includes(platform))
     throw unavailable(`Expected a native addon for ${platform} but there is no prebuilt one; ${BUILD}`);
   const prebuilt = readPackage(name, root);
@@ -168,7 +172,7 @@ function cpuAbilities(): ReadonlySet<string> | undefined {
  */
 function unmetNeed(needs: BinaryNeeds, host: Host): string | undefined {
   if (host.glibc === undefined)
-    return `it needs the GNU C library ${needs.glibc} and this system has another C library`;
+    return `it needs the GNU C library ${needs.glibc} and this system has another C library, such as Alpine's musl`;
   if (isOlder(host.glibc, needs.glibc))
     return `it needs the GNU C library ${needs.glibc} or later and this system has ${host.glibc}`;
   const { cpu } = host;

@@ -59,6 +59,8 @@ export interface NativeParameter extends NativeModule {
   trainable: boolean;
   /** Whether weight decay applies. */
   decay: boolean;
+  /** Its learning rate, times the step's. Defaults to 1. */
+  rate?: number;
 }
 
 /** Low-rank updates: W x + b + scaling · B(A(dropout(x))), one for each module with rows lora_A and lora_B. */
@@ -150,6 +152,11 @@ export interface NativeTrainPlan {
   batchSize: number;
   /** Micro-batches per step. steps = ceil(ceil(order.length / batchSize) / accumulation) */
   accumulation: number;
+  /**
+   * Micro-batches whose features are made in one pass where nothing that those are made of trains, the same within the order
+   * of sums; with other processes one. A call that is aborted ends behind such a pass. Defaults to 1.
+   */
+  lookAhead?: number;
   /** One per step. */
   learningRates: Float64Array;
   /** Steps already done: AdamW's t is firstStep + 1 in the first step of this call; dropout masks depend on it too. */
@@ -163,10 +170,23 @@ export interface NativeTrainPlan {
   maxGradNorm: number;
   /** Of cross-entropy; 0 for the other losses. */
   labelSmoothing: number;
+  /** γ of the focal loss, for which labelSmoothing is 0; 0 for mean squared error. Defaults to 0. */
+  focalGamma?: number;
   /** NC weights of the classes, or for binary cross-entropy of the labels. Not for mean squared error. */
   classWeights?: Float64Array;
   /** NC weights of the positive class of each label, BCE's pos_weight. For binary cross-entropy only. */
   positiveWeights?: Float64Array;
+  /** As in NativeLimits, of the micro-batches. Defaults to false. */
+  gradientCheckpointing?: boolean;
+}
+
+/** What memory is planned for: the most of a batch. */
+export interface NativeLimits {
+  tokens: number;
+  sequences: number;
+  training: boolean;
+  /** In training, a layer keeps its input alone and is run again in the backward pass: less memory, the same bits. Defaults to false. */
+  gradientCheckpointing?: boolean;
 }
 
 export interface NativeTrainResult {
@@ -197,6 +217,8 @@ export interface NativeRecordings {
   replayed: number;
   /** Kernels and copies of the recording that was launched last. */
   nodes: number;
+  /** Kernels and copies of all recordings that were launched, each time. */
+  launched: number;
 }
 
 /** Bytes by arena. `peak` is the highest sum since the session was made. */
@@ -248,8 +270,11 @@ export interface NativeSession {
   addAdapter(config: NativeAdapterConfig, tensors: NativeTensor[], owned?: boolean): Promise<number>;
   /** Frees an adapter, after the calls that were made before. */
   removeAdapter(handle: number): Promise<void>;
-  /** Plans memory for batches of at most these sizes, so that nothing is allocated inside a step. Grows, never shrinks. */
-  reserve(limits: { tokens: number; sequences: number; training: boolean }): Promise<void>;
+  /**
+   * Plans memory for batches of at most these sizes, so that nothing is allocated inside a step. Grows, and shrinks only where
+   * gradient checkpointing comes or goes.
+   */
+  reserve(limits: NativeLimits): Promise<void>;
   /** Runs steps until done, aborted or not finite. */
   train(plan: NativeTrainPlan): Promise<NativeTrainResult>;
   /** Forward and backward of one batch of at most batchSize examples without an update; gradients can then be read. Resolves to the loss and the logits (B, NC). */

@@ -34,6 +34,11 @@ export interface RowWords {
   readonly group?: string;
   /** An option that says the same in another way. At most one of the two may be set. */
   readonly insteadOf?: string;
+  /**
+   * Options without which this one would do nothing, one of them at least: by the value that they must have; true: any at all. Defaults
+   * to none.
+   */
+  readonly onlyWith?: Readonly<Record<string, string | true>>;
 }
 
 /**
@@ -165,6 +170,23 @@ export function positiveIntegerOr<const Word extends string>(
   });
 }
 
+/** A number inside a range, or a word. */
+export function numberOr<const Word extends string>(
+  choices: readonly Word[],
+  range: NumberRange,
+  words: Row<number | NoInfer<Word>>,
+) {
+  const isWord = (value: unknown): value is Word => choices.includes(value as Word);
+  return row<number | Word, number | Word>(words, {
+    placeholder: '<x>',
+    expect: (name, value) => (isWord(value) ? value : expectNumberInRange(name, value, range)),
+    read: (flag, text) =>
+      isWord(text)
+        ? text
+        : expectNumberInRange(flag, readNumber(flag, `${choices.join(' or ')} or a number`, text), range),
+  });
+}
+
 /** True or false. The flag takes no value: it stands for the opposite of the default, which makes it a `--no-` flag. */
 export function flag(words: Row<boolean>) {
   return row<boolean, boolean>(words, { placeholder: null, expect: expectBoolean, read: () => !words.default });
@@ -254,12 +276,38 @@ export function expectTable<Table extends OptionTable>(
 ): SettingsOf<Table> {
   const options: Record<string, unknown> = expectObject(name, given, Object.keys(table));
   expectOneOfEach(options, table);
-  return Object.fromEntries(
+  const settings = Object.fromEntries(
     Object.entries(table).map(([key, row]) => {
       const value = options[key];
       return [key, value === undefined ? row.default : row.expect(key, value, context)];
     }),
-  ) as SettingsOf<Table>;
+  );
+  for (const [key, { onlyWith }] of Object.entries(table)) {
+    if (options[key] !== undefined && !applies(onlyWith, (other) => [settings[other]]))
+      throw doesNothing(key, onlyWith);
+  }
+  return settings as SettingsOf<Table>;
+}
+
+/**
+ * Whether an option does anything beside the others.
+ *
+ * @param onlyWith of its row
+ * @param valuesOf the values that another option takes
+ */
+export function applies(onlyWith: RowWords['onlyWith'], valuesOf: (other: string) => readonly unknown[]): boolean {
+  if (onlyWith === undefined) return true;
+  return Object.entries(onlyWith).some(([other, wanted]) =>
+    valuesOf(other).some((value) => (wanted === true ? Boolean(value) : value === wanted)),
+  );
+}
+
+/** The refusal of an option that would do nothing. */
+export function doesNothing(name: string, onlyWith: RowWords['onlyWith']): BertuneError {
+  const others = Object.entries(onlyWith ?? {}).map(([other, wanted]) =>
+    wanted === true ? option(other) : option(other, wanted),
+  );
+  return new BertuneError('INVALID_OPTION', `${option(name)} only applies with ${others.join(' or ')}; leave it out`);
 }
 
 /** @throws BertuneError INVALID_OPTION if two options are set that say the same */

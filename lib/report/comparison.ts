@@ -14,8 +14,8 @@ import { type Column, right, type Table } from './table.js';
 
 /** Columns that the notebook's table has. */
 const NOTEBOOK_METRICS = shownMetrics(taskOf(DEFAULT_TASK));
+const COST_COLUMNS = ['time s', 'peak memory MiB', 'process MiB'].map(right);
 const SIZE_COLUMNS = ['trainable parameters', '% of all'].map(right);
-const COST_COLUMNS = ['peak memory MiB', 'process MiB', 'time s'].map(right);
 
 /** What the memory columns mean, for the foot of a table. */
 export const MEMORY_NOTE =
@@ -34,11 +34,19 @@ function sizeCells({ parameters }: RunRecord): string[] {
 
 function costCells({ memory, method, train_runtime }: RunRecord): string[] {
   const peak = method.kind === 'none' ? memory?.model : memory?.peak;
-  return [formatMebibytes(peak), formatMebibytes(memory?.process_peak), formatSeconds(train_runtime)];
+  return [formatSeconds(train_runtime), formatMebibytes(peak), formatMebibytes(memory?.process_peak)];
 }
 
 function cells(run: RunRecord, metrics: readonly Metric[]): string[] {
-  return [...sizeCells(run), ...costCells(run), ...metricCells(run, metrics)];
+  return [...metricCells(run, metrics), ...costCells(run), ...sizeCells(run)];
+}
+
+/** What runs are compared by: those that sum their task up first. None where nothing was measured. */
+export function comparedMetrics(runs: readonly RunRecord[]): Metric[] {
+  if (runs.every((run) => measuredOn(run) === undefined)) return [];
+  const { headline, metrics } = taskOfRuns(runs);
+  const first = headline.flatMap((name) => metrics.find((metric) => metric.name === name) ?? []);
+  return [...first, ...metrics.filter((metric) => metric.isShown && !first.includes(metric))];
 }
 
 /** Named as such where they are of the validation split. */
@@ -47,16 +55,16 @@ function metricColumns(runs: readonly RunRecord[], metrics: readonly Metric[]): 
   return metrics.map(({ title }) => right(isValidation ? `validation ${title}` : title));
 }
 
-/** All runs side by side, in their order. A column `status` appears where a run is not done. */
+/** All runs side by side, in their order: how good they are, then what they cost. A column `status` appears where a run is not done. */
 export function comparisonTable(runs: readonly RunRecord[]): Table {
-  const metrics = runs.some((run) => measuredOn(run) !== undefined) ? shownMetrics(taskOfRuns(runs)) : [];
+  const metrics = comparedMetrics(runs);
   const unfinished = runs.some((run) => run.status !== 'done');
   return {
     columns: [
       { title: 'method' },
-      ...SIZE_COLUMNS,
-      ...COST_COLUMNS,
       ...metricColumns(runs, metrics),
+      ...COST_COLUMNS,
+      ...SIZE_COLUMNS,
       ...(unfinished ? [{ title: 'status' }] : []),
     ],
     rows: runs.map((run) => [
@@ -70,9 +78,9 @@ export function comparisonTable(runs: readonly RunRecord[]): Table {
 /** The LoRA runs by rank. No rows where there are none. */
 export function loraTable(runs: readonly RunRecord[]): Table {
   const lora = runs.filter((run) => run.method.kind === 'lora');
-  const metrics = shownMetrics(taskOfRuns(runs));
+  const metrics = comparedMetrics(lora);
   return {
-    columns: [right('rank'), right('alpha'), ...SIZE_COLUMNS, ...COST_COLUMNS, ...metricColumns([], metrics)],
+    columns: [right('rank'), right('alpha'), ...metricColumns([], metrics), ...COST_COLUMNS, ...SIZE_COLUMNS],
     rows: [...lora]
       .sort((a, b) => Number(a.method.rank) - Number(b.method.rank))
       .map((run) => [String(run.method.rank), String(run.method.alpha), ...cells(run, metrics)]),
@@ -93,26 +101,26 @@ export function referenceTable(runs: readonly RunRecord[], reference: readonly R
   const columns = [
     { title: 'method' },
     { title: 'source' },
-    right('trainable parameters'),
-    right('peak memory MiB'),
-    right('time s'),
     ...metricColumns([], NOTEBOOK_METRICS),
+    right('time s'),
+    right('peak memory MiB'),
+    right('trainable parameters'),
   ];
   const rows = runs.flatMap((run) => {
     const published = reference.find(({ name }) => name === run.name);
     if (published === undefined) return [];
     const [trainable = NO_VALUE] = sizeCells(run);
-    const [peak = NO_VALUE, , time = NO_VALUE] = costCells(run);
+    const [time = NO_VALUE, peak = NO_VALUE] = costCells(run);
     const { accuracy, precision, recall, f1_macro } = published;
     return [
-      [run.title, 'here', trainable, peak, time, ...metricCells(run, NOTEBOOK_METRICS)],
+      [run.title, 'here', ...metricCells(run, NOTEBOOK_METRICS), time, peak, trainable],
       [
         '',
         'notebook',
-        published.trainable === null ? NO_VALUE : formatCount(published.trainable),
-        formatFixed(published.memory_mib, 2),
-        formatSeconds(published.time_s),
         ...[accuracy, precision, recall, f1_macro].map(formatMetric),
+        formatSeconds(published.time_s),
+        formatFixed(published.memory_mib, 2),
+        published.trainable === null ? NO_VALUE : formatCount(published.trainable),
       ],
     ];
   });

@@ -70,8 +70,12 @@ export function metricsTable(metrics: MetricsRecord): Table {
   };
 }
 
-/** Precision, recall and F1 by label, then their averages; in regression the metrics of each column. */
-export function labelTable(metrics: MetricsRecord): Table {
+/**
+ * Precision, recall and F1 by label, then their averages; in regression the metrics of each column.
+ *
+ * @param thresholds of the labels, which have a column where they were tuned
+ */
+export function labelTable(metrics: MetricsRecord, thresholds?: RunRecord['thresholds']): Table {
   const { columns = [], labels = [] } = metrics;
   const task = taskOf(metrics.task);
   if (task.labels === 'values') {
@@ -82,14 +86,20 @@ export function labelTable(metrics: MetricsRecord): Table {
     };
   }
   const averages = ({ precision, recall, f1 }: Averages) => [precision, recall, f1].map(formatMetric);
+  const tuned = (label: string) => (thresholds === undefined ? [] : [formatFixed(thresholds[label], 2)]);
+  const open = thresholds === undefined ? [] : [''];
   return {
-    columns: [{ title: 'label' }, ...['precision', 'recall', 'F1', 'support'].map(right)],
+    columns: [
+      { title: 'label' },
+      ...['precision', 'recall', 'F1', 'support', ...(thresholds === undefined ? [] : ['threshold'])].map(right),
+    ],
     rows: [
-      ...labels.map((row) => [row.label, ...averages(row), formatCount(row.support)]),
+      ...labels.map((row) => [row.label, ...averages(row), formatCount(row.support), ...tuned(row.label)]),
       ...averagesOf(metrics).map(([name, values, support]) => [
         `${name} average`,
         ...averages(values),
         formatCount(support),
+        ...open,
       ]),
     ],
   };

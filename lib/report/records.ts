@@ -2,6 +2,7 @@ import type { DatasetSummary } from '../data/summary.js';
 import type { HeldOut } from '../data/types.js';
 import type { MethodKind } from '../methods/index.js';
 import type { MetricDetails, MetricName, TaskKind } from '../tasks/index.js';
+import type { Mistake } from '../tasks/mistakes.js';
 
 /*
  * What a run leaves behind, as results.json holds it: plain data, sizes in bytes, times in seconds, names as Hugging
@@ -34,6 +35,16 @@ export interface MetricsRecord extends Readonly<Partial<Record<MetricName, numbe
   readonly loss: number;
   readonly runtime: number;
   readonly samples_per_second: number;
+  /** The texts that the model is most wrong about, the worst first; absent where none was asked for. */
+  readonly mistakes?: readonly MistakeRecord[];
+}
+
+/** A text that a model is wrong about. */
+export interface MistakeRecord extends Readonly<Omit<Mistake, 'row'>> {
+  /** Its first 500 characters. */
+  readonly text: string;
+  /** The second text, of a pair. */
+  readonly pair?: string;
 }
 
 /** Memory of a run in bytes. */
@@ -92,6 +103,8 @@ export interface RunRecord {
   readonly train_loss?: number;
   readonly train_samples_per_second?: number;
   readonly train_steps_per_second?: number;
+  /** Above which score each label is predicted, as they were tuned; absent where they were not. */
+  readonly thresholds?: Readonly<Record<string, number>>;
   /** What `calibrate` came to, on the validation split; absent where it was not asked for. */
   readonly calibration?: { readonly temperature: number; readonly ece_before: number; readonly ece_after: number };
   /** What to do differently next time, in sentences; absent where there is nothing to say. */

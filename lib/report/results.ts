@@ -4,7 +4,7 @@ import { writeFileAtomic, writeJson } from '../files/output.js';
 import { formatCount } from '../format.js';
 import { csv } from './csv.js';
 import { environmentLine } from './environment.js';
-import { expectResults } from './html/input.js';
+import { expectResults, type ReportOptions } from './html/input.js';
 import { shownMetrics, taskOfRuns } from './metrics.js';
 import type { ComparisonRecord, RunRecord } from './records.js';
 import { beforeSection, closingSections, runSection, sectionMarkdown } from './sections.js';
@@ -82,11 +82,12 @@ export async function writeComparison(directory: string, comparison: ComparisonR
  *
  * @param path the file
  * @param results what results.json holds
+ * @param options see renderReport
  * @throws BertuneError INVALID_DATA, OUTPUT_REFUSED
  */
-export async function writeReport(path: string, results: unknown): Promise<void> {
+export async function writeReport(path: string, results: unknown, options?: ReportOptions): Promise<void> {
   const { renderReport } = await import('./html/page.js');
-  await writeFileAtomic(path, renderReport(results));
+  await writeFileAtomic(path, renderReport(results, options));
 }
 
 /**

@@ -37,13 +37,13 @@ function splitLines(name: string, { rows, pairs, labels, values, tokens }: Split
   ];
 }
 
-/** Of texts that are cut it is only known that they are longer. */
+/** Of texts that are longer than they may be it is not known by how much. */
 function lengthWords({ min, median, p95, max, cut, maxLength }: TokenLengths): string {
   const words = (length: number) => (length > maxLength ? `more than ${maxLength}` : String(length));
   const most = p95 > maxLength ? '' : `, 95 % up to ${p95}`;
   const share = cut < 0.001 ? 'less than 0.1' : (100 * cut).toFixed(1);
-  const cuts = cut === 0 ? `none is cut at ${maxLength}` : `${share} % of texts are cut at ${maxLength}`;
-  return `tokens ${words(min)} to ${words(max)}, median ${words(median)}${most}; ${cuts}`;
+  const longer = `${cut === 0 ? 'none is' : `${share} % of texts are`} longer than ${maxLength}`;
+  return `tokens ${words(min)} to ${words(max)}, median ${words(median)}${most}; ${longer}`;
 }
 
 function labelWords({ label, count }: LabelShare, rows: number): string {

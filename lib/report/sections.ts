@@ -62,16 +62,22 @@ export function calibrationLines({ calibration }: RunRecord): string[] {
 }
 
 /** How a run does on its test split, or on its validation split: in one line, and by label; none where on neither. */
-export function measuredSections(run: Pick<RunRecord, 'test' | 'validation'>): Section[] {
+export function measuredSections(run: Pick<RunRecord, 'test' | 'validation' | 'thresholds'>): Section[] {
   const measured = measuredOn(run);
   if (measured === undefined) return [];
   const { split, metrics } = measured;
-  return [{ title: split === 'test' ? 'Test' : 'Validation', table: metricsTable(metrics) }, labelSection(metrics)];
+  return [
+    { title: split === 'test' ? 'Test' : 'Validation', table: metricsTable(metrics) },
+    labelSection(metrics, run.thresholds),
+  ];
 }
 
 /** How a model does on a split by label, or by value. */
-export function labelSection(metrics: MetricsRecord): Section {
-  return { title: taskOf(metrics.task).labels === 'values' ? 'By value' : 'By label', table: labelTable(metrics) };
+export function labelSection(metrics: MetricsRecord, thresholds?: RunRecord['thresholds']): Section {
+  return {
+    title: taskOf(metrics.task).labels === 'values' ? 'By value' : 'By label',
+    table: labelTable(metrics, thresholds),
+  };
 }
 
 /** What helps where a run has neither a test nor a validation split. */

@@ -2,6 +2,7 @@ import type { MultiLabelMetrics } from '../metrics/multi-label.js';
 import type { RegressionMetrics } from '../metrics/regression.js';
 import type { ClassificationMetrics } from '../metrics/single-label.js';
 import type { MetricName, TaskKind } from './index.js';
+import type { Mistake } from './mistakes.js';
 
 /** What every evaluation gives. */
 export interface EvaluatePass {
@@ -19,6 +20,8 @@ export interface EvaluatePass {
   notes: readonly string[];
   /** What `metrics` gave, by their names; absent where there were none. */
   custom?: Readonly<Record<string, number>>;
+  /** With `mistakes`: the examples that the model is most wrong about, the worst first. */
+  mistakes?: readonly Mistake[];
 }
 
 /** Each metric of a task; there are no others. */

@@ -34,7 +34,7 @@ export const multiLabel = {
   // As transformers' run_classification.py has it.
   bestMetric: 'f1_micro',
   tellingMetric: 'f1_micro',
-  lossOptions: ['classWeights', 'positiveWeights'],
+  lossOptions: ['focalGamma', 'classWeights', 'positiveWeights'],
   sumLoss(logits, labels, classes, weights) {
     return { total: labels.length * binaryCrossEntropy(logits, labels, classes, weights), weight: labels.length };
   },

@@ -37,13 +37,13 @@ export const singleLabel = {
   headline: ['accuracy', 'f1_macro'],
   bestMetric: 'f1_macro',
   tellingMetric: 'accuracy',
-  lossOptions: ['labelSmoothing', 'classWeights'],
-  sumLoss(logits, labels, classes, { labelSmoothing, classWeights }) {
+  lossOptions: ['labelSmoothing', 'focalGamma', 'classWeights'],
+  sumLoss(logits, labels, classes, { labelSmoothing, focalGamma, classWeights }) {
     let weight = 0;
     for (const label of labels) weight += classWeights?.[label] ?? 1;
     // Examples whose labels all weigh nothing have no mean, and no say.
     if (weight === 0) return { total: 0, weight };
-    const options = { labelSmoothing, ...(classWeights && { classWeights }) };
+    const options = { labelSmoothing, focalGamma, ...(classWeights && { classWeights }) };
     return { total: weight * crossEntropy(logits, labels, classes, options), weight };
   },
   decide: (logits, classes) => argmaxRows(logits, classes),

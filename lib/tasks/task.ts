@@ -76,6 +76,8 @@ export type Numbers = Int32Array | Float32Array | Float64Array;
 /** How the loss is measured. */
 export interface LossOptions {
   labelSmoothing: number;
+  /** γ of the focal loss; 0: cross-entropy. */
+  focalGamma: number;
   /** NC weights of the labels; null: none. */
   classWeights: readonly number[] | null;
   /** NC weights of the examples that have a label; null: none. */

@@ -1,8 +1,10 @@
 import { BertuneError } from '../errors.js';
+import { shareOf, TRUNCATIONS } from '../options/long-texts.js';
 import {
   copyArray,
   expectAbortSignal,
   expectObject,
+  expectOneOf,
   expectPath,
   invalidOption,
   isArray,
@@ -15,9 +17,10 @@ import { Encoder } from './encoder.js';
 import { readDefinition } from './files/read-definition.js';
 import { type EncodedTexts, Packer, type Part } from './packer.js';
 import { addedTokens, fillTemplate, readTemplate, type Template, templateIdLimit } from './template.js';
-import { pairLengths, Reading } from './truncation.js';
+import { pairLengths, Reading, type TextLimit, windowsOf } from './truncation.js';
 
 export type { EncodedTexts } from './packer.js';
+export type { TextLimit } from './truncation.js';
 
 /** Whether a value is a Tokenizer, and not an object that only looks like one. Not public. */
 export let isTokenizer: (value: unknown) => value is Tokenizer;
@@ -122,46 +125,56 @@ export class Tokenizer {
    * `longest_first` of Hugging Face's tokenizers. The event loop runs at least every ten milliseconds or so.
    *
    * @param texts any strings (N)
-   * @param maxLength the most tokens of a text or pair, special ones included; or of each (N)
+   * @param limits the most tokens of a text or pair, special ones included, and what becomes of longer ones; of all, or of each (N)
    * @param options `pairs`: the second text of each pair (N); `signal` stops the work with ABORTED
    * @throws INVALID_OPTION, INVALID_DATA and CHECKPOINT_INVALID as `encode`, INVALID_OPTION as well where the lengths of
-   *   the arrays differ, INVALID_DATA where there are 2³¹ tokens or more; ABORTED
+   *   the arrays differ, and for windows of pairs; INVALID_DATA where there are 2³¹ tokens or more; ABORTED
    */
   async encodeTexts(
     texts: readonly string[],
-    maxLength: number | readonly number[],
+    limits: number | TextLimit | readonly (number | TextLimit)[],
     options: { pairs?: readonly string[]; signal?: AbortSignal } = {},
   ): Promise<EncodedTexts> {
     const given = expectObject('options', options, ['pairs', 'signal']);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
     const own = expectStrings('texts', texts);
     const pairs = given.pairs === undefined ? undefined : expectStrings('pairs', given.pairs, own.length);
-    const limits = isArray(maxLength) ? expectLimits(maxLength, own.length) : maxLength;
     const template = pairs === undefined ? this.#template : this.#pairTemplate;
-    const mostOf = (i: number) => (isArray(limits) ? limits[i]! : limits);
-    if (!isArray(limits)) textLimit(template, limits);
+    const isPair = pairs !== undefined;
+    const limitOf = expectLimits(limits, own.length, isPair);
+    if (!isArray(limits)) textLimit(template, limitOf(0).maxLength);
     const slice = new TimeSlice(signal);
     const packer = new Packer(own.length);
     for (let i = 0; i < own.length; i++) {
-      const most = mostOf(i);
-      const limit = textLimit(template, most);
-      const first = await this.#read(own[i]!, most, pairs !== undefined, slice);
-      if (pairs === undefined) {
-        packer.add(this.#fill(template, [first.kept(limit)], limit), first.ids.length > limit);
-      } else {
-        const second = await this.#read(pairs[i]!, most, true, slice);
+      const given = limitOf(i);
+      const limit = textLimit(template, given.maxLength);
+      const share = shareOf(given.truncation);
+      const first = await this.#read(own[i]!, given, isPair, slice);
+      if (pairs !== undefined) {
+        const second = await this.#read(pairs[i]!, given, true, slice);
         const [a, b] = pairLengths(first.reach, second.reach, limit);
-        const parts = this.#fill(template, [first.kept(a), second.kept(b)], limit);
-        packer.add(parts, first.ids.length + second.ids.length > limit);
+        packer.add(this.#fill(template, [first.kept(a, share), second.kept(b, share)], limit));
+        packer.endText(first.ids.length + second.ids.length > limit);
+      } else if (given.stride === undefined) {
+        packer.add(this.#fill(template, [first.kept(limit, share)], limit));
+        packer.endText(first.ids.length > limit);
+      } else {
+        for (const [start, end] of windowsOf(first.ids.length, limit, given.stride, this.#cutsStart)) {
+          packer.add(this.#fill(template, [first.ids.slice(start, end)], limit));
+          if (slice.isOver) await slice.next();
+        }
+        packer.endText(false);
       }
       if (slice.isOver) await slice.next();
     }
     return packer.finish();
   }
 
-  /** The ids of a text without special ones: all, or more than `maxLength` of them. */
-  async #read(text: string, maxLength: number, isOfPair: boolean, slice: TimeSlice): Promise<Reading> {
-    const reading = new Reading(maxLength, this.#cutsStart);
+  /** The ids of a text without special ones: all, or as many as it takes to know what of it stays. */
+  async #read(text: string, limit: TextLimit, isOfPair: boolean, slice: TimeSlice): Promise<Reading> {
+    const share = shareOf(limit.truncation) ?? (this.#cutsStart ? 0 : 1);
+    const readsAll = limit.stride !== undefined || (share > 0 && share < 1);
+    const reading = new Reading(readsAll ? Number.POSITIVE_INFINITY : limit.maxLength, share === 0 && !readsAll);
     const steps = this.#encoder.encode(toWellFormed(text), isOfPair);
     for (let next = this.#next(steps); !next.done; next = this.#next(steps)) {
       reading.add(next.value);
@@ -212,11 +225,32 @@ function expectStrings(name: string, value: unknown, length?: number): string[] 
   return items;
 }
 
-/** A copy of the lengths of each text. Their values are checked one by one, as they are used. */
-function expectLimits(value: readonly unknown[], length: number): number[] {
-  const { items, odd } = copyArray(value, (item): item is number => typeof item === 'number');
-  if (odd >= 0 || items.length !== length) throw invalidOption('maxLength', `an array of ${length} integers`, value);
-  return items;
+/**
+ * The limit of each text. Lengths and strides are checked one by one, as they are used.
+ *
+ * @param value of all texts, or of each (N)
+ */
+function expectLimits(value: unknown, length: number, isPair: boolean): (text: number) => TextLimit {
+  if (!isArray(value)) {
+    const limit = expectLimit(value, isPair);
+    return () => limit;
+  }
+  const { items } = copyArray(value, (item): item is unknown => item !== undefined);
+  if (items.length !== length) throw invalidOption('maxLength', `an array of ${length} integers or limits`, value);
+  const limits = items.map((item) => expectLimit(item, isPair));
+  return (text) => limits[text]!;
+}
+
+function expectLimit(value: unknown, isPair: boolean): TextLimit {
+  if (typeof value !== 'object' || value === null) return { maxLength: value as number };
+  const { maxLength, truncation, stride } = expectObject('maxLength', value as TextLimit, [
+    'maxLength',
+    'truncation',
+    'stride',
+  ]);
+  if (truncation !== undefined) expectOneOf('truncation', truncation, TRUNCATIONS);
+  if (stride !== undefined && isPair) throw invalidOption('stride', 'nothing for pairs, which are cut,', stride);
+  return { maxLength, truncation, stride };
 }
 
 /** Halves of characters, which no text in another language has, become the replacement character. */

@@ -4,13 +4,15 @@ import { BertuneError } from '../errors.js';
 export interface EncodedTexts {
   /** The ids of all texts, one after the other (T). */
   ids: Int32Array;
-  /** Where each text starts in `ids` (N+1): text i is `ids[offsets[i]]` up to `ids[offsets[i + 1]]`. */
+  /** Where each text starts in `ids` (N+1): text i is `ids[offsets[i]]` up to `ids[offsets[i + 1]]`. Of windows, where each of those. */
   offsets: Int32Array;
+  /** Which windows are whose (N+1): text i has those from `windows[i]` up to `windows[i + 1]`. Absent where no text has several. */
+  windows?: Int32Array | undefined;
   /** Segment of each token (T). Absent where all are 0, as they are for single texts in BERT's template. */
   typeIds?: Int32Array | undefined;
   /** Position of each token (T), −1 for padding. Absent where all are the tokens' places. */
   positions?: Int32Array;
-  /** How many texts, or pairs, were longer than allowed and were cut. */
+  /** How many texts, or pairs, were longer than allowed and lost something. */
   truncated: number;
 }
 
@@ -28,35 +30,53 @@ export class Packer {
   /** Made when a segment other than 0 comes. */
   private types: Int32Array | undefined;
   private length = 0;
+  private sequences = 0;
   private texts = 0;
   private truncated = 0;
-  private readonly offsets: Int32Array;
+  private offsets: Int32Array;
+  private readonly windows: Int32Array;
 
   constructor(texts: number) {
     this.offsets = new Int32Array(texts + 1);
+    this.windows = new Int32Array(texts + 1);
+  }
+
+  /**
+   * Ends a text, whose sequences were added.
+   *
+   * @param isCut whether something of it was left out
+   */
+  endText(isCut: boolean): void {
+    if (isCut) this.truncated++;
+    this.texts++;
+    this.windows[this.texts] = this.sequences;
   }
 
   /**
    * Appends a sequence.
    *
    * @param parts what it is made of, in order
-   * @param isCut whether something of its text was left out
    */
-  add(parts: readonly Part[], isCut: boolean): void {
-    if (isCut) this.truncated++;
+  add(parts: readonly Part[]): void {
     this.grow(this.length + parts.reduce((sum, { ids }) => sum + ids.length, 0));
     for (const { ids, types } of parts) {
       this.ids.set(ids, this.length);
       this.setTypes(types, ids.length);
       this.length += ids.length;
     }
-    this.texts++;
-    this.offsets[this.texts] = this.length;
+    this.sequences++;
+    if (this.sequences === this.offsets.length) this.offsets = enlarge(this.offsets, 2 * this.offsets.length);
+    this.offsets[this.sequences] = this.length;
   }
 
   finish(): EncodedTexts {
-    const encoded = { ids: this.ids.slice(0, this.length), offsets: this.offsets, truncated: this.truncated };
-    return this.types === undefined ? encoded : { ...encoded, typeIds: this.types.slice(0, this.length) };
+    return {
+      ids: this.ids.slice(0, this.length),
+      offsets: this.offsets.slice(0, this.sequences + 1),
+      ...(this.sequences > this.texts && { windows: this.windows }),
+      truncated: this.truncated,
+      ...(this.types && { typeIds: this.types.slice(0, this.length) }),
+    };
   }
 
   private setTypes(types: Part['types'], count: number): void {

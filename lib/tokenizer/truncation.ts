@@ -1,4 +1,42 @@
+import type { Truncation } from '../options/long-texts.js';
+import { invalidOption } from '../options/validation.js';
 import type { Ids } from './piece.js';
+
+/** How long a text may be, and what becomes of a longer one. */
+export interface TextLimit {
+  /** The most tokens, special ones included; at least as many as those. */
+  maxLength: number;
+  /** What of a longer text stays. Defaults to its start, or its end where tokenizer_config.json says so. */
+  truncation?: Truncation | undefined;
+  /**
+   * Makes several windows of a longer text instead of cutting it: each has `maxLength` tokens but for the last, and so many of them,
+   * at most half of what a window holds of the text, are those of the window before. Defaults to none.
+   */
+  stride?: number | undefined;
+}
+
+/**
+ * Where windows of a text begin and end, as Hugging Face's tokenizers make them with `return_overflowing_tokens`.
+ *
+ * @param length tokens of the text
+ * @param limit tokens of a window, special ones not counted
+ * @param stride tokens that a window shares with the next
+ * @param fromEnd whether they are counted from the text's end, so that its first window is the short one, and comes last
+ * @throws BertuneError INVALID_OPTION
+ */
+export function windowsOf(length: number, limit: number, stride: number, fromEnd: boolean): [number, number][] {
+  if (limit < 1) throw invalidOption('maxLength', 'room for a token of the text beside the special ones', limit);
+  const most = Math.floor(limit / 2);
+  if (!Number.isSafeInteger(stride) || stride < 0 || stride > most) {
+    throw invalidOption('stride', `an integer from 0 to ${most}, half of the text in a window,`, stride);
+  }
+  const windows: [number, number][] = [];
+  for (let start = 0; ; start += limit - stride) {
+    const end = Math.min(length, start + limit);
+    windows.push(fromEnd ? [length - end, length - start] : [start, end]);
+    if (end === length) return windows;
+  }
+}
 
 /** The ids of a text as they come, and how far Hugging Face's tokenizers would have read it. */
 export class Reading {
@@ -61,9 +99,16 @@ export class Reading {
     return read;
   }
 
-  /** The ids that stay where so many may. */
-  kept(count: number): number[] {
-    return this.fromEnd ? this.ids.slice(Math.max(0, this.ids.length - count)) : this.ids.slice(0, count);
+  /**
+   * The ids that stay where so many may.
+   *
+   * @param share of them from the start. Defaults to those of the side that is read
+   */
+  kept(count: number, share = this.fromEnd ? 0 : 1): number[] {
+    const { ids } = this;
+    if (ids.length <= count) return ids.slice();
+    const start = Math.round(share * count);
+    return [...ids.slice(0, start), ...ids.slice(ids.length - (count - start))];
   }
 }
 

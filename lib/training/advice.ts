@@ -1,4 +1,5 @@
 import { formatShort } from '../format.js';
+import { definitionOf } from '../methods/index.js';
 import { option } from '../options/names.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
@@ -76,9 +77,10 @@ const FEW_EXAMPLES = 10;
  * Advice for the next run, from what was seen of one. A good run gets none: every rule would rather be silent than wrong.
  */
 export function advise(seen: SeenRun): Advice[] {
-  const diverged = divergence(seen);
+  const { isFitted = false } = definitionOf(seen.settings.method.kind);
+  const diverged = isFitted ? [] : divergence(seen);
   if (diverged.length > 0) return diverged;
-  const loss = [...stillFalling(seen), ...overfitting(seen)];
+  const loss = isFitted ? [] : [...stillFalling(seen), ...overfitting(seen)];
   const few = fewExamples(seen);
   const never = neverPredicted(seen);
   const isExplained = loss.length + few.length + never.length > 0;
@@ -179,12 +181,14 @@ function atChance(seen: SeenRun): Advice[] {
   const { settings, steps, evaluation } = seen;
   const guess = evaluation && taskOf(evaluation.task).noBetterThan(evaluation.metrics);
   if (guess === null) return [];
+  const { isFitted = false } = definitionOf(settings.method.kind);
   const longer = trainLonger(seen);
-  if (steps < FEW_STEPS) {
+  if (steps < FEW_STEPS && !isFitted) {
     const text = `${steps === 1 ? 'One step is' : `${steps} steps are`} too few to learn from: ${longer.words}`;
     return [{ code: 'AT_CHANCE', text, options: longer.options }];
   }
   const seenWords = `${guess}: `;
+  if (isFitted) return [{ code: 'AT_CHANCE', text: `${seenWords}try another method, or add examples`, options: {} }];
   const losses = trainingLosses(seen);
   const usual = usualRate(seen);
   const { learningRate } = settings;

@@ -1,5 +1,7 @@
+import { BertuneError } from '../errors.js';
 import { definitionOf, expectMethod, type Method, type MethodKind } from '../methods/index.js';
 import type { Anchor } from '../methods/method.js';
+import { option } from '../options/names.js';
 import { expectPositiveInteger } from '../options/validation.js';
 
 /*
@@ -29,11 +31,17 @@ const ROUND_STEPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80
  * @param hiddenSize of the model, `hidden_size` in its config.json
  * @returns a rate of two significant digits; between sizes that were measured on a straight line of logarithms, beyond
  *   them that of the nearest
- * @throws BertuneError INVALID_OPTION
+ * @throws BertuneError INVALID_OPTION, also for a method that is not trained in steps
  */
 export function defaultLearningRate(method: Method, hiddenSize: number): number {
   const chosen = expectMethod('method', method);
   const anchors = definitionOf(chosen.kind).rates(chosen);
+  if (anchors.length === 0) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${option('method', chosen.kind)} is solved for at once and has no learning rate`,
+    );
+  }
   return Number(rateAt(anchors, expectPositiveInteger('hiddenSize', hiddenSize)).toPrecision(2));
 }
 
@@ -54,8 +62,12 @@ export interface TrainingSize {
   meanTokens: number;
 }
 
-/** Epochs of a run that is told neither epochs nor steps: at least 3, and as many as come to the method's leastSteps. */
+/**
+ * Epochs of a run that is told neither epochs nor steps: at least 3, and as many as come to the method's leastSteps; 1 of a method
+ * that is not trained in steps.
+ */
 export function defaultEpochs(method: MethodKind, size: TrainingSize): number {
+  if (definitionOf(method).isFitted) return 1;
   const wanted = Math.ceil(leastSteps(method, size) / size.stepsPerEpoch);
   return Math.max(LEAST_EPOCHS, Math.min(MOST_EPOCHS, wanted));
 }

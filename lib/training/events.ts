@@ -124,6 +124,7 @@ export interface TrainingPlan {
   stepsPerEpoch: number;
   epochs: number;
   warmupSteps: number;
+  /** Of an epoch; where long texts are read in windows, those. */
   examples: number;
   /** Σ tokens of the training texts. */
   tokens: number;

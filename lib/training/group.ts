@@ -1,14 +1,22 @@
 import { RankGroup } from '../distributed/group.js';
 import type { Ranks } from '../distributed/ranks.js';
 import { BertuneError, type ErrorCode } from '../errors.js';
+import { definitionOf, type Method } from '../methods/index.js';
 import type { AnyClassifier } from '../model/classifier.js';
 import { packageVersion } from '../native/package.js';
 import { option } from '../options/names.js';
 import { identityOf, type PlacedRun, parametersDigest } from './checkpoint/resume.js';
 import type { RunPosition } from './position.js';
 
-/** @throws BertuneError INVALID_OPTION for a model on a GPU */
-export function expectCpu({ where }: AnyClassifier, { launcher, size }: Ranks): void {
+/** @throws BertuneError INVALID_OPTION for a method that is not trained in steps, which could be shared, and for a model on a GPU */
+export function expectShared({ where }: AnyClassifier, { kind }: Method, { launcher, size }: Ranks): void {
+  if (definitionOf(kind).isFitted) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${launcher} started ${size} processes, which cannot share ${option('method', kind)}; start one process, or let each ` +
+        `train by itself with ${option('distributed', 'none')}`,
+    );
+  }
   if (where.device === 'cpu') return;
   throw new BertuneError(
     'INVALID_OPTION',

@@ -1,6 +1,13 @@
 import { BertuneError } from '../errors.js';
-import { expectMethod, full, type Method } from '../methods/index.js';
+import { definitionOf, expectMethod, full, type Method, type MethodKind } from '../methods/index.js';
 import { DEFAULT_BATCH_TOKENS } from '../model/batches.js';
+import {
+  expectOneWay,
+  TRUNCATIONS,
+  type Truncation,
+  WINDOW_POOLINGS,
+  type WindowPooling,
+} from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import {
   expectTable,
@@ -52,6 +59,7 @@ const labelForBest: OptionRow<string, string | null> = {
   default: null,
   byDefault: 'all',
   placeholder: '<label>',
+  onlyWith: { loadBestModel: true, earlyStoppingPatience: true, saveStrategy: 'best' },
   expect(name, value, context) {
     const { labels } = context as { labels: readonly string[] };
     const [row] = matchLabels([expectString(name, value)], labels).rows;
@@ -59,6 +67,16 @@ const labelForBest: OptionRow<string, string | null> = {
     throw invalidOption(name, `one of the model's labels (${listLabels(labels)})`, value);
   },
   read: expectString,
+};
+
+/** Null: as the model was trained. */
+const truncation: OptionRow<Truncation, Truncation | null> = {
+  ...oneOf(TRUNCATIONS, { words: 'what is kept of a longer text', byDefault: 'its start, or as the tokenizer says' }),
+  default: null,
+};
+const windowPooling: OptionRow<WindowPooling, WindowPooling | null> = {
+  ...oneOf(WINDOW_POOLINGS, { words: 'how the logits of windows are pooled', byDefault: 'mean' }),
+  default: null,
 };
 
 /** What the addon takes of a micro-batch and of a step. */
@@ -103,6 +121,11 @@ export const TRAINER_OPTIONS = {
    * Defaults to 1.
    */
   gradientAccumulation: positiveInteger({ words: 'batches per optimizer step', most: MOST_BATCHES, default: 1 }),
+  /**
+   * Whether layers keep only their inputs in the forward pass, and run again in the backward pass (Chen et al., "Training Deep Nets with
+   * Sublinear Memory Cost", 2016): less memory, more time, the same model bit for bit. Defaults to false.
+   */
+  gradientCheckpointing: flag({ words: 'less memory, more time, the same model', default: false }),
   /** Tokens per batch in evaluation. Affects speed and memory, and only the last bits of results. Defaults to 1024. */
   evalBatchTokens: positiveInteger({ words: 'tokens per batch in evaluation', default: DEFAULT_BATCH_TOKENS }),
   /** How the learning rate falls after the warm-up. Defaults to 'linear'. */
@@ -119,11 +142,27 @@ export const TRAINER_OPTIONS = {
     { words: 'warm-up as a share of all steps', default: 0, byDefault: null, insteadOf: 'warmupSteps' },
   ),
   /** How often the schedule 'cosine_with_restarts' starts at the peak rate. Defaults to 1. */
-  scheduleCycles: positiveInteger({ words: 'cycles of cosine_with_restarts', default: 1 }),
+  scheduleCycles: positiveInteger({
+    words: 'cycles of cosine_with_restarts',
+    default: 1,
+    onlyWith: { schedule: 'cosine_with_restarts' },
+  }),
   /** The power of the schedule 'polynomial'. Defaults to 1, a straight line. */
-  schedulePower: number({ min: 0, minExclusive: true }, { words: 'power of the polynomial schedule', default: 1 }),
+  schedulePower: number(
+    { min: 0, minExclusive: true },
+    { words: 'power of the polynomial schedule', default: 1, onlyWith: { schedule: 'polynomial' } },
+  ),
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
   weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
+  /**
+   * What the learning rate of a layer is, times that of the layer above: the last layer has this times the run's, the embeddings, the
+   * lowest, its power L + 1 of L layers. The head with its dense layer, and a prefix, learn at the run's own; updates of LoRA as their
+   * layers. In (0, 1]. Defaults to 1.
+   */
+  layerwiseDecay: number(
+    { min: 0, minExclusive: true, max: 1 },
+    { words: "a layer's learning rate over that of the layer above", default: 1 },
+  ),
   /** Global gradient norm to clip to; 0 turns clipping off. Defaults to 1. */
   maxGradNorm: number(NOT_NEGATIVE, { words: 'gradient norm to clip to, 0 for none', default: 1 }),
   /** AdamW's decay of the mean gradient, in [0, 1). Defaults to 0.9. */
@@ -134,6 +173,12 @@ export const TRAINER_OPTIONS = {
   adamEps: number({ min: SMALLEST_FLOAT }, { words: "added to AdamW's denominator", default: 1e-8 }),
   /** Share of the target spread evenly over all classes, in [0, 1). Also applied in evaluation. Defaults to 0. */
   labelSmoothing: number(BELOW_ONE, { words: 'share of the target spread over all labels', default: 0 }),
+  /**
+   * γ of the focal loss (Lin et al., 2017), which multiplies the loss of each example, or of each label in a multi-label model, by (1 − p)^γ,
+   * where p is the probability of the truth: what is already learnt counts for less. It combines with class weights, but not with
+   * smoothed labels, and regression has none. Also applied in evaluation. Defaults to 0, plain cross-entropy.
+   */
+  focalGamma: number({ min: 0, max: 100 }, { words: 'γ of the focal loss, e.g. 2; 0 for cross-entropy', default: 0 }),
   /**
    * One weight per class: by name (1 for a class that is not named), or for all in the order of the model's labels (NC); or
    * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
@@ -154,8 +199,25 @@ export const TRAINER_OPTIONS = {
    * and from every class equally often, so that rare ones repeat; only for models of one class per text. Defaults to 'random'.
    */
   sampling: oneOf(['random', 'balanced'], { words: 'how the examples of an epoch are chosen', default: 'random' }),
-  /** Longest text in tokens, including special ones; the rest is truncated. Defaults to the model's limit. */
+  /** Longest text in tokens, including special ones; the rest is truncated, or read in windows. Defaults to the model's limit. */
   maxLength: positiveInteger({ words: 'longest text in tokens', default: null, byDefault: "the model's limit" }),
+  /**
+   * What is kept of a longer text: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from its end (Sun et al., "How to
+   * Fine-Tune BERT for Text Classification?", 2019), 'halves' equally much from both. Saved with the model, which then predicts that way.
+   * Defaults to what the model was trained with, or else the side that the tokenizer keeps, usually the start.
+   */
+  truncation,
+  /**
+   * Reads a longer text in windows of `maxLength` tokens that share this many with the window before, at most half. Each window is an example
+   * with the labels of its text; in evaluation and prediction, the logits of a text's windows are pooled. Saved with the model. Defaults to none.
+   */
+  stride: nonNegativeInteger({
+    words: 'read longer texts in windows that share this many tokens',
+    default: null,
+    byDefault: 'no windows',
+  }),
+  /** How the logits of a text's windows are pooled: their mean, or the highest of each label. Saved with the model. Defaults to 'mean'. */
+  windowPooling,
   /** Seed of new parameters, the order of examples and dropout: 0 to 2^32 − 1. Defaults to 42. */
   seed: seed({ words: 'seed of new weights, example order and dropout', default: 42 }),
   /**
@@ -177,7 +239,11 @@ export const TRAINER_OPTIONS = {
     flag: '--eval',
   }),
   /** Steps between two evaluations with the strategy 'steps'. Defaults to 500. */
-  evalSteps: positiveInteger({ words: 'steps between evaluations, with --eval steps', default: 500 }),
+  evalSteps: positiveInteger({
+    words: 'steps between evaluations, with --eval steps',
+    default: 500,
+    onlyWith: { evaluationStrategy: 'steps' },
+  }),
   /** Whether to restore the parameters of the best epoch at the end. Needs a validation split. Defaults to false. */
   loadBestModel: flag({ words: 'restore the best epoch at the end', default: false, flag: '--load-best' }),
   /**
@@ -211,7 +277,11 @@ export const TRAINER_OPTIONS = {
     flag: '--early-stopping',
   }),
   /** The smallest change that counts as an improvement for early stopping. Defaults to 0. */
-  earlyStoppingThreshold: number(NOT_NEGATIVE, { words: 'smallest change that counts as an improvement', default: 0 }),
+  earlyStoppingThreshold: number(NOT_NEGATIVE, {
+    words: 'smallest change that counts as an improvement',
+    default: 0,
+    onlyWith: { earlyStoppingPatience: true },
+  }),
   /**
    * Whether processes that mpirun, mpiexec or srun started together train one model: each takes a part of every batch, and all
    * come to the same model and results. The first alone writes. 'none': each is a run by itself. Defaults to 'auto'.
@@ -243,6 +313,7 @@ export const TRAINER_OPTIONS = {
   saveSteps: positiveInteger({
     words: 'steps between checkpoints, with --save-strategy steps',
     default: 500,
+    onlyWith: { saveStrategy: 'steps' },
     group: 'Checkpoints',
   }),
   /** Checkpoints to keep: the latest ones, and besides them that of the best epoch. Defaults to all. */
@@ -260,6 +331,24 @@ export const TRAINER_OPTIONS = {
  * without a warm-up) and `epochs` (3 there).
  */
 export interface TrainerOptions extends OptionsOf<typeof TRAINER_OPTIONS> {}
+
+/** What means something with a method that is solved for at once, and not trained in steps. */
+export const FITTED_OPTIONS: readonly (keyof TrainerOptions)[] = [
+  ...(['method', 'evalBatchTokens', 'classWeights', 'positiveWeights', 'seed'] as const),
+  ...(['maxLength', 'truncation', 'stride', 'windowPooling'] as const),
+  ...(['evaluationStrategy', 'metricForBest', 'labelForBest', 'tuneThresholds', 'calibrate'] as const),
+  ...(['distributed', 'collectiveTimeout', 'outputDirectory'] as const),
+];
+
+/** Whether an option means something with a method. */
+export function isOptionOf(method: MethodKind, name: string): boolean {
+  return !definitionOf(method).isFitted || (FITTED_OPTIONS as readonly string[]).includes(name);
+}
+
+/** Options, or settings, without those that mean nothing with a method. */
+export function optionsOf<T extends object>(method: MethodKind, options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => isOptionOf(method, name))) as T;
+}
 
 /**
  * TrainerOptions with every default filled in. null: `epochs`, `maxSteps` and `warmupSteps` are open until a run knows the
@@ -294,8 +383,10 @@ export interface TrainedModel {
 export function resolveTrainerOptions(given: TrainerOptions, model: TrainedModel): TrainerSettings {
   const settings = expectTable('options', given, TRAINER_OPTIONS, model);
   const method = settings.method ?? model.method ?? full();
+  expectMethodOptions(given, method.kind);
   expectCheckpointPlace(settings);
   expectEvaluations(settings);
+  expectOneWay(settings);
   const task = taskOf(model.task);
   expectTaskOptions(settings, task);
   const hasOwnRate = settings.learningRate !== undefined;
@@ -305,7 +396,7 @@ export function resolveTrainerOptions(given: TrainerOptions, model: TrainedModel
     ...settings,
     method,
     metricForBest: settings.metricForBest ?? task.bestMetric,
-    learningRate: hasOwnRate ? settings.learningRate : defaultLearningRate(method, model.hiddenSize),
+    learningRate: hasOwnRate ? settings.learningRate : usualRate(method, model.hiddenSize),
     warmupSteps: settings.warmupSteps ?? (warmsUp ? null : 0),
   });
 }
@@ -332,11 +423,32 @@ export function settleSettings(
   };
 }
 
+/** The default rate; 0 of a method that has none. */
+function usualRate(method: Method, hiddenSize: number): number {
+  return definitionOf(method.kind).isFitted ? 0 : defaultLearningRate(method, hiddenSize);
+}
+
+/** @throws BertuneError INVALID_OPTION for what has no effect with the method */
+function expectMethodOptions(given: TrainerOptions, kind: MethodKind): void {
+  const odd = (Object.keys(given) as (keyof TrainerOptions)[]).find(
+    (name) => given[name] !== undefined && !isOptionOf(kind, name),
+  );
+  const steps = given.evaluationStrategy === 'steps' && definitionOf(kind).isFitted;
+  if (odd === undefined && !steps) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `${odd === undefined ? option('evaluationStrategy', 'steps') : option(odd)} has no effect with ${option('method', kind)}, ` +
+      'which is solved for at once and not trained in steps; leave it out',
+  );
+}
+
 /** @throws BertuneError INVALID_OPTION for what has no effect in the task */
 function expectTaskOptions(settings: TrainerSettings, task: Task): void {
-  const { labelSmoothing, classWeights, positiveWeights, metricForBest, tuneThresholds, calibrate } = settings;
+  const { labelSmoothing, focalGamma, classWeights, positiveWeights, metricForBest, tuneThresholds, calibrate } =
+    settings;
   const used = [
     ...(labelSmoothing > 0 ? (['labelSmoothing'] as const) : []),
+    ...(focalGamma > 0 ? (['focalGamma'] as const) : []),
     ...(classWeights === null ? [] : (['classWeights'] as const)),
     ...(positiveWeights === null ? [] : (['positiveWeights'] as const)),
   ];
@@ -347,6 +459,12 @@ function expectTaskOptions(settings: TrainerSettings, task: Task): void {
     (calibrate && task.labels === 'values' ? 'calibrate' : undefined);
   if (odd !== undefined)
     throw new BertuneError('INVALID_OPTION', `${option(odd)} has no effect in ${task.title}; leave it out`);
+  if (labelSmoothing > 0 && focalGamma > 0) {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      `${option('focalGamma')} assumes labels that are certain, and ${option('labelSmoothing')} makes them less so; leave one of them out`,
+    );
+  }
   if (settings.labelForBest !== null) expectLabelMetric(metricForBest ?? task.bestMetric, task);
   const names = task.metrics.map(({ name }) => name);
   if (metricForBest === undefined || metricForBest === 'loss' || names.includes(metricForBest)) return;

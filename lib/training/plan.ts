@@ -1,4 +1,5 @@
 import type { Split } from '../data/types.js';
+import { definitionOf } from '../methods/index.js';
 import { longestFirst, mostTokens } from '../model/batches.js';
 import { expectPositiveInteger, MOST_INT32 } from '../options/validation.js';
 import { randomOrder, weightedOrder } from '../order.js';
@@ -25,8 +26,8 @@ export interface RunPlan {
   warmupSteps: number;
   /** Learning rate of a step, counted from 0. */
   learningRate: (step: number) => number;
-  /** Most tokens of any micro-batch of the run. */
-  tokens: number;
+  /** Most tokens of any so many consecutive micro-batches of the run. */
+  tokensOf: (microBatches: number) => Promise<number>;
   /** Order of the examples in an epoch, counted from 0. */
   orderOf: (epoch: number) => Int32Array;
 }
@@ -49,7 +50,8 @@ export async function planRun(
 ): Promise<RunPlan> {
   const { batchSize, gradientAccumulation, learningRate, seed } = given;
   const examples = offsets.length - 1;
-  const batchesPerEpoch = Math.ceil(examples / batchSize);
+  // What is solved for at once takes one step.
+  const batchesPerEpoch = definitionOf(given.method.kind).isFitted ? 1 : Math.ceil(examples / batchSize);
   const stepsPerEpoch = Math.ceil(batchesPerEpoch / gradientAccumulation);
   const meanTokens = offsets[examples]! / examples;
   const { settings, totalSteps } = settleSettings(given, { stepsPerEpoch, meanTokens });
@@ -59,17 +61,21 @@ export async function planRun(
 
   const orderOf = (epoch: number) =>
     weights === null ? randomOrder(seed + epoch, examples) : weightedOrder(seed + epoch, weights);
-  const slice = new TimeSlice(signal);
-  let tokens = 0;
-  for (let epoch = 0; epoch < Math.min(epochs, LOOKED_AT); epoch++) {
-    tokens = Math.max(tokens, mostTokens(offsets, orderOf(epoch), batchSize));
-    if (slice.isOver) await slice.next();
-  }
-  if (epochs > LOOKED_AT) {
-    const longest = longestFirst(offsets);
-    // With replacement a batch may be of the longest text alone.
-    tokens = mostTokens(offsets, weights === null ? longest : new Int32Array(batchSize).fill(longest[0]!), batchSize);
-  }
+  const tokensOf = async (microBatches: number): Promise<number> => {
+    if (epochs > LOOKED_AT) {
+      const longest = longestFirst(offsets);
+      // With replacement a batch may be of the longest text alone.
+      const worst = weights === null ? longest : new Int32Array(microBatches * batchSize).fill(longest[0]!);
+      return mostTokens(offsets, worst, batchSize, microBatches);
+    }
+    const slice = new TimeSlice(signal);
+    let tokens = 0;
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      tokens = Math.max(tokens, mostTokens(offsets, orderOf(epoch), batchSize, microBatches));
+      if (slice.isOver) await slice.next();
+    }
+    return tokens;
+  };
   return {
     settings,
     examples,
@@ -84,7 +90,7 @@ export async function planRun(
       cycles: settings.scheduleCycles,
       power: settings.schedulePower,
     }),
-    tokens,
+    tokensOf,
     orderOf,
   };
 }
@@ -95,11 +101,14 @@ export function samplingWeights(labels: Int32Array, counts: readonly number[]): 
 }
 
 /** The loss of a model that has learnt nothing: of all classes alike, of a coin per label, or of the mean of the values. */
-export function guessingLoss({ task, labels, labelNames }: Split): number {
+export function guessingLoss(
+  { task, labels, labelNames }: Split,
+  { focalGamma }: Pick<TrainerSettings, 'focalGamma'>,
+): number {
   const { labels: kind } = taskOf(task);
   const columns = labelNames.length;
-  if (kind === 'class') return Math.log(columns);
-  if (kind === 'classes') return Math.LN2;
+  if (kind === 'class') return (1 - 1 / columns) ** focalGamma * Math.log(columns);
+  if (kind === 'classes') return 0.5 ** focalGamma * Math.LN2;
   const [sums, squares] = [new Float64Array(columns), new Float64Array(columns)];
   for (const [i, value] of labels.entries()) sums[i % columns]! += value;
   const examples = labels.length / columns;
@@ -114,11 +123,12 @@ export function guessingLoss({ task, labels, labelNames }: Split): number {
  *   weights
  */
 export function lossOptions(
-  { labelSmoothing, classWeights, positiveWeights }: TrainerSettings,
+  { labelSmoothing, focalGamma, classWeights, positiveWeights }: TrainerSettings,
   data: { counts: readonly number[]; examples: number } | null,
 ): LossOptions {
   return {
     labelSmoothing,
+    focalGamma,
     classWeights: classWeights === 'balanced' ? data && balancedWeights(data.counts) : classWeights,
     positiveWeights:
       positiveWeights === 'balanced' ? data && positiveBalance(data.counts, data.examples) : positiveWeights,

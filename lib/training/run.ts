@@ -29,6 +29,8 @@ export interface RunParts {
   plan: RunPlan;
   /** Handle of the training texts in the session. */
   dataset: number;
+  /** Micro-batches whose features are made in one pass: see lookAheadOf. */
+  lookAhead: number;
   /** null: nothing is evaluated. */
   validation: LoadedSplit | null;
   /** In evaluations. */
@@ -209,7 +211,10 @@ export class TrainingRun {
     const untilLog = loggingSteps === 'epoch' ? Infinity : loggingSteps - (step % loggingSteps);
     const untilEvaluation = evaluationStrategy === 'steps' ? evalSteps - (step % evalSteps) : Infinity;
     const untilSave = checkpoints?.stepsUntilDue(step) ?? Infinity;
-    return Math.min(this.#pace.next(), lastStep - step, untilLog, untilEvaluation, untilSave);
+    // Steps whose features are made together are of one call.
+    const together = Math.max(1, this.#parts.lookAhead / plan.settings.gradientAccumulation);
+    const paced = Math.ceil(this.#pace.next() / together) * together;
+    return Math.min(paced, lastStep - step, untilLog, untilEvaluation, untilSave);
   }
 
   /**
@@ -229,6 +234,8 @@ export class TrainingRun {
       order: order.slice(from * perStep, (from + count) * perStep),
       batchSize: settings.batchSize,
       accumulation: settings.gradientAccumulation,
+      lookAhead: this.#parts.lookAhead,
+      gradientCheckpointing: settings.gradientCheckpointing,
       learningRates: Float64Array.from({ length: count }, (_, i) => plan.learningRate(this.#position.step + i)),
       firstStep: this.#position.step,
       seed: settings.seed,
@@ -238,6 +245,7 @@ export class TrainingRun {
       eps: settings.adamEps,
       maxGradNorm: settings.maxGradNorm,
       labelSmoothing: loss.labelSmoothing,
+      focalGamma: loss.focalGamma,
       ...(loss.classWeights && { classWeights: Float64Array.from(loss.classWeights) }),
       ...(loss.positiveWeights && { positiveWeights: Float64Array.from(loss.positiveWeights) }),
     });

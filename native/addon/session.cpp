@@ -436,6 +436,7 @@ Napi::Value Session::recordings(const Napi::CallbackInfo& info) {
           result.Set("recorded", static_cast<double>(counts->recorded));
           result.Set("replayed", static_cast<double>(counts->replayed));
           result.Set("nodes", static_cast<double>(counts->nodes));
+          result.Set("launched", static_cast<double>(counts->launched));
           return result;
         });
   });

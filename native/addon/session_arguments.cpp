@@ -48,6 +48,8 @@ std::vector<double> convert_weights(const Napi::Object& plan, const char* name, 
 // A setting that the loss does not have would be ignored.
 void check_loss_settings(const LossSettings& settings, Loss loss) {
   if (loss != Loss::kCrossEntropy && settings.label_smoothing != 0) refuse_field("0 under this loss", "labelSmoothing");
+  const bool focuses = loss != Loss::kMeanSquaredError && settings.label_smoothing == 0;
+  if (settings.focal_gamma != 0 && !focuses) refuse_field("0 under this loss or beside labelSmoothing", "focalGamma");
   if (loss == Loss::kMeanSquaredError && !settings.class_weights.empty()) {
     refuse_field("nothing under this loss", "classWeights");
   }
@@ -67,8 +69,12 @@ TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config)
   plan.first_step = get_integer(value, "firstStep", 0);
   plan.settings.batch_size = static_cast<int>(get_integer(value, "batchSize", 1, 1 << 20));
   plan.settings.accumulation = static_cast<int>(get_integer(value, "accumulation", 1, 1 << 10));
+  const Napi::Value look_ahead = value.Get("lookAhead");
+  plan.settings.look_ahead = is_present(look_ahead) ? static_cast<int>(get_integer(value, "lookAhead", 1, 1 << 10)) : 1;
   plan.settings.seed = static_cast<uint64_t>(get_integer(value, "seed", 0, (1LL << 53) - 1));
+  plan.settings.recompute = to_flag(value.Get("gradientCheckpointing"), "gradientCheckpointing");
   plan.settings.loss.label_smoothing = get_number(value, "labelSmoothing");
+  plan.settings.loss.focal_gamma = is_present(value.Get("focalGamma")) ? get_number(value, "focalGamma") : 0;
   plan.settings.optimizer = {.beta1 = get_number(value, "beta1"),
                              .beta2 = get_number(value, "beta2"),
                              .eps = get_number(value, "eps"),
@@ -155,7 +161,8 @@ DatasetArrays convert_dataset(const Napi::Value& argument, int labels) {
 
 BatchLimits convert_limits(const Napi::Value& argument) {
   const Napi::Object value = get_object(argument, "limits");
-  return {get_int(value, "tokens", 1), get_int(value, "sequences", 1)};
+  return {get_int(value, "tokens", 1), get_int(value, "sequences", 1),
+          to_flag(value.Get("gradientCheckpointing"), "gradientCheckpointing")};
 }
 
 std::vector<int32_t> convert_starts(const Napi::Value& argument, size_t count) {

@@ -39,7 +39,8 @@ std::vector<ParameterRow> convert_parameters(const Napi::Value& value) {
                     .place = convert_place(item),
                     .shape = get_integers(item, "shape"),
                     .trainable = get_bool(item, "trainable"),
-                    .decay = get_bool(item, "decay")});
+                    .decay = get_bool(item, "decay"),
+                    .rate = is_present(item.Get("rate")) ? get_number(item, "rate") : 1});
   }
   return rows;
 }

@@ -74,7 +74,7 @@ Dataset& SessionCore::dataset(int32_t handle) {
 namespace {
 
 // Of the micro-batches of training: consecutive runs of batch_size, the last one perhaps shorter.
-std::vector<int32_t> starts_of(size_t count, int batch_size) {
+std::vector<int32_t> starts_of(size_t count, int64_t batch_size) {
   std::vector<int32_t> starts;
   for (size_t start = 0; start < count; start += batch_size) starts.push_back(static_cast<int32_t>(start));
   starts.push_back(static_cast<int32_t>(count));
@@ -129,7 +129,11 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
   if (classifier->parameters().segments().empty()) {
     throw Error("INVALID_OPTION", "Expected at least one trainable parameter to train");
   }
-  classifier->reserve(largest_batch(data, plan.order, starts_of(plan.order.size(), plan.settings.batch_size)), {});
+  const int micro_batches = classifier->looks_ahead() && !ranks ? plan.settings.look_ahead : 1;
+  const std::vector<int32_t> starts = starts_of(plan.order.size(), int64_t{micro_batches} * plan.settings.batch_size);
+  BatchLimits limits = largest_batch(data, plan.order, starts);
+  limits.recompute = plan.settings.recompute;
+  classifier->reserve(limits, {});
   update_figures();
   return data;
 }
@@ -143,7 +147,7 @@ TrainOutcome SessionCore::train(const TrainPlan& plan, const std::function<bool(
   const auto steps = static_cast<int64_t>(plan.learning_rates.size());
   int given = 0;
   for (int64_t step = 0; step < steps; ++step) {
-    if (!proceed()) {
+    if (run.may_stop(step) && !proceed()) {
       outcome.stopped = "aborted";
       break;
     }

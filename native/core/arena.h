@@ -25,6 +25,7 @@ class Cutter {
   Real* real(int64_t count) { return static_cast<Real*>(take(count, real_size_)); }
   Acc* acc(int64_t count) { return static_cast<Acc*>(take(count, acc_size_)); }
   Master* master(int64_t count) { return static_cast<Master*>(take(count, master_size_)); }
+  DropoutPlace* places(int64_t count) { return static_cast<DropoutPlace*>(take(count, sizeof(DropoutPlace))); }
   int32_t* ints(int64_t count) { return static_cast<int32_t*>(take(count, sizeof(int32_t))); }
 
   // A place inside a buffer taken before, `count` elements behind its start.

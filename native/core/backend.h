@@ -66,6 +66,11 @@ struct StepState {
   Examples examples;  // what gather_batch reads
 };
 
+// By which dropout draws the mask of an element's row: the row's number in a micro-batch, and that one's dropout_step.
+struct DropoutPlace {
+  uint32_t row, step;
+};
+
 struct Dropout {
   double p = 0.0;     // probability of dropping, in [0, 1)
   uint32_t site = 0;  // which dropout of the model: masks of two sites are independent
@@ -86,6 +91,9 @@ struct Batch {
   int32_t* cu_seqlens = nullptr;          // (B + 1) starts of the sequences, cu_seqlens[0] = 0
   int32_t* tokens_by_id = nullptr;        // (T) token indices, sorted by (id, index): the segments of equal ids
   int32_t* tokens_by_position = nullptr;  // (T) token indices, sorted by (position, index)
+  // Where several micro-batches are run as one, the places of rows in their own; else null.
+  DropoutPlace* token_places = nullptr;     // (T)
+  DropoutPlace* sequence_places = nullptr;  // (B)
 };
 
 // Which rows an operation runs over; a CPU backend splits each kind the same way in every operation.
@@ -105,8 +113,9 @@ enum class Activation { kNone, kGelu, kTanh, kRelu, kGeluTanh, kSilu };
 // Picks sequences `order[order_begin .. order_begin + B)` of the step's examples, packs them into the batch's arrays
 // and makes the batch current. Its sizes are the caller's, who knows the lengths.
 struct GatherBatch {
-  int NC;            // of targets, which are taken where both the examples and the batch have them
-  bool sort_tokens;  // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
+  int NC;               // of targets, which are taken where both the examples and the batch have them
+  bool sort_tokens;     // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
+  int micro_batch = 0;  // where the batch has places: sequences of each micro-batch, of which the step's is the first
   Batch batch{};
 };
 
@@ -365,6 +374,8 @@ struct LoraBackward {
   // its `earlier`. Until then inp, and each dout, h and dh stay as they are.
   bool later;
   const LoraBackward* earlier;  // host, or null
+  // Of the LayerNorm whose dout is dinp, run behind the rest; host, or null. It makes no gradients of parameters.
+  const DropoutResidualLayernormBackward* norm;
 };
 
 // The low-rank update of one module by one adapter; r = 0: the adapter leaves the module alone.
@@ -424,9 +435,11 @@ struct FirstRowsBackward {
 
 // Cross-entropy with class weights w and label smoothing s, as torch.nn.functional.cross_entropy(reduction="mean"):
 //   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y,   dlogits = loss_scale · ∂loss
+// With γ > 0 it is the focal loss (Lin et al., 2017), which takes no smoothing: Σ_b −w_y (1 − p_y)^γ log p_y / Σ_b w_y.
 struct CrossEntropy {
   int NC;
   double label_smoothing;
+  double focal_gamma;        // γ ≥ 0
   double loss_scale;         // 1 / micro-batches of the step
   const Real* logits;        // (B,NC)
   const Acc* class_weights;  // (NC) or null: all 1
@@ -438,8 +451,10 @@ struct CrossEntropy {
 // Binary cross-entropy of each label by itself, with targets y in [0, 1], class weights w and weights p of the positive
 // class, as torch.nn.BCEWithLogitsLoss(weight, pos_weight):
 //   loss = Σ_b Σ_c w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC),   dlogits = loss_scale · ∂loss
+// With γ > 0 it is the focal loss (Lin et al., 2017): (1 − y) · σ(x)^γ and y · σ(−x)^γ stand in place of 1 − y and y.
 struct BinaryCrossEntropy {
   int NC;
+  double focal_gamma;           // γ ≥ 0
   double loss_scale;            // 1 / micro-batches of the step
   const Real* logits;           // (B,NC) x
   const Acc* class_weights;     // (NC) or null: all 1
@@ -482,10 +497,12 @@ struct CastToReal {
   const Acc* inp;
   Real* out;
 };
-// One parameter's share of the optimiser's work. `decay`: weight decay applies.
+// One parameter's share of the optimiser's work. `decay`: weight decay applies; `rate`: what its learning rate is, times
+// the step's.
 struct OptimizerSegment {
   int64_t count;
   bool decay;
+  double rate = 1;
   Master* master;  // (count)
   Real* weight;    // (count) compute copy; the same memory as master where that is all there is
   Acc* grad;       // (count)
@@ -563,13 +580,15 @@ struct BatchShape {
 
 // What tells two recordings of operations apart, but for StepState.
 struct RecordingKey {
-  enum class Pass { kInference, kMixedInference, kTraining };
+  enum class Pass { kInference, kMixedInference, kTraining, kFeatures, kHead };
 
   Pass pass = Pass::kInference;
-  BatchShape batch{};  // padded
-  int prefix = 0;      // of mixed inference: whose prefix the batch has
+  BatchShape batch{};   // padded
+  int prefix = 0;       // of mixed inference: whose prefix the batch has
+  int micro_batch = 0;  // of features: GatherBatch's
+  int begin = 0;        // of a head: where its part of the batch begins
 
-  // Of training: the place of a micro-batch within its step, and what the step is told once.
+  // Of training, and of a head: the place of a micro-batch within its step, and what the step is told once.
   bool first = false, last = false, update = false;
   int micro_batches = 0;
   uint64_t settings = 0;  // their hash
@@ -583,6 +602,7 @@ struct RecordingCounts {
   uint64_t recorded;  // times that operations were recorded
   uint64_t replayed;  // times that a recording was launched again
   uint64_t nodes;     // kernels and copies of the recording that was launched last
+  uint64_t launched;  // kernels and copies of all recordings that were launched, each time
 };
 
 // Bytes of the device that a backend runs on; 0 where they are not known.
@@ -650,6 +670,8 @@ class Backend {
   virtual void start_run() = 0;
   // Before the operations of a micro-batch.
   virtual void begin_step(const StepState& state) = 0;
+  // Makes some sequences of the batch that was gathered last the current batch: their part of its arrays, without tokens.
+  virtual void use_batch(const Batch& part) = 0;
   // The gradients of the segments become their sums over the ranks, and what is not finite of their losses (1) is so on
   // all. Throws INVALID_OPTION where the backend cannot, RANK_LOST.
   virtual void all_reduce(Collective& /*ranks*/, const OptimizerSegment* /*segments*/, int /*count*/, Acc* /*loss*/) {

@@ -2,15 +2,12 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#if defined(__linux__)
-#include <elf.h>
-#endif
 
-#include <cstring>
 #include <map>
 #include <mutex>
+
+#include "core/library_file.h"
 
 namespace bertune {
 namespace {
@@ -22,21 +19,6 @@ std::string folder_of_this_library() {
   const std::string file = info.dli_fname;
   return file.substr(0, file.rfind('/') + 1);
 }
-
-#if defined(__linux__)
-// Opening a file that was cut short would end the process with SIGBUS, so its header is held against its length first.
-bool is_whole(int file) {
-  struct stat status;
-  Elf64_Ehdr header;
-  return fstat(file, &status) == 0 && read(file, &header, sizeof header) == static_cast<ssize_t>(sizeof header) &&
-         std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
-         header.e_type == ET_DYN &&
-         header.e_shoff + static_cast<uint64_t>(header.e_shnum) * header.e_shentsize <=
-             static_cast<uint64_t>(status.st_size);
-}
-#else
-bool is_whole(int) { return true; }
-#endif
 
 // Environments of several threads may load the addon at once.
 std::mutex mutex;
@@ -68,7 +50,7 @@ DeviceLibrary open_library(const std::string& device) {
         " is not there; `npm install @bertune/linux-x64-cuda` brings one, `npx bertune build --cuda` makes one)";
     return library;
   }
-  const bool whole = is_whole(file);
+  const bool whole = is_whole_library(file);
   close(file);
   if (!whole) {
     library.reason = path + " is damaged or cut short";

@@ -58,6 +58,7 @@ struct MemoryHandle;   // opaque: a Memory of the library
   X(run_ahead)           \
   X(start_run)           \
   X(begin_step)          \
+  X(use_batch)           \
   X(synchronize)
 
 // The plain function for a member of Backend: the same parameters behind the backend and where to report a failure.
@@ -97,7 +98,7 @@ constexpr uint64_t library_layout() {
   const auto fold = [&hash](size_t size) { hash = (hash ^ size) * 1099511628211ull; };
   for (const size_t size : {sizeof(LibraryFailure), sizeof(LibraryDevice), sizeof(BatchShape), sizeof(DeviceMemory),
                             sizeof(RecordingKey), sizeof(StepState), sizeof(RecordingCounts), sizeof(OptimizerSegment),
-                            sizeof(LowRankFactors), sizeof(LinearFactors), sizeof(RowSum)}) {
+                            sizeof(LowRankFactors), sizeof(LinearFactors), sizeof(RowSum), sizeof(Batch)}) {
     fold(size);
   }
 #define BERTUNE_FOLD(name, Arguments) fold(sizeof(Arguments));

@@ -76,6 +76,7 @@ class LibraryBackend final : public Backend {
   int run_ahead() const override { return call(table_.run_ahead); }
   void start_run() override { call(table_.start_run); }
   void begin_step(const StepState& state) override { call(table_.begin_step, state); }
+  void use_batch(const Batch& part) override { call(table_.use_batch, part); }
   void synchronize() override { call(table_.synchronize); }
 #define BERTUNE_FORWARD(name, Arguments) \
   void name(const Arguments& args) override { call(table_.name, args); }

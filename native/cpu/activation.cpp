@@ -154,12 +154,12 @@ void activation_backward(Context& context, const ActivationBackward& args) {
   const T* dout = scalars<T>(args.dout);
   T* dinp = scalars<T>(args.dinp);
   const size_t n = args.n;
-  const uint32_t first = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int, Range rows) {
     for (size_t row = rows.begin; row < static_cast<size_t>(rows.end); ++row) {
       const T* gradient = dout + row * n;
       if (args.dropout.p > 0) {
-        dropout_row(context.step, args.dropout, first + static_cast<uint32_t>(row), args.n, gradient, dinp + row * n);
+        const DropoutPlace place = context.place(args.rows.kind, static_cast<int64_t>(row));
+        dropout_row(context.step.seed, args.dropout, place, args.n, gradient, dinp + row * n);
         gradient = dinp + row * n;
       }
       activation_row_backward(args.activation, args.n, saved + row * n, gradient, dinp + row * n);

@@ -7,7 +7,7 @@
 //   v = v · beta2 + (1 − beta2) · g · g
 //   p = p − lr / (1 − beta1^t) · m / (√v / √(1 − beta2^t) + eps)
 //
-// The norm is summed over fixed blocks of elements in order, so it does not depend on the number of threads. Of an
+// with lr the step's learning rate times the segment's. The norm is summed over fixed blocks of elements in order, so it does not depend on the number of threads. Of an
 // embedding table only the rows that tokens met are summed and updated: the others' gradients are 0, and lazy_rows.h
 // updates them later.
 #include "cpu/adamw.h"
@@ -139,18 +139,21 @@ void adamw(Context& context, const AdamW& args) {
   context.halted = context.halted || !std::isfinite(norm) || !std::isfinite(*scalars<T>(args.loss));
   if (context.halted) return;
   const double clip = settings.max_grad_norm > 0 ? std::min(1.0, settings.max_grad_norm / (norm + 1e-6)) : 1.0;
-  AdamwScalars<T> plain;
-  plain.clip = T(clip);
-  plain.decay = T(1);
-  plain.beta2 = T(settings.beta2);
-  plain.one_minus_beta1 = T(1 - settings.beta1);
-  plain.one_minus_beta2 = T(1 - settings.beta2);
-  plain.root_correction2 = T(std::sqrt(1 - std::pow(settings.beta2, t)));
-  plain.eps = T(settings.eps);
-  plain.step_size = T(lr / (1 - std::pow(settings.beta1, t)));
-  AdamwScalars<T> decayed = plain;
-  decayed.decay = T(1 - lr * settings.weight_decay);
-  const auto scalars_of = [&](const OptimizerSegment& segment) { return segment.decay ? decayed : plain; };
+  AdamwScalars<T> shared{};
+  shared.clip = T(clip);
+  shared.beta2 = T(settings.beta2);
+  shared.one_minus_beta1 = T(1 - settings.beta1);
+  shared.one_minus_beta2 = T(1 - settings.beta2);
+  shared.root_correction2 = T(std::sqrt(1 - std::pow(settings.beta2, t)));
+  shared.eps = T(settings.eps);
+  const double correction1 = 1 - std::pow(settings.beta1, t);
+  const auto scalars_of = [&](const OptimizerSegment& segment) {
+    const double rate = lr * segment.rate;
+    AdamwScalars<T> scalars = shared;
+    scalars.decay = segment.decay ? T(1 - rate * settings.weight_decay) : T(1);
+    scalars.step_size = T(rate / correction1);
+    return scalars;
+  };
 
   int table = context.met_rows.find(args.segments, args.count);
   LazyRows& lazy = context.lazy_rows;

@@ -34,18 +34,22 @@ int round_up_to_lanes(int count) { return (count + kLanes - 1) / kLanes * kLanes
 
 // The dropout mask of one head: row = query row · NH + head, column = key.
 struct Mask {
-  const StepState& step;
+  const Context& context;
   uint32_t site;
   uint32_t threshold;
   uint32_t NH, head;
-  uint32_t first_row;  // of the batch's queries
+  RowKind kind;      // of queries
+  uint32_t queries;  // of the batch
 
   // The words of keys 4·group .. 4·group + 3 for the queries from `query_row` on.
   void words(uint32_t query_row, int group, uint32_t (&words)[4][kLanes]) const {
+    DropoutPlace places[kLanes];
+    for (uint32_t i = 0; i < kLanes; ++i) places[i] = context.place(kind, std::min(query_row + i, queries - 1));
 #pragma omp simd
     for (int i = 0; i < kLanes; ++i) {
-      const uint32_t row = (first_row + query_row + static_cast<uint32_t>(i)) * NH + head;
-      const PhiloxWords four = dropout_words(step.seed, step.dropout_step, site, row, static_cast<uint32_t>(group));
+      const uint32_t row = places[i].row * NH + head;
+      const PhiloxWords four =
+          dropout_words(context.step.seed, places[i].step, site, row, static_cast<uint32_t>(group));
       words[0][i] = four.word[0];
       words[1][i] = four.word[1];
       words[2][i] = four.word[2];
@@ -319,12 +323,14 @@ void backward_head(const AttentionBackward& args, const Head<T>& head, const Mas
 }
 
 Mask mask_of(const Context& context, const AttentionForward& args, int head) {
-  return {.step = context.step,
+  const RowKind kind = args.first_only ? RowKind::kSequences : RowKind::kTokens;
+  return {.context = context,
           .site = args.dropout.site,
           .threshold = dropout_threshold(args.dropout.p),
           .NH = static_cast<uint32_t>(args.NH),
           .head = static_cast<uint32_t>(head),
-          .first_row = context.first_row(args.first_only ? RowKind::kSequences : RowKind::kTokens)};
+          .kind = kind,
+          .queries = static_cast<uint32_t>(args.first_only ? context.batch.B : context.batch.T)};
 }
 
 // dprefix (P,C) = Σ over sequences of partials (B,P,2C), or += where `accumulate`: elements [begin, end) of P·C.

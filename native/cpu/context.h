@@ -56,9 +56,13 @@ class Context {
     });
   }
 
-  // The number of the batch's first row of a kind in a micro-batch that several processes share, for dropout.
-  uint32_t first_row(RowKind kind) const {
-    return kind == RowKind::kTokens ? step.tokens_before : kind == RowKind::kSequences ? step.sequences_before : 0;
+  // Of a row of the batch, by which dropout draws its mask.
+  DropoutPlace place(RowKind kind, int64_t row) const {
+    const bool tokens = kind == RowKind::kTokens, sequences = kind == RowKind::kSequences;
+    const DropoutPlace* places = tokens ? batch.token_places : sequences ? batch.sequence_places : nullptr;
+    if (places != nullptr) return places[row];
+    const uint32_t before = tokens ? step.tokens_before : sequences ? step.sequences_before : 0;
+    return {before + static_cast<uint32_t>(row), step.dropout_step};
   }
 
   // Scratch of one thread, to be asked for by that thread: `count` elements, aligned to 64 bytes, not initialised.

@@ -102,6 +102,10 @@ class CpuBackend final : public Backend {
 
   void start_run() override { context_.halted = false; }
   void begin_step(const StepState& state) override { context_.step = state; }
+  void use_batch(const Batch& part) override {
+    context_.batch = part;
+    context_.partition.assign(part.B, part.cu_seqlens);
+  }
   void all_reduce(Collective& ranks, const OptimizerSegment* segments, int count, Acc* loss) override {
     bertune::all_reduce(context_, ranks, segments, count, scalars<T>(loss));
   }

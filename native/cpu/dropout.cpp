@@ -10,11 +10,10 @@ template <typename T>
 void dropout_apply(Context& context, const DropoutApply& args) {
   const T* inp = scalars<T>(args.inp);
   T* out = scalars<T>(args.out);
-  const uint32_t first = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int, Range rows) {
     for (int row = rows.begin; row < rows.end; ++row) {
       const size_t at = static_cast<size_t>(row) * args.n;
-      dropout_row(context.step, args.dropout, first + row, args.n, inp + at, out + at);
+      dropout_row(context.step.seed, args.dropout, context.place(args.rows.kind, row), args.n, inp + at, out + at);
     }
   });
 }

@@ -37,17 +37,17 @@ inline void philox_lanes(uint64_t seed, uint64_t (&c0)[kLanes], uint64_t (&c1)[k
 constexpr int kDropoutBlock = 128;
 
 // The words of columns [column, column + kDropoutBlock) of a row; `column` is a multiple of 4.
-inline void dropout_block(const StepState& step, uint32_t site, uint32_t row, int column,
+inline void dropout_block(uint64_t seed, uint32_t site, DropoutPlace place, int column,
                           uint32_t* words /* (kDropoutBlock) */) {
   constexpr int kGroups = kDropoutBlock / 4;
   uint64_t c0[kGroups], c1[kGroups], c2[kGroups], c3[kGroups];
   for (int group = 0; group < kGroups; ++group) {
     c0[group] = static_cast<uint32_t>(column / 4 + group);
-    c1[group] = row;
+    c1[group] = place.row;
     c2[group] = site;
-    c3[group] = step.dropout_step;
+    c3[group] = place.step;
   }
-  philox_lanes(step.seed, c0, c1, c2, c3);
+  philox_lanes(seed, c0, c1, c2, c3);
 #pragma omp simd
   for (int group = 0; group < kGroups; ++group) {
     words[4 * group] = static_cast<uint32_t>(c0[group]);
@@ -65,7 +65,7 @@ T dropout_scale(const Dropout& dropout) {
 
 // out = dropout(inp) for one row of n columns; in place where out == inp. A copy when p is 0.
 template <typename T>
-void dropout_row(const StepState& step, const Dropout& dropout, uint32_t row, int n, const T* inp /* (n) */,
+void dropout_row(uint64_t seed, const Dropout& dropout, DropoutPlace place, int n, const T* inp /* (n) */,
                  T* out /* (n) */) {
   if (dropout.p == 0.0) {
     if (out != inp) {
@@ -77,7 +77,7 @@ void dropout_row(const StepState& step, const Dropout& dropout, uint32_t row, in
   const T scale = dropout_scale<T>(dropout);
   alignas(64) uint32_t words[kDropoutBlock];
   for (int begin = 0; begin < n; begin += kDropoutBlock) {
-    dropout_block(step, dropout.site, row, begin, words);
+    dropout_block(seed, dropout.site, place, begin, words);
     const int count = n - begin < kDropoutBlock ? n - begin : kDropoutBlock;
     const T* from = inp + begin;
     T* to = out + begin;

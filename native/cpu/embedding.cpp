@@ -84,7 +84,8 @@ void embedding_forward(Context& context, const EmbeddingForward& args) {
         for (size_t i = 0; i < C; ++i) x[i] = w[i] + p[i];
       }
       layernorm_row(args.C, T(args.eps), x, gamma, beta, mean + t, rstd + t, out + t * C);
-      dropout_row(context.step, args.dropout, context.step.tokens_before + t, args.C, out + t * C, out + t * C);
+      dropout_row(context.step.seed, args.dropout, context.place(RowKind::kTokens, t), args.C, out + t * C,
+                  out + t * C);
     }
   });
 }
@@ -123,7 +124,7 @@ void embedding_backward(Context& context, const EmbeddingBackward& args) {
     const Range tokens = context.partition.rows({RowKind::kTokens, batch.T}, thread);
     for (int t = tokens.begin; t < tokens.end; ++t) {
       const size_t at = static_cast<size_t>(t) * C;
-      dropout_row(context.step, args.dropout, context.step.tokens_before + t, C, dout + at, dsum + at);
+      dropout_row(context.step.seed, args.dropout, context.place(RowKind::kTokens, t), C, dout + at, dsum + at);
       layernorm_row_backward(C, dsum + at, sum + at, mean[t], rstd[t], gamma, dsum + at, dgamma, dbeta);
     }
   });

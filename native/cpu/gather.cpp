@@ -1,6 +1,6 @@
 // Packs sequences order[0..B) of the step's examples into the batch's arrays, and makes the batch the context's current one.
 //
-//   ids, token_types, positions (T), labels (B), targets (B,NC), cu_seqlens (B + 1)
+//   ids, token_types, positions, token_places (T), labels, sequence_places (B), targets (B,NC), cu_seqlens (B + 1)
 //   tokens_by_id, tokens_by_position (T): token indices sorted by (id, index) and (position, index)
 #include <algorithm>
 #include <numeric>
@@ -62,6 +62,14 @@ void gather_batch(Context& context, const GatherBatch& args) {
       std::copy_n(scalars<T>(examples.targets) + order[b] * NC, NC, scalars<T>(batch.targets) + b * NC);
     }
     batch.cu_seqlens[b + 1] = start + length;
+    if (batch.token_places == nullptr) continue;
+    const int first = b / args.micro_batch * args.micro_batch;
+    const uint32_t step = context.step.dropout_step + static_cast<uint32_t>(b / args.micro_batch);
+    batch.sequence_places[b] = {context.step.sequences_before + static_cast<uint32_t>(b - first), step};
+    for (int t = start; t < start + length; ++t) {
+      const uint32_t before = context.step.tokens_before;
+      batch.token_places[t] = {before + static_cast<uint32_t>(t - batch.cu_seqlens[first]), step};
+    }
   }
   BERTUNE_CHECK(batch.cu_seqlens[batch.B] == batch.T);
   if (args.sort_tokens) {

@@ -23,10 +23,11 @@ void use_one_blas_thread() {
 #endif
 }
 
-// Multiplications from which oneDNN is faster than OpenBLAS. Measured on an AVX-512 core (Zen 5) in float, GFLOP/s:
-// (768,275)·256 109 in place of 104, (32,275)·256 106 in place of 83, (64,32)·64 68 in place of 75; and 26 by an OpenBLAS
-// that is older than the processor.
+// Multiplications, and columns, from which oneDNN is faster than OpenBLAS (bench/kernels.js --products). On an AVX-512 core
+// in float, m,n,k and GFLOP/s: 768,256,275 112 in place of 106; 256,32,275 116 in place of 93; 256,8,275 40 in place of 107;
+// 64,64,32 68 in place of 75. An OpenBLAS that is older than the processor gives 26.
 constexpr int64_t kFewMultiplications = 1 << 18;
+constexpr int kFewColumns = 16;
 
 }  // namespace
 
@@ -35,10 +36,16 @@ void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, cons
           T beta, T* c, int ldc) {
   if (m == 0 || n == 0) return;
   if constexpr (std::is_same_v<T, float>) {
-    if (int64_t{m} * n * k >= kFewMultiplications && onednn::has_sgemm()) {
+    if (int64_t{m} * n * k >= kFewMultiplications && n > kFewColumns && onednn::has_sgemm()) {
       return onednn::sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     }
   }
+  blas_gemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+template <typename T>
+void blas_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, const T* a, int lda, const T* b,
+               int ldb, T beta, T* c, int ldc) {
   use_one_blas_thread();
   const CBLAS_TRANSPOSE op_a = transpose_a ? CblasTrans : CblasNoTrans;
   const CBLAS_TRANSPOSE op_b = transpose_b ? CblasTrans : CblasNoTrans;
@@ -51,6 +58,7 @@ void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, cons
 
 template void gemm(bool, bool, int, int, int, float, const float*, int, const float*, int, float, float*, int);
 template void gemm(bool, bool, int, int, int, double, const double*, int, const double*, int, double, double*, int);
+template void blas_gemm(bool, bool, int, int, int, float, const float*, int, const float*, int, float, float*, int);
 
 BlasInfo blas_info() {
 #if defined(BERTUNE_HAS_OPENBLAS)

@@ -12,6 +12,11 @@ template <typename T>
 void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, const T* a, int lda, const T* b, int ldb,
           T beta, T* c, int ldc);
 
+// The same by the BLAS, whatever the sizes.
+template <typename T>
+void blas_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, const T* a, int lda, const T* b,
+               int ldb, T beta, T* c, int ldc);
+
 // blas_info() of core/device.h is defined beside it.
 
 }  // namespace bertune

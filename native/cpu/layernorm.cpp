@@ -97,11 +97,10 @@ void dropout_residual_layernorm_forward(Context& context, const DropoutResidualL
   T* rstd = scalars<T>(args.rstd);
   T* out = scalars<T>(args.out);
   const int C = args.C;
-  const uint32_t first = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int, Range rows) {
     for (int row = rows.begin; row < rows.end; ++row) {
       const size_t at = static_cast<size_t>(row) * C;
-      dropout_row(context.step, args.dropout, first + row, C, inp + at, sum + at);
+      dropout_row(context.step.seed, args.dropout, context.place(args.rows.kind, row), C, inp + at, sum + at);
       if (residual != nullptr) {
 #pragma omp simd
         for (int i = 0; i < C; ++i) sum[at + i] += residual[at + i];
@@ -124,7 +123,6 @@ void dropout_residual_layernorm_backward(Context& context, const DropoutResidual
   const int C = args.C;
   const bool affine = args.dgamma != nullptr || args.dbeta != nullptr;
   T* partials = affine ? affine_partials<T>(context, C) : nullptr;
-  const uint32_t first = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int thread, Range rows) {
     T* dgamma = affine ? partials + static_cast<size_t>(thread) * 2 * C : nullptr;
     T* dbeta = affine ? dgamma + C : nullptr;
@@ -132,7 +130,8 @@ void dropout_residual_layernorm_backward(Context& context, const DropoutResidual
       const size_t at = static_cast<size_t>(row) * C;
       layernorm_row_backward(C, dout + at, sum + at, mean[row], rstd[row], gamma,
                              dresidual != nullptr ? dresidual + at : nullptr, dgamma, dbeta);
-      if (dinp != nullptr) dropout_row(context.step, args.dropout, first + row, C, dresidual + at, dinp + at);
+      if (dinp == nullptr) continue;
+      dropout_row(context.step.seed, args.dropout, context.place(args.rows.kind, row), C, dresidual + at, dinp + at);
     }
   });
   if (affine) {

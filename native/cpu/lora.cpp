@@ -27,13 +27,13 @@ void for_blocks(Range rows, Visit visit) {
 
 // dropped = dropout(inp) and dinp += dropout mask of d, each where it is not null, with one set of random words.
 template <typename T>
-void mask_row(const StepState& step, const Dropout& dropout, uint32_t row, int k, const T* inp, T* dropped, const T* d,
+void mask_row(uint64_t seed, const Dropout& dropout, DropoutPlace place, int k, const T* inp, T* dropped, const T* d,
               T* dinp) {
   const uint32_t threshold = dropout_threshold(dropout.p);
   const T scale = dropout_scale<T>(dropout);
   alignas(64) uint32_t words[kDropoutBlock];
   for (int begin = 0; begin < k; begin += kDropoutBlock) {
-    dropout_block(step, dropout.site, row, begin, words);
+    dropout_block(seed, dropout.site, place, begin, words);
     const int count = std::min(kDropoutBlock, k - begin);
     if (dropped) {
 #pragma omp simd
@@ -53,7 +53,6 @@ void add_update(Context& context, const LoraForwardAdd& args, const LoraForwardU
   const T* a = scalars<T>(update.a);
   const T* b = scalars<T>(update.b);
   T* dropped = scalars<T>(args.dropped);
-  const uint32_t first_row = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int, Range rows) {
     for_blocks(rows, [&](Range block) {
       const T* inp = scalars<T>(args.inp) + static_cast<int64_t>(block.begin) * args.inp_stride;
@@ -61,7 +60,7 @@ void add_update(Context& context, const LoraForwardAdd& args, const LoraForwardU
       if (drops) {
         T* to = dropped + static_cast<int64_t>(block.begin) * k;
         for (int i = 0; i < block.size(); ++i) {
-          dropout_row(context.step, update.dropout, first_row + static_cast<uint32_t>(block.begin + i), k,
+          dropout_row(context.step.seed, update.dropout, context.place(args.rows.kind, block.begin + i), k,
                       inp + static_cast<int64_t>(i) * inp_stride, to + static_cast<int64_t>(i) * k);
         }
         inp = to;
@@ -86,7 +85,6 @@ void backward_rows(Context& context, const LoraBackward& args, const LoraBackwar
   const T* a = scalars<T>(update.a);
   T* dh = scalars<T>(update.dh);
   T* dropped = drop && drops ? scalars<T>(args.dropped) : nullptr;
-  const uint32_t first_row = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int thread, Range rows) {
     T* masked = drops && args.dinp ? context.scratch<T>(thread, static_cast<size_t>(kBlockRows) * k) : nullptr;
     for_blocks(rows, [&](Range block) {
@@ -100,7 +98,7 @@ void backward_rows(Context& context, const LoraBackward& args, const LoraBackwar
       }
       if (masked) gemm(false, false, block.size(), k, r, T(1), block_dh, r, a, k, T(0), masked, k);
       for (int64_t i = 0; drops && i < block.size(); ++i) {
-        mask_row(context.step, update.dropout, first_row + static_cast<uint32_t>(first + i), k,
+        mask_row(context.step.seed, update.dropout, context.place(args.rows.kind, first + i), k,
                  dropped ? inp + (first + i) * args.inp_stride : nullptr, dropped ? dropped + (first + i) * k : nullptr,
                  masked ? masked + i * k : nullptr, masked ? dinp + i * args.dinp_stride : nullptr);
       }
@@ -112,10 +110,9 @@ template <typename T>
 void drop_rows(Context& context, const LoraBackward& args, const LoraBackwardUpdate& update) {
   const T* inp = scalars<T>(args.inp);
   T* dropped = scalars<T>(args.dropped);
-  const uint32_t first_row = context.first_row(args.rows.kind);
   context.for_rows(args.rows, [&](int, Range rows) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
-      dropout_row(context.step, update.dropout, first_row + static_cast<uint32_t>(row), args.k,
+      dropout_row(context.step.seed, update.dropout, context.place(args.rows.kind, row), args.k,
                   inp + row * args.inp_stride, dropped + row * args.k);
     }
   });
@@ -166,6 +163,7 @@ void lora_backward(Context& context, const LoraBackward& args) {
     if (update.da || args.dinp) backward_rows<T>(context, args, update, sums && update.da);
     if (sums) sum_update<T>(context, args, update);
   }
+  if (args.norm) dropout_residual_layernorm_backward<T>(context, *args.norm);
 }
 
 template void lora_forward_add<float>(Context&, const LoraForwardAdd&);

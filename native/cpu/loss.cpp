@@ -9,7 +9,9 @@
 //                          dlogits = loss_scale / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
 //   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale / (B · NC) · 2 (x − y)
 //
-// with σ(x) = 1 / (1 + e⁻ˣ). Few numbers, so they are computed in double on the calling thread.
+// with σ(x) = 1 / (1 + e⁻ˣ). The focal loss with γ multiplies each −log p by (1 − p)^γ, and the gradient of each by
+// (1 − p)^γ · (1 − γ p log p / (1 − p)), where p is the probability of what is true: p_y, σ(x) or σ(−x).
+// Few numbers, so they are computed in double on the calling thread.
 #include <algorithm>
 #include <cmath>
 
@@ -22,6 +24,18 @@ namespace {
 // log(1 + eˣ)
 double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+// What the focal loss multiplies −log p by, and its gradient.
+struct Focus {
+  double loss = 1, gradient = 1;
+
+  // p, 1 − p and −log p
+  Focus(double gamma, double p, double rest, double surprise) {
+    if (gamma == 0) return;
+    loss = std::pow(rest, gamma);
+    gradient = loss * (1 + gamma * p * (rest > 0 ? surprise / rest : 1));
+  }
+};
 
 }  // namespace
 
@@ -50,7 +64,12 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
     for (int c = 0; c < NC; ++c) sum += std::exp(static_cast<double>(row[c]) - *largest);
     const double log_sum = *largest + std::log(sum);
 
-    loss -= hard * weight(y) * (row[y] - log_sum);
+    double others = 0;  // 1 − p_y
+    if (args.focal_gamma != 0) {
+      for (int c = 0; c < NC; ++c) others += c == y ? 0 : std::exp(row[c] - log_sum);
+    }
+    const Focus focus(args.focal_gamma, std::exp(row[y] - log_sum), others, log_sum - row[y]);
+    loss -= hard * weight(y) * focus.loss * (row[y] - log_sum);
     if (smooth != 0) {
       for (int c = 0; c < NC; ++c) loss -= smooth * weight(c) * (row[c] - log_sum);
     }
@@ -58,7 +77,8 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
     T* drow = dlogits + static_cast<size_t>(b) * NC;
     for (int c = 0; c < NC; ++c) {
       const double p = std::exp(row[c] - log_sum);
-      const double gradient = hard * weight(y) * (p - (c == y)) + smooth * (p * all_weights - weight(c));
+      const double gradient =
+          hard * weight(y) * focus.gradient * (p - (c == y)) + smooth * (p * all_weights - weight(c));
       drow[c] = static_cast<T>(args.loss_scale / label_weights * gradient);
     }
   }
@@ -83,10 +103,13 @@ void binary_cross_entropy(Context& context, const BinaryCrossEntropy& args) {
       const size_t i = static_cast<size_t>(b) * NC + c;
       const double x = logits[i], y = targets[i];
       const double w = weight(class_weights, c), p = weight(positive_weights, c);
-      loss += w * ((1 - y) * softplus(x) + p * y * softplus(-x));
+      const Focus negative(args.focal_gamma, sigmoid(-x), sigmoid(x), softplus(x));
+      const Focus positive(args.focal_gamma, sigmoid(x), sigmoid(-x), softplus(-x));
+      loss += w * ((1 - y) * negative.loss * softplus(x) + p * y * positive.loss * softplus(-x));
       right = right && (x > 0) == (y > 0.5);
       if (dlogits == nullptr) continue;
-      dlogits[i] = static_cast<T>(args.loss_scale / count * w * ((1 - y) * sigmoid(x) - p * y * sigmoid(-x)));
+      const double slope = (1 - y) * negative.gradient * sigmoid(x) - p * y * positive.gradient * sigmoid(-x);
+      dlogits[i] = static_cast<T>(args.loss_scale / count * w * slope);
     }
     if (args.right != nullptr) args.right[b] = right;
   }

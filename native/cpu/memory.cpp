@@ -6,11 +6,6 @@
 #include <new>
 #include <string>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#include <unistd.h>
-#endif
-
 #include "core/error.h"
 #include "cpu/address_space.h"
 #include "cpu/system_memory.h"
@@ -80,18 +75,6 @@ Memory* allocate_memory(size_t bytes, const char* what) {
     refuse(bytes, what, "the system refused");
   }
   return memory;
-}
-
-size_t release_pages(MemoryRange memory) {
-#if defined(__linux__)
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto from = reinterpret_cast<uintptr_t>(memory.begin);
-  const uintptr_t begin = (from + page - 1) / page * page, end = (from + memory.bytes) / page * page;
-  if (begin < end && madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED) == 0) return end - begin;
-#else
-  static_cast<void>(memory);
-#endif
-  return 0;
 }
 
 }  // namespace bertune

@@ -120,7 +120,7 @@ void Pool::work_until_stopped(int thread) {
 
 void Partition::assign(int B, const int32_t* cu_seqlens) {
   const int threads = static_cast<int>(sequences_.size());
-  const int64_t T = cu_seqlens[B];
+  const int64_t T = cu_seqlens[B] - cu_seqlens[0];
   work_.assign(1, 0);
   for (int b = 0; b < B; ++b) {
     const int64_t length = cu_seqlens[b + 1] - cu_seqlens[b];
@@ -129,7 +129,7 @@ void Partition::assign(int B, const int32_t* cu_seqlens) {
   int begin = 0;
   for (int thread = 0; thread < threads; ++thread) {
     // The sequence boundary nearest to this thread's even share of tokens.
-    const int64_t target = T * (thread + 1) / threads;
+    const int64_t target = cu_seqlens[0] + T * (thread + 1) / threads;
     const int32_t* after = std::lower_bound(cu_seqlens + begin, cu_seqlens + B, target);
     int end = static_cast<int>(after - cu_seqlens);
     if (end > begin && target - cu_seqlens[end - 1] < cu_seqlens[end] - target) --end;

@@ -7,7 +7,7 @@
 //   v = v · beta2 + (1 − beta2) · g · g
 //   p = p − lr / (1 − beta1^t) · m / (√v / √(1 − beta2^t) + eps)
 //
-// p is the weight itself in float; in bf16 it is put together from the weight and its low bits (weights.h), and split
+// with lr the step's learning rate times the segment's. p is the weight itself in float; in bf16 it is put together from the weight and its low bits (weights.h), and split
 // again. Both kernels go over all segments in one launch, in chunks of SegmentTable::kChunk elements, and are bound by
 // memory: 4 bytes an element for the norm, 28 for the update.
 #include <algorithm>
@@ -138,13 +138,15 @@ struct Scalars {
   float clip, decay, beta2, one_minus_beta1, one_minus_beta2, root_correction2, eps, step_size;
 };
 
-__device__ __forceinline__ Scalars scalars_of(const Settings& settings, const DeviceState* state, bool decays) {
-  const float lr = static_cast<float>(state->step.learning_rate), t = static_cast<float>(state->step.step);
+__device__ __forceinline__ Scalars scalars_of(const Settings& settings, const DeviceState* state,
+                                              const DeviceSegment& segment) {
+  const float lr = static_cast<float>(state->step.learning_rate * segment.rate);
+  const float t = static_cast<float>(state->step.step);
   // 1 − beta^t, exact where beta^t is close to 1.
   const float correction1 = -expm1f(t * settings.log_beta1), correction2 = -expm1f(t * settings.log_beta2);
   Scalars scalars;
   scalars.clip = settings.max_grad_norm > 0.f ? fminf(1.f, settings.max_grad_norm / (state->grad_norm + 1e-6f)) : 1.f;
-  scalars.decay = decays ? 1.f - lr * settings.weight_decay : 1.f;
+  scalars.decay = segment.decay != 0 ? 1.f - lr * settings.weight_decay : 1.f;
   scalars.beta2 = settings.beta2;
   scalars.one_minus_beta1 = settings.one_minus_beta1;
   scalars.one_minus_beta2 = settings.one_minus_beta2;
@@ -257,7 +259,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
     return;
   }
   if (state->halted) return;
-  const Scalars scalars = scalars_of(settings, state, chunk.segment->decay != 0);
+  const Scalars scalars = scalars_of(settings, state, *chunk.segment);
   const Parameters<T> parameters(chunk);
   const int vectors = parameters.are_vectorizable() ? chunk.length / kVector : 0;
   for (int first = thread; first < vectors; first += kAtOnce * kThreads) {

@@ -248,7 +248,7 @@ void layernorm_parameter_sums(Context& context, RowCount rows, int C, bool accum
 template <typename T>
 void layernorm_parameter_sums(Context& context, RowCount rows, int C, bool accumulate, const T* dout, const T* sum,
                               const float* mean, const float* rstd, float* dgamma, float* dbeta) {
-  const DropoutMask none{nullptr, 0, 0, 1.f};
+  const DropoutMask none{nullptr, 0, 0, 1.f, nullptr, 1, nullptr};
   layernorm_parameter_sums(context, rows, C, accumulate, none, dout, sum, mean, rstd, dgamma, dbeta);
 }
 

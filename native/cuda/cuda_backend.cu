@@ -137,6 +137,7 @@ class CudaBackend final : public Backend {
   int run_ahead() const override { return kRunAhead; }
   void start_run() override { cuda::start_run(context_); }
   void begin_step(const StepState& state) override { cuda::begin_step(context_, state); }
+  void use_batch(const Batch& part) override { context_.batch = part; }
   void synchronize() override { BERTUNE_CUDA(cudaStreamSynchronize(context_.stream)); }
 
 #define BERTUNE_OPERATION(name, Arguments) \

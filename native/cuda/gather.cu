@@ -2,6 +2,7 @@
 //
 //   cu_seqlens[b + 1] = cu_seqlens[b] + length of example b;  token t is place t − cu_seqlens[b] of its sequence b
 //   labels (B) and targets (B,NC) are those of the examples, zero behind them
+//   token_places (T), sequence_places (B): where the batch is of several micro-batches, places in those
 //   tokens_by_id, tokens_by_position: a token's place is the number of tokens before it, by (key, index)
 //
 // One launch: every block adds the lengths up for itself, in shared memory, and finds each token's sequence by
@@ -105,10 +106,18 @@ __global__ void pack_kernel(const DeviceState* state, GatherBatch args) {
     starts = shared.take<int32_t>(batch.B + 1);
     add_lengths(source, batch.B, starts);
   }
+  // Of a sequence, or of its token t.
+  const auto dropout_place = [&](int b, int t, bool token) -> DropoutPlace {
+    const int micro = b / args.micro_batch, first = micro * args.micro_batch;
+    return {token ? state->step.tokens_before + static_cast<uint32_t>(t - starts[first])
+                  : state->step.sequences_before + static_cast<uint32_t>(b - first),
+            state->step.dropout_step + static_cast<uint32_t>(micro)};
+  };
   if (blockIdx.x == 0) {
     for (int b = thread; b <= batch.B; b += kThreads) {
       if constexpr (!kHasStarts) batch.cu_seqlens[b] = starts[b];
       if (source.labels && b < batch.B) batch.labels[b] = b < B ? source.labels[source.own[b]] : 0;
+      if (batch.sequence_places && b < batch.B) batch.sequence_places[b] = dropout_place(b, 0, false);
     }
   }
 
@@ -139,9 +148,11 @@ __global__ void pack_kernel(const DeviceState* state, GatherBatch args) {
       batch.ids[t] = id;
       batch.token_types[t] = source.token_types ? source.token_types[from] : 0;
       batch.positions[t] = position;
+      if (batch.token_places) batch.token_places[t] = dropout_place(sequence, t, true);
     }
   } else if (t < batch.T && lane == 0) {
     batch.ids[t] = batch.token_types[t] = batch.positions[t] = 0;
+    if (batch.token_places) batch.token_places[t] = {0, 0};
     if (args.sort_tokens) batch.tokens_by_id[t] = batch.tokens_by_position[t] = 0;
   }
   if (!args.sort_tokens) return;

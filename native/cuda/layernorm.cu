@@ -113,7 +113,7 @@ void dropout_residual_layernorm_forward(Context& context, const DropoutResidualL
                                  floats(args.mean),
                                  floats(args.rstd),
                                  scalars<T>(args.out),
-                                 context.dropout(args.dropout)};
+                                 context.dropout(args.dropout, args.rows.kind)};
   const ResidualInput<T> input{scalars<T>(args.inp), scalars<T>(args.residual)};
   const FirstRows<T> first{context.rows({RowKind::kSequences, context.batch.B}), context.batch.cu_seqlens,
                            scalars<T>(args.first)};
@@ -131,21 +131,12 @@ void dropout_residual_layernorm_forward(Context& context, const DropoutResidualL
 
 template <typename T>
 void dropout_residual_layernorm_backward(Context& context, const DropoutResidualLayernormBackward& args) {
-  const int C = args.C;
-  const LayernormBackward<T> norm{C, scalars<T>(args.dout), scalars<T>(args.sum), floats(args.mean), floats(args.rstd),
-                                  scalars<T>(args.gamma), scalars<T>(args.dresidual),
-                                  // The same buffer is right already: nothing is dropped then.
-                                  args.dinp == args.dresidual ? nullptr : scalars<T>(args.dinp),
-                                  context.dropout(args.dropout)};
+  const LayernormBackward<T> norm = layernorm_backward_of<T>(context, args);
   const RowCount rows = context.rows(args.rows);
-  layernorm_parameter_sums(context, rows, C, args.accumulate, norm.dout, norm.sum, norm.mean, norm.rstd,
+  layernorm_parameter_sums(context, rows, args.C, args.accumulate, norm.dout, norm.sum, norm.mean, norm.rstd,
                            floats(args.dgamma), floats(args.dbeta));
   if (args.rows.count == 0 || norm.dsum == nullptr) return;
-  const bool vectorizable =
-      is_vectorizable<kRowVector>(norm.dout, C, C) && is_vectorizable<kRowVector>(norm.sum, C, C) &&
-      is_vectorizable<kRowVector>(norm.gamma, C, C) && is_vectorizable<kRowVector>(norm.dsum, C, C) &&
-      is_vectorizable<kRowVector>(norm.dinp, C, C);
-  with_row_team(C, vectorizable, [&](auto vectors) {
+  with_row_team(args.C, backward_is_vectorizable(norm), [&](auto vectors) {
     constexpr int K = decltype(vectors)::value;
     context.launch(layernorm_backward_kernel<T, K>, ceil_div(args.rows.count, RowTeam<K>::kRows), RowTeam<K>::kThreads,
                    0, rows, norm);

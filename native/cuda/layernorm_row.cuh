@@ -4,7 +4,8 @@
 //   backward   g = dout · gamma,  x̂ = (x − mean) · rstd,  dx = rstd · (g − Σ g / C − x̂ · Σ g x̂ / C)
 //
 // A row is either a warp's, K vectors of 8 columns a lane, all of it in registers (K > 0, C ≤ 256 K), or a block's,
-// which reads it again for every pass (K = 0): rows that are wider, or not aligned.
+// which reads it again for every pass (K = 0): rows that are wider, or not aligned. Backward may also be a warp's that
+// reads aligned rows of any width again (kRereadingWarp), with the sums of K > 0.
 //
 // Rows from the live count on are computed like the others, from whatever lies there, and stored as zeros: loads need
 // not wait for the count.
@@ -20,6 +21,19 @@ namespace bertune::cuda {
 
 constexpr int kRowVector = 8;
 constexpr int kMostRowVectors = 4;  // of a lane
+constexpr int kRereadingWarp = -1;
+
+// Both sums at once: their shuffles overlap.
+__device__ __forceinline__ float2 warp_sums(float2 value) {
+#pragma unroll
+  for (int offset = 16; offset > 0; offset >>= 1) {
+    const float x = __shfl_xor_sync(kAllLanes, value.x, offset);
+    const float y = __shfl_xor_sync(kAllLanes, value.y, offset);
+    value.x += x;
+    value.y += y;
+  }
+  return value;
+}
 
 // The threads of a row.
 template <int K>
@@ -36,6 +50,17 @@ struct RowTeam<0> {
   static constexpr int kStep = kThreads * kRowVector;  // columns between a thread's vectors
   static __device__ __forceinline__ int row() { return static_cast<int>(blockIdx.x); }
   static __device__ __forceinline__ int column() { return static_cast<int>(threadIdx.x) * kRowVector; }
+  static __device__ __forceinline__ float2 sums(float2 value) {
+    SHARED(shared, float[33]);
+    const float total = block_sum(value.x, shared);
+    return make_float2(total, block_sum(value.y, shared));
+  }
+};
+template <>
+struct RowTeam<kRereadingWarp> {
+  static constexpr int kStep = 32 * kRowVector;
+  static __device__ __forceinline__ int column() { return static_cast<int>(threadIdx.x & 31) * kRowVector; }
+  static __device__ __forceinline__ float2 sums(float2 value) { return warp_sums(value); }
 };
 
 // Calls launch(std::integral_constant<int, K>) with the K for rows of C columns.
@@ -57,18 +82,6 @@ void with_row_team(int C, bool vectorizable, const Launch& launch) {
 
 __device__ __forceinline__ float sum_of(const float (&x)[kRowVector]) {
   return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
-}
-
-// Both sums at once: their shuffles overlap.
-__device__ __forceinline__ float2 warp_sums(float2 value) {
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) {
-    const float x = __shfl_xor_sync(kAllLanes, value.x, offset);
-    const float y = __shfl_xor_sync(kAllLanes, value.y, offset);
-    value.x += x;
-    value.y += y;
-  }
-  return value;
 }
 
 // Where the dropout stands that goes with the LayerNorm: x = residual + dropout(inp), or out = dropout(out).
@@ -200,9 +213,25 @@ struct LayernormBackward {
   DropoutMask mask;
 };
 
+template <typename T>
+LayernormBackward<T> layernorm_backward_of(const Context& context, const DropoutResidualLayernormBackward& args) {
+  return {args.C, scalars<T>(args.dout), scalars<T>(args.sum), floats(args.mean), floats(args.rstd),
+          scalars<T>(args.gamma), scalars<T>(args.dresidual),
+          // The same buffer is right already: nothing is dropped then.
+          args.dinp == args.dresidual ? nullptr : scalars<T>(args.dinp), context.dropout(args.dropout, args.rows.kind)};
+}
+
+template <typename T>
+bool backward_is_vectorizable(const LayernormBackward<T>& args) {
+  const int C = args.C;
+  return is_vectorizable<kRowVector>(args.dout, C, C) && is_vectorizable<kRowVector>(args.sum, C, C) &&
+         is_vectorizable<kRowVector>(args.gamma, C, C) && is_vectorizable<kRowVector>(args.dsum, C, C) &&
+         is_vectorizable<kRowVector>(args.dinp, C, C);
+}
+
 template <typename T, int K, DropoutAt kDropout>
 __device__ __forceinline__ void layernorm_backward_row(const LayernormBackward<T>& args, int row, bool live) {
-  constexpr bool kVector = K > 0;
+  constexpr bool kVector = K != 0;
   const int C = args.C;
   const size_t at = static_cast<size_t>(row) * C;
   const T* dout = args.dout + at;
@@ -254,20 +283,19 @@ __device__ __forceinline__ void layernorm_backward_row(const LayernormBackward<T
 #pragma unroll
     for (int k = 0; k < K; ++k) store(Team::column(k), g[k], x[k], kept[k], means);
   } else {
-    using Team = RowTeam<0>;
-    SHARED(shared, float[33]);
+    using Team = RowTeam<K>;
     float g[kRowVector], x[kRowVector], gamma[kRowVector];
     KeptColumns kept;
     const auto load = [&](int column, float2& sums) {
-      load_columns<false>(g, dout, column, C);
-      load_columns<false>(x, sum, column, C);
-      load_columns<false>(gamma, args.gamma, column, C);
+      load_columns<kVector>(g, dout, column, C);
+      load_columns<kVector>(x, sum, column, C);
+      load_columns<kVector>(gamma, args.gamma, column, C);
       kept = kept_columns<kRowVector>(args.mask, row, column);
       normalize(g, x, gamma, kept, sums);
     };
     for (int column = Team::column(); column < C; column += Team::kStep) load(column, sums);
-    const float total = block_sum(sums.x, shared);
-    const float2 means = make_float2(total / C, block_sum(sums.y, shared) / C);
+    sums = Team::sums(sums);
+    const float2 means = make_float2(sums.x / C, sums.y / C);
     for (int column = Team::column(); column < C; column += Team::kStep) {
       float2 unused = sums;
       load(column, unused);

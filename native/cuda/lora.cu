@@ -9,10 +9,11 @@
 // Each is a product in which one of three sizes is the rank, so that reading the wide factor once is all the work.
 // inp is dropped as it is read: nothing of it is stored. A block does down and then up of its rows, so that a direction
 // is one launch; outer, which sums over all rows, is blocks of the launch after it: the next call's, where it is put
-// off, or one of its own. Updates that share an input share the launches: each has blocks of its own, but for the rows
+// off, or one of its own. A LayerNorm that goes on from dinp is made by the same block, row by row. Updates that share an input share the launches: each has blocks of its own, but for the rows
 // of dinp, to which a block adds them in turn. Ranks are cut into tiles of 16 or 32.
 #include <algorithm>
 
+#include "cuda/layernorm_row.cuh"
 #include "cuda/lora_tiles.cuh"
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
@@ -213,13 +214,14 @@ __device__ __forceinline__ void outer_tile(const Outers<T>& args, int index, T* 
   }
 }
 
-// ---- backward: down and up of each tile of rows, and outer of the call before
+// ---- backward: down, up and a LayerNorm of each tile of rows, and outer of the call before
 
 template <typename T>
 struct Backward {
   int count;  // of updates whose dh is made
   Down<T> down[kMostLoraUpdates];
   Up<T, DropoutMask, kMostLoraUpdates> up;  // out is null where dinp is not wanted
+  LayernormBackward<T> norm;                // of up's rows; dsum is null where there is none
 };
 
 template <typename T, int kRank>
@@ -245,6 +247,14 @@ __global__ void __launch_bounds__(kThreads, kVector ? 2 : 1)
   }
   if (args.up.out == nullptr) return;
   up_rows<T, Factor::kAcrossK, kRank, kVector>(args.up, index * kRows, 0, args.up.n, staged, sums);
+  if constexpr (kVector) {
+    if (args.norm.dsum == nullptr) return;
+    __syncthreads();  // warps made columns, and now take rows
+    const int end = min((index + 1) * kRows, args.up.rows.padded);
+    for (int row = index * kRows + (threadIdx.x >> 5); row < end; row += kWarps) {
+      layernorm_backward_row<T, kRereadingWarp, DropoutAt::kInput>(args.norm, row, row < args.up.rows.count());
+    }
+  }
 }
 
 // ---- launchers
@@ -319,9 +329,10 @@ struct BackwardLaunch {
       vectors = vectors && is_wide(dout, n, update.dout_stride) && is_ranks(h, r) && is_ranks(dh, r) &&
                 (update.da == nullptr || is_wide(inp, args.k, args.inp_stride));
       most_r = std::max(most_r, r);
-      outers.add({rows, 0, n, update.dout_stride, r, false, scaling, context.dropout({}), dout, h, floats(update.db)});
-      outers.add({rows, 0, args.k, args.inp_stride, r, true, 1.f, context.dropout(update.dropout), inp, dh,
-                  floats(update.da)});
+      outers.add({rows, 0, n, update.dout_stride, r, false, scaling, context.dropout({}, args.rows.kind), dout, h,
+                  floats(update.db)});
+      outers.add({rows, 0, args.k, args.inp_stride, r, true, 1.f, context.dropout(update.dropout, args.rows.kind), inp,
+                  dh, floats(update.da)});
     }
   }
 
@@ -345,11 +356,20 @@ struct BackwardLaunch {
       vectors = vectors && is_wide(dout, n, update.dout_stride) && is_ranks(b, r) && is_ranks(dh, r) &&
                 (dinp == nullptr || is_wide(a, args.k, args.k));
       most_r = std::max(most_r, r);
-      backward.up.factors[backward.count] = {r, 1.f, context.dropout(update.dropout), dh, a};
+      backward.up.factors[backward.count] = {r, 1.f, context.dropout(update.dropout, args.rows.kind), dh, a};
       backward.down[backward.count++] = {
-          rows, n, r, update.dout_stride, static_cast<float>(update.scaling), context.dropout({}), dout, b, dh};
+          rows, n, r, update.dout_stride, static_cast<float>(update.scaling), context.dropout({}, args.rows.kind),
+          dout, b, dh};
     }
     backward.up.count = backward.count;
+  }
+
+  // The LayerNorm that dinp goes on to. False where the kernel cannot make it.
+  bool add_norm(const Context& context, const DropoutResidualLayernormBackward& args) {
+    const LayernormBackward<T> norm = layernorm_backward_of<T>(context, args);
+    if (!vectors || !backward_is_vectorizable(norm)) return false;
+    backward.norm = norm;
+    return true;
   }
 
   void run(Context& context) const {
@@ -378,8 +398,9 @@ void lora_forward_add(Context& context, const LoraForwardAdd& args) {
     T* out = scalars<T>(update.out);
     vectors = vectors && is_wide(a, k, k) && is_wide(out, n, out_stride) && is_ranks(b, r) && is_ranks(h, r);
     most_r = std::max(most_r, r);
-    all.down[i] = {rows, k, r, args.inp_stride, 1.f, context.dropout(update.dropout), inp, a, h};
-    all.up[i] = {rows, n, out_stride, out, 1, {{r, static_cast<float>(update.scaling), context.dropout({}), h, b}}};
+    all.down[i] = {rows, k, r, args.inp_stride, 1.f, context.dropout(update.dropout, args.rows.kind), inp, a, h};
+    all.up[i] = {rows, n, out_stride,
+                 out,  1, {{r, static_cast<float>(update.scaling), context.dropout({}, args.rows.kind), h, b}}};
   }
   with_shape(most_r, vectors, [&]<int kRank, bool kVector>() {
     using L = DownAndUpLayout<T, Factor::kAlongK, kRank>;
@@ -393,11 +414,14 @@ void lora_backward(Context& context, const LoraBackward& args) {
   BackwardLaunch<T> own;
   if (args.earlier) own.add_outers(context, *args.earlier);
   own.add_rows(context, args);
+  const bool has_norm = args.norm != nullptr && own.add_norm(context, *args.norm);
   own.run(context);
-  if (args.later) return;
-  BackwardLaunch<T> rest;
-  rest.add_outers(context, args);
-  rest.run(context);
+  if (!args.later) {
+    BackwardLaunch<T> rest;
+    rest.add_outers(context, args);
+    rest.run(context);
+  }
+  if (args.norm != nullptr && !has_norm) dropout_residual_layernorm_backward<T>(context, *args.norm);
 }
 
 template void lora_forward_add<float>(Context&, const LoraForwardAdd&);

@@ -9,7 +9,9 @@
 //                          dlogits = loss_scale / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
 //   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale / (B · NC) · 2 (x − y)
 //
-// with σ(x) = 1 / (1 + e⁻ˣ). In all of them a warp has a row. Up to 32 rows are one block, which needs no
+// with σ(x) = 1 / (1 + e⁻ˣ). The focal loss with γ multiplies each −log p by (1 − p)^γ, and the gradient of each by
+// (1 − p)^γ · (1 − γ p log p / (1 − p)), where p is the probability of what is true: p_y, σ(x) or σ(−x).
+// In all of them a warp has a row. Up to 32 rows are one block, which needs no
 // other; of more, each block leaves the sum of its rows' losses in scratch memory, and the last to finish adds them in
 // order.
 #include <algorithm>
@@ -34,6 +36,7 @@ template <typename T>
 struct Loss {
   int NC;
   float hard, smooth;  // 1 − s, s / NC
+  float focal_gamma;
   float loss_scale;
   RowCount rows;               // B
   const T* logits;             // (B,NC)
@@ -87,6 +90,33 @@ __device__ __forceinline__ float sum_label_weights(const Loss<T>& args, int B, f
   return block_sum(sum, shared);
 }
 
+// What the focal loss multiplies −log p by, and its gradient.
+struct Focus {
+  float loss = 1.f, gradient = 1.f;
+
+  // p, 1 − p and −log p
+  __device__ __forceinline__ Focus(float gamma, float p, float rest, float surprise) {
+    if (gamma == 0.f) return;
+    loss = powf(rest, gamma);
+    gradient = loss * (1.f + gamma * p * (rest > 0.f ? surprise / rest : 1.f));
+  }
+};
+
+// −log p of row b's label and what it is multiplied by; `most` and `log_sum` are those of the row.
+template <typename T>
+__device__ __forceinline__ Focus focus_of(const Loss<T>& args, const T* row, int y, float most, float log_sum,
+                                          float& surprise) {
+  surprise = log_sum - (to_float(row[y]) - most);
+  if (args.focal_gamma == 0.f) return {0.f, 0.f, 0.f, 0.f};
+  float others = 0.f;
+  for (int c = static_cast<int>(threadIdx.x & 31); c < args.NC; c += 32) {
+    if (c != y) others += expf(to_float(row[c]) - most - log_sum);
+  }
+  others = warp_sum(others);
+  if (others < 0.5f) surprise = -log1pf(-others);  // precise where the label is all but sure
+  return {args.focal_gamma, expf(-surprise), others, surprise};
+}
+
 // One warp: the loss of row b, not divided, its prediction and its gradient.
 template <typename T>
 __device__ __forceinline__ float row_loss(const Loss<T>& args, int b, float label_weights) {
@@ -112,7 +142,9 @@ __device__ __forceinline__ float row_loss(const Loss<T>& args, int b, float labe
   }
 
   const float label_weight = args.weight(y);
-  float loss = -args.hard * label_weight * (to_float(row[y]) - most - log_sum);
+  float surprise = 0.f;
+  const Focus focus = focus_of(args, row, y, most, log_sum, surprise);
+  float loss = args.hard * label_weight * focus.loss * surprise;
   if (args.smooth != 0.f) {
     all_weights = warp_sum(all_weights);
     float spread = 0.f;
@@ -124,8 +156,8 @@ __device__ __forceinline__ float row_loss(const Loss<T>& args, int b, float labe
     const float scale = args.loss_scale / label_weights;
     for (int c = lane; c < NC; c += 32) {
       const float p = expf(to_float(row[c]) - most - log_sum);
-      const float gradient =
-          args.hard * label_weight * (p - (c == y ? 1.f : 0.f)) + args.smooth * (p * all_weights - args.weight(c));
+      const float gradient = args.hard * label_weight * focus.gradient * (p - (c == y ? 1.f : 0.f)) +
+                             args.smooth * (p * all_weights - args.weight(c));
       drow[c] = from_float<T>(scale * gradient);
     }
   }
@@ -166,15 +198,20 @@ __device__ __forceinline__ float sigmoid(float x) { return 1.f / (1.f + expf(-x)
 
 // A loss that is a sum over the elements of logits, as a type: x a logit, y its target, c its column.
 struct BinaryElement {
+  float focal_gamma;
   const float* class_weights;     // (NC) or null
   const float* positive_weights;  // (NC) or null
 
   static __device__ __forceinline__ float weight(const float* weights, int c) { return weights ? weights[c] : 1.f; }
+  // Of a label that is there, whose logit is x; of one that is not, with −x.
+  __device__ __forceinline__ Focus focus(float x) const { return {focal_gamma, sigmoid(x), sigmoid(-x), softplus(-x)}; }
   __device__ __forceinline__ float loss(float x, float y, int c) const {
-    return weight(class_weights, c) * ((1.f - y) * softplus(x) + weight(positive_weights, c) * y * softplus(-x));
+    return weight(class_weights, c) *
+           ((1.f - y) * focus(-x).loss * softplus(x) + weight(positive_weights, c) * y * focus(x).loss * softplus(-x));
   }
   __device__ __forceinline__ float slope(float x, float y, int c) const {
-    return weight(class_weights, c) * ((1.f - y) * sigmoid(x) - weight(positive_weights, c) * y * sigmoid(-x));
+    return weight(class_weights, c) * ((1.f - y) * focus(-x).gradient * sigmoid(x) -
+                                       weight(positive_weights, c) * y * focus(x).gradient * sigmoid(-x));
   }
   static __device__ __forceinline__ bool is_right(float x, float y) { return (x > 0.f) == (y > 0.5f); }
 };
@@ -268,6 +305,7 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
   const Loss<T> loss = {.NC = args.NC,
                         .hard = static_cast<float>(1.0 - args.label_smoothing),
                         .smooth = static_cast<float>(args.label_smoothing / args.NC),
+                        .focal_gamma = static_cast<float>(args.focal_gamma),
                         .loss_scale = static_cast<float>(args.loss_scale),
                         .rows = context.rows({RowKind::kSequences, B}),
                         .logits = scalars<T>(args.logits),
@@ -282,8 +320,10 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
 
 template <typename T>
 void binary_cross_entropy(Context& context, const BinaryCrossEntropy& args) {
-  launch_element_loss<T>(context, args, BinaryElement{floats(args.class_weights), floats(args.positive_weights)},
-                         args.right);
+  const BinaryElement element = {.focal_gamma = static_cast<float>(args.focal_gamma),
+                                 .class_weights = floats(args.class_weights),
+                                 .positive_weights = floats(args.positive_weights)};
+  launch_element_loss<T>(context, args, element, args.right);
 }
 
 template <typename T>

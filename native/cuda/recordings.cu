@@ -80,6 +80,7 @@ bool Recordings::end(const char* failure) {
 void Recordings::launch(const Recording& recording) {
   BERTUNE_CUDA(cudaGraphLaunch(recording.graph, stream_));
   counts_.nodes = recording.nodes;
+  counts_.launched += recording.nodes;
 }
 
 void Recordings::make_room(bool with_graph, size_t most) {

@@ -9,8 +9,8 @@ namespace bertune::cuda {
 namespace {
 
 bool same(const OptimizerSegment& a, const OptimizerSegment& b) {
-  return a.count == b.count && a.decay == b.decay && a.master == b.master && a.weight == b.weight && a.grad == b.grad &&
-         a.m == b.m && a.v == b.v;
+  return a.count == b.count && a.decay == b.decay && a.rate == b.rate && a.master == b.master && a.weight == b.weight &&
+         a.grad == b.grad && a.m == b.m && a.v == b.v;
 }
 
 }  // namespace
@@ -22,6 +22,7 @@ SegmentTable::SegmentTable(Context& context, const OptimizerSegment* segments, i
   for (const OptimizerSegment& segment : host_) {
     void* master = segment.master;
     table.push_back({.count = segment.count,
+                     .rate = segment.rate,
                      .decay = segment.decay,
                      .first_chunk = static_cast<int32_t>(chunk_segments.size()),
                      .master = master == segment.weight ? nullptr : master,

@@ -12,6 +12,7 @@ namespace bertune::cuda {
 // One segment, as kernels see it. master is null where the weight is all there is.
 struct DeviceSegment {
   int64_t count;
+  double rate;
   int32_t decay;
   int32_t first_chunk;  // chunks of all segments before it
   void* master;

@@ -34,7 +34,7 @@ bool EncoderLayer::sums_rows() const {
   return sums;
 }
 
-LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bool training, bool out_is_read,
+LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bool training,
                                SharedBuffers& shared) const {
   const int C = model_.C;
   const int rows = first_only ? B : T;
@@ -61,7 +61,6 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
   b.q = {qkv, first_only ? C : 3 * C};
   b.k = {cutter.real_after(qkv, first_only ? narrow : C), kv_stride};
   b.v = {cutter.real_after(b.k.data, C), kv_stride};
-  if (first_only) b.first = cutter.real(narrow);
   b.att = real(reaches_.attention || attention_output_.reads_input(), narrow, &SharedBuffers::att);
   b.lse = acc(reaches_.attention, static_cast<int64_t>(rows) * model_.heads, &SharedBuffers::lse);
   b.norm1.sum = real(reaches_.layernorm1, narrow, &SharedBuffers::sum);
@@ -73,7 +72,6 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
   b.norm2.sum = real(reaches_.layer, narrow, &SharedBuffers::sum);
   b.norm2.mean = acc(reaches_.layer, rows, &SharedBuffers::mean);
   b.norm2.rstd = acc(reaches_.layer, rows, &SharedBuffers::rstd);
-  b.out = first_only ? cutter.real(narrow) : real(out_is_read, narrow, &SharedBuffers::out);
   b.h_query = low_rank(query_, rows);
   b.h_key = low_rank(key_, T, 1);
   b.h_value = low_rank(value_, T, 2);
@@ -283,7 +281,8 @@ void EncoderLayer::backward_projections(const Pass& pass, Real* x, const LayerBu
   lora_backward(pass, rows, inp, dinp,
                 {{&query_, dout_of(0), lora.of(0, b.h_query)},
                  {&key_, dout_of(1), lora.of(1, b.h_key)},
-                 {&value_, dout_of(2), lora.of(2, b.h_value)}});
+                 {&value_, dout_of(2), lora.of(2, b.h_value)}},
+                dinp.data != nullptr);
 }
 
 void EncoderLayer::backward_projections_first(const Pass& pass, Real* x, const LayerBuffers& b,

@@ -19,7 +19,7 @@ namespace bertune {
 // What a layer writes in forward. What backward reads is the layer's own; the rest is shared by all layers.
 struct LayerBuffers {
   Matrix q, k, v;  // parts of (T,3C); first_only: q (B,C), k and v parts of (T,2C)
-  Real* first;     // (B,C) the rows of x that go on, written by the layer below; first_only
+  Real* first;     // (B,C) the rows of x that go on, written by the layer below; first_only. Not cut by the layer
   Real* att;       // (rows,C)
   Acc* lse;        // (rows,NH)
   LayerNormBuffers norm1;
@@ -27,7 +27,7 @@ struct LayerBuffers {
   Real* pre;  // (rows,F)
   Real* act;  // (rows,F)
   LayerNormBuffers norm2;
-  Real* out;  // (rows,C)
+  Real* out;  // (rows,C) not cut by the layer
   // h of each linear's low-rank update (rows,r); null without
   Real *h_query, *h_key, *h_value, *h_attention_output, *h_intermediate, *h_output;
 };
@@ -83,10 +83,9 @@ class EncoderLayer {
   // Backward reads the layer's input.
   bool reads_input() const { return query_.reads_input() || key_.reads_input() || value_.reads_input(); }
 
-  // Takes the layer's buffers for T tokens and B sequences. In training, what backward reads becomes the layer's own,
-  // its output as well where `out_is_read` by the layer above; the rest is `shared`, and overwritten by other layers.
-  LayerBuffers cut(Cutter& cutter, int T, int B, bool first_only, bool training, bool out_is_read,
-                   SharedBuffers& shared) const;
+  // Takes the layer's buffers for T tokens and B sequences, but for those that other layers see: `first` and `out`. In
+  // training, what backward reads becomes the layer's own; the rest is `shared`, and overwritten by other layers.
+  LayerBuffers cut(Cutter& cutter, int T, int B, bool first_only, bool training, SharedBuffers& shared) const;
 
   // x (T,C) → buffers.out (T,C), or (B,C) when first_only. `next_first`: the `first` of the layer above, or null.
   void forward(const Pass& pass, Real* x, const LayerBuffers& buffers, const PrefixView& prefix, bool first_only,

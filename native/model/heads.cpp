@@ -41,10 +41,9 @@ HeadBuffers Heads::cut(Cutter& cutter, int B) const {
   if (!probe_) return b;
   const int64_t inner = static_cast<int64_t>(B) * probe_->dense.n();
   b.normed = cutter.real(wide);
-  b.norm = {b.features, cutter.acc(B), cutter.acc(B)};
+  b.norm = {cutter.real(wide), cutter.acc(B), cutter.acc(B)};
   b.relu = cutter.real(inner);
-  b.relu_dropped = cutter.real(inner);
-  b.output_norm = {b.relu_dropped, cutter.acc(B), cutter.acc(B)};
+  b.output_norm = {cutter.real(inner), cutter.acc(B), cutter.acc(B)};
   b.renormed = cutter.real(inner);
   b.drenormed = cutter.real(inner);
   b.dhidden = cutter.real(inner);
@@ -52,11 +51,14 @@ HeadBuffers Heads::cut(Cutter& cutter, int B) const {
   return b;
 }
 
-void Heads::forward(const Pass& pass, Real* first, const HeadBuffers& b, const LoraBuffers& lora) {
+void Heads::make_features(const Pass& pass, Real* first, const HeadBuffers& b, const LoraBuffers& lora) {
+  Real* dense = dense_ ? dense_forward(pass, first, b, lora) : first;
+  pass.backend.dropout_apply({pass.sequences(), model_.C, head_dropout(pass), dense, b.features});
+}
+
+void Heads::classify(const Pass& pass, const HeadBuffers& b) {
   const int C = model_.C;
   const Rows rows = pass.sequences();
-  Real* dense = dense_ ? dense_forward(pass, first, b, lora) : first;
-  pass.backend.dropout_apply({rows, C, head_dropout(pass), dense, b.features});
   const Matrix logits = pass.mix ? Matrix{pass.mix->logits, pass.mix->classes} : Matrix{b.logits, model_.NC};
   const Matrix inp = probe_ ? probe_forward(pass, b) : Matrix{b.features, C};
   classifier_.forward(pass, rows, inp, logits, Activation::kNone, nullptr, {});
@@ -101,23 +103,22 @@ Matrix Heads::probe_forward(const Pass& pass, const HeadBuffers& b) {
   const Rows rows = pass.sequences();
   probe_->norm.forward(pass, rows, {}, b.features, nullptr, b.norm, b.normed);
   probe_->dense.forward(pass, rows, {b.normed, C}, {b.relu, H}, Activation::kRelu, nullptr, {});
-  pass.backend.dropout_apply({rows, H, pass.dropout(model_.probe_dropout, kProbeSite), b.relu, b.relu_dropped});
-  probe_->output_norm.forward(pass, rows, {}, b.relu_dropped, nullptr, b.output_norm, b.renormed);
+  const Dropout dropout = pass.dropout(model_.probe_dropout, kProbeSite);
+  probe_->output_norm.forward(pass, rows, dropout, b.relu, nullptr, b.output_norm, b.renormed);
   return {b.renormed, H};
 }
 
 void Heads::backward(const Pass& pass, Real* first, const HeadBuffers& b, Real* dfirst, const LoraBuffers& lora) {
   const int C = model_.C;
   const Rows rows = pass.sequences();
-  const bool reaches_features = trains_below_ || (dense_ && dense_->trains());
   if (probe_) {
-    probe_backward(pass, b, reaches_features);
+    probe_backward(pass, b);
   } else {
     const Matrix dlogits{b.dlogits, model_.NC};
     classifier_.backward_weight(pass, rows, dlogits, {b.features, C});
-    if (reaches_features) classifier_.backward_input(pass, rows, dlogits, {b.dfeatures, C}, false);
+    if (reaches_features()) classifier_.backward_input(pass, rows, dlogits, {b.dfeatures, C}, false);
   }
-  if (!reaches_features) return;
+  if (!reaches_features()) return;
   if (dense_) return dense_backward(pass, first, b, dfirst, lora);
   pass.backend.dropout_apply({rows, C, head_dropout(pass), b.dfeatures, dfirst});
 }
@@ -136,7 +137,7 @@ void Heads::dense_backward(const Pass& pass, Real* first, const HeadBuffers& b, 
   if (trains_below_ && b.dense_inp) pass.backend.dropout_apply({rows, C, input_dropout(pass), dfirst, dfirst});
 }
 
-void Heads::probe_backward(const Pass& pass, const HeadBuffers& b, bool reaches_features) {
+void Heads::probe_backward(const Pass& pass, const HeadBuffers& b) {
   const int C = model_.C, H = probe_->dense.n();
   const Rows rows = pass.sequences();
   const Matrix dlogits{b.dlogits, model_.NC}, drenormed{b.drenormed, H}, dhidden{b.dhidden, H}, dnormed{b.dnormed, C};
@@ -147,7 +148,7 @@ void Heads::probe_backward(const Pass& pass, const HeadBuffers& b, bool reaches_
       {rows, H, Activation::kRelu, b.relu, b.dhidden, b.dhidden, pass.dropout(model_.probe_dropout, kProbeSite)});
   probe_->dense.backward_weight(pass, rows, dhidden, {b.normed, C});
   probe_->dense.backward_input(pass, rows, dhidden, dnormed, false);
-  probe_->norm.backward(pass, rows, {}, b.dnormed, b.norm, reaches_features ? b.dfeatures : nullptr, nullptr);
+  probe_->norm.backward(pass, rows, {}, b.dnormed, b.norm, reaches_features() ? b.dfeatures : nullptr, nullptr);
 }
 
 }  // namespace bertune

@@ -25,10 +25,9 @@ struct HeadBuffers {
   Real* dfeatures;      // (B,C)
   // probe
   Real* normed;                  // (B,C)
-  LayerNormBuffers norm;         // of features
+  LayerNormBuffers norm;         // of features; its sum is a copy of them
   Real* relu;                    // (B,H)
-  Real* relu_dropped;            // (B,H)
-  LayerNormBuffers output_norm;  // of relu_dropped
+  LayerNormBuffers output_norm;  // of relu, dropped
   Real* renormed;                // (B,H)
   Real *drenormed, *dhidden;     // (B,H)
   Real* dnormed;                 // (B,C)
@@ -47,10 +46,14 @@ class Heads {
 
   // Backward goes on into the encoder.
   bool reaches_encoder() const { return trains_below_; }
+  // It goes on to the features: something that they are made of trains.
+  bool reaches_features() const { return trains_below_ || (dense_ && dense_->trains()); }
   HeadBuffers cut(Cutter& cutter, int B) const;
 
-  // first (B,C) → buffers.logits, or in a batch of several adapters pass.mix->logits (B,classes)
-  void forward(const Pass& pass, Real* first, const HeadBuffers& buffers, const LoraBuffers& lora);
+  // first (B,C) → buffers.features
+  void make_features(const Pass& pass, Real* first, const HeadBuffers& buffers, const LoraBuffers& lora);
+  // buffers.features → buffers.logits, or in a batch of several adapters pass.mix->logits (B,classes)
+  void classify(const Pass& pass, const HeadBuffers& buffers);
   // buffers.dlogits → dfirst (B,C) where the encoder trains
   void backward(const Pass& pass, Real* first, const HeadBuffers& buffers, Real* dfirst, const LoraBuffers& lora);
 
@@ -58,7 +61,7 @@ class Heads {
   Real* dense_forward(const Pass& pass, Real* first, const HeadBuffers& buffers, const LoraBuffers& lora);
   void dense_backward(const Pass& pass, Real* first, const HeadBuffers& buffers, Real* dfirst, const LoraBuffers& lora);
   Matrix probe_forward(const Pass& pass, const HeadBuffers& buffers);
-  void probe_backward(const Pass& pass, const HeadBuffers& buffers, bool reaches_features);
+  void probe_backward(const Pass& pass, const HeadBuffers& buffers);
   Dropout head_dropout(const Pass& pass) const { return pass.dropout(model_.head_dropout, kFeatureSite); }
   Dropout input_dropout(const Pass& pass) const { return pass.dropout(model_.head_input_dropout, kHeadInputSite); }
 

@@ -1,5 +1,6 @@
 #include "model/layernorm.h"
 
+#include "model/lora_sums.h"
 #include "model/row_sums.h"
 
 namespace bertune {
@@ -34,21 +35,24 @@ void LayerNorm::backward(const Pass& pass, Rows rows, Dropout dropout, const Rea
                         .rstd = buffers.rstd,
                         .dgamma = gamma_->grad,
                         .dbeta = beta_->grad});
+    if (!dresidual && pass.lora_sums) pass.lora_sums->release();
     if (!dresidual) return;
   }
-  pass.backend.dropout_residual_layernorm_backward({.rows = rows,
-                                                    .C = size(),
-                                                    .accumulate = pass.accumulate,
-                                                    .dropout = dropout,
-                                                    .dout = dout,
-                                                    .sum = buffers.sum,
-                                                    .mean = buffers.mean,
-                                                    .rstd = buffers.rstd,
-                                                    .gamma = gamma_->weight,
-                                                    .dresidual = dresidual,
-                                                    .dinp = dinp,
-                                                    .dgamma = later ? nullptr : gamma_->grad,
-                                                    .dbeta = later ? nullptr : beta_->grad});
+  const DropoutResidualLayernormBackward args{.rows = rows,
+                                              .C = size(),
+                                              .accumulate = pass.accumulate,
+                                              .dropout = dropout,
+                                              .dout = dout,
+                                              .sum = buffers.sum,
+                                              .mean = buffers.mean,
+                                              .rstd = buffers.rstd,
+                                              .gamma = gamma_->weight,
+                                              .dresidual = dresidual,
+                                              .dinp = dinp,
+                                              .dgamma = later ? nullptr : gamma_->grad,
+                                              .dbeta = later ? nullptr : beta_->grad};
+  if (pass.lora_sums && pass.lora_sums->run_with(args)) return;
+  pass.backend.dropout_residual_layernorm_backward(args);
 }
 
 }  // namespace bertune

@@ -91,8 +91,9 @@ struct LoraPart {
   LoraBuffers buffers;
 };
 // The low-rank updates of modules that share an input, in one operation: of those that have one, at most
-// kMostLoraUpdates.
+// kMostLoraUpdates. `layernorm_follows`: a LayerNorm goes on from dinp, and may be made in the same launch.
 void lora_forward(const Pass& pass, Rows rows, Matrix inp, std::initializer_list<LoraPart> parts);
-void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::initializer_list<LoraPart> parts);
+void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::initializer_list<LoraPart> parts,
+                   bool layernorm_follows = false);
 
 }  // namespace bertune

@@ -30,7 +30,8 @@ void lora_forward(const Pass& pass, Rows rows, Matrix inp, std::initializer_list
   if (args.count > 0) pass.backend.lora_forward_add(args);
 }
 
-void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::initializer_list<LoraPart> parts) {
+void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::initializer_list<LoraPart> parts,
+                   bool layernorm_follows) {
   LoraBackward args{};
   args.rows = rows;
   args.inp_stride = inp.stride;
@@ -57,7 +58,8 @@ void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::in
                                   .db = lora.b->grad};
   }
   if (args.count == 0) return;
-  pass.lora_sums ? pass.lora_sums->run(args) : pass.backend.lora_backward(args);
+  if (!pass.lora_sums) return pass.backend.lora_backward(args);
+  layernorm_follows ? pass.lora_sums->hold(args) : pass.lora_sums->run(args);
 }
 
 void Linear::lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers) {

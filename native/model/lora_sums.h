@@ -1,5 +1,6 @@
-// Gradients of low-rank updates that are sums over rows, put off from each backward call to the next, which does them
-// beside its own work. What they are summed of must stay as it is until then.
+// Work of low-rank updates' backward that is put off, so that it is done beside or together with other work: gradients
+// that are sums over rows until the next call, and a call whose gradient a LayerNorm goes on from until that. What they
+// are made of must stay as it is until then.
 #pragma once
 
 #include "core/backend.h"
@@ -12,28 +13,55 @@ class LoraSums {
 
   // Which of two sets of dh the next call takes: the last one's is still to be read.
   int parity() const { return parity_; }
-  void run(LoraBackward args) {
-    args.later = true;
-    give(args);
-    parity_ ^= 1;
-    last_ = args;
-    last_.earlier = nullptr;
+  void run(const LoraBackward& args) {
+    hold(args);
+    release();
   }
-  // Makes what is still put off.
+  // The same, but nothing happens until run_with or release.
+  void hold(const LoraBackward& args) {
+    release();
+    held_ = args;
+    held_.later = true;
+    parity_ ^= 1;
+  }
+  // Runs what is held, and with it the LayerNorm where that can be. Returns whether it has run.
+  bool run_with(const DropoutResidualLayernormBackward& norm) {
+    const bool goes_on = held_.count > 0 && held_.dinp == norm.dout && held_.dinp_stride == norm.C && norm.dresidual &&
+                         !norm.dgamma && !norm.dbeta && !last_reads(norm.dresidual) && !last_reads(norm.dinp);
+    if (goes_on) held_.norm = &norm;
+    release();
+    return goes_on;
+  }
+  void release() {
+    if (held_.count == 0) return;
+    give(held_);
+    last_ = held_;
+    last_.earlier = nullptr;
+    last_.norm = nullptr;
+    held_ = {};
+  }
+  // Makes all that is put off.
   void finish() {
-    if (last_.count == 0) return;
-    give({});
+    release();
+    if (last_.count > 0) give({});
     last_ = {};
   }
 
  private:
+  // The sums of the last call are made beside what is held.
+  bool last_reads(const Real* gradient) const {
+    for (int i = 0; i < last_.count; ++i) {
+      if (last_.updates[i].dout == gradient) return true;
+    }
+    return false;
+  }
   void give(LoraBackward args) {
     args.earlier = last_.count > 0 ? &last_ : nullptr;
     backend_.lora_backward(args);
   }
 
   Backend& backend_;
-  LoraBackward last_{};
+  LoraBackward held_{}, last_{};
   int parity_ = 0;
 };
 

@@ -53,6 +53,7 @@ ParameterTable::ParameterTable(const std::vector<ParameterRow>& rows) {
     parameter.count = product(row.shape);
     parameter.trainable = row.trainable;
     parameter.decay = row.decay;
+    parameter.rate = row.rate;
     parameter.joined = is_joined(row.place);
     if (parameter.joined && !(before && *before == before_joined(row.place))) {
       throw Error("INVALID_OPTION",
@@ -97,7 +98,7 @@ void ParameterTable::allocate(Backend& backend) {
     }
   });
   for (const Parameter* p : trainable) {
-    segments_.push_back({p->count, p->decay, p->master, p->weight, p->grad, p->m, p->v});
+    segments_.push_back({p->count, p->decay, p->rate, p->master, p->weight, p->grad, p->m, p->v});
   }
 }
 

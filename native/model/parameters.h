@@ -22,6 +22,7 @@ struct ParameterRow {
   std::vector<int64_t> shape;
   bool trainable = false;
   bool decay = false;
+  double rate = 1;  // factor of the learning rate
 };
 
 struct Parameter {
@@ -30,6 +31,7 @@ struct Parameter {
   int64_t count = 0;
   bool trainable = false;
   bool decay = false;
+  double rate = 1;
   // Stands directly behind the parameter before it in memory, so that one GEMM can serve both (query, key, value).
   bool joined = false;
 

@@ -25,7 +25,8 @@ int64_t most_of_lora_a(ParameterTable& parameters, const std::optional<LoraConfi
 void want_padded(const Backend& backend, BatchLimits& limits) {
   if (limits.sequences == 0) return;
   const BatchShape padded = backend.pad({limits.sequences, limits.tokens, 1});
-  limits = {padded.T, padded.B};
+  limits.tokens = padded.T;
+  limits.sequences = padded.B;
 }
 
 int widest(const ModelConfig& model) {
@@ -62,8 +63,10 @@ SequenceClassifier::SequenceClassifier(Backend& backend, const ModelConfig& mode
 void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
   const auto grown = [](BatchLimits have, BatchLimits want) {
     const int sequences = std::max(have.sequences, want.sequences);
-    return BatchLimits{std::max({have.tokens, want.tokens, sequences}), sequences};
+    return BatchLimits{std::max({have.tokens, want.tokens, sequences}), sequences,
+                       want.sequences > 0 ? want.recompute : have.recompute};
   };
+  if (training.sequences > 0) training.sequences += sequences_behind();
   want_padded(backend_, training);
   want_padded(backend_, inference);
   training = grown(training_.limits, training);
@@ -105,7 +108,7 @@ void SequenceClassifier::plan(BatchLimits training, BatchLimits inference) {
 }
 
 void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) {
-  const int T = a.limits.tokens, B = a.limits.sequences, C = model_.C;
+  const int T = a.limits.tokens, B = a.limits.sequences;
   a.batch.ids = cutter.ints(T);
   a.batch.token_types = cutter.ints(T);
   a.batch.positions = cutter.ints(T);
@@ -115,6 +118,10 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   a.batch.cu_seqlens = cutter.ints(static_cast<int64_t>(B) + 1);
   a.batch.tokens_by_id = cutter.ints(T);
   a.batch.tokens_by_position = cutter.ints(T);
+  if (training && looks_ahead()) {
+    a.batch.token_places = cutter.places(T);
+    a.batch.sequence_places = cutter.places(B);
+  }
   a.loss = cutter.acc(1);
   a.grad_norm = cutter.acc(1);
   a.class_weights = cutter.acc(model_.NC);
@@ -123,23 +130,52 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
 
   const int rank = static_cast<int>(most_of_lora_a(parameters_, lora_, 0));
   SharedBuffers shared(cutter, model_, T, rank);
-  // Backward reads a layer's output for the sake of the layer above, whether or not the layer itself trains.
-  const auto reads_input = [&](int l) { return l < model_.L && layers_[l].reads_input(); };
-  a.embeddings = embeddings_.cut(cutter, T, training, reads_input(0), shared);
-  a.layers.resize(layers_.size());
-  for (int l = 0; l < model_.L; ++l) {
-    a.layers[l] = layers_[l].cut(cutter, T, B, l + 1 == model_.L, training, reads_input(l + 1), shared);
-  }
-  if (!training) a.last_layer_full = layers_.back().cut(cutter, T, B, false, false, false, shared);
+  a.embeddings = embeddings_.cut(cutter, T, training, keeps_input(a.limits, 0), shared);
+  lay_out_layers(cutter, a, training, shared);
   a.head = heads_->cut(cutter, B);
   a.lora.dropped = cutter.real(T * most_of_lora_a(parameters_, lora_, 1));
-  // What sums are made of stays until they are made, where they are put off.
-  const bool puts_off = backend_.sums_together(), apart = puts_off && sums_rows();
   for (auto& set : a.lora.dh) {
     for (Real*& dh : set) dh = cutter.real(static_cast<int64_t>(T) * rank);
-    if (!puts_off) break;
+    if (!backend_.sums_together()) break;
   }
-  if (!training || !heads_->reaches_encoder()) return;
+  if (training && heads_->reaches_encoder()) lay_out_gradients(cutter, a);
+}
+
+void SequenceClassifier::lay_out_layers(Cutter& cutter, Activations& a, bool training, SharedBuffers& shared) {
+  const int T = a.limits.tokens, B = a.limits.sequences, C = model_.C, last = model_.L - 1;
+  const int rank = static_cast<int>(most_of_lora_a(parameters_, lora_, 0));
+  std::vector<Real*> outs(layers_.size());
+  // Backward reads a layer's output for the sake of the layer above, whether or not the layer itself trains.
+  for (int l = 0; l < last; ++l) {
+    outs[l] = training && keeps_input(a.limits, l + 1) ? cutter.real(static_cast<int64_t>(T) * C) : shared.out();
+  }
+  outs[last] = cutter.real(static_cast<int64_t>(B) * C);
+  Real* first = cutter.real(static_cast<int64_t>(B) * C);
+
+  a.layers.resize(layers_.size());
+  std::optional<size_t> place;
+  size_t end = 0;
+  for (int l = 0; l <= last; ++l) {
+    // Layers that are run again take turns in one place, with all that they write there.
+    const bool again = training && a.limits.recompute && layers_[l].reached();
+    if (place) cutter.overlay(*place);
+    if (again) place = cutter.position();
+    SharedBuffers own(cutter, model_, T, rank);
+    a.layers[l] = layers_[l].cut(cutter, T, B, l == last, training, again ? own : shared);
+    a.layers[l].out = outs[l];
+    end = std::max(end, cutter.position());
+  }
+  cutter.overlay(end);
+  a.layers[last].first = first;
+  if (training) return;
+  a.last_layer_full = layers_[last].cut(cutter, T, B, false, false, shared);
+  a.last_layer_full.out = shared.out();
+}
+
+void SequenceClassifier::lay_out_gradients(Cutter& cutter, Activations& a) {
+  const int T = a.limits.tokens, B = a.limits.sequences, C = model_.C;
+  // What sums are made of stays until they are made, where they are put off.
+  const bool puts_off = backend_.sums_together(), apart = puts_off && sums_rows();
   const auto residual = [&](int64_t rows) {
     ResidualGradients gradients{};
     gradients.out = gradients.x1 = gradients.x = cutter.real(rows * C);
@@ -170,7 +206,7 @@ Activations& SequenceClassifier::size_batch(const Dataset& dataset, const int32_
   }
   BERTUNE_CHECK(count > 0 && tokens <= a.limits.tokens);
   a.live = {count, static_cast<int>(tokens), longest};
-  const BatchShape padded = backend_.pad(a.live);
+  const BatchShape padded = backend_.pad({count + (training ? sequences_behind() : 0), a.live.T, a.live.max_length});
   BERTUNE_CHECK(padded.B <= a.limits.sequences && padded.T <= a.limits.tokens);
   a.batch.B = padded.B;
   a.batch.T = padded.T;
@@ -189,6 +225,10 @@ PrefixView SequenceClassifier::prefix_view(const Pass& pass, int layer) const {
     return view_prompt(backend_, mix.prompt, mix.prefix_tokens, model_.L, model_.C, layer);
   }
   return prefix_ ? prefix_->view(pass, layer) : PrefixView{};
+}
+
+bool SequenceClassifier::keeps_input(const BatchLimits& limits, int layer) const {
+  return layers_[layer].reads_input() || (limits.recompute && layers_[layer].reached());
 }
 
 Real* SequenceClassifier::layer_input(const Activations& a, int layer) const {
@@ -212,7 +252,40 @@ void SequenceClassifier::run_layers(const Pass& pass, Activations& a, bool first
 void SequenceClassifier::forward(Activations& a, bool training, const AdapterMix* mix) {
   const Pass pass{backend_, a.batch, training, false, mix};
   run_layers(pass, a, true, nullptr);
-  heads_->forward(pass, a.layers.back().out, a.head, a.lora);
+  heads_->make_features(pass, a.layers.back().out, a.head, a.lora);
+  heads_->classify(pass, a.head);
+}
+
+void SequenceClassifier::make_features(Activations& a, int micro_batch) {
+  backend_.gather_batch({.NC = model_.NC, .sort_tokens = false, .micro_batch = micro_batch, .batch = a.batch});
+  make_prompt();
+  const Pass pass{backend_, a.batch, true};
+  run_layers(pass, a, true, nullptr);
+  heads_->make_features(pass, a.layers.back().out, a.head, a.lora);
+}
+
+void SequenceClassifier::use_part(Activations& a, int begin, int count) {
+  a.part_begin = begin;
+  a.part = {.B = backend_.pad({count, 0, 0}).B,
+            .labels = a.batch.labels + begin,
+            .targets = a.batch.targets ? offset(backend_, a.batch.targets, int64_t{begin} * model_.NC) : nullptr,
+            .cu_seqlens = a.batch.cu_seqlens + begin};
+  backend_.use_batch(a.part);
+}
+
+HeadBuffers SequenceClassifier::head_of_part(const Activations& a) const {
+  HeadBuffers head = a.head;
+  head.features = offset(backend_, head.features, int64_t{a.part_begin} * model_.C);
+  return head;
+}
+
+void SequenceClassifier::classify(Activations& a) { heads_->classify({backend_, a.part, true}, head_of_part(a)); }
+
+void SequenceClassifier::backward_head(Activations& a, bool accumulate) {
+  RowSums sums(backend_, accumulate);
+  const Pass pass{backend_, a.part, true, accumulate};
+  heads_->backward(pass.with(backend_.sums_together() ? &sums : nullptr), nullptr, head_of_part(a), nullptr, a.lora);
+  sums.run();
 }
 
 void SequenceClassifier::backward(Activations& a, bool accumulate) {
@@ -225,10 +298,16 @@ void SequenceClassifier::backward(Activations& a, bool accumulate) {
   BackwardBuffers grads = a.grads;
   const Pass layer_pass = sums_rows() ? summing : pass;
   for (int l = model_.L - 1; l >= 0 && layers_[l].reached(); --l) {
+    if (a.limits.recompute && l + 1 < model_.L) {
+      // It overwrites what sums of the layer above are still to be made of.
+      if (together) lora_sums.finish();
+      layers_[l].forward(pass, layer_input(a, l), a.layers[l], prefix_view(pass, l), false, a.lora, nullptr);
+    }
     layers_[l].backward(layer_pass, layer_input(a, l), a.layers[l], prefix_view(pass, l), l + 1 == model_.L, grads,
                         a.lora);
     grads.step_down();
   }
+  lora_sums.release();
   if (embeddings_.trains()) embeddings_.backward(pass, a.embeddings, grads.tokens.out, a.lora);
   if (prefix_) prefix_->backward(summing);
   sums.run();

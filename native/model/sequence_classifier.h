@@ -24,6 +24,9 @@ namespace bertune {
 struct BatchLimits {
   int tokens = 0;
   int sequences = 0;
+  // Of training: gradient checkpointing (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). A layer keeps
+  // its input alone, and is run again when backward comes to it.
+  bool recompute = false;
   bool operator==(const BatchLimits&) const = default;
 };
 
@@ -32,6 +35,8 @@ struct Activations {
   BatchLimits limits;
   Batch batch;      // its sizes padded, as the backend wants them
   BatchShape live;  // the sizes of the examples that were picked
+  Batch part;       // the micro-batch that the head works on, of several whose features were made at once
+  int part_begin;   // its first sequence in the batch
   EmbeddingBuffers embeddings;
   std::vector<LayerBuffers> layers;  // the last one first_only
   LayerBuffers last_layer_full;      // the last one on all tokens; inference
@@ -58,8 +63,8 @@ class SequenceClassifier {
   AdapterSet& adapters() { return *adapters_; }
   int prefix_tokens() const { return model_.P; }
 
-  // Plans memory for batches of at most these sizes, workspace included; grows, never shrinks. Nothing is allocated
-  // after it. Throws OUT_OF_MEMORY, and is then as it was.
+  // Plans memory for batches of at most these sizes, workspace included; grows, and shrinks only where `recompute` comes
+  // or goes. Nothing is allocated after it. Throws OUT_OF_MEMORY, and is then as it was.
   void reserve(BatchLimits training, BatchLimits inference);
   BatchLimits inference_limits() const { return inference_.limits; }
 
@@ -67,6 +72,19 @@ class SequenceClassifier {
   Activations& size_batch(const Dataset& dataset, const int32_t* order, int count, bool training);
   // Gathers the step's examples into the batch.
   void gather(Activations& activations, bool training);
+
+  // Nothing that the head's features are made of trains, so those of micro-batches to come can be made at once.
+  bool looks_ahead() const { return !heads_->reaches_features(); }
+  // The features of the step's examples, which are micro-batches of `micro_batch` sequences and a last one that may be
+  // smaller; each has the dropout that it has alone. size_batch comes before it.
+  void make_features(Activations& activations, int micro_batch);
+  // Makes `count` sequences of those, from number `begin` on, the current batch: what classify and backward are of.
+  void use_part(Activations& activations, int begin, int count);
+  Activations& training_activations() { return training_; }
+  // logits (B,NC) of the current part
+  void classify(Activations& activations);
+  // The same as backward, of the current part.
+  void backward_head(Activations& activations, bool accumulate);
 
   // logits (B,NC) of the gathered batch, in activations.head.logits; of a batch of several adapters in mix->logits.
   void forward(Activations& activations, bool training, const AdapterMix* mix = nullptr);
@@ -91,13 +109,20 @@ class SequenceClassifier {
   void make_prompt();
 
  private:
+  HeadBuffers head_of_part(const Activations& activations) const;
+  // Sequences behind those of a training batch: parts of it are padded.
+  int sequences_behind() const { return looks_ahead() ? backend_.pad({1, 0, 0}).B - 1 : 0; }
   void plan(BatchLimits training, BatchLimits inference);
   void lay_out(Cutter& cutter, Activations& activations, bool training);
+  void lay_out_layers(Cutter& cutter, Activations& activations, bool training, SharedBuffers& shared);
+  void lay_out_gradients(Cutter& cutter, Activations& activations);
   void run_layers(const Pass& pass, Activations& activations, bool first_only_last,
                   const std::function<void(const Real*)>& show);
   // Biases or LayerNorms of layers train.
   bool sums_rows() const;
   PrefixView prefix_view(const Pass& pass, int layer) const;
+  // Backward finds the layer's input (a layer's output, from 1 on) where forward left it.
+  bool keeps_input(const BatchLimits& limits, int layer) const;
   Real* layer_input(const Activations& activations, int layer) const;
 
   Backend& backend_;

@@ -14,6 +14,7 @@ namespace {
 uint64_t hash_of(const StepSettings& settings) {
   const OptimizerSettings& optimizer = settings.optimizer;
   const double values[] = {settings.loss.label_smoothing,
+                           settings.loss.focal_gamma,
                            settings.loss.class_weights.empty() ? 0.0 : 1.0,
                            settings.loss.positive_weights.empty() ? 0.0 : 1.0,
                            optimizer.beta1,
@@ -71,6 +72,10 @@ void TrainingRun::run_step(int64_t index, int64_t step, double learning_rate) {
 
 void TrainingRun::compute_gradients(int64_t index, int64_t step, double learning_rate) {
   give(index, step, learning_rate, false);
+}
+
+bool TrainingRun::may_stop(int64_t index) const {
+  return index * settings_.step_size() >= featured_.end || !classifier_.looks_ahead();
 }
 
 void TrainingRun::give(int64_t index, int64_t step, double learning_rate, bool update) {
@@ -136,21 +141,55 @@ double TrainingRun::weight_of(int begin, int count) const {
 void TrainingRun::run(const MicroBatch& micro_batch) {
   Backend& backend = classifier_.backend();
   StepState state = micro_batch.state;
-  Activations& a = classifier_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
-  state.T = a.live.T;
+  Activations& a = classifier_.looks_ahead() ? featured_part(state) : batch_of(state);
   backend.begin_step(state);
   run_recorded(backend, key_of(a, micro_batch), [&] { run_operations(a, micro_batch); });
+}
+
+Activations& TrainingRun::batch_of(StepState& state) {
+  Activations& a = classifier_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
+  state.T = a.live.T;
+  return a;
+}
+
+Activations& TrainingRun::featured_part(const StepState& state) {
+  if (state.order_begin < featured_.begin || state.order_begin >= featured_.end) make_features(state);
+  Activations& a = classifier_.training_activations();
+  classifier_.use_part(a, static_cast<int>(state.order_begin - featured_.begin), state.B);
+  return a;
+}
+
+void TrainingRun::make_features(StepState state) {
+  Backend& backend = classifier_.backend();
+  // Ranks take parts of micro-batches, which do not stand one behind the other.
+  if (!ranks_) {
+    const int64_t most = int64_t{settings_.look_ahead} * settings_.batch_size;
+    state.B = static_cast<int>(std::min(most, count_ - state.order_begin));
+  }
+  featured_ = {state.order_begin, state.order_begin + state.B};
+  Activations& a = batch_of(state);
+  backend.begin_step(state);
+  const RecordingKey key{.pass = RecordingKey::Pass::kFeatures,
+                         .batch = {a.batch.B, a.batch.T, a.batch.max_length},
+                         .micro_batch = settings_.batch_size};
+  run_recorded(backend, key, [&] { classifier_.make_features(a, settings_.batch_size); });
 }
 
 void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) {
   Backend& backend = classifier_.backend();
   const double scale = micro_batch.scale();
-  classifier_.gather(a, true);
-  // In the step, as its weights have changed in the one before.
-  if (micro_batch.first()) classifier_.make_prompt();
-  classifier_.forward(a, true);
-  run_loss(a, scale);
-  classifier_.backward(a, !micro_batch.first());
+  if (classifier_.looks_ahead()) {
+    classifier_.classify(a);
+    run_loss(a, scale);
+    classifier_.backward_head(a, !micro_batch.first());
+  } else {
+    classifier_.gather(a, true);
+    // In the step, as its weights have changed in the one before.
+    if (micro_batch.first()) classifier_.make_prompt();
+    classifier_.forward(a, true);
+    run_loss(a, scale);
+    classifier_.backward(a, !micro_batch.first());
+  }
 
   const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments();
   const int count = static_cast<int>(segments.size());
@@ -181,6 +220,7 @@ void TrainingRun::run_loss(Activations& a, double scale) {
     case Loss::kCrossEntropy:
       return backend.cross_entropy({.NC = NC,
                                     .label_smoothing = settings.label_smoothing,
+                                    .focal_gamma = settings.focal_gamma,
                                     .loss_scale = scale,
                                     .logits = a.head.logits,
                                     .class_weights = class_weights,
@@ -190,6 +230,7 @@ void TrainingRun::run_loss(Activations& a, double scale) {
     case Loss::kBinaryCrossEntropy:
       return backend.binary_cross_entropy(
           {.NC = NC,
+           .focal_gamma = settings.focal_gamma,
            .loss_scale = scale,
            .logits = a.head.logits,
            .class_weights = class_weights,
@@ -204,8 +245,10 @@ void TrainingRun::run_loss(Activations& a, double scale) {
 }
 
 RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_batch) const {
-  return {.pass = RecordingKey::Pass::kTraining,
-          .batch = {a.batch.B, a.batch.T, a.batch.max_length},
+  const bool is_head = classifier_.looks_ahead();
+  return {.pass = is_head ? RecordingKey::Pass::kHead : RecordingKey::Pass::kTraining,
+          .batch = is_head ? BatchShape{a.part.B, 0, 0} : BatchShape{a.batch.B, a.batch.T, a.batch.max_length},
+          .begin = is_head ? a.part_begin : 0,
           .first = micro_batch.first(),
           .last = micro_batch.last(),
           .update = micro_batch.update,

@@ -10,10 +10,11 @@
 
 namespace bertune {
 
-// What the model's loss (ModelConfig) takes beside logits and labels. Label smoothing is cross-entropy's alone,
-// positive weights are binary cross-entropy's; mean squared error takes none.
+// What the model's loss (ModelConfig) takes beside logits and labels. Label smoothing is cross-entropy's alone and takes
+// no focal γ beside it, positive weights are binary cross-entropy's; mean squared error takes none.
 struct LossSettings {
   double label_smoothing = 0.0;
+  double focal_gamma = 0.0;
   std::vector<double> class_weights;     // (NC) or empty
   std::vector<double> positive_weights;  // (NC) or empty
 };
@@ -21,7 +22,9 @@ struct LossSettings {
 struct StepSettings {
   int batch_size;    // examples of a micro-batch
   int accumulation;  // micro-batches of a step
+  int look_ahead;    // micro-batches whose features are made at once, where nothing that they are made of trains
   uint64_t seed;
+  bool recompute = false;  // as in BatchLimits
   LossSettings loss;
   OptimizerSettings optimizer;
 
@@ -54,6 +57,10 @@ class TrainingRun {
   // The same without the update.
   void compute_gradients(int64_t index, int64_t step, double learning_rate);
 
+  // Whether the run's step `index` is the first of those whose features are made at once: a run that ends before it, and is
+  // gone on with, makes all features as if it had not ended.
+  bool may_stop(int64_t index) const;
+
   // Steps that may be given before their results are to be collected.
   int run_ahead() const { return classifier_.backend().run_ahead(); }
   // Waits for the steps given since the last call; their results, in order.
@@ -68,6 +75,11 @@ class TrainingRun {
   double weight_of(int begin, int count) const;
   void give(int64_t index, int64_t step, double learning_rate, bool update);
   void run(const MicroBatch& micro_batch);
+  // The step's examples as a batch, or as part of one whose features there are then.
+  Activations& batch_of(StepState& state);
+  Activations& featured_part(const StepState& state);
+  // The features of the examples from the step's on, for as many micro-batches as it may look ahead.
+  void make_features(StepState state);
   void run_operations(Activations& activations, const MicroBatch& micro_batch);
   void run_loss(Activations& activations, double scale);
   RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch) const;
@@ -78,6 +90,9 @@ class TrainingRun {
   const int64_t count_;
   const StepSettings& settings_;
   Collective* const ranks_;
+  struct {
+    int64_t begin = 0, end = 0;
+  } featured_;                    // the examples of the order whose features there are
   const uint64_t settings_hash_;  // of what recorded operations were given as arguments
   std::vector<int> examples_;     // of each step given
 };

@@ -12,6 +12,7 @@
 #include "addon/errors.h"
 #include "core/device.h"
 #include "core/recorded.h"
+#include "operations/products.h"
 #include "operations/table.h"
 
 namespace bertune {
@@ -193,6 +194,18 @@ Napi::Value run_operation_of(const Napi::CallbackInfo& info) {
   });
 }
 
+// timeProduct(provider, m, n, k, transposeA, transposeB, seconds): seconds of one, or undefined where this machine has it not
+Napi::Value time_product_of(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return translate_errors(env, [&]() -> Napi::Value {
+    const std::string provider = info[0].ToString();
+    const int m = to_handle(info[1], "m"), n = to_handle(info[2], "n"), k = to_handle(info[3], "k");
+    const double seconds =
+        time_product(provider, m, n, k, info[4].ToBoolean(), info[5].ToBoolean(), info[6].ToNumber().DoubleValue());
+    return seconds > 0 ? Napi::Number::New(env, seconds) : env.Undefined();
+  });
+}
+
 Napi::Value operations(const Napi::CallbackInfo& info) {
   const Napi::Array names = Napi::Array::New(info.Env());
   for (const std::string& name : operation_names()) names.Set(names.Length(), name);
@@ -205,6 +218,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("addDevice", Napi::Function::New(env, add_device));
   exports.Set("runOperation", Napi::Function::New(env, run_operation_of));
   exports.Set("operations", Napi::Function::New(env, operations));
+  exports.Set("timeProduct", Napi::Function::New(env, time_product_of));
   return exports;
 }
 

@@ -387,6 +387,7 @@ void fill(Fields& f, CrossEntropy& args) {
   const Batch batch = f.batch();
   f.size("NC", args.NC);
   f.number_or("label_smoothing", args.label_smoothing, 0);
+  f.number_or("focal_gamma", args.focal_gamma, 0);
   f.number_or("loss_scale", args.loss_scale, 1);
   f.batch_labels(args.NC);
   f.inp("logits", args.logits, area(batch.B, args.NC));
@@ -399,6 +400,7 @@ void fill(Fields& f, CrossEntropy& args) {
 void fill(Fields& f, BinaryCrossEntropy& args) {
   const Batch batch = f.batch();
   f.size("NC", args.NC);
+  f.number_or("focal_gamma", args.focal_gamma, 0);
   f.number_or("loss_scale", args.loss_scale, 1);
   f.batch_targets(args.NC);
   f.inp("logits", args.logits, area(batch.B, args.NC));
@@ -494,13 +496,35 @@ std::function<void()> bind(Fields& f, void (Backend::*run)(const Args&)) {
   return [run, &backend = f.backend(), args] { (backend.*run)(args); };
 }
 
+// The LayerNorm that goes on from dinp, where there is an array norm_sum. It has the dropout of the updates.
+std::shared_ptr<DropoutResidualLayernormBackward> fill_norm(Fields& f, const LoraBackward& lora) {
+  auto args = std::make_shared<DropoutResidualLayernormBackward>();
+  args->rows = lora.rows;
+  args->C = lora.k;
+  args->dropout = lora.updates[0].dropout;
+  args->dout = lora.dinp;
+  const double count = area(args->rows.count, args->C);
+  f.optional_inp("norm_sum", args->sum, count);
+  if (!args->sum) return nullptr;
+  f.inp("norm_mean", args->mean, args->rows.count);
+  f.inp("norm_rstd", args->rstd, args->rows.count);
+  f.inp("norm_gamma", args->gamma, args->C);
+  f.out("norm_dresidual", args->dresidual, count);
+  f.out("norm_dinp", args->dinp, count);
+  return args;
+}
+
 // With `put_off` each update has a call of its own, which leaves its sums to the next, and a call at the end has the last.
 std::function<void()> bind(Fields& f, void (Backend::*run)(const LoraBackward&)) {
   LoraBackward args{};
   fill(f, args);
   bool put_off = false;
   f.flag("put_off", put_off);
-  if (!put_off) return [run, &backend = f.backend(), args] { (backend.*run)(args); };
+  if (!put_off) {
+    const auto norm = fill_norm(f, args);
+    args.norm = norm.get();
+    return [run, &backend = f.backend(), args, norm] { (backend.*run)(args); };
+  }
   std::vector<LoraBackward> calls(static_cast<size_t>(args.count), args);
   for (size_t i = 0; i < calls.size(); ++i) {
     calls[i].count = 1;
@@ -582,6 +606,7 @@ std::function<void()> bind(Fields& f, void (Backend::*run)(const AdamW&)) {
     OptimizerSegment& segment = (*segments)[i];
     const double count = static_cast<double>(segment.count);
     f.flag(numbered("decay", i), segment.decay);
+    f.number_or(numbered("rate", i), segment.rate, 1);
     f.weight(numbered("master", i), segment.weight, segment.master, count);
     f.out(numbered("m", i), segment.m, count);
     f.out(numbered("v", i), segment.v, count);

@@ -13,7 +13,12 @@ await runMain(async () => {
   const texts = await readTexts({ config });
   const session = await createSession(METHODS.full, config, { device: 'cuda', precision: 'bf16', threads: 1 });
   await initialise(session);
-  const { recording_nodes } = await measureTraining(session, texts.train, { batchSize: 16, steps, warmUp: steps });
-  console.log(`${recording_nodes} nodes a step`);
+  const { nodes_per_step } = await measureTraining(session, texts.train, {
+    batchSize: 16,
+    steps,
+    warmUp: steps,
+    lookAhead: 1,
+  });
+  console.log(`${nodes_per_step} nodes a step`);
   await session.retire();
 });

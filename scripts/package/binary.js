@@ -13,7 +13,7 @@ function objdump(option, file) {
  *
  * @returns {{ libraries: string[], glibc: string, exported: string[], imported: string[] }} libraries: the names it is linked
  *   with. glibc: the latest version of the GNU C library that one of its symbols names. exported: the names that are seen from
- *   outside. imported: the names that others have to bring, but for those of the C library.
+ *   outside. imported: the names that others have to bring, but for those of the C library and of libgcc.
  */
 export function binaryNeeds(file) {
   const libraries = [...objdump('-p', file).matchAll(/^\s*NEEDED\s+(\S+)/gm)].map(([, name]) => name);
@@ -28,6 +28,6 @@ export function binaryNeeds(file) {
     glibc: versions.sort(order).at(-1) ?? '2.2.5',
     exported: names(own),
     // What may be missing (w) is not asked for.
-    imported: names(others.filter((line) => !/\(?GLIBC_/.test(line) && !/^\S+\s+w\b/.test(line))),
+    imported: names(others.filter((line) => !/\(?(?:GLIBC|GCC)_/.test(line) && !/^\S+\s+w\b/.test(line))),
   };
 }

@@ -6,11 +6,16 @@ import { root, SetupError } from '../console.js';
 import { fingerprint, listFiles, readStamp, writeStamp } from '../files.js';
 import { binaryNeeds } from './binary.js';
 
-const folder = 'build/portable';
 const DEFINITIONS = ['BERTUNE_STATIC=ON', 'BERTUNE_NATIVE_ARCH=OFF', 'BERTUNE_CUDA=OFF'];
 
-/** Libraries that every system with the GNU C library has. */
-const SYSTEM = ['libm.so.6', 'libc.so.6', 'ld-linux-x86-64.so.2', 'libdl.so.2', 'libpthread.so.0', 'librt.so.1'];
+/** The system's libraries, which Node.js needs as well. */
+const SYSTEM = [
+  ...['libm.so.6', 'libc.so.6', 'libgcc_s.so.1', 'libdl.so.2', 'libpthread.so.0', 'librt.so.1'],
+  ...['ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1'],
+];
+
+/** The latest version of the GNU C library that the addon may need: what Node.js itself needs. */
+const GLIBC = '2.28';
 
 const EXPORTED = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 
@@ -20,22 +25,26 @@ const NODE_API = /^(?:napi|node_api)_/;
 const OPERATIONS = 'bertune_operations';
 
 /**
- * Builds the addon for any x86-64 processor with AVX2 (x86-64-v3), with everything linked in but the C library.
+ * Builds the addon for any processor of an architecture (x86-64: with AVX2, x86-64-v3), with everything linked in but what Node.js
+ * needs as well.
  *
- * @param {{ oneDnn?: string, operations?: boolean }} [options] oneDnn: the folder of the one that is linked in; none by default.
- *   operations: bertune_operations.node as well, beside it, for tests
+ * @param {{ oneDnn?: string, operations?: boolean, cross?: { folder: string, definitions: string[] } }} [options] oneDnn: the folder
+ *   of the one that is linked in; none by default. operations: bertune_operations.node as well, beside it, for tests. cross: how to
+ *   build for another architecture, and where; by default for this machine's
  * @returns {Promise<{ file: string, glibc: string }>} the addon, and the least version of the C library that it runs on
  */
-export async function buildPortable({ oneDnn, operations = false } = {}) {
+export async function buildPortable({ oneDnn, operations = false, cross } = {}) {
+  const { folder, definitions: target } = cross ?? { folder: 'build/portable', definitions: [] };
   const definitions = [
     ...DEFINITIONS,
+    ...target,
     `BERTUNE_ONEDNN_LIBRARY=${oneDnn ? path.join(oneDnn, 'lib/libdnnl.a') : 'OFF'}`,
     ...(oneDnn ? [`BERTUNE_ONEDNN_INCLUDE_DIR=${path.join(oneDnn, 'include')}`] : []),
   ];
   const sources = listFiles([
     'CMakeLists.txt',
     'cmake',
-    ...['addon', 'core', 'cpu', 'model'].map((name) => `native/${name}`),
+    ...['addon', 'core', 'cpu', 'model', 'portable'].map((name) => `native/${name}`),
   ]);
   const targets = ['bertune', ...(operations ? [OPERATIONS] : [])];
   const stamp = fingerprint(
@@ -49,7 +58,11 @@ export async function buildPortable({ oneDnn, operations = false } = {}) {
     await step('building the portable addon', 'cmake', addonCommands(folder, { definitions, targets }), false);
     writeStamp(stampFile, stamp);
   }
-  return { file, glibc: checkBinary(file, { exports: EXPORTED, imports: NODE_API }) };
+  const glibc = checkBinary(file, { exports: EXPORTED, imports: NODE_API });
+  if (glibc.localeCompare(GLIBC, 'en', { numeric: true }) > 0) {
+    throw new SetupError(`${file} must not need a later GNU C library than ${GLIBC} but needs ${glibc}`);
+  }
+  return { file, glibc };
 }
 
 /**

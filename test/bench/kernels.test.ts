@@ -56,6 +56,21 @@ describe('bench/kernels.js', function () {
     expect(norm?.bytes).to.equal(4 * (4 * T * C + 2 * C + 2 * T));
   });
 
+  it('times matrix products by each provider, and says which the library takes', async () => {
+    const json = join(folder, 'products.json');
+    const args = ['--products', '--scale', 'tiny', '--quick', '--json', json];
+    const { status, stdout, stderr } = await runProgram('bench/kernels.js', args);
+    expect(status, `${stdout}\n${stderr}`).to.equal(0);
+    type Product = { m: number; n: number; k: number; gflops: Record<string, number>; takes: string };
+    const { products } = JSON.parse(await readFile(json, 'utf8')) as { products: Product[] };
+    expect(products.length).to.be.greaterThan(100);
+    for (const { m, n, k, gflops, takes } of products) {
+      const what = `${m} ${n} ${k}`;
+      expect(Object.keys(gflops), what).to.include('blas').and.to.include(takes);
+      for (const rate of Object.values(gflops)) expect(rate, what).to.be.greaterThan(0);
+    }
+  });
+
   for (const { device } of devices().filter((item) => item.device !== 'cpu')) {
     it(`runs on ${device}`, async () => {
       const only = 'gather,first_rows,keep,cast,cross,attention_forward attention,[CLS]';

@@ -22,20 +22,20 @@ describe('bertune compare', function () {
     await withFolder(async (folder) => {
       const output = join(folder, 'out');
       const args = [...(await writeData(folder)), '--epochs', '2', '--output', output];
-      const methods = ['full', 'linear', 'prefix4', 'lora2', 'lora4'];
+      const methods = ['full', 'linear', 'prefix4', 'lora2', 'lora4', 'logreg'];
       const run = await runCli(['compare', ...args, '--methods', methods.join(',')]);
       expect(run.status, run.stderr).to.equal(0);
-      const titles = ['full', 'linear probing', 'prefix tuning P=4', 'LoRA r=2', 'LoRA r=4'];
+      const titles = ['full', 'linear probing', 'prefix tuning P=4', 'LoRA r=2', 'LoRA r=4', 'logistic regression'];
       for (const title of ['Before fine-tuning', ...titles, 'LoRA by rank', 'Comparison']) {
         expect(run.stdout).to.match(new RegExp(`(^|\n)${title}\n`));
       }
-      expect(run.stdout.match(/Training Loss/g)).to.have.lengthOf(5);
+      expect(run.stdout.match(/Training Loss/g)).to.have.lengthOf(6);
       expect(run.stdout).to.not.contain('status');
       expect(run.stderr).to.match(
         /linear probing: learning rate 0\.02 \(default for linear at hidden size 256\), linear\n/,
       );
       expect(run.stderr).to.contain('LoRA r=4: steps 2: 2 epochs of 1, 16 examples each').and.not.contain('is new');
-      expect(run.stderr).to.contain('LoRA r=4 (6/6)').and.contain(`in ${output}`);
+      expect(run.stderr).to.contain('logistic regression (7/7)').and.contain(`in ${output}`);
 
       expect((await readdir(output)).sort()).to.deep.equal([
         'report.html',
@@ -50,12 +50,21 @@ describe('bertune compare', function () {
         expect(test.examples).to.equal(16);
         expect(memory.process_peak).to.be.greaterThan(memory.model);
         expect(parameters.trainable > 0).to.equal(name !== 'before');
-        expect(log_history.filter((row: object) => 'eval_loss' in row)).to.have.lengthOf(name === 'before' ? 0 : 2);
+        expect(log_history.filter((row: object) => 'eval_loss' in row)).to.have.lengthOf(
+          { before: 0, logreg: 1 }[name as string] ?? 2,
+        );
       }
       const rows: Record<string, string>[] = parse(await readFile(join(output, 'results.csv')), { columns: true });
       const [before, ...trained] = rows;
       expect(before).to.include({ name: 'before', train_runtime: '' });
-      expect(trained.map((row) => row.learning_rate)).to.deep.equal(['0.0003', '0.02', '0.0006', '0.0016', '0.0016']);
+      expect(trained.map((row) => row.learning_rate)).to.deep.equal([
+        '0.0003',
+        '0.02',
+        '0.0006',
+        '0.0016',
+        '0.0016',
+        '',
+      ]);
       const markdown = await readFile(join(output, 'results.md'), 'utf8');
       expect(markdown).to.contain('## Comparison').and.contain('| LoRA r=4 |');
     });

@@ -70,7 +70,7 @@ describe('data on the command line', function () {
       expect(run.status, run.stderr).to.equal(0);
       expect(run.stderr)
         .to.match(/^train: 5,272 texts; sadness [\d,]+ \(/m)
-        .and.match(/% of texts are cut at 16/);
+        .and.match(/% of texts are longer than 16/);
       const { data } = await readJson(output, 'results.json');
       expect(data.labels).to.deep.equal(EMOTIONS);
       expect(data.splits).to.deep.equal({ train: 5272, validation: 625, test: 638 });

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { readLines } from '../../lib/cli/predict/lines.js';
+import { readLines } from '../../lib/cli/texts/lines.js';
 import { BertuneError } from '../../lib/errors.js';
 import { expectRefusal } from '../lib/files.js';
 

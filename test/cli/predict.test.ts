@@ -1,7 +1,7 @@
 import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { noteOn } from '../../lib/cli/predict/lines.js';
+import { noteOn } from '../../lib/cli/texts/lines.js';
 import { copyWith } from '../lib/files.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { runCli, withFolder } from './run-cli.js';

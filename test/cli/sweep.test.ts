@@ -121,6 +121,16 @@ describe('bertune sweep', function () {
     ['a value twice', ['--data', 'data.csv', '--seed', '1,1'], /every value once for --seed/],
     ['a grace without a rule', ['--data', 'data.csv', '--grace', '1'], /--grace only applies with --stop median/],
     [
+      'a setting that does nothing',
+      ['--data', 'data.csv', '--schedule-power', '1,2', '--schedule', 'linear,cosine'],
+      /^--schedule-power only applies with --schedule polynomial; leave it out$/,
+    ],
+    [
+      'a rule without evaluations',
+      ['--data', 'data.csv', '--stop', 'median', '--eval', 'no'],
+      /^--stop median needs evaluations; leave out --eval no$/,
+    ],
+    [
       'a rule without validation',
       ['--data', 'data.csv', '--stop', 'median', '--test-fraction', '0.2'],
       /--validation-fraction 0\.1/,
@@ -264,6 +274,13 @@ describe('bertune sweep', function () {
             expect(status.stdout)
               .to.match(/1 running[\s\S]*LoRA r=8, seed 1 +epoch \d/)
               .and.contain(String(child.pid));
+            const again = ['killed', '--model', 'model', '--data', 'data.csv', '--overwrite'];
+            const planned = await folder.sweep('plan', again);
+            expect(planned.stderr).to.match(
+              new RegExp(
+                `^error \\[OUTPUT_REFUSED\\]: Process ${child.pid} on .* runs cells of the sweep in killed; wait`,
+              ),
+            );
             child.kill('SIGKILL');
           });
         }),

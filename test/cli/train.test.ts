@@ -41,7 +41,7 @@ describe('bertune train', function () {
         const run = await runCli([
           ...['train', ...model, '--train-file', parity('train.csv'), '--test-file', parity('test.csv')],
           ...['--method', method, ...args, '--learning-rate', String(expected.learning_rate), '--epochs', '2'],
-          ...['--logging-steps', '1', '--output', output, '--quiet'],
+          ...['--logging-steps', '1', '--output', output, '--quiet', '--no-texts'],
         ]);
         expect(run).to.include({ status: 0, stderr: '' });
         const { log_history, global_step } = await readJson(output, 'trainer_state.json');
@@ -60,6 +60,7 @@ describe('bertune train', function () {
         }
         const results = await readJson(output, 'results.json');
         expect(results.parameters.trainable).to.equal(expected.trainable);
+        expect(results.test).to.not.have.property('mistakes');
         expect(results.test.loss).to.be.closeTo(expected.after.loss, 1e-5);
         for (const metric of ['accuracy', 'precision', 'recall', 'f1_macro'] as const) {
           expect(results.test[metric], metric).to.be.closeTo(expected.after[metric], 1e-9);
@@ -103,6 +104,10 @@ describe('bertune train', function () {
         labels: ['bad', 'good'],
         splits: { train: 16, validation: 16, test: 16 },
       });
+      const wrong = Math.round(16 * (1 - results.test.accuracy));
+      expect(results.test.mistakes).to.have.lengthOf(wrong);
+      const page = await readFile(join(output, 'report.html'), 'utf8');
+      for (const { text } of results.test.mistakes) expect(page).to.contain(text);
       expect(results.memory.peak).to.be.greaterThan(results.memory.model);
       expect(results.memory.process_peak).to.be.greaterThan(results.memory.peak);
       expect(results.environment).to.include.keys('bertune', 'node', 'processor', 'blas', 'threads');

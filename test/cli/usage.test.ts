@@ -21,6 +21,35 @@ describe('usage of the command line', () => {
     expect(version.stdout).to.match(/^\d+\.\d+\.\d+/);
   });
 
+  it('says an error once where mpirun starts several processes, unless it is one process of them that has it', async () => {
+    const run = (rank: number, local: number, ...args: string[]) =>
+      runCli(args, {
+        environment: {
+          ...{ OMPI_COMM_WORLD_RANK: String(rank), OMPI_COMM_WORLD_SIZE: '4' },
+          ...{ OMPI_COMM_WORLD_LOCAL_RANK: String(local), OMPI_COMM_WORLD_LOCAL_SIZE: '2' },
+        },
+      });
+    const missing = ['train', '--train-file', 'nowhere.csv', '--model', checkpoint, '--output', 'x'];
+    const [first, second, elsewhere, usage, repeated] = await Promise.all([
+      run(0, 0, ...missing),
+      run(1, 1, ...missing),
+      run(2, 0, ...missing),
+      run(1, 1, 'train', '--rank', 'eight'),
+      run(0, 0, 'predict', '--model', checkpoint, 'hi'),
+    ]);
+    expect(first.status).to.equal(1);
+    expect(first.stderr).to.match(/^error \[NOT_FOUND\]: Expected/);
+    expect(second).to.include({ status: 1, stderr: '' });
+    expect(elsewhere.status).to.equal(1);
+    expect(elsewhere.stderr).to.match(/^error \[NOT_FOUND\]: rank 2 on \S+: Expected/);
+    expect(usage).to.include({ status: 2, stderr: '' });
+    expect(repeated).to.include({ status: 2, stdout: '' });
+    expect(repeated.stderr).to.equal(
+      'error [INVALID_OPTION]: bertune predict runs in one process, but mpirun of Open MPI started 4; start it without it. ' +
+        '(Where each is to do work of its own, unset OMPI_COMM_WORLD_RANK.)\n',
+    );
+  });
+
   for (const [what, args, words] of [
     ['an unknown command', ['tarin'], /Did you mean train/],
     ['an unknown command of a command', ['sweep', 'paln'], /Did you mean plan/],
@@ -34,7 +63,7 @@ describe('usage of the command line', () => {
       ['train', '--model', checkpoint, '--output', 'x', '--learning-rate', '-1'],
       /--learning-rate.*-1/,
     ],
-    ['an unknown method', ['train', '--method', 'ia3'], /full, linear, prefix, lora, bitfit/],
+    ['an unknown method', ['train', '--method', 'ia3'], /full, linear, prefix, lora, bitfit, logreg/],
     [
       'an option of another method',
       ['train', '--model', checkpoint, '--train-file', train, '--output', 'x', '--rank', '4'],
@@ -44,7 +73,7 @@ describe('usage of the command line', () => {
     [
       'an unknown method to compare',
       ['compare', '--methods', 'full,ia3'],
-      /prefix<virtual tokens>, lora<rank> or bitfit for --methods but received "ia3"/,
+      /prefix<virtual tokens>, lora<rank>, bitfit or logreg for --methods but received "ia3"/,
     ],
   ] as const) {
     it(`ends with status 2 for ${what}`, async () => {

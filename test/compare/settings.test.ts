@@ -6,8 +6,8 @@ import { lora } from '../../lib/methods/index.js';
 
 describe('methods of a comparison', () => {
   it('are read from names', () => {
-    const methods = parseMethods(['full', 'linear', 'prefix', 'prefix-5', 'lora4', 'lora-32', 'bitfit']);
-    const names = ['full', 'linear', 'prefix20', 'prefix5', 'lora4', 'lora32', 'bitfit'];
+    const methods = parseMethods(['full', 'linear', 'prefix', 'prefix-5', 'lora4', 'lora-32', 'bitfit', 'logreg']);
+    const names = ['full', 'linear', 'prefix20', 'prefix5', 'lora4', 'lora32', 'bitfit', 'logreg'];
     expect(methods.map(({ name }) => name)).to.deep.equal(names);
     expect(methods.map(({ title }) => title)).to.deep.equal([
       'full',

@@ -28,7 +28,10 @@ function predict(session: NativeSession, dataset: NativeDataset): Promise<Values
   return session.predict(dataset, orderOf(count), startsOf(count));
 }
 
-async function counted(session: NativeSession, work: () => Promise<unknown>): Promise<Omit<NativeRecordings, 'nodes'>> {
+async function counted(
+  session: NativeSession,
+  work: () => Promise<unknown>,
+): Promise<Pick<NativeRecordings, 'kept' | 'recorded' | 'replayed'>> {
   const before = await session.recordings();
   await work();
   const { kept, recorded, replayed } = await session.recordings();

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import ts from 'typescript';
 import { FULL_OPTIONS } from '../../lib/methods/full.js';
 import { LINEAR_OPTIONS } from '../../lib/methods/linear.js';
+import { LOGREG_OPTIONS } from '../../lib/methods/logreg.js';
 import { LORA_OPTIONS } from '../../lib/methods/lora.js';
 import { PREFIX_OPTIONS } from '../../lib/methods/prefix.js';
 import { ONNX_OPTIONS } from '../../lib/model/save.js';
@@ -15,6 +16,7 @@ const TABLES: Readonly<Record<string, OptionTable>> = {
   TrainerOptions: TRAINER_OPTIONS,
   FullOptions: FULL_OPTIONS,
   LinearOptions: LINEAR_OPTIONS,
+  LogregOptions: LOGREG_OPTIONS,
   PrefixOptions: PREFIX_OPTIONS,
   LoraOptions: LORA_OPTIONS,
   OnnxOptions: ONNX_OPTIONS,

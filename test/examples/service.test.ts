@@ -1,11 +1,13 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, symlink } from 'node:fs/promises';
+import { cp, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { useTemporaryDirectory } from '../lib/files.js';
+import { ADAPTERS, writeTinyAdapter } from '../lib/tiny-adapters.js';
 import { LABELS, writeTinyCheckpoint } from '../lib/tiny-model.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -94,9 +96,11 @@ describe('examples/service', function () {
     const many = await post({ texts: ['a good day', 'never', ''] });
     expect(many.body.predictions).to.have.length(3);
     expect(many.body.predictions[0].score).to.be.closeTo(one.body.predictions[0].score, 1e-6);
-    const health = await fetch(`${address}/healthz`);
-    expect(health.status).to.equal(200);
-    expect(await health.json()).to.deep.equal({ live: true, ready: true, phase: 'ready' });
+    for (const route of ['ready', 'healthz']) {
+      const health = await fetch(`${address}/${route}`);
+      expect(health.status).to.equal(200);
+      expect(await health.json()).to.deep.equal({ phase: 'ready' });
+    }
 
     const long = 'x'.repeat(10_001);
     for (const body of [
@@ -120,6 +124,8 @@ describe('examples/service', function () {
     expect(text).to.match(/bertune_texts_total 4/);
     expect(text).to.match(/bertune_batch_tokens_count [1-9]/);
     expect(text).to.match(/bertune_queued_texts 0/);
+    expect(text).to.match(/bertune_ready 1/);
+    expect(text).to.match(/bertune_text_wait_seconds_total 0\.\d/);
     expect(text).to.match(/bertune_errors_total\{code="INVALID_REQUEST"\} 9/);
     expect(text).to.match(/process_resident_memory_bytes/);
 
@@ -139,6 +145,81 @@ describe('examples/service', function () {
     expect((await first).status).to.equal(200);
     expect((await once(child, 'exit'))[0]).to.equal(0);
     expect(output).to.include('SIGINT: finishing 1 requests');
+  });
+
+  it('says that it is not ready before it ends, and answers meanwhile', async () => {
+    await start('--drain-delay', '1');
+    child.kill('SIGTERM');
+    let ready = 200;
+    while (ready === 200) ready = (await fetch(`${address}/ready`)).status;
+    expect(ready).to.equal(503);
+    expect((await fetch(`${address}/healthz`)).status).to.equal(200);
+    const answer = await post({ text: 'a good day' });
+    expect(answer.status).to.equal(200);
+    expect(answer.headers.get('connection')).to.equal('close');
+    expect((await once(child, 'exit'))[0]).to.equal(0);
+    expect(output).to.include('SIGTERM: not ready any more; taking requests for 1 s');
+  });
+
+  it('serves the adapters of a list, and changes them all at once', async () => {
+    const config = await writeTinyCheckpoint(directory.path('model'));
+    const list = directory.path('adapters.json');
+    const version = async (n: number) => {
+      for (const [name, adapter] of Object.entries({ a: ADAPTERS.polite, b: ADAPTERS.inner })) {
+        const labels = [`${n}`, `not ${n}`];
+        await writeTinyAdapter(directory.path(`${name}${n}`), directory.path('model'), config, { ...adapter, labels });
+      }
+      await writeList({ a: `a${n}`, b: `b${n}` });
+    };
+    const writeList = async (sources: unknown) => {
+      await writeFile(`${list}.new`, JSON.stringify(sources));
+      await rename(`${list}.new`, list);
+    };
+    await version(1);
+    await start('--adapters', list, '--sync-seconds', '0.05');
+    const sources = async () => (await fetch(`${address}/adapters`)).json();
+    const served = async (): Promise<string> => {
+      const { status, body } = await post({ texts: Array(20).fill('a good day'), adapter: [...'ab'.repeat(10)] });
+      expect(status, JSON.stringify(body)).to.equal(200);
+      const labels: string[] = body.predictions.map(({ label }: { label: string }) => label.replace('not ', ''));
+      expect(new Set(labels).size, labels.join()).to.equal(1);
+      return labels[0]!;
+    };
+    const seen = new Set<string>();
+    const clients = Array.from({ length: 8 }, async () => {
+      while (!seen.has('3')) seen.add(await served());
+    });
+    while (!seen.has('1')) await sleep(10);
+    await version(2);
+    while (!seen.has('2')) await sleep(10);
+    // One of the two is wrong: neither is taken.
+    await writeList({ a: 'a3', b: 'nowhere' });
+    while (!output.includes('the adapters stay as they were: ')) await sleep(10);
+    expect(await served()).to.equal('2');
+    await version(3);
+    await Promise.all(clients);
+    expect([...seen].sort()).to.deep.equal(['1', '2', '3']);
+    expect(await sources()).to.deep.equal({ a: directory.path('a3'), b: directory.path('b3') });
+
+    const unknown = await post({ text: 'a', adapter: 'c' });
+    expect([unknown.status, unknown.body.error.message]).to.deep.equal([404, 'There is no adapter c; there are a, b']);
+    expect(Object.keys((await post({ text: 'a' })).body.predictions[0].scores)).to.have.members(LABELS);
+    const text = await metrics();
+    expect(text).to.contain(`bertune_adapter_info{adapter="a",source="${directory.path('a3')}"} 1`);
+    expect(text.match(/^bertune_adapter_info\{/gm)).to.have.lengthOf(2);
+    expect(text).to.match(/bertune_adapter_changes_total\{outcome="done"\} 2/);
+    child.kill('SIGTERM');
+    expect((await once(child, 'exit'))[0]).to.equal(0);
+  });
+
+  it('takes no adapter of the hub that is not at a commit', async () => {
+    const list = directory.path('adapters.json');
+    await writeFile(list, JSON.stringify({ a: 'org/adapter@main' }));
+    const failure = await start('--adapters', list).then(
+      () => '',
+      ({ message }) => message as string,
+    );
+    expect(failure).to.include('Expected the commit of org/adapter@main');
   });
 
   it('drops the work of a client that goes away', async () => {

@@ -96,7 +96,10 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     });
   };
   const trainer = new bertune.Trainer(model, { epochs: 1, learningRate: 0 });
-  const METHODS = { full: bertune.full, linear: bertune.linear, prefix: bertune.prefix, lora: bertune.lora };
+  const METHODS = {
+    ...{ full: bertune.full, linear: bertune.linear, logreg: bertune.logreg },
+    ...{ prefix: bertune.prefix, lora: bertune.lora },
+  };
   const method = (kind: keyof typeof METHODS, key: string, accepts: readonly string[]) =>
     argument(`${kind}.${key}`, key, (value) => METHODS[kind]({ [key]: value } as never), accepts);
   const trainerOption = (
@@ -160,6 +163,14 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         POSITIVE,
       ),
       argument('predict options.maxLength', 'maxLength', (maxLength) => model.predict('a', { maxLength }), NONE),
+      argument('predict options.truncation', 'truncation', (truncation) => model.predict('a', { truncation }), NONE),
+      argument('predict options.stride', 'stride', (stride) => model.predict('a', { stride }), [...NONE, '-0']),
+      argument(
+        'predict options.windowPooling',
+        'windowPooling',
+        (windowPooling) => model.predict('a', { windowPooling, stride: 0 }),
+        NONE,
+      ),
       argument('predict options.signal', 'signal', (signal) => model.predict('a', { signal }), NONE),
       argument('predict options.adapter', 'adapter', (value) => model.predict(['a'], { adapter: value }), [
         ...NONE,
@@ -259,6 +270,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       argument('evaluate split', 'split', (value) => model.evaluate(value), []),
       argument('evaluate options', 'options', (value) => model.evaluate(split, value), EMPTY_OPTIONS),
       argument('evaluate options.adapter', 'adapter', (adapter) => model.evaluate(split, { adapter }), NONE),
+      argument('evaluate options.mistakes', 'mistakes', (mistakes) => model.evaluate(split, { mistakes }), POSITIVE),
       argument('parameter name', 'name|parameter', (value) => model.parameter(value), []),
       // They take none: what is passed all the same changes nothing.
       ...(['memory', 'parameters', 'countParameters', 'unmerge'] as const).map((name) =>
@@ -295,16 +307,18 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('gradientAccumulation', NONE),
       trainerOption('evalBatchTokens', POSITIVE),
       trainerOption('weightDecay', [...POSITIVE, '-0', '0.5', '2^53', '1e308', '5e-324']),
+      trainerOption('layerwiseDecay', [...NONE, '0.5', '5e-324']),
       trainerOption('maxGradNorm', [...POSITIVE, '-0', '0.5', '2^53', '1e308', '5e-324']),
       trainerOption('adamBeta1', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('adamBeta2', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('adamEps', [...POSITIVE, '0.5', '2^53', '1e308']),
       trainerOption('schedule', NONE),
-      trainerOption('scheduleCycles', POSITIVE),
-      trainerOption('schedulePower', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324']),
+      trainerOption('scheduleCycles', POSITIVE, { schedule: 'cosine_with_restarts' }),
+      trainerOption('schedulePower', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324'], { schedule: 'polynomial' }),
       trainerOption('warmupSteps', [...POSITIVE, '-0']),
       trainerOption('warmupRatio', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('labelSmoothing', [...NONE, '-0', '0.5', '5e-324']),
+      trainerOption('focalGamma', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('classWeights', [...NONE, 'a throwing iterator']),
       trainerOption('positiveWeights', NONE),
       trainerOption('sampling', NONE),
@@ -315,13 +329,22 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('evaluationStrategy', NONE),
       trainerOption('distributed', NONE),
       trainerOption('collectiveTimeout', [...POSITIVE, '0.5', '5e-324']),
-      trainerOption('evalSteps', POSITIVE),
+      trainerOption('evalSteps', POSITIVE, { evaluationStrategy: 'steps' }),
       trainerOption('loadBestModel', NONE),
       trainerOption('metricForBest', NONE),
       trainerOption('labelForBest', NONE),
       trainerOption('earlyStoppingPatience', NONE),
-      trainerOption('earlyStoppingThreshold', [...POSITIVE, '-0', '0.5', '2^53', '1e308', '5e-324']),
+      argument(
+        'Trainer options.earlyStoppingThreshold',
+        'earlyStoppingThreshold',
+        (earlyStoppingThreshold) => new bertune.Trainer(model, { earlyStoppingPatience: 1, earlyStoppingThreshold }),
+        [...POSITIVE, '-0', '0.5', '2^53', '1e308', '5e-324'],
+      ),
+      trainerOption('gradientCheckpointing', NONE),
       trainerOption('maxLength', NONE),
+      trainerOption('truncation', NONE),
+      trainerOption('stride', [...NONE, '-0']),
+      trainerOption('windowPooling', NONE),
       // Any name will do, and each would make a directory: the paths are those of `save`.
       argument('Trainer options.outputDirectory', 'outputDirectory', (value) => optionOnly('outputDirectory', value), [
         ...NONE,
@@ -330,7 +353,12 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         'a lone surrogate',
       ]),
       argument('Trainer options.saveStrategy', 'saveStrategy', (value) => optionOnly('saveStrategy', value), NONE),
-      argument('Trainer options.saveSteps', 'saveSteps', (value) => optionOnly('saveSteps', value), POSITIVE),
+      argument(
+        'Trainer options.saveSteps',
+        'saveSteps',
+        (saveSteps) => new bertune.Trainer(model, { saveStrategy: 'steps', outputDirectory: directory, saveSteps }),
+        POSITIVE,
+      ),
       argument(
         'Trainer options.saveTotalLimit',
         'saveTotalLimit',
@@ -350,12 +378,13 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       argument('evaluate split', 'split', (value) => trainer.evaluate(value), []),
       argument('evaluate options', 'options', (value) => trainer.evaluate(split, value), EMPTY_OPTIONS),
       argument('evaluate options.signal', 'signal', (signal) => trainer.evaluate(split, { signal }), NONE),
+      argument('evaluate options.mistakes', 'mistakes', (mistakes) => trainer.evaluate(split, { mistakes }), POSITIVE),
       argument('evaluate split.texts', 'split.texts|split', (texts) => trainer.evaluate({ ...split, texts }), []),
       argument('evaluate split.pairs', 'split.pairs', (pairs) => trainer.evaluate({ ...split, pairs }), NONE),
       argument('evaluate split.labels', 'split', (labels) => trainer.evaluate({ ...split, labels }), []),
       argument(
         'evaluate split.labelNames',
-        'split.labelNames',
+        'split.labelNames|labels of',
         (labelNames) => trainer.evaluate({ ...split, labelNames }),
         NAMES,
       ),
@@ -624,6 +653,10 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       argument('full options', 'options', (value) => bertune.full(value), EMPTY_OPTIONS),
       method('full', 'freeze', [...NONE, ...NAMES, 'an empty array']),
     ],
+    logreg: [
+      argument('logreg options', 'options', (value) => bertune.logreg(value), EMPTY_OPTIONS),
+      method('logreg', 'l2', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324']),
+    ],
     linear: [
       argument('linear options', 'options', (value) => bertune.linear(value), EMPTY_OPTIONS),
       method('linear', 'dropout', [...NONE, '-0', '0.5', '5e-324']),
@@ -637,6 +670,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
     lora: [
       argument('lora options', 'options', (value) => bertune.lora(value), EMPTY_OPTIONS),
       method('lora', 'rank', POSITIVE),
+      method('lora', 'loraPlusRatio', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324']),
       method('lora', 'alpha', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324']),
       method('lora', 'dropout', [...NONE, '-0', '0.5', '5e-324']),
       method('lora', 'targets', [...NONE, ...NAMES]),

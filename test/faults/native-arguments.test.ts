@@ -34,7 +34,7 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
   const remove = (adapter: Promise<number>) => adapter.then((added) => session.removeAdapter(added));
   const drop = (added: Promise<number>) => added.then((each) => session.removeDataset(each));
   const bytes = new Uint8Array(4 * MODEL.labels);
-  const train = trainPlan(handle);
+  const train = { ...trainPlan(handle), lookAhead: 2 };
   return {
     parameters: [(value) => (session.parameters as Call)(value)],
     memory: [(value) => (session.memory as Call)(value)],
@@ -71,7 +71,9 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
     removeAdapter: [(value) => session.removeAdapter(value)],
     reserve: [
       (value) => session.reserve(value),
-      ...fields({ tokens: 64, sequences: 4, training: true }, (whole) => session.reserve(whole)),
+      ...fields({ tokens: 64, sequences: 4, training: true, gradientCheckpointing: true }, (whole) =>
+        session.reserve(whole),
+      ),
     ],
     train: [(value) => session.train(value), ...fields(train, (whole) => session.train(whole))],
     gradients: [

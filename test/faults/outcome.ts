@@ -35,7 +35,10 @@ async function settle(call: () => unknown): Promise<Outcome> {
     if (error instanceof BertuneError) return { kind: 'refused', code: error.code, message: error.message };
     const { name, message } = Object(error) as Error;
     // The language's own word on what the caller passed.
-    if (name === 'TypeError' && /on a proxy that has been revoked|must be of type AbortSignal/.test(message))
+    if (
+      name === 'TypeError' &&
+      /on a proxy that has been revoked|must be of type AbortSignal|^Class constructor /.test(message)
+    )
       return { kind: 'own' };
     return { kind: 'fault', what: `${(Object(error) as Error).stack}` };
   }

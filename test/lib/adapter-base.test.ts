@@ -135,7 +135,7 @@ describe('the base of an adapter', function () {
   it('is bert-mini where it came with the package, however it was given', async () => {
     for (const [name, from] of Object.entries({
       named: 'bert-mini',
-      pathed: relative(process.cwd(), embeddedModel()),
+      pathed: relative(process.cwd(), embeddedModel()!),
     })) {
       await using model = await TextClassifier.load(from, { ...CPU, labels: LABELS });
       await new Trainer(model, { method: lora({ rank: 2 }), maxSteps: 1 }).train(tinySplit('train', 8, 3));

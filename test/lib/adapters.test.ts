@@ -218,6 +218,7 @@ describe('adapters beside a model', () => {
         task: 'single-label',
         thresholds: null,
         temperature: null,
+        longTexts: null,
         virtualTokens: 0,
         bytes,
         notes: [],

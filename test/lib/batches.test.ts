@@ -66,5 +66,7 @@ describe('batches', () => {
   it('tell the most tokens of any run of examples', () => {
     expect(mostTokens(offsetsOf([3, 5, 1, 5, 3]), Int32Array.of(0, 2, 1, 3, 4), 2)).to.equal(10);
     expect(mostTokens(offsetsOf([3, 5, 1, 5, 3]), Int32Array.of(4), 2)).to.equal(3);
+    expect(mostTokens(offsetsOf([3, 5, 1, 5, 3]), Int32Array.of(0, 1, 3, 4, 2), 2, 2)).to.equal(16);
+    expect(mostTokens(offsetsOf([3, 5, 1, 5, 3]), Int32Array.of(2, 0, 1, 3, 4), 2, 2)).to.equal(14);
   });
 });

@@ -165,7 +165,8 @@ describe('Checkpoints', function () {
       await run(resumable, { stop: { step: 8 } });
       expect((await checkpointSteps(output('run')))[0]).to.equal(8);
       await run(resumable, { resume: 'latest', stop: { step: 13 } });
-      await run(resumable, { resume: 'latest', stop: { step: 17 } });
+      // What is kept in memory is no matter of the run's.
+      await run({ ...resumable, gradientCheckpointing: true }, { resume: 'latest', stop: { step: 17 } });
       const end = await run(resumable, { resume: 'latest' });
       expect(end.bits).to.deep.equal(whole.bits);
       expect({ ...end.state, best_model_checkpoint: null }).to.deep.equal(whole.state);

@@ -35,6 +35,7 @@ describe('config.json', () => {
       problemType: null,
       thresholds: null,
       temperature: null,
+      longTexts: null,
     });
     expect(raw).to.have.property('transformers_version', '5.17.0');
   });

@@ -496,7 +496,7 @@ describe('dataset files', () => {
       const lines = summaryLines(summary).join('\n');
       expect(lines)
         .to.include('train: 3 texts; x 1 (33.33 %), y 2 (66.67 %)')
-        .and.include('33.3 % of texts are cut at 2');
+        .and.include('33.3 % of texts are longer than 2');
       expect(lines).to.include('1 of 2 test texts is a training text too');
     });
   });

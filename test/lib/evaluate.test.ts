@@ -28,6 +28,21 @@ describe('TextClassifier.evaluate', () => {
       if (batchTokens === 1) expect(stepsPerSecond).to.be.closeTo(samplesPerSecond, 1e-9);
     }
     expect(await model.evaluate(test, { maxLength: 2 })).to.include({ examples: 40, truncated: 40 });
+    expect(expected).to.not.have.property('mistakes');
+  });
+
+  it('names the examples that the model is most wrong about', async () => {
+    await using model = await load();
+    const { mistakes = [], accuracy } = await model.evaluate(test, { mistakes: 5 });
+    const all = (await new Trainer(model).evaluate(test, { mistakes: 40 })).mistakes!;
+    expect(all).to.have.lengthOf(Math.round(40 * (1 - accuracy)));
+    expect(all.slice(0, 5).map(({ row }) => row)).to.deep.equal(mistakes.map(({ row }) => row));
+    for (const { row, error, labels } of mistakes) {
+      const { label, scores } = (await model.predict([test.texts[row]!]))[0]!;
+      const truth = test.labelNames[test.labels[row]!]!;
+      expect(labels.map((each) => each.label)).to.have.members([label, truth]);
+      expect(error).to.be.closeTo(1 + scores[label]! - scores[truth]!, 1e-5);
+    }
   });
 
   it('measures a model whose adapter is merged', async () => {

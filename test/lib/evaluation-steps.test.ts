@@ -70,7 +70,7 @@ describe('evaluation by steps', () => {
     const { best: byF1, evaluation: atF1 } = await run({ ...options, metricForBest: 'f1_macro' });
     expect(byF1!.metric).to.equal(atF1!.metrics.perClass.find(({ label }) => label === 'maybe')!.f1);
     await using model = await TextClassifier.load(directory.path('base'), { device: 'cpu' });
-    const odd = (given: TrainerOptions) => () => new Trainer(model, given);
+    const odd = (given: TrainerOptions) => () => new Trainer(model, { loadBestModel: true, ...given });
     await expectRefusal(odd({ labelForBest: 'joy' }), 'INVALID_OPTION', 'labelForBest', 'no, maybe, yes');
     await expectRefusal(odd({ labelForBest: 'no', metricForBest: 'loss' }), 'INVALID_OPTION', 'precision, recall');
     await using values = await TextClassifier.load(directory.path('base'), {
@@ -79,7 +79,7 @@ describe('evaluation by steps', () => {
       head: 'new',
     });
     await expectRefusal(
-      () => new Trainer(values, { labelForBest: 'no' }),
+      () => new Trainer(values, { loadBestModel: true, labelForBest: 'no' }),
       'INVALID_OPTION',
       'has no effect in regression',
     );

@@ -19,8 +19,14 @@ export function useTemporaryDirectory(): { path(...parts: string[]): string } {
   });
   afterEach(async () => {
     await rm(directory, { recursive: true, force: true });
+    directory = '';
   });
-  return { path: (...parts) => join(directory, ...parts) };
+  return {
+    path(...parts) {
+      if (directory === '') throw new Error('Expected a test, or a hook beforeEach, to be under way');
+      return join(directory, ...parts);
+    },
+  };
 }
 
 /** Expects a BertuneError of this code whose message matches all patterns, and returns it. */

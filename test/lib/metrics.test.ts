@@ -21,6 +21,7 @@ interface MetricsCase {
 }
 
 interface LossCase {
+  gamma?: number;
   name: string;
   logits: number[][];
   labels: number[];
@@ -110,9 +111,13 @@ describe('metrics', () => {
   });
 
   describe('crossEntropy', () => {
-    for (const { name, logits, labels, weights, smoothing, loss } of readCases<LossCase>('loss.json')) {
+    for (const { name, gamma = 0, logits, labels, weights, smoothing, loss } of readCases<LossCase>('loss.json')) {
       it(`equals torch: ${name}`, () => {
-        const options = { labelSmoothing: smoothing, ...(weights === null ? {} : { classWeights: weights }) };
+        const options = {
+          labelSmoothing: smoothing,
+          focalGamma: gamma,
+          ...(weights === null ? {} : { classWeights: weights }),
+        };
         const computed = crossEntropy(Float64Array.from(logits.flat()), labels, logits[0]!.length, options);
         expect(computed).to.be.closeTo(loss, TOLERANCE * Math.max(1, Math.abs(loss)));
       });

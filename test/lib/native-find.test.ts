@@ -70,6 +70,11 @@ describe('the look-up of the native addon', () => {
     expect(message).to.include('darwin-arm64').and.to.include('npx bertune build').and.not.to.include('npm install');
   });
 
+  it('says that it does not run on Windows, and where it does', () => {
+    const message = messageOf({ platform: 'win32' });
+    expect(message).to.include('WSL 2').and.not.to.include('npx bertune build');
+  });
+
   it('refuses a package of another version', async () => {
     await putPackage('0.0.1');
     expect(messageOf()).to.include(`@bertune/linux-x64 ${packageVersion()} but found 0.0.1`);
@@ -78,7 +83,7 @@ describe('the look-up of the native addon', () => {
   it('refuses a binary that this machine cannot run, before it is opened', async () => {
     await putPackage();
     for (const [host, words] of [
-      [{ glibc: undefined }, 'another C library'],
+      [{ glibc: undefined }, "another C library, such as Alpine's musl"],
       [{ glibc: '2.31' }, 'the GNU C library 2.35 or later and this system has 2.31'],
       [{ glibc: '2.4' }, 'this system has 2.4'],
       [{ cpu: new Set(['sse2', 'fma']) }, 'a processor with avx2;'],

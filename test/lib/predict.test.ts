@@ -3,10 +3,10 @@ import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { type ColumnOptions, formatOf } from '../../lib/cli/predict/formats.js';
-import { grouped, ofOneKind, type Predict, predicted } from '../../lib/cli/predict/predictions.js';
-import { type FileInputOptions, fileInputs, jsonLines } from '../../lib/cli/predict/readers.js';
-import { expectOutputFile, writeOutputFile } from '../../lib/cli/predict.js';
+import { type AnswerTexts, answered, grouped, ofOneKind } from '../../lib/cli/texts/answers.js';
+import { type ColumnOptions, formatOf, PREDICTION_FORMATS } from '../../lib/cli/texts/formats.js';
+import { expectOutputFile, writeOutputFile } from '../../lib/cli/texts/output.js';
+import { type FileInputOptions, fileInputs, jsonLines } from '../../lib/cli/texts/readers.js';
 import { BertuneError } from '../../lib/errors.js';
 import { jsonMembers } from '../../lib/files/json.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
@@ -21,11 +21,12 @@ const COLUMNS: ColumnOptions = { scores: false, text: true, prefix: 'predicted_'
 const SCORES = { no: 0.25, maybe: 0.5, yes: 0.25 };
 
 /** What a model makes of every text. */
-const always: Predict = async (texts) => texts.map((): Prediction => ({ label: 'maybe', score: 0.5, scores: SCORES }));
+const always: AnswerTexts<Prediction> = async (texts) =>
+  texts.map((): Prediction => ({ label: 'maybe', score: 0.5, scores: SCORES }));
 
 /** The same with the likeliest labels. */
 const withTop =
-  (predict: Predict, count: number): Predict =>
+  (predict: AnswerTexts<Prediction>, count: number): AnswerTexts<Prediction> =>
   async (texts) =>
     (await predict(texts)).map((each) => ({ ...each, top: ranked(each as ClassPrediction, count) }) as Prediction);
 
@@ -36,11 +37,16 @@ describe('predictions for files', () => {
   async function predictFile(
     input: string,
     output: string,
-    options: { columns?: Partial<ColumnOptions>; reading?: FileInputOptions; predict?: Predict; group?: number } = {},
+    options: {
+      columns?: Partial<ColumnOptions>;
+      reading?: FileInputOptions;
+      predict?: AnswerTexts<Prediction>;
+      group?: number;
+    } = {},
   ): Promise<string> {
     const { columns, reading = {}, predict = always, group = 2 } = options;
-    const format = formatOf(output, { ...COLUMNS, ...columns });
-    const rows = predicted(grouped(fileInputs(directory.path(input), reading), group), predict);
+    const format = formatOf(output, { ...COLUMNS, ...columns }, PREDICTION_FORMATS);
+    const rows = answered(grouped(fileInputs(directory.path(input), reading), group), predict);
     const pieces = (async function* () {
       for await (const some of rows) yield format.lines(some);
     })();
@@ -62,7 +68,7 @@ describe('predictions for files', () => {
       { labels: ['joy', 'fear'], scores: { joy: 0.75, anger: 0.25, fear: 0.625 } },
       { labels: [], scores: { joy: 0.125, anger: 0.25, fear: 0 } },
     ];
-    const labels: Predict = async (texts) => texts.map((text) => answers[Number(text === 'two')]!);
+    const labels: AnswerTexts<Prediction> = async (texts) => texts.map((text) => answers[Number(text === 'two')]!);
     expect(await predictFile('in.csv', 'out.csv', { predict: labels })).to.equal(
       'text,predicted_labels\none,joy|fear\ntwo,\n',
     );
@@ -75,11 +81,12 @@ describe('predictions for files', () => {
       predicted_labels: ['joy', 'fear'],
       predicted_top: [{ label: 'joy', score: 0.75 }],
     });
-    const value: Predict = async (texts) => texts.map((): Prediction => ({ value: -1.5 }));
+    const value: AnswerTexts<Prediction> = async (texts) => texts.map((): Prediction => ({ value: -1.5 }));
     expect(await predictFile('in.csv', 'one.csv', { predict: value })).to.equal(
       'text,predicted_value\none,-1.5\ntwo,-1.5\n',
     );
-    const values: Predict = async (texts) => texts.map((): Prediction => ({ values: { mood: 1, 'a b': 2 } }));
+    const values: AnswerTexts<Prediction> = async (texts) =>
+      texts.map((): Prediction => ({ values: { mood: 1, 'a b': 2 } }));
     expect(await predictFile('in.csv', 'two.csv', { predict: values })).to.equal(
       'text,predicted_values.mood,predicted_values.a b\none,1,2\ntwo,1,2\n',
     );
@@ -209,7 +216,7 @@ describe('predictions for files', () => {
   it('name the line that fails, and leave nothing half-written', async () => {
     await writeFile(directory.path('in.csv'), 'text\nfine\ngood\nbad\nfine\n');
     await writeFile(directory.path('out.csv'), 'old');
-    const predict: Predict = async (texts) => {
+    const predict: AnswerTexts<Prediction> = async (texts) => {
       const at = texts.indexOf('bad');
       if (at < 0) return always(texts);
       throw new BertuneError('NON_FINITE_LOGITS', `The model's scores for texts[${at}] are not finite`);
@@ -240,7 +247,10 @@ describe('predictions for files', () => {
   });
 
   it('go to files of known kinds, and over none that is there', async () => {
-    expect(() => formatOf('out.xlsx', COLUMNS)).to.throw(BertuneError, 'ends in .csv, .tsv, .jsonl, .ndjson');
+    expect(() => formatOf('out.xlsx', COLUMNS, PREDICTION_FORMATS)).to.throw(
+      BertuneError,
+      'ends in .csv, .tsv, .jsonl, .ndjson',
+    );
     await writeFile(directory.path('out.csv'), '');
     const path = directory.path('out.csv');
     await expectRefusal(expectOutputFile(path, { overwrite: false }), 'OUTPUT_REFUSED', '--overwrite');
@@ -256,7 +266,7 @@ describe('predictions for files', () => {
         yield [{ place: `line ${asked}`, text: 'a' }];
       }
     })();
-    const rows = predicted(grouped(endless, 10), always);
+    const rows = answered(grouped(endless, 10), always);
     await rows.next();
     expect(asked).to.equal(10);
     await rows.next();

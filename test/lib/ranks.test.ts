@@ -4,17 +4,25 @@ import { findRanks } from '../../lib/distributed/ranks.js';
 describe('findRanks', () => {
   it('knows what mpirun, mpiexec, srun and torchrun set', () => {
     expect(
-      findRanks({ OMPI_COMM_WORLD_RANK: '1', OMPI_COMM_WORLD_SIZE: '4', OMPI_COMM_WORLD_LOCAL_SIZE: '2' }),
-    ).to.deep.equal({ rank: 1, size: 4, localSize: 2, launcher: 'mpirun of Open MPI', mpi: 'openmpi' });
+      findRanks({
+        ...{ OMPI_COMM_WORLD_RANK: '3', OMPI_COMM_WORLD_SIZE: '4' },
+        ...{ OMPI_COMM_WORLD_LOCAL_SIZE: '2', OMPI_COMM_WORLD_LOCAL_RANK: '1' },
+      }),
+    ).to.deep.equal({
+      ...{ rank: 3, size: 4, localSize: 2, localRank: 1 },
+      ...{ launcher: 'mpirun of Open MPI', variable: 'OMPI_COMM_WORLD_RANK', mpi: 'openmpi' },
+    });
     expect(findRanks({ PMI_RANK: '0', PMI_SIZE: '2', MPI_LOCALNRANKS: '2' })).to.deep.equal({
-      ...{ rank: 0, size: 2, localSize: 2 },
-      ...{ launcher: 'mpiexec of MPICH', mpi: 'mpich' },
+      ...{ rank: 0, size: 2, localSize: 2, localRank: 0 },
+      ...{ launcher: 'mpiexec of MPICH', variable: 'PMI_RANK', mpi: 'mpich' },
     });
     expect(findRanks({ PMIX_RANK: '3', SLURM_NTASKS: '8', SLURM_PROCID: '3' })).to.deep.equal({
-      ...{ rank: 3, size: 8, localSize: 1 },
-      ...{ launcher: 'srun', mpi: 'openmpi' },
+      ...{ rank: 3, size: 8, localSize: 1, localRank: 0 },
+      ...{ launcher: 'srun', variable: 'PMIX_RANK', mpi: 'openmpi' },
     });
-    expect(findRanks({ RANK: '1', WORLD_SIZE: '2', LOCAL_RANK: '1' })).to.include({ launcher: 'torchrun', mpi: null });
+    expect(findRanks({ RANK: '1', WORLD_SIZE: '2', LOCAL_RANK: '1' })).to.include({
+      ...{ launcher: 'torchrun', localRank: 1, mpi: null },
+    });
   });
 
   it('takes a process by itself for one', () => {

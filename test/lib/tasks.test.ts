@@ -209,6 +209,7 @@ describe('tasks', () => {
       expectRefusal(async () => make(), 'INVALID_OPTION', message);
     await refused(() => new Trainer(labels, { labelSmoothing: 0.1 }), 'labelSmoothing has no effect in multi-label');
     await refused(() => new Trainer(values, { classWeights: 'balanced' }), 'classWeights has no effect in regression');
+    await refused(() => new Trainer(values, { focalGamma: 2 }), 'focalGamma has no effect in regression');
     await refused(() => new Trainer(values, { tuneThresholds: true }), 'tuneThresholds has no effect in regression');
     await refused(() => new Trainer(values, { metricForBest: 'accuracy' }), 'choose one of loss, mse, mae, r2');
     await using classes = await TextClassifier.load(directory.path('base'), CPU);

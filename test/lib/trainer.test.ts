@@ -355,6 +355,12 @@ describe('Trainer', () => {
       expect(smooth[0]!.loss).to.not.equal(plain[0]!.loss);
     });
 
+    it('with a focus on what is not learnt yet', async () => {
+      const [plain] = await logOf({ maxSteps: 1 });
+      const [focused] = await logOf({ maxSteps: 1, focalGamma: 2 });
+      expect(focused!.loss).to.be.within(0.1 * plain!.loss, 0.9 * plain!.loss);
+    });
+
     it('count texts that were cut', async () => {
       await trained({ epochs: 1, maxLength: 5 }, ({ result }) => {
         expect(result.truncated).to.be.within(1, 46);
@@ -381,6 +387,9 @@ describe('Trainer', () => {
       const { logits } = await model.logits(validation.texts);
       const loss = crossEntropy(logits, validation.labels, 3, { labelSmoothing: 0.1, classWeights });
       expect(result.loss).to.be.closeTo(loss, 1e-12);
+      const focused = await new Trainer(model, { focalGamma: 2, classWeights }).evaluate(validation);
+      const focusedLoss = crossEntropy(logits, validation.labels, 3, { focalGamma: 2, classWeights });
+      expect(focused.loss).to.be.closeTo(focusedLoss, 1e-12).and.not.be.closeTo(loss, 1e-2);
     });
 
     it('until it is stopped', async () => {

@@ -1,5 +1,8 @@
 import { expect } from 'chai';
+import { BertuneError } from '../../lib/errors.js';
+import type { NativeSession } from '../../lib/native/index.js';
 import { randomOrder } from '../../lib/order.js';
+import { reserveTraining } from '../../lib/training/memory.js';
 import { resolveTrainerOptions, type TrainerOptions } from '../../lib/training/options.js';
 import { balancedWeights, planRun } from '../../lib/training/plan.js';
 import { expectRefusal } from './files.js';
@@ -53,20 +56,21 @@ describe('training plan', () => {
     expect(plan.epochs).to.equal(2);
   });
 
-  it('knows the most tokens of any micro-batch of any epoch', async () => {
+  it('knows the most tokens of any micro-batch of any epoch, and of several together', async () => {
     const plan = await planOf(50, { batchSize: 4, epochs: 3 });
-    let most = 0;
+    const most = [0, 0, 0];
     for (const epoch of [0, 1, 2]) {
       const order = randomOrder(42 + epoch, 50);
       expect([...plan.orderOf(epoch)]).to.deep.equal([...order]);
       for (let i = 0; i < 50; i += 4) {
-        most = Math.max(
-          most,
-          order.subarray(i, i + 4).reduce((sum, example) => sum + example + 1, 0),
-        );
+        for (const together of [1, 3]) {
+          const tokens = order.subarray(i, i + 4 * together).reduce((sum, example) => sum + example + 1, 0);
+          most[together - 1] = Math.max(most[together - 1]!, tokens);
+        }
       }
     }
-    expect(plan.tokens).to.equal(most);
+    expect(await plan.tokensOf(1)).to.equal(most[0]);
+    expect(await plan.tokensOf(3)).to.equal(most[2]);
   });
 
   it('is refused for more steps than the addon counts', async () => {
@@ -77,6 +81,25 @@ describe('training plan', () => {
       '2147483648',
     );
     expect((await planOf(1, { maxSteps: 2 ** 31 - 1, seed: 2 ** 32 - 1 })).totalSteps).to.equal(2 ** 31 - 1);
+  });
+
+  it('says how to train in less memory where it is not to be had', async () => {
+    const native = {
+      reserve: () => Promise.reject(new BertuneError('OUT_OF_MEMORY', 'Expected 9 bytes but there are 8')),
+    } as unknown as NativeSession;
+    const plan = await planOf(50, { batchSize: 4 });
+    await expectRefusal(
+      () => reserveTraining(native, plan, 1),
+      'OUT_OF_MEMORY',
+      'there are 8. This is for training: its largest batch has 4 texts with',
+      'gradientCheckpointing: true, or with batchSize: 2 and gradientAccumulation: 2, or with a lower maxLength',
+    );
+    const saving = await planOf(50, { batchSize: 1, gradientCheckpointing: true });
+    await expectRefusal(
+      () => reserveTraining(native, saving, 1),
+      'OUT_OF_MEMORY',
+      /takes less with a lower maxLength$/,
+    );
   });
 
   it('draws the epochs of the greatest seed', async () => {

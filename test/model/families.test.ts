@@ -66,7 +66,7 @@ function places(): Place[] {
   return devices().map(({ device: found }) => {
     const device = found as Device;
     if (device === 'cpu') return { title: 'cpu', options: { device, threads: 2 }, steps: undefined };
-    const steps = device === 'cuda' ? undefined : 3;
+    const steps = device === 'cuda' ? undefined : 1;
     return { title: device, options: { device, precision: 'fp32' as const }, steps };
   });
 }
@@ -120,7 +120,7 @@ describe('families of encoders and tasks', function () {
             const adapter = method === 'lora' ? { adapter: family('lora', name) } : {};
             await using classifier = await TextClassifier.load(family('bases', name), { ...options, ...adapter });
             const train = await trainingData(name, classifier.labels);
-            if (method === 'full') expectLogits((await classifier.logits(texts)).logits, logits);
+            if (method === 'full' && steps === undefined) expectLogits((await classifier.logits(texts)).logits, logits);
             const chosen = method === 'lora' ? { method: lora({ rank: RANK, alpha: ALPHA, dropout: 0, targets }) } : {};
             const trainer = new Trainer(classifier, {
               ...chosen,
@@ -136,8 +136,7 @@ describe('families of encoders and tasks', function () {
             trainer.on('log', (row) => rows.push(row));
             await trainer.train(train);
             expect(classifier.countParameters().trainable).to.equal(runs[method].trainable);
-            // Without the whole schedule the second step's rate differs a little.
-            expectSteps(steps === undefined ? rows : rows.slice(0, 1), runs[method]);
+            expectSteps(rows, runs[method]);
             if (steps === undefined) expectLogits((await classifier.logits(texts)).logits, runs[method].after);
           });
         }

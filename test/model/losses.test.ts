@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { BertuneError } from '../../lib/errors.js';
+import { binaryCrossEntropy, crossEntropy } from '../../lib/metrics/single-label.js';
 import type {
   NativeDataset,
   NativeLoss,
@@ -9,7 +10,7 @@ import type {
 } from '../../lib/native/index.js';
 import { devices } from '../devices.js';
 import { relativeError } from './support.js';
-import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';
+import { addExamples, LABELS, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';
 
 /*
  * Whole models under the losses of multi-label classification and of regression. Their operations are proved by
@@ -185,6 +186,7 @@ for (const loss of ['binary_cross_entropy', 'mean_squared_error'] as const) {
         [{ labelSmoothing: 0.1 }, 'Expected 0 under this loss for labelSmoothing'],
       ];
       if (loss === 'mean_squared_error') {
+        refused.push([{ focalGamma: 2 }, 'Expected 0 under this loss or beside labelSmoothing for focalGamma']);
         refused.push([{ positiveWeights: POSITIVE_WEIGHTS }, 'Expected nothing under this loss for positiveWeights']);
         refused.push([{ classWeights: CLASS_WEIGHTS }, 'Expected nothing under this loss for classWeights']);
       }
@@ -197,6 +199,45 @@ for (const loss of ['binary_cross_entropy', 'mean_squared_error'] as const) {
     });
   });
 }
+
+describe('a model under the focal loss', () => {
+  const EXPECTED = {
+    cross_entropy: (logits: Float64Array, order: Int32Array, focalGamma: number) => {
+      const labels = [...order].map((example) => LABELS[example]!);
+      return crossEntropy(logits, labels, NC, { focalGamma, classWeights: CLASS_WEIGHTS });
+    },
+    binary_cross_entropy: (logits: Float64Array, order: Int32Array, focalGamma: number) => {
+      const targets = [...order].flatMap((example) => [
+        ...TARGETS.binary_cross_entropy.subarray(NC * example, NC * (example + 1)),
+      ]);
+      return binaryCrossEntropy(logits, targets, NC, { focalGamma, classWeights: CLASS_WEIGHTS });
+    },
+  };
+
+  for (const { device } of devices()) {
+    it(`has its loss on ${device}, whichever was recorded before`, async () => {
+      for (const [loss, expected] of Object.entries(EXPECTED)) {
+        const where = { device, precision: 'fp32', loss: loss as NativeLoss } as const;
+        const session = await makeSession(METHODS.full as Shape, 1, MODEL, where);
+        const dataset = await addExamples(session, { targets: TARGETS.binary_cross_entropy });
+        const plan = makePlan(dataset, { labelSmoothing: 0, classWeights: CLASS_WEIGHTS });
+        for (const focalGamma of [0, 2, 2, 0.5, 0]) {
+          const { loss: found, logits } = await session.gradients({ ...plan, focalGamma });
+          expect(found, `${loss}, ${focalGamma}`).to.be.closeTo(expected(logits, plan.order, focalGamma), 1e-5);
+        }
+        await session.dispose();
+      }
+    });
+  }
+
+  it('takes no smoothed labels', async () => {
+    const session = await makeSession(METHODS.full as Shape);
+    const plan = { ...makePlan(await addExamples(session)), focalGamma: 2 };
+    const { message } = await rejection(Promise.resolve().then(() => session.train(plan)));
+    expect(message).to.equal('Expected 0 under this loss or beside labelSmoothing for focalGamma');
+    await session.dispose();
+  });
+});
 
 describe('targets of a data set', () => {
   it('are nothing to cross-entropy, nor to a prediction', async () => {

@@ -29,7 +29,7 @@ const OPERAND = String.raw`(?:\((?:[^()]|\(\))*\)|!?[\w.]+(?:\(\))?(?:->\w+(?:\(
 const OPERATORS = [
   { name: 'shared, not kept', pattern: /(?<=(?<![.\w])(?:real|acc)\()[^,]+(?=, )/, replacement: 'false' },
   { name: 'shared, not kept', pattern: /(?<=(?:= |return ))[^=;?]+(?= \? cutter\.)/, replacement: 'false' },
-  { name: 'shared, not kept', pattern: /(?<=, )reads_input\([^()]*\)(?=, shared)/, replacement: 'false' },
+  { name: 'shared, not kept', pattern: /(?<=, )keeps_input\([^()]*\)(?=, shared)/, replacement: 'false' },
   { name: 'operand dropped', pattern: new RegExp(String.raw`${OPERAND} \|\| `), replacement: '' },
   { name: 'operand dropped', pattern: new RegExp(String.raw` \|\| ${OPERAND}`), replacement: '' },
 ];
@@ -39,23 +39,10 @@ const IGNORED_LINES = /^\s*(\/\/|#)|BERTUNE_CHECK|throw /;
 const EQUIVALENT = [
   {
     file: 'encoder_layer.cpp',
-    operator: 'shared, not kept',
-    line: 'b.out = first_only',
-    after: 'b.out = false ?',
-    why: 'no layer runs after the last one; its own output is the smaller buffer',
-  },
-  {
-    file: 'encoder_layer.cpp',
     operator: 'operand dropped',
     line: 'b.att = real(reaches_.attention || attention_output_.reads_input()',
     after: 'b.att = real(reaches_.attention,',
     why: 'where attention is not reached it is in the lowest layer that trains: those above keep theirs, so none overwrites it',
-  },
-  {
-    file: 'sequence_classifier.cpp',
-    operator: 'operand dropped',
-    line: 'heads_->reaches_encoder()',
-    why: 'takes scratch of backward that is not used',
   },
   {
     file: 'prefix.cpp',

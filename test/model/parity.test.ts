@@ -52,7 +52,7 @@ function places(): Place[] {
     if (device === 'cpu') {
       return [1, 2].map((threads) => ({ title: `${threads} threads`, options: { device, threads }, steps: ALL }));
     }
-    const steps = device === 'cuda' ? ALL : 4;
+    const steps = device === 'cuda' ? ALL : 2;
     return [{ title: `${device}, ${steps} steps`, options: { device, precision: 'fp32' as const }, steps }];
   });
 }
@@ -101,7 +101,7 @@ describe('the parity runs', function () {
           loggingSteps: 1,
         });
         expect(trainer.settings.method.kind).to.equal(method);
-        expectMetrics(await trainer.evaluate(test), run.before, 'before');
+        if (steps === ALL) expectMetrics(await trainer.evaluate(test), run.before, 'before');
 
         const rows: LogRow[] = [];
         const stop = new AbortController();

@@ -52,6 +52,8 @@ export interface RandomTraining {
   order: number[];
   batchSize: number;
   accumulation: number;
+  /** Where what was drawn trains: the model with everything trained keeps all. */
+  gradientCheckpointing: boolean;
   threads: number;
   seed: number;
 }
@@ -139,6 +141,7 @@ export function randomTraining(sizes: RandomSizes): fc.Arbitrary<RandomTraining>
     order: fc.array(fc.nat(sizes.examples - 1), { minLength: 1, maxLength: 2 * sizes.examples }),
     batchSize: upTo(sizes.examples),
     accumulation: upTo(3),
+    gradientCheckpointing: fc.boolean(),
     threads: upTo(3),
     seed: fc.nat(2 ** 31),
   });
@@ -314,7 +317,9 @@ export class RandomSession {
       const isGain = /LayerNorm\.weight|layer_norm\.weight|classifier\.[04]\.weight/.test(name);
       await session.initialize(name, { distribution: 'normal', scale: isGain ? 1 : 0.3, seed: run.seed });
     }
-    return new RandomSession(run, session, planOf(run, await session.addDataset(datasetOf(run))));
+    const plan = planOf(run, await session.addDataset(datasetOf(run)));
+    const gradientCheckpointing = run.gradientCheckpointing && trains === 'drawn';
+    return new RandomSession(run, session, { ...plan, gradientCheckpointing });
   }
 
   get trainable(): NativeParameterInfo[] {

@@ -131,6 +131,9 @@ export async function makeSession(
   return session;
 }
 
+/** The classes of the examples. */
+export const LABELS = Int32Array.of(0, 2, 1, 1, 0);
+
 /** Five examples of 1 to 8 tokens. */
 export async function addExamples(session: NativeSession, changes: Partial<NativeDataset> = {}): Promise<number> {
   const lengths = [5, 1, 8, 3, 6];
@@ -138,8 +141,7 @@ export async function addExamples(session: NativeSession, changes: Partial<Nativ
   for (const length of lengths) offsets.push((offsets.at(-1) ?? 0) + length);
   const ids = Int32Array.from({ length: offsets.at(-1) ?? 0 }, (_, i) => (7 * i + 3) % MODEL.vocabSize);
   const typeIds = ids.map((_, i) => i % 2);
-  const labels = Int32Array.of(0, 2, 1, 1, 0);
-  return session.addDataset({ ids, typeIds, offsets: Int32Array.from(offsets), labels, ...changes });
+  return session.addDataset({ ids, typeIds, offsets: Int32Array.from(offsets), labels: LABELS, ...changes });
 }
 
 /** One step over all examples, in another order than theirs. */

@@ -80,6 +80,7 @@ export function trainPlan(handle: number, steps = 1): NativeTrainPlan {
     eps: 1e-8,
     maxGradNorm: 1,
     labelSmoothing: 0.1,
+    focalGamma: 0,
     classWeights: Float64Array.of(1, 2, 3),
   };
 }

@@ -349,6 +349,60 @@ for (const device of devices()) {
   });
 }
 
+// Rows that are whole vectors, wider than a warp takes at once, and not.
+for (const device of devices()) {
+  describe(`a LayerNorm that goes on from a low-rank update's gradient on ${device.device}`, () => {
+    for (const [rows, n, k, r] of [
+      [37, 48, 40, 8],
+      [16, 24, 264, 40],
+      [19, 31, 33, 3],
+    ] as const) {
+      for (const padding of [0, 20]) {
+        const behind = padding ? ', rows behind those of the batch' : '';
+        // The CPU's backend runs batches at the sizes that they have.
+        if (padding && device.device === 'cpu') continue;
+        it(`(${rows}, ${n}, ${k}, ${r})${behind}`, async () => {
+          const random = new Random(rows + k);
+          const whole = backwardCase('', [rows, n, k, r], { dropout_p: 0.1, dropout_site: 5 });
+          const live = padding ? padded(whole, padding, { dout: n, inp: k, h: r }) : whole;
+          const count = live.sizes.rows!;
+          live.tensors.dinp = random.normal(count * k);
+          const norm = {
+            sum: random.normal(count * k),
+            mean: random.normal(count),
+            rstd: random.normal(count).map((value) => Math.abs(value) + 0.5),
+            gamma: random.normal(k),
+          };
+          const outputs = ['dresidual', 'dinp'] as const;
+          for (const where of places(device)) {
+            const found = await run(
+              BACKWARD,
+              where,
+              {
+                ...live.tensors,
+                ...Object.fromEntries(Object.entries(norm).map(([name, values]) => [`norm_${name}`, values])),
+                ...Object.fromEntries(outputs.map((name) => [`norm_${name}`, garbage(count * k)])),
+              },
+              live.sizes,
+            );
+            const { dinp: dout, ...sums } = await run(BACKWARD, where, live.tensors, live.sizes);
+            const { seed, dropout_step, dropout_site, dropout_p, padding_tokens } = live.sizes;
+            const own = { rows: count, C: k, seed, dropout_step, dropout_site, dropout_p, padding_tokens };
+            const expected = await run(
+              'dropout_residual_layernorm_backward',
+              where,
+              { ...norm, dout: dout!, ...Object.fromEntries(outputs.map((name) => [name, garbage(count * k)])) },
+              Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)) as Sizes,
+            );
+            for (const name of ['da', 'db']) expectSameBits({ [name]: found[name]! }, { [name]: sums[name]! }, name);
+            for (const name of outputs) expectClose(found[`norm_${name}`]!, expected[name]!, 2 ** -20, name);
+          }
+        });
+      }
+    }
+  });
+}
+
 /** The case with NaN in `padding` more rows of each array of `columns`. */
 function padded(item: Case, padding: number, columns: Record<string, number>): Case {
   const tensors = copyTensors(item.tensors);

@@ -14,6 +14,7 @@ import {
   type Sizes,
   starts,
 } from './harness.js';
+import { focusOf } from './reference.js';
 
 const crossEntropy: Operation = {
   name: 'cross_entropy',
@@ -22,6 +23,7 @@ const crossEntropy: Operation = {
     const labels = args.ints('labels');
     const logits = args.floats('logits');
     const smoothing = round(args.size('label_smoothing', 0));
+    const gamma = round(args.size('focal_gamma', 0));
     const scale = round(args.size('loss_scale', 1));
     const weight = (c: number) => (args.has('class_weights') ? args.floats('class_weights')[c]! : 1);
     const total = labels.reduce((sum, label) => round(sum + weight(label)), 0);
@@ -38,14 +40,22 @@ const crossEntropy: Operation = {
       // The share of each class in this row's loss: its weight · (1 − s where it is the label, and s / NC).
       const share = (c: number) =>
         round(weight(c) * round((c === label ? round(1 - smoothing) : 0) + round(smoothing / NC)));
+      // Of the focal loss, which has no smoothing: what −log p_y and its gradient are multiplied by.
+      const others = row.reduce(
+        (so_far, _, c) => (c === label ? so_far : round(so_far + round(Math.exp(logProb(c))))),
+        0,
+      );
+      const focus = gamma === 0 ? { loss: 1, gradient: 1 } : focusOf(gamma, logProb(label), others, round);
       let shares = 0;
       for (let c = 0; c < NC; c++) {
-        if (share(c) !== 0) loss = round(loss - round(share(c) * logProb(c)));
+        if (share(c) !== 0) loss = round(loss - round(round(share(c) * logProb(c)) * focus.loss));
         shares = round(shares + share(c));
       }
       for (let c = 0; c < NC; c++) {
         const prob = round(Math.exp(logProb(c)));
-        dlogits[b * NC + c] = round(round(round(round(shares * prob) - share(c)) / total) * scale);
+        dlogits[b * NC + c] = round(
+          round(round(round(round(shares * prob) - share(c)) * focus.gradient) / total) * scale,
+        );
       }
     }
     return { loss: Float64Array.of(round(loss / total)), predictions, dlogits };
@@ -77,6 +87,9 @@ const cases = [
   lossCase('label smoothing', 17, 6, { label_smoothing: 0.1 }),
   lossCase('class weights', 17, 6, {}, []),
   lossCase('class weights and label smoothing', 17, 6, { label_smoothing: 0.2, loss_scale: 0.5 }, []),
+  lossCase('a focus', 17, 6, { focal_gamma: 2, loss_scale: 0.5 }),
+  lossCase('a focus that falls steeply, and class weights', 17, 6, { focal_gamma: 0.5 }, []),
+  lossCase('a focus among more classes than a warp has lanes', 33, 70, { focal_gamma: 1.5 }),
   lossCase('without predictions', 17, 6, {}, ['predictions', 'class_weights']),
   lossCase('without dlogits', 17, 6, {}, ['dlogits', 'class_weights']),
   ties,
@@ -99,12 +112,15 @@ proveGradients(
     ...cases.slice(0, 3),
     lossCase('label smoothing', 7, 6, { label_smoothing: 0.1 }),
     lossCase('class weights and label smoothing', 7, 6, { label_smoothing: 0.2 }, []),
+    lossCase('a focus', 7, 6, { focal_gamma: 2 }),
+    lossCase('a focus and class weights', 7, 3, { focal_gamma: 0.5 }, []),
   ],
 );
 
 interface LossFixture {
   cases: {
     name: string;
+    gamma?: number;
     logits: number[][];
     labels: number[];
     weights: number[] | null;
@@ -130,7 +146,7 @@ for (const device of devices()) {
           dlogits: garbage(B * NC),
         };
         for (const where of places(device)) {
-          const sizes = { NC, label_smoothing: item.smoothing };
+          const sizes = { NC, label_smoothing: item.smoothing, focal_gamma: item.gamma ?? 0 };
           const found = await run('cross_entropy', where, tensors, sizes);
           const tolerance = where.precision === 'fp64' ? 1e-12 : where.precision === 'bf16' ? 2e-2 : 1e-5;
           expectClose(found.loss!, Float64Array.of(item.loss), tolerance, 'loss');
@@ -172,6 +188,23 @@ for (const device of devices()) {
         (tensors.logits as Float64Array)[8] = bad;
         const { loss } = await run('cross_entropy', places(device)[0]!, tensors, sizes);
         expect(Number.isFinite(loss![0])).to.equal(false);
+      }
+    });
+
+    it('focuses to the last where an example is all but sure', async () => {
+      const gap = 12;
+      const tensors = {
+        ...{ cu_seqlens: starts([1]), labels: Int32Array.of(1), logits: Float64Array.of(0, gap) },
+        ...{ loss: garbage(1), dlogits: garbage(2) },
+      };
+      const rest = 1 / (1 + Math.exp(gap));
+      const surprise = -Math.log1p(-rest);
+      const slope = rest ** 3 * (1 + (2 * (1 - rest) * surprise) / rest);
+      for (const where of places(device)) {
+        const found = await run('cross_entropy', where, tensors, { NC: 2, focal_gamma: 2 });
+        expectClose(found.loss!, Float64Array.of(rest ** 2 * surprise), 1e-5, 'loss');
+        const tolerance = where.precision === 'bf16' ? 4e-3 : 1e-5;
+        expectClose(found.dlogits!.subarray(0, 1), Float64Array.of(slope), tolerance, 'dlogits');
       }
     });
 

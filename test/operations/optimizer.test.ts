@@ -42,13 +42,14 @@ const adamw: Operation = {
     const most = args.size('max_grad_norm', 0);
     const outputs: Tensors = { norm: Float64Array.of(norm(args, round)) };
     const clip = round(most > 0 ? Math.min(1, most / (norm(args, round) + 1e-6)) : 1);
-    const stepSize = round(lr / (1 - beta1 ** step));
     const rootCorrection = round(Math.sqrt(1 - beta2 ** step));
     for (const i of segments(args)) {
       const p = args.output(`master.${i}`, 0);
       const m = args.output(`m.${i}`, 0);
       const v = args.output(`v.${i}`, 0);
-      const decay = args.size(`decay.${i}`, 0) === 1 ? round(1 - lr * args.size('weight_decay')) : 1;
+      const rate = lr * args.size(`rate.${i}`, 1);
+      const stepSize = round(rate / (1 - beta1 ** step));
+      const decay = args.size(`decay.${i}`, 0) === 1 ? round(1 - rate * args.size('weight_decay')) : 1;
       for (const [j, grad] of args.floats(`grad.${i}`).entries()) {
         const g = round(grad * clip);
         p[j] = round(p[j]! * decay);
@@ -108,6 +109,7 @@ const adamwCases = [
   optimizerCase('a norm below the bound', counts, { max_grad_norm: 1e6 }),
   optimizerCase('a later step', counts, { step: 1234 }),
   optimizerCase('a learning rate of 0', counts, { learning_rate: 0 }),
+  optimizerCase('learning rates of their own', counts, { 'rate.0': 16, 'rate.1': 0.5, 'rate.3': 0, 'rate.6': 0.1 }),
   optimizerCase('without decay', counts, { weight_decay: 0 }),
   shifted(optimizerCase('arrays that start anywhere', five), { 'grad.0': 1, 'm.1': 3, 'v.2': 2, 'master.4': 1 }),
   shifted(optimizerCase('arrays that start at every fourth element', five), {

@@ -238,3 +238,20 @@ export function layernormBackward(
   }
   return { dsum, dgamma, dbeta };
 }
+
+/**
+ * What the focal loss multiplies −log p and its gradient by: (1 − p)^γ, and (1 − p)^γ · (1 − γ p log p / (1 − p)).
+ *
+ * @param logProb log p
+ * @param rest 1 − p
+ */
+export function focusOf(
+  gamma: number,
+  logProb: number,
+  rest: number,
+  round: Round,
+): { loss: number; gradient: number } {
+  const loss = round(rest ** gamma);
+  const ratio = rest > 0 ? round(-logProb / rest) : 1;
+  return { loss, gradient: round(loss * round(1 + round(round(gamma * round(Math.exp(logProb))) * ratio))) };
+}

@@ -14,7 +14,7 @@ import {
   type Sizes,
   starts,
 } from './harness.js';
-import { type Round, sigmoid } from './reference.js';
+import { focusOf, type Round, sigmoid } from './reference.js';
 
 /** log(1 + eˣ) */
 function softplus(x: number, round: Round): number {
@@ -44,12 +44,22 @@ const binaryCrossEntropy: Operation = {
   formula(args, round) {
     const NC = args.size('NC');
     const weightOf = (name: string, c: number) => (args.has(name) ? args.floats(name)[c]! : 1);
+    const gamma = round(args.size('focal_gamma', 0));
+    const focus = (x: number) =>
+      gamma === 0 ? { loss: 1, gradient: 1 } : focusOf(gamma, round(-softplus(-x, round)), sigmoid(-x, round), round);
     const mean = meanOf(args, round, (x, y, c) => {
       const weight = weightOf('class_weights', c);
       const positive = round(weightOf('positive_weights', c) * y);
       const negative = round(1 - y);
-      const loss = round(round(negative * softplus(x, round)) + round(positive * softplus(-x, round)));
-      const slope = round(round(negative * sigmoid(x, round)) - round(positive * sigmoid(-x, round)));
+      const [there, absent] = [focus(x), focus(-x)];
+      const loss = round(
+        round(round(negative * absent.loss) * softplus(x, round)) +
+          round(round(positive * there.loss) * softplus(-x, round)),
+      );
+      const slope = round(
+        round(round(negative * absent.gradient) * sigmoid(x, round)) -
+          round(round(positive * there.gradient) * sigmoid(-x, round)),
+      );
       return { loss: round(weight * loss), slope: round(weight * slope) };
     });
     const targets = args.floats('targets');
@@ -104,6 +114,8 @@ function squaredCase(title: string, B: number, NC: number, sizes: Sizes = {}, om
 const soft = binaryCase('targets between 0 and 1', 7, 3, {}, []);
 soft.tensors.targets = new Random(3).normal(21).map((x) => Math.abs(x) % 1);
 
+const focused = binaryCase('a focus that falls steeply, and both weights', 7, 3, { focal_gamma: 0.5 }, []);
+
 const binaryCases = [
   binaryCase('one example of one label', 1, 1),
   binaryCase('2 labels', 16, 2),
@@ -114,6 +126,8 @@ const binaryCases = [
   binaryCase('positive weights', 17, 6, {}, ['class_weights']),
   binaryCase('both weights', 17, 6, { loss_scale: 0.5 }, []),
   soft,
+  binaryCase('a focus', 17, 6, { focal_gamma: 2, loss_scale: 0.5 }),
+  focused,
   binaryCase('without dlogits', 17, 6, {}, ['dlogits', ...WEIGHTS]),
   binaryCase('without which are right', 17, 6, {}, ['right', ...WEIGHTS]),
   binaryCase('more labels than a warp has lanes', 33, 70, {}, []),
@@ -134,7 +148,7 @@ const squaredCases = [
 proveValues(binaryCrossEntropy, binaryCases);
 proveValues(meanSquaredError, squaredCases);
 for (const [name, cases] of [
-  ['binary_cross_entropy', [binaryCases[0]!, binaryCases[2]!, binaryCases[7]!, soft]],
+  ['binary_cross_entropy', [binaryCases[0]!, binaryCases[2]!, binaryCases[7]!, soft, focused]],
   ['mean_squared_error', [squaredCases[0]!, squaredCases[3]!]],
 ] as const) {
   proveGradients(
@@ -152,6 +166,7 @@ for (const [name, cases] of [
 
 interface FixtureCase {
   name: string;
+  gamma?: number;
   logits: number[][];
   targets: number[][];
   weight: number[] | null;
@@ -184,7 +199,7 @@ for (const device of devices()) {
             dlogits: garbage(B * NC),
           };
           for (const where of places(device)) {
-            const found = await run(name, where, tensors, { NC });
+            const found = await run(name, where, tensors, { NC, ...(item.gamma && { focal_gamma: item.gamma }) });
             const tolerance = where.precision === 'fp64' ? 1e-12 : where.precision === 'bf16' ? 2e-2 : 1e-5;
             expectClose(found.loss!, Float64Array.of(item.loss), tolerance, 'loss');
             expectClose(found.dlogits!, Float64Array.from(item.dlogits.flat()), tolerance, 'dlogits');

@@ -3,7 +3,7 @@ import { parseHTML } from 'linkedom';
 import { BertuneError } from '../../lib/errors.js';
 import { NOTEBOOK_REFERENCE } from '../../lib/experiments/presets.js';
 import { LINE_HEIGHT, overlap, placeLabels, spread, textWidth } from '../../lib/report/html/charts/labels.js';
-import { smooth } from '../../lib/report/html/charts/series.js';
+import { averaged, thinned } from '../../lib/report/html/charts/series.js';
 import { renderReport } from '../../lib/report/html/page.js';
 import { contrast, PAGE, runColors, SHADES, shade } from '../../lib/report/html/palette.js';
 import { verdict } from '../../lib/report/html/verdict.js';
@@ -89,15 +89,19 @@ describe('report.html', () => {
     }
   });
 
-  it('draws a run by itself from what train leaves', () => {
-    const { all } = pageOf({
+  it('draws a run by itself from what train leaves, which is compared with nothing', () => {
+    const { html, all } = pageOf({
       ...runOf('lora8', 'LoRA r=8', 'lora', ['a', 'b']),
       created: '',
-      model: 'm',
-      data: { source: 'd', labels: ['a', 'b'], splits: {} },
+      model: '/models/m',
+      data: { source: '/data/d.csv', labels: ['a', 'b'], splits: { train: 5 } },
     });
-    expect(all('h1')[0]?.textContent).to.equal('Training: LoRA r=8');
-    expect(all('#runs > details')[0]?.getAttribute('open')).to.not.equal(null);
+    expect(all('h1')[0]?.textContent).to.equal('m on d.csv');
+    expect(all('section').map((section) => section.getAttribute('id'))).to.deep.equal([
+      ...['result', 'labels', 'curves', 'settings', 'data'],
+    ]);
+    expect(all('#result dt')[0]?.textContent).to.equal('accuracy');
+    expect(html.toLowerCase()).to.not.contain('compar');
   });
 
   it('refuses what is no results.json', () => {
@@ -137,23 +141,23 @@ describe('report.html', () => {
     expect(placeLabels([{ x: 5, y: 6, text: 'a label that is too wide' }], bounds)).to.deep.equal([]);
   });
 
-  it('smooths long curves about their middle', () => {
-    const line = Array.from({ length: 100 }, (_, x) => ({ x, y: 2 * x }));
-    const middle = smooth(line, 100).slice(5, 95);
-    for (const { x, y } of middle) expect(y).to.be.closeTo(2 * x, 1e-9);
-    expect(smooth(line.slice(0, 5), 100)).to.deep.equal(line.slice(0, 5));
-    const noisy = line.map(({ x }) => ({ x, y: x % 2 }));
-    expect(smooth(noisy, 100)[50]?.y).to.be.closeTo(0.5, 0.2);
-  });
-
-  it('smooths half a million points as quickly as they are read', () => {
-    const line = Array.from({ length: 500_000 }, (_, x) => ({ x, y: 2 * x }));
-    const start = performance.now();
-    const points = smooth(line, 300);
-    expect(performance.now() - start).to.be.below(2000);
-    expect(points).to.have.length(300);
-    expect([points[0]!.x, points[299]!.x]).to.deep.equal([0, 499_999]);
-    for (const { x, y } of points.slice(10, 290)) expect(y).to.be.closeTo(2 * x, 1e-6);
+  it('draws curves of 30 to 50 points, however long their logs are', () => {
+    for (const length of [51, 60, 1000, 500_000]) {
+      const line = Array.from({ length }, (_, x) => ({ x, y: x % 2 }));
+      expect(averaged(line)).to.have.length(40);
+      expect(averaged(line).at(-1)!.x).to.equal(length - 1);
+      expect(thinned(line)).to.have.length(40);
+      expect([thinned(line)[0], thinned(line).at(-1)]).to.deep.equal([line[0], line.at(-1)]);
+    }
+    const long = Array.from({ length: 4000 }, (_, x) => ({ x, y: x }));
+    expect(averaged(long)[1]!.x).to.equal(199);
+    expect(averaged(long)[1]!.y).to.be.closeTo(149.5, 1e-9);
+    expect(averaged(long.slice(0, 50))).to.deep.equal(long.slice(0, 50));
+    const log_history = long.map(({ x }) => ({ step: x + 1, epoch: x, loss: 1 / (x + 1) }));
+    const { all } = pageOf({ ...runOf('full', 'full', 'full', ['a', 'b'], { log_history }) });
+    // Ticks of the axes are paths as well.
+    const points = all('#curves svg path[d^=M]').map((path) => path.getAttribute('d')!.split(/[ML]/).length - 1);
+    expect(Math.max(...points)).to.be.within(30, 50);
   });
 
   it('draws numbers that leave an axis no room', () => {
@@ -180,17 +184,71 @@ describe('report.html', () => {
     await expectRefusal(() => renderReport({ runs: Array(101).fill(run) }), 'INVALID_DATA', 'at most 100 runs');
   });
 
-  it('lists the commonest mistakes of many labels', () => {
+  it('lists the commonest confusions of many labels', () => {
     const labels = Array.from({ length: 70 }, (_, i) => ({ label: `l${i}` }));
     const confusion = labels.map((_, row) =>
       labels.map((_, column) => (row + 1 === column ? row + 1 : row === 69 ? 0.5 : 0)),
     );
     const page = renderReport({ method: { kind: 'full' }, test: { labels, confusion } });
-    expect(page).to.include('The commonest of 138 kinds of mistake');
-    const mistakes = page.slice(page.indexOf('The commonest'));
-    expect([...mistakes.matchAll(/>l(\d+)</g)].slice(0, 4).map(([, label]) => Number(label))).to.deep.equal([
+    expect(page).to.include('The commonest of 138 kinds of confusion');
+    const confusions = page.slice(page.indexOf('<h3>Commonest confusions'));
+    expect([...confusions.matchAll(/>l(\d+)</g)].slice(0, 4).map(([, label]) => Number(label))).to.deep.equal([
       68, 69, 67, 68,
     ]);
+  });
+
+  it('fits a matrix of twenty labels to the page, and names its commonest confusions', () => {
+    const labels = Array.from({ length: 20 }, (_, i) => `label ${i}`);
+    const { all } = pageOf(runOf('full', 'full', 'full', labels));
+    const [matrix] = all('table.matrix');
+    expect(matrix!.getAttribute('class')).to.equal('matrix large upright');
+    expect([...matrix!.querySelectorAll('tbody td')]).to.have.lengthOf(400);
+    expect([...matrix!.querySelectorAll('th[scope=row]')].map(({ textContent }) => textContent)).to.deep.equal(labels);
+    expect(all('#labels tbody td:first-of-type').some(({ textContent }) => textContent === 'label 1')).to.equal(true);
+  });
+
+  it('marks the best of each metric', () => {
+    const { all } = pageOf(comparisonOf(['a', 'b']));
+    expect(all('#comparison td.best').map(({ textContent }) => textContent)).to.deep.equal([
+      ...['0.9000', '0.8900', '0.9000', '0.9000'],
+    ]);
+  });
+
+  it('shows what is in the data, and no dump of it', () => {
+    const label = (count: number) => ({ label: HOSTILE[0], count, share: count / 10 });
+    const split = (rows: number) => ({
+      ...{ rows, pairs: false, labels: [label(3)] },
+      tokens: { min: 1, median: 5, p95: 9, max: 65, cut: 0.25, maxLength: 64, sample: 4 },
+    });
+    const finding = {
+      ...{ kind: 'repeated-texts', splits: [], count: 1, total: 2, examples: ['"a secret"'] },
+      text: 'one repeats, e.g. "a secret" 3 times: remove it',
+    };
+    const summary = {
+      task: 'single-label',
+      splits: { train: split(10), test: split(4) },
+      findings: [finding],
+      notes: [],
+    };
+    const results = {
+      ...runOf('full', 'full', 'full', []),
+      data: { source: 'd', labels: [HOSTILE[0]], splits: {}, summary },
+    };
+    const cells = (page: string) =>
+      [...(parseHTML(page) as unknown as { document: Found }).document.querySelectorAll('#data tbody tr')].map((row) =>
+        [...row.querySelectorAll('th, td')].map(({ textContent }) => textContent),
+      );
+    const page = renderReport(results);
+    expect(cells(page)[0]).to.deep.equal(
+      ['train', '10', '5', '9', '&gt; 64', '25.00 %'].map((cell) => cell.replace('&gt;', '>')),
+    );
+    expect(cells(page)[2]).to.deep.equal([HOSTILE[0], '3', '30.0 %', '3']);
+    expect(page)
+      .to.contain('a secret')
+      .and.to.not.match(/stratified|maxLength|kind/);
+    expect(renderReport(results, { texts: false }))
+      .to.contain('e.g. a text 3 times')
+      .and.to.not.contain('a secret');
   });
 
   it('has colours that can be seen on both pages', () => {

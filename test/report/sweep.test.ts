@@ -94,7 +94,7 @@ describe('the record of a sweep', () => {
       document: { querySelectorAll(selector: string): Iterable<Found> };
     };
     const all = (selector: string) => [...document.querySelectorAll(selector)];
-    expect(all('title')[0]?.textContent).to.equal('Sweep: 6 cells');
+    expect(all('title')[0]?.textContent).to.equal('Sweep of 6 runs on goemotions6');
     expect(all('#sweep tbody tr').map((row) => row.textContent.slice(0, 1))).to.deep.equal(['b', 'a', 'c', 'd']);
     const charts = all('#sweep svg').map((chart) => chart.getAttribute('aria-label'));
     // Rank takes one value.

@@ -17,7 +17,7 @@ const rank = (values: Axis['values']): Axis => ({
   values,
 });
 const trained = (
-  name: 'learningRate' | 'seed' | 'batchSize' | 'epochs' | 'maxSteps',
+  name: 'learningRate' | 'seed' | 'batchSize' | 'epochs' | 'maxSteps' | 'schedule' | 'schedulePower',
   values: Axis['values'],
 ): Axis => ({
   name: name === 'learningRate' ? 'learning rate' : name,
@@ -64,6 +64,15 @@ describe('cells of a sweep', () => {
       ...['lora', 'lora', 'lora', 'lora', 'lora', 'lora'],
     ]);
     expect(cells[0]?.values).to.deep.equal({ method: 'full' });
+  });
+
+  it('do not multiply by an option that only applies with another', () => {
+    const cells = cellsOf(parts([trained('schedule', ['linear', 'polynomial']), trained('schedulePower', [1, 2])]));
+    expect(cells.map(({ options }) => options)).to.deep.equal([
+      { schedule: 'linear' },
+      { schedule: 'polynomial', schedulePower: 1 },
+      { schedule: 'polynomial', schedulePower: 2 },
+    ]);
   });
 
   it('can be of every method', () => {

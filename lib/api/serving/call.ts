@@ -1,6 +1,7 @@
 import { BertuneError } from '../../errors.js';
 import type { NamedAdapter } from '../../model/adapters.js';
 import type { Values } from '../../model/session.js';
+import { ofWindows } from '../../model/windows.js';
 import type { EncodedTexts } from '../../tokenizer/index.js';
 
 /** How a call ends early: taken out of the queue, its promise rejected. */
@@ -12,14 +13,13 @@ export interface CallEnd {
   onSettled: (call: Call) => void;
 }
 
-/** A `predict` under way: its texts, which of them are in no batch yet, and the logits so far. */
+/**
+ * A `predict` under way: its texts, which of them are in no batch yet, and the logits so far. Once it is tokenized, each window of a long
+ * text counts as one.
+ */
 export class Call {
   /** When it was made, by performance.now(). */
   readonly since = performance.now();
-  /** How many texts it has. */
-  readonly count: number;
-  /** Each text's adapter, held (count); null: the model as it was loaded, for all of them. */
-  readonly adapters: readonly (NamedAdapter | null)[] | null;
   /** The logits of each text (count), once every batch with a text of it has ended. */
   readonly rows: Promise<readonly Values[]>;
   /** Tokens of its texts as long as they are not counted. */
@@ -27,6 +27,9 @@ export class Call {
   #settle!: { resolve(rows: readonly Values[]): void; reject(error: unknown): void };
   #settled = false;
   #encoded: EncodedTexts | undefined;
+  #count: number;
+  #adapters: readonly (NamedAdapter | null)[] | null;
+  #windows: Int32Array | undefined;
   #taken = 0;
   #done = 0;
   readonly #rows: Values[];
@@ -38,9 +41,9 @@ export class Call {
     );
 
   constructor(count: number, expectedTokens: number, adapters: Call['adapters'], end: CallEnd) {
-    this.count = count;
+    this.#count = count;
     this.#expectedTokens = expectedTokens;
-    this.adapters = adapters;
+    this.#adapters = adapters;
     this.#rows = new Array(count);
     this.#end = end;
     this.rows = new Promise((resolve, reject) => {
@@ -48,6 +51,21 @@ export class Call {
     });
     end.signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (end.timeout !== undefined) this.#timer = setTimeout(() => this.reject(timedOut(end.timeout)), end.timeout);
+  }
+
+  /** How many texts it has. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Each text's adapter, held (count); null: the model as it was loaded, for all of them. */
+  get adapters(): readonly (NamedAdapter | null)[] | null {
+    return this.#adapters;
+  }
+
+  /** Which windows are of which text that was given; undefined where each is one. */
+  get windows(): Int32Array | undefined {
+    return this.#windows;
   }
 
   /** Whether it has ended, so that nothing of it is to be computed any more. */
@@ -84,7 +102,11 @@ export class Call {
 
   /** The token ids; with them it can be put into batches. */
   set encoded(encoded: EncodedTexts) {
+    const { offsets, windows } = encoded;
     this.#encoded = encoded;
+    this.#windows = windows;
+    this.#count = offsets.length - 1;
+    this.#adapters &&= ofWindows(this.#adapters, windows);
   }
 
   /** Tokens of the text that comes next. */

@@ -85,12 +85,14 @@ export class TokenEstimate {
     return sum;
   }
 
-  /** Learns from texts that were tokenized. Those that were cut say nothing. */
-  learn(inputs: TextInputs, { offsets }: EncodedTexts, maxLength: number): void {
+  /** Learns from texts that were tokenized. Those that were cut, also into windows, say nothing. */
+  learn(inputs: TextInputs, { offsets, windows }: EncodedTexts, maxLength: number): void {
     let [tokens, characters] = [0, 0];
     for (let i = 0; i < inputs.texts.length; i++) {
-      const count = offsets[i + 1]! - offsets[i]!;
-      if (count >= maxLength) continue;
+      const sequence = windows?.[i] ?? i;
+      const count = offsets[sequence + 1]! - offsets[sequence]!;
+      const isCut = count >= maxLength || (windows !== undefined && windows[i + 1]! > sequence + 1);
+      if (isCut) continue;
       tokens += Math.max(0, count - this.#special);
       characters += charactersOf(inputs, i);
     }

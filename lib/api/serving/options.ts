@@ -1,6 +1,12 @@
 import { type AdapterChoice, expectAdapterNames } from '../../model/adapters.js';
 import { expectTextKind, type TextKind } from '../../model/texts.js';
 import {
+  LONG_TEXT_OPTIONS,
+  type LongTextOptions,
+  type LongTextWishes,
+  longTextWishes,
+} from '../../options/long-texts.js';
+import {
   expectAbortSignal,
   expectFunction,
   expectNumberInRange,
@@ -19,7 +25,7 @@ export interface ServiceOptions {
    * arrives meanwhile forms the next one.
    */
   maxWait?: number | undefined;
-  /** Most texts that wait; a call beyond that is refused with QUEUE_FULL. Defaults to 16,384. */
+  /** Most texts that wait, counting each window of a long one; a call beyond that is refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number | undefined;
   /**
    * How long a call may wait for its batch because of others, in milliseconds. A call that would wait longer, judging by the
@@ -39,9 +45,7 @@ export interface ServiceOptions {
 }
 
 /** Options of a PredictionService's `predict`. */
-export interface ServicePredictOptions {
-  /** Longest text in tokens, including special ones; the rest is truncated. Defaults to the model's limit. */
-  maxLength?: number | undefined;
+export interface ServicePredictOptions extends LongTextOptions {
   /** Removes the call's texts from the queue and rejects with ABORTED at once. Defaults to none. */
   signal?: AbortSignal | undefined;
   /**
@@ -104,8 +108,7 @@ export function serviceSettings(given: ServiceOptions): ServiceSettings {
 
 /** What a call asked for, checked. */
 export interface CallSettings extends PredictionSettings {
-  /** null: what the model, or each text's adapter, takes. */
-  maxLength: number | null;
+  longTexts: LongTextWishes;
   signal: AbortSignal | undefined;
   timeout: number | undefined;
   /** Of each text (N). */
@@ -116,7 +119,7 @@ export interface CallSettings extends PredictionSettings {
 /** @throws BertuneError INVALID_OPTION */
 export function callSettings(given: ServicePredictOptions, texts: number): CallSettings {
   const options = expectObject('options', given, [
-    'maxLength',
+    ...LONG_TEXT_OPTIONS,
     'signal',
     'timeout',
     'adapter',
@@ -125,10 +128,10 @@ export function callSettings(given: ServicePredictOptions, texts: number): CallS
     'topK',
     'uncertainty',
   ]);
-  const { maxLength = null, signal, timeout, adapter = null } = options;
+  const { signal, timeout, adapter = null } = options;
   if (signal !== undefined) expectAbortSignal('signal', signal);
   if (timeout !== undefined) expectNumberInRange('timeout', timeout, { min: 0, max: MOST_MILLISECONDS });
   const textKind = expectTextKind(options.textKind);
   const adapters = expectAdapterNames(adapter, texts);
-  return { maxLength, signal, timeout, adapters, textKind, ...predictionSettings(options) };
+  return { longTexts: longTextWishes(options), signal, timeout, adapters, textKind, ...predictionSettings(options) };
 }

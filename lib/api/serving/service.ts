@@ -4,13 +4,14 @@ import { forwardMixed } from '../../model/forward.js';
 import type { Values } from '../../model/session.js';
 import {
   encodeTexts,
-  expectMaxLength,
   expectTexts,
   expectTrainedKind,
   type TextInput,
   type TextInputs,
-  textLimits,
+  type TextWay,
+  textWay,
 } from '../../model/texts.js';
+import { pooledRows } from '../../model/windows.js';
 import { expectObject, expectOneOf, expectPositiveInteger, shorten } from '../../options/validation.js';
 import type { DefaultTask, TaskKind } from '../../tasks/index.js';
 import { expectScores, type Prediction, type PredictionSettings, predictionsOf } from '../../tasks/prediction.js';
@@ -75,7 +76,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
   /**
    * Classifies texts.
    *
-   * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than `maxLength` are cut
+   * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than `maxLength` are truncated, or read in windows
    * @returns one prediction per text, in their order; of the classes of its adapter
    * @throws BertuneError QUEUE_FULL, with `retryAfter`; ABORTED, TIMED_OUT; DISPOSED; NOT_FOUND for an adapter that is not
    *   loaded; INVALID_DATA as `TextClassifier.predict`; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
@@ -92,19 +93,22 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     throwIfAborted(settings.signal);
     if (inputs.texts.length === 0) return [];
     const model = this.#model;
-    const { maxLength, signal } = settings;
-    const longest = expectMaxLength(model, maxLength, model.session.plan);
+    const { longTexts, signal } = settings;
     const isChecked = textKind === 'trained';
     if (names.every((name) => name === null)) {
+      const own = textWay(model, model.longTexts, longTexts, model.session.plan);
       if (isChecked) expectTrainedKind(model, inputs);
-      const encode = () => encodeTexts(model, inputs, longest, signal);
-      return this.#predict({ inputs, longest, adapters: null, encode }, settings);
+      const encode = () => encodeTexts(model, inputs, own.limit, signal);
+      return this.#predict({ inputs, longest: mostTokens(own), adapters: null, encode, wayOf: () => own }, settings);
     }
     // Held until the call has ended: an adapter that is unloaded meanwhile still serves it.
     return model.withAdapters(names, async (adapters, _, plan) => {
       if (isChecked) expectTrainedKind(model, inputs, adapters);
-      const encode = async () => encodeTexts(model, inputs, textLimits(model, adapters, maxLength, plan), signal);
-      return this.#predict({ inputs, longest, adapters, encode }, settings);
+      const ways = adapters.map((adapter) => textWay(model, (adapter ?? model).longTexts, longTexts, plan, adapter));
+      const longest = ways.reduce((most, way) => Math.max(most, mostTokens(way)), 0);
+      const limits = ways.map(({ limit }) => limit);
+      const encode = () => encodeTexts(model, inputs, limits, signal);
+      return this.#predict({ inputs, longest, adapters, encode, wayOf: (text) => ways[text]! }, settings);
     });
   }
 
@@ -112,7 +116,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     work: Work,
     settings: PredictionSettings & Pick<CallSettings, 'signal' | 'timeout'>,
   ): Promise<Prediction<Kind>[]> {
-    const { inputs, longest, adapters } = work;
+    const { inputs, longest, adapters, wayOf } = work;
     const { signal, timeout } = settings;
     const count = inputs.texts.length;
     const outputOf = (text: number) => adapters?.[text] ?? this.#model;
@@ -125,11 +129,15 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
       onSettled: (settled) => this.#forget(settled),
     });
     this.#calls.add(call);
-    this.#admission.watch(call);
     this.#tokenizing.count(call);
     this.#encode(call, work).catch((error) => call.reject(error));
     const rows = await call.rows;
-    const predictions = predictionsOf({ count, row: (text) => rows[text]!, outputOf }, settings, signal);
+    const row = pooledRows(
+      (sequence) => rows[sequence]!,
+      call.windows,
+      (text) => wayOf(text).pooling,
+    );
+    const predictions = predictionsOf({ count, row, outputOf }, settings, signal);
     return predictions as Promise<Prediction<Kind>[]>;
   }
 
@@ -189,10 +197,12 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     if (call.settled) return;
     this.#tokenizing.remove(call);
     this.#estimate.learn(inputs, encoded, longest);
-    const { count, timeout, since } = call;
-    const request = { texts: count, tokens: encoded.ids.length, timeout, elapsed: performance.now() - since };
+    const { timeout, since } = call;
+    const sequences = encoded.offsets.length - 1;
+    const request = { texts: sequences, tokens: encoded.ids.length, timeout, elapsed: performance.now() - since };
     this.#admission.expectRoom(request, this.#before(this.#queue.demand));
     call.encoded = encoded;
+    this.#admission.watch(call);
     this.#queue.add(call);
     // What else arrives in this turn of the event loop comes along.
     if (!this.#running) this.#scheduled ??= setImmediate(() => this.#start());
@@ -344,10 +354,15 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
 /** What a call is to compute. */
 interface Work {
   inputs: TextInputs;
-  /** Tokens of a text at most. */
+  /** Tokens of a text at most; Infinity where longer ones are read in windows. */
   longest: number;
   adapters: Call['adapters'];
   encode: () => Promise<EncodedTexts>;
+  wayOf: (text: number) => TextWay;
+}
+
+function mostTokens({ limit }: TextWay): number {
+  return limit.stride === undefined ? limit.maxLength : Number.POSITIVE_INFINITY;
 }
 
 interface PromiseWithResolvers {

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { BertuneError } from '../../errors.js';
 import type { DataSource } from '../../experiments/experiment.js';
+import { Ledger } from '../../experiments/sweep/ledger.js';
 import { makePlan } from '../../experiments/sweep/make-plan.js';
-import { PLAN_FILE, type SweepPlan, writePlan } from '../../experiments/sweep/plan.js';
+import { PLACES, PLAN_FILE, type SweepPlan, writePlan } from '../../experiments/sweep/plan.js';
 import { isSeed } from '../../experiments/sweep/space.js';
 import { withDirectoryLock } from '../../files/lock.js';
 import { withOutputDirectory } from '../../files/output.js';
@@ -30,6 +31,7 @@ import { downloadProgress, Progress } from '../progress.js';
 import { writeResult } from '../terminal.js';
 import { addSweepFlags, axesOf } from './options.js';
 import { takeOptions } from './plan-file.js';
+import { LEASE_SECONDS } from './run.js';
 
 interface PlanArguments extends DataArguments, DeviceArguments, Readonly<Record<string, unknown>> {
   file?: string;
@@ -89,6 +91,9 @@ async function plan(folder: string, _options: PlanArguments, command: Command): 
     const overwrite = options.overwrite ?? false;
     await withOutputDirectory(folder, { overwrite, files: [PLAN_FILE] }, () =>
       withDirectoryLock(folder, async () => {
+        if (overwrite && existsSync(join(folder, PLACES.leases))) {
+          await (await Ledger.open(folder, LEASE_SECONDS)).expectIdle();
+        }
         const made = await makePlan(
           {
             axes,

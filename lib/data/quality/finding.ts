@@ -46,6 +46,19 @@ export function quoted(text: string): string {
   return JSON.stringify(text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text);
 }
 
+/** Findings whose examples are texts of the data. */
+const QUOTING: readonly FindingKind[] = ['label-in-text', 'conflicting-labels', 'repeated-texts', 'shared-texts'];
+
+/** A finding that quotes no text of the data. */
+export function withoutQuotes<Found extends Pick<Finding, 'kind' | 'examples' | 'text'>>(finding: Found): Found {
+  if (!QUOTING.includes(finding.kind)) return finding;
+  const text = finding.examples.reduce((line, example) => {
+    const shown = quoted(example);
+    return line.replaceAll(line.includes(shown) ? shown : example, 'a text');
+  }, finding.text);
+  return { ...finding, examples: [], text };
+}
+
 /** The first few of some words, and how many there are besides. */
 export function listed(words: readonly string[], separator = ', '): string {
   const more = words.length > NAMED ? [`${words.length - NAMED} more`] : [];

@@ -2,8 +2,9 @@ import { BertuneError } from '../../errors.js';
 import { formatSetting } from '../../format.js';
 import { definitionOf, expectMethod, type MethodKind } from '../../methods/index.js';
 import type { DeviceOptions } from '../../model/device.js';
+import { applies } from '../../options/table.js';
 import type { CellValue } from '../../report/records.js';
-import type { TrainerOptions } from '../../training/options.js';
+import { isOptionOf, TRAINER_OPTIONS, type TrainerOptions } from '../../training/options.js';
 import { cellId } from './cell-id.js';
 import type { PlannedCell, PlannedData, PlannedModel } from './plan.js';
 import { type Axis, drawsOf, expectFew, gridOf, isSeed, isSpan, type Point } from './space.js';
@@ -28,7 +29,8 @@ export function variedAxes(axes: readonly Axis[]): Axis[] {
 }
 
 /**
- * The cells of a sweep, each once. An option of one method makes no difference to the others.
+ * The cells of a sweep, each once. An option of one method makes no difference to the others, nor does one that a method has no
+ * use for, or that only applies with another.
  *
  * @throws BertuneError INVALID_OPTION
  */
@@ -64,7 +66,7 @@ function cellOf(point: Point, parts: SweepParts): PlannedCell {
   const of = (what: 'model' | 'data' | 'method') => [...point].find(([{ target }]) => target.of === what)?.[1];
   const [model, data] = [Number(of('model') ?? 0), Number(of('data') ?? 0)];
   const kind = (of('method') ?? 'full') as MethodKind;
-  const own = new Map([...point].filter(([{ target }]) => target.of !== 'options' || target.methods.includes(kind)));
+  const own = new Map([...point].filter(([axis]) => isOf(axis, kind, point)));
   const named = (what: 'trainer' | 'options') =>
     Object.fromEntries(
       [...own].flatMap(([{ target }, value]) => (target.of === what ? [[target.name, value] as const] : [])),
@@ -88,6 +90,17 @@ function cellOf(point: Point, parts: SweepParts): PlannedCell {
     values: Object.fromEntries(varied.map((axis) => [axis.name, text(axis)])),
     ...{ model, data, method, options },
   };
+}
+
+/** Whether a setting does anything in the cell of a point. */
+function isOf({ target }: Axis, kind: MethodKind, point: Point): boolean {
+  if (target.of === 'options') return target.methods.includes(kind);
+  if (target.of !== 'trainer') return true;
+  if (!isOptionOf(kind, target.name)) return false;
+  const settingOf = (name: string) =>
+    [...point].find(([{ target: other }]) => other.of === 'trainer' && other.name === name)?.[1] ??
+    TRAINER_OPTIONS[name as keyof typeof TRAINER_OPTIONS].default;
+  return applies(TRAINER_OPTIONS[target.name].onlyWith, (other) => [settingOf(other)]);
 }
 
 function valueText({ target }: Axis, value: unknown, { models, data }: SweepParts): CellValue {

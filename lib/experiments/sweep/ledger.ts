@@ -79,6 +79,20 @@ export class Ledger {
     return { finished: new Set(names.flatMap((name) => /^([0-9a-f]{16})\.json$/.exec(name)?.[1] ?? [])), leases };
   }
 
+  /** @throws BertuneError OUTPUT_REFUSED where somebody runs one of the cells */
+  async expectIdle(): Promise<void> {
+    const { finished, leases } = await this.states();
+    for (const [id, number] of leases) {
+      const lease = finished.has(id) ? undefined : await this.find(id, number);
+      if (lease === undefined || lease.isFree) continue;
+      const { host = 'another machine', pid = 'unknown' } = lease.holder ?? {};
+      throw new BertuneError(
+        'OUTPUT_REFUSED',
+        `Process ${pid} on ${host} runs cells of the sweep in ${this.#folder}; wait for it or stop it first, or plan in another folder`,
+      );
+    }
+  }
+
   /**
    * Takes the first cell that nobody runs and that has no result.
    *

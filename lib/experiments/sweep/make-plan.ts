@@ -7,13 +7,15 @@ import { type FindOptions, modelDirectory, pinned } from '../../hub/index.js';
 import type { DeviceOptions } from '../../model/device.js';
 import { packageVersion } from '../../native/package.js';
 import { option } from '../../options/names.js';
+import { applies, doesNothing } from '../../options/table.js';
 import { taskOf } from '../../tasks/index.js';
+import { TRAINER_OPTIONS } from '../../training/options.js';
 import { type DataSource, sourceWords } from '../experiment.js';
 import { dataDigest, modelDigest } from '../identity.js';
 import { prepareData } from '../prepare.js';
 import { cellsOf, type SweepParts, variedAxes } from './cells.js';
 import type { PlannedData, PlannedModel, SweepPlan } from './plan.js';
-import type { Axis } from './space.js';
+import { type Axis, isSpan } from './space.js';
 
 /** What a sweep is asked to be. */
 export interface SweepRequest {
@@ -34,6 +36,7 @@ export interface SweepRequest {
  */
 export async function makePlan(request: SweepRequest, find: FindOptions & { signal: AbortSignal }): Promise<SweepPlan> {
   const { signal } = find;
+  expectEffect(request);
   const models: PlannedModel[] = [];
   for (const given of request.models) {
     const name = await settled('model', given, find);
@@ -80,6 +83,23 @@ async function settledSource(source: DataSource, find: FindOptions): Promise<Dat
   if (typeof source === 'string') return settled('dataset', source, find);
   const entries = Object.entries(source).map(([split, files]) => [split, [files].flat().map((file) => resolve(file))]);
   return Object.fromEntries(entries) as DataSource;
+}
+
+/** @throws BertuneError INVALID_OPTION for settings that would do nothing in any cell */
+function expectEffect({ axes, grace }: SweepRequest): void {
+  const valuesOf = (name: string): readonly unknown[] => {
+    const axis = axes.find(({ target }) => target.of === 'trainer' && target.name === name);
+    if (axis === undefined) return [TRAINER_OPTIONS[name as keyof typeof TRAINER_OPTIONS].default];
+    return isSpan(axis.values) ? [axis.values.to] : axis.values;
+  };
+  for (const { target } of axes) {
+    if (target.of !== 'trainer') continue;
+    const { onlyWith } = TRAINER_OPTIONS[target.name];
+    if (!applies(onlyWith, valuesOf)) throw doesNothing(target.name, onlyWith);
+  }
+  if (grace === null || !valuesOf('evaluationStrategy').includes('no')) return;
+  const [stop, none] = [option('stop', 'median'), option('evaluationStrategy', 'no')];
+  throw new BertuneError('INVALID_OPTION', `${stop} needs evaluations; leave out ${none}`);
 }
 
 /** @throws BertuneError INVALID_DATA, INVALID_OPTION for what cannot be ranked together */

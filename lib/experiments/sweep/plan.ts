@@ -8,7 +8,7 @@ import { expectMethod, type Method } from '../../methods/index.js';
 import type { DeviceOptions } from '../../model/device.js';
 import type { CellValue, DataRecord } from '../../report/records.js';
 import type { BestMetric } from '../../tasks/index.js';
-import type { TrainerOptions } from '../../training/options.js';
+import { optionsOf, type TrainerOptions } from '../../training/options.js';
 import type { DataSource, Experiment } from '../experiment.js';
 import { NUMERICS } from '../identity.js';
 import { cellId } from './cell-id.js';
@@ -152,12 +152,12 @@ export function experimentOf(folder: string, plan: SweepPlan, cell: PlannedCell,
     data: data.source,
     dataset: plan.dataset,
     method,
-    options: {
+    options: optionsOf(method.kind, {
       ...cell.options,
       outputDirectory: join(resolve(folder), PLACES.runs, cell.id),
       ...(saveSteps === undefined ? { saveStrategy: 'epoch' } : { saveStrategy: 'steps', saveSteps }),
       saveTotalLimit: 1,
-    },
+    }),
     where: plan.where,
     resume: 'latest',
     identity: { model: model.digest, data: data.digest },

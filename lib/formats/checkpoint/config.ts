@@ -7,6 +7,7 @@ import { BertuneError } from '../../errors.js';
 import { invalidValue } from '../../files/errors.js';
 import { readJsonObject } from '../../files/input.js';
 import { isObject } from '../../files/json.js';
+import { isLongTexts, LONG_TEXTS_FORM, type LongTexts } from '../../options/long-texts.js';
 import { expectNames, expectString } from '../../options/validation.js';
 import { alternativeTo } from './foreign.js';
 import { readConfigLabels } from './labels.js';
@@ -88,6 +89,7 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
     problemType: read.text('problem_type'),
     thresholds: read.thresholds(),
     temperature: read.temperature(),
+    longTexts: read.longTexts(),
     raw,
   };
   if (config.hiddenSize % config.heads !== 0) {
@@ -104,7 +106,7 @@ export function parseConfig(raw: Record<string, unknown>, source = 'config.json'
  *
  * @param labels names of the classes in order
  * @param head a probe is marked by the key `bertune`, which other readers pass over, and so is what `config.pairs`,
- *   `config.thresholds` and `config.temperature` say
+ *   `config.thresholds`, `config.temperature` and `config.longTexts` say
  * @param dtype the weights' type in torch's words, e.g. 'float32'
  * @returns an object to be written with sorted keys
  */
@@ -135,12 +137,13 @@ export function configToJson(
 }
 
 /** What only this library asks of a classifier. */
-function ownKey(head: HeadKind, { pairs, thresholds, temperature }: ModelConfig): Record<string, unknown> {
+function ownKey(head: HeadKind, { pairs, thresholds, temperature, longTexts }: ModelConfig): Record<string, unknown> {
   const own = {
     ...(head === 'probe' && { head }),
     ...(pairs !== null && { pairs }),
     ...(thresholds && { thresholds }),
     ...(temperature !== null && { temperature }),
+    ...(longTexts && { long_texts: longTexts }),
   };
   return Object.keys(own).length === 0 ? {} : { bertune: own };
 }
@@ -248,6 +251,13 @@ class Reader {
     const temperature = isObject(bertune) ? (bertune.temperature ?? null) : null;
     if (temperature === null || isTemperature(temperature)) return temperature;
     throw this.invalid('bertune', 'a positive number for temperature');
+  }
+
+  longTexts(): LongTexts | null {
+    const { bertune } = this.#raw;
+    const longTexts = isObject(bertune) ? (bertune.long_texts ?? null) : null;
+    if (longTexts === null || isLongTexts(longTexts)) return longTexts;
+    throw this.invalid('bertune', LONG_TEXTS_FORM);
   }
 
   invalid(key: string, expected: string): BertuneError {

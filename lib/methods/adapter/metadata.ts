@@ -1,11 +1,15 @@
 import { BertuneError } from '../../errors.js';
 import { isTemperature, isThresholds } from '../../formats/checkpoint/config.js';
+import { isLongTexts, LONG_TEXTS_FORM, type LongTexts } from '../../options/long-texts.js';
 import { expectNames, invalidOption } from '../../options/validation.js';
 import { TASK_KINDS, type TaskKind } from '../../tasks/index.js';
 import { type AdapterCommon, BASE_KINDS, type BaseKind } from './types.js';
 
 /** What an adapter's file says in its metadata, which PEFT passes over. */
-type AdapterFacts = Pick<AdapterCommon, 'labels' | 'pairs' | 'task' | 'thresholds' | 'temperature' | 'baseKind'>;
+type AdapterFacts = Pick<
+  AdapterCommon,
+  'labels' | 'pairs' | 'task' | 'thresholds' | 'temperature' | 'longTexts' | 'baseKind'
+>;
 
 /** Metadata key under which the names of the classes are kept. */
 const LABELS_KEY = 'bertune.labels';
@@ -13,10 +17,11 @@ const LABELS_KEY = 'bertune.labels';
 /** Metadata key that says `true` of an adapter that was trained on pairs of texts, `false` of one of single texts. */
 const PAIRS_KEY = 'bertune.pairs';
 
-/** Metadata keys of an adapter's task, by its name in options, and of its thresholds and its temperature as JSON. */
+/** Metadata keys of an adapter's task, by its name in options, and of its thresholds, its temperature and its long texts as JSON. */
 const TASK_KEY = 'bertune.task';
 const THRESHOLDS_KEY = 'bertune.thresholds';
 const TEMPERATURE_KEY = 'bertune.temperature';
+const LONG_TEXTS_KEY = 'bertune.long_texts';
 
 /** Metadata key of the kind of its base. */
 const BASE_KEY = 'bertune.base';
@@ -36,6 +41,7 @@ export function readMetadata(
     labels: readLabels(metadata, classes, where),
     pairs: readPairs(metadata, where),
     ...readTask(metadata, where),
+    longTexts: readLongTexts(metadata, where),
     baseKind: readBaseKind(metadata),
   };
 }
@@ -48,7 +54,7 @@ export function readMetadata(
  *   labels are not one distinct name a class
  */
 export function adapterMetadata(
-  { labels, pairs, task, thresholds, temperature, baseKind }: AdapterFacts,
+  { labels, pairs, task, thresholds, temperature, longTexts, baseKind }: AdapterFacts,
   classes: number | null,
 ): Record<string, string> {
   if (classes === null) {
@@ -66,6 +72,7 @@ export function adapterMetadata(
     ...(task && { [TASK_KEY]: task }),
     ...(thresholds && { [THRESHOLDS_KEY]: JSON.stringify(thresholds) }),
     ...(typeof temperature === 'number' && { [TEMPERATURE_KEY]: JSON.stringify(temperature) }),
+    ...(longTexts && { [LONG_TEXTS_KEY]: JSON.stringify(longTexts) }),
     ...(labels && { [LABELS_KEY]: JSON.stringify(labels) }),
     ...(baseKind && { [BASE_KEY]: baseKind }),
   };
@@ -147,6 +154,16 @@ function readTask(
     );
   }
   return { task, thresholds, temperature };
+}
+
+/** @throws BertuneError CHECKPOINT_INVALID */
+function readLongTexts(metadata: Readonly<Record<string, string>>, where: string): LongTexts | null {
+  const longTexts = Object.hasOwn(metadata, LONG_TEXTS_KEY) ? parsed(metadata[LONG_TEXTS_KEY]!) : null;
+  if (longTexts === null || isLongTexts(longTexts)) return longTexts;
+  throw new BertuneError(
+    'CHECKPOINT_INVALID',
+    `Expected ${LONG_TEXTS_FORM} in the metadata ${LONG_TEXTS_KEY} of ${where} but found ${metadata[LONG_TEXTS_KEY]!.slice(0, 200)}`,
+  );
 }
 
 /** The kind of base; null where the metadata say nothing, as in PEFT's files. */

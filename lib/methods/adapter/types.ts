@@ -1,4 +1,5 @@
 import type { Tensor } from '../../formats/tensor.js';
+import type { LongTexts } from '../../options/long-texts.js';
 import type { TaskKind } from '../../tasks/index.js';
 
 export const BASE_KINDS = ['built-in', 'hub', 'folder'] as const;
@@ -29,6 +30,8 @@ export interface AdapterCommon {
   thresholds?: Readonly<Record<string, number>> | null;
   /** What logits are divided by before they become scores, kept as the names are. Defaults to null: nothing. */
   temperature?: number | null;
+  /** What was made of long texts in training, kept as the names are. Defaults to null: they were cut as the tokenizer does. */
+  longTexts?: LongTexts | null;
 }
 
 /** Values for the modules whose names a regular expression matches from a dot on; the first that does counts, as in PEFT. */

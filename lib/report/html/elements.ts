@@ -34,8 +34,8 @@ export function legendUnlessNamed(
 }
 
 /** A part of the page. */
-export function section(id: string, title: string, content: string): string {
-  return content === '' ? '' : `<section id="${id}"><h2>${escapeHtml(title)}</h2>${content}</section>`;
+export function section({ id, title, content }: Section): string {
+  return `<section id="${id}"><h2>${escapeHtml(title)}</h2>${content}</section>`;
 }
 
 /** Paragraphs of text. */
@@ -43,21 +43,49 @@ export function paragraphs(lines: readonly string[], kind = 'quiet'): string {
   return lines.map((line) => `<p class="${kind}">${escapeHtml(line)}</p>`).join('');
 }
 
+/** What is marked in a table. */
+export interface TableMarks {
+  /** Before the first cell of each row, e.g. a swatch; safe HTML. */
+  readonly rows?: readonly string[];
+  /** Cells that are the best of their column, as `row column`. */
+  readonly best?: ReadonlySet<string>;
+  /** A column of amounts, which are drawn behind their numbers, and what fills a cell. */
+  readonly bars?: { readonly column: number; readonly full: number };
+  /** Rows at the end that sum the others up. Defaults to none. */
+  readonly foot?: number;
+}
+
 /**
  * A table in a box of its own, which scrolls where the page is narrower. The first cell of a row is its heading.
  *
  * @param label what the table is, for those who do not see it
- * @param marks text before the first cell of a row, e.g. a swatch; safe HTML
  */
-export function htmlTable({ columns, rows }: Table, label: string, marks: readonly string[] = []): string {
-  const align = (index: number) => (columns[index]?.align === 'right' ? ' class="n"' : '');
-  const head = columns.map(({ title }, index) => `<th scope="col"${align(index)}>${escapeHtml(title)}</th>`).join('');
-  const body = rows.map((cells, row) => {
-    const [first = '', ...rest] = columns.map((_, index) => escapeHtml(cells[index] ?? ''));
-    const heading = `<th scope="row"${align(0)}>${marks[row] ?? ''}${first}</th>`;
-    return `<tr>${heading}${rest.map((cell, index) => `<td${align(index + 1)}>${cell}</td>`).join('')}</tr>`;
+export function htmlTable({ columns, rows }: Table, label: string, marks: TableMarks = {}): string {
+  const { foot = 0, best, bars } = marks;
+  const align = (index: number) => (columns[index]?.align === 'right' ? ['n'] : []);
+  const head = columns
+    .map(({ title }, index) => `<th scope="col"${attributes(align(index))}>${escapeHtml(title)}</th>`)
+    .join('');
+  const lines = rows.map((cells, row) => {
+    const body = rows.length - foot;
+    const others = columns.slice(1).map((_, before) => {
+      const [index, text] = [before + 1, cells[before + 1] ?? ''];
+      const share = index === bars?.column && row < body ? Number.parseFloat(text) / bars.full : Number.NaN;
+      const classes = [...align(index), ...(best?.has(`${row} ${index}`) ? ['best'] : [])];
+      return Number.isFinite(share)
+        ? `<td${attributes([...classes, 'bar'], `--v:${(100 * Math.min(1, Math.max(0, share))).toFixed(0)}%`)}>${escapeHtml(text)}</td>`
+        : `<td${attributes(classes)}>${escapeHtml(text)}</td>`;
+    });
+    const heading = `<th scope="row"${attributes(align(0))}>${marks.rows?.[row] ?? ''}${escapeHtml(cells[0] ?? '')}</th>`;
+    return `<tr>${heading}${others.join('')}</tr>`;
   });
-  return scrollBox(`<table><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table>`, label);
+  const [body, sums] = [lines.slice(0, lines.length - foot), lines.slice(lines.length - foot)];
+  const end = foot === 0 ? '' : `<tfoot>${sums.join('\n')}</tfoot>`;
+  return scrollBox(`<table><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody>${end}</table>`, label);
+}
+
+function attributes(classes: readonly string[], style = ''): string {
+  return `${classes.length === 0 ? '' : ` class="${classes.join(' ')}"`}${style === '' ? '' : ` style="${style}"`}`;
 }
 
 /** A box that scrolls sideways, by keyboard as well. */
@@ -65,10 +93,34 @@ export function scrollBox(content: string, label: string): string {
   return `<div class="scroll" role="region" tabindex="0" aria-label="${escapeHtml(label)}">${content}</div>`;
 }
 
-/** A table of names and values. */
-export function pairsTable(pairs: readonly (readonly [name: string, value: string])[], label: string): string {
-  const rows = pairs.map(
-    ([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,
-  );
-  return scrollBox(`<table class="pairs"><tbody>${rows.join('\n')}</tbody></table>`, label);
+/** A titled part of the page, and where links lead to it. */
+export interface Section {
+  readonly id: string;
+  readonly title: string;
+  readonly content: string;
+}
+
+/** Names and values, in as many columns as the page has room for. */
+export function factList(pairs: readonly (readonly [name: string, value: string])[]): string {
+  return pairs.length === 0 ? '' : definitions('pairs', pairs);
+}
+
+/** Figures that stand out. */
+export function tiles(figures: readonly (readonly [name: string, value: string])[]): string {
+  return definitions('tiles', figures);
+}
+
+function definitions(kind: string, pairs: readonly (readonly [name: string, value: string])[]): string {
+  const items = pairs.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`);
+  return `<dl class="${kind}">${items.join('')}</dl>`;
+}
+
+/** Lines of text. */
+export function bullets(lines: readonly string[]): string {
+  return lines.length === 0 ? '' : `<ul>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`;
+}
+
+/** A part that is opened where it is wanted. */
+export function folded(summary: string, content: string): string {
+  return `<details><summary>${escapeHtml(summary)}</summary>${content}</details>`;
 }

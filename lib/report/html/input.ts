@@ -1,7 +1,9 @@
 import { BertuneError } from '../../errors.js';
 import { METHOD_KINDS } from '../../methods/index.js';
 import { DEFAULT_TASK, TASK_KINDS } from '../../tasks/index.js';
+import type { MistakenLabel } from '../../tasks/mistakes.js';
 import type { ComparisonRecord, LogRecord, MethodRecord, MetricsRecord, RunRecord } from '../records.js';
+import { type DataSummary, summaryInput } from './data-input.js';
 import {
   type Fields,
   few,
@@ -23,16 +25,29 @@ export interface ReportInput extends Omit<ComparisonRecord, 'preset' | 'environm
   readonly preset?: string;
   readonly environment: Readonly<Record<string, unknown>>;
   /** What is known of the data beyond their sizes. */
-  readonly summary?: unknown;
+  readonly summary?: DataSummary;
+}
+
+/** What a report is to show. */
+export interface ReportOptions {
+  /** Whether texts of the data may be shown, such as those that a model is most wrong about. Defaults to true. */
+  readonly texts?: boolean | undefined;
 }
 
 /** Every run is drawn in every chart, and is a column or a row of every table. */
 const MOST_RUNS = 100;
 /** Points of a chart of true and predicted values. */
 const MOST_PAIRS = 1000;
+/** Of each run. */
+const MOST_MISTAKES = 100;
 
 const KINDS = ['none', ...METHOD_KINDS] as const;
 const STATUSES = ['done', 'stopped', 'failed'] as const;
+
+/** Whether it is one run by itself, which there is nothing to compare with. */
+export function isSingle({ runs, sweep }: ReportInput): boolean {
+  return runs.length === 1 && sweep === undefined;
+}
 
 /**
  * Reads what results.json holds, of `bertune compare` or `bertune train`. Files pass through many hands: what is missing
@@ -40,11 +55,10 @@ const STATUSES = ['done', 'stopped', 'failed'] as const;
  *
  * @throws BertuneError INVALID_DATA, also for more than 100 runs
  */
-export function reportInput(results: unknown): ReportInput {
+export function reportInput(results: unknown, { texts = true }: ReportOptions = {}): ReportInput {
   expectResults(results, 'the contents of a results.json');
   const runs = Array.isArray(results.runs) ? results.runs.filter(isFields) : [results];
   const data = fields(results.data);
-  const summary = data.summary ?? results.data_summary;
   const reference = list(results.reference).filter(isFields).map(referenceRecord);
   return {
     ...(typeof results.preset === 'string' && { preset: results.preset }),
@@ -56,10 +70,10 @@ export function reportInput(results: unknown): ReportInput {
       splits: numbers(few(fields(data.splits))),
     },
     environment: simple(fields(results.environment)),
-    runs: runs.map(runRecord),
+    runs: runs.map((run) => runRecord(run, texts)),
     ...(reference.length > 0 && { reference }),
     ...(isFields(results.sweep) && { sweep: sweepInput(results.sweep) }),
-    ...(summary !== undefined && summary !== null && { summary }),
+    ...(isFields(data.summary) && { summary: summaryInput(data.summary, texts) }),
   };
 }
 
@@ -76,7 +90,7 @@ export function expectResults(value: unknown, name: string): asserts value is Re
   throw new BertuneError('INVALID_DATA', `Expected at most ${MOST_RUNS} runs in ${name} but found ${runs.length}`);
 }
 
-function runRecord(run: Fields): RunRecord {
+function runRecord(run: Fields, texts: boolean): RunRecord {
   const { kind, rank, alpha, ...options } = few(fields(run.method));
   const name = text(run.name, 'run');
   const optional = {
@@ -95,8 +109,12 @@ function runRecord(run: Fields): RunRecord {
         .slice(0, MOST_FIELDS)
         .map((line) => text(line)),
     }),
-    ...(isFields(run.test) && { test: metricsRecord(run.test) }),
-    ...(isFields(run.validation) && { validation: metricsRecord(run.validation) }),
+    ...(isFields(run.calibration) && {
+      calibration: { temperature: 0, ece_before: 0, ece_after: 0, ...numbers(run.calibration) },
+    }),
+    ...(isFields(run.thresholds) && { thresholds: numbers(run.thresholds) }),
+    ...(isFields(run.test) && { test: metricsRecord(run.test, texts) }),
+    ...(isFields(run.validation) && { validation: metricsRecord(run.validation, texts) }),
     ...(isFields(run.error) && {
       error: { code: text(run.error.code, 'INTERNAL'), message: text(run.error.message, 'no message') },
     }),
@@ -114,8 +132,8 @@ function runRecord(run: Fields): RunRecord {
   };
 }
 
-function metricsRecord(test: Fields): MetricsRecord {
-  const { task, labels, confusion, averages, columns, pairs, ...values } = test;
+function metricsRecord(test: Fields, texts: boolean): MetricsRecord {
+  const { task, labels, confusion, averages, columns, pairs, mistakes, ...values } = test;
   const named = (rows: unknown, empty: Fields) =>
     list(rows)
       .filter(isFields)
@@ -137,6 +155,21 @@ function metricsRecord(test: Fields): MetricsRecord {
     ...(Array.isArray(pairs) && {
       pairs: named(pairs.slice(0, MOST_PAIRS), {}) as unknown as NonNullable<MetricsRecord['pairs']>,
     }),
+    ...(Array.isArray(mistakes) &&
+      texts && {
+        mistakes: mistakes
+          .filter(isFields)
+          .slice(0, MOST_MISTAKES)
+          .map((mistake) => ({
+            text: text(mistake.text),
+            ...(typeof mistake.pair === 'string' && { pair: text(mistake.pair) }),
+            error: isNumber(mistake.error) ? mistake.error : 0,
+            labels: named(list(mistake.labels).slice(0, MOST_FIELDS), {
+              target: 0,
+              predicted: 0,
+            }) as unknown as MistakenLabel[],
+          })),
+      }),
   };
 }
 

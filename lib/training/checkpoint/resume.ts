@@ -102,8 +102,10 @@ export async function identityOf({
   validation,
 }: PlacedRun): Promise<RunIdentity> {
   const { outputDirectory: _, saveStrategy: _when, saveSteps: _steps, saveTotalLimit: _limit, ...training } = given;
-  // However it was said, a run is as long as its steps; and what it comes to does not depend on how many processes share them.
-  const { epochs: _epochs, maxSteps: _most, distributed: _group, collectiveTimeout: _wait, ...deciding } = training;
+  // However it was said, a run is as long as its steps; and what it comes to does not depend on how many processes share
+  // them, nor on what they keep in memory.
+  const { epochs: _epochs, maxSteps: _most, distributed: _group, collectiveTimeout: _wait, ...settings } = training;
+  const { gradientCheckpointing: _memory, ...deciding } = settings;
   return {
     settings: deciding,
     total_steps: plan.totalSteps,

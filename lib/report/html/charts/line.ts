@@ -1,53 +1,46 @@
 import * as Plot from '@observablehq/plot';
 import { CHART, canvas, type Described, type Drawn, isRange, padded } from './canvas.js';
 import { fitText, placeLabels, spread, textWidth } from './labels.js';
-import { type Series, smooth, thin } from './series.js';
+import { averaged, type Series, thinned } from './series.js';
 
-const MARGIN = { top: 26, bottom: 38, left: 52 } as const;
+const MARGIN = { top: 26, bottom: 38, left: 52, right: 20 } as const;
 const RANK_MARGIN = { top: 22, bottom: 38, left: 52, right: 78 } as const;
 const LABEL_PIXELS = 132;
-/** More points than these would not be seen, and fewer have a dot each. */
-const SHOWN_POINTS = 300;
+/** So few points have a dot each. */
 const DOTTED_POINTS = 16;
 
 interface LineOptions extends Described {
   readonly x: string;
-  readonly series: readonly Series[];
-  /** Whether long curves are smoothed, with what is smoothed faint behind. Defaults to false. */
-  readonly smoothed?: boolean;
+  /** Of a series that is a mean of the steps before each point, long curves are drawn by the means of their parts. */
+  readonly series: readonly (Series & { readonly isMean: boolean })[];
 }
 
 /** Curves with their names at their ends, where there is room for all. */
-export function lineChart({ x, series, smoothed = false, ...described }: LineOptions): Drawn {
+export function lineChart({ x, series, ...described }: LineOptions): Drawn {
   const curves = series.map((one) => {
     const points = one.points.filter(({ y }) => Number.isFinite(y));
-    const raw = thin(points, SHOWN_POINTS);
-    return { ...one, raw, shown: smoothed ? smooth(points, SHOWN_POINTS) : raw };
+    return { ...one, shown: one.isMean ? averaged(points) : thinned(points) };
   });
   const ends = curves.map(({ title }) => fitText(title, LABEL_PIXELS));
-  const marginRight = Math.max(...ends.map(textWidth), 20) + 26;
-  const xs = curves.flatMap(({ raw }) => raw.map((point) => point.x));
+  // Names that are cut to the same are told apart by a legend.
+  const isDistinct = new Set(ends).size === new Set(curves.map(({ title }) => title)).size;
+  const marginRight = isDistinct ? Math.max(...ends.map(textWidth), 20) + 26 : MARGIN.right;
+  const xs = curves.flatMap(({ shown }) => shown.map((point) => point.x));
   const chart = canvas(described, {
     marginTop: MARGIN.top,
     marginBottom: MARGIN.bottom,
     marginLeft: MARGIN.left,
     marginRight,
     x: { label: x, domain: xDomain(xs), ...xTicks(xs), labelAnchor: 'center', labelArrow: 'none' },
-    y: { label: null, domain: padded(curves.flatMap(({ raw }) => raw.map(({ y }) => y))), ticks: 5, grid: true },
-    marks: curves.flatMap(({ raw, shown, color, symbol }) => [
-      ...(shown === raw
-        ? []
-        : [Plot.line(raw, { x: 'x', y: 'y', stroke: color, strokeWidth: 1, strokeOpacity: 0.28 })]),
+    y: { label: null, domain: padded(curves.flatMap(({ shown }) => shown.map(({ y }) => y))), ticks: 5, grid: true },
+    marks: curves.flatMap(({ shown, color, symbol }) => [
       Plot.line(shown, { x: 'x', y: 'y', stroke: color, strokeWidth: 2 }),
       ...(shown.length > DOTTED_POINTS ? [] : [Plot.dot(shown, { x: 'x', y: 'y', fill: color, symbol, r: 3.5 })]),
     ]),
   });
   const last = curves.map(({ shown }) => shown.at(-1)!);
-  const places = spread(
-    last.map(({ y }) => chart.y(y)),
-    MARGIN.top - 8,
-    CHART.height - MARGIN.bottom,
-  );
+  const heights = last.map(({ y }) => chart.y(y));
+  const places = isDistinct ? spread(heights, MARGIN.top - 8, CHART.height - MARGIN.bottom) : null;
   places?.forEach((place, index) => {
     const { x: endX, y: endY } = last[index]!;
     const labelX = CHART.width - marginRight + 20;

@@ -41,34 +41,30 @@ interface Point {
   readonly y: number;
 }
 
-/** Below so many points a curve is shown as it is. */
-const SMOOTHED_POINTS = 24;
-/** A smoothed point stands for one part in so many of the curve. */
-const PARTS = 30;
+/** The points of a curve, at most ... */
+const MOST_POINTS = 50;
+/** ... and of a curve with more, so many are drawn. */
+export const DRAWN_POINTS = 40;
 
 /**
- * A moving average around points evenly taken, of what there is of it at the ends, so that the curve does not lag behind.
+ * A curve that is no longer than can be seen: the means of equal parts, each where its part ends, as a log has the mean loss of
+ * the steps before it.
  *
  * @param points with finite heights
- * @param count of the points that are wanted at most
- * @returns the points themselves where there are few
+ * @returns the points themselves where there are at most 50, otherwise 40
  */
-export function smooth(points: readonly Point[], count: number): readonly Point[] {
-  if (points.length < SMOOTHED_POINTS) return thin(points, count);
-  const widest = Math.max(1, Math.round(points.length / PARTS / 2));
-  return places(points.length, count).map((index) => {
-    const window = points.slice(Math.max(0, index - widest), index + widest + 1);
-    return { x: points[index]!.x, y: window.reduce((sum, { y }) => sum + y / window.length, 0) };
+export function averaged(points: readonly Point[]): readonly Point[] {
+  if (points.length <= MOST_POINTS) return points;
+  return Array.from({ length: DRAWN_POINTS }, (_, part) => {
+    const [from, to] = [part, part + 1].map((i) => Math.round((i * points.length) / DRAWN_POINTS)) as [number, number];
+    const own = points.slice(from, to);
+    return { x: own.at(-1)!.x, y: own.reduce((sum, { y }) => sum + y / own.length, 0) };
   });
 }
 
-/** At most `count` of the points, evenly taken, the last among them. */
-export function thin(points: readonly Point[], count: number): readonly Point[] {
-  return points.length <= count ? points : places(points.length, count).map((index) => points[index]!);
-}
-
-/** At most `count` of `length` indices, evenly taken, the last among them. */
-function places(length: number, count: number): number[] {
-  const taken = Math.min(length, count);
-  return Array.from({ length: taken }, (_, index) => Math.round((index * (length - 1)) / Math.max(1, taken - 1)));
+/** At most 50 of the points; of more 40, evenly taken, the first and the last among them. */
+export function thinned(points: readonly Point[]): readonly Point[] {
+  if (points.length <= MOST_POINTS) return points;
+  const step = (points.length - 1) / (DRAWN_POINTS - 1);
+  return Array.from({ length: DRAWN_POINTS }, (_, index) => points[Math.round(index * step)]!);
 }

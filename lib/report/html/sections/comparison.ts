@@ -1,59 +1,79 @@
-import { formatFixed, formatSetting, NO_VALUE } from '../../../format.js';
+import { formatFixed, formatMetric } from '../../../format.js';
 import { higherIsBetter, type MetricName } from '../../../tasks/index.js';
-import { comparisonTable, loraTable, MEMORY_NOTE } from '../../comparison.js';
+import { comparedMetrics, comparisonTable, loraTable, MEMORY_NOTE } from '../../comparison.js';
 import { taskOfRuns } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
 import { failure } from '../../sections.js';
+import type { Table } from '../../table.js';
 import { barChart } from '../charts/bars.js';
+import type { Drawn } from '../charts/canvas.js';
 import { lineChart, rankChart } from '../charts/line.js';
 import { scatterChart } from '../charts/scatter.js';
-import { markOf, seriesOf } from '../charts/series.js';
-import { figure, figures, htmlTable, legendUnlessNamed, pairsTable, paragraphs, swatch } from '../elements.js';
+import { markOf, type Series, seriesOf } from '../charts/series.js';
+import { figure, figures, htmlTable, legendUnlessNamed, paragraphs, swatch } from '../elements.js';
 
-/** All runs side by side, as the terminal shows them. */
+/** All runs side by side, as the terminal shows them, with the best value of each metric marked. */
 export function comparisonSection(runs: readonly RunRecord[]): string {
   const failures = runs.filter(({ error }) => error !== undefined).map(failure);
-  const table = htmlTable(
-    comparisonTable(runs),
-    'Comparison',
-    runs.map((_, index) => swatch(index)),
-  );
-  return table + paragraphs(failures, 'failure') + paragraphs([MEMORY_NOTE]);
+  const table = comparisonTable(runs);
+  const best = new Set(comparedMetrics(runs).flatMap(({ name }, metric) => bestCells(table, metric + 1, name)));
+  const marks = { rows: runs.map((_, index) => swatch(index)), best };
+  const note = best.size === 0 ? [] : ['In bold: the best of its column.'];
+  return htmlTable(table, 'Comparison', marks) + paragraphs(failures, 'failure') + paragraphs([...note, MEMORY_NOTE]);
 }
 
-const LOSSES = [
-  {
-    key: 'loss',
-    x: 'step',
-    title: 'Training loss',
-    note: 'by step, long curves smoothed; faint: as logged',
-    smoothed: true,
-  },
-  { key: 'eval_loss', x: 'epoch', title: 'Validation loss', note: 'by epoch', smoothed: false },
-] as const;
+/** The cells of a column that hold its best value. */
+function bestCells({ rows }: Table, column: number, metric: MetricName): string[] {
+  const values = rows.map((cells) => Number(cells[column])).map((value) => (higherIsBetter(metric) ? value : -value));
+  const best = Math.max(...values.filter(Number.isFinite));
+  return values.flatMap((value, row) => (value === best ? [`${row} ${column}`] : []));
+}
 
-/** The losses, and the metrics that sum the task up. */
-function curvesOf(runs: readonly RunRecord[]) {
+/** The curves of one kind: by step or epoch, and whether each point is a mean of the steps before it. */
+interface Curves {
+  readonly key: string;
+  readonly x: 'step' | 'epoch';
+  readonly title: string;
+  readonly isMean: boolean;
+}
+
+const LOSSES: readonly Curves[] = [
+  { key: 'loss', x: 'step', title: 'Training loss', isMean: true },
+  { key: 'eval_loss', x: 'epoch', title: 'Validation loss', isMean: false },
+];
+
+/** The metrics that sum the task up, on the validation split. */
+function validationCurves(runs: readonly RunRecord[]): Curves[] {
   const { headline, metrics } = taskOfRuns(runs);
-  const validation = headline.map((name) => ({
-    key: `eval_${name}` as const,
-    x: 'epoch' as const,
+  return headline.map((name) => ({
+    key: `eval_${name}`,
+    x: 'epoch',
     title: `Validation ${metrics.find((metric) => metric.name === name)!.title}`,
-    note: 'by epoch',
-    smoothed: false,
+    isMean: false,
   }));
-  return [...LOSSES, ...validation];
+}
+
+function curveCharts(runs: readonly RunRecord[], curves: readonly Curves[]): Drawn[] {
+  return curves.flatMap(({ key, x, title, isMean }) => {
+    // One run has its last value for a name.
+    const nameOf = ({ title, points }: Series) => (runs.length === 1 ? formatMetric(points.at(-1)?.y) : title);
+    const series = seriesOf(runs, x, key).map((one) => ({ ...one, title: nameOf(one), isMean }));
+    // Where each run has one value, the table has it too.
+    if (series.every(({ points }) => points.length < 2)) return [];
+    const names = series.map((one) => one.title).join(', ');
+    const chart = lineChart({ title, description: `${title} by ${x} of ${names}`, x, series });
+    return [{ ...chart, html: figure(title, `by ${x}`, chart.html) }];
+  });
+}
+
+/** The metrics that sum the task up, as they were logged; none where they were logged once at most. */
+export function metricCharts(runs: readonly RunRecord[]): Drawn[] {
+  return curveCharts(runs, validationCurves(runs));
 }
 
 /** How the runs went: losses and metrics as they were logged. Empty where nothing was. */
 export function curvesSection(runs: readonly RunRecord[]): string {
-  const charts = curvesOf(runs).flatMap(({ key, x, title, note, smoothed }) => {
-    const series = seriesOf(runs, x, key);
-    if (series.length === 0) return [];
-    const names = series.map((one) => one.title).join(', ');
-    const chart = lineChart({ title, description: `${title} by ${x} of ${names}`, x, series, smoothed });
-    return [{ ...chart, html: figure(title, note, chart.html) }];
-  });
+  const charts = [...curveCharts(runs, LOSSES), ...metricCharts(runs)];
   return legendUnlessNamed(runs, charts) + figures(charts.map(({ html }) => html));
 }
 
@@ -141,47 +161,9 @@ export function costsSection(runs: readonly RunRecord[]): string {
     const description = bars.map((bar) => `${bar.title}: ${bar.text}`).join(', ');
     return [figure(title, '', barChart({ title: `${title} (${unit})`, description, bars }))];
   });
-  return charts.length === 0 ? '' : figures(charts) + paragraphs([MEMORY_NOTE]);
+  return charts.length === 0 ? '' : figures(charts);
 }
 
 function mebibytes(bytes: number | undefined): number | undefined {
   return bytes === undefined ? undefined : bytes / MEBIBYTE;
-}
-
-/** The settings of the runs: those that differ by run, then those that all share. Empty where nothing was trained. */
-export function settingsSection(runs: readonly RunRecord[]): string {
-  const trained = runs.map((run, index) => ({ run, index, settings: settingsOf(run) }));
-  const shown = trained.filter(({ settings }) => settings.size > 0);
-  const names = [...new Set(shown.flatMap(({ settings }) => [...settings.keys()]))];
-  const isShared = (name: string) => new Set(shown.map(({ settings }) => settings.get(name))).size === 1;
-  const pairs = names.filter(isShared).map((name) => [name, shown[0]?.settings.get(name) ?? ''] as const);
-  const own = names.filter((name) => !isShared(name));
-  const table = {
-    columns: [{ title: 'method' }, ...own.map((title) => ({ title, align: 'right' as const }))],
-    rows: shown.map(({ run, settings }) => [run.title, ...own.map((name) => settings.get(name) ?? NO_VALUE)]),
-  };
-  const marks = shown.map(({ index }) => swatch(index));
-  return [
-    own.length === 0 ? '' : `<h3>By run</h3>${htmlTable(table, 'Settings by run', marks)}`,
-    pairs.length === 0
-      ? ''
-      : `<h3>${own.length === 0 ? 'All' : 'The same in all runs'}</h3>${pairsTable(pairs, 'Shared settings')}`,
-  ].join('');
-}
-
-/** What is set, as words and texts; what is not set is left out. */
-function settingsOf({ method, settings }: RunRecord): Map<string, string> {
-  const { kind: _, ...options } = method;
-  const entries = Object.entries({ ...options, ...settings }).map(
-    ([name, value]) => [name.replaceAll('_', ' '), settingText(value)] as const,
-  );
-  return new Map(entries.filter(([, value]) => value !== ''));
-}
-
-/** A value of a setting; empty for one that is not set. */
-function settingText(value: unknown): string {
-  if (value === null || value === undefined) return '';
-  if (typeof value === 'number') return formatSetting(value);
-  if (Array.isArray(value)) return value.map(settingText).join(', ');
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

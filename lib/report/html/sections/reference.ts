@@ -19,12 +19,19 @@ const two = (value: Value) => formatFixed(value, 2);
 const count = (value: Value) => (value === null || value === undefined ? NO_VALUE : formatCount(value));
 
 const QUANTITIES: readonly Quantity[] = [
+  ...(['accuracy', 'precision', 'recall', 'f1_macro'] as const).map((key) => ({
+    title: key === 'f1_macro' ? 'F1 macro' : key,
+    here: ({ test }: RunRecord) => test?.[key],
+    published: (row: ReferenceRecord) => row[key],
+    format: formatMetric,
+    higherIsBetter: true,
+  })),
   {
-    title: 'trainable parameters',
-    here: ({ parameters }) => (parameters?.trainable === 0 ? null : parameters?.trainable),
-    published: ({ trainable }) => trainable,
-    format: count,
-    higherIsBetter: null,
+    title: 'time s',
+    here: ({ train_runtime }) => train_runtime,
+    published: ({ time_s }) => time_s,
+    format: two,
+    higherIsBetter: false,
   },
   {
     title: 'peak memory MiB',
@@ -37,19 +44,12 @@ const QUANTITIES: readonly Quantity[] = [
     higherIsBetter: false,
   },
   {
-    title: 'time s',
-    here: ({ train_runtime }) => train_runtime,
-    published: ({ time_s }) => time_s,
-    format: two,
-    higherIsBetter: false,
+    title: 'trainable parameters',
+    here: ({ parameters }) => (parameters?.trainable === 0 ? null : parameters?.trainable),
+    published: ({ trainable }) => trainable,
+    format: count,
+    higherIsBetter: null,
   },
-  ...(['accuracy', 'precision', 'recall', 'f1_macro'] as const).map((key) => ({
-    title: key === 'f1_macro' ? 'F1 macro' : key,
-    here: ({ test }: RunRecord) => test?.[key],
-    published: (row: ReferenceRecord) => row[key],
-    format: formatMetric,
-    higherIsBetter: true,
-  })),
 ];
 
 /** Each run with the published row of its name and the difference. Empty where none has the name of a run. */

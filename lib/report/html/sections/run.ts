@@ -1,19 +1,29 @@
 import { formatCount, formatShare } from '../../../format.js';
-import { taskOf } from '../../../tasks/index.js';
-import { epochTable, headlineOf, labelTable, measuredOn } from '../../metrics.js';
+import { epochTable, headlineOf, measuredOn } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
 import { calibrationLines, failure } from '../../sections.js';
 import { lineChart } from '../charts/line.js';
 import { logPoints, markOf } from '../charts/series.js';
-import { valueCharts } from '../charts/values.js';
-import { escapeHtml, figure, figures, htmlTable, paragraphs, swatch } from '../elements.js';
-import { confusionMatrix, isDense } from '../matrix.js';
+import { bullets, escapeHtml, figure, figures, htmlTable, paragraphs, swatch } from '../elements.js';
+import { measuredSection, measuredTitle } from './measured.js';
+import { mistakesSection, mistakesTitle } from './mistakes.js';
 
-/** One run, to be folded: its epochs and its losses, each label, the confusion matrix, its settings. */
-export function runDetails(run: RunRecord, index: number, open: boolean): string {
+/** One run of several, to be folded: its epochs and its loss, each label, the confusion matrix, the most wrong texts. */
+export function runDetails(run: RunRecord, index: number): string {
   const summary = `${swatch(index)}${escapeHtml(run.title)}<small>${escapeHtml(outcome(run))}</small>`;
-  const parts = [leadOf(run), adviceOf(run), trainingOf(run, index), testOf(run)];
-  return `<details${open ? ' open' : ''}><summary>${summary}</summary>${parts.join('')}</details>`;
+  const parts = [
+    runLead(run),
+    part('Advice', bullets(run.advice ?? [])),
+    part('Epochs', epochsOf(run)),
+    figures(lossChart(run, index)),
+    part(measuredTitle(run), measuredSection(run, `var(--run-${index})`)),
+    part(mistakesTitle(run), mistakesSection(run)),
+  ];
+  return `<details><summary>${summary}</summary>${parts.join('')}</details>`;
+}
+
+function part(title: string, content: string): string {
+  return content === '' ? '' : `<h3>${escapeHtml(title)}</h3>${content}`;
 }
 
 function outcome(run: RunRecord): string {
@@ -26,8 +36,9 @@ function outcome(run: RunRecord): string {
   return error === undefined ? status : `${status} [${error.code}]`;
 }
 
-function leadOf(run: RunRecord): string {
-  const { error, parameters } = run;
+/** What a run trained, and what became of it. */
+function runLead(run: RunRecord): string {
+  const { parameters } = run;
   const lines =
     parameters === undefined || parameters.trainable === 0
       ? []
@@ -35,52 +46,35 @@ function leadOf(run: RunRecord): string {
           `${formatCount(parameters.trainable)} of ${formatCount(parameters.total)} parameters trained ` +
             `(${formatShare(parameters.trainable, parameters.total)})`,
         ];
-  return (
-    paragraphs([...lines, ...calibrationLines(run)]) +
-    (error === undefined ? '' : paragraphs([failure(run)], 'failure'))
-  );
+  return paragraphs(lines) + stateOf(run);
 }
 
-function adviceOf({ advice = [] }: RunRecord): string {
-  const items = advice.map((line) => `<li>${escapeHtml(line)}</li>`);
-  return items.length === 0 ? '' : `<h3>Advice</h3><ul>${items.join('')}</ul>`;
+/** How a run was calibrated, and what became of it where it did not come to its end. */
+export function stateOf(run: RunRecord): string {
+  return paragraphs(calibrationLines(run)) + (run.error === undefined ? '' : paragraphs([failure(run)], 'failure'));
 }
 
-function trainingOf(run: RunRecord, index: number): string {
-  const epochs =
-    run.epoch_history.length === 0 ? '' : `<h3>Epochs</h3>${htmlTable(epochTable(run), `Epochs of ${run.title}`)}`;
+/** The epochs of a run in a table. Empty where it came to none. */
+export function epochsOf(run: RunRecord): string {
+  return run.epoch_history.length === 0 ? '' : htmlTable(epochTable(run), `Epochs of ${run.title}`);
+}
+
+/** The losses of a run; none where none was logged. */
+export function lossChart(run: RunRecord, index: number): string[] {
   const { color } = markOf(run, index);
+  const training = { title: 'training', color, symbol: 'circle' as const, points: logPoints(run, 'step', 'loss') };
+  const validation = {
+    title: 'validation',
+    color: 'var(--quiet)',
+    symbol: 'square' as const,
+    points: logPoints(run, 'step', 'eval_loss'),
+  };
   const curves = [
-    { title: 'training', color, symbol: 'circle' as const, points: logPoints(run, 'step', 'loss') },
-    {
-      title: 'validation',
-      color: 'var(--quiet)',
-      symbol: 'square' as const,
-      points: logPoints(run, 'step', 'eval_loss'),
-    },
+    { ...training, isMean: true },
+    { ...validation, isMean: false },
   ].filter(({ points }) => points.some(({ y }) => Number.isFinite(y)));
-  if (curves.length === 0) return epochs;
+  if (curves.length === 0) return [];
   const title = `Loss of ${run.title}`;
   const description = `Loss by step: ${curves.map((curve) => curve.title).join(' and ')}`;
-  const chart = lineChart({ title, description, x: 'step', series: curves, smoothed: true });
-  return epochs + figures([figure('Loss', 'by step', chart.html)]);
-}
-
-function testOf(run: RunRecord): string {
-  const { title } = run;
-  const measured = measuredOn(run);
-  if (measured === undefined) return '';
-  const { split, metrics } = measured;
-  const table = labelTable(metrics);
-  const areValues = taskOf(metrics.task).labels === 'values';
-  if ((areValues ? metrics.columns : metrics.labels)?.length === undefined || table.rows.length === 0) return '';
-  const heading = `By ${areValues ? 'value' : 'label'}${split === 'test' ? '' : ', on the validation split'}`;
-  const labels = `<div><h3>${heading}</h3>${htmlTable(table, `${areValues ? 'Values' : 'Labels'} of ${title}`)}</div>`;
-  if (areValues) return labels + figures(valueCharts(metrics, title));
-  const matrix = confusionMatrix(metrics, title);
-  if (matrix === '') return labels;
-  const note = paragraphs(['Rows are the true labels; counts, with their share of the row.']);
-  const wide = isDense(metrics);
-  const mistakes = `<div${wide ? ' class="wide"' : ''}><h3>Confusion matrix</h3>${note}${matrix}</div>`;
-  return wide ? labels + mistakes : `<div class="split">${labels}${mistakes}</div>`;
+  return [figure('Loss', 'by step', lineChart({ title, description, x: 'step', series: curves }).html)];
 }

@@ -1,10 +1,9 @@
 import type { DataRecord, TextColumns } from '../../data/records.js';
 import { BertuneError } from '../../errors.js';
 import type { TextInput } from '../../model/texts.js';
-import type { Prediction } from '../../tasks/prediction.js';
 
-/** A text, or a pair of texts, that is to be classified. */
-export interface PredictionInput {
+/** A text, or a pair of texts, that is read. */
+export interface SourceText {
   /** Where it stands, in words: `reviews.csv, line 3`. */
   readonly place: string;
   readonly text: string;
@@ -15,15 +14,15 @@ export interface PredictionInput {
 }
 
 /** Inputs as they come, some at a time. */
-export type PredictionInputs = AsyncIterable<readonly PredictionInput[]>;
+export type TextSource = AsyncIterable<readonly SourceText[]>;
 
 /**
  * The same inputs in groups of one size, but for the last.
  *
  * @param size inputs a group
  */
-export async function* grouped(inputs: PredictionInputs, size: number): AsyncGenerator<PredictionInput[]> {
-  let group: PredictionInput[] = [];
+export async function* grouped(inputs: TextSource, size: number): AsyncGenerator<SourceText[]> {
+  let group: SourceText[] = [];
   for await (const some of inputs) {
     for (const input of some) {
       if (group.push(input) < size) continue;
@@ -42,11 +41,11 @@ export async function* grouped(inputs: PredictionInputs, size: number): AsyncGen
  * @throws BertuneError INVALID_DATA naming the place of the first that is of the other kind
  */
 export async function* ofOneKind(
-  inputs: PredictionInputs,
+  inputs: TextSource,
   trained: boolean | null,
   advice: { readonly pairs: string; readonly single: string },
-): AsyncGenerator<readonly PredictionInput[]> {
-  let first: PredictionInput | undefined;
+): AsyncGenerator<readonly SourceText[]> {
+  let first: SourceText | undefined;
   for await (const group of inputs) {
     first ??= group[0];
     const expected = trained ?? first?.pair !== undefined;
@@ -63,42 +62,45 @@ export async function* ofOneKind(
   }
 }
 
-/** Classifies texts, all single ones or all pairs. */
-export type Predict = (texts: readonly TextInput[]) => Promise<readonly Prediction[]>;
+/** What a model makes of texts, all single ones or all pairs. */
+export type AnswerTexts<Answer> = (texts: readonly TextInput[]) => Promise<readonly Answer[]>;
 
 /** An input and what a model makes of it. */
-export interface Predicted {
-  readonly input: PredictionInput;
-  readonly prediction: Prediction;
+export interface Answered<Answer> {
+  readonly input: SourceText;
+  readonly answer: Answer;
 }
 
 /** Codes of errors that a text can be the cause of. */
 const OF_A_TEXT = ['INVALID_DATA', 'NON_FINITE_LOGITS'];
 
 /**
- * Classifies inputs, a group a call. The next group is read when the one before was taken.
+ * Answers inputs, a group a call. The next group is read when the one before was taken.
  *
- * @throws BertuneError of `predict`; where one text is the cause, with its place
+ * @throws BertuneError of `answer`; where one text is the cause, with its place
  */
-export async function* predicted(inputs: PredictionInputs, predict: Predict): AsyncGenerator<Predicted[]> {
+export async function* answered<Answer>(
+  inputs: TextSource,
+  answer: AnswerTexts<Answer>,
+): AsyncGenerator<Answered<Answer>[]> {
   for await (const group of inputs) {
-    const predictions = await predict(group.map(textsOf)).catch(async (error: unknown) => {
-      throw await placed(error, group, predict);
+    const answers = await answer(group.map(textsOf)).catch(async (error: unknown) => {
+      throw await placed(error, group, answer);
     });
-    yield group.map((input, i) => ({ input, prediction: predictions[i]! }));
+    yield group.map((input, i) => ({ input, answer: answers[i]! }));
   }
 }
 
-function textsOf({ text, pair }: PredictionInput): TextInput {
+function textsOf({ text, pair }: SourceText): TextInput {
   return pair === undefined ? text : [text, pair];
 }
 
 /** The error of a group, with the place of the first text that fails by itself. */
-async function placed(error: unknown, group: readonly PredictionInput[], predict: Predict): Promise<unknown> {
+async function placed(error: unknown, group: readonly SourceText[], answer: AnswerTexts<unknown>): Promise<unknown> {
   if (!(error instanceof BertuneError) || !OF_A_TEXT.includes(error.code)) return error;
   for (const input of group) {
     try {
-      await predict([textsOf(input)]);
+      await answer([textsOf(input)]);
     } catch (cause) {
       if (!(cause instanceof BertuneError)) return cause;
       return new BertuneError(cause.code, `${input.place}: ${cause.message}`, { cause });

@@ -7,7 +7,7 @@ import type { DatasetOptions } from '../../data/types.js';
 import { BertuneError } from '../../errors.js';
 import { parseJson } from '../../files/json.js';
 import { isString, show } from '../../options/validation.js';
-import type { PredictionInput } from './predictions.js';
+import type { SourceText } from './answers.js';
 
 /** How a file of texts is read. */
 export interface FileInputOptions
@@ -21,7 +21,7 @@ export interface FileInputOptions
  * @param options which columns are the texts; how it is written
  * @throws BertuneError as readRecords; NOT_FOUND for a column; INVALID_DATA: a text that is no string, no rows
  */
-export async function* fileInputs(path: string, options: FileInputOptions): AsyncGenerator<PredictionInput[]> {
+export async function* fileInputs(path: string, options: FileInputOptions): AsyncGenerator<SourceText[]> {
   const { textColumn, textPairColumn, ...reading } = options;
   const unit = placeUnit(path);
   let columns: TextColumns | undefined;
@@ -51,7 +51,7 @@ function inputOf(
   record: DataRecord,
   columns: TextColumns,
   onInvalid: RecordOptions['onInvalid'],
-): PredictionInput[] {
+): SourceText[] {
   const place = `${path}, ${unit} ${record.place}`;
   try {
     return [{ place, ...textsOf(path, record, columns), row: { record, columns } }];
@@ -72,7 +72,7 @@ function textOf(path: string, record: DataRecord, column: string): string {
 }
 
 /** Leaves a row out, or throws where none are. */
-function refuse(error: unknown, place: number, onInvalid: RecordOptions['onInvalid']): PredictionInput[] {
+function refuse(error: unknown, place: number, onInvalid: RecordOptions['onInvalid']): SourceText[] {
   if (!onInvalid || !(error instanceof BertuneError) || error.code !== 'INVALID_DATA') throw error;
   onInvalid({ reason: 'without a text', place, error });
   return [];
@@ -85,7 +85,7 @@ const SOURCE = 'standard input';
 type Lines = AsyncIterable<readonly string[]>;
 
 /** Takes each line for a text. */
-export async function* textLines(lines: Lines): AsyncGenerator<PredictionInput[]> {
+export async function* textLines(lines: Lines): AsyncGenerator<SourceText[]> {
   let line = 0;
   for await (const some of lines) yield some.map((text) => ({ place: placeOf(++line), text }));
 }
@@ -102,7 +102,7 @@ interface JsonLineOptions extends Pick<DatasetOptions, 'textColumn' | 'textPairC
  *
  * @throws BertuneError INVALID_DATA naming the line; NOT_FOUND for a column
  */
-export async function* jsonLines(lines: Lines, options: JsonLineOptions): AsyncGenerator<PredictionInput[]> {
+export async function* jsonLines(lines: Lines, options: JsonLineOptions): AsyncGenerator<SourceText[]> {
   const reader = new JsonLineReader(options);
   let line = 0;
   for await (const some of lines) {
@@ -131,7 +131,7 @@ class JsonLineReader {
     });
   }
 
-  read(content: string, line: number): PredictionInput[] {
+  read(content: string, line: number): SourceText[] {
     const place = placeOf(line);
     try {
       const value = /^\s*["[]/.test(content) ? parsed(content, place) : undefined;
@@ -147,7 +147,7 @@ class JsonLineReader {
     }
   }
 
-  #rows(content: string, line: number): PredictionInput[] {
+  #rows(content: string, line: number): SourceText[] {
     this.#records.add(content, line);
     return this.#records.take().map((record) => ({
       place: placeOf(line),

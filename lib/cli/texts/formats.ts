@@ -4,7 +4,9 @@ import { BertuneError } from '../../errors.js';
 import { jsonMembers, parseJsonRow } from '../../files/json.js';
 import { printableJsonText } from '../../printable.js';
 import { type CsvValue, csvLine } from '../../report/csv.js';
-import type { Predicted, PredictionInput } from './predictions.js';
+import type { Prediction } from '../../tasks/prediction.js';
+import type { Answered, SourceText } from './answers.js';
+import { NpyFormat } from './npy.js';
 
 /** What is written of a prediction. */
 export interface ColumnOptions {
@@ -16,30 +18,51 @@ export interface ColumnOptions {
   prefix: string;
 }
 
-/** How predictions are written. */
-export interface OutputFormat {
-  /** The lines of some more rows; before the first, those of the file's head. */
-  lines(rows: readonly Predicted[]): string;
+/** How answers are written. */
+export interface OutputFormat<Answer> {
+  /** Some more rows; before the first, what the file begins with. */
+  lines(rows: readonly Answered<Answer>[]): string | Uint8Array;
+  /** What the file's first bytes are in the end, where that is known only then. */
+  head?(): Uint8Array;
 }
 
-const FORMATS: Readonly<Record<string, (options: ColumnOptions) => OutputFormat>> = {
+/** How files are written, by the endings of their names; JSON lines among them. */
+export type OutputFormats<Answer> = Readonly<Record<string, (options: ColumnOptions) => OutputFormat<Answer>>>;
+
+/** What a model makes of a text: the vector behind its answer. */
+export interface Embedding {
+  readonly embedding: Float32Array;
+}
+
+const JSON_LINES = {
+  '.jsonl': (options: ColumnOptions) => new JsonLinesFormat(options),
+  '.ndjson': (options: ColumnOptions) => new JsonLinesFormat(options),
+};
+
+export const PREDICTION_FORMATS: OutputFormats<Prediction> = {
   '.csv': (options) => new DelimitedFormat(options, ','),
   '.tsv': (options) => new DelimitedFormat(options, '\t'),
-  '.jsonl': (options) => new JsonLinesFormat(options),
-  '.ndjson': (options) => new JsonLinesFormat(options),
+  ...JSON_LINES,
 };
+
+export const EMBEDDING_FORMATS: OutputFormats<Embedding> = { ...JSON_LINES, '.npy': () => new NpyFormat() };
 
 /**
  * The format that a file's name says.
  *
+ * @param path undefined: JSON lines, for standard output
  * @throws BertuneError INVALID_OPTION for one that is not known
  */
-export function formatOf(path: string, options: ColumnOptions): OutputFormat {
-  const format = FORMATS[extname(path).toLowerCase()];
+export function formatOf<Answer>(
+  path: string | undefined,
+  options: ColumnOptions,
+  formats: OutputFormats<Answer>,
+): OutputFormat<Answer> {
+  const format = formats[path === undefined ? '.jsonl' : extname(path).toLowerCase()];
   if (format !== undefined) return format(options);
   throw new BertuneError(
     'INVALID_OPTION',
-    `Expected a name that ends in ${Object.keys(FORMATS).join(', ')} for --output but received ${JSON.stringify(path)}`,
+    `Expected a name that ends in ${Object.keys(formats).join(', ')} for --output but received ${JSON.stringify(path)}`,
   );
 }
 
@@ -50,13 +73,13 @@ interface ValueWriter<Value> {
 }
 
 /** What new columns are called: those of a text by itself have plain names. */
-function prefixOf({ row }: PredictionInput, { prefix }: ColumnOptions): string {
+function prefixOf({ row }: SourceText, { prefix }: ColumnOptions): string {
   return row === undefined ? '' : prefix;
 }
 
 /** The columns of an input, in its order. */
 function inputColumns<Value>(
-  { text, pair, row }: PredictionInput,
+  { text, pair, row }: SourceText,
   options: ColumnOptions,
   writer: ValueWriter<Value>,
 ): [name: string, value: Value][] {
@@ -96,11 +119,11 @@ class DelimitedFormat {
   }
 
   /** The lines of some predictions. @throws BertuneError INVALID_DATA for a column whose name is taken, or a new one */
-  lines(rows: readonly Predicted[]): string {
+  lines(rows: readonly Answered<Prediction>[]): string {
     return rows.map((row) => this.#line(row)).join('');
   }
 
-  #line(row: Predicted): string {
+  #line(row: Answered<Prediction>): string {
     const columns = inputColumns(row.input, this.#options, CSV_WRITER);
     const added = this.#added(row);
     const header = this.#names === undefined ? this.#header(row, columns, added) : '';
@@ -108,7 +131,11 @@ class DelimitedFormat {
     return header + csvLine([...values, ...added.map(([, value]) => value)], this.#delimiter, values.length);
   }
 
-  #header({ input }: Predicted, columns: readonly [string, CsvValue][], added: readonly [string, CsvValue][]): string {
+  #header(
+    { input }: Answered<Prediction>,
+    columns: readonly [string, CsvValue][],
+    added: readonly [string, CsvValue][],
+  ): string {
     const names = columns.map(([name]) => name);
     const newNames = added.map(([name]) => name);
     expectNewNames(input, names, newNames);
@@ -117,7 +144,7 @@ class DelimitedFormat {
   }
 
   /** In the order of the header. */
-  #values({ input }: Predicted, columns: readonly [string, CsvValue][]): CsvValue[] {
+  #values({ input }: Answered<Prediction>, columns: readonly [string, CsvValue][]): CsvValue[] {
     const names = this.#names!;
     if (columns.length === names.length && columns.every(([name], i) => name === names[i])) {
       return columns.map(([, value]) => value);
@@ -132,10 +159,10 @@ class DelimitedFormat {
     );
   }
 
-  #added(row: Predicted): [string, CsvValue][] {
+  #added(row: Answered<Prediction>): [string, CsvValue][] {
     const { scores } = this.#options;
     const prefix = prefixOf(row.input, this.#options);
-    const { label, score, scores: all = {}, labels, value, values = {}, top, margin, entropy } = row.prediction;
+    const { label, score, scores: all = {}, labels, value, values = {}, top, margin, entropy } = row.answer;
     const ranked = top ?? (label === undefined ? [] : [{ label, score }]);
     const columns: [string, CsvValue][] = [
       ...(labels === undefined ? [] : [['labels', labels.join(LABEL_SEPARATOR)] as [string, CsvValue]]),
@@ -172,8 +199,8 @@ const CSV_WRITER: ValueWriter<CsvValue> = {
   },
 };
 
-/** Writes predictions as a JSON object per line. */
-export class JsonLinesFormat {
+/** Writes answers as a JSON object per line. */
+class JsonLinesFormat {
   readonly #options: ColumnOptions;
   /** The names of a file's columns that were looked at last. */
   #checked: readonly string[] | undefined;
@@ -182,12 +209,12 @@ export class JsonLinesFormat {
     this.#options = options;
   }
 
-  /** The lines of some predictions. @throws BertuneError INVALID_DATA for a column whose name is taken */
-  lines(rows: readonly Predicted[]): string {
+  /** The lines of some answers. @throws BertuneError INVALID_DATA for a column whose name is taken */
+  lines(rows: readonly Answered<object>[]): string {
     return rows.map((row) => `${this.#line(row)}\n`).join('');
   }
 
-  #line(row: Predicted): string {
+  #line(row: Answered<object>): string {
     const columns = inputColumns(row.input, this.#options, JSON_WRITER);
     const added = this.#added(row);
     this.#expectNames(row, columns, added);
@@ -196,9 +223,9 @@ export class JsonLinesFormat {
     return printableJsonText(`{${members.join(',')}}`.replace(/[\r\n]+/g, ' '));
   }
 
-  #added(row: Predicted): [string, string][] {
+  #added(row: Answered<object>): [string, string][] {
     const { scores } = this.#options;
-    const { scores: all, top, ...answer } = row.prediction;
+    const { scores: all, top, ...answer }: { scores?: unknown; top?: unknown } = row.answer;
     const isAlone = row.input.row === undefined;
     const added: [string, unknown][] = [
       ...Object.entries(answer),
@@ -206,10 +233,14 @@ export class JsonLinesFormat {
       ...(all && (scores || (isAlone && top === undefined)) ? [['scores', all] as [string, unknown]] : []),
     ];
     const prefix = prefixOf(row.input, this.#options);
-    return added.map(([name, value]) => [prefix + name, JSON.stringify(value)]);
+    return added.map(([name, value]) => [prefix + name, answerJson(value)]);
   }
 
-  #expectNames({ input }: Predicted, columns: readonly [string, string][], added: readonly [string, string][]): void {
+  #expectNames(
+    { input }: Answered<object>,
+    columns: readonly [string, string][],
+    added: readonly [string, string][],
+  ): void {
     if (input.row === undefined) return;
     const { record } = input.row;
     // All rows of a delimited file share their names.
@@ -229,6 +260,12 @@ export class JsonLinesFormat {
         'one, or write a CSV with --output',
     );
   }
+}
+
+/** A number in single precision has nine digits that tell it from its neighbours. */
+function answerJson(value: unknown): string {
+  if (!(value instanceof Float32Array)) return JSON.stringify(value);
+  return `[${Array.from(value, (number) => Number(number.toPrecision(9))).join(',')}]`;
 }
 
 const JSON_WRITER: ValueWriter<string> = {
@@ -258,7 +295,7 @@ function isJson(text: string): boolean {
 }
 
 /** @throws BertuneError INVALID_DATA where an input has a column that is to be added */
-function expectNewNames({ place }: PredictionInput, names: readonly string[], added: readonly string[]): void {
+function expectNewNames({ place }: SourceText, names: readonly string[], added: readonly string[]): void {
   const taken = added.find((name) => names.includes(name));
   if (taken === undefined) return;
   throw new BertuneError(

@@ -4,8 +4,8 @@ import type { DatasetOptions } from '../../data/types.js';
 import { BertuneError } from '../../errors.js';
 import { invalidOption } from '../../options/validation.js';
 import { given } from '../arguments.js';
+import { grouped, type TextSource } from './answers.js';
 import { noteOn, readLines } from './lines.js';
-import { grouped, type PredictionInputs } from './predictions.js';
 import { fileInputs, jsonLines, textLines } from './readers.js';
 
 /** Inputs a call: enough to fill every batch, few enough that results of a long input come as it is read. */
@@ -22,7 +22,7 @@ export interface InputArguments {
 
 /** Where texts come from, and how to give pairs or single texts there. */
 interface InputSource {
-  inputs: PredictionInputs;
+  inputs: TextSource;
   advice: { pairs: string; single: string };
 }
 

@@ -1,0 +1,51 @@
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { findRanks } from '../distributed/ranks.js';
+import { BertuneError, type ErrorCode } from '../errors.js';
+import { fullName } from './arguments.js';
+
+/* What the command line makes of being started several times at once, by mpirun and its like. */
+
+/** Commands that make sense in several processes at once. */
+const FOR_SEVERAL = ['train', 'sweep run', 'inspect', 'help', 'version'];
+
+/** What comes of the command line and of the files that it names: every process of a machine has it alike. */
+const ALIKE: readonly ErrorCode[] = [
+  ...(['INVALID_OPTION', 'INVALID_DATA', 'NOT_FOUND', 'CHECKPOINT_INVALID'] as const),
+  ...(['SHAPE_MISMATCH', 'HUB_UNAVAILABLE', 'HUB_ACCESS', 'COLLECTIVE_UNAVAILABLE'] as const),
+];
+
+/** Time for the first process to say what is wrong: a launcher ends all as soon as one of them has failed. */
+const HEAD_START = 3000;
+
+/** Whether this is another process than the first of several. */
+export function isFollower(): boolean {
+  return (findRanks()?.rank ?? 0) > 0;
+}
+
+/** @throws BertuneError INVALID_OPTION for a command that several processes would only repeat */
+export function expectForSeveral(command: Command): void {
+  const ranks = findRanks();
+  const name = fullName(command);
+  if (ranks === null || FOR_SEVERAL.includes(name)) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `bertune ${name} runs in one process, but ${ranks.launcher} started ${ranks.size}; start it without it. (Where each is to do ` +
+      `work of its own, unset ${ranks.variable}.)`,
+  );
+}
+
+/**
+ * Gives way to the first process, which meets with the same errors and says so.
+ *
+ * @returns what an error is to begin with here, e.g. `rank 2 on node-b: `; null where it is not to be said
+ */
+export async function errorPrefix(code: ErrorCode | undefined): Promise<string | null> {
+  const ranks = findRanks();
+  if (ranks === null || ranks.rank === 0) return '';
+  await sleep(HEAD_START);
+  const isAlike = code !== undefined && ALIKE.includes(code);
+  if (isAlike && (ranks.localRank > 0 || code === 'INVALID_OPTION')) return null;
+  return `rank ${ranks.rank} on ${hostname()}: `;
+}
