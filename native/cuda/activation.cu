@@ -103,7 +103,7 @@ void activation_backward(Context& context, const ActivationBackward& args) {
     using F = decltype(activation);
     context.launch(vectors ? activation_backward_kernel<T, true, F> : activation_backward_kernel<T, false, F>,
                    grid_of<T>(args.rows, args.n), kThreads, 0, context.rows(args.rows), args.n,
-                   context.dropout(args.dropout), saved, dout, dinp);
+                   context.dropout(args.dropout, args.rows.kind), saved, dout, dinp);
   });
 }
 

@@ -386,7 +386,7 @@ void launch_heads(Context& context, const AttentionBackward& args, float* partia
   with_head_size(in.HS, vectors, [&](auto size, auto with_vectors) {
     constexpr int kHS = decltype(size)::value, kSize = kRows<T, kHS>;
     constexpr bool kVectors = decltype(with_vectors)::value;
-    const DropoutMask dropout = context.dropout(forward.dropout);
+    const DropoutMask dropout = context.dropout(forward.dropout, RowKind::kTokens, forward.NH);
     const size_t bytes = tile_bytes<T, kHS>(queries, keys);
     if (bytes <= kMaxSharedBytes) {
       context.launch(attention_backward_short_kernel<T, kHS, kVectors>, dim3(static_cast<unsigned>(in.B * in.NH)),

@@ -234,8 +234,8 @@ void attention_first_forward(Context& context, const AttentionForward& args) {
   const AttentionInputs<T> in = attention_inputs<T>(context.batch, args);
   with_head_size(in.HS, heads_are_vectorizable(in), [&](auto size, auto with_vectors) {
     context.launch(attention_first_forward_kernel<T, decltype(size)::value, decltype(with_vectors)::value>,
-                   dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kThreads), 0, in, context.dropout(args.dropout),
-                   scalars<T>(args.out), floats(args.lse));
+                   dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kThreads), 0, in,
+                   context.dropout(args.dropout, RowKind::kSequences, args.NH), scalars<T>(args.out), floats(args.lse));
   });
 }
 
@@ -258,7 +258,7 @@ void attention_first_backward(Context& context, const AttentionBackward& args) {
   with_head_size(in.HS, vectors, [&](auto size, auto with_vectors) {
     context.launch(attention_first_backward_kernel<T, decltype(size)::value, decltype(with_vectors)::value>,
                    dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kThreads), 0, in, arrays,
-                   context.dropout(forward.dropout));
+                   context.dropout(forward.dropout, RowKind::kSequences, forward.NH));
   });
 }
 

@@ -152,8 +152,8 @@ void attention_forward(Context& context, const AttentionForward& args) {
                              std::min(kKeys<T, kHS>, round_up(args.P + batch.max_length, kStep))};
     context.launch(attention_forward_kernel<T, kHS, decltype(with_vectors)::value>,
                    dim3(static_cast<unsigned>(batch.B * query_tiles * args.NH)), dim3(32 * kWarps),
-                   forward_bytes<T, kHS>(tiles), in, context.dropout(args.dropout), tiles, query_tiles, out,
-                   floats(args.lse));
+                   forward_bytes<T, kHS>(tiles), in, context.dropout(args.dropout, RowKind::kTokens, args.NH), tiles,
+                   query_tiles, out, floats(args.lse));
   });
 }
 

@@ -39,8 +39,17 @@ struct Context {
     }
   }
 
-  DropoutMask dropout(const Dropout& dropout) const {
-    return {state, dropout.site, dropout_threshold(dropout.p), static_cast<float>(1.0 / (1.0 - dropout.p))};
+  // Of elements that stand in rows of this kind; `rows_of_row`: as many in each, as attention has one a head.
+  DropoutMask dropout(const Dropout& dropout, RowKind kind, int rows_of_row = 1) const {
+    const uint32_t* before = kind == RowKind::kTokens      ? &state->step.tokens_before
+                             : kind == RowKind::kSequences ? &state->step.sequences_before
+                                                           : nullptr;
+    return {state,
+            dropout.site,
+            dropout_threshold(dropout.p),
+            static_cast<float>(1.0 / (1.0 - dropout.p)),
+            before,
+            static_cast<uint32_t>(rows_of_row)};
   }
 
   // Launches on the context's stream and checks the launch.

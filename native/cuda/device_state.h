@@ -30,13 +30,22 @@ struct DropoutMask {
   uint32_t site;
   uint32_t threshold;  // 0: nothing is dropped, and no random numbers are made
   float scale;         // 1 / (1 − p)
+  // Of a micro-batch that several processes share: the rows of the other batches that stand before this one's, device, each
+  // of which has so many rows of elements; null: none.
+  const uint32_t* rows_before;
+  uint32_t rows_of_row;
 
   __device__ __forceinline__ bool on() const { return threshold != 0; }
+
+  // The number of a row of elements in the whole micro-batch, by which its random numbers go.
+  __device__ __forceinline__ uint32_t place(uint32_t row) const {
+    return rows_before ? row + *rows_before * rows_of_row : row;
+  }
 
   // The factors, 0 or `scale`, of elements (row, 4·group .. 4·group + 3).
   __device__ __forceinline__ float4 factors(uint32_t row, uint32_t group) const {
     if (threshold == 0) return make_float4(1.f, 1.f, 1.f, 1.f);
-    const PhiloxWords words = dropout_words(state->step.seed, state->step.dropout_step, site, row, group);
+    const PhiloxWords words = dropout_words(state->step.seed, state->step.dropout_step, site, place(row), group);
     return make_float4(words.word[0] >= threshold ? scale : 0.f, words.word[1] >= threshold ? scale : 0.f,
                        words.word[2] >= threshold ? scale : 0.f, words.word[3] >= threshold ? scale : 0.f);
   }
@@ -44,7 +53,7 @@ struct DropoutMask {
   // The factor of one element; `factors` is cheaper where neighbours are needed too.
   __device__ __forceinline__ float factor(uint32_t row, uint32_t column) const {
     if (threshold == 0) return 1.f;
-    const PhiloxWords words = dropout_words(state->step.seed, state->step.dropout_step, site, row, column >> 2);
+    const PhiloxWords words = dropout_words(state->step.seed, state->step.dropout_step, site, place(row), column >> 2);
     // Selected by comparison: an array indexed at run time would go to local memory.
     const uint32_t word =
         column & 2 ? (column & 1 ? words.word[3] : words.word[2]) : (column & 1 ? words.word[1] : words.word[0]);

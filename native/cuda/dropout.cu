@@ -34,7 +34,7 @@ void dropout_apply(Context& context, const DropoutApply& args) {
   const bool vectorizable = is_vectorizable<N>(inp, args.n, args.n) && is_vectorizable<N>(out, args.n, args.n);
   context.launch(vectorizable ? dropout_kernel<T, true> : dropout_kernel<T, false>,
                  dim3(ceil_div(args.rows.count, kRows), ceil_div(args.n, 32 * N)), dim3(32, kRows), 0,
-                 context.rows(args.rows), args.n, context.dropout(args.dropout), inp, out);
+                 context.rows(args.rows), args.n, context.dropout(args.dropout, args.rows.kind), inp, out);
 }
 
 template void dropout_apply<float>(Context&, const DropoutApply&);

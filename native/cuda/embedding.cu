@@ -202,7 +202,7 @@ void embedding_forward(Context& context, const EmbeddingForward& args) {
                                  floats(args.mean),
                                  floats(args.rstd),
                                  scalars<T>(args.out),
-                                 context.dropout(args.dropout)};
+                                 context.dropout(args.dropout, RowKind::kTokens)};
   const EmbeddingInput<T> input{batch.ids,
                                 batch.token_types,
                                 batch.positions,
@@ -234,7 +234,7 @@ void embedding_backward(Context& context, const EmbeddingBackward& args) {
                                   scalars<T>(args.gamma),
                                   scalars<T>(args.dsum),
                                   nullptr,
-                                  context.dropout(args.dropout)};
+                                  context.dropout(args.dropout, RowKind::kTokens)};
   layernorm_parameter_sums(context, tokens, C, args.accumulate, norm.mask, norm.dout, norm.sum, norm.mean, norm.rstd,
                            floats(args.dgamma), floats(args.dbeta));
   const bool vectorizable =

@@ -113,7 +113,7 @@ void dropout_residual_layernorm_forward(Context& context, const DropoutResidualL
                                  floats(args.mean),
                                  floats(args.rstd),
                                  scalars<T>(args.out),
-                                 context.dropout(args.dropout)};
+                                 context.dropout(args.dropout, args.rows.kind)};
   const ResidualInput<T> input{scalars<T>(args.inp), scalars<T>(args.residual)};
   const FirstRows<T> first{context.rows({RowKind::kSequences, context.batch.B}), context.batch.cu_seqlens,
                            scalars<T>(args.first)};
@@ -136,7 +136,7 @@ void dropout_residual_layernorm_backward(Context& context, const DropoutResidual
                                   scalars<T>(args.gamma), scalars<T>(args.dresidual),
                                   // The same buffer is right already: nothing is dropped then.
                                   args.dinp == args.dresidual ? nullptr : scalars<T>(args.dinp),
-                                  context.dropout(args.dropout)};
+                                  context.dropout(args.dropout, args.rows.kind)};
   const RowCount rows = context.rows(args.rows);
   layernorm_parameter_sums(context, rows, C, args.accumulate, norm.dout, norm.sum, norm.mean, norm.rstd,
                            floats(args.dgamma), floats(args.dbeta));

@@ -319,9 +319,10 @@ struct BackwardLaunch {
       vectors = vectors && is_wide(dout, n, update.dout_stride) && is_ranks(h, r) && is_ranks(dh, r) &&
                 (update.da == nullptr || is_wide(inp, args.k, args.inp_stride));
       most_r = std::max(most_r, r);
-      outers.add({rows, 0, n, update.dout_stride, r, false, scaling, context.dropout({}), dout, h, floats(update.db)});
-      outers.add({rows, 0, args.k, args.inp_stride, r, true, 1.f, context.dropout(update.dropout), inp, dh,
-                  floats(update.da)});
+      outers.add({rows, 0, n, update.dout_stride, r, false, scaling, context.dropout({}, args.rows.kind), dout, h,
+                  floats(update.db)});
+      outers.add({rows, 0, args.k, args.inp_stride, r, true, 1.f, context.dropout(update.dropout, args.rows.kind), inp,
+                  dh, floats(update.da)});
     }
   }
 
@@ -345,9 +346,10 @@ struct BackwardLaunch {
       vectors = vectors && is_wide(dout, n, update.dout_stride) && is_ranks(b, r) && is_ranks(dh, r) &&
                 (dinp == nullptr || is_wide(a, args.k, args.k));
       most_r = std::max(most_r, r);
-      backward.up.factors[backward.count] = {r, 1.f, context.dropout(update.dropout), dh, a};
+      backward.up.factors[backward.count] = {r, 1.f, context.dropout(update.dropout, args.rows.kind), dh, a};
       backward.down[backward.count++] = {
-          rows, n, r, update.dout_stride, static_cast<float>(update.scaling), context.dropout({}), dout, b, dh};
+          rows, n, r, update.dout_stride, static_cast<float>(update.scaling), context.dropout({}, args.rows.kind),
+          dout, b, dh};
     }
     backward.up.count = backward.count;
   }
@@ -378,8 +380,9 @@ void lora_forward_add(Context& context, const LoraForwardAdd& args) {
     T* out = scalars<T>(update.out);
     vectors = vectors && is_wide(a, k, k) && is_wide(out, n, out_stride) && is_ranks(b, r) && is_ranks(h, r);
     most_r = std::max(most_r, r);
-    all.down[i] = {rows, k, r, args.inp_stride, 1.f, context.dropout(update.dropout), inp, a, h};
-    all.up[i] = {rows, n, out_stride, out, 1, {{r, static_cast<float>(update.scaling), context.dropout({}), h, b}}};
+    all.down[i] = {rows, k, r, args.inp_stride, 1.f, context.dropout(update.dropout, args.rows.kind), inp, a, h};
+    all.up[i] = {rows, n, out_stride,
+                 out,  1, {{r, static_cast<float>(update.scaling), context.dropout({}, args.rows.kind), h, b}}};
   }
   with_shape(most_r, vectors, [&]<int kRank, bool kVector>() {
     using L = DownAndUpLayout<T, Factor::kAlongK, kRank>;
