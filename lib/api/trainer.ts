@@ -37,7 +37,7 @@ import { BestModel } from '../training/best-model.js';
 import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
 import { placeRun } from '../training/checkpoint/resume.js';
 import type { EpochSummary, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
-import { asGroup, expectCpu, joinGroup } from '../training/group.js';
+import { asGroup, joinGroup } from '../training/group.js';
 import {
   needingEvaluations,
   resolveTrainerOptions,
@@ -160,7 +160,6 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (validation) expectSameKind(split.split, validation.split);
     const { outputDirectory, distributed } = this.settings;
     const ranks = distributed === 'auto' ? findRanks() : null;
-    if (ranks !== null) expectCpu(this.#model, ranks);
     return this.#model.exclusively(async () => {
       const task = { train: split, validation, metrics, signal, resume, stopWhen, ranks };
       if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(task, null);

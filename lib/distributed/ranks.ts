@@ -9,24 +9,61 @@ export interface Ranks {
   size: number;
   /** Those on this machine. */
   localSize: number;
+  /** Of this process among those on this machine, from 0 on. */
+  localRank: number;
   /** What started them. */
   launcher: string;
-  /** Through what they find each other; null: nothing that a CPU can use. */
+  /** Through what those on CPUs find each other; null: nothing. */
   mpi: Mpi | null;
+  /** Where those on GPUs do; null where the environment does not say. */
+  meeting: Meeting | null;
+}
+
+/** A machine, by its name or address, and a port there that rank 0 listens at. */
+export interface Meeting {
+  address: string;
+  port: number;
 }
 
 /** Variables of the environment, by what sets them. */
-const LAUNCHERS: readonly (Pick<Ranks, 'launcher' | 'mpi'> & { rank: string; size: string; localSize?: string })[] = [
+const LAUNCHERS: readonly (Pick<Ranks, 'launcher' | 'mpi'> & {
+  rank: string;
+  size: string;
+  localRank: string;
+  localSize: string;
+})[] = [
   {
     launcher: 'mpirun of Open MPI',
     mpi: 'openmpi',
     rank: 'OMPI_COMM_WORLD_RANK',
     size: 'OMPI_COMM_WORLD_SIZE',
+    localRank: 'OMPI_COMM_WORLD_LOCAL_RANK',
     localSize: 'OMPI_COMM_WORLD_LOCAL_SIZE',
   },
-  { launcher: 'mpiexec of MPICH', mpi: 'mpich', rank: 'PMI_RANK', size: 'PMI_SIZE', localSize: 'MPI_LOCALNRANKS' },
-  { launcher: 'srun', mpi: 'openmpi', rank: 'PMIX_RANK', size: 'SLURM_NTASKS', localSize: 'SLURM_NTASKS_PER_NODE' },
-  { launcher: 'torchrun', mpi: null, rank: 'RANK', size: 'WORLD_SIZE', localSize: 'LOCAL_WORLD_SIZE' },
+  {
+    launcher: 'mpiexec of MPICH',
+    mpi: 'mpich',
+    rank: 'PMI_RANK',
+    size: 'PMI_SIZE',
+    localRank: 'MPI_LOCALRANKID',
+    localSize: 'MPI_LOCALNRANKS',
+  },
+  {
+    launcher: 'srun',
+    mpi: 'openmpi',
+    rank: 'PMIX_RANK',
+    size: 'SLURM_NTASKS',
+    localRank: 'SLURM_LOCALID',
+    localSize: 'SLURM_NTASKS_PER_NODE',
+  },
+  {
+    launcher: 'torchrun',
+    mpi: null,
+    rank: 'RANK',
+    size: 'WORLD_SIZE',
+    localRank: 'LOCAL_RANK',
+    localSize: 'LOCAL_WORLD_SIZE',
+  },
 ];
 
 /** What this process starts, and does from now on, is nobody's rank. */
@@ -49,7 +86,21 @@ export function findRanks(environment: NodeJS.ProcessEnv = process.env): Ranks |
     const [rank, size] = [count(names.rank), count(names.size)];
     if (rank === undefined || size === undefined || rank >= size) continue;
     const localSize = Math.max(1, Math.min(size, count(names.localSize) ?? 1));
-    return size > 1 ? { rank, size, localSize, launcher, mpi } : null;
+    const localRank = count(names.localRank) ?? 0;
+    const meeting = findMeeting(environment);
+    return size > 1 ? { rank, size, localSize, localRank, launcher, mpi, meeting } : null;
   }
   return null;
+}
+
+const MOST_PORT = 65_535;
+
+/** How far from its own port ranks meet where torchrun listens there itself. */
+const PORTS_AWAY = 1000;
+
+function findMeeting({ MASTER_ADDR, MASTER_PORT, TORCHELASTIC_USE_AGENT_STORE }: NodeJS.ProcessEnv): Meeting | null {
+  const port = Number(MASTER_PORT);
+  if (!MASTER_ADDR || !Number.isInteger(port) || port < 1 || port > MOST_PORT) return null;
+  if (TORCHELASTIC_USE_AGENT_STORE !== 'True') return { address: MASTER_ADDR, port };
+  return { address: MASTER_ADDR, port: port + PORTS_AWAY > MOST_PORT ? port - PORTS_AWAY : port + PORTS_AWAY };
 }

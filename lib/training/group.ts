@@ -1,21 +1,9 @@
 import { RankGroup } from '../distributed/group.js';
 import type { Ranks } from '../distributed/ranks.js';
 import { BertuneError, type ErrorCode } from '../errors.js';
-import type { AnyClassifier } from '../model/classifier.js';
 import { packageVersion } from '../native/package.js';
-import { option } from '../options/names.js';
 import { identityOf, type PlacedRun, parametersDigest } from './checkpoint/resume.js';
 import type { RunPosition } from './position.js';
-
-/** @throws BertuneError INVALID_OPTION for a model on a GPU */
-export function expectCpu({ where }: AnyClassifier, { launcher, size }: Ranks): void {
-  if (where.device === 'cpu') return;
-  throw new BertuneError(
-    'INVALID_OPTION',
-    `${launcher} started ${size} processes, which train one model on the CPU alone; use ${option('device', 'cpu')}, start one ` +
-      `process, or let each train by itself with ${option('distributed', 'none')}`,
-  );
-}
 
 /**
  * Joins the other ranks of a run that is about to begin or go on, and checks that it is the same for all.
@@ -23,10 +11,10 @@ export function expectCpu({ where }: AnyClassifier, { launcher, size }: Ranks): 
  * @throws BertuneError INVALID_OPTION naming what differs, COLLECTIVE_UNAVAILABLE, RANK_LOST
  */
 export async function joinGroup(ranks: Ranks, run: PlacedRun, position: RunPosition): Promise<RankGroup> {
-  const { native, methodPlan, given } = run;
+  const { model, native, methodPlan, given } = run;
   const identity = await identityOf(run);
   const trained = await parametersDigest(native, methodPlan, true);
-  const group = await RankGroup.join(native, ranks, given.collectiveTimeout);
+  const group = await RankGroup.join(native, model.where.device, ranks, given.collectiveTimeout);
   await group.expectSame({
     'version of bertune': packageVersion(),
     labels: JSON.stringify(identity.labels),

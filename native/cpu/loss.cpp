@@ -1,13 +1,13 @@
 // Cross-entropy of logits (B,NC) against the batch's labels (B), with class weights w and label smoothing s:
 //
 //   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y
-//   dlogits[b,c] = loss_scale / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
+//   dlogits[b,c] = loss_scale · share / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
 //
 // with p = softmax(logits[b]) and y the label of b. Against targets y (B,NC), with x = logits[b,c]:
 //
 //   binary cross-entropy   loss = Σ w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC)
-//                          dlogits = loss_scale / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
-//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale / (B · NC) · 2 (x − y)
+//                          dlogits = loss_scale · share / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
+//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale · share / (B · NC) · 2 (x − y)
 //
 // with σ(x) = 1 / (1 + e⁻ˣ). Few numbers, so they are computed in double on the calling thread.
 #include <algorithm>
@@ -59,7 +59,7 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
     for (int c = 0; c < NC; ++c) {
       const double p = std::exp(row[c] - log_sum);
       const double gradient = hard * weight(y) * (p - (c == y)) + smooth * (p * all_weights - weight(c));
-      drow[c] = static_cast<T>(args.loss_scale / label_weights * gradient);
+      drow[c] = static_cast<T>(context.step.share * args.loss_scale / label_weights * gradient);
     }
   }
   *scalars<T>(args.loss) = static_cast<T>(loss / label_weights);
@@ -86,7 +86,8 @@ void binary_cross_entropy(Context& context, const BinaryCrossEntropy& args) {
       loss += w * ((1 - y) * softplus(x) + p * y * softplus(-x));
       right = right && (x > 0) == (y > 0.5);
       if (dlogits == nullptr) continue;
-      dlogits[i] = static_cast<T>(args.loss_scale / count * w * ((1 - y) * sigmoid(x) - p * y * sigmoid(-x)));
+      dlogits[i] = static_cast<T>(context.step.share * args.loss_scale / count * w *
+                                  ((1 - y) * sigmoid(x) - p * y * sigmoid(-x)));
     }
     if (args.right != nullptr) args.right[b] = right;
   }
@@ -103,7 +104,7 @@ void mean_squared_error(Context& context, const MeanSquaredError& args) {
   for (size_t i = 0; i < count; ++i) {
     const double error = static_cast<double>(logits[i]) - targets[i];
     loss += error * error;
-    if (dlogits != nullptr) dlogits[i] = static_cast<T>(args.loss_scale / count * 2 * error);
+    if (dlogits != nullptr) dlogits[i] = static_cast<T>(context.step.share * args.loss_scale / count * 2 * error);
   }
   *scalars<T>(args.loss) = static_cast<T>(loss / count);
 }

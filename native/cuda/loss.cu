@@ -1,13 +1,13 @@
 // Cross-entropy of logits (B,NC) against the batch's labels (B), with class weights w and label smoothing s:
 //
 //   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y
-//   dlogits[b,c] = loss_scale / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
+//   dlogits[b,c] = loss_scale · share / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
 //
 // with p = softmax(logits[b]) and y the label of b. Against the batch's targets y (B,NC), with x = logits[b,c]:
 //
 //   binary cross-entropy   loss = Σ w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC)
-//                          dlogits = loss_scale / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
-//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale / (B · NC) · 2 (x − y)
+//                          dlogits = loss_scale · share / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
+//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale · share / (B · NC) · 2 (x − y)
 //
 // with σ(x) = 1 / (1 + e⁻ˣ). In all of them a warp has a row. Up to 32 rows are one block, which needs no
 // other; of more, each block leaves the sum of its rows' losses in scratch memory, and the last to finish adds them in
@@ -35,6 +35,7 @@ struct Loss {
   int NC;
   float hard, smooth;  // 1 − s, s / NC
   float loss_scale;
+  const double* share;         // (1) the step's
   RowCount rows;               // B
   const T* logits;             // (B,NC)
   const float* class_weights;  // (NC) or null
@@ -121,7 +122,7 @@ __device__ __forceinline__ float row_loss(const Loss<T>& args, int b, float labe
   }
   if (args.dlogits != nullptr) {
     T* drow = args.dlogits + static_cast<int64_t>(b) * NC;
-    const float scale = args.loss_scale / label_weights;
+    const float scale = args.loss_scale * static_cast<float>(*args.share) / label_weights;
     for (int c = lane; c < NC; c += 32) {
       const float p = expf(to_float(row[c]) - most - log_sum);
       const float gradient =
@@ -189,6 +190,7 @@ struct ElementLoss {
   Element element;
   int NC;
   float loss_scale;
+  const double* share;   // (1) the step's
   RowCount rows;         // B
   const T* logits;       // (B,NC)
   const float* targets;  // (B,NC)
@@ -206,7 +208,8 @@ __global__ void __launch_bounds__(kMostWarps * 32) element_loss_kernel(ElementLo
   const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, NC = args.NC;
   const int B = args.rows.count();
   const int b = static_cast<int>(blockIdx.x * (blockDim.x >> 5)) + (thread >> 5);
-  const float count = static_cast<float>(B) * static_cast<float>(NC), scale = args.loss_scale / count;
+  const float count = static_cast<float>(B) * static_cast<float>(NC);
+  const float scale = args.loss_scale * static_cast<float>(*args.share) / count;
   float loss = 0.f;
   if (b < args.rows.padded) {
     const int64_t row = static_cast<int64_t>(b) * NC;
@@ -249,6 +252,7 @@ void launch_element_loss(Context& context, const Args& args, const Element& elem
   const ElementLoss<T, Element> loss = {.element = element,
                                         .NC = args.NC,
                                         .loss_scale = static_cast<float>(args.loss_scale),
+                                        .share = &context.state->step.share,
                                         .rows = context.rows({RowKind::kSequences, context.batch.B}),
                                         .logits = scalars<T>(args.logits),
                                         .targets = floats(context.batch.targets),
@@ -269,6 +273,7 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
                         .hard = static_cast<float>(1.0 - args.label_smoothing),
                         .smooth = static_cast<float>(args.label_smoothing / args.NC),
                         .loss_scale = static_cast<float>(args.loss_scale),
+                        .share = &context.state->step.share,
                         .rows = context.rows({RowKind::kSequences, B}),
                         .logits = scalars<T>(args.logits),
                         .class_weights = floats(args.class_weights),

@@ -68,9 +68,11 @@ class TrainingRun {
   double weight_of(int begin, int count) const;
   void give(int64_t index, int64_t step, double learning_rate, bool update);
   void run(const MicroBatch& micro_batch);
-  void run_operations(Activations& activations, const MicroBatch& micro_batch);
+  void run_gradients(Activations& activations, const MicroBatch& micro_batch);
+  // Keeps the results, and behind the last micro-batch of a step clips and updates.
+  void finish(Activations& activations, const MicroBatch& micro_batch);
   void run_loss(Activations& activations, double scale);
-  RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch) const;
+  RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch, RecordingKey::Part part) const;
 
   SequenceClassifier& classifier_;
   const Dataset& dataset_;

@@ -5,16 +5,38 @@ describe('findRanks', () => {
   it('knows what mpirun, mpiexec, srun and torchrun set', () => {
     expect(
       findRanks({ OMPI_COMM_WORLD_RANK: '1', OMPI_COMM_WORLD_SIZE: '4', OMPI_COMM_WORLD_LOCAL_SIZE: '2' }),
-    ).to.deep.equal({ rank: 1, size: 4, localSize: 2, launcher: 'mpirun of Open MPI', mpi: 'openmpi' });
-    expect(findRanks({ PMI_RANK: '0', PMI_SIZE: '2', MPI_LOCALNRANKS: '2' })).to.deep.equal({
-      ...{ rank: 0, size: 2, localSize: 2 },
-      ...{ launcher: 'mpiexec of MPICH', mpi: 'mpich' },
+    ).to.deep.equal({
+      rank: 1,
+      size: 4,
+      localSize: 2,
+      localRank: 0,
+      launcher: 'mpirun of Open MPI',
+      mpi: 'openmpi',
+      meeting: null,
+    });
+    expect(findRanks({ PMI_RANK: '0', PMI_SIZE: '2', MPI_LOCALNRANKS: '2', MPI_LOCALRANKID: '1' })).to.deep.equal({
+      ...{ rank: 0, size: 2, localSize: 2, localRank: 1 },
+      ...{ launcher: 'mpiexec of MPICH', mpi: 'mpich', meeting: null },
     });
     expect(findRanks({ PMIX_RANK: '3', SLURM_NTASKS: '8', SLURM_PROCID: '3' })).to.deep.equal({
-      ...{ rank: 3, size: 8, localSize: 1 },
-      ...{ launcher: 'srun', mpi: 'openmpi' },
+      ...{ rank: 3, size: 8, localSize: 1, localRank: 0 },
+      ...{ launcher: 'srun', mpi: 'openmpi', meeting: null },
     });
-    expect(findRanks({ RANK: '1', WORLD_SIZE: '2', LOCAL_RANK: '1' })).to.include({ launcher: 'torchrun', mpi: null });
+    expect(findRanks({ RANK: '1', WORLD_SIZE: '2', LOCAL_RANK: '1' })).to.include({
+      ...{ localRank: 1, launcher: 'torchrun', mpi: null },
+    });
+  });
+
+  it('knows where those on GPUs meet', () => {
+    const meeting = (more: NodeJS.ProcessEnv) => findRanks({ RANK: '1', WORLD_SIZE: '2', ...more })?.meeting;
+    expect(meeting({ MASTER_ADDR: 'first', MASTER_PORT: '29500' })).to.deep.equal({ address: 'first', port: 29500 });
+    // torchrun listens there itself.
+    const agent = { TORCHELASTIC_USE_AGENT_STORE: 'True', MASTER_ADDR: 'first' };
+    expect(meeting({ ...agent, MASTER_PORT: '29500' })?.port).to.equal(30500);
+    expect(meeting({ ...agent, MASTER_PORT: '65000' })?.port).to.equal(64000);
+    for (const MASTER_PORT of ['', '0', '65536', 'http', '1.5'])
+      expect(meeting({ MASTER_ADDR: 'first', MASTER_PORT })).to.equal(null);
+    expect(meeting({ MASTER_PORT: '29500' })).to.equal(null);
   });
 
   it('takes a process by itself for one', () => {
