@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 /** In which the others may say what they have found. */
-const GRACE_MILLISECONDS = 8000;
+const GRACE_MILLISECONDS = 3000;
 
 const [, , count, program, ...args] = process.argv;
 
