@@ -19,7 +19,7 @@ const END_CHARACTERS = 300;
  * - `NON_FINITE_LOGITS`: the model's scores for a text are NaN or infinite: weights are damaged, or too large to compute with.
  * - `ABORTED`: an AbortSignal stopped the work.
  * - `RANK_LOST`: another process of the same training run ended, hangs or is too slow; the message names it.
- * - `COLLECTIVE_UNAVAILABLE`: the processes of a training run cannot find each other: MPI is missing, or they were started differently.
+ * - `COLLECTIVE_UNAVAILABLE`: the processes of a training run cannot find each other: MPI or NCCL is missing, or they were started differently.
  * - `TIMED_OUT`: the work was not done within the time it was given.
  * - `QUEUE_FULL`: a service's queue is full; `retryAfter` says when to try again.
  * - `DISPOSED`: the object was disposed before the call.

@@ -176,7 +176,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (validation) expectSameKind(split.split, validation.split);
     const { outputDirectory, distributed } = this.settings;
     const ranks = distributed === 'auto' ? findRanks() : null;
-    if (ranks !== null) expectShared(this.#model, this.settings.method, ranks);
+    if (ranks !== null) expectShared(this.settings.method, ranks);
     return this.#model.exclusively(async () => {
       const task = { train: split, validation, metrics, signal, resume, stopWhen, ranks };
       if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(task, null);

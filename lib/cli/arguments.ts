@@ -3,7 +3,7 @@ import { expectEncoding } from '../data/encoding.js';
 import { type DatasetOptions, QUOTINGS, type Quoting } from '../data/types.js';
 import { BertuneError } from '../errors.js';
 import type { DataSource } from '../experiments/experiment.js';
-import type { DeviceOptions } from '../model/device.js';
+import type { Device, DeviceOptions } from '../model/device.js';
 import { type LongTextOptions, TRUNCATIONS, WINDOW_POOLINGS } from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import * as rows from '../options/table.js';
@@ -253,6 +253,11 @@ export function mistakesOf({ texts }: { texts: boolean }): { mistakes?: number }
 /** What the options about where arithmetic runs say. */
 export interface DeviceArguments extends DeviceOptions {}
 
+function readDevice(flag: string, text: string): Device {
+  if (/^(auto|cpu|cuda(:\d{1,4})?)$/.test(text)) return text as Device;
+  throw invalidOption(flag, 'auto, cpu, cuda or cuda:1, the second GPU,', text);
+}
+
 /** Where arithmetic runs, as the arguments say. */
 export function deviceOptions({ device, precision, threads }: DeviceArguments): DeviceOptions {
   return given({ device, precision, threads });
@@ -262,7 +267,7 @@ export function deviceOptions({ device, precision, threads }: DeviceArguments): 
 export function addDeviceOptions(command: Command): Command {
   return command
     .optionsGroup('Device:')
-    .addOption(choice('--device <name>', 'where to compute (default: auto)', ['auto', 'cpu', 'cuda']))
+    .addOption(own('--device <name>', 'auto, cpu, cuda, or cuda:1 for the second GPU (default: auto)', readDevice))
     .addOption(
       choice(
         '--precision <name>',

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BertuneError } from '../errors.js';
-import { type NativeSession, nativeOrigin } from '../native/index.js';
+import { type NativeDevice, type NativeSession, nativeOrigin } from '../native/index.js';
 import type { Ranks } from './ranks.js';
 
 /**
@@ -31,33 +31,12 @@ export class RankGroup {
    * Joins the others.
    *
    * @param native the session that trains
+   * @param device that it is on
    * @param limit seconds that a call waits for the others
    * @throws BertuneError COLLECTIVE_UNAVAILABLE, RANK_LOST
    */
-  static async join(native: NativeSession, ranks: Ranks, limit: number): Promise<RankGroup> {
-    const { mpi, size, launcher } = ranks;
-    if (mpi === null) {
-      throw unavailable(
-        `${launcher} started ${size} processes, but on the CPU they find each other through MPI; start them with ` +
-          `mpirun -n ${size}`,
-      );
-    }
-    const library = join(dirname(nativeOrigin().path), `libbertune_mpi_${mpi}.so`);
-    const remedy = mpi === 'openmpi' ? 'libopenmpi-dev' : 'libmpich-dev';
-    if (!existsSync(library)) {
-      throw unavailable(
-        `${launcher} started ${size} processes, but this build does not know its MPI (${library} is not there); install ` +
-          `${remedy} and run \`npx bertune build\``,
-      );
-    }
-    for (const [name, value] of Object.entries(MANNERS)) process.env[name] ??= value;
-    const found = await native.joinRanks(library, limit);
-    if (found.size !== size || found.rank !== ranks.rank) {
-      throw unavailable(
-        `Expected ${size} processes, as ${launcher} says, but MPI knows ${found.size}; its mpirun and the MPI that bertune was ` +
-          'built for are not the same',
-      );
-    }
+  static async join(native: NativeSession, device: NativeDevice, ranks: Ranks, limit: number): Promise<RankGroup> {
+    await (device === 'cpu' ? joinByMpi(native, ranks, limit) : joinByNccl(native, ranks, limit));
     return new RankGroup(native, ranks);
   }
 
@@ -113,6 +92,46 @@ export class RankGroup {
   leave(): Promise<void> {
     return this.#native.leaveRanks();
   }
+}
+
+async function joinByMpi(native: NativeSession, ranks: Ranks, limit: number): Promise<void> {
+  const { mpi, size, launcher } = ranks;
+  if (mpi === null) {
+    throw unavailable(
+      `${launcher} started ${size} processes, but on the CPU they find each other through MPI; start them with ` +
+        `mpirun -n ${size}`,
+    );
+  }
+  const library = join(dirname(nativeOrigin().path), `libbertune_mpi_${mpi}.so`);
+  const remedy = mpi === 'openmpi' ? 'libopenmpi-dev' : 'libmpich-dev';
+  if (!existsSync(library)) {
+    throw unavailable(
+      `${launcher} started ${size} processes, but this build does not know its MPI (${library} is not there); install ` +
+        `${remedy} and run \`npx bertune build\``,
+    );
+  }
+  for (const [name, value] of Object.entries(MANNERS)) process.env[name] ??= value;
+  const found = await native.joinRanks(library, limit);
+  if (found.size !== size || found.rank !== ranks.rank) {
+    throw unavailable(
+      `Expected ${size} processes, as ${launcher} says, but MPI knows ${found.size}; its mpirun and the MPI that bertune was ` +
+        'built for are not the same',
+    );
+  }
+}
+
+async function joinByNccl(
+  native: NativeSession,
+  { rank, size, launcher, meeting }: Ranks,
+  limit: number,
+): Promise<void> {
+  if (meeting === null) {
+    throw unavailable(
+      `${launcher} started ${size} processes, which on GPUs find each other at MASTER_ADDR and MASTER_PORT; set both for all of ` +
+        'them, to the machine of rank 0 and a free port there',
+    );
+  }
+  await native.joinRanks({ rank, size, ...meeting }, limit);
 }
 
 const unavailable = (message: string) => new BertuneError('COLLECTIVE_UNAVAILABLE', message);

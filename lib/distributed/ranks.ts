@@ -9,14 +9,22 @@ export interface Ranks {
   size: number;
   /** Those on this machine. */
   localSize: number;
-  /** Which of them this one is, from 0. */
+  /** Which of them this one is, from 0 on. */
   localRank: number;
   /** What started them. */
   launcher: string;
   /** The variable of the environment that says so. */
   variable: string;
-  /** Through what they find each other; null: nothing that a CPU can use. */
+  /** Through what those on CPUs find each other; null: nothing. */
   mpi: Mpi | null;
+  /** Where those on GPUs do; null where the environment does not say. */
+  meeting: Meeting | null;
+}
+
+/** A machine, by its name or address, and a port there that rank 0 listens at. */
+export interface Meeting {
+  address: string;
+  port: number;
 }
 
 /** Variables of the environment, by what sets them. */
@@ -77,7 +85,20 @@ export function findRanks(environment: NodeJS.ProcessEnv = process.env): Ranks |
     if (rank === undefined || size === undefined || rank >= size) continue;
     const localSize = Math.max(1, Math.min(size, count(names.localSize) ?? 1));
     const localRank = count(names.localRank) ?? 0;
-    return size > 1 ? { rank, size, localSize, localRank, launcher, variable: names.rank, mpi } : null;
+    const meeting = findMeeting(environment);
+    return size > 1 ? { rank, size, localSize, localRank, launcher, variable: names.rank, mpi, meeting } : null;
   }
   return null;
+}
+
+const MOST_PORT = 65_535;
+
+/** How far from its own port ranks meet where torchrun listens there itself. */
+const PORTS_AWAY = 1000;
+
+function findMeeting({ MASTER_ADDR, MASTER_PORT, TORCHELASTIC_USE_AGENT_STORE }: NodeJS.ProcessEnv): Meeting | null {
+  const port = Number(MASTER_PORT);
+  if (!MASTER_ADDR || !Number.isInteger(port) || port < 1 || port > MOST_PORT) return null;
+  if (TORCHELASTIC_USE_AGENT_STORE !== 'True') return { address: MASTER_ADDR, port };
+  return { address: MASTER_ADDR, port: port + PORTS_AWAY > MOST_PORT ? port - PORTS_AWAY : port + PORTS_AWAY };
 }

@@ -223,7 +223,9 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
 
   /** The device it computes on. */
   get device(): Exclude<Device, 'auto'> {
-    return this.where.device === 'cpu' ? 'cpu' : 'cuda';
+    const [kind, ordinal] = this.where.device.split(':');
+    if (kind === 'cpu') return 'cpu';
+    return ordinal === undefined ? 'cuda' : `cuda:${Number(ordinal)}`;
   }
 
   /** The arithmetic it computes in. */

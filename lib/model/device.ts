@@ -5,8 +5,11 @@ import { loadNative, type NativeDevice, type NativeDeviceInfo, type NativePrecis
 import { option } from '../options/names.js';
 import { expectOneOf, expectPositiveInteger, invalidOption } from '../options/validation.js';
 
-/** Where to compute. 'auto': on the GPU where there is a usable one, otherwise on the CPU. */
-export type Device = 'auto' | 'cpu' | 'cuda';
+/**
+ * Where to compute. 'auto': on the GPU where there is a usable one, otherwise on the CPU. Of several GPUs `cuda:1` is the second;
+ * 'cuda' is the first, or in processes that were started together on a machine the one of their number there.
+ */
+export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
 /**
  * Arithmetic. 'tf32' exists on the GPU only, 'fp64' and 'int8' on the CPU only. On the CPU, 'bf16' and 'int8' are the
@@ -45,17 +48,17 @@ const PRECISIONS = ['auto', 'fp32', 'fp64', 'tf32', 'bf16', 'int8'] as const;
  * @throws BertuneError INVALID_OPTION; CUDA_UNAVAILABLE with the reason when the GPU was asked for; NATIVE_UNAVAILABLE
  */
 export function resolveDevice(options: DeviceOptions, devices: () => NativeDeviceInfo[] = listDevices): ResolvedDevice {
-  const asked: string = options.device ?? 'auto';
   const known = devices();
-  // A device that was added to the addon is taken by its name.
-  const added = DEVICES.includes(asked) ? [] : known.map(({ device }) => device);
-  const wanted = expectOneOf('device', asked, [...new Set([...DEVICES, ...added])]);
+  const wanted = expectDevice(options.device ?? 'auto', known);
   const usualThreads = Math.min(ownProcessors(), MOST_THREADS);
   const threads = expectPositiveInteger('threads', options.threads ?? usualThreads, MOST_THREADS);
   const name = wanted === 'auto' ? 'cuda' : wanted;
-  const gpu = name === 'cpu' ? undefined : known.find(({ device }) => device === name);
-  if (wanted !== 'auto' && wanted !== 'cpu' && !gpu?.available) {
-    const reason = gpu?.reason ?? 'this build has no CUDA backend';
+  const gpu = name === 'cpu' ? undefined : findGpu(name, known);
+  // A process for which there is no GPU left does not go to the CPU while the others are on theirs.
+  const isOptional =
+    wanted === 'auto' && (gpu !== undefined || !gpusOf(name, known).some(({ available }) => available));
+  if (name !== 'cpu' && !gpu?.available && !isOptional) {
+    const reason = gpu?.reason ?? missingGpu(name, known);
     throw new BertuneError(
       'CUDA_UNAVAILABLE',
       `Expected a usable GPU for ${option('device', wanted)} but ${reason}; use ${option('device', 'cpu')} or ${option('device', 'auto')}`,
@@ -69,6 +72,51 @@ export function resolveDevice(options: DeviceOptions, devices: () => NativeDevic
     throw invalidOption('precision', `one of ${found.precisions.join(', ')} on ${found.device}`, precision);
   }
   return { device: found.device, precision, threads };
+}
+
+/** A device that can be named: also one that was added to the addon, and each GPU of several. */
+function expectDevice(asked: unknown, known: readonly NativeDeviceInfo[]): string {
+  if (typeof asked === 'string') {
+    const { kind, ordinal } = partsOf(asked);
+    if (DEVICES.includes(asked) || (kind === 'cuda' && ordinal !== null)) return asked;
+    // An added one is not spoken of.
+    if (kind !== 'cpu' && known.some(({ device }) => device === kind)) return asked;
+  }
+  throw invalidOption('device', `one of ${[...DEVICES, 'cuda:1'].join(', ')} (the second GPU)`, asked);
+}
+
+/** `cuda:1` is of the kind `cuda`; the ordinal is null without one. */
+function partsOf(device: string): { kind: string; ordinal: number | null } {
+  const [, kind, digits] = /^([^:]+):(\d{1,4})$/.exec(device) ?? [];
+  return kind === undefined ? { kind: device, ordinal: null } : { kind, ordinal: Number(digits) };
+}
+
+/** The GPUs of a kind, by their numbers: the first has the name of the kind. */
+function gpusOf(kind: string, known: readonly NativeDeviceInfo[]): NativeDeviceInfo[] {
+  return known.filter(({ device }) => partsOf(device).kind === kind);
+}
+
+function findGpu(wanted: string, known: readonly NativeDeviceInfo[]): NativeDeviceInfo | undefined {
+  const { kind, ordinal } = partsOf(wanted);
+  const gpus = gpusOf(kind, known);
+  // A process that sees one GPU was given it.
+  return gpus[ordinal ?? (gpus.length > 1 ? (findRanks()?.localRank ?? 0) : 0)];
+}
+
+function missingGpu(wanted: string, known: readonly NativeDeviceInfo[]): string {
+  const { kind, ordinal } = partsOf(wanted);
+  const { length } = gpusOf(kind, known);
+  if (length === 0) return 'this build has no CUDA backend';
+  const there =
+    length === 1
+      ? `this machine has 1 GPU, ${kind}:0`
+      : `this machine has ${length} GPUs, ${kind}:0 to ${kind}:${length - 1}`;
+  return ordinal === null ? `${there}, and this is process ${findRanks()!.localRank} on it, counted from 0` : there;
+}
+
+/** What a kind of device is called, whichever of several it is. */
+export function kindOf(device: NativeDevice): NativeDevice {
+  return partsOf(device).kind;
 }
 
 /** The processors that are available to this process, less those of the ranks on the same machine. */

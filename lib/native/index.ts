@@ -12,7 +12,7 @@ import type { Part, Role } from './roles.js';
 /** Numbers of a session: Float64Array in fp64, Float32Array otherwise. */
 export type Values = Float32Array | Float64Array;
 
-/** Where arithmetic runs: 'cpu', 'cuda', or a device that `addDevice` named. */
+/** Where arithmetic runs: 'cpu', 'cuda', or a device that `addDevice` named. Of several GPUs the second is 'cuda:1'. */
 export type NativeDevice = 'cpu' | 'cuda' | (string & {});
 
 /** Arithmetic of a session. `fp64` and `int8` exist on the CPU only: to check gradients, and to predict. */
@@ -238,6 +238,16 @@ export interface NativeMemory {
   device: number;
 }
 
+/** As what, and where, a process meets the others of a run. */
+export interface NativeMeeting {
+  rank: number;
+  size: number;
+  /** Of rank 0's machine: a name, or numbers. */
+  address: string;
+  /** That rank 0 listens at, 1 to 65,535. */
+  port: number;
+}
+
 export interface NativeSession {
   parameters(): NativeParameterInfo[];
   memory(): NativeMemory;
@@ -308,11 +318,11 @@ export interface NativeSession {
   /** The prefix as every layer sees it, (P, 2LC): what PEFT stores as prompt_embeddings. */
   promptEmbeddings(): Promise<Float32Array | Float64Array>;
   /**
-   * Joins the other ranks of a run through a library (native/core/collective.h): from then on `train` takes a share of each
+   * Joins the other ranks of a run, on the CPU through a library (native/core/collective.h), on a GPU through NCCL: from then on `train` takes a share of each
    * micro-batch, and all ranks have the results of the whole. Every rank is to make the same calls of `train`, `allReduce` and
    * `leaveRanks` in the same order. Rejects with RANK_LOST, as those do, where another rank does not come within `limit` seconds.
    */
-  joinRanks(library: string, limit: number): Promise<{ rank: number; size: number }>;
+  joinRanks(place: string | NativeMeeting, limit: number): Promise<{ rank: number; size: number }>;
   /** Resolves to the sums over the ranks, element by element. */
   allReduce(values: Float64Array): Promise<Float64Array>;
   /** Nothing is to be exchanged any more. A process that ends before is taken for lost by what started the ranks. */

@@ -2,26 +2,18 @@ import { RankGroup } from '../distributed/group.js';
 import type { Ranks } from '../distributed/ranks.js';
 import { BertuneError, type ErrorCode } from '../errors.js';
 import { definitionOf, type Method } from '../methods/index.js';
-import type { AnyClassifier } from '../model/classifier.js';
 import { packageVersion } from '../native/package.js';
 import { option } from '../options/names.js';
 import { identityOf, type PlacedRun, parametersDigest } from './checkpoint/resume.js';
 import type { RunPosition } from './position.js';
 
-/** @throws BertuneError INVALID_OPTION for a method that is not trained in steps, which could be shared, and for a model on a GPU */
-export function expectShared({ where }: AnyClassifier, { kind }: Method, { launcher, size }: Ranks): void {
-  if (definitionOf(kind).isFitted) {
-    throw new BertuneError(
-      'INVALID_OPTION',
-      `${launcher} started ${size} processes, which cannot share ${option('method', kind)}; start one process, or let each ` +
-        `train by itself with ${option('distributed', 'none')}`,
-    );
-  }
-  if (where.device === 'cpu') return;
+/** @throws BertuneError INVALID_OPTION for a method that is not trained in steps, which could be shared */
+export function expectShared({ kind }: Method, { launcher, size }: Ranks): void {
+  if (!definitionOf(kind).isFitted) return;
   throw new BertuneError(
     'INVALID_OPTION',
-    `${launcher} started ${size} processes, which train one model on the CPU alone; use ${option('device', 'cpu')}, start one ` +
-      `process, or let each train by itself with ${option('distributed', 'none')}`,
+    `${launcher} started ${size} processes, which cannot share ${option('method', kind)}; start one process, or let each ` +
+      `train by itself with ${option('distributed', 'none')}`,
   );
 }
 
@@ -31,10 +23,10 @@ export function expectShared({ where }: AnyClassifier, { kind }: Method, { launc
  * @throws BertuneError INVALID_OPTION naming what differs, COLLECTIVE_UNAVAILABLE, RANK_LOST
  */
 export async function joinGroup(ranks: Ranks, run: PlacedRun, position: RunPosition): Promise<RankGroup> {
-  const { native, methodPlan, given } = run;
+  const { model, native, methodPlan, given } = run;
   const identity = await identityOf(run);
   const trained = await parametersDigest(native, methodPlan, true);
-  const group = await RankGroup.join(native, ranks, given.collectiveTimeout);
+  const group = await RankGroup.join(native, model.where.device, ranks, given.collectiveTimeout);
   await group.expectSame({
     'version of bertune': packageVersion(),
     labels: JSON.stringify(identity.labels),

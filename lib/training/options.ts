@@ -283,11 +283,11 @@ export const TRAINER_OPTIONS = {
     onlyWith: { earlyStoppingPatience: true },
   }),
   /**
-   * Whether processes that mpirun, mpiexec or srun started together train one model: each takes a part of every batch, and all
+   * Whether processes that mpirun, mpiexec, srun or torchrun started together train one model: each takes a part of every batch, and all
    * come to the same model and results. The first alone writes. 'none': each is a run by itself. Defaults to 'auto'.
    */
   distributed: oneOf(['auto', 'none'], {
-    words: 'whether processes started by mpirun or srun train one model together',
+    words: 'whether processes started by mpirun, srun or torchrun train one model together',
     default: 'auto',
   }),
   /** Seconds that these processes wait for each other before a run ends with RANK_LOST. Defaults to 30. */

@@ -12,19 +12,37 @@ Collective& ranks_of(SessionCore& core) {
   return *core.ranks;
 }
 
+RanksMeeting convert_meeting(const Napi::Object& value, double seconds) {
+  RanksMeeting meeting{};
+  meeting.size = static_cast<int>(get_integer(value, "size", 1, 1 << 20));
+  meeting.rank = static_cast<int>(get_integer(value, "rank", 0, meeting.size - 1));
+  meeting.port = static_cast<int>(get_integer(value, "port", 1, 65535));
+  meeting.seconds = seconds;
+  const std::string address = get_string(value, "address");
+  if (address.size() >= sizeof meeting.address) refuse_field("the name of a machine", "address");
+  address.copy(meeting.address, sizeof meeting.address - 1);
+  return meeting;
+}
+
 }  // namespace
 
 Napi::Value Session::join_ranks(const Napi::CallbackInfo& info) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
-    if (!info[0].IsString()) refuse_field("a string", "library");
-    const std::string library = info[0].As<Napi::String>().Utf8Value();
     const double seconds = info[1].IsNumber() ? info[1].As<Napi::Number>().DoubleValue() : 0;
     if (!(seconds > 0 && seconds <= 1e6)) refuse_field("a number of seconds", "limit");
+    std::string library;
+    RanksMeeting meeting{};
+    if (info[0].IsString()) {
+      library = info[0].As<Napi::String>().Utf8Value();
+    } else {
+      meeting = convert_meeting(get_object(info[0], "place"), seconds);
+    }
     auto place = std::make_shared<std::pair<int, int>>();
     return submit(
         info,
         [=](SessionCore& core) {
-          core.ranks = join_collective(library, seconds);
+          core.ranks.reset();
+          core.ranks = library.empty() ? join_collective(*core.backend, meeting) : join_collective(library, seconds);
           *place = {core.ranks->rank(), core.ranks->size()};
         },
         [place](Napi::Env env) {

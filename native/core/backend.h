@@ -60,8 +60,10 @@ struct StepState {
   int32_t order_begin;  // its examples are GatherBatch.order[order_begin .. order_begin + B)
   int32_t B, T;         // its sequences and tokens; those of Batch may be padded
   int32_t slot;         // where keep_step writes
-  // What stands before it in the micro-batch where several processes share that: dropout goes by an element's place in all.
+  // Where several processes share the micro-batch: what stands before it there, as dropout goes by an element's place in
+  // all, and how much of the whole's loss is this part's; 0: its examples do not count.
   uint32_t tokens_before = 0, sequences_before = 0;
+  double share = 1;
   Acc* kept_logits;   // (examples of the order, NC) where keep_logits writes
   Examples examples;  // what gather_batch reads
 };
@@ -434,8 +436,8 @@ struct FirstRowsBackward {
 };
 
 // Cross-entropy with class weights w and label smoothing s, as torch.nn.functional.cross_entropy(reduction="mean"):
-//   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y,   dlogits = loss_scale · ∂loss
-// With γ > 0 it is the focal loss (Lin et al., 2017), which takes no smoothing: Σ_b −w_y (1 − p_y)^γ log p_y / Σ_b w_y.
+//   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y,   dlogits = loss_scale · share · ∂loss
+// with the share of the step, here as in the other losses. With γ > 0 it is the focal loss (Lin et al., 2017), which takes no smoothing: Σ_b −w_y (1 − p_y)^γ log p_y / Σ_b w_y.
 struct CrossEntropy {
   int NC;
   double label_smoothing;
@@ -450,7 +452,7 @@ struct CrossEntropy {
 
 // Binary cross-entropy of each label by itself, with targets y in [0, 1], class weights w and weights p of the positive
 // class, as torch.nn.BCEWithLogitsLoss(weight, pos_weight):
-//   loss = Σ_b Σ_c w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC),   dlogits = loss_scale · ∂loss
+//   loss = Σ_b Σ_c w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC),   dlogits = loss_scale · share · ∂loss
 // With γ > 0 it is the focal loss (Lin et al., 2017): (1 − y) · σ(x)^γ and y · σ(−x)^γ stand in place of 1 − y and y.
 struct BinaryCrossEntropy {
   int NC;
@@ -463,7 +465,7 @@ struct BinaryCrossEntropy {
   int32_t* right;               // (B) 1 where x > 0 for exactly the labels with y > 1/2, else 0; or null
   Real* dlogits;                // (B,NC) or null
 };
-// loss = Σ_b Σ_c (x − y)² / (B · NC),   dlogits = loss_scale · ∂loss
+// loss = Σ_b Σ_c (x − y)² / (B · NC),   dlogits = loss_scale · share · ∂loss
 struct MeanSquaredError {
   int NC;
   double loss_scale;   // 1 / micro-batches of the step
@@ -473,7 +475,8 @@ struct MeanSquaredError {
 };
 
 // Keeps the results of a micro-batch in `slot` of the step, until the host reads them:
-//   losses = [losses +] scale · loss;  correct = [correct +] number of right predictions;  norms = norm
+//   losses = [losses +] scale · share · loss;  correct = [correct +] number of right predictions;  norms = norm
+// with the share of the step; where that is 0, no prediction counts.
 struct KeepStep {
   bool add;                    // to what the step's earlier micro-batches left
   double scale;                // 1 / micro-batches of the step
@@ -588,8 +591,11 @@ struct RecordingKey {
   int micro_batch = 0;  // of features: GatherBatch's
   int begin = 0;        // of a head: where its part of the batch begins
 
-  // Of training, and of a head: the place of a micro-batch within its step, and what the step is told once.
+  // Of training, and of a head: the place of a micro-batch within its step, what the step is told once, and where processes
+  // add up their gradients in between, which part it is: up to the gradients, or from their sums on.
+  enum class Part { kWhole, kGradients, kUpdate };
   bool first = false, last = false, update = false;
+  Part part = Part::kWhole;
   int micro_batches = 0;
   uint64_t settings = 0;  // their hash
 
@@ -603,6 +609,14 @@ struct RecordingCounts {
   uint64_t replayed;  // times that a recording was launched again
   uint64_t nodes;     // kernels and copies of the recording that was launched last
   uint64_t launched;  // kernels and copies of all recordings that were launched, each time
+};
+
+// As what, where and for how long a process meets others, whose devices exchange data among themselves.
+struct RanksMeeting {
+  int rank, size;
+  char address[256];  // of rank 0's machine, a name or a number
+  int port;           // that rank 0 listens at
+  double seconds;     // that a call waits for the others
 };
 
 // Bytes of the device that a backend runs on; 0 where they are not known.
@@ -673,16 +687,27 @@ class Backend {
   // Makes some sequences of the batch that was gathered last the current batch: their part of its arrays, without tokens.
   virtual void use_batch(const Batch& part) = 0;
   // The gradients of the segments become their sums over the ranks, and what is not finite of their losses (1) is so on
-  // all. Throws INVALID_OPTION where the backend cannot, RANK_LOST.
-  virtual void all_reduce(Collective& /*ranks*/, const OptimizerSegment* /*segments*/, int /*count*/, Acc* /*loss*/) {
-    throw Error("INVALID_OPTION", "Expected one process, as several train one model on the CPU alone");
+  // all. Throws RANK_LOST.
+  virtual void all_reduce(Collective& /*ranks*/, const OptimizerSegment* segments, int count, Acc* loss) {
+    reduce_gradients(segments, count, loss);
   }
+  // Of a device that exchanges data itself, see core/collective.h: join throws COLLECTIVE_UNAVAILABLE, and all of them
+  // RANK_LOST. reduce_gradients is all_reduce; sum_over_ranks is Collective's, of doubles.
+  virtual void join_ranks(const RanksMeeting& /*meeting*/) { refuse_ranks(); }
+  virtual void reduce_gradients(const OptimizerSegment* /*segments*/, int /*count*/, Acc* /*loss*/) { refuse_ranks(); }
+  virtual void sum_over_ranks(double* /*values*/, int64_t /*count*/) { refuse_ranks(); }
+  virtual void leave_ranks() { refuse_ranks(); }
   // Waits for all operations. Host reads of results go through copy_out or read_* after it.
   virtual void synchronize() = 0;
 
 #define BERTUNE_VIRTUAL(name, Arguments) virtual void name(const Arguments& args) = 0;
   BERTUNE_OPERATIONS(BERTUNE_VIRTUAL)
 #undef BERTUNE_VIRTUAL
+
+ private:
+  [[noreturn]] static void refuse_ranks() {
+    throw Error("COLLECTIVE_UNAVAILABLE", "Expected a device that exchanges data with those of other processes");
+  }
 };
 
 }  // namespace bertune

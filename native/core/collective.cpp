@@ -48,6 +48,29 @@ class LibraryCollective final : public Collective {
   int rank_ = 0, size_ = 1;
 };
 
+class DeviceCollective final : public Collective {
+ public:
+  DeviceCollective(Backend& backend, const RanksMeeting& meeting)
+      : backend_(backend), rank_(meeting.rank), size_(meeting.size) {
+    backend.join_ranks(meeting);
+  }
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  void all_reduce(void* values, int64_t count, Dtype dtype) override {
+    BERTUNE_CHECK(dtype == Dtype::kF64);
+    backend_.sum_over_ranks(static_cast<double*>(values), count);
+  }
+  std::vector<std::vector<uint8_t>> all_gather(const void*, size_t) override {
+    throw Error("INTERNAL", "A device's ranks gather nothing in host memory");
+  }
+  void done() override { backend_.leave_ranks(); }
+
+ private:
+  Backend& backend_;
+  int rank_, size_;
+};
+
 [[noreturn]] void refuse(const std::string& path, const char* reason) {
   throw Error("COLLECTIVE_UNAVAILABLE", "Expected " + path + " to open but " + (reason ? reason : "it does not"));
 }
@@ -62,6 +85,10 @@ std::unique_ptr<Collective> join_collective(const std::string& path, double seco
   const CollectiveTable* table = entry ? entry() : nullptr;
   if (!table || table->version != kCollectiveVersion) refuse(path, "it is of another version of bertune");
   return std::make_unique<LibraryCollective>(*table, seconds);
+}
+
+std::unique_ptr<Collective> join_collective(Backend& backend, const RanksMeeting& meeting) {
+  return std::make_unique<DeviceCollective>(backend, meeting);
 }
 
 }  // namespace bertune

@@ -1,6 +1,7 @@
 // Processes that train one model together, each on its share of every batch. A process is a rank, from 0 to size − 1.
 //
-// What they exchange goes through a library of its own (native/mpi), which is opened where a run asks for it.
+// What they exchange goes through a library of its own (native/mpi), which is opened where a run asks for it, or on a GPU
+// through the backend, by NCCL.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ class Collective {
   virtual int size() const = 0;
   // values (count) = Σ over the ranks: the same bits on each of them. Float or double, in host memory.
   virtual void all_reduce(void* values, int64_t count, Dtype dtype) = 0;
-  // The bytes of every rank, by rank.
+  // The bytes of every rank, by rank. Of processes that exchange data in host memory.
   virtual std::vector<std::vector<uint8_t>> all_gather(const void* bytes, size_t count) = 0;
   // Nothing is to be exchanged any more: the process may end. One that ends before is taken for lost.
   virtual void done() = 0;
@@ -46,5 +47,7 @@ using CollectiveEntry = const CollectiveTable* (*)();
 
 // Joins the ranks through the library at `path`. Throws COLLECTIVE_UNAVAILABLE where it cannot be opened or used.
 std::unique_ptr<Collective> join_collective(const std::string& path, double seconds);
+// Joins them through the backend, which outlives what is returned. Throws as Backend::join_ranks.
+std::unique_ptr<Collective> join_collective(Backend& backend, const RanksMeeting& meeting);
 
 }  // namespace bertune

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <compare>
 #include <fstream>
 #include <map>
 #include <mutex>
@@ -33,38 +34,63 @@ std::string text_of_version(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-DeviceInfo describe(const std::string& device) {
-  DeviceInfo info{device, "", 0, false, "", {}, ""};
-  const DeviceLibrary& library = device_library(device);
+// A device of a library, by its number there.
+struct Place {
+  std::string library;
+  int ordinal;
+
+  std::string name() const { return ordinal == 0 ? library : library + ":" + std::to_string(ordinal); }
+  auto operator<=>(const Place&) const = default;
+};
+
+// "cuda:1" is the second device of the library "cuda".
+Place place_of(const std::string& device) {
+  const size_t colon = device.find(':');
+  if (colon == std::string::npos) return {device, 0};
+  const std::string digits = device.substr(colon + 1);
+  const bool is_number =
+      !digits.empty() && digits.size() <= 4 && digits.find_first_not_of("0123456789") == std::string::npos;
+  if (!is_number) throw Error("INVALID_OPTION", "Expected the number of a GPU behind the colon but received " + device);
+  return {device.substr(0, colon), std::stoi(digits)};
+}
+
+struct Described {
+  DeviceInfo info;
+  int count;  // of its library's devices
+};
+
+Described describe(const Place& place) {
+  DeviceInfo info{place.name(), "", 0, false, "", {}, ""};
+  const DeviceLibrary& library = device_library(place.library);
   info.reason = library.reason;
-  if (!library.table) return info;
+  if (!library.table) return {info, 0};
   LibraryDevice found{};
   LibraryFailure failure{};
-  library.table->describe(&found, &failure);
+  library.table->describe(place.ordinal, &found, &failure);
   info.name = found.name;
   info.total_memory = found.total_memory;
   info.reason = failure.message;
-  if (failure.code[0] != '\0') return info;
+  if (failure.code[0] != '\0') return {info, found.count};
   info.libraries =
       "CUDA " + text_of_version(found.runtime_version) + " (driver " + text_of_version(found.driver_version) + ")";
   if (found.blas_version[0] == '\0') {
     info.reason = found.blas_missing;
-    return info;
+    return {info, found.count};
   }
   info.libraries += std::string(", ") + found.blas_version;
   info.available = true;
   info.precisions = {"fp32", "tf32", "bf16"};
-  return info;
+  return {info, found.count};
 }
 
 // A GPU is there for as long as the process is, so it is asked once.
-const DeviceInfo& info_of(const std::string& device) {
+const Described& described(const Place& place) {
   static std::mutex mutex;
-  static std::map<std::string, DeviceInfo> known;
+  static std::map<Place, Described> known;
   const std::lock_guard<std::mutex> lock(mutex);
-  const auto found = known.find(device);
+  const auto found = known.find(place);
   if (found != known.end()) return found->second;
-  return known.emplace(device, describe(device)).first->second;
+  return known.emplace(place, describe(place)).first->second;
 }
 
 }  // namespace
@@ -72,7 +98,11 @@ const DeviceInfo& info_of(const std::string& device) {
 std::vector<DeviceInfo> list_devices() {
   std::vector<DeviceInfo> devices = {
       {"cpu", processor_name(), machine_memory(), true, "", cpu_precisions(), product_library()}};
-  for (const std::string& device : library_devices()) devices.push_back(info_of(device));
+  for (const std::string& library : library_devices()) {
+    const Described& first = described({library, 0});
+    devices.push_back(first.info);
+    for (int ordinal = 1; ordinal < first.count; ++ordinal) devices.push_back(described({library, ordinal}).info);
+  }
   return devices;
 }
 
@@ -80,15 +110,16 @@ std::unique_ptr<Backend> make_backend(const std::string& device, const std::stri
   if (device == "cpu") {
     return make_cpu_backend(precision, threads);
   }
-  const std::vector<std::string> devices = library_devices();
-  if (std::find(devices.begin(), devices.end(), device) == devices.end()) {
+  const Place place = place_of(device);
+  const std::vector<std::string> libraries = library_devices();
+  if (std::find(libraries.begin(), libraries.end(), place.library) == libraries.end()) {
     throw Error("INVALID_OPTION", "Expected device cpu or cuda but received " + device);
   }
-  const DeviceInfo& info = info_of(device);
+  const DeviceInfo& info = described(place).info;
   if (!info.available) {
     throw Error("CUDA_UNAVAILABLE", "Expected a CUDA device but " + info.reason + "; use device 'cpu' or 'auto'");
   }
-  return make_library_backend(*device_library(device).table, precision);
+  return make_library_backend(*device_library(place.library).table, place.ordinal, precision);
 }
 
 }  // namespace bertune

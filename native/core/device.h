@@ -11,7 +11,9 @@
 namespace bertune {
 
 struct DeviceInfo {
-  std::string device;  // "cpu", "cuda" or one whose library was added (device_library.h)
+  // "cpu", "cuda" or one whose library was added (device_library.h). Of several GPUs the first has that name, the second is
+  // "cuda:1".
+  std::string device;
   std::string name;
   uint64_t total_memory;  // bytes, 0 where not known
   bool available;
@@ -29,8 +31,8 @@ struct BlasInfo {
 std::vector<DeviceInfo> list_devices();
 BlasInfo blas_info();
 
-// `precision`: "fp32", "tf32", "bf16", "int8" or "fp64"; `threads` counts on the CPU only. Throws CUDA_UNAVAILABLE where the
-// device is not there and INVALID_OPTION where it does not have the precision.
+// `device`: as in DeviceInfo, or "cuda:0"; `precision`: "fp32", "tf32", "bf16", "int8" or "fp64"; `threads` counts on the CPU
+// only. Throws CUDA_UNAVAILABLE where the device is not there and INVALID_OPTION where it does not have the precision.
 std::unique_ptr<Backend> make_backend(const std::string& device, const std::string& precision, int threads);
 
 }  // namespace bertune

@@ -16,8 +16,9 @@ struct LibraryFailure {
   char message[992];
 };
 
-// The device that the library runs on.
+// A device that the library runs on.
 struct LibraryDevice {
+  int count;  // of such devices
   char name[256];
   uint64_t total_memory;   // bytes
   int capability;          // 10 · major + minor
@@ -59,6 +60,10 @@ struct MemoryHandle;   // opaque: a Memory of the library
   X(start_run)           \
   X(begin_step)          \
   X(use_batch)           \
+  X(join_ranks)          \
+  X(reduce_gradients)    \
+  X(sum_over_ranks)      \
+  X(leave_ranks)         \
   X(synchronize)
 
 // The plain function for a member of Backend: the same parameters behind the backend and where to report a failure.
@@ -76,9 +81,9 @@ struct LibraryTable {
   uint32_t size;     // sizeof(LibraryTable)
   uint64_t layout;   // library_layout()
 
-  // Fails with CUDA_UNAVAILABLE, and says why, where there is no device that can be used.
-  void (*describe)(LibraryDevice* device, LibraryFailure* failure);
-  BackendHandle* (*create)(const char* precision, LibraryFailure* failure);
+  // Devices are numbered from 0. Fails with CUDA_UNAVAILABLE, and says why, where that one cannot be used.
+  void (*describe)(int ordinal, LibraryDevice* device, LibraryFailure* failure);
+  BackendHandle* (*create)(int ordinal, const char* precision, LibraryFailure* failure);
   void (*destroy)(BackendHandle* backend);
   MemoryHandle* (*allocate)(BackendHandle* backend, LibraryFailure* failure, size_t bytes, const char* what,
                             void** data);
@@ -90,15 +95,16 @@ struct LibraryTable {
 };
 
 // Raised whenever the table or a struct that it passes changes its meaning but not its size.
-constexpr uint32_t kLibraryVersion = 4;
+constexpr uint32_t kLibraryVersion = 5;
 
 // The sizes of all structs that cross, folded into one number: two builds that disagree on it do not fit.
 constexpr uint64_t library_layout() {
   uint64_t hash = 14695981039346656037ull;  // FNV-1a over the sizes
   const auto fold = [&hash](size_t size) { hash = (hash ^ size) * 1099511628211ull; };
-  for (const size_t size : {sizeof(LibraryFailure), sizeof(LibraryDevice), sizeof(BatchShape), sizeof(DeviceMemory),
-                            sizeof(RecordingKey), sizeof(StepState), sizeof(RecordingCounts), sizeof(OptimizerSegment),
-                            sizeof(LowRankFactors), sizeof(LinearFactors), sizeof(RowSum), sizeof(Batch)}) {
+  for (const size_t size :
+       {sizeof(LibraryFailure), sizeof(LibraryDevice), sizeof(BatchShape), sizeof(DeviceMemory), sizeof(RecordingKey),
+        sizeof(RanksMeeting), sizeof(StepState), sizeof(RecordingCounts), sizeof(OptimizerSegment),
+        sizeof(LowRankFactors), sizeof(LinearFactors), sizeof(RowSum), sizeof(Batch)}) {
     fold(size);
   }
 #define BERTUNE_FOLD(name, Arguments) fold(sizeof(Arguments));

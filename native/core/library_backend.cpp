@@ -77,6 +77,12 @@ class LibraryBackend final : public Backend {
   void start_run() override { call(table_.start_run); }
   void begin_step(const StepState& state) override { call(table_.begin_step, state); }
   void use_batch(const Batch& part) override { call(table_.use_batch, part); }
+  void join_ranks(const RanksMeeting& meeting) override { call(table_.join_ranks, meeting); }
+  void reduce_gradients(const OptimizerSegment* segments, int count, Acc* loss) override {
+    call(table_.reduce_gradients, segments, count, loss);
+  }
+  void sum_over_ranks(double* values, int64_t count) override { call(table_.sum_over_ranks, values, count); }
+  void leave_ranks() override { call(table_.leave_ranks); }
   void synchronize() override { call(table_.synchronize); }
 #define BERTUNE_FORWARD(name, Arguments) \
   void name(const Arguments& args) override { call(table_.name, args); }
@@ -108,10 +114,10 @@ void throw_failure(const LibraryFailure& failure) {
   if (failure.code[0] != '\0') throw Error(failure.code, failure.message);
 }
 
-std::unique_ptr<Backend> make_library_backend(const LibraryTable& table, const std::string& precision) {
+std::unique_ptr<Backend> make_library_backend(const LibraryTable& table, int ordinal, const std::string& precision) {
   LibraryFailure failure;
   failure.code[0] = '\0';
-  BackendHandle* handle = table.create(precision.c_str(), &failure);
+  BackendHandle* handle = table.create(ordinal, precision.c_str(), &failure);
   throw_failure(failure);
   try {
     return std::make_unique<LibraryBackend>(table, handle);

@@ -8,8 +8,8 @@
 
 namespace bertune {
 
-// Throws what the library reports. The table stays valid for the life of the process.
-std::unique_ptr<Backend> make_library_backend(const LibraryTable& table, const std::string& precision);
+// On the library's device of that number. Throws what the library reports. The table stays valid for the life of the process.
+std::unique_ptr<Backend> make_library_backend(const LibraryTable& table, int ordinal, const std::string& precision);
 
 // Throws where the failure says so.
 void throw_failure(const LibraryFailure& failure);

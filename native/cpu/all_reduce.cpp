@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "core/collective.h"
+#include "core/gradient_runs.h"
 #include "cpu/scalar.h"
 
 namespace bertune {
@@ -18,20 +19,10 @@ namespace {
 template <typename T>
 constexpr Dtype kDtype = std::is_same_v<T, float> ? Dtype::kF32 : Dtype::kF64;
 
-// Segments begin .. end, whose gradients follow one another but for gaps of zeros.
 template <typename T>
 void reduce_segments(Collective& ranks, const OptimizerSegment* segments, int begin, int end) {
-  constexpr int64_t kGap = 64 / sizeof(T);
-  const auto grad = [&](int s) { return scalars<T>(segments[s].grad); };
-  for (int s = begin; s < end;) {
-    T* first = grad(s);
-    T* last = first;
-    do {
-      last = grad(s) + segments[s].count;
-      ++s;
-    } while (s < end && grad(s) >= last && grad(s) - last < kGap);
-    ranks.all_reduce(first, last - first, kDtype<T>);
-  }
+  for_gradient_runs<T>(segments, begin, end,
+                       [&](T* first, int64_t count) { ranks.all_reduce(first, count, kDtype<T>); });
 }
 
 // Every rank comes to know the rows that any of them met.

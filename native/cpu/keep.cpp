@@ -10,12 +10,12 @@ template <typename T>
 void keep_step(Context& context, const KeepStep& args) {
   const int32_t slot = context.step.slot;
   int32_t right = 0;
-  for (int b = 0; b < context.step.B; ++b) {
+  for (int b = 0; context.step.share > 0 && b < context.step.B; ++b) {
     if (args.predictions != nullptr) right += args.predictions[b] == context.batch.labels[b];
     if (args.right != nullptr) right += args.right[b];
   }
   T& loss = scalars<T>(args.losses)[slot];
-  loss = (args.add ? loss : T(0)) + static_cast<T>(args.scale) * *scalars<T>(args.loss);
+  loss = (args.add ? loss : T(0)) + static_cast<T>(context.step.share * args.scale) * *scalars<T>(args.loss);
   args.correct[slot] = (args.add ? args.correct[slot] : 0) + right;
   if (args.norm != nullptr) scalars<T>(args.norms)[slot] = *scalars<T>(args.norm);
 }

@@ -1,13 +1,13 @@
 // Cross-entropy of logits (B,NC) against the batch's labels (B), with class weights w and label smoothing s:
 //
 //   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y
-//   dlogits[b,c] = loss_scale / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
+//   dlogits[b,c] = loss_scale · share / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
 //
 // with p = softmax(logits[b]) and y the label of b. Against targets y (B,NC), with x = logits[b,c]:
 //
 //   binary cross-entropy   loss = Σ w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC)
-//                          dlogits = loss_scale / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
-//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale / (B · NC) · 2 (x − y)
+//                          dlogits = loss_scale · share / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
+//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale · share / (B · NC) · 2 (x − y)
 //
 // with σ(x) = 1 / (1 + e⁻ˣ). The focal loss with γ multiplies each −log p by (1 − p)^γ, and the gradient of each by
 // (1 − p)^γ · (1 − γ p log p / (1 − p)), where p is the probability of what is true: p_y, σ(x) or σ(−x).
@@ -79,7 +79,7 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
       const double p = std::exp(row[c] - log_sum);
       const double gradient =
           hard * weight(y) * focus.gradient * (p - (c == y)) + smooth * (p * all_weights - weight(c));
-      drow[c] = static_cast<T>(args.loss_scale / label_weights * gradient);
+      drow[c] = static_cast<T>(context.step.share * args.loss_scale / label_weights * gradient);
     }
   }
   *scalars<T>(args.loss) = static_cast<T>(loss / label_weights);
@@ -109,7 +109,7 @@ void binary_cross_entropy(Context& context, const BinaryCrossEntropy& args) {
       right = right && (x > 0) == (y > 0.5);
       if (dlogits == nullptr) continue;
       const double slope = (1 - y) * negative.gradient * sigmoid(x) - p * y * positive.gradient * sigmoid(-x);
-      dlogits[i] = static_cast<T>(args.loss_scale / count * w * slope);
+      dlogits[i] = static_cast<T>(context.step.share * args.loss_scale / count * w * slope);
     }
     if (args.right != nullptr) args.right[b] = right;
   }
@@ -126,7 +126,7 @@ void mean_squared_error(Context& context, const MeanSquaredError& args) {
   for (size_t i = 0; i < count; ++i) {
     const double error = static_cast<double>(logits[i]) - targets[i];
     loss += error * error;
-    if (dlogits != nullptr) dlogits[i] = static_cast<T>(args.loss_scale / count * 2 * error);
+    if (dlogits != nullptr) dlogits[i] = static_cast<T>(context.step.share * args.loss_scale / count * 2 * error);
   }
   *scalars<T>(args.loss) = static_cast<T>(loss / count);
 }

@@ -1,9 +1,11 @@
-// cuBLASLt's functions, looked up at run time: what is missing is an error of ours that says so, and not the loader's.
+// cuBLASLt's functions, looked up at run time.
 #pragma once
 
 #include <cublasLt.h>
 
 #include <string>
+
+#include "cuda/opened_library.h"
 
 namespace bertune::cuda {
 
@@ -11,12 +13,9 @@ class CublasLtLibrary {
  public:
   // Throws CUDA_UNAVAILABLE, with what was looked for and where, and what to install.
   CublasLtLibrary();
-  ~CublasLtLibrary();
-  CublasLtLibrary(const CublasLtLibrary&) = delete;
-  CublasLtLibrary& operator=(const CublasLtLibrary&) = delete;
 
   // The file, or the name by which the loader found it.
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return library_.path(); }
 
   decltype(&cublasLtGetVersion) get_version;
   decltype(&cublasLtGetStatusName) get_status_name;
@@ -35,12 +34,7 @@ class CublasLtLibrary {
   decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set_attribute;
 
  private:
-  void open();
-  template <typename Function>
-  void look_up(Function& function, const char* name);
-
-  void* handle_ = nullptr;
-  std::string path_;
+  const OpenedLibrary library_;
 };
 
 }  // namespace bertune::cuda

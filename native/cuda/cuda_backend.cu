@@ -6,9 +6,12 @@
 #include "cuda/cuda_backend.h"
 #include "cuda/environment.h"
 #include "cuda/gemm.h"
+#include "cuda/gpu.h"
 #include "cuda/memory.h"
+#include "cuda/nccl_ranks.h"
 #include "cuda/operations.h"
 #include "cuda/recordings.h"
+#include "cuda/reduce_gradients.h"
 #include "cuda/scalar.cuh"
 #include "cuda/segments.h"
 #include "cuda/step_state.h"
@@ -50,7 +53,7 @@ class CudaBackend final : public Backend {
   explicit CudaBackend(bool tf32)
       : recordings_(stream_.get(), !graphs_are_off()), gemm_(gemm_is_own() ? nullptr : make_gemm(tf32)) {
     cudaDeviceProp properties;
-    BERTUNE_CUDA(cudaGetDeviceProperties(&properties, 0));
+    BERTUNE_CUDA(cudaGetDeviceProperties(&properties, current_gpu()));
     context_.stream = stream_.get();
     context_.multiprocessors = properties.multiProcessorCount;
     context_.gemm = gemm_.get();
@@ -138,6 +141,18 @@ class CudaBackend final : public Backend {
   void start_run() override { cuda::start_run(context_); }
   void begin_step(const StepState& state) override { cuda::begin_step(context_, state); }
   void use_batch(const Batch& part) override { context_.batch = part; }
+  void join_ranks(const RanksMeeting& meeting) override {
+    ranks_.reset();
+    ranks_ = std::make_unique<NcclRanks>(meeting, context_.stream);
+  }
+  void reduce_gradients(const OptimizerSegment* segments, int count, Acc* loss) override {
+    cuda::reduce_gradients(context_, ranks(), segments, count, floats(loss));
+  }
+  void sum_over_ranks(double* values, int64_t count) override { ranks().all_reduce(values, count); }
+  void leave_ranks() override {
+    ranks().leave();
+    ranks_.reset();
+  }
   void synchronize() override { BERTUNE_CUDA(cudaStreamSynchronize(context_.stream)); }
 
 #define BERTUNE_OPERATION(name, Arguments) \
@@ -146,6 +161,11 @@ class CudaBackend final : public Backend {
 #undef BERTUNE_OPERATION
 
  private:
+  NcclRanks& ranks() {
+    if (!ranks_) throw Error("INVALID_OPTION", "Expected a backend that has joined other ranks");
+    return *ranks_;
+  }
+
   static constexpr bool kWeightsAreMaster = std::is_same_v<T, float>;
   // Upper bounds for the workspace: parameters of a model, and blocks of one launch that share a ticket.
   static constexpr int64_t kMostSegments = 4096, kMostTickets = 1024;
@@ -155,6 +175,7 @@ class CudaBackend final : public Backend {
   Recordings recordings_;
   std::unique_ptr<Gemm> gemm_;
   std::unique_ptr<Memory> state_;
+  std::unique_ptr<NcclRanks> ranks_;  // null: this process alone
 };
 
 }  // namespace

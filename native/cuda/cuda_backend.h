@@ -1,4 +1,4 @@
-// The backend on an NVIDIA GPU: every operation a kernel of this folder, on one stream.
+// The backend on an NVIDIA GPU, the one that the calling thread uses: every operation a kernel of this folder, on one stream.
 #pragma once
 
 #include <memory>

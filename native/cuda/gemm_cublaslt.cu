@@ -24,6 +24,7 @@
 #include "cuda/gemm_choices.h"
 #include "cuda/gemm_trial.h"
 #include "cuda/gemm_tuning.h"
+#include "cuda/gpu.h"
 #include "cuda/memory.h"
 #include "cuda/recordings.h"
 
@@ -145,8 +146,7 @@ class CublasLtGemm : public Gemm {
  public:
   explicit CublasLtGemm(bool tf32)
       : tf32_(tf32), tunes_(!gemm_tuning_is_off() && !graphs_are_off()), handle_(library_.destroy) {
-    int device = 0;
-    BERTUNE_CUDA(cudaGetDevice(&device));
+    const int device = current_gpu();
     cudaDeviceProp properties{};
     BERTUNE_CUDA(cudaGetDeviceProperties(&properties, device));
     BERTUNE_CUDA(cudaDeviceGetAttribute(&l2_bytes_, cudaDevAttrL2CacheSize, device));

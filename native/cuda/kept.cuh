@@ -38,13 +38,14 @@ __device__ __forceinline__ void keep(const Kept& kept, const StepState& step) {
   int right = 0;
   for (int first = 0; first < step.B; first += threads) {
     const int b = first + thread;
-    const bool counts = b < step.B && (kept.predictions ? kept.predictions[b] == kept.labels[b]
-                                                        : kept.right != nullptr && kept.right[b] != 0);
+    const bool counts =
+        b < step.B && step.share > 0 &&
+        (kept.predictions ? kept.predictions[b] == kept.labels[b] : kept.right != nullptr && kept.right[b] != 0);
     right += __syncthreads_count(counts);
   }
   if (thread != 0) return;
   const int slot = step.slot;
-  const float loss = kept.scale * *kept.loss;
+  const float loss = kept.scale * static_cast<float>(step.share) * *kept.loss;
   kept.losses[slot] = kept.add ? kept.losses[slot] + loss : loss;
   kept.correct[slot] = kept.add ? kept.correct[slot] + right : right;
   if (kept.norm != nullptr) kept.norms[slot] = *kept.norm;

@@ -1,6 +1,7 @@
 // The table of core/library.h over the CUDA backend, and the one symbol that this library exports.
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 
@@ -8,11 +9,24 @@
 #include "cuda/check.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/gemm.h"
+#include "cuda/gpu.h"
 
 namespace bertune::cuda {
 namespace {
 
-Backend& backend_of(BackendHandle* handle) { return *reinterpret_cast<Backend*>(handle); }
+// What a BackendHandle is.
+struct Owned {
+  std::unique_ptr<Backend> backend;
+  int gpu;
+};
+
+Owned* owned(BackendHandle* handle) { return reinterpret_cast<Owned*>(handle); }
+
+// The backend, with the calling thread on its GPU.
+Backend& backend_of(BackendHandle* handle) {
+  BERTUNE_CUDA(use_gpu(owned(handle)->gpu));
+  return *owned(handle)->backend;
+}
 
 void fail(LibraryFailure* failure, const char* code, const char* message) {
   std::snprintf(failure->code, sizeof failure->code, "%s", code);
@@ -54,7 +68,7 @@ std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-void describe_device(LibraryDevice& device) {
+void describe_device(int ordinal, LibraryDevice& device) {
   device = {};
   cudaDriverGetVersion(&device.driver_version);
   cudaRuntimeGetVersion(&device.runtime_version);
@@ -66,8 +80,12 @@ void describe_device(LibraryDevice& device) {
            version_text(device.driver_version) + ", this build needs " + version_text(device.runtime_version));
   }
   if (count == 0) refuse("the driver shows no GPU");
+  device.count = count;
+  if (ordinal >= count) {
+    refuse("the driver shows " + std::to_string(count) + (count == 1 ? " GPU" : " GPUs") + ", numbered from 0");
+  }
   cudaDeviceProp properties;
-  BERTUNE_CUDA(cudaGetDeviceProperties(&properties, 0));
+  BERTUNE_CUDA(cudaGetDeviceProperties(&properties, ordinal));
   std::snprintf(device.name, sizeof device.name, "%s", properties.name);
   device.total_memory = properties.totalGlobalMem;
   device.capability = 10 * properties.major + properties.minor;
@@ -92,15 +110,20 @@ LibraryTable make_table() {
   table.version = kLibraryVersion;
   table.size = sizeof(LibraryTable);
   table.layout = library_layout();
-  table.describe = [](LibraryDevice* device, LibraryFailure* failure) {
-    guard(failure, [&] { describe_device(*device); });
+  table.describe = [](int ordinal, LibraryDevice* device, LibraryFailure* failure) {
+    guard(failure, [&] { describe_device(ordinal, *device); });
   };
-  table.create = [](const char* precision, LibraryFailure* failure) {
+  table.create = [](int ordinal, const char* precision, LibraryFailure* failure) {
     return guard(failure, [&] {
-      return reinterpret_cast<BackendHandle*>(make_cuda_backend(precision_of(precision)).release());
+      BERTUNE_CUDA(use_gpu(ordinal));
+      auto created = std::make_unique<Owned>(Owned{make_cuda_backend(precision_of(precision)), ordinal});
+      return reinterpret_cast<BackendHandle*>(created.release());
     });
   };
-  table.destroy = [](BackendHandle* backend) { delete &backend_of(backend); };
+  table.destroy = [](BackendHandle* backend) {
+    static_cast<void>(use_gpu(owned(backend)->gpu));
+    delete owned(backend);
+  };
   table.allocate = [](BackendHandle* backend, LibraryFailure* failure, size_t bytes, const char* what, void** data) {
     return guard(failure, [&] {
       Memory* memory = backend_of(backend).allocate(bytes, what);

@@ -1,13 +1,13 @@
 // Cross-entropy of logits (B,NC) against the batch's labels (B), with class weights w and label smoothing s:
 //
 //   loss = [(1 − s) · Σ_b −w_y log p_y + s / NC · Σ_b Σ_c −w_c log p_c] / Σ_b w_y
-//   dlogits[b,c] = loss_scale / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
+//   dlogits[b,c] = loss_scale · share / Σ_b w_y · [(1 − s) · w_y · (p_c − [c = y]) + s / NC · (p_c · Σ w − w_c)]
 //
 // with p = softmax(logits[b]) and y the label of b. Against the batch's targets y (B,NC), with x = logits[b,c]:
 //
 //   binary cross-entropy   loss = Σ w_c · [(1 − y) · log(1 + eˣ) + p_c · y · log(1 + e⁻ˣ)] / (B · NC)
-//                          dlogits = loss_scale / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
-//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale / (B · NC) · 2 (x − y)
+//                          dlogits = loss_scale · share / (B · NC) · w_c · [(1 − y) · σ(x) − p_c · y · σ(−x)]
+//   mean squared error     loss = Σ (x − y)² / (B · NC),   dlogits = loss_scale · share / (B · NC) · 2 (x − y)
 //
 // with σ(x) = 1 / (1 + e⁻ˣ). The focal loss with γ multiplies each −log p by (1 − p)^γ, and the gradient of each by
 // (1 − p)^γ · (1 − γ p log p / (1 − p)), where p is the probability of what is true: p_y, σ(x) or σ(−x).
@@ -38,6 +38,7 @@ struct Loss {
   float hard, smooth;  // 1 − s, s / NC
   float focal_gamma;
   float loss_scale;
+  const double* share;         // (1) the step's
   RowCount rows;               // B
   const T* logits;             // (B,NC)
   const float* class_weights;  // (NC) or null
@@ -153,7 +154,7 @@ __device__ __forceinline__ float row_loss(const Loss<T>& args, int b, float labe
   }
   if (args.dlogits != nullptr) {
     T* drow = args.dlogits + static_cast<int64_t>(b) * NC;
-    const float scale = args.loss_scale / label_weights;
+    const float scale = args.loss_scale * static_cast<float>(*args.share) / label_weights;
     for (int c = lane; c < NC; c += 32) {
       const float p = expf(to_float(row[c]) - most - log_sum);
       const float gradient = args.hard * label_weight * focus.gradient * (p - (c == y ? 1.f : 0.f)) +
@@ -226,6 +227,7 @@ struct ElementLoss {
   Element element;
   int NC;
   float loss_scale;
+  const double* share;   // (1) the step's
   RowCount rows;         // B
   const T* logits;       // (B,NC)
   const float* targets;  // (B,NC)
@@ -243,7 +245,8 @@ __global__ void __launch_bounds__(kMostWarps * 32) element_loss_kernel(ElementLo
   const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, NC = args.NC;
   const int B = args.rows.count();
   const int b = static_cast<int>(blockIdx.x * (blockDim.x >> 5)) + (thread >> 5);
-  const float count = static_cast<float>(B) * static_cast<float>(NC), scale = args.loss_scale / count;
+  const float count = static_cast<float>(B) * static_cast<float>(NC);
+  const float scale = args.loss_scale * static_cast<float>(*args.share) / count;
   float loss = 0.f;
   if (b < args.rows.padded) {
     const int64_t row = static_cast<int64_t>(b) * NC;
@@ -286,6 +289,7 @@ void launch_element_loss(Context& context, const Args& args, const Element& elem
   const ElementLoss<T, Element> loss = {.element = element,
                                         .NC = args.NC,
                                         .loss_scale = static_cast<float>(args.loss_scale),
+                                        .share = &context.state->step.share,
                                         .rows = context.rows({RowKind::kSequences, context.batch.B}),
                                         .logits = scalars<T>(args.logits),
                                         .targets = floats(context.batch.targets),
@@ -307,6 +311,7 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
                         .smooth = static_cast<float>(args.label_smoothing / args.NC),
                         .focal_gamma = static_cast<float>(args.focal_gamma),
                         .loss_scale = static_cast<float>(args.loss_scale),
+                        .share = &context.state->step.share,
                         .rows = context.rows({RowKind::kSequences, B}),
                         .logits = scalars<T>(args.logits),
                         .class_weights = floats(args.class_weights),

@@ -1,5 +1,6 @@
 #include <string>
 
+#include "cuda/gpu.h"
 #include "cuda/memory.h"
 
 namespace bertune::cuda {
@@ -10,11 +11,15 @@ std::string mebibytes(size_t bytes) { return std::to_string((bytes + (1u << 20) 
 class DeviceBlock final : public Memory {
  public:
   DeviceBlock(size_t bytes, const char* what) : data_(allocate_bytes(bytes, what, true)), bytes_(bytes) {}
-  ~DeviceBlock() override { cudaFree(data_); }
+  ~DeviceBlock() override {
+    static_cast<void>(use_gpu(gpu_));
+    cudaFree(data_);
+  }
   void* data() const override { return data_; }
   size_t bytes() const override { return bytes_; }
 
  private:
+  const int gpu_ = current_gpu();
   void* data_;
   size_t bytes_;
 };

@@ -7,13 +7,13 @@
 
 namespace bertune::cuda {
 
-std::vector<std::string> pip_files(const std::string& name) {
+std::vector<std::string> pip_files(const std::vector<std::string>& packages, const std::string& name) {
   std::vector<std::string> files;
   const char* path = std::getenv("PATH");
   std::istringstream folders(path ? path : "");
   for (std::string folder; std::getline(folders, folder, ':');) {
     if (folder.empty()) continue;
-    for (const char* package : {"cu13", "cublas"}) {
+    for (const std::string& package : packages) {
       const std::string pattern = folder + "/../lib*/python3*/*-packages/nvidia/" + package + "/lib/" + name;
       glob_t found{};
       if (glob(pattern.c_str(), 0, nullptr, &found) == 0) {

@@ -6,8 +6,9 @@
 
 namespace bertune::cuda {
 
-// Files of that name in the packages for CUDA 13 and in those for one library (nvidia-cublas, nvidia-cublas-cu12), of every
-// Python whose folder of programs is on the PATH: of an active environment, so, before the system's.
-std::vector<std::string> pip_files(const std::string& name);
+// Files of that name in folders of these packages, the one for CUDA 13 ("cu13") and those for one library ("cublas", of
+// nvidia-cublas or nvidia-cublas-cu12), of every Python whose folder of programs is on the PATH: of an active environment, so,
+// before the system's.
+std::vector<std::string> pip_files(const std::vector<std::string>& packages, const std::string& name);
 
 }  // namespace bertune::cuda

@@ -3,7 +3,7 @@
 
 #include <unordered_set>
 
-#include "cuda/check.h"
+#include "cuda/gpu.h"
 
 namespace bertune::cuda {
 
@@ -14,10 +14,9 @@ class SharedMemoryLimits {
   // Lets launches of the kernel take `bytes`. Throws CUDA_ERROR where the device has not got as much.
   void allow(const void* kernel, size_t bytes) {
     if (bytes <= kAlwaysAllowed || raised_.count(kernel) > 0) return;
-    int device = 0, most = 0;
+    int most = 0;
     cudaFuncAttributes attributes;
-    BERTUNE_CUDA(cudaGetDevice(&device));
-    BERTUNE_CUDA(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+    BERTUNE_CUDA(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, current_gpu()));
     BERTUNE_CUDA(cudaFuncGetAttributes(&attributes, kernel));
     BERTUNE_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                       most - static_cast<int>(attributes.sharedSizeBytes)));

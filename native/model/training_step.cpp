@@ -37,11 +37,10 @@ struct TrainingRun::MicroBatch {
   StepState state;
   int index, count;  // its place among the micro-batches of its step
   bool update;
-  double share = 1;  // of this rank in its loss
 
   bool first() const { return index == 0; }
   bool last() const { return index + 1 == count; }
-  double scale() const { return share / count; }
+  double scale() const { return 1.0 / count; }
 };
 
 TrainingRun::TrainingRun(SequenceClassifier& classifier, const Dataset& dataset, const int32_t* order, int64_t count,
@@ -122,8 +121,7 @@ void TrainingRun::take_share(MicroBatch& micro_batch) const {
     begin = std::min(begin, B - 1);
     end = begin + 1;
   }
-  micro_batch.share =
-      has_none ? 0 : weight_of(state.order_begin + begin, end - begin) / weight_of(state.order_begin, B);
+  state.share = has_none ? 0 : weight_of(state.order_begin + begin, end - begin) / weight_of(state.order_begin, B);
   state.order_begin += begin;
   state.B = end - begin;
   state.tokens_before = static_cast<uint32_t>(tokens[begin]);
@@ -143,7 +141,17 @@ void TrainingRun::run(const MicroBatch& micro_batch) {
   StepState state = micro_batch.state;
   Activations& a = classifier_.looks_ahead() ? featured_part(state) : batch_of(state);
   backend.begin_step(state);
-  run_recorded(backend, key_of(a, micro_batch), [&] { run_operations(a, micro_batch); });
+  // What is exchanged with other ranks is no part of a recording.
+  using Part = RecordingKey::Part;
+  const bool reduces = ranks_ != nullptr && micro_batch.last();
+  run_recorded(backend, key_of(a, micro_batch, reduces ? Part::kGradients : Part::kWhole), [&] {
+    run_gradients(a, micro_batch);
+    if (!reduces) finish(a, micro_batch);
+  });
+  if (!reduces) return;
+  const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments();
+  backend.all_reduce(*ranks_, segments.data(), static_cast<int>(segments.size()), a.loss);
+  run_recorded(backend, key_of(a, micro_batch, Part::kUpdate), [&] { finish(a, micro_batch); });
 }
 
 Activations& TrainingRun::batch_of(StepState& state) {
@@ -175,38 +183,38 @@ void TrainingRun::make_features(StepState state) {
   run_recorded(backend, key, [&] { classifier_.make_features(a, settings_.batch_size); });
 }
 
-void TrainingRun::run_operations(Activations& a, const MicroBatch& micro_batch) {
-  Backend& backend = classifier_.backend();
+void TrainingRun::run_gradients(Activations& a, const MicroBatch& micro_batch) {
   const double scale = micro_batch.scale();
   if (classifier_.looks_ahead()) {
     classifier_.classify(a);
     run_loss(a, scale);
     classifier_.backward_head(a, !micro_batch.first());
-  } else {
-    classifier_.gather(a, true);
-    // In the step, as its weights have changed in the one before.
-    if (micro_batch.first()) classifier_.make_prompt();
-    classifier_.forward(a, true);
-    run_loss(a, scale);
-    classifier_.backward(a, !micro_batch.first());
+    return;
   }
+  classifier_.gather(a, true);
+  // In the step, as its weights have changed in the one before.
+  if (micro_batch.first()) classifier_.make_prompt();
+  classifier_.forward(a, true);
+  run_loss(a, scale);
+  classifier_.backward(a, !micro_batch.first());
+}
 
+void TrainingRun::finish(Activations& a, const MicroBatch& micro_batch) {
+  Backend& backend = classifier_.backend();
   const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments();
   const int count = static_cast<int>(segments.size());
   const RunMemory& run = classifier_.run();
   const Loss loss = classifier_.config().loss;
-  const bool counts = micro_batch.share > 0;
   const KeepStep keep{.add = !micro_batch.first(),
-                      .scale = scale,
+                      .scale = micro_batch.scale(),
                       .loss = a.loss,
-                      .predictions = counts && loss == Loss::kCrossEntropy ? a.predictions : nullptr,
-                      .right = counts && loss == Loss::kBinaryCrossEntropy ? a.predictions : nullptr,
+                      .predictions = loss == Loss::kCrossEntropy ? a.predictions : nullptr,
+                      .right = loss == Loss::kBinaryCrossEntropy ? a.predictions : nullptr,
                       .norm = micro_batch.last() ? a.grad_norm : nullptr,
                       .losses = run.losses(),
                       .norms = run.norms(),
                       .correct = run.correct()};
   if (!micro_batch.last()) return backend.keep_step(keep);
-  if (ranks_) backend.all_reduce(*ranks_, segments.data(), count, a.loss);
   backend.grad_norm({segments.data(), count, a.grad_norm, &keep});
   if (micro_batch.update) backend.adamw({segments.data(), count, settings_.optimizer, a.loss});
 }
@@ -244,7 +252,7 @@ void TrainingRun::run_loss(Activations& a, double scale) {
   }
 }
 
-RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_batch) const {
+RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_batch, RecordingKey::Part part) const {
   const bool is_head = classifier_.looks_ahead();
   return {.pass = is_head ? RecordingKey::Pass::kHead : RecordingKey::Pass::kTraining,
           .batch = is_head ? BatchShape{a.part.B, 0, 0} : BatchShape{a.batch.B, a.batch.T, a.batch.max_length},
@@ -252,6 +260,7 @@ RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_b
           .first = micro_batch.first(),
           .last = micro_batch.last(),
           .update = micro_batch.update,
+          .part = part,
           .micro_batches = micro_batch.count,
           .settings = settings_hash_};
 }

@@ -80,9 +80,11 @@ class TrainingRun {
   Activations& featured_part(const StepState& state);
   // The features of the examples from the step's on, for as many micro-batches as it may look ahead.
   void make_features(StepState state);
-  void run_operations(Activations& activations, const MicroBatch& micro_batch);
+  void run_gradients(Activations& activations, const MicroBatch& micro_batch);
+  // Keeps the results, and behind the last micro-batch of a step clips and updates.
+  void finish(Activations& activations, const MicroBatch& micro_batch);
   void run_loss(Activations& activations, double scale);
-  RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch) const;
+  RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch, RecordingKey::Part part) const;
 
   SequenceClassifier& classifier_;
   const Dataset& dataset_;

@@ -359,6 +359,8 @@ void Fields::prepare() {
   const double zero = 0, one = 1;
   step_.seed = static_cast<uint64_t>(integer("seed", 0, kMostSeed, &zero));
   step_.dropout_step = static_cast<uint32_t>(integer("dropout_step", 0, kMostUint, &zero));
+  step_.tokens_before = static_cast<uint32_t>(integer("tokens_before", 0, kMostUint, &zero));
+  step_.sequences_before = static_cast<uint32_t>(integer("sequences_before", 0, kMostUint, &zero));
   step_.step = static_cast<uint32_t>(integer("step", 1, kMostUint, &one));
   step_.learning_rate = find_number("learning_rate", &zero);
   step_.slot = slot();

@@ -4,7 +4,8 @@
 // Names are those of the struct's fields; the fields of a struct within a struct are flat. Beside them:
 //   rows, row_kind (0 tokens, 1 sequences, 2 prefix; default 0)                          Rows
 //   dropout_p, dropout_site (default 0)                                                  Dropout
-//   seed (default 0), dropout_step (0), step (1), learning_rate (0), slot (0), order_begin (0)   StepState
+//   seed (default 0), dropout_step (0), tokens_before (0), sequences_before (0), step (1), learning_rate (0), slot (0),
+//       order_begin (0)                                                                  StepState
 //   cu_seqlens (B + 1), and ids (T), token_types (T), positions (T), labels (B), targets (B,NC) where they
 //       are read: the current batch; without it `rows` tokens are one sequence, `rows` sequences have one token each
 //   padding_tokens, padding_sequences (default 0)                                        rows of the arrays (`rows`

@@ -101,7 +101,11 @@ describe('bertune sweep', function () {
     ['a setting that there is none of', 'metod: full', /There is no setting metod in .*: did you mean method\?/],
     ['a value of another type', 'rank: {a: 1}', /a number or a list of them for rank in .* but found \{"a":1\}/],
     ['a value out of range', 'method: lora\nrank: [0]', /a positive integer for --rank/],
-    ['a choice that is none', 'device: tpu', /device in .*bad\.yaml: .*Allowed choices/],
+    [
+      'a choice that is none',
+      'device: tpu',
+      /Expected auto, cpu, cuda or cuda:1, the second GPU, for --device but received "tpu"/,
+    ],
     ['a switch that is neither', 'load-best: maybe', /true or false for load-best/],
     ['what is no YAML', 'a: [', /Expected YAML in .*bad\.yaml/],
     ['what has no settings', '- a', /Expected settings with their values/],

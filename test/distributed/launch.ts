@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import type { Mpi } from '../../lib/distributed/ranks.js';
 import type { Outcome, Program } from './program.js';
 
-const PROGRAM = fileURLToPath(new URL('program.ts', import.meta.url));
+/** One rank. */
+export const PROGRAM = fileURLToPath(new URL('program.ts', import.meta.url));
 
 function onPath(name: string): boolean {
   return (process.env.PATH ?? '').split(delimiter).some((folder) => {
@@ -19,25 +20,29 @@ function onPath(name: string): boolean {
   });
 }
 
-const STARTERS: Record<Mpi, { program: string; args: string[] }> = {
+/** What starts several processes: an MPI, or something like torchrun, for those on GPUs. */
+export type Launcher = Mpi | 'torchrun';
+
+const STARTERS: Record<Launcher, { program: string; args: string[] }> = {
   // As root, on fewer cores than there are ranks, as tests may be.
   openmpi: { program: 'mpirun.openmpi', args: ['--allow-run-as-root', '--oversubscribe', '-n'] },
   mpich: { program: 'mpiexec.mpich', args: ['-n'] },
+  torchrun: { program: process.execPath, args: [fileURLToPath(new URL('torchrun.mjs', import.meta.url))] },
 };
 
 /** The MPIs that are here. */
-export const MPIS = (Object.keys(STARTERS) as Mpi[]).filter((mpi) => onPath(STARTERS[mpi].program));
+export const MPIS = (['openmpi', 'mpich'] as const).filter((mpi) => onPath(STARTERS[mpi].program));
 
 /** Starts processes of Node.js; null: one, by itself. */
-export function startNode(args: readonly string[], mpi: Mpi | null, processes = 1): ChildProcess {
-  if (mpi === null) return spawn(process.execPath, args);
-  const { program, args: own } = STARTERS[mpi];
+export function startNode(args: readonly string[], launcher: Launcher | null, processes = 1): ChildProcess {
+  if (launcher === null) return spawn(process.execPath, args);
+  const { program, args: own } = STARTERS[launcher];
   return spawn(program, [...own, String(processes), process.execPath, ...args]);
 }
 
 /** Starts processes of the program. */
-export function start(program: Program, mpi: Mpi | null, processes = 1): ChildProcess {
-  return startNode(['--import', 'tsx', PROGRAM, JSON.stringify(program)], mpi, processes);
+export function start(program: Program, launcher: Launcher | null, processes = 1): ChildProcess {
+  return startNode(['--import', 'tsx', PROGRAM, JSON.stringify(program)], launcher, processes);
 }
 
 /** What the ranks printed, by runs and ranks, and how it ended. */
@@ -57,6 +62,6 @@ export async function ended(
 }
 
 /** Runs the program to its end. */
-export async function run(program: Program, mpi: Mpi | null, processes = 1) {
-  return ended(start(program, mpi, processes));
+export async function run(program: Program, launcher: Launcher | null, processes = 1) {
+  return ended(start(program, launcher, processes));
 }

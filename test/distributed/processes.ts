@@ -7,7 +7,7 @@ export function ranksOf(launcher: number): { pid: number; rank: number }[] {
     .flatMap((name) => {
       try {
         const environment = readFileSync(`/proc/${name}/environ`, 'utf8');
-        const rank = /\0(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=(\d+)/.exec(environment)?.[1];
+        const rank = /\0(?:OMPI_COMM_WORLD_RANK|PMI_RANK|RANK)=(\d+)/.exec(environment)?.[1];
         if (rank === undefined || !ancestors(Number(name)).includes(launcher)) return [];
         return [{ pid: Number(name), rank: Number(rank) }];
       } catch {

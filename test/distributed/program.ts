@@ -4,17 +4,21 @@
  *   node --import tsx test/distributed/program.ts JSON
  */
 import { createHash } from 'node:crypto';
+import { withEmulator } from '../../bench/support/operations.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import { BertuneError } from '../../lib/errors.js';
 import { bitfit, full, linear, lora, prefix } from '../../lib/methods/index.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
-import type { Precision } from '../../lib/model/device.js';
+import type { Device, Precision } from '../../lib/model/device.js';
+import { loadNative } from '../../lib/native/index.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { tinySplit } from '../lib/tiny-model.js';
 
 export interface Program {
   model: string;
   precision: Precision;
+  /** Defaults to 'cpu'. */
+  device?: 'cpu' | 'cuda-emulated';
   runs: {
     method: keyof typeof METHODS;
     options: TrainerOptions;
@@ -50,12 +54,13 @@ const METHODS = {
   prefix: () => prefix({ virtualTokens: 3 }),
 };
 
-const { model: directory, precision, runs } = JSON.parse(process.argv[2]!) as Program;
-const rank = Number(process.env.OMPI_COMM_WORLD_RANK ?? process.env.PMI_RANK ?? 0);
+const { model: directory, precision, device = 'cpu', runs } = JSON.parse(process.argv[2]!) as Program;
+const rank = Number(process.env.OMPI_COMM_WORLD_RANK ?? process.env.PMI_RANK ?? process.env.RANK ?? 0);
+if (device !== 'cpu') withEmulator(loadNative());
 
 for (const { method, options, resume, seed = 3, differs = false, absent, stop } of runs) {
   if (absent === rank) process.exit(1);
-  await using model = await TextClassifier.load(directory, { device: 'cpu', threads: 1, precision });
+  await using model = await TextClassifier.load(directory, { device: device as Device, threads: 1, precision });
   const trainer = new Trainer(model, { learningRate: 3e-3, batchSize: 6, ...options, method: METHODS[method]() });
   const outcome: Outcome = { rank, method, losses: [], gradNorms: [], evaluations: [], accuracy: [], digest: '' };
   trainer.on('epoch', ({ trainAccuracy }) => outcome.accuracy.push(trainAccuracy));

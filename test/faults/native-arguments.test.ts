@@ -104,7 +104,11 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
     ],
     promptEmbeddings: [(value) => (session.promptEmbeddings as Call)(value)],
     recordings: [(value) => (session.recordings as Call)(value)],
-    joinRanks: [(value) => session.joinRanks(value, 1), (value) => session.joinRanks('libnone.so', value)],
+    joinRanks: [
+      (value) => session.joinRanks(value, 1),
+      (value) => session.joinRanks('libnone.so', value),
+      ...fields({ rank: 0, size: 1, address: '127.0.0.1', port: 1 }, (whole) => session.joinRanks(whole, 1)),
+    ],
     allReduce: [(value) => session.allReduce(value)],
     leaveRanks: [(value) => (session.leaveRanks as Call)(value)],
     abort: [(value) => (session.abort as Call)(value)],

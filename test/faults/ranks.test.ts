@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { ended, MPIS, run, start } from '../distributed/launch.js';
+import { gpus } from '../devices.js';
+import { ended, type Launcher, MPIS, run, start } from '../distributed/launch.js';
 import { isAlive, ranksOf } from '../distributed/processes.js';
 import type { Program } from '../distributed/program.js';
 import { useTemporaryDirectory } from '../lib/files.js';
@@ -13,6 +14,10 @@ import { LONG, note, scaled } from './scale.js';
 const LIMIT = 2;
 const MOST_SECONDS = 25;
 
+const hasEmulator = gpus().some(({ device }) => device === 'cuda-emulated');
+/** torchrun's are on GPUs, which add up through a stand-in for NCCL. */
+const LAUNCHERS: readonly Launcher[] = [...MPIS, ...(LONG && hasEmulator ? (['torchrun'] as const) : [])];
+
 describe('ranks that are lost', () => {
   const directory = useTemporaryDirectory();
   const base = mkdtempSync(join(tmpdir(), 'bertune-ranks-'));
@@ -21,14 +26,16 @@ describe('ranks that are lost', () => {
   before(() => writeTinyCheckpoint(base, { dropout: 0.1 }));
   after(() => rmSync(base, { recursive: true }));
 
-  for (const mpi of MPIS) {
+  for (const launcher of LAUNCHERS) {
+    const where = launcher === 'torchrun' ? ({ device: 'cuda-emulated' } as const) : {};
+
     // MPICH waits for them half a minute.
-    const waits = mpi === 'mpich' && !LONG;
-    (waits ? it.skip : it)(`end the others in time where they never came, under ${mpi}`, async function () {
+    const waits = launcher === 'mpich' && !LONG;
+    (waits ? it.skip : it)(`end the others in time where they never came, under ${launcher}`, async function () {
       this.timeout(90_000);
       const runs: Program['runs'] = [{ method: 'full', options: { maxSteps: 5 }, absent: 1 }];
       const began = performance.now();
-      const { outcomes, code } = await run({ model: base, precision: 'fp32', runs }, mpi, 2);
+      const { outcomes, code } = await run({ ...where, model: base, precision: 'fp32', runs }, launcher, 2);
       expect((performance.now() - began) / 1000).to.be.below(60);
       expect(code).to.not.equal(0);
       // Where the launcher has not ended it before.
@@ -36,9 +43,27 @@ describe('ranks that are lost', () => {
         expect(error?.message).to.match(/^Not all processes came to train within 30 s: /);
     });
 
-    it(`end the others in time, and the run goes on to the same bits, under ${mpi}`, async function () {
+    if (LONG) {
+      it(`are those of their own run where two run at once, under ${launcher}`, async function () {
+        this.timeout(90_000);
+        const program = (seed: number): Program => ({
+          ...where,
+          ...{ model: base, precision: 'fp32' },
+          runs: [{ method: 'full', options: { maxSteps: 60 }, seed }],
+        });
+        const apart = [await run(program(3), launcher, 2), await run(program(8), launcher, 2)];
+        const together = await Promise.all([run(program(3), launcher, 2), run(program(8), launcher, 2)]);
+        const digests = (runs: typeof apart) => runs.map(({ outcomes }) => outcomes.map(({ digest }) => digest));
+        expect(digests(together)).to.deep.equal(digests(apart));
+        expect(new Set(digests(apart).flat()).size).to.equal(2);
+        note(`runs of ${launcher} at once on one machine`, 2);
+      });
+    }
+
+    it(`end the others in time, and the run goes on to the same bits, under ${launcher}`, async function () {
       this.timeout(60_000 * trials);
       const program = (output: string, resume?: string): Program => ({
+        ...where,
         model: base,
         precision: 'fp32',
         runs: [
@@ -52,13 +77,13 @@ describe('ranks that are lost', () => {
           },
         ],
       });
-      const { outcomes } = await run(program(directory.path('whole')), mpi, 2);
+      const { outcomes } = await run(program(directory.path('whole')), launcher, 2);
       const whole = outcomes[0]!.digest;
       const random = randomNumbers(11);
       let [stopped, killed] = [0, 0];
       for (let trial = 0; trial < trials; trial++) {
         const output = directory.path(`run-${trial}`);
-        const child = start(program(output), mpi, 2);
+        const child = start(program(output), launcher, 2);
         const ending = ended(child);
         await new Promise<void>((resolve) => {
           child.stderr!.on('data', (chunk) => /step \d/.test(chunk) && resolve());
@@ -77,11 +102,11 @@ describe('ranks that are lost', () => {
         const { code } = await ending;
         expect((performance.now() - began) / 1000, 'seconds until all had ended').to.be.below(MOST_SECONDS);
         for (const { pid } of ranks) expect(isAlive(pid), `process ${pid}`).to.equal(false);
-        const last = await run(program(output, 'latest'), mpi, 2);
+        const last = await run(program(output, 'latest'), launcher, 2);
         expect(last.code, `${last.errors} after ${signal}, which ended with ${code}`).to.equal(0);
         expect(last.outcomes.map(({ digest }) => digest)).to.deep.equal([whole, whole]);
       }
-      note(`ranks of ${mpi} killed or stopped, then resumed to the same bits`, killed + stopped);
+      note(`ranks of ${launcher} killed or stopped, then resumed to the same bits`, killed + stopped);
     });
   }
 });

@@ -130,7 +130,7 @@ describe('trainer options', () => {
     [{ warmupSteps: 3, warmupRatio: 0.1 }, 'warmupRatio'],
     [{ labelSmoothing: 1 }, 'labelSmoothing'],
     [{ focalGamma: -1 }, 'focalGamma'],
-    [{ focalGamma: 2, labelSmoothing: 0.1 }, 'focalGamma is of labels that are certain, and labelSmoothing'],
+    [{ focalGamma: 2, labelSmoothing: 0.1 }, 'focalGamma assumes labels that are certain, and labelSmoothing'],
     [{ layerwiseDecay: 0 }, 'layerwiseDecay'],
     [{ layerwiseDecay: 1.1 }, 'layerwiseDecay'],
     [{ classWeights: [1, 2] }, 'balanced or 3 numbers'],

@@ -85,9 +85,9 @@ for (const device of devices()) {
   describe(`dropout masks on ${device.device}`, () => {
     const rows = 100;
     const n = 1000;
-    const mask = async (sizes: Record<string, number>): Promise<boolean[]> => {
+    const mask = async (sizes: Record<string, number>, count = rows): Promise<boolean[]> => {
       const where = places(device)[0]!;
-      const { tensors, sizes: own } = dropoutCase('', rows, n, { dropout_p: 0.25, ...sizes });
+      const { tensors, sizes: own } = dropoutCase('', count, n, { dropout_p: 0.25, ...sizes });
       const { out } = await run('dropout_apply', where, tensors, own);
       return Array.from(out!, (value) => value !== 0);
     };
@@ -96,6 +96,15 @@ for (const device of devices()) {
       const kept = (await mask({})).filter(Boolean).length / (rows * n);
       // Five standard deviations of 100,000 draws.
       expect(kept).to.be.closeTo(0.75, 5 * Math.sqrt((0.25 * 0.75) / (rows * n)));
+    });
+
+    it('go by the place of a row in a micro-batch that processes share', async () => {
+      const whole = await mask({});
+      expect(await mask({ tokens_before: 64, sequences_before: 7 }, 30)).to.deep.equal(whole.slice(64 * n, 94 * n));
+      const ofSequences = { row_kind: 1, tokens_before: 7, sequences_before: 64 };
+      expect(await mask(ofSequences, 30)).to.deep.equal(whole.slice(64 * n, 94 * n));
+      // The rows of a prefix are those of all processes.
+      expect(await mask({ ...ofSequences, row_kind: 2 }, 30)).to.deep.equal(whole.slice(0, 30 * n));
     });
 
     it('of another seed, step or site are independent', async () => {

@@ -192,7 +192,8 @@ struct Config {
   bool strict = true;         // exited threads at barriers and different call sites of one collective are errors
   bool lazy_streams = false;  // BERTUNE_EMULATED_LAZY. Work runs only once something waits for it, in any allowed order
   double preempt = 0;         // race build: the chance of a switch to another thread at each memory access
-  size_t memory_limit = size_t(4) << 30;        // BERTUNE_EMULATED_MEMORY, in bytes
+  int devices = 1;            // BERTUNE_EMULATED_DEVICES
+  size_t memory_limit = size_t(4) << 30;        // BERTUNE_EMULATED_MEMORY, in bytes, of each
   long fail_allocation = -1;                    // BERTUNE_EMULATED_FAIL_ALLOCATION: the n-th from now, counted from 0
   size_t shared_memory_per_block = 227 * 1024;  // what a launch may ask for
   std::string fail_graphs;                      // BERTUNE_EMULATED_FAIL_GRAPHS. The call of graphs that fails: capture,
@@ -207,6 +208,9 @@ Config& config();
 // Work on the host, in the order of the stream; recorded like a kernel where the stream is capturing. `name` is for
 // reports.
 cudaError_t host_task(cudaStream_t stream, std::function<void()> task, const char* name = "host task");
+// Holds what comes after it in the stream until `is_ready`, which is asked whenever something waits for the stream. Not to be
+// recorded.
+cudaError_t wait_until(cudaStream_t stream, std::function<bool()> is_ready);
 // For host tasks that touch device memory: fails the task, as an out-of-bounds access fails a kernel, where the range
 // is not inside one live allocation. In the race build a range that is read has to be initialised, and one that is
 // written counts as initialised from then on. Does not return to a task that failed.

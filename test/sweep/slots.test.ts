@@ -12,6 +12,11 @@ describe('what the workers of a machine compute on', () => {
     expect(slotsOf(1, {}, { device: 'cuda', gpus: ['0'] })).to.deep.equal([{ where: {}, environment: {} }]);
   });
 
+  it('are one GPU where that is named', () => {
+    const visible = slotsOf(2, { device: 'cuda:1' }, GPUS).map(({ environment }) => environment);
+    expect(visible).to.deep.equal([{}, {}]);
+  });
+
   it('are its threads, unless the plan says how many', () => {
     const each = Math.max(1, Math.floor(availableParallelism() / 2));
     expect(slotsOf(2, {}, CPU).map(({ where }) => where.threads)).to.deep.equal([each, each]);

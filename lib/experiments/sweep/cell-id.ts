@@ -1,5 +1,5 @@
 import type { Method } from '../../methods/index.js';
-import type { DeviceOptions } from '../../model/device.js';
+import { type Device, type DeviceOptions, kindOf } from '../../model/device.js';
 import { expectTable } from '../../options/table.js';
 import type { DataRecord } from '../../report/records.js';
 import { resolveTrainerOptions, TRAINER_OPTIONS, type TrainerOptions } from '../../training/options.js';
@@ -35,6 +35,11 @@ export function cellId({ model, data, method, options, where, grace }: DecidingP
     collectiveTimeout: _wait,
     ...settings
   } = expectTable('options', options, TRAINER_OPTIONS, context);
-  const deciding = { numerics: NUMERICS, model, data: data.digest, method, settings, where, grace };
+  const deciding = { numerics: NUMERICS, model, data: data.digest, method, settings, where: machineOf(where), grace };
   return digestOf(deciding).slice(0, 16);
+}
+
+/** Which of several GPUs it is decides nothing. */
+function machineOf(where: DeviceOptions): DeviceOptions {
+  return where.device === undefined ? where : { ...where, device: kindOf(where.device) as Device };
 }

@@ -25,7 +25,9 @@ interface Machine {
 export function slotsOf(jobs: number, where: DeviceOptions, machine = machineOf(where)): Slot[] {
   const { device, gpus } = machine;
   const threads = Math.max(1, Math.floor(availableParallelism() / jobs));
-  const isShared = device !== 'cpu' && gpus.length > 1;
+  // One that was named is the GPU of all.
+  const isNamed = where.device?.includes(':') ?? false;
+  const isShared = device !== 'cpu' && gpus.length > 1 && !isNamed;
   return Array.from({ length: jobs }, (_, job) => ({
     where: jobs > 1 && where.threads === undefined ? { ...where, threads } : where,
     environment: isShared ? { CUDA_VISIBLE_DEVICES: gpus[job % gpus.length] } : {},

@@ -4,6 +4,7 @@ import { BertuneError } from '../../errors.js';
 import type { DirectoryLock } from '../../files/lock.js';
 import { type MethodPlan, trainedNames } from '../../methods/index.js';
 import type { AnyClassifier } from '../../model/classifier.js';
+import { kindOf } from '../../model/device.js';
 import type { Values } from '../../model/session.js';
 import { loadNative, type NativeDtype, type NativePrecision, type NativeSession } from '../../native/index.js';
 import { TimeSlice } from '../../time-slice.js';
@@ -119,7 +120,7 @@ export async function identityOf({
 
 function machineOf({ where }: AnyClassifier): RunMachine {
   const { library, version, kernel } = loadNative().blas();
-  return { device: where.device, threads: where.threads, blas: `${library} ${version} (${kernel})` };
+  return { device: kindOf(where.device), threads: where.threads, blas: `${library} ${version} (${kernel})` };
 }
 
 /** The run that is to go on. */

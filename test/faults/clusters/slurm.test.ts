@@ -1,60 +1,11 @@
-import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { copyFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { ROOT, UserProject } from '../../docs/project.js';
 import { lasting, SweepFolder } from '../../sweep/folder.js';
 import { LONG, note } from '../scale.js';
-import { areThere } from './commands.js';
-
-const PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'scontrol'];
-const HOST = hostname().split('.')[0]!;
-
-/** SLURM of one machine in a folder: Debian's slurm-wlm, run by root. */
-class Slurm {
-  readonly #folder: string;
-
-  private constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  static async start(folder: string): Promise<Slurm> {
-    const path = (name: string) => join(folder, name);
-    await writeFile(path('munge.key'), randomBytes(1024), { mode: 0o600 });
-    const munge = ['socket', 'pid-file', 'log-file', 'seed-file'].map(
-      (name) => `--${name}=${path(`munge.${name.slice(0, 3)}`)}`,
-    );
-    execFileSync('munged', ['--force', `--key-file=${path('munge.key')}`, ...munge]);
-    const conf = [
-      ...['ClusterName=bertune', `SlurmctldHost=${HOST}(127.0.0.1)`, 'SlurmUser=root', 'MailProg=/bin/true'],
-      ...['AuthType=auth/munge', `AuthInfo=socket=${path('munge.soc')}`, 'CredType=cred/munge'],
-      ...[`StateSaveLocation=${folder}`, `SlurmdSpoolDir=${folder}`, 'SlurmctldPort=26817', 'SlurmdPort=26818'],
-      ...[`SlurmctldPidFile=${path('slurmctld.pid')}`, `SlurmctldLogFile=${path('slurmctld.log')}`],
-      ...[`SlurmdPidFile=${path('slurmd.pid')}`, `SlurmdLogFile=${path('slurmd.log')}`],
-      ...['ProctrackType=proctrack/pgid', 'TaskPlugin=task/none', 'ReturnToService=2', 'KillWait=20'],
-      ...['SelectType=select/cons_tres', 'SelectTypeParameters=CR_CPU', 'SchedulerType=sched/backfill'],
-      `NodeName=${HOST} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN`,
-      `PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP`,
-    ];
-    await writeFile(path('slurm.conf'), `${conf.join('\n')}\n`);
-    for (const daemon of ['slurmctld', 'slurmd']) execFileSync(daemon, ['-f', path('slurm.conf')]);
-    return new Slurm(folder);
-  }
-
-  get environment(): NodeJS.ProcessEnv {
-    return { SLURM_CONF: join(this.#folder, 'slurm.conf') };
-  }
-
-  async stop(): Promise<void> {
-    for (const name of ['slurmd', 'slurmctld', 'munge']) {
-      const pid = await readFile(join(this.#folder, `${name}.pid`), 'utf8').catch(() => '');
-      if (pid !== '') process.kill(Number(pid), 'SIGKILL');
-    }
-  }
-}
+import { Slurm } from './slurm.js';
 
 describe('a sweep on SLURM', function () {
   this.timeout(600_000);
@@ -63,13 +14,12 @@ describe('a sweep on SLURM', function () {
   let folder: SweepFolder;
 
   before(async function () {
-    if (!LONG || process.getuid?.() !== 0 || !areThere(...PROGRAMS)) this.skip();
+    if (!LONG || !Slurm.isThere()) this.skip();
     const conf = await UserProject.create();
     slurm = await Slurm.start(conf.folder);
     project = await UserProject.create(slurm.environment);
     folder = await SweepFolder.create(project.folder);
     await copyFile(join(ROOT, 'examples/slurm/sweep.sbatch'), join(project.folder, 'sweep.sbatch'));
-    while (!/idle/.test((await project.shell('sinfo').catch(() => ({ stdout: '' }))).stdout)) await sleep(200);
   });
   after(async () => {
     // A daemon that is killed leaves the processes of its jobs.

@@ -96,7 +96,8 @@ class FreeList {
 struct DeviceMemory {
   RangeMap blocks;
   RangeMap pinned;
-  size_t used = 0;
+  std::map<const void*, int> devices;  // of the blocks
+  std::map<int, size_t> used;          // by device
   FreeList free{reinterpret_cast<uintptr_t>(arena()) + kSharedBytes, kArenaBytes - kSharedBytes};
 };
 
@@ -161,12 +162,14 @@ cudaError_t device_allocate(void** pointer, size_t bytes) {
   *pointer = nullptr;
   Config& settings = config();
   if (settings.fail_allocation >= 0 && settings.fail_allocation-- == 0) return cudaErrorMemoryAllocation;
-  if (bytes > settings.memory_limit || memory().used > settings.memory_limit - bytes) return cudaErrorMemoryAllocation;
+  if (bytes > settings.memory_limit || memory().used[current_device()] > settings.memory_limit - bytes)
+    return cudaErrorMemoryAllocation;
   if (bytes == 0) return cudaSuccess;
   void* block = take_block(bytes);
   if (!block) return cudaErrorMemoryAllocation;
   poison(block, bytes);
-  memory().used += bytes;
+  memory().used[current_device()] += bytes;
+  memory().devices[block] = current_device();
   memory().blocks.add(block, bytes);
   *pointer = block;
   return cudaSuccess;
@@ -175,12 +178,13 @@ cudaError_t device_allocate(void** pointer, size_t bytes) {
 cudaError_t device_free(void* pointer) {
   const size_t bytes = memory().blocks.remove(pointer);
   if (bytes == 0) return cudaErrorInvalidValue;
-  memory().used -= bytes;
+  memory().used[memory().devices[pointer]] -= bytes;
+  memory().devices.erase(pointer);
   release_block(pointer, bytes);
   return cudaSuccess;
 }
 
-size_t device_bytes_used() { return memory().used; }
+size_t device_bytes_used(int device) { return memory().used[device]; }
 bool is_device_range(const void* pointer, size_t bytes) { return memory().blocks.contains(pointer, bytes); }
 
 void pinned_register(void* pointer, size_t bytes) { memory().pinned.add(pointer, bytes); }

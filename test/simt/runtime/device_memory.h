@@ -19,7 +19,7 @@ void* reserve_pages(size_t bytes);
 
 cudaError_t device_allocate(void** pointer, size_t bytes);
 cudaError_t device_free(void* pointer);
-size_t device_bytes_used();
+size_t device_bytes_used(int device);
 bool is_device_range(const void* pointer, size_t bytes);  // inside one live allocation
 
 void pinned_register(void* pointer, size_t bytes);

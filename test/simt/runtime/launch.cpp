@@ -41,6 +41,7 @@ cudaError_t launch_raw(const KernelCall& call, dim3 grid, dim3 block, size_t sha
   const std::shared_ptr<void> arguments(call.arguments, call.drop);
   const bool valid = is_valid_block(block) && is_valid_grid(grid) && call.argument_bytes <= kArgumentLimit;
   if (!valid) return remember(cudaErrorInvalidConfiguration);
+  if (is_elsewhere(stream)) return remember(cudaErrorInvalidResourceHandle);
   const size_t shared_limit = shared_memory_limit(call.kernel);
   if (shared_bytes > shared_limit) return remember(cudaErrorInvalidValue);
   const Launch launch{call.kernel, call.thunk, nullptr, call.argument_bytes, grid, block, shared_bytes, shared_limit};
@@ -54,6 +55,7 @@ cudaError_t launch_raw(const KernelCall& call, dim3 grid, dim3 block, size_t sha
 }
 
 cudaError_t host_task(cudaStream_t stream, std::function<void()> task, const char* name) {
+  if (is_elsewhere(stream)) return remember(cudaErrorInvalidResourceHandle);
   return enqueue(stream,
                  [task = std::move(task), name] {
                    if (!device_works()) return;

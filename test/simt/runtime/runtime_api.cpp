@@ -44,20 +44,27 @@ inline namespace simt_cudart {
 using namespace simt;
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  const Lock lock(mutex());
+  read_environment();
+  *count = config().devices;
   return cudaSuccess;
 }
 
 cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = current_device();
   return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int device) { return remember(device == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
+cudaError_t cudaSetDevice(int device) {
+  const Lock lock(mutex());
+  if (device < 0 || device >= config().devices) return remember(cudaErrorInvalidDevice);
+  current_device() = device;
+  return cudaSuccess;
+}
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   const Lock lock(mutex());
-  if (device != 0) return remember(cudaErrorInvalidDevice);
+  if (device < 0 || device >= config().devices) return remember(cudaErrorInvalidDevice);
   *properties = {};
   snprintf(properties->name, sizeof properties->name, "SIMT emulator (%s)", build_kind());
   properties->totalGlobalMem = config().memory_limit;
@@ -163,7 +170,7 @@ cudaError_t cudaFreeHost(void* pointer) {
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   const Lock lock(mutex());
   if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
-  const size_t used = device_bytes_used();
+  const size_t used = device_bytes_used(current_device());
   *total = config().memory_limit;
   *free = used < *total ? *total - used : 0;
   return cudaSuccess;

@@ -1,7 +1,8 @@
 #include "shared_memory.h"
 
 #include <cstring>
-#include <unordered_map>
+#include <map>
+#include <utility>
 
 #include "device_memory.h"
 #include "race.h"
@@ -43,8 +44,9 @@ char* allocate(Block& block, size_t bytes) {
   return data;
 }
 
-std::unordered_map<const void*, size_t>& limits() {
-  static auto& limits = *new std::unordered_map<const void*, size_t>;
+// By device and kernel.
+std::map<std::pair<int, const void*>, size_t>& limits() {
+  static auto& limits = *new std::map<std::pair<int, const void*>, size_t>;
   return limits;
 }
 
@@ -52,13 +54,13 @@ std::unordered_map<const void*, size_t>& limits() {
 
 size_t shared_memory_limit(const void* kernel) {
   const Lock lock(mutex());
-  const auto found = limits().find(kernel);
+  const auto found = limits().find({current_device(), kernel});
   return found == limits().end() ? kSharedWithoutAsking : found->second;
 }
 
 void set_shared_memory_limit(const void* kernel, size_t bytes) {
   const Lock lock(mutex());
-  limits()[kernel] = bytes;
+  limits()[{current_device(), kernel}] = bytes;
 }
 
 void clear_shared_memory(Block& block) {

@@ -7,7 +7,7 @@ namespace simt {
 
 constexpr size_t kSharedWithoutAsking = 48 * 1024;  // of a block, unless its kernel's limit was raised
 
-// How much shared memory a launch of the kernel may ask for: what was set last, in the whole process.
+// How much shared memory a launch of the kernel may ask for: what was set last on the device, in the whole process.
 size_t shared_memory_limit(const void* kernel);
 void set_shared_memory_limit(const void* kernel, size_t bytes);
 

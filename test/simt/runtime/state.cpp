@@ -22,6 +22,7 @@ State& state() {
 }
 
 thread_local cudaError_t last_error = cudaSuccess;
+thread_local int used_device = 0;
 
 // One environment variable and what it said when it was last looked at.
 struct Variable {
@@ -42,9 +43,11 @@ struct Variable {
 
 std::recursive_mutex& mutex() { return state().mutex; }
 Config& config() { return state().config; }
+int& current_device() { return used_device; }
 
 void read_environment() {
   static Variable& memory = *new Variable{"BERTUNE_EMULATED_MEMORY", ""};
+  static Variable& devices = *new Variable{"BERTUNE_EMULATED_DEVICES", ""};
   static Variable& seed = *new Variable{"BERTUNE_EMULATED_SEED", ""};
   static Variable& lazy = *new Variable{"BERTUNE_EMULATED_LAZY", ""};
   static Variable& failing = *new Variable{"BERTUNE_EMULATED_FAIL_ALLOCATION", ""};
@@ -53,6 +56,7 @@ void read_environment() {
   const Config standard;
   Config& config = state().config;
   if (memory.changed()) config.memory_limit = static_cast<size_t>(memory.number(standard.memory_limit));
+  if (devices.changed()) config.devices = static_cast<int>(devices.number(standard.devices));
   if (seed.changed()) config.seed = static_cast<uint64_t>(seed.number(static_cast<long long>(standard.seed)));
   if (lazy.changed()) config.lazy_streams = lazy.number(0) != 0;
   if (graphs.changed()) config.fail_graphs = graphs.seen;

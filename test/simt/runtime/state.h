@@ -15,6 +15,9 @@ using Lock = std::lock_guard<std::recursive_mutex>;
 
 void read_environment();
 
+// The device that the calling thread's calls go to.
+int& current_device();
+
 // An error of the device sticks: every later call returns it, as with CUDA.
 cudaError_t sticky_error();
 void clear_sticky_error();

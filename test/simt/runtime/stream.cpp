@@ -1,6 +1,8 @@
 #include "stream.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "fault.h"
 #include "graph.h"
@@ -15,16 +17,21 @@ std::vector<CUstream_st*>& streams() {
 
 double device_time = 0;  // in microseconds
 
-void run_next(CUstream_st* stream) {
-  const Task task = std::move(stream->queue.front());
+// Whether there was work that could be done.
+bool run_next(CUstream_st* stream) {
+  CUstream_st::Work& next = stream->queue.front();
+  if (next.is_ready && !next.is_ready()) return false;
+  const Task task = std::move(next.task);
   stream->queue.pop_front();
   task();
+  return true;
 }
 
 CUstream_st* any_with_work() {
   std::vector<CUstream_st*> busy;
   for (CUstream_st* stream : streams()) {
-    if (!stream->queue.empty()) busy.push_back(stream);
+    if (!stream->queue.empty() && (!stream->queue.front().is_ready || stream->queue.front().is_ready()))
+      busy.push_back(stream);
   }
   return busy.empty() ? nullptr : busy[random_number() % busy.size()];
 }
@@ -52,11 +59,13 @@ uint64_t random_number() {
 }
 
 void run_until(const Mark& mark) {
-  while (!mark.done) run_next(mark.stream);
+  while (!mark.done && run_next(mark.stream)) {
+  }
 }
 
 void drain(CUstream_st* stream) {
-  while (!stream->queue.empty()) run_next(stream);
+  while (!stream->queue.empty() && run_next(stream)) {
+  }
 }
 
 void drain_all() {
@@ -77,6 +86,8 @@ cudaError_t refuse_while_capturing(cudaStream_t stream) {
   return refused ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 
+bool is_elsewhere(cudaStream_t stream) { return stream && stream->device != current_device(); }
+
 cudaError_t enqueue(cudaStream_t stream, Task task, TaskName name) {
   const Lock lock(mutex());
   if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
@@ -91,8 +102,17 @@ cudaError_t enqueue(cudaStream_t stream, Task task, TaskName name) {
     record(stream, std::move(task), name);
     return cudaSuccess;
   }
-  stream->queue.push_back(std::move(task));
+  stream->queue.push_back({std::move(task), nullptr});
   if (!config().lazy_streams) drain(stream);
+  return cudaSuccess;
+}
+
+cudaError_t wait_until(cudaStream_t stream, std::function<bool()> is_ready) {
+  const Lock lock(mutex());
+  if (!stream || stream->capture) return remember(cudaErrorNotSupported);
+  if (is_elsewhere(stream)) return remember(cudaErrorInvalidResourceHandle);
+  if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
+  stream->queue.push_back({[] {}, std::move(is_ready)});
   return cudaSuccess;
 }
 
@@ -107,6 +127,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   const Lock lock(mutex());
   read_environment();
   *stream = new CUstream_st;
+  (*stream)->device = current_device();
   streams().push_back(*stream);
   return cudaSuccess;
 }
@@ -125,15 +146,18 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const Lock lock(mutex());
-  if (const cudaError_t error = refuse_while_capturing(stream)) return remember(error);
-  fails_now(Fault::kCall);
-  if (stream) {
-    drain(stream);
-  } else {
-    drain_all();
+  bool counts = true;
+  for (;;) {
+    {
+      const Lock lock(mutex());
+      if (const cudaError_t error = refuse_while_capturing(stream)) return remember(error);
+      if (counts) fails_now(Fault::kCall);
+      counts = false;
+      stream ? drain(stream) : drain_all();
+      if (!stream || stream->queue.empty()) return sticky_error();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  return sticky_error();
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t stream) {

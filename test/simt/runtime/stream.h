@@ -28,7 +28,10 @@ struct Mark {
 };
 
 cudaError_t enqueue(cudaStream_t stream, Task task, TaskName name = {});
+// Whether it is a stream of another device than the calling thread's, where kernels are not launched.
+bool is_elsewhere(cudaStream_t stream);
 
+// These do what can be done now: work that waits for another process, and what is behind it, stays.
 void run_until(const Mark& mark);
 void drain(CUstream_st* stream);
 void drain_all();
@@ -43,7 +46,13 @@ cudaError_t refuse_while_capturing(cudaStream_t stream = nullptr);
 }  // namespace simt
 
 struct CUstream_st {
-  std::deque<simt::Task> queue;
+  struct Work {
+    simt::Task task;
+    std::function<bool()> is_ready;  // null: at once
+  };
+
+  int device = 0;
+  std::deque<Work> queue;
   simt::Capture* capture = nullptr;
   std::vector<int> tail;  // the nodes of the recording that the next one comes after
 };

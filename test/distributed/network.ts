@@ -1,0 +1,117 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { chmodSync, writeFileSync } from 'node:fs';
+import type { Mpi } from '../../lib/distributed/ranks.js';
+import { PROGRAM } from './launch.js';
+import type { Program } from './program.js';
+
+/*
+ * Two machines, as far as processes can tell: network namespaces with a link between them, and names of their own. Making them takes root.
+ */
+
+const ADDRESSES = ['10.77.0.1', '10.77.0.2'] as const;
+const LINK = 'bertune-link'; // 15 letters at most
+
+/** Starts a command on the machine of an address, as ssh would for a launcher. */
+const AGENT = `#!/bin/sh
+while [ "\${1#-}" != "$1" ]; do shift; done
+host=$1
+shift
+case $host in
+${ADDRESSES.map((address, i) => `${address}) name=NAME${i} ;;`).join('\n')}
+esac
+exec ip netns exec $name unshare --uts sh -c "hostname $name; $*"
+`;
+
+const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+
+export class Network {
+  readonly #names = ['a', 'b'].map((letter) => `bertune-${process.pid}-${letter}`);
+  readonly #agent: string;
+  /** Whether packets take longer than they would; not where the kernel has no netem. */
+  readonly isDelayed: boolean;
+
+  /**
+   * @param agent a file to write
+   * @throws Error where it is not permitted
+   */
+  constructor(agent: string) {
+    this.#agent = agent;
+    const [a, b] = this.#names as [string, string];
+    for (const name of this.#names) ip('netns', 'add', name);
+    ip('link', 'add', LINK, 'netns', a, 'type', 'veth', 'peer', 'name', LINK, 'netns', b);
+    for (const [i, name] of this.#names.entries()) {
+      ip('-n', name, 'addr', 'add', `${ADDRESSES[i]}/24`, 'dev', LINK);
+      ip('-n', name, 'link', 'set', 'lo', 'up');
+    }
+    this.join();
+    this.isDelayed = this.#delay();
+    writeFileSync(
+      agent,
+      AGENT.replace(/NAME(\d)/g, (_, i: string) => this.#names[Number(i)]!),
+    );
+    chmodSync(agent, 0o755);
+  }
+
+  #delay(): boolean {
+    try {
+      for (const name of this.#names)
+        execFileSync(
+          'ip',
+          ['netns', 'exec', name, 'tc', 'qdisc', 'add', 'dev', LINK, 'root', 'netem', 'delay', '1ms'],
+          {
+            stdio: 'ignore',
+          },
+        );
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Starts the program with a rank on each machine. */
+  start(program: Program, mpi: Mpi): ChildProcess {
+    const rank = [process.execPath, '--import', 'tsx', PROGRAM, JSON.stringify(program)];
+    const [a] = this.#names as [string];
+    const commands: Record<Mpi, string[]> = {
+      openmpi: [
+        ...['mpirun.openmpi', '--allow-run-as-root', '--mca', 'plm_rsh_agent', this.#agent, '--mca', 'pml', 'ob1'],
+        ...['--mca', 'btl', 'tcp,self', '--mca', 'btl_tcp_if_include', LINK, '--mca', 'oob_tcp_if_include', LINK],
+        ...['-H', ADDRESSES.map((address) => `${address}:1`).join(','), '-n', '2'],
+      ],
+      mpich: [
+        ...[
+          'mpiexec.mpich',
+          '-launcher',
+          'ssh',
+          '-launcher-exec',
+          this.#agent,
+          '-hosts',
+          ADDRESSES.join(','),
+          '-n',
+          '2',
+        ],
+      ],
+    };
+    const environment = { FI_PROVIDER: 'tcp', FI_TCP_IFACE: LINK, UCX_TLS: 'tcp,self', UCX_NET_DEVICES: LINK };
+    const inside = ['netns', 'exec', a, 'unshare', '--uts', 'sh', '-c', `hostname ${a}; exec "$@"`, 'sh'];
+    return spawn('ip', [...inside, ...commands[mpi], ...rank], { env: { ...process.env, ...environment } });
+  }
+
+  /** No packet arrives any more, and nobody is told. */
+  cut(): void {
+    for (const name of this.#names) ip('-n', name, 'link', 'set', LINK, 'down');
+  }
+
+  join(): void {
+    for (const name of this.#names) ip('-n', name, 'link', 'set', LINK, 'up');
+  }
+
+  /** Ends what still runs there. */
+  remove(): void {
+    for (const name of this.#names) {
+      for (const pid of execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n').filter(Boolean))
+        process.kill(Number(pid), 'SIGKILL');
+      ip('netns', 'delete', name);
+    }
+  }
+}
