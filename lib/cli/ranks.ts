@@ -31,7 +31,7 @@ export function expectForSeveral(command: Command): void {
   if (ranks === null || FOR_SEVERAL.includes(name)) return;
   throw new BertuneError(
     'INVALID_OPTION',
-    `bertune ${name} runs in one process, but ${ranks.launcher} started ${ranks.size}; start it without it. (Where each is to do ` +
+    `bertune ${name} runs in one process, but ${ranks.launcher} started ${ranks.size}; start it without that. (If each should do ` +
       `work of its own, unset ${ranks.variable}.)`,
   );
 }

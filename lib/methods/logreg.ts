@@ -5,7 +5,7 @@ import type { MethodDefinition } from './method.js';
 export const LOGREG_OPTIONS = {
   /**
    * Strength of the L2 penalty on the weights, above 0: 1/C of scikit-learn's LogisticRegression, alpha of its Ridge. 'auto': of
-   * 0.1, 1, ..., 10,000 the one with the lowest loss in a cross-validation of five parts over the training texts. Defaults to 100.
+   * 0.1, 1, ..., 10,000 the one with the lowest loss in a five-fold cross-validation over the training texts. Defaults to 100.
    */
   l2: numberOr(
     ['auto'],
@@ -20,7 +20,7 @@ export const LOGREG_OPTIONS = {
 /** Options of `logreg`. */
 export interface LogregOptions extends OptionsOf<typeof LOGREG_OPTIONS> {}
 
-/** The encoder is frozen; a logistic regression on the first token's embedding is solved for. */
+/** The encoder is frozen; it solves for a logistic regression on the first token's embedding. */
 export interface LogregMethod extends SettingsOf<typeof LOGREG_OPTIONS> {
   readonly kind: 'logreg';
 }
@@ -28,7 +28,7 @@ export interface LogregMethod extends SettingsOf<typeof LOGREG_OPTIONS> {
 /**
  * Logistic regression on embeddings ("embed + linear"): every training text is embedded once, without dropout, as the last hidden
  * state of its first token. On these embeddings, each dimension scaled to mean 0 and variance 1, scikit-learn's
- * LogisticRegression is solved to convergence (L-BFGS in double precision): multinomial, of several labels one a label, and of values
+ * LogisticRegression is solved to convergence (L-BFGS in double precision): multinomial, for several labels one per label, and for values
  * Ridge. The result is a plain checkpoint. The head's dense Linear, which is BERT's pooler, becomes a multiple of the identity.
  *
  * @throws BertuneError INVALID_OPTION

@@ -6,8 +6,8 @@ import { option } from '../options/names.js';
 import { expectOneOf, expectPositiveInteger, invalidOption } from '../options/validation.js';
 
 /**
- * Where to compute. 'auto': on the GPU where there is a usable one, otherwise on the CPU. Of several GPUs `cuda:1` is the second;
- * 'cuda' is the first, or in processes that were started together on a machine the one of their number there.
+ * Where to compute. 'auto': on the GPU if there is a usable one, otherwise on the CPU. Of several GPUs, 'cuda:1' is the second;
+ * 'cuda' is the first, or, in processes started together on a machine, the one with the process's number.
  */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 

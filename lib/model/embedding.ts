@@ -13,21 +13,21 @@ import type { AnyClassifier } from './classifier.js';
 import { datasetOf, type Values } from './session.js';
 import { encodeTexts, expectMaxLength, type TextInputs } from './texts.js';
 
-/** What a text's tokens can come to. */
+/** How the tokens of a text are pooled. */
 export const POOLINGS = ['mean', 'first'] as const;
 
 /** Options of `embed`. */
 export interface EmbedOptions {
   /**
-   * What a text's tokens come to: 'mean', the mean of all of them, special ones included; 'first', the first one's alone, which
+   * How the tokens of a text are pooled: 'mean', the mean of all, including special ones; 'first', only the first one, which
    * the classifier sees. Defaults to 'mean'.
    */
   pooling?: (typeof POOLINGS)[number] | undefined;
   /** Whether rows are divided by their length, so that a product of two is their cosine. Defaults to false. */
   normalize?: boolean | undefined;
-  /** Tokens per batch. Speed and memory depend on it, results only in their last bits. Defaults to 1024. */
+  /** Tokens per batch. Affects speed and memory, and only the last bits of results. Defaults to 1024. */
   batchTokens?: number | undefined;
-  /** Longest text in tokens, special ones included; the rest is cut. Defaults to what the model takes. */
+  /** Longest text in tokens, including special ones; the rest is truncated. Defaults to the model's limit. */
   maxLength?: number | undefined;
   /** Stops the work after the batch that is under way. Defaults to none. */
   signal?: AbortSignal | undefined;
@@ -63,7 +63,7 @@ export async function embedTexts(
   );
 }
 
-/** @returns a row (C) a text (N), in the order of the dataset */
+/** @returns a row (C) per text (N), in the order of the dataset */
 async function embedBatches(
   native: NativeSession,
   handle: number,

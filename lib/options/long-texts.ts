@@ -3,48 +3,48 @@ import { option } from './names.js';
 import { expectNonNegativeInteger, expectOneOf } from './validation.js';
 
 /*
- * Texts that are longer than a model takes: they are cut, or read in windows whose logits are pooled.
+ * Texts that are longer than a model accepts: they are truncated, or read in windows whose logits are pooled.
  */
 
 /**
- * What stays of a text that is longer than it may be: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from
- * its end (Sun et al., "How to Fine-Tune BERT for Text Classification?", 2019), 'halves' as much from either.
+ * What is kept of a text that is too long: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from
+ * its end (Sun et al., "How to Fine-Tune BERT for Text Classification?", 2019), 'halves' equally much from both.
  */
 export type Truncation = 'head' | 'tail' | 'head-tail' | 'halves';
 
-/** How much of what stays of a text that is cut is from its start. A quarter is 128 of 510 tokens, as in Sun et al. */
+/** The share of a truncated text that is from its start. A quarter is 128 of 510 tokens, as in Sun et al. */
 const SHARES: Readonly<Record<Truncation, number>> = { head: 1, tail: 0, 'head-tail': 0.25, halves: 0.5 };
 
 export const TRUNCATIONS = Object.freeze(Object.keys(SHARES) as Truncation[]);
 
-/** Share of what stays that is from the start, or undefined for the side that the tokenizer cuts. */
+/** The share that is from the start, or undefined for the side that the tokenizer keeps. */
 export function shareOf(truncation: Truncation | undefined): number | undefined {
   return truncation && SHARES[truncation];
 }
 
-/** What the logits of a text's windows come to: their mean, or the highest of each label. */
+/** How the logits of a text's windows are pooled: their mean, or the highest of each label. */
 export type WindowPooling = 'mean' | 'max';
 export const WINDOW_POOLINGS: readonly WindowPooling[] = Object.freeze(['mean', 'max'] as const);
 
-/** Options that say what becomes of a text that is too long, in the words of whoever predicts. */
+/** Options for texts that are too long, in prediction and evaluation. */
 export interface LongTextOptions {
-  /** Longest text in tokens, special ones included, or longest window. Defaults to what the model was trained with where it says so, else what it takes. */
+  /** Longest text or window in tokens, including special ones. Defaults to what the model was trained with, or else the model's limit. */
   maxLength?: number | undefined;
   /**
-   * What of a longer text stays: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from its end, 'halves' as
-   * much from either. Defaults to what the model was trained with, else the side that the tokenizer keeps, most often the start.
+   * What is kept of a longer text: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from its end, 'halves'
+   * equally much from both. Defaults to what the model was trained with, or else the side that the tokenizer keeps, usually the start.
    */
   truncation?: Truncation | undefined;
   /**
-   * Reads a longer text in windows of `maxLength` tokens, so many of which are those of the window before. Defaults to what the model was trained
-   * with, else no windows.
+   * Reads a longer text in windows of `maxLength` tokens that share this many with the window before. Defaults to what the model was trained
+   * with, or else no windows.
    */
   stride?: number | undefined;
-  /** What the logits of windows come to: their mean, or the highest of each label. Defaults to what the model was trained with, else 'mean'. */
+  /** How the logits of windows are pooled: their mean, or the highest of each label. Defaults to what the model was trained with, or else 'mean'. */
   windowPooling?: WindowPooling | undefined;
 }
 
-/** Names of the options, of whoever predicts. */
+/** Names of the options. */
 export const LONG_TEXT_OPTIONS = ['maxLength', 'truncation', 'stride', 'windowPooling'] as const;
 
 /** The options, checked as far as they can be without a model. null: not given. */
@@ -55,13 +55,13 @@ export interface LongTextWishes {
   readonly windowPooling: WindowPooling | null;
 }
 
-/** What a model or an adapter was trained to make of long texts, as its files keep it. */
+/** How a model or an adapter read long texts in training, as its files record it. */
 export interface LongTexts {
-  /** Tokens of a text or of a window, special ones included. */
+  /** Tokens of a text or a window, including special ones. */
   readonly length: number;
   /** null: the side that the tokenizer keeps, or windows. */
   readonly truncation: Truncation | null;
-  /** Tokens that windows share; null: there are none. */
+  /** Tokens that windows share; null: no windows. */
   readonly stride: number | null;
   readonly pooling: WindowPooling;
 }

@@ -155,9 +155,9 @@ export const TRAINER_OPTIONS = {
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
   weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
   /**
-   * What the learning rate of a layer is, times that of the layer above: the last layer has this times the run's, the embeddings, the
-   * lowest, its power L + 1 of L layers. The head with its dense layer, and a prefix, learn at the run's own; updates of LoRA as their
-   * layers. In (0, 1]. Defaults to 1.
+   * The learning rate of a layer relative to the layer above: the last of L layers learns at this times the run's rate, the embeddings,
+   * which are lowest, at its power L + 1. The head with its dense layer, and a prefix, learn at the run's own rate; updates of LoRA like
+   * their layers. In (0, 1]. Defaults to 1.
    */
   layerwiseDecay: number(
     { min: 0, minExclusive: true, max: 1 },

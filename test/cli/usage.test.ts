@@ -45,8 +45,8 @@ describe('usage of the command line', () => {
     expect(usage).to.include({ status: 2, stderr: '' });
     expect(repeated).to.include({ status: 2, stdout: '' });
     expect(repeated.stderr).to.equal(
-      'error [INVALID_OPTION]: bertune predict runs in one process, but mpirun of Open MPI started 4; start it without it. ' +
-        '(Where each is to do work of its own, unset OMPI_COMM_WORLD_RANK.)\n',
+      'error [INVALID_OPTION]: bertune predict runs in one process, but mpirun of Open MPI started 4; start it without that. ' +
+        '(If each should do work of its own, unset OMPI_COMM_WORLD_RANK.)\n',
     );
   });
 
