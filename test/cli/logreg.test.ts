@@ -17,7 +17,7 @@ describe('logistic regression on the command line', function () {
       const train = ['train', ...data, '--method', 'logreg', '--output', output];
       const refused = await runCli([...train, '--epochs', '3']);
       expect(refused.status).to.equal(2);
-      expect(refused.stderr).to.contain('--epochs means nothing with --method logreg');
+      expect(refused.stderr).to.contain('--epochs has no effect with --method logreg');
 
       const run = await runCli([...train, '--l2', 'auto']);
       expect(run.status, run.stderr).to.equal(0);

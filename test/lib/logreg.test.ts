@@ -166,7 +166,7 @@ describe('logreg', () => {
     expect(model.method).to.deep.equal(method);
   });
 
-  it('refuses what means nothing without steps', async () => {
+  it('refuses what has no effect without steps', async () => {
     const model = { labels: LABELS, hiddenSize: 32 };
     const refused: TrainerOptions[] = [
       ...[{ learningRate: 1e-3 }, { epochs: 3 }, { maxSteps: 5 }, { batchSize: 8 }, { weightDecay: 0 }],
@@ -177,7 +177,7 @@ describe('logreg', () => {
       await expectRefusal(
         () => resolveTrainerOptions({ method: logreg(), ...options }, model),
         'INVALID_OPTION',
-        new RegExp(`${name}.* means nothing with method.*logreg`),
+        new RegExp(`${name}.* has no effect with method.*logreg`),
       );
     }
     await expectRefusal(() => logreg({ l2: 0 }), 'INVALID_OPTION', 'l2');
