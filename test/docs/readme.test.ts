@@ -18,7 +18,7 @@ describe('README', () => {
 
   for (const document of ['README.md', 'CONTRIBUTING.md']) {
     it(`names files that there are: ${document}`, () => {
-      const links = [...read(document).matchAll(/\]\(([^)#:]+)[^)]*\)/g)].map((match) => match[1] ?? '');
+      const links = [...read(document).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map((match) => match[1] ?? '');
       const paths = [...read(document).matchAll(/`((?:lib|native|test|bench|assets|scripts|cmake)\/[\w./-]*)`/g)].map(
         (match) => match[1] ?? '',
       );

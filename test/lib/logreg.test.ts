@@ -154,12 +154,11 @@ describe('logreg', () => {
     await using model = await TextClassifier.load(directory.path('chosen'), CPU);
     const trainer = new Trainer(model, { method: logreg({ l2: 'auto' }), calibrate: true, classWeights: 'balanced' });
     const { logits: before } = await model.logits('a day');
-    const stopped = trainer.train(tinySplit('train', 40, 1), { signal: AbortSignal.abort() });
+    const validation = tinySplit('validation', 20, 2);
+    const stopped = trainer.train(tinySplit('train', 40, 1), { validation, signal: AbortSignal.abort() });
     await expectRefusal(() => stopped, 'ABORTED', 'stopped');
     expect((await model.logits('a day')).logits).to.deep.equal(before);
-    const { calibration } = await trainer.train(tinySplit('train', 40, 1), {
-      validation: tinySplit('validation', 20, 2),
-    });
+    const { calibration } = await trainer.train(tinySplit('train', 40, 1), { validation });
     expect(model.temperature).to.equal(calibration!.temperature);
     const { method } = trainer.settings;
     expect(method.kind === 'logreg' && method.l2).to.be.a('number');
