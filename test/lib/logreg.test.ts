@@ -75,7 +75,7 @@ describe('logreg', () => {
 
   /** The split with labels of another task. */
   function split(task: TaskKind, seed: number): Split {
-    const { labels, ...words } = tinySplit('train', 60, seed);
+    const { labels, ...words } = tinySplit('train', 240, seed);
     if (task === 'single-label') return { ...words, labels };
     const names = ['yes or maybe', 'no'];
     const values = [...labels].flatMap((label) =>
@@ -127,7 +127,7 @@ describe('logreg', () => {
       const train = split(task, 1);
       const options = { ...CPU, task, labels: train.labelNames, head: 'new' } as const;
       await using model = await TextClassifier.load(directory.path('base'), options);
-      const trainer = new Trainer(model, { method: logreg({ l2: 0.1 }) } as TrainerOptions);
+      const trainer = new Trainer(model, { method: logreg({ l2: 1 }) } as TrainerOptions);
       const events: string[] = [];
       trainer.on('start', ({ totalSteps }) => events.push(`start ${totalSteps}`));
       trainer.on('evaluate', ({ step }) => events.push(`evaluate ${step}`));
