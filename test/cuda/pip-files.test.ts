@@ -12,7 +12,7 @@ const PROGRAM = `
   #include <cstdio>
   #include "cuda/pip_files.h"
   int main(int, char** arguments) {
-    for (const std::string& file : bertune::cuda::pip_files(arguments[1])) std::puts(file.c_str());
+    for (const std::string& file : bertune::cuda::pip_files({"cu13", "cublas"}, arguments[1])) std::puts(file.c_str());
   }`;
 
 describe('libraries that pip installed', () => {

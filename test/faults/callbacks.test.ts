@@ -73,9 +73,9 @@ describe('callbacks', () => {
           model.predict(texts),
           trainer.evaluate(validation),
           model.save(place),
-          expectRefusal(() => trainer.train(train), 'INVALID_OPTION', 'in training'),
-          expectRefusal(() => new Trainer(model).train(train), 'INVALID_OPTION', 'in training'),
-          expectRefusal(() => model.merge(), 'INVALID_OPTION', 'in training'),
+          expectRefusal(() => trainer.train(train), 'INVALID_OPTION', 'being trained'),
+          expectRefusal(() => new Trainer(model).train(train), 'INVALID_OPTION', 'being trained'),
+          expectRefusal(() => model.merge(), 'INVALID_OPTION', 'being trained'),
           TextClassifier.load(directory.path('base'), { device: 'cpu', threads: 1 }).then((other) => other.dispose()),
         );
       });

@@ -373,7 +373,7 @@ describe('adapters beside a model', () => {
         if (adapters) await loadAll(model);
         const trainer = new Trainer(model, { method: lora({ rank: 2 }), epochs: 1, batchSize: 8 });
         const running = trainer.train(train);
-        const early = expectRefusal(model.loadAdapter('x', directory.path('dense')), 'INVALID_OPTION', 'in training');
+        const early = expectRefusal(model.loadAdapter('x', directory.path('dense')), 'INVALID_OPTION', 'being trained');
         const { logHistory } = await running;
         await early;
         expect(model.adapters).to.deep.equal([]);

@@ -546,7 +546,7 @@ describe('Trainer', () => {
       await using model = await load();
       const trainer = new Trainer(model, { ...FAST, epochs: 3 });
       const run = trainer.train(train);
-      await expectRefusal(trainer.train(train), 'INVALID_OPTION', 'in training');
+      await expectRefusal(trainer.train(train), 'INVALID_OPTION', 'being trained');
       await run;
       expect((await trainer.train(train)).steps).to.equal(36);
     });

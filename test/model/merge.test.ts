@@ -137,7 +137,7 @@ describe('merging a LoRA adapter', () => {
     await using model = await trained();
     const method = lora({ rank: 4, dropout: 0, targets: ['query', 'value', 'output.dense'] });
     const training = new Trainer(model, { method, epochs: 1 }).train(tinySplit('train', 64, 2));
-    await expectRefusal(model.merge(), 'INVALID_OPTION', 'in training');
+    await expectRefusal(model.merge(), 'INVALID_OPTION', 'being trained');
     await training;
     await model.dispose();
     await expectRefusal(model.merge(), 'DISPOSED');

@@ -20,7 +20,7 @@ void fail(bertune::LibraryFailure* failure, const char* message) {
   std::snprintf(failure->message, sizeof failure->message, "%s", message);
 }
 
-void describe(bertune::LibraryDevice* device, bertune::LibraryFailure* failure) {
+void describe(int, bertune::LibraryDevice* device, bertune::LibraryFailure* failure) {
   *device = {};
   failure->code[0] = failure->message[0] = '\0';
   device->driver_version = 12080;
