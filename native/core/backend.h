@@ -61,11 +61,12 @@ struct StepState {
   int32_t B, T;         // its sequences and tokens; those of Batch may be padded
   int32_t slot;         // where keep_step writes
   // Where several processes share the micro-batch: what stands before it there, as dropout goes by an element's place in
-  // all, and how much of the whole's loss is this part's; 0: its examples do not count.
+  // all, and how much of the whole's loss is this part's.
   uint32_t tokens_before = 0, sequences_before = 0;
   double share = 1;
-  Acc* kept_logits;   // (examples of the order, NC) where keep_logits writes
-  Examples examples;  // what gather_batch reads
+  int32_t counted = 1;  // 0: none of it is left for this process, whose one example is another's, and of share 0
+  Acc* kept_logits;     // (examples of the order, NC) where keep_logits writes
+  Examples examples;    // what gather_batch reads
 };
 
 // By which dropout draws the mask of an element's row: the row's number in a micro-batch, and that one's dropout_step.

@@ -52,6 +52,8 @@ void cross_entropy(Context& context, const CrossEntropy& args) {
   for (int c = 0; c < NC; ++c) all_weights += weight(c);
   double label_weights = 0;  // Σ_b w_y
   for (int b = 0; b < B; ++b) label_weights += weight(labels[b]);
+  // A part of a batch whose examples weigh nothing adds nothing to it.
+  if (context.step.share == 0) label_weights = 1;
   const double hard = 1.0 - args.label_smoothing, smooth = args.label_smoothing / NC;
 
   double loss = 0;

@@ -39,7 +39,7 @@ __device__ __forceinline__ void keep(const Kept& kept, const StepState& step) {
   for (int first = 0; first < step.B; first += threads) {
     const int b = first + thread;
     const bool counts =
-        b < step.B && step.share > 0 &&
+        b < step.B && step.counted != 0 &&
         (kept.predictions ? kept.predictions[b] == kept.labels[b] : kept.right != nullptr && kept.right[b] != 0);
     right += __syncthreads_count(counts);
   }

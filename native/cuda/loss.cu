@@ -181,7 +181,9 @@ __global__ void __launch_bounds__(kMostWarps * 32) cross_entropy_kernel(Loss<T> 
   SHARED(is_last, bool);
   const int thread = static_cast<int>(threadIdx.x), lane = thread & 31;
   const int B = args.rows.count();
-  const float label_weights = sum_label_weights(args, B, shared);
+  const float sum = sum_label_weights(args, B, shared);
+  // A part of a batch whose examples weigh nothing adds nothing to it.
+  const float label_weights = *args.share == 0. ? 1.f : sum;
   const int b = static_cast<int>(blockIdx.x * (blockDim.x >> 5)) + (thread >> 5);
   float loss = 0.f;
   if (b < B) {

@@ -116,6 +116,7 @@ void TrainingRun::take_share(MicroBatch& micro_batch) const {
   };
   int begin = begin_of(rank), end = rank + 1 == size ? B : begin_of(rank + 1);
   const bool has_none = begin == end;
+  state.counted = has_none ? 0 : 1;
   if (has_none) {
     // It goes along with an example that counts for nothing.
     begin = std::min(begin, B - 1);
