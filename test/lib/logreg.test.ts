@@ -68,6 +68,28 @@ describe('a linear model of features', () => {
     expect(l2).to.be.within(1, 100);
     expect((await solved()).weights).to.deep.equal(weights);
   });
+
+  it('learns no strength from other windows of the texts left out', async () => {
+    // Nothing tells the labels of texts, but windows of one text are alike.
+    const random = randomNumbers(7);
+    const [texts, each, size] = [30, 4, 20];
+    const text = Float64Array.from({ length: texts * size }, () => random() - 0.5);
+    const inputs = Float64Array.from(
+      { length: texts * each * size },
+      (_, i) => text[Math.floor(i / (each * size)) * size + (i % size)]! + 0.1 * (random() - 0.5),
+    );
+    const classes = Array.from({ length: texts }, () => Number(random() < 0.5));
+    const { l2 } = await fitLinear(
+      {
+        ...{ inputs, task: taskOf('single-label'), classes: 2 },
+        labels: Int32Array.from({ length: texts * each }, (_, i) => classes[Math.floor(i / each)]!),
+        loss: { labelSmoothing: 0, classWeights: null, positiveWeights: null, focalGamma: 0 },
+        windows: Int32Array.from({ length: texts + 1 }, (_, i) => i * each),
+      },
+      { l2: 'auto', seed: 5 },
+    );
+    expect(l2).to.be.at.least(100);
+  });
 });
 
 describe('logreg', () => {

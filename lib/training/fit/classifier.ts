@@ -50,7 +50,7 @@ export async function fitClassifier(model: AnyClassifier, parts: FitParts): Prom
   const inputs = await headInputs(model, encoded, settings.evalBatchTokens, signal);
   expectFiniteLogits(inputs, config.hiddenSize, 0);
   const fitted = await fitLinear(
-    { inputs, task, labels, classes, loss },
+    { inputs, task, labels, classes, loss, windows: encoded.windows },
     { l2: strengthOf(settings.method), seed: settings.seed },
     signal,
   );
