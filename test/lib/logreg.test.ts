@@ -185,6 +185,8 @@ describe('logreg', () => {
     const { method } = trainer.settings;
     expect(method.kind === 'logreg' && method.l2).to.be.a('number');
     expect(model.method).to.deep.equal(method);
+    // What it made is a plain checkpoint, which is trained further as any other.
+    expect(new Trainer(model, { epochs: 1 }).settings.method.kind).to.equal('full');
   });
 
   it('refuses what has no effect without steps', async () => {
