@@ -189,6 +189,19 @@ describe('logreg', () => {
     expect(new Trainer(model, { epochs: 1 }).settings.method.kind).to.equal('full');
   });
 
+  it('names the text whose embedding is not finite, whichever of its windows it is', async () => {
+    await writeTinyCheckpoint(directory.path('damaged'));
+    await using model = await TextClassifier.load(directory.path('damaged'), CPU);
+    const name = 'bert.embeddings.word_embeddings.weight';
+    const ids = model.tokenizer.encode('sad', 8);
+    const size = model.config.hiddenSize;
+    const row = (await model.parameter(name)).map((value, i) => (ids.includes(Math.floor(i / size)) ? 3e38 : value));
+    await model.session.write(name, row);
+    const train = { ...tinySplit('train', 3, 1), texts: ['we went home with a friend', 'the day was sad', 'good'] };
+    const options = { method: logreg(), maxLength: 4, stride: 1 };
+    await expectRefusal(new Trainer(model, options).train(train), 'NON_FINITE_LOGITS', 'texts[1]');
+  });
+
   it('refuses what has no effect without steps', async () => {
     const model = { labels: LABELS, hiddenSize: 32 };
     const refused: TrainerOptions[] = [
