@@ -132,7 +132,8 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
         `A model in int8 predicts and does not train; load it with ${option('precision', 'fp32')}`,
       );
     }
-    const settings = resolveTrainerOptions(options, { labels, task, method, hiddenSize: config.hiddenSize });
+    const adapter = method !== null && definitionOf(method.kind).adapter !== null ? method : null;
+    const settings = resolveTrainerOptions(options, { labels, task, method: adapter, hiddenSize: config.hiddenSize });
     this.#given = settings;
     this.#settings = settings;
     this.#loss = lossOptions(settings, null);

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { findRanks } from '../distributed/ranks.js';
+import { findRanks, type Ranks } from '../distributed/ranks.js';
 import { BertuneError, type ErrorCode } from '../errors.js';
 import { fullName } from './arguments.js';
 
@@ -9,6 +9,9 @@ import { fullName } from './arguments.js';
 
 /** Commands that make sense in several processes at once. */
 const FOR_SEVERAL = ['train', 'sweep run', 'inspect', 'help', 'version'];
+
+/** With `none`, processes that were started together have nothing to do with each other. */
+const FLAG = '--distributed';
 
 /** What comes of the command line and of the files that it names: every process of a machine has it alike. */
 const ALIKE: readonly ErrorCode[] = [
@@ -19,9 +22,16 @@ const ALIKE: readonly ErrorCode[] = [
 /** Time for the first process to say what is wrong: a launcher ends all as soon as one of them has failed. */
 const HEAD_START = 3000;
 
+/** The processes that share the work of a command line, which need not be one that can be read; null where each is by itself. */
+function sharingRanks(): Ranks | null {
+  const args = process.argv;
+  const isAlone = args.some((arg, i) => (arg === FLAG && args[i + 1] === 'none') || arg === `${FLAG}=none`);
+  return isAlone ? null : findRanks();
+}
+
 /** Whether this is another process than the first of several. */
 export function isFollower(): boolean {
-  return (findRanks()?.rank ?? 0) > 0;
+  return (sharingRanks()?.rank ?? 0) > 0;
 }
 
 /** @throws BertuneError INVALID_OPTION for a command that several processes would only repeat */
@@ -42,7 +52,7 @@ export function expectForSeveral(command: Command): void {
  * @returns what an error is to begin with here, e.g. `rank 2 on node-b: `; null where it is not to be said
  */
 export async function errorPrefix(code: ErrorCode | undefined): Promise<string | null> {
-  const ranks = findRanks();
+  const ranks = sharingRanks();
   if (ranks === null || ranks.rank === 0) return '';
   await sleep(HEAD_START);
   const isAlike = code !== undefined && ALIKE.includes(code);

@@ -351,7 +351,9 @@ async function keepState(
   const record = run.record({ status, error, ...(trained && { trained }) });
   await writeResults(run, data, record, kept?.directory ?? output);
   if (kept === undefined) return cause;
-  const goOn = error.code === 'ABORTED' && trained === undefined ? '; the same command with --resume goes on' : '';
+  // What is solved for at once leaves no checkpoint.
+  const isResumable = !definitionOf(run.trainer.settings.method.kind).isFitted && trained === undefined;
+  const goOn = error.code === 'ABORTED' && isResumable ? '; the same command with --resume goes on' : '';
   progress.note(`the model as it was after step ${steps} is saved in ${kept.directory}${goOn}`);
   // A Trainer says that the model is in memory, which it is no longer once the command has ended.
   const first =

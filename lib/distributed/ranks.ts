@@ -27,39 +27,41 @@ export interface Meeting {
   port: number;
 }
 
-/** Variables of the environment, by what sets them. */
+/** Variables of the environment, by what sets them; of several, the first that is there counts. */
 const LAUNCHERS: readonly (Pick<Ranks, 'launcher' | 'mpi'> &
-  Record<'rank' | 'size' | 'localSize' | 'localRank', string>)[] = [
+  Record<'rank' | 'localRank', string> &
+  Record<'size' | 'localSize', readonly string[]>)[] = [
   {
     launcher: 'mpirun of Open MPI',
     mpi: 'openmpi',
     rank: 'OMPI_COMM_WORLD_RANK',
-    size: 'OMPI_COMM_WORLD_SIZE',
-    localSize: 'OMPI_COMM_WORLD_LOCAL_SIZE',
+    size: ['OMPI_COMM_WORLD_SIZE'],
+    localSize: ['OMPI_COMM_WORLD_LOCAL_SIZE'],
     localRank: 'OMPI_COMM_WORLD_LOCAL_RANK',
   },
   {
     launcher: 'mpiexec of MPICH',
     mpi: 'mpich',
     rank: 'PMI_RANK',
-    size: 'PMI_SIZE',
-    localSize: 'MPI_LOCALNRANKS',
+    size: ['PMI_SIZE'],
+    localSize: ['MPI_LOCALNRANKS'],
     localRank: 'MPI_LOCALRANKID',
   },
   {
     launcher: 'srun',
     mpi: 'openmpi',
     rank: 'PMIX_RANK',
-    size: 'SLURM_NTASKS',
-    localSize: 'SLURM_NTASKS_PER_NODE',
+    // A step of a job may have fewer tasks than the job.
+    size: ['SLURM_STEP_NUM_TASKS', 'SLURM_NTASKS'],
+    localSize: ['SLURM_STEP_TASKS_PER_NODE', 'SLURM_NTASKS_PER_NODE'],
     localRank: 'SLURM_LOCALID',
   },
   {
     launcher: 'torchrun',
     mpi: null,
     rank: 'RANK',
-    size: 'WORLD_SIZE',
-    localSize: 'LOCAL_WORLD_SIZE',
+    size: ['WORLD_SIZE'],
+    localSize: ['LOCAL_WORLD_SIZE'],
     localRank: 'LOCAL_RANK',
   },
 ];
@@ -76,14 +78,18 @@ export function forgetRanks(): void {
  * @returns null where it runs alone
  */
 export function findRanks(environment: NodeJS.ProcessEnv = process.env): Ranks | null {
-  const count = (name: string) => {
-    const text = environment[name];
-    return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+  const count = (...names: readonly string[]) => {
+    for (const name of names) {
+      // SLURM writes 2(x3) for 2 on each of 3 machines.
+      const [, digits] = /^(\d{1,9})(\(x\d+\))?$/.exec(environment[name] ?? '') ?? [];
+      if (digits !== undefined) return Number(digits);
+    }
+    return undefined;
   };
   for (const { launcher, mpi, ...names } of LAUNCHERS) {
-    const [rank, size] = [count(names.rank), count(names.size)];
+    const [rank, size] = [count(names.rank), count(...names.size)];
     if (rank === undefined || size === undefined || rank >= size) continue;
-    const localSize = Math.max(1, Math.min(size, count(names.localSize) ?? 1));
+    const localSize = Math.max(1, Math.min(size, count(...names.localSize) ?? 1));
     const localRank = count(names.localRank) ?? 0;
     const meeting = findMeeting(environment);
     return size > 1 ? { rank, size, localSize, localRank, launcher, variable: names.rank, mpi, meeting } : null;

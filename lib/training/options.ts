@@ -336,18 +336,19 @@ export interface TrainerOptions extends OptionsOf<typeof TRAINER_OPTIONS> {}
 export const FITTED_OPTIONS: readonly (keyof TrainerOptions)[] = [
   ...(['method', 'evalBatchTokens', 'classWeights', 'positiveWeights', 'seed'] as const),
   ...(['maxLength', 'truncation', 'stride', 'windowPooling'] as const),
-  ...(['evaluationStrategy', 'metricForBest', 'labelForBest', 'tuneThresholds', 'calibrate'] as const),
+  ...(['evaluationStrategy', 'metricForBest', 'tuneThresholds', 'calibrate'] as const),
   ...(['distributed', 'collectiveTimeout', 'outputDirectory'] as const),
 ];
 
-/** Whether an option means something with a method. */
-export function isOptionOf(method: MethodKind, name: string): boolean {
-  return !definitionOf(method).isFitted || (FITTED_OPTIONS as readonly string[]).includes(name);
+/** Whether an option, set to a value, means something with a method. */
+export function isOptionOf(method: MethodKind, name: string, value: unknown): boolean {
+  if (!definitionOf(method).isFitted) return true;
+  return (FITTED_OPTIONS as readonly string[]).includes(name) && !(name === 'evaluationStrategy' && value === 'steps');
 }
 
 /** Options, or settings, without those that mean nothing with a method. */
 export function optionsOf<T extends object>(method: MethodKind, options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => isOptionOf(method, name))) as T;
+  return Object.fromEntries(Object.entries(options).filter(([name, value]) => isOptionOf(method, name, value))) as T;
 }
 
 /**
@@ -431,13 +432,12 @@ function usualRate(method: Method, hiddenSize: number): number {
 /** @throws BertuneError INVALID_OPTION for what has no effect with the method */
 function expectMethodOptions(given: TrainerOptions, kind: MethodKind): void {
   const odd = (Object.keys(given) as (keyof TrainerOptions)[]).find(
-    (name) => given[name] !== undefined && !isOptionOf(kind, name),
+    (name) => given[name] !== undefined && !isOptionOf(kind, name, given[name]),
   );
-  const steps = given.evaluationStrategy === 'steps' && definitionOf(kind).isFitted;
-  if (odd === undefined && !steps) return;
+  if (odd === undefined) return;
   throw new BertuneError(
     'INVALID_OPTION',
-    `${odd === undefined ? option('evaluationStrategy', 'steps') : option(odd)} has no effect with ${option('method', kind)}, ` +
+    `${odd === 'evaluationStrategy' ? option(odd, given[odd]) : option(odd)} has no effect with ${option('method', kind)}, ` +
       'which is solved for at once and not trained in steps; leave it out',
   );
 }

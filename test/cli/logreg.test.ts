@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
-import { runCli, withFolder } from './run-cli.js';
+import { onceItSays, runCli, withFolder } from './run-cli.js';
 
 describe('logistic regression on the command line', function () {
   this.timeout(120_000);
@@ -39,6 +39,23 @@ describe('logistic regression on the command line', function () {
       ).to.deep.equal(['joy', 'sadness']);
       const resumed = await runCli([...train, '--resume']);
       expect(resumed.stderr).to.match(/^error \[NOT_FOUND\]: There is no checkpoint/m);
+    });
+  });
+
+  it('promises no way to go on where Ctrl-C ends it after the fit', async () => {
+    await withFolder(async (folder) => {
+      await writeTinyCheckpoint(join(folder, 'base'), { classifier: false });
+      const rows = ['i love it,joy', 'this is awful,sadness'];
+      const long = rows.map((row) => `${'what a day '.repeat(15)}${row}`);
+      await writeFile(join(folder, 'train.csv'), `text,label\n${`${rows.join('\n')}\n`.repeat(3)}`);
+      await writeFile(join(folder, 'long.csv'), `text,label\n${`${long.join('\n')}\n`.repeat(2000)}`);
+      const data = ['--train-file', join(folder, 'train.csv'), '--validation-file', join(folder, 'long.csv')];
+      const args = ['--model', join(folder, 'base'), ...data, '--output', join(folder, 'out'), '--threads', '1'];
+      const stopped = await runCli(['train', ...args, '--method', 'logreg', '--calibrate'], {
+        during: (child) => onceItSays(child, /epoch 1\/1/, () => child.kill('SIGINT')),
+      });
+      expect(stopped.status, stopped.stderr).to.equal(130);
+      expect(stopped.stderr).to.contain('after step 1 is saved in').and.not.contain('--resume');
     });
   });
 });

@@ -30,12 +30,14 @@ describe('usage of the command line', () => {
         },
       });
     const missing = ['train', '--train-file', 'nowhere.csv', '--model', checkpoint, '--output', 'x'];
-    const [first, second, elsewhere, usage, repeated] = await Promise.all([
+    const [first, second, elsewhere, usage, repeated, alone, aloneUsage] = await Promise.all([
       run(0, 0, ...missing),
       run(1, 1, ...missing),
       run(2, 0, ...missing),
       run(1, 1, 'train', '--rank', 'eight'),
       run(0, 0, 'predict', '--model', checkpoint, 'hi'),
+      run(1, 1, ...missing, '--distributed', 'none'),
+      run(1, 1, 'train', '--distributed=none', '--rank', 'eight'),
     ]);
     expect(first.status).to.equal(1);
     expect(first.stderr).to.match(/^error \[NOT_FOUND\]: Expected/);
@@ -43,6 +45,8 @@ describe('usage of the command line', () => {
     expect(elsewhere.status).to.equal(1);
     expect(elsewhere.stderr).to.match(/^error \[NOT_FOUND\]: rank 2 on \S+: Expected/);
     expect(usage).to.include({ status: 2, stderr: '' });
+    expect(alone.stderr).to.match(/^error \[NOT_FOUND\]: Expected/);
+    expect(aloneUsage.stderr).to.match(/^error \[INVALID_OPTION\]: .*--rank/);
     expect(repeated).to.include({ status: 2, stdout: '' });
     expect(repeated.stderr).to.equal(
       'error [INVALID_OPTION]: bertune predict runs in one process, but mpirun of Open MPI started 4; start it without that. ' +

@@ -68,6 +68,28 @@ describe('a linear model of features', () => {
     expect(l2).to.be.within(1, 100);
     expect((await solved()).weights).to.deep.equal(weights);
   });
+
+  it('learns no strength from other windows of the texts left out', async () => {
+    // Nothing tells the labels of texts, but windows of one text are alike.
+    const random = randomNumbers(7);
+    const [texts, each, size] = [30, 4, 20];
+    const text = Float64Array.from({ length: texts * size }, () => random() - 0.5);
+    const inputs = Float64Array.from(
+      { length: texts * each * size },
+      (_, i) => text[Math.floor(i / (each * size)) * size + (i % size)]! + 0.1 * (random() - 0.5),
+    );
+    const classes = Array.from({ length: texts }, () => Number(random() < 0.5));
+    const { l2 } = await fitLinear(
+      {
+        ...{ inputs, task: taskOf('single-label'), classes: 2 },
+        labels: Int32Array.from({ length: texts * each }, (_, i) => classes[Math.floor(i / each)]!),
+        loss: { labelSmoothing: 0, classWeights: null, positiveWeights: null, focalGamma: 0 },
+        windows: Int32Array.from({ length: texts + 1 }, (_, i) => i * each),
+      },
+      { l2: 'auto', seed: 5 },
+    );
+    expect(l2).to.be.at.least(100);
+  });
 });
 
 describe('logreg', () => {
@@ -163,6 +185,21 @@ describe('logreg', () => {
     const { method } = trainer.settings;
     expect(method.kind === 'logreg' && method.l2).to.be.a('number');
     expect(model.method).to.deep.equal(method);
+    // What it made is a plain checkpoint, which is trained further as any other.
+    expect(new Trainer(model, { epochs: 1 }).settings.method.kind).to.equal('full');
+  });
+
+  it('names the text whose embedding is not finite, whichever of its windows it is', async () => {
+    await writeTinyCheckpoint(directory.path('damaged'));
+    await using model = await TextClassifier.load(directory.path('damaged'), CPU);
+    const name = 'bert.embeddings.word_embeddings.weight';
+    const ids = model.tokenizer.encode('sad', 8);
+    const size = model.config.hiddenSize;
+    const row = (await model.parameter(name)).map((value, i) => (ids.includes(Math.floor(i / size)) ? 3e38 : value));
+    await model.session.write(name, row);
+    const train = { ...tinySplit('train', 3, 1), texts: ['we went home with a friend', 'the day was sad', 'good'] };
+    const options = { method: logreg(), maxLength: 4, stride: 1 };
+    await expectRefusal(new Trainer(model, options).train(train), 'NON_FINITE_LOGITS', 'texts[1]');
   });
 
   it('refuses what has no effect without steps', async () => {

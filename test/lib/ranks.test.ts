@@ -20,6 +20,13 @@ describe('findRanks', () => {
       ...{ rank: 3, size: 8, localSize: 1, localRank: 0 },
       ...{ launcher: 'srun', variable: 'PMIX_RANK', mpi: 'openmpi', meeting: null },
     });
+    // A step of that job.
+    const step = { PMIX_RANK: '1', SLURM_NTASKS: '8', SLURM_NTASKS_PER_NODE: '4' };
+    expect(findRanks({ ...step, SLURM_STEP_NUM_TASKS: '1', PMIX_RANK: '0' })).to.equal(null);
+    const local = (text: string) =>
+      findRanks({ ...step, SLURM_STEP_NUM_TASKS: '6', SLURM_STEP_TASKS_PER_NODE: text })?.localSize;
+    expect(findRanks({ ...step, SLURM_STEP_NUM_TASKS: '6' })?.size).to.equal(6);
+    expect(['2(x3)', '6', '3,1(x3)'].map(local)).to.deep.equal([2, 6, 4]);
     expect(findRanks({ RANK: '1', WORLD_SIZE: '2', LOCAL_RANK: '1' })).to.include({
       ...{ launcher: 'torchrun', localRank: 1, mpi: null },
     });

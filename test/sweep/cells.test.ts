@@ -16,10 +16,7 @@ const rank = (values: Axis['values']): Axis => ({
   target: { of: 'options', name: 'rank', methods: ['lora'] },
   values,
 });
-const trained = (
-  name: 'learningRate' | 'seed' | 'batchSize' | 'epochs' | 'maxSteps' | 'schedule' | 'schedulePower',
-  values: Axis['values'],
-): Axis => ({
+const trained = (name: Extract<Axis['target'], { of: 'trainer' }>['name'], values: Axis['values']): Axis => ({
   name: name === 'learningRate' ? 'learning rate' : name,
   flag: `--${name}`,
   target: { of: 'trainer', name },
@@ -72,6 +69,22 @@ describe('cells of a sweep', () => {
       { schedule: 'linear' },
       { schedule: 'polynomial', schedulePower: 1 },
       { schedule: 'polynomial', schedulePower: 2 },
+    ]);
+  });
+
+  it('leave out what a method that is solved for at once has no use for', () => {
+    const evaluated = [trained('evaluationStrategy', ['epoch', 'steps']), trained('evalSteps', [10])];
+    const best = [trained('loadBestModel', [true]), trained('labelForBest', ['b'])];
+    const optionsBy = (axes: Axis[]) =>
+      cellsOf(parts([method('full', 'logreg'), ...axes])).map(({ method: { kind }, options }) => ({ kind, options }));
+    expect(optionsBy(evaluated)).to.deep.equal([
+      { kind: 'full', options: { evaluationStrategy: 'epoch' } },
+      { kind: 'full', options: { evaluationStrategy: 'steps', evalSteps: 10 } },
+      { kind: 'logreg', options: { evaluationStrategy: 'epoch' } },
+    ]);
+    expect(optionsBy(best)).to.deep.equal([
+      { kind: 'full', options: { loadBestModel: true, labelForBest: 'b' } },
+      { kind: 'logreg', options: {} },
     ]);
   });
 

@@ -93,10 +93,11 @@ function cellOf(point: Point, parts: SweepParts): PlannedCell {
 }
 
 /** Whether a setting does anything in the cell of a point. */
-function isOf({ target }: Axis, kind: MethodKind, point: Point): boolean {
+function isOf(axis: Axis, kind: MethodKind, point: Point): boolean {
+  const { target } = axis;
   if (target.of === 'options') return target.methods.includes(kind);
   if (target.of !== 'trainer') return true;
-  if (!isOptionOf(kind, target.name)) return false;
+  if (!isOptionOf(kind, target.name, point.get(axis))) return false;
   const settingOf = (name: string) =>
     [...point].find(([{ target: other }]) => other.of === 'trainer' && other.name === name)?.[1] ??
     TRAINER_OPTIONS[name as keyof typeof TRAINER_OPTIONS].default;

@@ -5,6 +5,7 @@ import { DEFAULT_THRESHOLD } from '../../metrics/multi-label.js';
 import type { AnyClassifier } from '../../model/classifier.js';
 import { headInputs, passThrough } from '../../model/head-inputs.js';
 import type { ModelParts } from '../../model/load.js';
+import type { Values } from '../../native/index.js';
 import { option } from '../../options/names.js';
 import { type LossOptions, type Numbers, type Task, taskOf } from '../../tasks/index.js';
 import { expectFiniteLogits } from '../../tasks/prediction.js';
@@ -46,11 +47,11 @@ export async function fitClassifier(model: AnyClassifier, parts: FitParts): Prom
   const { config, task: kind } = model;
   const classes = model.labels.length;
   const task = taskOf(kind);
-  expectFew(encoded.offsets.length - 1, config.hiddenSize);
+  expectFew(encoded, config.hiddenSize);
   const inputs = await headInputs(model, encoded, settings.evalBatchTokens, signal);
-  expectFiniteLogits(inputs, config.hiddenSize, 0);
+  expectFinite(inputs, config.hiddenSize, encoded.windows);
   const fitted = await fitLinear(
-    { inputs, task, labels, classes, loss },
+    { inputs, task, labels, classes, loss, windows: encoded.windows },
     { l2: strengthOf(settings.method), seed: settings.seed },
     signal,
   );
@@ -78,14 +79,25 @@ function strengthOf(method: Method): number | 'auto' {
 }
 
 /** @throws BertuneError INVALID_DATA */
-function expectFew(texts: number, size: number): void {
+function expectFew({ offsets, windows }: EncodedTexts, size: number): void {
   const most = Math.floor(MOST_NUMBERS / size);
-  if (texts <= most) return;
+  const found = offsets.length - 1;
+  if (found <= most) return;
   throw new BertuneError(
     'INVALID_DATA',
-    `Expected at most ${formatCount(most)} training texts, whose embeddings are all held in memory, but received ` +
-      `${formatCount(texts)}; train with ${option('method', 'linear')}`,
+    `Expected at most ${formatCount(most)} ${windows === undefined ? '' : 'windows of '}training texts, whose embeddings ` +
+      `are all held in memory, but received ${formatCount(found)}; train with ${option('method', 'linear')}`,
   );
+}
+
+/** @throws BertuneError NON_FINITE_LOGITS naming the text, whichever of its windows it is */
+function expectFinite(inputs: Values, size: number, windows: Int32Array | undefined): void {
+  const texts = windows === undefined ? inputs.length / size : windows.length - 1;
+  const startOf = (text: number) => (windows?.[text] ?? text) * size;
+  for (let text = 0; text < texts; text++) {
+    const own = inputs.subarray(startOf(text), startOf(text + 1));
+    expectFiniteLogits(own, own.length, text);
+  }
 }
 
 /** The share of examples that are right in all labels; 0 of values, which are not right or wrong. */

@@ -15,6 +15,8 @@ export interface LinearData {
   /** NC */
   classes: number;
   loss: LossOptions;
+  /** Which examples are the windows of one text (texts + 1). Defaults to each being a text. */
+  windows?: Int32Array | undefined;
 }
 
 /** A linear model of features as they are, before they are scaled. */
@@ -37,7 +39,7 @@ export interface LinearModel {
  * @throws BertuneError ABORTED
  */
 export async function fitLinear(
-  { inputs, task, labels, classes, loss }: LinearData,
+  { inputs, task, labels, classes, loss, windows }: LinearData,
   { l2: wanted, seed }: { l2: number | 'auto'; seed: number },
   signal?: AbortSignal,
 ): Promise<LinearModel> {
@@ -47,7 +49,7 @@ export async function fitLinear(
   const targets = targetsOf(task, values?.labels ?? labels, classes, loss);
   const isClass = task.labels === 'class';
   const classOf = isClass ? (example: number) => labels[example]! : null;
-  const l2 = wanted === 'auto' ? await chooseStrength(features, targets, classOf, seed, signal) : wanted;
+  const l2 = wanted === 'auto' ? await chooseStrength(features, targets, { classOf, windows, seed }, signal) : wanted;
   const coefficients = new Float64Array(classes * (size + 1));
   const rows = Int32Array.from({ length: features.count }, (_, i) => i);
   await solve(features, targets, rows, { l2, isClass }, coefficients, signal);

@@ -54,20 +54,20 @@ export async function solve(
 
 /**
  * Chooses the strength of the penalty with the lowest loss in a cross-validation, whose parts have each class equally often as far as
- * that goes.
+ * that goes. All windows of a text are in the same part, as they share tokens.
  *
- * @param classOf an example's class; null where examples are not told apart by one
- * @param seed of the parts
+ * @param options.classOf an example's class; null where examples are not told apart by one
+ * @param options.windows which examples are whose (N+1); undefined: each is a text
+ * @param options.seed of the parts
  * @throws BertuneError ABORTED
  */
 export async function chooseStrength(
   features: Features,
   targets: Targets,
-  classOf: ((example: number) => number) | null,
-  seed: number,
+  { classOf, windows, seed }: FoldOptions,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const parts = foldsOf(features.count, classOf, seed);
+  const parts = foldsOf(features.count, { classOf, windows, seed });
   const losses = STRENGTHS.map(() => 0);
   for (const held of parts) {
     const others = Int32Array.from(parts.flatMap((part) => (part === held ? [] : part)));
@@ -80,13 +80,24 @@ export async function chooseStrength(
   return STRENGTHS[losses.indexOf(Math.min(...losses))]!;
 }
 
-/** The examples of each part, in random order. */
-function foldsOf(count: number, classOf: ((example: number) => number) | null, seed: number): number[][] {
-  const folds = Array.from({ length: Math.min(FOLDS, count) }, (): number[] => []);
-  const order = [...randomOrder(seed, count)];
+/** How examples are dealt into the parts of a cross-validation. */
+interface FoldOptions {
+  classOf: ((example: number) => number) | null;
+  windows: Int32Array | undefined;
+  seed: number;
+}
+
+/** The examples of each part, their texts in random order. */
+function foldsOf(count: number, { classOf, windows, seed }: FoldOptions): number[][] {
+  const texts = windows === undefined ? count : windows.length - 1;
+  const firstOf = (text: number) => windows?.[text] ?? text;
+  const folds = Array.from({ length: Math.min(FOLDS, texts) }, (): number[] => []);
+  const order = [...randomOrder(seed, texts)];
   // The parts are dealt out to one class after another.
-  if (classOf) order.sort((a, b) => classOf(a) - classOf(b));
-  for (const [i, example] of order.entries()) folds[i % folds.length]!.push(example);
+  if (classOf) order.sort((a, b) => classOf(firstOf(a)) - classOf(firstOf(b)));
+  for (const [i, text] of order.entries()) {
+    for (let example = firstOf(text); example < firstOf(text + 1); example++) folds[i % folds.length]!.push(example);
+  }
   return folds;
 }
 
