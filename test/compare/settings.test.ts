@@ -17,6 +17,7 @@ describe('methods of a comparison', () => {
       'LoRA r=4',
       'LoRA r=32',
       'BitFit',
+      'logistic regression',
     ]);
     expect(methods[3]?.method).to.deep.equal({ kind: 'prefix', virtualTokens: 5, projection: true, trainHead: true });
     expect(methods[5]?.method).to.deep.equal(lora({ rank: 32, alpha: 128 }));
