@@ -13,6 +13,18 @@ export interface CallEnd {
   onSettled: (call: Call) => void;
 }
 
+/** A text of a call, as a batch takes it. */
+export interface BatchText {
+  /** Which of the call's. */
+  index: number;
+  /** (T) */
+  ids: Int32Array;
+  /** Segment of each token (T); undefined: all 0. */
+  typeIds: Int32Array | undefined;
+  /** Position of each token (T); undefined: their places. */
+  positions: Int32Array | undefined;
+}
+
 /**
  * A `predict` under way: its texts, which of them are in no batch yet, and the logits so far. Once it is tokenized, each window of a long
  * text counts as one.
@@ -116,11 +128,16 @@ export class Call {
   }
 
   /** Takes the next text for a batch. */
-  take(): { index: number; ids: Int32Array; typeIds: Int32Array | undefined } {
-    const { ids, offsets, typeIds } = this.#encoded!;
+  take(): BatchText {
+    const { ids, offsets, typeIds, positions } = this.#encoded!;
     const index = this.#taken++;
     const [start, end] = [offsets[index]!, offsets[index + 1]!];
-    return { index, ids: ids.subarray(start, end), typeIds: typeIds?.subarray(start, end) };
+    return {
+      index,
+      ids: ids.subarray(start, end),
+      typeIds: typeIds?.subarray(start, end),
+      positions: positions?.subarray(start, end),
+    };
   }
 
   /** Hands over the logits of a text. The last one resolves the call. */
