@@ -136,6 +136,26 @@ describe('long texts', () => {
     });
   }
 
+  it('have windows that share less where those of training do not fit, and none in pairs', async () => {
+    await using model = await load();
+    const options = { maxSteps: 1, maxLength: 8, stride: 4, windowPooling: 'max' } as const;
+    await new Trainer(model, options).train(split({}));
+    const half = { maxLength: 4, stride: 2, windowPooling: 'max' } as const;
+    const { logits } = await model.logits(TEXTS, { maxLength: 4 });
+    expect(logits).to.deep.equal((await model.logits(TEXTS, half)).logits);
+    await using service = new PredictionService(model);
+    const [served] = await service.predict(TEXTS[0]!, { maxLength: 4 });
+    expect(served.score).to.be.closeTo((await model.predict(TEXTS[0]!, half))[0].score, 1e-5);
+
+    const pair = [[TEXTS[0]!, TEXTS[2]!]] as const;
+    const cut = await model.logits(pair, { textKind: 'any', maxLength: 8, truncation: 'head' });
+    expect((await model.logits(pair, { textKind: 'any' })).logits).to.deep.equal(cut.logits);
+    expect(await service.predict(pair, { textKind: 'any' })).to.have.length(1);
+    const pairs = split({ pairs: tinySplit('pairs', 24, 2).texts });
+    await new Trainer(model, { maxSteps: 1 }).train(pairs);
+    expect(model.longTexts).to.equal(null);
+  });
+
   it('are refused in ways that contradict each other, or do not fit the model', async () => {
     await using model = await load();
     const refusals: [TrainerOptions, string][] = [
