@@ -142,6 +142,22 @@ describe('PredictionService', () => {
     await expectRefusal(service.predict(TEXTS.slice(0, 6)), 'INVALID_OPTION', 'at most 5 texts for texts');
   });
 
+  it('has room for texts, in however many windows they are read', async () => {
+    const queued = new Set<number>();
+    const onBatch = () => queued.add(service.stats().queuedTexts);
+    const { service } = serve({ maxQueuedTexts: 3, maxBatchTokens: 8, onBatch });
+    const held = holdBatches();
+    // The first batch has the short text and one window of ten.
+    const long = service.predict(['good', 'good '.repeat(30)], { maxLength: 4, stride: 1 });
+    await Promise.race([held.started, long]);
+    expect(service.stats().queuedTexts).to.equal(1);
+    const last = service.predict(['bad', 'bad']);
+    await expectRefusal(service.predict('bad'), 'QUEUE_FULL', 'room for 1 of 3 texts', '3 wait');
+    held.release();
+    expect([...(await long), ...(await last)]).to.have.length(4);
+    expect([...queued]).to.deep.equal([2, 1, 0]);
+  });
+
   it('stops for a signal or a time-out at once, and frees the place in the queue', async () => {
     const { service } = serve({ maxBatchTokens: 64, maxQueuedTexts: 20_000 });
     const large = Array.from({ length: 10_000 }, (_, i) => TEXTS[i % TEXTS.length]!);

@@ -43,6 +43,9 @@ export class Call {
   #adapters: readonly (NamedAdapter | null)[] | null;
   #windows: Int32Array | undefined;
   #taken = 0;
+  /** Texts as they were given, and those of which nothing waits any more. */
+  readonly #texts: number;
+  #takenTexts = 0;
   #done = 0;
   readonly #rows: Values[];
   readonly #end: CallEnd;
@@ -54,6 +57,7 @@ export class Call {
 
   constructor(count: number, expectedTokens: number, adapters: Call['adapters'], end: CallEnd) {
     this.#count = count;
+    this.#texts = count;
     this.#expectedTokens = expectedTokens;
     this.#adapters = adapters;
     this.#rows = new Array(count);
@@ -95,6 +99,11 @@ export class Call {
     return this.count - this.#taken;
   }
 
+  /** Texts, as they were given, that are not wholly in batches yet. */
+  get waitingTexts(): number {
+    return this.#texts - this.#takenTexts;
+  }
+
   /** Tokens of the texts that are in no batch yet; expected ones while they are being tokenized. */
   get waitingTokens(): number {
     if (this.#encoded === undefined) return this.#expectedTokens;
@@ -131,6 +140,7 @@ export class Call {
   take(): BatchText {
     const { ids, offsets, typeIds, positions } = this.#encoded!;
     const index = this.#taken++;
+    if (this.#windows === undefined || this.#windows[this.#takenTexts + 1] === this.#taken) this.#takenTexts++;
     const [start, end] = [offsets[index]!, offsets[index + 1]!];
     return {
       index,

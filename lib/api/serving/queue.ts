@@ -133,6 +133,7 @@ export class Batch {
 
 /** What calls still want computed. */
 export interface Demand {
+  /** As they were given: one that is read in several windows counts once. */
   texts: number;
   tokens: number;
   /** Of one turn, in which each call has a text computed: the sum of their mean tokens per text. */
@@ -150,8 +151,8 @@ export class Backlog implements Demand {
   /** Counts a call as it is now. */
   count(call: Call): void {
     this.remove(call);
-    const { waiting, waitingTokens, turnTokens } = call;
-    if (waiting > 0) this.#add(call, { texts: waiting, tokens: waitingTokens, turnTokens });
+    const { waitingTexts, waitingTokens, turnTokens } = call;
+    if (waitingTexts > 0) this.#add(call, { texts: waitingTexts, tokens: waitingTokens, turnTokens });
   }
 
   /** Does nothing where the call is not counted. */

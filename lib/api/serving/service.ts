@@ -203,7 +203,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     const { timeout, since } = call;
     const sequences = encoded.offsets.length - 1;
     const request = { texts: sequences, tokens: encoded.ids.length, timeout, elapsed: performance.now() - since };
-    this.#admission.expectRoom(request, this.#before(this.#queue.demand));
+    this.#admission.expectTime(request, this.#before(this.#queue.demand));
     call.encoded = encoded;
     this.#admission.watch(call);
     this.#queue.add(call);
