@@ -241,7 +241,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (found === null && given.outputDirectory !== null && lock !== null)
       await expectNoCheckpoints(given.outputDirectory);
     const methodPlan = withLayerwiseDecay(planFor(model, given.method), given.layerwiseDecay, model.config.layers);
-    const way = textWay(model, model.longTexts, given, methodPlan);
+    const way = textWay(model, model.longTexts, given, methodPlan, { isPair: train.pairs !== undefined });
     const { limit, pooling } = way;
     const encoded = await encodeTexts(model, train, limit, signal);
     const encodedValidation = validation && (await encodeTexts(model, validation.split, limit, signal));

@@ -41,7 +41,7 @@ export function settingsLines(run: Run, plan: TrainingPlan): string[] {
         ] satisfies [string, string][])),
     [
       'longest text',
-      `${settings.maxLength ?? model.longTexts?.length ?? model.maxLength} tokens${options.maxLength === undefined ? ' (default of the model)' : ''}` +
+      `${run.maxLength} tokens${options.maxLength === undefined ? ' (default of the model)' : ''}` +
         (plan.truncated > 0
           ? `, ${formatCount(plan.truncated)} training ${plan.truncated === 1 ? 'text is' : 'texts are'} cut`
           : '') +

@@ -100,6 +100,11 @@ export class Run implements AsyncDisposable {
     return this.model.notes.filter((note) => note !== NEW_CLASSIFIER);
   }
 
+  /** Longest text or window in tokens, special ones included: as is wished, else as the model was trained, else what it takes. */
+  get maxLength(): number {
+    return this.trainer.settings.maxLength ?? this.model.longTexts?.length ?? this.model.maxLength;
+  }
+
   /** Examples by split. */
   get splits(): Record<string, number> {
     return splitSizes(this.data);
@@ -108,8 +113,7 @@ export class Run implements AsyncDisposable {
   /** What is in the data, with lengths as the model counts them, and what the model is not made for. */
   async summary(signal?: AbortSignal): Promise<DatasetSummary> {
     const { tokenizer } = this.model;
-    const maxLength = this.trainer.settings.maxLength ?? this.model.maxLength;
-    const summary = await summarize(this.data, { tokenizer, maxLength, signal });
+    const summary = await summarize(this.data, { tokenizer, maxLength: this.maxLength, signal });
     const { train } = this.data;
     const limits = train === undefined ? [] : await embeddedModelNotes(this.experiment.model, train, signal);
     return { ...summary, notes: [...summary.notes, ...limits] };

@@ -55,9 +55,10 @@ export async function withLogits<T>(
 ): Promise<T> {
   const { longTexts, batchTokens, signal, textKind, adapters: names } = options;
   const count = inputs.texts.length;
+  const isPair = inputs.pairs !== undefined;
   if (names.every((name) => name === null)) {
     const classes = model.labels.length;
-    const { limit, pooling } = textWay(model, model.longTexts, longTexts, model.session.plan);
+    const { limit, pooling } = textWay(model, model.longTexts, longTexts, model.session.plan, { isPair });
     throwIfAborted(signal);
     if (textKind === 'trained') expectTrainedKind(model, inputs);
     const encoded = await encodeTexts(model, inputs, limit, signal);
@@ -76,7 +77,9 @@ export async function withLogits<T>(
     if (textKind === 'trained') expectTrainedKind(model, inputs, adapters);
     const outputOf = (text: number) => adapters[text] ?? model;
     if (options.sameLabels) expectSameLabels(count, outputOf);
-    const ways = adapters.map((adapter) => textWay(model, (adapter ?? model).longTexts, longTexts, plan, adapter));
+    const ways = adapters.map((adapter) =>
+      textWay(model, (adapter ?? model).longTexts, longTexts, plan, { adapter, isPair }),
+    );
     const encoded = await encodeTexts(
       model,
       inputs,

@@ -133,10 +133,12 @@ export interface TextWay {
 }
 
 /**
- * What becomes of texts: as is wished, else as the model, or the adapter, was trained.
+ * What becomes of texts: as is wished, else as the model, or the adapter, was trained. Windows of training that share more than
+ * fits these texts share less, and pairs, which have no windows, are cut.
  *
  * @param trained null: not known
- * @param adapter that the text is for; null: the model itself
+ * @param of.adapter that the text is for; null: the model itself. Defaults to null.
+ * @param of.isPair whether it is one of a pair. Defaults to false.
  * @throws BertuneError INVALID_OPTION
  */
 export function textWay(
@@ -144,10 +146,11 @@ export function textWay(
   trained: LongTexts | null,
   wishes: LongTextWishes,
   plan: MethodPlan,
-  adapter: NamedAdapter | null = null,
+  { adapter = null, isPair = false }: { adapter?: NamedAdapter | null; isPair?: boolean } = {},
 ): TextWay {
   const longest = Math.min(longestText(model, plan), model.config.maxTokens - (adapter?.virtualTokens ?? 0));
-  const { truncation, stride, pooling } = chosenWay(wishes, trained);
+  const { truncation, stride: chosen, pooling } = chosenWay(wishes, trained);
+  const stride = wishes.stride === null && isPair ? null : chosen;
   if (wishes.windowPooling !== null && stride === null) {
     throw new BertuneError(
       'INVALID_OPTION',
@@ -156,11 +159,13 @@ export function textWay(
   }
   const usual = trained && Math.min(trained.length, longest);
   const maxLength = expectLength(model, wishes.maxLength ?? usual, longest);
+  const most = Math.floor((maxLength - model.tokenizer.specialTokens) / 2);
+  if (wishes.stride !== null) expectStride(wishes.stride, most, maxLength);
   return {
     limit: {
       maxLength,
       ...(truncation !== null && { truncation }),
-      ...(stride !== null && { stride: expectStride(model, stride, maxLength) }),
+      ...(stride !== null && { stride: Math.min(stride, most) }),
     },
     pooling,
   };
@@ -173,9 +178,8 @@ export function longTextsOf({ limit, pooling }: TextWay): LongTexts | null {
 }
 
 /** @throws BertuneError INVALID_OPTION */
-function expectStride({ tokenizer }: Encoder, stride: number, maxLength: number): number {
-  const most = Math.floor((maxLength - tokenizer.specialTokens) / 2);
-  if (stride <= most) return stride;
+function expectStride(stride: number, most: number, maxLength: number): void {
+  if (stride <= most) return;
   throw invalidOption(
     'stride',
     `an integer from 0 to ${most}, half of the text in a window of ${maxLength} tokens,`,

@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { PredictionService } from '../../lib/api/serving/service.js';
 import { Trainer } from '../../lib/api/trainer.js';
 import type { Split } from '../../lib/data/dataset.js';
+import { Run } from '../../lib/experiments/run.js';
 import { full, lora } from '../../lib/methods/index.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
 import type { Values } from '../../lib/model/session.js';
@@ -135,6 +136,38 @@ describe('long texts', () => {
       expect(one.score).to.be.closeTo(expected[0]!.score, 1e-5);
     });
   }
+
+  it('have windows that share less where those of training do not fit, and none in pairs', async () => {
+    await using model = await load();
+    const options = { maxSteps: 1, maxLength: 8, stride: 4, windowPooling: 'max' } as const;
+    await new Trainer(model, options).train(split({}));
+    const half = { maxLength: 4, stride: 2, windowPooling: 'max' } as const;
+    const { logits } = await model.logits(TEXTS, { maxLength: 4 });
+    expect(logits).to.deep.equal((await model.logits(TEXTS, half)).logits);
+    await using service = new PredictionService(model);
+    const [served] = await service.predict(TEXTS[0]!, { maxLength: 4 });
+    expect(served.score).to.be.closeTo((await model.predict(TEXTS[0]!, half))[0].score, 1e-5);
+
+    const pair = [[TEXTS[0]!, TEXTS[2]!]] as const;
+    const cut = await model.logits(pair, { textKind: 'any', maxLength: 8, truncation: 'head' });
+    expect((await model.logits(pair, { textKind: 'any' })).logits).to.deep.equal(cut.logits);
+    expect(await service.predict(pair, { textKind: 'any' })).to.have.length(1);
+    const pairs = split({ pairs: tinySplit('pairs', 24, 2).texts });
+    await new Trainer(model, { maxSteps: 1 }).train(pairs);
+    expect(model.longTexts).to.equal(null);
+  });
+
+  it('are counted by the length of training in the summary of a run that goes on', async () => {
+    const model = directory.path('windows');
+    await copyWith(directory.path('base'), model, 'config.json', (config) => {
+      config.bertune = { long_texts: { length: 4, truncation: null, stride: 1, pooling: 'mean' } };
+    });
+    const train = directory.path('train.csv');
+    await writeFile(train, `text,label\n${TEXTS[0]},yes\n${TEXTS[1]},no\n`);
+    const named = { name: 'full', title: 'full', model, data: { train }, dataset: {}, method: full() };
+    await using run = await Run.open({ ...named, options: {}, where: CPU });
+    expect((await run.summary()).splits.train?.tokens).to.include({ maxLength: 4, cut: 0.5 });
+  });
 
   it('are refused in ways that contradict each other, or do not fit the model', async () => {
     await using model = await load();

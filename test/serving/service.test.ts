@@ -4,7 +4,7 @@ import { PredictionService } from '../../lib/api/serving/service.js';
 import type { BatchFigures } from '../../lib/api/serving/statistics.js';
 import { BertuneError } from '../../lib/errors.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
-import { expectRefusal, useTemporaryDirectory } from '../lib/files.js';
+import { expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
 
 const TEXTS = tinySplit('service', 40, 3).texts;
@@ -54,6 +54,23 @@ describe('PredictionService', () => {
   it('predicts what the classifier predicts, whatever the batches', async () => {
     for (const maxBatchTokens of [1, 50, 1024]) await expectSame(serve({ maxBatchTokens }).service, TEXTS);
     await expectSame(serve().service, []);
+  });
+
+  it('predicts what the classifier predicts for a text that holds a padding token, beside others', async () => {
+    await using model = await TextClassifier.load(fixture('families', 'bases', 'roberta'), {
+      device: 'cpu',
+      threads: 1,
+    });
+    await using service = new PredictionService(model);
+    const texts = ['good <pad> day', 'a good day', 'a <pad><pad> day was good'];
+    const expected = await model.predict(texts);
+    const served = await Promise.all(texts.map((text) => service.predict(text)));
+    expect(service.stats().batches).to.equal(1);
+    for (const [i, [{ scores }]] of served.entries()) {
+      for (const [label, score] of Object.entries(scores)) {
+        expect(score).to.be.closeTo(expected[i]!.scores[label]!, 1e-6);
+      }
+    }
   });
 
   it('computes calls of one turn of the event loop together, and gives each its own', async () => {
@@ -123,6 +140,22 @@ describe('PredictionService', () => {
     await held;
     expect(await service.predict(TEXTS.slice(0, 5))).to.have.length(5);
     await expectRefusal(service.predict(TEXTS.slice(0, 6)), 'INVALID_OPTION', 'at most 5 texts for texts');
+  });
+
+  it('has room for texts, in however many windows they are read', async () => {
+    const queued = new Set<number>();
+    const onBatch = () => queued.add(service.stats().queuedTexts);
+    const { service } = serve({ maxQueuedTexts: 3, maxBatchTokens: 8, onBatch });
+    const held = holdBatches();
+    // The first batch has the short text and one window of ten.
+    const long = service.predict(['good', 'good '.repeat(30)], { maxLength: 4, stride: 1 });
+    await Promise.race([held.started, long]);
+    expect(service.stats().queuedTexts).to.equal(1);
+    const last = service.predict(['bad', 'bad']);
+    await expectRefusal(service.predict('bad'), 'QUEUE_FULL', 'room for 1 of 3 texts', '3 wait');
+    held.release();
+    expect([...(await long), ...(await last)]).to.have.length(4);
+    expect([...queued]).to.deep.equal([2, 1, 0]);
   });
 
   it('stops for a signal or a time-out at once, and frees the place in the queue', async () => {

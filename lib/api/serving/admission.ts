@@ -7,6 +7,7 @@ import type { Demand } from './queue.js';
 
 /** A call that asks for its place. */
 export interface Request {
+  /** How many turns it takes: as many as it has texts, or windows of them once they are known. */
   texts: number;
   /** All its texts', counted or estimated. */
   tokens: number;
@@ -56,12 +57,13 @@ export class Admission {
   }
 
   /**
-   * @throws BertuneError QUEUE_FULL, with `retryAfter`; TIMED_OUT where the call could not be answered in time if it were
-   *   alone; INVALID_OPTION for more texts than ever fit
+   * Of a call whose texts are as they were given.
+   *
+   * @throws BertuneError QUEUE_FULL and TIMED_OUT as `expectTime`; INVALID_OPTION for more texts than ever fit
    */
   expectRoom(request: Request, before: Before): void {
-    const { texts, tokens, timeout = Number.POSITIVE_INFINITY, elapsed } = request;
-    const { maxQueuedTexts, maxQueueTime } = this.#limits;
+    const { texts } = request;
+    const { maxQueuedTexts } = this.#limits;
     if (texts > maxQueuedTexts) throw invalidOption('texts', `at most ${maxQueuedTexts} texts`, texts);
     const over = before.texts + texts - maxQueuedTexts;
     if (over > 0) {
@@ -70,6 +72,16 @@ export class Admission {
         this.#rate.isUnknown ? RETRY_AFTER : this.#rate.millisecondsFor(over * this.#rate.tokensPerText),
       );
     }
+    this.expectTime(request, before);
+  }
+
+  /**
+   * @throws BertuneError QUEUE_FULL, with `retryAfter`; TIMED_OUT where the call could not be answered in time if it were
+   *   alone
+   */
+  expectTime(request: Request, before: Before): void {
+    const { tokens, timeout = Number.POSITIVE_INFINITY, elapsed } = request;
+    const { maxQueueTime } = this.#limits;
     const least = this.#rate.leastMillisecondsFor(tokens);
     if (elapsed + least > timeout) throw cannotBeInTime(timeout, least);
     const wait = this.wait(request, before);

@@ -13,6 +13,18 @@ export interface CallEnd {
   onSettled: (call: Call) => void;
 }
 
+/** A text of a call, as a batch takes it. */
+export interface BatchText {
+  /** Which of the call's. */
+  index: number;
+  /** (T) */
+  ids: Int32Array;
+  /** Segment of each token (T); undefined: all 0. */
+  typeIds: Int32Array | undefined;
+  /** Position of each token (T); undefined: their places. */
+  positions: Int32Array | undefined;
+}
+
 /**
  * A `predict` under way: its texts, which of them are in no batch yet, and the logits so far. Once it is tokenized, each window of a long
  * text counts as one.
@@ -31,6 +43,9 @@ export class Call {
   #adapters: readonly (NamedAdapter | null)[] | null;
   #windows: Int32Array | undefined;
   #taken = 0;
+  /** Texts as they were given, and those of which nothing waits any more. */
+  readonly #texts: number;
+  #takenTexts = 0;
   #done = 0;
   readonly #rows: Values[];
   readonly #end: CallEnd;
@@ -42,6 +57,7 @@ export class Call {
 
   constructor(count: number, expectedTokens: number, adapters: Call['adapters'], end: CallEnd) {
     this.#count = count;
+    this.#texts = count;
     this.#expectedTokens = expectedTokens;
     this.#adapters = adapters;
     this.#rows = new Array(count);
@@ -83,6 +99,11 @@ export class Call {
     return this.count - this.#taken;
   }
 
+  /** Texts, as they were given, that are not wholly in batches yet. */
+  get waitingTexts(): number {
+    return this.#texts - this.#takenTexts;
+  }
+
   /** Tokens of the texts that are in no batch yet; expected ones while they are being tokenized. */
   get waitingTokens(): number {
     if (this.#encoded === undefined) return this.#expectedTokens;
@@ -116,11 +137,17 @@ export class Call {
   }
 
   /** Takes the next text for a batch. */
-  take(): { index: number; ids: Int32Array; typeIds: Int32Array | undefined } {
-    const { ids, offsets, typeIds } = this.#encoded!;
+  take(): BatchText {
+    const { ids, offsets, typeIds, positions } = this.#encoded!;
     const index = this.#taken++;
+    if (this.#windows === undefined || this.#windows[this.#takenTexts + 1] === this.#taken) this.#takenTexts++;
     const [start, end] = [offsets[index]!, offsets[index + 1]!];
-    return { index, ids: ids.subarray(start, end), typeIds: typeIds?.subarray(start, end) };
+    return {
+      index,
+      ids: ids.subarray(start, end),
+      typeIds: typeIds?.subarray(start, end),
+      positions: positions?.subarray(start, end),
+    };
   }
 
   /** Hands over the logits of a text. The last one resolves the call. */

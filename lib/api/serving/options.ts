@@ -25,7 +25,7 @@ export interface ServiceOptions {
    * arrives meanwhile forms the next one.
    */
   maxWait?: number | undefined;
-  /** Most texts that wait, counting each window of a long one; a call beyond that is refused with QUEUE_FULL. Defaults to 16,384. */
+  /** Most texts that wait; a call beyond that is refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number | undefined;
   /**
    * How long a call may wait for its batch because of others, in milliseconds. A call that would wait longer, judging by the

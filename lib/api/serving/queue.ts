@@ -1,7 +1,7 @@
 import type { NamedAdapter } from '../../model/adapters.js';
 import type { Values } from '../../model/session.js';
 import type { EncodedTexts } from '../../tokenizer/index.js';
-import type { Call } from './call.js';
+import type { BatchText, Call } from './call.js';
 
 /** Calls with texts that are in no batch yet. They take turns, text by text, so that a large call delays no small one. */
 export class CallQueue {
@@ -60,7 +60,7 @@ const MAX_TEXTS = 512;
 
 /** Texts of several calls that are computed together. */
 export class Batch {
-  readonly #parts: { call: Call; index: number; ids: Int32Array; typeIds: Int32Array | undefined }[] = [];
+  readonly #parts: (BatchText & { call: Call })[] = [];
   readonly #calls = new Set<Call>();
   #tokens = 0;
 
@@ -105,15 +105,17 @@ export class Batch {
   encode(): EncodedTexts {
     const ids = new Int32Array(this.#tokens);
     const offsets = new Int32Array(this.texts + 1);
-    const typed = this.#parts.some(({ typeIds }) => typeIds !== undefined);
-    const types = typed ? new Int32Array(this.#tokens) : undefined;
+    const has = (key: 'typeIds' | 'positions') => this.#parts.some((part) => part[key] !== undefined);
+    const typeIds = has('typeIds') ? new Int32Array(this.#tokens) : undefined;
+    const positions = has('positions') ? new Int32Array(this.#tokens) : undefined;
     this.#parts.forEach((part, i) => {
       const start = offsets[i]!;
       ids.set(part.ids, start);
-      if (part.typeIds) types?.set(part.typeIds, start);
+      if (part.typeIds) typeIds?.set(part.typeIds, start);
+      positions?.set(part.positions ?? part.ids.map((_, place) => place), start);
       offsets[i + 1] = start + part.ids.length;
     });
-    return { ids, offsets, truncated: 0, ...(types && { typeIds: types }) };
+    return { ids, offsets, truncated: 0, ...(typeIds && { typeIds }), ...(positions && { positions }) };
   }
 
   /** Gives each text's logits to its call. */
@@ -131,6 +133,7 @@ export class Batch {
 
 /** What calls still want computed. */
 export interface Demand {
+  /** As they were given: one that is read in several windows counts once. */
   texts: number;
   tokens: number;
   /** Of one turn, in which each call has a text computed: the sum of their mean tokens per text. */
@@ -148,8 +151,8 @@ export class Backlog implements Demand {
   /** Counts a call as it is now. */
   count(call: Call): void {
     this.remove(call);
-    const { waiting, waitingTokens, turnTokens } = call;
-    if (waiting > 0) this.#add(call, { texts: waiting, tokens: waitingTokens, turnTokens });
+    const { waitingTexts, waitingTokens, turnTokens } = call;
+    if (waitingTexts > 0) this.#add(call, { texts: waitingTexts, tokens: waitingTokens, turnTokens });
   }
 
   /** Does nothing where the call is not counted. */

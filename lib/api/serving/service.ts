@@ -95,8 +95,9 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     const model = this.#model;
     const { longTexts, signal } = settings;
     const isChecked = textKind === 'trained';
+    const isPair = inputs.pairs !== undefined;
     if (names.every((name) => name === null)) {
-      const own = textWay(model, model.longTexts, longTexts, model.session.plan);
+      const own = textWay(model, model.longTexts, longTexts, model.session.plan, { isPair });
       if (isChecked) expectTrainedKind(model, inputs);
       const encode = () => encodeTexts(model, inputs, own.limit, signal);
       return this.#predict({ inputs, longest: mostTokens(own), adapters: null, encode, wayOf: () => own }, settings);
@@ -104,7 +105,9 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     // Held until the call has ended: an adapter that is unloaded meanwhile still serves it.
     return model.withAdapters(names, async (adapters, _, plan) => {
       if (isChecked) expectTrainedKind(model, inputs, adapters);
-      const ways = adapters.map((adapter) => textWay(model, (adapter ?? model).longTexts, longTexts, plan, adapter));
+      const ways = adapters.map((adapter) =>
+        textWay(model, (adapter ?? model).longTexts, longTexts, plan, { adapter, isPair }),
+      );
       const longest = ways.reduce((most, way) => Math.max(most, mostTokens(way)), 0);
       const limits = ways.map(({ limit }) => limit);
       const encode = () => encodeTexts(model, inputs, limits, signal);
@@ -200,7 +203,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     const { timeout, since } = call;
     const sequences = encoded.offsets.length - 1;
     const request = { texts: sequences, tokens: encoded.ids.length, timeout, elapsed: performance.now() - since };
-    this.#admission.expectRoom(request, this.#before(this.#queue.demand));
+    this.#admission.expectTime(request, this.#before(this.#queue.demand));
     call.encoded = encoded;
     this.#admission.watch(call);
     this.#queue.add(call);

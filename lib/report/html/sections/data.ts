@@ -43,14 +43,14 @@ function sourceWords({ source, labels }: ReportInput['data'], splits: readonly S
 
 function splitTable(splits: readonly SummarizedSplit[]): Table {
   const measured = splits.some(({ tokens }) => tokens !== undefined);
-  const lengths = ['median', '95\u00a0%\u00a0≤', 'longest', 'cut'].map(right);
+  const lengths = ['median', '95\u00a0%\u00a0≤', 'longest', 'longer'].map(right);
   return {
     columns: [{ title: 'split' }, right('examples'), ...(measured ? lengths : [])],
     rows: splits.map(({ name, rows, tokens }) => [name, formatCount(rows), ...(measured ? lengthCells(tokens) : [])]),
   };
 }
 
-/** Of texts that are cut it is only known that they are longer. */
+/** Of texts beyond the longest that the model reads at once it is only known that they are longer. */
 function lengthCells(tokens: SummarizedSplit['tokens'] = {}): string[] {
   const { median, p95, max, cut, maxLength = Number.POSITIVE_INFINITY } = tokens;
   const shown = [median, p95, max].map((length) =>
@@ -65,8 +65,8 @@ function sampleWords(splits: readonly SummarizedSplit[]): string[] {
   const sampled = measured.find(({ tokens, rows }) => tokens!.sample !== undefined && tokens!.sample < rows);
   const sample = sampled === undefined ? '' : `, of ${formatCount(sampled.tokens!.sample!)} texts at most`;
   const most = measured.find(({ tokens }) => tokens!.maxLength !== undefined)?.tokens?.maxLength;
-  const cut = most === undefined ? '' : `; longer than ${formatCount(most)}, texts are cut`;
-  return [`Lengths are in tokens${sample}${cut}.`];
+  const longer = most === undefined ? '' : `; longer than ${formatCount(most)}, texts are cut or read in windows`;
+  return [`Lengths are in tokens${sample}${longer}.`];
 }
 
 /** Labels by name, the commonest in training first where there are many. */
