@@ -19,7 +19,6 @@ export function useTemporaryDirectory(): { path(...parts: string[]): string } {
   });
   afterEach(async () => {
     await rm(directory, { recursive: true, force: true });
-    directory = '';
   });
   return {
     path(...parts) {
