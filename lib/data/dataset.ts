@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { option } from '../options/names.js';
 import {
+  copyArray,
   expectAbortSignal,
   expectBoolean,
   expectFunction,
@@ -283,14 +284,13 @@ function collectRows(name: SplitName, rows: readonly TextRow[], task: TaskKind |
   for (let index = 0; index < length; index++) {
     const row: unknown = rows[index];
     const { text, pair, label } = (row ?? {}) as Partial<TextRow>;
-    const written = isArray(label) ? label.map(writtenLabel) : writtenLabel(label);
+    const written = isArray(label) ? writtenLabels(label) : writtenLabel(label);
     const isWhole = typeof text === 'string' && typeof pair === (isPair ? 'string' : 'undefined');
-    if (!isWhole || written === undefined || (typeof written !== 'string' && written.includes(undefined))) {
+    if (!isWhole || written === undefined) {
       const expected = isPair ? '{ text, pair, label }' : '{ text, label }';
       throw new BertuneError('INVALID_DATA', `Expected ${expected} in ${collected.source} at index ${index}`);
     }
-    const own = written as string | string[];
-    const asList = typeof own === 'string' && kind === 'classes' ? [own] : own;
+    const asList = typeof written === 'string' && kind === 'classes' ? [written] : written;
     if (collected.areLists === (typeof asList === 'string')) {
       const expected = collected.areLists ? 'a list of labels' : 'one label';
       throw new BertuneError(
@@ -314,6 +314,12 @@ function collectRows(name: SplitName, rows: readonly TextRow[], task: TaskKind |
 function writtenLabel(label: unknown): string | undefined {
   const written = typeof label === 'number' && Number.isFinite(label) ? String(label) : label;
   return typeof written === 'string' && written.trim() !== '' ? written : undefined;
+}
+
+/** The same for a list of them; undefined where one of them is none. */
+function writtenLabels(labels: readonly unknown[]): string[] | undefined {
+  const { items, odd } = copyArray(labels, (label): label is string | number => writtenLabel(label) !== undefined);
+  return odd < 0 ? items.map((label) => writtenLabel(label)!) : undefined;
 }
 
 /** Gives all splits one task and one list of labels. */

@@ -314,7 +314,13 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       trainerOption('adamEps', [...POSITIVE, '0.5', '2^53', '1e308']),
       trainerOption('schedule', NONE),
       trainerOption('scheduleCycles', POSITIVE, { schedule: 'cosine_with_restarts' }),
-      trainerOption('schedulePower', [...POSITIVE, '0.5', '2^53', '1e308', '5e-324'], { schedule: 'polynomial' }),
+      // Its schedule takes a rate, with which the model would change.
+      argument(
+        'Trainer options.schedulePower',
+        'schedulePower',
+        (schedulePower) => new bertune.Trainer(model, { schedule: 'polynomial', schedulePower }),
+        [...POSITIVE, '0.5', '2^53', '1e308', '5e-324'],
+      ),
       trainerOption('warmupSteps', [...POSITIVE, '-0']),
       trainerOption('warmupRatio', [...NONE, '-0', '0.5', '5e-324']),
       trainerOption('labelSmoothing', [...NONE, '-0', '0.5', '5e-324']),
@@ -678,7 +684,8 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       method('lora', 'exclude', [...NONE, ...NAMES, 'an empty array']),
       method('lora', 'layers', NONE),
       method('lora', 'rankPattern', [...EMPTY_OPTIONS, 'a key of a million characters']),
-      method('lora', 'alphaPattern', [...EMPTY_OPTIONS, 'a key of a million characters']),
+      // A module may have the name `length`.
+      method('lora', 'alphaPattern', [...EMPTY_OPTIONS, 'a key of a million characters', 'a length of 2^53']),
       method('lora', 'bias', NONE),
       method('lora', 'trainHead', [...NONE, 'true']),
     ],
