@@ -36,7 +36,7 @@ describe('usage of the command line', () => {
       run(2, 0, ...missing),
       run(1, 1, 'train', '--rank', 'eight'),
       run(0, 0, 'predict', '--model', checkpoint, 'hi'),
-      run(1, 1, ...missing, '--distributed', 'none'),
+      run(1, 1, ...missing, '--output', 'y', '--distributed', 'none'),
       run(1, 1, 'train', '--distributed=none', '--rank', 'eight'),
     ]);
     expect(first.status).to.equal(1);
