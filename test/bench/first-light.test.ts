@@ -86,7 +86,7 @@ describe('scripts/first-light.sh', function () {
       expect(stages.get('hello')!.join())
         .to.include('SIMT emulator')
         .and.match(/bf16, replayed: \d\.\de-3/);
-      expect(stages.get('step')!.join()).to.match(/full [\d.]+ steps\/s, \d+ nodes, loss 1\.\d+→1\.\d+, [\d.]+ MiB/);
+      expect(stages.get('step')!.join()).to.match(/full [\d.]+ steps\/s, [\d.]+ nodes, loss 1\.\d+→1\.\d+, [\d.]+ MiB/);
       expect(
         stages
           .get('repeat')!
