@@ -69,7 +69,7 @@ describe('the guides', () => {
 
     if (blocks.length === 0) continue;
     it(`run as written, from an empty folder: ${document}`, async function () {
-      this.timeout(240_000);
+      this.timeout(600_000);
       for (const { language, line } of blocks) expect(['sh', 'js', 'ts'], `line ${line}`).to.include(language);
       const commands = blocks.filter(({ language }) => language === 'sh').map(({ code }) => code);
       for (const name of blocks.flatMap((block) => fileName(block) ?? [])) {
