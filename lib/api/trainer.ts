@@ -59,7 +59,7 @@ import {
   type TrainerSettings,
 } from '../training/options.js';
 import { guessingLoss, lossOptions, planRun, type RunPlan, samplingWeights } from '../training/plan.js';
-import { startPosition } from '../training/position.js';
+import { type RunPosition, startPosition } from '../training/position.js';
 import { withLayerwiseDecay } from '../training/rates.js';
 import { TrainingRun } from '../training/run.js';
 import { expectRoom } from '../training/space.js';
@@ -261,8 +261,13 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const counts = countPlan(methodPlan);
     const best = this.#bestModel(validation !== null);
     const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
-    const start = (resumption: Resumption | null) =>
+    /** Where there is room for what the run saves. */
+    const start = async (position: RunPosition, resumption: Resumption | null) => {
+      const { outputDirectory } = settings;
+      if (outputDirectory !== null && lock !== null)
+        await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
       this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
+    };
     const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
       const ahead = ranks ? 1 : lookAheadOf(methodPlan, model.where.device, settings.gradientAccumulation);
       const lookAhead = await reserveTraining(native, plan, ahead);
@@ -277,10 +282,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
       };
       const { position, resumption, checkpoints } = await placeRun(placed, found);
       const group = ranks && (await joinGroup(ranks, placed, position));
-      const { outputDirectory } = settings;
-      if (outputDirectory !== null && lock !== null)
-        await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
-      start(resumption);
+      await start(position, resumption);
       const trainable = trainedNames(methodPlan);
       const expectUsable = () => model.expectUsable();
       const loss = this.#loss;
@@ -309,10 +311,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     };
     const atOnce = async () => {
       const began = performance.now();
-      const { outputDirectory } = settings;
-      if (outputDirectory !== null && lock !== null)
-        await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position: startPosition() });
-      start(null);
+      await start(startPosition(), null);
       const parts = { plan: methodPlan, settings, encoded, labels, becomes, loss: this.#loss, signal };
       const fit = await fitClassifier(model, parts);
       this.#settings = Object.freeze({ ...settings, method: fit.method });

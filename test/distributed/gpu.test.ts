@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { gpus } from '../devices.js';
 import { LONG } from '../faults/scale.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
-import { ended, run, start } from './launch.js';
+import { ended, firstStep, run, start } from './launch.js';
 import { isAlive, ranksOf } from './processes.js';
 import type { Outcome, Program } from './program.js';
 
@@ -71,7 +71,7 @@ if (gpus().some(({ device }) => device === 'cuda-emulated')) {
       const runs: Program['runs'] = [{ method: 'linear', options: { maxSteps: 1e6, collectiveTimeout: 1 } }];
       const child = start({ ...where, runs }, 'torchrun', 2);
       const ending = ended(child);
-      await new Promise<void>((resolve) => child.stderr!.on('data', (chunk) => /step \d/.test(chunk) && resolve()));
+      await firstStep(child);
       const ranks = ranksOf(child.pid!);
       process.kill(ranks.find(({ rank }) => rank === 1)!.pid, 'SIGSTOP');
       const { outcomes, code } = await ending;

@@ -45,6 +45,14 @@ export function start(program: Program, launcher: Launcher | null, processes = 1
   return startNode(['--import', 'tsx', PROGRAM, JSON.stringify(program)], launcher, processes);
 }
 
+/** Resolves once a step is logged, or nothing more will be. */
+export function firstStep(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    child.stderr!.on('data', (chunk) => /step \d/.test(chunk) && resolve());
+    child.on('close', () => resolve());
+  });
+}
+
 /** What the ranks printed, by runs and ranks, and how it ended. */
 export async function ended(
   child: ChildProcess,

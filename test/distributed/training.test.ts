@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
-import { ended, MPIS, run, start, startNode } from './launch.js';
+import { ended, firstStep, MPIS, run, start, startNode } from './launch.js';
 import { isAlive, ranksOf } from './processes.js';
 import type { Outcome, Program } from './program.js';
 
@@ -145,7 +145,7 @@ for (const mpi of MPIS) {
       const runs: Program['runs'] = [{ method: 'full', options: { maxSteps: 1e6, collectiveTimeout: 2 } }];
       const child = start({ model: base, precision: 'fp32', runs }, mpi, 2);
       const ending = ended(child);
-      await new Promise<void>((resolve) => child.stderr!.on('data', (chunk) => /step \d/.test(chunk) && resolve()));
+      await firstStep(child);
       const stopped = ranksOf(child.pid!).find(({ rank }) => rank === 1)!.pid;
       process.kill(stopped, 'SIGSTOP');
       const began = performance.now();

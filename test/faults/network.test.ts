@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
-import { ended, MPIS, run } from '../distributed/launch.js';
+import { ended, firstStep, MPIS, run } from '../distributed/launch.js';
 import { Network } from '../distributed/network.js';
 import { isAlive, ranksOf } from '../distributed/processes.js';
 import type { Program } from '../distributed/program.js';
@@ -56,10 +56,7 @@ if (LONG) {
             const output = directory.path(`run-${trial}`);
             const child = network.start(program(output), mpi);
             const ending = ended(child);
-            await new Promise<void>((resolve) => {
-              child.stderr!.on('data', (chunk) => /step \d/.test(chunk) && resolve());
-              child.on('close', () => resolve());
-            });
+            await firstStep(child);
             await wait(500 * random());
             const ranks = ranksOf(child.pid!);
             expect(ranks.map(({ rank }) => rank).sort()).to.deep.equal([0, 1]);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { gpus } from '../devices.js';
-import { ended, type Launcher, MPIS, run, start } from '../distributed/launch.js';
+import { ended, firstStep, type Launcher, MPIS, run, start } from '../distributed/launch.js';
 import { isAlive, ranksOf } from '../distributed/processes.js';
 import type { Program } from '../distributed/program.js';
 import { useTemporaryDirectory } from '../lib/files.js';
@@ -85,10 +85,7 @@ describe('ranks that are lost', () => {
         const output = directory.path(`run-${trial}`);
         const child = start(program(output), launcher, 2);
         const ending = ended(child);
-        await new Promise<void>((resolve) => {
-          child.stderr!.on('data', (chunk) => /step \d/.test(chunk) && resolve());
-          child.on('close', () => resolve());
-        });
+        await firstStep(child);
         await new Promise((resolve) => setTimeout(resolve, 800 * random()));
         const ranks = ranksOf(child.pid!);
         const victim = ranks.find(({ rank }) => rank === Math.floor(2 * random()));
