@@ -71,9 +71,13 @@ export async function mochaEach(files, atOnce, { forMocha = [], args = [], ...op
   return highest;
 }
 
-/** The closing line over all runs since the tally was reset: "12 passed, 0 failed, 1 skipped". */
-export function closingLine() {
+/**
+ * The last lines over all runs since the tally was reset: what failed, with its reason, then "12 passed, 1 failed, 1 skipped", so
+ * that the end of a long log says it all.
+ */
+export function closingLines() {
   const runs = readJsonLines(tally);
   const [passes, failures, pending] = COUNTS.map((count) => runs.reduce((total, run) => total + run[count], 0));
-  return `${passes} passed, ${failures} failed${pending ? `, ${pending} skipped` : ''}`;
+  const failed = runs.flatMap((run) => run.failed).map(({ title, reason }) => `failed: ${title}\n  ${reason.replaceAll('\n', '\n  ')}`);
+  return [...failed, `${passes} passed, ${failures} failed${pending ? `, ${pending} skipped` : ''}`].join('\n');
 }

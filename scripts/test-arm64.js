@@ -7,7 +7,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { main, root, SetupError, say } from './console.js';
 import { withLock } from './lock.js';
-import { closingLine, mocha, resetTally } from './mocha.js';
+import { closingLines, mocha, resetTally } from './mocha.js';
 import { buildPortable } from './package/portable.js';
 import { capture, onPath } from './process.js';
 
@@ -69,6 +69,6 @@ await main(async () => {
       ESBUILD_BINARY_PATH: path.join(root, 'node_modules/@esbuild/linux-x64/bin/esbuild'),
     },
   });
-  console.log(closingLine());
+  console.log(closingLines());
   return status;
 });

@@ -2,7 +2,7 @@
 // and of memory that is not initialised. See test/simt/README.md. Files and arguments for mocha may follow.
 import { main } from './console.js';
 import { buildEmulator } from './cuda.js';
-import { closingLine, mocha, resetTally, testsAndArguments } from './mocha.js';
+import { closingLines, mocha, resetTally, testsAndArguments } from './mocha.js';
 import { capture } from './process.js';
 
 await main(async () => {
@@ -20,6 +20,6 @@ await main(async () => {
   const sanitizer = { LD_PRELOAD: text.trim(), ASAN_OPTIONS: 'detect_leaks=0' };
   // Side by side, as each keeps one core busy.
   const statuses = await Promise.all([emulated('race'), emulated('asan', sanitizer)]);
-  console.log(closingLine());
+  console.log(closingLines());
   return Math.max(...statuses);
 });

@@ -9,7 +9,7 @@ import { buildWithMpi } from './build.js';
 import { main, root, say } from './console.js';
 import { buildEmulator } from './cuda.js';
 import { readJsonLines } from './files.js';
-import { closingLine, mochaEach, resetTally, testsAndArguments } from './mocha.js';
+import { closingLines, mochaEach, resetTally, testsAndArguments } from './mocha.js';
 
 const figures = path.join(root, 'build/.fault-figures');
 const folder = 'test/faults';
@@ -47,6 +47,6 @@ await main(async () => {
   const options = { env: { BERTUNE_FAULTS: 'long', BERTUNE_FAULTS_FIGURES: figures }, forMocha };
   const status = await mochaEach(sideBySide, processors, options);
   const timed = await mochaEach(files.filter(measuresTime), 1, options);
-  console.log(`\nTried:\n${table()}\n\n${closingLine()}`);
+  console.log(`\nTried:\n${table()}\n\n${closingLines()}`);
   return Math.max(status, timed);
 });

@@ -2,7 +2,7 @@
 // published addon, since its oneDNN is another than the system's. Files and arguments for mocha may follow, in place of those.
 import { main, say } from './console.js';
 import { withLock } from './lock.js';
-import { closingLine, mocha, resetTally } from './mocha.js';
+import { closingLines, mocha, resetTally } from './mocha.js';
 import { buildOneDnn } from './package/onednn.js';
 import { buildPortable } from './package/portable.js';
 
@@ -22,13 +22,13 @@ await main(async () => {
   const env = { BERTUNE_ADDON: file, BERTUNE_TEST_DEVICES: 'cpu' };
   if (given.length > 0) {
     const status = await mocha(given, { env });
-    console.log(closingLine());
+    console.log(closingLines());
     return status;
   }
   say('the packages');
   const packages = await mocha(['test/package/**/*.test.ts']);
   say('products of the published addon');
   const products = await mocha(PRODUCTS, { env });
-  console.log(closingLine());
+  console.log(closingLines());
   return Math.max(packages, products);
 });

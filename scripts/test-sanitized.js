@@ -13,7 +13,7 @@ import { step } from './build.js';
 import { addonCommands } from './cmake.js';
 import { main, root, SetupError } from './console.js';
 import { buildEmulator } from './cuda.js';
-import { closingLine, mochaEach, resetTally, testsAndArguments } from './mocha.js';
+import { closingLines, mochaEach, resetTally, testsAndArguments } from './mocha.js';
 import { capture, onPath } from './process.js';
 
 const KINDS = {
@@ -103,6 +103,6 @@ await main(async () => {
   const status = await mochaEach(files, os.availableParallelism(), { args, env, through, forMocha });
   const found = readdirSync(reports).map((name) => readFileSync(path.join(reports, name), 'utf8'));
   for (const text of found) process.stderr.write(text);
-  console.log(`${closingLine()}; ${found.length} reports of sanitizers`);
+  console.log(`${closingLines()}; ${found.length} reports of sanitizers`);
   return status !== 0 ? status : found.length > 0 ? 1 : 0;
 });

@@ -4,7 +4,7 @@
 import { buildWithMpi } from './build.js';
 import { main, say } from './console.js';
 import { buildCuda, buildEmulator } from './cuda.js';
-import { closingLine, mocha, resetTally } from './mocha.js';
+import { closingLines, mocha, resetTally } from './mocha.js';
 import { runNode } from './process.js';
 
 const forMocha = process.argv.slice(2);
@@ -51,9 +51,10 @@ await main(async () => {
     say(name);
     const status = (await run()) ?? 0;
     if (status !== 0) {
+      if (name === 'tests') console.log(closingLines());
       say(`npm test stopped: ${name} failed${advice ? ` (${advice})` : ''}`);
       return 1;
     }
   }
-  console.log(closingLine());
+  console.log(closingLines());
 });
