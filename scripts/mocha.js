@@ -78,6 +78,8 @@ export async function mochaEach(files, atOnce, { forMocha = [], args = [], ...op
 export function closingLines() {
   const runs = readJsonLines(tally);
   const [passes, failures, pending] = COUNTS.map((count) => runs.reduce((total, run) => total + run[count], 0));
-  const failed = runs.flatMap((run) => run.failed).map(({ title, reason }) => `failed: ${title}\n  ${reason.replaceAll('\n', '\n  ')}`);
+  const failed = runs
+    .flatMap((run) => run.failed)
+    .map(({ title, reason }) => `failed: ${title}\n  ${reason.replaceAll('\n', '\n  ')}`);
   return [...failed, `${passes} passed, ${failures} failed${pending ? `, ${pending} skipped` : ''}`].join('\n');
 }

@@ -9,7 +9,10 @@ class ClosingLine extends Spec {
   epilogue() {
     super.epilogue();
     const { passes, failures, pending } = this.stats;
-    const failed = this.failures.map((test) => ({ title: test.fullTitle(), reason: String(test.err?.message).slice(0, 1000) }));
+    const failed = this.failures.map((test) => ({
+      title: test.fullTitle(),
+      reason: String(test.err?.message).slice(0, 1000),
+    }));
     for (const { title } of failed) console.log(`failed: ${title}`);
     console.log(`${passes} passed, ${failures} failed${pending ? `, ${pending} skipped` : ''}`);
     const tally = process.env.BERTUNE_TALLY;

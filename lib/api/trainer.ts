@@ -1,33 +1,20 @@
 import { EventEmitter } from 'node:events';
 import type { Split } from '../data/dataset.js';
-import { type AlignedSplit, labelCounts } from '../data/split.js';
-import type { RankGroup } from '../distributed/group.js';
-import { findRanks, type Ranks } from '../distributed/ranks.js';
+import type { AlignedSplit } from '../data/split.js';
+import { findRanks } from '../distributed/ranks.js';
 import { BertuneError } from '../errors.js';
 import { type DirectoryLock, withDirectoryLock } from '../files/lock.js';
 import { removeLeftovers, withOutputDirectory } from '../files/output.js';
-import { countPlan, definitionOf, type ParameterCounts, trainedNames } from '../methods/index.js';
-import { longestFirst, packBatches } from '../model/batches.js';
+import { definitionOf } from '../methods/index.js';
 import {
   type AnyClassifier,
   type EvaluateOptions,
   expectClassifier,
   type TextClassifier,
 } from '../model/classifier.js';
-import {
-  type Calibration,
-  evaluateModel,
-  evaluateSplit,
-  expectTaskSplit,
-  expectTrainable,
-  fitDecision,
-  type LoadedSplit,
-} from '../model/evaluation.js';
-import { planFor, retarget } from '../model/retarget.js';
-import { datasetOf, memoryReport, type Session } from '../model/session.js';
-import { encodeTexts, expectTextKind, longTextsOf, textWay } from '../model/texts.js';
-import { windowLabels } from '../model/windows.js';
-import type { NativeSession } from '../native/index.js';
+import { evaluateModel, expectTaskSplit, expectTrainable } from '../model/evaluation.js';
+import { planFor } from '../model/retarget.js';
+import { expectTextKind, textWay } from '../model/texts.js';
 import { option } from '../options/names.js';
 import {
   expectAbortSignal,
@@ -39,31 +26,20 @@ import {
 import { expectMetrics, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
-import { decisionOf } from '../tasks/prediction.js';
-import type { EncodedTexts } from '../tokenizer/index.js';
-import { adviceText, advise } from '../training/advice.js';
-import { BestModel } from '../training/best-model.js';
-import { expectNoCheckpoints, findCheckpoint } from '../training/checkpoint/directories.js';
-import { placeRun } from '../training/checkpoint/resume.js';
-import type { EpochSummary, Resumption, TrainerEvents, TrainingPlan, TrainResult } from '../training/events.js';
-import { fitClassifier } from '../training/fit/classifier.js';
-import { concludeFit } from '../training/fit/run.js';
-import { asGroup, expectShared, joinGroup } from '../training/group.js';
-import { lookAheadOf } from '../training/look-ahead.js';
-import { reserveTraining } from '../training/memory.js';
+import type { EpochSummary, TrainerEvents, TrainResult } from '../training/events.js';
+import { trainAtOnce } from '../training/fit/run.js';
+import { expectShared } from '../training/group.js';
 import {
   needingEvaluations,
-  optionsOf,
   resolveTrainerOptions,
   type TrainerOptions,
   type TrainerSettings,
 } from '../training/options.js';
-import { guessingLoss, lossOptions, planRun, type RunPlan, samplingWeights } from '../training/plan.js';
-import { type RunPosition, startPosition } from '../training/position.js';
-import { withLayerwiseDecay } from '../training/rates.js';
-import { TrainingRun } from '../training/run.js';
-import { expectRoom } from '../training/space.js';
-import { createTrainerState, type TrainerState } from '../training/state.js';
+import { concludeRun } from '../training/outcome.js';
+import { lossOptions } from '../training/plan.js';
+import { prepareRun, type RunRequest } from '../training/prepare.js';
+import type { TrainerState } from '../training/state.js';
+import { trainInSteps } from '../training/steps.js';
 
 /** Options of `Trainer.train`. */
 export interface TrainOptions {
@@ -88,18 +64,6 @@ export interface TrainOptions {
    * stopping does. Defaults to never.
    */
   stopWhen?: ((epoch: EpochSummary) => boolean | Promise<boolean>) | undefined;
-}
-
-/** What `Trainer.train` is given, checked. */
-interface TrainingTask {
-  train: AlignedSplit;
-  validation: AlignedSplit | null;
-  metrics: MetricFunctions | undefined;
-  signal: AbortSignal | undefined;
-  resume: string | undefined;
-  /** null: this process trains alone. */
-  ranks: Ranks | null;
-  stopWhen: TrainOptions['stopWhen'];
 }
 
 /**
@@ -179,12 +143,12 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const ranks = distributed === 'auto' ? findRanks() : null;
     if (ranks !== null) expectShared(this.settings.method, ranks);
     return this.#model.exclusively(async () => {
-      const task = { train: split, validation, metrics, signal, resume, stopWhen, ranks };
-      if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(task, null);
+      const request = { train: split, validation, metrics, signal, resume, stopWhen, ranks, lock: null, events: this };
+      if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(request);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {
           await lock.inTurn(() => removeLeftovers(outputDirectory));
-          return this.#train(task, lock);
+          return this.#train({ ...request, lock });
         }),
       );
     });
@@ -227,163 +191,15 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     }) as Promise<EvaluateResult<Kind>>;
   }
 
-  /** @param lock of the output directory; null without one, and where another rank has it */
-  async #train(
-    { train: { split: train, notes }, validation, metrics, signal, resume, stopWhen, ranks }: TrainingTask,
-    lock: DirectoryLock | null,
-  ): Promise<TrainResult<Kind>> {
-    const given = this.#given;
-    const model = this.#model;
-    // Before the work: what cannot be gone on from costs nothing.
-    const { isFitted = false } = definitionOf(given.method.kind);
-    const found = resume === undefined ? null : await findCheckpoint(resume, given.outputDirectory);
-    if (found !== null && isFitted) throw nothingToResume(given, found.directory);
-    if (found === null && given.outputDirectory !== null && lock !== null)
-      await expectNoCheckpoints(given.outputDirectory);
-    const methodPlan = withLayerwiseDecay(planFor(model, given.method), given.layerwiseDecay, model.config.layers);
-    const way = textWay(model, model.longTexts, given, methodPlan, { isPair: train.pairs !== undefined });
-    const { limit, pooling } = way;
-    const encoded = await encodeTexts(model, train, limit, signal);
-    const encodedValidation = validation && (await encodeTexts(model, validation.split, limit, signal));
-    // Each window is an example, with its text's labels.
-    const labels = windowLabels(train.labels, encoded.windows);
-    const classCounts = [...labelCounts(train)];
-    const isBalanced = given.sampling === 'balanced';
-    const exampleCounts = [...labelCounts({ ...train, labels })];
-    const weights = isBalanced ? samplingWeights(labels as Int32Array, exampleCounts) : null;
-    const plan = await planRun(encoded.offsets, given, signal, weights);
-    const { settings } = plan;
-    this.#settings = settings;
-    this.#loss = lossOptions(settings, { counts: exampleCounts, examples: plan.examples });
-    const state = createTrainerState({ ...settings, maxSteps: plan.totalSteps, epochs: plan.epochs });
-    this.#state = state;
-
-    const counts = countPlan(methodPlan);
-    const best = this.#bestModel(validation !== null);
-    const allNotes = [...new Set([...notes, ...(validation?.notes ?? [])])];
-    /** Where there is room for what the run saves. */
-    const start = async (position: RunPosition, resumption: Resumption | null) => {
-      const { outputDirectory } = settings;
-      if (outputDirectory !== null && lock !== null)
-        await expectRoom(outputDirectory, { model, methodPlan, settings, plan, position });
-      this.emit('start', trainingPlan(plan, encoded, this.#loss, counts, allNotes, resumption));
-    };
-    const run = async (native: NativeSession, dataset: number, evaluated: LoadedSplit | null) => {
-      const ahead = ranks ? 1 : lookAheadOf(methodPlan, model.where.device, settings.gradientAccumulation);
-      const lookAhead = await reserveTraining(native, plan, ahead);
-      if (evaluated) {
-        const { tokens, sequences } = evaluated.batches;
-        await native.reserve({ tokens, sequences, training: false });
-      }
-      const placed = {
-        ...{ model, native, methodPlan, given, lock, plan, state, best },
-        train: { encoded, labels },
-        validation: evaluated && { encoded: evaluated.encoded, labels: evaluated.split.labels },
-      };
-      const { position, resumption, checkpoints } = await placeRun(placed, found);
-      const group = ranks && (await joinGroup(ranks, placed, position));
-      await start(position, resumption);
-      const trainable = trainedNames(methodPlan);
-      const expectUsable = () => model.expectUsable();
-      const loss = this.#loss;
-      const decision = decisionOf(model);
-      const parts = { native, plan, dataset, lookAhead, validation: evaluated, decision, loss, trainable, best, state };
-      const control = { position, checkpoints, signal, stopWhen, group, expectUsable, events: this };
-      const training = new TrainingRun({ ...parts, ...control });
-      return asGroup(group, async () => {
-        const outcome = { ...(await training.run()), epochs: position.epochs };
-        return { ...outcome, ...(await this.#decide(native, evaluated, outcome.evaluation, signal, group)) };
-      });
-    };
-    const becomes = { pairs: train.pairs !== undefined, longTexts: longTextsOf(way) };
-    /** With the validation split in the session. */
-    const withValidation = <T>(session: Session, work: (evaluated: LoadedSplit | null) => Promise<T>): Promise<T> => {
-      if (!validation || !encodedValidation) return work(null);
-      return session.withDataset(datasetOf(encodedValidation), (handle) =>
-        work({ ...this.#loaded(validation, encodedValidation, handle), pooling, metrics }),
-      );
-    };
-    const inSteps = async () => {
-      const session = await retarget(model, settings.method, methodPlan, settings.seed, becomes);
-      return session.withDataset(datasetOf(encoded, labels), (dataset, native) =>
-        withValidation(session, (evaluated) => run(native, dataset, evaluated)),
-      );
-    };
-    const atOnce = async () => {
-      const began = performance.now();
-      await start(startPosition(), null);
-      const parts = { plan: methodPlan, settings, encoded, labels, becomes, loss: this.#loss, signal };
-      const fit = await fitClassifier(model, parts);
-      this.#settings = Object.freeze({ ...settings, method: fit.method });
-      const { session } = model;
-      return session.use((native) =>
-        withValidation(session, async (evaluated) => {
-          const measured = { native, validation: evaluated, decision: decisionOf(model), loss: this.#loss };
-          const told = { fit, examples: plan.examples, began, state, signal, events: this };
-          const outcome = await concludeFit({ ...told, ...measured });
-          return { ...outcome, ...(await this.#decide(native, evaluated, outcome.evaluation, signal, null)) };
-        }),
-      );
-    };
-    const outcome = await (isFitted ? atOnce() : inSteps());
-    const { stopped, summary, evaluation, calibration, epochs } = outcome;
-    const { learningRate, schedule, warmupSteps, batchSize, gradientAccumulation, weightDecay, seed } = settings;
-    const told = { learningRate, schedule, warmupSteps, batchSize, gradientAccumulation, weightDecay, seed };
-    model.keepTraining({
-      facts: {
-        settings: optionsOf(settings.method.kind, told),
-        ...{ examples: plan.examples, steps: summary.step, epochs: summary.epoch },
-      },
-      measured: evaluation && { split: 'validation', result: evaluation },
-    });
-    const advice = advise({
-      ...{ task: model.task, settings, hiddenSize: model.config.hiddenSize, labels: model.labels },
-      ...{ counts: classCounts, guessing: guessingLoss(train, settings) },
-      ...{
-        usualSteps: plan.usualSteps,
-        stopped,
-        steps: summary.step,
-        epochs,
-        logHistory: state.log_history,
-        evaluation,
-      },
-    });
-    return {
-      stopped,
-      steps: summary.step,
-      epochs: summary.epoch,
-      trainLoss: summary.train_loss,
-      runtime: summary.train_runtime,
-      samplesPerSecond: summary.train_samples_per_second,
-      stepsPerSecond: summary.train_steps_per_second,
-      truncated: encoded.truncated,
-      logHistory: state.log_history,
-      state,
-      memory: memoryReport(model.session),
-      trainableParameters: counts.trainable,
-      totalParameters: counts.total,
-      best: best?.best ?? null,
-      evaluation: evaluation as EvaluateResult<Kind> | null,
-      calibration,
-      classCounts,
-      advice: advice.map((each) => adviceText(each)),
-    };
-  }
-
-  /** Fits to the validation split what turns logits into decisions, where that is asked for, and measures the model with it. */
-  async #decide(
-    native: NativeSession,
-    evaluated: LoadedSplit | null,
-    evaluation: EvaluateResult | null,
-    signal: AbortSignal | undefined,
-    group: RankGroup | null,
-  ): Promise<{ evaluation: EvaluateResult | null; calibration: Calibration | null }> {
-    const { settings } = this;
-    if (!evaluated || (!settings.tuneThresholds && !settings.calibrate)) return { evaluation, calibration: null };
-    const { calibration, thresholds } = await fitDecision(native, evaluated, settings, signal, group);
-    this.#model.keepDecision({ thresholds, temperature: calibration?.temperature ?? null });
-    const decision = decisionOf(this.#model);
-    return { evaluation: await evaluateSplit(native, evaluated, decision, this.#loss, signal, group), calibration };
+  async #train(request: RunRequest): Promise<TrainResult<Kind>> {
+    const run = await prepareRun(this.#model, this.#given, request);
+    this.#settings = run.plan.settings;
+    this.#loss = run.loss;
+    this.#state = run.state;
+    const { isFitted = false } = definitionOf(this.#given.method.kind);
+    const completed = await (isFitted ? trainAtOnce(run) : trainInSteps(run));
+    this.#settings = Object.freeze({ ...run.plan.settings, method: completed.method });
+    return concludeRun(run, completed) as TrainResult<Kind>;
   }
 
   /** A split whose labels are the model's, matched by name. @throws BertuneError INVALID_OPTION, INVALID_DATA */
@@ -404,31 +220,6 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const split = validation === undefined ? null : this.#expectSplit('validation', validation);
     return evaluationStrategy === 'no' ? null : split;
   }
-
-  #bestModel(evaluates: boolean): BestModel | null {
-    const { loadBestModel, earlyStoppingPatience, earlyStoppingThreshold, metricForBest, saveStrategy } = this.settings;
-    const isAsked = loadBestModel || earlyStoppingPatience !== null || saveStrategy === 'best';
-    if (!evaluates || !isAsked) return null;
-    return new BestModel({
-      metric: metricForBest,
-      keep: loadBestModel,
-      patience: earlyStoppingPatience,
-      threshold: earlyStoppingThreshold,
-    });
-  }
-
-  #loaded(split: AlignedSplit, encoded: EncodedTexts, handle: number): Omit<LoadedSplit, 'pooling'> {
-    const batches = packBatches(encoded.offsets, longestFirst(encoded.offsets), this.settings.evalBatchTokens);
-    return { ...split, encoded, handle, batches };
-  }
-}
-
-/** What is solved for at once leaves no checkpoint to go on from. */
-function nothingToResume({ method }: TrainerSettings, directory: string): BertuneError {
-  return new BertuneError(
-    'INVALID_OPTION',
-    `${option('method', method.kind)} is solved for at once, and ${directory} is of another run; leave out ${option('resume')}`,
-  );
 }
 
 /** @throws BertuneError INVALID_DATA where one split is of pairs and the other of single texts */
@@ -436,30 +227,4 @@ function expectSameKind(train: Split, validation: Split): void {
   const [expected, found] = [train, validation].map(({ pairs }) => (pairs ? 'pairs of texts' : 'single texts'));
   if (expected === found) return;
   throw new BertuneError('INVALID_DATA', `Expected ${expected} in validation, as in train, but found ${found}`);
-}
-
-/** What listeners of 'start' are told. */
-function trainingPlan(
-  plan: RunPlan,
-  encoded: EncodedTexts,
-  { classWeights, positiveWeights }: LossOptions,
-  counts: ParameterCounts,
-  notes: readonly string[],
-  resumed: Resumption | null,
-): TrainingPlan {
-  return {
-    totalSteps: plan.totalSteps,
-    stepsPerEpoch: plan.stepsPerEpoch,
-    epochs: plan.epochs,
-    warmupSteps: plan.warmupSteps,
-    examples: plan.examples,
-    tokens: encoded.ids.length,
-    truncated: encoded.truncated,
-    classWeights: classWeights && [...classWeights],
-    positiveWeights: positiveWeights && [...positiveWeights],
-    trainableParameters: counts.trainable,
-    totalParameters: counts.total,
-    notes,
-    resumed,
-  };
 }

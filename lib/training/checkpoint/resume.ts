@@ -28,8 +28,8 @@ import {
 import { CheckpointSaver } from './saver.js';
 import { readBest, readTrained } from './tensors.js';
 
-/** Examples as the model sees them. */
-interface Examples {
+/** Examples as the model sees them: each window is one, with its text's labels. */
+export interface Examples {
   encoded: EncodedTexts;
   labels: Int32Array | Float32Array;
 }

@@ -1,55 +1,50 @@
-import type { EventEmitter } from 'node:events';
-import { evaluateSplit, type LoadedSplit } from '../../model/evaluation.js';
-import type { NativeSession } from '../../native/index.js';
-import type { LossOptions } from '../../tasks/index.js';
-import type { Decision } from '../../tasks/prediction.js';
-import type { TrainerEvents } from '../events.js';
-import type { EpochRow } from '../position.js';
-import type { RunOutcome } from '../run.js';
-import { evaluateRow, roundTo, type TrainerState, type TrainSummaryRow } from '../state.js';
-import type { FitOutcome } from './classifier.js';
-
-/** What a fit is told of as. */
-export interface FitRunParts {
-  fit: FitOutcome;
-  examples: number;
-  /** When it began, by performance.now(). */
-  began: number;
-  native: NativeSession;
-  /** null: nothing is evaluated. */
-  validation: LoadedSplit | null;
-  decision: Decision;
-  loss: LossOptions;
-  /** Kept up to date. */
-  state: TrainerState;
-  signal: AbortSignal | undefined;
-  events: EventEmitter<TrainerEvents>;
-}
+import { evaluateSplit } from '../../model/evaluation.js';
+import { decisionOf } from '../../tasks/prediction.js';
+import { decide } from '../decide.js';
+import type { CompletedRun } from '../outcome.js';
+import { type EpochRow, startPosition } from '../position.js';
+import { announceRun, type PreparedRun, withValidation } from '../prepare.js';
+import { evaluateRow, roundTo, type TrainSummaryRow } from '../state.js';
+import { fitClassifier } from './classifier.js';
 
 /**
- * Tells of a fit as of a run of one step over all examples: evaluates, logs, and emits 'evaluate' and 'epoch'.
+ * Solves for a model's classifier at once, and logs that as a run of one step over all examples.
  *
- * @throws BertuneError ABORTED, OUT_OF_MEMORY; whatever a listener throws
+ * @throws BertuneError as Trainer.train
  */
-export async function concludeFit(parts: FitRunParts): Promise<RunOutcome & { epochs: EpochRow[] }> {
-  const { fit, examples, began, native, validation, decision, loss, state, signal, events } = parts;
-  state.global_step = 1;
-  state.epoch = 1;
-  const evaluation = validation && (await evaluateSplit(native, validation, decision, loss, signal));
-  if (evaluation) {
-    const row = evaluateRow(evaluation, 1, 1);
-    state.log_history.push(row);
-    events.emit('evaluate', row, evaluation);
-  }
-  const epoch: EpochRow = { epoch: 1, step: 1, train_loss: fit.loss, train_accuracy: fit.accuracy };
-  events.emit('epoch', { epoch: 1, epochs: 1, step: 1, trainLoss: fit.loss, trainAccuracy: fit.accuracy, evaluation });
-  const runtime = (performance.now() - began) / 1000;
-  const summary: TrainSummaryRow = {
-    train_runtime: roundTo(runtime, 4),
-    train_samples_per_second: roundTo(examples / runtime, 3),
-    train_steps_per_second: roundTo(1 / runtime, 3),
-    ...{ train_loss: fit.loss, epoch: 1, step: 1 },
+export async function trainAtOnce(prepared: PreparedRun): Promise<CompletedRun> {
+  const { model, plan, methodPlan, examples, becomes, loss, state, signal, events } = prepared;
+  const began = performance.now();
+  await announceRun(prepared, startPosition(), null);
+  const parts = { plan: methodPlan, settings: plan.settings, ...examples, becomes, loss, signal };
+  const fit = await fitClassifier(model, parts);
+  const { session } = model;
+  return session.use((native) =>
+    withValidation(prepared, session, async (validation) => {
+      state.global_step = 1;
+      state.epoch = 1;
+      const evaluation = validation && (await evaluateSplit(native, validation, decisionOf(model), loss, signal));
+      if (evaluation) {
+        const row = evaluateRow(evaluation, 1, 1);
+        state.log_history.push(row);
+        events.emit('evaluate', row, evaluation);
+      }
+      const { loss: trainLoss, accuracy: trainAccuracy, method } = fit;
+      events.emit('epoch', { epoch: 1, epochs: 1, step: 1, trainLoss, trainAccuracy, evaluation });
+      const summary = summaryOf(trainLoss, plan.examples, (performance.now() - began) / 1000);
+      state.log_history.push(summary);
+      const epochs: EpochRow[] = [{ epoch: 1, step: 1, train_loss: trainLoss, train_accuracy: trainAccuracy }];
+      const decided = await decide(prepared, native, validation, evaluation, null);
+      return { stopped: 'done', summary, method, epochs, ...decided };
+    }),
+  );
+}
+
+function summaryOf(loss: number, examples: number, seconds: number): TrainSummaryRow {
+  return {
+    train_runtime: roundTo(seconds, 4),
+    train_samples_per_second: roundTo(examples / seconds, 3),
+    train_steps_per_second: roundTo(1 / seconds, 3),
+    ...{ train_loss: loss, epoch: 1, step: 1 },
   };
-  state.log_history.push(summary);
-  return { stopped: 'done', summary, evaluation, epochs: [epoch] };
 }
