@@ -41,6 +41,18 @@ export interface AdapterInfo {
   notes: readonly string[];
 }
 
+/** Options of `loadAdapter`. */
+export interface LoadAdapterOptions {
+  /**
+   * Names of the adapter's classes, in the order you want: the names it was saved with, or else the base's (its rows are
+   * reordered to match); or new names for rows that neither file names. Defaults to the names it was saved with, or else to the
+   * base's, in the order of its file, if the number matches, or else to LABEL_0, LABEL_1, ...
+   */
+  labels?: readonly string[] | undefined;
+  /** Stops the loading. Defaults to none. */
+  signal?: AbortSignal | undefined;
+}
+
 /** An adapter in a session. */
 export interface NamedAdapter extends AdapterInfo {
   readonly session: Session;

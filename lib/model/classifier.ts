@@ -4,50 +4,50 @@ import { BertuneError } from '../errors.js';
 import type { DirectoryLock } from '../files/lock.js';
 import { countPlan, definitionOf, type Method, type MethodPlan, type ParameterCounts } from '../methods/index.js';
 import type { NativeParameterInfo, NativeSession } from '../native/index.js';
-import { LONG_TEXT_OPTIONS, type LongTextOptions, type LongTexts, longTextWishes } from '../options/long-texts.js';
+import type { LongTexts } from '../options/long-texts.js';
 import {
   expectAbortSignal,
   expectNames,
   expectObject,
   expectPath,
-  expectPositiveInteger,
   expectString,
   invalidOption,
 } from '../options/validation.js';
-import { expectMetrics, type MetricFunctions } from '../tasks/custom-metrics.js';
 import type { EvaluateResult } from '../tasks/evaluation.js';
 import { type DefaultTask, type TaskKind, taskOf } from '../tasks/index.js';
-import {
-  expectScores,
-  type Prediction,
-  type PredictionSettings,
-  predictionSettings,
-  predictionsOf,
-} from '../tasks/prediction.js';
+import { expectScores, type Prediction, predictionsOf } from '../tasks/prediction.js';
 import { throwIfAborted } from '../time-slice.js';
 import type { EncodedTexts, Tokenizer } from '../tokenizer/index.js';
 import {
-  type AdapterChoice,
   type AdapterInfo,
-  expectAdapterNames,
+  type LoadAdapterOptions,
   type NamedAdapter,
   NamedAdapters,
   readForModel,
 } from './adapters.js';
 import type { Base } from './base.js';
-import { DEFAULT_BATCH_TOKENS, longestFirst, packBatches } from './batches.js';
+import { longestFirst, packBatches } from './batches.js';
 import type { MeasuredFacts, TrainingFacts } from './card.js';
 import type { Device, Precision, ResolvedDevice } from './device.js';
 import { type EmbedOptions, embedTexts } from './embedding.js';
 import { evaluateModel } from './evaluation.js';
 import { forwardBatches, predictBatch } from './forward.js';
 import { type LoadOptions, loadModel, type ModelParts } from './load.js';
-import { flattened, type Logits, type LogitsOptions, withLogits } from './logits.js';
+import { flattened, type Logits, withLogits } from './logits.js';
 import { mergeAdapter, type Unmerged, unmergeAdapter } from './merge.js';
+import {
+  type EvaluateOptions,
+  evaluationOptions,
+  type LogitsCallOptions,
+  logitsOptions,
+  type OwnPredictOptions,
+  type PredictOptions,
+  predictOptions,
+} from './predict-options.js';
 import { exportModel, exportOnnx, type OnnxOptions, type SaveOptions, saveModel } from './save.js';
 import { datasetOf, type MemoryReport, memoryReport, Session, type Values } from './session.js';
 import { type StreamOptions, streamBatches, streamOptions } from './stream.js';
-import { expectTextKind, expectTexts, longestText, type TextInput, type TextKind } from './texts.js';
+import { expectTexts, longestText, type TextInput } from './texts.js';
 
 export type {
   ClassPrediction,
@@ -58,12 +58,13 @@ export type {
   ValuePrediction,
 } from '../tasks/index.js';
 export type { Prediction } from '../tasks/prediction.js';
-export type { AdapterChoice, AdapterInfo } from './adapters.js';
+export type { AdapterChoice, AdapterInfo, LoadAdapterOptions } from './adapters.js';
 export type { CardOptions } from './card-file.js';
 export type { EmbedOptions } from './embedding.js';
 export type { HeadChoice } from './head.js';
 export type { LoadOptions } from './load.js';
 export type { Logits } from './logits.js';
+export type { EvaluateOptions, LogitsCallOptions, OwnPredictOptions, PredictOptions } from './predict-options.js';
 export type { OnnxOptions, SaveOptions } from './save.js';
 export type { StreamOptions } from './stream.js';
 export type { TextInput, TextKind } from './texts.js';
@@ -72,68 +73,6 @@ export type { TextInput, TextKind } from './texts.js';
 interface TrainedFacts {
   facts: TrainingFacts;
   measured: MeasuredFacts | null;
-}
-
-/** Options of `predict`. */
-export interface PredictOptions extends LongTextOptions {
-  /** Tokens per batch. Affects speed and memory, and only the last bits of results. Defaults to 1024. */
-  batchTokens?: number | undefined;
-  /** Stops the work within a fraction of a second. Defaults to none. */
-  signal?: AbortSignal | undefined;
-  /**
-   * Adapters to predict with, by the names given to `loadAdapter`: one for all texts, or one per text; null is the model
-   * as it was loaded. A batch can mix LoRA adapters and the model itself; texts for a prefix adapter form their own
-   * batches. Defaults to the model as it was loaded.
-   */
-  adapter?: AdapterChoice | undefined;
-  /**
-   * 'trained': texts must be of the kind, single or pairs, that the model or the adapter was trained on, if that
-   * is known; scores of the other kind are meaningless. 'any': no check. Defaults to 'trained'.
-   */
-  textKind?: TextKind | undefined;
-  /**
-   * Multi-label models: the score above which a label is predicted, in [0, 1]; overrides tuned thresholds. Defaults to those,
-   * or to 0.5 if none were tuned.
-   */
-  threshold?: number | undefined;
-  /** How many labels to list in `top` of each prediction, most likely first. Not for regression. Defaults to none. */
-  topK?: number | undefined;
-  /** Whether to add `margin` and `entropy` to each prediction, to choose what to label next. Not for regression. Defaults to false. */
-  uncertainty?: boolean | undefined;
-}
-
-/** Options of `logits`. */
-export interface LogitsCallOptions extends Omit<PredictOptions, 'threshold' | 'topK' | 'uncertainty'> {}
-
-/** Options of `predict` for the model itself, whose labels TypeScript may know. */
-export interface OwnPredictOptions extends PredictOptions {
-  /** No adapter. */
-  adapter?: null | undefined;
-}
-
-/** Options of `loadAdapter`. */
-export interface LoadAdapterOptions {
-  /**
-   * Names of the adapter's classes, in the order you want: the names it was saved with, or else the base's (its rows are
-   * reordered to match); or new names for rows that neither file names. Defaults to the names it was saved with, or else to the
-   * base's, in the order of its file, if the number matches, or else to LABEL_0, LABEL_1, ...
-   */
-  labels?: readonly string[] | undefined;
-  /** Stops the loading. Defaults to none. */
-  signal?: AbortSignal | undefined;
-}
-
-/** Options of `TextClassifier.evaluate`. */
-export interface EvaluateOptions extends Omit<PredictOptions, 'adapter' | 'topK' | 'uncertainty'> {
-  /** Name of the adapter to measure, as given to `loadAdapter`. Defaults to the model as it was loaded. */
-  adapter?: string | null | undefined;
-  /** Metrics of your own, by name, which the result has under `custom`. Defaults to none. */
-  metrics?: MetricFunctions | undefined;
-  /**
-   * How many of the examples that the model is most wrong about to list under `mistakes`, by their rows. Defaults to
-   * none.
-   */
-  mistakes?: number | undefined;
 }
 
 /**
@@ -283,7 +222,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   predict(texts: string | readonly TextInput[], options?: PredictOptions): Promise<Prediction<Kind>[]>;
   async predict(texts: string | readonly TextInput[], options: PredictOptions = {}): Promise<Prediction<Kind>[]> {
     const inputs = expectTexts(texts);
-    const given = logitsOptions(options, inputs.texts.length);
+    const given = predictOptions(options, inputs.texts.length);
     const predictions = withLogits(this, inputs, given, (rows) => predictionsOf(rows, given, given.signal));
     return predictions as Promise<Prediction<Kind>[]>;
   }
@@ -305,8 +244,8 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     texts: Iterable<TextInput> | AsyncIterable<TextInput>,
     options: StreamOptions = {},
   ): AsyncGenerator<Prediction<Kind>, void, undefined> {
-    const { batchSize, onProgress, ...others } = streamOptions(options, PREDICT_OPTIONS);
-    const given = logitsOptions(others, 1);
+    const { batchSize, onProgress, ...others } = streamOptions(options);
+    const given = predictOptions(others, 1);
     expectScores(this, given);
     for await (const { inputs, first } of streamBatches(texts, batchSize, given.signal)) {
       const adapters = inputs.texts.map(() => given.adapters[0]!);
@@ -328,7 +267,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
    */
   async logits(texts: string | readonly TextInput[], options: LogitsCallOptions = {}): Promise<Logits> {
     const inputs = expectTexts(texts);
-    const given = logitsOptions(expectObject('options', options, LOGITS_OPTIONS), inputs.texts.length);
+    const given = logitsOptions(options, inputs.texts.length);
     return withLogits(this, inputs, { ...given, sameLabels: true }, (rows) => flattened(rows, given.signal));
   }
 
@@ -357,14 +296,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
    *   DISPOSED, OUT_OF_MEMORY
    */
   async evaluate(split: Split | undefined, options: EvaluateOptions = {}): Promise<EvaluateResult<Kind>> {
-    const all = expectObject('options', options, [...EVALUATE_OPTIONS, 'metrics', 'mistakes']);
-    const { adapter = null, metrics, mistakes, ...others } = all;
-    if (adapter !== null) expectString('adapter', adapter);
-    const given = logitsOptions({ ...others, adapter }, 1);
-    return evaluateModel(this, split, {
-      ...{ ...given, adapter, metrics: expectMetrics(metrics) },
-      mistakes: mistakes === undefined ? undefined : expectPositiveInteger('mistakes', mistakes),
-    }) as Promise<EvaluateResult<Kind>>;
+    return evaluateModel(this, split, evaluationOptions(options)) as Promise<EvaluateResult<Kind>>;
   }
 
   /** The loaded adapters, in the order of loading. Empty once the model is disposed. */
@@ -689,24 +621,6 @@ export type AnyClassifier = TextClassifier<TaskKind>;
 export function expectClassifier(name: string, value: unknown): AnyClassifier {
   if (value instanceof TextClassifier) return value;
   throw invalidOption(name, 'a TextClassifier', value);
-}
-
-const LOGITS_OPTIONS = ['batchTokens', ...LONG_TEXT_OPTIONS, 'signal', 'adapter', 'textKind'] as const;
-const EVALUATE_OPTIONS = [...LOGITS_OPTIONS, 'threshold'] as const;
-const PREDICT_OPTIONS = [...EVALUATE_OPTIONS, 'topK', 'uncertainty'] as const;
-
-/** @param texts how many there are @throws BertuneError INVALID_OPTION */
-function logitsOptions(given: PredictOptions, texts: number): LogitsOptions & PredictionSettings {
-  const options = expectObject('options', given, PREDICT_OPTIONS);
-  const { batchTokens, signal, adapter, textKind } = options;
-  return {
-    batchTokens: expectPositiveInteger('batchTokens', batchTokens ?? DEFAULT_BATCH_TOKENS),
-    longTexts: longTextWishes(options),
-    signal: signal === undefined ? undefined : expectAbortSignal('signal', signal),
-    adapters: expectAdapterNames(adapter ?? null, texts),
-    textKind: expectTextKind(textKind),
-    ...predictionSettings(options),
-  };
 }
 
 /** Throws the error again; of a disk that failed, with what is not lost. */

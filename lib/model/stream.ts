@@ -1,6 +1,6 @@
 import { expectFunction, expectObject, expectPositiveInteger, invalidOption } from '../options/validation.js';
 import { throwIfAborted } from '../time-slice.js';
-import type { PredictOptions } from './classifier.js';
+import { PREDICT_OPTIONS, type PredictOptions } from './predict-options.js';
 import { expectTextInput, type TextInput, type TextInputs } from './texts.js';
 
 /** Options of `predictStream`. */
@@ -19,15 +19,14 @@ const DEFAULT_BATCH_SIZE = 512;
 /**
  * Takes what is the stream's own out of its options.
  *
- * @param names of the others
  * @throws BertuneError INVALID_OPTION
  */
-export function streamOptions(given: StreamOptions, names: readonly string[]) {
+export function streamOptions(given: StreamOptions) {
   const {
     batchSize = DEFAULT_BATCH_SIZE,
     onProgress,
     ...others
-  } = expectObject('options', given, ['batchSize', 'onProgress', ...names]);
+  } = expectObject('options', given, ['batchSize', 'onProgress', ...PREDICT_OPTIONS]);
   if (onProgress !== undefined) expectFunction('onProgress', onProgress);
   return { batchSize: expectPositiveInteger('batchSize', batchSize), onProgress, ...others };
 }
