@@ -7,7 +7,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { addonCommands } from './cmake.js';
-import { main, root, SetupError, say, sayWhile } from './console.js';
+import { compiled } from './compiled.js';
+import { main, root, SetupError, timed } from './console.js';
 import { fingerprint, listFiles, readStamp, writeStamp } from './files.js';
 import { withLock } from './lock.js';
 import { run } from './process.js';
@@ -29,18 +30,14 @@ function machine() {
 }
 
 /** Runs one build's commands; what its tool prints is shown when one fails, or as it comes where `verbose`. */
-export async function step(title, program, commands, verbose) {
-  const seconds = sayWhile(title);
-  try {
+export function step(title, program, commands, verbose) {
+  return timed(title, async () => {
     for (const args of commands) {
       if ((await run(program, args, { output: verbose ? 'stderr' : 'failure' })) !== 0) {
         throw new SetupError(`${title} failed; what the tool said stands above.`);
       }
     }
-  } finally {
-    seconds.stop();
-  }
-  say(`${title}: done in ${seconds.now().toFixed(1)} s`);
+  });
 }
 
 /** Builds build/Release/bertune.node when its sources or the machine changed. */
@@ -83,10 +80,8 @@ function cudaDefinitions() {
 
 /** Builds dist when the TypeScript sources, their settings or the compiler changed. */
 export async function buildTypeScript({ force = false, verbose = false } = {}) {
-  const { version } = JSON.parse(readFileSync(path.join(root, 'node_modules/typescript/package.json'), 'utf8'));
-  const stamp = fingerprint(listFiles(['lib', 'tsconfig.json', 'scripts/declarations.js']), version);
-  const file = 'dist/.stamp';
-  if (!force && readStamp(file) === stamp) return;
+  const { file, stamp, isUpToDate } = compiled();
+  if (!force && isUpToDate) return;
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   await step('compiling TypeScript', process.execPath, [[path.join(root, tsc), '-p', 'tsconfig.json']], verbose);
   const { writeCommonJsDeclarations } = await import('./declarations.js'); // not part of the published package

@@ -10,17 +10,26 @@ export function say(line) {
 }
 
 /**
- * Says what is being done, and again every 15 seconds how long it has taken, so that a compiler that is silent for minutes
- * does not look stuck.
+ * Does work, and says what it is, every 15 seconds how long it has taken, so that a compiler that is silent for minutes does
+ * not look stuck, and in what time it was done.
  *
- * @returns `now()`: seconds so far · `stop()`: ends it
+ * @template T
+ * @param {string} title
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>} what the work gives
  */
-export function sayWhile(title, every = 15_000) {
+export async function timed(title, work) {
   say(title);
   const start = performance.now();
-  const now = () => (performance.now() - start) / 1000;
-  const timer = setInterval(() => say(`${title}: ${now().toFixed(0)} s so far`), every);
-  return { now, stop: () => clearInterval(timer) };
+  const seconds = () => (performance.now() - start) / 1000;
+  const timer = setInterval(() => say(`${title}: ${seconds().toFixed(0)} s so far`), 15_000);
+  try {
+    const result = await work();
+    say(`${title}: done in ${seconds().toFixed(1)} s`);
+    return result;
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** A failure whose message is all the user needs; anything else that is thrown shows its stack. */

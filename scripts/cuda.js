@@ -1,9 +1,9 @@
 // The builds of the CUDA backend beside the addon's own: under the emulator, in three ways, and by nvcc, for the tests and for
 // the package of CUDA backends. Each is quick where nothing changed.
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { root, SetupError, say } from './console.js';
+import { root, SetupError, say, timed } from './console.js';
 import { fingerprint, listFiles, readStamp, writeStamp } from './files.js';
 import { capture, onPath, run } from './process.js';
 
@@ -12,33 +12,32 @@ const output = path.join(root, 'build/Release');
 const backendSources = () => listFiles(['native/core', 'native/cuda']);
 
 /** Runs a CMake project's configuration and build; what they print goes to `log`, and is shown when one fails. */
-async function cmake(title, source, folder, { definitions, targets = [], log }) {
-  say(title);
-  const start = performance.now();
-  const printed = [];
-  for (const args of [
-    ['-S', source, '-B', folder, ...definitions],
-    // A report is of the whole library, so nothing that was compiled before may be left out of it.
-    [
-      ...['--build', folder, '--parallel', String(jobs), ...(log ? ['--clean-first'] : [])],
-      ...targets.flatMap((target) => ['--target', target]),
-    ],
-  ]) {
-    const { status, text } = await capture('cmake', args);
-    printed.push(text);
-    if (status !== 0) {
-      process.stderr.write(text);
-      throw new SetupError(`${title} failed; what the tool said stands above.`);
+function cmake(title, source, folder, { definitions, targets = [], log }) {
+  return timed(title, async () => {
+    const printed = [];
+    for (const args of [
+      ['-S', source, '-B', folder, ...definitions],
+      // A report is of the whole library, so nothing that was compiled before may be left out of it.
+      [
+        ...['--build', folder, '--parallel', String(jobs), ...(log ? ['--clean-first'] : [])],
+        ...targets.flatMap((target) => ['--target', target]),
+      ],
+    ]) {
+      const { status, text } = await capture('cmake', args);
+      printed.push(text);
+      if (status !== 0) {
+        process.stderr.write(text);
+        throw new SetupError(`${title} failed; what the tool said stands above.`);
+      }
     }
-  }
-  if (log) writeFileSync(path.join(root, log), printed.join(''));
-  say(`${title}: done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+    if (log) writeFileSync(path.join(root, log), printed.join(''));
+  });
 }
 
 /**
  * Builds the emulated library and the emulator's own test programs beside the addon.
  *
- * @param {{ strict?: boolean }} [options] strict: the race and asan builds of the library as well
+ * @param {{ strict?: boolean }} [options] strict: the race and asan builds of both as well
  */
 export async function buildEmulator({ strict = false } = {}) {
   const stamp = fingerprint([...backendSources(), ...listFiles(['test/simt'], /\.(cpp|h|cu|txt|map)$/)]);
@@ -58,6 +57,11 @@ function findNvcc() {
   return existsSync(usual) ? usual : undefined;
 }
 
+/** A program of Python: the headers of a wheel, into a folder. */
+const EXTRACT_HEADERS = `import sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+wheel.extractall(sys.argv[2], [name for name in wheel.namelist() if '/include/' in name])`;
+
 /** The folder of cublasLt.h in a copy of the nvidia-cublas wheel, which is fetched where it is not there yet. */
 async function cublasHeaders() {
   const folder = path.join(root, 'build/cublas');
@@ -68,7 +72,11 @@ async function cublasHeaders() {
     const pip = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--retries', '0', '--dest', folder, 'nvidia-cublas'];
     await run('python3', pip, { output: 'failure' }).catch(() => 1);
     const wheel = readdirSync(folder).find((name) => name.endsWith('.whl'));
-    if (wheel) await run('python3', ['-m', 'zipfile', '-e', path.join(folder, wheel), folder], { output: 'failure' });
+    if (wheel) {
+      const file = path.join(folder, wheel);
+      await run('python3', ['-c', EXTRACT_HEADERS, file, folder], { output: 'failure' });
+      rmSync(file); // with its libraries, 400 MB
+    }
   }
   return header() && path.join(root, path.dirname(header()));
 }
@@ -82,7 +90,7 @@ export const CUDA_BUILDS = {
    * The report and the linker's word are what tests want of it. No source asks for an architecture, so that the data centre's of
    * the day stands for the six; the package's build reads the report of them all.
    */
-  tests: { folder: 'build/cuda', definitions: ['CMAKE_CUDA_ARCHITECTURES=90-real'] },
+  tests: { folder: 'build/cuda', definitions: ['CMAKE_CUDA_ARCHITECTURES=90-real', 'BERTUNE_CUDA_LINES=OFF'] },
   /** What a machine with a data centre's GPU falls back on where it cannot build its own: see scripts/gpu/pack.js. */
   firstLight: {
     folder: 'build/cuda-first-light',

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { root, SetupError, say } from './console.js';
+import { root, SetupError, timed } from './console.js';
 import { run, runNode } from './process.js';
 
 function packages(lockFile) {
@@ -23,10 +23,10 @@ function upToDate() {
 /** Installs the npm packages of package-lock.json unless they are there. */
 export async function ensureDependencies() {
   if (upToDate()) return;
-  say('installing npm packages (npm ci)');
   const args = ['ci', '--include=dev', '--no-audit', '--no-fund'];
   const npm = process.env.npm_execpath;
   const ours = npm && /npm-cli\.c?js$/.test(npm);
-  const status = await (ours ? runNode(npm, args, { output: 'failure' }) : run('npm', args, { output: 'failure' }));
+  const install = () => (ours ? runNode(npm, args, { output: 'failure' }) : run('npm', args, { output: 'failure' }));
+  const status = await timed('installing npm packages (npm ci)', install);
   if (status !== 0) throw new SetupError('npm ci failed; what it says stands above.');
 }

@@ -51,8 +51,8 @@ export function mocha(files, { args = [], env = {}, output, through = [], node }
 }
 
 /**
- * Runs mocha over each file in a process of its own, several side by side, in the files' order. What each prints comes when it
- * has ended. With arguments of mocha, which may choose tests of other files alone, a file without any is none that failed.
+ * Runs mocha over each file, or glob, in a process of its own, several side by side, in the files' order. What each prints comes
+ * when it has ended. With arguments of mocha, which may choose tests of other files alone, a file without any is none that failed.
  *
  * @param {string[]} files
  * @param {number} atOnce how many side by side

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { root, SetupError, say } from './console.js';
+import { root, SetupError, say, timed } from './console.js';
 import { onPath, run, succeeds } from './process.js';
 
 /**
@@ -137,11 +137,12 @@ async function aptInstall(prefix, list) {
     return (await run(command, rest, { output: 'failure' })) === 0;
   };
   const packages = list.flatMap((requirement) => requirement.apt);
-  say(`installing ${packages.join(' ')} with apt-get, for ${names(list)}`);
-  await apt('update'); // one broken source need not keep the packages away: the next line tells
-  if (!(await apt('install', '-y', '--no-install-recommends', ...packages))) {
-    throw new SetupError(`apt-get could not install ${packages.join(' ')}. Run this by hand:\n  ${advice(list)}`);
-  }
+  await timed(`installing ${packages.join(' ')} with apt-get, for ${names(list)}`, async () => {
+    await apt('update'); // one broken source need not keep the packages away: the next line tells
+    if (!(await apt('install', '-y', '--no-install-recommends', ...packages))) {
+      throw new SetupError(`apt-get could not install ${packages.join(' ')}. Run this by hand:\n  ${advice(list)}`);
+    }
+  });
 }
 
 /** Whether a version fits one of the ranges that package.json's `engines` may have: `>=20.19`, `^20.19.0 || >=22.12.0`. */

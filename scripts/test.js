@@ -1,36 +1,51 @@
 // What `npm test` runs once the set-up is done: format, lint, types, the builds that only tests need, tests. Stops at the first
-// that fails.
+// that fails, and says how long each took.
 // Arguments go to mocha, which is then run once: npm test -- --grep LoRA
+import os from 'node:os';
+import path from 'node:path';
 import { buildWithMpi } from './build.js';
 import { main, say } from './console.js';
 import { buildCuda, buildEmulator } from './cuda.js';
-import { closingLines, mocha, resetTally } from './mocha.js';
+import { listFiles } from './files.js';
+import { closingLines, mocha, mochaEach, resetTally } from './mocha.js';
 import { runNode } from './process.js';
 
 const forMocha = process.argv.slice(2);
 
 const script = (name, file, args, advice) => ({ name, run: () => runNode(file, args), advice });
 
-/**
- * The tests in runs of mocha: two side by side, each of which keeps one core busy most of the time, and behind them those that
- * measure time, alone.
- */
-const NUMERICS = ['operations', 'model', 'native', 'cuda', 'simt'].map((folder) => `test/${folder}/**/*.test.ts`);
-const FAULTS_AND_DOCS = ['test/faults/**/*.test.ts', 'test/docs/**/*.test.ts'];
+/** The folders whose tests take longest: they come first, so that none is left over at the end. */
+const LONGEST = [
+  'cli',
+  'faults',
+  'lib',
+  'docs',
+  'examples',
+  'model',
+  'distributed',
+  'tokenizer',
+  'operations',
+  'faults/disk',
+].map((folder) => `test/${folder}`);
+/** Tests that measure time. */
 const TIMED = [
-  ...['bench', 'serving', 'examples', 'faults/service'].map((folder) => `test/${folder}/**/*.test.ts`),
-  ...['dataset', 'event-loop', 'time-slice', 'progress'].map((name) => `test/lib/${name}.test.ts`),
+  ...['serving', 'faults/service'].map((folder) => `test/${folder}/`),
+  'test/examples/service.test.ts',
+  'test/lib/event-loop.test.ts',
 ];
-const ALL = ['test/**/*.test.ts'];
 
-const but = (...patterns) => patterns.flat().flatMap((pattern) => ['--ignore', pattern]);
-
+/** A run of mocha for each folder of tests, one on each processor, and behind them the tests that measure time, alone. */
 async function tests() {
-  const first = async () => [await mocha(NUMERICS), await mocha(FAULTS_AND_DOCS, { args: but(TIMED) })];
-  const second = mocha(ALL, { args: but(NUMERICS, FAULTS_AND_DOCS, TIMED), output: 'after' });
-  const sideBySide = await Promise.all([first(), second]);
-  const alone = await mocha(TIMED);
-  return Math.max(...sideBySide.flat(), alone);
+  const files = listFiles(['test'], /\.test\.ts$/);
+  const isTimed = (file) => TIMED.some((beginning) => file.startsWith(beginning));
+  const rank = (folder) => (LONGEST.includes(folder) ? LONGEST.indexOf(folder) : LONGEST.length);
+  const folders = new Set(files.filter((file) => !isTimed(file)).map(path.dirname));
+  const inOrder = [...folders].sort((a, b) => rank(a) - rank(b)).map((folder) => `${folder}/*.test.ts`);
+  const timed = files.filter(isTimed);
+  const sideBySide = await mochaEach(inOrder, os.availableParallelism(), {
+    args: timed.flatMap((file) => ['--ignore', file]),
+  });
+  return Math.max(sideBySide, await mocha(timed));
 }
 
 function stages() {
@@ -41,20 +56,25 @@ function stages() {
     { name: 'MPI', run: buildWithMpi },
     { name: 'emulator', run: () => buildEmulator() },
     { name: 'nvcc', run: async () => void (await buildCuda()) },
-    { name: 'tests', run: forMocha.length > 0 ? () => mocha(ALL, { args: forMocha }) : tests },
+    { name: 'tests', run: forMocha.length > 0 ? () => mocha(['test/**/*.test.ts'], { args: forMocha }) : tests },
   ];
 }
 
 await main(async () => {
   resetTally();
+  const times = [];
   for (const { name, run, advice } of stages()) {
     say(name);
+    const start = performance.now();
     const status = (await run()) ?? 0;
+    times.push(`${name} ${((performance.now() - start) / 1000).toFixed(0)} s`);
     if (status !== 0) {
+      say(times.join(', '));
       if (name === 'tests') console.log(closingLines());
       say(`npm test stopped: ${name} failed${advice ? ` (${advice})` : ''}`);
       return 1;
     }
   }
+  say(times.join(', '));
   console.log(closingLines());
 });

@@ -1,15 +1,12 @@
 import { execFile } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
-import { type CliResult, inRepository } from './run-cli.js';
+import { CLI, type CliResult } from './run-cli.js';
 
 const run = promisify(execFile);
-const LOADER = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 describe('the command line, where its input and output are odd', function () {
   this.timeout(120_000);
@@ -18,9 +15,9 @@ describe('the command line, where its input and output are odd', function () {
 
   /** Runs `bertune predict` in a shell, with what else is to be in its line. */
   async function predict(text: string, redirections: string, before = '', after = ''): Promise<CliResult> {
-    const command = `${before} "$0" --import "$1" "$2" predict --device cpu --model "$3" ${text} ${redirections} ${after}`;
-    const args = [process.execPath, LOADER, inRepository('lib/cli/main.ts'), directory.path('model')];
-    return run('sh', ['-c', command, ...args], { timeout: 60_000 }).then(
+    const command = `${before} "$0" "$@" ${text} ${redirections} ${after}`;
+    const args = [...CLI, 'predict', '--device', 'cpu', '--model', directory.path('model')];
+    return run('sh', ['-c', command, process.execPath, ...args], { timeout: 60_000 }).then(
       ({ stdout, stderr }) => ({ status: 0, stdout, stderr }),
       ({ code, stdout, stderr }) => ({ status: code as number, stdout, stderr }),
     );
@@ -60,7 +57,7 @@ describe('the command line, where its input and output are odd', function () {
     const [status, stderr, out] = ['status', 'stderr', 'out'].map((name) => directory.path(name));
     const all = [...args, '--device', 'cpu', '--train-file', data, '--test-file', data, '--epochs', '1'];
     const command = `("$0" "$@" ${redirections}; echo $? > '${status}') | true`;
-    const script = ['--import', LOADER, inRepository('lib/cli/main.ts'), ...all, '--output', out!];
+    const script = [...CLI, ...all, '--output', out!];
     await writeFile(stderr!, '');
     await run('sh', ['-c', command.replace('STDERR', `'${stderr}'`), process.execPath, ...script], {
       timeout: 100_000,

@@ -4,12 +4,18 @@ import { createRequire } from 'node:module';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { compiled } from '../../scripts/compiled.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 /** The path of a file of the repository. */
 export const inRepository = (path: string) => join(root, path);
+
+/** What Node.js is given to run `bertune`: the compiled one, which starts in a third of the time, where it is up to date. */
+export const CLI: readonly string[] = compiled().isUpToDate
+  ? [inRepository('dist/cli/main.js')]
+  : ['--import', loader, inRepository('lib/cli/main.ts')];
 
 /** What a run of the command line left behind. */
 export interface CliResult {
@@ -33,7 +39,7 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
   const { input = '', environment = {}, cwd = root, during } = options;
   // Nothing of the terminal or the machine the tests run on may decide what is printed.
   const { NO_COLOR: _, FORCE_COLOR: __, DEBUG: ___, ...inherited } = process.env;
-  const child = spawn(process.execPath, ['--import', loader, join(root, 'lib/cli/main.ts'), ...args], {
+  const child = spawn(process.execPath, [...CLI, ...args], {
     cwd,
     env: { ...inherited, ...environment },
   });

@@ -75,6 +75,7 @@ describe('examples of sweeps', function () {
     const script = run
       .replaceAll('/results', results)
       .replaceAll(`my-sweep${results}`, 'my-sweep/results')
+      .replace('sleep 20', 'sleep 1')
       .replace(settings, '--data ../data.csv --model ../model --device cpu --max-steps 2 --method linear --seed 1,2,3');
     for (const rank of [0, 1]) {
       await mkdir(join(project.folder, `node${rank}`));
