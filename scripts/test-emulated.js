@@ -1,5 +1,6 @@
-// npm run test:emulated: the CUDA operations under the emulator's stricter builds, which see races, and accesses out of bounds
-// and of memory that is not initialised. See test/simt/README.md. Files and arguments for mocha may follow.
+// npm run test:emulated: what the emulator's builds find of planted bugs, then the CUDA operations under the stricter two, which see
+// races, and accesses out of bounds and of memory that is not initialised. See test/simt/README.md. Files and arguments for mocha
+// may follow, for the operations.
 import { main } from './console.js';
 import { buildEmulator } from './cuda.js';
 import { closingLines, mocha, resetTally, testsAndArguments } from './mocha.js';
@@ -8,6 +9,7 @@ import { capture } from './process.js';
 await main(async () => {
   await buildEmulator({ strict: true });
   resetTally();
+  const planted = await mocha(['test/simt/**/*.test.ts'], { env: { BERTUNE_EMULATOR: 'all' } });
   const { files, forMocha } = testsAndArguments(process.argv.slice(2), 'test/operations');
   const emulated = (build, env = {}) =>
     mocha(files, {
@@ -21,5 +23,5 @@ await main(async () => {
   // Side by side, as each keeps one core busy.
   const statuses = await Promise.all([emulated('race'), emulated('asan', sanitizer)]);
   console.log(closingLines());
-  return Math.max(...statuses);
+  return Math.max(planted, ...statuses);
 });
