@@ -28,8 +28,8 @@ export interface Program {
     differs?: boolean;
     /** The rank of this number ends before it trains. */
     absent?: number;
-    /** Milliseconds after which the rank of this number stops the run. */
-    stop?: { rank: number; after: number };
+    /** The step after which the rank of this number stops the run. */
+    stop?: { rank: number; step: number };
   }[];
 }
 
@@ -64,9 +64,11 @@ for (const { method, options, resume, seed = 3, differs = false, absent, stop } 
   const trainer = new Trainer(model, { learningRate: 3e-3, batchSize: 6, ...options, method: METHODS[method]() });
   const outcome: Outcome = { rank, method, losses: [], gradNorms: [], evaluations: [], accuracy: [], digest: '' };
   trainer.on('epoch', ({ trainAccuracy }) => outcome.accuracy.push(trainAccuracy));
-  trainer.on('progress', ({ step }) => process.stderr.write(`step ${step}\n`));
   const controller = new AbortController();
-  if (stop?.rank === rank) setTimeout(() => controller.abort(), stop.after);
+  trainer.on('progress', ({ step }) => {
+    process.stderr.write(`step ${step}\n`);
+    if (stop?.rank === rank && step >= stop.step) controller.abort();
+  });
   try {
     const train = tinySplit('train', 46, seed + (differs && rank > 0 ? 1 : 0));
     const validation = tinySplit('validation', 31, 4);

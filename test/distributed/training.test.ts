@@ -28,6 +28,8 @@ function expectClose(found: readonly number[], expected: readonly number[], tole
 }
 
 for (const mpi of MPIS) {
+  const isFirst = mpi === MPIS[0];
+
   describe(`several processes under ${mpi}`, () => {
     const directory = useTemporaryDirectory();
     const base = mkdtempSync(join(tmpdir(), 'bertune-ranks-'));
@@ -42,7 +44,7 @@ for (const mpi of MPIS) {
 
     after(() => rmSync(base, { recursive: true }));
 
-    for (const processes of [2, 4]) {
+    for (const processes of isFirst ? [2, 4] : [4]) {
       it(`train as one does: ${processes} of them, every method`, async () => {
         const { outcomes, errors, code } = await run({ model: base, precision: 'fp64', runs: RUNS }, mpi, processes);
         expect(code, errors).to.equal(0);
@@ -63,42 +65,45 @@ for (const mpi of MPIS) {
       });
     }
 
-    it('come to the losses of one in fp32 as well, but for summation order', async () => {
-      const program: Program = { model: base, precision: 'fp32', runs: RUNS.slice(0, 3) };
-      const [one, two] = [await run(program, null), await run(program, mpi, 2)];
-      for (const [i, { losses, evaluations }] of one.outcomes.entries()) {
-        const own = two.outcomes.filter(({ rank }) => rank === 1)[i]!;
-        expectClose(own.losses, losses, 2e-5);
-        expectClose(own.evaluations, evaluations, 2e-5);
-      }
-    });
-
-    it('go on from a checkpoint of any number of processes', async () => {
-      const output = directory.path('run');
-      const options = { loggingSteps: 1, outputDirectory: output, saveStrategy: 'steps', saveSteps: 7 } as const;
-      const program = (maxSteps: number, resume?: string): Program => ({
-        model: base,
-        precision: 'fp64',
-        runs: [{ method: 'full', options: { ...options, maxSteps }, ...(resume === undefined ? {} : { resume }) }],
+    // In fp32 under the other too, and from its checkpoints: test/faults/ranks.test.ts.
+    if (isFirst) {
+      it('come to the losses of one in fp32 as well, but for summation order', async () => {
+        const program: Program = { model: base, precision: 'fp32', runs: RUNS.slice(0, 3) };
+        const [one, two] = [await run(program, null), await run(program, mpi, 2)];
+        for (const [i, { losses, evaluations }] of one.outcomes.entries()) {
+          const own = two.outcomes.filter(({ rank }) => rank === 1)[i]!;
+          expectClose(own.losses, losses, 2e-5);
+          expectClose(own.evaluations, evaluations, 2e-5);
+        }
       });
-      const whole = await run(
-        {
-          ...program(14),
-          runs: [{ method: 'full', options: { maxSteps: 14, loggingSteps: 1, schedule: 'constant' } }],
-        },
-        null,
-      );
-      const constant = (step: Program) => {
-        for (const each of step.runs) each.options = { ...each.options, schedule: 'constant' };
-        return step;
-      };
-      const first = await run(constant(program(7)), mpi, 2);
-      expect(first.code, first.errors).to.equal(0);
-      expect(readdirSync(output)).to.include('checkpoint-7');
-      const second = await run(constant(program(14, 'latest')), mpi, 3);
-      expect(second.code, second.errors).to.equal(0);
-      expectClose(second.outcomes[0]!.losses, whole.outcomes[0]!.losses, 1e-12);
-    });
+
+      it('go on from a checkpoint of any number of processes', async () => {
+        const output = directory.path('run');
+        const options = { loggingSteps: 1, outputDirectory: output, saveStrategy: 'steps', saveSteps: 7 } as const;
+        const program = (maxSteps: number, resume?: string): Program => ({
+          model: base,
+          precision: 'fp64',
+          runs: [{ method: 'full', options: { ...options, maxSteps }, ...(resume === undefined ? {} : { resume }) }],
+        });
+        const whole = await run(
+          {
+            ...program(14),
+            runs: [{ method: 'full', options: { maxSteps: 14, loggingSteps: 1, schedule: 'constant' } }],
+          },
+          null,
+        );
+        const constant = (step: Program) => {
+          for (const each of step.runs) each.options = { ...each.options, schedule: 'constant' };
+          return step;
+        };
+        const first = await run(constant(program(7)), mpi, 2);
+        expect(first.code, first.errors).to.equal(0);
+        expect(readdirSync(output)).to.include('checkpoint-7');
+        const second = await run(constant(program(14, 'latest')), mpi, 3);
+        expect(second.code, second.errors).to.equal(0);
+        expectClose(second.outcomes[0]!.losses, whole.outcomes[0]!.losses, 1e-12);
+      });
+    }
 
     it('run the command line as one process does: the first alone speaks and writes', async () => {
       const args = (output: string) => [
@@ -132,7 +137,7 @@ for (const mpi of MPIS) {
     it('stop together, with a checkpoint, where one is asked to', async () => {
       const output = directory.path('stopped');
       const runs: Program['runs'] = [
-        { method: 'full', options: { maxSteps: 1e6, outputDirectory: output }, stop: { rank: 1, after: 1500 } },
+        { method: 'full', options: { maxSteps: 1e6, outputDirectory: output }, stop: { rank: 1, step: 3 } },
       ];
       const { outcomes } = await run({ model: base, precision: 'fp32', runs }, mpi, 2);
       expect(outcomes.map(({ error }) => error?.code)).to.deep.equal(['ABORTED', 'ABORTED']);
