@@ -165,6 +165,19 @@ describe('variants of LoRA', () => {
     await expectRefusal(() => go({ bias: 'none' }), 'INVALID_OPTION', "bias: 'all' but received none");
     await expectRefusal(() => go({ layers: [0, 1] }), 'INVALID_OPTION', 'targets');
     await expectRefusal(() => go({ rankPattern: { query: 2 } }), 'INVALID_OPTION', 'rank 4 but received 2 on');
+    await expectRefusal(() => go({ dora: true }), 'INVALID_OPTION', 'dora: false but received true');
+  });
+
+  it('begin where the base is: lengths of rows are those of its weights', async () => {
+    await using model = await TextClassifier.load(base, CPU);
+    const before = await logitsOf(model);
+    const trainer = new Trainer(model, {
+      method: lora({ dora: true, trainHead: false }),
+      maxSteps: 1,
+      learningRate: 1e-30,
+    });
+    await trainer.train(split(model.labels));
+    expectLogits(await logitsOf(model), [Array.from(before)]);
   });
 
   for (const [what, options, words] of [
