@@ -29,10 +29,12 @@ Magnitudes::Magnitudes(ParameterTable& parameters, std::optional<LoraConfig>& lo
     if (!parameters.has(module, Part::kMagnitude)) continue;
     const Parameter& b = parameters.at(module, Part::kLoraB);
     Parameter& m = parameters.at(module, Part::kMagnitude);
-    if (b.trainable != m.trainable) {
-      throw Error("INVALID_OPTION", "Expected lora_B of the " + describe(module) + " to train as its magnitude does");
+    const Parameter& weight = parameters.at(module, Part::kWeight);
+    if (weight.trainable || b.trainable != m.trainable) {
+      throw Error("INVALID_OPTION", "Expected the magnitude of the " + describe(module) +
+                                        " to train with lora_B, on a weight that does not");
     }
-    all_.push_back({.weight = &parameters.at(module, Part::kWeight),
+    all_.push_back({.weight = &weight,
                     .a = &parameters.at(module, Part::kLoraA),
                     .b = &b,
                     .m = &m,

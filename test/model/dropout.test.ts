@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { linearWeights, moduleOf } from '../../lib/architectures/rows.js';
 import type { NativeSession, NativeTrainPlan } from '../../lib/native/index.js';
+import { expectRefusal } from '../lib/files.js';
 import { configOf, type ModelShape } from '../native/shape.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';
 
@@ -101,6 +102,18 @@ function methodsOf(model: ModelShape): Record<string, Shape> {
     },
   };
 }
+
+describe('magnitudes of low-rank updates', () => {
+  const shape = METHODS['DoRA on every Linear']!;
+  for (const [what, trains] of [
+    ['without lora_B', (name) => name.endsWith('lora_magnitude_vector')],
+    ['where lora_B trains alone', (name) => name.endsWith('lora_B.weight')],
+    ['with the weights', () => true],
+  ] as [string, Shape['trains']][]) {
+    it(`do not train ${what}`, () =>
+      expectRefusal(makeSession({ ...shape, trains }), 'INVALID_OPTION', 'on a weight that does not'));
+  }
+});
 
 for (const [family, model] of Object.entries(FAMILIES)) {
   describe(`a whole ${family} with dropout`, () => {
