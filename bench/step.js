@@ -1,7 +1,7 @@
 // Whole training steps of the four methods at BERT-base's dimensions, from random weights, by the calls of Trainer.
 //
 //   node bench/step.js --device cuda --data assets/data/goemotions6              (needs npm run build)
-//   ... --method full,lora,prefix,linear --precision bf16,tf32,fp32 --batch 16 --steps 500 --json step.json
+//   ... --method full,lora,dora,prefix,linear --precision bf16,tf32,fp32 --batch 16 --steps 500 --json step.json
 //   ... --kernels       what the nodes of a step's graph are, a kernel a line; on the emulated device
 //   ... --look-ahead 1  batches whose features linear probing makes at once (default: as Trainer does)
 //   ... --length 512 --gradient-checkpointing    texts of that length, layers that run again in the backward pass

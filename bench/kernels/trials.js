@@ -372,6 +372,60 @@ const LORA_TRIALS = [4, 8, 16, 32].flatMap((r) => [
   },
 ]);
 
+/** What DoRA adds to LoRA r=8. */
+const DORA_TRIALS = [
+  {
+    name: 'scales of DoRA r=8',
+    operation: 'dora_scale',
+    over: 'once',
+    flops: '18,C,C',
+    sizes: { n: 'C', k: 'C', r: 8, scaling: 4 },
+    arrays: {
+      weight: 'real C,C read',
+      a: 'real 8,C read',
+      b: 'real C,8 read',
+      magnitude: 'acc C read',
+      norm: 'acc C write',
+      scale: 'acc C write',
+      scaled_b: 'real C,8 write',
+    },
+  },
+  {
+    name: 'gradients of DoRA r=8',
+    operation: 'dora_scale_backward',
+    over: 'once',
+    sizes: { n: 'C', r: 8 },
+    arrays: {
+      b: 'real C,8 read',
+      norm: 'acc C read',
+      scale: 'acc C read',
+      dmagnitude: 'acc C update',
+      db: 'acc C,8 update',
+    },
+  },
+  {
+    name: 'DoRA',
+    operation: 'dora_forward',
+    over: 'tokens',
+    sizes: { n: 'C', out_stride: '3C' },
+    arrays: { ...BATCH, scale: 'acc C read', base: 'real T,C read', out: 'real T,3C update as T,C in qkv at 0' },
+  },
+  {
+    name: 'DoRA',
+    operation: 'dora_backward',
+    over: 'tokens',
+    sizes: { n: 'C', dout_stride: '3C' },
+    arrays: {
+      ...BATCH,
+      scale: 'acc C read',
+      dout: 'real T,3C read as T,C in dqkv at 0',
+      base: 'real T,C read',
+      dbase: 'real T,C write',
+      dscale: 'acc C write',
+    },
+  },
+];
+
 /** The biases and LayerNorms of an encoder layer. */
 const SUM_TRIALS = [
   {
@@ -420,6 +474,19 @@ const MIXED_TRIALS = [
       slots: 'int B read',
       inp: 'real T,C read',
       ...eachAdapter((i) => ({ [`a.${i}`]: 'real 8,C read', [`b.${i}`]: 'real C,8 read' })),
+      out: 'real T,C update',
+    },
+  },
+  {
+    name: `DoRA of ${ADAPTERS_IN_BATCH} adapters`,
+    operation: 'mixed_dora_forward',
+    over: 'tokens',
+    sizes: { n: 'C', updates: ADAPTERS_IN_BATCH },
+    arrays: {
+      ...BATCH,
+      slots: 'int B read',
+      ...eachAdapter((i) => ({ [`scale.${i}`]: 'acc C read' })),
+      bias: 'real C read',
       out: 'real T,C update',
     },
   },
@@ -477,6 +544,7 @@ export const TRIALS = [
   ...NORM_TRIALS,
   ...ELEMENTWISE_TRIALS,
   ...LORA_TRIALS,
+  ...DORA_TRIALS,
   ...PREFIX_SUM_TRIALS,
   ...SUM_TRIALS,
   ...MIXED_TRIALS,

@@ -7,7 +7,7 @@
 `logits` loads the checkpoint or adapter DIR (an adapter on BASE, or on the folder that its configuration names), prints
 {"logits": [[...], ...]} and, with --expect, compares them with the file's "logits" and ends with status 1 where one is
 further away than the tolerance. `save` makes a model of METHOD (full, linear, lora, lora-dense, prefix, prefix-noproj)
-(or a variant of LoRA: lora-rslora, lora-patterns, lora-layers, lora-bias)
+(or a variant of LoRA: lora-rslora, lora-patterns, lora-layers, lora-bias, lora-dora)
 from BASE with random values in everything new, saves it to DIR and prints its logits: another program that reads DIR
 must find the same.
 
@@ -49,6 +49,7 @@ METHODS = {
         model, rank=4, alpha=8, targets=("query", "key", "value"), layers_to_transform=[1], exclude_modules=["key"]
     ),
     "lora-bias": lambda model: with_lora(model, rank=4, alpha=8, bias="all"),
+    "lora-dora": lambda model: with_lora(model, rank=4, alpha=8, targets="all-linear", use_dora=True),
     "prefix": lambda model: with_prefix(model, virtual_tokens=5, projection=True),
     "prefix-noproj": lambda model: with_prefix(model, virtual_tokens=5, projection=False),
 }

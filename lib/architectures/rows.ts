@@ -6,9 +6,9 @@ import { architectureOf, type ModelConfig } from './index.js';
  * nowhere else; native code gets it with its roles and knows no names.
  */
 
-/** How a new parameter starts: N(0, scale²), U(−scale, scale), or a constant. */
+/** How a new parameter starts: N(0, scale²), U(−scale, scale), a constant, or the norms of its module's rows. */
 interface Initial {
-  distribution: 'normal' | 'uniform' | 'constant';
+  distribution: 'normal' | 'uniform' | 'constant' | 'row_norms';
   /** Standard deviation, bound, or the constant. */
   scale: number;
 }
@@ -49,7 +49,7 @@ const torchUniform = (inputs: number): Initial => ({ distribution: 'uniform', sc
 
 function row({ name, ...module }: Module, part: Part, shape: number[], decay: boolean, initial: Initial): ParameterRow {
   return {
-    name: `${name}.${part === 'weight' || part === 'bias' ? part : `${part}.weight`}`,
+    name: `${name}.${part === 'lora_A' || part === 'lora_B' ? `${part}.weight` : part}`,
     ...module,
     part,
     shape,
@@ -79,20 +79,24 @@ function normRows(module: Module, size: number): ParameterRow[] {
   return [row(module, 'weight', [size], false, constant(1)), row(module, 'bias', [size], false, constant(0))];
 }
 
-/** The low-rank update of a Linear: A (rank, in) ~ U(±1/√in), torch's kaiming_uniform with a = √5, and B (out, rank) = 0. */
-export function lowRankRows(weight: ParameterRow, rank: number): ParameterRow[] {
+/**
+ * The low-rank update of a Linear: A (rank, in) ~ U(±1/√in), torch's kaiming_uniform with a = √5, and B (out, rank) = 0; with DoRA
+ * the magnitudes (out) as well, which begin as the norms of the weight's rows and decay, as all of a LoRA does.
+ */
+export function lowRankRows(weight: ParameterRow, rank: number, dora: boolean): ParameterRow[] {
   const { role, layer } = weight;
   const module: Module = { name: moduleOf(weight), role, layer, group: 'lora' };
   const [out, inputs] = weight.shape as [number, number];
   return [
     row(module, 'lora_A', [rank, inputs], true, torchUniform(inputs)),
     row(module, 'lora_B', [out, rank], true, constant(0)),
+    ...(dora ? [row(module, 'lora_magnitude_vector', [out], true, { distribution: 'row_norms', scale: 1 })] : []),
   ];
 }
 
 /** The name of the module that a parameter belongs to. */
 export function moduleOf({ name }: Pick<ParameterRow, 'name'>): string {
-  return name.replace(/(\.lora_[AB])?\.(weight|bias)$/, '');
+  return name.replace(/((\.lora_[AB])?\.(weight|bias)|\.lora_magnitude_vector)$/, '');
 }
 
 /** What is trained on the encoder: the classifier of the architecture, or the probe's two-layer network. */

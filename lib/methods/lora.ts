@@ -37,6 +37,11 @@ export const LORA_OPTIONS = {
   alpha: number(POSITIVE, { words: 'scale, times 1/rank', byDefault: '4 times the rank' }),
   /** Whether alpha / √rank scales the update (rsLoRA, arXiv:2312.03732). Defaults to false. */
   rslora: flag({ words: 'scale by 1/√rank instead (rsLoRA)', default: false }),
+  /**
+   * Whether the length of each row of a weight trains apart from its direction, which the update turns (DoRA,
+   * arXiv:2402.09353), as PEFT's `use_dora`. Defaults to false.
+   */
+  dora: flag({ words: 'train lengths of rows apart from their directions (DoRA)', default: false }),
   /** Probability of dropping an input of the update, in [0, 1). Defaults to 0.1. */
   dropout: probability({ words: 'dropout', default: 0.1, flag: '--lora-dropout' }),
   /**
@@ -82,7 +87,8 @@ export interface LoraMethod extends SettingsOf<typeof LORA_OPTIONS> {
 }
 
 /**
- * Low-rank adaptation (Hu et al., 2021): W x + b becomes W x + b + alpha / rank · B(A(dropout(x))).
+ * Low-rank adaptation (Hu et al., 2021): W x + b becomes W x + b + alpha / rank · B(A(dropout(x))). With `dora` (Liu et al., 2024) rows
+ * of V = W + alpha / rank · B A become m ∘ V / ‖V‖, with trained lengths m, and norms that no gradient goes through.
  *
  * @throws BertuneError INVALID_OPTION
  */
@@ -106,7 +112,7 @@ export const loraFormat: AdapterFormat<LoraAdapter, LoraMethod> = {
   format: formatLora,
   methodOf: ({ rank, alpha, rslora = false, dropout, targetModules, layers = null, exclude = [], ...adapter }) => ({
     kind: 'lora',
-    ...{ rank, alpha, rslora, dropout, targets: targetModules, exclude, layers },
+    ...{ rank, alpha, rslora, dora: adapter.dora ?? false, dropout, targets: targetModules, exclude, layers },
     rankPattern: adapter.rankPattern ?? {},
     alphaPattern: adapter.alphaPattern ?? {},
     bias: adapter.bias ?? 'none',
@@ -135,12 +141,13 @@ export const loraFormat: AdapterFormat<LoraAdapter, LoraMethod> = {
     return {
       lora: { modules: updates.map(({ weight: { role, layer }, rank, scaling }) => ({ role, layer, rank, scaling })) },
       prefix: null,
-      rows: updates.flatMap(({ weight, rank }) => lowRankRows(weight, rank)),
+      rows: updates.flatMap(({ weight, rank }) => lowRankRows(weight, rank, adapter.dora ?? false)),
     };
   },
   facts: ({ rank, alpha, dropout, targetModules, rslora, layers, exclude = [], bias = 'none', ...adapter }) => ({
     ...{ rank, alpha, dropout, target_modules: targetModules },
     ...(rslora && { rslora }),
+    ...(adapter.dora && { dora: true }),
     ...(layers && { layers }),
     ...(exclude.length > 0 && { exclude }),
     ...patternFacts('rank_pattern', adapter.rankPattern),
@@ -155,8 +162,8 @@ export const loraMethod: MethodDefinition<LoraMethod> = {
   options: LORA_OPTIONS,
   create: lora,
   size: { option: 'rank', words: 'rank' },
-  name: ({ rank }) => `lora${rank}`,
-  title: ({ rank }) => `LoRA r=${rank}`,
+  name: ({ rank, dora }) => `${dora ? 'dora' : 'lora'}${rank}`,
+  title: ({ rank, dora }) => `${dora ? 'DoRA' : 'LoRA'} r=${rank}`,
   words: loraWords,
   mark: { symbol: 'diamond', light: ['#d070a6', '#6b1a4d'], dark: ['#a6527f', '#f7c3de'] },
   // hidden 256 as for full, at rank 8 and alpha 32; at twice as much it may end at the most frequent class. The LoRA paper
@@ -171,6 +178,7 @@ export const loraMethod: MethodDefinition<LoraMethod> = {
   head: expectPlainHead,
   lora: (method, config) => ({
     dropout: method.dropout,
+    dora: method.dora,
     updates: loraUpdates(method.targets, method, config),
     bias: method.bias,
   }),
@@ -182,11 +190,12 @@ export const loraMethod: MethodDefinition<LoraMethod> = {
 
 function loraWords(method: LoraMethod): string {
   const { rank, alpha, rslora, dropout, targets, exclude, layers, rankPattern, alphaPattern, bias, trainHead } = method;
-  const { loraPlusRatio } = method;
+  const { loraPlusRatio, dora } = method;
+  const kind = `${rslora ? 'rs' : ''}${dora ? 'DoRA' : 'LoRA'}`;
   const byModule = (pattern: Readonly<Record<string, number>>) =>
     Object.entries(pattern).map(([module, value]) => `${value} on ${module}`);
   return [
-    `${rslora ? 'rsLoRA' : 'LoRA'}, ${[`rank ${rank}`, ...byModule(rankPattern)].join(' and ')}`,
+    `${kind}, ${[`rank ${rank}`, ...byModule(rankPattern)].join(' and ')}`,
     [`alpha ${formatSetting(Number(alpha.toPrecision(4)))}`, ...byModule(alphaPattern)].join(' and '),
     `dropout ${dropout}`,
     `on ${targets === null ? 'queries and values' : targets.join(', ')}`,

@@ -70,6 +70,8 @@ export interface MethodDefinition<M extends { readonly kind: string }> {
 export interface LoraPlan {
   /** Probability of dropping an input of an update. */
   dropout: number;
+  /** Whether every update has magnitudes. */
+  dora: boolean;
   updates: readonly {
     /** W of the module. */
     weight: ParameterRow;

@@ -120,7 +120,7 @@ function parameterRows(
   return [
     // A probe stands on the encoder: on its pooler, or where it has none on the first token.
     ...encoderRows(config),
-    ...(lora ? lora.updates.flatMap(({ weight, rank }) => lowRankRows(weight, rank)) : []),
+    ...(lora ? lora.updates.flatMap(({ weight, rank }) => lowRankRows(weight, rank, lora.dora)) : []),
     ...(prefix ? prefixRows(config, prefix.virtualTokens, prefix.projection) : []),
     ...headRows(config, head, labels),
   ];

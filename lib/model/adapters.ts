@@ -9,10 +9,12 @@ import { type Adapter, fitAdapter, formatOf, readAdapter } from '../methods/adap
 import { type AdapterHead, adapterHead } from '../methods/adapter/head.js';
 import type { NativeAdapterConfig, NativeDtype, NativeTensor } from '../native/index.js';
 import type { LongTexts } from '../options/long-texts.js';
+import { option } from '../options/names.js';
 import { copyArray, invalidOption, isArray, nearest, shorten } from '../options/validation.js';
 import { DEFAULT_TASK, type TaskKind } from '../tasks/index.js';
 import { areNumbers } from '../tasks/labels.js';
 import { throwIfAborted } from '../time-slice.js';
+import type { Precision } from './device.js';
 import type { ModelParts } from './load.js';
 import { DTYPES, type Session } from './session.js';
 
@@ -68,7 +70,7 @@ export interface NamedAdapter extends AdapterInfo {
 type Carrier = Pick<
   ModelParts,
   'config' | 'labels' | 'base' | 'pairs' | 'task' | 'thresholds' | 'temperature' | 'longTexts' | 'session'
->;
+> & { readonly precision: Precision };
 
 /** An adapter that was read and checked against its base. */
 export interface ReadAdapter {
@@ -191,6 +193,13 @@ export async function readForModel(
   throwIfAborted(signal);
   const found = await modelDirectory(directory, signal ? { signal } : {});
   const adapter = fitAdapter(await readSettled(found, () => readAdapter(found)), model.config);
+  if (adapter.kind === 'lora' && adapter.dora && model.precision === 'int8') {
+    throw new BertuneError(
+      'INVALID_OPTION',
+      'A model in int8 does not keep the weights whose lengths a DoRA adapter sets; load the model with ' +
+        `${option('precision', 'fp32')}, or the adapter as the model`,
+    );
+  }
   const baseTask = taskOfConfig(model.config, model.base.name);
   throwIfAborted(signal);
   const adapterOwn = adapterHead(adapter, model.base.labels);

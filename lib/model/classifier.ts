@@ -411,7 +411,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   }
 
   /**
-   * Folds the LoRA adapter into the weights, W + alpha / rank · B A, so that predictions cost no more than the base alone.
+   * Folds the LoRA adapter into the weights, W + alpha / rank · B A (of DoRA with the trained lengths of rows), so that predictions cost no more than the base alone.
    * `save` still writes the adapter; training needs `unmerge` first. Keeps a copy of the changed weights in JavaScript's
    * memory, and briefly a second copy of the model. Does nothing if it is merged already.
    *

@@ -81,8 +81,8 @@ function noLora({ session }: AnyClassifier): BertuneError {
 export type ReadParameter = (name: string) => Promise<Values>;
 
 /**
- * The weights of a plan's LoRA modules with their updates added: W + scaling · B A (Hu et al., 2021, section 4.1), summed
- * in double precision and rounded once.
+ * The weights of a plan's LoRA modules with their updates added: V = W + scaling · B A (Hu et al., 2021, section 4.1), of DoRA
+ * m ∘ V / ‖V‖ by rows, computed in double precision and rounded once.
  *
  * @param plan of a model with LoRA
  * @param read gives W (out, in), A (r, in) and B (out, r) by their names
@@ -94,12 +94,22 @@ export async function* mergedWeights(plan: MethodPlan, read: ReadParameter): Asy
     const weight = await read(row.name);
     const a = await read(`${module}.lora_A.weight`);
     const b = await read(`${module}.lora_B.weight`);
-    yield [row.name, await withUpdate(weight, a, b, rank, scaling)];
+    const lengths = plan.lora?.dora ? await read(`${module}.lora_magnitude_vector`) : null;
+    yield [row.name, await withUpdate(weight, { a, b, rank, scaling, lengths })];
   }
 }
 
-/** W + scaling · B A. The event loop runs between rows. */
-async function withUpdate(weight: Values, a: Values, b: Values, rank: number, scaling: number): Promise<Values> {
+interface Update {
+  a: Values;
+  b: Values;
+  rank: number;
+  scaling: number;
+  /** m; null: the rows keep the lengths that they come to. */
+  lengths: Values | null;
+}
+
+/** W + scaling · B A, its rows of those lengths. The event loop runs between rows. */
+async function withUpdate(weight: Values, { a, b, rank, scaling, lengths }: Update): Promise<Values> {
   const inputs = a.length / rank;
   const merged = weight.slice();
   const row = new Float64Array(inputs);
@@ -109,6 +119,11 @@ async function withUpdate(weight: Values, a: Values, b: Values, rank: number, sc
     for (let r = 0; r < rank; r++) {
       const factor = scaling * b[out * rank + r]!;
       for (let i = 0; i < inputs; i++) row[i]! += factor * a[r * inputs + i]!;
+    }
+    if (lengths) {
+      const norm = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+      const scale = norm > 0 ? lengths[out]! / norm : 0;
+      for (let i = 0; i < inputs; i++) row[i]! *= scale;
     }
     merged.set(row, out * inputs);
     if (slice.isOver) await slice.next();

@@ -63,7 +63,10 @@ export interface NativeParameter extends NativeModule {
   rate?: number;
 }
 
-/** Low-rank updates: W x + b + scaling · B(A(dropout(x))), one for each module with rows lora_A and lora_B. */
+/**
+ * Low-rank updates: W x + b + scaling · B(A(dropout(x))), one for each module with rows lora_A and lora_B; with a row
+ * lora_magnitude_vector it is DoRA's (native/core/backend.h).
+ */
 export interface NativeLoraConfig {
   modules: (NativeModule & { /** lora_alpha / rank */ scaling: number })[];
   dropout: number;
@@ -98,9 +101,12 @@ export type NativeDtype = 'F64' | 'F32' | 'F16' | 'BF16';
 /** What to read of a parameter: its value, the gradient of the last backward pass, or AdamW's moments. */
 export type NativeParameterPart = 'value' | 'gradient' | 'm' | 'v';
 
-/** How `initialize` fills a parameter: N(0, scale²), U(−scale, scale), or a constant. Philox-based, the same on every device. */
+/**
+ * How `initialize` fills a parameter: N(0, scale²), U(−scale, scale), or a constant, Philox-based, the same on every device; a
+ * lora_magnitude_vector with the norms of its module's rows, whose parameters are there.
+ */
 export interface NativeInitializer {
-  distribution: 'normal' | 'uniform' | 'constant';
+  distribution: 'normal' | 'uniform' | 'constant' | 'row_norms';
   /** Standard deviation, bound, or the constant. */
   scale: number;
   /** Non-negative integer < 2^53. The parameter's name is mixed in, so one seed serves all parameters. */
@@ -272,7 +278,7 @@ export interface NativeSession {
   removeDataset(handle: number): Promise<void>;
   /**
    * Puts an adapter beside the model and resolves to its handle, above 0 and never given again. `tensors` are exactly its
-   * parameters: lora_A (r, in) and lora_B (out, r) of each module, the prompt (P, 2LC), the classifier (NC, C) with its bias,
+   * parameters: lora_A (r, in) and lora_B (out, r) of each module, of DoRA lora_magnitude_vector (out), the prompt (P, 2LC), the classifier (NC, C) with its bias,
    * and where the head's dense Linear is its own (C, C) with its bias. Nothing has changed where it rejects.
    *
    * @param owned as for `write`, of every tensor's bytes

@@ -28,4 +28,4 @@ export type Role =
   | 'prompt_dense'
   | 'prompt_output';
 
-export type Part = 'weight' | 'bias' | 'lora_A' | 'lora_B';
+export type Part = 'weight' | 'bias' | 'lora_A' | 'lora_B' | 'lora_magnitude_vector';

@@ -245,8 +245,8 @@ Napi::Value Session::initialize(const Napi::CallbackInfo& info) {
     const std::string kind = get_string(initializer, "distribution");
     const double scale = get_number(initializer, "scale");
     const uint64_t seed = static_cast<uint64_t>(get_integer(initializer, "seed", 0, (1LL << 53) - 1));
-    if (kind != "normal" && kind != "uniform" && kind != "constant") {
-      refuse_field("'normal', 'uniform' or 'constant'", "distribution");
+    if (kind != "normal" && kind != "uniform" && kind != "constant" && kind != "row_norms") {
+      refuse_field("'normal', 'uniform', 'constant' or 'row_norms'", "distribution");
     }
     const Distribution distribution = kind == "normal"    ? Distribution::kNormal
                                       : kind == "uniform" ? Distribution::kUniform
@@ -255,8 +255,12 @@ Napi::Value Session::initialize(const Napi::CallbackInfo& info) {
         info,
         [=](SessionCore& core) {
           Parameter& parameter = core.classifier->parameters().at(name);
-          const std::vector<float> values = initial_values(name, parameter.count, distribution, scale, seed);
-          core.backend->write_weight(parameter.weight, parameter.master, values.data(), Dtype::kF32, parameter.count);
+          if (kind == "row_norms") {
+            core.classifier->initialize_magnitude(parameter);
+          } else {
+            const std::vector<float> values = initial_values(name, parameter.count, distribution, scale, seed);
+            core.backend->write_weight(parameter.weight, parameter.master, values.data(), Dtype::kF32, parameter.count);
+          }
           core.classifier->weights_changed();
         },
         nullptr);

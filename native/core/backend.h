@@ -219,13 +219,15 @@ struct ActivationBackward {
   Dropout dropout;
 };
 
-// out = dropout(inp), dense (rows,n); in place where out == inp. Its backward is itself on the gradient.
+// out = dropout(inp), or out += where add_to_out, dense (rows,n); in place where out == inp. Its backward is itself on the
+// gradient.
 struct DropoutApply {
   Rows rows;
   int n;
   Dropout dropout;
   const Real* inp;
   Real* out;
+  bool add_to_out = false;
 };
 
 // sum = residual + dropout(inp);  out = LayerNorm(sum) · gamma + beta. Variance in two passes. sum may be inp.
@@ -381,10 +383,59 @@ struct LoraBackward {
   const DropoutResidualLayernormBackward* norm;
 };
 
+// DoRA (Liu et al., "DoRA: Weight-Decomposed Low-Rank Adaptation", 2024): a low-rank update with a magnitude m for each
+// row of W turns W x + b into m ∘ (W + scaling · B · A) x / ‖W + scaling · B · A‖ + b, with the norms of rows. That is a
+// low-rank update with rows of B that are scaled, and the base's product scaled likewise:
+//   scale_i = m_i / ‖W_i + scaling · B_i · A‖, or 0 where that is 0;  scaled_b_i = scale_i · B_i
+struct DoraScale {
+  int n, k, r;
+  double scaling;
+  const Real* weight;              // (n,k) W
+  const Real* a;                   // (r,k)
+  const Real* b;                   // (n,r)
+  const Real* magnitude;           // (n) m
+  const Master* magnitude_master;  // (n) what it has beside it
+  Acc* norm;                       // (n)
+  Acc* scale;                      // (n)
+  Real* scaled_b;                  // (n,r)
+};
+// The gradients by scale and scaled_b become those by m and B, in place; norms are constants (the paper's section 4.3):
+//   dm_i = (dscale_i + B_i · dscaled_b_i) / norm_i, or 0 where that is 0;  db_i = scale_i · dscaled_b_i
+struct DoraScaleBackward {
+  int n, r;
+  const Real* b;     // (n,r)
+  const Acc* norm;   // (n)
+  const Acc* scale;  // (n)
+  Acc* dmagnitude;   // (n) dscale → dm
+  Acc* db;           // (n,r) dscaled_b → db
+};
+// out += (scale − 1) ∘ base, with the base's product of what the update sees; where nothing of that is dropped,
+// base = out − bias.
+struct DoraForward {
+  Rows rows;
+  int n, out_stride;
+  const Acc* scale;  // (n)
+  const Real* bias;  // (n) base is made by it; null: it is given
+  Real* base;        // (rows,n) saved; null: it is not kept
+  Real* out;         // (rows,n)
+};
+// dbase = (scale − 1) ∘ dout;  dscale = column sums of dout ∘ base
+struct DoraBackward {
+  Rows rows;
+  int n, dout_stride;
+  bool accumulate;
+  const Acc* scale;  // (n)
+  const Real* dout;  // (rows,n)
+  const Real* base;  // (rows,n)
+  Real* dbase;       // (rows,n) or null
+  Acc* dscale;       // (n)
+};
+
 // The low-rank update of one module by one adapter; r = 0: the adapter leaves the module alone.
 struct LowRankFactors {
-  const Real* a;  // (r,k)
-  const Real* b;  // (n,r)
+  const Real* a;     // (r,k)
+  const Real* b;     // (n,r); of DoRA scaled_b
+  const Acc* scale;  // (n) of DoRA, or null
   double scaling;
   int32_t r;
   int32_t padding;  // so that two builds agree on the size
@@ -401,6 +452,17 @@ struct MixedLoraForwardAdd {
   const LowRankFactors* updates;  // (slots)
   const Real* inp;                // (rows,k)
   Real* h;                        // (rows,r) workspace
+  Real* out;                      // (rows,n)
+};
+// dora_forward in such a batch, before mixed_lora_forward_add: out += (scale − 1) ∘ (out − bias) in the rows of updates
+// with a scale.
+struct MixedDoraForward {
+  Rows rows;  // tokens or sequences
+  int n;
+  int out_stride;
+  const int32_t* slots;           // (order_begin + B)
+  const LowRankFactors* updates;  // (slots)
+  const Real* bias;               // (n)
   Real* out;                      // (rows,n)
 };
 // A linear module of one adapter; n = 0: the adapter has none.
@@ -555,6 +617,11 @@ struct AdamW {
   X(sum_prefix_partials, SumPrefixPartials)                                \
   X(lora_forward_add, LoraForwardAdd)                                      \
   X(lora_backward, LoraBackward)                                           \
+  X(dora_scale, DoraScale)                                                 \
+  X(dora_scale_backward, DoraScaleBackward)                                \
+  X(dora_forward, DoraForward)                                             \
+  X(dora_backward, DoraBackward)                                           \
+  X(mixed_dora_forward, MixedDoraForward)                                  \
   X(mixed_lora_forward_add, MixedLoraForwardAdd)                           \
   X(mixed_linear_forward, MixedLinearForward)                              \
   X(first_rows_forward, FirstRowsForward)                                  \

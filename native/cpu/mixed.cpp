@@ -1,6 +1,7 @@
 // Batches whose sequences are of several adapters: each run of neighbours of one adapter is a product of its own.
 //
 //   lora     h (run,r) = inp (run,k) · Aᵀ → out (run,n) += scaling · h · Bᵀ
+//   dora     out (run,n) += (scale − 1) ∘ (out − bias)
 //   linear   out (run,n) = inp (run,k) · weightᵀ + bias
 #include <algorithm>
 
@@ -55,6 +56,22 @@ void mixed_lora_forward_add(Context& context, const MixedLoraForwardAdd& args) {
 }
 
 template <typename T>
+void mixed_dora_forward(Context& context, const MixedDoraForward& args) {
+  const T* bias = scalars<T>(args.bias);
+  context.for_rows(args.rows, [&](int, Range rows) {
+    for_runs(context, args.rows.kind, rows, args.slots, [&](Range run, int32_t slot) {
+      const T* scale = scalars<T>(args.updates[slot].scale);
+      if (!scale) return;
+      for (int64_t row = run.begin; row < run.end; ++row) {
+        T* out = scalars<T>(args.out) + row * args.out_stride;
+#pragma omp simd
+        for (int i = 0; i < args.n; ++i) out[i] += (scale[i] - 1) * (out[i] - bias[i]);
+      }
+    });
+  });
+}
+
+template <typename T>
 void mixed_linear_forward(Context& context, const MixedLinearForward& args) {
   const Rows sequences{RowKind::kSequences, context.batch.B};
   context.for_rows(sequences, [&](int, Range rows) {
@@ -76,6 +93,8 @@ void mixed_linear_forward(Context& context, const MixedLinearForward& args) {
 
 template void mixed_lora_forward_add<float>(Context&, const MixedLoraForwardAdd&);
 template void mixed_lora_forward_add<double>(Context&, const MixedLoraForwardAdd&);
+template void mixed_dora_forward<float>(Context&, const MixedDoraForward&);
+template void mixed_dora_forward<double>(Context&, const MixedDoraForward&);
 template void mixed_linear_forward<float>(Context&, const MixedLinearForward&);
 template void mixed_linear_forward<double>(Context&, const MixedLinearForward&);
 

@@ -1,4 +1,4 @@
-// Dropout by itself: out = mask · inp / (1 − p), (rows,n). Nothing is saved: the mask is drawn again (device_state.h).
+// Dropout by itself: out = or += mask · inp / (1 − p), (rows,n). Nothing is saved: the mask is drawn again (device_state.h).
 #include "cuda/columns.cuh"
 #include "cuda/operations.h"
 
@@ -9,7 +9,7 @@ constexpr int kRows = 8;  // of a block
 
 // Grid: (ceil(rows.padded / 8), ceil(n / (32 · N))); block: (32,8), a warp 32 · N columns of a row.
 template <typename T, bool kVector>
-__global__ void dropout_kernel(RowCount rows, int n, DropoutMask mask, const T* inp /* (rows,n) */,
+__global__ void dropout_kernel(RowCount rows, int n, DropoutMask mask, bool add, const T* inp /* (rows,n) */,
                                T* out /* (rows,n); may be inp */) {
   constexpr int N = kVectorColumns<T>;
   const int row = static_cast<int>(blockIdx.x) * kRows + threadIdx.y;
@@ -20,6 +20,12 @@ __global__ void dropout_kernel(RowCount rows, int n, DropoutMask mask, const T* 
   load_columns<kVector>(values, inp + at, column, n);
   kept_columns<N>(mask, row, column).apply(values);
   clear_unless(row < rows.count(), values);
+  if (add) {
+    float before[N];
+    load_columns<kVector>(before, out + at, column, n);
+#pragma unroll
+    for (int i = 0; i < N; ++i) values[i] += before[i];
+  }
   store_columns<kVector>(out + at, column, n, values);
 }
 
@@ -34,7 +40,8 @@ void dropout_apply(Context& context, const DropoutApply& args) {
   const bool vectorizable = is_vectorizable<N>(inp, args.n, args.n) && is_vectorizable<N>(out, args.n, args.n);
   context.launch(vectorizable ? dropout_kernel<T, true> : dropout_kernel<T, false>,
                  dim3(ceil_div(args.rows.count, kRows), ceil_div(args.n, 32 * N)), dim3(32, kRows), 0,
-                 context.rows(args.rows), args.n, context.dropout(args.dropout, args.rows.kind), inp, out);
+                 context.rows(args.rows), args.n, context.dropout(args.dropout, args.rows.kind), args.add_to_out, inp,
+                 out);
 }
 
 template void dropout_apply<float>(Context&, const DropoutApply&);

@@ -2,6 +2,7 @@
 //
 //   lora     down   h (run,r) = inp (run,k) · Aᵀ
 //            up     out (run,n) += scaling · h · Bᵀ
+//   dora     out (run,n) += (scale − 1) ∘ (out − bias)
 //   linear   out (B,n) = inp (B,k) · weightᵀ + bias
 //
 // A run is what a tile of 16 rows has of neighbours of one adapter; a block does the runs of its tile one after the
@@ -173,6 +174,28 @@ void launch_lora(Context& context, int rows, const MixedLora<T>& args) {
 }
 
 template <typename T>
+struct MixedDora {
+  Mix mix;
+  int n, out_stride;
+  const LowRankFactors* updates;
+  const T* bias;  // (n)
+  T* out;         // (rows,n)
+};
+
+// Grid (padded rows, tiles of kThreads columns), block kThreads.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) mixed_dora(MixedDora<T> args) {
+  const int row = blockIdx.x, column = blockIdx.y * kThreads + threadIdx.x;
+  const StepState& step = args.mix.state->step;
+  if (row >= (args.mix.cu_seqlens == nullptr ? step.B : step.T) || column >= args.n) return;
+  const Acc* scale = args.updates[args.mix.slot(args.mix.sequence_of(row))].scale;
+  if (scale == nullptr) return;
+  T* out = args.out + static_cast<int64_t>(row) * args.out_stride + column;
+  const float value = to_float(*out), base = value - to_float(args.bias[column]);
+  *out = from_float<T>(value + (floats(scale)[column] - 1.f) * base);
+}
+
+template <typename T>
 struct MixedLinear {
   Mix mix;
   int n, k, out_stride;
@@ -220,6 +243,19 @@ void mixed_lora_forward_add(Context& context, const MixedLoraForwardAdd& args) {
 }
 
 template <typename T>
+void mixed_dora_forward(Context& context, const MixedDoraForward& args) {
+  if (args.rows.count == 0) return;
+  const bool tokens = args.rows.kind == RowKind::kTokens;
+  const MixedDora<T> dora{{context.state, tokens ? context.batch.cu_seqlens : nullptr, args.slots},
+                          args.n,
+                          args.out_stride,
+                          args.updates,
+                          scalars<T>(args.bias),
+                          scalars<T>(args.out)};
+  context.launch(mixed_dora<T>, dim3(args.rows.count, ceil_div(args.n, kThreads)), dim3(kThreads), 0, dora);
+}
+
+template <typename T>
 void mixed_linear_forward(Context& context, const MixedLinearForward& args) {
   if (context.batch.B == 0) return;
   const MixedLinear<T> linear{{context.state, nullptr, args.slots},
@@ -234,6 +270,8 @@ void mixed_linear_forward(Context& context, const MixedLinearForward& args) {
 
 template void mixed_lora_forward_add<float>(Context&, const MixedLoraForwardAdd&);
 template void mixed_lora_forward_add<bf16>(Context&, const MixedLoraForwardAdd&);
+template void mixed_dora_forward<float>(Context&, const MixedDoraForward&);
+template void mixed_dora_forward<bf16>(Context&, const MixedDoraForward&);
 template void mixed_linear_forward<float>(Context&, const MixedLinearForward&);
 template void mixed_linear_forward<bf16>(Context&, const MixedLinearForward&);
 

@@ -15,6 +15,7 @@ struct Piece {
   Place from;
   int64_t count;
   const Real** place;
+  const Master** master = nullptr;  // null: none is kept
 };
 
 void check(const AdapterConfig& config, const ModelConfig& model) {
@@ -58,6 +59,9 @@ Adapter::Adapter(Backend& backend, ParameterTable& base, const ModelConfig& mode
     : rank_(0), prefix_tokens_(config.virtual_tokens) {
   check(config, model);
   std::vector<Piece> pieces;
+  std::vector<DoraScale> magnitudes;
+  std::vector<LowRankFactors*> scaled;        // the updates that have them
+  magnitudes.reserve(config.updates.size());  // pieces point into it
   for (const auto& [module, rank, scaling] : config.updates) {
     const bool is_adaptable = is_linear(module.role) && (is_in_layer(module.role) || module.role == Role::kHeadDense ||
                                                          module.role == Role::kEmbeddingProjection);
@@ -67,10 +71,19 @@ Adapter::Adapter(Backend& backend, ParameterTable& base, const ModelConfig& mode
       throw Error("INVALID_OPTION", "Expected each module once but received the " + describe(module));
     }
     LowRankFactors& update = updates_[&weight];
-    update = {nullptr, nullptr, scaling, rank, 0};
+    update = {nullptr, nullptr, nullptr, scaling, rank, 0};
     rank_ = std::max(rank_, rank);
     pieces.push_back({{module, Part::kLoraA}, rank * weight.shape[1], &update.a});
     pieces.push_back({{module, Part::kLoraB}, rank * weight.shape[0], &update.b});
+    if (!tensors.count({module, Part::kMagnitude})) continue;
+    DoraScale& scale = magnitudes.emplace_back();
+    scale.n = static_cast<int>(weight.shape[0]);
+    scale.k = static_cast<int>(weight.shape[1]);
+    scale.r = rank;
+    scale.scaling = scaling;
+    scale.weight = weight.weight;
+    pieces.push_back({{module, Part::kMagnitude}, weight.shape[0], &scale.magnitude, &scale.magnitude_master});
+    scaled.push_back(&update);
   }
   if (prefix_tokens_ > 0) {
     pieces.push_back({{{Role::kPrompt}, Part::kWeight}, 2LL * prefix_tokens_ * model.L * model.C, &prompt_});
@@ -88,15 +101,36 @@ Adapter::Adapter(Backend& backend, ParameterTable& base, const ModelConfig& mode
   for (const Piece& piece : pieces) check_finite(tensors, piece);
   if (tensors.size() != pieces.size()) throw Error("INVALID_OPTION", "Expected only the tensors of the adapter");
   std::vector<Real*> memory(pieces.size());
+  std::vector<Master*> masters(pieces.size());
+  const bool one_buffer = backend.weights_are_master();
   arena_.lay_out(backend, "an adapter", [&](Cutter& cut) {
-    for (size_t i = 0; i < pieces.size(); ++i) memory[i] = cut.real(pieces[i].count);
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      memory[i] = cut.real(pieces[i].count);
+      masters[i] = one_buffer         ? reinterpret_cast<Master*>(memory[i])
+                   : pieces[i].master ? cut.master(pieces[i].count)
+                                      : nullptr;
+    }
+    for (DoraScale& scale : magnitudes) {
+      scale.norm = cut.acc(scale.n);
+      scale.scale = cut.acc(scale.n);
+      scale.scaled_b = cut.real(static_cast<int64_t>(scale.n) * scale.r);
+    }
   });
   for (size_t i = 0; i < pieces.size(); ++i) {
     const AdapterTensor& tensor = find(tensors, pieces[i]);
-    Master* master = backend.weights_are_master() ? reinterpret_cast<Master*>(memory[i]) : nullptr;
-    backend.write_weight(memory[i], master, tensor.data, tensor.dtype, pieces[i].count);
+    backend.write_weight(memory[i], masters[i], tensor.data, tensor.dtype, pieces[i].count);
     *pieces[i].place = memory[i];
+    if (pieces[i].master) *pieces[i].master = masters[i];
   }
+  for (size_t i = 0; i < magnitudes.size(); ++i) {
+    DoraScale& scale = magnitudes[i];
+    scale.a = scaled[i]->a;
+    scale.b = scaled[i]->b;
+    backend.dora_scale(scale);
+    scaled[i]->b = scale.scaled_b;
+    scaled[i]->scale = scale.scale;
+  }
+  has_magnitudes_ = !magnitudes.empty();
 }
 
 }  // namespace bertune

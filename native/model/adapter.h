@@ -36,7 +36,7 @@ using AdapterTensors = std::map<Place, AdapterTensor>;
 
 class Adapter {
  public:
-  // Takes lora_A (r,k) and lora_B (n,r) of each update, the prompt (P,2LC), the classifier (NC,C) with its bias, and
+  // Takes lora_A (r,k) and lora_B (n,r) of each update, of DoRA its magnitude (n), the prompt (P,2LC), the classifier (NC,C) with its bias, and
   // where the head's dense Linear is the adapter's own (C,C) with its bias. Throws INVALID_OPTION, NOT_FOUND (a tensor
   // that is missing), SHAPE_MISMATCH, OUT_OF_MEMORY.
   Adapter(Backend& backend, ParameterTable& base, const ModelConfig& model, const AdapterConfig& config,
@@ -48,12 +48,14 @@ class Adapter {
   // n = 0: the model's.
   const LinearFactors& head_dense() const { return head_dense_; }
   int rank() const { return rank_; }
+  bool has_magnitudes() const { return has_magnitudes_; }
   int prefix_tokens() const { return prefix_tokens_; }
   const Real* prompt() const { return prompt_; }  // (P,2LC)
   size_t bytes() const { return arena_.bytes(); }
 
  private:
   int rank_, prefix_tokens_;
+  bool has_magnitudes_ = false;
   Arena arena_;
   std::unordered_map<const Parameter*, LowRankFactors> updates_;
   LinearFactors classifier_{}, head_dense_{};

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "model/magnitudes.h"
 
 namespace bertune {
 namespace {
@@ -27,10 +28,11 @@ AdapterSet::AdapterSet(Backend& backend, ParameterTable& base, const ModelConfig
                        const std::optional<LoraConfig>& own)
     : backend_(backend), base_(base), model_(model) {
   if (!own) return;
-  for (const auto& [module, scaling] : own->updates) {
+  for (const auto& [module, scaling, magnitude] : own->updates) {
     const Parameter& a = base.at(module, Part::kLoraA);
-    own_[&base.at(module, Part::kWeight)] = {a.weight, base.at(module, Part::kLoraB).weight, scaling,
-                                             static_cast<int32_t>(a.shape[0]), 0};
+    const Real* b = magnitude ? magnitude->scaled_b : base.at(module, Part::kLoraB).weight;
+    own_[&base.at(module, Part::kWeight)] = {
+        a.weight, b, magnitude ? magnitude->scale : nullptr, scaling, static_cast<int32_t>(a.shape[0]), 0};
   }
 }
 
@@ -68,9 +70,14 @@ void AdapterSet::replace(Tables&& tables, std::vector<const Adapter*>&& rows) {
   slot_memory_.clear();
   tokens_ = sequences_ = 0;
   rank_ = 0;
+  has_magnitudes_ = false;
   classes_ = model_.NC;
-  for (const auto& [weight, update] : own_) rank_ = std::max(rank_, static_cast<int>(update.r));
+  for (const auto& [weight, update] : own_) {
+    rank_ = std::max(rank_, static_cast<int>(update.r));
+    has_magnitudes_ |= update.scale != nullptr;
+  }
   for (const Adapter* adapter : rows_) {
+    has_magnitudes_ |= adapter->has_magnitudes();
     rank_ = std::max(rank_, adapter->rank());
     classes_ = std::max(classes_, static_cast<int>(adapter->classifier().n));
   }
@@ -145,6 +152,7 @@ AdapterMix AdapterSet::mix(int32_t prefix) const {
   const Adapter* adapter = prefix == 0 ? nullptr : &at(prefix);
   return {.slots = slots_,
           .updates = &tables_.updates,
+          .has_magnitudes = has_magnitudes_,
           .rank = rounded_rank(rank_),
           .h = h_,
           .head_dense = tables_.head_dense,

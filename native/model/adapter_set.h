@@ -67,6 +67,7 @@ class AdapterSet {
   std::vector<const Adapter*> rows_;  // slot s is rows_[s − 1]
   Tables tables_;
   int rank_ = 0, classes_ = 0;  // the most of any
+  bool has_magnitudes_ = false;
 
   // Buffers of mixed batches.
   Arena arena_, slot_memory_;

@@ -96,12 +96,13 @@ void check_shapes(const Shapes& shapes, const ModelConfig& m) {
   for (const auto& [place, shape] : shapes) {
     const Module& module = place.module;
     const Shape weight = shape_of(module.role, m, shapes);
-    if (place.part == Part::kLoraA || place.part == Part::kLoraB) {
+    if (place.part != Part::kWeight && place.part != Part::kBias) {
       if (!is_linear(module.role)) refuse("no low-rank update", place);
       const int64_t rank = size_at(shapes, {module, Part::kLoraA}, 0);
-      if (shape != (place.part == Part::kLoraA ? Shape{rank, weight[1]} : Shape{weight[0], rank})) {
-        refuse("the shape of the module's low-rank update", place);
-      }
+      const Shape expected = place.part == Part::kLoraA   ? Shape{rank, weight[1]}
+                             : place.part == Part::kLoraB ? Shape{weight[0], rank}
+                                                          : Shape{weight[0]};
+      if (shape != expected) refuse("the shape of the module's low-rank update", place);
     } else if (shape != (place.part == Part::kBias ? Shape{weight[0]} : weight)) {
       refuse("the shape that the rest of the model asks", place);
     }

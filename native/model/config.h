@@ -38,11 +38,14 @@ struct ModelConfig : ModelSettings {
   int longest(int prefix_tokens) const { return positions - position_offset - prefix_tokens; }
 };
 
+struct Magnitude;
+
 // The low-rank updates: W x + b + scaling · B(A(dropout(x))) on each module.
 struct LoraConfig {
   struct Update {
     Module module;
     double scaling;
+    const Magnitude* magnitude = nullptr;  // of DoRA, where the session has one (magnitudes.h)
   };
   std::vector<Update> updates;
   double dropout;

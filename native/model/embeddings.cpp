@@ -28,7 +28,10 @@ EmbeddingBuffers Embeddings::cut(Cutter& cutter, int T, bool training, bool out_
   b.sum = backward ? cutter.real(embedded) : b.embedded;
   b.mean = cutter.acc(T);
   b.rstd = cutter.acc(T);
-  if (projection_ && projection_->lora()) b.h = cutter.real(static_cast<int64_t>(T) * projection_->lora()->r);
+  if (projection_ && projection_->lora()) {
+    b.update = {cutter.real(static_cast<int64_t>(T) * projection_->lora()->r),
+                training ? projection_->cut_base(cutter, T) : nullptr};
+  }
   if (backward) b.dsum = cutter.real(embedded);
   if (backward && projection_) b.dembedded = cutter.real(embedded);
   return b;
@@ -52,7 +55,8 @@ void Embeddings::forward(const Pass& pass, const EmbeddingBuffers& b, const Lora
                                   .rstd = b.rstd,
                                   .out = b.embedded});
   if (!projection_) return;
-  projection_->forward(pass, pass.tokens(), {b.embedded, E}, {b.out, C}, Activation::kNone, nullptr, lora.of(0, b.h));
+  projection_->forward(pass, pass.tokens(), {b.embedded, E}, {b.out, C}, Activation::kNone, nullptr,
+                       lora.of(0, b.update));
 }
 
 void Embeddings::backward(const Pass& pass, const EmbeddingBuffers& b, Real* dout, const LoraBuffers& lora) {
@@ -61,7 +65,7 @@ void Embeddings::backward(const Pass& pass, const EmbeddingBuffers& b, Real* dou
     const Matrix inp{b.embedded, E}, dinp{b.dembedded, E};
     projection_->backward_weight(pass, pass.tokens(), {dout, C}, inp);
     if (tables_train()) projection_->backward_input(pass, pass.tokens(), {dout, C}, dinp, false);
-    projection_->lora_backward(pass, pass.tokens(), {dout, C}, inp, dinp, lora.of(0, b.h));
+    projection_->lora_backward(pass, pass.tokens(), {dout, C}, inp, dinp, lora.of(0, b.update));
   }
   if (!tables_train()) return;
   pass.backend.embedding_backward({.V = model_.V,

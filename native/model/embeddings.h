@@ -11,14 +11,14 @@
 namespace bertune {
 
 struct EmbeddingBuffers {
-  Real* sum;        // (T,E) saved where backward reads it, else `embedded`
-  Acc* mean;        // (T) saved
-  Acc* rstd;        // (T) saved
-  Real* embedded;   // (T,E) what the projection sees; without one, `out`
-  Real* h;          // (T,r) of the projection's low-rank update
-  Real* out;        // (T,C)
-  Real* dembedded;  // (T,E) scratch of the projection's backward
-  Real* dsum;       // (T,E) scratch of backward
+  Real* sum;         // (T,E) saved where backward reads it, else `embedded`
+  Acc* mean;         // (T) saved
+  Acc* rstd;         // (T) saved
+  Real* embedded;    // (T,E) what the projection sees; without one, `out`
+  LoraSaved update;  // of the projection's low-rank update
+  Real* out;         // (T,C)
+  Real* dembedded;   // (T,E) scratch of the projection's backward
+  Real* dsum;        // (T,E) scratch of backward
 };
 
 class Embeddings {

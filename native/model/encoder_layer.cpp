@@ -48,10 +48,11 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
     return training && read ? cutter.acc(count) : (shared.*other)();
   };
   // `place`: among the updates that are made together.
-  const auto low_rank = [&](const Linear& linear, int count, int place = 0) -> Real* {
-    if (!linear.lora()) return nullptr;
+  const auto low_rank = [&](const Linear& linear, int count, int place = 0) -> LoraSaved {
+    if (!linear.lora()) return {};
     const int64_t elements = static_cast<int64_t>(count) * linear.lora()->r;
-    return training && linear.reads_h() ? cutter.real(elements) : shared.h(place);
+    return {training && linear.reads_h() ? cutter.real(elements) : shared.h(place),
+            training ? linear.cut_base(cutter, count) : nullptr};
   };
 
   LayerBuffers b{};
@@ -72,12 +73,12 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
   b.norm2.sum = real(reaches_.layer, narrow, &SharedBuffers::sum);
   b.norm2.mean = acc(reaches_.layer, rows, &SharedBuffers::mean);
   b.norm2.rstd = acc(reaches_.layer, rows, &SharedBuffers::rstd);
-  b.h_query = low_rank(query_, rows);
-  b.h_key = low_rank(key_, T, 1);
-  b.h_value = low_rank(value_, T, 2);
-  b.h_attention_output = low_rank(attention_output_, rows);
-  b.h_intermediate = low_rank(intermediate_, rows);
-  b.h_output = low_rank(output_, rows);
+  b.query = low_rank(query_, rows);
+  b.key = low_rank(key_, T, 1);
+  b.value = low_rank(value_, T, 2);
+  b.attention_output = low_rank(attention_output_, rows);
+  b.intermediate = low_rank(intermediate_, rows);
+  b.output = low_rank(output_, rows);
   return b;
 }
 
@@ -127,8 +128,8 @@ void EncoderLayer::project_inputs(const Pass& pass, Real* x, const LayerBuffers&
                                .bias = joined.bias()->weight,
                                .preactivation = nullptr,
                                .out = out.data});
-  const LoraPart query{&query_, b.q, lora.of(0, b.h_query)};
-  const LoraPart key{&key_, b.k, lora.of(0, b.h_key)}, value{&value_, b.v, lora.of(0, b.h_value)};
+  const LoraPart query{&query_, b.q, lora.of(0, b.query)};
+  const LoraPart key{&key_, b.k, lora.of(0, b.key)}, value{&value_, b.v, lora.of(0, b.value)};
   if (first_only) {
     lora_forward(pass, pass.tokens(), inp, {key, value});
     if (index_ == 0) pass.backend.first_rows_forward({C, C, x, b.first});
@@ -146,13 +147,13 @@ void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, con
   pass.backend.attention_forward(attention(pass, b, prefix, first_only));
 
   attention_output_.forward(pass, rows, {b.att, C}, {b.norm1.sum, C}, Activation::kNone, nullptr,
-                            lora.of(0, b.h_attention_output));
+                            lora.of(0, b.attention_output));
   layernorm1_.forward(pass, rows, attention_output_dropout(pass), b.norm1.sum, first_only ? b.first : x, b.norm1, b.x1);
 
   Real* preactivation = b.pre == b.act && !intermediate_.lora() ? nullptr : b.pre;
   intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, model_.activation, preactivation,
-                        lora.of(0, b.h_intermediate));
-  output_.forward(pass, rows, {b.act, F}, {b.norm2.sum, C}, Activation::kNone, nullptr, lora.of(0, b.h_output));
+                        lora.of(0, b.intermediate));
+  output_.forward(pass, rows, {b.act, F}, {b.norm2.sum, C}, Activation::kNone, nullptr, lora.of(0, b.output));
   layernorm2_.forward(pass, rows, output_dropout(pass), b.norm2.sum, b.x1, b.norm2, b.out, next_first);
 }
 
@@ -179,12 +180,12 @@ void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b
 
   output_.backward_weight(pass, rows, dbranch, {b.act, F});
   if (!reaches_.intermediate) {
-    output_.lora_backward(pass, rows, dbranch, {b.act, F}, {nullptr, F}, lora.of(0, b.h_output));
+    output_.lora_backward(pass, rows, dbranch, {b.act, F}, {nullptr, F}, lora.of(0, b.output));
     return;
   }
   if (output_.lora()) {
     output_.backward_input(pass, rows, dbranch, dact, false);
-    output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.of(0, b.h_output));
+    output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.of(0, b.output));
     pass.backend.activation_backward({rows, F, model_.activation, b.pre, dact.data, dact.data, {}});
   } else {
     output_.backward_input(pass, rows, dbranch, dact, false, model_.activation, b.pre);
@@ -193,7 +194,7 @@ void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b
   const Matrix dx1{reaches_.layernorm1 ? residual.x1 : nullptr, C};
   intermediate_.backward_weight(pass, rows, dact, {b.x1, C});
   if (reaches_.layernorm1) intermediate_.backward_input(pass, rows, dact, dx1, true);
-  intermediate_.lora_backward(pass, rows, dact, {b.x1, C}, dx1, lora.of(0, b.h_intermediate));
+  intermediate_.lora_backward(pass, rows, dact, {b.x1, C}, dx1, lora.of(0, b.intermediate));
   if (!reaches_.layernorm1) return;
 
   layernorm1_.backward(pass, rows, attention_output_dropout(pass), residual.x1, b.norm1, residual.x,
@@ -203,7 +204,7 @@ void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b
   attention_output_.backward_weight(pass, rows, dattention, {b.att, C});
   if (reaches_.attention) attention_output_.backward_input(pass, rows, dattention, datt, false);
   attention_output_.lora_backward(pass, rows, dattention, {b.att, C}, {reaches_.attention ? datt.data : nullptr, C},
-                                  lora.of(0, b.h_attention_output));
+                                  lora.of(0, b.attention_output));
   if (!reaches_.attention) return;
 
   // Gradients of q, k, v lie in dqkv as q, k, v lie in theirs: (T,3C), or q (B,C) followed by k, v (T,2C).
@@ -279,9 +280,9 @@ void EncoderLayer::backward_projections(const Pass& pass, Real* x, const LayerBu
   }
   for (int part = 0; !all_train && part < 3; ++part) linears[part]->backward_weight(pass, rows, dout_of(part), inp);
   lora_backward(pass, rows, inp, dinp,
-                {{&query_, dout_of(0), lora.of(0, b.h_query)},
-                 {&key_, dout_of(1), lora.of(1, b.h_key)},
-                 {&value_, dout_of(2), lora.of(2, b.h_value)}},
+                {{&query_, dout_of(0), lora.of(0, b.query)},
+                 {&key_, dout_of(1), lora.of(1, b.key)},
+                 {&value_, dout_of(2), lora.of(2, b.value)}},
                 dinp.data != nullptr);
 }
 
@@ -313,9 +314,8 @@ void EncoderLayer::backward_projections_first(const Pass& pass, Real* x, const L
                                    .dinp = dinp.data,
                                    .gradient = nullptr});
   }
-  query_.lora_backward(pass, pass.sequences(), dq, first, dfirst, lora.of(0, b.h_query));
-  lora_backward(pass, pass.tokens(), inp, dinp,
-                {{&key_, dk, lora.of(0, b.h_key)}, {&value_, dv, lora.of(1, b.h_value)}});
+  query_.lora_backward(pass, pass.sequences(), dq, first, dfirst, lora.of(0, b.query));
+  lora_backward(pass, pass.tokens(), inp, dinp, {{&key_, dk, lora.of(0, b.key)}, {&value_, dv, lora.of(1, b.value)}});
   if (reaches_.below) backend.first_rows_backward({C, true, dfirst.data, dinp.data});
 }
 

@@ -28,8 +28,8 @@ struct LayerBuffers {
   Real* act;  // (rows,F)
   LayerNormBuffers norm2;
   Real* out;  // (rows,C) not cut by the layer
-  // h of each linear's low-rank update (rows,r); null without
-  Real *h_query, *h_key, *h_value, *h_attention_output, *h_intermediate, *h_output;
+  // Of each linear's low-rank update
+  LoraSaved query, key, value, attention_output, intermediate, output;
 };
 
 // The gradient that goes down the residual branches: of a layer's output, of x1 and of its input. All are one buffer, but

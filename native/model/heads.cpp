@@ -32,7 +32,9 @@ HeadBuffers Heads::cut(Cutter& cutter, int B) const {
     if (model_.head_input_dropout > 0) b.dense_inp = cutter.real(wide);
     b.preactivation = cutter.real(wide);
     b.dense = cutter.real(wide);
-    if (dense_->lora()) b.h_dense = cutter.real(static_cast<int64_t>(B) * dense_->lora()->r);
+    if (dense_->lora()) {
+      b.update = {cutter.real(static_cast<int64_t>(B) * dense_->lora()->r), dense_->cut_base(cutter, B)};
+    }
   }
   b.features = cutter.real(wide);
   b.logits = cutter.real(labels);
@@ -82,7 +84,7 @@ Real* Heads::dense_forward(const Pass& pass, Real* first, const HeadBuffers& b, 
   }
   if (!pass.mix || !pass.mix->head_dense) {
     Real* preactivation = dense_->lora() || !reads_output(model_.head_activation) ? b.preactivation : nullptr;
-    dense_->forward(pass, rows, {inp, C}, {b.dense, C}, model_.head_activation, preactivation, lora.of(0, b.h_dense));
+    dense_->forward(pass, rows, {inp, C}, {b.dense, C}, model_.head_activation, preactivation, lora.of(0, b.update));
     return b.dense;
   }
   // Each adapter has a head of its own.
@@ -133,7 +135,7 @@ void Heads::dense_backward(const Pass& pass, Real* first, const HeadBuffers& b, 
   const Matrix dinp{trains_below_ ? dfirst : nullptr, C};
   dense_->backward_weight(pass, rows, ddense, inp);
   if (trains_below_) dense_->backward_input(pass, rows, ddense, dinp, false);
-  dense_->lora_backward(pass, rows, ddense, inp, dinp, lora.of(0, b.h_dense));
+  dense_->lora_backward(pass, rows, ddense, inp, dinp, lora.of(0, b.update));
   if (trains_below_ && b.dense_inp) pass.backend.dropout_apply({rows, C, input_dropout(pass), dfirst, dfirst});
 }
 

@@ -17,7 +17,7 @@ namespace bertune {
 struct HeadBuffers {
   Real* dense_inp;      // (B,C) first after dropout; `first` itself without one
   Real* preactivation;  // (B,C) of the dense Linear
-  Real* h_dense;        // (B,r) of its low-rank update
+  LoraSaved update;     // of its low-rank update
   Real* dense;          // (B,C) behind the activation
   Real* features;       // (B,C) after dropout: what classifier and probe see
   Real* logits;         // (B,NC)

@@ -13,7 +13,7 @@ std::optional<LowRank> find_low_rank(ParameterTable& parameters, const Module& m
   if (!update) throw Error("INVALID_OPTION", "Expected a scaling for the low-rank update of the " + describe(module));
   Parameter& a = parameters.at(module, Part::kLoraA);
   Parameter& b = parameters.at(module, Part::kLoraB);
-  return LowRank{&a, &b, static_cast<int>(a.shape[0]), update->scaling, lora->dropout, site};
+  return LowRank{&a, &b, static_cast<int>(a.shape[0]), update->scaling, lora->dropout, site, update->magnitude};
 }
 
 }  // namespace

@@ -1,12 +1,16 @@
 // A linear module of the model, with the low-rank update it may carry (lora.cpp).
 //
 //   out = activation(inp · Wᵀ + b + scaling · dropout(inp) · Aᵀ · Bᵀ)      inp (rows,k) → out (rows,n)
+//
+// An update with a magnitude adds (scale − 1) ∘ (dropout(inp) · Wᵀ) as well, and has scale ∘ B in place of B.
 #pragma once
 
 #include <initializer_list>
 #include <optional>
 
+#include "core/arena.h"
 #include "model/config.h"
+#include "model/magnitudes.h"
 #include "model/pass.h"
 
 namespace bertune {
@@ -24,19 +28,30 @@ struct LowRank {
   double scaling;
   double dropout_p;
   uint32_t site;
+  const Magnitude* magnitude;  // or null
 
+  // B as passes take it.
+  const Real* b_of_pass() const { return magnitude ? magnitude->scaled_b : b->weight; }
   bool trains() const { return a->trainable || b->trainable; }
 };
 
-// What a low-rank update writes: `h` is saved for backward where that reads it, the rest is scratch that all updates
-// share.
+// What a low-rank update saves for backward, where that reads it.
+struct LoraSaved {
+  Real* h = nullptr;     // (rows,r)
+  Real* base = nullptr;  // (rows,n) dropout(inp) · Wᵀ, of one with a magnitude in training
+};
+
+// What a low-rank update writes: what it saves, and scratch that all updates share.
 struct LoraBuffers {
-  Real* h = nullptr;                   // (rows,r)
+  LoraSaved saved;
   Real* dropped = nullptr;             // (rows,k)
+  Real* dbase = nullptr;               // (rows,n) where there are magnitudes
   Real* dh[2][kMostLoraUpdates] = {};  // (rows,r) of each update made together with others; two sets that take turns
 
   // Those of the update that is `place` among the ones made together.
-  LoraBuffers of(int place, Real* own_h) const { return {own_h, dropped, {{dh[0][place]}, {dh[1][place]}}}; }
+  LoraBuffers of(int place, const LoraSaved& own) const {
+    return {own, dropped, dbase, {{dh[0][place]}, {dh[1][place]}}};
+  }
 };
 
 class Linear {
@@ -56,6 +71,11 @@ class Linear {
   bool reads_input() const { return weight_->trainable || (lora_ && lora_->a->trainable); }
   // Backward reads h of its low-rank update.
   bool reads_h() const { return lora_ && lora_->b->trainable; }
+
+  // Takes LoraSaved.base.
+  Real* cut_base(Cutter& cutter, int rows) const {
+    return lora_ && lora_->magnitude ? cutter.real(static_cast<int64_t>(rows) * n()) : nullptr;
+  }
 
   // `preactivation` (rows,n) dense is written where the activation's backward or a low-rank update needs it; not null
   // for GELU and the like in training and wherever an activation meets a low-rank update. With an activation `out` is dense.

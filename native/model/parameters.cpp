@@ -54,6 +54,7 @@ ParameterTable::ParameterTable(const std::vector<ParameterRow>& rows) {
     parameter.trainable = row.trainable;
     parameter.decay = row.decay;
     parameter.rate = row.rate;
+    parameter.precise = row.place.part == Part::kMagnitude;
     parameter.joined = is_joined(row.place);
     if (parameter.joined && !(before && *before == before_joined(row.place))) {
       throw Error("INVALID_OPTION",
@@ -80,7 +81,7 @@ void ParameterTable::allocate(Backend& backend) {
     for (Parameter* p : all) {
       if (one_buffer) {
         p->master = reinterpret_cast<Master*>(p->weight);
-      } else if (p->trainable) {
+      } else if (p->trainable || p->precise) {
         p->master = cut.master(p->count);
       }
     }

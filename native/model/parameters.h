@@ -32,12 +32,14 @@ struct Parameter {
   bool trainable = false;
   bool decay = false;
   double rate = 1;
+  // Keeps a master although it is frozen: where a row's magnitude is rounded, all that the row makes is.
+  bool precise = false;
   // Stands directly behind the parameter before it in memory, so that one GEMM can serve both (query, key, value).
   bool joined = false;
 
   Real* weight = nullptr;  // (shape) compute scalar
   // (shape) what the weight has beside it in full precision: the weight itself where that is all there is; else null
-  // for a frozen parameter
+  // for a frozen parameter that is not precise
   Master* master = nullptr;
   Acc* grad = nullptr;  // (shape) the rest: null for a frozen parameter
   Acc* m = nullptr;

@@ -16,6 +16,7 @@ class RowSums;
 struct AdapterMix {
   const int32_t* slots;                                                        // of each example of the order
   const std::unordered_map<const Parameter*, const LowRankFactors*>* updates;  // of a module's weight (slots)
+  bool has_magnitudes;                                                         // any of them
   int rank;                                                                    // of a row of h
   Real* h;                                                                     // (T,rank) workspace
   const LinearFactors* head_dense;                                             // (slots) or null: the model's for all

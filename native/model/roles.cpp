@@ -5,7 +5,7 @@
 namespace bertune {
 namespace {
 
-constexpr const char* kPartWords[] = {"weight", "bias", "lora_A", "lora_B"};
+constexpr const char* kPartWords[] = {"weight", "bias", "lora_A", "lora_B", "lora_magnitude_vector"};
 
 const char* word_of(Role role) {
   switch (role) {
@@ -29,11 +29,12 @@ Role role_of(const std::string& word) {
 }
 
 Part part_of(const std::string& word) {
-  for (const Part part : {Part::kWeight, Part::kBias, Part::kLoraA, Part::kLoraB}) {
+  for (const Part part : {Part::kWeight, Part::kBias, Part::kLoraA, Part::kLoraB, Part::kMagnitude}) {
     if (word == kPartWords[static_cast<int>(part)]) return part;
   }
-  throw Error("INVALID_OPTION",
-              "Expected weight, bias, lora_A or lora_B as the part of a parameter but received " + word);
+  throw Error(
+      "INVALID_OPTION",
+      "Expected weight, bias, lora_A, lora_B or lora_magnitude_vector as the part of a parameter but received " + word);
 }
 
 std::string describe(const Module& module) {

@@ -36,7 +36,7 @@ enum class Role {
 #undef BERTUNE_ROLE
 };
 
-enum class Part { kWeight, kBias, kLoraA, kLoraB };
+enum class Part { kWeight, kBias, kLoraA, kLoraB, kMagnitude };
 
 // Outside of the encoder's layers.
 constexpr int kNoLayer = -1;

@@ -15,8 +15,18 @@ namespace {
 int64_t most_of_lora_a(ParameterTable& parameters, const std::optional<LoraConfig>& lora, size_t dimension) {
   int64_t most = 0;
   if (!lora) return most;
-  for (const auto& [module, scaling] : lora->updates) {
-    most = std::max(most, parameters.at(module, Part::kLoraA).shape[dimension]);
+  for (const LoraConfig::Update& update : lora->updates) {
+    most = std::max(most, parameters.at(update.module, Part::kLoraA).shape[dimension]);
+  }
+  return most;
+}
+
+// The most outputs of any low-rank update with a magnitude.
+int64_t most_magnitudes(const std::optional<LoraConfig>& lora) {
+  int64_t most = 0;
+  if (!lora) return most;
+  for (const LoraConfig::Update& update : lora->updates) {
+    if (update.magnitude) most = std::max(most, update.magnitude->m->count);
   }
   return most;
 }
@@ -39,8 +49,9 @@ SequenceClassifier::SequenceClassifier(Backend& backend, const ModelConfig& mode
                                        const std::vector<ParameterRow>& rows, const std::optional<LoraConfig>& lora)
     : backend_(backend),
       model_(model),
-      lora_(lora),
       parameters_(rows),
+      lora_(lora),
+      magnitudes_(parameters_, lora_),
       embeddings_(parameters_, model_, lora_),
       run_(backend) {
   const int head_size = model_.C / model_.heads;
@@ -57,6 +68,7 @@ SequenceClassifier::SequenceClassifier(Backend& backend, const ModelConfig& mode
   }
   heads_.emplace(parameters_, model_, lora_, trains_below);
   parameters_.allocate(backend_);
+  magnitudes_.allocate(backend_);
   adapters_.emplace(backend_, parameters_, model_, lora_);
 }
 
@@ -85,7 +97,7 @@ void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
 void SequenceClassifier::plan(BatchLimits training, BatchLimits inference) {
   backend_.forget_recordings();
   training_ = inference_ = {};
-  weights_changed();
+  if (prefix_) prefix_->weights_changed();  // its prompt is gone
   if (training == BatchLimits{} && inference == BatchLimits{}) return arena_.clear();
   // Training and evaluation take turns, so they lie in the same memory.
   Activations for_training{}, for_inference{};
@@ -134,6 +146,7 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   lay_out_layers(cutter, a, training, shared);
   a.head = heads_->cut(cutter, B);
   a.lora.dropped = cutter.real(T * most_of_lora_a(parameters_, lora_, 1));
+  if (training) a.lora.dbase = cutter.real(T * most_magnitudes(lora_));
   for (auto& set : a.lora.dh) {
     for (Real*& dh : set) dh = cutter.real(static_cast<int64_t>(T) * rank);
     if (!backend_.sums_together()) break;
@@ -258,7 +271,7 @@ void SequenceClassifier::forward(Activations& a, bool training, const AdapterMix
 
 void SequenceClassifier::make_features(Activations& a, int micro_batch) {
   backend_.gather_batch({.NC = model_.NC, .sort_tokens = false, .micro_batch = micro_batch, .batch = a.batch});
-  make_prompt();
+  prepare_step();
   const Pass pass{backend_, a.batch, true};
   run_layers(pass, a, true, nullptr);
   heads_->make_features(pass, a.layers.back().out, a.head, a.lora);
@@ -333,14 +346,17 @@ const Real* SequenceClassifier::prompt_embeddings() {
 
 void SequenceClassifier::weights_changed() {
   if (prefix_) prefix_->weights_changed();
+  magnitudes_.weights_changed();
 }
 
 void SequenceClassifier::prepare_inference() {
   if (prefix_) prefix_->refresh({backend_, inference_.batch, false});
+  magnitudes_.refresh(backend_);
 }
 
-void SequenceClassifier::make_prompt() {
+void SequenceClassifier::prepare_step() {
   if (prefix_) prefix_->forward({backend_, training_.batch, true, false});
+  magnitudes_.make(backend_);
 }
 
 }  // namespace bertune

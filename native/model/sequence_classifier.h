@@ -14,6 +14,7 @@
 #include "model/embeddings.h"
 #include "model/encoder_layer.h"
 #include "model/heads.h"
+#include "model/magnitudes.h"
 #include "model/parameters.h"
 #include "model/prefix.h"
 #include "model/run_memory.h"
@@ -105,8 +106,13 @@ class SequenceClassifier {
   void weights_changed();
   // Makes what depends on the weights alone, outside of any recording. To be called before an inference pass.
   void prepare_inference();
-  // Makes the prompt of prefix tuning, which a training step does once before its forward passes.
-  void make_prompt();
+  // Makes the prompt of prefix tuning and the scales of magnitudes, which a training step does once before its forward
+  // passes.
+  void prepare_step();
+  // Behind the last backward pass of a step: what it makes of the sums over them all.
+  void finish_gradients() { magnitudes_.finish_gradients(backend_); }
+  // Fills a magnitude, of weights that are there.
+  void initialize_magnitude(const Parameter& parameter) { magnitudes_.initialize(backend_, parameter); }
 
  private:
   HeadBuffers head_of_part(const Activations& activations) const;
@@ -127,8 +133,9 @@ class SequenceClassifier {
 
   Backend& backend_;
   const ModelConfig model_;
-  const std::optional<LoraConfig> lora_;
   ParameterTable parameters_;
+  std::optional<LoraConfig> lora_;
+  Magnitudes magnitudes_;
   Embeddings embeddings_;
   std::optional<Prefix> prefix_;
   std::vector<EncoderLayer> layers_;

@@ -194,10 +194,11 @@ void TrainingRun::run_gradients(Activations& a, const MicroBatch& micro_batch) {
   }
   classifier_.gather(a, true);
   // In the step, as its weights have changed in the one before.
-  if (micro_batch.first()) classifier_.make_prompt();
+  if (micro_batch.first()) classifier_.prepare_step();
   classifier_.forward(a, true);
   run_loss(a, scale);
   classifier_.backward(a, !micro_batch.first());
+  if (micro_batch.last()) classifier_.finish_gradients();
 }
 
 void TrainingRun::finish(Activations& a, const MicroBatch& micro_batch) {

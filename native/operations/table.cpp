@@ -135,6 +135,7 @@ void fill(Fields& f, DropoutApply& args) {
   f.dropout(args.dropout);
   f.inp("inp", args.inp, area(args.rows.count, args.n));
   f.out("out", args.out, area(args.rows.count, args.n));
+  f.flag("add_to_out", args.add_to_out);
 }
 
 void fill(Fields& f, DropoutResidualLayernormForward& args) {
@@ -297,6 +298,59 @@ void fill(Fields& f, LoraBackward& args) {
   }
 }
 
+void fill(Fields& f, DoraScale& args) {
+  f.size("n", args.n);
+  f.size("k", args.k);
+  f.size("r", args.r);
+  f.number("scaling", args.scaling);
+  f.inp("weight", args.weight, area(args.n, args.k));
+  f.inp("a", args.a, area(args.r, args.k));
+  f.inp("b", args.b, area(args.n, args.r));
+  // With a master it is as precise as Acc.
+  Real* magnitude = nullptr;
+  Master* master = nullptr;
+  f.weight("magnitude", magnitude, master, args.n);
+  args.magnitude = magnitude;
+  args.magnitude_master = master;
+  f.out("norm", args.norm, args.n);
+  f.out("scale", args.scale, args.n);
+  f.out("scaled_b", args.scaled_b, area(args.n, args.r));
+}
+
+void fill(Fields& f, DoraScaleBackward& args) {
+  f.size("n", args.n);
+  f.size("r", args.r);
+  f.inp("b", args.b, area(args.n, args.r));
+  f.inp("norm", args.norm, args.n);
+  f.inp("scale", args.scale, args.n);
+  f.out("dmagnitude", args.dmagnitude, args.n);
+  f.out("db", args.db, area(args.n, args.r));
+}
+
+void fill(Fields& f, DoraForward& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.stride("out_stride", args.out_stride, args.n);
+  f.inp("scale", args.scale, args.n);
+  f.optional_inp("bias", args.bias, args.n);
+  const double count = area(args.rows.count, args.n);
+  args.bias ? f.optional_out("base", args.base, count) : f.out("base", args.base, count);
+  f.out("out", args.out, Fields::strided(args.rows.count, args.n, args.out_stride));
+}
+
+void fill(Fields& f, DoraBackward& args) {
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.stride("dout_stride", args.dout_stride, args.n);
+  f.flag("accumulate", args.accumulate);
+  const double count = area(args.rows.count, args.n);
+  f.inp("scale", args.scale, args.n);
+  f.inp("dout", args.dout, Fields::strided(args.rows.count, args.n, args.dout_stride));
+  f.inp("base", args.base, count);
+  f.optional_out("dbase", args.dbase, count);
+  f.out("dscale", args.dscale, args.n);
+}
+
 // How many of the arrays name.0, name.1, ... there are.
 int numbered_count(const Fields& f, const char* name) {
   int count = 0;
@@ -344,6 +398,22 @@ void fill(Fields& f, MixedLoraForwardAdd& args) {
   f.inp("inp", args.inp, Fields::strided(args.rows.count, args.k, args.inp_stride));
   f.out("out", args.out, Fields::strided(args.rows.count, args.n, args.out_stride));
   args.h = f.workspace<Real>(area(args.rows.count, args.r));
+}
+
+// Update i has scale.i, or none where that is left out; slot 0 has none.
+void fill(Fields& f, MixedDoraForward& args) {
+  const Batch batch = f.batch();
+  f.rows(args.rows);
+  f.size("n", args.n);
+  f.stride("out_stride", args.out_stride, args.n);
+  int count = 0;
+  f.size("updates", count);
+  std::vector<LowRankFactors> updates(1 + static_cast<size_t>(count));
+  for (size_t i = 1; i < updates.size(); ++i) f.optional_inp(numbered("scale", i - 1), updates[i].scale, args.n);
+  args.updates = upload_table(f, updates);
+  fill_slots(f, args.slots, batch.B - f.padding_sequences(), updates.size());
+  f.inp("bias", args.bias, args.n);
+  f.out("out", args.out, Fields::strided(args.rows.count, args.n, args.out_stride));
 }
 
 // Linear i has weight.i and bias.i; slot 0 has none.

@@ -173,11 +173,11 @@ describe('the method that arguments ask for', () => {
       await method(...['--method', 'lora', '--rank', '4', '--targets', 'query,key', '--no-train-head']),
     ).to.deep.equal(lora({ rank: 4, targets: ['query', 'key'], trainHead: false }));
     const variant = [
-      ...['--rslora', '--layers', '0,1', '--exclude', 'key', '--bias', 'all', '--alpha-pattern', 'query=3'],
+      ...['--dora', '--rslora', '--layers', '0,1', '--exclude', 'key', '--bias', 'all', '--alpha-pattern', 'query=3'],
     ];
     expect(await method(...['--method', 'lora', '--rank-pattern', 'value=4,layer.0.*=16'], ...variant)).to.deep.equal(
       lora({
-        ...{ rslora: true, layers: [0, 1], exclude: ['key'], bias: 'all', alphaPattern: { query: 3 } },
+        ...{ dora: true, rslora: true, layers: [0, 1], exclude: ['key'], bias: 'all', alphaPattern: { query: 3 } },
         rankPattern: { value: 4, 'layer.0.*': 16 },
       }),
     );

@@ -97,7 +97,7 @@ for (const { device, precisions } of gpus()) {
 
     it('add up micro-batches', async () => {
       const overrides = { batchSize: 1, accumulation: 2 };
-      for (const method of ['full', 'prefix with projection']) {
+      for (const method of ['full', 'DoRA on every Linear', 'prefix with projection']) {
         const expected = await train(METHODS[method]!, { device: 'cpu', precision: 'fp64' }, overrides);
         const found = await train(METHODS[method]!, where, overrides);
         expect(relativeError(found.result.losses, expected.result.losses), method).to.be.at.most(2e-5);

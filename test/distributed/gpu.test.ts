@@ -18,6 +18,7 @@ const METHODS: Program['runs'] = [
   { method: 'full', options: { gradientAccumulation: 3, loggingSteps: 1, classWeights: [1, 2.5, 0], maxSteps: 6 } },
   { method: 'lora', options: { loggingSteps: 1, labelSmoothing: 0.1, evalBatchTokens: 64, maxSteps: 6 } },
   { method: 'full', options: { batchSize: 1, maxLength: 12, loggingSteps: 1, maxSteps: 6 } },
+  { method: 'dora', options: { loggingSteps: 1, gradientAccumulation: 2, maxSteps: 6 } },
   { method: 'prefix', options: { loggingSteps: 1, maxSteps: 6 } },
   { method: 'linear', options: { loggingSteps: 1, loadBestModel: true, maxSteps: 6 } },
   { method: 'bitfit', options: { loggingSteps: 1, maxSteps: 6 } },

@@ -51,6 +51,7 @@ const METHODS = {
   linear: () => linear(),
   bitfit: () => bitfit(),
   lora: () => lora({ rank: 4, dropout: 0.1 }),
+  dora: () => lora({ rank: 4, dropout: 0.1, dora: true, targets: ['all-linear'] }),
   prefix: () => prefix({ virtualTokens: 3 }),
 };
 

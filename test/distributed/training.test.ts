@@ -16,6 +16,7 @@ const RUNS: Program['runs'] = [
   { method: 'full', options: { epochs: 2, gradientAccumulation: 3, loggingSteps: 1, classWeights: [1, 2.5, 0] } },
   { method: 'full', options: { epochs: 1, batchSize: 1, maxLength: 12, loggingSteps: 1 } },
   { method: 'lora', options: { epochs: 2, loggingSteps: 1, labelSmoothing: 0.1, evalBatchTokens: 64 } },
+  { method: 'dora', options: { epochs: 2, loggingSteps: 1, gradientAccumulation: 2 } },
   { method: 'prefix', options: { epochs: 2, loggingSteps: 1 } },
   { method: 'linear', options: { epochs: 2, loggingSteps: 1, loadBestModel: true } },
   { method: 'bitfit', options: { epochs: 2, loggingSteps: 1 } },

@@ -681,6 +681,7 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
       method('lora', 'dropout', [...NONE, '-0', '0.5', '5e-324']),
       method('lora', 'targets', [...NONE, ...NAMES]),
       method('lora', 'rslora', [...NONE, 'true']),
+      method('lora', 'dora', [...NONE, 'true']),
       method('lora', 'exclude', [...NONE, ...NAMES, 'an empty array']),
       method('lora', 'layers', NONE),
       method('lora', 'rankPattern', [...EMPTY_OPTIONS, 'a key of a million characters']),

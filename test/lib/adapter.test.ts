@@ -233,7 +233,6 @@ describe('adapter', () => {
 
   describe('settings', () => {
     const refusedForLora: Record<string, unknown> = {
-      use_dora: true,
       use_qalora: true,
       use_bdlora: { match: ['a'] },
       lora_bias: true,
@@ -256,6 +255,15 @@ describe('adapter', () => {
         await expectRefusal(readAdapter(target), 'CHECKPOINT_INVALID', `${key} = ${JSON.stringify(value)}`, CONFIG);
       });
     }
+
+    it('reads use_dora with its magnitudes, and refuses one without the other', async () => {
+      const plain = await withConfig(checkpoints('adapter-lora'), { use_dora: true });
+      await expectRefusal(readAdapter(plain), 'CHECKPOINT_INVALID', 'lora_magnitude_vector', WEIGHTS);
+      const dora = fixture('lora-variants', 'dora');
+      expect(await readAdapter(dora)).to.include({ kind: 'lora', dora: true });
+      const off = await withConfig(dora, { use_dora: false });
+      await expectRefusal(readAdapter(off), 'CHECKPOINT_INVALID', 'lora_magnitude_vector', WEIGHTS);
+    });
 
     it('passes over unknown ones that are off, and those without influence', async () => {
       const expected = plainValues(await readAdapter(checkpoints('adapter-lora')));

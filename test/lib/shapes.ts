@@ -42,7 +42,7 @@ export const loraTensors = (config: ModelConfig, modules: readonly string[], ran
   shapesOf(
     linearWeights(config)
       .filter((weight) => modules.includes(moduleOf(weight)))
-      .flatMap((weight) => lowRankRows(weight, rank)),
+      .flatMap((weight) => lowRankRows(weight, rank, false)),
   );
 
 export const prefixTensors = (config: ModelConfig, virtualTokens: number, projection: boolean): ShapeTable =>

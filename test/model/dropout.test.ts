@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { linearWeights, moduleOf } from '../../lib/architectures/rows.js';
 import type { NativeSession, NativeTrainPlan } from '../../lib/native/index.js';
+import { expectRefusal } from '../lib/files.js';
 import { configOf, type ModelShape } from '../native/shape.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';
 
@@ -9,7 +10,10 @@ import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from '
  * elements again, so the loss is a smooth function of the parameters and finite differences must give the gradients.
  */
 
-/** The loss with one element of a parameter moved. */
+/**
+ * The loss with one element of a parameter moved. Norms of DoRA are constants to its gradients: where the move changes them,
+ * magnitudes go along.
+ */
 async function lossAt(
   session: NativeSession,
   plan: NativeTrainPlan,
@@ -20,10 +24,26 @@ async function lossAt(
   const values = Float64Array.from(await session.read(name, 'value'));
   const moved = values.slice();
   moved[index] = (values[index] ?? 0) + by;
-  const write = (data: Float64Array) => session.write(name, 'value', 'F64', new Uint8Array(data.buffer));
-  await write(moved);
+  const write = (to: string, data: Float64Array) => session.write(to, 'value', 'F64', new Uint8Array(data.buffer));
+  const magnitude = name.replace(/lora_[AB]\.weight$/, 'lora_magnitude_vector');
+  const moves = magnitude !== name && session.parameters().some((parameter) => parameter.name === magnitude);
+  const lengths = moves ? Float64Array.from(await session.read(magnitude, 'value')) : null;
+  const norms = async () => {
+    await session.initialize(magnitude, { distribution: 'row_norms', scale: 1, seed: 0 });
+    return session.read(magnitude, 'value');
+  };
+  const before = lengths && (await norms());
+  await write(name, moved);
+  if (before) {
+    const after = await norms();
+    await write(
+      magnitude,
+      lengths.map((length, i) => (length * after[i]!) / before[i]!),
+    );
+  }
   const { loss } = await session.gradients(plan);
-  await write(values);
+  await write(name, values);
+  if (lengths) await write(magnitude, lengths);
   return loss;
 }
 
@@ -70,6 +90,11 @@ function methodsOf(model: ModelShape): Record<string, Shape> {
       lora: { modules, rank: 2, scaling: 1.5, dropout: 0.3 },
       trains: (name) => name.includes('lora_'),
     },
+    'DoRA on every Linear, and the head': {
+      ...plain,
+      lora: { modules, rank: 2, scaling: 1.5, dropout: 0.3, dora: true },
+      trains: (name) => name.includes('lora_') || isInHead(name),
+    },
     'a prefix with projection, and the head': {
       ...plain,
       prefix: { virtualTokens: 3, projection: true },
@@ -77,6 +102,18 @@ function methodsOf(model: ModelShape): Record<string, Shape> {
     },
   };
 }
+
+describe('magnitudes of low-rank updates', () => {
+  const shape = METHODS['DoRA on every Linear']!;
+  for (const [what, trains] of [
+    ['without lora_B', (name) => name.endsWith('lora_magnitude_vector')],
+    ['where lora_B trains alone', (name) => name.endsWith('lora_B.weight')],
+    ['with the weights', () => true],
+  ] as [string, Shape['trains']][]) {
+    it(`do not train ${what}`, () =>
+      expectRefusal(makeSession({ ...shape, trains }), 'INVALID_OPTION', 'on a weight that does not'));
+  }
+});
 
 for (const [family, model] of Object.entries(FAMILIES)) {
   describe(`a whole ${family} with dropout`, () => {

@@ -35,7 +35,13 @@ async function trained(shape: Shape, where: Where, gradientCheckpointing: boolea
 }
 
 /** Under the emulator, which is slow, those whose sums are put off in different ways. */
-const EMULATED = ['full', 'LoRA on query and value', 'LoRA on every Linear', 'prefix without projection'];
+const EMULATED = [
+  'full',
+  'LoRA on query and value',
+  'LoRA on every Linear',
+  'DoRA on every Linear',
+  'prefix without projection',
+];
 
 describe('gradient checkpointing', () => {
   for (const { device, precisions } of devices()) {

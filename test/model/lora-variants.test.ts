@@ -31,6 +31,8 @@ const OPTIONS: Record<string, LoraOptions> = {
   layers: { targets: ['query', 'key', 'value', 'dense'], layers: [1], exclude: ['output.dense', 'key'] },
   'bias-all': { bias: 'all', layers: [0] },
   'bias-lora-only': { bias: 'lora_only', targets: ['query', 'intermediate.dense'] },
+  dora: { dora: true, targets: ['query', 'value'] },
+  'dora-dense': { dora: true, rslora: true, bias: 'lora_only', targets: ['query', 'key', 'value', 'dense'] },
 };
 
 const source = (name: string) => fixture('lora-variants', name);
@@ -79,7 +81,7 @@ describe('variants of LoRA', () => {
     } as Split;
   }
 
-  const NAMES = ['rslora', 'patterns', 'layers', 'expressions', 'bias-all', 'bias-lora-only'];
+  const NAMES = ['rslora', 'patterns', 'layers', 'expressions', 'bias-all', 'bias-lora-only', 'dora', 'dora-dense'];
 
   it('are all of those that there are', () => {
     expect(Object.keys(expected.runs)).to.deep.equal(NAMES);
@@ -142,7 +144,7 @@ describe('variants of LoRA', () => {
 
   it('stand beside a model, each with its own ranks and scales; those with biases do not', async () => {
     await using model = await TextClassifier.load(base, CPU);
-    const mixed = ['rslora', 'patterns', 'layers', 'expressions'];
+    const mixed = ['rslora', 'patterns', 'layers', 'expressions', 'dora'];
     for (const name of mixed) await model.loadAdapter(name, source(name));
     for (const [i, text] of expected.texts.entries()) {
       const rows = await Promise.all(mixed.map((adapter) => model.logits([text], { adapter })));
@@ -163,6 +165,19 @@ describe('variants of LoRA', () => {
     await expectRefusal(() => go({ bias: 'none' }), 'INVALID_OPTION', "bias: 'all' but received none");
     await expectRefusal(() => go({ layers: [0, 1] }), 'INVALID_OPTION', 'targets');
     await expectRefusal(() => go({ rankPattern: { query: 2 } }), 'INVALID_OPTION', 'rank 4 but received 2 on');
+    await expectRefusal(() => go({ dora: true }), 'INVALID_OPTION', 'dora: false but received true');
+  });
+
+  it('begin where the base is: lengths of rows are those of its weights', async () => {
+    await using model = await TextClassifier.load(base, CPU);
+    const before = await logitsOf(model);
+    const trainer = new Trainer(model, {
+      method: lora({ dora: true, trainHead: false }),
+      maxSteps: 1,
+      learningRate: 1e-30,
+    });
+    await trainer.train(split(model.labels));
+    expectLogits(await logitsOf(model), [Array.from(before)]);
   });
 
   for (const [what, options, words] of [
@@ -186,7 +201,6 @@ describe('variants of LoRA', () => {
   }
 
   for (const [key, value, words] of [
-    ['use_dora', true, 'use_dora = true'],
     ['lora_bias', true, 'lora_bias = true'],
     ['rank_pattern', { query: 0 }, 'positive integers by name for rank_pattern'],
     ['layers_to_transform', ['0'], 'numbers of layers for layers_to_transform'],

@@ -30,6 +30,7 @@ const METHODS: readonly Method[] = [
   prefix({ virtualTokens: 3 }),
   lora({ rank: 2, targets: ['all-linear'] }),
   bitfit(),
+  lora({ rank: 2, targets: ['all-linear'], dora: true }),
 ];
 const LABELS = ['one', 'two', 'three'];
 const base = (family: string) => fixture('families', 'bases', family);
@@ -109,7 +110,7 @@ describe('export for ONNX Runtime', function () {
   for (const family of FAMILIES) {
     for (const task of TASK_KINDS) {
       for (const method of METHODS) {
-        it(`gives the logits of ${family}, ${task}, ${method.kind}`, async () => {
+        it(`gives the logits of ${family}, ${task}, ${'dora' in method && method.dora ? 'DoRA' : method.kind}`, async () => {
           const random = randomNumbers(FAMILIES.indexOf(family) * 100 + METHODS.indexOf(method) + 1);
           await using model = await trained(base(family), task, method, random);
           await model.exportOnnx(out());

@@ -83,21 +83,29 @@ describe('the embedded model on the CPU', () => {
     });
   }
 
-  it('predicts in int8 nearly as in fp32, and does not train', async function () {
-    if (!has('int8')) this.skip();
-    const path = directory.path('trained');
-    await using model = await load(MODEL, 'fp32');
-    await train(model);
-    await model.save(path);
-    await using bytes = await load(path, 'int8');
-    const some = await texts(100);
-    const [expected, found] = [await model.logits(some), await bytes.logits(some)];
-    const largest = Math.max(...expected.logits.map(Math.abs));
-    expected.logits.forEach((x, i) => {
-      expect(found.logits[i], `logit ${i}`).to.be.closeTo(x, 0.05 * largest);
+  for (const [name, method] of [
+    ['full', full()],
+    ['DoRA', lora({ dora: true, targets: ['all-linear'] })],
+  ] as const) {
+    it(`predicts in int8 nearly as in fp32, and does not train: ${name}`, async function () {
+      if (!has('int8')) this.skip();
+      const path = directory.path('trained');
+      await using model = await load(MODEL, 'fp32');
+      await train(model, method);
+      await model.save(path);
+      await using bytes = await load(path, 'int8');
+      const some = await texts(100);
+      const [expected, found] = [await model.logits(some), await bytes.logits(some)];
+      const largest = Math.max(...expected.logits.map(Math.abs));
+      expected.logits.forEach((x, i) => {
+        expect(found.logits[i], `logit ${i}`).to.be.closeTo(x, 0.05 * largest);
+      });
+      await expectRefusal(() => new Trainer(bytes), 'INVALID_OPTION', /int8 predicts/);
+      if (name !== 'DoRA') return;
+      await using base = await load(MODEL, 'int8');
+      await expectRefusal(base.loadAdapter('dora', path), 'INVALID_OPTION', /int8 does not keep the weights/);
     });
-    await expectRefusal(() => new Trainer(bytes), 'INVALID_OPTION', /int8 predicts/);
-  });
+  }
 
   // The embedded model's largest weights are its 24 products'; the rest are embeddings.
   for (const [precision, most] of [

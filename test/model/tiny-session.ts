@@ -81,6 +81,18 @@ export const METHODS: Record<string, Shape> = {
     prefix: null,
     trains: (name) => name.includes('lora_'),
   },
+  'DoRA on every Linear': {
+    head: 'classifier',
+    lora: { modules: EVERY_LINEAR, rank: 2, scaling: 1.5, dropout: 0.3, dora: true },
+    prefix: null,
+    trains: (name) => name.includes('lora_') || isHead(name),
+  },
+  'DoRA without dropout, with biases': {
+    head: 'classifier',
+    lora: { modules: EVERY_LINEAR, rank: 2, scaling: 1.5, dropout: 0, dora: true },
+    prefix: null,
+    trains: (name) => name.includes('lora_') || name.endsWith('.bias'),
+  },
   'prefix with projection': {
     head: 'classifier',
     lora: null,

@@ -43,7 +43,7 @@ export interface SessionShape extends Pick<NativeSessionConfig, 'device' | 'prec
   model: ModelShape;
   head: HeadKind;
   probeDropout: number;
-  lora: { modules: string[]; rank: number; scaling: number; dropout: number } | null;
+  lora: { modules: string[]; rank: number; scaling: number; dropout: number; dora?: boolean } | null;
   prefix: { virtualTokens: number; projection: boolean } | null;
   trainable: string[];
   decay: string[];
@@ -71,7 +71,7 @@ export function rowsOf({ model, head, lora, prefix }: Pick<SessionShape, 'model'
   const updated = (module: string): ParameterRow[] => {
     const weight = encoder.find((row) => row.part === 'weight' && moduleOf(row) === module);
     if (!weight || !lora) throw new Error(`Expected a module of the encoder but received ${module}`);
-    return lowRankRows(weight, lora.rank);
+    return lowRankRows(weight, lora.rank, lora.dora ?? false);
   };
   return [
     ...encoder,
@@ -103,7 +103,7 @@ export function nativeConfig(shape: SessionShape): NativeSessionConfig {
 /** An adapter by names. */
 export interface AdapterShape {
   labels: number;
-  lora: { modules: string[]; rank: number; scaling: number } | null;
+  lora: { modules: string[]; rank: number; scaling: number; dora?: boolean } | null;
   prefix: { virtualTokens: number } | null;
 }
 

@@ -19,7 +19,9 @@ const dropoutApply: Operation = {
     const inp = args.floats('inp');
     const n = args.size('n');
     const factor = dropoutFactor(args.dropout, round);
-    return { out: inp.map((value, i) => round(value * factor(Math.floor(i / n), i % n))) };
+    const before = args.size('add_to_out', 0) === 1 ? args.floats('out') : null;
+    const dropped = inp.map((value, i) => round(value * factor(Math.floor(i / n), i % n)));
+    return { out: before ? dropped.map((value, i) => round(before[i]! + value)) : dropped };
   },
 };
 
@@ -44,6 +46,12 @@ const plain = [
   ...unalignedCases(dropoutCase('(9, 16)', 9, 16, { dropout_p: 0.1 }), ['inp', 'out']),
   dropoutCase('p of 0 copies', 9, 70, { dropout_p: 0 }),
 ];
+const added = plain.map((item) => ({
+  ...item,
+  title: `${item.title}, added`,
+  tensors: { ...item.tensors, out: new Random(3).normal(item.tensors.out!.length) },
+  sizes: { ...item.sizes, add_to_out: 1 },
+}));
 const inPlace = dropoutCase('in place', 31, 100, { dropout_p: 0.2 });
 inPlace.tensors.out = inPlace.tensors.inp!;
 
@@ -69,7 +77,7 @@ describe('Philox4x32-10', () => {
   }
 });
 
-proveValues(dropoutApply, [...plain, inPlace]);
+proveValues(dropoutApply, [...plain, ...added, inPlace]);
 proveGradients(
   {
     forward: 'dropout_apply',

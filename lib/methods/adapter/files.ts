@@ -30,7 +30,7 @@ export async function noAdapter(directory: string): Promise<BertuneError> {
 }
 
 /**
- * Reads an adapter that PEFT or this library saved. Settings that change the arithmetic (DoRA, ...) are
+ * Reads an adapter that PEFT or this library saved. Settings that change the arithmetic (PiSSA, ...) are
  * refused by name; settings unknown here are passed over where they are null, false or empty.
  *
  * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH

@@ -25,6 +25,7 @@ import { LORA_BIASES, type LoraAdapter, type LoraShape, type ModulePattern } fro
 const PREFIX = 'base_model.model.';
 
 const FACTOR = /^(.+)\.lora_([AB])\.weight$/;
+const MAGNITUDE = /\.lora_magnitude_vector$/;
 
 /** The targets of an architecture, where a method names none, are those of PEFT. */
 export function loraTargets(targets: readonly string[] | null, config: ModelConfig): readonly string[] {
@@ -64,12 +65,14 @@ export function readLora(settings: AdapterSettings, file: Safetensors, where: st
       'lora_dropout',
       'target_modules',
       'use_rslora',
+      'use_dora',
       'rank_pattern',
       'alpha_pattern',
     ],
     ...['layers_to_transform', 'layers_pattern', 'exclude_modules', 'bias'],
   ]);
   const bias = settings.oneOf('bias', LORA_BIASES);
+  const dora = settings.flag('use_dora');
   const tensors = new Map<string, Tensor>();
   const modules = new Set<string>();
   for (const [inFile, tensor] of file.tensors) {
@@ -77,8 +80,9 @@ export function readLora(settings: AdapterSettings, file: Safetensors, where: st
     if (name === null) continue;
     tensors.set(name, tensor);
     const module = FACTOR.exec(name)?.[1];
+    const isOther = isHeadName(name) || (bias !== 'none' && name.endsWith('.bias')) || (dora && MAGNITUDE.test(name));
     if (module !== undefined) modules.add(module);
-    else if (!isHeadName(name) && !(bias !== 'none' && name.endsWith('.bias'))) {
+    else if (!isOther) {
       throw new BertuneError(
         'CHECKPOINT_INVALID',
         `Expected only lora_A, lora_B and classifier tensors in ${where} but found ${inFile}`,
@@ -99,6 +103,7 @@ export function readLora(settings: AdapterSettings, file: Safetensors, where: st
     rank: settings.positiveInteger('r'),
     alpha: settings.number('lora_alpha', undefined, 'a number', Number.isFinite),
     rslora: settings.flag('use_rslora'),
+    dora,
     rankPattern: pattern('rank_pattern', 'positive integers by name', isRank),
     alphaPattern: pattern('alpha_pattern', 'numbers by name', Number.isFinite),
     dropout: settings.number('lora_dropout', 0, 'a number from 0 to below 1', (value) => value >= 0 && value < 1),
@@ -150,6 +155,7 @@ export function formatLora(adapter: LoraAdapter): { settings: Record<string, unk
       ...(alphaPattern && { alpha_pattern: alphaPattern }),
       ...(exclude.length > 0 && { exclude_modules: [...exclude] }),
       ...(adapter.rslora && { use_rslora: true }),
+      ...(adapter.dora && { use_dora: true }),
     },
     file: {
       tensors: new Map([...adapter.tensors].map(([name, tensor]) => [nameInFile(name, modules), tensor])),
@@ -200,7 +206,7 @@ export function fitLora(given: LoraAdapter, config: ModelConfig): LoraAdapter {
   const adapter: LoraAdapter = { ...given, targetModules: targetModules!, exclude: exclude!, tensors };
   const targeted = weights.filter((weight) => isChosen(moduleOf(weight), choiceOf(adapter)));
   const sizes = updateSizes(targeted.map(moduleOf), adapter);
-  const expected = byName(targeted.flatMap((weight, i) => lowRankRows(weight, sizes[i]!.rank)));
+  const expected = byName(targeted.flatMap((weight, i) => lowRankRows(weight, sizes[i]!.rank, adapter.dora ?? false)));
   for (const [name, { shape }] of expected) {
     const tensor = adapter.tensors.get(name);
     if (!tensor) {
@@ -244,11 +250,12 @@ function checkLora(adapter: LoraAdapter, where: string): number | null {
   const sizes = updateSizes(modules, adapter);
   for (const [i, module] of modules.entries()) {
     const { rank } = sizes[i]!;
-    for (const [factor, shape] of [
-      ['A', [rank, null]],
-      ['B', [null, rank]],
+    for (const [part, shape] of [
+      ['lora_A.weight', [rank, null]],
+      ['lora_B.weight', [null, rank]],
+      ...(adapter.dora ? ([['lora_magnitude_vector', [null]]] as const) : []),
     ] as const) {
-      const name = `${module}.lora_${factor}.weight`;
+      const name = `${module}.${part}`;
       const tensor = tensors.get(name);
       if (!tensor)
         throw new BertuneError('CHECKPOINT_INVALID', `Expected tensor ${name} in ${where} but there is none`);

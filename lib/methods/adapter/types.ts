@@ -43,6 +43,8 @@ export interface LoraShape {
   /** An update is scaled by alpha / rank, with `rslora` by alpha / √rank. */
   alpha: number;
   rslora?: boolean;
+  /** Whether each update has the lengths of its module's rows beside it. Defaults to false. */
+  dora?: boolean;
   /** Other ranks and alphas of some modules. Default to none. */
   rankPattern?: ModulePattern;
   alphaPattern?: ModulePattern;
@@ -63,7 +65,7 @@ export interface LoraAdapter extends AdapterCommon, LoraShape {
   dropout: number;
   /** As in adapter_config.json: a module matches when its full name equals a target or ends with '.' + target. */
   targetModules: string[];
-  /** Canonical names: `<module>.lora_A.weight` (r, in), `<module>.lora_B.weight` (out, r), biases, the head's. */
+  /** Canonical names: `<module>.lora_A.weight` (r, in), `<module>.lora_B.weight` (out, r), `<module>.lora_magnitude_vector` (out), biases, the head's. */
   tensors: Map<string, Tensor>;
 }
 

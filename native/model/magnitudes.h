@@ -1,0 +1,50 @@
+// The magnitudes of a model's low-rank updates, of those that have one (DoRA, see core/backend.h): what a pass needs of
+// them, made from the weights, and their gradients.
+#pragma once
+
+#include <deque>
+#include <optional>
+
+#include "core/arena.h"
+#include "model/config.h"
+
+namespace bertune {
+
+// Of one module.
+struct Magnitude {
+  const Parameter* weight;  // W (n,k)
+  const Parameter* a;       // (r,k)
+  const Parameter* b;       // (n,r)
+  Parameter* m;             // (n)
+  double scaling;
+  Acc* norm;       // (n)
+  Acc* scale;      // (n)
+  Real* scaled_b;  // (n,r)
+
+  // Makes the last three.
+  void make(Backend& backend) const;
+};
+
+class Magnitudes {
+ public:
+  // Of the updates whose modules have a row for one, which are then told so.
+  Magnitudes(ParameterTable& parameters, std::optional<LoraConfig>& lora);
+  // To be called when the parameters have their memory.
+  void allocate(Backend& backend);
+
+  // Makes what passes need; refresh once until weights_changed, so never in a recording.
+  void make(Backend& backend) const;
+  void refresh(Backend& backend);
+  void weights_changed() { fresh_ = false; }
+  // Turns the gradients that backward left into those by m and B.
+  void finish_gradients(Backend& backend) const;
+  // Fills m with the norms of the rows as they are, so that they stay so. Throws INVALID_OPTION for another parameter.
+  void initialize(Backend& backend, const Parameter& parameter) const;
+
+ private:
+  std::deque<Magnitude> all_;  // a deque: pointers to its elements stay valid
+  Arena arena_;
+  bool fresh_ = false;
+};
+
+}  // namespace bertune
