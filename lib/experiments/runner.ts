@@ -32,7 +32,6 @@ const WORKER = fileURLToPath(new URL(import.meta.url.replace(/runner(\.\w+)$/, '
  * Carries a run out in a process of its own, so that its peak memory and its time are its own.
  *
  * @param environment variables that its process has beside ours. Defaults to none
-
  * @returns the run's record; one with status 'failed' where the run, or its process, failed. Never rejects.
  */
 export async function runInProcess(
@@ -71,7 +70,11 @@ function follow(child: ChildProcess, experiment: Experiment, events: RunEvents):
       else if (report.type === 'epoch') events.onEpoch?.(report.line);
       else if (report.type === 'plan') events.onPlan?.(report.lines);
       else if (report.type === 'note') events.onNote?.(report.text);
-      else record = report.record;
+      else {
+        record = report.record;
+        // It has nothing left to do, and Node.js may hang where it ends by itself.
+        child.kill('SIGKILL');
+      }
     });
     child.on('error', (error) => resolve(record ?? failedRun(experiment, errorRecord(error))));
     child.on('close', (status, signal) => {

@@ -5,7 +5,7 @@ import type { Report, Request } from './runner.js';
 
 /*
  * The process of one run of a comparison. The parent sends the experiment, this process sends how it goes and the record at
- * the end. Ctrl-C reaches every process of a terminal: only the parent decides what it means.
+ * the end, upon which the parent ends it. Ctrl-C reaches every process of a terminal: only the parent decides what it means.
  */
 
 /** Progress is for people: more often than this is not seen. */
@@ -16,8 +16,9 @@ forgetRanks();
 
 const controller = new AbortController();
 
-function send(report: Report, sent?: () => void): void {
-  if (process.connected) process.send?.(report, undefined, {}, () => sent?.());
+function send(report: Report): void {
+  // A parent that has just died is noticed by its disconnecting.
+  if (process.connected) process.send?.(report, undefined, {}, () => {});
 }
 
 async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
@@ -34,16 +35,14 @@ async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
     onPlan: (lines) => send({ type: 'plan', lines }),
     onNote: (text) => send({ type: 'note', text }),
   });
-  send({ type: 'result', record }, () => process.disconnect());
+  send({ type: 'result', record });
 }
 
 // What Node.js or a library prints is no part of the run: where nobody reads it, the run goes on.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => {});
-process.on('disconnect', () => {
-  // The parent is gone, or has what it wanted: nobody waits for anything that still runs.
-  process.exit();
-});
+// The parent is gone: nobody waits for anything that still runs. process.exit() would, and Node.js may hang in it.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 process.on('message', (request: Request) => {
   if (request.type === 'abort') controller.abort();
   else void run(request);
