@@ -4,7 +4,8 @@ import { BertuneError, type ErrorCode } from '../errors.js';
 import { definitionOf, type Method } from '../methods/index.js';
 import { packageVersion } from '../native/package.js';
 import { option } from '../options/names.js';
-import { identityOf, type PlacedRun, parametersDigest } from './checkpoint/resume.js';
+import { type PlacedRun, parametersDigest } from './checkpoint/resume.js';
+import type { RunIdentity } from './checkpoint/run-record.js';
 import type { RunPosition } from './position.js';
 
 /** @throws BertuneError INVALID_OPTION for a method that is not trained in steps, which could be shared */
@@ -22,9 +23,12 @@ export function expectShared({ kind }: Method, { launcher, size }: Ranks): void 
  *
  * @throws BertuneError INVALID_OPTION naming what differs, COLLECTIVE_UNAVAILABLE, RANK_LOST
  */
-export async function joinGroup(ranks: Ranks, run: PlacedRun, position: RunPosition): Promise<RankGroup> {
-  const { model, native, methodPlan, given } = run;
-  const identity = await identityOf(run);
+export async function joinGroup(
+  ranks: Ranks,
+  { model, native, methodPlan, given }: PlacedRun,
+  identity: RunIdentity,
+  position: RunPosition,
+): Promise<RankGroup> {
   const trained = await parametersDigest(native, methodPlan, true);
   const group = await RankGroup.join(native, model.where.device, ranks, given.collectiveTimeout);
   await group.expectSame({

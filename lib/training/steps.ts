@@ -33,8 +33,8 @@ export async function trainInSteps(prepared: PreparedRun): Promise<CompletedRun>
         ...{ model, native, methodPlan, given, lock, plan, state, best, train: examples },
         validation: validation && { encoded: validation.encoded, labels: validation.split.labels },
       };
-      const { position, resumption, checkpoints } = await placeRun(placed, found);
-      const group = ranks && (await joinGroup(ranks, placed, position));
+      const { position, resumption, checkpoints, identify } = await placeRun(placed, found);
+      const group = ranks && (await joinGroup(ranks, placed, await identify(), position));
       await announceRun(prepared, position, resumption);
       const training = new TrainingRun({
         ...{ native, plan, dataset, lookAhead, validation, decision: decisionOf(model), loss, best, state, position },

@@ -58,6 +58,8 @@ interface Place {
   resumption: Resumption | null;
   /** null: nothing is saved on the way. */
   checkpoints: CheckpointSaver | null;
+  /** What the run is; computed when it is first asked for, as it takes reading every parameter that does not train. */
+  identify: () => Promise<RunIdentity>;
 }
 
 /**
@@ -69,7 +71,6 @@ interface Place {
 export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): Promise<Place> {
   const { model, native, methodPlan, given, lock, plan, state, best } = run;
   const { outputDirectory: output } = given;
-  // Once, and only where it is needed: it takes reading every parameter that does not train.
   let known: Promise<RunIdentity> | undefined;
   const identify = () => {
     known ??= identityOf(run);
@@ -85,6 +86,7 @@ export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): P
   return {
     position: resumed?.position ?? startPosition(),
     resumption,
+    identify,
     checkpoints:
       output === null || lock === null
         ? null
@@ -93,7 +95,7 @@ export async function placeRun(run: PlacedRun, found: FoundCheckpoint | null): P
 }
 
 /** What a run is, to tell it from others. */
-export async function identityOf({
+async function identityOf({
   model,
   native,
   methodPlan,
