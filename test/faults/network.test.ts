@@ -3,16 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
-import { ended, firstStep, MPIS, run } from '../distributed/launch.js';
+import { MPIS } from '../distributed/launch.js';
 import { Network } from '../distributed/network.js';
-import { isAlive, ranksOf } from '../distributed/processes.js';
-import type { Program } from '../distributed/program.js';
+import { isAlive } from '../distributed/processes.js';
+import { SavingRun } from '../distributed/saving-run.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { randomNumbers, writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { LONG, note, scaled } from './scale.js';
 
-/** Seconds that ranks wait for each other; to it comes the time in which they are asked for, and that Node.js needs to end. */
-const LIMIT = 2;
+/** In which all must have ended: they wait for each other 2 s, and Node.js takes some to end. */
 const MOST_SECONDS = 15;
 
 if (LONG) {
@@ -35,30 +34,12 @@ if (LONG) {
           return this.skip();
         }
         try {
-          const program = (output: string, resume?: string): Program => ({
-            model: base,
-            precision: 'fp32',
-            runs: [
-              {
-                method: 'full',
-                options: {
-                  ...{ maxSteps: 400, collectiveTimeout: LIMIT, outputDirectory: output },
-                  ...{ saveStrategy: 'steps', saveSteps: 10, saveTotalLimit: 2 },
-                },
-                ...(resume === undefined ? {} : { resume }),
-              },
-            ],
-          });
-          const { outcomes } = await run(program(directory.path('whole')), mpi, 2);
-          const whole = outcomes[0]!.digest;
+          const saving = new SavingRun((program) => network.start(program, mpi), { model: base }, 400);
+          const whole = await saving.whole(directory.path('whole'));
           const random = randomNumbers(12);
           for (let trial = 0; trial < trials; trial++) {
             const output = directory.path(`run-${trial}`);
-            const child = network.start(program(output), mpi);
-            const ending = ended(child);
-            await firstStep(child);
-            await wait(500 * random());
-            const ranks = ranksOf(child.pid!);
+            const { ranks, ending } = await saving.begin(output, 500 * random());
             expect(ranks.map(({ rank }) => rank).sort()).to.deep.equal([0, 1]);
             network.cut();
             const began = performance.now();
@@ -68,11 +49,8 @@ if (LONG) {
               expect(isAlive(pid), `rank ${rank} after ${seconds()} s`).to.equal(false);
             // Only now may launchers hear of each other again.
             network.join();
-            const { code } = await ending;
-            expect(code).to.not.equal(0);
-            const last = await ended(network.start(program(output, 'latest'), mpi));
-            expect(last.code, last.errors).to.equal(0);
-            expect(last.outcomes.map(({ digest }) => digest)).to.deep.equal([whole, whole]);
+            expect((await ending).code).to.not.equal(0);
+            expect(await saving.goOn(output)).to.equal(whole);
           }
           const delay = network.isDelayed ? 'with 1 ms of delay' : 'without delay, as this kernel has no netem';
           note(`links of ${mpi} cut between two machines, ${delay}, then resumed to the same bits`, trials);

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { gpus } from '../devices.js';
-import { ended, firstStep, type Launcher, MPIS, run, start } from '../distributed/launch.js';
-import { isAlive, ranksOf } from '../distributed/processes.js';
+import { type Launcher, MPIS, run, start } from '../distributed/launch.js';
+import { isAlive } from '../distributed/processes.js';
 import type { Program } from '../distributed/program.js';
+import { SavingRun } from '../distributed/saving-run.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { randomNumbers, writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { LONG, note, scaled } from './scale.js';
 
-/** Seconds that ranks wait for each other, and in which all must have ended: launchers take some to end the rest. */
-const LIMIT = 2;
+/** In which all must have ended: they wait for each other 2 s, and launchers take some to end the rest. */
 const MOST_SECONDS = 25;
 
 const hasEmulator = gpus().some(({ device }) => device === 'cuda-emulated');
@@ -62,33 +62,15 @@ describe('ranks that are lost', () => {
 
     it(`end the others in time, and the run goes on to the same bits, under ${launcher}`, async function () {
       this.timeout(60_000 * trials);
-      const program = (output: string, resume?: string): Program => ({
-        ...where,
-        model: base,
-        precision: 'fp32',
-        runs: [
-          {
-            method: 'full',
-            options: {
-              ...{ maxSteps: 120, collectiveTimeout: LIMIT, outputDirectory: output },
-              ...{ saveStrategy: 'steps', saveSteps: 10, saveTotalLimit: 2 },
-            },
-            ...(resume === undefined ? {} : { resume }),
-          },
-        ],
-      });
-      const { outcomes } = await run(program(directory.path('whole')), launcher, 2);
-      const whole = outcomes[0]!.digest;
+      const saving = new SavingRun((program) => start(program, launcher, 2), { ...where, model: base }, 120);
+      const whole = await saving.whole(directory.path('whole'));
       const random = randomNumbers(11);
       let [stopped, killed] = [0, 0];
       for (let trial = 0; trial < trials; trial++) {
         const output = directory.path(`run-${trial}`);
-        const child = start(program(output), launcher, 2);
-        const ending = ended(child);
-        await firstStep(child);
-        await new Promise((resolve) => setTimeout(resolve, 800 * random()));
-        const ranks = ranksOf(child.pid!);
-        const victim = ranks.find(({ rank }) => rank === Math.floor(2 * random()));
+        const { ranks, ending } = await saving.begin(output, 800 * random());
+        const chosen = Math.floor(2 * random());
+        const victim = ranks.find(({ rank }) => rank === chosen);
         const signal = random() < 0.5 ? 'SIGKILL' : 'SIGSTOP';
         const began = performance.now();
         if (victim && isAlive(victim.pid)) {
@@ -96,12 +78,10 @@ describe('ranks that are lost', () => {
           if (signal === 'SIGKILL') killed += 1;
           else stopped += 1;
         }
-        const { code } = await ending;
+        await ending;
         expect((performance.now() - began) / 1000, 'seconds until all had ended').to.be.below(MOST_SECONDS);
         for (const { pid } of ranks) expect(isAlive(pid), `process ${pid}`).to.equal(false);
-        const last = await run(program(output, 'latest'), launcher, 2);
-        expect(last.code, `${last.errors} after ${signal}, which ended with ${code}`).to.equal(0);
-        expect(last.outcomes.map(({ digest }) => digest)).to.deep.equal([whole, whole]);
+        expect(await saving.goOn(output), `after ${signal} in trial ${trial}`).to.equal(whole);
       }
       note(`ranks of ${launcher} killed or stopped, then resumed to the same bits`, killed + stopped);
     });
