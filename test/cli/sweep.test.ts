@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { copyFile, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
 import { createProgram } from '../../lib/cli/program.js';
 import { BertuneError } from '../../lib/errors.js';
+import { DirectoryLock } from '../../lib/files/lock.js';
 import { nameOptionsByFlags } from '../../lib/options/names.js';
 import { begun, lasting, SweepFolder } from '../sweep/folder.js';
 import { onceItSays } from './run-cli.js';
@@ -265,6 +266,29 @@ describe('bertune sweep', function () {
     expect(attempts).to.equal(2);
     const ended = [await folder.results('whole'), await folder.results('stopped')];
     expect(lasting(ended[1]!.get(id)!.run)).to.deep.equal(lasting(ended[0]!.get(id)!.run));
+  });
+
+  it('stops at Ctrl-C also while it waits for a process that still writes to its cell', async () => {
+    await folder.plan('held', SHORT);
+    const { cells } = JSON.parse(await readFile(join(root, 'held/sweep.json'), 'utf8'));
+    const place = join(root, 'held/runs', cells[0].id);
+    await mkdir(place, { recursive: true });
+    const lock = await DirectoryLock.take(place);
+    const lease = join(root, 'held/leases', `${cells[0].id}.1`);
+    let began = 0;
+    const run = await folder.sweep('run', ['held'], {
+      during: (child) =>
+        void (async () => {
+          while (!existsSync(lease)) await sleep(50);
+          await sleep(500);
+          began = performance.now();
+          child.kill('SIGINT');
+        })(),
+    });
+    await lock.release();
+    expect(run.status, run.stderr).to.equal(130);
+    expect((performance.now() - began) / 1000).to.be.below(15);
+    expect(begun(run)).to.deep.equal([]);
   });
 
   it('shows what runs, and takes over at once from a worker on this machine that was killed', async () => {

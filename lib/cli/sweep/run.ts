@@ -177,7 +177,8 @@ class Worker {
     const experiment = experimentOf(this.#folder, this.#plan, cell, this.#options.saveSteps);
     for (let tries = 1; ; tries++) {
       let killed: string | undefined;
-      await this.#ledger.expectAlone(taken);
+      await this.#ledger.expectAlone(taken, signal);
+      if (signal.aborted) return;
       yield {
         experiment: { ...experiment, where: slot.where },
         title: `${cell.title} (${this.#plan.cells.indexOf(cell) + 1}/${this.#plan.cells.length})`,

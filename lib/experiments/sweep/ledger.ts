@@ -155,8 +155,8 @@ export class Ledger {
     return before !== undefined && (await this.results([id])).get(id)!.finished === before;
   }
 
-  /** Waits until the process that a dead worker leaves behind has ended too. @throws BertuneError OUTPUT_REFUSED */
-  async expectAlone({ cell }: TakenCell): Promise<void> {
+  /** Waits until the process that a dead worker leaves behind has ended too, or the signal is aborted. @throws BertuneError OUTPUT_REFUSED */
+  async expectAlone({ cell }: TakenCell, signal: AbortSignal): Promise<void> {
     const place = join(this.#folder, PLACES.runs, cell.id);
     await mkdir(place, { recursive: true }).catch((cause) => {
       throw refusal(place, cause);
@@ -167,7 +167,8 @@ export class Ledger {
         return;
       } catch (cause) {
         if (performance.now() > until) throw cause;
-        await sleep(POLL_MILLISECONDS);
+        await sleep(POLL_MILLISECONDS, undefined, { signal }).catch(() => undefined);
+        if (signal.aborted) return;
       }
     }
   }
