@@ -106,7 +106,8 @@ describe('faults: two replicas of examples/service behind HAProxy', function () 
     // The kernel takes connections until the process has gone.
     const inFlight = load.outcomes.filter(({ began, ended }) => began < gone && ended > killed);
     expect(failed.length).to.be.within(1, CLIENTS);
-    for (const each of failed) expect(inFlight).to.include(each);
+    for (const each of failed)
+      expect(inFlight, `${JSON.stringify(each)}, killed ${killed}, gone ${gone}`).to.include(each);
     expect(await answeredBy(replicas[0]!)).to.be.greaterThan(0);
     note('service, HAProxy: requests while one of two replicas was killed and came back', load.outcomes.length);
     note('service, HAProxy: of them failed, all under way when it was killed', failed.length);
