@@ -1,3 +1,4 @@
+import { isMainThread } from 'node:worker_threads';
 import { BertuneError, type ErrorCode } from '../errors.js';
 import { type FoundAddon, findAddon, openAddon } from './addon.js';
 import { packageVersion } from './package.js';
@@ -379,6 +380,8 @@ export interface NativeAddon {
    * @returns whether it is ours now; false while someone else has it, on this machine
    */
   lockFile(fd: number): boolean;
+  /** Ends the work of all sessions of the process, which is about to exit: no promise of theirs is settled any more. */
+  endThreads(): void;
   createSession(config: NativeSessionConfig): Promise<NativeSession>;
 }
 
@@ -434,6 +437,7 @@ function open({ path, cudaLibrary, remedy }: FoundAddon): NativeAddon {
   }
   addon.setErrorFactory((code, message) => new BertuneError(code, message));
   addon.setWarningHandler(warnOnce);
+  if (isMainThread) process.once('exit', () => addon.endThreads());
   if (cudaLibrary !== undefined) addon.addDevice('cuda', cudaLibrary);
   return addon;
 }

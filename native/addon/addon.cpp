@@ -4,6 +4,7 @@
 #include "addon/devices.h"
 #include "addon/errors.h"
 #include "addon/file_lock.h"
+#include "addon/job.h"
 #include "addon/session.h"
 #include "core/device.h"
 
@@ -22,6 +23,8 @@ Napi::Value blas(const Napi::CallbackInfo& info) {
   });
 }
 
+void end_threads(const Napi::CallbackInfo&) { JobQueue::end_threads(); }
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* state = new AddonState();
   env.SetInstanceData(state);
@@ -34,6 +37,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("setWarningHandler", Napi::Function::New(env, set_warning_handler));
   exports.Set("addDevice", Napi::Function::New(env, add_device));
   exports.Set("lockFile", Napi::Function::New(env, lock_file));
+  exports.Set("endThreads", Napi::Function::New(env, end_threads));
   exports.Set("createSession", Napi::Function::New(env, Session::create));
   return exports;
 }

@@ -9,7 +9,7 @@ namespace bertune {
 
 namespace {
 
-// The queues whose threads run. process.exit() runs no environment's cleanup hooks: it calls exit(), which then takes
+// The queues of this process. process.exit() runs no environment's cleanup hooks: it calls exit(), which then takes
 // libraries apart (OpenBLAS gives its buffers back) under threads that still compute. Never destroyed itself.
 class RunningQueues {
  public:
@@ -24,22 +24,22 @@ class RunningQueues {
     queues_.merge(entry);
   }
 
-  // Whether the queue was in: who takes it out is the one to end its thread.
+  void end_threads() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (JobQueue* queue : queues_) queue->end_thread();
+  }
+
+  // Whether the queue was in: who takes it out is the one to let go of it.
   bool take(JobQueue* queue) {
     const std::lock_guard<std::mutex> lock(mutex_);
     return queues_.erase(queue) == 1;
   }
 
  private:
-  // Handlers of exit() run before destructors of libraries do.
+  // Where JavaScript's 'exit' was not emitted. Too late for what a library first makes in the middle of a job, oneDNN's
+  // caches for one: exit() takes that apart before this runs.
   RunningQueues() {
-    static_cast<void>(std::atexit([] { instance().end_all(); }));
-  }
-
-  void end_all() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (JobQueue* queue : queues_) queue->end_thread();
-    queues_.clear();
+    static_cast<void>(std::atexit([] { instance().end_threads(); }));
   }
 
   std::mutex mutex_;
@@ -90,8 +90,10 @@ void JobQueue::end_thread() {
   }
   interrupt_();
   wake_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
+
+void JobQueue::end_threads() { RunningQueues::instance().end_threads(); }
 
 Napi::Promise JobQueue::submit(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish,
                                const std::vector<Napi::Value>& held) {

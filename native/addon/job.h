@@ -46,6 +46,9 @@ class JobQueue {
   // The same for the thread alone, from wherever the process ends.
   void end_thread();
 
+  // For all queues of the process, which is about to end.
+  static void end_threads();
+
  private:
   static void settle(Napi::Env env, Napi::Function, JobQueue* queue, Job* job);
   using Settle = Napi::TypedThreadSafeFunction<JobQueue, Job, settle>;

@@ -17,7 +17,7 @@ describe('process.exit in the middle of work', () => {
 
   for (const task of TASKS) {
     it(`ends the process with its status: ${task}`, async () => {
-      const times = scaled(1, 100);
+      const times = scaled(4, 100);
       const seed = Date.now() % 1e6;
       const random = seeded(seed);
       await writeTinyCheckpoint(directory.path('model'));
