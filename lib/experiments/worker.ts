@@ -37,11 +37,11 @@ async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
   send({ type: 'result', record }, () => process.disconnect());
 }
 
-// What Node.js or a library prints is no part of the run: where nobody reads it, the run goes on.
+// What Node.js or a library prints is not part of the run: if no one reads it, the run continues.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => {});
 process.on('disconnect', () => {
-  // The parent is gone, or has what it wanted: nobody waits for anything that still runs.
+  // The parent is gone or has its result: no one waits for what still runs.
   process.exit();
 });
 process.on('message', (request: Request) => {
