@@ -8,8 +8,8 @@ import type { MethodDefinition } from './method.js';
 /** The options of `full`. */
 export const FULL_OPTIONS = {
   /**
-   * Parameters that stay frozen, by dot-separated parts of their names, e.g. `['embeddings', 'encoder.layer.0']`. Defaults to
-   * none.
+   * Parameters that stay frozen, by dot-separated parts of their names, e.g. `['embeddings', 'encoder.layer.0']`.
+   * Defaults to none.
    */
   freeze: names({ words: 'parts of the model that stay frozen, e.g. embeddings,encoder.layer.0', default: [] }),
 };

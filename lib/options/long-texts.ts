@@ -37,8 +37,8 @@ export interface LongTextOptions {
    */
   truncation?: Truncation | undefined;
   /**
-   * Reads a longer text in windows of `maxLength` tokens that share this many with the window before, at most half. Defaults to
-   * what the model was trained with, or half a window if that is less, or else no windows; pairs have none.
+   * Reads a longer text in windows of `maxLength` tokens that share this many with the window before, at most half.
+   * Defaults to what the model was trained with, or half a window if that is less, or else no windows; pairs have none.
    */
   stride?: number | undefined;
   /** How the logits of windows are pooled: their mean, or the highest of each label. Defaults to what the model was trained with, or else 'mean'. */
