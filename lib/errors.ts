@@ -6,20 +6,22 @@ const MOST_CHARACTERS = 2000;
 const END_CHARACTERS = 300;
 
 /**
- * What went wrong, as a word a program can test.
+ * What went wrong, as a word that a program can test.
  *
  * - `INVALID_OPTION`: an argument or option is of the wrong type or out of range.
  * - `INVALID_DATA`: a data file, a row, a label or a text cannot be used.
- * - `SHAPE_MISMATCH`: a tensor or array does not have the shape that is needed.
- * - `CHECKPOINT_INVALID`: a model, adapter or tokenizer file is broken, incomplete or of a kind not supported.
+ * - `SHAPE_MISMATCH`: a tensor or array has the wrong shape.
+ * - `CHECKPOINT_INVALID`: a model, adapter or tokenizer file is broken, incomplete or not supported.
  * - `NOT_FOUND`: a file, directory, column, parameter or name does not exist.
  * - `OUTPUT_REFUSED`: an output directory cannot be written, or is not empty and `overwrite` was not set.
- * - `NON_FINITE_LOSS`: the loss or the gradient norm became NaN or infinite; the parameters are those of the last good step.
- *   Or a parameter did, which shows when it is saved; nothing is.
- * - `NON_FINITE_LOGITS`: the model's scores for a text are NaN or infinite: weights are damaged, or too large to compute with.
+ * - `NON_FINITE_LOSS`: the loss, the gradient norm or a parameter became NaN or infinite; the parameters are those of the last
+ *   good step, and a model with such a parameter is not saved.
+ * - `NON_FINITE_LOGITS`: the model's scores for a text are NaN or infinite: the weights are damaged, or too large to compute
+ *   with.
  * - `ABORTED`: an AbortSignal stopped the work.
  * - `RANK_LOST`: another process of the same training run ended, hangs or is too slow; the message names it.
- * - `COLLECTIVE_UNAVAILABLE`: the processes of a training run cannot find each other: MPI or NCCL is missing, or they were started differently.
+ * - `COLLECTIVE_UNAVAILABLE`: the processes of a training run cannot find each other: MPI or NCCL is missing, or they were
+ *   started differently.
  * - `TIMED_OUT`: the work was not done within the time it was given.
  * - `QUEUE_FULL`: a service's queue is full; `retryAfter` says when to try again.
  * - `DISPOSED`: the object was disposed before the call.
@@ -53,7 +55,7 @@ export type ErrorCode =
   | 'HUB_ACCESS'
   | 'INTERNAL';
 
-/** The one error class of the library: a sentence for people and a `code` for programs. */
+/** The library's only error class: a sentence for people and a `code` for programs. */
 export class BertuneError extends Error {
   override readonly name = 'BertuneError';
   readonly code: ErrorCode;
@@ -62,9 +64,9 @@ export class BertuneError extends Error {
 
   /**
    * @param code what went wrong, as a word
-   * @param message one sentence that names what was expected and what was found. Made printable, and cut in its middle
-   *   where it is longer than 2,000 characters, since it may quote what a file says
-   * @param options `cause`: the error underneath, where there is one; `retryAfter`: milliseconds
+   * @param message one sentence that says what was expected and what was found. It is made printable, and shortened in the
+   *   middle beyond 2,000 characters, since it may quote a file
+   * @param options `cause`: the underlying error, if there is one; `retryAfter`: milliseconds
    */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown; retryAfter?: number }) {
     super(shortened(message), options);

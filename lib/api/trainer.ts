@@ -45,7 +45,7 @@ import { trainInSteps } from '../training/steps.js';
 export interface TrainOptions {
   /** Evaluated after each epoch, or as `evaluationStrategy` says. Defaults to none. */
   validation?: Split | undefined;
-  /** Metrics of your own on the validation split, by name: the log has them as `eval_NAME`, evaluations under `custom`. Defaults to none. */
+  /** Metrics of your own on the validation split, by name: `eval_NAME` in the log, under `custom` in evaluations. Defaults to none. */
   metrics?: MetricFunctions | undefined;
   /**
    * Stops training after the current step; with an `outputDirectory`, a
@@ -60,8 +60,8 @@ export interface TrainOptions {
    */
   resume?: string | undefined;
   /**
-   * Called after each epoch but the last, with its evaluation and checkpoint done; returns whether to end the run, as early
-   * stopping does. Defaults to never.
+   * Called after each epoch but the last, once it is evaluated and saved; returns whether to end the run, as early stopping
+   * does. Defaults to never.
    */
   stopWhen?: ((epoch: EpochSummary) => boolean | Promise<boolean>) | undefined;
 }
@@ -106,7 +106,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
 
   /**
    * The options with every default filled in. Those that depend on the number of examples (`epochs`, `warmupSteps`,
-   * `loggingSteps`) are those of the current or latest run, and open before the first.
+   * `loggingSteps`) come from the current or latest run, and are null before the first.
    */
   get settings(): TrainerSettings {
     return this.#settings;
@@ -118,16 +118,17 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
   }
 
   /**
-   * Trains the model: from its present parameters, with fresh moments and schedule. When it fails or is stopped, the
-   * model has the parameters of the last finished step and stays usable.
+   * Trains the model from its present parameters, with fresh moments and schedule. If training fails or is stopped, the model
+   * keeps the parameters of the last complete step and stays usable.
    *
-   * The labels of splits are matched with the model's by name, whatever the order of either.
+   * Labels are matched with the model's by name, whatever their order.
    *
    * @param train the training split
-   * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, also for a checkpoint of another run; NOT_FOUND, CHECKPOINT_INVALID
-   *   for one that is missing or damaged; OUTPUT_REFUSED where a checkpoint cannot be saved, there is no room for model and checkpoints
-   *   (found before the first step), or someone else writes to `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's
-   *   reason as its cause; DISPOSED; OUT_OF_MEMORY
+   * @throws BertuneError INVALID_DATA, also for labels that the model does not have; INVALID_OPTION, also for a checkpoint of
+   *   another run; NOT_FOUND, CHECKPOINT_INVALID for one that is missing or damaged; OUTPUT_REFUSED if a checkpoint cannot be
+   *   saved, there is no room for model and checkpoints (found before the first step), or someone else writes to
+   *   `outputDirectory`; NON_FINITE_LOSS naming the step; NON_FINITE_LOGITS in an evaluation; ABORTED with the signal's reason
+   *   as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult<Kind>> {
     const given = expectObject('options', options, ['validation', 'metrics', 'signal', 'resume', 'stopWhen']);
@@ -172,7 +173,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
   /**
    * Measures the model as `TextClassifier.evaluate` does, with this trainer's `maxLength`, `evalBatchTokens` and loss.
    *
-   * @param split one that is there: `data.test` may not be, and undefined is refused with the ways to have one
+   * @param split the split to measure; undefined, as `data.test` can be, is refused with advice on how to get one
    * @throws BertuneError as TextClassifier.evaluate
    */
   async evaluate(
@@ -213,7 +214,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     if (validation === undefined && name !== undefined) {
       throw new BertuneError(
         'INVALID_OPTION',
-        `${name === 'saveStrategy' ? option(name, 'best') : option(name)} needs a validation split to evaluate on; add ${option('validation')}, or take one out of the ` +
+        `${name === 'saveStrategy' ? option(name, 'best') : option(name)} needs a validation split to evaluate on; add ${option('validation')}, or hold one out of the ` +
           `training rows with ${option('split.validation', 0.1)}`,
       );
     }

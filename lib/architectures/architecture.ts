@@ -1,7 +1,7 @@
 import type { LayerRole } from '../native/roles.js';
 import type { LongTexts } from '../options/long-texts.js';
 
-/** What the config.json of an encoder classifier says. Keys that are absent take the architecture's defaults. */
+/** What config.json says about an encoder classifier. Absent keys have the architecture's defaults. */
 export interface ModelConfig {
   /** 'bert', 'roberta', ... */
   modelType: string;
@@ -17,14 +17,14 @@ export interface ModelConfig {
   heads: number;
   /** F */
   feedForwardSize: number;
-  /** Rows of the table of positions, of which RoBERTa leaves the first ones unused. */
+  /** Rows of the position embeddings; RoBERTa leaves the first ones unused. */
   maxPositions: number;
-  /** Tokens of the longest text: positions that texts can take. */
+  /** Longest text in tokens: the positions that texts can use. */
   maxTokens: number;
   /** 0: the architecture has no token types. */
   typeVocabSize: number;
   layerNormEps: number;
-  /** Of the feed-forward part, in transformers' words: 'gelu', 'gelu_new', 'relu', ... */
+  /** Of the feed-forward part, as transformers names it: 'gelu', 'gelu_new', 'relu', ... */
   activation: string;
   /** Probabilities of dropping, in [0, 1). */
   hiddenDropout: number;
@@ -35,20 +35,20 @@ export interface ModelConfig {
   padTokenId: number | null;
   /** Standard deviation of new weights. */
   initializerRange: number;
-  /** Names of the classes in the order of the classifier's rows, from id2label; null where the file names none. */
+  /** Names of the classes in the order of the classifier's rows, from id2label; null if the file names none. */
   labels: string[] | null;
-  /** What is odd about those names, in sentences: numbers that id2label leaves out, a label2id that disagrees with it. */
+  /** Problems with those names, in sentences: numbers that id2label leaves out, a label2id that disagrees with it. */
   labelNotes: readonly string[];
-  /** Whether the classifier was trained on pairs of texts; null where the file does not say. */
+  /** Whether the classifier was trained on pairs of texts; null if the file does not say. */
   pairs: boolean | null;
   problemType: string | null;
-  /** Scores above which a label is predicted, by its name, as they were tuned; null: none was. */
+  /** Tuned scores above which a label is predicted, by label; null if none were tuned. */
   thresholds: Readonly<Record<string, number>> | null;
-  /** What logits are divided by before they become scores, as it was calibrated; null: nothing. */
+  /** The calibrated temperature that logits are divided by; null if there is none. */
   temperature: number | null;
-  /** What was made of long texts in training; null where the file does not say. */
+  /** How long texts were read in training; null if the file does not say. */
   longTexts: LongTexts | null;
-  /** Everything the file holds, so that keys unknown here survive a round trip. */
+  /** The whole file, so that unknown keys survive a round trip. */
   raw: Record<string, unknown>;
 }
 

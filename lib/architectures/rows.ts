@@ -99,7 +99,7 @@ export function moduleOf({ name }: Pick<ParameterRow, 'name'>): string {
   return name.replace(/((\.lora_[AB])?\.(weight|bias)|\.lora_magnitude_vector)$/, '');
 }
 
-/** What is trained on the encoder: the classifier of the architecture, or the probe's two-layer network. */
+/** What is trained on top of the encoder: the architecture's classifier, or the probe's two-layer network. */
 export type HeadKind = 'classifier' | 'probe';
 
 const inEncoder = (name: string, role: Role, layer = NO_LAYER): Module => ({ name, role, layer, group: 'encoder' });

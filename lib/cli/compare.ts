@@ -121,7 +121,7 @@ async function compare(options: CompareArguments): Promise<void> {
       progress.note(environmentLine(environment));
       for (const line of summaryLines(data.summary)) progress.note(line);
 
-      // A table that nobody takes must not cost the runs: that is told once all is saved.
+      // A table that cannot be written must not cost the runs: report it once everything is saved.
       let refused: unknown;
       const print = async (text: string) => {
         if (refused === undefined) await writeResult(text).catch((cause) => (refused = cause));

@@ -76,7 +76,7 @@ export async function interruptibly(progress: Progress, work: (signal: AbortSign
   }
 }
 
-/** Leaves it to the kernel, as if nobody listened: process.exit() waits for what the thread pool writes to a dead disk. */
+/** Leaves it to the kernel, as if there were no listener: process.exit() waits for the thread pool's writes to a dead disk. */
 function quit(name: string): void {
   process.removeAllListeners(name);
   process.kill(process.pid, name);

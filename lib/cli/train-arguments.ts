@@ -70,7 +70,7 @@ export async function methodOf(args: MethodArguments, model: string, find: FindO
   if (adapter !== undefined && adapter.kind !== kind) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `${args.adapter ?? directory} is a ${adapter.kind} adapter, which goes on with --method ${adapter.kind}, not ${kind}`,
+      `${args.adapter ?? directory} is a ${adapter.kind} adapter, which continues with --method ${adapter.kind}, not ${kind}`,
     );
   }
   for (const { name, row, kinds } of methodFlags()) {
@@ -95,7 +95,7 @@ export interface CheckpointArguments {
 export function addCheckpointOptions(command: Command): Command {
   return addRows(command, TRAINER_OPTIONS, 'Checkpoints').option(
     '--resume [dir]',
-    'go on from a checkpoint of the same run: this one, or the latest in --output, where there is one; with more --epochs ' +
+    'continue from a checkpoint of the same run: this one, or the latest in --output, if there is one; with more --epochs ' +
       'or --max-steps the run becomes longer',
   );
 }

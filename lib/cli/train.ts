@@ -198,8 +198,8 @@ function unmeasured({ validation, test }: Record<string, number>, { holdout }: T
   }
   return [
     test === undefined
-      ? 'note: the result is that of the validation split, as there is no test split: --test-fraction 0.1 takes one out of the training rows'
-      : 'note: nothing is measured while it trains, as there is no validation split: --validation-fraction 0.1 takes one out of the training rows',
+      ? 'note: the result is that of the validation split, as there is no test split: --test-fraction 0.1 holds one out of the training rows'
+      : 'note: nothing is measured while it trains, as there is no validation split: --validation-fraction 0.1 holds one out of the training rows',
   ];
 }
 
@@ -275,7 +275,7 @@ async function saveModel(run: Run, output: string, progress: Progress): Promise<
   return saved;
 }
 
-/** The card of a model that was measured; that it cannot be written costs nobody a model. */
+/** The card of a measured model; if it cannot be written, the model is saved all the same. */
 async function writeCardOf(
   { model, experiment: { data } }: Run,
   directory: string,

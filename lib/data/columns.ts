@@ -124,7 +124,7 @@ function chooseWithSeveral(path: string, file: FileColumns, options: ReadOptions
  * @param path the file, for messages
  * @param file what the file has
  * @param options the columns' exact names, where the caller knows them
- * @param needsLabel whether a column of labels is looked for too, and nobody named it. Defaults to false
+ * @param needsLabel whether to look for a column of labels that was not named. Defaults to false
  * @returns the chosen names; unless given, the first usual one that is there, or a usual pair
  * @throws BertuneError NOT_FOUND, listing the file's columns
  */

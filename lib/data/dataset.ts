@@ -47,10 +47,10 @@ export type {
 /** One example in memory. */
 export interface TextRow {
   text: string;
-  /** The second text, where examples are pairs: in all rows, or in none. */
+  /** The second text of a pair: in all rows, or in none. */
   pair?: string | undefined;
   /**
-   * The name of a class, or its index; a list of them in multi-label, empty for none. In regression a number, or a list of
+   * The name or index of a class; for multi-label a list of them, which may be empty; for regression a number, or a list of
    * numbers.
    */
   label: string | number | readonly (string | number)[];
@@ -70,17 +70,17 @@ type Given<Splits> = {
 /**
  * Reads a data set for text classification, of single texts or of pairs.
  *
- * Files are .csv, .tsv or .txt (a header line; columns divided by comma, semicolon, bar or tab, quoted as RFC 4180 says),
+ * Files are .csv, .tsv or .txt (a header line; columns separated by comma, semicolon, bar or tab, quoted as in RFC 4180),
  * .jsonl or .ndjson (one JSON object per line) or .json (an array of objects, alone or in an object, or JSON lines), all in
- * UTF-8 or the `encoding` given and perhaps compressed by gzip (.csv.gz), or .parquet. A column inside of another is named
- * by its path, `review.body`. In a folder the splits are what the configuration of its card (README.md)
- * says, or else the files or folders named `train`, `validation` (or `valid`, `val`, `dev`) and `test`, in parts like
- * `data/train-00000-of-00002.parquet` as well; see `dataFiles`. Labels are names, numbers or booleans. Empty texts are
- * kept. A test split that a folder has without labels (null or −1) is left out, with a note. Files are read in pieces,
- * Parquet by row groups, and the event loop runs between them.
+ * UTF-8 or the given `encoding` and optionally compressed with gzip (.csv.gz), or .parquet. A nested column is named by its
+ * path, `review.body`. A folder's splits are those that the configuration of its card (README.md) lists, or else the files or
+ * folders named `train`, `validation` (or `valid`, `val`, `dev`) and `test`, or parts such as
+ * `data/train-00000-of-00002.parquet`. Labels are names, numbers or booleans. Empty texts are kept. If a folder's test split
+ * has no labels (null or −1), it is left out, with a note. Files are read in pieces, Parquet by row groups, and the event loop
+ * runs between them.
  *
  * @param source a folder with at least a training file, one file (which becomes `train`), or the files of the splits
- * @param given columns, delimiter, classes, configuration, splits to take out of training
+ * @param given columns, delimiter, classes, configuration, splits to hold out
  * @throws NOT_FOUND: no such file, folder, split, column or configuration · INVALID_DATA: not UTF-8, an open quote, a row
  *   with too few or too many columns, broken JSON or Parquet, an unknown or empty label, a file without rows; with the
  *   line or row · INVALID_OPTION · ABORTED
@@ -89,17 +89,17 @@ export async function loadDataset<const Names extends readonly SplitName[]>(
   source: string | DatasetFiles,
   given: DatasetOptions & { splits: Names },
 ): Promise<DatasetWith<Known<Names>>>;
-/** Of a folder, a file or an id there is a training split in any case. */
+/** A folder, a file or an id always has a training split. */
 export async function loadDataset(
   source: string,
   given?: DatasetOptions & { splits?: undefined },
 ): Promise<DatasetWith<'train'>>;
-/** Of files there are the splits that are named. */
+/** Files give the splits that they are named for. */
 export async function loadDataset<Files extends DatasetFiles>(
   source: Files,
   given?: DatasetOptions & { splits?: undefined },
 ): Promise<DatasetWith<Given<Files>>>;
-/** Of a source that is known at run time alone any split may be missing. */
+/** If the source is known only at run time, any split may be missing. */
 export async function loadDataset(source: string | DatasetFiles, given?: DatasetOptions): Promise<TextDataset>;
 export async function loadDataset(source: string | DatasetFiles, given: DatasetOptions = {}): Promise<TextDataset> {
   return readDataset(source, given);
@@ -134,11 +134,11 @@ export async function readDataset(
 }
 
 /**
- * Makes a data set of examples in memory, by the same rules as `loadDataset`.
+ * Makes a data set from examples in memory, by the rules of `loadDataset`.
  *
  * @param splits the rows of each split; at least one split
  * @param options `labels`: the classes, in order. Defaults to those of the training rows. `task`: what the labels are for.
- *   Defaults to what they say. `split` or `holdout`: what to take out of the training rows. Defaults to nothing
+ *   Defaults to what they look like. `split` or `holdout`: what to hold out of the training rows. Defaults to nothing
  * @throws INVALID_DATA: an unknown or empty label, a text that is not a string, a split without rows · INVALID_OPTION
  */
 export function datasetFromRows<Splits extends RowsBySplit>(

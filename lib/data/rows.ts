@@ -158,8 +158,8 @@ export class Rows {
    *
    * @param card the classes that the data set's card names, which go before the file's own, as in `datasets`
    * @param options.skipInvalid whether rows without a label are left out where others have one
-   * @param options.asWritten whether labels are names or values as they are written, and integers count no classes. Defaults to
-   *   false
+   * @param options.asWritten whether labels are names or values as they are written, and integers count no classes.
+   * Defaults to   false
    * @throws BertuneError INVALID_DATA: no rows; some labelled and some not; an integer that counts no class; names after
    *   files of integers, or the reverse
    */

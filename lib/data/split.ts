@@ -65,7 +65,7 @@ function expectOneSplit(name: string, value: unknown): void {
   if (value === undefined) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `${name} is undefined: the data set has no such split. Add its file, or have loadDataset take it out of the ` +
+      `${name} is undefined: the data set has no such split. Add its file, or have loadDataset hold it out of the ` +
         'training rows, e.g. with { split: { test: 0.1 } }',
     );
   }

@@ -19,9 +19,9 @@ export type { Finding, FindingKind } from './quality.js';
 
 /** How a data set is summarized. */
 export interface SummaryOptions {
-  /** Counts tokens. Defaults to none, and no lengths. */
+  /** Counts tokens. Defaults to none: no lengths. */
   tokenizer?: Tokenizer | undefined;
-  /** Longest text in tokens, special ones included. Defaults to what the tokenizer states, or 512. */
+  /** Longest text in tokens, including special ones. Defaults to the tokenizer's limit, or 512. */
   maxLength?: number | undefined;
   /** Stops the work with ABORTED. Defaults to none. */
   signal?: AbortSignal | undefined;
@@ -35,28 +35,28 @@ export interface LabelShare {
   readonly share: number;
 }
 
-/** Lengths of texts or pairs in tokens, special ones included. Those beyond `maxLength` are counted as one more. */
+/** Lengths of texts or pairs in tokens, including special ones. Longer ones than `maxLength` count as `maxLength` + 1. */
 export interface TokenLengths {
   readonly min: number;
   readonly median: number;
-  /** 95 of 100 are no longer. */
+  /** The 95th percentile. */
   readonly p95: number;
   readonly max: number;
   /** Share that is longer than `maxLength`, 0 to 1. */
   readonly cut: number;
   readonly maxLength: number;
-  /** How many texts were looked at: all, or a sample of 2,000. */
+  /** How many texts were counted: all, or a sample of 2,000. */
   readonly sample: number;
 }
 
 /** The values of a split, in regression. */
 export interface ValueSummary {
-  /** Of its column. */
+  /** Name of the column. */
   readonly name: string;
   readonly min: number;
   readonly mean: number;
   readonly max: number;
-  /** The standard deviation, of the population. */
+  /** The population's standard deviation. */
   readonly std: number;
 }
 
@@ -66,7 +66,7 @@ export interface SplitSummary {
   readonly pairs: boolean;
   /** Empty in regression. */
   readonly labels: readonly LabelShare[];
-  /** In regression alone. */
+  /** In regression only. */
   readonly values?: readonly ValueSummary[];
   readonly tokens?: TokenLengths;
 }
@@ -76,7 +76,7 @@ export interface DatasetSummary {
   /** What the labels are for. */
   readonly task: TaskKind;
   readonly splits: Readonly<Partial<Record<SplitName, SplitSummary>>>;
-  /** What is worth a second look before the data are trained on. */
+  /** What deserves a second look before training. */
   readonly findings: readonly Finding[];
   readonly notes: readonly string[];
 }
@@ -85,8 +85,8 @@ const SAMPLE = 2000;
 const USUAL_MAX_LENGTH = 512;
 
 /**
- * What is in a data set: rows and labels of each split, lengths in tokens (of at most 2,000 texts per split, evenly spread),
- * and what is worth a second look, such as texts that training and test share.
+ * Summarizes a data set: rows and labels of each split, lengths in tokens (of at most 2,000 texts per split, evenly spread),
+ * and what deserves a second look, such as texts that are in both training and test data.
  *
  * @throws BertuneError INVALID_OPTION, ABORTED
  */

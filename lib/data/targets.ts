@@ -55,7 +55,7 @@ function expectOneKind(splits: readonly Rows[]): void {
   );
 }
 
-/** The task of some rows, and why it is that one where nobody asked for it. */
+/** The task of some rows and, if it was not asked for, the reason for it. */
 function chooseTask(
   splits: readonly Rows[],
   { task, taskReason, labels, labelColumns, labelSeparator }: TargetOptions,

@@ -13,10 +13,10 @@ export interface Split {
   readonly task: TaskKind;
   /**
    * Single-label: the class of each text (N), an index into `labelNames`, as Int32Array. Otherwise as Float32Array (N, NC),
-   * row-major: in multi-label 1 for each label of a text and 0 for the others, in regression its values.
+   * row-major: for multi-label 1 for each label of a text and 0 for the others, for regression its values.
    */
   readonly labels: Int32Array | Float32Array;
-  /** The names of the labels (NC); in regression those of the values' columns. A model's labels are matched by name. */
+  /** The names of the labels (NC); for regression, of the values' columns. A model's labels are matched by name. */
   readonly labelNames: readonly string[];
   /** The files the texts came from, for messages. */
   readonly source: string;
@@ -31,31 +31,31 @@ export interface TextDataset {
   readonly train?: Split;
   readonly validation?: Split;
   readonly test?: Split;
-  /** What is worth knowing about how it was read, e.g. that a test split without labels was left out. */
+  /** Remarks about how it was read, e.g. that a test split without labels was left out. */
   readonly notes?: readonly string[];
-  /** What was taken out of the training rows as it was read; absent where nothing was. */
+  /** What was held out of the training rows; absent if nothing was. */
   readonly heldOut?: HeldOut;
 }
 
 /** A data set that has these splits. */
 export type DatasetWith<Name extends SplitName> = TextDataset & { readonly [Each in Name]: Split };
 
-/** Rows that were taken out of the training split: enough to take the same rows out of the same data again. */
+/** How rows were held out of the training split: enough to hold out the same rows of the same data again. */
 export interface HeldOut {
-  /** The share of the training rows that was asked for, by the split that was made of it. */
+  /** The requested share of the training rows, by split. */
   readonly fractions: Readonly<Partial<Record<HeldOutName, number>>>;
-  /** Of the draw. */
+  /** Seed of the draw. */
   readonly seed: number;
-  /** Whether every class, label or range of values gave the same share. */
+  /** Whether the same share was taken of every class, label or range of values. */
   readonly stratified: boolean;
-  /** Rows of the splits that were made, and of what stayed in `train`. */
+  /** Rows of the new splits, and those left in `train`. */
   readonly rows: Readonly<Partial<Record<SplitName, number>>>;
 }
 
 /** The splits that can be taken out of the training split, in the order in which they are drawn. */
 export const HELD_OUT_NAMES = ['test', 'validation'] as const satisfies readonly HeldOutName[];
 
-/** A split that can be taken out of the training split. */
+/** A split that can be held out of the training split. */
 export type HeldOutName = 'validation' | 'test';
 
 /** The parts a data set can have. */
@@ -71,7 +71,7 @@ export type Quoting = (typeof QUOTINGS)[number];
 
 /** How a data set is read. */
 export interface DatasetOptions {
-  /** The column of the texts. Defaults to the first of `text`, `sentence`, `content`, ... that is there. */
+  /** The column of the texts. Defaults to the first of `text`, `sentence`, `content`, ... that exists. */
   textColumn?: string | undefined;
   /**
    * The column of the second text of each pair. Defaults to none, unless a file has no other text and both columns of a
@@ -79,67 +79,65 @@ export interface DatasetOptions {
    * `question1` and `question2`, `text` and `text_pair`.
    */
   textPairColumn?: string | undefined;
-  /** The column of the labels. Defaults to the first of `label`, `labels`, `label_name`, ... that is there. */
+  /** The column of the labels. Defaults to the first of `label`, `labels`, `label_name`, ... that exists. */
   labelColumn?: string | undefined;
   /**
    * A column for each label, instead of `labelColumn`: the columns' names are the labels, their values 0 or 1, true or
    * false. With `task: 'regression'`, a column for each value. Defaults to none.
    */
   labelColumns?: readonly string[] | undefined;
-  /** What separates several labels in a text, e.g. `|` in `joy|anger`; nothing is no label. Defaults to none. */
+  /** What separates several labels of a text, e.g. `|` in `joy|anger`; an empty cell means no label. Defaults to none. */
   labelSeparator?: string | undefined;
   /**
    * What the labels are for. Defaults to what the data say: 'multi-label' for lists of labels, for `labelColumns` and for
-   * `labelSeparator`; 'regression' for numbers of which some are not integers; otherwise 'single-label'. Integers are
-   * classes unless 'regression' is asked for.
+   * `labelSeparator`; 'regression' for numbers if some are not integers; otherwise 'single-label'. Integers are classes unless
+   * you set 'regression'.
    */
   task?: TaskKind | undefined;
   /**
-   * The encoding of files of text, as WHATWG's standard names it, e.g. `windows-1252`. A byte order mark goes before it.
-   * Defaults to UTF-8.
+   * The encoding of text files, by its WHATWG name, e.g. `windows-1252`. A byte order mark takes precedence. Defaults to UTF-8.
    */
   encoding?: string | undefined;
   /**
-   * Whether .csv, .tsv and .txt start with a line of column names. Without, columns are called by their numbers: `1`, `2`,
-   * ... Defaults to true.
+   * Whether .csv, .tsv and .txt start with a line of column names. If not, columns are called `1`, `2`, ... Defaults to true.
    */
   header?: boolean | undefined;
-  /** Whether rows that would be refused are left out, with a note that counts them. Defaults to false. */
+  /** Whether to skip invalid rows, with a note that counts them, instead of refusing the file. Defaults to false. */
   skipInvalid?: boolean | undefined;
   /** The character between columns, for .csv, .tsv and .txt. Defaults to what the header line uses: `,` `;` `|` or tab. */
   delimiter?: string | undefined;
   /**
    * What quotes mean in .csv, .tsv and .txt. 'standard': a column may be in quotes, as RFC 4180 says. 'none': quotes are
-   * characters like any other, as in the files of GLUE. Defaults to 'auto': 'standard', but a row in quotes that looks
-   * like several without them is refused.
+   * ordinary characters, as in GLUE's files. Defaults to 'auto': 'standard', but a quoted row that would also read as several
+   * rows is refused.
    */
   quoting?: Quoting | undefined;
   /**
-   * The classes, in order. Defaults to those that the data name themselves (the features in a Parquet file's metadata,
-   * or in the card of a folder), or else to those of the training split: integers by value, names alphabetically. A file
-   * may hold names of this list, whatever their case and outer spaces where that leaves no doubt. Integers are indices into
-   * the classes that the data name, and into this list where they name none and no integer is in it.
+   * The classes, in order. Defaults to those that the data define (the features in a Parquet file's metadata or in a folder's
+   * card), or else to those of the training split: integers by value, names alphabetically. Names are matched with this list,
+   * ignoring case and outer spaces if that leaves no doubt. Integers are indices into the classes that the data define, or, if
+   * they define none and this list contains no integers, into this list.
    */
   labels?: readonly string[] | undefined;
   /** The configuration, in a folder whose card (README.md) has several. Defaults to the card's own default. */
   config?: string | undefined;
-  /** The splits to read, all of which must be there. Defaults to those there are. */
+  /** The splits to read, all of which must exist. Defaults to those that do. */
   splits?: readonly SplitName[] | undefined;
-  /** Takes a validation or test split out of the training split, where the data have none. Defaults to none. */
+  /** Holds a validation or test split out of the training split, if the data have none. Defaults to none. */
   split?: SplitOptions | undefined;
   /**
-   * Whether a validation and a test split that the data lack are taken out of the training split: a tenth of its rows
-   * each, as `split` takes them, where there are 20 rows or more; otherwise a note says why not. An object names the
-   * seed. Not beside `split` or `splits`. Defaults to false: no row is taken unasked.
+   * Whether to hold out the validation and test splits that the data lack: a tenth of the training rows each, drawn as `split`
+   * does, if there are 20 rows or more; otherwise a note says why not. An object sets the seed. Not together with `split` or
+   * `splits`. Defaults to false: no row is held out unasked.
    */
   holdout?: boolean | HoldoutOptions | undefined;
-  /** Stops the reading; the promise rejects with ABORTED. Defaults to none. */
+  /** Stops reading; the promise rejects with ABORTED. Defaults to none. */
   signal?: AbortSignal | undefined;
-  /** Called as bytes of a data set on the hub come. Defaults to none. */
+  /** Called as a data set is downloaded from the hub. Defaults to none. */
   onProgress?: ((progress: HubProgress) => void) | undefined;
 }
 
-/** How splits are taken out of the training split. At least one of the fractions. */
+/** How splits are held out of the training split; at least one fraction is required. */
 export interface SplitOptions {
   /** Share of the training rows for validation, between 0 and 1. Defaults to none. */
   validation?: number | undefined;
@@ -148,8 +146,8 @@ export interface SplitOptions {
   /** Which rows are drawn: the same seed, 0 to 2^32 − 1, draws the same rows. Defaults to 42. */
   seed?: number | undefined;
   /**
-   * Whether every class gives the same share; of several labels the rarest counts, of values the tenth of the rows that they
-   * are in. The last row of a class stays in training. Defaults to true.
+   * Whether to take the same share of every class: of a text's rarest label, if it has several; of each tenth of the range, for
+   * values. The last row of a class stays in training. Defaults to true.
    */
   stratify?: boolean | undefined;
 }

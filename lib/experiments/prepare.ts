@@ -32,7 +32,7 @@ export async function prepareData(
   for (const name of ['train', 'test'] as const) {
     if (data[name] !== undefined) continue;
     const advice =
-      name === 'test' ? ': name a --test-file, or take one out of the training rows with --test-fraction 0.1' : '';
+      name === 'test' ? ': name a --test-file, or hold one out of the training rows with --test-fraction 0.1' : '';
     const why = data.notes === undefined ? '' : ` (${data.notes.join('; ')})`;
     throw new BertuneError('NOT_FOUND', `Expected a ${name} split in ${source} but found none${why}${advice}`);
   }

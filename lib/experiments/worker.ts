@@ -38,7 +38,7 @@ async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
   send({ type: 'result', record });
 }
 
-// What Node.js or a library prints is no part of the run: where nobody reads it, the run goes on.
+// What Node.js or a library prints is not part of the run: if no one reads it, the run continues.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => {});
 // The parent is gone: nobody waits for anything that still runs. process.exit() would, and Node.js may hang in it.

@@ -25,7 +25,7 @@ import { discard, temporaryPath } from './places.js';
 export interface FoundLease {
   /** Undefined where what is in the file cannot be read. */
   readonly holder: LeaseHolder | undefined;
-  /** Whether nobody has the work: it was given up, or its owner is dead. */
+  /** Whether the work is free: it was given up, or its owner is dead. */
   readonly isFree: boolean;
   /** Whether the owner is on this machine, so that its death is known at once. */
   readonly isNear: boolean;
@@ -70,7 +70,7 @@ export class Leases {
   }
 
   /**
-   * Takes a piece of work that nobody has.
+   * Takes a free piece of work.
    *
    * @param number the highest that its leases have, by `list`; 0: none
    * @returns null where somebody has it, or has taken it in between
@@ -222,7 +222,7 @@ export class Lease {
     });
   }
 
-  /** Removes the leases of work that nobody has to do any more. */
+  /** Removes the leases of finished work. */
   async finish(): Promise<void> {
     await this.#end(async () => {
       for (let n = 1; n <= this.#number; n++) await rm(pathOf(this.#directory, this.#name, n), { force: true });

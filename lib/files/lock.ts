@@ -97,7 +97,7 @@ export class DirectoryLock {
 }
 
 /**
- * Does work that writes to a directory, which nobody else does meanwhile.
+ * Does work that writes to a directory, with exclusive access.
  *
  * @param directory exists
  * @param work is given the lock, for what it calls to write there too
@@ -185,7 +185,7 @@ function take(directory: string, path: string): { fd?: number; holder?: Holder }
   }
 }
 
-/** Whether nobody else holds it. */
+/** Whether it is free. */
 function lock(fd: number, path: string): boolean {
   try {
     return loadNative().lockFile(fd);
@@ -247,7 +247,7 @@ function textOf(fd: number): string {
 function inUse(directory: string, holder: Holder | undefined): BertuneError {
   return new BertuneError(
     'OUTPUT_REFUSED',
-    `Expected an output directory that nobody writes to but ${directory} is in use by ${describe(holder)}`,
+    `Expected an output directory that is not in use but ${directory} is being written by ${describe(holder)}`,
   );
 }
 

@@ -135,9 +135,13 @@ function allocate(bytes: number, path: string): Uint8Array {
     // Not zeroed, which would hold up the event loop: all of it is read into before it is seen.
     if (bytes <= constants.MAX_LENGTH) return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
   } catch (cause) {
-    throw new BertuneError('OUT_OF_MEMORY', `Expected ${bytes} bytes of memory for ${path} but they could not be had`, {
-      cause,
-    });
+    throw new BertuneError(
+      'OUT_OF_MEMORY',
+      `Expected ${bytes} bytes of memory for ${path} but could not allocate them`,
+      {
+        cause,
+      },
+    );
   }
   throw new BertuneError(
     'OUT_OF_MEMORY',

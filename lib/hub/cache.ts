@@ -114,7 +114,7 @@ export class RepositoryCache {
     return (await stat(join(this.#folder, '.no_exist', commit, path)).catch(() => undefined)) !== undefined;
   }
 
-  /** Notes that the repository has no such file at a commit, so that nobody asks again. */
+  /** Records that the repository has no such file at a commit, so that no one asks again. */
   async markMissing(commit: string, path: string): Promise<void> {
     if (!(await this.isMissing(commit, path))) await this.#write(join('.no_exist', commit, path), '');
   }

@@ -263,7 +263,7 @@ function excerpt(value: unknown): string {
   return text.length > 90 ? `${text.slice(0, 80)}...` : text;
 }
 
-/** Packed although nobody asked for that. */
+/** Compressed without being asked for. */
 const COMPRESSED = /\b(gzip|deflate|compress|br|zstd)\b/i;
 
 /** An answer that would have to be unpacked. */
@@ -298,5 +298,5 @@ async function ask(
   const encoding = answer.headers['content-encoding'] ?? '';
   if (!COMPRESSED.test(encoding)) return answer;
   answer.destroy();
-  throw new CompressedAnswer(`an answer compressed as ${encoding.slice(0, 100)}, which nobody asked for`);
+  throw new CompressedAnswer(`an answer compressed as ${encoding.slice(0, 100)}, which was not requested`);
 }

@@ -22,11 +22,11 @@ export type { HubProgress } from './snapshot.js';
 
 /** Options of `findModel`. */
 export interface FindOptions {
-  /** Branch, tag or commit on the hub. Defaults to the one behind the id's `@`, else `main`. */
+  /** Branch, tag or commit on the hub. Defaults to the one after the id's `@`, else `main`. */
   revision?: string | undefined;
-  /** Stops transfers; what has come is kept for the next time. Defaults to none. */
+  /** Stops transfers; what has arrived is kept for next time. Defaults to none. */
   signal?: AbortSignal | undefined;
-  /** Called as bytes come. Defaults to none. */
+  /** Called as bytes arrive. Defaults to none. */
   onProgress?: ((progress: HubProgress) => void) | undefined;
 }
 
@@ -36,33 +36,33 @@ export interface FindDatasetOptions extends FindOptions {
    * The files that are needed.
    *
    * @param paths every file of the repository
-   * @param card the text of its README.md; null where it has none
+   * @param card the text of its README.md; null if it has none
    */
   select: (paths: readonly string[], card: string | null) => readonly string[];
 }
 
-/** A model or data set that is here now. */
+/** A model or data set that is now available locally. */
 export interface Found {
-  /** A local folder (or file) as it was given, or the snapshot in the hub's cache. */
+  /** The local folder or file as given, or the snapshot in the hub's cache. */
   directory: string;
   /** The id without its revision, or the local path. */
   name: string;
-  /** The revision that was asked for; null for none, and for a local path. */
+  /** The requested revision; null if there was none, or for a local path. */
   revision: string | null;
-  /** The commit on the hub, or the snapshot's name in a cache that was laid out by hand; null for a local path. */
+  /** The commit on the hub, or the snapshot's name in a cache made by hand; null for a local path. */
   commit: string | null;
-  /** The files that were chosen; null for a local path. */
+  /** The selected files; null for a local path. */
   files: readonly string[] | null;
-  /** What is worth knowing, e.g. that the hub could not be reached and the cache's version is used. */
+  /** Remarks, e.g. that the hub could not be reached and the cached version is used. */
   notes: readonly string[];
 }
 
 const OPTIONS = ['revision', 'signal', 'onProgress'];
 
 /**
- * Finds a model or adapter: a local folder as it is, the embedded model by its name, or a repository of the Hugging Face hub (`name`, `org/name`,
- * `org/name@revision`), whose files are fetched where the cache lacks them. The cache is Python's, in its layout; a commit
- * whose files are there is not asked about. Environment variables are those of huggingface_hub (see lib/hub/settings.ts).
+ * Finds a model or adapter: a local folder, the sample model by its name, or a repository on the Hugging Face hub (`name`,
+ * `org/name`, `org/name@revision`), whose files are downloaded unless the cache has them. The cache is the one that Python
+ * uses; if it has the files of a commit, the hub is not asked. Environment variables are those of huggingface_hub.
  *
  * @param source an existing path, or an id
  * @throws BertuneError NOT_FOUND: neither a path nor on the hub, no such revision, or no weights · HUB_UNAVAILABLE ·
@@ -74,10 +74,10 @@ export async function findModel(source: string, options: FindOptions = {}): Prom
 }
 
 /**
- * Finds a data set, as findModel.
+ * Finds a data set, like findModel.
  *
  * @param options.select the files that are needed; README.md comes with them
- * @throws BertuneError as findModel; NOT_FOUND where `select` chooses none
+ * @throws BertuneError as findModel; NOT_FOUND if `select` returns no files
  */
 export async function findDataset(source: string, options: FindDatasetOptions): Promise<Found> {
   const { select, ...shared } = expectObject('options', options, [...OPTIONS, 'select']);
@@ -156,8 +156,8 @@ export async function modelDirectory(source: string, options: FindOptions = {}):
 }
 
 /**
- * An id at the commit that it means now, so that every process that is given it reads the same files and asks nobody. A
- * local path stays as it is.
+ * An id at its present commit, so that all processes given it read the same files without asking the hub. A local path stays as
+ * it is.
  *
  * @throws BertuneError NOT_FOUND, HUB_UNAVAILABLE, HUB_ACCESS, INVALID_OPTION, ABORTED
  */

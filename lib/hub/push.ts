@@ -21,19 +21,19 @@ import { pushFailure, statusOf, TOKEN_OF_FETCH, uploadFetch } from './upload.js'
 
 /** Options of `pushModel`. */
 export interface PushOptions {
-  /** Whether everybody may read a repository that is made for it. Defaults to false. */
+  /** Whether a new repository is public. Defaults to false. */
   public?: boolean | undefined;
-  /** Branch to push to; made where there is none. Defaults to 'main'. */
+  /** Branch to push to; created if it does not exist. Defaults to 'main'. */
   revision?: string | undefined;
-  /** Of the commit. Defaults to 'Upload model with Bertune'. */
+  /** Message of the commit. Defaults to 'Upload model with Bertune'. */
   message?: string | undefined;
   /** Stops transfers; files that have arrived are not sent again. Defaults to none. */
   signal?: AbortSignal | undefined;
-  /** Called as large files go. Defaults to none. */
+  /** Called as large files are sent. Defaults to none. */
   onProgress?: ((progress: PushProgress) => void) | undefined;
 }
 
-/** How far a file is. */
+/** How much of a file has been sent. */
 export interface PushProgress {
   file: string;
   /** From 0 to 1. */
@@ -50,7 +50,7 @@ export interface Pushed {
   files: readonly string[];
   /** Whether the repository is new. */
   created: boolean;
-  /** What is worth knowing, e.g. that it stays private. */
+  /** Remarks, e.g. that it stays private. */
   notes: readonly string[];
 }
 
@@ -63,14 +63,14 @@ interface Push {
 }
 
 /**
- * Pushes a model's directory, as `save`, `export` and `exportOnnx` write it, to a repository of the Hugging Face hub, in one commit: its
- * card, configuration, tokenizer and weights, and nothing else that lies there, such as checkpoints, logs and results. Files of a
- * model that were there before and are not any more go. The token is that of HF_TOKEN, or of `hf auth login`.
+ * Pushes a model's directory, as `save`, `export` and `exportOnnx` write it, to a repository of the Hugging Face hub, in one
+ * commit: its card, configuration, tokenizer and weights, and nothing else in the directory, such as checkpoints, logs and
+ * results. Files of an earlier model that this one lacks are deleted. The token comes from HF_TOKEN or `hf auth login`.
  *
- * @param directory of the model
- * @param name of the repository, `org/name`; made where there is none, private unless asked otherwise
- * @throws BertuneError HUB_ACCESS without a token, or with one that may not write; HUB_UNAVAILABLE; OUTPUT_REFUSED where others push
- *   at the same time, or the repository is public and that was not asked for; NOT_FOUND for a directory without a model;
+ * @param directory the model's
+ * @param name the repository, `org/name`; created if it does not exist, private by default
+ * @throws BertuneError HUB_ACCESS without a token, or with one that may not write; HUB_UNAVAILABLE; OUTPUT_REFUSED if others
+ *   push at the same time, or the repository is public and that was not asked for; NOT_FOUND for a directory without a model;
  *   INVALID_OPTION, ABORTED
  */
 export async function pushModel(directory: string, name: string, options: PushOptions = {}): Promise<Pushed> {

@@ -9,15 +9,15 @@ import type { HubSettings } from './settings.js';
 import { bring, partialSize } from './transfer.js';
 import { etagOf, type TreeEntry } from './tree.js';
 
-/** How far the transfers for one model or data set are. */
+/** Progress of the downloads for one model or data set. */
 export interface HubProgress {
-  /** The id that was asked for. */
+  /** The requested id. */
   readonly source: string;
-  /** The file that is coming. */
+  /** The file being downloaded. */
   readonly file: string;
-  /** Bytes of all its files that are here. */
+  /** Bytes received so far, of all files. */
   readonly receivedBytes: number;
-  /** Bytes of all its files that were not in the cache. */
+  /** Bytes to download: all files that were not in the cache. */
   readonly totalBytes: number;
 }
 
@@ -27,7 +27,7 @@ export interface Choice {
    * was filled by others, who list nothing; null: it never is. */
   readonly optional: readonly string[] | null;
   /**
-   * @param paths every file of the repository (or of its snapshot, where nobody can be asked)
+   * @param paths every file of the repository (or of its snapshot, if the hub cannot be asked)
    * @param read fetches a small file and gives its text
    * @param where the repository, for messages
    * @throws BertuneError where what is needed is not there
@@ -136,10 +136,10 @@ export class SnapshotFetcher {
 
   #note(commit: string): string {
     const { name, revision } = this.#subject;
-    return `The hub could not be asked about ${name}: the cached ${revision} (${commit.slice(0, 12)}) is used.`;
+    return `The hub could not be reached for ${name}: the cached ${revision} (${commit.slice(0, 12)}) is used.`;
   }
 
-  /** Whether a snapshot that others made has everything, although nobody listed it. */
+  /** Whether a snapshot made by others is complete, although there is no list of its files. */
   async #isComplete(commit: string, choice: Choice): Promise<boolean> {
     if (choice.optional === null) return false;
     const paths = await this.#cache.paths(commit);
@@ -152,7 +152,7 @@ export class SnapshotFetcher {
     );
   }
 
-  /** The files that a snapshot has, where nobody can say which it should have. */
+  /** The files that a snapshot has, if the list of those it should have is unknown. */
   async #fromSnapshot(commit: string, choice: Choice): Promise<Omit<Snapshot, 'notes'>> {
     const directory = this.#cache.snapshot(commit);
     const paths = await this.#cache.paths(commit);

@@ -196,8 +196,8 @@ export interface PartialBlob {
 }
 
 /**
- * Opens the file that a blob comes into, for its one writer to close: the shared one, with what has come before, where it
- * can be locked and is a file of its own; otherwise an empty one that nobody else knows.
+ * Opens the file that a blob comes into, for its one writer to close: the shared one, with what has come before, where it can
+ * be locked and is a file of its own; otherwise an empty one that no one else knows.
  *
  * @param blob where the whole file is to appear; its directory exists
  */

@@ -86,8 +86,8 @@ export function pushFailure(cause: unknown, settings: HubSettings, what: string)
   if (status === 401 || status === 403) {
     return new BertuneError(
       'HUB_ACCESS',
-      `Expected leave to push ${what} but ${settings.endpoint} answered ${status} (${said}): check that the token in HF_TOKEN, or of ` +
-        'hf auth login, is valid, may write, and belongs to the account or organisation',
+      `Expected permission to push ${what} but ${settings.endpoint} answered ${status} (${said}): check that the token in HF_TOKEN, or of ` +
+        'hf auth login, is valid, may write, and belongs to the account or organization',
       { cause },
     );
   }

@@ -4,17 +4,17 @@ import { isHeadRow, type MethodDefinition } from './method.js';
 /** The options of `bitfit`: none. */
 export const BITFIT_OPTIONS = {};
 
-/** Options of `bitfit`: there are none. */
+/** `bitfit` has no options. */
 export interface BitfitOptions extends OptionsOf<typeof BITFIT_OPTIONS> {}
 
-/** Every bias trains, and the head; all other weights are frozen. */
+/** Every bias and the head train; all other weights are frozen. */
 export interface BitfitMethod extends SettingsOf<typeof BITFIT_OPTIONS> {
   readonly kind: 'bitfit';
 }
 
 /**
- * BitFit (Ben Zaken et al., 2021): the biases train, those of LayerNorms as well, and the head. PEFT has no adapter of
- * biases alone: the model is saved as a whole.
+ * BitFit (Ben Zaken et al., 2021): every bias, including those of LayerNorms, and the head train. PEFT has no adapter of biases
+ * alone, so the model is saved as a whole.
  *
  * @throws BertuneError INVALID_OPTION
  */

@@ -8,7 +8,7 @@ import type { MethodDefinition } from './method.js';
 /** The options of `full`. */
 export const FULL_OPTIONS = {
   /**
-   * Parts of parameter names, at whole dots: what they name stays frozen, e.g. `['embeddings', 'encoder.layer.0']`.
+   * Parameters that stay frozen, by dot-separated parts of their names, e.g. `['embeddings', 'encoder.layer.0']`.
    * Defaults to none.
    */
   freeze: names({ words: 'parts of the model that stay frozen, e.g. embeddings,encoder.layer.0', default: [] }),
@@ -17,7 +17,7 @@ export const FULL_OPTIONS = {
 /** Options of `full`. */
 export interface FullOptions extends OptionsOf<typeof FULL_OPTIONS> {}
 
-/** Every parameter trains, but for those that `freeze` names. */
+/** Every parameter trains, except those that `freeze` names. */
 export interface FullMethod extends SettingsOf<typeof FULL_OPTIONS> {
   readonly kind: 'full';
 }

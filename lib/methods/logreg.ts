@@ -4,8 +4,8 @@ import type { MethodDefinition } from './method.js';
 /** The options of `logreg`. */
 export const LOGREG_OPTIONS = {
   /**
-   * Strength of the L2 penalty on the weights, above 0: 1/C of scikit-learn's LogisticRegression, alpha of its Ridge. 'auto': of
-   * 0.1, 1, ..., 10,000 the one with the lowest loss in a five-fold cross-validation over the training texts. Defaults to 100.
+   * Strength of the L2 penalty on the weights, above 0: 1/C of scikit-learn's LogisticRegression, alpha of its Ridge. 'auto':
+   * the one of 0.1, 1, ..., 10,000 with the lowest loss in five-fold cross-validation over the training texts. Defaults to 100.
    */
   l2: numberOr(
     ['auto'],
@@ -20,16 +20,17 @@ export const LOGREG_OPTIONS = {
 /** Options of `logreg`. */
 export interface LogregOptions extends OptionsOf<typeof LOGREG_OPTIONS> {}
 
-/** The encoder is frozen; it solves for a logistic regression on the first token's embedding. */
+/** The encoder is frozen; a logistic regression is fitted to the first token's embedding. */
 export interface LogregMethod extends SettingsOf<typeof LOGREG_OPTIONS> {
   readonly kind: 'logreg';
 }
 
 /**
- * Logistic regression on embeddings ("embed + linear"): every training text is embedded once, without dropout, as the last hidden
- * state of its first token. On these embeddings, each dimension scaled to mean 0 and variance 1, scikit-learn's
- * LogisticRegression is solved to convergence (L-BFGS in double precision): multinomial, for several labels one per label, and for values
- * Ridge. The result is a plain checkpoint. The head's dense Linear, which is BERT's pooler, becomes a multiple of the identity.
+ * Logistic regression on embeddings ("embed + linear"): every training text is embedded once, without dropout, as the last
+ * hidden state of its first token. On these embeddings, each dimension scaled to mean 0 and variance 1, scikit-learn's
+ * LogisticRegression is solved to convergence (L-BFGS in double precision): multinomial for single-label, one per label for
+ * multi-label; Ridge for regression. The result is a plain checkpoint, in which the head's dense Linear (BERT's pooler) is a
+ * multiple of the identity.
  *
  * @throws BertuneError INVALID_OPTION
  */

@@ -45,43 +45,44 @@ export const LORA_OPTIONS = {
   /** Probability of dropping an input of the update, in [0, 1). Defaults to 0.1. */
   dropout: probability({ words: 'dropout', default: 0.1, flag: '--lora-dropout' }),
   /**
-   * Modules by name or by the end of it, as PEFT's `target_modules`; 'all-linear' for every one. Defaults to the queries
-   * and values of attention: `['query', 'value']` of BERT.
+   * Modules by name or the end of it, as PEFT's `target_modules`; 'all-linear' for all. Defaults to the queries and values of
+   * attention: `['query', 'value']` in BERT.
    */
   targets: names({ words: 'modules, or all-linear', default: null, byDefault: 'queries and values' }),
-  /** Modules of `targets` that are left out, named alike. Defaults to none. */
+  /** Modules of `targets` to leave out, named the same way. Defaults to none. */
   exclude: names({ words: 'modules of --targets to leave out', default: [] }),
-  /** Numbers of the layers to update, from 0. Modules that `targets` names in full are updated anyway. Defaults to all. */
+  /** Numbers of the layers to update, from 0. Modules that `targets` names in full are always updated. Defaults to all. */
   layers: nonNegativeIntegers({ words: 'numbers of the layers to update, from 0', default: null, byDefault: 'all' }),
   /**
-   * Other ranks for some modules, as PEFT's `rank_pattern`: a regular expression that matches a module's name from one of
-   * its dots to the end → the rank; the first that matches counts. Defaults to none.
+   * Other ranks for some modules, as PEFT's `rank_pattern`: a regular expression that matches a module's name from one of its
+   * dots to the end → the rank; the first match counts. Defaults to none.
    */
   rankPattern: numbersByPattern((name, value) => expectPositiveInteger(name, value, MOST_INT32), {
     words: 'other ranks by module: value=4,layer.0.*=16',
   }),
-  /** Other values of `alpha` for some modules, written as `rankPattern`. Defaults to none. */
+  /** Other values of `alpha` for some modules, written like `rankPattern`. Defaults to none. */
   alphaPattern: numbersByPattern((name, value) => expectNumberInRange(name, value, POSITIVE), {
     words: 'other values of --alpha by module',
   }),
   /**
-   * Which biases of the encoder train as well and go into the adapter, as in PEFT: 'all', or those of the updated modules
-   * with 'lora_only'. Such an adapter cannot be mixed with others in a batch. Defaults to 'none'.
+   * Which of the encoder's biases also train and go into the adapter, as in PEFT: 'all', or 'lora_only' for those of the
+   * updated modules. Such an adapter cannot be mixed with others in a batch. Defaults to 'none'.
    */
   bias: oneOf(LORA_BIASES, { words: 'biases that train as well', default: 'none' }),
   /**
-   * The learning rate of B, and of all vectors (biases, the classifier's too), over that of A and the other matrices: LoRA+ (Hayou
-   * et al., 2024), in the groups of PEFT's `create_loraplus_optimizer`. Weight decay is the Trainer's. Defaults to 1.
+   * The learning rate of B and of all vectors (biases, including the classifier's), divided by that of A and the other
+   * matrices: LoRA+ (Hayou et al., 2024), in the groups of PEFT's `create_loraplus_optimizer`. Weight decay is the Trainer's.
+   * Defaults to 1.
    */
   loraPlusRatio: number(POSITIVE, { words: "learning rate of B over A's (LoRA+), e.g. 16", default: 1 }),
-  /** Whether the classifier trains as well. Defaults to true. */
+  /** Whether the classifier also trains. Defaults to true. */
   trainHead: TRAIN_HEAD,
 };
 
 /** Options of `lora`. */
 export interface LoraOptions extends OptionsOf<typeof LORA_OPTIONS> {}
 
-/** The model is frozen; low-rank updates of some of its Linear modules train, and the head. */
+/** The model is frozen; low-rank updates of some of its Linear modules and the head train. */
 export interface LoraMethod extends SettingsOf<typeof LORA_OPTIONS> {
   readonly kind: 'lora';
 }
@@ -133,7 +134,7 @@ export const loraFormat: AdapterFormat<LoraAdapter, LoraMethod> = {
     if (adapter.bias !== undefined && adapter.bias !== 'none') {
       throw new BertuneError(
         'INVALID_OPTION',
-        `The adapter has biases of its own (bias = "${adapter.bias}"), which cannot stand beside others in one model; load ` +
+        `The adapter has biases of its own (bias = "${adapter.bias}"), which cannot be mixed with others in one model; load ` +
           'it as the model',
       );
     }

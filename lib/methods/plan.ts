@@ -16,7 +16,7 @@ import { definitionOf, expectMethod, type Method } from './registry.js';
 /** How many parameters there are. */
 export interface ParameterCounts {
   trainable: number;
-  /** All that a forward pass uses. */
+  /** All parameters that a forward pass uses. */
   total: number;
 }
 
@@ -68,7 +68,7 @@ export function trainedNames({ parameters }: MethodPlan): string[] {
 }
 
 /**
- * How many parameters a method has and trains. Parameters are as in `methodPlan`.
+ * How many parameters a method uses and trains.
  *
  * @throws BertuneError INVALID_OPTION
  */

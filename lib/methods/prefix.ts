@@ -13,11 +13,11 @@ import {
 
 /** The options of `prefix`. */
 export const PREFIX_OPTIONS = {
-  /** P, virtual tokens; P + the text's tokens must fit the model. Defaults to 20. */
+  /** P, the number of virtual tokens; P + the text's tokens must fit the model. Defaults to 20. */
   virtualTokens: positiveInteger({ words: 'virtual tokens', default: 20 }),
-  /** Whether a projection network makes their keys and values while training. Defaults to true. */
+  /** Whether a projection network computes their keys and values in training. Defaults to true. */
   projection: flag({ words: 'train keys and values directly, without a network', default: true }),
-  /** Whether the classifier trains as well. Defaults to true. */
+  /** Whether the classifier also trains. Defaults to true. */
   trainHead: TRAIN_HEAD,
 };
 
@@ -25,8 +25,8 @@ export const PREFIX_OPTIONS = {
 export interface PrefixOptions extends OptionsOf<typeof PREFIX_OPTIONS> {}
 
 /**
- * The model is frozen; keys and values of virtual tokens in front of every layer's own train, and the head. With
- * `projection` they come out of a network, Embedding(P, C) → Linear(C, C) → tanh → Linear(C, 2LC).
+ * The model is frozen; keys and values of virtual tokens, put in front of every layer's own, and the head train. With
+ * `projection` they are the output of a network, Embedding(P, C) → Linear(C, C) → tanh → Linear(C, 2LC).
  */
 export interface PrefixMethod extends SettingsOf<typeof PREFIX_OPTIONS> {
   readonly kind: 'prefix';

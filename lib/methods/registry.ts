@@ -14,10 +14,10 @@ export * from './logreg.js';
 export * from './lora.js';
 export * from './prefix.js';
 
-/** A way to train with all its options. */
+/** A method of training with its options. */
 export type Method = FullMethod | LinearMethod | PrefixMethod | LoraMethod | BitfitMethod | LogregMethod;
 
-/** The word for a way to train. */
+/** The name of a method. */
 export type MethodKind = Method['kind'];
 
 /** Every way to train. A new one is a file beside this one, its name in this file, and in lib/index.ts. */
@@ -30,7 +30,7 @@ export const METHODS: { readonly [K in MethodKind]: MethodDefinition<Extract<Met
   logreg: logregMethod,
 };
 
-/** Every way to train. */
+/** The names of all methods. */
 export const METHOD_KINDS: readonly MethodKind[] = Object.freeze(Object.keys(METHODS) as MethodKind[]);
 
 /** What is known of a kind of method. */

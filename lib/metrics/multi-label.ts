@@ -1,9 +1,9 @@
 import { expectNames } from '../options/validation.js';
 import { type Averages, averages, type ClassReport, expectRows, sum } from './single-label.js';
 
-/** What is measured of predictions that give each example any number of labels. */
+/** Metrics of multi-label predictions. */
 export interface MultiLabelMetrics {
-  /** Subset accuracy: the share of examples whose every label is right. */
+  /** Subset accuracy: the share of examples with every label right. */
   accuracy: number;
   /** From the counts of all labels together. */
   micro: Averages;
@@ -23,7 +23,7 @@ export interface MultiLabelMetrics {
  * multi-label data, and its `accuracy_score`.
  *
  * @param targets (N, NC), row-major: not 0 where an example has a label
- * @param predictions the same, of what was predicted
+ * @param predictions the same, for the predictions
  * @param labelNames the names of the NC labels
  * @throws BertuneError INVALID_OPTION, INVALID_DATA, SHAPE_MISMATCH
  */

@@ -1,17 +1,17 @@
 import { expectNames } from '../options/validation.js';
 import { expectRows, sum } from './single-label.js';
 
-/** How near predicted values are to the true ones. */
+/** How close predicted values are to the true ones. */
 export interface RegressionScores {
   /** Mean squared error. */
   mse: number;
   /** Mean absolute error. */
   mae: number;
-  /** The share of the variance that is explained; null where the true values do not vary. */
+  /** The share of variance explained; null if the true values do not vary. */
   r2: number | null;
-  /** Pearson's correlation; null where true or predicted values do not vary. */
+  /** Pearson's correlation; null if true or predicted values do not vary. */
   pearson: number | null;
-  /** Spearman's correlation, ties by their average ranks; null where true or predicted values do not vary. */
+  /** Spearman's correlation, ties with average ranks; null if true or predicted values do not vary. */
   spearman: number | null;
 }
 
@@ -20,14 +20,14 @@ export interface ColumnReport extends RegressionScores {
   label: string;
 }
 
-/** What is measured of predicted values: the means over the columns, those without a value left out. */
+/** Metrics of regression: means over the columns, without undefined ones. */
 export interface RegressionMetrics extends RegressionScores {
   /** One entry per column, in the order of `labelNames`. */
   perColumn: ColumnReport[];
-  /** True and predicted values of some examples, to be drawn: at most 1,000, evenly over the split. */
+  /** True and predicted values of some examples, for charts: at most 1,000, evenly spread over the split. */
   pairs: { label: string; target: number; predicted: number }[];
   examples: number;
-  /** What has no value, and why, in sentences. */
+  /** Which metrics are undefined, and why, in sentences. */
   notes: string[];
 }
 

@@ -3,7 +3,7 @@ import { expectNames, expectNumberInRange, expectPositiveInteger, invalidOption,
 
 /** Precision, recall and F1, of one class or averaged over several. Each in [0, 1]. */
 export interface Averages {
-  /** Of the examples predicted as the class, the share that is of the class. */
+  /** Of the examples predicted as the class, the share that belong to it. */
   precision: number;
   /** Of the examples of the class, the share predicted as the class. */
   recall: number;
@@ -18,7 +18,7 @@ export interface ClassReport extends Averages {
   support: number;
 }
 
-/** What `classificationMetrics` measures. */
+/** Metrics of single-label predictions. */
 export interface ClassificationMetrics {
   /** The share of examples predicted right. */
   accuracy: number;

@@ -18,28 +18,28 @@ import type { Precision } from './device.js';
 import type { ModelParts } from './load.js';
 import { DTYPES, type Session } from './session.js';
 
-/** What is worth knowing about an adapter beside a model. */
+/** An adapter loaded beside a model. */
 export interface AdapterInfo {
-  /** As it was given to `loadAdapter`. */
+  /** The name given to `loadAdapter`. */
   name: string;
   kind: Adapter['kind'];
   /** Names of its classes, in the order of its logits. */
   labels: readonly string[];
-  /** Whether it was trained on pairs of texts; null where its file does not say. */
+  /** Whether it was trained on pairs of texts; null if its file does not say. */
   pairs: boolean | null;
   /** What its labels are for. */
   task: TaskKind;
-  /** Scores above which a label is predicted, by its name, as they were tuned; null: none was. */
+  /** Tuned scores above which a label is predicted, by label; null if none were tuned. */
   thresholds: Readonly<Record<string, number>> | null;
-  /** What logits are divided by before they become scores, as it was calibrated; null: nothing. */
+  /** The calibrated temperature that logits are divided by; null if there is none. */
   temperature: number | null;
-  /** What was made of long texts in training; null: they were cut as the tokenizer does, or that is not known. */
+  /** How long texts were read in training; null if they were truncated as the tokenizer does, or if that is unknown. */
   longTexts: LongTexts | null;
-  /** P, virtual tokens of a prefix; 0 for LoRA. */
+  /** P, the virtual tokens of a prefix; 0 for LoRA. */
   virtualTokens: number;
-  /** Of its weights, as its file holds them. */
+  /** Bytes of its weights in its file. */
   bytes: number;
-  /** What is worth knowing about its labels, e.g. that they are those of the base. */
+  /** Remarks about its labels, e.g. that they are those of the base. */
   notes: readonly string[];
 }
 
@@ -266,7 +266,7 @@ async function modelHead({ session, labels, config }: Carrier, directory: string
   return { kind: 'classifier', labels, named: !areNumbers(labels), output, tensors, notes: [] };
 }
 
-/** What the texts of a call are given to. */
+/** The adapters that a call's texts are predicted with. */
 export type AdapterChoice = string | null | readonly (string | null)[];
 
 /**

@@ -13,15 +13,15 @@ import type { EvaluateResult } from '../tasks/evaluation.js';
 import { isOwnCard, modelCard } from './card.js';
 import type { AnyClassifier } from './classifier.js';
 
-/** What a model's card says beside what the model knows of itself. */
+/** What a model's card says beyond what the model knows about itself. */
 export interface CardOptions {
-  /** Identifier of the license, e.g. `apache-2.0`. Defaults to that of the base's own card, where it is here and says one. */
+  /** Identifier of the license, e.g. `apache-2.0`. Defaults to that of the base's card, if there is one and it names a license. */
   license?: string | undefined;
-  /** Id on the hub of the data set that it was trained on. Defaults to none. */
+  /** Hub id of the data set that it was trained on. Defaults to none. */
   dataset?: string | undefined;
-  /** What to say of how it does. Defaults to what its training measured last on the validation split. */
+  /** The metrics to show. Defaults to the last evaluation on the validation split in training. */
   evaluation?: EvaluateResult | undefined;
-  /** The split that `evaluation` is of. Defaults to 'test'. */
+  /** The split that was evaluated. Defaults to 'test'. */
   split?: string | undefined;
 }
 

@@ -215,7 +215,7 @@ function marked(text: string): string {
   return `${text}\n<!-- bertune card ${hashOf(text)}; change anything above and this file is left as it is -->\n`;
 }
 
-/** Whether a README.md was written by `modelCard` and nobody has changed it. */
+/** Whether a README.md was written by `modelCard` and is unchanged. */
 export function isOwnCard(text: string): boolean {
   const plain = text.replaceAll('\r\n', '\n');
   const mark = MARK.exec(plain);

@@ -76,8 +76,8 @@ interface TrainedFacts {
 }
 
 /**
- * A text classifier, or a regression model of texts: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its memory lies
- * outside JavaScript's heap: call `dispose()` or declare it with `await using`.
+ * A text classifier or regression model: loads checkpoints and adapters, predicts, saves. A Trainer trains it in place. Its
+ * memory lies outside JavaScript's heap: call `dispose()` or declare it with `await using`.
  *
  * @typeParam Kind the task
  * @typeParam Label the names of the labels
@@ -87,9 +87,9 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
 {
   /** Names of the classes, in the order of the logits. */
   readonly labels: readonly Label[];
-  /** The model's dimensions and what else its config.json says. */
+  /** The model's dimensions and the rest of its config.json. */
   readonly config: ModelConfig;
-  /** What is worth knowing about how it was loaded, e.g. that its classifier is new. */
+  /** Remarks about how it was loaded, e.g. that its classifier is new. */
   readonly notes: readonly string[];
   /** What its labels are for. */
   readonly task: Kind;
@@ -138,8 +138,8 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
    *   of either on the Hugging Face hub: `name`, `org/name` or `org/name@revision`
    * @typeParam Kind the task, for the types of predictions and evaluations. TypeScript infers it from `options.task`; otherwise it
    *   assumes single-label
-   * @typeParam Label the names of the labels, for the types of predictions. TypeScript infers them from `options.labels` if they are
-   *   written in the call or `as const`; otherwise they are any strings
+   * @typeParam Label the names of the labels, for the types of predictions. TypeScript infers them from `options.labels` if
+   *   they are written in the call or `as const`; otherwise they are any strings
    * @throws BertuneError NOT_FOUND, CHECKPOINT_INVALID, SHAPE_MISMATCH for the files; HUB_UNAVAILABLE, HUB_ACCESS,
    *   OUTPUT_REFUSED (the cache) for the hub; INVALID_OPTION; ABORTED; CUDA_UNAVAILABLE; OUT_OF_MEMORY; NATIVE_UNAVAILABLE
    */
@@ -177,12 +177,12 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     return this.where.threads;
   }
 
-  /** How it was trained last, or the method of the adapter it was loaded with; null for a plain checkpoint. */
+  /** How it was last trained, or the method of the adapter it was loaded with; null for a plain checkpoint. */
   get method(): Method | null {
     return this.#method;
   }
 
-  /** Whether it was trained last on pairs of texts; null where that is not known, as of a checkpoint made elsewhere. */
+  /** Whether it was last trained on pairs of texts; null if unknown, as for a checkpoint made elsewhere. */
   get pairs(): boolean | null {
     return this.#pairs;
   }
@@ -229,8 +229,8 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
 
   /**
    * Classifies a stream of texts of any length: `for await (const prediction of model.predictStream(texts))`. Texts are read
-   * one batch at a time, and the next batch only once the previous predictions have been consumed, so that memory holds one batch and a
-   * slow reader slows its source down. Leaving the loop closes the source.
+   * one batch at a time, and the next batch only once the previous predictions have been consumed, so that memory holds one
+   * batch and a slow reader slows its source down. Leaving the loop closes the source.
    *
    * @param texts an array, a generator, or any other source of texts or pairs
    * @returns one prediction per text, in order
@@ -258,7 +258,8 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   }
 
   /**
-   * Scores of texts before temperature, softmax and sigmoid; for a regression model, its values. Calls may overlap, also with training.
+   * Scores of texts before temperature, softmax and sigmoid; for a regression model, its values. Calls may overlap, also with
+   * training.
    *
    * @param texts as in `predict`
    * @throws BertuneError INVALID_OPTION, also if the texts' adapters have different classes or a different order of them;
@@ -287,8 +288,8 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
   }
 
   /**
-   * Measures the model, or one of its loaded adapters, on a split. Labels are matched by name, in whatever
-   * order either has them. The loss is the plain one; that of a Trainer's `evaluate` includes its class weights and label smoothing.
+   * Measures the model, or one of its loaded adapters, on a split. Labels are matched by name, in whatever order either has
+   * them. The loss is the plain one; that of a Trainer's `evaluate` includes its class weights and label smoothing.
    *
    * @param split the split to measure; undefined, as `data.test` can be, is refused with advice on how to get one
    * @throws BertuneError INVALID_DATA, also for labels that the model does not have, and for pairs if it was trained on
@@ -437,7 +438,7 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     return memoryReport(this.session);
   }
 
-  /** Name, shape, trainable and decay of every parameter, as the model was shaped last. */
+  /** Name, shape, trainable and decay of every parameter, as of the last training. */
   parameters(): NativeParameterInfo[] {
     return this.session.plan.parameters.map(({ name, shape, trainable, decay }) => {
       return { name, shape: [...shape], trainable, decay: trainable && decay };
@@ -453,12 +454,12 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
     return this.session.read(expectString('name', name));
   }
 
-  /** How many parameters there are, and how many trained last. */
+  /** How many parameters there are, and how many were last trained. */
   countParameters(): ParameterCounts {
     return countPlan(this.session.plan);
   }
 
-  /** Frees the memory after the work that is under way. Later calls reject with DISPOSED. Safe to call twice. */
+  /** Frees the memory once work in progress has finished. Later calls reject with DISPOSED. Safe to call twice. */
   async dispose(): Promise<void> {
     this.#disposal ??= this.#session.retire();
     await this.#disposal;

@@ -6,24 +6,27 @@ import { option } from '../options/names.js';
 import { expectOneOf, expectPositiveInteger, invalidOption } from '../options/validation.js';
 
 /**
- * Where to compute. 'auto': on the GPU if there is a usable one, otherwise on the CPU. Of several GPUs, 'cuda:1' is the second;
- * 'cuda' is the first, or, in processes started together on a machine, the one with the process's number.
+ * Where to compute. 'auto': on the GPU if there is a usable one, otherwise on the CPU. 'cuda:1' is the second of several GPUs;
+ * 'cuda' is the first or, in processes started together on a machine, the one with the process's rank.
  */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
 /**
- * Arithmetic. 'tf32' exists on the GPU only, 'fp64' and 'int8' on the CPU only. On the CPU, 'bf16' and 'int8' are the
- * arithmetic of products with weights, where the processor has instructions for it; 'int8' is for prediction alone.
+ * Arithmetic. 'tf32' exists only on the GPU, 'fp64' and 'int8' only on the CPU. On the CPU, 'bf16' and 'int8' apply to products
+ * with weights and require a processor with such instructions; 'int8' is for prediction only.
  */
 export type Precision = NativePrecision;
 
-/** What a caller can ask of the machine. */
+/** Device, precision and threads. */
 export interface DeviceOptions {
   /** Defaults to 'auto'. */
   device?: Device | undefined;
-  /** 'auto': bf16 where it is fast, otherwise fp32. Defaults to 'bf16' on the GPU and 'fp32' on the CPU. */
+  /** 'auto': bf16 if the processor has instructions for it, otherwise fp32. Defaults to 'bf16' on the GPU and 'fp32' on the CPU. */
   precision?: Precision | 'auto' | undefined;
-  /** Worker threads on the CPU, at most 1,024. Defaults to the processors available to the process; to its share of them where mpirun started several. */
+  /**
+   * Worker threads on the CPU, at most 1,024. Defaults to the processors available to the process, or its share of them if
+   * mpirun started several.
+   */
   threads?: number | undefined;
 }
 

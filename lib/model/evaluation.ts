@@ -115,13 +115,13 @@ export async function evaluateSplit(
   return measure(logits, loaded, decision, options, { began, batches: loaded.batches.starts.length - 1, truncated });
 }
 
-/** What scores were before and after they were calibrated, on the validation split. */
+/** The calibration of scores on the validation split. */
 export interface Calibration {
-  /** What logits are divided by. Above 1 the model was too sure of itself, below 1 not sure enough. */
+  /** What logits are divided by: above 1 if the model was overconfident, below 1 if it was underconfident. */
   temperature: number;
-  /** Expected calibration error as trained, in [0, 1]. */
+  /** Expected calibration error before, in [0, 1]. */
   eceBefore: number;
-  /** The same with the temperature. */
+  /** Expected calibration error after. */
   eceAfter: number;
 }
 

@@ -11,7 +11,7 @@ import { DEFAULT_TASK, type TaskKind, taskOf, taskOfProblemType } from '../tasks
 import { areNumbers, genericLabels, listLabels, matchLabels } from '../tasks/labels.js';
 
 export const HEAD_CHOICES = ['keep', 'fit', 'name', 'new'] as const satisfies readonly HeadChoice[];
-/** What becomes of a trained classifier when a model is loaded. */
+/** What happens to a trained classifier when a model is loaded. */
 export type HeadChoice = 'keep' | 'fit' | 'name' | 'new';
 
 /** The classifier that a model begins with. */

@@ -25,34 +25,34 @@ import { Session } from './session.js';
 /** Options of `TextClassifier.load`. */
 export interface LoadOptions<Kind extends TaskKind = DefaultTask, Label extends string = string> extends DeviceOptions {
   /**
-   * Names of the classes, in the order that the logits will have. A trained classifier must have the same names, whose
-   * rows are put into this order (case and outer spaces are forgiven, with a note); where its file only numbers its rows,
-   * these become their names, in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1.
+   * Names of the classes, in the order of the logits. A trained classifier must have the same names, whose rows are put into
+   * this order (case and outer spaces are forgiven, with a note); if its file only numbers its rows, these become their names,
+   * in order. Defaults to the adapter's, else the checkpoint's, else LABEL_0 and LABEL_1.
    */
   labels?: readonly Label[] | undefined;
   /**
-   * What becomes of a trained classifier. 'keep': it stays, and `labels` that are not its classes are refused. 'fit': it
-   * stays, with its own labels, where it has all of `labels`; otherwise a new one takes its place, with a note. 'name': as
-   * 'fit', but one whose file only numbers its rows stays and takes `labels` as their names, where there are as many. 'new':
-   * the classifier is new in any case. Defaults to 'keep'.
+   * What happens to a trained classifier. 'keep': it stays, and `labels` that are not its classes are refused. 'fit': it stays,
+   * with its own labels, if it has all of `labels`; otherwise a new one replaces it, with a note. 'name': like 'fit', but if
+   * the file only numbers its rows and there are as many `labels`, it stays and takes these as names. 'new': the classifier is
+   * always new. Defaults to 'keep'.
    */
   head?: HeadChoice | undefined;
   /**
-   * What the labels are for: 'single-label', 'multi-label' or 'regression'. A trained classifier of another task is refused, or
-   * makes way for a new one, as `head` says. Defaults to what the files say, else 'single-label'.
+   * What the labels are for: 'single-label', 'multi-label' or 'regression'. A trained classifier of another task is refused or
+   * replaced, as `head` says. Defaults to what the files say, else 'single-label'.
    */
   task?: Kind | undefined;
-  /** Directory or hub id of an adapter to put on the checkpoint. Defaults to none. */
+  /** Directory or hub id of an adapter for the checkpoint. Defaults to none. */
   adapter?: string | undefined;
-  /** Directory or hub id of the checkpoint under an adapter. Defaults to where its adapter_config.json says. */
+  /** Directory or hub id of the checkpoint under an adapter. Defaults to the one that its adapter_config.json names. */
   base?: string | undefined;
-  /** Branch, tag or commit of a model on the hub. Defaults to the one behind the id's `@`, else `main`. */
+  /** Branch, tag or commit of a model on the hub. Defaults to the one after the id's `@`, else `main`. */
   revision?: string | undefined;
   /** Stops transfers from the hub. Defaults to none. */
   signal?: AbortSignal | undefined;
-  /** Called as files come from the hub. Defaults to none. */
+  /** Called as files are downloaded from the hub. Defaults to none. */
   onProgress?: ((progress: HubProgress) => void) | undefined;
-  /** Of parameters that the files do not hold: 0 to 2^32 − 1. Defaults to 42. */
+  /** Seed of parameters that the files lack: 0 to 2^32 − 1. Defaults to 42. */
   seed?: number | undefined;
 }
 
@@ -230,14 +230,14 @@ export function withoutTraining(plan: MethodPlan): MethodPlan {
   return { ...plan, parameters: plan.parameters.map((row) => ({ ...row, trainable: false })) };
 }
 
-/** Said of a classifier that nobody has trained yet. */
+/** Noted for an untrained classifier. */
 export const NEW_CLASSIFIER = 'The classifier is new: train it before relying on what it predicts.';
 
 function notesOn(fresh: readonly ParameterRow[], { ignored }: Checkpoint): string[] {
   const isNew = (wanted: ParameterRow['group']) => fresh.some(({ group }) => group === wanted);
   return [
     ...(isNew('head') ? [NEW_CLASSIFIER] : []),
-    ...(isNew('encoder') ? ['The pooler is new: the checkpoint holds none.'] : []),
-    ...(ignored.length === 0 ? [] : [`Not used of the checkpoint: ${ignored.join(', ')}.`]),
+    ...(isNew('encoder') ? ['The pooler is new: the checkpoint has none.'] : []),
+    ...(ignored.length === 0 ? [] : [`Not used from the checkpoint: ${ignored.join(', ')}.`]),
   ];
 }

@@ -52,8 +52,8 @@ export interface EvaluateOptions extends Omit<PredictOptions, 'adapter' | 'topK'
   /** Metrics of your own, by name, which the result has under `custom`. Defaults to none. */
   metrics?: MetricFunctions | undefined;
   /**
-   * How many of the examples that the model is most wrong about to list under `mistakes`, by their rows. Defaults to
-   * none.
+   * How many of the examples that the model is most wrong about to list under `mistakes`, by their rows.
+   * Defaults to none.
    */
   mistakes?: number | undefined;
 }

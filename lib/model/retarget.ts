@@ -73,7 +73,7 @@ function expectContinuation(current: MethodPlan, next: MethodPlan, kind: MethodK
   if (kind !== carried) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `The model carries a ${carried} adapter, which goes on with ${option('method', carried)} alone, not ${kind}; ` +
+      `The model carries a ${carried} adapter, which continues with ${option('method', carried)} only, not ${kind}; ` +
         'for another method, load the model under it',
     );
   }

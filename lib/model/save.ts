@@ -28,22 +28,22 @@ import { expectWeights, mergedWeights, type ReadParameter } from './merge.js';
 import type { Values } from './session.js';
 import { longestText } from './texts.js';
 
-/** Where a model is written, and whether over what is there. */
+/** Options of `save` and `export`. */
 export interface SaveOptions {
-  /** Whether a directory that is not empty will do. Defaults to false. */
+  /** Whether to write into a directory that is not empty. Defaults to false. */
   overwrite?: boolean | undefined;
-  /** What the card, README.md, says beside what the model knows of itself; false: there is none. Defaults to that alone. */
+  /** What the card, README.md, says beyond what the model knows about itself; false: no card. Defaults to nothing more. */
   card?: CardOptions | false | undefined;
 }
 
 /** The options of `exportOnnx`. */
 export const ONNX_OPTIONS = {
   /**
-   * What the weights are written in: 'fp32' (onnx/model.onnx), 'int8' (onnx/model_quantized.onnx, a quarter of the size, and
-   * what transformers.js takes in browsers unless told otherwise), or 'both'. Defaults to 'both'.
+   * Format of the weights: 'fp32' (onnx/model.onnx), 'int8' (onnx/model_quantized.onnx, a quarter of the size, the default of
+   * transformers.js in browsers), or 'both'. Defaults to 'both'.
    */
   weights: oneOf(['both', 'fp32', 'int8'], { words: 'weights of the ONNX graphs', default: 'both' }),
-  /** Whether a directory that is not empty will do. Defaults to false. */
+  /** Whether to write into a directory that is not empty. Defaults to false. */
   overwrite: flag({ words: 'write into a directory that is not empty', default: false }),
 };
 
@@ -67,7 +67,7 @@ export function saveModel(model: AnyClassifier, directory: string, options: Save
 }
 
 /**
- * Writes the files of a model into a directory that is there, and that nobody else knows yet.
+ * Writes the files of a model into an existing directory that no one else uses yet.
  *
  * @param options.as what the directory will be called
  * @throws BertuneError OUTPUT_REFUSED, DISPOSED; NON_FINITE_LOSS where a parameter is NaN or infinite

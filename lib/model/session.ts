@@ -171,7 +171,7 @@ export async function withDatasetOn<T>(
   }
 }
 
-/** Data sets that nobody needs any more. Asking for their removal takes a little memory itself: where there is none, later. */
+/** Data sets no longer needed. Removing them takes a little memory itself; if there is none, it is tried again later. */
 const unremoved = new WeakMap<NativeSession, number[]>();
 
 async function removeDatasets(native: NativeSession): Promise<void> {
@@ -190,7 +190,7 @@ function ignoreOutOfMemory(error: unknown): void {
   if (!(error instanceof BertuneError && error.code === 'OUT_OF_MEMORY')) throw error;
 }
 
-/** Sets a parameter's values, which nobody else has; they must not change until the promise settles. */
+/** Sets a parameter's values, of which the caller has the only copy; they must not change until the promise settles. */
 export async function writeValues(native: NativeSession, name: string, values: Values): Promise<void> {
   const dtype = values instanceof Float64Array ? 'F64' : 'F32';
   await native.write(name, 'value', dtype, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), true);
@@ -205,9 +205,9 @@ export function datasetOf(
   return { ids, offsets, ...(typeIds && { typeIds }), ...(positions && { positions }), ...targets };
 }
 
-/** Bytes. The parts and `peak` count the library's own allocations; `processPeak` all of the process. */
+/** Bytes. The parts and `peak` count the library's own allocations, `processPeak` those of the whole process. */
 export interface MemoryReport extends NativeMemory {
-  /** Highest resident memory of the process so far, as the operating system counts it. */
+  /** Peak resident memory of the process, as the operating system counts it. */
   processPeak: number;
 }
 

@@ -5,11 +5,11 @@ import { expectTextInput, type TextInput, type TextInputs } from './texts.js';
 
 /** Options of `predictStream`. */
 export interface StreamOptions extends Omit<PredictOptions, 'adapter'> {
-  /** Texts that are read and classified together. Memory and latency depend on it. Defaults to 512. */
+  /** How many texts are read and classified at a time. Memory and latency depend on it. Defaults to 512. */
   batchSize?: number | undefined;
-  /** Called when the predictions of a batch were taken. Defaults to none. */
+  /** Called when a batch's predictions have been consumed. Defaults to none. */
   onProgress?: ((progress: { /** Texts so far. */ texts: number }) => void) | undefined;
-  /** Name of the adapter to predict with, of those that `loadAdapter` loaded. Defaults to the model as it was loaded. */
+  /** Name of the adapter to predict with, as given to `loadAdapter`. Defaults to the model as it was loaded. */
   adapter?: string | null | undefined;
 }
 

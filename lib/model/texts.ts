@@ -21,7 +21,7 @@ import type { ModelParts } from './load.js';
  * each.
  */
 
-/** What is classified: a text, or a pair of texts, e.g. a premise and a hypothesis. */
+/** A text, or a pair of texts, e.g. a premise and a hypothesis. */
 export type TextInput = string | readonly [text: string, pair: string];
 
 /** Texts, and the second one of each where they are pairs. */
@@ -70,7 +70,7 @@ export function expectTextInput(name: string, input: unknown): readonly [text: s
   return [items[0]!, items[1]!];
 }
 
-/** Which texts a model takes: single ones or pairs as it was trained on, or any. */
+/** Which texts a model accepts: single texts or pairs, as it was trained on, or any. */
 export type TextKind = 'trained' | 'any';
 
 /** @throws BertuneError INVALID_OPTION */
@@ -200,7 +200,8 @@ function expectLength({ tokenizer }: Encoder, wish: number | null, longest: numb
  * Token ids of texts, or of pairs of texts.
  *
  * @param limits of all, or of each (N)
- * @throws BertuneError INVALID_OPTION where the model has too few token types for pairs, and for windows of pairs; INVALID_DATA, ABORTED
+ * @throws BertuneError INVALID_OPTION where the model has too few token types for pairs, and for windows of pairs;
+ *   INVALID_DATA, ABORTED
  */
 export async function encodeTexts(
   { tokenizer, config }: Encoder,

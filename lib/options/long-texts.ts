@@ -7,8 +7,8 @@ import { expectNonNegativeInteger, expectOneOf } from './validation.js';
  */
 
 /**
- * What is kept of a text that is too long: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from
- * its end (Sun et al., "How to Fine-Tune BERT for Text Classification?", 2019), 'halves' equally much from both.
+ * What is kept of a text that is too long: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three
+ * quarters from its end (Sun et al., "How to Fine-Tune BERT for Text Classification?", 2019), 'halves' half from each.
  */
 export type Truncation = 'head' | 'tail' | 'head-tail' | 'halves';
 
@@ -31,13 +31,14 @@ export interface LongTextOptions {
   /** Longest text or window in tokens, including special ones. Defaults to what the model was trained with, or else the model's limit. */
   maxLength?: number | undefined;
   /**
-   * What is kept of a longer text: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from its end, 'halves'
-   * equally much from both. Defaults to what the model was trained with, or else the side that the tokenizer keeps, usually the start.
+   * What is kept of a longer text: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three quarters
+   * from its end, 'halves' half from each. Defaults to what the model was trained with, or else the side that the tokenizer
+   * keeps, usually the start.
    */
   truncation?: Truncation | undefined;
   /**
-   * Reads a longer text in windows of `maxLength` tokens that share this many with the window before, at most half. Defaults to what the
-   * model was trained with, or half where that is less, or else no windows; pairs have none.
+   * Reads a longer text in windows of `maxLength` tokens that share this many with the window before, at most half.
+   * Defaults to what the model was trained with, or half a window if that is less, or else no windows; pairs have none.
    */
   stride?: number | undefined;
   /** How the logits of windows are pooled: their mean, or the highest of each label. Defaults to what the model was trained with, or else 'mean'. */
@@ -55,7 +56,7 @@ export interface LongTextWishes {
   readonly windowPooling: WindowPooling | null;
 }
 
-/** How a model or an adapter read long texts in training, as its files record it. */
+/** How a model or an adapter read long texts in training, from its files. */
 export interface LongTexts {
   /** Tokens of a text or a window, including special ones. */
   readonly length: number;

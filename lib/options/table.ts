@@ -35,8 +35,8 @@ export interface RowWords {
   /** An option that says the same in another way. At most one of the two may be set. */
   readonly insteadOf?: string;
   /**
-   * Options without which this one would do nothing, one of them at least: by the value that they must have; true: any at all. Defaults
-   * to none.
+   * Options without which this one would do nothing, one of them at least: by the value that they must have; true: any at all.
+   * Defaults to none.
    */
   readonly onlyWith?: Readonly<Record<string, string | true>>;
 }

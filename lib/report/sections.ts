@@ -83,7 +83,7 @@ export function labelSection(metrics: MetricsRecord, thresholds?: RunRecord['thr
 /** What helps where a run has neither a test nor a validation split. */
 export const notMeasured = () =>
   'nothing is measured, as the data have no validation or test split: ' +
-  `${option('split.validation', 0.1)} or ${option('split.test', 0.1)} takes one out of the training rows`;
+  `${option('split.validation', 0.1)} or ${option('split.test', 0.1)} holds one out of the training rows`;
 
 /** What was taken for what: the whole matrix where it fits, otherwise the most frequent confusions; none of another task. */
 export function confusionSections(metrics: MetricsRecord, width: number): Section[] {

@@ -10,25 +10,25 @@ import { BEST_METRICS, type TaskKind } from '../tasks/index.js';
 import type { EvaluateRow, LogRow } from '../training/state.js';
 import { record, type Scalar, scalarsEvent, versionEvent } from './tensorboard-events.js';
 
-/** A log for TensorBoard that is being written. */
+/** A TensorBoard log being written. */
 export interface TensorBoardLog extends AsyncDisposable {
   /** The event file. */
   readonly path: string;
   /**
    * Stops listening, writes what is left and closes the file.
    *
-   * @throws BertuneError OUTPUT_REFUSED where a row could not be written
+   * @throws BertuneError OUTPUT_REFUSED if a row could not be written
    */
   close(): Promise<void>;
 }
 
 /**
- * Writes what a trainer logs to an event file for TensorBoard, row by row as it comes: `train/loss`, `train/grad_norm`,
+ * Writes what a trainer logs to an event file for TensorBoard, row by row: `train/loss`, `train/grad_norm`,
  * `train/learning_rate`, `train/epoch`, and `eval/loss`, `eval/accuracy`, `eval/precision`, `eval/recall`, `eval/f1_macro`,
- * each by step. A row that cannot be written does not end the training; `close` tells of it.
+ * each by step. A row that cannot be written does not end the training; `close` reports it.
  *
  * @param trainer the trainer to listen to, before its `train`
- * @param directory the run's folder, made where needed; TensorBoard is shown the folder above it
+ * @param directory the run's folder, created if needed; point TensorBoard at the folder above it
  * @throws BertuneError INVALID_OPTION, OUTPUT_REFUSED
  */
 export async function tensorBoard(trainer: Trainer<TaskKind>, directory: string): Promise<TensorBoardLog> {

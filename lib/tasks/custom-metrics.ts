@@ -2,13 +2,13 @@ import { BertuneError } from '../errors.js';
 import { expectFunction, expectObject, invalidOption, show } from '../options/validation.js';
 import { BEST_METRICS } from './task.js';
 
-/** What a metric function is given: arrays of its own, in the order of the split. */
+/** What a metric function receives: its own copies, in the order of the split. */
 export interface MeasuredSplit {
-  /** True labels, in the form of a Split's: (N), or (N, NC). */
+  /** True labels, as in a Split: (N), or (N, NC). */
   readonly labels: Int32Array | Float32Array | Float64Array;
-  /** What is predicted, in the same form. */
+  /** Predicted labels, in the same form. */
   readonly predictions: Int32Array | Float32Array | Float64Array;
-  /** (N, NC), row-major: probabilities, calibrated where the model is; of regression its values. */
+  /** (N, NC), row-major: probabilities, calibrated if the model is; for regression, values. */
   readonly scores: Float64Array;
   /** NC */
   readonly labelNames: readonly string[];

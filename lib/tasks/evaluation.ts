@@ -4,23 +4,26 @@ import type { ClassificationMetrics } from '../metrics/single-label.js';
 import type { MetricName, TaskKind } from './index.js';
 import type { Mistake } from './mistakes.js';
 
-/** What every evaluation gives. */
+/** What every evaluation has. */
 export interface EvaluatePass {
   /** Mean loss over the examples, with the trainer's label smoothing and weights: cross-entropy, binary cross-entropy or mean squared error. */
   loss: number;
   /** Seconds. */
   runtime: number;
   samplesPerSecond: number;
-  /** Batches a second. */
+  /** Batches per second. */
   stepsPerSecond: number;
   examples: number;
-  /** Texts that were longer than allowed and were cut. */
+  /** Texts that were too long and were truncated. */
   truncated: number;
-  /** How the split's labels were matched with the model's, where names differ in case or spaces or are numbers; what is not defined, and why. */
+  /**
+   * How the split's labels were matched with the model's, if names differ in case or spaces or are numbers; which metrics are
+   * undefined, and why.
+   */
   notes: readonly string[];
-  /** What `metrics` gave, by their names; absent where there were none. */
+  /** Results of `metrics`, by name; absent if there were none. */
   custom?: Readonly<Record<string, number>>;
-  /** With `mistakes`: the examples that the model is most wrong about, the worst first. */
+  /** With `mistakes`: the examples that the model is most wrong about, worst first. */
   mistakes?: readonly Mistake[];
 }
 
@@ -31,8 +34,8 @@ type Scores<Name extends MetricName> = Record<Name, number> & Partial<Record<Exc
 type Undefinable<Name extends MetricName> = Record<Name, number | null>;
 
 /**
- * How a single-label model does. Precision, recall, f1_macro, auroc and average_precision are macro averages, as scikit-learn's, the
- * last two each label against the others, over the labels that occur. `ece` is the calibration error of the likeliest class.
+ * How well a single-label model does. Precision, recall, f1_macro, auroc and average_precision are macro averages as in
+ * scikit-learn, the last two one-vs-rest over the labels that occur. `ece` is the calibration error of the most likely class.
  */
 export interface SingleLabelEvaluation
   extends EvaluatePass,
@@ -49,9 +52,9 @@ export interface SingleLabelEvaluation
 type RankingMetric = 'auroc' | 'auroc_micro' | 'average_precision' | 'average_precision_micro';
 
 /**
- * How a multi-label model does. `accuracy` is the share of examples whose every label is right; precision, recall and f1_macro
- * are macro averages, as scikit-learn's, and so are auroc and average_precision, over the labels that occur. `ece` is the calibration
- * error of every label's score.
+ * How well a multi-label model does. `accuracy` is the share of examples with every label right; precision, recall, f1_macro,
+ * and over the labels that occur auroc and average_precision, are macro averages as in scikit-learn. `ece` is the calibration
+ * error of all labels' scores.
  */
 export interface MultiLabelEvaluation
   extends EvaluatePass,
@@ -65,22 +68,22 @@ export interface MultiLabelEvaluation
   metrics: MultiLabelMetrics;
 }
 
-/** How a regression model does; null is what is not defined, e.g. a correlation of values that are all the same. */
+/** How well a regression model does; null if undefined, e.g. a correlation of values that are all the same. */
 export interface RegressionEvaluation
   extends EvaluatePass,
     Omit<Scores<'mse' | 'mae' | 'r2' | 'pearson' | 'spearman'>, 'r2' | 'pearson' | 'spearman'>,
     Undefinable<'r2' | 'pearson' | 'spearman'> {
   task: 'regression';
-  /** The same by column, and some pairs of values. */
+  /** The same for each column, and some pairs of values. */
   metrics: RegressionMetrics;
 }
 
-/** How a model does on a split, by its task. */
+/** How well a model does on a split, by task. */
 export interface Evaluations {
   'single-label': SingleLabelEvaluation;
   'multi-label': MultiLabelEvaluation;
   regression: RegressionEvaluation;
 }
 
-/** How a model does on a split. */
+/** How well a model does on a split. */
 export type EvaluateResult<Kind extends TaskKind = TaskKind> = Evaluations[Kind];

@@ -33,7 +33,7 @@ const ALL = [singleLabel, multiLabel, regression] as const satisfies readonly (T
 /** The names of the tasks, in the order in which messages list them. */
 export const TASK_KINDS: readonly TaskKind[] = Object.freeze(ALL.map(({ kind }) => kind));
 
-/** The name of the task where nothing says another. */
+/** The default task. */
 export type DefaultTask = 'single-label';
 /** It as a value, e.g. for files from before there were others. */
 export const DEFAULT_TASK: DefaultTask = singleLabel.kind;

@@ -1,9 +1,9 @@
 import type { Numbers, Task } from './task.js';
 
-/** What came out for one label, or one value, of an example. */
+/** One label, or one value, of an example. */
 export interface MistakenLabel {
   label: string;
-  /** What is true: 1 for a label that the example has and 0 for one that it has not, or the true value. */
+  /** The truth: 1 if the example has the label and 0 if not, or the true value. */
   target: number;
   /** The label's score, or the predicted value. */
   predicted: number;
@@ -13,9 +13,9 @@ export interface MistakenLabel {
 export interface Mistake {
   /** Its row in the split, from 0. */
   row: number;
-  /** How far off it is: Σ |target − predicted| over `labels`, all of them. */
+  /** How wrong it is: Σ |target − predicted| over all labels. */
   error: number;
-  /** What is wrong, the worst first, at most ten: of one class the true one and the one that it was taken for. */
+  /** What is wrong, worst first, at most ten; for single-label, the true class and the predicted one. */
   labels: MistakenLabel[];
 }
 

@@ -8,7 +8,7 @@ import { type TaskKind, taskOf } from './index.js';
 import type { Numbers, Predictions } from './task.js';
 import { ranked, uncertaintyOf } from './uncertainty.js';
 
-/** What a model makes of a text: its class, its labels or its value. */
+/** A prediction for a text: its class, its labels or its value. */
 export type Prediction<Kind extends TaskKind = TaskKind, Label extends string = string> = Predictions<Label>[Kind];
 
 /** What the logits of a text stand for: a model's own, or those of an adapter beside it. */

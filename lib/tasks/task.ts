@@ -23,7 +23,7 @@ export interface Task {
   readonly metrics: readonly Metric[];
   /** The two that sum it up, the one to choose by first. */
   readonly headline: readonly [HeadlineMetric, HeadlineMetric];
-  /** What the best epoch is told by, where nobody says. */
+  /** The metric of the best epoch, by default. */
   readonly bestMetric: BestMetric;
   /** What is higher of the better of two epochs, whatever their losses. */
   readonly tellingMetric: MetricName;
@@ -57,7 +57,7 @@ export interface Task {
   /** What results.json holds of metrics that `measure` gave, beside the scores. */
   detailsOf(metrics: Measurement['metrics']): MetricDetails;
 
-  /** What a model does that has learnt nothing, in words, by metrics that `measure` gave; null: it has learnt something. */
+  /** If the metrics of `measure` show that a model has learned nothing, what it does instead, in words; otherwise null. */
   noBetterThan(metrics: Measurement['metrics']): string | null;
 
   /**
@@ -113,13 +113,13 @@ export interface RankedLabel<Label extends string = string> {
   score: number;
 }
 
-/** What a prediction has where it was asked for. */
+/** Optional parts of a prediction. */
 export interface PredictionExtras<Label extends string = string> {
-  /** With `topK`: so many labels, the likeliest first. */
+  /** With `topK`: that many labels, most likely first. */
   top?: RankedLabel<Label>[];
   /**
-   * With `uncertainty`: how near the decision was. Of one class the gap between the two highest scores, of several labels the
-   * smallest distance of a score from its threshold. The lower, the more a person's answer teaches.
+   * With `uncertainty`: how close the decision was. For single-label, the gap between the two highest scores; for multi-label,
+   * the smallest distance of a score from its threshold. The lower it is, the more the model learns from a label.
    */
   margin?: number;
   /** With `uncertainty`: in nats, of the classes' distribution, or the sum over the labels, each by itself. */

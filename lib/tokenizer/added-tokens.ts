@@ -48,14 +48,14 @@ export class AddedTokens {
       if (text === '') {
         throw new ComponentError(
           `added token ${JSON.stringify(content)}`,
-          'is nothing once it is normalised; declare it with "normalized": false, or remove it',
+          'is empty once it is normalized; declare it with "normalized": false, or remove it',
         );
       }
       const known = (token.normalized ? normalized : raw).get(text);
       if (known !== undefined) {
         throw new ComponentError(
           `added token ${JSON.stringify(content)}`,
-          `is the same as ${JSON.stringify(known.content)} once it is normalised; remove one of them`,
+          `is the same as ${JSON.stringify(known.content)} once it is normalized; remove one of them`,
         );
       }
       (token.normalized ? normalized : raw).set(text, found);
@@ -117,7 +117,7 @@ function normalizedContent(content: string, normalize: Normalizer): string {
   if (piece.text.length <= LONGEST) return piece.text;
   throw new ComponentError(
     `added token ${JSON.stringify(content)}`,
-    `is normalised to more than ${LONGEST} characters`,
+    `is normalized to more than ${LONGEST} characters`,
   );
 }
 

@@ -26,22 +26,23 @@ export type { TextLimit } from './truncation.js';
 export let isTokenizer: (value: unknown) => value is Tokenizer;
 
 /**
- * Turns texts into token ids, as Hugging Face's `tokenizers` library does with truncation, for every kind of tokenizer.json.
+ * Turns texts into token ids, exactly as Hugging Face's `tokenizers` library does with truncation, for every kind of
+ * tokenizer.json.
  *
- * What it cannot do exactly like that library it refuses when it is loaded, and says which part of the tokenizer it is. A
- * text takes time in proportion to its length, whatever the tokenizer.
+ * A tokenizer that it cannot reproduce exactly is refused when loaded, and the error names the part. Encoding takes time in
+ * proportion to the length of the text, whatever the tokenizer.
  */
 export class Tokenizer {
   /** Where the tokenizer was loaded from. */
   readonly directory: string;
   /**
-   * One more than the largest id: the rows that a table of word embeddings must have. Special tokens that only the
-   * tokenizer's class knows, as the [MASK] of a vocabulary without one, come behind them and need none.
+   * The rows that word embeddings must have: the largest id plus one. Special tokens that only the tokenizer's class knows,
+   * such as the [MASK] of a vocabulary without one, come after these and need no row.
    */
   readonly vocabSize: number;
-  /** Id of the padding token; −1 where there is none. */
+  /** Id of the padding token; −1 if there is none. */
   readonly padTokenId: number;
-  /** The longest text in tokens, special ones included, that it was made for; Infinity where that is not stated. */
+  /** Longest text in tokens that it was made for, including special ones; Infinity if the files do not say. */
   readonly modelMaxLength: number;
   readonly #template: Template;
   /** Asked for when it is needed: few texts are pairs, and not every post-processor knows them. */
@@ -75,22 +76,22 @@ export class Tokenizer {
   }
 
   /**
-   * Reads a tokenizer: tokenizer.json and, where it is there, tokenizer_config.json; or vocab.txt of an older BERT.
+   * Reads a tokenizer: tokenizer.json and, if it exists, tokenizer_config.json; or the vocab.txt of an older BERT.
    *
    * @param directory a checkpoint's directory
-   * @throws NOT_FOUND when there is no tokenizer, CHECKPOINT_INVALID when it is broken or does what is not known here
+   * @throws NOT_FOUND if there is no tokenizer, CHECKPOINT_INVALID if it is broken or not supported
    */
   static async load(directory: string): Promise<Tokenizer> {
     const { definition, settings } = await readDefinition(expectPath('directory', directory));
     return namingDirectory(directory, () => new Tokenizer(directory, definition, settings));
   }
 
-  /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 where there is no post-processor. */
+  /** How many tokens are added to each text: 2 for BERT's [CLS] and [SEP], 0 without a post-processor. */
   get specialTokens(): number {
     return addedTokens(this.#template);
   }
 
-  /** How many are added to each pair of texts: 3 for BERT's [CLS] … [SEP] … [SEP]. */
+  /** How many tokens are added to each pair of texts: 3 for BERT's [CLS] … [SEP] … [SEP]. */
   get specialPairTokens(): number {
     return addedTokens(this.#pairTemplate);
   }
@@ -101,14 +102,14 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of one text, with what the post-processor of tokenizer.json puts around it: [CLS] … [SEP], or nothing where
-   * it has none. A text that is too long loses its end, or its start where tokenizer_config.json says so, not its [SEP].
-   * One without tokens is [CLS] [SEP] either way.
+   * The ids of one text, with what tokenizer.json's post-processor puts around it: [CLS] … [SEP], or nothing without one. A
+   * text that is too long loses its end (or its start, if tokenizer_config.json says so), but keeps its [SEP]. A text without
+   * tokens becomes [CLS] [SEP] in any case.
    *
    * @param text any string
-   * @param maxLength the most tokens, special ones included; at least as many as those
-   * @throws INVALID_OPTION when `text` is not a string or `maxLength` is not such an integer; INVALID_DATA when it has no
-   *   tokens, and there is no [CLS] and [SEP] to stand for it; CHECKPOINT_INVALID when the tokenizer cannot encode it
+   * @param maxLength most tokens, including special ones; at least as many as those
+   * @throws INVALID_OPTION if `text` is not a string or `maxLength` is not such an integer; INVALID_DATA if it has no tokens
+   *   and the tokenizer no [CLS] and [SEP]; CHECKPOINT_INVALID if the tokenizer cannot encode it
    */
   encode(text: string, maxLength: number): number[] {
     const limit = textLimit(this.#template, maxLength);
@@ -121,14 +122,15 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of many texts or pairs of texts, packed. Of a pair that is too long the longer text is cut first, as in
-   * `longest_first` of Hugging Face's tokenizers. The event loop runs at least every ten milliseconds or so.
+   * The ids of many texts or pairs of texts, packed. If a pair is too long, the longer text is truncated first, as with
+   * `longest_first` in Hugging Face's tokenizers. The event loop runs about every ten milliseconds.
    *
    * @param texts any strings (N)
-   * @param limits the most tokens of a text or pair, special ones included, and what becomes of longer ones; of all, or of each (N)
+   * @param limits most tokens of a text or pair, including special ones, and what happens to longer ones; for all, or for each
+   *   (N)
    * @param options `pairs`: the second text of each pair (N); `signal` stops the work with ABORTED
-   * @throws INVALID_OPTION, INVALID_DATA and CHECKPOINT_INVALID as `encode`, INVALID_OPTION as well where the lengths of
-   *   the arrays differ, and for windows of pairs; INVALID_DATA where there are 2³¹ tokens or more; ABORTED
+   * @throws INVALID_OPTION, INVALID_DATA and CHECKPOINT_INVALID as `encode`, INVALID_OPTION also if the lengths of the arrays
+   *   differ, and for windows of pairs; INVALID_DATA for 2³¹ tokens or more; ABORTED
    */
   async encodeTexts(
     texts: readonly string[],

@@ -45,7 +45,7 @@ const MODELS: Readonly<Record<string, new (model: ModelSettings) => Model>> = {
 export function readModel(model: ModelSettings): Model {
   const type = model.type ?? typeOf(model);
   if (Object.hasOwn(MODELS, type)) return new MODELS[type]!(model);
-  throw new ComponentError(`model ${type}`, `is not known here; use ${Object.keys(MODELS).join(', ')}`);
+  throw new ComponentError(`model ${type}`, `is not supported; use ${Object.keys(MODELS).join(', ')}`);
 }
 
 /** Older files do not say what their model is: it is known by its settings. */

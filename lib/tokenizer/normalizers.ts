@@ -42,7 +42,7 @@ export function readNormalizer(component: Component | null): Normalizer {
   const parts = flatten('normalizer', component, 'normalizers').map((part) => {
     const name = part.type!;
     if (!Object.hasOwn(NORMALIZERS, name)) {
-      throw new ComponentError(`normalizer ${name}`, `is not known here; use ${Object.keys(NORMALIZERS).join(', ')}`);
+      throw new ComponentError(`normalizer ${name}`, `is not supported; use ${Object.keys(NORMALIZERS).join(', ')}`);
     }
     return { name, normalize: NORMALIZERS[name]!(new Settings('normalizer', part)) };
   });

@@ -4,15 +4,18 @@ import { BertuneError } from '../errors.js';
 export interface EncodedTexts {
   /** The ids of all texts, one after the other (T). */
   ids: Int32Array;
-  /** Where each text starts in `ids` (N+1): text i is `ids[offsets[i]]` up to `ids[offsets[i + 1]]`. Of windows, where each of those. */
+  /**
+   * Where each text starts in `ids` (N+1): text i is `ids[offsets[i]]` up to `ids[offsets[i + 1]]`. With windows, where each
+   * window starts.
+   */
   offsets: Int32Array;
-  /** Which windows are whose (N+1): text i has those from `windows[i]` up to `windows[i + 1]`. Absent where no text has several. */
+  /** The windows of each text (N+1): text i has those from `windows[i]` up to `windows[i + 1]`. Absent if no text has several. */
   windows?: Int32Array | undefined;
-  /** Segment of each token (T). Absent where all are 0, as they are for single texts in BERT's template. */
+  /** Segment of each token (T). Absent if all are 0, as for single texts in BERT's template. */
   typeIds?: Int32Array | undefined;
-  /** Position of each token (T), −1 for padding. Absent where all are the tokens' places. */
+  /** Position of each token (T), −1 for padding. Absent if each token's is its place in the text. */
   positions?: Int32Array;
-  /** How many texts, or pairs, were longer than allowed and lost something. */
+  /** How many texts, or pairs, were too long and were truncated. */
   truncated: number;
 }
 

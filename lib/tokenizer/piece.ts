@@ -5,8 +5,8 @@ import type { Steps } from './steps.js';
 export interface Piece {
   text: string;
   /**
-   * How many units of `text`, from its first on, stand for the very first character that was given: Metaspace asks.
-   * Always 0 where nobody asks.
+   * How many units of `text`, from its first on, stand for the very first character that was given: Metaspace asks. Always 0 if
+   * not asked for.
    */
   leading: number;
   /** The most units that its text may grow to. */

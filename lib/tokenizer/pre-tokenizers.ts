@@ -48,7 +48,7 @@ export function readPreTokenizer(component: Component | null): PreTokenizer {
     const name = part.type!;
     if (Object.hasOwn(PRE_TOKENIZERS, name)) return PRE_TOKENIZERS[name]!(new Settings('pre_tokenizer', part));
     const known = Object.keys(PRE_TOKENIZERS).join(', ');
-    throw new ComponentError(`pre_tokenizer ${name}`, `is not known here; use ${known}`);
+    throw new ComponentError(`pre_tokenizer ${name}`, `is not supported; use ${known}`);
   });
   return (piece) => parts.reduce<Iterable<Piece | undefined>>((pieces, part) => splitEach(pieces, part), [piece]);
 }

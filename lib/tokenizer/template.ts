@@ -52,7 +52,7 @@ function withSegments(component: Component | null, texts: 1 | 2): Template {
     throw new ComponentError('post_processor Sequence', `use one of ${part.type} and ${more.type}`);
   const settings = new Settings('post_processor', part);
   if (!Object.hasOwn(PROCESSORS, part.type!)) {
-    throw settings.error(`is not known here; use ${Object.keys(PROCESSORS).join(', ')}`);
+    throw settings.error(`is not supported; use ${Object.keys(PROCESSORS).join(', ')}`);
   }
   const items = PROCESSORS[part.type!]!(settings, texts);
   const places = items.flatMap((item, i) => ('text' in item ? [{ ...item, i }] : []));

@@ -2,15 +2,15 @@ import type { Truncation } from '../options/long-texts.js';
 import { invalidOption } from '../options/validation.js';
 import type { Ids } from './piece.js';
 
-/** How long a text may be, and what becomes of a longer one. */
+/** How long a text may be, and what happens to a longer one. */
 export interface TextLimit {
-  /** The most tokens, special ones included; at least as many as those. */
+  /** Most tokens, including special ones; at least as many as those. */
   maxLength: number;
-  /** What of a longer text stays. Defaults to its start, or its end where tokenizer_config.json says so. */
+  /** What is kept of a longer text. Defaults to its start, or its end if tokenizer_config.json says so. */
   truncation?: Truncation | undefined;
   /**
-   * Makes several windows of a longer text instead of cutting it: each has `maxLength` tokens but for the last, and so many of them,
-   * at most half of what a window holds of the text, are those of the window before. Defaults to none.
+   * Splits a longer text into windows instead of truncating it: each has `maxLength` tokens, except the last, and shares this
+   * many with the window before, at most half of its tokens of the text. Defaults to none.
    */
   stride?: number | undefined;
 }

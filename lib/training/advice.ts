@@ -21,9 +21,9 @@ export interface SeenRun {
   /** The training loss of a model that has learnt nothing. */
   guessing: number;
   stopped: 'done' | 'early';
-  /** Optimiser steps done. */
+  /** Optimizer steps done. */
   steps: number;
-  /** Optimiser steps that a run on this data takes where nobody says how long it is. */
+  /** Optimizer steps that a run on this data takes by default. */
   usualSteps: number;
   epochs: readonly EpochRow[];
   logHistory: readonly LogHistoryRow[];
@@ -254,7 +254,7 @@ function usualRate({ settings, hiddenSize }: SeenRun): number {
 function trainLonger(seen: SeenRun): { words: string; options: Advice['options'] } {
   const { settings, stopped, steps, usualSteps, epochs } = seen;
   if (stopped === 'early')
-    return { words: `let it go on with a higher ${option('earlyStoppingPatience')}`, options: {} };
+    return { words: `let it continue with a higher ${option('earlyStoppingPatience')}`, options: {} };
   const name = settings.maxSteps === null ? 'epochs' : 'maxSteps';
   if (usualSteps > 2 * steps) {
     return { words: `leave out ${option(name)}, to train for the usual ${usualSteps} steps`, options: {} };
@@ -263,7 +263,7 @@ function trainLonger(seen: SeenRun): { words: string; options: Advice['options']
   return { words: 'train longer', options: { [name]: longer } };
 }
 
-/** Advice as a sentence, with its options as whoever called writes them: `learningRate: 3e-4`, `--learning-rate 3e-4`. */
+/** Advice as a sentence, with options as the caller writes them: `learningRate: 3e-4`, `--learning-rate 3e-4`. */
 export function adviceText({ text, options }: Advice): string {
   const ways = Object.entries(options).map(([name, value]) => option(name, value));
   return ways.length === 0 ? `${text}.` : `${text} (${ways.join(' or ')}).`;

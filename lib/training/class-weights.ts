@@ -4,7 +4,7 @@ import { type OptionRow, readNames, readNumber } from '../options/table.js';
 import { copyArray, expectNumberInRange, invalidOption, isArray } from '../options/validation.js';
 import { likelyLabels, listLabels, matchLabels } from '../tasks/labels.js';
 
-/** Weights of classes as a caller passes them: by name, in the order of the labels, or for the data to say. */
+/** Class weights: by name, in the order of the labels, or 'balanced'. */
 export type ClassWeights = Readonly<Record<string, number>> | readonly number[] | 'balanced';
 
 /** The row of `classWeights`; its check depends on the model's labels. */

@@ -5,32 +5,31 @@ import { option } from '../options/names.js';
 import { expectPositiveInteger } from '../options/validation.js';
 
 /*
- * What a run is trained with where nobody says: a learning rate for the method and the size of the model, and enough
+ * The defaults of a run: a learning rate for the method and the size of the model, and enough
  * steps to learn something on small data. Both are the method's own (lib/methods).
  */
 
-/** Texts of more tokens teach more in a step, and cost more: as many fewer steps will do. */
+/** Longer texts teach more per step and cost more, so proportionally fewer steps will do. */
 const SHORT_TEXT = 128;
 
 const LEAST_EPOCHS = 3;
-/** Of a handful of examples, more passes teach nothing new. */
+/** With a handful of examples, more passes teach nothing new. */
 const MOST_EPOCHS = 100;
 
 /** Share of the steps over which a default rate rises from 0: without it, high rates end at the most frequent class. */
 const WARMUP_SHARE = 0.1;
 
-/** The most rows that the log has by default: enough for a curve, few enough to read. */
+/** Most rows in a log by default: enough for a curve, few enough to read. */
 const MOST_LOG_ROWS = 50;
-/** Steps between rows that people like to count in, times a power of ten. */
+/** Round numbers of steps between rows, times a power of ten. */
 const ROUND_STEPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100];
 
 /**
- * The learning rate that a Trainer takes for a method on a model of a size where it is given none.
+ * A Trainer's default learning rate for a method and a size of model.
  *
  * @param method with its options: LoRA's rank counts, and whether a prefix has a network
  * @param hiddenSize of the model, `hidden_size` in its config.json
- * @returns a rate of two significant digits; between sizes that were measured on a straight line of logarithms, beyond
- *   them that of the nearest
+ * @returns two significant digits, interpolated on logarithms between measured sizes; beyond them, the rate of the nearest
  * @throws BertuneError INVALID_OPTION, also for a method that is not trained in steps
  */
 export function defaultLearningRate(method: Method, hiddenSize: number): number {
@@ -39,7 +38,7 @@ export function defaultLearningRate(method: Method, hiddenSize: number): number 
   if (anchors.length === 0) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `${option('method', chosen.kind)} is solved for at once and has no learning rate`,
+      `${option('method', chosen.kind)} is not trained in steps and has no learning rate`,
     );
   }
   return Number(rateAt(anchors, expectPositiveInteger('hiddenSize', hiddenSize)).toPrecision(2));
@@ -56,14 +55,14 @@ function rateAt(anchors: readonly Anchor[], size: number): number {
 
 /** Training examples as the default number of epochs sees them. */
 export interface TrainingSize {
-  /** Optimiser steps an epoch. */
+  /** Optimizer steps per epoch. */
   stepsPerEpoch: number;
   /** Tokens of a training text, on average. */
   meanTokens: number;
 }
 
 /**
- * Epochs of a run that is told neither epochs nor steps: at least 3, and as many as come to the method's leastSteps; 1 of a method
+ * Epochs of a run that sets neither epochs nor steps: at least 3, and as many as come to the method's leastSteps; 1 of a method
  * that is not trained in steps.
  */
 export function defaultEpochs(method: MethodKind, size: TrainingSize): number {
@@ -72,7 +71,7 @@ export function defaultEpochs(method: MethodKind, size: TrainingSize): number {
   return Math.max(LEAST_EPOCHS, Math.min(MOST_EPOCHS, wanted));
 }
 
-/** Optimiser steps of a run that is told neither epochs nor steps. */
+/** Optimizer steps of a run that sets neither epochs nor steps. */
 export function defaultSteps(method: MethodKind, size: TrainingSize): number {
   return defaultEpochs(method, size) * size.stepsPerEpoch;
 }

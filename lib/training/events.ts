@@ -5,9 +5,9 @@ import type { TaskKind } from '../tasks/index.js';
 import type { EpochRow } from './position.js';
 import type { EvaluateRow, LogHistoryRow, LogRow, TrainerState } from './state.js';
 
-/** Where a run of training stands, several times a second. */
+/** Progress of training, several times a second. */
 export interface Progress {
-  /** Optimiser steps done. */
+  /** Optimizer steps done. */
   step: number;
   totalSteps: number;
   /** Epochs done, with their fraction. */
@@ -16,8 +16,8 @@ export interface Progress {
   /** Mean loss of the latest steps. */
   loss: number;
   /**
-   * Share of right predictions in the latest steps, as seen in training (dropout on): of a multi-label model examples whose every
-   * label is right; 0 in regression, which has none.
+   * Share of right predictions in the latest steps, measured in training (with dropout): for multi-label, examples with every
+   * label right; for regression always 0.
    */
   accuracy: number;
   /** Global gradient norm of the last step, before clipping. */
@@ -31,7 +31,7 @@ export interface Progress {
   secondsLeft: number;
 }
 
-/** An epoch that has ended. */
+/** A finished epoch. */
 export interface EpochSummary {
   /** Epochs done: 1 after the first. Fractional when `maxSteps` or `epochs` ends inside one. */
   epoch: number;
@@ -41,15 +41,15 @@ export interface EpochSummary {
   trainLoss: number;
   /** Share of right predictions in the epoch, counted as in Progress. */
   trainAccuracy: number;
-  /** On the validation split; null where it was not evaluated. */
+  /** On the validation split; null if it was not evaluated. */
   evaluation: EvaluateResult | null;
 }
 
-/** What a run of training came to. */
+/** The result of training. */
 export interface TrainResult<Kind extends TaskKind = TaskKind> {
   /** 'early': early stopping ended it. */
   stopped: 'done' | 'early';
-  /** Optimiser steps done. */
+  /** Optimizer steps done. */
   steps: number;
   /** Epochs done, with their fraction. */
   epochs: number;
@@ -61,34 +61,34 @@ export interface TrainResult<Kind extends TaskKind = TaskKind> {
   stepsPerSecond: number;
   /** Training texts that were longer than allowed and were cut. */
   truncated: number;
-  /** All rows that were logged, the summary last. */
+  /** All rows of the log, the summary last. */
   logHistory: readonly LogHistoryRow[];
   /** What trainer_state.json holds. */
   state: TrainerState;
   memory: MemoryReport;
   trainableParameters: number;
   totalParameters: number;
-  /** The best value of `metricForBest` and its step; null where no best epoch was looked for. */
+  /** The best value of `metricForBest` and its step; null if no best epoch was sought. */
   best: { metric: number; step: number; epoch: number } | null;
   /**
-   * The last evaluation on the validation split, with `loadBestModel` that of the best epoch; null where none was made since
-   * the run began, or went on.
+   * The last evaluation on the validation split, with `loadBestModel` that of the best epoch; null if there was none since the
+   * run started or resumed.
    */
   evaluation: EvaluateResult<Kind> | null;
-  /** What `calibrate` came to, on the validation split; null where it was not asked for. */
+  /** The result of `calibrate`; null without it. */
   calibration: Calibration | null;
-  /** Training examples that have each label (NC), in the order of the model's; of values, how many there are. */
+  /** Training examples with each label (NC), in the order of the model's labels; for regression, the number of values. */
   classCounts: readonly number[];
   /**
-   * What to do differently next time, in sentences, from what was seen: a loss that is still falling, or has run away; a
-   * validation loss that rises; a class that is never predicted; predictions no better than guesses. Empty after a good run.
+   * What to do differently next time, in sentences: a loss that is still falling, or has diverged; a validation loss that
+   * rises; a class that is never predicted; predictions no better than guesses. Empty after a good run.
    */
   advice: readonly string[];
 }
 
-/** Events of a Trainer with the arguments of their listeners. */
+/** Events of a Trainer, with the arguments of their listeners. */
 export interface TrainerEvents {
-  /** Before the first step: what is going to be done. */
+  /** Before the first step: what is about to be done. */
   start: [plan: TrainingPlan];
   log: [row: LogRow];
   evaluate: [row: EvaluateRow, result: EvaluateResult];
@@ -98,7 +98,7 @@ export interface TrainerEvents {
   save: [checkpoint: SavedCheckpoint];
 }
 
-/** A checkpoint that was saved. */
+/** A saved checkpoint. */
 export interface SavedCheckpoint {
   /** `checkpoint-N` in the run's output directory. */
   directory: string;
@@ -106,38 +106,38 @@ export interface SavedCheckpoint {
   epoch: number;
 }
 
-/** What a run goes on from. */
+/** What a run resumes from. */
 export interface Resumption {
-  /** Of the checkpoint. */
+  /** The checkpoint's. */
   directory: string;
-  /** Optimiser steps done. */
+  /** Optimizer steps done. */
   step: number;
-  /** The epochs that had ended. */
+  /** The epochs that were finished. */
   epochs: readonly EpochRow[];
-  /** What may make last bits differ: another device, number of threads or BLAS library. */
+  /** What may change the last bits: another device, number of threads or BLAS library. */
   notes: readonly string[];
 }
 
-/** What a run of training is going to do. */
+/** What training is about to do. */
 export interface TrainingPlan {
   totalSteps: number;
   stepsPerEpoch: number;
   epochs: number;
   warmupSteps: number;
-  /** Of an epoch; where long texts are read in windows, those. */
+  /** Examples per epoch; with windows, the number of windows. */
   examples: number;
   /** Σ tokens of the training texts. */
   tokens: number;
   /** Training texts that were longer than allowed and were cut. */
   truncated: number;
-  /** Weight of each class in the loss (NC), in the order of the model's labels, also where they are balanced; null: none. */
+  /** Weight of each class in the loss (NC), in the order of the model's labels; null: none. */
   classWeights: readonly number[] | null;
-  /** Weight of the examples that have each label (NC), of a multi-label model; null: none. */
+  /** Multi-label: weight of the examples that have each label (NC); null: none. */
   positiveWeights: readonly number[] | null;
   trainableParameters: number;
   totalParameters: number;
-  /** How the labels of the splits were matched with the model's, where names differ in case or spaces or are numbers. */
+  /** How the splits' labels were matched with the model's, if names differ in case or spaces or are numbers. */
   notes: readonly string[];
-  /** null: it starts at the beginning. */
+  /** null: the run starts at the beginning. */
   resumed: Resumption | null;
 }

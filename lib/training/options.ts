@@ -122,8 +122,8 @@ export const TRAINER_OPTIONS = {
    */
   gradientAccumulation: positiveInteger({ words: 'batches per optimizer step', most: MOST_BATCHES, default: 1 }),
   /**
-   * Whether layers keep only their inputs in the forward pass, and run again in the backward pass (Chen et al., "Training Deep Nets with
-   * Sublinear Memory Cost", 2016): less memory, more time, the same model bit for bit. Defaults to false.
+   * Whether layers keep only their inputs in the forward pass, and run again in the backward pass (Chen et al., "Training Deep
+   * Nets with Sublinear Memory Cost", 2016): less memory, more time, the same model bit for bit. Defaults to false.
    */
   gradientCheckpointing: flag({ words: 'less memory, more time, the same model', default: false }),
   /** Tokens per batch in evaluation. Affects speed and memory, and only the last bits of results. Defaults to 1024. */
@@ -155,9 +155,9 @@ export const TRAINER_OPTIONS = {
   /** AdamW's weight decay; not applied to biases and LayerNorms. Defaults to 0.01. */
   weightDecay: number(NOT_NEGATIVE, { words: "AdamW's weight decay", default: 0.01 }),
   /**
-   * The learning rate of a layer relative to the layer above: the last of L layers learns at this times the run's rate, the embeddings,
-   * which are lowest, at its power L + 1. The head with its dense layer, and a prefix, learn at the run's own rate; updates of LoRA like
-   * their layers. In (0, 1]. Defaults to 1.
+   * The learning rate of a layer relative to the layer above: the last of L layers learns at this times the run's rate, the
+   * embeddings at this to the power of L + 1. The head with its dense layer, and a prefix, learn at the run's rate; LoRA
+   * updates like their layers. In (0, 1]. Defaults to 1.
    */
   layerwiseDecay: number(
     { min: 0, minExclusive: true, max: 1 },
@@ -174,16 +174,16 @@ export const TRAINER_OPTIONS = {
   /** Share of the target spread evenly over all classes, in [0, 1). Also applied in evaluation. Defaults to 0. */
   labelSmoothing: number(BELOW_ONE, { words: 'share of the target spread over all labels', default: 0 }),
   /**
-   * γ of the focal loss (Lin et al., 2017), which multiplies the loss of each example, or of each label in a multi-label model, by (1 − p)^γ,
-   * where p is the probability of the truth: what is already learnt counts for less. It combines with class weights, but not with
-   * smoothed labels, and regression has none. Also applied in evaluation. Defaults to 0, plain cross-entropy.
+   * γ of the focal loss (Lin et al., 2017), which multiplies the loss of each example, or of each label in a multi-label model,
+   * by (1 − p)^γ, where p is the probability of the truth: what is already learned counts for less. It combines with class
+   * weights, but not with label smoothing; not for regression. Also applied in evaluation. Defaults to 0, plain cross-entropy.
    */
   focalGamma: number({ min: 0, max: 100 }, { words: 'γ of the focal loss, e.g. 2; 0 for cross-entropy', default: 0 }),
   /**
    * One weight per class: by name (1 for a class that is not named), or for all in the order of the model's labels (NC); or
-   * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1
-   * for a class that does not occur). Also applied in evaluation. In a multi-label model they weigh each label's part of
-   * the loss; regression has none. Defaults to none.
+   * 'balanced': inversely proportional to how often the class occurs in the training data, as scikit-learn computes it (1 for a
+   * class that does not occur). Also applied in evaluation. In a multi-label model they weigh each label's part of the loss;
+   * not for regression. Defaults to none.
    */
   classWeights,
   /**
@@ -195,21 +195,24 @@ export const TRAINER_OPTIONS = {
     words: 'multi-label: the same for the examples that have the label',
   },
   /**
-   * How the examples of an epoch are chosen. 'random': each once, in random order. 'balanced': the same number, drawn with replacement
-   * and from every class equally often, so that rare ones repeat; only for models of one class per text. Defaults to 'random'.
+   * How the examples of an epoch are chosen. 'random': each once, in random order. 'balanced': the same number, drawn with
+   * replacement and from every class equally often, so that rare ones repeat; only for models of one class per text.
+   * Defaults to 'random'.
    */
   sampling: oneOf(['random', 'balanced'], { words: 'how the examples of an epoch are chosen', default: 'random' }),
   /** Longest text in tokens, including special ones; the rest is truncated, or read in windows. Defaults to the model's limit. */
   maxLength: positiveInteger({ words: 'longest text in tokens', default: null, byDefault: "the model's limit" }),
   /**
-   * What is kept of a longer text: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three from its end (Sun et al., "How to
-   * Fine-Tune BERT for Text Classification?", 2019), 'halves' equally much from both. Saved with the model, which then predicts that way.
-   * Defaults to what the model was trained with, or else the side that the tokenizer keeps, usually the start.
+   * What is kept of a longer text: 'head' its start, 'tail' its end, 'head-tail' a quarter from its start and three quarters
+   * from its end (Sun et al., "How to Fine-Tune BERT for Text Classification?", 2019), 'halves' half from each. Saved with the
+   * model, which then predicts that way. Defaults to what the model was trained with, or else the side that the tokenizer
+   * keeps, usually the start.
    */
   truncation,
   /**
-   * Reads a longer text in windows of `maxLength` tokens that share this many with the window before, at most half. Each window is an example
-   * with the labels of its text; in evaluation and prediction, the logits of a text's windows are pooled. Saved with the model. Defaults to none.
+   * Reads a longer text in windows of `maxLength` tokens that share this many with the window before, at most half. Each window
+   * is an example with the labels of its text; in evaluation and prediction, the logits of a text's windows are pooled. Saved
+   * with the model. Defaults to none.
    */
   stride: nonNegativeInteger({
     words: 'read longer texts in windows that share this many tokens',
@@ -247,7 +250,7 @@ export const TRAINER_OPTIONS = {
   /** Whether to restore the parameters of the best epoch at the end. Needs a validation split. Defaults to false. */
   loadBestModel: flag({ words: 'restore the best epoch at the end', default: false, flag: '--load-best' }),
   /**
-   * What decides which epoch is best, on the validation split: a metric of the task, or the loss. For the loss, MSE and MAE,
+   * What decides which epoch is best on the validation split: a metric of the task, or the loss. For the loss, MSE and MAE,
    * lower is better. Defaults to 'f1_macro', for a multi-label model to 'f1_micro', for regression to 'mse'.
    */
   metricForBest: oneOf(BEST_METRICS, {
@@ -255,7 +258,7 @@ export const TRAINER_OPTIONS = {
     byDefault: 'f1_macro; multi-label f1_micro, regression mse',
   }),
   /**
-   * The one label whose precision, recall or F1 decides which epoch is best: which of them is `metricForBest`, where 'f1_macro'
+   * The one label whose precision, recall or F1 decides which epoch is best. `metricForBest` says which of these; 'f1_macro'
    * and 'f1_micro' then mean the F1 of this label. Not for regression. Defaults to none: all labels count.
    */
   labelForBest,
@@ -283,8 +286,8 @@ export const TRAINER_OPTIONS = {
     onlyWith: { earlyStoppingPatience: true },
   }),
   /**
-   * Whether processes that mpirun, mpiexec, srun or torchrun started together train one model: each takes a part of every batch, and all
-   * come to the same model and results. The first alone writes. 'none': each is a run by itself. Defaults to 'auto'.
+   * 'auto': processes that mpirun, mpiexec, srun or torchrun started together train one model. Each takes a part of every
+   * batch, all get the same results, and only the first writes. 'none': each trains by itself. Defaults to 'auto'.
    */
   distributed: oneOf(['auto', 'none'], {
     words: 'whether processes started by mpirun, srun or torchrun train one model together',
@@ -296,13 +299,13 @@ export const TRAINER_OPTIONS = {
     { words: 'seconds that these processes wait for each other', default: 30 },
   ),
   /**
-   * Directory of the run's checkpoints, in `checkpoint-N` of step N. A run that is stopped by its signal leaves one too.
-   * Its disk needs room for them and for the model. Defaults to none.
+   * Directory for the run's checkpoints: `checkpoint-N` is that of step N. A run stopped by its signal also saves one. There
+   * must be room for them and for the model. Defaults to none.
    */
   outputDirectory: path({ words: 'directory of checkpoints', default: null, flag: null }),
   /**
-   * When to save a checkpoint: after each epoch and its evaluation, every `saveSteps` steps, or after each evaluation that is the best so
-   * far. Defaults to 'no'.
+   * When to save a checkpoint: after each epoch and its evaluation, every `saveSteps` steps, or after each evaluation that is
+   * the best so far. Defaults to 'no'.
    */
   saveStrategy: oneOf(SAVE_STRATEGIES, {
     words: 'when to save a checkpoint in --output',
@@ -316,7 +319,7 @@ export const TRAINER_OPTIONS = {
     onlyWith: { saveStrategy: 'steps' },
     group: 'Checkpoints',
   }),
-  /** Checkpoints to keep: the latest ones, and besides them that of the best epoch. Defaults to all. */
+  /** Checkpoints to keep: the latest ones, plus that of the best epoch. Defaults to all. */
   saveTotalLimit: positiveInteger({
     words: 'checkpoints to keep, besides that of the best epoch',
     default: null,
@@ -326,9 +329,9 @@ export const TRAINER_OPTIONS = {
 };
 
 /**
- * Options of a Trainer. Names follow Hugging Face's TrainingArguments where those have them, and so do the defaults of the
- * arithmetic, except for `batchSize` (8 there), `weightDecay` (0 there), `learningRate` (5e-5 there for every method and model,
- * without a warm-up) and `epochs` (3 there).
+ * Options of a Trainer. Names and defaults follow Hugging Face's TrainingArguments where it has them, except for `batchSize` (8
+ * there), `weightDecay` (0 there), `learningRate` (5e-5 there for every method and model, without a warm-up) and `epochs` (3
+ * there).
  */
 export interface TrainerOptions extends OptionsOf<typeof TRAINER_OPTIONS> {}
 
@@ -352,8 +355,8 @@ export function optionsOf<T extends object>(method: MethodKind, options: T): T {
 }
 
 /**
- * TrainerOptions with every default filled in. null: `epochs`, `maxSteps` and `warmupSteps` are open until a run knows the
- * number of examples, `maxLength` is what the model takes, and what else is null is off.
+ * TrainerOptions with every default filled in. null means: not known before a run (`epochs`, `maxSteps`, `warmupSteps`), the
+ * model's limit (`maxLength`), or off.
  */
 export interface TrainerSettings extends SettingsOf<typeof TRAINER_OPTIONS> {}
 
@@ -438,7 +441,7 @@ function expectMethodOptions(given: TrainerOptions, kind: MethodKind): void {
   throw new BertuneError(
     'INVALID_OPTION',
     `${odd === 'evaluationStrategy' ? option(odd, given[odd]) : option(odd)} has no effect with ${option('method', kind)}, ` +
-      'which is solved for at once and not trained in steps; leave it out',
+      'which is not trained in steps; leave it out',
   );
 }
 

@@ -8,14 +8,14 @@ export interface StepTotals {
   examples: number;
 }
 
-/** An epoch that has ended, without its evaluation. */
+/** A finished epoch, without its evaluation. */
 export interface EpochRow {
   /** Epochs done: 1 after the first. */
   epoch: number;
   step: number;
   /** Mean loss of the epoch's steps. */
   train_loss: number;
-  /** Share of right predictions in the epoch, as seen in training. */
+  /** Share of right predictions in the epoch, measured in training. */
   train_accuracy: number;
 }
 
@@ -24,7 +24,7 @@ export interface EpochRow {
  * Order of examples, learning rate and dropout follow from seed and step.
  */
 export interface RunPosition {
-  /** Optimiser steps done. */
+  /** Optimizer steps done. */
   step: number;
   /** Epochs that have ended, their evaluation included. */
   epochs_done: number;

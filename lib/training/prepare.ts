@@ -109,7 +109,7 @@ async function findStart(given: TrainerSettings, { resume, lock }: RunRequest): 
   if (found !== null && definitionOf(method.kind).isFitted) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `${option('method', method.kind)} is solved for at once, and ${found.directory} is of another run; leave out ${option('resume')}`,
+      `${option('method', method.kind)} is not trained in steps, and ${found.directory} is of another run; leave out ${option('resume')}`,
     );
   }
   if (found === null && outputDirectory !== null && lock !== null) await expectNoCheckpoints(outputDirectory);

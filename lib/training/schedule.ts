@@ -19,10 +19,10 @@ export const SCHEDULES = Object.freeze([
  * - `linear`: falls in a straight line to zero at the last step.
  * - `constant`: stays as it is.
  * - `cosine`: falls to zero along half a cosine wave.
- * - `cosine_with_restarts`: falls so `cycles` times, from the full rate each time.
- * - `polynomial`: falls to 1e-7 as a power of what is left, `power`; 1 is a straight line.
- * - `inverse_sqrt`: falls as one over the square root of the steps, and never to zero; as slowly as its warm-up was long, or as
- *   10,000 steps without one.
+ * - `cosine_with_restarts`: the same `cycles` times, starting at the full rate each time.
+ * - `polynomial`: falls to 1e-7 as the share of steps left to the `power`; 1 is a straight line.
+ * - `inverse_sqrt`: falls as one over the square root of the steps, never to zero; the longer the warm-up (10,000 steps without
+ *   one), the slower.
  */
 export type ScheduleName = (typeof SCHEDULES)[number];
 

@@ -70,7 +70,7 @@ export function createTrainerState(run: {
   };
 }
 
-/** A row of the log of steps. Names as Hugging Face's Trainer logs them. */
+/** A row of the log for steps, with the names of Hugging Face's Trainer. */
 export interface LogRow {
   /** Mean loss of the steps since the last row. */
   loss: number;
@@ -80,13 +80,13 @@ export interface LogRow {
   learning_rate: number;
   /** Epochs done, with their fraction. */
   epoch: number;
-  /** Optimiser steps done. */
+  /** Optimizer steps done. */
   step: number;
 }
 
 /**
- * A row of the log for an evaluation while training, with the metrics of the task: `eval_accuracy`, `eval_f1_macro`, `eval_mse`,
- * ... Precision, recall and f1_macro are macro averages.
+ * A row of the log for an evaluation in training, with the task's metrics: `eval_accuracy`, `eval_f1_macro`, `eval_mse`, ...
+ * Precision, recall and f1_macro are macro averages.
  */
 export interface EvaluateRow extends Partial<Record<`eval_${MetricName}`, number | null>> {
   eval_loss: number;

@@ -119,7 +119,7 @@ describe('rows held out on the command line', function () {
         const run = await runCli(command);
         expect(run).to.include({ status: 1, stdout: '' });
         expect(run.stderr).to.match(
-          /error \[INVALID_DATA\]: all 40 rows of .*praise\.csv are labelled "praise": a classifier needs at least two classes\n/,
+          /error \[INVALID_DATA\]: all 40 rows of .*praise\.csv are labeled "praise": a classifier needs at least two classes\n/,
         );
       }
     });

@@ -344,7 +344,7 @@ describe('bertune sweep', function () {
     });
     expect(kills).to.equal(3);
     expect(run.status, run.stderr).to.equal(1);
-    expect(run.stderr.match(/ended by SIGKILL; once more, from its last checkpoint/g)).to.have.lengthOf(2);
+    expect(run.stderr.match(/ended by SIGKILL; retrying from its last checkpoint/g)).to.have.lengthOf(2);
     expect(run.stderr).to.contain('failed: error [INTERNAL]: The process of this run was ended by SIGKILL');
     expect(run.stdout).to.equal('1 cell: 1 failed\n');
   });

@@ -71,10 +71,10 @@ const MISTAKES: readonly Mistake[] = [
       await using model = await TextClassifier.load(checkpoint, { labels: ['a', 'b'], head: 'new' });
       await new Trainer(model, { loadBestModel: true }).train(datasetFromRows({ train: rows }).train!);
     },
-    says: 'loadBestModel needs a validation split to evaluate on; add validation, or take one out of the training rows with split.validation: 0.1',
+    says: 'loadBestModel needs a validation split to evaluate on; add validation, or hold one out of the training rows with split.validation: 0.1',
     args: () => ['--train-file', train, '--load-best', '--no-holdout'],
     shows:
-      '--load-best needs a validation split to evaluate on; add --validation-file, or take one out of the training rows with --validation-fraction 0.1',
+      '--load-best needs a validation split to evaluate on; add --validation-file, or hold one out of the training rows with --validation-fraction 0.1',
   },
   {
     what: 'the best epoch without evaluations',

@@ -129,7 +129,7 @@ describe('the Hugging Face hub', function () {
       const folder = await fillAsPython(whole);
       const { notes, ...found } = await findModel('org/paper');
       expect(found).to.include({ directory: folder, commit: COMMIT });
-      expect(notes.join()).to.match(/could not be asked about org\/paper.*cached main \(0123456789ab\)/);
+      expect(notes.join()).to.match(/could not be reached for org\/paper.*cached main \(0123456789ab\)/);
     });
 
     it('uses the cache alone offline', async () => {

@@ -417,7 +417,7 @@ describe('Checkpoints', function () {
       bytes[8 + Number(bytes.readBigUInt64LE()) + 2]! ^= 1;
       await writeFile(path, bytes);
       const onOther = run({ ...options, outputDirectory: output('run') }, { resume: 'latest' });
-      await expectRefusal(onOther, 'INVALID_OPTION', /the parameters that do not train are others/);
+      await expectRefusal(onOther, 'INVALID_OPTION', /the frozen parameters differ/);
     });
 
     it('may come from other threads, which is said', async () => {
@@ -432,7 +432,7 @@ describe('Checkpoints', function () {
       await expectRefusal(
         again,
         'OUTPUT_REFUSED',
-        /holds checkpoint-12 of another run; go on with that run by resume: 'latest'/,
+        /holds checkpoint-12 of another run; continue that run with resume: 'latest'/,
       );
       expect(await checkpointSteps(output('run'))).to.deep.equal([12, 8, 4]);
     });

@@ -23,7 +23,7 @@ describe('findings', () => {
     const [one] = await found('one-class', { train: rows({ praise: 40 }) }, { holdout: true });
     expect(one).to.include({ count: 40, total: 40 });
     expect(one!.text).to.equal(
-      'all 40 rows of the train rows are labelled "praise": a classifier needs at least two classes',
+      'all 40 rows of the train rows are labeled "praise": a classifier needs at least two classes',
     );
     expect(await found('one-class', { train: rows({ a: 1, b: 1 }), test: rows({ a: 2 }) })).to.deep.equal([]);
     expect(await found('one-class', { test: rows({ a: 2 }) })).to.deep.equal([]);
@@ -47,7 +47,7 @@ describe('findings', () => {
     expect(labels.map(({ count, total, examples }) => [count, total, ...examples])).to.deep.equal([
       [27, 67, 'N/A', '?'],
     ]);
-    expect(labels[0]!.text).to.match(/^27 of 67 rows are labelled "N\/A" \(15\), "\?" \(12\), which look like missing/);
+    expect(labels[0]!.text).to.match(/^27 of 67 rows are labeled "N\/A" \(15\), "\?" \(12\), which look like missing/);
     const [texts] = await found('text-missing', { train });
     expect(texts!.text).to.match(/^5 of 67 texts are empty or look like missing values \(empty 2, "NaN" 1, /);
     const pairs = [

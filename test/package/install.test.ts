@@ -154,6 +154,61 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
       expect(JSON.parse(stdout)[0].score).to.be.within(0.5, 1);
     });
 
+    it('in a bundle that leaves it external', async () => {
+      const bundle = ['--bundle', '--platform=node', '--format=esm', '--external:bertune', '--outfile=bundle.mjs'];
+      await writeFile(
+        inProject('app.mjs'),
+        `import { TextClassifier } from 'bertune';
+        const model = await TextClassifier.load('bert-mini', { labels: ['a', 'b'], device: 'cpu' });
+        console.log((await model.predict('hello'))[0].label);
+        await model.dispose();`,
+      );
+      const built = await execute(inRoot('node_modules/.bin/esbuild'), ['app.mjs', ...bundle]);
+      expect(built.status, built.stderr).to.equal(0);
+      const { status, stdout, stderr } = await execute(process.execPath, ['bundle.mjs']);
+      expect(status, stderr).to.equal(0);
+      expect(stdout.trim()).to.be.oneOf(['a', 'b']);
+    });
+
+    it('in a worker thread', async () => {
+      await writeFile(
+        inProject('worker.mjs'),
+        `import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+        if (isMainThread) new Worker(new URL(import.meta.url)).on('message', (label) => console.log(label));
+        else {
+          const { TextClassifier } = await import('bertune');
+          const model = await TextClassifier.load('bert-mini', { labels: ['a', 'b'], device: 'cpu' });
+          parentPort.postMessage((await model.predict('hello'))[0].label);
+          await model.dispose();
+        }`,
+      );
+      const { status, stdout, stderr } = await execute(process.execPath, ['worker.mjs']);
+      expect(status, stderr).to.equal(0);
+      expect(stdout.trim()).to.be.oneOf(['a', 'b']);
+    });
+
+    it("from the shell, on a user's own file: the classifier has learned it", async () => {
+      const rows = Array.from({ length: 20 }, (_, i) => `call me at ${i} please,ham\nwin prize number ${i} now,spam\n`);
+      await writeFile(inProject('mine.csv'), `text,label\n${rows.join('')}`);
+      const train = [
+        'train',
+        '--data',
+        'mine.csv',
+        '--max-steps',
+        '20',
+        '--output',
+        'mine',
+        '--device',
+        'cpu',
+        '--quiet',
+      ];
+      const trained = await bertune(train);
+      expect(trained.status, trained.stderr).to.equal(0);
+      const { stdout } = await bertune(['predict', '--model', 'mine', 'please call me', 'a prize to win']);
+      const labels = stdout.trim().split('\n');
+      expect(labels.map((line) => JSON.parse(line).label)).to.deep.equal(['ham', 'spam']);
+    });
+
     it('from the shell: inspect says where the addon is from', async () => {
       const { status, stdout, stderr } = await bertune(['inspect', '--json']);
       expect(status, stderr).to.equal(0);
@@ -258,13 +313,15 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
   });
 
   describe('have types', () => {
-    const SOURCE = `import { datasetFromRows, lora, TextClassifier, Trainer, type Prediction } from 'bertune';
+    const SOURCE = `import { datasetFromRows, lora, TextClassifier, Trainer, type Prediction, type TextDataset } from 'bertune';
       export async function main(): Promise<Prediction[]> {
         const model = await TextClassifier.load('model', { labels: ['a', 'b'] });
         const trainer = new Trainer(model, { method: lora({ rank: 8 }) });
         trainer.on('log', (row) => console.log(row.loss));
         const { train } = datasetFromRows({ train: [{ text: "a", label: "b" }] });
         if (train) await trainer.train(train);
+        const data: TextDataset = { task: 'single-label', labels: ['a', 'b'], train };
+        await trainer.train(train, { validation: data.validation });
         // @ts-expect-error: a rank is a number
         lora({ rank: '8' });
         return model.predict(['text']);
@@ -276,10 +333,11 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
       ['commonjs', ['main.ts']],
       ['preserve', ['main.ts']], // a bundler's
     ] as const) {
-      it(`for module ${module}, library files checked as well`, async () => {
+      it(`for module ${module}, at its strictest, library files checked as well`, async () => {
         for (const file of files) await writeFile(inProject(file), SOURCE);
         const types = ['--types', 'node', '--typeRoots', inRoot('node_modules/@types')];
-        const options = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--module', module];
+        const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false'];
+        const options = ['--noEmit', ...strict, '--target', 'es2022', '--module', module];
         const tsc = inRoot('node_modules/typescript/bin/tsc');
         const { status, stdout } = await execute(process.execPath, [tsc, ...options, ...types, ...files]);
         expect(status, stdout).to.equal(0);

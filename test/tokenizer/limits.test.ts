@@ -72,7 +72,7 @@ describe('limits of tokenizers', () => {
     for (let i = 0; i < 1000; i++) nested = { type: 'Sequence', normalizers: [nested] };
     const bpe = { type: 'BPE', vocab: { a: 0, b: 1 }, merges: [] };
     const cases: [changes: Record<string, unknown>, message: string][] = [
-      [{ normalizer: { type: 'Mystery' } }, 'normalizer Mystery: is not known here'],
+      [{ normalizer: { type: 'Mystery' } }, 'normalizer Mystery: is not supported'],
       [{ normalizer: nested }, 'normalizer Sequence: nest at most 8'],
       [
         { normalizer: { type: 'Sequence', normalizers: new Array(100).fill({ type: 'NFC' }) } },
@@ -83,7 +83,7 @@ describe('limits of tokenizers', () => {
         { normalizer: { type: 'Precompiled', precompiled_charsmap: 'AAAA' } },
         'normalizer Precompiled: precompiled_charsmap is broken',
       ],
-      [{ pre_tokenizer: { type: 'Mystery' } }, 'pre_tokenizer Mystery: is not known here'],
+      [{ pre_tokenizer: { type: 'Mystery' } }, 'pre_tokenizer Mystery: is not supported'],
       [
         { pre_tokenizer: split('(a)\\1') },
         'pre_tokenizer Split: the pattern "(a)\\\\1" has \\1, which is not supported here',
@@ -97,7 +97,7 @@ describe('limits of tokenizers', () => {
         'Metaspace: replacement is "__"; set it to one character',
       ],
       [{ pre_tokenizer: { type: 'FixedLength', length: 0 } }, 'FixedLength: length must be a positive integer'],
-      [{ model: { type: 'Mystery', vocab: {} } }, 'model Mystery: is not known here'],
+      [{ model: { type: 'Mystery', vocab: {} } }, 'model Mystery: is not supported'],
       [{ model: { ...bpe, dropout: 0.1 } }, 'model BPE: dropout'],
       [{ model: { ...bpe, merges: ['a b'] } }, 'model BPE: the vocabulary lacks "ab"'],
       [{ model: { ...bpe, merges: [['a']] } }, 'model BPE: merge 1 must be a pair'],
@@ -108,11 +108,11 @@ describe('limits of tokenizers', () => {
           normalizer: { type: 'Lowercase' },
           added_tokens: [added('Foo', { normalized: true }), added('foo', { normalized: true })],
         },
-        'added token "foo": is the same as "Foo" once it is normalised',
+        'added token "foo": is the same as "Foo" once it is normalized',
       ],
       [
         { normalizer: STRIP, added_tokens: [added('\n', { normalized: true })] },
-        'is nothing once it is normalised; declare it with "normalized": false',
+        'is empty once it is normalized; declare it with "normalized": false',
       ],
     ];
     for (const [changes, message] of cases) expect(() => encoder(changes), message).to.throw(message);
@@ -120,7 +120,7 @@ describe('limits of tokenizers', () => {
     expect(() => readTemplate({ type: 'Sequence', processors }, 1, true)).to.throw(
       'use one of BertProcessing and Roberta',
     );
-    expect(() => readTemplate({ type: 'Mystery' }, 1, true)).to.throw('post_processor Mystery: is not known here');
+    expect(() => readTemplate({ type: 'Mystery' }, 1, true)).to.throw('post_processor Mystery: is not supported');
   });
 
   it('of a vocabulary show when a text needs what it lacks', () => {

@@ -25,7 +25,7 @@ export interface ServiceOptions {
    * arrives meanwhile forms the next one.
    */
   maxWait?: number | undefined;
-  /** Most texts that wait; a call beyond that is refused with QUEUE_FULL. Defaults to 16,384. */
+  /** Most texts waiting; calls beyond that are refused with QUEUE_FULL. Defaults to 16,384. */
   maxQueuedTexts?: number | undefined;
   /**
    * How long a call may wait for its batch because of others, in milliseconds. A call that would wait longer, judging by the
@@ -38,8 +38,8 @@ export interface ServiceOptions {
    */
   maxQueueTime?: number | undefined;
   /**
-   * Called after each batch, e.g. to feed a histogram. Its errors do not affect the calls: the first one
-   * becomes a warning of the process. Defaults to none.
+   * Called after each batch, e.g. to feed a histogram. Its errors do not affect the calls; the first one becomes a process
+   * warning. Defaults to none.
    */
   onBatch?: ((figures: BatchFigures) => void) | undefined;
 }
@@ -76,7 +76,7 @@ const DEFAULT_MAX_BATCH_TOKENS = 1024;
 
 const DEFAULT_MAX_QUEUED_TEXTS = 16_384;
 
-/** Milliseconds; nobody waits longer for an answer. */
+/** Milliseconds; no one waits longer for an answer. */
 const DEFAULT_MAX_QUEUE_TIME = 10_000;
 
 /** Longer than a timer can be set for. */

@@ -33,9 +33,9 @@ import { Backlog, type Batch, CallQueue, type Demand, sumOf } from './queue.js';
 import { type BatchFigures, type ServiceStatistics, Statistics } from './statistics.js';
 
 /**
- * Predicts for many callers at once. Their texts are computed together, in batches of up to `maxBatchTokens` tokens: what
- * arrives while one batch computes makes the next one. Calls take turns, text by text. The classifier stays its owner's:
- * dispose of the service first, then of the classifier.
+ * Predicts for many callers at once. Their texts are computed together, in batches of up to `maxBatchTokens` tokens: texts that
+ * arrive while one batch is computed form the next. Calls take turns, text by text. The classifier remains yours: dispose of
+ * the service first, then of the classifier.
  *
  *     await using classifier = await TextClassifier.load('model');
  *     await using service = new PredictionService(classifier);
@@ -59,7 +59,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
   #scheduled: NodeJS.Immediate | undefined;
   #waiting: NodeJS.Timeout | undefined;
   #disposal: PromiseWithResolvers | undefined;
-  /** Whether a throwing onBatch was told of. */
+  /** Whether an error of onBatch was reported. */
   #warned = false;
 
   /** @throws BertuneError INVALID_OPTION */
@@ -71,16 +71,17 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     this.#admission = new Admission(this.#settings, this.#rate);
   }
 
-  /** Classifies a text, as one of several. */
+  /** Classifies one text. */
   predict(text: string, options?: ServicePredictOptions): Promise<[Prediction<Kind>]>;
   /**
    * Classifies texts.
    *
-   * @param texts one or several, or an array of pairs `[[text, pair], ...]`; longer ones than `maxLength` are truncated, or read in windows
-   * @returns one prediction per text, in their order; of the classes of its adapter
+   * @param texts one or several, or an array of pairs `[[text, pair], ...]`; those longer than `maxLength` are truncated, or
+   *   read in windows
+   * @returns one prediction per text, in order, with the classes of its adapter
    * @throws BertuneError QUEUE_FULL, with `retryAfter`; ABORTED, TIMED_OUT; DISPOSED; NOT_FOUND for an adapter that is not
-   *   loaded; INVALID_DATA as `TextClassifier.predict`; INVALID_OPTION, also for more texts than `maxQueuedTexts`; NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY
-   *   and other failures of a batch with one of its texts
+   *   loaded; INVALID_DATA as `TextClassifier.predict`; INVALID_OPTION, also for more texts than `maxQueuedTexts`;
+   *   NON_FINITE_LOGITS naming the text; OUT_OF_MEMORY and other failures of a batch with one of its texts
    */
   predict(texts: string | readonly TextInput[], options?: ServicePredictOptions): Promise<Prediction<Kind>[]>;
   async predict(
@@ -145,10 +146,10 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
   }
 
   /**
-   * Refuses what `predict` would refuse now for want of room, before its texts are there: a server that asks first need not
-   * read a request that it will not answer. It reserves nothing.
+   * Throws if there is no room for a call now. A server that asks first need not read a request that it will not answer. Nothing
+   * is reserved.
    *
-   * @param texts of the call. Defaults to 1.
+   * @param texts how many the call would have. Defaults to 1.
    * @throws BertuneError QUEUE_FULL, with `retryAfter`; DISPOSED; INVALID_OPTION
    */
   expectRoom(texts = 1): void {
@@ -156,7 +157,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     this.#admission.expectRoom(this.#usual(expectPositiveInteger('texts', texts)), this.#before(this.#demand));
   }
 
-  /** What it does now, and did so far. */
+  /** What it is doing now, and what it has done so far. */
   stats(): ServiceStatistics {
     return {
       calls: this.#calls.size,
@@ -169,8 +170,8 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
   }
 
   /**
-   * Refuses new calls with DISPOSED and resolves when those under way have ended. Safe to call again, e.g. to drop what
-   * still waits. Does not dispose of the classifier.
+   * Refuses new calls with DISPOSED and resolves when those in progress have ended. Safe to call again, e.g. to drop those
+   * still waiting. Does not dispose of the classifier.
    *
    * @throws BertuneError INVALID_OPTION
    */
@@ -267,7 +268,7 @@ export class PredictionService<Kind extends TaskKind = DefaultTask> implements A
     this.#report(figures);
   }
 
-  /** What a listener throws is no failure of the batch, and there is nobody to throw it at. */
+  /** A listener's error does not fail the batch, and no caller could catch it. */
   #report(figures: BatchFigures): void {
     try {
       this.#settings.onBatch(figures);

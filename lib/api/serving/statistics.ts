@@ -1,37 +1,37 @@
-/** What a finished batch was. */
+/** A finished batch. */
 export interface BatchFigures {
   texts: number;
   tokens: number;
   /** Calls that had texts in it. */
   calls: number;
-  /** Seconds that its texts had waited since their calls were made, tokenizing included; their sum. */
+  /** Seconds that its texts waited since their calls, tokenizing included, added up. */
   waitSeconds: number;
   /** Seconds from the start of the batch to its logits. */
   computeSeconds: number;
-  /** Whether it failed, which rejects its calls. */
+  /** Whether it failed; its calls are then rejected. */
   failed: boolean;
 }
 
-/** A service's figures. Those of what happened only grow, as counters of a metrics system do. */
+/** A service's figures. Totals only grow, like counters of a metrics system. */
 export interface ServiceStatistics {
-  /** Calls that are not settled. */
+  /** Calls in progress. */
   calls: number;
-  /** Texts that wait, those being tokenized included. */
+  /** Texts waiting, including those being tokenized. */
   queuedTexts: number;
-  /** Tokens of these texts; of those being tokenized an estimate. */
+  /** Tokens of these texts, estimated for those being tokenized. */
   queuedTokens: number;
-  /** Milliseconds that a call of one text would wait for its batch, estimated from the last ones; 0 where it fits into the next. */
+  /** Milliseconds that a call of one text would wait for its batch, estimated from the latest batches; 0 if it fits into the next. */
   expectedWait: number;
-  /** Texts in the batch that computes. */
+  /** Texts in the batch being computed. */
   runningTexts: number;
-  /** Batches that ended, failed ones included, and what was in them. */
+  /** Finished batches, including failed ones, and what was in them. */
   batches: number;
   failedBatches: number;
   texts: number;
   tokens: number;
-  /** Sum over `texts` of the seconds from the call to the start of the batch. */
+  /** Seconds from the call to the start of its batch, summed over `texts`. */
   waitSeconds: number;
-  /** Sum over `batches` of the seconds they took. */
+  /** Seconds that `batches` took, added up. */
   computeSeconds: number;
 }
 

@@ -191,9 +191,7 @@ class Worker {
         },
         keep: async (run) => {
           if (killed !== undefined && tries < TRIES) {
-            this.#progress.note(
-              `${cell.title}: its process was ended by ${killed}; once more, from its last checkpoint`,
-            );
+            this.#progress.note(`${cell.title}: its process was ended by ${killed}; retrying from its last checkpoint`);
             return;
           }
           // A cell that was stopped goes on the next time.

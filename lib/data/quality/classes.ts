@@ -62,7 +62,7 @@ export function oneClass(data: TextDataset): Finding | undefined {
     examples: [label],
     text:
       `${count === 1 ? 'the only row' : `all ${formatCount(count)} rows`} of ${train.source} ` +
-      `${count === 1 ? 'is' : 'are'} labelled ${quoted(label)}: ${kind === 'class' ? 'a classifier needs at least two classes' : 'there is nothing to learn'}`,
+      `${count === 1 ? 'is' : 'are'} labeled ${quoted(label)}: ${kind === 'class' ? 'a classifier needs at least two classes' : 'there is nothing to learn'}`,
   };
 }
 
@@ -121,7 +121,7 @@ function missing(classes: readonly CountedClass[], rows: number): Finding | unde
     total: rows,
     examples: found.map(({ name }) => name),
     text:
-      `${formatCount(count)} of ${formatCount(rows)} rows are labelled ${names}, which ${looks}: remove these rows unless ` +
+      `${formatCount(count)} of ${formatCount(rows)} rows are labeled ${names}, which ${looks}: remove these rows unless ` +
       `${found.length === 1 ? 'it is one' : 'they are'}`,
   };
 }

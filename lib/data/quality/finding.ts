@@ -1,6 +1,6 @@
 import type { SplitName } from '../types.js';
 
-/** What can be found in a data set that is worth a second look. */
+/** The kinds of findings. */
 export type FindingKind =
   | 'one-class'
   | 'label-spelling'
@@ -15,18 +15,18 @@ export type FindingKind =
   | 'repeated-texts'
   | 'shared-texts';
 
-/** Something in a data set that is worth a second look. */
+/** Something in a data set that deserves a second look. */
 export interface Finding {
   readonly kind: FindingKind;
-  /** The splits that it is about. */
+  /** The splits concerned. */
   readonly splits: readonly SplitName[];
-  /** How many rows or classes it is about ... */
+  /** How many rows or classes are concerned ... */
   readonly count: number;
-  /** ... of so many. */
+  /** ... out of this many. */
   readonly total: number;
-  /** Labels or texts, a few. */
+  /** A few of the labels or texts. */
   readonly examples: readonly string[];
-  /** The same in a line that says what to do. */
+  /** The finding in one line, with advice. */
   readonly text: string;
 }
 

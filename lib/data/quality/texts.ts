@@ -224,7 +224,7 @@ class Copies {
       examples: [example],
       text:
         `${formatCount(said)} of ${formatCount(total)} ${SPLIT_WORDS[second]} ${one}s ${are}${how}, e.g. ${example}: ` +
-        'keep each in one split, or the measure flatters',
+        'keep each in one split, or the metrics will be too good',
     };
   }
 

@@ -94,7 +94,7 @@ export class Ledger {
   }
 
   /**
-   * Takes the first cell that nobody runs and that has no result.
+   * Takes the first cell that has no result and no worker.
    *
    * @param again those that are run although they have one: when they had come to it, by their ids
    * @returns undefined where there is none

@@ -28,7 +28,7 @@ export class Bpe implements Model {
     this.idLimit = this.vocabulary.idLimit;
     if (this.idLimit > MOST) throw new ComponentError('model BPE', `ids must be below ${MOST}`);
     if ((model.dropout ?? 0) !== 0) {
-      throw new ComponentError('model BPE', 'dropout makes ids that are not the same each time; set it to null');
+      throw new ComponentError('model BPE', 'dropout makes ids random; set it to null');
     }
     this.unknownToken = textSetting('BPE', model, 'unk_token');
     this.prefix = textSetting('BPE', model, 'continuing_subword_prefix') ?? '';

@@ -98,7 +98,7 @@ class Parser {
       const atom = this.atom();
       if (atom === undefined) {
         if (QUANTIFIER.test(this.pattern.slice(this.at, this.at + 14))) {
-          throw this.unknown('has a quantifier behind a comment, a flag or a space');
+          throw this.unknown('has a quantifier after a comment, a flag or a space');
         }
         continue;
       }
@@ -163,7 +163,7 @@ class Parser {
     if (this.flags.ignoreCase) throw this.unknown('ignores the case of a class of characters');
     this.at += all.length;
     const source = name!.toLowerCase() === 'word' ? classes.w : property(name!);
-    if (source === undefined) throw new PatternError(`has \\${letter}${all}, which is not known here`);
+    if (source === undefined) throw new PatternError(`has \\${letter}${all}, which is not supported`);
     return (letter === 'P') === (negated === '^') ? source : `[^${source}]`;
   }
 
@@ -330,7 +330,7 @@ class Parser {
     const name = /^\[:(\^?)([a-z]+):\]/.exec(this.pattern.slice(this.at, this.at + 20));
     if (name !== null) {
       const source = Object.hasOwn(NAMED_CLASSES, name[2]!) ? NAMED_CLASSES[name[2]!] : undefined;
-      if (source === undefined) throw new PatternError(`has ${name[0]}, which is not known here`);
+      if (source === undefined) throw new PatternError(`has ${name[0]}, which is not supported`);
       this.at += name[0].length;
       return name[1] === '^' ? `[^${source}]` : source;
     }

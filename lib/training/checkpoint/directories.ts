@@ -94,7 +94,7 @@ export async function expectNoCheckpoints(output: string): Promise<void> {
   if (latest === undefined) return;
   throw new BertuneError(
     'OUTPUT_REFUSED',
-    `${output} holds ${checkpointName(latest)} of another run; go on with that run by ` +
+    `${output} holds ${checkpointName(latest)} of another run; continue that run with ` +
       `${option('resume', 'latest')}, or remove its checkpoints`,
   );
 }

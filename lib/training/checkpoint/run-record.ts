@@ -106,13 +106,13 @@ export function expectSameRun(saved: RunIdentity, now: RunIdentity, where: strin
     throw new BertuneError(
       'INVALID_DATA',
       `Expected ${what} ${split} split as in the run that ${where} is of but ` +
-        `${now[split] === null ? 'received none' : 'its texts, their order or their labels are others'}`,
+        `${now[split] === null ? 'received none' : 'its texts, their order or their labels differ'}`,
     );
   }
   if (saved.frozen !== now.frozen) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected the model that the run of ${where} began with but the parameters that do not train are others`,
+      `Expected the model that the run of ${where} began with but the frozen parameters differ`,
     );
   }
 }
