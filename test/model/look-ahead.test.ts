@@ -102,6 +102,33 @@ for (const { device, precision } of testDevices()) {
       expectSame(await train(METHODS.linear!, targets, [7], { ...overrides, lookAhead: 4 }), expected);
     });
 
+    for (const [title, loss, overrides] of [
+      ['cross-entropy, with label smoothing and class weights', 'cross_entropy', {}],
+      ['a focus', 'cross_entropy', { labelSmoothing: 0, focalGamma: 1.5 }],
+      ['several labels', 'binary_cross_entropy', { labelSmoothing: 0, positiveWeights: Float64Array.of(2, 0.5, 3) }],
+      ['regression', 'mean_squared_error', { labelSmoothing: 0, classWeights: undefined }],
+    ] as const) {
+      // Where the encoder trains too, a probe's step is made one operation at a time.
+      it(`give a probe the gradients that it has on an encoder that trains: ${title}`, async () => {
+        const gradientsOf = async (shape: Shape) => {
+          const session = await makeSession(shape, 2, MODEL, { ...where, loss });
+          const targets = Float32Array.from({ length: 5 * MODEL.labels }, (_, i) => i % 2);
+          const dataset = await addExamples(session, loss === 'cross_entropy' ? {} : { targets });
+          const { classWeights, ...plan } = makePlan(dataset, { batchSize: 2, accumulation: 3, ...overrides });
+          const found = await session.gradients(classWeights ? { ...plan, classWeights } : plan);
+          const result = new Map<string, ArrayLike<number>>([['loss', [found.loss]]]);
+          for (const { name } of session.parameters()) {
+            if (name.startsWith('classifier.')) result.set(name, await session.read(name, 'gradient'));
+          }
+          await session.dispose();
+          return result;
+        };
+        const expected = await gradientsOf(METHODS['full under a probe']!);
+        expect(expected.size).to.equal(9);
+        expectSame(await gradientsOf(METHODS.linear!), expected);
+      });
+    }
+
     it('train alike where calls end within them, and predictions are made in between', async () => {
       const expected = await train(METHODS.linear!, where, [7]);
       const predict = (session: NativeSession, dataset: number) =>
