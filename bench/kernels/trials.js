@@ -182,6 +182,22 @@ const ROW_TRIALS = [
   },
 ];
 
+function normedLinear(i, n, k) {
+  return {
+    [`dout.${i}`]: `real B,${n} read`,
+    [`weight.${i}`]: `real ${n},${k} read`,
+    [`sum.${i}`]: `real B,${k} read`,
+    [`mean.${i}`]: 'acc B read',
+    [`rstd.${i}`]: 'acc B read',
+    [`gamma.${i}`]: `real ${k} read`,
+    [`beta.${i}`]: `real ${k} read`,
+    [`dweight.${i}`]: `acc ${n},${k} write`,
+    [`dbias.${i}`]: `acc ${n} write`,
+    [`dgamma.${i}`]: `acc ${k} write`,
+    [`dbeta.${i}`]: `acc ${k} write`,
+  };
+}
+
 const LOSS_TRIALS = [
   {
     name: 'loss',
@@ -222,6 +238,42 @@ const LOSS_TRIALS = [
       logits: 'real B,NC read',
       loss: 'acc 1 write',
       dlogits: 'real B,NC write',
+    },
+  },
+  {
+    name: "a probe's classifier, loss and way back",
+    operation: 'normed_classifier',
+    over: 'texts',
+    sizes: { k: 'C/2', NC: 'NC', eps: 1e-5, ...DROPOUT },
+    flops: '4,B,NC,C/2',
+    arrays: {
+      ...BATCH,
+      labels: 'int B read',
+      inp: 'real B,C/2 read',
+      gamma: 'real C/2 read',
+      beta: 'real C/2 read',
+      weight: 'real NC,C/2 read',
+      bias: 'real NC read',
+      sum: 'real B,C/2 write',
+      mean: 'acc B write',
+      rstd: 'acc B write',
+      logits: 'real B,NC write',
+      loss: 'acc 1 write',
+      predictions: 'int B write',
+      dlogits: 'real B,NC write',
+      dinp: 'real B,C/2 write',
+    },
+  },
+  {
+    name: "a probe's gradients",
+    operation: 'normed_linear_gradients',
+    over: 'texts',
+    sizes: { rows: 'B', row_kind: 1, linears: 2, 'n.0': 'C/2', 'k.0': 'C', 'n.1': 'NC', 'k.1': 'C/2' },
+    flops: '2,B,C,C/2',
+    arrays: {
+      ...BATCH,
+      ...normedLinear(0, 'C/2', 'C'),
+      ...normedLinear(1, 'NC', 'C/2'),
     },
   },
   {

@@ -537,6 +537,58 @@ struct MeanSquaredError {
   Real* dlogits;       // (B,NC) or null
 };
 
+// A classifier on a LayerNorm and its loss, forward, and back to the output of the ReLU in front of them, all of the batch:
+//   inp (B,k) → dropout → sum → LayerNorm → normed → Linear → logits (B,NC) → loss
+//   dlogits (B,NC) → dnormed (B,k) → dsum → dropout, ReLU → dinp (B,k)
+// Gradients of its parameters are normed_linear_gradients'.
+struct NormedClassifier {
+  int k, NC;
+  double eps;
+  Dropout dropout;
+  const Real* inp;     // (B,k) what the ReLU made
+  const Real* gamma;   // (k)
+  const Real* beta;    // (k)
+  const Real* weight;  // (NC,k)
+  const Real* bias;    // (NC)
+  Real* sum;           // (B,k) saved
+  Acc* mean;           // (B) saved
+  Acc* rstd;           // (B) saved
+  Real* normed;        // (B,k) workspace
+  Real* logits;        // (B,NC)
+  Real* dlogits;       // (B,NC)
+  Real* dnormed;       // (B,k) workspace
+  Real* dinp;          // (B,k)
+  // Host: the loss is one of them, of these logits and dlogits; the others are null.
+  const CrossEntropy* class_loss;
+  const BinaryCrossEntropy* label_loss;
+  const MeanSquaredError* number_loss;
+};
+
+// A linear on a LayerNorm's output: (sum − mean) · rstd · gamma + beta (rows,k) → (rows,n).
+struct NormedLinear {
+  Rows rows;
+  int n, k;
+  const Real* dout;    // (rows,n)
+  const Real* weight;  // (n,k)
+  const Real* sum;     // (rows,k)
+  const Acc* mean;     // (rows)
+  const Acc* rstd;     // (rows)
+  const Real* gamma;   // (k)
+  const Real* beta;    // (k)
+  Acc* dweight;        // (n,k) or null
+  Acc* dbias;          // (n) or null
+  Acc* dgamma;         // (k) or null
+  Acc* dbeta;          // (k) or null
+};
+// The gradients of both's parameters, where nothing in front of them is wanted. With x̂ = (sum − mean) · rstd and
+// product = doutᵀ · x̂ (n,k):
+//   dbias = Σ dout;  dweight = gamma · product + beta · dbias;  dgamma = Σ_n weight · product;  dbeta = weightᵀ · dbias
+struct NormedLinearGradients {
+  const NormedLinear* linears;  // (count) host
+  int count;
+  bool accumulate;
+};
+
 // Keeps the results of a micro-batch in `slot` of the step, until the host reads them:
 //   losses = [losses +] scale · share · loss;  correct = [correct +] number of right predictions;  norms = norm
 // with the share of the step; where that is 0, no prediction counts.
@@ -629,6 +681,8 @@ struct AdamW {
   X(cross_entropy, CrossEntropy)                                           \
   X(binary_cross_entropy, BinaryCrossEntropy)                              \
   X(mean_squared_error, MeanSquaredError)                                  \
+  X(normed_classifier, NormedClassifier)                                   \
+  X(normed_linear_gradients, NormedLinearGradients)                        \
   X(keep_step, KeepStep)                                                   \
   X(keep_logits, KeepLogits)                                               \
   X(cast_to_real, CastToReal)                                              \

@@ -15,34 +15,6 @@
 namespace bertune::cuda {
 namespace {
 
-template <typename T>
-struct ResidualInput {
-  const T* inp;       // (rows,C)
-  const T* residual;  // (rows,C) or null
-
-  struct Raw {
-    float inp[kRowVector], residual[kRowVector];
-  };
-
-  template <bool kVector>
-  __device__ __forceinline__ void load(Raw& raw, int row, int column, int C) const {
-    const size_t at = static_cast<size_t>(row) * C;
-    load_columns<kVector>(raw.inp, inp + at, column, C);
-    if (residual) {
-      load_columns<kVector>(raw.residual, residual + at, column, C);
-    } else {
-#pragma unroll
-      for (int i = 0; i < kRowVector; ++i) raw.residual[i] = 0.f;
-    }
-  }
-
-  __device__ __forceinline__ void combine(float (&x)[kRowVector], Raw& raw, const KeptColumns& kept) const {
-    kept.apply(raw.inp);
-#pragma unroll
-    for (int i = 0; i < kRowVector; ++i) x[i] = raw.residual[i] + raw.inp[i];
-  }
-};
-
 // Where the first rows of sequences go as well.
 template <typename T>
 struct FirstRows {

@@ -1,4 +1,4 @@
-// LayerNorm of one row, forward and backward, as the kernels of layernorm.cu and embedding.cu share it.
+// LayerNorm of one row, forward and backward, as the kernels of layernorm.cu, embedding.cu and normed_classifier.cu share it.
 //
 //   forward    mean = Σ x / C,  rstd = 1 / √(Σ (x − mean)² / C + eps),  out = (x − mean) · rstd · gamma + beta
 //   backward   g = dout · gamma,  x̂ = (x − mean) · rstd,  dx = rstd · (g − Σ g / C − x̂ · Σ g x̂ / C)
@@ -98,6 +98,35 @@ struct LayernormForward {
   float* rstd;     // (rows)
   T* out;          // (rows,C)
   DropoutMask mask;
+};
+
+// x = residual + dropout(inp)
+template <typename T>
+struct ResidualInput {
+  const T* inp;       // (rows,C)
+  const T* residual;  // (rows,C) or null
+
+  struct Raw {
+    float inp[kRowVector], residual[kRowVector];
+  };
+
+  template <bool kVector>
+  __device__ __forceinline__ void load(Raw& raw, int row, int column, int C) const {
+    const size_t at = static_cast<size_t>(row) * C;
+    load_columns<kVector>(raw.inp, inp + at, column, C);
+    if (residual) {
+      load_columns<kVector>(raw.residual, residual + at, column, C);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kRowVector; ++i) raw.residual[i] = 0.f;
+    }
+  }
+
+  __device__ __forceinline__ void combine(float (&x)[kRowVector], Raw& raw, const KeptColumns& kept) const {
+    kept.apply(raw.inp);
+#pragma unroll
+    for (int i = 0; i < kRowVector; ++i) x[i] = raw.residual[i] + raw.inp[i];
+  }
 };
 
 // Input: Raw holds what load(raw, row, column, C) reads, combine(x, raw, kept) makes x of it.

@@ -9,6 +9,24 @@ constexpr double kProbeLayerNormEps = 1e-5;
 // Whether the activation's backward reads its output, not its input.
 bool reads_output(Activation activation) { return activation == Activation::kTanh || activation == Activation::kRelu; }
 
+NormedLinear normed_linear(Rows rows, const LayerNorm& norm, const LayerNormBuffers& buffers, const Linear& linear,
+                           const Real* dout) {
+  return {.rows = rows,
+          .n = linear.n(),
+          .k = linear.k(),
+          .dout = dout,
+          .weight = linear.weight()->weight,
+          .sum = buffers.sum,
+          .mean = buffers.mean,
+          .rstd = buffers.rstd,
+          .gamma = norm.gamma().weight,
+          .beta = norm.beta().weight,
+          .dweight = linear.weight()->grad,
+          .dbias = linear.bias()->grad,
+          .dgamma = norm.gamma().grad,
+          .dbeta = norm.beta().grad};
+}
+
 }  // namespace
 
 Heads::Heads(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora,
@@ -100,14 +118,48 @@ Real* Heads::dense_forward(const Pass& pass, Real* first, const HeadBuffers& b, 
   return b.dense;
 }
 
-Matrix Heads::probe_forward(const Pass& pass, const HeadBuffers& b) {
-  const int C = model_.C, H = probe_->dense.n();
+void Heads::probe_hidden(const Pass& pass, const HeadBuffers& b) {
   const Rows rows = pass.sequences();
   probe_->norm.forward(pass, rows, {}, b.features, nullptr, b.norm, b.normed);
-  probe_->dense.forward(pass, rows, {b.normed, C}, {b.relu, H}, Activation::kRelu, nullptr, {});
-  const Dropout dropout = pass.dropout(model_.probe_dropout, kProbeSite);
-  probe_->output_norm.forward(pass, rows, dropout, b.relu, nullptr, b.output_norm, b.renormed);
-  return {b.renormed, H};
+  const Matrix relu{b.relu, probe_->dense.n()};
+  probe_->dense.forward(pass, rows, {b.normed, model_.C}, relu, Activation::kRelu, nullptr, {});
+}
+
+Matrix Heads::probe_forward(const Pass& pass, const HeadBuffers& b) {
+  probe_hidden(pass, b);
+  const LayerNorm& norm = probe_->output_norm;
+  norm.forward(pass, pass.sequences(), probe_dropout(pass), b.relu, nullptr, b.output_norm, b.renormed);
+  return {b.renormed, probe_->dense.n()};
+}
+
+void Heads::learn(const Pass& pass, const HeadBuffers& b, const HeadLoss& loss) {
+  probe_hidden(pass, b);
+  const LayerNorm& norm = probe_->output_norm;
+  pass.backend.normed_classifier({.k = classifier_.k(),
+                                  .NC = classifier_.n(),
+                                  .eps = norm.eps(),
+                                  .dropout = probe_dropout(pass),
+                                  .inp = b.relu,
+                                  .gamma = norm.gamma().weight,
+                                  .beta = norm.beta().weight,
+                                  .weight = classifier_.weight()->weight,
+                                  .bias = classifier_.bias()->weight,
+                                  .sum = b.output_norm.sum,
+                                  .mean = b.output_norm.mean,
+                                  .rstd = b.output_norm.rstd,
+                                  .normed = b.renormed,
+                                  .logits = b.logits,
+                                  .dlogits = b.dlogits,
+                                  .dnormed = b.drenormed,
+                                  .dinp = b.dhidden,
+                                  .class_loss = std::get_if<CrossEntropy>(&loss),
+                                  .label_loss = std::get_if<BinaryCrossEntropy>(&loss),
+                                  .number_loss = std::get_if<MeanSquaredError>(&loss)});
+  const NormedLinear linears[] = {
+      normed_linear(pass.sequences(), probe_->norm, b.norm, probe_->dense, b.dhidden),
+      normed_linear(pass.sequences(), norm, b.output_norm, classifier_, b.dlogits),
+  };
+  pass.backend.normed_linear_gradients({linears, 2, pass.accumulate});
 }
 
 void Heads::backward(const Pass& pass, Real* first, const HeadBuffers& b, Real* dfirst, const LoraBuffers& lora) {
@@ -146,8 +198,7 @@ void Heads::probe_backward(const Pass& pass, const HeadBuffers& b) {
   classifier_.backward_weight(pass, rows, dlogits, {b.renormed, H});
   classifier_.backward_input(pass, rows, dlogits, drenormed, false);
   probe_->output_norm.backward(pass, rows, {}, b.drenormed, b.output_norm, b.dhidden, nullptr);
-  pass.backend.activation_backward(
-      {rows, H, Activation::kRelu, b.relu, b.dhidden, b.dhidden, pass.dropout(model_.probe_dropout, kProbeSite)});
+  pass.backend.activation_backward({rows, H, Activation::kRelu, b.relu, b.dhidden, b.dhidden, probe_dropout(pass)});
   probe_->dense.backward_weight(pass, rows, dhidden, {b.normed, C});
   probe_->dense.backward_input(pass, rows, dhidden, dnormed, false);
   probe_->norm.backward(pass, rows, {}, b.dnormed, b.norm, reaches_features() ? b.dfeatures : nullptr, nullptr);

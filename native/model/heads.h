@@ -8,6 +8,7 @@
 #pragma once
 
 #include <optional>
+#include <variant>
 
 #include "model/layernorm.h"
 #include "model/linear.h"
@@ -40,6 +41,9 @@ struct Probe {
   LayerNorm output_norm;
 };
 
+// What an operation is given of logits.
+using HeadLoss = std::variant<CrossEntropy, BinaryCrossEntropy, MeanSquaredError>;
+
 class Heads {
  public:
   Heads(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora, bool trains_below);
@@ -54,15 +58,21 @@ class Heads {
   void make_features(const Pass& pass, Real* first, const HeadBuffers& buffers, const LoraBuffers& lora);
   // buffers.features → buffers.logits, or in a batch of several adapters pass.mix->logits (B,classes)
   void classify(const Pass& pass, const HeadBuffers& buffers);
+  // A probe is all that trains, on a device whose launches cost: `learn` takes the place of classify, loss and backward.
+  bool learns_at_once(const Backend& backend) const { return probe_ && !reaches_features() && backend.sums_together(); }
+  void learn(const Pass& pass, const HeadBuffers& buffers, const HeadLoss& loss);
   // buffers.dlogits → dfirst (B,C) where the encoder trains
   void backward(const Pass& pass, Real* first, const HeadBuffers& buffers, Real* dfirst, const LoraBuffers& lora);
 
  private:
   Real* dense_forward(const Pass& pass, Real* first, const HeadBuffers& buffers, const LoraBuffers& lora);
   void dense_backward(const Pass& pass, Real* first, const HeadBuffers& buffers, Real* dfirst, const LoraBuffers& lora);
+  // features → relu (B,H)
+  void probe_hidden(const Pass& pass, const HeadBuffers& buffers);
   Matrix probe_forward(const Pass& pass, const HeadBuffers& buffers);
   void probe_backward(const Pass& pass, const HeadBuffers& buffers);
   Dropout head_dropout(const Pass& pass) const { return pass.dropout(model_.head_dropout, kFeatureSite); }
+  Dropout probe_dropout(const Pass& pass) const { return pass.dropout(model_.probe_dropout, kProbeSite); }
   Dropout input_dropout(const Pass& pass) const { return pass.dropout(model_.head_input_dropout, kHeadInputSite); }
 
   const ModelConfig& model_;

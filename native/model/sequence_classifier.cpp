@@ -301,6 +301,10 @@ void SequenceClassifier::backward_head(Activations& a, bool accumulate) {
   sums.run();
 }
 
+void SequenceClassifier::learn_head(Activations& a, const HeadLoss& loss, bool accumulate) {
+  heads_->learn({backend_, a.part, true, accumulate}, head_of_part(a), loss);
+}
+
 void SequenceClassifier::backward(Activations& a, bool accumulate) {
   RowSums sums(backend_, accumulate);
   LoraSums lora_sums(backend_);

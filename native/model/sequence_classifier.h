@@ -86,6 +86,9 @@ class SequenceClassifier {
   void classify(Activations& activations);
   // The same as backward, of the current part.
   void backward_head(Activations& activations, bool accumulate);
+  // learn_head is all three of classify, loss and backward_head.
+  bool learns_head_at_once() const { return heads_->learns_at_once(backend_); }
+  void learn_head(Activations& activations, const HeadLoss& loss, bool accumulate);
 
   // logits (B,NC) of the gathered batch, in activations.head.logits; of a batch of several adapters in mix->logits.
   void forward(Activations& activations, bool training, const AdapterMix* mix = nullptr);

@@ -29,6 +29,12 @@ uint64_t hash_of(const StepSettings& settings) {
   return hash;
 }
 
+void run_loss(Backend& backend, const HeadLoss& loss) {
+  if (const auto* args = std::get_if<CrossEntropy>(&loss)) return backend.cross_entropy(*args);
+  if (const auto* args = std::get_if<BinaryCrossEntropy>(&loss)) return backend.binary_cross_entropy(*args);
+  backend.mean_squared_error(std::get<MeanSquaredError>(loss));
+}
+
 }  // namespace
 
 bool StepResult::finite() const { return std::isfinite(loss) && std::isfinite(grad_norm); }
@@ -185,19 +191,21 @@ void TrainingRun::make_features(StepState state) {
 }
 
 void TrainingRun::run_gradients(Activations& a, const MicroBatch& micro_batch) {
-  const double scale = micro_batch.scale();
+  Backend& backend = classifier_.backend();
+  const HeadLoss loss = loss_of(a, micro_batch.scale());
+  const bool accumulate = !micro_batch.first();
   if (classifier_.looks_ahead()) {
+    if (classifier_.learns_head_at_once()) return classifier_.learn_head(a, loss, accumulate);
     classifier_.classify(a);
-    run_loss(a, scale);
-    classifier_.backward_head(a, !micro_batch.first());
-    return;
+    run_loss(backend, loss);
+    return classifier_.backward_head(a, accumulate);
   }
   classifier_.gather(a, true);
   // In the step, as its weights have changed in the one before.
   if (micro_batch.first()) classifier_.prepare_step();
   classifier_.forward(a, true);
-  run_loss(a, scale);
-  classifier_.backward(a, !micro_batch.first());
+  run_loss(backend, loss);
+  classifier_.backward(a, accumulate);
   if (micro_batch.last()) classifier_.finish_gradients();
 }
 
@@ -221,36 +229,34 @@ void TrainingRun::finish(Activations& a, const MicroBatch& micro_batch) {
   if (micro_batch.update) backend.adamw({segments.data(), count, settings_.optimizer, a.loss});
 }
 
-void TrainingRun::run_loss(Activations& a, double scale) {
-  Backend& backend = classifier_.backend();
+HeadLoss TrainingRun::loss_of(const Activations& a, double scale) const {
   const LossSettings& settings = settings_.loss;
   const int NC = classifier_.config().NC;
   const Acc* class_weights = settings.class_weights.empty() ? nullptr : a.class_weights;
   switch (classifier_.config().loss) {
     case Loss::kCrossEntropy:
-      return backend.cross_entropy({.NC = NC,
-                                    .label_smoothing = settings.label_smoothing,
-                                    .focal_gamma = settings.focal_gamma,
-                                    .loss_scale = scale,
-                                    .logits = a.head.logits,
-                                    .class_weights = class_weights,
-                                    .loss = a.loss,
-                                    .predictions = a.predictions,
-                                    .dlogits = a.head.dlogits});
+      return CrossEntropy{.NC = NC,
+                          .label_smoothing = settings.label_smoothing,
+                          .focal_gamma = settings.focal_gamma,
+                          .loss_scale = scale,
+                          .logits = a.head.logits,
+                          .class_weights = class_weights,
+                          .loss = a.loss,
+                          .predictions = a.predictions,
+                          .dlogits = a.head.dlogits};
     case Loss::kBinaryCrossEntropy:
-      return backend.binary_cross_entropy(
-          {.NC = NC,
-           .focal_gamma = settings.focal_gamma,
-           .loss_scale = scale,
-           .logits = a.head.logits,
-           .class_weights = class_weights,
-           .positive_weights = settings.positive_weights.empty() ? nullptr : a.positive_weights,
-           .loss = a.loss,
-           .right = a.predictions,
-           .dlogits = a.head.dlogits});
-    case Loss::kMeanSquaredError:
-      return backend.mean_squared_error(
-          {.NC = NC, .loss_scale = scale, .logits = a.head.logits, .loss = a.loss, .dlogits = a.head.dlogits});
+      return BinaryCrossEntropy{.NC = NC,
+                                .focal_gamma = settings.focal_gamma,
+                                .loss_scale = scale,
+                                .logits = a.head.logits,
+                                .class_weights = class_weights,
+                                .positive_weights = settings.positive_weights.empty() ? nullptr : a.positive_weights,
+                                .loss = a.loss,
+                                .right = a.predictions,
+                                .dlogits = a.head.dlogits};
+    default:
+      return MeanSquaredError{
+          .NC = NC, .loss_scale = scale, .logits = a.head.logits, .loss = a.loss, .dlogits = a.head.dlogits};
   }
 }
 

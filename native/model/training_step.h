@@ -83,7 +83,7 @@ class TrainingRun {
   void run_gradients(Activations& activations, const MicroBatch& micro_batch);
   // Keeps the results, and behind the last micro-batch of a step clips and updates.
   void finish(Activations& activations, const MicroBatch& micro_batch);
-  void run_loss(Activations& activations, double scale);
+  HeadLoss loss_of(const Activations& activations, double scale) const;
   RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch, RecordingKey::Part part) const;
 
   SequenceClassifier& classifier_;

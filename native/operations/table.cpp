@@ -635,6 +635,79 @@ std::function<void()> bind(Fields& f, void (Backend::*run)(const SumRows&)) {
   return [run, &backend = f.backend(), sums, args] { (backend.*run)(args); };
 }
 
+// `loss_kind` says which loss it is, with the fields of that: 0 cross-entropy, 1 binary cross-entropy, 2 mean squared error.
+std::function<void()> bind(Fields& f, void (Backend::*run)(const NormedClassifier&)) {
+  struct Losses {
+    CrossEntropy of_classes;
+    BinaryCrossEntropy of_labels;
+    MeanSquaredError of_numbers;
+  };
+  const auto losses = std::make_shared<Losses>();
+  NormedClassifier args{};
+  const Batch batch = f.batch();
+  f.size("k", args.k);
+  f.size("NC", args.NC);
+  f.number("eps", args.eps);
+  f.dropout(args.dropout);
+  const double wide = area(batch.B, args.k), labels = area(batch.B, args.NC);
+  f.inp("inp", args.inp, wide);
+  f.inp("gamma", args.gamma, args.k);
+  f.inp("beta", args.beta, args.k);
+  f.inp("weight", args.weight, area(args.NC, args.k));
+  f.inp("bias", args.bias, args.NC);
+  f.out("sum", args.sum, wide);
+  f.out("mean", args.mean, batch.B);
+  f.out("rstd", args.rstd, batch.B);
+  f.out("logits", args.logits, labels);
+  f.out("dlogits", args.dlogits, labels);
+  f.out("dinp", args.dinp, wide);
+  args.normed = f.workspace<Real>(wide);
+  args.dnormed = f.workspace<Real>(wide);
+  int kind = 0;
+  f.size_or("loss_kind", kind, 0);
+  if (kind == 0) {
+    fill(f, losses->of_classes);
+    args.class_loss = &losses->of_classes;
+  } else if (kind == 1) {
+    fill(f, losses->of_labels);
+    args.label_loss = &losses->of_labels;
+  } else {
+    fill(f, losses->of_numbers);
+    args.number_loss = &losses->of_numbers;
+  }
+  return [run, &backend = f.backend(), losses, args] { (backend.*run)(args); };
+}
+
+// The arrays of linear i are named dout.i, weight.i, sum.i, mean.i, rstd.i, gamma.i, beta.i, dweight.i, dbias.i, dgamma.i and
+// dbeta.i.
+std::function<void()> bind(Fields& f, void (Backend::*run)(const NormedLinearGradients&)) {
+  int count = 0;
+  f.size("linears", count);
+  const auto linears = std::make_shared<std::vector<NormedLinear>>(static_cast<size_t>(count));
+  NormedLinearGradients args{linears->data(), count, false};
+  f.flag("accumulate", args.accumulate);
+  Rows rows{};
+  f.rows(rows);
+  for (size_t i = 0; i < linears->size(); ++i) {
+    NormedLinear& linear = (*linears)[i];
+    linear.rows = rows;
+    f.size(numbered("n", i), linear.n);
+    f.size(numbered("k", i), linear.k);
+    f.inp(numbered("dout", i), linear.dout, area(rows.count, linear.n));
+    f.inp(numbered("weight", i), linear.weight, area(linear.n, linear.k));
+    f.inp(numbered("sum", i), linear.sum, area(rows.count, linear.k));
+    f.inp(numbered("mean", i), linear.mean, rows.count);
+    f.inp(numbered("rstd", i), linear.rstd, rows.count);
+    f.inp(numbered("gamma", i), linear.gamma, linear.k);
+    f.inp(numbered("beta", i), linear.beta, linear.k);
+    f.optional_out(numbered("dweight", i), linear.dweight, area(linear.n, linear.k));
+    f.optional_out(numbered("dbias", i), linear.dbias, linear.n);
+    f.optional_out(numbered("dgamma", i), linear.dgamma, linear.k);
+    f.optional_out(numbered("dbeta", i), linear.dbeta, linear.k);
+  }
+  return [run, &backend = f.backend(), linears, args] { (backend.*run)(args); };
+}
+
 // The arrays of segment i are named grad.i, m.i, v.i, master.i (the weight as precise as it is kept) and weight.i (as
 // it is computed with, where it is asked for).
 std::vector<OptimizerSegment> gradient_segments(Fields& f) {

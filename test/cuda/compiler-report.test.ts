@@ -54,7 +54,9 @@ const STEP = [
   'activation_backward_kernel',
   '7forwardI',
   '8backwardI',
-  'cross_entropy_kernel',
+  'loss_kernel',
+  'normed_classifier_kernel',
+  'normed_linear_gradients_kernel',
   'grad_norm_kernel',
   'adamw_kernel',
 ];

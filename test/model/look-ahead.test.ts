@@ -102,12 +102,53 @@ for (const { device, precision } of testDevices()) {
       expectSame(await train(METHODS.linear!, targets, [7], { ...overrides, lookAhead: 4 }), expected);
     });
 
+    for (const [title, loss, overrides] of [
+      ['cross-entropy, with label smoothing and class weights', 'cross_entropy', {}],
+      ['a focus', 'cross_entropy', { labelSmoothing: 0, focalGamma: 1.5 }],
+      ['several labels', 'binary_cross_entropy', { labelSmoothing: 0, positiveWeights: Float64Array.of(2, 0.5, 3) }],
+      ['regression', 'mean_squared_error', { labelSmoothing: 0 }],
+    ] as const) {
+      // Where the encoder trains too, a probe's step is made one operation at a time.
+      it(`give a probe the gradients that it has on an encoder that trains: ${title}`, async () => {
+        const gradientsOf = async (shape: Shape) => {
+          const session = await makeSession(shape, 2, MODEL, { ...where, loss });
+          const targets = Float32Array.from({ length: 5 * MODEL.labels }, (_, i) => i % 2);
+          const dataset = await addExamples(session, loss === 'cross_entropy' ? {} : { targets });
+          const { classWeights, ...plan } = makePlan(dataset, { batchSize: 2, accumulation: 3, ...overrides });
+          const found = await session.gradients(
+            loss === 'mean_squared_error' || !classWeights ? plan : { ...plan, classWeights },
+          );
+          const result = new Map<string, ArrayLike<number>>([['loss', [found.loss]]]);
+          for (const { name } of session.parameters()) {
+            if (name.startsWith('classifier.')) result.set(name, await session.read(name, 'gradient'));
+          }
+          await session.dispose();
+          return result;
+        };
+        const expected = await gradientsOf(METHODS['full under a probe']!);
+        expect(expected.size).to.equal(9);
+        expectSame(await gradientsOf(METHODS.linear!), expected);
+      });
+    }
+
     it('train alike where calls end within them, and predictions are made in between', async () => {
       const expected = await train(METHODS.linear!, where, [7]);
       const predict = (session: NativeSession, dataset: number) =>
         session.forward(dataset, Int32Array.of(4, 1, 0, 3, 2), startsOf(5, 2));
       expectSame(await train(METHODS.linear!, where, [1, 3, 6, 7], { lookAhead: 4 }, predict), expected);
     });
+
+    if (device !== 'cpu') {
+      it('train a probe in six launches a step', async () => {
+        const session = await makeSession(METHODS.linear!, 1, MODEL, where);
+        await session.train(planOf(await addExamples(session), 0, 6, { lookAhead: 2 }));
+        const { recorded, nodes } = await session.recordings();
+        expect(recorded).to.be.greaterThan(0);
+        // LayerNorm and linear, from there to the loss and back, gradients, norm, update
+        expect(nodes).to.equal(6);
+        await session.dispose();
+      });
+    }
 
     it('fit the memory that was planned for them', async () => {
       const session = await makeSession(METHODS.linear!, 1, MODEL, where);

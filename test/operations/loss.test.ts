@@ -5,7 +5,6 @@ import {
   devices,
   expectClose,
   garbage,
-  type Operation,
   places,
   proveGradients,
   proveValues,
@@ -14,53 +13,7 @@ import {
   type Sizes,
   starts,
 } from './harness.js';
-import { focusOf } from './reference.js';
-
-const crossEntropy: Operation = {
-  name: 'cross_entropy',
-  formula(args, round) {
-    const NC = args.size('NC');
-    const labels = args.ints('labels');
-    const logits = args.floats('logits');
-    const smoothing = round(args.size('label_smoothing', 0));
-    const gamma = round(args.size('focal_gamma', 0));
-    const scale = round(args.size('loss_scale', 1));
-    const weight = (c: number) => (args.has('class_weights') ? args.floats('class_weights')[c]! : 1);
-    const total = labels.reduce((sum, label) => round(sum + weight(label)), 0);
-    const predictions = new Int32Array(labels.length);
-    const dlogits = new Float64Array(logits.length);
-    let loss = 0;
-    for (const [b, label] of labels.entries()) {
-      const row = logits.subarray(b * NC, (b + 1) * NC);
-      predictions[b] = row.indexOf(Math.max(...row));
-      const most = row[predictions[b]!]!;
-      const sum = row.reduce((so_far, x) => round(so_far + round(Math.exp(round(x - most)))), 0);
-      const logSum = round(Math.log(sum));
-      const logProb = (c: number) => round(round(row[c]! - most) - logSum);
-      // The share of each class in this row's loss: its weight · (1 − s where it is the label, and s / NC).
-      const share = (c: number) =>
-        round(weight(c) * round((c === label ? round(1 - smoothing) : 0) + round(smoothing / NC)));
-      // Of the focal loss, which has no smoothing: what −log p_y and its gradient are multiplied by.
-      const others = row.reduce(
-        (so_far, _, c) => (c === label ? so_far : round(so_far + round(Math.exp(logProb(c))))),
-        0,
-      );
-      const focus = gamma === 0 ? { loss: 1, gradient: 1 } : focusOf(gamma, logProb(label), others, round);
-      let shares = 0;
-      for (let c = 0; c < NC; c++) {
-        if (share(c) !== 0) loss = round(loss - round(round(share(c) * logProb(c)) * focus.loss));
-        shares = round(shares + share(c));
-      }
-      for (let c = 0; c < NC; c++) {
-        const prob = round(Math.exp(logProb(c)));
-        dlogits[b * NC + c] = round(
-          round(round(round(round(shares * prob) - share(c)) * focus.gradient) / total) * scale,
-        );
-      }
-    }
-    return { loss: Float64Array.of(round(loss / total)), predictions, dlogits };
-  },
-};
+import { crossEntropy } from './losses.js';
 
 function lossCase(title: string, B: number, NC: number, sizes: Sizes = {}, omit: string[] = ['class_weights']): Case {
   const random = new Random(B * 31 + NC);

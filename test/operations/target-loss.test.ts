@@ -5,7 +5,6 @@ import {
   devices,
   expectClose,
   garbage,
-  type Operation,
   places,
   proveGradients,
   proveValues,
@@ -14,71 +13,7 @@ import {
   type Sizes,
   starts,
 } from './harness.js';
-import { focusOf, type Round, sigmoid } from './reference.js';
-
-/** log(1 + eˣ) */
-function softplus(x: number, round: Round): number {
-  return round(Math.max(x, 0) + round(Math.log1p(round(Math.exp(-Math.abs(x))))));
-}
-
-/** Σ over examples and labels of a loss of one logit, by its mean and its gradient. */
-function meanOf(
-  args: { floats(name: string): Float64Array; size(name: string, otherwise?: number): number },
-  round: Round,
-  at: (x: number, y: number, c: number) => { loss: number; slope: number },
-) {
-  const NC = args.size('NC');
-  const targets = args.floats('targets');
-  const logits = args.floats('logits').subarray(0, targets.length);
-  const scale = round(args.size('loss_scale', 1));
-  const parts = Array.from(logits, (x, i) => at(x, targets[i]!, i % NC));
-  const sum = parts.reduce((so_far, { loss }) => round(so_far + loss), 0);
-  return {
-    loss: Float64Array.of(round(sum / targets.length)),
-    dlogits: Float64Array.from(parts, ({ slope }) => round(round(slope / targets.length) * scale)),
-  };
-}
-
-const binaryCrossEntropy: Operation = {
-  name: 'binary_cross_entropy',
-  formula(args, round) {
-    const NC = args.size('NC');
-    const weightOf = (name: string, c: number) => (args.has(name) ? args.floats(name)[c]! : 1);
-    const gamma = round(args.size('focal_gamma', 0));
-    const focus = (x: number) =>
-      gamma === 0 ? { loss: 1, gradient: 1 } : focusOf(gamma, round(-softplus(-x, round)), sigmoid(-x, round), round);
-    const mean = meanOf(args, round, (x, y, c) => {
-      const weight = weightOf('class_weights', c);
-      const positive = round(weightOf('positive_weights', c) * y);
-      const negative = round(1 - y);
-      const [there, absent] = [focus(x), focus(-x)];
-      const loss = round(
-        round(round(negative * absent.loss) * softplus(x, round)) +
-          round(round(positive * there.loss) * softplus(-x, round)),
-      );
-      const slope = round(
-        round(round(negative * absent.gradient) * sigmoid(x, round)) -
-          round(round(positive * there.gradient) * sigmoid(-x, round)),
-      );
-      return { loss: round(weight * loss), slope: round(weight * slope) };
-    });
-    const targets = args.floats('targets');
-    const logits = args.floats('logits');
-    const right = Int32Array.from({ length: targets.length / NC }, (_, b) =>
-      Number(targets.subarray(b * NC, (b + 1) * NC).every((y, c) => logits[b * NC + c]! > 0 === y > 0.5)),
-    );
-    return { ...mean, right };
-  },
-};
-
-const meanSquaredError: Operation = {
-  name: 'mean_squared_error',
-  formula: (args, round) =>
-    meanOf(args, round, (x, y) => {
-      const error = round(x - y);
-      return { loss: round(error * error), slope: round(2 * error) };
-    }),
-};
+import { binaryCrossEntropy, meanSquaredError } from './losses.js';
 
 const WEIGHTS = ['class_weights', 'positive_weights'];
 
