@@ -27,8 +27,17 @@ const MOST_PROGRESS = 100;
 
 /** Whether the lock of a file is ours now. Where there are no locks, time tells. */
 export function lock(file: OpenFile): boolean {
+  return locked(file, false);
+}
+
+/** Whether nobody has the lock of a file. Several may ask at once. */
+export function isUnlocked(file: OpenFile): boolean {
+  return locked(file, true);
+}
+
+function locked(file: OpenFile, isShared: boolean): boolean {
   try {
-    return loadNative().lockFile(file.descriptor);
+    return loadNative().lockFile(file.descriptor, isShared);
   } catch (cause) {
     if (cause instanceof BertuneError && cause.code === 'OUTPUT_REFUSED') return false;
     throw cause;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { BertuneError } from '../errors.js';
 import { refusal } from './errors.js';
 import { link, lstat, type OpenFile, open, readdir, rm } from './fs.js';
-import { bootId, type LeaseHolder, lock, readHolder, writeHolder } from './lease-holder.js';
+import { bootId, isUnlocked, type LeaseHolder, lock, readHolder, writeHolder } from './lease-holder.js';
 import { discard, temporaryPath } from './places.js';
 
 /*
@@ -99,7 +99,7 @@ export class Leases {
       const isNear = holder !== undefined && holder.boot !== null && holder.boot === bootId();
       const found = { holder, isNear, written: status.mtimeMs };
       if (holder?.released) return { ...found, isFree: true };
-      const isFree = isNear ? lock(file) : (await this.#now()) - status.mtimeMs > 1000 * this.#seconds;
+      const isFree = isNear ? isUnlocked(file) : (await this.#now()) - status.mtimeMs > 1000 * this.#seconds;
       return { ...found, isFree };
     } finally {
       await file.close();

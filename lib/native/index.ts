@@ -377,9 +377,10 @@ export interface NativeAddon {
   /**
    * Locks an open file until it is closed or the process ends, however it ends (flock).
    *
+   * @param shared whether others may have such a lock at the same time. Defaults to false.
    * @returns whether it is ours now; false while someone else has it, on this machine
    */
-  lockFile(fd: number): boolean;
+  lockFile(fd: number, shared?: boolean): boolean;
   /** Ends the work of all sessions of the process, which is about to exit: no promise of theirs is settled any more. */
   endThreads(): void;
   createSession(config: NativeSessionConfig): Promise<NativeSession>;

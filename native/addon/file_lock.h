@@ -5,7 +5,7 @@
 
 namespace bertune {
 
-// lockFile(fd): whether the open file is this process's now. False while another has it, on this machine.
+// lockFile(fd, shared = false): whether the lock of the open file was had, on this machine; shared, beside others that are.
 Napi::Value lock_file(const Napi::CallbackInfo& info);
 
 }  // namespace bertune

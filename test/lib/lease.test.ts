@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import { readFile, rename, symlink, utimes, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type Lease, Leases } from '../../lib/files/lease.js';
+import { loadNative } from '../../lib/native/index.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 
 const PROGRAM = fileURLToPath(new URL('lease-program.ts', import.meta.url));
@@ -92,9 +93,13 @@ describe('leases', function () {
     expect(await take(1)).to.equal(null);
     child.kill('SIGKILL');
     await once(child, 'exit');
+    const asking = openSync(directory.path('work.1'), 'r+');
+    expect(loadNative().lockFile(asking, true), 'somebody else who asks').to.equal(true);
+    expect((await leases().find('work', 1))?.isFree).to.equal(true);
     const takers = await Promise.all(Array.from({ length: 20 }, () => take(1)));
     expect(takers.filter((lease) => lease !== null).length).to.equal(1);
     expect(await leases().list()).to.deep.equal(new Map([['work', 2]]));
+    closeSync(asking);
   });
 
   it('are taken over from an owner elsewhere that has not written for too long', async () => {
