@@ -114,7 +114,7 @@ describe('bertune train with checkpoints', function () {
       });
       expect(first.status).to.equal(143);
       expect(second?.status).to.equal(1);
-      expect(second?.stderr).to.match(/OUTPUT_REFUSED.*is in use by process \d+/);
+      expect(second?.stderr).to.match(/OUTPUT_REFUSED.*is being written by process \d+/);
       const none = await train('other', ['--resume', join(folder, 'base')]);
       expect(none.status).to.equal(1);
       expect(none.stderr).to.match(/NOT_FOUND.*Expected a checkpoint of a run at .*base/);

@@ -54,9 +54,14 @@ describe('bertune sweep', function () {
     expect(await readdir(join(root, 's/runs'))).to.deep.equal([]);
     expect(await readdir(join(root, 's/leases'))).to.deep.equal([]);
 
+    // As a worker leaves them that dies once it has kept a result.
+    const [id] = (await folder.results('s')).keys();
+    await mkdir(join(root, 's/runs', id!));
+    await writeFile(join(root, 's/leases', `${id}.1`), JSON.stringify({ token: 'dead', released: true }));
     const again = await folder.sweep('run', ['s']);
     expect(again).to.include({ status: 0, stdout: '6 cells: 6 done\n' });
     expect(begun(again)).to.deep.equal([]);
+    for (const place of ['runs', 'leases']) expect(await readdir(join(root, 's', place)), place).to.deep.equal([]);
 
     const merged = await folder.sweep('merge', ['s']);
     expect(merged.stdout).to.match(/^Sweep\n6 cells: 6 done\n/);

@@ -447,7 +447,7 @@ describe('Checkpoints', function () {
     const outcomes = await Promise.allSettled([first, second]);
     expect(outcomes.map(({ status }) => status).sort()).to.deep.equal(['fulfilled', 'rejected']);
     const refused = outcomes.find((outcome) => outcome.status === 'rejected') as PromiseRejectedResult;
-    expect(refused.reason.message).to.contain('is in use by other work of this process');
+    expect(refused.reason.message).to.contain('is being written by other work of this process');
     expect(await readdir(output('run'))).to.deep.equal([]);
   });
 
@@ -466,7 +466,7 @@ describe('Checkpoints', function () {
     });
     trainer.once('save', () => {
       const saving = other.save(output('run'), { overwrite: true });
-      refusal = expectRefusal(saving, 'OUTPUT_REFUSED', 'is in use by other work of this process');
+      refusal = expectRefusal(saving, 'OUTPUT_REFUSED', 'is being written by other work of this process');
     });
     expect((await trainer.train(train)).stopped).to.equal('done');
     await Promise.all([...saves, refusal]);
@@ -493,7 +493,7 @@ describe('Checkpoints', function () {
     await trainer.train(train);
     await withDirectoryLock(output('run'), async () => {
       goOn();
-      await expectRefusal(saving, 'OUTPUT_REFUSED', 'is in use by');
+      await expectRefusal(saving, 'OUTPUT_REFUSED', 'is being written by');
     });
   });
 

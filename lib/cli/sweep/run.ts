@@ -149,6 +149,7 @@ class Worker {
     );
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed) throw failed.reason;
+    await this.#ledger.tidy();
   }
 
   /** The cells for a slot, until there are no more. */

@@ -185,7 +185,22 @@ export class Ledger {
     };
     await writeJson(this.#resultPath(cell.id), result);
     if (run.status === 'failed') return lease.release();
-    await rm(join(this.#folder, PLACES.runs, cell.id), { recursive: true, force: true });
+    await this.#finish(cell.id, lease);
+  }
+
+  /** Removes what workers that died after they had kept a result have left of its cell. @throws BertuneError OUTPUT_REFUSED */
+  async tidy(): Promise<void> {
+    const { finished, leases } = await this.states();
+    const left = [...leases.keys()].filter((id) => finished.has(id));
+    for (const [id, { run }] of await this.results(left)) {
+      if (run.status === 'failed') continue;
+      const lease = await this.#leases.take(id, leases.get(id)!);
+      if (lease !== null) await this.#finish(id, lease);
+    }
+  }
+
+  async #finish(id: string, lease: Lease): Promise<void> {
+    await rm(join(this.#folder, PLACES.runs, id), { recursive: true, force: true });
     await lease.finish();
   }
 
