@@ -31,6 +31,7 @@ class Magnitudes {
   Magnitudes(ParameterTable& parameters, std::optional<LoraConfig>& lora);
   // To be called when the parameters have their memory.
   void allocate(Backend& backend);
+  size_t bytes() const { return arena_.bytes(); }
 
   // Makes what passes need; refresh once until weights_changed, so never in a recording.
   void make(Backend& backend) const;

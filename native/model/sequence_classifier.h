@@ -59,7 +59,7 @@ class SequenceClassifier {
   const ModelConfig& config() const { return model_; }
   Backend& backend() { return backend_; }
   ParameterTable& parameters() { return parameters_; }
-  size_t activation_bytes() const { return arena_.bytes() + run_.bytes(); }
+  size_t activation_bytes() const { return arena_.bytes() + run_.bytes() + magnitudes_.bytes(); }
   RunMemory& run() { return run_; }
   AdapterSet& adapters() { return *adapters_; }
   int prefix_tokens() const { return model_.P; }

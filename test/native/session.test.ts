@@ -417,6 +417,20 @@ describe('native models of odd sizes', () => {
   });
 });
 
+describe('native memory', () => {
+  it('counts what is made of magnitudes', async () => {
+    const lora = { modules: ['bert.pooler.dense'], rank: 3, scaling: 1, dropout: 0, dora: true };
+    const session = await loadNative().createSession(
+      nativeConfig(sessionConfig({ lora, prefix: null, trainable: [] })),
+    );
+    const { hiddenSize } = MODEL;
+    // Norms, scales and scaled rows of B.
+    expect(session.memory().activations).to.be.at.least(4 * (2 * hiddenSize + 3 * hiddenSize));
+    await session.dispose();
+    expect(session.memory().total).to.equal(0);
+  });
+});
+
 describe('native memory that cannot be had', () => {
   const bare = { lora: null, prefix: null, trainable: [], decay: [] };
 
