@@ -387,7 +387,9 @@ describe('Checkpoints', function () {
 
     const changes: [string, TrainerOptions, RegExp][] = [
       ['learning rate', { learningRate: 1e-3 }, /Expected 0.005 for learningRate, .* but received 0.001/],
-      ['method', { method: lora({ rank: 4 }) }, /for method/],
+      ['method', { method: full() }, /Expected "lora" for method, .* but received "full"/],
+      ['rank', { method: lora({ rank: 4 }) }, /Expected 2 for rank, .* but received 4/],
+      ['variant', { method: lora({ rank: 2, dora: true }) }, /Expected false for dora, .* but received true/],
       ['number of steps', { maxSteps: 11 }, /Expected at least 12 steps, .* come to 11; .* longer, but not shorter/],
       ['seed', { seed: 8 }, /Expected 7 for seed/],
       ['schedule', { schedule: 'constant' }, /for schedule/],

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { BertuneError } from '../../errors.js';
 import { readJsonObject } from '../../files/input.js';
-import { JsonFields } from '../../files/json.js';
+import { isObject, JsonFields } from '../../files/json.js';
 import { option } from '../../options/names.js';
 import type { EpochRow, RunPosition, StepTotals } from '../position.js';
 
@@ -89,7 +89,9 @@ export function expectSameRun(saved: RunIdentity, now: RunIdentity, where: strin
   // What is undefined is not in a file.
   const settings = JSON.parse(JSON.stringify(now.settings)) as Record<string, unknown>;
   for (const name of new Set([...Object.keys(saved.settings), ...Object.keys(settings)])) {
-    expectSame(name, saved.settings[name], settings[name], where);
+    const [before, after] = [saved.settings[name], settings[name]];
+    if (name === 'method' && isObject(before) && isObject(after)) expectSameMethod(before, after, where);
+    else expectSame(name, before, after, where);
   }
   if (now.total_steps < saved.total_steps) {
     throw new BertuneError(
@@ -132,6 +134,14 @@ export function machineNotes(saved: RunMachine, now: RunMachine): string[] {
   return (Object.keys(words) as (keyof RunMachine)[])
     .filter((key) => saved[key] !== now[key])
     .map((key) => `The ${words[key]} differ: ${now[key]}, ${saved[key]} before. Last bits may differ from there on.`);
+}
+
+type Settings = Readonly<Record<string, unknown>>;
+
+function expectSameMethod({ kind, ...saved }: Settings, { kind: kindNow, ...now }: Settings, where: string): void {
+  expectSame('method', kind, kindNow, where);
+  for (const name of new Set([...Object.keys(saved), ...Object.keys(now)]))
+    expectSame(name, saved[name], now[name], where);
 }
 
 function expectSame(name: string, saved: unknown, now: unknown, where: string): void {
