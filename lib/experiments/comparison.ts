@@ -94,6 +94,13 @@ export async function settle<Each extends Experiment>(
   return [{ ...first, ...settled }, ...others.map((experiment) => ({ ...experiment, ...settled }))];
 }
 
+/** What names of methods begin with: kinds, each followed by its variants. */
+const COMPARED = METHOD_KINDS.flatMap((kind) => {
+  const definition = definitionOf(kind);
+  const words = Object.entries({ [kind]: {}, ...definition.variants });
+  return words.map(([word, options]) => ({ word, definition, options }));
+});
+
 /** A method of a comparison. */
 interface NamedMethod {
   /** Its name in options and files, e.g. `lora8`. */
@@ -105,19 +112,23 @@ interface NamedMethod {
 
 /**
  * Reads the names of methods: `full`, `linear`, `prefix` or `prefix20` (virtual tokens), `lora` or `lora8` (rank; alpha
- * is four times it).
+ * is four times it), `dora8` for its variant DoRA.
  *
  * @throws BertuneError INVALID_OPTION for another name, or the same twice
  */
 export function parseMethods(names: readonly string[]): NamedMethod[] {
   const methods = names.map((given) => {
-    const [, kind, digits] = /^([a-z]+)(?:-?(\d+))?$/.exec(given) ?? [];
-    const definition = METHOD_KINDS.includes(kind as MethodKind) ? definitionOf(kind as MethodKind) : undefined;
-    const size = definition?.size;
-    if (definition === undefined || (digits !== undefined && size === undefined)) {
+    const [, word, digits] = /^([a-z]+)(?:-?(\d+))?$/.exec(given) ?? [];
+    const named = COMPARED.find((each) => each.word === word);
+    if (named === undefined || (digits !== undefined && named.definition.size === undefined)) {
       throw invalidOption('methods', comparedWords(' or '), given);
     }
-    const method = definition.create(size && digits !== undefined ? { [size.option]: Number(digits) } : {});
+    const { definition, options } = named;
+    const { size } = definition;
+    const method = definition.create({
+      ...options,
+      ...(size && digits !== undefined && { [size.option]: Number(digits) }),
+    });
     return { name: definition.name(method), title: definition.title(method), method };
   });
   const twice = methods.find(({ name }, index) => methods.findIndex((other) => other.name === name) < index);
@@ -127,9 +138,6 @@ export function parseMethods(names: readonly string[]): NamedMethod[] {
 
 /** The names that `parseMethods` reads: `full, linear, prefix<virtual tokens> ...`. */
 export function comparedWords(last: ', ' | ' or '): string {
-  const words = METHOD_KINDS.map((kind) => {
-    const { size } = definitionOf(kind);
-    return size === undefined ? kind : `${kind}<${size.words}>`;
-  });
+  const words = COMPARED.map(({ word, definition: { size } }) => (size ? `${word}<${size.words}>` : word));
   return `${words.slice(0, -1).join(', ')}${last}${words.at(-1)}`;
 }

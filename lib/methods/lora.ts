@@ -163,6 +163,7 @@ export const loraMethod: MethodDefinition<LoraMethod> = {
   options: LORA_OPTIONS,
   create: lora,
   size: { option: 'rank', words: 'rank' },
+  variants: { dora: { dora: true } },
   name: ({ rank, dora }) => `${dora ? 'dora' : 'lora'}${rank}`,
   title: ({ rank, dora }) => `${dora ? 'DoRA' : 'LoRA'} r=${rank}`,
   words: loraWords,

@@ -32,6 +32,8 @@ export interface MethodDefinition<M extends { readonly kind: string }> {
   create(options?: object): M;
   /** The option that a number behind its name in `--methods` sets, as in `lora8`, and that number in words. */
   readonly size?: { readonly option: string; readonly words: string };
+  /** Other names than its kind in `--methods`, and the options that each stands for. Defaults to none. */
+  readonly variants?: Readonly<Record<string, object>>;
   /** Its name in options and files, e.g. `lora8`. */
   name(method: M): string;
   /** Its name in tables, e.g. `LoRA r=8`. */

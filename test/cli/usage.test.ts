@@ -77,7 +77,7 @@ describe('usage of the command line', () => {
     [
       'an unknown method to compare',
       ['compare', '--methods', 'full,ia3'],
-      /prefix<virtual tokens>, lora<rank>, bitfit or logreg for --methods but received "ia3"/,
+      /prefix<virtual tokens>, lora<rank>, dora<rank>, bitfit or logreg for --methods but received "ia3"/,
     ],
   ] as const) {
     it(`ends with status 2 for ${what}`, async () => {

@@ -6,8 +6,18 @@ import { lora } from '../../lib/methods/index.js';
 
 describe('methods of a comparison', () => {
   it('are read from names', () => {
-    const methods = parseMethods(['full', 'linear', 'prefix', 'prefix-5', 'lora4', 'lora-32', 'bitfit', 'logreg']);
-    const names = ['full', 'linear', 'prefix20', 'prefix5', 'lora4', 'lora32', 'bitfit', 'logreg'];
+    const methods = parseMethods([
+      'full',
+      'linear',
+      'prefix',
+      'prefix-5',
+      'lora4',
+      'lora-32',
+      'dora8',
+      'bitfit',
+      'logreg',
+    ]);
+    const names = ['full', 'linear', 'prefix20', 'prefix5', 'lora4', 'lora32', 'dora8', 'bitfit', 'logreg'];
     expect(methods.map(({ name }) => name)).to.deep.equal(names);
     expect(methods.map(({ title }) => title)).to.deep.equal([
       'full',
@@ -16,11 +26,13 @@ describe('methods of a comparison', () => {
       'prefix tuning P=5',
       'LoRA r=4',
       'LoRA r=32',
+      'DoRA r=8',
       'BitFit',
       'logistic regression',
     ]);
     expect(methods[3]?.method).to.deep.equal({ kind: 'prefix', virtualTokens: 5, projection: true, trainHead: true });
     expect(methods[5]?.method).to.deep.equal(lora({ rank: 32, alpha: 128 }));
+    expect(methods[6]?.method).to.deep.equal(lora({ rank: 8, dora: true }));
   });
 
   for (const names of [
@@ -31,6 +43,7 @@ describe('methods of a comparison', () => {
     ['lora0'],
     ['lorax'],
     ['lora8', 'lora-8'],
+    ['dora', 'dora8'],
     ['prefix-'],
   ]) {
     it(`refuses ${names.join(',')}`, () => {
