@@ -5,7 +5,7 @@ import { findRanks } from '../distributed/ranks.js';
 import { BertuneError } from '../errors.js';
 import { type DirectoryLock, withDirectoryLock } from '../files/lock.js';
 import { removeLeftovers, withOutputDirectory } from '../files/output.js';
-import { definitionOf } from '../methods/index.js';
+import { definitionOf, type Method } from '../methods/index.js';
 import {
   type AnyClassifier,
   type EvaluateOptions,
@@ -198,8 +198,10 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     this.#loss = run.loss;
     this.#state = run.state;
     const { isFitted = false } = definitionOf(this.#given.method.kind);
-    const completed = await (isFitted ? trainAtOnce(run) : trainInSteps(run));
-    this.#settings = Object.freeze({ ...run.plan.settings, method: completed.method });
+    const keep = (method: Method) => {
+      this.#settings = Object.freeze({ ...run.plan.settings, method });
+    };
+    const completed = await (isFitted ? trainAtOnce(run, keep) : trainInSteps(run));
     return concludeRun(run, completed) as TrainResult<Kind>;
   }
 

@@ -1,3 +1,4 @@
+import type { Method } from '../../methods/index.js';
 import { evaluateSplit } from '../../model/evaluation.js';
 import { decisionOf } from '../../tasks/prediction.js';
 import { decide } from '../decide.js';
@@ -10,14 +11,16 @@ import { fitClassifier } from './classifier.js';
 /**
  * Solves for a model's classifier at once, and logs that as a run of one step over all examples.
  *
+ * @param onMethod told what the method is once the fit has chosen what was open, before any event
  * @throws BertuneError as Trainer.train
  */
-export async function trainAtOnce(prepared: PreparedRun): Promise<CompletedRun> {
+export async function trainAtOnce(prepared: PreparedRun, onMethod: (method: Method) => void): Promise<CompletedRun> {
   const { model, plan, methodPlan, examples, becomes, loss, state, signal, events } = prepared;
   const began = performance.now();
   await announceRun(prepared, startPosition(), null);
   const parts = { plan: methodPlan, settings: plan.settings, ...examples, becomes, loss, signal };
   const fit = await fitClassifier(model, parts);
+  onMethod(fit.method);
   const { session } = model;
   return session.use((native) =>
     withValidation(prepared, session, async (validation) => {
