@@ -102,7 +102,7 @@ function loraDifferences(current: LoraPlan, next: LoraPlan): string[] {
   };
   return [
     ...(ranks(next) === ranks(current) ? [] : [`${option('rank')} ${ranks(current)} but received ${ranks(next)}`]),
-    ...(next.dora === current.dora ? [] : [`${option('dora', current.dora)} but received ${next.dora}`]),
+    ...(next.dora === current.dora ? [] : [`${current.dora} for ${option('dora')} but received ${next.dora}`]),
     ...(next.bias === current.bias ? [] : [`${option('bias', current.bias)} but received ${next.bias}`]),
     ...(modules(next) === modules(current)
       ? []

@@ -165,7 +165,7 @@ describe('variants of LoRA', () => {
     await expectRefusal(() => go({ bias: 'none' }), 'INVALID_OPTION', "bias: 'all' but received none");
     await expectRefusal(() => go({ layers: [0, 1] }), 'INVALID_OPTION', 'targets');
     await expectRefusal(() => go({ rankPattern: { query: 2 } }), 'INVALID_OPTION', 'rank 4 but received 2 on');
-    await expectRefusal(() => go({ dora: true }), 'INVALID_OPTION', 'dora: false but received true');
+    await expectRefusal(() => go({ dora: true }), 'INVALID_OPTION', 'Expected false for dora but received true');
   });
 
   it('begin where the base is: lengths of rows are those of its weights', async () => {
