@@ -75,9 +75,12 @@ export function comparisonTable(runs: readonly RunRecord[]): Table {
   };
 }
 
+/** Whether a run is one of those by rank: LoRA, but for DoRA, which of the same rank is another method. */
+export const isByRank = ({ method }: RunRecord): boolean => method.kind === 'lora' && method.dora !== true;
+
 /** The LoRA runs by rank. No rows where there are none. */
 export function loraTable(runs: readonly RunRecord[]): Table {
-  const lora = runs.filter((run) => run.method.kind === 'lora');
+  const lora = runs.filter(isByRank);
   const metrics = comparedMetrics(lora);
   return {
     columns: [right('rank'), right('alpha'), ...metricColumns([], metrics), ...COST_COLUMNS, ...SIZE_COLUMNS],

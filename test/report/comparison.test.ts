@@ -105,8 +105,9 @@ describe('comparison', () => {
     expect(sectionText(beforeSection({ ...before, test: undefined } as unknown as RunRecord))).to.contain('no result');
   });
 
-  it('orders LoRA by rank as numbers', () => {
-    const table = loraTable([lora(32), lora(4), before, lora(16), lora(8)]);
+  it('orders LoRA by rank as numbers, without DoRA', () => {
+    const dora = { ...lora(8), title: 'DoRA r=8', method: { ...lora(8).method, dora: true } };
+    const table = loraTable([lora(32), lora(4), before, dora, lora(16), lora(8)]);
     expect(table.rows.map(([rank, alpha]) => [rank, alpha])).to.deep.equal([
       ['4', '16'],
       ['8', '32'],

@@ -63,6 +63,18 @@ describe('report.html', () => {
     expect(all('#runs tbody th').some(({ textContent }) => textContent === HOSTILE[0])).to.equal(true);
   });
 
+  it('draws the ranks of LoRA without those of DoRA', () => {
+    const method = { kind: 'lora', rank: 8, alpha: 32, dora: true } as const;
+    const runs = [
+      runOf('lora4', 'LoRA r=4', 'lora', LABELS),
+      runOf('lora8', 'LoRA r=8', 'lora', LABELS),
+      runOf('dora8', 'DoRA r=8', 'lora', LABELS, { method }),
+    ];
+    const { all } = pageOf(comparisonOf(LABELS, { runs }));
+    const [chart] = all('#ranks svg');
+    expect(chart?.getAttribute('aria-description')).to.match(/^rank 4: [^,]+, rank 8: [^,]+$/);
+  });
+
   it('draws numbers only, whatever is missing', () => {
     for (const results of [
       comparisonOf(LABELS),

@@ -1,6 +1,6 @@
 import { formatFixed, formatMetric } from '../../../format.js';
 import { higherIsBetter, type MetricName } from '../../../tasks/index.js';
-import { comparedMetrics, comparisonTable, loraTable, MEMORY_NOTE } from '../../comparison.js';
+import { comparedMetrics, comparisonTable, isByRank, loraTable, MEMORY_NOTE } from '../../comparison.js';
 import { taskOfRuns } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
 import { failure } from '../../sections.js';
@@ -121,9 +121,10 @@ export function rankSection(runs: readonly RunRecord[]): string {
   // One axis holds them where both are shares.
   const isDrawn = headline.every(higherIsBetter);
   const points = runs
+    .filter(isByRank)
     .flatMap(({ method, test }) => {
       const [rank, first, second] = [Number(method.rank), test?.[headline[0]], test?.[headline[1]]];
-      const usable = method.kind === 'lora' && rank >= 1 && Number.isFinite(first) && Number.isFinite(second);
+      const usable = rank >= 1 && Number.isFinite(first) && Number.isFinite(second);
       return usable ? [{ rank, first: first!, second: second! }] : [];
     })
     .sort((a, b) => a.rank - b.rank);
