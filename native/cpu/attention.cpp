@@ -15,8 +15,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/attention_draws.h"
 #include "core/error.h"
-#include "cpu/dropout.h"
 #include "cpu/operations.h"
 #include "cpu/scalar.h"
 #include "cpu/small_gemm.h"
@@ -32,28 +32,37 @@ constexpr int kTile = 64;
 
 int round_up_to_lanes(int count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
+// Keys whose draws are made together.
+constexpr int kDrawnKeys = 32;
+
 // The dropout mask of one head: row = query row · NH + head, column = key.
 struct Mask {
   const Context& context;
   uint32_t site;
-  uint32_t threshold;
+  uint32_t threshold;  // of draws; 0: nothing is dropped
   uint32_t NH, head;
   RowKind kind;      // of queries
   uint32_t queries;  // of the batch
 
-  // The words of keys 4·group .. 4·group + 3 for the queries from `query_row` on.
-  void words(uint32_t query_row, int group, uint32_t (&words)[4][kLanes]) const {
-    DropoutPlace places[kLanes];
-    for (uint32_t i = 0; i < kLanes; ++i) places[i] = context.place(kind, std::min(query_row + i, queries - 1));
+  // The draws of keys [first, min(first + kDrawnKeys, S)) for the queries from `query_row` on; `first` is a multiple of
+  // kDrawnKeys.
+  void draw(uint32_t query_row, int first, int S, uint32_t (&draws)[kDrawnKeys][kLanes]) const {
+    uint32_t rows[kLanes], steps[kLanes];
+    for (uint32_t i = 0; i < kLanes; ++i) {
+      const DropoutPlace place = context.place(kind, std::min(query_row + i, queries - 1));
+      rows[i] = place.row * NH + head;
+      steps[i] = place.step;
+    }
+    for (int key = 0; key < 8 && first + key < S; key += 2) {
+      const uint32_t group = attention_group(static_cast<uint32_t>(first + key));
 #pragma omp simd
-    for (int i = 0; i < kLanes; ++i) {
-      const uint32_t row = places[i].row * NH + head;
-      const PhiloxWords four =
-          dropout_words(context.step.seed, places[i].step, site, row, static_cast<uint32_t>(group));
-      words[0][i] = four.word[0];
-      words[1][i] = four.word[1];
-      words[2][i] = four.word[2];
-      words[3][i] = four.word[3];
+      for (int i = 0; i < kLanes; ++i) {
+        const PhiloxWords words = dropout_words(context.step.seed, steps[i], site, rows[i], group);
+        for (int w = 0; w < 4; ++w) {
+          draws[8 * w + key][i] = words.word[w] << 16;
+          draws[8 * w + key + 1][i] = words.word[w];
+        }
+      }
     }
   }
 };
@@ -157,13 +166,13 @@ void softmax_forward(const Mask& mask, T dropout_scale, uint32_t query_row, int 
     }
     return;
   }
-  alignas(64) uint32_t words[4][kLanes];
+  alignas(64) uint32_t draws[kDrawnKeys][kLanes];
   for (int j = 0; j < S; ++j) {
-    if (j % 4 == 0) mask.words(query_row, j / 4, words);
+    if (j % kDrawnKeys == 0) mask.draw(query_row, j, S, draws);
     T* s = scores + j * lanes;
-    const uint32_t* word = words[j % 4];
+    const uint32_t* draw = draws[j % kDrawnKeys];
 #pragma omp simd
-    for (int i = 0; i < kLanes; ++i) s[i] = word[i] >= mask.threshold ? s[i] * factor[i] : T(0);
+    for (int i = 0; i < kLanes; ++i) s[i] = draw[i] >= mask.threshold ? s[i] * factor[i] : T(0);
   }
 }
 
@@ -171,16 +180,16 @@ void softmax_forward(const Mask& mask, T dropout_scale, uint32_t query_row, int 
 template <typename T>
 void softmax_backward(const Mask& mask, T dropout_scale, uint32_t query_row, int S, T scale, const T (&lse)[kLanes],
                       const T (&D)[kLanes], T* scores, T* dprobs, int lanes) {
-  alignas(64) uint32_t words[4][kLanes] = {};
+  alignas(64) uint32_t draws[kDrawnKeys][kLanes] = {};
   for (int j = 0; j < S; ++j) {
-    if (mask.threshold != 0 && j % 4 == 0) mask.words(query_row, j / 4, words);
-    const uint32_t* word = words[j % 4];
+    if (mask.threshold != 0 && j % kDrawnKeys == 0) mask.draw(query_row, j, S, draws);
+    const uint32_t* draw = draws[j % kDrawnKeys];
     T* s = scores + j * lanes;
     T* d = dprobs + j * lanes;
 #pragma omp simd
     for (int i = 0; i < kLanes; ++i) {
       const T p = vexp(s[i] * scale - lse[i]);
-      const T kept = word[i] >= mask.threshold ? dropout_scale : T(0);
+      const T kept = draw[i] >= mask.threshold ? dropout_scale : T(0);
       s[i] = p * kept;
       d[i] = p * (kept * d[i] - D[i]) * scale;
     }
@@ -245,7 +254,7 @@ template <typename T>
 void forward_head(const AttentionForward& args, const Head<T>& head, const Mask& mask, T* scratch) {
   T* out = scalars<T>(args.out) + static_cast<int64_t>(head.query_row) * args.C + head.head * head.HS;
   T* lse = scalars<T>(args.lse) + static_cast<int64_t>(head.query_row) * args.NH + head.head;
-  const T dropout_scale = bertune::dropout_scale<T>(args.dropout);
+  const T dropout_scale = static_cast<T>(attention_dropout_scale(args.dropout.p));
   for_tiles(head.n, [&](const Tile& tile) {
     T* qt = scratch;                        // (HS,lanes)
     T* scores = qt + head.HS * tile.lanes;  // (S,lanes)
@@ -280,7 +289,7 @@ void backward_head(const AttentionBackward& args, const Head<T>& head, const Mas
   const T* dout = scalars<T>(args.dout) + row * forward.C + column;
   const T* lse = scalars<T>(static_cast<const Acc*>(forward.lse)) + row * forward.NH + head.head;
   T* dq = args.dq ? scalars<T>(args.dq) + row * forward.q_stride + column : nullptr;
-  const T dropout_scale = bertune::dropout_scale<T>(forward.dropout);
+  const T dropout_scale = static_cast<T>(attention_dropout_scale(forward.dropout.p));
   for_tiles(head.n, [&](const Tile& tile) {
     const int lanes = tile.lanes;
     T* qt = scratch;                      // (HS,lanes)
@@ -326,7 +335,7 @@ Mask mask_of(const Context& context, const AttentionForward& args, int head) {
   const RowKind kind = args.first_only ? RowKind::kSequences : RowKind::kTokens;
   return {.context = context,
           .site = args.dropout.site,
-          .threshold = dropout_threshold(args.dropout.p),
+          .threshold = attention_threshold(args.dropout.p),
           .NH = static_cast<uint32_t>(args.NH),
           .head = static_cast<uint32_t>(head),
           .kind = kind,

@@ -7,7 +7,8 @@
 // Short: where a whole head of a sequence fits into shared memory, one block does all of it, each product cut into
 // pieces of 16 rows that the warps share out.
 // Long: a block makes dq of one tile of queries, going through the keys, or dk and dv of one tile of keys, going
-// through the queries; both make the probabilities. Nothing is added up between blocks.
+// through the queries; both make the probabilities, in registers (bf16), with the next tile on its way. Nothing is added
+// up between blocks.
 //
 // What a sequence adds to the gradients of the prefix lies in prefix_partials, and is summed in order of sequences.
 #include "cuda/attention.h"
@@ -84,7 +85,7 @@ __device__ __forceinline__ BackwardTile<T> take_tile(int queries, int keys, bool
   tile.dscores = shared.take<T>(queries * tile.pitch);
   tile.lse = shared.take<float>(queries);
   tile.D = shared.take<float>(queries);
-  tile.kept = {shared.take<uint8_t>(queries * keys / 4), keys / 4, dropout};
+  tile.kept = {shared.take<uint8_t>(queries * kept_pitch(keys)), kept_pitch(keys), dropout};
   return tile;
 }
 
@@ -93,7 +94,7 @@ size_t tile_bytes(int queries, int keys) {
   constexpr int kPitch = shared_pitch<T>(kHS);
   return 2 * simt::smem_bytes<T>(queries * kPitch) + 2 * simt::smem_bytes<T>(keys * kPitch) +
          2 * simt::smem_bytes<T>(queries * shared_pitch<T>(keys)) + 2 * simt::smem_bytes<float>(queries) +
-         simt::smem_bytes<uint8_t>(queries * keys / 4);
+         simt::smem_bytes<uint8_t>(queries * kept_pitch(keys));
 }
 
 // Of queries `query` .. + 15 and keys `key` .. + 8N − 1 of the tile: (mask ∘ probs) and dscores. Keys from `keys` on
@@ -117,11 +118,11 @@ __device__ __forceinline__ void make_dscores(const BackwardTile<T>& tile, int qu
 #pragma unroll
     for (int j = 0; j < N; ++j) {
       const int column = key + 8 * j + 2 * (lane & 3);
-      const unsigned keep = tile.kept.pair(row, column);
+      const unsigned keep = tile.kept.bits(row, column);
       float probs[2], dscores[2];
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const float p = column + i < keys ? exp2f(scores[j][2 * half + i] * (scale * kLog2e) - lse) : 0.f;
+        const float p = column + i < keys ? exp2f(fmaf(scores[j][2 * half + i], scale * kLog2e, -lse)) : 0.f;
         const float factor = keep >> i & 1 ? dropout_scale : 0.f;
         probs[i] = p * factor;
         dscores[i] = p * (factor * dprobs[j][2 * half + i] - D) * scale;
@@ -205,8 +206,8 @@ constexpr int kPiece = 32;  // columns of a piece of dq, dk or dv
 // grid (B · NH), block 256. `queries` and `keys`, multiples of 16, are the most that a sequence has.
 template <typename T, int kHS, bool kVectors>
 __global__ void __launch_bounds__(32 * kShortWarps, sizeof(T) == 2 ? 4 : 2)
-    attention_backward_short_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, DropoutMask dropout, int queries,
-                                    int keys) {
+    attention_backward_short_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, AttentionDropout dropout,
+                                    int queries, int keys) {
   constexpr int kPitch = shared_pitch<T>(kHS);
   const HeadTile at = head_tile(in, 1);
   clear_padding(in, arrays, at);
@@ -222,7 +223,7 @@ __global__ void __launch_bounds__(32 * kShortWarps, sizeof(T) == 2 ? 4 : 2)
   copy_rows<T, kHS, kVectors>(tile.dout, 16 * query_groups, n, in.HS, head_rows(arrays.dout, in.C, at.begin, column));
   simt::cp_async_commit();
   read_statistics<T, kHS, kVectors>(in, arrays, at.begin, at.head, n, 16 * query_groups, tile.lse, tile.D);
-  make_kept(tile.kept, dropout, n, S, at.begin, in.NH, at.head, 0);
+  make_kept(tile.kept, dropout, n, 16 * query_groups, S, at.begin, in.NH, at.head, 0);
   simt::cp_async_wait<0>();
   __syncthreads();
 
@@ -252,81 +253,201 @@ __global__ void __launch_bounds__(32 * kShortWarps, sizeof(T) == 2 ? 4 : 2)
   }
 }
 
-constexpr int kLongWarps = 4;
-
-// Queries, and keys, of a tile.
+// How the long kernel divides its work: a block has `kOwn` rows, queries or keys, a warp 16 of them, and goes through
+// the other ones by tiles of kOthers, kStages of which are in shared memory, in steps.
 template <typename T, int kHS>
-constexpr int kRows = sizeof(T) == 2 && kHS <= 64 ? 64 : 32;
+struct LongShape {
+  static constexpr int kWarps = sizeof(T) * kHS > 256 ? 2 : 4;
+  static constexpr int kOwn = 16 * kWarps;
+  static constexpr int kOthers = sizeof(T) * kHS > 128 ? 32 : 64;
+  static constexpr int kStages = sizeof(T) == 2 ? 2 : 1;
+  // Keys of dq at once: as many as a lane's draws are of. Queries of dk and dv, whose sums take twice the registers.
+  static constexpr int kKeyStep = 32, kQueryStep = 16;
+  static constexpr int kBlocks = kHS > 64 ? 2 : 3;  // of a multiprocessor, which bound registers
+  static constexpr int kPitch = shared_pitch<T>(kHS);
+  static constexpr int kStatistics = kOwn > kStages* kOthers ? kOwn : kStages* kOthers;
+  static constexpr int kKeptPitch = kept_pitch(kOwn);
+  static constexpr int kScratch = WarpFactor<T, kKeyStep>::kScratch;  // of a warp
+  // A warp's rows of q or k, a factor of every product; registers hold those of small heads.
+  using Own = std::conditional_t<(kHS > 64), SharedFactor<T, kHS>, WarpFactor<T, kHS>>;
 
-// grid (B · (query_tiles + key_tiles) · NH), block 128. The first query_tiles tiles of a head are of dq, the others of
-// dk and dv. A warp has 16 rows of the tile, and shares its columns with the other warps that have them.
-template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(32 * kLongWarps, 3)
-    attention_backward_long_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, DropoutMask dropout,
-                                   int query_tiles, int key_tiles) {
-  constexpr int kPitch = shared_pitch<T>(kHS), kSize = kRows<T, kHS>;
-  constexpr int kGroups = kSize / 16, kParts = kLongWarps / kGroups;
-  constexpr int kPartKeys = kSize / kParts, kPartColumns = kHS / kParts;
-  constexpr int kStep = kPartKeys < 32 ? kPartKeys : 32;  // keys at once
-  const HeadTile at = head_tile(in, query_tiles + key_tiles);
-  if (at.tile == 0) clear_padding(in, arrays, at);
-  const bool of_queries = at.tile < query_tiles;
+  static size_t bytes() {
+    return 2 * simt::smem_bytes<T>(kOwn * kPitch) + 2 * simt::smem_bytes<T>(kStages * kOthers * kPitch) +
+           2 * simt::smem_bytes<float>(kStatistics) + simt::smem_bytes<uint8_t>(kStages * kOthers * kKeptPitch) +
+           simt::smem_bytes<T>(kWarps * kScratch);
+  }
+};
+
+// dq of the block's own tile of queries, or dk and dv of its own tile of keys, `first` .. + kOwn − 1 of the sequence:
+//
+//   scores = a · other_aᵀ,  dprobs = b · other_bᵀ        of queries: a = q, b = dout, other_a = k, other_b = v
+//   dq or dk += dscores · other_a,  dv += probs · other_b      of keys: a = k, b = v, other_a = q, other_b = dout
+//
+// so that probabilities and dscores are factors in the layout that they are made in.
+template <bool kOfQueries, typename T, int kHS, bool kVectors>
+__device__ __forceinline__ void make_long_gradients(const AttentionInputs<T>& in, const BackwardArrays<T>& arrays,
+                                                    const AttentionDropout& dropout, const HeadTile& at, int first) {
+  using Shape = LongShape<T, kHS>;
+  constexpr int kPitch = Shape::kPitch, kOwn = Shape::kOwn, kOthers = Shape::kOthers;
+  constexpr int kStep = kOfQueries ? Shape::kKeyStep : Shape::kQueryStep;
   const int S = in.P + at.length, column = at.head * in.HS;
-  const int own = (of_queries ? at.tile : at.tile - query_tiles) * kSize;  // first row of the block's tile
-  if (at.length == 0 || own >= (of_queries ? at.length : S)) return;
-  const int warp = static_cast<int>(threadIdx.x >> 5);
-  const int group = warp % kGroups * 16, part = warp / kGroups;
-  const BackwardTile<T> tile = take_tile<T, kHS>(kSize, kSize, dropout.on());
+  const int n = min(kOwn, (kOfQueries ? at.length : S) - first), others = kOfQueries ? S : at.length;
+  const int warp = static_cast<int>(threadIdx.x >> 5), lane = static_cast<int>(threadIdx.x & 31);
+  const int row = 16 * warp + lane / 4, pair = 2 * (lane & 3);  // of this lane in an accumulator
 
-  float acc[kPartColumns / 8][4], acc_values[kPartColumns / 8][4];
+  DYN_SHARED(shared);
+  T* own_a = shared.take<T>(kOwn * kPitch);
+  T* own_b = shared.take<T>(kOwn * kPitch);
+  T* all_a = shared.take<T>(Shape::kStages * kOthers * kPitch);
+  T* all_b = shared.take<T>(Shape::kStages * kOthers * kPitch);
+  float* all_lse = shared.take<float>(Shape::kStatistics);
+  float* all_D = shared.take<float>(Shape::kStatistics);
+  uint8_t* all_kept = shared.take<uint8_t>(Shape::kStages * kOthers * Shape::kKeptPitch);
+  T* scratch = shared.take<T>(Shape::kWarps * Shape::kScratch) + warp * Shape::kScratch;
+
+  const auto copy_queries = [&](T* q, T* dout, int rows, int query) {
+    const int query_row = at.begin + query, valid = min(rows, at.length - query);
+    copy_rows<T, kHS, kVectors>(q, rows, valid, in.HS, head_rows(in.q, in.q_stride, query_row, column));
+    copy_rows<T, kHS, kVectors>(dout, rows, valid, in.HS, head_rows(arrays.dout, in.C, query_row, column));
+  };
+  const auto copy_keys = [&](T* k, T* v, int rows, int key) {
+    const int valid = min(rows, S - key);
+    copy_rows<T, kHS, kVectors>(k, rows, valid, in.HS, key_rows(in, at, in.k, in.prefix_k, key));
+    copy_rows<T, kHS, kVectors>(v, rows, valid, in.HS, key_rows(in, at, in.v, in.prefix_v, key));
+  };
+  const auto kept_of = [&](int stage) {
+    return KeptTile{all_kept + stage * kOthers * Shape::kKeptPitch, Shape::kKeptPitch, dropout.on()};
+  };
+  const auto start = [&](int other, int stage) {
+    T* a = all_a + stage * kOthers * kPitch;
+    T* b = all_b + stage * kOthers * kPitch;
+    if constexpr (kOfQueries) {
+      copy_keys(a, b, kOthers, other);
+      simt::cp_async_commit();
+    } else {
+      const int query_row = at.begin + other, rows = min(kOthers, at.length - other);
+      copy_queries(a, b, kOthers, other);
+      simt::cp_async_commit();
+      read_statistics<T, kHS, kVectors>(in, arrays, query_row, at.head, rows, kOthers, all_lse + stage * kOthers,
+                                        all_D + stage * kOthers);
+      make_kept(kept_of(stage), dropout, rows, kOthers, n, query_row, in.NH, at.head, first);
+    }
+  };
+
+  const bool works = 16 * warp < n;
+  float acc[kHS / 8][4], acc_values[kHS / 8][4];
   clear(acc);
   clear(acc_values);
-  const int others = of_queries ? S : at.length;  // rows to go through
-  for (int other = 0; other < others; other += kSize) {
-    const int query = of_queries ? own : other, key = of_queries ? other : own;
-    const int n = min(kSize, at.length - query), keys = min(kSize, S - key);
-    const int query_row = at.begin + query;
-    if (other > 0) __syncthreads();  // all have done with the previous tile
-    if (other == 0 || !of_queries) {
-      copy_rows<T, kHS, kVectors>(tile.q, kSize, n, in.HS, head_rows(in.q, in.q_stride, query_row, column));
-      copy_rows<T, kHS, kVectors>(tile.dout, kSize, n, in.HS, head_rows(arrays.dout, in.C, query_row, column));
-    }
-    if (other == 0 || of_queries) {
-      copy_rows<T, kHS, kVectors>(tile.k, kSize, keys, in.HS, key_rows(in, at, in.k, in.prefix_k, key));
-      copy_rows<T, kHS, kVectors>(tile.v, kSize, keys, in.HS, key_rows(in, at, in.v, in.prefix_v, key));
-    }
-    simt::cp_async_commit();
-    if (other == 0 || !of_queries) {
-      read_statistics<T, kHS, kVectors>(in, arrays, query_row, at.head, n, kSize, tile.lse, tile.D);
-    }
-    make_kept(tile.kept, dropout, n, keys, query_row, in.NH, at.head, key);
-    simt::cp_async_wait<0>();
-    __syncthreads();
-    for (int first = part * kPartKeys; first < (part + 1) * kPartKeys; first += kStep) {
-      if (group < n && first < keys) {
-        make_dscores<kStep / 8, kHS>(tile, group, first, keys, in.scale, dropout.scale);
-      }
-    }
-    __syncthreads();
-    if (group >= (of_queries ? n : keys)) continue;
-    const int c = part * kPartColumns;
-    if (of_queries) {
-      tile_mma<Factor::kAlongK, Factor::kAcrossK>(acc, tile.dscores + group * tile.pitch, tile.pitch, tile.k + c,
-                                                  kPitch, round_up(keys, 16));
-    } else {
-      tile_mma<Factor::kAcrossK, Factor::kAcrossK>(acc, tile.dscores + group, tile.pitch, tile.q + c, kPitch,
-                                                   round_up(n, 16));
-      tile_mma<Factor::kAcrossK, Factor::kAcrossK>(acc_values, tile.probs + group, tile.pitch, tile.dout + c, kPitch,
-                                                   round_up(n, 16));
-    }
+  if constexpr (kOfQueries) {
+    copy_queries(own_a, own_b, kOwn, first);
+    read_statistics<T, kHS, kVectors>(in, arrays, at.begin + first, at.head, n, kOwn, all_lse, all_D);
+  } else {
+    copy_keys(own_a, own_b, kOwn, first);
+  }
+  start(0, 0);
+  LaneDraws draws(dropout);
+  if (kOfQueries) draws.set_rows(at.begin + first, row, n, in.NH, at.head);
+  simt::cp_async_wait<0>();
+  __syncthreads();
+  typename Shape::Own a;
+  SharedFactor<T, kHS> b;  // both would not fit the registers
+  if (works) {
+    a.load(own_a + 16 * warp * kPitch, kPitch);
+    b.load(own_b + 16 * warp * kPitch, kPitch);
   }
 
-  const int c = part * kPartColumns;
-  if (of_queries) {
-    store_queries<kVectors>(acc, head_rows(arrays.dq, in.q_stride, at.begin, column), own + group, at.length, c, in.HS);
+  for (int other = 0, stage = 0;;) {
+    const int next = other + kOthers, rows = min(kOthers, others - other);
+    if (Shape::kStages > 1 && next < others) start(next, stage ^ 1);
+    const T* other_a = all_a + stage * kOthers * kPitch;
+    const T* other_b = all_b + stage * kOthers * kPitch;
+    const KeptTile kept = kept_of(stage);
+    for (int step = 0; works && step < rows; step += kStep) {
+      if (kOfQueries && dropout.on()) draws.make(other + step);
+      float scores[kStep / 8][4], dprobs[kStep / 8][4];
+      clear(scores);
+      clear(dprobs);
+      tile_mma<Factor::kAlongK>(scores, a, other_a + step * kPitch, kPitch);
+      tile_mma<Factor::kAlongK>(dprobs, b, other_b + step * kPitch, kPitch);
+      float row_lse[2], row_D[2];
+      if constexpr (kOfQueries) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          row_lse[half] = all_lse[row + 8 * half];
+          row_D[half] = all_D[row + 8 * half];
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < kStep / 8; ++j) {
+        const int c = step + 8 * j + pair;
+        float column_lse[2], column_D[2];
+        unsigned bits[2];
+        if constexpr (!kOfQueries) {
+          load_floats(column_lse, all_lse + stage * kOthers + c);
+          load_floats(column_D, all_D + stage * kOthers + c);
+#pragma unroll
+          for (int i = 0; i < 2; ++i) bits[i] = kept.bits(c + i, row);
+        }
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const int half = i / 2, neighbour = i % 2;
+          const float lse = kOfQueries ? row_lse[half] : column_lse[neighbour];
+          const float D = kOfQueries ? row_D[half] : column_D[neighbour];
+          const bool keep = !dropout.on() || (kOfQueries ? draws.keeps(j, i) : (bits[neighbour] >> 2 * half & 1) != 0);
+          // A query that is not there has an lse that makes this zero.
+          const bool inside = !kOfQueries || c + neighbour < rows;
+          const float p = inside ? exp2f(fmaf(scores[j][i], in.scale * kLog2e, -lse)) : 0.f;
+          const float factor = keep ? dropout.scale : 0.f;
+          scores[j][i] = p * factor;
+          dprobs[j][i] = p * (factor * dprobs[j][i] - D) * in.scale;
+        }
+      }
+      WarpFactor<T, kStep> made;
+      made.set(dprobs, scratch);
+      tile_mma<Factor::kAcrossK>(acc, made, other_a + step * kPitch, kPitch);
+      if constexpr (!kOfQueries) {
+        made.set(scores, scratch);
+        tile_mma<Factor::kAcrossK>(acc_values, made, other_b + step * kPitch, kPitch);
+      }
+    }
+    if (next >= others) break;
+    other = next;
+    if (Shape::kStages > 1) {
+      stage ^= 1;
+    } else {
+      __syncthreads();  // all have done with the tile
+      start(other, 0);
+    }
+    simt::cp_async_wait<0>();
+    __syncthreads();  // with two stages: and all have done with the tile before
+  }
+
+  if (!works) return;
+  const int from = first + 16 * warp;
+  if constexpr (kOfQueries) {
+    store_queries<kVectors>(acc, head_rows(arrays.dq, in.q_stride, at.begin, column), from, at.length, 0, in.HS);
   } else {
-    store_keys<kVectors>(acc, key_gradients(in, arrays, at, false), own + group, S, in.P, c, in.HS);
-    store_keys<kVectors>(acc_values, key_gradients(in, arrays, at, true), own + group, S, in.P, c, in.HS);
+    store_keys<kVectors>(acc, key_gradients(in, arrays, at, false), from, S, in.P, 0, in.HS);
+    store_keys<kVectors>(acc_values, key_gradients(in, arrays, at, true), from, S, in.P, 0, in.HS);
+  }
+}
+
+// grid (B · (query_tiles + key_tiles) · NH), block 32 · kWarps. The first query_tiles tiles of a head are of dq, the
+// others of dk and dv.
+template <typename T, int kHS, bool kVectors>
+__global__ void __launch_bounds__(32 * LongShape<T, kHS>::kWarps, LongShape<T, kHS>::kBlocks)
+    attention_backward_long_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, AttentionDropout dropout,
+                                   int query_tiles, int key_tiles) {
+  constexpr int kOwn = LongShape<T, kHS>::kOwn;
+  const HeadTile at = head_tile(in, query_tiles + key_tiles);
+  if (at.tile == 0) clear_padding(in, arrays, at);
+  if (at.length == 0) return;
+  if (at.tile < query_tiles) {
+    const int first = at.tile * kOwn;
+    if (first < at.length) make_long_gradients<true, T, kHS, kVectors>(in, arrays, dropout, at, first);
+  } else {
+    const int first = (at.tile - query_tiles) * kOwn;
+    if (first < in.P + at.length) make_long_gradients<false, T, kHS, kVectors>(in, arrays, dropout, at, first);
   }
 }
 
@@ -384,22 +505,22 @@ void launch_heads(Context& context, const AttentionBackward& args, float* partia
       is_vectorizable<2>(arrays.dk, in.HS, in.kv_stride) && is_vectorizable<2>(arrays.dv, in.HS, in.kv_stride);
   const int queries = round_up(batch.max_length, 16), keys = round_up(in.P + batch.max_length, 16);
   with_head_size(in.HS, vectors, [&](auto size, auto with_vectors) {
-    constexpr int kHS = decltype(size)::value, kSize = kRows<T, kHS>;
+    constexpr int kHS = decltype(size)::value;
+    using Long = LongShape<T, kHS>;
     constexpr bool kVectors = decltype(with_vectors)::value;
-    const DropoutMask dropout = context.dropout(forward.dropout, RowKind::kTokens, forward.NH);
+    const AttentionDropout dropout = attention_dropout(context, forward);
     const size_t bytes = tile_bytes<T, kHS>(queries, keys);
     if (bytes <= kMaxSharedBytes) {
       context.launch(attention_backward_short_kernel<T, kHS, kVectors>, dim3(static_cast<unsigned>(in.B * in.NH)),
                      dim3(32 * kShortWarps), bytes, in, arrays, dropout, queries, keys);
       return;
     }
-    const int query_tiles = arrays.dq ? round_up(queries, kSize) / kSize : 0;
-    const int key_tiles = arrays.dk || arrays.dv || partials ? round_up(keys, kSize) / kSize : 0;
+    const int query_tiles = arrays.dq ? round_up(queries, Long::kOwn) / Long::kOwn : 0;
+    const int key_tiles = arrays.dk || arrays.dv || partials ? round_up(keys, Long::kOwn) / Long::kOwn : 0;
     const int blocks = in.B * (query_tiles + key_tiles) * in.NH;
     if (blocks == 0) return;
     context.launch(attention_backward_long_kernel<T, kHS, kVectors>, dim3(static_cast<unsigned>(blocks)),
-                   dim3(32 * kLongWarps), tile_bytes<T, kHS>(kSize, kSize), in, arrays, dropout, query_tiles,
-                   key_tiles);
+                   dim3(32 * Long::kWarps), Long::bytes(), in, arrays, dropout, query_tiles, key_tiles);
   });
 }
 

@@ -54,7 +54,7 @@ __device__ __forceinline__ void clear_row(T* array /* null: nothing */, int stri
 // grid (B · NH), block 256. out (B,C), lse (B,NH)
 template <typename T, int kHS, bool kVectors>
 __global__ void __launch_bounds__(kThreads)
-    attention_first_forward_kernel(AttentionInputs<T> in, DropoutMask dropout, T* out, float* lse) {
+    attention_first_forward_kernel(AttentionInputs<T> in, AttentionDropout dropout, T* out, float* lse) {
   using Place = Slot<T, kHS>;
   constexpr int N = kAccess<T>;
   SHARED(warp_m, float[kWarps]);
@@ -147,7 +147,7 @@ struct FirstArrays {
 // grid (B · NH), block 256
 template <typename T, int kHS, bool kVectors>
 __global__ void __launch_bounds__(kThreads)
-    attention_first_backward_kernel(AttentionInputs<T> in, FirstArrays<T> arrays, DropoutMask dropout) {
+    attention_first_backward_kernel(AttentionInputs<T> in, FirstArrays<T> arrays, AttentionDropout dropout) {
   using Place = Slot<T, kHS>;
   constexpr int N = kAccess<T>;
   SHARED(warp_dq, float[kWarps][kHS]);
@@ -234,8 +234,8 @@ void attention_first_forward(Context& context, const AttentionForward& args) {
   const AttentionInputs<T> in = attention_inputs<T>(context.batch, args);
   with_head_size(in.HS, heads_are_vectorizable(in), [&](auto size, auto with_vectors) {
     context.launch(attention_first_forward_kernel<T, decltype(size)::value, decltype(with_vectors)::value>,
-                   dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kThreads), 0, in,
-                   context.dropout(args.dropout, RowKind::kSequences, args.NH), scalars<T>(args.out), floats(args.lse));
+                   dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kThreads), 0, in, attention_dropout(context, args),
+                   scalars<T>(args.out), floats(args.lse));
   });
 }
 
@@ -258,7 +258,7 @@ void attention_first_backward(Context& context, const AttentionBackward& args) {
   with_head_size(in.HS, vectors, [&](auto size, auto with_vectors) {
     context.launch(attention_first_backward_kernel<T, decltype(size)::value, decltype(with_vectors)::value>,
                    dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kThreads), 0, in, arrays,
-                   context.dropout(forward.dropout, RowKind::kSequences, forward.NH));
+                   attention_dropout(context, forward));
   });
 }
 

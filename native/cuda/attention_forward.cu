@@ -3,10 +3,11 @@
 //   q (n,HS) · [prefix_k; k] (S,HS)ᵀ / √HS → scores (n,S) → softmax → probs (n,S)
 //   dropout(probs) · [prefix_v; v] (S,HS) → out (n,HS)
 //
-// A block takes 64 queries of a head, a warp 16 of them. Keys and values pass through shared memory by tiles, short
-// texts in one, and a warp goes through a tile by steps of 32 keys with the softmax of the keys so far: its maximum m
-// and sum l of exponentials; what was added up to `out` before is scaled down whenever m grows. Probabilities are never
-// stored; lse = m + log l brings them back.
+// A block takes 64 queries of a head, a warp 16 of them, which stay in its registers (bf16). Keys and values pass through
+// shared memory by tiles, short texts in one, the next on its way while one is used. A warp goes through a tile by steps
+// of 32 keys with the softmax of the keys so far: its maximum m and sum l of exponentials; what was added up to `out`
+// before is scaled down whenever m grows. Probabilities are never stored, as they are a factor in the layout that they
+// are made in; lse = m + log l brings them back.
 #include "cuda/attention.h"
 #include "cuda/attention_first.h"
 #include "cuda/attention_tiles.cuh"
@@ -19,30 +20,38 @@ constexpr int kWarps = 4;
 constexpr int kQueries = 16 * kWarps;  // of a block
 constexpr int kStep = 32;              // keys that a warp takes at once
 
-// Keys of a tile: as many as fit.
-template <typename T, int kHS>
-constexpr int kKeys = sizeof(T) * kHS > 256 ? 32 : 64;
+// Keys of a tile, and tiles in shared memory: as much as leaves room for other blocks.
+template <int kHS>
+constexpr int kKeys = kHS > 64 ? 32 : 64;
+template <typename T>
+constexpr int kStages = sizeof(T) == 2 ? 2 : 1;
 
-// Shared memory of a block: rows of queries and of keys that its tiles hold.
+// Blocks of a multiprocessor, which bound registers.
+template <typename T, int kHS>
+constexpr int kBlocks = sizeof(T) * kHS > 256        ? 2
+                        : sizeof(T) == 4 || kHS > 64 ? 3
+                                                     : 4;
+
+// Shared memory of a block.
 struct ForwardTiles {
-  int queries;  // a multiple of 16
-  int keys;     // a multiple of 32
+  int queries;  // rows, a multiple of 16
+  int keys;     // rows of a tile, a multiple of 32
+  int stages;   // tiles of keys and of values
 };
 
 template <typename T, int kHS>
 size_t forward_bytes(const ForwardTiles& tiles) {
   constexpr int kPitch = shared_pitch<T>(kHS);
-  return simt::smem_bytes<T>(tiles.queries * kPitch) + 2 * simt::smem_bytes<T>(tiles.keys * kPitch) +
-         simt::smem_bytes<T>(kQueries * shared_pitch<T>(kStep)) +
-         simt::smem_bytes<uint8_t>(tiles.queries * tiles.keys / 4);
+  return simt::smem_bytes<T>(tiles.queries * kPitch) + 2 * simt::smem_bytes<T>(tiles.stages * tiles.keys * kPitch) +
+         simt::smem_bytes<T>(kWarps * WarpFactor<T, kStep>::kScratch);
 }
 
 // grid (B · tiles of queries · NH), block 128. out (tokens,C), lse (tokens,NH)
 template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(32 * kWarps, sizeof(T) == 2 && kHS <= 64 ? 5 : 3)
-    attention_forward_kernel(AttentionInputs<T> in, DropoutMask dropout, ForwardTiles tiles, int query_tiles, T* out,
-                             float* lse) {
-  constexpr int kPitch = shared_pitch<T>(kHS), kProbsPitch = shared_pitch<T>(kStep);
+__global__ void __launch_bounds__(32 * kWarps, kBlocks<T, kHS>)
+    attention_forward_kernel(AttentionInputs<T> in, AttentionDropout dropout, ForwardTiles tiles, int query_tiles,
+                             T* out, float* lse) {
+  constexpr int kPitch = shared_pitch<T>(kHS);
   const HeadTile at = head_tile(in, query_tiles);
   const int column = at.head * in.HS;
   if (at.tile == 0) {
@@ -56,47 +65,60 @@ __global__ void __launch_bounds__(32 * kWarps, sizeof(T) == 2 && kHS <= 64 ? 5 :
 
   DYN_SHARED(shared);
   T* q = shared.take<T>(tiles.queries * kPitch);
-  T* k = shared.take<T>(tiles.keys * kPitch);
-  T* v = shared.take<T>(tiles.keys * kPitch);
+  T* all_k = shared.take<T>(tiles.stages * tiles.keys * kPitch);
+  T* all_v = shared.take<T>(tiles.stages * tiles.keys * kPitch);
   const int warp = static_cast<int>(threadIdx.x >> 5), lane = static_cast<int>(threadIdx.x & 31);
   const int row = 16 * warp + lane / 4, pair = 2 * (lane & 3);  // of this lane in an accumulator
-  T* probs = shared.take<T>(kQueries * kProbsPitch) + 16 * warp * kProbsPitch;
-  const KeptTile kept{shared.take<uint8_t>(tiles.queries * tiles.keys / 4), tiles.keys / 4, dropout.on()};
+  T* scratch = shared.take<T>(kWarps * WarpFactor<T, kStep>::kScratch) + warp * WarpFactor<T, kStep>::kScratch;
   const float scale = in.scale * kLog2e;
 
   float m[2] = {kNoScore, kNoScore}, l[2] = {0.f, 0.f};
   float acc[kHS / 8][4];
   clear(acc);
-  copy_rows<T, kHS, kVectors>(q, round_up(n, 16), n, in.HS, head_rows(in.q, in.q_stride, query_row, column));
-  for (int first_key = 0; first_key < S; first_key += tiles.keys) {
-    const int keys = min(tiles.keys, S - first_key);
-    if (first_key > 0) __syncthreads();  // all have done with the previous tile
-    copy_rows<T, kHS, kVectors>(k, round_up(keys, kStep), keys, in.HS, key_rows(in, at, in.k, in.prefix_k, first_key));
-    copy_rows<T, kHS, kVectors>(v, round_up(keys, kStep), keys, in.HS, key_rows(in, at, in.v, in.prefix_v, first_key));
+  LaneDraws draws(dropout);
+  draws.set_rows(query_row, row, n, in.NH, at.head);
+  const auto start_copies = [&](int first_key, int stage) {
+    const int keys = min(tiles.keys, S - first_key), rows = round_up(keys, kStep);
+    const int offset = stage * tiles.keys * kPitch;
+    copy_rows<T, kHS, kVectors>(all_k + offset, rows, keys, in.HS, key_rows(in, at, in.k, in.prefix_k, first_key));
+    copy_rows<T, kHS, kVectors>(all_v + offset, rows, keys, in.HS, key_rows(in, at, in.v, in.prefix_v, first_key));
     simt::cp_async_commit();
-    make_kept(kept, dropout, n, keys, query_row, in.NH, at.head, first_key);
-    simt::cp_async_wait<0>();
-    __syncthreads();
-    if (16 * warp >= n) continue;
-    for (int step = 0; step < keys; step += kStep) {
+  };
+  copy_rows<T, kHS, kVectors>(q, round_up(n, 16), n, in.HS, head_rows(in.q, in.q_stride, query_row, column));
+  start_copies(0, 0);
+  const bool works = 16 * warp < n;
+  if (works && dropout.on()) draws.make(0);
+  simt::cp_async_wait<0>();
+  __syncthreads();
+  WarpFactor<T, kHS> queries;
+  if (works) queries.load(q + 16 * warp * kPitch, kPitch);
+
+  for (int first_key = 0, stage = 0;;) {
+    const int next = first_key + tiles.keys, keys = min(tiles.keys, S - first_key);
+    if (tiles.stages > 1 && next < S) start_copies(next, stage ^ 1);
+    const T* k = all_k + stage * tiles.keys * kPitch;
+    const T* v = all_v + stage * tiles.keys * kPitch;
+    for (int step = 0; works && step < keys; step += kStep) {
       float scores[kStep / 8][4];
       clear(scores);
-      tile_mma<Factor::kAlongK, Factor::kAlongK>(scores, q + 16 * warp * kPitch, kPitch, k + step * kPitch, kPitch,
-                                                 kHS);
-      float most[2] = {m[0], m[1]};
+      tile_mma<Factor::kAlongK>(scores, queries, k + step * kPitch, kPitch);
+      if (step + kStep > keys) {
 #pragma unroll
-      for (int j = 0; j < kStep / 8; ++j) {
+        for (int j = 0; j < kStep / 8; ++j) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          scores[j][i] = step + 8 * j + pair + i % 2 < keys ? scores[j][i] * scale : kNoScore;
-          most[i / 2] = fmaxf(most[i / 2], scores[j][i]);
+          for (int i = 0; i < 4; ++i) {
+            if (step + 8 * j + pair + i % 2 >= keys) scores[j][i] = kNoScore;
+          }
         }
       }
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        most[half] = quad_max(most[half]);
-        const float shrink = exp2f(m[half] - most[half]);
-        m[half] = most[half];
+        float most = scores[0][2 * half];
+#pragma unroll
+        for (int j = 0; j < kStep / 8; ++j) most = fmaxf(most, fmaxf(scores[j][2 * half], scores[j][2 * half + 1]));
+        most = fmaxf(m[half], quad_max(most) * scale);
+        const float shrink = exp2f(m[half] - most);
+        m[half] = most;
         l[half] *= shrink;
 #pragma unroll
         for (int j = 0; j < kHS / 8; ++j) {
@@ -105,18 +127,35 @@ __global__ void __launch_bounds__(32 * kWarps, sizeof(T) == 2 && kHS <= 64 ? 5 :
         }
 #pragma unroll
         for (int j = 0; j < kStep / 8; ++j) {
-          const float left = exp2f(scores[j][2 * half] - most[half]);
-          const float right = exp2f(scores[j][2 * half + 1] - most[half]);
-          l[half] += left + right;
-          const unsigned keep = kept.pair(row + 8 * half, step + 8 * j + pair);
-          store_pair(probs + (lane / 4 + 8 * half) * kProbsPitch + 8 * j + pair, keep & 1 ? left : 0.f,
-                     keep & 2 ? right : 0.f);
+#pragma unroll
+          for (int i = 2 * half; i < 2 * half + 2; ++i) {
+            scores[j][i] = exp2f(fmaf(scores[j][i], scale, -most));
+            l[half] += scores[j][i];
+          }
         }
       }
-      __syncwarp();
-      tile_mma<Factor::kAlongK, Factor::kAcrossK>(acc, probs, kProbsPitch, v + step * kPitch, kPitch, kStep);
-      __syncwarp();  // before the next step's probabilities
+      if (dropout.on()) {
+#pragma unroll
+        for (int j = 0; j < kStep / 8; ++j) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) scores[j][i] = draws.keeps(j, i) ? scores[j][i] : 0.f;
+        }
+        if (first_key + step + kStep < S) draws.make(first_key + step + kStep);
+      }
+      WarpFactor<T, kStep> probs;
+      probs.set(scores, scratch);
+      tile_mma<Factor::kAcrossK>(acc, probs, v + step * kPitch, kPitch);
     }
+    if (next >= S) break;
+    first_key = next;
+    if (tiles.stages > 1) {
+      stage ^= 1;
+    } else {
+      __syncthreads();  // all have done with the tile
+      start_copies(first_key, 0);
+    }
+    simt::cp_async_wait<0>();
+    __syncthreads();  // with two stages: and all have done with the tile before
   }
 
   const HeadRows<T> out_rows = head_rows(out, in.C, query_row, column);
@@ -149,11 +188,12 @@ void attention_forward(Context& context, const AttentionForward& args) {
     constexpr int kHS = decltype(size)::value;
     const int query_tiles = static_cast<int>(ceil_div(std::max(batch.max_length, 1), kQueries));
     const ForwardTiles tiles{std::min(kQueries, round_up(batch.max_length, 16)),
-                             std::min(kKeys<T, kHS>, round_up(args.P + batch.max_length, kStep))};
+                             std::min(kKeys<kHS>, round_up(args.P + batch.max_length, kStep)),
+                             args.P + batch.max_length > kKeys<kHS> ? kStages<T> : 1};
     context.launch(attention_forward_kernel<T, kHS, decltype(with_vectors)::value>,
                    dim3(static_cast<unsigned>(batch.B * query_tiles * args.NH)), dim3(32 * kWarps),
-                   forward_bytes<T, kHS>(tiles), in, context.dropout(args.dropout, RowKind::kTokens, args.NH), tiles,
-                   query_tiles, out, floats(args.lse));
+                   forward_bytes<T, kHS>(tiles), in, attention_dropout(context, args), tiles, query_tiles, out,
+                   floats(args.lse));
   });
 }
 

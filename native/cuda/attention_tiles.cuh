@@ -7,6 +7,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "core/attention_draws.h"
 #include "cuda/context.h"
 #include "cuda/mma.cuh"
 #include "cuda/reduce.cuh"
@@ -232,32 +233,104 @@ __device__ __forceinline__ void clear_partials(float* partials /* null: nothing 
   }
 }
 
-// Which probabilities of a tile dropout keeps: four neighbouring keys a byte, made while the tile's rows are on their
-// way.
-struct KeptTile {
-  uint8_t* groups;  // (rows, pitch)
-  int pitch;        // keys / 4
-  bool on;
+// Attention's own dropout: core/attention_draws.h says what decides an element.
+struct AttentionDropout {
+  DropoutMask rows;    // where rows of elements stand
+  uint32_t threshold;  // 0: nothing is dropped
+  float scale;         // of what is kept
 
-  // Bit 0: keeps (row, key), bit 1: (row, key + 1). `key` is even.
-  __device__ __forceinline__ unsigned pair(int row, int key) const {
-    return on ? static_cast<unsigned>(groups[row * pitch + (key >> 2)]) >> (key & 2) : 3u;
+  __device__ __forceinline__ bool on() const { return threshold != 0; }
+
+  __device__ __forceinline__ PhiloxWords words(DropoutPlace at, uint32_t group) const {
+    return dropout_words(rows.state->step.seed, at.step, rows.site, at.row, group);
+  }
+
+  // Of a word, its half for even keys (0) or for odd ones (1).
+  __device__ __forceinline__ bool keeps(uint32_t word, int half) const {
+    return (half == 0 ? word << 16 : word) >= threshold;
+  }
+
+  // The factor of one element, 0 or `scale`.
+  __device__ __forceinline__ float factor(uint32_t row, uint32_t key) const {
+    if (!on()) return 1.f;
+    const PhiloxWords four = words(rows.place(row), attention_group(key));
+    // Selected by comparison: an array indexed at run time would go to local memory.
+    const uint32_t word = key & 16 ? (key & 8 ? four.word[3] : four.word[2]) : (key & 8 ? four.word[1] : four.word[0]);
+    return keeps(word, static_cast<int>(key % 2)) ? scale : 0.f;
   }
 };
 
-// Rows are queries from `query_row` of q on, keys those from `first_key`, a multiple of 4, on. Accumulators reach
-// beyond both, to rows and keys of which none is kept.
-__device__ __forceinline__ void make_kept(const KeptTile& kept, const DropoutMask& dropout, int rows, int keys,
-                                          int query_row, int NH, int head, int first_key) {
+inline AttentionDropout attention_dropout(const Context& context, const AttentionForward& args) {
+  const RowKind kind = args.first_only ? RowKind::kSequences : RowKind::kTokens;
+  const double p = args.dropout.p;
+  return {context.dropout(args.dropout, kind, args.NH), attention_threshold(p),
+          static_cast<float>(attention_dropout_scale(p))};
+}
+
+// The draws of what a lane holds of 16 rows and 32 keys in an accumulator: those of a row are one call's.
+class LaneDraws {
+ public:
+  __device__ __forceinline__ explicit LaneDraws(const AttentionDropout& dropout) : dropout_(dropout) {}
+
+  // Of queries from `query_row` on, of which `rows` are there; `row` and row + 8 are this lane's.
+  __device__ __forceinline__ void set_rows(int query_row, int row, int rows, int NH, int head) {
+    if (!dropout_.on()) return;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      place_[half] =
+          dropout_.rows.place(static_cast<uint32_t>((query_row + min(row + 8 * half, rows - 1)) * NH + head));
+    }
+  }
+
+  // Of keys `key` .. + 31, a multiple of 32.
+  __device__ __forceinline__ void make(int key) {
+    const uint32_t group = attention_group(static_cast<uint32_t>(key)) + (threadIdx.x & 3);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      words_[half] = dropout_.words(place_[half], group);
+    }
+  }
+
+  // Whether element i of acc[j] is kept, j < 4.
+  __device__ __forceinline__ bool keeps(int j, int i) const { return dropout_.keeps(words_[i / 2].word[j], i % 2); }
+
+ private:
+  const AttentionDropout& dropout_;
+  DropoutPlace place_[2];
+  PhiloxWords words_[2];
+};
+
+constexpr __host__ __device__ int kept_pitch(int keys) { return round_up(keys, 32) / 8; }
+
+// Which probabilities of a tile dropout keeps: a byte a call, made while the tile's rows are on their way.
+struct KeptTile {
+  uint8_t* groups;  // (rows, pitch)
+  int pitch;        // kept_pitch(keys)
+  bool on;
+
+  // Bit 0: keeps (row, key); bit 1: (row, key + 1), where key is even; bit 2: (row, key + 8), where key / 8 is.
+  __device__ __forceinline__ unsigned bits(int row, int key) const {
+    if (!on) return ~0u;
+    const int group = static_cast<int>(attention_group(static_cast<uint32_t>(key)));
+    return static_cast<unsigned>(groups[row * pitch + group]) >> (2 * (key / 8 % 4) + key % 2);
+  }
+};
+
+// Rows are queries from `query_row` of q on, keys those from `first_key`, a multiple of 32, on. Of the rows from `rows`
+// to `padded` none is kept.
+__device__ __forceinline__ void make_kept(const KeptTile& kept, const AttentionDropout& dropout, int rows, int padded,
+                                          int keys, int query_row, int NH, int head, int first_key) {
   if (!kept.on) return;
-  const int groups = min(round_up(keys, 32) / 4, kept.pitch);
-  for (int i = static_cast<int>(threadIdx.x); i < round_up(rows, 16) * groups; i += static_cast<int>(blockDim.x)) {
+  const int groups = kept_pitch(keys);
+  for (int i = static_cast<int>(threadIdx.x); i < padded * groups; i += static_cast<int>(blockDim.x)) {
     const int row = i / groups, group = i % groups;
-    int bits = 0;
-    if (row < rows && 4 * group < keys) {
-      const float4 factors = dropout.factors(static_cast<uint32_t>((query_row + row) * NH + head),
-                                             static_cast<uint32_t>(first_key / 4 + group));
-      bits = (factors.x != 0.f) | (factors.y != 0.f) << 1 | (factors.z != 0.f) << 2 | (factors.w != 0.f) << 3;
+    unsigned bits = 0;
+    if (row < rows) {
+      const PhiloxWords words =
+          dropout.words(dropout.rows.place(static_cast<uint32_t>((query_row + row) * NH + head)),
+                        attention_group(static_cast<uint32_t>(first_key)) + static_cast<uint32_t>(group));
+#pragma unroll
+      for (int bit = 0; bit < 8; ++bit) bits |= (dropout.keeps(words.word[bit / 2], bit % 2) ? 1u : 0u) << bit;
     }
     kept.groups[row * kept.pitch + group] = static_cast<uint8_t>(bits);
   }

@@ -15,7 +15,7 @@ import {
   starts,
   type Tensors,
 } from './harness.js';
-import { dot, dropoutFactor, type Round } from './reference.js';
+import { attentionFactor, dot, type Round } from './reference.js';
 
 const FORWARD = 'attention_forward';
 const BACKWARD = 'attention_backward';
@@ -85,7 +85,7 @@ const forward: Operation = {
   formula(args, round) {
     const [C, NH] = [args.size('C'), args.size('NH')];
     const HS = C / NH;
-    const factor = dropoutFactor(args.dropout, round);
+    const factor = attentionFactor(args.dropout, round);
     const v = reader(args, 'v');
     const out = args.output('out', 0);
     const lse = args.output('lse', 0);
@@ -116,7 +116,7 @@ const backward: Operation = {
     const HS = C / NH;
     const qStride = args.size('q_stride', C);
     const dprefixStride = args.size('dprefix_stride', C);
-    const factor = dropoutFactor(args.dropout, round);
+    const factor = attentionFactor(args.dropout, round);
     const [k, v] = [reader(args, 'k'), reader(args, 'v')];
     const scale = round(1 / Math.sqrt(HS));
     const [q, dout, out, lse] = ['q', 'dout', 'out', 'lse'].map((name) => args.floats(name)) as Float64Array[];

@@ -69,19 +69,36 @@ export interface DropoutSettings {
   step: number;
 }
 
+/** A call of the generator's words of a row, each made once. */
+function wordsOfRows({ seed, site, step }: DropoutSettings): (row: number, group: number) => readonly number[] {
+  const key = [seed % 2 ** 32, Math.floor(seed / 2 ** 32)];
+  const made = new Map<number, readonly number[]>();
+  return (row, group) => {
+    const at = row * 2 ** 20 + group;
+    const words = made.get(at) ?? philox([group, row, site, step], key);
+    made.set(at, words);
+    return words;
+  };
+}
+
 /** What element (row, column) is multiplied by: 0 where it is dropped, else 1 / (1 − p). */
 export function dropoutFactor(settings: DropoutSettings, round: Round): (row: number, column: number) => number {
   if (settings.p === 0) return () => 1;
   const kept = round(1 / (1 - settings.p));
   const threshold = Math.floor(settings.p * 2 ** 32);
-  const key = [settings.seed % 2 ** 32, Math.floor(settings.seed / 2 ** 32)];
-  const groups = new Map<number, readonly number[]>();
-  return (row, column) => {
-    const group = Math.floor(column / 4);
-    const element = row * 2 ** 20 + group;
-    const words = groups.get(element) ?? philox([group, row, settings.site, settings.step], key);
-    groups.set(element, words);
-    return words[column % 4]! >= threshold ? kept : 0;
+  const words = wordsOfRows(settings);
+  return (row, column) => (words(row, Math.floor(column / 4))[column % 4]! >= threshold ? kept : 0);
+}
+
+/** The same of attention's probabilities, whose draws have 16 bits, and p as many. */
+export function attentionFactor(settings: DropoutSettings, round: Round): (row: number, key: number) => number {
+  const threshold = Math.min(Math.round(settings.p * 2 ** 16), 2 ** 16 - 1);
+  if (threshold === 0) return () => 1;
+  const kept = round(1 / (1 - threshold / 2 ** 16));
+  const words = wordsOfRows(settings);
+  return (row, key) => {
+    const word = words(row, 4 * Math.floor(key / 32) + (Math.floor(key / 2) % 4))[Math.floor(key / 8) % 4]!;
+    return (key % 2 === 0 ? word & 0xffff : word >>> 16) >= threshold ? kept : 0;
   };
 }
 
