@@ -2,6 +2,7 @@
 //
 //   node bench/kernels.js --device cuda                    (needs npm run build)
 //   ... --precision bf16,tf32,fp32 --only attention --tokens 22,352,1408,16x512 --json kernels.json --quick
+//   ... --only attention --texts 16,32,64 --lengths 64,128,256,512       (attention at every one of these sizes)
 //
 //   ... --products                                         (matrix products of one CPU thread by the BLAS and by oneDNN)
 //
@@ -40,6 +41,8 @@ const OPTIONS = {
   threads: { type: 'string', default: String(os.availableParallelism()) },
   only: { type: 'string', default: '' },
   tokens: { type: 'string' },
+  texts: { type: 'string' },
+  lengths: { type: 'string' },
   scale: { type: 'string', default: 'base' },
   quick: { type: 'boolean', default: false },
   products: { type: 'boolean', default: false },
@@ -72,6 +75,14 @@ function lettersOf(config, scale) {
     NC: LABELS.length,
     P: scale === 'tiny' ? 4 : 20,
   };
+}
+
+/** Batches of texts of one length, of every number of texts and every length asked for. */
+function uniformBatches({ texts, lengths }, standard, kind) {
+  const counts = texts?.split(',') ?? [standard.texts];
+  return counts.flatMap((count) =>
+    (lengths?.split(',') ?? standard.lengths).map((length) => parseBatch(`${count}x${length}`, kind)),
+  );
 }
 
 /** The batches that a trial runs on; one that needs none runs once. */
@@ -195,7 +206,7 @@ async function main() {
     config,
     letters: { ...letters, ...CEILING_SIZES[kind][scale] },
     batches: (values.tokens?.split(',') ?? standard.tokens).map((text) => parseBatch(text, kind)),
-    lengths: standard.lengths.map((length) => parseBatch(`${standard.texts}x${length}`, kind)),
+    lengths: uniformBatches(values, standard, kind),
     pace: values.quick ? PACES.quick : PACES.full,
   };
   printRecord(machine);

@@ -5,6 +5,7 @@
 //   ... --kernels       what the nodes of a step's graph are, a kernel a line; on the emulated device
 //   ... --look-ahead 1  batches whose features linear probing makes at once (default: as Trainer does)
 //   ... --length 512 --gradient-checkpointing    texts of that length, layers that run again in the backward pass
+//   ... --scale large --batch 32 --length 384    BERT-large on long texts; with --plan, what memory that takes
 //   ... --plan          only makes the sessions, reserves memory for the largest batch of 15 epochs and shows what it is
 //
 // steps/s    over the whole run after a warm-up of the same batches; `median ms` is of the single steps, each taken to be

@@ -2,7 +2,7 @@
 """cuDNN's and FlashAttention's fused attention, as torch.nn.functional.scaled_dot_product_attention runs them.
 
     python bench/peers/attention.py                       # a line of JSON a backend, length and dropout; needs a GPU
-    ... --lengths 22,32,64,128,256,512 --texts 16 --backends cudnn,flash,efficient --dropouts 0,0.1
+    ... --lengths 22,64,128,256,512 --texts 16,32,64 --backends cudnn,flash,efficient --dropouts 0,0.1
     ... --device cpu --backends math --lengths 8 --calls 2                                 # whether it runs
 
 12 heads of 64 in bf16, every text of the batch of one length, so that nothing is masked: what suits the peers best. The
@@ -11,6 +11,7 @@ is backward's. `--layout packed` gives q, k and v as parts of one (B,L,3C), as a
 """
 
 import argparse
+import itertools
 import statistics
 import time
 
@@ -30,10 +31,10 @@ HEADS, HEAD_SIZE = 12, 64
 WARM_UP, REPETITIONS = 3, 7
 
 
-def make_inputs(length, options):
+def make_inputs(texts, length, options):
     """What wants gradients: q, k, v (B,NH,L,HS), or qkv (B,L,3C) that they are parts of."""
-    heads = (options.texts, HEADS, length, HEAD_SIZE)
-    shapes = [(options.texts, length, 3 * HEADS * HEAD_SIZE)] if options.layout == "packed" else [heads] * 3
+    heads = (texts, HEADS, length, HEAD_SIZE)
+    shapes = [(texts, length, 3 * HEADS * HEAD_SIZE)] if options.layout == "packed" else [heads] * 3
     leaves = [torch.randn(*shape, device=options.device, dtype=torch.bfloat16).requires_grad_() for shape in shapes]
     return leaves, torch.randn(*heads, device=options.device, dtype=torch.bfloat16)
 
@@ -74,9 +75,9 @@ def seconds_of(call, options):
     return statistics.median(times[WARM_UP:])
 
 
-def measure(length, dropout, options):
+def measure(texts, length, dropout, options):
     """Microseconds forward and backward under the backend that is on."""
-    leaves, dout = make_inputs(length, options)
+    leaves, dout = make_inputs(texts, length, options)
 
     def forward():
         return F.scaled_dot_product_attention(*split(leaves), dropout_p=dropout)
@@ -96,7 +97,7 @@ def parse_options():
     parser.add_argument("--backends", type=lambda names: names.split(","), default=["cudnn", "flash", "efficient"])
     parser.add_argument("--lengths", type=numbers(int), default=[22, 32, 64, 128, 256, 512])
     parser.add_argument("--dropouts", type=numbers(float), default=[0.0, 0.1])
-    parser.add_argument("--texts", type=int, default=16)
+    parser.add_argument("--texts", type=numbers(int), default=[16])
     parser.add_argument("--calls", type=int, default=50, help="calls in a graph")
     parser.add_argument("--layout", default="heads", choices=("heads", "packed"))
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
@@ -107,23 +108,23 @@ def main():
     """Runs every backend on every length."""
     options = parse_options()
     workload.emit({"peer": "attention", "about": workload.describe(options)})
-    for backend in options.backends:
-        for dropout in options.dropouts:
-            for length in options.lengths:
-                about = {
-                    "peer": "attention",
-                    "backend": backend,
-                    "precision": "bf16",
-                    "texts": options.texts,
-                    "length": length,
-                    "dropout_p": dropout,
-                    "layout": options.layout,
-                }
-                try:
-                    with sdpa_kernel(BACKENDS[backend]):
-                        workload.emit({**about, **measure(length, dropout, options)})
-                except Exception as error:
-                    workload.emit({**about, "error": repr(error)[:300]})
+    for backend, dropout, texts, length in itertools.product(
+        options.backends, options.dropouts, options.texts, options.lengths
+    ):
+        about = {
+            "peer": "attention",
+            "backend": backend,
+            "precision": "bf16",
+            "texts": texts,
+            "length": length,
+            "dropout_p": dropout,
+            "layout": options.layout,
+        }
+        try:
+            with sdpa_kernel(BACKENDS[backend]):
+                workload.emit({**about, **measure(texts, length, dropout, options)})
+        except Exception as error:
+            workload.emit({**about, "error": repr(error)[:300]})
 
 
 if __name__ == "__main__":

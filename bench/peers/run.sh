@@ -39,7 +39,8 @@ if [ -n "$tiny" ]; then # drawn texts: a tiny vocabulary has no room for a token
   attention+=(--lengths 6 --calls 2 --backends math)
 else
   step+=(--data "$data")
-  kernels+=(--precision bf16)
+  kernels+=(--precision bf16 --texts 16,32,64)
+  attention+=(--texts 16,32,64)
 fi
 
 # Runs a command whose output is a peer's; a peer that fails stops nothing.

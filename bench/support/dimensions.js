@@ -1,4 +1,4 @@
-// The models that benches run: BERT-base, BERT-mini, and two that take a moment anywhere.
+// The models that benches run: BERT-base, BERT-large, BERT-mini, and two that take a moment anywhere.
 import { load } from './library.js';
 
 const { parseConfig } = await load('formats/checkpoint/config');
@@ -8,6 +8,7 @@ export const LABELS = ['sadness', 'joy', 'love', 'anger', 'fear', 'surprise'];
 /** What differs from BERT-base, which config.json's defaults are. */
 const CHANGES = {
   base: {},
+  large: { hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 4096 },
   mini: { hidden_size: 256, num_hidden_layers: 4, num_attention_heads: 4, intermediate_size: 1024 },
   tiny: {
     vocab_size: 211,
