@@ -351,10 +351,8 @@ __device__ __forceinline__ void make_long_gradients(const AttentionInputs<T>& in
   __syncthreads();
   typename Shape::Own a;
   SharedFactor<T, kHS> b;  // both would not fit the registers
-  if (works) {
-    a.load(own_a + 16 * warp * kPitch, kPitch);
-    b.load(own_b + 16 * warp * kPitch, kPitch);
-  }
+  a.load(own_a + 16 * warp * kPitch, kPitch);
+  b.load(own_b + 16 * warp * kPitch, kPitch);
 
   for (int other = 0, stage = 0;;) {
     const int next = other + kOthers, rows = min(kOthers, others - other);

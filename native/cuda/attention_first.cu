@@ -144,9 +144,9 @@ struct FirstArrays {
   float* partials;   // (B,P,2C)
 };
 
-// grid (B · NH), block 256
+// grid (B · NH), block 256. The second launch bound, of blocks a multiprocessor, keeps registers from spilling.
 template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 3)
     attention_first_backward_kernel(AttentionInputs<T> in, FirstArrays<T> arrays, AttentionDropout dropout) {
   using Place = Slot<T, kHS>;
   constexpr int N = kAccess<T>;

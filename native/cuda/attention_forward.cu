@@ -3,7 +3,8 @@
 //   q (n,HS) · [prefix_k; k] (S,HS)ᵀ / √HS → scores (n,S) → softmax → probs (n,S)
 //   dropout(probs) · [prefix_v; v] (S,HS) → out (n,HS)
 //
-// A block takes 64 queries of a head, a warp 16 of them, which stay in its registers (bf16). Keys and values pass through
+// A block takes 64 queries of a head, or as many as the longest text has, a warp 16 of them, which stay in its registers
+// (bf16). Keys and values pass through
 // shared memory by tiles, short texts in one, the next on its way while one is used. A warp goes through a tile by steps
 // of 32 keys with the softmax of the keys so far: its maximum m and sum l of exponentials; what was added up to `out`
 // before is scaled down whenever m grows. Probabilities are never stored, as they are a factor in the layout that they
@@ -16,9 +17,9 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kWarps = 4;
-constexpr int kQueries = 16 * kWarps;  // of a block
-constexpr int kStep = 32;              // keys that a warp takes at once
+constexpr int kMaxWarps = 4;
+constexpr int kQueries = 16 * kMaxWarps;  // of a block, at most
+constexpr int kStep = 32;                 // keys that a warp takes at once
 
 // Keys of a tile, and tiles in shared memory: as much as leaves room for other blocks.
 template <int kHS>
@@ -28,27 +29,30 @@ constexpr int kStages = sizeof(T) == 2 ? 2 : 1;
 
 // Blocks of a multiprocessor, which bound registers.
 template <typename T, int kHS>
-constexpr int kBlocks = sizeof(T) * kHS > 256        ? 2
-                        : sizeof(T) == 4 || kHS > 64 ? 3
-                                                     : 4;
+constexpr int kBlocks = kHS > 64         ? 2
+                        : sizeof(T) == 4 ? 3
+                        : kHS > 32       ? 4
+                                         : 5;
 
 // Shared memory of a block.
 struct ForwardTiles {
   int queries;  // rows, a multiple of 16
   int keys;     // rows of a tile, a multiple of 32
   int stages;   // tiles of keys and of values
+
+  constexpr __host__ __device__ int warps() const { return queries / 16; }
 };
 
 template <typename T, int kHS>
 size_t forward_bytes(const ForwardTiles& tiles) {
   constexpr int kPitch = shared_pitch<T>(kHS);
   return simt::smem_bytes<T>(tiles.queries * kPitch) + 2 * simt::smem_bytes<T>(tiles.stages * tiles.keys * kPitch) +
-         simt::smem_bytes<T>(kWarps * WarpFactor<T, kStep>::kScratch);
+         simt::smem_bytes<T>(tiles.warps() * WarpFactor<T, kStep>::kScratch);
 }
 
-// grid (B · tiles of queries · NH), block 128. out (tokens,C), lse (tokens,NH)
+// grid (B · tiles of queries · NH), block 32 · tiles.warps(). out (tokens,C), lse (tokens,NH)
 template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(32 * kWarps, kBlocks<T, kHS>)
+__global__ void __launch_bounds__(32 * kMaxWarps, kBlocks<T, kHS>)
     attention_forward_kernel(AttentionInputs<T> in, AttentionDropout dropout, ForwardTiles tiles, int query_tiles,
                              T* out, float* lse) {
   constexpr int kPitch = shared_pitch<T>(kHS);
@@ -69,7 +73,7 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks<T, kHS>)
   T* all_v = shared.take<T>(tiles.stages * tiles.keys * kPitch);
   const int warp = static_cast<int>(threadIdx.x >> 5), lane = static_cast<int>(threadIdx.x & 31);
   const int row = 16 * warp + lane / 4, pair = 2 * (lane & 3);  // of this lane in an accumulator
-  T* scratch = shared.take<T>(kWarps * WarpFactor<T, kStep>::kScratch) + warp * WarpFactor<T, kStep>::kScratch;
+  T* scratch = shared.take<T>(tiles.warps() * WarpFactor<T, kStep>::kScratch) + warp * WarpFactor<T, kStep>::kScratch;
   const float scale = in.scale * kLog2e;
 
   float m[2] = {kNoScore, kNoScore}, l[2] = {0.f, 0.f};
@@ -186,12 +190,13 @@ void attention_forward(Context& context, const AttentionForward& args) {
   const bool vectors = heads_are_vectorizable(in) && is_vectorizable<kAccess<T>>(out, in.HS, in.C);
   with_head_size(in.HS, vectors, [&](auto size, auto with_vectors) {
     constexpr int kHS = decltype(size)::value;
-    const int query_tiles = static_cast<int>(ceil_div(std::max(batch.max_length, 1), kQueries));
-    const ForwardTiles tiles{std::min(kQueries, round_up(batch.max_length, 16)),
+    const int queries = round_up(std::max(batch.max_length, 1), 16);
+    const int query_tiles = static_cast<int>(ceil_div(queries, kQueries));
+    const ForwardTiles tiles{std::min(kQueries, queries),
                              std::min(kKeys<kHS>, round_up(args.P + batch.max_length, kStep)),
                              args.P + batch.max_length > kKeys<kHS> ? kStages<T> : 1};
     context.launch(attention_forward_kernel<T, kHS, decltype(with_vectors)::value>,
-                   dim3(static_cast<unsigned>(batch.B * query_tiles * args.NH)), dim3(32 * kWarps),
+                   dim3(static_cast<unsigned>(batch.B * query_tiles * args.NH)), dim3(32 * tiles.warps()),
                    forward_bytes<T, kHS>(tiles), in, attention_dropout(context, args), tiles, query_tiles, out,
                    floats(args.lse));
   });
