@@ -277,6 +277,7 @@ const forwardCases = [
   forwardCase('heads of 64', usual, { dropout_p: 0.1 }),
   forwardCase('heads of 64 behind a prefix of 20, rows apart', usual, { P: 20, ...alignedApart, dropout_p: 0.1 }),
   forwardCase('heads of 64, a long text', { lengths: [97, 4], C: 64, NH: 1 }, { P: 5, dropout_p: 0.1 }),
+  forwardCase('heads of 64, a text of several tiles', { lengths: [190, 2], C: 64, NH: 1 }, { P: 3, dropout_p: 0.1 }),
   forwardCase('heads of 100', { lengths: [12, 3], C: 100, NH: 1 }, { dropout_p: 0.1 }),
   forwardCase('heads of 128', { lengths: [17, 5], C: 128, NH: 1 }, { P: 1, dropout_p: 0.1 }),
   forwardCase('heads of 128, long texts', { lengths: [33, 70], C: 128, NH: 1 }, { dropout_p: 0.1 }),

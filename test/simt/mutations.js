@@ -9,6 +9,8 @@ export const OPERATORS = [
   { name: 'drop cp_async_wait', pattern: /simt::cp_async_wait<\d>\(\);/, replacement: ';' },
   { name: 'drop cp_async_commit', pattern: /simt::cp_async_commit\(\);/, replacement: ';' },
   { name: 'wait for one group fewer', pattern: /cp_async_wait<0>/, replacement: 'cp_async_wait<1>' },
+  { name: 'next tile over this one', pattern: /\bstage \^ 1/, replacement: 'stage' },
+  { name: 'stay at a stage', pattern: /\bstage \^= 1/, replacement: 'stage ^= 0' },
   // Collectives of a warp.
   { name: 'mask loses lane 31', pattern: /(?<=_sync\()(kAllLanes|0xffffffffu)/, replacement: '0x7fffffffu' },
   { name: 'offset of a shuffle', pattern: /(?<=__shfl_\w+sync\(.*, )(\d+|offset)(?=[,)])/, replacement: '2 * $1' },
@@ -50,6 +52,7 @@ export const OPERATORS = [
   { name: 'drop eps', pattern: / \+ (\w+\.)?eps\b/, replacement: '' },
   { name: 'maximum starts at 0', pattern: /-INFINITY|\bkNoScore\b(?=[;,])/, replacement: '0.f' },
   // Values.
+  { name: 'the other half of a word', pattern: /\bword << 16 : word\b/, replacement: 'word : word << 16' },
   { name: '+= to =', pattern: / \+= (?!\d|step|stride|blockDim|gridDim|k[A-Z])/, replacement: ' = ' },
   { name: '0.f to 1.f', pattern: /\b0\.f(?=[,;) }])/, replacement: '1.f' },
   {
