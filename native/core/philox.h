@@ -6,6 +6,8 @@
 //   key     = (seed low, seed high)
 //   counter = (column / 4, row, site, step)      four neighbouring columns share one call
 //   kept    = word[column % 4] >= threshold      threshold = p · 2^32
+//
+// Attention's probabilities are the exception: see attention_draws.h.
 #pragma once
 
 #include <cstdint>
