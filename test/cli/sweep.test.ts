@@ -160,9 +160,9 @@ describe('bertune sweep', function () {
     }
     await folder.plan('old', SHORT);
     const path = join(root, 'old/sweep.json');
-    await writeFile(path, (await readFile(path, 'utf8')).replace('"numerics": 1', '"numerics": 0'));
+    await writeFile(path, (await readFile(path, 'utf8')).replace('"numerics": 2', '"numerics": 0'));
     const result = await folder.sweep('run', ['old']);
-    expect(result.stderr).to.match(/^error \[INVALID_DATA\]: Expected "numerics": 1 .* planned with bertune 0\.1\.0/);
+    expect(result.stderr).to.match(/^error \[INVALID_DATA\]: Expected "numerics": 2 .* planned with bertune 0\.1\.0/);
   });
 
   it('tells which cells have failed and why, and runs the others', async () => {
