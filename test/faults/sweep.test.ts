@@ -1,10 +1,10 @@
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
-import type { CliResult } from '../cli/run-cli.js';
+import { type CliResult, onceItSays } from '../cli/run-cli.js';
 import { randomNumbers } from '../lib/tiny-model.js';
 import { begun, lasting, SweepFolder } from '../sweep/folder.js';
 import { note, scaled } from './scale.js';
@@ -28,7 +28,7 @@ describe('sweeps whose workers are killed', function () {
 
   it('come to the same table, to the last bit', async () => {
     const settings = [
-      ...['--method', 'full,lora', '--learning-rate', RATES, '--epochs', '12'],
+      ...['--method', 'full,lora', '--learning-rate', RATES, '--epochs', '24'],
       ...['--rank', Array.from({ length: RANKS }, (_, i) => 2 + 2 * i).join(',')],
       ...['--seed', Array.from({ length: SEEDS }, (_, i) => i + 1).join(',')],
     ];
@@ -42,19 +42,18 @@ describe('sweeps whose workers are killed', function () {
     const results: CliResult[] = [];
     let kills = 0;
     const work = async (isVictim: boolean): Promise<void> => {
-      let child: ChildProcess | undefined;
+      // Once it runs a cell: work is left then, however fast the machine.
+      const kill = (child: ChildProcessWithoutNullStreams) =>
+        onceItSays(child, /, seed \d+ \(/, () => {
+          void sleep(scaled(500, 3000) * random()).then(() => {
+            if (child.kill('SIGKILL')) kills++;
+          });
+        });
       const run = folder.sweep('run', ['killed', '--save-steps', '5'], {
-        during: (process) => {
-          child = process;
+        during: (child) => {
+          if (isVictim && kills < KILLS) kill(child);
         },
       });
-      if (isVictim && kills < KILLS) {
-        const ended = await Promise.race([
-          run.then(() => true),
-          sleep(1500 + scaled(2000, 6000) * random()).then(() => false),
-        ]);
-        if (!ended && child?.kill('SIGKILL')) kills++;
-      }
       const result = await run;
       results.push(result);
       if (result.status === 137) return work(isVictim);
