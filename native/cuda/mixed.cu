@@ -222,13 +222,16 @@ __global__ void __launch_bounds__(kThreads) mixed_linear(MixedLinear<T> args) {
   if (lane == 0) args.out[static_cast<int64_t>(b) * args.out_stride + column] = from_float<T>(value);
 }
 
+Mix mix_of(const Context& context, Rows rows, const int32_t* slots) {
+  return {context.state, rows.kind == RowKind::kTokens ? context.batch.cu_seqlens : nullptr, slots};
+}
+
 }  // namespace
 
 template <typename T>
 void mixed_lora_forward_add(Context& context, const MixedLoraForwardAdd& args) {
   if (args.rows.count == 0) return;
-  const bool tokens = args.rows.kind == RowKind::kTokens;
-  const MixedLora<T> lora{{context.state, tokens ? context.batch.cu_seqlens : nullptr, args.slots},
+  const MixedLora<T> lora{mix_of(context, args.rows, args.slots),
                           args.n,
                           args.k,
                           args.r,
@@ -245,8 +248,7 @@ void mixed_lora_forward_add(Context& context, const MixedLoraForwardAdd& args) {
 template <typename T>
 void mixed_dora_forward(Context& context, const MixedDoraForward& args) {
   if (args.rows.count == 0) return;
-  const bool tokens = args.rows.kind == RowKind::kTokens;
-  const MixedDora<T> dora{{context.state, tokens ? context.batch.cu_seqlens : nullptr, args.slots},
+  const MixedDora<T> dora{mix_of(context, args.rows, args.slots),
                           args.n,
                           args.out_stride,
                           args.updates,
