@@ -37,11 +37,9 @@ export interface CliOptions {
 /** Runs `bertune` with arguments in a process of its own. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const { input = '', environment = {}, cwd = root, during } = options;
-  // Nothing of the terminal or the machine the tests run on may decide what is printed.
-  const { NO_COLOR: _, FORCE_COLOR: __, DEBUG: ___, ...inherited } = process.env;
   const child = spawn(process.execPath, [...CLI, ...args], {
     cwd,
-    env: { ...inherited, ...environment },
+    env: { ...process.env, ...environment },
   });
   during?.(child);
   const output = { stdout: '', stderr: '' };

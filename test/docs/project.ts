@@ -41,11 +41,10 @@ export class UserProject {
 
   /** Runs a shell script; the promise rejects, with what it printed, where a command fails. */
   async shell(script: string): Promise<{ stdout: string; stderr: string }> {
-    const { NO_COLOR: _, FORCE_COLOR: __, DEBUG: ___, ...inherited } = process.env;
     // Where its input is a socket, as here, bash reads the system's own settings otherwise.
     return run('bash', ['--norc', '-eu', '-o', 'pipefail', '-c', script], {
       cwd: this.folder,
-      env: { ...inherited, npm_config_offline: 'true', ...this.#environment },
+      env: { ...process.env, npm_config_offline: 'true', ...this.#environment },
       maxBuffer: 1 << 26,
     });
   }

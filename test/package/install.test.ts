@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { promisify, stripVTControlCharacters } from 'node:util';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { BUILD_TIMEOUT_MS, installedProject, onLinux, type Project, ROOT } from './project.js';
 
@@ -354,7 +354,7 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
     // Types of CommonJS are given to `require`, which Node.js takes for ECMAScript modules too: TypeScript's node16 does not know.
     it('publint, but for the types of CommonJS', async () => {
       const args = [inRoot('node_modules/publint/src/cli.js'), 'run', await tarball(), '--strict'];
-      const stdout = stripVTControlCharacters((await execute(process.execPath, args)).stdout);
+      const { stdout } = await execute(process.execPath, args);
       const found = stdout.match(/^\d+\. .*/gm) ?? [];
       expect(found, stdout).to.have.lengthOf(1);
       expect(found[0]).to.include('exports["."].require.types types is interpreted as CJS');
