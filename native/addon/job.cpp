@@ -24,7 +24,10 @@ class RunningQueues {
     queues_.merge(entry);
   }
 
+  const std::atomic<bool>& process_ends() const { return process_ends_; }
+
   void end_threads() {
+    process_ends_ = true;
     const std::lock_guard<std::mutex> lock(mutex_);
     for (JobQueue* queue : queues_) queue->end_thread();
   }
@@ -42,6 +45,7 @@ class RunningQueues {
     static_cast<void>(std::atexit([] { instance().end_threads(); }));
   }
 
+  std::atomic<bool> process_ends_{false};
   std::mutex mutex_;
   std::set<JobQueue*> queues_;
 };
@@ -94,6 +98,8 @@ void JobQueue::end_thread() {
 }
 
 void JobQueue::end_threads() { RunningQueues::instance().end_threads(); }
+
+const std::atomic<bool>& JobQueue::process_ends() { return RunningQueues::instance().process_ends(); }
 
 Napi::Promise JobQueue::submit(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish,
                                const std::vector<Napi::Value>& held) {

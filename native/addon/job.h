@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -48,6 +49,8 @@ class JobQueue {
 
   // For all queues of the process, which is about to end.
   static void end_threads();
+  // True from then on.
+  static const std::atomic<bool>& process_ends();
 
  private:
   static void settle(Napi::Env env, Napi::Function, JobQueue* queue, Job* job);

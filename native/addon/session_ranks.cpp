@@ -2,6 +2,7 @@
 #include "addon/convert.h"
 #include "addon/errors.h"
 #include "addon/float_array.h"
+#include "addon/job.h"
 #include "addon/session.h"
 
 namespace bertune {
@@ -18,6 +19,7 @@ RanksMeeting convert_meeting(const Napi::Object& value, double seconds) {
   meeting.rank = static_cast<int>(get_integer(value, "rank", 0, meeting.size - 1));
   meeting.port = static_cast<int>(get_integer(value, "port", 1, 65535));
   meeting.seconds = seconds;
+  meeting.is_ending = &JobQueue::process_ends();
   const std::string address = get_string(value, "address");
   if (address.size() >= sizeof meeting.address) refuse_field("the name of a machine", "address");
   address.copy(meeting.address, sizeof meeting.address - 1);
@@ -42,7 +44,8 @@ Napi::Value Session::join_ranks(const Napi::CallbackInfo& info) {
         info,
         [=](SessionCore& core) {
           core.ranks.reset();
-          core.ranks = library.empty() ? join_collective(*core.backend, meeting) : join_collective(library, seconds);
+          core.ranks = library.empty() ? join_collective(*core.backend, meeting)
+                                       : join_collective(library, seconds, JobQueue::process_ends());
           *place = {core.ranks->rank(), core.ranks->size()};
         },
         [place](Napi::Env env) {

@@ -21,6 +21,7 @@
 //   P prefix tokens, r LoRA rank, L layers.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -736,9 +737,10 @@ struct RecordingCounts {
 // As what, where and for how long a process meets others, whose devices exchange data among themselves.
 struct RanksMeeting {
   int rank, size;
-  char address[256];  // of rank 0's machine, a name or a number
-  int port;           // that rank 0 listens at
-  double seconds;     // that a call waits for the others
+  char address[256];                   // of rank 0's machine, a name or a number
+  int port;                            // that rank 0 listens at
+  double seconds;                      // that a call waits for the others
+  const std::atomic<bool>* is_ending;  // true once the process ends: no call waits from then on
 };
 
 // Bytes of the device that a backend runs on; 0 where they are not known.

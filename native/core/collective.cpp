@@ -13,8 +13,8 @@ namespace {
 
 class LibraryCollective final : public Collective {
  public:
-  LibraryCollective(const CollectiveTable& table, double seconds) : table_(table) {
-    call(table_.join, seconds, &rank_, &size_);
+  LibraryCollective(const CollectiveTable& table, double seconds, const std::atomic<bool>& is_ending) : table_(table) {
+    call(table_.join, seconds, &is_ending, &rank_, &size_);
   }
 
   int rank() const override { return rank_; }
@@ -77,14 +77,15 @@ class DeviceCollective final : public Collective {
 
 }  // namespace
 
-std::unique_ptr<Collective> join_collective(const std::string& path, double seconds) {
+std::unique_ptr<Collective> join_collective(const std::string& path, double seconds,
+                                            const std::atomic<bool>& is_ending) {
   // Global: what MPI itself opens later looks for its symbols there. Never closed again.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (!library) refuse(path, dlerror());
   const auto entry = reinterpret_cast<CollectiveEntry>(dlsym(library, kCollectiveSymbol));
   const CollectiveTable* table = entry ? entry() : nullptr;
   if (!table || table->version != kCollectiveVersion) refuse(path, "it is of another version of bertune");
-  return std::make_unique<LibraryCollective>(*table, seconds);
+  return std::make_unique<LibraryCollective>(*table, seconds, is_ending);
 }
 
 std::unique_ptr<Collective> join_collective(Backend& backend, const RanksMeeting& meeting) {

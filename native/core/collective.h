@@ -4,6 +4,7 @@
 // through the backend, by NCCL.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -33,7 +34,8 @@ class Collective {
 struct CollectiveTable {
   uint32_t version;  // kCollectiveVersion
   // Joins the other ranks, once a process; later calls return what the first one did. `seconds`: of the time limit.
-  void (*join)(LibraryFailure* failure, double seconds, int* rank, int* size);
+  // `is_ending`: true once the process ends, from when on no call waits; it outlives the library.
+  void (*join)(LibraryFailure* failure, double seconds, const std::atomic<bool>* is_ending, int* rank, int* size);
   void (*all_reduce)(LibraryFailure* failure, void* values, int64_t count, Dtype dtype);
   // counts (size): bytes of each rank; then bytes (Σ counts) of all.
   void (*all_gather_counts)(LibraryFailure* failure, uint64_t count, uint64_t* counts);
@@ -41,12 +43,13 @@ struct CollectiveTable {
   void (*done)();
 };
 
-constexpr uint32_t kCollectiveVersion = 1;
+constexpr uint32_t kCollectiveVersion = 2;
 constexpr const char* kCollectiveSymbol = "bertune_collective_library";
 using CollectiveEntry = const CollectiveTable* (*)();
 
 // Joins the ranks through the library at `path`. Throws COLLECTIVE_UNAVAILABLE where it cannot be opened or used.
-std::unique_ptr<Collective> join_collective(const std::string& path, double seconds);
+std::unique_ptr<Collective> join_collective(const std::string& path, double seconds,
+                                            const std::atomic<bool>& is_ending);
 // Joins them through the backend, which outlives what is returned. Throws as Backend::join_ranks.
 std::unique_ptr<Collective> join_collective(Backend& backend, const RanksMeeting& meeting);
 

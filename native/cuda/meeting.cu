@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <list>
@@ -27,7 +28,7 @@ constexpr char kLeave = 'E';    // nobody is to miss me
 
 constexpr const char* kGreeting = "bertune-ranks-1";
 constexpr Seconds kAnswerTime{2}, kVerdictTime{5};
-constexpr Seconds kRetryTime{0.05};
+constexpr Seconds kConnectTime{1}, kRetryTime{0.05};
 
 std::string host_name() {
   char name[256] = "";
@@ -115,7 +116,11 @@ Connection connect_to(const RanksMeeting& place, Seconds limit, std::string& rea
 }  // namespace
 
 Meeting::Meeting(const RanksMeeting& place, Seconds limit, std::string& card)
-    : rank_(place.rank), size_(place.size), limit_(place.seconds), peers_(place.rank == 0 ? place.size : 1) {
+    : rank_(place.rank),
+      size_(place.size),
+      limit_(place.seconds),
+      is_ending_(*place.is_ending),
+      peers_(place.rank == 0 ? place.size : 1) {
   if (rank_ == 0) {
     wait_for_all(place, limit, card);
   } else {
@@ -138,6 +143,7 @@ void Meeting::wait_for_all(const RanksMeeting& place, Seconds limit, const std::
   const Connection listening = listen_at(place);
   std::list<Connection> strangers;
   for (const auto end = Clock::now() + limit; !absent().empty(); pause(Seconds(0.001))) {
+    expect_to_go_on();
     if (Clock::now() > end) refuse_to_wait(limit, "rank 0 waits for " + absent());
     for (int made; (made = accept(listening.socket(), nullptr, nullptr)) >= 0;) strangers.emplace_back(made);
     for (auto stranger = strangers.begin(); stranger != strangers.end();) {
@@ -168,13 +174,14 @@ void Meeting::find_first(const RanksMeeting& place, Seconds limit, std::string& 
       std::string(kGreeting) + " " + std::to_string(rank_) + " " + std::to_string(size_) + " " + host_name();
   std::string reason = "it has not let this one in";
   for (const auto end = Clock::now() + limit;;) {
+    expect_to_go_on();
     const Seconds left = end - Clock::now();
     if (left.count() <= 0) {
       refuse_to_wait(limit,
                      "rank 0 at " + std::string(place.address) + ":" + std::to_string(place.port) + ": " + reason);
     }
     if (!first.is_open()) {
-      first = connect_to(place, left, reason);
+      first = connect_to(place, std::min(left, kConnectTime), reason);
       if (!first.is_open()) {
         pause(kRetryTime);
         continue;
@@ -195,7 +202,12 @@ void Meeting::find_first(const RanksMeeting& place, Seconds limit, std::string& 
   }
 }
 
+void Meeting::expect_to_go_on() const {
+  if (is_ending_) throw Error("RANK_LOST", "This process ends");
+}
+
 void Meeting::look() {
+  expect_to_go_on();
   for (int rank = 0; rank < static_cast<int>(peers_.size()); ++rank) {
     Peer& peer = peers_[rank];
     if (rank == rank_ || peer.has_left) continue;

@@ -5,6 +5,7 @@
 // who is not, and is told to all.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <vector>
@@ -72,13 +73,16 @@ class Meeting {
   std::string name_of(int rank) const;
   // Rank 0: asks all, and gives the names of those that do not answer.
   std::string missing();
+  // Throws RANK_LOST where this process ends.
+  void expect_to_go_on() const;
   [[noreturn]] void tell(const std::string& text);
   // Other ranks: waits for what rank 0 has found out, "" where it says nothing.
   std::string wait_for_verdict(Seconds first);
 
   int rank_, size_;
-  Seconds limit_;            // of a call
-  std::vector<Peer> peers_;  // by rank; above rank 0 only that of rank 0
+  Seconds limit_;                       // of a call
+  const std::atomic<bool>& is_ending_;  // the process
+  std::vector<Peer> peers_;             // by rank; above rank 0 only that of rank 0
 };
 
 }  // namespace bertune::cuda

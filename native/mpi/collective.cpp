@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -34,9 +35,10 @@ struct World {
   MPI_Comm comm = MPI_COMM_NULL;
   int rank = 0, size = 1;
   std::chrono::duration<double> limit{30};
-  std::vector<std::string> hosts;  // by rank
-  bool is_broken = false;          // a call did not end: MPI may only be left by leaving the process
-  bool is_done = false;            // nothing is to be exchanged any more
+  const std::atomic<bool>* is_ending = nullptr;  // the process
+  std::vector<std::string> hosts;                // by rank
+  bool is_broken = false;                        // a call did not end: MPI may only be left by leaving the process
+  bool is_done = false;                          // nothing is to be exchanged any more
 };
 
 World world;  // of the process
@@ -111,10 +113,19 @@ std::vector<int> missing_ranks() {
                                          : "Waited " + seconds + " s for " + names);
 }
 
+void expect_to_go_on() {
+  if (!*world.is_ending) return;
+  world.is_broken = true;
+  throw Error("RANK_LOST", "This process ends");
+}
+
 void wait(MPI_Request request) {
   const auto end = Clock::now() + world.limit;
   for (int looks = 0; !is_done(request); ++looks) {
-    if (looks % 256 == 255 && (Clock::now() > end || roll_is_called())) refuse_to_wait();
+    if (looks % 256 == 255) {
+      expect_to_go_on();
+      if (Clock::now() > end || roll_is_called()) refuse_to_wait();
+    }
     pause(looks);
   }
 }
@@ -151,7 +162,10 @@ void initialize() {
   }).detach();
   std::unique_lock<std::mutex> lock(start->mutex);
   const auto limit = std::max(world.limit, kStartTime);
-  if (!start->ended.wait_for(lock, limit, [&] { return start->is_over; })) {
+  for (const auto end = Clock::now() + limit; !start->is_over;) {
+    expect_to_go_on();
+    start->ended.wait_for(lock, std::chrono::milliseconds(50));
+    if (start->is_over || Clock::now() < end) continue;
     world.is_broken = true;
     throw Error("RANK_LOST", "Not all processes came to train within " + seconds_of(limit) +
                                  " s: one has ended before, or is slower to load model and data");
@@ -191,10 +205,11 @@ void guarded(LibraryFailure* failure, Work&& work) {
   }
 }
 
-void join(LibraryFailure* failure, double seconds, int* rank, int* size) {
+void join(LibraryFailure* failure, double seconds, const std::atomic<bool>* is_ending, int* rank, int* size) {
   guarded(failure, [&] {
     expect_whole();
     world.limit = std::chrono::duration<double>(seconds);
+    world.is_ending = is_ending;
     world.is_done = false;
     if (world.comm == MPI_COMM_NULL) start();
     *rank = world.rank;

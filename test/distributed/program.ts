@@ -58,6 +58,8 @@ const METHODS = {
 const { model: directory, precision, device = 'cpu', runs } = JSON.parse(process.argv[2]!) as Program;
 const rank = Number(process.env.OMPI_COMM_WORLD_RANK ?? process.env.PMI_RANK ?? process.env.RANK ?? 0);
 if (device !== 'cpu') withEmulator(loadNative());
+// Where a test ends it while it waits.
+process.on('SIGUSR2', () => process.exit(7));
 
 for (const { method, options, resume, seed = 3, differs = false, absent, stop } of runs) {
   if (absent === rank) process.exit(1);
