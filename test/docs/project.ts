@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -49,9 +49,11 @@ export class UserProject {
     });
   }
 
-  /** Writes a file. */
+  /** Writes a file, and the folders it lies in. */
   async write(name: string, text: string): Promise<void> {
-    await writeFile(join(this.folder, name), text);
+    const file = join(this.folder, name);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
   }
 
   remove(): Promise<void> {
