@@ -1,15 +1,21 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Mpi } from '../../lib/distributed/ranks.js';
 import { PROGRAM } from './launch.js';
 import type { Program } from './program.js';
 
 /*
- * Two machines, as far as processes can tell: network namespaces with a link between them, and names of their own. Making them takes root.
+ * Two machines, as far as processes can tell: network namespaces with a link between them that takes its time, and names of
+ * their own. Making them takes root and Python.
  */
 
 const ADDRESSES = ['10.77.0.1', '10.77.0.2'] as const;
 const LINK = 'bertune-link'; // 15 letters at most
+/** Milliseconds that a packet takes. */
+export const DELAY = 5;
+const WIRE = fileURLToPath(new URL('wire.py', import.meta.url));
 
 /** Starts a command on the machine of an address, as ssh would for a launcher. */
 const AGENT = `#!/bin/sh
@@ -27,24 +33,14 @@ const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', '
 export class Network {
   readonly #names = ['a', 'b'].map((letter) => `bertune-${process.pid}-${letter}`);
   readonly #agent: string;
-  /** Whether packets take longer than they would; not where the kernel has no netem. */
-  readonly isDelayed: boolean;
+  readonly #wire: ChildProcess;
 
-  /**
-   * @param agent a file to write
-   * @throws Error where it is not permitted
-   */
-  constructor(agent: string) {
+  private constructor(agent: string) {
     this.#agent = agent;
-    const [a, b] = this.#names as [string, string];
     for (const name of this.#names) ip('netns', 'add', name);
-    ip('link', 'add', LINK, 'netns', a, 'type', 'veth', 'peer', 'name', LINK, 'netns', b);
-    for (const [i, name] of this.#names.entries()) {
-      ip('-n', name, 'addr', 'add', `${ADDRESSES[i]}/24`, 'dev', LINK);
-      ip('-n', name, 'link', 'set', 'lo', 'up');
-    }
-    this.join();
-    this.isDelayed = this.#delay();
+    this.#wire = spawn('python3', [WIRE, ...this.#names, LINK, String(DELAY)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     writeFileSync(
       agent,
       AGENT.replace(/NAME(\d)/g, (_, i: string) => this.#names[Number(i)]!),
@@ -52,19 +48,25 @@ export class Network {
     chmodSync(agent, 0o755);
   }
 
-  #delay(): boolean {
-    try {
-      for (const name of this.#names)
-        execFileSync(
-          'ip',
-          ['netns', 'exec', name, 'tc', 'qdisc', 'add', 'dev', LINK, 'root', 'netem', 'delay', '1ms'],
-          {
-            stdio: 'ignore',
-          },
-        );
-      return true;
-    } catch {
-      return false;
+  /**
+   * @param agent a file to write
+   * @throws Error where it is not permitted
+   */
+  static async create(agent: string): Promise<Network> {
+    const network = new Network(agent);
+    await network.#connect().catch((error) => {
+      network.remove();
+      throw error;
+    });
+    return network;
+  }
+
+  async #connect(): Promise<void> {
+    const [word] = await Promise.race([once(this.#wire.stdout!, 'data'), once(this.#wire, 'exit')]);
+    if (String(word).trim() !== 'ready') throw new Error('the wire between the namespaces ended');
+    for (const [i, name] of this.#names.entries()) {
+      ip('-n', name, 'addr', 'add', `${ADDRESSES[i]}/24`, 'dev', LINK);
+      for (const device of [LINK, 'lo']) ip('-n', name, 'link', 'set', device, 'up');
     }
   }
 
@@ -99,15 +101,16 @@ export class Network {
 
   /** No packet arrives any more, and nobody is told. */
   cut(): void {
-    for (const name of this.#names) ip('-n', name, 'link', 'set', LINK, 'down');
+    this.#wire.kill('SIGSTOP');
   }
 
   join(): void {
-    for (const name of this.#names) ip('-n', name, 'link', 'set', LINK, 'up');
+    this.#wire.kill('SIGCONT');
   }
 
   /** Ends what still runs there. */
   remove(): void {
+    this.#wire.kill('SIGKILL');
     for (const name of this.#names) {
       for (const pid of execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n').filter(Boolean))
         process.kill(Number(pid), 'SIGKILL');

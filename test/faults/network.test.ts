@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
 import { MPIS } from '../distributed/launch.js';
-import { Network } from '../distributed/network.js';
+import { DELAY, Network } from '../distributed/network.js';
 import { isAlive } from '../distributed/processes.js';
 import { SavingRun } from '../distributed/saving-run.js';
 import { useTemporaryDirectory } from '../lib/files.js';
@@ -28,7 +28,7 @@ if (LONG) {
         this.timeout(120_000 * trials);
         let network: Network;
         try {
-          network = new Network(directory.path('agent.sh'));
+          network = await Network.create(directory.path('agent.sh'));
         } catch (error) {
           console.log(`      no network namespaces here: ${String(error).split('\n')[0]}`);
           return this.skip();
@@ -52,8 +52,7 @@ if (LONG) {
             expect((await ending).code).to.not.equal(0);
             expect(await saving.goOn(output)).to.equal(whole);
           }
-          const delay = network.isDelayed ? 'with 1 ms of delay' : 'without delay, as this kernel has no netem';
-          note(`links of ${mpi} cut between two machines, ${delay}, then resumed to the same bits`, trials);
+          note(`links of ${mpi}, ${DELAY} ms long, cut between two machines, then resumed to the same bits`, trials);
         } finally {
           network.remove();
         }
