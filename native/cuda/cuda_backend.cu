@@ -108,8 +108,9 @@ class CudaBackend final : public Backend {
       const int64_t blocks = 4 * context_.multiprocessors + 2 * ((columns + 31) / 32);
       partials = std::max(partials, blocks * kFloatsOfOuter);
     }
+    const int64_t orders = 2 * static_cast<int64_t>(largest.T);  // of tokens, while they are sorted
     const int64_t chunks = trainable / SegmentTable::kChunk + kMostSegments;
-    context_.scratch.floats(static_cast<size_t>(std::max(partials, trainable > 0 ? chunks : 0)));
+    context_.scratch.floats(static_cast<size_t>(std::max({partials, orders, trainable > 0 ? chunks : 0})));
     context_.scratch.tickets(kMostTickets);
   }
   size_t workspace_bytes() const override {

@@ -9,6 +9,11 @@
 // bisection. Only where there are more sequences than fit does a launch before it add the lengths up in cu_seqlens.
 // Tokens before a token are counted: by id, and by a position that the data set gives, over all tokens, tile by tile;
 // by place over all sequences, since a sequence of n tokens has min(n, place) tokens of lower places.
+//
+// Larger batches are counted window by window, and further launches merge the windows, 16 at a time, a token's place
+// in another one by bisection: work grows as T log T. No order but one is right, so that none depends on windows.
+#include <utility>
+
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
 #include "cuda/scalar.cuh"
@@ -22,6 +27,8 @@ constexpr int kLanes = 8;  // of a token, which count a part each
 constexpr int kTokens = kThreads / kLanes;
 constexpr int kTile = 512;            // ids or positions in shared memory at a time
 constexpr int kMostSequences = 2048;  // whose starts fit shared memory
+constexpr int kWindow = 2048;         // tokens among which a token is counted, a multiple of kTokens
+constexpr int kRuns = 16;             // sorted runs that are merged into one
 
 // The step's examples: all that is read of the step, once.
 struct Source : Examples {
@@ -91,10 +98,16 @@ __device__ __forceinline__ int sum_of_lanes(int count) {
   return count;
 }
 
+// Tokens (T) sorted by id and by position, or by windows or runs so far.
+struct Orders {
+  int32_t* by_id;
+  int32_t* by_position;
+};
+
 // Grid: ceil(batch.T / 32), at least 1; block: 256, 8 lanes a token. Shared memory: batch.B + 1 starts, or none where
-// cu_seqlens is filled already.
+// cu_seqlens is filled already. `sorted` are the batch's, or those to merge.
 template <bool kHasStarts>
-__global__ void pack_kernel(const DeviceState* state, GatherBatch args) {
+__global__ void pack_kernel(const DeviceState* state, GatherBatch args, Orders sorted) {
   const Batch& batch = args.batch;
   DYN_SHARED(shared);
   SHARED(tile, int32_t[kTile]);
@@ -157,11 +170,12 @@ __global__ void pack_kernel(const DeviceState* state, GatherBatch args) {
   }
   if (!args.sort_tokens) return;
 
-  // Tokens before t by (value, index), `own` its value in values (Σ lengths) of the data set.
+  const int begin = static_cast<int>(blockIdx.x) * kTokens / kWindow * kWindow, end = min(begin + kWindow, T);
+  // Tokens of the window before t by (value, index), `own` its value in values (Σ lengths) of the data set.
   const auto tokens_before = [&](const int32_t* values, int32_t own) {
     int before = 0;
-    for (int first = 0; first < T; first += kTile) {
-      const int count = min(kTile, T - first);
+    for (int first = begin; first < end; first += kTile) {
+      const int count = min(kTile, end - first);
       __syncthreads();  // the tile before may still be read
       for (int i = thread; i < count; i += kThreads) {
         const int other = first + i;
@@ -179,16 +193,50 @@ __global__ void pack_kernel(const DeviceState* state, GatherBatch args) {
   if (source.positions) {
     lower = tokens_before(source.positions, position);
   } else {
-    for (int b = lane; b < B; b += kLanes) {
-      const int length = starts[b + 1] - starts[b];
-      lower += min(length, place) + (b < sequence && length > place ? 1 : 0);
+    for (int b = sequence_of(begin, B, starts) + lane; b < B && starts[b] < end; b += kLanes) {
+      // Its places in the window.
+      const int low = max(begin - starts[b], 0), high = min(end, starts[b + 1]) - starts[b];
+      lower += max(min(place, high) - low, 0) + (b < sequence && low <= place && place < high ? 1 : 0);
     }
     lower = sum_of_lanes(lower);
   }
-  if (live && lane == 0) batch.tokens_by_position[lower] = t;
+  if (live && lane == 0) sorted.by_position[begin + lower] = t;
 
   const int smaller = tokens_before(source.ids, id);
-  if (live && lane == 0) batch.tokens_by_id[smaller] = t;
+  if (live && lane == 0) sorted.by_id[begin + smaller] = t;
+}
+
+// Merges each kRuns neighbouring runs of `run` places, the last ones of what is left: those of a lower run come first
+// among equals. Grid: (ceil(padded T / 32), 2); block: 256, 8 lanes a place.
+__global__ void merge_runs_kernel(RowCount tokens, int run, const int32_t* ids, const int32_t* positions, Orders from,
+                                  Orders to) {
+  const bool by_id = blockIdx.y == 0;
+  const int32_t* keys = by_id ? ids : positions;
+  const int32_t* inp = by_id ? from.by_id : from.by_position;
+  int32_t* out = by_id ? to.by_id : to.by_position;
+  const int T = tokens.count(), thread = static_cast<int>(threadIdx.x);
+  const int place = static_cast<int>(blockIdx.x) * kTokens + thread / kLanes, lane = thread % kLanes;
+  const int own = place / run * run, first = place / run / kRuns * kRuns * run;
+  const bool live = place < T;
+  int token = 0, before = 0;
+  if (live) {
+    token = inp[place];
+    const int32_t key = keys[token];
+    for (int begin = first + lane * run; begin < min(first + kRuns * run, T); begin += kLanes * run) {
+      int low = begin == own ? place : begin, high = begin == own ? place : min(begin + run, T);
+      while (low < high) {
+        const int middle = (low + high) / 2;
+        if (keys[inp[middle]] < key + (begin < own ? 1 : 0)) {
+          low = middle + 1;
+        } else {
+          high = middle;
+        }
+      }
+      before += low - begin;
+    }
+  }
+  before = sum_of_lanes(before);
+  if (live && lane == 0) out[first + before] = token;
 }
 
 }  // namespace
@@ -197,11 +245,28 @@ template <typename T>
 void gather_batch(Context& context, const GatherBatch& args) {
   const Batch& batch = args.batch;
   const unsigned blocks = ceil_div(batch.T > 0 ? batch.T : 1, kTokens);
+  // The last of the merges writes the batch's orders, and each reads what the one before it wrote.
+  Orders to{batch.tokens_by_id, batch.tokens_by_position}, from = to;
+  int merges = 0;
+  for (int64_t run = kWindow; args.sort_tokens && run < batch.T; run *= kRuns) ++merges;
+  if (merges > 0) {
+    int32_t* scratch = reinterpret_cast<int32_t*>(context.scratch.floats(2 * static_cast<size_t>(batch.T)));
+    from = {scratch, scratch + batch.T};
+  }
+  if (merges % 2 == 0) std::swap(from, to);
+
   if (batch.B <= kMostSequences) {
-    context.launch(pack_kernel<false>, blocks, kThreads, simt::smem_bytes<int32_t>(batch.B + 1), context.state, args);
+    context.launch(pack_kernel<false>, blocks, kThreads, simt::smem_bytes<int32_t>(batch.B + 1), context.state, args,
+                   from);
   } else {
     context.launch(add_lengths_kernel, 1, kThreads, 0, context.state, batch.B, batch.cu_seqlens);
-    context.launch(pack_kernel<true>, blocks, kThreads, 0, context.state, args);
+    context.launch(pack_kernel<true>, blocks, kThreads, 0, context.state, args, from);
+  }
+  int run = kWindow;
+  for (int i = 0; i < merges; ++i, run *= kRuns) {
+    context.launch(merge_runs_kernel, dim3(blocks, 2), kThreads, 0, context.rows({RowKind::kTokens, batch.T}), run,
+                   batch.ids, batch.positions, from, to);
+    std::swap(from, to);
   }
   context.batch = batch;
 }

@@ -120,7 +120,11 @@ proveValues(gatherBatch, [
   // On CUDA: more sequences than a block has threads, and tokens than a tile.
   gatherCase('many examples', short(300), range(0, 300).reverse(), { sort_tokens: 1 }),
   // More sequences than fit the shared memory that is planned for them.
-  gatherCase('very many examples', short(2100), range(0, 2100).reverse(), {}),
+  gatherCase('very many examples', short(2100), range(0, 2100).reverse(), { sort_tokens: 1 }),
+  // More tokens than are sorted among themselves, and than are merged at once.
+  gatherCase('a token more than a window', [2000, 49], [1, 0], { sort_tokens: 1 }),
+  positioned(gatherCase('positions of several windows', short(2100), range(0, 2100), { sort_tokens: 1 })),
+  gatherCase('long examples', new Array(66).fill(500), range(0, 66).reverse(), { sort_tokens: 1 }),
 ]);
 
 for (const device of devices()) {
