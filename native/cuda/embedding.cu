@@ -5,8 +5,9 @@
 //   backward   dsum = LayerNorm backward of dropout(dout); the rows of a table get the sums of dsum over their tokens
 //
 // Saved: x, mean and rstd (layernorm_row.cuh). Tokens sorted by id, and by position, lie in segments of equal keys: a
-// warp adds up a segment in token order, so that no two add to one row. There are few token types: their sums are
-// column sums of the rows of a type.
+// warp adds up a segment in token order, so that no two add to one row. The warps of a block share a long one, each
+// taking every so many tokens, and their sums are added up in order: which token goes where depends on nothing but its
+// place in the segment. There are few token types: their sums are column sums of the rows of a type.
 #include "cuda/column_sums.cuh"
 #include "cuda/column_sums.h"
 #include "cuda/layernorm_row.cuh"
@@ -73,54 +74,91 @@ struct Table {
   float* gradient;        // (rows,C) from that of key 0 on
 };
 
-constexpr int kSegmentWarps = 4;
-constexpr int kSegmentRows = 8;  // that are loaded at a time
+constexpr int kSegmentWarps = 12;
+constexpr int kSegmentRows = 4;  // that are loaded at a time
+// Tokens that a warp adds up alone. Since a block has no more places than that, at most one longer segment starts in it.
+constexpr int kWarpSegment = 64;
+static_assert(kSegmentWarps <= kWarpSegment);
 
-// Grid: (ceil(T · chunks / 4), tables); block: 128. A warp has 32 · 8 columns, a chunk, of the segment that starts at a
-// place of the sorted tokens; where none starts, nothing.
+// Grid: (ceil(T / 12) · chunks, tables); block: 384, as many as have the registers that they need. A block has 32 · 8
+// columns, a chunk, of the segments that start at 12 places of the sorted tokens, a warp each.
 template <typename T, bool kVector>
-__global__ void add_segments_kernel(RowCount tokens, int C, int chunks, bool accumulate, const T* dsum /* (T,C) */,
-                                    Table first, Table second) {
+__global__ void __launch_bounds__(32 * kSegmentWarps, 2)
+    add_segments_kernel(RowCount tokens, int C, int chunks, bool accumulate, const T* dsum /* (T,C) */, Table first,
+                        Table second) {
+  SHARED(shared_sums, float[kSegmentWarps][32 * kRowVector]);
+  SHARED(shared_place, int);
   const bool is_first = blockIdx.y == 0;
   const int32_t* sorted = is_first ? first.sorted : second.sorted;
   const int32_t* keys = is_first ? first.keys : second.keys;
-  const int lane = static_cast<int>(threadIdx.x & 31);
-  const int unit = static_cast<int>(blockIdx.x * kSegmentWarps + (threadIdx.x >> 5));
-  const int start = unit / chunks, column = (unit % chunks * 32 + lane) * kRowVector;
+  const int warp = static_cast<int>(threadIdx.x >> 5), lane = static_cast<int>(threadIdx.x & 31);
+  const int place = static_cast<int>(blockIdx.x) / chunks * kSegmentWarps + warp;
+  const int own = lane * kRowVector, column = static_cast<int>(blockIdx.x) % chunks * 32 * kRowVector + own;
   const int count = tokens.count();
-  if (start >= count) return;
-  const int key = keys[sorted[start]];
-  if (start > 0 && keys[sorted[start - 1]] == key) return;
-  if (key == (is_first ? first.skip : second.skip)) return;
+  const auto has_key = [&](int at, int key) { return at < count && keys[sorted[at]] == key; };
 
   float sum[kRowVector] = {};
-  int found = 32;
-  for (int from = start; found == 32; from += 32) {
-    // The next 32 tokens, a lane each: those of the segment come first.
-    const int token = from + lane < count ? sorted[from + lane] : -1;
-    found = __popc(__ballot_sync(kAllLanes, token >= 0 && keys[max(token, 0)] == key));
-    for (int i = 0; i < found; i += kSegmentRows) {
-      float rows[kSegmentRows][kRowVector];
+  // Adds up 32 tokens of a segment from `from` on, and every `step` after them.
+  const auto add_up = [&](int from, int step, int key) {
+    for (int found = 32; found == 32; from += step) {
+      // A lane each: those of the segment come first.
+      const int token = from + lane < count ? sorted[from + lane] : -1;
+      found = __popc(__ballot_sync(kAllLanes, token >= 0 && keys[max(token, 0)] == key));
+      for (int i = 0; i < found; i += kSegmentRows) {
+        float rows[kSegmentRows][kRowVector];
 #pragma unroll
-      for (int j = 0; j < kSegmentRows; ++j) {
-        const int row = __shfl_sync(kAllLanes, token, i + j);
-        if (i + j < found) load_columns<kVector>(rows[j], dsum + static_cast<size_t>(row) * C, column, C);
+        for (int j = 0; j < kSegmentRows; ++j) {
+          const int row = __shfl_sync(kAllLanes, token, i + j);
+          if (i + j < found) load_columns<kVector>(rows[j], dsum + static_cast<size_t>(row) * C, column, C);
+        }
+#pragma unroll
+        for (int j = 0; j < kSegmentRows; ++j) {
+#pragma unroll
+          for (int c = 0; c < kRowVector; ++c) sum[c] += i + j < found ? rows[j][c] : 0.f;
+        }
       }
+    }
+  };
+  const auto write = [&](int key) {
+    float* gradient = (is_first ? first.gradient : second.gradient) + static_cast<size_t>(key) * C;
+    if (accumulate) {
+      float before[kRowVector];
+      load_columns<kVector>(before, gradient, column, C);
 #pragma unroll
-      for (int j = 0; j < kSegmentRows; ++j) {
-#pragma unroll
-        for (int c = 0; c < kRowVector; ++c) sum[c] += i + j < found ? rows[j][c] : 0.f;
+      for (int c = 0; c < kRowVector; ++c) sum[c] += before[c];
+    }
+    store_columns<kVector>(gradient, column, C, sum);
+  };
+
+  bool is_long = false;
+  if (place < count) {
+    const int key = keys[sorted[place]];
+    if ((place == 0 || !has_key(place - 1, key)) && key != (is_first ? first.skip : second.skip)) {
+      is_long = has_key(place + kWarpSegment, key);
+      if (is_long) {
+        if (lane == 0) shared_place = place;
+      } else {
+        add_up(place, 32, key);
+        write(key);
       }
     }
   }
-  float* gradient = (is_first ? first.gradient : second.gradient) + static_cast<size_t>(key) * C;
-  if (accumulate) {
-    float before[kRowVector];
-    load_columns<kVector>(before, gradient, column, C);
+  if (__syncthreads_count(is_long) == 0) return;
+
+  const int start = shared_place, key = keys[sorted[start]];
 #pragma unroll
-    for (int c = 0; c < kRowVector; ++c) sum[c] += before[c];
+  for (int c = 0; c < kRowVector; ++c) sum[c] = 0.f;
+  add_up(start + 32 * warp, 32 * kSegmentWarps, key);
+  store_floats<kRowVector>(shared_sums[warp] + own, sum);
+  __syncthreads();
+  if (warp > 0) return;
+  for (int w = 1; w < kSegmentWarps; ++w) {
+    float part[kRowVector];
+    load_floats<kRowVector>(part, shared_sums[w] + own);
+#pragma unroll
+    for (int c = 0; c < kRowVector; ++c) sum[c] += part[c];
   }
-  store_columns<kVector>(gradient, column, C, sum);
+  write(key);
 }
 
 // dsum of the tokens whose type is blockIdx.z.
@@ -168,9 +206,9 @@ void add_segments(Context& context, const EmbeddingBackward& args, const T* dsum
   const bool vectorizable = is_vectorizable<kRowVector>(dsum, C, C) && is_vectorizable<kRowVector>(dword, C, C) &&
                             is_vectorizable<kRowVector>(dposition, C, C);
   context.launch(vectorizable ? add_segments_kernel<T, true> : add_segments_kernel<T, false>,
-                 dim3(ceil_div(static_cast<int64_t>(batch.T) * chunks, kSegmentWarps), dword && dposition ? 2 : 1),
-                 32 * kSegmentWarps, 0, context.rows({RowKind::kTokens, batch.T}), C, chunks, args.accumulate, dsum,
-                 dword ? words : positions, positions);
+                 dim3(ceil_div(batch.T, kSegmentWarps) * chunks, dword && dposition ? 2 : 1), 32 * kSegmentWarps, 0,
+                 context.rows({RowKind::kTokens, batch.T}), C, chunks, args.accumulate, dsum, dword ? words : positions,
+                 positions);
 }
 
 template <typename T>

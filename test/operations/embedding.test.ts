@@ -110,6 +110,10 @@ const small: Dimensions = { lengths: [17, 1, 9, 30, 4], V: 40, C: 31, types: 2, 
 const repeated: Dimensions = { lengths: [...new Array(33).fill(2), 60], V: 3, C: 264, types: 1, positions: 60 };
 /** An id, and a position, of exactly 32 tokens. */
 const even: Dimensions = { lengths: new Array(32).fill(1), V: 1, C: 8, types: 5, positions: 1 };
+/** An id of more tokens than a warp adds up on CUDA, in rounds of all warps of a block; a position of as many as one does. */
+const hot: Dimensions = { lengths: [...new Array(63).fill(2), 1075], V: 2, C: 264, types: 1, positions: 1075 };
+/** A position of one more. */
+const warm: Dimensions = { lengths: new Array(65).fill(1), V: 3, C: 8, types: 1, positions: 1 };
 const wide: Dimensions = { lengths: [40, 23], V: 300, C: 128, types: 2, positions: 64 };
 
 function batchOf({ lengths, V, types }: Dimensions, random: Random): Case['tensors'] {
@@ -201,6 +205,8 @@ const backwardCases = [
   backwardCase('wide rows with dropout', wide, { dropout_p: 0.1, padding_id: 7 }),
   backwardCase('tokens that share few ids', repeated, { dropout_p: 0.1 }),
   backwardCase('32 tokens of one id', even, { accumulate: 1 }),
+  backwardCase('many tokens of an id, and others left out', hot, { padding_id: 1, accumulate: 1 }),
+  backwardCase('65 tokens of a position', warm, { dropout_p: 0.1 }),
   ...unalignedCases(backwardCase('8 columns', { ...tiny, C: 8 }), [
     'sum',
     'gamma',
