@@ -410,14 +410,7 @@ __device__ __forceinline__ void make_long_gradients(const AttentionInputs<T>& in
     }
     if (next >= others) break;
     other = next;
-    if (Shape::kStages > 1) {
-      stage ^= 1;
-    } else {
-      __syncthreads();  // all have done with the tile
-      start(other, 0);
-    }
-    simt::cp_async_wait<0>();
-    __syncthreads();  // with two stages: and all have done with the tile before
+    turn_to_next_tile(Shape::kStages > 1, stage, [&] { start(next, 0); });
   }
 
   if (!works) return;

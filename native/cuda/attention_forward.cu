@@ -152,14 +152,7 @@ __global__ void __launch_bounds__(32 * kMaxWarps, kBlocks<T, kHS>)
     }
     if (next >= S) break;
     first_key = next;
-    if (tiles.stages > 1) {
-      stage ^= 1;
-    } else {
-      __syncthreads();  // all have done with the tile
-      start_copies(first_key, 0);
-    }
-    simt::cp_async_wait<0>();
-    __syncthreads();  // with two stages: and all have done with the tile before
+    turn_to_next_tile(tiles.stages > 1, stage, [&] { start_copies(next, 0); });
   }
 
   const HeadRows<T> out_rows = head_rows(out, in.C, query_row, column);

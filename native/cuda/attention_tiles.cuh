@@ -171,6 +171,20 @@ __device__ __forceinline__ void copy_rows(T* tile /* (rows, pitch of kHS) */, in
   }
 }
 
+// Turns to the next tile: its copy is under way where there are two stages for tiles, and is started now, by `start`,
+// where there is one.
+template <typename Start>
+__device__ __forceinline__ void turn_to_next_tile(bool has_stages, int& stage, const Start& start) {
+  if (has_stages) {
+    stage ^= 1;
+  } else {
+    __syncthreads();  // all have done with the tile
+    start();
+  }
+  simt::cp_async_wait<0>();
+  __syncthreads();  // with two stages: and all have done with the tile before
+}
+
 // Elements column .. column + N − 1 of a row of HS; zeros beyond it, or where there is no such row.
 template <bool kVectors, int N, typename T>
 __device__ __forceinline__ void load_part(float (&out)[N], const T* row, int column, int HS, bool inside) {
