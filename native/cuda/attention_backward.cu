@@ -10,6 +10,9 @@
 // through the queries; both make the probabilities, in registers (bf16), with the next tile on its way. Nothing is added
 // up between blocks.
 //
+// Batches whose longest text is short have a kernel of their own. In the others each text goes its own way: one that is
+// short enough for the memory of the long texts' blocks is done by the first of its blocks, and has the same bits.
+//
 // What a sequence adds to the gradients of the prefix lies in prefix_partials, and is summed in order of sequences.
 #include "cuda/attention.h"
 #include "cuda/attention_first.h"
@@ -202,16 +205,13 @@ __device__ __forceinline__ void clear_padding(const AttentionInputs<T>& in, cons
 constexpr int kShortWarps = 8;
 constexpr int kPiece = 32;  // columns of a piece of dq, dk or dv
 
-// The second launch bound, of blocks a multiprocessor, keeps each instance's registers from spilling.
-// grid (B · NH), block 256. `queries` and `keys`, multiples of 16, are the most that a sequence has.
-template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(32 * kShortWarps, sizeof(T) == 2 ? 4 : 2)
-    attention_backward_short_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, AttentionDropout dropout,
-                                    int queries, int keys) {
+// All gradients of a head of a sequence, by a block of kWarps. `queries` and `keys`, multiples of 16, are what shared
+// memory is divided by; the sequence has no more.
+template <typename T, int kHS, bool kVectors, int kWarps>
+__device__ __forceinline__ void make_short_gradients(const AttentionInputs<T>& in, const BackwardArrays<T>& arrays,
+                                                     const AttentionDropout& dropout, const HeadTile& at, int queries,
+                                                     int keys) {
   constexpr int kPitch = shared_pitch<T>(kHS);
-  const HeadTile at = head_tile(in, 1);
-  clear_padding(in, arrays, at);
-  if (at.length == 0) return;
   const int n = at.length, S = in.P + n, column = at.head * in.HS;
   const int query_groups = round_up(n, 16) / 16, key_groups = round_up(S, 16) / 16;
   const int warp = static_cast<int>(threadIdx.x >> 5);
@@ -227,14 +227,14 @@ __global__ void __launch_bounds__(32 * kShortWarps, sizeof(T) == 2 ? 4 : 2)
   simt::cp_async_wait<0>();
   __syncthreads();
 
-  for (int piece = warp; piece < query_groups * key_groups; piece += kShortWarps) {
+  for (int piece = warp; piece < query_groups * key_groups; piece += kWarps) {
     make_dscores<2, kHS>(tile, piece / key_groups * 16, piece % key_groups * 16, S, in.scale, dropout.scale);
   }
   __syncthreads();
 
   const int width = round_up(in.HS, kPiece) / kPiece;  // pieces of a row
   const int of_queries = arrays.dq ? query_groups * width : 0, of_keys = key_groups * width;
-  for (int piece = warp; piece < of_queries + 2 * of_keys; piece += kShortWarps) {
+  for (int piece = warp; piece < of_queries + 2 * of_keys; piece += kWarps) {
     float acc[kPiece / 8][4];
     clear(acc);
     if (piece < of_queries) {
@@ -251,6 +251,18 @@ __global__ void __launch_bounds__(32 * kShortWarps, sizeof(T) == 2 ? 4 : 2)
       store_keys<kVectors>(acc, key_gradients(in, arrays, at, values), key, S, in.P, c, in.HS);
     }
   }
+}
+
+// The second launch bound, of blocks a multiprocessor, keeps each instance's registers from spilling.
+// grid (B · NH), block 256. `queries` and `keys`, multiples of 16, are the most that a sequence has.
+template <typename T, int kHS, bool kVectors>
+__global__ void __launch_bounds__(32 * kShortWarps, sizeof(T) == 2 ? 4 : 2)
+    attention_backward_short_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, AttentionDropout dropout,
+                                    int queries, int keys) {
+  const HeadTile at = head_tile(in, 1);
+  clear_padding(in, arrays, at);
+  if (at.length == 0) return;
+  make_short_gradients<T, kHS, kVectors, kShortWarps>(in, arrays, dropout, at, queries, keys);
 }
 
 // How the long kernel divides its work: a block has `kOwn` rows, queries or keys, a warp 16 of them, and goes through
@@ -424,16 +436,22 @@ __device__ __forceinline__ void make_long_gradients(const AttentionInputs<T>& in
 }
 
 // grid (B · (query_tiles + key_tiles) · NH), block 32 · kWarps. The first query_tiles tiles of a head are of dq, the
-// others of dk and dv.
+// others of dk and dv. Of sequences of at most `short_queries` queries the first tile is all.
 template <typename T, int kHS, bool kVectors>
 __global__ void __launch_bounds__(32 * LongShape<T, kHS>::kWarps, LongShape<T, kHS>::kBlocks)
     attention_backward_long_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, AttentionDropout dropout,
-                                   int query_tiles, int key_tiles) {
-  constexpr int kOwn = LongShape<T, kHS>::kOwn;
+                                   int query_tiles, int key_tiles, int short_queries) {
+  using Shape = LongShape<T, kHS>;
+  constexpr int kOwn = Shape::kOwn;
   const HeadTile at = head_tile(in, query_tiles + key_tiles);
   if (at.tile == 0) clear_padding(in, arrays, at);
   if (at.length == 0) return;
-  if (at.tile < query_tiles) {
+  if (at.length <= short_queries) {
+    if (at.tile == 0) {
+      make_short_gradients<T, kHS, kVectors, Shape::kWarps>(in, arrays, dropout, at, round_up(at.length, 16),
+                                                            round_up(in.P + at.length, 16));
+    }
+  } else if (at.tile < query_tiles) {
     const int first = at.tile * kOwn;
     if (first < at.length) make_long_gradients<true, T, kHS, kVectors>(in, arrays, dropout, at, first);
   } else {
@@ -510,8 +528,12 @@ void launch_heads(Context& context, const AttentionBackward& args, float* partia
     const int key_tiles = arrays.dk || arrays.dv || partials ? round_up(keys, Long::kOwn) / Long::kOwn : 0;
     const int blocks = in.B * (query_tiles + key_tiles) * in.NH;
     if (blocks == 0) return;
+    int short_queries = 0;
+    while (tile_bytes<T, kHS>(short_queries + 16, round_up(in.P + short_queries + 16, 16)) <= Long::bytes()) {
+      short_queries += 16;
+    }
     context.launch(attention_backward_long_kernel<T, kHS, kVectors>, dim3(static_cast<unsigned>(blocks)),
-                   dim3(32 * Long::kWarps), Long::bytes(), in, arrays, dropout, query_tiles, key_tiles);
+                   dim3(32 * Long::kWarps), Long::bytes(), in, arrays, dropout, query_tiles, key_tiles, short_queries);
   });
 }
 

@@ -334,6 +334,8 @@ proveGradients(
 );
 
 const long64: Dimensions = { lengths: [97, 4], C: 64, NH: 1 };
+/** A short text beside one that is not. */
+const mixed: Dimensions = { lengths: [22, 140], C: 64, NH: 1 };
 const aligned: Dimensions = { lengths: [9, 20, 1], C: 64, NH: 2 };
 
 /** Arrays with a row a token, and with a row a query; the columns of each are C, or NH. */
@@ -358,6 +360,16 @@ function padded({ tensors, sizes }: Case, tokens: number, sequences: number): Ca
 function strideOf(name: string, sizes: Sizes): number | undefined {
   if (name === 'q' || name === 'dq') return sizes.q_stride;
   return TOKEN_ARRAYS.includes(name) ? sizes.kv_stride : undefined;
+}
+
+/** The first text of a case, whose rows are not apart, by itself. */
+function firstText({ title, tensors, sizes }: Case): Case {
+  const tokens = (tensors.cu_seqlens as Int32Array)[1]!;
+  const alone: Tensors = { ...tensors, cu_seqlens: starts([tokens]) };
+  for (const name of [...TOKEN_ARRAYS, ...QUERY_ARRAYS]) {
+    if (tensors[name]) alone[name] = tensors[name].slice(0, tokens * (name === 'lse' ? sizes.NH! : sizes.C!));
+  }
+  return { title, tensors: alone, sizes };
 }
 
 /** Cases whose padding is tried: what holds the rows that count, and what the padding is. */
@@ -404,6 +416,23 @@ for (const device of devices()) {
         });
       }
     }
+
+    it('gives a text beside a longer one what it has alone', async () => {
+      for (const [operation, item, names] of [
+        [FORWARD, forwardCase('', mixed, { P: 3, dropout_p: 0.1 }), ['out', 'lse']],
+        [BACKWARD, backwardCase(forwardCase('', mixed, { P: 3, dropout_p: 0.1 })), ['dq', 'dk', 'dv']],
+      ] as const) {
+        for (const where of places(device)) {
+          const alone = firstText(item);
+          const expected = await run(operation, where, alone.tensors, alone.sizes);
+          const found = await run(operation, where, item.tensors, item.sizes);
+          for (const name of names) {
+            const array = found[name]!.slice(0, expected[name]!.length);
+            expectSameBits({ [name]: array }, { [name]: expected[name]!.slice() }, 'beside a longer text');
+          }
+        }
+      }
+    });
 
     for (const [title, item] of [
       ['', forwardCase('', aligned, { P: 3, dropout_p: 0.1 })],
