@@ -14,6 +14,8 @@ import gc
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 
 warnings.filterwarnings("ignore")
 
@@ -29,6 +31,17 @@ from transformers import (  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
 SEED = 42
+
+
+@dataclass
+class Peer:
+    """What trains under Trainer, and in which methods and precisions where none are asked for."""
+
+    name: str
+    methods: list[str]
+    precisions: list[str]
+    build: Callable  # method, options, names of the classes → a model
+    collator: Callable  # tokenizer → items into a batch
 
 
 class Clock(TrainerCallback):
@@ -81,20 +94,20 @@ def evaluate(trainer, texts, options):
     return len(part) / (time.perf_counter() - began)
 
 
-def run(method, precision, options, parts):
+def run(peer, method, precision, options, parts):
     """Trains, and says how fast."""
     tokenizer, train, test, names = parts
     set_seed(SEED)
     workload.start_memory(options.device)
     clock = Clock(options.device, options.warm_up, options.steps)
-    model = workload.build(method, options, names)
+    model = peer.build(method, options, names)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=model,
             args=arguments(options, precision, folder),
             train_dataset=train,
             eval_dataset=test,
-            data_collator=DataCollatorWithPadding(tokenizer),
+            data_collator=peer.collator(tokenizer),
             callbacks=[clock],
         )
         trainer.label_names = ["labels"]
@@ -102,7 +115,7 @@ def run(method, precision, options, parts):
         result = trainer.train()
         memory = workload.peak_memory(options.device)
         row = {
-            "peer": "hf_trainer",
+            "peer": peer.name,
             "method": method,
             "precision": precision,
             "batch_size": options.batch,
@@ -121,12 +134,12 @@ def split(names):
     return names.split(",")
 
 
-def parse_options():
+def parse_options(peer, description):
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     workload.add_options(parser)
-    parser.add_argument("--methods", type=split, default=["full", "linear", "prefix", "lora32"])
-    parser.add_argument("--precisions", type=split, default=["fp32", "tf32", "bf16"])
+    parser.add_argument("--methods", type=split, default=peer.methods)
+    parser.add_argument("--precisions", type=split, default=peer.precisions)
     parser.add_argument("--steps", type=int, default=120, help="steps, warm-up included")
     parser.add_argument("--warm-up", type=int, default=20, help="steps before the clock starts")
     parser.add_argument("--eval", type=int, default=2000, help="texts to evaluate, at most")
@@ -136,21 +149,22 @@ def parse_options():
     return options
 
 
-def main():
+def main(peer, description):
     """Runs every method in every precision."""
-    options = parse_options()
+    options = parse_options(peer, description)
     logging.set_verbosity_error()
     parts = workload.load(options)
-    workload.emit({"peer": "hf_trainer", "about": workload.describe(options), "data": parts[1].statistics()})
+    workload.emit({"peer": peer.name, "about": workload.describe(options), "data": parts[1].statistics()})
     for precision in options.precisions:
         for method in options.methods:
             try:
-                workload.emit(run(method, precision, options, parts))
+                workload.emit(run(peer, method, precision, options, parts))
             except Exception as error:
-                about = {"peer": "hf_trainer", "method": method, "precision": precision}
+                about = {"peer": peer.name, "method": method, "precision": precision}
                 workload.emit({**about, "error": repr(error)[:600]})
             gc.collect()
 
 
 if __name__ == "__main__":
-    main()
+    methods, precisions = ["full", "linear", "prefix", "lora32"], ["fp32", "tf32", "bf16"]
+    main(Peer("hf_trainer", methods, precisions, workload.build, DataCollatorWithPadding), __doc__)

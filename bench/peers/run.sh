@@ -2,16 +2,18 @@
 # Bertune and PyTorch on one GPU, in turns: rounds of everybody's steps and attention, then medians and ratios.
 #
 #   bench/peers/run.sh --data assets/data/goemotions6 --out results/peers        (needs npm run build, and PyTorch)
-#   ... --python python3 --rounds 3 --parts hf,best,attention --precisions bf16,tf32,fp32 --minutes 9
+#   ... --python python3 --rounds 3 --parts hf,flat,unsloth,best,attention --precisions bf16,tf32,fp32 --minutes 9
 #   ... --device cpu --tiny --parts hf --rounds 1                                 whether it runs
 #
-# Parts: hf (Trainer and PEFT), best (torch.compile and CUDA graphs), attention (cuDNN, FlashAttention). Bertune's own
-# runs go along with each. No round is begun after --minutes; what was measured is kept in --out, and a later call with
-# the same --out adds to it. At the end, and by `node bench/peers/summary.js OUT`, the table.
+# Parts: hf (Trainer and PEFT), flat (the same without padding, in bf16), unsloth (in bf16), best (torch.compile and CUDA
+# graphs), attention (cuDNN, FlashAttention). Bertune's own runs go along with each. No round is begun after --minutes;
+# what was measured is kept in --out, and a later call with the same --out adds to it. At the end, and by
+# `node bench/peers/summary.js OUT`, the table.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-python=python3 device=cuda data=assets/data/goemotions6 out=results/peers rounds=3 parts=hf,best,attention
+python=python3 device=cuda data=assets/data/goemotions6 out=results/peers rounds=3
+parts=hf,flat,unsloth,best,attention
 precisions=bf16,tf32,fp32 minutes=9 tiny=
 while [ $# -gt 0 ]; do
   case $1 in
@@ -27,7 +29,7 @@ has() { case ",$parts," in *",$1,"*) true ;; *) false ;; esac; }
 
 mkdir -p "$out"
 step=(--device "$device" --precision "$precisions")
-hf=(--device "$device" --precisions "$precisions" --data "$data")
+hf=(--device "$device" --data "$data")
 best=(--device "$device" --data "$data")
 kernels=(--device "$device" --only attention --quick)
 attention=(--device "$device")
@@ -59,10 +61,12 @@ for round in $(seq "$rounds"); do
     break
   fi
   stamp=$(date +%s)
-  if has hf || has best; then
+  if has hf || has flat || has unsloth || has best; then
     peer step.log node bench/step.js "${step[@]}" --json "$out/step-$stamp.json"
   fi
-  if has hf; then peer hf.jsonl "$python" bench/peers/hf_trainer.py "${hf[@]}"; fi
+  if has hf; then peer hf.jsonl "$python" bench/peers/hf_trainer.py "${hf[@]}" --precisions "$precisions"; fi
+  if has flat; then peer hf.jsonl "$python" bench/peers/hf_padding_free.py "${hf[@]}"; fi
+  if has unsloth; then peer hf.jsonl "$python" bench/peers/unsloth_trainer.py "${hf[@]}"; fi
   if has best; then peer best.jsonl "$python" bench/peers/torch_best.py "${best[@]}"; fi
   if has attention; then
     peer kernels.log node bench/kernels.js "${kernels[@]}" --json "$out/kernels-$stamp.json"

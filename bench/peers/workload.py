@@ -85,10 +85,10 @@ def load(options):
     return tokenizer, Texts(train, names, tokenizer, longest), Texts(test, names, tokenizer, longest), names
 
 
-def build(method, options, names):
-    """A model with random weights: full, linear, prefix, or lora and its rank."""
-    config = BertConfig.from_pretrained(options.model, num_labels=len(names), **(TINY if options.tiny else {}))
-    model = BertForSequenceClassification(config)
+def build(method, options, names, classifier=BertForSequenceClassification, **settings):
+    """A model with random weights: full, linear, prefix, or lora and its rank. `settings` are of its configuration."""
+    dimensions = TINY if options.tiny else {}
+    model = classifier(BertConfig.from_pretrained(options.model, num_labels=len(names), **dimensions, **settings))
     if method == "linear":
         return with_probe_head(model)
     if method == "prefix":
