@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 python=python3 device=cuda data=assets/data/goemotions6 out=results/peers rounds=3
 parts=hf,flat,unsloth,best,attention
-precisions=bf16,tf32,fp32 minutes=9 tiny=
+precisions= minutes=9 tiny=
 while [ $# -gt 0 ]; do
   case $1 in
     --python | --device | --data | --out | --rounds | --parts | --precisions | --minutes)
@@ -25,6 +25,9 @@ while [ $# -gt 0 ]; do
     *) echo "run.sh: unknown option $1" >&2; exit 2 ;;
   esac
 done
+if [ -z "$precisions" ]; then
+  case $device in cuda*) precisions=bf16,tf32,fp32 ;; *) precisions=fp32 ;; esac
+fi
 has() { case ",$parts," in *",$1,"*) true ;; *) false ;; esac; }
 
 mkdir -p "$out"
