@@ -5,7 +5,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 target_compile_options(bertune_compile_options INTERFACE
   -Wall -Wextra -Werror=return-type
   -fopenmp-simd         # `#pragma omp simd` on plain loops; no OpenMP runtime
-  -fno-math-errno       # these two let loops with sqrt and comparisons vectorise; results stay IEEE
+  -fno-math-errno       # these two let loops with sqrt and comparisons vectorize; results stay IEEE
   -fno-trapping-math
   # Messages and debug information name sources from the root of the repository, not from the builder's folder.
   "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=")

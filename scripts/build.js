@@ -1,7 +1,7 @@
 // Builds what is out of date: the addon (CMake) into build/Release, the TypeScript (tsc) into dist.
 // node scripts/build.js [--native | --typescript] [--cuda] [--force]
-//   --cuda   the CUDA backend as well, whether there is a GPU or not; for the GPU that is here, else for every architecture
-// `npx bertune build` runs it with --native in an installed package, which has no TypeScript to build.
+//   --cuda   the CUDA backend as well, with or without a GPU: for this machine's GPU if it has one, else for every architecture
+// In an installed package, which has no TypeScript to build, `npx bertune build` runs it with --native.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -16,20 +16,20 @@ import { checkNode, ensureMpi, ensureSystemPackages, foundMpis } from './system.
 
 const tsc = 'node_modules/typescript/bin/tsc';
 
-/** What the machine itself puts into a native build: the processor's abilities, the compiler, the folder. */
+/** What a native build takes from the machine: the processor's features, the compiler, the folder. */
 function machine() {
   let flags = '';
   try {
     flags = readFileSync('/proc/cpuinfo', 'utf8').match(/^(?:flags|Features)\s*:.*$/m)?.[0] ?? '';
   } catch {
-    // Not Linux: the processor's name has to do.
+    // Elsewhere than on Linux the processor's name has to do.
   }
   const { CC, CXX, CFLAGS, CXXFLAGS, LDFLAGS, OpenBLAS_HOME } = process.env;
   const environment = JSON.stringify({ CC, CXX, CFLAGS, CXXFLAGS, LDFLAGS, OpenBLAS_HOME });
   return fingerprint([], root, process.platform, process.arch, os.cpus()[0]?.model ?? '', flags, environment);
 }
 
-/** Runs one build's commands; what its tool prints is shown when one fails, or as it comes where `verbose`. */
+/** Runs one build's commands; shows what they print when one fails, or as it comes if `verbose`. */
 export function step(title, program, commands, verbose) {
   return timed(title, async () => {
     for (const args of commands) {
@@ -48,27 +48,27 @@ export async function buildNative({ force = false, verbose = false, cuda = false
   const file = 'build/.stamp';
   const before = readStamp(file);
   if (!force && before === stamp && existsSync(path.join(root, 'build/Release/bertune.node'))) return;
-  // CMake's cache and objects are good for one folder, one compiler and one processor only. What else lies in build/
-  // is left: node-gyp, where it runs this through binding.gyp, keeps its own files there.
+  // CMake's cache and objects are good for one folder, one compiler and one processor only. Everything else in build/
+  // stays: node-gyp keeps its own files there when it runs this through binding.gyp.
   if (force || before.split(' ')[0] !== host) {
     for (const made of ['CMakeCache.txt', 'CMakeFiles', 'Release/bertune.node']) {
       rmSync(path.join(root, 'build', made), { recursive: true, force: true });
     }
   }
-  // Known before the build, so that after a failed one CMake goes on from where it stopped.
+  // Recorded before the build, so that CMake continues where a failed one stopped.
   writeStamp(file, host);
   const definitions = cuda ? cudaDefinitions() : [];
   await step('building the addon', 'cmake', addonCommands('build', { definitions }), verbose);
   writeStamp(file, stamp);
 }
 
-/** The same with each MPI, which tests with several processes need; they are left out where it cannot be had. */
+/** Builds it with each MPI as well, for tests with several processes; leaves out an MPI that is not available. */
 export async function buildWithMpi() {
   await ensureMpi();
   await withLock(() => buildNative());
 }
 
-/** Where a GPU is, its kernels alone are compiled; where none is, those of every architecture. */
+/** Compiles the kernels for this machine's GPU, or for every architecture if it has none. */
 function cudaDefinitions() {
   const headers = process.env.BERTUNE_CUBLAS_INCLUDE_DIR;
   return [

@@ -4,19 +4,19 @@ import { fileURLToPath } from 'node:url';
 /** The project's root folder. */
 export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
-/** Says on stderr, in one line, what is being done; stdout is left to the command itself. */
+/** Says on stderr, in one line, what is being done; stdout belongs to the command itself. */
 export function say(line) {
   process.stderr.write(`bertune: ${line}\n`);
 }
 
 /**
- * Does work, and says what it is, every 15 seconds how long it has taken, so that a compiler that is silent for minutes does
- * not look stuck, and in what time it was done.
+ * Does some work. Says what it is, every 15 seconds how long it has taken, so that a compiler that is silent for minutes
+ * does not look stuck, and how long it took.
  *
  * @template T
  * @param {string} title
  * @param {() => Promise<T>} work
- * @returns {Promise<T>} what the work gives
+ * @returns {Promise<T>} the result of the work
  */
 export async function timed(title, work) {
   say(title);
@@ -32,12 +32,12 @@ export async function timed(title, work) {
   }
 }
 
-/** A failure whose message is all the user needs; anything else that is thrown shows its stack. */
+/** A failure whose message is all the user needs; any other error shows its stack. */
 export class SetupError extends Error {
   name = 'SetupError';
 }
 
-/** Runs a script's main function and turns what it throws into a message and exit status 1. */
+/** Runs a script's main function and turns an error into a message and exit status 1. */
 export async function main(run) {
   try {
     process.exitCode = (await run()) ?? 0;

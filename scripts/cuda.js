@@ -1,5 +1,5 @@
-// The builds of the CUDA backend beside the addon's own: under the emulator, in three ways, and by nvcc, for the tests and for
-// the package of CUDA backends. Each is quick where nothing changed.
+// Builds of the CUDA backend other than the addon's own: three for the emulator, and those by nvcc for the tests and for the
+// package of CUDA backends. Each is quick if nothing changed.
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -11,13 +11,13 @@ const jobs = Math.max(1, Math.min(2, os.availableParallelism()));
 const output = path.join(root, 'build/Release');
 const backendSources = () => listFiles(['native/core', 'native/cuda']);
 
-/** Runs a CMake project's configuration and build; what they print goes to `log`, and is shown when one fails. */
+/** Configures and builds a CMake project; writes what CMake prints to `log`, and shows it on failure. */
 function cmake(title, source, folder, { definitions, targets = [], log }) {
   return timed(title, async () => {
     const printed = [];
     for (const args of [
       ['-S', source, '-B', folder, ...definitions],
-      // A report is of the whole library, so nothing that was compiled before may be left out of it.
+      // The report covers the whole library, so everything has to be compiled again.
       [
         ...['--build', folder, '--parallel', String(jobs), ...(log ? ['--clean-first'] : [])],
         ...targets.flatMap((target) => ['--target', target]),
@@ -57,12 +57,12 @@ function findNvcc() {
   return existsSync(usual) ? usual : undefined;
 }
 
-/** A program of Python: the headers of a wheel, into a folder. */
+/** A Python program that unpacks the headers of a wheel into a folder. */
 const EXTRACT_HEADERS = `import sys, zipfile
 wheel = zipfile.ZipFile(sys.argv[1])
 wheel.extractall(sys.argv[2], [name for name in wheel.namelist() if '/include/' in name])`;
 
-/** The folder of cublasLt.h in a copy of the nvidia-cublas wheel, which is fetched where it is not there yet. */
+/** The folder of cublasLt.h in a copy of the nvidia-cublas wheel, which is fetched if it is missing. */
 async function cublasHeaders() {
   const folder = path.join(root, 'build/cublas');
   const header = () => listFiles(['build/cublas'], /^cublasLt\.h$/)[0];
@@ -75,23 +75,23 @@ async function cublasHeaders() {
     if (wheel) {
       const file = path.join(folder, wheel);
       await run('python3', ['-c', EXTRACT_HEADERS, file, folder], { output: 'failure' });
-      rmSync(file); // with its libraries, 400 MB
+      rmSync(file); // 400 MB with its libraries
     }
   }
   return header() && path.join(root, path.dirname(header()));
 }
 
-/** Without source lines, compressed as well as can be. */
+/** Without source lines, and compressed as far as possible. */
 const SMALL = ['BERTUNE_CUDA_LINES=OFF', 'CMAKE_CUDA_FLAGS=--compress-mode=size', 'CMAKE_SHARED_LINKER_FLAGS=-s'];
 
-/** What is built by nvcc: a folder for the library and the compiler's report, report.txt, and what CMake is told. */
+/** The builds by nvcc: the folder for the library and the compiler's report, report.txt, and the definitions for CMake. */
 export const CUDA_BUILDS = {
   /**
-   * The report and the linker's word are what tests want of it. No source asks for an architecture, so that the data centre's of
-   * the day stands for the six; the package's build reads the report of them all.
+   * Tests read its report, and see that it links. No source depends on the architecture, so today's data-center GPU
+   * stands for all six; the package's build reads the report on each.
    */
   tests: { folder: 'build/cuda', definitions: ['CMAKE_CUDA_ARCHITECTURES=90-real', 'BERTUNE_CUDA_LINES=OFF'] },
-  /** What a machine with a data centre's GPU falls back on where it cannot build its own: see scripts/gpu/pack.js. */
+  /** What a machine with a data-center GPU falls back on if it cannot build its own: see scripts/gpu/pack.js. */
   firstLight: {
     folder: 'build/cuda-first-light',
     definitions: ['CMAKE_CUDA_ARCHITECTURES=80-real;90-real', ...SMALL],
@@ -104,11 +104,11 @@ export const CUDA_BUILDS = {
 };
 
 /**
- * Compiles and links the CUDA backend, and keeps the compiler's report of every kernel's registers, local memory and spills.
- * Nothing is done, and said so, on a machine that has no nvcc or no headers of cuBLAS.
+ * Compiles and links the CUDA backend, and keeps the compiler's report on every kernel's registers, local memory and spills.
+ * On a machine without nvcc or cuBLAS's headers it says so and does nothing.
  *
- * @param {{ folder: string, definitions: string[] }} [build] one of CUDA_BUILDS. Defaults to that for tests.
- * @returns {Promise<boolean>} whether its library is there
+ * @param {{ folder: string, definitions: string[] }} [build] one of CUDA_BUILDS. Defaults to the one for tests.
+ * @returns {Promise<boolean>} whether the library is there
  */
 export async function buildCuda({ folder, definitions } = CUDA_BUILDS.tests) {
   const stamp = fingerprint(backendSources(), ...definitions);

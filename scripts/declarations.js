@@ -1,9 +1,9 @@
-// Declarations for CommonJS callers under TypeScript's `module: node16`, which refuses to `require` those of an ES module: the
-// same files again in dist/commonjs, where a package.json says that they are CommonJS. `require` loads dist/index.js all the same.
+// Declarations for CommonJS callers under TypeScript's `module: node16`, which refuses to `require` those of an ES module:
+// copies in dist/commonjs, where a package.json says that they are CommonJS. `require` still loads dist/index.js.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** Copies dist/index.d.ts, and every declaration that it leads to, into dist/commonjs. */
+/** Copies dist/index.d.ts, and every declaration file that it leads to, into dist/commonjs. */
 export function writeCommonJsDeclarations(dist) {
   const output = path.join(dist, 'commonjs');
   const reached = new Set(['index.d.ts']);

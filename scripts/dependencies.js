@@ -11,7 +11,7 @@ function packages(lockFile) {
   }
 }
 
-/** Whether node_modules holds every package of the lock file, in the locked version. */
+/** Whether node_modules has every package of the lock file in the locked version. */
 function upToDate() {
   const installed = packages('node_modules/.package-lock.json');
   return Object.entries(packages('package-lock.json')).every(
@@ -20,7 +20,7 @@ function upToDate() {
   );
 }
 
-/** Installs the npm packages of package-lock.json unless they are there. */
+/** Installs the npm packages of package-lock.json if any is missing. */
 export async function ensureDependencies() {
   if (upToDate()) return;
   const args = ['ci', '--include=dev', '--no-audit', '--no-fund'];

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { root } from './console.js';
 
 /**
- * Every file under the given paths (files or folders, relative to the root; missing ones hold none), sorted.
+ * Every file under the given paths (files or folders, relative to the root; missing ones count as empty), sorted.
  *
  * @param {string[]} paths
  * @param {RegExp} [pattern] what a file's name has to match. Defaults to any name.
@@ -22,7 +22,7 @@ export function listFiles(paths, pattern = /(?:)/) {
   return files.filter((file) => pattern.test(path.basename(file))).sort();
 }
 
-/** A digest of files' names and contents, and of further strings. */
+/** A digest of the names and contents of files, and of further strings. */
 export function fingerprint(files, ...more) {
   const hash = createHash('sha256');
   for (const file of files)
@@ -49,7 +49,7 @@ export function writeStamp(file, value) {
   writeFileSync(path.join(root, file), `${value}\n`);
 }
 
-/** The values of a file with a line of JSON each; none where it is missing. */
+/** The values in a file of JSON lines; none if it is missing. */
 export function readJsonLines(file) {
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, 'utf8').trim().split('\n');

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# The first run on a GPU: what the backend does on it and where it fails, within nine minutes, on a machine that needs nothing but a
-# driver, nvcc, bash and Python, and that nobody can look at afterwards.
+# The first run on a GPU: finds out within nine minutes what works and what fails, on a machine that needs nothing but a driver,
+# nvcc, bash and Python, and that nobody can look at afterward.
 #
 #   scripts/first-light.sh --pack                 on a developer's machine, in a clone that was set up: writes build/first-light
 #   scripts/first-light.sh                        on the machine with the GPU: in the same tree, with that folder
-#   ... --only hello,step --seconds 120           some of the stages (`--list` names them); all of them end by then
-#   ... --device cuda-emulated                    tries the script without a GPU; so does --pack, and packs the emulated device
+#   ... --only hello,step --seconds 120           some of the stages (`--list` names them), within that time
+#   ... --device cuda-emulated                    tries the script without a GPU; with --pack, packs the emulated device
 #
-# Nothing that fails or hangs stops the run: each stage (scripts/gpu/stages.sh) has a time of its own. Where `hello` or `step` fails,
-# it is tried again with parts of the backend switched off, and what works first stays so. At most three lines a stage go to the
-# terminal; all that was printed is in $OUT/first-light.log, beside the measurements. OUT defaults to build/first-light/out.
+# A stage that fails or hangs does not stop the run: each (scripts/gpu/stages.sh) has a time limit. If `hello` or `step` fails, it
+# runs again with parts of the backend switched off, one after the other, and the first setting that works is kept. The terminal
+# gets at most three lines per stage; $OUT/first-light.log has everything, beside the measurements. OUT defaults to build/first-light/out.
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 script=scripts/first-light.sh bundle=build/first-light
 # shellcheck source=scripts/gpu/stages.sh
 . scripts/gpu/stages.sh
 
-# What is tried in turn where hello or step fails. The last is only looked at.
+# The settings to try in turn if hello or step fails. The last one is only looked at, never kept.
 rungs=(
   BERTUNE_CUDA_GRAPHS=off
   BERTUNE_GEMM_TUNING=off
@@ -26,12 +26,12 @@ rungs=(
   FIRST_LIGHT_MEMCHECK=1
 )
 rung_seconds=15
-# Of each stage, what came last: a library that traces its calls writes more than anyone can take along.
+# Keeps the end of each stage's output: a library that traces its calls writes more than anyone can take along.
 log_bytes=600000
 
 say() { echo "$*" | tee -a "$OUT/summary.txt"; }
 
-# How a stage ended, and at most three lines of what it has to say.
+# Says how a stage ended, and gives at most three lines of its results.
 summarise() { # TITLE STATUS SECONDS LOG
   local ending line
   local -a lines
@@ -50,7 +50,7 @@ summarise() { # TITLE STATUS SECONDS LOG
   for line in "${lines[@]:1}"; do say "        $line"; done
 }
 
-# Runs a stage for so many seconds at most, with settings; its status.
+# Runs a stage with settings, for at most that many seconds; returns its status.
 run_stage() { # NAME SECONDS SETTING...
   local name=$1 seconds=$2 settings=${*:3} began=$SECONDS status log=$work/$1.log left=$((limit - SECONDS))
   local title="$name${settings:+ with ${settings#FIRST_LIGHT_RUNG=1 }}"
@@ -66,11 +66,11 @@ run_stage() { # NAME SECONDS SETTING...
   return $status
 }
 
-# Tries a stage that failed with one part after another switched off; with the first that works everything goes on.
+# Runs a failed stage again with one part after another switched off; keeps the first setting that works.
 climb() { # NAME SECONDS
   local rung
   for rung in "${rungs[@]}"; do
-    # shellcheck disable=SC2086 # a rung may be several settings
+    # shellcheck disable=SC2086 # a rung may have several settings
     run_stage "$1" $rung_seconds FIRST_LIGHT_RUNG=1 $rung || continue
     [ "$rung" = FIRST_LIGHT_MEMCHECK=1 ] && break
     settle "$rung"
@@ -90,7 +90,7 @@ run_stages() {
   rm -f "$OUT"/{summary.txt,first-light.log,peers.jsonl}
   for each in "${stages[@]}"; do
     name=${each%%:*} seconds=${each##*:}
-    # Everything else stands on what the first finds.
+    # Everything else depends on the first stage.
     [ -z "$only" ] || [ "$name" = unpack ] || [[ ",$only," == *",$name,"* ]] || continue
     run_stage "$name" "$seconds"
     case $?:$name in

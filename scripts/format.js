@@ -1,5 +1,5 @@
 // Formats TypeScript, JavaScript and JSON with biome, C++ and CUDA with clang-format.
-// node scripts/format.js [--write]   without --write only says what is not formatted, and fails
+// node scripts/format.js [--write]   without --write it only lists what is not formatted, and fails if anything is
 import { createRequire } from 'node:module';
 import { main } from './console.js';
 import { listFiles } from './files.js';

@@ -10,7 +10,7 @@ const file = path.join(
   `bertune-setup-${createHash('sha256').update(root).digest('hex').slice(0, 16)}.lock`,
 );
 
-/** Whether the process that wrote the lock is gone; a lock that holds no number yet is being written. */
+/** Whether the process that wrote the lock is gone. A lock without a number is still being written. */
 function abandoned() {
   let pid = 0;
   try {
@@ -23,7 +23,7 @@ function abandoned() {
   }
 }
 
-/** Runs one set-up of this folder at a time; a second one waits for the first. */
+/** Runs one setup of this folder at a time; a second one waits for the first. */
 export async function withLock(run) {
   for (let waited = false; ; waited = true) {
     try {

@@ -1,20 +1,20 @@
-// Runs of mocha, several of which may be parts of one: their counts are added up.
+// Runs mocha. Several runs may be parts of one: their counts add up.
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { root, say } from './console.js';
 import { listFiles, readJsonLines } from './files.js';
 import { run, sideBySide } from './process.js';
 
-/** Of this process, so that several may run at once. */
+/** Named after this process, so that several may run at once. */
 const tally = path.join(root, `build/.tally-${process.pid}`);
 const COUNTS = ['passes', 'failures', 'pending'];
 
 /**
- * Sorts a script's arguments: paths of tests, and what is for mocha.
+ * Sorts a script's arguments into paths of tests and arguments for mocha.
  *
  * @param {string[]} given
- * @param {string} folder of all tests, relative to the root
- * @returns {{ files: string[], forMocha: string[] }} files: of the paths; all of the folder's where there are none
+ * @param {string} folder the folder of all tests, relative to the root
+ * @returns {{ files: string[], forMocha: string[] }} files: those of the paths, or all of the folder's if there are none
  */
 export function testsAndArguments(given, folder) {
   const paths = given.filter((argument) => argument === folder || argument.startsWith(`${folder}/`));
@@ -24,7 +24,7 @@ export function testsAndArguments(given, folder) {
   };
 }
 
-/** Begins to count anew. */
+/** Starts a new count. */
 export function resetTally() {
   rmSync(tally, { force: true });
   process.once('exit', () => rmSync(tally, { force: true }));
@@ -35,14 +35,14 @@ export function resetTally() {
  *
  * @param {string[]} files
  * @param {{ args?: string[], env?: Record<string, string>, output?: 'inherit' | 'failure' | 'after', through?: string[], node?: string[] }} [options]
- *   args: more for mocha. env, output: as for `run` of process.js. through: a program, with its arguments, that starts Node.js. node: a
- *   program, with its arguments, in place of this Node.js, which may not start processes of its own.
+ *   args: further arguments for mocha. env, output: as for `run` of process.js. through: a program, with its arguments, that starts
+ *   Node.js. node: a program, with its arguments, that replaces this Node.js; it need not be able to start processes.
  * @returns {Promise<number>} the exit status
  */
 export function mocha(files, { args = [], env = {}, output, through = [], node } = {}) {
   const all = ['--fail-zero', '--reporter', 'scripts/reporter.cjs', ...files, ...args];
   const folder = path.join(root, 'node_modules/mocha');
-  // mocha.js starts a process for what .mocharc.json has for Node.js.
+  // mocha.js would start another process for the options that .mocharc.json has for Node.js.
   const start = node
     ? [...node, '--import', 'tsx', path.join(folder, 'lib/cli/cli.js')]
     : [process.execPath, path.join(folder, 'bin/mocha.js')];
@@ -51,12 +51,12 @@ export function mocha(files, { args = [], env = {}, output, through = [], node }
 }
 
 /**
- * Runs mocha over each file, or glob, in a process of its own, several side by side, in the files' order. What each prints comes
- * when it has ended. With arguments of mocha, which may choose tests of other files alone, a file without any is none that failed.
+ * Runs mocha over each file, or glob, in a process of its own, several side by side, in the order of the files. Shows what each
+ * prints once it has ended. Given arguments for mocha, which may select tests of other files only, a file without tests has not failed.
  *
  * @param {string[]} files
- * @param {number} atOnce how many side by side
- * @param {Parameters<typeof mocha>[1] & { forMocha?: string[] }} options but `output`; forMocha: what `testsAndArguments` found
+ * @param {number} atOnce how many run side by side
+ * @param {Parameters<typeof mocha>[1] & { forMocha?: string[] }} options except `output`; forMocha: what `testsAndArguments` found
  * @returns {Promise<number>} the highest exit status; 0 for no files
  */
 export async function mochaEach(files, atOnce, { forMocha = [], args = [], ...options }) {
@@ -72,8 +72,8 @@ export async function mochaEach(files, atOnce, { forMocha = [], args = [], ...op
 }
 
 /**
- * The last lines over all runs since the tally was reset: what failed, with its reason, then "12 passed, 1 failed, 1 skipped", so
- * that the end of a long log says it all.
+ * The last lines about all runs since the count started: what failed and why, then "12 passed, 1 failed, 1 skipped", so that
+ * the end of a long log says it all.
  */
 export function closingLines() {
   const runs = readJsonLines(tally);

@@ -9,10 +9,9 @@ import { root } from './console.js';
  * @param {string} command
  * @param {string[]} args
  * @param {{ output?: 'inherit' | 'stderr' | 'failure' | 'after', env?: Record<string, string> }} [options] output: where what it
- *   prints goes: as it is, all to stderr, to stderr once it has failed and nowhere otherwise, or as it is once it has
- *   ended; defaults to 'inherit'.
- *   env: variables beside those of this process.
- * @returns {Promise<number>} the exit status; 128 for a program that a signal ended
+ *   prints goes. 'inherit': as it is; 'stderr': all to stderr; 'failure': to stderr if it fails, else nowhere; 'after': as it is,
+ *   once it has ended. Defaults to 'inherit'. env: variables in addition to those of this process.
+ * @returns {Promise<number>} the exit status; 128 if a signal ended the program
  */
 export function run(command, args, { output = 'inherit', env = {} } = {}) {
   const stdio = { inherit: ['inherit', 'inherit'], stderr: [2, 2] }[output] ?? ['pipe', 'pipe'];
@@ -50,7 +49,7 @@ export function capture(command, args) {
   });
 }
 
-/** Runs a JavaScript program with this Node.js. Same options and result as `run`. */
+/** Runs a JavaScript program with this Node.js. Options and result are those of `run`. */
 export function runNode(script, args, options) {
   return run(process.execPath, [path.resolve(root, script), ...args], options);
 }
@@ -73,7 +72,7 @@ export function onPath(program) {
   });
 }
 
-/** Calls `visit` with every item in turn, `atOnce` calls at a time. */
+/** Calls `visit` with every item in order, `atOnce` calls at a time. */
 export async function sideBySide(items, atOnce, visit) {
   const left = [...items];
   async function visitRest() {

@@ -1,5 +1,5 @@
-// Photographs a report for README.md: docs/images/report-light.png and report-dark.png, with Chromium (apt install chromium).
-// node scripts/report-pictures.js [REPORT]     the report of `npm run bench` by default
+// Takes README.md's screenshots of a report, docs/images/report-light.png and report-dark.png, with Chromium (apt install chromium).
+// node scripts/report-pictures.js [REPORT]     REPORT defaults to that of `npm run bench`
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -7,7 +7,7 @@ import { main, root, SetupError, say } from './console.js';
 import { capture, onPath } from './process.js';
 
 const SIZE = '1200,900';
-/** Chromium's own numbers for what pages ask of prefers-color-scheme. */
+/** Chromium's numbers for the values of prefers-color-scheme. */
 const SCHEMES = { dark: 0, light: 1 };
 
 await main(async () => {

@@ -1,4 +1,4 @@
-// Makes a fresh clone ready to run: system packages, npm packages, addon, TypeScript. Quick where nothing changed.
+// Makes a fresh clone ready to run: system packages, npm packages, addon, TypeScript. Quick if nothing changed.
 import { buildNative, buildTypeScript } from './build.js';
 import { main } from './console.js';
 import { ensureDependencies } from './dependencies.js';

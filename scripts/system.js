@@ -4,8 +4,8 @@ import { root, SetupError, say, timed } from './console.js';
 import { onPath, run, succeeds } from './process.js';
 
 /**
- * Where package managers put OpenBLAS's headers: the folders that cmake/FindBertuneBlas.cmake looks into.
- * `{triplet}` is Debian's name of the architecture.
+ * Where package managers put OpenBLAS's headers: the folders that cmake/FindBertuneBlas.cmake searches.
+ * `{triplet}` is Debian's name for the architecture.
  */
 const headerFolders = [
   '/usr/include/{triplet}/openblas-pthread',
@@ -23,7 +23,7 @@ const headerFolders = [
 
 const triplets = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu', ppc64: 'powerpc64le-linux-gnu' };
 
-/** Folders that the user names: a library's own, and CMake's. */
+/** Folders that the user names, for one library or for CMake. */
 const ownPrefixes = (home) => [home, ...(process.env.CMAKE_PREFIX_PATH ?? '').split(path.delimiter)].filter(Boolean);
 
 function hasOpenBlas() {
@@ -48,7 +48,7 @@ function hasCompiler() {
   return Boolean(process.env.CXX) || ['c++', 'g++', 'clang++'].some(onPath);
 }
 
-/** What a native build needs, and the package that brings it, by package manager. */
+/** What a native build needs, and the package that has it, by package manager. */
 const requirements = [
   { name: 'a C++ compiler', present: hasCompiler, apt: 'g++', dnf: 'gcc-c++' },
   {
@@ -61,10 +61,10 @@ const requirements = [
   { name: 'OpenBLAS with its headers', present: hasOpenBlas, apt: 'libopenblas-dev', dnf: 'openblas-devel' },
 ];
 
-/** What a build is faster with, and has bf16 and int8 by, and does without. */
+/** Optional: makes a build faster, and gives it bf16 and int8. */
 const oneDnn = { name: 'oneDNN with its headers', present: hasOneDnn, apt: 'libdnnl-dev', dnf: 'onednn-devel' };
 
-/** What trains one model with several processes, of which a build takes what is there; tests take both. */
+/** Optional: trains one model with several processes. A build uses what is there; tests use both. */
 const mpis = [
   {
     name: 'Open MPI',
@@ -77,10 +77,10 @@ const mpis = [
 const missing = () => requirements.filter((requirement) => !requirement.present());
 const names = (list) => list.map(({ name }) => name).join(', ');
 
-/** What the addon cannot be built without and is not here, as words; empty where all is. */
+/** What a build of the addon needs and this machine lacks, in words; empty if it lacks nothing. */
 export const missingForBuild = () => names(missing());
 
-/** The command a person would type to install what is missing. */
+/** The command that a person would type to install what is missing. */
 function advice(list) {
   const packages = (manager) => list.flatMap((requirement) => requirement[manager] ?? []).join(' ');
   if (process.platform === 'darwin') {
@@ -94,14 +94,14 @@ function advice(list) {
   return `install with your system's package manager: ${names(list)}`;
 }
 
-/** The prefix that lets apt-get run here without asking anyone, or undefined where it may not. */
+/** The prefix that lets apt-get run without asking anyone, or undefined if there is none. */
 function aptPrefix() {
   if (process.platform !== 'linux' || !onPath('apt-get')) return undefined;
   if (process.getuid() === 0) return [];
   return onPath('sudo') && succeeds('sudo', ['-n', 'true']) ? ['sudo', '-n'] : undefined;
 }
 
-/** Installs what a build does without, where that can be done without asking anyone; else says what is left out. */
+/** Installs what is optional if that needs nobody's permission; else says what is left out. */
 async function ensureOptional(list, install, leftOut) {
   const wanted = list.filter((requirement) => !requirement.present());
   if (wanted.length === 0) return;
@@ -114,13 +114,13 @@ async function ensureOptional(list, install, leftOut) {
   say(`note: ${leftOut}. To have it: ${advice(wanted)}`);
 }
 
-/** oneDNN; macOS multiplies by Accelerate. */
+/** oneDNN, except on macOS, where Accelerate multiplies. */
 async function ensureOneDnn(install) {
   if (process.platform === 'darwin') return;
   await ensureOptional([oneDnn], install, 'without oneDNN the CPU is slower, and has no bf16 and no int8');
 }
 
-/** The MPIs that tests take. */
+/** The MPIs that tests use. */
 export const ensureMpi = () =>
   ensureOptional(
     mpis,
@@ -138,14 +138,14 @@ async function aptInstall(prefix, list) {
   };
   const packages = list.flatMap((requirement) => requirement.apt);
   await timed(`installing ${packages.join(' ')} with apt-get, for ${names(list)}`, async () => {
-    await apt('update'); // one broken source need not keep the packages away: the next line tells
+    await apt('update'); // may fail because of one broken source; the next line tells whether that matters
     if (!(await apt('install', '-y', '--no-install-recommends', ...packages))) {
       throw new SetupError(`apt-get could not install ${packages.join(' ')}. Run this by hand:\n  ${advice(list)}`);
     }
   });
 }
 
-/** Whether a version fits one of the ranges that package.json's `engines` may have: `>=20.19`, `^20.19.0 || >=22.12.0`. */
+/** Whether a version is in a range as package.json's `engines` writes them: `>=20.19`, `^20.19.0 || >=22.12.0`. */
 export function fitsEngines(range, version) {
   const numbers = (text) => text.split('.').map(Number);
   const found = numbers(version);
@@ -158,7 +158,7 @@ export function fitsEngines(range, version) {
   });
 }
 
-/** Throws unless this Node.js is one that package.json's `engines` names. */
+/** Throws unless package.json's `engines` allows this Node.js. */
 export function checkNode() {
   const { engines } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
   if (!fitsEngines(engines.node, process.versions.node)) {
@@ -167,9 +167,9 @@ export function checkNode() {
 }
 
 /**
- * Installs the system packages that a build needs and that are missing, or throws with the command that would.
+ * Installs the missing system packages that a build needs, or throws an error with the command that would.
  *
- * @param {{ install?: boolean }} [options] install: whether they may be installed; false only says what is missing. Defaults to true.
+ * @param {{ install?: boolean }} [options] install: whether to install them; false: only say what is missing. Defaults to true.
  */
 export async function ensureSystemPackages({ install = true } = {}) {
   await ensureRequirements(install);

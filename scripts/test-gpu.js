@@ -1,21 +1,21 @@
 // What `npm run test:gpu` runs on a machine with a GPU: what npm test does for the CUDA backend, and more.
 //
-//   build       the kernels for the GPU that is here, and the addon where it can be built (scripts/gpu/build.js)
+//   build       the kernels for this machine's GPU, and the addon if it can be built (scripts/gpu/build.js)
 //   hello       the GPU can be used, and multiplies (scripts/gpu/hello.js)
 //   operations  every operation against its formula
 //   goldens     whole models against their references, runs against Trainer's
 //   cuda        training runs against the CPU's, recorded steps, the backend's library
-//   sanitizer   the operations under compute-sanitizer: memcheck, racecheck, initcheck, synccheck (where it is installed)
+//   sanitizer   the operations under compute-sanitizer, if it is installed: memcheck, racecheck, initcheck, synccheck
 //
-// Each stage says `N passed, N failed` and the titles that failed; the exit status is that of all. Options:
-//   --only goldens,operations,sanitizer     some of the stages, behind build and hello
+// Each stage says `N passed, N failed` and which tests failed; the exit status covers all stages. Options:
+//   --only goldens,operations,sanitizer     some of the stages, after build and hello
 //   --no-build                              tests what was built before
-//   --files attention,lora                  of each stage's files those whose names begin so
-//   --processes 4                           files of tests side by side; defaults to 4, or one a core where there are fewer
-//   --tools memcheck,racecheck              some of compute-sanitizer's
+//   --files attention,lora                  of each stage, the files whose names begin with these
+//   --processes 4                           how many test files run side by side; defaults to 4, or one per core if there are fewer
+//   --tools memcheck,racecheck              some of compute-sanitizer's tools
 //   --grep PATTERN                          some of the tests, as mocha takes it
-//   --cmake NAME=VALUE                      for the build, e.g. BERTUNE_CUBLAS_INCLUDE_DIR=/folder; may be repeated
-//   --device cuda-emulated                  tries the script where there is no GPU
+//   --cmake NAME=VALUE                      a definition for the build, e.g. BERTUNE_CUBLAS_INCLUDE_DIR=/folder; may be repeated
+//   --device cuda-emulated                  tries the script without a GPU
 import { spawn } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
@@ -29,7 +29,7 @@ import { onPath, runNode, sideBySide } from './process.js';
 const MOCHA = 'node_modules/mocha/bin/mocha.js';
 const STAGES = { operations: 'test/operations', goldens: 'test/model', cuda: 'test/cuda' };
 const TOOLS = ['memcheck', 'racecheck', 'initcheck', 'synccheck'];
-/** What compute-sanitizer ends with when it found something; mocha ends with the number of failures, at most 255. */
+/** The exit status of compute-sanitizer when it finds something; mocha's is the number of failures, at most 255. */
 const SANITIZER_STATUS = 99;
 /** Instrumented kernels are slower by orders of magnitude. */
 const SANITIZER_TIMEOUT_MS = 900_000;
@@ -47,10 +47,10 @@ const { values: options } = parseArgs({
   },
 });
 
-/** What running programs have printed so far. */
+/** What the running programs have printed so far. */
 const unfinished = new Set();
 
-/** Runs a program in the root on the device alone, shows what it printed once it has ended, and keeps it. */
+/** Runs a program in the root with this device only, shows what it printed once it has ended, and keeps that. */
 function runAndRead(command, args) {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, BERTUNE_TEST_DEVICES: options.device };
@@ -68,7 +68,7 @@ function runAndRead(command, args) {
   });
 }
 
-/** The counts of mocha's closing line and the titles above it; a run that never came to it failed. */
+/** The counts in mocha's closing line and the titles above it; a run that did not get that far failed. */
 function countsOf({ status, output }) {
   const line = [...output.matchAll(/^(\d+) passed, (\d+) failed/gm)].at(-1);
   if (!line) return { passed: 0, failed: 1, notes: [`ended with status ${status} before its closing line`] };
@@ -79,7 +79,7 @@ function countsOf({ status, output }) {
     : { passed, failed: 1, notes: [`ended with status ${status}`] };
 }
 
-/** What compute-sanitizer found is a failure of its own. */
+/** Anything that compute-sanitizer finds counts as a failure of its own. */
 function sanitizedCounts(tool, result) {
   const counts = countsOf(result);
   const errors = [...result.output.matchAll(/(?:ERROR|RACECHECK) SUMMARY: (\d+) (?:errors?|hazards?)/g)].map((match) =>
@@ -91,7 +91,7 @@ function sanitizedCounts(tool, result) {
   return found === 0 && result.status !== SANITIZER_STATUS ? counts : failing(`${tool} found ${found} errors`);
 }
 
-/** Runs a file of tests, through compute-sanitizer's tool where one is named. */
+/** Runs a test file, under one of compute-sanitizer's tools if one is named. */
 async function testFile(file, tool) {
   const grep = options.grep === undefined ? [] : ['--no-fail-zero', '--grep', options.grep];
   const patience = tool ? ['--timeout', String(SANITIZER_TIMEOUT_MS)] : [];
@@ -104,14 +104,14 @@ async function testFile(file, tool) {
   );
 }
 
-/** The files of a stage that were asked for. */
+/** The files of a stage that --files selects. */
 function filesOf(stage) {
   const beginnings = options.files.split(',');
   const wanted = (file) => beginnings.some((beginning) => path.basename(file).startsWith(beginning));
   return listFiles([STAGES[stage]], /\.test\.ts$/).filter(wanted);
 }
 
-/** The stages to run: a name, files, and one of compute-sanitizer's tools or none. */
+/** The stages to run: a name, files, and perhaps one of compute-sanitizer's tools. */
 function plan() {
   const wanted = options.only?.split(',') ?? [...Object.keys(STAGES), 'sanitizer'];
   const tools = options.tools.split(',');
@@ -149,7 +149,7 @@ async function runStage({ files, tool }, counts) {
   }
 }
 
-/** What is known when the time that someone gave is over is shown, what was running first. */
+/** On SIGTERM, shows what is known so far, beginning with what was running. */
 function summariseWhenStopped(results) {
   process.once('SIGTERM', () => {
     for (const chunks of unfinished) process.stdout.write(Buffer.concat(chunks));

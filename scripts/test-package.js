@@ -1,12 +1,12 @@
-// npm run test:package: the packages with oneDNN, which is built once, in some minutes; then the tests of products over the
-// published addon, since its oneDNN is another than the system's. Files and arguments for mocha may follow, in place of those.
+// npm run test:package: tests the packages with oneDNN, which takes some minutes to build, once; then tests matrix products with
+// the published addon, since its oneDNN is not the system's. Files and arguments for mocha may follow, in place of those tests.
 import { main, say } from './console.js';
 import { withLock } from './lock.js';
 import { closingLines, mocha, resetTally } from './mocha.js';
 import { buildOneDnn } from './package/onednn.js';
 import { buildPortable } from './package/portable.js';
 
-/** Where products are made, and promises about their bits are kept. */
+/** Tests of products, and of what is promised about their bits. */
 const PRODUCTS = [
   'test/operations/**/*.test.ts',
   ...['goldens', 'lazy-rows', 'parity', 'products'].map((name) => `test/model/${name}.test.ts`),

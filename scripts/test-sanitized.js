@@ -1,11 +1,11 @@
-// Runs the tests over an addon that is built with sanitizers, each file in a process of its own, one on each processor.
+// Runs the tests with an addon that is built with sanitizers, each file in a process of its own, one per processor.
 //   node scripts/test-sanitized.js address    AddressSanitizer and UndefinedBehaviorSanitizer
 //   node scripts/test-sanitized.js thread     ThreadSanitizer
 //   ... test/lib test/cli                     the files of these folders, or single ones
 //   ... --grep adapter                        mocha's arguments
 // The addon goes to build/sanitized-<kind>/Release, which BERTUNE_ADDON names; build/Release stays as it is. The emulated CUDA
-// backends are linked beside it. What a sanitizer finds goes to build/sanitized-<kind>/reports, also
-// from processes that tests start; the run fails where there is anything.
+// backends are linked beside it. Sanitizers write what they find, in processes that tests start as well, to
+// build/sanitized-<kind>/reports; the run fails if they find anything.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -17,28 +17,28 @@ import { closingLines, mochaEach, resetTally, testsAndArguments } from './mocha.
 import { capture, onPath } from './process.js';
 
 const KINDS = {
-  // Node.js itself keeps what it allocated until the process ends, so that leaks are counted by test/faults/leaks.test.ts.
+  // Node.js itself keeps memory until the process ends; test/faults/leaks.test.ts looks for leaks instead.
   address: {
     flags: 'address,undefined',
     libraries: ['libasan.so', 'libubsan.so'],
     emulator: 'asan',
     options: { ASAN_OPTIONS: ['detect_leaks=0', 'quarantine_size_mb=4'], UBSAN_OPTIONS: ['print_stacktrace=1'] },
   },
-  // ThreadSanitizer's shadow memory wants the addresses that it knows, hence setarch.
+  // ThreadSanitizer's shadow memory requires the usual address layout, hence setarch.
   thread: {
     flags: 'thread',
     libraries: ['libtsan.so'],
     emulator: 'fast',
     options: { TSAN_OPTIONS: ['history_size=4', `suppressions=${path.join(root, 'scripts/sanitizer/thread.txt')}`] },
-    // It takes of a worker thread's stack what V8 believes to be there: endless recursion, which deep YAML makes, then ends the
-    // process instead of in a RangeError, whatever the program is. Nothing native reads cards.
+    // It uses up part of a worker thread's stack that V8 counts on: unlimited recursion, as in deep YAML, then kills the process
+    // instead of throwing a RangeError, in any program. No native code reads cards.
     leftOut: ['test/faults/fuzz/card.test.ts'],
   },
 };
 
 /**
- * Tests that build, pack or document, run programs of builds of their own, start a browser, put a library of their own before
- * the sanitizer's, or measure what a sanitizer makes slow. All others are run.
+ * Tests that build, package or document, run programs from builds of their own, start a browser, preload a library ahead of
+ * the sanitizer's, or measure what a sanitizer slows down. All others run.
  */
 const LEFT_OUT = [
   'test/docs/',

@@ -1,4 +1,4 @@
-// A plugin of typedoc: a page is called as its heading says, not as its file; links to files that are no pages lead to the repository.
+// A plugin for typedoc: names pages after their headings, not their files; points links to files that are not pages to the repository.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Converter, ReflectionKind } from 'typedoc';
@@ -16,11 +16,11 @@ export function load(app) {
   });
   app.converter.on(Converter.EVENT_RESOLVE_END, ({ project }) => {
     const documents = project.getReflectionsByKind(ReflectionKind.Document);
-    // The page's own title says the same.
+    // The page's title already says this.
     if (project.readme?.[0]) project.readme[0].text = project.readme[0].text.replace(HEADING, '');
     for (const part of [project.readme ?? [], ...documents.map(({ content }) => content)].flat()) {
       const file = part.kind === 'relative-link' && part.target && project.files.resolve(part.target, project);
-      // What is an image is copied.
+      // Images are copied into the site.
       if (typeof file === 'string' && !/\.(?:png|svg)$/.test(file)) {
         Object.assign(part, { kind: 'text', text: FILES + path.relative(root, file).replaceAll(path.sep, '/') });
       }

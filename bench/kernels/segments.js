@@ -1,4 +1,4 @@
-// The optimiser's arrays: the trainable parameters of a method, a segment each, as the model has them.
+// The optimizer's arrays: the trainable parameters of a method, a segment each, as the model has them.
 import { LABELS } from '../support/dimensions.js';
 import { load } from '../support/library.js';
 import { METHODS } from '../support/methods.js';

@@ -1,5 +1,5 @@
 // Seconds of one run of an operation. Where the device records, it is the replay of a graph of `repeat` runs that is
-// timed, launch and synchronisation included.
+// timed, launch and synchronization included.
 import { loadOperations } from '../support/operations.js';
 import { median } from '../support/statistics.js';
 

@@ -2,7 +2,7 @@
 //
 //   node bench/peers/summary.js results/peers
 //
-// A ratio above 1 is Bertune's favour in steps a second; below 1 in memory and in microseconds. Lines that begin with
+// A ratio above 1 is Bertune's favor in steps a second; below 1 in memory and in microseconds. Lines that begin with
 // `>` are those where a peer wins by more than 10 %. Memory: Bertune's is the peak of its arenas and workspaces,
 // PyTorch's the peak of what its allocator gave to tensors.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';

@@ -82,7 +82,7 @@ export class Adapters {
   }
 
   /**
-   * Synchronises now and then, until the signal.
+   * Synchronizes now and then, until the signal.
    *
    * @param {number} seconds between two looks at the file
    * @param {(error?: unknown) => void} onOutcome called after each that changed something or failed

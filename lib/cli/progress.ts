@@ -38,7 +38,7 @@ export function bar(share: number, width: number): string {
  *
  * @param title what runs
  * @param width columns of the terminal
- * @param accent colours the bar
+ * @param accent colors the bar
  */
 export function progressLine(
   title: string,

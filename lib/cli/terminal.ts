@@ -17,7 +17,7 @@ export function isInteractive(stream: OutputStream, environment: NodeJS.ProcessE
   return stream.isTTY === true && environment.TERM !== 'dumb';
 }
 
-/** Colours for a stream: none under NO_COLOR, always under FORCE_COLOR, otherwise where it is a terminal. */
+/** Colors for a stream: none under NO_COLOR, always under FORCE_COLOR, otherwise where it is a terminal. */
 export function colorsFor(stream: OutputStream, environment: NodeJS.ProcessEnv = process.env): Colors {
   const forced = Boolean(environment.FORCE_COLOR) && environment.FORCE_COLOR !== '0';
   return picocolors.createColors(!environment.NO_COLOR && (forced || isInteractive(stream, environment)));

@@ -160,7 +160,7 @@ export class Rows {
    * @param options.skipInvalid whether rows without a label are left out where others have one
    * @param options.asWritten whether labels are names or values as they are written, and integers count no classes.
    * Defaults to   false
-   * @throws BertuneError INVALID_DATA: no rows; some labelled and some not; an integer that counts no class; names after
+   * @throws BertuneError INVALID_DATA: no rows; some labeled and some not; an integer that counts no class; names after
    *   files of integers, or the reverse
    */
   end(card?: readonly string[], { skipInvalid = false, asWritten = false } = {}): void {

@@ -80,7 +80,7 @@ export async function logOf({ experiment, trainer }: Run): Promise<TensorBoardLo
 
 /** Where a run stands. */
 export interface RunProgress {
-  /** Optimiser steps. */
+  /** Optimizer steps. */
   readonly done: number;
   readonly total: number;
   readonly epoch: number;

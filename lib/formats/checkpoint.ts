@@ -22,11 +22,11 @@ export interface Checkpoint {
   config: ModelConfig;
   /** Canonical names; dtypes F64, F32, F16 or BF16 as in the file. */
   tensors: Map<string, Tensor>;
-  /** Canonical names of the pooler's and the classifier's tensors that are to be initialised anew. */
+  /** Canonical names of the pooler's and the classifier's tensors that are to be initialized anew. */
   missing: string[];
   /** Names in the file that are not part of the model. */
   ignored: string[];
-  /** null: the head is to be initialised anew. */
+  /** null: the head is to be initialized anew. */
   head: HeadKind | null;
 }
 

@@ -15,7 +15,7 @@ export interface Anchor {
   rate: number;
 }
 
-/** How the runs of a method are told apart in charts: colours from the first run to the last, and the shape of points. */
+/** How the runs of a method are told apart in charts: colors from the first run to the last, and the shape of points. */
 export interface RunMark {
   readonly symbol: 'circle' | 'square' | 'triangle' | 'diamond' | 'star' | 'wye' | 'cross';
   readonly light: readonly [string, string];
@@ -48,7 +48,7 @@ export interface MethodDefinition<M extends { readonly kind: string }> {
   readonly isFitted?: boolean;
   /** Learning rates by hidden size, with a warm-up of a tenth of all steps and a linear decay. */
   rates(method: M): readonly Anchor[];
-  /** Optimiser steps that it needs to get somewhere, whatever the size of the data. */
+  /** Optimizer steps that it needs to get somewhere, whatever the size of the data. */
   readonly leastSteps: number;
 
   /** The head that it trains, or refuses. @throws BertuneError INVALID_OPTION */

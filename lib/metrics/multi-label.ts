@@ -84,7 +84,7 @@ function mean(reports: readonly ClassReport[], weightOf: (report: ClassReport) =
 export const DEFAULT_THRESHOLD = 0.5;
 
 /**
- * The threshold of each label that gives it the highest F1: the middle between two neighbouring scores, of several that do
+ * The threshold of each label that gives it the highest F1: the middle between two neighboring scores, of several that do
  * as well the nearest to 0.5. A label that no example has, or that every choice gives an F1 of 0, keeps 0.5.
  *
  * @param scores (N, NC), row-major, in [0, 1]

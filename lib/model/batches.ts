@@ -37,9 +37,9 @@ export function longestFirst(offsets: Int32Array): Int32Array {
 }
 
 /**
- * Example indices so that those of one key are neighbours, the longest text of each first.
+ * Example indices so that those of one key are neighbors, the longest text of each first.
  *
- * @param keys of each example (N); neighbours are in the order of their keys
+ * @param keys of each example (N); neighbors are in the order of their keys
  */
 export function groupedLongestFirst(offsets: Int32Array, keys: Int32Array): Int32Array {
   const counts = new Map<number, number>();

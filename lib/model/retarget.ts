@@ -30,7 +30,7 @@ export function planFor(model: AnyClassifier, method: Method): MethodPlan {
 
 /**
  * Gives a model a session that trains by `plan`. Parameters that the model has keep their values; new ones are
- * initialised. On failure the model stays as it was.
+ * initialized. On failure the model stays as it was.
  *
  * @param seed of the new parameters
  * @param becomes whether it trains on pairs of texts, and what it makes of long ones

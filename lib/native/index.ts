@@ -82,7 +82,7 @@ export interface NativeSessionConfig {
   /** Worker threads on the CPU, ≥ 1. */
   threads: number;
   model: NativeModelConfig;
-  /** What training minimises; see NativeDataset for what it needs. Defaults to 'cross_entropy'. */
+  /** What training minimizes; see NativeDataset for what it needs. Defaults to 'cross_entropy'. */
   loss?: NativeLoss;
   /** Without trainable rows, for inference, no gradients and no moments are allocated. */
   parameters: NativeParameter[];

@@ -9,7 +9,7 @@ import { isSpace, WORD_CLASS } from './unicode.js';
 /** Far above any token's. What is looked for at each place of a text takes as long as this, at worst. */
 const LONGEST = 1000;
 
-/** How much longer a token's text may become when it is normalised. */
+/** How much longer a token's text may become when it is normalized. */
 const MOST_GROWTH = 64;
 
 const WORD = new RegExp(`^${WORD_CLASS}$`, 'v');
@@ -64,7 +64,7 @@ export class AddedTokens {
     this.normalized = new Finder(normalized);
   }
 
-  /** Whether some are looked for in normalised text. */
+  /** Whether some are looked for in normalized text. */
   get areNormalized(): boolean {
     return !this.normalized.isEmpty;
   }
@@ -78,7 +78,7 @@ export class AddedTokens {
     return this.raw.split(piece);
   }
 
-  /** Finds tokens in what is left of a text, once that is normalised. */
+  /** Finds tokens in what is left of a text, once that is normalized. */
   splitNormalized(piece: Piece): Iterable<Part> {
     return this.normalized.split(piece);
   }

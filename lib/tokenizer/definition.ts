@@ -8,7 +8,7 @@ export interface AddedToken {
   lstrip?: boolean;
   /** Takes the white space behind it along. */
   rstrip?: boolean;
-  /** Looked for in the normalised text instead. */
+  /** Looked for in the normalized text instead. */
   normalized?: boolean;
   special?: boolean;
   /** A special token of the class that no file has: the model need not have an embedding for it. */

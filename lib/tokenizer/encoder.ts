@@ -15,7 +15,7 @@ const MOST_GROWTH = 64;
 const LEAST_LIMIT = 65_536;
 
 /**
- * text → added tokens → normalised text → added tokens → words → ids, as Hugging Face's tokenizers library (Rust) does.
+ * text → added tokens → normalized text → added tokens → words → ids, as Hugging Face's tokenizers library (Rust) does.
  *
  * Everything is done piece by piece: of a long text no more is split and encoded than is asked for, and no step between
  * two pauses takes longer than about a millisecond, whatever the tokenizer and the text.
@@ -93,7 +93,7 @@ function* inParts(ids: readonly number[]): Generator<Ids> {
 const MOST_CHARACTERS = 200;
 
 /**
- * The short cut for BERT: WordPiece under BERT's normaliser and pre-tokenizer. A text is normalised a window at a time,
+ * The short cut for BERT: WordPiece under BERT's normalizer and pre-tokenizer. A text is normalized a window at a time,
  * so that of a long one no more is read than its first few hundred tokens take.
  */
 class WordPieces {

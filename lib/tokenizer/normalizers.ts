@@ -16,7 +16,7 @@ import {
   isSpace,
 } from './unicode.js';
 
-/** Every kind of normaliser, by its name in tokenizer.json. A Sequence is taken apart before. */
+/** Every kind of normalizer, by its name in tokenizer.json. A Sequence is taken apart before. */
 const NORMALIZERS: Readonly<Record<string, (settings: Settings) => Normalizer>> = {
   BertNormalizer: bert,
   ByteLevel: () => local(byteLevel),
@@ -34,7 +34,7 @@ const NORMALIZERS: Readonly<Record<string, (settings: Settings) => Normalizer>> 
 };
 
 /**
- * The normaliser of a tokenizer: its parts, one after the other.
+ * The normalizer of a tokenizer: its parts, one after the other.
  *
  * @throws ComponentError for one of a kind or with a setting that is not known here
  */
@@ -55,7 +55,7 @@ export function readNormalizer(component: Component | null): Normalizer {
 }
 
 /**
- * A normaliser whose result for a text is that for its parts, wherever `cutBefore` cuts it.
+ * A normalizer whose result for a text is that for its parts, wherever `cutBefore` cuts it.
  *
  * @param convert what it makes of a part
  */
@@ -83,13 +83,13 @@ const PLAIN = /^[ -~]*$/;
 
 const SPACES = /\p{White_Space}/gu;
 
-/** BERT's normaliser: see `bertConversion`. */
+/** BERT's normalizer: see `bertConversion`. */
 function bert(settings: Settings): Normalizer {
   return local(bertConversion(settings));
 }
 
 /**
- * What BERT's normaliser makes of a text, in the order of the library: clean, space ideographs, strip accents,
+ * What BERT's normalizer makes of a text, in the order of the library: clean, space ideographs, strip accents,
  * lower-case.
  */
 export function bertConversion(settings: Settings): (text: string) => string {
@@ -132,7 +132,7 @@ const nmt: Normalizer = local((text) => text.replace(NMT_REMOVED, '').replace(NM
 const NMT_REMOVED = /[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g;
 const NMT_SPACES = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
 
-/** A normaliser without Nmt, which transformers.js does not know: two of Replace do the same. */
+/** A normalizer without Nmt, which transformers.js does not know: two of Replace do the same. */
 export function withoutNmt(component: Component | null): Component | null {
   if (component?.type === 'Nmt') {
     const replacement = ({ source: Regex }: RegExp, content: string) => ({

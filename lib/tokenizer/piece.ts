@@ -31,7 +31,7 @@ export function prepend(piece: Piece, text: string): void {
   piece.text = text + piece.text;
 }
 
-/** @throws ComponentError where a normaliser has made too much of a piece */
+/** @throws ComponentError where a normalizer has made too much of a piece */
 export function checkGrowth(name: string, length: number, limit: number): void {
   if (length <= limit) return;
   throw new ComponentError(`normalizer ${name}`, `makes a text longer than ${limit} characters; shorten what it adds`);

@@ -1,6 +1,6 @@
 /*
  * Character classes of Hugging Face's tokenizers library (Rust), where they are not those of JavaScript's regular
- * expressions. Its parts know different versions of Unicode: BERT's normaliser and punctuation Unicode 8, normal forms
+ * expressions. Its parts know different versions of Unicode: BERT's normalizer and punctuation Unicode 8, normal forms
  * combining marks and scripts Unicode 9, regular expressions Unicode 16. The characters listed here came later (or moved), and
  * are unassigned there. Found by running every code point through both; see the tests of the tokenizer.
  */
@@ -89,7 +89,7 @@ export const DECOMPOSED = new RegExp(`[^${KEPT}]+`, 'gu');
 /** What `strip_accents` removes after the decomposition. */
 export const ACCENTS = new RegExp(`[[\\p{Mn}\\u{1734}\\u{1171e}]--[${KEPT}]]`, 'gv');
 
-/** The words and single punctuation characters of a normalised text. */
+/** The words and single punctuation characters of a normalized text. */
 export const WORDS = new RegExp(`${PUNCTUATION}|[^\\p{White_Space}${PUNCTUATION}]+`, 'gv');
 
 /** The end of a character class in JavaScript's `v` syntax that takes out what came after Unicode 16. */
@@ -121,7 +121,7 @@ export function isSpace(unit: number): boolean {
 }
 
 /**
- * Where a text may be cut so that what normalisers make of its parts is what they make of the whole: at most `at`, and
+ * Where a text may be cut so that what normalizers make of its parts is what they make of the whole: at most `at`, and
  * in front of a character that does nothing to the one before it.
  *
  * @param from the least place; there the text is cut where there is no better one

@@ -16,7 +16,7 @@ export interface RunPlan {
   examples: number;
   /** Micro-batches an epoch, the last one perhaps smaller. */
   batchesPerEpoch: number;
-  /** Optimiser steps an epoch, the last one perhaps of fewer micro-batches. */
+  /** Optimizer steps an epoch, the last one perhaps of fewer micro-batches. */
   stepsPerEpoch: number;
   totalSteps: number;
   /** Steps of a run on these texts that is told neither epochs nor steps. */

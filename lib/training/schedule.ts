@@ -36,7 +36,7 @@ const USUAL_TIMESCALE = 10_000;
 export interface ScheduleOptions {
   /** The highest rate, reached when the warm-up ends. At least 0. */
   learningRate: number;
-  /** Optimiser steps of the whole run. */
+  /** Optimizer steps of the whole run. */
   totalSteps: number;
   /** Steps over which the rate rises from 0 in a straight line. Defaults to 0. */
   warmupSteps?: number;
@@ -51,7 +51,7 @@ export interface ScheduleOptions {
  * `constant_with_warmup` there).
  *
  * @param name the shape after the warm-up
- * @returns the learning rate of optimiser step `step`, counted from 0: with no warm-up step 0 has the full rate
+ * @returns the learning rate of optimizer step `step`, counted from 0: with no warm-up step 0 has the full rate
  * @throws INVALID_OPTION when an argument is of the wrong type or out of range
  */
 export function createSchedule(name: ScheduleName, options: ScheduleOptions): (step: number) => number {

@@ -12,7 +12,7 @@ import { announceRun, type PreparedRun, withValidation } from './prepare.js';
 import { TrainingRun } from './run.js';
 
 /**
- * Trains a model by optimiser steps, from the beginning or from a checkpoint, alone or as one of several ranks.
+ * Trains a model by optimizer steps, from the beginning or from a checkpoint, alone or as one of several ranks.
  *
  * @throws BertuneError as Trainer.train
  */

@@ -1,4 +1,4 @@
-// Between JavaScript values and plain structs. TypeScript has validated the values; these checks keep memory safe.
+// Converts between JavaScript values and plain structs. TypeScript has validated the values; these checks keep memory safe.
 #pragma once
 
 #include <napi.h>
@@ -106,8 +106,8 @@ inline std::vector<double> copy_doubles(const Napi::Value& value, const char* na
   return copy_array<double, napi_float64_array>(value, "a Float64Array", name);
 }
 
-// The bytes of a Uint8Array for a job. Copied, so that the caller may change, detach or resize the buffer at once;
-// where they are `owned`, nobody else has the buffer, and they are read where they are.
+// The bytes of a Uint8Array for a job. They are copied, so that the caller may change, detach or resize the buffer at
+// once. If they are `owned`, nobody else has the buffer, and they are used in place.
 struct JobBytes {
   std::shared_ptr<std::vector<uint8_t>> copy;
   const uint8_t* data = nullptr;
@@ -125,14 +125,14 @@ inline JobBytes job_bytes(const Napi::Value& value, bool owned) {
   return {std::move(copy), data, size};
 }
 
-// Whether an optional truth value is true.
+// Whether an optional boolean is true.
 inline bool to_flag(const Napi::Value& value, const char* name) {
   if (!is_present(value)) return false;
   if (!value.IsBoolean()) refuse_field("a boolean", name);
   return value.As<Napi::Boolean>().Value();
 }
 
-// An integer in [0, 2^31), given as an argument of its own.
+// An integer in [0, 2^31) that is an argument by itself.
 inline int32_t to_handle(const Napi::Value& value, const char* name) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
   if (!(number >= 0 && number <= std::numeric_limits<int32_t>::max()) || number != std::floor(number)) {

@@ -1,4 +1,4 @@
-// devices and addDevice of lib/native/index.ts.
+// devices() and addDevice() of lib/native/index.ts.
 #pragma once
 
 #include <napi.h>

@@ -15,7 +15,7 @@ struct AddonState {
   Napi::FunctionReference error_factory;    // (code, message) => Error
   Napi::FunctionReference warning_handler;  // (message) => void
   Napi::FunctionReference session_constructor;
-  Napi::FunctionReference array_buffer;  // ArrayBuffer, which says no with an exception; Node-API's ends the process
+  Napi::FunctionReference array_buffer;  // ArrayBuffer, which fails with an exception; Node-API's ends the process
 
   static AddonState& of(Napi::Env env) { return *env.GetInstanceData<AddonState>(); }
 };
@@ -26,18 +26,18 @@ struct Failure {
   std::string message;
 };
 
-// To be called in a catch block. Where there is no memory for the words, they are the shortest that say so.
+// Call it in a catch block. Without enough memory for the message, it gives the shortest one that says so.
 Failure describe_current_exception() noexcept;
 
-// An error of the library's own class. `origin` is an Error made where the work was asked for: its stack is the useful
-// one. Empty: none. Throws nothing but Napi::Error; without memory for its words, the error says that alone.
+// An error of the library's own class. `origin`, unless empty, is an Error made where the work was requested: its stack
+// is the useful one. Throws nothing but Napi::Error; without enough memory for the message, the error says only that.
 Napi::Value make_error(Napi::Env env, const Failure& failure, const Napi::Value& origin = Napi::Value());
 
 // setErrorFactory(factory) and setWarningHandler(handler) of lib/native/index.ts.
 Napi::Value set_error_factory(const Napi::CallbackInfo& info);
 Napi::Value set_warning_handler(const Napi::CallbackInfo& info);
 
-// Hands a warning to the handler, where there is one.
+// Passes a warning to the handler, if there is one.
 void emit_warning(Napi::Env env, const std::string& message);
 
 // Runs a synchronous function of the addon; a native exception becomes a JavaScript one.

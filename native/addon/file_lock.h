@@ -5,7 +5,8 @@
 
 namespace bertune {
 
-// lockFile(fd, shared = false): whether the lock of the open file was had, on this machine; shared, beside others that are.
+// lockFile(fd, shared = false): locks the open file among the processes of this machine, and returns whether it could.
+// Several can hold a `shared` lock at once.
 Napi::Value lock_file(const Napi::CallbackInfo& info);
 
 }  // namespace bertune

@@ -1,4 +1,4 @@
-// The one promise-returning job: work that runs on a session's own thread, in the order it was asked for.
+// The one kind of job that returns a promise: work that runs on a session's own thread, in the order of the calls.
 #pragma once
 
 #include <napi.h>
@@ -17,8 +17,8 @@
 
 namespace bertune {
 
-// What a job does: `work` on the session's thread, then `finish` on the JavaScript thread makes the value that the
-// promise resolves to. An exception in either rejects it.
+// A job runs `work` on the session's thread, then `finish` on the JavaScript thread, which makes the value that the
+// promise resolves to. An exception in either rejects the promise.
 struct Job {
   std::function<void()> work;
   std::function<Napi::Value(Napi::Env)> finish;
@@ -28,10 +28,10 @@ struct Job {
   std::optional<Failure> failure;
 };
 
-// A thread and its queue. The event loop stays alive while jobs are under way, and only then.
+// A thread and its queue. It keeps the event loop alive only while jobs are under way.
 class JobQueue {
  public:
-  // `interrupt` asks the running job to end soon; called when the queue or the environment goes away.
+  // `interrupt` asks the running job to end soon; it is called when the queue or the environment goes away.
   JobQueue(Napi::Env env, std::function<void()> interrupt);
   ~JobQueue();
   JobQueue(const JobQueue&) = delete;
@@ -44,10 +44,10 @@ class JobQueue {
   // Interrupts the running job, drops the others and joins the thread. On the JavaScript thread; safe to call twice.
   void stop();
 
-  // The same for the thread alone, from wherever the process ends.
+  // The same for the thread alone, on whichever thread the process ends.
   void end_thread();
 
-  // For all queues of the process, which is about to end.
+  // Does so for all queues of the process, which is about to end.
   static void end_threads();
   // True from then on.
   static const std::atomic<bool>& process_ends();
@@ -65,10 +65,10 @@ class JobQueue {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::unique_ptr<Job>> jobs_;
-  // Behind all members whose construction may fail: one that is not let go of keeps the event loop alive for good.
+  // Declared after all members whose construction may fail: if it is not released, it keeps the event loop alive forever.
   Settle settle_;
   bool stopping_ = false;
-  bool hooked_ = false;  // to the environment's end
+  bool hooked_ = false;  // whether stop_at_exit runs when the environment ends
   std::thread thread_;
 };
 

@@ -1,5 +1,5 @@
-// A model on a device, as JavaScript sees it: lib/native/index.ts's NativeSession. Every method that does work returns a
-// promise of the session's own thread.
+// A model on a device, as JavaScript sees it: NativeSession of lib/native/index.ts. Every method that does work runs on
+// the session's own thread and returns a promise.
 #pragma once
 
 #include <napi.h>
@@ -18,7 +18,7 @@ class Session : public Napi::ObjectWrap<Session> {
  public:
   // Registers the class with the environment's state.
   static void define(Napi::Env env);
-  // createSession(config): resolves to a Session once its memory is there.
+  // createSession(config): resolves to a Session once its memory is allocated.
   static Napi::Value create(const Napi::CallbackInfo& info);
 
   explicit Session(const Napi::CallbackInfo& info);
@@ -52,11 +52,11 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value abort(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
-  // Submits work over the core; the session is held until it ends. Throws DISPOSED after dispose().
+  // Submits work on the core, which keeps the session alive until it ends. Throws DISPOSED after dispose().
   Napi::Value submit(const Napi::CallbackInfo& info, Work work, Finish finish, std::vector<Napi::Value> held = {});
   // The same for work that fills an array, which the promise resolves to.
   Napi::Value submit_to_array(const Napi::CallbackInfo& info, const Napi::TypedArray& array, Work work);
-  // A function that says whether the job submitted now may go on.
+  // A function that says whether the job being submitted may continue.
   std::function<bool()> may_proceed() const;
   void report_external_memory(Napi::Env env);
 

@@ -13,7 +13,7 @@ namespace bertune {
 
 std::string convert_name(const Napi::Value& value);
 
-// 'value', 'm' or 'v', and 'gradient' where it may be read.
+// 'value', 'm' or 'v', or if `readable`, also 'gradient'.
 std::string convert_part(const Napi::Value& value, bool readable);
 
 Dtype convert_dtype(const Napi::Value& value);
@@ -21,14 +21,14 @@ Dtype convert_dtype(const Napi::Value& value);
 size_t dtype_size(Dtype dtype);
 
 AdapterConfig convert_adapter(const Napi::Value& argument);
-// What must live while tensors are used: JavaScript's arrays, and copies of those that are not `owned`.
+// What must live while tensors are in use: JavaScript's arrays, and copies of those that are not `owned`.
 struct HeldBytes {
   std::vector<Napi::Value> values;
   std::vector<std::shared_ptr<std::vector<uint8_t>>> copies;
 };
 AdapterTensors convert_adapter_tensors(const Napi::Value& argument, bool owned, HeldBytes& held);
 
-// Host arrays of lib/native/index.ts's NativeDataset, copied, so that the caller's may change.
+// The arrays of NativeDataset (lib/native/index.ts), copied, so that the caller may change its own.
 struct DatasetArrays {
   std::vector<int32_t> ids, offsets, labels, token_types, positions;
   std::vector<float> targets;
@@ -45,10 +45,10 @@ struct DatasetArrays {
   }
 };
 
-// `labels`: NC, as many targets as an example has.
+// `labels`: NC, the number of targets per example.
 DatasetArrays convert_dataset(const Napi::Value& argument, int labels);
 BatchLimits convert_limits(const Napi::Value& argument);
-// Starts of the batches of an order of `count` examples, and their end: rising from 0 to `count`.
+// The starts of the batches that `count` examples are cut into, and the end: rising from 0 to `count`.
 std::vector<int32_t> convert_starts(const Napi::Value& argument, size_t count);
 TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config);
 

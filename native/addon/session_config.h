@@ -1,4 +1,4 @@
-// What a session is built from, and how it is read from createSession's argument (lib/native/index.ts).
+// The configuration of a session, and how to read it from createSession's argument (lib/native/index.ts).
 #pragma once
 
 #include <napi.h>
@@ -20,7 +20,7 @@ struct SessionConfig {
   std::optional<LoraConfig> lora;
 };
 
-// Throws INVALID_OPTION naming the field.
+// Throws INVALID_OPTION, naming the field.
 SessionConfig convert_session_config(const Napi::Value& argument);
 // The role and the layer of a module, and the part of one.
 Module convert_module(const Napi::Object& value);

@@ -1,4 +1,4 @@
-// The parts of a session that live on its own thread; nothing of JavaScript.
+// The parts of a session that live on its own thread, without anything of JavaScript.
 #pragma once
 
 #include <atomic>
@@ -17,15 +17,15 @@
 
 namespace bertune {
 
-// Bytes by arena.
+// Bytes, by arena.
 struct MemoryFigures {
   size_t parameters = 0, gradients = 0, optimizer = 0, activations = 0, datasets = 0, adapters = 0, workspace = 0,
          peak = 0;
-  size_t device = 0;  // in use on the whole device, at its highest; 0 on the CPU
+  size_t device = 0;  // the most ever in use on the whole device; 0 on the CPU
   size_t total() const { return parameters + gradients + optimizer + activations + datasets + adapters + workspace; }
 };
 
-// lib/native/index.ts's NativeTrainPlan.
+// NativeTrainPlan of lib/native/index.ts.
 struct TrainPlan {
   int32_t dataset;
   std::vector<int32_t> order;
@@ -34,7 +34,7 @@ struct TrainPlan {
   StepSettings settings;
 };
 
-// lib/native/index.ts's NativeTrainResult.
+// NativeTrainResult of lib/native/index.ts.
 struct TrainOutcome {
   std::vector<double> losses, grad_norms;
   int64_t steps = 0, correct = 0, examples = 0;
@@ -52,7 +52,7 @@ struct SessionCore {
   std::unique_ptr<SequenceClassifier> classifier;
   std::unique_ptr<Collective> ranks;  // null: this process alone
   std::unordered_map<int32_t, std::unique_ptr<Dataset>> datasets;
-  std::unique_ptr<Dataset> staging;  // the examples of predict, whose memory is kept from call to call
+  std::unique_ptr<Dataset> staging;  // the examples of predict; its memory is kept from call to call
   int32_t next_dataset = 1;
 
   // Every abort() raises the count; a job that was submitted under a lower one stops.
@@ -63,18 +63,18 @@ struct SessionCore {
   void release();
   // Throws NOT_FOUND.
   Dataset& dataset(int32_t handle);
-  // Runs the plan's steps until they are done, `proceed` says false or a loss is not finite.
+  // Runs the plan's steps until they are done, `proceed` returns false or a loss is not finite.
   TrainOutcome train(const TrainPlan& plan, const std::function<bool()>& proceed);
   // Gradients of the plan's first micro-batch, without an update.
   GradientOutcome gradients(const TrainPlan& plan);
 
-  // Logits (N,NC) of the examples in `order`, which are on the device for this call only, as `host_dtype`. `starts`: of
-  // its batches, and the end.
+  // Logits (N,NC), as `host_dtype`, of the examples in `order`, which are on the device for this call only. `starts`: the
+  // starts of the batches, and the end.
   void predict(const DatasetView& view, const std::vector<int32_t>& order, const std::vector<int32_t>& starts,
                void* logits, const std::function<bool()>& proceed);
 
-  // Logits of the examples in `order`, as `host_dtype`: (N,NC), or with `handles` (N) of adapters rows of as many
-  // elements as the most classes of any.
+  // Logits of the examples in `order`, as `host_dtype`: (N,NC), or with `handles` (N) of adapters, rows with as many
+  // elements as any adapter has classes at most.
   std::vector<uint8_t> forward_mixed(const Dataset& data, const std::vector<int32_t>& order,
                                      const std::vector<int32_t>& starts, const std::vector<int32_t>& handles,
                                      const std::function<bool()>& proceed);
@@ -82,12 +82,12 @@ struct SessionCore {
   // Makes one batch of the examples.
   Activations& gather_for_inference(const Dataset& data, const std::vector<int32_t>& order);
 
-  // The backend's warning, once; empty: none. On the session's thread.
+  // The backend's warning, given once; empty: none. On the session's thread.
   std::string take_warning();
 
-  // Takes new figures; on the session's thread, after anything was allocated or freed.
+  // Updates the figures; on the session's thread, after anything was allocated or freed.
   void update_figures();
-  // The last ones; on any thread.
+  // The latest figures; on any thread.
   MemoryFigures current_figures();
 
   // The element type that JavaScript sees.
@@ -95,9 +95,9 @@ struct SessionCore {
   size_t host_size() const { return host_dtype() == Dtype::kF64 ? sizeof(double) : sizeof(float); }
 
  private:
-  // Checks the plan and plans memory for it.
+  // Checks the plan and reserves memory for it.
   Dataset& prepare(const TrainPlan& plan);
-  // Takes over what the steps given so far did. False where one of them was not finite, which ends the run.
+  // Adds the results of the steps given so far to the outcome. False if one was not finite, which ends the run.
   static bool add_results(TrainingRun& run, TrainOutcome& outcome);
 
   std::mutex figures_mutex_;

@@ -1,7 +1,7 @@
-// One block of device memory a kind (parameters, gradients, moments, activations), laid out before it is used.
+// One block of device memory per kind (parameters, gradients, moments, activations), laid out before it is used.
 //
-// A layout is a function that takes buffers from a Cutter. It runs twice: over nothing, to learn the size, and over
-// the allocated block, to set the pointers. So the plan and the use cannot disagree, and nothing is allocated later.
+// A layout is a function that takes buffers from a Cutter. It runs twice: on nothing, to learn the size, and on the
+// allocated block, to set the pointers. So plan and use cannot disagree, and nothing is allocated later.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@ class Cutter {
   DropoutPlace* places(int64_t count) { return static_cast<DropoutPlace*>(take(count, sizeof(DropoutPlace))); }
   int32_t* ints(int64_t count) { return static_cast<int32_t*>(take(count, sizeof(int32_t))); }
 
-  // A place inside a buffer taken before, `count` elements behind its start.
+  // A place inside a buffer taken before, `count` elements after its start.
   Real* real_after(Real* start, int64_t count) const {
     return start ? reinterpret_cast<Real*>(reinterpret_cast<uint8_t*>(start) + count * real_size_) : nullptr;
   }
@@ -37,13 +37,13 @@ class Cutter {
   size_t position() const { return used_; }
   void overlay(size_t position) { used_ = position; }
 
-  // The most bytes taken. Null pointers come back while measuring.
+  // The most bytes ever taken. While measuring, all pointers are null.
   size_t used() const { return peak_; }
 
  private:
   static constexpr size_t kAlignment = 64;
 
-  // Sizes that no machine has stop at kMost instead of wrapping around, so that allocating them fails.
+  // Impossibly large sizes stop at kMost instead of wrapping around, so that allocating them fails.
   static constexpr size_t kMost = SIZE_MAX / 4 / kAlignment * kAlignment;
 
   void* take(int64_t count, size_t size) {
@@ -67,7 +67,7 @@ class Arena {
  public:
   using Layout = std::function<void(Cutter&)>;
 
-  // Measures the layout, allocates (zero-filled) and runs it again. What was laid out before is gone.
+  // Measures the layout, allocates zero-filled memory and runs the layout again. What was laid out before is gone.
   void lay_out(Backend& backend, const char* what, const Layout& layout) {
     Cutter measure(backend, nullptr);
     layout(measure);
@@ -77,14 +77,14 @@ class Arena {
     layout(cut);
   }
 
-  // The same in the memory that there is, where that is enough and what lies in it need not be zero. Where it is not,
-  // there is half as much again as before, at least, so that a layout that grows bit by bit is seldom moved.
+  // The same in the existing memory if that is large enough; its contents need not be zero. If it is not large enough, it
+  // grows by at least a half, so that a layout that grows bit by bit rarely moves.
   void fit(Backend& backend, const char* what, const Layout& layout) {
     Cutter measure(backend, nullptr);
     layout(measure);
     if (measure.used() > bytes()) {
       const size_t grown = bytes() + bytes() / 2;
-      backend.synchronize();  // what is under way may read the old memory
+      backend.synchronize();  // operations under way may read the old memory
       memory_.reset();
       memory_.reset(backend.allocate(std::max(measure.used(), grown), what));
     }
@@ -101,7 +101,7 @@ class Arena {
   std::unique_ptr<Memory> memory_;
 };
 
-// `count` elements further on. Opaque scalars have no size of their own, so pointer arithmetic asks the backend.
+// The pointer moved by `count` elements. Opaque scalars have no size, so pointer arithmetic asks the backend.
 inline Real* offset(const Backend& backend, Real* pointer, int64_t count) {
   return reinterpret_cast<Real*>(reinterpret_cast<uint8_t*>(pointer) + count * backend.real_size());
 }

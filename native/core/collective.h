@@ -1,7 +1,7 @@
 // Processes that train one model together, each on its share of every batch. A process is a rank, from 0 to size − 1.
 //
-// What they exchange goes through a library of its own (native/mpi), which is opened where a run asks for it, or on a GPU
-// through the backend, by NCCL.
+// They exchange data through a library of its own (native/mpi), opened when a run asks for it, or on a GPU through the
+// backend, by NCCL.
 #pragma once
 
 #include <atomic>
@@ -15,25 +15,25 @@
 
 namespace bertune {
 
-// Calls meet: every rank makes the same ones in the same order, from one thread at a time. Where another rank does not come
-// within the time limit, they throw RANK_LOST, which names it; nothing can be exchanged from then on.
+// Calls meet: every rank makes the same calls in the same order, from one thread at a time. If another rank does not join
+// a call within the time limit, the call throws RANK_LOST, naming that rank; nothing can be exchanged from then on.
 class Collective {
  public:
   virtual ~Collective() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // values (count) = Σ over the ranks: the same bits on each of them. Float or double, in host memory.
+  // values (count) = Σ over the ranks, the same bits on each. Float or double, in host memory.
   virtual void all_reduce(void* values, int64_t count, Dtype dtype) = 0;
-  // The bytes of every rank, by rank. Of processes that exchange data in host memory.
+  // The bytes of every rank, by rank. Only for processes that exchange data in host memory.
   virtual std::vector<std::vector<uint8_t>> all_gather(const void* bytes, size_t count) = 0;
-  // Nothing is to be exchanged any more: the process may end. One that ends before is taken for lost.
+  // Says that this rank is done exchanging data and may end. A process that ends without saying so counts as lost.
   virtual void done() = 0;
 };
 
 // The contract with the library: plain functions, as in core/library.h.
 struct CollectiveTable {
   uint32_t version;  // kCollectiveVersion
-  // Joins the other ranks, once a process; later calls return what the first one did. `seconds`: of the time limit.
+  // Joins the other ranks, once per process; later calls return what the first one did. `seconds`: the time limit.
   // `is_ending`: true once the process ends, from when on no call waits; it outlives the library.
   void (*join)(LibraryFailure* failure, double seconds, const std::atomic<bool>* is_ending, int* rank, int* size);
   void (*all_reduce)(LibraryFailure* failure, void* values, int64_t count, Dtype dtype);
@@ -47,10 +47,10 @@ constexpr uint32_t kCollectiveVersion = 2;
 constexpr const char* kCollectiveSymbol = "bertune_collective_library";
 using CollectiveEntry = const CollectiveTable* (*)();
 
-// Joins the ranks through the library at `path`. Throws COLLECTIVE_UNAVAILABLE where it cannot be opened or used.
+// Joins the ranks through the library at `path`. Throws COLLECTIVE_UNAVAILABLE if it cannot be opened or used.
 std::unique_ptr<Collective> join_collective(const std::string& path, double seconds,
                                             const std::atomic<bool>& is_ending);
-// Joins them through the backend, which outlives what is returned. Throws as Backend::join_ranks.
+// Joins them through the backend, which must outlive the result. Throws as Backend::join_ranks does.
 std::unique_ptr<Collective> join_collective(Backend& backend, const RanksMeeting& meeting);
 
 }  // namespace bertune

@@ -11,15 +11,15 @@
 namespace bertune {
 
 struct DeviceInfo {
-  // "cpu", "cuda" or one whose library was added (device_library.h). Of several GPUs the first has that name, the second is
-  // "cuda:1".
+  // "cpu", "cuda" or a device whose library was added (device_library.h). With several GPUs, the first is "cuda", the
+  // second "cuda:1".
   std::string device;
   std::string name;
-  uint64_t total_memory;  // bytes, 0 where not known
+  uint64_t total_memory;  // bytes; 0 if not known
   bool available;
-  std::string reason;  // why not, where not available
+  std::string reason;  // why it is not available
   std::vector<std::string> precisions;
-  std::string libraries;  // versions of CUDA's, or of the CPU's that multiplies beside the BLAS
+  std::string libraries;  // the versions of CUDA's libraries, or on the CPU of the one that multiplies beside the BLAS
 };
 
 struct BlasInfo {
@@ -31,8 +31,8 @@ struct BlasInfo {
 std::vector<DeviceInfo> list_devices();
 BlasInfo blas_info();
 
-// `device`: as in DeviceInfo, or "cuda:0"; `precision`: "fp32", "tf32", "bf16", "int8" or "fp64"; `threads` counts on the CPU
-// only. Throws CUDA_UNAVAILABLE where the device is not there and INVALID_OPTION where it does not have the precision.
+// `device`: as in DeviceInfo, or "cuda:0"; `precision`: "fp32", "tf32", "bf16", "int8" or "fp64"; `threads` matters on the
+// CPU only. Throws CUDA_UNAVAILABLE if the device does not exist and INVALID_OPTION if it lacks the precision.
 std::unique_ptr<Backend> make_backend(const std::string& device, const std::string& precision, int threads);
 
 }  // namespace bertune

@@ -1,4 +1,4 @@
-// Finds and opens the libraries that hold the backends of devices: that of CUDA, and those that were added.
+// Finds and opens the libraries with the backends of devices: CUDA's, and those that were added.
 #pragma once
 
 #include <string>
@@ -10,20 +10,20 @@ namespace bertune {
 
 constexpr const char* kCudaDevice = "cuda";
 
-// A library that was looked for, once a process.
+// A library that was looked for, once per process.
 struct DeviceLibrary {
-  const LibraryTable* table = nullptr;  // null: there is none that can be used
+  const LibraryTable* table = nullptr;  // null: no usable library
   std::string reason;                   // why not
 };
 
-// Names the file that holds a device's backend. That of "cuda" is opened where none lies beside the addon. Has an
-// effect before the device is first asked for alone.
+// Names the file with a device's backend. For "cuda" it is opened only if there is none beside the addon. Has no effect
+// once the device has been asked for.
 void add_device_library(const std::string& device, const std::string& path);
 
 // "cuda", and every device that was added.
 std::vector<std::string> library_devices();
 
-// Opens the library of one of library_devices(): never from the library search path, and never closed again.
+// Opens the library of one of library_devices(), never from the library search path; it is never closed again.
 const DeviceLibrary& device_library(const std::string& device);
 
 }  // namespace bertune

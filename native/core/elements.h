@@ -50,7 +50,7 @@ constexpr size_t element_bytes(Dtype dtype) {
 
 namespace elements {
 
-// Host buffers come from files, at any address: elements are copied out and in byte by byte.
+// Host buffers come from files and may be at any address, so elements are copied out and in byte by byte.
 template <typename Element, typename T, typename Convert>
 void read_as(const void* inp, int64_t count, T* out, Convert convert) {
   const unsigned char* bytes = static_cast<const unsigned char*>(inp);
@@ -70,7 +70,7 @@ void write_as(const T* inp, int64_t count, void* out, Convert convert) {
   }
 }
 
-// The index of the first element whose exponent has all its bits set: NaN or infinite. −1: none.
+// The index of the first element whose exponent bits are all set, which is NaN or infinite; −1: none.
 template <typename Bits>
 int64_t first_with(Bits exponent, const void* inp, int64_t count) {
   const unsigned char* bytes = static_cast<const unsigned char*>(inp);
@@ -93,7 +93,7 @@ int64_t first_with(Bits exponent, const void* inp, int64_t count) {
 
 }  // namespace elements
 
-// The index of the first of `count` elements of `dtype`, at any alignment, that is NaN or infinite; −1: none.
+// The index of the first NaN or infinity among `count` elements of `dtype`, at any alignment; −1: none.
 inline int64_t first_not_finite(const void* inp, Dtype dtype, int64_t count) {
   switch (dtype) {
     case Dtype::kF64:

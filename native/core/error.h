@@ -6,7 +6,7 @@
 
 namespace bertune {
 
-// `code` is one of the words of lib/errors.ts, e.g. "INVALID_OPTION".
+// `code` is one of those in lib/errors.ts, e.g. "INVALID_OPTION".
 class Error : public std::runtime_error {
  public:
   Error(std::string code, const std::string& message) : std::runtime_error(message), code_(std::move(code)) {}

@@ -1,11 +1,11 @@
-// Gradients lie in one arena: those of neighbours are one array, but for gaps of zeros where they are aligned.
+// Gradients lie in one arena: those of neighbors form one array, with gaps of zeros where they are aligned.
 #pragma once
 
 #include "core/backend.h"
 
 namespace bertune {
 
-// Calls reduce(first, count) for each such array of the segments begin .. end, whose gradients are of type T.
+// Calls reduce(first, count) for each such array of the segments begin .. end, whose gradients have type T.
 template <typename T, typename Reduce>
 void for_gradient_runs(const OptimizerSegment* segments, int begin, int end, const Reduce& reduce) {
   constexpr int64_t kGap = 64 / sizeof(T);

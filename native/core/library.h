@@ -1,5 +1,5 @@
-// The contract between the addon and a library that holds a backend: one exported C symbol, which returns a table of
-// plain functions. No object of a class, no exception and no type of the device crosses it.
+// The contract between the addon and a library with a backend: one exported C symbol, which returns a table of plain
+// functions. No class object, no exception and no type of the device crosses it.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace bertune {
 
-// Why a call failed; an empty code: it did not.
+// Why a call failed; if the code is empty, it did not.
 struct LibraryFailure {
   char code[32];
   char message[992];
@@ -24,14 +24,14 @@ struct LibraryDevice {
   int capability;          // 10 · major + minor
   int driver_version;      // of CUDA, 1000 · major + 10 · minor
   int runtime_version;     // the same
-  char blas_version[64];   // what multiplies, with its version; "" where it is missing
-  char blas_missing[512];  // where it was looked for, then
+  char blas_version[64];   // the library that multiplies, and its version; "" if it is missing
+  char blas_missing[512];  // if so, where it was looked for
 };
 
 struct BackendHandle;  // opaque: a Backend of the library
 struct MemoryHandle;   // opaque: a Memory of the library
 
-// The calls of Backend, beside its operations, that the table passes on as they are.
+// The members of Backend, apart from its operations, that the table passes on as they are.
 #define BERTUNE_CALLS(X) \
   X(real_size)           \
   X(acc_size)            \
@@ -66,7 +66,7 @@ struct MemoryHandle;   // opaque: a Memory of the library
   X(leave_ranks)         \
   X(synchronize)
 
-// The plain function for a member of Backend: the same parameters behind the backend and where to report a failure.
+// The plain function for a member of Backend: takes the backend and where to report a failure, then the same parameters.
 template <typename Member>
 struct LibraryCall;
 template <typename Result, typename... Parameters>
@@ -81,7 +81,7 @@ struct LibraryTable {
   uint32_t size;     // sizeof(LibraryTable)
   uint64_t layout;   // library_layout()
 
-  // Devices are numbered from 0. Fails with CUDA_UNAVAILABLE, and says why, where that one cannot be used.
+  // Devices are numbered from 0. Fails with CUDA_UNAVAILABLE, and says why, if that one cannot be used.
   void (*describe)(int ordinal, LibraryDevice* device, LibraryFailure* failure);
   BackendHandle* (*create)(int ordinal, const char* precision, LibraryFailure* failure);
   void (*destroy)(BackendHandle* backend);
@@ -94,10 +94,10 @@ struct LibraryTable {
 #undef BERTUNE_ENTRY
 };
 
-// Raised whenever the table or a struct that it passes changes its meaning but not its size.
+// Raise it whenever the table or a struct that it passes changes in meaning but not in size.
 constexpr uint32_t kLibraryVersion = 5;
 
-// The sizes of all structs that cross, folded into one number: two builds that disagree on it do not fit.
+// The sizes of all structs that cross, folded into one number: builds that disagree on it do not fit together.
 constexpr uint64_t library_layout() {
   uint64_t hash = 14695981039346656037ull;  // FNV-1a over the sizes
   const auto fold = [&hash](size_t size) { hash = (hash ^ size) * 1099511628211ull; };

@@ -1,4 +1,4 @@
-// A backend that lives in a library: every call goes through its table, and its failures come back as errors.
+// A backend in a library: every call goes through the library's table, and failures come back as errors.
 #pragma once
 
 #include <memory>
@@ -8,10 +8,10 @@
 
 namespace bertune {
 
-// On the library's device of that number. Throws what the library reports. The table stays valid for the life of the process.
+// For the library's device of that number. Throws what the library reports. The table stays valid for the life of the process.
 std::unique_ptr<Backend> make_library_backend(const LibraryTable& table, int ordinal, const std::string& precision);
 
-// Throws where the failure says so.
+// Throws if the failure says so.
 void throw_failure(const LibraryFailure& failure);
 
 }  // namespace bertune

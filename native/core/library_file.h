@@ -2,8 +2,8 @@
 
 namespace bertune {
 
-// Whether a shared library, open to be read from its start, is one and was not cut short: opening such a file would end the process
-// with SIGBUS. Its header is held against its length. True where the platform's format is not known.
+// Whether a file, open for reading from its start, is a complete shared library: loading one that was cut short would end the
+// process with SIGBUS. Compares the header with the length. True if the platform's format is not known.
 bool is_whole_library(int file);
 
 }  // namespace bertune

@@ -4,7 +4,7 @@
 // (row, column) of the tensor it belongs to, so the same element is dropped on every device and thread count:
 //
 //   key     = (seed low, seed high)
-//   counter = (column / 4, row, site, step)      four neighbouring columns share one call
+//   counter = (column / 4, row, site, step)      four neighboring columns share one call
 //   kept    = word[column % 4] >= threshold      threshold = p · 2^32
 //
 // Attention's probabilities are the exception: see attention_draws.h.
@@ -47,7 +47,7 @@ BERTUNE_HOST_DEVICE inline PhiloxWords dropout_words(uint64_t seed, uint32_t ste
   return philox4x32_10(group, row, site, step, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
 }
 
-// Elements whose word is below it are dropped. p in [0, 1).
+// Elements whose word is below the threshold are dropped. p in [0, 1).
 BERTUNE_HOST_DEVICE inline uint32_t dropout_threshold(double p) { return static_cast<uint32_t>(p * 4294967296.0); }
 
 }  // namespace bertune

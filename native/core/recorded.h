@@ -1,4 +1,4 @@
-// Operations that the backend may record and replay: see Backend::replay.
+// Runs operations that the backend may record and replay: see Backend::replay.
 #pragma once
 
 #include <exception>
@@ -7,7 +7,7 @@
 
 namespace bertune {
 
-// `operations` may be run twice, so they change no state of the host that they read.
+// `operations` may run twice, so they must not change host state that they read.
 template <typename Operations>
 void run_recorded(Backend& backend, const RecordingKey& key, const Operations& operations) {
   if (backend.replay(key)) return;

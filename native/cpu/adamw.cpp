@@ -1,4 +1,4 @@
-// The optimiser: global gradient norm, clipping and AdamW (Loshchilov & Hutter, "Decoupled Weight Decay
+// The optimizer: global gradient norm, clipping and AdamW (Loshchilov & Hutter, "Decoupled Weight Decay
 // Regularization", 2019), with the order of operations of torch.optim.AdamW:
 //
 //   g = grad · min(1, max_grad_norm / (norm + 1e-6))

@@ -1,4 +1,4 @@
-// AdamW's arithmetic on elements, for whoever updates them; adamw.cpp has the formula.
+// AdamW's arithmetic on elements, for all code that updates them; adamw.cpp has the formula.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ struct AdamwScalars {
   T clip, decay, beta2, one_minus_beta1, one_minus_beta2, root_correction2, eps, step_size;
 };
 
-// One update of `count` elements. An element's bits do not depend on what it is updated together with.
+// One update of `count` elements. An element's bits do not depend on which elements are updated with it.
 template <typename T>
 void adamw_update(const AdamwScalars<T>& scalars, int64_t count, const T* grad, T* p, T* m, T* v);
 

@@ -1,15 +1,15 @@
-// Address space, which a process may have too little of (ulimit -v).
+// Address space, which may be limited (ulimit -v).
 #pragma once
 
 #include <cstddef>
 
 namespace bertune {
 
-// Whether the process has a limit of address space.
+// Whether the process's address space is limited.
 bool address_space_is_limited();
 
-// Whether so many more bytes can be mapped, and enough beside them for what else the process does: JavaScript's engine
-// aborts where it cannot grow. True where there is no limit.
+// Whether that many more bytes can be mapped and enough is left for the rest of the process: JavaScript's engine aborts if
+// it cannot grow. True if there is no limit.
 bool has_address_space(size_t bytes);
 
 }  // namespace bertune

@@ -1,4 +1,4 @@
-// Backend::all_reduce of the CPU.
+// Backend::all_reduce on the CPU.
 #pragma once
 
 #include "core/backend.h"

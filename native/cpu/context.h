@@ -56,7 +56,7 @@ class Context {
     });
   }
 
-  // Of a row of the batch, by which dropout draws its mask.
+  // The place of a row of the batch, from which dropout draws its mask.
   DropoutPlace place(RowKind kind, int64_t row) const {
     const bool tokens = kind == RowKind::kTokens, sequences = kind == RowKind::kSequences;
     const DropoutPlace* places = tokens ? batch.token_places : sequences ? batch.sequence_places : nullptr;
@@ -65,14 +65,14 @@ class Context {
     return {before + static_cast<uint32_t>(row), step.dropout_step};
   }
 
-  // Scratch of one thread, to be asked for by that thread: `count` elements, aligned to 64 bytes, not initialised.
-  // One block an operation: the next call takes it back.
+  // Scratch memory of one thread, which only that thread may ask for: `count` elements, aligned to 64 bytes, not
+  // initialized. One block at a time: the next call takes it back.
   template <typename T>
   T* scratch(int thread, size_t count) {
     return thread_scratch_[thread].scratch.template reserve<T>(count);
   }
 
-  // Scratch that threads share, to be asked for outside of a parallel section. One block an operation.
+  // Scratch memory that threads share; ask for it outside of a parallel section. One block at a time.
   template <typename T>
   T* shared_scratch(size_t count) {
     return shared_scratch_.reserve<T>(count);
@@ -83,10 +83,10 @@ class Context {
   WeightProducts products;
   Batch batch;
   StepState step{};
-  MetRows met_rows;  // of the last embedding_backward's dword
+  MetRows met_rows;  // those of the last embedding_backward's dword
   LazyRows lazy_rows{pool};
   double grad_norm = 0.0;  // of the last grad_norm, for adamw
-  bool halted = false;     // a loss or norm was not finite: no weight changes any more until start_run
+  bool halted = false;     // a loss or norm was not finite: no weight changes until start_run
 
  private:
   struct alignas(64) ThreadScratch {

@@ -1,7 +1,7 @@
-// Dropout masks, regenerated from Philox wherever they are needed: out = inp / (1 − p) where kept, else 0.
+// Dropout masks, regenerated from Philox whenever they are needed: out = inp / (1 − p) where kept, else 0.
 //
-// core/philox.h says which word decides an element. Here many groups of four columns go through the rounds at once, in
-// loops of a fixed length that compilers turn into vector instructions.
+// core/philox.h says which word decides about an element. Here many groups of four columns go through the rounds at
+// once, in loops of fixed length that compilers turn into vector instructions.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace bertune {
 
-// philox4x32_10 of kLanes counters at once, in place. Each 32-bit word sits in a lane of 64 bits, where its products
-// fit: 32-bit lanes would have to be widened and narrowed in each round, which takes twice as long.
+// philox4x32_10 of kLanes counters at once, in place. Each 32-bit word sits in a 64-bit lane, which its products fit:
+// 32-bit lanes would have to be widened and narrowed in each round, which takes twice as long.
 template <int kLanes>
 inline void philox_lanes(uint64_t seed, uint64_t (&c0)[kLanes], uint64_t (&c1)[kLanes], uint64_t (&c2)[kLanes],
                          uint64_t (&c3)[kLanes]) {
@@ -33,7 +33,7 @@ inline void philox_lanes(uint64_t seed, uint64_t (&c0)[kLanes], uint64_t (&c1)[k
   }
 }
 
-// Columns whose words are made together: enough lanes to hide the latency of the rounds.
+// How many columns' words are made together: enough lanes to hide the latency of the rounds.
 constexpr int kDropoutBlock = 128;
 
 // The words of columns [column, column + kDropoutBlock) of a row; `column` is a multiple of 4.
@@ -63,7 +63,7 @@ T dropout_scale(const Dropout& dropout) {
   return static_cast<T>(1.0 / (1.0 - dropout.p));
 }
 
-// out = dropout(inp) for one row of n columns; in place where out == inp. A copy when p is 0.
+// out = dropout(inp) for one row of n columns; in place if out == inp. A copy when p is 0.
 template <typename T>
 void dropout_row(uint64_t seed, const Dropout& dropout, DropoutPlace place, int n, const T* inp /* (n) */,
                  T* out /* (n) */) {

@@ -6,7 +6,7 @@
 
 namespace bertune {
 
-// One row, for operations that contain a LayerNorm. `out` may be `sum`.
+// One row. `out` may be `sum`.
 template <typename T>
 void layernorm_row(int C, T eps, const T* sum /* (C) */, const T* gamma /* (C) */, const T* beta /* (C) */,
                    T* mean /* (1) */, T* rstd /* (1) */, T* out /* (C) */);
@@ -16,7 +16,7 @@ template <typename T>
 void layernorm_row_backward(int C, const T* dout /* (C) */, const T* sum /* (C) */, T mean, T rstd,
                             const T* gamma /* (C) */, T* dsum /* (C) */, T* dgamma /* (C) */, T* dbeta /* (C) */);
 
-// Zero-filled sums of dgamma and dbeta (threads,2,C), one pair a thread; they hold the context's shared scratch.
+// Zero-filled sums of dgamma and dbeta (threads,2,C), one pair per thread, in the context's shared scratch memory.
 template <typename T>
 T* affine_partials(Context& context, int C);
 

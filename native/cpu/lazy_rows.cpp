@@ -160,7 +160,7 @@ void LazyRows::update(int thread, const OptimizerSegment& segment, const MetRows
                  scalars_at<T>(v_, at));
     last_[row] = updates_;
   }
-  // Neighbours are often met together, so they go to different steps and threads.
+  // Neighbors are often met together, so they go to different steps and threads.
   const int64_t stride = static_cast<int64_t>(kHistory) * pool_.threads();
   for (int64_t row = updates_ % kHistory + static_cast<int64_t>(kHistory) * thread; row < rows_; row += stride) {
     if (met.has(static_cast<int>(row))) continue;

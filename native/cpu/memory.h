@@ -12,8 +12,8 @@ namespace bertune {
 // Zero-filled and aligned to 64 bytes. Throws OUT_OF_MEMORY, naming `what`. The caller owns it.
 Memory* allocate_memory(size_t bytes, const char* what);
 
-// Gives the whole pages in there back to the system, which hands out zeros when they are next touched. Returns their
-// bytes: 0 where a system has no such call.
+// Gives the whole pages in this memory back to the system, which provides zeros when they are next touched. Returns
+// their bytes; 0 if the system has no such call.
 size_t release_pages(MemoryRange memory);
 
 }  // namespace bertune

@@ -1,4 +1,4 @@
-// Some bytes of memory, to be compared with others.
+// A range of memory, to be compared with others.
 #pragma once
 
 #include <cstddef>

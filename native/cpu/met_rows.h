@@ -1,6 +1,6 @@
-// The rows of an embedding table's gradient that may be other than zero: those that tokens met since it was assigned.
+// The rows of an embedding table's gradient that may not be zero: those that tokens met since it was assigned.
 //
-// A step meets some hundred rows of a vocabulary's. Where they are known, nobody has to zero, sum or apply the others.
+// A step meets some hundred of a vocabulary's rows. If they are known, the others need not be zeroed, summed or applied.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ namespace bertune {
 
 class MetRows {
  public:
-  // Whether they are known of this gradient (rows,C), or of one that begins here and has `count` elements.
+  // Whether they are known for this gradient (rows,C), or for one that begins here and has `count` elements.
   bool know(const void* grad, int rows, int C) const { return knows(grad) && rows == rows_ && C == C_; }
   bool know(const void* grad, int64_t count) const { return knows(grad) && count == static_cast<int64_t>(rows_) * C_; }
 
@@ -23,17 +23,17 @@ class MetRows {
   void assign(const T* grad, int rows, int C) {
     assign({grad, static_cast<size_t>(rows) * C * sizeof(T)}, rows, C);
   }
-  // The batch, its tokens sorted by id, is about to be added to what was assigned, but for the row `skip`.
+  // The batch, its tokens sorted by id, is about to be added to what was assigned, except for the row `skip`.
   void add(const Batch& batch, int skip);
-  // Tokens of other ranks met these as well.
+  // Tokens of other ranks met these rows as well.
   void add(const std::vector<int32_t>& rows);
-  // The segment whose gradient they are known of; `count` where none is.
+  // The segment for whose gradient they are known; `count` if there is none.
   int find(const OptimizerSegment* segments, int count) const {
     int s = 0;
     while (s < count && !know(segments[s].grad, segments[s].count)) ++s;
     return s;
   }
-  // Somebody else may write to this memory: of a gradient in it nothing is known any more.
+  // Other code may write to this memory: nothing is known any longer about a gradient in it.
   void forget(MemoryRange memory) {
     if (memory.overlaps(grad_)) grad_ = {};
   }

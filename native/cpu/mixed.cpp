@@ -1,4 +1,4 @@
-// Batches whose sequences are of several adapters: each run of neighbours of one adapter is a product of its own.
+// Batches whose sequences are of several adapters: each run of neighbors of one adapter is a product of its own.
 //
 //   lora     h (run,r) = inp (run,k) · Aᵀ → out (run,n) += scaling · h · Bᵀ
 //   dora     out (run,n) += (scale − 1) ∘ (out − bias)
@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kBlockRows = 64;
 
-// Calls visit(rows, slot) for the runs of neighbours of one slot within `rows`, in blocks that stay in the cache.
+// Calls visit(rows, slot) for the runs of neighbors of one slot within `rows`, in blocks that stay in the cache.
 template <typename Visit>
 void for_runs(const Context& context, RowKind kind, Range rows, const int32_t* slots, Visit visit) {
   const int32_t* starts = context.batch.cu_seqlens;

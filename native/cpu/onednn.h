@@ -1,13 +1,13 @@
-// Matrix products by oneDNN, on the calling thread alone, with element types and layouts that a BLAS has not:
+// Matrix products by oneDNN, on the calling thread alone, with element types and layouts that a BLAS does not have:
 //
-//   c (m,n) = a (m,k) · b (k,n), or c += where `add`
+//   c (m,n) = a (m,k) · b (k,n), or c += with `add`
 //
 // a and b are float, bfloat16, or unsigned and signed bytes; c is float, or int32 for bytes. a and c have no gaps between
-// rows: code for those that do is slow.
+// rows, because code for matrices with gaps is slow.
 //
-// Code for a product is generated the first time that its sizes are met, and kept. On the processors that is_fast knows,
-// sums over k run in an order that depends on n and k alone: a row of c has the same bits in a product of any number of
-// rows and with b packed or not (in fp32, with oneDNN 2 and 3; test/operations/products.test.ts and test/model/products.test.ts).
+// Code for a product is generated when its sizes first occur, and kept. On processors for which is_fast holds, the order of
+// the sums over k depends on n and k alone: a row of c has the same bits in a product of any number of rows, with b packed
+// or not (in fp32, with oneDNN 2 and 3; test/operations/products.test.ts and test/model/products.test.ts).
 #pragma once
 
 #include <cstddef>
@@ -22,23 +22,23 @@ enum class Element { kF32, kBF16, kInt8 };
 // How b lies in memory: rows of k, rows of n (that is, bᵀ), or as oneDNN likes it best.
 enum class Layout { kRows, kColumns, kPacked };
 
-// Whether this processor has instructions for such products that oneDNN knows; false where built without it.
+// Whether this processor has instructions for such products that oneDNN uses; false if built without it.
 bool is_fast(Element element);
 
-// "2.6.3 avx512_core_bf16"; empty where built without it.
+// E.g. "2.6.3 avx512_core_bf16"; empty if built without it.
 std::string version();
 
 // b, laid out for products of any m.
 class Packed {
  public:
-  // Room for a b (k,n) that comes in `layout`, its rows `ldb` apart. Throws OUT_OF_MEMORY.
+  // Room for b (k,n), which comes in `layout` with rows `ldb` apart. Throws OUT_OF_MEMORY.
   Packed(Element element, int n, int k, Layout layout, int ldb);
   ~Packed();
 
   size_t bytes() const;
-  // Takes b: float for kF32 and kBF16, int8 for kInt8.
+  // Copies b in: float for kF32 and kBF16, int8 for kInt8.
   void fill(const void* b);
-  // Gives it back, exactly where it was not rounded: not for kBF16.
+  // Copies b out, exactly unless it was rounded, as for kBF16.
   void read(void* b) const;
 
  private:
@@ -56,8 +56,8 @@ struct Product {
   bool operator==(const Product&) const = default;
 };
 
-// Rows of one product at most, so that few different sizes are met: with b packed, and with b as it is, which is packed
-// anew each time.
+// The most rows of one product, so that few different sizes occur: with b packed, and with b as it is, which is packed
+// again each time.
 constexpr int kPackedRows = 64;
 constexpr int kPlainRows = 256;
 
@@ -78,7 +78,7 @@ class Products {
 
 // Whether there is a fast sgemm.
 bool has_sgemm();
-// c (m,n) = alpha · op(a) · op(b) + beta · c in float, as gemm.h has it: with gaps between rows, and without code to keep.
+// c (m,n) = alpha · op(a) · op(b) + beta · c in float, as in gemm.h: gaps between rows are allowed, and no code is kept.
 void sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float* a, int lda,
            const float* b, int ldb, float beta, float* c, int ldc);
 

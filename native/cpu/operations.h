@@ -1,4 +1,4 @@
-// The operations of core/backend.h on the CPU, T being float or double. Each is defined in the file of its name or group.
+// The operations of core/backend.h on the CPU; T is float or double. Each is defined in the file of its name or group.
 #pragma once
 
 #include "cpu/context.h"

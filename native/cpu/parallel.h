@@ -1,9 +1,9 @@
 // A small pool of threads, and how rows are shared out among them.
 //
-// A step runs some hundreds of short operations, each of them one call of Pool::run. Workers therefore spin for some
+// A step runs hundreds of short operations, each of them one call of Pool::run. Workers therefore spin for some
 // microseconds before they sleep: within a step they are awake when the next operation comes, and an idle session
-// costs nothing. A part of the work that its worker has not begun when the calling thread is done with its own is done
-// by the calling thread, so that a worker whose core is busy with another process holds nobody up.
+// costs nothing. When the calling thread is done with its own part, it does the parts that no worker has begun, so that
+// a worker whose core is busy with another process holds nobody up.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,7 @@ Range even_split(int count, int parts, int part, int multiple = 1);
 
 class Pool {
  public:
-  // `threads` ≥ 1 counts the calling thread, which is worker 0.
+  // `threads` ≥ 1 includes the calling thread, which is worker 0.
   explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;
@@ -40,7 +40,7 @@ class Pool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls work(thread) once for each thread in [0, threads()) and returns when all are done. An exception of a worker
-  // is rethrown here; of several, the one of the lowest thread. Not to be called from within `work`.
+  // is rethrown here; of several, the one of the lowest thread. Do not call it from within `work`.
   template <typename Work>
   void run(Work&& work) {
     using Callable = std::remove_reference_t<Work>;
@@ -51,7 +51,7 @@ class Pool {
  private:
   using Call = void (*)(const void* work, int thread);
 
-  // One a thread: the last generation whose part was begun, and what that part threw.
+  // One per thread: the last generation whose part was begun, and what that part threw.
   struct alignas(64) Part {
     std::atomic<uint32_t> begun{0};
     std::exception_ptr error;
@@ -78,19 +78,19 @@ class Partition {
  public:
   explicit Partition(int threads) : sequences_(threads), tokens_(threads) {}
 
-  // Splits B sequences with starts cu_seqlens (B + 1): whole sequences so that the threads' token counts are as even as
-  // sequence boundaries allow, their heads so that the threads' work is.
+  // Splits B sequences with starts cu_seqlens (B + 1). Whole sequences are split so that the threads' token counts are as
+  // even as sequence boundaries allow, heads so that the threads' work is even.
   void assign(int B, const int32_t* cu_seqlens);
 
   // The sequences of a thread, and the range of their tokens.
   Range sequences(int thread) const { return sequences_[thread]; }
   Range tokens(int thread) const { return tokens_[thread]; }
 
-  // The heads of a thread, of NH a sequence: number `sequence · NH + head`.
+  // The heads of a thread, with NH per sequence, numbered `sequence · NH + head`.
   Range heads(int NH, int thread) const { return {first_head(NH, thread), first_head(NH, thread + 1)}; }
 
-  // The rows of a thread, for operations that work row by row. Tokens are split evenly, in fours, and not at sequence
-  // boundaries: each operation waits for its slowest thread, and short batches split at boundaries are some 5 % uneven.
+  // The rows of a thread, for operations that work row by row. Tokens are split evenly, in fours, not at sequence
+  // boundaries: each operation waits for its slowest thread, and splitting short batches at boundaries is some 5 % uneven.
   Range rows(Rows rows, int thread) const;
 
  private:
@@ -98,7 +98,7 @@ class Partition {
 
   std::vector<Range> sequences_;
   std::vector<Range> tokens_;
-  std::vector<int64_t> work_ = {0};  // (B + 1) of one head in the sequences before
+  std::vector<int64_t> work_ = {0};  // (B + 1) the work of one head in all sequences before
 };
 
 }  // namespace bertune

@@ -8,8 +8,8 @@
 
 namespace bertune {
 
-// sum (columns of it) = or, with `accumulate`, += Σ rows of values (rows, …), which lie `stride` apart. Rows are added one
-// after another, so that the bits do not depend on how columns are shared out.
+// sum (a range of its columns) = Σ rows of values (rows, …), or += with `accumulate`. Rows lie `stride` apart and are added
+// one after another, so that the bits do not depend on how columns are split.
 template <typename T>
 void sum_columns(Range columns, int rows, const T* values, size_t stride, bool accumulate, T* sum) {
   if (!accumulate) std::fill(sum + columns.begin, sum + columns.end, T(0));

@@ -1,4 +1,4 @@
-// The backend's opaque scalars are T on the CPU, both of them.
+// On the CPU, both of the backend's opaque scalars are T.
 #pragma once
 
 #include "core/backend.h"

@@ -10,7 +10,7 @@ namespace bertune {
 // A block of memory that grows to the largest request and is then reused, so that steps allocate nothing.
 class Scratch {
  public:
-  // `count` elements, aligned to 64 bytes, not initialised. Valid until the next call.
+  // `count` elements, aligned to 64 bytes, not initialized. Valid until the next call.
   template <typename T>
   T* reserve(size_t count) {
     return static_cast<T*>(reserve_bytes(count * sizeof(T)));

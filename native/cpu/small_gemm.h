@@ -1,12 +1,12 @@
 // Products of small matrices in plain loops that the compiler keeps in vector registers.
 //
-//   c (m,n) = a (m,k) · b (k,n), or c += where `add`
+//   c (m,n) = a (m,k) · b (k,n), or c += with `add`
 //
-// A BLAS call packs its operands and costs a microsecond or two before it has done anything; the matrices of one head
-// of one short text are done by then. Measured on an AVX-512 core (Zen 5) in float: (22,64)·22 takes 0.33 µs where
-// OpenBLAS takes 0.9, (64,64)·64 takes 2.5 µs where it takes 5.2.
+// A BLAS call packs its operands and takes a microsecond or two before it does anything; by then the matrices of one head
+// of one short text are done. Measured on an AVX-512 core (Zen 5) in float: (22,64)·22 takes 0.33 µs against OpenBLAS's
+// 0.9, (64,64)·64 takes 2.5 µs against 5.2.
 //
-// Element (i, p) of a is a[i·a_row + p·a_column], so a may be stored either way round; rows of b and c are contiguous,
+// Element (i, p) of a is a[i·a_row + p·a_column], so a may be stored by rows or by columns; rows of b and c are contiguous,
 // ldb and ldc apart. Sums over k run in order, so a value does not depend on how the matrix was cut into tiles.
 #pragma once
 

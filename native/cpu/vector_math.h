@@ -1,7 +1,7 @@
-// Elementary functions that compilers vectorise inside plain loops: no branches, no calls, no tables.
+// Elementary functions that compilers vectorize inside plain loops: no branches, no calls, no tables.
 //
 // The float versions are range reduction and minimax polynomials; the double versions, which only check gradients, are
-// the C library's. The errors named are the largest over all floats of the range, against the C library in double.
+// the C library's. The stated errors are the largest over all floats in the range, against the C library in double.
 #pragma once
 
 #include <bit>
@@ -20,7 +20,7 @@ inline float vexp(float x) {
   constexpr float kRound = 12582912.0f;
   const float rounded = clamped * 1.44269504f + kRound;
   const float n = rounded - kRound;
-  // ln 2 in two parts, the first of so few bits that n times it is exact.
+  // ln 2 in two parts, the first with so few bits that n times it is exact.
   const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 0.00138146128f;
   p = p * r + 0.00836871006f;

@@ -3,14 +3,14 @@
 //   forward    out (rows,n) = inp (rows,k) · Wᵀ
 //   backward   dinp (rows,k) = dout (rows,n) · W, or dinp +=
 //
-// They are oneDNN's where it is there and fast, and the BLAS's otherwise. Products of few rows are faster with a weight
-// laid out for them, which is done once for a weight that does not change; of many rows, oneDNN lays out what it needs on
-// the way. A weight that trains is different in each step: laying it out would cost more than it saves, so it is
-// multiplied as it is, or from a copy in the element type of products.
+// oneDNN makes them if it is available and fast, the BLAS otherwise. Products of few rows are faster with a weight laid out
+// for them, which is done once for a weight that does not change; for many rows, oneDNN lays out what it needs on the way.
+// A weight that trains is different in each step: laying it out would cost more than it saves, so it is multiplied as it
+// is, or from a copy in the element type of products.
 //
-// A weight that is laid out need not be there twice: the pages of the weight itself go back to the system, and are filled
-// again when somebody reads or changes the weight. In bytes a weight does not come back as it was, so reading it is an
-// error then.
+// A weight that is laid out need not be in memory twice: the pages of the weight itself go back to the system, and are
+// filled again when the weight is read or changed. A weight turned into bytes cannot be restored exactly, so reading it is
+// then an error.
 //
 // Element types: float; bfloat16, with sums in float; or bytes, with sums in int32, for prediction alone:
 //   a row x of activations is x ≈ s · (q − z), q in 0 .. 255 by the row's own range; a row w of the weight is w ≈ t · p,
@@ -30,31 +30,31 @@ namespace bertune {
 
 class Context;
 
-// Rows a thread below which a product is split by columns: each thread would take in the whole weight otherwise.
+// With fewer rows per thread than this, a product is split by columns; otherwise each thread would read the whole weight.
 constexpr int kFewRows = 32;
 
 enum class Direction { kForward, kBackward };
 
-// A weight in the forms that products want it in.
+// A weight in the forms that products need.
 struct WeightForms {
   // For the products of one direction.
   struct Form {
     bool is_used = false;    // since the weight changed
-    bool is_packed = false;  // so that the slabs hold it
-    // Each thread's slab of the columns by itself; null where that is empty.
+    bool is_packed = false;  // the slabs hold it
+    // Each thread's slab of the columns; null if that is empty.
     std::vector<std::unique_ptr<onednn::Packed>> slabs;
   };
 
   const float* weight = nullptr;  // (n,k)
   int n = 0, k = 0;
   bool trains = false;     // adamw has changed it
-  size_t released = 0;     // bytes of its pages, which forward's slabs stand for
-  bool is_wanted = false;  // somebody has wanted it as it is since it was released
+  size_t released = 0;     // bytes of its pages that were given back because forward's slabs hold the same
+  bool is_wanted = false;  // it has been needed as it is since it was released
   Form forward, backward;
-  bool is_rounded = false;     // so that bf16 holds it
+  bool is_rounded = false;     // bf16 holds it
   std::vector<uint16_t> bf16;  // (n,k) or empty
-  std::vector<float> scales;   // (n) t of bytes
-  std::vector<int32_t> sums;   // (n) Σ p of bytes
+  std::vector<float> scales;   // (n) for bytes: t
+  std::vector<int32_t> sums;   // (n) for bytes: Σ p
 
   MemoryRange memory() const { return {weight, sizeof(float) * n * k}; }
   Form& form(Direction direction) { return direction == Direction::kForward ? forward : backward; }
@@ -73,51 +73,51 @@ class WeightProducts {
   WeightProducts(onednn::Element element, int threads);
 
   onednn::Element element() const { return element_; }
-  // Whether oneDNN makes this product with a weight of this size.
+  // Whether oneDNN makes this product for a weight of this size.
   bool takes(Direction direction, int n, int k) const;
 
-  // To be called before the product, outside of a parallel section.
+  // Call it before the product, outside of a parallel section.
   const WeightForms& prepare(Context& context, Direction direction, const float* weight, int n, int k, int rows);
   // a (rows, depth) · the operand's columns: those of one thread's slab, or all. Calls finish(columns, product) for each
-  // part of it, (rows,columns) without gaps: `c`, where that is not null and all of it is one part, or scratch. By one
-  // thread.
+  // part, (rows,columns) without gaps, which is in `c` if that is not null and takes the whole product, else in scratch
+  // memory. For one thread.
   template <typename Finish>
   void multiply(Context& context, int thread, const WeightForms& forms, Direction direction, int rows, Range columns,
                 const float* a, int lda, float* c, Finish&& finish);
-  // Rows of one call of multiply at most.
+  // The most rows of one call of multiply.
   static int most_rows(const WeightForms& forms, Direction direction);
 
   // dweight (columns of n, k) = or += doutᵀ · inp in bfloat16, see linear.cpp
   onednn::Products& of_thread(int thread) { return products_[thread]; }
 
-  // The columns of a thread: the same split for all of a session's products with an operand of that many.
+  // The columns of a thread: the same split for all of a session's products with an operand of that many columns.
   Range slab(int columns, int thread) const;
 
-  // What the forms of the weights take, and what of the weights themselves has been given back for it.
+  // The bytes that the forms of the weights take, and those of the weights themselves that were given back in exchange.
   size_t bytes() const;
   size_t released_bytes() const { return released_; }
 
-  // What is there is about to be read outside of products. Throws INVALID_OPTION where bytes have taken its place.
+  // The memory is about to be read outside of products. Throws INVALID_OPTION if bytes have replaced a weight there.
   void read(MemoryRange memory);
-  // Weights there are about to be written, or are gone; adamw is about to change them.
+  // Weights in the memory are about to be written, or are gone; adamw is about to change them.
   void written(MemoryRange memory);
   void trained(MemoryRange memory);
-  // Makes weights there readable, within what bytes keep of them.
+  // Makes weights in the memory readable, as exactly as their bytes allow.
   void restore(MemoryRange memory);
 
  private:
-  // Rows of activations as products take them, and where a product goes: a thread's scratch.
+  // Rows of activations in the form that products need, and where a product goes: a thread's scratch memory.
   struct Operand {
     const void* rows;  // (rows, depth) in the element type of products
     float* tile;       // (rows, columns)
-    // Of bytes:
+    // For bytes:
     int32_t* sums = nullptr;     // (rows, columns)
     RowRange* ranges = nullptr;  // (rows)
   };
   Operand take_in(Context& context, int thread, int rows, int depth, int most_columns, const float* a, int lda);
   void multiply_slab(int thread, const WeightForms& forms, Direction direction, int rows, int part,
                      const Operand& operand);
-  // With columns of a weight that is not packed; backward with all of them.
+  // Multiplies by columns of a weight that is not packed; backward by all of them.
   void multiply_plain(int thread, const WeightForms& forms, Direction direction, int rows, Range columns, const void* a,
                       float* c);
   WeightForms& find(const float* weight, int n, int k);
@@ -132,7 +132,7 @@ class WeightProducts {
   std::vector<onednn::Products> products_;  // one a thread
   std::vector<std::unique_ptr<WeightForms>> forms_;
   size_t released_ = 0;                 // of all forms
-  std::vector<MemoryRange> quantized_;  // weights that bytes have taken the place of
+  std::vector<MemoryRange> quantized_;  // weights that bytes have replaced
 };
 
 template <typename Finish>

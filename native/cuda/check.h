@@ -9,7 +9,7 @@
 namespace bertune::cuda {
 
 [[noreturn]] inline void throw_cuda_error(cudaError_t status, const char* expression, const char* file, int line) {
-  cudaGetLastError();  // an error that is not sticky does not reach the next call
+  cudaGetLastError();  // so that an error that is not sticky does not reach the next call
   throw Error("CUDA_ERROR", std::string(cudaGetErrorName(status)) + " (" + cudaGetErrorString(status) + ") from " +
                                 expression + " at " + file + ":" + std::to_string(line));
 }

@@ -1,4 +1,4 @@
-// Sums over the rows of a matrix, a column each: gradients of biases and of LayerNorm's parameters. One launch, in a
+// Sums over the rows of a matrix, one per column: gradients of biases and of LayerNorm's parameters. One launch, in a
 // fixed order.
 #pragma once
 
@@ -15,7 +15,7 @@ template <typename T>
 void layernorm_parameter_sums(Context& context, RowCount rows, int C, bool accumulate, const T* dout /* (rows,C) */,
                               const T* sum /* (rows,C) */, const float* mean /* (rows) */,
                               const float* rstd /* (rows) */, float* dgamma, float* dbeta);
-// The same of dropout(dout).
+// The same for dropout(dout).
 template <typename T>
 void layernorm_parameter_sums(Context& context, RowCount rows, int C, bool accumulate, const DropoutMask& mask,
                               const T* dout /* (rows,C) */, const T* sum /* (rows,C) */, const float* mean /* (rows) */,

@@ -24,7 +24,7 @@ struct Context {
   Scratch scratch;
   Gemm* gemm = nullptr;
   const Recordings* recordings = nullptr;
-  std::unique_ptr<SegmentTable> segments;  // those that the optimiser met last
+  std::unique_ptr<SegmentTable> segments;  // those that the optimizer met last
   SharedMemoryLimits shared_memory;
   int multiprocessors = 0;
 
@@ -39,7 +39,7 @@ struct Context {
     }
   }
 
-  // Of elements that stand in rows of this kind; `rows_of_row`: as many in each, as attention has one a head.
+  // For elements in rows of this kind; `rows_of_row`: how many rows of elements each has: attention has one per head.
   DropoutMask dropout(const Dropout& dropout, RowKind kind, int rows_of_row = 1) const {
     const uint32_t* before = kind == RowKind::kTokens      ? &state->step.tokens_before
                              : kind == RowKind::kSequences ? &state->step.sequences_before

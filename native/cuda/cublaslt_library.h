@@ -11,7 +11,7 @@ namespace bertune::cuda {
 
 class CublasLtLibrary {
  public:
-  // Throws CUDA_UNAVAILABLE, with what was looked for and where, and what to install.
+  // Throws CUDA_UNAVAILABLE, saying what it looked for and where, and what to install.
   CublasLtLibrary();
 
   // The file, or the name by which the loader found it.

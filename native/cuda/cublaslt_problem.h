@@ -1,4 +1,4 @@
-// A product as cuBLASLt takes it: what is multiplied, and how its matrices lie.
+// A product as cuBLASLt takes it: what is multiplied, and how the matrices lie in memory.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace bertune::cuda {
 
-// Throws CUDA_ERROR or OUT_OF_MEMORY where a call failed.
+// Throws CUDA_ERROR or OUT_OF_MEMORY if a call failed.
 void check_blas(const CublasLtLibrary& library, cublasStatus_t status, const char* call);
 
 // A handle of the library, destroyed by the function that belongs to it.
@@ -30,22 +30,22 @@ class Owned {
   Destroy destroy_;
 };
 
-// All that descriptors are made of, and that the choice of an algorithm depends on.
+// Everything that descriptors are made of and that the choice of an algorithm depends on.
 struct ProductKey {
   int m, n, k, a_stride, b_stride, out_stride;
   bool transpose_a, transpose_b, add, tf32;
   Element inp, out_type;
   const void* bias;
-  // Of its activation: see GemmArgs.
+  // About its activation: see GemmArgs.
   Activation activation;
   bool activates, in_place, is_slope;
 
   ProductKey(const GemmArgs& args, bool tf32);
   auto operator<=>(const ProductKey&) const = default;
 
-  // Of the choice of an algorithm, which no pointer and no activation matters to; without white space.
+  // Names the choice of an algorithm, which depends on no pointer and no activation; without white space.
   std::string text() const;
-  // Of the choice between it and our own kernel.
+  // Names the choice between the library and our own kernel.
   std::string activation_text() const;
 };
 

@@ -1,4 +1,4 @@
-// The backend on an NVIDIA GPU, the one that the calling thread uses: every operation a kernel of this folder, on one stream.
+// The backend on an NVIDIA GPU, the one that the calling thread uses. Every operation is a kernel of this folder, on one stream.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@ namespace bertune::cuda {
 
 enum class Precision { kFp32, kTf32, kBf16 };
 
-// Throws CUDA_UNAVAILABLE where cuBLASLt is missing, CUDA_ERROR and OUT_OF_MEMORY.
+// Throws CUDA_UNAVAILABLE if cuBLASLt is missing, CUDA_ERROR and OUT_OF_MEMORY.
 std::unique_ptr<Backend> make_cuda_backend(Precision precision);
 
 }  // namespace bertune::cuda

@@ -1,5 +1,5 @@
-// What kernels read of the step that runs. A recorded step is replayed with the arguments it was recorded with, so all
-// that differs from one replay to the next lies here, in device memory.
+// What kernels read about the running step. A recorded step is replayed with the arguments it was recorded with, so
+// everything that differs from one replay to the next is here, in device memory.
 #pragma once
 
 #include "core/backend.h"
@@ -10,13 +10,13 @@ namespace bertune::cuda {
 
 struct DeviceState {
   StepState step;
-  // Set by adamw when a loss or a norm is not finite; no weight changes any more until start_run.
+  // Set by adamw when a loss or a norm is not finite; no weight changes from then on until start_run.
   int32_t halted;
-  float grad_norm;  // of the last grad_norm, for adamw
+  float grad_norm;  // from the last grad_norm, for adamw
 };
 
-// Rows of an operation. Its arrays have `padded` rows, of which the first `*live` are those of the batch. An operation
-// writes zeros to the rest of its outputs, so that a GEMM may run over all of them.
+// The rows of an operation. Its arrays have `padded` rows, of which the first `*live` are those of the batch. An operation
+// writes zeros to the other rows of its outputs, so that a GEMM may run over all of them.
 struct RowCount {
   int padded;
   const int32_t* live;  // device; null: all
@@ -24,21 +24,21 @@ struct RowCount {
   __device__ __forceinline__ int count() const { return live ? *live : padded; }
 };
 
-// A dropout as kernels apply it: see core/philox.h for which word decides an element.
+// A dropout as kernels apply it; core/philox.h says which word decides about an element.
 struct DropoutMask {
   const DeviceState* state;
   uint32_t site;
   uint32_t threshold;  // 0: nothing is dropped, and no random numbers are made
   float scale;         // 1 / (1 − p)
-  // Of a micro-batch that several processes share: the rows of the other batches that stand before this one's, device, each
-  // of which has so many rows of elements; null: none.
+  // If several processes share the micro-batch: the number of rows in the parts before this one, device; null: none. Each has
+  // this many rows of elements.
   const uint32_t* rows_before;
   uint32_t rows_of_row;
-  const DropoutPlace* places;  // of those rows, where the batch has them; device
+  const DropoutPlace* places;  // of those rows, if the batch has them; device
 
   __device__ __forceinline__ bool on() const { return threshold != 0; }
 
-  // By which the random numbers of a row of elements go.
+  // The place that determines the random numbers of a row of elements.
   __device__ __forceinline__ DropoutPlace place(uint32_t row) const {
     if (places) {
       const DropoutPlace whole = places[row / rows_of_row];
@@ -56,7 +56,7 @@ struct DropoutMask {
                        words.word[2] >= threshold ? scale : 0.f, words.word[3] >= threshold ? scale : 0.f);
   }
 
-  // The factor of one element; `factors` is cheaper where neighbours are needed too.
+  // The factor of one element; `factors` is cheaper if its neighbors are needed too.
   __device__ __forceinline__ float factor(uint32_t row, uint32_t column) const {
     if (threshold == 0) return 1.f;
     const DropoutPlace at = place(row);

@@ -8,7 +8,7 @@
 
 namespace bertune::cuda {
 
-// Whether the variable is set, to the one value that it may have. Throws INVALID_OPTION where it is another.
+// Whether the variable is set to the one value that it may have. Throws INVALID_OPTION if it has another.
 inline bool is_set_to(const char* name, const char* value) {
   const char* set = std::getenv(name);
   if (set == nullptr || *set == '\0') return false;

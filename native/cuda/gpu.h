@@ -1,11 +1,11 @@
-// Which GPU the calls of the CUDA runtime go to. Each thread has its own, and begins with the first.
+// Which GPU calls of the CUDA runtime go to. Each thread has its own choice, which starts as the first GPU.
 #pragma once
 
 #include "cuda/check.h"
 
 namespace bertune::cuda {
 
-// Lets the calling thread's calls go to the GPU of this number.
+// Sends the calling thread's calls to the GPU with this number.
 inline cudaError_t use_gpu(int ordinal) {
   thread_local int used = 0;
   if (used == ordinal) return cudaSuccess;

@@ -1,4 +1,4 @@
-// Device memory: allocation with an error that says what was wanted, what was free and what it was for.
+// Allocates device memory; its error says how much was requested, how much was free and what it was for.
 #pragma once
 
 #include "core/backend.h"
@@ -6,7 +6,7 @@
 
 namespace bertune::cuda {
 
-// Throws OUT_OF_MEMORY, naming `what`. cudaFree frees it.
+// Throws OUT_OF_MEMORY, naming `what`. Free it with cudaFree.
 void* allocate_bytes(size_t bytes, const char* what, bool zero);
 
 // Zero-filled.

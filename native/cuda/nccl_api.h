@@ -1,5 +1,5 @@
-// What of NCCL's C interface is used here, declared as in its nccl.h of 2.14, where communicators that do not block came,
-// and unchanged since. NCCL itself is opened at run time, and its header is not needed.
+// The part of NCCL's C interface that is used here, declared as in nccl.h of 2.14, which introduced communicators that do
+// not block; it has not changed since. NCCL itself is opened at run time, so its header is not needed.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@ enum ncclResult_t {
 enum ncclDataType_t { ncclFloat32 = 7, ncclFloat64 = 8 };
 enum ncclRedOp_t { ncclSum = 0 };
 
-// The first members of a struct that has grown since; `size` tells NCCL how many there are.
+// The first members of a struct that has grown since; `size` tells NCCL how many members there are.
 struct ncclConfig_t {
   size_t size = sizeof(ncclConfig_t);
   unsigned int magic = 0xcafebeef;

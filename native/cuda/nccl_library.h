@@ -8,7 +8,7 @@ namespace bertune::cuda {
 
 class NcclLibrary {
  public:
-  // Throws COLLECTIVE_UNAVAILABLE, with what was looked for and where, and what to install.
+  // Throws COLLECTIVE_UNAVAILABLE, saying what it looked for and where, and what to install.
   NcclLibrary();
 
   decltype(&ncclGetUniqueId) get_unique_id;

@@ -1,7 +1,7 @@
-// The ranks of a run, whose GPUs add up through NCCL.
+// The ranks of a run whose GPUs add up through NCCL.
 //
-// No call waits for ever: communicators do not block, and what is under way is asked for until the time limit. Then, or where
-// a rank is known to be lost, NCCL is told to give up, so that the stream goes on.
+// No call waits forever: communicators do not block, and calls under way are polled until the time limit. Then, or once a
+// rank is known to be lost, NCCL is told to give up, so that the stream continues.
 #pragma once
 
 #include <memory>
@@ -28,26 +28,26 @@ class NcclRanks {
   NcclRanks(const NcclRanks&) = delete;
   NcclRanks& operator=(const NcclRanks&) = delete;
 
-  // The arrays become their sums over the ranks, on the stream; done when it returns. Waiting here, not later, is what lets
-  // every other wait for the stream end, and keeps sums that came to nothing from being used. Throws RANK_LOST.
+  // The arrays become their sums over the ranks, on the stream, before it returns. Waiting here and not later ensures that
+  // every other wait for the stream ends and that no failed sum is used. Throws RANK_LOST.
   void all_reduce(const std::vector<Array>& arrays);
-  // The same of doubles in host memory.
+  // The same for doubles in host memory.
   void all_reduce(double* values, int64_t count);
-  // A float in device memory, for whoever reduces.
+  // A float in device memory, for code that reduces.
   float* flag() const { return static_cast<float*>(flag_->data()); }
-  // Nothing is to be exchanged any more.
+  // Ends the exchange of data.
   void leave();
 
  private:
   void join();
-  // Until NCCL has done what a call began.
+  // Waits until NCCL has finished what a call began.
   void settle(ncclResult_t status, Seconds limit);
   void wait_for_stream();
-  // Throws where a rank is lost, NCCL has failed, or it is past the end.
+  // Throws if a rank is lost, NCCL has failed, or it is past `end`.
   void look(std::chrono::time_point<std::chrono::steady_clock, Seconds> end);
   [[noreturn]] void fail(ncclResult_t status);
   void abort();
-  // Runs work, after which nothing can be exchanged where it throws.
+  // Runs work; if it throws, nothing can be exchanged afterward.
   template <typename Work>
   void guarded(const Work& work);
 

@@ -1,4 +1,4 @@
-// The operations of core/backend.h as kernels, T being float or bf16. Each is defined in the file of its name or group.
+// The operations of core/backend.h as kernels; T is float or bf16. Each is defined in the file of its name or group.
 #pragma once
 
 #include "cuda/context.h"

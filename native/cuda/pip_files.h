@@ -1,4 +1,4 @@
-// What pip installed of NVIDIA's libraries, which is where many machines have cuBLAS and no toolkit has put it.
+// Finds NVIDIA's libraries that pip installed: many machines have cuBLAS only there, without a toolkit.
 #pragma once
 
 #include <string>
@@ -6,9 +6,9 @@
 
 namespace bertune::cuda {
 
-// Files of that name in folders of these packages, the one for CUDA 13 ("cu13") and those for one library ("cublas", of
-// nvidia-cublas or nvidia-cublas-cu12), of every Python whose folder of programs is on the PATH: of an active environment, so,
-// before the system's.
+// Files of that name in the folders of these packages, "cu13" of CUDA 13 or one for a single library (e.g. "cublas", from
+// nvidia-cublas or nvidia-cublas-cu12), in every Python on the PATH; those of an active environment come before the
+// system's.
 std::vector<std::string> pip_files(const std::vector<std::string>& packages, const std::string& name);
 
 }  // namespace bertune::cuda

@@ -1,6 +1,6 @@
-// Steps as CUDA graphs. The first time that a key is met its operations run one by one, which also lets GEMMs choose
-// their algorithms; the second time they are captured; from then on one launch replays them. Where a capture fails,
-// operations run one by one from then on.
+// Steps as CUDA graphs. When a key first occurs, its operations run one by one, which also lets GEMMs choose their
+// algorithms; the second time they are captured; from then on one launch replays them. If a capture fails, all operations
+// run one by one from then on.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class Recordings {
   Recordings(const Recordings&) = delete;
   Recordings& operator=(const Recordings&) = delete;
 
-  // As Backend::replay, end_recording, forget_recordings and take_warning.
+  // As in Backend.
   bool replay(const RecordingKey& key);
   bool end(const char* failure);
   void forget();
@@ -33,21 +33,21 @@ class Recordings {
  private:
   struct Recording {
     RecordingKey key;
-    cudaGraphExec_t graph;  // null: met once
+    cudaGraphExec_t graph;  // null: the key has occurred once
     size_t nodes;
   };
 
-  // Graphs that are kept, and keys that were met once; of each the one used longest ago goes first.
+  // How many graphs are kept, and how many keys that occurred once; the one unused for longest goes first.
   static constexpr size_t kMostGraphs = 256, kMostMetOnce = 1024;
 
   void launch(const Recording& recording);
   void give_up(const std::string& reason);
-  // Makes room for one more of those that have a graph, or have none.
+  // Makes room for one more recording with, or without, a graph.
   void make_room(bool with_graph, size_t most);
 
   cudaStream_t stream_;
   bool records_;
-  std::list<Recording> recordings_;  // the one used last comes first
+  std::list<Recording> recordings_;  // the most recently used comes first
   bool capturing_ = false;
   RecordingCounts counts_{};
   std::string warning_, taken_;  // to be taken, and taken last

@@ -6,7 +6,7 @@
 
 namespace bertune::cuda {
 
-// Grows to the largest request, outside of recordings only; what was recorded with the old block is forgotten.
+// Grows to the largest request, but not during a recording; recordings that use the old block are forgotten.
 class Scratch {
  public:
   Scratch() = default;
@@ -14,12 +14,12 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch();
 
-  // Called before a block is replaced. Throws where that is not allowed now.
+  // Called before a block is replaced. Throws if that is not allowed now.
   void on_growth(std::function<void()> call) { on_growth_ = std::move(call); }
 
-  // `count` floats, aligned to 256 bytes, not initialised: valid until the next operation. Throws OUT_OF_MEMORY.
+  // `count` floats, aligned to 256 bytes, not initialized; valid until the next operation. Throws OUT_OF_MEMORY.
   float* floats(size_t count);
-  // Zero, and left zero by whoever uses them: tickets of the blocks of one launch, of which the last one finishes up.
+  // Tickets for the blocks of one launch, of which the last one finishes up. They are zero; leave them zero.
   unsigned* tickets(size_t count);
 
   size_t bytes() const { return bytes_ + ticket_bytes_; }

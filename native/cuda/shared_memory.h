@@ -7,11 +7,11 @@
 
 namespace bertune::cuda {
 
-// A kernel's limit belongs to the CUDA context, which the threads of all sessions share. So it is raised to the most
-// that there is, and never lowered: no session takes away what another is about to launch with.
+// A kernel's limit belongs to the CUDA context, which the threads of all sessions share. So it is raised to the maximum
+// and never lowered: no session takes away what another is about to launch with.
 class SharedMemoryLimits {
  public:
-  // Lets launches of the kernel take `bytes`. Throws CUDA_ERROR where the device has not got as much.
+  // Lets launches of the kernel use `bytes`. Throws CUDA_ERROR if the device does not have that much.
   void allow(const void* kernel, size_t bytes) {
     if (bytes <= kAlwaysAllowed || raised_.count(kernel) > 0) return;
     int most = 0;

@@ -3,7 +3,7 @@
 //   nvcc                     → simt_cuda.h: CUDA itself
 //   g++ -DBERTUNE_EMULATED   → test/simt/simt_emulated.h: the same vocabulary on the CPU, for tests
 //
-// Beside CUDA's own spelling for everything CUDA has, both give:
+// Besides CUDA's own spelling for everything that CUDA has, both provide:
 //   SHARED(name, T[..])                     a static __shared__ array
 //   DYN_SHARED(sm); sm.take<T>(n)           dynamic shared memory, carved into arrays, each aligned to 16 bytes
 //   simt::smem_bytes<T>(n)                  what take<T>(n) uses

@@ -1,4 +1,4 @@
-// GPU side of simt.h: everything maps 1:1 on CUDA / PTX.
+// The GPU's side of simt.h: everything maps one to one to CUDA or PTX.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>

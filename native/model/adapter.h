@@ -27,7 +27,7 @@ struct AdapterConfig {
 
 // Host elements of a parameter; bytes / element size of them.
 struct AdapterTensor {
-  std::string name;  // in errors
+  std::string name;  // for errors
   Dtype dtype;
   const uint8_t* data;
   size_t bytes;
@@ -36,13 +36,13 @@ using AdapterTensors = std::map<Place, AdapterTensor>;
 
 class Adapter {
  public:
-  // Takes lora_A (r,k) and lora_B (n,r) of each update, of DoRA its magnitude (n), the prompt (P,2LC), the classifier (NC,C) with its bias, and
-  // where the head's dense Linear is the adapter's own (C,C) with its bias. Throws INVALID_OPTION, NOT_FOUND (a tensor
-  // that is missing), SHAPE_MISMATCH, OUT_OF_MEMORY.
+  // Takes lora_A (r,k) and lora_B (n,r) of each update, with DoRA also its magnitude (n), the prompt (P,2LC), the
+  // classifier (NC,C) with its bias, and the head's dense Linear (C,C) with its bias if the adapter has its own. Throws
+  // INVALID_OPTION, NOT_FOUND (a missing tensor), SHAPE_MISMATCH, OUT_OF_MEMORY.
   Adapter(Backend& backend, ParameterTable& base, const ModelConfig& model, const AdapterConfig& config,
           const AdapterTensors& tensors);
 
-  // The base weight of each module that is updated → its update.
+  // The base weight of each updated module → its update.
   const std::unordered_map<const Parameter*, LowRankFactors>& updates() const { return updates_; }
   const LinearFactors& classifier() const { return classifier_; }
   // n = 0: the model's.

@@ -1,5 +1,5 @@
-// What is built: the dimensions of an encoder, the settings that the table of parameters does not show, and the
-// adapters of the method that trains it. Letters as in core/backend.h.
+// What to build: the dimensions of an encoder, the settings that the table of parameters does not show, and the adapters
+// of the method that trains it. Letters as in core/backend.h.
 #pragma once
 
 #include <optional>
@@ -12,29 +12,29 @@ namespace bertune {
 
 enum class Loss { kCrossEntropy, kBinaryCrossEntropy, kMeanSquaredError };
 
-// What TypeScript says of an architecture beside its parameters.
+// What TypeScript says about an architecture beside its parameters.
 struct ModelSettings {
   int heads;                   // NH
   int padding_id;              // its word embedding gets no gradient; −1: none
-  int position_offset;         // row of the position table that a text's first token takes
+  int position_offset;         // row of the position table for a text's first token
   double eps;                  // of every LayerNorm
   Activation activation;       // of the feed-forward part
-  Activation head_activation;  // behind the head's dense Linear
+  Activation head_activation;  // after the head's dense Linear
   // Probabilities of dropping, in [0, 1).
   double embedding_dropout, attention_dropout, attention_output_dropout, output_dropout;
-  double head_input_dropout;        // in front of the head's dense Linear
-  double head_dropout;              // in front of the classifier or the probe
+  double head_input_dropout;        // before the head's dense Linear
+  double head_dropout;              // before the classifier or the probe
   double probe_dropout;             // inside the probe
-  Loss loss = Loss::kCrossEntropy;  // what training minimises
+  Loss loss = Loss::kCrossEntropy;  // what training minimizes
 };
 
 struct ModelConfig : ModelSettings {
   int V, E, C, L, F, NC;  // E: size of the embeddings, C unless a projection follows them
   int positions;          // rows of the position table
-  int types;              // rows of the token type table; 0: there is none
+  int types;              // rows of the token type table; 0: none
   int P;                  // virtual tokens of a prefix; 0: none
 
-  // Tokens of the longest text that fits behind so many virtual tokens.
+  // The length in tokens of the longest text that fits after that many virtual tokens.
   int longest(int prefix_tokens) const { return positions - position_offset - prefix_tokens; }
 };
 
@@ -45,7 +45,7 @@ struct LoraConfig {
   struct Update {
     Module module;
     double scaling;
-    const Magnitude* magnitude = nullptr;  // of DoRA, where the session has one (magnitudes.h)
+    const Magnitude* magnitude = nullptr;  // with DoRA, if the session has one (magnitudes.h)
   };
   std::vector<Update> updates;
   double dropout;
@@ -53,9 +53,8 @@ struct LoraConfig {
   const Update* find(const Module& module) const;
 };
 
-// The dimensions that the rows show. Throws INVALID_OPTION unless every shape is as its role has it and no row or layer
-// count is out of bounds; sizes that are merely larger than the machine's memory fail with OUT_OF_MEMORY when they are
-// allocated.
+// The dimensions that the rows show. Throws INVALID_OPTION unless every shape fits its role and the numbers of rows and
+// layers are within bounds; sizes that merely exceed the machine's memory fail with OUT_OF_MEMORY when allocated.
 ModelConfig model_config(const ModelSettings& settings, const std::vector<ParameterRow>& rows);
 
 }  // namespace bertune

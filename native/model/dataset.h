@@ -1,4 +1,4 @@
-// Tokenised examples on the device: one flat id array and offsets. A step takes only indices of examples.
+// Tokenized examples on the device: one flat id array and offsets. A step takes only indices of examples.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace bertune {
 
-// Host arrays to make a dataset from. Null where absent.
+// The host arrays that make a data set; null if absent.
 struct DatasetView {
   int64_t examples;
   const int32_t* ids;          // (Σ lengths)
@@ -23,25 +23,25 @@ struct DatasetView {
 
 class Dataset {
  public:
-  // Without examples.
+  // A data set without examples.
   Dataset(Backend& backend, const ModelConfig& model) : backend_(backend), model_(model) {}
 
-  // Checks every id, label, target, type, position and length against the model (INVALID_DATA), then uploads them in
-  // place of what there was, and keeps the memory where they fit.
+  // Checks every id, label, target, type, position and length against the model (INVALID_DATA), then uploads them,
+  // replacing earlier ones; keeps the memory if they fit.
   void assign(const DatasetView& view);
 
   int64_t size() const { return static_cast<int64_t>(offsets_.size()) - 1; }
   int length(int example) const { return offsets_[example + 1] - offsets_[example]; }
-  // Of a data set that check_loss takes for cross-entropy.
+  // For a data set that check_loss accepts for cross-entropy.
   int label(int example) const { return host_labels_[example]; }
   size_t bytes() const { return arena_.bytes(); }
 
   // Throws INVALID_DATA if the loss needs labels or targets that the data set lacks.
   void check_loss(Loss loss) const;
-  // Throws INVALID_DATA for an index that is none of the examples.
+  // Throws INVALID_DATA for an index of no example.
   void check_order(const int32_t* order, int64_t count) const;
 
-  // What gather_batch reads of a step that takes examples in this order (device memory).
+  // What gather_batch reads in a step that takes examples in this order (device memory).
   Examples in_order(const int32_t* order) const {
     return {.ids = ids_,
             .token_types = token_types_,

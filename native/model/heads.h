@@ -1,7 +1,7 @@
 // What turns the first token of each sequence into logits.
 //
-//   dense:       first (B,C) → dropout → activation(Linear) → dense (B,C); an architecture may have none, nor the
-//                dropout in front of it
+//   dense:       first (B,C) → dropout → activation(Linear) → dense (B,C); an architecture may have neither it nor the
+//                dropout before it
 //   features:    → dropout (B,C)
 //   classifier:  → Linear → logits (B,NC)
 //   probe:       → LayerNorm(C) → Linear(C, H) → ReLU → dropout → LayerNorm(H) → Linear(H, NC)
@@ -19,7 +19,7 @@ struct HeadBuffers {
   Real* dense_inp;      // (B,C) first after dropout; `first` itself without one
   Real* preactivation;  // (B,C) of the dense Linear
   LoraSaved update;     // of its low-rank update
-  Real* dense;          // (B,C) behind the activation
+  Real* dense;          // (B,C) after the activation
   Real* features;       // (B,C) after dropout: what classifier and probe see
   Real* logits;         // (B,NC)
   Real* dlogits;        // (B,NC)
@@ -34,34 +34,34 @@ struct HeadBuffers {
   Real* dnormed;                 // (B,C)
 };
 
-// What a probe has in front of its classifier.
+// What a probe has before its classifier.
 struct Probe {
   LayerNorm norm;
   Linear dense;
   LayerNorm output_norm;
 };
 
-// What an operation is given of logits.
+// A loss on logits, as an operation takes it.
 using HeadLoss = std::variant<CrossEntropy, BinaryCrossEntropy, MeanSquaredError>;
 
 class Heads {
  public:
   Heads(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora, bool trains_below);
 
-  // Backward goes on into the encoder.
+  // Whether backward continues into the encoder.
   bool reaches_encoder() const { return trains_below_; }
-  // It goes on to the features: something that they are made of trains.
+  // Whether it continues to the features because something that they are made of trains.
   bool reaches_features() const { return trains_below_ || (dense_ && dense_->trains()); }
   HeadBuffers cut(Cutter& cutter, int B) const;
 
   // first (B,C) → buffers.features
   void make_features(const Pass& pass, Real* first, const HeadBuffers& buffers, const LoraBuffers& lora);
-  // buffers.features → buffers.logits, or in a batch of several adapters pass.mix->logits (B,classes)
+  // buffers.features → buffers.logits, or for a batch of several adapters, pass.mix->logits (B,classes)
   void classify(const Pass& pass, const HeadBuffers& buffers);
-  // A probe is all that trains, on a device whose launches cost: `learn` takes the place of classify, loss and backward.
+  // Whether only a probe trains, on a device where launches are expensive: then `learn` replaces classify, loss and backward.
   bool learns_at_once(const Backend& backend) const { return probe_ && !reaches_features() && backend.sums_together(); }
   void learn(const Pass& pass, const HeadBuffers& buffers, const HeadLoss& loss);
-  // buffers.dlogits → dfirst (B,C) where the encoder trains
+  // buffers.dlogits → dfirst (B,C) if the encoder trains
   void backward(const Pass& pass, Real* first, const HeadBuffers& buffers, Real* dfirst, const LoraBuffers& lora);
 
  private:

@@ -1,4 +1,4 @@
-// Random initial values of a parameter, the same on every device and machine.
+// Random initial values for a parameter, the same on every device and machine.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ namespace bertune {
 
 enum class Distribution { kNormal, kUniform, kConstant };
 
-// `count` values of N(0, scale²), U(−scale, scale) or `scale` itself. Philox keyed by (seed, name), so that one seed
-// serves all parameters and their order does not matter. Normals by Box & Muller (1958).
+// `count` values of N(0, scale²), U(−scale, scale) or `scale` itself. Philox is keyed by (seed, name), so that one seed
+// serves all parameters and their order does not matter. Normals are made as by Box & Muller (1958).
 std::vector<float> initial_values(const std::string& name, int64_t count, Distribution distribution, double scale,
                                   uint64_t seed);
 

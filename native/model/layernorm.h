@@ -8,7 +8,7 @@
 
 namespace bertune {
 
-// What LayerNorm leaves for its backward.
+// What a LayerNorm saves for its backward.
 struct LayerNormBuffers {
   Real* sum;  // (rows,C)
   Acc* mean;  // (rows)
@@ -25,11 +25,11 @@ class LayerNorm {
   double eps() const { return eps_; }
   bool trains() const { return gamma_->trainable || beta_->trainable; }
 
-  // `residual` may be null; inp may be buffers.sum. `first` (B,C) gets those of out that begin a sequence.
+  // `residual` may be null; inp may be buffers.sum. `first` (B,C) gets the rows of out that begin a sequence.
   void forward(const Pass& pass, Rows rows, Dropout dropout, const Real* inp, const Real* residual,
                const LayerNormBuffers& buffers, Real* out, Real* first = nullptr) const;
-  // dout → dresidual, and dinp behind the dropout where it is not null. dresidual may be dout unless pass.row_sums takes
-  // the sums, and null: only the gradients of gamma and beta are wanted.
+  // dout → dresidual, and past the dropout dinp, if it is not null. dresidual may be dout unless pass.row_sums takes the
+  // sums; null: only the gradients of gamma and beta are wanted.
   void backward(const Pass& pass, Rows rows, Dropout dropout, const Real* dout, const LayerNormBuffers& buffers,
                 Real* dresidual, Real* dinp) const;
 

@@ -2,7 +2,7 @@
 //
 //   out = activation(inp · Wᵀ + b + scaling · dropout(inp) · Aᵀ · Bᵀ)      inp (rows,k) → out (rows,n)
 //
-// An update with a magnitude adds (scale − 1) ∘ (dropout(inp) · Wᵀ) as well, and has scale ∘ B in place of B.
+// An update with a magnitude also adds (scale − 1) ∘ (dropout(inp) · Wᵀ), and has scale ∘ B in place of B.
 #pragma once
 
 #include <initializer_list>
@@ -15,7 +15,7 @@
 
 namespace bertune {
 
-// A matrix of activations whose rows may be apart, e.g. the query part of (T,3C).
+// A matrix of activations whose rows may have gaps between them, e.g. the query part of (T,3C).
 struct Matrix {
   Real* data;
   int stride;
@@ -35,20 +35,20 @@ struct LowRank {
   bool trains() const { return a->trainable || b->trainable; }
 };
 
-// What a low-rank update saves for backward, where that reads it.
+// What a low-rank update saves for backward, if backward reads it.
 struct LoraSaved {
   Real* h = nullptr;     // (rows,r)
-  Real* base = nullptr;  // (rows,n) dropout(inp) · Wᵀ, of one with a magnitude in training
+  Real* base = nullptr;  // (rows,n) dropout(inp) · Wᵀ, with a magnitude, in training
 };
 
-// What a low-rank update writes: what it saves, and scratch that all updates share.
+// What a low-rank update writes: what it saves, and scratch memory that all updates share.
 struct LoraBuffers {
   LoraSaved saved;
   Real* dropped = nullptr;             // (rows,k)
-  Real* dbase = nullptr;               // (rows,n) where there are magnitudes
-  Real* dh[2][kMostLoraUpdates] = {};  // (rows,r) of each update made together with others; two sets that take turns
+  Real* dbase = nullptr;               // (rows,n) if there are magnitudes
+  Real* dh[2][kMostLoraUpdates] = {};  // (rows,r) of each update in one operation; two sets that take turns
 
-  // Those of the update that is `place` among the ones made together.
+  // The buffers of the update at `place` among those in one operation.
   LoraBuffers of(int place, const LoraSaved& own) const {
     return {own, dropped, dbase, {{dh[0][place]}, {dh[1][place]}}};
   }
@@ -56,7 +56,7 @@ struct LoraBuffers {
 
 class Linear {
  public:
-  // Looks the module up in the table; it carries a low-rank update where that has rows for one.
+  // Looks the module up in the table; it has a low-rank update if the table has rows for one.
   Linear(ParameterTable& parameters, const Module& module, const std::optional<LoraConfig>& lora, uint32_t lora_site);
 
   int n() const { return static_cast<int>(weight_->shape[0]); }
@@ -67,9 +67,9 @@ class Linear {
 
   bool trains() const { return base_trains() || (lora_ && lora_->trains()); }
   bool base_trains() const { return weight_->trainable || bias_->trainable; }
-  // Backward reads the module's input.
+  // Whether backward reads the module's input.
   bool reads_input() const { return weight_->trainable || (lora_ && lora_->a->trainable); }
-  // Backward reads h of its low-rank update.
+  // Whether backward reads h of its low-rank update.
   bool reads_h() const { return lora_ && lora_->b->trainable; }
 
   // Takes LoraSaved.base.
@@ -77,25 +77,26 @@ class Linear {
     return lora_ && lora_->magnitude ? cutter.real(static_cast<int64_t>(rows) * n()) : nullptr;
   }
 
-  // `preactivation` (rows,n) dense is written where the activation's backward or a low-rank update needs it; not null
-  // for GELU and the like in training and wherever an activation meets a low-rank update. With an activation `out` is dense.
+  // Writes `preactivation` (rows,n), dense, if the activation's backward or a low-rank update needs it; it must not be null
+  // for GELU and the like in training, or if there are both an activation and a low-rank update. With an activation `out`
+  // is dense.
   void forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation, Real* preactivation,
                const LoraBuffers& buffers);
-  // The same in a batch of several adapters, whose updates stand in for the module's own. No preactivation is kept.
+  // The same for a batch of several adapters, whose updates replace the module's own. No preactivation is kept.
   void mixed_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation);
   // Gradients of the weights.
   void backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix inp);
-  // dinp = or += dout · W. Where the input came from an activation, its backward as well, with what it `saved` (rows,k).
+  // dinp = or += dout · W. If the input came from an activation, its backward as well, with what it `saved` (rows,k).
   void backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add,
                       Activation activation = Activation::kNone, const Real* saved = nullptr);
-  // The same where the input is a parameter (rows,k): into its gradient.
+  // The same if the input is a parameter (rows,k): into its gradient.
   void backward_parameter(const Pass& pass, Rows rows, Matrix dout, Acc* gradient);
   // The low-rank update alone: out += ..., and its gradients with dinp += ... (dinp.data null: not wanted). See
   // lora_forward and lora_backward below for several.
   void lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers);
   void lora_backward(const Pass& pass, Rows rows, Matrix dout, Matrix inp, Matrix dinp, const LoraBuffers& buffers);
 
-  // In a batch of several adapters.
+  // The same for a batch of several adapters.
   void mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out) const;
 
  private:
@@ -104,14 +105,14 @@ class Linear {
   std::optional<LowRank> lora_;
 };
 
-// A linear module, what its low-rank update adds to or the gradient of that, and what the update writes.
+// A linear module, the output that its low-rank update adds to or the gradient of that, and what the update writes.
 struct LoraPart {
   const Linear* linear;
   Matrix out;
   LoraBuffers buffers;
 };
-// The low-rank updates of modules that share an input, in one operation: of those that have one, at most
-// kMostLoraUpdates. `layernorm_follows`: a LayerNorm goes on from dinp, and may be made in the same launch.
+// The low-rank updates, at most kMostLoraUpdates, of modules that share an input, in one operation; modules without one are
+// skipped. `layernorm_follows`: a LayerNorm continues from dinp, and may be done in the same launch.
 void lora_forward(const Pass& pass, Rows rows, Matrix inp, std::initializer_list<LoraPart> parts);
 void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::initializer_list<LoraPart> parts,
                    bool layernorm_follows = false);

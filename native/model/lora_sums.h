@@ -1,6 +1,6 @@
-// Work of low-rank updates' backward that is put off, so that it is done beside or together with other work: gradients
-// that are sums over rows until the next call, and a call whose gradient a LayerNorm goes on from until that. What they
-// are made of must stay as it is until then.
+// Puts off work of the low-rank updates' backward, to do it beside or together with other work: gradients that are sums
+// over rows wait for the next call, and a call whose gradient a LayerNorm continues from waits for the LayerNorm. The
+// inputs must not change until then.
 #pragma once
 
 #include "core/backend.h"
@@ -11,7 +11,7 @@ class LoraSums {
  public:
   explicit LoraSums(Backend& backend) : backend_(backend) {}
 
-  // Which of two sets of dh the next call takes: the last one's is still to be read.
+  // Which of two sets of dh the next call uses: the last call's is yet to be read.
   int parity() const { return parity_; }
   void run(const LoraBackward& args) {
     hold(args);
@@ -24,7 +24,7 @@ class LoraSums {
     held_.later = true;
     parity_ ^= 1;
   }
-  // Runs what is held, and with it the LayerNorm where that can be. Returns whether it has run.
+  // Runs what is held, together with the LayerNorm if possible. Returns whether the LayerNorm has run.
   bool run_with(const DropoutResidualLayernormBackward& norm) {
     const bool goes_on = held_.count > 0 && held_.dinp == norm.dout && held_.dinp_stride == norm.C && norm.dresidual &&
                          !norm.dgamma && !norm.dbeta && !last_reads(norm.dresidual) && !last_reads(norm.dinp);
@@ -40,7 +40,7 @@ class LoraSums {
     last_.norm = nullptr;
     held_ = {};
   }
-  // Makes all that is put off.
+  // Does everything that was put off.
   void finish() {
     release();
     if (last_.count > 0) give({});
@@ -48,7 +48,7 @@ class LoraSums {
   }
 
  private:
-  // The sums of the last call are made beside what is held.
+  // The sums of the last call are computed beside what is held.
   bool last_reads(const Real* gradient) const {
     for (int i = 0; i < last_.count; ++i) {
       if (last_.updates[i].dout == gradient) return true;

@@ -1,5 +1,5 @@
-// The magnitudes of a model's low-rank updates, of those that have one (DoRA, see core/backend.h): what a pass needs of
-// them, made from the weights, and their gradients.
+// The magnitudes of those low-rank updates that have one (DoRA, see core/backend.h): what a pass needs, made from the
+// weights, and their gradients.
 #pragma once
 
 #include <deque>
@@ -10,7 +10,7 @@
 
 namespace bertune {
 
-// Of one module.
+// The magnitude of one module's update.
 struct Magnitude {
   const Parameter* weight;  // W (n,k)
   const Parameter* a;       // (r,k)
@@ -21,25 +21,25 @@ struct Magnitude {
   Acc* scale;      // (n)
   Real* scaled_b;  // (n,r)
 
-  // Makes the last three.
+  // Computes the last three.
   void make(Backend& backend) const;
 };
 
 class Magnitudes {
  public:
-  // Of the updates whose modules have a row for one, which are then told so.
+  // Takes the magnitudes that modules have rows for, and tells their updates.
   Magnitudes(ParameterTable& parameters, std::optional<LoraConfig>& lora);
-  // To be called when the parameters have their memory.
+  // Call it once the parameters have their memory.
   void allocate(Backend& backend);
   size_t bytes() const { return arena_.bytes(); }
 
-  // Makes what passes need; refresh once until weights_changed, so never in a recording.
+  // Computes what passes need; refresh does so only once until weights_changed, so never in a recording.
   void make(Backend& backend) const;
   void refresh(Backend& backend);
   void weights_changed() { fresh_ = false; }
   // Turns the gradients that backward left into those by m and B.
   void finish_gradients(Backend& backend) const;
-  // Fills m with the norms of the rows as they are, so that they stay so. Throws INVALID_OPTION for another parameter.
+  // Fills m with the norms that the rows have, so that nothing changes. Throws INVALID_OPTION for another parameter.
   void initialize(Backend& backend, const Parameter& parameter) const;
 
  private:

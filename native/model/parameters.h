@@ -17,7 +17,7 @@ namespace bertune {
 
 // A row as TypeScript sends it.
 struct ParameterRow {
-  std::string name;  // in read, write and initialize; nothing else looks at it
+  std::string name;  // for read, write and initialize; nothing else looks at it
   Place place;
   std::vector<int64_t> shape;
   bool trainable = false;
@@ -32,14 +32,14 @@ struct Parameter {
   bool trainable = false;
   bool decay = false;
   double rate = 1;
-  // Keeps a master although it is frozen: where a row's magnitude is rounded, all that the row makes is.
+  // Keeps a master even if frozen: if a row's magnitude is rounded, so is everything that the row makes.
   bool precise = false;
-  // Stands directly behind the parameter before it in memory, so that one GEMM can serve both (query, key, value).
+  // Follows the parameter before it directly in memory, so that one GEMM can serve both (query, key, value).
   bool joined = false;
 
   Real* weight = nullptr;  // (shape) compute scalar
-  // (shape) what the weight has beside it in full precision: the weight itself where that is all there is; else null
-  // for a frozen parameter that is not precise
+  // (shape) the weight's master (core/backend.h); null for a frozen parameter that is not precise, unless it is the weight
+  // itself
   Master* master = nullptr;
   Acc* grad = nullptr;  // (shape) the rest: null for a frozen parameter
   Acc* m = nullptr;
@@ -48,7 +48,7 @@ struct Parameter {
 
 class ParameterTable {
  public:
-  // Throws INVALID_OPTION for rows of one name or one place, and for keys and values that do not follow their queries.
+  // Throws INVALID_OPTION for rows with the same name or place, and for keys and values that do not follow their queries.
   explicit ParameterTable(const std::vector<ParameterRow>& rows);
 
   // Allocates one block for the weights, one for the gradients and one for the moments.
@@ -59,7 +59,7 @@ class ParameterTable {
   Parameter& at(const Module& module, Part part);
   bool has(const Module& module, Part part = Part::kWeight) const { return by_place_.count({module, part}) != 0; }
   const std::deque<Parameter>& all() const { return parameters_; }
-  // What the optimiser updates.
+  // What the optimizer updates.
   const std::vector<OptimizerSegment>& segments() const { return segments_; }
 
   size_t weight_bytes() const { return weights_.bytes(); }

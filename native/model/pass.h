@@ -1,4 +1,4 @@
-// One pass of a batch through the model: what every layer needs to know about it.
+// What every layer needs to know about one pass of a batch through the model.
 #pragma once
 
 #include <unordered_map>
@@ -11,17 +11,17 @@ struct Parameter;
 class LoraSums;
 class RowSums;
 
-// What a pass over a batch of several adapters needs to know of them (adapter_set.h). It takes nothing of the model's
-// own adapter but through the tables, where slot 0 is the model.
+// What a pass over a batch of several adapters needs to know about them (adapter_set.h). It uses the model's own adapter
+// only through the tables, where slot 0 is the model.
 struct AdapterMix {
   const int32_t* slots;                                                        // of each example of the order
   const std::unordered_map<const Parameter*, const LowRankFactors*>* updates;  // of a module's weight (slots)
-  bool has_magnitudes;                                                         // any of them
-  int rank;                                                                    // of a row of h
+  bool has_magnitudes;                                                         // whether any of them has
+  int rank;                                                                    // elements of a row of h
   Real* h;                                                                     // (T,rank) workspace
   const LinearFactors* head_dense;                                             // (slots) or null: the model's for all
   const LinearFactors* classifiers;                                            // (slots)
-  int classes;                                                                 // of a row of logits
+  int classes;                                                                 // elements of a row of logits
   Real* logits;                                                                // (B,classes)
   int prefix_tokens;                                                           // of the prefix of the whole batch
   const Real* prompt;                                                          // (P,2LC) or null
@@ -38,10 +38,10 @@ struct Pass {
   bool training;                    // dropout is on
   bool accumulate = false;          // parameter gradients add to those of earlier micro-batches
   const AdapterMix* mix = nullptr;  // of a batch of several adapters; inference
-  LoraSums* lora_sums = nullptr;    // puts off sums of low-rank updates; null: each is made at once
-  RowSums* row_sums = nullptr;      // takes the gradients of biases and LayerNorms; null: each is made at once
+  LoraSums* lora_sums = nullptr;    // puts off sums of low-rank updates; null: each is computed at once
+  RowSums* row_sums = nullptr;      // takes the gradients of biases and LayerNorms; null: each is computed at once
 
-  // The same with sums that `sums` takes, or with none that are put off.
+  // The same pass, but `sums` takes the sums over rows; null: none are put off.
   Pass with(RowSums* sums) const { return {backend, batch, training, accumulate, mix, lora_sums, sums}; }
 
   Rows tokens() const { return {RowKind::kTokens, batch.T}; }

@@ -21,7 +21,7 @@ struct PrefixBuffers {
   Acc* partials;       // (B,P,2C) each sequence's share of dprompt, or (L,B,P,2C)
 };
 
-// Layer `layer`'s part of a prompt (P,2LC), as inference needs it.
+// The part of a prompt (P,2LC) for layer `layer`, as inference needs it.
 PrefixView view_prompt(const Backend& backend, const Real* prompt, int P, int L, int C, int layer);
 
 class Prefix {
@@ -31,11 +31,11 @@ class Prefix {
   bool trains() const;
 
   void cut(Cutter& cutter, bool training);
-  // What backward needs for batches of B sequences, and no other pass.
+  // Takes what only backward needs, for batches of B sequences.
   void cut_partials(Cutter& cutter, const Backend& backend, int B);
-  // Makes the prompt from the weights.
+  // Computes the prompt from the weights.
   void forward(const Pass& pass);
-  // The same once until `weights_changed`, so never in a recording.
+  // The same, but only once until `weights_changed`, so never in a recording.
   void refresh(const Pass& pass);
   void weights_changed() { fresh_ = false; }
   // Gradients of the layers' keys and values → gradients of the network.
@@ -46,16 +46,16 @@ class Prefix {
   const Real* prompt() const;
 
  private:
-  // All layers' partials are kept and summed together.
+  // Whether the partials of all layers are kept and summed together.
   bool sums_together(const Backend& backend, int B) const;
   Acc* gradient() const { return first_ ? buffers_.dprompt : embedding_->grad; }  // (P,2LC) of the prompt
   Rows rows() const { return {RowKind::kPrefix, P_}; }
 
   int P_, C_, columns_;
   Parameter* embedding_;
-  std::unique_ptr<Linear> first_, second_;  // the projection, where there is one
+  std::unique_ptr<Linear> first_, second_;  // the projection, if there is one
   PrefixBuffers buffers_{};
-  int most_sequences_ = 0;  // that the partials are for
+  int most_sequences_ = 0;  // that the partials have room for
   bool fresh_ = false;
 };
 

@@ -38,7 +38,7 @@ enum class Role {
 
 enum class Part { kWeight, kBias, kLoraA, kLoraB, kMagnitude };
 
-// Outside of the encoder's layers.
+// The layer of what is outside of the encoder's layers.
 constexpr int kNoLayer = -1;
 
 // A Linear, a LayerNorm or a table of embeddings.
@@ -57,11 +57,11 @@ struct Place {
 // From and to the words of lib/native/roles.ts. Throw INVALID_OPTION for a word that is none.
 Role role_of(const std::string& word);
 Part part_of(const std::string& word);
-// In an error, e.g. "query of layer 3".
+// For errors, e.g. "query of layer 3".
 std::string describe(const Module& module);
 std::string describe(const Place& place);
 
-// Whether the module is one of an encoder layer's, and whether it is a Linear.
+// Whether the module belongs to an encoder layer, and whether it is a Linear.
 bool is_in_layer(Role role);
 bool is_linear(Role role);
 

@@ -1,5 +1,5 @@
-// Gradients that are sums over rows, of biases and of LayerNorm's parameters, put off until all of a layer are made
-// together. What they are summed of must stay as it is until then.
+// Puts off gradients that are sums over rows, of biases and of LayerNorm's parameters, until all those of a layer can be
+// computed together. What they sum must not change until then.
 #pragma once
 
 #include <vector>
@@ -15,7 +15,7 @@ class RowSums {
   void add(const RowSum& sum) {
     if (sum.dgamma || sum.dbeta) sums_.push_back(sum);
   }
-  // Makes all that were added since.
+  // Computes all sums added since the last call.
   void run() {
     if (!sums_.empty()) backend_.sum_rows({sums_.data(), static_cast<int>(sums_.size()), accumulate_});
     sums_.clear();

@@ -1,4 +1,4 @@
-// What a call of many steps or batches keeps on the device: the order of its examples, and results until they are read.
+// What a call of many steps or batches keeps on the device: the order of its examples, and results not yet read.
 #pragma once
 
 #include "core/arena.h"
@@ -9,10 +9,10 @@ class RunMemory {
  public:
   explicit RunMemory(Backend& backend) : backend_(backend) {}
 
-  // Memory for the results of so many steps. Grows, never shrinks; what was recorded with the old memory is forgotten.
-  // Throws OUT_OF_MEMORY, and then has none.
+  // Reserves memory for the results of that many steps. Grows, never shrinks; recordings that use the old memory are
+  // forgotten. Throws OUT_OF_MEMORY, and then has none.
   void reserve_results(int64_t steps);
-  // Memory for so many logits; as reserve_results, but recordings do not mind.
+  // The same for that many logits, except that recordings stay.
   void reserve_logits(int64_t count);
   void write_order(const int32_t* order, int64_t count);
 

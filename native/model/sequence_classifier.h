@@ -2,7 +2,7 @@
 //
 //   ids (T) → embeddings (T,C) → L encoder layers (T,C) → first tokens (B,C) → head → logits (B,NC)
 //
-// The table decides which parameters train; backward stops at the lowest of them, and only what it reads is saved.
+// The table decides which parameters train. Backward stops at the lowest of them, and only what it reads is saved.
 #pragma once
 
 #include <functional>
@@ -21,22 +21,22 @@
 
 namespace bertune {
 
-// The most a batch may hold.
+// The most that a batch may contain.
 struct BatchLimits {
   int tokens = 0;
   int sequences = 0;
-  // Of training: gradient checkpointing (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). A layer keeps
-  // its input alone, and is run again when backward comes to it.
+  // For training: gradient checkpointing (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). A layer keeps
+  // only its input, and runs again when backward reaches it.
   bool recompute = false;
   bool operator==(const BatchLimits&) const = default;
 };
 
-// The buffers of one kind of pass: training keeps what backward reads, inference keeps nothing.
+// The buffers of one kind of pass. Training keeps what backward reads, inference keeps nothing.
 struct Activations {
   BatchLimits limits;
-  Batch batch;      // its sizes padded, as the backend wants them
-  BatchShape live;  // the sizes of the examples that were picked
-  Batch part;       // the micro-batch that the head works on, of several whose features were made at once
+  Batch batch;      // with sizes padded as the backend needs them
+  BatchShape live;  // the sizes without padding
+  Batch part;       // the micro-batch that the head works on, one of several whose features were computed at once
   int part_begin;   // its first sequence in the batch
   EmbeddingBuffers embeddings;
   std::vector<LayerBuffers> layers;  // the last one first_only
@@ -48,7 +48,7 @@ struct Activations {
   Acc* grad_norm;         // (1)
   Acc* class_weights;     // (NC)
   Acc* positive_weights;  // (NC)
-  int32_t* predictions;   // (B), or which are right
+  int32_t* predictions;   // (B), or whether each is right
 };
 
 class SequenceClassifier {
@@ -64,38 +64,40 @@ class SequenceClassifier {
   AdapterSet& adapters() { return *adapters_; }
   int prefix_tokens() const { return model_.P; }
 
-  // Plans memory for batches of at most these sizes, workspace included; grows, and shrinks only where `recompute` comes
-  // or goes. Nothing is allocated after it. Throws OUT_OF_MEMORY, and is then as it was.
+  // Reserves memory for batches of at most these sizes, workspaces included. It grows, and shrinks only when `recompute`
+  // changes. Nothing is allocated after it. Throws OUT_OF_MEMORY, and then nothing has changed.
   void reserve(BatchLimits training, BatchLimits inference);
   BatchLimits inference_limits() const { return inference_.limits; }
 
-  // Sets the sizes of the next batch to those of the examples order[0..count), which is host memory.
+  // Sets the sizes of the next batch to those of the examples order[0..count), in host memory.
   Activations& size_batch(const Dataset& dataset, const int32_t* order, int count, bool training);
   // Gathers the step's examples into the batch.
   void gather(Activations& activations, bool training);
 
-  // Nothing that the head's features are made of trains, so those of micro-batches to come can be made at once.
+  // Whether nothing that the head's features are made of trains, so that those of coming micro-batches can be computed at
+  // once.
   bool looks_ahead() const { return !heads_->reaches_features(); }
-  // The features of the step's examples, which are micro-batches of `micro_batch` sequences and a last one that may be
-  // smaller; each has the dropout that it has alone. size_batch comes before it.
+  // Computes the features of the step's examples: micro-batches of `micro_batch` sequences, the last of which may be
+  // smaller. Each has the same dropout as on its own. Call size_batch before it.
   void make_features(Activations& activations, int micro_batch);
-  // Makes `count` sequences of those, from number `begin` on, the current batch: what classify and backward are of.
+  // Makes `count` of those sequences, starting at number `begin`, the current batch, for classify and backward_head.
   void use_part(Activations& activations, int begin, int count);
   Activations& training_activations() { return training_; }
   // logits (B,NC) of the current part
   void classify(Activations& activations);
-  // The same as backward, of the current part.
+  // The same as backward, for the current part.
   void backward_head(Activations& activations, bool accumulate);
-  // learn_head is all three of classify, loss and backward_head.
+  // learn_head does the work of classify, loss and backward_head.
   bool learns_head_at_once() const { return heads_->learns_at_once(backend_); }
   void learn_head(Activations& activations, const HeadLoss& loss, bool accumulate);
 
-  // logits (B,NC) of the gathered batch, in activations.head.logits; of a batch of several adapters in mix->logits.
+  // logits (B,NC) of the gathered batch, in activations.head.logits, or for a batch of several adapters in mix->logits.
   void forward(Activations& activations, bool training, const AdapterMix* mix = nullptr);
   // dlogits (B,NC) in activations.head.dlogits → gradients of every trainable parameter.
   void backward(Activations& activations, bool accumulate);
 
-  // Runs every layer on all tokens, dropout off, and shows each hidden state (T,C): the embeddings', then each layer's.
+  // Runs every layer on all tokens, dropout off, and passes each hidden state (T,C), the embeddings' and then each layer's,
+  // to `show`.
   void hidden_states(Activations& activations, const std::function<void(const Real*)>& show);
   // The prompt (P,2LC) of prefix tuning. Throws INVALID_OPTION without a prefix.
   const Real* prompt_embeddings();
@@ -105,21 +107,20 @@ class SequenceClassifier {
   Acc* class_weights() const { return training_.class_weights; }
   Acc* positive_weights() const { return training_.positive_weights; }
 
-  // Must follow any change of weights.
+  // Call it after any change of weights.
   void weights_changed();
-  // Makes what depends on the weights alone, outside of any recording. To be called before an inference pass.
+  // Computes what depends on the weights alone, outside of any recording. Call it before an inference pass.
   void prepare_inference();
-  // Makes the prompt of prefix tuning and the scales of magnitudes, which a training step does once before its forward
-  // passes.
+  // Computes the prompt of prefix tuning and the scales of magnitudes, once per training step, before its forward passes.
   void prepare_step();
-  // Behind the last backward pass of a step: what it makes of the sums over them all.
+  // Call it after the last backward pass of a step: computes what depends on the sums over all of them.
   void finish_gradients() { magnitudes_.finish_gradients(backend_); }
-  // Fills a magnitude, of weights that are there.
+  // Fills a magnitude; the weights must be there.
   void initialize_magnitude(const Parameter& parameter) { magnitudes_.initialize(backend_, parameter); }
 
  private:
   HeadBuffers head_of_part(const Activations& activations) const;
-  // Sequences behind those of a training batch: parts of it are padded.
+  // How many sequences to add to a training batch, because its parts are padded.
   int sequences_behind() const { return looks_ahead() ? backend_.pad({1, 0, 0}).B - 1 : 0; }
   void plan(BatchLimits training, BatchLimits inference);
   void lay_out(Cutter& cutter, Activations& activations, bool training);
@@ -127,10 +128,10 @@ class SequenceClassifier {
   void lay_out_gradients(Cutter& cutter, Activations& activations);
   void run_layers(const Pass& pass, Activations& activations, bool first_only_last,
                   const std::function<void(const Real*)>& show);
-  // Biases or LayerNorms of layers train.
+  // Whether biases or LayerNorms of layers train.
   bool sums_rows() const;
   PrefixView prefix_view(const Pass& pass, int layer) const;
-  // Backward finds the layer's input (a layer's output, from 1 on) where forward left it.
+  // Whether backward finds the layer's input (from 1 on, a layer's output) where forward left it.
   bool keeps_input(const BatchLimits& limits, int layer) const;
   Real* layer_input(const Activations& activations, int layer) const;
 

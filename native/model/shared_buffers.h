@@ -1,5 +1,5 @@
-// One set, for all layers, of the buffers that backward does not read: each layer overwrites those of the one below.
-// Each is taken when a layer first asks for it, so that a pass whose layers have buffers of their own takes none.
+// One set of the buffers that backward does not read, for all layers: each layer overwrites those of the one below. A
+// buffer is taken when a layer first asks for it, so that a pass whose layers have buffers of their own takes none.
 #pragma once
 
 #include "core/arena.h"
@@ -29,7 +29,7 @@ class SharedBuffers {
   Real* x1() { return take(x1_); }        // (T,C)
   Real* inner() { return take(inner_); }  // (T,F) the activation's input, and its output in place
   Real* out() { return take(out_); }      // (T,C) of every layer, and its input
-  // (T,r) of all low-rank updates that are `place` among those made together
+  // (T,r) of all low-rank updates at `place` among those in one operation
   Real* h(int place) { return take(h_[place]); }
   Acc* lse() { return take(lse_); }    // (T,NH)
   Acc* mean() { return take(mean_); }  // (T)
@@ -39,7 +39,7 @@ class SharedBuffers {
   template <typename Scalar>
   struct Buffer {
     int64_t count;
-    bool taken = false;  // the pointer alone does not tell: all are null while a layout is measured
+    bool taken = false;  // the pointer alone does not tell, since all are null while a layout is measured
     Scalar* data = nullptr;
   };
 

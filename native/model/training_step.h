@@ -1,4 +1,4 @@
-// Training steps: forward and backward of their micro-batches, then clip and update. The host runs ahead of the device
+// Training steps: forward and backward of their micro-batches, then clipping and update. The host runs ahead of the device
 // and reads results in between.
 #pragma once
 
@@ -10,8 +10,8 @@
 
 namespace bertune {
 
-// What the model's loss (ModelConfig) takes beside logits and labels. Label smoothing is cross-entropy's alone and takes
-// no focal γ beside it, positive weights are binary cross-entropy's; mean squared error takes none.
+// What the model's loss (ModelConfig) takes beside logits and labels. Label smoothing is for cross-entropy alone, without a
+// focal γ; positive weights are for binary cross-entropy; mean squared error takes none of these.
 struct LossSettings {
   double label_smoothing = 0.0;
   double focal_gamma = 0.0;
@@ -22,7 +22,7 @@ struct LossSettings {
 struct StepSettings {
   int batch_size;    // examples of a micro-batch
   int accumulation;  // micro-batches of a step
-  int look_ahead;    // micro-batches whose features are made at once, where nothing that they are made of trains
+  int look_ahead;    // micro-batches whose features are computed at once, if nothing that they are made of trains
   uint64_t seed;
   bool recompute = false;  // as in BatchLimits
   LossSettings loss;
@@ -39,49 +39,49 @@ struct StepResult {
   bool finite() const;
 };
 
-// The steps of one call over the examples order[0..count), which a step takes `step_size` at a time.
+// The steps of one call over the examples order[0..count); each step takes `step_size` of them.
 //
-// Several processes share each micro-batch: every rank takes some of its examples, one after the other, and about as many
-// tokens as the others. Its part of the loss is then the share of the whole mean that its examples have, gradients are
-// summed over the ranks before the update, and so are losses when they are collected: all ranks have the same results.
+// Several processes share each micro-batch: every rank takes some consecutive examples, with about as many tokens as the
+// others'. Its part of the loss is its examples' share of the whole mean. Gradients are summed over the ranks before the
+// update, and losses when they are collected, so all ranks have the same results.
 class TrainingRun {
  public:
-  // Uploads the order. The arrays and settings stay the caller's and outlive the run, as do the ranks; null: this process
-  // alone.
+  // Uploads the order. The caller keeps the arrays, the settings and the ranks, which must outlive the run. Ranks that are
+  // null: this process alone.
   TrainingRun(SequenceClassifier& classifier, const Dataset& dataset, const int32_t* order, int64_t count,
               const StepSettings& settings, Collective* ranks = nullptr);
 
-  // Gives the device its next step to do: the run's step `index`, which is step `step` of the training. Nothing is
-  // updated where loss or norm is not finite, nor by any step after it.
+  // Gives the device its next step: the run's step `index`, which is step `step` of the training. A step whose loss or norm
+  // is not finite updates nothing, nor does any step after it.
   void run_step(int64_t index, int64_t step, double learning_rate);
   // The same without the update.
   void compute_gradients(int64_t index, int64_t step, double learning_rate);
 
-  // Whether the run's step `index` is the first of those whose features are made at once: a run that ends before it, and is
-  // gone on with, makes all features as if it had not ended.
+  // Whether the run's step `index` is the first of those whose features are computed at once. A run that ends before it and
+  // is continued computes all features as if it had not ended.
   bool may_stop(int64_t index) const;
 
-  // Steps that may be given before their results are to be collected.
+  // How many steps may be given before their results must be collected.
   int run_ahead() const { return classifier_.backend().run_ahead(); }
-  // Waits for the steps given since the last call; their results, in order.
+  // Waits for the steps given since the last call; returns their results, in order.
   std::vector<StepResult> collect();
 
  private:
   struct MicroBatch;
 
-  // Narrows a micro-batch to what this rank takes of it.
+  // Narrows a micro-batch to this rank's part.
   void take_share(MicroBatch& micro_batch) const;
-  // Examples of the order weigh so much in the mean of their losses.
+  // The weight of these examples of the order in the mean of their losses.
   double weight_of(int begin, int count) const;
   void give(int64_t index, int64_t step, double learning_rate, bool update);
   void run(const MicroBatch& micro_batch);
-  // The step's examples as a batch, or as part of one whose features there are then.
+  // The step's examples as a batch, or as part of a batch whose features are computed.
   Activations& batch_of(StepState& state);
   Activations& featured_part(const StepState& state);
-  // The features of the examples from the step's on, for as many micro-batches as it may look ahead.
+  // Computes the features of the step's examples and of those that follow, for as many micro-batches as it may look ahead.
   void make_features(StepState state);
   void run_gradients(Activations& activations, const MicroBatch& micro_batch);
-  // Keeps the results, and behind the last micro-batch of a step clips and updates.
+  // Keeps the results, and after the last micro-batch of a step clips and updates.
   void finish(Activations& activations, const MicroBatch& micro_batch);
   HeadLoss loss_of(const Activations& activations, double scale) const;
   RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch, RecordingKey::Part part) const;
@@ -94,8 +94,8 @@ class TrainingRun {
   Collective* const ranks_;
   struct {
     int64_t begin = 0, end = 0;
-  } featured_;                    // the examples of the order whose features there are
-  const uint64_t settings_hash_;  // of what recorded operations were given as arguments
+  } featured_;                    // the examples of the order whose features are computed
+  const uint64_t settings_hash_;  // of the arguments of recorded operations
   std::vector<int> examples_;     // of each step given
 };
 

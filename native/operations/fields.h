@@ -1,20 +1,20 @@
 // Fills the argument structs of core/backend.h from named arrays and numbers, and moves the arrays to a device and
 // back.
 //
-// Names are those of the struct's fields; the fields of a struct within a struct are flat. Beside them:
+// The names are those of the struct's fields; fields of a struct within a struct are flat. There are also:
 //   rows, row_kind (0 tokens, 1 sequences, 2 prefix; default 0)                          Rows
 //   dropout_p, dropout_site (default 0)                                                  Dropout
 //   seed (default 0), dropout_step (0), tokens_before (0), sequences_before (0), step (1), learning_rate (0), slot (0),
 //       order_begin (0)                                                                  StepState
-//   cu_seqlens (B + 1), and ids (T), token_types (T), positions (T), labels (B), targets (B,NC) where they
-//       are read: the current batch; without it `rows` tokens are one sequence, `rows` sequences have one token each
-//   padding_tokens, padding_sequences (default 0)                                        rows of the arrays (`rows`
-//       among them) behind those of the batch, as Backend::pad may ask for; not for the CPU, which has none
-// Truth values are numbers, 0 or 1. A missing array of an optional field is a null pointer.
+//   cu_seqlens (B + 1), and if they are read, ids (T), token_types (T), positions (T), labels (B), targets (B,NC):
+//       the current batch; without it `rows` tokens are one sequence, `rows` sequences have one token each
+//   padding_tokens, padding_sequences (default 0)                                        rows of the arrays (included
+//       in `rows`) after those of the batch, as Backend::pad may ask for; not for the CPU, which has none
+// Booleans are numbers, 0 or 1. A missing array of an optional field is a null pointer.
 //
-// Views of one buffer are views of one device buffer too, so that in-place calls and strided parts (q, k and v of one
-// qkv) are had by passing such views. Every array is checked to be long enough, every index that an operation follows
-// to be in range, and a name that no field takes is refused: all with INVALID_OPTION.
+// Views of one buffer become views of one device buffer, so pass such views for in-place calls and for strided parts
+// (q, k and v of one qkv). An array that is too short, an index out of range and a name that no field takes are refused
+// with INVALID_OPTION.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ struct HostBuffer {
   bool written = false;
 };
 
-// A typed array: `count` elements from element `offset` of the buffer on.
+// A typed array: `count` elements, starting at element `offset` of the buffer.
 struct HostTensor {
   ElementType type;
   HostBuffer* buffer;
@@ -64,10 +64,10 @@ class Fields {
   void rows(Rows& field);
   void dropout(Dropout& field);
   void activation(Activation& field);
-  // The distance between rows of `columns` elements, at least that and by default that.
+  // The distance between rows of `columns` elements: at least `columns`, the default.
   void stride(const std::string& name, int& field, int columns);
 
-  // Arrays of at least `count` elements, which is a double so that no product of sizes overflows.
+  // Arrays of at least `count` elements, a double so that products of sizes do not overflow.
   template <typename Scalar>
   void inp(const std::string& name, const Scalar*& field, double count) {
     field = bind<Scalar>(name, count, kRequired);
@@ -84,49 +84,49 @@ class Fields {
   void optional_out(const std::string& name, Scalar*& field, double count) {
     field = bind<Scalar>(name, count, kWritten);
   }
-  // A trainable weight: its array is written to both of its buffers, and read from both in the end.
+  // A trainable weight: its array is written to both of its buffers, and read back from both at the end.
   void weight(const std::string& name, Real*& weight, Master*& master, double count);
-  // Where the array is given, it receives what lies at `device` in the end.
+  // If the array is given, it receives what lies at `device` at the end.
   void optional_copy(const std::string& name, const Real* device, double count);
-  // Zeroed device memory that nothing is copied to or from.
+  // Zeroed device memory; nothing is copied to or from it.
   template <typename Scalar>
   Scalar* workspace(double count) {
     return static_cast<Scalar*>(allocate(count, kind_of<Scalar>()));
   }
 
-  // Elements of an array; 0 where it is missing.
+  // The number of elements of an array; 0 if it is missing.
   double length(const std::string& name) const;
-  // Elements from the first to the last of `rows` rows of `columns`, `stride` apart.
+  // The number of elements from the first to the last of `rows` rows of `columns`, `stride` apart.
   static double strided(double rows, double columns, double stride) {
     return rows > 0 ? (rows - 1) * stride + columns : 0;
   }
 
   // An index array of at least `count` elements, each in [least, end).
   std::vector<int32_t> indices(const std::string& name, double count, double end, int least = 0);
-  // Starts of consecutive parts of at least one element: offsets[0] = 0, then strictly increasing.
+  // The starts of consecutive parts, each of at least one element: offsets[0] = 0, then strictly increasing.
   std::vector<int32_t> offsets(const std::string& name);
 
-  // The current batch, from cu_seqlens, with its padding. Sizes only: the arrays are set by prepare.
+  // The current batch, from cu_seqlens, with its padding. Sizes only; prepare sets the arrays.
   Batch batch();
   int padding_tokens();
   int padding_sequences();
-  // Of StepState: where results are kept, and where the batch lies in the order.
+  // From StepState: where results are kept, and where the batch lies in the order.
   int slot();
   int order_begin();
-  // What an operation reads of the step beside that; the numbers in it are set by prepare.
+  // What else an operation reads from the step; prepare sets the numbers in it.
   StepState& step() { return step_; }
-  // The step's sequences and tokens, of an operation that brings a batch of its own.
+  // The step's sequences and tokens, for an operation that brings its own batch.
   void live(int B, int T);
-  // What the batch carries beside its lengths: ids below V, token types below `types`, labels below NC.
+  // What the batch has beside its lengths: ids below V, token types below `types`, labels below NC.
   void batch_ids(int V);
   void batch_token_types(int types);
   void batch_positions(int end);  // −1 or more, below `end`
   void batch_labels(int NC);
   void batch_targets(int NC);
 
-  // To be called when all fields are filled: refuses names that no field took, sets the step and the batch.
+  // Call it once all fields are filled: refuses names that no field took, and sets the step and the batch.
   void prepare();
-  // Waits for the operation and copies what it wrote back to the host's buffers.
+  // Waits for the operation and copies its results back to the host's buffers.
   void collect();
 
  private:
@@ -141,7 +141,7 @@ class Fields {
     HostTensor host;
     Kind kind;
     const void* device;
-    const Master* master = nullptr;  // where `device` is a trainable weight
+    const Master* master = nullptr;  // if `device` is a trainable weight
   };
 
   template <typename Scalar>
@@ -161,7 +161,7 @@ class Fields {
   void download(const Output& output);
 
   const HostTensor* find(const std::string& name, double count, bool required);
-  // The number, or `otherwise` where it is missing; null: it may not be.
+  // The number, or `otherwise` if it is missing; null: it must be there.
   double find_number(const std::string& name, const double* otherwise);
   double integer(const std::string& name, double least, double most, const double* otherwise = nullptr);
 
@@ -179,9 +179,9 @@ class Fields {
   std::vector<std::unique_ptr<Memory>> memory_;
   std::map<const HostBuffer*, DeviceBuffer> buffers_;
   std::vector<Output> outputs_;
-  Rows rows_{RowKind::kPrefix, 0};  // that stand for a batch where no cu_seqlens is given
+  Rows rows_{RowKind::kPrefix, 0};  // stand for a batch if no cu_seqlens is given
   int live_B_ = 0, live_T_ = 0;
-  // Of the current batch; empty: there is none, or it has none.
+  // The current batch's; empty if there is no batch or it has none.
   std::vector<int32_t> cu_seqlens_, ids_, token_types_, positions_, labels_;  // without padding
   const Acc* targets_ = nullptr;                                              // (B,NC) without padding
   int NC_ = 0;

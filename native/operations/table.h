@@ -9,7 +9,7 @@
 
 namespace bertune {
 
-// Fills the operation's arguments from the fields; what it returns runs the operation on them.
+// Fills the operation's arguments from the fields; returns a function that runs the operation on them.
 using Operation = std::function<std::function<void()>(Fields&)>;
 
 // Throws NOT_FOUND.

@@ -1,5 +1,5 @@
-// Builds the CUDA backend for the GPU that is here, with all cores, and the addon with it. Where the addon cannot be built (OpenBLAS
-// has no headers there), the one that is there is kept, and the kernels are built beside it.
+// Builds the CUDA backend for this machine's GPU, on all cores, and the addon with it. If the addon cannot be built because OpenBLAS's
+// headers are missing, keeps the existing addon and builds the kernels beside it.
 //   node scripts/gpu/build.js [NAME=VALUE...]     definitions for CMake
 import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -13,11 +13,11 @@ import { missingForBuild } from '../system.js';
 
 const RELEASE = path.join(root, 'build/Release');
 const LIBRARY = 'libbertune_cuda.so';
-/** Where the kernels are built by themselves, so that a library which is there stays whole until another is. */
+/** Where the kernels are built by themselves, so that an existing library stays intact until the new one is complete. */
 const KERNELS = 'build/cuda-gpu';
 const parallel = os.availableParallelism();
 
-/** The commands for addon and kernels. What CMake settled before there was a GPU is forgotten. */
+/** The commands for addon and kernels. CMake forgets what it decided before there was a GPU. */
 function forBoth(definitions) {
   if (!existsSync(path.join(RELEASE, LIBRARY))) {
     for (const name of ['CMakeCache.txt', 'CMakeFiles'])
@@ -36,7 +36,7 @@ function forKernels(definitions) {
 
 /**
  * @param {string[]} more definitions for CMake, NAME=VALUE each
- * @throws where the build fails, once what CMake said has been shown
+ * @throws if the build fails, after showing CMake's output
  */
 export async function buildForGpu(more) {
   const missing = missingForBuild();

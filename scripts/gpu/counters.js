@@ -1,4 +1,4 @@
-// What Nsight Compute counted (--csv --page raw), a line a kernel, the one that took longest first.
+// Summarizes what Nsight Compute counted (--csv --page raw): one line per kernel, the slowest first.
 //   node scripts/gpu/counters.js FILE
 import { readFileSync } from 'node:fs';
 import { parse } from 'csv-parse/sync';
@@ -25,13 +25,13 @@ const UNITS = {
   '%': 1,
 };
 
-/** A kernel's name without its namespaces, arguments and what it is a template of. */
+/** A kernel's name without namespaces, arguments and template arguments. */
 function plainName(name) {
   const named = name.replace(/(\(anonymous namespace\)|<unnamed>)::/g, '');
   return named.replace(/[<(].*$/s, '').replace(/^.*(::| )/, '');
 }
 
-/** The kernels: name, time in ns, bytes, share of warps that are active in per cent. */
+/** The kernels: name, time in ns, bytes, percentage of warps that are active. */
 function readKernels(file) {
   const text = readFileSync(file, 'utf8');
   const table = text.slice(Math.max(0, text.search(/^"ID",/m)));

@@ -1,5 +1,6 @@
-// The first things asked of a GPU: what it is, one element cast, and a product of 128×96×96 in each precision, run once and as a
-// graph that is replayed. Ends with status 1 at the first that fails, or that is further from the sum in double than its precision allows.
+// The first checks of a GPU: what it is, one element cast, and a product of 128×96×96 in each precision, run once directly and
+// once as a replayed graph. Exits with status 1 at the first failure, or if a result differs from the sum in double by more than
+// its precision allows.
 //   node scripts/gpu/hello.js [--device cuda-emulated]
 import { parseArgs } from 'node:util';
 import { findDevice } from '../../bench/support/machine.js';
@@ -9,9 +10,9 @@ import { randomNumbers } from '../../bench/support/statistics.js';
 
 const { values: options } = parseArgs({ options: { device: { type: 'string', default: 'cuda' } } });
 const [ROWS, N, K] = [128, 96, 96];
-/** Often enough that the run is recorded. */
+/** Enough for the run to be recorded and replayed. */
 const REPLAYS = 3;
-/** What an element may be off by, as a share of the largest: inputs and output are rounded, sums are in float. */
+/** How far off an element may be, relative to the largest: inputs and output are rounded, sums are in float. */
 const TOLERANCE = { fp32: 1e-5, tf32: 2e-3, bf16: 2e-2 };
 
 async function runOperation(name, precision, tensors, sizes, repeat) {
@@ -36,7 +37,7 @@ function makeProduct() {
 
 const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
-/** Of the device's product, as a share of the largest element. */
+/** The error of the device's product, relative to the largest element. */
 async function errorOf({ inp, weight, bias, out }, precision, repeat) {
   const tensors = { inp: inp.slice(), weight: weight.slice(), bias: bias.slice(), out: new Float64Array(ROWS * N) };
   const sizes = { rows: ROWS, k: K, n: N };

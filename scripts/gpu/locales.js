@@ -1,6 +1,6 @@
-// Node.js without other people's languages, for where each byte of it has to be carried: a third of its program is ICU's data.
+// Strips languages other than English from Node.js, for when every byte has to be carried: a third of its executable is ICU's data.
 
-/** Of ICU's data: what no English program reads. Programs that ask for it end without a word. */
+/** The parts of ICU's data that no English program reads. A program that asks for one ends without a message. */
 const LEFT_OUT = [
   /\.dict$/,
   /\/(lang|curr|unit|region|zone|translit|rbnf)\//,
@@ -9,7 +9,7 @@ const LEFT_OUT = [
 ];
 const KEPT = /\/(pool|root|en|res_index)\.res$/;
 
-/** Where ICU's data begins: a header whose third and fourth byte are da 27, and whose format is CmnD (ICU, ucmndata.h). */
+/** Where ICU's data begins: a header whose third and fourth bytes are da 27 and whose format is CmnD (ICU, ucmndata.h). */
 function findData(program) {
   for (let at = program.indexOf('da27', 0, 'hex'); at >= 0; at = program.indexOf('da27', at + 1, 'hex')) {
     if (program.toString('latin1', at + 10, at + 14) === 'CmnD') return at - 2;
@@ -18,15 +18,15 @@ function findData(program) {
 }
 
 /**
- * Zeroes the languages in a program that holds ICU's data, so that it packs well; it runs as before, in English (LC_ALL=C).
+ * Zeroes the languages in an executable that contains ICU's data, so that it packs well; it still runs, in English (LC_ALL=C).
  *
  * @param {Buffer} program changed in place
- * @returns {number} bytes that were zeroed; 0 where there is no such data
+ * @returns {number} how many bytes were zeroed; 0 if there is no such data
  */
 export function zeroLocales(program) {
   const data = findData(program);
   if (data < 0) return 0;
-  // Behind the header: the number of items, then the places of each one's name and bytes, from here.
+  // After the header: the number of items, then for each the offsets of its name and bytes, counted from here.
   const table = data + program.readUInt16LE(data);
   const place = (i, field) => table + program.readUInt32LE(table + 4 + 8 * i + 4 * field);
   let zeroed = 0;

@@ -1,11 +1,11 @@
-// What `scripts/first-light.sh --pack` runs: packs what that script needs on a machine that has a GPU, no Node.js and no network.
+// Run by `scripts/first-light.sh --pack`: packs what that script needs on a machine with a GPU but no Node.js and no network.
 //
 //   node.tar.xz       this Node.js, without its symbols and languages
-//   packages.tar.xz   the npm packages that the library, its tests and its benches run on; dist
+//   packages.tar.xz   the npm packages that the library, its tests and its benches need; dist
 //   addon.tar.xz      the addon and its operations for any x86-64 with AVX2, and the CUDA backend's kernels for sm_80 and sm_90,
-//                     which serve where they cannot be built there
+//                     for when they cannot be built there
 //
-//   node scripts/gpu/pack.js [--device cuda-emulated]     the emulated device in place of the kernels
+//   node scripts/gpu/pack.js [--device cuda-emulated]     with the emulated device instead of the kernels
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -32,12 +32,12 @@ import { buildPortable } from '../package/portable.js';
 import { zeroLocales } from './locales.js';
 
 const FOLDER = 'build/first-light';
-/** What tests need beside what the library needs. */
+/** What tests need in addition to what the library needs. */
 const FOR_TESTS = ['chai', 'mocha', 'tsx'];
-/** Of packages; nothing that runs reads them. */
+/** Files of packages that no running program reads. */
 const LEFT_OUT = ['*.map', '*.md', '*.d.ts', '*.d.cts', '*.d.mts'];
 
-/** Folders of the packages, and of those that they need, as Node.js finds them. */
+/** The folders of the packages and of their dependencies, as Node.js finds them. */
 function packageFolders(roots) {
   const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
   const find = (name, from) => {
@@ -57,7 +57,7 @@ function packageFolders(roots) {
   return [...found].sort();
 }
 
-/** Packs files of a folder, unless a packing of the same is there. */
+/** Packs files of a folder, unless an archive of the same files exists. */
 function archive(name, from, files, { leftOut = [], key = '', xz = 'xz -9' } = {}) {
   const file = path.join(root, FOLDER, `${name}.tar.xz`);
   const stamp = `${FOLDER}/.${name}`;
@@ -77,7 +77,7 @@ function packNode(scratch) {
   const stripped = path.join(scratch, 'bin/node');
   mkdirSync(path.dirname(stripped));
   copyFileSync(process.execPath, stripped);
-  spawnSync('strip', [stripped]); // where there is no strip it is only larger
+  spawnSync('strip', [stripped]); // without strip the file is merely larger
   const program = readFileSync(stripped);
   zeroLocales(program);
   writeFileSync(stripped, program);
@@ -91,7 +91,7 @@ function packPackages() {
   return archive('packages', root, [...folders, 'dist'], { leftOut: LEFT_OUT, key });
 }
 
-/** @returns the file of the CUDA backend, emulated or compiled by nvcc; undefined where there is no nvcc */
+/** @returns the file of the CUDA backend, emulated or compiled by nvcc; undefined without nvcc */
 async function buildBackend(device) {
   if (device === 'cuda-emulated') {
     await buildEmulator();

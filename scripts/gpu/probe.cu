@@ -1,12 +1,12 @@
-// What a GPU and its cuBLASLt do that the backend builds on, asked without Node and without the backend. One question a run:
+// Tests what the backend relies on in a GPU and its cuBLASLt, without Node and without the backend. One question per run:
 //
-//   probe copy        GB a second from and to the device's memory
-//   probe gaps        from one node of a graph to the next
+//   probe copy        GB per second from and to the device's memory
+//   probe gaps        the time from one node of a graph to the next
 //   probe products    the matrix products of a BERT-base layer in bf16: how many algorithms, how long each takes
-//   probe capture     which calls cuBLASLt bears while a stream is captured, in each mode of capture
-//   probe limit       whether a graph still runs once its kernel's limit of shared memory was lowered
+//   probe capture     which calls cuBLASLt tolerates while a stream is captured, in each mode of capture
+//   probe limit       whether a graph still runs after its kernel's limit of shared memory was lowered
 //
-// scripts/first-light.sh compiles it by nvcc, with native/cuda/cublaslt_library.cu, and runs all five.
+// scripts/first-light.sh compiles it with nvcc and native/cuda/cublaslt_library.cu, and runs all five.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -48,7 +48,7 @@ class Memory {
   void* data_ = nullptr;
 };
 
-// Seconds of what is put into the stream.
+// How many seconds the work put into the stream takes.
 double seconds_of(cudaStream_t stream, const std::function<void()>& work) {
   cudaEvent_t start, stop;
   BERTUNE_CUDA(cudaEventCreate(&start));
@@ -77,7 +77,7 @@ Times times_of(cudaStream_t stream, const std::function<void()>& work) {
   return {median, (seconds.back() - seconds.front()) / median};
 }
 
-// What is put into a stream, as a graph.
+// The work put into a stream, as a graph.
 class Graph {
  public:
   Graph(cudaStream_t stream, cudaStreamCaptureMode mode, const std::function<void()>& work) : stream_(stream) {

@@ -1,14 +1,14 @@
-# The stages of scripts/first-light.sh, which runs each in a process of its own: `stage_NAME`. Its status says how it went: 3 is
-# "left out". `result` lines are for the terminal, everything else for the log.
+# The stages of scripts/first-light.sh, which runs each, `stage_NAME`, in a process of its own. A status of 3 means that the stage
+# was left out. `result` lines go to the terminal, everything else to the log.
 # shellcheck shell=bash disable=SC2034,SC2154 # stages is read, and device, bundle and work are set, by first-light.sh
 #
-# Name and seconds of each, in order.
+# The name of each and its seconds, in order.
 stages=(
-  unpack:30      # what the machine has; Node.js, npm packages and the addon where they are missing
+  unpack:30      # what the machine has; unpacks Node.js, npm packages and the addon if they are missing
   build:60       # the kernels for this GPU, and the probe
   probe:25       # scripts/gpu/probe.cu, without Node.js
   hello:20       # scripts/gpu/hello.js
-  step:60        # steps a second by every method
+  step:60        # steps per second of every method
   repeat:30      # the same seed twice, and without graphs
   operations:75  # every operation against its formula
   models:45      # whole models against their references
@@ -27,14 +27,14 @@ skip() {
 need() { has "$1" || skip "no $1"; }
 emulated() { [ "$device" = cuda-emulated ]; }
 join() { paste -sd "$1" | sed "s/$1/$1 /g"; }
-# The lines of a file or of standard input, a result each.
+# Makes each line of a file or of standard input a result.
 results() {
   local line
   while IFS= read -r line; do result "$line"; done
 }
-# Makes a setting for the stages to come, and for this one.
+# Makes a setting for this stage and all later ones.
 settle() { echo "export $*" >>"$work/settings.sh" && . "$work/settings.sh"; }
-# Runs a program, shows what it prints and keeps that as a file; its status.
+# Runs a program, shows what it prints and saves it in a file; returns the program's status.
 keep() { # FILE PROGRAM...
   "${@:2}" 2>&1 | tee "$work/$1"
   return "${PIPESTATUS[0]}"

@@ -1,4 +1,4 @@
-// Training steps in full at BERT-base's dimensions and nothing else, for a profiler to look at: so many twice, the first time to warm up.
+// Runs full fine-tuning steps at BERT-base's dimensions and nothing else, for a profiler: STEPS of them to warm up, then as many again.
 //   node scripts/gpu/steps.js STEPS
 import { readTexts } from '../../bench/step/data.js';
 import { measureTraining } from '../../bench/step/measure.js';

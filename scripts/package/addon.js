@@ -16,10 +16,10 @@ Apache-2.0. NOTICE has the licenses of what is linked in.
 `;
 
 /**
- * Makes the folder of the package that holds the addon.
+ * Makes the folder of the package that contains the addon.
  *
  * @param {string} output
- * @param {{ file: string, glibc: string, oneDnn?: string }} addon oneDnn: the folder of the one that is linked in
+ * @param {{ file: string, glibc: string, oneDnn?: string }} addon oneDnn: the folder of the oneDNN that is linked in
  */
 export function stageAddon(output, { file, glibc, oneDnn }) {
   say(`the addon runs on the GNU C library ${glibc} and later`);

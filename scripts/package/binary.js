@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { SetupError } from '../console.js';
 
-/** What objdump (binutils, which comes with every compiler) says of a binary. */
+/** What objdump (from binutils, which comes with every compiler) says about a binary. */
 function objdump(option, file) {
   const { status, stdout, stderr } = spawnSync('objdump', [option, file], { encoding: 'utf8', maxBuffer: 2 ** 28 });
   if (status !== 0) throw new SetupError(`objdump ${option} ${file} failed: ${stderr}`);
@@ -9,11 +9,11 @@ function objdump(option, file) {
 }
 
 /**
- * What a shared library asks of the system.
+ * What a shared library needs from the system.
  *
- * @returns {{ libraries: string[], glibc: string, exported: string[], imported: string[] }} libraries: the names it is linked
- *   with. glibc: the latest version of the GNU C library that one of its symbols names. exported: the names that are seen from
- *   outside. imported: the names that others have to bring, but for those of the C library and of libgcc.
+ * @returns {{ libraries: string[], glibc: string, exported: string[], imported: string[] }} libraries: the libraries it is linked
+ *   with. glibc: the latest version of the GNU C library that any of its symbols requires. exported: the names visible from
+ *   outside. imported: the names that others have to provide, except those of the C library and libgcc.
  */
 export function binaryNeeds(file) {
   const libraries = [...objdump('-p', file).matchAll(/^\s*NEEDED\s+(\S+)/gm)].map(([, name]) => name);
@@ -27,7 +27,7 @@ export function binaryNeeds(file) {
     libraries,
     glibc: versions.sort(order).at(-1) ?? '2.2.5',
     exported: names(own),
-    // What may be missing (w) is not asked for.
+    // Weak symbols (w) may be missing.
     imported: names(others.filter((line) => !/\(?(?:GLIBC|GCC)_/.test(line) && !/^\S+\s+w\b/.test(line))),
   };
 }

@@ -1,25 +1,25 @@
-// Libraries that one part of Bertune needs (charts of the report, the hub, ONNX files, tables) come with dozens of packages. What is
-// used of them goes into dist/bundled at package time, so that users do not install those.
+// Libraries that only one part of Bertune needs (the report's charts, the hub, ONNX files, tables) bring dozens of packages. The code
+// that is used goes into dist/bundled at package time, so that users do not install those packages.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { root, SetupError, say } from '../console.js';
 
-/** The packages that are bundled, with all that they depend on. */
+/** The packages that are bundled, with everything they depend on. */
 const BUNDLED = ['@observablehq/plot', 'linkedom', '@huggingface/hub', 'pbf', 'string-width'];
 
-/** Licenses that ask for their text and nothing else. */
+/** Licenses that require nothing but their text. */
 const PERMISSIVE = ['ISC', 'MIT', 'BSD-2-Clause', 'BSD-3-Clause', 'Unlicense', 'Apache-2.0'];
 
 /** A package's name in an import's specifier. */
 const packageOf = (specifier) => /^(?:@[^/]+\/)?[^/]+/.exec(specifier)[0];
 
 /**
- * Puts what is used of the bundled packages into a folder's modules.
+ * Bundles the code that a folder's modules use of these packages.
  *
  * @param {string} dist the compiled modules, which are changed in place
- * @param {string[]} dependencies the packages that a user installs; nothing else may be imported
- * @returns {Promise<string[]>} the licenses of what was bundled
+ * @param {string[]} dependencies the packages that users install; no others may be imported
+ * @returns {Promise<string[]>} the licenses of the bundled code
  */
 export async function bundleDependencies(dist, dependencies) {
   const imports = await importsOf(dist);
@@ -41,7 +41,7 @@ export async function bundleDependencies(dist, dependencies) {
     legalComments: 'none', // NOTICE has the licenses
     metafile: true,
     logLevel: 'error',
-    // Some of the libraries are CommonJS and ask for modules of Node.js by `require`.
+    // Some of the libraries are CommonJS and `require` modules of Node.js.
     banner: {
       js: "import{createRequire as bundledRequire}from'node:module';const require=bundledRequire(import.meta.url);",
     },
@@ -52,7 +52,7 @@ export async function bundleDependencies(dist, dependencies) {
   return packages.map(licenseOf);
 }
 
-/** Only the bundled packages, and what these import, are read; all other imports are left as they are. */
+/** Resolves the bundled packages and what they import; leaves all other imports as they are. */
 function keepOwn(bundler, dist) {
   bundler.onResolve({ filter: /.*/ }, ({ path: specifier, importer, kind }) => {
     if (kind === 'entry-point' || !importer.startsWith(dist)) return undefined;
@@ -61,7 +61,7 @@ function keepOwn(bundler, dist) {
   });
 }
 
-/** The packages that each of the compiled modules imports, by its file. */
+/** The packages that each compiled module imports, by file. */
 async function importsOf(dist) {
   const modules = readdirSync(dist, { recursive: true }).filter((name) => name.endsWith('.js'));
   const external = ({ kind, path: specifier }) =>
@@ -91,14 +91,14 @@ function expectInstalled(file, names, known) {
     );
 }
 
-/** The folders of the packages that outputs have code of, in order. */
+/** The folders of the packages whose code is in the output, in order. */
 function packagesOf(outputs) {
   const files = outputs.flatMap(({ inputs }) => Object.keys(inputs).filter((file) => inputs[file].bytesInOutput > 0));
   const folders = files.flatMap((file) => /.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []);
   return [...new Set(folders)].sort();
 }
 
-/** A package's name, version and license, with the text of that where the package has it. */
+/** A package's name, version and license, with the license's text if the package has it. */
 function licenseOf(folder) {
   const place = path.resolve(root, folder);
   const { name, version, license } = JSON.parse(readFileSync(path.join(place, 'package.json'), 'utf8'));

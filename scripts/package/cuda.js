@@ -7,7 +7,7 @@ import { CUDA_PACKAGE, platformManifest } from './manifest.js';
 import { checkBinary } from './portable.js';
 import { makeFolder, textOf, writeNotice } from './stage.js';
 
-/** The name that native/cuda/exports.map lets through. */
+/** The symbol that native/cuda/exports.map exports. */
 const EXPORTED = ['bertune_cuda_library'];
 const ARCHITECTURES = 'sm_80,sm_86,sm_89,sm_90,sm_100,sm_120';
 
@@ -24,7 +24,7 @@ Both packages need the same version. Also required: an NVIDIA driver, and cuBLAS
 Apache-2.0. NOTICE has the licenses of what is linked in.
 `;
 
-/** Makes the folder of the package that holds the CUDA backend, from a library that spills nowhere. */
+/** Makes the folder of the package that contains the CUDA backend, from a library whose kernels do not spill. */
 export async function stageCuda(output) {
   if (!(await buildCuda(CUDA_BUILDS.package)))
     throw new SetupError('the CUDA package takes nvcc and the headers of cuBLAS');

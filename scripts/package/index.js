@@ -1,12 +1,12 @@
 // Makes what is published, as folders and .tgz files in build/package:
-//   bertune                     TypeScript's output with some libraries bundled, and the sources for `bertune build`
+//   bertune                     the compiled TypeScript with some libraries bundled, and the sources for `bertune build`
 //   @bertune/samples            bert-mini and goemotions6
 //   @bertune/linux-x64          the addon, portable, with oneDNN and OpenBLAS linked in
 //   @bertune/linux-x64-cuda     the CUDA backend, with --cuda
 // node scripts/package/index.js [--cuda] [--output FOLDER] [--onednn-source FILE | --without-onednn]
-//   --onednn-source     the archive of oneDNN's sources, which is fetched otherwise
-//   --without-onednn    for tests, in a clone that has built no oneDNN yet
-// Nothing is published here: .github/workflows/release.yml does that.
+//   --onednn-source     the archive of oneDNN's sources; fetched by default
+//   --without-onednn    for tests, in a clone that has not built oneDNN yet
+// It publishes nothing; .github/workflows/release.yml does.
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -30,7 +30,7 @@ const { values: options } = parseArgs({
   },
 });
 
-/** Builds what changed, and makes the packages anew. */
+/** Builds what changed, and makes the packages again. */
 async function makePackages() {
   if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new SetupError(`packages are made on linux-x64, this is ${process.platform}-${process.arch}`);

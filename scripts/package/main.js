@@ -5,7 +5,7 @@ import { bundleDependencies } from './bundle.js';
 import { mainManifest, samplesManifest } from './manifest.js';
 import { makeFolder, writeNotice } from './stage.js';
 
-/** Makes the folder of the main package: what package.json's `files` names, its documents, and the libraries that are bundled. */
+/** Makes the folder of the main package: what package.json's `files` lists, the documents, and the bundled libraries. */
 export async function stageMain(output) {
   const manifest = mainManifest();
   const folder = makeFolder(output, { ...manifest, files: [...manifest.files, 'NOTICE'] });
@@ -17,7 +17,7 @@ export async function stageMain(output) {
   return folder;
 }
 
-/** README.md as npm's page shows it, where links to files of the repository, and pictures, would lead nowhere. */
+/** README.md for npm's page, where pictures and relative links to the repository's files would be broken. */
 function publishedReadme({ repository, version }) {
   const files = `${repository.url.replace(/^git\+|\.git$/g, '')}/blob/v${version}/`;
   const absolute = (text) =>

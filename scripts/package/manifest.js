@@ -8,25 +8,25 @@ export const ownManifest = () => JSON.parse(readFileSync(path.join(root, 'packag
 export const ADDON_PACKAGE = '@bertune/linux-x64';
 export const CUDA_PACKAGE = '@bertune/linux-x64-cuda';
 
-/** Where every package is published. Provenance needs the release workflow: nothing is published from anybody's own machine. */
+/** Where every package is published. Provenance requires the release workflow: nothing is published from anyone's machine. */
 const PUBLISH = { publishConfig: { access: 'public', provenance: true } };
 
-/** What every package says of the project. */
+/** What every package says about the project. */
 function projectFields() {
   const { homepage, bugs, repository, author } = ownManifest();
   return { homepage, bugs, repository, author, ...PUBLISH };
 }
 
 /**
- * Abilities of the processor that are checked before the addon is opened, as Linux names them in /proc/cpuinfo. x86-64-v3, which
- * the addon is compiled for, has more; every processor with these has them all, while sandboxes do not always list them all.
+ * Features of the processor that are checked before the addon is opened, by their names in /proc/cpuinfo. The addon is compiled
+ * for x86-64-v3, which has more; a processor with these has them all, but sandboxes do not always list them all.
  */
 const CPU = ['avx2', 'bmi2', 'fma'];
 
 /**
- * The package.json of the main package as it is published: the repository's, without what serves development alone, and with
- * the platform packages in their exact versions. Those stand here alone: the repository builds its own binaries, and a lock file
- * cannot hold packages of a version that is yet to be published. `private` keeps `npm publish` away from the clone itself.
+ * The package.json of the main package as published: the repository's, without what only development needs, and with the
+ * platform packages in their exact versions. Those are added only here: the repository builds its own binaries, and a lock file
+ * cannot contain a version that is yet to be published. `private` prevents `npm publish` in a clone.
  */
 export function mainManifest() {
   const { private: _, scripts: __, devDependencies: ___, allowScripts: ____, ...manifest } = ownManifest();
@@ -34,7 +34,7 @@ export function mainManifest() {
     ...manifest,
     ...PUBLISH,
     optionalDependencies: { [ADDON_PACKAGE]: manifest.version },
-    // Installed by name where there is a GPU; its version has to be the same.
+    // Users with a GPU install it by name; its version has to be the same.
     peerDependencies: { ...manifest.peerDependencies, [CUDA_PACKAGE]: manifest.version },
     peerDependenciesMeta: { ...manifest.peerDependenciesMeta, [CUDA_PACKAGE]: { optional: true } },
   };
@@ -46,7 +46,7 @@ export function mainManifest() {
  * @param {string} name
  * @param {string} description
  * @param {string[]} files
- * @param {string} glibc the least version of the GNU C library, which is checked before the binary is opened
+ * @param {string} glibc the lowest version of the GNU C library it runs on, which is checked before the binary is opened
  */
 export function platformManifest(name, description, files, glibc) {
   const { version, license, engines } = ownManifest();

@@ -1,4 +1,4 @@
-// The oneDNN that is linked into the published addon: products and reorders alone, for every instruction set, without threads of
+// The oneDNN that is linked into the published addon: only products and reorders, for every instruction set, without threads of
 // its own. It is built once, from a distribution's sources, and kept in build/onednn.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -17,13 +17,13 @@ const FETCH_TIMEOUT_MS = 300_000;
 
 const DEFINITIONS = [
   'CMAKE_BUILD_TYPE=Release',
-  // Products are made by code that oneDNN generates; -O3 for the rest takes three times as long to compile.
+  // oneDNN generates the code for products; compiling the rest with -O3 takes three times as long.
   'CMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG',
   'DNNL_LIBRARY_TYPE=STATIC',
   'DNNL_CPU_RUNTIME=SEQ',
   'DNNL_ENABLE_PRIMITIVE=MATMUL;REORDER',
   'DNNL_ENABLE_WORKLOAD=INFERENCE',
-  // Those of dnnl_sgemm and of older products, more than a hundred files: native/cpu/gemm.cpp does without.
+  // dnnl_sgemm and older products, more than a hundred files: native/cpu/gemm.cpp does without them.
   'ONEDNN_ENABLE_GEMM_KERNELS_ISA=NONE',
   'ONEDNN_BUILD_GRAPH=OFF',
   'DNNL_BUILD_DOC=OFF',
@@ -34,8 +34,8 @@ const DEFINITIONS = [
 ];
 
 /**
- * Parts of the names of sources below src/cpu that hold other primitives. DNNL_ENABLE_PRIMITIVE keeps those out of the addon but
- * compiles them all, which takes three times as long.
+ * Parts of the names of sources below src/cpu that contain other primitives. DNNL_ENABLE_PRIMITIVE would keep those out of the
+ * addon too, but compiles them all, which takes three times as long.
  */
 const OTHER_PRIMITIVES =
   'bnorm brgemm_inner_product conv_ _conv. convolution deconv dw_ gates gru inner_product. inner_product_int8 jit_uni_binary. ' +
@@ -44,22 +44,22 @@ const OTHER_PRIMITIVES =
 
 const CACHE = path.join(root, 'build/onednn');
 
-/** The folder that oneDNN is installed into: of these sources, settings and compiler. */
+/** The folder that oneDNN is installed into, named after sources, settings and compiler. */
 function installFolder() {
   const { CC = '', CXX = '', CFLAGS = '', CXXFLAGS = '' } = process.env;
   const key = fingerprint([], SHA256, ...DEFINITIONS, OTHER_PRIMITIVES, CC, CXX, CFLAGS, CXXFLAGS);
   return path.join(CACHE, `${VERSION}-${key.slice(0, 12)}`);
 }
 
-/** @returns {string | undefined} the folder of a oneDNN that was built before */
+/** @returns {string | undefined} the folder of oneDNN, if it was built before */
 export function builtOneDnn() {
   return existsSync(installFolder()) ? installFolder() : undefined;
 }
 
 /**
- * Builds oneDNN, unless that was done before; it takes some minutes.
+ * Builds oneDNN, which takes some minutes, unless it was built before.
  *
- * @param {string} [source] the archive of its sources, where it is not to be fetched
+ * @param {string} [source] the archive of its sources; fetched by default
  * @returns {Promise<string>} the folder that it is installed into: include, lib/libdnnl.a, licenses in share/doc/dnnl
  */
 export async function buildOneDnn(source) {
@@ -68,7 +68,7 @@ export async function buildOneDnn(source) {
   mkdirSync(CACHE, { recursive: true });
   const archive = await findArchive(source);
   const work = path.join(CACHE, 'work');
-  rmSync(work, { recursive: true, force: true }); // of a build that was ended
+  rmSync(work, { recursive: true, force: true }); // left by an interrupted build
   mkdirSync(work);
   try {
     const sources = await unpack(archive, work);
@@ -93,16 +93,16 @@ export async function buildOneDnn(source) {
 }
 
 /**
- * The archive of the sources, whose SHA-256 is known.
+ * The archive of the sources, checked by its SHA-256.
  *
- * @param {string} [source] its file; it is fetched by default
- * @param {string} [folder] where it is fetched to, once
+ * @param {string} [source] the archive's file; fetched by default
+ * @param {string} [folder] where to keep what is fetched
  */
 export async function findArchive(source, folder = CACHE) {
   return source ? checkedArchive(path.resolve(source)) : fetchedArchive(path.join(folder, ARCHIVE));
 }
 
-/** The archive, if it is the one that is known. */
+/** The archive, if its SHA-256 is right. */
 function checkedArchive(file) {
   const remedy = `Fetch ${ADDRESS} and name the file: npm run package -- --onednn-source FILE`;
   if (!statSync(file, { throwIfNoEntry: false })?.isFile()) throw new SetupError(`There is no file ${file}. ${remedy}`);
@@ -134,7 +134,7 @@ async function fetchedArchive(file) {
   return file;
 }
 
-/** Unpacks the sources, but those of other primitives. @returns their folder */
+/** Unpacks the sources except those of other primitives. @returns their folder */
 async function unpack(archive, folder) {
   for (const program of ['tar', 'xz']) {
     if (!onPath(program)) throw new SetupError(`${program} is needed to unpack the sources of oneDNN`);
@@ -145,7 +145,7 @@ async function unpack(archive, folder) {
   const cpu = path.join(sources, 'src/cpu');
   const parts = OTHER_PRIMITIVES.split(' ');
   for (const file of readdirSync(cpu, { recursive: true })) {
-    // The lists of primitives, cpu_*.cpp, are needed, and are empty then.
+    // The lists of primitives, cpu_*.cpp, are needed; they end up empty.
     const isOther = file.endsWith('.cpp') && !file.startsWith('cpu_') && parts.some((part) => file.includes(part));
     if (isOther) rmSync(path.join(cpu, file));
   }

@@ -11,7 +11,7 @@ export function pack(folder, output) {
   const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', output];
   const { status, stdout, stderr } = spawnSync('npm', args, { cwd: folder, encoding: 'utf8' });
   if (status !== 0) throw new SetupError(`npm pack failed in ${folder}:\n${stderr}`);
-  // An array in npm's older versions, an object by the package's name in its newer ones.
+  // Older versions of npm print an array, newer ones an object by the package's name.
   const [{ filename, ...sizes }] = Object.values(JSON.parse(stdout));
   return { file: path.join(output, path.basename(filename)), ...sizes };
 }

@@ -8,30 +8,30 @@ import { binaryNeeds } from './binary.js';
 
 const DEFINITIONS = ['BERTUNE_STATIC=ON', 'BERTUNE_NATIVE_ARCH=OFF', 'BERTUNE_CUDA=OFF'];
 
-/** The system's libraries, which Node.js needs as well. */
+/** System libraries that Node.js needs as well. */
 const SYSTEM = [
   ...['libm.so.6', 'libc.so.6', 'libgcc_s.so.1', 'libdl.so.2', 'libpthread.so.0', 'librt.so.1'],
   ...['ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1'],
 ];
 
-/** The latest version of the GNU C library that the addon may need: what Node.js itself needs. */
+/** The latest version of the GNU C library that the addon may require: the one that Node.js requires. */
 const GLIBC = '2.28';
 
 const EXPORTED = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 
-/** Names that Node.js has for every addon. */
+/** Symbols that Node.js provides to every addon. */
 const NODE_API = /^(?:napi|node_api)_/;
 
 const OPERATIONS = 'bertune_operations';
 
 /**
- * Builds the addon for any processor of an architecture (x86-64: with AVX2, x86-64-v3), with everything linked in but what Node.js
- * needs as well.
+ * Builds the addon for any processor of an architecture (on x86-64: with AVX2, x86-64-v3), with everything linked in except what
+ * Node.js needs as well.
  *
  * @param {{ oneDnn?: string, operations?: boolean, cross?: { folder: string, definitions: string[] } }} [options] oneDnn: the folder
- *   of the one that is linked in; none by default. operations: bertune_operations.node as well, beside it, for tests. cross: how to
- *   build for another architecture, and where; by default for this machine's
- * @returns {Promise<{ file: string, glibc: string }>} the addon, and the least version of the C library that it runs on
+ *   of the oneDNN to link in; none by default. operations: build bertune_operations.node beside it, for tests. cross: how to build
+ *   for another architecture, and where; by default it is built for this machine's
+ * @returns {Promise<{ file: string, glibc: string }>} the addon, and the lowest version of the C library that it runs on
  */
 export async function buildPortable({ oneDnn, operations = false, cross } = {}) {
   const { folder, definitions: target } = cross ?? { folder: 'build/portable', definitions: [] };
@@ -66,13 +66,13 @@ export async function buildPortable({ oneDnn, operations = false, cross } = {}) 
 }
 
 /**
- * Refuses a binary that would not load elsewhere, that shows other addons of the process what is linked into it, or that
- * names the folder in which it was built.
+ * Rejects a binary that would not load elsewhere, exposes what is linked into it to other addons of the process, or contains
+ * the name of the folder in which it was built.
  *
  * @param {string} file
- * @param {{ exports: string[], imports?: RegExp }} names exports: the ones that it may show. imports: those that it may leave
- *   to others, beside the system's libraries; none by default.
- * @returns {string} the least version of the GNU C library that it runs on
+ * @param {{ exports: string[], imports?: RegExp }} names exports: symbols that it may export. imports: symbols that it may
+ *   expect from others than the system's libraries; none by default.
+ * @returns {string} the lowest version of the GNU C library that it runs on
  */
 export function checkBinary(file, { exports, imports = /^$/ }) {
   const { libraries, glibc, exported, imported } = binaryNeeds(file);

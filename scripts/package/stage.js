@@ -14,7 +14,7 @@ export function makeFolder(output, manifest) {
 /** A file of the repository, as text. */
 export const textOf = (file) => readFileSync(path.join(root, file), 'utf8').trim();
 
-/** Writes the licenses of what a package contains, one behind the other, into NOTICE. */
+/** Writes the licenses of everything that a package contains into NOTICE, one after the other. */
 export function writeNotice(folder, texts) {
   writeFileSync(path.join(folder, 'NOTICE'), `${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`);
 }

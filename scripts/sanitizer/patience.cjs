@@ -1,4 +1,4 @@
-// For mocha --require: every test has ten minutes, whatever its suite says, as sanitizers make all slow.
+// For mocha --require: gives every test ten minutes, whatever its suite says, because sanitizers are slow.
 const MILLISECONDS = 600_000;
 
 exports.mochaHooks = {

@@ -195,7 +195,7 @@ for (const device of devices()) {
     it('keeps weights to the last bit of a float in every precision', async () => {
       const { tensors, sizes } = optimizerCase('', counts, { learning_rate: 0 });
       const before = copyTensors(tensors, Math.fround);
-      // Around the places where bf16 rounds, infinity and its neighbour, the smallest numbers, zero.
+      // Around the places where bf16 rounds, infinity and its neighbor, the smallest numbers, zero.
       before['master.5']!.set([1.00390625, 1.01171875, 1.0039061307907104, -1.00390625, 3.4028234663852886e38]);
       before['master.5']!.set([2 ** -149, -(2 ** -149), 2 ** -126, 0, 1.9999998807907104, 65535.99609375, -1 / 0], 5);
       for (const where of places(device)) {

@@ -212,8 +212,8 @@ cudaError_t host_task(cudaStream_t stream, std::function<void()> task, const cha
 // recorded.
 cudaError_t wait_until(cudaStream_t stream, std::function<bool()> is_ready);
 // For host tasks that touch device memory: fails the task, as an out-of-bounds access fails a kernel, where the range
-// is not inside one live allocation. In the race build a range that is read has to be initialised, and one that is
-// written counts as initialised from then on. Does not return to a task that failed.
+// is not inside one live allocation. In the race build a range that is read has to be initialized, and one that is
+// written counts as initialized from then on. Does not return to a task that failed.
 void check_device_range(const void* pointer, size_t bytes, bool write);
 
 // Time on the device passes only by this, in a task: that of kernels is not the GPU's. Events measure it.

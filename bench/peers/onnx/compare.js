@@ -4,7 +4,7 @@
 //   node bench/peers/onnx/compare.js --model CHECKPOINT --onnx EXPORTED --modules FOLDER     (see bench/peers/README.md)
 //   ... --threads 2 --blocks 7 --seconds 1.5 --json results.json
 //   ... --batches 1,16 --words 100     texts of 100 words each (default: the data's own)
-//   ... --precision int8     ours in int8 and theirs as export.py quantised it; bf16: ours alone (default: fp32)
+//   ... --precision int8     ours in int8 and theirs as export.py quantized it; bf16: ours alone (default: fp32)
 import { readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -1,5 +1,5 @@
 """Writes a BERT checkpoint with a classifier as transformers.js reads it: tokenizer, config.json, onnx/model.onnx (float32)
-and onnx/model_quantized.onnx (int8, by onnxruntime's dynamic quantisation).
+and onnx/model_quantized.onnx (int8, by onnxruntime's dynamic quantization).
 
     python export.py CHECKPOINT OUT
 """

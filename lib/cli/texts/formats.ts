@@ -262,7 +262,7 @@ class JsonLinesFormat {
   }
 }
 
-/** A number in single precision has nine digits that tell it from its neighbours. */
+/** A number in single precision has nine digits that tell it from its neighbors. */
 function answerJson(value: unknown): string {
   if (!(value instanceof Float32Array)) return JSON.stringify(value);
   return `[${Array.from(value, (number) => Number(number.toPrecision(9))).join(',')}]`;

@@ -40,7 +40,7 @@ const MOST_IN_PRODUCT = 64;
 
 /**
  * The graph of a classifier: input_ids, attention_mask and, where the model tells segments apart, token_type_ids (B, T) int64
- * → logits (B, NC). It is laid out as the optimiser of ONNX Runtime expects of a BERT, so that it puts its own kernels for
+ * → logits (B, NC). It is laid out as the optimizer of ONNX Runtime expects of a BERT, so that it puts its own kernels for
  * attention, LayerNorm and GELU in place of their parts.
  */
 export function classifierGraph(model: OnnxClassifier, weights: OnnxWeights): GraphBuilder {

@@ -18,12 +18,12 @@ export function figures(charts: readonly string[]): string {
   return charts.length === 0 ? '' : `<div class="charts">${charts.join('\n')}</div>`;
 }
 
-/** The colour of a run, before its name. */
+/** The color of a run, before its name. */
 export function swatch(index: number): string {
   return `<span class="swatch" style="--c:var(--run-${index})"></span>`;
 }
 
-/** Which colour is which run, above charts that do not name all that they show. */
+/** Which color is which run, above charts that do not name all that they show. */
 export function legendUnlessNamed(
   runs: readonly { readonly title: string }[],
   charts: readonly { readonly named: boolean }[],

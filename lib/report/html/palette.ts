@@ -4,27 +4,27 @@ import type { RunRecord } from '../records.js';
 
 type Rgb = readonly [number, number, number];
 
-/** A colour of a run: on white, and on the dark page. */
+/** A color of a run: on white, and on the dark page. */
 export interface RunColor {
   readonly light: string;
   readonly dark: string;
 }
 
 /*
- * Hues of Okabe and Ito's palette, which people with any colour vision tell apart, moved to a contrast of at least 3 with
- * the page. Runs of one kind share the hue: first to last from the first colour to the second.
+ * Hues of Okabe and Ito's palette, which people with any color vision tell apart, moved to a contrast of at least 3 with
+ * the page. Runs of one kind share the hue: first to last from the first color to the second.
  */
 const NO_METHOD: RunMark = { symbol: 'star', light: ['#6e6e6e', '#8c8c8c'], dark: ['#a8a8a8', '#8a8a8a'] };
 
-/** How the runs of a kind are marked; shapes, so that colour is never the only sign. */
+/** How the runs of a kind are marked; shapes, so that color is never the only sign. */
 export function kindMark(kind: RunRecord['method']['kind']): RunMark {
   return kind === 'none' ? NO_METHOD : definitionOf(kind).mark;
 }
 
-/** The page's own colours, which the contrasts are measured against. */
+/** The page's own colors, which the contrasts are measured against. */
 export const PAGE = { light: '#ffffff', dark: '#14171c' } as const;
 
-/** A colour per run, in the order of the runs; the same in every chart. */
+/** A color per run, in the order of the runs; the same in every chart. */
 export function runColors(runs: readonly RunRecord[]): RunColor[] {
   return runs.map((run) => {
     const { kind } = run.method;
@@ -46,7 +46,7 @@ export function shade(step: number, mode: 'light' | 'dark'): { background: strin
   return { background, text };
 }
 
-/** The colour `share` of the way from one to the other. */
+/** The color `share` of the way from one to the other. */
 export function mix(from: string, to: string, share: number): string {
   const [a, b] = [rgb(from), rgb(to)];
   return `#${a
@@ -55,7 +55,7 @@ export function mix(from: string, to: string, share: number): string {
     .join('')}`;
 }
 
-/** The contrast of two colours as WCAG 2 defines it: 1 to 21. */
+/** The contrast of two colors as WCAG 2 defines it: 1 to 21. */
 export function contrast(a: string, b: string): number {
   const [low = 0, high = 0] = [luminance(a), luminance(b)].sort((x, y) => x - y);
   return (high + 0.05) / (low + 0.05);

@@ -12,7 +12,7 @@ import { modelOf, readPieces, type Vocabulary, vocabularyOf } from './vocabulary
 /** Files of other tokenizers, which transformers reads in place of vocab.txt. */
 const PREFERRED = ['tokenizer.model', 'tekken.json', 'tiktoken.model'];
 
-/** BertTokenizer: word pieces under BERT's normaliser, [CLS] and [SEP] around texts, whatever tokenizer.json says. */
+/** BertTokenizer: word pieces under BERT's normalizer, [CLS] and [SEP] around texts, whatever tokenizer.json says. */
 export const bertTokenizer: TokenizerClass = {
   modelInputNames: ['input_ids', 'token_type_ids', 'attention_mask'],
   specialTokens: {
@@ -120,7 +120,7 @@ function isFlagOrNull(value: unknown): boolean {
   return value === null || typeof value === 'boolean';
 }
 
-/** Stands between words until they are normalised, as characters of two words never combine. No text has it by then. */
+/** Stands between words until they are normalized, as characters of two words never combine. No text has it by then. */
 const BOUNDARY = '\0';
 
 /** Python's control characters, which are removed, but for tabs and ends of lines. */

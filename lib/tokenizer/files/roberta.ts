@@ -158,7 +158,7 @@ function buildUnigram(
   };
 }
 
-/** The table of SentencePiece, the only part of tokenizer.json's normaliser that these classes take. */
+/** The table of SentencePiece, the only part of tokenizer.json's normalizer that these classes take. */
 function charactersMap({ normalizer }: Json): Component | null {
   const parts = isObject(normalizer) && normalizer.type === 'Sequence' ? normalizer.normalizers : [normalizer];
   const found = Array.isArray(parts) ? parts.find((part) => isObject(part) && part.type === 'Precompiled') : undefined;

@@ -16,7 +16,7 @@ const FORMAT = 2;
 export interface RunIdentity {
   /** The trainer's as they were given, but for those about saving and the length of the run. */
   settings: Record<string, unknown>;
-  /** Optimiser steps of the whole run: may be more when it is resumed. */
+  /** Optimizer steps of the whole run: may be more when it is resumed. */
   total_steps: number;
   labels: readonly string[];
   precision: string;

@@ -16,11 +16,11 @@ const FOLDS = 5;
 export type Coefficients = Float64Array;
 
 /**
- * Solves a penalised linear model, from `start` on:
+ * Solves a penalized linear model, from `start` on:
  *
  *     min over W, b:  Σ_i loss_i(W x_i + b) + l2 / 2 · ‖W‖²
  *
- * As scikit-learn, which knows one row of weights of two classes, their two rows, which are each other's opposite, are penalised as
+ * As scikit-learn, which knows one row of weights of two classes, their two rows, which are each other's opposite, are penalized as
  * that one.
  *
  * @param rows examples that count

@@ -82,7 +82,7 @@ struct Rendezvous {
 };
 
 struct Warp {
-  Fiber* lanes = nullptr;  // neighbours in memory
+  Fiber* lanes = nullptr;  // neighbors in memory
   int index = 0;
   unsigned exist = 0;  // lanes, as the masks below
   unsigned fresh = 0;  // not started yet

@@ -46,7 +46,7 @@ class RangeMap {
   std::map<uintptr_t, size_t> ranges_;
 };
 
-// Free pieces of the arena, by address (to merge neighbours) and by size (to find the smallest that is large enough).
+// Free pieces of the arena, by address (to merge neighbors) and by size (to find the smallest that is large enough).
 class FreeList {
  public:
   FreeList(uintptr_t start, size_t bytes) { insert(start, bytes); }

@@ -174,7 +174,7 @@ void fiber_main() {
 // ---- blocks ----
 
 void lay_out_threads(const Launch& launch, Block& block, int slot) {
-  // A slot has room for the largest block, so that a warp's fibers are neighbours.
+  // A slot has room for the largest block, so that a warp's fibers are neighbors.
   static auto* fibers = static_cast<Fiber*>(reserve_pages(sizeof(Fiber) * kMaxThreads * kSharedSlots));
   static bool constructed[kSharedSlots];
   Fiber* first = fibers + static_cast<size_t>(slot) * kMaxThreads;

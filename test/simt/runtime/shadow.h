@@ -27,7 +27,7 @@ constexpr uint32_t kHostEpoch = 1;
 Cell* shadow_cells(size_t offset);
 
 void shadow_forget(size_t offset, size_t bytes);      // uninitialised from now on
-void shadow_host_wrote(size_t offset, size_t bytes);  // initialised, before all kernels
+void shadow_host_wrote(size_t offset, size_t bytes);  // initialized, before all kernels
 
 void shadow_set_valid(size_t offset, size_t bytes, bool valid);
 // Whether all of the range belongs to arrays or blocks.

@@ -57,7 +57,7 @@ HOOKS(16)
 void __tsan_read_range(void* p, size_t bytes) { race_kernel_access(p, bytes, AccessKind::kRead, CALLER, 1); }
 void __tsan_write_range(void* p, size_t bytes) { race_kernel_access(p, bytes, AccessKind::kWrite, CALLER, 1); }
 
-// Atomics of host code: of shared pointers, and of static variables that are initialised once.
+// Atomics of host code: of shared pointers, and of static variables that are initialized once.
 ATOMIC_HOOKS(8, uint8_t)
 ATOMIC_HOOKS(16, uint16_t)
 ATOMIC_HOOKS(32, uint32_t)

@@ -53,7 +53,7 @@ const SMALLEST_RANGE = 1e-300;
 const SVG = 'http://www.w3.org/2000/svg';
 const { document } = parseHTML('<!doctype html><html><body></body></html>') as unknown as { document: Page };
 
-/** Draws a chart with Observable Plot. Colours and fonts are the page's. */
+/** Draws a chart with Observable Plot. Colors and fonts are the page's. */
 export function canvas({ title, description }: Described, options: Plot.PlotOptions): Canvas {
   const plot = Plot.plot({
     ...CHART,

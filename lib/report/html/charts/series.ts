@@ -2,10 +2,10 @@ import type { RunMark } from '../../../methods/method.js';
 import type { RunRecord } from '../../records.js';
 import { kindMark } from '../palette.js';
 
-/** A run in a chart: its name, colour and shape. */
+/** A run in a chart: its name, color and shape. */
 export interface Mark {
   readonly title: string;
-  /** A colour of the page, e.g. `var(--run-0)`. */
+  /** A color of the page, e.g. `var(--run-0)`. */
   readonly color: string;
   readonly symbol: RunMark['symbol'];
 }
