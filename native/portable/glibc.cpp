@@ -25,6 +25,7 @@ using size = __SIZE_TYPE__;
 // Since 2.29 these set no errno by themselves.
 CALL(OLDEST, double, exp, (double x), x)
 CALL(OLDEST, double, log, (double x), x)
+CALL(OLDEST, double, log2, (double x), x)
 CALL(OLDEST, double, pow, (double x, double y), x, y)
 
 // Since 2.34 these are in libc.so.6; before, in files of their own, which Node.js has loaded.
@@ -36,12 +37,18 @@ CALL(OLDEST, int, pthread_create, (unsigned long* thread, const void* attributes
      thread, attributes, run, data)
 CALL(OLDEST, int, pthread_join, (unsigned long thread, void** result), thread, result)
 CALL(OLDEST, int, pthread_once, (int* control, void (*run)()), control, run)
+CALL(OLDEST, int, pthread_rwlock_init, (void* lock, const void* attributes), lock, attributes)
+CALL(OLDEST, int, pthread_rwlock_destroy, (void* lock), lock)
+CALL(OLDEST, int, pthread_rwlock_rdlock, (void* lock), lock)
+CALL(OLDEST, int, pthread_rwlock_wrlock, (void* lock), lock)
+CALL(OLDEST, int, pthread_rwlock_unlock, (void* lock), lock)
 CALL(OLDEST, int, __pthread_key_create, (unsigned* key, void (*end)(void*)), key, end)
 CALL(AFFINITY, int, pthread_getaffinity_np, (unsigned long thread, size bytes, void* set), thread, bytes, set)
 CALL(AFFINITY, int, pthread_setaffinity_np, (unsigned long thread, size bytes, const void* set), thread, bytes, set)
 
-// Since 2.33; before, calls of it were compiled to this one, whose first argument names the layout of `status`.
+// Since 2.33; before, calls of them were compiled to these, whose first argument names the layout of `status`.
 extern "C" int __fxstat(int layout, int file, void* status);
+extern "C" int __lxstat(int layout, const char* file, void* status);
 #if defined(__x86_64__)
 constexpr int kLayout = 1;
 #else
@@ -49,6 +56,7 @@ constexpr int kLayout = 0;
 #endif
 extern "C" int fstat(int file, void* status) { return __fxstat(kLayout, file, status); }
 extern "C" int fstat64(int file, void* status) { return __fxstat(kLayout, file, status); }
+extern "C" int lstat(const char* file, void* status) { return __lxstat(kLayout, file, status); }
 
 // Since 2.32, where it may say that shared pointers need no atomic counts. Here there are always threads.
 extern "C" char __libc_single_threaded;
