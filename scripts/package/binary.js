@@ -21,7 +21,8 @@ export function binaryNeeds(file) {
   const versions = [...symbols.matchAll(/\(?GLIBC_(\d+(?:\.\d+)+)\)?/g)].map(([, version]) => version);
   const order = (a, b) => a.localeCompare(b, 'en', { numeric: true });
   const names = (lines) => lines.map((line) => line.trim().split(/\s+/).at(-1));
-  const lines = symbols.split('\n').filter((line) => /^[0-9a-f]{8,}/.test(line));
+  // Local symbols (l), such as those of sections, are nobody else's.
+  const lines = symbols.split('\n').filter((line) => /^[0-9a-f]{8,} [^l]/.test(line));
   const [others, own] = [true, false].map((missing) => lines.filter((line) => line.includes('*UND*') === missing));
   return {
     libraries,

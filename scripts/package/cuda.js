@@ -38,7 +38,10 @@ export async function stageCuda(output) {
   const glibc = checkBinary(file, { exports: EXPORTED });
   say(`the CUDA backend runs on the GNU C library ${glibc} and later`);
   const files = ['libbertune_cuda.so', 'NOTICE'];
-  const folder = makeFolder(output, platformManifest(CUDA_PACKAGE, 'CUDA backend of bertune', files, glibc));
+  const folder = makeFolder(
+    output,
+    platformManifest('linux-x64', CUDA_PACKAGE, 'CUDA backend of bertune', files, glibc),
+  );
   copyFileSync(file, path.join(folder, 'libbertune_cuda.so'));
   writeFileSync(path.join(folder, 'README.md'), README);
   writeNotice(

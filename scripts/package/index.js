@@ -2,8 +2,9 @@
 //   bertune                     the compiled TypeScript with some libraries bundled, and the sources for `bertune build`
 //   @bertune/samples            bert-mini and goemotions6
 //   @bertune/linux-x64          the addon, portable, with oneDNN and OpenBLAS linked in
+//   @bertune/linux-arm64        the addon with OpenBLAS linked in, cross-compiled, with --arm64 (scripts/package/arm64.js)
 //   @bertune/linux-x64-cuda     the CUDA backend, with --cuda
-// node scripts/package/index.js [--cuda] [--output FOLDER] [--onednn-source FILE | --without-onednn]
+// node scripts/package/index.js [--arm64] [--cuda] [--output FOLDER] [--onednn-source FILE | --without-onednn]
 //   --onednn-source     the archive of oneDNN's sources; fetched by default
 //   --without-onednn    for tests, in a clone that has not built oneDNN yet
 // It publishes nothing; .github/workflows/release.yml does.
@@ -15,6 +16,7 @@ import { buildTypeScript } from '../build.js';
 import { main, root, SetupError, say } from '../console.js';
 import { withLock } from '../lock.js';
 import { stageAddon } from './addon.js';
+import { ARM64, ensureCross } from './arm64.js';
 import { stageCuda } from './cuda.js';
 import { stageMain, stageSamples } from './main.js';
 import { buildOneDnn } from './onednn.js';
@@ -23,6 +25,7 @@ import { buildPortable } from './portable.js';
 
 const { values: options } = parseArgs({
   options: {
+    arm64: { type: 'boolean', default: false },
     cuda: { type: 'boolean', default: false },
     'onednn-source': { type: 'string' },
     'without-onednn': { type: 'boolean', default: false },
@@ -34,14 +37,17 @@ const { values: options } = parseArgs({
 async function makePackages() {
   if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new SetupError(`packages are made on linux-x64, this is ${process.platform}-${process.arch}`);
+  if (options.arm64) ensureCross();
   await buildTypeScript();
   const oneDnn = options['without-onednn'] ? undefined : await buildOneDnn(options['onednn-source']);
   const addon = await buildPortable({ oneDnn });
+  const arm64 = options.arm64 && (await buildPortable({ cross: ARM64 }));
   const output = path.resolve(root, options.output);
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   const stages = [
-    () => stageAddon(output, { ...addon, oneDnn }),
+    () => stageAddon(output, 'linux-x64', { ...addon, oneDnn }),
+    ...(arm64 ? [() => stageAddon(output, 'linux-arm64', arm64)] : []),
     ...(options.cuda ? [() => stageCuda(output)] : []),
     () => stageSamples(output),
     () => stageMain(output),

@@ -5,7 +5,6 @@ import { root } from '../console.js';
 /** The repository's package.json. */
 export const ownManifest = () => JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 
-export const ADDON_PACKAGE = '@bertune/linux-x64';
 export const CUDA_PACKAGE = '@bertune/linux-x64-cuda';
 
 /** Where every package is published. Provenance requires the release workflow: nothing is published from anyone's machine. */
@@ -18,10 +17,16 @@ function projectFields() {
 }
 
 /**
- * Features of the processor that are checked before the addon is opened, by their names in /proc/cpuinfo. The addon is compiled
- * for x86-64-v3, which has more; a processor with these has them all, but sandboxes do not always list them all.
+ * The platforms that the addon is published for. `features` of the processor are checked before the addon is opened, by their names in
+ * /proc/cpuinfo. On x86-64 the addon is compiled for x86-64-v3, which has more; a processor with these has them all, but sandboxes do
+ * not always list them all.
  */
-const CPU = ['avx2', 'bmi2', 'fma'];
+export const PLATFORMS = {
+  'linux-x64': { name: 'Linux on x86-64', features: ['avx2', 'bmi2', 'fma'] },
+  'linux-arm64': { name: 'Linux on ARM64', features: [] },
+};
+
+export const addonPackage = (platform) => `@bertune/${platform}`;
 
 /**
  * The package.json of the main package as published: the repository's, without what only development needs, and with the
@@ -30,10 +35,11 @@ const CPU = ['avx2', 'bmi2', 'fma'];
  */
 export function mainManifest() {
   const { private: _, scripts: __, devDependencies: ___, allowScripts: ____, ...manifest } = ownManifest();
+  const addons = Object.keys(PLATFORMS).map((platform) => [addonPackage(platform), manifest.version]);
   return {
     ...manifest,
     ...PUBLISH,
-    optionalDependencies: { [ADDON_PACKAGE]: manifest.version },
+    optionalDependencies: Object.fromEntries(addons),
     // Users with a GPU install it by name; its version has to be the same.
     peerDependencies: { ...manifest.peerDependencies, [CUDA_PACKAGE]: manifest.version },
     peerDependenciesMeta: { ...manifest.peerDependenciesMeta, [CUDA_PACKAGE]: { optional: true } },
@@ -43,12 +49,13 @@ export function mainManifest() {
 /**
  * The package.json of a platform package.
  *
+ * @param {string} platform one of PLATFORMS
  * @param {string} name
  * @param {string} description
  * @param {string[]} files
  * @param {string} glibc the lowest version of the GNU C library it runs on, which is checked before the binary is opened
  */
-export function platformManifest(name, description, files, glibc) {
+export function platformManifest(platform, name, description, files, glibc) {
   const { version, license, engines } = ownManifest();
   return {
     name,
@@ -58,11 +65,11 @@ export function platformManifest(name, description, files, glibc) {
     license,
     engines,
     os: ['linux'],
-    cpu: ['x64'],
+    cpu: [platform.replace('linux-', '')],
     libc: ['glibc'],
     files,
     ...(files[0].endsWith('.node') ? { main: files[0] } : {}),
-    bertune: { glibc, cpu: CPU },
+    bertune: { glibc, cpu: PLATFORMS[platform].features },
   };
 }
 

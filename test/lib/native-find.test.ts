@@ -49,6 +49,13 @@ describe('the look-up of the native addon', () => {
     expect(find({}, { BERTUNE_ADDON: named })).to.include({ origin: 'BERTUNE_ADDON', path: named });
   });
 
+  it('takes the package of the platform', async () => {
+    await putPackage(packageVersion(), 'linux-arm64');
+    const arm = { arch: 'arm64', cpu: undefined };
+    expect(find(arm).path).to.equal(join(root, 'node_modules/@bertune/linux-arm64/bertune.node'));
+    expect(messageOf()).to.include('npm install @bertune/linux-x64`');
+  });
+
   it('is an error where BERTUNE_ADDON names nothing, whatever else is there', async () => {
     await putPackage();
     expect(messageOf({}, { BERTUNE_ADDON: join(root, 'none.node') })).to.match(/none\.node, as BERTUNE_ADDON says/);

@@ -51,7 +51,10 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
     it('the main package names the platform packages in its own version, and runs no install script', async () => {
       const manifest = JSON.parse(await readFile(join(mainFolder(), 'package.json'), 'utf8'));
       const { version } = manifest;
-      expect(manifest.optionalDependencies).to.deep.equal({ '@bertune/linux-x64': version });
+      expect(manifest.optionalDependencies).to.deep.equal({
+        '@bertune/linux-x64': version,
+        '@bertune/linux-arm64': version,
+      });
       expect(manifest.peerDependencies).to.deep.equal({
         '@bertune/samples': '^1.0.0',
         '@types/node': '>=20',

@@ -33,27 +33,31 @@ export interface Project {
   bertune(args: string[], environment?: NodeJS.ProcessEnv): Promise<Outcome>;
 }
 
-let made: Promise<Project> | undefined;
+const made = new Map<string, Promise<Project>>();
 
 /**
  * The packages, made and installed into an empty project without install scripts; once a process. They are with oneDNN where it
  * was built before, and without otherwise: `npm run test:package` builds it, which takes minutes.
+ *
+ * @param arch the processor that npm installs them for, as Node.js calls it
  */
-export function installedProject(): Promise<Project> {
-  made ??= makeProject();
-  return made;
+export function installedProject(arch: 'x64' | 'arm64' = 'x64'): Promise<Project> {
+  if (!made.has(arch)) made.set(arch, makeProject(arch));
+  return made.get(arch)!;
 }
 
-async function makeProject(): Promise<Project> {
+async function makeProject(arch: string): Promise<Project> {
   const parent = await mkdtemp(join(tmpdir(), 'bertune-package-'));
   process.once('exit', () => rmSync(parent, { recursive: true, force: true }));
   const packages = join(parent, 'packages');
   const folder = join(parent, 'project');
   const script = join(ROOT, 'scripts/package/index.js');
-  await run(process.execPath, [script, '--output', packages, ...(builtOneDnn() ? [] : ['--without-onednn'])]);
+  const options = [...(arch === 'arm64' ? ['--arm64'] : []), ...(builtOneDnn() ? [] : ['--without-onednn'])];
+  await run(process.execPath, [script, '--output', packages, ...options]);
   await mkdir(folder);
   await writeConsumer(folder, packages);
-  await run('npm', ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'], { cwd: folder });
+  const quiet = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
+  await run('npm', ['ci', '--cpu', arch, ...quiet], { cwd: folder });
 
   async function execute(program: string, args: string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
     const { NODE_OPTIONS: _, BERTUNE_ADDON: __, ...inherited } = process.env;
