@@ -97,6 +97,10 @@ describe('the guides', () => {
             },
           );
         }
+        for (const name of readdirSync(project.folder).filter((file) => file.endsWith('.csv'))) {
+          const [header, ...rows] = readFileSync(join(project.folder, name), 'utf8').split('\n');
+          expect(rows, `the rows of ${name}`).not.to.include(header);
+        }
       } finally {
         await project.remove();
       }
