@@ -45,7 +45,7 @@ await main(async () => {
   const packages = await mocha(['test/package/arm64.test.ts'], { env: { BERTUNE_ARM64_NODE: node } });
   say('the addon');
   const status = await mocha(given.length > 0 ? given : TESTS, {
-    args: ['--timeout', '0'],
+    args: ['--timeout', '0', '--require', 'scripts/patience.cjs'],
     node: ['qemu-aarch64', node],
     env: {
       BERTUNE_ADDON: file,

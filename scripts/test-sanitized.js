@@ -97,7 +97,7 @@ await main(async () => {
   const { files: all, forMocha } = testsAndArguments(given, 'test');
   const leftOut = [...LEFT_OUT, ...(KINDS[kind].leftOut ?? [])];
   const files = all.filter((file) => !leftOut.some((path) => file.startsWith(path)));
-  const args = ['--exit', '--timeout', '600000', '--require', 'scripts/sanitizer/patience.cjs'];
+  const args = ['--exit', '--timeout', '600000', '--require', 'scripts/patience.cjs'];
   const through = kind === 'thread' && onPath('setarch') ? ['setarch', '-R'] : [];
   const env = await environment(kind, addon, reports);
   const status = await mochaEach(files, os.availableParallelism(), { args, env, through, forMocha });
