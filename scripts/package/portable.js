@@ -58,11 +58,7 @@ export async function buildPortable({ oneDnn, operations = false, cross } = {}) 
     await step('building the portable addon', 'cmake', addonCommands(folder, { definitions, targets }), false);
     writeStamp(stampFile, stamp);
   }
-  const glibc = checkBinary(file, { exports: EXPORTED, imports: NODE_API });
-  if (glibc.localeCompare(GLIBC, 'en', { numeric: true }) > 0) {
-    throw new SetupError(`${file} must not need a later GNU C library than ${GLIBC} but needs ${glibc}`);
-  }
-  return { file, glibc };
+  return { file, glibc: checkBinary(file, { exports: EXPORTED, imports: NODE_API }) };
 }
 
 /**
@@ -82,6 +78,8 @@ export function checkBinary(file, { exports, imports = /^$/ }) {
   if (seen.length > 0) throw new SetupError(`${file} must not export ${seen.join(', ')}`);
   const lacking = imported.filter((name) => !imports.test(name));
   if (lacking.length > 0) throw new SetupError(`${file} must not lack ${lacking.join(', ')}`);
+  if (glibc.localeCompare(GLIBC, 'en', { numeric: true }) > 0)
+    throw new SetupError(`${file} must not need a later GNU C library than ${GLIBC} but needs ${glibc}`);
   if (readFileSync(file).includes(path.join(root, 'native'))) throw new SetupError(`${file} must not name ${root}`);
   return glibc;
 }
