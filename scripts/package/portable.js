@@ -14,7 +14,7 @@ const SYSTEM = [
   ...['ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1'],
 ];
 
-/** The latest version of the GNU C library that the addon may require: the one that Node.js requires. */
+/** The latest version of the GNU C library that a published binary may require: the one that Node.js requires. */
 const GLIBC = '2.28';
 
 const EXPORTED = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
