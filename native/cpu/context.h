@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "core/backend.h"
@@ -20,13 +21,22 @@ class Context {
 
   int threads() const { return pool.threads(); }
 
-  // Calls work(thread, rows) on each thread that has rows of its own.
+  // Calls work(thread, part) on each thread that has a part of [0, count), split evenly in multiples of `multiple`. What
+  // is one part alone is the calling thread's, and nobody else is woken.
+  template <typename Work>
+  void for_parts(int count, int multiple, Work&& work) {
+    if (count <= 0) return;
+    if (count <= multiple) return work(0, Range{0, count});
+    pool.run([&](int thread) {
+      const Range part = even_split(count, threads(), thread, multiple);
+      if (!part.empty()) work(thread, part);
+    });
+  }
+
+  // Calls work(thread, rows) on each thread that has rows of its own: see Partition::rows.
   template <typename Work>
   void for_rows(Rows rows, Work&& work) {
-    pool.run([&](int thread) {
-      const Range range = partition.rows(rows, thread);
-      if (!range.empty()) work(thread, range);
-    });
+    for_parts(rows.count, Partition::multiple(rows.kind), std::forward<Work>(work));
   }
 
   // Calls work(thread, sequences) on each thread that has sequences of the current batch.
@@ -50,10 +60,7 @@ class Context {
   // Calls work(thread, columns) on each thread: [0, count) split evenly, in multiples of a cache line.
   template <typename Work>
   void for_columns(int count, Work&& work) {
-    pool.run([&](int thread) {
-      const Range range = even_split(count, threads(), thread, 16);
-      if (!range.empty()) work(thread, range);
-    });
+    for_parts(count, 16, std::forward<Work>(work));
   }
 
   // The place of a row of the batch, from which dropout draws its mask.

@@ -68,17 +68,21 @@ void Pool::stop() {
 
 // Only one of the worker and the calling thread gets to do a generation's part.
 bool Pool::claim(int thread, uint32_t generation) {
+  std::atomic<uint32_t>& begun = parts_[thread].begun;
   uint32_t last = generation - 1;
-  return parts_[thread].begun.compare_exchange_strong(last, generation, std::memory_order_acq_rel);
+  // Asked first: an exchange that fails would still take the cache line from a worker that is busy.
+  return begun.load(std::memory_order_relaxed) == last &&
+         begun.compare_exchange_strong(last, generation, std::memory_order_acq_rel);
 }
 
-void Pool::do_part(int thread) {
+void Pool::do_part(int thread, uint32_t generation) {
+  Part& part = parts_[thread];
   try {
     call_(work_, thread);
   } catch (...) {
-    parts_[thread].error = std::current_exception();
+    part.error = std::current_exception();
   }
-  if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
+  part.done.store(generation, std::memory_order_release);
 }
 
 void Pool::dispatch(Call call, const void* work) {
@@ -88,19 +92,17 @@ void Pool::dispatch(Call call, const void* work) {
   }
   call_ = call;
   work_ = work;
-  unfinished_.store(static_cast<uint32_t>(threads()), std::memory_order_relaxed);
   const uint32_t generation = generation_.fetch_add(1, std::memory_order_release) + 1;
   generation_.notify_all();
-  for (int thread = 0; thread < threads(); ++thread) {
-    if (claim(thread, generation)) do_part(thread);
-  }
-  for (uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0;
-       left = unfinished_.load(std::memory_order_acquire)) {
-    wait_while(unfinished_, left);
+  do_part(0, generation);
+  for (int thread = 1; thread < threads(); ++thread) {
+    if (claim(thread, generation)) do_part(thread, generation);
   }
   std::exception_ptr first;
   for (Part& part : parts_) {
-    if (part.error && !first) first = part.error;
+    wait_while(part.done, generation - 1);
+    if (!part.error) continue;
+    if (!first) first = part.error;
     part.error = nullptr;
   }
   if (first) std::rethrow_exception(first);
@@ -113,7 +115,8 @@ void Pool::work_until_stopped(int thread) {
     // Between a claim and the end of its part nothing that dispatch wrote can change.
     if (claim(thread, seen)) {
       if (call_ == nullptr) return;
-      do_part(thread);
+      do_part(thread, seen);
+      parts_[thread].done.notify_one();
     }
   }
 }
@@ -153,7 +156,7 @@ int Partition::first_head(int NH, int thread) const {
 
 Range Partition::rows(Rows rows, int thread) const {
   const int threads = static_cast<int>(sequences_.size());
-  return even_split(rows.count, threads, thread, rows.kind == RowKind::kTokens ? 4 : 1);
+  return even_split(rows.count, threads, thread, multiple(rows.kind));
 }
 
 }  // namespace bertune

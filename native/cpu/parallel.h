@@ -51,9 +51,11 @@ class Pool {
  private:
   using Call = void (*)(const void* work, int thread);
 
-  // One per thread: the last generation whose part was begun, and what that part threw.
+  // One per thread, in a cache line of its own: the last generations whose parts were begun and done, and what the last
+  // part threw.
   struct alignas(64) Part {
     std::atomic<uint32_t> begun{0};
+    std::atomic<uint32_t> done{0};
     std::exception_ptr error;
   };
 
@@ -61,15 +63,14 @@ class Pool {
   void stop();
   void dispatch(Call call, const void* work);
   void work_until_stopped(int thread);
-  void do_part(int thread);
+  void do_part(int thread, uint32_t generation);
   bool claim(int thread, uint32_t generation);
 
-  // Written by dispatch before `generation_` is raised, read after it.
-  Call call_ = nullptr;  // null: stop
+  // Written by dispatch before `generation_` is raised, read after it; together in the cache line that workers watch.
+  alignas(64) Call call_ = nullptr;  // null: stop
   const void* work_ = nullptr;
-  std::vector<Part> parts_;
-  alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<uint32_t> unfinished_{0};  // parts of this generation
+  std::atomic<uint32_t> generation_{0};
+  alignas(64) std::vector<Part> parts_;
   std::vector<std::thread> workers_;
 };
 
@@ -92,6 +93,7 @@ class Partition {
   // The rows of a thread, for operations that work row by row. Tokens are split evenly, in fours, not at sequence
   // boundaries: each operation waits for its slowest thread, and splitting short batches at boundaries is some 5 % uneven.
   Range rows(Rows rows, int thread) const;
+  static int multiple(RowKind kind) { return kind == RowKind::kTokens ? 4 : 1; }
 
  private:
   int first_head(int NH, int thread) const;
