@@ -18,19 +18,6 @@
 namespace bertune {
 namespace {
 
-// Calls work(thread, rows, columns) on each thread: its part of a (rows,n) result, columns being split by split(thread).
-template <typename Split, typename Work>
-void for_tiles(Context& context, Rows rows, int n, Split&& split, Work&& work) {
-  if (rows.count >= kFewRows * context.threads()) {
-    context.for_rows(rows, [&](int thread, Range range) { work(thread, range, Range{0, n}); });
-    return;
-  }
-  context.pool.run([&](int thread) {
-    const Range columns = split(thread);
-    if (!columns.empty()) work(thread, Range{0, rows.count}, columns);
-  });
-}
-
 // A product of activations with a weight, by oneDNN or the BLAS: see weight_product.h.
 template <typename T>
 class Product {
@@ -52,10 +39,8 @@ class Product {
   void run(const T* a, size_t lda, bool add, T* c, size_t ldc, Finish&& finish) {
     const bool forward = direction_ == Direction::kForward;
     const int columns = forward ? n_ : k_;
-    const auto split = [&](int thread) {
-      return forms_ ? context_.products.slab(columns, thread) : even_split(columns, context_.threads(), thread, 16);
-    };
-    for_tiles(context_, rows_, columns, split, [&](int thread, Range rows, Range range) {
+    const int few = forms_ ? context_.products.few_rows() : kFewRows * context_.threads();
+    const auto work = [&](int thread, Range rows, Range range) {
       if constexpr (std::is_same_v<T, float>) {
         if (forms_) return multiply(thread, rows, range, a, lda, add ? nullptr : c, ldc, finish);
       }
@@ -64,7 +49,13 @@ class Product {
       gemm<T>(false, forward, rows.size(), range.size(), forward ? k_ : n_, 1, a + rows.begin * lda,
               static_cast<int>(lda), b, k_, add ? 1 : 0, to, static_cast<int>(ldc));
       finish(rows, range, static_cast<const T*>(to), ldc);
-    });
+    };
+    if (rows_.count >= few) {
+      context_.for_rows(rows_, [&](int thread, Range rows) { work(thread, rows, Range{0, columns}); });
+    } else {
+      context_.for_parts(columns, forms_ ? kSlabMultiple : 16,
+                         [&](int thread, Range range) { work(thread, Range{0, rows_.count}, range); });
+    }
   }
 
  private:
@@ -72,6 +63,8 @@ class Product {
   template <typename Finish>
   void multiply(int thread, Range rows, Range columns, const float* a, size_t lda, float* c, size_t ldc,
                 Finish&& finish) {
+    const bool forward = direction_ == Direction::kForward;
+    if (columns.size() < (forward ? n_ : k_)) fetch(rows, forward ? k_ : n_, a, lda);
     const bool is_dense = ldc == static_cast<size_t>(columns.size());
     const int most = WeightProducts::most_rows(*forms_, direction_);
     const int parts = (rows.size() + most - 1) / most;
@@ -82,6 +75,13 @@ class Product {
           context_, thread, *forms_, direction_, here.size(), columns, a + here.begin * lda, static_cast<int>(lda),
           c && is_dense ? c + here.begin * ldc : nullptr,
           [&](Range slab, const float* product) { finish(here, slab, product, static_cast<size_t>(slab.size())); });
+    }
+  }
+
+  // Threads that share columns read rows that others wrote. Asked for all at once, these come sooner than one by one.
+  static void fetch(Range rows, int depth, const float* a, size_t lda) {
+    for (size_t row = rows.begin; row < static_cast<size_t>(rows.end); ++row) {
+      for (int i = 0; i < depth; i += 16) __builtin_prefetch(a + row * lda + i);
     }
   }
 

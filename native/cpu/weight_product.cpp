@@ -107,7 +107,9 @@ bool WeightProducts::takes(Direction direction, int n, int k) const {
   return is_fast_ && std::min(n, k) >= kLeastColumns;
 }
 
-Range WeightProducts::slab(int columns, int thread) const { return even_split(columns, threads_, thread, 64); }
+Range WeightProducts::slab(int columns, int thread) const {
+  return even_split(columns, threads_, thread, kSlabMultiple);
+}
 
 int WeightProducts::most_rows(const WeightForms& forms, Direction direction) {
   return forms.form(direction).is_packed ? onednn::kPackedRows : onednn::kPlainRows;
