@@ -20,9 +20,11 @@
 
 // Defines a function that jumps to a version of the one of its name, in a section of its own, which is left out if nothing
 // calls it.
-#define FORWARD(name, version)                                                                            \
-  __asm__(".symver old_" #name ", " #name "@" version "\n.section .text." #name ",\"ax\",%progbits\n"     \
-          ".globl " #name "\n.type " #name ", %function\n" #name ":\n\t" JUMP "old_" #name LINKED "\n"    \
+#define FORWARD(name, version)                                                                    \
+  __asm__(".symver old_" #name ", " #name "@" version "\n.section .text." #name                   \
+          ",\"ax\",%progbits\n"                                                                   \
+          ".globl " #name "\n.type " #name ", %function\n" #name ":\n\t" JUMP "old_" #name LINKED \
+          "\n"                                                                                    \
           ".size " #name ", . - " #name "\n.text");
 
 // Since 2.29 these set no errno by themselves.
