@@ -4,7 +4,7 @@
 //   g++ -DBERTUNE_EMULATED   → test/simt/simt_emulated.h: the same vocabulary on the CPU, for tests
 //
 // Besides CUDA's own spelling for everything that CUDA has, both provide:
-//   SHARED(name, T[..])                     a static __shared__ array
+//   SHARED(name, T[..])                     a static __shared__ array, aligned to 16 bytes
 //   DYN_SHARED(sm); sm.take<T>(n)           dynamic shared memory, carved into arrays, each aligned to 16 bytes
 //   simt::smem_bytes<T>(n)                  what take<T>(n) uses
 //   simt::launch(&kernel, grid, block, smem, stream, args...)

@@ -95,7 +95,7 @@ __device__ __forceinline__ void cp_async_wait() {
 }
 }  // namespace simt
 
-#define SHARED(name, ...) __shared__ ::simt::type_t<__VA_ARGS__> name
+#define SHARED(name, ...) __shared__ __align__(16)::simt::type_t<__VA_ARGS__> name
 #define DYN_SHARED(name)                                          \
   extern __shared__ __align__(128) unsigned char simt_dyn_smem[]; \
   ::simt::SmemCarver name { simt_dyn_smem }
