@@ -111,7 +111,7 @@ export const CUDA_BUILDS = {
  * @returns {Promise<boolean>} whether the library is there
  */
 export async function buildCuda({ folder, definitions } = CUDA_BUILDS.tests) {
-  const stamp = fingerprint(backendSources(), ...definitions);
+  const stamp = fingerprint([...backendSources(), ...listFiles(['native/portable'])], ...definitions);
   const made = ['report.txt', 'libbertune_cuda.so'].map((name) => path.join(root, folder, name));
   if (readStamp(`${folder}/.stamp`) === stamp && made.every((file) => existsSync(file))) return true;
   if (!findNvcc()) return missing('no nvcc on this machine');

@@ -61,7 +61,7 @@ const requirements = [
   { name: 'OpenBLAS with its headers', present: hasOpenBlas, apt: 'libopenblas-dev', dnf: 'openblas-devel' },
 ];
 
-/** Optional: makes a build faster, and gives it bf16 and int8. */
+/** Optional: the addon is faster with it, and has bf16 and int8. */
 const oneDnn = { name: 'oneDNN with its headers', present: hasOneDnn, apt: 'libdnnl-dev', dnf: 'onednn-devel' };
 
 /** Optional: trains one model with several processes. A build uses what is there; tests use both. */
