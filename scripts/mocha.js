@@ -14,12 +14,14 @@ const COUNTS = ['passes', 'failures', 'pending'];
  *
  * @param {string[]} given
  * @param {string} folder the folder of all tests, relative to the root
- * @returns {{ files: string[], forMocha: string[] }} files: those of the paths, or all of the folder's if there are none
+ * @param {string[]} [others] further files of tests. None by default.
+ * @returns {{ files: string[], forMocha: string[] }} files: those of the paths, or all if there are none
  */
-export function testsAndArguments(given, folder) {
-  const paths = given.filter((argument) => argument === folder || argument.startsWith(`${folder}/`));
+export function testsAndArguments(given, folder, others = []) {
+  const within = (argument) => argument === folder || argument.startsWith(`${folder}/`) || others.includes(argument);
+  const paths = given.filter(within);
   return {
-    files: listFiles(paths.length > 0 ? paths : [folder], /\.test\.ts$/),
+    files: listFiles(paths.length > 0 ? paths : [folder, ...others], /\.test\.ts$/),
     forMocha: given.filter((argument) => !paths.includes(argument)),
   };
 }

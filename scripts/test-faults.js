@@ -1,4 +1,5 @@
-// npm run test:faults: runs the tests of test/faults at the sizes that docs/reliability.md gives, then says what was tried.
+// npm run test:faults: runs the tests of test/faults at the sizes that docs/reliability.md gives, then says what was tried; with
+// them, other tests that have a long form.
 // Files run side by side, one per processor; those that measure time run last, alone.
 //   npm run test:faults -- test/faults/disk     the files of a folder, or one file
 //   npm run test:faults -- --fgrep checkpoint   mocha's arguments
@@ -13,6 +14,8 @@ import { closingLines, mochaEach, resetTally, testsAndArguments } from './mocha.
 
 const figures = path.join(root, 'build/.fault-figures');
 const folder = 'test/faults';
+/** Tests elsewhere that have a long form: on four ranks, on all of the sample data. */
+const OTHERS = ['test/distributed/gpu.test.ts', 'test/docs/guides.test.ts'];
 /** The longest come first, so that none is left running alone at the end. */
 const LONGEST = [
   'disk/kills',
@@ -39,7 +42,7 @@ await main(async () => {
   await buildEmulator();
   rmSync(figures, { force: true });
   resetTally();
-  const { files, forMocha } = testsAndArguments(process.argv.slice(2), folder);
+  const { files, forMocha } = testsAndArguments(process.argv.slice(2), folder, OTHERS);
   const rank = (file) => (LONGEST.includes(file) ? LONGEST.indexOf(file) : LONGEST.length);
   const sideBySide = files.filter((file) => !measuresTime(file)).sort((a, b) => rank(a) - rank(b));
   const processors = os.availableParallelism();
