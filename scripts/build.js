@@ -1,4 +1,4 @@
-// Builds what is out of date: the addon (CMake) into build/Release, the TypeScript (tsc) into dist.
+// Builds what is out of date: the addon (CMake) into build/Release, the TypeScript (tsc, esbuild) into dist.
 // node scripts/build.js [--native | --typescript] [--cuda] [--force]
 //   --cuda   the CUDA backend as well, with or without a GPU: for this machine's GPU if it has one, else for every architecture
 // In an installed package, which has no TypeScript to build, `npx bertune build` runs it with --native.
@@ -84,7 +84,9 @@ export async function buildTypeScript({ force = false, verbose = false } = {}) {
   if (!force && isUpToDate) return;
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   await step('compiling TypeScript', process.execPath, [[path.join(root, tsc), '-p', 'tsconfig.json']], verbose);
-  const { writeCommonJsDeclarations } = await import('./declarations.js'); // not part of the published package
+  const { bundle } = await import('./bundle.js'); // not part of the published package, nor is the next
+  const { writeCommonJsDeclarations } = await import('./declarations.js');
+  await bundle('dist');
   writeCommonJsDeclarations(path.join(root, 'dist'));
   writeStamp(file, stamp);
 }

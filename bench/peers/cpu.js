@@ -14,11 +14,13 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { full, loadDataset, lora, TextClassifier } from '../../dist/index.js';
-import { planFor, retarget } from '../../dist/model/retarget.js';
-import { loadNative } from '../../dist/native/index.js';
-import { randomOrder } from '../../dist/order.js';
-import { Tokenizer } from '../../dist/tokenizer/index.js';
+import { load } from '../support/library.js';
+
+const { full, loadDataset, lora, TextClassifier } = await load('index');
+const { planFor, retarget } = await load('model/retarget');
+const { loadNative } = await load('native/index');
+const { randomOrder } = await load('order');
+const { Tokenizer } = await load('tokenizer/index');
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const METHODS = ['full', 'lora', 'predict'];

@@ -1,13 +1,9 @@
-// The library's own modules: as npm run build compiled them, or else (where there is no compiler) its sources through tsx.
-import { existsSync } from 'node:fs';
+// The library's own modules, from its sources.
+import { register } from 'tsx/esm/api';
 
-const dist = new URL('../../dist/', import.meta.url);
-const compiled = existsSync(new URL('native/index.js', dist));
-if (!compiled) (await import('tsx/esm/api')).register();
+register();
 
 /** A module of lib, e.g. 'model/session'. */
 export function load(module) {
-  return import(
-    compiled ? new URL(`${module}.js`, dist).href : new URL(`../../lib/${module}.ts`, import.meta.url).href
-  );
+  return import(new URL(`../../lib/${module}.ts`, import.meta.url).href);
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { packageRoot } from '../native/package.js';
 import { type Flags, flagsInUse } from '../options/names.js';
 import type { RunRecord } from '../report/records.js';
 import type { RunEvents, RunProgress } from './execute.js';
@@ -25,8 +26,11 @@ export type Report =
   | { readonly type: 'note'; readonly text: string }
   | { readonly type: 'result'; readonly record: RunRecord };
 
-// The worker lies beside this file, compiled or, under a loader that reads TypeScript, not.
-const WORKER = fileURLToPath(new URL(import.meta.url.replace(/runner(\.\w+)$/, 'worker$1')));
+// Compiled or, under a loader that reads TypeScript, not.
+const WORKER = join(
+  packageRoot(),
+  import.meta.url.endsWith('.ts') ? 'lib/experiments/worker.ts' : 'dist/experiments/worker.js',
+);
 
 /**
  * Carries a run out in a process of its own, so that its peak memory and its time are its own.

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { BertuneError } from '../errors.js';
+import { packageRoot } from '../native/package.js';
 
 /** The sample model, of the package @bertune/samples. */
 export const EMBEDDED_MODEL = 'bert-mini';
@@ -42,9 +42,9 @@ export function wasEmbeddedModel(path: string): boolean {
   return /\/(?:bertune\/assets|@bertune\/samples)\/models\/bert-mini$/.test(path.replaceAll('\\', '/'));
 }
 
-/** A folder of the samples: in a clone one up from lib and from dist, else in the installed package. */
+/** A folder of the samples: in a clone under its root, else in the installed package. */
 function sample(path: string): string | undefined {
-  const own = fileURLToPath(new URL('../../assets', import.meta.url));
+  const own = join(packageRoot(), 'assets');
   if (existsSync(own)) return join(own, path);
   try {
     return join(dirname(createRequire(import.meta.url).resolve(`${SAMPLES}/package.json`)), path);

@@ -1,11 +1,11 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { bundle, licenseOf } from '../bundle.js';
 import { root } from '../console.js';
-import { bundleDependencies } from './bundle.js';
 import { mainManifest, samplesManifest } from './manifest.js';
 import { makeFolder, writeNotice } from './stage.js';
 
-/** Makes the folder of the main package: what package.json's `files` lists, the documents, and the bundled libraries. */
+/** Makes the folder of the main package: what package.json's `files` lists, and the documents. */
 export async function stageMain(output) {
   const manifest = mainManifest();
   const folder = makeFolder(output, { ...manifest, files: [...manifest.files, 'NOTICE'] });
@@ -13,7 +13,7 @@ export async function stageMain(output) {
     if (!name.startsWith('!')) cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   }
   writeFileSync(path.join(folder, 'README.md'), publishedReadme(manifest));
-  writeNotice(folder, await bundleDependencies(path.join(folder, 'dist'), Object.keys(manifest.dependencies)));
+  writeNotice(folder, (await bundle()).map(licenseOf));
   return folder;
 }
 
