@@ -48,6 +48,11 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
       expect(files.filter((name) => useless.test(name))).to.deep.equal([]);
     });
 
+    it('the main package has few modules, which Node.js loads in less time than many', async () => {
+      const modules = (await filesOf('bertune')).filter((name) => /^dist\/.*\.js$/.test(name));
+      expect(modules.length).to.be.within(3, 30);
+    });
+
     it('the main package names the platform packages in its own version, and runs no install script', async () => {
       const manifest = JSON.parse(await readFile(join(mainFolder(), 'package.json'), 'utf8'));
       const { version } = manifest;
