@@ -19,11 +19,10 @@ export class KernelList {
   counts() {
     const counts = {};
     for (const line of readFileSync(this.#file, 'utf8').trim().split('\n')) {
-      const overlaps = line.startsWith('+');
-      const name = line.slice(overlaps ? 1 : 0).replaceAll('bertune::cuda::', '').replaceAll('__nv_', '');
-      const count = (counts[name.replace(/, $/, ', ...>')] ??= { nodes: 0, overlapping: 0 });
-      count.nodes++;
-      if (overlaps) count.overlapping++;
+      const name = line.replace(/^\+/, '').replaceAll('bertune::cuda::', '').replaceAll('__nv_', '');
+      const key = name.replace(/, $/, ', ...>');
+      const { nodes = 0, overlapping = 0 } = counts[key] ?? {};
+      counts[key] = { nodes: nodes + 1, overlapping: overlapping + (line.startsWith('+') ? 1 : 0) };
     }
     return Object.fromEntries(Object.entries(counts).sort(([, a], [, b]) => b.nodes - a.nodes));
   }

@@ -52,7 +52,8 @@ template <typename T>
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(bool tf32)
-      : recordings_(stream_.get(), !graphs_are_off(), context_.overlaps), gemm_(gemm_is_own() ? nullptr : make_gemm(tf32)) {
+      : recordings_(stream_.get(), !graphs_are_off(), context_.overlaps),
+        gemm_(gemm_is_own() ? nullptr : make_gemm(tf32)) {
     cudaDeviceProp properties;
     BERTUNE_CUDA(cudaGetDeviceProperties(&properties, current_gpu()));
     context_.stream = stream_.get();

@@ -113,8 +113,8 @@ void Recordings::give_up(const std::string& reason) {
 
 void Recordings::warn(const char* what, const char* variable, const std::string& reason) {
   warning_ = std::string("A step could not be recorded as a CUDA graph") + what +
-             " from now on: slower, with the same results. " + variable + "=off does so from the start. The reason: " +
-             reason;
+             " from now on: slower, with the same results. " + variable +
+             "=off does so from the start. The reason: " + reason;
 }
 
 void Recordings::forget() {

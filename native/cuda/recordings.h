@@ -50,7 +50,7 @@ class Recordings {
   cudaStream_t stream_;
   bool records_;
   bool& overlaps_;
-  std::string failure_;  // why launches overlap no more, until it is known whether that was to blame
+  std::string failure_;              // why launches overlap no more, until it is known whether that was to blame
   std::list<Recording> recordings_;  // the most recently used comes first
   bool capturing_ = false;
   RecordingCounts counts_{};

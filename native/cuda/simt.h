@@ -11,23 +11,23 @@
 //   simt::wait_for_previous()               what every kernel begins with, see below
 //   simt::mma_m16n8k16_bf16, ldmatrix_x{2,4}[_trans], cp_async16 / cp_async_commit / cp_async_wait<N>
 //
-// Launches that overlap (programmatic dependent launch, from capability 9.0 on): the blocks of a kernel may take their
-// places while the kernel ahead of it in the stream, or in the graph, still runs. They stop at wait_for_previous() until all
-// kernels that they depend on have ended and their writes can be seen. That results stay what they are rests on this:
+// Launches that overlap (CUDA's programmatic dependent launch, from capability 9.0 on): the blocks of a kernel may take
+// their places while the kernel ahead of it, in the stream or in a graph, still runs. They stop at wait_for_previous()
+// until all that this kernel depends on has ended and what it wrote can be seen. Results stay what they are, because
 //
-// - Every thread of every kernel calls it first: before it reads or writes global memory, tickets, row counts and the
-//   step's state included, and before any return. What a kernel is given by value may be read earlier.
-// - A kernel thus ends only after all ahead of it have. So it is enough that the next one waits for this one alone.
-// - No pointer is __restrict__: the compiler may move a read through one that is const ahead of the wait.
+// - every thread calls it first: before it touches global memory, where row counts, tickets and the step's state are as
+//   well, and before any return. Only what is passed by value may be read earlier.
+// - a kernel therefore ends after all those ahead of it, so that the next one need wait for this one alone.
+// - no pointer is __restrict__: where one is const as well, the compiler may move reads through it ahead of the wait.
 //
-// Behind the wait, each block lets the next kernel start. That happens once all blocks have done so or ended, so none of
-// this kernel is left that could be kept from its place, and as each is behind its wait, those that stand and wait are
-// of one kernel at most: they end up with a multiprocessor's registers and shared memory that nobody else in the stream
-// wants, and cannot bring all to a halt, since the blocks that they wait for all run. The last block to finish, which
-// sums what the others left, is no exception: it has long been running. Kernels of another stream may have to wait for
-// these places until the one that runs has ended.
+// Behind the wait, each block gives leave for the next kernel to start; it does once all blocks have. By then all blocks
+// of this kernel run, so none can lose its place to one that waits, nor can two kernels wait for each other; the block
+// that finishes last, and sums up what the others left, is no exception. If blocks gave leave before the wait, kernels
+// would queue up on the GPU; as it is, blocks of one kernel at most wait there. What they cost: their registers and shared
+// memory are out of reach of other streams, and they take what room there is rather than spread evenly.
 //
-// What is no kernel of ours depends on the whole of what is ahead of it, as ever: copies, fills, products of cuBLASLt.
+// Copies, fills and the kernels of cuBLASLt and NCCL start when all ahead of them has ended, as ever. Ours behind them wait
+// as they do behind each other.
 #pragma once
 
 #if defined(__CUDACC__)

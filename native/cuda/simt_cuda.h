@@ -32,6 +32,7 @@ constexpr size_t smem_bytes(size_t n) {
 }
 
 // ---- launch ----
+// Where a kernel is launched, and whether it overlaps the one ahead: see simt.h.
 struct Order {
   cudaStream_t stream;
   bool overlaps;
@@ -53,7 +54,7 @@ inline cudaError_t launch(void (*k)(P...), dim3 grid, dim3 block, size_t smem, O
   return cudaLaunchKernelEx(&cfg, k, static_cast<P>(std::forward<A>(a))...);
 }
 
-// "memory" keeps the compiler from moving accesses ahead of the wait.
+// "memory" keeps the compiler from moving accesses ahead of the wait. Without effect in launches that do not overlap.
 __device__ __forceinline__ void wait_for_previous() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;\n" ::: "memory");

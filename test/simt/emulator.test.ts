@@ -59,8 +59,16 @@ const REPORTS: [name: string, build: Build, report: RegExp][] = [
   ['async_without_wait', 'race', /while a cp\.async into it .* has not been waited for/],
   ['shuffle_mask_too_short', 'fast', /__shfl_xor_sync planted\.cu:\d+/],
   ['shuffle_in_a_branch', 'fast', /__shfl_xor_sync planted\.cu:\d+/],
-  ['overlap_without_wait', 'fast', /thread 0 exits without wait_for_previous\(\) in a launch that overlaps/],
-  ['overlap_returns_before_wait', 'fast', /thread 256 exits without wait_for_previous\(\) in a launch that overlaps/],
+  [
+    'overlap_without_wait',
+    'fast',
+    /thread \(\d+,0,0\) of block \(0,0,0\) exits without wait_for_previous\(\) in a launch that overlaps/,
+  ],
+  [
+    'overlap_returns_before_wait',
+    'fast',
+    /thread \(2(5[6-9]|[6-8]\d),0,0\) of block \(0,0,0\) exits without wait_for_previous\(\) in a launch that overlaps/,
+  ],
   ['overlap_reads_before_wait', 'race', /reads global memory at planted\.cu:\d+ before wait_for_previous\(\)/],
   ['overlap_writes_before_wait', 'race', /writes global memory at planted\.cu:\d+ before wait_for_previous\(\)/],
   ['overlap_counts_before_wait', 'race', /writes global memory at planted\.cu:\d+ before wait_for_previous\(\)/],
