@@ -71,7 +71,7 @@ const REPORTS: [name: string, build: Build, report: RegExp][] = [
   ],
   ['overlap_reads_before_wait', 'race', /reads global memory at planted\.cu:\d+ before wait_for_previous\(\)/],
   ['overlap_writes_before_wait', 'race', /writes global memory at planted\.cu:\d+ before wait_for_previous\(\)/],
-  ['overlap_counts_before_wait', 'race', /writes global memory at planted\.cu:\d+ before wait_for_previous\(\)/],
+  ['overlap_counts_before_wait', 'race', /writes global memory at \S+:\d+ before wait_for_previous\(\)/],
   ['overlap_copies_before_wait', 'race', /reads global memory at planted\.cu:\d+ before wait_for_previous\(\)/],
   ['one_thread_skips_barrier', 'fast', /thread 77 exits without reaching the __syncthreads planted\.cu:\d+/],
 ];
