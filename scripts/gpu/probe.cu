@@ -424,6 +424,7 @@ void probe_limit(cudaStream_t stream) {
     BERTUNE_CUDA(cudaFuncSetAttribute(reinterpret_cast<const void*>(&shared_kernel),
                                       cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   };
+  set_limit(kHighBytes);
   const Graph graph(stream, cudaStreamCaptureModeThreadLocal, [&] {
     BERTUNE_CUDA(
         simt::launch(&shared_kernel, dim3(1), dim3(kThreads), kHighBytes, stream, n, static_cast<int*>(out.data())));
