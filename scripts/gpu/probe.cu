@@ -6,7 +6,7 @@
 //   probe capture     which calls cuBLASLt tolerates while a stream is captured, in each mode of capture
 //   probe limit       whether a graph still runs after its kernel's limit of shared memory was lowered
 //
-// scripts/first-light.sh compiles it with nvcc and native/cuda/cublaslt_library.cu, and runs all five.
+// scripts/first-light.sh compiles it with nvcc and what of native/cuda opens cuBLASLt, and runs all five.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
