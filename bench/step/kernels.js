@@ -12,14 +12,19 @@ export class KernelList {
     process.env.BERTUNE_EMULATED_LIST_GRAPHS = this.#file;
   }
 
-  /** Of the graph that was recorded last: how often each kernel is in it, the most frequent first. */
+  /**
+   * Of the graph that was recorded last: how often each kernel is in it, the most frequent first, and how often its launch
+   * overlaps the kernel ahead.
+   */
   counts() {
     const counts = {};
     for (const line of readFileSync(this.#file, 'utf8').trim().split('\n')) {
-      const name = line.replaceAll('bertune::cuda::', '').replaceAll('__nv_', '').replace(/, $/, ', ...>');
-      counts[name] = (counts[name] ?? 0) + 1;
+      const name = line.replace(/^\+/, '').replaceAll('bertune::cuda::', '').replaceAll('__nv_', '');
+      const key = name.replace(/, $/, ', ...>');
+      const { nodes = 0, overlapping = 0 } = counts[key] ?? {};
+      counts[key] = { nodes: nodes + 1, overlapping: overlapping + (line.startsWith('+') ? 1 : 0) };
     }
-    return Object.fromEntries(Object.entries(counts).sort(([, a], [, b]) => b - a));
+    return Object.fromEntries(Object.entries(counts).sort(([, a], [, b]) => b.nodes - a.nodes));
   }
 
   close() {
@@ -28,9 +33,18 @@ export class KernelList {
   }
 }
 
+function printCount(name, nodes, overlapping, layers) {
+  const aLayer = (nodes / layers).toFixed(1);
+  console.log(`${String(nodes).padStart(4)} ${String(overlapping).padStart(4)} ${aLayer.padStart(5)}  ${name}`);
+}
+
 export function printKernels({ method, precision, kernels }, layers) {
-  console.log(`\n${method}, ${precision}: nodes of a step, and how many a layer\n`);
-  for (const [name, count] of Object.entries(kernels)) {
-    console.log(`${String(count).padStart(4)} ${(count / layers).toFixed(1).padStart(5)}  ${name}`);
+  console.log(`\n${method}, ${precision}: nodes of a step, those that overlap the kernel ahead, and nodes a layer\n`);
+  const all = { nodes: 0, overlapping: 0 };
+  for (const [name, { nodes, overlapping }] of Object.entries(kernels)) {
+    printCount(name, nodes, overlapping, layers);
+    all.nodes += nodes;
+    all.overlapping += overlapping;
   }
+  printCount('all', all.nodes, all.overlapping, layers);
 }

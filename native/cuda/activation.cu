@@ -35,6 +35,7 @@ __device__ __forceinline__ void store_elements(T* out, int64_t at, int64_t count
 template <typename T, bool kVector, typename F>
 __global__ void activation_forward_kernel(RowCount rows, int n, const T* inp /* (rows,n) */,
                                           T* out /* (rows,n); may be inp */) {
+  simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
   const int64_t at = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * N;
   const int64_t count = static_cast<int64_t>(rows.padded) * n, live = static_cast<int64_t>(rows.count()) * n;
@@ -49,6 +50,7 @@ __global__ void activation_forward_kernel(RowCount rows, int n, const T* inp /* 
 template <typename T, bool kVector, typename F>
 __global__ void activation_backward_kernel(RowCount rows, int n, DropoutMask mask, const T* saved /* (rows,n) */,
                                            const T* dout /* (rows,n) */, T* dinp /* (rows,n); may be dout */) {
+  simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
   const int64_t at = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * N;
   const int64_t count = static_cast<int64_t>(rows.padded) * n, live = static_cast<int64_t>(rows.count()) * n;

@@ -96,6 +96,7 @@ __device__ __forceinline__ double block_sum_of_doubles(double value, double* sha
 __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
     grad_norm_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int chunks, double* partials,
                      unsigned* ticket, float* norm, Kept kept, DeviceState* state) {
+  simt::wait_for_previous();
   SHARED(shared, double[kThreads]);
   SHARED(is_last, bool);
   const int thread = static_cast<int>(threadIdx.x), blocks = static_cast<int>(gridDim.x);
@@ -250,6 +251,7 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
     adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, Settings settings, const float* loss,
                  DeviceState* state) {
+  simt::wait_for_previous();
   constexpr int kAtOnce = 2;
   const int thread = static_cast<int>(threadIdx.x);
   const Chunk chunk = chunk_at(segments, chunk_segments, static_cast<int>(blockIdx.x));

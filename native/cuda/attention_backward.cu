@@ -259,6 +259,7 @@ template <typename T, int kHS, bool kVectors>
 __global__ void __launch_bounds__(32 * kShortWarps, sizeof(T) == 2 ? 4 : 2)
     attention_backward_short_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, AttentionDropout dropout,
                                     int queries, int keys) {
+  simt::wait_for_previous();
   const HeadTile at = head_tile(in, 1);
   clear_padding(in, arrays, at);
   if (at.length == 0) return;
@@ -441,6 +442,7 @@ template <typename T, int kHS, bool kVectors>
 __global__ void __launch_bounds__(32 * LongShape<T, kHS>::kWarps, LongShape<T, kHS>::kBlocks)
     attention_backward_long_kernel(AttentionInputs<T> in, BackwardArrays<T> arrays, AttentionDropout dropout,
                                    int query_tiles, int key_tiles, int short_queries) {
+  simt::wait_for_previous();
   using Shape = LongShape<T, kHS>;
   constexpr int kOwn = Shape::kOwn;
   const HeadTile at = head_tile(in, query_tiles + key_tiles);
@@ -465,6 +467,7 @@ __global__ void __launch_bounds__(32 * LongShape<T, kHS>::kWarps, LongShape<T, k
 __global__ void __launch_bounds__(128)
     sum_prefix_partials_kernel(const float* partials, int B, int P, int C, bool accumulate, int stride,
                                float* dprefix_k /* (P,C) or null */, float* dprefix_v /* (P,C) or null */) {
+  simt::wait_for_previous();
   float* dprefix = blockIdx.y == 0 ? dprefix_k : dprefix_v;
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (!dprefix || i >= P * C) return;
@@ -481,6 +484,7 @@ __global__ void __launch_bounds__(128)
 // grid ceil(P · L · 2C / 128), block 128
 template <typename T>
 __global__ void __launch_bounds__(128) sum_all_prefix_partials_kernel(SumPrefixPartials args, int B, T* real) {
+  simt::wait_for_previous();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const int C2 = 2 * args.C;
   const int64_t row = i / C2, sequence = static_cast<int64_t>(args.P) * C2;

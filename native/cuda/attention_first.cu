@@ -55,6 +55,7 @@ __device__ __forceinline__ void clear_row(T* array /* null: nothing */, int stri
 template <typename T, int kHS, bool kVectors>
 __global__ void __launch_bounds__(kThreads)
     attention_first_forward_kernel(AttentionInputs<T> in, AttentionDropout dropout, T* out, float* lse) {
+  simt::wait_for_previous();
   using Place = Slot<T, kHS>;
   constexpr int N = kAccess<T>;
   SHARED(warp_m, float[kWarps]);
@@ -148,6 +149,7 @@ struct FirstArrays {
 template <typename T, int kHS, bool kVectors>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 3)
     attention_first_backward_kernel(AttentionInputs<T> in, FirstArrays<T> arrays, AttentionDropout dropout) {
+  simt::wait_for_previous();
   using Place = Slot<T, kHS>;
   constexpr int N = kAccess<T>;
   SHARED(warp_dq, float[kWarps][kHS]);

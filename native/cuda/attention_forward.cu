@@ -55,6 +55,7 @@ template <typename T, int kHS, bool kVectors>
 __global__ void __launch_bounds__(32 * kMaxWarps, kBlocks<T, kHS>)
     attention_forward_kernel(AttentionInputs<T> in, AttentionDropout dropout, ForwardTiles tiles, int query_tiles,
                              T* out, float* lse) {
+  simt::wait_for_previous();
   constexpr int kPitch = shared_pitch<T>(kHS);
   const HeadTile at = head_tile(in, query_tiles);
   const int column = at.head * in.HS;

@@ -11,6 +11,7 @@ constexpr int kVector = 4;
 // Grid: a block for each kThreads · N elements; block: kThreads. A thread has N neighbours; inp, out (count).
 template <int N, typename T>
 __global__ void __launch_bounds__(kThreads) cast_kernel(int64_t count, const float* inp, T* out) {
+  simt::wait_for_previous();
   const int64_t first = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * N;
   if (first + N <= count) {
     float values[N];

@@ -132,6 +132,7 @@ __device__ __forceinline__ void sum_job(const SumJob& job, const Stripe& stripe,
 // Grid: stripes · slices of all jobs; block: 512.
 template <typename T>
 __global__ void __launch_bounds__(kSumThreads, 1) sum_rows_kernel(SumJobs jobs) {
+  simt::wait_for_previous();
   const int block = static_cast<int>(blockIdx.x);
   int which = 0;
 #pragma unroll

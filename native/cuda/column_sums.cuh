@@ -120,6 +120,7 @@ template <int N, typename Source>
 __global__ void __launch_bounds__(kSumThreads, 1)
     column_sums_kernel(RowCount rows, int slice_rows, int n, Source source, SumOutputs<Source::kSums> outputs,
                        float* partials /* (z,slices,kSums,n) */, unsigned* tickets /* (z,stripes) */) {
+  simt::wait_for_previous();
   const size_t layer = blockIdx.z;
 #pragma unroll
   for (int s = 0; s < Source::kSums; ++s) {

@@ -27,6 +27,7 @@ struct Context {
   std::unique_ptr<SegmentTable> segments;  // those that the optimizer met last
   SharedMemoryLimits shared_memory;
   int multiprocessors = 0;
+  bool overlaps = false;  // whether launches may overlap the kernel ahead of them: see simt.h
 
   RowCount rows(Rows rows) const {
     switch (rows.kind) {
@@ -59,7 +60,8 @@ struct Context {
   template <typename... Parameters, typename... Arguments>
   void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Arguments&&... arguments) {
     shared_memory.allow(reinterpret_cast<const void*>(kernel), shared_bytes);
-    BERTUNE_CUDA(simt::launch(kernel, grid, block, shared_bytes, stream, std::forward<Arguments>(arguments)...));
+    const simt::Order order(stream, overlaps);
+    BERTUNE_CUDA(simt::launch(kernel, grid, block, shared_bytes, order, std::forward<Arguments>(arguments)...));
   }
 };
 

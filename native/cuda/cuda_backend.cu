@@ -10,6 +10,7 @@
 #include "cuda/memory.h"
 #include "cuda/nccl_ranks.h"
 #include "cuda/operations.h"
+#include "cuda/overlap.h"
 #include "cuda/recordings.h"
 #include "cuda/reduce_gradients.h"
 #include "cuda/scalar.cuh"
@@ -51,11 +52,13 @@ template <typename T>
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(bool tf32)
-      : recordings_(stream_.get(), !graphs_are_off()), gemm_(gemm_is_own() ? nullptr : make_gemm(tf32)) {
+      : recordings_(stream_.get(), !graphs_are_off(), context_.overlaps),
+        gemm_(gemm_is_own() ? nullptr : make_gemm(tf32)) {
     cudaDeviceProp properties;
     BERTUNE_CUDA(cudaGetDeviceProperties(&properties, current_gpu()));
     context_.stream = stream_.get();
     context_.multiprocessors = properties.multiProcessorCount;
+    context_.overlaps = launches_may_overlap();
     context_.gemm = gemm_.get();
     context_.recordings = &recordings_;
     state_.reset(allocate_memory(sizeof(DeviceState), "the state of a step"));

@@ -46,6 +46,7 @@ struct Scale {
 // Grid: ceil(n / kNorms); block: kThreads, each a column at a time of all the rows.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) scale_kernel(Scale<T> args) {
+  simt::wait_for_previous();
   SHARED(shared, float[33]);
   const int row0 = static_cast<int>(blockIdx.x) * kNorms, rows = min(kNorms, args.n - row0);
   const T* b = args.b + static_cast<int64_t>(row0) * args.r;
@@ -87,6 +88,7 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     scale_backward_kernel(int n, int r, const T* b /* (n,r) */, const float* norm /* (n) */,
                           const float* scale /* (n) */, float* dmagnitude /* (n) */, float* db /* (n,r) */) {
+  simt::wait_for_previous();
   const int row = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
   if (row >= n) return;
   float sum = 0.f;
@@ -103,6 +105,7 @@ __global__ void __launch_bounds__(kThreads)
 template <typename T, bool kVector>
 __global__ void forward_kernel(RowCount rows, int n, int out_stride, const float* scale /* (n) */,
                                const T* bias /* (n) or null */, T* base /* (rows,n) or null */, T* out /* (rows,n) */) {
+  simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
   const int row = static_cast<int>(blockIdx.x) * kRows + threadIdx.y;
   const int column = static_cast<int>(blockIdx.y * 32 + threadIdx.x) * N;
@@ -129,6 +132,7 @@ __global__ void forward_kernel(RowCount rows, int n, int out_stride, const float
 template <typename T, bool kVector>
 __global__ void backward_kernel(RowCount rows, int n, int dout_stride, const float* scale /* (n) */,
                                 const T* dout /* (rows,n) */, T* dbase /* (rows,n) */) {
+  simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
   const int row = static_cast<int>(blockIdx.x) * kRows + threadIdx.y;
   const int column = static_cast<int>(blockIdx.y * 32 + threadIdx.x) * N;

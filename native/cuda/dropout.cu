@@ -11,6 +11,7 @@ constexpr int kRows = 8;  // of a block
 template <typename T, bool kVector>
 __global__ void dropout_kernel(RowCount rows, int n, DropoutMask mask, bool add, const T* inp /* (rows,n) */,
                                T* out /* (rows,n); may be inp */) {
+  simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
   const int row = static_cast<int>(blockIdx.x) * kRows + threadIdx.y;
   const int column = static_cast<int>(blockIdx.y * 32 + threadIdx.x) * N;

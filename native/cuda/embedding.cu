@@ -53,6 +53,7 @@ struct EmbeddingInput {
 // Grid: ceil(rows.padded / RowTeam::kRows); block: RowTeam::kThreads.
 template <typename T, int K>
 __global__ void embedding_forward_kernel(RowCount rows, LayernormForward<T> args, EmbeddingInput<T> input) {
+  simt::wait_for_previous();
   const int row = RowTeam<K>::row();
   if (row >= rows.padded) return;
   layernorm_forward_row<T, K, DropoutAt::kOutput>(args, row, row < rows.count(), input);
@@ -61,6 +62,7 @@ __global__ void embedding_forward_kernel(RowCount rows, LayernormForward<T> args
 // Grid: ceil(rows.padded / RowTeam::kRows); block: RowTeam::kThreads.
 template <typename T, int K>
 __global__ void embedding_backward_kernel(RowCount rows, LayernormBackward<T> args) {
+  simt::wait_for_previous();
   const int row = RowTeam<K>::row();
   if (row >= rows.padded) return;
   layernorm_backward_row<T, K, DropoutAt::kOutput>(args, row, row < rows.count());
@@ -86,6 +88,7 @@ template <typename T, bool kVector>
 __global__ void __launch_bounds__(32 * kSegmentWarps, 2)
     add_segments_kernel(RowCount tokens, int C, int chunks, bool accumulate, const T* dsum /* (T,C) */, Table first,
                         Table second) {
+  simt::wait_for_previous();
   SHARED(shared_sums, float[kSegmentWarps][32 * kRowVector]);
   SHARED(shared_place, int);
   const bool is_first = blockIdx.y == 0;

@@ -75,6 +75,7 @@ __device__ __forceinline__ void add_lengths(const Source& source, int padded, in
 
 // Grid: 1; block: 256.
 __global__ void add_lengths_kernel(const DeviceState* state, int padded, int32_t* cu_seqlens /* (padded + 1) */) {
+  simt::wait_for_previous();
   add_lengths(Source(state), padded, cu_seqlens);
 }
 
@@ -108,6 +109,7 @@ struct Orders {
 // cu_seqlens is filled already. `sorted` are the batch's, or those to merge.
 template <bool kHasStarts>
 __global__ void pack_kernel(const DeviceState* state, GatherBatch args, Orders sorted) {
+  simt::wait_for_previous();
   const Batch& batch = args.batch;
   DYN_SHARED(shared);
   SHARED(tile, int32_t[kTile]);
@@ -210,6 +212,7 @@ __global__ void pack_kernel(const DeviceState* state, GatherBatch args, Orders s
 // among equals. Grid: (ceil(padded T / 32), 2); block: 256, 8 lanes a place.
 __global__ void merge_runs_kernel(RowCount tokens, int run, const int32_t* ids, const int32_t* positions, Orders from,
                                   Orders to) {
+  simt::wait_for_previous();
   const bool by_id = blockIdx.y == 0;
   const int32_t* keys = by_id ? ids : positions;
   const int32_t* inp = by_id ? from.by_id : from.by_position;

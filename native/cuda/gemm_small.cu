@@ -150,6 +150,7 @@ __device__ __forceinline__ void write(const Output& output, int row, int column,
 template <typename T, int kTile, Factor kA, Factor kB>
 __global__ void __launch_bounds__(Layout<T, kTile, kA, kB>::kThreads)
     product(int m, int n, int k, Operand<T> a, Operand<T> b, Output output) {
+  simt::wait_for_previous();
   using L = Layout<T, kTile, kA, kB>;
   DYN_SHARED(memory);
   unsigned char* bytes = memory.take<unsigned char>(static_cast<int>(L::kBytes));

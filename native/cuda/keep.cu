@@ -13,12 +13,14 @@ constexpr int kThreads = 256;
 
 // Grid: one block of kThreads at most, a multiple of 32.
 __global__ void __launch_bounds__(kThreads) keep_step_kernel(Kept kept, const DeviceState* state) {
+  simt::wait_for_previous();
   keep(kept, state->step);
 }
 
 // Grid: a block for each kThreads of (padded B) · NC elements; block: kThreads. logits (padded B,NC).
 template <typename T>
 __global__ void __launch_bounds__(kThreads) keep_logits_kernel(int NC, const T* logits, const DeviceState* state) {
+  simt::wait_for_previous();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t live = static_cast<int64_t>(state->step.B) * NC;
   float* kept = floats(state->step.kept_logits) + static_cast<int64_t>(state->step.order_begin) * NC;

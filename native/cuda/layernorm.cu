@@ -56,6 +56,7 @@ struct FirstRows {
 template <typename T, int K>
 __global__ void layernorm_forward_kernel(RowCount rows, LayernormForward<T> args, ResidualInput<T> input,
                                          FirstRows<T> first) {
+  simt::wait_for_previous();
   const int row = RowTeam<K>::row();
   if (row >= rows.padded) return;
   layernorm_forward_row<T, K, DropoutAt::kInput>(args, row, row < rows.count(), input);
@@ -66,6 +67,7 @@ __global__ void layernorm_forward_kernel(RowCount rows, LayernormForward<T> args
 // Grid: ceil(rows.padded / RowTeam::kRows); block: RowTeam::kThreads.
 template <typename T, int K>
 __global__ void layernorm_backward_kernel(RowCount rows, LayernormBackward<T> args) {
+  simt::wait_for_previous();
   const int row = RowTeam<K>::row();
   if (row >= rows.padded) return;
   layernorm_backward_row<T, K, DropoutAt::kInput>(args, row, row < rows.count());

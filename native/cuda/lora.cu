@@ -61,6 +61,7 @@ struct Forward {
 // Grid (tiles of kRows rows, updates), block kThreads.
 template <typename T, int kRank, bool kVector>
 __global__ void __launch_bounds__(kThreads, kVector ? 2 : 1) forward(Forward<T> args) {
+  simt::wait_for_previous();
   using L = DownAndUpLayout<T, Factor::kAlongK, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
@@ -236,6 +237,7 @@ struct BackwardLayout {
 template <typename T, int kRank, bool kVector>
 __global__ void __launch_bounds__(kThreads, kVector ? 2 : 1)
     backward(Backward<T> args, int row_tiles, Outers<T> outers) {
+  simt::wait_for_previous();
   using L = BackwardLayout<T, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);

@@ -16,6 +16,7 @@ constexpr int kWarps = 8;       // rows of one of several
 // Grid: as many blocks as padded rows need; block: kWarps warps, or one for each row where that is at most kMostWarps.
 template <typename Loss>
 __global__ void __launch_bounds__(kMostWarps * 32) loss_kernel(Loss loss) {
+  simt::wait_for_previous();
   SHARED(shared, float[33]);
   SHARED(is_last, bool);
   const int thread = static_cast<int>(threadIdx.x), B = loss.rows.count();

@@ -91,6 +91,7 @@ __device__ __forceinline__ bool is_aligned(const T* pointer) {
 // multiprocessor that the bounds ask for keeps the compiler from spilling registers for the sake of more.
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads, 1) mixed_down(MixedLora<T> args) {
+  simt::wait_for_previous();
   using L = DownLayout<T, Factor::kAlongK, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
@@ -121,6 +122,7 @@ __global__ void __launch_bounds__(kThreads, 1) mixed_down(MixedLora<T> args) {
 // Grid (tiles of kUpColumns columns, tiles of kRows rows), block kThreads. kVector: out and h allow it.
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads, 1) mixed_up(MixedLora<T> args) {
+  simt::wait_for_previous();
   using L = UpLayout<T, Factor::kAlongK, kRank>;
   DYN_SHARED(memory);
   T* staged = memory.take<T>(L::kStaged);
@@ -185,6 +187,7 @@ struct MixedDora {
 // Grid (padded rows, tiles of kThreads columns), block kThreads.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) mixed_dora(MixedDora<T> args) {
+  simt::wait_for_previous();
   const int row = blockIdx.x, column = blockIdx.y * kThreads + threadIdx.x;
   const StepState& step = args.mix.state->step;
   if (row >= (args.mix.cu_seqlens == nullptr ? step.B : step.T) || column >= args.n) return;
@@ -207,6 +210,7 @@ struct MixedLinear {
 // Grid (padded B, tiles of kWarps columns), block kThreads: a warp an output.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) mixed_linear(MixedLinear<T> args) {
+  simt::wait_for_previous();
   const int b = blockIdx.x, lane = threadIdx.x & 31;
   const int column = blockIdx.y * kWarps + (threadIdx.x >> 5);
   if (b >= args.mix.state->step.B || column >= args.n) return;

@@ -31,6 +31,7 @@ struct Classifier {
 // Grid: a block a padded row; block: RowTeam<0>::kThreads.
 template <typename T, typename Loss>
 __global__ void __launch_bounds__(RowTeam<0>::kThreads) normed_classifier_kernel(Classifier<T> args, Loss loss) {
+  simt::wait_for_previous();
   using Team = RowTeam<0>;
   SHARED(shared, float[33]);
   SHARED(is_last, bool);

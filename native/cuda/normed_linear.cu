@@ -88,6 +88,7 @@ __device__ __forceinline__ float2 column_gradients(const Job& job, int stripe, b
 // Grid: the stripes of all jobs; block: kWarps warps.
 template <typename T>
 __global__ void __launch_bounds__(kWarps * 32) normed_linear_gradients_kernel(Jobs jobs) {
+  simt::wait_for_previous();
   SHARED(sums, float[2][kWarps][kColumns]);
   const int block = static_cast<int>(blockIdx.x), lane = static_cast<int>(threadIdx.x & 31);
   const int warp = static_cast<int>(threadIdx.x >> 5);

@@ -67,6 +67,10 @@ bool Recordings::end(const char* failure) {
       BERTUNE_CUDA(cudaGraphGetNodes(captured.get(), nullptr, &recording.nodes));
       launch(recording);
       ++counts_.recorded;
+      if (!failure_.empty()) {
+        warn(" whose kernels overlap, so they run one behind the other", "BERTUNE_CUDA_PDL",
+             std::exchange(failure_, {}));
+      }
       return true;
     }
   } catch (const Error& error) {
@@ -99,11 +103,18 @@ RecordingCounts Recordings::counts() const {
 }
 
 void Recordings::give_up(const std::string& reason) {
+  if (std::exchange(overlaps_, false)) {  // then perhaps without: graphs gain more
+    failure_ = reason;
+    return;
+  }
   records_ = false;
-  warning_ =
-      "A step could not be recorded as a CUDA graph, so steps run one kernel at a time from now on: slower, with the "
-      "same results. BERTUNE_CUDA_GRAPHS=off does so from the start. The reason: " +
-      reason;
+  warn(", so steps run one kernel at a time", "BERTUNE_CUDA_GRAPHS", reason);
+}
+
+void Recordings::warn(const char* what, const char* variable, const std::string& reason) {
+  warning_ = std::string("A step could not be recorded as a CUDA graph") + what +
+             " from now on: slower, with the same results. " + variable +
+             "=off does so from the start. The reason: " + reason;
 }
 
 void Recordings::forget() {

@@ -1,6 +1,6 @@
 // Steps as CUDA graphs. When a key first occurs, its operations run one by one, which also lets GEMMs choose their
 // algorithms; the second time they are captured; from then on one launch replays them. If a capture fails, all operations
-// run one by one from then on.
+// run one by one from then on; before that, a capture is tried without launches that overlap.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,9 @@ namespace bertune::cuda {
 
 class Recordings {
  public:
-  // `records`: whether anything is captured at all.
-  Recordings(cudaStream_t stream, bool records) : stream_(stream), records_(records) {}
+  // `records`: whether anything is captured at all. `overlaps`: the context's, which a capture that fails unsets.
+  Recordings(cudaStream_t stream, bool records, bool& overlaps)
+      : stream_(stream), records_(records), overlaps_(overlaps) {}
   ~Recordings() { forget(); }
   Recordings(const Recordings&) = delete;
   Recordings& operator=(const Recordings&) = delete;
@@ -42,11 +43,14 @@ class Recordings {
 
   void launch(const Recording& recording);
   void give_up(const std::string& reason);
+  void warn(const char* what, const char* variable, const std::string& reason);
   // Makes room for one more recording with, or without, a graph.
   void make_room(bool with_graph, size_t most);
 
   cudaStream_t stream_;
   bool records_;
+  bool& overlaps_;
+  std::string failure_;              // why launches overlap no more, until it is known whether that was to blame
   std::list<Recording> recordings_;  // the most recently used comes first
   bool capturing_ = false;
   RecordingCounts counts_{};

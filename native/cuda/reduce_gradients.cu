@@ -7,10 +7,14 @@ namespace bertune::cuda {
 namespace {
 
 // Grid 1, block 1.
-__global__ void flag_kernel(const float* loss, float* flag) { *flag = isfinite(*loss) ? 0.f : 1.f; }
+__global__ void flag_kernel(const float* loss, float* flag) {
+  simt::wait_for_previous();
+  *flag = isfinite(*loss) ? 0.f : 1.f;
+}
 
 // Grid 1, block 1.
 __global__ void spread_kernel(const float* flag, float* loss) {
+  simt::wait_for_previous();
   if (*flag != 0.f) *loss = NAN;
 }
 

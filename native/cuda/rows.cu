@@ -27,6 +27,7 @@ template <typename T, bool kVector>
 __global__ void first_rows_forward_kernel(RowCount sequences, int C, int inp_stride,
                                           const int32_t* cu_seqlens /* (B + 1) */, const T* inp /* (T,C) */,
                                           T* out /* (B,C) */) {
+  simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
   const int b = own_row(), column = own_column<N>();
   if (b >= sequences.padded) return;
@@ -41,6 +42,7 @@ __global__ void first_rows_forward_kernel(RowCount sequences, int C, int inp_str
 template <typename T, bool kVector>
 __global__ void add_first_rows_kernel(RowCount sequences, int C, const int32_t* cu_seqlens /* (B + 1) */,
                                       const T* dout /* (B,C) */, T* dinp /* (T,C) */) {
+  simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
   const int b = own_row(), column = own_column<N>();
   if (b >= sequences.count()) return;
@@ -57,6 +59,7 @@ __global__ void add_first_rows_kernel(RowCount sequences, int C, const int32_t* 
 template <typename T, bool kVector>
 __global__ void spread_first_rows_kernel(RowCount sequences, int tokens, int C, const int32_t* cu_seqlens /* (B + 1) */,
                                          const T* dout /* (B,C) */, T* dinp /* (T,C) */) {
+  simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
   const int t = own_row(), column = own_column<N>();
   if (t >= tokens) return;

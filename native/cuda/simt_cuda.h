@@ -32,15 +32,34 @@ constexpr size_t smem_bytes(size_t n) {
 }
 
 // ---- launch ----
+// Where a kernel is launched, and whether it overlaps the one ahead: see simt.h.
+struct Order {
+  cudaStream_t stream;
+  bool overlaps;
+  Order(cudaStream_t stream, bool overlaps = false) : stream(stream), overlaps(overlaps) {}
+};
 template <class... P, class... A>
-inline cudaError_t launch(void (*k)(P...), dim3 grid, dim3 block, size_t smem, cudaStream_t st, A&&... a) {
+inline cudaError_t launch(void (*k)(P...), dim3 grid, dim3 block, size_t smem, Order order, A&&... a) {
   static_assert(sizeof...(P) == sizeof...(A), "kernel argument count");
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t cfg = {};
   cfg.gridDim = grid;
   cfg.blockDim = block;
   cfg.dynamicSmemBytes = smem;
-  cfg.stream = st;
+  cfg.stream = order.stream;
+  cfg.attrs = &overlap;
+  cfg.numAttrs = order.overlaps ? 1 : 0;
   return cudaLaunchKernelEx(&cfg, k, static_cast<P>(std::forward<A>(a))...);
+}
+
+// "memory" keeps the compiler from moving accesses ahead of the wait. Without effect in launches that do not overlap.
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\n" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory");
+#endif
 }
 
 // ---- tensor core, ldmatrix, cp.async ----

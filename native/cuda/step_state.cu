@@ -6,10 +6,16 @@ namespace bertune::cuda {
 namespace {
 
 // Grid 1, block 1.
-__global__ void begin_step_kernel(DeviceState* state, StepState step) { state->step = step; }
+__global__ void begin_step_kernel(DeviceState* state, StepState step) {
+  simt::wait_for_previous();
+  state->step = step;
+}
 
 // Grid 1, block 1.
-__global__ void start_run_kernel(DeviceState* state) { state->halted = 0; }
+__global__ void start_run_kernel(DeviceState* state) {
+  simt::wait_for_previous();
+  state->halted = 0;
+}
 
 }  // namespace
 

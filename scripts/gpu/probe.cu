@@ -1,12 +1,12 @@
 // Tests what the backend relies on in a GPU and its cuBLASLt, without Node and without the backend. One question per run:
 //
 //   probe copy        GB per second from and to the device's memory
-//   probe gaps        the time from one node of a graph to the next
+//   probe gaps        the time from one node of a graph to the next, also where launches overlap
 //   probe products    the matrix products of a BERT-base layer in bf16: how many algorithms, how long each takes
 //   probe capture     which calls cuBLASLt tolerates while a stream is captured, in each mode of capture
 //   probe limit       whether a graph still runs after its kernel's limit of shared memory was lowered
 //
-// scripts/first-light.sh compiles it with nvcc and native/cuda/cublaslt_library.cu, and runs all five.
+// scripts/first-light.sh compiles it with nvcc and what of native/cuda opens cuBLASLt, and runs all five.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -127,21 +127,39 @@ void probe_copy(cudaStream_t stream) {
 }
 
 // Grid 1, block 1.
-__global__ void count_kernel(int* count) { *count += 1; }
+__global__ void count_kernel(int* count) {
+  simt::wait_for_previous();
+  *count += 1;
+}
 
-void probe_gaps(cudaStream_t stream) {
+// The time from one node to the next, as text.
+std::string gap(cudaStream_t stream, bool overlaps) {
   const Memory count(sizeof(int));
   const Graph graph(stream, cudaStreamCaptureModeThreadLocal, [&] {
+    const simt::Order order(stream, overlaps);
     for (int i = 0; i < kNodes; ++i) {
-      BERTUNE_CUDA(simt::launch(&count_kernel, dim3(1), dim3(1), 0, stream, static_cast<int*>(count.data())));
+      BERTUNE_CUDA(simt::launch(&count_kernel, dim3(1), dim3(1), 0, order, static_cast<int*>(count.data())));
     }
   });
   const Times times = times_of(stream, [&] { graph.replay(); });
   int counted = 0;
   BERTUNE_CUDA(cudaMemcpy(&counted, count.data(), sizeof counted, cudaMemcpyDeviceToHost));
-  std::printf("gaps: %.3f µs from a node that does next to nothing to the next (spread %.1f %%)%s\n",
-              times.median / kNodes * 1e6, times.spread * 100,
-              counted == (kReplays + 1) * kNodes ? "" : "; WRONG: not every node ran");
+  char text[128];
+  std::snprintf(text, sizeof text, "%.3f µs (spread %.1f %%%s)", times.median / kNodes * 1e6, times.spread * 100,
+                counted == (kReplays + 1) * kNodes ? "" : "; WRONG: nodes did not run, or not one behind the other");
+  return text;
+}
+
+void probe_gaps(cudaStream_t stream) {
+  const std::string apart = gap(stream, false);
+  std::string overlapping;
+  try {
+    overlapping = gap(stream, true);
+  } catch (const Error& error) {
+    overlapping = error.what();
+  }
+  std::printf("gaps: %s from a node that does next to nothing to the next, %s where they overlap\n", apart.c_str(),
+              overlapping.c_str());
 }
 
 // A product as native/cuda/gemm.h has it: row-major out (m,n) = [out +] a · b [+ bias].
@@ -406,6 +424,7 @@ void probe_limit(cudaStream_t stream) {
     BERTUNE_CUDA(cudaFuncSetAttribute(reinterpret_cast<const void*>(&shared_kernel),
                                       cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   };
+  set_limit(kHighBytes);
   const Graph graph(stream, cudaStreamCaptureModeThreadLocal, [&] {
     BERTUNE_CUDA(
         simt::launch(&shared_kernel, dim3(1), dim3(kThreads), kHighBytes, stream, n, static_cast<int*>(out.data())));

@@ -8,8 +8,8 @@ stages=(
   build:60       # the kernels for this GPU, and the probe
   probe:25       # scripts/gpu/probe.cu, without Node.js
   hello:20       # scripts/gpu/hello.js
-  step:60        # steps per second of every method
-  repeat:30      # the same seed twice, and without graphs
+  step:60        # steps per second of every method, and of two where kernels do not overlap
+  repeat:30      # the same seed twice, without graphs, and where kernels do not overlap
   operations:75  # every operation against its formula
   models:45      # whole models against their references
   sanitizer:105  # the operations under compute-sanitizer
@@ -87,7 +87,7 @@ stage_build() {
   local began=$SECONDS probing status include
   include=$(pip_folders include | head -1)
   timeout 50 nvcc -std=c++20 -O2 -arch=native -I native ${include:+-isystem "$include"} \
-    scripts/gpu/probe.cu native/cuda/cublaslt_library.cu native/cuda/pip_files.cu -o "$work/probe" -ldl >"$work/probing.txt" 2>&1 &
+    scripts/gpu/probe.cu native/cuda/{cublaslt_library,opened_library,pip_files}.cu -o "$work/probe" -ldl >"$work/probing.txt" 2>&1 &
   probing=$!
   keep kernels.txt node scripts/gpu/build.js
   status=$?
@@ -156,31 +156,38 @@ stage_step() {
   status=$?
   [ $status = 0 ] || result "$(first_error step.txt)"
   rows_of "$work/step.txt" '$1 " " $5 " steps/s, " $8 " nodes, loss " $9 ", " $13 " MiB"' | paste -d ';' - - | sed 's/;/; /' | results
+  if [ $status = 0 ] && [ -z "${FIRST_LIGHT_RUNG:-}" ]; then
+    BERTUNE_CUDA_PDL=off keep apart.txt steps 300 64 --method full,lora || status=1
+    result "kernels that do not overlap: $(rows_of "$work/apart.txt" '$1 " " $5 " steps/s"' | join ,)"
+  fi
   return $status
 }
 
 stage_repeat() {
   local each first digests status=0
-  for each in first again 'without graphs'; do
+  local -a verdicts
+  for each in first again 'without graphs' 'without overlap'; do
     (
       [ "$each" = 'without graphs' ] && export BERTUNE_CUDA_GRAPHS=off
+      [ "$each" = 'without overlap' ] && export BERTUNE_CUDA_PDL=off
       steps 20 64
     ) >"$work/$each.txt" 2>&1 &
   done
   wait
-  for each in first again 'without graphs'; do
+  for each in first again 'without graphs' 'without overlap'; do
     cat "$work/$each.txt"
     digests=$(rows_of "$work/$each.txt" '$1 " " $10' | join ,)
     if [ "$each" = first ]; then
       first=$digests
       result "losses: ${digests:-none}"
     elif [ -n "$first" ] && [ "$first" = "$digests" ]; then
-      result "$each: the same"
+      verdicts+=("$each: the same")
     else
       status=1
-      result "$each: ${digests:-none}"
+      verdicts+=("$each: ${digests:-none}")
     fi
   done
+  result "$(printf '%s\n' "${verdicts[@]}" | join ';')"
   return $status
 }
 

@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { EMULATED } from '../../bench/support/operations.js';
 import { BertuneError } from '../../lib/errors.js';
@@ -113,6 +116,46 @@ if (gpus().some(({ device }) => device === EMULATED)) {
       });
     }
 
+    /** A run, and of the last graph that it recorded: how many nodes, and how many of them overlap the kernel ahead. */
+    async function listed(environment: Record<string, string>) {
+      const folder = mkdtempSync(join(tmpdir(), 'bertune-overlap-'));
+      try {
+        const list = join(folder, 'nodes');
+        const found = await run({ environment: { BERTUNE_EMULATED_LIST_GRAPHS: list, ...environment } });
+        const nodes = readFileSync(list, 'utf8').trim().split('\n');
+        return { ...found, listed: nodes.length, overlapping: nodes.filter((node) => node.startsWith('+')).length };
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    }
+
+    it('leaves out launches that overlap on request and on older GPUs, with the same bits', async () => {
+      const own = { BERTUNE_GEMM: 'own' }; // so that a kernel comes before each other
+      const overlapping = await listed(own);
+      const apart = await listed({ ...own, BERTUNE_CUDA_PDL: 'off' });
+      const older = await listed({ ...own, BERTUNE_EMULATED_CAPABILITY: '89' });
+      expect(overlapping.overlapping).to.be.within(0.8 * overlapping.listed, overlapping.listed - 1);
+      for (const found of [overlapping, apart, older]) {
+        expect(found.overlapping).to.equal(found === overlapping ? overlapping.overlapping : 0);
+        expect([found.nodes, found.listed]).to.deep.equal([overlapping.nodes, overlapping.listed]);
+        expect(found.warnings).to.deep.equal([]);
+        expect(found.numbers).to.deep.equal(ownProducts.numbers);
+      }
+    });
+
+    it('records graphs whose kernels do not overlap where others fail', async () => {
+      const found = await listed({ BERTUNE_EMULATED_FAIL_GRAPHS: 'overlap' });
+      expect(found.overlapping).to.equal(0);
+      expect(found.nodes).to.equal(undisturbed.nodes);
+      expect(found.numbers).to.deep.equal(undisturbed.numbers);
+      expect(found.warnings).to.have.lengthOf(1);
+      expect(found.warnings[0])
+        .to.match(
+          /^A step could not be recorded as a CUDA graph whose kernels overlap, so they run one behind the other/,
+        )
+        .and.match(/BERTUNE_CUDA_PDL=off .* cudaErrorNotSupported .* from cudaGraphInstantiate/);
+    });
+
     it("leaves out cuBLASLt on request: the products are the kernels' own", async () => {
       expect(ownProducts.nodes).to.be.greaterThan(0);
       expect(ownProducts.numbers).to.not.deep.equal(undisturbed.numbers);
@@ -121,9 +164,10 @@ if (gpus().some(({ device }) => device === EMULATED)) {
       expect((await run({ environment: broken })).numbers).to.deep.equal(ownProducts.numbers);
     });
 
-    it('refuses other words for either', async () => {
+    it('refuses other words for them', async () => {
       for (const [name, value] of [
         ['BERTUNE_CUDA_GRAPHS', 'off'],
+        ['BERTUNE_CUDA_PDL', 'off'],
         ['BERTUNE_GEMM', 'own'],
         ['BERTUNE_GEMM_TUNING', 'off'],
       ] as const) {

@@ -127,6 +127,27 @@ describe('the structure of the sources', () => {
     ]);
   });
 
+  it('has kernels that all wait for what is ahead of them first', () => {
+    const kernels = nativeSources()
+      .filter((path) => /native\/cuda\/.*\.cuh?$/.test(path))
+      .flatMap((path) => codeOf(path).split('__global__').slice(1));
+    expect(kernels.length).to.be.above(40);
+    const hasty = kernels.filter((kernel) => !/^[^{;]*\) \{\s*simt::wait_for_previous\(\);/.test(kernel));
+    expect(hasty.map((kernel) => kernel.slice(0, 100))).to.deep.equal([]);
+  });
+
+  it('has no pointers through which a kernel may read ahead of its wait', () => {
+    const early = nativeSources().filter(
+      (path) => /native\/cuda\//.test(path) && /__restrict|__ldg/.test(codeOf(path)),
+    );
+    expect(early).to.deep.equal([]);
+  });
+
+  it('launches kernels in one place', () => {
+    const launching = nativeSources().filter((path) => /simt::launch\(|<<</.test(codeOf(path)));
+    expect(launching.map((path) => relative(ROOT, path))).to.deep.equal(['native/cuda/context.h']);
+  });
+
   it('names an operation in at most five files beside the model that calls it', () => {
     const list = readFileSync(join(ROOT, 'native/core/backend.h'), 'utf8');
     const operations = [...list.matchAll(/^ {2}X\((\w+), \w+\)/gm)].map((match) => match[1]!);

@@ -66,6 +66,7 @@ void async_copy(void* out, const void* inp, bool valid, const char* file, int li
 void async_commit();
 void async_wait(int pending);
 void thread_fence();
+void wait_for_previous();
 // Before an atomic operation reads and writes: checks its alignment, and notes it for the race detector.
 void atomic_access(const volatile void* pointer, size_t bytes);
 [[noreturn]] void device_fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
@@ -78,7 +79,12 @@ struct KernelCall {
   size_t argument_bytes;
   void (*drop)(void* arguments);
 };
-cudaError_t launch_raw(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream);
+struct Order {
+  cudaStream_t stream;
+  bool overlaps;
+  Order(cudaStream_t stream, bool overlaps = false) : stream(stream), overlaps(overlaps) {}
+};
+cudaError_t launch_raw(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, Order order);
 
 // ---- launch ----
 
@@ -95,14 +101,14 @@ struct BoundKernel {
 };
 
 template <class... P, class... A>
-inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
+inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, Order order,
                           A&&... arguments) {
   using Bound = BoundKernel<P...>;
   static_assert(sizeof...(P) == sizeof...(A), "kernel argument count");
   static_assert((std::is_trivially_copyable_v<std::decay_t<P>> && ...), "kernel arguments must be trivially copyable");
   auto* bound = new Bound{kernel, {static_cast<P>(std::forward<A>(arguments))...}};
   const KernelCall call{reinterpret_cast<const void*>(kernel), &Bound::run, bound, sizeof(Bound), &Bound::drop};
-  return launch_raw(call, grid, block, shared_bytes, stream);
+  return launch_raw(call, grid, block, shared_bytes, order);
 }
 
 // ---- shared memory ----

@@ -197,7 +197,8 @@ struct Config {
   long fail_allocation = -1;                    // BERTUNE_EMULATED_FAIL_ALLOCATION: the n-th from now, counted from 0
   size_t shared_memory_per_block = 227 * 1024;  // what a launch may ask for
   std::string fail_graphs;                      // BERTUNE_EMULATED_FAIL_GRAPHS. The call of graphs that fails: capture,
-                                                // end, instantiate or launch
+                                                // end, instantiate or launch; overlap: the
+                                                // third, where kernels of the graph overlap
   std::string list_graphs;                      // BERTUNE_EMULATED_LIST_GRAPHS. A file for the names of the nodes of
                                                 // the graph that was instantiated last
   bool quiet = false;                           // failures are not printed to stderr

@@ -260,6 +260,59 @@ __device__ void last_block_sums(float* out, const float* inp) {
 __global__ void ok_last_block(float* out, const float* inp) { last_block_sums<true>(out, inp); }
 __global__ void last_block_without_fence(float* out, const float* inp) { last_block_sums<false>(out, inp); }
 
+// ---- launches that overlap the kernel ahead ----
+
+__global__ void ok_overlap(float* out, const float* inp) {
+  simt::wait_for_previous();
+  int t = threadIdx.x;
+  if (t >= 256) return;
+  out[t] = inp[255 - t];
+}
+
+__global__ void overlap_without_wait(float* out, const float* inp) {
+  int t = threadIdx.x;
+  out[t] = inp[255 - t];
+}
+
+__global__ void overlap_returns_before_wait(float* out, const float* inp) {
+  int t = threadIdx.x;
+  if (t >= 256) return;
+  simt::wait_for_previous();
+  out[t] = inp[255 - t];
+}
+
+__global__ void overlap_reads_before_wait(float* out, const float* inp) {
+  int t = threadIdx.x;
+  const float value = inp[255 - t];
+  simt::wait_for_previous();
+  out[t] = value;
+}
+
+__global__ void overlap_writes_before_wait(float* out, const float* inp) {
+  int t = threadIdx.x;
+  out[t] = 0;
+  simt::wait_for_previous();
+  out[t] = inp[255 - t];
+}
+
+__global__ void overlap_counts_before_wait(float* out, const float*) {
+  atomicAdd(out, 1.f / 32);
+  simt::wait_for_previous();
+  if (threadIdx.x == 0) atomicAdd(out, 3.5f);
+}
+
+__global__ void overlap_copies_before_wait(float* out, const float* inp) {
+  DYN_SHARED(memory);
+  float* shared = memory.take<float>(256);
+  int t = threadIdx.x;
+  if (t < 64) simt::cp_async16(shared + 4 * t, inp + 4 * t);
+  simt::cp_async_commit();
+  simt::wait_for_previous();
+  simt::cp_async_wait<0>();
+  __syncthreads();
+  out[t] = shared[255 - t];
+}
+
 // ---- cp.async and ldmatrix ----
 
 enum class Mistake { kNone, kNoWait, kWaitForFewer, kNoBarrier };
@@ -384,6 +437,26 @@ Result run_summing(Kernel kernel) {
   return arrays.check(false);
 }
 
+// With threads to spare in the last block.
+Result run_overlapping(Kernel kernel, int threads) {
+  const Arrays arrays(true);
+  cudaStream_t stream;
+  cudaStreamCreate(&stream);
+  const simt::Order order(stream, true);
+  if (simt::launch(kernel, 1, threads, 2048, order, arrays.out, arrays.inp) != cudaSuccess) return kReport;
+  return arrays.check(true);
+}
+Result run_overlapping(Kernel kernel) { return run_overlapping(kernel, kThreads); }
+Result run_overlapping_with_idle_threads(Kernel kernel) { return run_overlapping(kernel, kThreads + 32); }
+
+Result run_overlapping_sum(Kernel kernel) {
+  const Arrays arrays(true);
+  if (simt::launch(kernel, kBlocks, 32, 0, simt::Order(nullptr, true), arrays.out, arrays.inp) != cudaSuccess) {
+    return kReport;
+  }
+  return arrays.check(false);
+}
+
 Result run_host_pointer(Kernel) {
   const Arrays arrays(false);
   std::vector<float> host(16);
@@ -466,6 +539,13 @@ const Plant kPlants[] = {
     SUMMING(ok_block_atomic),
     SUMMING(ok_last_block),
     {"ok_stream_wait", run_stream_wait, nullptr},
+    {"ok_overlap", run_overlapping_with_idle_threads, ok_overlap},
+    {"overlap_without_wait", run_overlapping, overlap_without_wait},
+    {"overlap_returns_before_wait", run_overlapping_with_idle_threads, overlap_returns_before_wait},
+    {"overlap_reads_before_wait", run_overlapping, overlap_reads_before_wait},
+    {"overlap_writes_before_wait", run_overlapping, overlap_writes_before_wait},
+    {"overlap_counts_before_wait", run_overlapping_sum, overlap_counts_before_wait},
+    {"overlap_copies_before_wait", run_overlapping, overlap_copies_before_wait},
     REVERSING(missing_sync),
     REVERSING(reuse_without_sync),
     REVERSING(one_thread_skips_barrier),

@@ -88,6 +88,7 @@ struct Warp {
   unsigned fresh = 0;  // not started yet
   unsigned ready = 0;  // to run; fresh ones are ready, too
   unsigned exited = 0;
+  unsigned waited = 0;  // have called wait_for_previous()
   int meetings = 0;
   Rendezvous meeting[kLanes];
 };
@@ -131,6 +132,7 @@ struct Launch {
   dim3 grid, block;
   size_t shared_bytes;
   size_t shared_limit;  // of dynamic and static shared memory together
+  bool overlaps;        // the launch ahead, so every thread has to wait for it
 };
 
 }  // namespace simt

@@ -74,14 +74,21 @@ void run_nodes(const std::vector<Node>& nodes) {
   }
 }
 
+// Whether the node may start while what comes before it runs, which takes kernels on both sides.
+bool overlaps(const std::vector<Node>& nodes, const Node& node) {
+  const auto is_kernel = [&](int before) { return nodes[static_cast<size_t>(before)].name.kernel != nullptr; };
+  return node.name.overlaps && !node.after.empty() && std::all_of(node.after.begin(), node.after.end(), is_kernel);
+}
+
 // Writes what the nodes are called, in order, over what was listed before.
 void list_nodes(const std::vector<Node>& nodes, const std::string& file) {
   static auto& kernels = *new std::map<const void*, std::string>;
   std::ofstream list(file);
-  for (const auto& [task, name, after] : nodes) {
+  for (const Node& node : nodes) {
+    const TaskName& name = node.name;
     std::string& kernel = kernels[name.kernel];
     if (name.kernel && kernel.empty()) kernel = kernel_name(name.kernel);
-    list << (name.kernel ? kernel : name.text) << '\n';
+    list << (overlaps(nodes, node) ? "+" : "") << (name.kernel ? kernel : name.text) << '\n';
   }
 }
 
@@ -213,6 +220,10 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   if (!graph) return remember(cudaErrorInvalidValue);
   if (sticky_error() != cudaSuccess || fails_now(Fault::kCall)) return remember(sticky_error());
   if (config().fail_graphs == "instantiate") return remember(cudaErrorMemoryAllocation);
+  if (config().fail_graphs == "overlap" &&
+      std::any_of(graph->nodes->begin(), graph->nodes->end(), [](const Node& node) { return node.name.overlaps; })) {
+    return remember(cudaErrorNotSupported);
+  }
   if (!config().list_graphs.empty()) list_nodes(*graph->nodes, config().list_graphs);
   *executable = new CUgraphExec_st{graph->nodes};
   return cudaSuccess;

@@ -37,21 +37,22 @@ bool is_valid_grid(dim3 grid) {
 
 }  // namespace
 
-cudaError_t launch_raw(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream) {
+cudaError_t launch_raw(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, Order order) {
   const std::shared_ptr<void> arguments(call.arguments, call.drop);
   const bool valid = is_valid_block(block) && is_valid_grid(grid) && call.argument_bytes <= kArgumentLimit;
   if (!valid) return remember(cudaErrorInvalidConfiguration);
-  if (is_elsewhere(stream)) return remember(cudaErrorInvalidResourceHandle);
+  if (is_elsewhere(order.stream)) return remember(cudaErrorInvalidResourceHandle);
   const size_t shared_limit = shared_memory_limit(call.kernel);
   if (shared_bytes > shared_limit) return remember(cudaErrorInvalidValue);
-  const Launch launch{call.kernel, call.thunk, nullptr, call.argument_bytes, grid, block, shared_bytes, shared_limit};
-  return enqueue(stream,
+  const Launch launch{call.kernel, call.thunk,   nullptr,      call.argument_bytes, grid,
+                      block,       shared_bytes, shared_limit, order.overlaps};
+  return enqueue(order.stream,
                  [launch, arguments] {
                    Launch now = launch;
                    now.arguments = arguments.get();
                    run_launch(now);
                  },
-                 {nullptr, call.kernel});
+                 {nullptr, call.kernel, order.overlaps});
 }
 
 cudaError_t host_task(cudaStream_t stream, std::function<void()> task, const char* name) {

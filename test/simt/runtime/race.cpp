@@ -230,6 +230,12 @@ void check_outside_arena(Fiber& fiber, uintptr_t address, size_t bytes, bool wri
   fail(fiber, verb + std::to_string(bytes) + " bytes that are not device memory at " + place(code));
 }
 
+void check_order(const Reached& now) {
+  if (now.shared() || has_waited(now.fiber)) return;
+  kernel_runs = false;
+  fail(now.fiber, std::string(now.verb()) + " global memory at " + place(now.code) + " before wait_for_previous()");
+}
+
 void check_place(const Reached& now, uintptr_t address, size_t alignment) {
   if (alignment > 1 && address % alignment) {
     kernel_runs = false;
@@ -252,6 +258,7 @@ void check(Fiber& fiber, const volatile void* pointer, size_t bytes, AccessKind 
   const size_t offset = address - reinterpret_cast<uintptr_t>(arena());
   if (offset >= kArenaBytes) return check_outside_arena(fiber, address, bytes, kind != AccessKind::kRead, code);
   const Reached now{fiber, offset, bytes, kind, code};
+  check_order(now);
   check_place(now, address, alignment);
   check_cells(now);
 }

@@ -71,8 +71,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->sharedMemPerBlock = kSharedWithoutAsking;
   properties->sharedMemPerBlockOptin = config().shared_memory_per_block;
   properties->multiProcessorCount = kMultiprocessors;
-  properties->major = 9;
-  properties->minor = 0;
+  properties->major = capability() / 10;
+  properties->minor = capability() % 10;
   properties->l2CacheSize = kCacheBytes;
   properties->warpSize = 32;
   properties->maxThreadsPerBlock = 1024;
@@ -230,7 +230,7 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* function) {
   *attributes = {};
   attributes->maxThreadsPerBlock = 1024;
-  attributes->ptxVersion = attributes->binaryVersion = 90;
+  attributes->ptxVersion = attributes->binaryVersion = capability();
   attributes->maxDynamicSharedSizeBytes = static_cast<int>(shared_memory_limit(function));
   return cudaSuccess;
 }

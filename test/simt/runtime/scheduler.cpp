@@ -145,6 +145,9 @@ void finish(Fiber& fiber) {
   ++block.exited;
   if (block.first_exited < 0) block.first_exited = fiber.linear;
   if (fiber.warp->meetings || block.waiting || !fiber.copies.empty()) check_exit(fiber);
+  if (!has_waited(fiber)) {
+    fail_launch(describe_thread(block, fiber.linear) + " exits without wait_for_previous() in a launch that overlaps");
+  }
   fiber.copies.clear();
 }
 
@@ -215,7 +218,7 @@ void start_block(const Launch& launch, Block& block, uint64_t serial) {
   for (int w = 0; w < block.warp_count; ++w) {
     Warp& warp = block.warps[w];
     warp.fresh = warp.ready = warp.exist;
-    warp.exited = 0;
+    warp.exited = warp.waited = 0;
     warp.meetings = 0;
   }
   clear_shared_memory(block);
@@ -312,6 +315,10 @@ void wait_for_others() {
 }
 
 bool launch_failed() { return failed; }
+
+void wait_for_previous() { current_fiber->warp->waited |= 1u << current_fiber->lane; }
+
+bool has_waited(const Fiber& fiber) { return !current_launch->overlaps || fiber.warp->waited >> fiber.lane & 1; }
 
 void leave_fiber() {
   switch_to(current_fiber, nullptr, false);

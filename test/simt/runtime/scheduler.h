@@ -17,6 +17,9 @@ void wait_for_others();
 void make_ready(Warp& warp, unsigned lanes);
 uint64_t random_for_schedule();
 
+// Whether nothing ahead of the launch can run any more, as far as the thread has made sure of it.
+bool has_waited(const Fiber& fiber);
+
 // Fails the launch and leaves the current fiber for good.
 [[noreturn]] void fail_thread(const std::string& text);
 void fail_launch(const std::string& text);

@@ -45,6 +45,11 @@ std::recursive_mutex& mutex() { return state().mutex; }
 Config& config() { return state().config; }
 int& current_device() { return used_device; }
 
+int capability() {
+  const char* set = getenv("BERTUNE_EMULATED_CAPABILITY");
+  return set && *set ? atoi(set) : 90;
+}
+
 void read_environment() {
   static Variable& memory = *new Variable{"BERTUNE_EMULATED_MEMORY", ""};
   static Variable& devices = *new Variable{"BERTUNE_EMULATED_DEVICES", ""};

@@ -18,6 +18,9 @@ void read_environment();
 // The device that the calling thread's calls go to.
 int& current_device();
 
+// Of the devices, and what kernels are compiled for: 90 is 9.0.
+int capability();
+
 // An error of the device sticks: every later call returns it, as with CUDA.
 cudaError_t sticky_error();
 void clear_sticky_error();

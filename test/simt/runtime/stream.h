@@ -16,6 +16,7 @@ using Task = std::function<void()>;
 struct TaskName {
   const char* text = "host function";
   const void* kernel = nullptr;  // whose name it is, in place of the text
+  bool overlaps = false;         // the kernel was launched to overlap the one ahead
 };
 
 struct Capture;
