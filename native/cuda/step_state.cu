@@ -9,7 +9,10 @@ namespace {
 __global__ void begin_step_kernel(DeviceState* state, StepState step) { state->step = step; }
 
 // Grid 1, block 1.
-__global__ void start_run_kernel(DeviceState* state) { state->halted = 0; }
+__global__ void start_run_kernel(DeviceState* state, DeviceState* pending) {
+  state->halted = pending->halted = 0;
+  pending->is_updated = 1;
+}
 
 }  // namespace
 
@@ -17,6 +20,6 @@ void begin_step(Context& context, const StepState& step) {
   context.launch(begin_step_kernel, dim3(1), dim3(1), 0, context.state, step);
 }
 
-void start_run(Context& context) { context.launch(start_run_kernel, dim3(1), dim3(1), 0, context.state); }
+void start_run(Context& context) { context.launch(start_run_kernel, dim3(1), dim3(1), 0, context.state, context.pending); }
 
 }  // namespace bertune::cuda
