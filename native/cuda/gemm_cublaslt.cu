@@ -12,6 +12,7 @@
 // Descriptors and the algorithm of a product are made when it is first met, outside of recordings: while operations are
 // captured, the library is asked for nothing but the product.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -36,6 +37,7 @@ constexpr int kCandidates = 16;  // algorithms that the heuristic is asked for
 // Of each in a graph: as many as it takes for weights to leave the cache before they are read again, within these.
 constexpr int kLeastLaunches = 4, kMostLaunches = 64;
 constexpr size_t kLargeWorkspace = size_t{32} << 20, kSmallWorkspace = size_t{8} << 20;
+constexpr size_t kLeastWorkspace = size_t{1} << 20;  // of the second stream
 constexpr size_t kPieceAlignment = 256;
 // A choice between the library and our own kernel.
 const std::string kOwn = "own", kLibrary = "library";
@@ -182,11 +184,13 @@ class CublasLtGemm : public Gemm {
   size_t workspace_bytes() const override { return workspace_bytes_; }
 
  private:
-  // Beside the main stream, whose products use workspace_, as much as the algorithm needs.
+  // Beside the main stream, whose products use workspace_, about as much as the algorithm needs.
   Workspace workspace_of(Context& context, const Product& product) const {
     if (!context.is_aside) return whole_workspace();
-    const size_t bytes = product.workspace_bytes;
-    return {bytes > 0 ? context.scratch.floats((bytes + sizeof(float) - 1) / sizeof(float)) : nullptr, bytes};
+    if (product.workspace_bytes == 0) return {nullptr, 0};
+    // A power of two: it rarely grows, which costs all recordings.
+    const size_t bytes = std::bit_ceil(std::max(product.workspace_bytes, kLeastWorkspace));
+    return {context.scratch.floats(bytes / sizeof(float)), bytes};
   }
   Workspace whole_workspace() const { return {workspace_->data(), workspace_bytes_}; }
 

@@ -24,10 +24,12 @@ class WeightGradients {
   // Call it before `count` elements from `begin` on are overwritten.
   void before_write(Real* begin, int64_t count) {
     const Real* end = offset(backend_, begin, count);
+    int mark = 0;
     for (const Read& read : reads_) {
       const bool is_read = std::less_equal<>()(begin, read.dout) && std::less<>()(read.dout, end);
-      if (is_read) backend_.wait_for(read.mark);
+      if (is_read) mark = read.mark;
     }
+    backend_.wait_for(mark);
   }
   // Before what all of them read is overwritten.
   void wait() { backend_.wait_for(latest_); }

@@ -8,8 +8,8 @@ stages=(
   build:60       # the kernels for this GPU, and the probe
   probe:25       # scripts/gpu/probe.cu, without Node.js
   hello:20       # scripts/gpu/hello.js
-  step:60        # steps per second of every method
-  repeat:30      # the same seed twice, and without graphs
+  step:60        # steps per second of every method, and of full fine-tuning on one stream
+  repeat:30      # the same seed twice, without graphs, and on one stream
   operations:75  # every operation against its formula
   models:45      # whole models against their references
   sanitizer:105  # the operations under compute-sanitizer
@@ -156,31 +156,39 @@ stage_step() {
   status=$?
   [ $status = 0 ] || result "$(first_error step.txt)"
   rows_of "$work/step.txt" '$1 " " $5 " steps/s, " $8 " nodes, loss " $9 ", " $13 " MiB"' | paste -d ';' - - | sed 's/;/; /' | results
+  if [ $status != 0 ] || [ -n "${FIRST_LIGHT_RUNG:-}" ]; then return $status; fi
+  BERTUNE_CUDA_STREAMS=one keep one-stream.txt steps 300 64 --method full --json "$OUT/one-stream.json"
+  status=$?
+  result "one stream: $(rows_of "$work/one-stream.txt" '$1 " " $5 " steps/s, " $8 " nodes"')"
   return $status
 }
 
 stage_repeat() {
   local each first digests status=0
-  for each in first again 'without graphs'; do
+  local -a runs=(first again 'without graphs' 'on one stream') same=() others=()
+  for each in "${runs[@]}"; do
     (
       [ "$each" = 'without graphs' ] && export BERTUNE_CUDA_GRAPHS=off
+      [ "$each" = 'on one stream' ] && export BERTUNE_CUDA_STREAMS=one
       steps 20 64
     ) >"$work/$each.txt" 2>&1 &
   done
   wait
-  for each in first again 'without graphs'; do
+  for each in "${runs[@]}"; do
     cat "$work/$each.txt"
     digests=$(rows_of "$work/$each.txt" '$1 " " $10' | join ,)
     if [ "$each" = first ]; then
       first=$digests
       result "losses: ${digests:-none}"
     elif [ -n "$first" ] && [ "$first" = "$digests" ]; then
-      result "$each: the same"
+      same+=("$each")
     else
       status=1
-      result "$each: ${digests:-none}"
+      others+=("$each: ${digests:-none}")
     fi
   done
+  [ ${#same[@]} -gt 0 ] && result "$(printf '%s\n' "${same[@]}" | join ,): the same"
+  [ ${#others[@]} -gt 0 ] && result "$(printf '%s\n' "${others[@]}" | join ';')"
   return $status
 }
 
