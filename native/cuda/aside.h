@@ -26,7 +26,7 @@ class Aside {
   void wait_for(int mark);
 
   void join();
-  // The same after operations that failed, wherever they were.
+  // What join does, after operations that failed, wherever they were.
   void abandon();
   // The host waits for both streams.
   void synchronize() const;

@@ -23,7 +23,7 @@ struct Context {
   bool is_aside = false;           // which of them
   DeviceState* state = nullptr;    // device memory
   DeviceState* pending = nullptr;  // device memory: of the step whose update may come after begin_step
-  Batch batch;                   // the current one; B, T and max_length are padded
+  Batch batch;                     // the current one; B, T and max_length are padded
   Scratch scratch;
   const Aside* aside = nullptr;
   Gemm* gemm = nullptr;

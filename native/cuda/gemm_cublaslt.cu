@@ -198,8 +198,8 @@ class CublasLtGemm : public Gemm {
                           Workspace workspace) const {
     const float alpha = 1.f, beta = args.add ? 1.f : 0.f;
     return library_.matmul(handle_.get(), problem.desc(), &alpha, args.b, problem.first(), args.a, problem.second(),
-                           &beta, args.out, problem.out(), args.out, problem.out(), &algorithm.config,
-                           workspace.data, workspace.bytes, stream);
+                           &beta, args.out, problem.out(), args.out, problem.out(), &algorithm.config, workspace.data,
+                           workspace.bytes, stream);
   }
 
   Product& find_product(Context& context, const GemmArgs& args, bool capturing) {
@@ -212,8 +212,7 @@ class CublasLtGemm : public Gemm {
     product->algorithm = choose(context.stream, key, product->problem, args);
     if (product->algorithm && is_own_faster(context, key, *product, args)) product->algorithm.reset();
     if (product->algorithm) {
-      product->workspace_bytes =
-          workspace_needed(product->problem, *product->algorithm).value_or(workspace_bytes_);
+      product->workspace_bytes = workspace_needed(product->problem, *product->algorithm).value_or(workspace_bytes_);
     }
     return *products_.emplace(key, std::move(product)).first->second;
   }
@@ -253,9 +252,8 @@ class CublasLtGemm : public Gemm {
   // None where the library refuses the algorithm.
   std::optional<size_t> workspace_needed(const Problem& problem, const Algorithm& algorithm) const {
     cublasLtMatmulHeuristicResult_t result{};
-    const cublasStatus_t status =
-        library_.algo_check(handle_.get(), problem.desc(), problem.first(), problem.second(), problem.out(),
-                            problem.out(), &algorithm.config, &result);
+    const cublasStatus_t status = library_.algo_check(handle_.get(), problem.desc(), problem.first(), problem.second(),
+                                                      problem.out(), problem.out(), &algorithm.config, &result);
     return status == CUBLAS_STATUS_SUCCESS ? std::optional(result.workspaceSize) : std::nullopt;
   }
 
@@ -322,7 +320,8 @@ class CublasLtGemm : public Gemm {
     if (!trial.has_memory()) return false;
     std::vector<std::unique_ptr<TimedGraph>> graphs;
     graphs.push_back(trial.capture(context.stream, [&](const GemmArgs& args) {
-      const cublasStatus_t status = multiply(context.stream, product.problem, args, *product.algorithm, whole_workspace());
+      const cublasStatus_t status =
+          multiply(context.stream, product.problem, args, *product.algorithm, whole_workspace());
       if (status == CUBLAS_STATUS_SUCCESS) activate(context, args);
       return status == CUBLAS_STATUS_SUCCESS;
     }));

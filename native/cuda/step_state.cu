@@ -20,6 +20,8 @@ void begin_step(Context& context, const StepState& step) {
   context.launch(begin_step_kernel, dim3(1), dim3(1), 0, context.state, step);
 }
 
-void start_run(Context& context) { context.launch(start_run_kernel, dim3(1), dim3(1), 0, context.state, context.pending); }
+void start_run(Context& context) {
+  context.launch(start_run_kernel, dim3(1), dim3(1), 0, context.state, context.pending);
+}
 
 }  // namespace bertune::cuda

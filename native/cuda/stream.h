@@ -8,14 +8,14 @@ namespace bertune::cuda {
 
 class Stream {
  public:
-  // Of two streams with work, the GPU's free multiprocessors go to the one of the greatest priority.
+  // Free multiprocessors go to work of the greatest priority first.
   enum class Priority { kLeast, kGreatest };
 
   explicit Stream(Priority priority) {
     int least = 0, greatest = 0;
     BERTUNE_CUDA(cudaDeviceGetStreamPriorityRange(&least, &greatest));
-    BERTUNE_CUDA(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking,
-                                              priority == Priority::kLeast ? least : greatest));
+    BERTUNE_CUDA(
+        cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, priority == Priority::kLeast ? least : greatest));
   }
   ~Stream() { cudaStreamDestroy(stream_); }
   Stream(const Stream&) = delete;

@@ -48,7 +48,9 @@ struct Pass {
   const std::vector<int>* updates = nullptr;
 
   // The same pass, but `sums` takes the sums over rows; null: none are put off.
-  Pass with(RowSums* sums) const { return {backend, batch, training, accumulate, mix, lora_sums, sums, weight_gradients, updates}; }
+  Pass with(RowSums* sums) const {
+    return {backend, batch, training, accumulate, mix, lora_sums, sums, weight_gradients, updates};
+  }
   // `stage`: 0 the embeddings, then the layers, then the head.
   void wait_for_update(int stage) const {
     if (updates) backend.wait_for((*updates)[static_cast<size_t>(stage)]);

@@ -11,7 +11,7 @@ namespace bertune {
 namespace {
 
 // FNV-1a.
-uint64_t hash_of(const StepSettings& settings) {
+uint64_t hash_of(const StepSettings& settings, bool defers_updates) {
   const OptimizerSettings& optimizer = settings.optimizer;
   const double values[] = {settings.loss.label_smoothing,
                            settings.loss.focal_gamma,
@@ -21,7 +21,8 @@ uint64_t hash_of(const StepSettings& settings) {
                            optimizer.beta2,
                            optimizer.eps,
                            optimizer.weight_decay,
-                           optimizer.max_grad_norm};
+                           optimizer.max_grad_norm,
+                           defers_updates ? 1.0 : 0.0};
   unsigned char bytes[sizeof values];
   std::memcpy(bytes, values, sizeof values);
   uint64_t hash = 14695981039346656037ull;
@@ -58,7 +59,7 @@ TrainingRun::TrainingRun(SequenceClassifier& classifier, const Dataset& dataset,
       settings_(settings),
       ranks_(ranks),
       defers_updates_(ranks == nullptr && classifier.defers_updates()),
-      settings_hash_(hash_of(settings)) {
+      settings_hash_(hash_of(settings, defers_updates_)) {
   BERTUNE_CHECK(count > 0);
   Backend& backend = classifier.backend();
   classifier.run().reserve_results(run_ahead());
