@@ -654,7 +654,7 @@ struct AdamW {
   const Acc* loss;  // (1), or null if deferred
   bool deferred = false;
   int begin = 0, end = 0;
-  bool last = false;  // no part follows before the next grad_norm; may be left out if that comes at once
+  bool last = false;  // whether this part is the last, so that the update is made
 };
 
 // The operations, X(name, Arguments). From this one list come Backend's virtual functions, a library's table and the code

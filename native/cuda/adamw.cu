@@ -318,7 +318,6 @@ void adamw(Context& context, const AdamW& args) {
   const OptimizerSettings& settings = args.settings;
   const int first_chunk = args.deferred ? segments.first_chunk(args.begin) : 0;
   const int end_chunk = args.deferred ? segments.first_chunk(args.end) : segments.chunks();
-  if (first_chunk == end_chunk) return;
   const Settings constants = {.log_beta1 = static_cast<float>(std::log(settings.beta1)),
                               .log_beta2 = static_cast<float>(std::log(settings.beta2)),
                               .beta2 = static_cast<float>(settings.beta2),
@@ -328,8 +327,11 @@ void adamw(Context& context, const AdamW& args) {
                               .weight_decay = static_cast<float>(settings.weight_decay),
                               .max_grad_norm = static_cast<float>(settings.max_grad_norm)};
   DeviceState* state = args.deferred ? context.pending : context.state;
-  context.launch(&adamw_kernel<T>, end_chunk - first_chunk, kThreads, 0, segments.segments(), segments.chunk_segments(),
-                 first_chunk, constants, args.deferred ? &state->loss : floats(args.loss), state);
+  if (first_chunk < end_chunk) {
+    context.launch(&adamw_kernel<T>, end_chunk - first_chunk, kThreads, 0, segments.segments(),
+                   segments.chunk_segments(), first_chunk, constants, args.deferred ? &state->loss : floats(args.loss),
+                   state);
+  }
   if (args.last) context.launch(&updated_kernel, 1, 1, 0, state);
 }
 

@@ -14,7 +14,7 @@ struct DeviceState {
   int32_t halted;
   float grad_norm;  // from the last grad_norm, for adamw
   // Of a step whose update is put off:
-  int32_t is_updated;  // there is none to make
+  int32_t is_updated;  // it was made, or there is none to make
   float loss;
 };
 
