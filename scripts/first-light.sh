@@ -18,6 +18,7 @@ script=scripts/first-light.sh bundle=build/first-light
 # The settings to try in turn if hello or step fails. The last one is only looked at, never kept.
 rungs=(
   BERTUNE_CUDA_PDL=off
+  BERTUNE_CUDA_STREAMS=one
   BERTUNE_CUDA_GRAPHS=off
   BERTUNE_GEMM_TUNING=off
   BERTUNE_GEMM=own

@@ -637,16 +637,24 @@ struct GradNorm {
   int count;
   Acc* norm;             // (1)
   const KeepStep* keep;  // host, or null: keep_step as well, of this norm
+  // Keeps what a deferred adamw needs to know of the step, keep's loss among it. Only if the backend runs aside.
+  bool defers = false;
 };
 // Clip by the last grad_norm, then AdamW (Loshchilov & Hutter, 2019) as torch.optim.AdamW:
 //   g *= min(1, max_grad_norm / (norm + 1e-6));  p *= 1 − lr·wd;  m, v moments;
 //   p −= lr / (1 − β1^t) · m / (√v / √(1 − β2^t) + eps)
 // If that norm or `loss` is not finite, it does nothing, then and later, until start_run.
+//
+// Deferred, it makes the update of the last grad_norm with `defers`, in parts, after begin_step of the next step: only the
+// segments begin .. end. If there is no such update, or its last part was made, it does nothing.
 struct AdamW {
   const OptimizerSegment* segments;  // (count) host
   int count;
   OptimizerSettings settings;
-  const Acc* loss;  // (1)
+  const Acc* loss;  // (1), or null if deferred
+  bool deferred = false;
+  int begin = 0, end = 0;
+  bool last = false;  // whether this part is the last, so that the update is made
 };
 
 // The operations, X(name, Arguments). From this one list come Backend's virtual functions, a library's table and the code
@@ -801,6 +809,15 @@ class Backend {
   // Whether launches cost more than memory, so that sums are best put off and computed together, by sum_rows and
   // sum_prefix_partials.
   virtual bool sums_together() const = 0;
+  // Whether the backend has a second stream: operations that are called from begin_aside to end_aside may then run beside
+  // those that follow, and come after all that were called before. end_aside returns a mark, and operations called after
+  // wait_for(mark) come after those aside up to the mark. join_aside waits for all of them; marks are of no use afterward,
+  // and a recording ends after it.
+  virtual bool runs_aside() const { return false; }
+  virtual void begin_aside() {}
+  virtual int end_aside() { return 0; }
+  virtual void wait_for(int /*mark*/) {}
+  virtual void join_aside() {}
   // How many steps may be under way before the host reads their results.
   virtual int run_ahead() const = 0;
   // Lets adamw change weights again, after a loss or norm that was not finite.

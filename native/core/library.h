@@ -56,6 +56,11 @@ struct MemoryHandle;   // opaque: a Memory of the library
   X(recordings)          \
   X(take_warning)        \
   X(sums_together)       \
+  X(runs_aside)          \
+  X(begin_aside)         \
+  X(end_aside)           \
+  X(wait_for)            \
+  X(join_aside)          \
   X(run_ahead)           \
   X(start_run)           \
   X(begin_step)          \

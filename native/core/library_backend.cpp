@@ -73,6 +73,11 @@ class LibraryBackend final : public Backend {
   RecordingCounts recordings() const override { return call(table_.recordings); }
   const char* take_warning() override { return call(table_.take_warning); }
   bool sums_together() const override { return call(table_.sums_together); }
+  bool runs_aside() const override { return call(table_.runs_aside); }
+  void begin_aside() override { call(table_.begin_aside); }
+  int end_aside() override { return call(table_.end_aside); }
+  void wait_for(int mark) override { call(table_.wait_for, mark); }
+  void join_aside() override { call(table_.join_aside); }
   int run_ahead() const override { return call(table_.run_ahead); }
   void start_run() override { call(table_.start_run); }
   void begin_step(const StepState& state) override { call(table_.begin_step, state); }

@@ -90,12 +90,20 @@ __device__ __forceinline__ double block_sum_of_doubles(double value, double* sha
   return sum;
 }
 
+// `halted` stays what it is.
+__device__ __forceinline__ void put_off_update(DeviceState& pending, const DeviceState& state, float loss) {
+  pending.step = state.step;
+  pending.grad_norm = state.grad_norm;
+  pending.loss = loss;
+  pending.is_updated = 0;
+}
+
 // Grid: as many blocks as fit at once, at most one a chunk; block: kThreads. Block b sums the squares of chunks b,
 // b + blocks, ... into partials (blocks); the last block to finish adds these in order, and keeps what is to be kept.
-// ticket (1) zero, norm (1).
+// ticket (1) zero, norm (1). `pending`: gets what the step's update needs; or null.
 __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
     grad_norm_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int chunks, double* partials,
-                     unsigned* ticket, float* norm, Kept kept, DeviceState* state) {
+                     unsigned* ticket, float* norm, Kept kept, DeviceState* state, DeviceState* pending) {
   simt::wait_for_previous();
   SHARED(shared, double[kThreads]);
   SHARED(is_last, bool);
@@ -121,6 +129,7 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
     *ticket = 0;
     state->grad_norm = static_cast<float>(sqrt(total));
     *norm = state->grad_norm;
+    if (pending != nullptr) put_off_update(*pending, *state, *kept.loss);
   }
   if (kept.losses != nullptr) keep(kept, state->step);
 }
@@ -246,15 +255,16 @@ __device__ __forceinline__ void store(const Parameters<T>& at, int i, const Elem
   store_weights<N>(at, i, elements.p);
 }
 
-// Grid: a block a chunk; block: kThreads. loss (1).
+// Grid: a block a chunk, from first_chunk on; block: kThreads. loss (1).
 template <typename T>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
-    adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, Settings settings, const float* loss,
-                 DeviceState* state) {
+    adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int first_chunk, Settings settings,
+                 const float* loss, DeviceState* state) {
   simt::wait_for_previous();
   constexpr int kAtOnce = 2;
   const int thread = static_cast<int>(threadIdx.x);
-  const Chunk chunk = chunk_at(segments, chunk_segments, static_cast<int>(blockIdx.x));
+  const Chunk chunk = chunk_at(segments, chunk_segments, first_chunk + static_cast<int>(blockIdx.x));
+  if (state->is_updated) return;
   // All blocks decide the same: `halted` is written only where no block reads it.
   if (!isfinite(state->grad_norm) || !isfinite(*loss)) {
     if (blockIdx.x == 0 && thread == 0) state->halted = 1;
@@ -286,6 +296,12 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
   }
 }
 
+// Grid 1, block 1.
+__global__ void updated_kernel(DeviceState* pending) {
+  simt::wait_for_previous();
+  pending->is_updated = 1;
+}
+
 }  // namespace
 
 template <typename T>
@@ -297,14 +313,16 @@ void grad_norm(Context& context, const GradNorm& args) {
   double* partials = reinterpret_cast<double*>(context.scratch.floats(2 * static_cast<size_t>(blocks)));
   context.launch(&grad_norm_kernel, blocks, kThreads, 0, segments.segments(), segments.chunk_segments(),
                  segments.chunks(), partials, context.scratch.tickets(1), floats(args.norm),
-                 args.keep ? kept_of(context, *args.keep) : Kept{}, context.state);
+                 args.keep ? kept_of(context, *args.keep) : Kept{}, context.state,
+                 args.defers ? context.pending : nullptr);
 }
 
 template <typename T>
 void adamw(Context& context, const AdamW& args) {
   const SegmentTable& segments = segment_table(context, args.segments, args.count);
   const OptimizerSettings& settings = args.settings;
-  if (segments.chunks() == 0) return;
+  const int first_chunk = args.deferred ? segments.first_chunk(args.begin) : 0;
+  const int end_chunk = args.deferred ? segments.first_chunk(args.end) : segments.chunks();
   const Settings constants = {.log_beta1 = static_cast<float>(std::log(settings.beta1)),
                               .log_beta2 = static_cast<float>(std::log(settings.beta2)),
                               .beta2 = static_cast<float>(settings.beta2),
@@ -313,8 +331,13 @@ void adamw(Context& context, const AdamW& args) {
                               .eps = static_cast<float>(settings.eps),
                               .weight_decay = static_cast<float>(settings.weight_decay),
                               .max_grad_norm = static_cast<float>(settings.max_grad_norm)};
-  context.launch(&adamw_kernel<T>, segments.chunks(), kThreads, 0, segments.segments(), segments.chunk_segments(),
-                 constants, floats(args.loss), context.state);
+  DeviceState* state = args.deferred ? context.pending : context.state;
+  if (first_chunk < end_chunk) {
+    context.launch(&adamw_kernel<T>, end_chunk - first_chunk, kThreads, 0, segments.segments(),
+                   segments.chunk_segments(), first_chunk, constants, args.deferred ? &state->loss : floats(args.loss),
+                   state);
+  }
+  if (args.last) context.launch(&updated_kernel, 1, 1, 0, state);
 }
 
 template void grad_norm<float>(Context&, const GradNorm&);

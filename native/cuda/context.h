@@ -1,4 +1,4 @@
-// What the operations of one backend share: its stream, the state of the step that runs, the batch, scratch memory.
+// What the operations of one backend share: their stream, the state of the step that runs, the batch, scratch memory.
 #pragma once
 
 #include <cstddef>
@@ -13,15 +13,19 @@
 
 namespace bertune::cuda {
 
+class Aside;
 class Gemm;
 class Recordings;
 class SegmentTable;
 
 struct Context {
-  cudaStream_t stream = nullptr;
-  DeviceState* state = nullptr;  // device memory
-  Batch batch;                   // the current one; B, T and max_length are padded
+  cudaStream_t stream = nullptr;   // the main one, or that of aside.h
+  bool is_aside = false;           // which of them
+  DeviceState* state = nullptr;    // device memory
+  DeviceState* pending = nullptr;  // device memory: of the step whose update may come after begin_step
+  Batch batch;                     // the current one; B, T and max_length are padded
   Scratch scratch;
+  const Aside* aside = nullptr;
   Gemm* gemm = nullptr;
   const Recordings* recordings = nullptr;
   std::unique_ptr<SegmentTable> segments;  // those that the optimizer met last

@@ -2,6 +2,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "cuda/aside.h"
 #include "cuda/attention.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/environment.h"
@@ -35,19 +36,6 @@ constexpr int kRunAhead = 64;
 
 int round_up(int value, int size) { return (value + size - 1) / size * size; }
 
-// A stream that is destroyed with its owner.
-class Stream {
- public:
-  Stream() { BERTUNE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
-  ~Stream() { cudaStreamDestroy(stream_); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  cudaStream_t get() const { return stream_; }
-
- private:
-  cudaStream_t stream_ = nullptr;
-};
-
 template <typename T>
 class CudaBackend final : public Backend {
  public:
@@ -56,18 +44,21 @@ class CudaBackend final : public Backend {
         gemm_(gemm_is_own() ? nullptr : make_gemm(tf32)) {
     cudaDeviceProp properties;
     BERTUNE_CUDA(cudaGetDeviceProperties(&properties, current_gpu()));
-    context_.stream = stream_.get();
     context_.multiprocessors = properties.multiProcessorCount;
     context_.overlaps = launches_may_overlap();
+    context_.aside = &aside_;
     context_.gemm = gemm_.get();
     context_.recordings = &recordings_;
-    state_.reset(allocate_memory(sizeof(DeviceState), "the state of a step"));
+    state_.reset(allocate_memory(2 * sizeof(DeviceState), "the state of a step"));
     context_.state = static_cast<DeviceState*>(state_->data());
-    context_.scratch.on_growth([this] {
+    context_.pending = context_.state + 1;
+    const auto grow = [this] {
       if (recordings_.capturing()) throw Error("INTERNAL", "An operation asked for memory while it was recorded");
-      BERTUNE_CUDA(cudaStreamSynchronize(context_.stream));
+      aside_.synchronize();
       recordings_.forget();
-    });
+    };
+    context_.scratch.on_growth(grow);
+    aside_.scratch().on_growth(grow);
   }
 
   ~CudaBackend() override { cudaStreamSynchronize(context_.stream); }
@@ -117,8 +108,8 @@ class CudaBackend final : public Backend {
     context_.scratch.tickets(kMostTickets);
   }
   size_t workspace_bytes() const override {
-    return context_.scratch.bytes() + state_->bytes() + (gemm_ ? gemm_->workspace_bytes() : 0) +
-           (context_.segments ? context_.segments->bytes() : 0);
+    return context_.scratch.bytes() + aside_.scratch().bytes() + state_->bytes() +
+           (gemm_ ? gemm_->workspace_bytes() : 0) + (context_.segments ? context_.segments->bytes() : 0);
   }
   DeviceMemory device_memory() override {
     size_t free = 0, total = 0;
@@ -132,7 +123,10 @@ class CudaBackend final : public Backend {
   }
 
   bool replay(const RecordingKey& key) override { return recordings_.replay(key); }
-  bool end_recording(const char* failure) override { return recordings_.end(failure); }
+  bool end_recording(const char* failure) override {
+    if (failure != nullptr) aside_.abandon();
+    return recordings_.end(failure);
+  }
   void forget_recordings() override {
     synchronize();  // what is under way may use what is about to change
     recordings_.forget();
@@ -141,6 +135,11 @@ class CudaBackend final : public Backend {
   const char* take_warning() override { return recordings_.take_warning(); }
 
   bool sums_together() const override { return true; }
+  bool runs_aside() const override { return aside_.exists(); }
+  void begin_aside() override { aside_.begin(); }
+  int end_aside() override { return aside_.end(); }
+  void wait_for(int mark) override { aside_.wait_for(mark); }
+  void join_aside() override { aside_.join(); }
   int run_ahead() const override { return kRunAhead; }
   void start_run() override { cuda::start_run(context_); }
   void begin_step(const StepState& state) override { cuda::begin_step(context_, state); }
@@ -174,8 +173,9 @@ class CudaBackend final : public Backend {
   // Upper bounds for the workspace: parameters of a model, and blocks of one launch that share a ticket.
   static constexpr int64_t kMostSegments = 4096, kMostTickets = 1024;
 
-  Stream stream_;
-  Context context_;
+  Stream stream_{Stream::Priority::kGreatest};
+  Context context_{.stream = stream_.get()};
+  Aside aside_{context_, streams_are_one()};
   Recordings recordings_;
   std::unique_ptr<Gemm> gemm_;
   std::unique_ptr<Memory> state_;

@@ -13,6 +13,9 @@ struct DeviceState {
   // Set by adamw when a loss or a norm is not finite; no weight changes from then on until start_run.
   int32_t halted;
   float grad_norm;  // from the last grad_norm, for adamw
+  // Of a step whose update is put off:
+  int32_t is_updated;  // it was made, or there is none to make
+  float loss;
 };
 
 // The rows of an operation. Its arrays have `padded` rows, of which the first `*live` are those of the batch. An operation

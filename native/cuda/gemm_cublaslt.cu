@@ -12,12 +12,14 @@
 // Descriptors and the algorithm of a product are made when it is first met, outside of recordings: while operations are
 // captured, the library is asked for nothing but the product.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cuda/aside.h"
 #include "cuda/cublaslt_problem.h"
 #include "cuda/environment.h"
 #include "cuda/gemm.h"
@@ -35,6 +37,7 @@ constexpr int kCandidates = 16;  // algorithms that the heuristic is asked for
 // Of each in a graph: as many as it takes for weights to leave the cache before they are read again, within these.
 constexpr int kLeastLaunches = 4, kMostLaunches = 64;
 constexpr size_t kLargeWorkspace = size_t{32} << 20, kSmallWorkspace = size_t{8} << 20;
+constexpr size_t kLeastWorkspace = size_t{1} << 20;  // of the second stream
 constexpr size_t kPieceAlignment = 256;
 // A choice between the library and our own kernel.
 const std::string kOwn = "own", kLibrary = "library";
@@ -140,6 +143,12 @@ struct Product {
 
   Problem problem;
   std::optional<Algorithm> algorithm;
+  size_t workspace_bytes = 0;  // that the algorithm needs
+};
+
+struct Workspace {
+  void* data;
+  size_t bytes;
 };
 
 class CublasLtGemm : public Gemm {
@@ -161,7 +170,8 @@ class CublasLtGemm : public Gemm {
     const bool capturing = context.recordings->capturing();
     Product& product = find_product(context, args, capturing);
     if (!product.algorithm) return false;
-    const cublasStatus_t status = multiply(context.stream, product.problem, args, *product.algorithm);
+    const cublasStatus_t status =
+        multiply(context.stream, product.problem, args, *product.algorithm, workspace_of(context, product));
     if (is_refusal(status) && !capturing) {
       product.algorithm.reset();
       return false;
@@ -174,12 +184,22 @@ class CublasLtGemm : public Gemm {
   size_t workspace_bytes() const override { return workspace_bytes_; }
 
  private:
-  cublasStatus_t multiply(cudaStream_t stream, const Problem& problem, const GemmArgs& args,
-                          const Algorithm& algorithm) const {
+  // Beside the main stream, whose products use workspace_, about as much as the algorithm needs.
+  Workspace workspace_of(Context& context, const Product& product) const {
+    if (!context.is_aside) return whole_workspace();
+    if (product.workspace_bytes == 0) return {nullptr, 0};
+    // A power of two: it rarely grows, which costs all recordings.
+    const size_t bytes = std::bit_ceil(std::max(product.workspace_bytes, kLeastWorkspace));
+    return {context.scratch.floats(bytes / sizeof(float)), bytes};
+  }
+  Workspace whole_workspace() const { return {workspace_->data(), workspace_bytes_}; }
+
+  cublasStatus_t multiply(cudaStream_t stream, const Problem& problem, const GemmArgs& args, const Algorithm& algorithm,
+                          Workspace workspace) const {
     const float alpha = 1.f, beta = args.add ? 1.f : 0.f;
     return library_.matmul(handle_.get(), problem.desc(), &alpha, args.b, problem.first(), args.a, problem.second(),
-                           &beta, args.out, problem.out(), args.out, problem.out(), &algorithm.config,
-                           workspace_->data(), workspace_bytes_, stream);
+                           &beta, args.out, problem.out(), args.out, problem.out(), &algorithm.config, workspace.data,
+                           workspace.bytes, stream);
   }
 
   Product& find_product(Context& context, const GemmArgs& args, bool capturing) {
@@ -187,9 +207,13 @@ class CublasLtGemm : public Gemm {
     const auto found = products_.find(key);
     if (found != products_.end()) return *found->second;
     if (capturing) throw Error("INTERNAL", "A product was met that is not known, while it was recorded: " + key.text());
+    context.aside->synchronize();  // what is timed has the GPU for itself, and its workspace
     auto product = std::make_unique<Product>(library_, key);
     product->algorithm = choose(context.stream, key, product->problem, args);
     if (product->algorithm && is_own_faster(context, key, *product, args)) product->algorithm.reset();
+    if (product->algorithm) {
+      product->workspace_bytes = workspace_needed(product->problem, *product->algorithm).value_or(workspace_bytes_);
+    }
     return *products_.emplace(key, std::move(product)).first->second;
   }
 
@@ -221,10 +245,16 @@ class CublasLtGemm : public Gemm {
   }
 
   bool is_usable(const Problem& problem, const Algorithm& algorithm) const {
+    const std::optional<size_t> bytes = workspace_needed(problem, algorithm);
+    return bytes && *bytes <= workspace_bytes_;
+  }
+
+  // None where the library refuses the algorithm.
+  std::optional<size_t> workspace_needed(const Problem& problem, const Algorithm& algorithm) const {
     cublasLtMatmulHeuristicResult_t result{};
-    return library_.algo_check(handle_.get(), problem.desc(), problem.first(), problem.second(), problem.out(),
-                               problem.out(), &algorithm.config, &result) == CUBLAS_STATUS_SUCCESS &&
-           result.workspaceSize <= workspace_bytes_;
+    const cublasStatus_t status = library_.algo_check(handle_.get(), problem.desc(), problem.first(), problem.second(),
+                                                      problem.out(), problem.out(), &algorithm.config, &result);
+    return status == CUBLAS_STATUS_SUCCESS ? std::optional(result.workspaceSize) : std::nullopt;
   }
 
   // The algorithms for a product, best guess first.
@@ -270,7 +300,7 @@ class CublasLtGemm : public Gemm {
     std::vector<std::unique_ptr<TimedGraph>> graphs;
     for (const Algorithm& algorithm : algorithms) {
       auto graph = trial.capture(stream, [&](const GemmArgs& args) {
-        return multiply(stream, problem, args, algorithm) == CUBLAS_STATUS_SUCCESS;
+        return multiply(stream, problem, args, algorithm, whole_workspace()) == CUBLAS_STATUS_SUCCESS;
       });
       if (!graph) continue;
       timed.push_back(algorithm);
@@ -290,7 +320,8 @@ class CublasLtGemm : public Gemm {
     if (!trial.has_memory()) return false;
     std::vector<std::unique_ptr<TimedGraph>> graphs;
     graphs.push_back(trial.capture(context.stream, [&](const GemmArgs& args) {
-      const cublasStatus_t status = multiply(context.stream, product.problem, args, *product.algorithm);
+      const cublasStatus_t status =
+          multiply(context.stream, product.problem, args, *product.algorithm, whole_workspace());
       if (status == CUBLAS_STATUS_SUCCESS) activate(context, args);
       return status == CUBLAS_STATUS_SUCCESS;
     }));

@@ -63,7 +63,7 @@ bool Recordings::end(const char* failure) {
   try {
     const Captured captured(stream_);
     if (reason.empty()) {
-      BERTUNE_CUDA(cudaGraphInstantiate(&recording.graph, captured.get(), 0));
+      BERTUNE_CUDA(cudaGraphInstantiate(&recording.graph, captured.get(), cudaGraphInstantiateFlagUseNodePriority));
       BERTUNE_CUDA(cudaGraphGetNodes(captured.get(), nullptr, &recording.nodes));
       launch(recording);
       ++counts_.recorded;

@@ -18,6 +18,13 @@ unsigned* Scratch::tickets(size_t count) {
   return static_cast<unsigned*>(grow(ticket_block_, ticket_bytes_, count * sizeof(unsigned), true));
 }
 
+void Scratch::swap(Scratch& other) {
+  std::swap(block_, other.block_);
+  std::swap(ticket_block_, other.ticket_block_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(ticket_bytes_, other.ticket_bytes_);
+}
+
 void* Scratch::grow(void*& block, size_t& have, size_t bytes, bool zero) {
   if (bytes <= have) return block;
   if (on_growth_) on_growth_();

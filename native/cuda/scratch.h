@@ -22,6 +22,9 @@ class Scratch {
   // Tickets for the blocks of one launch, of which the last one finishes up. They are zero; leave them zero.
   unsigned* tickets(size_t count);
 
+  // Exchanges the blocks.
+  void swap(Scratch& other);
+
   size_t bytes() const { return bytes_ + ticket_bytes_; }
 
  private:

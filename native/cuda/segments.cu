@@ -21,6 +21,7 @@ SegmentTable::SegmentTable(Context& context, const OptimizerSegment* segments, i
   std::vector<int32_t> chunk_segments;
   for (const OptimizerSegment& segment : host_) {
     void* master = segment.master;
+    first_chunks_.push_back(static_cast<int>(chunk_segments.size()));
     table.push_back({.count = segment.count,
                      .rate = segment.rate,
                      .decay = segment.decay,
@@ -34,6 +35,7 @@ SegmentTable::SegmentTable(Context& context, const OptimizerSegment* segments, i
     chunk_segments.insert(chunk_segments.end(), ceil_div(segment.count, kChunk), index);
   }
   chunks_ = static_cast<int>(chunk_segments.size());
+  first_chunks_.push_back(chunks_);
   if (chunks_ == 0) return;
 
   const size_t table_bytes = table.size() * sizeof(DeviceSegment),

@@ -37,6 +37,8 @@ class SegmentTable {
   const DeviceSegment* segments() const { return segments_; }        // device (count)
   const int32_t* chunk_segments() const { return chunk_segments_; }  // device (chunks): the segment of each
   int chunks() const { return chunks_; }
+  // Of all segments before this one; of all where it is one behind the last.
+  int first_chunk(int segment) const { return first_chunks_[segment]; }
   size_t bytes() const { return bytes_; }
 
  private:
@@ -44,6 +46,7 @@ class SegmentTable {
   void* block_ = nullptr;
   DeviceSegment* segments_ = nullptr;
   int32_t* chunk_segments_ = nullptr;
+  std::vector<int> first_chunks_;  // (count + 1)
   int chunks_ = 0;
   size_t bytes_ = 0;
 };

@@ -12,9 +12,10 @@ __global__ void begin_step_kernel(DeviceState* state, StepState step) {
 }
 
 // Grid 1, block 1.
-__global__ void start_run_kernel(DeviceState* state) {
+__global__ void start_run_kernel(DeviceState* state, DeviceState* pending) {
   simt::wait_for_previous();
-  state->halted = 0;
+  state->halted = pending->halted = 0;
+  pending->is_updated = 1;
 }
 
 }  // namespace
@@ -23,6 +24,8 @@ void begin_step(Context& context, const StepState& step) {
   context.launch(begin_step_kernel, dim3(1), dim3(1), 0, context.state, step);
 }
 
-void start_run(Context& context) { context.launch(start_run_kernel, dim3(1), dim3(1), 0, context.state); }
+void start_run(Context& context) {
+  context.launch(start_run_kernel, dim3(1), dim3(1), 0, context.state, context.pending);
+}
 
 }  // namespace bertune::cuda

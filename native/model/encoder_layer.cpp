@@ -2,6 +2,7 @@
 
 #include "model/lora_sums.h"
 #include "model/row_sums.h"
+#include "model/weight_gradients.h"
 
 namespace bertune {
 
@@ -28,10 +29,14 @@ EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model,
 
 bool EncoderLayer::sums_rows() const {
   bool sums = layernorm1_.trains() || layernorm2_.trains();
-  for (const Linear* linear : {&query_, &key_, &value_, &attention_output_, &intermediate_, &output_}) {
-    sums |= linear->bias()->trainable;
-  }
+  for (const Linear* linear : linears()) sums |= linear->bias()->trainable;
   return sums;
+}
+
+bool EncoderLayer::trains_weights() const {
+  bool train = false;
+  for (const Linear* linear : linears()) train |= linear->weight()->trainable;
+  return train;
 }
 
 LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bool training,
@@ -173,7 +178,11 @@ void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b
   const ResidualGradients& residual = first_only ? grads.first : grads.tokens;
   const Matrix dbranch{grads.dbranch, C}, dattention{grads.dattention, C};
   const Matrix dact{grads.dwide, F}, datt{grads.datt, C};
+  const auto before_write = [&](Real* gradient, int64_t count) {
+    if (pass.weight_gradients) pass.weight_gradients->before_write(gradient, count);
+  };
 
+  before_write(grads.dbranch, int64_t{rows.count} * C);
   layernorm2_.backward(pass, rows, output_dropout(pass), residual.out, b.norm2, residual.x1,
                        reaches_.output ? grads.dbranch : nullptr);
   if (!reaches_.output) return;
@@ -183,6 +192,7 @@ void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b
     output_.lora_backward(pass, rows, dbranch, {b.act, F}, {nullptr, F}, lora.of(0, b.output));
     return;
   }
+  before_write(dact.data, int64_t{rows.count} * F);
   if (output_.lora()) {
     output_.backward_input(pass, rows, dbranch, dact, false);
     output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.of(0, b.output));
@@ -197,17 +207,20 @@ void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b
   intermediate_.lora_backward(pass, rows, dact, {b.x1, C}, dx1, lora.of(0, b.intermediate));
   if (!reaches_.layernorm1) return;
 
+  before_write(grads.dattention, int64_t{rows.count} * C);
   layernorm1_.backward(pass, rows, attention_output_dropout(pass), residual.x1, b.norm1, residual.x,
                        reaches_.attention_output ? grads.dattention : nullptr);
   if (!reaches_.attention_output) return;
 
   attention_output_.backward_weight(pass, rows, dattention, {b.att, C});
+  before_write(datt.data, int64_t{rows.count} * C);
   if (reaches_.attention) attention_output_.backward_input(pass, rows, dattention, datt, false);
   attention_output_.lora_backward(pass, rows, dattention, {b.att, C}, {reaches_.attention ? datt.data : nullptr, C},
                                   lora.of(0, b.attention_output));
   if (!reaches_.attention) return;
 
   // Gradients of q, k, v lie in dqkv as q, k, v lie in theirs: (T,3C), or q (B,C) followed by k, v (T,2C).
+  before_write(grads.dqkv, 3LL * pass.batch.T * C);
   Backend& backend = pass.backend;
   Real* dk = offset(backend, grads.dqkv, first_only ? static_cast<int64_t>(pass.batch.B) * C : C);
   backend.attention_backward({.forward = attention(pass, b, prefix, first_only),
@@ -253,16 +266,16 @@ void EncoderLayer::backward_projections(const Pass& pass, Real* x, const LayerBu
                         .dbeta = query_.bias()->grad});
   }
   if (all_train) {
-    backend.linear_backward_weight({.rows = rows,
-                                    .n = 3 * C,
-                                    .k = C,
-                                    .dout_stride = 3 * C,
-                                    .inp_stride = C,
-                                    .accumulate = pass.accumulate,
-                                    .dout = grads.dqkv,
-                                    .inp = x,
-                                    .dweight = query_.weight()->grad,
-                                    .dbias = later ? nullptr : query_.bias()->grad});
+    backward_weight_of(pass, {.rows = rows,
+                              .n = 3 * C,
+                              .k = C,
+                              .dout_stride = 3 * C,
+                              .inp_stride = C,
+                              .accumulate = pass.accumulate,
+                              .dout = grads.dqkv,
+                              .inp = x,
+                              .dweight = query_.weight()->grad,
+                              .dbias = later ? nullptr : query_.bias()->grad});
   }
   if (dinp.data) {
     backend.linear_backward_input({.rows = rows,

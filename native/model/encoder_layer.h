@@ -7,6 +7,7 @@
 // follows have B rows, while keys and values keep T.
 #pragma once
 
+#include <array>
 #include <utility>
 
 #include "core/arena.h"
@@ -80,6 +81,9 @@ class EncoderLayer {
   // Whether biases or LayerNorms of the layer train.
   bool sums_rows() const;
 
+  // Whether weights of its Linears train, low-rank updates aside.
+  bool trains_weights() const;
+
   // Whether backward reads the layer's input.
   bool reads_input() const { return query_.reads_input() || key_.reads_input() || value_.reads_input(); }
 
@@ -104,6 +108,9 @@ class EncoderLayer {
                                   const LoraBuffers&);
   Dropout attention_output_dropout(const Pass&) const;
   Dropout output_dropout(const Pass&) const;
+  std::array<const Linear*, 6> linears() const {
+    return {&query_, &key_, &value_, &attention_output_, &intermediate_, &output_};
+  }
   AttentionForward attention(const Pass&, const LayerBuffers&, const PrefixView&, bool first_only) const;
 
   // How far down backward has to go: each is true if something at that point or below it trains.

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "model/row_sums.h"
+#include "model/weight_gradients.h"
 
 namespace bertune {
 namespace {
@@ -77,16 +78,21 @@ void Linear::backward_weight(const Pass& pass, Rows rows, Matrix dout, Matrix in
                         .dbeta = bias_->grad});
     if (!weight_->grad) return;
   }
-  pass.backend.linear_backward_weight({.rows = rows,
-                                       .n = n(),
-                                       .k = k(),
-                                       .dout_stride = dout.stride,
-                                       .inp_stride = inp.stride,
-                                       .accumulate = pass.accumulate,
-                                       .dout = dout.data,
-                                       .inp = inp.data,
-                                       .dweight = weight_->grad,
-                                       .dbias = later ? nullptr : bias_->grad});
+  backward_weight_of(pass, {.rows = rows,
+                            .n = n(),
+                            .k = k(),
+                            .dout_stride = dout.stride,
+                            .inp_stride = inp.stride,
+                            .accumulate = pass.accumulate,
+                            .dout = dout.data,
+                            .inp = inp.data,
+                            .dweight = weight_->grad,
+                            .dbias = later ? nullptr : bias_->grad});
+}
+
+void backward_weight_of(const Pass& pass, const LinearBackwardWeight& args) {
+  if (pass.weight_gradients && args.dweight) return pass.weight_gradients->run(args);
+  pass.backend.linear_backward_weight(args);
 }
 
 void Linear::backward_input(const Pass& pass, Rows rows, Matrix dout, Matrix dinp, bool add, Activation activation,

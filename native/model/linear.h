@@ -105,6 +105,9 @@ class Linear {
   std::optional<LowRank> lora_;
 };
 
+// linear_backward_weight, at once or beside what follows.
+void backward_weight_of(const Pass& pass, const LinearBackwardWeight& args);
+
 // A linear module, the output that its low-rank update adds to or the gradient of that, and what the update writes.
 struct LoraPart {
   const Linear* linear;

@@ -49,6 +49,7 @@ ParameterTable::ParameterTable(const std::vector<ParameterRow>& rows) {
   for (const ParameterRow& row : rows) {
     Parameter parameter;
     parameter.name = row.name;
+    parameter.place = row.place;
     parameter.shape = row.shape;
     parameter.count = product(row.shape);
     parameter.trainable = row.trainable;

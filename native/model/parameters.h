@@ -27,6 +27,7 @@ struct ParameterRow {
 
 struct Parameter {
   std::string name;
+  Place place;
   std::vector<int64_t> shape;
   int64_t count = 0;
   bool trainable = false;

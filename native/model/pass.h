@@ -2,6 +2,7 @@
 #pragma once
 
 #include <unordered_map>
+#include <vector>
 
 #include "core/backend.h"
 
@@ -10,6 +11,7 @@ namespace bertune {
 struct Parameter;
 class LoraSums;
 class RowSums;
+class WeightGradients;
 
 // What a pass over a batch of several adapters needs to know about them (adapter_set.h). It uses the model's own adapter
 // only through the tables, where slot 0 is the model.
@@ -40,9 +42,19 @@ struct Pass {
   const AdapterMix* mix = nullptr;  // of a batch of several adapters; inference
   LoraSums* lora_sums = nullptr;    // puts off sums of low-rank updates; null: each is computed at once
   RowSums* row_sums = nullptr;      // takes the gradients of biases and LayerNorms; null: each is computed at once
+  // Computes gradients of weights beside what follows; null: each is computed at once.
+  WeightGradients* weight_gradients = nullptr;
+  // Marks of updates under way, of the embeddings, each layer and the head, which forward waits for; null: none are.
+  const std::vector<int>* updates = nullptr;
 
   // The same pass, but `sums` takes the sums over rows; null: none are put off.
-  Pass with(RowSums* sums) const { return {backend, batch, training, accumulate, mix, lora_sums, sums}; }
+  Pass with(RowSums* sums) const {
+    return {backend, batch, training, accumulate, mix, lora_sums, sums, weight_gradients, updates};
+  }
+  // `stage`: 0 the embeddings, then the layers, then the head.
+  void wait_for_update(int stage) const {
+    if (updates) backend.wait_for((*updates)[static_cast<size_t>(stage)]);
+  }
 
   Rows tokens() const { return {RowKind::kTokens, batch.T}; }
   Rows sequences() const { return {RowKind::kSequences, batch.B}; }

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "model/lora_sums.h"
 #include "model/row_sums.h"
+#include "model/weight_gradients.h"
 
 namespace bertune {
 namespace {
@@ -41,6 +42,19 @@ void want_padded(const Backend& backend, BatchLimits& limits) {
 
 int widest(const ModelConfig& model) {
   return std::max({3 * model.C, model.F, model.E, model.P > 0 ? 2 * model.L * model.C : 0});
+}
+
+bool is_embedding(Role role) {
+  switch (role) {
+    case Role::kWord:
+    case Role::kPosition:
+    case Role::kTokenType:
+    case Role::kEmbeddingNorm:
+    case Role::kEmbeddingProjection:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -250,11 +264,13 @@ Real* SequenceClassifier::layer_input(const Activations& a, int layer) const {
 
 void SequenceClassifier::run_layers(const Pass& pass, Activations& a, bool first_only_last,
                                     const std::function<void(const Real*)>& show) {
+  pass.wait_for_update(0);
   embeddings_.forward(pass, a.embeddings, a.lora);
   if (show) show(a.embeddings.out);
   for (int l = 0; l < model_.L; ++l) {
     const bool last = l + 1 == model_.L;
     const LayerBuffers& buffers = last && !first_only_last ? a.last_layer_full : a.layers[l];
+    pass.wait_for_update(l + 1);
     Real* next_first = l + 2 == model_.L && first_only_last ? a.layers.back().first : nullptr;
     layers_[l].forward(pass, layer_input(a, l), buffers, prefix_view(pass, l), last && first_only_last, a.lora,
                        next_first);
@@ -262,9 +278,11 @@ void SequenceClassifier::run_layers(const Pass& pass, Activations& a, bool first
   }
 }
 
-void SequenceClassifier::forward(Activations& a, bool training, const AdapterMix* mix) {
-  const Pass pass{backend_, a.batch, training, false, mix};
+void SequenceClassifier::forward(Activations& a, bool training, const AdapterMix* mix,
+                                 const std::vector<int>* updates) {
+  const Pass pass{.backend = backend_, .batch = a.batch, .training = training, .mix = mix, .updates = updates};
   run_layers(pass, a, true, nullptr);
+  pass.wait_for_update(model_.L + 1);
   heads_->make_features(pass, a.layers.back().out, a.head, a.lora);
   heads_->classify(pass, a.head);
 }
@@ -308,8 +326,15 @@ void SequenceClassifier::learn_head(Activations& a, const HeadLoss& loss, bool a
 void SequenceClassifier::backward(Activations& a, bool accumulate) {
   RowSums sums(backend_, accumulate);
   LoraSums lora_sums(backend_);
+  WeightGradients weight_gradients(backend_);
   const bool together = backend_.sums_together();
-  const Pass pass{backend_, a.batch, true, accumulate, nullptr, together ? &lora_sums : nullptr};
+  const bool aside = backend_.runs_aside() && (trains_weights() || (prefix_ && prefix_->trains()));
+  const Pass pass{.backend = backend_,
+                  .batch = a.batch,
+                  .training = true,
+                  .accumulate = accumulate,
+                  .lora_sums = together ? &lora_sums : nullptr,
+                  .weight_gradients = aside ? &weight_gradients : nullptr};
   const Pass summing = pass.with(together ? &sums : nullptr);
   heads_->backward(summing, a.layers.back().out, a.head, a.grads.first.out, a.lora);
   BackwardBuffers grads = a.grads;
@@ -318,6 +343,7 @@ void SequenceClassifier::backward(Activations& a, bool accumulate) {
     if (a.limits.recompute && l + 1 < model_.L) {
       // It overwrites what sums of the layer above are still to be made of.
       if (together) lora_sums.finish();
+      if (aside) weight_gradients.wait();
       layers_[l].forward(pass, layer_input(a, l), a.layers[l], prefix_view(pass, l), false, a.lora, nullptr);
     }
     layers_[l].backward(layer_pass, layer_input(a, l), a.layers[l], prefix_view(pass, l), l + 1 == model_.L, grads,
@@ -329,6 +355,40 @@ void SequenceClassifier::backward(Activations& a, bool accumulate) {
   if (prefix_) prefix_->backward(summing);
   sums.run();
   lora_sums.finish();
+  if (aside) weight_gradients.finish();
+}
+
+bool SequenceClassifier::defers_updates() const {
+  return backend_.runs_aside() && trains_weights() && !looks_ahead() && !prefix_ && !lora_;
+}
+
+std::vector<int> SequenceClassifier::update_aside(const OptimizerSettings& settings) {
+  const std::vector<OptimizerSegment>& segments = parameters_.segments();
+  const int count = static_cast<int>(segments.size()), head = model_.L + 1;
+  std::vector<int> stages, marks(static_cast<size_t>(head) + 1);  // of segments; of stages
+  for (const Parameter& parameter : parameters_.all()) {
+    if (!parameter.trainable) continue;
+    const Module& module = parameter.place.module;
+    stages.push_back(is_in_layer(module.role) ? module.layer + 1 : is_embedding(module.role) ? 0 : head);
+  }
+  for (int begin = 0, end = 0; begin < count; begin = end) {
+    while (end < count && stages[end] == stages[begin]) ++end;
+    backend_.begin_aside();
+    backend_.adamw({.segments = segments.data(),
+                    .count = count,
+                    .settings = settings,
+                    .loss = nullptr,
+                    .deferred = true,
+                    .begin = begin,
+                    .end = end,
+                    .last = end == count});
+    marks[stages[begin]] = marks[head] = backend_.end_aside();
+  }
+  return marks;
+}
+
+bool SequenceClassifier::trains_weights() const {
+  return std::any_of(layers_.begin(), layers_.end(), [](const EncoderLayer& layer) { return layer.trains_weights(); });
 }
 
 bool SequenceClassifier::sums_rows() const {

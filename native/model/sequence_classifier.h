@@ -92,9 +92,16 @@ class SequenceClassifier {
   void learn_head(Activations& activations, const HeadLoss& loss, bool accumulate);
 
   // logits (B,NC) of the gathered batch, in activations.head.logits, or for a batch of several adapters in mix->logits.
-  void forward(Activations& activations, bool training, const AdapterMix* mix = nullptr);
+  // `updates`: as in Pass.
+  void forward(Activations& activations, bool training, const AdapterMix* mix = nullptr,
+               const std::vector<int>* updates = nullptr);
   // dlogits (B,NC) in activations.head.dlogits → gradients of every trainable parameter.
   void backward(Activations& activations, bool accumulate);
+
+  // Whether a step's update is best made beside the next step's forward pass: see update_aside.
+  bool defers_updates() const;
+  // Makes the deferred update in parts: the embeddings', each layer's and the head's. Returns their marks, for forward.
+  std::vector<int> update_aside(const OptimizerSettings& settings);
 
   // Runs every layer on all tokens, dropout off, and passes each hidden state (T,C), the embeddings' and then each layer's,
   // to `show`.
@@ -128,8 +135,9 @@ class SequenceClassifier {
   void lay_out_gradients(Cutter& cutter, Activations& activations);
   void run_layers(const Pass& pass, Activations& activations, bool first_only_last,
                   const std::function<void(const Real*)>& show);
-  // Whether biases or LayerNorms of layers train.
+  // Whether biases or LayerNorms of layers train, and whether their weights do.
   bool sums_rows() const;
+  bool trains_weights() const;
   PrefixView prefix_view(const Pass& pass, int layer) const;
   // Whether backward finds the layer's input (from 1 on, a layer's output) where forward left it.
   bool keeps_input(const BatchLimits& limits, int layer) const;

@@ -11,7 +11,7 @@ namespace bertune {
 namespace {
 
 // FNV-1a.
-uint64_t hash_of(const StepSettings& settings) {
+uint64_t hash_of(const StepSettings& settings, bool defers_updates) {
   const OptimizerSettings& optimizer = settings.optimizer;
   const double values[] = {settings.loss.label_smoothing,
                            settings.loss.focal_gamma,
@@ -21,7 +21,8 @@ uint64_t hash_of(const StepSettings& settings) {
                            optimizer.beta2,
                            optimizer.eps,
                            optimizer.weight_decay,
-                           optimizer.max_grad_norm};
+                           optimizer.max_grad_norm,
+                           defers_updates ? 1.0 : 0.0};
   unsigned char bytes[sizeof values];
   std::memcpy(bytes, values, sizeof values);
   uint64_t hash = 14695981039346656037ull;
@@ -57,7 +58,8 @@ TrainingRun::TrainingRun(SequenceClassifier& classifier, const Dataset& dataset,
       count_(count),
       settings_(settings),
       ranks_(ranks),
-      settings_hash_(hash_of(settings)) {
+      defers_updates_(ranks == nullptr && classifier.defers_updates()),
+      settings_hash_(hash_of(settings, defers_updates_)) {
   BERTUNE_CHECK(count > 0);
   Backend& backend = classifier.backend();
   classifier.run().reserve_results(run_ahead());
@@ -68,6 +70,14 @@ TrainingRun::TrainingRun(SequenceClassifier& classifier, const Dataset& dataset,
   upload(settings.loss.class_weights, classifier.class_weights());
   upload(settings.loss.positive_weights, classifier.positive_weights());
   backend.start_run();
+}
+
+TrainingRun::~TrainingRun() {
+  try {
+    finish_update();
+  } catch (const std::exception&) {
+    // Something else has failed before, or collect would have made it.
+  }
 }
 
 void TrainingRun::run_step(int64_t index, int64_t step, double learning_rate) {
@@ -155,6 +165,7 @@ void TrainingRun::run(const MicroBatch& micro_batch) {
     run_gradients(a, micro_batch);
     if (!reduces) finish(a, micro_batch);
   });
+  if (micro_batch.last() && micro_batch.update) update_is_due_ = defers_updates_;
   if (!reduces) return;
   const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments();
   backend.all_reduce(*ranks_, segments.data(), static_cast<int>(segments.size()), a.loss);
@@ -200,10 +211,13 @@ void TrainingRun::run_gradients(Activations& a, const MicroBatch& micro_batch) {
     run_loss(backend, loss);
     return classifier_.backward_head(a, accumulate);
   }
+  const bool updates = defers_updates_ && micro_batch.update && micro_batch.first();
+  std::vector<int> marks;
+  if (updates) marks = classifier_.update_aside(settings_.optimizer);
   classifier_.gather(a, true);
   // In the step, as its weights have changed in the one before.
   if (micro_batch.first()) classifier_.prepare_step();
-  classifier_.forward(a, true);
+  classifier_.forward(a, true, nullptr, updates ? &marks : nullptr);
   run_loss(backend, loss);
   classifier_.backward(a, accumulate);
   if (micro_batch.last()) classifier_.finish_gradients();
@@ -225,8 +239,24 @@ void TrainingRun::finish(Activations& a, const MicroBatch& micro_batch) {
                       .norms = run.norms(),
                       .correct = run.correct()};
   if (!micro_batch.last()) return backend.keep_step(keep);
-  backend.grad_norm({segments.data(), count, a.grad_norm, &keep});
-  if (micro_batch.update) backend.adamw({segments.data(), count, settings_.optimizer, a.loss});
+  const bool defers = micro_batch.update && defers_updates_;
+  backend.grad_norm({segments.data(), count, a.grad_norm, &keep, defers});
+  if (micro_batch.update && !defers) backend.adamw({segments.data(), count, settings_.optimizer, a.loss});
+}
+
+void TrainingRun::finish_update() {
+  if (!update_is_due_) return;
+  const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments();
+  const int count = static_cast<int>(segments.size());
+  classifier_.backend().adamw({.segments = segments.data(),
+                               .count = count,
+                               .settings = settings_.optimizer,
+                               .loss = nullptr,
+                               .deferred = true,
+                               .begin = 0,
+                               .end = count,
+                               .last = true});
+  update_is_due_ = false;
 }
 
 HeadLoss TrainingRun::loss_of(const Activations& a, double scale) const {
@@ -278,6 +308,7 @@ std::vector<StepResult> TrainingRun::collect() {
   const auto count = static_cast<int64_t>(examples_.size());
   std::vector<StepResult> results(examples_.size());
   if (count == 0) return results;
+  finish_update();
   std::vector<double> losses(examples_.size()), norms(examples_.size());
   std::vector<int32_t> correct(examples_.size());
   const RunMemory& run = classifier_.run();

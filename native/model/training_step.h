@@ -50,9 +50,12 @@ class TrainingRun {
   // null: this process alone.
   TrainingRun(SequenceClassifier& classifier, const Dataset& dataset, const int32_t* order, int64_t count,
               const StepSettings& settings, Collective* ranks = nullptr);
+  ~TrainingRun();
+  TrainingRun(const TrainingRun&) = delete;
+  TrainingRun& operator=(const TrainingRun&) = delete;
 
   // Gives the device its next step: the run's step `index`, which is step `step` of the training. A step whose loss or norm
-  // is not finite updates nothing, nor does any step after it.
+  // is not finite updates nothing, nor does any step after it. Its update may be made beside the next step, or by collect.
   void run_step(int64_t index, int64_t step, double learning_rate);
   // The same without the update.
   void compute_gradients(int64_t index, int64_t step, double learning_rate);
@@ -83,6 +86,8 @@ class TrainingRun {
   void run_gradients(Activations& activations, const MicroBatch& micro_batch);
   // Keeps the results, and after the last micro-batch of a step clips and updates.
   void finish(Activations& activations, const MicroBatch& micro_batch);
+  // Makes the update that the last step left, if it did.
+  void finish_update();
   HeadLoss loss_of(const Activations& activations, double scale) const;
   RecordingKey key_of(const Activations& activations, const MicroBatch& micro_batch, RecordingKey::Part part) const;
 
@@ -92,6 +97,8 @@ class TrainingRun {
   const int64_t count_;
   const StepSettings& settings_;
   Collective* const ranks_;
+  const bool defers_updates_;
+  bool update_is_due_ = false;
   struct {
     int64_t begin = 0, end = 0;
   } featured_;                    // the examples of the order whose features are computed

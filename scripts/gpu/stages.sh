@@ -8,8 +8,8 @@ stages=(
   build:60       # the kernels for this GPU, and the probe
   probe:25       # scripts/gpu/probe.cu, without Node.js
   hello:20       # scripts/gpu/hello.js
-  step:60        # steps per second of every method, and of two where kernels do not overlap
-  repeat:30      # the same seed twice, without graphs, and where kernels do not overlap
+  step:75        # steps per second of every method, of two where kernels do not overlap, and of full fine-tuning on one stream
+  repeat:35      # the same seed twice, without graphs, where kernels do not overlap, and on one stream
   operations:75  # every operation against its formula
   models:45      # whole models against their references
   sanitizer:105  # the operations under compute-sanitizer
@@ -156,38 +156,41 @@ stage_step() {
   status=$?
   [ $status = 0 ] || result "$(first_error step.txt)"
   rows_of "$work/step.txt" '$1 " " $5 " steps/s, " $8 " nodes, loss " $9 ", " $13 " MiB"' | paste -d ';' - - | sed 's/;/; /' | results
-  if [ $status = 0 ] && [ -z "${FIRST_LIGHT_RUNG:-}" ]; then
-    BERTUNE_CUDA_PDL=off keep apart.txt steps 300 64 --method full,lora || status=1
-    result "kernels that do not overlap: $(rows_of "$work/apart.txt" '$1 " " $5 " steps/s"' | join ,)"
-  fi
+  if [ $status != 0 ] || [ -n "${FIRST_LIGHT_RUNG:-}" ]; then return $status; fi
+  BERTUNE_CUDA_PDL=off keep apart.txt steps 300 64 --method full,lora || status=1
+  result "kernels that do not overlap: $(rows_of "$work/apart.txt" '$1 " " $5 " steps/s"' | join ,)"
+  BERTUNE_CUDA_STREAMS=one keep one-stream.txt steps 300 64 --method full --json "$OUT/one-stream.json" || status=1
+  result "one stream: $(rows_of "$work/one-stream.txt" '$1 " " $5 " steps/s, " $8 " nodes"')"
   return $status
 }
 
 stage_repeat() {
   local each first digests status=0
-  local -a verdicts
-  for each in first again 'without graphs' 'without overlap'; do
+  local -a runs=(first again 'without graphs' 'without overlap' 'on one stream') same=() others=()
+  for each in "${runs[@]}"; do
     (
       [ "$each" = 'without graphs' ] && export BERTUNE_CUDA_GRAPHS=off
       [ "$each" = 'without overlap' ] && export BERTUNE_CUDA_PDL=off
+      [ "$each" = 'on one stream' ] && export BERTUNE_CUDA_STREAMS=one
       steps 20 64
     ) >"$work/$each.txt" 2>&1 &
   done
   wait
-  for each in first again 'without graphs' 'without overlap'; do
+  for each in "${runs[@]}"; do
     cat "$work/$each.txt"
     digests=$(rows_of "$work/$each.txt" '$1 " " $10' | join ,)
     if [ "$each" = first ]; then
       first=$digests
       result "losses: ${digests:-none}"
     elif [ -n "$first" ] && [ "$first" = "$digests" ]; then
-      verdicts+=("$each: the same")
+      same+=("$each")
     else
       status=1
-      verdicts+=("$each: ${digests:-none}")
+      others+=("$each: ${digests:-none}")
     fi
   done
-  result "$(printf '%s\n' "${verdicts[@]}" | join ';')"
+  [ ${#same[@]} -gt 0 ] && result "$(printf '%s\n' "${same[@]}" | join ,): the same"
+  [ ${#others[@]} -gt 0 ] && result "$(printf '%s\n' "${others[@]}" | join ';')"
   return $status
 }
 

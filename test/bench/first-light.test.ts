@@ -92,7 +92,8 @@ describe('scripts/first-light.sh', function () {
           .get('repeat')!
           .slice(1)
           .map((line) => line.trim()),
-      ).to.deep.equal(['again: the same; without graphs: the same; without overlap: the same']);
+      ).to.deep.equal(['again, without graphs, without overlap, on one stream: the same']);
+      expect(stages.get('step')!.at(-1)).to.match(/one stream: full [\d.]+ steps\/s, [\d.]+ nodes/);
       expect(log).to.include('==== hello: status 0').and.include('residual norm');
       expect(readFileSync(join(tree, 'out/step.json'), 'utf8')).to.include('loss_digest');
     });
@@ -119,6 +120,7 @@ describe('scripts/first-light.sh', function () {
         'unpack',
         'step',
         'step with BERTUNE_CUDA_PDL=off',
+        'step with BERTUNE_CUDA_STREAMS=one',
         'step with BERTUNE_CUDA_GRAPHS=off',
         'step with BERTUNE_GEMM_TUNING=off',
         'step with BERTUNE_GEMM=own',

@@ -120,7 +120,7 @@ describe('SIMT emulator', () => {
 
       it('does what CUDA does', async () => {
         const checks = await lines(`runtime_${build}`);
-        expect(checks.length).to.be.at.least(26);
+        expect(checks.length).to.be.at.least(28);
         expect(checks.filter((line) => !line.endsWith(' ok'))).to.deep.equal([]);
       });
     });

@@ -67,6 +67,7 @@ enum cudaStreamCaptureStatus {
   cudaStreamCaptureStatusActive = 1,
   cudaStreamCaptureStatusInvalidated = 2
 };
+enum : unsigned long long { cudaGraphInstantiateFlagUseNodePriority = 8 };
 enum cudaDeviceAttr {
   cudaDevAttrMaxSharedMemoryPerBlock = 8,
   cudaDevAttrWarpSize = 10,
@@ -147,6 +148,9 @@ cudaError_t cudaMemsetAsync(void* out, int value, size_t bytes, cudaStream_t str
 
 cudaError_t cudaStreamCreate(cudaStream_t* stream);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+// Priorities order nothing here: branches, below, does.
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority);
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaStreamQuery(cudaStream_t stream);
@@ -191,10 +195,13 @@ struct Config {
   int resident_blocks = 2;    // blocks that take turns, where seed is not 0
   bool strict = true;         // exited threads at barriers and different call sites of one collective are errors
   bool lazy_streams = false;  // BERTUNE_EMULATED_LAZY. Work runs only once something waits for it, in any allowed order
-  double preempt = 0;         // race build: the chance of a switch to another thread at each memory access
-  int devices = 1;            // BERTUNE_EMULATED_DEVICES
-  size_t memory_limit = size_t(4) << 30;        // BERTUNE_EMULATED_MEMORY, in bytes, of each
-  long fail_allocation = -1;                    // BERTUNE_EMULATED_FAIL_ALLOCATION: the n-th from now, counted from 0
+  // BERTUNE_EMULATED_LAZY=first or last: of work that may run now, that of other streams than the one that something
+  // waits for, and in a graph than the one that began the recording, goes first, or last.
+  enum class Branches { kAny, kFirst, kLast } branches = Branches::kAny;
+  double preempt = 0;                     // race build: the chance of a switch to another thread at each memory access
+  int devices = 1;                        // BERTUNE_EMULATED_DEVICES
+  size_t memory_limit = size_t(4) << 30;  // BERTUNE_EMULATED_MEMORY, in bytes, of each
+  long fail_allocation = -1;              // BERTUNE_EMULATED_FAIL_ALLOCATION: the n-th from now, counted from 0
   size_t shared_memory_per_block = 227 * 1024;  // what a launch may ask for
   std::string fail_graphs;                      // BERTUNE_EMULATED_FAIL_GRAPHS. The call of graphs that fails: capture,
                                                 // end, instantiate or launch; overlap: the

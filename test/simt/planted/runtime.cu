@@ -12,6 +12,8 @@
 #include "cuda/simt.h"
 #include "sanitizers.h"
 
+extern "C" long bertune_emulated_fault(int kind, long n);
+
 namespace {
 
 constexpr int kCount = 64;
@@ -187,6 +189,49 @@ void graph_runs_branches_in_any_order() {
     differs = order == "ba";
   }
   expect(differs, "64 replays ran two branches in the same order");
+}
+
+// What is written to `order` by a stream ("ac") and a branch of it ("b", after a) that is joined at the end.
+std::string order_of_branch(bool recorded, simt::Config::Branches branches) {
+  simt::config().lazy_streams = true;
+  simt::config().branches = branches;
+  std::string order;
+  {
+    Stream first, second;
+    Event fork, join;
+    if (recorded) begin_capture(first);
+    OK(simt::host_task(first.handle, [&] { order += "a"; }));
+    OK(cudaEventRecord(fork.handle, first.handle));
+    OK(cudaStreamWaitEvent(second.handle, fork.handle));
+    OK(simt::host_task(second.handle, [&] { order += "b"; }));
+    OK(simt::host_task(first.handle, [&] { order += "c"; }));
+    OK(cudaEventRecord(join.handle, second.handle));
+    OK(cudaStreamWaitEvent(first.handle, join.handle));
+    if (recorded) {
+      const Graph graph(first);
+      OK(cudaGraphLaunch(graph.executable, first.handle));
+    }
+    OK(cudaStreamSynchronize(first.handle));
+  }
+  simt::config().lazy_streams = false;
+  simt::config().branches = simt::Config::Branches::kAny;
+  return order;
+}
+
+void branches_go_first_or_last() {
+  using Branches = simt::Config::Branches;
+  for (const bool recorded : {true, false}) {
+    expect(order_of_branch(recorded, Branches::kFirst) == "abc", "a branch did not go as early as it may");
+    expect(order_of_branch(recorded, Branches::kLast) == "acb", "a branch did not go as late as it may");
+  }
+}
+
+void nth_wait_is_left_out() {
+  using Branches = simt::Config::Branches;
+  constexpr int kWait = 4;
+  bertune_emulated_fault(kWait, 1);
+  expect(order_of_branch(false, Branches::kFirst) == "bac", "the first wait was not left out");
+  expect(bertune_emulated_fault(kWait, 0) == 2, "expected two waits");
 }
 
 void graph_with_an_open_branch_is_refused() {
@@ -639,6 +684,8 @@ const Check kChecks[] = {
     CHECK(graph_records_copies_and_host_tasks),
     CHECK(graph_forks_and_joins),
     CHECK(graph_runs_branches_in_any_order),
+    CHECK(branches_go_first_or_last),
+    CHECK(nth_wait_is_left_out),
     CHECK(graph_with_an_open_branch_is_refused),
     CHECK(graph_may_be_destroyed_while_it_waits),
     CHECK(recording_refuses_to_wait),

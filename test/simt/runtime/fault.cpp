@@ -23,7 +23,7 @@ bool fails_now(Fault kind) {
   ++now.counted[static_cast<int>(kind)];
   if (now.failing != kind || --now.left != 0) return false;
   now.failing = Fault::kNone;
-  if (kind == Fault::kAllocation) return true;
+  if (kind == Fault::kAllocation || kind == Fault::kWait) return true;
   const bool quiet = config().quiet;
   config().quiet = true;
   report_failure("a failure that a test asked for");

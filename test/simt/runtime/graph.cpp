@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <map>
+#include <utility>
 
 #include "fault.h"
 #include "report.h"
@@ -46,7 +47,19 @@ void run_in_order(const std::vector<Node>& nodes) {
   for (const Node& node : nodes) node.task();
 }
 
-// Any order that the dependencies allow.
+// Which of the nodes that may run now is next: its place in `ready`.
+size_t pick(const std::vector<Node>& nodes, const std::vector<int>& ready) {
+  const Config::Branches branches = config().branches;
+  if (branches == Config::Branches::kAny) return random_number() % ready.size();
+  const auto place = [&](int node) {
+    const bool branch = nodes[static_cast<size_t>(node)].branch;
+    return std::pair(branch == (branches == Config::Branches::kLast), node);
+  };
+  const auto next = std::min_element(ready.begin(), ready.end(), [&](int a, int b) { return place(a) < place(b); });
+  return static_cast<size_t>(next - ready.begin());
+}
+
+// An order that the dependencies allow.
 void run_in_any_order(const std::vector<Node>& nodes) {
   std::vector<int> waiting(nodes.size()), ready;
   std::vector<std::vector<int>> followers(nodes.size());
@@ -56,7 +69,7 @@ void run_in_any_order(const std::vector<Node>& nodes) {
     for (const int before : nodes[i].after) followers[static_cast<size_t>(before)].push_back(static_cast<int>(i));
   }
   while (!ready.empty()) {
-    std::swap(ready[random_number() % ready.size()], ready.back());
+    std::swap(ready[pick(nodes, ready)], ready.back());
     const auto node = static_cast<size_t>(ready.back());
     ready.pop_back();
     nodes[node].task();
@@ -113,7 +126,7 @@ void invalidate(Capture* capture) { capture->invalid = true; }
 
 void record(CUstream_st* stream, Task task, TaskName name) {
   Capture& capture = *stream->capture;
-  capture.nodes.push_back({std::move(task), name, stream->tail});
+  capture.nodes.push_back({std::move(task), name, stream->tail, stream != capture.origin});
   stream->tail = {static_cast<int>(capture.nodes.size()) - 1};
 }
 

@@ -13,6 +13,7 @@ struct Node {
   Task task;
   TaskName name;
   std::vector<int> after;  // earlier nodes
+  bool branch = false;     // of another stream than the one that began
 };
 
 struct Capture {

@@ -63,7 +63,12 @@ void read_environment() {
   if (memory.changed()) config.memory_limit = static_cast<size_t>(memory.number(standard.memory_limit));
   if (devices.changed()) config.devices = static_cast<int>(devices.number(standard.devices));
   if (seed.changed()) config.seed = static_cast<uint64_t>(seed.number(static_cast<long long>(standard.seed)));
-  if (lazy.changed()) config.lazy_streams = lazy.number(0) != 0;
+  if (lazy.changed()) {
+    config.lazy_streams = !lazy.seen.empty() && lazy.seen != "0";
+    config.branches = lazy.seen == "first"  ? Config::Branches::kFirst
+                      : lazy.seen == "last" ? Config::Branches::kLast
+                                            : Config::Branches::kAny;
+  }
   if (graphs.changed()) config.fail_graphs = graphs.seen;
   if (list.changed()) config.list_graphs = list.seen;
   if (failing.changed()) config.fail_allocation = static_cast<long>(failing.number(standard.fail_allocation));

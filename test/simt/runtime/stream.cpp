@@ -36,6 +36,15 @@ CUstream_st* any_with_work() {
   return busy.empty() ? nullptr : busy[random_number() % busy.size()];
 }
 
+// Does what can be done now in streams other than this one.
+void run_others(CUstream_st* stream) {
+  for (size_t i = 0; i < streams().size(); ++i) {
+    CUstream_st* other = streams()[i];
+    while (other != stream && !other->queue.empty() && run_next(other)) {
+    }
+  }
+}
+
 // Whether `capture` forbids the calling thread what can not be recorded.
 bool forbids(const Capture& capture) {
   if (capture.mode == cudaStreamCaptureModeGlobal) return true;
@@ -64,7 +73,9 @@ void run_until(const Mark& mark) {
 }
 
 void drain(CUstream_st* stream) {
-  while (!stream->queue.empty() && run_next(stream)) {
+  while (!stream->queue.empty()) {
+    if (config().branches == Config::Branches::kFirst) run_others(stream);
+    if (!stream->queue.empty() && !run_next(stream)) return;
   }
 }
 
@@ -129,6 +140,16 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = new CUstream_st;
   (*stream)->device = current_device();
   streams().push_back(*stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
+  return cudaStreamCreateWithFlags(stream, flags);
+}
+
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
+  *least = 0;
+  *greatest = -5;
   return cudaSuccess;
 }
 
@@ -207,6 +228,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const Lock lock(mutex());
+  if (fails_now(Fault::kWait)) return cudaSuccess;
   if (stream && (stream->capture || is_captured(event))) return remember(wait_event(stream, event));
   if (!event->mark) return cudaSuccess;
   return enqueue(stream, [mark = event->mark] { run_until(*mark); });
