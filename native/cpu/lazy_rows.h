@@ -22,7 +22,7 @@
 
 #include "core/backend.h"
 #include "cpu/adamw.h"
-#include "cpu/memory_range.h"
+#include "core/memory_range.h"
 #include "cpu/met_rows.h"
 #include "cpu/parallel.h"
 

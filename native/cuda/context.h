@@ -14,6 +14,8 @@
 namespace bertune::cuda {
 
 class Gemm;
+class LazyRows;
+class MetRows;
 class Recordings;
 class SegmentTable;
 
@@ -23,8 +25,11 @@ struct Context {
   Batch batch;                   // the current one; B, T and max_length are padded
   Scratch scratch;
   Gemm* gemm = nullptr;
-  const Recordings* recordings = nullptr;
+  Recordings* recordings = nullptr;
   std::unique_ptr<SegmentTable> segments;  // those that the optimizer met last
+  // Of a table of embeddings, whose gradient and updates cover only the rows that tokens met; null: all of them.
+  MetRows* met_rows = nullptr;
+  LazyRows* lazy_rows = nullptr;
   SharedMemoryLimits shared_memory;
   int multiprocessors = 0;
 

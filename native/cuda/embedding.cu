@@ -7,10 +7,13 @@
 // Saved: x, mean and rstd (layernorm_row.cuh). Tokens sorted by id, and by position, lie in segments of equal keys: a
 // warp adds up a segment in token order, so that no two add to one row. The warps of a block share a long one, each
 // taking every so many tokens, and their sums are added up in order: which token goes where depends on nothing but its
-// place in the segment. There are few token types: their sums are column sums of the rows of a type.
+// place in the segment. There are few token types: their sums are column sums of the rows of a type. Of the gradient of
+// words only the rows that were met are written (met_rows.h), and rows of the table are brought up to date before they
+// are read (lazy_rows.h).
 #include "cuda/column_sums.cuh"
 #include "cuda/column_sums.h"
 #include "cuda/layernorm_row.cuh"
+#include "cuda/lazy_rows.h"
 #include "cuda/operations.h"
 
 namespace bertune::cuda {
@@ -72,6 +75,7 @@ struct Table {
   const int32_t* keys;    // (T) row of each token
   int skip;               // key of the row that gets no gradient, or −1
   float* gradient;        // (rows,C) from that of key 0 on
+  DeviceMetRows met;      // if its rows are known
 };
 
 constexpr int kSegmentWarps = 12;
@@ -121,7 +125,8 @@ __global__ void __launch_bounds__(32 * kSegmentWarps, 2)
   };
   const auto write = [&](int key) {
     float* gradient = (is_first ? first.gradient : second.gradient) + static_cast<size_t>(key) * C;
-    if (accumulate) {
+    const DeviceMetRows& met = is_first ? first.met : second.met;
+    if (accumulate && !(met.batches && met.is_new(key))) {
       float before[kRowVector];
       load_columns<kVector>(before, gradient, column, C);
 #pragma unroll
@@ -196,13 +201,16 @@ void add_segments(Context& context, const EmbeddingBackward& args, const T* dsum
   float* dword = floats(args.dword);
   float* dposition = floats(args.dposition);
   if (!dword && !dposition) return;
+  const bool knows_rows = context.met_rows && MetRows::suits(args.dword, args.V, C);
+  if (knows_rows) context.met_rows->meet(context, args);
   if (!args.accumulate) {
-    zero_table(context, dword, args.V, C);
+    if (!knows_rows) zero_table(context, dword, args.V, C);
     zero_table(context, dposition, args.positions, C);
   }
-  const Table words{batch.tokens_by_id, batch.ids, args.padding_id, dword};
+  const Table words{batch.tokens_by_id, batch.ids, args.padding_id, dword,
+                    knows_rows ? context.met_rows->rows() : DeviceMetRows{}};
   const Table positions{batch.tokens_by_position, batch.positions, -1,
-                        dposition ? dposition + static_cast<size_t>(args.P) * C : nullptr};
+                        dposition ? dposition + static_cast<size_t>(args.P) * C : nullptr, {}};
   const bool vectorizable = is_vectorizable<kRowVector>(dsum, C, C) && is_vectorizable<kRowVector>(dword, C, C) &&
                             is_vectorizable<kRowVector>(dposition, C, C);
   context.launch(vectorizable ? add_segments_kernel<T, true> : add_segments_kernel<T, false>,
@@ -232,6 +240,7 @@ template <typename T>
 void embedding_forward(Context& context, const EmbeddingForward& args) {
   const Batch& batch = context.batch;
   const int C = args.C;
+  if (context.lazy_rows) context.lazy_rows->catch_up(context, scalars<T>(args.word), args.V, C);
   const LayernormForward<T> norm{C,
                                  static_cast<float>(args.eps),
                                  scalars<T>(args.gamma),

@@ -19,6 +19,7 @@ inline bool is_set_to(const char* name, const char* value) {
 
 inline bool graphs_are_off() { return is_set_to("BERTUNE_CUDA_GRAPHS", "off"); }
 inline bool gemm_is_own() { return is_set_to("BERTUNE_GEMM", "own"); }
+inline bool lazy_adamw_is_off() { return is_set_to("BERTUNE_LAZY_ADAMW", "off"); }
 inline bool gemm_tuning_is_off() { return is_set_to("BERTUNE_GEMM_TUNING", "off"); }
 
 }  // namespace bertune::cuda

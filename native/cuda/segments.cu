@@ -15,21 +15,25 @@ bool same(const OptimizerSegment& a, const OptimizerSegment& b) {
 
 }  // namespace
 
+DeviceSegment device_segment(const OptimizerSegment& segment, int first_chunk) {
+  void* master = segment.master;
+  return {.count = segment.count,
+          .rate = segment.rate,
+          .decay = segment.decay,
+          .first_chunk = first_chunk,
+          .master = master == segment.weight ? nullptr : master,
+          .weight = segment.weight,
+          .grad = floats(segment.grad),
+          .m = floats(segment.m),
+          .v = floats(segment.v)};
+}
+
 SegmentTable::SegmentTable(Context& context, const OptimizerSegment* segments, int count)
     : host_(segments, segments + count) {
   std::vector<DeviceSegment> table;
   std::vector<int32_t> chunk_segments;
   for (const OptimizerSegment& segment : host_) {
-    void* master = segment.master;
-    table.push_back({.count = segment.count,
-                     .rate = segment.rate,
-                     .decay = segment.decay,
-                     .first_chunk = static_cast<int32_t>(chunk_segments.size()),
-                     .master = master == segment.weight ? nullptr : master,
-                     .weight = segment.weight,
-                     .grad = floats(segment.grad),
-                     .m = floats(segment.m),
-                     .v = floats(segment.v)});
+    table.push_back(device_segment(segment, static_cast<int>(chunk_segments.size())));
     const auto index = static_cast<int32_t>(table.size() - 1);
     chunk_segments.insert(chunk_segments.end(), ceil_div(segment.count, kChunk), index);
   }
@@ -62,6 +66,13 @@ bool SegmentTable::describes(const OptimizerSegment* segments, int count) const 
     if (!same(host_[s], segments[s])) return false;
   }
   return true;
+}
+
+ChunkRange SegmentTable::chunks_of(int s) const {
+  ChunkRange range{};
+  for (int before = 0; before < s; ++before) range.first += static_cast<int>(ceil_div(host_[before].count, kChunk));
+  range.count = static_cast<int>(ceil_div(host_[s].count, kChunk));
+  return range;
 }
 
 const SegmentTable& segment_table(Context& context, const OptimizerSegment* segments, int count) {

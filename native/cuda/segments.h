@@ -22,6 +22,12 @@ struct DeviceSegment {
   float* v;
 };
 
+DeviceSegment device_segment(const OptimizerSegment& segment, int first_chunk);
+
+struct ChunkRange {
+  int first = 0, count = 0;
+};
+
 // Made when segments are first met, outside of recordings, so that a recorded step uploads nothing.
 class SegmentTable {
  public:
@@ -37,6 +43,8 @@ class SegmentTable {
   const DeviceSegment* segments() const { return segments_; }        // device (count)
   const int32_t* chunk_segments() const { return chunk_segments_; }  // device (chunks): the segment of each
   int chunks() const { return chunks_; }
+  // Those of segment s.
+  ChunkRange chunks_of(int s) const;
   size_t bytes() const { return bytes_; }
 
  private:
