@@ -139,8 +139,8 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
 // Grid: a block a chunk, but for those to skip; block: kThreads. loss (1).
 template <typename T>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
-    adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, ChunkRange skip, AdamwConstants constants,
-                 const float* loss, DeviceState* state) {
+    adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, ChunkRange skip,
+                 AdamwConstants constants, const float* loss, DeviceState* state) {
   constexpr int kAtOnce = 2;
   const int thread = static_cast<int>(threadIdx.x);
   const int block = static_cast<int>(blockIdx.x);
@@ -203,24 +203,26 @@ void adamw(Context& context, const AdamW& args) {
   const SegmentTable& segments = segment_table(context, args.segments, args.count);
   const OptimizerSettings& settings = args.settings;
   const AdamwConstants constants = {.log_beta1 = static_cast<float>(std::log(settings.beta1)),
-                              .log_beta2 = static_cast<float>(std::log(settings.beta2)),
-                              .beta2 = static_cast<float>(settings.beta2),
-                              .one_minus_beta1 = static_cast<float>(1 - settings.beta1),
-                              .one_minus_beta2 = static_cast<float>(1 - settings.beta2),
-                              .eps = static_cast<float>(settings.eps),
-                              .weight_decay = static_cast<float>(settings.weight_decay),
-                              .max_grad_norm = static_cast<float>(settings.max_grad_norm)};
+                                    .log_beta2 = static_cast<float>(std::log(settings.beta2)),
+                                    .beta2 = static_cast<float>(settings.beta2),
+                                    .one_minus_beta1 = static_cast<float>(1 - settings.beta1),
+                                    .one_minus_beta2 = static_cast<float>(1 - settings.beta2),
+                                    .eps = static_cast<float>(settings.eps),
+                                    .weight_decay = static_cast<float>(settings.weight_decay),
+                                    .max_grad_norm = static_cast<float>(settings.max_grad_norm)};
   const int table = context.met_rows ? context.met_rows->find(args.segments, args.count) : args.count;
-  const ChunkRange skip = table < args.count ? segments.chunks_of(table) : ChunkRange{};
+  const bool has_table = table < args.count;
+  const ChunkRange skip = has_table ? segments.chunks_of(table) : ChunkRange{};
   for (int s = 0; context.lazy_rows && s < args.count; ++s) {
     if (s != table) settle<T>(context, args.segments[s]);
   }
+  const DeviceMetRows met = has_table ? context.met_rows->rows() : DeviceMetRows{};
+  if (has_table) context.lazy_rows->begin<T>(context, args.segments[table], met.V, met.C);
   if (segments.chunks() > skip.count) {
     context.launch(&adamw_kernel<T>, segments.chunks() - skip.count, kThreads, 0, segments.segments(),
                    segments.chunk_segments(), skip, constants, floats(args.loss), context.state);
   }
-  if (table == args.count) return;
-  context.lazy_rows->update<T>(context, args.segments[table], context.met_rows->rows(), constants, floats(args.loss));
+  if (has_table) context.lazy_rows->update<T>(context, met, constants, floats(args.loss));
 }
 
 template void grad_norm<float>(Context&, const GradNorm&);

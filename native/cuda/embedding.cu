@@ -75,7 +75,6 @@ struct Table {
   const int32_t* keys;    // (T) row of each token
   int skip;               // key of the row that gets no gradient, or −1
   float* gradient;        // (rows,C) from that of key 0 on
-  DeviceMetRows met;      // if its rows are known
 };
 
 constexpr int kSegmentWarps = 12;
@@ -85,11 +84,12 @@ constexpr int kWarpSegment = 64;
 static_assert(kSegmentWarps <= kWarpSegment);
 
 // Grid: (ceil(T / 12) · chunks, tables); block: 384, as many as have the registers that they need. A block has 32 · 8
-// columns, a chunk, of the segments that start at 12 places of the sorted tokens, a warp each.
+// columns, a chunk, of the segments that start at 12 places of the sorted tokens, a warp each. `met`: rows of the first
+// table, if they are known.
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(32 * kSegmentWarps, 2)
     add_segments_kernel(RowCount tokens, int C, int chunks, bool accumulate, const T* dsum /* (T,C) */, Table first,
-                        Table second) {
+                        Table second, DeviceMetRows met) {
   SHARED(shared_sums, float[kSegmentWarps][32 * kRowVector]);
   SHARED(shared_place, int);
   const bool is_first = blockIdx.y == 0;
@@ -125,8 +125,7 @@ __global__ void __launch_bounds__(32 * kSegmentWarps, 2)
   };
   const auto write = [&](int key) {
     float* gradient = (is_first ? first.gradient : second.gradient) + static_cast<size_t>(key) * C;
-    const DeviceMetRows& met = is_first ? first.met : second.met;
-    if (accumulate && !(met.batches && met.is_new(key))) {
+    if (accumulate && !(is_first && met.batches && met.is_new(key))) {
       float before[kRowVector];
       load_columns<kVector>(before, gradient, column, C);
 #pragma unroll
@@ -207,16 +206,15 @@ void add_segments(Context& context, const EmbeddingBackward& args, const T* dsum
     if (!knows_rows) zero_table(context, dword, args.V, C);
     zero_table(context, dposition, args.positions, C);
   }
-  const Table words{batch.tokens_by_id, batch.ids, args.padding_id, dword,
-                    knows_rows ? context.met_rows->rows() : DeviceMetRows{}};
+  const Table words{batch.tokens_by_id, batch.ids, args.padding_id, dword};
   const Table positions{batch.tokens_by_position, batch.positions, -1,
-                        dposition ? dposition + static_cast<size_t>(args.P) * C : nullptr, {}};
+                        dposition ? dposition + static_cast<size_t>(args.P) * C : nullptr};
   const bool vectorizable = is_vectorizable<kRowVector>(dsum, C, C) && is_vectorizable<kRowVector>(dword, C, C) &&
                             is_vectorizable<kRowVector>(dposition, C, C);
   context.launch(vectorizable ? add_segments_kernel<T, true> : add_segments_kernel<T, false>,
                  dim3(ceil_div(batch.T, kSegmentWarps) * chunks, dword && dposition ? 2 : 1), 32 * kSegmentWarps, 0,
                  context.rows({RowKind::kTokens, batch.T}), C, chunks, args.accumulate, dsum, dword ? words : positions,
-                 positions);
+                 positions, knows_rows ? context.met_rows->rows() : DeviceMetRows{});
 }
 
 template <typename T>

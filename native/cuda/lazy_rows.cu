@@ -1,7 +1,6 @@
 // An element is at rest if its m is 0. Then p − step_size · 0 / (√v / root_correction2 + eps) is p if eps is positive, and
 // an update comes down to p · decay and v · beta2. Most rows of a vocabulary are at rest.
 #include "cuda/lazy_rows.h"
-
 #include "cuda/memory.h"
 #include "cuda/recordings.h"
 #include "cuda/row_blocks.cuh"
@@ -85,12 +84,11 @@ __global__ void __launch_bounds__(256)
 
 // Grid: row_blocks(V); block: row_threads(C).
 template <typename T>
-__global__ void __launch_bounds__(256) settle_kernel(DeviceLazyRows rows, DeviceSegment table) {
+__global__ void __launch_bounds__(256, 4) settle_kernel(DeviceLazyRows rows, DeviceSegment table) {
   const int row = lane_row();
   const uint32_t end = rows.state->updates, last = row < rows.V ? rows.last[row] : end;
-  for_lanes(__ballot_sync(kAllLanes, last != end), [&](int lane) {
-    catch_up_row<T>(rows, table, block_row(lane), __shfl_sync(kAllLanes, last, lane), end);
-  });
+  for_lanes(__ballot_sync(kAllLanes, last != end),
+            [&](int lane) { catch_up_row<T>(rows, table, block_row(lane), __shfl_sync(kAllLanes, last, lane), end); });
   __syncthreads();
   if (threadIdx.x < 32 && last != end) rows.last[row] = end;
 }
@@ -141,10 +139,10 @@ bool LazyRows::has(MemoryRange memory) const {
 }
 
 template <typename T>
-void LazyRows::begin(Context& context, const OptimizerSegment& segment, const DeviceMetRows& met) {
+void LazyRows::begin(Context& context, const OptimizerSegment& segment, int V, int C) {
   const DeviceSegment table = device_segment(segment, 0);
   const bool is_same = table.weight == table_.weight && table.master == table_.master && table.m == table_.m &&
-                       table.v == table_.v && met.V == rows_.V && met.C == rows_.C;
+                       table.v == table_.v && V == rows_.V && C == rows_.C;
   table_.grad = table.grad;
   table_.rate = table.rate;
   table_.decay = table.decay;
@@ -157,9 +155,9 @@ void LazyRows::begin(Context& context, const OptimizerSegment& segment, const De
   ranges_ = {};  // until nothing can fail any more
   table_ = {};
   const size_t state = (sizeof(LazyState) + 63) / 64 * 64;
-  memory_.reset(allocate_memory(state + static_cast<size_t>(met.V) * sizeof(uint32_t), "the last updates of rows"));
+  memory_.reset(allocate_memory(state + static_cast<size_t>(V) * sizeof(uint32_t), "the last updates of rows"));
   rows_ = {static_cast<LazyState*>(memory_->data()),
-           reinterpret_cast<uint32_t*>(static_cast<unsigned char*>(memory_->data()) + state), met.V, met.C};
+           reinterpret_cast<uint32_t*>(static_cast<unsigned char*>(memory_->data()) + state), V, C};
   table_ = table;
   const size_t count = static_cast<size_t>(segment.count);
   ranges_ = {MemoryRange{table.weight, count * sizeof(T)},
@@ -179,11 +177,9 @@ void LazyRows::catch_up(Context& context, const T* table, int V, int C) {
 }
 
 template <typename T>
-void LazyRows::update(Context& context, const OptimizerSegment& segment, const DeviceMetRows& met,
-                      const AdamwConstants& constants, const float* loss) {
-  begin<T>(context, segment, met);
-  context.launch(&update_rows_kernel<T>, row_blocks(met.V), row_threads(met.C), 0, rows_, met, table_, constants, loss,
-                 context.state);
+void LazyRows::update(Context& context, const DeviceMetRows& met, const AdamwConstants& constants, const float* loss) {
+  context.launch(&update_rows_kernel<T>, row_blocks(rows_.V), row_threads(rows_.C), 0, rows_, met, table_, constants,
+                 loss, context.state);
 }
 
 template <typename T>
@@ -198,10 +194,10 @@ void LazyRows::forget(MemoryRange memory) {
   ranges_ = {};
 }
 
-#define BERTUNE_LAZY_ROWS(T)                                                                                     \
-  template void LazyRows::catch_up<T>(Context&, const T*, int, int);                                             \
-  template void LazyRows::update<T>(Context&, const OptimizerSegment&, const DeviceMetRows&, const AdamwConstants&, \
-                                    const float*);                                                               \
+#define BERTUNE_LAZY_ROWS(T)                                                                              \
+  template void LazyRows::catch_up<T>(Context&, const T*, int, int);                                      \
+  template void LazyRows::begin<T>(Context&, const OptimizerSegment&, int, int);                          \
+  template void LazyRows::update<T>(Context&, const DeviceMetRows&, const AdamwConstants&, const float*); \
   template void LazyRows::settle<T>(Context&, MemoryRange);
 BERTUNE_LAZY_ROWS(float)
 BERTUNE_LAZY_ROWS(bf16)

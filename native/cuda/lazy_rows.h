@@ -32,8 +32,8 @@ struct LazyState {
     bool lets_rest;  // elements at rest: see lazy_rows.cu
   };
 
-  uint32_t updates;  // of the table so far; wraps around, like what rows remember
-  unsigned ticket;   // of the blocks of an update
+  uint32_t updates;              // of the table so far; wraps around, like what rows remember
+  unsigned ticket;               // of the blocks of an update
   Update history[kLazyHistory];  // update u at u % kLazyHistory
 };
 
@@ -48,10 +48,12 @@ class LazyRows {
   // Catches up the rows of a table (V,C) that the current batch is about to read.
   template <typename T>
   void catch_up(Context& context, const T* table, int V, int C);
-  // AdamW on a segment that is a table, its gradient zero except in the rows `met`.
+  // Begins to update this segment's table (V,C) late, unless it does already.
   template <typename T>
-  void update(Context& context, const OptimizerSegment& segment, const DeviceMetRows& met,
-              const AdamwConstants& constants, const float* loss /* (1) */);
+  void begin(Context& context, const OptimizerSegment& segment, int V, int C);
+  // AdamW on that table, whose gradient is zero except in the rows `met`.
+  template <typename T>
+  void update(Context& context, const DeviceMetRows& met, const AdamwConstants& constants, const float* loss /* (1) */);
 
   // Catches up every row if the memory contains part of the table or of its moments.
   template <typename T>
@@ -63,8 +65,6 @@ class LazyRows {
 
  private:
   bool has(MemoryRange memory) const;
-  template <typename T>
-  void begin(Context& context, const OptimizerSegment& segment, const DeviceMetRows& met);
 
   DeviceSegment table_{};              // weight null: no table
   std::array<MemoryRange, 4> ranges_;  // weight, low bits, m and v, (V,C) each

@@ -1,8 +1,7 @@
-#include "cuda/met_rows.h"
-
 #include <utility>
 
 #include "cuda/memory.h"
+#include "cuda/met_rows.h"
 #include "cuda/recordings.h"
 #include "cuda/row_blocks.cuh"
 #include "cuda/scalar.cuh"

@@ -25,7 +25,7 @@ struct DeviceMetRows {
     uint32_t first;  // assigned the gradient
   };
 
-  Batches* batches = nullptr;  // (1) null: no such gradient
+  Batches* batches = nullptr;     // (1) null: no such gradient
   uint32_t* first_met = nullptr;  // (V) the batch that met the row first
   int V = 0, C = 0;
 
