@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/memory_range.h"
 #include "cpu/adamw.h"
-#include "cpu/memory_range.h"
 #include "cpu/met_rows.h"
 #include "cpu/parallel.h"
 

@@ -5,7 +5,7 @@
 
 #include "core/backend.h"
 #include "core/elements.h"
-#include "cpu/memory_range.h"
+#include "core/memory_range.h"
 
 namespace bertune {
 

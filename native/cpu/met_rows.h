@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/backend.h"
-#include "cpu/memory_range.h"
+#include "core/memory_range.h"
 
 namespace bertune {
 

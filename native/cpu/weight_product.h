@@ -22,7 +22,7 @@
 #include <memory>
 #include <vector>
 
-#include "cpu/memory_range.h"
+#include "core/memory_range.h"
 #include "cpu/onednn.h"
 #include "cpu/parallel.h"
 

@@ -9,22 +9,20 @@
 //
 // with lr the step's learning rate times the segment's. p is the weight itself in float; in bf16 it is put together from the weight and its low bits (weights.h), and split
 // again. Both kernels go over all segments in one launch, in chunks of SegmentTable::kChunk elements, and are bound by
-// memory: 4 bytes an element for the norm, 28 for the update.
+// memory: 4 bytes an element for the norm, 28 for the update. Of an embedding table only the rows that tokens met are
+// summed and updated: the others' gradients are 0, and lazy_rows.h updates them later.
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
 
+#include "cuda/adamw.cuh"
 #include "cuda/kept.cuh"
-#include "cuda/master.cuh"
+#include "cuda/lazy_rows.h"
 #include "cuda/operations.h"
-#include "cuda/scalar.cuh"
-#include "cuda/segments.h"
 
 namespace bertune::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kVector = 4;           // elements of an access
 constexpr int kNormBlocksPerSm = 8;  // that fit at once
 constexpr int kChunk = SegmentTable::kChunk;
 
@@ -40,10 +38,6 @@ __device__ __forceinline__ Chunk chunk_at(const DeviceSegment* segments, const i
   const int64_t begin = static_cast<int64_t>(chunk - segment->first_chunk) * kChunk;
   const int64_t left = segment->count - begin;
   return {segment, begin, static_cast<int>(left < kChunk ? left : kChunk)};
-}
-
-__device__ __forceinline__ bool is_aligned(const void* pointer, unsigned bytes) {
-  return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
 }
 
 // The norm
@@ -76,6 +70,17 @@ __device__ __forceinline__ void add_squares(SquareSums& sums, const float* grad,
   for (int i = vectors * kVector + thread; i < length; i += kThreads) sums.lane[0] += grad[i] * grad[i];
 }
 
+// Of a gradient of which only the rows in `met` are not zero, with the same bits as if all were read.
+__device__ __forceinline__ void add_squares_of_met(SquareSums& sums, const Chunk& chunk, const DeviceMetRows& met) {
+  for (int i = static_cast<int>(threadIdx.x) * kVector; i < chunk.length; i += kThreads * kVector) {
+    const int at = static_cast<int>(chunk.begin) + i;
+    if (!met.has(at / met.C)) continue;
+    float values[kVector];
+    load_floats<kVector>(values, chunk.segment->grad + at);
+    sums.add(values);
+  }
+}
+
 // All threads get the sum; `shared` holds kThreads doubles.
 __device__ __forceinline__ double block_sum_of_doubles(double value, double* shared) {
   const int thread = static_cast<int>(threadIdx.x);
@@ -100,10 +105,12 @@ __device__ __forceinline__ void put_off_update(DeviceState& pending, const Devic
 
 // Grid: as many blocks as fit at once, at most one a chunk; block: kThreads. Block b sums the squares of chunks b,
 // b + blocks, ... into partials (blocks); the last block to finish adds these in order, and keeps what is to be kept.
-// ticket (1) zero, norm (1). `pending`: gets what the step's update needs; or null.
+// ticket (1) zero, norm (1). `table`: the segment whose gradient is zero except in the rows `met`, or null. `pending`: gets
+// what the step's update needs; or null.
 __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
     grad_norm_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int chunks, double* partials,
-                     unsigned* ticket, float* norm, Kept kept, DeviceState* state, DeviceState* pending) {
+                     unsigned* ticket, float* norm, const DeviceSegment* table, DeviceMetRows met, Kept kept,
+                     DeviceState* state, DeviceState* pending) {
   simt::wait_for_previous();
   SHARED(shared, double[kThreads]);
   SHARED(is_last, bool);
@@ -111,7 +118,11 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
   SquareSums sums;
   for (int i = static_cast<int>(blockIdx.x); i < chunks; i += blocks) {
     const Chunk chunk = chunk_at(segments, chunk_segments, i);
-    add_squares(sums, chunk.segment->grad + chunk.begin, chunk.length);
+    if (chunk.segment == table) {
+      add_squares_of_met(sums, chunk, met);
+    } else {
+      add_squares(sums, chunk.segment->grad + chunk.begin, chunk.length);
+    }
   }
   const double sum = block_sum_of_doubles(sums.total(), shared);
   if (thread == 0) {
@@ -136,143 +147,19 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
 
 // AdamW
 
-// What does not change from step to step.
-struct Settings {
-  float log_beta1, log_beta2;
-  float beta2, one_minus_beta1, one_minus_beta2;
-  float eps, weight_decay, max_grad_norm;
-};
-
-// The formula's scalars, the same for all elements of a segment.
-struct Scalars {
-  float clip, decay, beta2, one_minus_beta1, one_minus_beta2, root_correction2, eps, step_size;
-};
-
-__device__ __forceinline__ Scalars scalars_of(const Settings& settings, const DeviceState* state,
-                                              const DeviceSegment& segment) {
-  const float lr = static_cast<float>(state->step.learning_rate * segment.rate);
-  const float t = static_cast<float>(state->step.step);
-  // 1 − beta^t, exact where beta^t is close to 1.
-  const float correction1 = -expm1f(t * settings.log_beta1), correction2 = -expm1f(t * settings.log_beta2);
-  Scalars scalars;
-  scalars.clip = settings.max_grad_norm > 0.f ? fminf(1.f, settings.max_grad_norm / (state->grad_norm + 1e-6f)) : 1.f;
-  scalars.decay = segment.decay != 0 ? 1.f - lr * settings.weight_decay : 1.f;
-  scalars.beta2 = settings.beta2;
-  scalars.one_minus_beta1 = settings.one_minus_beta1;
-  scalars.one_minus_beta2 = settings.one_minus_beta2;
-  scalars.root_correction2 = sqrtf(correction2);
-  scalars.eps = settings.eps;
-  scalars.step_size = lr / correction1;
-  return scalars;
-}
-
-template <typename T>
-struct Parameters {
-  T* weight;      // (length)
-  uint16_t* low;  // (length), unused in float
-  const float* grad;
-  float* m;
-  float* v;
-
-  __device__ __forceinline__ Parameters(const Chunk& chunk)
-      : weight(static_cast<T*>(chunk.segment->weight) + chunk.begin),
-        low(static_cast<uint16_t*>(chunk.segment->master) + chunk.begin),
-        grad(chunk.segment->grad + chunk.begin),
-        m(chunk.segment->m + chunk.begin),
-        v(chunk.segment->v + chunk.begin) {}
-
-  __device__ __forceinline__ bool are_vectorizable() const {
-    return is_aligned(weight, sizeof(T) * kVector) &&
-           (sizeof(T) == sizeof(float) || is_aligned(low, sizeof(uint16_t) * kVector)) &&
-           is_aligned(grad, sizeof(float) * kVector) && is_aligned(m, sizeof(float) * kVector) &&
-           is_aligned(v, sizeof(float) * kVector);
-  }
-};
-
-// N neighbours, in registers.
-template <int N>
-struct Elements {
-  float p[N], g[N], m[N], v[N];
-};
-
-template <int N>
-__device__ __forceinline__ void load_weights(float (&p)[N], const Parameters<float>& at, int i) {
-  load_floats<N>(p, at.weight + i);
-}
-template <int N>
-__device__ __forceinline__ void store_weights(const Parameters<float>& at, int i, const float (&p)[N]) {
-  store_floats<N>(at.weight + i, p);
-}
-
-template <int N>
-__device__ __forceinline__ void load_weights(float (&p)[N], const Parameters<bf16>& at, int i) {
-  const auto weights = *reinterpret_cast<const Pack<uint16_t, N>*>(at.weight + i);
-  const auto lows = *reinterpret_cast<const Pack<uint16_t, N>*>(at.low + i);
-#pragma unroll
-  for (int j = 0; j < N; ++j) p[j] = __uint_as_float(join_weight(weights.value[j], lows.value[j]));
-}
-template <int N>
-__device__ __forceinline__ void store_weights(const Parameters<bf16>& at, int i, const float (&p)[N]) {
-  Pack<uint16_t, N> weights, lows;
-#pragma unroll
-  for (int j = 0; j < N; ++j) {
-    uint32_t bits = __float_as_uint(p[j]);
-    weights.value[j] = split_weight(bits);
-    lows.value[j] = static_cast<uint16_t>(bits);
-  }
-  *reinterpret_cast<Pack<uint16_t, N>*>(at.weight + i) = weights;
-  *reinterpret_cast<Pack<uint16_t, N>*>(at.low + i) = lows;
-}
-
-template <int N, typename T>
-__device__ __forceinline__ void load(Elements<N>& elements, const Parameters<T>& at, int i) {
-  load_floats<N>(elements.g, at.grad + i);
-  load_floats<N>(elements.m, at.m + i);
-  load_floats<N>(elements.v, at.v + i);
-  load_weights<N>(elements.p, at, i);
-}
-
-template <int N>
-__device__ __forceinline__ void update(Elements<N>& elements, const Scalars& s) {
-  // The moment of a row that is not met any more fades out, as on the CPU.
-  constexpr float kFaded = FLT_MIN * 1e8f;
-#pragma unroll
-  for (int i = 0; i < N; ++i) {
-    const float g = elements.g[i] * s.clip;
-    const float lerp = elements.m[i] + s.one_minus_beta1 * (g - elements.m[i]);
-    const float m = fabsf(lerp) < kFaded ? 0.f : lerp;
-    const float v = elements.v[i] * s.beta2 + s.one_minus_beta2 * g * g;
-    elements.m[i] = m;
-    elements.v[i] = v;
-    elements.p[i] = elements.p[i] * s.decay - s.step_size * m / (sqrtf(v) / s.root_correction2 + s.eps);
-  }
-}
-
-template <int N, typename T>
-__device__ __forceinline__ void store(const Parameters<T>& at, int i, const Elements<N>& elements) {
-  store_floats<N>(at.m + i, elements.m);
-  store_floats<N>(at.v + i, elements.v);
-  store_weights<N>(at, i, elements.p);
-}
-
-// Grid: a block a chunk, from first_chunk on; block: kThreads. loss (1).
+// Grid: a block a chunk, from first_chunk on, but for those to skip; block: kThreads. loss (1).
 template <typename T>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
-    adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int first_chunk, Settings settings,
-                 const float* loss, DeviceState* state) {
+    adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int first_chunk, ChunkRange skip,
+                 AdamwConstants constants, const float* loss, DeviceState* state) {
   simt::wait_for_previous();
   constexpr int kAtOnce = 2;
   const int thread = static_cast<int>(threadIdx.x);
-  const Chunk chunk = chunk_at(segments, chunk_segments, first_chunk + static_cast<int>(blockIdx.x));
-  if (state->is_updated) return;
-  // All blocks decide the same: `halted` is written only where no block reads it.
-  if (!isfinite(state->grad_norm) || !isfinite(*loss)) {
-    if (blockIdx.x == 0 && thread == 0) state->halted = 1;
-    return;
-  }
-  if (state->halted) return;
-  const Scalars scalars = scalars_of(settings, state, *chunk.segment);
-  const Parameters<T> parameters(chunk);
+  const int place = first_chunk + static_cast<int>(blockIdx.x);
+  const Chunk chunk = chunk_at(segments, chunk_segments, place < skip.first ? place : place + skip.count);
+  if (updates_nothing(state, loss)) return;
+  const AdamwScalars scalars = scalars_of(constants, state, *chunk.segment);
+  const Parameters<T> parameters(*chunk.segment, chunk.begin);
   const int vectors = parameters.are_vectorizable() ? chunk.length / kVector : 0;
   for (int first = thread; first < vectors; first += kAtOnce * kThreads) {
     Elements<kVector> elements[kAtOnce] = {};
@@ -302,6 +189,22 @@ __global__ void updated_kernel(DeviceState* pending) {
   pending->is_updated = 1;
 }
 
+// Before the segment is updated as a whole.
+template <typename T>
+void settle(Context& context, const OptimizerSegment& segment) {
+  const size_t count = static_cast<size_t>(segment.count);
+  context.lazy_rows->settle<T>(context, {segment.weight, count * sizeof(T)});
+  context.lazy_rows->settle<T>(context, {segment.m, count * sizeof(float)});
+  context.lazy_rows->settle<T>(context, {segment.v, count * sizeof(float)});
+}
+
+// The segment is the table whose rows are known.
+template <typename T>
+void begin_late_updates(Context& context, const OptimizerSegment& segment) {
+  const DeviceMetRows& met = context.met_rows->rows();
+  context.lazy_rows->begin<T>(context, segment, met.V, met.C);
+}
+
 }  // namespace
 
 template <typename T>
@@ -311,32 +214,47 @@ void grad_norm(Context& context, const GradNorm& args) {
   const int blocks = std::clamp(segments.chunks(), 1, most);
   // Doubles in the scratch of floats, which is aligned for them.
   double* partials = reinterpret_cast<double*>(context.scratch.floats(2 * static_cast<size_t>(blocks)));
+  const int table = context.met_rows ? context.met_rows->find(args.segments, args.count) : args.count;
+  const bool has_table = table < args.count;
   context.launch(&grad_norm_kernel, blocks, kThreads, 0, segments.segments(), segments.chunk_segments(),
                  segments.chunks(), partials, context.scratch.tickets(1), floats(args.norm),
+                 has_table ? segments.segments() + table : nullptr,
+                 has_table ? context.met_rows->rows() : DeviceMetRows{},
                  args.keep ? kept_of(context, *args.keep) : Kept{}, context.state,
                  args.defers ? context.pending : nullptr);
+  // Not when the update is made: that may be recorded.
+  if (args.defers && has_table) begin_late_updates<T>(context, args.segments[table]);
 }
 
 template <typename T>
 void adamw(Context& context, const AdamW& args) {
   const SegmentTable& segments = segment_table(context, args.segments, args.count);
   const OptimizerSettings& settings = args.settings;
-  const int first_chunk = args.deferred ? segments.first_chunk(args.begin) : 0;
-  const int end_chunk = args.deferred ? segments.first_chunk(args.end) : segments.chunks();
-  const Settings constants = {.log_beta1 = static_cast<float>(std::log(settings.beta1)),
-                              .log_beta2 = static_cast<float>(std::log(settings.beta2)),
-                              .beta2 = static_cast<float>(settings.beta2),
-                              .one_minus_beta1 = static_cast<float>(1 - settings.beta1),
-                              .one_minus_beta2 = static_cast<float>(1 - settings.beta2),
-                              .eps = static_cast<float>(settings.eps),
-                              .weight_decay = static_cast<float>(settings.weight_decay),
-                              .max_grad_norm = static_cast<float>(settings.max_grad_norm)};
+  const AdamwConstants constants = {.log_beta1 = static_cast<float>(std::log(settings.beta1)),
+                                    .log_beta2 = static_cast<float>(std::log(settings.beta2)),
+                                    .beta2 = static_cast<float>(settings.beta2),
+                                    .one_minus_beta1 = static_cast<float>(1 - settings.beta1),
+                                    .one_minus_beta2 = static_cast<float>(1 - settings.beta2),
+                                    .eps = static_cast<float>(settings.eps),
+                                    .weight_decay = static_cast<float>(settings.weight_decay),
+                                    .max_grad_norm = static_cast<float>(settings.max_grad_norm)};
   DeviceState* state = args.deferred ? context.pending : context.state;
-  if (first_chunk < end_chunk) {
-    context.launch(&adamw_kernel<T>, end_chunk - first_chunk, kThreads, 0, segments.segments(),
-                   segments.chunk_segments(), first_chunk, constants, args.deferred ? &state->loss : floats(args.loss),
-                   state);
+  const float* loss = args.deferred ? &state->loss : floats(args.loss);
+  const int begin = args.deferred ? args.begin : 0, end = args.deferred ? args.end : args.count;
+  const int table = context.met_rows ? context.met_rows->find(args.segments, args.count) : args.count;
+  const bool has_table = begin <= table && table < end;
+  for (int s = begin; context.lazy_rows && s < end; ++s) {
+    if (s != table) settle<T>(context, args.segments[s]);
   }
+  if (has_table) begin_late_updates<T>(context, args.segments[table]);
+  const ChunkRange skip = has_table ? segments.chunks_of(table) : ChunkRange{segments.chunks(), 0};
+  const int first_chunk = segments.first_chunk(begin);
+  const int chunks = segments.first_chunk(end) - first_chunk - skip.count;
+  if (chunks > 0) {
+    context.launch(&adamw_kernel<T>, chunks, kThreads, 0, segments.segments(), segments.chunk_segments(), first_chunk,
+                   skip, constants, loss, state);
+  }
+  if (has_table) context.lazy_rows->update<T>(context, context.met_rows->rows(), constants, loss, state);
   if (args.last) context.launch(&updated_kernel, 1, 1, 0, state);
 }
 

@@ -15,6 +15,8 @@ namespace bertune::cuda {
 
 class Aside;
 class Gemm;
+class LazyRows;
+class MetRows;
 class Recordings;
 class SegmentTable;
 
@@ -27,8 +29,11 @@ struct Context {
   Scratch scratch;
   const Aside* aside = nullptr;
   Gemm* gemm = nullptr;
-  const Recordings* recordings = nullptr;
+  Recordings* recordings = nullptr;
   std::unique_ptr<SegmentTable> segments;  // those that the optimizer met last
+  // Of a table of embeddings, whose gradient and updates cover only the rows that tokens met; null: all of them.
+  MetRows* met_rows = nullptr;
+  LazyRows* lazy_rows = nullptr;
   SharedMemoryLimits shared_memory;
   int multiprocessors = 0;
   bool overlaps = false;  // whether launches may overlap the kernel ahead of them: see simt.h

@@ -8,7 +8,9 @@
 #include "cuda/environment.h"
 #include "cuda/gemm.h"
 #include "cuda/gpu.h"
+#include "cuda/lazy_rows.h"
 #include "cuda/memory.h"
+#include "cuda/met_rows.h"
 #include "cuda/nccl_ranks.h"
 #include "cuda/operations.h"
 #include "cuda/overlap.h"
@@ -36,6 +38,23 @@ constexpr int kRunAhead = 64;
 
 int round_up(int value, int size) { return (value + size - 1) / size * size; }
 
+// Memory of a backend, which is told before it goes.
+class ContextMemory final : public Memory {
+ public:
+  ContextMemory(std::unique_ptr<Memory> memory, const Context& context)
+      : memory_(std::move(memory)), context_(context) {}
+  ~ContextMemory() override {
+    if (context_.met_rows) context_.met_rows->forget({data(), bytes()});
+    if (context_.lazy_rows) context_.lazy_rows->forget({data(), bytes()});
+  }
+  void* data() const override { return memory_->data(); }
+  size_t bytes() const override { return memory_->bytes(); }
+
+ private:
+  std::unique_ptr<Memory> memory_;
+  const Context& context_;
+};
+
 template <typename T>
 class CudaBackend final : public Backend {
  public:
@@ -49,6 +68,10 @@ class CudaBackend final : public Backend {
     context_.aside = &aside_;
     context_.gemm = gemm_.get();
     context_.recordings = &recordings_;
+    if (!lazy_adamw_is_off()) {
+      context_.met_rows = &met_rows_;
+      context_.lazy_rows = &lazy_rows_;
+    }
     state_.reset(allocate_memory(2 * sizeof(DeviceState), "the state of a step"));
     context_.state = static_cast<DeviceState*>(state_->data());
     context_.pending = context_.state + 1;
@@ -69,29 +92,41 @@ class CudaBackend final : public Backend {
   bool weights_are_master() const override { return kWeightsAreMaster; }
   int max_head_size() const override { return kMaxHeadSize; }
 
-  Memory* allocate(size_t bytes, const char* what) override { return allocate_memory(bytes, what); }
+  Memory* allocate(size_t bytes, const char* what) override {
+    return new ContextMemory(std::unique_ptr<Memory>(allocate_memory(bytes, what)), context_);
+  }
   void copy_in(void* device, const void* host, size_t bytes) override {
+    bring_up_to_date(device, bytes);
     BERTUNE_CUDA(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, context_.stream));
     synchronize();
   }
   void copy_out(void* host, const void* device, size_t bytes) override {
+    bring_up_to_date(device, bytes);
     BERTUNE_CUDA(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, context_.stream));
     synchronize();
   }
-  void zero(void* device, size_t bytes) override { BERTUNE_CUDA(cudaMemsetAsync(device, 0, bytes, context_.stream)); }
+  void zero(void* device, size_t bytes) override {
+    bring_up_to_date(device, bytes);
+    BERTUNE_CUDA(cudaMemsetAsync(device, 0, bytes, context_.stream));
+  }
   void write_weight(Real* weight, Master* master, const void* host, Dtype dtype, int64_t count) override {
+    bring_up_to_date(weight, count * sizeof(T));
     cuda::write_weight<T>(context_, weight, master, host, dtype, count);
   }
   void read_weight(void* host, Dtype dtype, const Real* weight, const Master* master, int64_t count) override {
+    bring_up_to_date(weight, count * sizeof(T));
     cuda::read_weight<T>(context_, host, dtype, weight, master, count);
   }
   void write_acc(Acc* device, const void* host, Dtype dtype, int64_t count) override {
+    bring_up_to_date(device, count * sizeof(float));
     write_scalars<float>(context_, floats(device), host, dtype, count);
   }
   void read_acc(void* host, Dtype dtype, const Acc* device, int64_t count) override {
+    bring_up_to_date(device, count * sizeof(float));
     read_scalars<float>(context_, host, dtype, floats(device), count);
   }
   void read_real(void* host, Dtype dtype, const Real* device, int64_t count) override {
+    bring_up_to_date(device, count * sizeof(T));
     read_scalars<T>(context_, host, dtype, scalars<T>(device), count);
   }
 
@@ -109,7 +144,8 @@ class CudaBackend final : public Backend {
   }
   size_t workspace_bytes() const override {
     return context_.scratch.bytes() + aside_.scratch().bytes() + state_->bytes() +
-           (gemm_ ? gemm_->workspace_bytes() : 0) + (context_.segments ? context_.segments->bytes() : 0);
+           (gemm_ ? gemm_->workspace_bytes() : 0) + (context_.segments ? context_.segments->bytes() : 0) +
+           met_rows_.bytes() + lazy_rows_.bytes();
   }
   DeviceMemory device_memory() override {
     size_t free = 0, total = 0;
@@ -146,6 +182,7 @@ class CudaBackend final : public Backend {
   void use_batch(const Batch& part) override { context_.batch = part; }
   void join_ranks(const RanksMeeting& meeting) override {
     ranks_.reset();
+    meet_all_rows();
     ranks_ = std::make_unique<NcclRanks>(meeting, context_.stream);
   }
   void reduce_gradients(const OptimizerSegment* segments, int count, Acc* loss) override {
@@ -169,6 +206,22 @@ class CudaBackend final : public Backend {
     return *ranks_;
   }
 
+  // Before anybody but an operation reads or writes memory.
+  void bring_up_to_date(const void* memory, size_t bytes) {
+    if (context_.met_rows) context_.met_rows->fill(context_, {memory, bytes});
+    if (context_.lazy_rows) context_.lazy_rows->settle<T>(context_, {memory, bytes});
+  }
+  // Other ranks' tokens meet rows that this one does not know, so from now on every row is summed and updated.
+  void meet_all_rows() {
+    const MemoryRange all{nullptr, SIZE_MAX};
+    bring_up_to_date(all.begin, all.bytes);
+    forget_recordings();
+    met_rows_.forget(all);
+    lazy_rows_.forget(all);
+    context_.met_rows = nullptr;
+    context_.lazy_rows = nullptr;
+  }
+
   static constexpr bool kWeightsAreMaster = std::is_same_v<T, float>;
   // Upper bounds for the workspace: parameters of a model, and blocks of one launch that share a ticket.
   static constexpr int64_t kMostSegments = 4096, kMostTickets = 1024;
@@ -177,6 +230,8 @@ class CudaBackend final : public Backend {
   Context context_{.stream = stream_.get()};
   Aside aside_{context_, streams_are_one()};
   Recordings recordings_;
+  MetRows met_rows_;
+  LazyRows lazy_rows_;
   std::unique_ptr<Gemm> gemm_;
   std::unique_ptr<Memory> state_;
   std::unique_ptr<NcclRanks> ranks_;  // null: this process alone

@@ -7,10 +7,13 @@
 // Saved: x, mean and rstd (layernorm_row.cuh). Tokens sorted by id, and by position, lie in segments of equal keys: a
 // warp adds up a segment in token order, so that no two add to one row. The warps of a block share a long one, each
 // taking every so many tokens, and their sums are added up in order: which token goes where depends on nothing but its
-// place in the segment. There are few token types: their sums are column sums of the rows of a type.
+// place in the segment. There are few token types: their sums are column sums of the rows of a type. Of the gradient of
+// words only the rows that were met are written (met_rows.h), and rows of the table are brought up to date before they
+// are read (lazy_rows.h).
 #include "cuda/column_sums.cuh"
 #include "cuda/column_sums.h"
 #include "cuda/layernorm_row.cuh"
+#include "cuda/lazy_rows.h"
 #include "cuda/operations.h"
 
 namespace bertune::cuda {
@@ -83,11 +86,12 @@ constexpr int kWarpSegment = 64;
 static_assert(kSegmentWarps <= kWarpSegment);
 
 // Grid: (ceil(T / 12) · chunks, tables); block: 384, as many as have the registers that they need. A block has 32 · 8
-// columns, a chunk, of the segments that start at 12 places of the sorted tokens, a warp each.
+// columns, a chunk, of the segments that start at 12 places of the sorted tokens, a warp each. `met`: rows of the first
+// table, if they are known.
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(32 * kSegmentWarps, 2)
     add_segments_kernel(RowCount tokens, int C, int chunks, bool accumulate, const T* dsum /* (T,C) */, Table first,
-                        Table second) {
+                        Table second, DeviceMetRows met) {
   simt::wait_for_previous();
   SHARED(shared_sums, float[kSegmentWarps][32 * kRowVector]);
   SHARED(shared_place, int);
@@ -124,7 +128,7 @@ __global__ void __launch_bounds__(32 * kSegmentWarps, 2)
   };
   const auto write = [&](int key) {
     float* gradient = (is_first ? first.gradient : second.gradient) + static_cast<size_t>(key) * C;
-    if (accumulate) {
+    if (accumulate && !(is_first && met.batches && met.is_new(key))) {
       float before[kRowVector];
       load_columns<kVector>(before, gradient, column, C);
 #pragma unroll
@@ -199,8 +203,10 @@ void add_segments(Context& context, const EmbeddingBackward& args, const T* dsum
   float* dword = floats(args.dword);
   float* dposition = floats(args.dposition);
   if (!dword && !dposition) return;
+  const bool knows_rows = context.met_rows && MetRows::suits(args.dword, args.V, C);
+  if (knows_rows) context.met_rows->meet(context, args);
   if (!args.accumulate) {
-    zero_table(context, dword, args.V, C);
+    if (!knows_rows) zero_table(context, dword, args.V, C);
     zero_table(context, dposition, args.positions, C);
   }
   const Table words{batch.tokens_by_id, batch.ids, args.padding_id, dword};
@@ -211,7 +217,7 @@ void add_segments(Context& context, const EmbeddingBackward& args, const T* dsum
   context.launch(vectorizable ? add_segments_kernel<T, true> : add_segments_kernel<T, false>,
                  dim3(ceil_div(batch.T, kSegmentWarps) * chunks, dword && dposition ? 2 : 1), 32 * kSegmentWarps, 0,
                  context.rows({RowKind::kTokens, batch.T}), C, chunks, args.accumulate, dsum, dword ? words : positions,
-                 positions);
+                 positions, knows_rows ? context.met_rows->rows() : DeviceMetRows{});
 }
 
 template <typename T>
@@ -235,6 +241,7 @@ template <typename T>
 void embedding_forward(Context& context, const EmbeddingForward& args) {
   const Batch& batch = context.batch;
   const int C = args.C;
+  if (context.lazy_rows) context.lazy_rows->catch_up(context, scalars<T>(args.word), args.V, C);
   const LayernormForward<T> norm{C,
                                  static_cast<float>(args.eps),
                                  scalars<T>(args.gamma),

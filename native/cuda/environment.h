@@ -21,6 +21,7 @@ inline bool graphs_are_off() { return is_set_to("BERTUNE_CUDA_GRAPHS", "off"); }
 inline bool overlap_is_off() { return is_set_to("BERTUNE_CUDA_PDL", "off"); }
 inline bool streams_are_one() { return is_set_to("BERTUNE_CUDA_STREAMS", "one"); }
 inline bool gemm_is_own() { return is_set_to("BERTUNE_GEMM", "own"); }
+inline bool lazy_adamw_is_off() { return is_set_to("BERTUNE_LAZY_ADAMW", "off"); }
 inline bool gemm_tuning_is_off() { return is_set_to("BERTUNE_GEMM_TUNING", "off"); }
 
 }  // namespace bertune::cuda

@@ -118,10 +118,14 @@ void Recordings::warn(const char* what, const char* variable, const std::string&
 }
 
 void Recordings::forget() {
-  for (const Recording& recording : recordings_) {
-    if (recording.graph) cudaGraphExecDestroy(recording.graph);
-  }
+  forget_graphs();
   recordings_.clear();
+}
+
+void Recordings::forget_graphs() {
+  for (Recording& recording : recordings_) {
+    if (recording.graph) cudaGraphExecDestroy(std::exchange(recording.graph, nullptr));
+  }
 }
 
 const char* Recordings::take_warning() {

@@ -15,22 +15,26 @@ bool same(const OptimizerSegment& a, const OptimizerSegment& b) {
 
 }  // namespace
 
+DeviceSegment device_segment(const OptimizerSegment& segment, int first_chunk) {
+  void* master = segment.master;
+  return {.count = segment.count,
+          .rate = segment.rate,
+          .decay = segment.decay,
+          .first_chunk = first_chunk,
+          .master = master == segment.weight ? nullptr : master,
+          .weight = segment.weight,
+          .grad = floats(segment.grad),
+          .m = floats(segment.m),
+          .v = floats(segment.v)};
+}
+
 SegmentTable::SegmentTable(Context& context, const OptimizerSegment* segments, int count)
     : host_(segments, segments + count) {
   std::vector<DeviceSegment> table;
   std::vector<int32_t> chunk_segments;
   for (const OptimizerSegment& segment : host_) {
-    void* master = segment.master;
     first_chunks_.push_back(static_cast<int>(chunk_segments.size()));
-    table.push_back({.count = segment.count,
-                     .rate = segment.rate,
-                     .decay = segment.decay,
-                     .first_chunk = static_cast<int32_t>(chunk_segments.size()),
-                     .master = master == segment.weight ? nullptr : master,
-                     .weight = segment.weight,
-                     .grad = floats(segment.grad),
-                     .m = floats(segment.m),
-                     .v = floats(segment.v)});
+    table.push_back(device_segment(segment, first_chunks_.back()));
     const auto index = static_cast<int32_t>(table.size() - 1);
     chunk_segments.insert(chunk_segments.end(), ceil_div(segment.count, kChunk), index);
   }

@@ -22,6 +22,12 @@ struct DeviceSegment {
   float* v;
 };
 
+DeviceSegment device_segment(const OptimizerSegment& segment, int first_chunk);
+
+struct ChunkRange {
+  int first = 0, count = 0;
+};
+
 // Made when segments are first met, outside of recordings, so that a recorded step uploads nothing.
 class SegmentTable {
  public:
@@ -39,6 +45,8 @@ class SegmentTable {
   int chunks() const { return chunks_; }
   // Of all segments before this one; of all where it is one behind the last.
   int first_chunk(int segment) const { return first_chunks_[segment]; }
+  // Those of segment s.
+  ChunkRange chunks_of(int s) const { return {first_chunks_[s], first_chunks_[s + 1] - first_chunks_[s]}; }
   size_t bytes() const { return bytes_; }
 
  private:

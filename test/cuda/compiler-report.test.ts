@@ -59,6 +59,9 @@ const STEP = [
   'normed_linear_gradients_kernel',
   'grad_norm_kernel',
   'adamw_kernel',
+  'meet_kernel',
+  'catch_up_kernel',
+  'update_rows_kernel',
 ];
 
 /** Instances off the beaten track, and the bytes they may keep in local memory: unaligned arrays, products too small for

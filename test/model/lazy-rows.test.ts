@@ -1,14 +1,15 @@
 import { expect } from 'chai';
-import type { NativeSession, NativeTrainPlan } from '../../lib/native/index.js';
+import type { NativePrecision, NativeSession, NativeTrainPlan } from '../../lib/native/index.js';
+import { devices } from '../devices.js';
 import type { ModelShape } from '../native/shape.js';
 import { loadOperations } from '../operations/addon.js';
 import { expectSameBits, Random, type Tensors } from '../operations/harness.js';
 import { MODEL, makePlan, makeSession } from './tiny-session.js';
 
 /*
- * The CPU updates most rows of the word embeddings late (native/cpu/lazy_rows.h). Here a table that trains in a session
- * is held to the bits of one whose every element is updated in every step by the operation adamw, from the same
- * gradients, and to the formula.
+ * Most rows of the word embeddings are updated late (native/cpu/lazy_rows.h, native/cuda/lazy_rows.h). Here a table that
+ * trains in a session is held to the bits of one whose every element is updated in every step by the operation adamw,
+ * from the same gradients, and to the formula.
  */
 
 const WORD = 'bert.embeddings.word_embeddings.weight';
@@ -16,19 +17,18 @@ const BETA1 = 0.6; // moments fade within the test
 const EXAMPLES = 40;
 const LENGTH = 6;
 
-type Precision = 'fp32' | 'fp64';
-
 interface Setting {
   title: string;
+  device: string;
   /** Rows of the table, elements of a row. */
   V: number;
   C: number;
-  precision: Precision;
+  precision: NativePrecision;
   threads: number;
   decays: boolean;
 }
 
-const SETTINGS: Setting[] = [
+const CPU: readonly Omit<Setting, 'device'>[] = [
   { title: 'rows that blocks and vectors cut', V: 301, C: 20, precision: 'fp32', threads: 1, decays: true },
   { title: 'three threads', V: 301, C: 20, precision: 'fp32', threads: 3, decays: true },
   { title: 'rows of more than a chunk', V: 130, C: 276, precision: 'fp32', threads: 2, decays: true },
@@ -36,6 +36,22 @@ const SETTINGS: Setting[] = [
   { title: 'fewer rows than a sweep has parts', V: 23, C: 16, precision: 'fp32', threads: 2, decays: true },
   { title: 'in double', V: 301, C: 20, precision: 'fp64', threads: 2, decays: true },
 ];
+
+const GPU: readonly Omit<Setting, 'device'>[] = [
+  { title: 'rows that blocks cut', V: 301, C: 24, precision: 'fp32', threads: 1, decays: true },
+  { title: 'weights with low bits', V: 301, C: 16, precision: 'bf16', threads: 1, decays: true },
+  { title: 'without decay', V: 301, C: 16, precision: 'fp32', threads: 1, decays: false },
+  { title: 'fewer rows than a sweep has parts', V: 23, C: 16, precision: 'fp32', threads: 1, decays: true },
+];
+
+const SETTINGS: readonly Setting[] = devices().flatMap(({ device }) =>
+  (device === 'cpu' ? CPU : GPU).map((setting) => ({ ...setting, device })),
+);
+
+/** One of each device. */
+const SOME: readonly Setting[] = SETTINGS.filter(
+  ({ title }) => title === 'three threads' || title.includes('low bits'),
+);
 
 const shapeOf = ({ V, C }: Setting): ModelShape => ({
   ...MODEL,
@@ -47,12 +63,12 @@ const shapeOf = ({ V, C }: Setting): ModelShape => ({
 
 /** A session that trains its word embeddings alone, so that their gradient's norm is all there is to clip by. */
 async function openTable(setting: Setting) {
-  const { precision, threads, decays, V } = setting;
+  const { device, precision, threads, decays, V } = setting;
   const session = await makeSession(
     { head: 'classifier', lora: null, prefix: null, trains: (name) => name === WORD, decays: () => decays },
     threads,
     shapeOf(setting),
-    { device: 'cpu', precision },
+    { device, precision },
   );
   const random = new Random(V);
   // Some rows are met in many examples, most in one or in none.
@@ -76,7 +92,7 @@ class DenseTable {
 
   /** The update of a session's last step. */
   async update(session: NativeSession, plan: NativeTrainPlan): Promise<void> {
-    const { precision, threads, decays } = this.setting;
+    const { device, precision, threads, decays } = this.setting;
     this.tensors['grad.0'] = Float64Array.from(await session.read(WORD, 'gradient'));
     this.tensors.loss = Float64Array.of(1);
     this.tensors.norm = Float64Array.of(0);
@@ -91,7 +107,7 @@ class DenseTable {
       learning_rate: plan.learningRates[0]!,
       step: plan.firstStep + 1,
     };
-    await loadOperations().runOperation('adamw', { device: 'cpu', precision, threads }, this.tensors, sizes, 1);
+    await loadOperations().runOperation('adamw', { device, precision, threads }, this.tensors, sizes, 1);
   }
 
   async expectSame(session: NativeSession, what: string): Promise<void> {
@@ -138,11 +154,12 @@ describe('word embeddings that are updated late', function () {
   this.timeout(120_000);
 
   for (const setting of SETTINGS) {
-    it(`have the bits of those updated in every step: ${setting.title}`, async () => {
+    it(`have the bits of those updated in every step: ${setting.title}, ${setting.device}`, async () => {
       const { session, dataset } = await openTable(setting);
       const dense = new DenseTable(setting);
       await dense.read(session);
-      for (let step = 0; step < 200; step++) await train(session, dense, planOf(dataset, step));
+      const steps = setting.device === 'cpu' ? 200 : 70;
+      for (let step = 0; step < steps; step++) await train(session, dense, planOf(dataset, step));
       const m = dense.tensors['m.0'] as Float64Array;
       expect(m.includes(0) && m.some((value) => value !== 0)).to.equal(true);
       await dense.expectSame(session, setting.title);
@@ -150,87 +167,88 @@ describe('word embeddings that are updated late', function () {
     });
   }
 
-  it('are up to date for whoever reads or writes them between steps', async () => {
-    const setting = SETTINGS[1]!;
-    const { session, dataset } = await openTable(setting);
-    const fresh = await openTable(setting);
-    const dense = new DenseTable(setting);
-    const random = new Random(3);
-    const count = setting.V * setting.C;
-    // As from a checkpoint: moments of rows that no text has, zeros of either sign, faded ones, and rows of zeros alone.
-    const isZero = (i: number): boolean => Math.floor(i / setting.C) % 3 === 0;
-    const m = random.normal(count, 1e-3).map((x, i) => (isZero(i) ? -0 : [x, 0, -0, x * 1e-26][i % 4]!));
-    const v = random.normal(count, 1e-3).map((x, i) => (isZero(i) || i % 5 === 0 ? -0 : x * x));
-    await write(session, 'm', m);
-    await write(session, 'v', v);
-    await dense.read(session);
+  for (const setting of SOME) {
+    it(`are up to date for whoever reads or writes them between steps on ${setting.device}`, async () => {
+      const { session, dataset } = await openTable(setting);
+      const fresh = await openTable(setting);
+      const dense = new DenseTable(setting);
+      const random = new Random(3);
+      const count = setting.V * setting.C;
+      // As from a checkpoint: moments of rows that no text has, zeros of either sign, faded ones, and rows of zeros alone.
+      const isZero = (i: number): boolean => Math.floor(i / setting.C) % 3 === 0;
+      const m = random.normal(count, 1e-3).map((x, i) => (isZero(i) ? -0 : [x, 0, -0, x * 1e-26][i % 4]!));
+      const v = random
+        .normal(count, 1e-3)
+        .map((x, i) => (i % 5 === 0 || Math.floor(i / setting.C) % 6 === 0 ? -0 : x * x));
+      await write(session, 'm', m);
+      await write(session, 'v', v);
+      await dense.read(session);
 
-    for (let step = 0; step < 150; step++) {
-      await train(session, dense, planOf(dataset, step, step % 7 === 0 ? { accumulation: 3, batchSize: 1 } : {}));
-      const what = `step ${step}`;
-      if (step % 13 === 0) {
-        await write(fresh.session, 'value', dense.tensors['master.0'] as Float64Array);
-        const expected = await forward(fresh.session, fresh.dataset);
-        expect(bitsOf(await forward(session, dataset)), what).to.equal(bitsOf(expected));
+      for (let step = 0; step < 150; step++) {
+        await train(session, dense, planOf(dataset, step, step % 7 === 0 ? { accumulation: 3, batchSize: 1 } : {}));
+        const what = `step ${step}`;
+        if (step % 13 === 0) {
+          await write(fresh.session, 'value', dense.tensors['master.0'] as Float64Array);
+          const expected = await forward(fresh.session, fresh.dataset);
+          expect(bitsOf(await forward(session, dataset)), what).to.equal(bitsOf(expected));
+        }
+        if (step % 17 === 0) await session.gradients(planOf(dataset, step + 1000));
+        if (step % 40 === 39) {
+          const [part, name] = (
+            [
+              ['value', 'master.0'],
+              ['m', 'm.0'],
+              ['v', 'v.0'],
+            ] as const
+          )[Math.floor(step / 40)]!;
+          const values = (dense.tensors[name] as Float64Array).map((x) => x * 0.75);
+          await write(session, part, values);
+          dense.tensors[name] = values;
+        }
+        if (step % 50 === 20) await dense.expectSame(session, what);
       }
-      if (step % 17 === 0) await session.gradients(planOf(dataset, step + 1000));
-      if (step % 40 === 39) {
-        const [part, name] = (
-          [
-            ['value', 'master.0'],
-            ['m', 'm.0'],
-            ['v', 'v.0'],
-          ] as const
-        )[Math.floor(step / 40)]!;
-        const values = (dense.tensors[name] as Float64Array).map((x) => x * 0.75);
-        await write(session, part, values);
-        dense.tensors[name] = values;
-      }
-      if (step % 50 === 20) await dense.expectSame(session, what);
-    }
-    await dense.expectSame(session, 'the end');
-    await session.dispose();
-    await fresh.session.dispose();
-  });
+      await dense.expectSame(session, 'the end');
+      await session.dispose();
+      await fresh.session.dispose();
+    });
 
-  it('take other settings between steps, and an eps of 0', async () => {
-    const setting = SETTINGS[0]!;
-    const { session, dataset, met } = await openTable(setting);
-    const dense = new DenseTable(setting);
-    // Of rows that no text has it stays 0, and 0 / 0 makes them NaN.
-    const v = new Float64Array(setting.V * setting.C).map((_, i) => (met.has(Math.floor(i / setting.C)) ? 1e-4 : 0));
-    await write(session, 'v', v);
-    await dense.read(session);
-    for (let step = 0; step < 120; step++) {
-      const changes = [{ eps: 0 }, { beta1: 0 }, { beta2: 0.5 }, { weightDecay: 0 }, { maxGradNorm: 0 }][step % 10];
-      await train(session, dense, planOf(dataset, step, changes));
-    }
-    await dense.expectSame(session, 'the end');
-    await session.dispose();
-  });
-
-  it('miss nothing where a run was halted', async () => {
-    const setting = SETTINGS[0]!;
-    const { session, dataset } = await openTable(setting);
-    const dense = new DenseTable(setting);
-    await dense.read(session);
-    const classifier = await session.read('classifier.weight', 'value');
-    const writeClassifier = (values: Float32Array | Float64Array) =>
-      session.write('classifier.weight', 'value', 'F32', new Uint8Array(Float32Array.from(values).buffer));
-    for (let step = 0; step < 80; step++) {
-      if (step % 20 === 10) {
-        await writeClassifier(classifier.map(() => Number.NaN));
-        expect((await session.train(planOf(dataset, step))).stopped).to.equal('non-finite');
-        await writeClassifier(classifier);
+    it(`take other settings between steps, and an eps of 0, on ${setting.device}`, async () => {
+      const { session, dataset, met } = await openTable(setting);
+      const dense = new DenseTable(setting);
+      // Of rows that no text has it stays 0, and 0 / 0 makes them NaN.
+      const v = new Float64Array(setting.V * setting.C).map((_, i) => (met.has(Math.floor(i / setting.C)) ? 1e-4 : 0));
+      await write(session, 'v', v);
+      await dense.read(session);
+      for (let step = 0; step < 120; step++) {
+        const changes = [{ eps: 0 }, { beta1: 0 }, { beta2: 0.5 }, { weightDecay: 0 }, { maxGradNorm: 0 }][step % 10];
+        await train(session, dense, planOf(dataset, step, changes));
       }
-      await train(session, dense, planOf(dataset, step));
-    }
-    await dense.expectSame(session, 'the end');
-    await session.dispose();
-  });
+      await dense.expectSame(session, 'the end');
+      await session.dispose();
+    });
+
+    it(`miss nothing where a run was halted on ${setting.device}`, async () => {
+      const { session, dataset } = await openTable(setting);
+      const dense = new DenseTable(setting);
+      await dense.read(session);
+      const classifier = await session.read('classifier.weight', 'value');
+      const writeClassifier = (values: Float32Array | Float64Array) =>
+        session.write('classifier.weight', 'value', 'F32', new Uint8Array(Float32Array.from(values).buffer));
+      for (let step = 0; step < 80; step++) {
+        if (step % 20 === 10) {
+          await writeClassifier(classifier.map(() => Number.NaN));
+          expect((await session.train(planOf(dataset, step))).stopped).to.equal('non-finite');
+          await writeClassifier(classifier);
+        }
+        await train(session, dense, planOf(dataset, step));
+      }
+      await dense.expectSame(session, 'the end');
+      await session.dispose();
+    });
+  }
 
   it('follow the formula', async () => {
-    const setting = { ...SETTINGS[5]!, title: '' };
+    const setting = { ...CPU.find(({ precision }) => precision === 'fp64')!, device: 'cpu' };
     const { session, dataset } = await openTable(setting);
     const [p, m, v] = [await session.read(WORD, 'value'), new Float64Array(6020), new Float64Array(6020)];
     for (let step = 0; step < 100; step++) {
