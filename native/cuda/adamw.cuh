@@ -120,7 +120,7 @@ __device__ __forceinline__ void load(Elements<N>& elements, const Parameters<T>&
   load_weights<N>(elements.p, at, i);
 }
 
-// There is one way to contract each line, so that every kernel gives the same bits.
+// The compiler is left no choice of what to contract, so that every kernel gives the same bits.
 template <int N>
 __device__ __forceinline__ void update(Elements<N>& elements, const AdamwScalars& s) {
   // The moment of a row that is not met any more fades out, as on the CPU.
@@ -128,12 +128,13 @@ __device__ __forceinline__ void update(Elements<N>& elements, const AdamwScalars
 #pragma unroll
   for (int i = 0; i < N; ++i) {
     const float g = __fmul_rn(elements.g[i], s.clip);
-    const float lerp = elements.m[i] + s.one_minus_beta1 * (g - elements.m[i]);
+    const float lerp = __fmaf_rn(s.one_minus_beta1, g - elements.m[i], elements.m[i]);
     const float m = fabsf(lerp) < kFaded ? 0.f : lerp;
     const float v = __fmaf_rn(elements.v[i], s.beta2, s.one_minus_beta2 * g * g);
     elements.m[i] = m;
     elements.v[i] = v;
-    elements.p[i] = elements.p[i] * s.decay - s.step_size * m / (sqrtf(v) / s.root_correction2 + s.eps);
+    elements.p[i] =
+        __fmaf_rn(elements.p[i], s.decay, -(__fmul_rn(s.step_size, m) / (sqrtf(v) / s.root_correction2 + s.eps)));
   }
 }
 
