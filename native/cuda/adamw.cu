@@ -95,7 +95,7 @@ __device__ __forceinline__ double block_sum_of_doubles(double value, double* sha
 // ticket (1) zero, norm (1).
 __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
     grad_norm_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int chunks, double* partials,
-                     unsigned* ticket, float* norm, Kept kept, DeviceState* state) {
+                     unsigned* ticket, float* norm, int variant, Kept kept, DeviceState* state) {
   SHARED(shared, double[kThreads]);
   SHARED(is_last, bool);
   const int thread = static_cast<int>(threadIdx.x), blocks = static_cast<int>(gridDim.x);
@@ -118,8 +118,7 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
   const double total = block_sum_of_doubles(rest, shared);
   if (thread == 0) {
     *ticket = 0;
-    state->grad_norm = static_cast<float>(sqrt(total));
-    *norm = state->grad_norm;
+    *norm = state->grad_norm[variant] = static_cast<float>(sqrt(total));
   }
   if (kept.losses != nullptr) keep(kept, state->step);
 }
@@ -139,13 +138,13 @@ struct Scalars {
 };
 
 __device__ __forceinline__ Scalars scalars_of(const Settings& settings, const DeviceState* state,
-                                              const DeviceSegment& segment) {
-  const float lr = static_cast<float>(state->step.learning_rate * segment.rate);
+                                              int variant, const DeviceSegment& segment) {
+  const float lr = static_cast<float>(state->step.learning_rates[variant] * segment.rate);
   const float t = static_cast<float>(state->step.step);
   // 1 − beta^t, exact where beta^t is close to 1.
   const float correction1 = -expm1f(t * settings.log_beta1), correction2 = -expm1f(t * settings.log_beta2);
   Scalars scalars;
-  scalars.clip = settings.max_grad_norm > 0.f ? fminf(1.f, settings.max_grad_norm / (state->grad_norm + 1e-6f)) : 1.f;
+  scalars.clip = settings.max_grad_norm > 0.f ? fminf(1.f, settings.max_grad_norm / (state->grad_norm[variant] + 1e-6f)) : 1.f;
   scalars.decay = segment.decay != 0 ? 1.f - lr * settings.weight_decay : 1.f;
   scalars.beta2 = settings.beta2;
   scalars.one_minus_beta1 = settings.one_minus_beta1;
@@ -249,17 +248,17 @@ __device__ __forceinline__ void store(const Parameters<T>& at, int i, const Elem
 template <typename T>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
     adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, Settings settings, const float* loss,
-                 DeviceState* state) {
+                 int variant, DeviceState* state) {
   constexpr int kAtOnce = 2;
   const int thread = static_cast<int>(threadIdx.x);
   const Chunk chunk = chunk_at(segments, chunk_segments, static_cast<int>(blockIdx.x));
   // All blocks decide the same: `halted` is written only where no block reads it.
-  if (!isfinite(state->grad_norm) || !isfinite(*loss)) {
-    if (blockIdx.x == 0 && thread == 0) state->halted = 1;
+  if (!isfinite(state->grad_norm[variant]) || !isfinite(*loss)) {
+    if (blockIdx.x == 0 && thread == 0) state->halted[variant] = 1;
     return;
   }
-  if (state->halted) return;
-  const Scalars scalars = scalars_of(settings, state, *chunk.segment);
+  if (state->halted[variant]) return;
+  const Scalars scalars = scalars_of(settings, state, variant, *chunk.segment);
   const Parameters<T> parameters(chunk);
   const int vectors = parameters.are_vectorizable() ? chunk.length / kVector : 0;
   for (int first = thread; first < vectors; first += kAtOnce * kThreads) {
@@ -288,19 +287,19 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
 
 template <typename T>
 void grad_norm(Context& context, const GradNorm& args) {
-  const SegmentTable& segments = segment_table(context, args.segments, args.count);
+  const SegmentTable& segments = segment_table(context, args.segments, args.count, args.variant);
   const int most = std::max(context.multiprocessors, 1) * kNormBlocksPerSm;
   const int blocks = std::clamp(segments.chunks(), 1, most);
   // Doubles in the scratch of floats, which is aligned for them.
   double* partials = reinterpret_cast<double*>(context.scratch.floats(2 * static_cast<size_t>(blocks)));
   context.launch(&grad_norm_kernel, blocks, kThreads, 0, segments.segments(), segments.chunk_segments(),
-                 segments.chunks(), partials, context.scratch.tickets(1), floats(args.norm),
+                 segments.chunks(), partials, context.scratch.tickets(1), floats(args.norm), args.variant,
                  args.keep ? kept_of(context, *args.keep) : Kept{}, context.state);
 }
 
 template <typename T>
 void adamw(Context& context, const AdamW& args) {
-  const SegmentTable& segments = segment_table(context, args.segments, args.count);
+  const SegmentTable& segments = segment_table(context, args.segments, args.count, args.variant);
   const OptimizerSettings& settings = args.settings;
   if (segments.chunks() == 0) return;
   const Settings constants = {.log_beta1 = static_cast<float>(std::log(settings.beta1)),
@@ -312,7 +311,7 @@ void adamw(Context& context, const AdamW& args) {
                               .weight_decay = static_cast<float>(settings.weight_decay),
                               .max_grad_norm = static_cast<float>(settings.max_grad_norm)};
   context.launch(&adamw_kernel<T>, segments.chunks(), kThreads, 0, segments.segments(), segments.chunk_segments(),
-                 constants, floats(args.loss), context.state);
+                 constants, floats(args.loss), args.variant, context.state);
 }
 
 template void grad_norm<float>(Context&, const GradNorm&);

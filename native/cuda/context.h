@@ -24,7 +24,7 @@ struct Context {
   Scratch scratch;
   Gemm* gemm = nullptr;
   const Recordings* recordings = nullptr;
-  std::unique_ptr<SegmentTable> segments;  // those that the optimizer met last
+  std::unique_ptr<SegmentTable> segments[kMostVariants];  // those that the optimizer met last, of each variant
   SharedMemoryLimits shared_memory;
   int multiprocessors = 0;
 

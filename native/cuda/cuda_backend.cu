@@ -114,8 +114,9 @@ class CudaBackend final : public Backend {
     context_.scratch.tickets(kMostTickets);
   }
   size_t workspace_bytes() const override {
-    return context_.scratch.bytes() + state_->bytes() + (gemm_ ? gemm_->workspace_bytes() : 0) +
-           (context_.segments ? context_.segments->bytes() : 0);
+    size_t bytes = context_.scratch.bytes() + state_->bytes() + (gemm_ ? gemm_->workspace_bytes() : 0);
+    for (const auto& segments : context_.segments) bytes += segments ? segments->bytes() : 0;
+    return bytes;
   }
   DeviceMemory device_memory() override {
     size_t free = 0, total = 0;

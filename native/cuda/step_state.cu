@@ -9,7 +9,9 @@ namespace {
 __global__ void begin_step_kernel(DeviceState* state, StepState step) { state->step = step; }
 
 // Grid 1, block 1.
-__global__ void start_run_kernel(DeviceState* state) { state->halted = 0; }
+__global__ void start_run_kernel(DeviceState* state) {
+  for (int32_t& halted : state->halted) halted = 0;
+}
 
 }  // namespace
 

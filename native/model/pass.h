@@ -32,6 +32,13 @@ struct AdapterMix {
   }
 };
 
+// The parts of a batch, its rows divided evenly: part i is of variant `variants[i]`.
+struct BatchParts {
+  int count = 1;
+  int variants[kMostVariants] = {};
+  int tokens = 0, sequences = 0;  // rows of a part, if there are several
+};
+
 struct Pass {
   Backend& backend;
   const Batch& batch;
@@ -41,11 +48,22 @@ struct Pass {
   LoraSums* lora_sums = nullptr;    // puts off sums of low-rank updates; null: each is computed at once
   RowSums* row_sums = nullptr;      // takes the gradients of biases and LayerNorms; null: each is computed at once
 
+  BatchParts parts{};
+
   // The same pass, but `sums` takes the sums over rows; null: none are put off.
-  Pass with(RowSums* sums) const { return {backend, batch, training, accumulate, mix, lora_sums, sums}; }
+  Pass with(RowSums* sums) const {
+    Pass pass = *this;
+    pass.row_sums = sums;
+    return pass;
+  }
 
   Rows tokens() const { return {RowKind::kTokens, batch.T}; }
   Rows sequences() const { return {RowKind::kSequences, batch.B}; }
+  // Of all the batch's rows, those of one part.
+  Rows of_part(Rows rows) const {
+    if (parts.count == 1) return rows;
+    return {rows.kind, rows.kind == RowKind::kTokens ? parts.tokens : parts.sequences};
+  }
   Dropout dropout(double p, uint32_t site) const { return {training ? p : 0.0, site}; }
 };
 
