@@ -29,6 +29,7 @@ import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
 import type { EpochSummary, TrainerEvents, TrainResult } from '../training/events.js';
 import { trainAtOnce } from '../training/fit/run.js';
 import { expectShared } from '../training/group.js';
+import type { Lane } from '../training/lockstep.js';
 import {
   needingEvaluations,
   resolveTrainerOptions,
@@ -131,6 +132,11 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
    *   as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult<Kind>> {
+    return this.trainInLane(null, train, options);
+  }
+
+  /** @internal The same as one of several runs that train together; null: by itself. */
+  async trainInLane(lane: Lane | null, train: Split, options: TrainOptions): Promise<TrainResult<Kind>> {
     const given = expectObject('options', options, ['validation', 'metrics', 'signal', 'resume', 'stopWhen']);
     const metrics = expectMetrics(given.metrics);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
@@ -144,7 +150,18 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const ranks = distributed === 'auto' ? findRanks() : null;
     if (ranks !== null) expectShared(this.settings.method, ranks);
     return this.#model.exclusively(async () => {
-      const request = { train: split, validation, metrics, signal, resume, stopWhen, ranks, lock: null, events: this };
+      const request = {
+        train: split,
+        validation,
+        metrics,
+        signal,
+        resume,
+        stopWhen,
+        ranks,
+        lane,
+        lock: null,
+        events: this,
+      };
       if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(request);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {

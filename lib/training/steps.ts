@@ -17,10 +17,12 @@ import { TrainingRun } from './run.js';
  * @throws BertuneError as Trainer.train
  */
 export async function trainInSteps(prepared: PreparedRun): Promise<CompletedRun> {
-  const { model, given, plan, methodPlan, examples, becomes, loss, state, best, found, lock, ranks } = prepared;
+  const { model, given, plan, methodPlan, examples, becomes, loss, state, best, found, lock, ranks, lane } = prepared;
   const { signal, stopWhen, events } = prepared;
   const { settings } = plan;
-  const session = await retarget(model, settings.method, methodPlan, settings.seed, becomes);
+  const session = lane
+    ? await lane.join(prepared)
+    : await retarget(model, settings.method, methodPlan, settings.seed, becomes);
   return session.withDataset(datasetOf(examples.encoded, examples.labels), (dataset, native) =>
     withValidation(prepared, session, async (validation) => {
       const ahead = ranks ? 1 : lookAheadOf(methodPlan, model.where.device, settings.gradientAccumulation);
@@ -43,7 +45,7 @@ export async function trainInSteps(prepared: PreparedRun): Promise<CompletedRun>
         expectUsable: () => model.expectUsable(),
       });
       return asGroup(group, async () => {
-        const outcome = await training.run();
+        const outcome = await training.run().finally(() => lane?.leave());
         const decided = await decide(prepared, native, validation, outcome.evaluation, group);
         return { ...outcome, ...decided, method: settings.method, epochs: position.epochs };
       });

@@ -173,6 +173,7 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   a.embeddings = embeddings_.cut(cutter, T, training, keeps_input(a.limits, 0), shared);
   lay_out_layers(cutter, a, training, shared);
   const int part_B = training ? (B + variants() - 1) / variants() : B;
+  a.heads.clear();
   for (const Heads& heads : heads_) a.heads.push_back(heads.cut(cutter, part_B));
   a.lora.rank = rank;
   a.lora.dropped = cutter.real(T * most_of_lora_a(parameters_, loras_, 1));

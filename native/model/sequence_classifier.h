@@ -74,8 +74,8 @@ class SequenceClassifier {
   int selected() const { return selected_; }
   // The sequences that fill up each part of a batch, where a device wants tokens padded: with them every part begins at a
   // row that depends on padded sizes alone.
-  int fillers() const { return variants() > 1 && token_padding() > 1 ? 4 : 0; }
-  int longest_filler() const { return (fillers() + token_padding() - 1 + 3) / 4 * (fillers() > 0); }
+  int fillers() const { return variants() > 1 && token_padding() > 1 ? kFillers : 0; }
+  int longest_filler() const { return fillers() > 0 ? (kFillers + token_padding() - 2) / kFillers + 1 : 0; }
   // The tokens of a part with so many of its own.
   int tokens_of_part(int tokens) const { return fillers() > 0 ? backend_.pad({1, tokens + fillers(), 1}).T : tokens; }
 
@@ -138,6 +138,8 @@ class SequenceClassifier {
   void initialize_magnitude(const Parameter& parameter) { magnitudes_.initialize(backend_, parameter); }
 
  private:
+  static constexpr int kFillers = 8;  // so that none is long
+
   // Of (B,C) over all parts, the rows of the current one.
   Real* rows_of_part(const Activations& activations, Real* sequences) const;
   // One part alone.
