@@ -14,6 +14,8 @@ export const MOST_TOGETHER = 8;
 
 /** The place of a run among those that train together. */
 export interface Lane {
+  /** How many train together at first; 0 before they have joined. */
+  readonly size: number;
   /** Waits for the others and gives the run's model its variant of the session that all share. @throws BertuneError INVALID_OPTION where they do not fit together; as retarget */
   join(run: PreparedRun): Promise<Session>;
   /** The others wait for it no longer. Safe to call twice. */
@@ -59,7 +61,11 @@ export class Lockstep {
 
   /** The place of a run, counted from 0. */
   lane(run: number): Lane {
+    const variants = () => this.#variants.size;
     return {
+      get size() {
+        return variants();
+      },
       join: (prepared) => this.#sessions.come(run, prepared),
       leave: () => {
         this.#sessions.leave(run);
