@@ -69,7 +69,7 @@ class Session : public Napi::ObjectWrap<Session> {
   std::shared_ptr<SessionCore> core_;
   std::unique_ptr<JobQueue> queue_;
   bool disposed_ = false;
-  int variant_ = 0;  // that calls are about
+  int variant_ = 0;                        // that calls are about
   Napi::Reference<Napi::Value> disposal_;  // dispose's promise
   int64_t reported_bytes_ = 0;
 };

@@ -58,17 +58,18 @@ void check_loss_settings(const LossSettings& settings, Loss loss) {
   }
 }
 
-}  // namespace
-
-static std::vector<int32_t> convert_variants(const Napi::Value& value) {
+std::vector<int32_t> convert_variants(const Napi::Value& value) {
   std::vector<int32_t> variants = copy_ints(value, "variants");
   for (size_t i = 0; i < variants.size(); ++i) {
     const bool rises = i == 0 || variants[i] > variants[i - 1];
-    if (!rises || variants[i] < 0 || variants[i] >= kMostVariants) refuse_field("rising numbers of variants", "variants");
+    if (!rises || variants[i] < 0 || variants[i] >= kMostVariants)
+      refuse_field("rising numbers of variants", "variants");
   }
   if (variants.empty()) refuse_field("one variant or more", "variants");
   return variants;
 }
+
+}  // namespace
 
 TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config) {
   const Napi::Object value = get_object(argument, "plan");

@@ -111,9 +111,15 @@ SessionConfig convert_session_config(const Napi::Value& argument) {
   ModelSettings model = convert_model(get_object(value.Get("model"), "model"));
   model.loss = convert_loss(value);
   config.loras = convert_loras(value.Get("lora"));
-  if (config.loras.empty()) refuse_field("low-rank updates of one variant or more", "lora");
-  for (int v = static_cast<int>(config.loras.size()) - 1; v >= 0; --v) {
-    config.model = model_config(model, rows_of_variant(config.parameters, v));
+  const int variants = static_cast<int>(config.loras.size());
+  if (variants < 1 || variants > kMostVariants) refuse_field("low-rank updates of 1 to 8 variants", "lora");
+  for (const ParameterRow& row : config.parameters) {
+    if (row.variant >= variants) refuse_field("a variant of the session", "variant");
+  }
+  config.model = model_config(model, rows_of_variant(config.parameters, 0));
+  for (int v = 1; v < variants; ++v) {
+    const ModelConfig own = model_config(model, rows_of_variant(config.parameters, v));
+    if (own.NC != config.model.NC) refuse_field("as many labels in each variant", "parameters");
   }
   return config;
 }

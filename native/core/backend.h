@@ -58,14 +58,14 @@ struct Examples {
 // What the device needs to know about a micro-batch; the backend writes it before the operations run. Everything that
 // differs between two runs of one recording is here, so a recording serves any data set and any run.
 struct StepState {
-  uint64_t seed;          // dropout key
-  uint32_t dropout_step;  // dropout counter: one per micro-batch
-  uint32_t step;          // AdamW's t, from 1
+  uint64_t seed;                         // dropout key
+  uint32_t dropout_step;                 // dropout counter: one per micro-batch
+  uint32_t step;                         // AdamW's t, from 1
   double learning_rates[kMostVariants];  // of each variant; a model without variants is number 0
-  int32_t order_begin;  // its examples are GatherBatch.order[order_begin .. order_begin + B)
-  int32_t B, T;         // its sequences and tokens; those of Batch may be padded
-  int32_t slot;         // where keep_step writes
-  int32_t loss_B;       // the sequences that count in a loss: those of a part, if the batch consists of parts
+  int32_t order_begin;                   // its examples are GatherBatch.order[order_begin .. order_begin + B)
+  int32_t B, T;                          // its sequences and tokens; those of Batch may be padded
+  int32_t slot;                          // where keep_step writes
+  int32_t loss_B;  // the sequences that count in a loss: those of a part, if the batch consists of parts
   // If several processes share the micro-batch: what comes before this part, because dropout depends on an element's
   // place in the whole, and this part's share of the whole loss.
   uint32_t tokens_before = 0, sequences_before = 0;
@@ -121,9 +121,9 @@ enum class Activation { kNone, kGelu, kTanh, kRelu, kGeluTanh, kSilu };
 // Picks sequences `order[order_begin .. order_begin + B)` of the step's examples, packs them into the batch's arrays
 // and makes the batch current. The caller, who knows the lengths, sets its sizes.
 struct GatherBatch {
-  int NC;               // of targets, which are copied if both the examples and the batch have them
-  bool sort_tokens;     // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
-  int micro_batch = 0;  // if the batch has places: sequences per micro-batch; the step's micro-batch is the first
+  int NC;                  // of targets, which are copied if both the examples and the batch have them
+  bool sort_tokens;        // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
+  int micro_batch = 0;     // if the batch has places: sequences per micro-batch; the step's micro-batch is the first
   bool are_parts = false;  // the micro-batches are parts of one, so they have its dropout_step
   Batch batch{};
 };
@@ -641,7 +641,7 @@ struct OptimizerSettings {
 struct GradNorm {
   const OptimizerSegment* segments;  // (count) host
   int count;
-  Acc* norm;             // (1)
+  Acc* norm;  // (1)
   int variant;
   const KeepStep* keep;  // host, or null: keep_step as well, of this norm
 };

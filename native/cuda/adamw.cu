@@ -137,14 +137,15 @@ struct Scalars {
   float clip, decay, beta2, one_minus_beta1, one_minus_beta2, root_correction2, eps, step_size;
 };
 
-__device__ __forceinline__ Scalars scalars_of(const Settings& settings, const DeviceState* state,
-                                              int variant, const DeviceSegment& segment) {
+__device__ __forceinline__ Scalars scalars_of(const Settings& settings, const DeviceState* state, int variant,
+                                              const DeviceSegment& segment) {
   const float lr = static_cast<float>(state->step.learning_rates[variant] * segment.rate);
   const float t = static_cast<float>(state->step.step);
   // 1 − beta^t, exact where beta^t is close to 1.
   const float correction1 = -expm1f(t * settings.log_beta1), correction2 = -expm1f(t * settings.log_beta2);
   Scalars scalars;
-  scalars.clip = settings.max_grad_norm > 0.f ? fminf(1.f, settings.max_grad_norm / (state->grad_norm[variant] + 1e-6f)) : 1.f;
+  scalars.clip =
+      settings.max_grad_norm > 0.f ? fminf(1.f, settings.max_grad_norm / (state->grad_norm[variant] + 1e-6f)) : 1.f;
   scalars.decay = segment.decay != 0 ? 1.f - lr * settings.weight_decay : 1.f;
   scalars.beta2 = settings.beta2;
   scalars.one_minus_beta1 = settings.one_minus_beta1;

@@ -64,8 +64,7 @@ bool SegmentTable::describes(const OptimizerSegment* segments, int count) const 
   return true;
 }
 
-const SegmentTable& segment_table(Context& context, const OptimizerSegment* segments, int count,
-                                  int variant) {
+const SegmentTable& segment_table(Context& context, const OptimizerSegment* segments, int count, int variant) {
   std::unique_ptr<SegmentTable>& table = context.segments[variant];
   if (!table || !table->describes(segments, count)) {
     if (context.recordings->capturing()) {

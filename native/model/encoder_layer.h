@@ -71,7 +71,8 @@ struct PrefixView {
 class EncoderLayer {
  public:
   // `trains_below`: something below the layer trains, so its input needs a gradient.
-  EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const LoraConfigs& loras, int index, bool trains_below, bool prefix_trains);
+  EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const LoraConfigs& loras, int index,
+               bool trains_below, bool prefix_trains);
 
   // Whether something in the layer or below it trains: backward comes through here.
   bool reached() const { return reaches_.layer; }

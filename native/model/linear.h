@@ -73,7 +73,9 @@ class Linear {
   int variants() const { return static_cast<int>(loras_.size()); }
 
   // Whether it has a low-rank update in any variant; the rest, too, is true if it is in any.
-  bool has_lora() const { return in_any([](const LowRank&) { return true; }); }
+  bool has_lora() const {
+    return in_any([](const LowRank&) { return true; });
+  }
   bool trains() const {
     return base_trains() || in_any([](const LowRank& lora) { return lora.trains(); });
   }

@@ -1,6 +1,7 @@
 #include "model/sequence_classifier.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -31,7 +32,7 @@ bool any_lora(const LoraConfigs& loras) {
 void check_variants(const std::vector<ParameterRow>& rows, size_t loras) {
   size_t variants = 1;
   for (const ParameterRow& row : rows) variants = std::max(variants, static_cast<size_t>(row.variant) + 1);
-  BERTUNE_CHECK(variants == loras && variants <= kMostVariants);
+  BERTUNE_CHECK(variants <= loras && loras <= kMostVariants);
   for (const ParameterRow& row : rows) {
     const bool is_update = row.place.part == Part::kLoraA || row.place.part == Part::kLoraB;
     const bool is_head = row.place.module.role == Role::kHeadDense || row.place.module.role == Role::kClassifier;
@@ -102,8 +103,14 @@ void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
   };
   if (training.sequences > 0) training.sequences += sequences_behind();
   if (training.sequences > 0 && variants() > 1) {
+    const int64_t tokens = int64_t{variants()} * tokens_of_part(training.tokens);
+    if (tokens > std::numeric_limits<int32_t>::max()) {
+      throw Error("INVALID_OPTION",
+                  "Expected batches of fewer than 2^31 tokens for all variants together but received " +
+                      std::to_string(tokens) + "; make the batch size smaller");
+    }
     training.sequences = variants() * (training.sequences + fillers());
-    training.tokens = variants() * tokens_of_part(training.tokens);
+    training.tokens = static_cast<int>(tokens);
   }
   want_padded(backend_, training);
   want_padded(backend_, inference);

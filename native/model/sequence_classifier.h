@@ -38,11 +38,11 @@ struct BatchLimits {
 // The buffers of one kind of pass. Training keeps what backward reads, inference keeps nothing.
 struct Activations {
   BatchLimits limits;
-  Batch batch;      // with sizes padded as the backend needs them
-  BatchShape live;  // the sizes without padding
+  Batch batch;       // with sizes padded as the backend needs them
+  BatchShape live;   // the sizes without padding
   BatchParts parts;  // by variant
-  Batch part;        // what the head works on: a part, or one of several micro-batches whose features were computed at once
-  int part_begin;    // its first sequence in the batch
+  Batch part;  // what the head works on: a part, or one of several micro-batches whose features were computed at once
+  int part_begin;  // its first sequence in the batch
   EmbeddingBuffers embeddings;
   std::vector<LayerBuffers> layers;  // the last one first_only
   LayerBuffers last_layer_full;      // the last one on all tokens; inference

@@ -185,7 +185,8 @@ void TrainingRun::run(const MicroBatch& micro_batch) {
 }
 
 Activations& TrainingRun::batch_of(StepState& state) {
-  Activations& a = classifier_.size_batch(dataset_, order_.data() + state.order_begin, state.B, true, settings_.variants);
+  Activations& a =
+      classifier_.size_batch(dataset_, order_.data() + state.order_begin, state.B, true, settings_.variants);
   state.T = a.live.T;
   return a;
 }

@@ -24,7 +24,7 @@ struct StepSettings {
   int accumulation;  // micro-batches of a step
   int look_ahead;    // micro-batches whose features are computed at once, if nothing that they are made of trains
   uint64_t seed;
-  bool recompute = false;  // as in BatchLimits
+  bool recompute = false;               // as in BatchLimits
   std::vector<int32_t> variants = {0};  // that train
   LossSettings loss;
   OptimizerSettings optimizer;

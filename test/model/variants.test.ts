@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import {
   loadNative,
@@ -5,6 +6,7 @@ import {
   type NativeTrainPlan,
   type NativeTrainResult,
 } from '../../lib/native/index.js';
+import { useTemporaryDirectory } from '../lib/files.js';
 import { nativeConfig, rowsOf } from '../native/shape.js';
 import { startsOf } from '../native/support.js';
 import { relativeError, testDevices } from './support.js';
@@ -160,6 +162,7 @@ for (const { device, precision } of testDevices()) {
 
   describe(`variants that train together on ${device} in ${precision}`, function () {
     this.timeout(60_000);
+    const directory = useTemporaryDirectory();
 
     for (const [title, loss, more] of [
       ['classes', undefined, {}],
@@ -167,12 +170,52 @@ for (const { device, precision } of testDevices()) {
       ['layers that run again', undefined, { gradientCheckpointing: true }],
       ['several labels', 'binary_cross_entropy', { labelSmoothing: 0 }],
     ] as const) {
+      // The emulator is slow.
+      if (device === 'cuda-emulated' && (title === 'classes' || title === 'layers that run again')) continue;
       it(`come to what each does alone: ${title}`, async () => {
         const here = { ...where, ...(loss && { loss }) };
         const steps = Math.ceil(ORDER.length / (3 * ('accumulation' in more ? more.accumulation : 1)));
         const found = await together(here, [[steps, [0, 1, 2]]], more);
         for (const variant of SHAPES.keys()) {
           expectSame(found[variant]!, await alone(variant, here, [steps], more), `variant ${variant}`);
+        }
+      });
+    }
+
+    if (device === 'cuda-emulated') {
+      it('put the rows of all into one product with each frozen weight, replayed from a recording', async () => {
+        // The same sizes again and again: met, recorded, replayed.
+        const order = Int32Array.from({ length: 15 }, (_, i) => [3, 0, 4][i % 3]!);
+        const again = { order, learningRates: new Float64Array(5).fill(1e-3), batchSize: 3 };
+        const file = directory.path('nodes');
+        process.env.BERTUNE_EMULATED_LIST_GRAPHS = file;
+        const run = async (session: NativeSession, variants?: number[]) => {
+          const dataset = await addExamples(session);
+          const plan = makePlan(dataset, again);
+          const learningRates = new Float64Array(5 * (variants?.length ?? 1)).fill(1e-3);
+          const results = variants
+            ? await session.trainTogether({ ...plan, learningRates, variants: Int32Array.from(variants) })
+            : [await session.train(plan)];
+          expect((await session.recordings()).replayed).to.be.greaterThan(1);
+          // Of the graph that was recorded last, a node a line.
+          const nodes = (await readFile(file, 'utf8')).split('\n');
+          const products = nodes.filter((node) => /\bproduct</.test(node)).length;
+          await session.dispose();
+          return { products, losses: results.map(({ losses }) => [...losses]) };
+        };
+        try {
+          const all = await run(await makeVariants(where), [0, 1, 2]);
+          const each = [];
+          for (const shape of SHAPES) each.push(await run(await makeSession(shape, 2, MODEL, where)));
+          for (const [i, { losses }] of each.entries()) {
+            expect(relativeError(all.losses[i]!, losses[0]!)).to.be.at.most(tolerance);
+          }
+          // What is a variant's own: the pooler and the classifier, forward and backward, of few rows.
+          const own = 5;
+          expect(each[0]!.products).to.be.greaterThan(4 * own);
+          expect(all.products).to.equal(each[0]!.products + 2 * own);
+        } finally {
+          delete process.env.BERTUNE_EMULATED_LIST_GRAPHS;
         }
       });
     }

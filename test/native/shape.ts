@@ -10,7 +10,12 @@ import {
   prefixRows,
 } from '../../lib/architectures/rows.js';
 import { parseConfig } from '../../lib/formats/checkpoint/config.js';
-import type { NativeAdapterConfig, NativeLoraConfig, NativeSessionConfig, NativeTensor } from '../../lib/native/index.js';
+import type {
+  NativeAdapterConfig,
+  NativeLoraConfig,
+  NativeSessionConfig,
+  NativeTensor,
+} from '../../lib/native/index.js';
 
 /** The dimensions of a model; of BERT unless `modelType` says another. */
 export interface ModelShape
