@@ -1,5 +1,4 @@
 import type { Split } from '../data/dataset.js';
-import { BertuneError } from '../errors.js';
 import { expectObject, invalidOption } from '../options/validation.js';
 import type { TaskKind } from '../tasks/index.js';
 import type { TrainResult } from '../training/events.js';
@@ -30,11 +29,9 @@ export async function trainTogether<Kind extends TaskKind>(
   options: TrainTogetherOptions = {},
 ): Promise<PromiseSettledResult<TrainResult<Kind>>[]> {
   const given = expectObject('options', options, ['validation', 'metrics', 'signal']);
-  if (!Array.isArray(trainers) || !trainers.every((trainer) => trainer instanceof Trainer)) {
-    throw invalidOption('trainers', 'an array of Trainers', trainers);
-  }
-  if (trainers.length < 2 || trainers.length > MOST_TOGETHER || new Set(trainers).size < trainers.length) {
-    throw new BertuneError('INVALID_OPTION', `Expected 2 to ${MOST_TOGETHER} different trainers to train together`);
+  const isSome = Array.isArray(trainers) && trainers.length >= 2 && trainers.length <= MOST_TOGETHER;
+  if (!isSome || !trainers.every((trainer) => trainer instanceof Trainer) || new Set(trainers).size < trainers.length) {
+    throw invalidOption('trainers', `an array of 2 to ${MOST_TOGETHER} different Trainers`, trainers);
   }
   const lockstep = new Lockstep(trainers.length);
   return Promise.allSettled(

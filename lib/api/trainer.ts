@@ -162,11 +162,11 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
         lock: null,
         events: this,
       };
-      if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(request);
+      if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(request, lane);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {
           await lock.inTurn(() => removeLeftovers(outputDirectory));
-          return this.#train({ ...request, lock });
+          return this.#train({ ...request, lock }, lane);
         }),
       );
     });
@@ -209,7 +209,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     }) as Promise<EvaluateResult<Kind>>;
   }
 
-  async #train(request: RunRequest): Promise<TrainResult<Kind>> {
+  async #train(request: RunRequest, lane: Lane | null): Promise<TrainResult<Kind>> {
     const run = await prepareRun(this.#model, this.#given, request);
     this.#settings = run.plan.settings;
     this.#loss = run.loss;
@@ -218,7 +218,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const keep = (method: Method) => {
       this.#settings = Object.freeze({ ...run.plan.settings, method });
     };
-    const completed = await (isFitted ? trainAtOnce(run, keep) : trainInSteps(run));
+    const completed = await (isFitted ? trainAtOnce(run, keep) : trainInSteps(run, lane));
     return concludeRun(run, completed) as TrainResult<Kind>;
   }
 

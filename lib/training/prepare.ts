@@ -21,7 +21,6 @@ import { expectNoCheckpoints, type FoundCheckpoint, findCheckpoint } from './che
 import type { Examples } from './checkpoint/resume.js';
 import type { EpochSummary, Resumption, TrainerEvents } from './events.js';
 import type { FitParts } from './fit/classifier.js';
-import type { Lane } from './lockstep.js';
 import type { RunSettings, TrainerSettings } from './options.js';
 import { lossOptions, planRun, type RunPlan, samplingWeights } from './plan.js';
 import type { RunPosition } from './position.js';
@@ -39,8 +38,6 @@ export interface RunRequest {
   resume: string | undefined;
   /** null: this process trains alone. */
   ranks: Ranks | null;
-  /** Its place among runs that train together; null: it trains by itself. */
-  lane: Lane | null;
   /** Asked after each epoch whether it was the last. */
   stopWhen: ((epoch: EpochSummary) => boolean | Promise<boolean>) | undefined;
   /** Of the output directory; null without one, and where another rank has it. */

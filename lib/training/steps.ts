@@ -5,6 +5,7 @@ import { decisionOf } from '../tasks/prediction.js';
 import { placeRun } from './checkpoint/resume.js';
 import { decide } from './decide.js';
 import { asGroup, joinGroup } from './group.js';
+import type { Lane } from './lockstep.js';
 import { lookAheadOf } from './look-ahead.js';
 import { reserveTraining } from './memory.js';
 import type { CompletedRun } from './outcome.js';
@@ -14,10 +15,11 @@ import { TrainingRun } from './run.js';
 /**
  * Trains a model by optimizer steps, from the beginning or from a checkpoint, alone or as one of several ranks.
  *
+ * @param lane its place among runs that train together; null: it trains by itself
  * @throws BertuneError as Trainer.train
  */
-export async function trainInSteps(prepared: PreparedRun): Promise<CompletedRun> {
-  const { model, given, plan, methodPlan, examples, becomes, loss, state, best, found, lock, ranks, lane } = prepared;
+export async function trainInSteps(prepared: PreparedRun, lane: Lane | null): Promise<CompletedRun> {
+  const { model, given, plan, methodPlan, examples, becomes, loss, state, best, found, lock, ranks } = prepared;
   const { signal, stopWhen, events } = prepared;
   const { settings } = plan;
   const session = lane

@@ -1,6 +1,7 @@
 // createSession's argument → SessionConfig.
 #include "addon/session_config.h"
 
+#include <algorithm>
 #include <set>
 
 #include "addon/convert.h"
@@ -113,9 +114,9 @@ SessionConfig convert_session_config(const Napi::Value& argument) {
   config.loras = convert_loras(value.Get("lora"));
   const int variants = static_cast<int>(config.loras.size());
   if (variants < 1 || variants > kMostVariants) refuse_field("low-rank updates of 1 to 8 variants", "lora");
-  for (const ParameterRow& row : config.parameters) {
-    if (row.variant >= variants) refuse_field("a variant of the session", "variant");
-  }
+  int most = 0;
+  for (const ParameterRow& row : config.parameters) most = std::max(most, row.variant);
+  if (most + 1 != variants) refuse_field("parameters of each variant", "parameters");
   config.model = model_config(model, rows_of_variant(config.parameters, 0));
   for (int v = 1; v < variants; ++v) {
     const ModelConfig own = model_config(model, rows_of_variant(config.parameters, v));

@@ -32,7 +32,7 @@ bool any_lora(const LoraConfigs& loras) {
 void check_variants(const std::vector<ParameterRow>& rows, size_t loras) {
   size_t variants = 1;
   for (const ParameterRow& row : rows) variants = std::max(variants, static_cast<size_t>(row.variant) + 1);
-  BERTUNE_CHECK(variants <= loras && loras <= kMostVariants);
+  BERTUNE_CHECK(variants == loras && variants <= kMostVariants);
   for (const ParameterRow& row : rows) {
     const bool is_update = row.place.part == Part::kLoraA || row.place.part == Part::kLoraB;
     const bool is_head = row.place.module.role == Role::kHeadDense || row.place.module.role == Role::kClassifier;
