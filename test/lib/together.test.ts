@@ -157,6 +157,16 @@ describe('trainTogether', function () {
     });
   });
 
+  it('saves checkpoints that a trainer resumes alone', async () => {
+    const saving: TrainerOptions = { outputDirectory: directory.path('run'), saveStrategy: 'epoch' };
+    await together([[{ rank: 2 }, saving] as const, CONFIGURATIONS[1]!], async ([model], [trainer]) => {
+      await using resumed = await load();
+      const alone = trainerOf(resumed, CONFIGURATIONS[0]!);
+      await alone.train(train, { ...options, resume: directory.path('run/checkpoint-6') });
+      expectSame(await outcomeOf(resumed, alone), await outcomeOf(model!, trainer!), 1e-10, 'resumed');
+    });
+  });
+
   it('plans memory for all of them, over one base', async () => {
     const sizeOf = (model: TextClassifier) => model.memory();
     const own = await together(CONFIGURATIONS.slice(0, 2), async ([model]) => sizeOf(model!));
