@@ -2,6 +2,7 @@
 //
 //   node bench/step.js --device cuda --data assets/data/goemotions6              (needs npm run build)
 //   ... --method full,lora,dora,prefix,linear --precision bf16,tf32,fp32 --batch 16 --steps 500 --json step.json
+//   ... --method lora4,lora8,lora4+lora8                     ranks of LoRA, and two that train together
 //   ... --kernels       what the nodes of a step's graph are, a kernel a line; on the emulated device
 //   ... --look-ahead 1  batches whose features linear probing makes at once (default: as Trainer does)
 //   ... --length 512 --gradient-checkpointing    texts of that length, layers that run again in the backward pass
@@ -35,7 +36,7 @@ import { modelConfig, SCALES } from './support/dimensions.js';
 import { load } from './support/library.js';
 import { describeMachine, findDevice, findPrecisions } from './support/machine.js';
 import { runMain } from './support/main.js';
-import { METHODS } from './support/methods.js';
+import { METHODS, methodsOf } from './support/methods.js';
 import { digits, printRecord } from './support/print.js';
 
 const { lookAheadOf } = await load('training/look-ahead');
@@ -72,15 +73,9 @@ const EPOCHS = 15;
 
 const NODES = { cuda: 2000, 'cuda-emulated': 20 };
 
-function chosenMethods(names) {
-  const unknown = names.find((name) => !METHODS[name]);
-  if (unknown) throw new Error(`Expected ${Object.keys(METHODS).join(', ')} for --method but received ${unknown}`);
-  return names;
-}
-
 /** The session of a method with memory for every batch that could come. */
 async function planRow(name, where, { config, texts, batchSize, gradientCheckpointing, lookAhead }) {
-  const session = await createSession(METHODS[name], config, where);
+  const session = await createSession(methodsOf(name), config, where);
   try {
     const together = lookAhead(session);
     const limits = { ...largestBatch(texts.train, batchSize, EPOCHS, together), training: true, gradientCheckpointing };
@@ -102,7 +97,7 @@ async function planRow(name, where, { config, texts, batchSize, gradientCheckpoi
 
 async function runRow(name, where, setting) {
   const { config, texts, batchSize, gradientCheckpointing, amounts, node, list, lookAhead } = setting;
-  const session = await createSession(METHODS[name], config, where);
+  const session = await createSession(methodsOf(name), config, where);
   try {
     await initialise(session);
     const training = await measureTraining(session, texts.train, {
@@ -137,7 +132,8 @@ async function main() {
   if (!SCALES.includes(scale)) throw new Error(`Expected ${SCALES.join(', ')} for --scale but received ${scale}`);
   const device = findDevice(values.device);
   const threads = device.device === 'cpu' ? Number(values.threads) : 1;
-  const methods = chosenMethods(values.method.split(','));
+  const methods = values.method.split(',');
+  for (const name of methods) methodsOf(name);
   const config = modelConfig(scale);
   const virtualTokens = methods.includes('prefix') ? METHODS.prefix.virtualTokens : 0;
   const { data: source, tokenizer } = values;

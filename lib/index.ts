@@ -9,6 +9,7 @@
 export type { ServiceDisposeOptions, ServiceOptions, ServicePredictOptions } from './api/serving/options.js';
 export { PredictionService } from './api/serving/service.js';
 export type { BatchFigures, ServiceStatistics } from './api/serving/statistics.js';
+export { type TrainTogetherOptions, trainTogether } from './api/together.js';
 export { Trainer, type TrainOptions } from './api/trainer.js';
 export type { ModelConfig } from './architectures/index.js';
 export type { HeadKind } from './architectures/rows.js';

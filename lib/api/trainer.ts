@@ -29,6 +29,7 @@ import type { DefaultTask, LossOptions, TaskKind } from '../tasks/index.js';
 import type { EpochSummary, TrainerEvents, TrainResult } from '../training/events.js';
 import { trainAtOnce } from '../training/fit/run.js';
 import { expectShared } from '../training/group.js';
+import type { Lane } from '../training/lockstep.js';
 import {
   needingEvaluations,
   resolveTrainerOptions,
@@ -131,6 +132,11 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
    *   as its cause; DISPOSED; OUT_OF_MEMORY
    */
   async train(train: Split, options: TrainOptions = {}): Promise<TrainResult<Kind>> {
+    return this.trainInLane(null, train, options);
+  }
+
+  /** @internal The same as one of several runs that train together; null: by itself. */
+  async trainInLane(lane: Lane | null, train: Split, options: TrainOptions): Promise<TrainResult<Kind>> {
     const given = expectObject('options', options, ['validation', 'metrics', 'signal', 'resume', 'stopWhen']);
     const metrics = expectMetrics(given.metrics);
     const signal = given.signal === undefined ? undefined : expectAbortSignal('signal', given.signal);
@@ -144,12 +150,23 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const ranks = distributed === 'auto' ? findRanks() : null;
     if (ranks !== null) expectShared(this.settings.method, ranks);
     return this.#model.exclusively(async () => {
-      const request = { train: split, validation, metrics, signal, resume, stopWhen, ranks, lock: null, events: this };
-      if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(request);
+      const request = {
+        train: split,
+        validation,
+        metrics,
+        signal,
+        resume,
+        stopWhen,
+        ranks,
+        lane,
+        lock: null,
+        events: this,
+      };
+      if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(request, lane);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {
           await lock.inTurn(() => removeLeftovers(outputDirectory));
-          return this.#train({ ...request, lock });
+          return this.#train({ ...request, lock }, lane);
         }),
       );
     });
@@ -192,7 +209,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     }) as Promise<EvaluateResult<Kind>>;
   }
 
-  async #train(request: RunRequest): Promise<TrainResult<Kind>> {
+  async #train(request: RunRequest, lane: Lane | null): Promise<TrainResult<Kind>> {
     const run = await prepareRun(this.#model, this.#given, request);
     this.#settings = run.plan.settings;
     this.#loss = run.loss;
@@ -201,7 +218,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const keep = (method: Method) => {
       this.#settings = Object.freeze({ ...run.plan.settings, method });
     };
-    const completed = await (isFitted ? trainAtOnce(run, keep) : trainInSteps(run));
+    const completed = await (isFitted ? trainAtOnce(run, keep) : trainInSteps(run, lane));
     return concludeRun(run, completed) as TrainResult<Kind>;
   }
 

@@ -5,6 +5,7 @@ import { comparedWords, comparisonExperiments, type Overrides, settle } from '..
 import { sourceWords } from '../experiments/experiment.js';
 import { prepareData } from '../experiments/prepare.js';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../experiments/presets.js';
+import { togetherGroups } from '../experiments/together.js';
 import { lstat } from '../files/fs.js';
 import { withDirectoryLock } from '../files/lock.js';
 import { withOutputDirectory } from '../files/output.js';
@@ -58,6 +59,7 @@ interface CompareArguments extends DataArguments, DeviceArguments, Partial<Recor
   learningRate?: number;
   output?: string;
   tensorboard?: string;
+  together?: true;
   texts: boolean;
   overwrite?: true;
   quiet?: true;
@@ -80,6 +82,7 @@ export function compareCommand(program: Command): void {
     .option('--base <model>', 'base checkpoint of the adapter, if --model is one')
     .addOption(names('--methods <names>', `${comparedWords(', ')} (default: the seven of the preset)`));
   addDataOptions(command, { training: true }).optionsGroup('Training:');
+  command.option('--together', 'train the LoRA methods in one pass over the base that they share, in one process');
   const row = (name: keyof typeof TRAINER_OPTIONS, words: string) =>
     command.addOption(rowOption(name, TRAINER_OPTIONS[name], words));
   row('epochs', 'passes over the training data (default: 3, more on small data; notebook: 15)');
@@ -109,6 +112,7 @@ async function compare(options: CompareArguments): Promise<void> {
   const preset = PRESETS[options.preset];
   const overrides = overridesOf(options);
   const named = comparisonExperiments(preset, overrides);
+  if (options.together) togetherGroups(named);
   const output = options.output ?? (await defaultOutput(preset.name));
   const overwrite = options.output === undefined || (options.overwrite ?? false);
   const exclusively = (work: () => Promise<void>) =>
@@ -134,11 +138,16 @@ async function compare(options: CompareArguments): Promise<void> {
         if (!options.json)
           await print(sectionsText([run.method.kind === 'none' ? beforeSection(run) : runSection(run)]));
       };
-      const work = experiments.map((experiment, index) => ({
-        experiment,
-        title: `${experiment.title} (${index + 1}/${experiments.length})`,
-        keep,
-      }));
+      const groups = options.together ? togetherGroups(experiments) : experiments.map((experiment) => [experiment]);
+      let done = 0;
+      const work = groups.map(([experiment, ...others]) => {
+        const titles = [experiment!, ...others].map(({ title }) => title);
+        const from = done + 1;
+        done += titles.length;
+        const numbers = others.length > 0 ? `${from}-${done}` : from;
+        const title = `${titles.join(', ')}${others.length > 0 ? ' together' : ''} (${numbers}/${experiments.length})`;
+        return { experiment: experiment!, others, title, keep };
+      });
       await runEach(work, progress, signal);
 
       const comparison: ComparisonRecord = {

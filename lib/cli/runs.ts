@@ -1,6 +1,6 @@
 import type { RunProgress } from '../experiments/execute.js';
 import type { Experiment } from '../experiments/experiment.js';
-import { runInProcess } from '../experiments/runner.js';
+import { runTogetherInProcess } from '../experiments/runner.js';
 import { formatSeconds } from '../format.js';
 import { headlineOf } from '../report/metrics.js';
 import type { RunRecord } from '../report/records.js';
@@ -9,6 +9,8 @@ import type { Progress } from './progress.js';
 /** A run to carry out. */
 export interface Work {
   readonly experiment: Experiment;
+  /** Others that train together with it, and are kept behind it. Defaults to none. */
+  readonly others?: readonly Experiment[];
   /** Its name and its place among the others. */
   readonly title: string;
   /** Whether others run at the same time, so that a line about it has to name it. Defaults to false. */
@@ -43,23 +45,23 @@ export async function runEach(
     noted.add(text);
   };
   for await (const each of work) {
-    await each.keep(await carryOut(each, progress, signal, onNote));
+    for (const run of await carryOut(each, progress, signal, onNote)) await each.keep(run);
     if (signal.aborted) break;
   }
 }
 
 async function carryOut(
-  { experiment, title, environment, onProgress, onKilled, ...own }: Work,
+  { experiment, others = [], title, environment, onProgress, onKilled, ...own }: Work,
   progress: Progress,
   signal: AbortSignal,
   onNote: (text: string) => void,
-): Promise<RunRecord> {
+): Promise<readonly RunRecord[]> {
   if (!progress.interactive) progress.note(title);
   const start = performance.now();
   const events = {
     signal: own.signal ? AbortSignal.any([signal, own.signal]) : signal,
     onPlan: (lines: readonly string[]) => {
-      for (const line of lines) progress.note(`${experiment.title}: ${line}`);
+      for (const line of lines) progress.note(others.length > 0 ? line : `${experiment.title}: ${line}`);
     },
     onProgress: onProgress ?? ((state: RunProgress) => progress.update(title, state)),
     onEpoch: (line: string) => {
@@ -68,12 +70,15 @@ async function carryOut(
     onNote,
     ...(onKilled && { onKilled }),
   };
-  const run = await runInProcess(experiment, events, environment);
+  const runs = await runTogetherInProcess([experiment, ...others], events, environment);
   progress.clear();
   const seconds = formatSeconds((performance.now() - start) / 1000);
-  progress.note(`${title}: ${outcomeOf(run)}, ${seconds} s`);
-  for (const line of run.advice ?? []) progress.note(`${experiment.title}: advice: ${line}`);
-  return run;
+  for (const run of runs) {
+    const [name, took] = others.length > 0 ? [run.title, `${seconds} s for ${runs.length}`] : [title, `${seconds} s`];
+    progress.note(`${name}: ${outcomeOf(run)}, ${took}`);
+    for (const line of run.advice ?? []) progress.note(`${run.title}: advice: ${line}`);
+  }
+  return runs;
 }
 
 function outcomeOf(run: RunRecord): string {

@@ -4,7 +4,8 @@ import type { RunRecord } from '../report/records.js';
 import { epochLine, rateWords, stepsWords } from '../report/run-lines.js';
 import { type TensorBoardLog, tensorBoard } from '../report/tensorboard.js';
 import { type TaskKind, taskOf } from '../tasks/index.js';
-import type { Progress } from '../training/events.js';
+import type { EpochSummary, Progress } from '../training/events.js';
+import type { Lane } from '../training/lockstep.js';
 import type { Experiment } from './experiment.js';
 import { MedianRule } from './median.js';
 import { errorRecord, failedRun, Run } from './run.js';
@@ -25,9 +26,14 @@ export interface RunEvents {
 /**
  * Carries a run out from loading to the test split, and saves nothing.
  *
+ * @param lane its place among runs that train together. Defaults to none
  * @returns its record; one with status 'failed' or 'stopped' where it did not come to its end. Never rejects.
  */
-export async function executeRun(experiment: Experiment, events: RunEvents = {}): Promise<RunRecord> {
+export async function executeRun(
+  experiment: Experiment,
+  events: RunEvents = {},
+  lane: Lane | null = null,
+): Promise<RunRecord> {
   let run: Run | undefined;
   let log: TensorBoardLog | undefined;
   try {
@@ -54,11 +60,8 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
     log = await logOf(run);
     const { stop } = experiment;
     const rule = stop && (await MedianRule.of(stop, experiment.name, trainer.settings.metricForBest));
-    const trained = await run.train({
-      signal: events.signal,
-      resume: experiment.resume,
-      stopWhen: rule && ((epoch) => rule.ends(epoch)),
-    });
+    const stopWhen = rule && ((epoch: EpochSummary) => rule.ends(epoch));
+    const trained = await run.train({ signal: events.signal, resume: experiment.resume, stopWhen }, lane);
     // What was given up is not measured on texts that it could still be chosen by.
     if (rule?.ended) return run.record({ status: 'stopped', stop: rule.ended, trained });
     return run.record({ status: 'done', trained, ...(await run.measure(events.signal)) });
@@ -67,6 +70,7 @@ export async function executeRun(experiment: Experiment, events: RunEvents = {})
     const status = error.code === 'ABORTED' ? 'stopped' : 'failed';
     return run === undefined ? { ...failedRun(experiment, error), status } : run.record({ status, error });
   } finally {
+    lane?.leave();
     await log?.close().catch((cause) => events.onNote?.(errorRecord(cause).message));
     await run?.model.dispose();
   }

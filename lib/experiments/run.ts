@@ -22,6 +22,7 @@ import type { Mistake } from '../tasks/mistakes.js';
 import { adviceText, advise } from '../training/advice.js';
 import { defaultSteps } from '../training/defaults.js';
 import type { TrainResult } from '../training/events.js';
+import type { Lane } from '../training/lockstep.js';
 import { optionsOf } from '../training/options.js';
 import { guessingLoss } from '../training/plan.js';
 import { embeddedModelNotes } from './embedded-limits.js';
@@ -40,6 +41,8 @@ export class Run implements AsyncDisposable {
   readonly #epochs: EpochRecord[] = [];
   /** Steps that a run on this data takes by default; known once it has started. */
   #usualSteps = 0;
+  /** How many runs trained together, this one among them. */
+  #together: number | undefined;
 
   private constructor(experiment: Experiment, data: TextDataset, model: AnyClassifier, trainer: Trainer<TaskKind>) {
     this.experiment = experiment;
@@ -120,10 +123,14 @@ export class Run implements AsyncDisposable {
   }
 
   /** Trains on the training split, evaluating on the validation split where there is one. */
-  train(options: Omit<TrainOptions, 'validation'>): Promise<TrainResult> {
+  async train(options: Omit<TrainOptions, 'validation'>, lane: Lane | null = null): Promise<TrainResult> {
     const { train, validation } = this.data;
     if (train === undefined) throw new BertuneError('INTERNAL', 'Expected a run with a training split');
-    return this.trainer.train(train, { ...options, validation });
+    try {
+      return await this.trainer.trainInLane(lane, train, { ...options, validation });
+    } finally {
+      if (lane && lane.size > 1) this.#together = lane.size;
+    }
   }
 
   /** Evaluates on the test split, or the validation split where there is no other; on nothing where there is neither. */
@@ -158,6 +165,7 @@ export class Run implements AsyncDisposable {
       status,
       ...(error && { error }),
       ...(stop && { stop }),
+      ...(this.#together && { together: this.#together }),
       settings: method === null ? {} : snakeCase(settingsOf(this.trainer.settings, this.model.labels)),
       parameters: { trainable: method === null ? 0 : trainable, total },
       memory: this.#memory(),

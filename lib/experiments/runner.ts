@@ -11,7 +11,8 @@ import { errorRecord, failedRun } from './run.js';
 export type Request =
   | {
       readonly type: 'run';
-      readonly experiment: Experiment;
+      /** More than one train together. */
+      readonly experiments: readonly Experiment[];
       /** How the parent's messages name options; so do the run's. */
       readonly flags: Flags;
     }
@@ -24,7 +25,7 @@ export type Report =
   | { readonly type: 'epoch'; readonly line: string }
   | { readonly type: 'plan'; readonly lines: readonly string[] }
   | { readonly type: 'note'; readonly text: string }
-  | { readonly type: 'result'; readonly record: RunRecord };
+  | { readonly type: 'result'; readonly records: readonly RunRecord[] };
 
 // Compiled or, under a loader that reads TypeScript, not.
 const WORKER = join(
@@ -43,6 +44,16 @@ export async function runInProcess(
   events: RunEvents = {},
   environment: NodeJS.ProcessEnv = {},
 ): Promise<RunRecord> {
+  const [record] = await runTogetherInProcess([experiment], events, environment);
+  return record!;
+}
+
+/** The same for several runs that train together, in one process; their records in their order. */
+export async function runTogetherInProcess(
+  experiments: readonly Experiment[],
+  events: RunEvents = {},
+  environment: NodeJS.ProcessEnv = {},
+): Promise<readonly RunRecord[]> {
   const env = { ...process.env, ...environment };
   // Stdout is for results: whatever a library prints goes to stderr.
   const child = fork(WORKER, { stdio: ['ignore', 2, 2, 'ipc'], serialization: 'advanced', env });
@@ -51,7 +62,7 @@ export async function runInProcess(
   process.once('exit', kill);
   events.signal?.addEventListener('abort', abort, { once: true });
   try {
-    return await follow(child, experiment, events);
+    return await follow(child, experiments, events);
   } finally {
     process.off('exit', kill);
     events.signal?.removeEventListener('abort', abort);
@@ -63,30 +74,35 @@ function send(child: ChildProcess, request: Request): void {
   if (child.connected) child.send(request, () => {});
 }
 
-function follow(child: ChildProcess, experiment: Experiment, events: RunEvents): Promise<RunRecord> {
+function follow(
+  child: ChildProcess,
+  experiments: readonly Experiment[],
+  events: RunEvents,
+): Promise<readonly RunRecord[]> {
+  const failed = (error: NonNullable<RunRecord['error']>) => experiments.map((each) => failedRun(each, error));
   return new Promise((resolve) => {
-    let record: RunRecord | undefined;
+    let records: readonly RunRecord[] | undefined;
     child.on('message', (report: Report) => {
       if (report.type === 'ready') {
-        send(child, { type: 'run', experiment, flags: flagsInUse() });
+        send(child, { type: 'run', experiments, flags: flagsInUse() });
         if (events.signal?.aborted) send(child, { type: 'abort' });
       } else if (report.type === 'progress') events.onProgress?.(report.progress);
       else if (report.type === 'epoch') events.onEpoch?.(report.line);
       else if (report.type === 'plan') events.onPlan?.(report.lines);
       else if (report.type === 'note') events.onNote?.(report.text);
       else {
-        record = report.record;
+        records = report.records;
         // It has nothing left to do, and Node.js may hang where it ends by itself.
         child.kill('SIGKILL');
       }
     });
-    child.on('error', (error) => resolve(record ?? failedRun(experiment, errorRecord(error))));
+    child.on('error', (error) => resolve(records ?? failed(errorRecord(error))));
     child.on('close', (status, signal) => {
-      if (record === undefined && signal !== null) events.onKilled?.(signal);
+      if (records === undefined && signal !== null) events.onKilled?.(signal);
       const how = signal === null ? `with status ${status}` : `by ${signal}`;
       resolve(
-        record ??
-          failedRun(experiment, {
+        records ??
+          failed({
             code: 'INTERNAL',
             message: `The process of this run was ended ${how} before its result came`,
           }),

@@ -1,10 +1,10 @@
 import { forgetRanks } from '../distributed/ranks.js';
 import { nameOptionsByFlags } from '../options/names.js';
-import { executeRun } from './execute.js';
 import type { Report, Request } from './runner.js';
+import { executeTogether } from './together.js';
 
 /*
- * The process of one run of a comparison. The parent sends the experiment, this process sends how it goes and the record at
+ * The process of one run of a comparison, or of several that train together. The parent sends the experiments, this process sends how it goes and the records at
  * the end, upon which the parent ends it. Ctrl-C reaches every process of a terminal: only the parent decides what it means.
  */
 
@@ -24,7 +24,7 @@ function send(report: Report): void {
 async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
   nameOptionsByFlags(request.flags);
   let lastSent = Number.NEGATIVE_INFINITY;
-  const record = await executeRun(request.experiment, {
+  const records = await executeTogether(request.experiments, {
     signal: controller.signal,
     onProgress: (progress) => {
       if (performance.now() - lastSent < PROGRESS_MILLISECONDS) return;
@@ -35,7 +35,7 @@ async function run(request: Extract<Request, { type: 'run' }>): Promise<void> {
     onPlan: (lines) => send({ type: 'plan', lines }),
     onNote: (text) => send({ type: 'note', text }),
   });
-  send({ type: 'result', record });
+  send({ type: 'result', records });
 }
 
 // What Node.js or a library prints is not part of the run: if no one reads it, the run continues.

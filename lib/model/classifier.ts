@@ -574,15 +574,17 @@ export class TextClassifier<Kind extends TaskKind = DefaultTask, Label extends s
    * @param plan of the new one
    * @param fill gives every parameter of the new session its values
    * @param becomes what else the model is from then on
+   * @param made the new one. Defaults to one that is made now
    * @throws BertuneError OUT_OF_MEMORY, DISPOSED
    */
   async exchange(
     plan: MethodPlan,
     fill: (next: Session, old: Session) => Promise<void>,
     becomes: (Pick<ModelParts, 'longTexts'> & { method: Method; pairs: boolean }) | { unmerged: Unmerged | null },
+    made?: Session,
   ): Promise<Session> {
     const old = this.session;
-    const next = await Session.create(this.config, plan, this.where, taskOf(this.task).loss);
+    const next = made ?? (await Session.create(this.config, plan, this.where, taskOf(this.task).loss));
     try {
       await fill(next, old);
       this.expectUsable();

@@ -11,7 +11,7 @@ import {
 import type { LongTexts } from '../options/long-texts.js';
 import { option } from '../options/names.js';
 import type { AnyClassifier } from './classifier.js';
-import type { Session } from './session.js';
+import type { Session, Values } from './session.js';
 
 /**
  * What a method would make of a model. Parameters it has already keep their values.
@@ -34,6 +34,7 @@ export function planFor(model: AnyClassifier, method: Method): MethodPlan {
  *
  * @param seed of the new parameters
  * @param becomes whether it trains on pairs of texts, and what it makes of long ones
+ * @param made the session. Defaults to one that is made now
  * @throws BertuneError OUT_OF_MEMORY, DISPOSED
  */
 export function retarget(
@@ -42,6 +43,7 @@ export function retarget(
   plan: MethodPlan,
   seed: number,
   becomes: { pairs: boolean; longTexts: LongTexts | null },
+  made?: Session,
 ): Promise<Session> {
   const fill = async (next: Session, old: Session) => {
     const shapes = new Map(old.plan.parameters.map(({ name, shape }) => [name, shape.join()]));
@@ -50,6 +52,8 @@ export function retarget(
       const { name, shape } = row;
       if (flattened && name === PROMPT_EMBEDDINGS) {
         await next.write(name, await old.use((native) => native.promptEmbeddings()));
+      } else if (!next.owns(row)) {
+        await expectShared(name, await old.read(name), await next.read(name));
       } else if (shapes.get(name) === shape.join()) {
         await next.write(name, await old.read(name));
       } else {
@@ -57,7 +61,17 @@ export function retarget(
       }
     }
   };
-  return model.exchange(plan, fill, { method, ...becomes });
+  return model.exchange(plan, fill, { method, ...becomes }, made);
+}
+
+/** @throws BertuneError INVALID_OPTION */
+async function expectShared(name: string, own: Values, shared: Values): Promise<void> {
+  const bytes = ({ buffer, byteOffset, byteLength }: Values) => Buffer.from(buffer, byteOffset, byteLength);
+  if (bytes(own).equals(bytes(shared))) return;
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `Expected models of the same checkpoint to train together, but they differ in ${name}; train them one by one`,
+  );
 }
 
 /**

@@ -4,18 +4,23 @@ import { nativeModel } from '../architectures/native.js';
 import type { ParameterRow } from '../architectures/rows.js';
 import { BertuneError } from '../errors.js';
 import type { Tensor } from '../formats/tensor.js';
-import type { MethodPlan } from '../methods/index.js';
+import type { LoraPlan, MethodPlan } from '../methods/index.js';
 import {
   loadNative,
   type NativeDataset,
   type NativeDtype,
+  type NativeLoraConfig,
   type NativeLoss,
   type NativeMemory,
+  type NativeParameter,
   type NativeSession,
+  type NativeTrainPlan,
+  type NativeTrainResult,
   type Values,
 } from '../native/index.js';
 import type { EncodedTexts } from '../tokenizer/index.js';
 import type { ResolvedDevice } from './device.js';
+import { isOfVariant, variantOf } from './variants.js';
 
 export type { Values } from '../native/index.js';
 
@@ -29,13 +34,15 @@ export const DTYPES: readonly string[] = ['F64', 'F32', 'F16', 'BF16'] satisfies
 export class Session {
   readonly plan: MethodPlan;
   readonly #native: NativeSession;
+  readonly #borrows: boolean;
   #users = 0;
   #unused: (() => void) | undefined;
   #retirement: Promise<void> | undefined;
 
-  private constructor(native: NativeSession, plan: MethodPlan) {
+  private constructor(native: NativeSession, plan: MethodPlan, borrows = false) {
     this.#native = native;
     this.plan = plan;
+    this.#borrows = borrows;
   }
 
   /**
@@ -55,15 +62,50 @@ export class Session {
       ...device,
       model: nativeModel(config, probeDropout),
       loss,
-      parameters: parameters.map(({ name, role, layer, part, shape, trainable, decay, rate }) => {
-        return { name, role, layer, part, shape, trainable, decay: trainable && decay, rate };
-      }),
-      lora: lora && {
-        dropout: lora.dropout,
-        modules: lora.updates.map(({ weight: { role, layer }, scaling }) => ({ role, layer, scaling })),
-      },
+      parameters: nativeRows(parameters),
+      lora: lora && nativeLora(lora),
     });
     return new Session(native, plan);
+  }
+
+  /**
+   * Makes a session of several variants, one for each plan; each is a session of its own with the same memory, which goes once
+   * all are retired.
+   *
+   * @param plans of LoRA alone, which train nothing that others share
+   * @param train does the steps of one variant, with those of the others
+   * @throws BertuneError as `create`
+   */
+  static async createVariants(
+    config: ModelConfig,
+    plans: readonly MethodPlan[],
+    device: ResolvedDevice,
+    loss: NativeLoss,
+    train: (native: NativeSession, variant: number, plan: NativeTrainPlan) => Promise<NativeTrainResult>,
+  ): Promise<Session[]> {
+    const rows = plans.flatMap(({ parameters }, variant) =>
+      nativeRows(variant === 0 ? parameters : parameters.filter(isOfVariant)).map((row) => ({ ...row, variant })),
+    );
+    const native = await loadNative().createSession({
+      ...{ ...device, model: nativeModel(config, 0), loss, parameters: rows },
+      lora: plans.map(({ lora }) => nativeLora(lora!)),
+    });
+    const users = new Set(plans.keys());
+    return plans.map((plan, variant) => {
+      const own = variantOf(native, variant, {
+        train: (given) => train(native, variant, given),
+        dispose: async () => {
+          users.delete(variant);
+          if (users.size === 0) await native.dispose();
+        },
+      });
+      return new Session(own, plan, variant > 0);
+    });
+  }
+
+  /** Whether a parameter is the session's to set: a variant's frozen ones are those of variant 0. */
+  owns(row: ParameterRow): boolean {
+    return !this.#borrows || isOfVariant(row);
   }
 
   /** Bytes by kind. */
@@ -151,6 +193,16 @@ export class Session {
     }
     await this.#native.dispose();
   }
+}
+
+function nativeRows(parameters: MethodPlan['parameters']): NativeParameter[] {
+  return parameters.map(({ name, role, layer, part, shape, trainable, decay, rate }) => {
+    return { name, role, layer, part, shape, trainable, decay: trainable && decay, rate };
+  });
+}
+
+function nativeLora({ dropout, updates }: LoraPlan): NativeLoraConfig {
+  return { dropout, modules: updates.map(({ weight: { role, layer }, scaling }) => ({ role, layer, scaling })) };
 }
 
 /** Puts examples on the device for as long as `work` needs them. */

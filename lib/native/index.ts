@@ -62,6 +62,8 @@ export interface NativeParameter extends NativeModule {
   decay: boolean;
   /** Its learning rate, times the step's. Defaults to 1. */
   rate?: number;
+  /** Whose it is: see NativeSessionConfig.lora. Defaults to 0. */
+  variant?: number;
 }
 
 /**
@@ -86,7 +88,11 @@ export interface NativeSessionConfig {
   loss?: NativeLoss;
   /** Without trainable rows, for inference, no gradients and no moments are allocated. */
   parameters: NativeParameter[];
-  lora: NativeLoraConfig | null;
+  /**
+   * Of several there are as many variants: sets of low-rank updates and heads over the same frozen weights, which can train
+   * together. Variant 0 has all rows; each other one has those of its updates and what else it does not share with variant 0.
+   */
+  lora: NativeLoraConfig | readonly NativeLoraConfig[] | null;
 }
 
 /** A parameter, as callers see it. Names are Hugging Face's, without PEFT's prefixes. */
@@ -164,7 +170,9 @@ export interface NativeTrainPlan {
    * of sums; with other processes one. A call that is aborted ends behind such a pass. Defaults to 1.
    */
   lookAhead?: number;
-  /** One per step. */
+  /** Those that train, rising. Defaults to variant 0 alone. */
+  variants?: Int32Array;
+  /** One per step, and within it one per variant. */
   learningRates: Float64Array;
   /** Steps already done: AdamW's t is firstStep + 1 in the first step of this call; dropout masks depend on it too. */
   firstStep: number;
@@ -256,6 +264,8 @@ export interface NativeMeeting {
 }
 
 export interface NativeSession {
+  /** Which variant the calls from now on are about, until the next: their parameters, and inference. Variant 0 at first. */
+  select(variant: number): void;
   parameters(): NativeParameterInfo[];
   memory(): NativeMemory;
   /** Resolves to a copy; Float64Array in fp64 sessions, Float32Array otherwise. */
@@ -294,6 +304,11 @@ export interface NativeSession {
   reserve(limits: NativeLimits): Promise<void>;
   /** Runs steps until done, aborted or not finite. */
   train(plan: NativeTrainPlan): Promise<NativeTrainResult>;
+  /**
+   * The same for several variants, on the same examples: each micro-batch goes through the frozen weights once for all of them.
+   * Resolves to the result of each, as it would be alone. A variant that is not finite ends the call for all.
+   */
+  trainTogether(plan: NativeTrainPlan): Promise<NativeTrainResult[]>;
   /** Forward and backward of one batch of at most batchSize examples without an update; gradients can then be read. Resolves to the loss and the logits (B, NC). */
   gradients(plan: NativeTrainPlan): Promise<{ loss: number; logits: Float64Array; gradNorm: number }>;
   /**

@@ -22,6 +22,12 @@ export const MEMORY_NOTE =
   'peak memory: the most that parameters, gradients, optimizer, activations and data took at once (before fine-tuning: ' +
   'the model alone); process: the peak resident memory of the whole process; MiB of 2^20 bytes';
 
+/** What the words behind a time mean, where there are any. */
+export function togetherNotes(runs: readonly RunRecord[]): string[] {
+  const isSaid = runs.some(({ together }) => together !== undefined);
+  return isSaid ? ['"for 4" behind a time: of 4 methods that trained together, and so is the memory beside it'] : [];
+}
+
 function metricCells(run: RunRecord, metrics: readonly Metric[]): string[] {
   const measured = measuredOn(run)?.metrics;
   return metrics.map(({ name }) => formatMetric(measured?.[name]));
@@ -32,9 +38,16 @@ function sizeCells({ parameters }: RunRecord): string[] {
   return [formatCount(parameters.trainable), formatShare(parameters.trainable, parameters.total)];
 }
 
-function costCells({ memory, method, train_runtime }: RunRecord): string[] {
+/** Behind what was measured of several runs together: ` for 4`. */
+export function togetherWords({ together }: RunRecord): string {
+  return together === undefined ? '' : ` for ${together}`;
+}
+
+function costCells(run: RunRecord): string[] {
+  const { memory, method, train_runtime } = run;
   const peak = method.kind === 'none' ? memory?.model : memory?.peak;
-  return [formatSeconds(train_runtime), formatMebibytes(peak), formatMebibytes(memory?.process_peak)];
+  const time = `${formatSeconds(train_runtime)}${togetherWords(run)}`;
+  return [time, formatMebibytes(peak), formatMebibytes(memory?.process_peak)];
 }
 
 function cells(run: RunRecord, metrics: readonly Metric[]): string[] {

@@ -92,6 +92,8 @@ export interface RunRecord {
   readonly error?: { readonly code: string; readonly message: string };
   /** Of a run that was given up for others; its status is 'stopped'. */
   readonly stop?: StopRecord;
+  /** How many runs trained together, this one among them: time and memory are those of all. Absent where it trained alone. */
+  readonly together?: number;
   /** Hyper-parameters as used, defaults filled in. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly parameters?: { readonly trainable: number; readonly total: number };

@@ -32,6 +32,7 @@ const CSV_COLUMNS: readonly CsvColumn[] = [
   ['process_peak_bytes', (run) => run.memory?.process_peak],
   ['device_peak_bytes', (run) => run.memory?.device_peak],
   ['train_runtime', (run) => run.train_runtime],
+  ['together', (run) => run.together],
   ['train_loss', (run) => run.train_loss],
   ['test_loss', (run) => run.test?.loss],
 ];

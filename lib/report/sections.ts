@@ -2,7 +2,7 @@ import { formatCount, formatFixed, formatShare } from '../format.js';
 import { option } from '../options/names.js';
 import { printable } from '../printable.js';
 import { type Task, taskOf } from '../tasks/index.js';
-import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable } from './comparison.js';
+import { beforeTable, comparisonTable, loraTable, MEMORY_NOTE, referenceTable, togetherNotes } from './comparison.js';
 import {
   confusedPairs,
   confusionTable,
@@ -119,7 +119,7 @@ export function closingSections(
   const failures = runs.filter((run) => run.error !== undefined).map(failure);
   return [
     ...(lora.rows.length > 0 ? [{ title: 'LoRA by rank', table: lora }] : []),
-    { title: 'Comparison', table: comparisonTable(runs), notes: [...failures, MEMORY_NOTE] },
+    { title: 'Comparison', table: comparisonTable(runs), notes: [...failures, MEMORY_NOTE, ...togetherNotes(runs)] },
     ...(reference === undefined || reference.length === 0
       ? []
       : [

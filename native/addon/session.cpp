@@ -30,6 +30,17 @@ Napi::Object construct(Napi::Env env, std::shared_ptr<SessionCore>& core) {
   }
 }
 
+Napi::Object to_object(Napi::Env env, const TrainOutcome& outcome) {
+  const Napi::Object result = Napi::Object::New(env);
+  result.Set("losses", to_float64_array(env, outcome.losses));
+  result.Set("gradNorms", to_float64_array(env, outcome.grad_norms));
+  result.Set("steps", static_cast<double>(outcome.steps));
+  result.Set("correct", static_cast<double>(outcome.correct));
+  result.Set("examples", static_cast<double>(outcome.examples));
+  result.Set("stopped", outcome.stopped);
+  return result;
+}
+
 [[noreturn]] void refuse_disposed() { throw Error("DISPOSED", "Expected a live session but it was disposed"); }
 
 }  // namespace
@@ -48,6 +59,8 @@ void Session::define(Napi::Env env) {
                                                      InstanceMethod<&Session::remove_adapter>("removeAdapter"),
                                                      InstanceMethod<&Session::reserve>("reserve"),
                                                      InstanceMethod<&Session::train>("train"),
+                                                     InstanceMethod<&Session::train_together>("trainTogether"),
+                                                     InstanceMethod<&Session::select>("select"),
                                                      InstanceMethod<&Session::gradients>("gradients"),
                                                      InstanceMethod<&Session::forward>("forward"),
                                                      InstanceMethod<&Session::forward_mixed>("forwardMixed"),
@@ -116,7 +129,8 @@ Napi::Value Session::submit(const Napi::CallbackInfo& info, Work work, Finish fi
   auto warning = std::make_shared<std::string>();
   return queue_->submit(
       info.Env(),
-      [core = core_, warning, work = std::move(work)] {
+      [core = core_, variant = variant_, warning, work = std::move(work)] {
+        if (core->classifier) core->classifier->select(variant);
         work(*core);
         *warning = core->take_warning();
       },
@@ -189,7 +203,7 @@ Napi::Value Session::read(const Napi::CallbackInfo& info) {
     const std::string name = convert_name(info[0]);
     const std::string part = convert_part(info[1], true);
     if (disposed_) refuse_disposed();
-    const Parameter* parameter = &core_->classifier->parameters().at(name);
+    const Parameter* parameter = &core_->classifier->parameters().at(name, variant_);
     const Napi::TypedArray array =
         make_float_array(info.Env(), static_cast<size_t>(parameter->count), core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array)](SessionCore& core) {
@@ -217,9 +231,9 @@ Napi::Value Session::write(const Napi::CallbackInfo& info) {
     auto odd = std::make_shared<int64_t>(-1);
     return submit(
         info,
-        [=](SessionCore& core) {
+        [=, variant = variant_](SessionCore& core) {
           const auto& [copy, data, size] = bytes;
-          Parameter& parameter = core.classifier->parameters().at(name);
+          Parameter& parameter = core.classifier->parameters().at(name, variant);
           if (size != parameter.count * dtype_size(dtype)) {
             throw Error("SHAPE_MISMATCH", "Expected " + std::to_string(parameter.count * dtype_size(dtype)) +
                                               " bytes for " + name + " but received " + std::to_string(size));
@@ -253,8 +267,8 @@ Napi::Value Session::initialize(const Napi::CallbackInfo& info) {
                                                           : Distribution::kConstant;
     return submit(
         info,
-        [=](SessionCore& core) {
-          Parameter& parameter = core.classifier->parameters().at(name);
+        [=, variant = variant_](SessionCore& core) {
+          Parameter& parameter = core.classifier->parameters().at(name, variant);
           if (kind == "row_norms") {
             core.classifier->initialize_magnitude(parameter);
           } else {
@@ -274,7 +288,7 @@ Napi::Value Session::add_dataset(const Napi::CallbackInfo& info) {
     return submit(
         info,
         [=](SessionCore& core) {
-          auto dataset = std::make_unique<Dataset>(*core.backend, core.config.model);
+          auto dataset = std::make_unique<Dataset>(*core.backend, core.config.model, core.classifier->longest_filler());
           dataset->assign(arrays->view());
           *handle = core.next_dataset++;
           core.datasets[*handle] = std::move(dataset);
@@ -343,21 +357,37 @@ Napi::Value Session::reserve(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Session::train(const Napi::CallbackInfo& info) {
+  return submit_train(info, [](Napi::Env env, const std::vector<TrainOutcome>& outcomes) -> Napi::Value {
+    return to_object(env, outcomes.front());
+  });
+}
+
+Napi::Value Session::train_together(const Napi::CallbackInfo& info) {
+  return submit_train(info, [](Napi::Env env, const std::vector<TrainOutcome>& outcomes) -> Napi::Value {
+    const Napi::Array results = Napi::Array::New(env, outcomes.size());
+    for (uint32_t i = 0; i < outcomes.size(); ++i) results.Set(i, to_object(env, outcomes[i]));
+    return results;
+  });
+}
+
+Napi::Value Session::submit_train(const Napi::CallbackInfo& info, Results results) {
   return translate_errors(info.Env(), [&]() -> Napi::Value {
     auto plan = std::make_shared<TrainPlan>(convert_plan(info[0], core_->config));
-    auto outcome = std::make_shared<TrainOutcome>();
+    auto outcomes = std::make_shared<std::vector<TrainOutcome>>();
     return submit(
-        info, [plan, outcome, proceed = may_proceed()](SessionCore& core) { *outcome = core.train(*plan, proceed); },
-        [outcome](Napi::Env env) {
-          const Napi::Object result = Napi::Object::New(env);
-          result.Set("losses", to_float64_array(env, outcome->losses));
-          result.Set("gradNorms", to_float64_array(env, outcome->grad_norms));
-          result.Set("steps", static_cast<double>(outcome->steps));
-          result.Set("correct", static_cast<double>(outcome->correct));
-          result.Set("examples", static_cast<double>(outcome->examples));
-          result.Set("stopped", outcome->stopped);
-          return result;
-        });
+        info, [plan, outcomes, proceed = may_proceed()](SessionCore& core) { *outcomes = core.train(*plan, proceed); },
+        [outcomes, results](Napi::Env env) { return results(env, *outcomes); });
+  });
+}
+
+Napi::Value Session::select(const Napi::CallbackInfo& info) {
+  return translate_errors(info.Env(), [&]() -> Napi::Value {
+    const int variant = to_handle(info[0], "variant");
+    if (variant < 0 || variant >= static_cast<int>(core_->config.loras.size())) {
+      refuse_field("a variant of the session", "variant");
+    }
+    variant_ = variant;
+    return info.Env().Undefined();
   });
 }
 

@@ -39,6 +39,8 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value remove_adapter(const Napi::CallbackInfo& info);
   Napi::Value reserve(const Napi::CallbackInfo& info);
   Napi::Value train(const Napi::CallbackInfo& info);
+  Napi::Value train_together(const Napi::CallbackInfo& info);
+  Napi::Value select(const Napi::CallbackInfo& info);
   Napi::Value gradients(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value forward_mixed(const Napi::CallbackInfo& info);
@@ -52,6 +54,10 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value abort(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
+  using Results = std::function<Napi::Value(Napi::Env, const std::vector<TrainOutcome>&)>;
+  // Trains by the plan that is the call's argument.
+  Napi::Value submit_train(const Napi::CallbackInfo& info, Results results);
+
   // Submits work on the core, which keeps the session alive until it ends. Throws DISPOSED after dispose().
   Napi::Value submit(const Napi::CallbackInfo& info, Work work, Finish finish, std::vector<Napi::Value> held = {});
   // The same for work that fills an array, which the promise resolves to.
@@ -63,6 +69,7 @@ class Session : public Napi::ObjectWrap<Session> {
   std::shared_ptr<SessionCore> core_;
   std::unique_ptr<JobQueue> queue_;
   bool disposed_ = false;
+  int variant_ = 0;                        // that calls are about
   Napi::Reference<Napi::Value> disposal_;  // dispose's promise
   int64_t reported_bytes_ = 0;
 };

@@ -58,6 +58,17 @@ void check_loss_settings(const LossSettings& settings, Loss loss) {
   }
 }
 
+std::vector<int32_t> convert_variants(const Napi::Value& value) {
+  std::vector<int32_t> variants = copy_ints(value, "variants");
+  for (size_t i = 0; i < variants.size(); ++i) {
+    const bool rises = i == 0 || variants[i] > variants[i - 1];
+    if (!rises || variants[i] < 0 || variants[i] >= kMostVariants)
+      refuse_field("rising numbers of variants", "variants");
+  }
+  if (variants.empty()) refuse_field("one variant or more", "variants");
+  return variants;
+}
+
 }  // namespace
 
 TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config) {
@@ -83,9 +94,12 @@ TrainPlan convert_plan(const Napi::Value& argument, const SessionConfig& config)
   plan.settings.loss.class_weights = convert_weights(value, "classWeights", config.model.NC);
   plan.settings.loss.positive_weights = convert_weights(value, "positiveWeights", config.model.NC);
   check_loss_settings(plan.settings.loss, config.model.loss);
+  if (is_present(value.Get("variants"))) plan.settings.variants = convert_variants(value.Get("variants"));
   const size_t step_size = static_cast<size_t>(plan.settings.step_size());
   const size_t steps = (plan.order.size() + step_size - 1) / step_size;
-  if (steps < 1 || plan.learning_rates.size() != steps) refuse_field("one learning rate a step", "learningRates");
+  if (steps < 1 || plan.learning_rates.size() != steps * plan.settings.variants.size()) {
+    refuse_field("one learning rate a step and variant", "learningRates");
+  }
   return plan;
 }
 

@@ -1,6 +1,9 @@
 // createSession's argument → SessionConfig.
 #include "addon/session_config.h"
 
+#include <algorithm>
+#include <set>
+
 #include "addon/convert.h"
 
 namespace bertune {
@@ -40,7 +43,10 @@ std::vector<ParameterRow> convert_parameters(const Napi::Value& value) {
                     .shape = get_integers(item, "shape"),
                     .trainable = get_bool(item, "trainable"),
                     .decay = get_bool(item, "decay"),
-                    .rate = is_present(item.Get("rate")) ? get_number(item, "rate") : 1});
+                    .rate = is_present(item.Get("rate")) ? get_number(item, "rate") : 1,
+                    .variant = is_present(item.Get("variant"))
+                                   ? static_cast<int>(get_integer(item, "variant", 0, kMostVariants - 1))
+                                   : 0});
   }
   return rows;
 }
@@ -51,6 +57,32 @@ LoraConfig convert_lora(const Napi::Object& value) {
     lora.updates.push_back({convert_module(item), get_number(item, "scaling")});
   }
   return lora;
+}
+
+// One for each variant, or one alone.
+LoraConfigs convert_loras(const Napi::Value& value) {
+  LoraConfigs loras;
+  if (!value.IsArray()) {
+    loras.emplace_back();
+    if (is_present(value)) loras[0] = convert_lora(get_object(value, "lora"));
+  } else {
+    for (const Napi::Object& each : get_objects(value, "lora")) loras.emplace_back(convert_lora(each));
+  }
+  return loras;
+}
+
+// The rows of a variant: its own, and of all others' what it does not have itself.
+std::vector<ParameterRow> rows_of_variant(const std::vector<ParameterRow>& rows, int variant) {
+  std::set<Place> own;
+  for (const ParameterRow& row : rows) {
+    if (row.variant == variant) own.insert(row.place);
+  }
+  std::vector<ParameterRow> all;
+  for (const ParameterRow& row : rows) {
+    const bool is_shared = row.variant == 0 && is_base(row.place) && own.count(row.place) == 0;
+    if (row.variant == variant || is_shared) all.push_back(row);
+  }
+  return all;
 }
 
 Loss convert_loss(const Napi::Object& value) {
@@ -79,8 +111,17 @@ SessionConfig convert_session_config(const Napi::Value& argument) {
   config.parameters = convert_parameters(value.Get("parameters"));
   ModelSettings model = convert_model(get_object(value.Get("model"), "model"));
   model.loss = convert_loss(value);
-  config.model = model_config(model, config.parameters);
-  if (is_present(value.Get("lora"))) config.lora = convert_lora(get_object(value.Get("lora"), "lora"));
+  config.loras = convert_loras(value.Get("lora"));
+  const int variants = static_cast<int>(config.loras.size());
+  if (variants < 1 || variants > kMostVariants) refuse_field("low-rank updates of 1 to 8 variants", "lora");
+  int most = 0;
+  for (const ParameterRow& row : config.parameters) most = std::max(most, row.variant);
+  if (most + 1 != variants) refuse_field("parameters of each variant", "parameters");
+  config.model = model_config(model, rows_of_variant(config.parameters, 0));
+  for (int v = 1; v < variants; ++v) {
+    const ModelConfig own = model_config(model, rows_of_variant(config.parameters, v));
+    if (own.NC != config.model.NC) refuse_field("as many labels in each variant", "parameters");
+  }
   return config;
 }
 

@@ -17,7 +17,7 @@ struct SessionConfig {
   int threads;
   ModelConfig model;
   std::vector<ParameterRow> parameters;
-  std::optional<LoraConfig> lora;
+  LoraConfigs loras;  // of each variant
 };
 
 // Throws INVALID_OPTION, naming the field.

@@ -13,7 +13,7 @@ namespace bertune {
 void SessionCore::build() {
   try {
     backend = make_backend(config.device, config.precision, config.threads);
-    classifier = std::make_unique<SequenceClassifier>(*backend, config.model, config.parameters, config.lora);
+    classifier = std::make_unique<SequenceClassifier>(*backend, config.model, config.parameters, config.loras);
     update_figures();
   } catch (...) {
     // Given back now, not when the session that nobody gets is collected.
@@ -112,7 +112,7 @@ Activations& SessionCore::gather_for_inference(const Dataset& data, const std::v
   classifier->reserve({}, largest_batch(data, order, {0, count}));
   classifier->run().write_order(order.data(), count);
   update_figures();
-  Activations& activations = classifier->size_batch(data, order.data(), count, false);
+  Activations& activations = classifier->size_batch(data, order.data(), count, false, {classifier->selected()});
   StepState state{};
   state.B = activations.live.B;
   state.T = activations.live.T;
@@ -126,8 +126,11 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
   Dataset& data = dataset(plan.dataset);
   data.check_order(plan.order.data(), static_cast<int64_t>(plan.order.size()));
   data.check_loss(config.model.loss);
-  if (classifier->parameters().segments().empty()) {
-    throw Error("INVALID_OPTION", "Expected at least one trainable parameter to train");
+  for (const int32_t variant : plan.settings.variants) {
+    if (variant >= classifier->variants()) throw Error("INVALID_OPTION", "Expected a variant of the session");
+    if (classifier->parameters().segments(variant).empty()) {
+      throw Error("INVALID_OPTION", "Expected at least one trainable parameter to train");
+    }
   }
   const int micro_batches = classifier->looks_ahead() && !ranks ? plan.settings.look_ahead : 1;
   const std::vector<int32_t> starts = starts_of(plan.order.size(), int64_t{micro_batches} * plan.settings.batch_size);
@@ -138,41 +141,47 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
   return data;
 }
 
-TrainOutcome SessionCore::train(const TrainPlan& plan, const std::function<bool()>& proceed) {
+std::vector<TrainOutcome> SessionCore::train(const TrainPlan& plan, const std::function<bool()>& proceed) {
   const Dataset& data = prepare(plan);
   TrainingRun run(*classifier, data, plan.order.data(), static_cast<int64_t>(plan.order.size()), plan.settings,
                   ranks.get());
   update_figures();
-  TrainOutcome outcome;
-  const auto steps = static_cast<int64_t>(plan.learning_rates.size());
+  std::vector<TrainOutcome> outcomes(plan.settings.variants.size());
+  const auto steps = static_cast<int64_t>(plan.learning_rates.size() / outcomes.size());
   int given = 0;
   for (int64_t step = 0; step < steps; ++step) {
     if (run.may_stop(step) && !proceed()) {
-      outcome.stopped = "aborted";
+      for (TrainOutcome& outcome : outcomes) outcome.stopped = "aborted";
       break;
     }
-    run.run_step(step, plan.first_step + step, plan.learning_rates[step]);
+    run.run_step(step, plan.first_step + step, plan.rates_of(step));
     if (++given < run.run_ahead()) continue;
-    if (!add_results(run, outcome)) return outcome;
+    if (!add_results(run, outcomes)) return outcomes;
     given = 0;
   }
-  add_results(run, outcome);
-  return outcome;
+  add_results(run, outcomes);
+  return outcomes;
 }
 
-bool SessionCore::add_results(TrainingRun& run, TrainOutcome& outcome) {
-  for (const StepResult& result : run.collect()) {
-    outcome.losses.push_back(result.loss);
-    outcome.grad_norms.push_back(result.grad_norm);
-    if (!result.finite()) {
-      outcome.stopped = "non-finite";
-      return false;
+bool SessionCore::add_results(TrainingRun& run, std::vector<TrainOutcome>& outcomes) {
+  const std::vector<std::vector<StepResult>> results = run.collect();
+  bool finite = true;
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    TrainOutcome& outcome = outcomes[i];
+    for (const StepResult& result : results[i]) {
+      outcome.losses.push_back(result.loss);
+      outcome.grad_norms.push_back(result.grad_norm);
+      if (!result.finite()) {
+        outcome.stopped = "non-finite";
+        finite = false;
+        break;
+      }
+      outcome.correct += result.correct;
+      outcome.examples += result.examples;
+      ++outcome.steps;
     }
-    outcome.correct += result.correct;
-    outcome.examples += result.examples;
-    ++outcome.steps;
   }
-  return true;
+  return finite;
 }
 
 GradientOutcome SessionCore::gradients(const TrainPlan& plan) {
@@ -180,8 +189,8 @@ GradientOutcome SessionCore::gradients(const TrainPlan& plan) {
   const int64_t count = std::min<int64_t>(plan.settings.batch_size, static_cast<int64_t>(plan.order.size()));
   TrainingRun run(*classifier, data, plan.order.data(), count, plan.settings);
   update_figures();
-  run.compute_gradients(0, plan.first_step, plan.learning_rates.front());
-  const StepResult result = run.collect().front();
+  run.compute_gradients(0, plan.first_step, plan.rates_of(0));
+  const StepResult result = run.collect().front().front();
   GradientOutcome outcome{result.loss, result.grad_norm,
                           std::vector<double>(static_cast<size_t>(count) * config.model.NC)};
   backend->read_real(outcome.logits.data(), Dtype::kF64, classifier->training_logits(),

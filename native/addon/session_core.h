@@ -29,9 +29,14 @@ struct MemoryFigures {
 struct TrainPlan {
   int32_t dataset;
   std::vector<int32_t> order;
-  std::vector<double> learning_rates;
+  std::vector<double> learning_rates;  // (steps, variants)
   int64_t first_step;
   StepSettings settings;
+
+  std::vector<double> rates_of(int64_t step) const {
+    const double* rates = learning_rates.data() + step * settings.variants.size();
+    return {rates, rates + settings.variants.size()};
+  }
 };
 
 // NativeTrainResult of lib/native/index.ts.
@@ -64,7 +69,8 @@ struct SessionCore {
   // Throws NOT_FOUND.
   Dataset& dataset(int32_t handle);
   // Runs the plan's steps until they are done, `proceed` returns false or a loss is not finite.
-  TrainOutcome train(const TrainPlan& plan, const std::function<bool()>& proceed);
+  // The outcome for each of the plan's variants. One that is not finite ends the call for all.
+  std::vector<TrainOutcome> train(const TrainPlan& plan, const std::function<bool()>& proceed);
   // Gradients of the plan's first micro-batch, without an update.
   GradientOutcome gradients(const TrainPlan& plan);
 
@@ -97,8 +103,8 @@ struct SessionCore {
  private:
   // Checks the plan and reserves memory for it.
   Dataset& prepare(const TrainPlan& plan);
-  // Adds the results of the steps given so far to the outcome. False if one was not finite, which ends the run.
-  static bool add_results(TrainingRun& run, TrainOutcome& outcome);
+  // Adds the results of the steps given so far to the outcomes. False if one was not finite, which ends the run.
+  static bool add_results(TrainingRun& run, std::vector<TrainOutcome>& outcomes);
 
   std::mutex figures_mutex_;
   MemoryFigures figures_;

@@ -40,6 +40,10 @@ struct Master;
 // Element types of host buffers that cross into device memory.
 enum class Dtype { kF64, kF32, kF16, kBF16 };
 
+// The most variants of a model: sets of trained weights over the same frozen ones, which train together. A batch of them
+// consists of equal parts, one a variant.
+constexpr int kMostVariants = 8;
+
 // A data set on the device, and the order in which a run takes its examples.
 struct Examples {
   const int32_t* ids = nullptr;          // (Σ lengths)
@@ -54,13 +58,14 @@ struct Examples {
 // What the device needs to know about a micro-batch; the backend writes it before the operations run. Everything that
 // differs between two runs of one recording is here, so a recording serves any data set and any run.
 struct StepState {
-  uint64_t seed;          // dropout key
-  uint32_t dropout_step;  // dropout counter: one per micro-batch
-  uint32_t step;          // AdamW's t, from 1
-  double learning_rate;
-  int32_t order_begin;  // its examples are GatherBatch.order[order_begin .. order_begin + B)
-  int32_t B, T;         // its sequences and tokens; those of Batch may be padded
-  int32_t slot;         // where keep_step writes
+  uint64_t seed;                         // dropout key
+  uint32_t dropout_step;                 // dropout counter: one per micro-batch
+  uint32_t step;                         // AdamW's t, from 1
+  double learning_rates[kMostVariants];  // of each variant; a model without variants is number 0
+  int32_t order_begin;                   // its examples are GatherBatch.order[order_begin .. order_begin + B)
+  int32_t B, T;                          // its sequences and tokens; those of Batch may be padded
+  int32_t slot;                          // where keep_step writes
+  int32_t loss_B;  // the sequences that count in a loss: those of a part, if the batch consists of parts
   // If several processes share the micro-batch: what comes before this part, because dropout depends on an element's
   // place in the whole, and this part's share of the whole loss.
   uint32_t tokens_before = 0, sequences_before = 0;
@@ -116,9 +121,10 @@ enum class Activation { kNone, kGelu, kTanh, kRelu, kGeluTanh, kSilu };
 // Picks sequences `order[order_begin .. order_begin + B)` of the step's examples, packs them into the batch's arrays
 // and makes the batch current. The caller, who knows the lengths, sets its sizes.
 struct GatherBatch {
-  int NC;               // of targets, which are copied if both the examples and the batch have them
-  bool sort_tokens;     // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
-  int micro_batch = 0;  // if the batch has places: sequences per micro-batch; the step's micro-batch is the first
+  int NC;                  // of targets, which are copied if both the examples and the batch have them
+  bool sort_tokens;        // fill tokens_by_id and tokens_by_position (needed by embedding_backward)
+  int micro_batch = 0;     // if the batch has places: sequences per micro-batch; the step's micro-batch is the first
+  bool are_parts = false;  // the micro-batches are parts of one, so they have its dropout_step
   Batch batch{};
 };
 
@@ -631,19 +637,20 @@ struct OptimizerSettings {
   double beta1, beta2, eps, weight_decay;
   double max_grad_norm;  // 0: no clipping
 };
-// norm = √Σ grad² over all segments, in a fixed order; kept for adamw and written to `norm`.
+// norm = √Σ grad² over all segments, in a fixed order; kept for the variant's adamw and written to `norm`.
 struct GradNorm {
   const OptimizerSegment* segments;  // (count) host
   int count;
-  Acc* norm;             // (1)
+  Acc* norm;  // (1)
+  int variant;
   const KeepStep* keep;  // host, or null: keep_step as well, of this norm
   // Keeps what a deferred adamw needs to know of the step, keep's loss among it. Only if the backend runs aside.
   bool defers = false;
 };
-// Clip by the last grad_norm, then AdamW (Loshchilov & Hutter, 2019) as torch.optim.AdamW:
+// Clip by the variant's last grad_norm, then AdamW (Loshchilov & Hutter, 2019) as torch.optim.AdamW:
 //   g *= min(1, max_grad_norm / (norm + 1e-6));  p *= 1 − lr·wd;  m, v moments;
 //   p −= lr / (1 − β1^t) · m / (√v / √(1 − β2^t) + eps)
-// If that norm or `loss` is not finite, it does nothing, then and later, until start_run.
+// If that norm or `loss` is not finite, it does nothing for the variant, then and later, until start_run.
 //
 // Deferred, it makes the update of the last grad_norm with `defers`, in parts, after begin_step of the next step: only the
 // segments begin .. end. If there is no such update, or its last part was made, it does nothing.
@@ -652,6 +659,7 @@ struct AdamW {
   int count;
   OptimizerSettings settings;
   const Acc* loss;  // (1), or null if deferred
+  int variant;
   bool deferred = false;
   int begin = 0, end = 0;
   bool last = false;  // whether this part is the last, so that the update is made
@@ -718,7 +726,7 @@ struct RecordingKey {
   Pass pass = Pass::kInference;
   BatchShape batch{};   // padded
   int prefix = 0;       // mixed inference: whose prefix the batch has
-  int micro_batch = 0;  // features: GatherBatch's
+  int micro_batch = 0;  // features: GatherBatch's; training in parts: the sequences of one
   int begin = 0;        // a head: where its part of the batch begins
 
   // Training, or a head: the place of a micro-batch within its step, the step's settings, and if processes add up their
@@ -728,6 +736,7 @@ struct RecordingKey {
   Part part = Part::kWhole;
   int micro_batches = 0;
   uint64_t settings = 0;  // a hash of them
+  uint64_t variants = 0;  // which, in the order of the parts: four bits each, from 1 on
 
   bool operator==(const RecordingKey&) const = default;
 };

@@ -127,17 +127,19 @@ void grad_norm(Context& context, const GradNorm& args) {
   });
   double total = 0;
   for (int64_t block = 0; block < blocks; ++block) total += sums[block];
-  context.grad_norm = std::sqrt(total);
-  *scalars<T>(args.norm) = static_cast<T>(context.grad_norm);
+  context.grad_norm[args.variant] = std::sqrt(total);
+  *scalars<T>(args.norm) = static_cast<T>(context.grad_norm[args.variant]);
   if (args.keep) keep_step<T>(context, *args.keep);
 }
 
 template <typename T>
 void adamw(Context& context, const AdamW& args) {
   const OptimizerSettings& settings = args.settings;
-  const double norm = context.grad_norm, lr = context.step.learning_rate, t = context.step.step;
-  context.halted = context.halted || !std::isfinite(norm) || !std::isfinite(*scalars<T>(args.loss));
-  if (context.halted) return;
+  const double norm = context.grad_norm[args.variant], lr = context.step.learning_rates[args.variant];
+  const double t = context.step.step;
+  bool& halted = context.halted[args.variant];
+  halted = halted || !std::isfinite(norm) || !std::isfinite(*scalars<T>(args.loss));
+  if (halted) return;
   const double clip = settings.max_grad_norm > 0 ? std::min(1.0, settings.max_grad_norm / (norm + 1e-6)) : 1.0;
   AdamwScalars<T> shared{};
   shared.clip = T(clip);

@@ -92,8 +92,9 @@ class Context {
   StepState step{};
   MetRows met_rows;  // those of the last embedding_backward's dword
   LazyRows lazy_rows{pool};
-  double grad_norm = 0.0;  // of the last grad_norm, for adamw
-  bool halted = false;     // a loss or norm was not finite: no weight changes until start_run
+  // Of each variant.
+  double grad_norm[kMostVariants] = {};  // of the last grad_norm, for adamw
+  bool halted[kMostVariants] = {};       // a loss or norm was not finite: no weight changes until start_run
 
  private:
   struct alignas(64) ThreadScratch {

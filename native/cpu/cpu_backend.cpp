@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -100,7 +101,7 @@ class CpuBackend final : public Backend {
   bool sums_together() const override { return false; }
   int run_ahead() const override { return 1; }
 
-  void start_run() override { context_.halted = false; }
+  void start_run() override { std::fill(std::begin(context_.halted), std::end(context_.halted), false); }
   void begin_step(const StepState& state) override { context_.step = state; }
   void use_batch(const Batch& part) override {
     context_.batch = part;

@@ -64,7 +64,8 @@ void gather_batch(Context& context, const GatherBatch& args) {
     batch.cu_seqlens[b + 1] = start + length;
     if (batch.token_places == nullptr) continue;
     const int first = b / args.micro_batch * args.micro_batch;
-    const uint32_t step = context.step.dropout_step + static_cast<uint32_t>(b / args.micro_batch);
+    const uint32_t micro = args.are_parts ? 0 : static_cast<uint32_t>(b / args.micro_batch);
+    const uint32_t step = context.step.dropout_step + micro;
     batch.sequence_places[b] = {context.step.sequences_before + static_cast<uint32_t>(b - first), step};
     for (int t = start; t < start + length; ++t) {
       const uint32_t before = context.step.tokens_before;

@@ -10,7 +10,7 @@ template <typename T>
 void keep_step(Context& context, const KeepStep& args) {
   const int32_t slot = context.step.slot;
   int32_t right = 0;
-  for (int b = 0; context.step.counted != 0 && b < context.step.B; ++b) {
+  for (int b = 0; context.step.counted != 0 && b < context.step.loss_B; ++b) {
     if (args.predictions != nullptr) right += args.predictions[b] == context.batch.labels[b];
     if (args.right != nullptr) right += args.right[b];
   }

@@ -96,9 +96,10 @@ __device__ __forceinline__ double block_sum_of_doubles(double value, double* sha
 }
 
 // `halted` stays what it is.
-__device__ __forceinline__ void put_off_update(DeviceState& pending, const DeviceState& state, float loss) {
+__device__ __forceinline__ void put_off_update(DeviceState& pending, const DeviceState& state, int variant,
+                                               float loss) {
   pending.step = state.step;
-  pending.grad_norm = state.grad_norm;
+  pending.grad_norm[variant] = state.grad_norm[variant];
   pending.loss = loss;
   pending.is_updated = 0;
 }
@@ -109,8 +110,8 @@ __device__ __forceinline__ void put_off_update(DeviceState& pending, const Devic
 // what the step's update needs; or null.
 __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
     grad_norm_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int chunks, double* partials,
-                     unsigned* ticket, float* norm, const DeviceSegment* table, DeviceMetRows met, Kept kept,
-                     DeviceState* state, DeviceState* pending) {
+                     unsigned* ticket, float* norm, int variant, const DeviceSegment* table, DeviceMetRows met,
+                     Kept kept, DeviceState* state, DeviceState* pending) {
   simt::wait_for_previous();
   SHARED(shared, double[kThreads]);
   SHARED(is_last, bool);
@@ -138,9 +139,8 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
   const double total = block_sum_of_doubles(rest, shared);
   if (thread == 0) {
     *ticket = 0;
-    state->grad_norm = static_cast<float>(sqrt(total));
-    *norm = state->grad_norm;
-    if (pending != nullptr) put_off_update(*pending, *state, *kept.loss);
+    *norm = state->grad_norm[variant] = static_cast<float>(sqrt(total));
+    if (pending != nullptr) put_off_update(*pending, *state, variant, *kept.loss);
   }
   if (kept.losses != nullptr) keep(kept, state->step);
 }
@@ -151,14 +151,14 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
 template <typename T>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
     adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int first_chunk, ChunkRange skip,
-                 AdamwConstants constants, const float* loss, DeviceState* state) {
+                 AdamwConstants constants, const float* loss, int variant, DeviceState* state) {
   simt::wait_for_previous();
   constexpr int kAtOnce = 2;
   const int thread = static_cast<int>(threadIdx.x);
   const int place = first_chunk + static_cast<int>(blockIdx.x);
   const Chunk chunk = chunk_at(segments, chunk_segments, place < skip.first ? place : place + skip.count);
-  if (updates_nothing(state, loss)) return;
-  const AdamwScalars scalars = scalars_of(constants, state, *chunk.segment);
+  if (updates_nothing(state, loss, variant)) return;
+  const AdamwScalars scalars = scalars_of(constants, state, variant, *chunk.segment);
   const Parameters<T> parameters(*chunk.segment, chunk.begin);
   const int vectors = parameters.are_vectorizable() ? chunk.length / kVector : 0;
   for (int first = thread; first < vectors; first += kAtOnce * kThreads) {
@@ -209,26 +209,25 @@ void begin_late_updates(Context& context, const OptimizerSegment& segment) {
 
 template <typename T>
 void grad_norm(Context& context, const GradNorm& args) {
-  const SegmentTable& segments = segment_table(context, args.segments, args.count);
+  const SegmentTable& segments = segment_table(context, args.segments, args.count, args.variant);
   const int most = std::max(context.multiprocessors, 1) * kNormBlocksPerSm;
   const int blocks = std::clamp(segments.chunks(), 1, most);
   // Doubles in the scratch of floats, which is aligned for them.
   double* partials = reinterpret_cast<double*>(context.scratch.floats(2 * static_cast<size_t>(blocks)));
   const int table = context.met_rows ? context.met_rows->find(args.segments, args.count) : args.count;
   const bool has_table = table < args.count;
-  context.launch(&grad_norm_kernel, blocks, kThreads, 0, segments.segments(), segments.chunk_segments(),
-                 segments.chunks(), partials, context.scratch.tickets(1), floats(args.norm),
-                 has_table ? segments.segments() + table : nullptr,
-                 has_table ? context.met_rows->rows() : DeviceMetRows{},
-                 args.keep ? kept_of(context, *args.keep) : Kept{}, context.state,
-                 args.defers ? context.pending : nullptr);
+  context.launch(
+      &grad_norm_kernel, blocks, kThreads, 0, segments.segments(), segments.chunk_segments(), segments.chunks(),
+      partials, context.scratch.tickets(1), floats(args.norm), args.variant,
+      has_table ? segments.segments() + table : nullptr, has_table ? context.met_rows->rows() : DeviceMetRows{},
+      args.keep ? kept_of(context, *args.keep) : Kept{}, context.state, args.defers ? context.pending : nullptr);
   // Not when the update is made: that may be recorded.
   if (args.defers && has_table) begin_late_updates<T>(context, args.segments[table]);
 }
 
 template <typename T>
 void adamw(Context& context, const AdamW& args) {
-  const SegmentTable& segments = segment_table(context, args.segments, args.count);
+  const SegmentTable& segments = segment_table(context, args.segments, args.count, args.variant);
   const OptimizerSettings& settings = args.settings;
   const AdamwConstants constants = {.log_beta1 = static_cast<float>(std::log(settings.beta1)),
                                     .log_beta2 = static_cast<float>(std::log(settings.beta2)),
@@ -252,7 +251,7 @@ void adamw(Context& context, const AdamW& args) {
   const int chunks = segments.first_chunk(end) - first_chunk - skip.count;
   if (chunks > 0) {
     context.launch(&adamw_kernel<T>, chunks, kThreads, 0, segments.segments(), segments.chunk_segments(), first_chunk,
-                   skip, constants, loss, state);
+                   skip, constants, loss, args.variant, state);
   }
   if (has_table) context.lazy_rows->update<T>(context, context.met_rows->rows(), constants, loss, state);
   if (args.last) context.launch(&updated_kernel, 1, 1, 0, state);

@@ -15,12 +15,12 @@ __device__ __forceinline__ bool is_aligned(const void* pointer, unsigned bytes) 
   return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
 }
 
-// Whether this step updates nothing: its update has been made, or its norm or `loss` (1) is not finite or those of an
+// Whether this step updates nothing of the variant: its update has been made, or its norm or `loss` (1) is not finite or those of an
 // earlier one were not. All threads decide the same: `halted` is written only where nobody reads it.
-__device__ __forceinline__ bool updates_nothing(DeviceState* state, const float* loss) {
+__device__ __forceinline__ bool updates_nothing(DeviceState* state, const float* loss, int variant) {
   if (state->is_updated) return true;
-  if (isfinite(state->grad_norm) && isfinite(*loss)) return state->halted != 0;
-  if (blockIdx.x == 0 && threadIdx.x == 0) state->halted = 1;
+  if (isfinite(state->grad_norm[variant]) && isfinite(*loss)) return state->halted[variant] != 0;
+  if (blockIdx.x == 0 && threadIdx.x == 0) state->halted[variant] = 1;
   return true;
 }
 
@@ -37,13 +37,14 @@ struct AdamwScalars {
 };
 
 __device__ __forceinline__ AdamwScalars scalars_of(const AdamwConstants& settings, const DeviceState* state,
-                                                   const DeviceSegment& segment) {
-  const float lr = static_cast<float>(state->step.learning_rate * segment.rate);
+                                                   int variant, const DeviceSegment& segment) {
+  const float lr = static_cast<float>(state->step.learning_rates[variant] * segment.rate);
   const float t = static_cast<float>(state->step.step);
   // 1 − beta^t, exact where beta^t is close to 1.
   const float correction1 = -expm1f(t * settings.log_beta1), correction2 = -expm1f(t * settings.log_beta2);
   AdamwScalars scalars;
-  scalars.clip = settings.max_grad_norm > 0.f ? fminf(1.f, settings.max_grad_norm / (state->grad_norm + 1e-6f)) : 1.f;
+  scalars.clip =
+      settings.max_grad_norm > 0.f ? fminf(1.f, settings.max_grad_norm / (state->grad_norm[variant] + 1e-6f)) : 1.f;
   scalars.decay = segment.decay != 0 ? 1.f - lr * settings.weight_decay : 1.f;
   scalars.beta2 = settings.beta2;
   scalars.one_minus_beta1 = settings.one_minus_beta1;

@@ -30,7 +30,7 @@ struct Context {
   const Aside* aside = nullptr;
   Gemm* gemm = nullptr;
   Recordings* recordings = nullptr;
-  std::unique_ptr<SegmentTable> segments;  // those that the optimizer met last
+  std::unique_ptr<SegmentTable> segments[kMostVariants];  // those that the optimizer met last, of each variant
   // Of a table of embeddings, whose gradient and updates cover only the rows that tokens met; null: all of them.
   MetRows* met_rows = nullptr;
   LazyRows* lazy_rows = nullptr;

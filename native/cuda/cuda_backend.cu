@@ -143,9 +143,10 @@ class CudaBackend final : public Backend {
     context_.scratch.tickets(kMostTickets);
   }
   size_t workspace_bytes() const override {
-    return context_.scratch.bytes() + aside_.scratch().bytes() + state_->bytes() +
-           (gemm_ ? gemm_->workspace_bytes() : 0) + (context_.segments ? context_.segments->bytes() : 0) +
-           met_rows_.bytes() + lazy_rows_.bytes();
+    size_t bytes = context_.scratch.bytes() + aside_.scratch().bytes() + state_->bytes() + met_rows_.bytes() +
+                   lazy_rows_.bytes() + (gemm_ ? gemm_->workspace_bytes() : 0);
+    for (const auto& segments : context_.segments) bytes += segments ? segments->bytes() : 0;
+    return bytes;
   }
   DeviceMemory device_memory() override {
     size_t free = 0, total = 0;

@@ -10,21 +10,22 @@ namespace bertune::cuda {
 
 struct DeviceState {
   StepState step;
-  // Set by adamw when a loss or a norm is not finite; no weight changes from then on until start_run.
-  int32_t halted;
-  float grad_norm;  // from the last grad_norm, for adamw
+  // Of each variant. Set by adamw when a loss or a norm is not finite; no weight changes from then on until start_run.
+  int32_t halted[kMostVariants];
+  float grad_norm[kMostVariants];  // from the last grad_norm, for adamw
   // Of a step whose update is put off:
   int32_t is_updated;  // it was made, or there is none to make
   float loss;
 };
 
-// The rows of an operation. Its arrays have `padded` rows, of which the first `*live` are those of the batch. An operation
+// The rows of an operation. Its arrays have `padded` rows, of which the first `*live` are those of the batch (all, where
+// they are a part of its rows). An operation
 // writes zeros to the other rows of its outputs, so that a GEMM may run over all of them.
 struct RowCount {
   int padded;
   const int32_t* live;  // device; null: all
 
-  __device__ __forceinline__ int count() const { return live ? *live : padded; }
+  __device__ __forceinline__ int count() const { return live ? min(*live, padded) : padded; }
 };
 
 // A dropout as kernels apply it; core/philox.h says which word decides about an element.

@@ -126,7 +126,7 @@ __global__ void pack_kernel(const DeviceState* state, GatherBatch args, Orders s
     const int micro = b / args.micro_batch, first = micro * args.micro_batch;
     return {token ? state->step.tokens_before + static_cast<uint32_t>(t - starts[first])
                   : state->step.sequences_before + static_cast<uint32_t>(b - first),
-            state->step.dropout_step + static_cast<uint32_t>(micro)};
+            state->step.dropout_step + (args.are_parts ? 0u : static_cast<uint32_t>(micro))};
   };
   if (blockIdx.x == 0) {
     for (int b = thread; b <= batch.B; b += kThreads) {

@@ -36,10 +36,10 @@ inline Kept kept_of(const Context& context, const KeepStep& args) {
 __device__ __forceinline__ void keep(const Kept& kept, const StepState& step) {
   const int threads = static_cast<int>(blockDim.x), thread = static_cast<int>(threadIdx.x);
   int right = 0;
-  for (int first = 0; first < step.B; first += threads) {
+  for (int first = 0; first < step.loss_B; first += threads) {
     const int b = first + thread;
     const bool counts =
-        b < step.B && step.counted != 0 &&
+        b < step.loss_B && step.counted != 0 &&
         (kept.predictions ? kept.predictions[b] == kept.labels[b] : kept.right != nullptr && kept.right[b] != 0);
     right += __syncthreads_count(counts);
   }

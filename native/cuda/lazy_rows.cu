@@ -11,6 +11,8 @@ namespace {
 
 static_assert(kRowColumns == kVector);
 
+constexpr int kVariant = 0;  // variants share a frozen table, so a model whose table trains is the only one
+
 // Whether an update of elements at rest comes down to p · decay and v · beta2.
 __device__ __forceinline__ bool lets_rest(const AdamwScalars& s) {
   const auto is_plain = [](float value) { return value >= 0.f && isfinite(value); };
@@ -102,8 +104,8 @@ __global__ void __launch_bounds__(256)
     update_rows_kernel(DeviceLazyRows rows, DeviceMetRows met, DeviceSegment table, AdamwConstants constants,
                        const float* loss /* (1) */, DeviceState* state) {
   simt::wait_for_previous();
-  if (updates_nothing(state, loss)) return;
-  const AdamwScalars scalars = scalars_of(constants, state, table);
+  if (updates_nothing(state, loss, kVariant)) return;
+  const AdamwScalars scalars = scalars_of(constants, state, kVariant, table);
   LazyState& lazy = *rows.state;
   const uint32_t now = lazy.updates + 1;
   const int row = lane_row();
@@ -199,10 +201,11 @@ void LazyRows::forget(MemoryRange memory) {
   ranges_ = {};
 }
 
-#define BERTUNE_LAZY_ROWS(T)                                                                              \
-  template void LazyRows::catch_up<T>(Context&, const T*, int, int);                                      \
-  template void LazyRows::begin<T>(Context&, const OptimizerSegment&, int, int);                          \
-  template void LazyRows::update<T>(Context&, const DeviceMetRows&, const AdamwConstants&, const float*, DeviceState*); \
+#define BERTUNE_LAZY_ROWS(T)                                                                             \
+  template void LazyRows::catch_up<T>(Context&, const T*, int, int);                                     \
+  template void LazyRows::begin<T>(Context&, const OptimizerSegment&, int, int);                         \
+  template void LazyRows::update<T>(Context&, const DeviceMetRows&, const AdamwConstants&, const float*, \
+                                    DeviceState*);                                                       \
   template void LazyRows::settle<T>(Context&, MemoryRange);
 BERTUNE_LAZY_ROWS(float)
 BERTUNE_LAZY_ROWS(bf16)

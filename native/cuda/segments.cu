@@ -70,15 +70,16 @@ bool SegmentTable::describes(const OptimizerSegment* segments, int count) const 
   return true;
 }
 
-const SegmentTable& segment_table(Context& context, const OptimizerSegment* segments, int count) {
-  if (!context.segments || !context.segments->describes(segments, count)) {
+const SegmentTable& segment_table(Context& context, const OptimizerSegment* segments, int count, int variant) {
+  std::unique_ptr<SegmentTable>& table = context.segments[variant];
+  if (!table || !table->describes(segments, count)) {
     if (context.recordings->capturing()) {
       throw Error("INTERNAL", "The optimiser met new segments while it was recorded");
     }
-    context.segments.reset();
-    context.segments = std::make_unique<SegmentTable>(context, segments, count);
+    table.reset();
+    table = std::make_unique<SegmentTable>(context, segments, count);
   }
-  return *context.segments;
+  return *table;
 }
 
 }  // namespace bertune::cuda

@@ -59,7 +59,7 @@ class SegmentTable {
   size_t bytes_ = 0;
 };
 
-// The table of these segments: the context's, which is made anew where they are others than before.
-const SegmentTable& segment_table(Context& context, const OptimizerSegment* segments, int count);
+// The table of these segments: the context's of the variant, which is made anew where they are others than before.
+const SegmentTable& segment_table(Context& context, const OptimizerSegment* segments, int count, int variant = 0);
 
 }  // namespace bertune::cuda

@@ -14,7 +14,7 @@ __global__ void begin_step_kernel(DeviceState* state, StepState step) {
 // Grid 1, block 1.
 __global__ void start_run_kernel(DeviceState* state, DeviceState* pending) {
   simt::wait_for_previous();
-  state->halted = pending->halted = 0;
+  for (int variant = 0; variant < kMostVariants; ++variant) state->halted[variant] = pending->halted[variant] = 0;
   pending->is_updated = 1;
 }
 

@@ -53,6 +53,9 @@ struct LoraConfig {
   const Update* find(const Module& module) const;
 };
 
+// Of each variant, at least one.
+using LoraConfigs = std::vector<std::optional<LoraConfig>>;
+
 // The dimensions that the rows show. Throws INVALID_OPTION unless every shape fits its role and the numbers of rows and
 // layers are within bounds; sizes that merely exceed the machine's memory fail with OUT_OF_MEMORY when allocated.
 ModelConfig model_config(const ModelSettings& settings, const std::vector<ParameterRow>& rows);

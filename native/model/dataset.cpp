@@ -68,18 +68,29 @@ void Dataset::assign(const DatasetView& view) {
   offsets_.assign(view.offsets, view.offsets + view.examples + 1);
   host_labels_.assign(view.labels, view.labels ? view.labels + view.examples : nullptr);
   const int64_t tokens = offsets_.back(), targets = view.examples * model_.NC;
+  for (int length = 1; length <= longest_filler_; ++length) offsets_.push_back(offsets_.back() + length);
+  const int64_t examples = size() + longest_filler_, all_tokens = offsets_.back();
+  BERTUNE_CHECK(longest_filler_ <= model_.longest(model_.P));
   arena_.fit(backend_, "a data set", [&](Cutter& cut) {
-    ids_ = cut.ints(tokens);
-    token_types_ = view.token_types ? cut.ints(tokens) : nullptr;
-    positions_ = view.positions ? cut.ints(tokens) : nullptr;
-    device_offsets_ = cut.ints(view.examples + 1);
-    labels_ = view.labels ? cut.ints(view.examples) : nullptr;
-    targets_ = view.targets ? cut.acc(targets) : nullptr;
+    ids_ = cut.ints(all_tokens);
+    token_types_ = view.token_types ? cut.ints(all_tokens) : nullptr;
+    positions_ = view.positions ? cut.ints(all_tokens) : nullptr;
+    device_offsets_ = cut.ints(examples + 1);
+    labels_ = view.labels ? cut.ints(examples) : nullptr;
+    targets_ = view.targets ? cut.acc(examples * model_.NC) : nullptr;
   });
+  if (longest_filler_ > 0) {
+    const size_t fillers = examples - view.examples, fill = all_tokens - tokens;
+    for (int32_t* array : {ids_, token_types_, positions_}) {
+      if (array) backend_.zero(array + tokens, fill * sizeof(int32_t));
+    }
+    if (labels_) backend_.zero(labels_ + view.examples, fillers * sizeof(int32_t));
+    if (targets_) backend_.zero(offset(backend_, targets_, targets), fillers * model_.NC * backend_.acc_size());
+  }
   backend_.copy_in(ids_, view.ids, tokens * sizeof(int32_t));
   if (token_types_) backend_.copy_in(token_types_, view.token_types, tokens * sizeof(int32_t));
   if (positions_) backend_.copy_in(positions_, view.positions, tokens * sizeof(int32_t));
-  backend_.copy_in(device_offsets_, view.offsets, (view.examples + 1) * sizeof(int32_t));
+  backend_.copy_in(device_offsets_, offsets_.data(), offsets_.size() * sizeof(int32_t));
   if (labels_) backend_.copy_in(labels_, view.labels, view.examples * sizeof(int32_t));
   if (targets_) backend_.write_acc(targets_, view.targets, Dtype::kF32, targets);
 }

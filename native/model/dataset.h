@@ -23,14 +23,17 @@ struct DatasetView {
 
 class Dataset {
  public:
-  // A data set without examples.
-  Dataset(Backend& backend, const ModelConfig& model) : backend_(backend), model_(model) {}
+  // A data set without examples. `longest_filler`: it has a filler of each length up to this one, behind its examples.
+  Dataset(Backend& backend, const ModelConfig& model, int longest_filler = 0)
+      : backend_(backend), model_(model), longest_filler_(longest_filler) {}
 
   // Checks every id, label, target, type, position and length against the model (INVALID_DATA), then uploads them,
   // replacing earlier ones; keeps the memory if they fit.
   void assign(const DatasetView& view);
 
-  int64_t size() const { return static_cast<int64_t>(offsets_.size()) - 1; }
+  int64_t size() const { return static_cast<int64_t>(offsets_.size()) - 1 - longest_filler_; }
+  // The number of an example that only fills a batch up.
+  int32_t filler(int length) const { return static_cast<int32_t>(size()) + length - 1; }
   int length(int example) const { return offsets_[example + 1] - offsets_[example]; }
   // For a data set that check_loss accepts for cross-entropy.
   int label(int example) const { return host_labels_[example]; }
@@ -55,6 +58,7 @@ class Dataset {
  private:
   Backend& backend_;
   const ModelConfig& model_;
+  const int longest_filler_;
   std::vector<int32_t> offsets_;
   std::vector<int32_t> host_labels_;  // (N) or empty
   Arena arena_;

@@ -4,14 +4,14 @@
 
 namespace bertune {
 
-Embeddings::Embeddings(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora)
+Embeddings::Embeddings(ParameterTable& parameters, const ModelConfig& model, const LoraConfigs& loras)
     : model_(model),
       word_(&parameters.at({Role::kWord}, Part::kWeight)),
       position_(&parameters.at({Role::kPosition}, Part::kWeight)),
       token_type_(model.types > 0 ? &parameters.at({Role::kTokenType}, Part::kWeight) : nullptr),
       layernorm_(parameters, {Role::kEmbeddingNorm}, model.eps) {
   const Module projection{Role::kEmbeddingProjection};
-  if (parameters.has(projection)) projection_.emplace(parameters, projection, lora, kEmbeddingProjectionLoraSite);
+  if (parameters.has(projection)) projection_.emplace(parameters, projection, loras, kEmbeddingProjectionLoraSite);
 }
 
 bool Embeddings::tables_train() const {
@@ -28,9 +28,9 @@ EmbeddingBuffers Embeddings::cut(Cutter& cutter, int T, bool training, bool out_
   b.sum = backward ? cutter.real(embedded) : b.embedded;
   b.mean = cutter.acc(T);
   b.rstd = cutter.acc(T);
-  if (projection_ && projection_->lora()) {
-    b.update = {cutter.real(static_cast<int64_t>(T) * projection_->lora()->r),
-                training ? projection_->cut_base(cutter, T) : nullptr};
+  if (projection_) {
+    const int variants = training ? projection_->variants() : 1;
+    b.update = projection_->cut_saved(cutter, (T + variants - 1) / variants, training, true);
   }
   if (backward) b.dsum = cutter.real(embedded);
   if (backward && projection_) b.dembedded = cutter.real(embedded);

@@ -23,7 +23,7 @@ struct EmbeddingBuffers {
 
 class Embeddings {
  public:
-  Embeddings(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora);
+  Embeddings(ParameterTable& parameters, const ModelConfig& model, const LoraConfigs& loras);
 
   bool trains() const { return tables_train() || (projection_ && projection_->trains()); }
   // Whether backward sums the gradients of equal ids and positions.

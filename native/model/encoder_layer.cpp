@@ -6,16 +6,16 @@
 
 namespace bertune {
 
-EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora,
-                           int index, bool trains_below, bool prefix_trains)
+EncoderLayer::EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const LoraConfigs& loras, int index,
+                           bool trains_below, bool prefix_trains)
     : model_(model),
       index_(static_cast<uint32_t>(index)),
-      query_(parameters, {Role::kQuery, index}, lora, layer_site(index, kLoraSite)),
-      key_(parameters, {Role::kKey, index}, lora, layer_site(index, kLoraSite + 1)),
-      value_(parameters, {Role::kValue, index}, lora, layer_site(index, kLoraSite + 2)),
-      attention_output_(parameters, {Role::kAttentionOutput, index}, lora, layer_site(index, kLoraSite + 3)),
-      intermediate_(parameters, {Role::kIntermediate, index}, lora, layer_site(index, kLoraSite + 4)),
-      output_(parameters, {Role::kOutput, index}, lora, layer_site(index, kLoraSite + 5)),
+      query_(parameters, {Role::kQuery, index}, loras, layer_site(index, kLoraSite)),
+      key_(parameters, {Role::kKey, index}, loras, layer_site(index, kLoraSite + 1)),
+      value_(parameters, {Role::kValue, index}, loras, layer_site(index, kLoraSite + 2)),
+      attention_output_(parameters, {Role::kAttentionOutput, index}, loras, layer_site(index, kLoraSite + 3)),
+      intermediate_(parameters, {Role::kIntermediate, index}, loras, layer_site(index, kLoraSite + 4)),
+      output_(parameters, {Role::kOutput, index}, loras, layer_site(index, kLoraSite + 5)),
       layernorm1_(parameters, {Role::kAttentionNorm, index}, model.eps),
       layernorm2_(parameters, {Role::kOutputNorm, index}, model.eps) {
   reaches_.below = trains_below;
@@ -54,10 +54,11 @@ LayerBuffers EncoderLayer::cut(Cutter& cutter, int T, int B, bool first_only, bo
   };
   // `place`: among the updates that are made together.
   const auto low_rank = [&](const Linear& linear, int count, int place = 0) -> LoraSaved {
-    if (!linear.lora()) return {};
-    const int64_t elements = static_cast<int64_t>(count) * linear.lora()->r;
-    return {training && linear.reads_h() ? cutter.real(elements) : shared.h(place),
-            training ? linear.cut_base(cutter, count) : nullptr};
+    if (!linear.has_lora()) return {};
+    const int variants = linear.variants();
+    const bool keeps_h = training && (variants > 1 || linear.reads_h());
+    return linear.cut_saved(cutter, training ? (count + variants - 1) / variants : count, training, keeps_h,
+                            keeps_h ? nullptr : shared.h(place));
   };
 
   LayerBuffers b{};
@@ -155,7 +156,7 @@ void EncoderLayer::forward(const Pass& pass, Real* x, const LayerBuffers& b, con
                             lora.of(0, b.attention_output));
   layernorm1_.forward(pass, rows, attention_output_dropout(pass), b.norm1.sum, first_only ? b.first : x, b.norm1, b.x1);
 
-  Real* preactivation = b.pre == b.act && !intermediate_.lora() ? nullptr : b.pre;
+  Real* preactivation = b.pre == b.act && !intermediate_.has_lora() ? nullptr : b.pre;
   intermediate_.forward(pass, rows, {b.x1, C}, {b.act, F}, model_.activation, preactivation,
                         lora.of(0, b.intermediate));
   output_.forward(pass, rows, {b.act, F}, {b.norm2.sum, C}, Activation::kNone, nullptr, lora.of(0, b.output));
@@ -167,7 +168,7 @@ void EncoderLayer::backward(const Pass& pass, Real* x, const LayerBuffers& b, co
   backward_all(pass, x, b, prefix, first_only, grads, lora);
   if (pass.row_sums) pass.row_sums->run();
   // Of what a layer leaves, the gradients of q, k and v alone outlast the work of the one below.
-  const bool ends_in_projections = query_.lora() || key_.lora() || value_.lora();
+  const bool ends_in_projections = query_.has_lora() || key_.has_lora() || value_.has_lora();
   if (pass.lora_sums && !ends_in_projections) pass.lora_sums->finish();
 }
 
@@ -193,7 +194,7 @@ void EncoderLayer::backward_all(const Pass& pass, Real* x, const LayerBuffers& b
     return;
   }
   before_write(dact.data, int64_t{rows.count} * F);
-  if (output_.lora()) {
+  if (output_.has_lora()) {
     output_.backward_input(pass, rows, dbranch, dact, false);
     output_.lora_backward(pass, rows, dbranch, {b.act, F}, dact, lora.of(0, b.output));
     pass.backend.activation_backward({rows, F, model_.activation, b.pre, dact.data, dact.data, {}});

@@ -72,7 +72,7 @@ struct PrefixView {
 class EncoderLayer {
  public:
   // `trains_below`: something below the layer trains, so its input needs a gradient.
-  EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora, int index,
+  EncoderLayer(ParameterTable& parameters, const ModelConfig& model, const LoraConfigs& loras, int index,
                bool trains_below, bool prefix_trains);
 
   // Whether something in the layer or below it trains: backward comes through here.

@@ -29,15 +29,15 @@ NormedLinear normed_linear(Rows rows, const LayerNorm& norm, const LayerNormBuff
 
 }  // namespace
 
-Heads::Heads(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora,
-             bool trains_below)
-    : model_(model), trains_below_(trains_below), classifier_(parameters, {Role::kClassifier}, lora, 0) {
+Heads::Heads(ParameterTable& parameters, const ModelConfig& model, const LoraConfigs& loras, bool trains_below,
+             int variant)
+    : model_(model), trains_below_(trains_below), classifier_(parameters, {Role::kClassifier}, loras, 0, variant) {
   if (parameters.has({Role::kHeadDense})) {
-    dense_.emplace(parameters, Module{Role::kHeadDense}, lora, kHeadDenseLoraSite);
+    dense_.emplace(parameters, Module{Role::kHeadDense}, loras, kHeadDenseLoraSite, variant);
   }
   if (parameters.has({Role::kProbeDense})) {
     probe_.emplace(Probe{LayerNorm(parameters, {Role::kProbeNorm}, kProbeLayerNormEps),
-                         Linear(parameters, {Role::kProbeDense}, lora, 0),
+                         Linear(parameters, {Role::kProbeDense}, loras, 0),
                          LayerNorm(parameters, {Role::kProbeOutputNorm}, kProbeLayerNormEps)});
   }
 }
@@ -50,9 +50,7 @@ HeadBuffers Heads::cut(Cutter& cutter, int B) const {
     if (model_.head_input_dropout > 0) b.dense_inp = cutter.real(wide);
     b.preactivation = cutter.real(wide);
     b.dense = cutter.real(wide);
-    if (dense_->lora()) {
-      b.update = {cutter.real(static_cast<int64_t>(B) * dense_->lora()->r), dense_->cut_base(cutter, B)};
-    }
+    b.update = dense_->cut_saved(cutter, B, true, true);
   }
   b.features = cutter.real(wide);
   b.logits = cutter.real(labels);
@@ -101,7 +99,7 @@ Real* Heads::dense_forward(const Pass& pass, Real* first, const HeadBuffers& b, 
     inp = b.dense_inp;
   }
   if (!pass.mix || !pass.mix->head_dense) {
-    Real* preactivation = dense_->lora() || !reads_output(model_.head_activation) ? b.preactivation : nullptr;
+    Real* preactivation = dense_->has_lora() || !reads_output(model_.head_activation) ? b.preactivation : nullptr;
     dense_->forward(pass, rows, {inp, C}, {b.dense, C}, model_.head_activation, preactivation, lora.of(0, b.update));
     return b.dense;
   }

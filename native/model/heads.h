@@ -46,7 +46,8 @@ using HeadLoss = std::variant<CrossEntropy, BinaryCrossEntropy, MeanSquaredError
 
 class Heads {
  public:
-  Heads(ParameterTable& parameters, const ModelConfig& model, const std::optional<LoraConfig>& lora, bool trains_below);
+  // `variant`: whose parameters they are.
+  Heads(ParameterTable& parameters, const ModelConfig& model, const LoraConfigs& loras, bool trains_below, int variant);
 
   // Whether backward continues into the encoder.
   bool reaches_encoder() const { return trains_below_; }

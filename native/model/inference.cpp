@@ -93,26 +93,28 @@ void infer(SequenceClassifier& classifier, const Dataset& dataset, const std::ve
     if (!proceed()) throw Error("ABORTED", "The work was aborted");
     const int32_t begin = starts[batch];
     const int size = starts[batch + 1] - begin;
-    Activations& a = classifier.size_batch(dataset, order.data() + begin, size, false);
+    Activations& a = classifier.size_batch(dataset, order.data() + begin, size, false, {classifier.selected()});
     backend.begin_step({.seed = 0,
                         .dropout_step = 0,
                         .step = 0,
-                        .learning_rate = 0,
+                        .learning_rates = {},
                         .order_begin = begin,
                         .B = a.live.B,
                         .T = a.live.T,
                         .slot = 0,
+                        .loss_B = 0,
                         .kept_logits = run.logits(),
                         .examples = dataset.in_order(run.order())});
     const int32_t prefix = slots ? common_prefix(classifier, slots->data() + begin, size) : kNoPrefix;
     const AdapterMix mix = slots ? mix_of(classifier, prefix) : AdapterMix{};
     const RecordingKey key{.pass = slots ? RecordingKey::Pass::kMixedInference : RecordingKey::Pass::kInference,
                            .batch = {a.batch.B, a.batch.T, a.batch.max_length},
-                           .prefix = prefix};
+                           .prefix = prefix,
+                           .variants = static_cast<uint64_t>(classifier.selected()) + 1};
     run_recorded(backend, key, [&] {
       classifier.gather(a, false);
       classifier.forward(a, false, slots ? &mix : nullptr);
-      backend.keep_logits({classes, slots ? mix.logits : a.head.logits});
+      backend.keep_logits({classes, slots ? mix.logits : a.heads[classifier.selected()].logits});
     });
     // The host stays close enough to the device that an abort is seen soon.
     if ((batch + 1) % static_cast<size_t>(backend.run_ahead()) == 0) backend.synchronize();

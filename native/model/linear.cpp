@@ -8,27 +8,40 @@ namespace bertune {
 namespace {
 
 std::optional<LowRank> find_low_rank(ParameterTable& parameters, const Module& module,
-                                     const std::optional<LoraConfig>& lora, uint32_t site) {
-  if (!parameters.has(module, Part::kLoraA)) return std::nullopt;
+                                     const std::optional<LoraConfig>& lora, uint32_t site, int variant) {
+  if (!parameters.has(module, Part::kLoraA, variant)) return std::nullopt;
   const LoraConfig::Update* update = lora ? lora->find(module) : nullptr;
   if (!update) throw Error("INVALID_OPTION", "Expected a scaling for the low-rank update of the " + describe(module));
-  Parameter& a = parameters.at(module, Part::kLoraA);
-  Parameter& b = parameters.at(module, Part::kLoraB);
+  Parameter& a = parameters.at(module, Part::kLoraA, variant);
+  Parameter& b = parameters.at(module, Part::kLoraB, variant);
   return LowRank{&a, &b, static_cast<int>(a.shape[0]), update->scaling, lora->dropout, site, update->magnitude};
 }
 
 }  // namespace
 
-Linear::Linear(ParameterTable& parameters, const Module& module, const std::optional<LoraConfig>& lora,
-               uint32_t lora_site)
-    : weight_(&parameters.at(module, Part::kWeight)),
-      bias_(&parameters.at(module, Part::kBias)),
-      lora_(find_low_rank(parameters, module, lora, lora_site)) {}
+Linear::Linear(ParameterTable& parameters, const Module& module, const LoraConfigs& loras, uint32_t lora_site,
+               int variant)
+    : weight_(&parameters.at(module, Part::kWeight, variant)), bias_(&parameters.at(module, Part::kBias, variant)) {
+  for (size_t v = 0; v < loras.size(); ++v) {
+    loras_.push_back(find_low_rank(parameters, module, loras[v], lora_site, static_cast<int>(v)));
+  }
+}
+
+LoraSaved Linear::cut_saved(Cutter& cutter, int rows, bool training, bool keeps_h, Real* shared) const {
+  LoraSaved saved;
+  for (size_t v = 0; v < loras_.size(); ++v) {
+    const std::optional<LowRank>& lora = loras_[v];
+    if (!lora) continue;
+    saved.h[v] = keeps_h ? cutter.real(static_cast<int64_t>(rows) * lora->r) : shared;
+    if (training && lora->magnitude) saved.base = cutter.real(static_cast<int64_t>(rows) * n());
+  }
+  return saved;
+}
 
 void Linear::forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activation activation, Real* preactivation,
                      const LoraBuffers& buffers) {
   if (pass.mix) return mixed_forward(pass, rows, inp, out, activation);
-  const bool activate_later = lora_ && activation != Activation::kNone;
+  const bool activate_later = has_lora() && activation != Activation::kNone;
   const Matrix base_out = activate_later ? Matrix{preactivation, n()} : out;
   pass.backend.linear_forward({.rows = rows,
                                .n = n(),
@@ -41,7 +54,7 @@ void Linear::forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, Activa
                                .bias = bias_->weight,
                                .preactivation = activate_later ? nullptr : preactivation,
                                .out = base_out.data});
-  if (!lora_) return;
+  if (!has_lora()) return;
   lora_forward(pass, rows, inp, base_out, buffers);
   if (activate_later) pass.backend.activation_forward({rows, n(), activation, preactivation, out.data});
 }

@@ -5,8 +5,10 @@
 // An update with a magnitude also adds (scale − 1) ∘ (dropout(inp) · Wᵀ), and has scale ∘ B in place of B.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <optional>
+#include <vector>
 
 #include "core/arena.h"
 #include "model/config.h"
@@ -37,45 +39,59 @@ struct LowRank {
 
 // What a low-rank update saves for backward, if backward reads it.
 struct LoraSaved {
-  Real* h = nullptr;     // (rows,r)
-  Real* base = nullptr;  // (rows,n) dropout(inp) · Wᵀ, with a magnitude, in training
+  Real* h[kMostVariants] = {};  // (rows,r) of each variant's part
+  Real* base = nullptr;         // (rows,n) dropout(inp) · Wᵀ, with a magnitude, in training
 };
 
 // What a low-rank update writes: what it saves, and scratch memory that all updates share.
 struct LoraBuffers {
   LoraSaved saved;
   Real* dropped = nullptr;             // (rows,k)
+  int rank = 0;                        // the most of any update
   Real* dbase = nullptr;               // (rows,n) if there are magnitudes
-  Real* dh[2][kMostLoraUpdates] = {};  // (rows,r) of each update in one operation; two sets that take turns
+  Real* dh[2][kMostLoraUpdates] = {};  // (rows,rank) of each update in one operation; two sets that take turns
 
   // The buffers of the update at `place` among those in one operation.
   LoraBuffers of(int place, const LoraSaved& own) const {
-    return {own, dropped, dbase, {{dh[0][place]}, {dh[1][place]}}};
+    return {own, dropped, rank, dbase, {{dh[0][place]}, {dh[1][place]}}};
   }
 };
 
 class Linear {
  public:
-  // Looks the module up in the table; it has a low-rank update if the table has rows for one.
-  Linear(ParameterTable& parameters, const Module& module, const std::optional<LoraConfig>& lora, uint32_t lora_site);
+  // Looks the module up in the table; in each variant it has a low-rank update if the table has rows for one. `variant`:
+  // whose weights it has, if they are not those of all.
+  Linear(ParameterTable& parameters, const Module& module, const LoraConfigs& loras, uint32_t lora_site,
+         int variant = 0);
 
   int n() const { return static_cast<int>(weight_->shape[0]); }
   int k() const { return static_cast<int>(weight_->shape[1]); }
   Parameter* weight() const { return weight_; }
   Parameter* bias() const { return bias_; }
-  const std::optional<LowRank>& lora() const { return lora_; }
+  const std::optional<LowRank>& lora(int variant) const { return loras_[variant]; }
 
-  bool trains() const { return base_trains() || (lora_ && lora_->trains()); }
+  int variants() const { return static_cast<int>(loras_.size()); }
+
+  // Whether it has a low-rank update in any variant; the rest, too, is true if it is in any.
+  bool has_lora() const {
+    return in_any([](const LowRank&) { return true; });
+  }
+  bool trains() const {
+    return base_trains() || in_any([](const LowRank& lora) { return lora.trains(); });
+  }
   bool base_trains() const { return weight_->trainable || bias_->trainable; }
   // Whether backward reads the module's input.
-  bool reads_input() const { return weight_->trainable || (lora_ && lora_->a->trainable); }
-  // Whether backward reads h of its low-rank update.
-  bool reads_h() const { return lora_ && lora_->b->trainable; }
-
-  // Takes LoraSaved.base.
-  Real* cut_base(Cutter& cutter, int rows) const {
-    return lora_ && lora_->magnitude ? cutter.real(static_cast<int64_t>(rows) * n()) : nullptr;
+  bool reads_input() const {
+    return weight_->trainable || in_any([](const LowRank& lora) { return lora.a->trainable; });
   }
+  // Whether backward reads h of its low-rank update.
+  bool reads_h() const {
+    return in_any([](const LowRank& lora) { return lora.b->trainable; });
+  }
+
+  // Takes what the low-rank updates save in a batch of at most that many rows. `keeps_h`: not in `shared`, which other
+  // modules overwrite.
+  LoraSaved cut_saved(Cutter& cutter, int rows, bool training, bool keeps_h, Real* shared = nullptr) const;
 
   // Writes `preactivation` (rows,n), dense, if the activation's backward or a low-rank update needs it; it must not be null
   // for GELU and the like in training, or if there are both an activation and a low-rank update. With an activation `out`
@@ -100,9 +116,14 @@ class Linear {
   void mixed_lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out) const;
 
  private:
+  template <typename Is>
+  bool in_any(Is is) const {
+    return std::any_of(loras_.begin(), loras_.end(), [&](const auto& lora) { return lora && is(*lora); });
+  }
+
   Parameter* weight_;
   Parameter* bias_;
-  std::optional<LowRank> lora_;
+  std::vector<std::optional<LowRank>> loras_;  // of each variant
 };
 
 // linear_backward_weight, at once or beside what follows.

@@ -13,7 +13,7 @@ namespace {
 
 void dora_forward(const Pass& pass, Rows rows, Matrix inp, const LoraPart& part) {
   const auto& [linear, out, buffers] = part;
-  const LowRank& lora = *linear->lora();
+  const LowRank& lora = *linear->lora(0);
   const int n = linear->n(), k = linear->k();
   const Dropout dropout = pass.dropout(lora.dropout_p, lora.site);
   const bool drops = dropout.p > 0;
@@ -44,7 +44,7 @@ void dora_forward(const Pass& pass, Rows rows, Matrix inp, const LoraPart& part)
 // part.out is its gradient.
 void dora_backward(const Pass& pass, Rows rows, Matrix dinp, const LoraPart& part) {
   const auto& [linear, dout, buffers] = part;
-  const LowRank& lora = *linear->lora();
+  const LowRank& lora = *linear->lora(0);
   const int n = linear->n(), k = linear->k();
   const Dropout dropout = pass.dropout(lora.dropout_p, lora.site);
   const bool drops = dropout.p > 0;
@@ -75,21 +75,37 @@ void dora_backward(const Pass& pass, Rows rows, Matrix dinp, const LoraPart& par
   pass.backend.dropout_apply({rows, k, dropout, buffers.dropped, dinp.data, true});
 }
 
-}  // namespace
+// The rows of one part of a batch: see BatchParts.
+class PartRows {
+ public:
+  PartRows(const Pass& pass, int part, Rows rows) : backend_(pass.backend), own_(pass.of_part(rows)) {
+    first_ = static_cast<int64_t>(part) * own_.count;
+  }
 
-void lora_forward(const Pass& pass, Rows rows, Matrix inp, std::initializer_list<LoraPart> parts) {
+  Rows rows() const { return own_; }
+  // Of a matrix (rows,·) over all parts.
+  Real* of(Real* all, int stride) const { return all ? offset(backend_, all, first_ * stride) : nullptr; }
+
+ private:
+  const Backend& backend_;
+  Rows own_;
+  int64_t first_;
+};
+
+void lora_forward_part(const Pass& pass, int number, Rows all_rows, Matrix inp, std::initializer_list<LoraPart> parts) {
+  const int variant = pass.parts.variants[number];
+  const PartRows part_rows(pass, number, all_rows);
   LoraForwardAdd args{};
-  args.rows = rows;
+  args.rows = part_rows.rows();
   args.inp_stride = inp.stride;
-  args.inp = inp.data;
+  args.inp = part_rows.of(inp.data, inp.stride);
   for (const LoraPart& part : parts) {
     const auto& [linear, out, buffers] = part;
-    if (pass.mix) linear->mixed_lora_forward(pass, rows, inp, out);
-    if (pass.mix || !linear->lora()) continue;
-    const LowRank& lora = *linear->lora();
-    if (lora.magnitude) dora_forward(pass, rows, inp, part);
+    if (!linear->lora(variant)) continue;
+    const LowRank& lora = *linear->lora(variant);
+    if (lora.magnitude) dora_forward(pass, all_rows, inp, part);
     args.k = linear->k();
-    args.dropped = buffers.dropped;
+    args.dropped = part_rows.of(buffers.dropped, args.k);
     args.updates[args.count++] = {.n = linear->n(),
                                   .r = lora.r,
                                   .out_stride = out.stride,
@@ -97,44 +113,64 @@ void lora_forward(const Pass& pass, Rows rows, Matrix inp, std::initializer_list
                                   .dropout = pass.dropout(lora.dropout_p, lora.site),
                                   .a = lora.a->weight,
                                   .b = lora.b_of_pass(),
-                                  .h = buffers.saved.h,
-                                  .out = out.data};
+                                  .h = buffers.saved.h[variant],
+                                  .out = part_rows.of(out.data, out.stride)};
   }
   if (args.count > 0) pass.backend.lora_forward_add(args);
 }
 
-void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::initializer_list<LoraPart> parts,
-                   bool layernorm_follows) {
+void lora_backward_part(const Pass& pass, int number, Rows all_rows, Matrix inp, Matrix dinp,
+                        std::initializer_list<LoraPart> parts, bool holds) {
+  const int variant = pass.parts.variants[number];
+  const PartRows part_rows(pass, number, all_rows);
   LoraBackward args{};
-  args.rows = rows;
+  args.rows = part_rows.rows();
   args.inp_stride = inp.stride;
   args.dinp_stride = dinp.stride;
   args.accumulate = pass.accumulate;
-  args.inp = inp.data;
-  args.dinp = dinp.data;
+  args.inp = part_rows.of(inp.data, inp.stride);
+  args.dinp = part_rows.of(dinp.data, dinp.stride);
   for (const LoraPart& part : parts) {
     const auto& [linear, dout, buffers] = part;
-    if (!linear->lora()) continue;
-    const LowRank& lora = *linear->lora();
-    if (lora.magnitude) dora_backward(pass, rows, dinp, part);
+    if (!linear->lora(variant)) continue;
+    const LowRank& lora = *linear->lora(variant);
+    if (lora.magnitude) dora_backward(pass, all_rows, dinp, part);
     args.k = linear->k();
-    args.dropped = buffers.dropped;
+    args.dropped = part_rows.of(buffers.dropped, args.k);
+    Real* dh = buffers.dh[pass.lora_sums ? pass.lora_sums->parity() : 0][0];
     args.updates[args.count++] = {.n = linear->n(),
                                   .r = lora.r,
                                   .dout_stride = dout.stride,
                                   .scaling = lora.scaling,
                                   .dropout = pass.dropout(lora.dropout_p, lora.site),
-                                  .dout = dout.data,
-                                  .h = buffers.saved.h,
+                                  .dout = part_rows.of(dout.data, dout.stride),
+                                  .h = buffers.saved.h[variant],
                                   .a = lora.a->weight,
                                   .b = lora.b_of_pass(),
-                                  .dh = buffers.dh[pass.lora_sums ? pass.lora_sums->parity() : 0][0],
+                                  .dh = part_rows.of(dh, buffers.rank),
                                   .da = lora.a->grad,
                                   .db = lora.b->grad};
   }
   if (args.count == 0) return;
   if (!pass.lora_sums) return pass.backend.lora_backward(args);
-  layernorm_follows ? pass.lora_sums->hold(args) : pass.lora_sums->run(args);
+  holds ? pass.lora_sums->hold(args) : pass.lora_sums->run(args);
+}
+
+}  // namespace
+
+void lora_forward(const Pass& pass, Rows rows, Matrix inp, std::initializer_list<LoraPart> parts) {
+  if (pass.mix) {
+    for (const LoraPart& part : parts) part.linear->mixed_lora_forward(pass, rows, inp, part.out);
+    return;
+  }
+  for (int i = 0; i < pass.parts.count; ++i) lora_forward_part(pass, i, rows, inp, parts);
+}
+
+void lora_backward(const Pass& pass, Rows rows, Matrix inp, Matrix dinp, std::initializer_list<LoraPart> parts,
+                   bool layernorm_follows) {
+  // A LayerNorm goes on from all rows, not those of a part.
+  const bool holds = layernorm_follows && pass.parts.count == 1;
+  for (int i = 0; i < pass.parts.count; ++i) lora_backward_part(pass, i, rows, inp, dinp, parts, holds);
 }
 
 void Linear::lora_forward(const Pass& pass, Rows rows, Matrix inp, Matrix out, const LoraBuffers& buffers) {

@@ -1,5 +1,6 @@
 #include "model/parameters.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/error.h"
@@ -33,8 +34,7 @@ void cut_joined(const Backend& backend, const std::vector<Parameter*>& parameter
 
 // Keys stand behind queries and values behind keys, weights and biases alike: (3C,C) and (3C).
 bool is_joined(const Place& place) {
-  const bool is_base = place.part == Part::kWeight || place.part == Part::kBias;
-  return is_base && (place.module.role == Role::kKey || place.module.role == Role::kValue);
+  return is_base(place) && (place.module.role == Role::kKey || place.module.role == Role::kValue);
 }
 
 Place before_joined(const Place& place) {
@@ -46,6 +46,7 @@ Place before_joined(const Place& place) {
 
 ParameterTable::ParameterTable(const std::vector<ParameterRow>& rows) {
   const Place* before = nullptr;
+  int variants = 1;
   for (const ParameterRow& row : rows) {
     Parameter parameter;
     parameter.name = row.name;
@@ -55,6 +56,7 @@ ParameterTable::ParameterTable(const std::vector<ParameterRow>& rows) {
     parameter.trainable = row.trainable;
     parameter.decay = row.decay;
     parameter.rate = row.rate;
+    parameter.variant = row.variant;
     parameter.precise = row.place.part == Part::kMagnitude;
     parameter.joined = is_joined(row.place);
     if (parameter.joined && !(before && *before == before_joined(row.place))) {
@@ -62,11 +64,13 @@ ParameterTable::ParameterTable(const std::vector<ParameterRow>& rows) {
                   "Expected the " + describe(row.place) + " right behind the " + describe(before_joined(row.place)));
     }
     parameters_.push_back(std::move(parameter));
-    const bool is_new = by_name_.emplace(row.name, &parameters_.back()).second &&
-                        by_place_.emplace(row.place, &parameters_.back()).second;
+    const bool is_new = by_name_.emplace(std::pair(row.name, row.variant), &parameters_.back()).second &&
+                        by_place_.emplace(std::pair(row.place, row.variant), &parameters_.back()).second;
     if (!is_new) throw Error("INVALID_OPTION", "Expected each parameter once but received " + row.name + " twice");
     before = &row.place;
+    variants = std::max(variants, row.variant + 1);
   }
+  segments_.resize(variants);
 }
 
 void ParameterTable::allocate(Backend& backend) {
@@ -88,7 +92,6 @@ void ParameterTable::allocate(Backend& backend) {
     }
   });
 
-  segments_.clear();
   if (trainable.empty()) return;
   gradients_.lay_out(backend, "gradients", [&](Cutter& cut) {
     cut_joined(backend, trainable, &Parameter::grad, [&](int64_t count) { return cut.acc(count); });
@@ -100,18 +103,20 @@ void ParameterTable::allocate(Backend& backend) {
     }
   });
   for (const Parameter* p : trainable) {
-    segments_.push_back({p->count, p->decay, p->rate, p->master, p->weight, p->grad, p->m, p->v});
+    segments_[p->variant].push_back({p->count, p->decay, p->rate, p->master, p->weight, p->grad, p->m, p->v});
   }
 }
 
-Parameter& ParameterTable::at(const std::string& name) {
-  const auto found = by_name_.find(name);
+Parameter& ParameterTable::at(const std::string& name, int variant) {
+  auto found = by_name_.find({name, variant});
+  if (found == by_name_.end()) found = by_name_.find({name, 0});
   if (found == by_name_.end()) throw Error("NOT_FOUND", "Expected a parameter of the model but received " + name);
   return *found->second;
 }
 
-Parameter& ParameterTable::at(const Module& module, Part part) {
-  const auto found = by_place_.find({module, part});
+Parameter& ParameterTable::at(const Module& module, Part part, int variant) {
+  auto found = by_place_.find({{module, part}, variant});
+  if (found == by_place_.end()) found = by_place_.find({{module, part}, 0});
   if (found == by_place_.end()) {
     throw Error("NOT_FOUND", "Expected a row for the " + describe(Place{module, part}) + " in the table of parameters");
   }

@@ -34,6 +34,13 @@ struct AdapterMix {
   }
 };
 
+// The parts of a batch, its rows divided evenly: part i is of variant `variants[i]`.
+struct BatchParts {
+  int count = 1;
+  int variants[kMostVariants] = {};
+  int tokens = 0, sequences = 0;  // rows of a part, if there are several
+};
+
 struct Pass {
   Backend& backend;
   const Batch& batch;
@@ -47,9 +54,13 @@ struct Pass {
   // Marks of updates under way, of the embeddings, each layer and the head, which forward waits for; null: none are.
   const std::vector<int>* updates = nullptr;
 
+  BatchParts parts{};
+
   // The same pass, but `sums` takes the sums over rows; null: none are put off.
   Pass with(RowSums* sums) const {
-    return {backend, batch, training, accumulate, mix, lora_sums, sums, weight_gradients, updates};
+    Pass pass = *this;
+    pass.row_sums = sums;
+    return pass;
   }
   // `stage`: 0 the embeddings, then the layers, then the head.
   void wait_for_update(int stage) const {
@@ -58,6 +69,11 @@ struct Pass {
 
   Rows tokens() const { return {RowKind::kTokens, batch.T}; }
   Rows sequences() const { return {RowKind::kSequences, batch.B}; }
+  // Of all the batch's rows, those of one part.
+  Rows of_part(Rows rows) const {
+    if (parts.count == 1) return rows;
+    return {rows.kind, rows.kind == RowKind::kTokens ? parts.tokens : parts.sequences};
+  }
   Dropout dropout(double p, uint32_t site) const { return {training ? p : 0.0, site}; }
 };
 

@@ -15,8 +15,8 @@ Prefix::Prefix(ParameterTable& parameters, const ModelConfig& model)
       columns_(2 * model.L * model.C),
       embedding_(&parameters.at({Role::kPrompt}, Part::kWeight)) {
   if (!parameters.has({Role::kPromptDense})) return;
-  first_ = std::make_unique<Linear>(parameters, Module{Role::kPromptDense}, std::nullopt, 0);
-  second_ = std::make_unique<Linear>(parameters, Module{Role::kPromptOutput}, std::nullopt, 0);
+  first_ = std::make_unique<Linear>(parameters, Module{Role::kPromptDense}, LoraConfigs{}, 0);
+  second_ = std::make_unique<Linear>(parameters, Module{Role::kPromptOutput}, LoraConfigs{}, 0);
 }
 
 bool Prefix::trains() const {

@@ -1,6 +1,7 @@
 #include "model/sequence_classifier.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -13,13 +14,34 @@ namespace bertune {
 namespace {
 
 // The most in a dimension of any low-rank update's A (rank, inputs).
-int64_t most_of_lora_a(ParameterTable& parameters, const std::optional<LoraConfig>& lora, size_t dimension) {
+int64_t most_of_lora_a(ParameterTable& parameters, const LoraConfigs& loras, size_t dimension) {
   int64_t most = 0;
-  if (!lora) return most;
-  for (const LoraConfig::Update& update : lora->updates) {
-    most = std::max(most, parameters.at(update.module, Part::kLoraA).shape[dimension]);
+  for (size_t v = 0; v < loras.size(); ++v) {
+    if (!loras[v]) continue;
+    for (const LoraConfig::Update& update : loras[v]->updates) {
+      most = std::max(most, parameters.at(update.module, Part::kLoraA, static_cast<int>(v)).shape[dimension]);
+    }
   }
   return most;
+}
+
+bool any_lora(const LoraConfigs& loras) {
+  return std::any_of(loras.begin(), loras.end(), [](const auto& lora) { return lora.has_value(); });
+}
+
+// What shares its weights with other variants cannot train, and a magnitude scales the frozen products.
+void check_variants(const std::vector<ParameterRow>& rows, size_t loras) {
+  size_t variants = 1;
+  for (const ParameterRow& row : rows) variants = std::max(variants, static_cast<size_t>(row.variant) + 1);
+  BERTUNE_CHECK(variants == loras && variants <= kMostVariants);
+  for (const ParameterRow& row : rows) {
+    const bool is_update = row.place.part == Part::kLoraA || row.place.part == Part::kLoraB;
+    const bool is_head = row.place.module.role == Role::kHeadDense || row.place.module.role == Role::kClassifier;
+    if (variants == 1 || is_update || (is_head && row.place.part != Part::kMagnitude)) continue;
+    if (row.variant == 0 && !row.trainable && is_base(row.place)) continue;
+    throw Error("INVALID_OPTION", "Expected variants of low-rank updates and heads alone, but one has the " +
+                                      describe(row.place) + " of its own");
+  }
 }
 
 // The most outputs of any low-rank update with a magnitude.
@@ -60,14 +82,15 @@ bool is_embedding(Role role) {
 }  // namespace
 
 SequenceClassifier::SequenceClassifier(Backend& backend, const ModelConfig& model,
-                                       const std::vector<ParameterRow>& rows, const std::optional<LoraConfig>& lora)
+                                       const std::vector<ParameterRow>& rows, const LoraConfigs& loras)
     : backend_(backend),
       model_(model),
       parameters_(rows),
-      lora_(lora),
-      magnitudes_(parameters_, lora_),
-      embeddings_(parameters_, model_, lora_),
+      loras_(loras),
+      magnitudes_(parameters_, loras_[0]),
+      embeddings_(parameters_, model_, loras_),
       run_(backend) {
+  check_variants(rows, loras.size());
   const int head_size = model_.C / model_.heads;
   if (backend_.max_head_size() > 0 && head_size > backend_.max_head_size()) {
     throw Error("INVALID_OPTION", "Expected heads of at most " + std::to_string(backend_.max_head_size()) +
@@ -77,13 +100,13 @@ SequenceClassifier::SequenceClassifier(Backend& backend, const ModelConfig& mode
   bool trains_below = embeddings_.trains();
   layers_.reserve(model_.L);
   for (int l = 0; l < model_.L; ++l) {
-    layers_.emplace_back(parameters_, model_, lora_, l, trains_below, prefix_ && prefix_->trains());
+    layers_.emplace_back(parameters_, model_, loras_, l, trains_below, prefix_ && prefix_->trains());
     trains_below = layers_.back().reached();
   }
-  heads_.emplace(parameters_, model_, lora_, trains_below);
+  for (int v = 0; v < variants(); ++v) heads_.emplace_back(parameters_, model_, loras_, trains_below, v);
   parameters_.allocate(backend_);
   magnitudes_.allocate(backend_);
-  adapters_.emplace(backend_, parameters_, model_, lora_);
+  adapters_.emplace(backend_, parameters_, model_, loras_[0]);
 }
 
 void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
@@ -93,6 +116,16 @@ void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
                        want.sequences > 0 ? want.recompute : have.recompute};
   };
   if (training.sequences > 0) training.sequences += sequences_behind();
+  if (training.sequences > 0 && variants() > 1) {
+    const int64_t tokens = int64_t{variants()} * tokens_of_part(training.tokens);
+    if (tokens > std::numeric_limits<int32_t>::max()) {
+      throw Error("INVALID_OPTION",
+                  "Expected batches of fewer than 2^31 tokens for all variants together but received " +
+                      std::to_string(tokens) + "; make the batch size smaller");
+    }
+    training.sequences = variants() * (training.sequences + fillers());
+    training.tokens = static_cast<int>(tokens);
+  }
   want_padded(backend_, training);
   want_padded(backend_, inference);
   training = grown(training_.limits, training);
@@ -125,7 +158,9 @@ void SequenceClassifier::plan(BatchLimits training, BatchLimits inference) {
     if (inference.sequences > 0) lay_out(cutter, for_inference, false);
   });
   int64_t trainable = 0;
-  for (const OptimizerSegment& segment : parameters_.segments()) trainable += segment.count;
+  for (int v = 0; v < variants(); ++v) {
+    for (const OptimizerSegment& segment : parameters_.segments(v)) trainable += segment.count;
+  }
   backend_.reserve_workspace(
       {std::max(training.sequences, inference.sequences), std::max({training.tokens, inference.tokens, model_.P}), 0},
       widest(model_), trainable);
@@ -144,33 +179,36 @@ void SequenceClassifier::lay_out(Cutter& cutter, Activations& a, bool training) 
   a.batch.cu_seqlens = cutter.ints(static_cast<int64_t>(B) + 1);
   a.batch.tokens_by_id = cutter.ints(T);
   a.batch.tokens_by_position = cutter.ints(T);
-  if (training && looks_ahead()) {
+  if (training && has_places()) {
     a.batch.token_places = cutter.places(T);
     a.batch.sequence_places = cutter.places(B);
   }
-  a.loss = cutter.acc(1);
-  a.grad_norm = cutter.acc(1);
+  a.loss = cutter.acc(variants());
+  a.grad_norm = cutter.acc(variants());
   a.class_weights = cutter.acc(model_.NC);
   a.positive_weights = cutter.acc(model_.NC);
   a.predictions = cutter.ints(B);
 
-  const int rank = static_cast<int>(most_of_lora_a(parameters_, lora_, 0));
+  const int rank = static_cast<int>(most_of_lora_a(parameters_, loras_, 0));
   SharedBuffers shared(cutter, model_, T, rank);
   a.embeddings = embeddings_.cut(cutter, T, training, keeps_input(a.limits, 0), shared);
   lay_out_layers(cutter, a, training, shared);
-  a.head = heads_->cut(cutter, B);
-  a.lora.dropped = cutter.real(T * most_of_lora_a(parameters_, lora_, 1));
-  if (training) a.lora.dbase = cutter.real(T * most_magnitudes(lora_));
+  const int part_B = training ? (B + variants() - 1) / variants() : B;
+  a.heads.clear();
+  for (const Heads& heads : heads_) a.heads.push_back(heads.cut(cutter, part_B));
+  a.lora.rank = rank;
+  a.lora.dropped = cutter.real(T * most_of_lora_a(parameters_, loras_, 1));
+  if (training) a.lora.dbase = cutter.real(T * most_magnitudes(loras_[0]));
   for (auto& set : a.lora.dh) {
     for (Real*& dh : set) dh = cutter.real(static_cast<int64_t>(T) * rank);
     if (!backend_.sums_together()) break;
   }
-  if (training && heads_->reaches_encoder()) lay_out_gradients(cutter, a);
+  if (training && heads_[0].reaches_encoder()) lay_out_gradients(cutter, a);
 }
 
 void SequenceClassifier::lay_out_layers(Cutter& cutter, Activations& a, bool training, SharedBuffers& shared) {
   const int T = a.limits.tokens, B = a.limits.sequences, C = model_.C, last = model_.L - 1;
-  const int rank = static_cast<int>(most_of_lora_a(parameters_, lora_, 0));
+  const int rank = static_cast<int>(most_of_lora_a(parameters_, loras_, 0));
   std::vector<Real*> outs(layers_.size());
   // Backward reads a layer's output for the sake of the layer above, whether or not the layer itself trains.
   for (int l = 0; l < last; ++l) {
@@ -214,15 +252,16 @@ void SequenceClassifier::lay_out_gradients(Cutter& cutter, Activations& a) {
   a.grads.first = residual(B);
   a.grads.dbranch = a.grads.dattention = cutter.real(static_cast<int64_t>(T) * C);
   a.grads.dwide = a.grads.datt = cutter.real(static_cast<int64_t>(T) * std::max(model_.F, C));
-  const bool branches_apart = apart || (puts_off && lora_);
+  const bool branches_apart = apart || (puts_off && any_lora(loras_));
   if (branches_apart) a.grads.dattention = cutter.real(static_cast<int64_t>(T) * C);
   if (branches_apart) a.grads.datt = cutter.real(static_cast<int64_t>(T) * C);
   a.grads.dqkv = a.grads.other_dqkv = cutter.real(3LL * T * C);
-  if (puts_off && lora_) a.grads.other_dqkv = cutter.real(3LL * T * C);
+  if (puts_off && any_lora(loras_)) a.grads.other_dqkv = cutter.real(3LL * T * C);
   if (prefix_) prefix_->cut_partials(cutter, backend_, B);
 }
 
-Activations& SequenceClassifier::size_batch(const Dataset& dataset, const int32_t* order, int count, bool training) {
+Activations& SequenceClassifier::size_batch(const Dataset& dataset, const int32_t* order, int count, bool training,
+                                            const std::vector<int32_t>& variants) {
   Activations& a = training ? training_ : inference_;
   int64_t tokens = 0;
   int longest = 0;
@@ -238,11 +277,20 @@ Activations& SequenceClassifier::size_batch(const Dataset& dataset, const int32_
   a.batch.B = padded.B;
   a.batch.T = padded.T;
   a.batch.max_length = padded.max_length;
+  a.parts = {.count = static_cast<int>(variants.size())};
+  std::copy(variants.begin(), variants.end(), a.parts.variants);
+  const bool several = a.parts.count > 1;
+  a.parts.tokens = several ? a.live.T / a.parts.count : a.batch.T;
+  a.parts.sequences = several ? count / a.parts.count : a.batch.B;
   return a;
 }
 
 void SequenceClassifier::gather(Activations& a, bool training) {
-  backend_.gather_batch({.NC = model_.NC, .sort_tokens = training && embeddings_.tables_train(), .batch = a.batch});
+  backend_.gather_batch({.NC = model_.NC,
+                         .sort_tokens = training && embeddings_.tables_train(),
+                         .micro_batch = a.parts.sequences,
+                         .are_parts = true,
+                         .batch = a.batch});
 }
 
 PrefixView SequenceClassifier::prefix_view(const Pass& pass, int layer) const {
@@ -280,11 +328,38 @@ void SequenceClassifier::run_layers(const Pass& pass, Activations& a, bool first
 
 void SequenceClassifier::forward(Activations& a, bool training, const AdapterMix* mix,
                                  const std::vector<int>* updates) {
-  const Pass pass{.backend = backend_, .batch = a.batch, .training = training, .mix = mix, .updates = updates};
+  const Pass pass{
+      .backend = backend_, .batch = a.batch, .training = training, .mix = mix, .updates = updates, .parts = a.parts};
   run_layers(pass, a, true, nullptr);
   pass.wait_for_update(model_.L + 1);
-  heads_->make_features(pass, a.layers.back().out, a.head, a.lora);
-  heads_->classify(pass, a.head);
+  for (int part = 0; part < a.parts.count; ++part) {
+    use_part_of(a, part);
+    const Pass own{.backend = backend_, .batch = a.part, .training = training, .mix = mix, .parts = parts_of(a, part)};
+    const int variant = a.parts.variants[part];
+    heads_[variant].make_features(own, rows_of_part(a, a.layers.back().out), a.heads[variant], a.lora);
+    heads_[variant].classify(own, a.heads[variant]);
+  }
+}
+
+void SequenceClassifier::use_part_of(Activations& a, int part) {
+  a.part = a.batch;
+  a.part_begin = 0;
+  if (a.parts.count == 1) return;
+  const int begin = part * a.parts.sequences;
+  a.part_begin = begin;
+  a.part.B = a.parts.sequences;
+  a.part.labels += begin;
+  a.part.cu_seqlens += begin;
+  if (a.part.targets) a.part.targets = offset(backend_, a.part.targets, int64_t{begin} * model_.NC);
+  backend_.use_batch(a.part);
+}
+
+Real* SequenceClassifier::rows_of_part(const Activations& a, Real* sequences) const {
+  return offset(backend_, sequences, int64_t{a.part_begin} * model_.C);
+}
+
+BatchParts SequenceClassifier::parts_of(const Activations& a, int part) const {
+  return {.count = 1, .variants = {a.parts.variants[part]}};
 }
 
 void SequenceClassifier::make_features(Activations& a, int micro_batch) {
@@ -292,7 +367,7 @@ void SequenceClassifier::make_features(Activations& a, int micro_batch) {
   prepare_step();
   const Pass pass{backend_, a.batch, true};
   run_layers(pass, a, true, nullptr);
-  heads_->make_features(pass, a.layers.back().out, a.head, a.lora);
+  heads_[0].make_features(pass, a.layers.back().out, a.heads[0], a.lora);
 }
 
 void SequenceClassifier::use_part(Activations& a, int begin, int count) {
@@ -305,22 +380,22 @@ void SequenceClassifier::use_part(Activations& a, int begin, int count) {
 }
 
 HeadBuffers SequenceClassifier::head_of_part(const Activations& a) const {
-  HeadBuffers head = a.head;
+  HeadBuffers head = a.heads[0];
   head.features = offset(backend_, head.features, int64_t{a.part_begin} * model_.C);
   return head;
 }
 
-void SequenceClassifier::classify(Activations& a) { heads_->classify({backend_, a.part, true}, head_of_part(a)); }
+void SequenceClassifier::classify(Activations& a) { heads_[0].classify({backend_, a.part, true}, head_of_part(a)); }
 
 void SequenceClassifier::backward_head(Activations& a, bool accumulate) {
   RowSums sums(backend_, accumulate);
   const Pass pass{backend_, a.part, true, accumulate};
-  heads_->backward(pass.with(backend_.sums_together() ? &sums : nullptr), nullptr, head_of_part(a), nullptr, a.lora);
+  heads_[0].backward(pass.with(backend_.sums_together() ? &sums : nullptr), nullptr, head_of_part(a), nullptr, a.lora);
   sums.run();
 }
 
 void SequenceClassifier::learn_head(Activations& a, const HeadLoss& loss, bool accumulate) {
-  heads_->learn({backend_, a.part, true, accumulate}, head_of_part(a), loss);
+  heads_[0].learn({backend_, a.part, true, accumulate}, head_of_part(a), loss);
 }
 
 void SequenceClassifier::backward(Activations& a, bool accumulate) {
@@ -334,9 +409,24 @@ void SequenceClassifier::backward(Activations& a, bool accumulate) {
                   .training = true,
                   .accumulate = accumulate,
                   .lora_sums = together ? &lora_sums : nullptr,
-                  .weight_gradients = aside ? &weight_gradients : nullptr};
+                  .weight_gradients = aside ? &weight_gradients : nullptr,
+                  .parts = a.parts};
   const Pass summing = pass.with(together ? &sums : nullptr);
-  heads_->backward(summing, a.layers.back().out, a.head, a.grads.first.out, a.lora);
+  for (int part = 0; part < a.parts.count; ++part) {
+    use_part_of(a, part);
+    const int variant = a.parts.variants[part];
+    const Pass own{.backend = backend_,
+                   .batch = a.part,
+                   .training = true,
+                   .accumulate = accumulate,
+                   .lora_sums = pass.lora_sums,
+                   .row_sums = summing.row_sums,
+                   .weight_gradients = pass.weight_gradients,
+                   .parts = parts_of(a, part)};
+    heads_[variant].backward(own, rows_of_part(a, a.layers.back().out), a.heads[variant],
+                             rows_of_part(a, a.grads.first.out), a.lora);
+  }
+  if (a.parts.count > 1) backend_.use_batch(a.batch);
   BackwardBuffers grads = a.grads;
   const Pass layer_pass = sums_rows() ? summing : pass;
   for (int l = model_.L - 1; l >= 0 && layers_[l].reached(); --l) {
@@ -359,7 +449,7 @@ void SequenceClassifier::backward(Activations& a, bool accumulate) {
 }
 
 bool SequenceClassifier::defers_updates() const {
-  return backend_.runs_aside() && trains_weights() && !looks_ahead() && !prefix_ && !lora_;
+  return backend_.runs_aside() && trains_weights() && !looks_ahead() && !prefix_ && !any_lora(loras_);
 }
 
 std::vector<int> SequenceClassifier::update_aside(const OptimizerSettings& settings) {
@@ -378,6 +468,7 @@ std::vector<int> SequenceClassifier::update_aside(const OptimizerSettings& setti
                     .count = count,
                     .settings = settings,
                     .loss = nullptr,
+                    .variant = 0,
                     .deferred = true,
                     .begin = begin,
                     .end = end,
@@ -397,7 +488,7 @@ bool SequenceClassifier::sums_rows() const {
 
 void SequenceClassifier::hidden_states(Activations& a, const std::function<void(const Real*)>& show) {
   prepare_inference();
-  const Pass pass{backend_, a.batch, false};
+  const Pass pass{.backend = backend_, .batch = a.batch, .training = false, .parts = a.parts};
   run_layers(pass, a, false, show);
 }
 

@@ -54,16 +54,16 @@ TrainingRun::TrainingRun(SequenceClassifier& classifier, const Dataset& dataset,
                          const StepSettings& settings, Collective* ranks)
     : classifier_(classifier),
       dataset_(dataset),
-      order_(order),
       count_(count),
       settings_(settings),
       ranks_(ranks),
       defers_updates_(ranks == nullptr && classifier.defers_updates()),
+      order_(in_parts(order, count)),
       settings_hash_(hash_of(settings, defers_updates_)) {
   BERTUNE_CHECK(count > 0);
   Backend& backend = classifier.backend();
-  classifier.run().reserve_results(run_ahead());
-  classifier.run().write_order(order, count);
+  classifier.run().reserve_results(int64_t{run_ahead()} * parts());
+  classifier.run().write_order(order_.data(), static_cast<int64_t>(order_.size()));
   const auto upload = [&](const std::vector<double>& weights, Acc* device) {
     if (!weights.empty()) backend.write_acc(device, weights.data(), Dtype::kF64, classifier.config().NC);
   };
@@ -80,20 +80,39 @@ TrainingRun::~TrainingRun() {
   }
 }
 
-void TrainingRun::run_step(int64_t index, int64_t step, double learning_rate) {
-  give(index, step, learning_rate, true);
+int TrainingRun::batch_stride() const {
+  return parts() == 1 ? settings_.batch_size : parts() * (settings_.batch_size + classifier_.fillers());
+}
+
+std::vector<int32_t> TrainingRun::in_parts(const int32_t* order, int64_t count) const {
+  if (parts() == 1) return {order, order + count};
+  const int fillers = classifier_.fillers();
+  std::vector<int32_t> all;
+  for (int64_t begin = 0; begin < count; begin += settings_.batch_size) {
+    std::vector<int32_t> part(order + begin, order + std::min(begin + settings_.batch_size, count));
+    int tokens = 0;
+    for (const int32_t example : part) tokens += dataset_.length(example);
+    const int rest = classifier_.tokens_of_part(tokens) - tokens;
+    for (int i = 0; i < fillers; ++i) part.push_back(dataset_.filler(rest / fillers + (i < rest % fillers ? 1 : 0)));
+    for (int i = 0; i < parts(); ++i) all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+void TrainingRun::run_step(int64_t index, int64_t step, const std::vector<double>& learning_rates) {
+  give(index, step, learning_rates, true);
   classifier_.weights_changed();
 }
 
-void TrainingRun::compute_gradients(int64_t index, int64_t step, double learning_rate) {
-  give(index, step, learning_rate, false);
+void TrainingRun::compute_gradients(int64_t index, int64_t step, const std::vector<double>& learning_rates) {
+  give(index, step, learning_rates, false);
 }
 
 bool TrainingRun::may_stop(int64_t index) const {
   return index * settings_.step_size() >= featured_.end || !classifier_.looks_ahead();
 }
 
-void TrainingRun::give(int64_t index, int64_t step, double learning_rate, bool update) {
+void TrainingRun::give(int64_t index, int64_t step, const std::vector<double>& learning_rates, bool update) {
   const int64_t begin = index * settings_.step_size();
   const int count = static_cast<int>(std::min<int64_t>(settings_.step_size(), count_ - begin));
   const int micro_batches = (count + settings_.batch_size - 1) / settings_.batch_size;
@@ -103,13 +122,15 @@ void TrainingRun::give(int64_t index, int64_t step, double learning_rate, bool u
     micro_batch.state = {.seed = settings_.seed,
                          .dropout_step = static_cast<uint32_t>(step * settings_.accumulation + micro),
                          .step = static_cast<uint32_t>(step + 1),
-                         .learning_rate = learning_rate,
-                         .order_begin = static_cast<int32_t>(begin + offset),
+                         .learning_rates = {},
+                         .order_begin = static_cast<int32_t>((begin + offset) / settings_.batch_size * batch_stride()),
                          .B = std::min(settings_.batch_size, count - offset),
                          .T = 0,
                          .slot = static_cast<int32_t>(examples_.size()),
+                         .loss_B = 0,
                          .kept_logits = nullptr,
                          .examples = dataset_.in_order(classifier_.run().order())};
+    for (int i = 0; i < parts(); ++i) micro_batch.state.learning_rates[settings_.variants[i]] = learning_rates[i];
     micro_batch.index = micro;
     micro_batch.count = micro_batches;
     micro_batch.update = update;
@@ -121,7 +142,7 @@ void TrainingRun::give(int64_t index, int64_t step, double learning_rate, bool u
 
 void TrainingRun::take_share(MicroBatch& micro_batch) const {
   StepState& state = micro_batch.state;
-  const int32_t* order = order_ + state.order_begin;
+  const int32_t* order = order_.data() + state.order_begin;
   const int B = state.B, rank = ranks_->rank(), size = ranks_->size();
   std::vector<int64_t> tokens(B + 1, 0);  // before each example
   for (int i = 0; i < B; ++i) tokens[i + 1] = tokens[i] + dataset_.length(order[i]);
@@ -156,6 +177,8 @@ double TrainingRun::weight_of(int begin, int count) const {
 void TrainingRun::run(const MicroBatch& micro_batch) {
   Backend& backend = classifier_.backend();
   StepState state = micro_batch.state;
+  state.loss_B = state.B;
+  if (parts() > 1) state.B = parts() * (state.B + classifier_.fillers());
   Activations& a = classifier_.looks_ahead() ? featured_part(state) : batch_of(state);
   backend.begin_step(state);
   // What is exchanged with other ranks is no part of a recording.
@@ -173,7 +196,8 @@ void TrainingRun::run(const MicroBatch& micro_batch) {
 }
 
 Activations& TrainingRun::batch_of(StepState& state) {
-  Activations& a = classifier_.size_batch(dataset_, order_ + state.order_begin, state.B, true);
+  Activations& a =
+      classifier_.size_batch(dataset_, order_.data() + state.order_begin, state.B, true, settings_.variants);
   state.T = a.live.T;
   return a;
 }
@@ -203,9 +227,9 @@ void TrainingRun::make_features(StepState state) {
 
 void TrainingRun::run_gradients(Activations& a, const MicroBatch& micro_batch) {
   Backend& backend = classifier_.backend();
-  const HeadLoss loss = loss_of(a, micro_batch.scale());
   const bool accumulate = !micro_batch.first();
   if (classifier_.looks_ahead()) {
+    const HeadLoss loss = loss_of(a, 0, micro_batch.scale());
     if (classifier_.learns_head_at_once()) return classifier_.learn_head(a, loss, accumulate);
     classifier_.classify(a);
     run_loss(backend, loss);
@@ -218,30 +242,47 @@ void TrainingRun::run_gradients(Activations& a, const MicroBatch& micro_batch) {
   // In the step, as its weights have changed in the one before.
   if (micro_batch.first()) classifier_.prepare_step();
   classifier_.forward(a, true, nullptr, updates ? &marks : nullptr);
-  run_loss(backend, loss);
+  for (int part = 0; part < parts(); ++part) {
+    classifier_.use_part_of(a, part);
+    run_loss(backend, loss_of(a, part, micro_batch.scale()));
+  }
   classifier_.backward(a, accumulate);
   if (micro_batch.last()) classifier_.finish_gradients();
 }
 
 void TrainingRun::finish(Activations& a, const MicroBatch& micro_batch) {
+  for (int part = 0; part < parts(); ++part) {
+    if (parts() > 1) classifier_.use_part_of(a, part);
+    finish_part(a, micro_batch, part);
+  }
+}
+
+void TrainingRun::finish_part(Activations& a, const MicroBatch& micro_batch, int part) {
   Backend& backend = classifier_.backend();
-  const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments();
+  const int variant = settings_.variants[part];
+  const std::vector<OptimizerSegment>& segments = classifier_.parameters().segments(variant);
   const int count = static_cast<int>(segments.size());
+  const int64_t results = int64_t{part} * run_ahead();
+  const int32_t* predictions = a.predictions + (parts() > 1 ? part * a.parts.sequences : 0);
+  Acc* loss_of_part = offset(backend, a.loss, part);
+  Acc* norm = offset(backend, a.grad_norm, part);
   const RunMemory& run = classifier_.run();
   const Loss loss = classifier_.config().loss;
   const KeepStep keep{.add = !micro_batch.first(),
                       .scale = micro_batch.scale(),
-                      .loss = a.loss,
-                      .predictions = loss == Loss::kCrossEntropy ? a.predictions : nullptr,
-                      .right = loss == Loss::kBinaryCrossEntropy ? a.predictions : nullptr,
-                      .norm = micro_batch.last() ? a.grad_norm : nullptr,
-                      .losses = run.losses(),
-                      .norms = run.norms(),
-                      .correct = run.correct()};
+                      .loss = loss_of_part,
+                      .predictions = loss == Loss::kCrossEntropy ? predictions : nullptr,
+                      .right = loss == Loss::kBinaryCrossEntropy ? predictions : nullptr,
+                      .norm = micro_batch.last() ? norm : nullptr,
+                      .losses = offset(backend, run.losses(), results),
+                      .norms = offset(backend, run.norms(), results),
+                      .correct = run.correct() + results};
   if (!micro_batch.last()) return backend.keep_step(keep);
   const bool defers = micro_batch.update && defers_updates_;
-  backend.grad_norm({segments.data(), count, a.grad_norm, &keep, defers});
-  if (micro_batch.update && !defers) backend.adamw({segments.data(), count, settings_.optimizer, a.loss});
+  backend.grad_norm({segments.data(), count, norm, variant, &keep, defers});
+  if (micro_batch.update && !defers) {
+    backend.adamw({segments.data(), count, settings_.optimizer, loss_of_part, variant});
+  }
 }
 
 void TrainingRun::finish_update() {
@@ -252,6 +293,7 @@ void TrainingRun::finish_update() {
                                .count = count,
                                .settings = settings_.optimizer,
                                .loss = nullptr,
+                               .variant = 0,
                                .deferred = true,
                                .begin = 0,
                                .end = count,
@@ -259,7 +301,11 @@ void TrainingRun::finish_update() {
   update_is_due_ = false;
 }
 
-HeadLoss TrainingRun::loss_of(const Activations& a, double scale) const {
+HeadLoss TrainingRun::loss_of(const Activations& a, int part, double scale) const {
+  const Backend& backend = classifier_.backend();
+  const HeadBuffers& head = a.heads[settings_.variants[part]];
+  Acc* loss = offset(backend, a.loss, part);
+  int32_t* predictions = a.predictions + (parts() > 1 ? part * a.parts.sequences : 0);
   const LossSettings& settings = settings_.loss;
   const int NC = classifier_.config().NC;
   const Acc* class_weights = settings.class_weights.empty() ? nullptr : a.class_weights;
@@ -269,61 +315,68 @@ HeadLoss TrainingRun::loss_of(const Activations& a, double scale) const {
                           .label_smoothing = settings.label_smoothing,
                           .focal_gamma = settings.focal_gamma,
                           .loss_scale = scale,
-                          .logits = a.head.logits,
+                          .logits = head.logits,
                           .class_weights = class_weights,
-                          .loss = a.loss,
-                          .predictions = a.predictions,
-                          .dlogits = a.head.dlogits};
+                          .loss = loss,
+                          .predictions = predictions,
+                          .dlogits = head.dlogits};
     case Loss::kBinaryCrossEntropy:
       return BinaryCrossEntropy{.NC = NC,
                                 .focal_gamma = settings.focal_gamma,
                                 .loss_scale = scale,
-                                .logits = a.head.logits,
+                                .logits = head.logits,
                                 .class_weights = class_weights,
                                 .positive_weights = settings.positive_weights.empty() ? nullptr : a.positive_weights,
-                                .loss = a.loss,
-                                .right = a.predictions,
-                                .dlogits = a.head.dlogits};
+                                .loss = loss,
+                                .right = predictions,
+                                .dlogits = head.dlogits};
     default:
       return MeanSquaredError{
-          .NC = NC, .loss_scale = scale, .logits = a.head.logits, .loss = a.loss, .dlogits = a.head.dlogits};
+          .NC = NC, .loss_scale = scale, .logits = head.logits, .loss = loss, .dlogits = head.dlogits};
   }
 }
 
 RecordingKey TrainingRun::key_of(const Activations& a, const MicroBatch& micro_batch, RecordingKey::Part part) const {
   const bool is_head = classifier_.looks_ahead();
+  uint64_t variants = 0;
+  for (const int32_t variant : settings_.variants) variants = variants << 4 | static_cast<uint64_t>(variant + 1);
   return {.pass = is_head ? RecordingKey::Pass::kHead : RecordingKey::Pass::kTraining,
           .batch = is_head ? BatchShape{a.part.B, 0, 0} : BatchShape{a.batch.B, a.batch.T, a.batch.max_length},
+          .micro_batch = parts() > 1 ? a.parts.sequences : 0,
           .begin = is_head ? a.part_begin : 0,
           .first = micro_batch.first(),
           .last = micro_batch.last(),
           .update = micro_batch.update,
           .part = part,
           .micro_batches = micro_batch.count,
-          .settings = settings_hash_};
+          .settings = settings_hash_,
+          .variants = variants};
 }
 
-std::vector<StepResult> TrainingRun::collect() {
+std::vector<std::vector<StepResult>> TrainingRun::collect() {
   Backend& backend = classifier_.backend();
   const auto count = static_cast<int64_t>(examples_.size());
-  std::vector<StepResult> results(examples_.size());
+  std::vector<std::vector<StepResult>> results(parts(), std::vector<StepResult>(examples_.size()));
   if (count == 0) return results;
   finish_update();
   std::vector<double> losses(examples_.size()), norms(examples_.size());
   std::vector<int32_t> correct(examples_.size());
   const RunMemory& run = classifier_.run();
   backend.synchronize();
-  backend.read_acc(losses.data(), Dtype::kF64, run.losses(), count);
-  backend.read_acc(norms.data(), Dtype::kF64, run.norms(), count);
-  backend.copy_out(correct.data(), run.correct(), correct.size() * sizeof(int32_t));
-  if (ranks_) {
-    std::vector<double> sums = losses;
-    sums.insert(sums.end(), correct.begin(), correct.end());
-    ranks_->all_reduce(sums.data(), static_cast<int64_t>(sums.size()), Dtype::kF64);
-    std::copy_n(sums.begin(), results.size(), losses.begin());
-    std::copy(sums.begin() + count, sums.end(), correct.begin());
+  for (int part = 0; part < parts(); ++part) {
+    const int64_t begin = int64_t{part} * run_ahead();
+    backend.read_acc(losses.data(), Dtype::kF64, offset(backend, run.losses(), begin), count);
+    backend.read_acc(norms.data(), Dtype::kF64, offset(backend, run.norms(), begin), count);
+    backend.copy_out(correct.data(), run.correct() + begin, correct.size() * sizeof(int32_t));
+    if (ranks_) {
+      std::vector<double> sums = losses;
+      sums.insert(sums.end(), correct.begin(), correct.end());
+      ranks_->all_reduce(sums.data(), static_cast<int64_t>(sums.size()), Dtype::kF64);
+      std::copy_n(sums.begin(), count, losses.begin());
+      std::copy(sums.begin() + count, sums.end(), correct.begin());
+    }
+    for (int64_t i = 0; i < count; ++i) results[part][i] = {losses[i], norms[i], correct[i], examples_[i]};
   }
-  for (size_t i = 0; i < results.size(); ++i) results[i] = {losses[i], norms[i], correct[i], examples_[i]};
   examples_.clear();
   return results;
 }

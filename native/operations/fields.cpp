@@ -362,14 +362,14 @@ void Fields::prepare() {
   step_.tokens_before = static_cast<uint32_t>(integer("tokens_before", 0, kMostUint, &zero));
   step_.sequences_before = static_cast<uint32_t>(integer("sequences_before", 0, kMostUint, &zero));
   step_.step = static_cast<uint32_t>(integer("step", 1, kMostUint, &one));
-  step_.learning_rate = find_number("learning_rate", &zero);
+  step_.learning_rates[0] = find_number("learning_rate", &zero);
   step_.slot = slot();
   step_.order_begin = order_begin();
   if (cu_seqlens_.empty() && rows_.count > 0 && rows_.kind != RowKind::kPrefix) make_batch_of_rows();
   padding_tokens();  // taken, as the names above, where nothing has padding as well
   padding_sequences();
   refuse_unused();
-  step_.B = live_B_;
+  step_.B = step_.loss_B = live_B_;
   step_.T = live_T_;
   if (cu_seqlens_.empty()) {
     backend_.begin_step(step_);

@@ -725,7 +725,7 @@ std::vector<OptimizerSegment> gradient_segments(Fields& f) {
 }
 
 GradNorm grad_norm_of(Fields& f, const std::vector<OptimizerSegment>& segments) {
-  GradNorm args{segments.data(), static_cast<int>(segments.size()), nullptr, nullptr};
+  GradNorm args{segments.data(), static_cast<int>(segments.size()), nullptr, 0, nullptr};
   f.out("norm", args.norm, 1);
   return args;
 }
@@ -755,7 +755,7 @@ std::function<void()> bind(Fields& f, void (Backend::*run)(const AdamW&)) {
     f.out(numbered("v", i), segment.v, count);
     f.optional_copy(numbered("weight", i), segment.weight, count);
   }
-  AdamW args{segments->data(), static_cast<int>(segments->size()), {}, nullptr};
+  AdamW args{segments->data(), static_cast<int>(segments->size()), {}, nullptr, 0};
   f.number("beta1", args.settings.beta1);
   f.number("beta2", args.settings.beta2);
   f.number("eps", args.settings.eps);

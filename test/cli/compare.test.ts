@@ -70,6 +70,42 @@ describe('bertune compare', function () {
     });
   });
 
+  it('trains LoRA methods together, each to what it comes to alone', async () => {
+    await withFolder(async (folder) => {
+      const args = [...(await writeData(folder)), '--epochs', '2'];
+      const runsOf = async (output: string, ...more: string[]) => {
+        const run = await runCli(['compare', ...args, '--output', join(folder, output), ...more]);
+        expect(run.status, run.stderr).to.equal(0);
+        return { ...run, runs: (await readJson(folder, output, 'results.json')).runs };
+      };
+      const { runs, stdout, stderr } = await runsOf('together', '--together', '--methods', 'lora2,linear,lora4');
+      expect(runs.map(({ name, together }: Record<string, unknown>) => [name, together])).to.deep.equal([
+        ['before', undefined],
+        ['lora2', 2],
+        ['lora4', 2],
+        ['linear', undefined],
+      ]);
+      expect(stderr).to.contain('LoRA r=2, LoRA r=4 together (2-3/4)').and.contain('LoRA r=4: epoch 2/2');
+      expect(stdout)
+        .to.match(/ for 2\b/)
+        .and.contain('"for 4" behind a time');
+      const { runs: alone } = await runsOf('alone', '--methods', 'lora4');
+      const losses = ({ log_history }: { log_history: { loss?: number; eval_loss?: number }[] }) =>
+        log_history.flatMap(({ loss, eval_loss }) => loss ?? eval_loss ?? []);
+      expect(losses(runs[2])).to.have.lengthOf(losses(alone[1]).length);
+      for (const [i, loss] of losses(alone[1]).entries()) expect(losses(runs[2])[i]).to.be.closeTo(loss, 1e-4 * loss);
+      expect(runs[2].test.accuracy).to.equal(alone[1].test.accuracy);
+    });
+  });
+
+  it('says what trains together where nothing does', async () => {
+    const run = await runCli(['compare', '--together', '--methods', 'full,lora8,dora8']);
+    expect(run.status).to.equal(2);
+    expect(run.stderr).to.match(
+      /INVALID_OPTION.*--together takes two LoRA methods or more, e\.g\. --methods lora4,lora8/s,
+    );
+  });
+
   it('writes through no link to the directory that nobody named', async () => {
     await withFolder(async (folder) => {
       const elsewhere = join(folder, 'elsewhere');

@@ -765,6 +765,10 @@ export function argumentTable(subjects: Subjects): Record<string, Argument[]> {
         ['2^31'],
       ),
     ],
+    trainTogether: [
+      argument('trainTogether trainers', 'trainers', (value) => bertune.trainTogether(value, split), []),
+      argument('trainTogether options', 'options|trainers', (value) => bertune.trainTogether([], split, value), []),
+    ],
     tensorBoard: [
       argument('tensorBoard trainer', 'trainer', (value) => bertune.tensorBoard(value, out), []),
       argument(

@@ -27,7 +27,9 @@ const HOME = process.cwd();
 
 /** What callers cannot name: the constructor, and what only the library's own modules call. */
 const NOT_PUBLIC =
-  'constructor exchange exclusively expectUsable forward has keepDecision keepTraining withAdapters'.split(' ');
+  'constructor exchange exclusively expectUsable forward has keepDecision keepTraining trainInLane withAdapters'.split(
+    ' ',
+  );
 
 describe('hostile arguments', () => {
   const directory = useTemporaryDirectory();

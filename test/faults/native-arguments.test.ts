@@ -76,6 +76,11 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
       ),
     ],
     train: [(value) => session.train(value), ...fields(train, (whole) => session.train(whole))],
+    trainTogether: [
+      (value) => session.trainTogether(value),
+      ...fields({ ...train, variants: Int32Array.of(0) }, (whole) => session.trainTogether(whole)),
+    ],
+    select: [(value) => session.select(value)],
     gradients: [
       (value) => session.gradients(value),
       ...fields({ ...train, order: train.order.slice(0, train.batchSize) }, (whole) => session.gradients(whole)),
@@ -173,7 +178,13 @@ describe('hostile arguments of the addon', () => {
       ...fields(whole.model, (model) => ({ ...whole, model })),
       ...fields(whole.lora!, (lora) => ({ ...whole, lora })),
       ...fields(whole.lora!.modules[0]!, (module) => ({ ...whole, lora: { ...whole.lora, modules: [module] } })),
-      ...fields(parameters[0]!, (first) => ({ ...whole, parameters: [first, ...parameters.slice(1)] })),
+      ...fields(whole.lora!, (lora) => ({ ...whole, lora: [lora] })),
+      (value: never) => create({ ...whole, lora: value } as never),
+      (value: never) => create({ ...whole, lora: [whole.lora, value] } as never),
+      ...fields({ ...parameters[0]!, variant: 0 }, (first) => ({
+        ...whole,
+        parameters: [first, ...parameters.slice(1)],
+      })),
     ];
     const { faults, count } = await faultsOf(calls, 'createSession');
     expect(faults.join('\n')).to.equal('');

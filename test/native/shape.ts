@@ -10,7 +10,12 @@ import {
   prefixRows,
 } from '../../lib/architectures/rows.js';
 import { parseConfig } from '../../lib/formats/checkpoint/config.js';
-import type { NativeAdapterConfig, NativeSessionConfig, NativeTensor } from '../../lib/native/index.js';
+import type {
+  NativeAdapterConfig,
+  NativeLoraConfig,
+  NativeSessionConfig,
+  NativeTensor,
+} from '../../lib/native/index.js';
 
 /** The dimensions of a model; of BERT unless `modelType` says another. */
 export interface ModelShape
@@ -82,7 +87,7 @@ export function rowsOf({ model, head, lora, prefix }: Pick<SessionShape, 'model'
 }
 
 /** What the addon takes for a shape. */
-export function nativeConfig(shape: SessionShape): NativeSessionConfig {
+export function nativeConfig(shape: SessionShape): NativeSessionConfig & { lora: NativeLoraConfig | null } {
   const { device, precision, threads, loss, model, lora, probeDropout, trainable, decay } = shape;
   const updates = new Map(
     rowsOf(shape)

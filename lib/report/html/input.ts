@@ -95,6 +95,7 @@ function runRecord(run: Fields, texts: boolean): RunRecord {
   const name = text(run.name, 'run');
   const optional = {
     ...numbers({
+      together: run.together,
       train_runtime: run.train_runtime,
       steps: run.steps,
       epochs: run.epochs,

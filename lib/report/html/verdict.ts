@@ -48,7 +48,8 @@ export function verdict(runs: readonly RunRecord[]): string {
         : `${smallest.title} is the smallest within ${within} of it (${shown(smallest)} with ${size})`,
     );
   }
-  const timed = trained.filter(({ train_runtime }) => Number.isFinite(train_runtime));
+  // The time of several that trained together is not that of one.
+  const timed = trained.filter((run) => Number.isFinite(run.train_runtime) && run.together === undefined);
   const [fastest] = timed.sort((a, b) => a.train_runtime! - b.train_runtime!);
   if (fastest !== undefined) {
     parts.push(

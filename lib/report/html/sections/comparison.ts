@@ -1,6 +1,14 @@
 import { formatFixed, formatMetric } from '../../../format.js';
 import { higherIsBetter, type MetricName } from '../../../tasks/index.js';
-import { comparedMetrics, comparisonTable, isByRank, loraTable, MEMORY_NOTE } from '../../comparison.js';
+import {
+  comparedMetrics,
+  comparisonTable,
+  isByRank,
+  loraTable,
+  MEMORY_NOTE,
+  togetherNotes,
+  togetherWords,
+} from '../../comparison.js';
 import { taskOfRuns } from '../../metrics.js';
 import type { RunRecord } from '../../records.js';
 import { failure } from '../../sections.js';
@@ -19,7 +27,11 @@ export function comparisonSection(runs: readonly RunRecord[]): string {
   const best = new Set(comparedMetrics(runs).flatMap(({ name }, metric) => bestCells(table, metric + 1, name)));
   const marks = { rows: runs.map((_, index) => swatch(index)), best };
   const note = best.size === 0 ? [] : ['In bold: the best of its column.'];
-  return htmlTable(table, 'Comparison', marks) + paragraphs(failures, 'failure') + paragraphs([...note, MEMORY_NOTE]);
+  return (
+    htmlTable(table, 'Comparison', marks) +
+    paragraphs(failures, 'failure') +
+    paragraphs([...note, MEMORY_NOTE, ...togetherNotes(runs)])
+  );
 }
 
 /** The cells of a column that hold its best value. */
@@ -156,7 +168,13 @@ export function costsSection(runs: readonly RunRecord[]): string {
     const bars = runs.flatMap((run, index) => {
       const number = value(run);
       if (number === undefined || !Number.isFinite(number) || number < 0) return [];
-      return [{ ...markOf(run, index), value: number, text: `${formatFixed(number, number < 10 ? 2 : 1)} ${unit}` }];
+      return [
+        {
+          ...markOf(run, index),
+          value: number,
+          text: `${formatFixed(number, number < 10 ? 2 : 1)} ${unit}${togetherWords(run)}`,
+        },
+      ];
     });
     if (bars.length === 0) return [];
     const description = bars.map((bar) => `${bar.title}: ${bar.text}`).join(', ');
