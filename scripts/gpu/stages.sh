@@ -8,11 +8,11 @@ stages=(
   build:60       # the kernels for this GPU, and the probe
   probe:25       # scripts/gpu/probe.cu, without Node.js
   hello:20       # scripts/gpu/hello.js
-  step:75        # steps per second of every method, of two where kernels do not overlap, and of full fine-tuning on one stream
-  repeat:35      # the same seed twice, without graphs, where kernels do not overlap, and on one stream
+  step:65        # steps per second of every method, of two where kernels do not overlap, and of full fine-tuning on one stream
+  repeat:30      # the same seed twice, without graphs, where kernels do not overlap, and on one stream
   operations:75  # every operation against its formula
   models:45      # whole models against their references
-  sanitizer:105  # the operations under compute-sanitizer
+  sanitizer:95   # the operations under compute-sanitizer
   kernels:30     # microseconds of every operation
   peers:50       # PyTorch's attention, Trainer and PEFT, PyTorch at its best
   counters:30    # Nsight Compute on one step
@@ -158,9 +158,9 @@ stage_step() {
   rows_of "$work/step.txt" '$1 " " $5 " steps/s, " $8 " nodes, loss " $9 ", " $13 " MiB"' | paste -d ';' - - | sed 's/;/; /' | results
   if [ $status != 0 ] || [ -n "${FIRST_LIGHT_RUNG:-}" ]; then return $status; fi
   BERTUNE_CUDA_PDL=off keep apart.txt steps 300 64 --method full,lora || status=1
-  result "kernels that do not overlap: $(rows_of "$work/apart.txt" '$1 " " $5 " steps/s"' | join ,)"
   BERTUNE_CUDA_STREAMS=one keep one-stream.txt steps 300 64 --method full --json "$OUT/one-stream.json" || status=1
-  result "one stream: $(rows_of "$work/one-stream.txt" '$1 " " $5 " steps/s, " $8 " nodes"')"
+  result "without overlap: $(rows_of "$work/apart.txt" '$1 " " $5 " steps/s"' | join ,)" \
+    "; one stream: $(rows_of "$work/one-stream.txt" '$1 " " $5 " steps/s, " $8 " nodes"')"
   return $status
 }
 
