@@ -70,7 +70,7 @@ describe('bench/step.js', function () {
     const { status, stderr } = await runProgram('bench/step.js', ['--method', 'full,magic']);
     expect([status, stderr]).to.deep.equal([
       1,
-      'error: Expected full, lora, dora, prefix, linear for --method but received magic\n',
+      'error: Expected full, lora, dora, prefix, linear, lora<rank> or several with + for --method but received magic\n',
     ]);
   });
 });
