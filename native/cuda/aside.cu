@@ -17,10 +17,10 @@ void Aside::begin() {
 int Aside::end() {
   if (!exists()) return 0;
   swap();
-  const int mark = ++marks_;
-  if (events_.size() < static_cast<size_t>(mark)) events_.push_back(std::make_unique<Event>());
-  BERTUNE_CUDA(cudaEventRecord(events_[static_cast<size_t>(mark - 1)]->get(), stream_->get()));
-  return mark;
+  const auto made = static_cast<size_t>(marks_);
+  if (events_.size() == made) events_.push_back(std::make_unique<Event>());
+  BERTUNE_CUDA(cudaEventRecord(events_[made]->get(), stream_->get()));
+  return ++marks_;
 }
 
 void Aside::wait_for(int mark) {
@@ -35,12 +35,12 @@ void Aside::join() {
 }
 
 void Aside::abandon() {
-  try {
-    if (context_.is_aside) end();
-    wait_for(marks_);
-  } catch (const Error&) {
-    // The first failure is the one to report. A stream that cannot be waited for is one that does nothing any more.
-  }
+  if (!exists()) return;
+  if (context_.is_aside) swap();
+  // By an event that exists, and unchecked: the first failure is the one to report, and a stream that cannot be waited for
+  // does nothing any more.
+  cudaEventRecord(fork_.get(), stream_->get());
+  cudaStreamWaitEvent(main_, fork_.get(), 0);
   marks_ = waited_for_ = 0;
 }
 

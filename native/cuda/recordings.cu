@@ -53,8 +53,9 @@ bool Recordings::replay(const RecordingKey& key) {
 
 bool Recordings::end(const char* failure) {
   if (!capturing_) {
-    // Operations that did not all run may not have met all of their products, so the key counts as not met.
-    if (failure != nullptr && !recordings_.empty() && !recordings_.front().graph) recordings_.pop_front();
+    // Operations that did not all run may not have met all of their products, nor prepared what those of another key need:
+    // a step's update begins in its last micro-batch, and is made in the first of the next. So no key counts as met.
+    if (failure != nullptr) recordings_.remove_if([](const Recording& recording) { return !recording.graph; });
     return true;
   }
   capturing_ = false;

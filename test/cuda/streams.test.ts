@@ -192,9 +192,10 @@ for (const { device } of gpus()) {
 
 (gpus().some(({ device }) => device === EMULATED) ? describe : describe.skip)('two emulated streams', function () {
   this.timeout(600_000); // in the emulator's stricter builds
-  const WAIT = 4;
+  const [CALL, ALLOCATION, WAIT] = [1, 3, 4];
   let folder: string;
-  let leaveOut: (n: number) => number;
+  let fail: (kind: number, n: number) => number;
+  const leaveOut = (n: number): number => fail(WAIT, n);
   const warnings: string[] = [];
 
   before(async () => {
@@ -202,7 +203,7 @@ for (const { device } of gpus()) {
     const faults = createRequire(import.meta.url)(await buildDeviceFaults(folder)) as {
       fail(library: string, kind: number, n: number): number;
     };
-    leaveOut = (n) => faults.fail(EMULATOR_LIBRARY, WAIT, n);
+    fail = (kind, n) => faults.fail(EMULATOR_LIBRARY, kind, n);
     loadNative().setWarningHandler((message) => warnings.push(message));
   });
   after(async () => {
@@ -253,5 +254,43 @@ for (const { device } of gpus()) {
     leaveOut(0);
     // Parts of the update behind the first, and the last layer's key and value behind its query: nothing else runs in between.
     expect(unnoticed).to.deep.equal([2, 3, 4, 15, 16]);
+  });
+
+  /** The message of what a call of train fails with where the n-th of a kind fails in it, and what another leaves then. */
+  async function trainTwice(kind: number, n: number, plan: Partial<NativeTrainPlan>) {
+    let message = '';
+    const work = async (session: NativeSession, whole: NativeTrainPlan): Promise<Values[]> => {
+      fail(kind, n);
+      await session.train(whole).catch((error: Error) => {
+        message = error.message;
+      });
+      fail(kind, 0);
+      return kind === CALL ? [] : trainAtOnce(session, whole);
+    };
+    return { message: () => message, bits: bitsOf({ shape: shapeOf('full'), plan, work }, EMULATED) };
+  }
+
+  it('go on recording after a step without memory for the late updates of its embeddings', async () => {
+    warnings.length = 0;
+    const plan = { batchSize: 1, accumulation: 2 };
+    const expected = await within(ONE, () => bitsOf({ shape: shapeOf('full'), plan }, EMULATED));
+    for (let n = 1, message = ''; !message.includes('the last updates of rows'); n++) {
+      const run = await trainTwice(ALLOCATION, n, plan);
+      expect(await run.bits).to.deep.equal(expected);
+      message = run.message();
+      expect(message).to.include('device memory for');
+    }
+    expect(warnings).to.deep.equal([]);
+  });
+
+  it('report an event that cannot be made', async () => {
+    const plan = { order: Int32Array.of(0, 3), learningRates: new Float64Array(1) };
+    let events = 0;
+    for (let n = 1; events < 2; n++) {
+      const run = await trainTwice(CALL, n, plan);
+      await run.bits.catch(() => {});
+      expect(run.message(), `call ${n}`).to.not.equal('');
+      if (run.message().includes('cudaEventCreate')) events += 1;
+    }
   });
 });

@@ -204,6 +204,8 @@ cudaError_t cudaDeviceSynchronize() {
 cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  const Lock lock(mutex());
+  if (fails_now(Fault::kCall)) return sticky_error();
   *event = new CUevent_st;
   return cudaSuccess;
 }
