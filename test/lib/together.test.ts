@@ -191,19 +191,19 @@ describe('trainTogether', function () {
       return (reason as Error).message;
     };
     await writeTinyCheckpoint(directory.path('deep'), { dropout: 0 });
-    expect(await refusalOf({ method: full() })).to.match(/Only LoRA trains together.*by itself/);
+    expect(await refusalOf({ method: full() })).to.match(/Only LoRA without dora trains together.*by itself/);
     expect(await refusalOf({ method: lora({ dora: true }) })).to.contain('without dora');
     expect(await refusalOf({ method: lora({ bias: 'all' }) })).to.contain('share all but their updates and heads');
     expect(await refusalOf({ seed: 8 })).to.contain('the same seed');
     expect(await refusalOf({ batchSize: 8 })).to.contain('the same batchSize');
-    expect(await refusalOf({ epochs: 3 })).to.contain('as many steps');
+    expect(await refusalOf({ epochs: 3 })).to.contain('the same number of steps');
     expect(await refusalOf({ maxLength: 6 })).to.contain('the same texts');
     expect(await refusalOf({}, 'deep')).to.contain('one model, device and precision');
     await using model = await load();
     await using fitted = await load();
     const fits = new Trainer(fitted, { method: logreg() });
     for (const end of await trainTogether([trainerOf(model, [{}, {}]), fits], train)) {
-      expect((end as PromiseRejectedResult).reason.message).to.contain('Only LoRA trains together');
+      expect((end as PromiseRejectedResult).reason.message).to.contain('Only LoRA without dora');
     }
     const single = await trainTogether([trainerOf(model, [{}, {}])], train).catch((cause) => cause);
     expect(single).to.have.property('code', 'INVALID_OPTION');
