@@ -22,7 +22,9 @@ const LABELS = Array.from({ length: 6 }, (_, i) => `LABEL_${i}`);
 
 /** LoRA of random weights on query and value, with a classifier: speed does not depend on the values. */
 async function writeRandomAdapter(directory, config, rank) {
-  const updates = resolveTargets(['query', 'value'], config).flatMap((weight) => lowRankRows(weight, rank));
+  const updates = resolveTargets({ targets: ['query', 'value'], layers: null, exclude: [] }, config).flatMap((weight) =>
+    lowRankRows(weight, rank),
+  );
   const rows = [...updates, ...headRows(config, 'classifier', LABELS.length)];
   const random = (count) => Float32Array.from({ length: count }, () => (Math.random() - 0.5) / 10);
   const tensors = new Map(

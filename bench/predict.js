@@ -103,7 +103,7 @@ await runMain(async () => {
     if (!SCALES.includes(scale)) throw new Error(`Expected ${SCALES.join(', ')} for --scale but received ${scale}`);
     const config = modelConfig(scale);
     for (const precision of findPrecisions(device, values.precision)) {
-      const session = await createSession(METHODS.full, config, { device: device.device, precision, threads });
+      const session = await createSession([METHODS.full], config, { device: device.device, precision, threads });
       await initialise(session);
       for (const tokens of numbers(values.tokens).filter((length) => length <= config.maxTokens)) {
         for (const count of numbers(values.texts)) {

@@ -10,11 +10,11 @@ export interface TrainTogetherOptions extends Pick<TrainOptions, 'validation' | 
 
 /**
  * Trains several LoRA configurations in one pass over the base that they share: each micro-batch goes through the frozen
- * weights once for all of them, then through the updates, head and loss of each. Each comes to what it would alone, within the
- * order of sums: it has its own gradients, norm, clipping, AdamW, log, evaluations and checkpoints. It takes as much memory
- * for activations as all of them. A configuration that stops early, or fails, drops out.
+ * weights once for all of them, then through the updates, head and loss of each. Each has its own gradients, norm, clipping,
+ * AdamW, log, evaluations and checkpoints, and reaches what it would reach alone, but for rounding: sums are added up in
+ * another order. Activations take the memory of all of them. A configuration that stops early, or fails, drops out.
  *
- * The configurations differ in the options of `lora` and in learning rate, schedule, evaluation and saving; the rest, the
+ * The configurations may differ in the options of `lora` and in learning rate, schedule, evaluation and saving; the rest, the
  * model's checkpoint and the steps are the same. Afterwards the models share one memory, which is free once all are disposed.
  *
  * @param trainers 2 to 8, of a model each that was loaded from the same checkpoint

@@ -218,7 +218,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const keep = (method: Method) => {
       this.#settings = Object.freeze({ ...run.plan.settings, method });
     };
-    const completed = await (isFitted ? trainAtOnce(run, keep) : trainInSteps(run, lane));
+    const completed = await (isFitted && lane === null ? trainAtOnce(run, keep) : trainInSteps(run, lane));
     return concludeRun(run, completed) as TrainResult<Kind>;
   }
 

@@ -41,8 +41,12 @@ export async function executeTogether(
   events: RunEvents = {},
 ): Promise<RunRecord[]> {
   const [only] = experiments;
-  if (experiments.length === 1) return [await executeRun(only!, events)];
-  const lockstep = new Lockstep(experiments.length);
+  return experiments.length === 1 ? [await executeRun(only!, events)] : executeNamed(experiments, events);
+}
+
+/** The same, where every line names its run. */
+async function executeNamed(experiments: readonly Experiment[], events: RunEvents): Promise<RunRecord[]> {
+  const lockstep = experiments.length > 1 ? new Lockstep(experiments.length) : null;
   const running = new Set(experiments);
   const records = await Promise.all(
     experiments.map(async (experiment, i) => {
@@ -56,13 +60,13 @@ export async function executeTogether(
         onEpoch: (line) => events.onEpoch?.(`${title}: ${line}`),
         onPlan: (lines) => events.onPlan?.(lines.map((line) => `${title}: ${line}`)),
       };
-      const record = await executeRun(experiment, own, lockstep.lane(i));
+      const record = await executeRun(experiment, own, lockstep?.lane(i));
       running.delete(experiment);
       return record;
     }),
   );
   const left = experiments.filter((_, i) => hadNoMemory(records[i]!));
-  if (left.length === 0) return records;
+  if (left.length === 0 || lockstep === null) return records;
   const most = left.length < experiments.length ? left.length : Math.ceil(left.length / 2);
   events.onNote?.(
     `memory does not suffice for ${experiments.length} configurations together; training ${most} at a time`,
@@ -70,7 +74,7 @@ export async function executeTogether(
   const again = new Map<Experiment, RunRecord>();
   for (let begin = 0; begin < left.length; begin += most) {
     const part = left.slice(begin, begin + most);
-    for (const [i, record] of (await executeTogether(part, events)).entries()) again.set(part[i]!, record);
+    for (const [i, record] of (await executeNamed(part, events)).entries()) again.set(part[i]!, record);
   }
   return experiments.map((experiment, i) => again.get(experiment) ?? records[i]!);
 }

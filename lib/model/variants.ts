@@ -53,6 +53,6 @@ export function variantOf(
 async function refuse(what: string): Promise<never> {
   throw new BertuneError(
     'INVALID_OPTION',
-    `A model shares its weights with those that it trained together with, and cannot ${what}; save it and load it again`,
+    `The model shares its weights with those that it trained together with, and cannot ${what}; save it and load it again`,
   );
 }

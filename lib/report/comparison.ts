@@ -22,10 +22,12 @@ export const MEMORY_NOTE =
   'peak memory: the most that parameters, gradients, optimizer, activations and data took at once (before fine-tuning: ' +
   'the model alone); process: the peak resident memory of the whole process; MiB of 2^20 bytes';
 
-/** What the words behind a time mean, where there are any. */
+/** What the words after a time mean, where there are any. */
 export function togetherNotes(runs: readonly RunRecord[]): string[] {
-  const isSaid = runs.some(({ together }) => together !== undefined);
-  return isSaid ? ['"for 4" behind a time: of 4 methods that trained together, and so is the memory beside it'] : [];
+  const counts = new Set(runs.flatMap((run) => (togetherWords(run) === '' ? [] : run.together!)));
+  return [...counts].map(
+    (count) => `a time "for ${count}" is that of ${count} methods that trained together, as is the memory beside it`,
+  );
 }
 
 function metricCells(run: RunRecord, metrics: readonly Metric[]): string[] {
@@ -38,9 +40,9 @@ function sizeCells({ parameters }: RunRecord): string[] {
   return [formatCount(parameters.trainable), formatShare(parameters.trainable, parameters.total)];
 }
 
-/** Behind what was measured of several runs together: ` for 4`. */
-export function togetherWords({ together }: RunRecord): string {
-  return together === undefined ? '' : ` for ${together}`;
+/** After a time that was measured of several runs together: ` for 4`. */
+export function togetherWords({ together, train_runtime }: RunRecord): string {
+  return together === undefined || train_runtime === undefined ? '' : ` for ${together}`;
 }
 
 function costCells(run: RunRecord): string[] {

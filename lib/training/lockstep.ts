@@ -133,17 +133,18 @@ function expectTogether(run: PreparedRun, first: PreparedRun): void {
   };
   const { methodPlan, plan, model, found, ranks } = run;
   const { method } = plan.settings;
-  if (method.kind !== 'lora' || method.dora) refuse(`Only LoRA trains together with others, without ${option('dora')}`);
+  if (method.kind !== 'lora' || method.dora) refuse(`Only LoRA without ${option('dora')} trains together with others`);
   const trained = methodPlan.parameters.find((row) => row.trainable && !isOfVariant(row));
   if (trained) refuse(`Runs that train together share all but their updates and heads, but one trains ${trained.name}`);
-  if (found !== null) refuse(`Runs train together from their beginning, but one is to go on from ${found.directory}`);
+  if (found !== null)
+    refuse(`Runs that train together start from the beginning, but one is to resume from ${found.directory}`);
   if (ranks !== null) refuse('Runs that train together do so in one process, but this is one of several');
   for (const name of SHARED) {
     const [own, others] = [run, first].map(({ plan }) => JSON.stringify(plan.settings[name]));
     if (own !== others) refuse(`Expected the same ${option(name)} in runs that train together`);
   }
   if (plan.totalSteps !== first.plan.totalSteps)
-    refuse('Expected as many steps in each of the runs that train together');
+    refuse('Expected the same number of steps in runs that train together');
   const { where, task, labels } = first.model;
   const isSameModel =
     JSON.stringify([model.where, model.task, model.labels, model.config]) ===

@@ -26,36 +26,14 @@ import { main, root, SetupError, say } from '../console.js';
 import { buildCuda, buildEmulator, CUDA_BUILDS } from '../cuda.js';
 import { fingerprint, readStamp, writeStamp } from '../files.js';
 import { withLock } from '../lock.js';
-import { ownManifest } from '../package/manifest.js';
 import { builtOneDnn } from '../package/onednn.js';
 import { buildPortable } from '../package/portable.js';
 import { zeroLocales } from './locales.js';
+import { packedPackages } from './packages.js';
 
 const FOLDER = 'build/first-light';
-/** What tests need in addition to what the library needs. */
-const FOR_TESTS = ['chai', 'mocha', 'tsx'];
 /** Files of packages that no running program reads. */
 const LEFT_OUT = ['*.map', '*.md', '*.d.ts', '*.d.cts', '*.d.mts'];
-
-/** The folders of the packages and of their dependencies, as Node.js finds them. */
-function packageFolders(roots) {
-  const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
-  const find = (name, from) => {
-    const folder = `${from}node_modules/${name}`;
-    if (packages[folder]) return folder;
-    return from === '' ? undefined : find(name, from.slice(0, from.lastIndexOf('node_modules/')));
-  };
-  const found = new Set();
-  const visit = (name, from) => {
-    const folder = find(name, from);
-    if (!folder || found.has(folder) || !existsSync(path.join(root, folder))) return;
-    found.add(folder);
-    const { dependencies, optionalDependencies } = packages[folder];
-    for (const needed of Object.keys({ ...dependencies, ...optionalDependencies })) visit(needed, `${folder}/`);
-  };
-  for (const name of roots) visit(name, '');
-  return [...found].sort();
-}
 
 /** Packs files of a folder, unless an archive of the same files exists. */
 function archive(name, from, files, { leftOut = [], key = '', xz = 'xz -9' } = {}) {
@@ -86,8 +64,8 @@ function packNode(scratch) {
 }
 
 function packPackages() {
-  const folders = packageFolders([...Object.keys(ownManifest().dependencies), ...FOR_TESTS]);
-  const key = `${fingerprint(['package-lock.json', 'scripts/gpu/pack.js'])} ${readStamp('dist/.stamp')}`;
+  const folders = packedPackages();
+  const key = `${fingerprint(['package-lock.json', 'scripts/gpu/pack.js', 'scripts/gpu/packages.js'])} ${readStamp('dist/.stamp')}`;
   return archive('packages', root, [...folders, 'dist'], { leftOut: LEFT_OUT, key });
 }
 

@@ -11,7 +11,7 @@ await runMain(async () => {
   const steps = Number(process.argv[2]);
   const config = modelConfig('base');
   const texts = await readTexts({ config });
-  const session = await createSession(METHODS.full, config, { device: 'cuda', precision: 'bf16', threads: 1 });
+  const session = await createSession([METHODS.full], config, { device: 'cuda', precision: 'bf16', threads: 1 });
   await initialise(session);
   const { nodes_per_step } = await measureTraining(session, texts.train, {
     batchSize: 16,

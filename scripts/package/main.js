@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { bundle, licenseOf } from '../bundle.js';
 import { root } from '../console.js';
@@ -12,9 +12,17 @@ export async function stageMain(output) {
   for (const name of manifest.files) {
     if (!name.startsWith('!')) cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   }
+  for (const file of readdirSync(path.join(folder, 'dist'), { recursive: true })) {
+    if (file.endsWith('.js')) withoutMap(path.join(folder, 'dist', file));
+  }
   writeFileSync(path.join(folder, 'README.md'), publishedReadme(manifest));
   writeNotice(folder, (await bundle()).map(licenseOf));
   return folder;
+}
+
+/** Takes the name of its source map, which is not published, out of a module: debuggers would complain that it is missing. */
+function withoutMap(file) {
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n/m, ''));
 }
 
 /** README.md for npm's page, where pictures and relative links to the repository's files would be broken. */

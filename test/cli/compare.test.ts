@@ -88,7 +88,7 @@ describe('bertune compare', function () {
       expect(stderr).to.contain('LoRA r=2, LoRA r=4 together (2-3/4)').and.contain('LoRA r=4: epoch 2/2');
       expect(stdout)
         .to.match(/ for 2\b/)
-        .and.contain('"for 4" behind a time');
+        .and.contain('a time "for 2" is that of 2 methods that trained together');
       const { runs: alone } = await runsOf('alone', '--methods', 'lora4');
       const losses = ({ log_history }: { log_history: { loss?: number; eval_loss?: number }[] }) =>
         log_history.flatMap(({ loss, eval_loss }) => loss ?? eval_loss ?? []);

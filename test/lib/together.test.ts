@@ -5,7 +5,7 @@ import { Trainer } from '../../lib/api/trainer.js';
 import { BertuneError } from '../../lib/errors.js';
 import type { Experiment } from '../../lib/experiments/experiment.js';
 import { executeTogether, togetherGroups } from '../../lib/experiments/together.js';
-import { full, type LoraOptions, lora } from '../../lib/methods/index.js';
+import { full, type LoraOptions, logreg, lora } from '../../lib/methods/index.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
 import { loadNative } from '../../lib/native/index.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
@@ -191,15 +191,20 @@ describe('trainTogether', function () {
       return (reason as Error).message;
     };
     await writeTinyCheckpoint(directory.path('deep'), { dropout: 0 });
-    expect(await refusalOf({ method: full() })).to.match(/Only LoRA trains together.*by itself/);
+    expect(await refusalOf({ method: full() })).to.match(/Only LoRA without dora trains together.*by itself/);
     expect(await refusalOf({ method: lora({ dora: true }) })).to.contain('without dora');
     expect(await refusalOf({ method: lora({ bias: 'all' }) })).to.contain('share all but their updates and heads');
     expect(await refusalOf({ seed: 8 })).to.contain('the same seed');
     expect(await refusalOf({ batchSize: 8 })).to.contain('the same batchSize');
-    expect(await refusalOf({ epochs: 3 })).to.contain('as many steps');
+    expect(await refusalOf({ epochs: 3 })).to.contain('the same number of steps');
     expect(await refusalOf({ maxLength: 6 })).to.contain('the same texts');
     expect(await refusalOf({}, 'deep')).to.contain('one model, device and precision');
     await using model = await load();
+    await using fitted = await load();
+    const fits = new Trainer(fitted, { method: logreg() });
+    for (const end of await trainTogether([trainerOf(model, [{}, {}]), fits], train)) {
+      expect((end as PromiseRejectedResult).reason.message).to.contain('Only LoRA without dora');
+    }
     const single = await trainTogether([trainerOf(model, [{}, {}])], train).catch((cause) => cause);
     expect(single).to.have.property('code', 'INVALID_OPTION');
   });
@@ -240,9 +245,12 @@ describe('trainTogether', function () {
       try {
         const rows = train.texts.map((text, i) => `${text},${LABELS[train.labels[i]!]}`);
         await writeFile(directory.path('data.csv'), ['text,label', ...rows, ''].join('\n'));
-        const notes: string[] = [];
+        const [notes, lines]: [string[], string[]] = [[], []];
         const experiments = [1, 2, 3].map((rank) => experimentOf(rank));
-        const records = await executeTogether(experiments, { onNote: (note) => notes.push(note) });
+        const records = await executeTogether(experiments, {
+          onNote: (note) => notes.push(note),
+          onEpoch: (line) => lines.push(line),
+        });
         expect(asked).to.deep.equal([3, 2]);
         expect(records.map(({ name, status, together }) => [name, status, together])).to.deep.equal([
           ['lora1', 'done', 2],
@@ -252,6 +260,7 @@ describe('trainTogether', function () {
         expect(notes.join('\n')).to.contain(
           'memory does not suffice for 3 configurations together; training 2 at a time',
         );
+        expect(lines.map((line) => line.slice(0, 16))).to.deep.equal([1, 2, 3].map((rank) => `LoRA r=${rank}: epoch `));
       } finally {
         native.createSession = createSession;
       }

@@ -51,6 +51,9 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
     it('the main package has few modules, which Node.js loads in less time than many', async () => {
       const modules = (await filesOf('bertune')).filter((name) => /^dist\/.*\.js$/.test(name));
       expect(modules.length).to.be.within(3, 30);
+      for (const name of modules) {
+        expect(await readFile(join(mainFolder(), name), 'utf8'), name).to.not.match(/^\/\/# sourceMappingURL/m);
+      }
     });
 
     it('the main package names the platform packages in its own version, and runs no install script', async () => {

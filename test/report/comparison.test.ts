@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { parse } from 'csv-parse/sync';
 import { NOTEBOOK_REFERENCE } from '../../lib/experiments/presets.js';
-import { beforeTable, comparisonTable, loraTable, referenceTable } from '../../lib/report/comparison.js';
+import { beforeTable, comparisonTable, loraTable, referenceTable, togetherNotes } from '../../lib/report/comparison.js';
 import type { ComparisonRecord, MetricsRecord, RunRecord } from '../../lib/report/records.js';
 import { resultsCsv, resultsMarkdown } from '../../lib/report/results.js';
 import { beforeSection, closingSections, runSection, sectionText } from '../../lib/report/sections.js';
@@ -103,6 +103,21 @@ describe('comparison', () => {
     expect(text[0]).to.contain('full failed: error [OUT_OF_MEMORY]: Expected 2 GiB but\\n1 GiB is free\n');
     expect(sectionText(runSection(failed))).to.contain('error [OUT_OF_MEMORY]');
     expect(sectionText(beforeSection({ ...before, test: undefined } as unknown as RunRecord))).to.contain('no result');
+  });
+
+  it('marks a time of several methods, where there is one', () => {
+    const done: RunRecord = { ...lora(4), together: 2 };
+    const { train_runtime: _, ...rest } = lora(8);
+    const stopped: RunRecord = { ...rest, together: 2, status: 'stopped' };
+    const timesOf = (...runs: RunRecord[]) => {
+      const { columns, rows } = comparisonTable(runs);
+      return rows.map((row) => row[columns.findIndex(({ title }) => title === 'time s')]);
+    };
+    expect(timesOf(done, stopped)).to.deep.equal(['12.35 for 2', '-']);
+    expect(togetherNotes([done, stopped])).to.deep.equal([
+      'a time "for 2" is that of 2 methods that trained together, as is the memory beside it',
+    ]);
+    expect(togetherNotes([stopped])).to.deep.equal([]);
   });
 
   it('orders LoRA by rank as numbers, without DoRA', () => {

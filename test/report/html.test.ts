@@ -292,6 +292,12 @@ describe('report.html', () => {
       'big is the most accurate (0.9300); near is the smallest within 0.02 of it (0.9150 with 1,000 trainable parameters); ' +
         'quick is the fastest to train (5.00 s, 0.5000).',
     );
+    const together = (name: string, seconds: number) => ({ ...run(name, 0.9, 1e3, seconds), together: 2 });
+    expect(verdict([run('alone', 0.93, 1e6, 5), together('a', 12), together('b', 12)])).to.contain(
+      'alone is the fastest',
+    );
+    // Two in 6 s: each took less than 5.
+    expect(verdict([run('alone', 0.93, 1e6, 5), together('a', 6), together('b', 6)])).to.not.contain('fastest');
     expect(verdict([])).to.equal('No run came to a result on the test split.');
   });
 });

@@ -1,0 +1,1 @@
+export function listFiles(paths: readonly string[], pattern?: RegExp): string[];
