@@ -159,8 +159,10 @@ stage_step() {
   if [ $status != 0 ] || [ -n "${FIRST_LIGHT_RUNG:-}" ]; then return $status; fi
   BERTUNE_CUDA_PDL=off keep apart.txt steps 300 64 --method full,lora || status=1
   BERTUNE_CUDA_STREAMS=one keep one-stream.txt steps 300 64 --method full --json "$OUT/one-stream.json" || status=1
-  result "without overlap: $(rows_of "$work/apart.txt" '$1 " " $5 " steps/s"' | join ,)" \
-    "; one stream: $(rows_of "$work/one-stream.txt" '$1 " " $5 " steps/s, " $8 " nodes"')"
+  local apart one
+  apart=$(rows_of "$work/apart.txt" '$1 " " $5 " steps/s"' | join ,)
+  one=$(rows_of "$work/one-stream.txt" '$1 " " $5 " steps/s, " $8 " nodes"')
+  result "without overlap: $apart; one stream: $one"
   return $status
 }
 
