@@ -1,18 +1,11 @@
 #include "cuda/gemm_trial.h"
+#include "cuda/stream.h"
 
 namespace bertune::cuda {
 namespace {
 
-class Event {
- public:
-  Event() { BERTUNE_CUDA(cudaEventCreate(&event_)); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  cudaEvent_t get() const { return event_; }
-
- private:
-  cudaEvent_t event_ = nullptr;
+struct TimedEvent : Event {
+  TimedEvent() : Event(cudaEventDefault) {}
 };
 
 }  // namespace
@@ -34,7 +27,7 @@ std::unique_ptr<TimedGraph> TimedGraph::capture(cudaStream_t stream, int count,
 }
 
 std::vector<float> time_graphs(cudaStream_t stream, const std::vector<const TimedGraph*>& graphs) {
-  std::vector<Event> events(graphs.size() + 1);
+  std::vector<TimedEvent> events(graphs.size() + 1);
   BERTUNE_CUDA(cudaEventRecord(events[0].get(), stream));
   for (size_t i = 0; i < graphs.size(); ++i) {
     BERTUNE_CUDA(cudaGraphLaunch(graphs[i]->get(), stream));
