@@ -150,18 +150,7 @@ export class Trainer<Kind extends TaskKind = DefaultTask> extends EventEmitter<T
     const ranks = distributed === 'auto' ? findRanks() : null;
     if (ranks !== null) expectShared(this.settings.method, ranks);
     return this.#model.exclusively(async () => {
-      const request = {
-        train: split,
-        validation,
-        metrics,
-        signal,
-        resume,
-        stopWhen,
-        ranks,
-        lane,
-        lock: null,
-        events: this,
-      };
+      const request = { train: split, validation, metrics, signal, resume, stopWhen, ranks, lock: null, events: this };
       if (outputDirectory === null || (ranks !== null && ranks.rank > 0)) return this.#train(request, lane);
       return withOutputDirectory(outputDirectory, { overwrite: true }, () =>
         this.#locked(outputDirectory, async (lock) => {

@@ -4,8 +4,9 @@ import type { Report, Request } from './runner.js';
 import { executeTogether } from './together.js';
 
 /*
- * The process of one run of a comparison, or of several that train together. The parent sends the experiments, this process sends how it goes and the records at
- * the end, upon which the parent ends it. Ctrl-C reaches every process of a terminal: only the parent decides what it means.
+ * The process of one run of a comparison, or of several that train together. The parent sends the experiments, this process
+ * sends how it goes and the records at the end, upon which the parent ends it. Ctrl-C reaches every process of a terminal: only
+ * the parent decides what it means.
  */
 
 /** Progress is for people: more often than this is not seen. */

@@ -48,6 +48,19 @@ std::string describe(const Place& place) {
 
 bool is_in_layer(Role role) { return role >= Role::kQuery && role <= Role::kOutputNorm; }
 
+bool is_embedding(Role role) {
+  switch (role) {
+    case Role::kWord:
+    case Role::kPosition:
+    case Role::kTokenType:
+    case Role::kEmbeddingNorm:
+    case Role::kEmbeddingProjection:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool is_linear(Role role) {
   switch (role) {
     case Role::kEmbeddingProjection:

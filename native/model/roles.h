@@ -61,8 +61,9 @@ Part part_of(const std::string& word);
 std::string describe(const Module& module);
 std::string describe(const Place& place);
 
-// Whether the module belongs to an encoder layer, and whether it is a Linear.
+// Whether the module belongs to an encoder layer or to the embeddings, and whether it is a Linear.
 bool is_in_layer(Role role);
+bool is_embedding(Role role);
 bool is_linear(Role role);
 
 }  // namespace bertune

@@ -66,19 +66,6 @@ int widest(const ModelConfig& model) {
   return std::max({3 * model.C, model.F, model.E, model.P > 0 ? 2 * model.L * model.C : 0});
 }
 
-bool is_embedding(Role role) {
-  switch (role) {
-    case Role::kWord:
-    case Role::kPosition:
-    case Role::kTokenType:
-    case Role::kEmbeddingNorm:
-    case Role::kEmbeddingProjection:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 SequenceClassifier::SequenceClassifier(Backend& backend, const ModelConfig& model,

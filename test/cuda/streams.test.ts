@@ -13,7 +13,7 @@ import {
 } from '../../lib/native/index.js';
 import { gpus } from '../devices.js';
 import { buildDeviceFaults } from '../faults/native/build.js';
-import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from '../model/tiny-session.js';
+import { addExamples, METHODS, MODEL, makeSession, planOfSteps, type Shape } from '../model/tiny-session.js';
 import { startsOf } from '../native/support.js';
 
 /*
@@ -41,18 +41,6 @@ interface Case {
   work?: (session: NativeSession, plan: NativeTrainPlan) => Promise<Values[]>;
   /** On the emulated device. Defaults to as early and as late as possible. */
   orders?: Environment[];
-}
-
-function planOf(dataset: number, overrides: Partial<NativeTrainPlan> = {}): NativeTrainPlan {
-  return makePlan(dataset, {
-    order: Int32Array.from({ length: 2 * STEPS }, (_, i) => (3 * i + Math.floor(i / 5)) % 5),
-    batchSize: 2,
-    learningRates: Float64Array.from({ length: STEPS }, (_, i) => 2e-3 * (1 - i / STEPS)),
-    firstStep: 0,
-    weightDecay: 0.05,
-    maxGradNorm: 1,
-    ...overrides,
-  });
 }
 
 async function trainAtOnce(session: NativeSession, plan: NativeTrainPlan): Promise<Values[]> {
@@ -120,7 +108,7 @@ async function bitsOf({ shape, plan, model = MODEL, precision = 'fp32', work = t
   const session = await makeSession(shape, 1, model, { device, precision } as const);
   try {
     const dataset = await addExamples(session);
-    const bits = await work(session, planOf(dataset, plan));
+    const bits = await work(session, planOfSteps(STEPS, dataset, plan));
     for (const { name, trainable } of session.parameters()) {
       bits.push(await session.read(name, 'value'));
       if (trainable) bits.push(await session.read(name, 'm'), await session.read(name, 'v'));

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { NativePrecision, NativeSession, NativeTrainPlan, NativeTrainResult } from '../../lib/native/index.js';
 import { gpus } from '../devices.js';
 import { relativeError } from '../model/support.js';
-import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from '../model/tiny-session.js';
+import { addExamples, METHODS, MODEL, makeSession, planOfSteps, type Shape } from '../model/tiny-session.js';
 import { startsOf } from '../native/support.js';
 
 /*
@@ -12,19 +12,7 @@ import { startsOf } from '../native/support.js';
 
 const STEPS = 6;
 
-/** Steps over the five examples in changing order; the last batch of a pass is a smaller one. */
-function plan(dataset: number, overrides: Partial<NativeTrainPlan> = {}): NativeTrainPlan {
-  const order = Int32Array.from({ length: 2 * STEPS }, (_, i) => (3 * i + Math.floor(i / 5)) % 5);
-  return makePlan(dataset, {
-    order,
-    batchSize: 2,
-    learningRates: Float64Array.from({ length: STEPS }, (_, i) => 2e-3 * (1 - i / STEPS)),
-    firstStep: 0,
-    weightDecay: 0.05,
-    maxGradNorm: 1,
-    ...overrides,
-  });
-}
+const plan = (dataset: number, overrides: Partial<NativeTrainPlan> = {}) => planOfSteps(STEPS, dataset, overrides);
 
 interface Trained {
   result: NativeTrainResult;

@@ -176,3 +176,16 @@ export function makePlan(dataset: number, overrides: Partial<NativeTrainPlan> = 
     ...overrides,
   };
 }
+
+/** Steps over the five examples in changing order, of two examples each; the last batch of a pass is a smaller one. */
+export function planOfSteps(steps: number, dataset: number, overrides: Partial<NativeTrainPlan> = {}): NativeTrainPlan {
+  return makePlan(dataset, {
+    order: Int32Array.from({ length: 2 * steps }, (_, i) => (3 * i + Math.floor(i / 5)) % 5),
+    batchSize: 2,
+    learningRates: Float64Array.from({ length: steps }, (_, i) => 2e-3 * (1 - i / steps)),
+    firstStep: 0,
+    weightDecay: 0.05,
+    maxGradNorm: 1,
+    ...overrides,
+  });
+}
