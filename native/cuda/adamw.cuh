@@ -3,6 +3,7 @@
 
 #include <cfloat>
 
+#include "cuda/adamw.h"
 #include "cuda/master.cuh"
 #include "cuda/scalar.cuh"
 #include "cuda/segments.h"
@@ -23,18 +24,6 @@ __device__ __forceinline__ bool updates_nothing(DeviceState* state, const float*
   if (blockIdx.x == 0 && threadIdx.x == 0) state->halted[variant] = 1;
   return true;
 }
-
-// What does not change from step to step.
-struct AdamwConstants {
-  float log_beta1, log_beta2;
-  float beta2, one_minus_beta1, one_minus_beta2;
-  float eps, weight_decay, max_grad_norm;
-};
-
-// The formula's scalars, the same for all elements of a segment.
-struct AdamwScalars {
-  float clip, decay, beta2, one_minus_beta1, one_minus_beta2, root_correction2, eps, step_size;
-};
 
 __device__ __forceinline__ AdamwScalars scalars_of(const AdamwConstants& settings, const DeviceState* state,
                                                    int variant, const DeviceSegment& segment) {

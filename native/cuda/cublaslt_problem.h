@@ -49,7 +49,7 @@ struct ProductKey {
   std::string activation_text() const;
 };
 
-// Descriptors. The library multiplies `first` by `second`: see gemm_cublaslt.cu.
+// Descriptors. The library multiplies `first` by `second`: see gemm_cublaslt.cpp.
 class Problem {
  public:
   Problem(const CublasLtLibrary& library, const ProductKey& key);

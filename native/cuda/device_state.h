@@ -25,7 +25,7 @@ struct RowCount {
   int padded;
   const int32_t* live;  // device; null: all
 
-  __device__ __forceinline__ int count() const { return live ? min(*live, padded) : padded; }
+  __device__ __forceinline__ int count() const { return live && *live < padded ? *live : padded; }
 };
 
 // A dropout as kernels apply it; core/philox.h says which word decides about an element.

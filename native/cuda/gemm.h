@@ -1,5 +1,5 @@
 // Matrix products on the device: cuBLASLt where it is good at them, our own kernel for shapes that are small or not
-// aligned (gemm.cu decides). Row-major.
+// aligned (gemm.cpp decides). Row-major.
 #pragma once
 
 #include <cstdint>

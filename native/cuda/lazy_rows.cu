@@ -1,5 +1,6 @@
 // An element is at rest if its m is 0. Then p − step_size · 0 / (√v / root_correction2 + eps) is p if eps is positive, and
 // an update comes down to p · decay and v · beta2. Most rows of a vocabulary are at rest.
+#include "cuda/adamw.cuh"
 #include "cuda/aside.h"
 #include "cuda/lazy_rows.h"
 #include "cuda/memory.h"

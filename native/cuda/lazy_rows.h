@@ -19,8 +19,9 @@
 #include <memory>
 
 #include "core/memory_range.h"
-#include "cuda/adamw.cuh"
+#include "cuda/adamw.h"
 #include "cuda/met_rows.h"
+#include "cuda/segments.h"
 
 namespace bertune::cuda {
 

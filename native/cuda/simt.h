@@ -1,6 +1,6 @@
 // The only header through which kernels see CUDA.
 //
-//   nvcc                     → simt_cuda.h: CUDA itself
+//   nvcc                     → simt_cuda.h: CUDA itself; for g++, which compiles what has no kernels, without what kernels call
 //   g++ -DBERTUNE_EMULATED   → test/simt/simt_emulated.h: the same vocabulary on the CPU, for tests
 //
 // Besides CUDA's own spelling for everything that CUDA has, both provide:
@@ -30,10 +30,8 @@
 // as they do behind each other.
 #pragma once
 
-#if defined(__CUDACC__)
-#include "cuda/simt_cuda.h"
-#elif defined(BERTUNE_EMULATED)
+#if defined(BERTUNE_EMULATED)
 #include "simt_emulated.h"
 #else
-#error "kernel sources need nvcc, or a C++ compiler with -DBERTUNE_EMULATED"
+#include "cuda/simt_cuda.h"
 #endif

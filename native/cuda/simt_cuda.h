@@ -54,6 +54,8 @@ inline cudaError_t launch(void (*k)(P...), dim3 grid, dim3 block, size_t smem, O
   return cudaLaunchKernelEx(&cfg, k, static_cast<P>(std::forward<A>(a))...);
 }
 
+#ifdef __CUDACC__  // what kernels call
+
 // "memory" keeps the compiler from moving accesses ahead of the wait. Without effect in launches that do not overlap.
 __device__ __forceinline__ void wait_for_previous() {
 #if __CUDA_ARCH__ >= 900
@@ -112,6 +114,8 @@ template <int N>
 __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory");
 }
+
+#endif  // __CUDACC__
 }  // namespace simt
 
 #define SHARED(name, ...) __shared__ __align__(16)::simt::type_t<__VA_ARGS__> name

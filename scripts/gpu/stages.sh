@@ -87,7 +87,7 @@ stage_build() {
   local began=$SECONDS probing status include
   include=$(pip_folders include | head -1)
   timeout 50 nvcc -std=c++20 -O2 -arch=native -I native ${include:+-isystem "$include"} \
-    scripts/gpu/probe.cu native/cuda/{cublaslt_library,opened_library,pip_files}.cu -o "$work/probe" -ldl >"$work/probing.txt" 2>&1 &
+    scripts/gpu/probe.cu native/cuda/{cublaslt_library,opened_library,pip_files}.cpp -o "$work/probe" -ldl >"$work/probing.txt" 2>&1 &
   probing=$!
   keep kernels.txt node scripts/gpu/build.js
   status=$?

@@ -21,7 +21,7 @@ describe('libraries that pip installed', () => {
     folder = mkdtempSync(join(tmpdir(), 'bertune-pip-'));
     const source = join(folder, 'program.cpp');
     writeFileSync(source, PROGRAM);
-    const files = [source, '-x', 'c++', join(NATIVE, 'cuda/pip_files.cu')];
+    const files = [source, join(NATIVE, 'cuda/pip_files.cpp')];
     execFileSync('c++', ['-std=c++20', '-I', NATIVE, ...files, '-o', join(folder, 'program')]);
   });
   after(() => rmSync(folder, { recursive: true, force: true }));

@@ -156,8 +156,8 @@ async function judge(scratch, mutant, tests, seconds) {
 }
 
 function chosenFiles(names) {
-  const files = readdirSync(path.join(root, SOURCES)).filter((file) => /\.cuh?$/.test(file));
-  const nameOf = (file) => file.replace(/\.cuh?$/, '');
+  const files = readdirSync(path.join(root, SOURCES)).filter((file) => /\.(?:cuh?|cpp)$/.test(file));
+  const nameOf = (file) => file.replace(/\.(?:cuh?|cpp)$/, '');
   const known = files.filter((file) => testsOf(nameOf(file)).length > 0);
   const unknown = names.filter((name) => !known.some((file) => nameOf(file) === name));
   if (unknown.length)
@@ -189,7 +189,7 @@ await main(async () => {
   scratch.prepare();
   const results = [];
   for (const file of new Set(mutants.map((mutant) => mutant.file))) {
-    const tests = testsOf(file.replace(/\.cuh?$/, ''));
+    const tests = testsOf(file.replace(/\.(?:cuh?|cpp)$/, ''));
     const seconds = new Map();
     for (const mutant of mutants.filter((item) => item.file === file)) {
       const verdict = await judge(scratch, mutant, tests, seconds);

@@ -1,4 +1,4 @@
-// A stand-in for cuBLASLt under the emulator, so that native/cuda/gemm_cublaslt.cu itself is tested: it refuses what
+// A stand-in for cuBLASLt under the emulator, so that native/cuda/gemm_cublaslt.cpp itself is tested: it refuses what
 // cuBLASLt refuses, and by settings.h fails where cuBLASLt may. While the calling thread captures, it does nothing but
 // multiply: newer releases of cuBLASLt answer questions with CUBLAS_STATUS_INTERNAL_ERROR then.
 #include <cublasLt.h>

@@ -1,4 +1,4 @@
-// A stand-in for NCCL under the emulator, so that native/cuda/nccl_ranks.cu itself is tested: processes of one machine add up
+// A stand-in for NCCL under the emulator, so that native/cuda/nccl_ranks.cpp itself is tested: processes of one machine add up
 // through shared memory. It refuses what NCCL refuses, and as NCCL between GPUs of one machine it does not notice that a rank
 // is lost: its operations just never end.
 //

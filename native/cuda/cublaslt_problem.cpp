@@ -1,6 +1,6 @@
-#include <cstdio>
-
 #include "cuda/cublaslt_problem.h"
+
+#include <cstdio>
 
 namespace bertune::cuda {
 namespace {

@@ -1,9 +1,10 @@
+#include "cuda/opened_library.h"
+
 #include <dlfcn.h>
 
 #include <cstdlib>
 
 #include "core/error.h"
-#include "cuda/opened_library.h"
 #include "cuda/pip_files.h"
 
 namespace bertune::cuda {

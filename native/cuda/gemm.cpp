@@ -1,5 +1,6 @@
 // Which kernel multiplies: cuBLASLt where a product is large and lies as its kernels like it, ours otherwise.
 #include "cuda/gemm.h"
+
 #include "cuda/operations.h"
 #include "cuda/scalar.cuh"
 

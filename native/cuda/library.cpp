@@ -1,11 +1,12 @@
 // The table of core/library.h over the CUDA backend, and the one symbol that this library exports.
+#include "core/library.h"
+
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <new>
 #include <string>
 
-#include "core/library.h"
 #include "cuda/check.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/gemm.h"

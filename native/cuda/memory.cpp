@@ -1,7 +1,8 @@
+#include "cuda/memory.h"
+
 #include <string>
 
 #include "cuda/gpu.h"
-#include "cuda/memory.h"
 
 namespace bertune::cuda {
 namespace {

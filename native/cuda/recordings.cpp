@@ -1,8 +1,8 @@
+#include "cuda/recordings.h"
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
-
-#include "cuda/recordings.h"
 
 namespace bertune::cuda {
 namespace {

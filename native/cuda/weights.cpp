@@ -1,4 +1,6 @@
 // Weights between the host's element types and device memory. Elements are converted on the host, a part at a time.
+#include "cuda/weights.h"
+
 #include <algorithm>
 #include <bit>
 #include <type_traits>
@@ -7,7 +9,6 @@
 #include "core/elements.h"
 #include "cuda/master.cuh"
 #include "cuda/scalar.cuh"
-#include "cuda/weights.h"
 
 namespace bertune::cuda {
 namespace {

@@ -1,10 +1,11 @@
+#include "cuda/cuda_backend.h"
+
 #include <algorithm>
 #include <memory>
 #include <type_traits>
 
 #include "cuda/aside.h"
 #include "cuda/attention.h"
-#include "cuda/cuda_backend.h"
 #include "cuda/environment.h"
 #include "cuda/gemm.h"
 #include "cuda/gpu.h"

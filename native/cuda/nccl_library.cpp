@@ -1,5 +1,6 @@
-#include "core/error.h"
 #include "cuda/nccl_library.h"
+
+#include "core/error.h"
 
 // What the loader is asked for. The emulated build names itself: see test/simt/nccl.
 #if !defined(BERTUNE_NCCL_NAMES)

@@ -1,9 +1,10 @@
+#include "cuda/segments.h"
+
 #include <cstring>
 
 #include "cuda/memory.h"
 #include "cuda/recordings.h"
 #include "cuda/scalar.cuh"
-#include "cuda/segments.h"
 
 namespace bertune::cuda {
 namespace {

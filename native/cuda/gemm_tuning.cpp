@@ -1,7 +1,7 @@
+#include "cuda/gemm_tuning.h"
+
 #include <algorithm>
 #include <numeric>
-
-#include "cuda/gemm_tuning.h"
 
 namespace bertune::cuda {
 namespace {

@@ -1,3 +1,5 @@
+#include "cuda/nccl_ranks.h"
+
 #include <sched.h>
 #include <unistd.h>
 
@@ -6,7 +8,6 @@
 
 #include "cuda/check.h"
 #include "cuda/memory.h"
-#include "cuda/nccl_ranks.h"
 
 namespace bertune::cuda {
 namespace {

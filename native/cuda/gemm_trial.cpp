@@ -1,4 +1,5 @@
 #include "cuda/gemm_trial.h"
+
 #include "cuda/stream.h"
 
 namespace bertune::cuda {

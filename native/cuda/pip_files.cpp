@@ -1,9 +1,9 @@
+#include "cuda/pip_files.h"
+
 #include <glob.h>
 
 #include <cstdlib>
 #include <sstream>
-
-#include "cuda/pip_files.h"
 
 namespace bertune::cuda {
 

@@ -1,3 +1,5 @@
+#include "cuda/gemm_choices.h"
+
 #include <unistd.h>
 
 #include <cctype>
@@ -6,8 +8,6 @@
 #include <filesystem>
 #include <fstream>
 #include <system_error>
-
-#include "cuda/gemm_choices.h"
 
 namespace bertune::cuda {
 namespace {

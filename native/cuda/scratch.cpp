@@ -1,9 +1,10 @@
+#include "cuda/scratch.h"
+
 #include <algorithm>
 #include <utility>
 
 #include "cuda/check.h"
 #include "cuda/memory.h"
-#include "cuda/scratch.h"
 
 namespace bertune::cuda {
 

@@ -1,3 +1,5 @@
+#include "cuda/meeting.h"
+
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -9,8 +11,6 @@
 #include <list>
 #include <memory>
 #include <sstream>
-
-#include "cuda/meeting.h"
 
 namespace bertune::cuda {
 namespace {
