@@ -4,10 +4,11 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Mpi } from '../../lib/distributed/ranks.js';
+import { bundled } from '../bundled.js';
 import type { Outcome, Program } from './program.js';
 
 /** One rank. */
-export const PROGRAM = fileURLToPath(new URL('program.ts', import.meta.url));
+export const PROGRAM = await bundled('program.ts', import.meta.url);
 
 function onPath(name: string): boolean {
   return (process.env.PATH ?? '').split(delimiter).some((folder) => {
@@ -42,7 +43,7 @@ export function startNode(args: readonly string[], launcher: Launcher | null, pr
 
 /** Starts processes of the program. */
 export function start(program: Program, launcher: Launcher | null, processes = 1): ChildProcess {
-  return startNode(['--import', 'tsx', PROGRAM, JSON.stringify(program)], launcher, processes);
+  return startNode([PROGRAM, JSON.stringify(program)], launcher, processes);
 }
 
 /** Resolves once a step is logged, or nothing more will be. */

@@ -72,7 +72,7 @@ export class Network {
 
   /** Starts the program with a rank on each machine. */
   start(program: Program, mpi: Mpi): ChildProcess {
-    const rank = [process.execPath, '--import', 'tsx', PROGRAM, JSON.stringify(program)];
+    const rank = [process.execPath, PROGRAM, JSON.stringify(program)];
     const [a] = this.#names as [string];
     const commands: Record<Mpi, string[]> = {
       openmpi: [

@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { bundled } from '../bundled.js';
 import { ADAPTERS, writeTinyAdapter } from '../lib/tiny-adapters.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
 import type { AllocationInput, AllocationReport } from './allocation-program.js';
@@ -17,7 +17,7 @@ import { LONG, note, scaled } from './scale.js';
  */
 
 const run = promisify(execFile);
-const PROGRAM = fileURLToPath(new URL('./allocation-program.ts', import.meta.url));
+const PROGRAM = await bundled('allocation-program.ts', import.meta.url);
 
 /** Allocations between those that are tried by `npm test`; `npm run test:faults` tries every one. */
 const STRIDES = { load: 223, train: 457, predict: 5, save: 149, loadAdapter: 29, machine: 1 };
@@ -52,7 +52,7 @@ const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZE
       ...{ faults, folder, call, stride, device: 'cpu', precision: 'fp32', first: 1, onwards: false },
       ...more,
     };
-    const args = ['--expose-gc', '--import', 'tsx', PROGRAM, JSON.stringify(input)];
+    const args = ['--expose-gc', PROGRAM, JSON.stringify(input)];
     const child = run(process.execPath, args, { env: { ...process.env, LD_PRELOAD: faults }, timeout: 1_700_000 });
     // What it said last names the n that ended it.
     const { stdout } = await child.catch((error: Error & { stderr: string; signal: string }) => {

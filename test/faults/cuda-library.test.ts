@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { bundled } from '../bundled.js';
 import { randomNumbers, writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { ADDON } from '../native/support.js';
 import { note, scaled } from './scale.js';
@@ -15,7 +16,7 @@ import { note, scaled } from './scale.js';
  */
 
 const run = promisify(execFile);
-const PROGRAM = fileURLToPath(new URL('./cuda-library-program.ts', import.meta.url));
+const PROGRAM = await bundled('cuda-library-program.ts', import.meta.url);
 const FAKE = fileURLToPath(new URL('./native/fake-cuda.cpp', import.meta.url));
 const NATIVE = fileURLToPath(new URL('../../native', import.meta.url));
 const LIBRARY = 'libbertune_cuda.so';
@@ -45,7 +46,7 @@ interface Outcome {
 
   /** What loading a model comes to, with device 'cuda' and with 'auto'; checks all that is the same for every library. */
   async function expectUnavailable(title: string, message: RegExp): Promise<void> {
-    const { stdout, stderr } = await run(process.execPath, ['--import', 'tsx', PROGRAM, join(folder, 'model')], {
+    const { stdout, stderr } = await run(process.execPath, [PROGRAM, join(folder, 'model')], {
       env: { ...process.env, BERTUNE_ADDON: join(folder, 'bertune.node') },
     });
     expect(stderr, `${title}: nothing is said`).to.equal('');

@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { bundled } from '../bundled.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
 import type { LeakReport } from './leaks-program.js';
 import { buildFaults } from './native/build.js';
@@ -15,7 +15,7 @@ import { note, scaled } from './scale.js';
  * (native/faults.cpp); the memory of the process, which has other reasons to change as well, must have no slope.
  */
 
-const PROGRAM = fileURLToPath(new URL('./leaks-program.ts', import.meta.url));
+const PROGRAM = await bundled('leaks-program.ts', import.meta.url);
 const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZER;
 
 (isPossible ? describe : describe.skip)('models that are loaded, trained and disposed', function () {
@@ -30,7 +30,7 @@ const isPossible = process.platform === 'linux' && !process.env.BERTUNE_SANITIZE
   it('leave nothing behind', async () => {
     const faults = await buildFaults(folder);
     const cycles = scaled(40, 1000);
-    const args = ['--expose-gc', '--import', 'tsx', PROGRAM, JSON.stringify({ faults, folder, cycles })];
+    const args = ['--expose-gc', PROGRAM, JSON.stringify({ faults, folder, cycles })];
     const { stdout } = await promisify(execFile)(process.execPath, args, {
       // The C library gives threads that allocate at the same time regions of their own, as it happens: two are enough.
       env: { ...process.env, LD_PRELOAD: faults, MALLOC_ARENA_MAX: '2' },

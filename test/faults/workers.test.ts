@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { createContext, runInContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import type { NativeAddon } from '../../lib/native/index.js';
+import { bundled } from '../bundled.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { nativeConfig } from '../native/shape.js';
@@ -14,7 +14,7 @@ import { ADDON, dataset, initialize, PROGRAM, sessionConfig, trainPlan } from '.
 import { note, scaled } from './scale.js';
 
 const LIBRARY = new URL('../../dist/index.js', import.meta.url).href;
-const PROGRAM_OF_WORKERS = fileURLToPath(new URL('workers-program.ts', import.meta.url));
+const PROGRAM_OF_WORKERS = await bundled('workers-program.ts', import.meta.url);
 /** Rounds of one process. */
 const ROUNDS = 100;
 /**
@@ -43,7 +43,7 @@ describe('workers that are terminated', () => {
     for (let seed = first; sums.done < rounds; seed++) {
       const places = { library: LIBRARY, model: directory.path('model'), output: directory.path('out') };
       const input = { ...places, rounds: Math.min(ROUNDS, rounds - sums.done), seed, early };
-      const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM_OF_WORKERS, JSON.stringify(input)]);
+      const child = spawn(process.execPath, [PROGRAM_OF_WORKERS, JSON.stringify(input)]);
       let [output, errors] = ['', ''];
       child.stdout.on('data', (chunk) => {
         output += chunk;

@@ -9,6 +9,7 @@ import { type DatasetOptions, datasetFromRows, loadDataset, type TextDataset } f
 import { summarize } from '../../lib/data/summary.js';
 import { summaryLines } from '../../lib/report/run-lines.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
+import { bundled } from '../bundled.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 import { itMeasured } from './measured.js';
 
@@ -502,9 +503,8 @@ describe('dataset files', () => {
   });
 
   itMeasured('of 100,000 rows take little more memory than their texts', async () => {
-    const program = fileURLToPath(new URL('dataset-memory.ts', import.meta.url));
-    const run = async (...args: string[]) =>
-      (await promisify(execFile)(process.execPath, ['--import', 'tsx', program, ...args])).stdout;
+    const program = await bundled('dataset-memory.ts', import.meta.url);
+    const run = async (...args: string[]) => (await promisify(execFile)(process.execPath, [program, ...args])).stdout;
     for (const name of ['rows.csv', 'rows.jsonl.gz', 'rows.parquet']) {
       const path = directory.path(name);
       await run('write', path, '100000');

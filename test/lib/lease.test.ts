@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { closeSync, openSync, readdirSync } from 'node:fs';
 import { readFile, rename, symlink, utimes, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type Lease, Leases } from '../../lib/files/lease.js';
 import { loadNative } from '../../lib/native/index.js';
+import { bundled } from '../bundled.js';
 import { expectRefusal, useTemporaryDirectory } from './files.js';
 
-const PROGRAM = fileURLToPath(new URL('lease-program.ts', import.meta.url));
+const PROGRAM = await bundled('lease-program.ts', import.meta.url);
 
 describe('leases', function () {
   this.timeout(30_000);
@@ -30,7 +30,7 @@ describe('leases', function () {
 
   /** A worker in a process of its own: the leases that it took. */
   async function worker(names: string, end: 'hold' | 'exit'): Promise<{ child: ChildProcess; taken: string[] }> {
-    const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, directory.path(), names, end], {
+    const child = spawn(process.execPath, [PROGRAM, directory.path(), names, end], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     children.push(child);

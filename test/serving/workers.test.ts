@@ -2,15 +2,14 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { TextClassifier } from '../../lib/model/classifier.js';
+import { bundled } from '../bundled.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { tinySplit, writeTinyCheckpoint } from '../lib/tiny-model.js';
 import type { Work } from './predict-worker.js';
 
 const texts = tinySplit('workers', 60, 9).texts;
 
-/** A worker takes no loader from its parent, so that it has to set up its own for TypeScript. */
-const LOADING = `import('tsx/esm/api').then(({ tsImport }) =>
-  tsImport(${JSON.stringify(new URL('./predict-worker.ts', import.meta.url).href)}, ${JSON.stringify(import.meta.url)}))`;
+const WORKER = await bundled('predict-worker.ts', import.meta.url);
 
 describe('several worker threads', () => {
   const directory = useTemporaryDirectory();
@@ -23,8 +22,7 @@ describe('several worker threads', () => {
   });
 
   const start = (rounds: number) =>
-    new Worker(LOADING, {
-      eval: true,
+    new Worker(WORKER, {
       workerData: { model: directory.path('model'), texts, rounds } satisfies Work,
     });
 

@@ -34,7 +34,7 @@ describe('processes that srun starts', function () {
         runs: [{ method: 'lora', options: { epochs: 2, loggingSteps: 1 } }],
       };
       const one = await run(program, null);
-      const task = [process.execPath, '--import', 'tsx', PROGRAM, JSON.stringify(program)];
+      const task = [process.execPath, PROGRAM, JSON.stringify(program)];
       const two = await ended(
         spawn('srun', [`--mpi=${PROTOCOLS[mpi]}`, '--ntasks=2', ...task], {
           env: { ...process.env, ...slurm!.environment },

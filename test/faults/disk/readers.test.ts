@@ -2,15 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { TextClassifier } from '../../../lib/index.js';
+import { bundled } from '../../bundled.js';
 import { randomNumbers } from '../../lib/tiny-model.js';
 import { LONG, note, scaled } from '../scale.js';
 import { nameOf } from './names.js';
 import { Bench } from './run.js';
 
-const PROGRAM = fileURLToPath(new URL('writer-program.ts', import.meta.url));
+const PROGRAM = await bundled('writer-program.ts', import.meta.url);
 
 /** What takes too long for `npm test`. */
 const itLong = LONG ? it : it.skip;
@@ -38,7 +38,7 @@ describe('readers of a directory that is written to', function () {
 
   /** Starts a writer. Resolves with what its two models are known by, once the first is saved. */
   async function write(directory: string, kind: string): Promise<{ child: ChildProcess; known: string[] }> {
-    const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, join(bench.folder, 'model'), directory, kind], {
+    const child = spawn(process.execPath, [PROGRAM, join(bench.folder, 'model'), directory, kind], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const lines = createInterface({ input: child.stdout });

@@ -1,14 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { bundled } from '../../bundled.js';
 import { LABELS, tinySplit, writeTinyCheckpoint } from '../../lib/tiny-model.js';
 import { note } from '../scale.js';
 import { type Fault, shimEnvironment, shimMissing, temporaryFolder } from './shim.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 /** How a process ended. */
 export interface Ending {
@@ -104,8 +103,12 @@ export function runCli(args: readonly string[], options: Partial<RunOptions> = {
 }
 
 /** Runs a program beside this file. */
-export function runProgram(name: string, args: readonly string[], options: Partial<RunOptions> = {}): Promise<Ending> {
-  return run(['--import', loader, fileURLToPath(new URL(name, import.meta.url)), ...args], options);
+export async function runProgram(
+  name: 'reader-program.ts' | 'save-program.ts' | 'writer-program.ts',
+  args: readonly string[],
+  options: Partial<RunOptions> = {},
+): Promise<Ending> {
+  return run([await bundled(name, import.meta.url), ...args], options);
 }
 
 function run(args: readonly string[], { under, fault, during, fileLimit }: Partial<RunOptions>): Promise<Ending> {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
+import { bundled } from '../../bundled.js';
 import { LONG, note, scaled } from '../scale.js';
 import type { Outcome, Task } from './worker.js';
 
@@ -16,9 +17,7 @@ const LOOK_MILLISECONDS = 250;
 /** What the values of a file may take in JavaScript's own memory. */
 const HEAP_MEGABYTES = 384;
 
-/** A worker takes no loader from its parent, so that it has to set up its own for TypeScript. */
-const LOADING = `import('tsx/esm/api').then(({ tsImport }) =>
-  tsImport(${JSON.stringify(new URL('./worker.ts', import.meta.url).href)}, ${JSON.stringify(import.meta.url)}))`;
+const WORKER = await bundled('worker.ts', import.meta.url);
 
 /**
  * Tests that bad files of a format are refused as documented: no crash, none that takes a second, no memory beyond a
@@ -61,8 +60,7 @@ async function run(of: Pick<Task, 'format' | 'seed' | 'from' | 'to'>): Promise<O
   const present = new SharedArrayBuffer(4);
   new Int32Array(present)[0] = STARTING;
   const task: Task = { ...of, directory: join(directory, 'files'), present, every: LONG ? 1 : 17 };
-  const worker = new Worker(LOADING, {
-    eval: true,
+  const worker = new Worker(WORKER, {
     workerData: task,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MEGABYTES },
   });
