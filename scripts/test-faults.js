@@ -14,8 +14,18 @@ import { closingLines, mochaEach, resetTally, testsAndArguments } from './mocha.
 
 const figures = path.join(root, 'build/.fault-figures');
 const folder = 'test/faults';
-/** Tests elsewhere that have a long form: on four ranks, on all of the sample data, with as many graphs as are kept. */
-const OTHERS = ['test/distributed/gpu.test.ts', 'test/docs/guides.test.ts', 'test/cuda/recordings.test.ts'];
+/**
+ * Tests elsewhere that have a long form: on four ranks, on all of the sample data, with as many graphs as are kept, at the size
+ * of BERT-base under the emulator, with every character, with every stage and every fault of a first run on a GPU.
+ */
+const OTHERS = [
+  'test/distributed/gpu.test.ts',
+  'test/docs/guides.test.ts',
+  'test/cuda/recordings.test.ts',
+  'test/model/parity.test.ts',
+  'test/tokenizer/kinds.test.ts',
+  'test/bench/first-light.test.ts',
+];
 /** The longest come first, so that none is left running alone at the end. */
 const LONGEST = [
   'disk/kills',

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { EMULATOR_LIBRARY } from '../../bench/support/operations.js';
+import { LONG } from '../faults/scale.js';
 
 /*
  * The script of the first run on a GPU, where there is none: in a copy of the tree as it arrives there, with the emulated device
@@ -76,26 +77,29 @@ describe('scripts/first-light.sh', function () {
       return { stages, stdout, log: readFileSync(join(tree, 'out/first-light.log'), 'utf8') };
     }
 
-    it('unpacks, multiplies, trains, repeats the losses, and leaves out what takes CUDA', async () => {
-      const { stages, stdout, log } = await run('hello,step,repeat,kernels,sanitizer,counters');
-      const expected = { unpack: 'ok', hello: 'ok', step: 'ok', repeat: 'ok', kernels: 'ok' };
-      for (const [name, ending] of Object.entries(expected))
-        expect(stages.get(name)?.[0], stdout).to.include(`: ${ending} `);
+    it('unpacks, multiplies, trains, and leaves out what takes CUDA', async () => {
+      const { stages, stdout, log } = await run('hello,step,sanitizer,counters');
+      for (const name of ['unpack', 'hello', 'step']) expect(stages.get(name)?.[0], stdout).to.include(': ok ');
       for (const name of ['sanitizer', 'counters']) expect(stages.get(name)?.[0]).to.include('skipped');
       for (const lines of stages.values()) expect(lines.length).to.be.at.most(LINES_A_STAGE);
       expect(stages.get('hello')!.join())
         .to.include('SIMT emulator')
         .and.match(/bf16, replayed: \d\.\de-3/);
       expect(stages.get('step')!.join()).to.match(/full [\d.]+ steps\/s, [\d.]+ nodes, loss 1\.\d+→1\.\d+, [\d.]+ MiB/);
-      expect(
-        stages
-          .get('repeat')!
-          .slice(1)
-          .map((line) => line.trim()),
-      ).to.deep.equal(['again, without graphs, without overlap, on one stream: the same']);
       expect(stages.get('step')!.at(-1)).to.match(/one stream: full [\d.]+ steps\/s, [\d.]+ nodes/);
-      expect(log).to.include('==== hello: status 0').and.include('residual norm');
+      expect(log).to.include('==== hello: status 0');
       expect(readFileSync(join(tree, 'out/step.json'), 'utf8')).to.include('loss_digest');
+    });
+
+    if (!LONG) return;
+    it('repeats the losses, and measures the kernels', async () => {
+      const { stages, stdout, log } = await run('repeat,kernels');
+      for (const name of ['repeat', 'kernels']) expect(stages.get(name)?.[0], stdout).to.include(': ok ');
+      const repeated = stages.get('repeat')!.slice(1);
+      expect(repeated.map((line) => line.trim())).to.deep.equal([
+        'again, without graphs, without overlap, on one stream: the same',
+      ]);
+      expect(log).to.include('residual norm');
     });
 
     it('goes on when a stage hangs or the addon is broken', async () => {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -32,9 +32,13 @@ export class UserProject {
     // As npm installs it: a command that can be run, which the compiler's output is not.
     const command = `#!/bin/sh\nexec node ${JSON.stringify(join(ROOT, 'dist/cli/main.js'))} "$@"\n`;
     await writeFile(join(modules, '.bin/bertune'), command, { mode: 0o755 });
-    for (const name of ['tsc', 'esbuild']) {
+    for (const name of ['tsc', 'tsx', 'esbuild']) {
       await symlink(join(ROOT, 'node_modules/.bin', name), join(modules, '.bin', name));
     }
+    // npm's own takes longer to find a command than most of them take.
+    const npx = `#!/bin/sh\ncommand=${JSON.stringify(join(modules, '.bin'))}/$1\nshift\nexec "$command" "$@"\n`;
+    await mkdir(join(modules, '.npx'));
+    await writeFile(join(modules, '.npx/npx'), npx, { mode: 0o755 });
     await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n');
     return new UserProject(folder, environment);
   }
@@ -44,7 +48,12 @@ export class UserProject {
     // Where its input is a socket, as here, bash reads the system's own settings otherwise.
     return run('bash', ['--norc', '-eu', '-o', 'pipefail', '-c', script], {
       cwd: this.folder,
-      env: { ...process.env, npm_config_offline: 'true', ...this.#environment },
+      env: {
+        ...process.env,
+        npm_config_offline: 'true',
+        ...this.#environment,
+        PATH: [join(this.folder, 'node_modules/.npx'), this.#environment.PATH ?? process.env.PATH].join(delimiter),
+      },
       maxBuffer: 1 << 26,
     });
   }

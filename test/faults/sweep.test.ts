@@ -11,6 +11,7 @@ import { note, scaled } from './scale.js';
 
 const WORKERS = scaled(2, 3);
 const KILLS = scaled(2, 5);
+const EPOCHS = scaled(12, 24);
 const RATES = '1e-3,3e-3';
 const RANKS = scaled(1, 2);
 const SEEDS = scaled(1, 4);
@@ -28,7 +29,7 @@ describe('sweeps whose workers are killed', function () {
 
   it('come to the same table, to the last bit', async () => {
     const settings = [
-      ...['--method', 'full,lora', '--learning-rate', RATES, '--epochs', '24'],
+      ...['--method', 'full,lora', '--learning-rate', RATES, '--epochs', `${EPOCHS}`],
       ...['--rank', Array.from({ length: RANKS }, (_, i) => 2 + 2 * i).join(',')],
       ...['--seed', Array.from({ length: SEEDS }, (_, i) => i + 1).join(',')],
     ];

@@ -7,6 +7,7 @@ import { TextClassifier } from '../../lib/model/classifier.js';
 import type { Device, DeviceOptions } from '../../lib/model/device.js';
 import type { LogRow } from '../../lib/training/state.js';
 import { devices } from '../devices.js';
+import { LONG } from '../faults/scale.js';
 import { fixture } from '../lib/files.js';
 
 type Metrics = Record<'loss' | 'accuracy' | 'precision' | 'recall' | 'f1_macro', number>;
@@ -45,10 +46,11 @@ interface Place {
   steps: number;
 }
 
-/** Where the runs are repeated, and how many steps of them: the emulator takes a second for each. */
+/** Where the runs are repeated, and how many steps of them: the emulator takes many seconds for each. */
 function places(): Place[] {
-  return devices().map(({ device: found }): Place => {
-    const device = found as Device;
+  const here = devices().filter(({ device }) => LONG || device !== 'cuda-emulated');
+  return here.map(({ device: name }): Place => {
+    const device = name as Device;
     // Other numbers of threads are the matter of goldens.test.ts.
     if (device === 'cpu') return { title: 'cpu', options: { device, threads: 2 }, steps: ALL };
     const steps = device === 'cuda' ? ALL : 2;

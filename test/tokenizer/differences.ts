@@ -31,8 +31,12 @@ export interface Differences {
   characters: boolean;
 }
 
-/** Encodes every text with the tokenizer of a name, in a directory that may be written to. */
-export async function differences(name: string, directory: string): Promise<Differences> {
+/**
+ * Encodes every text with the tokenizer of a name, in a directory that may be written to.
+ *
+ * @param everyCharacter whether to try every character as well, which takes as long as all the texts. Defaults to true.
+ */
+export async function differences(name: string, directory: string, everyCharacter = true): Promise<Differences> {
   const place = Object.keys(DEFINITIONS).indexOf(name);
   const stored = read('digests.bin').subarray(4 * place * (TEXTS.length + FURTHER));
   const [right, left] = [await load(name, 'right', directory), await load(name, 'left', directory)];
@@ -51,8 +55,8 @@ export async function differences(name: string, directory: string): Promise<Diff
     }
     if (!isSame(lists, stored.readUInt32LE(4 * (TEXTS.length + i / EVERY)))) further.push(text);
   }
-  const ofCharacters = CHARACTERS.map((text) => numbers(idsOf(right, text, NO_LIMIT))).join('|');
-  const characters = crc32(ofCharacters) !== read('characters.bin').readUInt32LE(4 * place);
+  const ofCharacters = () => CHARACTERS.map((text) => numbers(idsOf(right, text, NO_LIMIT))).join('|');
+  const characters = everyCharacter && crc32(ofCharacters()) !== read('characters.bin').readUInt32LE(4 * place);
   return { singles, further, characters };
 }
 

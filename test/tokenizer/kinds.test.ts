@@ -1,13 +1,15 @@
 import { expect } from 'chai';
+import { LONG } from '../faults/scale.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { DEFINITIONS, differences, TEXTS } from './differences.js';
 
 describe('kinds of tokenizers', () => {
   const temporary = useTemporaryDirectory();
 
-  for (const name of Object.keys(DEFINITIONS)) {
+  for (const [i, name] of Object.keys(DEFINITIONS).entries()) {
     it(`gives the ids of Hugging Face's library for ${name}`, async () => {
-      expect(await differences(name, temporary.path())).to.deep.equal({ singles: [], further: [], characters: false });
+      const found = await differences(name, temporary.path(), LONG || i % 4 === 0);
+      expect(found).to.deep.equal({ singles: [], further: [], characters: false });
     });
   }
 
