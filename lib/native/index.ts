@@ -202,6 +202,8 @@ export interface NativeLimits {
   training: boolean;
   /** In training, a layer keeps its input alone and is run again in the backward pass: less memory, the same bits. Defaults to false. */
   gradientCheckpointing?: boolean;
+  /** In training, of the micro-batches of a step together: no more rows of the word embeddings get a gradient. Defaults to `tokens`. */
+  stepTokens?: number;
 }
 
 export interface NativeTrainResult {

@@ -18,9 +18,10 @@ export async function reserveTraining(
 ): Promise<number> {
   const { batchSize, gradientAccumulation: accumulation, gradientCheckpointing } = plan.settings;
   const tokens = await plan.tokensOf(lookAhead);
+  const stepTokens = accumulation === lookAhead ? tokens : await plan.tokensOf(accumulation);
   const sequences = Math.min(lookAhead * batchSize, plan.examples);
   try {
-    await native.reserve({ tokens, sequences, training: true, gradientCheckpointing });
+    await native.reserve({ tokens, sequences, training: true, gradientCheckpointing, stepTokens });
     return lookAhead;
   } catch (cause) {
     if (!(cause instanceof BertuneError) || cause.code !== 'OUT_OF_MEMORY') throw cause;

@@ -207,16 +207,14 @@ Napi::Value Session::read(const Napi::CallbackInfo& info) {
     const Napi::TypedArray array =
         make_float_array(info.Env(), static_cast<size_t>(parameter->count), core_->host_dtype());
     return submit_to_array(info, array, [=, out = data_of(array)](SessionCore& core) {
-      const Acc* source = part == "gradient" ? parameter->grad
-                          : part == "m"      ? parameter->m
-                          : part == "v"      ? parameter->v
-                                             : nullptr;
       if (part == "value") {
         core.backend->read_weight(out, core.host_dtype(), parameter->weight, parameter->master, parameter->count);
-      } else if (source) {
-        core.backend->read_acc(out, core.host_dtype(), source, parameter->count);
-      } else {
+      } else if (!parameter->trainable) {
         throw Error("NOT_FOUND", "Expected " + name + " to have a " + part + " but it does not train");
+      } else if (part == "gradient") {
+        read_gradient(*core.backend, *parameter, core.host_dtype(), out);
+      } else {
+        core.backend->read_acc(out, core.host_dtype(), part == "m" ? parameter->m : parameter->v, parameter->count);
       }
     });
   });

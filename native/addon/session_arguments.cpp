@@ -13,17 +13,6 @@ Dtype convert_dtype(const Napi::Value& value) {
   refuse_field("F64, F32, F16 or BF16", "dtype");
 }
 
-size_t dtype_size(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::kF64:
-      return 8;
-    case Dtype::kF32:
-      return 4;
-    default:
-      return 2;
-  }
-}
-
 std::string convert_name(const Napi::Value& value) {
   if (!value.IsString()) refuse_field("a string", "name");
   return value.As<Napi::String>().Utf8Value();
@@ -175,8 +164,11 @@ DatasetArrays convert_dataset(const Napi::Value& argument, int labels) {
 
 BatchLimits convert_limits(const Napi::Value& argument) {
   const Napi::Object value = get_object(argument, "limits");
-  return {get_int(value, "tokens", 1), get_int(value, "sequences", 1),
-          to_flag(value.Get("gradientCheckpointing"), "gradientCheckpointing")};
+  BatchLimits limits{get_int(value, "tokens", 1), get_int(value, "sequences", 1),
+                     to_flag(value.Get("gradientCheckpointing"), "gradientCheckpointing")};
+  const bool has_steps = is_present(value.Get("stepTokens"));
+  limits.step_tokens = has_steps ? get_int(value, "stepTokens", 1) : limits.tokens;
+  return limits;
 }
 
 std::vector<int32_t> convert_starts(const Napi::Value& argument, size_t count) {

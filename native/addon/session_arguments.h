@@ -17,8 +17,6 @@ std::string convert_name(const Napi::Value& value);
 std::string convert_part(const Napi::Value& value, bool readable);
 
 Dtype convert_dtype(const Napi::Value& value);
-// Bytes of an element.
-size_t dtype_size(Dtype dtype);
 
 AdapterConfig convert_adapter(const Napi::Value& argument);
 // What must live while tensors are in use: JavaScript's arrays, and copies of those that are not `owned`.

@@ -136,6 +136,7 @@ Dataset& SessionCore::prepare(const TrainPlan& plan) {
   const std::vector<int32_t> starts = starts_of(plan.order.size(), int64_t{micro_batches} * plan.settings.batch_size);
   BatchLimits limits = largest_batch(data, plan.order, starts);
   limits.recompute = plan.settings.recompute;
+  limits.step_tokens = largest_batch(data, plan.order, starts_of(plan.order.size(), plan.settings.step_size())).tokens;
   classifier->reserve(limits, {});
   update_figures();
   return data;

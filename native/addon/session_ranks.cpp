@@ -46,6 +46,9 @@ Napi::Value Session::join_ranks(const Napi::CallbackInfo& info) {
           core.ranks.reset();
           core.ranks = library.empty() ? join_collective(*core.backend, meeting)
                                        : join_collective(library, seconds, JobQueue::process_ends());
+          // The device may make other gradients from now on.
+          core.classifier->reserve({}, {});
+          core.update_figures();
           *place = {core.ranks->rank(), core.ranks->size()};
         },
         [place](Napi::Env env) {

@@ -148,8 +148,13 @@ struct EmbeddingForward {
 // dsum = LayerNorm backward of dropout backward of dout; rows of equal ids, types and positions are summed in token
 // order. Neither the row of `padding_id` nor the position of padding gets a gradient. Table gradients are whole tables:
 // rows of absent tokens are zero.
+//
+// dword has V rows, or where the backend makes_compact, fewer: one for each token since it was assigned, or more. It is then
+// compact: the backend knows which of its rows, if any, is that of an id, and tells by read_places; all_reduce, grad_norm
+// and adamw take it as it is.
 struct EmbeddingBackward {
   int V, C, P, types, positions;  // types: 0 if there is no such table
+  int word_rows;                  // of dword
   int padding_id;                 // −1: none
   bool accumulate;
   Dropout dropout;
@@ -159,7 +164,7 @@ struct EmbeddingBackward {
   const Real* gamma;  // (C)
   const Real* dout;   // (T,C)
   Real* dsum;         // (T,C) workspace
-  Acc* dword;         // (V,C) or null
+  Acc* dword;         // (word_rows,C) or null
   Acc* dtoken_type;   // (types,C) or null
   Acc* dposition;     // (positions,C) or null
   Acc* dgamma;        // (C) or null
@@ -629,7 +634,7 @@ struct OptimizerSegment {
   double rate = 1;
   Master* master;  // (count)
   Real* weight;    // (count) compute copy; the same memory as master if there is only one
-  Acc* grad;       // (count)
+  Acc* grad;       // (count), or fewer if it is compact: see EmbeddingBackward
   Acc* m;          // (count)
   Acc* v;          // (count)
 };
@@ -790,6 +795,11 @@ class Backend {
   virtual void write_acc(Acc* device, const void* host, Dtype dtype, int64_t count) = 0;
   virtual void read_acc(void* host, Dtype dtype, const Acc* device, int64_t count) = 0;
   virtual void read_real(void* host, Dtype dtype, const Real* device, int64_t count) = 0;
+
+  // Whether embedding_backward makes compact gradients of a table (V,C).
+  virtual bool makes_compact(int V, int C) const = 0;
+  // places (V) host: the row of a compact gradient that is the table's, or −1: that one is zero.
+  virtual void read_places(int32_t* places, const Acc* gradient, int V) = 0;
 
   // Memory outside of the arenas: workspaces of operations. reserve_workspace allocates those for batches of at most
   // these sizes and rows of at most this many columns. Throws OUT_OF_MEMORY.

@@ -10,6 +10,18 @@
 
 namespace bertune {
 
+// Bytes of an element.
+inline size_t dtype_size(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF64:
+      return 8;
+    case Dtype::kF32:
+      return 4;
+    default:
+      return 2;
+  }
+}
+
 // IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits.
 inline float from_half(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;

@@ -46,6 +46,8 @@ struct MemoryHandle;   // opaque: a Memory of the library
   X(write_acc)           \
   X(read_acc)            \
   X(read_real)           \
+  X(makes_compact)       \
+  X(read_places)         \
   X(reserve_workspace)   \
   X(workspace_bytes)     \
   X(device_memory)       \

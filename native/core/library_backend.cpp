@@ -61,6 +61,10 @@ class LibraryBackend final : public Backend {
   void read_real(void* host, Dtype dtype, const Real* device, int64_t count) override {
     call(table_.read_real, host, dtype, device, count);
   }
+  bool makes_compact(int V, int C) const override { return call(table_.makes_compact, V, C); }
+  void read_places(int32_t* places, const Acc* gradient, int V) override {
+    call(table_.read_places, places, gradient, V);
+  }
   void reserve_workspace(const BatchShape& largest, int columns, int64_t trainable) override {
     call(table_.reserve_workspace, largest, columns, trainable);
   }

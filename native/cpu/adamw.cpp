@@ -59,18 +59,38 @@ template <typename T>
   return sum;
 }
 
+// The elements begin .. begin + length of a table's gradient, of which those of rows that were not met are 0.
+template <typename T>
+void copy_elements(const MetRows& met, const T* gradient, int64_t begin, int64_t length, T* to) {
+  const int64_t C = met.C(), end = begin + length;
+  for (int64_t at = begin; at < end;) {
+    const int64_t row = at / C, row_end = std::min(end, (row + 1) * C);
+    const int place = met.place(static_cast<int>(row));
+    if (place < 0) {
+      std::fill(to, to + (row_end - at), T(0));
+    } else {
+      std::copy_n(gradient + place * C + at - row * C, row_end - at, to);
+    }
+    to += row_end - at;
+    at = row_end;
+  }
+}
+
 // The sums of a table's blocks; those without a row that was met are 0. A block belongs to its first row that was met.
 template <typename T>
-void sum_table(const MetRows& met, int threads, int thread, const OptimizerSegment& segment, T* sums) {
+void sum_table(Context& context, int thread, const OptimizerSegment& segment, T* sums) {
+  const MetRows& met = context.met_rows;
   const auto first_block = [&](int32_t row) { return static_cast<int64_t>(row) * met.C() / kBlock; };
   const auto end_block = [&](int32_t row) { return ((static_cast<int64_t>(row) + 1) * met.C() - 1) / kBlock + 1; };
   const std::vector<int32_t>& rows = met.list();
-  const Range share = even_split(static_cast<int>(rows.size()), threads, thread);
+  const Range share = even_split(static_cast<int>(rows.size()), context.threads(), thread);
+  T* block_of_table = context.scratch<T>(thread, kBlock);
   for (int i = share.begin; i < share.end; ++i) {
     const int64_t done = i > 0 ? end_block(rows[i - 1]) : 0;
     for (int64_t block = std::max(first_block(rows[i]), done); block < end_block(rows[i]); ++block) {
-      const int64_t begin = block * kBlock;
-      sums[block] = sum_of_squares(scalars<T>(segment.grad) + begin, std::min(kBlock, segment.count - begin));
+      const int64_t begin = block * kBlock, length = std::min(kBlock, segment.count - begin);
+      copy_elements(met, scalars<T>(segment.grad), begin, length, block_of_table);
+      sums[block] = sum_of_squares(block_of_table, length);
     }
   }
 }
@@ -122,7 +142,7 @@ void grad_norm(Context& context, const GradNorm& args) {
     };
     sum_segments(0, table, sums);
     if (table == args.count) return;
-    sum_table(context.met_rows, context.threads(), thread, args.segments[table], table_sums);
+    sum_table(context, thread, args.segments[table], table_sums);
     sum_segments(table + 1, args.count, later_sums);
   });
   double total = 0;
@@ -157,11 +177,9 @@ void adamw(Context& context, const AdamW& args) {
     return scalars;
   };
 
-  int table = context.met_rows.find(args.segments, args.count);
+  const int table = context.met_rows.find(args.segments, args.count);
   LazyRows& lazy = context.lazy_rows;
-  if (table < args.count && !lazy.begin(args.segments[table], context.met_rows, scalars_of(args.segments[table]))) {
-    table = args.count;
-  }
+  if (table < args.count) lazy.begin(args.segments[table], context.met_rows, scalars_of(args.segments[table]));
   for (int s = 0; s < args.count; ++s) {
     context.products.trained({args.segments[s].weight, args.segments[s].count * sizeof(T)});
     if (s != table) settle<T>(lazy, args.segments[s]);

@@ -51,10 +51,11 @@ void all_reduce(Context& context, Collective& ranks, const OptimizerSegment* seg
   const size_t rows = has_table ? met.list().size() : 0, C = met.C();
   T* staged = context.shared_scratch<T>(rows * C + 1);
   T* grad = has_table ? scalars<T>(segments[table].grad) : nullptr;
-  for (size_t i = 0; i < rows; ++i) std::copy_n(grad + met.list()[i] * C, C, staged + i * C);
+  const auto row_of = [&](size_t i) { return grad + met.place(met.list()[i]) * C; };
+  for (size_t i = 0; i < rows; ++i) std::copy_n(row_of(i), C, staged + i * C);
   staged[rows * C] = std::isfinite(*loss) ? T(0) : T(1);
   ranks.all_reduce(staged, static_cast<int64_t>(rows * C + 1), kDtype<T>);
-  for (size_t i = 0; i < rows; ++i) std::copy_n(staged + i * C, C, grad + met.list()[i] * C);
+  for (size_t i = 0; i < rows; ++i) std::copy_n(staged + i * C, C, row_of(i));
   if (!(staged[rows * C] == T(0))) *loss = std::numeric_limits<T>::quiet_NaN();
 }
 

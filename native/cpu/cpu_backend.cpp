@@ -86,6 +86,11 @@ class CpuBackend final : public Backend {
     write_elements(scalars<T>(device), count, dtype, host);
   }
 
+  bool makes_compact(int, int) const override { return true; }
+  void read_places(int32_t* places, const Acc* gradient, int V) override {
+    context_.met_rows.read_places(gradient, V, places);
+  }
+
   // Threads share one address space with the model: nothing is reserved, padded, recorded or run ahead. Weights are laid
   // out for products when these first meet them.
   void reserve_workspace(const BatchShape&, int, int64_t) override {}

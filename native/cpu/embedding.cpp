@@ -29,18 +29,20 @@ void zero_share(int threads, int thread, int rows, int C, T* table) {
   std::fill_n(table + static_cast<size_t>(share.begin) * C, static_cast<size_t>(share.size()) * C, T(0));
 }
 
-// The same for some rows of it.
+// The same for the rows of it that were met.
 template <typename T>
-void zero_rows(int threads, int thread, const std::vector<int32_t>& rows, int C, T* table) {
-  const Range share = even_split(static_cast<int>(rows.size()), threads, thread);
-  for (int i = share.begin; i < share.end; ++i) std::fill_n(table + static_cast<size_t>(rows[i]) * C, C, T(0));
+void zero_met_rows(int threads, int thread, const MetRows& met, T* gradient) {
+  const Range share = even_split(static_cast<int>(met.list().size()), threads, thread);
+  for (int i = share.begin; i < share.end; ++i) {
+    std::fill_n(gradient + static_cast<size_t>(met.place(met.list()[i])) * met.C(), met.C(), T(0));
+  }
 }
 
-// Adds dsum (T,C) to the rows key(token) of a table's gradient, but for the row `skip`. `tokens` (T) is sorted by key;
-// a thread takes the segments of equal keys that begin in its share.
-template <typename T, typename Key>
-void add_segments(int threads, int thread, int count, const int32_t* tokens, Key key, int skip, int C, const T* dsum,
-                  T* table) {
+// Adds dsum (T,C) to the rows place(key(token)) of a table's gradient, but for the key `skip`. `tokens` (T) is sorted by
+// key; a thread takes the segments of equal keys that begin in its share.
+template <typename T, typename Key, typename Place>
+void add_segments(int threads, int thread, int count, const int32_t* tokens, Key key, Place place, int skip, int C,
+                  const T* dsum, T* gradient) {
   const auto segment_from = [&](int i) {
     while (i > 0 && i < count && key(tokens[i]) == key(tokens[i - 1])) ++i;
     return i;
@@ -49,7 +51,7 @@ void add_segments(int threads, int thread, int count, const int32_t* tokens, Key
   const int end = segment_from(share.end);
   for (int i = segment_from(share.begin); i < end; ++i) {
     if (key(tokens[i]) == skip) continue;
-    add_row(C, dsum + static_cast<size_t>(tokens[i]) * C, table + static_cast<size_t>(key(tokens[i])) * C);
+    add_row(C, dsum + static_cast<size_t>(tokens[i]) * C, gradient + static_cast<size_t>(place(key(tokens[i]))) * C);
   }
 }
 
@@ -107,14 +109,15 @@ void embedding_backward(Context& context, const EmbeddingBackward& args) {
   T* partials = affine ? affine_partials<T>(context, C) : nullptr;
 
   MetRows& met = context.met_rows;
-  const bool is_known = met.know(dword, args.V, C);
+  const bool was_known = met.know(dword, args.V, C), is_known = was_known || !args.accumulate;
+  BERTUNE_CHECK(dword == nullptr || is_known || args.word_rows == args.V);
 
   context.pool.run([&](int thread) {
     if (!args.accumulate) {
-      if (is_known) {
-        zero_rows(threads, thread, met.list(), C, dword);
+      if (was_known) {
+        zero_met_rows(threads, thread, met, dword);
       } else {
-        zero_share(threads, thread, args.V, C, dword);
+        zero_share(threads, thread, args.word_rows, C, dword);
       }
       zero_share(threads, thread, args.types, C, dtoken_type);
       zero_share(threads, thread, args.positions, C, dposition);
@@ -130,17 +133,19 @@ void embedding_backward(Context& context, const EmbeddingBackward& args) {
   });
 
   if (dword != nullptr) {
-    if (!args.accumulate) met.assign(dword, args.V, C);
-    if (!args.accumulate || is_known) met.add(batch, args.padding_id);
+    if (!args.accumulate) met.assign(dword, args.word_rows, args.V, C);
+    if (is_known) met.add(batch, args.padding_id);
   }
   context.pool.run([&](int thread) {
     if (dword != nullptr) {
       const auto id = [&](int token) { return batch.ids[token]; };
-      add_segments(threads, thread, batch.T, batch.tokens_by_id, id, args.padding_id, C, dsum, dword);
+      const auto place = [&](int row) { return is_known ? met.place(row) : row; };
+      add_segments(threads, thread, batch.T, batch.tokens_by_id, id, place, args.padding_id, C, dsum, dword);
     }
     if (dposition != nullptr) {
-      const auto place = [&](int token) { return batch.positions[token]; };
-      add_segments(threads, thread, batch.T, batch.tokens_by_position, place, -1, C, dsum,
+      const auto position = [&](int token) { return batch.positions[token]; };
+      const auto place = [](int row) { return row; };
+      add_segments(threads, thread, batch.T, batch.tokens_by_position, position, place, -1, C, dsum,
                    dposition + static_cast<size_t>(args.P) * C);
     }
     if (dtoken_type != nullptr) {

@@ -84,10 +84,12 @@ void LazyRows::catch_up_row(int row, uint32_t last, uint32_t end) const {
   const int updates = static_cast<int>(end - last);
   if (updates == 0) return;
   T decays[kHistory], beta2s[kHistory];
+  bool lets_rest = true;
   for (int i = 0; i < updates; ++i) {
-    const AdamwScalars<double>& step = history_[(last + 1 + i) % kHistory];
-    decays[i] = T(step.decay);
-    beta2s[i] = T(step.beta2);
+    const Update& update = history_[(last + 1 + i) % kHistory];
+    decays[i] = T(update.scalars.decay);
+    beta2s[i] = T(update.scalars.beta2);
+    lets_rest = lets_rest && update.lets_rest;
   }
   for (int begin = 0; begin < C_; begin += kChunk) {
     const int64_t at = static_cast<int64_t>(row) * C_ + begin;
@@ -95,9 +97,9 @@ void LazyRows::catch_up_row(int row, uint32_t last, uint32_t end) const {
     T* p = scalars_at<T>(p_, at);
     T* m = scalars_at<T>(m_, at);
     T* v = scalars_at<T>(v_, at);
-    if (is_blank(count, m) && is_blank(count, v)) {
+    if (lets_rest && is_blank(count, m) && is_blank(count, v)) {
       scale(decays, updates, count, p);
-    } else if (is_at_rest(count, m, v)) {
+    } else if (lets_rest && is_at_rest(count, m, v)) {
       scale(decays, updates, count, p);
       // An update adds 0 to m and to v, which makes 0 of −0.
       for (int i = 0; i < count; ++i) m[i] = T(0);
@@ -105,7 +107,7 @@ void LazyRows::catch_up_row(int row, uint32_t last, uint32_t end) const {
       scale(beta2s, updates, count, v);
     } else {
       for (uint32_t u = last + 1; u != end + 1; ++u) {
-        adamw_update(convert<T>(history_[u % kHistory]), count, kZeros<T>, p, m, v);
+        adamw_update(convert<T>(history_[u % kHistory].scalars), count, kZeros<T>, p, m, v);
       }
     }
   }
@@ -130,8 +132,7 @@ void LazyRows::catch_up(const T* table, int rows, int C, const int32_t* ids, int
 }
 
 template <typename T>
-bool LazyRows::begin(const OptimizerSegment& segment, const MetRows& met, const AdamwScalars<T>& step) {
-  if (!lets_rest(step)) return false;
+void LazyRows::begin(const OptimizerSegment& segment, const MetRows& met, const AdamwScalars<T>& step) {
   const bool is_same = segment.weight == p_.begin && segment.m == m_.begin && segment.v == v_.begin &&
                        met.rows() == rows_ && met.C() == C_;
   if (!is_same) {
@@ -144,20 +145,19 @@ bool LazyRows::begin(const OptimizerSegment& segment, const MetRows& met, const 
     rows_ = met.rows();
     C_ = met.C();
   }
-  history_[++updates_ % kHistory] = convert<double>(step);
-  return true;
+  history_[++updates_ % kHistory] = {convert<double>(step), lets_rest(step)};
 }
 
 template <typename T>
 void LazyRows::update(int thread, const OptimizerSegment& segment, const MetRows& met) {
-  const AdamwScalars<T> step = convert<T>(history_[updates_ % kHistory]);
+  const AdamwScalars<T> step = convert<T>(history_[updates_ % kHistory].scalars);
   const Range share = even_split(static_cast<int>(met.list().size()), pool_.threads(), thread);
   for (int i = share.begin; i < share.end; ++i) {
     const int row = met.list()[i];
     const int64_t at = static_cast<int64_t>(row) * C_;
     catch_up_row<T>(row, last_[row], updates_ - 1);
-    adamw_update(step, C_, scalars<T>(segment.grad) + at, scalars_at<T>(p_, at), scalars_at<T>(m_, at),
-                 scalars_at<T>(v_, at));
+    adamw_update(step, C_, scalars<T>(segment.grad) + static_cast<int64_t>(met.place(row)) * C_, scalars_at<T>(p_, at),
+                 scalars_at<T>(m_, at), scalars_at<T>(v_, at));
     last_[row] = updates_;
   }
   // Neighbors are often met together, so they go to different steps and threads.
@@ -193,7 +193,7 @@ void LazyRows::release(MemoryRange memory) {
 
 #define BERTUNE_LAZY_ROWS(T)                                                                         \
   template void LazyRows::catch_up<T>(const T*, int, int, const int32_t*, int);                      \
-  template bool LazyRows::begin<T>(const OptimizerSegment&, const MetRows&, const AdamwScalars<T>&); \
+  template void LazyRows::begin<T>(const OptimizerSegment&, const MetRows&, const AdamwScalars<T>&); \
   template void LazyRows::update<T>(int, const OptimizerSegment&, const MetRows&);                   \
   template void LazyRows::settle<T>(MemoryRange);                                                    \
   template void LazyRows::release<T>(MemoryRange);

@@ -37,9 +37,9 @@ class LazyRows {
   void catch_up(const T* table, int rows, int C, const int32_t* ids, int count);
 
   // Begins an update of this segment's table, whose gradient is zero except in the rows of `met`; each thread then calls
-  // update. False: lazy rows do not suit this update, and nothing has begun.
+  // update.
   template <typename T>
-  bool begin(const OptimizerSegment& segment, const MetRows& met, const AdamwScalars<T>& step);
+  void begin(const OptimizerSegment& segment, const MetRows& met, const AdamwScalars<T>& step);
   template <typename T>
   void update(int thread, const OptimizerSegment& segment, const MetRows& met);
 
@@ -53,6 +53,10 @@ class LazyRows {
  private:
   static constexpr uint32_t kHistory = 128;
 
+  struct Update {
+    AdamwScalars<double> scalars;
+    bool lets_rest;  // elements at rest
+  };
   struct Late {
     int32_t row;
     uint32_t last;
@@ -66,10 +70,10 @@ class LazyRows {
   Pool& pool_;
   MemoryRange p_, m_, v_;  // (rows,C); empty: no table
   int rows_ = 0, C_ = 0;
-  uint32_t updates_ = 0;                                  // of the table so far; wraps around, like those below
-  std::array<AdamwScalars<double>, kHistory> history_{};  // of update u at u % kHistory
-  std::vector<uint32_t> last_;                            // (rows) each row's last update
-  std::vector<Late> late_;                                // of one catch_up
+  uint32_t updates_ = 0;                    // of the table so far; wraps around, like those below
+  std::array<Update, kHistory> history_{};  // update u at u % kHistory
+  std::vector<uint32_t> last_;              // (rows) each row's last update
+  std::vector<Late> late_;                  // of one catch_up
 };
 
 }  // namespace bertune

@@ -4,15 +4,16 @@
 
 namespace bertune {
 
-void MetRows::assign(MemoryRange grad, int rows, int C) {
+void MetRows::assign(MemoryRange grad, int capacity, int rows, int C) {
   grad_ = {};  // until nothing can fail any more
-  if (is_met_.size() == static_cast<size_t>(rows)) {
-    for (const int32_t row : list_) is_met_[row] = 0;
+  if (places_.size() == static_cast<size_t>(rows)) {
+    for (const int32_t row : list_) places_[row] = kNone;
   } else {
-    is_met_.assign(rows, 0);
+    places_.assign(rows, kNone);
   }
   list_.clear();
   grad_ = grad;
+  capacity_ = capacity;
   rows_ = rows;
   C_ = C;
 }
@@ -31,9 +32,18 @@ void MetRows::add(const std::vector<int32_t>& rows) {
   std::sort(list_.begin(), list_.end());
 }
 
+void MetRows::read_places(const void* grad, int V, int32_t* places) const {
+  if (knows(grad) && V == rows_) {
+    std::copy(places_.begin(), places_.end(), places);
+  } else {
+    std::fill_n(places, V, kNone);
+  }
+}
+
 void MetRows::meet(int32_t row) {
-  if (is_met_[row] != 0) return;
-  is_met_[row] = 1;
+  if (has(row)) return;
+  BERTUNE_CHECK(list_.size() < static_cast<size_t>(capacity_));
+  places_[row] = capacity_ < rows_ ? static_cast<int32_t>(list_.size()) : row;
   list_.push_back(row);
 }
 

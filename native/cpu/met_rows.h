@@ -1,6 +1,7 @@
 // The rows of an embedding table's gradient that may not be zero: those that tokens met since it was assigned.
 //
-// A step meets some hundred of a vocabulary's rows. If they are known, the others need not be zeroed, summed or applied.
+// A step meets some hundred of a vocabulary's rows. If they are known, the others need not be zeroed, summed or applied,
+// nor have memory: a compact gradient has the rows in the order in which they were met, and zeros behind them.
 #pragma once
 
 #include <cstddef>
@@ -18,10 +19,10 @@ class MetRows {
   bool know(const void* grad, int rows, int C) const { return knows(grad) && rows == rows_ && C == C_; }
   bool know(const void* grad, int64_t count) const { return knows(grad) && count == static_cast<int64_t>(rows_) * C_; }
 
-  // All rows of the gradient (rows,C) are zero now.
+  // The gradient of a table (rows,C) is zero now. It has `capacity` rows: if these are fewer, it is compact.
   template <typename T>
-  void assign(const T* grad, int rows, int C) {
-    assign({grad, static_cast<size_t>(rows) * C * sizeof(T)}, rows, C);
+  void assign(const T* grad, int capacity, int rows, int C) {
+    assign({grad, static_cast<size_t>(capacity) * C * sizeof(T)}, capacity, rows, C);
   }
   // The batch, its tokens sorted by id, is about to be added to what was assigned, except for the row `skip`.
   void add(const Batch& batch, int skip);
@@ -41,17 +42,23 @@ class MetRows {
   int rows() const { return rows_; }
   int C() const { return C_; }
   const std::vector<int32_t>& list() const { return list_; }  // ascending
-  bool has(int row) const { return is_met_[row] != 0; }
+  bool has(int row) const { return places_[row] != kNone; }
+  // The places of all rows (V), if the gradient is the one they are known for; otherwise −1.
+  void read_places(const void* grad, int V, int32_t* places) const;
+  // Which row of the gradient is that of a row that was met; −1 for others.
+  int place(int row) const { return places_[row]; }
 
  private:
+  static constexpr int32_t kNone = -1;
+
   bool knows(const void* grad) const { return grad != nullptr && grad == grad_.begin; }
-  void assign(MemoryRange grad, int rows, int C);
+  void assign(MemoryRange grad, int capacity, int rows, int C);
   void meet(int32_t row);
 
   MemoryRange grad_;  // empty: nothing is known
-  int rows_ = 0, C_ = 0;
+  int capacity_ = 0, rows_ = 0, C_ = 0;
   std::vector<int32_t> list_;
-  std::vector<uint8_t> is_met_;  // (rows)
+  std::vector<int32_t> places_;  // (rows)
 };
 
 }  // namespace bertune

@@ -73,10 +73,10 @@ __device__ __forceinline__ void add_squares(SquareSums& sums, const float* grad,
 // Of a gradient of which only the rows in `met` are not zero, with the same bits as if all were read.
 __device__ __forceinline__ void add_squares_of_met(SquareSums& sums, const Chunk& chunk, const DeviceMetRows& met) {
   for (int i = static_cast<int>(threadIdx.x) * kVector; i < chunk.length; i += kThreads * kVector) {
-    const int at = static_cast<int>(chunk.begin) + i;
-    if (!met.has(at / met.C)) continue;
+    const int at = static_cast<int>(chunk.begin) + i, row = at / met.C;
+    if (!met.has(row)) continue;
     float values[kVector];
-    load_floats<kVector>(values, chunk.segment->grad + at);
+    load_floats<kVector>(values, chunk.segment->grad + (met.place(row) * met.C + at - row * met.C));
     sums.add(values);
   }
 }

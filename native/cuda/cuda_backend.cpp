@@ -131,6 +131,11 @@ class CudaBackend final : public Backend {
     read_scalars<T>(context_, host, dtype, scalars<T>(device), count);
   }
 
+  bool makes_compact(int V, int C) const override { return context_.met_rows && MetRows::suits(V, C); }
+  void read_places(int32_t* places, const Acc* gradient, int V) override {
+    met_rows_.read_places(context_, places, gradient, V);
+  }
+
   void reserve_workspace(const BatchShape& largest, int columns, int64_t trainable) override {
     const int64_t rows = std::max(largest.T, largest.B);
     int64_t partials = (rows + kRowsOfPartial - 1) / kRowsOfPartial * columns;

@@ -76,7 +76,7 @@ struct Table {
   const int32_t* sorted;  // (T) tokens by (key, index)
   const int32_t* keys;    // (T) row of each token
   int skip;               // key of the row that gets no gradient, or −1
-  float* gradient;        // (rows,C) from that of key 0 on
+  float* gradient;        // (rows,C) from that of key 0 on, or a compact one: see met_rows.h
 };
 
 constexpr int kSegmentWarps = 12;
@@ -127,8 +127,10 @@ __global__ void __launch_bounds__(32 * kSegmentWarps, 2)
     }
   };
   const auto write = [&](int key) {
-    float* gradient = (is_first ? first.gradient : second.gradient) + static_cast<size_t>(key) * C;
-    if (accumulate && !(is_first && met.batches && met.is_new(key))) {
+    const bool is_known = is_first && met.tokens != nullptr;
+    float* gradient =
+        (is_first ? first.gradient : second.gradient) + static_cast<size_t>(is_known ? met.place(key) : key) * C;
+    if (accumulate && !(is_known && met.is_new(key))) {
       float before[kRowVector];
       load_columns<kVector>(before, gradient, column, C);
 #pragma unroll
@@ -204,6 +206,7 @@ void add_segments(Context& context, const EmbeddingBackward& args, const T* dsum
   float* dposition = floats(args.dposition);
   if (!dword && !dposition) return;
   const bool knows_rows = context.met_rows && MetRows::suits(args.dword, args.V, C);
+  BERTUNE_CHECK(knows_rows || !dword || args.word_rows == args.V);
   if (knows_rows) context.met_rows->meet(context, args);
   if (!args.accumulate) {
     if (!knows_rows) zero_table(context, dword, args.V, C);

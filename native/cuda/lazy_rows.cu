@@ -117,11 +117,12 @@ __global__ void __launch_bounds__(256)
     const Parameters<T> parameters(table, static_cast<int64_t>(block_row(lane)) * rows.C);
     const uint32_t row_last = __shfl_sync(kAllLanes, last, lane);
     const bool has_gradient = __shfl_sync(kAllLanes, is_met ? 1 : 0, lane) != 0;
+    const float* gradient = table.grad + (has_gradient ? static_cast<int64_t>(met.place(block_row(lane))) * rows.C : 0);
     for_row_columns(rows.C, [&](int column) {
       Elements<kVector> elements;
       load_row(elements, parameters, column);
       catch_up(elements, lazy, row_last, now - 1);
-      if (has_gradient) load_floats<kVector>(elements.g, parameters.grad + column);
+      if (has_gradient) load_floats<kVector>(elements.g, gradient + column);
       update(elements, scalars);
       store(parameters, column, elements);
     });

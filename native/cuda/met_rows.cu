@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "cuda/memory.h"
 #include "cuda/met_rows.h"
@@ -16,16 +18,17 @@ __global__ void __launch_bounds__(kThreads)
     meet_kernel(RowCount tokens, const int32_t* ids /* (T) */, const int32_t* sorted, int skip, bool accumulate,
                 DeviceMetRows rows) {
   simt::wait_for_previous();
+  const int count = tokens.count();
   if (threadIdx.x == 0) {
-    const uint32_t batch = ++rows.batches->last;
-    if (!accumulate) rows.batches->first = batch;
+    rows.tokens->batch = rows.tokens->last + 1;
+    rows.tokens->last += count;
+    if (!accumulate) rows.tokens->gradient = rows.tokens->batch;
   }
   __syncthreads();
-  const int count = tokens.count();
   for (int place = static_cast<int>(threadIdx.x); place < count; place += kThreads) {
     const int row = ids[sorted[place]];
     const bool is_first = place == 0 || ids[sorted[place - 1]] != row;
-    if (is_first && row != skip && !rows.has(row)) rows.first_met[row] = rows.batches->last;
+    if (is_first && row != skip && !rows.has(row)) rows.first_met[row] = rows.tokens->batch + place;
   }
 }
 
@@ -42,14 +45,14 @@ __global__ void __launch_bounds__(256) fill_rows_kernel(DeviceMetRows rows, floa
     });
   });
   __syncthreads();
-  if (threadIdx.x < 32 && takes) rows.first_met[row] = rows.batches->last;
+  if (threadIdx.x < 32 && takes) rows.first_met[row] = rows.tokens->last;
 }
 
 }  // namespace
 
+bool MetRows::suits(int V, int C) { return C % kRowColumns == 0 && static_cast<int64_t>(V) * C <= INT32_MAX; }
 bool MetRows::suits(const Acc* grad, int V, int C) {
-  return grad != nullptr && static_cast<int64_t>(V) * C <= INT32_MAX &&
-         is_vectorizable<kRowColumns>(floats(grad), C, C);
+  return grad != nullptr && suits(V, C) && is_vectorizable<kRowColumns>(floats(grad), C, C);
 }
 
 void MetRows::know(Context& context, const EmbeddingBackward& args) {
@@ -57,13 +60,17 @@ void MetRows::know(Context& context, const EmbeddingBackward& args) {
   if (context.recordings->capturing()) throw Error("INTERNAL", "A new table of embeddings was met during a recording");
   fill(context, range());
   grad_ = nullptr;  // until nothing can fail any more
-  // Zeros say that all rows were met: by batch 0, which assigned the gradient.
+  // Zeros say that all rows were met: by token 0, which assigned the gradient.
+  const bool is_compact = args.word_rows < args.V;
+  BERTUNE_CHECK(!(is_compact && args.accumulate));
   BERTUNE_CUDA(cudaStreamSynchronize(context.stream));
-  const size_t batches = 64;  // bytes, for alignment
-  memory_.reset(allocate_memory(batches + static_cast<size_t>(args.V) * sizeof(uint32_t), "the rows of a gradient"));
-  rows_ = {static_cast<DeviceMetRows::Batches*>(memory_->data()),
-           reinterpret_cast<uint32_t*>(static_cast<unsigned char*>(memory_->data()) + batches), args.V, args.C};
+  const size_t tokens = 64;  // bytes, for alignment
+  memory_.reset(allocate_memory(tokens + static_cast<size_t>(args.V) * sizeof(uint64_t), "the rows of a gradient"));
+  rows_ = {static_cast<DeviceMetRows::Tokens*>(memory_->data()),
+           reinterpret_cast<uint64_t*>(static_cast<unsigned char*>(memory_->data()) + tokens), args.V, args.C,
+           is_compact};
   grad_ = args.dword;
+  bytes_of_grad_ = static_cast<size_t>(args.word_rows) * args.C * sizeof(float);
 }
 
 void MetRows::meet(Context& context, const EmbeddingBackward& args) {
@@ -82,12 +89,24 @@ int MetRows::find(const OptimizerSegment* segments, int count) const {
   return s;
 }
 
-MemoryRange MetRows::range() const {
-  return {grad_, grad_ ? static_cast<size_t>(rows_.V) * rows_.C * sizeof(float) : 0};
+MemoryRange MetRows::range() const { return {grad_, grad_ ? bytes_of_grad_ : 0}; }
+
+void MetRows::read_places(Context& context, int32_t* places, const Acc* gradient, int V) const {
+  std::fill_n(places, V, -1);
+  if (gradient != grad_ || V != rows_.V) return;
+  DeviceMetRows::Tokens tokens;
+  std::vector<uint64_t> first_met(V);
+  BERTUNE_CUDA(cudaMemcpyAsync(&tokens, rows_.tokens, sizeof tokens, cudaMemcpyDeviceToHost, context.stream));
+  BERTUNE_CUDA(cudaMemcpyAsync(first_met.data(), rows_.first_met, first_met.size() * sizeof(uint64_t),
+                               cudaMemcpyDeviceToHost, context.stream));
+  BERTUNE_CUDA(cudaStreamSynchronize(context.stream));
+  for (int row = 0; row < V; ++row) {
+    if (first_met[row] >= tokens.gradient) places[row] = static_cast<int32_t>(first_met[row] - tokens.gradient);
+  }
 }
 
 void MetRows::fill(Context& context, MemoryRange memory) {
-  if (!memory.overlaps(range())) return;
+  if (rows_.is_compact || !memory.overlaps(range())) return;
   context.launch(&fill_rows_kernel, row_blocks(rows_.V), row_threads(rows_.C), 0, rows_,
                  reinterpret_cast<float*>(const_cast<Acc*>(grad_)));
 }

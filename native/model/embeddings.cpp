@@ -73,6 +73,7 @@ void Embeddings::backward(const Pass& pass, const EmbeddingBuffers& b, Real* dou
                                    .P = model_.position_offset + model_.P,
                                    .types = model_.types,
                                    .positions = model_.positions,
+                                   .word_rows = word_->gradient_rows,
                                    .padding_id = model_.padding_id,
                                    .accumulate = pass.accumulate,
                                    .dropout = pass.dropout(model_.embedding_dropout, kEmbeddingSite),

@@ -1,8 +1,10 @@
 #include "model/parameters.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
+#include "core/elements.h"
 #include "core/error.h"
 
 namespace bertune {
@@ -44,6 +46,28 @@ Place before_joined(const Place& place) {
 
 }  // namespace
 
+void read_gradient(Backend& backend, const Parameter& parameter, Dtype dtype, void* host) {
+  const int rows = parameter.gradient_rows, V = static_cast<int>(parameter.shape.front());
+  if (parameter.place.module.role != Role::kWord || rows == V) {
+    return backend.read_acc(host, dtype, parameter.grad, parameter.count);
+  }
+  const size_t row_bytes = static_cast<size_t>(parameter.count) / V * dtype_size(dtype);
+  std::vector<uint8_t> compact(rows * row_bytes);
+  std::vector<int32_t> places(V, -1);
+  if (rows > 0) {
+    backend.read_acc(compact.data(), dtype, parameter.grad, parameter.count / V * rows);
+    backend.read_places(places.data(), parameter.grad, V);
+  }
+  for (int row = 0; row < V; ++row) {
+    uint8_t* to = static_cast<uint8_t*>(host) + row * row_bytes;
+    if (places[row] < 0) {
+      std::memset(to, 0, row_bytes);
+    } else {
+      std::memcpy(to, compact.data() + places[row] * row_bytes, row_bytes);
+    }
+  }
+}
+
 ParameterTable::ParameterTable(const std::vector<ParameterRow>& rows) {
   const Place* before = nullptr;
   int variants = 1;
@@ -78,6 +102,7 @@ void ParameterTable::allocate(Backend& backend) {
   for (Parameter& p : parameters_) {
     all.push_back(&p);
     if (p.trainable) trainable.push_back(&p);
+    if (p.trainable && p.place.module.role == Role::kWord) word_ = &p;
   }
 
   const bool one_buffer = backend.weights_are_master();
@@ -93,9 +118,13 @@ void ParameterTable::allocate(Backend& backend) {
   });
 
   if (trainable.empty()) return;
-  gradients_.lay_out(backend, "gradients", [&](Cutter& cut) {
-    cut_joined(backend, trainable, &Parameter::grad, [&](int64_t count) { return cut.acc(count); });
-  });
+  std::vector<Parameter*> others = trainable;
+  others.erase(std::remove(others.begin(), others.end(), word_), others.end());
+  if (!others.empty()) {
+    gradients_.lay_out(backend, "gradients", [&](Cutter& cut) {
+      cut_joined(backend, others, &Parameter::grad, [&](int64_t count) { return cut.acc(count); });
+    });
+  }
   moments_.lay_out(backend, "optimizer moments", [&](Cutter& cut) {
     for (Parameter* p : trainable) {
       p->m = cut.acc(p->count);
@@ -105,6 +134,29 @@ void ParameterTable::allocate(Backend& backend) {
   for (const Parameter* p : trainable) {
     segments_[p->variant].push_back({p->count, p->decay, p->rate, p->master, p->weight, p->grad, p->m, p->v});
   }
+}
+
+int ParameterTable::word_gradient_rows(const Backend& backend, int tokens) const {
+  if (!word_ || tokens == 0) return 0;
+  const int V = static_cast<int>(word_->shape[0]), C = static_cast<int>(word_->shape[1]);
+  return backend.makes_compact(V, C) ? std::min(V, tokens) : V;
+}
+
+void ParameterTable::reserve_word_gradient(Backend& backend, int rows) {
+  if (rows == word_gradient_rows()) return;
+  const auto place = [&](Acc* grad) {
+    word_->grad = grad;
+    for (OptimizerSegment& segment : segments_[0]) {
+      if (segment.weight == word_->weight) segment.grad = grad;
+    }
+  };
+  place(nullptr);
+  word_->gradient_rows = 0;
+  word_gradient_.clear();
+  if (rows == 0) return;
+  word_gradient_.lay_out(backend, "the gradient of the word embeddings",
+                         [&](Cutter& cut) { place(cut.acc(rows * word_->shape[1])); });
+  word_->gradient_rows = rows;
 }
 
 Parameter& ParameterTable::at(const std::string& name, int variant) {

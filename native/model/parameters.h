@@ -44,21 +44,31 @@ struct Parameter {
   // (shape) the weight's master (core/backend.h); null for a frozen parameter that is not precise, unless it is the weight
   // itself
   Master* master = nullptr;
-  Acc* grad = nullptr;  // (shape) the rest: null for a frozen parameter
+  Acc* grad = nullptr;  // (shape) the rest: null for a frozen parameter. Of the word embeddings (gradient_rows,C)
   Acc* m = nullptr;
   Acc* v = nullptr;
+  int gradient_rows = 0;  // of word embeddings that train; those that are fewer than theirs are compact
 };
 
 // Whether it is the model's own, of no adapter.
 inline bool is_base(const Place& place) { return place.part == Part::kWeight || place.part == Part::kBias; }
+
+// Reads the gradient of a parameter that trains, with those rows that a compact one leaves out.
+void read_gradient(Backend& backend, const Parameter& parameter, Dtype dtype, void* host);
 
 class ParameterTable {
  public:
   // Throws INVALID_OPTION for rows of one variant with the same name or place, and for keys and values that do not follow their queries.
   explicit ParameterTable(const std::vector<ParameterRow>& rows);
 
-  // Allocates one block for the weights, one for the gradients and one for the moments.
+  // Allocates one block for the weights, one for the gradients and one for the moments. The word embeddings' gradient waits
+  // for reserve_word_gradient: its size depends on the steps.
   void allocate(Backend& backend);
+  // How many rows that needs for steps of at most `tokens` tokens, and how many it has.
+  int word_gradient_rows(const Backend& backend, int tokens) const;
+  int word_gradient_rows() const { return word_ ? word_->gradient_rows : 0; }
+  // Allocates it with so many rows, unless it has them. Throws OUT_OF_MEMORY, and then it has none.
+  void reserve_word_gradient(Backend& backend, int rows);
 
   // The variant's own, or else what all share. Throw NOT_FOUND.
   Parameter& at(const std::string& name, int variant);
@@ -73,7 +83,7 @@ class ParameterTable {
   int variants() const { return static_cast<int>(segments_.size()); }
 
   size_t weight_bytes() const { return weights_.bytes(); }
-  size_t gradient_bytes() const { return gradients_.bytes(); }
+  size_t gradient_bytes() const { return gradients_.bytes() + word_gradient_.bytes(); }
   size_t optimizer_bytes() const { return moments_.bytes(); }
 
  private:
@@ -81,7 +91,8 @@ class ParameterTable {
   std::map<std::pair<std::string, int>, Parameter*> by_name_;
   std::map<std::pair<Place, int>, Parameter*> by_place_;
   std::vector<std::vector<OptimizerSegment>> segments_;  // of each variant
-  Arena weights_, gradients_, moments_;
+  Parameter* word_ = nullptr;                            // the word embeddings, if they train
+  Arena weights_, gradients_, word_gradient_, moments_;
 };
 
 }  // namespace bertune

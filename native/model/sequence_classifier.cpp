@@ -100,7 +100,8 @@ void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
   const auto grown = [](BatchLimits have, BatchLimits want) {
     const int sequences = std::max(have.sequences, want.sequences);
     return BatchLimits{std::max({have.tokens, want.tokens, sequences}), sequences,
-                       want.sequences > 0 ? want.recompute : have.recompute};
+                       want.sequences > 0 ? want.recompute : have.recompute,
+                       std::max(have.step_tokens, want.step_tokens)};
   };
   if (training.sequences > 0) training.sequences += sequences_behind();
   if (training.sequences > 0 && variants() > 1) {
@@ -117,7 +118,10 @@ void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
   want_padded(backend_, inference);
   training = grown(training_.limits, training);
   inference = grown(inference_.limits, inference);
-  if (training == training_.limits && inference == inference_.limits) return;
+  if (training == training_.limits && inference == inference_.limits &&
+      parameters_.word_gradient_rows(backend_, training.step_tokens) == parameters_.word_gradient_rows()) {
+    return;
+  }
   const BatchLimits old_training = training_.limits, old_inference = inference_.limits;
   try {
     plan(training, inference);
@@ -132,6 +136,7 @@ void SequenceClassifier::plan(BatchLimits training, BatchLimits inference) {
   backend_.forget_recordings();
   training_ = inference_ = {};
   if (prefix_) prefix_->weights_changed();  // its prompt is gone
+  parameters_.reserve_word_gradient(backend_, parameters_.word_gradient_rows(backend_, training.step_tokens));
   if (training == BatchLimits{} && inference == BatchLimits{}) return arena_.clear();
   // Training and evaluation take turns, so they lie in the same memory.
   Activations for_training{}, for_inference{};

@@ -32,6 +32,7 @@ struct BatchLimits {
   // For training: gradient checkpointing (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). A layer keeps
   // only its input, and runs again when backward reaches it.
   bool recompute = false;
+  int step_tokens = 0;  // for training: of the micro-batches of a step together
   bool operator==(const BatchLimits&) const = default;
 };
 

@@ -61,6 +61,7 @@ void fill(Fields& f, EmbeddingBackward& args) {
   f.inp("gamma", args.gamma, args.C);
   f.inp("dout", args.dout, area(batch.T, args.C));
   f.out("dsum", args.dsum, area(batch.T, args.C));
+  args.word_rows = args.V;
   f.optional_out("dword", args.dword, area(args.V, args.C));
   f.optional_out("dtoken_type", args.dtoken_type, area(args.types, args.C));
   f.optional_out("dposition", args.dposition, area(args.positions, args.C));

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import type { BertuneError } from '../../lib/errors.js';
 import type { NativeSession } from '../../lib/native/index.js';
 import { gpus } from '../devices.js';
+import { addExamples, METHODS, MODEL, makeSession, planOfSteps } from '../model/tiny-session.js';
 import { openSession, trainPlan } from '../native/support.js';
 
 /*
@@ -81,6 +82,26 @@ for (const { device } of gpus()) {
 if (gpus().some(({ device }) => device === 'cuda-emulated')) {
   describe('several ranks through NCCL', () => {
     const device = 'cuda-emulated';
+
+    it('add up gradients of all word embeddings, with memory for them from when they join', async () => {
+      const run = async (joins: boolean) => {
+        const session = await makeSession(METHODS.full!, 1, MODEL, { device, precision: 'fp32' });
+        const { gradients: others } = session.memory();
+        const rows = () => Math.floor((session.memory().gradients - others) / (4 * MODEL.hiddenSize));
+        const plan = planOfSteps(STEPS, await addExamples(session));
+        const losses = [...(await session.train(plan)).losses];
+        expect(rows()).to.be.below(MODEL.vocabSize);
+        if (joins) {
+          await session.joinRanks({ rank: 0, size: 1, address: '127.0.0.1', port: await freePort() }, 30);
+          expect(rows()).to.equal(MODEL.vocabSize);
+        }
+        const { losses: later, gradNorms } = await session.train({ ...plan, firstStep: STEPS });
+        await session.dispose();
+        return [...losses, ...later, ...gradNorms];
+      };
+      expect(await run(true)).to.deep.equal(await run(false));
+    });
+
     afterEach(() => {
       delete process.env.BERTUNE_EMULATED_NCCL;
       delete process.env.BERTUNE_NCCL;

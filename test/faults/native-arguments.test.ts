@@ -71,7 +71,7 @@ function sessionCalls(session: NativeSession, handle: number): Record<string, Ca
     removeAdapter: [(value) => session.removeAdapter(value)],
     reserve: [
       (value) => session.reserve(value),
-      ...fields({ tokens: 64, sequences: 4, training: true, gradientCheckpointing: true }, (whole) =>
+      ...fields({ tokens: 64, sequences: 4, training: true, gradientCheckpointing: true, stepTokens: 64 }, (whole) =>
         session.reserve(whole),
       ),
     ],
