@@ -8,9 +8,7 @@ import { checkNode, ensureSystemPackages } from './system.js';
 await main(async () => {
   checkNode();
   await withLock(async () => {
-    await ensureSystemPackages();
-    await ensureDependencies();
-    await buildNative();
-    await buildTypeScript();
+    await Promise.all([ensureSystemPackages(), ensureDependencies()]);
+    await Promise.all([buildNative(), buildTypeScript()]);
   });
 });
