@@ -301,7 +301,7 @@ export interface NativeSession {
   removeAdapter(handle: number): Promise<void>;
   /**
    * Plans memory for batches of at most these sizes, so that nothing is allocated inside a step. Grows, and shrinks only where
-   * gradient checkpointing comes or goes.
+   * gradient checkpointing comes or goes. The gradient of the word embeddings is zero where it grows.
    */
   reserve(limits: NativeLimits): Promise<void>;
   /** Runs steps until done, aborted or not finite. */

@@ -64,8 +64,9 @@ export async function planRun(
   const tokensOf = async (microBatches: number): Promise<number> => {
     if (epochs > LOOKED_AT) {
       const longest = longestFirst(offsets);
-      // With replacement a batch may be of the longest text alone.
-      const worst = weights === null ? longest : new Int32Array(microBatches * batchSize).fill(longest[0]!);
+      // With replacement a batch may be of the longest text alone, as often as an epoch draws.
+      const drawn = Math.min(microBatches * batchSize, examples);
+      const worst = weights === null ? longest : new Int32Array(drawn).fill(longest[0]!);
       return mostTokens(offsets, worst, batchSize, microBatches);
     }
     const slice = new TimeSlice(signal);

@@ -1,4 +1,6 @@
-// Gradients lie in one arena: those of neighbors form one array, with gaps of zeros where they are aligned.
+// Gradients lie in one arena: those of neighbors form one array, with gaps of zeros where they are aligned. The word
+// embeddings' has an arena of its own, with a larger gap behind it: all ranks are to form the same arrays, wherever their
+// arenas lie.
 #pragma once
 
 #include "core/backend.h"

@@ -154,8 +154,10 @@ void ParameterTable::reserve_word_gradient(Backend& backend, int rows) {
   word_->gradient_rows = 0;
   word_gradient_.clear();
   if (rows == 0) return;
-  word_gradient_.lay_out(backend, "the gradient of the word embeddings",
-                         [&](Cutter& cut) { place(cut.acc(rows * word_->shape[1])); });
+  word_gradient_.lay_out(backend, "the gradient of the word embeddings", [&](Cutter& cut) {
+    place(cut.acc(rows * word_->shape[1]));
+    cut.acc(1);  // a gap: the gradients of the others may begin right behind (core/gradient_runs.h)
+  });
   word_->gradient_rows = rows;
 }
 

@@ -73,6 +73,16 @@ describe('training plan', () => {
     expect(await plan.tokensOf(3)).to.equal(most[2]);
   });
 
+  it('takes of many epochs with replacement that each might draw the longest text alone', async () => {
+    const options = { batchSize: 2 ** 20, gradientAccumulation: 2 ** 10, epochs: 1001, sampling: 'balanced' } as const;
+    const settings = resolveTrainerOptions(options, { labels: ['a', 'b', 'c'], hiddenSize: 768 });
+    const plan = await planRun(offsetsOf(50), settings, undefined, new Float64Array(50).fill(1));
+    expect(await plan.tokensOf(1)).to.equal(50 * 50);
+    expect(await plan.tokensOf(2 ** 10)).to.equal(50 * 50);
+    const small = await planRun(offsetsOf(50), { ...settings, batchSize: 4 }, undefined, new Float64Array(50).fill(1));
+    expect(await small.tokensOf(3)).to.equal(12 * 50);
+  });
+
   it('is refused for more steps than the addon counts', async () => {
     await expectRefusal(
       planOf(50, { batchSize: 1, epochs: 2 ** 31 / 50 }),
