@@ -60,6 +60,7 @@ void want_padded(const Backend& backend, BatchLimits& limits) {
   const BatchShape padded = backend.pad({limits.sequences, limits.tokens, 1});
   limits.tokens = padded.T;
   limits.sequences = padded.B;
+  if (limits.step_tokens > 0) limits.step_tokens = backend.pad({limits.sequences, limits.step_tokens, 1}).T;
 }
 
 int widest(const ModelConfig& model) {
@@ -118,15 +119,18 @@ void SequenceClassifier::reserve(BatchLimits training, BatchLimits inference) {
   want_padded(backend_, inference);
   training = grown(training_.limits, training);
   inference = grown(inference_.limits, inference);
-  if (training == training_.limits && inference == inference_.limits &&
+  BatchLimits planned = training_.limits;
+  planned.step_tokens = training.step_tokens;  // no more than the word embeddings' gradient depends on them
+  if (training == planned && inference == inference_.limits &&
       parameters_.word_gradient_rows(backend_, training.step_tokens) == parameters_.word_gradient_rows()) {
+    training_.limits = training;
     return;
   }
   const BatchLimits old_training = training_.limits, old_inference = inference_.limits;
   try {
     plan(training, inference);
   } catch (...) {
-    // What was planned before fitted, and goes on to work.
+    // What was planned before fitted, and goes on to work. With ranks that just joined it may not: the next call plans anew.
     plan(old_training, old_inference);
     throw;
   }
