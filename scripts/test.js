@@ -17,15 +17,16 @@ const script = (name, file, args, advice) => ({ name, run: () => runNode(file, a
 /** The folders whose tests take longest: they come first, so that none is left over at the end. */
 const LONGEST = [
   'cli',
-  'faults',
   'lib',
   'docs',
-  'examples',
+  'faults',
   'model',
-  'distributed',
-  'tokenizer',
+  'package',
   'operations',
   'faults/disk',
+  'hub',
+  'distributed',
+  'cuda',
 ].map((folder) => `test/${folder}`);
 /** Tests that measure time. */
 const TIMED = [
