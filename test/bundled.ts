@@ -5,6 +5,10 @@ import { build, type Plugin } from 'esbuild';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const folder = join(root, 'build/programs');
+/** By source. */
+const bundles = new Map<string, Promise<string>>();
+const files: string[] = [];
+process.once('exit', () => files.forEach((file) => void rmSync(file, { force: true })));
 
 /** Modules find what lies beside them as they do where they are not bundled. */
 const ownUrls: Plugin = {
@@ -25,11 +29,17 @@ const ownUrls: Plugin = {
  * @param importer the URL of the module that asks
  * @returns the module's path
  */
-export async function bundled(program: string, importer: string): Promise<string> {
+export function bundled(program: string, importer: string): Promise<string> {
   const source = fileURLToPath(new URL(program, importer));
-  const outfile = join(folder, `${process.pid}/${source.slice(root.length).replaceAll(/[\\/]/g, '-')}.mjs`);
+  const made = bundles.get(source) ?? bundle(source);
+  bundles.set(source, made);
+  return made;
+}
+
+async function bundle(source: string): Promise<string> {
+  const outfile = join(folder, `${source.slice(root.length).replaceAll(/[\\/]/g, '-')}-${process.pid}.mjs`);
   mkdirSync(folder, { recursive: true });
-  process.once('exit', () => rmSync(outfile, { force: true }));
+  files.push(outfile);
   await build({
     entryPoints: [source],
     outfile,
