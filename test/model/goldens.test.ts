@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { NativeSession } from '../../lib/native/index.js';
 import { startsOf } from '../native/support.js';
 import {
+  expectParameters,
   GOLDENS,
   type Golden,
   goldenBatch,
@@ -9,7 +10,6 @@ import {
   goldenSession,
   goldenTensor,
   goldenValues,
-  parameterErrors,
   readGolden,
   relativeError,
   testDevices,
@@ -23,9 +23,6 @@ const TOLERANCE = {
   fp32: { logits: 1e-5, gradients: 1e-4, parameters: 1e-5 },
   fp64: { logits: 1e-7, gradients: 1e-7, parameters: 1e-7 },
 };
-
-/** How many of n elements fp32's rounding may put anywhere within a step: see parameterErrors. Up to 3 were seen. */
-const outlierLimit = (n: number): number => Math.max(3, n / 5000);
 
 /** Softmax ignores it: its gradient is rounding noise, which AdamW turns into steps. */
 const isKeyBias = (name: string): boolean => name.endsWith('attention.self.key.bias');
@@ -117,11 +114,7 @@ for (const { device, precision, threadCounts } of testDevices()) {
             for (const [parameter, expected] of goldenValues(golden, 'final')) {
               if (isKeyBias(parameter)) continue;
               const value = await session.read(parameter, 'value');
-              const { rms, outliers } = parameterErrors(value, expected, tolerance.parameters);
-              expect(rms, parameter).to.be.at.most(tolerance.parameters);
-              expect(outliers, `${parameter}: elements beyond ${tolerance.parameters}`).to.be.at.most(
-                precision === 'fp64' ? 0 : outlierLimit(expected.length),
-              );
+              expectParameters(value, expected, { precision, tolerance: tolerance.parameters, what: parameter });
             }
             const { handle, size } = await addBatch(session, golden, 2);
             const order = Int32Array.from({ length: size }, (_, i) => i);

@@ -9,7 +9,7 @@ import {
 import { useTemporaryDirectory } from '../lib/files.js';
 import { nativeConfig, rowsOf } from '../native/shape.js';
 import { startsOf } from '../native/support.js';
-import { relativeError, testDevices } from './support.js';
+import { expectSameRun, relativeError, testDevices } from './support.js';
 import { addExamples, METHODS, MODEL, makePlan, makeSession, type Shape } from './tiny-session.js';
 
 /*
@@ -152,14 +152,6 @@ for (const { device, precision } of testDevices()) {
   const where = { device, precision };
   const tolerance = precision === 'fp64' ? 1e-12 : 5e-5;
 
-  const expectSame = (found: Found, expected: Found, what: string) => {
-    for (const [name, values] of expected) {
-      expect(relativeError(Array.from(found.get(name)!), Array.from(values)), `${what}: ${name}`).to.be.at.most(
-        tolerance,
-      );
-    }
-  };
-
   describe(`variants that train together on ${device} in ${precision}`, function () {
     this.timeout(60_000);
     const directory = useTemporaryDirectory();
@@ -177,7 +169,11 @@ for (const { device, precision } of testDevices()) {
         const steps = Math.ceil(ORDER.length / (3 * ('accumulation' in more ? more.accumulation : 1)));
         const found = await together(here, [[steps, [0, 1, 2]]], more);
         for (const variant of SHAPES.keys()) {
-          expectSame(found[variant]!, await alone(variant, here, [steps], more), `variant ${variant}`);
+          expectSameRun(found[variant]!, await alone(variant, here, [steps], more), {
+            precision,
+            tolerance,
+            what: `variant ${variant}`,
+          });
         }
       });
     }
@@ -231,7 +227,11 @@ for (const { device, precision } of testDevices()) {
         {},
       );
       for (const [variant, calls] of [[1, 3, 5].slice(0, 2), [1], [1, 3, 5]].entries()) {
-        expectSame(found[variant]!, await alone(variant, where, calls, {}), `variant ${variant}`);
+        expectSameRun(found[variant]!, await alone(variant, where, calls, {}), {
+          precision,
+          tolerance,
+          what: `variant ${variant}`,
+        });
       }
     });
   });
