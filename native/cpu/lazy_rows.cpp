@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "cpu/memory.h"
 #include "cpu/scalar.h"
 
 namespace bertune {
@@ -144,6 +145,8 @@ void LazyRows::begin(const OptimizerSegment& segment, const MetRows& met, const 
     v_ = range(scalars<T>(segment.v), segment.count);
     rows_ = met.rows();
     C_ = met.C();
+    // Moments of rows that are never met take no memory.
+    for (const MemoryRange& moments : {m_, v_}) prefer_small_pages(moments);
   }
   history_[++updates_ % kHistory] = {convert<double>(step), lets_rest(step)};
 }

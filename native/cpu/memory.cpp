@@ -14,6 +14,8 @@ namespace bertune {
 namespace {
 
 constexpr size_t kAlignment = 64;
+// Smaller blocks may share their pages with others.
+constexpr size_t kLarge = 4 << 20;
 
 // Bytes of all sessions of the process, which share the machine.
 std::atomic<size_t> held{0};
@@ -74,6 +76,7 @@ Memory* allocate_memory(size_t bytes, const char* what) {
     held.fetch_sub(bytes);
     refuse(bytes, what, "the system refused");
   }
+  if (bytes >= kLarge) prefer_large_pages({memory->data(), bytes});
   return memory;
 }
 
