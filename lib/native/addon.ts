@@ -204,7 +204,10 @@ export function openAddon(path: string): unknown {
   const { OPENBLAS_NUM_THREADS: before } = process.env;
   process.env.OPENBLAS_NUM_THREADS = '1';
   try {
-    return createRequire(import.meta.url)(path);
+    // Not by require(), which would share it with another copy of this library in the process, and that copy's class of errors.
+    const addon = { exports: {} };
+    process.dlopen(addon, path);
+    return addon.exports;
   } finally {
     if (before === undefined) delete process.env.OPENBLAS_NUM_THREADS;
     else process.env.OPENBLAS_NUM_THREADS = before;
