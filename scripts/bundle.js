@@ -7,8 +7,11 @@ import path from 'node:path';
 import { build } from 'esbuild';
 import { root, SetupError } from './console.js';
 
-/** What is imported from outside: the API, the command, and the process of a run. Their folders in lib and dist are the same. */
-const ENTRIES = ['index.ts', 'cli/main.ts', 'experiments/worker.ts'];
+/**
+ * What is imported from outside: the API, the command, what tests run in their own process of it, and the process of a run. Their
+ * folders in lib and dist are the same.
+ */
+const ENTRIES = ['index.ts', 'cli/main.ts', 'cli/run.ts', 'experiments/worker.ts'];
 
 /** The packages that are bundled, with everything they depend on. */
 const BUNDLED = ['@observablehq/plot', 'linkedom', '@huggingface/hub', 'pbf', 'string-width'];

@@ -3,6 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import { StringDecoder } from 'node:string_decoder';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { compiled } from '../../scripts/compiled.js';
 
@@ -12,8 +14,11 @@ const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 /** The path of a file of the repository. */
 export const inRepository = (path: string) => join(root, path);
 
-/** What Node.js is given to run `bertune`: the compiled one, which starts in a third of the time, where it is up to date. */
-export const CLI: readonly string[] = compiled().isUpToDate
+/** The compiled command line, which starts in a third of the time, is what runs where it is up to date. */
+const { isUpToDate } = compiled();
+
+/** What Node.js is given to run `bertune`. */
+export const CLI: readonly string[] = isUpToDate
   ? [inRepository('dist/cli/main.js')]
   : ['--import', loader, inRepository('lib/cli/main.ts')];
 
@@ -28,14 +33,68 @@ export interface CliResult {
 export interface CliOptions {
   /** Bytes for stdin; none: stdin is empty. */
   input?: string | Buffer;
-  environment?: NodeJS.ProcessEnv;
   cwd?: string;
+  environment?: NodeJS.ProcessEnv;
   /** Called with the process once it runs. */
   during?: ((child: ChildProcessWithoutNullStreams) => void) | undefined;
 }
 
+/** A stream that keeps what is written. */
+class Kept extends Writable {
+  #text = '';
+  readonly #decoder = new StringDecoder();
+
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    this.#text += this.#decoder.write(bytes);
+    done();
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+}
+
+let isTaken = false;
+
+/**
+ * Runs `bertune` with arguments: in this process, which saves starting one, or in its own where it is given something that
+ * only a process has, or where this one runs another command.
+ */
+export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  if (isTaken || options.environment || options.during) return spawnCli(args, options);
+  isTaken = true;
+  const { input = '', cwd = root } = options;
+  const [stdout, stderr] = [new Kept(), new Kept()];
+  const own = {
+    argv: [process.execPath, CLI.at(-1), ...args],
+    execArgv: CLI.slice(0, -1), // of processes that it forks
+    stdin: Readable.from(input === '' ? [] : [Buffer.from(input)]),
+    stdout,
+    stderr,
+  };
+  const before = Object.keys(own).map((name) => [name, Object.getOwnPropertyDescriptor(process, name)!] as const);
+  const [folder, status] = [process.cwd(), process.exitCode];
+  const { run } = await program();
+  try {
+    for (const [name, value] of Object.entries(own))
+      Object.defineProperty(process, name, { value, configurable: true });
+    process.chdir(cwd);
+    process.exitCode = undefined;
+    await run();
+    return { status: Number(process.exitCode ?? 0), stdout: stdout.text, stderr: stderr.text };
+  } finally {
+    for (const [name, descriptor] of before) Object.defineProperty(process, name, descriptor);
+    process.chdir(folder);
+    process.exitCode = status;
+    isTaken = false;
+  }
+}
+
+const program = (): Promise<typeof import('../../lib/cli/run.js')> =>
+  import(isUpToDate ? inRepository('dist/cli/run.js') : '../../lib/cli/run.js');
+
 /** Runs `bertune` with arguments in a process of its own. */
-export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+export function spawnCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const { input = '', environment = {}, cwd = root, during } = options;
   const child = spawn(process.execPath, [...CLI, ...args], {
     cwd,
