@@ -125,8 +125,7 @@ async function fetchedArchive(file) {
     const reason = error.cause?.message ?? error.message;
     throw new SetupError(
       `The sources of oneDNN could not be fetched from ${ADDRESS}: ${reason}. Fetch ${ARCHIVE} by other means, e.g. from ` +
-        'snapshot.debian.org, and name the file: npm run package -- --onednn-source FILE. ' +
-        'Or make a package without oneDNN, which is slower and has no bf16 and no int8: --without-onednn',
+        'snapshot.debian.org, and name the file: npm run package -- --onednn-source FILE.',
     );
   }
   checkedArchive(part);

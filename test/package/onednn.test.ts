@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import type { Precision } from '../../lib/index.js';
-import { builtOneDnn } from '../../scripts/package/onednn.js';
-import { BUILD_TIMEOUT_MS, installedProject, onLinux, type Project, ROOT } from './project.js';
+import { BUILD_TIMEOUT_MS, installedProject, isPortable, onLinux, type Project, ROOT } from './project.js';
 
 /*
  * oneDNN in the published addon: that it is there, needs nothing else, and that results are those of this clone's own build, with
@@ -51,7 +50,7 @@ const TOLERANCES: Record<string, number> = { fp32: 1e-4, bf16: 0.03, int8: 0.05 
 
   before(async function () {
     // Building it takes minutes; `npm run package` and `npm run test:package` do, and keep what they built.
-    if (!builtOneDnn()) this.skip();
+    if (!isPortable) this.skip();
     this.timeout(BUILD_TIMEOUT_MS);
     project = await installedProject();
     await writeFile(join(project.folder, 'results.mjs'), PROGRAM);

@@ -12,6 +12,8 @@ const run = promisify(execFile);
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
+const OWN_ADDON = join(ROOT, 'build/Release/bertune.node');
+
 /** Building the portable addon takes a minute of both cores. */
 export const BUILD_TIMEOUT_MS = 600_000;
 
@@ -33,11 +35,14 @@ export interface Project {
   bertune(args: string[], environment?: NodeJS.ProcessEnv): Promise<Outcome>;
 }
 
+/** Whether the addon of the packages is the portable one, with oneDNN: where that was built before. */
+export const isPortable = builtOneDnn() !== undefined;
+
 const made = new Map<string, Promise<Project>>();
 
 /**
- * The packages, made and installed into an empty project without install scripts; once a process. They are with oneDNN where it
- * was built before, and without otherwise: `npm run test:package` builds it, which takes minutes.
+ * The packages, made and installed into an empty project without install scripts; once a process. Their addon is the clone's own
+ * where there is no portable one: `npm run test:package` builds that, which takes minutes.
  *
  * @param arch the processor that npm installs them for, as Node.js calls it
  */
@@ -52,7 +57,7 @@ async function makeProject(arch: string): Promise<Project> {
   const packages = join(parent, 'packages');
   const folder = join(parent, 'project');
   const script = join(ROOT, 'scripts/package/index.js');
-  const options = [...(arch === 'arm64' ? ['--arm64'] : []), ...(builtOneDnn() ? [] : ['--without-onednn'])];
+  const options = [...(arch === 'arm64' ? ['--arm64'] : []), ...(isPortable ? [] : ['--addon', OWN_ADDON])];
   await run(process.execPath, [script, '--output', packages, ...options]);
   await mkdir(folder);
   await writeConsumer(folder, packages);
