@@ -15,16 +15,19 @@ import { closingLines, mochaEach, resetTally, testsAndArguments } from './mocha.
 const figures = path.join(root, 'build/.fault-figures');
 const folder = 'test/faults';
 /**
- * Tests elsewhere that have a long form: on four ranks, on all of the sample data, with as many graphs as are kept, at the size
- * of BERT-base under the emulator, with every character, with every stage and every fault of a first run on a GPU.
+ * Tests elsewhere that have a long form: on two and four ranks under each MPI, on four emulated GPUs, on all of the sample data,
+ * with as many graphs as are kept, at the size of BERT-base under the emulator, with every character, with every stage and
+ * every fault of a first run on a GPU, under every setting of modules.
  */
 const OTHERS = [
   'test/distributed/gpu.test.ts',
+  'test/distributed/training.test.ts',
   'test/docs/guides.test.ts',
   'test/cuda/recordings.test.ts',
   'test/model/parity.test.ts',
   'test/tokenizer/kinds.test.ts',
   'test/bench/first-light.test.ts',
+  'test/package/install.test.ts',
 ];
 /** The longest come first, so that none is left running alone at the end. */
 const LONGEST = [

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { LONG } from '../faults/scale.js';
 import { useTemporaryDirectory } from '../lib/files.js';
 import { writeTinyCheckpoint } from '../lib/tiny-model.js';
 import { ended, firstStep, MPIS, run, start, startNode } from './launch.js';
@@ -45,7 +46,7 @@ for (const mpi of MPIS) {
 
     after(() => rmSync(base, { recursive: true }));
 
-    for (const processes of isFirst ? [2, 4] : [4]) {
+    for (const processes of LONG ? [2, 4] : [isFirst ? 4 : 2]) {
       it(`train as one does: ${processes} of them, every method`, async () => {
         const { outcomes, errors, code } = await run({ model: base, precision: 'fp64', runs: RUNS }, mpi, processes);
         expect(code, errors).to.equal(0);

@@ -9,6 +9,8 @@ describe('the reference of the public API', () => {
   // Warnings are errors there: an export without a description, a type that is used and not exported, a link to nothing.
   it('has a description of everything that is exported', async function () {
     this.timeout(120_000);
-    await run(process.execPath, [join(ROOT, 'node_modules/typedoc/bin/typedoc'), '--emit', 'none'], { cwd: ROOT });
+    const typedoc = join(ROOT, 'node_modules/typedoc/bin/typedoc');
+    // Types are checked before the tests.
+    await run(process.execPath, [typedoc, '--emit', 'none', '--skipErrorChecking'], { cwd: ROOT });
   });
 });

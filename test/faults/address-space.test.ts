@@ -45,9 +45,9 @@ function sizes(from: number, to: number, step: number): number[] {
   }
 
   for (const [task, where, short] of [
-    ['predict', 'main', [...sizes(1024, 2048, 128), 4096, ...sizes(11_700, 12_000, 100)]],
-    ['train', 'main', sizes(1024, 3072, 256)],
-    ['predict', 'worker', sizes(1792, 3072, 256)],
+    ['predict', 'main', [...sizes(1024, 2048, 256), 4096, ...sizes(11_700, 12_000, 150)]],
+    ['train', 'main', sizes(1024, 3072, 512)],
+    ['predict', 'worker', sizes(1792, 3072, 640)],
   ] as const) {
     it(`is told OUT_OF_MEMORY or served: ${task}, in the ${where} thread`, async () => {
       const all = LONG ? sizes(short[0]!, 16_384, 64) : short;

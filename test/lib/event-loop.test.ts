@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { loadDataset } from '../../lib/data/dataset.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
+import { bundled } from '../bundled.js';
 import { leastWorstDelay } from './delays.js';
 import { useTemporaryDirectory } from './files.js';
 import { ASSETS } from './tiny-model.js';
@@ -17,8 +17,8 @@ describe('the event loop', function () {
   let delays: Record<'texts' | 'control' | 'predict' | 'train', number>;
 
   before(async () => {
-    const probe = fileURLToPath(new URL('event-loop-probe.ts', import.meta.url));
-    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', probe, `${LIMIT_MILLISECONDS}`]);
+    const probe = await bundled('event-loop-probe.ts', import.meta.url);
+    const { stdout } = await promisify(execFile)(process.execPath, [probe, `${LIMIT_MILLISECONDS}`]);
     delays = JSON.parse(stdout);
   });
 
