@@ -7,6 +7,7 @@ target_compile_options(bertune_compile_options INTERFACE
   -fopenmp-simd         # `#pragma omp simd` on plain loops; no OpenMP runtime
   -fno-math-errno       # these two let loops with sqrt and comparisons vectorize; results stay IEEE
   -fno-trapping-math
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage> # of the sources of a unity build, which are included but no headers
   # Messages and debug information name sources from the root of the repository, not from the builder's folder.
   "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=")
 

@@ -16,12 +16,12 @@
 namespace bertune {
 namespace {
 
-constexpr int kBlockRows = 64;
+constexpr int kLoraRows = 64;
 
 template <typename Visit>
 void for_blocks(Range rows, Visit visit) {
-  for (int begin = rows.begin; begin < rows.end; begin += kBlockRows) {
-    visit(Range{begin, std::min(begin + kBlockRows, rows.end)});
+  for (int begin = rows.begin; begin < rows.end; begin += kLoraRows) {
+    visit(Range{begin, std::min(begin + kLoraRows, rows.end)});
   }
 }
 
@@ -86,7 +86,7 @@ void backward_rows(Context& context, const LoraBackward& args, const LoraBackwar
   T* dh = scalars<T>(update.dh);
   T* dropped = drop && drops ? scalars<T>(args.dropped) : nullptr;
   context.for_rows(args.rows, [&](int thread, Range rows) {
-    T* masked = drops && args.dinp ? context.scratch<T>(thread, static_cast<size_t>(kBlockRows) * k) : nullptr;
+    T* masked = drops && args.dinp ? context.scratch<T>(thread, static_cast<size_t>(kLoraRows) * k) : nullptr;
     for_blocks(rows, [&](Range block) {
       const int64_t first = block.begin;
       T* block_dh = dh + first * r;

@@ -12,7 +12,7 @@
 namespace bertune {
 namespace {
 
-constexpr int kBlockRows = 64;
+constexpr int kRunRows = 64;
 
 // Calls visit(rows, slot) for the runs of neighbors of one slot within `rows`, in blocks that stay in the cache.
 template <typename Visit>
@@ -30,8 +30,8 @@ void for_runs(const Context& context, RowKind kind, Range rows, const int32_t* s
     int end = end_of(sequence++);
     while (end < rows.end && of_batch[sequence] == slot) end = end_of(sequence++);
     end = std::min(end, rows.end);
-    for (; begin < end; begin = std::min(begin + kBlockRows, end)) {
-      visit(Range{begin, std::min(begin + kBlockRows, end)}, slot);
+    for (; begin < end; begin = std::min(begin + kRunRows, end)) {
+      visit(Range{begin, std::min(begin + kRunRows, end)}, slot);
     }
   }
 }

@@ -6,7 +6,7 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kActivationThreads = 256;
 
 // The elements of a thread, all rows one after the other: those behind the last whole vector one by one.
 template <bool kVector, int N, typename T>
@@ -37,7 +37,7 @@ __global__ void activation_forward_kernel(RowCount rows, int n, const T* inp /* 
                                           T* out /* (rows,n); may be inp */) {
   simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
-  const int64_t at = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * N;
+  const int64_t at = (static_cast<int64_t>(blockIdx.x) * kActivationThreads + threadIdx.x) * N;
   const int64_t count = static_cast<int64_t>(rows.padded) * n, live = static_cast<int64_t>(rows.count()) * n;
   float values[N];
   load_elements<kVector>(values, inp, at, count);
@@ -52,7 +52,7 @@ __global__ void activation_backward_kernel(RowCount rows, int n, DropoutMask mas
                                            const T* dout /* (rows,n) */, T* dinp /* (rows,n); may be dout */) {
   simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
-  const int64_t at = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * N;
+  const int64_t at = (static_cast<int64_t>(blockIdx.x) * kActivationThreads + threadIdx.x) * N;
   const int64_t count = static_cast<int64_t>(rows.padded) * n, live = static_cast<int64_t>(rows.count()) * n;
   float values[N], gradient[N];
   load_elements<kVector>(values, saved, at, count);
@@ -69,12 +69,12 @@ __global__ void activation_backward_kernel(RowCount rows, int n, DropoutMask mas
 }
 
 template <typename T>
-unsigned grid_of(const Rows& rows, int n) {
-  return ceil_div(static_cast<int64_t>(rows.count) * n, kThreads * kVectorColumns<T>);
+unsigned activation_grid(const Rows& rows, int n) {
+  return ceil_div(static_cast<int64_t>(rows.count) * n, kActivationThreads * kVectorColumns<T>);
 }
 
 template <typename T>
-bool is_aligned(const T* pointer) {
+bool is_vector_aligned(const T* pointer) {
   constexpr int N = kVectorColumns<T>;
   return is_vectorizable<N>(pointer, N, N);
 }
@@ -86,11 +86,12 @@ void activation_forward(Context& context, const ActivationForward& args) {
   if (args.rows.count == 0) return;
   const T* inp = scalars<T>(args.inp);
   T* out = scalars<T>(args.out);
-  const bool vectors = is_aligned(inp) && is_aligned(out);
+  const bool vectors = is_vector_aligned(inp) && is_vector_aligned(out);
   with_activation(args.activation, [&](auto activation) {
     using F = decltype(activation);
     context.launch(vectors ? activation_forward_kernel<T, true, F> : activation_forward_kernel<T, false, F>,
-                   grid_of<T>(args.rows, args.n), kThreads, 0, context.rows(args.rows), args.n, inp, out);
+                   activation_grid<T>(args.rows, args.n), kActivationThreads, 0, context.rows(args.rows), args.n, inp,
+                   out);
   });
 }
 
@@ -100,11 +101,11 @@ void activation_backward(Context& context, const ActivationBackward& args) {
   const T* saved = scalars<T>(args.saved);
   const T* dout = scalars<T>(args.dout);
   T* dinp = scalars<T>(args.dinp);
-  const bool vectors = is_aligned(saved) && is_aligned(dout) && is_aligned(dinp);
+  const bool vectors = is_vector_aligned(saved) && is_vector_aligned(dout) && is_vector_aligned(dinp);
   with_activation(args.activation, [&](auto activation) {
     using F = decltype(activation);
     context.launch(vectors ? activation_backward_kernel<T, true, F> : activation_backward_kernel<T, false, F>,
-                   grid_of<T>(args.rows, args.n), kThreads, 0, context.rows(args.rows), args.n,
+                   activation_grid<T>(args.rows, args.n), kActivationThreads, 0, context.rows(args.rows), args.n,
                    context.dropout(args.dropout, args.rows.kind), saved, dout, dinp);
   });
 }

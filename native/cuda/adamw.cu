@@ -22,7 +22,7 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kChunkThreads = 256;
 constexpr int kNormBlocksPerSm = 8;  // that fit at once
 constexpr int kChunk = SegmentTable::kChunk;
 
@@ -57,22 +57,22 @@ __device__ __forceinline__ void add_squares(SquareSums& sums, const float* grad,
   constexpr int kAtOnce = 4;
   const int thread = static_cast<int>(threadIdx.x);
   const int vectors = is_aligned(grad, sizeof(float) * kVector) ? length / kVector : 0;
-  for (int first = thread; first < vectors; first += kAtOnce * kThreads) {
+  for (int first = thread; first < vectors; first += kAtOnce * kChunkThreads) {
     float values[kAtOnce][kVector] = {};
 #pragma unroll
     for (int u = 0; u < kAtOnce; ++u) {
-      const int vector = first + u * kThreads;
+      const int vector = first + u * kChunkThreads;
       if (vector < vectors) load_floats<kVector>(values[u], grad + vector * kVector);
     }
 #pragma unroll
     for (int u = 0; u < kAtOnce; ++u) sums.add(values[u]);
   }
-  for (int i = vectors * kVector + thread; i < length; i += kThreads) sums.lane[0] += grad[i] * grad[i];
+  for (int i = vectors * kVector + thread; i < length; i += kChunkThreads) sums.lane[0] += grad[i] * grad[i];
 }
 
 // Of a gradient of which only the rows in `met` are not zero, with the same bits as if all were read.
 __device__ __forceinline__ void add_squares_of_met(SquareSums& sums, const Chunk& chunk, const DeviceMetRows& met) {
-  for (int i = static_cast<int>(threadIdx.x) * kVector; i < chunk.length; i += kThreads * kVector) {
+  for (int i = static_cast<int>(threadIdx.x) * kVector; i < chunk.length; i += kChunkThreads * kVector) {
     const int at = static_cast<int>(chunk.begin) + i, row = at / met.C;
     if (!met.has(row)) continue;
     float values[kVector];
@@ -81,12 +81,12 @@ __device__ __forceinline__ void add_squares_of_met(SquareSums& sums, const Chunk
   }
 }
 
-// All threads get the sum; `shared` holds kThreads doubles.
+// All threads get the sum; `shared` holds kChunkThreads doubles.
 __device__ __forceinline__ double block_sum_of_doubles(double value, double* shared) {
   const int thread = static_cast<int>(threadIdx.x);
   shared[thread] = value;
   __syncthreads();
-  for (int half = kThreads / 2; half > 0; half /= 2) {
+  for (int half = kChunkThreads / 2; half > 0; half /= 2) {
     if (thread < half) shared[thread] += shared[thread + half];
     __syncthreads();
   }
@@ -104,16 +104,16 @@ __device__ __forceinline__ void put_off_update(DeviceState& pending, const Devic
   pending.is_updated = 0;
 }
 
-// Grid: as many blocks as fit at once, at most one a chunk; block: kThreads. Block b sums the squares of chunks b,
+// Grid: as many blocks as fit at once, at most one a chunk; block: kChunkThreads. Block b sums the squares of chunks b,
 // b + blocks, ... into partials (blocks); the last block to finish adds these in order, and keeps what is to be kept.
 // ticket (1) zero, norm (1). `table`: the segment whose gradient is zero except in the rows `met`, or null. `pending`: gets
 // what the step's update needs; or null.
-__global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
+__global__ void __launch_bounds__(kChunkThreads, kNormBlocksPerSm)
     grad_norm_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int chunks, double* partials,
                      unsigned* ticket, float* norm, int variant, const DeviceSegment* table, DeviceMetRows met,
                      Kept kept, DeviceState* state, DeviceState* pending) {
   simt::wait_for_previous();
-  SHARED(shared, double[kThreads]);
+  SHARED(shared, double[kChunkThreads]);
   SHARED(is_last, bool);
   const int thread = static_cast<int>(threadIdx.x), blocks = static_cast<int>(gridDim.x);
   SquareSums sums;
@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
   __syncthreads();
   if (!is_last) return;
   double rest = 0;
-  for (int i = thread; i < blocks; i += kThreads) rest += partials[i];
+  for (int i = thread; i < blocks; i += kChunkThreads) rest += partials[i];
   const double total = block_sum_of_doubles(rest, shared);
   if (thread == 0) {
     *ticket = 0;
@@ -147,9 +147,9 @@ __global__ void __launch_bounds__(kThreads, kNormBlocksPerSm)
 
 // AdamW
 
-// Grid: a block a chunk, from first_chunk on, but for those to skip; block: kThreads. loss (1).
+// Grid: a block a chunk, from first_chunk on, but for those to skip; block: kChunkThreads. loss (1).
 template <typename T>
-__global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
+__global__ void __launch_bounds__(kChunkThreads, sizeof(T) == sizeof(float) ? 4 : 3)
     adamw_kernel(const DeviceSegment* segments, const int32_t* chunk_segments, int first_chunk, ChunkRange skip,
                  AdamwConstants constants, const float* loss, int variant, DeviceState* state) {
   simt::wait_for_previous();
@@ -161,21 +161,21 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == sizeof(float) ? 4 : 3)
   const AdamwScalars scalars = scalars_of(constants, state, variant, *chunk.segment);
   const Parameters<T> parameters(*chunk.segment, chunk.begin);
   const int vectors = parameters.are_vectorizable() ? chunk.length / kVector : 0;
-  for (int first = thread; first < vectors; first += kAtOnce * kThreads) {
+  for (int first = thread; first < vectors; first += kAtOnce * kChunkThreads) {
     Elements<kVector> elements[kAtOnce] = {};
 #pragma unroll
     for (int u = 0; u < kAtOnce; ++u) {
-      const int vector = first + u * kThreads;
+      const int vector = first + u * kChunkThreads;
       if (vector < vectors) load(elements[u], parameters, vector * kVector);
     }
 #pragma unroll
     for (int u = 0; u < kAtOnce; ++u) {
-      const int vector = first + u * kThreads;
+      const int vector = first + u * kChunkThreads;
       update(elements[u], scalars);
       if (vector < vectors) store(parameters, vector * kVector, elements[u]);
     }
   }
-  for (int i = vectors * kVector + thread; i < chunk.length; i += kThreads) {
+  for (int i = vectors * kVector + thread; i < chunk.length; i += kChunkThreads) {
     Elements<1> element;
     load(element, parameters, i);
     update(element, scalars);
@@ -217,7 +217,7 @@ void grad_norm(Context& context, const GradNorm& args) {
   const int table = context.met_rows ? context.met_rows->find(args.segments, args.count) : args.count;
   const bool has_table = table < args.count;
   context.launch(
-      &grad_norm_kernel, blocks, kThreads, 0, segments.segments(), segments.chunk_segments(), segments.chunks(),
+      &grad_norm_kernel, blocks, kChunkThreads, 0, segments.segments(), segments.chunk_segments(), segments.chunks(),
       partials, context.scratch.tickets(1), floats(args.norm), args.variant,
       has_table ? segments.segments() + table : nullptr, has_table ? context.met_rows->rows() : DeviceMetRows{},
       args.keep ? kept_of(context, *args.keep) : Kept{}, context.state, args.defers ? context.pending : nullptr);
@@ -250,8 +250,8 @@ void adamw(Context& context, const AdamW& args) {
   const int first_chunk = segments.first_chunk(begin);
   const int chunks = segments.first_chunk(end) - first_chunk - skip.count;
   if (chunks > 0) {
-    context.launch(&adamw_kernel<T>, chunks, kThreads, 0, segments.segments(), segments.chunk_segments(), first_chunk,
-                   skip, constants, loss, args.variant, state);
+    context.launch(&adamw_kernel<T>, chunks, kChunkThreads, 0, segments.segments(), segments.chunk_segments(),
+                   first_chunk, skip, constants, loss, args.variant, state);
   }
   if (has_table) context.lazy_rows->update<T>(context, context.met_rows->rows(), constants, loss, state);
   if (args.last) context.launch(&updated_kernel, 1, 1, 0, state);

@@ -12,15 +12,15 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kWarps = 8;
-constexpr int kThreads = 32 * kWarps;
+constexpr int kFirstWarps = 8;
+constexpr int kFirstThreads = 32 * kFirstWarps;
 constexpr int kAhead = 2;  // keys that a slot reads at once
 
 // Where a thread stands: `column` of the keys slot, slot + kSlots, ...
 template <typename T, int kHS>
 struct Slot {
   static constexpr int kLanes = kHS / kAccess<T>;
-  static constexpr int kSlots = kThreads / kLanes;
+  static constexpr int kSlots = kFirstThreads / kLanes;
 
   int slot = static_cast<int>(threadIdx.x) / kLanes;
   int column = static_cast<int>(threadIdx.x) % kLanes * kAccess<T>;
@@ -46,21 +46,21 @@ template <typename T>
 __device__ __forceinline__ void clear_row(T* array /* null: nothing */, int stride, int columns, int first_column,
                                           int row) {
   if (!array) return;
-  for (int c = static_cast<int>(threadIdx.x); c < columns; c += kThreads) {
+  for (int c = static_cast<int>(threadIdx.x); c < columns; c += kFirstThreads) {
     array[static_cast<int64_t>(row) * stride + first_column + c] = from_float<T>(0.f);
   }
 }
 
 // grid (B · NH), block 256. out (B,C), lse (B,NH)
 template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kFirstThreads)
     attention_first_forward_kernel(AttentionInputs<T> in, AttentionDropout dropout, T* out, float* lse) {
   simt::wait_for_previous();
   using Place = Slot<T, kHS>;
   constexpr int N = kAccess<T>;
-  SHARED(warp_m, float[kWarps]);
-  SHARED(warp_l, float[kWarps]);
-  SHARED(warp_acc, float[kWarps][kHS]);
+  SHARED(warp_m, float[kFirstWarps]);
+  SHARED(warp_l, float[kFirstWarps]);
+  SHARED(warp_acc, float[kFirstWarps][kHS]);
   const HeadTile at = head_tile(in, 1);
   const int first_column = at.head * in.HS;
   if (at.length == 0) {
@@ -122,9 +122,9 @@ __global__ void __launch_bounds__(kThreads)
   if (c >= in.HS) return;
   float most = kNoScore, sum = 0.f, value = 0.f;
 #pragma unroll
-  for (int w = 0; w < kWarps; ++w) most = fmaxf(most, warp_m[w]);
+  for (int w = 0; w < kFirstWarps; ++w) most = fmaxf(most, warp_m[w]);
 #pragma unroll
-  for (int w = 0; w < kWarps; ++w) {
+  for (int w = 0; w < kFirstWarps; ++w) {
     const float shrink = exp2f(warp_m[w] - most);
     sum += warp_l[w] * shrink;
     value += warp_acc[w][c] * shrink;
@@ -147,12 +147,12 @@ struct FirstArrays {
 
 // grid (B · NH), block 256. The second launch bound, of blocks a multiprocessor, keeps registers from spilling.
 template <typename T, int kHS, bool kVectors>
-__global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 3)
+__global__ void __launch_bounds__(kFirstThreads, sizeof(T) == 2 ? 2 : 3)
     attention_first_backward_kernel(AttentionInputs<T> in, FirstArrays<T> arrays, AttentionDropout dropout) {
   simt::wait_for_previous();
   using Place = Slot<T, kHS>;
   constexpr int N = kAccess<T>;
-  SHARED(warp_dq, float[kWarps][kHS]);
+  SHARED(warp_dq, float[kFirstWarps][kHS]);
   const HeadTile at = head_tile(in, 1);
   const int first_column = at.head * in.HS;
   clear_padding(arrays.dk, in.kv_stride, in.tokens, in.HS, first_column, at, in.B);
@@ -225,7 +225,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 3)
   if (c >= in.HS) return;
   float sum = 0.f;
 #pragma unroll
-  for (int w = 0; w < kWarps; ++w) sum += warp_dq[w][c];
+  for (int w = 0; w < kFirstWarps; ++w) sum += warp_dq[w][c];
   arrays.dq[static_cast<int64_t>(at.sequence) * in.q_stride + first_column + c] = from_float<T>(sum);
 }
 
@@ -236,8 +236,8 @@ void attention_first_forward(Context& context, const AttentionForward& args) {
   const AttentionInputs<T> in = attention_inputs<T>(context.batch, args);
   with_head_size(in.HS, heads_are_vectorizable(in), [&](auto size, auto with_vectors) {
     context.launch(attention_first_forward_kernel<T, decltype(size)::value, decltype(with_vectors)::value>,
-                   dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kThreads), 0, in, attention_dropout(context, args),
-                   scalars<T>(args.out), floats(args.lse));
+                   dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kFirstThreads), 0, in,
+                   attention_dropout(context, args), scalars<T>(args.out), floats(args.lse));
   });
 }
 
@@ -259,7 +259,7 @@ void attention_first_backward(Context& context, const AttentionBackward& args) {
                        is_vectorizable<N>(arrays.dv, in.HS, in.kv_stride);
   with_head_size(in.HS, vectors, [&](auto size, auto with_vectors) {
     context.launch(attention_first_backward_kernel<T, decltype(size)::value, decltype(with_vectors)::value>,
-                   dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kThreads), 0, in, arrays,
+                   dim3(static_cast<unsigned>(in.B * in.NH)), dim3(kFirstThreads), 0, in, arrays,
                    attention_dropout(context, forward));
   });
 }

@@ -5,14 +5,14 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kVector = 4;
+constexpr int kCastThreads = 256;
+constexpr int kCastVector = 4;
 
-// Grid: a block for each kThreads · N elements; block: kThreads. A thread has N neighbours; inp, out (count).
+// Grid: a block for each kCastThreads · N elements; block: kCastThreads. A thread has N neighbours; inp, out (count).
 template <int N, typename T>
-__global__ void __launch_bounds__(kThreads) cast_kernel(int64_t count, const float* inp, T* out) {
+__global__ void __launch_bounds__(kCastThreads) cast_kernel(int64_t count, const float* inp, T* out) {
   simt::wait_for_previous();
-  const int64_t first = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * N;
+  const int64_t first = (static_cast<int64_t>(blockIdx.x) * kCastThreads + threadIdx.x) * N;
   if (first + N <= count) {
     float values[N];
     load_floats<N>(values, inp + first);
@@ -30,11 +30,11 @@ void cast_to_real(Context& context, const CastToReal& args) {
   T* out = scalars<T>(args.out);
   if (args.count == 0) return;
   // What is left of the last vector is done one by one.
-  if (is_vectorizable<kVector>(inp, 0, 0) && is_vectorizable<kVector>(out, 0, 0)) {
-    context.launch(&cast_kernel<kVector, T>, ceil_div(args.count, kThreads * kVector), kThreads, 0, args.count, inp,
-                   out);
+  if (is_vectorizable<kCastVector>(inp, 0, 0) && is_vectorizable<kCastVector>(out, 0, 0)) {
+    context.launch(&cast_kernel<kCastVector, T>, ceil_div(args.count, kCastThreads * kCastVector), kCastThreads, 0,
+                   args.count, inp, out);
   } else {
-    context.launch(&cast_kernel<1, T>, ceil_div(args.count, kThreads), kThreads, 0, args.count, inp, out);
+    context.launch(&cast_kernel<1, T>, ceil_div(args.count, kCastThreads), kCastThreads, 0, args.count, inp, out);
   }
 }
 

@@ -17,9 +17,9 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kNorms = 8;  // rows of W that a block takes, so that it reads A once for all of them
-constexpr int kRows = 8;   // of a block, forward and backward
+constexpr int kDoraThreads = 256;
+constexpr int kNorms = 8;     // rows of W that a block takes, so that it reads A once for all of them
+constexpr int kDoraRows = 8;  // of a block, forward and backward
 
 template <typename T>
 struct Scale {
@@ -43,15 +43,15 @@ struct Scale {
   }
 };
 
-// Grid: ceil(n / kNorms); block: kThreads, each a column at a time of all the rows.
+// Grid: ceil(n / kNorms); block: kDoraThreads, each a column at a time of all the rows.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) scale_kernel(Scale<T> args) {
+__global__ void __launch_bounds__(kDoraThreads) scale_kernel(Scale<T> args) {
   simt::wait_for_previous();
   SHARED(shared, float[33]);
   const int row0 = static_cast<int>(blockIdx.x) * kNorms, rows = min(kNorms, args.n - row0);
   const T* b = args.b + static_cast<int64_t>(row0) * args.r;
   float sums[kNorms] = {};
-  for (int j = static_cast<int>(threadIdx.x); j < args.k; j += kThreads) {
+  for (int j = static_cast<int>(threadIdx.x); j < args.k; j += kDoraThreads) {
     float update[kNorms] = {};
     for (int rank = 0; rank < args.r; ++rank) {
       const float a = to_float(args.a[static_cast<int64_t>(rank) * args.k + j]);
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kThreads) scale_kernel(Scale<T> args) {
     if (i >= rows) continue;
     const int row = row0 + i;
     const float scale = norm > 0.f ? args.magnitude_of(row) / norm : 0.f;
-    for (int rank = static_cast<int>(threadIdx.x); rank < args.r; rank += kThreads) {
+    for (int rank = static_cast<int>(threadIdx.x); rank < args.r; rank += kDoraThreads) {
       args.scaled_b[static_cast<int64_t>(row) * args.r + rank] = from_float<T>(scale * to_float(b[i * args.r + rank]));
     }
     if (threadIdx.x != 0) continue;
@@ -83,9 +83,9 @@ __global__ void __launch_bounds__(kThreads) scale_kernel(Scale<T> args) {
   }
 }
 
-// Grid: ceil(n / warps); block: kThreads, a warp a row of B.
+// Grid: ceil(n / warps); block: kDoraThreads, a warp a row of B.
 template <typename T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kDoraThreads)
     scale_backward_kernel(int n, int r, const T* b /* (n,r) */, const float* norm /* (n) */,
                           const float* scale /* (n) */, float* dmagnitude /* (n) */, float* db /* (n,r) */) {
   simt::wait_for_previous();
@@ -101,13 +101,13 @@ __global__ void __launch_bounds__(kThreads)
   if (lane == 0) dmagnitude[row] = norm[row] > 0.f ? (dmagnitude[row] + sum) / norm[row] : 0.f;
 }
 
-// Grid: (ceil(rows.padded / kRows), ceil(n / (32 · N))); block: (32, kRows), a warp 32 · N columns of a row.
+// Grid: (ceil(rows.padded / kDoraRows), ceil(n / (32 · N))); block: (32, kDoraRows), a warp 32 · N columns of a row.
 template <typename T, bool kVector>
 __global__ void forward_kernel(RowCount rows, int n, int out_stride, const float* scale /* (n) */,
                                const T* bias /* (n) or null */, T* base /* (rows,n) or null */, T* out /* (rows,n) */) {
   simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
-  const int row = static_cast<int>(blockIdx.x) * kRows + threadIdx.y;
+  const int row = static_cast<int>(blockIdx.x) * kDoraRows + threadIdx.y;
   const int column = static_cast<int>(blockIdx.y * 32 + threadIdx.x) * N;
   if (row >= rows.padded || column >= n) return;
   T* base_row = base + static_cast<size_t>(row) * n;
@@ -134,7 +134,7 @@ __global__ void backward_kernel(RowCount rows, int n, int dout_stride, const flo
                                 const T* dout /* (rows,n) */, T* dbase /* (rows,n) */) {
   simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
-  const int row = static_cast<int>(blockIdx.x) * kRows + threadIdx.y;
+  const int row = static_cast<int>(blockIdx.x) * kDoraRows + threadIdx.y;
   const int column = static_cast<int>(blockIdx.y * 32 + threadIdx.x) * N;
   if (row >= rows.padded || column >= n) return;
   float values[N], scales[N];
@@ -169,8 +169,8 @@ struct ScaleSource {
 };
 
 template <typename T>
-dim3 grid_of(const Rows& rows, int n) {
-  return dim3(ceil_div(rows.count, kRows), ceil_div(n, 32 * kVectorColumns<T>));
+dim3 dora_grid(const Rows& rows, int n) {
+  return dim3(ceil_div(rows.count, kDoraRows), ceil_div(n, 32 * kVectorColumns<T>));
 }
 
 }  // namespace
@@ -190,13 +190,14 @@ void dora_scale(Context& context, const DoraScale& args) {
                        floats(args.norm),
                        floats(args.scale),
                        scalars<T>(args.scaled_b)};
-  context.launch(scale_kernel<T>, dim3(ceil_div(args.n, kNorms)), dim3(kThreads), 0, scale);
+  context.launch(scale_kernel<T>, dim3(ceil_div(args.n, kNorms)), dim3(kDoraThreads), 0, scale);
 }
 
 template <typename T>
 void dora_scale_backward(Context& context, const DoraScaleBackward& args) {
-  context.launch(scale_backward_kernel<T>, dim3(ceil_div(args.n, kThreads / 32)), dim3(kThreads), 0, args.n, args.r,
-                 scalars<T>(args.b), floats(args.norm), floats(args.scale), floats(args.dmagnitude), floats(args.db));
+  context.launch(scale_backward_kernel<T>, dim3(ceil_div(args.n, kDoraThreads / 32)), dim3(kDoraThreads), 0, args.n,
+                 args.r, scalars<T>(args.b), floats(args.norm), floats(args.scale), floats(args.dmagnitude),
+                 floats(args.db));
 }
 
 template <typename T>
@@ -209,8 +210,9 @@ void dora_forward(Context& context, const DoraForward& args) {
   T* out = scalars<T>(args.out);
   const bool vectors =
       is_vectorizable<N>(out, n, args.out_stride) && is_vectorizable<N>(base, n, n) && is_vectorizable<N>(bias, n, n);
-  context.launch(vectors ? forward_kernel<T, true> : forward_kernel<T, false>, grid_of<T>(args.rows, n),
-                 dim3(32, kRows), 0, context.rows(args.rows), n, args.out_stride, floats(args.scale), bias, base, out);
+  context.launch(vectors ? forward_kernel<T, true> : forward_kernel<T, false>, dora_grid<T>(args.rows, n),
+                 dim3(32, kDoraRows), 0, context.rows(args.rows), n, args.out_stride, floats(args.scale), bias, base,
+                 out);
 }
 
 template <typename T>
@@ -225,8 +227,8 @@ void dora_backward(Context& context, const DoraBackward& args) {
   const bool vectors = is_vectorizable<N>(dout, n, args.dout_stride) && is_vectorizable<N>(base, n, n) &&
                        is_vectorizable<N>(dbase, n, n);
   if (dbase) {
-    context.launch(vectors ? backward_kernel<T, true> : backward_kernel<T, false>, grid_of<T>(args.rows, n),
-                   dim3(32, kRows), 0, rows, n, args.dout_stride, floats(args.scale), dout, dbase);
+    context.launch(vectors ? backward_kernel<T, true> : backward_kernel<T, false>, dora_grid<T>(args.rows, n),
+                   dim3(32, kDoraRows), 0, rows, n, args.dout_stride, floats(args.scale), dout, dbase);
   }
   const auto sum = [&](auto columns) {
     constexpr int kColumns = decltype(columns)::value;

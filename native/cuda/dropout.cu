@@ -5,7 +5,7 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kRows = 8;  // of a block
+constexpr int kDropoutRows = 8;  // of a block
 
 // Grid: (ceil(rows.padded / 8), ceil(n / (32 · N))); block: (32,8), a warp 32 · N columns of a row.
 template <typename T, bool kVector>
@@ -13,7 +13,7 @@ __global__ void dropout_kernel(RowCount rows, int n, DropoutMask mask, bool add,
                                T* out /* (rows,n); may be inp */) {
   simt::wait_for_previous();
   constexpr int N = kVectorColumns<T>;
-  const int row = static_cast<int>(blockIdx.x) * kRows + threadIdx.y;
+  const int row = static_cast<int>(blockIdx.x) * kDropoutRows + threadIdx.y;
   const int column = static_cast<int>(blockIdx.y * 32 + threadIdx.x) * N;
   if (row >= rows.padded || column >= n) return;
   const size_t at = static_cast<size_t>(row) * n;
@@ -40,7 +40,7 @@ void dropout_apply(Context& context, const DropoutApply& args) {
   T* out = scalars<T>(args.out);
   const bool vectorizable = is_vectorizable<N>(inp, args.n, args.n) && is_vectorizable<N>(out, args.n, args.n);
   context.launch(vectorizable ? dropout_kernel<T, true> : dropout_kernel<T, false>,
-                 dim3(ceil_div(args.rows.count, kRows), ceil_div(args.n, 32 * N)), dim3(32, kRows), 0,
+                 dim3(ceil_div(args.rows.count, kDropoutRows), ceil_div(args.n, 32 * N)), dim3(32, kDropoutRows), 0,
                  context.rows(args.rows), args.n, context.dropout(args.dropout, args.rows.kind), args.add_to_out, inp,
                  out);
 }

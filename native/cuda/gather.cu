@@ -21,10 +21,10 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kWarps = kThreads / 32;
+constexpr int kGatherThreads = 256;
+constexpr int kGatherWarps = kGatherThreads / 32;
 constexpr int kLanes = 8;  // of a token, which count a part each
-constexpr int kTokens = kThreads / kLanes;
+constexpr int kTokens = kGatherThreads / kLanes;
 constexpr int kTile = 512;            // ids or positions in shared memory at a time
 constexpr int kMostSequences = 2048;  // whose starts fit shared memory
 constexpr int kWindow = 2048;         // tokens among which a token is counted, a multiple of kTokens
@@ -42,11 +42,11 @@ struct Source : Examples {
 // starts[b] = Σ lengths of the examples before b, for b ≤ padded; examples behind the live ones are empty. By a whole
 // block.
 __device__ __forceinline__ void add_lengths(const Source& source, int padded, int32_t* starts) {
-  SHARED(totals, int32_t[kWarps]);
+  SHARED(totals, int32_t[kGatherWarps]);
   const int thread = static_cast<int>(threadIdx.x), lane = thread & 31, warp = thread >> 5;
   int32_t before = 0;
   if (thread == 0) starts[0] = 0;
-  for (int first = 0; first < padded; first += kThreads) {
+  for (int first = 0; first < padded; first += kGatherThreads) {
     const int b = first + thread;
     int32_t sum = 0;
     if (b < source.B) {
@@ -63,7 +63,7 @@ __device__ __forceinline__ void add_lengths(const Source& source, int padded, in
     __syncthreads();
     int32_t total = 0;
 #pragma unroll
-    for (int i = 0; i < kWarps; ++i) {
+    for (int i = 0; i < kGatherWarps; ++i) {
       if (i < warp) sum += totals[i];
       total += totals[i];
     }
@@ -129,7 +129,7 @@ __global__ void pack_kernel(const DeviceState* state, GatherBatch args, Orders s
             state->step.dropout_step + (args.are_parts ? 0u : static_cast<uint32_t>(micro))};
   };
   if (blockIdx.x == 0) {
-    for (int b = thread; b <= batch.B; b += kThreads) {
+    for (int b = thread; b <= batch.B; b += kGatherThreads) {
       if constexpr (!kHasStarts) batch.cu_seqlens[b] = starts[b];
       if (source.labels && b < batch.B) batch.labels[b] = b < B ? source.labels[source.own[b]] : 0;
       if (batch.sequence_places && b < batch.B) batch.sequence_places[b] = dropout_place(b, 0, false);
@@ -139,8 +139,8 @@ __global__ void pack_kernel(const DeviceState* state, GatherBatch args, Orders s
   if (source.targets && batch.targets) {
     const float* all_targets = floats(source.targets);
     float* targets = floats(batch.targets);
-    const int64_t NC = args.NC, step = static_cast<int64_t>(gridDim.x) * kThreads;
-    for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + thread; i < batch.B * NC; i += step) {
+    const int64_t NC = args.NC, step = static_cast<int64_t>(gridDim.x) * kGatherThreads;
+    for (int64_t i = static_cast<int64_t>(blockIdx.x) * kGatherThreads + thread; i < batch.B * NC; i += step) {
       const int b = static_cast<int>(i / NC);
       targets[i] = b < B ? all_targets[source.own[b] * NC + i % NC] : 0.f;
     }
@@ -179,7 +179,7 @@ __global__ void pack_kernel(const DeviceState* state, GatherBatch args, Orders s
     for (int first = begin; first < end; first += kTile) {
       const int count = min(kTile, end - first);
       __syncthreads();  // the tile before may still be read
-      for (int i = thread; i < count; i += kThreads) {
+      for (int i = thread; i < count; i += kGatherThreads) {
         const int other = first + i;
         tile[i] = values[place_of(other, sequence_of(other, B, starts))];
       }
@@ -259,16 +259,16 @@ void gather_batch(Context& context, const GatherBatch& args) {
   if (merges % 2 == 0) std::swap(from, to);
 
   if (batch.B <= kMostSequences) {
-    context.launch(pack_kernel<false>, blocks, kThreads, simt::smem_bytes<int32_t>(batch.B + 1), context.state, args,
-                   from);
+    context.launch(pack_kernel<false>, blocks, kGatherThreads, simt::smem_bytes<int32_t>(batch.B + 1), context.state,
+                   args, from);
   } else {
-    context.launch(add_lengths_kernel, 1, kThreads, 0, context.state, batch.B, batch.cu_seqlens);
-    context.launch(pack_kernel<true>, blocks, kThreads, 0, context.state, args, from);
+    context.launch(add_lengths_kernel, 1, kGatherThreads, 0, context.state, batch.B, batch.cu_seqlens);
+    context.launch(pack_kernel<true>, blocks, kGatherThreads, 0, context.state, args, from);
   }
   int run = kWindow;
   for (int i = 0; i < merges; ++i, run *= kRuns) {
-    context.launch(merge_runs_kernel, dim3(blocks, 2), kThreads, 0, context.rows({RowKind::kTokens, batch.T}), run,
-                   batch.ids, batch.positions, from, to);
+    context.launch(merge_runs_kernel, dim3(blocks, 2), kGatherThreads, 0, context.rows({RowKind::kTokens, batch.T}),
+                   run, batch.ids, batch.positions, from, to);
     std::swap(from, to);
   }
   context.batch = batch;

@@ -9,19 +9,19 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kKeepThreads = 256;
 
-// Grid: one block of kThreads at most, a multiple of 32.
-__global__ void __launch_bounds__(kThreads) keep_step_kernel(Kept kept, const DeviceState* state) {
+// Grid: one block of kKeepThreads at most, a multiple of 32.
+__global__ void __launch_bounds__(kKeepThreads) keep_step_kernel(Kept kept, const DeviceState* state) {
   simt::wait_for_previous();
   keep(kept, state->step);
 }
 
-// Grid: a block for each kThreads of (padded B) · NC elements; block: kThreads. logits (padded B,NC).
+// Grid: a block for each kKeepThreads of (padded B) · NC elements; block: kKeepThreads. logits (padded B,NC).
 template <typename T>
-__global__ void __launch_bounds__(kThreads) keep_logits_kernel(int NC, const T* logits, const DeviceState* state) {
+__global__ void __launch_bounds__(kKeepThreads) keep_logits_kernel(int NC, const T* logits, const DeviceState* state) {
   simt::wait_for_previous();
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kKeepThreads + threadIdx.x;
   const int64_t live = static_cast<int64_t>(state->step.B) * NC;
   float* kept = floats(state->step.kept_logits) + static_cast<int64_t>(state->step.order_begin) * NC;
   if (i < live) kept[i] = to_float(logits[i]);
@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kThreads) keep_logits_kernel(int NC, const T* 
 
 template <typename T>
 void keep_step(Context& context, const KeepStep& args) {
-  const unsigned threads = std::clamp(ceil_div(context.batch.B, 32) * 32, 32u, unsigned{kThreads});
+  const unsigned threads = std::clamp(ceil_div(context.batch.B, 32) * 32, 32u, unsigned{kKeepThreads});
   context.launch(&keep_step_kernel, 1, threads, 0, kept_of(context, args), context.state);
 }
 
@@ -39,8 +39,8 @@ template <typename T>
 void keep_logits(Context& context, const KeepLogits& args) {
   const int64_t count = static_cast<int64_t>(context.batch.B) * args.NC;
   if (count == 0) return;
-  context.launch(&keep_logits_kernel<T>, ceil_div(count, kThreads), kThreads, 0, args.NC, scalars<T>(args.logits),
-                 context.state);
+  context.launch(&keep_logits_kernel<T>, ceil_div(count, kKeepThreads), kKeepThreads, 0, args.NC,
+                 scalars<T>(args.logits), context.state);
 }
 
 template void keep_step<float>(Context&, const KeepStep&);

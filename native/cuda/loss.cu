@@ -11,9 +11,10 @@ namespace bertune::cuda {
 namespace {
 
 constexpr int kMostWarps = 32;  // rows of a block that is alone
-constexpr int kWarps = 8;       // rows of one of several
+constexpr int kLossWarps = 8;   // rows of one of several
 
-// Grid: as many blocks as padded rows need; block: kWarps warps, or one for each row where that is at most kMostWarps.
+// Grid: as many blocks as padded rows need; block: kLossWarps warps, or one for each row where that is at most
+// kMostWarps.
 template <typename Loss>
 __global__ void __launch_bounds__(kMostWarps * 32) loss_kernel(Loss loss) {
   simt::wait_for_previous();
@@ -29,7 +30,7 @@ __global__ void __launch_bounds__(kMostWarps * 32) loss_kernel(Loss loss) {
 template <typename T, typename Args>
 void launch_loss(Context& context, const Args& args) {
   const int B = context.batch.B;
-  const unsigned warps = B <= kMostWarps ? std::max(B, 1) : kWarps, blocks = std::max(ceil_div(B, warps), 1u);
+  const unsigned warps = B <= kMostWarps ? std::max(B, 1) : kLossWarps, blocks = std::max(ceil_div(B, warps), 1u);
   const auto loss = loss_of<T>(context, args, block_sums(context, blocks));
   context.launch(&loss_kernel<std::decay_t<decltype(loss)>>, blocks, warps * 32, 0, loss);
 }

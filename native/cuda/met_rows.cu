@@ -11,10 +11,10 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kThreads = 1024;
+constexpr int kMeetThreads = 1024;
 
 // Grid 1, block 1024. `sorted` (T): the batch's tokens by (id, index).
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kMeetThreads)
     meet_kernel(RowCount tokens, const int32_t* ids /* (T) */, const int32_t* sorted, int skip, bool accumulate,
                 DeviceMetRows rows) {
   simt::wait_for_previous();
@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(kThreads)
     if (!accumulate) rows.tokens->gradient = rows.tokens->batch;
   }
   __syncthreads();
-  for (int place = static_cast<int>(threadIdx.x); place < count; place += kThreads) {
+  for (int place = static_cast<int>(threadIdx.x); place < count; place += kMeetThreads) {
     const int row = ids[sorted[place]];
     const bool is_first = place == 0 || ids[sorted[place - 1]] != row;
     if (is_first && row != skip && !rows.has(row)) rows.first_met[row] = rows.tokens->batch + place;
@@ -76,8 +76,8 @@ void MetRows::know(Context& context, const EmbeddingBackward& args) {
 void MetRows::meet(Context& context, const EmbeddingBackward& args) {
   know(context, args);
   const Batch& batch = context.batch;
-  context.launch(&meet_kernel, 1, kThreads, 0, context.rows({RowKind::kTokens, batch.T}), batch.ids, batch.tokens_by_id,
-                 args.padding_id, args.accumulate, rows_);
+  context.launch(&meet_kernel, 1, kMeetThreads, 0, context.rows({RowKind::kTokens, batch.T}), batch.ids,
+                 batch.tokens_by_id, args.padding_id, args.accumulate, rows_);
 }
 
 int MetRows::find(const OptimizerSegment* segments, int count) const {

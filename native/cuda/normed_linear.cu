@@ -13,7 +13,7 @@ namespace bertune::cuda {
 namespace {
 
 constexpr int kColumns = 32;  // of a block
-constexpr int kWarps = 16;
+constexpr int kStripeWarps = 16;
 constexpr int kOutputs = 8;  // of n, that a warp takes at a time
 constexpr int kMostLinears = 4;
 
@@ -56,7 +56,7 @@ __device__ __forceinline__ float2 column_gradients(const Job& job, int stripe, b
   const float gamma = valid ? to_float(static_cast<const T*>(job.gamma)[column]) : 0.f;
   const float beta = valid ? to_float(static_cast<const T*>(job.beta)[column]) : 0.f;
   float2 gradients = make_float2(0.f, 0.f);
-  for (int first = warp * kOutputs; first < n; first += kWarps * kOutputs) {
+  for (int first = warp * kOutputs; first < n; first += kStripeWarps * kOutputs) {
     float product[kOutputs] = {}, bias[kOutputs] = {};
 #pragma unroll 4
     for (int row = 0; row < live; ++row) {
@@ -85,11 +85,11 @@ __device__ __forceinline__ float2 column_gradients(const Job& job, int stripe, b
   return gradients;
 }
 
-// Grid: the stripes of all jobs; block: kWarps warps.
+// Grid: the stripes of all jobs; block: kStripeWarps warps.
 template <typename T>
-__global__ void __launch_bounds__(kWarps * 32) normed_linear_gradients_kernel(Jobs jobs) {
+__global__ void __launch_bounds__(kStripeWarps * 32) normed_linear_gradients_kernel(Jobs jobs) {
   simt::wait_for_previous();
-  SHARED(sums, float[2][kWarps][kColumns]);
+  SHARED(sums, float[2][kStripeWarps][kColumns]);
   const int block = static_cast<int>(blockIdx.x), lane = static_cast<int>(threadIdx.x & 31);
   const int warp = static_cast<int>(threadIdx.x >> 5);
   int which = 0;
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(kWarps * 32) normed_linear_gradients_kernel(Jo
   if (warp >= 2 || column >= job.k) return;
   float total = 0.f;
 #pragma unroll
-  for (int i = 0; i < kWarps; ++i) total += sums[warp][i][lane];
+  for (int i = 0; i < kStripeWarps; ++i) total += sums[warp][i][lane];
   put(warp == 0 ? job.dgamma : job.dbeta, column, total, jobs.accumulate);
 }
 
@@ -138,7 +138,7 @@ void normed_linear_gradients(Context& context, const NormedLinearGradients& args
                                 .dbeta = floats(linear.dbeta)};
       blocks += static_cast<int>(ceil_div(linear.k, kColumns));
     }
-    context.launch(normed_linear_gradients_kernel<T>, dim3(blocks), dim3(kWarps * 32), 0, jobs);
+    context.launch(normed_linear_gradients_kernel<T>, dim3(blocks), dim3(kStripeWarps * 32), 0, jobs);
   }
 }
 

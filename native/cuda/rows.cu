@@ -9,14 +9,14 @@
 namespace bertune::cuda {
 namespace {
 
-constexpr int kRows = 4;  // of a block
+constexpr int kBlockRows = 4;  // of a block
 
 // A warp has 32 · N columns of a row.
 template <typename T>
-dim3 grid_of(int rows, int C) {
-  return dim3(ceil_div(rows, kRows), ceil_div(C, 32 * kVectorColumns<T>));
+dim3 rows_grid(int rows, int C) {
+  return dim3(ceil_div(rows, kBlockRows), ceil_div(C, 32 * kVectorColumns<T>));
 }
-__device__ __forceinline__ int own_row() { return static_cast<int>(blockIdx.x * kRows + threadIdx.y); }
+__device__ __forceinline__ int own_row() { return static_cast<int>(blockIdx.x * kBlockRows + threadIdx.y); }
 template <int N>
 __device__ __forceinline__ int own_column() {
   return static_cast<int>(blockIdx.y * 32 + threadIdx.x) * N;
@@ -80,7 +80,7 @@ void first_rows_forward(Context& context, const FirstRowsForward& args) {
   T* out = scalars<T>(args.out);
   const bool vectorizable = is_vectorizable<N>(inp, C, args.inp_stride) && is_vectorizable<N>(out, C, C);
   context.launch(vectorizable ? first_rows_forward_kernel<T, true> : first_rows_forward_kernel<T, false>,
-                 grid_of<T>(batch.B, C), dim3(32, kRows), 0, context.rows({RowKind::kSequences, batch.B}), C,
+                 rows_grid<T>(batch.B, C), dim3(32, kBlockRows), 0, context.rows({RowKind::kSequences, batch.B}), C,
                  args.inp_stride, batch.cu_seqlens, inp, out);
 }
 
@@ -95,10 +95,11 @@ void first_rows_backward(Context& context, const FirstRowsBackward& args) {
   const RowCount sequences = context.rows({RowKind::kSequences, batch.B});
   if (args.add_to_dinp) {
     context.launch(vectorizable ? add_first_rows_kernel<T, true> : add_first_rows_kernel<T, false>,
-                   grid_of<T>(batch.B, C), dim3(32, kRows), 0, sequences, C, batch.cu_seqlens, dout, dinp);
+                   rows_grid<T>(batch.B, C), dim3(32, kBlockRows), 0, sequences, C, batch.cu_seqlens, dout, dinp);
   } else {
     context.launch(vectorizable ? spread_first_rows_kernel<T, true> : spread_first_rows_kernel<T, false>,
-                   grid_of<T>(batch.T, C), dim3(32, kRows), 0, sequences, batch.T, C, batch.cu_seqlens, dout, dinp);
+                   rows_grid<T>(batch.T, C), dim3(32, kBlockRows), 0, sequences, batch.T, C, batch.cu_seqlens, dout,
+                   dinp);
   }
 }
 

@@ -81,7 +81,8 @@ class Scratch {
       cpSync(path.join(root, 'build/Release', name), path.join(this.output, name));
     }
     const flags = ['-S', 'test/simt', '-B', 'build/emulated', `-DBERTUNE_EMULATED_OUTPUT=${this.output}`];
-    flags.push('-DBERTUNE_EMULATED_FLAGS=-O1;-g1'); // most of a mutant's time is its compilation
+    // Most of a mutant's time is its compilation, of one source.
+    flags.push('-DBERTUNE_EMULATED_FLAGS=-O1;-g1', '-DCMAKE_UNITY_BUILD=OFF');
     execFileSync('cmake', flags, { cwd: this.folder, stdio: ['ignore', 'ignore', 'inherit'] });
   }
 

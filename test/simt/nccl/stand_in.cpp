@@ -24,11 +24,11 @@
 
 namespace {
 
-struct Settings {
+struct NcclSettings {
   int id = 0, init = 0, reduce = 0, version = 22703;
   int at = 1;  // the group that fails
 
-  Settings() {
+  NcclSettings() {
     const char* text = std::getenv("BERTUNE_EMULATED_NCCL");
     std::istringstream words(text ? text : "");
     for (std::string word; words >> word;) {
@@ -73,7 +73,7 @@ ncclResult_t refuse_in_group(ncclResult_t result) {
 }  // namespace
 
 struct ncclComm {
-  Settings settings;
+  NcclSettings settings;
   std::shared_ptr<State> state;
   int groups = 0;
   bool is_initialised = false;
@@ -127,12 +127,12 @@ ncclResult_t start(const Operation& operation) {
 }  // namespace
 
 STAND_IN ncclResult_t ncclGetVersion(int* version) {
-  *version = Settings().version;
+  *version = NcclSettings().version;
   return ncclSuccess;
 }
 
 STAND_IN ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
-  if (const int result = Settings().id) return static_cast<ncclResult_t>(result);
+  if (const int result = NcclSettings().id) return static_cast<ncclResult_t>(result);
   std::string uuid;
   std::getline(std::ifstream("/proc/sys/kernel/random/uuid"), uuid);
   *id = {};

@@ -17,9 +17,9 @@
 namespace simt {
 namespace {
 
-constexpr size_t kAlignment = 128;
-constexpr size_t kGuard = 64;            // after each array, never valid
-constexpr unsigned char kPoison = 0xff;  // NaN as fp32, bf16 and fp16
+constexpr size_t kSharedAlignment = 128;
+constexpr size_t kSharedGuard = 64;            // after each array, never valid
+constexpr unsigned char kSharedPoison = 0xff;  // NaN as fp32, bf16 and fp16
 
 size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
@@ -34,13 +34,13 @@ void allow(char* memory, size_t bytes) { race_shared_allocated(memory, bytes); }
 #endif
 
 char* allocate(Block& block, size_t bytes) {
-  const size_t start = round_up(block.used, kAlignment);
-  const size_t end = start + round_up(bytes, 16) + kGuard;
+  const size_t start = round_up(block.used, kSharedAlignment);
+  const size_t end = start + round_up(bytes, 16) + kSharedGuard;
   if (end > kSharedSlotBytes) device_fail("the emulator has no room for this much shared memory");
   char* data = slot(block) + start;
   block.used = end;
   allow(data, bytes);
-  memset(data, kPoison, bytes);
+  memset(data, kSharedPoison, bytes);
   return data;
 }
 
