@@ -1,5 +1,4 @@
-import { type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { addAbortSignal } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BertuneError } from '../errors.js';
@@ -282,8 +281,9 @@ async function ask(
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
+  // Loaded by the first question: most processes have none.
+  const { request: send } = target.protocol === 'https:' ? await import('node:https') : await import('node:http');
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    const send = target.protocol === 'https:' ? requestHttps : requestHttp;
     const request = send(target, { headers: { ...headers, 'accept-encoding': 'identity' }, signal });
     request.once('response', (response) => {
       // What goes wrong later is told to whoever reads the body.

@@ -91,7 +91,7 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
 }
 
 const program = (): Promise<typeof import('../../lib/cli/run.js')> =>
-  import(isUpToDate ? inRepository('dist/cli/run.js') : '../../lib/cli/run.js');
+  import(inRepository(isUpToDate ? 'dist/cli/run.js' : 'lib/cli/run.ts'));
 
 /** Runs `bertune` with arguments in a process of its own. */
 export function spawnCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -360,14 +360,20 @@ describe('bertune sweep', function () {
     const { cells } = JSON.parse(await readFile(join(root, 'elsewhere/sweep.json'), 'utf8'));
     const lease = join(root, 'elsewhere/leases', `${cells[0].id}.1`);
     const holder = { token: 'x', host: 'node7', pid: 7, boot: 'another', since: '2030', progress: '', released: false };
-    const write = () => writeFile(lease, JSON.stringify(holder));
-    await write();
-    const beats = setInterval(() => void write(), 300);
-    const first = await folder.sweep('run', ['elsewhere', '--lease', '3']);
-    expect(first.stdout).to.equal('2 cells: 1 done, 1 running\n');
-    expect((await folder.sweep('status', ['elsewhere'])).stdout).to.contain('node7');
-    clearInterval(beats);
-    await write();
+    const write = () => {
+      writeFileSync(`${lease}.new`, JSON.stringify(holder));
+      renameSync(`${lease}.new`, lease);
+    };
+    write();
+    const beats = setInterval(write, 300);
+    try {
+      const first = await folder.sweep('run', ['elsewhere', '--lease', '3']);
+      expect(first.stdout).to.equal('2 cells: 1 done, 1 running\n');
+      expect((await folder.sweep('status', ['elsewhere'])).stdout).to.contain('node7');
+    } finally {
+      clearInterval(beats);
+    }
+    write();
     // Longer than a process takes to start on a machine that is busy.
     const second = await folder.sweep('run', ['elsewhere', '--lease', '12']);
     expect(second.stderr).to.contain('waiting to see whether the workers of cells elsewhere are alive (1)');
