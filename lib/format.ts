@@ -2,11 +2,10 @@
 export const NO_VALUE = '-';
 
 const MEBIBYTE = 1024 * 1024;
-const counts = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
 /** A whole number in groups of three: `109,486,854`. */
 export function formatCount(value: number): string {
-  return counts.format(value);
+  return value.toFixed(0).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
 /** A measured number with a fixed count of decimals; `-` where there is none, `nan` and `inf` as words. */

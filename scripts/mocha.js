@@ -53,10 +53,10 @@ export function mocha(files, { args = [], env = {}, output, through = [], node }
 }
 
 /**
- * Runs mocha over each file, or glob, in a process of its own, several side by side, in the order of the files. Shows what each
+ * Runs mocha over each file, glob, or list of those, in a process of its own, several side by side, in the order of the files. Shows what each
  * prints once it has ended. Given arguments for mocha, which may select tests of other files only, a file without tests has not failed.
  *
- * @param {string[]} files
+ * @param {(string | string[])[]} files
  * @param {number} atOnce how many run side by side
  * @param {Parameters<typeof mocha>[1] & { forMocha?: string[] }} options except `output`; forMocha: what `testsAndArguments` found
  * @returns {Promise<number>} the highest exit status; 0 for no files
@@ -66,8 +66,10 @@ export async function mochaEach(files, atOnce, { forMocha = [], args = [], ...op
   let highest = 0;
   await sideBySide(files, atOnce, async (file) => {
     const start = performance.now();
-    const status = await mocha([file], { ...options, args: all, output: 'after' });
-    say(`${file}: ${status === 0 ? 'done' : 'failed'} in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+    const status = await mocha([file].flat(), { ...options, args: all, output: 'after' });
+    say(
+      `${[file].flat().join(' ')}: ${status === 0 ? 'done' : 'failed'} in ${((performance.now() - start) / 1000).toFixed(0)} s`,
+    );
     highest = Math.max(highest, status);
   });
   return highest;

@@ -24,6 +24,7 @@ const OTHERS = [
   'test/distributed/training.test.ts',
   'test/docs/guides.test.ts',
   'test/cuda/recordings.test.ts',
+  'test/model/onnx.test.ts',
   'test/model/parity.test.ts',
   'test/tokenizer/kinds.test.ts',
   'test/bench/first-light.test.ts',

@@ -11,7 +11,7 @@ import { note, scaled } from './scale.js';
 
 const WORKERS = scaled(2, 3);
 const KILLS = scaled(2, 5);
-const EPOCHS = scaled(12, 24);
+const EPOCHS = scaled(8, 24);
 const RATES = '1e-3,3e-3';
 const RANKS = scaled(1, 2);
 const SEEDS = scaled(1, 4);

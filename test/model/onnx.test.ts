@@ -15,6 +15,7 @@ import { softmax } from '../../lib/metrics/single-label.js';
 import { type OnnxOptions, TextClassifier } from '../../lib/model/classifier.js';
 import { TASK_KINDS, type TaskKind } from '../../lib/tasks/index.js';
 import { runCli } from '../cli/run-cli.js';
+import { LONG } from '../faults/scale.js';
 import { copyWith, expectRefusal, fixture, useTemporaryDirectory } from '../lib/files.js';
 import { randomNumbers } from '../lib/tiny-model.js';
 
@@ -107,9 +108,10 @@ describe('export for ONNX Runtime', function () {
   const out = (...parts: string[]) => directory.path('onnx', ...parts);
   const graph = (name = 'model.onnx') => out('onnx', name);
 
-  for (const family of FAMILIES) {
-    for (const task of TASK_KINDS) {
-      for (const method of METHODS) {
+  for (const [f, family] of FAMILIES.entries()) {
+    for (const [t, task] of TASK_KINDS.entries()) {
+      // Otherwise all methods of the first family, and one of each other and task.
+      for (const method of METHODS.filter((_, m) => LONG || f === 0 || m === (f + t) % METHODS.length)) {
         it(`gives the logits of ${family}, ${task}, ${'dora' in method && method.dora ? 'DoRA' : method.kind}`, async () => {
           const random = randomNumbers(FAMILIES.indexOf(family) * 100 + METHODS.indexOf(method) + 1);
           await using model = await trained(base(family), task, method, random);
