@@ -3,16 +3,11 @@ import { delimitedRecords } from './delimited.js';
 import { DATA_EXTENSIONS, extensionOf } from './file-kind.js';
 import { jsonRecords } from './json-array.js';
 import { jsonLineRecords } from './json-lines.js';
+import { parquetRecords } from './parquet.js';
 import type { DataRecord, RecordOptions } from './records.js';
 
 /** Reads the records of one kind of file. */
 export type RecordReader = (path: string, options: RecordOptions) => AsyncGenerator<readonly DataRecord[]>;
-
-/** Its library has dozens of modules, which other files need not wait for. */
-async function* parquetRecords(...given: Parameters<RecordReader>): AsyncGenerator<readonly DataRecord[]> {
-  const parquet = await import('./parquet.js');
-  yield* parquet.parquetRecords(...given);
-}
 
 const READERS: Readonly<Record<string, RecordReader>> = {
   '.csv': delimitedRecords,
