@@ -66,9 +66,10 @@ export async function mochaEach(files, atOnce, { forMocha = [], args = [], ...op
   let highest = 0;
   await sideBySide(files, atOnce, async (file) => {
     const start = performance.now();
-    const status = await mocha([file].flat(), { ...options, args: all, output: 'after' });
+    const names = [file].flat();
+    const status = await mocha(names, { ...options, args: all, output: 'after' });
     say(
-      `${[file].flat().join(' ')}: ${status === 0 ? 'done' : 'failed'} in ${((performance.now() - start) / 1000).toFixed(0)} s`,
+      `${names.join(' ')}: ${status === 0 ? 'done' : 'failed'} in ${((performance.now() - start) / 1000).toFixed(0)} s`,
     );
     highest = Math.max(highest, status);
   });

@@ -56,21 +56,13 @@ function stages() {
   // Beside the checks, which take one processor: most of it is a download.
   const mpi = buildWithMpi();
   mpi.catch(() => {}); // told by its stage
-  let cuda;
   return [
     script('format', 'scripts/format.js', [], 'npm run format mends it'),
     script('lint', 'node_modules/@biomejs/biome/bin/biome', ['lint', '--error-on-warnings']),
     script('types', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.test.json']),
     { name: 'MPI', run: () => mpi },
-    {
-      name: 'emulator',
-      run: () => {
-        cuda = buildCuda(); // beside it, since each ends with one long source
-        cuda.catch(() => {}); // told by its stage
-        return buildEmulator();
-      },
-    },
-    { name: 'nvcc', run: async () => void (await cuda) },
+    // Side by side, since each ends with one long source.
+    { name: 'emulator and nvcc', run: async () => void (await Promise.all([buildEmulator(), buildCuda()])) },
     { name: 'tests', run: forMocha.length > 0 ? () => mocha(['test/**/*.test.ts'], { args: forMocha }) : tests },
   ];
 }

@@ -74,8 +74,8 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
   };
   const before = Object.keys(own).map((name) => [name, Object.getOwnPropertyDescriptor(process, name)!] as const);
   const [folder, status] = [process.cwd(), process.exitCode];
-  const { run } = await program();
   try {
+    const { run } = await program();
     for (const [name, value] of Object.entries(own))
       Object.defineProperty(process, name, { value, configurable: true });
     process.chdir(cwd);

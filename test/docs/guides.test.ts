@@ -41,7 +41,7 @@ async function runBlock(project: UserProject, block: Block, number: number): Pro
   if (block.language === 'sh') await project.shell(block.code.replaceAll(/^npm install .*$/gm, ''));
   else {
     // Types are the matter of types.test.ts.
-    const { code } = await transform(block.code, { loader: block.language as 'js' | 'ts', target: 'node20' });
+    const { code } = block.language === 'ts' ? await transform(block.code, { loader: 'ts', target: 'node20' }) : block;
     await project.write(`block-${number}.mjs`, code);
     await project.shell(`node block-${number}.mjs`);
   }

@@ -108,7 +108,8 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
       );
       const manifest = JSON.parse(await readFile(join(addonFolder(), 'package.json'), 'utf8'));
       expect(manifest).to.deep.include({ os: ['linux'], cpu: ['x64'], libc: ['glibc'] });
-      expect(Number(/^2\.(\d+)$/.exec(manifest.bertune.glibc)![1])).to.be.at.most(isPortable ? 28 : 99);
+      const [, minor] = /^2\.(\d+)$/.exec(manifest.bertune.glibc)!;
+      if (isPortable) expect(Number(minor)).to.be.at.most(28);
       expect(manifest.bertune.cpu).to.include('avx2');
       const notice = await readFile(join(addonFolder(), 'NOTICE'), 'utf8');
       for (const words of ['The OpenBLAS Project', 'GCC RUNTIME LIBRARY EXCEPTION', 'Node.js API collaborators'])
