@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import ts from 'typescript';
+import { LONG } from '../faults/scale.js';
 import { blocksOf, fileName } from './blocks.js';
 import { ROOT, UserProject } from './project.js';
 
@@ -16,45 +16,25 @@ const programs = ['README.md', ...guides].flatMap((document) =>
     .map(({ code, line }) => ({ code, file: `${document.replaceAll(/\W/g, '-')}-line-${line}.ts` })),
 );
 
+/** The packages of compilers; both in the long form, and over the packages as they are published in test/package. */
+const COMPILERS = LONG ? ['typescript-native', 'typescript'] : ['typescript-native'];
+
 /** What strict projects set, beyond `strict` itself. */
-const STRICT: ts.CompilerOptions = {
+const STRICT = {
   strict: true,
   exactOptionalPropertyTypes: true,
   noUncheckedIndexedAccess: true,
   skipLibCheck: false,
   noEmit: true,
-  target: ts.ScriptTarget.ES2022,
+  target: 'es2022',
 };
 
 /** The first has CommonJS callers that may not `require` an ES module. */
-const MODULES: Record<string, ts.CompilerOptions> = {
-  node16: { module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16 },
-  nodenext: { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext },
-  bundler: { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler },
+const MODULES = {
+  node16: { module: 'node16', moduleResolution: 'node16' },
+  nodenext: { module: 'nodenext', moduleResolution: 'nodenext' },
+  bundler: { module: 'esnext', moduleResolution: 'bundler' },
 };
-
-/** Sources that are the same for every setting are read and parsed once. */
-const parsed = new Map<string, ts.SourceFile | undefined>();
-
-function errorsOf(folder: string, files: readonly string[], options: ts.CompilerOptions): string {
-  const settings = { ...STRICT, ...options };
-  const host = ts.createCompilerHost(settings);
-  const read = host.getSourceFile;
-  host.getCurrentDirectory = () => folder;
-  host.getSourceFile = (path, version, ...rest) => {
-    if (!path.includes('node_modules/')) return read(path, version, ...rest);
-    const format = typeof version === 'object' ? version.impliedNodeFormat : '';
-    const key = `${path} ${format}`;
-    if (!parsed.has(key)) parsed.set(key, read(path, version, ...rest));
-    return parsed.get(key);
-  };
-  const program = ts.createProgram(
-    files.map((file) => join(folder, file)),
-    settings,
-    host,
-  );
-  return ts.formatDiagnostics(ts.getPreEmitDiagnostics(program), host);
-}
 
 describe('types', () => {
   let project: UserProject;
@@ -87,22 +67,34 @@ describe('types', () => {
   });
   after(() => project.remove());
 
-  for (const { name, types } of [
-    { name: 'nodenext', types: [] },
-    { name: 'bundler', types: ['node'] },
-  ]) {
-    it(`hold for every program of the guides: ${name}, ${types.length > 0 ? 'with' : 'without'} those of Node.js`, function () {
-      this.timeout(600_000);
-      expect(programs.length).to.be.greaterThan(5);
-      const files = [...programs.map(({ file }) => file), 'splits.ts'];
-      expect(errorsOf(project.folder, files, { ...MODULES[name], types })).to.equal('');
-    });
+  /** What the compiler finds; nothing where all is well. */
+  async function errorsOf(compiler: string, files: readonly string[], compilerOptions: object): Promise<string> {
+    await project.write('tsconfig.json', JSON.stringify({ compilerOptions: { ...STRICT, ...compilerOptions }, files }));
+    const tsc = join(ROOT, 'node_modules', compiler, 'bin/tsc');
+    return project.shell(`node ${JSON.stringify(tsc)}`).then(
+      () => '',
+      ({ stdout, message }: { stdout?: string; message: string }) => stdout || message,
+    );
   }
 
-  for (const name of ['node16', 'nodenext']) {
-    it(`hold where a CommonJS module requires the package: ${name}`, function () {
-      this.timeout(600_000);
-      expect(errorsOf(project.folder, ['common.cts'], { ...MODULES[name], types: [] })).to.equal('');
-    });
+  for (const compiler of COMPILERS) {
+    for (const { name, types } of [
+      { name: 'nodenext', types: [] },
+      { name: 'bundler', types: ['node'] },
+    ] as const) {
+      it(`hold for every program of the guides: ${compiler}, ${name}, ${types.length > 0 ? 'with' : 'without'} those of Node.js`, async function () {
+        this.timeout(600_000);
+        expect(programs.length).to.be.greaterThan(5);
+        const files = [...programs.map(({ file }) => file), 'splits.ts'];
+        expect(await errorsOf(compiler, files, { ...MODULES[name], types })).to.equal('');
+      });
+    }
+
+    for (const name of ['node16', 'nodenext'] as const) {
+      it(`hold where a CommonJS module requires the package: ${compiler}, ${name}`, async function () {
+        this.timeout(600_000);
+        expect(await errorsOf(compiler, ['common.cts'], { ...MODULES[name], types: [] })).to.equal('');
+      });
+    }
   }
 });

@@ -344,22 +344,24 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
         return model.predict(['text']);
       }\n`;
 
-    for (const [module, files] of [
-      ['nodenext', ['main.mts', 'main.cts']],
-      ['commonjs', ['main.ts']],
+    for (const [compiler, module, files] of [
+      ['typescript', 'nodenext', ['main.mts', 'main.cts']],
+      ['typescript-native', 'nodenext', ['main.mts', 'main.cts']],
+      ['typescript-native', 'commonjs', ['main.ts']],
       ...(LONG
         ? ([
-            ['node16', ['main.mts', 'main.cts']],
-            ['preserve', ['main.ts']],
+            ['typescript', 'commonjs', ['main.ts']],
+            ['typescript', 'node16', ['main.mts', 'main.cts']],
+            ['typescript', 'preserve', ['main.ts']],
           ] as const)
         : []), // the last a bundler's
     ] as const) {
-      it(`for module ${module}, at its strictest, library files checked as well`, async () => {
+      it(`to ${compiler}, for module ${module}, at its strictest, library files checked as well`, async () => {
         for (const file of files) await writeFile(inProject(file), SOURCE);
         const types = ['--types', 'node', '--typeRoots', inRoot('node_modules/@types')];
         const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false'];
         const options = ['--noEmit', ...strict, '--target', 'es2022', '--module', module];
-        const tsc = inRoot('node_modules/typescript/bin/tsc');
+        const tsc = inRoot(`node_modules/${compiler}/bin/tsc`);
         const { status, stdout } = await execute(process.execPath, [tsc, ...options, ...types, ...files]);
         expect(status, stdout).to.equal(0);
       });
