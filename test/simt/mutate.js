@@ -82,7 +82,7 @@ class Scratch {
     }
     const flags = ['-S', 'test/simt', '-B', 'build/emulated', `-DBERTUNE_EMULATED_OUTPUT=${this.output}`];
     // Most of a mutant's time is its compilation, of one source.
-    flags.push('-DBERTUNE_EMULATED_FLAGS=-O1;-g1', '-DCMAKE_UNITY_BUILD=OFF');
+    flags.push('-DCMAKE_UNITY_BUILD=OFF');
     execFileSync('cmake', flags, { cwd: this.folder, stdio: ['ignore', 'ignore', 'inherit'] });
   }
 
