@@ -53,24 +53,22 @@ export function mocha(files, { args = [], env = {}, output, through = [], node }
 }
 
 /**
- * Runs mocha over each file, glob, or list of those, in a process of its own, several side by side, in the order of the files. Shows what each
- * prints once it has ended. Given arguments for mocha, which may select tests of other files only, a file without tests has not failed.
+ * Runs mocha over each file, or each list of files that has a name, in a process of its own, several side by side, in this order. Shows what
+ * each prints once it has ended. Given arguments for mocha, which may select tests of other files only, a file without tests has not failed.
  *
- * @param {(string | string[])[]} files
+ * @param {(string | { name: string, files: string[], env?: Record<string, string> })[]} runs
  * @param {number} atOnce how many run side by side
  * @param {Parameters<typeof mocha>[1] & { forMocha?: string[] }} options except `output`; forMocha: what `testsAndArguments` found
  * @returns {Promise<number>} the highest exit status; 0 for no files
  */
-export async function mochaEach(files, atOnce, { forMocha = [], args = [], ...options }) {
+export async function mochaEach(runs, atOnce, { forMocha = [], args = [], ...options }) {
   const all = [...args, ...(forMocha.length > 0 ? ['--no-fail-zero', ...forMocha] : [])];
   let highest = 0;
-  await sideBySide(files, atOnce, async (file) => {
+  await sideBySide(runs, atOnce, async (given) => {
     const start = performance.now();
-    const names = [file].flat();
-    const status = await mocha(names, { ...options, args: all, output: 'after' });
-    say(
-      `${names.join(' ')}: ${status === 0 ? 'done' : 'failed'} in ${((performance.now() - start) / 1000).toFixed(0)} s`,
-    );
+    const { name, files, env } = typeof given === 'string' ? { name: given, files: [given] } : given;
+    const status = await mocha(files, { ...options, args: all, env: { ...options.env, ...env }, output: 'after' });
+    say(`${name}: ${status === 0 ? 'done' : 'failed'} in ${((performance.now() - start) / 1000).toFixed(0)} s`);
     highest = Math.max(highest, status);
   });
   return highest;

@@ -9,7 +9,7 @@ import { capture } from './process.js';
 await main(async () => {
   await buildEmulator({ strict: true });
   resetTally();
-  const planted = await mocha(['test/simt/**/*.test.ts'], { env: { BERTUNE_EMULATOR: 'all' } });
+  const planted = await mocha(['test/simt/**/*.test.ts'], { env: { BERTUNE_PLANTED: 'all' } });
   const { files, forMocha } = testsAndArguments(process.argv.slice(2), 'test/operations');
   const emulated = (build, env = {}) =>
     mocha(files, {

@@ -19,10 +19,10 @@ import { LONG, note, scaled } from './scale.js';
 const run = promisify(execFile);
 const PROGRAM = await bundled('allocation-program.ts', import.meta.url);
 
-/** Allocations between those that are tried by `npm test`; `npm run test:faults` tries every one. */
+/** Allocations between those that are tried by `npm test -- --all`; `npm run test:faults` tries every one. */
 const STRIDES = { load: 223, train: 457, predict: 5, save: 149, loadAdapter: 29, machine: 1 };
 
-/** What `npm test` tries of the two ways: whether all later allocations fail as well. */
+/** What `npm test -- --all` tries of the two ways: whether all later allocations fail as well. */
 const SHORT: Record<string, boolean> = {
   load: true,
   train: true,

@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs';
 
 /*
- * Every promise about faults is tested twice with the same code: with few cases in `npm test`, and with the numbers that
+ * Every promise about faults is tested twice with the same code: with few cases in `npm test -- --all`, and with the numbers that
  * docs/reliability.md gives in `npm run test:faults`, which prints how many were tried.
  */
 

@@ -14,8 +14,8 @@ const FOLDER = fileURLToPath(new URL('../../build/Release', import.meta.url));
 const ALL_BUILDS = ['fast', 'asan', 'race'] as const;
 type Build = (typeof ALL_BUILDS)[number];
 
-/** `npm test` has one, `npm run test:emulated` all. */
-const BUILDS: readonly Build[] = process.env.BERTUNE_EMULATOR === 'all' ? ALL_BUILDS : ['fast'];
+/** `npm test` has one, `npm test -- --all` and `npm run test:emulated` all. */
+const BUILDS: readonly Build[] = process.env.BERTUNE_PLANTED === 'all' ? ALL_BUILDS : ['fast'];
 
 /** In order, and in a random one. */
 const SEEDS = ['0', '1'];

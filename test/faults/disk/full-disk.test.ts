@@ -7,7 +7,7 @@ import { checkpoints, contentsOf, expectSame, expectWholeCheckpoints, leftovers 
 import { type Ending, each, runProgram, useBench } from './run.js';
 import { createControls, type Deed, type Fault } from './shim.js';
 
-/** What takes too long for `npm test`. */
+/** What takes too long for `npm test -- --all`. */
 const itLong = LONG ? it : it.skip;
 const LORA = ['--quiet', '--method', 'lora', '--rank', '2', '--save-strategy', 'steps', '--save-steps', '2'];
 

@@ -7,7 +7,7 @@ import { contentsOf, expectSame, leftovers } from './contents.js';
 import { type Ending, useBench } from './run.js';
 import { readLog } from './shim.js';
 
-/** What takes too long for `npm test`. */
+/** What takes too long for `npm test -- --all`. */
 const itLong = LONG ? it : it.skip;
 const ARGS = ['--quiet', '--method', 'lora', '--rank', '2', '--save-strategy', 'epoch'];
 

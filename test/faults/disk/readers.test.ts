@@ -12,7 +12,7 @@ import { Bench } from './run.js';
 
 const PROGRAM = await bundled('writer-program.ts', import.meta.url);
 
-/** What takes too long for `npm test`. */
+/** What takes too long for `npm test -- --all`. */
 const itLong = LONG ? it : it.skip;
 
 /** What a loaded model is known by. */

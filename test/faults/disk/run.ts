@@ -24,7 +24,7 @@ export class Bench {
   readonly folder = temporaryFolder();
 
   async prepare(): Promise<void> {
-    // Compiled, because hundreds of processes are started. Up to date already where `npm test` runs this.
+    // Compiled, because hundreds of processes are started. Up to date already where `npm test -- --all` runs this.
     execFileSync(process.execPath, [join(root, 'scripts/build.js'), '--typescript'], { stdio: 'ignore' });
     await writeTinyCheckpoint(join(this.folder, 'model'), { dropout: 0.1 });
     mkdirSync(join(this.folder, 'disk'));

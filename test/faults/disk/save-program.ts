@@ -79,7 +79,7 @@ async function check(title: string, model: TextClassifier, before: TextClassifie
   const whole = contents(target);
   const predicted = JSON.stringify(await model.predict(TEXTS));
   for (const { deed, more } of FAULTS) {
-    // In `npm test` one call in forty, others for every fault.
+    // In `npm test -- --all` one call in forty, others for every fault.
     const stride = thorough ? (deed === 'EIO' || deed === 'ENOSPC' ? 1 : 3) : 40;
     for (
       let at = 1 + (FAULTS.findIndex((fault) => fault.deed === deed && fault.more === more) % stride);

@@ -17,7 +17,7 @@ const ARGS = [
   '2',
   '--load-best',
 ];
-/** What takes too long for `npm test`. */
+/** What takes too long for `npm test -- --all`. */
 const itLong = LONG ? it : it.skip;
 const STATUS = { int: 130, term: 143 } as const;
 

@@ -6,7 +6,7 @@ export interface Input {
   readonly files: Readonly<Record<string, string | Uint8Array>>;
   /** What is wrong with them, in words. */
   readonly what: string;
-  /** One of many that differ in their length alone: `npm test` takes some of them. */
+  /** One of many that differ in their length alone: `npm test -- --all` takes some of them. */
   readonly isCut?: true;
 }
 

@@ -24,7 +24,7 @@ const WORKER = await bundled('worker.ts', import.meta.url);
  * multiple of the file's size, no error of another class. BERTUNE_FUZZ_SEED and BERTUNE_FUZZ_FROM repeat a failure.
  *
  * @param name a file of formats/
- * @param short how many generated inputs in `npm test`
+ * @param short how many generated inputs in `npm test -- --all`
  * @param long how many in `npm run test:faults`. Defaults to 100,000
  */
 export function fuzz(name: string, short: number, long = 100_000): void {
