@@ -157,16 +157,15 @@ describe('bertune compare', function () {
         '--json',
         '--quiet',
       ];
-      const [first, second] = await Promise.all(
-        ['a', 'b'].map((name) => runCli([...args, '--output', join(folder, name)])),
-      );
+      const first = await runCli([...args, '--output', join(folder, 'a')]);
+      const second = await runCli([...args, '--output', join(folder, 'b')]);
       expect(first).to.include({ status: 0, stderr: '' });
-      const numbers = (text = '') =>
+      const numbers = (text: string) =>
         JSON.parse(text).runs.map(({ test, train_loss }: { test: { loss: number }; train_loss?: number }) => [
           test.loss,
           train_loss,
         ]);
-      expect(numbers(first?.stdout)).to.deep.equal(numbers(second?.stdout));
+      expect(numbers(first.stdout)).to.deep.equal(numbers(second.stdout));
     });
   });
 

@@ -166,30 +166,30 @@ describe('bertune sweep', function () {
   });
 
   it('tells which cells have failed and why, and runs the others', async () => {
-    await folder.plan('failing', [...SHORT, '--learning-rate', '1e-3,1e30', '--seed', '1,2']);
+    await folder.plan('failing', [...SHORT, '--learning-rate', '1e-3,1e30', '--seed', '1']);
     const run = await folder.sweep('run', ['failing']);
     expect(run.status, run.stderr).to.equal(1);
-    expect(run.stdout).to.equal('4 cells: 2 done, 2 failed\n');
+    expect(run.stdout).to.equal('2 cells: 1 done, 1 failed\n');
     expect(run.stderr).to.match(/learning rate 1e\+30, seed 1 failed: error \[NON_FINITE_\w+\]: .*--learning-rate/);
     const again = await folder.sweep('run', ['failing', '--quiet']);
-    expect(again).to.deep.equal({ status: 1, stdout: '4 cells: 2 done, 2 failed\n', stderr: '' });
+    expect(again).to.deep.equal({ status: 1, stdout: '2 cells: 1 done, 1 failed\n', stderr: '' });
     const status = await folder.sweep('status', ['failing']);
     expect(status.stdout).to.match(/Failed\nfull, learning rate 1e\+30, seed 1 failed: error \[NON_FINITE/);
     const { sweep } = await folder.merge('failing');
-    expect(sweep.groups.map(({ cells }) => cells.failed)).to.deep.equal([0, 2]);
+    expect(sweep.groups.map(({ cells }) => cells.failed)).to.deep.equal([0, 1]);
   });
 
   it('runs what has failed again where it is told to, once', async () => {
-    await folder.plan('moved', [...SHORT, '--seed', '1,2,3']);
+    await folder.plan('moved', [...SHORT, '--seed', '1,2']);
     await rename(join(root, 'model'), join(root, 'model-away'));
     const failed = await folder.sweep('run', ['moved']);
-    expect(failed.stdout).to.equal('3 cells: 3 failed\n');
+    expect(failed.stdout).to.equal('2 cells: 2 failed\n');
     expect(failed.stderr).to.contain('[NOT_FOUND]');
     await rename(join(root, 'model-away'), join(root, 'model'));
     const runs = await Promise.all([1, 2].map(() => folder.sweep('run', ['moved', '--retry-failed'])));
     const started = runs.flatMap(begun);
-    expect(started.sort()).to.deep.equal([1, 2, 3].map((seed) => `full, seed ${seed}`));
-    expect((await folder.sweep('status', ['moved'])).stdout).to.contain('3 cells: 3 done');
+    expect(started.sort()).to.deep.equal([1, 2].map((seed) => `full, seed ${seed}`));
+    expect((await folder.sweep('status', ['moved'])).stdout).to.contain('2 cells: 2 done');
     for (const { attempts } of (await folder.results('moved')).values()) expect(attempts).to.equal(2);
   });
 
@@ -229,12 +229,12 @@ describe('bertune sweep', function () {
   });
 
   it('never runs a cell twice, whoever else is at it', async () => {
-    await folder.plan('shared', [...SHORT, '--method', 'linear', '--seed', '1,2,3,4,5,6,7,8']);
+    await folder.plan('shared', [...SHORT, '--method', 'linear', '--seed', '1,2,3,4,5,6']);
     const runs = await Promise.all([folder.sweep('run', ['shared', '--jobs', '2']), folder.sweep('run', ['shared'])]);
     for (const { status, stderr } of runs) expect(status, stderr).to.equal(0);
     const started = runs.flatMap(begun);
-    expect(started).to.have.lengthOf(8);
-    expect(new Set(started).size).to.equal(8);
+    expect(started).to.have.lengthOf(6);
+    expect(new Set(started).size).to.equal(6);
     for (const run of runs) expect(begun(run).length).to.be.greaterThan(0);
     for (const { attempts } of (await folder.results('shared')).values()) expect(attempts).to.equal(1);
   });
@@ -256,11 +256,11 @@ describe('bertune sweep', function () {
   });
 
   it('goes on where Ctrl-C stopped it, to the same bits', async () => {
-    const settings = ['--epochs', '40', '--method', 'lora', '--rank', '2', '--seed', '1'];
+    const settings = ['--epochs', '20', '--method', 'lora', '--rank', '2', '--seed', '1'];
     for (const name of ['whole', 'stopped']) await folder.plan(name, settings);
     expect((await folder.sweep('run', ['whole'])).status).to.equal(0);
     const run = await folder.sweep('run', ['stopped'], {
-      during: (child) => onceItSays(child, /epoch 3\/40/, () => child.kill('SIGINT')),
+      during: (child) => onceItSays(child, /epoch 3\/20/, () => child.kill('SIGINT')),
     });
     expect(run.status, run.stderr).to.equal(130);
     expect(await readdir(join(root, 'stopped/results'))).to.deep.equal([]);

@@ -177,31 +177,31 @@ describe('pushing a model to the hub', function () {
   });
 
   it('is a command, and what train does only where it is asked to', async () => {
-    const environment = { HF_ENDPOINT: hub.endpoint, HF_HOME: directory.path('home'), HF_TOKEN: hub.token };
-    const done = await runCli(['push', model(), 'org/mood', '--revision', 'v1'], { environment });
+    const done = await runCli(['push', model(), 'org/mood', '--revision', 'v1']);
     expect(done.status, done.stderr).to.equal(0);
     expect(done.stdout).to.equal(`${hub.endpoint}/org/mood\n`);
     expect(Object.keys(hub.files('org/mood', 'v1'))).to.include('model.safetensors');
-    await runCli(['push', model(), 'org/open', '--public'], { environment });
-    const refused = await runCli(['push', model(), 'org/open'], { environment });
+    await runCli(['push', model(), 'org/open', '--public']);
+    const refused = await runCli(['push', model(), 'org/open']);
     expect(refused.status).to.equal(1);
     expect(refused.stderr).to.match(/\[OUTPUT_REFUSED\].*--public/);
 
-    const train = ['train', '--data', 'goemotions6', '--max-steps', '1', '--method', 'linear', '--quiet'];
+    const rows = directory.path('rows.csv');
+    await writeFile(rows, `text,label\n${'i love it,joy\nso sad,sadness\n'.repeat(8)}`);
+    const train = ['train', '--data', rows, '--max-steps', '1', '--method', 'linear', '--quiet'];
     const seen = hub.seen.length;
-    const wrong = await runCli([...train, '--output', directory.path('out'), '--push', 'trained'], { environment });
+    const wrong = await runCli([...train, '--output', directory.path('out'), '--push', 'trained']);
     expect([wrong.status, wrong.stderr]).to.satisfy(
       ([status, words]: [number, string]) => status === 2 && words.includes('--push'),
     );
-    const without = { environment: { ...environment, HF_TOKEN: '' } };
-    const access = await runCli([...train, '--output', directory.path('out'), '--push', 'org/trained'], without);
+    set({ HF_TOKEN: '' });
+    const access = await runCli([...train, '--output', directory.path('out'), '--push', 'org/trained']);
+    set({ HF_TOKEN: hub.token });
     expect(access.stderr).to.include('HUB_ACCESS');
     expect(await readFile(directory.path('out', 'config.json'), 'utf8').catch(() => null)).to.equal(null);
-    const plain = await runCli([...train, '--output', directory.path('plain')], { environment });
+    const plain = await runCli([...train, '--output', directory.path('plain')]);
     expect([plain.status, hub.seen.length], plain.stderr).to.deep.equal([0, seen]);
-    const pushed = await runCli([...train, '--output', directory.path('out'), '--push', 'org/trained'], {
-      environment,
-    });
+    const pushed = await runCli([...train, '--output', directory.path('out'), '--push', 'org/trained']);
     expect(pushed.status, pushed.stderr).to.equal(0);
     const files = hub.files('org/trained');
     expect(Object.keys(files)).to.include.members(['README.md', 'config.json', 'model.safetensors']);

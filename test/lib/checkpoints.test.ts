@@ -176,7 +176,7 @@ describe('Checkpoints', function () {
       // A rate at which the first epoch is the best by far.
       const options: TrainerOptions = {
         method: lora({ rank: 2 }),
-        learningRate: 0.05,
+        learningRate: 0.1,
         epochs: 8,
         loadBestModel: true,
         metricForBest: 'loss',

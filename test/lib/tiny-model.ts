@@ -1,4 +1,5 @@
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ModelConfig } from '../../lib/architectures/index.js';
@@ -20,6 +21,24 @@ const WORDS: readonly (readonly string[])[] = [
 ];
 const FILLERS = ['the', 'day', 'was', 'here', 'and', 'we', 'went', 'home', 'with', 'a', 'friend'];
 
+/** The embedded model's most frequent pieces, all of these words among them: less to read, to train and to save. */
+const PIECES = 2400;
+
+/** The embedded model's tokenizer with so few pieces: its files by their names. */
+const TOKENIZER: readonly (readonly [name: string, text: string])[] = (() => {
+  const read = (name: string) => readFileSync(join(ASSETS, 'models/bert-mini', name), 'utf8');
+  const tokenizer = JSON.parse(read('tokenizer.json'));
+  const vocab = Object.entries<number>(tokenizer.model.vocab).filter(([, id]) => id < PIECES);
+  return [
+    [
+      'tokenizer.json',
+      JSON.stringify({ ...tokenizer, model: { ...tokenizer.model, vocab: Object.fromEntries(vocab) } }),
+    ],
+    ['vocab.txt', read('vocab.txt').split('\n').slice(0, PIECES).concat('').join('\n')],
+    ['tokenizer_config.json', read('tokenizer_config.json')],
+  ];
+})();
+
 /** Numbers in [0, 1), the same for the same seed (Lehmer). */
 export function randomNumbers(seed: number): () => number {
   let state = seed;
@@ -30,7 +49,7 @@ export function randomNumbers(seed: number): () => number {
 }
 
 /**
- * Writes a BERT classifier of two layers with random weights and the embedded model's tokenizer.
+ * Writes a BERT classifier of two layers with random weights, and the most frequent pieces of the embedded model's tokenizer.
  *
  * @param options.dropout of every kind. Defaults to 0.
  * @param options.classifier whether it has a classifier. Defaults to true.
@@ -45,7 +64,7 @@ export async function writeTinyCheckpoint(
   await mkdir(directory, { recursive: true });
   const json = {
     model_type: 'bert',
-    vocab_size: 8192,
+    vocab_size: PIECES,
     hidden_size: 32,
     num_hidden_layers: 2,
     num_attention_heads: 2,
@@ -62,9 +81,7 @@ export async function writeTinyCheckpoint(
     label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
   };
   await writeFile(join(directory, 'config.json'), JSON.stringify(json));
-  for (const name of ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt']) {
-    await cp(join(ASSETS, 'models/bert-mini', name), join(directory, name));
-  }
+  for (const [name, text] of TOKENIZER) await writeFile(join(directory, name), text);
   const config = await readConfig(directory);
   const shapes = [...encoderTensors(config), ...(classifier ? headTensors(config, 'classifier', labels.length) : [])];
   const random = randomNumbers(7);

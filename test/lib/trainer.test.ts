@@ -96,7 +96,7 @@ describe('Trainer', () => {
         [{}, 'training'],
         [{ validation: train }, 'validation'],
       ] as const) {
-        const options = { learningRate: 1e-3, epochs: 5, schedule: 'constant' } as const;
+        const options = { learningRate: 5e-4, epochs: 5, schedule: 'constant' } as const;
         await trained(
           options,
           ({ result }) => {

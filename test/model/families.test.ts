@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { Trainer } from '../../lib/api/trainer.js';
 import { loadDataset, type Split } from '../../lib/data/dataset.js';
@@ -10,6 +7,7 @@ import { lora } from '../../lib/methods/index.js';
 import { TextClassifier } from '../../lib/model/classifier.js';
 import type { Device, DeviceOptions } from '../../lib/model/device.js';
 import type { LogRow } from '../../lib/training/state.js';
+import { runCli } from '../cli/run-cli.js';
 import { devices } from '../devices.js';
 import { fixture, useTemporaryDirectory } from '../lib/files.js';
 
@@ -40,8 +38,6 @@ interface Expected {
 
 const family = (...parts: string[]) => fixture('families', ...parts);
 const read = (name: string) => readFile(family(name), 'utf8').then(JSON.parse);
-const run = promisify(execFile);
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 const NAMES = ['roberta', 'xlm-roberta', 'camembert', 'distilbert', 'electra', 'bert-multi', 'bert-score'] as const;
 const RANK = 4;
@@ -154,12 +150,13 @@ describe('families of encoders and tasks', function () {
         const { runs, task } = expected.cases[name]!;
         const output = directory.path('out');
         const file = family('data', FILES[task]);
-        await run(process.execPath, [
-          ...[CLI, 'train', '--model', family('bases', name), '--train-file', file, '--output', output, '--no-holdout'],
+        const { status, stderr } = await runCli([
+          ...['train', '--model', family('bases', name), '--train-file', file, '--output', output, '--no-holdout'],
           ...['--label-column', LABEL_COLUMNS[task], '--device', 'cpu', '--threads', '2', '--logging-steps', '1'],
           ...['--epochs', `${expected.epochs}`, '--batch-size', `${expected.batch_size}`, '--seed', `${expected.seed}`],
           ...['--learning-rate', `${runs.full.learning_rate}`, '--weight-decay', `${expected.weight_decay}`],
         ]);
+        expect(status, stderr).to.equal(0);
         const { log_history } = JSON.parse(await readFile(join(output, 'trainer_state.json'), 'utf8'));
         expectSteps(
           log_history.filter((row: object) => 'grad_norm' in row),

@@ -15,94 +15,93 @@ import {
   starts,
   type Tensors,
 } from './harness.js';
-import { attentionFactor, dot, type Round } from './reference.js';
+import { attentionFactor, type Round, stridedDot } from './reference.js';
 
 const FORWARD = 'attention_forward';
 const BACKWARD = 'attention_backward';
 
-/** One head's attention from one query: what it reads, and where that lies. */
-interface Query {
-  /** Row of q, out and lse. */
-  row: number;
+/** One head's attention from the queries of a sequence, to the prefix and to the sequence. */
+interface Head {
   sequence: number;
-  head: number;
+  /** Its first column in a row of q, k, v and out. */
+  column: number;
+  /** Rows of q, out and lse. */
+  rows: number[];
+  /** Elements of lse, one a row; the rows of dropout's draws too. */
+  lse: number[];
   /** Keys, those of the prefix first. */
   keys: number;
-  /** Element c of key j is this element of `prefix_k` (or `prefix_v`) where j < P, else of `k` (or `v`). */
-  at(j: number, c: number): number;
+  /** Where key j, which is not of the prefix, begins in `k` and `v`. */
+  at(j: number): number;
 }
 
-function queries(args: Arguments): Query[] {
+function headsOf(args: Arguments): Head[] {
   const [C, NH, P] = [args.size('C'), args.size('NH'), args.size('P', 0)];
-  const [stride, prefixStride] = [args.size('kv_stride', C), args.size('prefix_stride', C)];
+  const stride = args.size('kv_stride', C);
   const cuSeqlens = args.ints('cu_seqlens');
   const firstOnly = args.size('first_only', 0) === 1;
-  const list: Query[] = [];
+  const list: Head[] = [];
   for (let sequence = 0; sequence + 1 < cuSeqlens.length; sequence++) {
     const begin = cuSeqlens[sequence]!;
     const length = cuSeqlens[sequence + 1]! - begin;
-    for (let i = 0; i < (firstOnly ? 1 : length); i++) {
-      for (let head = 0; head < NH; head++) {
-        const first = (head * C) / NH;
-        const at = (j: number, c: number) =>
-          j < P ? j * prefixStride + first + c : (begin + j - P) * stride + first + c;
-        list.push({ row: firstOnly ? sequence : begin + i, sequence, head, keys: P + length, at });
-      }
+    const rows = firstOnly ? [sequence] : Array.from({ length }, (_, i) => begin + i);
+    for (let head = 0; head < NH; head++) {
+      const column = (head * C) / NH;
+      const at = (j: number) => (begin + j - P) * stride + column;
+      list.push({ sequence, column, rows, lse: rows.map((row) => row * NH + head), keys: P + length, at });
     }
   }
   return list;
 }
 
-/** Rows of keys or values: of the prefix, then of the sequence. */
-function reader(args: Arguments, name: 'k' | 'v'): (query: Query, j: number, c: number) => number {
-  const P = args.size('P', 0);
-  const own = args.floats(name);
-  const prefix = P > 0 ? args.floats(`prefix_${name}`) : own;
-  return (query, j, c) => (j < P ? prefix : own)[query.at(j, c)]!;
+/** Keys or values of a head, those of the prefix first: (keys, HS) */
+function read(args: Arguments, name: 'k' | 'v', { column, keys, at }: Head): Float64Array {
+  const [C, P] = [args.size('C'), args.size('P', 0)];
+  const HS = C / args.size('NH');
+  const prefixStride = args.size('prefix_stride', C);
+  const values = new Float64Array(keys * HS);
+  for (let j = 0; j < keys; j++) {
+    const [array, first] =
+      j < P ? [args.floats(`prefix_${name}`), j * prefixStride + column] : [args.floats(name), at(j)];
+    values.set(array.subarray(first, first + HS), j * HS);
+  }
+  return values;
 }
 
-function scores(args: Arguments, query: Query, round: Round): number[] {
-  const [C, NH] = [args.size('C'), args.size('NH')];
-  const HS = C / NH;
-  const stride = args.size('q_stride', C);
-  const q = args.floats('q').subarray(query.row * stride + query.head * HS);
-  const k = reader(args, 'k');
+/** Scores of a head's keys for the query that begins at `at` of q. */
+function scores(HS: number, q: Float64Array, at: number, k: Float64Array, round: Round): Float64Array {
   const scale = round(1 / Math.sqrt(HS));
-  return Array.from({ length: query.keys }, (_, j) =>
-    round(
-      dot(
-        HS,
-        (c) => q[c]!,
-        (c) => k(query, j, c),
-        round,
-      ) * scale,
-    ),
-  );
+  const row = new Float64Array(k.length / HS);
+  for (let j = 0; j < row.length; j++) row[j] = round(stridedDot(HS, [q, at, 1], [k, j * HS, 1], round) * scale);
+  return row;
 }
 
 const forward: Operation = {
   name: FORWARD,
   formula(args, round) {
-    const [C, NH] = [args.size('C'), args.size('NH')];
-    const HS = C / NH;
+    const C = args.size('C');
+    const HS = C / args.size('NH');
+    const qStride = args.size('q_stride', C);
     const factor = attentionFactor(args.dropout, round);
-    const v = reader(args, 'v');
+    const q = args.floats('q');
     const out = args.output('out', 0);
     const lse = args.output('lse', 0);
-    for (const query of queries(args)) {
-      const row = scores(args, query, round);
-      const most = Math.max(...row);
-      const exps = row.map((x) => round(Math.exp(round(x - most))));
-      const sum = exps.reduce((total, x) => round(total + x), 0);
-      const dropped = exps.map((x, j) => round(round(x / sum) * factor(query.row * NH + query.head, j)));
-      lse[query.row * NH + query.head] = round(most + round(Math.log(sum)));
-      for (let c = 0; c < HS; c++) {
-        out[query.row * C + query.head * HS + c] = dot(
-          query.keys,
-          (j) => dropped[j]!,
-          (j) => v(query, j, c),
-          round,
-        );
+    for (const head of headsOf(args)) {
+      const [k, v] = [read(args, 'k', head), read(args, 'v', head)];
+      for (const [i, row] of head.rows.entries()) {
+        const weights = scores(HS, q, row * qStride + head.column, k, round);
+        const most = Math.max(...weights);
+        let sum = 0;
+        for (let j = 0; j < head.keys; j++) {
+          weights[j] = round(Math.exp(round(weights[j]! - most)));
+          sum = round(sum + weights[j]!);
+        }
+        const at = head.lse[i]!;
+        for (let j = 0; j < head.keys; j++) weights[j] = round(round(weights[j]! / sum) * factor(at, j));
+        lse[at] = round(most + round(Math.log(sum)));
+        for (let c = 0; c < HS; c++) {
+          out[row * C + head.column + c] = stridedDot(head.keys, [weights, 0, 1], [v, c, HS], round);
+        }
       }
     }
     return { out, lse };
@@ -112,79 +111,62 @@ const forward: Operation = {
 const backward: Operation = {
   name: BACKWARD,
   formula(args, round) {
-    const [C, NH, P] = [args.size('C'), args.size('NH'), args.size('P', 0)];
-    const HS = C / NH;
+    const [C, P] = [args.size('C'), args.size('P', 0)];
+    const HS = C / args.size('NH');
     const qStride = args.size('q_stride', C);
     const dprefixStride = args.size('dprefix_stride', C);
     const factor = attentionFactor(args.dropout, round);
-    const [k, v] = [reader(args, 'k'), reader(args, 'v')];
     const scale = round(1 / Math.sqrt(HS));
-    const [q, dout, out, lse] = ['q', 'dout', 'out', 'lse'].map((name) => args.floats(name)) as Float64Array[];
-    const dq = args.output('dq', q!.length);
+    const [q, dout, out, lse] = ['q', 'dout', 'out', 'lse'].map((name) => args.floats(name)) as [
+      ...[Float64Array, Float64Array, Float64Array, Float64Array],
+    ];
+    const dq = args.output('dq', q.length);
     const dk = args.output('dk', args.floats('k').length);
     const dv = args.output('dv', args.floats('v').length);
-    const own = { dk, dv };
-    const prefix = { dk: new Map<string, number>(), dv: new Map<string, number>() };
-    // Gradients of keys and values: sums over a sequence's queries, kept apart a sequence for the prefix.
-    const add = (name: 'dk' | 'dv', query: Query, j: number, c: number, value: number) => {
-      if (j >= P) {
-        const at = query.at(j, c);
-        own[name][at] = round(own[name][at]! + value);
-      } else {
-        const at = `${j * dprefixStride + query.head * HS + c} ${query.sequence}`;
-        prefix[name].set(at, round((prefix[name].get(at) ?? 0) + value));
+    const prefixLength = P === 0 ? 0 : (P - 1) * dprefixStride + C;
+    const dprefix_k = args.output('dprefix_k', prefixLength);
+    const dprefix_v = args.output('dprefix_v', prefixLength);
+    const accumulate = args.size('accumulate', 0) === 1;
+    // The gradients of a head's keys or values, which are sums over the sequence's queries; the prefix's are summed over the
+    // sequences too.
+    const write = (own: Float64Array, prefix: Float64Array, head: Head, sums: Float64Array) => {
+      for (let j = 0; j < head.keys; j++) {
+        for (let c = 0; c < HS; c++) {
+          const sum = sums[j * HS + c]!;
+          if (j >= P) {
+            own[head.at(j) + c] = sum;
+          } else {
+            const at = j * dprefixStride + head.column + c;
+            prefix[at] = round((head.sequence > 0 || accumulate ? prefix[at]! : 0) + sum);
+          }
+        }
       }
     };
-    for (const query of queries(args)) {
-      for (let j = P; j < query.keys; j++) {
-        for (let c = 0; c < HS; c++) dk[query.at(j, c)] = dv[query.at(j, c)] = 0;
+    for (const head of headsOf(args)) {
+      const [k, v] = [read(args, 'k', head), read(args, 'v', head)];
+      const [ks, vs] = [new Float64Array(k.length), new Float64Array(v.length)];
+      for (const [i, row] of head.rows.entries()) {
+        const at = row * C + head.column;
+        const qAt = row * qStride + head.column;
+        const D = stridedDot(HS, [dout, at, 1], [out, at, 1], round);
+        const dscores = scores(HS, q, qAt, k, round);
+        for (let j = 0; j < head.keys; j++) {
+          const p = round(Math.exp(round(dscores[j]! - lse[head.lse[i]!]!)));
+          const kept = factor(head.lse[i]!, j);
+          const dprob = stridedDot(HS, [dout, at, 1], [v, j * HS, 1], round);
+          const weight = round(p * kept);
+          dscores[j] = round(round(p * round(round(dprob * kept) - D)) * scale);
+          for (let c = 0; c < HS; c++) {
+            vs[j * HS + c] = round(vs[j * HS + c]! + round(weight * dout[at + c]!));
+            ks[j * HS + c] = round(ks[j * HS + c]! + round(dscores[j]! * q[qAt + c]!));
+          }
+        }
+        for (let c = 0; c < HS; c++) dq[qAt + c] = stridedDot(head.keys, [dscores, 0, 1], [k, c, HS], round);
       }
+      write(dk, dprefix_k, head, ks);
+      write(dv, dprefix_v, head, vs);
     }
-    for (const query of queries(args)) {
-      const at = query.row * C + query.head * HS;
-      const qAt = query.row * qStride + query.head * HS;
-      const D = dot(
-        HS,
-        (c) => dout![at + c]!,
-        (c) => out![at + c]!,
-        round,
-      );
-      const row = scores(args, query, round);
-      const dscores = row.map((score, j) => {
-        const p = round(Math.exp(round(score - lse![query.row * NH + query.head]!)));
-        const kept = factor(query.row * NH + query.head, j);
-        const dprob = dot(
-          HS,
-          (c) => dout![at + c]!,
-          (c) => v(query, j, c),
-          round,
-        );
-        for (let c = 0; c < HS; c++) add('dv', query, j, c, round(round(p * kept) * dout![at + c]!));
-        return round(round(p * round(round(dprob * kept) - D)) * scale);
-      });
-      for (let c = 0; c < HS; c++) {
-        dq[qAt + c] = dot(
-          query.keys,
-          (j) => dscores[j]!,
-          (j) => k(query, j, c),
-          round,
-        );
-        for (const [j, dscore] of dscores.entries()) add('dk', query, j, c, round(dscore * q![qAt + c]!));
-      }
-    }
-    if (P === 0) return { dq, dk, dv };
-    const collected = (name: 'dk' | 'dv', field: string): Float64Array => {
-      const sums = args.output(field, (P - 1) * dprefixStride + C);
-      const seen = new Set<number>();
-      for (const [key, value] of prefix[name]) {
-        const at = Number(key.split(' ')[0]);
-        const before = seen.has(at) || args.size('accumulate', 0) === 1 ? sums[at]! : 0;
-        sums[at] = round(before + value);
-        seen.add(at);
-      }
-      return sums;
-    };
-    return { dq, dk, dv, dprefix_k: collected('dk', 'dprefix_k'), dprefix_v: collected('dv', 'dprefix_v') };
+    return P === 0 ? { dq, dk, dv } : { dq, dk, dv, dprefix_k, dprefix_v };
   },
 };
 

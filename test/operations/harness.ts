@@ -255,19 +255,42 @@ function machineEpsilon(round: Round): number {
   return epsilon;
 }
 
+/** What a case is in a precision, and what the formula gives for it: exactly, and run naively in that precision. */
+interface Reference {
+  inputs: Tensors;
+  expected: Tensors;
+  naive: Tensors;
+}
+
+/** The references of one case, which its devices share. */
+let references: { operation?: Operation; item?: Case; of: Map<NativePrecision, Reference> } = { of: new Map() };
+
+function referenceOf(operation: Operation, item: Case, precision: NativePrecision): Reference {
+  if (references.operation !== operation || references.item !== item) references = { operation, item, of: new Map() };
+  const known = references.of.get(precision);
+  if (known) return known;
+  const round = rounding[precision]!;
+  const inputs = copyTensors(item.tensors, round);
+  const args = new Arguments(inputs, item.sizes);
+  const expected = operation.formula(args, exact);
+  const reference = { inputs, expected, naive: precision === 'fp64' ? expected : operation.formula(args, round) };
+  references.of.set(precision, reference);
+  return reference;
+}
+
 /** Declares the tests that hold an operation against its formula, and against itself run again. */
 export function proveValues(operation: Operation, cases: readonly Case[]): void {
-  for (const device of devices()) {
-    describe(`${operation.name} on ${device.device}`, () => {
-      for (const item of cases) {
-        it(item.title, async () => {
+  describe(operation.name, () => {
+    for (const item of cases) {
+      for (const device of devices()) {
+        it(`${item.title}, on ${device.device}`, async () => {
           for (const precision of precisionsOf(device, operation.name)) {
             await proveCase(operation, item, device, precision);
           }
         });
       }
-    });
-  }
+    }
+  });
 }
 
 async function proveCase(
@@ -277,10 +300,7 @@ async function proveCase(
   precision: NativePrecision,
 ): Promise<void> {
   const round = rounding[precision]!;
-  const inputs = copyTensors(item.tensors, round);
-  const args = new Arguments(inputs, item.sizes);
-  const expected = operation.formula(args, exact);
-  const naive = precision === 'fp64' ? expected : operation.formula(args, round);
+  const { inputs, expected, naive } = referenceOf(operation, item, precision);
   for (const threads of threadCounts(device)) {
     const where = { device: device.device, precision, threads };
     const found = await run(operation.name, where, inputs, item.sizes);

@@ -8,7 +8,7 @@ import {
   type Sizes,
   unalignedCases,
 } from './harness.js';
-import { activate, dot, GELU, GELU_TANH, RELU, SILU, slope, TANH } from './reference.js';
+import { activate, dot, GELU, GELU_TANH, RELU, SILU, slope, stridedDot, TANH } from './reference.js';
 
 const linearForward: Operation = {
   name: 'linear_forward',
@@ -22,12 +22,7 @@ const linearForward: Operation = {
     const preactivation = args.output('preactivation', rows * n);
     for (let row = 0; row < rows; row++) {
       for (let j = 0; j < n; j++) {
-        let x = dot(
-          k,
-          (p) => inp[row * inpStride + p]!,
-          (p) => weight[j * k + p]!,
-          round,
-        );
+        let x = stridedDot(k, [inp, row * inpStride, 1], [weight, j * k, 1], round);
         if (args.has('bias')) x = round(x + args.floats('bias')[j]!);
         preactivation[row * n + j] = x;
         out[row * outStride + j] = activate(args.size('activation', 0), x, round);
@@ -49,12 +44,7 @@ const linearBackwardInput: Operation = {
     for (let row = 0; row < rows; row++) {
       for (let p = 0; p < k; p++) {
         const i = row * dinpStride + p;
-        const sum = dot(
-          n,
-          (j) => dout[row * doutStride + j]!,
-          (j) => weight[j * k + p]!,
-          round,
-        );
+        const sum = stridedDot(n, [dout, row * doutStride, 1], [weight, p, k], round);
         const activation = args.size('activation', 0);
         if (activation) dinp[i] = round(sum * slope(activation, args.floats('saved')[row * k + p]!, round));
         else dinp[i] = args.size('add_to_dinp', 0) ? round(dinp[i]! + sum) : sum;
@@ -72,6 +62,7 @@ const linearBackwardWeight: Operation = {
     const inpStride = args.size('inp_stride', k);
     const accumulate = args.size('accumulate', 0) === 1;
     const dout = args.floats('dout');
+    const inp = args.has('inp') && args.floats('inp');
     const dweight = args.output('dweight', n * k);
     const dbias = args.output('dbias', n);
     for (let j = 0; j < n; j++) {
@@ -82,14 +73,8 @@ const linearBackwardWeight: Operation = {
         round,
       );
       dbias[j] = accumulate ? round(dbias[j]! + sum) : sum;
-      for (let p = 0; args.has('inp') && p < k; p++) {
-        const inp = args.floats('inp');
-        const product = dot(
-          rows,
-          (row) => dout[row * doutStride + j]!,
-          (row) => inp[row * inpStride + p]!,
-          round,
-        );
+      for (let p = 0; inp && p < k; p++) {
+        const product = stridedDot(rows, [dout, j, doutStride], [inp, p, inpStride], round);
         dweight[j * k + p] = accumulate ? round(dweight[j * k + p]! + product) : product;
       }
     }
