@@ -15,11 +15,12 @@ import { closingLines, mochaEach, resetTally, testsAndArguments } from './mocha.
 const figures = path.join(root, 'build/.fault-figures');
 const folder = 'test/faults';
 /**
- * Tests elsewhere that have a long form: on two and four ranks under each MPI, on four emulated GPUs, on all of the sample data,
- * with as many graphs as are kept, at the size of BERT-base under the emulator, with every character, with every stage and
- * every fault of a first run on a GPU, under every setting of modules and both versions of TypeScript.
+ * Tests elsewhere that have a long form: against Trainer with every method, on two and four ranks under each MPI, on four emulated
+ * GPUs, on all of the sample data, with as many graphs as are kept, at the size of BERT-base under the emulator, with every
+ * character, with every stage and every fault of a first run on a GPU, under every setting of modules and both versions of TypeScript.
  */
 const OTHERS = [
+  'test/cli/train.test.ts',
   'test/distributed/gpu.test.ts',
   'test/distributed/training.test.ts',
   'test/docs/guides.test.ts',
