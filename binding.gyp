@@ -1,5 +1,6 @@
 {
   # A shim for tools that look for this file: the build is described in CMakeLists.txt and run by cmake-js.
+  # The published package is without it: npm would build the addon whenever it installs from a lock file.
   "targets": [
     {
       "target_name": "bertune",

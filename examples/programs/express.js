@@ -1,7 +1,7 @@
 // A classifier over HTTP with Express. ../service is the complete version.
 //
 //   node express.js model 8080
-//   curl localhost:8080/predict --header 'content-type: application/json' --data '{"text": "i feel great"}'
+//   curl localhost:8080/predict --header 'content-type: application/json' --data '{"text": "i am so happy today"}'
 import { BertuneError, PredictionService, TextClassifier } from 'bertune';
 import express from 'express';
 

@@ -49,7 +49,7 @@ export async function embeddedModelNotes(model: string, train: Split, signal?: A
         ]),
     ...(isForeign
       ? [
-          `The training texts do not look English, and ${model} knows no other language: take a model of theirs, such as ` +
+          `The training texts do not look English, and ${model} knows no other language: choose a model that knows them, such as ` +
             'google-bert/bert-base-multilingual-cased.',
         ]
       : []),

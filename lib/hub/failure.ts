@@ -34,7 +34,7 @@ export function hubUnavailable(subject: Subject, settings: HubSettings, cause: u
   const reason = settings.offline
     ? `HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) forbids asking ${settings.endpoint}, and the cache ${settings.cache} ` +
       `does not hold it${cause instanceof Error ? ` (${cause.message})` : ''}`
-    : `${settings.endpoint} gave no answer that can be used: ${cause instanceof Error ? cause.message : String(cause)}`;
+    : `${settings.endpoint} gave no usable answer: ${cause instanceof Error ? cause.message : String(cause)}`;
   return new BertuneError(
     'HUB_UNAVAILABLE',
     `Expected to fetch ${subjectWords(subject)} from the Hugging Face hub but ${reason}. There is no folder ${name} ` +

@@ -62,7 +62,7 @@ async function tryFetch(
 function unavailable({ endpoint }: HubSettings, what: string, words: string, cause?: unknown): BertuneError {
   return new BertuneError(
     'HUB_UNAVAILABLE',
-    `Expected to push ${what} but ${endpoint} gave no answer that can be used: ${words}. Push again when it can be reached: files ` +
+    `Expected to push ${what} but ${endpoint} gave no usable answer: ${words}. Push again when it can be reached: files ` +
       'that have arrived are not sent twice',
     { cause },
   );

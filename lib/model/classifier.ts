@@ -623,7 +623,12 @@ export type AnyClassifier = TextClassifier<TaskKind>;
 /** @throws BertuneError INVALID_OPTION unless the value is a TextClassifier */
 export function expectClassifier(name: string, value: unknown): AnyClassifier {
   if (value instanceof TextClassifier) return value;
-  throw invalidOption(name, 'a TextClassifier', value);
+  if ((value as object | null)?.constructor?.name !== TextClassifier.name)
+    throw invalidOption(name, 'a TextClassifier', value);
+  throw new BertuneError(
+    'INVALID_OPTION',
+    `Expected a TextClassifier of this copy of bertune for ${name} but received one of another copy; \`npm ls bertune\` shows them`,
+  );
 }
 
 /** Throws the error again; of a disk that failed, with what is not lost. */

@@ -15,7 +15,18 @@ export function packageRoot(): string {
   return directory;
 }
 
-/** The version in this package's package.json. */
+/**
+ * The version in this package's package.json.
+ *
+ * @throws BertuneError NATIVE_UNAVAILABLE where the nearest package.json is another package's
+ */
 export function packageVersion(): string {
-  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+  const file = join(packageRoot(), 'package.json');
+  const { name, version } = JSON.parse(readFileSync(file, 'utf8')) as { name?: string; version: string };
+  if (name === 'bertune') return version;
+  throw new BertuneError(
+    'NATIVE_UNAVAILABLE',
+    `Expected the package.json of bertune above its code but found ${file}, so a bundler has taken the code in; mark bertune ` +
+      'as external, and install it beside the bundle',
+  );
 }

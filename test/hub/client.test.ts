@@ -72,7 +72,7 @@ describe('a client of the hub', function () {
   for (const [words, bytes] of Object.entries(BROKEN)) {
     it(`survives ${words}`, async () => {
       answer = (socket) => socket.write(bytes, 'latin1', () => setTimeout(() => socket.resetAndDestroy(), 20));
-      await expectRefusal((await client()).commit(1), 'HUB_UNAVAILABLE', 'no answer that can be used');
+      await expectRefusal((await client()).commit(1), 'HUB_UNAVAILABLE', 'no usable answer');
       const failure = await file().then(
         () => undefined,
         (cause) => cause,

@@ -219,7 +219,7 @@ describe('a hub or a cache that means harm', function () {
     it('whose answer is nested without end', async () => {
       const hub = await use();
       listed(hub, () => [{}, '['.repeat(5e6) + ']'.repeat(2e6)]);
-      await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'no answer that can be used');
+      await expectRefusal(findModel('org/paper'), 'HUB_UNAVAILABLE', 'no usable answer');
     });
 
     for (const [words, odd] of Object.entries({

@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { Trainer } from '../../lib/api/trainer.js';
+import { BertuneError } from '../../lib/errors.js';
 import { openAddon } from '../../lib/native/addon.js';
 import { type NativeAddon, nativeOrigin } from '../../lib/native/index.js';
 
@@ -17,5 +19,13 @@ describe('copies of the library in one process', () => {
         .with.property('message')
         .that.matches(/^INVALID_/);
     }
+  });
+
+  it('say so where a classifier is of another one', () => {
+    class TextClassifier {}
+    expect(() => new Trainer(new TextClassifier() as never, {})).to.throw(
+      BertuneError,
+      'Expected a TextClassifier of this copy of bertune for model but received one of another copy',
+    );
   });
 });

@@ -5,10 +5,18 @@ import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { LONG } from '../faults/scale.js';
-import { BUILD_TIMEOUT_MS, installedProject, isPortable, onLinux, type Project, ROOT } from './project.js';
+import {
+  BUILD_TIMEOUT_MS,
+  installedProject,
+  isPortable,
+  type Outcome,
+  onLinux,
+  type Project,
+  ROOT,
+} from './project.js';
 
 /*
- * The packages as they are published: made, installed into an empty project without install scripts, and used there.
+ * The packages as they are published: made, installed into an empty project, and used there.
  */
 
 const run = promisify(execFile);
@@ -71,6 +79,8 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
       });
       expect(manifest.peerDependenciesMeta['@bertune/linux-x64-cuda']).to.deep.equal({ optional: true });
       expect(manifest).not.to.have.any.keys('scripts', 'devDependencies', 'private');
+      // Where it is there, npm runs node-gyp at every install from a lock file.
+      expect(await filesOf('bertune')).not.to.include('binding.gyp');
       expect(manifest.dependencies).not.to.have.any.keys('cmake-js', 'typescript');
     });
 
@@ -171,8 +181,8 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
       expect(JSON.parse(stdout)[0].score).to.be.within(0.5, 1);
     });
 
-    it('in a bundle that leaves it external', async () => {
-      const bundle = ['--bundle', '--platform=node', '--format=esm', '--external:bertune', '--outfile=bundle.mjs'];
+    it('in a bundle that leaves it external; one that takes it in says what to do', async () => {
+      const bundle = ['--bundle', '--platform=node', '--format=esm'];
       await writeFile(
         inProject('app.mjs'),
         `import { TextClassifier } from 'bertune';
@@ -180,11 +190,17 @@ const EMULATED = inRoot('build/Release/libbertune_cuda_emulated.so');
         console.log((await model.predict('hello'))[0].label);
         await model.dispose();`,
       );
-      const built = await execute(inRoot('node_modules/.bin/esbuild'), ['app.mjs', ...bundle]);
-      expect(built.status, built.stderr).to.equal(0);
-      const { status, stdout, stderr } = await execute(process.execPath, ['bundle.mjs']);
+      const outcomes = [];
+      for (const more of [['--external:bertune', '--outfile=external.mjs'], ['--outfile=inside.mjs']]) {
+        const built = await execute(inRoot('node_modules/.bin/esbuild'), ['app.mjs', ...bundle, ...more]);
+        expect(built.status, built.stderr).to.equal(0);
+        outcomes.push(await execute(process.execPath, [more.at(-1)!.replace('--outfile=', '')]));
+      }
+      const [{ status, stdout, stderr }, inside] = outcomes as [Outcome, Outcome];
       expect(status, stderr).to.equal(0);
       expect(stdout.trim()).to.be.oneOf(['a', 'b']);
+      expect(inside.status).to.equal(1);
+      expect(inside.stderr).to.include('mark bertune as external');
     });
 
     it('in a worker thread', async () => {

@@ -19,7 +19,7 @@ export const BUILD_TIMEOUT_MS = 600_000;
 
 export const onLinux = process.platform === 'linux' && process.arch === 'x64';
 
-interface Outcome {
+export interface Outcome {
   status: number;
   stdout: string;
   stderr: string;
@@ -41,7 +41,7 @@ export const isPortable = builtOneDnn() !== undefined;
 const made = new Map<string, Promise<Project>>();
 
 /**
- * The packages, made and installed into an empty project without install scripts; once a process. Their addon is the clone's own
+ * The packages, made and installed into an empty project; once a process. Their addon is the clone's own
  * where there is no portable one: `npm run test:package` builds that, which takes minutes.
  *
  * @param arch the processor that npm installs them for, as Node.js calls it
@@ -61,7 +61,7 @@ async function makeProject(arch: string): Promise<Project> {
   await run(process.execPath, [script, '--output', packages, ...options]);
   await mkdir(folder);
   await writeConsumer(folder, packages);
-  const quiet = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund'];
   await run('npm', ['ci', '--cpu', arch, ...quiet], { cwd: folder });
 
   async function execute(program: string, args: string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {

@@ -96,7 +96,7 @@ export function expectSameRun(saved: RunIdentity, now: RunIdentity, where: strin
   if (now.total_steps < saved.total_steps) {
     throw new BertuneError(
       'INVALID_OPTION',
-      `Expected at least ${saved.total_steps} steps, as in the run that ${where} is of, but epochs or maxSteps come to ` +
+      `Expected at least ${saved.total_steps} steps, as in the run that saved ${where}, but epochs or maxSteps come to ` +
         `${now.total_steps}; a resumed run can become longer, but not shorter`,
     );
   }
@@ -107,7 +107,7 @@ export function expectSameRun(saved: RunIdentity, now: RunIdentity, where: strin
     const what = saved[split] === null ? 'no' : 'the same';
     throw new BertuneError(
       'INVALID_DATA',
-      `Expected ${what} ${split} split as in the run that ${where} is of but ` +
+      `Expected ${what} ${split} split as in the run that saved ${where} but ` +
         `${now[split] === null ? 'received none' : 'its texts, their order or their labels differ'}`,
     );
   }
@@ -148,7 +148,7 @@ function expectSame(name: string, saved: unknown, now: unknown, where: string): 
   if (isDeepStrictEqual(saved, now)) return;
   throw new BertuneError(
     'INVALID_OPTION',
-    `Expected ${show(saved)} for ${option(name)}, as in the run that ${where} is of, but received ${show(now)}; ` +
+    `Expected ${show(saved)} for ${option(name)}, as in the run that saved ${where}, but received ${show(now)}; ` +
       'resume a run with the settings it started with',
   );
 }
