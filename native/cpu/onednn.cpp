@@ -202,9 +202,10 @@ std::string version() {
 }
 
 struct Packed::Memory {
-  std::unique_ptr<bertune::Memory> block;
-  memory from, b;
-  dnnl::reorder pack;
+  std::unique_ptr<bertune::Memory> block, rows_block;
+  memory from, rows, b;
+  // By way of `rows`, or the second alone, from `from`.
+  dnnl::reorder turn, pack;
   dnnl::stream stream{engine()};
 };
 
@@ -216,19 +217,31 @@ Packed::Packed(Element element, int n, int k, Layout layout, int ldb) {
     packed->b = memory(to, engine(), packed->block->data());
     const Type type = element == Element::kInt8 ? Type::s8 : Type::f32;
     packed->from = memory(matrix(type, k, n, layout == Layout::kColumns, ldb), engine(), nullptr);
-    packed->pack = dnnl::reorder(packed->from, packed->b);
+    // oneDNN 3.7 takes columns into a last block that is not full in the wrong order; rows it takes right.
+    const size_t size = element == Element::kInt8 ? 1 : element == Element::kBF16 ? 2 : 4;
+    const bool is_full = to.get_size() == size * n * k;
+    if (layout == Layout::kColumns && !is_full) {
+      const memory::desc rows = matrix(type, k, n, false, n);
+      packed->rows_block.reset(allocate_memory(rows.get_size(), "weights laid out by rows"));
+      packed->rows = memory(rows, engine(), packed->rows_block->data());
+      packed->turn = dnnl::reorder(packed->from, packed->rows);
+    }
+    packed->pack = dnnl::reorder(packed->rows ? packed->rows : packed->from, packed->b);
     return packed;
   });
 }
 
 Packed::~Packed() = default;
 
-size_t Packed::bytes() const { return memory_->block->bytes(); }
+size_t Packed::bytes() const {
+  return memory_->block->bytes() + (memory_->rows_block ? memory_->rows_block->bytes() : 0);
+}
 
 void Packed::fill(const void* b) {
   translated([&] {
     memory_->from.set_data_handle(const_cast<void*>(b));
-    memory_->pack.execute(memory_->stream, memory_->from, memory_->b);
+    if (memory_->rows) memory_->turn.execute(memory_->stream, memory_->from, memory_->rows);
+    memory_->pack.execute(memory_->stream, memory_->rows ? memory_->rows : memory_->from, memory_->b);
     memory_->stream.wait();
   });
 }
